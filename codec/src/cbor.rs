@@ -1,0 +1,174 @@
+//! CBOR's wire format (RFC 8949 section 3): heads in, heads out. What an item means is decided elsewhere.
+
+use crate::{Error, ErrorKind};
+
+pub(crate) mod float;
+pub(crate) mod skip;
+pub(crate) mod text;
+
+/// Major types (RFC 8949 section 3.1), in the place where a head carries them.
+pub(crate) mod major {
+    pub(crate) const UNSIGNED: u8 = 0 << 5;
+    pub(crate) const NEGATIVE: u8 = 1 << 5;
+    pub(crate) const TEXT: u8 = 3 << 5;
+    pub(crate) const ARRAY: u8 = 4 << 5;
+    pub(crate) const MAP: u8 = 5 << 5;
+}
+
+/// Simple values and floats (RFC 8949 section 3.3), whole heads.
+pub(crate) mod simple {
+    pub(crate) const FALSE: u8 = 0xf4;
+    pub(crate) const TRUE: u8 = 0xf5;
+    pub(crate) const NULL: u8 = 0xf6;
+    pub(crate) const FLOAT16: u8 = 0xf9;
+    pub(crate) const FLOAT32: u8 = 0xfa;
+    pub(crate) const FLOAT64: u8 = 0xfb;
+}
+
+const BREAK: u8 = 0xff;
+
+/// The one tag that is skipped, before everything: "self-described CBOR" (RFC 8949 section 3.4.6).
+pub(crate) const SELF_DESCRIBED: u64 = 55799;
+
+/// Arguments below this stand in the head's first byte.
+pub(crate) const IMMEDIATE: u64 = 24;
+
+/// A head in its shortest form and its length in bytes.
+pub(crate) fn head(major: u8, argument: u64) -> ([u8; 9], usize) {
+    let mut bytes = [0; 9];
+    let (first, wide) = bytes.split_at_mut(1);
+    let (info, width) = match argument {
+        0..IMMEDIATE => (argument as u8, 0),
+        IMMEDIATE..=0xff => (24, 1),
+        0x100..=0xffff => (25, 2),
+        0x1_0000..=0xffff_ffff => (26, 4),
+        _ => (27, 8),
+    };
+    first.fill(major | info);
+    let big_endian = argument.to_be_bytes();
+    wide.iter_mut().zip(big_endian.iter().skip(8 - width)).for_each(|(to, from)| *to = *from);
+    (bytes, 1 + width)
+}
+
+/// Appends a head in its shortest form.
+pub(crate) fn write_head(out: &mut Vec<u8>, major: u8, argument: u64) {
+    if argument < IMMEDIATE {
+        out.push(major | argument as u8);
+    } else {
+        let (bytes, len) = head(major, argument);
+        out.extend(bytes.iter().take(len));
+    }
+}
+
+/// One head with its argument; floats whole. A length of `None` is an indefinite one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Head {
+    Unsigned(u64),
+    /// The value is -1 minus this.
+    Negative(u64),
+    Bytes(Option<u64>),
+    Text(Option<u64>),
+    Array(Option<u64>),
+    Map(Option<u64>),
+    Tag(u64),
+    False,
+    True,
+    Null,
+    /// Undefined included.
+    Simple,
+    Float(f64),
+    Break,
+}
+
+/// A place in the input.
+#[derive(Clone, Debug)]
+pub(crate) struct Reader<'c> {
+    bytes: &'c [u8],
+    pub(crate) at: usize,
+}
+
+impl<'c> Reader<'c> {
+    /// At the start of the item; a self-described tag is passed over.
+    pub(crate) fn new(bytes: &'c [u8]) -> Self {
+        let mut reader = Reader { bytes, at: 0 };
+        let mut ahead = reader.clone();
+        if ahead.head() == Ok(Head::Tag(SELF_DESCRIBED)) {
+            reader = ahead;
+        }
+        reader
+    }
+
+    pub(crate) fn rest(&self) -> &'c [u8] {
+        self.bytes.get(self.at..).unwrap_or_default()
+    }
+
+    fn unexpected_end(&self) -> Error {
+        Error::new(ErrorKind::UnexpectedEnd, self.bytes.len())
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
+        let bytes = *self.rest().first_chunk::<N>().ok_or_else(|| self.unexpected_end())?;
+        self.at += N;
+        Ok(bytes)
+    }
+
+    /// The content of a definite-length string. A claimed length is compared with what is there before it is used.
+    pub(crate) fn take(&mut self, len: u64) -> Result<&'c [u8], Error> {
+        let taken = usize::try_from(len).ok().and_then(|len| self.rest().get(..len));
+        let taken = taken.ok_or_else(|| self.unexpected_end())?;
+        self.at += taken.len();
+        Ok(taken)
+    }
+
+    /// Consumes a break if one is next.
+    pub(crate) fn at_break(&mut self) -> Result<bool, Error> {
+        let first = *self.rest().first().ok_or_else(|| self.unexpected_end())?;
+        self.at += usize::from(first == BREAK);
+        Ok(first == BREAK)
+    }
+
+    /// RFC 8949 section 3: the head at this place; its bytes are consumed, its content is not.
+    pub(crate) fn head(&mut self) -> Result<Head, Error> {
+        let at = self.at;
+        let invalid = || Error::new(ErrorKind::InvalidHead, at);
+        let [first] = self.array()?;
+        let (major, info) = (first >> 5, first & 0x1f);
+        if major == 7 {
+            return match info {
+                20 => Ok(Head::False),
+                21 => Ok(Head::True),
+                22 => Ok(Head::Null),
+                0..24 => Ok(Head::Simple),
+                // RFC 8949 section 3.3: two-byte forms of values below 32 are not well-formed.
+                24 => match self.array()? {
+                    [0..32] => Err(invalid()),
+                    _ => Ok(Head::Simple),
+                },
+                25 => Ok(Head::Float(float::from_half(u16::from_be_bytes(self.array()?)))),
+                26 => Ok(Head::Float(f64::from(f32::from_be_bytes(self.array()?)))),
+                27 => Ok(Head::Float(f64::from_be_bytes(self.array()?))),
+                31 => Ok(Head::Break),
+                _ => Err(invalid()),
+            };
+        }
+        let argument = match info {
+            0..24 => Some(u64::from(info)),
+            24 => Some(u64::from(u8::from_be_bytes(self.array()?))),
+            25 => Some(u64::from(u16::from_be_bytes(self.array()?))),
+            26 => Some(u64::from(u32::from_be_bytes(self.array()?))),
+            27 => Some(u64::from_be_bytes(self.array()?)),
+            31 => None,
+            _ => return Err(invalid()),
+        };
+        match (major, argument) {
+            (0, Some(n)) => Ok(Head::Unsigned(n)),
+            (1, Some(n)) => Ok(Head::Negative(n)),
+            (2, length) => Ok(Head::Bytes(length)),
+            (3, length) => Ok(Head::Text(length)),
+            (4, length) => Ok(Head::Array(length)),
+            (5, length) => Ok(Head::Map(length)),
+            (6, Some(tag)) => Ok(Head::Tag(tag)),
+            _ => Err(invalid()),
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Texts (RFC 8949 section 3.2.3), checked for UTF-8.
+
+use super::{Head, Reader};
+use crate::{Error, ErrorKind, scratch};
+
+/// The content of a text of this length; the reader stands behind its head.
+pub(crate) fn definite<'c>(reader: &mut Reader<'c>, length: u64) -> Result<&'c str, Error> {
+    let at = reader.at;
+    let bytes = reader.take(length)?;
+    str::from_utf8(bytes).map_err(|error| Error::new(ErrorKind::InvalidUtf8, at + error.valid_up_to()))
+}
+
+/// Puts the chunks of an indefinite-length text together; each must be UTF-8 by itself.
+pub(crate) fn indefinite(reader: &mut Reader<'_>, text: &mut String) -> Result<(), Error> {
+    scratch::clear_text(text);
+    while !reader.at_break()? {
+        let at = reader.at;
+        let Head::Text(Some(length)) = reader.head()? else {
+            return Err(Error::new(ErrorKind::InvalidChunk, at));
+        };
+        text.push_str(definite(reader, length)?);
+    }
+    Ok(())
+}
+
+/// The content of either; `scratch` holds that of an indefinite one.
+pub(crate) fn read<'c: 's, 's>(
+    reader: &mut Reader<'c>,
+    length: Option<u64>,
+    scratch: &'s mut String,
+) -> Result<&'s str, Error> {
+    match length {
+        Some(length) => definite(reader, length),
+        None => {
+            indefinite(reader, scratch)?;
+            Ok(scratch)
+        }
+    }
+}

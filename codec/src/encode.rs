@@ -1,0 +1,298 @@
+//! JSON text to CBOR.
+//!
+//! ```text
+//! text -> UTF-8 checked -> walked once -> items in `cbor`, container heads one byte each -> long heads inserted
+//!                                      -> a draft with its containers noted -> the draft put together (tape)
+//! ```
+//!
+//! The second way is taken for a canonical order, and once more from the start when a lenient encoder meets a repeated key:
+//! only it can move or leave out what was written.
+
+use crate::cbor::{float, major, simple, write_head};
+use crate::json::number::Number;
+use crate::json::walk::{self, Kind, Walker, Word};
+use crate::json::{Cursor, skip, string};
+use crate::{EncodeOptions, Error, ErrorKind, Order, Policy, scratch};
+use containers::Containers;
+use tape::Tape;
+
+mod containers;
+mod tape;
+
+/// What a lenient call repaired; all zero after a strict one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Repairs {
+    /// Whole numbers beyond 64 bits, written as float64.
+    pub big_integers: u64,
+    /// Numbers beyond float64 (`1e400`), written as null.
+    pub huge_numbers: u64,
+    /// Repeated keys, of which the last one was kept.
+    pub repeated_keys: u64,
+    /// Lone surrogate escapes, written as U+FFFD.
+    pub lone_surrogates: u64,
+    /// Values nested too deep, written as null.
+    pub too_deep: u64,
+}
+
+/// JSON text to CBOR. Keep one and call it often: its scratch space is reused.
+#[derive(Debug)]
+pub struct Encoder<'t> {
+    options: EncodeOptions<'t>,
+    containers: Containers,
+    tape: Tape,
+    draft: Vec<u8>,
+    name: Vec<u8>,
+}
+
+impl<'t> Encoder<'t> {
+    /// An encoder with these options.
+    pub fn new(options: EncodeOptions<'t>) -> Self {
+        Encoder {
+            options,
+            containers: Containers::default(),
+            tape: Tape::default(),
+            draft: Vec::new(),
+            name: Vec::new(),
+        }
+    }
+
+    /// Appends the CBOR form of one JSON text to `cbor`; on an error `cbor` is as it was before.
+    ///
+    /// # Errors
+    ///
+    /// The text is no JSON (RFC 8259), exceeds a limit, or, by the strict policy, is not clean.
+    pub fn encode(&mut self, json: &[u8], cbor: &mut Vec<u8>) -> Result<Repairs, Error> {
+        if json.len() > self.options.limits.max_input {
+            return Err(Error::new(ErrorKind::InputTooLarge, self.options.limits.max_input));
+        }
+        let cursor = Cursor::new(json)?;
+        let before = cbor.len();
+        let mut result = match self.options.order {
+            Order::AsWritten => self.in_place(cursor.clone(), cbor),
+            _ => Ok(None),
+        };
+        if let Ok(None) = result {
+            cbor.truncate(before);
+            result = self.by_tape(cursor, cbor).map(Some);
+        }
+        if result.is_err() {
+            cbor.truncate(before);
+        }
+        result.map(Option::unwrap_or_default)
+    }
+
+    /// `None` if a key is repeated and the policy is to keep the last.
+    fn in_place(&mut self, mut cursor: Cursor<'_>, cbor: &mut Vec<u8>) -> Result<Option<Repairs>, Error> {
+        self.containers.clear();
+        let start = cbor.len();
+        let mut run = Run::new(self.options, cbor, &mut self.containers, None, &mut self.name);
+        let walked = run.document(&mut cursor);
+        let repairs = run.repairs;
+        match walked {
+            Err(error) if error.kind == ErrorKind::RepeatedKey && self.options.policy == Policy::Lenient => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+            Ok(()) => {
+                self.containers.insert_long_heads(start, cbor);
+                Ok(Some(repairs))
+            }
+        }
+    }
+
+    fn by_tape(&mut self, mut cursor: Cursor<'_>, cbor: &mut Vec<u8>) -> Result<Repairs, Error> {
+        self.containers.clear();
+        self.tape.clear();
+        scratch::clear_bytes(&mut self.draft);
+        let tape = Some(&mut self.tape);
+        let mut run = Run::new(self.options, &mut self.draft, &mut self.containers, tape, &mut self.name);
+        run.document(&mut cursor)?;
+        let mut repairs = run.repairs;
+        repairs.repeated_keys = self.tape.left_out;
+        self.tape.put_together(&self.draft, cbor);
+        Ok(repairs)
+    }
+}
+
+/// One walk over one text.
+struct Run<'r, 't> {
+    options: EncodeOptions<'t>,
+    out: &'r mut Vec<u8>,
+    /// Length of `out` that ends the run.
+    max_len: usize,
+    containers: &'r mut Containers,
+    tape: Option<&'r mut Tape>,
+    /// Scratch for keys with escapes.
+    name: &'r mut Vec<u8>,
+    repairs: Repairs,
+}
+
+impl<'r, 't> Run<'r, 't> {
+    fn new(
+        options: EncodeOptions<'t>,
+        out: &'r mut Vec<u8>,
+        containers: &'r mut Containers,
+        tape: Option<&'r mut Tape>,
+        name: &'r mut Vec<u8>,
+    ) -> Self {
+        let max_len = out.len().saturating_add(options.limits.max_output);
+        Run { options, out, max_len, containers, tape, name, repairs: Repairs::default() }
+    }
+
+    fn document(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Error> {
+        walk::value(cursor, self)?;
+        cursor.skip_space();
+        match cursor.peek() {
+            None => Ok(()),
+            Some(_) => Err(Error::new(ErrorKind::TrailingData, cursor.at)),
+        }
+    }
+
+    fn lenient(&self) -> bool {
+        self.options.policy == Policy::Lenient
+    }
+
+    fn count_surrogates(&mut self, lone: string::LoneSurrogates) -> Result<(), Error> {
+        if lone.number > 0 && !self.lenient() {
+            return Err(Error::new(ErrorKind::LoneSurrogate, lone.first));
+        }
+        self.repairs.lone_surrogates += lone.number;
+        Ok(())
+    }
+
+    /// A key that began at this offset, as its integer if the table has it.
+    fn write_key(&mut self, name: &[u8], at: usize) -> Result<(), Error> {
+        let start = self.out.len();
+        let known = self.options.keys.and_then(|table| table.by_name(name));
+        match known {
+            Some(key) => write_head(self.out, major::UNSIGNED, key.integer),
+            None => write_text(self.out, name),
+        }
+        match &mut self.tape {
+            Some(tape) => {
+                tape.key(start, self.out.len(), at);
+                Ok(())
+            }
+            None => self.containers.key(known.map(|key| key.index), self.out, start, at),
+        }
+    }
+
+    fn float(&mut self, value: f64, at: usize) -> Result<(), Error> {
+        if value.is_finite() {
+            float::write(self.out, value);
+        } else if self.lenient() {
+            self.repairs.huge_numbers += 1;
+            self.out.push(simple::NULL);
+        } else {
+            return Err(Error::new(ErrorKind::HugeNumber, at));
+        }
+        Ok(())
+    }
+}
+
+impl Walker for Run<'_, '_> {
+    fn string(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Error> {
+        if let Some(text) = string::simple(cursor)? {
+            write_text(self.out, text);
+            return Ok(());
+        }
+        // The length is known at the end only; most texts need one byte of head, so that is what is left free.
+        let head_at = self.out.len();
+        self.out.push(0);
+        let lone = string::unescape(cursor, self.out)?;
+        let (head, head_len) = crate::cbor::head(major::TEXT, (self.out.len() - head_at - 1) as u64);
+        self.out.splice(head_at..head_at + 1, head.into_iter().take(head_len));
+        self.count_surrogates(lone)
+    }
+
+    fn key(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Error> {
+        let at = cursor.at - 1;
+        if let Some(name) = string::simple(cursor)? {
+            return self.write_key(name, at);
+        }
+        let mut name = std::mem::take(self.name);
+        scratch::clear_bytes(&mut name);
+        let lone = string::unescape(cursor, &mut name)?;
+        let written = self.count_surrogates(lone).and_then(|()| self.write_key(&name, at));
+        *self.name = name;
+        written
+    }
+
+    fn number(&mut self, number: Number, at: usize) -> Result<(), Error> {
+        match number {
+            Number::Unsigned(n) => write_head(self.out, major::UNSIGNED, n),
+            Number::Negative(n) => write_head(self.out, major::NEGATIVE, n),
+            Number::Float(value) => self.float(value, at)?,
+            Number::Big(_) if !self.lenient() => return Err(Error::new(ErrorKind::BigInteger, at)),
+            Number::Big(value) => {
+                self.repairs.big_integers += u64::from(value.is_finite());
+                self.float(value, at)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn word(&mut self, word: Word) -> Result<(), Error> {
+        self.out.push(match word {
+            Word::False => simple::FALSE,
+            Word::True => simple::TRUE,
+            Word::Null => simple::NULL,
+        });
+        Ok(())
+    }
+
+    fn passed_over(&mut self, cursor: &mut Cursor<'_>) -> Result<bool, Error> {
+        let limits = self.options.limits;
+        let max_depth = if self.lenient() { limits.max_depth_lenient } else { limits.max_depth };
+        if self.containers.depth() < max_depth {
+            return Ok(false);
+        }
+        if !self.lenient() {
+            return Err(Error::new(ErrorKind::TooDeep, cursor.at));
+        }
+        skip::container(cursor, self.name)?;
+        self.repairs.too_deep += 1;
+        self.out.push(simple::NULL);
+        Ok(true)
+    }
+
+    fn empty(&mut self, kind: Kind) -> Result<(), Error> {
+        self.out.push(container_major(kind));
+        Ok(())
+    }
+
+    fn open(&mut self, kind: Kind) {
+        if let Some(tape) = &mut self.tape {
+            tape.open(kind, self.out.len());
+        }
+        self.containers.open(kind, self.out.len());
+        self.out.push(container_major(kind));
+    }
+
+    fn value_complete(&mut self, at: usize) -> Result<Option<Kind>, Error> {
+        if self.out.len() + self.containers.long_head_bytes() > self.max_len {
+            return Err(Error::new(ErrorKind::OutputTooLarge, at));
+        }
+        Ok(self.containers.count_value())
+    }
+
+    fn close(&mut self) -> Result<(), Error> {
+        let count = self.containers.close(self.out)?;
+        match &mut self.tape {
+            Some(tape) => tape.close(self.out, count, self.options.order, self.options.policy),
+            None => Ok(()),
+        }
+    }
+}
+
+fn container_major(kind: Kind) -> u8 {
+    match kind {
+        Kind::Array => major::ARRAY,
+        Kind::Object => major::MAP,
+    }
+}
+
+fn write_text(out: &mut Vec<u8>, text: &[u8]) {
+    write_head(out, major::TEXT, text.len() as u64);
+    out.extend_from_slice(text);
+}

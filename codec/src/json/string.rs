@@ -1,0 +1,192 @@
+//! Strings (RFC 8259 section 7): finding their end, taking escapes apart, and writing them.
+
+use super::Cursor;
+use crate::{Error, ErrorKind};
+
+/// How many bytes from the start need no thought in a JSON string: no quote, no backslash, no control character.
+pub(crate) fn plain(bytes: &[u8]) -> usize {
+    let (words, tail) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let hits = special(u64::from_le_bytes(*word));
+        if hits != 0 {
+            return index * 8 + hits.trailing_zeros() as usize / 8;
+        }
+    }
+    let in_tail = tail.iter().position(|b| matches!(b, 0..0x20 | b'"' | b'\\')).unwrap_or(tail.len());
+    words.len() * 8 + in_tail
+}
+
+/// The top bit of each byte that is special; bytes above the lowest such may be wrongly marked by its borrow.
+fn special(word: u64) -> u64 {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    let below = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit)) & !word;
+    let equal = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    (below(word, 0x20) | equal(b'"') | equal(b'\\')) & (ONES << 7)
+}
+
+/// Reads a string without escapes to its end; the cursor stands behind the opening quote. `None`, with the cursor left
+/// where it was, if there is an escape; then [`unescape`] reads it.
+pub(crate) fn simple<'j>(cursor: &mut Cursor<'j>) -> Result<Option<&'j [u8]>, Error> {
+    let rest = cursor.rest();
+    let len = plain(rest);
+    match rest.get(len) {
+        Some(b'"') => {
+            cursor.at += len + 1;
+            Ok(rest.get(..len))
+        }
+        Some(b'\\') => Ok(None),
+        Some(_) => Err(Error::new(ErrorKind::ControlCharacter, cursor.at + len)),
+        None => Err(Error::new(ErrorKind::UnexpectedEnd, cursor.at + len)),
+    }
+}
+
+/// Appends the text of a string to its closing quote; the cursor stands behind the opening one. Each lone surrogate becomes
+/// U+FFFD. Returns their number and the offset of the first.
+pub(crate) fn unescape(cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<LoneSurrogates, Error> {
+    let mut lone = LoneSurrogates { number: 0, first: 0 };
+    loop {
+        let rest = cursor.rest();
+        let (text, after) = rest.split_at(plain(rest).min(rest.len()));
+        out.extend_from_slice(text);
+        cursor.at += text.len();
+        match after {
+            [b'"', ..] => {
+                cursor.at += 1;
+                return Ok(lone);
+            }
+            [b'\\', ..] => escape(cursor, out, &mut lone)?,
+            [_, ..] => return Err(Error::new(ErrorKind::ControlCharacter, cursor.at)),
+            [] => return Err(Error::new(ErrorKind::UnexpectedEnd, cursor.at)),
+        }
+    }
+}
+
+/// What [`unescape`] put U+FFFD in place of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LoneSurrogates {
+    pub(crate) number: u64,
+    pub(crate) first: usize,
+}
+
+/// One escape; the cursor stands on its backslash.
+fn escape(cursor: &mut Cursor<'_>, out: &mut Vec<u8>, lone: &mut LoneSurrogates) -> Result<(), Error> {
+    let start = cursor.at;
+    cursor.at += 1;
+    let byte = match cursor.peek().ok_or_else(|| cursor.wanted(ErrorKind::InvalidEscape))? {
+        byte @ (b'"' | b'\\' | b'/') => byte,
+        b'b' => 0x08,
+        b'f' => 0x0c,
+        b'n' => b'\n',
+        b'r' => b'\r',
+        b't' => b'\t',
+        b'u' => {
+            cursor.at += 1;
+            let character = character(cursor, start)?.unwrap_or_else(|| {
+                lone.first = if lone.number == 0 { start } else { lone.first };
+                lone.number += 1;
+                char::REPLACEMENT_CHARACTER
+            });
+            out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+            return Ok(());
+        }
+        _ => return Err(Error::new(ErrorKind::InvalidEscape, start)),
+    };
+    cursor.at += 1;
+    out.push(byte);
+    Ok(())
+}
+
+/// The character of one `\uXXXX` or of a pair of them; the cursor stands behind the first `u`. `None` is a lone surrogate.
+fn character(cursor: &mut Cursor<'_>, start: usize) -> Result<Option<char>, Error> {
+    let unit = unit(cursor, start)?;
+    if !(0xd800..0xdc00).contains(&unit) {
+        return Ok(char::from_u32(unit));
+    }
+    if !cursor.rest().starts_with(b"\\u") {
+        return Ok(None);
+    }
+    let mut ahead = cursor.clone();
+    ahead.at += 2;
+    let low = self::unit(&mut ahead, cursor.at)?;
+    if !(0xdc00..0xe000).contains(&low) {
+        return Ok(None);
+    }
+    cursor.at = ahead.at;
+    Ok(char::from_u32(0x10000 + ((unit - 0xd800) << 10 | (low - 0xdc00))))
+}
+
+/// Four hexadecimal digits.
+fn unit(cursor: &mut Cursor<'_>, start: usize) -> Result<u32, Error> {
+    let mut unit = 0;
+    for _ in 0..4 {
+        let digit = cursor.peek().ok_or_else(|| cursor.wanted(ErrorKind::InvalidEscape))?;
+        let value = char::from(digit).to_digit(16).ok_or(Error::new(ErrorKind::InvalidEscape, start))?;
+        unit = unit << 4 | value;
+        cursor.at += 1;
+    }
+    Ok(unit)
+}
+
+/// Appends text as the inside of a JSON string; only what must be escaped is. False, with a part written, as soon as
+/// `out` would grow beyond `max_len`.
+pub(crate) fn write_escaped(text: &[u8], out: &mut Vec<u8>, max_len: usize) -> bool {
+    let mut rest = text;
+    loop {
+        let (piece, after) = rest.split_at(plain(rest).min(rest.len()));
+        if out.len().saturating_add(piece.len()) > max_len {
+            return false;
+        }
+        out.extend_from_slice(piece);
+        let Some((byte, tail)) = after.split_first() else { return true };
+        match byte {
+            b'"' | b'\\' => out.extend([b'\\', *byte]),
+            0x08 => out.extend(b"\\b"),
+            0x0c => out.extend(b"\\f"),
+            b'\n' => out.extend(b"\\n"),
+            b'\r' => out.extend(b"\\r"),
+            b'\t' => out.extend(b"\\t"),
+            _ => {
+                let hex = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
+                out.extend([b'\\', b'u', b'0', b'0', hex(byte >> 4), hex(byte & 15)]);
+            }
+        }
+        rest = tail;
+    }
+}
+
+/// A text as a whole JSON string.
+pub(crate) fn quote(text: &str) -> Vec<u8> {
+    let mut out = vec![b'"'];
+    write_escaped(text.as_bytes(), &mut out, usize::MAX);
+    out.push(b'"');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_special_byte_is_found_at_every_place_among_all_other_bytes() {
+        let harmless: Vec<u8> = (0x20..=0xff).filter(|b| !matches!(b, b'"' | b'\\')).collect();
+        assert_eq!(plain(&harmless), harmless.len());
+        for special in (0..0x20).chain([b'"', b'\\']) {
+            for place in 0..40 {
+                let mut bytes: Vec<u8> = harmless.iter().copied().cycle().skip(place * 7).take(40).collect();
+                bytes[place] = special;
+                assert_eq!(plain(&bytes), place, "{special:#04x}");
+            }
+        }
+    }
+
+    #[test]
+    fn quoting_is_undone_by_unescaping_for_every_ascii_character() {
+        let text: String = (0..128_u8).map(char::from).chain("\u{2028}<>&é𝄞".chars()).collect();
+        let quoted = quote(&text);
+        let mut cursor = Cursor::new(&quoted).unwrap();
+        cursor.at = 1;
+        let mut back = Vec::new();
+        assert_eq!(unescape(&mut cursor, &mut back).unwrap().number, 0);
+        assert_eq!((back.as_slice(), cursor.at), (text.as_bytes(), quoted.len()));
+    }
+}

@@ -1,0 +1,237 @@
+//! Key tables: names <-> integers (MSC3079). A table is a value: v1 is built in, others can be made and named.
+
+use crate::json::string::quote;
+use crate::names::fingerprint;
+use std::fmt;
+use std::sync::LazyLock;
+
+mod v1;
+
+/// A named, versioned table of map keys.
+#[derive(Debug, Clone)]
+pub struct KeyTable {
+    title: String,
+    keys: Vec<Key>,
+    /// Open addressing by fingerprint, at most a quarter full; [`EMPTY`] or a place in `keys`.
+    slots: Vec<u16>,
+    /// Indexed by integer; [`EMPTY`] or a place in `keys`.
+    by_integer: Vec<u16>,
+    longest: usize,
+}
+
+/// One entry of a table, with what the codec needs at hand.
+#[derive(Debug, Clone)]
+pub(crate) struct Key {
+    pub(crate) name: String,
+    pub(crate) integer: u64,
+    /// Place in the table, counted from 0.
+    pub(crate) index: usize,
+    /// The name as it stands in JSON: `"name":`.
+    pub(crate) json: Vec<u8>,
+}
+
+const EMPTY: u16 = u16::MAX;
+
+impl KeyTable {
+    /// The largest integer a table may use: lookups by integer are an array's.
+    pub const MAX_INTEGER: u64 = 65_534;
+
+    /// The table of MSC3079, version 1: 104 keys, integers 1..=104.
+    pub fn v1() -> &'static KeyTable {
+        static V1: LazyLock<KeyTable> = LazyLock::new(|| {
+            KeyTable::build("v1".into(), v1::NAMES.iter().map(|(n, i)| (n.to_string(), *i)).collect())
+        });
+        &V1
+    }
+
+    /// A table of one's own. Both sides must have agreed on it by its title: never send it to a peer that did not.
+    ///
+    /// # Errors
+    ///
+    /// A name or an integer that occurs twice, an integer above [`KeyTable::MAX_INTEGER`], and a name that is a decimal
+    /// number, which would be mistaken for an unknown integer key.
+    pub fn new<'a>(
+        title: &str,
+        keys: impl IntoIterator<Item = (&'a str, u64)>,
+    ) -> Result<KeyTable, KeyTableError> {
+        let keys: Vec<(String, u64)> =
+            keys.into_iter().map(|(name, integer)| (name.to_owned(), integer)).collect();
+        check(&keys)?;
+        Ok(KeyTable::build(title.to_owned(), keys))
+    }
+
+    /// What the two sides call the table, `v1` for the built-in one.
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// The integer of a name.
+    pub fn integer(&self, name: &str) -> Option<u64> {
+        self.by_name(name.as_bytes()).map(|key| key.integer)
+    }
+
+    /// The name of an integer.
+    pub fn name(&self, integer: u64) -> Option<&str> {
+        self.by_integer(integer).map(|key| key.name.as_str())
+    }
+
+    /// All names with their integers, in the order in which the table was made.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, u64)> {
+        self.keys.iter().map(|key| (key.name.as_str(), key.integer))
+    }
+
+    pub(crate) fn by_name(&self, name: &[u8]) -> Option<&Key> {
+        if name.len() > self.longest {
+            return None;
+        }
+        let mut slot = self.slot_of(name);
+        loop {
+            let key = self.keys.get(usize::from(*self.slots.get(slot)?))?;
+            if key.name.as_bytes() == name {
+                return Some(key);
+            }
+            slot = (slot + 1) & (self.slots.len() - 1);
+        }
+    }
+
+    pub(crate) fn by_integer(&self, integer: u64) -> Option<&Key> {
+        let place = *self.by_integer.get(usize::try_from(integer).ok()?)?;
+        self.keys.get(usize::from(place))
+    }
+
+    fn slot_of(&self, name: &[u8]) -> usize {
+        (fingerprint(name) >> 32) as usize & (self.slots.len() - 1)
+    }
+
+    /// From pairs that [`check`] lets pass; of others some keys are never found.
+    fn build(title: String, pairs: Vec<(String, u64)>) -> KeyTable {
+        let mut table = KeyTable {
+            title,
+            slots: vec![EMPTY; (4 * pairs.len()).next_power_of_two()],
+            by_integer: vec![EMPTY; pairs.iter().map(|(_, i)| *i as usize + 1).max().unwrap_or(0)],
+            longest: pairs.iter().map(|(name, _)| name.len()).max().unwrap_or(0),
+            keys: Vec::with_capacity(pairs.len()),
+        };
+        for (index, (name, integer)) in pairs.into_iter().enumerate() {
+            let place = index as u16;
+            let mut slot = table.slot_of(name.as_bytes());
+            while table.slots.get(slot).is_some_and(|taken| *taken != EMPTY) {
+                slot = (slot + 1) & (table.slots.len() - 1);
+            }
+            table.slots.get_mut(slot).into_iter().for_each(|free| *free = place);
+            table.by_integer.get_mut(integer as usize).into_iter().for_each(|free| *free = place);
+            let mut json = quote(&name);
+            json.push(b':');
+            table.keys.push(Key { name, integer, index, json });
+        }
+        table
+    }
+}
+
+fn check(keys: &[(String, u64)]) -> Result<(), KeyTableError> {
+    let mut names: Vec<&str> = keys.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    if let Some(name) = repeated(&names) {
+        return Err(KeyTableError::RepeatedName(name.to_owned()));
+    }
+    if let Some(name) = names.iter().find(|name| !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit()))
+    {
+        return Err(KeyTableError::DecimalName((*name).to_owned()));
+    }
+    let mut integers: Vec<u64> = keys.iter().map(|(_, integer)| *integer).collect();
+    integers.sort_unstable();
+    if let Some(integer) = repeated(&integers) {
+        return Err(KeyTableError::RepeatedInteger(integer));
+    }
+    match integers.last() {
+        Some(integer) if *integer > KeyTable::MAX_INTEGER => Err(KeyTableError::LargeInteger(*integer)),
+        _ => Ok(()),
+    }
+}
+
+fn repeated<T: Copy + PartialEq>(sorted: &[T]) -> Option<T> {
+    sorted.iter().zip(sorted.iter().skip(1)).find(|(one, next)| one == next).map(|(one, _)| *one)
+}
+
+/// Why pairs of names and integers are no table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeyTableError {
+    /// A name occurs twice.
+    RepeatedName(String),
+    /// An integer occurs twice.
+    RepeatedInteger(u64),
+    /// An integer is above [`KeyTable::MAX_INTEGER`].
+    LargeInteger(u64),
+    /// A name is a decimal number, the form in which unknown integer keys reach JSON.
+    DecimalName(String),
+}
+
+impl fmt::Display for KeyTableError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            KeyTableError::RepeatedName(name) => write!(f, "the name {name:?} occurs twice in the key table"),
+            KeyTableError::RepeatedInteger(integer) => {
+                write!(f, "the integer {integer} occurs twice in the key table")
+            }
+            KeyTableError::LargeInteger(integer) => {
+                write!(f, "the integer {integer} of the key table is above {}", KeyTable::MAX_INTEGER)
+            }
+            KeyTableError::DecimalName(name) => {
+                write!(f, "the name {name:?} of the key table is a decimal number")
+            }
+        }
+    }
+}
+
+impl std::error::Error for KeyTableError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn v1_has_104_keys_that_are_found_in_both_directions() {
+        let table = KeyTable::v1();
+        assert_eq!((table.title(), table.iter().len()), ("v1", 104));
+        for (expected, (name, integer)) in (1..).zip(table.iter()) {
+            assert_eq!(integer, expected);
+            assert_eq!((table.integer(name), table.name(integer)), (Some(integer), Some(name)));
+        }
+        assert_eq!((table.integer("event_id"), table.integer("room_alias")), (Some(1), Some(104)));
+        for stranger in ["", "m.mentions", "event_i", "event_id ", "Event_id", "initial_device_display_namf"]
+        {
+            assert_eq!(table.integer(stranger), None, "{stranger:?}");
+        }
+        for stranger in [0, 105, 65_535, 1 << 32, u64::MAX] {
+            assert_eq!(table.name(stranger), None, "{stranger}");
+        }
+    }
+
+    #[test]
+    fn v1_is_a_table_that_new_would_accept() {
+        assert!(KeyTable::new("v1", v1::NAMES).is_ok());
+    }
+
+    #[test]
+    fn tables_can_be_empty_sparse_and_hold_names_of_one_fingerprint() {
+        let empty = KeyTable::new("empty", []).unwrap();
+        assert_eq!((empty.integer("type"), empty.integer(""), empty.name(0)), (None, None, None));
+        let twins = ["12345678a12345678", "12345678b12345678", "12345678c12345678"];
+        let table = KeyTable::new("twins", twins.into_iter().zip([0, 65_534, 30_000])).unwrap();
+        for (name, integer) in table.iter() {
+            assert_eq!((table.integer(name), table.name(integer)), (Some(integer), Some(name)));
+        }
+        assert_eq!(table.integer("12345678d12345678"), None);
+    }
+
+    #[test]
+    fn pairs_that_would_make_a_key_ambiguous_are_refused() {
+        let refused = |keys: &[(&'static str, u64)]| KeyTable::new("x", keys.iter().copied()).unwrap_err();
+        assert_eq!(refused(&[("a", 1), ("b", 2), ("a", 3)]), KeyTableError::RepeatedName("a".into()));
+        assert_eq!(refused(&[("a", 2), ("b", 1), ("c", 2)]), KeyTableError::RepeatedInteger(2));
+        assert_eq!(refused(&[("a", 65_535)]), KeyTableError::LargeInteger(65_535));
+        assert_eq!(refused(&[("a", u64::MAX)]), KeyTableError::LargeInteger(u64::MAX));
+        assert_eq!(refused(&[("8", 1)]), KeyTableError::DecimalName("8".into()));
+    }
+}

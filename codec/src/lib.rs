@@ -1,0 +1,49 @@
+//! JSON <-> CBOR for low-bandwidth Matrix (MSC3079): bytes in, bytes out, no I/O and no clock.
+//!
+//! An [`Encoder`] turns one JSON text (RFC 8259) into one CBOR item (RFC 8949), a [`Decoder`] the other way, each in one
+//! pass and without a tree in between. Map keys that stand in a [`KeyTable`] travel as integers, paths that stand in a
+//! [`PathTable`] as one character. [`peek`] looks for one value without translating the rest.
+//!
+//! Deliberately absent: streaming in pieces, byte strings and tags (JSON has neither), HTTP and CoAP.
+//!
+//! ```
+//! let cbor = lowband_codec::json_to_cbor(br#"{"msgtype":"m.text","body":"Hello"}"#)?;
+//! assert_eq!(cbor, b"\xa2\x18\x1c\x66m.text\x18\x1b\x65Hello");
+//! assert_eq!(lowband_codec::cbor_to_json(&cbor)?, br#"{"msgtype":"m.text","body":"Hello"}"#);
+//! # Ok::<(), lowband_codec::Error>(())
+//! ```
+
+mod cbor;
+mod decode;
+mod encode;
+mod error;
+mod json;
+pub mod keys;
+mod names;
+mod options;
+pub mod paths;
+pub mod peek;
+mod scratch;
+
+pub use decode::{Decoded, Decoder};
+pub use encode::{Encoder, Repairs};
+pub use error::{Error, ErrorKind};
+pub use keys::KeyTable;
+pub use options::{DecodeOptions, EncodeOptions, Limits, Order, Policy};
+pub use paths::PathTable;
+
+/// One JSON text to CBOR: strict, key table v1, default limits, keys as written.
+pub fn json_to_cbor(json: &[u8]) -> Result<Vec<u8>, Error> {
+    let mut cbor = Vec::new();
+    Encoder::new(EncodeOptions { keys: Some(KeyTable::v1()), ..EncodeOptions::default() })
+        .encode(json, &mut cbor)?;
+    Ok(cbor)
+}
+
+/// One CBOR item to JSON: key table v1, default limits.
+pub fn cbor_to_json(cbor: &[u8]) -> Result<Vec<u8>, Error> {
+    let mut json = Vec::new();
+    Decoder::new(DecodeOptions { keys: Some(KeyTable::v1()), ..DecodeOptions::default() })
+        .decode(cbor, &mut json)?;
+    Ok(json)
+}

@@ -1,0 +1,200 @@
+//! Path tables: one-character codes <-> Matrix paths (MSC3079), between Uri-Path options and HTTP paths.
+//!
+//! Uri-Path values are raw UTF-8 (RFC 7252 section 5.10.1); an HTTP path has the same segments percent-encoded (RFC 3986
+//! section 3.3), so that a `/`, `?`, `#` or `%` inside a value stays inside its segment.
+//!
+//! Deliberately absent: queries, and the 255 bytes a Uri-Path value may have, which are CoAP's to check.
+
+use std::fmt;
+use std::sync::LazyLock;
+
+mod percent;
+mod v1;
+
+/// A named, versioned table of path codes.
+#[derive(Debug)]
+pub struct PathTable {
+    title: &'static str,
+    templates: Vec<Template>,
+}
+
+#[derive(Debug)]
+struct Template {
+    code: char,
+    path: &'static str,
+    segments: Vec<Segment>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Segment {
+    Literal(&'static str),
+    Parameter,
+}
+
+impl PathTable {
+    /// The table of MSC3079, version 1: 57 paths.
+    pub fn v1() -> &'static PathTable {
+        static V1: LazyLock<PathTable> = LazyLock::new(|| PathTable {
+            title: "v1",
+            templates: v1::PATHS.iter().map(|(code, path)| Template::parse(*code, path)).collect(),
+        });
+        &V1
+    }
+
+    /// What the two sides call the table, `v1` for the built-in one.
+    pub fn title(&self) -> &str {
+        self.title
+    }
+
+    /// All codes with their paths, parameters in braces: `('A', "/_matrix/client/r0/rooms/{roomId}/event/{eventId}")`.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (char, &str)> {
+        self.templates.iter().map(|template| (template.code, template.path))
+    }
+
+    /// Uri-Path values (raw UTF-8) to an HTTP path, percent-encoded segment by segment.
+    ///
+    /// A first segment that is a path code stands for its path: its parameters are filled in from left to right, and
+    /// segments after the last one are appended, in place of an empty last segment (`n`, `global` is
+    /// `/_matrix/client/r0/pushrules/global`). Any other first segment is taken literally.
+    ///
+    /// # Errors
+    ///
+    /// No segment, a `.` or `..` among them, or fewer parameters than the code's path has.
+    pub fn expand<S: AsRef<str>>(&self, segments: &[S]) -> Result<String, PathError> {
+        let (first, rest) = segments.split_first().ok_or(PathError::Empty)?;
+        if segments.iter().any(|segment| is_dots(segment.as_ref())) {
+            return Err(PathError::DotSegment);
+        }
+        let mut path = String::new();
+        let mut rest = rest.iter();
+        match self.by_code(first.as_ref()) {
+            Some(template) => {
+                for segment in template.segments_before(rest.len()) {
+                    let value = match segment {
+                        Segment::Literal(literal) => literal,
+                        Segment::Parameter => {
+                            rest.next().ok_or(PathError::MissingParameter { code: template.code })?.as_ref()
+                        }
+                    };
+                    percent::push_segment(&mut path, value);
+                }
+            }
+            None => percent::push_segment(&mut path, first.as_ref()),
+        }
+        rest.for_each(|segment| percent::push_segment(&mut path, segment.as_ref()));
+        Ok(path)
+    }
+
+    /// An HTTP path (no query) to Uri-Path values: the code and its parameters where the table has the path, else the
+    /// segments themselves, percent-decoded.
+    ///
+    /// What [`PathTable::expand`] makes of the values is the same path, but for the way in which it is percent-encoded. A
+    /// code is only used for exactly its own path, never with segments appended: the reference implementation drops those.
+    ///
+    /// # Errors
+    ///
+    /// The path has no segment (`/`), does not begin with `/` or holds a raw `?` or `#`, has a bad escape or a segment that
+    /// is `.` or `..` once decoded, or its first segment is a path code by chance: Uri-Path values cannot say `/9/x`.
+    pub fn compress(&self, path: &str) -> Result<Vec<String>, PathError> {
+        let relative = path.strip_prefix('/').filter(|relative| !relative.contains(['?', '#']));
+        let relative = relative.ok_or(PathError::NotAPath)?;
+        if relative.is_empty() {
+            return Err(PathError::Empty);
+        }
+        let segments: Vec<String> = relative.split('/').map(percent::decode).collect::<Result<_, _>>()?;
+        if segments.iter().any(|segment| is_dots(segment)) {
+            return Err(PathError::DotSegment);
+        }
+        if let Some(template) = self.templates.iter().find(|template| template.matches(&segments)) {
+            let code = std::iter::once(template.code.to_string());
+            let parameters = segments.into_iter().zip(&template.segments);
+            let parameters = parameters.filter(|(_, segment)| **segment == Segment::Parameter);
+            return Ok(code.chain(parameters.map(|(value, _)| value)).collect());
+        }
+        match segments.first().and_then(|first| self.by_code(first)) {
+            Some(template) => Err(PathError::LooksLikeCode { code: template.code }),
+            None => Ok(segments),
+        }
+    }
+
+    fn by_code(&self, segment: &str) -> Option<&Template> {
+        let mut characters = segment.chars();
+        let (code, None) = (characters.next()?, characters.next()) else { return None };
+        self.templates.iter().find(|template| template.code == code)
+    }
+}
+
+impl Template {
+    fn parse(code: char, path: &'static str) -> Template {
+        let segments = path.split('/').skip(1).map(|segment| match segment.starts_with('{') {
+            true => Segment::Parameter,
+            false => Segment::Literal(segment),
+        });
+        Template { code, path, segments: segments.collect() }
+    }
+
+    fn parameters(&self) -> usize {
+        self.segments.iter().filter(|segment| **segment == Segment::Parameter).count()
+    }
+
+    /// The segments, but for an empty last one where more values than parameters come.
+    fn segments_before(&self, values: usize) -> &[Segment] {
+        match self.segments.split_last() {
+            Some((Segment::Literal(""), before)) if values > self.parameters() => before,
+            _ => &self.segments,
+        }
+    }
+
+    fn matches(&self, segments: &[String]) -> bool {
+        segments.len() == self.segments.len()
+            && self.segments.iter().zip(segments).all(|(own, segment)| match own {
+                Segment::Literal(literal) => literal == segment,
+                Segment::Parameter => true,
+            })
+    }
+}
+
+fn is_dots(segment: &str) -> bool {
+    matches!(segment, "." | "..")
+}
+
+/// Why a path cannot be mapped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PathError {
+    /// `.` or `..` as a segment (RFC 7252 section 5.10.1): 4.00. Escapes would not protect it, as proxies resolve `%2E%2E`.
+    DotSegment,
+    /// A path code with fewer parameters than its path has: 4.04.
+    MissingParameter {
+        /// The code.
+        code: char,
+    },
+    /// No segment at all: 4.04.
+    Empty,
+    /// A percent escape of the HTTP path that is malformed or no UTF-8.
+    BadEscape,
+    /// An HTTP path that does not begin with `/`, or holds a raw `?` or `#`.
+    NotAPath,
+    /// The first segment of an HTTP path is a single character that would be taken for a path code.
+    LooksLikeCode {
+        /// The code.
+        code: char,
+    },
+}
+
+impl fmt::Display for PathError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PathError::DotSegment => write!(f, "the path has a segment . or .."),
+            PathError::MissingParameter { code } => write!(f, "the path code {code} needs more parameters"),
+            PathError::Empty => write!(f, "the path is empty"),
+            PathError::BadEscape => write!(f, "the path has a percent escape that is malformed or not UTF-8"),
+            PathError::NotAPath => write!(f, "the path must begin with / and hold neither ? nor #"),
+            PathError::LooksLikeCode { code } => {
+                write!(f, "the path begins with {code}, which is a path code")
+            }
+        }
+    }
+}
+
+impl std::error::Error for PathError {}
