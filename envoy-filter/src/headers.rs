@@ -1,0 +1,199 @@
+//! The header fields of one message, as the host hands them out, and the edits that go back.
+//!
+//! Values are bytes: a value that is no UTF-8 is legal HTTP (RFC 9110 5.5) and must not end anything here.
+
+use crate::negotiate::Form;
+use std::borrow::Cow;
+
+/// The fields of a message in their order, pseudo-header fields (`:method`, `:status`) included.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Headers<'a> {
+    fields: Vec<(&'a [u8], &'a [u8])>,
+}
+
+impl<'a> Headers<'a> {
+    /// From pairs of name and value.
+    pub fn new(fields: Vec<(&'a [u8], &'a [u8])>) -> Self {
+        Headers { fields }
+    }
+
+    /// From the form of the proxy-wasm ABI: the number of pairs, the two lengths of each pair (all 32 bits, little
+    /// endian), then name and value of each, closed by a zero byte. `None` when the bytes are not of that form.
+    pub fn parse(map: &'a [u8]) -> Option<Self> {
+        if map.is_empty() {
+            return Some(Headers::default());
+        }
+        let (count, rest) = map.split_first_chunk::<4>()?;
+        let lengths_size = usize::try_from(u32::from_le_bytes(*count)).ok()?.checked_mul(8)?;
+        let (lengths, mut texts) = rest.split_at_checked(lengths_size)?;
+        let mut fields = Vec::with_capacity(lengths_size / 8);
+        for pair in lengths.chunks_exact(8) {
+            let (name, value) = pair.split_first_chunk::<4>()?;
+            let name = closed_text(&mut texts, *name)?;
+            let value = closed_text(&mut texts, *value.first_chunk::<4>()?)?;
+            fields.push((name, value));
+        }
+        Some(Headers { fields })
+    }
+
+    /// The value under a name in lower case; several fields of one name are one list (RFC 9110 5.2).
+    pub fn get(&self, name: &str) -> Option<Cow<'a, [u8]>> {
+        let mut values =
+            self.fields.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).map(|(_, v)| *v);
+        let first = values.next()?;
+        Some(values.fold(Cow::Borrowed(first), |list, value| Cow::Owned([&list, value].join(&b", "[..]))))
+    }
+
+    /// The names that start with these bytes of lower case, each as often as it occurs.
+    pub fn names_under(&self, prefix: &'static str) -> impl Iterator<Item = &'a [u8]> {
+        self.fields.iter().map(|(name, _)| *name).filter(move |name| {
+            name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
+        })
+    }
+
+    /// `content-length`, where it is one decimal number.
+    pub fn content_length(&self) -> Option<u64> {
+        std::str::from_utf8(&self.get("content-length")?).ok()?.parse().ok()
+    }
+}
+
+/// Splits a text of this length and its closing zero byte from the front.
+fn closed_text<'a>(texts: &mut &'a [u8], length: [u8; 4]) -> Option<&'a [u8]> {
+    let length = usize::try_from(u32::from_le_bytes(length)).ok()?;
+    let (text, rest) = texts.split_at_checked(length)?;
+    *texts = rest.split_first()?.1;
+    Some(text)
+}
+
+/// One change to the header fields of the message in hand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edit {
+    /// The name in lower case.
+    pub name: Cow<'static, [u8]>,
+    /// The only value from now on; `None` removes all fields of the name.
+    pub value: Option<Vec<u8>>,
+}
+
+impl Edit {
+    /// Leaves one field of this name, with this value.
+    pub fn set(name: &'static str, value: impl Into<Vec<u8>>) -> Self {
+        Edit { name: Cow::Borrowed(name.as_bytes()), value: Some(value.into()) }
+    }
+
+    /// Leaves no field of this name.
+    pub fn remove(name: impl Into<Cow<'static, [u8]>>) -> Self {
+        Edit { name: name.into(), value: None }
+    }
+}
+
+/// Fields that describe the bytes of a body and are wrong once it is another one (RFC 9110 8.6 and 14.3, RFC 9530).
+/// `content-length` above all: Envoy does not compare it with a replaced body, and a stale one towards an HTTP/1 server
+/// is request smuggling. An `etag` stays: in Matrix it is a handle that clients send back, not a digest of the bytes.
+const OF_THE_BYTES: [&str; 6] =
+    ["content-length", "content-digest", "repr-digest", "digest", "content-md5", "accept-ranges"];
+
+/// Removes what will be wrong when the body of this message has been translated.
+pub(crate) fn forget_the_bytes(headers: &Headers<'_>) -> Vec<Edit> {
+    OF_THE_BYTES
+        .iter()
+        .filter(|name| headers.get(name).is_some())
+        .map(|name| Edit::remove(name.as_bytes()))
+        .collect()
+}
+
+/// Names the translated body. Without `length`, because trailers follow: HTTP/1 sends none after a body of known length.
+pub(crate) fn describe_body(form: Form, length: Option<usize>) -> Vec<Edit> {
+    let mut edits = vec![Edit::set("content-type", form.media_type())];
+    edits.extend(length.map(|length| Edit::set("content-length", length.to_string())));
+    edits
+}
+
+/// Whether the body is compressed or otherwise wrapped (RFC 9110 8.4), so that neither JSON nor CBOR can be seen in it.
+pub(crate) fn is_encoded(headers: &Headers<'_>) -> bool {
+    headers
+        .get("content-encoding")
+        .is_some_and(|coding| !coding.trim_ascii().eq_ignore_ascii_case(b"identity"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::any;
+
+    /// The form of the ABI, by its description.
+    fn serialized(fields: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
+        let mut map = (fields.len() as u32).to_le_bytes().to_vec();
+        for (name, value) in fields {
+            map.extend((name.len() as u32).to_le_bytes());
+            map.extend((value.len() as u32).to_le_bytes());
+        }
+        for (name, value) in fields {
+            map.extend([name, &b"\0"[..], value, &b"\0"[..]].concat());
+        }
+        map
+    }
+
+    #[test]
+    fn fields_of_one_name_are_one_list_in_their_order() {
+        let headers = Headers::new(vec![(b"a", b"1"), (b"b", b"2"), (b"A", b"3"), (b"a", b"")]);
+        assert_eq!(headers.get("a").as_deref(), Some(&b"1, 3, "[..]));
+        assert_eq!(headers.get("b").as_deref(), Some(&b"2"[..]));
+        assert_eq!(headers.get("c"), None);
+    }
+
+    #[test]
+    fn names_under_a_prefix_are_found_in_any_case() {
+        let headers = Headers::new(vec![
+            (b"lowband-x", b""),
+            (b"LowBand-Y", b""),
+            (b"lowband", b""),
+            (b"x-lowband-z", b""),
+        ]);
+        assert_eq!(headers.names_under("lowband-").collect::<Vec<_>>(), [&b"lowband-x"[..], b"LowBand-Y"]);
+    }
+
+    #[test]
+    fn a_length_is_one_decimal_number() {
+        for (value, length) in [
+            (&b"0"[..], Some(0)),
+            (b"18446744073709551615", Some(u64::MAX)),
+            (b"18446744073709551616", None),
+            (b"-1", None),
+            (b"1, 1", None),
+            (b"", None),
+            (b"\xff", None),
+        ] {
+            assert_eq!(Headers::new(vec![(b"content-length", value)]).content_length(), length, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_map_cut_at_any_byte_is_refused() {
+        let map = serialized(&[(b":status".to_vec(), b"200".to_vec()), (b"x".to_vec(), b"\xff".to_vec())]);
+        assert!(Headers::parse(&map).is_some());
+        for cut in 1..map.len() {
+            assert_eq!(Headers::parse(&map[..cut]), None, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn claimed_sizes_are_not_believed() {
+        assert_eq!(Headers::parse(&u32::MAX.to_le_bytes()), None);
+        assert_eq!(Headers::parse(&[1, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255, 0, 0]), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_the_host_writes_is_read(fields in vec((any::<Vec<u8>>(), any::<Vec<u8>>()), 0..8)) {
+            let map = serialized(&fields);
+            let pairs = fields.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect();
+            assert_eq!(Headers::parse(&map), Some(Headers::new(pairs)));
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
+            Headers::parse(&bytes);
+        }
+    }
+}

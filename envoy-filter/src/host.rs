@@ -1,0 +1,146 @@
+//! The few calls into Envoy that can fail (proxy-wasm ABI 0.2.1), each with its status as a `Result`.
+//!
+//! The SDK turns every status that it does not expect into a panic. Here a panic is a trap, and a trap ends all streams of
+//! the VM. The only file with `unsafe` in this crate: calls across the border, and buffers that come back over it.
+
+#![allow(unsafe_code, reason = "the host's functions are foreign functions")]
+
+use proxy_wasm::types::{BufferType, LogLevel, MapType, StreamType};
+use std::ptr::null_mut;
+
+/// The host did not do what it was asked to; its status (`proxy-wasm/spec`, `proxy_status_t`).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Refused(pub(crate) u32);
+
+// The status is a plain number here: a value that an enum of the SDK does not list would be undefined behaviour.
+#[link(wasm_import_module = "env")]
+unsafe extern "C" {
+    safe fn proxy_close_stream(stream: StreamType) -> u32;
+    fn proxy_get_buffer_bytes(
+        buffer: BufferType,
+        start: usize,
+        max: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> u32;
+    fn proxy_get_header_map_pairs(map: MapType, data: *mut *mut u8, size: *mut usize) -> u32;
+    fn proxy_log(level: LogLevel, data: *const u8, size: usize) -> u32;
+    fn proxy_remove_header_map_value(map: MapType, name: *const u8, name_size: usize) -> u32;
+    fn proxy_replace_header_map_value(
+        map: MapType,
+        name: *const u8,
+        name_size: usize,
+        value: *const u8,
+        value_size: usize,
+    ) -> u32;
+    fn proxy_send_local_response(
+        status: u32,
+        details: *const u8,
+        details_size: usize,
+        body: *const u8,
+        body_size: usize,
+        headers: *const u8,
+        headers_size: usize,
+        grpc_status: i32,
+    ) -> u32;
+    fn proxy_set_buffer_bytes(
+        buffer: BufferType,
+        start: usize,
+        replaced: usize,
+        data: *const u8,
+        size: usize,
+    ) -> u32;
+}
+
+/// All header fields in the form that `Headers::parse` reads.
+pub(crate) fn headers(map: MapType) -> Result<Vec<u8>, Refused> {
+    // SAFETY: the two pointers are to live variables.
+    received(|data, size| unsafe { proxy_get_header_map_pairs(map, data, size) })
+}
+
+/// Leaves one field of this name.
+pub(crate) fn set_header(map: MapType, name: &[u8], value: &[u8]) -> Result<(), Refused> {
+    // SAFETY: the host reads the two slices, within their lengths and during the call.
+    done(unsafe {
+        proxy_replace_header_map_value(map, name.as_ptr(), name.len(), value.as_ptr(), value.len())
+    })
+}
+
+/// Leaves no field of this name.
+pub(crate) fn remove_header(map: MapType, name: &[u8]) -> Result<(), Refused> {
+    // SAFETY: the host reads the slice, within its length and during the call.
+    done(unsafe { proxy_remove_header_map_value(map, name.as_ptr(), name.len()) })
+}
+
+/// All bytes of a buffer.
+pub(crate) fn buffer(buffer: BufferType) -> Result<Vec<u8>, Refused> {
+    // SAFETY: the two pointers are to live variables.
+    received(|data, size| unsafe { proxy_get_buffer_bytes(buffer, 0, usize::MAX, data, size) })
+}
+
+/// Replaces all bytes of a buffer.
+pub(crate) fn set_buffer(buffer: BufferType, bytes: &[u8]) -> Result<(), Refused> {
+    // SAFETY: the host reads the slice, within its length and during the call.
+    done(unsafe { proxy_set_buffer_bytes(buffer, 0, usize::MAX, bytes.as_ptr(), bytes.len()) })
+}
+
+/// Answers the client in place of the homeserver, once the callback has returned.
+pub(crate) fn send_response(status: u16, headers: &[(&str, &str)], body: &[u8]) -> Result<(), Refused> {
+    const NO_GRPC_STATUS: i32 = -1;
+    let details = "lowband";
+    let headers = serialized(headers);
+    // SAFETY: the host reads the three slices, within their lengths and during the call.
+    done(unsafe {
+        proxy_send_local_response(
+            u32::from(status),
+            details.as_ptr(),
+            details.len(),
+            body.as_ptr(),
+            body.len(),
+            headers.as_ptr(),
+            headers.len(),
+            NO_GRPC_STATUS,
+        )
+    })
+}
+
+/// Ends the stream without an answer.
+pub(crate) fn close(stream: StreamType) -> Result<(), Refused> {
+    done(proxy_close_stream(stream))
+}
+
+/// Writes a line to Envoy's log. That the host may refuse it is nothing to act upon.
+pub(crate) fn log(level: LogLevel, line: &str) {
+    // SAFETY: the host reads the text, within its length and during the call.
+    unsafe { proxy_log(level, line.as_ptr(), line.len()) };
+}
+
+fn done(status: u32) -> Result<(), Refused> {
+    if status == 0 { Ok(()) } else { Err(Refused(status)) }
+}
+
+/// Runs a call that hands out bytes.
+fn received(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Vec<u8>, Refused> {
+    let (mut data, mut size) = (null_mut::<u8>(), 0);
+    done(call(&mut data, &mut size))?;
+    if data.is_null() {
+        return Ok(Vec::new());
+    }
+    // SAFETY: the host has filled `size` bytes that it got from the SDK's `proxy_on_memory_allocate`, which gives away a
+    // boxed slice of exactly this size; nobody else owns it.
+    Ok(unsafe { Vec::from_raw_parts(data, size, size) })
+}
+
+/// Header fields as the ABI wants them (`Headers::parse` reads the same form).
+fn serialized(headers: &[(&str, &str)]) -> Vec<u8> {
+    let length = |length: usize| u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes();
+    let mut map = length(headers.len()).to_vec();
+    for text in headers.iter().flat_map(|(name, value)| [name, value]) {
+        map.extend(length(text.len()));
+    }
+    for text in headers.iter().flat_map(|(name, value)| [name, value]) {
+        map.extend(text.as_bytes());
+        map.push(0);
+    }
+    map
+}

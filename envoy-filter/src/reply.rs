@@ -1,0 +1,89 @@
+//! The answers that the filter itself gives: a status and a Matrix error in the client's form.
+
+use crate::negotiate::Form;
+use lowband_codec::{EncodeOptions, Encoder, KeyTable};
+
+/// A whole answer, for the host to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// The header fields; the host adds the length.
+    pub headers: [(&'static str, &'static str); 3],
+    /// The Matrix error.
+    pub body: Vec<u8>,
+}
+
+/// What went wrong, for the client: the standard error response of Matrix (Client-Server API, "Standard error response").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MatrixError {
+    /// The HTTP status.
+    pub status: u16,
+    /// The Matrix code, e.g. `M_NOT_JSON`.
+    pub errcode: &'static str,
+    /// A sentence for people.
+    pub error: String,
+}
+
+impl MatrixError {
+    /// The client sent what cannot be translated.
+    pub fn not_json(error: String) -> Self {
+        MatrixError { status: 400, errcode: "M_NOT_JSON", error }
+    }
+
+    /// The client sent more than the limit, in one form or the other.
+    pub fn too_large(limit: usize) -> Self {
+        let error =
+            format!("the body is larger than {limit} bytes, as CBOR or as the JSON that it stands for");
+        MatrixError { status: 413, errcode: "M_TOO_LARGE", error }
+    }
+
+    /// The client compressed a CBOR body.
+    pub fn compressed() -> Self {
+        let error = "a CBOR body with a Content-Encoding is not supported".to_owned();
+        MatrixError { status: 415, errcode: "M_UNKNOWN", error }
+    }
+
+    /// The homeserver's answer cannot be handed on.
+    pub fn bad_answer(error: String) -> Self {
+        MatrixError { status: 502, errcode: "M_UNKNOWN", error }
+    }
+
+    /// The homeserver's answer is above the limit, in one form or the other.
+    pub fn answer_too_large(limit: usize) -> Self {
+        Self::bad_answer(format!(
+            "the homeserver's answer is larger than the {limit} bytes that are turned into CBOR here"
+        ))
+    }
+
+    /// The host refused a call.
+    pub fn internal() -> Self {
+        MatrixError {
+            status: 500,
+            errcode: "M_UNKNOWN",
+            error: "the proxy could not pass this message on".to_owned(),
+        }
+    }
+
+    /// In the form that the client reads. Browsers hand an answer to a page only with the CORS field that Matrix asks
+    /// for on every answer.
+    pub fn reply(&self, form: Form, keys: Option<&'static KeyTable>) -> Reply {
+        let json =
+            serde_json::json!({ "errcode": self.errcode, "error": self.error }).to_string().into_bytes();
+        let (form, body) = match form {
+            Form::Json => (Form::Json, json),
+            Form::Cbor => {
+                let mut cbor = Vec::with_capacity(json.len());
+                match Encoder::new(EncodeOptions { keys, ..EncodeOptions::default() })
+                    .encode(&json, &mut cbor)
+                {
+                    Ok(_) => (Form::Cbor, cbor),
+                    Err(_) => (Form::Json, json),
+                }
+            }
+        };
+        let headers =
+            [("content-type", form.media_type()), ("vary", "Accept"), ("access-control-allow-origin", "*")];
+        Reply { status: self.status, headers, body }
+    }
+}

@@ -1,0 +1,183 @@
+//! Envoy as the exchange sees it: it hands over phases, keeps what is held, and sends on what is forwarded.
+//!
+//! What Envoy would refuse, or would carry out wrongly, fails the test here: edits after the headers have left, a body for a
+//! message that ended with its headers, a message that is neither sent nor answered.
+
+use crate::messages::headers;
+use lowband_envoy_filter::exchange::Exchange;
+use lowband_envoy_filter::headers::Headers;
+use lowband_envoy_filter::reply::Reply;
+use lowband_envoy_filter::step::{Step, Then};
+
+/// Header fields as owned pairs.
+pub(crate) type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// One message, in the pieces in which it comes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Message {
+    /// All header fields.
+    pub(crate) fields: Fields,
+    /// The pieces of the body; none at all: the message ends with its headers (if it has no trailers).
+    pub(crate) pieces: Vec<Vec<u8>>,
+    /// The end of the body is told with an empty piece of its own.
+    pub(crate) late_end: bool,
+    /// Trailers follow.
+    pub(crate) trailers: bool,
+}
+
+/// What became of a message.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Fate {
+    /// It went on, with these fields and this body.
+    Sent(Fields, Vec<u8>),
+    /// The client got this instead.
+    Replied(Reply),
+}
+
+impl Fate {
+    /// Fields and body of a message that was sent.
+    pub(crate) fn sent(self) -> (Fields, Vec<u8>) {
+        match self {
+            Fate::Sent(fields, body) => (fields, body),
+            Fate::Replied(reply) => {
+                panic!("replied {} {:?}", reply.status, String::from_utf8_lossy(&reply.body))
+            }
+        }
+    }
+
+    /// The reply that was given.
+    pub(crate) fn replied(self) -> Reply {
+        match self {
+            Fate::Replied(reply) => reply,
+            Fate::Sent(fields, body) => panic!("sent {fields:?} {body:?}"),
+        }
+    }
+}
+
+/// The three phases of one direction, and the one that takes a whole body.
+pub(crate) struct Direction {
+    headers: fn(&mut Exchange, &Headers<'_>, bool) -> Step,
+    body: fn(&mut Exchange, usize, bool) -> Step,
+    trailers: fn(&mut Exchange) -> Step,
+    whole: fn(&mut Exchange, &[u8]) -> Step,
+}
+
+/// Towards the homeserver.
+pub(crate) const REQUEST: Direction = Direction {
+    headers: Exchange::request_headers,
+    body: Exchange::request_body,
+    trailers: Exchange::request_trailers,
+    whole: Exchange::request_whole,
+};
+
+/// Towards the client.
+pub(crate) const RESPONSE: Direction = Direction {
+    headers: Exchange::response_headers,
+    body: Exchange::response_body,
+    trailers: Exchange::response_trailers,
+    whole: Exchange::response_whole,
+};
+
+struct Passage {
+    fields: Fields,
+    headers_left: bool,
+    has_body: bool,
+    held: Vec<u8>,
+    sent: Vec<u8>,
+}
+
+impl Passage {
+    /// Carries a step out; `Some` when the client has got an answer.
+    fn carry_out(&mut self, exchange: &mut Exchange, direction: &Direction, step: Step) -> Option<Reply> {
+        assert!(
+            step.edits.is_empty() || !self.headers_left,
+            "edits after the headers have left: {:?}",
+            step.edits
+        );
+        for edit in step.edits {
+            self.fields.retain(|(name, _)| *name != *edit.name);
+            self.fields.extend(edit.value.map(|value| (edit.name.to_vec(), value)));
+        }
+        match step.then {
+            Then::Forward => {
+                self.headers_left = true;
+                self.sent.append(&mut self.held);
+            }
+            Then::Hold => assert!(!self.headers_left, "held after the headers have left"),
+            Then::Take => {
+                let body = self.held.clone();
+                let step = (direction.whole)(exchange, &body);
+                return self.carry_out(exchange, direction, step);
+            }
+            Then::Replace(body) => {
+                assert!(self.has_body, "a body for a message without one");
+                self.headers_left = true;
+                self.held.clear();
+                self.sent = body;
+            }
+            Then::Reply(reply) => {
+                assert!(!self.headers_left, "a reply after the headers have left");
+                return Some(reply);
+            }
+        }
+        None
+    }
+}
+
+impl Message {
+    /// Whether nothing follows the headers.
+    fn ends_with_headers(&self) -> bool {
+        self.pieces.is_empty() && !self.trailers
+    }
+
+    /// The pieces of the body, each with whether it is told to be the last.
+    fn told(&self) -> Vec<(&[u8], bool)> {
+        let mut told: Vec<(&[u8], bool)> =
+            self.pieces.iter().map(|piece| (piece.as_slice(), false)).collect();
+        if self.late_end && !told.is_empty() {
+            told.push((b"", false));
+        }
+        if let Some((_, end)) = told.last_mut() {
+            *end = !self.trailers;
+        }
+        told
+    }
+}
+
+/// Takes one message through one direction of an exchange.
+pub(crate) fn pass(exchange: &mut Exchange, direction: &Direction, message: &Message) -> Fate {
+    let mut passage = Passage {
+        fields: message.fields.clone(),
+        headers_left: false,
+        has_body: !message.pieces.is_empty(),
+        held: Vec::new(),
+        sent: Vec::new(),
+    };
+    let replied = run(exchange, direction, message, &mut passage);
+    if let Some(reply) = replied {
+        return Fate::Replied(reply);
+    }
+    assert!(passage.headers_left && passage.held.is_empty(), "the message hangs");
+    Fate::Sent(passage.fields, passage.sent)
+}
+
+fn run(
+    exchange: &mut Exchange,
+    direction: &Direction,
+    message: &Message,
+    passage: &mut Passage,
+) -> Option<Reply> {
+    let step = (direction.headers)(exchange, &headers(message), message.ends_with_headers());
+    if let Some(reply) = passage.carry_out(exchange, direction, step) {
+        return Some(reply);
+    }
+    for (piece, end) in message.told() {
+        passage.held.extend(piece);
+        let step = (direction.body)(exchange, passage.held.len(), end);
+        if let Some(reply) = passage.carry_out(exchange, direction, step) {
+            return Some(reply);
+        }
+    }
+    let step = message.trailers.then(|| (direction.trailers)(exchange))?;
+    passage.carry_out(exchange, direction, step)
+}

@@ -1,0 +1,16 @@
+//! Whole streams through the state machine, without Envoy: what the homeserver gets, what the client gets.
+
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "the helpers of these tests fail the test that uses them"
+)]
+
+mod bodies;
+mod clients;
+mod errors;
+mod host;
+mod limits;
+mod messages;
+mod phases;
