@@ -242,6 +242,9 @@ mod tests {
             ("cbor", Json, Cbor),
             ("application/cbor, \u{fc}", Cbor, Cbor),
             ("application/json;a=\"b, application/cbor", Json, Json),
+            // A quote behind a backslash closes no string, a backslash behind one makes no escape.
+            ("application/json;a=\"\\\", application/cbor\"", Json, Json),
+            ("application/json;a=\"\\\\\", application/cbor", Cbor, Cbor),
             // Limits of q.
             ("application/cbor;q=1.000, application/json;q=1.", Cbor, Cbor),
             ("application/cbor;q=0.001", Cbor, Cbor),

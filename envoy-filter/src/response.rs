@@ -23,14 +23,16 @@ pub(crate) fn headers(
         return Ok(Then::Forward.into());
     }
     let mut edits: Vec<Edit> = vary_by_accept(headers).into_iter().collect();
-    // Without a body there is nothing to translate (204, 304, a length of 0), but HEAD speaks of the body that GET would get.
-    let bodiless = end && !client.head;
+    // Two messages without a body speak of the one that GET would get with 200 (RFC 9110 9.3.2, 15.4.5). In the others (204, a
+    // length of 0) there is nothing to translate.
+    let described = client.head || *status == *b"304";
+    let bodiless = end && !described;
     if client.reads == Form::Json || is_encoded(headers) || bodiless {
         return Ok(Step { edits, then: Then::Forward });
     }
     edits.extend(forget_the_bytes(headers));
-    if client.head {
-        // As a GET would be answered, but for the length, which nobody knows (RFC 9110 9.3.2).
+    if described {
+        // The length of the CBOR is not known here, and that of the JSON would be wrong.
         edits.extend(describe_body(Form::Cbor, None));
         return Ok(Step { edits, then: Then::Forward });
     }

@@ -329,6 +329,13 @@ class Requests(Case):
         self.assertEqual([n for n in self.homeserver.requests[0].headers if n.startswith("lowband")], [])
         self.assertEqual(self.homeserver.requests[0].headers["x-forwarded-for"], "127.0.0.1", "nothing a client says")
 
+    def test_strangers_cannot_steer_envoy(self):
+        # Obeyed, the first one would end the request, and the second would send it again.
+        self.homeserver.answers["/_matrix/client/v3/x"] = answer(b"{}", status="500 Internal Server Error")
+        response = self.request("GET", x_envoy_upstream_rq_timeout_ms="1", x_envoy_retry_on="5xx", x_envoy_max_retries="3")
+        self.assertEqual((response.status, len(self.homeserver.requests)), (500, 1))
+        self.assertEqual([n for n in self.homeserver.requests[0].headers if n.startswith("x-envoy")], [])
+
     def test_integer_keys_come_to_who_sends_them(self):
         self.homeserver.answers["/_matrix/client/v3/x"] = answer(b'{"msgtype":1}')
         self.assertEqual(decode(self.request(body=MESSAGE_CBOR, content_type=CBOR).content)[0], {28: 1})
@@ -392,13 +399,14 @@ class Answers(Case):
     def test_messages_without_a_body_pass(self):
         for raw, method, status in (
             (answer(b"", status="204 No Content", media_type=None, length=False), "GET", 204),
-            (answer(b"", status="304 Not Modified", length=False), "GET", 304),
+            (answer(b"", "content-length: 21", status="304 Not Modified", length=False), "GET", 304),
             (answer(b""), "GET", 200),
             (chunked(b"", []), "GET", 200),
             (answer(b"", status="204 No Content", media_type=None, length=False), "OPTIONS", 204),
         ):
             response = self.get(raw, method)
             self.assertEqual((response.status, response.content), (status, b""))
+            self.assertNotEqual(response.getheader("content-length"), "21", "the length of the JSON")
             self.assert_next_request_is_served()
 
     def test_head_tells_what_get_would_send_but_for_the_length(self):

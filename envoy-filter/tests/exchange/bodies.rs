@@ -103,11 +103,7 @@ fn messages_without_a_body_keep_having_none() {
         fields: fields(&[&[(":status", status)], pairs].concat()),
         ..Message::default()
     };
-    for answer in [
-        empty("204", &[]),
-        empty("304", &[("content-type", JSON)]),
-        empty("200", &[("content-type", JSON), ("content-length", "0")]),
-    ] {
+    for answer in [empty("204", &[]), empty("200", &[("content-type", JSON), ("content-length", "0")])] {
         let (sent, body) = through(&post(&[("content-type", CBOR)], b"\xa0"), &answer).1.sent();
         assert_eq!(
             (body.as_slice(), value(&sent, "content-type")),
@@ -129,15 +125,21 @@ fn messages_without_a_body_keep_having_none() {
 }
 
 #[test]
-fn head_is_told_what_get_would_get_but_for_the_length() {
-    let mut request = get(&[("accept", CBOR)]);
-    request.fields[0].1 = b"HEAD".to_vec();
+fn head_and_not_modified_tell_what_get_would_get_but_for_the_length() {
     let length = (Config::default().max_response_bytes + 1).to_string();
-    let answer =
-        Message { pieces: Vec::new(), ..ok(&[("content-type", JSON), ("content-length", &length)], b"") };
-    let (sent, _) = through(&request, &answer).1.sent();
-    assert_eq!(value(&sent, "content-type").as_deref(), Some(CBOR));
-    assert_eq!((value(&sent, "content-length"), value(&sent, "vary").as_deref()), (None, Some("Accept")));
+    for (method, status) in [("HEAD", "200"), ("HEAD", "304"), ("GET", "304")] {
+        for (accept, form, told) in [(CBOR, CBOR, None), (JSON, JSON, Some(&*length))] {
+            let mut request = get(&[("accept", accept)]);
+            request.fields[0].1 = method.into();
+            let mut answer = ok(&[("content-type", JSON), ("content-length", &length)], b"");
+            answer.fields[0].1 = status.into();
+            answer.pieces.clear();
+            let (sent, _) = through(&request, &answer).1.sent();
+            assert_eq!(value(&sent, "content-type").as_deref(), Some(form), "{method} {status}");
+            assert_eq!(value(&sent, "content-length").as_deref(), told, "{method} {status} {accept}");
+            assert_eq!(value(&sent, "vary").as_deref(), Some("Accept"));
+        }
+    }
 }
 
 #[test]
