@@ -14,29 +14,13 @@
 //! The host's order is taken as it comes: an answer may begin while the request is still held, or before its headers were
 //! ever seen (a reply of the host's own). The filter's own replies are left as they are when they come by.
 
+use crate::client::Client;
 use crate::config::Config;
 use crate::headers::Headers;
 use crate::hold::Hold;
-use crate::negotiate::Form;
 use crate::reply::MatrixError;
 use crate::step::{Step, Then};
 use crate::{request, response};
-use lowband_codec::KeyTable;
-
-/// What is known of the client that the answer depends on.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Client {
-    /// The form it reads.
-    pub(crate) reads: Form,
-    /// The integer keys that it knows.
-    pub(crate) keys: Option<&'static KeyTable>,
-    /// Whether the sidecar has said so, so that nothing has to be concluded from the body.
-    pub(crate) keys_are_told: bool,
-    /// It asked for the header fields alone.
-    pub(crate) head: bool,
-    /// It uploads or downloads files.
-    pub(crate) media: bool,
-}
 
 /// One stream.
 #[derive(Debug)]
@@ -51,14 +35,13 @@ pub struct Exchange {
 impl Exchange {
     /// A stream that has just begun.
     pub fn new(config: Config) -> Self {
-        let keys = config.default_key_table;
-        let client = Client { reads: Form::Json, keys, keys_are_told: false, head: false, media: false };
+        let client = Client::unknown(&config);
         Exchange { config, client, request: Hold::Free, response: Hold::Free, answered: false }
     }
 
     /// The request's header fields have come; `end`: and there is no body.
     pub fn request_headers(&mut self, headers: &Headers<'_>, end: bool) -> Step {
-        self.client = request::client(&self.config, headers);
+        self.client = Client::of(&self.config, headers);
         let step = request::headers(&self.config, &self.client, headers, end);
         if matches!(&step, Ok(Step { then: Then::Hold, .. })) {
             self.request = Hold::Held;

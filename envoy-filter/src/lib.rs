@@ -12,6 +12,7 @@
 //!
 //! Deliberately absent: streaming (both bodies are held whole), the rewriting of discovery documents, and metrics.
 
+mod client;
 pub mod config;
 pub mod exchange;
 pub mod headers;

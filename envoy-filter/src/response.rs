@@ -1,7 +1,7 @@
 //! The answer's half of a stream: JSON becomes CBOR for a client that reads it.
 
+use crate::client::Client;
 use crate::config::Config;
-use crate::exchange::Client;
 use crate::headers::{Edit, Headers, describe_body, forget_the_bytes, is_encoded};
 use crate::hold::Released;
 use crate::negotiate::{Form, form_of};
