@@ -1,0 +1,39 @@
+//! CoAP (RFC 7252) with blockwise (RFC 7959) over sessions: messages in, requests and responses out.
+//!
+//! Works above any session layer that delivers datagrams: [`crate::dtls`] in production, clear text in tests.
+//!
+//! ```text
+//!              client                server             what a request or a response is, block by block
+//!          download  |            |  upload, snapshot
+//!                    options, block                     what options mean
+//!                     message_layer                     which message answers which; duplicates; repetition
+//!             dedup  |     |      |  retransmission
+//!                        message                        bytes
+//! ```
+//!
+//! Each line uses only lines below it; [`Times`], [`Limits`] and [`Counters`] go through all of them.
+
+mod block;
+mod client;
+mod config;
+mod counters;
+mod dedup;
+mod download;
+mod message;
+mod message_layer;
+mod numbers;
+mod options;
+pub(crate) mod random;
+mod retransmission;
+mod server;
+mod snapshot;
+mod timers;
+mod upload;
+
+pub use block::BlockSize;
+pub use client::{Client, ClientEvent, FailReason, Request, Response};
+pub use config::{Limits, Times};
+pub use counters::Counters;
+pub use numbers::{Code, Method, content_format};
+pub use options::{RequestOptions, ResponseOptions};
+pub use server::{Server, ServerEvent};

@@ -1,0 +1,147 @@
+//! The value of the Block1 and Block2 options (RFC 7959 section 2.2): which piece of a body, and how large pieces are.
+
+use std::fmt;
+
+/// SZX: blocks of 16, 32, ... 1024 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BlockSize(u8);
+
+impl BlockSize {
+    /// 1024 bytes, SZX 6.
+    pub const MAX: BlockSize = BlockSize(6);
+    /// 16 bytes, SZX 0.
+    pub const MIN: BlockSize = BlockSize(0);
+
+    /// 0 to 6; 7 is reserved.
+    pub const fn from_szx(szx: u8) -> Option<BlockSize> {
+        if szx <= 6 { Some(BlockSize(szx)) } else { None }
+    }
+    /// The exponent on the wire.
+    pub const fn szx(self) -> u8 {
+        self.0
+    }
+    /// Bytes of a block.
+    pub const fn bytes(self) -> usize {
+        16 << self.0
+    }
+    pub(super) const fn smaller(self) -> Option<BlockSize> {
+        if self.0 == 0 { None } else { Some(BlockSize(self.0 - 1)) }
+    }
+}
+
+impl fmt::Display for BlockSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.bytes().fmt(f)
+    }
+}
+
+/// Why a block option has no meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BlockError {
+    /// SZX 7: 4.00 (RFC 7959 section 2.2).
+    ReservedSize,
+    /// More than three bytes; the option table has refused it before.
+    Length,
+}
+
+/// NUM, M and SZX.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Block {
+    /// Below 2^20.
+    pub num: u32,
+    pub more: bool,
+    pub size: BlockSize,
+}
+
+impl Block {
+    /// The highest NUM.
+    pub(super) const MAX_NUM: u32 = (1 << 20) - 1;
+
+    pub(super) fn decode(value: &[u8]) -> Result<Block, BlockError> {
+        if value.len() > 3 {
+            return Err(BlockError::Length);
+        }
+        let number = value.iter().fold(0u32, |number, byte| number << 8 | u32::from(*byte));
+        let size = BlockSize::from_szx(number as u8 & 7).ok_or(BlockError::ReservedSize)?;
+        Ok(Block { num: number >> 4, more: number & 8 != 0, size })
+    }
+
+    pub(super) fn encode(self) -> Vec<u8> {
+        uint(self.num.min(Block::MAX_NUM) << 4 | u32::from(self.more) << 3 | u32::from(self.size.szx()))
+    }
+
+    /// Where in the body it begins. At most 2^30.
+    pub(super) fn offset(self) -> usize {
+        (self.num as usize) << (self.size.szx() + 4)
+    }
+
+    /// The block that begins at `offset`, a multiple of `size`. None beyond the highest NUM.
+    pub(super) fn at(offset: usize, size: BlockSize, more: bool) -> Option<Block> {
+        let num = u32::try_from(offset >> (size.szx() + 4)).ok()?;
+        (num <= Block::MAX_NUM).then_some(Block { num, more, size })
+    }
+}
+
+/// The shortest form of an unsigned integer (RFC 7252 section 3.2); zero has no bytes.
+pub(super) fn uint(value: u32) -> Vec<u8> {
+    value.to_be_bytes().into_iter().skip(value.leading_zeros() as usize / 8).collect()
+}
+
+/// The reverse, leading zeros allowed. None above four bytes.
+pub(super) fn from_uint(value: &[u8]) -> Option<u32> {
+    (value.len() <= 4).then(|| value.iter().fold(0, |number, byte| number << 8 | u32::from(*byte)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn block_options_are_read_and_written() {
+        let table: &[(&[u8], u32, bool, u8)] = &[
+            (b"", 0, false, 0),
+            (b"\x06", 0, false, 6),
+            (b"\x0e", 0, true, 6),
+            (b"\x1e", 1, true, 6),
+            (b"\xf2", 15, false, 2),
+            (b"\x01\x06", 16, false, 6),
+            (b"\xff\xfe", 4095, true, 6),
+            (b"\xff\xff\xfe", Block::MAX_NUM, true, 6),
+        ];
+        for (wire, num, more, szx) in table {
+            let block = Block { num: *num, more: *more, size: BlockSize::from_szx(*szx).unwrap() };
+            assert_eq!(Block::decode(wire), Ok(block), "{wire:02x?}");
+            assert_eq!(block.encode(), *wire);
+        }
+        assert_eq!(Block::decode(b"\x00\x00\x1e"), Block::decode(b"\x1e"));
+    }
+
+    #[test]
+    fn reserved_and_overlong_block_options_are_refused() {
+        for wire in [b"\x07".as_slice(), b"\x0f", b"\xff\xff\xff"] {
+            assert_eq!(Block::decode(wire), Err(BlockError::ReservedSize));
+        }
+        assert_eq!(Block::decode(b"\x00\x00\x00\x06"), Err(BlockError::Length));
+    }
+
+    #[test]
+    fn numbers_and_offsets_belong_together_at_any_size() {
+        for szx in 0..=6 {
+            let size = BlockSize::from_szx(szx).unwrap();
+            let block = Block { num: 3, more: false, size };
+            assert_eq!(block.offset(), 3 * size.bytes());
+            assert_eq!(Block::at(block.offset(), size, false), Some(block));
+        }
+        assert_eq!(Block::at(1 << 30, BlockSize::MAX, false), None);
+        assert_eq!(BlockSize::from_szx(7), None);
+    }
+
+    #[test]
+    fn unsigned_integers_have_no_leading_zeros() {
+        for (value, wire) in [(0, b"".as_slice()), (1, b"\x01"), (256, b"\x01\x00"), (u32::MAX, &[255; 4])] {
+            assert_eq!(uint(value), wire);
+            assert_eq!(from_uint(wire), Some(value));
+        }
+        assert_eq!(from_uint(&[0; 5]), None);
+    }
+}

@@ -1,0 +1,316 @@
+//! The asking role: requests in, whole responses out.
+//!
+//! ```text
+//! request -> (waits for the session, or for its turn) -> message layer ->
+//!                                                                          2.31: next block of the request
+//! Response <- whole <---- response, by its token <---- message layer <-    Block2: ask for the next block
+//! ```
+//!
+//! How long to wait for a response that has been acknowledged is the caller's business: a long poll takes minutes.
+//! Deliberately absent: starting a request again. Matrix has transaction ids for that, and the caller knows them.
+
+mod exchange;
+
+use super::config::{Limits, Times};
+use super::counters::Counters;
+use super::message::{Kind, Message, Token};
+use super::message_layer::{MessageLayer, Origin, Received};
+use super::numbers::{Code, Method};
+use super::options::{ParsedResponse, RequestOptions, ResponseOptions};
+use crate::{ExchangeId, SessionId};
+use exchange::Exchange;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+/// A request of the client side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Its method.
+    pub method: Method,
+    /// Its options.
+    pub options: RequestOptions,
+    /// The whole body; sent blockwise where it needs more than one block.
+    pub body: Vec<u8>,
+}
+
+/// A whole response at the client side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// Its code.
+    pub code: Code,
+    /// Its options.
+    pub options: ResponseOptions,
+    /// The whole body, or the diagnostic text.
+    pub body: Vec<u8>,
+}
+
+/// What the client side has to tell.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ClientEvent {
+    /// The response is complete.
+    Response {
+        /// To which request.
+        exchange: ExchangeId,
+        /// What came.
+        response: Response,
+    },
+    /// No response will come.
+    Failed {
+        /// To which request.
+        exchange: ExchangeId,
+        /// Why.
+        why: FailReason,
+    },
+    /// The peer answered a ping.
+    Pong {
+        /// On which session.
+        session: SessionId,
+    },
+}
+
+/// Why a request got no response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FailReason {
+    /// No acknowledgement after all retransmissions, or no response within the time allowed.
+    Timeout,
+    /// The peer answered with a Reset.
+    Reset,
+    /// The session ended.
+    SessionClosed,
+    /// The peer's blocks contradict each other, or a limit was hit, in words.
+    Protocol(String),
+}
+
+/// What a confirmable message of ours was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    Exchange(ExchangeId),
+    Ping,
+}
+
+#[derive(Debug, Default)]
+struct Session {
+    open: bool,
+    /// Tokens are numbers that only grow: none is used twice with the same keys (RFC 9175 section 4.2).
+    last_token: u64,
+    /// Where a response belongs.
+    tokens: BTreeMap<Token, ExchangeId>,
+    /// Requests that wait for the session to open, or for their turn.
+    queue: VecDeque<ExchangeId>,
+    /// Requests on their way.
+    active: usize,
+}
+
+/// The asking role over any session layer.
+#[derive(Debug)]
+pub struct Client {
+    messages: MessageLayer<Owner>,
+    sessions: BTreeMap<SessionId, Session>,
+    exchanges: BTreeMap<ExchangeId, Exchange>,
+    events: VecDeque<ClientEvent>,
+    next_exchange: u64,
+}
+
+impl Client {
+    /// `seed` feeds message ids and the random part of back-off.
+    pub fn new(times: Times, limits: Limits, seed: [u8; 32]) -> Client {
+        Client {
+            messages: MessageLayer::new(times, limits, seed),
+            sessions: BTreeMap::new(),
+            exchanges: BTreeMap::new(),
+            events: VecDeque::new(),
+            next_exchange: 0,
+        }
+    }
+
+    /// A session is being established: requests for it are kept until it opens.
+    pub fn session_opening(&mut self, session: SessionId) {
+        self.sessions.entry(session).or_default();
+    }
+
+    /// A session has been established. `round_trip` is the first sample for measured times.
+    pub fn session_opened(&mut self, now: Instant, session: SessionId, round_trip: Option<Duration>) {
+        self.messages.opened(session, round_trip);
+        self.sessions.entry(session).or_default().open = true;
+        self.start_queued(now, session);
+    }
+
+    /// A session has ended, or was never established: its requests fail, in their order.
+    pub fn session_closed(&mut self, _now: Instant, session: SessionId) {
+        self.messages.closed(session);
+        self.sessions.remove(&session);
+        let of_session = |exchange: &&ExchangeId| {
+            self.exchanges.get(exchange).is_some_and(|exchange| exchange.session == session)
+        };
+        let lost: Vec<_> = self.exchanges.keys().filter(of_session).copied().collect();
+        for exchange in lost {
+            self.exchanges.remove(&exchange);
+            self.events.push_back(ClientEvent::Failed { exchange, why: FailReason::SessionClosed });
+        }
+    }
+
+    /// Sends a request, or keeps it until the session opens or others have made room. On a session that is not there it
+    /// fails at once.
+    pub fn request(&mut self, now: Instant, session: SessionId, request: Request) -> ExchangeId {
+        let id = ExchangeId(self.next_exchange);
+        self.next_exchange += 1;
+        match self.sessions.get_mut(&session) {
+            Some(state) => {
+                state.queue.push_back(id);
+                self.exchanges.insert(id, Exchange::new(session, request));
+                self.start_queued(now, session);
+            }
+            None => {
+                let why = FailReason::SessionClosed;
+                self.events.push_back(ClientEvent::Failed { exchange: id, why });
+            }
+        }
+        id
+    }
+
+    /// Forgets a request: no event will come for it, a late separate response gets a Reset.
+    pub fn cancel(&mut self, now: Instant, exchange: ExchangeId) {
+        self.finish(now, exchange);
+    }
+
+    /// An Empty confirmable message (RFC 7252 section 4.3). `Pong` comes when it is answered; nothing when it is not.
+    pub fn ping(&mut self, now: Instant, session: SessionId) {
+        if self.sessions.get(&session).is_some_and(|state| state.open) {
+            self.messages.send_ping(now, session, Owner::Ping);
+        }
+    }
+
+    /// One CoAP message has arrived.
+    pub fn handle_message(&mut self, now: Instant, session: SessionId, bytes: &[u8]) {
+        match self.messages.receive(now, session, bytes) {
+            Received::Nothing | Received::Duplicate(_) | Received::Acknowledged(Owner::Exchange(_)) => {}
+            Received::Acknowledged(Owner::Ping) | Received::Reset(Owner::Ping) => {
+                // A Reset by the RFC; the reference's server sends an empty acknowledgement.
+                self.events.push_back(ClientEvent::Pong { session });
+            }
+            Received::Reset(Owner::Exchange(exchange)) => self.fail(now, exchange, FailReason::Reset),
+            Received::Request(message) => {
+                self.messages.counters.unexpected_requests += 1;
+                if message.kind == Kind::Confirmable {
+                    self.messages.reset(session, message.id);
+                }
+            }
+            Received::Response { message, to } => self.handle_response(now, session, message, to),
+        }
+    }
+
+    fn handle_response(&mut self, now: Instant, session: SessionId, message: Message, to: Option<Owner>) {
+        let state = self.sessions.get(&session);
+        let Some(id) = state.and_then(|state| state.tokens.get(&message.token)).copied() else {
+            match (message.kind, to) {
+                (Kind::Acknowledgement, Some(Owner::Exchange(exchange))) => {
+                    self.messages.counters.responses_contradictory += 1;
+                    let why = "the acknowledgement carries a response to another request";
+                    self.fail(now, exchange, FailReason::Protocol(why.into()));
+                }
+                // The second answer to a request that was sent twice.
+                (Kind::Acknowledgement, _) => self.messages.counters.unmatched += 1,
+                (kind, _) => {
+                    self.messages.counters.unexpected_responses += 1;
+                    if kind == Kind::Confirmable {
+                        self.messages.reset(session, message.id);
+                    }
+                }
+            }
+            return;
+        };
+        // However it comes, it acknowledges the request (RFC 7252 section 5.3.2).
+        self.messages.stop(session, Owner::Exchange(id));
+        let parsed = ParsedResponse::parse(&message, &mut self.messages.counters);
+        if message.kind == Kind::Confirmable {
+            let origin = Origin::of(session, &message);
+            self.messages.remember(now, &origin);
+            match &parsed {
+                Ok(_) => self.messages.acknowledge(&origin),
+                Err(_) => self.messages.reject(&origin),
+            }
+        }
+        match parsed {
+            Ok(parsed) => self.advance(now, id, message.code, parsed, message.into_payload()),
+            Err(why) => self.fail(now, id, FailReason::Protocol(why)),
+        }
+    }
+
+    /// The time of `poll_timeout` has come.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(owner) = self.messages.handle_timeout(now) {
+            if let Owner::Exchange(exchange) = owner {
+                self.fail(now, exchange, FailReason::Timeout);
+            }
+        }
+    }
+
+    /// The next message to send.
+    pub fn poll_transmit(&mut self) -> Option<(SessionId, Vec<u8>)> {
+        self.messages.poll_transmit()
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<ClientEvent> {
+        self.events.pop_front()
+    }
+
+    /// When to call `handle_timeout`.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.messages.poll_timeout()
+    }
+
+    /// What happened so far.
+    pub fn counters(&self) -> Counters {
+        self.messages.counters
+    }
+
+    /// The session layer could not send a message.
+    pub(crate) fn count_unsendable(&mut self) {
+        self.messages.counters.unsendable += 1;
+    }
+
+    /// Sends what waits for its turn, as far as the limit of requests on their way allows.
+    fn start_queued(&mut self, now: Instant, session: SessionId) {
+        loop {
+            let Some(state) = self.sessions.get_mut(&session) else { return };
+            if !state.open || state.active >= self.messages.limits.exchanges_per_session.max(1) {
+                return;
+            }
+            let Some(next) = state.queue.pop_front() else { return };
+            state.active += 1;
+            self.start(now, next);
+        }
+    }
+
+    fn fail(&mut self, now: Instant, exchange: ExchangeId, why: FailReason) {
+        if self.finish(now, exchange) {
+            self.events.push_back(ClientEvent::Failed { exchange, why });
+        }
+    }
+
+    fn succeed(&mut self, now: Instant, exchange: ExchangeId, response: Response) {
+        if self.finish(now, exchange) {
+            self.events.push_back(ClientEvent::Response { exchange, response });
+        }
+    }
+
+    /// Forgets an exchange and lets the next one start. False when there was none.
+    fn finish(&mut self, now: Instant, id: ExchangeId) -> bool {
+        let Some(exchange) = self.exchanges.remove(&id) else { return false };
+        let session = exchange.session;
+        self.messages.stop(session, Owner::Exchange(id));
+        if let Some(state) = self.sessions.get_mut(&session) {
+            match exchange.token() {
+                Some(token) => {
+                    state.tokens.remove(&token);
+                    state.active = state.active.saturating_sub(1);
+                }
+                None => state.queue.retain(|queued| *queued != id),
+            }
+        }
+        self.start_queued(now, session);
+        true
+    }
+}

@@ -1,0 +1,296 @@
+//! One request and its response at the client, block by block.
+//!
+//! ```text
+//! Queued -> Asked -------------------------------------> whole response
+//!    |        `------- Block2, more ----> Downloading -----^
+//!    `---> Uploading -- 2.31 ... last --------^--^
+//! ```
+
+use super::super::block::{Block, BlockSize, uint};
+use super::super::download::{Download, Progress};
+use super::super::message::{Outgoing, Token};
+use super::super::numbers::{self, Code};
+use super::super::options::{self, ParsedResponse, Part};
+use super::{Client, FailReason, Owner, Request};
+use crate::{ExchangeId, SessionId};
+use std::time::Instant;
+
+/// A request is cut into blocks so that no message of it is longer, where that can be: an IP packet of 1,400 bytes less
+/// the headers of IPv4 and UDP and 37 bytes of DTLS. Long access tokens would else take a block of 1024 beyond it.
+const LARGEST_MESSAGE: usize = 1335;
+
+/// No request is cut into smaller blocks on our own account.
+const SMALLEST_BLOCK: usize = 64;
+
+#[derive(Debug)]
+enum State {
+    Queued,
+    /// The request went as a whole.
+    Asked,
+    /// This block of the request is on its way.
+    Uploading(Block),
+    /// This block of the response has been asked for.
+    Downloading(Download, Block),
+}
+
+#[derive(Debug)]
+pub(super) struct Exchange {
+    pub session: SessionId,
+    request: Request,
+    state: State,
+    /// Of the newest message.
+    token: Token,
+    /// Keeps this request apart from others to the same resource; 0 means none is needed.
+    tag: u32,
+}
+
+impl Exchange {
+    pub(super) fn new(session: SessionId, request: Request) -> Exchange {
+        Exchange { session, request, state: State::Queued, token: Token::EMPTY, tag: 0 }
+    }
+
+    /// None as long as nothing has been sent.
+    pub(super) fn token(&self) -> Option<Token> {
+        (!matches!(self.state, State::Queued)).then_some(self.token)
+    }
+
+    /// Whether blocks of both could be confused (RFC 9175 section 3).
+    fn same_resource(&self, other: &Request) -> bool {
+        let (ours, theirs) = (&self.request.options, &other.options);
+        self.request.method == other.method
+            && ours.path == theirs.path
+            && ours.query == theirs.query
+            && ours.accept == theirs.accept
+    }
+}
+
+impl Client {
+    /// Sends the first message of a request.
+    pub(super) fn start(&mut self, now: Instant, id: ExchangeId) {
+        let tag = self.free_tag(id);
+        let own_size = self.messages.limits.block_size;
+        let Some(exchange) = self.exchanges.get_mut(&id) else { return };
+        exchange.tag = tag;
+        let size = upload_size(&exchange.request, own_size);
+        exchange.state = match exchange.request.body.len() > size.bytes() {
+            true => State::Uploading(Block { num: 0, more: true, size }),
+            false => State::Asked,
+        };
+        self.send(now, id, Part::First);
+    }
+
+    /// The smallest number that no other request to the same resource has.
+    fn free_tag(&self, id: ExchangeId) -> u32 {
+        let Some(own) = self.exchanges.get(&id) else { return 0 };
+        let taken: Vec<u32> = self
+            .exchanges
+            .values()
+            .filter(|other| other.session == own.session && other.token().is_some())
+            .filter(|other| other.same_resource(&own.request))
+            .map(|other| other.tag)
+            .collect();
+        (0..).find(|tag| !taken.contains(tag)).unwrap_or(0)
+    }
+
+    /// Sends the message that the state asks for, under a token of its own.
+    fn send(&mut self, now: Instant, id: ExchangeId, part: Part) {
+        let own_size = self.messages.limits.block_size;
+        let Some(exchange) = self.exchanges.get_mut(&id) else { return };
+        let Some(state) = self.sessions.get_mut(&exchange.session) else { return };
+        state.tokens.remove(&exchange.token);
+        state.last_token += 1;
+        exchange.token = Token::from_number(state.last_token);
+        state.tokens.insert(exchange.token, id);
+        let request = &exchange.request;
+        let mut options = match options::encode_request(&request.options, part) {
+            Ok(options) => options,
+            Err(why) => return self.fail(now, id, FailReason::Protocol(why)),
+        };
+        if exchange.tag > 0 {
+            options.push((numbers::REQUEST_TAG, uint(exchange.tag)));
+        }
+        let mut payload = Vec::new();
+        let mut asks_for_size = own_size < BlockSize::MAX;
+        match &exchange.state {
+            State::Queued => return,
+            State::Asked => payload.clone_from(&request.body),
+            State::Uploading(block) => {
+                let rest = request.body.get(block.offset()..).unwrap_or(&[]);
+                payload.extend_from_slice(rest.get(..block.size.bytes()).unwrap_or(rest));
+                options.push((numbers::BLOCK1, block.encode()));
+                if let (0, Ok(length)) = (block.num, u32::try_from(request.body.len())) {
+                    options.push((numbers::SIZE1, uint(length)));
+                }
+                asks_for_size &= !block.more;
+            }
+            State::Downloading(_, block) => {
+                options.push((numbers::BLOCK2, block.encode()));
+                asks_for_size = false;
+            }
+        }
+        if asks_for_size {
+            // Early negotiation (RFC 7959 section 2.4).
+            let block = Block { num: 0, more: false, size: own_size };
+            options.push((numbers::BLOCK2, block.encode()));
+        }
+        let message = Outgoing { code: request.method.code(), token: exchange.token, options, payload };
+        let session = exchange.session;
+        if self.messages.send_confirmable(now, session, message, Owner::Exchange(id)).is_none() {
+            let why = "the options are too long for one message";
+            self.fail(now, id, FailReason::Protocol(why.into()));
+        }
+    }
+
+    /// A response has come to the newest message of an exchange.
+    pub(super) fn advance(
+        &mut self,
+        now: Instant,
+        id: ExchangeId,
+        code: Code,
+        response: ParsedResponse,
+        payload: Vec<u8>,
+    ) {
+        let limit = self.messages.limits.download;
+        let Some(exchange) = self.exchanges.get_mut(&id) else { return };
+        let counters = &mut self.messages.counters;
+        let progress = match std::mem::replace(&mut exchange.state, State::Asked) {
+            State::Uploading(block) => match next_upload(block, code, &response, exchange.request.body.len())
+            {
+                Upload::Next(next) => {
+                    exchange.state = State::Uploading(next);
+                    let part = if next.num == 0 { Part::First } else { Part::Upload };
+                    return self.send(now, id, part);
+                }
+                Upload::Answered => Download::start(code, response, payload, limit, counters),
+                Upload::Contradiction(why) => Err(why.into()),
+            },
+            State::Downloading(download, _) => download.add(code, response, payload, limit, counters),
+            State::Asked | State::Queued if code == Code::CONTINUE => {
+                Err("2.31 came although nothing is missing".into())
+            }
+            State::Asked | State::Queued => Download::start(code, response, payload, limit, counters),
+        };
+        match progress {
+            Ok(Progress::Whole(response)) => self.succeed(now, id, response),
+            Ok(Progress::Next(download, block)) => {
+                exchange.state = State::Downloading(download, block);
+                // What has been sent is not needed again (RFC 7959 section 3.3).
+                exchange.request.body = Vec::new();
+                self.send(now, id, Part::Download);
+            }
+            Err(why) => self.fail(now, id, FailReason::Protocol(why)),
+        }
+    }
+}
+
+/// What a response to a block of the request means.
+#[derive(Debug, PartialEq, Eq)]
+enum Upload {
+    Next(Block),
+    /// It is the response to the whole request, or refuses it.
+    Answered,
+    Contradiction(&'static str),
+}
+
+/// RFC 7959 sections 2.3 and 2.9.
+fn next_upload(sent: Block, code: Code, response: &ParsedResponse, length: usize) -> Upload {
+    let echoed = response.block1;
+    let size = echoed.map_or(sent.size, |block| block.size.min(sent.size));
+    if code == Code::REQUEST_ENTITY_TOO_LARGE && sent.num == 0 && size < sent.size {
+        // Not the body is too large but its blocks (section 2.9.3). Nothing has been taken yet.
+        return Upload::Next(Block { num: 0, more: length > size.bytes(), size });
+    }
+    let goes_on = code == Code::CONTINUE || (code.is_success() && echoed.is_some());
+    match (goes_on, sent.more) {
+        (true, true) if echoed.is_some_and(|block| block.num != sent.num) => {
+            Upload::Contradiction("another block was acknowledged than the one that was sent")
+        }
+        (true, true) => {
+            let offset = sent.offset() + sent.size.bytes();
+            let next = Block::at(offset, size, offset + size.bytes() < length);
+            next.map_or(
+                Upload::Contradiction("the body has more blocks than Block1 can number"),
+                Upload::Next,
+            )
+        }
+        (_, false) if code == Code::CONTINUE => {
+            Upload::Contradiction("2.31 came although nothing is missing")
+        }
+        _ => Upload::Answered,
+    }
+}
+
+/// The largest blocks with which the first message, the one with the most options, stays within [`LARGEST_MESSAGE`].
+fn upload_size(request: &Request, own: BlockSize) -> BlockSize {
+    let options = options::encode_request(&request.options, Part::First).unwrap_or_default();
+    // Header, an eight-byte token, the payload marker; at most five bytes before each value; Block1, Size1, Request-Tag.
+    let around = 13 + options.iter().map(|(_, value)| value.len() + 5).sum::<usize>() + 20;
+    let mut size = own;
+    while around + request.body.len().min(size.bytes()) > LARGEST_MESSAGE && size.bytes() > SMALLEST_BLOCK {
+        let Some(smaller) = size.smaller() else { break };
+        size = smaller;
+    }
+    size
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::options::{RequestOptions, ResponseOptions};
+    use super::*;
+    use crate::coap::Method;
+
+    fn block(num: u32, more: bool, szx: u8) -> Block {
+        Block { num, more, size: BlockSize::from_szx(szx).unwrap() }
+    }
+
+    fn next(sent: Block, code: Code, block1: Option<Block>, length: usize) -> Upload {
+        let options = ResponseOptions::default();
+        next_upload(sent, code, &ParsedResponse { options, block1, block2: None, etag: None }, length)
+    }
+
+    #[test]
+    fn an_upload_goes_on_where_the_server_says() {
+        use Code as C;
+        let refused = C::REQUEST_ENTITY_TOO_LARGE;
+        // RFC 7959 figures 7 to 9: plain, and with a smaller size from the second block on.
+        let rows = [
+            (block(0, true, 3), C::CONTINUE, Some(block(0, true, 3)), 300, block(1, true, 3)),
+            (block(1, true, 3), C::CONTINUE, Some(block(1, true, 3)), 300, block(2, false, 3)),
+            (block(1, true, 3), C::CONTINUE, None, 384, block(2, false, 3)),
+            (block(0, true, 3), C::CONTINUE, Some(block(0, true, 1)), 300, block(4, true, 1)),
+            (block(0, true, 3), C::CHANGED, Some(block(0, false, 3)), 300, block(1, true, 3)),
+            (block(0, true, 6), refused, Some(block(0, true, 2)), 2000, block(0, true, 2)),
+        ];
+        for (sent, code, echoed, length, expected) in rows {
+            assert_eq!(next(sent, code, echoed, length), Upload::Next(expected));
+        }
+    }
+
+    #[test]
+    fn an_upload_ends_with_any_other_answer() {
+        for (sent, code, echoed) in [
+            (block(0, true, 6), Code::REQUEST_ENTITY_TOO_LARGE, None),
+            (block(1, true, 6), Code::REQUEST_ENTITY_INCOMPLETE, None),
+            (block(0, true, 6), Code::CONTENT, None),
+            (block(1, false, 6), Code::CONTENT, Some(block(1, false, 6))),
+        ] {
+            assert_eq!(next(sent, code, echoed, 2000), Upload::Answered);
+        }
+        assert!(matches!(next(block(1, false, 6), Code::CONTINUE, None, 2000), Upload::Contradiction(_)));
+        let other = Some(block(7, true, 6));
+        assert!(matches!(next(block(1, true, 6), Code::CONTINUE, other, 9000), Upload::Contradiction(_)));
+    }
+
+    #[test]
+    fn long_tokens_make_smaller_blocks() {
+        let size = |token: usize, body: usize| {
+            let options = RequestOptions { authorization: Some("t".repeat(token)), ..Default::default() };
+            let request = Request { method: Method::Put, options, body: vec![0; body] };
+            upload_size(&request, BlockSize::MAX).bytes()
+        };
+        assert_eq!(size(60, 100_000), 1024);
+        assert_eq!(size(600, 100_000), 512);
+        assert_eq!(size(600, 600), 1024);
+        assert_eq!(size(2048, 100_000), 64);
+    }
+}

@@ -1,0 +1,172 @@
+//! Times and limits: everything about the CoAP layer that can be set.
+
+use super::block::BlockSize;
+use std::time::Duration;
+
+/// Transmission parameters (RFC 7252 section 4.8) and our own times.
+#[derive(Clone, Debug)]
+pub struct Times {
+    /// ACK_TIMEOUT: first retransmission of a confirmable message, as long as no round trip is known.
+    pub ack_timeout: Duration,
+    /// ACK_RANDOM_FACTOR: the first timeout is multiplied by a random number between 1 and this.
+    pub ack_random_factor: f64,
+    /// Growth of the timeout from one transmission to the next.
+    pub backoff: f64,
+    /// MAX_RETRANSMIT. No copy is sent later than six tenths of `exchange_lifetime` after the first, whatever this says:
+    /// the receiver must still know the message id when the last copy arrives.
+    pub max_retransmit: u32,
+    /// No gap between two transmissions is longer, but for paths whose round trip needs it.
+    pub max_interval: Duration,
+    /// Measure the round trip and use srtt + 4 var instead of `ack_timeout`; the first gap is longer by
+    /// `piggyback_wait`, because the peer may hold its acknowledgement back for that long.
+    pub measured: bool,
+    /// A request that waits for the upstream is acknowledged (empty) after this.
+    pub piggyback_wait: Duration,
+    /// EXCHANGE_LIFETIME: message ids are remembered this long.
+    pub exchange_lifetime: Duration,
+    /// A blockwise upload without progress ends after this.
+    pub blockwise_idle: Duration,
+    /// A snapshot is kept this long after its last block was asked for.
+    pub snapshot_idle: Duration,
+}
+
+impl Times {
+    /// RFC 7252's own numbers.
+    pub fn rfc7252() -> Times {
+        Times {
+            ack_timeout: Duration::from_secs(2),
+            ack_random_factor: 1.5,
+            backoff: 2.0,
+            max_retransmit: 4,
+            max_interval: Duration::from_secs(60),
+            measured: false,
+            piggyback_wait: Duration::from_millis(500),
+            exchange_lifetime: Duration::from_secs(247),
+            blockwise_idle: Duration::from_secs(120),
+            snapshot_idle: Duration::from_secs(60),
+        }
+    }
+
+    /// Our own numbers: measured round trips, growth 1.5, gaps of at most 6 s, up to 28 copies within 148 s.
+    ///
+    /// At 30 % loss each way every second copy comes through with its answer. Twelve copies would lose 3 in 10,000
+    /// exchanges, which is one body of 100 kB in 30. And a block must be asked for again often enough within `snapshot_idle`
+    /// that the server does not take its reader for gone: thirteen requests of which none arrives are 2 in 10 million.
+    pub fn measured() -> Times {
+        Times {
+            ack_random_factor: 1.25,
+            backoff: 1.5,
+            max_retransmit: 27,
+            max_interval: Duration::from_secs(6),
+            measured: true,
+            ..Times::rfc7252()
+        }
+    }
+}
+
+/// Times are added to the clock and multiplied, which must not overflow.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+
+impl Times {
+    /// What makes no sense, one line for each mistake; none if all is well.
+    pub fn mistakes(&self) -> Vec<String> {
+        let mut mistakes = Vec::new();
+        for (name, time) in [
+            ("ack_timeout", self.ack_timeout),
+            ("max_interval", self.max_interval),
+            ("piggyback_wait", self.piggyback_wait),
+            ("exchange_lifetime", self.exchange_lifetime),
+            ("blockwise_idle", self.blockwise_idle),
+            ("snapshot_idle", self.snapshot_idle),
+        ] {
+            // Only the wait for the upstream may be none at all: then each request is acknowledged at once.
+            if (time.is_zero() && name != "piggyback_wait") || time > LONGEST {
+                mistakes.push(format!("time {name} must be more than 0 and at most a year"));
+            }
+        }
+        for (name, factor) in [("ack_random_factor", self.ack_random_factor), ("backoff", self.backoff)] {
+            if !(1.0..=10.0).contains(&factor) {
+                mistakes.push(format!("factor {name} is {factor}; it must be 1 to 10"));
+            }
+        }
+        mistakes
+    }
+}
+
+/// Upper bounds of the CoAP layer; each has a counter of what it turned away.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Server: requests of one session that wait for the upstream, and again as many whose separate response is not
+    /// acknowledged yet; one more is answered 5.03. Client: requests on the way; one more waits its turn.
+    pub exchanges_per_session: usize,
+    /// Block requests of one session that wait for the upstream; one more is dropped (the client repeats it).
+    pub waiting_blocks_per_session: usize,
+    /// Bytes of one request body; more is 4.13.
+    pub upload: usize,
+    /// Uploads of one session at the same time; one more ends the one that has been silent longest. With fewer than
+    /// `exchanges_per_session` a client that overlaps its requests loses uploads.
+    pub uploads_per_session: usize,
+    /// Bytes of one response body (client role).
+    pub download: usize,
+    /// Bytes in uploads and snapshots, all sessions together: at the bound uploads are answered 5.03, and the
+    /// upstream is not read on unless somebody waits for its next block.
+    pub blockwise_total: usize,
+    /// Snapshots of one session, beside two for each of `exchanges_per_session`: a client that overlaps its requests must
+    /// not lose one body to the next, nor the last block of a body when that is lost on the way and asked for again. One
+    /// more ends the oldest that has been read to its end, else the oldest.
+    pub snapshots_per_session: usize,
+    /// Bytes of one session's snapshots. Beyond, the parts go that have been read, and the upstreams are not read on;
+    /// beyond half as much again those go that have been read to their end, then the oldest.
+    pub snapshot_bytes_per_session: usize,
+    /// How far a snapshot is filled beyond what the client has asked for.
+    pub read_ahead: usize,
+    /// Message ids remembered per session for deduplication; one more forgets the oldest answered.
+    pub dedup_per_session: usize,
+    /// Bytes of answers remembered per session for duplicates; more forgets the oldest answered.
+    pub dedup_bytes_per_session: usize,
+    /// Bytes of all that deduplication remembers; at the bound new requests are answered 5.03 unremembered.
+    pub dedup_total: usize,
+    /// Largest block that we send or ask for.
+    pub block_size: BlockSize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            exchanges_per_session: 32,
+            waiting_blocks_per_session: 256,
+            upload: 8 << 20,
+            uploads_per_session: 32,
+            download: 64 << 20,
+            blockwise_total: 64 << 20,
+            snapshots_per_session: 4,
+            snapshot_bytes_per_session: 4 << 20,
+            read_ahead: 256 << 10,
+            dedup_per_session: 256,
+            dedup_bytes_per_session: 64 << 10,
+            dedup_total: 64 << 20,
+            block_size: BlockSize::MAX,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_sets_of_times_make_sense_and_every_impossible_one_is_named() {
+        assert!(Times::rfc7252().mistakes().is_empty() && Times::measured().mistakes().is_empty());
+        let wrong = Times {
+            ack_timeout: Duration::ZERO,
+            ack_random_factor: f64::NAN,
+            backoff: 0.5,
+            snapshot_idle: Duration::MAX,
+            ..Times::rfc7252()
+        };
+        let named = ["ack_timeout", "snapshot_idle", "ack_random_factor", "backoff"];
+        let mistakes = wrong.mistakes();
+        assert_eq!(mistakes.len(), named.len());
+        assert!(mistakes.iter().zip(named).all(|(mistake, name)| mistake.contains(name)));
+    }
+}

@@ -1,0 +1,399 @@
+//! One CoAP message (RFC 7252 section 3): the wire format by coap-lite, and the checks that it leaves out.
+//!
+//! coap-lite takes versions 0 and 3, a payload marker without payload, and Empty messages that are not empty; its
+//! `assert`s on token lengths are out of reach because [`Token`] cannot be longer than 8 bytes. Options are only told
+//! apart here; what they mean is the business of [`super::options`].
+
+use super::numbers::Code;
+use coap_lite::{CoapOption, MessageType, Packet};
+
+/// Largest message in either direction: the plaintext of one DTLS record (RFC 6347 section 4.1).
+pub(super) const MAX_MESSAGE: usize = 1 << 14;
+
+/// Matches acknowledgements and resets to messages, and shows duplicates (RFC 7252 section 4.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct MessageId(pub u16);
+
+impl MessageId {
+    pub(super) fn next(self) -> MessageId {
+        MessageId(self.0.wrapping_add(1))
+    }
+}
+
+/// Matches responses to requests: 0 to 8 bytes (RFC 7252 section 5.3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Token {
+    length: u8,
+    bytes: [u8; 8],
+}
+
+impl Token {
+    pub(super) const EMPTY: Token = Token { length: 0, bytes: [0; 8] };
+
+    /// Without leading zeros: the sequence number as a token (RFC 9175 section 4.2).
+    pub(super) fn from_number(number: u64) -> Token {
+        let length = 8 - number.leading_zeros() as usize / 8;
+        let mut bytes = [0; 8];
+        for (to, from) in bytes.iter_mut().zip(number.to_be_bytes().iter().skip(8 - length)) {
+            *to = *from;
+        }
+        Token { length: length as u8, bytes }
+    }
+    /// None for more than 8 bytes.
+    pub(super) fn new(bytes: &[u8]) -> Option<Token> {
+        let mut token = Token { length: bytes.len() as u8, bytes: [0; 8] };
+        token.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(token)
+    }
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.length)).unwrap_or(&[])
+    }
+}
+
+/// The type of a message (RFC 7252 section 4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Confirmable,
+    NonConfirmable,
+    Acknowledgement,
+    Reset,
+}
+
+impl Kind {
+    fn to_wire(self) -> MessageType {
+        match self {
+            Kind::Confirmable => MessageType::Confirmable,
+            Kind::NonConfirmable => MessageType::NonConfirmable,
+            Kind::Acknowledgement => MessageType::Acknowledgement,
+            Kind::Reset => MessageType::Reset,
+        }
+    }
+}
+
+/// What is wrong with a message as such. Its content is never looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Malformed {
+    /// Fewer than 4 bytes.
+    TooShort,
+    /// Another version than 1: to be ignored in silence (RFC 7252 section 3).
+    Version,
+    /// Token lengths 9 to 15, or a token that is cut off.
+    TokenLength,
+    /// A nibble of 15, a number above 65,535, an option that is cut off.
+    Option,
+    /// A payload marker and no payload.
+    PayloadMarker,
+    /// Code 0.00 and more than the header (RFC 7252 section 4.1).
+    EmptyWithContent,
+    /// Code classes 1, 6 and 7, or a code that its type may not carry.
+    Code,
+}
+
+/// A malformed message, with what is needed to refuse it (RFC 7252 sections 4.2 and 4.3).
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refused {
+    pub why: Malformed,
+    /// Set for a confirmable message: it is answered by a Reset. All others are ignored.
+    pub reset: Option<MessageId>,
+}
+
+/// A received message that is well-formed: what [`Kind`] and code say about each other is true.
+#[derive(Debug)]
+pub(super) struct Message {
+    pub kind: Kind,
+    pub code: Code,
+    pub id: MessageId,
+    pub token: Token,
+    packet: Packet,
+}
+
+impl Message {
+    pub(super) fn parse(bytes: &[u8]) -> Result<Message, Refused> {
+        let &[first, code, high, low, ..] = bytes else {
+            return Err(Refused { why: Malformed::TooShort, reset: None });
+        };
+        if first >> 6 != 1 {
+            return Err(Refused { why: Malformed::Version, reset: None });
+        }
+        let id = MessageId(u16::from_be_bytes([high, low]));
+        let kind = match first >> 4 & 3 {
+            0 => Kind::Confirmable,
+            1 => Kind::NonConfirmable,
+            2 => Kind::Acknowledgement,
+            _ => Kind::Reset,
+        };
+        let refuse = |why| Refused { why, reset: (kind == Kind::Confirmable).then_some(id) };
+        let code = Code(code);
+        if code == Code::EMPTY && bytes.len() > 4 {
+            return Err(refuse(Malformed::EmptyWithContent));
+        }
+        let may_carry = match kind {
+            Kind::Confirmable | Kind::NonConfirmable => {
+                code == Code::EMPTY || code.is_request() || code.is_response()
+            }
+            Kind::Acknowledgement => code == Code::EMPTY || code.is_response(),
+            Kind::Reset => code == Code::EMPTY,
+        };
+        if !may_carry {
+            return Err(refuse(Malformed::Code));
+        }
+        if first & 0xf > 8 || bytes.len() < 4 + usize::from(first & 0xf) {
+            return Err(refuse(Malformed::TokenLength));
+        }
+        let packet = Packet::from_bytes(bytes).map_err(|_| refuse(Malformed::Option))?;
+        if packet.payload.is_empty() && bytes.len() > header_length(&packet) {
+            return Err(refuse(Malformed::PayloadMarker));
+        }
+        let token = Token::new(packet.get_token()).ok_or_else(|| refuse(Malformed::TokenLength))?;
+        Ok(Message { kind, code, id, token, packet })
+    }
+
+    /// Numbers and values in ascending order; the values of one number in the order of the message.
+    pub(super) fn options(&self) -> impl Iterator<Item = (u16, &[u8])> {
+        self.packet
+            .options()
+            .flat_map(|(number, values)| values.iter().map(move |value| (*number, value.as_slice())))
+    }
+
+    pub(super) fn payload(&self) -> &[u8] {
+        &self.packet.payload
+    }
+
+    pub(super) fn into_payload(self) -> Vec<u8> {
+        self.packet.payload
+    }
+}
+
+/// Bytes of header, token and options. The encoding of an option has one form only (each extended form begins where the
+/// shorter one ends), so the length follows from the parsed options, and a marker without payload is one byte more.
+fn header_length(packet: &Packet) -> usize {
+    let extension = |value: usize| match value {
+        0..13 => 0,
+        13..269 => 1,
+        _ => 2,
+    };
+    let mut length = 4 + packet.get_token().len();
+    let mut previous = 0;
+    for (number, values) in packet.options() {
+        for value in values {
+            length += 1 + extension(usize::from(number - previous)) + extension(value.len()) + value.len();
+            previous = *number;
+        }
+    }
+    length
+}
+
+/// A message to be sent, but for its type and message id.
+#[derive(Debug, Clone)]
+pub(super) struct Outgoing {
+    pub code: Code,
+    pub token: Token,
+    /// In any order of numbers; values of one number keep their order.
+    pub options: Vec<(u16, Vec<u8>)>,
+    pub payload: Vec<u8>,
+}
+
+impl Outgoing {
+    /// None when it is longer than [`MAX_MESSAGE`].
+    pub(super) fn encode(self, kind: Kind, id: MessageId) -> Option<Vec<u8>> {
+        let mut packet = Packet::new();
+        packet.header.set_version(1);
+        packet.header.set_type(kind.to_wire());
+        packet.header.code = self.code.0.into();
+        packet.header.message_id = id.0;
+        packet.set_token(self.token.as_bytes().to_vec());
+        for (number, value) in self.options {
+            packet.add_option(CoapOption::from(number), value);
+        }
+        packet.payload = self.payload;
+        packet.to_bytes_with_limit(MAX_MESSAGE).ok()
+    }
+}
+
+/// An Empty message (RFC 7252 section 4.1): exactly four bytes.
+pub(super) fn empty(kind: Kind, id: MessageId) -> Vec<u8> {
+    let first = match kind {
+        Kind::Confirmable => 0x40,
+        Kind::NonConfirmable => 0x50,
+        Kind::Acknowledgement => 0x60,
+        Kind::Reset => 0x70,
+    };
+    let [high, low] = id.0.to_be_bytes();
+    vec![first, 0, high, low]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::numbers::{MAX_AGE, URI_PATH};
+    use super::*;
+    use proptest::prelude::*;
+
+    fn refused(bytes: &[u8]) -> Option<(Malformed, bool)> {
+        Message::parse(bytes).err().map(|refused| (refused.why, refused.reset.is_some()))
+    }
+
+    /// RFC 7252 appendix A, figures 16 to 22, as bytes.
+    #[test]
+    fn the_examples_of_the_rfc_are_read_and_written() {
+        let path = |value: &str| vec![(URI_PATH, value.as_bytes().to_vec())];
+        let row = |kind, code, id, token: &[u8], options, payload: &[u8], wire: &[u8]| {
+            let token = Token::new(token).unwrap();
+            let message = Outgoing { code, token, options, payload: payload.to_vec() };
+            assert_eq!(message.clone().encode(kind, MessageId(id)).unwrap(), wire);
+            let parsed = Message::parse(wire).unwrap();
+            assert_eq!(
+                (parsed.kind, parsed.code, parsed.id, parsed.token),
+                (kind, code, MessageId(id), token)
+            );
+            let options: Vec<_> = parsed.options().map(|(number, value)| (number, value.to_vec())).collect();
+            assert_eq!(options, message.options);
+            assert_eq!(parsed.payload(), payload);
+        };
+        let get = Code::GET;
+        let con = Kind::Confirmable;
+        let non = Kind::NonConfirmable;
+        let ack = Kind::Acknowledgement;
+        let hot = b"22.3 C".as_slice();
+        let mut request = vec![0x40, 1, 0x7d, 0x34, 0xbb];
+        request.extend(b"temperature");
+        row(con, get, 0x7d34, &[], path("temperature"), &[], &request);
+        row(ack, Code::CONTENT, 0x7d34, &[], vec![], hot, b"\x60\x45\x7d\x34\xff22.3 C");
+        let mut request = vec![0x41, 1, 0x7d, 0x35, 0x20, 0xbb];
+        request.extend(b"temperature");
+        row(con, get, 0x7d35, &[0x20], path("temperature"), &[], &request);
+        row(ack, Code::CONTENT, 0x7d35, &[0x20], vec![], hot, b"\x61\x45\x7d\x35\x20\xff22.3 C");
+        row(non, get, 0x7d40, &[0x75], path("temperature"), &[], b"\x51\x01\x7d\x40\x75\xbbtemperature");
+        row(non, Code::CONTENT, 0xad7c, &[0x75], vec![], hot, b"\x51\x45\xad\x7c\x75\xff22.3 C");
+        row(con, Code::CONTENT, 0xad7b, &[0x53], vec![], hot, b"\x41\x45\xad\x7b\x53\xff22.3 C");
+        row(con, get, 1, &[], vec![(256, vec![7; 300])], &[], &{
+            let mut wire = vec![0x40, 1, 0, 1, 0xde, 243, 0, 31];
+            wire.extend([7; 300]);
+            wire
+        });
+        row(con, get, 1, &[9; 8], vec![(MAX_AGE, vec![]), (300, vec![5])], &[], &{
+            let mut wire = vec![0x48, 1, 0, 1];
+            wire.extend([9; 8]);
+            wire.extend([0xd0, 1, 0xe1, 0, 17, 5]);
+            wire
+        });
+    }
+
+    #[test]
+    fn what_coap_lite_lets_pass_is_refused_under_its_own_name() {
+        use Malformed::*;
+        let table: &[(&[u8], Malformed, bool)] = &[
+            (b"", TooShort, false),
+            (b"\x40\x01\x00", TooShort, false),
+            (b"\x00\x01\x00\x01", Version, false),
+            (b"\x80\x01\x00\x01", Version, false),
+            (b"\xc0\x01\x00\x01", Version, false),
+            (b"\x49\x01\x00\x01123456789", TokenLength, true),
+            (b"\x4f\x01\x00\x01123456789012345", TokenLength, true),
+            (b"\x59\x01\x00\x01123456789", TokenLength, false),
+            (b"\x48\x01\x00\x011234567", TokenLength, true),
+            (b"\x40\x01\x00\x01\xff", PayloadMarker, true),
+            (b"\x50\x01\x00\x01\xff", PayloadMarker, false),
+            (b"\x40\x01\x00\x01\xb1\xff\xff", PayloadMarker, true),
+            (b"\x40\x00\x00\x01\xffx", EmptyWithContent, true),
+            (b"\x41\x00\x00\x01\x01", EmptyWithContent, true),
+            (b"\x60\x00\x00\x01\x00", EmptyWithContent, false),
+            (b"\x70\x00\x00\x01\x00", EmptyWithContent, false),
+            (b"\x40\x20\x00\x01", Code, true),
+            (b"\x50\xc0\x00\x01", Code, false),
+            (b"\x40\xe1\x00\x01", Code, true),
+            (b"\x60\x01\x00\x01", Code, false),
+            (b"\x70\x45\x00\x01", Code, false),
+            (b"\x70\x01\x00\x01", Code, false),
+            // Nibbles of 15, extensions and values that are cut off, numbers that overflow.
+            (b"\x40\x01\x00\x01\xf0", Option, true),
+            (b"\x40\x01\x00\x01\x0f", Option, true),
+            (b"\x40\x01\x00\x01\xd0", Option, true),
+            (b"\x40\x01\x00\x01\xe0\x00", Option, true),
+            (b"\x40\x01\x00\x01\x1d", Option, true),
+            (b"\x40\x01\x00\x01\x1e\x00", Option, true),
+            (b"\x40\x01\x00\x01\x12a", Option, true),
+            (b"\x40\x01\x00\x01\xe0\xff\xff", Option, true),
+            (b"\x40\x01\x00\x01\xe0\xfe\xf2\x10", Option, true),
+            (b"\x40\x01\x00\x01\x1e\xff\xff", Option, true),
+        ];
+        for (bytes, why, reset) in table {
+            assert_eq!(refused(bytes), Some((*why, *reset)), "{bytes:02x?}");
+        }
+    }
+
+    #[test]
+    fn an_option_value_that_ends_in_ff_is_no_payload_marker() {
+        assert_eq!(refused(b"\x40\x01\x00\x01\xb2a\xff"), None);
+        assert_eq!(Message::parse(b"\x40\x01\x00\x01\xb1\xff\xff\xff").unwrap().payload(), b"\xff");
+    }
+
+    #[test]
+    fn the_highest_option_number_is_65535() {
+        let message = Message::parse(b"\x40\x01\x00\x01\xe0\xfe\xf2").unwrap();
+        assert_eq!(message.options().next(), Some((65535, b"".as_slice())));
+    }
+
+    #[test]
+    fn cut_at_any_byte_a_message_is_refused_or_shorter_and_never_a_panic() {
+        let whole = Outgoing {
+            code: Code::POST,
+            token: Token::new(b"12345678").unwrap(),
+            options: vec![(URI_PATH, vec![b'a'; 14]), (256, vec![b't'; 300]), (292, vec![])],
+            payload: b"payload".to_vec(),
+        }
+        .encode(Kind::Confirmable, MessageId(77))
+        .unwrap();
+        let mut shorter = Vec::new();
+        for cut in 0..whole.len() {
+            if let Ok(message) = Message::parse(&whole[..cut]) {
+                shorter.push((message.options().count(), message.payload().len()));
+            }
+        }
+        // After the token, after each option, and within the payload.
+        assert_eq!(shorter, [(0, 0), (1, 0), (2, 0), (3, 0), (3, 1), (3, 2), (3, 3), (3, 4), (3, 5), (3, 6)]);
+    }
+
+    #[test]
+    fn tokens_from_numbers_have_no_leading_zeros() {
+        for (number, bytes) in
+            [(0, b"".as_slice()), (1, b"\x01"), (255, b"\xff"), (256, b"\x01\x00"), (u64::MAX, &[255; 8])]
+        {
+            assert_eq!(Token::from_number(number).as_bytes(), bytes);
+        }
+        assert_eq!(Token::new(&[0; 9]), None);
+    }
+
+    #[test]
+    fn a_message_above_the_limit_is_not_encoded() {
+        let message =
+            |size| Outgoing { code: Code::PUT, token: Token::EMPTY, options: vec![], payload: vec![0; size] };
+        assert!(message(MAX_MESSAGE - 5).encode(Kind::Confirmable, MessageId(0)).is_some());
+        assert!(message(MAX_MESSAGE - 4).encode(Kind::Confirmable, MessageId(0)).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_parsed_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let _ = Message::parse(&bytes);
+        }
+
+        #[test]
+        fn any_message_survives_the_wire(
+            code in prop_oneof![1u8..32, 64u8..192],
+            token in proptest::collection::vec(any::<u8>(), 0..=8),
+            mut options in proptest::collection::vec((any::<u16>(), proptest::collection::vec(any::<u8>(), 0..400)), 0..6),
+            payload in proptest::collection::vec(any::<u8>(), 0..100),
+        ) {
+            options.sort_by_key(|option| option.0);
+            let message = Outgoing {
+                code: Code(code), token: Token::new(&token).unwrap(), options: options.clone(), payload: payload.clone(),
+            };
+            let wire = message.encode(Kind::NonConfirmable, MessageId(9)).unwrap();
+            let parsed = Message::parse(&wire).unwrap();
+            let found: Vec<_> = parsed.options().map(|(number, value)| (number, value.to_vec())).collect();
+            prop_assert_eq!(found, options);
+            prop_assert_eq!(parsed.token.as_bytes(), &token[..]);
+            prop_assert_eq!(parsed.into_payload(), payload);
+        }
+    }
+}

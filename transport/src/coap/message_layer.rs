@@ -1,0 +1,403 @@
+//! The message layer (RFC 7252 section 4), shared by both roles.
+//!
+//! ```text
+//!           bytes                                        Outgoing
+//!             |                                             |
+//!   parse: malformed -> Reset or silence       confirmable: remembered until ACK, RST or the last timeout
+//!             |                                non-confirmable, acknowledgement, reset: sent and forgotten
+//!   ACK, RST -> what they answer                            |
+//!             |                                             v
+//!   seen before -> the same answer again                  bytes
+//!             |
+//!          Received
+//! ```
+//!
+//! State exists only while something is remembered or on its way; a session at rest has none, unless its round trip is
+//! kept. Deliberately absent: NSTART (section 4.7). A server's confirmable messages are answers, of which there is one
+//! to each request, bounded by the limit of exchanges; at the client the same limit bounds the requests. Absent as well
+//! is a brake for whoever sends more than 65,536 messages within EXCHANGE_LIFETIME, 265 a second on one session.
+
+mod memory;
+
+use super::config::{Limits, Times};
+use super::counters::Counters;
+use super::dedup::{Answer, Seen};
+use super::message::{self, Kind, Malformed, Message, MessageId, Outgoing, Token};
+use super::numbers::Code;
+use super::random::Random;
+use super::retransmission::{Backoff, RoundTrip};
+use super::timers::Timers;
+use crate::SessionId;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+/// Where a message came from: what deduplication knows it by, and what an answer needs to find its way.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Origin {
+    pub session: SessionId,
+    pub kind: Kind,
+    pub id: MessageId,
+    pub token: Token,
+}
+
+impl Origin {
+    pub(super) fn of(session: SessionId, message: &Message) -> Origin {
+        Origin { session, kind: message.kind, id: message.id, token: message.token }
+    }
+}
+
+/// What a received message means to the layer above. `O` names what was sent: an exchange, a ping.
+#[derive(Debug)]
+pub(super) enum Received<O> {
+    /// Dealt with.
+    Nothing,
+    /// A copy of a message that has been dealt with, or is being dealt with.
+    Duplicate(MessageId),
+    /// A request, confirmable or not, seen for the first time and not remembered yet.
+    Request(Message),
+    /// A response; `to` is set when it came with the acknowledgement of something that was waiting for one.
+    Response { message: Message, to: Option<O> },
+    /// An empty acknowledgement.
+    Acknowledged(O),
+    /// A Reset.
+    Reset(O),
+}
+
+/// A confirmable message on its way.
+#[derive(Debug)]
+struct Unacknowledged<O> {
+    id: MessageId,
+    owner: O,
+    bytes: Vec<u8>,
+    backoff: Backoff,
+}
+
+/// What the layer knows of one session.
+#[derive(Debug)]
+struct Link<O> {
+    next_id: Option<MessageId>,
+    /// When the last id was given out: for EXCHANGE_LIFETIME none may be given out twice (RFC 7252 section 4.4).
+    last_id_at: Option<Instant>,
+    seen: Seen,
+    unacknowledged: Vec<Unacknowledged<O>>,
+    round_trip: Option<RoundTrip>,
+}
+
+impl<O> Link<O> {
+    fn new() -> Link<O> {
+        Link {
+            next_id: None,
+            last_id_at: None,
+            seen: Seen::default(),
+            unacknowledged: Vec::new(),
+            round_trip: None,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Alarm {
+    Retransmit(SessionId, MessageId),
+    Forget(SessionId),
+}
+
+#[derive(Debug)]
+pub(super) struct MessageLayer<O> {
+    pub times: Times,
+    pub limits: Limits,
+    pub counters: Counters,
+    pub random: Random,
+    links: BTreeMap<SessionId, Box<Link<O>>>,
+    alarms: Timers<Alarm>,
+    transmits: VecDeque<(SessionId, Vec<u8>)>,
+    /// Bytes of all sessions' deduplication.
+    remembered: usize,
+}
+
+impl<O: Copy + PartialEq> MessageLayer<O> {
+    pub(super) fn new(times: Times, limits: Limits, seed: [u8; 32]) -> MessageLayer<O> {
+        MessageLayer {
+            times,
+            limits,
+            counters: Counters::default(),
+            random: Random::new(seed),
+            links: BTreeMap::new(),
+            alarms: Timers::new(),
+            transmits: VecDeque::new(),
+            remembered: 0,
+        }
+    }
+
+    /// Starts measuring, where the times want that and the handshake has given a first sample.
+    pub(super) fn opened(&mut self, session: SessionId, round_trip: Option<Duration>) {
+        if let (true, Some(sample)) = (self.times.measured, round_trip) {
+            self.link(session).round_trip = Some(RoundTrip::first(sample));
+        }
+    }
+
+    pub(super) fn closed(&mut self, session: SessionId) {
+        let Some(link) = self.links.remove(&session) else { return };
+        self.remembered -= link.seen.bytes();
+        self.alarms.clear(Alarm::Forget(session));
+        for message in &link.unacknowledged {
+            self.alarms.clear(Alarm::Retransmit(session, message.id));
+        }
+    }
+
+    pub(super) fn receive(&mut self, now: Instant, session: SessionId, bytes: &[u8]) -> Received<O> {
+        self.counters.messages_in += 1;
+        let message = match Message::parse(bytes) {
+            Ok(message) => message,
+            Err(refused) => {
+                self.count(refused.why);
+                if let Some(id) = refused.reset {
+                    self.reset(session, id);
+                }
+                return Received::Nothing;
+            }
+        };
+        match (message.kind, message.code) {
+            (Kind::Confirmable, Code::EMPTY) => {
+                self.counters.pings += 1;
+                self.reset(session, message.id);
+                Received::Nothing
+            }
+            (Kind::NonConfirmable, Code::EMPTY) => {
+                self.counters.empty_non_confirmable += 1;
+                Received::Nothing
+            }
+            (Kind::Acknowledgement, Code::EMPTY) => match self.settle(now, session, message.id) {
+                Some(owner) => Received::Acknowledged(owner),
+                None => self.unmatched(),
+            },
+            (Kind::Reset, _) => match self.settle(now, session, message.id) {
+                Some(owner) => {
+                    self.counters.resets_in += 1;
+                    Received::Reset(owner)
+                }
+                None => self.unmatched(),
+            },
+            (Kind::Acknowledgement, _) => {
+                let to = self.settle(now, session, message.id);
+                Received::Response { message, to }
+            }
+            (Kind::Confirmable | Kind::NonConfirmable, _) => {
+                let link = self.links.get(&session);
+                if let Some(answer) = link.and_then(|link| link.seen.get(message.id, message.token)) {
+                    if let Answer::Bytes(bytes) = answer {
+                        let bytes = bytes.to_vec();
+                        self.transmit(session, bytes);
+                    }
+                    self.counters.duplicates += 1;
+                    Received::Duplicate(message.id)
+                } else if message.code.is_request() {
+                    Received::Request(message)
+                } else {
+                    Received::Response { message, to: None }
+                }
+            }
+        }
+    }
+
+    /// Answers a confirmable message: a piggybacked response, or a bare acknowledgement or Reset. Duplicates of a
+    /// remembered message will get the same bytes.
+    fn answer(&mut self, origin: &Origin, bytes: Vec<u8>) {
+        self.remember_answer(origin, &bytes);
+        self.transmit(origin.session, bytes);
+    }
+
+    pub(super) fn acknowledge(&mut self, origin: &Origin) {
+        self.answer(origin, message::empty(Kind::Acknowledgement, origin.id));
+    }
+
+    /// Rejects a message that was remembered.
+    pub(super) fn reject(&mut self, origin: &Origin) {
+        self.counters.resets_out += 1;
+        self.answer(origin, message::empty(Kind::Reset, origin.id));
+    }
+
+    /// Rejects one that was not, as it will be again.
+    pub(super) fn reset(&mut self, session: SessionId, id: MessageId) {
+        self.counters.resets_out += 1;
+        self.transmit(session, message::empty(Kind::Reset, id));
+    }
+
+    /// Responds to a request as long as it has not been acknowledged: a confirmable one in the acknowledgement, a
+    /// non-confirmable one in a message of that kind (RFC 7252 sections 5.2.1 and 5.2.3).
+    pub(super) fn respond(&mut self, now: Instant, origin: &Origin, message: Outgoing) {
+        if origin.kind == Kind::Confirmable {
+            if let Some(bytes) = self.encode(message, Kind::Acknowledgement, origin.id) {
+                self.answer(origin, bytes);
+            }
+        } else {
+            let id = self.allocate(now, origin.session);
+            if let Some(bytes) = self.encode(message, Kind::NonConfirmable, id) {
+                self.transmit(origin.session, bytes);
+            }
+        }
+    }
+
+    /// Sent again until it is acknowledged, reset, or given up. None: it is too long to be sent at all.
+    pub(super) fn send_confirmable(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        message: Outgoing,
+        owner: O,
+    ) -> Option<MessageId> {
+        let id = self.allocate(now, session);
+        let bytes = self.encode(message, Kind::Confirmable, id)?;
+        self.send_and_repeat(now, session, id, bytes, owner);
+        Some(id)
+    }
+
+    /// An Empty confirmable message (RFC 7252 section 4.3).
+    pub(super) fn send_ping(&mut self, now: Instant, session: SessionId, owner: O) {
+        let id = self.allocate(now, session);
+        self.send_and_repeat(now, session, id, message::empty(Kind::Confirmable, id), owner);
+    }
+
+    fn send_and_repeat(&mut self, now: Instant, session: SessionId, id: MessageId, bytes: Vec<u8>, owner: O) {
+        let round_trip = self.links.get(&session).and_then(|link| link.round_trip.as_ref());
+        let (backoff, next) = Backoff::start(now, &self.times, round_trip, &mut self.random);
+        self.alarms.set(Alarm::Retransmit(session, id), next);
+        self.transmit(session, bytes.clone());
+        self.link(session).unacknowledged.push(Unacknowledged { id, owner, bytes, backoff });
+    }
+
+    /// Stops sending a message again: its answer came by another way, or is not wanted any more.
+    pub(super) fn stop(&mut self, session: SessionId, owner: O) {
+        let Some(link) = self.links.get_mut(&session) else { return };
+        while let Some(at) = link.unacknowledged.iter().position(|message| message.owner == owner) {
+            let message = link.unacknowledged.swap_remove(at);
+            self.alarms.clear(Alarm::Retransmit(session, message.id));
+        }
+    }
+
+    /// Does what is due; returns who has been given up, one at a time.
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> Option<O> {
+        while let Some(alarm) = self.alarms.expired(now) {
+            match alarm {
+                Alarm::Forget(session) => self.forget_expired(now, session),
+                Alarm::Retransmit(session, id) => {
+                    if let Some(owner) = self.retransmit(now, session, id) {
+                        self.counters.gave_up += 1;
+                        return Some(owner);
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    fn retransmit(&mut self, now: Instant, session: SessionId, id: MessageId) -> Option<O> {
+        let link = self.links.get_mut(&session)?;
+        let at = link.unacknowledged.iter().position(|message| message.id == id)?;
+        let message = link.unacknowledged.get_mut(at)?;
+        match message.backoff.again(now, &self.times) {
+            Some(next) => {
+                let bytes = message.bytes.clone();
+                self.counters.retransmissions += 1;
+                self.alarms.set(Alarm::Retransmit(session, id), next);
+                self.transmit(session, bytes);
+                None
+            }
+            None => Some(link.unacknowledged.swap_remove(at).owner),
+        }
+    }
+
+    pub(super) fn poll_transmit(&mut self) -> Option<(SessionId, Vec<u8>)> {
+        let next = self.transmits.pop_front();
+        if self.transmits.is_empty() && self.transmits.capacity() > 1024 {
+            self.transmits = VecDeque::new();
+        }
+        next
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.alarms.next()
+    }
+
+    fn transmit(&mut self, session: SessionId, bytes: Vec<u8>) {
+        self.counters.messages_out += 1;
+        self.transmits.push_back((session, bytes));
+    }
+
+    fn encode(&mut self, message: Outgoing, kind: Kind, id: MessageId) -> Option<Vec<u8>> {
+        let bytes = message.encode(kind, id);
+        if bytes.is_none() {
+            self.counters.unsendable += 1;
+        }
+        bytes
+    }
+
+    /// An acknowledgement or a Reset has come for `id`: whose message was it?
+    fn settle(&mut self, now: Instant, session: SessionId, id: MessageId) -> Option<O> {
+        let link = self.links.get_mut(&session)?;
+        let at = link.unacknowledged.iter().position(|message| message.id == id)?;
+        let message = link.unacknowledged.swap_remove(at);
+        self.alarms.clear(Alarm::Retransmit(session, id));
+        if self.times.measured
+            && let Some(sample) = message.backoff.sample(now)
+        {
+            match &mut link.round_trip {
+                Some(round_trip) => round_trip.add(sample),
+                none => *none = Some(RoundTrip::first(sample)),
+            }
+        }
+        Some(message.owner)
+    }
+
+    fn unmatched(&mut self) -> Received<O> {
+        self.counters.unmatched += 1;
+        Received::Nothing
+    }
+
+    /// Ids are given out in order from a random start, around the end, past those still on their way.
+    fn allocate(&mut self, now: Instant, session: SessionId) -> MessageId {
+        let next = self.links.get(&session).and_then(|link| link.next_id);
+        let mut id = next.unwrap_or_else(|| MessageId(self.random.u16()));
+        let link = self.link(session);
+        while link.unacknowledged.iter().any(|message| message.id == id) {
+            id = id.next();
+        }
+        link.next_id = Some(id.next());
+        link.last_id_at = Some(now);
+        self.schedule_forgetting(session);
+        id
+    }
+
+    fn link(&mut self, session: SessionId) -> &mut Link<O> {
+        self.links.entry(session).or_insert_with(|| Box::new(Link::new()))
+    }
+
+    fn count(&mut self, why: Malformed) {
+        let counters = &mut self.counters;
+        let counter = match why {
+            Malformed::TooShort => &mut counters.malformed_too_short,
+            Malformed::Version => &mut counters.malformed_version,
+            Malformed::TokenLength => &mut counters.malformed_token_length,
+            Malformed::Option => &mut counters.malformed_option,
+            Malformed::PayloadMarker => &mut counters.malformed_payload_marker,
+            Malformed::EmptyWithContent => &mut counters.malformed_empty,
+            Malformed::Code => &mut counters.malformed_code,
+        };
+        *counter += 1;
+    }
+
+    /// Sessions that have state here.
+    pub(super) fn links(&self) -> usize {
+        self.links.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_whose_round_trip_is_kept_costs_less_than_a_fifth_of_a_kilobyte() {
+        // The only state of a session at rest; without measured times there is none.
+        assert!(size_of::<Link<crate::ExchangeId>>() <= 192, "{}", size_of::<Link<crate::ExchangeId>>());
+    }
+}

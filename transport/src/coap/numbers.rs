@@ -1,0 +1,239 @@
+//! The registry numbers that this crate knows: codes, options with their properties, content formats.
+//!
+//! Data only. Sources: RFC 7252 sections 5.10 and 12, RFC 7641, RFC 7959, RFC 9175, and MSC3079 for options 256 and 257.
+//! Options that are not listed are unrecognised: elective ones are ignored, critical ones refused (RFC 7252 5.4.1). That
+//! is on purpose for If-Match, If-None-Match, OSCORE and the Q-Block options, whose meaning we do not implement.
+
+use std::fmt;
+
+/// A method or response code, `class.detail` (RFC 7252 section 3).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Code(pub u8);
+
+impl Code {
+    /// 0.00, no method and no response: acknowledgements, resets, pings.
+    pub const EMPTY: Code = Code::new(0, 0);
+    /// 0.01
+    pub const GET: Code = Code::new(0, 1);
+    /// 0.02
+    pub const POST: Code = Code::new(0, 2);
+    /// 0.03
+    pub const PUT: Code = Code::new(0, 3);
+    /// 0.04
+    pub const DELETE: Code = Code::new(0, 4);
+    /// 2.01 Created
+    pub const CREATED: Code = Code::new(2, 1);
+    /// 2.04 Changed
+    pub const CHANGED: Code = Code::new(2, 4);
+    /// 2.05 Content
+    pub const CONTENT: Code = Code::new(2, 5);
+    /// 2.31 Continue (RFC 7959 section 2.9.1)
+    pub const CONTINUE: Code = Code::new(2, 31);
+    /// 4.00 Bad Request
+    pub const BAD_REQUEST: Code = Code::new(4, 0);
+    /// 4.02 Bad Option
+    pub const BAD_OPTION: Code = Code::new(4, 2);
+    /// 4.04 Not Found
+    pub const NOT_FOUND: Code = Code::new(4, 4);
+    /// 4.05 Method Not Allowed
+    pub const METHOD_NOT_ALLOWED: Code = Code::new(4, 5);
+    /// 4.08 Request Entity Incomplete (RFC 7959 section 2.9.2)
+    pub const REQUEST_ENTITY_INCOMPLETE: Code = Code::new(4, 8);
+    /// 4.13 Request Entity Too Large (RFC 7959 section 2.9.3)
+    pub const REQUEST_ENTITY_TOO_LARGE: Code = Code::new(4, 13);
+    /// 5.00 Internal Server Error
+    pub const INTERNAL_SERVER_ERROR: Code = Code::new(5, 0);
+    /// 5.03 Service Unavailable
+    pub const SERVICE_UNAVAILABLE: Code = Code::new(5, 3);
+    /// 5.05 Proxying Not Supported
+    pub const PROXYING_NOT_SUPPORTED: Code = Code::new(5, 5);
+
+    /// From class and detail, e.g. `Code::new(2, 5)` for 2.05.
+    pub const fn new(class: u8, detail: u8) -> Code {
+        Code((class << 5) | (detail & 0x1f))
+    }
+    /// 0..=7.
+    pub const fn class(self) -> u8 {
+        self.0 >> 5
+    }
+    /// 0..=31.
+    pub const fn detail(self) -> u8 {
+        self.0 & 0x1f
+    }
+    /// A method, known or not: 0.01 to 0.31.
+    pub const fn is_request(self) -> bool {
+        self.class() == 0 && self.0 != 0
+    }
+    /// 2.00 to 5.31 (RFC 7252 section 12.1).
+    pub const fn is_response(self) -> bool {
+        self.class() >= 2 && self.class() <= 5
+    }
+    /// 2.xx.
+    pub const fn is_success(self) -> bool {
+        self.class() == 2
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:02}", self.class(), self.detail())
+    }
+}
+
+/// The methods that are served (RFC 7252 section 5.8). FETCH, PATCH and iPATCH (RFC 8132) are 4.05.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// 0.01
+    Get,
+    /// 0.02
+    Post,
+    /// 0.03
+    Put,
+    /// 0.04
+    Delete,
+}
+
+impl Method {
+    /// The code on the wire.
+    pub const fn code(self) -> Code {
+        match self {
+            Method::Get => Code::GET,
+            Method::Post => Code::POST,
+            Method::Put => Code::PUT,
+            Method::Delete => Code::DELETE,
+        }
+    }
+    /// None for a method that is not served.
+    pub const fn from_code(code: Code) -> Option<Method> {
+        match code {
+            Code::GET => Some(Method::Get),
+            Code::POST => Some(Method::Post),
+            Code::PUT => Some(Method::Put),
+            Code::DELETE => Some(Method::Delete),
+            _ => None,
+        }
+    }
+}
+
+/// Content formats that the protocol uses (RFC 7252 section 12.3).
+pub mod content_format {
+    /// text/plain; charset=utf-8
+    pub const TEXT: u16 = 0;
+    /// application/octet-stream
+    pub const OCTET_STREAM: u16 = 42;
+    /// application/json
+    pub const JSON: u16 = 50;
+    /// application/cbor
+    pub const CBOR: u16 = 60;
+}
+
+pub(super) const URI_HOST: u16 = 3;
+pub(super) const ETAG: u16 = 4;
+pub(super) const OBSERVE: u16 = 6;
+pub(super) const URI_PORT: u16 = 7;
+pub(super) const LOCATION_PATH: u16 = 8;
+pub(super) const URI_PATH: u16 = 11;
+pub(super) const CONTENT_FORMAT: u16 = 12;
+pub(super) const MAX_AGE: u16 = 14;
+pub(super) const URI_QUERY: u16 = 15;
+pub(super) const ACCEPT: u16 = 17;
+pub(super) const LOCATION_QUERY: u16 = 20;
+pub(super) const BLOCK2: u16 = 23;
+pub(super) const BLOCK1: u16 = 27;
+pub(super) const SIZE2: u16 = 28;
+pub(super) const PROXY_URI: u16 = 35;
+pub(super) const PROXY_SCHEME: u16 = 39;
+pub(super) const SIZE1: u16 = 60;
+pub(super) const AUTHORIZATION: u16 = 256;
+pub(super) const CBOR_VERSION: u16 = 257;
+pub(super) const REQUEST_TAG: u16 = 292;
+
+/// What the registry says of one option.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Definition {
+    pub number: u16,
+    pub name: &'static str,
+    pub repeatable: bool,
+    /// Bytes of a value.
+    pub min: usize,
+    pub max: usize,
+}
+
+const fn option(number: u16, name: &'static str, repeatable: bool, min: usize, max: usize) -> Definition {
+    Definition { number, name, repeatable, min, max }
+}
+
+/// Options that mean something in a request.
+pub(super) const IN_REQUESTS: [Definition; 16] = [
+    option(URI_HOST, "Uri-Host", false, 1, 255),
+    option(OBSERVE, "Observe", false, 0, 3),
+    option(URI_PORT, "Uri-Port", false, 0, 2),
+    option(URI_PATH, "Uri-Path", true, 0, 255),
+    option(CONTENT_FORMAT, "Content-Format", false, 0, 2),
+    option(URI_QUERY, "Uri-Query", true, 0, 255),
+    option(ACCEPT, "Accept", false, 0, 2),
+    option(BLOCK2, "Block2", false, 0, 3),
+    option(BLOCK1, "Block1", false, 0, 3),
+    option(SIZE2, "Size2", false, 0, 4),
+    option(PROXY_URI, "Proxy-Uri", false, 1, 1034),
+    option(PROXY_SCHEME, "Proxy-Scheme", false, 1, 255),
+    option(SIZE1, "Size1", false, 0, 4),
+    option(AUTHORIZATION, "Authorization", false, 0, 2048),
+    option(CBOR_VERSION, "CBOR-Version", false, 0, 4),
+    option(REQUEST_TAG, "Request-Tag", true, 0, 8),
+];
+
+/// Options that mean something in a response.
+pub(super) const IN_RESPONSES: [Definition; 10] = [
+    option(ETAG, "ETag", false, 1, 8),
+    option(OBSERVE, "Observe", false, 0, 3),
+    option(LOCATION_PATH, "Location-Path", true, 0, 255),
+    option(CONTENT_FORMAT, "Content-Format", false, 0, 2),
+    option(MAX_AGE, "Max-Age", false, 0, 4),
+    option(LOCATION_QUERY, "Location-Query", true, 0, 255),
+    option(BLOCK2, "Block2", false, 0, 3),
+    option(BLOCK1, "Block1", false, 0, 3),
+    option(SIZE2, "Size2", false, 0, 4),
+    option(SIZE1, "Size1", false, 0, 4),
+];
+
+/// RFC 7252 section 5.4.6: the lowest bit of the number.
+pub(super) const fn is_critical(number: u16) -> bool {
+    number & 1 == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_written_as_class_and_two_digits() {
+        for (code, text) in [(Code::GET, "0.01"), (Code::CONTENT, "2.05"), (Code::CONTINUE, "2.31")] {
+            assert_eq!(code.to_string(), text);
+        }
+        assert_eq!(Code::REQUEST_ENTITY_TOO_LARGE.0, 141);
+    }
+
+    #[test]
+    fn tables_are_in_ascending_order_with_possible_lengths() {
+        for table in [&IN_REQUESTS[..], &IN_RESPONSES[..]] {
+            assert!(table.windows(2).all(|pair| pair[0].number < pair[1].number));
+            assert!(table.iter().all(|option| option.min <= option.max));
+        }
+    }
+
+    #[test]
+    fn msc3079_options_have_the_properties_that_their_numbers_say() {
+        assert!(!is_critical(AUTHORIZATION) && is_critical(CBOR_VERSION));
+    }
+
+    #[test]
+    fn methods_survive_the_way_to_a_code_and_back() {
+        for method in [Method::Get, Method::Post, Method::Put, Method::Delete] {
+            assert_eq!(Method::from_code(method.code()), Some(method));
+        }
+        for detail in [0, 5, 6, 7, 31] {
+            assert_eq!(Method::from_code(Code::new(0, detail)), None);
+        }
+    }
+}

@@ -1,0 +1,434 @@
+//! From option numbers and bytes to options with a meaning, and back (RFC 7252 sections 5.4 and 5.10).
+//!
+//! The rules for what is wrong are the same in both directions: an option that is not in the table, whose value has an
+//! impossible length, or that is repeated although it may not be, counts as unrecognised. Elective ones are then
+//! ignored, critical ones refuse the message (5.4.1, 5.4.3, 5.4.5).
+
+use super::block::{Block, from_uint, uint};
+use super::counters::Counters;
+use super::message::Message;
+use super::numbers::{self, Code, Definition, Method};
+
+/// The options of a request that mean something to us, validated; critical ones that we do not know never get here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RequestOptions {
+    /// Uri-Path values, raw UTF-8, in order. Never `.` or `..` in a received request (RFC 7252 section 5.10.1).
+    pub path: Vec<String>,
+    /// Uri-Query values, in order.
+    pub query: Vec<String>,
+    /// Content-Format (12).
+    pub content_format: Option<u16>,
+    /// Accept (17).
+    pub accept: Option<u16>,
+    /// Option 256 of MSC3079: the access token as it was sent.
+    pub authorization: Option<String>,
+    /// Option 257 of MSC3079: CBOR version.
+    pub cbor_version: Option<u32>,
+    /// Observe (6); not acted upon yet.
+    pub observe: Option<u32>,
+}
+
+/// The options of a response.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResponseOptions {
+    /// Content-Format (12).
+    pub content_format: Option<u16>,
+    /// Max-Age (14), seconds.
+    pub max_age: Option<u32>,
+    /// Whole length of the body where known: becomes Size2 when the body needs blocks.
+    pub size: Option<u64>,
+}
+
+/// What names a body within a session: the method and the options that make the cache key (RFC 7252 section 5.4.2), as
+/// bytes. Uri-Path, Uri-Query, Accept and Request-Tag. Left out on purpose: options 256 and 257, which belong to the
+/// session once they have been sent, and what speaks of payloads or hosts, which clients leave out of block requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct BodyKey(Box<[u8]>);
+
+impl BodyKey {
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// A request, parsed into what the server acts upon.
+#[derive(Debug)]
+pub(super) struct ParsedRequest {
+    pub method: Method,
+    pub options: RequestOptions,
+    pub key: BodyKey,
+    pub block1: Option<Block>,
+    pub block2: Option<Block>,
+    /// What the client says its body measures.
+    pub size1: Option<u32>,
+    /// The client asks for Size2 (RFC 7959 section 4).
+    pub wants_size2: bool,
+}
+
+/// A response, parsed into what the client acts upon.
+#[derive(Debug)]
+pub(super) struct ParsedResponse {
+    pub options: ResponseOptions,
+    pub block1: Option<Block>,
+    pub block2: Option<Block>,
+    pub etag: Option<Vec<u8>>,
+}
+
+/// A request that is answered at once, with a diagnostic text.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub code: Code,
+    pub text: String,
+    /// An option was the reason: then a non-confirmable request gets no answer (RFC 7252 section 5.4.1).
+    pub bad_option: bool,
+}
+
+fn refuse(code: Code, text: &str) -> Refusal {
+    Refusal { code, text: text.into(), bad_option: code == Code::BAD_OPTION }
+}
+
+/// The options that are recognised, each with its definition's promises kept; or the first critical one that is not.
+fn recognised<'a>(
+    message: &'a Message,
+    table: &'static [Definition],
+    counters: &mut Counters,
+) -> Result<Vec<(u16, &'a [u8])>, Refusal> {
+    let mut found: Vec<(u16, &[u8])> = Vec::new();
+    for (number, value) in message.options() {
+        let definition = table.iter().find(|definition| definition.number == number);
+        let (why, count) = match definition {
+            None => ("is not known", &mut counters.options_unknown),
+            Some(known) if value.len() < known.min || value.len() > known.max => {
+                ("has an impossible length", &mut counters.options_bad_length)
+            }
+            Some(known) if !known.repeatable && found.last().is_some_and(|last| last.0 == number) => {
+                ("is repeated", &mut counters.options_repeated)
+            }
+            Some(_) => {
+                found.push((number, value));
+                continue;
+            }
+        };
+        *count += 1;
+        if numbers::is_critical(number) {
+            let name = definition.map_or("", |known| known.name);
+            let space = if name.is_empty() { "" } else { " " };
+            return Err(refuse(Code::BAD_OPTION, &format!("option {number}{space}{name} {why}")));
+        }
+    }
+    Ok(found)
+}
+
+impl ParsedRequest {
+    pub(super) fn parse(message: &Message, counters: &mut Counters) -> Result<ParsedRequest, Refusal> {
+        let recognised = recognised(message, &numbers::IN_REQUESTS, counters)?;
+        let Some(method) = Method::from_code(message.code) else {
+            counters.methods_refused += 1;
+            return Err(refuse(Code::METHOD_NOT_ALLOWED, "only GET, POST, PUT and DELETE are served"));
+        };
+        let mut options = RequestOptions::default();
+        let mut key = vec![message.code.0];
+        let (mut block1, mut block2, mut size1, mut wants_size2) = (None, None, None, false);
+        for (number, value) in recognised {
+            if matches!(
+                number,
+                numbers::URI_PATH | numbers::URI_QUERY | numbers::ACCEPT | numbers::REQUEST_TAG
+            ) {
+                // Fixed widths for number and length keep two different lists of options apart.
+                key.extend(number.to_be_bytes());
+                key.extend((value.len() as u16).to_be_bytes());
+                key.extend(value);
+            }
+            match number {
+                numbers::URI_PATH => options.path.push(path_segment(value, counters)?),
+                numbers::URI_QUERY => options.query.push(text(number, value, counters)?),
+                numbers::CONTENT_FORMAT => {
+                    options.content_format = from_uint(value).map(|value| value as u16)
+                }
+                numbers::ACCEPT => options.accept = from_uint(value).map(|value| value as u16),
+                // Elective: a token that is no text is as good as none.
+                numbers::AUTHORIZATION => options.authorization = text(number, value, counters).ok(),
+                numbers::CBOR_VERSION => options.cbor_version = from_uint(value),
+                numbers::OBSERVE => options.observe = from_uint(value),
+                numbers::BLOCK1 => block1 = Some(block(value, counters)?),
+                numbers::BLOCK2 => block2 = Some(block(value, counters)?),
+                numbers::SIZE1 => size1 = from_uint(value),
+                numbers::SIZE2 => wants_size2 = true,
+                numbers::PROXY_URI | numbers::PROXY_SCHEME => {
+                    counters.proxying_refused += 1;
+                    return Err(refuse(Code::PROXYING_NOT_SUPPORTED, "this is no forward proxy"));
+                }
+                _ => {}
+            }
+        }
+        Ok(ParsedRequest { method, options, key: BodyKey(key.into()), block1, block2, size1, wants_size2 })
+    }
+}
+
+fn text(number: u16, value: &[u8], counters: &mut Counters) -> Result<String, Refusal> {
+    String::from_utf8(value.to_vec()).map_err(|_| {
+        counters.options_bad_value += 1;
+        refuse(Code::BAD_OPTION, &format!("option {number} is not UTF-8"))
+    })
+}
+
+/// `.` and `..` are no legal values (RFC 7252 section 5.10.1); escaping them would not help, since HTTP servers resolve
+/// the escaped form as well.
+fn path_segment(value: &[u8], counters: &mut Counters) -> Result<String, Refusal> {
+    let segment = text(numbers::URI_PATH, value, counters)?;
+    if segment == "." || segment == ".." {
+        counters.options_bad_value += 1;
+        return Err(refuse(Code::BAD_REQUEST, "a path segment must not be . or .."));
+    }
+    Ok(segment)
+}
+
+fn block(value: &[u8], counters: &mut Counters) -> Result<Block, Refusal> {
+    Block::decode(value).map_err(|_| {
+        counters.options_bad_value += 1;
+        refuse(Code::BAD_REQUEST, "SZX 7 is reserved")
+    })
+}
+
+impl ParsedResponse {
+    /// An error is the reason to reject the response (RFC 7252 section 5.4.1), in words.
+    pub(super) fn parse(message: &Message, counters: &mut Counters) -> Result<ParsedResponse, String> {
+        let mut parsed =
+            ParsedResponse { options: ResponseOptions::default(), block1: None, block2: None, etag: None };
+        for (number, value) in
+            recognised(message, &numbers::IN_RESPONSES, counters).map_err(|refusal| refusal.text)?
+        {
+            match number {
+                numbers::CONTENT_FORMAT => {
+                    parsed.options.content_format = from_uint(value).map(|value| value as u16);
+                }
+                numbers::MAX_AGE => parsed.options.max_age = from_uint(value),
+                numbers::ETAG => parsed.etag = Some(value.to_vec()),
+                numbers::SIZE2 => parsed.options.size = from_uint(value).map(u64::from),
+                numbers::BLOCK1 => {
+                    parsed.block1 = Some(block(value, counters).map_err(|refusal| refusal.text)?)
+                }
+                numbers::BLOCK2 => {
+                    parsed.block2 = Some(block(value, counters).map_err(|refusal| refusal.text)?)
+                }
+                _ => {}
+            }
+        }
+        Ok(parsed)
+    }
+}
+
+/// Which options of a request go into a message of a transfer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Part {
+    /// The first or only message: all of them.
+    First,
+    /// Later blocks of the request body.
+    Upload,
+    /// Later blocks of the response body: no payload, so nothing about one.
+    Download,
+}
+
+/// The request's options for the wire. An error names what no CoAP message can carry.
+pub(super) fn encode_request(options: &RequestOptions, part: Part) -> Result<Vec<(u16, Vec<u8>)>, String> {
+    let mut encoded = Vec::with_capacity(options.path.len() + options.query.len() + 4);
+    let mut texts = |number, values: &[String], name| {
+        for value in values {
+            if value.len() > 255 {
+                return Err(format!("a {name} of more than 255 bytes does not fit into CoAP"));
+            }
+            encoded.push((number, value.as_bytes().to_vec()));
+        }
+        Ok(())
+    };
+    texts(numbers::URI_PATH, &options.path, "path segment")?;
+    texts(numbers::URI_QUERY, &options.query, "query parameter")?;
+    if let Some(accept) = options.accept {
+        encoded.push((numbers::ACCEPT, uint(accept.into())));
+    }
+    if let (Some(format), true) = (options.content_format, part != Part::Download) {
+        encoded.push((numbers::CONTENT_FORMAT, uint(format.into())));
+    }
+    // The rest concerns the request as a whole; 256 and 257 stay with the session once they have been sent.
+    if part == Part::First {
+        if let Some(authorization) = &options.authorization {
+            if authorization.len() > 2048 {
+                return Err("an access token of more than 2048 bytes does not fit into option 256".into());
+            }
+            encoded.push((numbers::AUTHORIZATION, authorization.as_bytes().to_vec()));
+        }
+        if let Some(version) = options.cbor_version {
+            encoded.push((numbers::CBOR_VERSION, uint(version)));
+        }
+        if let Some(observe) = options.observe {
+            encoded.push((numbers::OBSERVE, uint(observe & 0xff_ffff)));
+        }
+    }
+    Ok(encoded)
+}
+
+/// Content-Format and Max-Age of a response; Size2 is the business of blockwise.
+pub(super) fn encode_response(options: &ResponseOptions) -> Vec<(u16, Vec<u8>)> {
+    let mut encoded = Vec::new();
+    if let Some(format) = options.content_format {
+        encoded.push((numbers::CONTENT_FORMAT, uint(format.into())));
+    }
+    if let Some(seconds) = options.max_age {
+        encoded.push((numbers::MAX_AGE, uint(seconds)));
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::message::{Kind, MessageId, Outgoing, Token};
+    use super::*;
+
+    /// Options as a test writes them.
+    type Wire<'a> = &'a [(u16, &'a [u8])];
+
+    fn parse(code: Code, options: Wire) -> (Result<ParsedRequest, Refusal>, Counters) {
+        let options = options.iter().map(|(number, value)| (*number, value.to_vec())).collect();
+        let message = Outgoing { code, token: Token::EMPTY, options, payload: vec![] };
+        let wire = message.encode(Kind::Confirmable, MessageId(1)).unwrap();
+        let mut counters = Counters::default();
+        (ParsedRequest::parse(&Message::parse(&wire).unwrap(), &mut counters), counters)
+    }
+
+    fn options(wire: Wire) -> RequestOptions {
+        parse(Code::GET, wire).0.unwrap().options
+    }
+
+    #[test]
+    fn every_option_of_a_request_survives_the_wire() {
+        let all = RequestOptions {
+            path: vec!["_matrix".into(), "".into(), "#räum/%".into()],
+            query: vec!["b=2".into(), "a".into(), "b=2".into()],
+            content_format: Some(60),
+            accept: Some(50),
+            authorization: Some("t".repeat(2048)),
+            cbor_version: Some(1),
+            observe: Some(0),
+        };
+        let wire = encode_request(&all, Part::First).unwrap();
+        let wire: Vec<_> = wire.iter().map(|(number, value)| (*number, value.as_slice())).collect();
+        assert_eq!(options(&wire), all);
+    }
+
+    #[test]
+    fn later_blocks_leave_out_what_the_session_knows() {
+        let all = RequestOptions {
+            path: vec!["x".into()],
+            content_format: Some(60),
+            authorization: Some("t".into()),
+            cbor_version: Some(1),
+            observe: Some(0),
+            ..Default::default()
+        };
+        let numbers =
+            |part| encode_request(&all, part).unwrap().into_iter().map(|option| option.0).collect::<Vec<_>>();
+        assert_eq!(numbers(Part::Upload), [numbers::URI_PATH, numbers::CONTENT_FORMAT]);
+        assert_eq!(numbers(Part::Download), [numbers::URI_PATH]);
+    }
+
+    #[test]
+    fn critical_options_that_are_wrong_are_refused_and_elective_ones_ignored() {
+        let long = vec![b'a'; 3000];
+        let long = long.as_slice();
+        let refused: &[(Wire, &str)] = &[
+            (&[(9, b"x")], "option 9 is not known"),
+            (&[(19, b"")], "option 19 is not known"),
+            (&[(31, b"")], "option 31 is not known"),
+            (&[(1, b"x")], "option 1 is not known"),
+            (&[(5, b"")], "option 5 is not known"),
+            (&[(65535, b"")], "option 65535 is not known"),
+            (&[(11, &long[..256])], "option 11 Uri-Path has an impossible length"),
+            (&[(15, &long[..256])], "option 15 Uri-Query has an impossible length"),
+            (&[(17, b"123")], "option 17 Accept has an impossible length"),
+            (&[(23, b"1234")], "option 23 Block2 has an impossible length"),
+            (&[(27, b"1234")], "option 27 Block1 has an impossible length"),
+            (&[(3, b"")], "option 3 Uri-Host has an impossible length"),
+            (&[(257, b"12345")], "option 257 CBOR-Version has an impossible length"),
+            (&[(17, b""), (17, b"")], "option 17 Accept is repeated"),
+            (&[(27, b"\x06"), (27, b"\x06")], "option 27 Block1 is repeated"),
+            (&[(257, b""), (257, b"")], "option 257 CBOR-Version is repeated"),
+            (&[(11, b"\xff")], "option 11 is not UTF-8"),
+            (&[(15, b"\xff")], "option 15 is not UTF-8"),
+        ];
+        for (wire, text) in refused {
+            let refusal = parse(Code::GET, wire).0.unwrap_err();
+            assert_eq!((refusal.code, refusal.text.as_str()), (Code::BAD_OPTION, *text));
+            assert!(refusal.bad_option);
+        }
+        let ignored: &[Wire] = &[
+            &[(2, b"x")],
+            &[(258, b"\x02")],
+            &[(12, b"123")],
+            &[(256, long)],
+            &[(6, b"1234")],
+            &[(60, b"12345")],
+            &[(292, b"123456789")],
+            &[(256, b"\xff")],
+            &[(4, b"etag"), (4, b"etag2")],
+        ];
+        for wire in ignored {
+            let parsed = parse(Code::GET, wire).0.unwrap();
+            assert_eq!(parsed.options, RequestOptions::default(), "{wire:?}");
+            assert_eq!(parsed.key, parse(Code::GET, &[]).0.unwrap().key);
+        }
+        // A repeated elective option: the first counts (RFC 7252 section 5.4.5).
+        let twice = options(&[(256, b"one"), (256, b"two")]);
+        assert_eq!(twice.authorization.as_deref(), Some("one"));
+    }
+
+    #[test]
+    fn each_fault_of_an_option_has_its_own_counter() {
+        let count = |wire: Wire, of: fn(&Counters) -> u64| of(&parse(Code::GET, wire).1);
+        assert_eq!(count(&[(9, b"")], |counters| counters.options_unknown), 1);
+        assert_eq!(count(&[(256, &[0; 2049])], |counters| counters.options_bad_length), 1);
+        assert_eq!(count(&[(6, b""), (6, b"")], |counters| counters.options_repeated), 1);
+        assert_eq!(count(&[(11, b"..")], |counters| counters.options_bad_value), 1);
+        assert_eq!(count(&[(23, b"\x07")], |counters| counters.options_bad_value), 1);
+        assert_eq!(count(&[(35, b"coap://x")], |counters| counters.proxying_refused), 1);
+    }
+
+    #[test]
+    fn values_that_are_illegal_and_methods_that_are_not_served_have_their_codes() {
+        let code = |method, wire: Wire| parse(method, wire).0.unwrap_err().code;
+        assert_eq!(code(Code::GET, &[(11, b"a"), (11, b"..")]), Code::BAD_REQUEST);
+        assert_eq!(code(Code::GET, &[(11, b".")]), Code::BAD_REQUEST);
+        assert_eq!(code(Code::GET, &[(27, b"\x07")]), Code::BAD_REQUEST);
+        assert_eq!(code(Code::GET, &[(39, b"http")]), Code::PROXYING_NOT_SUPPORTED);
+        for detail in [5, 6, 7, 8, 31] {
+            assert_eq!(code(Code::new(0, detail), &[]), Code::METHOD_NOT_ALLOWED);
+        }
+    }
+
+    #[test]
+    fn bodies_are_told_apart_by_the_options_of_the_cache_key_alone() {
+        let key = |code, wire: Wire| parse(code, wire).0.unwrap().key;
+        let base = key(Code::GET, &[(11, b"a"), (11, b"b"), (15, b"q")]);
+        for other in [
+            key(Code::POST, &[(11, b"a"), (11, b"b"), (15, b"q")]),
+            key(Code::GET, &[(11, b"ab"), (15, b"q")]),
+            key(Code::GET, &[(11, b"a"), (11, b"b")]),
+            key(Code::GET, &[(11, b"a"), (11, b"b"), (15, b"q"), (17, b"\x3c")]),
+            key(Code::GET, &[(11, b"a"), (11, b"b"), (15, b"q"), (292, b"")]),
+        ] {
+            assert_ne!(base, other);
+        }
+        let with_more = key(
+            Code::GET,
+            &[(3, b"host"), (11, b"a"), (11, b"b"), (12, b"\x3c"), (15, b"q"), (23, b"\x16"), (256, b"t")],
+        );
+        assert_eq!(base, with_more);
+    }
+
+    #[test]
+    fn what_does_not_fit_into_an_option_is_said_before_it_is_sent() {
+        let encode = |options| encode_request(&options, Part::First).is_err();
+        assert!(encode(RequestOptions { path: vec!["p".repeat(256)], ..Default::default() }));
+        assert!(encode(RequestOptions { query: vec!["q".repeat(256)], ..Default::default() }));
+        assert!(encode(RequestOptions { authorization: Some("t".repeat(2049)), ..Default::default() }));
+    }
+}

@@ -1,0 +1,345 @@
+//! The answering role: messages in, whole requests out, and the way back.
+//!
+//! ```text
+//! handle_message -> message layer -> options ---- Block2 > 0 ---> snapshot ----> one block          (blockwise.rs)
+//!                                       |-------- Block1 -------> upload -> 2.31, or whole --.      (blockwise.rs)
+//!                                       `-------- else ----------------------------------> Request (this file)
+//!                                                                                              |
+//! one message, or a snapshot and its first block <---- respond_head, respond_chunk, fail <-----'    (exchange.rs)
+//! ```
+//!
+//! A session at rest has no state here. Deliberately absent: Observe and Q-Block, which come as further ways out of the
+//! options, and any rate control, because a server sends no more than it was asked for.
+
+mod blockwise;
+mod exchange;
+
+use super::config::{Limits, Times};
+use super::counters::Counters;
+use super::message::{Kind, Message, Outgoing};
+use super::message_layer::{MessageLayer, Origin, Received};
+use super::numbers::{self, Code, Method};
+use super::options::{self, ParsedRequest, RequestOptions, ResponseOptions};
+use super::snapshot::SnapshotId;
+use super::timers::Timers;
+use crate::{ExchangeId, SessionId};
+use blockwise::Bodies;
+use exchange::{Exchange, State};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
+
+/// What the server side has to tell.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ServerEvent {
+    /// A whole request. Answer it with `respond_head` and `respond_chunk`, or `fail`.
+    Request {
+        /// On which session.
+        session: SessionId,
+        /// What to name in the answer.
+        exchange: ExchangeId,
+        /// Its method.
+        method: Method,
+        /// Its options; of an upload, those of its first block.
+        options: RequestOptions,
+        /// The whole body, all blocks together.
+        body: Vec<u8>,
+    },
+    /// Nobody waits for this answer any more: stop the upstream request. Later answers to it are ignored. Comes only
+    /// for exchanges whose answer was not complete.
+    Cancelled {
+        /// Which.
+        exchange: ExchangeId,
+    },
+    /// A response that was refused by back-pressure may go on: ask `wants_chunk` again.
+    WantsChunk {
+        /// Which.
+        exchange: ExchangeId,
+    },
+}
+
+/// Seconds after which a client that was refused for want of room may try again (Max-Age of a 5.03).
+const RETRY_AFTER: u32 = 5;
+
+/// Longer diagnostic texts are cut.
+const MAX_DIAGNOSTIC: usize = 512;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Alarm {
+    /// A request has waited long enough for its acknowledgement.
+    Acknowledge(ExchangeId),
+    /// An upload or a snapshot of the session may have been silent for too long.
+    Bodies(SessionId),
+}
+
+/// What a session has open. Gone when nothing is.
+#[derive(Debug, Default)]
+struct Session {
+    exchanges: BTreeSet<ExchangeId>,
+    bodies: Bodies,
+}
+
+/// The answering role over any session layer.
+#[derive(Debug)]
+pub struct Server {
+    messages: MessageLayer<ExchangeId>,
+    sessions: BTreeMap<SessionId, Box<Session>>,
+    exchanges: BTreeMap<ExchangeId, Exchange>,
+    alarms: Timers<Alarm>,
+    events: VecDeque<ServerEvent>,
+    /// Exchanges whose upstream is not read on.
+    paused: BTreeSet<ExchangeId>,
+    /// Bytes of all uploads and snapshots.
+    held: usize,
+    next_exchange: u64,
+    next_snapshot: u64,
+    next_etag: u32,
+}
+
+impl Server {
+    /// `seed` feeds message ids, ETags and the random part of back-off.
+    pub fn new(times: Times, limits: Limits, seed: [u8; 32]) -> Server {
+        let mut messages = MessageLayer::new(times, limits, seed);
+        let next_etag = u32::from(messages.random.u16());
+        Server {
+            messages,
+            sessions: BTreeMap::new(),
+            exchanges: BTreeMap::new(),
+            alarms: Timers::new(),
+            events: VecDeque::new(),
+            paused: BTreeSet::new(),
+            held: 0,
+            next_exchange: 0,
+            next_snapshot: 0,
+            next_etag,
+        }
+    }
+
+    /// A session has been established.
+    pub fn session_opened(&mut self, _now: Instant, session: SessionId, round_trip: Option<Duration>) {
+        self.messages.opened(session, round_trip);
+    }
+
+    /// A session has ended: its exchanges are cancelled, its uploads and snapshots are gone.
+    pub fn session_closed(&mut self, _now: Instant, session: SessionId) {
+        self.messages.closed(session);
+        self.alarms.clear(Alarm::Bodies(session));
+        let Some(state) = self.sessions.remove(&session) else { return };
+        for id in state.exchanges {
+            self.alarms.clear(Alarm::Acknowledge(id));
+            self.paused.remove(&id);
+            if let Some(exchange) = self.exchanges.remove(&id)
+                && exchange.waits_for_upstream()
+            {
+                self.cancelled(id);
+            }
+        }
+        self.held -= state.bodies.bytes();
+        self.resume_paused();
+    }
+
+    /// One CoAP message has arrived.
+    pub fn handle_message(&mut self, now: Instant, session: SessionId, bytes: &[u8]) {
+        match self.messages.receive(now, session, bytes) {
+            Received::Nothing => {}
+            Received::Duplicate(id) => self.still_wanted(now, session, id),
+            Received::Request(message) => self.handle_request(now, session, message),
+            Received::Response { message, .. } => {
+                // Nobody here asked for anything (RFC 7252 section 4.2: rejected by a Reset, or ignored).
+                self.messages.counters.unexpected_responses += 1;
+                if message.kind == Kind::Confirmable {
+                    self.messages.reset(session, message.id);
+                }
+            }
+            Received::Acknowledged(exchange) => self.response_acknowledged(now, exchange),
+            Received::Reset(exchange) => self.abandon(now, exchange),
+        }
+    }
+
+    fn handle_request(&mut self, now: Instant, session: SessionId, message: Message) {
+        let asker = Origin::of(session, &message);
+        let request = match ParsedRequest::parse(&message, &mut self.messages.counters) {
+            Ok(request) => request,
+            Err(refusal) if refusal.bad_option && message.kind == Kind::NonConfirmable => {
+                // RFC 7252 section 5.4.1.
+                self.messages.counters.non_confirmable_dropped += 1;
+                return;
+            }
+            Err(refusal) => return self.refuse(now, &asker, refusal.code, &refusal.text),
+        };
+        match (request.block2, request.block1) {
+            // RFC 7959 section 3.3: once the response has begun, requests for its blocks carry no body.
+            (Some(block), _) if block.num > 0 => self.block_requested(now, asker, request, block),
+            (_, Some(block)) => self.block_arrived(now, asker, request, block, message.payload()),
+            _ => self.open(now, asker, request, message.into_payload()),
+        }
+    }
+
+    /// Hands a whole request to the caller.
+    fn open(&mut self, now: Instant, asker: Origin, request: ParsedRequest, body: Vec<u8>) {
+        if self.too_many_requests(asker.session) {
+            self.messages.counters.exchanges_refused += 1;
+            return self.refuse_for_now(now, &asker, "too many requests of this session are waiting");
+        }
+        if !self.messages.remember(now, &asker) {
+            return self.refuse_for_now(now, &asker, "too many requests are waiting");
+        }
+        self.messages.counters.requests += 1;
+        let session = asker.session;
+        let ParsedRequest { method, options, key, block1, block2, .. } = request;
+        let exchange =
+            self.insert(now, asker, State::Open { key, block1, block2, head: None, body: Vec::new() });
+        self.events.push_back(ServerEvent::Request { session, exchange, method, options, body });
+    }
+
+    /// A client that keeps to the same limit sends its next request when it has a response, not when we know that it
+    /// has: so those that wait for an acknowledgement have a limit of their own.
+    fn too_many_requests(&self, session: SessionId) -> bool {
+        let limit = self.messages.limits.exchanges_per_session;
+        let Some(state) = self.sessions.get(&session).filter(|state| state.exchanges.len() >= limit) else {
+            return false;
+        };
+        let exchanges = || state.exchanges.iter().filter_map(|exchange| self.exchanges.get(exchange));
+        let all = exchanges().filter(|exchange| !exchange.for_block).count();
+        let waiting = exchanges().filter(|exchange| exchange.waits_for_upstream()).count();
+        waiting >= limit || all >= 2 * limit
+    }
+
+    /// The same for block requests, which wait for the upstream or for an acknowledgement.
+    fn too_many_block_requests(&self, session: SessionId) -> bool {
+        let limit = self.messages.limits.waiting_blocks_per_session;
+        let Some(state) = self.sessions.get(&session).filter(|state| state.exchanges.len() >= limit) else {
+            return false;
+        };
+        let exchanges = state.exchanges.iter().filter_map(|exchange| self.exchanges.get(exchange));
+        exchanges.filter(|exchange| exchange.for_block).count() >= limit
+    }
+
+    fn insert(&mut self, now: Instant, asker: Origin, state: State) -> ExchangeId {
+        let id = ExchangeId(self.next_exchange);
+        self.next_exchange += 1;
+        if asker.kind == Kind::Confirmable {
+            self.alarms.set(Alarm::Acknowledge(id), now + self.messages.times.piggyback_wait);
+        }
+        self.sessions.entry(asker.session).or_default().exchanges.insert(id);
+        self.exchanges.insert(id, Exchange::new(asker, state));
+        id
+    }
+
+    fn cancelled(&mut self, exchange: ExchangeId) {
+        self.messages.counters.cancelled += 1;
+        self.events.push_back(ServerEvent::Cancelled { exchange });
+    }
+
+    /// Answers at once and remembers nothing: the same request will get the same answer.
+    fn refuse(&mut self, now: Instant, asker: &Origin, code: Code, text: &str) {
+        self.answer_at_once(now, asker, code, Vec::new(), text);
+    }
+
+    fn refuse_for_now(&mut self, now: Instant, asker: &Origin, text: &str) {
+        let max_age = ResponseOptions { max_age: Some(RETRY_AFTER), ..Default::default() };
+        self.answer_at_once(now, asker, Code::SERVICE_UNAVAILABLE, options::encode_response(&max_age), text);
+    }
+
+    fn answer_at_once(
+        &mut self,
+        now: Instant,
+        asker: &Origin,
+        code: Code,
+        options: Vec<(u16, Vec<u8>)>,
+        text: &str,
+    ) {
+        let message = Outgoing { code, token: asker.token, options, payload: diagnostic(text) };
+        self.messages.respond(now, asker, message);
+    }
+
+    /// The time of `poll_timeout` has come.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(exchange) = self.messages.handle_timeout(now) {
+            self.abandon(now, exchange);
+        }
+        while let Some(alarm) = self.alarms.expired(now) {
+            match alarm {
+                Alarm::Acknowledge(exchange) => self.acknowledge(exchange),
+                Alarm::Bodies(session) => self.expire_bodies(now, session),
+            }
+        }
+    }
+
+    /// The next message to send.
+    pub fn poll_transmit(&mut self) -> Option<(SessionId, Vec<u8>)> {
+        self.messages.poll_transmit()
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<ServerEvent> {
+        self.events.pop_front()
+    }
+
+    /// When to call `handle_timeout`.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        [self.messages.poll_timeout(), self.alarms.next()].into_iter().flatten().min()
+    }
+
+    /// Exchanges without a finished answer, and answers that their clients have not read to the end: what a graceful
+    /// end waits for.
+    pub fn open_exchanges(&self) -> usize {
+        let exchanges = self.exchanges.values().filter(|exchange| exchange.is_unfinished()).count();
+        let unread = self.sessions.values().map(|session| session.bodies.unread()).sum::<usize>();
+        exchanges + unread
+    }
+
+    /// What happened so far.
+    pub fn counters(&self) -> Counters {
+        self.messages.counters
+    }
+
+    /// The session layer could not send a message.
+    pub(crate) fn count_unsendable(&mut self) {
+        self.messages.counters.unsendable += 1;
+    }
+
+    /// Bytes held in uploads and snapshots now.
+    pub fn blockwise_bytes(&self) -> usize {
+        self.held
+    }
+
+    /// Sessions that have state in this layer; those at rest have none.
+    pub fn sessions_in_memory(&self) -> usize {
+        self.messages.links().max(self.sessions.len())
+    }
+
+    /// How long a request waits before it is acknowledged.
+    pub fn piggyback_wait(&self) -> Duration {
+        self.messages.times.piggyback_wait
+    }
+
+    /// Forgets a session's state when nothing of it is left.
+    fn tidy(&mut self, session: SessionId) {
+        if self
+            .sessions
+            .get(&session)
+            .is_some_and(|state| state.exchanges.is_empty() && state.bodies.is_empty())
+        {
+            self.sessions.remove(&session);
+        }
+    }
+
+    fn next_snapshot(&mut self) -> (SnapshotId, Vec<u8>) {
+        self.next_snapshot += 1;
+        self.next_etag = self.next_etag.wrapping_add(1);
+        let etag = self.next_etag.to_be_bytes();
+        let length = if self.next_etag >> 16 == 0 { 2 } else { 4 };
+        (SnapshotId(self.next_snapshot), etag.into_iter().skip(4 - length).collect())
+    }
+}
+
+/// A text for people (RFC 7252 section 5.5.2), cut between characters.
+fn diagnostic(text: &str) -> Vec<u8> {
+    let cut = (0..=MAX_DIAGNOSTIC).rev().find_map(|length| text.get(..length));
+    if text.len() <= MAX_DIAGNOSTIC { text } else { cut.unwrap_or_default() }.as_bytes().to_vec()
+}
+
+/// Block1 of an answer to a block: which one, and whether more is expected (RFC 7959 section 2.3).
+fn echo(block: super::block::Block) -> (u16, Vec<u8>) {
+    (numbers::BLOCK1, block.encode())
+}

@@ -1,0 +1,282 @@
+//! One request and its answer at the server (RFC 7252 section 5.2).
+//!
+//! ```text
+//! Open ---- fits into one message -----------------------> Done
+//!  |------- needs blocks ----> Feeding(snapshot) --------> Done     the first block has been sent, the rest is read
+//! WaitingForBlock(snapshot) -- the block has come -------> Done     a block request that came before its block
+//! ```
+//!
+//! Whatever answers goes out piggybacked if the request has not been acknowledged yet, and else as a separate
+//! confirmable response; then Done lasts until that is acknowledged, reset, or given up.
+
+use super::super::block::Block;
+use super::super::message::{Kind, Outgoing};
+use super::super::message_layer::Origin;
+use super::super::numbers::{self, Code};
+use super::super::options::{self, BodyKey, ResponseOptions};
+use super::super::snapshot::{End, Snapshot, SnapshotId, negotiate};
+use super::{Alarm, Server, ServerEvent, diagnostic, echo};
+use crate::ExchangeId;
+use std::time::Instant;
+
+#[derive(Debug)]
+pub(super) enum State {
+    /// The upstream has the request; nothing has been sent.
+    Open {
+        key: BodyKey,
+        block1: Option<Block>,
+        block2: Option<Block>,
+        head: Option<(Code, ResponseOptions)>,
+        body: Vec<u8>,
+    },
+    /// The upstream fills a snapshot.
+    Feeding(SnapshotId),
+    /// A block request waits for the upstream.
+    WaitingForBlock(SnapshotId),
+    /// The answer has been sent; of the snapshot, if it needed one.
+    Done(Option<SnapshotId>),
+}
+
+#[derive(Debug)]
+pub(super) struct Exchange {
+    pub asker: Origin,
+    pub state: State,
+    /// It asks for a block of a snapshot.
+    pub for_block: bool,
+    /// An empty acknowledgement has gone: the response will be separate.
+    acknowledged: bool,
+    /// A separate response is on its way.
+    unacknowledged: bool,
+}
+
+impl Exchange {
+    pub(super) fn new(asker: Origin, state: State) -> Exchange {
+        let for_block = matches!(state, State::WaitingForBlock(_));
+        Exchange { asker, state, for_block, acknowledged: false, unacknowledged: false }
+    }
+
+    /// The caller still owes something.
+    pub(super) fn waits_for_upstream(&self) -> bool {
+        matches!(self.state, State::Open { .. } | State::Feeding(_))
+    }
+
+    /// Something is to be sent or acknowledged, apart from what snapshots hold.
+    pub(super) fn is_unfinished(&self) -> bool {
+        matches!(self.state, State::Open { .. }) || self.unacknowledged
+    }
+
+    fn snapshot(&self) -> Option<SnapshotId> {
+        match self.state {
+            State::Open { .. } => None,
+            State::Feeding(snapshot) | State::WaitingForBlock(snapshot) => Some(snapshot),
+            State::Done(snapshot) => snapshot,
+        }
+    }
+}
+
+impl Server {
+    /// Starts the answer. Unknown or cancelled exchanges are ignored, here and below.
+    pub fn respond_head(
+        &mut self,
+        _now: Instant,
+        exchange: ExchangeId,
+        code: Code,
+        options: ResponseOptions,
+    ) {
+        if let Some(Exchange { state: State::Open { head, .. }, .. }) = self.exchanges.get_mut(&exchange) {
+            *head = Some((code, options));
+        }
+    }
+
+    /// Adds to the body of the answer; `last` ends it. Bytes are always taken; ask `wants_chunk` before the next one.
+    /// Bytes before the head are ignored.
+    pub fn respond_chunk(&mut self, now: Instant, exchange: ExchangeId, bytes: &[u8], last: bool) {
+        let own_size = self.messages.limits.block_size;
+        let Some(found) = self.exchanges.get_mut(&exchange) else { return };
+        match &mut found.state {
+            State::Open { head: Some(_), block2, body, .. } => {
+                let size = negotiate(*block2, own_size).bytes();
+                body.extend_from_slice(bytes);
+                if body.len() > size {
+                    self.start_snapshot(now, exchange, last);
+                } else if last {
+                    self.answer_whole(now, exchange);
+                }
+            }
+            State::Feeding(snapshot) => {
+                let (session, snapshot) = (found.asker.session, *snapshot);
+                self.feed(now, session, snapshot, bytes, last);
+            }
+            State::Open { .. } | State::WaitingForBlock(_) | State::Done(_) => {}
+        }
+    }
+
+    /// Ends the exchange with a code and a diagnostic text (RFC 7252 section 5.5.2). After the first block has gone, the
+    /// blocks that are still missing are answered with this code.
+    pub fn fail(&mut self, now: Instant, exchange: ExchangeId, code: Code, text: &str) {
+        let Some(found) = self.exchanges.get_mut(&exchange) else { return };
+        match &mut found.state {
+            State::Open { head, body, .. } => {
+                *head = Some((code, ResponseOptions::default()));
+                *body = diagnostic(text);
+                self.answer_whole(now, exchange);
+            }
+            State::Feeding(snapshot) => {
+                let (session, snapshot) = (found.asker.session, *snapshot);
+                self.end_snapshot(now, session, snapshot, End::Failed(code, text.into()));
+            }
+            State::WaitingForBlock(_) | State::Done(_) => {}
+        }
+    }
+
+    /// Back-pressure: false while the memory for this answer is used up, until `WantsChunk` comes. True for unknown
+    /// exchanges.
+    pub fn wants_chunk(&self, exchange: ExchangeId) -> bool {
+        !self.paused.contains(&exchange)
+    }
+
+    /// The body fits into one message.
+    fn answer_whole(&mut self, now: Instant, id: ExchangeId) {
+        let Some(exchange) = self.exchanges.get_mut(&id) else { return };
+        let token = exchange.asker.token;
+        let State::Open { block1, block2, head: Some((code, head)), body, .. } =
+            std::mem::replace(&mut exchange.state, State::Done(None))
+        else {
+            return;
+        };
+        let mut options = options::encode_response(&head);
+        options.extend(block1.map(echo));
+        // A client that asked for a size learns that there is but one block.
+        let size = negotiate(block2, self.messages.limits.block_size);
+        if block2.is_some() && body.len() <= size.bytes() {
+            options.push((numbers::BLOCK2, Block { num: 0, more: false, size }.encode()));
+        }
+        self.reply(now, id, Outgoing { code, token, options, payload: body });
+    }
+
+    /// The body needs blocks: what there is of it becomes a snapshot, and its first block is the answer.
+    fn start_snapshot(&mut self, now: Instant, id: ExchangeId, last: bool) {
+        let own_size = self.messages.limits.block_size;
+        let (snapshot_id, etag) = self.next_snapshot();
+        let Some(exchange) = self.exchanges.get_mut(&id) else { return };
+        let Origin { session, token, id: request, .. } = exchange.asker;
+        let State::Open { key, block1, block2, head: Some(head), body } =
+            std::mem::replace(&mut exchange.state, State::Feeding(snapshot_id))
+        else {
+            return;
+        };
+        self.messages.counters.snapshots += 1;
+        let mut snapshot = Snapshot::new(now, snapshot_id, key, request, id, head, etag);
+        snapshot.append(&body);
+        if last {
+            snapshot.finish(End::Complete);
+            exchange.state = State::Done(Some(snapshot_id));
+        }
+        self.insert_snapshot(now, session, snapshot);
+        let first = Block { num: 0, more: true, size: negotiate(block2, own_size) };
+        if let Some(mut message) = self.first_block(now, session, snapshot_id, first, token) {
+            message.options.extend(block1.map(echo));
+            self.reply(now, id, message);
+        }
+        self.balance(now, session, snapshot_id);
+    }
+
+    /// Sends the answer to a request, in its acknowledgement if that is still to be sent.
+    pub(super) fn reply(&mut self, now: Instant, id: ExchangeId, message: Outgoing) {
+        let Some(exchange) = self.exchanges.get_mut(&id) else { return };
+        let session = exchange.asker.session;
+        if exchange.acknowledged {
+            self.messages.counters.separate_responses += 1;
+            exchange.unacknowledged = self.messages.send_confirmable(now, session, message, id).is_some();
+            if let (true, Some(snapshot)) = (exchange.unacknowledged, exchange.snapshot()) {
+                self.delivering(now, session, snapshot, true);
+            }
+        } else {
+            // The acknowledgement goes with it.
+            exchange.acknowledged = exchange.asker.kind == Kind::Confirmable;
+            self.alarms.clear(Alarm::Acknowledge(id));
+            self.messages.respond(now, &exchange.asker, message);
+        }
+        self.settle(id);
+    }
+
+    /// Forgets an exchange that is done and acknowledged.
+    pub(super) fn settle(&mut self, id: ExchangeId) {
+        if self
+            .exchanges
+            .get(&id)
+            .is_some_and(|exchange| matches!(exchange.state, State::Done(_)) && !exchange.unacknowledged)
+        {
+            self.remove(id);
+        }
+    }
+
+    pub(super) fn remove(&mut self, id: ExchangeId) {
+        let Some(exchange) = self.exchanges.remove(&id) else { return };
+        let session = exchange.asker.session;
+        self.alarms.clear(Alarm::Acknowledge(id));
+        self.paused.remove(&id);
+        if exchange.unacknowledged {
+            self.messages.stop(session, id);
+        }
+        if let Some(state) = self.sessions.get_mut(&session) {
+            state.exchanges.remove(&id);
+        }
+        self.tidy(session);
+    }
+
+    /// The upstream takes long: an empty acknowledgement keeps the client from repeating (RFC 7252 section 5.2.2).
+    pub(super) fn acknowledge(&mut self, id: ExchangeId) {
+        if let Some(exchange) = self.exchanges.get_mut(&id)
+            && !exchange.acknowledged
+        {
+            exchange.acknowledged = true;
+            self.messages.counters.empty_acks += 1;
+            self.messages.acknowledge(&exchange.asker);
+        }
+    }
+
+    pub(super) fn response_acknowledged(&mut self, now: Instant, id: ExchangeId) {
+        let Some(exchange) = self.exchanges.get_mut(&id) else { return };
+        exchange.unacknowledged = false;
+        let session = exchange.asker.session;
+        if let Some(snapshot) = exchange.snapshot() {
+            self.delivering(now, session, snapshot, false);
+        }
+        self.settle(id);
+    }
+
+    /// The client has reset a separate response or never acknowledged it. If that was the answer to its request, the
+    /// client has left, and the rest of the body is not wanted either. A block may have come to it by another way.
+    pub(super) fn abandon(&mut self, now: Instant, id: ExchangeId) {
+        let Some(exchange) = self.exchanges.get_mut(&id) else { return };
+        exchange.unacknowledged = false;
+        let (session, for_block) = (exchange.asker.session, exchange.for_block);
+        match exchange.snapshot() {
+            Some(snapshot) if for_block => self.delivering(now, session, snapshot, false),
+            Some(snapshot) => self.drop_snapshot(now, session, snapshot, "the client has left"),
+            None => {}
+        }
+        self.remove(id);
+    }
+
+    /// The block that a request was waiting for has come, or never will. A duplicate of the request may be answered
+    /// from the snapshot again, so nothing is remembered.
+    pub(super) fn reply_to_waiting(&mut self, now: Instant, id: ExchangeId, message: Outgoing) {
+        let Some(exchange) = self.exchanges.get_mut(&id) else { return };
+        if !exchange.acknowledged {
+            self.messages.forget(&exchange.asker);
+        }
+        exchange.state = State::Done(exchange.snapshot());
+        self.reply(now, id, message);
+    }
+
+    /// Reading from the upstream stops or goes on.
+    pub(super) fn set_paused(&mut self, exchange: ExchangeId, paused: bool) {
+        if paused && self.paused.insert(exchange) {
+            self.messages.counters.read_paused += 1;
+        } else if !paused && self.paused.remove(&exchange) {
+            self.events.push_back(ServerEvent::WantsChunk { exchange });
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! Response bodies that leave in blocks: the sending side of Block2 (RFC 7959 section 2.4), with random access.
+//!
+//! A snapshot is filled from the upstream while the client reads it. Any block that is there may be asked for at any time,
+//! in any order and size, any number of times; one that is not there yet is waited for; nothing reaches the upstream.
+//!
+//! ```text
+//!   0        start                  demanded              end
+//!   |- gone -|---- may be asked for ----|- read ahead ------|   still at the upstream
+//! ```
+//!
+//! What lies before `start` has been let go to make room: only behind what the client has asked for by more than the widest
+//! window that a pipelining client uses, and only when the session's share is used up. So bodies up to the share are
+//! wholly at random access, and larger ones can still be fetched in order.
+
+use super::block::{Block, BlockSize, uint};
+use super::message::{MessageId, Outgoing, Token};
+use super::numbers::{self, Code};
+use super::options::{self, BodyKey, ResponseOptions};
+use crate::ExchangeId;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// Bytes that are kept behind the newest block asked for: 256 blocks of 1024, the widest window of a client.
+const KEEP_BEHIND: usize = 256 << 10;
+
+/// A multiple of every block size, so that no block lies on two pages.
+const PAGE: usize = 16 << 10;
+
+/// Bytes that grow at one end and are let go at the other.
+#[derive(Debug, Default)]
+struct Content {
+    pages: VecDeque<Vec<u8>>,
+    /// Pages let go.
+    gone: usize,
+    end: usize,
+}
+
+impl Content {
+    fn start(&self) -> usize {
+        self.gone * PAGE
+    }
+
+    fn append(&mut self, mut bytes: &[u8]) {
+        self.end += bytes.len();
+        while !bytes.is_empty() {
+            let room = self.pages.back().map_or(0, |page| PAGE - page.len());
+            if room == 0 {
+                self.pages.push_back(Vec::new());
+                continue;
+            }
+            let (now, later) = bytes.split_at(room.min(bytes.len()));
+            if let Some(page) = self.pages.back_mut() {
+                page.extend_from_slice(now);
+            }
+            bytes = later;
+        }
+    }
+
+    /// At most `length` bytes, all on one page; fewer at the end, none before the start.
+    fn slice(&self, offset: usize, length: usize) -> &[u8] {
+        let page = (offset / PAGE).checked_sub(self.gone).and_then(|page| self.pages.get(page));
+        let rest = page.and_then(|page| page.get(offset % PAGE..)).unwrap_or(&[]);
+        rest.get(..length).unwrap_or(rest)
+    }
+
+    /// Lets go whole pages before `offset`.
+    fn trim(&mut self, offset: usize) {
+        while self.start() + PAGE <= offset.min(self.end) && self.pages.pop_front().is_some() {
+            self.gone += 1;
+        }
+    }
+
+    fn held(&self) -> usize {
+        self.end - self.start().min(self.end)
+    }
+}
+
+/// How the upstream's part of it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum End {
+    /// Not yet.
+    Open,
+    /// The body is whole.
+    Complete,
+    /// Nothing more will come.
+    Failed(Code, String),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct SnapshotId(pub u64);
+
+/// What a block request gets.
+#[derive(Debug)]
+pub(super) enum Lookup {
+    Ready(Outgoing),
+    /// It has not come from the upstream yet.
+    Wait,
+    /// Beyond the end of the body.
+    OutOfRange,
+    /// Read long ago and let go.
+    Gone,
+    Failed(Code, String),
+}
+
+/// A block request for what has not come yet.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub exchange: ExchangeId,
+    pub block: Block,
+    pub token: Token,
+}
+
+/// One response body, and everything that all its blocks have in common.
+#[derive(Debug)]
+pub(super) struct Snapshot {
+    pub id: SnapshotId,
+    pub key: BodyKey,
+    /// The request for its first block.
+    pub request: MessageId,
+    /// The exchange that fills it, as long as the upstream has not ended.
+    pub feeder: Option<ExchangeId>,
+    /// In the order of their arrival.
+    pub waiting: VecDeque<Waiting>,
+    pub last_used: Instant,
+    /// The last block has been sent once.
+    pub read: bool,
+    /// Blocks on their way as separate responses: until they have arrived, the client cannot ask for more.
+    pub delivering: u32,
+    code: Code,
+    options: ResponseOptions,
+    etag: Vec<u8>,
+    content: Content,
+    end: End,
+    /// The end of the furthest block that was asked for.
+    demanded: usize,
+    size_told: bool,
+}
+
+impl Snapshot {
+    pub(super) fn new(
+        now: Instant,
+        id: SnapshotId,
+        key: BodyKey,
+        request: MessageId,
+        feeder: ExchangeId,
+        head: (Code, ResponseOptions),
+        etag: Vec<u8>,
+    ) -> Snapshot {
+        Snapshot {
+            id,
+            key,
+            request,
+            feeder: Some(feeder),
+            waiting: VecDeque::new(),
+            last_used: now,
+            read: false,
+            delivering: 0,
+            code: head.0,
+            options: head.1,
+            etag,
+            content: Content::default(),
+            end: End::Open,
+            demanded: 0,
+            size_told: false,
+        }
+    }
+
+    pub(super) fn append(&mut self, bytes: &[u8]) {
+        self.content.append(bytes);
+    }
+
+    pub(super) fn finish(&mut self, end: End) {
+        self.end = end;
+        self.feeder = None;
+    }
+
+    /// Looks a block up for a request that has just arrived.
+    pub(super) fn ask(&mut self, now: Instant, block: Block, token: Token, wants_size: bool) -> Lookup {
+        self.last_used = now;
+        self.demanded = self.demanded.max(block.offset() + block.size.bytes());
+        self.look_up(block, token, wants_size)
+    }
+
+    /// The first of those that wait whose wait is over.
+    pub(super) fn next_ready(&mut self, now: Instant) -> Option<(Waiting, Lookup)> {
+        for at in 0..self.waiting.len() {
+            let (block, token) = self.waiting.get(at).map(|waiting| (waiting.block, waiting.token))?;
+            let lookup = self.look_up(block, token, false);
+            if !matches!(lookup, Lookup::Wait) {
+                self.last_used = now;
+                return Some((self.waiting.remove(at)?, lookup));
+            }
+        }
+        None
+    }
+
+    fn look_up(&mut self, block: Block, token: Token, wants_size: bool) -> Lookup {
+        let (offset, size, end) = (block.offset(), block.size.bytes(), self.content.end);
+        if offset < self.content.start() {
+            return Lookup::Gone;
+        }
+        // Whether a block is the last one is known when a byte after it is, or the end.
+        let more = match &self.end {
+            _ if offset + size < end => true,
+            End::Open => return Lookup::Wait,
+            End::Failed(_, _) if offset + size == end => true,
+            End::Failed(code, text) => return Lookup::Failed(*code, text.clone()),
+            End::Complete if offset >= end && offset > 0 => return Lookup::OutOfRange,
+            End::Complete => false,
+        };
+        self.read |= !more;
+        let mut options = options::encode_response(&self.options);
+        options.push((numbers::ETAG, self.etag.clone()));
+        options.push((numbers::BLOCK2, Block { more, ..block }.encode()));
+        let length = match self.end {
+            End::Complete => Some(end as u64),
+            _ => self.options.size,
+        };
+        if let Some(length) = length.and_then(|length| u32::try_from(length).ok())
+            && (wants_size || !self.size_told)
+        {
+            self.size_told = true;
+            options.push((numbers::SIZE2, uint(length)));
+        }
+        let payload = self.content.slice(offset, size).to_vec();
+        Lookup::Ready(Outgoing { code: self.code, token, options, payload })
+    }
+
+    /// Bytes that have come and that nobody has asked for yet.
+    pub(super) fn ahead(&self) -> usize {
+        self.content.end.saturating_sub(self.demanded)
+    }
+
+    /// Bytes held.
+    pub(super) fn bytes(&self) -> usize {
+        self.content.held()
+    }
+
+    /// Lets go what has been read, but for the newest part: at most a quarter of the session's `share`.
+    pub(super) fn trim(&mut self, share: usize) {
+        self.content.trim(self.demanded.saturating_sub(KEEP_BEHIND.min(share / 4)));
+    }
+
+    /// None as long as somebody is known to wait.
+    pub(super) fn expires(&self, idle: Duration) -> Option<Instant> {
+        (self.waiting.is_empty() && self.delivering == 0).then(|| self.last_used + idle)
+    }
+}
+
+/// The size of the blocks of a response: the server's own, or what the request asks for if that is smaller
+/// (RFC 7959 section 2.4, early negotiation).
+pub(super) fn negotiate(asked: Option<Block>, own: BlockSize) -> BlockSize {
+    asked.map_or(own, |block| block.size.min(own))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn pages_are_let_go_only_as_a_whole_and_never_beyond_the_end() {
+        let mut content = Content::default();
+        content.append(&vec![1; PAGE + 10]);
+        content.trim(PAGE - 1);
+        assert_eq!((content.start(), content.held()), (0, PAGE + 10));
+        content.trim(PAGE);
+        assert_eq!((content.start(), content.held()), (PAGE, 10));
+        content.trim(10 * PAGE);
+        assert_eq!((content.start(), content.held()), (PAGE, 10));
+        assert_eq!(content.slice(0, 16), b"");
+        assert_eq!(content.slice(PAGE, 16), [1; 10]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_chunking_gives_the_same_bytes_at_every_offset(
+            chunks in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..9000), 0..12),
+            szx in 0u8..=6,
+            trimmed in 0usize..40_000,
+        ) {
+            let size = BlockSize::from_szx(szx).unwrap().bytes();
+            let whole = chunks.concat();
+            let mut content = Content::default();
+            for chunk in &chunks {
+                content.append(chunk);
+            }
+            content.trim(trimmed);
+            prop_assert_eq!(content.end, whole.len());
+            prop_assert!(content.start() <= trimmed);
+            for (num, block) in whole.chunks(size).enumerate() {
+                let expected = if num * size < content.start() { &[] } else { block };
+                prop_assert_eq!(content.slice(num * size, size), expected);
+            }
+        }
+    }
+}

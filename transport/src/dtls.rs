@@ -1,0 +1,45 @@
+//! DTLS 1.2 (RFC 6347) over datagrams: a stateless front, OpenSSL for the handshake, our own record layer after it.
+//!
+//! ```text
+//!                    client                                    server
+//! handshake, connect | ClientHello                    ------>  hello, cookie, front: nothing is kept
+//!                    |                                <------  HelloVerifyRequest
+//!   (OpenSSL,        | ClientHello + cookie           ------>  front, then handshake::accept (OpenSSL, flight)
+//!    flight)         |        ServerHello ... ServerHelloDone
+//!                    | ClientKeyExchange, CCS, Finished ---->  keys, session; OpenSSL's object is dropped
+//!   keys, session    |                                <------  CCS, Finished: kept until the first application record
+//!                    | application data               <----->  session, record, aead, replay
+//! ```
+//!
+//! A session has an id of its own, apart from its address: what hangs on it dies with the session, not with its port.
+//!
+//! Deliberately absent: suites that are not AEAD, renegotiation, compression, client certificates, ClientHellos in
+//! pieces (a stateless front cannot reassemble). The session outlives its OpenSSL object, so that an idle one costs
+//! some hundred bytes. OpenSSL reads the clock (validity of certificates) and draws its own randomness; nothing else here
+//! does.
+
+mod aead;
+mod config;
+mod context;
+mod cookie;
+mod counters;
+mod endpoint;
+mod event;
+mod ffi;
+mod flight;
+mod front;
+mod handshake;
+mod hello;
+mod identity;
+mod keys;
+mod pipe;
+mod record;
+mod replay;
+mod session;
+mod suite;
+mod table;
+
+pub use config::{Config, Limits, ServerIdentity, SetupError, Verification};
+pub use counters::Counters;
+pub use endpoint::Endpoint;
+pub use event::{CloseReason, Event, SendError};

@@ -1,0 +1,120 @@
+//! What an endpoint is made of, and what is said when it cannot be made.
+
+use std::fmt;
+use std::time::Duration;
+
+/// What an endpoint is made of. One endpoint may accept, connect, or both.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// Set to accept handshakes.
+    pub server: Option<ServerIdentity>,
+    /// Set to start handshakes.
+    pub client: Option<Verification>,
+    /// Produce NSS key log lines ([`super::Endpoint::poll_key_log`]). They decrypt everything.
+    pub key_log: bool,
+    /// See [`Limits`].
+    pub limits: Limits,
+}
+
+/// Certificate and key of the accepting side.
+#[derive(Clone)]
+pub struct ServerIdentity {
+    /// PEM, leaf first.
+    pub certificate_chain: Vec<u8>,
+    /// PEM, PKCS#8 or SEC1 or PKCS#1, not encrypted. P-256, or RSA of at least 2048 bits.
+    pub private_key: Vec<u8>,
+}
+
+impl fmt::Debug for ServerIdentity {
+    // The key must not reach a log by way of `{:?}`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerIdentity").finish_non_exhaustive()
+    }
+}
+
+/// Whom the connecting side believes.
+#[derive(Debug, Clone)]
+pub enum Verification {
+    /// OpenSSL's default store.
+    System,
+    /// These CA certificates, PEM.
+    Roots(Vec<u8>),
+    /// Nobody is checked (`-k`).
+    None,
+}
+
+/// Upper bounds; each has a counter of what it turned away.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Established sessions; handshakes that were accepted count as well.
+    pub sessions: usize,
+    /// Accepted handshakes (past the cookie) that have not finished, in all. Each holds some 80 kB
+    /// (OpenSSL 3.0).
+    pub half_open: usize,
+    /// The same per IPv4 address or IPv6 /64.
+    pub half_open_per_address: usize,
+    /// A handshake that takes longer is dropped.
+    pub handshake: Duration,
+    /// A session that has not been heard of for longer is closed.
+    pub idle: Duration,
+    /// Largest UDP payload we send in a handshake, 256 to 16384. 1232 passes every IPv6 path and holds the flight of an
+    /// RSA-2048 certificate.
+    pub mtu: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            sessions: 100_000,
+            half_open: 1_000,
+            half_open_per_address: 16,
+            handshake: Duration::from_secs(60),
+            idle: Duration::from_secs(24 * 3600),
+            mtu: 1232,
+        }
+    }
+}
+
+/// Times are added to the clock, which must not overflow.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+
+impl Limits {
+    pub(super) fn check(&self) -> Vec<String> {
+        let mut mistakes = Vec::new();
+        for (name, value) in [
+            ("sessions", self.sessions),
+            ("half_open", self.half_open),
+            ("half_open_per_address", self.half_open_per_address),
+        ] {
+            if value == 0 {
+                mistakes.push(format!("limit {name} must not be 0"));
+            }
+        }
+        for (name, value) in [("handshake", self.handshake), ("idle", self.idle)] {
+            if value.is_zero() || value > LONGEST {
+                mistakes.push(format!("limit {name} must be more than 0 and at most a year"));
+            }
+        }
+        if !(256..=16_384).contains(&self.mtu) {
+            mistakes.push(format!("limit mtu is {}; it must be 256 to 16384 bytes", self.mtu));
+        }
+        mistakes
+    }
+}
+
+/// Why something cannot be set up, in words for an operator: one line for each mistake.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct SetupError(pub String);
+
+impl SetupError {
+    /// All mistakes together.
+    pub(super) fn from_mistakes(mistakes: &[String]) -> SetupError {
+        SetupError(mistakes.join("\n"))
+    }
+
+    /// The mistakes one by one.
+    pub fn mistakes(&self) -> impl Iterator<Item = &str> {
+        self.0.lines()
+    }
+}

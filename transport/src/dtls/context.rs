@@ -1,0 +1,242 @@
+//! OpenSSL's contexts for both roles, and the objects made from them.
+
+use super::config::{Config, ServerIdentity, SetupError, Verification};
+use super::identity::{self, Identity};
+use super::pipe::Pipe;
+use super::suite::Suite;
+use super::{ffi, hello};
+use openssl::error::ErrorStack;
+use openssl::ssl::{
+    Ssl, SslContext, SslContextBuilder, SslMethod, SslOptions, SslSessionCacheMode, SslStream, SslVerifyMode,
+    SslVersion,
+};
+use openssl::x509::X509;
+use openssl::x509::store::X509StoreBuilder;
+use openssl::x509::verify::X509CheckFlags;
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// X25519 is the quicker one; with a P-256 certificate its curve must be in the list too.
+const GROUPS: &str = "X25519:P-256";
+/// No SHA-1, which `@SECLEVEL=0` would let in. Short, because it travels in each ClientHello.
+const SIGNATURES: &str = "ECDSA+SHA256:ECDSA+SHA384:RSA-PSS+SHA256:RSA+SHA256:RSA+SHA384:RSA+SHA512";
+/// Key log lines kept until they are fetched, which is after each call: a datagram brings one at most.
+const MAX_KEY_LOG: usize = 32;
+
+/// What handshakes are made from.
+pub(super) struct Contexts {
+    server: Option<SslContext>,
+    client: Option<Client>,
+    mtu: u32,
+    key_log: Option<Arc<Mutex<KeyLog>>>,
+}
+
+struct Client {
+    context: SslContext,
+    verifies: bool,
+}
+
+/// OpenSSL tells its lines from within a handshake.
+#[derive(Default)]
+struct KeyLog {
+    lines: VecDeque<String>,
+    lost: u64,
+}
+
+impl Contexts {
+    pub(super) fn new(config: &Config) -> Result<Contexts, SetupError> {
+        let mut mistakes = config.limits.check();
+        let key_log = config.key_log.then(Arc::<Mutex<KeyLog>>::default);
+        let mut keep = |result: Result<SslContext, Vec<String>>| match result {
+            Ok(context) => Some(context),
+            Err(more) => {
+                mistakes.extend(more);
+                None
+            }
+        };
+        let server =
+            config.server.as_ref().and_then(|identity| keep(server_context(identity, key_log.clone())));
+        let client = config.client.as_ref().and_then(|verification| {
+            let context = keep(client_context(verification, key_log.clone()))?;
+            Some(Client { context, verifies: !matches!(verification, Verification::None) })
+        });
+        if mistakes.is_empty() {
+            let mtu = u32::try_from(config.limits.mtu).unwrap_or(u32::MAX);
+            Ok(Contexts { server, client, mtu, key_log })
+        } else {
+            Err(SetupError::from_mistakes(&mistakes))
+        }
+    }
+
+    pub(super) fn accepts(&self) -> bool {
+        self.server.is_some()
+    }
+
+    /// An object that waits for a ClientHello with `message_seq`: walked past that many HelloVerifyRequests of its own,
+    /// because OpenSSL takes no other hello than one of message_seq 0 first.
+    pub(super) fn accept(&self, message_seq: u16) -> Result<SslStream<Pipe>, SetupError> {
+        let context =
+            self.server.as_ref().ok_or_else(|| SetupError("this endpoint does not accept".into()))?;
+        let stream = self.object(context).and_then(|mut ssl| {
+            ssl.set_accept_state();
+            SslStream::new(ssl, Pipe::default())
+        });
+        let mut stream = stream.map_err(openssl_failed)?;
+        for seq in 0..message_seq {
+            stream.get_mut().push(hello::canned(seq));
+            // It waits for the next hello; anything else shows when the real one comes.
+            let _ = stream.do_handshake();
+        }
+        stream.get_mut().take_outgoing();
+        Ok(stream)
+    }
+
+    /// An object that is about to send its ClientHello.
+    pub(super) fn connect(&self, server_name: &str) -> Result<SslStream<Pipe>, SetupError> {
+        let client =
+            self.client.as_ref().ok_or_else(|| SetupError("this endpoint does not connect".into()))?;
+        let name = server_name.strip_suffix('.').unwrap_or(server_name);
+        let valid = !name.is_empty() && name.len() <= 253 && name.bytes().all(|b| b.is_ascii_graphic());
+        if !valid {
+            return Err(SetupError(format!("`{}` is not a server name", server_name.escape_debug())));
+        }
+        let stream = self.object(&client.context).and_then(|mut ssl| {
+            let ip = name.parse::<IpAddr>();
+            // RFC 6066 section 3: no IP addresses in SNI.
+            if ip.is_err() {
+                ssl.set_hostname(name)?;
+            }
+            if client.verifies {
+                let parameters = ssl.param_mut();
+                parameters.set_hostflags(X509CheckFlags::NO_PARTIAL_WILDCARDS);
+                match ip {
+                    Ok(ip) => parameters.set_ip(ip)?,
+                    Err(_) => parameters.set_host(name)?,
+                }
+            }
+            ssl.set_connect_state();
+            SslStream::new(ssl, Pipe::default())
+        });
+        stream.map_err(openssl_failed)
+    }
+
+    fn object(&self, context: &SslContext) -> Result<Ssl, ErrorStack> {
+        let mut ssl = Ssl::new(context)?;
+        ssl.set_mtu(self.mtu)?;
+        ffi::never_repeat(&mut ssl);
+        Ok(ssl)
+    }
+
+    pub(super) fn poll_key_log(&self) -> Option<String> {
+        self.key_log.as_ref().and_then(|log| lock(log).lines.pop_front())
+    }
+    pub(super) fn key_log_lost(&self) -> u64 {
+        self.key_log.as_ref().map_or(0, |log| lock(log).lost)
+    }
+}
+
+fn lock(log: &Mutex<KeyLog>) -> std::sync::MutexGuard<'_, KeyLog> {
+    // Nothing is left half-done in it by a panic.
+    log.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn openssl_failed(error: ErrorStack) -> SetupError {
+    SetupError(format!("OpenSSL: {error}"))
+}
+
+fn openssl_mistake(error: ErrorStack) -> Vec<String> {
+    vec![openssl_failed(error).0]
+}
+
+/// What both roles have in common.
+fn builder(method: SslMethod, key_log: Option<Arc<Mutex<KeyLog>>>) -> Result<SslContextBuilder, ErrorStack> {
+    let mut builder = SslContext::builder(method)?;
+    builder.set_min_proto_version(Some(SslVersion::DTLS1_2))?;
+    builder.set_max_proto_version(Some(SslVersion::DTLS1_2))?;
+    // Without NO_QUERY_MTU the MTU is forgotten and messages leave in pieces of 256 bytes.
+    builder.set_options(
+        SslOptions::NO_QUERY_MTU
+            | SslOptions::NO_TICKET
+            | SslOptions::NO_RENEGOTIATION
+            | ffi::no_encrypt_then_mac(),
+    );
+    builder.set_session_cache_mode(SslSessionCacheMode::OFF);
+    builder.set_groups_list(GROUPS)?;
+    builder.set_sigalgs_list(SIGNATURES)?;
+    if let Some(log) = key_log {
+        builder.set_keylog_callback(move |_, line| {
+            let mut log = lock(&log);
+            if log.lines.len() < MAX_KEY_LOG {
+                log.lines.push_back(line.to_owned());
+            } else {
+                log.lost += 1;
+            }
+        });
+    }
+    Ok(builder)
+}
+
+/// No callback for SNI: the empty `server_name` with which OpenSSL would acknowledge it makes the pion of the reference
+/// clients fail.
+fn server_context(
+    identity: &ServerIdentity,
+    key_log: Option<Arc<Mutex<KeyLog>>>,
+) -> Result<SslContext, Vec<String>> {
+    let Identity { leaf, issuers, key } = identity::parse(identity)?;
+    let build = || {
+        let mut builder = builder(SslMethod::dtls_server(), key_log)?;
+        // From OpenSSL 3.2 on, CCM_8 exists at security level 0 only (RFC 7252 section 9.1.3.3 makes it mandatory). What
+        // the level guards otherwise is fixed here: suites, groups, signatures, version, key size.
+        builder.set_cipher_list(&format!("{}:@SECLEVEL=0", Suite::cipher_list()))?;
+        builder.set_options(SslOptions::CIPHER_SERVER_PREFERENCE | SslOptions::COOKIE_EXCHANGE);
+        // The front has checked the cookie already; the one that is made here is never sent.
+        builder.set_cookie_generate_cb(|_, cookie| {
+            cookie.first_mut().map_or(Err(ErrorStack::get()), |byte| {
+                *byte = 0;
+                Ok(1)
+            })
+        });
+        builder.set_cookie_verify_cb(|_, _| true);
+        builder.set_certificate(&leaf)?;
+        for issuer in issuers {
+            builder.add_extra_chain_cert(issuer)?;
+        }
+        builder.set_private_key(&key)?;
+        builder.check_private_key()?;
+        Ok(builder.build())
+    };
+    build().map_err(openssl_mistake)
+}
+
+fn client_context(
+    verification: &Verification,
+    key_log: Option<Arc<Mutex<KeyLog>>>,
+) -> Result<SslContext, Vec<String>> {
+    let build = || {
+        let mut builder = builder(SslMethod::dtls_client(), key_log)?;
+        builder.set_cipher_list(&Suite::cipher_list())?;
+        Ok(builder)
+    };
+    let mut builder = build().map_err(openssl_mistake)?;
+    match verification {
+        Verification::None => builder.set_verify(SslVerifyMode::NONE),
+        Verification::System => {
+            builder.set_verify(SslVerifyMode::PEER);
+            builder.set_default_verify_paths().map_err(openssl_mistake)?;
+        }
+        Verification::Roots(pem) => {
+            builder.set_verify(SslVerifyMode::PEER);
+            let roots = X509::stack_from_pem(pem).unwrap_or_default();
+            if roots.is_empty() {
+                return Err(vec!["CA certificates: not PEM, or no readable CERTIFICATE block in it".into()]);
+            }
+            let mut store = X509StoreBuilder::new().map_err(openssl_mistake)?;
+            for root in roots {
+                store.add_cert(root).map_err(openssl_mistake)?;
+            }
+            builder.set_cert_store(store.build());
+        }
+    }
+    Ok(builder.build())
+}

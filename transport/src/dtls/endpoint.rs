@@ -1,0 +1,313 @@
+//! Datagrams in, session data out: all sessions and handshakes of one socket.
+//!
+//! ```text
+//! handle_datagram -> receive: a ClientHello       -> front -> handshakes
+//!                             a plaintext record  -> handshakes
+//!                             a protected record  -> sessions, or handshakes while they wait for it
+//! handshakes -> (finished) -> sessions; the session that stood at the same address is replaced only now
+//! ```
+
+mod half_open;
+mod receive;
+
+use super::aead::Aeads;
+use super::config::{Config, Limits, SetupError};
+use super::context::Contexts;
+use super::cookie::Cookies;
+use super::counters::Counters;
+use super::event::{CloseReason, Event, SendError};
+use super::handshake::{Finished, Handshake};
+use super::keys::Role;
+use super::record::{ContentType, MAX_PLAINTEXT};
+use super::session::{CLOSE_NOTIFY_ALERT, Session};
+use super::table::{HasPeer, SeededHash, Table};
+use crate::{SessionId, Transmit};
+use half_open::HalfOpen;
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+use std::collections::{BTreeSet, VecDeque};
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+/// Datagrams in, session data out. After each call the caller drains [`Endpoint::poll_transmit`],
+/// [`Endpoint::poll_event`] and [`Endpoint::poll_key_log`] and asks [`Endpoint::poll_timeout`].
+pub struct Endpoint {
+    limits: Limits,
+    contexts: Contexts,
+    cookies: Cookies,
+    accepting: bool,
+    sessions: Table<Session>,
+    handshakes: Table<Handshake>,
+    half_open: HalfOpen,
+    /// One entry for each session and handshake. That of a session is not moved when it is heard of, but looked at when
+    /// it comes up: an idle session costs nothing in between.
+    timers: BTreeSet<(Instant, SessionId)>,
+    last_id: u64,
+    aeads: Aeads,
+    transmits: VecDeque<Transmit>,
+    events: VecDeque<Event>,
+    counters: Counters,
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint").field("counters", &self.counters).finish_non_exhaustive()
+    }
+}
+
+impl Endpoint {
+    /// `seed` is the only source of our own randomness (cookie secrets, the hash of the tables).
+    pub fn new(config: Config, seed: [u8; 32]) -> Result<Endpoint, SetupError> {
+        let contexts = Contexts::new(&config)?;
+        let mut rng = ChaCha20Rng::from_seed(seed);
+        let mut hash = [0; 16];
+        rng.fill_bytes(&mut hash);
+        let hash = SeededHash(hash);
+        Ok(Endpoint {
+            limits: config.limits,
+            accepting: contexts.accepts(),
+            contexts,
+            cookies: Cookies::new(rng),
+            sessions: Table::new(hash),
+            handshakes: Table::new(hash),
+            half_open: HalfOpen::new(hash),
+            timers: BTreeSet::new(),
+            last_id: 0,
+            aeads: Aeads::default(),
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+            counters: Counters::default(),
+        })
+    }
+
+    /// Starts a handshake. `server_name` goes into SNI (unless an IP address) and is what the certificate must be for. A
+    /// handshake with the same peer that is under way ends; a session with it goes on until the new handshake finishes.
+    pub fn connect(
+        &mut self,
+        now: Instant,
+        peer: SocketAddr,
+        server_name: &str,
+    ) -> Result<SessionId, SetupError> {
+        let mut out = Vec::new();
+        let handshake = Handshake::connect(&self.contexts, &self.limits, now, peer, server_name, &mut out)?;
+        if let Some(older) = self.handshakes.id_at(peer) {
+            self.supersede(older);
+        }
+        let id = self.insert_handshake(handshake);
+        self.transmit(peer, None, out);
+        Ok(id)
+    }
+
+    /// A datagram has arrived.
+    pub fn handle_datagram(&mut self, now: Instant, peer: SocketAddr, local: Option<IpAddr>, bytes: &[u8]) {
+        self.receive(now, peer, local, bytes);
+    }
+
+    /// The time of [`Endpoint::poll_timeout`] has come.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some((_, id)) = self.timers.first().copied().filter(|(due, _)| *due <= now) {
+            self.timers.pop_first();
+            if let Some(session) = self.sessions.get_mut(id) {
+                let due = session.heard + self.limits.idle;
+                if due > now {
+                    session.timer = due;
+                    self.timers.insert((due, id));
+                } else {
+                    self.counters.sessions_idle += 1;
+                    self.end_session(id, CloseReason::Idle, true);
+                }
+            } else {
+                self.handshake_timeout(now, id);
+            }
+        }
+    }
+
+    fn handshake_timeout(&mut self, now: Instant, id: SessionId) {
+        let Some(handshake) = self.handshakes.get_mut(id) else { return };
+        handshake.timer = None;
+        let mut out = Vec::new();
+        let result = handshake.handle_timeout(now, &mut self.counters, &mut out);
+        let (peer, local) = (handshake.peer(), handshake.local());
+        self.transmit(peer, local, out);
+        match result {
+            Ok(()) => self.schedule_handshake(id),
+            Err(why) => {
+                self.counters.handshakes_timed_out += 1;
+                self.end_handshake(id, CloseReason::Handshake(why));
+            }
+        }
+    }
+
+    /// Encrypts one message into one record and one datagram.
+    pub fn send(&mut self, _now: Instant, session: SessionId, message: &[u8]) -> Result<(), SendError> {
+        if message.len() > MAX_PLAINTEXT {
+            return Err(SendError::TooLong);
+        }
+        if self.send_record(session, ContentType::ApplicationData, message) {
+            Ok(())
+        } else {
+            self.end_session(session, CloseReason::Unusable, false);
+            Err(SendError::NoSession)
+        }
+    }
+
+    /// Sends close_notify and forgets the session; an event follows. A handshake is given up without a word to the peer.
+    pub fn close(&mut self, _now: Instant, session: SessionId) {
+        self.end_session(session, CloseReason::Local, true);
+        self.end_handshake(session, CloseReason::Local);
+    }
+
+    /// From now on no new handshake is accepted; live sessions, and handshakes under way, go on.
+    pub fn stop_accepting(&mut self) {
+        self.accepting = false;
+    }
+
+    /// The next datagram to send.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+    /// When to call [`Endpoint::handle_timeout`].
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.first().map(|(due, _)| *due)
+    }
+    /// The next line for SSLKEYLOGFILE (NSS key log format), without line end.
+    pub fn poll_key_log(&mut self) -> Option<String> {
+        self.counters.key_log_lost = self.contexts.key_log_lost();
+        self.contexts.poll_key_log()
+    }
+
+    /// The address a session answers to.
+    pub fn peer(&self, session: SessionId) -> Option<SocketAddr> {
+        let live = self.sessions.get(session).map(HasPeer::peer);
+        live.or_else(|| self.handshakes.get(session).map(HasPeer::peer))
+    }
+    /// Live sessions, oldest first, those that [`Event::Connected`] has not been told of yet included.
+    pub fn session_ids(&self) -> Vec<SessionId> {
+        self.sessions.ids()
+    }
+    /// What happened so far.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    fn transmit(&mut self, peer: SocketAddr, local: Option<IpAddr>, datagrams: Vec<Vec<u8>>) {
+        self.transmits.extend(datagrams.into_iter().map(|bytes| Transmit { peer, local, bytes }));
+    }
+
+    /// Whether the record has been queued.
+    fn send_record(&mut self, id: SessionId, content_type: ContentType, plaintext: &[u8]) -> bool {
+        let Some(session) = self.sessions.get_mut(id) else { return false };
+        let Some(bytes) = session.seal(&mut self.aeads, content_type, plaintext) else { return false };
+        self.counters.records_out += 1;
+        self.transmits.push_back(Transmit { peer: session.peer(), local: session.local, bytes });
+        true
+    }
+
+    fn insert_handshake(&mut self, handshake: Handshake) -> SessionId {
+        self.last_id += 1;
+        let id = SessionId(self.last_id);
+        if handshake.role() == Role::Server {
+            self.half_open.add(handshake.peer().ip());
+        }
+        self.handshakes.insert(id, handshake);
+        self.schedule_handshake(id);
+        self.update_gauges();
+        id
+    }
+
+    fn remove_handshake(&mut self, id: SessionId) -> Option<Handshake> {
+        let handshake = self.handshakes.remove(id)?;
+        if handshake.role() == Role::Server {
+            self.half_open.remove(handshake.peer().ip());
+        }
+        if let Some(timer) = handshake.timer {
+            self.timers.remove(&(timer, id));
+        }
+        self.update_gauges();
+        Some(handshake)
+    }
+
+    /// Puts its next deadline into the timers, where an older one may stand.
+    fn schedule_handshake(&mut self, id: SessionId) {
+        let Some(handshake) = self.handshakes.get_mut(id) else { return };
+        let due = handshake.due();
+        if handshake.timer == Some(due) {
+            return;
+        }
+        if let Some(timer) = handshake.timer.replace(due) {
+            self.timers.remove(&(timer, id));
+        }
+        self.timers.insert((due, id));
+    }
+
+    /// The user hears of handshakes that it has started itself.
+    fn end_handshake(&mut self, id: SessionId, why: CloseReason) {
+        if self.remove_handshake(id).is_some_and(|handshake| handshake.role() == Role::Client) {
+            self.events.push_back(Event::Closed { session: id, why });
+        }
+    }
+
+    fn supersede(&mut self, id: SessionId) {
+        self.counters.handshakes_superseded += 1;
+        self.end_handshake(
+            id,
+            CloseReason::Handshake("another handshake with the same peer has begun".into()),
+        );
+    }
+
+    /// A handshake becomes a session.
+    fn establish(&mut self, now: Instant, id: SessionId) {
+        let Some(handshake) = self.remove_handshake(id) else { return };
+        let role = handshake.role();
+        let finished = match handshake.finish() {
+            Ok(finished) => finished,
+            Err(why) => {
+                self.counters.handshakes_failed += 1;
+                if role == Role::Client {
+                    self.events.push_back(Event::Closed { session: id, why: CloseReason::Handshake(why) });
+                }
+                return;
+            }
+        };
+        let Finished { peer, local, round_trip, .. } = finished;
+        if let Some(older) = self.sessions.id_at(peer) {
+            self.counters.sessions_replaced += 1;
+            self.end_session(older, CloseReason::Replaced, false);
+        }
+        self.counters.handshakes += 1;
+        let early = finished.early.clone();
+        let timer = now + self.limits.idle;
+        self.sessions.insert(id, Session::new(now, timer, finished));
+        self.timers.insert((timer, id));
+        self.update_gauges();
+        if role == Role::Client {
+            self.events.push_back(Event::Connected { session: id, peer, resumed: false, round_trip });
+        }
+        for record in early {
+            self.receive(now, peer, local, &record);
+        }
+    }
+
+    /// The user hears of the end of what it has heard of the beginning of.
+    fn end_session(&mut self, id: SessionId, why: CloseReason, notify_peer: bool) {
+        if notify_peer {
+            self.send_record(id, ContentType::Alert, &CLOSE_NOTIFY_ALERT);
+        }
+        let Some(session) = self.sessions.remove(id) else { return };
+        self.timers.remove(&(session.timer, id));
+        self.update_gauges();
+        if session.is_confirmed() {
+            self.events.push_back(Event::Closed { session: id, why });
+        }
+    }
+
+    fn update_gauges(&mut self) {
+        self.counters.sessions = self.sessions.len() as u64;
+        self.counters.half_open = self.handshakes.len() as u64;
+    }
+}

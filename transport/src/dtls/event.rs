@@ -1,0 +1,67 @@
+//! What an endpoint has to tell.
+
+use crate::SessionId;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// What an endpoint has to tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A handshake has finished and the peer is known to have our Finished: at the accepting side this is told just
+    /// before the first [`Event::Data`], at the connecting side when the server's Finished has been verified.
+    Connected {
+        /// The new session.
+        session: SessionId,
+        /// Whom with.
+        peer: SocketAddr,
+        /// By an abbreviated handshake.
+        resumed: bool,
+        /// Round trip seen in the handshake, where one could be measured (no sample from what was sent twice).
+        round_trip: Option<Duration>,
+    },
+    /// Decrypted application data, one record.
+    Data {
+        /// From whom.
+        session: SessionId,
+        /// The plaintext.
+        bytes: Vec<u8>,
+    },
+    /// The session is gone; its id is never used again. Also ends a `connect` that failed.
+    Closed {
+        /// Which.
+        session: SessionId,
+        /// Why.
+        why: CloseReason,
+    },
+}
+
+/// Why a session ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// We were asked to.
+    Local,
+    /// close_notify from the peer.
+    CloseNotify,
+    /// An authentic fatal alert of the peer (its description number).
+    Alert(u8),
+    /// A new handshake from the same address finished (RFC 6347 section 4.2.8).
+    Replaced,
+    /// Silent for longer than [`super::Limits::idle`].
+    Idle,
+    /// The handshake failed or timed out, in words.
+    Handshake(String),
+    /// Nothing can be encrypted on it any more: all 2^48 record numbers are used up, or OpenSSL refused.
+    Unusable,
+}
+
+/// Why a message cannot be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// No such session (any more), or its handshake has not finished.
+    #[error("no such session, or its handshake has not finished")]
+    NoSession,
+    /// Longer than a record may be (RFC 6347 section 4.1: 2^14 bytes).
+    #[error("longer than a record may be")]
+    TooLong,
+}

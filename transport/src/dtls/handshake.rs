@@ -1,0 +1,385 @@
+//! One handshake (RFC 6347 section 4.2): OpenSSL's messages in our datagrams, our timer, our record numbers.
+//!
+//! ```text
+//! accept  -> flight 4 (ServerHello ... ServerHelloDone)      connect -> flight 1 (ClientHello)
+//! records -> flight 6 (CCS, Finished): done                  records -> flight 3 (with cookie), flight 5 (... Finished)
+//!                                                            records (CCS, Finished): done
+//! ```
+//!
+//! A flight is whatever OpenSSL writes in answer to one record; it replaces the one before, which the peer has
+//! evidently received.
+
+use super::aead::Aeads;
+use super::config::{Limits, SetupError};
+use super::context::Contexts;
+use super::counters::Counters;
+use super::flight::{Flight, Numbering};
+use super::hello::ClientHello;
+use super::keys::{Keys, Role, Secrets};
+use super::pipe::Pipe;
+use super::record::{ContentType, EPOCH, Record, RecordNumber, Records};
+use super::suite::Suite;
+use super::table::HasPeer;
+use openssl::ssl::{self, ErrorCode, SslRef, SslStream};
+use openssl::x509::X509VerifyResult;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
+
+/// Protected records that overtook the end of the handshake: kept until the keys are there. A client asks one thing
+/// first; what is lost is sent again by CoAP.
+const EARLY_RECORDS: usize = 4;
+/// All of them together.
+const EARLY_BYTES: usize = 4096;
+/// A client's messages are short (no certificate, a key of 65 bytes); OpenSSL would reserve whatever length is claimed.
+const MAX_CLIENT_MESSAGE: usize = 512;
+
+/// The `random` of a ClientHello (RFC 5246 section 7.4.1.2).
+pub(super) type ClientRandom = [u8; 32];
+
+/// A handshake under way.
+pub(super) struct Handshake {
+    stream: SslStream<Pipe>,
+    peer: SocketAddr,
+    local: Option<IpAddr>,
+    role: Role,
+    /// Tells a repeated hello from a new one (accepting side).
+    client_random: Option<ClientRandom>,
+    mtu: usize,
+    /// Number of the next epoch-0 record for OpenSSL. Nothing is gained by its replay window there, and a peer that
+    /// repeats a flight byte for byte would lose what OpenSSL threw away for coming too early.
+    fed: u64,
+    numbering: Numbering,
+    flight: Flight,
+    early: Vec<Vec<u8>>,
+    round_trip: Option<Duration>,
+    give_up: Instant,
+    /// Under what time it stands in the endpoint's timers.
+    pub(super) timer: Option<Instant>,
+}
+
+/// Where a handshake stands after a record.
+#[derive(Debug)]
+pub(super) enum Progress {
+    Waiting,
+    /// Call [`Handshake::finish`].
+    Finished,
+    /// Why, in words. An alert to the peer may be among the datagrams.
+    Failed(String),
+}
+
+/// What a handshake that has finished leaves behind.
+pub(super) struct Finished {
+    pub(super) peer: SocketAddr,
+    pub(super) local: Option<IpAddr>,
+    pub(super) role: Role,
+    pub(super) keys: Keys,
+    /// First free sequence number of epoch 1.
+    pub(super) next_write: u64,
+    /// Accepting side.
+    pub(super) client_random: Option<ClientRandom>,
+    /// Ours.
+    pub(super) last_flight: Flight,
+    pub(super) round_trip: Option<Duration>,
+    /// Protected records to be handled now.
+    pub(super) early: Vec<Vec<u8>>,
+}
+
+impl HasPeer for Handshake {
+    fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+}
+
+impl Handshake {
+    /// Goes on where the front has stopped. Datagrams to send are added to `out`, here and below.
+    pub(super) fn accept(
+        contexts: &Contexts,
+        limits: &Limits,
+        now: Instant,
+        peer: SocketAddr,
+        local: Option<IpAddr>,
+        hello: &ClientHello<'_>,
+        out: &mut Vec<Vec<u8>>,
+    ) -> Result<Handshake, SetupError> {
+        let stream = contexts.accept(hello.message_seq)?;
+        // RFC 6347 section 4.2.2: the ServerHello goes under the number of the hello.
+        let numbering = Numbering::starting_at(hello.record.number.sequence());
+        let mut handshake = Handshake::new(stream, limits, now, peer, local, Role::Server, numbering);
+        handshake.client_random = Some(*hello.random);
+        handshake.fed = u64::from(hello.message_seq);
+        match handshake.feed_plain(now, &hello.record, out) {
+            Progress::Failed(why) => Err(SetupError(why)),
+            // Whatever OpenSSL missed in it, there is nothing to wait for.
+            _ if handshake.flight.datagrams().is_empty() => {
+                Err(SetupError("the hello was not answered".into()))
+            }
+            _ => Ok(handshake),
+        }
+    }
+
+    pub(super) fn connect(
+        contexts: &Contexts,
+        limits: &Limits,
+        now: Instant,
+        peer: SocketAddr,
+        server_name: &str,
+        out: &mut Vec<Vec<u8>>,
+    ) -> Result<Handshake, SetupError> {
+        let stream = contexts.connect(server_name)?;
+        let mut handshake =
+            Handshake::new(stream, limits, now, peer, None, Role::Client, Numbering::starting_at(0));
+        match handshake.step(now, out) {
+            Progress::Failed(why) => Err(SetupError(why)),
+            _ => Ok(handshake),
+        }
+    }
+
+    fn new(
+        stream: SslStream<Pipe>,
+        limits: &Limits,
+        now: Instant,
+        peer: SocketAddr,
+        local: Option<IpAddr>,
+        role: Role,
+        numbering: Numbering,
+    ) -> Handshake {
+        Handshake {
+            stream,
+            peer,
+            local,
+            role,
+            client_random: None,
+            mtu: limits.mtu,
+            fed: 0,
+            numbering,
+            flight: Flight::new(now, Vec::new()),
+            early: Vec::new(),
+            round_trip: None,
+            give_up: now + limits.handshake,
+            timer: None,
+        }
+    }
+
+    pub(super) fn role(&self) -> Role {
+        self.role
+    }
+    pub(super) fn local(&self) -> Option<IpAddr> {
+        self.local
+    }
+    /// Whether `hello` is the one that this handshake began with.
+    pub(super) fn began_with(&self, hello: &ClientHello<'_>) -> bool {
+        self.client_random.as_ref() == Some(hello.random)
+    }
+    /// When to call [`Handshake::handle_timeout`].
+    pub(super) fn due(&self) -> Instant {
+        self.flight.due().map_or(self.give_up, |due| due.min(self.give_up))
+    }
+
+    /// Repeats the flight, or says in words why the handshake is over.
+    pub(super) fn handle_timeout(
+        &mut self,
+        now: Instant,
+        counters: &mut Counters,
+        out: &mut Vec<Vec<u8>>,
+    ) -> Result<(), String> {
+        if now >= self.give_up {
+            let answered = self.fed > 0 || self.role == Role::Server;
+            return Err(if answered { "the peer stopped answering" } else { "no answer" }.into());
+        }
+        if self.flight.due().is_some_and(|due| now >= due) {
+            let datagrams = self.flight.repeat_by_timer(now, counters).to_vec();
+            self.send_again(&datagrams, out);
+        }
+        Ok(())
+    }
+
+    /// The peer has repeated its flight: ours seems lost.
+    pub(super) fn repeat(&mut self, now: Instant, counters: &mut Counters, out: &mut Vec<Vec<u8>>) {
+        let datagrams = self.flight.repeat(now, counters).to_vec();
+        self.send_again(&datagrams, out);
+    }
+
+    /// Each record under a new number (RFC 6347 section 4.1): a peer that keeps a replay window would not look at the
+    /// old ones, and an OpenSSL server whose last flight was lost would never send it again.
+    fn send_again(&mut self, datagrams: &[Vec<u8>], out: &mut Vec<Vec<u8>>) {
+        for datagram in datagrams {
+            let records = Records::new(datagram).flatten();
+            out.push(records.flat_map(|record| self.under_new_number(&record)).collect());
+        }
+    }
+
+    fn under_new_number(&mut self, record: &Record<'_>) -> Vec<u8> {
+        if record.number.epoch() == 0 {
+            return record.renumbered(self.numbering.next_plain());
+        }
+        // Our Finished. OpenSSL has sealed it; its keys open it.
+        let sealed = secrets(self.stream.ssl()).ok().and_then(|secrets| {
+            let Keys { aead, write, .. } = Keys::derive(&secrets, self.role);
+            let mut aeads = Aeads::default();
+            let plaintext = aeads.open(aead, &write, record)?;
+            aeads.seal(aead, &write, self.numbering.next_protected(), record.content_type, &plaintext).ok()
+        });
+        sealed.unwrap_or_else(|| record.raw.to_vec())
+    }
+
+    pub(super) fn handle_record(
+        &mut self,
+        now: Instant,
+        record: &Record<'_>,
+        counters: &mut Counters,
+        out: &mut Vec<Vec<u8>>,
+    ) -> Progress {
+        match (record.number.epoch(), record.content_type) {
+            (0, ContentType::ApplicationData) => counters.records_unprotected += 1,
+            (0, ContentType::Handshake) if !self.is_acceptable(record) => counters.records_unexpected += 1,
+            (0, _) => {
+                if self.is_repeated_flight(record) {
+                    self.repeat(now, counters, out);
+                }
+                let progress = self.feed_plain(now, record, out);
+                return match progress {
+                    Progress::Waiting if record.content_type == ContentType::ChangeCipherSpec => {
+                        self.feed_early(now, out)
+                    }
+                    other => other,
+                };
+            }
+            (EPOCH, ContentType::Handshake | ContentType::Alert) if self.reads_protected() => {
+                return self.feed(now, record.raw.to_vec(), out);
+            }
+            (EPOCH, _) => self.keep_early(record, counters),
+            _ => counters.records_wrong_epoch += 1,
+        }
+        Progress::Waiting
+    }
+
+    /// All messages of a client's record are short and whole within it.
+    fn is_acceptable(&self, record: &Record<'_>) -> bool {
+        let mut rest = record.fragment;
+        while self.role == Role::Server && !rest.is_empty() {
+            let Some(([_, l0, l1, l2, _, _, _, _, _, f0, f1, f2], after)) = rest.split_first_chunk::<12>()
+            else {
+                return false;
+            };
+            let [length, fragment] =
+                [[l0, l1, l2], [f0, f1, f2]].map(|[a, b, c]| u32::from_be_bytes([0, *a, *b, *c]) as usize);
+            match after.get(fragment..) {
+                Some(next) if length <= MAX_CLIENT_MESSAGE => rest = next,
+                _ => return false,
+            }
+        }
+        true
+    }
+
+    /// The server has not had our last flight: it says its ServerHelloDone again.
+    fn is_repeated_flight(&self, record: &Record<'_>) -> bool {
+        const SERVER_HELLO_DONE: u8 = 14;
+        let our_finished_is_sent = self.numbering.protected() > 0;
+        let ends_with_done = record.content_type == ContentType::Handshake
+            && record.fragment.len().checked_sub(12).and_then(|at| record.fragment.get(at))
+                == Some(&SERVER_HELLO_DONE);
+        self.role == Role::Client && our_finished_is_sent && ends_with_done
+    }
+
+    /// Whether OpenSSL has read the client's ChangeCipherSpec. Before it, it would keep up to 100 protected records in
+    /// buffers of 17 kB each; at the connecting side that is nobody's weapon but the chosen server's.
+    fn reads_protected(&self) -> bool {
+        self.role == Role::Client || self.stream.ssl().current_cipher().is_some()
+    }
+
+    fn keep_early(&mut self, record: &Record<'_>, counters: &mut Counters) {
+        let bytes: usize = self.early.iter().map(Vec::len).sum();
+        if self.early.len() < EARLY_RECORDS && bytes + record.raw.len() <= EARLY_BYTES {
+            self.early.push(record.raw.to_vec());
+        } else {
+            counters.records_early_dropped += 1;
+        }
+    }
+
+    /// A Finished that overtook its ChangeCipherSpec.
+    fn feed_early(&mut self, now: Instant, out: &mut Vec<Vec<u8>>) -> Progress {
+        if !self.reads_protected() {
+            return Progress::Waiting;
+        }
+        let is_application = |bytes: &Vec<u8>| bytes.first() == Some(&(ContentType::ApplicationData as u8));
+        let (data, messages) = std::mem::take(&mut self.early).into_iter().partition(is_application);
+        self.early = data;
+        for bytes in messages {
+            match self.feed(now, bytes, out) {
+                Progress::Waiting => {}
+                other => return other,
+            }
+        }
+        Progress::Waiting
+    }
+
+    fn feed_plain(&mut self, now: Instant, record: &Record<'_>, out: &mut Vec<Vec<u8>>) -> Progress {
+        let bytes = record.renumbered(RecordNumber::new(0, self.fed));
+        self.fed += 1;
+        self.feed(now, bytes, out)
+    }
+
+    fn feed(&mut self, now: Instant, record: Vec<u8>, out: &mut Vec<Vec<u8>>) -> Progress {
+        self.stream.get_mut().push(record);
+        self.step(now, out)
+    }
+
+    fn step(&mut self, now: Instant, out: &mut Vec<Vec<u8>>) -> Progress {
+        let result = self.stream.do_handshake();
+        let written = self.stream.get_mut().take_outgoing();
+        let datagrams = self.numbering.pack(&written, self.mtu);
+        out.extend_from_slice(&datagrams);
+        let progress = match result {
+            Ok(()) => Progress::Finished,
+            Err(error) if error.code() == ErrorCode::WANT_READ => Progress::Waiting,
+            // The datagrams hold an alert at most; nothing is repeated any more.
+            Err(error) => return Progress::Failed(in_words(self.stream.ssl(), &error)),
+        };
+        if !datagrams.is_empty() || matches!(progress, Progress::Finished) {
+            let sample = if self.flight.datagrams().is_empty() { None } else { self.flight.round_trip(now) };
+            self.round_trip = self.round_trip.or(sample);
+            self.flight = Flight::new(now, datagrams);
+        }
+        progress
+    }
+
+    /// Takes the keys out; OpenSSL's object goes.
+    pub(super) fn finish(self) -> Result<Finished, String> {
+        let keys = Keys::derive(&secrets(self.stream.ssl())?, self.role);
+        Ok(Finished {
+            peer: self.peer,
+            local: self.local,
+            role: self.role,
+            keys,
+            next_write: self.numbering.protected(),
+            client_random: self.client_random,
+            last_flight: self.flight,
+            round_trip: self.round_trip,
+            early: self.early,
+        })
+    }
+}
+
+fn secrets(ssl: &SslRef) -> Result<Secrets, String> {
+    let id = ssl.current_cipher().ok_or("OpenSSL names no suite")?.protocol_id();
+    let suite = Suite::from_id(id).ok_or("a suite was agreed that was not offered")?;
+    let mut secrets =
+        Secrets { suite, master: Zeroizing::new([0; 48]), client_random: [0; 32], server_random: [0; 32] };
+    let lengths = [
+        ssl.session().ok_or("OpenSSL has no session")?.master_key(secrets.master.as_mut_slice()),
+        ssl.client_random(&mut secrets.client_random),
+        ssl.server_random(&mut secrets.server_random),
+    ];
+    if lengths == [48, 32, 32] { Ok(secrets) } else { Err("OpenSSL has no master secret".into()) }
+}
+
+/// For an operator or a user.
+fn in_words(ssl: &SslRef, error: &ssl::Error) -> String {
+    if ssl.verify_result() != X509VerifyResult::OK && !ssl.is_server() {
+        return format!("the server's certificate is not accepted: {}", ssl.verify_result().error_string());
+    }
+    let reasons: Vec<&str> =
+        error.ssl_error().map_or(&[][..], |stack| stack.errors()).iter().filter_map(|e| e.reason()).collect();
+    if reasons.is_empty() { error.to_string() } else { reasons.join(", ") }
+}

@@ -1,0 +1,266 @@
+//! A session after its handshake: traffic keys, record numbers, the replay window; nothing of OpenSSL.
+
+use super::aead::Aeads;
+use super::event::CloseReason;
+use super::flight::Flight;
+use super::handshake::{ClientRandom, Finished};
+use super::keys::{Keys, Role};
+use super::record::{ContentType, EPOCH, Record, RecordNumber};
+use super::replay::ReplayWindow;
+use super::table::HasPeer;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+/// An established session. There may be a hundred thousand of them: its size counts.
+pub(super) struct Session {
+    peer: SocketAddr,
+    /// Where the peer's last authentic record arrived.
+    pub(super) local: Option<IpAddr>,
+    keys: Keys,
+    /// The number 0 of [`EPOCH`] was that of our Finished, sealed by OpenSSL.
+    next_write: u64,
+    window: ReplayWindow,
+    /// The beginning of the client's random (accepting side): a hello that comes late is known by it.
+    began_with: [u8; 8],
+    /// When the peer's last authentic record arrived.
+    pub(super) heard: Instant,
+    /// Under what time it stands in the endpoint's timers.
+    pub(super) timer: Instant,
+    /// Accepting side, until the first application record.
+    unconfirmed: Option<Box<Unconfirmed>>,
+}
+
+/// The peer may not have had our Finished yet.
+struct Unconfirmed {
+    last_flight: Flight,
+    round_trip: Option<Duration>,
+}
+
+/// What a record turned out to be.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Opened {
+    Data(Vec<u8>),
+    /// The peer has ended the session.
+    Ended(CloseReason),
+    /// The peer has repeated its last flight: see [`Session::last_flight`].
+    RepeatedFlight,
+    /// An alert that ends nothing.
+    Warning,
+    /// Authentic, but without meaning here.
+    Unexpected,
+    Forged,
+    Replayed,
+}
+
+impl HasPeer for Session {
+    fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+}
+
+impl Session {
+    pub(super) fn new(now: Instant, timer: Instant, finished: Finished) -> Session {
+        let Finished {
+            peer,
+            local,
+            role,
+            keys,
+            next_write,
+            client_random,
+            last_flight,
+            round_trip,
+            early: _,
+        } = finished;
+        let began_with =
+            client_random.as_ref().and_then(|random| random.first_chunk().copied()).unwrap_or_default();
+        let unconfirmed = (role == Role::Server).then(|| Box::new(Unconfirmed { last_flight, round_trip }));
+        Session {
+            peer,
+            local,
+            keys,
+            next_write,
+            window: ReplayWindow::default(),
+            began_with,
+            heard: now,
+            timer,
+            unconfirmed,
+        }
+    }
+
+    /// Whether the session comes from the handshake that began with a hello of this random. (A client chooses its random
+    /// itself, so a longer comparison would prove no more.)
+    pub(super) fn began_with(&self, random: &ClientRandom) -> bool {
+        random.starts_with(&self.began_with)
+    }
+
+    /// Encrypts into one record. `None` when the record numbers are used up or OpenSSL fails.
+    pub(super) fn seal(
+        &mut self,
+        aeads: &mut Aeads,
+        content_type: ContentType,
+        plaintext: &[u8],
+    ) -> Option<Vec<u8>> {
+        if self.next_write > RecordNumber::LAST {
+            return None;
+        }
+        let number = RecordNumber::new(EPOCH, self.next_write);
+        // Before anything can fail: a number is never used twice.
+        self.next_write += 1;
+        aeads.seal(self.keys.aead, &self.keys.write, number, content_type, plaintext).ok()
+    }
+
+    /// Decrypts a record of [`EPOCH`].
+    pub(super) fn open(&mut self, aeads: &mut Aeads, record: &Record<'_>) -> Opened {
+        let sequence = record.number.sequence();
+        let fresh = self.window.is_fresh(sequence);
+        // pion repeats its Finished under the number that it had; as long as our last flight is kept it is answered.
+        let may_repeat = record.content_type == ContentType::Handshake && self.unconfirmed.is_some();
+        if !fresh && !may_repeat {
+            return Opened::Replayed;
+        }
+        let Some(plaintext) = aeads.open(self.keys.aead, &self.keys.read, record) else {
+            return Opened::Forged;
+        };
+        self.window.mark(sequence);
+        match record.content_type {
+            ContentType::ApplicationData => Opened::Data(plaintext),
+            ContentType::Alert => alert(&plaintext),
+            ContentType::Handshake if may_repeat => Opened::RepeatedFlight,
+            ContentType::Handshake | ContentType::ChangeCipherSpec => Opened::Unexpected,
+        }
+    }
+
+    /// Kept until the peer is known to have it.
+    pub(super) fn last_flight(&mut self) -> Option<&mut Flight> {
+        self.unconfirmed.as_mut().map(|unconfirmed| &mut unconfirmed.last_flight)
+    }
+
+    /// Whether the user has been told of the session.
+    pub(super) fn is_confirmed(&self) -> bool {
+        self.unconfirmed.is_none()
+    }
+
+    /// The peer has our Finished: its first application record says so. Returns the round trip of the handshake.
+    pub(super) fn confirm(&mut self) -> Option<Duration> {
+        self.unconfirmed.take().and_then(|unconfirmed| unconfirmed.round_trip)
+    }
+}
+
+/// RFC 5246 section 7.2.
+fn alert(plaintext: &[u8]) -> Opened {
+    const FATAL: u8 = 2;
+    match *plaintext {
+        [_, CLOSE_NOTIFY] => Opened::Ended(CloseReason::CloseNotify),
+        [FATAL, description] => Opened::Ended(CloseReason::Alert(description)),
+        [_, _] => Opened::Warning,
+        _ => Opened::Unexpected,
+    }
+}
+
+const CLOSE_NOTIFY: u8 = 0;
+
+/// A warning.
+pub(super) const CLOSE_NOTIFY_ALERT: [u8; 2] = [1, CLOSE_NOTIFY];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dtls::counters::Counters;
+    use crate::dtls::keys::Secrets;
+    use crate::dtls::record;
+    use crate::dtls::suite::Suite;
+    use zeroize::Zeroizing;
+
+    /// The ends of one session, as their handshake leaves them.
+    fn ends() -> [Session; 2] {
+        [Role::Client, Role::Server].map(|role| {
+            let secrets = Secrets {
+                suite: Suite::from_id([0xcc, 0xa9]).unwrap(),
+                master: Zeroizing::new([7; 48]),
+                client_random: [1; 32],
+                server_random: [2; 32],
+            };
+            let now = Instant::now();
+            let finished = Finished {
+                peer: "192.0.2.1:5000".parse().unwrap(),
+                local: None,
+                role,
+                keys: Keys::derive(&secrets, role),
+                next_write: 1,
+                client_random: Some([1; 32]),
+                last_flight: Flight::new(now, vec![vec![9]]),
+                round_trip: Some(Duration::from_millis(5)),
+                early: Vec::new(),
+            };
+            Session::new(now, now, finished)
+        })
+    }
+
+    /// What `to` makes of a record of `from`.
+    fn pass(from: &mut Session, to: &mut Session, content_type: ContentType, plaintext: &[u8]) -> Opened {
+        let mut aeads = Aeads::default();
+        let bytes = from.seal(&mut aeads, content_type, plaintext).unwrap();
+        to.open(&mut aeads, &record::parse(&bytes).unwrap().0)
+    }
+
+    #[test]
+    fn authentic_alerts_end_the_session_when_fatal_or_close_notify() {
+        let table: [(&[u8], Opened); 8] = [
+            (&[1, 0], Opened::Ended(CloseReason::CloseNotify)),
+            (&[2, 0], Opened::Ended(CloseReason::CloseNotify)),
+            (&[2, 20], Opened::Ended(CloseReason::Alert(20))),
+            (&[1, 90], Opened::Warning),
+            (&[1, 100], Opened::Warning),
+            (&[], Opened::Unexpected),
+            (&[2], Opened::Unexpected),
+            (&[2, 20, 0], Opened::Unexpected),
+        ];
+        let [mut client, mut server] = ends();
+        for (plaintext, expected) in table {
+            assert_eq!(
+                pass(&mut client, &mut server, ContentType::Alert, plaintext),
+                expected,
+                "{plaintext:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_repeated_finished_brings_our_last_flight_until_the_peer_has_said_something() {
+        let [mut client, mut server] = ends();
+        let mut aeads = Aeads::default();
+        let finished = client.seal(&mut aeads, ContentType::Handshake, b"finished").unwrap();
+        let (finished, _) = record::parse(&finished).unwrap();
+        for _ in 0..3 {
+            assert_eq!(server.open(&mut aeads, &finished), Opened::RepeatedFlight, "under the same number");
+        }
+        let flight = server.last_flight().unwrap();
+        assert_eq!(flight.repeat(Instant::now(), &mut Counters::default()), [[9]]);
+
+        assert_eq!(
+            pass(&mut client, &mut server, ContentType::ApplicationData, b"x"),
+            Opened::Data(b"x".to_vec())
+        );
+        assert_eq!(server.confirm(), Some(Duration::from_millis(5)));
+        assert!(server.is_confirmed() && server.last_flight().is_none());
+        assert_eq!(server.open(&mut aeads, &finished), Opened::Replayed);
+        assert_eq!(pass(&mut client, &mut server, ContentType::Handshake, b"finished"), Opened::Unexpected);
+        assert_eq!(pass(&mut server, &mut client, ContentType::Handshake, b"finished"), Opened::Unexpected);
+    }
+
+    #[test]
+    fn the_last_record_number_is_used_and_none_after_it() {
+        let [mut client, mut server] = ends();
+        client.next_write = RecordNumber::LAST;
+        assert_eq!(
+            pass(&mut client, &mut server, ContentType::ApplicationData, b"x"),
+            Opened::Data(b"x".to_vec())
+        );
+        assert_eq!(client.seal(&mut Aeads::default(), ContentType::ApplicationData, b"x"), None);
+    }
+
+    #[test]
+    fn a_session_takes_little_room() {
+        assert!(size_of::<Session>() <= 216, "{}", size_of::<Session>());
+    }
+}

@@ -1,0 +1,58 @@
+//! Datagrams to CoAP requests and back, for both ends of the low-bandwidth wire (MSC3079).
+//!
+//! ```text
+//!   a client                                                             a server
+//!   Client::request      Event::Response                Event::Request      Server::respond_head, respond_chunk
+//!        |                     ^                              ^                  |
+//!        v                     |                              |                  v
+//!   coap::Client: tokens, blocks, whole bodies          coap::Server: exchanges, uploads, snapshots
+//!        |     message layer: message ids, acknowledgements, repetition, duplicates     |
+//!        v                     ^                              ^                         v
+//!   dtls::Endpoint: handshakes, sessions, records       dtls::Endpoint
+//!        |                     ^                              ^                         |
+//!        `-- Transmit ---------+------- datagrams ------------+-------------------------'
+//! ```
+//!
+//! No I/O, no clock, no randomness of its own: `now`, bytes and a seed come in; transmits, timeouts and events come out.
+//! After each `handle_*` or command the caller drains `poll_transmit` and `poll_event` and asks `poll_timeout` when to call
+//! `handle_timeout`. `clippy.toml` keeps it so.
+//!
+//! [`coap`] knows nothing of [`dtls`]: it works above anything that delivers messages within sessions, which is how its
+//! own tests run it. [`Server`] and [`Client`] put one on the other and decide nothing.
+#![cfg_attr(
+    test,
+    allow(
+        clippy::disallowed_methods,
+        reason = "an Instant, the zero of a fake clock, cannot be made in any other way"
+    )
+)]
+
+use std::net::{IpAddr, SocketAddr};
+
+pub mod client;
+pub mod coap;
+mod counters;
+pub mod dtls;
+pub mod server;
+
+pub use client::Client;
+pub use server::Server;
+
+/// A datagram to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transmit {
+    /// Where to.
+    pub peer: SocketAddr,
+    /// The local address that the peer has been talking to, where known: a server answers from the address that was asked.
+    pub local: Option<IpAddr>,
+    /// One UDP payload.
+    pub bytes: Vec<u8>,
+}
+
+/// One DTLS association and all that hangs on it. Never reused within a process, and apart from the address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionId(pub u64);
+
+/// One request and its response. Never reused within a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ExchangeId(pub u64);

@@ -1,0 +1,25 @@
+//! The CoAP layer by its behaviour: one file per phenomenon, over a simulated link or against a hand-written peer.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod coap {
+    mod bodies;
+    mod cancel;
+    mod dedup;
+    mod exchange;
+    mod foreign_server;
+    mod hostile;
+    mod interleaved;
+    mod limits;
+    mod lossy;
+    mod peer;
+    mod repetition;
+    mod sim;
+    mod snapshots;
+    mod uploads;
+}

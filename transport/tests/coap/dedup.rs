@@ -1,0 +1,178 @@
+//! Message ids that come twice (RFC 7252 section 4.5), and the bounds of the memory for them.
+
+use super::peer::*;
+use super::sim::{MS, SECOND};
+use lowband_transport::SessionId;
+use lowband_transport::coap::{Code, Limits};
+
+#[test]
+fn a_duplicate_is_silent_while_the_answer_is_pending_and_gets_the_same_answer_after() {
+    let mut peer = Peer::new();
+    let request = make(CON, PUT, 1).path("send").payload(b"x");
+    assert_eq!(peer.send(&request), []);
+    assert_eq!(peer.send(&request), []);
+    let (exchange, _) = peer.request();
+    let answer = peer.respond(exchange, b"done").remove(0);
+    assert_eq!((answer.kind(), answer.id(), answer.payload()), (ACK, 1, b"done".as_slice()));
+    peer.wait(200 * SECOND);
+    assert_eq!(peer.ask(&request), answer);
+    assert_eq!(peer.events(), []);
+    assert_eq!(peer.server.counters().duplicates, 2);
+}
+
+#[test]
+fn a_duplicate_after_the_early_acknowledgement_is_acknowledged_again_and_nothing_more() {
+    let mut peer = Peer::new();
+    let request = make(CON, PUT, 1).path("send");
+    peer.send(&request);
+    assert_eq!(peer.wait(500 * MS).len(), 1);
+    let again = peer.ask(&request);
+    assert_eq!((again.kind(), again.code(), again.id()), (ACK, Code::EMPTY, 1));
+    let (exchange, _) = peer.request();
+    let separate = peer.respond(exchange, b"late").remove(0);
+    assert_eq!((separate.kind(), separate.token()), (CON, [0, 1].as_slice()));
+    assert_eq!(peer.ask(&request).code(), Code::EMPTY);
+    assert_eq!(peer.send(&empty(ACK, separate.id())), []);
+    assert_eq!(peer.ask(&request).code(), Code::EMPTY);
+    assert_eq!(peer.events(), []);
+}
+
+#[test]
+fn a_non_confirmable_request_is_answered_by_one_and_its_duplicate_not_at_all() {
+    let mut peer = Peer::new();
+    let request = make(NON, GET, 1).path("x");
+    assert_eq!(peer.send(&request), []);
+    let (exchange, _) = peer.request();
+    assert_eq!(peer.wait(10 * SECOND), []);
+    let answer = peer.respond(exchange, b"y").remove(0);
+    assert_eq!((answer.kind(), answer.token(), answer.payload()), (NON, [0, 1].as_slice(), b"y".as_slice()));
+    assert_eq!(peer.send(&request), []);
+    assert_eq!(peer.events(), []);
+    // Ids of both types are of one space.
+    assert_eq!(peer.send(&make(CON, GET, 1).path("x")), []);
+}
+
+#[test]
+fn the_same_id_is_a_new_message_in_another_session_and_after_its_lifetime() {
+    let mut peer = Peer::new();
+    let request = make(CON, GET, 1).path("x");
+    peer.get(1, "x", b"first");
+    assert_eq!(peer.send_bytes(SessionId(2), &request.bytes()), []);
+    peer.request();
+    peer.wait(247 * SECOND);
+    assert_eq!(peer.send(&request), []);
+    peer.request();
+}
+
+#[test]
+fn the_same_id_under_another_token_is_a_new_message() {
+    let mut peer = Peer::new();
+    let [one, two] = [b"a", b"b"].map(|token| make(CON, GET, 1).path("x").token(token));
+    peer.send(&one);
+    let (first, _) = peer.request();
+    peer.send(&two);
+    let (second, _) = peer.request();
+    let second = peer.respond(second, b"second").remove(0);
+    let first = peer.respond(first, b"first").remove(0);
+    assert_eq!((first.token(), first.payload()), (b"a".as_slice(), b"first".as_slice()));
+    assert_eq!((second.token(), second.payload()), (b"b".as_slice(), b"second".as_slice()));
+    assert_eq!((peer.ask(&one), peer.ask(&two)), (first, second));
+    assert_eq!(peer.events(), []);
+}
+
+#[test]
+fn a_session_at_rest_has_no_state_when_the_lifetime_has_passed() {
+    let mut peer = Peer::new();
+    peer.get(1, "x", b"piggybacked");
+    peer.send(&make(NON, GET, 2).path("x"));
+    let (exchange, _) = peer.request();
+    peer.respond(exchange, b"non");
+    peer.send(&make(CON, GET, 3).path("x"));
+    let (exchange, _) = peer.request();
+    peer.wait(SECOND);
+    let separate = peer.respond(exchange, b"separate").remove(0);
+    peer.send(&empty(ACK, separate.id()));
+    peer.get(4, "x", &[0; 5000]);
+    assert_eq!(peer.server.sessions_in_memory(), 1);
+    peer.wait(248 * SECOND);
+    assert_eq!((peer.server.sessions_in_memory(), peer.server.blockwise_bytes()), (0, 0));
+    assert_eq!(peer.server.poll_timeout(), None);
+}
+
+#[test]
+fn at_its_bound_a_session_forgets_the_oldest_answered_and_never_what_is_pending() {
+    let mut peer = Peer::with(Limits { dedup_per_session: 4, ..Limits::default() });
+    let pending = make(CON, GET, 100).path("slow");
+    peer.send(&pending);
+    let (slow, _) = peer.request();
+    for id in 0..20 {
+        peer.get(id, "x", b"quick");
+    }
+    assert_eq!(peer.server.counters().dedup_forgotten, 17);
+    // The newest three are known, and the pending one.
+    for id in 17..20 {
+        assert_eq!(peer.ask(&make(CON, GET, id).path("x")).payload(), b"quick");
+    }
+    assert_eq!(peer.send(&pending), []);
+    assert_eq!(peer.events(), []);
+    assert_eq!(peer.respond(slow, b"at last").len(), 1);
+}
+
+#[test]
+fn a_session_remembers_no_more_bytes_of_answers_than_its_bound() {
+    let mut peer = Peer::with(Limits { dedup_bytes_per_session: 3000, ..Limits::default() });
+    for id in 0..5 {
+        peer.get(id, "x", &[1; 1000]);
+    }
+    assert_eq!(peer.server.counters().dedup_forgotten, 3);
+    assert_eq!(peer.ask(&make(CON, GET, 4).path("x")).payload().len(), 1000);
+    assert_eq!(peer.send(&make(CON, GET, 0).path("x")), []);
+    peer.request();
+}
+
+#[test]
+fn when_all_sessions_together_remember_too_much_a_request_is_refused_and_not_executed() {
+    let mut peer = Peer::with(Limits { dedup_total: 1500, ..Limits::default() });
+    for session in 0..2 {
+        peer.send_bytes(SessionId(session), &make(CON, GET, 1).path("x").bytes());
+        let (exchange, _) = peer.request();
+        peer.respond(exchange, &[0; 1000]);
+    }
+    let refused = peer.send_bytes(SessionId(2), &make(CON, GET, 1).path("x").bytes()).remove(0);
+    assert_eq!((refused.code(), refused.number(MAX_AGE)), (Code::SERVICE_UNAVAILABLE, Some(5)));
+    assert_eq!((peer.events(), peer.server.counters().dedup_refused), (vec![], 1));
+    peer.wait(247 * SECOND);
+    assert_eq!(peer.send_bytes(SessionId(2), &make(CON, GET, 1).path("x").bytes()), []);
+    peer.request();
+}
+
+#[test]
+fn blocks_that_are_answered_from_a_snapshot_are_not_remembered() {
+    let mut peer = Peer::with(Limits { dedup_per_session: 2, ..Limits::default() });
+    peer.get(1, "x", &[5; 100 << 10]);
+    for num in 1..100 {
+        peer.ask(&make(CON, GET, 100 + num).path("x").block(BLOCK2, num.into(), false, 1024));
+    }
+    assert_eq!(peer.server.counters().dedup_forgotten, 0);
+    assert_eq!(peer.ask(&make(CON, GET, 1).path("x")).payload().len(), 1024);
+    assert_eq!(peer.events(), []);
+}
+
+#[test]
+fn blocks_that_were_waited_for_are_not_remembered_either() {
+    let mut peer = Peer::with(Limits { dedup_per_session: 9, ..Limits::default() });
+    peer.send(&make(CON, GET, 1).path("x"));
+    let (exchange, _) = peer.request();
+    peer.head(exchange);
+    peer.chunk(exchange, &[1; 2000], false);
+    for num in 1..9 {
+        let request = make(CON, GET, 100 + num).path("x").block(BLOCK2, num.into(), false, 1024);
+        assert_eq!((peer.send(&request), peer.send(&request)), (vec![], vec![]), "a copy while it waits");
+    }
+    let answers = peer.chunk(exchange, &[1; 10_000], true);
+    assert_eq!(answers.len(), 8);
+    peer.get(200, "y", b"one more");
+    assert_eq!(peer.server.counters().dedup_forgotten, 0);
+    let again = make(CON, GET, 101).path("x").block(BLOCK2, 1, false, 1024);
+    assert_eq!((peer.ask(&again).payload(), peer.events()), (answers[0].payload(), vec![]));
+}

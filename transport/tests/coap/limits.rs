@@ -1,0 +1,68 @@
+//! Limits that no other file hits, and what sessions cost.
+
+use super::peer::*;
+use super::sim::{SECOND, Sim, body, get};
+use lowband_transport::SessionId;
+use lowband_transport::coap::{Code, FailReason, Limits, Times};
+
+#[test]
+fn one_request_too_many_of_a_session_is_5_03_and_others_are_served() {
+    let mut peer = Peer::with(Limits { exchanges_per_session: 3, ..Limits::default() });
+    for id in 0..3 {
+        assert_eq!(peer.send(&make(CON, GET, id).path("slow")), []);
+    }
+    let waiting: Vec<_> = peer.events();
+    let refused = peer.ask(&make(CON, GET, 3).path("slow"));
+    assert_eq!((refused.code(), refused.number(MAX_AGE)), (Code::SERVICE_UNAVAILABLE, Some(5)));
+    let refused = peer.ask(&make(NON, GET, 4).path("slow"));
+    assert_eq!((refused.kind(), refused.code()), (NON, Code::SERVICE_UNAVAILABLE));
+    assert_eq!(peer.send_bytes(SessionId(2), &make(CON, GET, 1).path("x").bytes()), []);
+    assert_eq!((peer.events().len(), peer.server.counters().exchanges_refused), (1, 2));
+    // A copy of the refused request may find room.
+    let lowband_transport::coap::ServerEvent::Request { exchange, .. } = waiting[0] else { panic!() };
+    peer.respond(exchange, b"");
+    assert_eq!(peer.send(&make(CON, GET, 3).path("slow")), []);
+    peer.request();
+}
+
+#[test]
+fn answers_that_nobody_acknowledges_count_as_well() {
+    let mut peer = Peer::with(Limits { exchanges_per_session: 2, ..Limits::default() });
+    for id in 0..4 {
+        assert_eq!(peer.send(&make(CON, GET, id).path("slow")), []);
+        let (exchange, _) = peer.request();
+        peer.wait(SECOND / 2);
+        peer.respond(exchange, b"separate");
+    }
+    assert_eq!(peer.ask(&make(CON, GET, 9).path("slow")).code(), Code::SERVICE_UNAVAILABLE);
+    peer.wait(93 * SECOND);
+    assert_eq!(peer.send(&make(CON, GET, 9).path("slow")), []);
+}
+
+#[test]
+fn a_download_above_the_clients_limit_fails_and_ends_at_the_server_too() {
+    let limits = Limits { download: 10_000, ..Limits::default() };
+    let mut sim = Sim::with(1, Times::rfc7252(), Times::rfc7252(), limits);
+    sim.answer = Box::new(|_| super::sim::Answer::new(body(10_001, 1)));
+    let session = sim.open(1);
+    let exchange = sim.request(session, get("x"));
+    sim.pass(100 * SECOND);
+    assert!(matches!(&sim.results[&exchange], Err(FailReason::Protocol(why)) if why.contains("10000")));
+    assert_eq!(sim.server.blockwise_bytes(), 0);
+    sim.answer = Box::new(|_| super::sim::Answer::new(body(10_000, 1)));
+    assert_eq!(sim.ask(session, get("x")).body.len(), 10_000);
+}
+
+#[test]
+fn ten_thousand_sessions_at_rest_cost_nothing() {
+    let mut peer = Peer::new();
+    for session in 0..10_000 {
+        peer.server.session_opened(peer.now, SessionId(session), Some(SECOND));
+        peer.send_bytes(SessionId(session), &make(CON, PUT, 1).path("x").payload(b"y").bytes());
+        let (exchange, _) = peer.request();
+        peer.respond(exchange, b"z");
+    }
+    assert_eq!(peer.server.sessions_in_memory(), 10_000);
+    peer.wait(247 * SECOND);
+    assert_eq!((peer.server.sessions_in_memory(), peer.server.poll_timeout()), (0, None));
+}

@@ -1,0 +1,378 @@
+//! A server and a client over a simulated link: a fake clock, seeded loss, duplication, delay and reordering, and an
+//! upstream that answers as slowly and in as many pieces as a test wants.
+
+use lowband_transport::coap::{
+    Client, ClientEvent, Code, FailReason, Limits, Method, Request, RequestOptions, Response,
+    ResponseOptions, Server, ServerEvent, Times,
+};
+use lowband_transport::{ExchangeId, SessionId};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// The one reading of a clock: the zero of the fake one.
+#[allow(clippy::disallowed_methods, reason = "an Instant cannot be made in any other way")]
+pub(crate) fn zero() -> Instant {
+    Instant::now()
+}
+
+pub(crate) const MS: Duration = Duration::from_millis(1);
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+
+/// SplitMix64: enough to throw dice.
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    pub(crate) fn new(seed: u64) -> Dice {
+        Dice(seed)
+    }
+    pub(crate) fn u64(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+    pub(crate) fn below(&mut self, n: usize) -> usize {
+        (self.u64() % n as u64) as usize
+    }
+    pub(crate) fn chance(&mut self, share: f64) -> bool {
+        (self.u64() >> 11) as f64 / ((1u64 << 53) as f64) < share
+    }
+}
+
+/// One direction.
+#[derive(Clone, Copy)]
+pub(crate) struct Way {
+    pub(crate) loss: f64,
+    pub(crate) duplication: f64,
+    pub(crate) delay: Duration,
+    /// Up to this much more, for each message anew: what overtakes is reordered.
+    pub(crate) jitter: Duration,
+}
+
+pub(crate) const CLEAN: Way =
+    Way { loss: 0.0, duplication: 0.0, delay: Duration::from_millis(20), jitter: Duration::ZERO };
+
+/// What the upstream says to a request.
+#[derive(Clone)]
+pub(crate) struct Answer {
+    pub(crate) code: Code,
+    pub(crate) body: Vec<u8>,
+    /// Until the head comes.
+    pub(crate) after: Duration,
+    /// Pieces of the body, and the time between them.
+    pub(crate) chunk: usize,
+    pub(crate) every: Duration,
+    pub(crate) tells_size: bool,
+}
+
+impl Answer {
+    pub(crate) fn new(body: Vec<u8>) -> Answer {
+        let (after, every) = (Duration::ZERO, Duration::ZERO);
+        Answer { code: Code::CONTENT, body, after, chunk: 16 << 10, every, tells_size: false }
+    }
+    pub(crate) fn after(self, after: Duration) -> Answer {
+        Answer { after, ..self }
+    }
+    pub(crate) fn in_chunks(self, chunk: usize, every: Duration) -> Answer {
+        Answer { chunk, every, ..self }
+    }
+}
+
+/// A request that reached the upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Executed {
+    pub(crate) exchange: ExchangeId,
+    pub(crate) method: Method,
+    pub(crate) options: RequestOptions,
+    pub(crate) body: Vec<u8>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum To {
+    Server,
+    Client,
+}
+
+enum Due {
+    Message(To, SessionId, Vec<u8>),
+    /// The next piece of an answer: from this offset on.
+    Piece(ExchangeId, usize),
+}
+
+/// What a request is answered.
+pub(crate) type Upstream = Box<dyn FnMut(&Executed) -> Answer>;
+
+/// Whether a message is lost on purpose.
+pub(crate) type Loss = Box<dyn FnMut(To, &[u8]) -> bool>;
+
+pub(crate) struct Sim {
+    pub(crate) start: Instant,
+    pub(crate) now: Instant,
+    pub(crate) server: Server,
+    pub(crate) client: Client,
+    pub(crate) up: Way,
+    pub(crate) down: Way,
+    pub(crate) dice: Dice,
+    pub(crate) answer: Upstream,
+    /// All requests that reached the upstream, in order.
+    pub(crate) executed: Vec<Executed>,
+    pub(crate) cancelled: Vec<ExchangeId>,
+    pub(crate) results: BTreeMap<ExchangeId, Result<Response, FailReason>>,
+    /// When each result came.
+    pub(crate) finished: BTreeMap<ExchangeId, Instant>,
+    pub(crate) pongs: usize,
+    /// Messages that are lost on purpose, in both directions: true loses.
+    pub(crate) lose: Loss,
+    /// Messages sent, before any loss.
+    pub(crate) sent: Vec<(To, Vec<u8>)>,
+    due: BTreeMap<(Instant, u64), Due>,
+    next_due: u64,
+    answers: BTreeMap<ExchangeId, (Answer, usize)>,
+}
+
+impl Sim {
+    /// One clean link and an upstream that answers with the path.
+    pub(crate) fn new(seed: u64) -> Sim {
+        Sim::with(seed, Times::rfc7252(), Times::rfc7252(), Limits::default())
+    }
+
+    pub(crate) fn with(seed: u64, server: Times, client: Times, limits: Limits) -> Sim {
+        let start = zero();
+        let mut dice = Dice::new(seed);
+        let mut key = || {
+            let mut key = [0; 32];
+            key[..8].copy_from_slice(&dice.u64().to_le_bytes());
+            key
+        };
+        let server = Server::new(server, limits.clone(), key());
+        let client = Client::new(client, limits, key());
+        Sim {
+            start,
+            now: start,
+            server,
+            client,
+            up: CLEAN,
+            down: CLEAN,
+            dice,
+            answer: Box::new(|request| Answer::new(request.options.path.join("/").into_bytes())),
+            executed: Vec::new(),
+            cancelled: Vec::new(),
+            results: BTreeMap::new(),
+            finished: BTreeMap::new(),
+            pongs: 0,
+            lose: Box::new(|_, _| false),
+            sent: Vec::new(),
+            due: BTreeMap::new(),
+            next_due: 0,
+            answers: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn both_ways(mut self, way: Way) -> Sim {
+        self.up = way;
+        self.down = way;
+        self
+    }
+
+    /// Opens a session; the handshake has seen one round trip.
+    pub(crate) fn open(&mut self, session: u64) -> SessionId {
+        let session = SessionId(session);
+        let round_trip = Some(self.up.delay + self.down.delay);
+        self.server.session_opened(self.now, session, round_trip);
+        self.client.session_opened(self.now, session, round_trip);
+        self.settle();
+        session
+    }
+
+    pub(crate) fn request(&mut self, session: SessionId, request: Request) -> ExchangeId {
+        let exchange = self.client.request(self.now, session, request);
+        self.settle();
+        exchange
+    }
+
+    /// Lets time pass until `done` says so, or nothing is left to happen within `most`.
+    pub(crate) fn run(&mut self, most: Duration, mut done: impl FnMut(&Sim) -> bool) -> bool {
+        let end = self.now + most;
+        self.settle();
+        while !done(self) {
+            let next = [
+                self.due.keys().next().map(|(at, _)| *at),
+                self.server.poll_timeout(),
+                self.client.poll_timeout(),
+            ];
+            let Some(next) = next.into_iter().flatten().min().filter(|at| *at <= end) else {
+                self.now = end;
+                return done(self);
+            };
+            self.now = self.now.max(next);
+            self.step();
+        }
+        true
+    }
+
+    /// Lets all of `time` pass.
+    pub(crate) fn pass(&mut self, time: Duration) {
+        self.run(time, |_| false);
+    }
+
+    /// Runs one request to its end.
+    pub(crate) fn ask(&mut self, session: SessionId, request: Request) -> Response {
+        let exchange = self.request(session, request);
+        self.run(Duration::from_secs(3600), |sim| sim.results.contains_key(&exchange));
+        self.results.get(&exchange).cloned().expect("an end within an hour").expect("a response")
+    }
+
+    fn step(&mut self) {
+        while let Some(entry) = self.due.first_entry().filter(|entry| entry.key().0 <= self.now) {
+            match entry.remove() {
+                Due::Message(To::Server, session, bytes) => {
+                    self.server.handle_message(self.now, session, &bytes);
+                }
+                Due::Message(To::Client, session, bytes) => {
+                    self.client.handle_message(self.now, session, &bytes);
+                }
+                Due::Piece(exchange, from) => self.piece(exchange, from),
+            }
+            self.settle();
+        }
+        self.server.handle_timeout(self.now);
+        self.client.handle_timeout(self.now);
+        self.settle();
+    }
+
+    /// Drains both ends.
+    pub(crate) fn settle(&mut self) {
+        loop {
+            let mut quiet = true;
+            while let Some((session, bytes)) = self.client.poll_transmit() {
+                self.send(To::Server, session, bytes);
+            }
+            while let Some((session, bytes)) = self.server.poll_transmit() {
+                self.send(To::Client, session, bytes);
+            }
+            while let Some(event) = self.client.poll_event() {
+                match event {
+                    ClientEvent::Response { exchange, response } => self.finish(exchange, Ok(response)),
+                    ClientEvent::Failed { exchange, why } => self.finish(exchange, Err(why)),
+                    ClientEvent::Pong { .. } => self.pongs += 1,
+                }
+            }
+            while let Some(event) = self.server.poll_event() {
+                quiet = false;
+                match event {
+                    ServerEvent::Request { exchange, method, options, body, .. } => {
+                        let executed = Executed { exchange, method, options, body };
+                        let answer = (self.answer)(&executed);
+                        self.executed.push(executed);
+                        self.later(answer.after, Due::Piece(exchange, 0));
+                        self.answers.insert(exchange, (answer, 0));
+                    }
+                    ServerEvent::Cancelled { exchange } => {
+                        self.cancelled.push(exchange);
+                        self.answers.remove(&exchange);
+                    }
+                    ServerEvent::WantsChunk { exchange } => {
+                        let from = self.answers.get(&exchange).map(|(_, from)| *from);
+                        if let Some(from) = from {
+                            self.later(Duration::ZERO, Due::Piece(exchange, from));
+                        }
+                    }
+                }
+            }
+            if quiet {
+                return;
+            }
+        }
+    }
+
+    fn finish(&mut self, exchange: ExchangeId, result: Result<Response, FailReason>) {
+        assert!(self.results.insert(exchange, result).is_none(), "an exchange ends once");
+        self.finished.insert(exchange, self.now);
+    }
+
+    /// The upstream's next piece, if the server wants one.
+    fn piece(&mut self, exchange: ExchangeId, from: usize) {
+        let Some((answer, sent)) = self.answers.get_mut(&exchange).filter(|(_, sent)| *sent == from) else {
+            return;
+        };
+        if from == 0 {
+            let size = answer.tells_size.then_some(answer.body.len() as u64);
+            let options = ResponseOptions { content_format: Some(60), max_age: None, size };
+            self.server.respond_head(self.now, exchange, answer.code, options);
+        }
+        if !self.server.wants_chunk(exchange) {
+            return;
+        }
+        let to = (from + answer.chunk).min(answer.body.len());
+        let last = to == answer.body.len();
+        *sent = to;
+        let (chunk, every) = (answer.body[from..to].to_vec(), answer.every);
+        if last {
+            self.answers.remove(&exchange);
+        } else {
+            self.later(every, Due::Piece(exchange, to));
+        }
+        self.server.respond_chunk(self.now, exchange, &chunk, last);
+    }
+
+    fn later(&mut self, after: Duration, due: Due) {
+        self.next_due += 1;
+        self.due.insert((self.now + after, self.next_due), due);
+    }
+
+    fn send(&mut self, to: To, session: SessionId, bytes: Vec<u8>) {
+        let way = if to == To::Server { self.up } else { self.down };
+        self.sent.push((to, bytes.clone()));
+        let copies = 1 + usize::from(self.dice.chance(way.duplication));
+        for _ in 0..copies {
+            if self.dice.chance(way.loss) || (self.lose)(to, &bytes) {
+                continue;
+            }
+            let jitter = way.jitter.mul_f64(self.dice.below(1000) as f64 / 1000.0);
+            self.later(way.delay + jitter, Due::Message(to, session, bytes.clone()));
+        }
+    }
+
+    /// Messages towards one end that were sent so far.
+    pub(crate) fn sent_to(&self, to: To) -> usize {
+        self.sent.iter().filter(|(direction, _)| *direction == to).count()
+    }
+
+    /// How long an exchange took from the beginning of the simulation.
+    pub(crate) fn took(&self, exchange: ExchangeId) -> Duration {
+        self.finished[&exchange] - self.start
+    }
+}
+
+pub(crate) fn options(path: &str) -> RequestOptions {
+    RequestOptions { path: path.split('/').map(String::from).collect(), ..Default::default() }
+}
+
+pub(crate) fn get(path: &str) -> Request {
+    Request { method: Method::Get, options: options(path), body: vec![] }
+}
+
+pub(crate) fn put(path: &str, body: Vec<u8>) -> Request {
+    Request { method: Method::Put, options: options(path), body }
+}
+
+pub(crate) fn post(path: &str, body: Vec<u8>) -> Request {
+    Request { method: Method::Post, options: options(path), body }
+}
+
+/// A body in which every block differs from every other, and from that of another seed.
+pub(crate) fn body(length: usize, seed: u64) -> Vec<u8> {
+    let mut dice = Dice::new(seed ^ 0xb0d1);
+    let mut body = Vec::with_capacity(length + 8);
+    while body.len() < length {
+        body.extend(dice.u64().to_le_bytes());
+    }
+    body.truncate(length);
+    body
+}
+
+/// Every answer is the request's own body.
+pub(crate) fn echo(request: &Executed) -> Answer {
+    Answer::new(request.body.clone())
+}

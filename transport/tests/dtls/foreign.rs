@@ -1,0 +1,248 @@
+//! `openssl s_client` and `s_server` at the other end, over loopback. Everything has a deadline.
+
+use crate::certificates::{Authority, p256, rsa};
+use lowband_transport::dtls::{CloseReason, Config, Endpoint, Event, Limits, Verification};
+use openssl::pkey::{PKey, Private};
+use std::cell::Cell;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, UdpSocket};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Far beyond what anything here takes.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A shell around an endpoint: one socket, until `on_event` breaks.
+fn drive<T>(
+    endpoint: &mut Endpoint,
+    socket: &Socket,
+    mut on_event: impl FnMut(&mut Endpoint, Event) -> ControlFlow<T>,
+) -> T {
+    let end = Instant::now() + DEADLINE;
+    let mut buffer = vec![0; 65_536];
+    loop {
+        while let Some(event) = endpoint.poll_event() {
+            if let ControlFlow::Break(result) = on_event(endpoint, event) {
+                flush(endpoint, socket);
+                return result;
+            }
+        }
+        flush(endpoint, socket);
+        let now = Instant::now();
+        assert!(now < end, "deadline; {:?}", endpoint.counters());
+        let wake = endpoint.poll_timeout().map_or(end, |due| due.min(end));
+        let wait = wake.saturating_duration_since(now).max(Duration::from_millis(1));
+        socket.udp.set_read_timeout(Some(wait)).unwrap();
+        if let Ok((length, peer)) = socket.udp.recv_from(&mut buffer)
+            && !socket.loses(Way::In)
+        {
+            endpoint.handle_datagram(Instant::now(), peer, None, &buffer[..length]);
+        }
+        endpoint.handle_timeout(Instant::now());
+    }
+}
+
+fn flush(endpoint: &mut Endpoint, socket: &Socket) {
+    while let Some(transmit) = endpoint.poll_transmit() {
+        if !socket.loses(Way::Out) {
+            socket.udp.send_to(&transmit.bytes, transmit.peer).unwrap();
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    In,
+    Out,
+}
+
+/// The datagram of this number (from 0) that way.
+type Lost = Option<(Way, usize)>;
+
+/// A socket that loses one datagram.
+struct Socket {
+    udp: UdpSocket,
+    lost: Lost,
+    count: [Cell<usize>; 2],
+}
+
+impl Socket {
+    fn new(lost: Lost) -> Socket {
+        Socket { udp: UdpSocket::bind("127.0.0.1:0").unwrap(), lost, count: Default::default() }
+    }
+    fn loses(&self, way: Way) -> bool {
+        let count = &self.count[way as usize];
+        count.set(count.get() + 1);
+        self.lost == Some((way, count.get() - 1))
+    }
+}
+
+/// Ends the program whatever happens to the test.
+struct Program(Child);
+
+impl Program {
+    fn openssl(arguments: &[&str]) -> Program {
+        let mut command = Command::new("openssl");
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        Program(command.spawn().expect("the openssl command is installed"))
+    }
+    fn input(&mut self) -> ChildStdin {
+        self.0.stdin.take().unwrap()
+    }
+    /// Its output from now on, up to and with the first line that `is_it` accepts.
+    fn read_until(&mut self, is_it: impl Fn(&str) -> bool) -> String {
+        let mut text = String::new();
+        let stdout = BufReader::new(self.0.stdout.as_mut().unwrap());
+        for line in stdout.lines() {
+            let line = line.unwrap();
+            text += &format!("{line}\n");
+            if is_it(&line) {
+                break;
+            }
+        }
+        text
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn server(key: &PKey<Private>, limits: Limits) -> Endpoint {
+    let config = Config { server: Some(Authority::new().identity(key)), limits, ..Config::default() };
+    Endpoint::new(config, [3; 32]).unwrap()
+}
+
+/// `s_client` says a line, has it echoed and leaves.
+fn echo_with_s_client(key: &PKey<Private>, limits: Limits, arguments: &[&str], lost: Lost) {
+    let mut endpoint = server(key, limits);
+    let socket = Socket::new(lost);
+    let address = socket.udp.local_addr().unwrap().to_string();
+    let mut program = Program::openssl(
+        &[&["s_client", "-dtls1_2", "-quiet", "-no_ign_eof", "-connect", &address], arguments].concat(),
+    );
+    let mut input = program.input();
+    input.write_all(b"hello\n").unwrap();
+    drive(&mut endpoint, &socket, |endpoint, event| match event {
+        Event::Data { session, bytes } => {
+            assert_eq!(bytes, b"hello\n");
+            endpoint.send(Instant::now(), session, b"echo hello\n").unwrap();
+            ControlFlow::Break(())
+        }
+        Event::Connected { .. } => ControlFlow::Continue(()),
+        Event::Closed { why, .. } => panic!("{why:?}"),
+    });
+    assert!(program.read_until(|line| line == "echo hello").contains("echo hello"));
+    drop(input);
+    let why = drive(&mut endpoint, &socket, |_, event| match event {
+        Event::Closed { why, .. } => ControlFlow::Break(why),
+        _ => ControlFlow::Continue(()),
+    });
+    assert_eq!(why, CloseReason::CloseNotify, "{arguments:?}");
+}
+
+#[test]
+fn s_client_talks_over_each_suite() {
+    let p256_suites = [
+        "ECDHE-ECDSA-CHACHA20-POLY1305",
+        "ECDHE-ECDSA-AES128-GCM-SHA256",
+        "ECDHE-ECDSA-AES256-GCM-SHA384",
+        "ECDHE-ECDSA-AES128-CCM8:@SECLEVEL=0",
+    ];
+    for suite in p256_suites {
+        echo_with_s_client(&p256(), Limits::default(), &["-cipher", suite], None);
+    }
+    for suite in ["ECDHE-RSA-CHACHA20-POLY1305", "ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-RSA-AES256-GCM-SHA384"]
+    {
+        echo_with_s_client(&rsa(), Limits::default(), &["-cipher", suite], None);
+    }
+}
+
+#[test]
+fn s_client_talks_with_its_own_defaults_with_sni_and_over_a_small_mtu() {
+    echo_with_s_client(&p256(), Limits::default(), &["-servername", "server.test"], None);
+    echo_with_s_client(&rsa(), Limits { mtu: 300, ..Limits::default() }, &["-mtu", "300"], None);
+}
+
+#[test]
+fn s_client_finishes_when_any_one_datagram_of_the_handshake_is_lost() {
+    std::thread::scope(|scope| {
+        for lost in [0, 1, 2].into_iter().flat_map(|number| [(Way::In, number), (Way::Out, number)]) {
+            scope.spawn(move || echo_with_s_client(&p256(), Limits::default(), &[], Some(lost)));
+        }
+    });
+}
+
+/// Our client says a line to `s_server`, and `s_server` one to our client.
+fn talk_to_s_server(
+    name: &str,
+    arguments: &[&str],
+    verification: Verification,
+    lost: Lost,
+) -> Result<Vec<u8>, CloseReason> {
+    let mut program =
+        Program::openssl(&[&["s_server", "-dtls1_2", "-accept", "127.0.0.1:0"], arguments].concat());
+    let mut input = program.input();
+    let output = program.read_until(|line| line.starts_with("ACCEPT "));
+    let server: SocketAddr = output.lines().last().unwrap()["ACCEPT ".len()..].parse().unwrap();
+    let config = Config { client: Some(verification), ..Config::default() };
+    let mut endpoint = Endpoint::new(config, [4; 32]).unwrap();
+    let socket = Socket::new(lost);
+    endpoint.connect(Instant::now(), server, name).unwrap();
+    drive(&mut endpoint, &socket, |endpoint, event| match event {
+        Event::Connected { session, .. } => {
+            endpoint.send(Instant::now(), session, b"hello\n").unwrap();
+            flush(endpoint, &socket);
+            assert!(program.read_until(|line| line == "hello").ends_with("hello\n"));
+            input.write_all(b"answer\n").unwrap();
+            ControlFlow::Continue(())
+        }
+        Event::Data { bytes, session } => {
+            endpoint.close(Instant::now(), session);
+            ControlFlow::Break(Ok(bytes))
+        }
+        Event::Closed { why, .. } => ControlFlow::Break(Err(why)),
+    })
+}
+
+#[test]
+fn our_client_talks_to_s_server_whatever_one_datagram_is_lost_and_verifies_it() {
+    let authority = Authority::new();
+    for (key, file) in [(p256(), "p256"), (rsa(), "rsa")] {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join(format!("s_server-{file}-{}.pem", std::process::id()));
+        let identity = authority.identity(&key);
+        std::fs::write(&path, [identity.certificate_chain, identity.private_key].concat()).unwrap();
+        let arguments = ["-cert", path.to_str().unwrap(), "-key", path.to_str().unwrap()];
+        let answers = [
+            talk_to_s_server(
+                "server.test",
+                &[&arguments[..], &["-listen"]].concat(),
+                authority.roots(),
+                None,
+            ),
+            talk_to_s_server("server.test", &arguments, authority.roots(), None),
+            talk_to_s_server("other.test", &arguments, authority.roots(), None),
+        ];
+        // Without a cookie: our hello and our last flight, the server's flight and its last one.
+        std::thread::scope(|scope| {
+            for lost in [0, 1].into_iter().flat_map(|number| [(Way::In, number), (Way::Out, number)]) {
+                let roots = authority.roots();
+                scope.spawn(move || {
+                    let answer = talk_to_s_server("server.test", &arguments, roots, Some(lost));
+                    assert_eq!(answer.as_deref(), Ok(&b"answer\n"[..]), "{lost:?}");
+                });
+            }
+        });
+        std::fs::remove_file(&path).unwrap();
+        let [with_cookie, without_cookie, wrong_name] = answers;
+        assert_eq!(with_cookie.as_deref(), Ok(&b"answer\n"[..]));
+        assert_eq!(without_cookie.as_deref(), Ok(&b"answer\n"[..]));
+        assert!(matches!(wrong_name, Err(CloseReason::Handshake(_))), "{wrong_name:?}");
+    }
+}

@@ -1,0 +1,138 @@
+//! Each limit is hit, counted, and lets go again.
+
+use crate::pair::{End, LATENCY, Pair, client_config, oddities};
+use lowband_transport::dtls::{CloseReason, Endpoint, Event, Limits};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// A client at `address` that goes as far as its hello with a cookie, and then is not heard of any more.
+fn half_open(pair: &mut Pair, address: SocketAddr) {
+    let mut client = Endpoint::new(client_config(), [7; 32]).unwrap();
+    client.connect(pair.now, End::Server.address(), "server.test").unwrap();
+    for _ in 0..2 {
+        let Some(hello) = client.poll_transmit() else { return };
+        pair.server.handle_datagram(pair.now, address, None, &hello.bytes);
+        while let Some(answer) = pair.server.poll_transmit() {
+            assert_eq!(answer.peer, address);
+            if answer.bytes.len() < hello.bytes.len() {
+                client.handle_datagram(pair.now, End::Server.address(), None, &answer.bytes);
+            }
+        }
+    }
+}
+
+fn at(ip: [u8; 4], port: u16) -> SocketAddr {
+    (ip, port).into()
+}
+
+#[test]
+fn half_open_handshakes_are_limited_in_all_and_end_by_their_time() {
+    let mut pair = Pair::with_limits(Limits { half_open: 10, ..Limits::default() });
+    for n in 0..15 {
+        half_open(&mut pair, at([203, 0, 113, n], 1000));
+    }
+    assert_eq!(pair.server.counters().half_open, 10);
+    assert_eq!(pair.server.counters().hellos_over_half_open, 5);
+    // No link for the repeats: they go to addresses of their own.
+    let mut repeats = 0;
+    while let Some(due) = pair.server.poll_timeout() {
+        pair.now = due;
+        pair.server.handle_timeout(due);
+        while pair.server.poll_transmit().is_some() {
+            repeats += 1;
+        }
+    }
+    assert_eq!(pair.now - pair.start, Duration::from_secs(60));
+    assert_eq!(repeats, 10 * 5, "after 1, 3, 7, 15, 31 seconds");
+    assert_eq!(pair.server.counters().handshakes_timed_out, 10);
+    assert_eq!(pair.server.counters().half_open, 0);
+    pair.establish();
+}
+
+#[test]
+fn half_open_handshakes_are_limited_per_address_and_per_ipv6_network() {
+    let mut pair = Pair::with_limits(Limits { half_open_per_address: 3, ..Limits::default() });
+    for port in 0..5 {
+        half_open(&mut pair, at([203, 0, 113, 1], 1000 + port));
+        let v6: IpAddr = format!("2001:db8::{port}").parse().unwrap();
+        half_open(&mut pair, (v6, 1000).into());
+        let mapped: IpAddr = format!("::ffff:203.0.114.{port}").parse().unwrap();
+        half_open(&mut pair, (mapped, 1000).into());
+    }
+    assert_eq!(pair.server.counters().half_open, 3 + 3 + 5);
+    assert_eq!(oddities(pair.server.counters()), [("hellos_over_half_open_per_address", 4)]);
+}
+
+#[test]
+fn sessions_are_limited_but_a_client_that_has_one_may_begin_anew() {
+    let mut pair = Pair::with_limits(Limits { sessions: 1, ..Limits::default() });
+    pair.establish();
+    half_open(&mut pair, at([203, 0, 113, 1], 1000));
+    assert_eq!(pair.server.counters().half_open, 0);
+    assert_eq!(oddities(pair.server.counters()), [("hellos_over_sessions", 1)], "not even a cookie is sent");
+
+    pair.client = Endpoint::new(client_config(), [8; 32]).unwrap();
+    let session = pair.connect();
+    pair.run_for(Duration::from_secs(1));
+    assert!(matches!(pair.server_events[..], [Event::Closed { why: CloseReason::Replaced, .. }]));
+    pair.server_events.clear();
+    pair.client.close(pair.now, session);
+    pair.run_for(Duration::from_secs(1));
+    half_open(&mut pair, at([203, 0, 113, 1], 1000));
+    assert_eq!(pair.server.counters().half_open, 1);
+}
+
+#[test]
+fn a_newer_hello_from_the_same_address_takes_the_place_of_a_half_open_handshake() {
+    let mut pair = Pair::default();
+    for _ in 0..5 {
+        half_open(&mut pair, at([203, 0, 113, 1], 1000));
+    }
+    assert_eq!(pair.server.counters().half_open, 1);
+    assert_eq!(oddities(pair.server.counters()), [("handshakes_superseded", 4)]);
+}
+
+#[test]
+fn a_client_without_an_answer_repeats_its_hello_and_gives_up() {
+    for (lost_from, reason) in [(0, "no answer"), (1, "the peer stopped answering")] {
+        let mut pair = Pair::default();
+        pair.link = Box::new(move |sent| {
+            if sent.from == End::Server && sent.number >= lost_from { vec![] } else { vec![LATENCY] }
+        });
+        let session = pair.connect();
+        pair.run_for(Duration::from_secs(61));
+        let why = CloseReason::Handshake(reason.into());
+        assert_eq!(pair.client_events, [Event::Closed { session, why }]);
+        let seconds: Vec<u64> =
+            pair.trace.iter().filter(|sent| sent.from == End::Client).map(|sent| sent.at.as_secs()).collect();
+        let first: &[u64] = if lost_from == 0 { &[] } else { &[0] };
+        assert_eq!(seconds, [first, &[0, 1, 3, 7, 15, 31]].concat());
+        assert_eq!(pair.client.poll_timeout(), None);
+    }
+}
+
+#[test]
+fn an_endpoint_that_has_stopped_accepting_keeps_its_sessions() {
+    let (mut pair, client, _) = Pair::connected();
+    pair.server.stop_accepting();
+    half_open(&mut pair, at([203, 0, 113, 1], 1000));
+    assert_eq!(oddities(pair.server.counters()), [("hellos_not_accepting", 1)]);
+    pair.client.send(pair.now, client, b"x").unwrap();
+    pair.run_for(LATENCY);
+    assert_eq!(pair.server_events.len(), 1);
+}
+
+#[test]
+fn a_handshake_answers_at_most_twelve_repeats_of_a_hello() {
+    let mut pair = Pair::default();
+    pair.link = Box::new(|sent| if sent.number < 2 { vec![LATENCY] } else { vec![] });
+    pair.connect();
+    pair.run_for(LATENCY * 3);
+    let hello =
+        pair.trace.iter().rfind(|sent| sent.from == End::Client && sent.number == 1).unwrap().bytes.clone();
+    for _ in 0..50 {
+        pair.inject(End::Server, &hello);
+    }
+    assert_eq!(pair.server.counters().flights_repeated, 12);
+    assert_eq!(pair.server.counters().flights_over_repeats, 38);
+}

@@ -1,0 +1,147 @@
+//! What an operator is told about certificate, key and limits.
+
+use crate::certificates::{Authority, curve_key, identity, p256, rsa};
+use crate::pair::{Pair, server_config};
+use lowband_transport::dtls::{Config, Endpoint, Limits, ServerIdentity, Verification};
+use openssl::nid::Nid;
+use openssl::pkey::PKey;
+use openssl::rsa::Rsa;
+use openssl::symm::Cipher;
+use std::time::Duration;
+
+fn mistakes(config: Config) -> Vec<String> {
+    match Endpoint::new(config, [1; 32]) {
+        Ok(_) => Vec::new(),
+        Err(error) => error.mistakes().map(str::to_owned).collect(),
+    }
+}
+
+fn of_identity(certificate: &[u8], key: &[u8]) -> Vec<String> {
+    let server = ServerIdentity { certificate_chain: certificate.to_vec(), private_key: key.to_vec() };
+    mistakes(Config { server: Some(server), ..Config::default() })
+}
+
+/// What it is, certificate, key, what each line of the error holds.
+type Row<'a> = (&'a str, &'a [u8], &'a [u8], &'a [&'a str]);
+
+#[test]
+fn each_mistake_in_certificate_and_key_has_its_own_line() {
+    let authority = Authority::new();
+    let key = p256();
+    let (cert, pem) = (authority.issue(&key).to_pem().unwrap(), key.private_key_to_pem_pkcs8().unwrap());
+    let damaged = |pem: &[u8]| {
+        let mut pem = pem.to_vec();
+        pem[60] = b'!';
+        pem
+    };
+    let encrypted = key.private_key_to_pem_pkcs8_passphrase(Cipher::aes_256_cbc(), b"secret").unwrap();
+    let traditional =
+        rsa().rsa().unwrap().private_key_to_pem_passphrase(Cipher::aes_256_cbc(), b"secret").unwrap();
+    let ed25519 = PKey::generate_ed25519().unwrap().private_key_to_pem_pkcs8().unwrap();
+    let p384 = curve_key(Nid::SECP384R1).private_key_to_pem_pkcs8().unwrap();
+    let weak = PKey::from_rsa(Rsa::generate(1024).unwrap()).unwrap().private_key_to_pem_pkcs8().unwrap();
+    let other = p256().private_key_to_pem_pkcs8().unwrap();
+    let public = key.public_key_to_pem().unwrap();
+    let upside_down = [authority.certificate.to_pem().unwrap(), cert.clone()].concat();
+
+    let table: [Row<'_>; 14] = [
+        ("right", &cert, &pem, &[]),
+        ("both empty", b"", b" \n", &["certificate: the file is empty", "private key: the file is empty"]),
+        (
+            "not PEM",
+            &key.private_key_to_der().unwrap(),
+            b"x",
+            &["certificate: not PEM", "private key: not PEM"],
+        ),
+        (
+            "swapped",
+            &pem,
+            &cert,
+            &[
+                "no CERTIFICATE block in it: it holds a key",
+                "no PRIVATE KEY block in it: it holds a certificate",
+            ],
+        ),
+        ("a public key", &cert, &public, &["private key: no PRIVATE KEY block"]),
+        (
+            "a damaged certificate",
+            &damaged(&cert),
+            &pem,
+            &["certificate: a CERTIFICATE block cannot be decoded"],
+        ),
+        ("a damaged key", &cert, &damaged(&pem), &["private key: the block cannot be decoded"]),
+        ("encrypted, PKCS#8", &cert, &encrypted, &["private key: it is encrypted"]),
+        ("encrypted, PKCS#1", &cert, &traditional, &["private key: it is encrypted"]),
+        ("Ed25519", &cert, &ed25519, &["private key: Ed25519"]),
+        ("P-384", &cert, &p384, &["private key: the curve is secp384r1"]),
+        ("RSA of 1024 bits", &cert, &weak, &["private key: RSA of 1024 bits"]),
+        ("another key", &cert, &other, &["private key: it does not belong to the certificate"]),
+        ("the issuer first", &upside_down, &pem, &["is number 2 in the file; it must come first"]),
+    ];
+    for (what, certificate, key, expected) in table {
+        let found = of_identity(certificate, key);
+        assert_eq!(found.len(), expected.len(), "{what}: {found:?}");
+        for (line, part) in found.iter().zip(expected) {
+            assert!(line.contains(part), "{what}: {line}");
+        }
+    }
+}
+
+#[test]
+fn rsa_sec1_and_chains_are_fine() {
+    let authority = Authority::new();
+    let key = p256();
+    let sec1 = key.ec_key().unwrap().private_key_to_pem().unwrap();
+    let chain = [authority.issue(&key), authority.certificate.clone()];
+    for server in [
+        authority.identity(&rsa()),
+        identity(&chain, &key),
+        ServerIdentity { private_key: sec1, ..identity(&chain, &key) },
+    ] {
+        assert_eq!(mistakes(Config { server: Some(server), ..Config::default() }), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn mistakes_in_limits_roots_and_identity_are_told_together() {
+    let limits = Limits {
+        sessions: 0,
+        half_open: 0,
+        half_open_per_address: 0,
+        handshake: Duration::ZERO,
+        idle: Duration::MAX,
+        mtu: 255,
+    };
+    let server = ServerIdentity { certificate_chain: Vec::new(), private_key: Vec::new() };
+    let client = Verification::Roots(b"nothing".to_vec());
+    let found = mistakes(Config { server: Some(server), client: Some(client), limits, key_log: false });
+    let expected = [
+        "limit sessions",
+        "limit half_open ",
+        "limit half_open_per_address",
+        "limit handshake",
+        "limit idle",
+        "limit mtu is 255",
+        "certificate: the file is empty",
+        "private key: the file is empty",
+        "CA certificates",
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:?}");
+    for (line, part) in found.iter().zip(expected) {
+        assert!(line.starts_with(part), "{line}");
+    }
+}
+
+#[test]
+fn the_ends_of_the_mtu_range_work() {
+    for mtu in [256, 16_384] {
+        let limits = Limits { mtu, ..Limits::default() };
+        Pair::with_limits(limits).establish();
+    }
+}
+
+#[test]
+fn a_key_never_reaches_a_log() {
+    let text = format!("{:?}", server_config());
+    assert!(!text.contains("PRIVATE") && !text.contains("45, 45, 45"), "{text}");
+}

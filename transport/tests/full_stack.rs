@@ -1,0 +1,339 @@
+//! `Server` and `Client`: CoAP over DTLS over a simulated network of datagrams.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "dtls/certificates.rs"]
+#[allow(dead_code, reason = "shared with the tests of the DTLS layer")]
+mod certificates;
+#[path = "coap/sim.rs"]
+#[allow(dead_code, reason = "shared with the tests of the CoAP layer")]
+mod sim;
+
+use lowband_transport::coap::{Code, FailReason, Limits, Response, ResponseOptions, Times};
+use lowband_transport::dtls::{self, CloseReason, Verification};
+use lowband_transport::{Client, ExchangeId, Server, SessionId, Transmit, client, server};
+use sim::{Dice, MS, SECOND, body, get, post, put, zero};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+const SERVER: &str = "198.51.100.1:8008";
+const CLIENT: &str = "192.0.2.1:5000";
+
+/// One server, and clients that may be replaced by others at the same address.
+struct Net {
+    now: Instant,
+    server: Server,
+    client: Client,
+    server_events: Vec<server::Event>,
+    client_events: Vec<client::Event>,
+    loss: f64,
+    delay: Duration,
+    dice: Dice,
+    /// Datagrams on the way; the client's generation keeps those for its predecessor apart.
+    due: BTreeMap<(Instant, usize), Transmit>,
+    datagrams: usize,
+    bytes: usize,
+    /// Requests are answered with their own body, unless this is set.
+    silent: bool,
+    executed: Vec<Vec<u8>>,
+}
+
+fn new_client(seed: u8) -> Client {
+    let dtls = dtls::Config { client: Some(Verification::None), ..dtls::Config::default() };
+    let config = client::Config { dtls, times: Times::measured(), limits: Limits::default() };
+    Client::new(config, [seed; 32]).unwrap()
+}
+
+impl Net {
+    fn new(seed: u64) -> Net {
+        let key = certificates::p256();
+        let identity = certificates::Authority::new().identity(&key);
+        let dtls = dtls::Config { server: Some(identity), ..dtls::Config::default() };
+        let config = server::Config { dtls, times: Times::measured(), limits: Limits::default() };
+        Net {
+            now: zero(),
+            server: Server::new(config, [1; 32]).unwrap(),
+            client: new_client(2),
+            server_events: Vec::new(),
+            client_events: Vec::new(),
+            loss: 0.0,
+            delay: 50 * MS,
+            dice: Dice::new(seed),
+            due: BTreeMap::new(),
+            datagrams: 0,
+            bytes: 0,
+            silent: false,
+            executed: Vec::new(),
+        }
+    }
+
+    fn connect(&mut self) -> SessionId {
+        let session = self.client.connect(self.now, SERVER.parse().unwrap(), "server.test").unwrap();
+        self.drain();
+        session
+    }
+
+    fn drain(&mut self) {
+        loop {
+            let sent = self.client.poll_transmit().or_else(|| self.server.poll_transmit());
+            if let Some(transmit) = sent {
+                self.datagrams += 1;
+                self.bytes += transmit.bytes.len();
+                if !self.dice.chance(self.loss) {
+                    self.due.insert((self.now + self.delay, self.datagrams), transmit);
+                }
+                continue;
+            }
+            if let Some(event) = self.client.poll_event() {
+                self.client_events.push(event);
+                continue;
+            }
+            let Some(event) = self.server.poll_event() else { return };
+            if let server::Event::Request { exchange, body, .. } = &event
+                && !self.silent
+            {
+                self.server.respond_head(self.now, *exchange, Code::CONTENT, ResponseOptions::default());
+                self.server.respond_chunk(self.now, *exchange, body, true);
+            }
+            if let server::Event::Request { body, .. } = &event {
+                self.executed.push(body.clone());
+            }
+            self.server_events.push(event);
+        }
+    }
+
+    fn run(&mut self, most: Duration, done: impl Fn(&Net) -> bool) -> bool {
+        let end = self.now + most;
+        self.drain();
+        while !done(self) {
+            let next = [
+                self.due.keys().next().map(|(at, _)| *at),
+                self.client.poll_timeout(),
+                self.server.poll_timeout(),
+            ];
+            let Some(next) = next.into_iter().flatten().min().filter(|at| *at <= end) else {
+                self.now = end;
+                return done(self);
+            };
+            self.now = self.now.max(next);
+            while let Some(entry) = self.due.first_entry().filter(|entry| entry.key().0 <= self.now) {
+                let transmit = entry.remove();
+                let (server, client): (SocketAddr, SocketAddr) =
+                    (SERVER.parse().unwrap(), CLIENT.parse().unwrap());
+                if transmit.peer == server {
+                    self.server.handle_datagram(self.now, client, Some(server.ip()), &transmit.bytes);
+                } else {
+                    assert_eq!((transmit.peer, transmit.local), (client, Some(server.ip())));
+                    self.client.handle_datagram(self.now, server, None, &transmit.bytes);
+                }
+                self.drain();
+            }
+            self.client.handle_timeout(self.now);
+            self.server.handle_timeout(self.now);
+            self.drain();
+        }
+        true
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.run(time, |_| false);
+    }
+
+    fn result(&self, exchange: ExchangeId) -> Option<Result<&Response, &FailReason>> {
+        self.client_events.iter().find_map(|event| match event {
+            client::Event::Response { exchange: of, response } if *of == exchange => Some(Ok(response)),
+            client::Event::Failed { exchange: of, why } if *of == exchange => Some(Err(why)),
+            _ => None,
+        })
+    }
+}
+
+#[test]
+fn a_request_made_before_the_handshake_travels_with_its_end() {
+    let mut net = Net::new(1);
+    let session = net.connect();
+    let exchange = net.client.request(net.now, session, put("x", b"hello".to_vec()));
+    let started = net.now;
+    assert!(net.run(10 * SECOND, |net| net.result(exchange).is_some()));
+    assert_eq!(net.result(exchange).unwrap().unwrap().body, b"hello");
+    // Cookie, server's flight, client's flight and Finished, request and response: four round trips.
+    println!("connect, PUT, response: {} datagrams, {} bytes of UDP payload", net.datagrams, net.bytes);
+    assert_eq!(net.now - started, 400 * MS);
+    assert!(net.datagrams <= 8, "{}", net.datagrams);
+    assert!(matches!(&net.client_events[0],
+        client::Event::Connected { round_trip: Some(round_trip), .. } if *round_trip == 100 * MS));
+    assert!(matches!(
+        &net.server_events[..],
+        [server::Event::SessionOpened { .. }, server::Event::Request { .. }]
+    ));
+}
+
+#[test]
+fn at_a_fifth_lost_each_way_everything_completes_once_the_handshake_included() {
+    for seed in 0..6 {
+        let mut net = Net::new(seed);
+        net.loss = 0.2;
+        let session = net.connect();
+        let bodies: Vec<_> = (0..12).map(|n| body((n * n * n * 13) as usize, n)).collect();
+        let exchanges: Vec<_> =
+            bodies.iter().map(|body| net.client.request(net.now, session, post("x", body.clone()))).collect();
+        assert!(
+            net.run(3600 * SECOND, |net| exchanges.iter().all(|exchange| net.result(*exchange).is_some())),
+            "seed {seed}"
+        );
+        for (exchange, body) in exchanges.iter().zip(&bodies) {
+            let response = net.result(*exchange).unwrap();
+            assert!(response.is_ok_and(|response| response.body == *body), "seed {seed}: {response:?}");
+        }
+        net.executed.sort();
+        let mut expected = bodies.clone();
+        expected.sort();
+        assert!(net.executed == expected, "seed {seed}: each request reached the caller once");
+    }
+}
+
+#[test]
+fn a_server_that_closes_tells_its_client_which_fails_what_was_open() {
+    let mut net = Net::new(1);
+    net.silent = true;
+    let session = net.connect();
+    let exchange = net.client.request(net.now, session, get("slow"));
+    net.pass(5 * SECOND);
+    assert_eq!(net.server.open_exchanges(), 1);
+    let at_server = net.server.session_ids()[0];
+    net.server.close(net.now, at_server);
+    net.pass(SECOND);
+    assert!(matches!(
+        &net.server_events[2..],
+        [server::Event::Cancelled { .. }, server::Event::SessionClosed { why: CloseReason::Local, .. }]
+    ));
+    assert!(matches!(&net.client_events[1..], [
+        client::Event::Failed { exchange: failed, why: FailReason::SessionClosed },
+        client::Event::Closed { why: CloseReason::CloseNotify, .. },
+    ] if *failed == exchange));
+    assert_eq!((net.server.open_exchanges(), net.server.session_ids().len()), (0, 0));
+}
+
+#[test]
+fn a_client_that_closes_cancels_its_requests() {
+    let mut net = Net::new(1);
+    net.silent = true;
+    let session = net.connect();
+    net.client.request(net.now, session, get("slow"));
+    net.pass(5 * SECOND);
+    net.client.close(net.now, session);
+    net.pass(SECOND);
+    assert!(matches!(
+        &net.server_events[2..],
+        [server::Event::Cancelled { .. }, server::Event::SessionClosed { why: CloseReason::CloseNotify, .. }]
+    ));
+}
+
+#[test]
+fn a_client_that_comes_back_from_the_same_address_replaces_its_session() {
+    let mut net = Net::new(1);
+    net.silent = true;
+    let session = net.connect();
+    net.client.request(net.now, session, get("slow"));
+    net.pass(5 * SECOND);
+    net.client = new_client(3);
+    net.client_events.clear();
+    net.silent = false;
+    let session = net.connect();
+    let exchange = net.client.request(net.now, session, put("x", b"again".to_vec()));
+    net.pass(5 * SECOND);
+    assert_eq!(net.result(exchange).unwrap().unwrap().body, b"again");
+    assert!(net.server_events.iter().any(|event| matches!(event, server::Event::Cancelled { .. })));
+    assert!(
+        net.server_events.iter().any(|event| {
+            matches!(event, server::Event::SessionClosed { why: CloseReason::Replaced, .. })
+        })
+    );
+    assert_eq!(net.server.session_ids().len(), 1);
+}
+
+#[test]
+fn nobody_at_the_other_end_fails_the_request_and_then_the_session() {
+    let mut net = Net::new(1);
+    net.loss = 1.0;
+    let session = net.connect();
+    let exchange = net.client.request(net.now, session, get("x"));
+    net.pass(300 * SECOND);
+    assert!(matches!(&net.client_events[..], [
+        client::Event::Failed { exchange: failed, why: FailReason::SessionClosed },
+        client::Event::Closed { why: CloseReason::Handshake(_), .. },
+    ] if *failed == exchange));
+    assert_eq!(net.client.poll_timeout(), None);
+}
+
+#[test]
+fn impossible_times_are_a_mistake_of_the_configuration() {
+    let dtls = dtls::Config { client: Some(Verification::None), ..dtls::Config::default() };
+    let times = Times { backoff: -1.0, ..Times::measured() };
+    let config = client::Config { dtls, times, limits: Limits::default() };
+    let error = Client::new(config, [1; 32]).unwrap_err();
+    assert_eq!(error.to_string(), "factor backoff is -1; it must be 1 to 10");
+}
+
+#[test]
+fn messages_made_to_hurt_do_not_end_the_session() {
+    let mut net = Net::new(1);
+    let config = dtls::Config { client: Some(Verification::None), ..dtls::Config::default() };
+    let mut raw = dtls::Endpoint::new(config, [9; 32]).unwrap();
+    let (server, client): (SocketAddr, SocketAddr) = (SERVER.parse().unwrap(), CLIENT.parse().unwrap());
+    let session = raw.connect(net.now, server, "server.test").unwrap();
+    let mut got = Vec::new();
+    let mut exchange = |raw: &mut dtls::Endpoint, net: &mut Net| {
+        loop {
+            net.now += MS;
+            if let Some(transmit) = raw.poll_transmit() {
+                net.server.handle_datagram(net.now, client, None, &transmit.bytes);
+                while let Some(event) = net.server.poll_event() {
+                    if let server::Event::Request { exchange, .. } = event {
+                        net.server.respond_head(net.now, exchange, Code::CONTENT, ResponseOptions::default());
+                        net.server.respond_chunk(net.now, exchange, b"served", true);
+                    }
+                }
+            } else if let Some(transmit) = net.server.poll_transmit() {
+                raw.handle_datagram(net.now, server, None, &transmit.bytes);
+            } else {
+                break;
+            }
+        }
+        while let Some(event) = raw.poll_event() {
+            if let dtls::Event::Data { bytes, .. } = event {
+                got.push(bytes);
+            }
+        }
+        got.split_off(0)
+    };
+    exchange(&mut raw, &mut net);
+    let hurtful: &[&[u8]] = &[
+        b"x",
+        b"\x40\x01\x00",
+        b"\x49\x01\x00\x01123456789",
+        b"\x40\x01\x00\x02\xf0",
+        b"\x40\x00\x00\x03\xffx",
+        b"\x40\x01\x00\x04\xff",
+        b"\x40\x45\x00\x05",
+        b"\xff\xff\xff\xff\xff",
+        b"\x40\x01\x00\x06\x90",
+        b"\x40\x03\x00\x07\xd1\x0e\x07",
+        b"\x70\x00\x00\x08",
+    ];
+    for bytes in hurtful {
+        raw.send(net.now, session, bytes).unwrap();
+        exchange(&mut raw, &mut net);
+    }
+    raw.send(net.now, session, b"\x40\x01\xab\xcd\xb1x").unwrap();
+    assert_eq!(exchange(&mut raw, &mut net), [b"\x60\x45\xab\xcd\xffserved"]);
+    assert_eq!(net.server.session_ids().len(), 1);
+    let counters = net.server.counters().1;
+    assert_eq!((counters.malformed_too_short, counters.malformed_token_length, counters.pings), (2, 1, 0));
+}
