@@ -1,0 +1,51 @@
+//! The command line: parsing, choice of the command, exit status.
+
+mod argv;
+mod coap;
+mod exit;
+mod input;
+mod jc;
+mod output;
+
+use clap::Parser;
+use exit::{Exit, Failure};
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Low-bandwidth Matrix (MSC3079): CBOR over CoAP over DTLS.
+#[derive(Debug, Parser)]
+#[command(name = "lowband", version, max_term_width = 110, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Coap(coap::CoapArgs),
+    Jc(jc::JcArgs),
+}
+
+/// Parses, runs, and says how it went.
+pub(crate) fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let outcome = match Cli::try_parse_from(argv::rewrite(arguments)) {
+        Ok(cli) => match cli.command {
+            Command::Coap(arguments) => coap::run(arguments),
+            Command::Jc(arguments) => jc::run(arguments),
+        },
+        Err(error) => {
+            // Help goes to stdout, which its reader may have closed: that is no failure.
+            let _ = error.print();
+            if error.use_stderr() { Err(Failure::silent(Exit::Usage)) } else { Ok(()) }
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::from(Exit::Success.status()),
+        Err(failure) => {
+            if let Some(message) = &failure.message {
+                output::message(message);
+            }
+            ExitCode::from(failure.exit.status())
+        }
+    }
+}

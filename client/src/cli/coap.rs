@@ -1,0 +1,199 @@
+//! `lowband coap`: one request to a low-bandwidth server, as curl would make it.
+//!
+//! ```text
+//! arguments -> url, header, data -> dtls (or http with --http) -> Answer -> stdout or FILE, exit status
+//! ```
+//!
+//! Absent on purpose: redirects, cookies, proxies, and any conversion of the body: that is what `lowband jc` is for.
+
+mod dial;
+mod dtls;
+mod header;
+mod http;
+mod trust;
+mod url;
+mod verbose;
+
+use super::exit::{Exit, Failure};
+use super::input::Source;
+use super::output::{self, Sink};
+use header::Headers;
+use lowband_client::{Method, Verification, names};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use url::Destination;
+use verbose::Verbose;
+
+/// Most that is read for -d. Servers refuse far less: 8 MiB by default.
+const MAX_DATA: usize = 64 << 20;
+
+/// Make one request over CoAP and DTLS, and write the body of the answer to stdout as it came.
+///
+/// The URL's host and port are dialled by DTLS over UDP, whether it says coaps, https, http or no scheme at all; without a
+/// port it is 8008. `coap://` (clear text) is refused.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = after_help())]
+pub(crate) struct CoapArgs {
+    /// `coaps://HOST[:PORT]/PATH[?QUERY]`; paths of MSC3079's table are sent as their one-character codes
+    #[arg(value_name = "URL")]
+    url: String,
+    /// GET, POST, PUT or DELETE [default: GET, with -d POST]
+    #[arg(short = 'X', long = "request", value_name = "METHOD", value_parser = parse_method)]
+    method: Option<Method>,
+    /// The body: DATA itself, `@FILE`, or `-` for stdin; sent as it is, and labelled CBOR unless -H says otherwise
+    #[arg(short, long, value_name = "DATA", allow_hyphen_values = true)]
+    data: Option<OsString>,
+    /// `Authorization`, `Content-Type` or `Accept`, the headers that CoAP can carry; `@FILE` reads them from a file, one a line
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    headers: Vec<String>,
+    /// Do not verify the server's certificate
+    #[arg(short = 'k', long)]
+    insecure: bool,
+    /// Trust the CA certificates of this PEM file instead of the system's
+    #[arg(long, value_name = "FILE")]
+    cacert: Option<PathBuf>,
+    /// Write code and options before the body
+    #[arg(short, long)]
+    include: bool,
+    /// Tell on stderr what goes over the wire; never the access token
+    #[arg(short, long)]
+    verbose: bool,
+    /// Write to FILE, which is there whole or not at all; `-` is stdout
+    #[arg(short, long, value_name = "FILE", allow_hyphen_values = true)]
+    output: Option<OsString>,
+    /// Give up when no connection has come about, over all addresses of the host together
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = parse_seconds)]
+    connect_timeout: Duration,
+    /// Give up when all together takes longer
+    #[arg(short, long, value_name = "SECONDS", value_parser = parse_seconds)]
+    max_time: Option<Duration>,
+    /// Send the whole path instead of its one-character code
+    #[arg(long)]
+    no_path_codes: bool,
+    /// Announce this key table version (option 257). Servers other than low-bandwidth ones refuse the option
+    #[arg(long, value_name = "VERSION", conflicts_with = "http")]
+    cbor_version: Option<u32>,
+    /// Speak HTTPS with CBOR to the same host and port instead of CoAP; HTTP to an http:// URL
+    #[arg(long)]
+    http: bool,
+}
+
+fn after_help() -> String {
+    format!(
+        r#"Examples:
+  lowband coap -k coaps://localhost/_matrix/client/versions | lowband jc -c2j -
+  lowband jc -out - '{{"msgtype":"m.text","body":"Hello World"}}' |
+    lowband coap -X PUT -d - -H 'Authorization: Bearer TOKEN' --cacert ca.pem \
+      'coaps://matrix.example.org/_matrix/client/r0/rooms/!room:example.org/send/m.room.message/1'
+  lowband coap -i -H 'Accept: application/json' coaps://matrix.example.org/_matrix/client/versions
+
+With SSLKEYLOGFILE set, the secrets of the session are appended to that file, for Wireshark.
+
+{}"#,
+        Exit::help_of_coap()
+    )
+}
+
+/// A request, ready to be sent by either protocol.
+struct Job {
+    destination: Destination,
+    method: Method,
+    headers: Headers,
+    body: Option<Vec<u8>>,
+    verification: Verification,
+    verbose: Verbose,
+    /// For all addresses of the host together.
+    connect_timeout: Duration,
+    /// When all must be over.
+    deadline: Option<Instant>,
+}
+
+/// An answer of either protocol.
+struct Answer {
+    /// Status line, options or headers, and an empty line, for -i.
+    head: String,
+    /// What the server says went wrong, for codes of 4.00 and more.
+    error: Option<String>,
+    body: Vec<u8>,
+}
+
+pub(crate) fn run(arguments: CoapArgs) -> Result<(), Failure> {
+    let include = arguments.include;
+    let sink = Sink::parse(arguments.output.as_deref());
+    let use_http = arguments.http;
+    let settings =
+        dtls::Choices { path_codes: !arguments.no_path_codes, cbor_version: arguments.cbor_version };
+    let job = prepare(arguments)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Connect, format!("no runtime: {error}")))?;
+    let outcome = runtime.block_on(async {
+        if use_http { http::exchange(job).await } else { dtls::exchange(job, settings).await }
+    });
+    // A name that is still being resolved after its time is not waited for.
+    runtime.shutdown_background();
+    let answer = outcome?;
+    let head = if include { answer.head.as_bytes() } else { &[] };
+    sink.write(&[head, &answer.body].concat())?;
+    match answer.error {
+        None => Ok(()),
+        Some(error) => Err(Failure::new(Exit::ErrorCode, format!("the server answered {error}"))),
+    }
+}
+
+fn prepare(arguments: CoapArgs) -> Result<Job, Failure> {
+    let destination = url::parse(&arguments.url)?;
+    let headers = Headers::parse(&arguments.headers)?;
+    let body = arguments.data.as_deref().map(|data| Source::parse(data).read(MAX_DATA)).transpose()?;
+    if let Some(hint) = body.as_deref().and_then(|body| headers.hint_for(body)) {
+        output::message(hint);
+    }
+    Ok(Job {
+        destination,
+        method: arguments.method.unwrap_or(if body.is_some() { Method::Post } else { Method::Get }),
+        headers,
+        body,
+        verification: trust::verification(arguments.insecure, arguments.cacert)?,
+        verbose: Verbose::new(arguments.verbose),
+        connect_timeout: arguments.connect_timeout,
+        deadline: arguments.max_time.map(|time| Instant::now() + time),
+    })
+}
+
+fn parse_method(text: &str) -> Result<Method, String> {
+    [Method::Get, Method::Post, Method::Put, Method::Delete]
+        .into_iter()
+        .find(|method| names::method(*method).eq_ignore_ascii_case(text))
+        .ok_or_else(|| "the methods are GET, POST, PUT and DELETE".into())
+}
+
+fn parse_seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    match Duration::try_from_secs_f64(seconds) {
+        // A year bounds it, so that adding it to the present cannot overflow.
+        Ok(time) if !time.is_zero() && time <= Duration::from_secs(365 * 24 * 3600) => Ok(time),
+        _ => Err("must be more than 0 and at most a year".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_are_known_in_any_case() {
+        assert_eq!(parse_method("put"), Ok(Method::Put));
+        assert_eq!(parse_method("DELETE"), Ok(Method::Delete));
+        assert!(parse_method("PATCH").is_err());
+    }
+
+    #[test]
+    fn times_are_positive_and_bounded() {
+        assert_eq!(parse_seconds("1.5"), Ok(Duration::from_millis(1500)));
+        for wrong in ["0", "-1", "NaN", "inf", "1e300", "", "5s"] {
+            assert!(parse_seconds(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The request over CoAP and DTLS, by the library.
+
+use super::dial::{NotThis, each_address, in_time};
+use super::verbose::without_secrets;
+use super::{Answer, Job, trust};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output;
+use lowband_client::{ConnectOptions, Connection, Error, Request, Response, Settings, TargetError, names};
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// What only CoAP has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Choices {
+    pub(crate) path_codes: bool,
+    pub(crate) cbor_version: Option<u32>,
+}
+
+pub(crate) async fn exchange(mut job: Job, choices: Choices) -> Result<Answer, Failure> {
+    let headers = job.headers.to_coap(job.body.is_some())?;
+    headers.warnings.iter().for_each(|warning| output::message(warning));
+    let request = Request {
+        method: job.method,
+        target: job.destination.target.clone(),
+        access_token: headers.access_token,
+        content_format: headers.content_format,
+        accept: headers.accept,
+        body: job.body.take().unwrap_or_default(),
+    };
+    let connection =
+        each_address(&job, async |server, time| connect(&job, choices, server, time).await).await?;
+    let method = names::method(request.method);
+    let first = format!("{method} {}", without_secrets(&request.target));
+    job.verbose.request(first, job.headers.iter(), request.body.len());
+    let outcome = in_time(job.deadline, connection.request(request)).await;
+    let traffic = connection.clone();
+    connection.close().await;
+    job.verbose.traffic(traffic.traffic());
+    let response = outcome?.map_err(|error| failure(&error, None))?;
+    let answer = answer(response);
+    job.verbose.answer(&answer.head, answer.body.len());
+    Ok(answer)
+}
+
+async fn connect(
+    job: &Job,
+    choices: Choices,
+    server: SocketAddr,
+    time: Duration,
+) -> Result<Connection, NotThis> {
+    let options = ConnectOptions {
+        server,
+        server_name: job.destination.host.clone(),
+        verification: job.verification.clone(),
+        connect_timeout: time,
+    };
+    let settings = Settings {
+        // A single request needs none.
+        keep_alive: None,
+        path_codes: choices.path_codes,
+        cbor_version: choices.cbor_version,
+        tracer: job.verbose.tracer(),
+        ..Settings::from_environment()
+    };
+    Connection::connect_with(options, settings).await.map_err(|error| {
+        let failure = match &error {
+            Error::Certificate(why) => trust::not_trusted(&job.destination.host, why),
+            _ => failure(&error, Some(server)),
+        };
+        match error {
+            Error::ConnectTimeout(_) | Error::Refused(_) | Error::Socket(_) => NotThis::Next(failure),
+            _ => NotThis::Never(failure),
+        }
+    })
+}
+
+fn failure(error: &Error, server: Option<SocketAddr>) -> Failure {
+    let exit = match error {
+        Error::ConnectTimeout(_) | Error::Timeout => Exit::Timeout,
+        Error::Refused(_) | Error::Socket(_) => Exit::Connect,
+        Error::Handshake(_) => Exit::Handshake,
+        Error::Target(_) => Exit::Url,
+        Error::AccessToken(_) => Exit::Usage,
+        Error::Setup(_) | Error::KeyLog { .. } => Exit::CaFile,
+        _ => Exit::Transfer,
+    };
+    let text = match (error, server) {
+        (Error::ConnectTimeout(time), Some(server)) => format!(
+            "no answer from {server} within {time:.1?}: is there a DTLS server on that UDP port, and no firewall on the way?"
+        ),
+        (Error::Target(TargetError::LooksLikeCode(_)), _) => {
+            format!("{error}; if that is what you want, --no-path-codes sends it as it stands")
+        }
+        (Error::Socket(_), Some(server)) => format!("{server}: {error}"),
+        _ => error.to_string(),
+    };
+    Failure::new(exit, text)
+}
+
+fn answer(response: Response) -> Answer {
+    let status = names::code(response.code);
+    let mut head = format!("{status}\n");
+    if let Some(number) = response.content_format {
+        let name = names::media_type(number).map(|name| format!(" ({name})")).unwrap_or_default();
+        let _infallible = writeln!(head, "Content-Format: {number}{name}");
+    }
+    if let Some(seconds) = response.max_age {
+        let _infallible = writeln!(head, "Max-Age: {seconds}");
+    }
+    head.push('\n');
+    Answer { head, error: (response.code.class() >= 4).then_some(status), body: response.body }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lowband_client::Code;
+
+    #[test]
+    fn codes_from_4_00_on_are_errors_and_options_are_shown() {
+        let response =
+            |code, content_format, max_age| Response { code, content_format, max_age, body: b"x".to_vec() };
+        let found = answer(response(Code::new(2, 5), Some(60), None));
+        assert_eq!(found.head, "2.05 Content\nContent-Format: 60 (application/cbor)\n\n");
+        assert_eq!(found.error, None);
+        let found = answer(response(Code::new(4, 29), Some(112), Some(7)));
+        assert_eq!(found.head, "4.29 Too Many Requests\nContent-Format: 112\nMax-Age: 7\n\n");
+        assert_eq!(found.error.as_deref(), Some("4.29 Too Many Requests"));
+        assert_eq!(found.body, b"x");
+        for (class, is_error) in [(2, false), (3, false), (4, true), (5, true)] {
+            assert_eq!(answer(response(Code::new(class, 0), None, None)).error.is_some(), is_error);
+        }
+    }
+}

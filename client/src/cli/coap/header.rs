@@ -1,0 +1,212 @@
+//! HTTP headers on the command line, and the CoAP options that some of them become.
+
+use crate::cli::exit::{Exit, Failure};
+use lowband_client::names;
+
+/// Headers in the order in which they were given. No `Debug`: one of them is the access token.
+pub(crate) struct Headers(Vec<(String, String)>);
+
+/// What CoAP carries of them.
+#[derive(Default, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
+pub(crate) struct CoapHeaders {
+    pub(crate) access_token: Option<String>,
+    pub(crate) content_format: Option<u16>,
+    pub(crate) accept: Option<u16>,
+    /// One line for each header that has no place in CoAP.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Headers {
+    /// Each is `Name: value`, or `@FILE` with one of them a line. `Name:` takes a header away that would be sent otherwise.
+    pub(crate) fn parse(given: &[String]) -> Result<Headers, Failure> {
+        let mut headers = Vec::new();
+        for header in given {
+            match header.strip_prefix('@') {
+                None => headers.push(split(header)?),
+                Some(path) => {
+                    let text = std::fs::read_to_string(path);
+                    let text = text.map_err(|error| Failure::new(Exit::Read, format!("{path}: {error}")))?;
+                    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+                        headers.push(split(line)?);
+                    }
+                }
+            }
+        }
+        Ok(Headers(headers))
+    }
+
+    /// The last value of a header; empty where it was taken away.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().rev().find(|(given, _)| given.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// A body of JSON that goes out as CBOR is a mistake easily made.
+    pub(crate) fn hint_for(&self, body: &[u8]) -> Option<&'static str> {
+        let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
+        (self.get("content-type").is_none() && matches!(first, Some(b'{' | b'['))).then_some(
+            "warning: the body looks like JSON, but goes out labelled as CBOR: convert it with `lowband jc -out -`, \
+             or add -H 'Content-Type: application/json'",
+        )
+    }
+
+    /// The options of a request. Content-Format describes a body, so without one there is none.
+    pub(crate) fn to_coap(&self, has_body: bool) -> Result<CoapHeaders, Failure> {
+        let mut coap = CoapHeaders::default();
+        if has_body {
+            coap.content_format = match self.get("content-type") {
+                None => Some(names::CBOR),
+                Some("") => None,
+                Some(media_type) => Some(number(media_type, "Content-Type")?),
+            };
+        }
+        coap.accept = match self.get("accept") {
+            None | Some("" | "*/*") => None,
+            Some(media_type) => Some(number(media_type, "Accept")?),
+        };
+        coap.access_token = match self.get("authorization") {
+            None | Some("") => None,
+            Some(value) => Some(access_token(value)?.to_owned()),
+        };
+        for (name, value) in self.iter() {
+            let carried =
+                ["authorization", "content-type", "accept"].iter().any(|own| name.eq_ignore_ascii_case(own));
+            if !carried && !value.is_empty() {
+                coap.warnings
+                    .push(format!("warning: the header {name} is not sent: CoAP has no option for it"));
+            }
+        }
+        Ok(coap)
+    }
+}
+
+fn split(header: &str) -> Result<(String, String), Failure> {
+    // Not the header itself into the error: it may be a token that was pasted badly.
+    let malformed = || Failure::new(Exit::Usage, "a header of -H is not of the form 'Name: value'");
+    let (name, value) = header.split_once(':').ok_or_else(malformed)?;
+    let name = name.trim();
+    if name.is_empty() || name.contains(char::is_whitespace) {
+        return Err(malformed());
+    }
+    Ok((name.to_owned(), value.trim().to_owned()))
+}
+
+fn number(media_type: &str, header: &str) -> Result<u16, Failure> {
+    names::content_format(media_type).ok_or_else(|| {
+        Failure::new(
+            Exit::Usage,
+            format!(
+                "{header}: {media_type}: CoAP has numbers instead of media types; known here are application/cbor, \
+                 application/json, application/octet-stream and text/plain"
+            ),
+        )
+    })
+}
+
+/// With the scheme `Bearer` or none: Matrix has no other, and option 256 has no room for one.
+fn access_token(value: &str) -> Result<&str, Failure> {
+    match value.split_once(char::is_whitespace) {
+        None => Ok(value),
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim()),
+        Some(_) => Err(Failure::new(Exit::Usage, "Authorization: CoAP carries `Bearer TOKEN` only")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(given: &[&str]) -> Headers {
+        Headers::parse(&given.iter().map(|header| (*header).to_owned()).collect::<Vec<_>>()).unwrap()
+    }
+
+    #[test]
+    fn content_types_become_content_formats() {
+        for (given, expected) in [
+            (&[][..], Some(60)),
+            (&["Content-Type: application/cbor"], Some(60)),
+            (&["content-type:application/json"], Some(50)),
+            (&["Content-Type: application/json; charset=utf-8"], Some(50)),
+            (&["Content-Type: application/octet-stream"], Some(42)),
+            (&["Content-Type: text/plain"], Some(0)),
+            (&["Content-Type: application/json", "Content-Type: application/cbor"], Some(60)),
+            (&["Content-Type:"], None),
+        ] {
+            assert_eq!(headers(given).to_coap(true).unwrap().content_format, expected, "{given:?}");
+            assert_eq!(
+                headers(given).to_coap(false).unwrap().content_format,
+                None,
+                "{given:?} without a body"
+            );
+        }
+    }
+
+    #[test]
+    fn accept_becomes_option_17() {
+        for (given, expected) in [
+            (&[][..], None),
+            (&["Accept: application/json"], Some(50)),
+            (&["ACCEPT: application/cbor"], Some(60)),
+            (&["Accept: */*"], None),
+            (&["Accept:"], None),
+        ] {
+            assert_eq!(headers(given).to_coap(false).unwrap().accept, expected, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn authorization_becomes_the_bare_token() {
+        for given in ["Authorization: Bearer abc", "authorization: bearer   abc", "Authorization: abc"] {
+            let token = headers(&[given]).to_coap(false).unwrap().access_token;
+            assert_eq!(token.as_deref(), Some("abc"), "{given}");
+        }
+        let failure = headers(&["Authorization: Basic abc"]).to_coap(false).unwrap_err();
+        assert_eq!(failure.exit, Exit::Usage);
+        assert!(!failure.to_string().contains("abc"), "{failure}");
+    }
+
+    #[test]
+    fn other_headers_are_warned_about_by_name() {
+        let coap =
+            headers(&["User-Agent: x", "Cookie: secret", "Accept: */*", "X-Empty:"]).to_coap(false).unwrap();
+        assert_eq!(coap.warnings.len(), 2);
+        assert!(
+            coap.warnings[1].contains("Cookie") && !coap.warnings[1].contains("secret"),
+            "{:?}",
+            coap.warnings
+        );
+    }
+
+    #[test]
+    fn what_has_no_number_is_refused() {
+        for given in
+            ["Content-Type: text/html", "Accept: image/png", "Accept: application/cbor, application/json"]
+        {
+            let failure = headers(&[given]).to_coap(true).unwrap_err();
+            assert_eq!(failure.exit, Exit::Usage, "{given}");
+        }
+    }
+
+    #[test]
+    fn malformed_headers_are_refused_and_not_repeated() {
+        for given in ["Bearer secret", ": secret", "A secret: b"] {
+            let failure = Headers::parse(&[given.to_owned()]).err().unwrap();
+            assert_eq!(failure.exit, Exit::Usage);
+            assert!(!failure.to_string().contains("secret"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn json_without_a_label_is_hinted_at() {
+        assert!(headers(&[]).hint_for(b" \n{\"a\":1}").is_some());
+        assert!(headers(&[]).hint_for(b"\xa0").is_none());
+        assert!(headers(&[]).hint_for(b"").is_none());
+        assert!(headers(&["Content-Type: application/json"]).hint_for(b"{}").is_none());
+        assert!(headers(&["Content-Type: application/cbor"]).hint_for(b"{}").is_none());
+    }
+}

@@ -1,0 +1,169 @@
+//! `--http`: the same request over HTTP/1.1 with CBOR, to see what low bandwidth saves and whether the fallback works.
+
+use super::dial::{NotThis, each_address, in_time};
+use super::verbose::without_secrets;
+use super::{Answer, Job, trust};
+use crate::cli::exit::{Exit, Failure};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::Request;
+use hyper::client::conn::http1;
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT};
+use hyper_util::rt::TokioIo;
+use lowband_client::key_log::KeyLogFile;
+use lowband_client::{Limits, Settings, Verification, names};
+use openssl::error::ErrorStack;
+use openssl::ssl::{Ssl, SslConnector, SslMethod, SslVerifyMode};
+use openssl::x509::store::X509StoreBuilder;
+use openssl::x509::{X509, X509VerifyResult};
+use std::fmt::{Display, Write};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio_openssl::SslStream;
+
+const CBOR: &str = "application/cbor";
+
+type HttpRequest = Request<Full<Bytes>>;
+
+pub(crate) async fn exchange(mut job: Job) -> Result<Answer, Failure> {
+    let body = job.body.take();
+    let body_length = body.as_ref().map_or(0, Vec::len);
+    let request = request(&job, body)?;
+    let (deadline, verbose) = (job.deadline, job.verbose);
+    let stream = each_address(&job, async |server, time| connect(&job, server, time).await).await?;
+    let first = format!("{} {} HTTP/1.1", request.method(), without_secrets(&job.destination.target));
+    let shown = request.headers().iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap_or("?")));
+    verbose.request(first, shown, body_length);
+    let answer = in_time(deadline, send(stream, request)).await??;
+    verbose.answer(&answer.head, answer.body.len());
+    Ok(answer)
+}
+
+fn request(job: &Job, body: Option<Vec<u8>>) -> Result<HttpRequest, Failure> {
+    let destination = &job.destination;
+    let mut request = Request::builder().method(names::method(job.method)).uri(&destination.target);
+    let defaults = [
+        (HOST, Some(destination.authority.as_str())),
+        (USER_AGENT, Some(concat!("lowband/", env!("CARGO_PKG_VERSION")))),
+        (ACCEPT, Some(CBOR)),
+        (CONTENT_TYPE, body.as_ref().map(|_| CBOR)),
+    ];
+    for (name, value) in defaults {
+        if let (Some(value), None) = (value, job.headers.get(name.as_str())) {
+            request = request.header(name, value);
+        }
+    }
+    for (name, value) in job.headers.iter().filter(|(_, value)| !value.is_empty()) {
+        request = request.header(name, header_value(name, value)?);
+    }
+    request.body(Full::new(Bytes::from(body.unwrap_or_default()))).map_err(|error| {
+        Failure::new(Exit::Usage, format!("a header or the URL cannot be sent over HTTP: {error}"))
+    })
+}
+
+/// A bare access token, as CoAP takes it, gets its scheme; and a token never gets into a trace of hyper's.
+fn header_value(name: &str, value: &str) -> Result<HeaderValue, Failure> {
+    let is_token = HeaderName::try_from(name).is_ok_and(|name| name == AUTHORIZATION);
+    let value = if is_token && !value.contains(' ') { format!("Bearer {value}") } else { value.to_owned() };
+    let mut value = HeaderValue::try_from(value).map_err(|_| {
+        Failure::new(Exit::Usage, format!("the value of the header {name} cannot be sent over HTTP"))
+    })?;
+    value.set_sensitive(is_token);
+    Ok(value)
+}
+
+/// TCP, or TLS over TCP.
+trait Stream: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send {}
+impl Stream for TcpStream {}
+impl Stream for SslStream<TcpStream> {}
+
+async fn connect(job: &Job, server: SocketAddr, time: Duration) -> Result<Box<dyn Stream>, NotThis> {
+    let connecting = async {
+        let tcp = TcpStream::connect(server).await.map_err(|error| {
+            NotThis::Next(Failure::new(Exit::Connect, format!("TCP to {server}: {error}")))
+        })?;
+        // Best effort: it saves waiting, and nothing depends on it.
+        let _ = tcp.set_nodelay(true);
+        if job.destination.clear_text {
+            return Ok(Box::new(tcp) as Box<dyn Stream>);
+        }
+        let tls = secure(tcp, &job.destination.host, &job.verification).await.map_err(NotThis::Never)?;
+        job.verbose.note(format_args!("connected by {}", tls.ssl().version_str()));
+        Ok(Box::new(tls) as Box<dyn Stream>)
+    };
+    match tokio::time::timeout(time, connecting).await {
+        Ok(outcome) => outcome,
+        Err(_elapsed) => Err(NotThis::Next(Failure::new(
+            Exit::Timeout,
+            format!("no answer from TCP {server} within {time:.1?}"),
+        ))),
+    }
+}
+
+async fn secure(
+    tcp: TcpStream,
+    host: &str,
+    verification: &Verification,
+) -> Result<SslStream<TcpStream>, Failure> {
+    let key_log = Settings::from_environment().key_log.as_deref().map(KeyLogFile::open).transpose();
+    let key_log = key_log.map_err(|error| Failure::new(Exit::CaFile, error))?;
+    let ssl = session(host, verification, key_log).map_err(|error| Failure::new(Exit::CaFile, error))?;
+    let mut stream = SslStream::new(ssl, tcp).map_err(|error| Failure::new(Exit::Handshake, error))?;
+    match Pin::new(&mut stream).connect().await {
+        Ok(()) => Ok(stream),
+        Err(error) => Err(match stream.ssl().verify_result() {
+            X509VerifyResult::OK => Failure::new(Exit::Handshake, format!("TLS handshake failed: {error}")),
+            why => trust::not_trusted(host, why.error_string()),
+        }),
+    }
+}
+
+fn session(host: &str, verification: &Verification, key_log: Option<KeyLogFile>) -> Result<Ssl, ErrorStack> {
+    let mut connector = SslConnector::builder(SslMethod::tls_client())?;
+    match verification {
+        Verification::System => {}
+        Verification::None => connector.set_verify(SslVerifyMode::NONE),
+        Verification::Roots(pem) => {
+            let mut roots = X509StoreBuilder::new()?;
+            for certificate in X509::stack_from_pem(pem)? {
+                roots.add_cert(certificate)?;
+            }
+            connector.set_cert_store(roots.build());
+        }
+    }
+    if let Some(file) = key_log {
+        let file = Mutex::new(file);
+        connector.set_keylog_callback(move |_, line| {
+            // A log that cannot be written (a full disk) has a gap, and the connection goes on.
+            let _ = file.lock().unwrap_or_else(PoisonError::into_inner).append(line);
+        });
+    }
+    let mut configuration = connector.build().configure()?;
+    configuration.set_verify_hostname(!matches!(verification, Verification::None));
+    configuration.into_ssl(host)
+}
+
+async fn send(stream: Box<dyn Stream>, request: HttpRequest) -> Result<Answer, Failure> {
+    let broken = |error: &dyn Display| Failure::new(Exit::Transfer, format!("HTTP: {error}"));
+    let (mut sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
+    // Ends with the sender; an error of it is an error of the request, too.
+    tokio::spawn(connection);
+    let (parts, body) = sender.send_request(request).await.map_err(|error| broken(&error))?.into_parts();
+    let body =
+        Limited::new(body, Limits::default().download).collect().await.map_err(|error| broken(&error))?;
+    let mut head = format!("{:?} {}\n", parts.version, parts.status);
+    for (name, value) in &parts.headers {
+        let _infallible = writeln!(head, "{name}: {}", String::from_utf8_lossy(value.as_bytes()));
+    }
+    head.push('\n');
+    let is_error = parts.status.is_client_error() || parts.status.is_server_error();
+    Ok(Answer {
+        head,
+        error: is_error.then(|| format!("HTTP {}", parts.status)),
+        body: body.to_bytes().to_vec(),
+    })
+}

@@ -1,0 +1,114 @@
+//! `-v`: what goes over the wire, on stderr. `*` is ours, `>` goes out, `<` comes in. Never the access token, and nothing of a
+//! body but its length.
+
+use lowband_client::trace::{Trace, Tracer, Traffic, records};
+use std::fmt::Display;
+use std::io::{self, Write};
+
+/// Tells, or not.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Verbose {
+    on: bool,
+}
+
+impl Verbose {
+    pub(crate) fn new(on: bool) -> Verbose {
+        Verbose { on }
+    }
+
+    pub(crate) fn note(self, text: impl Display) {
+        self.line('*', text);
+    }
+
+    fn out(self, text: impl Display) {
+        self.line('>', text);
+    }
+
+    fn came(self, text: impl Display) {
+        self.line('<', text);
+    }
+
+    fn line(self, mark: char, text: impl Display) {
+        if self.on {
+            // A stderr that nobody reads is no reason to fail.
+            let _ = writeln!(io::stderr().lock(), "{mark} {text}");
+        }
+    }
+
+    /// For the connection, if there is anything to tell.
+    pub(crate) fn tracer(self) -> Option<Tracer> {
+        self.on.then(|| Tracer::new(move |what| self.see(what)))
+    }
+
+    fn see(self, what: Trace<'_>) {
+        match what {
+            Trace::Sent(datagram) => {
+                self.note(format_args!("-> {} bytes: {}", datagram.len(), records(datagram)))
+            }
+            Trace::Received(datagram) => {
+                self.note(format_args!("<- {} bytes: {}", datagram.len(), records(datagram)))
+            }
+            Trace::Refused => self.note("<- port unreachable"),
+            Trace::UriPath(path) => self.note(format_args!("Uri-Path {}", path.join(" / "))),
+            Trace::Connected(Some(time)) => {
+                self.note(format_args!("connected by DTLS, round trip {time:.1?}"))
+            }
+            Trace::Connected(None) => self.note("connected by DTLS"),
+            other => self.note(format_args!("{other:?}")),
+        }
+    }
+
+    pub(crate) fn traffic(self, traffic: Traffic) {
+        let Traffic { datagrams_out, bytes_out, datagrams_in, bytes_in } = traffic;
+        self.note(format_args!(
+            "sent {bytes_out} bytes in {datagrams_out} datagrams, received {bytes_in} in {datagrams_in} (UDP payload)"
+        ));
+    }
+
+    /// Lines of a request; `headers` as they were given.
+    pub(crate) fn request<'h>(
+        self,
+        first: impl Display,
+        headers: impl Iterator<Item = (&'h str, &'h str)>,
+        body: usize,
+    ) {
+        self.out(first);
+        for (name, value) in headers {
+            let shown = if name.eq_ignore_ascii_case("authorization") { "(not shown)" } else { value };
+            self.out(format_args!("{name}: {shown}"));
+        }
+        if body > 0 {
+            self.out(format_args!("({body} bytes of body)"));
+        }
+    }
+
+    /// Lines of an answer's head, as `-i` would write them.
+    pub(crate) fn answer(self, head: &str, body: usize) {
+        head.lines().filter(|line| !line.is_empty()).for_each(|line| self.came(line));
+        self.came(format_args!("({body} bytes of body)"));
+    }
+}
+
+/// A target without the value of an `access_token` in its query.
+pub(crate) fn without_secrets(target: &str) -> String {
+    let Some((path, query)) = target.split_once('?') else { return target.to_owned() };
+    let shown: Vec<_> = query
+        .split('&')
+        .map(|pair| if pair.starts_with("access_token=") { "access_token=(not shown)" } else { pair })
+        .collect();
+    format!("{path}?{}", shown.join("&"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_in_the_query_is_not_shown() {
+        assert_eq!(
+            without_secrets("/sync?a=b&access_token=secret&c"),
+            "/sync?a=b&access_token=(not shown)&c"
+        );
+        assert_eq!(without_secrets("/sync"), "/sync");
+    }
+}

@@ -1,0 +1,121 @@
+//! Exit statuses. Where curl has the same case, the number is curl's.
+
+use std::fmt::{self, Display, Write};
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Success = 0,
+    BadInput = 1,
+    Usage = 2,
+    Url = 3,
+    Resolve = 6,
+    Connect = 7,
+    ErrorCode = 22,
+    Write = 23,
+    Read = 26,
+    Timeout = 28,
+    Handshake = 35,
+    Transfer = 56,
+    Certificate = 60,
+    CaFile = 77,
+}
+
+/// What `--help` says of each; those that `jc` can end with come first.
+const MEANINGS: [(Exit, &str); 14] = [
+    (Exit::Success, "all went well; also when the reader of stdout went away"),
+    (Exit::BadInput, "jc: the input is not JSON or CBOR"),
+    (Exit::Usage, "wrong usage: a flag, a header, a method, a value"),
+    (Exit::Write, "the output cannot be written"),
+    (Exit::Read, "the input or the data of -d cannot be read"),
+    (Exit::Url, "the URL is malformed, or cannot be used over CoAP"),
+    (Exit::Resolve, "the host name cannot be resolved"),
+    (Exit::Connect, "no connection: refused, unreachable"),
+    (Exit::ErrorCode, "the server answered with a code of 4.00 or more, or HTTP 400 or more"),
+    (Exit::Timeout, "--connect-timeout, --max-time or all retransmissions are over"),
+    (Exit::Handshake, "the DTLS or TLS handshake failed"),
+    (Exit::Transfer, "the connection ended, or the answer cannot be used"),
+    (Exit::Certificate, "the server's certificate is not trusted"),
+    (Exit::CaFile, "the file of --cacert or the key log cannot be used"),
+];
+
+/// How many of [`MEANINGS`] concern `jc`.
+const MEANINGS_OF_JC: usize = 5;
+
+impl Exit {
+    pub(crate) fn status(self) -> u8 {
+        self as u8
+    }
+
+    /// The table for `lowband coap --help`.
+    pub(crate) fn help_of_coap() -> String {
+        table(MEANINGS.iter().filter(|(exit, _)| *exit != Exit::BadInput))
+    }
+
+    /// The table for `lowband jc --help`.
+    pub(crate) fn help_of_jc() -> String {
+        table(MEANINGS.iter().take(MEANINGS_OF_JC))
+    }
+}
+
+fn table<'m>(meanings: impl Iterator<Item = &'m (Exit, &'static str)>) -> String {
+    let mut rows: Vec<_> = meanings.map(|(exit, meaning)| (exit.status(), *meaning)).collect();
+    rows.sort_unstable();
+    let mut text = String::from("Exit status:\n");
+    for (status, meaning) in rows {
+        let _infallible = writeln!(text, "  {status:>2}  {meaning}");
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
+/// Why a command cannot do what it was asked for.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) exit: Exit,
+    /// For stderr; `None` where all has been said.
+    pub(crate) message: Option<String>,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, message: impl Display) -> Failure {
+        Failure { exit, message: Some(message.to_string()) }
+    }
+
+    pub(crate) fn silent(exit: Exit) -> Failure {
+        Failure { exit, message: None }
+    }
+}
+
+impl Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.message.as_deref().unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_status_has_one_meaning() {
+        let mut statuses: Vec<u8> = MEANINGS.iter().map(|(exit, _)| exit.status()).collect();
+        statuses.sort_unstable();
+        statuses.dedup();
+        assert_eq!(statuses.len(), MEANINGS.len());
+    }
+
+    #[test]
+    fn the_tables_are_sorted_and_hold_what_concerns_their_command() {
+        assert_eq!(
+            Exit::help_of_jc().lines().map(|line| line.trim()).collect::<Vec<_>>()[1..4],
+            [
+                "0  all went well; also when the reader of stdout went away",
+                "1  jc: the input is not JSON or CBOR",
+                "2  wrong usage: a flag, a header, a method, a value",
+            ]
+        );
+        assert!(Exit::help_of_coap().contains("\n  28  --connect-timeout"));
+        assert!(!Exit::help_of_coap().contains("jc:"));
+    }
+}

@@ -1,0 +1,150 @@
+//! Where bytes go: stdout, or a file that is there whole or not at all.
+
+use super::exit::{Exit, Failure};
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+/// Where to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Sink {
+    Stdout,
+    File(PathBuf),
+}
+
+impl Sink {
+    /// Absent or `-` is stdout.
+    pub(crate) fn parse(argument: Option<&OsStr>) -> Sink {
+        match argument {
+            Some(path) if path != "-" => Sink::File(path.into()),
+            _ => Sink::Stdout,
+        }
+    }
+
+    /// Writes all of it.
+    pub(crate) fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
+        match self {
+            Sink::Stdout => to_stdout(bytes),
+            Sink::File(path) => to_file(path, bytes)
+                .map_err(|error| Failure::new(Exit::Write, format!("{}: {error}", path.display()))),
+        }
+    }
+}
+
+/// One line for stderr. A stderr that nobody reads is no reason to fail.
+pub(crate) fn message(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "lowband: {text}");
+}
+
+/// Unlike `println!` without a panic when the reader has gone: `| head` has what it wants.
+fn to_stdout(bytes: &[u8]) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Failure::silent(Exit::Success)),
+        result => result.map_err(|error| Failure::new(Exit::Write, format!("stdout: {error}"))),
+    }
+}
+
+/// By way of a file beside it, renamed when it is whole. It gets the permissions of the file that it replaces, else those of
+/// any new file: what is written here is the user's own, and who wants it secret has a umask.
+fn to_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let replaced = fs::metadata(path).ok();
+    if replaced.as_ref().is_some_and(|metadata| !metadata.is_file()) {
+        // A device, a pipe: to be written to, not to be replaced.
+        return OpenOptions::new().write(true).open(path)?.write_all(bytes);
+    }
+    // Through a symbolic link, not in its place.
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let beside = beside(&path)?;
+    let written = write_new(&beside, bytes)
+        .and_then(|()| replaced.map_or(Ok(()), |old| fs::set_permissions(&beside, old.permissions())))
+        .and_then(|()| fs::rename(&beside, &path));
+    if written.as_ref().is_err_and(|error| error.kind() != ErrorKind::AlreadyExists) {
+        // The first error is the one to tell.
+        let _ = fs::remove_file(&beside);
+    }
+    written
+}
+
+fn beside(path: &Path) -> io::Result<PathBuf> {
+    let name = path.file_name().ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "not a file name"))?;
+    let mut temporary = OsString::from(".");
+    temporary.push(name);
+    temporary.push(format!(".{}", std::process::id()));
+    Ok(path.with_file_name(temporary))
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    OpenOptions::new().write(true).create_new(true).open(path)?.write_all(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    /// A folder of this test alone.
+    fn folder(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("lowband-output-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir(&folder).unwrap();
+        folder
+    }
+
+    fn names(folder: &Path) -> Vec<OsString> {
+        let mut names: Vec<_> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn absent_and_a_dash_are_stdout() {
+        assert_eq!(Sink::parse(None), Sink::Stdout);
+        assert_eq!(Sink::parse(Some("-".as_ref())), Sink::Stdout);
+        assert_eq!(Sink::parse(Some("x".as_ref())), Sink::File("x".into()));
+    }
+
+    #[test]
+    fn a_file_is_made_and_replaced_and_nothing_else_is_left() {
+        let folder = folder("replace");
+        let file = folder.join("out");
+        to_file(&file, b"first").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        to_file(&file, b"second").unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"second");
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(names(&folder), ["out"]);
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_symbolic_link_stays_one() {
+        let folder = folder("link");
+        to_file(&folder.join("target"), b"old").unwrap();
+        symlink("target", folder.join("link")).unwrap();
+        to_file(&folder.join("link"), b"new").unwrap();
+        assert_eq!(fs::read(folder.join("target")).unwrap(), b"new");
+        assert!(fs::symlink_metadata(folder.join("link")).unwrap().is_symlink());
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_device_is_written_to_and_not_replaced() {
+        to_file(Path::new("/dev/null"), b"x").unwrap();
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
+    }
+
+    #[test]
+    fn what_cannot_be_written_leaves_nothing_behind() {
+        let folder = folder("fails");
+        fs::create_dir(folder.join("is_a_folder")).unwrap();
+        assert!(to_file(&folder.join("is_a_folder"), b"x").is_err());
+        assert!(to_file(&folder.join("absent/out"), b"x").is_err());
+        let failure = Sink::File(folder.join("absent/out")).write(b"x").unwrap_err();
+        assert_eq!(failure.exit, Exit::Write);
+        assert_eq!(names(&folder), ["is_a_folder"]);
+        fs::remove_dir_all(folder).unwrap();
+    }
+}

@@ -1,0 +1,223 @@
+//! A connection as its users see it; [`crate::driver`] moves the datagrams.
+
+use crate::driver::{Driver, Shared, State};
+use crate::error::{Error, MAX_ACCESS_TOKEN};
+use crate::key_log::KeyLogFile;
+use crate::message::{Request, Response};
+use crate::settings::Settings;
+use crate::target;
+use crate::trace::{Trace, Tracer, Traffic};
+use lowband_transport::coap::{self, RequestOptions};
+use lowband_transport::dtls::{self, CloseReason, SetupError, Verification};
+use lowband_transport::{Client, ExchangeId, client};
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::net::UdpSocket;
+use tokio::sync::{Semaphore, watch};
+
+/// However long the caller would wait: a server that has taken no handshake for an hour takes none.
+const LONGEST_HANDSHAKE: Duration = Duration::from_secs(3600);
+
+/// Where and how to connect.
+#[derive(Clone, Debug)]
+pub struct ConnectOptions {
+    /// The server's address.
+    pub server: SocketAddr,
+    /// SNI, and what the certificate must be for.
+    pub server_name: String,
+    /// Whom to believe.
+    pub verification: Verification,
+    /// The handshake must finish within this.
+    pub connect_timeout: Duration,
+}
+
+/// A connection: one UDP socket, one session. Cheap to clone; requests may overlap. Meant for one user (see
+/// [`crate::TokenUse`]). Must be made and used inside a tokio runtime; when the last clone is dropped, the session is closed.
+#[derive(Clone)]
+pub struct Connection {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    path_codes: bool,
+    tracer: Option<Tracer>,
+    /// Requests under way: `Limits::exchanges_per_session`.
+    permits: Semaphore,
+    /// Closed when the driver has ended.
+    driver_ended: watch::Receiver<()>,
+}
+
+impl Connection {
+    /// Binds a socket and shakes hands, with the settings of [`Settings::from_environment`].
+    pub async fn connect(options: ConnectOptions) -> Result<Connection, Error> {
+        Connection::connect_with(options, Settings::from_environment()).await
+    }
+
+    /// The same with settings of the caller's.
+    pub async fn connect_with(options: ConnectOptions, settings: Settings) -> Result<Connection, Error> {
+        let key_log = settings.key_log.as_deref().map(KeyLogFile::open).transpose()?;
+        let socket = UdpSocket::bind(any_local_address(options.server)).await?;
+        socket.connect(options.server).await?;
+        let permits = Semaphore::new(settings.limits.exchanges_per_session.max(1));
+        let mut client = Client::new(transport_config(&options, &settings), seed()?)?;
+        let session = client.connect(Instant::now(), options.server, &options.server_name)?;
+        let (state, connected) = State::new(client, session, &settings);
+        let shared = Arc::new(Shared::new(state));
+        let (ended, driver_ended) = watch::channel(());
+        let driver = Driver {
+            socket,
+            server: options.server,
+            shared: Arc::clone(&shared),
+            key_log,
+            tracer: settings.tracer.clone(),
+            keep_alive: settings.keep_alive,
+            _ended: ended,
+        };
+        let Settings { path_codes, tracer, .. } = settings;
+        let inner = Inner { shared, path_codes, tracer, permits, driver_ended };
+        let connection = Connection { inner: Arc::new(inner) };
+        tokio::spawn(driver.run());
+        match tokio::time::timeout(options.connect_timeout, connected).await {
+            Ok(Ok(result)) => result.map(|()| connection),
+            Ok(Err(_driver_is_gone)) => Err(Error::Closed(CloseReason::Local)),
+            Err(_elapsed) => Err(Error::ConnectTimeout(options.connect_timeout)),
+        }
+    }
+
+    /// Sends a request and waits for the whole response; there is no time limit but that of the retransmissions. Dropping the
+    /// future cancels the request.
+    pub async fn request(&self, request: Request) -> Result<Response, Error> {
+        let uri = target::to_options(&request.target, self.inner.path_codes)?;
+        if let Some(tracer) = &self.inner.tracer {
+            tracer.see(Trace::UriPath(&uri.path));
+        }
+        let access_token = request.access_token.as_deref().map(bare_token).transpose()?;
+        let options = RequestOptions {
+            path: uri.path,
+            query: uri.query,
+            content_format: request.content_format,
+            accept: request.accept,
+            ..RequestOptions::default()
+        };
+        let message = coap::Request { method: request.method, options, body: request.body };
+        // Never closed, so there is always a permit in the end.
+        let _permit = self.inner.permits.acquire().await;
+        let (exchange, response) = self.inner.shared.lock().request(Instant::now(), message, access_token)?;
+        let mut pending = Pending { shared: &self.inner.shared, exchange, answered: false };
+        self.inner.shared.wake_driver();
+        let outcome = response.await;
+        pending.answered = true;
+        outcome.unwrap_or(Err(Error::Closed(CloseReason::Local)))
+    }
+
+    /// Sends close_notify and ends the connection, for all its clones. Requests under way fail.
+    pub async fn close(self) {
+        self.inner.close();
+        let mut driver_ended = self.inner.driver_ended.clone();
+        while driver_ended.changed().await.is_ok() {}
+    }
+
+    /// Datagrams and bytes so far.
+    pub fn traffic(&self) -> Traffic {
+        self.inner.shared.lock().traffic
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("traffic", &self.traffic()).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    fn close(&self) {
+        self.shared.lock().close(Instant::now());
+        self.shared.wake_driver();
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Cancels its request when it is dropped before the answer.
+struct Pending<'c> {
+    shared: &'c Shared,
+    exchange: ExchangeId,
+    answered: bool,
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.shared.lock().cancel(Instant::now(), self.exchange);
+            self.shared.wake_driver();
+        }
+    }
+}
+
+fn transport_config(options: &ConnectOptions, settings: &Settings) -> client::Config {
+    // Our own timer comes first, so that a slow handshake has one name whichever layer it was in.
+    let handshake = options.connect_timeout.min(LONGEST_HANDSHAKE) + Duration::from_secs(1);
+    client::Config {
+        dtls: dtls::Config {
+            server: None,
+            client: Some(options.verification.clone()),
+            key_log: settings.key_log.is_some(),
+            limits: dtls::Limits { handshake, ..dtls::Limits::default() },
+        },
+        times: settings.times.clone(),
+        limits: settings.limits.clone(),
+    }
+}
+
+fn any_local_address(server: SocketAddr) -> SocketAddr {
+    match server {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    }
+}
+
+fn seed() -> Result<[u8; 32], Error> {
+    let mut seed = [0; 32];
+    openssl::rand::rand_bytes(&mut seed)
+        .map_err(|error| SetupError(format!("no randomness from OpenSSL: {error}")))?;
+    Ok(seed)
+}
+
+/// Servers take the token with and without `Bearer `; without is shorter.
+fn bare_token(given: &str) -> Result<String, Error> {
+    let token = match given.split_at_checked(7) {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer ") => token,
+        _ => given,
+    };
+    match token.trim() {
+        token if (1..=MAX_ACCESS_TOKEN).contains(&token.len()) => Ok(token.to_owned()),
+        token => Err(Error::AccessToken(token.len())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_sent_without_its_scheme() {
+        for given in ["abc", "Bearer abc", "bearer  abc", " abc "] {
+            assert_eq!(bare_token(given).unwrap(), "abc", "{given:?}");
+        }
+        assert_eq!(bare_token("Bearerabc").unwrap(), "Bearerabc");
+    }
+
+    #[test]
+    fn a_token_that_option_256_cannot_carry_is_refused() {
+        assert!(matches!(bare_token("Bearer "), Err(Error::AccessToken(0))));
+        assert!(bare_token(&"x".repeat(MAX_ACCESS_TOKEN)).is_ok());
+        assert!(matches!(bare_token(&"x".repeat(MAX_ACCESS_TOKEN + 1)), Err(Error::AccessToken(2049))));
+    }
+}

@@ -1,0 +1,102 @@
+//! Why a connection or a request failed, and whose fault it is.
+
+use crate::target::TargetError;
+use lowband_transport::coap::FailReason;
+use lowband_transport::dtls::{CloseReason, SetupError};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Longest value of option 256 (MSC3079).
+pub const MAX_ACCESS_TOKEN: usize = 2048;
+
+/// How the transport begins when it does not accept a certificate. It has no reason of its own for that; a test with a real
+/// handshake sees to it that the two agree.
+const CERTIFICATE: &str = "the server's certificate is not accepted: ";
+
+/// Why a connection or a request failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Network or server: the handshake did not finish in time.
+    #[error("no answer from the server within {0:?}")]
+    ConnectTimeout(Duration),
+    /// Server: its host says that nobody listens on the UDP port.
+    #[error("connection refused: nobody listens on UDP {0}")]
+    Refused(SocketAddr),
+    /// Server, or the caller's choice of certificates: whom the server says it is cannot be believed; why, in words.
+    #[error("the server's certificate is not accepted: {0}")]
+    Certificate(String),
+    /// Either end: the handshake failed, in words.
+    #[error("DTLS handshake failed: {0}")]
+    Handshake(String),
+    /// Either end: the connection has ended.
+    #[error("the connection has ended: {}", close_reason(.0))]
+    Closed(CloseReason),
+    /// Network or server: no answer, after all retransmissions.
+    #[error("no answer to the request after all retransmissions")]
+    Timeout,
+    /// Server: it answered the request with a Reset.
+    #[error("the server answered the request with a CoAP Reset")]
+    Reset,
+    /// Server: it broke the protocol or a limit of ours, in words.
+    #[error("the server's answer cannot be used: {0}")]
+    Protocol(String),
+    /// Caller: the target cannot be sent.
+    #[error("{0}")]
+    Target(#[from] TargetError),
+    /// Caller: the access token is empty or longer than option 256 may be.
+    #[error("an access token of {0} bytes: CoAP option 256 carries 1 to {MAX_ACCESS_TOKEN}")]
+    AccessToken(usize),
+    /// Caller or machine: certificates or OpenSSL cannot be set up.
+    #[error("{0}")]
+    Setup(#[from] SetupError),
+    /// Machine: the socket.
+    #[error("UDP socket: {0}")]
+    Socket(#[from] std::io::Error),
+    /// Caller: the key log cannot be written.
+    #[error("key log {}: {source}", path.display())]
+    KeyLog {
+        /// Its path.
+        path: PathBuf,
+        /// What went wrong.
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    /// What a connection that ended for `why` means to whoever waits for it.
+    pub(crate) fn ended(why: CloseReason) -> Error {
+        match why {
+            CloseReason::Handshake(text) => match text.strip_prefix(CERTIFICATE) {
+                Some(why) => Error::Certificate(why.to_owned()),
+                None => Error::Handshake(text),
+            },
+            why => Error::Closed(why),
+        }
+    }
+
+    /// What a failed exchange means; `ended` is the end of its session, where there was one.
+    pub(crate) fn failed(why: FailReason, ended: Option<CloseReason>) -> Error {
+        match why {
+            FailReason::Timeout => Error::Timeout,
+            FailReason::Reset => Error::Reset,
+            FailReason::SessionClosed => Error::ended(ended.unwrap_or(CloseReason::Local)),
+            FailReason::Protocol(text) => Error::Protocol(text),
+            other => Error::Protocol(format!("{other:?}")),
+        }
+    }
+}
+
+fn close_reason(why: &CloseReason) -> String {
+    match why {
+        CloseReason::Local => "closed by this side".into(),
+        CloseReason::CloseNotify => "the server closed it (close_notify)".into(),
+        CloseReason::Alert(description) => format!("the server sent the fatal DTLS alert {description}"),
+        CloseReason::Replaced => "replaced by a new handshake from the same address".into(),
+        CloseReason::Idle => "silent for too long".into(),
+        CloseReason::Unusable => "nothing can be encrypted on it any more".into(),
+        CloseReason::Handshake(text) => text.clone(),
+        other => format!("{other:?}"),
+    }
+}

@@ -1,0 +1,46 @@
+//! The other end of the low-bandwidth wire: an asynchronous connection over [`lowband_transport::Client`].
+//!
+//! ```text
+//! Request -> target + sticky -> lowband_transport::Client -> driver -> UDP socket
+//! Response <------------------- lowband_transport::Client <- driver <- UDP socket
+//! ```
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), lowband_client::Error> {
+//! use lowband_client::{ConnectOptions, Connection, Request, Verification};
+//! let connection = Connection::connect(ConnectOptions {
+//!     server: ([192, 0, 2, 1], 8008).into(),
+//!     server_name: "matrix.example.org".into(),
+//!     verification: Verification::System,
+//!     connect_timeout: std::time::Duration::from_secs(30),
+//! })
+//! .await?;
+//! let versions = connection.request(Request::get("/_matrix/client/versions")).await?;
+//! println!("{} {:?}", lowband_client::names::code(versions.code), lowband_codec::cbor_to_json(&versions.body));
+//! connection.close().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Absent on purpose: resolving names, connecting again after a connection has ended, and looking into bodies. A body is
+//! what the caller gives, usually CBOR made by `lowband_codec`.
+
+mod connection;
+mod driver;
+mod error;
+pub mod key_log;
+mod message;
+pub mod names;
+mod settings;
+mod sticky;
+mod target;
+pub mod trace;
+
+pub use connection::{ConnectOptions, Connection};
+pub use error::{Error, MAX_ACCESS_TOKEN};
+pub use message::{Request, Response};
+pub use settings::{Settings, TokenUse};
+pub use target::{MAX_OPTION, TargetError};
+
+pub use lowband_transport::coap::{Code, Limits, Method, Times};
+pub use lowband_transport::dtls::{CloseReason, Verification};

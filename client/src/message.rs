@@ -1,0 +1,75 @@
+//! One request and one response, in HTTP words where CoAP has the same thing.
+
+use lowband_transport::coap::{self, Code, Method};
+use std::fmt;
+
+/// One request, in HTTP words.
+#[derive(Clone)]
+pub struct Request {
+    /// Its method.
+    pub method: Method,
+    /// Path and query as in an HTTP request line, e.g. `/_matrix/client/v3/sync?timeout=0`. Sent as a path code where the
+    /// table has the path.
+    pub target: String,
+    /// Option 256, with or without `Bearer `; sticky at the server, so it goes on the wire only where the server may not
+    /// know it yet ([`crate::TokenUse`]). `None` does not mean "without": the server then uses the last one it was given.
+    pub access_token: Option<String>,
+    /// Content-Format of the body. Absent means CBOR to a low-bandwidth server.
+    pub content_format: Option<u16>,
+    /// Accept. Absent means CBOR to a low-bandwidth server.
+    pub accept: Option<u16>,
+    /// The body, usually CBOR.
+    pub body: Vec<u8>,
+}
+
+impl Request {
+    /// A request without token, body and formats.
+    pub fn new(method: Method, target: impl Into<String>) -> Request {
+        let target = target.into();
+        Request { method, target, access_token: None, content_format: None, accept: None, body: Vec::new() }
+    }
+
+    /// A GET without token and formats.
+    pub fn get(target: impl Into<String>) -> Request {
+        Request::new(Method::Get, target)
+    }
+}
+
+/// Without the access token and the body, so that neither ends up in a log.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("target", &self.target)
+            .field("content_format", &self.content_format)
+            .field("accept", &self.accept)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// Its code.
+    pub code: Code,
+    /// Content-Format of the body.
+    pub content_format: Option<u16>,
+    /// Max-Age, seconds.
+    pub max_age: Option<u32>,
+    /// The whole body, or the diagnostic text of an error (RFC 7252 section 5.5.2).
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    /// True for the codes 2.xx.
+    pub fn is_success(&self) -> bool {
+        self.code.class() == 2
+    }
+}
+
+impl From<coap::Response> for Response {
+    fn from(response: coap::Response) -> Response {
+        let coap::Response { code, options, body } = response;
+        Response { code, content_format: options.content_format, max_age: options.max_age, body }
+    }
+}

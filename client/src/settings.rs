@@ -1,0 +1,62 @@
+//! What can be tuned on a connection; the defaults are those of the low-bandwidth wire.
+
+use crate::trace::Tracer;
+use lowband_transport::coap::{Limits, Times};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything about a connection that is not its destination.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// An Empty confirmable message (RFC 7252 section 4.3) goes out after this much silence in both directions, so that
+    /// NATs and the server keep the session. `None`: never.
+    pub keep_alive: Option<Duration>,
+    /// When the access token goes on the wire.
+    pub token_use: TokenUse,
+    /// Option 257. Not sent by default: a low-bandwidth server assumes version 1 without it, and the option is critical
+    /// (RFC 7252 section 5.4.1), so that other CoAP servers answer 4.02 to it.
+    pub cbor_version: Option<u32>,
+    /// Send the one-character code where the path table has the path.
+    pub path_codes: bool,
+    /// Append the DTLS secrets to this file, in NSS key log format. They decrypt everything.
+    pub key_log: Option<PathBuf>,
+    /// Times of the message layer.
+    pub times: Times,
+    /// Limits of the CoAP layer. At most `exchanges_per_session` requests are under way; more wait for their turn.
+    pub limits: Limits,
+    /// Gets to see every datagram. Never sees an access token in the clear.
+    pub tracer: Option<Tracer>,
+}
+
+/// When the access token goes on the wire (option 256 is sticky: it holds for the DTLS session).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TokenUse {
+    /// Until a response shows that the server has it, and again when it changes.
+    #[default]
+    UntilKnown,
+    /// With every request: for servers that do not remember it.
+    EachRequest,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            keep_alive: Some(Duration::from_secs(60)),
+            token_use: TokenUse::UntilKnown,
+            cbor_version: None,
+            path_codes: true,
+            key_log: None,
+            times: Times::measured(),
+            limits: Limits::default(),
+            tracer: None,
+        }
+    }
+}
+
+impl Settings {
+    /// The defaults, and the key log that `SSLKEYLOGFILE` names, as browsers do it.
+    pub fn from_environment() -> Settings {
+        let key_log = std::env::var_os("SSLKEYLOGFILE").filter(|path| !path.is_empty()).map(PathBuf::from);
+        Settings { key_log, ..Settings::default() }
+    }
+}

@@ -1,0 +1,197 @@
+//! What the server remembers of us: options 256 and 257 of MSC3079 are sticky on a DTLS session.
+//!
+//! Sent once, each saves its bytes on every later request. But a request that leaves the token out is answered for
+//! whatever token the server saw last, so it is left out only when that can be no other: a response has shown that the
+//! server has it, and no request with another token can still arrive there, not even late.
+//!
+//! What this cannot mend: a request without its token that a *later* one with another token overtakes on the way. So one
+//! connection serves one user; who mixes users on one asks for [`TokenUse::EachRequest`].
+
+use crate::settings::TokenUse;
+use lowband_transport::ExchangeId;
+use std::collections::HashMap;
+
+/// The sticky options of one session. No `Debug`: it holds access tokens.
+pub(crate) struct Sticky {
+    token_use: TokenUse,
+    cbor_version: Option<u32>,
+    /// The token that the server is known to hold.
+    known: Option<String>,
+    /// Tokens in requests under way. Bounded by the number of overlapping requests.
+    under_way: HashMap<ExchangeId, String>,
+    /// Different tokens have been under way at once since there were none: which one arrived last is unknown.
+    contested: bool,
+    /// Tokens in requests that were given up: a copy may still arrive.
+    given_up: GivenUp,
+}
+
+enum GivenUp {
+    None,
+    Only(String),
+    Several,
+}
+
+/// What to put on the wire.
+#[derive(PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
+pub(crate) struct ToSend {
+    pub(crate) access_token: Option<String>,
+    pub(crate) cbor_version: Option<u32>,
+}
+
+impl Sticky {
+    pub(crate) fn new(token_use: TokenUse, cbor_version: Option<u32>) -> Sticky {
+        let under_way = HashMap::new();
+        Sticky { token_use, cbor_version, known: None, under_way, contested: false, given_up: GivenUp::None }
+    }
+
+    /// What a request with this token has to carry.
+    pub(crate) fn to_send(&self, access_token: Option<&str>) -> ToSend {
+        let carried = access_token.filter(|token| !self.is_known(token));
+        ToSend { access_token: carried.map(str::to_owned), cbor_version: self.cbor_version }
+    }
+
+    fn is_known(&self, token: &str) -> bool {
+        let given_up_agree = match &self.given_up {
+            GivenUp::None => true,
+            GivenUp::Only(other) => other == token,
+            GivenUp::Several => false,
+        };
+        self.token_use == TokenUse::UntilKnown && self.known.as_deref() == Some(token) && given_up_agree
+    }
+
+    /// A request has gone out with this token.
+    pub(crate) fn sent(&mut self, exchange: ExchangeId, access_token: Option<String>) {
+        let Some(token) = access_token else { return };
+        if self.known.as_ref() != Some(&token) {
+            self.known = None;
+        }
+        self.contested |= self.under_way.values().any(|other| *other != token);
+        self.under_way.insert(exchange, token);
+    }
+
+    /// Its response has come. Only a success shows that the request got as far as its token: errors of the transport (4.02,
+    /// 4.08, 4.13) come before that.
+    pub(crate) fn answered(&mut self, exchange: ExchangeId, success: bool) {
+        if success {
+            self.cbor_version = None;
+        }
+        let Some(token) = self.under_way.remove(&exchange) else { return };
+        if success && !self.contested {
+            self.known = Some(token);
+        }
+        self.contested &= !self.under_way.is_empty();
+    }
+
+    /// No response will come, or nobody waits for it any more.
+    pub(crate) fn gave_up(&mut self, exchange: ExchangeId) {
+        let Some(token) = self.under_way.remove(&exchange) else { return };
+        self.contested &= !self.under_way.is_empty();
+        self.given_up = match std::mem::replace(&mut self.given_up, GivenUp::Several) {
+            GivenUp::None => GivenUp::Only(token),
+            GivenUp::Only(other) if other == token => GivenUp::Only(other),
+            GivenUp::Only(_) | GivenUp::Several => GivenUp::Several,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: ExchangeId = ExchangeId(1);
+    const SECOND: ExchangeId = ExchangeId(2);
+
+    fn sticky() -> Sticky {
+        Sticky::new(TokenUse::UntilKnown, None)
+    }
+
+    /// Sends with `token` if needed, and says whether it was.
+    fn send(sticky: &mut Sticky, exchange: ExchangeId, token: &str) -> bool {
+        let carried = sticky.to_send(Some(token)).access_token;
+        sticky.sent(exchange, carried.clone());
+        carried.is_some()
+    }
+
+    #[test]
+    fn a_token_is_sent_until_a_response_shows_that_it_arrived() {
+        let mut sticky = sticky();
+        assert!(send(&mut sticky, FIRST, "a"));
+        assert!(send(&mut sticky, SECOND, "a"), "an overlapping request could overtake the first");
+        sticky.answered(FIRST, true);
+        assert!(!send(&mut sticky, ExchangeId(3), "a"));
+    }
+
+    #[test]
+    fn a_changed_token_is_sent_and_then_known() {
+        let mut sticky = sticky();
+        send(&mut sticky, FIRST, "a");
+        sticky.answered(FIRST, true);
+        assert!(send(&mut sticky, SECOND, "b"));
+        sticky.answered(SECOND, true);
+        assert!(!send(&mut sticky, ExchangeId(3), "b"));
+        assert!(send(&mut sticky, ExchangeId(4), "a"));
+    }
+
+    #[test]
+    fn two_tokens_under_way_leave_it_open_which_one_came_last() {
+        let mut sticky = sticky();
+        send(&mut sticky, FIRST, "a");
+        send(&mut sticky, SECOND, "b");
+        sticky.answered(FIRST, true);
+        sticky.answered(SECOND, true);
+        assert!(
+            sticky.to_send(Some("b")).access_token.is_some(),
+            "the last answered need not be the last arrived"
+        );
+        assert!(send(&mut sticky, ExchangeId(3), "b"));
+        sticky.answered(ExchangeId(3), true);
+        assert!(!send(&mut sticky, ExchangeId(4), "b"), "with nothing else under way it is certain again");
+    }
+
+    #[test]
+    fn an_error_does_not_prove_that_the_token_arrived() {
+        let mut sticky = sticky();
+        send(&mut sticky, FIRST, "a");
+        sticky.answered(FIRST, false);
+        assert!(send(&mut sticky, SECOND, "a"));
+    }
+
+    #[test]
+    fn after_a_request_was_given_up_another_token_is_never_left_out() {
+        let mut sticky = sticky();
+        send(&mut sticky, FIRST, "a");
+        sticky.gave_up(FIRST);
+        for exchange in [SECOND, ExchangeId(3)] {
+            assert!(send(&mut sticky, exchange, "b"), "a late copy of the first would bring back its token");
+            sticky.answered(exchange, true);
+        }
+    }
+
+    #[test]
+    fn a_request_given_up_does_no_harm_to_its_own_token() {
+        let mut sticky = sticky();
+        send(&mut sticky, FIRST, "a");
+        sticky.gave_up(FIRST);
+        assert!(send(&mut sticky, SECOND, "a"));
+        sticky.answered(SECOND, true);
+        assert!(!send(&mut sticky, ExchangeId(3), "a"));
+    }
+
+    #[test]
+    fn each_request_means_each() {
+        let mut sticky = Sticky::new(TokenUse::EachRequest, None);
+        send(&mut sticky, FIRST, "a");
+        sticky.answered(FIRST, true);
+        assert!(send(&mut sticky, SECOND, "a"));
+    }
+
+    #[test]
+    fn the_cbor_version_is_sent_until_the_first_success() {
+        let mut sticky = Sticky::new(TokenUse::UntilKnown, Some(1));
+        sticky.answered(FIRST, false);
+        assert_eq!(sticky.to_send(None), ToSend { access_token: None, cbor_version: Some(1) });
+        sticky.answered(SECOND, true);
+        assert_eq!(sticky.to_send(None), ToSend { access_token: None, cbor_version: None });
+    }
+}

@@ -1,0 +1,146 @@
+//! Watching a connection: every datagram, and what can be told of it from outside the encryption.
+
+use std::fmt::{self, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What happened on a connection.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Trace<'a> {
+    /// A datagram has been sent.
+    Sent(&'a [u8]),
+    /// A datagram has arrived.
+    Received(&'a [u8]),
+    /// The server's host has said that nobody listens on its UDP port (ICMP).
+    Refused,
+    /// The handshake has finished; its round trip, where one could be measured.
+    Connected(Option<Duration>),
+    /// A request is on its way, with these Uri-Path options.
+    UriPath(&'a [String]),
+    /// A keep-alive ping has been answered.
+    Pong,
+}
+
+/// Gets to see what happens. Called from the connection's task, at times with its lock held: it must be quick and must not use
+/// the connection.
+#[derive(Clone)]
+pub struct Tracer(Arc<dyn Fn(Trace<'_>) + Send + Sync>);
+
+impl Tracer {
+    /// Calls `see` each time something happens.
+    pub fn new(see: impl Fn(Trace<'_>) + Send + Sync + 'static) -> Tracer {
+        Tracer(Arc::new(see))
+    }
+
+    pub(crate) fn see(&self, what: Trace<'_>) {
+        (self.0)(what);
+    }
+}
+
+impl fmt::Debug for Tracer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tracer")
+    }
+}
+
+/// Bytes and datagrams of a connection so far, as UDP payload.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Datagrams sent.
+    pub datagrams_out: u64,
+    /// Their UDP payload.
+    pub bytes_out: u64,
+    /// Datagrams received.
+    pub datagrams_in: u64,
+    /// Their UDP payload.
+    pub bytes_in: u64,
+}
+
+/// Length of a DTLS record header (RFC 6347 section 4.1).
+const RECORD_HEADER: usize = 13;
+
+/// Names the DTLS records of a datagram, e.g. `ClientKeyExchange, ChangeCipherSpec, handshake (encrypted)`.
+pub fn records(datagram: &[u8]) -> String {
+    let mut names = String::new();
+    let mut rest = datagram;
+    while let Some((header, after)) = rest.split_first_chunk::<RECORD_HEADER>() {
+        let [content_type, _, _, epoch_high, epoch_low, .., length_high, length_low] = *header;
+        let length = usize::from(u16::from_be_bytes([length_high, length_low]));
+        let Some((body, next)) = after.split_at_checked(length) else { break };
+        let separator = if names.is_empty() { "" } else { ", " };
+        let encrypted = [epoch_high, epoch_low] != [0, 0];
+        let _infallible = write!(names, "{separator}{}", record(content_type, encrypted, body));
+        rest = next;
+    }
+    if !rest.is_empty() {
+        names.push_str(if names.is_empty() { "not DTLS" } else { ", and more that is not DTLS" });
+    }
+    names
+}
+
+fn record(content_type: u8, encrypted: bool, body: &[u8]) -> String {
+    match (content_type, encrypted, body) {
+        (20, _, _) => "ChangeCipherSpec".into(),
+        (21, false, &[_level, description, ..]) => format!("alert {description}"),
+        (21, _, _) => "alert (encrypted)".into(),
+        (22, false, &[message, ..]) => handshake_message(message),
+        (22, _, _) => "handshake (encrypted)".into(),
+        (23, _, _) => "application data".into(),
+        (other, _, _) => format!("record of type {other}"),
+    }
+}
+
+/// RFC 5246 section 7.4 and RFC 6347 section 4.3.2.
+fn handshake_message(message: u8) -> String {
+    match message {
+        0 => "HelloRequest".into(),
+        1 => "ClientHello".into(),
+        2 => "ServerHello".into(),
+        3 => "HelloVerifyRequest".into(),
+        4 => "NewSessionTicket".into(),
+        11 => "Certificate".into(),
+        12 => "ServerKeyExchange".into(),
+        13 => "CertificateRequest".into(),
+        14 => "ServerHelloDone".into(),
+        15 => "CertificateVerify".into(),
+        16 => "ClientKeyExchange".into(),
+        20 => "Finished".into(),
+        other => format!("handshake message {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn make(content_type: u8, epoch: u8, body: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![content_type, 0xfe, 0xfd, 0, epoch, 0, 0, 0, 0, 0, 1, 0];
+        bytes.push(u8::try_from(body.len()).unwrap());
+        bytes.extend_from_slice(body);
+        bytes
+    }
+
+    #[test]
+    fn the_records_of_a_flight_are_named() {
+        let flight = [make(22, 0, &[16, 0]), make(20, 0, &[1]), make(22, 1, &[0xaa; 24])].concat();
+        assert_eq!(records(&flight), "ClientKeyExchange, ChangeCipherSpec, handshake (encrypted)");
+        assert_eq!(records(&make(21, 0, &[2, 40])), "alert 40");
+        assert_eq!(records(&make(21, 1, &[2, 40])), "alert (encrypted)");
+        assert_eq!(records(&make(23, 1, &[2, 40])), "application data");
+        assert_eq!(records(&make(22, 0, &[99])), "handshake message 99");
+        assert_eq!(records(&make(25, 1, &[])), "record of type 25");
+    }
+
+    #[test]
+    fn a_datagram_cut_anywhere_is_described_all_the_same() {
+        let flight = [make(22, 0, &[1, 0, 0]), make(23, 1, &[0; 30])].concat();
+        for length in 1..flight.len() {
+            let told = records(&flight[..length]);
+            let whole_records = usize::from(length >= 16);
+            let expected = if whole_records == 0 { "not DTLS" } else { "ClientHello" };
+            assert!(told.starts_with(expected), "{length}: {told}");
+        }
+        assert_eq!(records(&[]), "");
+    }
+}

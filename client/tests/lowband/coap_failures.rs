@@ -1,0 +1,145 @@
+//! `lowband coap`: requests that come to nothing, and the status that says so.
+
+use crate::certificate::Certificate;
+use crate::command::{TemporaryFile, assert_quiet_success, coap, run, status, stderr};
+use crate::stub_server::{Reply, StubServer, content};
+use std::process::Output;
+
+fn assert_fails(output: &Output, expected: i32, words: &[&str]) {
+    let told = stderr(output);
+    assert_eq!(status(output), expected, "{told}");
+    for word in words {
+        assert!(told.contains(word), "{word:?} is missing in: {told}");
+    }
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn certificates_are_verified_and_the_way_out_is_told() {
+    let stub = StubServer::start(|_| content("x"));
+    let url = stub.url("/any");
+    assert_fails(&run(&["coap", &url]), 60, &["certificate of localhost", "--cacert", "-k"]);
+    let stranger = TemporaryFile::with("stranger.pem", &Certificate::for_loopback().ca);
+    assert_fails(&run(&["coap", "--cacert", stranger.path(), &url]), 60, &["--cacert"]);
+    assert!(stub.seen().is_empty());
+
+    let ca = TemporaryFile::with("ca.pem", &stub.certificate.ca);
+    assert_quiet_success(&run(&["coap", "--cacert", ca.path(), &url]));
+}
+
+#[test]
+fn a_certificate_for_another_name_is_refused() {
+    let stub = StubServer::with_certificate(Certificate::for_another_name(), |_| content("x"));
+    let ca = TemporaryFile::with("other-ca.pem", &stub.certificate.ca);
+    assert_fails(&run(&["coap", "--cacert", ca.path(), &stub.url("/any")]), 60, &["not trusted"]);
+}
+
+#[test]
+fn a_ca_file_that_is_none_is_told_before_anything_is_sent() {
+    assert_fails(&run(&["coap", "--cacert", "/nonexistent", "localhost/any"]), 77, &["/nonexistent"]);
+    assert_fails(&run(&["coap", "--cacert", "/dev/null", "localhost/any"]), 77, &["no certificate"]);
+}
+
+#[test]
+fn a_server_that_never_answers_ends_at_max_time() {
+    let stub = StubServer::start(|_| Reply::Never);
+    assert_fails(&coap(&stub, "/any", &["--max-time", "0.3"]), 28, &["--max-time"]);
+}
+
+#[test]
+fn a_port_without_dtls_ends_at_the_connect_timeout() {
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let url = format!("coaps://{}/any", silent.local_addr().unwrap());
+    assert_fails(&run(&["coap", "-k", "--connect-timeout", "0.1", &url]), 28, &["127.0.0.1", "firewall"]);
+    assert_fails(&run(&["coap", "-k", "--max-time", "0.1", &url]), 28, &["127.0.0.1"]);
+}
+
+#[test]
+fn a_closed_port_is_refused() {
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let url = format!("coaps://{}/any", socket.local_addr().unwrap());
+    drop(socket);
+    assert_fails(&run(&["coap", "-k", &url]), 7, &["refused"]);
+}
+
+#[test]
+fn a_session_that_the_server_closes_is_a_transfer_cut_off() {
+    let stub = StubServer::start(|_| Reply::CloseSession);
+    assert_fails(&coap(&stub, "/any", &[]), 56, &["close_notify"]);
+}
+
+#[test]
+fn a_host_that_cannot_be_resolved_is_named() {
+    // A label longer than DNS allows: no resolver is asked.
+    let host = "x".repeat(64);
+    assert_fails(&run(&["coap", "-k", &format!("coaps://{host}/any")]), 6, &[&host]);
+}
+
+#[test]
+fn urls_that_cannot_be_used_are_refused_with_their_reason() {
+    for (url, word) in [
+        ("coap://localhost/any", "without DTLS"),
+        ("ftp://localhost/any", "schemes"),
+        ("coaps://user:secret@localhost/any", "user and password"),
+        ("coaps:///any", "no host"),
+    ] {
+        let output = run(&["coap", "-k", url]);
+        assert_fails(&output, 3, &[word]);
+        assert!(!stderr(&output).contains("secret"));
+    }
+}
+
+#[test]
+fn a_path_that_would_be_taken_for_a_code_is_refused_unless_it_is_meant() {
+    let stub = StubServer::start(|_| content("x"));
+    assert_fails(&coap(&stub, "/0", &[]), 3, &["--no-path-codes"]);
+    let output = coap(&stub, "/0", &["--no-path-codes"]);
+    assert_quiet_success(&output);
+    assert_eq!(stub.only_request().options.path, ["0"]);
+}
+
+#[test]
+fn wrong_usage_is_status_2() {
+    for arguments in [
+        &["coap"][..],
+        &["coap", "-X", "PATCH", "localhost"],
+        &["coap", "--max-time", "0", "localhost"],
+        &["coap", "--unknown", "localhost"],
+        &["coap", "-H", "no colon", "localhost"],
+        &["coap", "-H", "Accept: image/png", "localhost"],
+        &["coap", "-H", "Authorization: Basic eA==", "localhost"],
+        &["coap", "--http", "--cbor-version", "1", "localhost"],
+        &["unknown"],
+        &[],
+    ] {
+        let output = run(arguments);
+        assert_eq!(status(&output), 2, "{arguments:?}: {}", stderr(&output));
+        assert!(!output.stderr.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn data_that_cannot_be_read_is_status_26() {
+    assert_fails(&run(&["coap", "-d", "@/nonexistent", "localhost"]), 26, &["/nonexistent"]);
+    assert_fails(&run(&["coap", "-H", "@/nonexistent", "localhost"]), 26, &["/nonexistent"]);
+}
+
+#[test]
+fn output_that_cannot_be_written_is_status_23() {
+    let stub = StubServer::start(|_| content("x"));
+    assert_fails(&coap(&stub, "/any", &["-o", "/nonexistent/file"]), 23, &["/nonexistent/file"]);
+}
+
+#[test]
+fn help_and_version_are_status_0() {
+    for (arguments, word) in [
+        (&["--help"][..], "coap"),
+        (&["coap", "--help"], "Exit status:"),
+        (&["jc", "--help"], "Exit status:"),
+        (&["--version"], env!("CARGO_PKG_VERSION")),
+    ] {
+        let output = run(arguments);
+        assert_quiet_success(&output);
+        assert!(String::from_utf8(output.stdout).unwrap().contains(word), "{arguments:?}");
+    }
+}

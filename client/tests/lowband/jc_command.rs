@@ -1,0 +1,139 @@
+//! `lowband jc`: what goes in, what comes out, and where.
+
+use crate::command::{TemporaryFile, assert_quiet_success, lowband, run, run_with_stdin, status, stderr};
+use lowband_codec::KeyTable;
+use std::io::Write;
+use std::process::Stdio;
+
+/// MSC3079's test vector.
+const JSON: &str = r#"{"type":"m.room.message","content":{"msgtype":"m.text","body":"Hello World"},"sender":"@alice:localhost",
+ "room_id":"!foo:localhost","unsigned":{"bool_value":true,"null_value":null}}"#;
+const CBOR: &str = "a5026e6d2e726f6f6d2e6d65737361676503a2181b6b48656c6c6f20576f726c64181c666d2e74657874056e21666f6f3a6c6f63\
+                    616c686f7374067040616c6963653a6c6f63616c686f737409a26a626f6f6c5f76616c7565f56a6e756c6c5f76616c7565f6";
+
+fn bytes(hex: &str) -> Vec<u8> {
+    (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()).collect()
+}
+
+#[test]
+fn the_vector_of_the_msc_is_written_in_every_way() {
+    let json = TemporaryFile::with("vector.json", JSON.as_bytes());
+    let out = TemporaryFile::absent("vector.cbor");
+    let as_text = format!("{CBOR}\n");
+    for input in [JSON, &json.at(), "-"] {
+        let output = run_with_stdin(&["jc", input], JSON.as_bytes());
+        assert_quiet_success(&output);
+        assert_eq!(output.stdout, as_text.as_bytes(), "{input}");
+    }
+    assert_eq!(run(&["jc", "-out", "-", JSON]).stdout, bytes(CBOR));
+    assert_eq!(run(&["jc", "-out", "-", "--hex", JSON]).stdout, as_text.as_bytes());
+    let output = run(&["jc", "-out", out.path(), JSON]);
+    assert_quiet_success(&output);
+    assert!(output.stdout.is_empty());
+    assert_eq!(std::fs::read(&out.0).unwrap(), bytes(CBOR));
+}
+
+#[test]
+fn the_vector_of_the_msc_is_read_in_every_way() {
+    let as_bytes = TemporaryFile::with("vector-bytes", &bytes(CBOR));
+    let as_text = TemporaryFile::with("vector-text", CBOR.as_bytes());
+    let mut outputs = vec![
+        run(&["jc", "-c2j", CBOR]),
+        run(&["jc", "-c2j", &as_bytes.at()]),
+        run(&["jc", "-c2j", "--hex", &as_text.at()]),
+        run(&["jc", "--c2j", "-v", "1", &as_bytes.at()]),
+        run_with_stdin(&["jc", "-c2j", "-"], &bytes(CBOR)),
+        run_with_stdin(&["jc", "-c2j", "-hex", "-"], CBOR.as_bytes()),
+    ];
+    let first = outputs.remove(0);
+    assert_quiet_success(&first);
+    assert!(first.stdout.ends_with(b"}\n"));
+    assert_eq!(lowband_codec::json_to_cbor(&first.stdout).map(|cbor| cbor.len()), Ok(bytes(CBOR).len()));
+    for output in outputs {
+        assert_quiet_success(&output);
+        assert_eq!(output.stdout, first.stdout);
+    }
+}
+
+#[test]
+fn there_and_back_is_the_same_json() {
+    let json = r#"{"type":"m.text","unknown":[1,-2.5,"\u0001",null,true,{}]}"#;
+    let cbor = run(&["jc", "-out", "-", json]).stdout;
+    let output = run_with_stdin(&["jc", "-c2j", "-"], &cbor);
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("{json}\n"));
+}
+
+#[test]
+fn the_key_table_can_be_left_out() {
+    assert_eq!(KeyTable::v1().integer("type"), Some(2));
+    assert_eq!(run(&["jc", "-v", "0", r#"{"type":1}"#]).stdout, b"a1647479706501\n");
+    assert_eq!(run(&["jc", "-v", "0", "-c2j", "a10201"]).stdout, b"{\"2\":1}\n");
+    assert_eq!(status(&run(&["jc", "-v", "2", "{}"])), 2);
+}
+
+#[test]
+fn json_can_be_indented_and_a_number_given_as_it_is() {
+    assert_eq!(run(&["jc", "-c2j", "--pretty", "a1028101"]).stdout, b"{\n  \"type\": [\n    1\n  ]\n}\n");
+    assert_eq!(run(&["jc", "-5"]).stdout, b"24\n");
+}
+
+#[test]
+fn bad_input_is_status_1_with_its_place_and_writes_nothing() {
+    let kept = TemporaryFile::with("kept", b"as it was");
+    for (arguments, words) in [
+        (&["jc", "{\n \"a\": tru}"][..], &["byte 8", "line 2, column 7"][..]),
+        (&["jc", ""], &["byte 0"]),
+        (&["jc", "-c2j", "a1"], &["byte 1"]),
+        (&["jc", "-c2j", "xy"], &["hexadecimal", "byte 0"]),
+        (&["jc", "-c2j", "a1f"], &["hexadecimal"]),
+        (&["jc", "-out", kept.path(), "[1,]"], &["byte "]),
+        (&["jc", "-c2j", "-out", kept.path(), "ff"], &["byte 0"]),
+    ] {
+        let output = run(arguments);
+        assert_eq!((status(&output), output.stdout.as_slice()), (1, &b""[..]), "{arguments:?}");
+        for word in words {
+            assert!(stderr(&output).contains(word), "{arguments:?}: {}", stderr(&output));
+        }
+    }
+    assert_eq!(std::fs::read(&kept.0).unwrap(), b"as it was");
+}
+
+#[test]
+fn hexadecimal_text_taken_for_bytes_is_explained() {
+    let output = run_with_stdin(&["jc", "-c2j", "-"], b"a10201\n");
+    assert_eq!(status(&output), 1);
+    assert!(stderr(&output).contains("--hex"), "{}", stderr(&output));
+}
+
+#[test]
+fn odd_json_is_refused_unless_repairs_are_asked_for() {
+    let odd = r#"{"a":1,"a":2}"#;
+    assert_eq!(status(&run(&["jc", odd])), 1);
+    let output = run(&["jc", "-lenient", odd]);
+    assert_eq!((status(&output), output.stdout.as_slice()), (0, &b"a1616102\n"[..]));
+    assert!(stderr(&output).contains("1 repeated key"), "{}", stderr(&output));
+}
+
+#[test]
+fn input_that_cannot_be_read_and_flags_that_do_not_fit_are_refused() {
+    assert_eq!(status(&run(&["jc", "@/nonexistent"])), 26);
+    assert_eq!(status(&run(&["jc", "-pretty", "{}"])), 2);
+    assert_eq!(status(&run(&["jc", "-c2j", "-lenient", "a0"])), 2);
+    assert_eq!(status(&run(&["jc"])), 2);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let json = format!("[{}1]", "1,".repeat(200_000));
+    let mut command = lowband();
+    command.args(["jc", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    drop(child.stdout.take());
+    child.stdin.take().unwrap().write_all(json.as_bytes()).unwrap();
+    assert_quiet_success(&child.wait_with_output().unwrap());
+}
+
+#[test]
+fn output_that_cannot_be_written_is_status_23() {
+    assert_eq!(status(&run(&["jc", "-out", "/nonexistent/file", "{}"])), 23);
+}
