@@ -1,0 +1,119 @@
+//! The admin port: /healthz (the process lives), /readyz (clients are served), /metrics (Prometheus).
+
+use crate::event_loop::Inspector;
+use crate::metrics::Metrics;
+use crate::readiness::Readiness;
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// Connections at a time; the next one waits.
+const MAX_CONNECTIONS: usize = 32;
+/// For the head of a request, and for the event loop to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const OPENMETRICS: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+
+/// What the pages show.
+#[derive(Debug)]
+pub struct Admin {
+    /// Counters of the sidecar.
+    pub metrics: Arc<Metrics>,
+    /// The way to the event loop.
+    pub inspector: Inspector,
+    /// The probe.
+    pub readiness: Readiness,
+}
+
+/// Serves until its future is dropped.
+pub async fn serve(listener: TcpListener, admin: Admin) {
+    let admin = Arc::new(admin);
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    // Dropped with this future, and all connections with it.
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Out of file descriptors, most likely: try again when some may have been closed.
+                tracing::warn!(%error, "the admin port cannot accept");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let admin = Arc::clone(&admin);
+        connections.spawn(async move {
+            let service = service_fn(move |request| {
+                let admin = Arc::clone(&admin);
+                async move { Ok::<_, Infallible>(admin.answer(&request).await) }
+            });
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(PATIENCE)
+                .serve_connection(TokioIo::new(stream), service);
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "an admin connection has ended");
+            }
+            drop(place);
+        });
+    }
+}
+
+impl Admin {
+    async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return page(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "only GET\n".to_owned());
+        }
+        match request.uri().path() {
+            "/healthz" => page(StatusCode::OK, PLAIN, "ok\n".to_owned()),
+            "/readyz" => match self.ready().await {
+                Ok(()) => page(StatusCode::OK, PLAIN, "ready\n".to_owned()),
+                Err(why) => page(StatusCode::SERVICE_UNAVAILABLE, PLAIN, format!("not ready: {why}\n")),
+            },
+            "/metrics" => match self.scrape().await {
+                Some(text) => page(StatusCode::OK, OPENMETRICS, text),
+                None => page(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    PLAIN,
+                    "the event loop does not answer\n".to_owned(),
+                ),
+            },
+            _ => page(StatusCode::NOT_FOUND, PLAIN, "/healthz /readyz /metrics\n".to_owned()),
+        }
+    }
+
+    async fn ready(&self) -> Result<(), String> {
+        if self.inspector.is_draining() {
+            return Err("draining".to_owned());
+        }
+        self.readiness.check().await
+    }
+
+    async fn scrape(&self) -> Option<String> {
+        let snapshot = timeout(PATIENCE, self.inspector.snapshot()).await.ok()??;
+        self.metrics.encode(snapshot).ok()
+    }
+}
+
+fn page(status: StatusCode, kind: HeaderValue, text: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(text)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}

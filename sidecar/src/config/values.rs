@@ -1,0 +1,155 @@
+//! The texts of options into values: durations, sizes, counts, addresses. Each error is a phrase that fits behind
+//! the option's name and value.
+
+use crate::upstream::Address;
+use http::uri::Authority;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+const DURATIONS: &[(&str, u64)] = &[("", 1_000), ("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
+const SIZES: &[(&str, u64)] = &[("", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+const COUNTS: &[(&str, u64)] = &[("", 1)];
+
+/// Times are added to the clock, which must not overflow.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// `500ms`, `60s`, `2m`, `24h`; a bare number is seconds.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    match scaled(text, DURATIONS).map(Duration::from_millis) {
+        None => Err("is no duration such as 500ms, 60s, 2m or 24h".to_owned()),
+        Some(long) if long > LONGEST => Err("is longer than a year".to_owned()),
+        Some(duration) => Ok(duration),
+    }
+}
+
+/// A duration that is not zero.
+pub(super) fn some_duration(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("must be longer than zero".to_owned()),
+        some => Ok(some),
+    }
+}
+
+/// `65536`, `64KiB`, `8MiB`, `1GiB`, within bounds.
+pub(super) fn size(text: &str, allowed: RangeInclusive<u64>) -> Result<usize, String> {
+    let bytes = scaled(text, SIZES).ok_or("is no size such as 65536, 64KiB or 8MiB")?;
+    bounded(bytes, allowed)
+}
+
+/// A whole number within bounds.
+pub(super) fn count(text: &str, allowed: RangeInclusive<u64>) -> Result<usize, String> {
+    bounded(scaled(text, COUNTS).ok_or("is no whole number")?, allowed)
+}
+
+/// An IP address and a port; no name, because what a name resolves to may change between check and bind.
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "is no IP address with a port such as [::]:8008 or 127.0.0.1:9464".to_owned())
+}
+
+/// An address, or `off`.
+pub(super) fn address_or_off(text: &str) -> Result<Option<SocketAddr>, String> {
+    if text == "off" { Ok(None) } else { address(text).map(Some).map_err(|why| why + ", nor off") }
+}
+
+/// `unix:PATH` or `http://host:port`.
+pub(super) fn upstream(text: &str) -> Result<Address, String> {
+    const FORM: &str = "is neither unix:PATH nor http://host:port";
+    if let Some(path) = text.strip_prefix("unix:") {
+        // sun_path of unix(7): 108 bytes with the closing zero.
+        return match path.len() {
+            0 => Err("names no path after unix:".to_owned()),
+            1..=107 => Ok(Address::Unix(PathBuf::from(path))),
+            _ => Err("has a path longer than the 107 bytes that a unix socket takes".to_owned()),
+        };
+    }
+    if text.starts_with("https://") {
+        return Err(
+            "asks for TLS, which is Envoy's work: name Envoy's listener as unix:PATH or http://".to_owned()
+        );
+    }
+    let rest = text.strip_prefix("http://").ok_or(FORM)?;
+    let authority: Authority = rest.strip_suffix('/').unwrap_or(rest).parse().map_err(|_| FORM)?;
+    if authority.as_str().contains('@') {
+        return Err("holds a user name, which nothing would use".to_owned());
+    }
+    match authority.port_u16() {
+        Some(1..) => Ok(Address::Tcp(authority)),
+        _ => Err("names no port".to_owned()),
+    }
+}
+
+fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(digits)?;
+    let (_, factor) = units.iter().find(|(name, _)| *name == unit.trim_start())?;
+    number.parse::<u64>().ok()?.checked_mul(*factor)
+}
+
+fn bounded(value: u64, allowed: RangeInclusive<u64>) -> Result<usize, String> {
+    match usize::try_from(value) {
+        Ok(small) if allowed.contains(&value) => Ok(small),
+        _ => Err(format!("is not between {} and {}", allowed.start(), allowed.end())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_take_the_units_of_the_help() {
+        for (text, millis) in
+            [("0", 0), ("7", 7_000), ("500ms", 500), ("60s", 60_000), ("2 m", 120_000), ("24h", 86_400_000)]
+        {
+            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", "s", "-1s", "1.5s", "60 sec", "1d", "99999999999999999999s", "18446744073709551615h"]
+        {
+            assert!(duration(text).is_err(), "{text}");
+        }
+        assert!(some_duration("0s").is_err());
+        assert_eq!(duration("8784h"), Ok(LONGEST));
+        assert_eq!(duration("8785h"), Err("is longer than a year".to_owned()));
+    }
+
+    #[test]
+    fn sizes_and_counts_keep_their_bounds() {
+        assert_eq!(size("8MiB", 1..=1 << 30), Ok(8 << 20));
+        assert_eq!(size("1024", 1..=1 << 30), Ok(1024));
+        assert_eq!(size("0", 1..=10), Err("is not between 1 and 10".to_owned()));
+        assert!(size("8MB", 1..=1 << 30).is_err());
+        assert_eq!(count("32", 1..=32), Ok(32));
+        assert!(count("33", 1..=32).is_err());
+        assert!(count("3KiB", 1..=1 << 20).is_err());
+    }
+
+    #[test]
+    fn an_upstream_is_a_unix_socket_or_plain_http_with_a_port() {
+        assert!(matches!(upstream("unix:run/envoy.sock"), Ok(Address::Unix(_))));
+        assert!(matches!(upstream("http://127.0.0.1:8000"), Ok(Address::Tcp(_))));
+        assert!(matches!(upstream("http://[::1]:8000/"), Ok(Address::Tcp(_))));
+        for (text, why) in [
+            ("unix:", "no path"),
+            ("https://localhost:1", "TLS"),
+            ("http://localhost", "no port"),
+            ("http://localhost:0", "no port"),
+            ("http://localhost:8000/path", "neither"),
+            ("http://u@localhost:8000", "user name"),
+            ("localhost:8000", "neither"),
+            ("http://", "neither"),
+        ] {
+            assert!(upstream(text).unwrap_err().contains(why), "{text}: {:?}", upstream(text));
+        }
+        assert!(upstream(&format!("unix:{}", "x".repeat(108))).is_err());
+    }
+
+    #[test]
+    fn addresses_are_numeric_with_a_port() {
+        assert!(address("[::]:8008").is_ok());
+        assert!(address("localhost:8008").is_err());
+        assert!(address("127.0.0.1").is_err());
+        assert_eq!(address_or_off("off"), Ok(None));
+    }
+}

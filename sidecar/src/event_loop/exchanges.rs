@@ -1,0 +1,327 @@
+//! Open exchanges: each request gets a task, an answer, and one line in the log.
+
+use crate::answer::{Answer, Command, Piece};
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::metrics::{Dotted, Metrics, method_name};
+use crate::rate::Rate;
+use crate::refusal::Refusal;
+use crate::request;
+use crate::session::Sessions;
+use crate::status;
+use crate::target::{READY_PATH, Target, UpstreamTarget, target};
+use crate::upstream::Upstream;
+use lowband_transport::coap::{Code, Method, RequestOptions, ResponseOptions};
+use lowband_transport::{ExchangeId, Server, SessionId};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
+
+/// All exchanges that wait for the upstream, and what sticks to their sessions.
+#[derive(Debug)]
+pub(super) struct Exchanges {
+    open: HashMap<ExchangeId, Open>,
+    sessions: Sessions,
+    rate: Option<Rate>,
+    upstream: Arc<Upstream>,
+    answers: mpsc::Sender<(ExchangeId, Command)>,
+    metrics: Arc<Metrics>,
+}
+
+/// One exchange that waits for the upstream. Dropping it ends its task, and with it the HTTP/2 stream.
+#[derive(Debug)]
+struct Open {
+    line: Line,
+    go_on: Option<oneshot::Sender<()>>,
+    _task: AbortOnDrop,
+}
+
+#[derive(Debug)]
+struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// What the log says about a request; no access token, no query, no body.
+#[derive(Debug)]
+struct Line {
+    session: SessionId,
+    method: Method,
+    path: String,
+    started: Instant,
+    bytes_in: usize,
+    bytes_out: usize,
+    code: Option<Code>,
+    first_piece: Option<Duration>,
+    failure: Option<Failure>,
+}
+
+impl Exchanges {
+    pub(super) fn new(
+        config: &Config,
+        upstream: Arc<Upstream>,
+        answers: mpsc::Sender<(ExchangeId, Command)>,
+        metrics: Arc<Metrics>,
+    ) -> Exchanges {
+        Exchanges {
+            open: HashMap::new(),
+            sessions: Sessions::new(config.default_cbor_version),
+            rate: config.rate.map(|limit| Rate::new(limit, Instant::now())),
+            upstream,
+            answers,
+            metrics,
+        }
+    }
+
+    /// A request has come: it is answered here or passed to the upstream.
+    #[expect(clippy::too_many_arguments, reason = "the fields of one event, and where its answer goes")]
+    pub(super) fn request(
+        &mut self,
+        now: Instant,
+        server: &mut Server,
+        session: SessionId,
+        exchange: ExchangeId,
+        method: Method,
+        options: &RequestOptions,
+        body: Vec<u8>,
+    ) {
+        let mut line = Line {
+            session,
+            method,
+            path: String::new(),
+            started: now,
+            bytes_in: body.len(),
+            bytes_out: 0,
+            code: None,
+            first_piece: None,
+            failure: None,
+        };
+        let peer = server.peer(session).map(|peer| peer.ip());
+        match self.judge(now, session, method, options, &body, peer) {
+            Err(refusal) => {
+                line.path = loggable(&format!("/{}", options.path.join("/")));
+                self.refuse(now, server, exchange, line, &refusal);
+            }
+            Ok(Judged::Ready) => {
+                server.respond_head(now, exchange, status::CONTENT, ResponseOptions::default());
+                server.respond_chunk(now, exchange, &[], true);
+                line.path = format!("/{}", READY_PATH.join("/"));
+                line.code = Some(status::CONTENT);
+                self.finish(now, line);
+            }
+            Ok(Judged::Upstream(target, standing)) => {
+                line.path = loggable(target.path());
+                let authority = self.upstream.authority();
+                let forward = request::forward(authority, method, options, target, &standing, peer, body);
+                let placed = forward.and_then(|forward| Ok((self.upstream.place(line.bytes_in)?, forward)));
+                match placed {
+                    Err(refusal) => self.refuse(now, server, exchange, line, &refusal),
+                    Ok((place, forward)) => {
+                        let upstream = Arc::clone(&self.upstream);
+                        let answer = Answer::new(exchange, self.answers.clone());
+                        let task = tokio::spawn(async move {
+                            upstream.carry(forward, answer).await;
+                            drop(place);
+                        });
+                        self.open.insert(
+                            exchange,
+                            Open { line, go_on: None, _task: AbortOnDrop(task.abort_handle()) },
+                        );
+                        self.metrics.in_flight(self.open.len());
+                    }
+                }
+            }
+        }
+    }
+
+    /// An upstream task has something to say.
+    pub(super) fn command(
+        &mut self,
+        now: Instant,
+        server: &mut Server,
+        exchange: ExchangeId,
+        command: Command,
+    ) {
+        // Cancelled in the meantime: dropping the command tells the task.
+        let Some(open) = self.open.get_mut(&exchange) else { return };
+        let piece = match command {
+            Command::Start { code, options, piece } => {
+                let waited = now.duration_since(open.line.started);
+                self.metrics.upstream_answered(waited);
+                open.line.code = Some(code);
+                open.line.first_piece = Some(waited);
+                server.respond_head(now, exchange, code, options);
+                piece
+            }
+            Command::Continue(piece) => piece,
+            Command::Refuse { refusal, failure } => {
+                if let Some(failure) = &failure {
+                    self.metrics.upstream_failed(failure);
+                }
+                open.line.failure = failure;
+                if let Some(Open { mut line, .. }) = self.take(exchange) {
+                    if line.code.is_some() {
+                        server.fail(now, exchange, refusal.code, &refusal.text);
+                        line.code = Some(refusal.code);
+                        self.finish(now, line);
+                    } else {
+                        self.refuse(now, server, exchange, line, &refusal);
+                    }
+                }
+                return;
+            }
+        };
+        let Piece { bytes, go_on } = piece;
+        open.line.bytes_out += bytes.len();
+        let last = go_on.is_none();
+        open.go_on = go_on;
+        server.respond_chunk(now, exchange, &bytes, last);
+        if last {
+            if let Some(Open { line, .. }) = self.take(exchange) {
+                self.finish(now, line);
+            }
+        } else {
+            self.go_on(server, exchange);
+        }
+    }
+
+    /// Lets the task read on if the transport wants more.
+    pub(super) fn go_on(&mut self, server: &Server, exchange: ExchangeId) {
+        if let Some(open) = self.open.get_mut(&exchange)
+            && server.wants_chunk(exchange)
+            && let Some(go_on) = open.go_on.take()
+        {
+            // A task that has ended needs nothing.
+            let _ = go_on.send(());
+        }
+    }
+
+    /// Nobody waits for the answer any more.
+    pub(super) fn cancelled(&mut self, now: Instant, exchange: ExchangeId) {
+        if let Some(Open { line, .. }) = self.take(exchange) {
+            self.metrics.cancelled();
+            tracing::debug!(
+                session = line.session.0,
+                method = method_name(line.method),
+                path = line.path,
+                bytes_in = line.bytes_in,
+                bytes_out = line.bytes_out,
+                millis = now.duration_since(line.started).as_millis(),
+                "request cancelled by its client"
+            );
+        }
+    }
+
+    /// The session is gone.
+    pub(super) fn forget(&mut self, session: SessionId) {
+        self.sessions.forget(session);
+    }
+
+    fn judge(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        method: Method,
+        options: &RequestOptions,
+        body: &[u8],
+        peer: Option<IpAddr>,
+    ) -> Result<Judged, Refusal> {
+        // First, because a token replaces the one before it whatever becomes of the request.
+        let standing = self.sessions.note(session, options, body)?;
+        if let (Some(rate), Some(peer)) = (&mut self.rate, peer) {
+            rate.take(now, peer)?;
+        }
+        match target(options)? {
+            Target::Ready if method == Method::Get => Ok(Judged::Ready),
+            Target::Ready => Err(Refusal::diagnostic(status::METHOD_NOT_ALLOWED, "only GET")),
+            Target::Upstream(target) => Ok(Judged::Upstream(target, standing)),
+        }
+    }
+
+    fn refuse(
+        &mut self,
+        now: Instant,
+        server: &mut Server,
+        exchange: ExchangeId,
+        mut line: Line,
+        why: &Refusal,
+    ) {
+        line.code = Some(why.code);
+        match why.matrix_response() {
+            Some((options, body)) => {
+                line.bytes_out = body.len();
+                server.respond_head(now, exchange, why.code, options);
+                server.respond_chunk(now, exchange, &body, true);
+            }
+            None => server.fail(now, exchange, why.code, &why.text),
+        }
+        self.finish(now, line);
+    }
+
+    fn take(&mut self, exchange: ExchangeId) -> Option<Open> {
+        let open = self.open.remove(&exchange);
+        self.metrics.in_flight(self.open.len());
+        open
+    }
+
+    fn finish(&self, now: Instant, line: Line) {
+        let Some(code) = line.code else { return };
+        self.metrics.answered(line.method, code, line.bytes_in as u64, line.bytes_out as u64);
+        macro_rules! request_line {
+            ($level:ident) => {
+                tracing::$level!(
+                    session = line.session.0,
+                    method = method_name(line.method),
+                    path = line.path,
+                    code = %Dotted(code),
+                    bytes_in = line.bytes_in,
+                    bytes_out = line.bytes_out,
+                    first_millis = line.first_piece.map(|time| time.as_millis()),
+                    millis = now.duration_since(line.started).as_millis(),
+                    upstream = line.failure.as_ref().map(tracing::field::display),
+                    "request"
+                )
+            };
+        }
+        match code.class() {
+            5 if code != status::PROXYING_NOT_SUPPORTED => request_line!(info),
+            _ => request_line!(debug),
+        }
+    }
+}
+
+/// A path for the log. Whoever writes a query into a Uri-Path value may have written an access token there.
+fn loggable(path: &str) -> String {
+    let end = ["?", "%3F", "%3f"].iter().filter_map(|mark| path.find(mark)).min().unwrap_or(path.len());
+    path.get(..end).unwrap_or_default().to_owned()
+}
+
+/// Where a request goes.
+enum Judged {
+    Ready,
+    Upstream(UpstreamTarget, crate::session::Standing),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_logged_path_ends_where_a_query_might_begin() {
+        for (path, logged) in [
+            ("/_matrix/client/v3/sync", "/_matrix/client/v3/sync"),
+            ("/x?access_token=secret", "/x"),
+            ("/x%3Faccess_token=secret", "/x"),
+            ("/x%3faccess_token=secret?", "/x"),
+            ("", ""),
+        ] {
+            assert_eq!(loggable(path), logged);
+        }
+    }
+}

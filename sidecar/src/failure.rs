@@ -1,0 +1,50 @@
+//! What can go wrong with the upstream, what the client is told of it, and what it is called in log and metrics.
+
+use crate::refusal::Refusal;
+use crate::status;
+use std::fmt;
+
+/// Why there is no (complete) response of the upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// No connection; whoever tries again soon is told the same.
+    Unreachable(String),
+    /// It was silent for too long.
+    Hung,
+    /// The connection or the stream broke off.
+    Broken(String),
+}
+
+impl Failure {
+    /// A short word for metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Failure::Unreachable(_) => "unreachable",
+            Failure::Hung => "hung",
+            Failure::Broken(_) => "broken",
+        }
+    }
+
+    /// What the client is told.
+    pub fn refusal(&self) -> Refusal {
+        match self {
+            Failure::Unreachable(_) => {
+                Refusal::matrix(status::BAD_GATEWAY, "M_UNKNOWN", "the homeserver's proxy cannot be reached")
+            }
+            Failure::Hung => {
+                Refusal::matrix(status::GATEWAY_TIMEOUT, "M_UNKNOWN", "the homeserver does not answer")
+            }
+            Failure::Broken(_) => Refusal::matrix(status::BAD_GATEWAY, "M_UNKNOWN", "the answer broke off"),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Unreachable(why) => write!(f, "cannot be reached: {why}"),
+            Failure::Hung => f.write_str("does not answer"),
+            Failure::Broken(why) => write!(f, "broke off: {why}"),
+        }
+    }
+}

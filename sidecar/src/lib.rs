@@ -1,0 +1,138 @@
+//! The server's shell of low-bandwidth Matrix (MSC3079): DTLS and CoAP on one UDP socket, HTTP/2 with CBOR towards Envoy.
+//!
+//! ```text
+//! udp -> event_loop (owns lowband_transport::Server) -> target, session, request -> upstream (a task a request)
+//! udp <- event_loop <- answer (bounded channel, back-pressure)  <- status, response <-
+//! ```
+//!
+//! | file | holds |
+//! |---|---|
+//! | `config` | every option, and all mistakes at once |
+//! | `udp` | the socket, the only place that knows of datagram batches |
+//! | `event_loop` | the one task that owns the transport |
+//! | `session`, `target`, `request` | CoAP request -> HTTP request, and what is reachable at all |
+//! | `status`, `response`, `failure`, `refusal` | HTTP response or failure -> CoAP response |
+//! | `upstream`, `answer` | HTTP/2, pooled, with back-pressure |
+//! | `rate`, `metrics`, `admin`, `readiness`, `key_log`, `logging` | operation |
+//!
+//! Deliberately absent: TLS, JSON and routing, which are Envoy's and its filter's; and everything about records, messages and
+//! blocks, which is the transport's.
+
+use crate::config::Config;
+use crate::event_loop::EventLoop;
+use crate::key_log::KeyLog;
+use crate::metrics::Metrics;
+use crate::readiness::Readiness;
+use crate::udp::Socket;
+use std::io;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::sync::Arc;
+
+pub mod admin;
+pub mod answer;
+pub mod config;
+pub mod event_loop;
+pub mod failure;
+pub mod key_log;
+pub mod logging;
+pub mod metrics;
+pub mod rate;
+pub mod readiness;
+pub mod refusal;
+pub mod request;
+pub mod response;
+pub mod session;
+pub mod status;
+pub mod target;
+pub mod udp;
+pub mod upstream;
+
+/// Bound sockets: whoever binds them (main, a test on port 0, a supervisor) hands them over.
+#[derive(Debug)]
+pub struct Sockets {
+    /// For clients.
+    pub udp: UdpSocket,
+    /// For operators.
+    pub admin: Option<TcpListener>,
+}
+
+/// What went wrong while running.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An address cannot be bound.
+    #[error("cannot bind {0}: {1}")]
+    Bind(SocketAddr, #[source] io::Error),
+    /// The key log cannot be opened.
+    #[error("cannot open the key log: {0}")]
+    KeyLog(#[source] io::Error),
+    /// The transport cannot be set up.
+    #[error("cannot set up DTLS: {0}")]
+    Transport(#[from] lowband_transport::dtls::SetupError),
+    /// The system has no randomness.
+    #[error("no randomness: {0}")]
+    Randomness(#[from] openssl::error::ErrorStack),
+    /// A socket fails.
+    #[error("a socket fails: {0}")]
+    Socket(#[from] io::Error),
+}
+
+impl Sockets {
+    /// Binds what the configuration names.
+    pub fn bind(config: &Config) -> Result<Sockets, Error> {
+        let udp = udp::bind(config.listen).map_err(|why| Error::Bind(config.listen, why))?;
+        let admin = match config.admin {
+            Some(address) => Some(TcpListener::bind(address).map_err(|why| Error::Bind(address, why))?),
+            None => None,
+        };
+        Ok(Sockets { udp, admin })
+    }
+}
+
+/// Serves until `shutdown` resolves and open requests have had their grace period. Dropping the future ends at once.
+pub async fn run(config: Config, sockets: Sockets, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+    let key_log = config.key_log.as_deref().map(KeyLog::open).transpose().map_err(Error::KeyLog)?;
+    let server = lowband_transport::Server::new(config.transport(), seed()?)?;
+    let socket = Socket::new(sockets.udp, config.udp_buffer)?;
+    let listen = socket.local_addr()?;
+    let metrics = Arc::new(Metrics::default());
+    tell_start(&config, listen, &socket);
+
+    let (event_loop, inspector) = EventLoop::new(&config, server, socket, key_log, Arc::clone(&metrics));
+    let serving = event_loop.run(shutdown);
+    let Some(listener) = sockets.admin else { return Ok(serving.await?) };
+    listener.set_nonblocking(true)?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let admin =
+        admin::serve(listener, admin::Admin { metrics, inspector, readiness: Readiness::new(listen) });
+    tokio::select! {
+        served = serving => Ok(served?),
+        () = admin => Ok(()),
+    }
+}
+
+/// The only randomness of a transport.
+fn seed() -> Result<[u8; 32], openssl::error::ErrorStack> {
+    let mut seed = [0; 32];
+    openssl::rand::rand_bytes(&mut seed)?;
+    Ok(seed)
+}
+
+fn tell_start(config: &Config, listen: SocketAddr, socket: &Socket) {
+    let version = env!("CARGO_PKG_VERSION");
+    tracing::info!(version, udp = %listen, upstream = %config.upstream.address, admin = ?config.admin, "serving");
+    if let Some(warning) = &config.identity.warning {
+        tracing::warn!("{warning}");
+    }
+    if let Some(path) = &config.key_log {
+        tracing::warn!(?path, "SSLKEYLOGFILE: whoever reads this file can decrypt every session");
+    }
+    if let Ok((receive, _send)) = socket.buffer_sizes()
+        && receive < config.udp_buffer
+    {
+        tracing::info!(
+            granted = receive,
+            asked = config.udp_buffer,
+            "a small UDP buffer: see net.core.rmem_max"
+        );
+    }
+}

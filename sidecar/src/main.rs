@@ -1,0 +1,92 @@
+//! `lowband-sidecar`: parses, runs, sets the exit code (0 in order, 1 failed while running, 2 wrong configuration).
+
+use clap::Parser;
+use lowband_sidecar::config::{Config, Options};
+use lowband_sidecar::{Error, Sockets, logging, run};
+use std::process::ExitCode;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+const FAILED: u8 = 1;
+const WRONG_CONFIGURATION: u8 = 2;
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let config = match options.check() {
+        Ok(config) => config,
+        Err(mistakes) => {
+            for mistake in mistakes {
+                eprintln!("lowband-sidecar: {mistake}");
+            }
+            return ExitCode::from(WRONG_CONFIGURATION);
+        }
+    };
+    if options.check_config {
+        println!("the configuration is in order");
+        return ExitCode::SUCCESS;
+    }
+    logging::init(&config);
+    match serve(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}");
+            eprintln!("lowband-sidecar: {error}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn serve(config: Config) -> Result<(), Error> {
+    runtime(config.threads)?.block_on(async {
+        let mut signals = Signals::new()?;
+        let sockets = Sockets::bind(&config)?;
+        let (began, drain) = tokio::sync::oneshot::channel();
+        let running = run(config, sockets, async {
+            // A sender that is gone means a second signal, which ends everything anyway.
+            let _ = drain.await;
+        });
+        tokio::pin!(running);
+        tokio::select! {
+            result = &mut running => return result,
+            () = signals.next() => {}
+        }
+        let _ = began.send(());
+        tokio::select! {
+            result = running => result,
+            () = signals.next() => {
+                tracing::warn!("a second signal: ending at once");
+                Ok(())
+            }
+        }
+    })
+}
+
+fn runtime(threads: usize) -> std::io::Result<Runtime> {
+    match threads {
+        // Everything on one thread saves a switch between threads on each request.
+        1 => Builder::new_current_thread().enable_all().build(),
+        more => Builder::new_multi_thread().worker_threads(more).enable_all().build(),
+    }
+}
+
+/// SIGTERM and SIGINT, which mean the same.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Signals> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

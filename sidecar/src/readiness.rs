@@ -1,0 +1,110 @@
+//! /readyz: a DTLS request to the sidecar's own resource through the real UDP socket, as a client would send it.
+//!
+//! A whole handshake each time, so that a full session table or a broken certificate shows. The upstream is deliberately not
+//! asked: a homeserver that is down must not take its clients' sessions down as well.
+
+use crate::status;
+use crate::target::READY_PATH;
+use lowband_transport::client::{Client, Config, Event};
+use lowband_transport::coap::{self, Method, Request, RequestOptions};
+use lowband_transport::dtls::{self, Verification};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+use tokio::net::UdpSocket;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
+
+/// No more than one request in this time; until then the last result holds.
+const INTERVAL: Duration = Duration::from_secs(5);
+/// On loopback everything beyond it is a failure.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The probe with its last result.
+#[derive(Debug)]
+pub struct Readiness {
+    server: SocketAddr,
+    last: Mutex<Option<(Instant, Result<(), String>)>>,
+}
+
+impl Readiness {
+    /// For a server bound to `listen`.
+    pub fn new(listen: SocketAddr) -> Readiness {
+        let ip = match listen.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            exact => exact,
+        };
+        Readiness { server: SocketAddr::new(ip, listen.port()), last: Mutex::new(None) }
+    }
+
+    /// Ready, or why not. Callers at the same time share one request.
+    pub async fn check(&self) -> Result<(), String> {
+        let mut last = self.last.lock().await;
+        if let Some((at, result)) = &*last
+            && at.elapsed() < INTERVAL
+        {
+            return result.clone();
+        }
+        let result = match timeout(TIMEOUT, ask(self.server)).await {
+            Ok(result) => result,
+            Err(_elapsed) => Err(format!("no answer over DTLS within {TIMEOUT:?}")),
+        };
+        *last = Some((Instant::now(), result.clone()));
+        result
+    }
+}
+
+async fn ask(server: SocketAddr) -> Result<(), String> {
+    let local: IpAddr =
+        if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((local, 0)).await.map_err(|why| why.to_string())?;
+    socket.connect(server).await.map_err(|why| why.to_string())?;
+    let config = Config {
+        // The certificate is for the name that clients use, not for loopback.
+        dtls: dtls::Config { client: Some(Verification::None), ..dtls::Config::default() },
+        times: coap::Times::measured(),
+        limits: coap::Limits::default(),
+    };
+    let mut client =
+        Client::new(config, crate::seed().map_err(|why| why.to_string())?).map_err(|why| why.to_string())?;
+    let session = client.connect(now(), server, "localhost").map_err(|why| why.to_string())?;
+    let path = READY_PATH.map(str::to_owned).to_vec();
+    let options = RequestOptions { path, ..RequestOptions::default() };
+    client.request(now(), session, Request { method: Method::Get, options, body: Vec::new() });
+    let result = until_answered(&mut client, &socket, server).await;
+    client.close(now(), session);
+    while let Some(transmit) = client.poll_transmit() {
+        let _ = socket.try_send(&transmit.bytes);
+    }
+    result
+}
+
+async fn until_answered(client: &mut Client, socket: &UdpSocket, server: SocketAddr) -> Result<(), String> {
+    let mut buffer = vec![0; 2048];
+    loop {
+        while let Some(transmit) = client.poll_transmit() {
+            socket.send(&transmit.bytes).await.map_err(|why| why.to_string())?;
+        }
+        while let Some(event) = client.poll_event() {
+            match event {
+                Event::Response { response, .. } if response.code == status::CONTENT => return Ok(()),
+                Event::Response { response, .. } => return Err(format!("answered {:?}", response.code)),
+                Event::Failed { why, .. } => return Err(format!("{why:?}")),
+                Event::Closed { why, .. } => return Err(format!("{why:?}")),
+                Event::Connected { .. } | Event::Pong { .. } => {}
+            }
+        }
+        let deadline = client.poll_timeout().map_or_else(|| Instant::now() + TIMEOUT, Instant::from_std);
+        tokio::select! {
+            received = socket.recv(&mut buffer) => {
+                let len = received.map_err(|why| why.to_string())?;
+                client.handle_datagram(now(), server, None, buffer.get(..len).unwrap_or_default());
+            }
+            () = tokio::time::sleep_until(deadline) => client.handle_timeout(now()),
+        }
+    }
+}
+
+fn now() -> std::time::Instant {
+    std::time::Instant::now()
+}

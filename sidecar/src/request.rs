@@ -1,0 +1,244 @@
+//! A CoAP request -> the HTTP/2 request for the upstream (the protocol's section 4).
+//!
+//! The body is passed as it is: the filter in Envoy translates it.
+
+use crate::refusal::Refusal;
+use crate::session::Standing;
+use crate::status;
+use crate::target::UpstreamTarget;
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{Request, Uri};
+use http_body_util::Full;
+use lowband_transport::coap::content_format::{CBOR, JSON, OCTET_STREAM};
+use lowband_transport::coap::{Method, RequestOptions};
+use std::net::IpAddr;
+use std::time::Duration;
+
+const APPLICATION_CBOR: HeaderValue = HeaderValue::from_static("application/cbor");
+const APPLICATION_JSON: HeaderValue = HeaderValue::from_static("application/json");
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("lowband/", env!("CARGO_PKG_VERSION")));
+const CBOR_VERSION: HeaderName = HeaderName::from_static("lowband-cbor-version");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// An empty map: Matrix wants an object where a client sends nothing.
+const EMPTY_MAP: &[u8] = &[0xa0];
+
+/// A request for the upstream.
+#[derive(Debug, Clone)]
+pub struct Forward {
+    /// As HTTP/2 takes it.
+    pub request: Request<Full<Bytes>>,
+    /// How long it asks the homeserver to wait.
+    pub long_poll: Duration,
+}
+
+/// How the two content options read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Content {
+    kind: Option<HeaderValue>,
+    accept: HeaderValue,
+    body: Bytes,
+}
+
+/// Builds the request. `authority` is what HTTP/2 calls the host; `peer` comes from the socket.
+pub fn forward(
+    authority: &Authority,
+    method: Method,
+    options: &RequestOptions,
+    target: UpstreamTarget,
+    standing: &Standing,
+    peer: Option<IpAddr>,
+    body: Vec<u8>,
+) -> Result<Forward, Refusal> {
+    const UNFIT: Refusal = Refusal::diagnostic(status::BAD_REQUEST, "the request fits no HTTP request");
+    let content = content(method, options, body)?;
+    let path_and_query = PathAndQuery::from_maybe_shared(target.path_and_query).map_err(|_| UNFIT)?;
+    let mut uri = http::uri::Parts::default();
+    uri.scheme = Some(Scheme::HTTP);
+    uri.authority = Some(authority.clone());
+    uri.path_and_query = Some(path_and_query);
+
+    let mut request = Request::new(Full::new(content.body));
+    *request.method_mut() = http_method(method);
+    *request.uri_mut() = Uri::from_parts(uri).map_err(|_| UNFIT)?;
+    let headers = request.headers_mut();
+    headers.reserve(6);
+    headers.insert(ACCEPT, content.accept);
+    headers.insert(USER_AGENT, AGENT);
+    headers
+        .insert(CBOR_VERSION, HeaderValue::from_static(if standing.cbor_version == 0 { "0" } else { "1" }));
+    if let Some(kind) = content.kind {
+        headers.insert(CONTENT_TYPE, kind);
+    }
+    if let Some(peer) = peer {
+        headers.insert(
+            FORWARDED_FOR,
+            HeaderValue::try_from(peer.to_canonical().to_string()).map_err(|_| UNFIT)?,
+        );
+    }
+    if let Some(token) = &standing.token
+        && (standing.token_is_explicit || !target.brings_credentials)
+    {
+        let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| UNFIT)?;
+        // Keeps it out of debug output and of HPACK's dynamic table.
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+    }
+    Ok(Forward { request, long_poll: target.long_poll })
+}
+
+fn content(method: Method, options: &RequestOptions, body: Vec<u8>) -> Result<Content, Refusal> {
+    let accept = match options.accept {
+        None | Some(CBOR) => APPLICATION_CBOR,
+        Some(JSON) => APPLICATION_JSON,
+        Some(_) => {
+            return Err(Refusal::diagnostic(
+                status::NOT_ACCEPTABLE,
+                "Accept must be 60 (application/cbor) or 50 (application/json)",
+            ));
+        }
+    };
+    // RFC 7252 section 5.5: a payload where none is defined is ignored. DELETE has one in Matrix (`/devices/{deviceId}`).
+    if method == Method::Get {
+        return Ok(Content { kind: None, accept, body: Bytes::new() });
+    }
+    if body.is_empty() {
+        // Envoy cannot give a body to a message that ends with its headers, so the `{}` comes from here.
+        let (kind, body) = match method {
+            Method::Post | Method::Put => (Some(APPLICATION_CBOR), Bytes::from_static(EMPTY_MAP)),
+            Method::Get | Method::Delete => (None, Bytes::new()),
+        };
+        return Ok(Content { kind, accept, body });
+    }
+    let kind = match options.content_format {
+        None | Some(CBOR | OCTET_STREAM) => APPLICATION_CBOR,
+        Some(JSON) => APPLICATION_JSON,
+        Some(_) => {
+            return Err(Refusal::diagnostic(
+                status::UNSUPPORTED_CONTENT_FORMAT,
+                "Content-Format must be 60 (application/cbor) or 50 (application/json)",
+            ));
+        }
+    };
+    Ok(Content { kind: Some(kind), accept, body: Bytes::from(body) })
+}
+
+fn http_method(method: Method) -> http::Method {
+    match method {
+        Method::Get => http::Method::GET,
+        Method::Post => http::Method::POST,
+        Method::Put => http::Method::PUT,
+        Method::Delete => http::Method::DELETE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(brings_credentials: bool) -> UpstreamTarget {
+        UpstreamTarget {
+            path_and_query: "/_matrix/client/v3/sync?timeout=1".to_owned(),
+            path_len: 23,
+            brings_credentials,
+            long_poll: Duration::from_millis(1),
+        }
+    }
+
+    fn standing(token: Option<&str>, token_is_explicit: bool, cbor_version: u8) -> Standing {
+        Standing { token: token.map(Into::into), token_is_explicit, cbor_version }
+    }
+
+    fn build(
+        method: Method,
+        options: &RequestOptions,
+        standing: &Standing,
+        brings: bool,
+        body: &[u8],
+    ) -> Request<Full<Bytes>> {
+        let authority = Authority::from_static("localhost");
+        let peer = Some("::ffff:192.0.2.7".parse().unwrap());
+        forward(&authority, method, options, target(brings), standing, peer, body.to_vec()).unwrap().request
+    }
+
+    fn header<'r>(request: &'r Request<Full<Bytes>>, name: &str) -> Option<&'r str> {
+        request.headers().get(name).map(|value| value.to_str().unwrap())
+    }
+
+    #[test]
+    fn the_fixed_headers_are_those_of_the_chain() {
+        let request = build(Method::Get, &RequestOptions::default(), &standing(None, false, 1), false, b"");
+        assert_eq!(request.uri(), "http://localhost/_matrix/client/v3/sync?timeout=1");
+        assert_eq!(header(&request, "user-agent"), Some(concat!("lowband/", env!("CARGO_PKG_VERSION"))));
+        assert_eq!(header(&request, "x-forwarded-for"), Some("192.0.2.7"));
+        assert_eq!(header(&request, "lowband-cbor-version"), Some("1"));
+        assert_eq!(header(&request, "accept"), Some("application/cbor"));
+        assert_eq!(header(&request, "authorization"), None);
+        assert_eq!(header(&request, "content-type"), None);
+        let request = build(Method::Get, &RequestOptions::default(), &standing(None, false, 0), false, b"");
+        assert_eq!(header(&request, "lowband-cbor-version"), Some("0"));
+    }
+
+    #[test]
+    fn content_format_and_accept_follow_the_table() {
+        use Method::{Delete, Get, Post, Put};
+        const CBOR_TYPE: Option<&str> = Some("application/cbor");
+        const JSON_TYPE: Option<&str> = Some("application/json");
+        for (method, format, body, expected) in [
+            (Put, None, &b"\xa1\x01\x02"[..], Ok((CBOR_TYPE, &b"\xa1\x01\x02"[..]))),
+            (Put, Some(60), b"\xa0", Ok((CBOR_TYPE, b"\xa0"))),
+            (Post, Some(42), b"\xa0", Ok((CBOR_TYPE, b"\xa0"))),
+            (Post, Some(50), b"{}", Ok((JSON_TYPE, b"{}"))),
+            (Post, Some(0), b"{}", Err((4, 15))),
+            (Post, Some(11_542), b"{}", Err((4, 15))),
+            (Post, None, b"", Ok((CBOR_TYPE, b"\xa0"))),
+            (Put, Some(50), b"", Ok((CBOR_TYPE, b"\xa0"))),
+            (Put, Some(0), b"", Ok((CBOR_TYPE, b"\xa0"))),
+            (Get, Some(42), b"", Ok((None, b""))),
+            (Get, Some(0), b"ignored", Ok((None, b""))),
+            (Delete, Some(42), b"", Ok((None, b""))),
+            (Delete, None, b"\xa0", Ok((CBOR_TYPE, b"\xa0"))),
+            (Delete, Some(0), b"\xa0", Err((4, 15))),
+        ] {
+            let options = RequestOptions { content_format: format, ..RequestOptions::default() };
+            let content = content(method, &options, body.to_vec());
+            let got =
+                content.as_ref().map(|c| (c.kind.as_ref().map(|k| k.to_str().unwrap()), c.body.as_ref()));
+            assert_eq!(
+                got.map_err(|r| (r.code.class(), r.code.detail())),
+                expected,
+                "{method:?} {format:?} {body:?}"
+            );
+        }
+        for (accept, expected) in [
+            (None, Ok("application/cbor")),
+            (Some(60), Ok("application/cbor")),
+            (Some(50), Ok("application/json")),
+            (Some(42), Err((4, 6))),
+            (Some(0), Err((4, 6))),
+        ] {
+            let options = RequestOptions { accept, ..RequestOptions::default() };
+            let content = content(Get, &options, Vec::new());
+            let got = content.as_ref().map(|c| c.accept.to_str().unwrap());
+            assert_eq!(got.map_err(|r| (r.code.class(), r.code.detail())), expected, "{accept:?}");
+        }
+    }
+
+    #[test]
+    fn a_sticky_token_is_not_added_where_the_request_brings_credentials() {
+        for (explicit, brings, expected) in
+            [(true, false, true), (false, false, true), (true, true, true), (false, true, false)]
+        {
+            let standing = standing(Some("abc"), explicit, 1);
+            let request = build(Method::Post, &RequestOptions::default(), &standing, brings, b"");
+            assert_eq!(
+                header(&request, "authorization"),
+                expected.then_some("Bearer abc"),
+                "{explicit} {brings}"
+            );
+            assert!(!format!("{request:?}").contains("abc"));
+        }
+    }
+}

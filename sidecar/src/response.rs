@@ -1,0 +1,236 @@
+//! The head of an HTTP response -> the head of the CoAP response, and who wrote it: the homeserver, or Envoy on its own.
+
+use crate::refusal::Refusal;
+use crate::status;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, StatusCode};
+use lowband_codec::{KeyTable, peek};
+use lowband_transport::coap::content_format::{CBOR, JSON, OCTET_STREAM, TEXT};
+use lowband_transport::coap::{Code, ResponseOptions};
+
+/// Envoy's router sets it on what came from its upstream, and on nothing else.
+const VIA_UPSTREAM: &str = "x-envoy-upstream-service-time";
+
+/// When to come again where Envoy has no homeserver and says no time.
+const UNREACHABLE_RETRY_SECONDS: u32 = 5;
+
+/// A response as it reads from its head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reading {
+    /// The homeserver's: its body goes through.
+    Homeserver(Head),
+    /// Written by Envoy (or another proxy), whose words no Matrix client can read: ours take their place.
+    Proxy(Refusal),
+}
+
+/// The head of a response that goes through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// The response code.
+    pub code: Code,
+    /// Its options.
+    pub options: ResponseOptions,
+    /// The time to come again may stand in the body (`retry_after_ms`).
+    pub time_in_body: bool,
+}
+
+/// Reads a head. `empty`: no body follows.
+pub fn read(status: StatusCode, headers: &HeaderMap, empty: bool) -> Reading {
+    let format = content_format(headers);
+    let matrix = matches!(format, Some(CBOR | JSON)) && !empty;
+    // A homeserver may answer 404 in plain text (`/.well-known/matrix/client` does); its 5xx are JSON.
+    let via_upstream = status.is_client_error() && headers.contains_key(VIA_UPSTREAM);
+    let is_error = status.is_client_error() || status.is_server_error();
+    if is_error && !matrix && !via_upstream {
+        return Reading::Proxy(proxys_own(status, headers));
+    }
+    let code = status::code_for(status.as_u16());
+    let timed = code == status::TOO_MANY_REQUESTS || code == status::UNAVAILABLE;
+    let max_age = if timed { retry_after(headers) } else { None };
+    let options = ResponseOptions {
+        content_format: if empty { None } else { format },
+        max_age,
+        size: if empty {
+            None
+        } else {
+            header(headers, CONTENT_LENGTH.as_str()).and_then(|text| text.parse().ok())
+        },
+    };
+    Reading::Homeserver(Head { code, options, time_in_body: timed && max_age.is_none() && matrix })
+}
+
+/// Max-Age from the `retry_after_ms` of a Matrix error, rounded up to seconds.
+pub fn retry_after_in_body(content_format: Option<u16>, body: &[u8]) -> Option<u32> {
+    const KEY: &str = "retry_after_ms";
+    let millis = match content_format {
+        Some(CBOR) => peek::unsigned(body, KEY, Some(KeyTable::v1())),
+        Some(JSON) => {
+            let cbor = lowband_codec::json_to_cbor(body).ok()?;
+            peek::unsigned(&cbor, KEY, Some(KeyTable::v1()))
+        }
+        _ => return None,
+    };
+    millis.ok()?.map(|millis| u32::try_from(millis.div_ceil(1000)).unwrap_or(u32::MAX))
+}
+
+/// What Envoy says by itself: no route, no upstream, too slow, over a limit of its own.
+fn proxys_own(status: StatusCode, headers: &HeaderMap) -> Refusal {
+    match status.as_u16() {
+        403 => Refusal::matrix(status::FORBIDDEN, "M_FORBIDDEN", "the proxy does not allow this"),
+        413 => {
+            Refusal::matrix(status::TOO_LARGE, "M_TOO_LARGE", "the request is larger than the proxy takes")
+        }
+        429 => Refusal {
+            max_age: retry_after(headers),
+            ..Refusal::matrix(status::TOO_MANY_REQUESTS, "M_LIMIT_EXCEEDED", "too many requests")
+        },
+        503 => Refusal {
+            max_age: retry_after(headers).or(Some(UNREACHABLE_RETRY_SECONDS)),
+            ..Refusal::matrix(status::UNAVAILABLE, "M_UNKNOWN", "the homeserver cannot be reached")
+        },
+        408 | 504 => Refusal::matrix(status::GATEWAY_TIMEOUT, "M_UNKNOWN", "the homeserver does not answer"),
+        _ => Refusal::matrix(status::BAD_GATEWAY, "M_UNKNOWN", "the proxy has no answer of a homeserver"),
+    }
+}
+
+/// Seconds from Retry-After. The form with a date is deliberately ignored: homeservers do not send it.
+fn retry_after(headers: &HeaderMap) -> Option<u32> {
+    let seconds: u64 = header(headers, RETRY_AFTER.as_str())?.trim().parse().ok()?;
+    Some(u32::try_from(seconds).unwrap_or(u32::MAX))
+}
+
+fn content_format(headers: &HeaderMap) -> Option<u16> {
+    let value = headers.get(CONTENT_TYPE)?;
+    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    let is = |name: &str| essence.eq_ignore_ascii_case(name);
+    let is_text = essence.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("text/"));
+    Some(match () {
+        () if is("application/cbor") => CBOR,
+        () if is("application/json") => JSON,
+        () if is_text => TEXT,
+        () => OCTET_STREAM,
+    })
+}
+
+fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{HeaderName, HeaderValue};
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect()
+    }
+
+    fn homeserver(status: u16, pairs: &[(&'static str, &'static str)]) -> Head {
+        match read(StatusCode::from_u16(status).unwrap(), &headers(pairs), false) {
+            Reading::Homeserver(head) => head,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn proxy(status: u16, pairs: &[(&'static str, &'static str)], empty: bool) -> Refusal {
+        match read(StatusCode::from_u16(status).unwrap(), &headers(pairs), empty) {
+            Reading::Proxy(refusal) => refusal,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn content_types_have_their_content_formats() {
+        for (kind, format) in [
+            ("application/cbor", 60),
+            ("Application/CBOR; x=y", 60),
+            ("application/json", 50),
+            ("application/json;charset=utf-8", 50),
+            ("text/plain; charset=utf-8", 0),
+            ("text/html", 0),
+            ("image/png", 42),
+            ("", 42),
+        ] {
+            let head = homeserver(200, &[("content-type", kind)]);
+            assert_eq!(head.options.content_format, Some(format), "{kind}");
+        }
+        assert_eq!(homeserver(200, &[]).options.content_format, None);
+    }
+
+    #[test]
+    fn a_response_without_a_body_has_no_content_format() {
+        let headers = headers(&[("content-type", "application/json"), ("content-length", "0")]);
+        let Reading::Homeserver(head) = read(StatusCode::NO_CONTENT, &headers, true) else { panic!() };
+        assert_eq!((head.code, head.options), (Code::new(2, 4), ResponseOptions::default()));
+    }
+
+    #[test]
+    fn max_age_comes_from_retry_after_and_only_with_4_29_and_5_03() {
+        let kind = ("content-type", "application/cbor");
+        for (status, max_age) in [(429, Some(7)), (503, Some(7)), (500, None), (200, None)] {
+            let head = homeserver(status, &[kind, ("retry-after", "7")]);
+            assert_eq!(head.options.max_age, max_age, "{status}");
+            assert!(!head.time_in_body);
+        }
+        assert_eq!(homeserver(429, &[kind, ("retry-after", "99999999999")]).options.max_age, Some(u32::MAX));
+        for unread in [
+            &[kind][..],
+            &[kind, ("retry-after", "Fri, 31 Dec 1999 23:59:59 GMT")],
+            &[kind, ("retry-after", "-1")],
+        ] {
+            let head = homeserver(429, unread);
+            assert_eq!((head.options.max_age, head.time_in_body), (None, true));
+        }
+        assert!(!homeserver(404, &[kind]).time_in_body);
+    }
+
+    #[test]
+    fn retry_after_ms_is_rounded_up_to_seconds() {
+        for (millis, seconds) in [("0", 0), ("1", 1), ("1000", 1), ("1001", 2), ("99999999999999", u32::MAX)]
+        {
+            let json = format!(r#"{{"errcode":"M_LIMIT_EXCEEDED","retry_after_ms":{millis}}}"#);
+            assert_eq!(retry_after_in_body(Some(JSON), json.as_bytes()), Some(seconds));
+            let cbor = lowband_codec::json_to_cbor(json.as_bytes()).unwrap();
+            assert_eq!(retry_after_in_body(Some(CBOR), &cbor), Some(seconds));
+        }
+        for body in [&b"{}"[..], b"", b"not", br#"{"retry_after_ms":"soon"}"#] {
+            assert_eq!(retry_after_in_body(Some(JSON), body), None);
+            assert_eq!(retry_after_in_body(Some(CBOR), body), None);
+            assert_eq!(retry_after_in_body(None, body), None);
+        }
+    }
+
+    #[test]
+    fn what_envoy_says_by_itself_becomes_a_matrix_error() {
+        let text = ("content-type", "text/plain");
+        for (status, code, errcode) in [
+            (503, (5, 3), "M_UNKNOWN"),
+            (504, (5, 4), "M_UNKNOWN"),
+            (408, (5, 4), "M_UNKNOWN"),
+            (502, (5, 2), "M_UNKNOWN"),
+            (500, (5, 2), "M_UNKNOWN"),
+            (404, (5, 2), "M_UNKNOWN"),
+            (413, (4, 13), "M_TOO_LARGE"),
+            (429, (4, 29), "M_LIMIT_EXCEEDED"),
+            (403, (4, 3), "M_FORBIDDEN"),
+        ] {
+            for (pairs, empty) in
+                [(&[text][..], false), (&[], true), (&[("content-type", "application/json")], true)]
+            {
+                let refusal = proxy(status, pairs, empty);
+                assert_eq!((refusal.code.class(), refusal.code.detail()), code, "{status}");
+                assert_eq!(refusal.errcode, Some(errcode), "{status}");
+            }
+        }
+        assert_eq!(proxy(503, &[text], false).max_age, Some(5));
+        assert_eq!(proxy(503, &[text, ("retry-after", "9")], false).max_age, Some(9));
+    }
+
+    #[test]
+    fn a_homeservers_plain_404_goes_through_and_its_plain_5xx_does_not() {
+        let pairs = &[("content-type", "text/plain"), (VIA_UPSTREAM, "3")];
+        let head = homeserver(404, pairs);
+        assert_eq!((head.code, head.options.content_format), (status::NOT_FOUND, Some(TEXT)));
+        assert_eq!(proxy(502, pairs, false).code, status::BAD_GATEWAY);
+    }
+}

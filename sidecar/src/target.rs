@@ -1,0 +1,370 @@
+//! Uri-Path and Uri-Query -> the target of the HTTP request, and what is reachable at all.
+//!
+//! Only `/_matrix/client` (without media) and `/.well-known/matrix/client` are. The path is judged as it is, and as the most
+//! eager proxy behind us might read it (escapes undone, `//` merged): every reading must lead to a place that is served.
+
+use crate::refusal::Refusal;
+use crate::status;
+use lowband_codec::paths::{PathError, PathTable};
+use lowband_transport::coap::RequestOptions;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use std::time::Duration;
+
+/// The one resource of the sidecar itself: 2.05 without the upstream, for the readiness probe.
+pub const READY_PATH: [&str; 2] = [".lowband", "ready"];
+
+/// What may stand unescaped in a query (RFC 3986 section 3.4), less what form decoding at the other end would act
+/// upon: `&` and `;` separate, `+` is a space.
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'!')
+    .remove(b'$')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'*')
+    .remove(b',')
+    .remove(b':')
+    .remove(b'@')
+    .remove(b'/')
+    .remove(b'?')
+    .remove(b'=');
+
+/// Nobody escapes an escape more often than this.
+const MAX_NESTED_ESCAPES: usize = 4;
+
+/// Where a request goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// To the sidecar itself: [`READY_PATH`].
+    Ready,
+    /// To the upstream.
+    Upstream(UpstreamTarget),
+}
+
+/// A path and query of the HTTP side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamTarget {
+    /// Path and query, percent-encoded.
+    pub path_and_query: String,
+    /// Length of the path in it.
+    pub path_len: usize,
+    /// A request that brings its own credentials: a sticky token is not added (homeservers refuse one on `/register`).
+    pub brings_credentials: bool,
+    /// How long the request asks the homeserver to wait (`timeout=`, milliseconds).
+    pub long_poll: Duration,
+}
+
+impl UpstreamTarget {
+    /// The path without the query: fit for logs, because access tokens stand in queries only.
+    pub fn path(&self) -> &str {
+        self.path_and_query.get(..self.path_len).unwrap_or(&self.path_and_query)
+    }
+}
+
+/// Maps the path and judges it, then adds the query.
+pub fn target(options: &RequestOptions) -> Result<Target, Refusal> {
+    if options.path == READY_PATH {
+        return Ok(Target::Ready);
+    }
+    let mut path_and_query = PathTable::v1().expand(&options.path).map_err(path_refusal)?;
+    let brings_credentials = judge(&path_and_query)?;
+    let path_len = path_and_query.len();
+    for (index, query) in options.query.iter().enumerate() {
+        path_and_query.push(if index == 0 { '?' } else { '&' });
+        path_and_query.extend(utf8_percent_encode(query, QUERY));
+    }
+    let long_poll = long_poll(&options.query);
+    Ok(Target::Upstream(UpstreamTarget { path_and_query, path_len, brings_credentials, long_poll }))
+}
+
+fn path_refusal(error: PathError) -> Refusal {
+    match error {
+        PathError::DotSegment => DOT_SEGMENT,
+        PathError::Empty => Refusal::diagnostic(status::NOT_FOUND, "a request needs a path"),
+        PathError::MissingParameter { .. } => {
+            Refusal::diagnostic(status::NOT_FOUND, "the path code needs more parameters")
+        }
+        _ => Refusal::diagnostic(status::BAD_REQUEST, "the path cannot be mapped"),
+    }
+}
+
+const DOT_SEGMENT: Refusal =
+    Refusal::diagnostic(status::BAD_REQUEST, ". and .. are no Uri-Path values (RFC 7252 section 5.10.1)");
+const NOT_SERVED: Refusal =
+    Refusal::use_https("only /_matrix/client is served over CoAP: use HTTPS on the same host and port");
+const MEDIA: Refusal =
+    Refusal::use_https("media is not served over CoAP: use HTTPS on the same host and port");
+
+/// Ok when the path may go upstream; true when it is one of those that bring their own credentials.
+fn judge(path: &str) -> Result<bool, Refusal> {
+    // As a homeserver reads it: segment by segment.
+    let plain: Vec<_> =
+        path.split('/').skip(1).map(|segment| percent_decode_str(segment).decode_utf8_lossy()).collect();
+    let brings_credentials = place(&plain)?;
+    // As a proxy may read it that undoes every escape first, merges slashes, and perhaps takes a backslash for one.
+    let eager = eagerly_decoded(path).ok_or(NOT_SERVED)?;
+    for slashes in [&['/'][..], &['/', '\\']] {
+        let segments: Vec<_> = eager.split(slashes).filter(|segment| !segment.is_empty()).collect();
+        place(&segments)?;
+    }
+    Ok(brings_credentials)
+}
+
+/// The same for one reading of the path.
+fn place(segments: &[impl AsRef<str>]) -> Result<bool, Refusal> {
+    let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
+    if segments.iter().any(|segment| matches!(*segment, "." | "..")) {
+        return Err(DOT_SEGMENT);
+    }
+    match segments.as_slice() {
+        [".well-known", "matrix", "client"] => Ok(false),
+        // /v1/media and the unstable prefixes of MSC3916.
+        ["_matrix", "client", _, "media", ..] | ["_matrix", "client", "unstable", _, "media", ..] => {
+            Err(MEDIA)
+        }
+        ["_matrix", "client", _, "register" | "login" | "refresh"] => Ok(true),
+        ["_matrix", "client", ..] => Ok(false),
+        ["_matrix", "media", ..] => Err(MEDIA),
+        _ => Err(NOT_SERVED),
+    }
+}
+
+/// The path with its escapes undone until none is left; `None` when there is no end to it.
+fn eagerly_decoded(path: &str) -> Option<String> {
+    let mut decoded = path.to_owned();
+    for _ in 0..=MAX_NESTED_ESCAPES {
+        let next = percent_decode_str(&decoded).decode_utf8_lossy().into_owned();
+        if next == decoded {
+            return Some(decoded);
+        }
+        decoded = next;
+    }
+    None
+}
+
+fn long_poll(query: &[String]) -> Duration {
+    let millis = query.iter().find_map(|pair| pair.strip_prefix("timeout="));
+    Duration::from_millis(millis.and_then(|text| text.parse().ok()).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(path: &[&str], query: &[&str]) -> Result<Target, Refusal> {
+        target(&RequestOptions {
+            path: path.iter().map(|s| (*s).to_owned()).collect(),
+            query: query.iter().map(|s| (*s).to_owned()).collect(),
+            ..RequestOptions::default()
+        })
+    }
+
+    fn upstream(path: &[&str], query: &[&str]) -> UpstreamTarget {
+        match of(path, query) {
+            Ok(Target::Upstream(target)) => target,
+            other => panic!("{path:?} {query:?}: {other:?}"),
+        }
+    }
+
+    fn code(path: &[&str]) -> (u8, u8) {
+        let refusal = of(path, &[]).unwrap_err();
+        (refusal.code.class(), refusal.code.detail())
+    }
+
+    #[test]
+    fn path_codes_and_full_paths_of_any_prefix_reach_the_same_place() {
+        for (path, expected) in [
+            (&["0"][..], "/_matrix/client/versions"),
+            (&["7"], "/_matrix/client/r0/sync"),
+            (&["_matrix", "client", "v3", "sync"], "/_matrix/client/v3/sync"),
+            (&["_matrix", "client", "unstable", "org.x", "y"], "/_matrix/client/unstable/org.x/y"),
+            (&["n", ""], "/_matrix/client/r0/pushrules/"),
+            (&[".well-known", "matrix", "client"], "/.well-known/matrix/client"),
+        ] {
+            assert_eq!(upstream(path, &[]).path_and_query, expected, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn a_value_stays_inside_its_segment() {
+        for (value, parts) in [("a/b", 8), ("a?b", 8), ("a%2Fb", 8), ("#a:b", 8), ("\u{fc}\u{1f600}", 8)] {
+            let path =
+                upstream(&["_matrix", "client", "v3", "rooms", value, "state", "x"], &[]).path_and_query;
+            assert_eq!(path.split('/').count(), parts, "{path}");
+            assert!(!path.contains(['?', '#']), "{path}");
+            let segment = path.split('/').nth(5).unwrap();
+            assert_eq!(percent_decode_str(segment).decode_utf8().unwrap(), value);
+            assert!(path.parse::<http::uri::PathAndQuery>().is_ok(), "{path}");
+        }
+    }
+
+    #[test]
+    fn everything_outside_the_client_api_is_5_05() {
+        for path in [
+            &["_matrix", "federation", "v1", "version"][..],
+            &["_matrix"],
+            &["_matrix", "clientele"],
+            &["_matrix", "Client", "versions"],
+            &["_synapse", "admin", "v1", "users"],
+            &["x"],
+            &[""],
+            &["", "_matrix", "client", "versions"],
+            &["_matrix", "", "client", "versions"],
+            &["_matrix/client/versions"],
+            &["_matrix%2Fclient", "versions"],
+            &[".well-known", "matrix", "server"],
+            &[".well-known", "matrix", "client", "x"],
+            &[".well-known", "matrix", "client", ""],
+            &[".lowband", "ready", "x"],
+            &["_matrix", "client", "a%2525252525252525252fb"],
+        ] {
+            assert_eq!(code(path), (5, 5), "{path:?}");
+            let refusal = of(path, &[]).unwrap_err();
+            assert_eq!(refusal.errcode, Some("M_UNRECOGNIZED"));
+            assert!(refusal.text.contains("HTTPS"));
+        }
+    }
+
+    #[test]
+    fn media_is_5_05_under_every_prefix_it_lives_under() {
+        for path in [
+            &["_matrix", "client", "v1", "media", "config"][..],
+            &["_matrix", "client", "v1", "media", "download", "hs", "id"],
+            &["_matrix", "client", "unstable", "org.matrix.msc3916", "media", "config"],
+            &["_matrix", "client", "unstable", "org.matrix.msc3916.v2", "media", "download", "a", "b"],
+            &["_matrix", "client", "v1", "", "media", "config"],
+            &["_matrix", "client", "", "v1", "media"],
+            &["_matrix", "client", "v1/media/config"],
+            &["_matrix", "client", "v1", "%6dedia", "config"],
+            &["_matrix", "client", "v1", "%256dedia"],
+            &["_matrix", "client", "v1\\media\\config"],
+            &["_matrix", "media", "v3", "upload"],
+        ] {
+            assert_eq!(code(path), (5, 5), "{path:?}");
+            assert!(of(path, &[]).unwrap_err().text.contains("media"), "{path:?}");
+        }
+        // A room may be called media.
+        upstream(&["_matrix", "client", "v3", "directory", "room", "media"], &[]);
+    }
+
+    #[test]
+    fn dot_segments_are_4_00_in_every_disguise() {
+        for path in [
+            &["_matrix", "client", "..", "federation"][..],
+            &["_matrix", "client", ".", "versions"],
+            &["_matrix", "client", "%2e%2e", "federation"],
+            &["_matrix", "client", "%2E.", "federation"],
+            &["_matrix", "client", "%252e%252e", "federation"],
+            &["_matrix", "client", "../../_synapse/admin"],
+            &["_matrix", "client", "v3", "..%2f..%2f..%2f_synapse"],
+            &["_matrix", "client", "v3", "..\\..\\_synapse"],
+            &["9", "!r:hs", "m.room.message", ".."],
+            &["..", "_matrix", "client"],
+        ] {
+            assert_eq!(code(path), (4, 0), "{path:?}");
+            assert_eq!(of(path, &[]).unwrap_err().errcode, None);
+        }
+        upstream(&["_matrix", "client", "v3", "rooms", "a..b", "state", "...", ".x"], &[]);
+    }
+
+    #[test]
+    fn no_path_and_too_few_parameters_are_4_04_with_a_diagnostic() {
+        for path in [&[][..], &["9"], &["9", "!r:hs", "m.room.message"]] {
+            assert_eq!(code(path), (4, 4), "{path:?}");
+            assert_eq!(of(path, &[]).unwrap_err().errcode, None);
+        }
+    }
+
+    #[test]
+    fn queries_keep_order_repetition_and_bare_keys() {
+        let path = upstream(&["7"], &["since=s1_2", "b", "a=1", "b", "a=2", "empty="]).path_and_query;
+        assert_eq!(path, "/_matrix/client/r0/sync?since=s1_2&b&a=1&b&a=2&empty=");
+    }
+
+    #[test]
+    fn what_a_query_may_not_hold_is_escaped() {
+        for (raw, encoded) in [
+            ("a=b&c", "a=b%26c"),
+            ("a=b+c", "a=b%2Bc"),
+            ("a=b c", "a=b%20c"),
+            ("a=50%", "a=50%25"),
+            ("a=%41", "a=%2541"),
+            ("a=#x", "a=%23x"),
+            ("a=x=y", "a=x=y"),
+            ("a=;", "a=%3B"),
+            ("a=\u{fc}", "a=%C3%BC"),
+            ("a=\r\n", "a=%0D%0A"),
+            ("filter={\"a\":[1]}", "filter=%7B%22a%22:%5B1%5D%7D"),
+            ("dir=/?!$'()*,:@~-._", "dir=/?!$'()*,:@~-._"),
+        ] {
+            let target = upstream(&["7"], &[raw]).path_and_query;
+            assert_eq!(target, format!("/_matrix/client/r0/sync?{encoded}"));
+            assert!(target.parse::<http::uri::PathAndQuery>().is_ok(), "{target}");
+        }
+    }
+
+    #[test]
+    fn the_path_for_the_log_holds_no_query() {
+        assert_eq!(upstream(&["7"], &["access_token=secret"]).path(), "/_matrix/client/r0/sync");
+    }
+
+    #[test]
+    fn a_long_poll_names_its_own_time() {
+        for (query, millis) in [
+            (&["timeout=30000"][..], 30_000),
+            (&["a=b", "timeout=5"], 5),
+            (&[], 0),
+            (&["timeout=x"], 0),
+            (&["timeout="], 0),
+        ] {
+            assert_eq!(upstream(&["7"], query).long_poll, Duration::from_millis(millis), "{query:?}");
+        }
+    }
+
+    #[test]
+    fn only_register_login_and_refresh_bring_their_own_credentials() {
+        for (path, expected) in [
+            (&["4"][..], true),
+            (&["1"], true),
+            (&["_matrix", "client", "v3", "refresh"], true),
+            (&["_matrix", "client", "v3", "login"], true),
+            (&["_matrix", "client", "v1", "login", "get_token"], false),
+            (&["_matrix", "client", "v3", "logout"], false),
+            (&["_matrix", "client", "v3", "sync"], false),
+            (&["_matrix", "client", "v3", "account", "register"], false),
+        ] {
+            assert_eq!(upstream(path, &[]).brings_credentials, expected, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn the_readiness_resource_is_exact() {
+        assert_eq!(of(&[".lowband", "ready"], &[]), Ok(Target::Ready));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_passes_is_a_valid_http_target_inside_the_client_api(
+            start in 0..3_usize,
+            tail in proptest::collection::vec("[a-z%25efMED./\\\\?#&\u{fc}\r\n ]{0,8}|media|\\.\\.|%2e", 0..6),
+            query in proptest::collection::vec("\\PC{0,12}|[\u{0}-\u{7f}]{0,6}", 0..3),
+        ) {
+            let starts: [&[&str]; 3] = [&["_matrix", "client"], &["_matrix", "client", "v1"], &[]];
+            let path: Vec<&str> = starts[start].iter().copied().chain(tail.iter().map(String::as_str)).collect();
+            let query: Vec<&str> = query.iter().map(String::as_str).collect();
+            if let Ok(Target::Upstream(target)) = of(&path, &query) {
+                proptest::prop_assert!(target.path_and_query.parse::<http::uri::PathAndQuery>().is_ok(), "{target:?}");
+                proptest::prop_assert!(target.path().starts_with("/_matrix/client"), "{target:?}");
+                // As a proxy reads it that undoes one level of escapes and then resolves the path.
+                let once = percent_decode_str(target.path()).decode_utf8_lossy().into_owned();
+                let resolved: Vec<&str> = once.split('/').filter(|segment| !segment.is_empty()).collect();
+                proptest::prop_assert!(!resolved.iter().any(|segment| *segment == "." || *segment == ".."), "{target:?}");
+                proptest::prop_assert!(resolved.get(3) != Some(&"media"), "{target:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! The UDP socket, for IPv4 and IPv6 together: batches in, one datagram a call out, from the address that was asked.
+//!
+//! Decides nothing: what cannot be sent is counted by the caller. Addresses are canonical on this side of it: an IPv4
+//! peer is an IPv4 address, whatever the socket calls it.
+
+use lowband_transport::Transmit;
+use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSocketState};
+use socket2::{Domain, Protocol, SockAddr, Type};
+use std::io::{self, IoSliceMut};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use tokio::io::Interest;
+
+/// The largest UDP payload; with GRO the kernel hands out up to as much at once.
+const MAX_DATAGRAM: usize = 65_535;
+
+/// What became of a datagram that was to be sent.
+#[derive(Debug)]
+pub enum Sent {
+    /// The kernel has it.
+    Done,
+    /// The socket's buffer is full: try again when it is writable.
+    Blocked,
+    /// Larger than the path takes (EMSGSIZE; quinn-udp sets the don't-fragment bit).
+    TooLarge,
+    /// Any other error, e.g. no route: datagrams may be lost, so is this one.
+    Failed(io::Error),
+}
+
+/// Binds; `[::]` takes IPv4 as well, and becomes `0.0.0.0` where IPv6 is off.
+pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+    match bind_exactly(address) {
+        Err(error) if is_any_v6(address) && has_no_ipv6(&error) => {
+            bind_exactly(SocketAddr::from(([0, 0, 0, 0], address.port())))
+        }
+        other => other,
+    }
+}
+
+fn bind_exactly(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&SockAddr::from(address))?;
+    Ok(socket.into())
+}
+
+fn is_any_v6(address: SocketAddr) -> bool {
+    address.is_ipv6() && address.ip().is_unspecified()
+}
+
+fn has_no_ipv6(error: &io::Error) -> bool {
+    // ENOPROTOOPT comes from kernels built without IPv6, the others from `disable_ipv6`.
+    const EAFNOSUPPORT: i32 = 97;
+    const EADDRNOTAVAIL: i32 = 99;
+    const ENOPROTOOPT: i32 = 92;
+    matches!(error.raw_os_error(), Some(EAFNOSUPPORT | EADDRNOTAVAIL | ENOPROTOOPT))
+}
+
+/// The socket on tokio.
+#[derive(Debug)]
+pub struct Socket {
+    io: tokio::net::UdpSocket,
+    state: UdpSocketState,
+    is_ipv6: bool,
+    buffer: Vec<u8>,
+}
+
+impl Socket {
+    /// Takes a bound socket and asks for buffers of `buffer` bytes in each direction.
+    pub fn new(socket: UdpSocket, buffer: usize) -> io::Result<Socket> {
+        socket.set_nonblocking(true)?;
+        let is_ipv6 = socket.local_addr()?.is_ipv6();
+        let io = tokio::net::UdpSocket::from_std(socket)?;
+        let state = UdpSocketState::new((&io).into())?;
+        // What the system does not grant it does not grant; `buffer_sizes` tells.
+        let _ = state.set_recv_buffer_size((&io).into(), buffer);
+        let _ = state.set_send_buffer_size((&io).into(), buffer);
+        Ok(Socket { io, state, is_ipv6, buffer: vec![0; MAX_DATAGRAM * BATCH_SIZE] })
+    }
+
+    /// Where it is bound.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.io.local_addr()
+    }
+
+    /// Bytes of the receive and the send buffer as granted (Linux counts double).
+    pub fn buffer_sizes(&self) -> io::Result<(usize, usize)> {
+        Ok((self.state.recv_buffer_size((&self.io).into())?, self.state.send_buffer_size((&self.io).into())?))
+    }
+
+    /// Something may have arrived.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.io.readable().await
+    }
+
+    /// A datagram may be sent again.
+    pub async fn writable(&self) -> io::Result<()> {
+        self.io.writable().await
+    }
+
+    /// Hands over one batch, datagram by datagram, as `(peer, address that was asked, bytes)`. An empty batch is
+    /// `WouldBlock`.
+    pub fn receive(&mut self, mut each: impl FnMut(SocketAddr, Option<IpAddr>, &[u8])) -> io::Result<()> {
+        let mut metas = [RecvMeta::default(); BATCH_SIZE];
+        let count = {
+            let mut slices: Vec<IoSliceMut<'_>> =
+                self.buffer.chunks_mut(MAX_DATAGRAM).map(IoSliceMut::new).collect();
+            let mut count = 0;
+            let emptied = self.io.try_io(Interest::READABLE, || {
+                count = self.state.recv((&self.io).into(), &mut slices, &mut metas)?;
+                // A batch that is not full has emptied the socket: said here, it saves a call that finds nothing.
+                if count < BATCH_SIZE { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+            });
+            if count == 0 {
+                emptied?;
+            }
+            count
+        };
+        for (meta, slot) in metas.iter().zip(self.buffer.chunks(MAX_DATAGRAM)).take(count) {
+            let peer = canonical(meta.addr);
+            let local = meta.dst_ip.map(|ip| ip.to_canonical());
+            let bytes = slot.get(..meta.len).unwrap_or_default();
+            if bytes.is_empty() {
+                each(peer, local, bytes);
+            }
+            for datagram in bytes.chunks(meta.stride.max(1)) {
+                each(peer, local, datagram);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends one datagram.
+    pub fn send(&self, transmit: &Transmit) -> Sent {
+        let datagram = quinn_udp::Transmit {
+            destination: self.as_socket_has_it(transmit.peer),
+            ecn: None,
+            contents: &transmit.bytes,
+            segment_size: None,
+            src_ip: transmit.local.filter(|ip| !ip.is_unspecified()),
+        };
+        let tried = self.io.try_io(Interest::WRITABLE, || self.state.try_send((&self.io).into(), &datagram));
+        match tried {
+            Ok(()) => Sent::Done,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Sent::Blocked,
+            Err(error) if quinn_udp::is_msg_size_err(&error) => Sent::TooLarge,
+            Err(error) => Sent::Failed(error),
+        }
+    }
+
+    fn as_socket_has_it(&self, peer: SocketAddr) -> SocketAddr {
+        match peer {
+            SocketAddr::V4(v4) if self.is_ipv6 => SocketAddr::from((v4.ip().to_ipv6_mapped(), v4.port())),
+            other => other,
+        }
+    }
+}
+
+/// An IPv4-mapped address becomes the IPv4 address; any other keeps its scope.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        IpAddr::V4(v4) => SocketAddr::from((v4, address.port())),
+        IpAddr::V6(_) => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn loopback_pair(listen: &str, from: &str) -> (Socket, UdpSocket) {
+        let socket = Socket::new(bind(listen.parse().unwrap()).unwrap(), 1 << 20).unwrap();
+        let peer = UdpSocket::bind(from).unwrap();
+        peer.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        (socket, peer)
+    }
+
+    async fn next(socket: &mut Socket) -> Vec<(SocketAddr, Option<IpAddr>, Vec<u8>)> {
+        let mut got = Vec::new();
+        while got.is_empty() {
+            socket.readable().await.unwrap();
+            let _ = socket.receive(|peer, local, bytes| got.push((peer, local, bytes.to_vec())));
+        }
+        got
+    }
+
+    #[tokio::test]
+    async fn an_ipv4_peer_is_answered_by_the_wildcard_socket_from_the_address_it_asked() {
+        let (mut socket, peer) = loopback_pair("[::]:0", "127.0.0.1:0");
+        let port = socket.local_addr().unwrap().port();
+        peer.send_to(b"hello", ("127.0.0.2", port)).unwrap();
+        let [(from, local, bytes)] = next(&mut socket).await.try_into().unwrap();
+        assert_eq!((from, bytes.as_slice()), (peer.local_addr().unwrap(), &b"hello"[..]));
+        assert_eq!(local, Some("127.0.0.2".parse().unwrap()));
+        assert!(matches!(socket.send(&Transmit { peer: from, local, bytes }), Sent::Done));
+        let mut buffer = [0; 16];
+        let (len, answered_from) = peer.recv_from(&mut buffer).unwrap();
+        assert_eq!((len, answered_from), (5, SocketAddr::from(([127, 0, 0, 2], port))));
+    }
+
+    #[tokio::test]
+    async fn a_datagram_larger_than_the_path_takes_is_told_apart() {
+        let (socket, peer) = loopback_pair("127.0.0.1:0", "127.0.0.1:0");
+        let bytes = vec![0; 65_508];
+        socket.writable().await.unwrap();
+        let transmit = Transmit { peer: peer.local_addr().unwrap(), local: None, bytes };
+        assert!(matches!(socket.send(&transmit), Sent::TooLarge));
+    }
+
+    #[tokio::test]
+    async fn a_batch_keeps_the_borders_of_datagrams_the_empty_one_included() {
+        let (mut socket, peer) = loopback_pair("127.0.0.1:0", "127.0.0.1:0");
+        let to = socket.local_addr().unwrap();
+        for bytes in [&b"one"[..], b"", b"three"] {
+            peer.send_to(bytes, to).unwrap();
+        }
+        let mut got = Vec::new();
+        while got.len() < 3 {
+            got.extend(next(&mut socket).await.into_iter().map(|(_, _, bytes)| bytes));
+        }
+        assert_eq!(got, [&b"one"[..], b"", b"three"]);
+    }
+}

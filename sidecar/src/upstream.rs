@@ -1,0 +1,220 @@
+//! The HTTP side: one task carries one request to Envoy and its answer back.
+//!
+//! ```text
+//! Forward -> pool (connection) -> response head -> response::read -> Answer::start -> body pieces -> Answer::go_on
+//! ```
+//!
+//! Dropping the task's future resets its HTTP/2 stream: a client that goes away ends its upstream request.
+
+use crate::answer::{Answer, Gone};
+use crate::failure::Failure;
+use crate::refusal::Refusal;
+use crate::request::Forward;
+use crate::response::{self, Head, Reading};
+use crate::status;
+use bytes::{Bytes, BytesMut};
+use http::uri::Authority;
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout, timeout_at};
+
+mod connection;
+mod pool;
+
+use pool::Pool;
+
+/// The body of an error is read this far for its `retry_after_ms`.
+const MAX_TIMED_ERROR: usize = 16 << 10;
+
+/// Where the upstream listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// A unix socket.
+    Unix(PathBuf),
+    /// Host and port.
+    Tcp(Authority),
+}
+
+impl Address {
+    /// What HTTP/2 calls the host. Behind a unix socket Envoy sets the homeserver's name.
+    pub fn authority(&self) -> Authority {
+        match self {
+            Address::Unix(_) => Authority::from_static("localhost"),
+            Address::Tcp(authority) => authority.clone(),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Unix(path) => write!(f, "unix:{}", path.display()),
+            Address::Tcp(authority) => write!(f, "http://{authority}"),
+        }
+    }
+}
+
+/// Everything about the upstream that can be set.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where it listens.
+    pub address: Address,
+    /// Connections at most.
+    pub connections: usize,
+    /// Requests in flight at most.
+    pub requests: usize,
+    /// Bytes of request bodies in flight at most.
+    pub request_bytes: usize,
+    /// For connecting.
+    pub connect_timeout: Duration,
+    /// For silence, before and in a response.
+    pub response_timeout: Duration,
+    /// Added to it at most, for long polls.
+    pub longest_poll: Duration,
+    /// Between pings on a busy connection.
+    pub ping: Duration,
+}
+
+/// The upstream, shared by all tasks.
+#[derive(Debug)]
+pub struct Upstream {
+    pool: Pool,
+    settings: Settings,
+    authority: Authority,
+    requests: Arc<Semaphore>,
+    request_bytes: Arc<Semaphore>,
+}
+
+/// A place among the requests in flight; dropping it gives the place back.
+#[derive(Debug)]
+pub struct Place {
+    _request: OwnedSemaphorePermit,
+    _bytes: OwnedSemaphorePermit,
+}
+
+/// A response that may not have been read yet, with the connection that brings it.
+type Arrived = (pool::Lease, http::Response<Incoming>);
+
+impl Upstream {
+    /// Connects when the first request comes.
+    pub fn new(settings: Settings) -> Upstream {
+        let permits = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
+        Upstream {
+            pool: Pool::new(&settings),
+            authority: settings.address.authority(),
+            requests: permits(settings.requests),
+            request_bytes: permits(settings.request_bytes),
+            settings,
+        }
+    }
+
+    /// What HTTP/2 calls the host.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// A place for a request with a body of this length, or 5.03 while there is none.
+    pub fn place(&self, body_len: usize) -> Result<Place, Refusal> {
+        let busy = || Refusal::matrix(status::UNAVAILABLE, "M_UNKNOWN", "the proxy is busy").again_in(1);
+        let len = u32::try_from(body_len).map_err(|_| busy())?;
+        let request = Arc::clone(&self.requests).try_acquire_owned().map_err(|_| busy())?;
+        let bytes = Arc::clone(&self.request_bytes).try_acquire_many_owned(len).map_err(|_| busy())?;
+        Ok(Place { _request: request, _bytes: bytes })
+    }
+
+    /// Carries one request and its answer.
+    pub async fn carry(&self, forward: Forward, answer: Answer) {
+        // The head of a long poll comes when the homeserver has waited for as long as it was asked to.
+        let patience = self.settings.response_timeout + forward.long_poll.min(self.settings.longest_poll);
+        let outcome = match timeout_at(Instant::now() + patience, self.pool.send(forward.request)).await {
+            Ok(Ok(arrived)) => self.relay(arrived, &answer).await,
+            Ok(Err(failure)) => Err(End::Failed(failure)),
+            Err(_elapsed) => Err(End::Failed(Failure::Hung)),
+        };
+        if let Err(End::Failed(failure)) = outcome {
+            // Gone: nobody is left to be told.
+            let _ = answer.refuse(failure.refusal(), Some(failure)).await;
+        }
+    }
+
+    async fn relay(&self, (_lease, response): Arrived, answer: &Answer) -> Result<(), End> {
+        let (parts, mut body) = response.into_parts();
+        match response::read(parts.status, &parts.headers, body.is_end_stream()) {
+            // Our words go instead of the proxy's; dropping the body resets the stream.
+            Reading::Proxy(refusal) => Ok(answer.refuse(refusal, None).await?),
+            Reading::Homeserver(head) => self.stream(head, &mut body, answer).await,
+        }
+    }
+
+    /// The head waits for the first piece of the body, so that an answer that breaks off before it can still be told as a
+    /// Matrix error.
+    async fn stream(&self, mut head: Head, body: &mut Incoming, answer: &Answer) -> Result<(), End> {
+        let mut first = self.piece(body).await?;
+        if head.time_in_body {
+            first = self.whole_error(first, body).await?;
+            head.options.max_age = response::retry_after_in_body(head.options.content_format, &first);
+        }
+        let mut last = body.is_end_stream() || first.is_empty();
+        answer.start(head.code, head.options, first, last).await?;
+        while !last {
+            let piece = self.piece(body).await?;
+            last = body.is_end_stream() || piece.is_empty();
+            answer.go_on(piece, last).await?;
+        }
+        Ok(())
+    }
+
+    /// The whole body of an error, unless it is longer than errors are.
+    async fn whole_error(&self, first: Bytes, body: &mut Incoming) -> Result<Bytes, Failure> {
+        let mut whole = BytesMut::from(first);
+        while whole.len() <= MAX_TIMED_ERROR && !body.is_end_stream() {
+            let piece = self.piece(body).await?;
+            if piece.is_empty() {
+                break;
+            }
+            whole.extend_from_slice(&piece);
+        }
+        Ok(whole.freeze())
+    }
+
+    /// The next piece of a body; empty at its end.
+    async fn piece(&self, body: &mut Incoming) -> Result<Bytes, Failure> {
+        loop {
+            match timeout(self.settings.response_timeout, body.frame()).await {
+                Err(_elapsed) => return Err(Failure::Hung),
+                Ok(None) => return Ok(Bytes::new()),
+                Ok(Some(Err(error))) => return Err(connection::failure(&error)),
+                // Trailers say nothing that CoAP could pass on.
+                Ok(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(piece) if !piece.is_empty() => return Ok(piece),
+                    _ => {}
+                },
+            }
+        }
+    }
+}
+
+/// Why an answer is not complete.
+enum End {
+    /// Nobody waits for it.
+    Gone,
+    /// The upstream failed it.
+    Failed(Failure),
+}
+
+impl From<Gone> for End {
+    fn from(_: Gone) -> End {
+        End::Gone
+    }
+}
+
+impl From<Failure> for End {
+    fn from(failure: Failure) -> End {
+        End::Failed(failure)
+    }
+}

@@ -1,0 +1,178 @@
+//! An upstream that is down, hangs, breaks off, talks nonsense or too much; and limits of our own.
+
+use crate::client::{answer, options};
+use crate::harness::{Chain, Folder, eventually};
+use crate::stub::{Stub, cbor, handler, ok, reply, streamed};
+use bytes::Bytes;
+use lowband_sidecar::status;
+use lowband_transport::coap::{Method, Response};
+use std::io;
+use tokio::net::UnixListener;
+
+fn errcode(response: &Response) -> String {
+    assert_eq!(response.options.content_format, Some(60));
+    let errcode = lowband_codec::peek::text(&response.body, "errcode", None).unwrap();
+    errcode.expect("a Matrix error").into_owned()
+}
+
+#[tokio::test]
+async fn a_dead_upstream_is_5_02_and_is_found_again_without_a_restart() {
+    let folder = Folder::new();
+    let stub = Stub::new(folder.path().join("envoy.sock"), ok());
+    let chain = Chain::with_stub(folder, stub, &[]).await;
+    let wire = chain.connect().await;
+    for _ in 0..2 {
+        let response = wire.get("0").await;
+        assert_eq!((response.code, errcode(&response).as_str()), (status::BAD_GATEWAY, "M_UNKNOWN"));
+        chain.stub.listen();
+        eventually("recovery", async || wire.get("0").await.code == status::CONTENT).await;
+        chain.stub.die().await;
+    }
+    assert!(chain.metric("lowband_upstream_failures_total{reason=\"unreachable\"}").await >= 2.0);
+}
+
+#[tokio::test]
+async fn a_hung_upstream_is_5_04() {
+    let folder = Folder::new();
+    let socket = folder.path().join("envoy.sock");
+    let stub = Stub::new(socket.clone(), ok());
+    // Connections are taken by the kernel, and nobody ever reads them.
+    let _listener = UnixListener::bind(socket).unwrap();
+    let chain = Chain::with_stub(folder, stub, &["--response-timeout", "100ms"]).await;
+    let response = chain.connect().await.get("0").await;
+    assert_eq!((response.code, errcode(&response).as_str()), (status::GATEWAY_TIMEOUT, "M_UNKNOWN"));
+    assert_eq!(chain.metric("lowband_upstream_failures_total{reason=\"hung\"}").await, 1.0);
+}
+
+#[tokio::test]
+async fn an_upstream_that_dies_in_mid_request_is_5_02() {
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let stub = handler(move |_| {
+        let _ = tell.send(());
+        std::future::pending()
+    });
+    let chain = Chain::start(stub, &[]).await;
+    let wire = chain.connect().await;
+    let answered = wire.ask(Method::Put, options("/_matrix/client/v3/x"), b"\xa0");
+    told.recv().await.unwrap();
+    chain.stub.die().await;
+    assert_eq!(answer(answered).await.unwrap().code, status::BAD_GATEWAY);
+    // It may have been executed: it must not be sent again.
+    assert_eq!(chain.stub.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn half_a_body_is_5_02_whether_it_breaks_before_or_after_the_first_block() {
+    for sent in [0, 100, 5_000, 50_000] {
+        let stub = handler(move |_| async move {
+            let (source, reply) =
+                streamed(200, &[("content-type", "application/cbor"), ("content-length", "100000")]);
+            tokio::spawn(async move {
+                if sent > 0 {
+                    source.send(Ok(Bytes::from(vec![1; sent]))).await.unwrap();
+                }
+                let _ = source.send(Err(io::Error::other("broken off"))).await;
+            });
+            reply
+        });
+        let chain = Chain::start(stub, &[]).await;
+        let wire = chain.connect().await;
+        let response = wire.get("7").await;
+        assert_eq!(response.code, status::BAD_GATEWAY, "{sent}");
+        assert_eq!(wire.get("/.lowband/ready").await.code, status::CONTENT, "the session lives on");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_stalls_is_5_04() {
+    let stub = handler(|_| async {
+        let (source, reply) = streamed(200, &[("content-type", "application/cbor")]);
+        tokio::spawn(async move {
+            source.send(Ok(Bytes::from_static(b"\xa1"))).await.unwrap();
+            source.closed().await;
+        });
+        reply
+    });
+    let chain = Chain::start(stub, &["--response-timeout", "100ms"]).await;
+    assert_eq!(chain.connect().await.get("7").await.code, status::GATEWAY_TIMEOUT);
+}
+
+#[tokio::test]
+async fn a_header_of_100_kb_ends_its_request_and_nothing_else() {
+    let stub = handler(|seen| async move {
+        if seen.target().ends_with("versions") {
+            return cbor(200, b"\xa0");
+        }
+        reply(200, &[("content-type", "application/cbor"), ("x-large", &"x".repeat(100_000))], b"\xa0")
+    });
+    let chain = Chain::start(stub, &[]).await;
+    let wire = chain.connect().await;
+    let response = wire.get("7").await;
+    assert_eq!((response.code, errcode(&response).as_str()), (status::BAD_GATEWAY, "M_UNKNOWN"));
+    assert_eq!(wire.get("0").await.code, status::CONTENT);
+}
+
+#[tokio::test]
+async fn what_envoy_says_by_itself_becomes_a_matrix_error() {
+    for (status_in, code, max_age) in [
+        (503, status::UNAVAILABLE, Some(5)),
+        (504, status::GATEWAY_TIMEOUT, None),
+        (502, status::BAD_GATEWAY, None),
+        (500, status::BAD_GATEWAY, None),
+        (404, status::BAD_GATEWAY, None),
+    ] {
+        let text = handler(move |_| async move {
+            reply(
+                status_in,
+                &[("content-type", "text/plain"), ("server", "envoy")],
+                b"upstream connect error",
+            )
+        });
+        let empty = handler(move |_| async move { reply(status_in, &[("server", "envoy")], b"") });
+        for stub in [text, empty] {
+            let response = Chain::start(stub, &[]).await.connect().await.get("7").await;
+            assert_eq!((response.code, response.options.max_age), (code, max_age), "{status_in}");
+            assert_eq!(errcode(&response), "M_UNKNOWN");
+        }
+    }
+}
+
+#[tokio::test]
+async fn beyond_the_limit_of_requests_in_flight_clients_are_told_to_come_again() {
+    let stub = handler(|_| std::future::pending());
+    let chain = Chain::start(stub, &["--upstream-requests", "2"]).await;
+    let wire = chain.connect().await;
+    let _waiting = [wire.ask(Method::Get, options("7"), b""), wire.ask(Method::Get, options("7"), b"")];
+    chain.metric_reaches("lowband_requests_in_flight", 2.0).await;
+    let response = wire.get("7").await;
+    assert_eq!((response.code, response.options.max_age), (status::UNAVAILABLE, Some(1)));
+    assert_eq!(errcode(&response), "M_UNKNOWN");
+}
+
+#[tokio::test]
+async fn bodies_on_their_way_upstream_share_a_bounded_memory() {
+    let stub = handler(|_| std::future::pending());
+    let chain = Chain::start(stub, &["--upload", "64KiB", "--blockwise-memory", "64KiB"]).await;
+    let wire = chain.connect().await;
+    let _waiting = wire.ask(Method::Put, options("/_matrix/client/v3/x"), &[0; 40_000]);
+    chain.metric_reaches("lowband_requests_in_flight", 1.0).await;
+    let response = wire.request(Method::Put, options("/_matrix/client/v3/x"), &[0; 40_000]).await;
+    assert_eq!(response.code, status::UNAVAILABLE);
+    let small = wire.request(Method::Put, options("/_matrix/client/v3/media/x"), b"").await;
+    assert_eq!(small.code, status::PROXYING_NOT_SUPPORTED);
+}
+
+#[tokio::test]
+async fn an_address_beyond_its_rate_is_told_so_before_the_upstream_is_asked() {
+    let chain = Chain::start(ok(), &["--requests-per-second", "1", "--request-burst", "2"]).await;
+    let wire = chain.connect().await;
+    let asked: Vec<_> = (0..3).map(|_| wire.ask(Method::Get, options("0"), b"")).collect();
+    let mut codes = Vec::new();
+    for one in asked {
+        codes.push(answer(one).await.unwrap());
+    }
+    let limited: Vec<_> = codes.iter().filter(|r| r.code == status::TOO_MANY_REQUESTS).collect();
+    assert_eq!(limited.len(), 1);
+    assert_eq!((errcode(limited[0]).as_str(), limited[0].options.max_age), ("M_LIMIT_EXCEEDED", Some(1)));
+    assert_eq!(chain.stub.seen().len(), 2);
+}

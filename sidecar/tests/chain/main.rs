@@ -1,0 +1,21 @@
+//! The sidecar between a real DTLS client of ours on loopback and a stub of Envoy on a unix socket. One file a phenomenon.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests and their helpers fail by panicking"
+)]
+
+mod answers;
+mod client;
+mod failures;
+mod harness;
+mod identity;
+mod long_polls;
+mod operation;
+mod process;
+mod requests;
+mod shutdown;
+mod stub;

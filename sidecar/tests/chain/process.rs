@@ -1,0 +1,126 @@
+//! The binary as a process: signals, exit codes, and what its log never holds.
+
+use crate::client::{Wire, options};
+use crate::harness::Folder;
+use crate::identity::self_signed;
+use crate::stub::{Handler, Stub, handler, ok};
+use lowband_sidecar::status;
+use lowband_transport::coap::{Method, RequestOptions};
+use std::net::SocketAddr;
+use std::process::Stdio;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::process::{Child, ChildStderr, Command};
+
+struct Process {
+    child: Child,
+    log: BufReader<ChildStderr>,
+    server: SocketAddr,
+    _stub: Stub,
+    _folder: Folder,
+}
+
+impl Process {
+    /// Returns when it serves.
+    async fn start(answers: Handler, more: &[&str]) -> Process {
+        let folder = Folder::new();
+        let stub = Stub::new(folder.path().join("envoy.sock"), answers);
+        stub.listen();
+        let (certificate, key) = self_signed(folder.path());
+        let upstream = format!("unix:{}", stub.path().display());
+        let mut child = Command::new(env!("CARGO_BIN_EXE_lowband-sidecar"))
+            .args(["--listen", "127.0.0.1:0", "--admin", "off", "--upstream", &upstream])
+            .args(["--certificate", &certificate, "--key", &key])
+            .args(more)
+            .env_clear()
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let line = line_with(&mut log, "serving").await;
+        let address = line.split("127.0.0.1:").nth(1).unwrap();
+        let port = address.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap();
+        Process { child, log, server: ([127, 0, 0, 1], port).into(), _stub: stub, _folder: folder }
+    }
+
+    async fn line_with(&mut self, text: &str) -> String {
+        line_with(&mut self.log, text).await
+    }
+
+    async fn signal(&self, name: &str) {
+        let pid = self.child.id().unwrap().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().await.unwrap().success());
+    }
+}
+
+async fn line_with(log: &mut BufReader<ChildStderr>, text: &str) -> String {
+    let mut line = String::new();
+    while !line.contains(text) {
+        line.clear();
+        assert!(log.read_line(&mut line).await.unwrap() > 0, "the log ends without {text}");
+    }
+    line
+}
+
+#[tokio::test]
+async fn sigterm_and_sigint_end_with_0() {
+    for name in ["TERM", "INT"] {
+        let mut process = Process::start(ok(), &[]).await;
+        process.signal(name).await;
+        process.line_with("draining").await;
+        assert_eq!(process.child.wait().await.unwrap().code(), Some(0), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_at_once() {
+    let stub = handler(|_| std::future::pending());
+    let mut process = Process::start(stub, &["--grace-period", "1h", "--piggyback-wait", "0"]).await;
+    let wire = Wire::connect(process.server).await;
+    let _answered = wire.ask(Method::Get, options("7"), b"");
+    // Requests are taken in order, so the first one is open when this one is answered.
+    wire.get("/.lowband/ready").await;
+    process.signal("TERM").await;
+    process.line_with("draining").await;
+    process.signal("TERM").await;
+    process.line_with("at once").await;
+    assert!(process.child.wait().await.unwrap().success());
+}
+
+#[tokio::test]
+async fn the_log_never_holds_a_token_a_query_or_a_body() {
+    let mut process = Process::start(ok(), &["--log-level", "trace"]).await;
+    let wire = Wire::connect(process.server).await;
+    for target in ["/_matrix/client/v3/x?access_token=secret", "/_synapse/x?access_token=secret"] {
+        let token = Some("secret".to_owned());
+        let options = RequestOptions { authorization: token, ..options(target) };
+        wire.request(Method::Put, options, b"\x66secret").await;
+    }
+    assert_eq!(wire.get("0").await.code, status::CONTENT);
+    process.signal("TERM").await;
+    let mut log = String::new();
+    process.log.read_to_string(&mut log).await.unwrap();
+    assert_eq!(log.matches("/_matrix/client/v3/x").count(), 1, "{log}");
+    assert!(!log.contains("secret"), "{log}");
+}
+
+#[tokio::test]
+async fn a_json_log_is_one_object_a_line() {
+    let mut process = Process::start(ok(), &["--log-format", "json", "--log-level", "debug"]).await;
+    let wire = Wire::connect(process.server).await;
+    wire.get("0").await;
+    let line = process.line_with("\"request\"").await;
+    let object = lowband_codec::json_to_cbor(line.trim().as_bytes()).unwrap();
+    for (key, value) in [("method", "GET"), ("path", "/_matrix/client/versions"), ("code", "2.05")] {
+        assert_eq!(lowband_codec::peek::text(&object, key, None).unwrap().as_deref(), Some(value), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_log_is_warned_about_at_start() {
+    let folder = Folder::new();
+    let file = folder.path().join("keys.log");
+    let mut process = Process::start(ok(), &["--key-log", file.to_str().unwrap()]).await;
+    let line = process.line_with("SSLKEYLOGFILE").await;
+    assert!(line.contains("WARN"), "{line}");
+}

@@ -1,0 +1,197 @@
+//! Configuration: all mistakes at once, flags before environment, and the exit codes of the binary.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests and their helpers fail by panicking"
+)]
+
+use clap::{CommandFactory, Parser};
+use lowband_sidecar::config::{Mistake, Options};
+use openssl::pkey::PKey;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+/// Options whose value is a file name or nothing: no text is wrong in itself.
+const NOT_TEXT: [&str; 7] = ["certificate", "key", "key-log", "check-config", "help", "version", "admin"];
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let path = std::env::temp_dir().join(format!("lowband-config-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+
+    fn file(&self, name: &str, content: &[u8]) -> String {
+        let path = self.0.join(name);
+        std::fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    /// The flags of a certificate and a key made for the test.
+    fn identity(&self) -> Vec<String> {
+        let (certificate, key) = identity::self_signed(&self.0);
+        vec!["--certificate".into(), certificate, "--key".into(), key]
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[path = "chain/identity.rs"]
+mod identity;
+
+fn check(args: &[String]) -> Vec<Mistake> {
+    let args = std::iter::once("lowband-sidecar".to_owned()).chain(args.iter().cloned());
+    Options::try_parse_from(args).unwrap().check().map_or_else(|mistakes| mistakes, |_| Vec::new())
+}
+
+fn run(args: &[String], environment: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lowband-sidecar"));
+    command.args(args).env_clear().envs(environment.iter().copied());
+    command.output().unwrap()
+}
+
+#[test]
+fn the_defaults_are_right_once_there_is_a_certificate() {
+    let folder = Folder::new("defaults");
+    assert_eq!(check(&folder.identity()), []);
+}
+
+#[test]
+fn every_option_with_a_wrong_value_is_named_and_all_at_once() {
+    let names: BTreeSet<String> = Options::command()
+        .get_arguments()
+        .filter_map(|argument| argument.get_long().map(str::to_owned))
+        .filter(|name| !NOT_TEXT.contains(&name.as_str()))
+        .collect();
+    let mut args = vec!["--admin".to_owned(), "nowhere".to_owned()];
+    for name in &names {
+        args.extend([format!("--{name}"), "\u{a7}".to_owned()]);
+    }
+    let mistakes = check(&args);
+    let named: BTreeSet<String> =
+        mistakes.iter().map(|m| m.option.trim_start_matches("--").to_owned()).collect();
+    let mut expected = names;
+    // The files of the defaults are not there either.
+    expected.extend(["admin", "certificate", "key"].map(str::to_owned));
+    assert_eq!(named, expected);
+    assert_eq!(mistakes.len(), expected.len());
+    assert!(mistakes.iter().all(|mistake| !mistake.to_string().contains('\n')));
+}
+
+#[test]
+fn limits_that_contradict_each_other_are_a_mistake() {
+    let folder = Folder::new("limits");
+    let mut args = folder.identity();
+    args.extend(["--upload", "2MiB", "--blockwise-memory", "1MiB"].map(str::to_owned));
+    let mistakes = check(&args);
+    assert_eq!(mistakes.len(), 1);
+    assert_eq!(mistakes[0].option, "--upload");
+}
+
+#[test]
+fn certificate_and_key_are_judged_together() {
+    let (folder, other) = (Folder::new("one"), Folder::new("other"));
+    let right = folder.identity();
+    let foreign_key = other.identity()[3].clone();
+    let ed25519 = PKey::generate_ed25519().unwrap().private_key_to_pem_pkcs8().unwrap();
+    let ed25519 = folder.file("ed25519.pem", &ed25519);
+    let empty = folder.file("empty.pem", b"");
+    for (certificate, key, options) in [
+        (&right[1], &right[3], &[][..]),
+        (&right[1], &foreign_key, &["--key"]),
+        (&right[1], &ed25519, &["--key"]),
+        (&empty, &empty, &["--certificate", "--key"]),
+        (&right[3], &right[1], &["--certificate", "--key"]),
+        (&"/nonexistent".to_owned(), &empty, &["--certificate", "--key"]),
+    ] {
+        let args = ["--certificate", certificate.as_str(), "--key", key.as_str()].map(str::to_owned);
+        let mistakes = check(&args);
+        let mut named: Vec<_> = mistakes.iter().map(|mistake| mistake.option).collect();
+        named.dedup();
+        if certificate == &right[1] && key == &foreign_key {
+            // Which of the two is the wrong one nobody can tell.
+            assert_eq!(named.len(), 1, "{mistakes:?}");
+        } else {
+            assert_eq!(named, options, "{certificate} {key}: {mistakes:?}");
+        }
+    }
+}
+
+#[test]
+fn a_wrong_configuration_ends_with_2_and_one_line_for_each_mistake() {
+    let output = run(&["--listen".into(), "here".into(), "--upstream".into(), "there".into()], &[]);
+    assert_eq!(output.status.code(), Some(2));
+    let text = String::from_utf8(output.stderr).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines.len(), 4, "{text}");
+    for (line, option) in lines.iter().zip(["--listen", "--certificate", "--key", "--upstream"]) {
+        assert!(line.starts_with(&format!("lowband-sidecar: {option} ")), "{line}");
+    }
+    assert_eq!(run(&["--no-such-option".into()], &[]).status.code(), Some(2));
+}
+
+#[test]
+fn check_config_says_yes_with_0_and_binds_nothing() {
+    let folder = Folder::new("check");
+    // An address of nobody: binding it would fail.
+    let mut args = folder.identity();
+    args.extend(["--check-config", "--listen", "192.0.2.1:8008"].map(str::to_owned));
+    let output = run(&args, &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_flag_wins_over_the_environment() {
+    let folder = Folder::new("environment");
+    let mut args = folder.identity();
+    args.push("--check-config".to_owned());
+    let wrong = run(&args, &[("LOWBAND_LISTEN", "wrong")]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(String::from_utf8(wrong.stderr).unwrap().contains("--listen"));
+    args.extend(["--listen", "127.0.0.1:1"].map(str::to_owned));
+    assert_eq!(run(&args, &[("LOWBAND_LISTEN", "wrong")]).status.code(), Some(0));
+}
+
+#[test]
+fn every_option_has_its_variable_and_its_help() {
+    for argument in Options::command().get_arguments() {
+        let name = argument.get_long().unwrap();
+        if ["check-config", "help", "version"].contains(&name) {
+            continue;
+        }
+        let variable = argument.get_env().unwrap_or_else(|| panic!("{name}")).to_str().unwrap();
+        let expected = format!("LOWBAND_{}", name.replace('-', "_").to_uppercase());
+        assert!(
+            variable == expected || (name, variable) == ("key-log", "SSLKEYLOGFILE"),
+            "{name} {variable}"
+        );
+        assert!(argument.get_help().is_some(), "{name}");
+    }
+}
+
+#[test]
+fn an_address_that_cannot_be_bound_ends_with_1() {
+    let folder = Folder::new("bind");
+    let mut args = folder.identity();
+    args.extend(["--listen", "192.0.2.1:8008", "--admin", "off"].map(str::to_owned));
+    let output = run(&args, &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("192.0.2.1:8008"));
+}
+
+#[test]
+fn the_version_is_that_of_the_package() {
+    let output = run(&["--version".into()], &[]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text.trim(), concat!("lowband-sidecar ", env!("CARGO_PKG_VERSION")));
+}

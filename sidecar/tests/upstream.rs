@@ -1,0 +1,224 @@
+//! The HTTP/2 side by itself, against a server that is played frame by frame.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests and their helpers fail by panicking"
+)]
+
+use bytes::Bytes;
+use h2::server::{Connection, SendResponse};
+use h2::{Reason, RecvStream};
+use http::{Request, Response};
+use http_body_util::Full;
+use lowband_sidecar::answer::{Answer, Command};
+use lowband_sidecar::failure::Failure;
+use lowband_sidecar::request::Forward;
+use lowband_sidecar::status;
+use lowband_sidecar::upstream::{Address, Settings, Upstream};
+use lowband_transport::ExchangeId;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// No test waits for it.
+const LONG: Duration = Duration::from_secs(600);
+const PING: Duration = Duration::from_secs(20);
+
+struct Played {
+    path: PathBuf,
+    listener: UnixListener,
+}
+
+type Server = Connection<UnixStream, Bytes>;
+type Arrived = (Request<RecvStream>, SendResponse<Bytes>);
+type Commands = mpsc::Receiver<(ExchangeId, Command)>;
+
+impl Played {
+    fn new() -> Played {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("lowband-upstream-{}-{number}", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        let listener = UnixListener::bind(&path).unwrap();
+        Played { path, listener }
+    }
+
+    async fn connection(&self) -> Server {
+        let (stream, _) = self.listener.accept().await.unwrap();
+        h2::server::handshake(stream).await.unwrap()
+    }
+
+    /// Starts one request; its commands come on the receiver.
+    fn ask(&self) -> (JoinHandle<()>, Commands) {
+        let long = LONG;
+        let upstream = Upstream::new(Settings {
+            address: Address::Unix(self.path.clone()),
+            connections: 1,
+            requests: 10,
+            request_bytes: 1000,
+            connect_timeout: long,
+            response_timeout: long,
+            longest_poll: long,
+            ping: PING,
+        });
+        let request = Request::put("http://localhost/_matrix/client/v3/x").body(Full::from("body")).unwrap();
+        let (commands, commanded) = mpsc::channel(8);
+        let answer = Answer::new(ExchangeId(1), commands);
+        let forward = Forward { request, long_poll: Duration::ZERO };
+        (tokio::spawn(async move { upstream.carry(forward, answer).await }), commanded)
+    }
+}
+
+impl Drop for Played {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+async fn accept(server: &mut Server) -> Arrived {
+    server.accept().await.unwrap().unwrap()
+}
+
+/// Moves frames while something else is waited for.
+async fn while_serving<T>(server: &mut Server, waited_for: impl Future<Output = T>) -> T {
+    tokio::pin!(waited_for);
+    loop {
+        tokio::select! {
+            done = &mut waited_for => return done,
+            more = server.accept() => assert!(more.is_none(), "a further request"),
+        }
+    }
+}
+
+fn respond(mut stream: SendResponse<Bytes>, end: bool) -> h2::SendStream<Bytes> {
+    let head = Response::builder().status(200).header("content-type", "application/cbor").body(()).unwrap();
+    stream.send_response(head, end).unwrap()
+}
+
+async fn started(server: &mut Server, commands: &mut Commands) -> Command {
+    while_serving(server, commands.recv()).await.unwrap().1
+}
+
+#[tokio::test]
+async fn a_refused_stream_is_sent_again_because_it_was_not_processed() {
+    let played = Played::new();
+    let (_task, mut commands) = played.ask();
+    let mut server = played.connection().await;
+    let (_, mut first) = accept(&mut server).await;
+    first.send_reset(Reason::REFUSED_STREAM);
+    let (_, second) = accept(&mut server).await;
+    respond(second, true);
+    assert!(matches!(
+        started(&mut server, &mut commands).await,
+        Command::Start { code: status::CONTENT, .. }
+    ));
+}
+
+#[tokio::test]
+async fn a_goaway_that_does_not_cover_the_stream_sends_it_again_on_a_new_connection() {
+    let played = Played::new();
+    let (_task, mut commands) = played.ask();
+    let stream = played.listener.accept().await.unwrap().0;
+    go_away_at_once(stream).await;
+    let mut server = played.connection().await;
+    let (_, second) = accept(&mut server).await;
+    respond(second, true);
+    assert!(matches!(
+        started(&mut server, &mut commands).await,
+        Command::Start { code: status::CONTENT, .. }
+    ));
+}
+
+/// SETTINGS, then GOAWAY with last stream 0 (RFC 9113 section 6.8), when the request has arrived.
+async fn go_away_at_once(mut stream: UnixStream) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const GOAWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    const HEADERS: u8 = 1;
+    stream.write_all(&SETTINGS).await.unwrap();
+    let mut preface = [0; 24];
+    stream.read_exact(&mut preface).await.unwrap();
+    let mut kind = 0;
+    while kind != HEADERS {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await.unwrap();
+        let len = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        stream.read_exact(&mut vec![0; len as usize]).await.unwrap();
+        kind = head[3];
+    }
+    stream.write_all(&GOAWAY).await.unwrap();
+    stream.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_after_it_was_processed_is_never_sent_again() {
+    let played = Played::new();
+    let (_task, mut commands) = played.ask();
+    let mut server = played.connection().await;
+    let (_, mut first) = accept(&mut server).await;
+    first.send_reset(Reason::INTERNAL_ERROR);
+    let Command::Refuse { refusal, failure } = started(&mut server, &mut commands).await else { panic!() };
+    assert_eq!(refusal.code, status::BAD_GATEWAY);
+    assert!(matches!(failure, Some(Failure::Broken(_))));
+}
+
+#[tokio::test]
+async fn a_stream_refused_again_and_again_is_given_up() {
+    let played = Played::new();
+    let (_task, mut commands) = played.ask();
+    let mut server = played.connection().await;
+    for _ in 0..3 {
+        accept(&mut server).await.1.send_reset(Reason::REFUSED_STREAM);
+    }
+    assert!(matches!(started(&mut server, &mut commands).await, Command::Refuse { .. }));
+}
+
+#[tokio::test]
+async fn the_next_piece_waits_until_it_is_wanted() {
+    let played = Played::new();
+    let (task, mut commands) = played.ask();
+    let mut server = played.connection().await;
+    let (_, stream) = accept(&mut server).await;
+    let mut body = respond(stream, false);
+    body.send_data(Bytes::from_static(b"one"), false).unwrap();
+    let Command::Start { piece, .. } = started(&mut server, &mut commands).await else { panic!() };
+    assert_eq!(piece.bytes, "one");
+    body.send_data(Bytes::from_static(b"two"), true).unwrap();
+    // A ping comes back when the other side has read everything that was sent before it.
+    let mut ping = server.ping_pong().unwrap();
+    while_serving(&mut server, ping.ping(h2::Ping::opaque())).await.unwrap();
+    assert!(commands.try_recv().is_err());
+    piece.go_on.unwrap().send(()).unwrap();
+    let Command::Continue(piece) = started(&mut server, &mut commands).await else { panic!() };
+    assert_eq!((piece.bytes.as_ref(), piece.go_on.is_none()), (&b"two"[..], true));
+    while_serving(&mut server, task).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_waits_for_any_more_resets_its_stream() {
+    let played = Played::new();
+    let (task, _commands) = played.ask();
+    let mut server = played.connection().await;
+    let (_, mut stream) = accept(&mut server).await;
+    task.abort();
+    let reset = std::future::poll_fn(|cx| stream.poll_reset(cx));
+    assert_eq!(while_serving(&mut server, reset).await.unwrap(), Reason::CANCEL);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_answers_no_ping_is_given_up_long_before_a_long_poll_would_be() {
+    let played = Played::new();
+    let (_task, mut commands) = played.ask();
+    let mut server = played.connection().await;
+    let begun = tokio::time::Instant::now();
+    let _unanswered = accept(&mut server).await;
+    let (_, Command::Refuse { refusal, failure }) = commands.recv().await.unwrap() else { panic!() };
+    assert_eq!((refusal.code, failure), (status::GATEWAY_TIMEOUT, Some(Failure::Hung)));
+    assert!(begun.elapsed() < 3 * PING, "{:?}", begun.elapsed());
+}
