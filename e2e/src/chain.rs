@@ -1,0 +1,104 @@
+//! The whole chain in one run folder: homeserver, Envoy, sidecar.
+
+use crate::certificate::Certificate;
+use crate::envoy::Envoy;
+use crate::error::{Error, Result};
+use crate::parts::Parts;
+use crate::ports::Port;
+use crate::sidecar::Sidecar;
+use crate::synapse::{RateLimits, Synapse};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+/// `sun_path` of unix(7), less its closing zero.
+const LONGEST_SOCKET_PATH: usize = 107;
+
+/// Which homeserver stands at the end.
+#[derive(Clone, Debug)]
+pub enum Homeserver {
+    /// One of our own.
+    Own(RateLimits),
+    /// Somebody's.
+    At(String),
+}
+
+/// How a chain is laid out.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// The run folder, which exists; an absolute path.
+    pub folder: PathBuf,
+    /// The end of the chain.
+    pub homeserver: Homeserver,
+    /// Arguments for the sidecar besides those that every run needs.
+    pub sidecar: &'static [&'static str],
+}
+
+/// Its parts. Dropped in the order of the fields: no part sees the one behind it vanish.
+#[derive(Debug)]
+pub struct Chain {
+    /// DTLS and CoAP.
+    pub sidecar: Sidecar,
+    /// HTTP/2 from the sidecar; HTTPS and HTTP from anybody.
+    pub envoy: Envoy,
+    /// Ours, if it is.
+    pub synapse: Option<Synapse>,
+    /// What clients must believe.
+    pub certificate: Certificate,
+    folder: PathBuf,
+    port: Port,
+}
+
+impl Chain {
+    /// Starts all parts at once. They are not ready yet: see [`Chain::ready`].
+    pub fn start(parts: &Parts, layout: Layout, port: Port) -> Result<Chain> {
+        let Layout { folder, homeserver, sidecar } = layout;
+        let socket = folder.join("envoy.sock");
+        if socket.as_os_str().len() > LONGEST_SOCKET_PATH {
+            return Err(Error::Setup(format!(
+                "{} is longer than the {LONGEST_SOCKET_PATH} bytes that a unix socket takes: choose a shorter folder",
+                socket.display()
+            )));
+        }
+        let certificate = Certificate::make(&folder)?;
+        let (synapse, homeserver) = match homeserver {
+            Homeserver::Own(limits) => {
+                let synapse = Synapse::start(parts, &folder, limits)?;
+                let url = synapse.url();
+                (Some(synapse), url)
+            }
+            Homeserver::At(url) => (None, url),
+        };
+        let envoy = Envoy::start(parts, &folder, &port, &homeserver)?;
+        let sidecar = Sidecar::start(parts, &folder, &port, &certificate, sidecar)?;
+        Ok(Chain { sidecar, envoy, synapse, certificate, folder, port })
+    }
+
+    /// Until each part answers.
+    pub async fn ready(&self) -> Result<()> {
+        self.sidecar.ready().await?;
+        self.envoy.ready().await?;
+        match &self.synapse {
+            Some(synapse) => synapse.ready().await,
+            None => Ok(()),
+        }
+    }
+
+    /// An error as soon as one part has ended by itself.
+    pub fn check(&self) -> Result<()> {
+        let synapse = self.synapse.as_ref().map(|synapse| &synapse.process);
+        [Some(&self.sidecar.process), Some(&self.envoy.process), synapse]
+            .into_iter()
+            .flatten()
+            .try_for_each(|part| part.check())
+    }
+
+    /// Where low-bandwidth clients send to (UDP) and where all others connect to (TCP).
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port.number()).into()
+    }
+
+    /// Holds logs, pid files and configuration.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+}

@@ -1,0 +1,208 @@
+//! `demo up`.
+
+use crate::chain::{Chain, Homeserver, Layout};
+use crate::demo::options::{Cast, Up};
+use crate::demo::table;
+use crate::error::{Error, Result};
+use crate::matrix::{SignedIn, User};
+use crate::parts::Parts;
+use crate::ports::Port;
+use crate::process::PidFile;
+use crate::relay::Relay;
+use crate::story::{Ending, Side, Story};
+use crate::synapse::RateLimits;
+use crate::tell::{Voice, patiently, say};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Names the demo's own pid file.
+pub(super) const NAME: &str = "demo";
+/// How soon a part that died while the demo stays up is noticed.
+const HEALTH_CHECK: Duration = Duration::from_secs(1);
+
+/// Starts, tells, stays. An interrupt at any point ends it all in order, and is no error while it stays up.
+pub async fn up(options: Up) -> Result<()> {
+    let mut interrupted = Interrupted::listen()?;
+    let folder = run_folder(&options.dir)?;
+    let _mark = Mark::set(&folder)?;
+    let work = async {
+        let chain = start(&options, &folder).await?;
+        let room = tell(&options, &chain).await?;
+        Ok::<_, Error>((chain, room))
+    };
+    let done = tokio::select! {
+        done = work => done,
+        () = interrupted.comes() => Err(Error::Setup("interrupted".to_owned())),
+    };
+    let (chain, room) = done.map_err(|why| with_logs(why, &folder))?;
+    if options.once {
+        return Ok(());
+    }
+    how_to_talk(&options, &chain, room);
+    tokio::select! {
+        () = interrupted.comes() => say("ending"),
+        ended = watch(&chain) => ended?,
+    }
+    Ok(())
+}
+
+async fn start(options: &Up, folder: &Path) -> Result<Chain> {
+    let port = Port::exactly(options.port, "PORT")?;
+    let homeserver = match &options.homeserver {
+        Some(url) => Homeserver::At(url.clone()),
+        None => Homeserver::Own(RateLimits::Lifted),
+    };
+    say(format_args!("Starting the chain in {}", folder.display()));
+    let begin = Instant::now();
+    let layout = Layout { folder: folder.to_owned(), homeserver, sidecar: &[] };
+    let chain = Chain::start(&Parts::from_environment(), layout, port)?;
+    let ready = |part: &str, at: String| {
+        say(format_args!("  {part:<12}{at:<52}{:>5.1} s", begin.elapsed().as_secs_f32()));
+    };
+    patiently("Envoy", chain.envoy.ready()).await?;
+    ready("Envoy", format!("HTTPS and HTTP on port {}/tcp", options.port));
+    patiently("the sidecar", chain.sidecar.ready()).await?;
+    ready("sidecar", format!("CoAP in DTLS on port {}/udp", options.port));
+    match (&chain.synapse, &options.homeserver) {
+        (Some(synapse), _) => {
+            patiently("Synapse", synapse.ready()).await?;
+            ready("homeserver", format!("Synapse on {}", synapse.url()));
+        }
+        (None, url) => {
+            ready("homeserver", format!("{}, not started by us", url.as_deref().unwrap_or_default()))
+        }
+    }
+    Ok(chain)
+}
+
+/// The story on both wires and the table; what a later visitor can use of it.
+async fn tell(options: &Up, chain: &Chain) -> Result<Option<(SignedIn, String)>> {
+    let cast = Cast::choose(options.homeserver.as_deref(), |name| std::env::var(name).ok())?;
+    let ca = chain.certificate.certificate.clone();
+    say("\nOver CoAP and DTLS, as a low-bandwidth client:");
+    let mut side = Side::Coap { relay: Relay::start(chain.address()).await?, ca: ca.clone() };
+    let coap = play(Story::over(&mut side, Voice::Aloud), &cast, ["alice", "bob"]).await?;
+    say("\nThe same over HTTPS with JSON:");
+    let mut side = Side::Https { server: chain.address(), ca, meters: Vec::new() };
+    let https = play(Story::over(&mut side, Voice::Aloud), &cast, ["carol", "dave"]).await?;
+    if matches!(cast, Cast::Nobody) {
+        say(
+            "\nOnly /versions was shown: set USER1, PASSWORD1, USER2 and PASSWORD2 to two accounts of this homeserver for more.",
+        );
+    }
+    say(format_args!("\nWhat it cost\n\n{}", table::render(&coap.costs, &https.costs)));
+    Ok(coap.room)
+}
+
+async fn play(story: Story<'_>, cast: &Cast, names: [&str; 2]) -> Result<Ending> {
+    match cast {
+        Cast::Nobody => story.versions().await,
+        Cast::Accounts([one, two]) => story.main_job(one, two).await,
+        Cast::New => {
+            let user = |name: &str| User {
+                name: name.to_owned(),
+                password: format!("{name}-demo"),
+                has_account: false,
+            };
+            let [one, two] = names.map(user);
+            story.main_job(&one, &two).await
+        }
+    }
+}
+
+/// Lines to paste. A token of somebody's homeserver is not for the screen.
+fn how_to_talk(options: &Up, chain: &Chain, room: Option<(SignedIn, String)>) {
+    let (token, room) = match room {
+        Some((user, room)) if options.homeserver.is_none() => (user.token, room),
+        Some((_, room)) => ("ACCESS_TOKEN".to_owned(), room),
+        None => ("ACCESS_TOKEN".to_owned(), "ROOM_ID".to_owned()),
+    };
+    let parts = Parts::from_environment();
+    let bin = parts.bin().display();
+    let ca = chain.certificate.certificate.display();
+    let base = format!("https://localhost:{}/_matrix/client", options.port);
+    say(format_args!(
+        "
+It stays up until Ctrl-C. Talk to it from another terminal:
+
+  export PATH='{bin}':\"$PATH\" CA='{ca}'
+  lowband coap --cacert \"$CA\" {base}/versions | lowband jc -c2j -
+  lowband jc -out - '{{\"msgtype\":\"m.text\",\"body\":\"Hello again\"}}' | lowband coap --cacert \"$CA\" -X PUT -d - \\
+    -H 'Authorization: Bearer {token}' -H 'Content-Type: application/cbor' \\
+    '{base}/r0/rooms/{room}/send/m.room.message/again1' | lowband jc -c2j -
+  curl --cacert \"$CA\" -H 'Authorization: Bearer {token}' \\
+    '{base}/v3/rooms/{room}/messages?dir=b&limit=1'
+"
+    ));
+}
+
+/// What goes wrong between the parts is explained by their logs; what the user can put right needs one line only.
+fn with_logs(why: Error, folder: &Path) -> Error {
+    match why {
+        Error::Deadline { .. } | Error::NoAnswer { .. } | Error::Wrong { .. } => {
+            Error::Setup(format!("{why}\nThe logs are in {}.", folder.display()))
+        }
+        _ => why,
+    }
+}
+
+async fn watch(chain: &Chain) -> Result<()> {
+    let mut tick = tokio::time::interval(HEALTH_CHECK);
+    loop {
+        tick.tick().await;
+        chain.check()?;
+    }
+}
+
+fn run_folder(dir: &Path) -> Result<PathBuf> {
+    std::fs::create_dir_all(dir).map_err(Error::io(format!("make {}", dir.display())))?;
+    dir.canonicalize().map_err(Error::io(format!("find {}", dir.display())))
+}
+
+/// `demo.pid`: by it a second demo in the same folder is refused, and `demo down` finds us.
+struct Mark {
+    folder: PathBuf,
+}
+
+impl Mark {
+    fn set(folder: &Path) -> Result<Mark> {
+        if let Some(other) = PidFile::all_running(folder).first() {
+            return Err(Error::Setup(format!(
+                "{} (process {}) runs in {} already: end it with `make down`, or choose another folder with DIR=FOLDER",
+                other.name,
+                other.id(),
+                folder.display()
+            )));
+        }
+        PidFile::write(folder, NAME, std::process::id())?;
+        Ok(Mark { folder: folder.to_owned() })
+    }
+}
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        PidFile::remove(&self.folder, NAME);
+    }
+}
+
+/// Ctrl-C, `demo down`, or the terminal's end.
+struct Interrupted([tokio::signal::unix::Signal; 3]);
+
+impl Interrupted {
+    fn listen() -> Result<Interrupted> {
+        let listen = |kind| signal(kind).map_err(Error::io("listen for signals"));
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+        let [interrupt, terminate, hangup] = kinds.map(listen);
+        Ok(Interrupted([interrupt?, terminate?, hangup?]))
+    }
+
+    async fn comes(&mut self) {
+        let Interrupted([interrupt, terminate, hangup]) = self;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
+}

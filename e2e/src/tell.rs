@@ -1,0 +1,54 @@
+//! What the demo says while it works: plain lines, none of them late.
+
+use std::fmt::Display;
+use std::io::Write;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The longest silence; the demo promises less than ten seconds.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// One line to standard output. That nobody reads it (a closed pipe) is no reason to stop.
+pub fn say(line: impl Display) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+/// Whether a story is told to somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Voice {
+    /// To whoever runs the demo.
+    Aloud,
+    /// To nobody: in a test.
+    Silent,
+}
+
+impl Voice {
+    /// See [`say`].
+    pub fn say(self, line: impl Display) {
+        if self == Voice::Aloud {
+            say(line);
+        }
+    }
+
+    /// See [`patiently`].
+    pub async fn patiently<T>(self, what: &str, work: impl Future<Output = T>) -> T {
+        match self {
+            Voice::Aloud => patiently(what, work).await,
+            Voice::Silent => work.await,
+        }
+    }
+}
+
+/// Waits for `work` and says now and then that it still does.
+pub async fn patiently<T>(what: &str, work: impl Future<Output = T>) -> T {
+    let begin = Instant::now();
+    let mut reminder = tokio::time::interval_at(begin + SILENCE, SILENCE);
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            now = reminder.tick() => say(format_args!("      still waiting: {what} ({} s)", (now - begin).as_secs())),
+        }
+    }
+}

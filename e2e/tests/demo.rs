@@ -1,0 +1,164 @@
+//! The demo itself, on other ports and in another folder than its defaults, as `make demo PORT=.. DIR=..` would run it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what helps a test may fail as the test does"
+)]
+
+use lowband_e2e::fixture::output;
+use lowband_e2e::http1;
+use lowband_e2e::matrix::{self, User};
+use lowband_e2e::parts::Parts;
+use lowband_e2e::ports::Port;
+use lowband_e2e::process::{PidFile, Process, Recipe};
+use lowband_e2e::synapse::{RateLimits, Synapse};
+use lowband_e2e::wait;
+use lowband_e2e::wire::Wire;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+const DEMO: &str = env!("CARGO_BIN_EXE_demo");
+const WITHIN: Duration = Duration::from_secs(180);
+
+async fn demo(arguments: &[&str]) -> Output {
+    demo_with(arguments, &[]).await
+}
+
+async fn demo_with(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(DEMO);
+    command.args(arguments).envs(environment.iter().copied());
+    output(command, WITHIN).await.unwrap()
+}
+
+/// A port for the demo to bind anew: it refuses one that somebody holds.
+fn number_of_free_port() -> String {
+    Port::free_for_both().unwrap().number().to_string()
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn nothing_runs_in(folder: &Path) -> bool {
+    PidFile::all_running(folder).is_empty()
+}
+
+#[tokio::test]
+async fn once_does_every_step_shows_the_table_and_leaves_nothing_behind() {
+    let folder = Parts::from_environment().test_folder("demo_once").unwrap();
+    let dir = folder.display().to_string();
+    let done = demo(&["up", "--once", "--port", &number_of_free_port(), "--dir", &dir]).await;
+    let said = said(&done);
+    assert!(done.status.success(), "{said}");
+    for expected in [
+        "\"versions\": [",
+        "@bob:lb.test reads \"Hello World\" from @alice:lb.test",
+        "datagrams",
+        "send \"Hello World\"",
+    ] {
+        assert!(said.contains(expected), "no {expected:?} in {said}");
+    }
+    assert!(!said.contains('\x1b'), "colours where no terminal is");
+    assert!(nothing_runs_in(&folder));
+}
+
+async fn what_it_prints_can_be_pasted(printed: &str) {
+    let (_, lines) = printed.split_once("another terminal:").unwrap();
+    let mut shell = Command::new("bash");
+    shell.args(["-e", "-o", "pipefail", "-c", lines]);
+    let done = output(shell, WITHIN).await.unwrap();
+    assert!(done.status.success(), "{}", said(&done));
+    for expected in ["\"versions\":[", "\"event_id\"", "\"body\":\"Hello again\""] {
+        assert!(said(&done).contains(expected), "no {expected} in {}", said(&done));
+    }
+}
+
+#[tokio::test]
+async fn it_stays_up_until_down_ends_it_and_a_second_one_is_told_what_to_change() {
+    let folder = Parts::from_environment().test_folder("demo_stays").unwrap();
+    let dir = folder.join("run").display().to_string();
+    let port = number_of_free_port();
+    let recipe = Recipe {
+        name: "demo_stays",
+        program: DEMO.into(),
+        arguments: ["up", "--port", &port, "--dir", &dir].map(String::from).into(),
+        environment: Vec::new(),
+        folder: folder.clone(),
+    };
+    let demo_process = Process::start(recipe).unwrap();
+    wait::until("that the demo says how to talk to it", WITHIN, async || {
+        if let Err(why) = demo_process.check() {
+            panic!("{why}");
+        }
+        let log = std::fs::read_to_string(demo_process.log()).unwrap();
+        if log.contains("messages?dir=b") { Ok(()) } else { Err(log) }
+    })
+    .await
+    .unwrap();
+    what_it_prints_can_be_pasted(&std::fs::read_to_string(demo_process.log()).unwrap()).await;
+    let address = (std::net::Ipv4Addr::LOCALHOST, port.parse().unwrap()).into();
+    assert_eq!(http1::get(address, "/_matrix/client/versions").await.unwrap().status(), 200);
+
+    let same_folder = demo(&["up", "--once", "--port", &number_of_free_port(), "--dir", &dir]).await;
+    assert!(!same_folder.status.success());
+    assert!(said(&same_folder).contains("DIR="), "{}", said(&same_folder));
+    let other = folder.join("other").display().to_string();
+    let same_port = demo(&["up", "--once", "--port", &port, "--dir", &other]).await;
+    assert!(!same_port.status.success());
+    assert!(said(&same_port).contains("PORT="), "{}", said(&same_port));
+
+    let down = demo(&["down", "--dir", &dir]).await;
+    assert!(down.status.success(), "{}", said(&down));
+    assert!(nothing_runs_in(Path::new(&dir)));
+    let again = demo(&["down", "--dir", &dir]).await;
+    assert!(again.status.success() && said(&again).contains("nothing"), "{}", said(&again));
+}
+
+#[tokio::test]
+async fn another_homeserver_is_used_as_it_is_by_two_accounts_there_or_for_versions_only() {
+    let parts = Parts::from_environment();
+    let folder = parts.test_folder("demo_homeserver").unwrap();
+    let synapse = Synapse::start(&parts, &folder, RateLimits::Lifted).unwrap();
+    synapse.ready().await.unwrap();
+    for name in ["erin", "frank"] {
+        let mut wire = Wire::http(synapse.address()).await.unwrap();
+        matrix::sign_in(&mut wire, &User::new(name)).await.unwrap();
+    }
+    let [erin, frank] = ["erin", "frank"].map(User::new);
+    let dir = folder.join("run").display().to_string();
+    let port = number_of_free_port();
+    let arguments = ["up", "--once", "--port", &port, "--dir", &dir, "--homeserver", &synapse.url()];
+
+    let accounts = [
+        ("USER1", erin.name.as_str()),
+        ("PASSWORD1", &erin.password),
+        ("USER2", &frank.name),
+        ("PASSWORD2", &frank.password),
+    ];
+    let done = demo_with(&arguments, &accounts).await;
+    assert!(done.status.success(), "{}", said(&done));
+    assert!(
+        said(&done).contains("@frank:lb.test reads \"Hello World\" from @erin:lb.test"),
+        "{}",
+        said(&done)
+    );
+
+    let nobody = accounts.map(|(name, _)| (name, ""));
+    let done = demo_with(&arguments, &nobody).await;
+    assert!(done.status.success(), "{}", said(&done));
+    assert!(said(&done).contains("Only /versions was shown"), "{}", said(&done));
+    assert!(!said(&done).contains("create room"), "{}", said(&done));
+
+    let wrong = accounts.map(|(name, value)| (name, if name == "PASSWORD2" { "wrong" } else { value }));
+    let done = demo_with(&arguments, &wrong).await;
+    assert!(!done.status.success());
+    assert!(
+        said(&done).contains("M_FORBIDDEN") && said(&done).contains("The logs are in"),
+        "{}",
+        said(&done)
+    );
+    synapse.process.check().unwrap();
+}

@@ -1,0 +1,123 @@
+//! What must not pass the chain, and how it is told.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what helps a test may fail as the test does"
+)]
+
+use lowband_client::{Method, Request};
+use lowband_e2e::fixture::{Fixture, Shared};
+use lowband_e2e::wait;
+use lowband_e2e::wire::{code, document};
+use serde_json::Value;
+use std::time::Duration;
+
+static SHARED: Shared = Shared::new();
+
+fn fixture() -> &'static Fixture {
+    Fixture::shared(&SHARED, "edges").unwrap_or_else(|why| panic!("{why}"))
+}
+
+fn request(method: Method, target: &str, body: &[u8]) -> Request {
+    let content_format = (!body.is_empty()).then_some(60);
+    Request {
+        method,
+        target: target.to_owned(),
+        access_token: None,
+        content_format,
+        accept: None,
+        body: body.to_vec(),
+    }
+}
+
+#[test]
+fn malformed_cbor_is_4_00_with_its_offset_and_never_reaches_the_homeserver() {
+    let fixture = fixture();
+    fixture.run(async {
+        let connection = fixture.connection().await.unwrap();
+        // {"a": "hel and no more; {"a": 1} and one byte too many; a simple value that nobody has assigned; nothing but a break.
+        let bodies: [(&[u8], usize); 4] = [
+            (&[0xa1, 0x61, b'a', 0x65, b'h', b'e', b'l'], 7),
+            (&[0xa1, 0x61, b'a', 0x01, 0x00], 4),
+            (&[0xa1, 0x61, b'a', 0xf0], 3),
+            (&[0xff], 0),
+        ];
+        for (number, (body, offset)) in bodies.into_iter().enumerate() {
+            let target = format!("/_matrix/client/v3/malformed/{number}");
+            let response = connection.request(request(Method::Post, &target, body)).await.unwrap();
+            assert_eq!(code(&response), "4.00", "{number}");
+            let error = document(&response).unwrap();
+            assert_eq!(error["errcode"], "M_NOT_JSON", "{number}");
+            let text = error["error"].as_str().unwrap();
+            let numbers: Vec<usize> =
+                text.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok()).collect();
+            assert!(numbers.contains(&offset), "{number}: no offset {offset} in {text:?}");
+
+            let log = fixture.chain.envoy.process.log();
+            let what = format!("a line for {target} in Envoy's log");
+            let line = wait::until(&what, Duration::from_secs(20), async || {
+                let log = std::fs::read_to_string(&log).unwrap();
+                log.lines().find(|line| line.contains(&target)).map(str::to_owned).ok_or(log)
+            });
+            let line = line.await.unwrap();
+            assert!(!line.contains("via_upstream"), "{line}");
+        }
+        // The session has taken no harm.
+        let response =
+            connection.request(request(Method::Get, "/_matrix/client/versions", &[])).await.unwrap();
+        assert_eq!(code(&response), "2.05");
+    });
+}
+
+#[test]
+fn media_and_what_is_no_client_path_are_5_05_and_point_to_https() {
+    fixture().run(async {
+        let connection = fixture().connection().await.unwrap();
+        for target in [
+            "/_matrix/client/v1/media/download/lb.test/abc",
+            "/_matrix/client/v1/media/config",
+            "/_matrix/media/v3/upload",
+            "/_matrix/federation/v1/version",
+            "/_synapse/admin/v1/server_version",
+            "/.well-known/matrix/server",
+            "/health",
+        ] {
+            let response = connection.request(request(Method::Get, target, &[])).await.unwrap();
+            assert_eq!(code(&response), "5.05", "{target}");
+            let error = document(&response).unwrap();
+            assert_eq!(error["errcode"], "M_UNRECOGNIZED", "{target}");
+            assert!(error["error"].as_str().unwrap().contains("HTTPS"), "{target}: {error}");
+        }
+    });
+}
+
+#[test]
+fn an_accept_that_nobody_can_serve_is_4_06_and_a_foreign_content_format_4_15() {
+    fixture().run(async {
+        let connection = fixture().connection().await.unwrap();
+        let get = request(Method::Get, "/_matrix/client/versions", &[]);
+        let response = connection.request(Request { accept: Some(40), ..get.clone() }).await.unwrap();
+        assert_eq!(code(&response), "4.06");
+        let post = request(Method::Post, "/_matrix/client/v3/login", &[0xa0]);
+        let response = connection.request(Request { content_format: Some(40), ..post }).await.unwrap();
+        assert_eq!(code(&response), "4.15");
+        let response = connection.request(Request { accept: Some(50), ..get }).await.unwrap();
+        assert_eq!((code(&response).as_str(), response.content_format), ("2.05", Some(50)));
+        assert!(serde_json::from_slice::<Value>(&response.body).unwrap()["versions"].is_array());
+    });
+}
+
+#[test]
+fn a_post_without_a_body_reaches_the_homeserver_as_an_empty_document() {
+    fixture().run(async {
+        let connection = fixture().connection().await.unwrap();
+        let response =
+            connection.request(request(Method::Post, "/_matrix/client/v3/register", &[])).await.unwrap();
+        // The homeserver asks for the stages of registration: it understood the body. M_NOT_JSON would be 4.00.
+        assert_eq!(code(&response), "4.01");
+        let body = document(&response).unwrap();
+        assert!(body["flows"].is_array(), "{body}");
+    });
+}

@@ -1,0 +1,162 @@
+//! What the README shows is what happens: its commands give the output printed under them, its table is the demo's.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what helps a test may fail as the test does"
+)]
+
+use lowband_e2e::fixture::{Fixture, Shared, output};
+use lowband_e2e::parts::Parts;
+use lowband_e2e::ports::Port;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+static SHARED: Shared = Shared::new();
+
+/// Stands between the outputs of two commands of one shell.
+const BORDER: &str = "\u{1}border\u{1}\n";
+/// Stands in the README for whatever comes here.
+const ANYTHING: &str = "[...]";
+const DEMO_WITHIN: Duration = Duration::from_secs(180);
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
+}
+
+fn readme() -> String {
+    std::fs::read_to_string(root().join("README.md")).unwrap()
+}
+
+/// The contents of the fenced blocks of one kind.
+fn blocks(kind: &str) -> Vec<String> {
+    let text = readme();
+    let blocks = text.split("\n```").skip(1).step_by(2);
+    blocks.filter_map(|block| Some(block.strip_prefix(kind)?.strip_prefix('\n')?.to_owned() + "\n")).collect()
+}
+
+/// Commands and the output that stands under each.
+fn commands(block: &str) -> Vec<(String, String)> {
+    let mut commands: Vec<(String, String)> = Vec::new();
+    for line in block.lines() {
+        match line.strip_prefix("$ ") {
+            Some(command) => commands.push((command.to_owned(), String::new())),
+            None => {
+                let output = &mut commands.last_mut().expect("a block begins with a command").1;
+                output.push_str(line);
+                output.push('\n');
+            }
+        }
+    }
+    commands
+}
+
+fn is_as_shown(shown: &str, got: &str) -> bool {
+    let mut pieces = shown.trim_end().split(ANYTHING);
+    let Some(mut rest) = got.strip_prefix(pieces.next().unwrap_or_default()) else { return false };
+    let mut open_end = false;
+    for piece in pieces {
+        let Some(at) = rest.find(piece) else { return false };
+        rest = &rest[at + piece.len()..];
+        open_end = piece.is_empty();
+    }
+    open_end || rest.trim_end().is_empty()
+}
+
+/// A folder that looks like the checkout with a demo running in it.
+fn checkout(fixture: &Fixture) -> PathBuf {
+    let folder = Parts::from_environment().test_folder("readme_checkout").unwrap();
+    symlink(fixture.chain.folder(), folder.join("run")).unwrap();
+    for part in ["envoy-filter", "envoy.yaml"] {
+        symlink(root().join(part), folder.join(part)).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn the_commands_of_the_readme_give_the_output_under_them() {
+    let fixture = Fixture::shared(&SHARED, "readme").unwrap_or_else(|why| panic!("{why}"));
+    let folder = checkout(fixture);
+    let port = fixture.chain.address().port().to_string();
+    let mut count = 0;
+    for block in blocks("console") {
+        let commands = commands(&block);
+        // One shell for a block: a `cd` holds for the commands after it.
+        let script: String = commands
+            .iter()
+            .map(|(command, _)| format!("{} 2>&1\nprintf '{BORDER}'\n", command.replace("8008", &port)))
+            .collect();
+        // Commands that show an error end with one; it is their output that counts.
+        let script = format!("set +e +o pipefail; cd '{}'\n{script}", folder.display());
+        let got = fixture.run(fixture.shell(&script)).unwrap_or_else(|why| panic!("{why}"));
+        let got = String::from_utf8(got).unwrap();
+        for ((command, shown), got) in commands.iter().zip(got.split(BORDER)) {
+            assert!(is_as_shown(shown, got), "$ {command}\nshown:\n{shown}\ngot:\n{got}");
+            count += 1;
+        }
+    }
+    assert!(count >= 10, "only {count} commands were found in the README");
+}
+
+/// A row of the table without its numbers, which differ from run to run.
+fn shape(row: &str) -> String {
+    let is_number = |word: &str| word.chars().all(|c| c.is_ascii_digit() || c == ',');
+    row.split_whitespace().map(|word| if is_number(word) { "N" } else { word }).collect::<Vec<_>>().join(" ")
+}
+
+#[tokio::test]
+async fn the_table_of_the_readme_is_the_demos() {
+    let table = blocks("text").into_iter().find(|block| block.contains("CoAP:")).expect("the table");
+    let folder = Parts::from_environment().test_folder("readme_demo").unwrap();
+    let port = Port::free_for_both().unwrap().number().to_string();
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_demo"));
+    demo.args(["up", "--once", "--port", &port, "--dir"]).arg(folder);
+    let done = output(demo, DEMO_WITHIN).await.unwrap();
+    let said = String::from_utf8_lossy(&done.stdout);
+    assert!(done.status.success(), "{said}{}", String::from_utf8_lossy(&done.stderr));
+    let rows: Vec<String> = said.lines().map(shape).collect();
+    for row in table.lines() {
+        assert!(rows.contains(&shape(row)), "the demo does not print the row {row:?} but\n{said}");
+    }
+}
+
+/// Flags and defaults in a table of the README, against `--help`.
+#[test]
+fn the_options_of_the_readme_are_the_sidecars() {
+    let sidecar = Parts::from_environment().program("lowband-sidecar").unwrap();
+    let help = Command::new(sidecar).arg("--help").output().unwrap().stdout;
+    let help = String::from_utf8(help).unwrap();
+    let words = |cell: &str| -> Vec<String> {
+        cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let mut count = 0;
+    for row in readme().lines().filter(|line| line.starts_with("| `--")) {
+        let cells: Vec<&str> = row.split('|').collect();
+        let (flags, variables, defaults) = (words(cells[1]), words(cells[2]), words(cells[3]));
+        assert_eq!((flags.len(), flags.len()), (variables.len(), defaults.len()), "{row}");
+        for ((flag, variable), default) in flags.iter().zip(&variables).zip(&defaults) {
+            let (_, from_flag) = help.split_once(&format!("{flag} <")).unwrap_or_else(|| panic!("no {flag}"));
+            let (_, from_variable) = from_flag
+                .split_once(&format!("[env: {variable}="))
+                .unwrap_or_else(|| panic!("no {variable}"));
+            let (found, _) =
+                from_variable.split_once("[default: ").and_then(|(_, rest)| rest.split_once("]\n")).unwrap();
+            assert_eq!(found, default, "{flag}");
+            count += 1;
+        }
+    }
+    assert!(count >= 13, "only {count} options were found in the README");
+}
+
+#[test]
+fn a_wildcard_stands_for_anything_and_the_rest_must_be_there() {
+    assert!(is_as_shown("a[...]c\n", "abbc\n"));
+    assert!(is_as_shown("a\n[...]", "a\nb\nc\n"));
+    assert!(is_as_shown("", ""));
+    assert!(!is_as_shown("a[...]c\n", "abb\n"));
+    assert!(!is_as_shown("a\n", "a\nb\n"));
+    assert!(!is_as_shown("", "x\n"));
+}
