@@ -124,7 +124,7 @@ setup-test: setup .tools/test.stamp .tools/bin/cargo-deny
 
 .tools/bin/cargo-deny: | .tools/system.stamp
 	@$(STEP)/cargo-deny.log 'Building cargo-deny' env -u CARGO_TARGET_DIR \
-	  cargo install cargo-deny --version 0.20.2 --locked --quiet --root .tools
+	  cargo install cargo-deny --version 0.20.2 --locked --root .tools
 
 clean: ## remove what was built and installed here
 	rm -rf target .tools .venv
