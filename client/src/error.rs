@@ -10,10 +10,6 @@ use std::time::Duration;
 /// Longest value of option 256 (MSC3079).
 pub const MAX_ACCESS_TOKEN: usize = 2048;
 
-/// How the transport begins when it does not accept a certificate. It has no reason of its own for that; a test with a real
-/// handshake sees to it that the two agree.
-const CERTIFICATE: &str = "the server's certificate is not accepted: ";
-
 /// Why a connection or a request failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -68,10 +64,8 @@ impl Error {
     /// What a connection that ended for `why` means to whoever waits for it.
     pub(crate) fn ended(why: CloseReason) -> Error {
         match why {
-            CloseReason::Handshake(text) => match text.strip_prefix(CERTIFICATE) {
-                Some(why) => Error::Certificate(why.to_owned()),
-                None => Error::Handshake(text),
-            },
+            CloseReason::Certificate(why) => Error::Certificate(why),
+            CloseReason::Handshake(text) => Error::Handshake(text),
             why => Error::Closed(why),
         }
     }
@@ -96,7 +90,7 @@ fn close_reason(why: &CloseReason) -> String {
         CloseReason::Replaced => "replaced by a new handshake from the same address".into(),
         CloseReason::Idle => "silent for too long".into(),
         CloseReason::Unusable => "nothing can be encrypted on it any more".into(),
-        CloseReason::Handshake(text) => text.clone(),
+        CloseReason::Handshake(text) | CloseReason::Certificate(text) => text.clone(),
         other => format!("{other:?}"),
     }
 }

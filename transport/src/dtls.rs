@@ -25,6 +25,7 @@ mod cookie;
 mod counters;
 mod endpoint;
 mod event;
+mod failure;
 mod ffi;
 mod flight;
 mod front;

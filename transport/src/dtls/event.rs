@@ -51,6 +51,8 @@ pub enum CloseReason {
     Idle,
     /// The handshake failed or timed out, in words.
     Handshake(String),
+    /// Client: whom the server says it is cannot be believed, in words.
+    Certificate(String),
     /// Nothing can be encrypted on it any more: all 2^48 record numbers are used up, or OpenSSL refused.
     Unusable,
 }

@@ -13,6 +13,7 @@ use super::aead::Aeads;
 use super::config::{Limits, SetupError};
 use super::context::Contexts;
 use super::counters::Counters;
+use super::failure::Failure;
 use super::flight::{Flight, Numbering};
 use super::hello::ClientHello;
 use super::keys::{Keys, Role, Secrets};
@@ -20,8 +21,7 @@ use super::pipe::Pipe;
 use super::record::{ContentType, EPOCH, Record, RecordNumber, Records};
 use super::suite::Suite;
 use super::table::HasPeer;
-use openssl::ssl::{self, ErrorCode, SslRef, SslStream};
-use openssl::x509::X509VerifyResult;
+use openssl::ssl::{ErrorCode, SslRef, SslStream};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
@@ -64,8 +64,8 @@ pub(super) enum Progress {
     Waiting,
     /// Call [`Handshake::finish`].
     Finished,
-    /// Why, in words. An alert to the peer may be among the datagrams.
-    Failed(String),
+    /// An alert to the peer may be among the datagrams.
+    Failed(Failure),
 }
 
 /// What a handshake that has finished leaves behind.
@@ -109,7 +109,7 @@ impl Handshake {
         handshake.client_random = Some(*hello.random);
         handshake.fed = u64::from(hello.message_seq);
         match handshake.feed_plain(now, &hello.record, out) {
-            Progress::Failed(why) => Err(SetupError(why)),
+            Progress::Failed(failure) => Err(SetupError(failure.in_words)),
             // Whatever OpenSSL missed in it, there is nothing to wait for.
             _ if handshake.flight.datagrams().is_empty() => {
                 Err(SetupError("the hello was not answered".into()))
@@ -130,7 +130,7 @@ impl Handshake {
         let mut handshake =
             Handshake::new(stream, limits, now, peer, None, Role::Client, Numbering::starting_at(0));
         match handshake.step(now, out) {
-            Progress::Failed(why) => Err(SetupError(why)),
+            Progress::Failed(failure) => Err(SetupError(failure.in_words)),
             _ => Ok(handshake),
         }
     }
@@ -334,7 +334,7 @@ impl Handshake {
             Ok(()) => Progress::Finished,
             Err(error) if error.code() == ErrorCode::WANT_READ => Progress::Waiting,
             // The datagrams hold an alert at most; nothing is repeated any more.
-            Err(error) => return Progress::Failed(in_words(self.stream.ssl(), &error)),
+            Err(error) => return Progress::Failed(Failure::of(self.stream.ssl(), &error)),
         };
         if !datagrams.is_empty() || matches!(progress, Progress::Finished) {
             let sample = if self.flight.datagrams().is_empty() { None } else { self.flight.round_trip(now) };
@@ -372,14 +372,4 @@ fn secrets(ssl: &SslRef) -> Result<Secrets, String> {
         ssl.server_random(&mut secrets.server_random),
     ];
     if lengths == [48, 32, 32] { Ok(secrets) } else { Err("OpenSSL has no master secret".into()) }
-}
-
-/// For an operator or a user.
-fn in_words(ssl: &SslRef, error: &ssl::Error) -> String {
-    if ssl.verify_result() != X509VerifyResult::OK && !ssl.is_server() {
-        return format!("the server's certificate is not accepted: {}", ssl.verify_result().error_string());
-    }
-    let reasons: Vec<&str> =
-        error.ssl_error().map_or(&[][..], |stack| stack.errors()).iter().filter_map(|e| e.reason()).collect();
-    if reasons.is_empty() { error.to_string() } else { reasons.join(", ") }
 }

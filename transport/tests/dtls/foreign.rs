@@ -243,6 +243,6 @@ fn our_client_talks_to_s_server_whatever_one_datagram_is_lost_and_verifies_it() 
         let [with_cookie, without_cookie, wrong_name] = answers;
         assert_eq!(with_cookie.as_deref(), Ok(&b"answer\n"[..]));
         assert_eq!(without_cookie.as_deref(), Ok(&b"answer\n"[..]));
-        assert!(matches!(wrong_name, Err(CloseReason::Handshake(_))), "{wrong_name:?}");
+        assert!(matches!(wrong_name, Err(CloseReason::Certificate(_))), "{wrong_name:?}");
     }
 }

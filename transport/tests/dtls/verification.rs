@@ -14,7 +14,7 @@ fn connect(authority: &Authority, verification: Verification, name: &str) -> Res
     pair.run_for(Duration::from_secs(2));
     match &pair.client_events[..] {
         [Event::Connected { .. }] => Ok(()),
-        [Event::Closed { why: CloseReason::Handshake(why), .. }] => {
+        [Event::Closed { why: CloseReason::Certificate(why), .. }] => {
             // The server has been told, and keeps nothing.
             assert_eq!((pair.server.counters().half_open, pair.server.counters().handshakes_failed), (0, 1));
             Err(why.clone())
@@ -35,24 +35,15 @@ fn a_server_with_the_right_name_from_a_trusted_authority_is_believed() {
 #[test]
 fn wrong_names_addresses_and_authorities_are_told_in_words() {
     let authority = Authority::new();
-    let refused = "the server's certificate is not accepted: ";
     for name in ["other.test", "a.b.wild.test", "wild.test"] {
-        assert_eq!(
-            connect(&authority, authority.roots(), name),
-            Err(format!("{refused}hostname mismatch")),
-            "{name}"
-        );
+        assert_eq!(connect(&authority, authority.roots(), name), Err("hostname mismatch".into()), "{name}");
     }
     for name in ["192.0.2.201", "2001:db8::201"] {
-        assert_eq!(
-            connect(&authority, authority.roots(), name),
-            Err(format!("{refused}IP address mismatch")),
-            "{name}"
-        );
+        assert_eq!(connect(&authority, authority.roots(), name), Err("IP address mismatch".into()), "{name}");
     }
     for verification in [Authority::new().roots(), Verification::System] {
         let why = connect(&authority, verification, "server.test").unwrap_err();
-        assert!(why.starts_with(refused) && why.contains("certificate"), "{why}");
+        assert!(why.contains("certificate"), "{why}");
     }
 }
 

@@ -183,9 +183,9 @@ impl Endpoint {
         match progress {
             Progress::Waiting => self.schedule_handshake(id),
             Progress::Finished => self.establish(now, id),
-            Progress::Failed(why) => {
+            Progress::Failed(failure) => {
                 self.counters.handshakes_failed += 1;
-                self.end_handshake(id, CloseReason::Handshake(why));
+                self.end_handshake(id, failure.into());
             }
         }
     }

@@ -1,0 +1,31 @@
+//! Why a handshake failed: in words, and whether it was the certificate, which a user can do something about.
+
+use super::event::CloseReason;
+use openssl::ssl::{self, SslRef};
+use openssl::x509::X509VerifyResult;
+
+/// Why a handshake failed, for an operator or a user.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub in_words: String,
+    /// It was the server's certificate.
+    certificate: bool,
+}
+
+impl Failure {
+    pub(super) fn of(ssl: &SslRef, error: &ssl::Error) -> Failure {
+        if ssl.verify_result() != X509VerifyResult::OK && !ssl.is_server() {
+            return Failure { in_words: ssl.verify_result().error_string().into(), certificate: true };
+        }
+        let stack = error.ssl_error().map_or(&[][..], |stack| stack.errors());
+        let reasons: Vec<&str> = stack.iter().filter_map(|error| error.reason()).collect();
+        let in_words = if reasons.is_empty() { error.to_string() } else { reasons.join(", ") };
+        Failure { in_words, certificate: false }
+    }
+}
+
+impl From<Failure> for CloseReason {
+    fn from(Failure { in_words, certificate }: Failure) -> CloseReason {
+        if certificate { CloseReason::Certificate(in_words) } else { CloseReason::Handshake(in_words) }
+    }
+}
