@@ -79,6 +79,10 @@ pub struct Options {
     /// A session that is silent for longer is closed.
     #[arg(long, env = "LOWBAND_IDLE_SESSION", value_name = "DURATION", default_value = "24h")]
     pub idle_session: String,
+    /// When all sessions are taken, the one that has been silent longest gives way to a new client, if it has been silent
+    /// for this long. Clients that are there ping about every minute: keep it well above.
+    #[arg(long, env = "LOWBAND_MAKE_ROOM_AFTER", value_name = "DURATION", default_value = "10m")]
+    pub make_room_after: String,
     /// Largest UDP payload of a handshake. 1232 passes every IPv6 network.
     #[arg(long, env = "LOWBAND_MTU", value_name = "SIZE", default_value = "1232")]
     pub mtu: String,
@@ -268,6 +272,7 @@ impl Options {
         let per_address = take!("--half-open-per-address", half_open_per_address, count(1..=MANY));
         let handshake = take!("--handshake-timeout", handshake_timeout, values::some_duration);
         let idle = take!("--idle-session", idle_session, values::some_duration);
+        let make_room_after = take!("--make-room-after", make_room_after, values::some_duration);
         // 576 less the headers of IPv4 and UDP is what every host takes (RFC 791); 16 kB is one record.
         let mtu = take!("--mtu", mtu, size(548..=16_384));
         let exchanges = take!("--exchanges", exchanges, count(1..=MANY));
@@ -312,6 +317,7 @@ impl Options {
                 half_open_per_address: per_address?,
                 handshake: handshake?,
                 idle: idle?,
+                make_room_after: make_room_after?,
                 mtu: mtu?,
             },
             coap_limits: coap::Limits {

@@ -57,6 +57,9 @@ pub struct Limits {
     pub handshake: Duration,
     /// A session that has not been heard of for longer is closed.
     pub idle: Duration,
+    /// When all places are taken, the session that has been silent longest gives its place to a newcomer, if it has been
+    /// silent for this long. Otherwise whoever opens sessions and leaves would lock everybody out for `idle`.
+    pub make_room_after: Duration,
     /// Largest UDP payload we send in a handshake, 256 to 16384. 1232 passes every IPv6 path and holds the flight of an
     /// RSA-2048 certificate.
     pub mtu: usize,
@@ -70,6 +73,7 @@ impl Default for Limits {
             half_open_per_address: 16,
             handshake: Duration::from_secs(60),
             idle: Duration::from_secs(24 * 3600),
+            make_room_after: Duration::from_secs(600),
             mtu: 1232,
         }
     }
@@ -90,7 +94,9 @@ impl Limits {
                 mistakes.push(format!("limit {name} must not be 0"));
             }
         }
-        for (name, value) in [("handshake", self.handshake), ("idle", self.idle)] {
+        for (name, value) in
+            [("handshake", self.handshake), ("idle", self.idle), ("make_room_after", self.make_room_after)]
+        {
             if value.is_zero() || value > LONGEST {
                 mistakes.push(format!("limit {name} must be more than 0 and at most a year"));
             }

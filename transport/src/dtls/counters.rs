@@ -74,6 +74,8 @@ counters! {
         sessions_replaced,
         /// Sessions ended by the limit of idleness.
         sessions_idle,
+        /// Sessions silent for long, ended to make room for new ones.
+        sessions_evicted,
         /// Key log lines lost because nobody fetched them.
         key_log_lost,
     }

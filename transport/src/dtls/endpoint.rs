@@ -40,9 +40,11 @@ pub struct Endpoint {
     sessions: Table<Session>,
     handshakes: Table<Handshake>,
     half_open: HalfOpen,
-    /// One entry for each session and handshake. That of a session is not moved when it is heard of, but looked at when
-    /// it comes up: an idle session costs nothing in between.
-    timers: BTreeSet<(Instant, SessionId)>,
+    /// One entry for each handshake: its next deadline.
+    handshake_timers: BTreeSet<(Instant, SessionId)>,
+    /// One entry for each session. It is not moved when the session is heard of, but looked at when it comes up: an idle
+    /// session costs nothing in between.
+    session_timers: BTreeSet<(Instant, SessionId)>,
     last_id: u64,
     aeads: Aeads,
     transmits: VecDeque<Transmit>,
@@ -72,7 +74,8 @@ impl Endpoint {
             sessions: Table::new(hash),
             handshakes: Table::new(hash),
             half_open: HalfOpen::new(hash),
-            timers: BTreeSet::new(),
+            handshake_timers: BTreeSet::new(),
+            session_timers: BTreeSet::new(),
             last_id: 0,
             aeads: Aeads::default(),
             transmits: VecDeque::new(),
@@ -106,21 +109,42 @@ impl Endpoint {
 
     /// The time of [`Endpoint::poll_timeout`] has come.
     pub fn handle_timeout(&mut self, now: Instant) {
-        while let Some((_, id)) = self.timers.first().copied().filter(|(due, _)| *due <= now) {
-            self.timers.pop_first();
-            if let Some(session) = self.sessions.get_mut(id) {
-                let due = session.heard + self.limits.idle;
-                if due > now {
-                    session.timer = due;
-                    self.timers.insert((due, id));
-                } else {
-                    self.counters.sessions_idle += 1;
-                    self.end_session(id, CloseReason::Idle, true);
-                }
-            } else {
-                self.handshake_timeout(now, id);
-            }
+        while let Some((due, id)) = self.handshake_timers.first().copied().filter(|(due, _)| *due <= now) {
+            self.handshake_timers.remove(&(due, id));
+            self.handshake_timeout(now, id);
         }
+        while self.session_timers.first().is_some_and(|(due, _)| *due <= now) {
+            let silent = self.silent_longest().filter(|(_, heard)| *heard + self.limits.idle <= now);
+            let Some((id, _)) = silent else { break };
+            self.counters.sessions_idle += 1;
+            self.end_session(id, CloseReason::Idle, true);
+        }
+    }
+
+    /// The session that has been silent longest, and when it was heard of last. Entries of the timers that are out of
+    /// date on the way to it are put right, each of which pays for what has been heard since.
+    fn silent_longest(&mut self) -> Option<(SessionId, Instant)> {
+        loop {
+            let (timer, id) = *self.session_timers.first()?;
+            let session = self.sessions.get_mut(id)?;
+            let due = session.heard + self.limits.idle;
+            if due == timer {
+                return Some((id, session.heard));
+            }
+            session.timer = due;
+            self.session_timers.remove(&(timer, id));
+            self.session_timers.insert((due, id));
+        }
+    }
+
+    /// Ends the session that has been silent longest if that is long enough for its client to be gone.
+    fn make_room(&mut self, now: Instant) -> bool {
+        let vanished = self.silent_longest().filter(|(_, heard)| *heard + self.limits.make_room_after <= now);
+        if let Some((id, _)) = vanished {
+            self.counters.sessions_evicted += 1;
+            self.end_session(id, CloseReason::Evicted, true);
+        }
+        vanished.is_some()
     }
 
     fn handshake_timeout(&mut self, now: Instant, id: SessionId) {
@@ -173,7 +197,8 @@ impl Endpoint {
     }
     /// When to call [`Endpoint::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.first().map(|(due, _)| *due)
+        let timers = [&self.handshake_timers, &self.session_timers];
+        timers.into_iter().filter_map(|timers| timers.first()).map(|(due, _)| *due).min()
     }
     /// The next line for SSLKEYLOGFILE (NSS key log format), without line end.
     pub fn poll_key_log(&mut self) -> Option<String> {
@@ -226,7 +251,7 @@ impl Endpoint {
             self.half_open.remove(handshake.peer().ip());
         }
         if let Some(timer) = handshake.timer {
-            self.timers.remove(&(timer, id));
+            self.handshake_timers.remove(&(timer, id));
         }
         self.update_gauges();
         Some(handshake)
@@ -240,9 +265,9 @@ impl Endpoint {
             return;
         }
         if let Some(timer) = handshake.timer.replace(due) {
-            self.timers.remove(&(timer, id));
+            self.handshake_timers.remove(&(timer, id));
         }
-        self.timers.insert((due, id));
+        self.handshake_timers.insert((due, id));
     }
 
     /// The user hears of handshakes that it has started itself.
@@ -283,7 +308,7 @@ impl Endpoint {
         let early = finished.early.clone();
         let timer = now + self.limits.idle;
         self.sessions.insert(id, Session::new(now, timer, finished));
-        self.timers.insert((timer, id));
+        self.session_timers.insert((timer, id));
         self.update_gauges();
         if role == Role::Client {
             self.events.push_back(Event::Connected { session: id, peer, resumed: false, round_trip });
@@ -299,7 +324,7 @@ impl Endpoint {
             self.send_record(id, ContentType::Alert, &CLOSE_NOTIFY_ALERT);
         }
         let Some(session) = self.sessions.remove(id) else { return };
-        self.timers.remove(&(session.timer, id));
+        self.session_timers.remove(&(session.timer, id));
         self.update_gauges();
         if session.is_confirmed() {
             self.events.push_back(Event::Closed { session: id, why });

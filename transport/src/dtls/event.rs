@@ -49,6 +49,8 @@ pub enum CloseReason {
     Replaced,
     /// Silent for longer than [`super::Limits::idle`].
     Idle,
+    /// Silent for longer than [`Limits::make_room_after`](super::Limits::make_room_after) when all places were taken.
+    Evicted,
     /// The handshake failed or timed out, in words.
     Handshake(String),
     /// Client: whom the server says it is cannot be believed, in words.

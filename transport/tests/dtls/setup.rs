@@ -110,6 +110,7 @@ fn mistakes_in_limits_roots_and_identity_are_told_together() {
         half_open_per_address: 0,
         handshake: Duration::ZERO,
         idle: Duration::MAX,
+        make_room_after: Duration::ZERO,
         mtu: 255,
     };
     let server = ServerIdentity { certificate_chain: Vec::new(), private_key: Vec::new() };
@@ -121,6 +122,7 @@ fn mistakes_in_limits_roots_and_identity_are_told_together() {
         "limit half_open_per_address",
         "limit handshake",
         "limit idle",
+        "limit make_room_after",
         "limit mtu is 255",
         "certificate: the file is empty",
         "private key: the file is empty",

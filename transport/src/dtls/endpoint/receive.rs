@@ -37,12 +37,6 @@ impl Endpoint {
             self.counters.hellos_not_accepting += 1;
             return;
         }
-        // Who has a place already may use it for another session.
-        let has_place = self.sessions.id_at(peer).is_some() || self.handshakes.id_at(peer).is_some();
-        if !has_place && self.sessions.len() + self.handshakes.len() >= self.limits.sessions {
-            self.counters.hellos_over_sessions += 1;
-            return;
-        }
         match front::judge(&mut self.cookies, &mut self.counters, now, peer, datagram) {
             Verdict::Proven(hello) => self.accept(now, peer, local, &hello),
             Verdict::Verify(answer) => self.transmit(peer, local, vec![answer]),
@@ -67,6 +61,12 @@ impl Endpoint {
                 return self.transmit(peer, local, out);
             }
             self.supersede(id);
+        }
+        // Who has a place already may use it for another session.
+        let is_full = self.sessions.len() + self.handshakes.len() >= self.limits.sessions;
+        if is_full && self.sessions.id_at(peer).is_none() && !self.make_room(now) {
+            self.counters.hellos_over_sessions += 1;
+            return;
         }
         if self.half_open.all() >= self.limits.half_open {
             self.counters.hellos_over_half_open += 1;
