@@ -26,6 +26,7 @@ LOGS := $(CARGO_TARGET_DIR)/logs
 STEP := tools/step $(LOGS)
 RELEASE := $(CARGO_TARGET_DIR)/release
 FILTER := $(CARGO_TARGET_DIR)/lowband-filter.wasm
+REFERENCE_CLIENT := $(CARGO_TARGET_DIR)/reference-client
 
 # ---- the two commands ---------------------------------------------------------------------------------------------------
 
@@ -56,6 +57,8 @@ check: setup-test ## formatting, lints, documentation, licences, bans, sources
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --quiet
 	.tools/bin/cargo-deny --offline --log-level error check licenses bans sources
 	python3 -m unittest discover -s envoy-filter -p '*_test.py' --quiet
+	@unformatted=$$(gofmt -l e2e/foreign); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted" >&2; exit 1; }
+	$(GO) vet
 
 unit: ## the tests of all crates but e2e
 	cargo test --locked --workspace --exclude lowband-e2e
@@ -95,14 +98,21 @@ filter: setup ## the Envoy filter: target/lowband-filter.wasm
 	  cargo build --locked --profile filter --target $(WASM) $(WASM_FLAGS) -p lowband-envoy-filter
 	@cp --update $(CARGO_TARGET_DIR)/wasm/$(WASM)/filter/lowband_envoy_filter.wasm $(FILTER)
 
+# Nothing is fetched but the modules of go.sum: no other Go than the one that is here.
+GO := env -C e2e/foreign/reference GOTOOLCHAIN=local go
+
+$(REFERENCE_CLIENT): $(wildcard e2e/foreign/reference/*) | .tools/test.stamp
+	@mkdir -p $(@D)
+	@$(STEP)/reference-client.log 'Building the foreign client of the tests' $(GO) build -trimpath -buildvcs=false -o $@
+
 # ---- what has to be there -----------------------------------------------------------------------------------------------
 
 SYSTEM_PACKAGES := gcc libssl-dev pkg-config openssl python3-venv $(WASM_PACKAGES)
-TEST_PACKAGES := libcoap3-bin curl
+TEST_PACKAGES := libcoap3-bin curl $(if $(shell command -v go),,golang-go)
 
 setup: .tools/system.stamp .tools/envoy.stamp .tools/synapse.stamp
 
-setup-test: setup .tools/test.stamp .tools/bin/cargo-deny
+setup-test: setup .tools/test.stamp .tools/bin/cargo-deny $(REFERENCE_CLIENT)
 
 .tools/system.stamp: Makefile tools/system-packages
 	@$(STEP)/system.log 'Looking for system packages' tools/system-packages $(SYSTEM_PACKAGES)

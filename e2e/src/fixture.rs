@@ -8,6 +8,7 @@ use crate::http1::Http1;
 use crate::matrix::{self, SignedIn, User};
 use crate::parts::Parts;
 use crate::ports::Port;
+use crate::reference::Reference;
 use crate::synapse::{RateLimits, Synapse};
 use crate::wire::{self, Wire};
 use lowband_client::Connection;
@@ -85,6 +86,11 @@ impl Fixture {
     /// A new HTTPS connection for anything.
     pub async fn http1(&self) -> Result<Http1> {
         Http1::tls(self.chain.address(), &self.chain.certificate.certificate).await
+    }
+
+    /// A new DTLS session of the client on the reference's stack.
+    pub async fn reference(&self) -> Result<Reference> {
+        Reference::start(&self.parts, self.chain.address()).await
     }
 
     /// A new user on a new DTLS session. Each test has names of its own.

@@ -2,7 +2,8 @@
 //!
 //! - [`chain`] puts together [`synapse`], [`envoy`] and [`sidecar`], which are child processes ([`process`]) on reserved
 //!   [`ports`]; [`parts`] knows where their programs are, [`certificate`] makes key and certificate, [`wait`] waits for them.
-//! - [`wire`] speaks [`matrix`] to it in two ways, measured by [`relay`] and [`tcp`]; [`story`] is the main job over either;
+//! - [`wire`] speaks [`matrix`] to it in two ways, measured by [`relay`] and [`tcp`];
+//!   [`mod@reference`] is a third, by a foreign stack, and [`hello_world`] what that costs; [`story`] is the main job over either;
 //!   [`demo`] is `make demo`; [`fixture`] is what the tests begin with.
 //!
 //! Nothing here stands in for a real part: no fake homeserver, no fake proxy.
@@ -13,11 +14,13 @@ pub mod demo;
 pub mod envoy;
 pub mod error;
 pub mod fixture;
+pub mod hello_world;
 pub mod http1;
 pub mod matrix;
 pub mod parts;
 pub mod ports;
 pub mod process;
+pub mod reference;
 pub mod relay;
 pub mod sidecar;
 pub mod story;

@@ -11,11 +11,12 @@ pub struct Parts {
     wasm: PathBuf,
     envoy: PathBuf,
     synapse_python: PathBuf,
+    reference_client: PathBuf,
 }
 
 impl Parts {
-    /// From `LOWBAND_BIN_DIR`, `LOWBAND_WASM`, `LOWBAND_ENVOY` and `LOWBAND_SYNAPSE_PYTHON`; what is not set lies where the Makefile
-    /// puts it, relative to the workspace's root.
+    /// From `LOWBAND_BIN_DIR`, `LOWBAND_WASM`, `LOWBAND_ENVOY`, `LOWBAND_SYNAPSE_PYTHON` and `LOWBAND_REFERENCE_CLIENT`; what is not
+    /// set lies where the Makefile puts it, relative to the workspace's root.
     pub fn from_environment() -> Parts {
         let root = workspace_root();
         let path = |variable: &str, default: PathBuf| match std::env::var_os(variable) {
@@ -27,6 +28,7 @@ impl Parts {
             wasm: path("LOWBAND_WASM", root.join("target/lowband-filter.wasm")),
             envoy: path("LOWBAND_ENVOY", packaged_envoy(&root.join(".venv/envoy"))),
             synapse_python: path("LOWBAND_SYNAPSE_PYTHON", root.join(".venv/synapse/bin/python")),
+            reference_client: path("LOWBAND_REFERENCE_CLIENT", root.join("target/reference-client")),
             root,
         }
     }
@@ -54,6 +56,11 @@ impl Parts {
     /// The Python that has Synapse.
     pub fn synapse_python(&self) -> Result<PathBuf> {
         existing("Synapse's Python", self.synapse_python.clone(), "setup")
+    }
+
+    /// The foreign client of `e2e/foreign/reference`.
+    pub fn reference_client(&self) -> Result<PathBuf> {
+        existing("the client on the reference's stack", self.reference_client.clone(), "setup-test")
     }
 
     /// The script that renders `envoy.yaml`.

@@ -1,8 +1,9 @@
-//! The two ways to speak Matrix that the demo compares: CBOR over CoAP and DTLS with our client, JSON over HTTPS with a plain one.
-//! JSON goes in and comes out on both.
+//! The two ways to speak Matrix that the demo compares: CBOR over CoAP and DTLS with our client, JSON over HTTPS with a plain one;
+//! and a third for the tests, a foreign client of the first kind. JSON goes in and comes out on all.
 
 use crate::error::{Error, Result};
 use crate::http1::Http1;
+use crate::reference::Reference;
 use crate::tcp::Meter;
 use bytes::Bytes;
 use http::{Request, header};
@@ -26,6 +27,8 @@ pub enum Wire {
     Coap(Connection),
     /// JSON in HTTP/1.1, in TLS as a rule.
     Https(Box<Http1>),
+    /// CBOR in CoAP in DTLS, on the reference's client stack.
+    Reference(Box<Reference>),
 }
 
 /// One request.
@@ -75,7 +78,7 @@ impl<'a> Call<'a> {
         Call { token: Some(token), ..self }
     }
 
-    fn method_name(&self) -> http::Method {
+    pub(crate) fn method_name(&self) -> http::Method {
         match self.method {
             Method::Get => http::Method::GET,
             Method::Post => http::Method::POST,
@@ -104,7 +107,7 @@ impl Wire {
     /// The reader of a TCP connection's cost. Datagrams are counted outside.
     pub fn meter(&self) -> Option<Arc<Meter>> {
         match self {
-            Wire::Coap(_) => None,
+            Wire::Coap(_) | Wire::Reference(_) => None,
             Wire::Https(connection) => Some(connection.meter()),
         }
     }
@@ -117,6 +120,7 @@ impl Wire {
             match self {
                 Wire::Coap(connection) => over_coap(connection, call, what.clone()).await,
                 Wire::Https(connection) => over_https(connection, call, what.clone()).await,
+                Wire::Reference(client) => over_reference(client, &call, what.clone()).await,
             }
         };
         let late = Error::NoAnswer { what: what.clone(), why: format!("silent for {ANSWER_WITHIN:?}") };
@@ -185,6 +189,11 @@ async fn over_https(connection: &mut Http1, call: Call<'_>, what: String) -> Res
         success: status.is_success(),
         body: parse(response.body()),
     })
+}
+
+async fn over_reference(client: &mut Reference, call: &Call<'_>, what: String) -> Result<Answer> {
+    let told = client.call(call).await?;
+    Ok(Answer { what, success: told.code.starts_with('2'), code: told.code, body: told.body })
 }
 
 /// The code of a response as it is written: `2.05`.

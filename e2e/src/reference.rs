@@ -1,0 +1,147 @@
+//! The client of `e2e/foreign/reference`: a foreign DTLS, CoAP and CBOR, driven by lines of JSON.
+
+use crate::error::{Error, Result};
+use crate::parts::Parts;
+use crate::wire::Call;
+use lowband_codec::{KeyTable, PathTable};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use std::net::SocketAddr;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+
+/// More than the client gives itself for a handshake and an answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(100);
+/// More than it gives itself for its goodbye.
+const END_WITHIN: Duration = Duration::from_secs(10);
+
+/// A running client with one session. Dropped without [`Reference::end`] it is killed.
+#[derive(Debug)]
+pub struct Reference {
+    child: Child,
+    orders: ChildStdin,
+    answers: Lines<BufReader<ChildStdout>>,
+}
+
+/// What came of one exchange.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Told {
+    /// What failed below Matrix.
+    error: Option<String>,
+    /// `coap`, or `https` after a fallback.
+    pub over: String,
+    /// `2.05` or `200`.
+    pub code: String,
+    /// The code that it took as the sign to fall back.
+    pub refused: Option<String>,
+    /// Whether the request carried option 256.
+    pub token_sent: bool,
+    /// The answer's document.
+    pub body: Value,
+    /// The length of the answer's payload as it came.
+    pub bytes: u64,
+    /// Keys that came as integers.
+    pub integer_keys: u64,
+    /// Keys that came as text although the key table has them.
+    pub text_keys: u64,
+}
+
+/// One line of its input.
+#[derive(Debug, Default, Serialize)]
+struct Order<'a> {
+    ping: bool,
+    method: &'a str,
+    target: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<&'a Value>,
+}
+
+impl Reference {
+    /// Starts it on a server or a relay to it. That the handshake failed is told by the first call.
+    pub async fn start(parts: &Parts, server: SocketAddr) -> Result<Reference> {
+        let program = parts.reference_client()?;
+        let mut command = Command::new(&program);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().map_err(Error::io(format!("start {}", program.display())))?;
+        let (Some(orders), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(Error::Setup(format!("{} has no pipes", program.display())));
+        };
+        let mut client = Reference { child, orders, answers: BufReader::new(answers).lines() };
+        let keys: Map<String, Value> =
+            KeyTable::v1().iter().map(|(name, key)| (name.to_owned(), json!(key))).collect();
+        let paths: Map<String, Value> =
+            PathTable::v1().iter().map(|(code, path)| (code.to_string(), json!(path))).collect();
+        client.write(&json!({"server": server.to_string(), "keys": keys, "paths": paths})).await?;
+        Ok(client)
+    }
+
+    /// One request and what came of it.
+    pub async fn call(&mut self, call: &Call<'_>) -> Result<Told> {
+        let method = call.method_name();
+        let (token, body) = (call.token, call.body.as_ref());
+        self.order(&Order { ping: false, method: method.as_str(), target: &call.target, token, body }).await
+    }
+
+    /// A CoAP ping, until its answer.
+    pub async fn ping(&mut self) -> Result<()> {
+        self.order(&Order { ping: true, ..Order::default() }).await.map(drop)
+    }
+
+    /// Ends the session; the client must end by itself.
+    pub async fn end(self) -> Result<()> {
+        let Reference { mut child, orders, answers } = self;
+        drop((orders, answers));
+        let late = || Error::NoAnswer {
+            what: "the end of the reference's client".to_owned(),
+            why: "none".to_owned(),
+        };
+        let status = tokio::time::timeout(END_WITHIN, child.wait()).await.map_err(|_| late())?;
+        let status = status.map_err(Error::io("wait for the reference's client"))?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(Error::Wrong {
+            what: "the end of the reference's client".to_owned(),
+            expected: "status 0".to_owned(),
+            got: status.to_string(),
+        })
+    }
+
+    async fn order(&mut self, order: &Order<'_>) -> Result<Told> {
+        let path = order.target.split('?').next().unwrap_or_default();
+        let what = if order.ping { "a ping".to_owned() } else { format!("{} {path}", order.method) };
+        let no_answer =
+            |why: String| Error::NoAnswer { what: format!("the reference's client, {what}"), why };
+        self.write(&json!(order)).await?;
+        let answer = tokio::time::timeout(ANSWER_WITHIN, self.answers.next_line()).await;
+        let answer = answer.map_err(|_| no_answer(format!("silent for {ANSWER_WITHIN:?}")))?;
+        let answer = answer.map_err(|why| no_answer(why.to_string()))?;
+        let answer =
+            answer.ok_or_else(|| no_answer("it has ended; it says why on standard error".to_owned()))?;
+        let told: Told = serde_json::from_str(&answer).map_err(|why| no_answer(why.to_string()))?;
+        match told.error {
+            Some(why) => Err(no_answer(why)),
+            None => Ok(told),
+        }
+    }
+
+    async fn write(&mut self, line: &Value) -> Result<()> {
+        let line = format!("{line}\n");
+        self.orders
+            .write_all(line.as_bytes())
+            .await
+            .map_err(Error::io("tell the reference's client what to do"))
+    }
+}
+
+impl Told {
+    /// The text of a member of the document; empty when there is none.
+    pub fn text(&self, member: &str) -> &str {
+        self.body.get(member).and_then(Value::as_str).unwrap_or_default()
+    }
+}
