@@ -2,7 +2,7 @@
 //!
 //! - [`chain`] puts together [`synapse`], [`envoy`] and [`sidecar`], which are child processes ([`process`]) on reserved
 //!   [`ports`]; [`parts`] knows where their programs are, [`certificate`] makes key and certificate, [`wait`] waits for them.
-//! - [`wire`] speaks [`matrix`] to it in two ways, measured by [`relay`] and [`tcp`];
+//! - [`wire`] speaks [`matrix`] to it in two ways, measured by [`relay`], which can also lose a flight ([`loss`]), and [`tcp`];
 //!   [`mod@reference`] is a third, by a foreign stack, and [`hello_world`] what that costs; [`story`] is the main job over either;
 //!   [`demo`] is `make demo`; [`fixture`] is what the tests begin with.
 //!
@@ -16,6 +16,7 @@ pub mod error;
 pub mod fixture;
 pub mod hello_world;
 pub mod http1;
+pub mod loss;
 pub mod matrix;
 pub mod parts;
 pub mod ports;

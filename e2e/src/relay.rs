@@ -1,15 +1,17 @@
 //! A UDP relay on loopback that counts what passes: the wire on which the demo's CoAP is measured.
 //!
 //! Each client address gets a socket of its own towards the server, so that the server sees as many peers as there are. Nothing is
-//! lost, delayed or changed here. Alerts of DTLS pass uncounted: a session's end is not part of what it was for, and whether the
-//! server's last word still arrives is a matter of chance.
+//! delayed or changed here, and nothing lost but the flight ([`crate::loss`]) that was asked for. Alerts of DTLS pass uncounted: a
+//! session's end is not part of what it was for, and whether the server's last word still arrives is a matter of chance.
 
 use crate::error::{Error, Result};
+use crate::loss::{Flight, From, Loss};
 use crate::tcp::Traffic;
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket as StdSocket};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -26,11 +28,19 @@ const LARGEST: usize = 65_535;
 pub struct Relay {
     address: SocketAddr,
     questions: mpsc::Sender<oneshot::Sender<Traffic>>,
+    lost: Arc<AtomicUsize>,
 }
 
 impl Relay {
     /// Listens on a free port of loopback and passes everything on to `server`.
     pub async fn start(server: SocketAddr) -> Result<Relay> {
+        Relay::losing(server, None).await
+    }
+
+    /// The same, but the flight is lost when it first comes: for one client.
+    pub async fn losing(server: SocketAddr, flight: impl Into<Option<Flight>>) -> Result<Relay> {
+        let lost = Arc::new(AtomicUsize::new(0));
+        let loss = flight.into().map(|flight| Loss::of(flight, Arc::clone(&lost)));
         let doing = "start the counting relay";
         let front = Socket::bind().map_err(Error::io(doing))?;
         let address = front.asynchronous.local_addr().map_err(Error::io(doing))?;
@@ -39,18 +49,24 @@ impl Relay {
         let loop_ = Loop {
             server,
             front,
+            loss,
             peers: HashMap::new(),
             receivers: JoinSet::new(),
             answers,
             count: Traffic::default(),
         };
         tokio::spawn(loop_.run(asked, answered));
-        Ok(Relay { address, questions })
+        Ok(Relay { address, questions, lost })
     }
 
     /// Where clients send to.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// How many datagrams have been lost so far.
+    pub fn lost(&self) -> usize {
+        self.lost.load(Ordering::Relaxed)
     }
 
     /// What has passed so far, both ways, with everything that a client had sent before the call.
@@ -81,6 +97,7 @@ impl Socket {
 struct Loop {
     server: SocketAddr,
     front: Socket,
+    loss: Option<Loss>,
     peers: HashMap<SocketAddr, Arc<UdpSocket>>,
     /// One task a peer, which feeds what the server says into `answers`; they end with the loop.
     receivers: JoinSet<()>,
@@ -117,6 +134,9 @@ impl Loop {
     }
 
     async fn forward(&mut self, peer: SocketAddr, datagram: &[u8]) {
+        if self.loses(From::Client, datagram) {
+            return;
+        }
         let Ok(back) = self.back(peer).await else { return };
         if back.send(datagram).await.is_ok() {
             self.note(datagram);
@@ -124,9 +144,16 @@ impl Loop {
     }
 
     async fn give_back(&mut self, peer: SocketAddr, datagram: &[u8]) {
+        if self.loses(From::Server, datagram) {
+            return;
+        }
         if self.front.asynchronous.send_to(datagram, peer).await.is_ok() {
             self.note(datagram);
         }
+    }
+
+    fn loses(&mut self, from: From, datagram: &[u8]) -> bool {
+        self.loss.as_mut().is_some_and(|loss| loss.takes(from, datagram))
     }
 
     fn note(&mut self, datagram: &[u8]) {

@@ -1,0 +1,119 @@
+//! One flight of a DTLS handshake, lost on its way once: for a relay, which asks about each datagram.
+//!
+//! A flight is known by its first message, which stands in the clear (RFC 6347 section 4.2.4). All that its sender says from that
+//! message on is lost until the same message comes again; what comes then has been repeated, and passes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The content type of a handshake record (RFC 6347 section 4.1).
+const HANDSHAKE: u8 = 22;
+/// The fragment offset behind the record's header, message type, length and sequence number (RFC 6347 section 4.2.2).
+const FRAGMENT_OFFSET: std::ops::Range<usize> = 19..22;
+/// Where the message type stands, behind the record's header.
+const MESSAGE_TYPE: usize = 13;
+
+/// Which flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flight {
+    /// ServerHello to ServerHelloDone.
+    Server,
+    /// ClientKeyExchange to Finished, of a client without a certificate.
+    ClientLast,
+}
+
+/// Which side says something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum From {
+    /// Towards the server.
+    Client,
+    /// Towards the client.
+    Server,
+}
+
+/// The loss of a flight, once.
+#[derive(Debug)]
+pub(crate) struct Loss {
+    flight: Flight,
+    state: State,
+    lost: Arc<AtomicUsize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    NotYet,
+    Losing,
+    Over,
+}
+
+impl Flight {
+    /// Its sender, and its first message (RFC 5246 section 7.4).
+    fn begin(self) -> (From, u8) {
+        match self {
+            Flight::Server => (From::Server, 2),
+            Flight::ClientLast => (From::Client, 16),
+        }
+    }
+}
+
+impl Loss {
+    /// Counts in `lost` how many datagrams it takes.
+    pub(crate) fn of(flight: Flight, lost: Arc<AtomicUsize>) -> Loss {
+        Loss { flight, state: State::NotYet, lost }
+    }
+
+    /// Whether this datagram is lost.
+    pub(crate) fn takes(&mut self, from: From, datagram: &[u8]) -> bool {
+        let (sender, first) = self.flight.begin();
+        if from != sender {
+            return false;
+        }
+        if starts_with_message(datagram, first) {
+            self.state = if self.state == State::NotYet { State::Losing } else { State::Over };
+        }
+        let taken = self.state == State::Losing;
+        self.lost.fetch_add(usize::from(taken), Ordering::Relaxed);
+        taken
+    }
+}
+
+/// Whether the datagram begins with the beginning of a handshake message of this type.
+fn starts_with_message(datagram: &[u8], message: u8) -> bool {
+    datagram.first() == Some(&HANDSHAKE)
+        && datagram.get(MESSAGE_TYPE) == Some(&message)
+        && datagram.get(FRAGMENT_OFFSET) == Some(&[0; 3])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A record of the handshake, epoch 0, with the head of one message.
+    fn handshake(message: u8) -> Vec<u8> {
+        let mut record = vec![HANDSHAKE, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 1, 0, 12];
+        record.extend([message, 0, 0, 40, 0, 1, 0, 0, 0, 0, 0, 40]);
+        record
+    }
+
+    #[test]
+    fn a_flight_of_several_datagrams_is_lost_until_it_comes_again_and_nothing_else_is() {
+        let lost = Arc::new(AtomicUsize::new(0));
+        let mut loss = Loss::of(Flight::ClientLast, Arc::clone(&lost));
+        let change_cipher_spec = [20, 0xfe, 0xfd, 0, 0];
+        for (from, datagram, taken) in [
+            (From::Client, &handshake(1)[..], false),
+            (From::Server, &handshake(2), false),
+            // The server's repetition of something with the same number is not the client's flight.
+            (From::Server, &handshake(16), false),
+            (From::Client, &handshake(16), true),
+            (From::Client, &change_cipher_spec, true),
+            (From::Server, &handshake(2), false),
+            (From::Client, &handshake(16), false),
+            (From::Client, &change_cipher_spec, false),
+            (From::Client, &handshake(16), false),
+        ] {
+            assert_eq!(loss.takes(from, datagram), taken, "{from:?} {datagram:?}");
+        }
+        assert_eq!(lost.load(Ordering::Relaxed), 2);
+    }
+}
