@@ -53,12 +53,20 @@ pub struct Told {
 #[derive(Debug, Default, Serialize)]
 struct Order<'a> {
     ping: bool,
+    observe: bool,
     method: &'a str,
     target: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     body: Option<&'a Value>,
+}
+
+impl<'a> Order<'a> {
+    fn new(call: &'a Call<'_>, method: &'a str) -> Order<'a> {
+        let (token, body) = (call.token, call.body.as_ref());
+        Order { method, target: &call.target, token, body, ..Order::default() }
+    }
 }
 
 impl Reference {
@@ -82,9 +90,12 @@ impl Reference {
 
     /// One request and what came of it.
     pub async fn call(&mut self, call: &Call<'_>) -> Result<Told> {
-        let method = call.method_name();
-        let (token, body) = (call.token, call.body.as_ref());
-        self.order(&Order { ping: false, method: method.as_str(), target: &call.target, token, body }).await
+        self.order(&Order::new(call, call.method_name().as_str())).await
+    }
+
+    /// The same, but the request asks for notifications too (Observe 0, RFC 7641), as such clients do on `/sync`.
+    pub async fn observe(&mut self, call: &Call<'_>) -> Result<Told> {
+        self.order(&Order { observe: true, ..Order::new(call, call.method_name().as_str()) }).await
     }
 
     /// A CoAP ping, until its answer.

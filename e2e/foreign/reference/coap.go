@@ -186,6 +186,9 @@ func (s *session) request(ctx context.Context, next order) (*pool.Message, bool,
 	if payload != nil {
 		request.SetBody(payload)
 	}
+	if next.Observe {
+		request.SetObserve(0)
+	}
 	for _, pair := range strings.FieldsFunc(target.RawQuery, func(c rune) bool { return c == '&' }) {
 		plain, err := url.QueryUnescape(pair)
 		if err != nil {

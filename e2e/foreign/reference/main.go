@@ -34,6 +34,8 @@ type order struct {
 	Target string `json:"target"`
 	// The access token. It goes out with the first request of the session that has one, and never again.
 	Token string `json:"token"`
+	// Asks for notifications (RFC 7641), and takes the first answer.
+	Observe bool `json:"observe"`
 	// JSON; absent means no payload.
 	Body json.RawMessage `json:"body"`
 }
