@@ -36,10 +36,19 @@ pub type Shared = OnceLock<std::result::Result<Fixture, String>>;
 impl Fixture {
     /// A chain with a homeserver of our own, in the folder `target/e2e/NAME`.
     pub fn start(name: &str, limits: RateLimits, sidecar: &'static [&'static str]) -> Result<Fixture> {
+        Fixture::start_before(name, Homeserver::Own(limits), sidecar)
+    }
+
+    /// The same in front of any homeserver.
+    pub fn start_before(
+        name: &str,
+        homeserver: Homeserver,
+        sidecar: &'static [&'static str],
+    ) -> Result<Fixture> {
         let runtime = Runtime::new().map_err(Error::io("start a runtime"))?;
         let parts = Parts::from_environment();
         let folder = parts.test_folder(name)?;
-        let layout = Layout { folder, homeserver: Homeserver::Own(limits), sidecar };
+        let layout = Layout { folder, homeserver, sidecar };
         let chain = runtime.block_on(async {
             let chain = Chain::start(&parts, layout, Port::free_for_both()?)?;
             chain.ready().await?;
