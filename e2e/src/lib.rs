@@ -5,11 +5,13 @@
 //! - [`wire`] speaks [`matrix`] to it in two ways, measured by [`relay`], which can also lose a flight ([`loss`]), and [`tcp`];
 //!   [`mod@reference`] is a third, by a foreign stack, and [`hello_world`] what that costs; [`story`] is the main job over either;
 //!   [`demo`] is `make demo`; [`fixture`] is what the tests begin with.
+//! - [`corpus`] is a recorded sample of what Matrix clients ask, to be replayed; [`twins`] compares the answers of two homeservers.
 //!
 //! Nothing here stands in for a real part: no fake homeserver, no fake proxy.
 
 pub mod certificate;
 pub mod chain;
+pub mod corpus;
 pub mod demo;
 pub mod envoy;
 pub mod error;
@@ -29,6 +31,7 @@ pub mod synapse;
 mod sys;
 pub mod tcp;
 pub mod tell;
+pub mod twins;
 pub mod wait;
 pub mod wire;
 

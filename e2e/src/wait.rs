@@ -8,10 +8,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Looks until `look` gives a value. It tells by `Err(text)` what is there instead.
-pub async fn until<T, F>(what: &str, limit: Duration, mut look: impl FnMut() -> F) -> Result<T>
-where
-    F: Future<Output = std::result::Result<T, String>>,
-{
+pub async fn until<T>(
+    what: &str,
+    limit: Duration,
+    mut look: impl AsyncFnMut() -> std::result::Result<T, String>,
+) -> Result<T> {
     let end = Instant::now() + limit;
     loop {
         match look().await {
