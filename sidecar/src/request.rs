@@ -21,6 +21,9 @@ const APPLICATION_JSON: HeaderValue = HeaderValue::from_static("application/json
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("lowband/", env!("CARGO_PKG_VERSION")));
 const CBOR_VERSION: HeaderName = HeaderName::from_static("lowband-cbor-version");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// DTLS protects as TLS does; Envoy would go by the unix socket and say `http`, which some homeservers answer with a redirection.
+const PROTECTED: HeaderValue = HeaderValue::from_static("https");
 
 /// An empty map: Matrix wants an object where a client sends nothing.
 const EMPTY_MAP: &[u8] = &[0xa0];
@@ -64,11 +67,12 @@ pub fn forward(
     *request.method_mut() = http_method(method);
     *request.uri_mut() = Uri::from_parts(uri).map_err(|_| UNFIT)?;
     let headers = request.headers_mut();
-    headers.reserve(6);
+    headers.reserve(7);
     headers.insert(ACCEPT, content.accept);
     headers.insert(USER_AGENT, AGENT);
     headers
         .insert(CBOR_VERSION, HeaderValue::from_static(if standing.cbor_version == 0 { "0" } else { "1" }));
+    headers.insert(FORWARDED_PROTO, PROTECTED);
     if let Some(kind) = content.kind {
         headers.insert(CONTENT_TYPE, kind);
     }
@@ -173,6 +177,7 @@ mod tests {
         assert_eq!(request.uri(), "http://localhost/_matrix/client/v3/sync?timeout=1");
         assert_eq!(header(&request, "user-agent"), Some(concat!("lowband/", env!("CARGO_PKG_VERSION"))));
         assert_eq!(header(&request, "x-forwarded-for"), Some("192.0.2.7"));
+        assert_eq!(header(&request, "x-forwarded-proto"), Some("https"));
         assert_eq!(header(&request, "lowband-cbor-version"), Some("1"));
         assert_eq!(header(&request, "accept"), Some("application/cbor"));
         assert_eq!(header(&request, "authorization"), None);
