@@ -95,8 +95,8 @@ mod tests {
         let number = udp.local_addr().unwrap().port();
         let told = Port::exactly(number, "PORT").unwrap_err().to_string();
         assert_eq!(told, format!("port {number}/udp is in use: choose another with PORT=NUMBER"));
-        let tcp = TcpListener::bind("0.0.0.0:0").unwrap();
-        let number = tcp.local_addr().unwrap().port();
+        let number = Port::free_for_both().unwrap().number();
+        let _tcp = TcpListener::bind((Ipv4Addr::UNSPECIFIED, number)).unwrap();
         let told = Port::exactly(number, "PORT").unwrap_err().to_string();
         assert_eq!(told, format!("port {number}/tcp is in use: choose another with PORT=NUMBER"));
     }
