@@ -30,7 +30,7 @@ REFERENCE_CLIENT := $(CARGO_TARGET_DIR)/reference-client
 
 # ---- the two commands ---------------------------------------------------------------------------------------------------
 
-.PHONY: help demo down test check unit e2e figures advisories build filter setup setup-test clean
+.PHONY: help demo down test check unit e2e figures bench-wire advisories build filter setup setup-test clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -66,9 +66,14 @@ unit: ## the tests of all crates but e2e
 e2e: setup-test build filter ## the tests against the real parts
 	python3 envoy-filter/tests/real_envoy.py
 	cargo test --locked -p lowband-e2e
+	$(RELEASE)/wire --quick
 
 figures: setup-test build filter ## datagrams and bytes of the exchanges that the README names
 	@$(RELEASE)/figures
+
+# A socket for each of 12,000 sessions.
+bench-wire: build ## what the sidecar costs, beside the reference's figures; eleven minutes
+	@ulimit -n "$$(ulimit -H -n)" && $(RELEASE)/wire
 
 advisories: .tools/bin/cargo-deny ## known vulnerabilities of the dependencies; needs the network
 	@.tools/bin/cargo-deny fetch db || { \
@@ -77,7 +82,7 @@ advisories: .tools/bin/cargo-deny ## known vulnerabilities of the dependencies; 
 
 # ---- building -----------------------------------------------------------------------------------------------------------
 
-build: setup ## release binaries: lowband-sidecar, lowband, demo, figures
+build: setup ## release binaries: lowband-sidecar, lowband, demo, figures, wire
 	@$(STEP)/build.log 'Building the sidecar, the client and the demo' cargo build --locked --release --workspace --exclude lowband-envoy-filter
 
 # The filter is built by the installed toolchain where it has the standard library for wasm (`rustup target add

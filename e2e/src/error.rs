@@ -83,7 +83,7 @@ pub enum Error {
 
 impl Error {
     /// For `map_err` on system calls.
-    pub(crate) fn io(doing: impl Into<String>) -> impl FnOnce(std::io::Error) -> Error {
+    pub fn io(doing: impl Into<String>) -> impl FnOnce(std::io::Error) -> Error {
         let doing = doing.into();
         move |source| Error::Io { doing, source }
     }

@@ -1,0 +1,136 @@
+//! `make bench-wire`: what the sidecar costs in bytes, memory, processor time and waiting, beside the reference's figures.
+//!
+//! ```text
+//! fleet (clients without I/O, one UDP socket each) --DTLS, CoAP--> lowband-sidecar (its own process) --HTTP/2--> stub
+//! ```
+//!
+//! Processor time is utime + stime of the sidecar's process, so that neither the clients nor the stub count; but datagrams
+//! on loopback are delivered by whoever sends them, and that work counts for the sidecar. All parts use the real release
+//! binary with its defaults, but for the limit of handshakes per address: here all clients have the same one.
+
+mod calibration;
+mod figures;
+mod fleet;
+mod measure;
+mod stub;
+mod usage;
+
+use clap::Parser;
+use figures::Figures;
+use lowband_e2e::certificate::Certificate;
+use lowband_e2e::parts::Parts;
+use lowband_e2e::ports::Port;
+use lowband_e2e::sidecar::Sidecar;
+use lowband_e2e::{Error, Result};
+use measure::Subject;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+use stub::Stub;
+
+/// Measures the sidecar: a table beside the reference's figures, then one JSON object a line.
+///
+/// The sidecar is the release binary in target/release, or in LOWBAND_BIN_DIR.
+#[derive(Parser)]
+#[command(name = "wire", max_term_width = 120)]
+struct Options {
+    /// A run of seconds with small numbers, which fails when a figure cannot be; bytes and datagrams are gates.
+    #[arg(long)]
+    quick: bool,
+    /// Leave out the idle sessions, which take ten minutes.
+    #[arg(long)]
+    busy_only: bool,
+    /// Seconds between the last request and the look at the memory. The sidecar remembers an exchange for 247 s
+    /// (EXCHANGE_LIFETIME of RFC 7252): with less the figure holds what is remembered as well.
+    #[arg(long, value_name = "SECONDS", default_value_t = 255)]
+    settle: u64,
+}
+
+/// How much of everything.
+struct Plan {
+    calibration: Duration,
+    gets: usize,
+    downloads: usize,
+    handshakes: usize,
+    few: usize,
+    many: usize,
+    settle: Duration,
+    idle: Duration,
+}
+
+impl Plan {
+    fn full(settle: Duration) -> Plan {
+        Plan {
+            calibration: Duration::from_secs(1),
+            gets: 20_000,
+            downloads: 500,
+            handshakes: 2_000,
+            few: 2_000,
+            many: 12_000,
+            settle,
+            idle: Duration::from_secs(60),
+        }
+    }
+
+    fn quick() -> Plan {
+        Plan {
+            calibration: Duration::from_millis(200),
+            gets: 1_000,
+            downloads: 20,
+            handshakes: 100,
+            few: 50,
+            many: 500,
+            settle: Duration::ZERO,
+            idle: Duration::from_secs(2),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    match bench(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("wire: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn bench(options: &Options) -> Result<()> {
+    let plan = if options.quick { Plan::quick() } else { Plan::full(Duration::from_secs(options.settle)) };
+    let mut figures = Figures::default();
+    // First, and alone: it counts the processor time of this process.
+    measure::machine(&plan, &mut figures)?;
+    // One thread, so that the other core of a small machine is the sidecar's.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(Error::io("start a runtime"))?.block_on(async {
+        let parts = Parts::from_environment();
+        let folder = parts.test_folder(&format!("wire-{}", std::process::id()))?;
+        let certificate = Certificate::make(&folder)?;
+        let _stub = Stub::start(&folder)?;
+        {
+            let (_sidecar, subject) = start(&parts, &folder, &certificate).await?;
+            measure::bytes(subject, &mut figures).await?;
+            measure::work(&plan, subject, &mut figures).await?;
+            measure::crowd(subject, &mut figures).await?;
+        }
+        if !options.busy_only {
+            // Another one, whose memory nobody has used yet.
+            let (_sidecar, subject) = start(&parts, &folder, &certificate).await?;
+            measure::idleness(&plan, subject, &mut figures).await?;
+        }
+        // After a failure it stays: the sidecar's log is in it.
+        std::fs::remove_dir_all(&folder).map_err(Error::io(format!("remove {}", folder.display())))
+    })?;
+    figures.tell();
+    if options.quick { figures.check() } else { Ok(()) }
+}
+
+async fn start(parts: &Parts, folder: &Path, certificate: &Certificate) -> Result<(Sidecar, Subject)> {
+    let port = Port::free_for_both()?;
+    let sidecar = Sidecar::start(parts, folder, &port, certificate, &["--half-open-per-address", "1000"])?;
+    sidecar.ready().await?;
+    let pid = sidecar.process.id();
+    let pid = pid.ok_or_else(|| Error::Setup("the sidecar has no process id".to_owned()))?;
+    Ok((sidecar, Subject { address: port.loopback(), pid }))
+}

@@ -1,0 +1,97 @@
+//! The upstream: HTTP/2 with prior knowledge on a unix socket, as fast as it can be, with CBOR of known sizes. It stands for
+//! Envoy and the homeserver together, so that what is measured is the sidecar.
+
+use bytes::Bytes;
+use http::{Method, Request, Response, header};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use lowband_e2e::{Error, Result};
+use std::path::Path;
+use tokio::net::UnixListener;
+use tokio::task::JoinSet;
+
+/// The answer of a PUT: an event id of 44 characters.
+pub(crate) const SENT: usize = 48;
+/// The answer of a GET: one block.
+pub(crate) const SMALL: usize = 300;
+/// The answer of `/sync`: 200 kB of JSON as CBOR, which fills 125 blocks of 1,024 bytes.
+pub(crate) const LARGE: usize = 125 * 1024;
+
+/// A running stub; it ends with this handle.
+pub(crate) struct Stub {
+    _serving: JoinSet<()>,
+}
+
+impl Stub {
+    /// Listens on the socket that the sidecar looks for in `folder`.
+    pub(crate) fn start(folder: &Path) -> Result<Stub> {
+        let path = folder.join("envoy.sock");
+        let listener =
+            UnixListener::bind(&path).map_err(Error::io(format!("listen on {}", path.display())))?;
+        let bodies = [sent(), document(SMALL), document(LARGE)];
+        let mut serving = JoinSet::new();
+        serving.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let bodies = bodies.clone();
+                connections.spawn(async move {
+                    let service = service_fn(move |request| answer(request, bodies.clone()));
+                    let builder = http2::Builder::new(TokioExecutor::new());
+                    // It ends when the sidecar does.
+                    let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+                });
+            }
+        });
+        Ok(Stub { _serving: serving })
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    [sent, small, large]: [Bytes; 3],
+) -> std::result::Result<Response<Full<Bytes>>, hyper::Error> {
+    let (head, body) = request.into_parts();
+    body.collect().await?;
+    let body = match () {
+        () if head.method == Method::PUT => sent,
+        () if head.uri.path().ends_with("/sync") => large,
+        () => small,
+    };
+    let mut response = Response::new(Full::new(body));
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/cbor"));
+    Ok(response)
+}
+
+/// `{"event_id":"$..."}` with an integer key, as the filter answers the sidecar's clients.
+fn sent() -> Bytes {
+    let head = b"\xa1\x01\x78\x2c$";
+    [head.as_slice(), &[b'y'; SENT - 5]].concat().into()
+}
+
+/// A CBOR map of `length` bytes, 259 or more: one key of one letter, and a text (RFC 8949 section 3).
+fn document(length: usize) -> Bytes {
+    let head = [0xa1, 0x61, b'x', 0x7a];
+    let text = length.saturating_sub(head.len() + 4);
+    let text_length = u32::try_from(text).unwrap_or_default().to_be_bytes();
+    [&head, text_length.as_slice(), vec![b'y'; text].as_slice()].concat().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answers_are_cbor_of_the_sizes_that_they_are_said_to_have() {
+        let json = lowband_codec::cbor_to_json(&sent()).unwrap();
+        assert_eq!((sent().len(), json.len()), (SENT, r#"{"event_id":""}"#.len() + 44));
+        for length in [SMALL, LARGE] {
+            let document = document(length);
+            assert_eq!(document.len(), length);
+            let json = lowband_codec::cbor_to_json(&document).unwrap();
+            assert_eq!(json.len(), length - 8 + r#"{"x":""}"#.len());
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What a process has used, as the kernel counts it (`proc(5)`).
+
+use lowband_e2e::{Error, Result};
+use std::time::Duration;
+
+/// USER_HZ: what `/proc` counts processor time in, whatever the kernel's own clock is. 100 on every Linux that we build for.
+const TICK: Duration = Duration::from_millis(10);
+
+/// utime + stime: fields 14 and 15 of `/proc/PID/stat`, which count from behind the name in parentheses. All threads.
+pub(crate) fn processor_time(pid: u32) -> Result<Duration> {
+    let stat = read(pid, "stat")?;
+    const FROM_STATE_TO_UTIME: usize = 14 - 3;
+    let mut fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields).split_ascii_whitespace();
+    let mut next = |skip| fields.nth(skip).and_then(|ticks| ticks.parse::<u32>().ok());
+    match (next(FROM_STATE_TO_UTIME), next(0)) {
+        (Some(user), Some(system)) => Ok(TICK * user + TICK * system),
+        _ => Err(unreadable(pid, "stat")),
+    }
+}
+
+/// VmRSS of `/proc/PID/status`, in kB of 1,024 bytes.
+pub(crate) fn resident(pid: u32) -> Result<f64> {
+    let status = read(pid, "status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse().ok());
+    kilobytes.ok_or_else(|| unreadable(pid, "status"))
+}
+
+fn read(pid: u32, file: &str) -> Result<String> {
+    let path = format!("/proc/{pid}/{file}");
+    std::fs::read_to_string(&path).map_err(Error::io(format!("read {path}")))
+}
+
+fn unreadable(pid: u32, file: &str) -> Error {
+    Error::Setup(format!("/proc/{pid}/{file} does not read as proc(5) says"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_shows_as_processor_time_and_pages_that_were_written_to_as_memory() {
+        let own = std::process::id();
+        let (before, memory) = (processor_time(own).unwrap(), resident(own).unwrap());
+        let mut pages = vec![0u8; 64 << 20];
+        let mut round = 0u8;
+        while processor_time(own).unwrap() < before + 5 * TICK {
+            round = round.wrapping_add(1);
+            pages.iter_mut().step_by(512).for_each(|byte| *byte = round);
+        }
+        let grown = resident(own).unwrap() - memory;
+        assert!(grown > 60.0 * 1024.0, "{grown} kB");
+        assert!(pages.iter().step_by(512).all(|byte| *byte == round));
+    }
+}
