@@ -65,6 +65,11 @@ impl Seen {
 
     pub(super) fn insert(&mut self, now: Instant, id: MessageId, token: Token, answer: Answer) {
         self.bytes += ENTRY + answer.len();
+        if self.entries.is_empty() {
+            // Most sessions say one thing and rest: of the four places that a deque begins with, three would stay empty, and
+            // the holes that they leave in the heap are of no use to anybody.
+            self.entries.reserve_exact(1);
+        }
         self.entries.push_back(Entry { id, token, seen: now, answer });
     }
 
@@ -149,6 +154,13 @@ mod tests {
         assert_eq!(known(&seen), [0, 4, 5]);
         assert_eq!(seen.keep_within(0, 0), 2);
         assert_eq!(known(&seen), [0]);
+    }
+
+    #[test]
+    fn a_session_that_says_one_thing_takes_room_for_one() {
+        let mut seen = Seen::default();
+        seen.insert(zero(), MessageId(1), TOKEN, Answer::Pending);
+        assert_eq!(seen.entries.capacity(), 1);
     }
 
     #[test]
