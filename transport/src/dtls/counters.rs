@@ -28,6 +28,8 @@ counters! {
         hellos_fragmented,
         /// ClientHellos of a client that does not know DTLS 1.2.
         hellos_old_version,
+        /// ClientHellos of a client that has been asked for its cookie too often.
+        hellos_over_message_seq,
         /// ClientHellos that came again after their handshake had finished.
         hellos_repeated,
         /// ClientHellos to an endpoint that does not accept, or not any more.

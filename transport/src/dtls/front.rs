@@ -49,6 +49,12 @@ pub(super) fn judge<'a>(
         }
         counters.cookies_invalid += 1;
     }
+    // The hello that an answer brings would not be taken. With one, the two ends would go on asking each other at the
+    // speed of the link, for as long as the client's patience lasts.
+    if hello.message_seq >= MAX_MESSAGE_SEQ {
+        counters.hellos_over_message_seq += 1;
+        return Verdict::Drop;
+    }
     counters.cookies_sent += 1;
     let cookie = cookies.make(now, peer, hello.random, hello.session_id);
     Verdict::Verify(hello_verify_request(&hello, cookie))
@@ -113,17 +119,26 @@ mod tests {
             matches!(front.judge(&sample(1, 0, [7; 32], &cookie)), Verdict::Verify(_)),
             "a first message"
         );
-        assert!(
-            matches!(front.judge(&sample(1, 4, [7; 32], &cookie)), Verdict::Verify(_)),
-            "too many messages"
-        );
+        assert_eq!(front.judge(&sample(1, 4, [7; 32], &cookie)), Verdict::Drop, "too many messages");
         for at in 0..cookie.len() {
             let mut wrong = cookie.clone();
             wrong[at] ^= 0x80;
             assert!(matches!(front.judge(&sample(1, 1, [7; 32], &wrong)), Verdict::Verify(_)), "byte {at}");
         }
         assert_eq!(front.1.cookies_invalid, 11);
-        assert_eq!(front.1.cookies_sent, 12);
+        assert_eq!(front.1.cookies_sent, 11);
+    }
+
+    #[test]
+    fn a_client_whose_cookie_never_fits_is_not_asked_for_ever() {
+        let mut front = Front::new();
+        for message_seq in 0..MAX_MESSAGE_SEQ {
+            front.verify(&sample(0, message_seq, [7; 32], b"outdated"));
+        }
+        for message_seq in [MAX_MESSAGE_SEQ, MAX_MESSAGE_SEQ + 1, u16::MAX] {
+            assert_eq!(front.judge(&sample(0, message_seq, [7; 32], b"outdated")), Verdict::Drop);
+        }
+        assert_eq!(front.1.hellos_over_message_seq, 3);
     }
 
     #[test]
