@@ -20,6 +20,9 @@ USER1 ?=
 PASSWORD1 ?=
 USER2 ?=
 PASSWORD2 ?=
+# How long `make fuzz` looks at each target, and at which ones.
+SECONDS ?= 60
+FUZZ_TARGETS ?= $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 
 export CARGO_TARGET_DIR := $(CURDIR)/target
 LOGS := $(CARGO_TARGET_DIR)/logs
@@ -27,10 +30,13 @@ STEP := tools/step $(LOGS)
 RELEASE := $(CARGO_TARGET_DIR)/release
 FILTER := $(CARGO_TARGET_DIR)/lowband-filter.wasm
 REFERENCE_CLIENT := $(CARGO_TARGET_DIR)/reference-client
+FUZZ := --locked --manifest-path fuzz/Cargo.toml
+# libFuzzer and the address sanitizer come with the stable compiler, behind flags of the nightly one.
+CARGO_FUZZ := RUSTC_BOOTSTRAP=1 .tools/bin/cargo-fuzz
 
 # ---- the two commands ---------------------------------------------------------------------------------------------------
 
-.PHONY: help demo down test check unit e2e figures bench-wire advisories build filter setup setup-test clean
+.PHONY: help demo down test check unit e2e figures bench-wire fuzz advisories build filter setup setup-test clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -52,16 +58,20 @@ test: check unit e2e ## all tests, the end-to-end ones with Envoy and Synapse in
 
 check: setup-test ## formatting, lints, documentation, licences, bans, sources
 	cargo fetch --locked
+	cargo fetch $(FUZZ)
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy $(FUZZ) --no-default-features --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --quiet
 	.tools/bin/cargo-deny --offline --log-level error check licenses bans sources
 	python3 -m unittest discover -s envoy-filter -p '*_test.py' --quiet
 	@unformatted=$$(gofmt -l e2e/foreign); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted" >&2; exit 1; }
 	$(GO) vet
 
-unit: ## the tests of all crates but e2e
+unit: ## the tests of all crates but e2e, and the fuzz targets over their seeds
 	cargo test --locked --workspace --exclude lowband-e2e
+	cargo test $(FUZZ) --no-default-features
 
 e2e: setup-test build filter ## the tests against the real parts
 	python3 envoy-filter/tests/real_envoy.py
@@ -74,6 +84,13 @@ figures: setup-test build filter ## datagrams and bytes of the exchanges that th
 # A socket for each of 12,000 sessions.
 bench-wire: build ## what the sidecar costs, beside the reference's figures; eleven minutes
 	@ulimit -n "$$(ulimit -H -n)" && $(RELEASE)/wire
+
+fuzz: .tools/bin/cargo-fuzz ## look for inputs that break the transport or the codec: SECONDS=60 for each target
+	@for target in $(FUZZ_TARGETS); do \
+	  mkdir -p fuzz/corpus/$$target; \
+	  $(CARGO_FUZZ) run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+	    -max_total_time=$(SECONDS) -max_len=4096 -timeout=20 -print_final_stats=1; \
+	done
 
 advisories: .tools/bin/cargo-deny ## known vulnerabilities of the dependencies; needs the network
 	@.tools/bin/cargo-deny fetch db || { \
@@ -140,6 +157,14 @@ setup-test: setup .tools/test.stamp .tools/bin/cargo-deny $(REFERENCE_CLIENT)
 .tools/bin/cargo-deny: | .tools/system.stamp
 	@$(STEP)/cargo-deny.log 'Building cargo-deny' env -u CARGO_TARGET_DIR \
 	  cargo install cargo-deny --version 0.20.2 --locked --root .tools
+
+.tools/bin/cargo-fuzz: | .tools/fuzz.stamp
+	@$(STEP)/cargo-fuzz.log 'Building cargo-fuzz' env -u CARGO_TARGET_DIR \
+	  cargo install cargo-fuzz --version 0.13.2 --locked --root .tools
+
+.tools/fuzz.stamp: Makefile tools/system-packages | .tools/system.stamp
+	@$(STEP)/fuzz-packages.log 'Looking for the packages of the fuzzer' tools/system-packages g++
+	@mkdir -p .tools && touch $@
 
 clean: ## remove what was built and installed here
 	rm -rf target .tools .venv

@@ -1,0 +1,75 @@
+//! The hello parser and the stateless front: one datagram from a stranger.
+//!
+//! It may be answered by one smaller datagram and leaves nothing behind. Where it was answered by a cookie, the same hello
+//! with that cookie goes on to OpenSSL from its own address, and from no other.
+
+use crate::dtls::{self, Server};
+use std::time::Duration;
+
+/// Record header, message header, version, random.
+const BEFORE_SESSION_ID: usize = 13 + 12 + 2 + 32;
+
+pub fn run(data: &[u8]) {
+    let mut server = Server::new();
+    let answer = server.receive(dtls::CLIENT, data);
+    let counters = *server.endpoint.counters();
+    assert_eq!((counters.half_open, counters.sessions), (0, 0), "nothing is kept");
+    assert!(server.endpoint.poll_event().is_none() && server.endpoint.poll_timeout().is_none());
+    assert!(answer.iter().map(Vec::len).sum::<usize>() < data.len().max(1), "nothing is amplified");
+    if answer.is_empty() {
+        let counted = counters.each().map(|(_, count)| count).sum::<u64>();
+        assert!(counted > 0, "what is dropped is counted");
+        return;
+    }
+    assert_eq!((answer.len(), counters.cookies_sent), (1, 1));
+    proven(&mut server, with_cookie(data, &answer[0][28..]));
+}
+
+/// The second hello, as RFC 6347 section 4.2.1 wants it: the same but for the cookie and the numbers.
+fn with_cookie(hello: &[u8], cookie: &[u8]) -> Vec<u8> {
+    let cookie_at = BEFORE_SESSION_ID + 1 + usize::from(hello[BEFORE_SESSION_ID]);
+    let after = cookie_at + 1 + usize::from(hello[cookie_at]);
+    let mut hello = [&hello[..cookie_at], &[cookie.len() as u8], cookie, &hello[after..]].concat();
+    let record = (hello.len() - 13) as u16;
+    let [_, l0, l1, l2] = (hello.len() as u32 - 25).to_be_bytes();
+    hello[11..13].copy_from_slice(&record.to_be_bytes());
+    hello[14..17].copy_from_slice(&[l0, l1, l2]);
+    hello[17..19].copy_from_slice(&[0, 1]);
+    hello[22..25].copy_from_slice(&[l0, l1, l2]);
+    hello
+}
+
+fn proven(server: &mut Server, hello: Vec<u8>) {
+    // A hello near the longest record has no room for the cookie.
+    if hello.len() > 13 + (1 << 14) {
+        return;
+    }
+    let before = *server.endpoint.counters();
+    let elsewhere = server.receive(dtls::STRANGER, &hello);
+    let counters = *server.endpoint.counters();
+    assert_eq!(counters.cookies_invalid, before.cookies_invalid + 1, "a cookie is good at one address only");
+    assert_eq!((elsewhere.len(), counters.half_open), (1, 0));
+
+    let flight = server.receive(dtls::CLIENT, &hello);
+    let counters = *server.endpoint.counters();
+    assert_eq!(counters.cookies_invalid, before.cookies_invalid + 1, "the cookie is taken");
+    assert_eq!(counters.half_open + counters.handshakes_failed, 1, "OpenSSL answers or refuses");
+    assert!(counters.half_open == 0 || !flight.is_empty());
+    let again = server.receive(dtls::CLIENT, &hello);
+    // Under new record numbers (RFC 6347 section 4.1).
+    let lengths = |flight: &[Vec<u8>]| flight.iter().map(Vec::len).collect::<Vec<_>>();
+    assert!(
+        counters.half_open == 0 || lengths(&again) == lengths(&flight),
+        "a repeat brings the same flight"
+    );
+
+    // The client is never heard of again.
+    while let Some(due) = server.endpoint.poll_timeout() {
+        assert!(due <= server.start + Duration::from_secs(61), "a handshake has its limit");
+        server.now = server.now.max(due);
+        server.endpoint.handle_timeout(due);
+        while server.endpoint.poll_transmit().is_some() {}
+    }
+    assert_eq!(server.endpoint.counters().half_open, 0, "it leaves nothing behind");
+    assert!(server.endpoint.poll_event().is_none(), "and nobody has heard of it");
+}

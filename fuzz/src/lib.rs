@@ -1,0 +1,16 @@
+//! Fuzz targets: each takes bytes and panics when something does not hold. The binaries in `fuzz_targets/` give them to
+//! libFuzzer; `tests/seeds.rs` runs them over the seeds and over changed seeds, without libFuzzer.
+//!
+//! All go through the public faces of the crates. The same bytes do the same each time, handshakes included.
+
+pub mod client;
+mod coap;
+pub mod codec;
+pub mod dice;
+mod dtls;
+pub mod front;
+pub mod handshake;
+pub mod messages;
+mod openssl_random;
+pub mod records;
+pub mod server;
