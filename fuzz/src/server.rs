@@ -245,7 +245,10 @@ impl World {
         }
         let from = num * bytes;
         // A block that is not full, or too full: wrong unless it is the last.
-        let end = if odd == 0 { from + bytes } else { from + usize::from(odd) * 5 };
+        let end = match odd.checked_sub(200) {
+            None => from + bytes,
+            Some(odd) => from + usize::from(odd) * 20,
+        };
         upload.next = if more { end } else { 0 };
         let number = upload.number;
         let payload = body(upload_seed(key, number), from, end);
