@@ -87,7 +87,6 @@ figures: setup-test build filter ## datagrams and bytes of the exchanges that th
 bench-wire: build ## what the sidecar costs, beside the reference's figures; eleven minutes
 	@ulimit -n "$$(ulimit -H -n)" && $(RELEASE)/wire
 
-
 # OpenSSL keeps some memory from one input to the next: a search for leaks after each would take most of the time. What leaks
 # for good meets the limit of 2 GB.
 fuzz: .tools/bin/cargo-fuzz ## look for inputs that break the transport or the codec: SECONDS=60 for each target
