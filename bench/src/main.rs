@@ -72,12 +72,13 @@ impl Plan {
         }
     }
 
+    /// Little, but of each enough to take several of the kernel's ticks of processor time: of a single one a run may miss all.
     fn quick() -> Plan {
         Plan {
             calibration: Duration::from_millis(200),
-            gets: 1_000,
-            downloads: 20,
-            handshakes: 100,
+            gets: 5_000,
+            downloads: 500,
+            handshakes: 400,
             few: 50,
             many: 500,
             settle: Duration::ZERO,
