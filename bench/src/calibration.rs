@@ -1,6 +1,6 @@
 //! How fast this machine is at what the sidecar spends its time on, so that figures of two machines can be compared.
 
-use crate::usage::processor_time;
+use crate::usage::{own_thread_time, processor_time};
 use lowband_e2e::{Error, Result};
 use openssl::ec::{EcGroup, EcKey};
 use openssl::ecdsa::EcdsaSig;
@@ -8,6 +8,9 @@ use openssl::error::ErrorStack;
 use openssl::nid::Nid;
 use openssl::sha::sha256;
 use std::hint::black_box;
+use std::io;
+use std::net::UdpSocket;
+use std::thread;
 use std::time::Duration;
 
 /// P-256 signatures in one second of processor time.
@@ -26,6 +29,43 @@ pub(crate) fn sha256_megabytes(spend: Duration) -> Result<f64> {
         Ok(())
     })?;
     Ok(blocks * BLOCK as f64 / 1e6)
+}
+
+/// Milliseconds of processor time in which a thread that does nothing else takes one small datagram and answers with one of a
+/// block's size. Whoever asks waits for each answer, so that the thread sleeps in between: on virtual machines waking up costs
+/// many times what sending does.
+pub(crate) fn echo(count: u32) -> Result<f64> {
+    const REQUEST: [u8; 64] = [1; 64];
+    const BLOCK: [u8; 1100] = [2; 1100];
+    let bind = || UdpSocket::bind("127.0.0.1:0").map_err(echo_failed);
+    let (server, client) = (bind()?, bind()?);
+    client.connect(server.local_addr().map_err(echo_failed)?).map_err(echo_failed)?;
+    // One that is lost ends the measurement: loopback loses none as long as one is under way.
+    for socket in [&server, &client] {
+        socket.set_read_timeout(Some(Duration::from_secs(5))).map_err(echo_failed)?;
+    }
+    let serve = move || -> Result<Duration> {
+        let mut buffer = [0; BLOCK.len()];
+        for _ in 0..count {
+            let (_, peer) = server.recv_from(&mut buffer).map_err(echo_failed)?;
+            server.send_to(&BLOCK, peer).map_err(echo_failed)?;
+        }
+        own_thread_time()
+    };
+    thread::scope(|scope| {
+        let server = scope.spawn(serve);
+        let mut buffer = [0; BLOCK.len()];
+        for _ in 0..count {
+            client.send(&REQUEST).map_err(echo_failed)?;
+            client.recv(&mut buffer).map_err(echo_failed)?;
+        }
+        let spent = server.join().map_err(|_| Error::Setup("the echo's thread has ended".to_owned()))??;
+        Ok(spent.as_secs_f64() * 1e3 / f64::from(count))
+    })
+}
+
+fn echo_failed(why: io::Error) -> Error {
+    Error::io("echo a datagram")(why)
 }
 
 fn rate(

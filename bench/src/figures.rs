@@ -38,6 +38,9 @@ pub(crate) const SIGNATURES: Row =
     row("calibration_p256", "calibration: P-256 signatures a second", "1/s", 0).plausible(500.0, 1e6);
 pub(crate) const SHA256: Row =
     row("calibration_sha256", "calibration: SHA-256, MB a second", "MB/s", 0).plausible(20.0, 1e5);
+pub(crate) const ECHOES: Row =
+    row("calibration_echo", "calibration: CPU of a mere echo of 125 datagrams", "ms", 2)
+        .plausible(0.01, 50.0);
 
 pub(crate) const CONNECT_DATAGRAMS: Row =
     row("connect_put_datagrams", "connect, PUT Hello World, response: datagrams *", "", 0)

@@ -49,6 +49,7 @@ struct Options {
 /// How much of everything.
 struct Plan {
     calibration: Duration,
+    echoes: u32,
     gets: usize,
     downloads: usize,
     handshakes: usize,
@@ -62,6 +63,7 @@ impl Plan {
     fn full(settle: Duration) -> Plan {
         Plan {
             calibration: Duration::from_secs(1),
+            echoes: 50_000,
             gets: 20_000,
             downloads: 500,
             handshakes: 2_000,
@@ -76,6 +78,7 @@ impl Plan {
     fn quick() -> Plan {
         Plan {
             calibration: Duration::from_millis(200),
+            echoes: 10_000,
             gets: 5_000,
             downloads: 500,
             handshakes: 400,

@@ -45,6 +45,7 @@ pub(crate) fn machine(plan: &Plan, figures: &mut Figures) -> Result<()> {
     say("calibration");
     figures.add(figures::SIGNATURES, calibration::signatures(plan.calibration)?);
     figures.add(figures::SHA256, calibration::sha256_megabytes(plan.calibration)?);
+    figures.add(figures::ECHOES, calibration::echo(plan.echoes)? * stub::BLOCKS as f64);
     Ok(())
 }
 

@@ -17,8 +17,9 @@ use tokio::task::JoinSet;
 pub(crate) const SENT: usize = 48;
 /// The answer of a GET: one block.
 pub(crate) const SMALL: usize = 300;
-/// The answer of `/sync`: 200 kB of JSON as CBOR, which fills 125 blocks of 1,024 bytes.
-pub(crate) const LARGE: usize = 125 * 1024;
+/// The answer of `/sync`: 200 kB of JSON as CBOR, which fills so many blocks of 1,024 bytes.
+pub(crate) const BLOCKS: usize = 125;
+pub(crate) const LARGE: usize = BLOCKS * 1024;
 
 /// A running stub; it ends with this handle.
 pub(crate) struct Stub {

@@ -6,33 +6,43 @@ use std::time::Duration;
 /// USER_HZ: what `/proc` counts processor time in, whatever the kernel's own clock is. 100 on every Linux that we build for.
 const TICK: Duration = Duration::from_millis(10);
 
-/// utime + stime: fields 14 and 15 of `/proc/PID/stat`, which count from behind the name in parentheses. All threads.
+/// utime + stime of all threads of a process.
 pub(crate) fn processor_time(pid: u32) -> Result<Duration> {
-    let stat = read(pid, "stat")?;
+    time_of(&format!("/proc/{pid}/stat"))
+}
+
+/// The same of the thread that asks.
+pub(crate) fn own_thread_time() -> Result<Duration> {
+    time_of("/proc/thread-self/stat")
+}
+
+/// Fields 14 and 15, which count from behind the name in parentheses.
+fn time_of(path: &str) -> Result<Duration> {
+    let stat = read(path)?;
     const FROM_STATE_TO_UTIME: usize = 14 - 3;
     let mut fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields).split_ascii_whitespace();
     let mut next = |skip| fields.nth(skip).and_then(|ticks| ticks.parse::<u32>().ok());
     match (next(FROM_STATE_TO_UTIME), next(0)) {
         (Some(user), Some(system)) => Ok(TICK * user + TICK * system),
-        _ => Err(unreadable(pid, "stat")),
+        _ => Err(unreadable(path)),
     }
 }
 
 /// VmRSS of `/proc/PID/status`, in kB of 1,024 bytes.
 pub(crate) fn resident(pid: u32) -> Result<f64> {
-    let status = read(pid, "status")?;
+    let path = format!("/proc/{pid}/status");
+    let status = read(&path)?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kilobytes = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse().ok());
-    kilobytes.ok_or_else(|| unreadable(pid, "status"))
+    kilobytes.ok_or_else(|| unreadable(&path))
 }
 
-fn read(pid: u32, file: &str) -> Result<String> {
-    let path = format!("/proc/{pid}/{file}");
-    std::fs::read_to_string(&path).map_err(Error::io(format!("read {path}")))
+fn read(path: &str) -> Result<String> {
+    std::fs::read_to_string(path).map_err(Error::io(format!("read {path}")))
 }
 
-fn unreadable(pid: u32, file: &str) -> Error {
-    Error::Setup(format!("/proc/{pid}/{file} does not read as proc(5) says"))
+fn unreadable(path: &str) -> Error {
+    Error::Setup(format!("{path} does not read as proc(5) says"))
 }
 
 #[cfg(test)]

@@ -9,6 +9,10 @@ use socket2::{Domain, Protocol, SockAddr, Type};
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use watch::watch;
+
+mod watch;
 
 /// The largest UDP payload; with GRO the kernel hands out up to as much at once.
 const MAX_DATAGRAM: usize = 65_535;
@@ -59,9 +63,12 @@ fn has_no_ipv6(error: &io::Error) -> bool {
 }
 
 /// The socket on tokio.
+///
+/// It is watched for datagrams alone. A socket that is watched for room as well reports room each time that a datagram has left
+/// its buffer: the process would be woken once more for everything it sends.
 #[derive(Debug)]
 pub struct Socket {
-    io: tokio::net::UdpSocket,
+    io: AsyncFd<UdpSocket>,
     state: UdpSocketState,
     is_ipv6: bool,
     buffer: Vec<u8>,
@@ -72,32 +79,36 @@ impl Socket {
     pub fn new(socket: UdpSocket, buffer: usize) -> io::Result<Socket> {
         socket.set_nonblocking(true)?;
         let is_ipv6 = socket.local_addr()?.is_ipv6();
-        let io = tokio::net::UdpSocket::from_std(socket)?;
-        let state = UdpSocketState::new((&io).into())?;
+        let io = watch(socket, Interest::READABLE)?;
+        let state = UdpSocketState::new(io.get_ref().into())?;
         // What the system does not grant it does not grant; `buffer_sizes` tells.
-        let _ = state.set_recv_buffer_size((&io).into(), buffer);
-        let _ = state.set_send_buffer_size((&io).into(), buffer);
+        let _ = state.set_recv_buffer_size(io.get_ref().into(), buffer);
+        let _ = state.set_send_buffer_size(io.get_ref().into(), buffer);
         Ok(Socket { io, state, is_ipv6, buffer: vec![0; MAX_DATAGRAM * BATCH_SIZE] })
     }
 
     /// Where it is bound.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.io.local_addr()
+        self.io.get_ref().local_addr()
     }
 
     /// Bytes of the receive and the send buffer as granted (Linux counts double).
     pub fn buffer_sizes(&self) -> io::Result<(usize, usize)> {
-        Ok((self.state.recv_buffer_size((&self.io).into())?, self.state.send_buffer_size((&self.io).into())?))
+        Ok((
+            self.state.recv_buffer_size(self.io.get_ref().into())?,
+            self.state.send_buffer_size(self.io.get_ref().into())?,
+        ))
     }
 
     /// Something may have arrived.
     pub async fn readable(&self) -> io::Result<()> {
-        self.io.readable().await
+        self.io.readable().await.map(drop)
     }
 
-    /// A datagram may be sent again.
+    /// A datagram may be sent again. Watches a second descriptor of the socket, and only as long as somebody waits.
     pub async fn writable(&self) -> io::Result<()> {
-        self.io.writable().await
+        let room = watch(self.io.get_ref().try_clone()?, Interest::WRITABLE)?;
+        room.writable().await.map(drop)
     }
 
     /// Hands over one batch, datagram by datagram, as `(peer, address that was asked, bytes)`. An empty batch is
@@ -108,8 +119,8 @@ impl Socket {
             let mut slices: Vec<IoSliceMut<'_>> =
                 self.buffer.chunks_mut(MAX_DATAGRAM).map(IoSliceMut::new).collect();
             let mut count = 0;
-            let emptied = self.io.try_io(Interest::READABLE, || {
-                count = self.state.recv((&self.io).into(), &mut slices, &mut metas)?;
+            let emptied = self.io.try_io(Interest::READABLE, |socket| {
+                count = self.state.recv(socket.into(), &mut slices, &mut metas)?;
                 // A batch that is not full has emptied the socket: said here, it saves a call that finds nothing.
                 if count < BATCH_SIZE { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
             });
@@ -141,8 +152,7 @@ impl Socket {
             segment_size: None,
             src_ip: transmit.local.filter(|ip| !ip.is_unspecified()),
         };
-        let tried = self.io.try_io(Interest::WRITABLE, || self.state.try_send((&self.io).into(), &datagram));
-        match tried {
+        match self.state.try_send(self.io.get_ref().into(), &datagram) {
             Ok(()) => Sent::Done,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Sent::Blocked,
             Err(error) if quinn_udp::is_msg_size_err(&error) => Sent::TooLarge,
@@ -202,10 +212,32 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_socket_is_not_woken_by_what_it_has_sent() {
+        let (mut socket, peer) = loopback_pair("127.0.0.1:0", "127.0.0.1:0");
+        let to = peer.local_addr().unwrap();
+        let mut buffer = [0; 16];
+        peer.send_to(b"one", socket.local_addr().unwrap()).unwrap();
+        assert_eq!(next(&mut socket).await.len(), 1);
+        for _ in 0..3 {
+            assert!(matches!(
+                socket.send(&Transmit { peer: to, local: None, bytes: b"answer".to_vec() }),
+                Sent::Done
+            ));
+            assert_eq!(peer.recv(&mut buffer).unwrap(), 6);
+            // The runtime looks at its descriptors before it lets the timer expire.
+            let woken = tokio::time::timeout(
+                Duration::from_millis(5),
+                socket.io.ready(Interest::READABLE | Interest::WRITABLE),
+            );
+            assert!(woken.await.is_err(), "woken by room in the buffer");
+        }
+        socket.writable().await.unwrap();
+    }
+
+    #[tokio::test]
     async fn a_datagram_larger_than_the_path_takes_is_told_apart() {
         let (socket, peer) = loopback_pair("127.0.0.1:0", "127.0.0.1:0");
         let bytes = vec![0; 65_508];
-        socket.writable().await.unwrap();
         let transmit = Transmit { peer: peer.local_addr().unwrap(), local: None, bytes };
         assert!(matches!(socket.send(&transmit), Sent::TooLarge));
     }
