@@ -1,6 +1,6 @@
 //! CBOR's wire format (RFC 8949 section 3): heads in, heads out. What an item means is decided elsewhere.
 
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, plain};
 
 pub(crate) mod float;
 pub(crate) mod skip;
@@ -35,8 +35,6 @@ pub(crate) const IMMEDIATE: u64 = 24;
 
 /// A head in its shortest form and its length in bytes.
 pub(crate) fn head(major: u8, argument: u64) -> ([u8; 9], usize) {
-    let mut bytes = [0; 9];
-    let (first, wide) = bytes.split_at_mut(1);
     let (info, width) = match argument {
         0..IMMEDIATE => (argument as u8, 0),
         IMMEDIATE..=0xff => (24, 1),
@@ -44,20 +42,25 @@ pub(crate) fn head(major: u8, argument: u64) -> ([u8; 9], usize) {
         0x1_0000..=0xffff_ffff => (26, 4),
         _ => (27, 8),
     };
-    first.fill(major | info);
-    let big_endian = argument.to_be_bytes();
-    wide.iter_mut().zip(big_endian.iter().skip(8 - width)).for_each(|(to, from)| *to = *from);
-    (bytes, 1 + width)
+    let [a, b, c, d, e, f, g, h] = argument.checked_shl(64 - 8 * width).unwrap_or(0).to_be_bytes();
+    ([major | info, a, b, c, d, e, f, g, h], 1 + width as usize)
 }
 
 /// Appends a head in its shortest form.
+#[inline(always)]
 pub(crate) fn write_head(out: &mut Vec<u8>, major: u8, argument: u64) {
     if argument < IMMEDIATE {
         out.push(major | argument as u8);
+    } else if let Ok(argument) = u8::try_from(argument) {
+        out.extend_from_slice(&[major | 24, argument]);
     } else {
-        let (bytes, len) = head(major, argument);
-        out.extend(bytes.iter().take(len));
+        write_long_head(out, major, argument);
     }
+}
+
+fn write_long_head(out: &mut Vec<u8>, major: u8, argument: u64) {
+    let (bytes, len) = head(major, argument);
+    plain::append(out, &bytes, len);
 }
 
 /// One head with its argument; floats whole. A length of `None` is an indefinite one.

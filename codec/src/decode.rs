@@ -197,7 +197,7 @@ impl Run<'_, '_, '_> {
         if let Some(key) = known {
             self.out.extend_from_slice(&key.json);
         }
-        self.containers.key(known.map(|key| key.index), integer, self.out, start, at)
+        self.containers.key(known.map_or(0, |key| key.bit), integer, self.out, start, at)
     }
 
     fn text(&mut self, length: Option<u64>, at: usize) -> Result<(), Error> {

@@ -12,8 +12,11 @@ use crate::cbor::{float, major, simple, write_head};
 use crate::json::number::Number;
 use crate::json::walk::{self, Kind, Walker, Word};
 use crate::json::{Cursor, skip, string};
-use crate::{EncodeOptions, Error, ErrorKind, Order, Policy, scratch};
+use crate::keys::Key;
+use crate::names::{Ends, Name};
+use crate::{EncodeOptions, Error, ErrorKind, Order, Policy, plain, scratch};
 use containers::Containers;
+use std::mem;
 use tape::Tape;
 
 mod containers;
@@ -120,6 +123,7 @@ struct Run<'r, 't> {
     out: &'r mut Vec<u8>,
     /// Length of `out` that ends the run.
     max_len: usize,
+    max_depth: usize,
     containers: &'r mut Containers,
     tape: Option<&'r mut Tape>,
     /// Scratch for keys with escapes.
@@ -135,8 +139,13 @@ impl<'r, 't> Run<'r, 't> {
         tape: Option<&'r mut Tape>,
         name: &'r mut Vec<u8>,
     ) -> Self {
-        let max_len = out.len().saturating_add(options.limits.max_output);
-        Run { options, out, max_len, containers, tape, name, repairs: Repairs::default() }
+        let limits = options.limits;
+        let max_len = out.len().saturating_add(limits.max_output);
+        let max_depth = match options.policy {
+            Policy::Strict => limits.max_depth,
+            Policy::Lenient => limits.max_depth_lenient,
+        };
+        Run { options, out, max_len, max_depth, containers, tape, name, repairs: Repairs::default() }
     }
 
     fn document(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Error> {
@@ -161,20 +170,59 @@ impl<'r, 't> Run<'r, 't> {
     }
 
     /// A key that began at this offset, as its integer if the table has it.
-    fn write_key(&mut self, name: &[u8], at: usize) -> Result<(), Error> {
-        let start = self.out.len();
-        let known = self.options.keys.and_then(|table| table.by_name(name));
-        match known {
-            Some(key) => write_head(self.out, major::UNSIGNED, key.integer),
-            None => write_text(self.out, name),
-        }
-        match &mut self.tape {
-            Some(tape) => {
-                tape.key(start, self.out.len(), at);
+    #[inline(always)]
+    fn write_key(&mut self, ends: Ends, name: &[u8], at: usize) -> Result<(), Error> {
+        match self.options.keys.and_then(|table| table.by_ends(ends, name)) {
+            Some(key) => self.known_key(key, ends, at),
+            None => {
+                let start = self.out.len();
+                write_text(self.out, name);
+                self.note_name(ends, start, at);
                 Ok(())
             }
-            None => self.containers.key(known.map(|key| key.index), self.out, start, at),
         }
+    }
+
+    #[inline(always)]
+    fn known_key(&mut self, key: &Key, ends: Ends, at: usize) -> Result<(), Error> {
+        let start = self.out.len();
+        plain::append(self.out, &key.cbor, key.cbor_len);
+        if self.tape.is_some() || key.bit == 0 {
+            self.note_name(ends, start, at);
+        } else if !self.containers.known_key(key.bit) {
+            return Err(Error::new(ErrorKind::RepeatedKey, at));
+        }
+        Ok(())
+    }
+
+    /// Notes a key whose output began at `start`.
+    #[inline(always)]
+    fn note_name(&mut self, ends: Ends, start: usize, at: usize) {
+        let written = start..self.out.len();
+        match &mut self.tape {
+            Some(tape) => tape.key(written.start, written.end, at),
+            None => self.containers.key(Name::new(ends, written, at, false)),
+        }
+    }
+
+    #[cold]
+    fn key_with_escapes(&mut self, cursor: &mut Cursor<'_>, at: usize) -> Result<(), Error> {
+        let mut name = mem::take(self.name);
+        scratch::clear_bytes(&mut name);
+        let lone = string::unescape(cursor, &mut name)?;
+        let written = self.count_surrogates(lone).and_then(|()| self.write_key(Ends::of(&name), &name, at));
+        *self.name = name;
+        written
+    }
+
+    fn string_with_escapes(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Error> {
+        // The length is known at the end only; most texts need one byte of head, so that is what is left free.
+        let head_at = self.out.len();
+        self.out.push(0);
+        let lone = string::unescape(cursor, self.out)?;
+        let (head, head_len) = crate::cbor::head(major::TEXT, (self.out.len() - head_at - 1) as u64);
+        self.out.splice(head_at..head_at + 1, head.into_iter().take(head_len));
+        self.count_surrogates(lone)
     }
 
     fn float(&mut self, value: f64, at: usize) -> Result<(), Error> {
@@ -191,31 +239,30 @@ impl<'r, 't> Run<'r, 't> {
 }
 
 impl Walker for Run<'_, '_> {
+    #[inline(always)]
     fn string(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Error> {
-        if let Some(text) = string::simple(cursor)? {
-            write_text(self.out, text);
+        if let Some((step, len)) = string::short(cursor) {
+            self.out.push(major::TEXT | len as u8);
+            plain::append(self.out, step, len);
             return Ok(());
         }
-        // The length is known at the end only; most texts need one byte of head, so that is what is left free.
-        let head_at = self.out.len();
-        self.out.push(0);
-        let lone = string::unescape(cursor, self.out)?;
-        let (head, head_len) = crate::cbor::head(major::TEXT, (self.out.len() - head_at - 1) as u64);
-        self.out.splice(head_at..head_at + 1, head.into_iter().take(head_len));
-        self.count_surrogates(lone)
+        match string::simple(cursor)? {
+            Some(text) => write_text(self.out, text),
+            None => self.string_with_escapes(cursor)?,
+        }
+        Ok(())
     }
 
+    #[inline(always)]
     fn key(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Error> {
         let at = cursor.at - 1;
-        if let Some(name) = string::simple(cursor)? {
-            return self.write_key(name, at);
+        if let Some((step, len)) = string::short(cursor) {
+            return self.write_key(Ends::of_start(step, len), step.get(..len).unwrap_or_default(), at);
         }
-        let mut name = std::mem::take(self.name);
-        scratch::clear_bytes(&mut name);
-        let lone = string::unescape(cursor, &mut name)?;
-        let written = self.count_surrogates(lone).and_then(|()| self.write_key(&name, at));
-        *self.name = name;
-        written
+        match string::simple(cursor)? {
+            Some(name) => self.write_key(Ends::of(name), name, at),
+            None => self.key_with_escapes(cursor, at),
+        }
     }
 
     fn number(&mut self, number: Number, at: usize) -> Result<(), Error> {
@@ -241,26 +288,29 @@ impl Walker for Run<'_, '_> {
         Ok(())
     }
 
-    fn passed_over(&mut self, cursor: &mut Cursor<'_>) -> Result<bool, Error> {
-        let limits = self.options.limits;
-        let max_depth = if self.lenient() { limits.max_depth_lenient } else { limits.max_depth };
-        if self.containers.depth() < max_depth {
-            return Ok(false);
-        }
+    #[inline(always)]
+    fn too_deep(&self) -> bool {
+        self.containers.depth() >= self.max_depth
+    }
+
+    #[cold]
+    fn pass_over(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Error> {
         if !self.lenient() {
             return Err(Error::new(ErrorKind::TooDeep, cursor.at));
         }
         skip::container(cursor, self.name)?;
         self.repairs.too_deep += 1;
         self.out.push(simple::NULL);
-        Ok(true)
+        Ok(())
     }
 
+    #[inline(always)]
     fn empty(&mut self, kind: Kind) -> Result<(), Error> {
         self.out.push(container_major(kind));
         Ok(())
     }
 
+    #[inline(always)]
     fn open(&mut self, kind: Kind) {
         if let Some(tape) = &mut self.tape {
             tape.open(kind, self.out.len());
@@ -269,6 +319,7 @@ impl Walker for Run<'_, '_> {
         self.out.push(container_major(kind));
     }
 
+    #[inline(always)]
     fn value_complete(&mut self, at: usize) -> Result<Option<Kind>, Error> {
         if self.out.len() + self.containers.long_head_bytes() > self.max_len {
             return Err(Error::new(ErrorKind::OutputTooLarge, at));
@@ -276,6 +327,7 @@ impl Walker for Run<'_, '_> {
         Ok(self.containers.count_value())
     }
 
+    #[inline(always)]
     fn close(&mut self) -> Result<(), Error> {
         let count = self.containers.close(self.out)?;
         match &mut self.tape {

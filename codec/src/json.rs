@@ -1,6 +1,6 @@
 //! JSON's grammar (RFC 8259): a cursor over the text and its tokens. What a token becomes is decided elsewhere.
 
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, plain};
 
 pub(crate) mod number;
 pub(crate) mod skip;
@@ -10,57 +10,68 @@ pub(crate) mod walk;
 /// A place in a JSON text, whose UTF-8 is checked once, at the start.
 #[derive(Clone, Debug)]
 pub(crate) struct Cursor<'j> {
-    text: &'j str,
+    text: &'j [u8],
     pub(crate) at: usize,
 }
 
 impl<'j> Cursor<'j> {
     /// At the start of a text.
     pub(crate) fn new(json: &'j [u8]) -> Result<Self, Error> {
-        match str::from_utf8(json) {
-            Ok(text) if text.starts_with('\u{feff}') => Err(Error::new(ErrorKind::ByteOrderMark, 0)),
-            Ok(text) => Ok(Cursor { text, at: 0 }),
+        // Most texts are nothing but ASCII: homeservers escape the rest.
+        let ascii = plain::ascii(json);
+        match str::from_utf8(json.get(ascii..).unwrap_or_default()) {
+            Ok(_) if json.starts_with("\u{feff}".as_bytes()) => Err(Error::new(ErrorKind::ByteOrderMark, 0)),
+            Ok(_) => Ok(Cursor { text: json, at: 0 }),
             // A last character that is cut off is no worse than any other cut.
             Err(error) if error.error_len().is_none() => {
                 Err(Error::new(ErrorKind::UnexpectedEnd, json.len()))
             }
-            Err(error) => Err(Error::new(ErrorKind::InvalidUtf8, error.valid_up_to())),
+            Err(error) => Err(Error::new(ErrorKind::InvalidUtf8, ascii + error.valid_up_to())),
         }
     }
 
     pub(crate) fn rest(&self) -> &'j [u8] {
-        self.text.as_bytes().get(self.at..).unwrap_or_default()
+        self.text.get(self.at..).unwrap_or_default()
     }
 
+    /// The next bytes, if there are as many.
+    #[inline(always)]
+    pub(crate) fn ahead<const N: usize>(&self) -> Option<&'j [u8; N]> {
+        self.text.get(self.at..)?.first_chunk()
+    }
+
+    #[inline(always)]
     pub(crate) fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
+        self.text.get(self.at).copied()
     }
 
     /// What has been read since `start`. Tokens begin and end at characters.
     pub(crate) fn since(&self, start: usize) -> &'j str {
-        self.text.get(start..self.at).unwrap_or_default()
+        self.text.get(start..self.at).and_then(|token| str::from_utf8(token).ok()).unwrap_or_default()
     }
 
     /// RFC 8259 section 2: space, tab, line feed, carriage return.
+    #[cold]
     pub(crate) fn skip_space(&mut self) {
         while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
             self.at += 1;
         }
     }
 
-    /// Consumes this byte, white space before it included, if it is next.
-    pub(crate) fn eat(&mut self, byte: u8) -> bool {
-        if self.peek() != Some(byte) {
-            self.skip_space();
-            if self.peek() != Some(byte) {
-                return false;
+    /// The byte behind the white space here, if there is any; the cursor is left standing on it.
+    #[inline(always)]
+    pub(crate) fn next(&mut self) -> Option<u8> {
+        match self.peek() {
+            Some(b' ' | b'\t' | b'\n' | b'\r') => {
+                self.skip_space();
+                self.peek()
             }
+            other => other,
         }
-        self.at += 1;
-        true
     }
 
     /// The error of something else than what is wanted here; where the text ends here, that is the error.
+    #[cold]
     pub(crate) fn wanted(&self, kind: ErrorKind) -> Error {
         Error::new(if self.peek().is_none() { ErrorKind::UnexpectedEnd } else { kind }, self.at)
     }

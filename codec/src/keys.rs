@@ -1,7 +1,9 @@
 //! Key tables: names <-> integers (MSC3079). A table is a value: v1 is built in, others can be made and named.
 
+use crate::cbor;
 use crate::json::string::quote;
-use crate::names::fingerprint;
+use crate::names::Ends;
+use crate::plain::STEP;
 use std::fmt;
 use std::sync::LazyLock;
 
@@ -14,18 +16,23 @@ pub struct KeyTable {
     keys: Vec<Key>,
     /// Open addressing by fingerprint, at most a quarter full; [`EMPTY`] or a place in `keys`.
     slots: Vec<u16>,
+    /// What leaves of a fingerprint's 64 bits a place in `slots`.
+    slot_shift: u32,
     /// Indexed by integer; [`EMPTY`] or a place in `keys`.
     by_integer: Vec<u16>,
-    longest: usize,
 }
 
 /// One entry of a table, with what the codec needs at hand.
 #[derive(Debug, Clone)]
 pub(crate) struct Key {
     pub(crate) name: String,
+    ends: Ends,
     pub(crate) integer: u64,
-    /// Place in the table, counted from 0.
-    pub(crate) index: usize,
+    /// One bit for each of a table's first 128 keys; of later ones none.
+    pub(crate) bit: u128,
+    /// The integer as it stands in CBOR: the first `cbor_len` bytes.
+    pub(crate) cbor: [u8; 4],
+    pub(crate) cbor_len: usize,
     /// The name as it stands in JSON: `"name":`.
     pub(crate) json: Vec<u8>,
 }
@@ -81,13 +88,19 @@ impl KeyTable {
     }
 
     pub(crate) fn by_name(&self, name: &[u8]) -> Option<&Key> {
-        if name.len() > self.longest {
-            return None;
-        }
-        let mut slot = self.slot_of(name);
+        self.by_ends(Ends::of(name), name)
+    }
+
+    /// As `by_name`, with the name's ends at hand.
+    #[inline(always)]
+    pub(crate) fn by_ends(&self, ends: Ends, name: &[u8]) -> Option<&Key> {
+        let mut slot = self.slot_of(ends);
         loop {
             let key = self.keys.get(usize::from(*self.slots.get(slot)?))?;
-            if key.name.as_bytes() == name {
+            if key.ends == ends
+                && key.name.len() == name.len()
+                && (name.len() <= STEP || key.name.as_bytes() == name)
+            {
                 return Some(key);
             }
             slot = (slot + 1) & (self.slots.len() - 1);
@@ -99,22 +112,24 @@ impl KeyTable {
         self.keys.get(usize::from(place))
     }
 
-    fn slot_of(&self, name: &[u8]) -> usize {
-        (fingerprint(name) >> 32) as usize & (self.slots.len() - 1)
+    fn slot_of(&self, ends: Ends) -> usize {
+        (ends.fingerprint() >> self.slot_shift) as usize
     }
 
     /// From pairs that [`check`] lets pass; of others some keys are never found.
     fn build(title: String, pairs: Vec<(String, u64)>) -> KeyTable {
+        let slots = (4 * pairs.len()).next_power_of_two().max(2);
         let mut table = KeyTable {
             title,
-            slots: vec![EMPTY; (4 * pairs.len()).next_power_of_two()],
+            slots: vec![EMPTY; slots],
+            slot_shift: u64::BITS - slots.trailing_zeros(),
             by_integer: vec![EMPTY; pairs.iter().map(|(_, i)| *i as usize + 1).max().unwrap_or(0)],
-            longest: pairs.iter().map(|(name, _)| name.len()).max().unwrap_or(0),
             keys: Vec::with_capacity(pairs.len()),
         };
         for (index, (name, integer)) in pairs.into_iter().enumerate() {
             let place = index as u16;
-            let mut slot = table.slot_of(name.as_bytes());
+            let ends = Ends::of(name.as_bytes());
+            let mut slot = table.slot_of(ends);
             while table.slots.get(slot).is_some_and(|taken| *taken != EMPTY) {
                 slot = (slot + 1) & (table.slots.len() - 1);
             }
@@ -122,7 +137,10 @@ impl KeyTable {
             table.by_integer.get_mut(integer as usize).into_iter().for_each(|free| *free = place);
             let mut json = quote(&name);
             json.push(b':');
-            table.keys.push(Key { name, integer, index, json });
+            let bit = 1_u128.checked_shl(index as u32).unwrap_or(0);
+            let (head, cbor_len) = cbor::head(cbor::major::UNSIGNED, integer);
+            let cbor = head.first_chunk().copied().unwrap_or_default();
+            table.keys.push(Key { name, ends, integer, bit, cbor, cbor_len, json });
         }
         table
     }

@@ -23,6 +23,7 @@ mod names;
 mod options;
 pub mod paths;
 pub mod peek;
+mod plain;
 mod scratch;
 
 pub use decode::{Decoded, Decoder};

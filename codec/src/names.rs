@@ -4,22 +4,58 @@
 //! sorted when they are many. Sorting falls back on the bytes, so keys made to share a fingerprint cost no more than
 //! their own length a comparison.
 
+use crate::plain::{STEP, halves};
 use std::ops::Range;
 
-/// A number that equal byte strings share: cheap, not secret, and no reason to trust that different ones differ.
-pub(crate) fn fingerprint(bytes: &[u8]) -> u64 {
-    let (first, last) = match (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
-        (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
-        _ => {
-            let mut short = [0; 8];
-            short.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-            (u64::from_le_bytes(short), 0)
+/// What a name is known by at first sight: the whole of one up to 16 bytes, with zeros behind it, and of a longer one the
+/// first and the last eight bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ends([u64; 2]);
+
+impl Ends {
+    pub(crate) fn of(name: &[u8]) -> Ends {
+        match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
+            (Some(first), Some(last)) if name.len() > STEP => {
+                Ends([u64::from_le_bytes(*first), u64::from_le_bytes(*last)])
+            }
+            _ => {
+                let mut step = [0; STEP];
+                step.iter_mut().zip(name).for_each(|(to, from)| *to = *from);
+                Ends(halves(&step))
+            }
         }
-    };
-    // Odd multipliers (the golden ratio's bits and the mixer of SplitMix64): the top bits depend on every byte read.
-    let mixed = (first ^ last.rotate_left(23)).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ bytes.len() as u64;
-    (mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9)
+    }
+
+    /// Of the name that is the first `len` bytes.
+    #[inline(always)]
+    pub(crate) fn of_start(step: &[u8; STEP], len: usize) -> Ends {
+        let [first, last] = halves(step);
+        let [of_first, of_last] = MASKS.get(len).copied().unwrap_or([u64::MAX; 2]);
+        Ends([first & of_first, last & of_last])
+    }
+
+    /// A number that equal names share: cheap, not secret, and no reason to trust that different ones differ. Its top bits
+    /// depend on every byte.
+    #[inline(always)]
+    pub(crate) fn fingerprint(self) -> u64 {
+        // Odd multipliers: the golden ratio's bits and the mixer of SplitMix64.
+        let Ends([first, last]) = self;
+        (first.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ last).wrapping_mul(0xbf58_476d_1ce4_e5b9)
+    }
 }
+
+/// What is left of the two halves of a step when its first 0 to 16 bytes are kept.
+const MASKS: [[u64; 2]; STEP + 1] = {
+    let mut masks = [[0; 2]; STEP + 1];
+    let mut kept = 0_u128;
+    let mut masks_left: &mut [[u64; 2]] = &mut masks;
+    while let Some((mask, rest)) = masks_left.split_first_mut() {
+        *mask = [kept as u64, (kept >> 64) as u64];
+        kept = kept << 8 | 0xff;
+        masks_left = rest;
+    }
+    masks
+};
 
 /// One key of an open map, as it stands in the output.
 #[derive(Clone, Copy, Debug)]
@@ -34,9 +70,9 @@ pub(crate) struct Name {
 }
 
 impl Name {
-    /// A key whose output is `written`, which is `output[start..]`.
-    pub(crate) fn new(written: &[u8], start: usize, at: usize, integer: bool) -> Self {
-        Name { fingerprint: fingerprint(written), start, end: start + written.len(), at, integer }
+    /// A key that stands at this place of the output. Keys that are equal there must have equal ends.
+    pub(crate) fn new(ends: Ends, written: Range<usize>, at: usize, integer: bool) -> Self {
+        Name { fingerprint: ends.fingerprint(), start: written.start, end: written.end, at, integer }
     }
 
     /// Where the key stands in the output.
@@ -79,5 +115,23 @@ pub(crate) fn equal_pairs(names: &mut [Name], output: &[u8], mut found: impl FnM
         {
             found(name, other);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_the_same_ends_wherever_it_is_read() {
+        let text = b"abcdefghijklmnopqrstuvwxyz";
+        let mut all = Vec::new();
+        for len in 0..=STEP {
+            let ends = Ends::of(&text[..len]);
+            assert_eq!(Ends::of_start(text.first_chunk().unwrap(), len), ends, "{len}");
+            assert!(!all.contains(&ends));
+            all.push(ends);
+        }
+        assert_eq!(Ends::of(b"abcdefgh...stuvwxyz"), Ends::of(b"abcdefgh,,,,stuvwxyz"));
     }
 }

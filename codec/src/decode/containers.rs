@@ -2,7 +2,7 @@
 
 use super::Kind;
 use crate::cbor::Reader;
-use crate::names::{Name, equal_pairs};
+use crate::names::{Ends, Name, equal_pairs};
 use crate::{Error, ErrorKind, scratch};
 use std::ops::Range;
 
@@ -78,18 +78,19 @@ impl Containers {
         }
     }
 
-    /// Notes a key that was written to `out[start..]`, its colon included; of a known one the place in its table counts.
+    /// Notes a key that was written to `out[start..]`, its colon included; a bit of its own stands for it or
+    /// none.
     pub(super) fn key(
         &mut self,
-        known: Option<usize>,
+        bit: u128,
         integer: bool,
         out: &[u8],
         start: usize,
         at: usize,
     ) -> Result<(), Error> {
-        let bit = known.and_then(|index| 1_u128.checked_shl(u32::try_from(index).ok()?));
-        let (Twins::Detect, Some(bit), Some(open)) = (self.twins, bit, self.open.last_mut()) else {
-            self.names.push(Name::new(out.get(start..).unwrap_or_default(), start, at, integer));
+        let (Twins::Detect, 1.., Some(open)) = (self.twins, bit, self.open.last_mut()) else {
+            let ends = Ends::of(out.get(start..).unwrap_or_default());
+            self.names.push(Name::new(ends, start..out.len(), at, integer));
             return Ok(());
         };
         let (same, other) = match integer {

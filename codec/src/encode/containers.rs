@@ -8,10 +8,13 @@ use crate::cbor::{self, IMMEDIATE};
 use crate::json::walk::Kind;
 use crate::names::{Name, equal_pairs};
 use crate::{Error, ErrorKind, scratch};
+use std::mem;
 
 #[derive(Debug, Default)]
 pub(super) struct Containers {
-    open: Vec<Open>,
+    innermost: Open,
+    /// Those around it, the first of them no container but the whole text.
+    outer: Vec<Open>,
     /// The keys of the open objects that no bit stands for, those of the innermost last.
     names: Vec<Name>,
     long_heads: Vec<LongHead>,
@@ -19,11 +22,11 @@ pub(super) struct Containers {
     long_head_bytes: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Open {
-    /// One bit for each of the table's first 128 keys that has occurred.
+    /// The bits of the table's keys that have occurred.
     known: u128,
-    kind: Kind,
+    kind: Option<Kind>,
     head_at: usize,
     /// Elements or pairs.
     count: u64,
@@ -40,75 +43,81 @@ struct LongHead {
 
 impl Containers {
     pub(super) fn clear(&mut self) {
-        scratch::clear(&mut self.open);
+        self.innermost = Open::default();
+        scratch::clear(&mut self.outer);
         scratch::clear(&mut self.names);
         scratch::clear(&mut self.long_heads);
         self.long_head_bytes = 0;
     }
 
     pub(super) fn depth(&self) -> usize {
-        self.open.len()
+        self.outer.len()
     }
 
     pub(super) fn long_head_bytes(&self) -> usize {
         self.long_head_bytes
     }
 
+    #[inline(always)]
     pub(super) fn open(&mut self, kind: Kind, head_at: usize) {
-        self.open.push(Open { known: 0, kind, head_at, count: 0, names: self.names.len() });
+        let names = self.names.len();
+        let open = Open { known: 0, kind: Some(kind), head_at, count: 0, names };
+        self.outer.push(mem::replace(&mut self.innermost, open));
     }
 
     /// Counts a value into the innermost container.
+    #[inline(always)]
     pub(super) fn count_value(&mut self) -> Option<Kind> {
-        let open = self.open.last_mut()?;
-        open.count += 1;
-        Some(open.kind)
+        self.innermost.count += 1;
+        self.innermost.kind
     }
 
-    /// Notes a key that was written to `out[start..]`; of a known one the place in its table counts.
-    pub(super) fn key(
-        &mut self,
-        known: Option<usize>,
-        out: &[u8],
-        start: usize,
-        at: usize,
-    ) -> Result<(), Error> {
-        let bit = known.and_then(|index| 1_u128.checked_shl(u32::try_from(index).ok()?));
-        match (bit, self.open.last_mut()) {
-            (Some(bit), Some(open)) if open.known & bit != 0 => Err(Error::new(ErrorKind::RepeatedKey, at)),
-            (Some(bit), Some(open)) => {
-                open.known |= bit;
-                Ok(())
-            }
-            _ => {
-                self.names.push(Name::new(out.get(start..).unwrap_or_default(), start, at, false));
-                Ok(())
-            }
-        }
+    /// Notes a key that a bit stands for. False if it is repeated.
+    #[inline(always)]
+    pub(super) fn known_key(&mut self, bit: u128) -> bool {
+        let new = self.innermost.known & bit == 0;
+        self.innermost.known |= bit;
+        new
+    }
+
+    /// Notes any other key.
+    #[inline(always)]
+    pub(super) fn key(&mut self, name: Name) {
+        self.names.push(name);
     }
 
     /// Closes the innermost container and returns its count.
+    #[inline(always)]
     pub(super) fn close(&mut self, out: &mut [u8]) -> Result<u64, Error> {
-        let Some(open) = self.open.pop() else { return Ok(0) };
-        if let Some(names) = self.names.get_mut(open.names..).filter(|names| names.len() > 1) {
-            let mut repeated = None;
-            equal_pairs(names, out, |_, later| {
-                repeated = Some(repeated.map_or(later.at, |first: usize| first.min(later.at)));
-            });
-            if let Some(at) = repeated {
-                return Err(Error::new(ErrorKind::RepeatedKey, at));
-            }
+        let Some(outer) = self.outer.pop() else { return Ok(0) };
+        let Open { kind, head_at, count, names, .. } = mem::replace(&mut self.innermost, outer);
+        if self.names.len() > names {
+            self.compare_names(names, out)?;
         }
-        self.names.truncate(open.names);
-        let major = container_major(open.kind);
-        if open.count < IMMEDIATE {
-            out.get_mut(open.head_at).into_iter().for_each(|head| *head = major | open.count as u8);
-        } else {
-            let (bytes, len) = cbor::head(major, open.count);
-            self.long_heads.push(LongHead { head_at: open.head_at, bytes, len });
-            self.long_head_bytes += len - 1;
+        let Some(kind) = kind else { return Ok(0) };
+        let major = container_major(kind);
+        match out.get_mut(head_at) {
+            Some(head) if count < IMMEDIATE => *head = major | count as u8,
+            _ => self.note_long_head(major, head_at, count),
         }
-        Ok(open.count)
+        Ok(count)
+    }
+
+    /// Removes the names from this place on; an error if one of them is repeated.
+    fn compare_names(&mut self, from: usize, out: &[u8]) -> Result<(), Error> {
+        let mut repeated = None;
+        equal_pairs(self.names.get_mut(from..).unwrap_or_default(), out, |_, later| {
+            repeated = Some(repeated.map_or(later.at, |first: usize| first.min(later.at)));
+        });
+        self.names.truncate(from);
+        repeated.map_or(Ok(()), |at| Err(Error::new(ErrorKind::RepeatedKey, at)))
+    }
+
+    #[cold]
+    fn note_long_head(&mut self, major: u8, head_at: usize, count: u64) {
+        let (bytes, len) = cbor::head(major, count);
+        self.long_heads.push(LongHead { head_at, bytes, len });
+        self.long_head_bytes += len - 1;
     }
 
     /// Puts the noted heads into their places in `out`, whose part from `start` on is the item.

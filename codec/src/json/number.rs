@@ -17,6 +17,7 @@ pub(crate) enum Number {
 }
 
 /// Reads a number; the cursor stands on its sign or its first digit.
+#[inline(always)]
 pub(crate) fn read(cursor: &mut Cursor<'_>) -> Result<Number, Error> {
     let start = cursor.at;
     let negative = cursor.peek() == Some(b'-');
@@ -29,64 +30,102 @@ pub(crate) fn read(cursor: &mut Cursor<'_>) -> Result<Number, Error> {
     if leading_zero && digits > 1 {
         return Err(Error::new(ErrorKind::InvalidNumber, start));
     }
-    let mut float = false;
+    match cursor.peek() {
+        Some(b'.' | b'e' | b'E') => float(cursor, start),
+        _ if digits > MAX_DIGITS => big(cursor.since(start), start),
+        // Of a zero the sign is lost.
+        _ => Ok(match magnitude.checked_sub(1) {
+            Some(argument) if negative => Number::Negative(argument),
+            _ => Number::Unsigned(magnitude),
+        }),
+    }
+}
+
+/// The rest of a float that begins at `start`; the cursor stands behind its whole part.
+fn float(cursor: &mut Cursor<'_>, start: usize) -> Result<Number, Error> {
     if cursor.peek() == Some(b'.') {
-        float = true;
         cursor.at += 1;
         some_digits(cursor)?;
     }
     if let Some(b'e' | b'E') = cursor.peek() {
-        float = true;
         cursor.at += 1;
         cursor.at += usize::from(matches!(cursor.peek(), Some(b'+' | b'-')));
         some_digits(cursor)?;
     }
-    if !float && let Some(number) = magnitude.and_then(|magnitude| integer(magnitude, negative)) {
-        return Ok(number);
+    nearest(cursor.since(start), start).map(Number::Float)
+}
+
+/// A whole number of more digits than every 64-bit number has; 2^64 has one digit more.
+#[cold]
+fn big(number: &str, start: usize) -> Result<Number, Error> {
+    if let Ok(magnitude) = number.parse() {
+        return Ok(Number::Unsigned(magnitude));
     }
-    // The grammar of `f64::from_str` holds JSON's; it rounds correctly and never fails on a number, however long.
-    let value = cursor.since(start).parse().map_err(|_| Error::new(ErrorKind::InvalidNumber, start))?;
-    Ok(if float { Number::Float(value) } else { Number::Big(value) })
-}
-
-fn integer(magnitude: u128, negative: bool) -> Option<Number> {
-    if !negative || magnitude == 0 {
-        return u64::try_from(magnitude).ok().map(Number::Unsigned);
+    // The value is -1 minus what is looked for: down to -2^64, with 128 bits to spare.
+    match number.parse::<i128>().map(|value| u64::try_from(-1 - value)) {
+        Ok(Ok(argument)) => Ok(Number::Negative(argument)),
+        _ => nearest(number, start).map(Number::Big),
     }
-    u64::try_from(magnitude - 1).ok().map(Number::Negative)
 }
 
-/// Twenty digits hold 2^64.
-const MAX_DIGITS: usize = 20;
-
-/// The digits here as a number, `None` beyond 20 of them, and how many they are.
-fn whole(cursor: &mut Cursor<'_>) -> (Option<u128>, usize) {
-    let digits = digits(cursor.rest());
-    cursor.at += digits.len();
-    // Nineteen digits fit into 64 bits.
-    let (low, high) = digits.split_at(digits.len().min(MAX_DIGITS - 1));
-    let low = low.iter().fold(0, |n: u64, digit| n * 10 + u64::from(digit - b'0'));
-    let magnitude = match high {
-        [] => Some(u128::from(low)),
-        [last] => Some(u128::from(low) * 10 + u128::from(last - b'0')),
-        _ => None,
-    };
-    (magnitude, digits.len())
+/// The grammar of `f64::from_str` holds JSON's; it rounds correctly and never fails on a number, however long.
+fn nearest(number: &str, start: usize) -> Result<f64, Error> {
+    number.parse().map_err(|_| Error::new(ErrorKind::InvalidNumber, start))
 }
 
-fn some_digits(cursor: &mut Cursor<'_>) -> Result<(), Error> {
-    match digits(cursor.rest()).len() {
-        0 => Err(cursor.wanted(ErrorKind::InvalidNumber)),
-        n => {
-            cursor.at += n;
-            Ok(())
+/// The digits here as a number, which is wrong if they are more than [`MAX_DIGITS`], and how many they are.
+#[inline(always)]
+fn whole(cursor: &mut Cursor<'_>) -> (u64, usize) {
+    let start = cursor.at;
+    let mut magnitude = 0_u64;
+    loop {
+        let (digits, len) = leading_digits(cursor.ahead().copied().unwrap_or_else(|| last_word(cursor)));
+        cursor.at += len;
+        let power = POWERS_OF_TEN.get(len).copied().unwrap_or_default();
+        magnitude = magnitude.wrapping_mul(power).wrapping_add(digits);
+        if len < WORD {
+            return (magnitude, cursor.at - start);
         }
     }
 }
 
-fn digits(text: &[u8]) -> &[u8] {
-    let len = text.iter().position(|b| !b.is_ascii_digit()).unwrap_or(text.len());
-    text.get(..len).unwrap_or_default()
+/// As many nines as fit into 64 bits.
+const MAX_DIGITS: usize = 19;
+
+/// Digits that are read in one step.
+const WORD: usize = 8;
+const POWERS_OF_TEN: [u64; WORD + 1] =
+    [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
+
+/// The number that the word begins with and its length: eight digits take no more steps than one.
+#[inline(always)]
+fn leading_digits(word: [u8; WORD]) -> (u64, usize) {
+    let ones = u64::from_le_bytes([1; WORD]);
+    // Of each byte the digit's value, if it is one; from the first other byte on nothing is used.
+    let values = u64::from_le_bytes(word) ^ (ones * u64::from(b'0'));
+    let others = (values | values.wrapping_add(ones * (0x7f - 9))) & (ones << 7);
+    let len = others.trailing_zeros() / 8;
+    // The digits move up, so that zeros come to stand before them; then neighbours are put together three times.
+    let values = values.checked_shl(64 - 8 * len).unwrap_or(0);
+    let pairs = (values.wrapping_mul(10) + (values >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs.wrapping_mul(100) + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
+    let eight = (fours.wrapping_mul(10_000) + (fours >> 32)) & 0xffff_ffff;
+    (eight, len as usize)
+}
+
+/// What is left of the text, and zeros behind it.
+#[cold]
+fn last_word(cursor: &Cursor<'_>) -> [u8; WORD] {
+    let mut word = [0; WORD];
+    word.iter_mut().zip(cursor.rest()).for_each(|(to, from)| *to = *from);
+    word
+}
+
+fn some_digits(cursor: &mut Cursor<'_>) -> Result<(), Error> {
+    match whole(cursor).1 {
+        0 => Err(cursor.wanted(ErrorKind::InvalidNumber)),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

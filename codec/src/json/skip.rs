@@ -66,8 +66,12 @@ impl Walker for Skipper<'_> {
         Ok(())
     }
 
-    fn passed_over(&mut self, _cursor: &mut Cursor<'_>) -> Result<bool, Error> {
-        Ok(false)
+    fn too_deep(&self) -> bool {
+        false
+    }
+
+    fn pass_over(&mut self, _cursor: &mut Cursor<'_>) -> Result<(), Error> {
+        Ok(())
     }
 
     fn empty(&mut self, _kind: Kind) -> Result<(), Error> {

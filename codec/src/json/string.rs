@@ -1,34 +1,27 @@
 //! Strings (RFC 8259 section 7): finding their end, taking escapes apart, and writing them.
 
 use super::Cursor;
+use crate::plain::{self, STEP};
 use crate::{Error, ErrorKind};
 
-/// How many bytes from the start need no thought in a JSON string: no quote, no backslash, no control character.
-pub(crate) fn plain(bytes: &[u8]) -> usize {
-    let (words, tail) = bytes.as_chunks::<8>();
-    for (index, word) in words.iter().enumerate() {
-        let hits = special(u64::from_le_bytes(*word));
-        if hits != 0 {
-            return index * 8 + hits.trailing_zeros() as usize / 8;
-        }
+/// Reads a string without escapes and below 16 bytes to its end; the cursor stands behind the opening quote. `None`, with
+/// the cursor left where it was, of any other string, and near the end of the text.
+#[inline(always)]
+pub(crate) fn short<'j>(cursor: &mut Cursor<'j>) -> Option<(&'j [u8; STEP], usize)> {
+    let step = cursor.ahead()?;
+    let len = plain::first_special(step);
+    if step.get(len) != Some(&b'"') {
+        return None;
     }
-    let in_tail = tail.iter().position(|b| matches!(b, 0..0x20 | b'"' | b'\\')).unwrap_or(tail.len());
-    words.len() * 8 + in_tail
-}
-
-/// The top bit of each byte that is special; bytes above the lowest such may be wrongly marked by its borrow.
-fn special(word: u64) -> u64 {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    let below = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit)) & !word;
-    let equal = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
-    (below(word, 0x20) | equal(b'"') | equal(b'\\')) & (ONES << 7)
+    cursor.at += len + 1;
+    Some((step, len))
 }
 
 /// Reads a string without escapes to its end; the cursor stands behind the opening quote. `None`, with the cursor left
 /// where it was, if there is an escape; then [`unescape`] reads it.
 pub(crate) fn simple<'j>(cursor: &mut Cursor<'j>) -> Result<Option<&'j [u8]>, Error> {
     let rest = cursor.rest();
-    let len = plain(rest);
+    let len = plain::len(rest);
     match rest.get(len) {
         Some(b'"') => {
             cursor.at += len + 1;
@@ -46,7 +39,7 @@ pub(crate) fn unescape(cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<Lon
     let mut lone = LoneSurrogates { number: 0, first: 0 };
     loop {
         let rest = cursor.rest();
-        let (text, after) = rest.split_at(plain(rest).min(rest.len()));
+        let (text, after) = rest.split_at(plain::len(rest).min(rest.len()));
         out.extend_from_slice(text);
         cursor.at += text.len();
         match after {
@@ -132,7 +125,7 @@ fn unit(cursor: &mut Cursor<'_>, start: usize) -> Result<u32, Error> {
 pub(crate) fn write_escaped(text: &[u8], out: &mut Vec<u8>, max_len: usize) -> bool {
     let mut rest = text;
     loop {
-        let (piece, after) = rest.split_at(plain(rest).min(rest.len()));
+        let (piece, after) = rest.split_at(plain::len(rest).min(rest.len()));
         if out.len().saturating_add(piece.len()) > max_len {
             return false;
         }
@@ -165,19 +158,6 @@ pub(crate) fn quote(text: &str) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_first_special_byte_is_found_at_every_place_among_all_other_bytes() {
-        let harmless: Vec<u8> = (0x20..=0xff).filter(|b| !matches!(b, b'"' | b'\\')).collect();
-        assert_eq!(plain(&harmless), harmless.len());
-        for special in (0..0x20).chain([b'"', b'\\']) {
-            for place in 0..40 {
-                let mut bytes: Vec<u8> = harmless.iter().copied().cycle().skip(place * 7).take(40).collect();
-                bytes[place] = special;
-                assert_eq!(plain(&bytes), place, "{special:#04x}");
-            }
-        }
-    }
 
     #[test]
     fn quoting_is_undone_by_unescaping_for_every_ascii_character() {

@@ -46,8 +46,10 @@ pub(crate) trait Walker {
     /// A number, which began at this offset.
     fn number(&mut self, number: Number, at: usize) -> Result<(), Error>;
     fn word(&mut self, word: Word) -> Result<(), Error>;
-    /// The cursor stands on the bracket of a container that lies too deep: true if the walker has passed over it.
-    fn passed_over(&mut self, cursor: &mut Cursor<'_>) -> Result<bool, Error>;
+    /// True if one more container would lie too deep.
+    fn too_deep(&self) -> bool;
+    /// The cursor stands on the bracket of such a container and is left behind it.
+    fn pass_over(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Error>;
     /// A container without content.
     fn empty(&mut self, kind: Kind) -> Result<(), Error>;
     fn open(&mut self, kind: Kind);
@@ -57,24 +59,34 @@ pub(crate) trait Walker {
 }
 
 /// Walks one value; what follows it is not looked at.
+#[inline(always)]
 pub(crate) fn value(cursor: &mut Cursor<'_>, walker: &mut impl Walker) -> Result<(), Error> {
+    let mut inside = None;
     'value: loop {
-        cursor.skip_space();
+        if inside == Some(Kind::Object) {
+            key(cursor, walker)?;
+        }
+        let first = cursor.next();
         let at = cursor.at;
-        match cursor.peek() {
+        match first {
             Some(b'"') => {
                 cursor.at += 1;
                 walker.string(cursor)?;
             }
-            Some(b'{') => {
-                if enter(Kind::Object, cursor, walker)? {
-                    key(cursor, walker)?;
-                    continue;
-                }
-            }
-            Some(b'[') => {
-                if enter(Kind::Array, cursor, walker)? {
-                    continue;
+            Some(bracket @ (b'{' | b'[')) => {
+                let kind = if bracket == b'{' { Kind::Object } else { Kind::Array };
+                if walker.too_deep() {
+                    walker.pass_over(cursor)?;
+                } else {
+                    cursor.at += 1;
+                    // Looked for first: most containers of a document made of `{}` cost no frame.
+                    if cursor.next() != Some(kind.closing()) {
+                        walker.open(kind);
+                        inside = Some(kind);
+                        continue;
+                    }
+                    cursor.at += 1;
+                    walker.empty(kind)?;
                 }
             }
             Some(b'-' | b'0'..=b'9') => {
@@ -84,50 +96,40 @@ pub(crate) fn value(cursor: &mut Cursor<'_>, walker: &mut impl Walker) -> Result
             Some(b't') => word(cursor, walker, "true", Word::True)?,
             Some(b'f') => word(cursor, walker, "false", Word::False)?,
             Some(b'n') => word(cursor, walker, "null", Word::Null)?,
+            // An empty array has been looked for: there is a comma before this bracket.
+            Some(b']') if inside == Some(Kind::Array) => return Err(cursor.wanted(ErrorKind::TrailingComma)),
             _ => return Err(cursor.wanted(ErrorKind::ExpectedValue)),
         }
-        while let Some(kind) = walker.value_complete(at)? {
-            if cursor.eat(b',') {
-                cursor.skip_space();
-                if cursor.peek() == Some(kind.closing()) {
-                    return Err(Error::new(ErrorKind::TrailingComma, cursor.at));
+        loop {
+            inside = walker.value_complete(at)?;
+            let Some(kind) = inside else { return Ok(()) };
+            match cursor.next() {
+                Some(b',') => {
+                    cursor.at += 1;
+                    continue 'value;
                 }
-                if kind == Kind::Object {
-                    key(cursor, walker)?;
+                Some(byte) if byte == kind.closing() => {
+                    cursor.at += 1;
+                    walker.close()?;
                 }
-                continue 'value;
+                _ => return Err(cursor.wanted(ErrorKind::ExpectedCommaOrEnd)),
             }
-            if !cursor.eat(kind.closing()) {
-                return Err(cursor.wanted(ErrorKind::ExpectedCommaOrEnd));
-            }
-            walker.close()?;
         }
-        return Ok(());
     }
 }
 
-/// True if a container is open now and a value or key must follow.
-fn enter(kind: Kind, cursor: &mut Cursor<'_>, walker: &mut impl Walker) -> Result<bool, Error> {
-    if walker.passed_over(cursor)? {
-        return Ok(false);
-    }
-    cursor.at += 1;
-    // Looked for first: most containers of a document made of `{}` cost no frame.
-    if cursor.eat(kind.closing()) {
-        walker.empty(kind)?;
-        return Ok(false);
-    }
-    walker.open(kind);
-    Ok(true)
-}
-
+#[inline(always)]
 fn key(cursor: &mut Cursor<'_>, walker: &mut impl Walker) -> Result<(), Error> {
-    if !cursor.eat(b'"') {
-        return Err(cursor.wanted(ErrorKind::ExpectedKey));
+    match cursor.next() {
+        Some(b'"') => cursor.at += 1,
+        // An empty object has been looked for: there is a comma before this bracket.
+        Some(b'}') => return Err(cursor.wanted(ErrorKind::TrailingComma)),
+        _ => return Err(cursor.wanted(ErrorKind::ExpectedKey)),
     }
     walker.key(cursor)?;
-    if !cursor.eat(b':') {
-        return Err(cursor.wanted(ErrorKind::ExpectedColon));
+    match cursor.next() {
+        Some(b':') => cursor.at += 1,
+        _ => return Err(cursor.wanted(ErrorKind::ExpectedColon)),
     }
     Ok(())
 }
