@@ -25,7 +25,11 @@ pub(crate) mod simple {
     pub(crate) const FLOAT64: u8 = 0xfb;
 }
 
-const BREAK: u8 = 0xff;
+/// RFC 8949 section 3.2.1: what ends an item of indefinite length.
+pub(crate) const BREAK: u8 = 0xff;
+
+/// In place of an argument: an indefinite length (RFC 8949 section 3.2).
+pub(crate) const INDEFINITE: u8 = 31;
 
 /// The one tag that is skipped, before everything: "self-described CBOR" (RFC 8949 section 3.4.6).
 pub(crate) const SELF_DESCRIBED: u64 = 55799;
@@ -33,8 +37,11 @@ pub(crate) const SELF_DESCRIBED: u64 = 55799;
 /// Arguments below this stand in the head's first byte.
 pub(crate) const IMMEDIATE: u64 = 24;
 
+/// The longest head in bytes.
+pub(crate) const MAX_HEAD: usize = 9;
+
 /// A head in its shortest form and its length in bytes.
-pub(crate) fn head(major: u8, argument: u64) -> ([u8; 9], usize) {
+pub(crate) fn head(major: u8, argument: u64) -> ([u8; MAX_HEAD], usize) {
     let (info, width) = match argument {
         0..IMMEDIATE => (argument as u8, 0),
         IMMEDIATE..=0xff => (24, 1),
@@ -93,12 +100,17 @@ pub(crate) struct Reader<'c> {
 impl<'c> Reader<'c> {
     /// At the start of the item; a self-described tag is passed over.
     pub(crate) fn new(bytes: &'c [u8]) -> Self {
-        let mut reader = Reader { bytes, at: 0 };
+        let mut reader = Reader::of(bytes);
         let mut ahead = reader.clone();
         if ahead.head() == Ok(Head::Tag(SELF_DESCRIBED)) {
             reader = ahead;
         }
         reader
+    }
+
+    /// At the start of a piece of an item.
+    pub(crate) fn of(bytes: &'c [u8]) -> Self {
+        Reader { bytes, at: 0 }
     }
 
     pub(crate) fn rest(&self) -> &'c [u8] {

@@ -220,20 +220,20 @@ impl Run<'_, '_, '_> {
 
 /// The two containers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Array,
     Map,
 }
 
 impl Kind {
-    fn opening(self) -> u8 {
+    pub(crate) fn opening(self) -> u8 {
         match self {
             Kind::Array => b'[',
             Kind::Map => b'{',
         }
     }
 
-    fn closing(self) -> u8 {
+    pub(crate) fn closing(self) -> u8 {
         match self {
             Kind::Array => b']',
             Kind::Map => b'}',

@@ -11,7 +11,7 @@
 use crate::cbor::{float, major, simple, write_head};
 use crate::json::number::Number;
 use crate::json::walk::{self, Kind, Walker, Word};
-use crate::json::{Cursor, skip, string};
+use crate::json::{Cursor, NotUtf8, check_utf8, skip, string};
 use crate::keys::Key;
 use crate::names::{Ends, Name};
 use crate::{EncodeOptions, Error, ErrorKind, Order, Policy, plain, scratch};
@@ -68,8 +68,15 @@ impl<'t> Encoder<'t> {
         if json.len() > self.options.limits.max_input {
             return Err(Error::new(ErrorKind::InputTooLarge, self.options.limits.max_input));
         }
-        let cursor = Cursor::new(json)?;
         let before = cbor.len();
+        let cursor = match Cursor::new(json) {
+            Ok(cursor) => cursor,
+            Err(error) => {
+                let error = self.first_error(json, error, cbor);
+                cbor.truncate(before);
+                return Err(error);
+            }
+        };
         let mut result = match self.options.order {
             Order::AsWritten => self.in_place(cursor.clone(), cbor),
             _ => Ok(None),
@@ -82,6 +89,23 @@ impl<'t> Encoder<'t> {
             cbor.truncate(before);
         }
         result.map(Option::unwrap_or_default)
+    }
+
+    /// Of two mistakes the first one counts, as for who reads in pieces: what stands before a byte that is no UTF-8 is looked
+    /// at too.
+    #[cold]
+    fn first_error(&mut self, json: &[u8], error: Error, scratch: &mut Vec<u8>) -> Error {
+        let Err(NotUtf8 { valid, .. }) = check_utf8(json) else { return error };
+        let (valid, _) = json.split_at(valid);
+        let Ok(cursor) = Cursor::new(valid) else { return error };
+        let walked = match self.in_place(cursor.clone(), scratch) {
+            Ok(None) => self.by_tape(cursor, scratch).map(Some),
+            walked => walked,
+        };
+        match walked {
+            Err(earlier) if earlier.kind != ErrorKind::UnexpectedEnd => earlier,
+            _ => error,
+        }
     }
 
     /// `None` if a key is repeated and the policy is to keep the last.
@@ -220,21 +244,8 @@ impl<'r, 't> Run<'r, 't> {
         let head_at = self.out.len();
         self.out.push(0);
         let lone = string::unescape(cursor, self.out)?;
-        let (head, head_len) = crate::cbor::head(major::TEXT, (self.out.len() - head_at - 1) as u64);
-        self.out.splice(head_at..head_at + 1, head.into_iter().take(head_len));
+        patch_text_head(self.out, head_at);
         self.count_surrogates(lone)
-    }
-
-    fn float(&mut self, value: f64, at: usize) -> Result<(), Error> {
-        if value.is_finite() {
-            float::write(self.out, value);
-        } else if self.lenient() {
-            self.repairs.huge_numbers += 1;
-            self.out.push(simple::NULL);
-        } else {
-            return Err(Error::new(ErrorKind::HugeNumber, at));
-        }
-        Ok(())
     }
 }
 
@@ -266,17 +277,8 @@ impl Walker for Run<'_, '_> {
     }
 
     fn number(&mut self, number: Number, at: usize) -> Result<(), Error> {
-        match number {
-            Number::Unsigned(n) => write_head(self.out, major::UNSIGNED, n),
-            Number::Negative(n) => write_head(self.out, major::NEGATIVE, n),
-            Number::Float(value) => self.float(value, at)?,
-            Number::Big(_) if !self.lenient() => return Err(Error::new(ErrorKind::BigInteger, at)),
-            Number::Big(value) => {
-                self.repairs.big_integers += u64::from(value.is_finite());
-                self.float(value, at)?;
-            }
-        }
-        Ok(())
+        let lenient = self.lenient();
+        write_number(self.out, number, at, lenient, &mut self.repairs)
     }
 
     fn word(&mut self, word: Word) -> Result<(), Error> {
@@ -337,14 +339,55 @@ impl Walker for Run<'_, '_> {
     }
 }
 
-fn container_major(kind: Kind) -> u8 {
+pub(crate) fn container_major(kind: Kind) -> u8 {
     match kind {
         Kind::Array => major::ARRAY,
         Kind::Object => major::MAP,
     }
 }
 
-fn write_text(out: &mut Vec<u8>, text: &[u8]) {
+pub(crate) fn write_text(out: &mut Vec<u8>, text: &[u8]) {
     write_head(out, major::TEXT, text.len() as u64);
     out.extend_from_slice(text);
+}
+
+/// Writes the head of a text that stands at the end of `out`, with one byte left free for it.
+pub(crate) fn patch_text_head(out: &mut Vec<u8>, head_at: usize) {
+    let (head, head_len) = crate::cbor::head(major::TEXT, (out.len() - head_at - 1) as u64);
+    out.splice(head_at..head_at + 1, head.into_iter().take(head_len));
+}
+
+/// Appends a number that began at this offset, by the lenient policy also one that is too large.
+pub(crate) fn write_number(
+    out: &mut Vec<u8>,
+    number: Number,
+    at: usize,
+    lenient: bool,
+    repairs: &mut Repairs,
+) -> Result<(), Error> {
+    let value = match number {
+        Number::Unsigned(n) => {
+            write_head(out, major::UNSIGNED, n);
+            return Ok(());
+        }
+        Number::Negative(n) => {
+            write_head(out, major::NEGATIVE, n);
+            return Ok(());
+        }
+        Number::Big(_) if !lenient => return Err(Error::new(ErrorKind::BigInteger, at)),
+        Number::Big(value) => {
+            repairs.big_integers += u64::from(value.is_finite());
+            value
+        }
+        Number::Float(value) => value,
+    };
+    if value.is_finite() {
+        float::write(out, value);
+    } else if lenient {
+        repairs.huge_numbers += 1;
+        out.push(simple::NULL);
+    } else {
+        return Err(Error::new(ErrorKind::HugeNumber, at));
+    }
+    Ok(())
 }

@@ -62,6 +62,8 @@ kinds! {
     OutputTooLarge, "output_too_large", "from here on the output would be longer than the limit allows";
     /// A limit: containers nested too deep.
     TooDeep, "too_deep", "arrays and objects are nested deeper than the limit allows";
+    /// A limit: a number of more than 65,536 characters.
+    NumberTooLong, "number_too_long", "the number is written with more than 65,536 characters";
     /// Text that is not UTF-8.
     InvalidUtf8, "invalid_utf8", "the text is not valid UTF-8";
     /// A key that its map already holds.

@@ -2,9 +2,10 @@
 //!
 //! An [`Encoder`] turns one JSON text (RFC 8259) into one CBOR item (RFC 8949), a [`Decoder`] the other way, each in one
 //! pass and without a tree in between. Map keys that stand in a [`KeyTable`] travel as integers, paths that stand in a
-//! [`PathTable`] as one character. [`peek`] looks for one value without translating the rest.
+//! [`PathTable`] as one character. [`PushEncoder`] and [`PushDecoder`] do the same in pieces, for bodies that should not be held as
+//! a whole. [`peek`] looks for one value without translating the rest.
 //!
-//! Deliberately absent: streaming in pieces, byte strings and tags (JSON has neither), HTTP and CoAP.
+//! Deliberately absent: byte strings and tags (JSON has neither), HTTP and CoAP.
 //!
 //! ```
 //! let cbor = lowband_codec::json_to_cbor(br#"{"msgtype":"m.text","body":"Hello"}"#)?;
@@ -24,6 +25,7 @@ mod options;
 pub mod paths;
 pub mod peek;
 mod plain;
+mod push;
 mod scratch;
 
 pub use decode::{Decoded, Decoder};
@@ -32,6 +34,7 @@ pub use error::{Error, ErrorKind};
 pub use keys::KeyTable;
 pub use options::{DecodeOptions, EncodeOptions, Limits, Order, Policy};
 pub use paths::PathTable;
+pub use push::{MAX_TEXT, PushDecoder, PushEncoder, PushOptions};
 
 /// One JSON text to CBOR: strict, key table v1, default limits, keys as written.
 pub fn json_to_cbor(json: &[u8]) -> Result<Vec<u8>, Error> {

@@ -115,8 +115,10 @@ fn numbers_that_grow_and_numbers_that_are_long() {
     assert_eq!(json_to_cbor(json.as_bytes()).unwrap().len(), 5 + 9 * MANY);
     let json = array(&format!("0.{}", "7".repeat(800)), MANY / 100);
     assert!(json_to_cbor(json.as_bytes()).is_ok());
-    let json = format!("0.{}", "7".repeat(MANY));
+    let json = format!("0.{}", "7".repeat(65_534));
     assert_eq!(cbor_to_json(&json_to_cbor(json.as_bytes()).unwrap()).unwrap(), b"0.7777777777777778");
+    let error = json_to_cbor(format!("[{json}0]").as_bytes()).unwrap_err();
+    assert_eq!((error.kind, error.offset), (ErrorKind::NumberTooLong, 1));
     let mut cbor = vec![0x9a, 0, 3, 0x0d, 0x40];
     for i in 0..MANY as u64 {
         cbor.push(0xfb);

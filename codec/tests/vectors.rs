@@ -8,13 +8,14 @@
     reason = "a test that panics has failed, as it should"
 )]
 
+use file::{Vector, hex, unhex, vectors};
 use lowband_codec::paths::PathError;
 use lowband_codec::{
-    DecodeOptions, Decoder, EncodeOptions, Encoder, Error, ErrorKind, KeyTable, Limits, Order, PathTable,
-    Policy, Repairs,
+    DecodeOptions, Decoder, EncodeOptions, Encoder, Error, ErrorKind, KeyTable, PathTable, Policy, Repairs,
 };
-use serde_json::Value;
-use std::path::Path;
+
+#[path = "vectors/file.rs"]
+mod file;
 
 #[test]
 fn both_ways() {
@@ -81,7 +82,8 @@ fn refused_cbor() {
 fn every_kind_of_error_has_a_vector() {
     let named: Vec<Vector> =
         ["refused-json.json", "refused-cbor.json"].into_iter().flat_map(vectors).collect();
-    for kind in ErrorKind::ALL {
+    // A number of more than 65,536 characters is too long for a table as well; another test makes one.
+    for kind in ErrorKind::ALL.iter().filter(|kind| **kind != ErrorKind::NumberTooLong) {
         assert!(named.iter().any(|vector| vector.text("error") == kind.name()), "{}", kind.name());
     }
 }
@@ -159,67 +161,6 @@ fn each_valid_vector_cut_at_every_byte_is_refused() {
     assert!(cuts > 20_000, "{cuts}");
 }
 
-struct Vector(Value);
-
-fn vectors(file: &str) -> Vec<Vector> {
-    let text = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors").join(file)).unwrap();
-    let vectors: Vec<Value> = serde_json::from_slice(&text).unwrap();
-    assert!(!vectors.is_empty());
-    vectors.into_iter().map(Vector).collect()
-}
-
-impl Vector {
-    fn name(&self) -> &str {
-        self.text("name")
-    }
-
-    fn text(&self, field: &str) -> &str {
-        self.0[field].as_str().unwrap_or_else(|| panic!("{} has no {field}", self.0))
-    }
-
-    fn json(&self) -> Vec<u8> {
-        match self.0.get("json_hex") {
-            Some(hex) => unhex(hex.as_str().unwrap()),
-            None => self.text("json").into(),
-        }
-    }
-
-    fn keys(&self) -> Option<&'static KeyTable> {
-        match self.0.get("keys").map(|keys| keys.as_str().unwrap()) {
-            None | Some("v1") => Some(KeyTable::v1()),
-            Some("none") => None,
-            Some(other) => panic!("{other}"),
-        }
-    }
-
-    fn limits(&self) -> Limits {
-        let default = Limits::default();
-        let limit = |name: &str, default: usize| {
-            self.0.get("limits").and_then(|l| l.get(name)).map_or(default, |n| n.as_u64().unwrap() as usize)
-        };
-        Limits {
-            max_input: limit("max_input", default.max_input),
-            max_output: limit("max_output", default.max_output),
-            max_depth: limit("max_depth", default.max_depth),
-            ..default
-        }
-    }
-
-    fn encode_options(&self) -> EncodeOptions<'static> {
-        let order = match self.0.get("order").map(|order| order.as_str().unwrap()) {
-            None | Some("as_written") => Order::AsWritten,
-            Some("bytewise") => Order::Bytewise,
-            Some("length_first") => Order::LengthFirst,
-            Some(other) => panic!("{other}"),
-        };
-        EncodeOptions { keys: self.keys(), policy: Policy::Strict, order, limits: self.limits() }
-    }
-
-    fn decode_options(&self) -> DecodeOptions<'static> {
-        DecodeOptions { keys: self.keys(), limits: self.limits() }
-    }
-}
-
 fn encode(json: &[u8], options: EncodeOptions<'_>) -> Result<Vec<u8>, Error> {
     let mut cbor = b"before".to_vec();
     let result = Encoder::new(options).encode(json, &mut cbor);
@@ -276,13 +217,4 @@ fn path_error(error: &PathError) -> &'static str {
         PathError::LooksLikeCode { .. } => "looks_like_code",
         other => panic!("{other}"),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(hex: &str) -> Vec<u8> {
-    assert!(hex.len().is_multiple_of(2), "{hex}");
-    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
 }

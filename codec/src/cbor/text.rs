@@ -2,12 +2,20 @@
 
 use super::{Head, Reader};
 use crate::{Error, ErrorKind, scratch};
+use std::str::Utf8Error;
 
 /// The content of a text of this length; the reader stands behind its head.
 pub(crate) fn definite<'c>(reader: &mut Reader<'c>, length: u64) -> Result<&'c str, Error> {
     let at = reader.at;
-    let bytes = reader.take(length)?;
-    str::from_utf8(bytes).map_err(|error| Error::new(ErrorKind::InvalidUtf8, at + error.valid_up_to()))
+    let invalid = |error: Utf8Error| Error::new(ErrorKind::InvalidUtf8, at + error.valid_up_to());
+    match reader.take(length) {
+        Ok(bytes) => str::from_utf8(bytes).map_err(invalid),
+        // Of two mistakes the first one counts, as for who reads in pieces.
+        Err(end) => match str::from_utf8(reader.rest()) {
+            Err(error) if error.error_len().is_some() => Err(invalid(error)),
+            _ => Err(end),
+        },
+    }
 }
 
 /// Puts the chunks of an indefinite-length text together; each must be UTF-8 by itself.

@@ -1,12 +1,12 @@
 //! Numbers as Matrix homeservers take them: whole ones never with a point or an exponent.
 
 /// Appends an integer of major type 0.
-pub(super) fn write_unsigned(out: &mut Vec<u8>, value: u64) {
+pub(crate) fn write_unsigned(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 /// Appends an integer of major type 1, whose value is -1 minus `argument`: down to -2^64.
-pub(super) fn write_negative(out: &mut Vec<u8>, argument: u64) {
+pub(crate) fn write_negative(out: &mut Vec<u8>, argument: u64) {
     out.extend_from_slice(itoa::Buffer::new().format(-1 - i128::from(argument)).as_bytes());
 }
 
@@ -20,7 +20,7 @@ pub(crate) fn is_exact_integer(value: f64) -> bool {
 
 /// Appends a finite float: as an integer if it is whole and below 2^53 (the reference sends every number as a float, and
 /// homeservers refuse `1.0`), else in the shortest form that reads back the same.
-pub(super) fn write_float(out: &mut Vec<u8>, value: f64) {
+pub(crate) fn write_float(out: &mut Vec<u8>, value: f64) {
     if is_exact_integer(value) {
         out.extend_from_slice(itoa::Buffer::new().format(value as i64).as_bytes());
     } else {

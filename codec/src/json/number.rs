@@ -16,6 +16,10 @@ pub(crate) enum Number {
     Float(f64),
 }
 
+/// The longest number in characters. A Matrix event, which holds its numbers, has no more (Client-Server API, "Size limits");
+/// who reads in pieces must hold a number back until its end.
+pub(crate) const MAX_NUMBER: usize = 64 << 10;
+
 /// Reads a number; the cursor stands on its sign or its first digit.
 #[inline(always)]
 pub(crate) fn read(cursor: &mut Cursor<'_>) -> Result<Number, Error> {
@@ -31,14 +35,25 @@ pub(crate) fn read(cursor: &mut Cursor<'_>) -> Result<Number, Error> {
         return Err(Error::new(ErrorKind::InvalidNumber, start));
     }
     match cursor.peek() {
-        Some(b'.' | b'e' | b'E') => float(cursor, start),
-        _ if digits > MAX_DIGITS => big(cursor.since(start), start),
+        Some(b'.' | b'e' | b'E') => {
+            let number = float(cursor, start);
+            not_too_long(cursor, start).and(number)
+        }
+        _ if digits > MAX_DIGITS => {
+            not_too_long(cursor, start)?;
+            big(cursor.since(start), start)
+        }
         // Of a zero the sign is lost.
         _ => Ok(match magnitude.checked_sub(1) {
             Some(argument) if negative => Number::Negative(argument),
             _ => Number::Unsigned(magnitude),
         }),
     }
+}
+
+/// Whether the number from `start` to here is; what may be wrong with a longer one is of no interest.
+fn not_too_long(cursor: &Cursor<'_>, start: usize) -> Result<(), Error> {
+    if cursor.at - start > MAX_NUMBER { Err(Error::new(ErrorKind::NumberTooLong, start)) } else { Ok(()) }
 }
 
 /// The rest of a float that begins at `start`; the cursor stands behind its whole part.

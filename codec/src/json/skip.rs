@@ -16,14 +16,14 @@ struct Skipper<'s> {
 }
 
 /// A stack of bits, set for an object: 64 MiB of brackets need 8 MiB.
-#[derive(Default)]
-struct Bits {
+#[derive(Debug, Default)]
+pub(crate) struct Bits {
     words: Vec<u64>,
     len: usize,
 }
 
 impl Bits {
-    fn push(&mut self, bit: bool) {
+    pub(crate) fn push(&mut self, bit: bool) {
         if self.len.is_multiple_of(64) {
             self.words.push(0);
         }
@@ -34,14 +34,18 @@ impl Bits {
         self.len += 1;
     }
 
-    fn pop(&mut self) {
+    pub(crate) fn pop(&mut self) {
         self.len -= 1;
         if self.len.is_multiple_of(64) {
             self.words.pop();
         }
     }
 
-    fn last(&self) -> Option<bool> {
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn last(&self) -> Option<bool> {
         let top = self.len.checked_sub(1)?;
         Some(self.words.last()? >> (top % 64) & 1 == 1)
     }

@@ -47,7 +47,10 @@ pub(crate) fn unescape(cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<Lon
                 cursor.at += 1;
                 return Ok(lone);
             }
-            [b'\\', ..] => escape(cursor, out, &mut lone)?,
+            [b'\\', ..] => {
+                let character = escape(cursor, &mut lone)?;
+                out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+            }
             [_, ..] => return Err(Error::new(ErrorKind::ControlCharacter, cursor.at)),
             [] => return Err(Error::new(ErrorKind::UnexpectedEnd, cursor.at)),
         }
@@ -55,14 +58,14 @@ pub(crate) fn unescape(cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<Lon
 }
 
 /// What [`unescape`] put U+FFFD in place of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LoneSurrogates {
     pub(crate) number: u64,
     pub(crate) first: usize,
 }
 
 /// One escape; the cursor stands on its backslash.
-fn escape(cursor: &mut Cursor<'_>, out: &mut Vec<u8>, lone: &mut LoneSurrogates) -> Result<(), Error> {
+pub(crate) fn escape(cursor: &mut Cursor<'_>, lone: &mut LoneSurrogates) -> Result<char, Error> {
     let start = cursor.at;
     cursor.at += 1;
     let byte = match cursor.peek().ok_or_else(|| cursor.wanted(ErrorKind::InvalidEscape))? {
@@ -74,19 +77,16 @@ fn escape(cursor: &mut Cursor<'_>, out: &mut Vec<u8>, lone: &mut LoneSurrogates)
         b't' => b'\t',
         b'u' => {
             cursor.at += 1;
-            let character = character(cursor, start)?.unwrap_or_else(|| {
+            return Ok(character(cursor, start)?.unwrap_or_else(|| {
                 lone.first = if lone.number == 0 { start } else { lone.first };
                 lone.number += 1;
                 char::REPLACEMENT_CHARACTER
-            });
-            out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
-            return Ok(());
+            }));
         }
         _ => return Err(Error::new(ErrorKind::InvalidEscape, start)),
     };
     cursor.at += 1;
-    out.push(byte);
-    Ok(())
+    Ok(char::from(byte))
 }
 
 /// The character of one `\uXXXX` or of a pair of them; the cursor stands behind the first `u`. `None` is a lone surrogate.

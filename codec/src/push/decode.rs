@@ -1,0 +1,164 @@
+//! CBOR to JSON text, in pieces.
+//!
+//! ```text
+//! piece -> a head that was cut is completed
+//!       -> the rest is walked over; texts leave as they come -> a head cut at its end is held back
+//! ```
+//!
+//! Of a map's keys only those of the table are kept in mind, a bit each. An integer key whose text twin has left is dropped with
+//! its value; the other order is an error, because the integer's value has left already.
+
+use crate::cbor::{self, Reader};
+use crate::{DecodeOptions, Decoded, Error, ErrorKind, scratch};
+use text::CutText;
+use walk::{Dropped, Expect, Open};
+
+mod text;
+mod walk;
+
+/// CBOR to JSON text, in pieces of any size. Keep one for many items: [`PushDecoder::reset`] keeps its buffers.
+#[derive(Debug)]
+pub struct PushDecoder<'t> {
+    options: DecodeOptions<'t>,
+    /// Offset in the whole input of what is being walked over.
+    base: usize,
+    /// Bytes of output of earlier calls.
+    written: usize,
+    /// Length of the output that ends this call.
+    max_len: usize,
+    failed: Option<Error>,
+    expect: Expect,
+    /// Where the last item that is no key began.
+    item_at: usize,
+    open: Vec<Open>,
+    dropped: Option<Dropped>,
+    /// A head that the last piece cut.
+    head: [u8; cbor::MAX_HEAD],
+    head_len: usize,
+    text: CutText,
+    decoded: Decoded,
+}
+
+impl<'t> PushDecoder<'t> {
+    /// A decoder at the start of an item.
+    pub fn new(options: DecodeOptions<'t>) -> Self {
+        let longest = options.keys.and_then(|table| table.iter().map(|(name, _)| name.len()).max());
+        PushDecoder {
+            options,
+            base: 0,
+            written: 0,
+            max_len: 0,
+            failed: None,
+            expect: Expect::Start,
+            item_at: 0,
+            open: Vec::new(),
+            dropped: None,
+            head: [0; cbor::MAX_HEAD],
+            head_len: 0,
+            text: CutText::new(longest),
+            decoded: Decoded::default(),
+        }
+    }
+
+    /// Takes the next piece and appends what can leave. After an error what was appended is the beginning of a text that will
+    /// never be whole.
+    ///
+    /// # Errors
+    ///
+    /// As [`crate::Decoder::decode`]; repeated keys are noticed only where they stand in the table, and there an integer before
+    /// its text is one of them. Offsets count from the start of the first piece. Each further call gives the same error.
+    pub fn push(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<(), Error> {
+        self.call(output, |decoder, output| decoder.take(input, output))
+    }
+
+    /// Says that the last piece was pushed. Appends nothing: every item of CBOR says itself where it ends.
+    ///
+    /// # Errors
+    ///
+    /// As [`PushDecoder::push`]; [`ErrorKind::UnexpectedEnd`] if the item is not complete.
+    pub fn finish(&mut self, output: &mut Vec<u8>) -> Result<Decoded, Error> {
+        self.call(output, |decoder, _| {
+            let end = decoder.base + decoder.head_len;
+            if decoder.is_complete() { Ok(()) } else { Err(Error::new(ErrorKind::UnexpectedEnd, end)) }
+        })?;
+        Ok(self.decoded)
+    }
+
+    /// The item is complete and has left as a whole: nothing may follow.
+    pub fn is_complete(&self) -> bool {
+        self.expect == Expect::Nothing
+    }
+
+    /// What the item was made of, as far as it has come.
+    pub fn decoded(&self) -> Decoded {
+        self.decoded
+    }
+
+    /// Forgets the item: the next piece begins another one.
+    pub fn reset(&mut self) {
+        self.base = 0;
+        self.written = 0;
+        self.failed = None;
+        self.expect = Expect::Start;
+        scratch::clear(&mut self.open);
+        self.dropped = None;
+        self.head_len = 0;
+        self.decoded = Decoded::default();
+    }
+
+    /// One call from outside: keeps count of the output and keeps the first error.
+    fn call(
+        &mut self,
+        output: &mut Vec<u8>,
+        run: impl FnOnce(&mut Self, &mut Vec<u8>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        let before = output.len();
+        self.max_len = before.saturating_add(self.options.limits.max_output.saturating_sub(self.written));
+        self.go_on_dropping(before);
+        let result = run(self, output);
+        self.pause_dropping(output);
+        self.written += output.len() - before;
+        self.failed = result.err();
+        result
+    }
+
+    fn take(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<(), Error> {
+        let left = self.options.limits.max_input - self.base - self.head_len;
+        let (mut rest, too_long) = input.split_at(left.min(input.len()));
+        while self.head_len > 0
+            && let Some((byte, tail)) = rest.split_first()
+        {
+            rest = tail;
+            self.take_into_head(*byte, output)?;
+        }
+        if !rest.is_empty() {
+            self.walk(&mut Reader::of(rest), output)?;
+            self.base += rest.len() - self.head_len;
+        }
+        match too_long {
+            [] => Ok(()),
+            _ => Err(Error::new(ErrorKind::InputTooLarge, self.options.limits.max_input)),
+        }
+    }
+
+    /// A byte behind a head that was cut.
+    fn take_into_head(&mut self, byte: u8, output: &mut Vec<u8>) -> Result<(), Error> {
+        self.head.iter_mut().skip(self.head_len).take(1).for_each(|free| *free = byte);
+        let len = self.head_len + 1;
+        let head = self.head;
+        let head = head.get(..len).unwrap_or_default();
+        self.head_len = 0;
+        self.walk(&mut Reader::of(head), output)?;
+        // All of it is held again while it is not whole.
+        self.base += len - self.head_len;
+        Ok(())
+    }
+
+    /// An offset that counts from what is being walked over, in the whole input.
+    fn absolute(&self, offset: usize) -> usize {
+        self.base + offset
+    }
+}

@@ -1,0 +1,192 @@
+//! A text that a piece has cut, or that has an indefinite length. A value's leaves as it comes; a key's waits until it is longer
+//! than any name of the table.
+
+use super::PushDecoder;
+use super::walk::Expect;
+use crate::cbor::{BREAK, Head, Reader};
+use crate::json::string;
+use crate::push::character::CutCharacter;
+use crate::{Error, ErrorKind};
+
+#[derive(Debug)]
+pub(super) struct CutText {
+    role: Role,
+    /// Offset of its head.
+    at: usize,
+    indefinite: bool,
+    /// Bytes of it, or of the chunk, that are still to come.
+    left: u64,
+    /// The opening quote has left.
+    leaving: bool,
+    /// What has come of a key and not left.
+    name: Vec<u8>,
+    /// Length of the table's longest name; `None` without a table.
+    longest: Option<usize>,
+    cut_character: CutCharacter,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Key,
+    Value,
+}
+
+impl CutText {
+    pub(super) fn new(longest: Option<usize>) -> Self {
+        CutText {
+            role: Role::Value,
+            at: 0,
+            indefinite: false,
+            left: 0,
+            leaving: false,
+            name: Vec::new(),
+            longest,
+            cut_character: CutCharacter::default(),
+        }
+    }
+}
+
+impl PushDecoder<'_> {
+    /// Begins a text whose content is not to be had at once; `length` is that of its head.
+    pub(super) fn begin_text(
+        &mut self,
+        role: Role,
+        length: Option<u64>,
+        at: usize,
+        output: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        let text = &mut self.text;
+        text.role = role;
+        text.at = at;
+        text.indefinite = length.is_none();
+        text.left = length.unwrap_or(0);
+        text.leaving = false;
+        text.name.clear();
+        text.cut_character.clear();
+        self.expect = if length.is_some() { Expect::Text } else { Expect::Chunk };
+        self.text_content("", output)
+    }
+
+    /// Between two chunks of an indefinite-length text (RFC 8949 section 3.2.3). False if more input is needed.
+    pub(super) fn chunk(&mut self, reader: &mut Reader<'_>, output: &mut Vec<u8>) -> Result<bool, Error> {
+        match reader.rest().first() {
+            None => return Ok(false),
+            Some(&BREAK) => {
+                reader.at += 1;
+                self.end_text(output)?;
+                return Ok(true);
+            }
+            Some(_) => {}
+        }
+        let at = self.absolute(reader.at);
+        match self.head(reader)? {
+            None => Ok(false),
+            Some(Head::Text(Some(length))) => {
+                self.text.left = length;
+                self.expect = Expect::Text;
+                Ok(true)
+            }
+            Some(_) => Err(Error::new(ErrorKind::InvalidChunk, at)),
+        }
+    }
+
+    /// Goes on with a text or a chunk. False if more input is needed.
+    pub(super) fn text_goes_on(
+        &mut self,
+        reader: &mut Reader<'_>,
+        output: &mut Vec<u8>,
+    ) -> Result<bool, Error> {
+        while self.text.cut_character.len() > 0 {
+            let cut_at = self.absolute(reader.at) - self.text.cut_character.len();
+            let invalid = Error::new(ErrorKind::InvalidUtf8, cut_at);
+            if self.text.left == 0 {
+                return Err(invalid);
+            }
+            let Some(byte) = reader.rest().first() else { return Ok(false) };
+            reader.at += 1;
+            self.text.left -= 1;
+            if let Some(character) = self.text.cut_character.push(*byte).map_err(|_| invalid)? {
+                self.text_content(character.encode_utf8(&mut [0; 4]), output)?;
+            }
+        }
+        let rest = reader.rest();
+        let len = usize::try_from(self.text.left).unwrap_or(usize::MAX).min(rest.len());
+        let bytes = rest.get(..len).unwrap_or_default();
+        self.text.left -= len as u64;
+        match str::from_utf8(bytes) {
+            Ok(text) => self.text_content(text, output)?,
+            Err(error) => {
+                let (valid, after) = bytes.split_at(error.valid_up_to());
+                self.text_content(str::from_utf8(valid).unwrap_or_default(), output)?;
+                if error.error_len().is_some() || self.text.left == 0 {
+                    let at = self.absolute(reader.at) + valid.len();
+                    return Err(Error::new(ErrorKind::InvalidUtf8, at));
+                }
+                self.text.cut_character.keep(after);
+            }
+        }
+        reader.at += len;
+        if self.text.left > 0 {
+            return Ok(false);
+        }
+        if self.text.indefinite {
+            self.expect = Expect::Chunk;
+        } else {
+            self.end_text(output)?;
+        }
+        Ok(true)
+    }
+
+    /// Takes content, or sees that the text leaves as it comes.
+    fn text_content(&mut self, content: &str, output: &mut Vec<u8>) -> Result<(), Error> {
+        let text = &self.text;
+        if !text.leaving {
+            let known_len = text.left.saturating_add((text.name.len() + content.len()) as u64);
+            let may_be_known =
+                text.role == Role::Key && text.longest.is_some_and(|longest| known_len <= longest as u64);
+            if may_be_known {
+                self.text.name.extend_from_slice(content.as_bytes());
+                return Ok(());
+            }
+            if text.role == Role::Key {
+                self.comma(output);
+            }
+            self.text.leaving = true;
+            output.push(b'"');
+            let name = std::mem::take(&mut self.text.name);
+            let written = self.write_escaped(&name, self.text.at, output);
+            self.text.name = name;
+            written?;
+        }
+        self.write_escaped(content.as_bytes(), self.text.at, output)
+    }
+
+    fn end_text(&mut self, output: &mut Vec<u8>) -> Result<(), Error> {
+        let at = self.text.at;
+        match self.text.role {
+            Role::Value => {
+                output.push(b'"');
+                self.complete(at, output)
+            }
+            Role::Key if self.text.leaving => {
+                output.extend_from_slice(b"\":");
+                self.expect = Expect::Value;
+                Ok(())
+            }
+            Role::Key => {
+                let name = std::mem::take(&mut self.text.name);
+                let written = self.text_key(&name, at, output);
+                self.text.name = name;
+                written
+            }
+        }
+    }
+
+    /// Appends the inside of a string.
+    pub(super) fn write_escaped(&self, text: &[u8], at: usize, output: &mut Vec<u8>) -> Result<(), Error> {
+        match string::write_escaped(text, output, self.max_len) {
+            true => Ok(()),
+            false => Err(Error::new(ErrorKind::OutputTooLarge, at)),
+        }
+    }
+}

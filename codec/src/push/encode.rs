@@ -1,0 +1,249 @@
+//! JSON text to CBOR, in pieces.
+//!
+//! ```text
+//! piece -> UTF-8 checked, but for a character cut at its end
+//!       -> a number, a word or an escape that was cut is completed and walked over
+//!       -> the rest is walked over until its end cuts a token
+//! ```
+//!
+//! A string that is cut is taken apart as far as it has come; numbers and words are held back as they are written. Nothing is
+//! looked at twice but the few bytes of a cut token, so one-byte pieces cost no more than linear time.
+
+use super::character::{self, CutCharacter};
+use super::{MAX_TEXT, PushOptions};
+use crate::json::number::MAX_NUMBER;
+use crate::json::{BYTE_ORDER_MARK, Cursor, NotUtf8, check_utf8};
+use crate::{Error, ErrorKind, Repairs, scratch};
+use text::CutText;
+use walk::{Expect, Open, Skipped};
+
+mod text;
+mod walk;
+
+/// JSON text to CBOR, in pieces of any size. Keep one for many documents: [`PushEncoder::reset`] keeps its buffers.
+#[derive(Debug)]
+pub struct PushEncoder<'t> {
+    options: PushOptions<'t>,
+    /// Offset in the whole input of what is being walked over.
+    base: usize,
+    /// Bytes of output of earlier calls.
+    written: usize,
+    /// Length of the output that ends this call.
+    max_len: usize,
+    failed: Option<Error>,
+    expect: Expect,
+    /// Where the last value began.
+    value_at: usize,
+    open: Vec<Open>,
+    /// The value that is being passed over because it lies too deep.
+    skipped: Option<Skipped>,
+    cut_character: CutCharacter,
+    /// A number or a word that the last piece cut, and a second buffer to walk over it.
+    token: Vec<u8>,
+    walked: Vec<u8>,
+    text: CutText,
+    /// Scratch for keys with escapes.
+    name: Vec<u8>,
+    repairs: Repairs,
+}
+
+impl<'t> PushEncoder<'t> {
+    /// An encoder at the start of a document.
+    pub fn new(options: PushOptions<'t>) -> Self {
+        PushEncoder {
+            options,
+            base: 0,
+            written: 0,
+            max_len: 0,
+            failed: None,
+            expect: Expect::Value,
+            value_at: 0,
+            open: Vec::new(),
+            skipped: None,
+            cut_character: CutCharacter::default(),
+            token: Vec::new(),
+            walked: Vec::new(),
+            text: CutText::default(),
+            name: Vec::new(),
+            repairs: Repairs::default(),
+        }
+    }
+
+    /// Takes the next piece and appends what can leave. After an error what was appended is the beginning of an item that will
+    /// never be whole.
+    ///
+    /// # Errors
+    ///
+    /// As [`crate::Encoder::encode`]; repeated keys are noticed only where they stand in the table. Offsets count from the start
+    /// of the first piece. Each further call gives the same error.
+    pub fn push(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<(), Error> {
+        self.call(output, |encoder, output| encoder.take(input, output))
+    }
+
+    /// Says that the last piece was pushed, and appends what that makes known: a number that nothing follows.
+    ///
+    /// # Errors
+    ///
+    /// As [`PushEncoder::push`]; [`ErrorKind::UnexpectedEnd`] if the value is not complete.
+    pub fn finish(&mut self, output: &mut Vec<u8>) -> Result<Repairs, Error> {
+        self.call(output, |encoder, output| {
+            let end = Error::new(ErrorKind::UnexpectedEnd, encoder.base + encoder.cut_character.len());
+            encoder.end_token(end, output)?;
+            let whole = encoder.is_complete() && encoder.cut_character.len() == 0;
+            if whole { Ok(()) } else { Err(end) }
+        })?;
+        Ok(self.repairs)
+    }
+
+    /// The value is complete and has left as a whole: only white space may follow.
+    pub fn is_complete(&self) -> bool {
+        self.expect == Expect::Nothing
+    }
+
+    /// What has been repaired so far.
+    pub fn repairs(&self) -> Repairs {
+        self.repairs
+    }
+
+    /// Forgets the document: the next piece begins another one.
+    pub fn reset(&mut self) {
+        self.base = 0;
+        self.written = 0;
+        self.failed = None;
+        self.expect = Expect::Value;
+        scratch::clear(&mut self.open);
+        self.skipped = None;
+        self.cut_character.clear();
+        self.token.clear();
+        self.text.clear();
+        self.repairs = Repairs::default();
+    }
+
+    /// One call from outside: keeps count of the output and keeps the first error.
+    fn call(
+        &mut self,
+        output: &mut Vec<u8>,
+        run: impl FnOnce(&mut Self, &mut Vec<u8>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        let before = output.len();
+        self.max_len = before.saturating_add(self.options.limits.max_output.saturating_sub(self.written));
+        self.go_on_skipping(before);
+        let result = run(self, output);
+        self.pause_skipping(output);
+        self.written += output.len() - before;
+        self.failed = result.err();
+        result
+    }
+
+    fn take(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<(), Error> {
+        let left = self.options.limits.max_input - self.base - self.cut_character.len();
+        let (mut rest, too_long) = input.split_at(left.min(input.len()));
+        while self.cut_character.len() > 0
+            && let Some((byte, tail)) = rest.split_first()
+        {
+            rest = tail;
+            match self.cut_character.push(*byte) {
+                Ok(None) => {}
+                Ok(Some(character)) => {
+                    self.take_text(character.encode_utf8(&mut [0; 4]).as_bytes(), output)?
+                }
+                Err(error) => return self.end_with(self.absolute(error), output),
+            }
+        }
+        match check_utf8(rest) {
+            Ok(()) => self.take_text(rest, output)?,
+            Err(NotUtf8 { valid, cut }) => {
+                let (valid, invalid) = rest.split_at(valid);
+                self.take_text(valid, output)?;
+                if !cut {
+                    return self.end_with(Error::new(ErrorKind::InvalidUtf8, self.base), output);
+                }
+                self.cut_character.keep(invalid);
+            }
+        }
+        match too_long {
+            [] => Ok(()),
+            _ => self.end_with(Error::new(ErrorKind::InputTooLarge, self.options.limits.max_input), output),
+        }
+    }
+
+    /// This error, unless there is one before it: in a token that was held back.
+    fn end_with(&mut self, error: Error, output: &mut Vec<u8>) -> Result<(), Error> {
+        self.end_token(error, output)?;
+        Err(error)
+    }
+
+    /// Nothing of a token follows any more; an early end of it is this error.
+    fn end_token(&mut self, end: Error, output: &mut Vec<u8>) -> Result<(), Error> {
+        match self.walk_token(output, true) {
+            Err(error) if error.kind == ErrorKind::UnexpectedEnd => Err(end),
+            walked => walked,
+        }
+    }
+
+    /// Takes whole characters.
+    fn take_text(&mut self, text: &[u8], output: &mut Vec<u8>) -> Result<(), Error> {
+        if self.base == 0 && text.starts_with(BYTE_ORDER_MARK) {
+            return Err(Error::new(ErrorKind::ByteOrderMark, 0));
+        }
+        let mut rest = text;
+        while self.text.in_escape() && !rest.is_empty() {
+            let (character, after) = rest.split_at(character::first_len(rest));
+            self.take_into_escape(character, output)?;
+            rest = after;
+        }
+        if !self.token.is_empty() {
+            let (taken, after) = self.rest_of_token(rest);
+            rest = after;
+            self.token.extend_from_slice(taken);
+            self.base += taken.len();
+            // A word is looked at with each byte, for it may end a document; a number only where it ends.
+            let word = self.token.first().is_some_and(u8::is_ascii_lowercase);
+            let long = self.token.len() > MAX_NUMBER;
+            if word || long || !self.token.last().is_some_and(is_of_token) {
+                self.walk_token(output, long)?;
+            }
+        }
+        let mut cursor = Cursor::of(rest);
+        self.walk(&mut cursor, output, false)?;
+        self.base += rest.len();
+        Ok(())
+    }
+
+    /// What of a text belongs to the token that has been cut before it, together with the character that ends it. It is never
+    /// nothing while there is text.
+    fn rest_of_token<'s>(&self, text: &'s [u8]) -> (&'s [u8], &'s [u8]) {
+        let room = (MAX_NUMBER + 1).saturating_sub(self.token.len());
+        let len = text.iter().take(room).take_while(|byte| is_of_token(byte)).count();
+        let (_, after) = text.split_at(len);
+        text.split_at(if len < room { len + character::first_len(after) } else { len })
+    }
+
+    /// Walks over the token that is held back; it may be held back again. `last`: nothing follows.
+    fn walk_token(&mut self, output: &mut Vec<u8>, last: bool) -> Result<(), Error> {
+        if self.token.is_empty() {
+            return Ok(());
+        }
+        std::mem::swap(&mut self.token, &mut self.walked);
+        let walked = std::mem::take(&mut self.walked);
+        self.base -= walked.len();
+        self.walk(&mut Cursor::of(&walked), output, last)?;
+        self.base += walked.len();
+        self.walked = walked;
+        self.walked.clear();
+        Ok(())
+    }
+
+    /// An error whose offset counts from what is being walked over.
+    fn absolute(&self, error: Error) -> Error {
+        Error::new(error.kind, self.base + error.offset)
+    }
+}
+
+/// The characters of which numbers and words are made.
+fn is_of_token(character: &u8) -> bool {
+    character.is_ascii_alphanumeric() || matches!(character, b'+' | b'-' | b'.')
+}

@@ -1,0 +1,231 @@
+//! A string that a piece has cut, or that is longer than [`MAX_TEXT`]: taken apart as it comes.
+
+use super::walk::Expect;
+use super::{MAX_TEXT, PushEncoder};
+use crate::cbor::{BREAK, INDEFINITE, major};
+use crate::encode::write_text;
+use crate::json::Cursor;
+use crate::json::string::{self, LoneSurrogates};
+use crate::push::character::floor;
+use crate::{Error, ErrorKind, plain, scratch};
+
+#[derive(Debug, Default)]
+pub(super) struct CutText {
+    /// What the string will be.
+    role: Option<Role>,
+    /// Offset of its opening quote.
+    at: usize,
+    /// What has come and not left, up to [`MAX_TEXT`].
+    content: Vec<u8>,
+    /// A chunk has left: the text has an indefinite length.
+    long: bool,
+    lone: LoneSurrogates,
+    /// An escape that was cut; no longer than two surrogates but for the last digit, and one character.
+    escape: [u8; 16],
+    escape_len: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Key,
+    Value,
+}
+
+impl CutText {
+    pub(super) fn clear(&mut self) {
+        self.role = None;
+        self.escape_len = 0;
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.role.is_some()
+    }
+
+    pub(super) fn in_escape(&self) -> bool {
+        self.is_open() && self.escape_len > 0
+    }
+
+    fn hold_escape(&mut self, bytes: &[u8]) {
+        self.escape_len = bytes.len().min(self.escape.len());
+        self.escape.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+    }
+
+    /// Appends whole characters; what does not fit makes a chunk of what is there.
+    fn append(&mut self, mut piece: &[u8], output: &mut Vec<u8>) {
+        loop {
+            let room = MAX_TEXT - self.content.len();
+            if piece.len() <= room {
+                self.content.extend_from_slice(piece);
+                return;
+            }
+            let (fitting, rest) = piece.split_at(floor(piece, room));
+            self.content.extend_from_slice(fitting);
+            if !self.long {
+                self.long = true;
+                output.push(major::TEXT | INDEFINITE);
+            }
+            write_text(output, &self.content);
+            self.content.clear();
+            piece = rest;
+        }
+    }
+}
+
+impl PushEncoder<'_> {
+    /// Begins a string that is not to be had at once; the cursor stands behind its opening quote.
+    pub(super) fn begin_string(&mut self, role: Role, at: usize) {
+        let text = &mut self.text;
+        text.role = Some(role);
+        text.at = at;
+        text.long = false;
+        text.lone = LoneSurrogates::default();
+        text.escape_len = 0;
+        // At its full size from the first cut on, so that nothing has to grow later.
+        text.content.clear();
+        text.content.reserve_exact(MAX_TEXT);
+    }
+
+    /// Goes on with the string until it or what is there ends.
+    pub(super) fn string_goes_on(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        output: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        loop {
+            let rest = cursor.rest();
+            let (piece, after) = rest.split_at(plain::len(rest).min(rest.len()));
+            self.text.append(piece, output);
+            self.check_length(output, self.text.at)?;
+            cursor.at += piece.len();
+            match after {
+                [] => return Ok(()),
+                [b'"', ..] => {
+                    cursor.at += 1;
+                    return self.end_string(output);
+                }
+                [b'\\', ..] => {
+                    if !self.escape(cursor, output)? {
+                        self.text.hold_escape(cursor.rest());
+                        cursor.at += cursor.rest().len();
+                        return Ok(());
+                    }
+                }
+                [_, ..] => {
+                    return Err(self.absolute(Error::new(ErrorKind::ControlCharacter, cursor.at)));
+                }
+            }
+        }
+    }
+
+    /// One escape; false, with the cursor left where it was, if it may go on behind what is there.
+    fn escape(&mut self, cursor: &mut Cursor<'_>, output: &mut Vec<u8>) -> Result<bool, Error> {
+        let mut ahead = cursor.clone();
+        let (mut character, mut lone) = ([0; 4], LoneSurrogates::default());
+        let read = string::escape(&mut ahead, &mut lone);
+        // The other half of a surrogate may still come.
+        let undecided = lone.number > 0 && matches!(ahead.rest(), [] | [b'\\']);
+        match read {
+            Err(error) if error.kind == ErrorKind::UnexpectedEnd => return Ok(false),
+            Err(error) => return Err(self.absolute(error)),
+            Ok(_) if undecided => return Ok(false),
+            Ok(read) => self.text.append(read.encode_utf8(&mut character).as_bytes(), output),
+        }
+        if lone.number > 0 {
+            let all = &mut self.text.lone;
+            all.first = if all.number == 0 { self.base + lone.first } else { all.first };
+            all.number += lone.number;
+        }
+        cursor.at = ahead.at;
+        Ok(true)
+    }
+
+    /// A character behind an escape that was cut.
+    pub(super) fn take_into_escape(&mut self, character: &[u8], output: &mut Vec<u8>) -> Result<(), Error> {
+        let mut held = self.text.escape;
+        let held_len = self.text.escape_len;
+        held.iter_mut().skip(held_len).zip(character).for_each(|(to, from)| *to = *from);
+        let len = held_len + character.len();
+        self.text.escape_len = 0;
+        self.base -= held_len;
+        let text = held.get(..len).unwrap_or_default();
+        self.string_goes_on(&mut Cursor::of(text), output)?;
+        self.base += len;
+        Ok(())
+    }
+
+    fn end_string(&mut self, output: &mut Vec<u8>) -> Result<(), Error> {
+        let (role, at, lone) = (self.text.role.take(), self.text.at, self.text.lone);
+        self.count_surrogates(lone)?;
+        if self.text.long {
+            write_text(output, &self.text.content);
+            output.push(BREAK);
+        } else if role == Some(Role::Value) {
+            write_text(output, &self.text.content);
+        } else {
+            let name = std::mem::take(&mut self.text.content);
+            let written = self.key(&name, at, output);
+            self.text.content = name;
+            written?;
+        }
+        match role {
+            Some(Role::Value) => self.complete(output),
+            _ => {
+                self.expect = Expect::Colon;
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn count_surrogates(&mut self, lone: LoneSurrogates) -> Result<(), Error> {
+        if lone.number > 0 && !self.lenient() && self.skipped.is_none() {
+            return Err(Error::new(ErrorKind::LoneSurrogate, lone.first));
+        }
+        self.repairs.lone_surrogates += lone.number;
+        Ok(())
+    }
+
+    /// A string behind its opening quote, if it stands in what is there as a whole and fits one buffer.
+    pub(super) fn whole_string<'j>(&mut self, cursor: &mut Cursor<'j>) -> Result<Whole<'j>, Error> {
+        let start = cursor.at;
+        match string::simple(cursor) {
+            Ok(Some(text)) if text.len() <= MAX_TEXT => return Ok(Whole::Simple(text)),
+            Ok(None) => return Ok(Whole::Escaped),
+            Err(error) if error.kind != ErrorKind::UnexpectedEnd => return Err(self.absolute(error)),
+            _ => cursor.at = start,
+        }
+        Ok(Whole::No)
+    }
+
+    /// Reads a string with escapes into `out`; false, with both left as they were, if it is cut or too long.
+    pub(super) fn unescape(&mut self, cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<bool, Error> {
+        let (start, before) = (cursor.at, out.len());
+        match string::unescape(cursor, out) {
+            Ok(lone) if out.len() - before <= MAX_TEXT => {
+                let first = self.base + lone.first;
+                self.count_surrogates(LoneSurrogates { first, ..lone })?;
+                return Ok(true);
+            }
+            Err(error) if error.kind != ErrorKind::UnexpectedEnd => return Err(self.absolute(error)),
+            _ => {}
+        }
+        cursor.at = start;
+        out.truncate(before);
+        Ok(false)
+    }
+
+    /// The scratch buffer for keys, emptied.
+    pub(super) fn take_name(&mut self) -> Vec<u8> {
+        scratch::clear_bytes(&mut self.name);
+        std::mem::take(&mut self.name)
+    }
+}
+
+/// How a string stands in what is there.
+pub(super) enum Whole<'j> {
+    /// As a whole and as it is.
+    Simple(&'j [u8]),
+    /// With escapes; where it ends is not known.
+    Escaped,
+    /// Cut, or longer than [`MAX_TEXT`].
+    No,
+}
