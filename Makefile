@@ -77,6 +77,8 @@ unit: ## the tests of all crates but e2e, and the fuzz targets over their seeds
 
 e2e: setup-test build filter ## the tests against the real parts
 	python3 envoy-filter/tests/real_envoy.py
+	python3 envoy-filter/tests/streaming.py
+	python3 envoy-filter/tests/trap.py
 	cargo test --locked -p lowband-e2e
 	$(RELEASE)/wire --quick
 

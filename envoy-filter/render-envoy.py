@@ -57,6 +57,12 @@ def folder(text):
     return clean
 
 
+def base_url(text):
+    if re.fullmatch(r"https?://[A-Za-z0-9.:\[\]_~%+/-]*[A-Za-z0-9\]/]", text) and not text.partition("//")[2].startswith("/"):
+        return text
+    raise Mistake(f"{text!r} is no URL like https://matrix.example.org")
+
+
 class Homeserver:
     """scheme://host[:port], and nothing behind it."""
 
@@ -122,6 +128,12 @@ def render(text, options):
     listener = "address: { socket_address: { address: %s, port_value: %s } }"
     old, public = listener % ("0.0.0.0", 8008), (options.public_address or "0.0.0.0", options.public_port or 8008)
     text = replace(text, old, listener % (scalar(public[0]), public[1]))
+    dtls_port = options.dtls_port or options.public_port
+    if dtls_port is not None:
+        text = replace(text, '"dtls_port": 8008', f'"dtls_port": {dtls_port}', 2)
+    if options.base_url is not None:
+        # JSON inside a YAML text in single quotes, neither of which a URL that is accepted needs to escape.
+        text = replace(text, '"advertise": {', f'"advertise": {{"base_url": "{options.base_url}", ', 2)
     if options.dir is not None:
         text = replace(text, "path: run/envoy.sock,", f"path: {scalar(options.dir + '/envoy.sock')},")
         for name in ("certificate.pem", "key.pem"):
@@ -173,6 +185,8 @@ def options_of(arguments):
     option("--public-port", port, "PORT", "TCP port for clients; the sidecar's UDP port has the same number (8008)")
     option("--public-address", address, "IP", "address that the port is bound to; :: takes IPv4 as well where the system does so (0.0.0.0)")
     option("--admin-port", port, "PORT", "port of Envoy's administration, on 127.0.0.1 (9901)")
+    option("--dtls-port", port, "PORT", "UDP port that /versions names to clients, where it is not the public port, as behind a load balancer")
+    option("--base-url", base_url, "URL", "what clients shall take for the homeserver: replaces base_url in discovery and login (stays as it is)")
     option("--dir", folder, "FOLDER", "where envoy.sock, certificate.pem and key.pem are (run)")
     option("--wasm", path, "FILE", "the filter (target/lowband-filter.wasm)")
     option("--homeserver", Homeserver, "URL", "http or https; https is verified, and by a name the Host field follows (http://127.0.0.1:8018)")

@@ -4,6 +4,7 @@ import contextlib
 import difflib
 import importlib.util
 import io
+import json
 import pathlib
 import re
 import tempfile
@@ -40,20 +41,33 @@ class Rendering(unittest.TestCase):
     def test_the_defaults_spelled_out_are_the_file_itself(self):
         arguments = (
             "--public-port 8008 --public-address 0.0.0.0 --admin-port 9901 --dir run --wasm target/lowband-filter.wasm"
-            " --homeserver http://127.0.0.1:8018"
+            " --homeserver http://127.0.0.1:8018 --dtls-port 8008"
         )
         self.assertEqual(run(*arguments.split()), (0, TEMPLATE, []))
 
     def test_ports_and_addresses(self):
         gone, new = changes("--public-port", "9008", "--public-address", "::", "--admin-port", "9902")
-        self.assertEqual(len(gone), 2)
+        self.assertEqual(len(gone), 4)
         self.assertEqual(
             new,
             [
                 "address: { socket_address: { address: 127.0.0.1, port_value: 9902 } }",
+                """value: '{"trusted": true, "default_key_table": "v1", "advertise": {"dtls_port": 9008}}'""",
                 'address: { socket_address: { address: "::", port_value: 9008 } }',
+                """value: '{"trusted": false, "default_key_table": "none", "advertise": {"dtls_port": 9008}}'""",
             ],
         )
+
+    def test_what_is_advertised_is_what_clients_reach_and_not_what_is_bound(self):
+        for base_url in ("https://lb.example.org", "https://lb.example.org:8448/", "http://[2001:db8::1]:80"):
+            _, new = changes("--public-port", "9008", "--dtls-port", "443", "--base-url", base_url)
+            filters = [json.loads(line[len("value: '") : -1]) for line in new if line.startswith("value: ")]
+            self.assertEqual([each["advertise"] for each in filters], [{"base_url": base_url, "dtls_port": 443}] * 2)
+
+    def test_a_base_url_is_a_scheme_and_a_host(self):
+        for url in ("", "x", "https://", "https:///x", "https://a'b", 'https://a"b', "https://a b", "https://u@h", "https://a?b", "ftp://a"):
+            status, out, errors = run("--base-url", url)
+            self.assertEqual((status, out, len(errors)), (2, "", 1), url)
 
     def test_a_folder_with_odd_characters_is_quoted(self):
         _, new = changes("--dir", '/srv/a "b": c/', "--wasm", "/x/y.wasm")

@@ -1,6 +1,7 @@
 //! What the header fields of a request say of the client: all that its answer depends on.
 
 use crate::config::Config;
+use crate::discovery::Document;
 use crate::headers::Headers;
 use crate::negotiate::{Form, answer, form_of};
 use lowband_codec::KeyTable;
@@ -21,13 +22,15 @@ pub(crate) struct Client {
     pub(crate) head: bool,
     /// It uploads or downloads files.
     pub(crate) media: bool,
+    /// It asked for a document in which something is to be exchanged.
+    pub(crate) document: Option<Document>,
 }
 
 impl Client {
     /// Before its request has been seen: it gets what everybody can read.
     pub(crate) fn unknown(config: &Config) -> Client {
         let keys = config.default_key_table;
-        Client { reads: Form::Json, keys, keys_are_told: false, head: false, media: false }
+        Client { reads: Form::Json, keys, keys_are_told: false, head: false, media: false, document: None }
     }
 
     /// From the header fields of its request.
@@ -36,14 +39,17 @@ impl Client {
             let version: u32 = std::str::from_utf8(&version).ok()?.parse().ok()?;
             Some((version > 0).then(KeyTable::v1))
         });
-        let media = headers.get(":path").is_some_and(|path| is_media(&path));
+        let (method, path) =
+            (headers.get(":method").unwrap_or_default(), headers.get(":path").unwrap_or_default());
+        let media = is_media(&path);
         let accept = headers.get("accept");
         Client {
             media,
             reads: if media { Form::Json } else { answer(accept.as_deref(), form_of_body(headers)) },
             keys: keys.unwrap_or(config.default_key_table),
             keys_are_told: keys.is_some(),
-            head: headers.get(":method").as_deref() == Some(b"HEAD"),
+            head: *method == *b"HEAD",
+            document: Document::of(&method, &path).filter(|document| config.advertise.concerns(*document)),
         }
     }
 }

@@ -3,20 +3,22 @@
 //! No text at all means the defaults. All mistakes are found in one go; with one of them Envoy refuses to start, or keeps
 //! the old configuration.
 
+use crate::discovery::Document;
 use lowband_codec::KeyTable;
 use serde_json::{Map, Value};
 use std::ops::RangeInclusive;
 
 /// What an operator can set.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// `max_request_bytes`: the longest body of a CBOR request, as it comes and as the JSON that leaves; above it the
     /// client gets `413 M_TOO_LARGE`. Envoy's own buffer limit (`request_body_buffer_limit` of the route) has to be
     /// higher, or Envoy answers first and in plain text.
     pub max_request_bytes: usize,
-    /// `max_response_bytes`: the longest JSON answer that becomes CBOR, in either form; above it the client gets
-    /// `502 M_UNKNOWN`. Each one is held in Envoy's memory as a whole, and Envoy's buffer limit has to be higher.
-    pub max_response_bytes: usize,
+    /// `hold_response_bytes`: the longest answer that is held whole, in either form, before it becomes CBOR: it gets a
+    /// `content-length`, definite lengths and, when the homeserver's JSON is broken, an error that the client can read. A longer
+    /// one streams. Envoy's buffer limit has to be higher, by the longest piece that a homeserver sends at once.
+    pub hold_response_bytes: usize,
     /// `max_depth`: open arrays and objects of a request inside each other; one more is refused. (In an answer the codec
     /// replaces what lies deeper than 1,024 by null.)
     pub max_depth: usize,
@@ -25,16 +27,31 @@ pub struct Config {
     pub default_key_table: Option<&'static KeyTable>,
     /// `trusted`: whether `lowband-cbor-version` is believed. Only for a listener that nobody but the sidecar can reach.
     pub trusted: bool,
+    /// `advertise`: what discovery documents say of this proxy. See [`Advertise`].
+    pub advertise: Advertise,
+}
+
+/// What clients are told, and how it can be wrong: nothing here is checked against what can be reached from outside.
+#[derive(Clone, Debug, Default)]
+pub struct Advertise {
+    /// `advertise.dtls_port`: the UDP port of the sidecar as clients reach it, for `/versions`. Behind a load balancer it is not
+    /// the one that the sidecar binds; a wrong one costs every client its attempts before it falls back.
+    pub dtls_port: Option<u16>,
+    /// `advertise.base_url`: what clients shall take for the homeserver, `https://` and a name. With a wrong one nobody can log in.
+    pub base_url: Option<String>,
+    /// `advertise.stable_name`: whether `/versions` names the wire `m.low_bandwidth` as well. It is not yet in the specification.
+    pub stable_name: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Config {
             max_request_bytes: 8 << 20,
-            max_response_bytes: 32 << 20,
+            hold_response_bytes: 256 << 10,
             max_depth: 128,
             default_key_table: None,
             trusted: false,
+            advertise: Advertise::default(),
         }
     }
 }
@@ -53,15 +70,23 @@ impl Config {
         }
         let fields: Map<String, Value> =
             serde_json::from_slice(text).map_err(|error| vec![format!("no JSON object: {error}")])?;
-        let mistakes: Vec<String> =
-            fields.iter().filter_map(|(name, value)| config.set(name, value).err()).collect();
+        let mut mistakes = Vec::new();
+        for (name, value) in &fields {
+            match (name.as_str(), value) {
+                ("advertise", Value::Object(fields)) => {
+                    let set = |(name, value): (&String, &Value)| config.advertise.set(name, value).err();
+                    mistakes.extend(fields.iter().filter_map(set));
+                }
+                _ => mistakes.extend(config.set(name, value).err()),
+            }
+        }
         if mistakes.is_empty() { Ok(config) } else { Err(mistakes) }
     }
 
     fn set(&mut self, name: &str, value: &Value) -> Result<(), String> {
         match name {
             "max_request_bytes" => self.max_request_bytes = number(name, value, BYTES)?,
-            "max_response_bytes" => self.max_response_bytes = number(name, value, BYTES)?,
+            "hold_response_bytes" => self.hold_response_bytes = number(name, value, BYTES)?,
             "max_depth" => self.max_depth = number(name, value, DEPTH)?,
             "default_key_table" => {
                 self.default_key_table = match value.as_str() {
@@ -70,14 +95,48 @@ impl Config {
                     _ => return Err(format!("{name}: {value} is neither \"none\" nor \"v1\"")),
                 }
             }
-            "trusted" => {
-                self.trusted =
-                    value.as_bool().ok_or_else(|| format!("{name}: {value} is neither true nor false"))?;
-            }
+            "trusted" => self.trusted = truth(name, value)?,
+            "advertise" => return Err(format!("{name}: {value} is no object")),
             _ => return Err(format!("{name}: no such field")),
         }
         Ok(())
     }
+}
+
+impl Advertise {
+    /// Whether anything of this document is to be exchanged.
+    pub(crate) fn concerns(&self, document: Document) -> bool {
+        match document {
+            Document::Versions => self.dtls_port.is_some(),
+            Document::WellKnown | Document::Session => self.base_url.is_some(),
+        }
+    }
+
+    fn set(&mut self, field: &str, value: &Value) -> Result<(), String> {
+        let name = &format!("advertise.{field}");
+        match field {
+            "dtls_port" => self.dtls_port = u16::try_from(number(name, value, 1..=u64::from(u16::MAX))?).ok(),
+            "base_url" => self.base_url = Some(base_url(name, value)?),
+            "stable_name" => self.stable_name = truth(name, value)?,
+            _ => return Err(format!("{name}: no such field")),
+        }
+        Ok(())
+    }
+}
+
+/// Scheme and host, in characters of which JSON needs to escape none.
+fn base_url(name: &str, value: &Value) -> Result<String, String> {
+    let text = value.as_str().unwrap_or_default();
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
+    let plain = host.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"\\<>?#@".contains(&byte));
+    match plain && !host.is_empty() && !host.starts_with('/') {
+        true => Ok(text.to_owned()),
+        false => Err(format!("{name}: {value} is no URL like \"https://matrix.example.org\"")),
+    }
+}
+
+fn truth(name: &str, value: &Value) -> Result<bool, String> {
+    value.as_bool().ok_or_else(|| format!("{name}: {value} is neither true nor false"))
 }
 
 fn number(name: &str, value: &Value, range: RangeInclusive<u64>) -> Result<usize, String> {
@@ -93,32 +152,39 @@ mod tests {
 
     #[test]
     fn no_text_and_an_empty_object_are_the_defaults() {
-        for text in ["", " \n", "{}"] {
+        for text in ["", " \n", "{}", "{\"advertise\": {}}"] {
             let config = Config::parse(text.as_bytes()).unwrap();
-            assert_eq!((config.max_request_bytes, config.max_response_bytes), (8 << 20, 32 << 20));
+            assert_eq!((config.max_request_bytes, config.hold_response_bytes), (8 << 20, 256 << 10));
             assert_eq!(
                 (config.max_depth, config.default_key_table.is_some(), config.trusted),
                 (128, false, false)
             );
+            let Advertise { dtls_port, base_url, stable_name } = config.advertise;
+            assert_eq!((dtls_port, base_url, stable_name), (None, None, false));
         }
     }
 
     #[test]
     fn each_field_is_read() {
-        let text = r#"{"max_request_bytes": 1, "max_response_bytes": 268435456, "max_depth": 1024,
-            "default_key_table": "v1", "trusted": true}"#;
+        let text = r#"{"max_request_bytes": 1, "hold_response_bytes": 268435456, "max_depth": 1024,
+            "default_key_table": "v1", "trusted": true,
+            "advertise": {"dtls_port": 65535, "base_url": "https://lb.example.org:8448/x", "stable_name": true}}"#;
         let config = Config::parse(text.as_bytes()).unwrap();
-        assert_eq!((config.max_request_bytes, config.max_response_bytes), (1, 256 << 20));
+        assert_eq!((config.max_request_bytes, config.hold_response_bytes), (1, 256 << 20));
         assert_eq!(
             (config.max_depth, config.default_key_table.is_some(), config.trusted),
             (1024, true, true)
         );
+        let Advertise { dtls_port, base_url, stable_name } = config.advertise;
+        assert_eq!((dtls_port, stable_name), (Some(65535), true));
+        assert_eq!(base_url.as_deref(), Some("https://lb.example.org:8448/x"));
     }
 
     #[test]
     fn all_mistakes_are_told_and_each_names_its_field() {
-        let text = r#"{"max_request_bytes": 0, "max_response_bytes": 268435457, "max_depth": -1, "default_key_table": "v2",
-            "trusted": "true", "advertise": {}, "hold_response_bytes": 1, "Trusted": true}"#;
+        let text = r#"{"max_request_bytes": 0, "hold_response_bytes": 268435457, "max_depth": -1, "default_key_table": "v2",
+            "trusted": "true", "advertise": {"dtls_port": 0, "base_url": "lb", "observe": 1, "stable_name": null},
+            "max_response_bytes": 1, "Trusted": true}"#;
         let mut mistakes = Config::parse(text.as_bytes()).unwrap_err();
         mistakes.sort();
         let fields: Vec<&str> = mistakes.iter().filter_map(|mistake| mistake.split(": ").next()).collect();
@@ -126,7 +192,10 @@ mod tests {
             fields,
             [
                 "Trusted",
-                "advertise",
+                "advertise.base_url",
+                "advertise.dtls_port",
+                "advertise.observe",
+                "advertise.stable_name",
                 "default_key_table",
                 "hold_response_bytes",
                 "max_depth",
@@ -136,6 +205,35 @@ mod tests {
             ]
         );
         assert!(mistakes.contains(&"max_request_bytes: 0 is no whole number from 1 to 268435456".to_owned()));
+    }
+
+    #[test]
+    fn a_base_url_is_a_scheme_and_a_host_without_anything_to_escape() {
+        let accepted = |url: &str| {
+            let text = serde_json::json!({ "advertise": { "base_url": url } }).to_string();
+            Config::parse(text.as_bytes()).is_ok()
+        };
+        for url in
+            ["https://a", "http://127.0.0.1:8008", "https://[::1]:8448", "https://matrix.example.org/base/"]
+        {
+            assert!(accepted(url), "{url}");
+        }
+        for url in [
+            "",
+            "a",
+            "https://",
+            "https:///x",
+            "ftp://a",
+            "HTTPS://a b",
+            "https://a b",
+            "https://a\"",
+            "https://a\\",
+        ] {
+            assert!(!accepted(url), "{url}");
+        }
+        for url in ["https://a?b", "https://a#b", "https://user@a", "https://\u{fc}", "https://a\n"] {
+            assert!(!accepted(url), "{url}");
+        }
     }
 
     #[test]
@@ -149,6 +247,8 @@ mod tests {
             r#"{"default_key_table": null}"#,
             r#"{"default_key_table": 1}"#,
             r#"{"trusted": 1}"#,
+            r#"{"advertise": 8008}"#,
+            r#"{"advertise": {"dtls_port": 65536}}"#,
         ] {
             assert_eq!(Config::parse(text.as_bytes()).unwrap_err().len(), 1, "{text}");
         }

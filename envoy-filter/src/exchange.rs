@@ -8,7 +8,7 @@
 //!               │                                  │                          │
 //!               └── too large, compressed ─────────┴── malformed, too large ──┴──▶ Reply; no more of the request
 //!
-//! response   the same with JSON, for a client that reads CBOR; the reply is 502
+//! response   the same with JSON, for a client that reads CBOR; but a long one flows (`response`). The reply is 502
 //! ```
 //!
 //! The host's order is taken as it comes: an answer may begin while the request is still held, or before its headers were
@@ -18,35 +18,54 @@ use crate::client::Client;
 use crate::config::Config;
 use crate::headers::Headers;
 use crate::hold::Hold;
+use crate::metrics::{Direction, Metric, Outcome, Reason, Tally};
 use crate::reply::MatrixError;
+use crate::response::Answer;
 use crate::step::{Step, Then};
 use crate::{request, response};
+use std::rc::Rc;
 
 /// One stream.
 #[derive(Debug)]
 pub struct Exchange {
-    config: Config,
+    config: Rc<Config>,
     client: Client,
     request: Hold,
-    response: Hold,
+    response: Answer,
     answered: bool,
+    tally: Tally,
 }
 
 impl Exchange {
     /// A stream that has just begun.
-    pub fn new(config: Config) -> Self {
+    pub fn new(config: impl Into<Rc<Config>>) -> Self {
+        let config = config.into();
         let client = Client::unknown(&config);
-        Exchange { config, client, request: Hold::Free, response: Hold::Free, answered: false }
+        Exchange {
+            config,
+            client,
+            request: Hold::Free,
+            response: Answer::Free,
+            answered: false,
+            tally: Tally::default(),
+        }
+    }
+
+    /// Takes out what has been counted since the last time.
+    pub fn counted(&mut self) -> impl Iterator<Item = (Metric, u64)> {
+        self.tally.drain()
     }
 
     /// The request's header fields have come; `end`: and there is no body.
     pub fn request_headers(&mut self, headers: &Headers<'_>, end: bool) -> Step {
         self.client = Client::of(&self.config, headers);
         let step = request::headers(&self.config, &self.client, headers, end);
-        if matches!(&step, Ok(Step { then: Then::Hold, .. })) {
-            self.request = Hold::Held;
+        match &step {
+            Ok(Step { then: Then::Hold, .. }) => self.request = Hold::Held,
+            Ok(_) => self.tally.message(Direction::Request, Outcome::Passed),
+            Err(_) => {}
         }
-        self.conclude(step)
+        self.conclude(Direction::Request, step)
     }
 
     /// A piece of the request's body has come; `held` bytes are in the host's hands now. `end`: that is all of it.
@@ -56,7 +75,7 @@ impl Exchange {
         }
         let limit = self.config.max_request_bytes;
         let then = self.request.piece(held, end, limit);
-        self.conclude(then.map(Step::from).map_err(|_| MatrixError::too_large(limit)))
+        self.conclude(Direction::Request, then.map(Step::from).map_err(|_| MatrixError::too_large(limit)))
     }
 
     /// Trailers follow the request's body, which is complete with that.
@@ -68,53 +87,60 @@ impl Exchange {
     }
 
     /// The request's body, after [`Then::Take`].
-    pub fn request_whole(&mut self, body: &[u8]) -> Step {
+    pub fn request_taken(&mut self, body: &[u8]) -> Step {
         let Some(released) = self.request.release() else { return Then::Forward.into() };
-        let step = request::whole(&self.config, &mut self.client, &released, body);
-        self.conclude(step)
+        let step = request::whole(&self.config, &mut self.client, &mut self.tally, &released, body);
+        self.conclude(Direction::Request, step)
     }
 
     /// The answer's header fields have come; `end`: and there is no body.
     pub fn response_headers(&mut self, headers: &Headers<'_>, end: bool) -> Step {
-        if self.answered || self.client.media {
+        if self.answered {
             return Then::Forward.into();
         }
-        let step = response::headers(&self.config, &self.client, headers, end);
-        if matches!(&step, Ok(Step { then: Then::Hold, .. })) {
-            self.response = Hold::Held;
+        let (step, answer) = match self.client.media {
+            true => (Then::Forward.into(), Answer::Free),
+            false => response::headers(&self.config, &self.client, headers, end),
+        };
+        if matches!(answer, Answer::Free) {
+            self.tally.message(Direction::Response, Outcome::Passed);
         }
-        self.conclude(step)
+        self.response = answer;
+        step
     }
 
     /// A piece of the answer's body has come; `held` bytes are in the host's hands now. `end`: that is all of it.
     pub fn response_body(&mut self, held: usize, end: bool) -> Step {
-        let then = self.response.piece(held, end, self.config.max_response_bytes);
-        let limit = self.config.max_response_bytes;
-        self.conclude(then.map(Step::from).map_err(|_| MatrixError::answer_too_large(limit)))
+        self.response.chunk(held, end).into()
     }
 
     /// Trailers follow the answer's body, which is complete with that.
     pub fn response_trailers(&mut self) -> Step {
-        self.response.trailers().into()
+        self.response.trailers(&mut self.tally).into()
     }
 
-    /// The answer's body, after [`Then::Take`].
-    pub fn response_whole(&mut self, body: &[u8]) -> Step {
-        let Some(released) = self.response.release() else { return Then::Forward.into() };
-        let step = response::whole(&self.config, &self.client, &released, body);
-        self.conclude(step)
+    /// What the host held of the answer's body, after [`Then::Take`].
+    pub fn response_taken(&mut self, bytes: &[u8]) -> Step {
+        let step = self.response.taken(&self.config, &self.client, &mut self.tally, bytes);
+        self.conclude(Direction::Response, step)
     }
 
     /// The host refused a call, so that the message in hand is neither the old one nor the new one: it must not go on.
-    pub fn host_refused(&mut self) -> Step {
-        self.conclude(Err(MatrixError::internal()))
+    pub fn host_refused(&mut self, direction: Direction) -> Step {
+        if matches!((direction, &self.response), (Direction::Response, Answer::Flowing(_) | Answer::Gone)) {
+            self.response = Answer::Gone;
+            self.tally.failure(direction, Outcome::Cut, Reason::Host);
+            return Then::Cut.into();
+        }
+        self.conclude(direction, Err(MatrixError::internal()))
     }
 
     /// An error is told to the client in its own form, and ends the stream for both directions.
-    fn conclude(&mut self, step: Result<Step, MatrixError>) -> Step {
+    fn conclude(&mut self, direction: Direction, step: Result<Step, MatrixError>) -> Step {
         step.unwrap_or_else(|error| {
             self.answered = true;
-            (self.request, self.response) = (Hold::Free, Hold::Free);
+            (self.request, self.response) = (Hold::Free, Answer::Free);
+            self.tally.failure(direction, Outcome::Refused, error.reason);
             Then::Reply(error.reply(self.client.reads, self.client.keys)).into()
         })
     }

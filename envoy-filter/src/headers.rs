@@ -104,8 +104,13 @@ pub(crate) fn forget_the_bytes(headers: &Headers<'_>) -> Vec<Edit> {
 /// Names the translated body. Without `length`, because trailers follow: HTTP/1 sends none after a body of known length.
 pub(crate) fn describe_body(form: Form, length: Option<usize>) -> Vec<Edit> {
     let mut edits = vec![Edit::set("content-type", form.media_type())];
-    edits.extend(length.map(|length| Edit::set("content-length", length.to_string())));
+    edits.extend(length.map(content_length));
     edits
+}
+
+/// Tells the length of a body.
+pub(crate) fn content_length(length: usize) -> Edit {
+    Edit::set("content-length", length.to_string())
 }
 
 /// Whether the body is compressed or otherwise wrapped (RFC 9110 8.4), so that neither JSON nor CBOR can be seen in it.

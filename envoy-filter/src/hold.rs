@@ -1,4 +1,4 @@
-//! A body that is held whole in the host's memory until its last piece has come.
+//! A request's body that is held whole in the host's memory until its last piece has come.
 
 use crate::step::Then;
 

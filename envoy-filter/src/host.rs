@@ -5,7 +5,7 @@
 
 #![allow(unsafe_code, reason = "the host's functions are foreign functions")]
 
-use proxy_wasm::types::{BufferType, LogLevel, MapType, StreamType};
+use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType, StreamType};
 use std::ptr::null_mut;
 
 /// The host did not do what it was asked to; its status (`proxy-wasm/spec`, `proxy_status_t`).
@@ -24,6 +24,9 @@ unsafe extern "C" {
         size: *mut usize,
     ) -> u32;
     fn proxy_get_header_map_pairs(map: MapType, data: *mut *mut u8, size: *mut usize) -> u32;
+    fn proxy_define_metric(kind: MetricType, name: *const u8, name_size: usize, id: *mut u32) -> u32;
+    safe fn proxy_increment_metric(id: u32, by: i64) -> u32;
+    safe fn proxy_record_metric(id: u32, value: u64) -> u32;
     fn proxy_log(level: LogLevel, data: *const u8, size: usize) -> u32;
     fn proxy_remove_header_map_value(map: MapType, name: *const u8, name_size: usize) -> u32;
     fn proxy_replace_header_map_value(
@@ -43,6 +46,7 @@ unsafe extern "C" {
         headers_size: usize,
         grpc_status: i32,
     ) -> u32;
+    fn proxy_set_property(path: *const u8, path_size: usize, value: *const u8, value_size: usize) -> u32;
     fn proxy_set_buffer_bytes(
         buffer: BufferType,
         start: usize,
@@ -107,6 +111,30 @@ pub(crate) fn send_response(status: u16, headers: &[(&str, &str)], body: &[u8]) 
 /// Ends the stream without an answer.
 pub(crate) fn close(stream: StreamType) -> Result<(), Refused> {
     done(proxy_close_stream(stream))
+}
+
+/// The id under which a series is counted from now on; the same one for the same name.
+pub(crate) fn define_metric(name: &str, histogram: bool) -> Result<u32, Refused> {
+    let kind = if histogram { MetricType::Histogram } else { MetricType::Counter };
+    let mut id = 0;
+    // SAFETY: the host reads the name, within its length and during the call, and writes to a live variable.
+    done(unsafe { proxy_define_metric(kind, name.as_ptr(), name.len(), &mut id) })?;
+    Ok(id)
+}
+
+/// Adds to a counter, or records a value in a histogram. A number that the host does not take is missing there, and nothing else.
+pub(crate) fn count(id: u32, value: u64, histogram: bool) {
+    match histogram {
+        true => proxy_record_metric(id, value),
+        false => proxy_increment_metric(id, i64::try_from(value).unwrap_or(i64::MAX)),
+    };
+}
+
+/// Sets a property of the stream, which Envoy's access log shows as `%FILTER_STATE(wasm.NAME:PLAIN)%`. That the host may refuse it
+/// is nothing to act upon.
+pub(crate) fn set_property(name: &str, value: &str) {
+    // SAFETY: the host reads the two texts, within their lengths and during the call.
+    unsafe { proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) };
 }
 
 /// Writes a line to Envoy's log. That the host may refuse it is nothing to act upon.

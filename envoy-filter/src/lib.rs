@@ -10,13 +10,16 @@
 //! (`host`) and comes back as a status, because the SDK's own functions panic and a panic ends the VM with all its
 //! streams.
 //!
-//! Deliberately absent: streaming (both bodies are held whole), the rewriting of discovery documents, and metrics.
+//! A request is held whole: the homeserver hears nothing of one that turns out to be broken. An answer is held up to a limit, and
+//! above it becomes CBOR chunk by chunk. What is counted comes out beside the steps ([`metrics`]).
 
 mod client;
 pub mod config;
+mod discovery;
 pub mod exchange;
 pub mod headers;
 mod hold;
+pub mod metrics;
 pub mod negotiate;
 pub mod reply;
 mod request;

@@ -1,5 +1,6 @@
 //! The answers that the filter itself gives: a status and a Matrix error in the client's form.
 
+use crate::metrics::Reason;
 use crate::negotiate::Form;
 use lowband_codec::{EncodeOptions, Encoder, KeyTable};
 
@@ -23,37 +24,32 @@ pub struct MatrixError {
     pub errcode: &'static str,
     /// A sentence for people.
     pub error: String,
+    /// Under which it is counted.
+    pub reason: Reason,
 }
 
 impl MatrixError {
     /// The client sent what cannot be translated.
     pub fn not_json(error: String) -> Self {
-        MatrixError { status: 400, errcode: "M_NOT_JSON", error }
+        MatrixError { status: 400, errcode: "M_NOT_JSON", error, reason: Reason::Malformed }
     }
 
     /// The client sent more than the limit, in one form or the other.
     pub fn too_large(limit: usize) -> Self {
         let error =
             format!("the body is larger than {limit} bytes, as CBOR or as the JSON that it stands for");
-        MatrixError { status: 413, errcode: "M_TOO_LARGE", error }
+        MatrixError { status: 413, errcode: "M_TOO_LARGE", error, reason: Reason::TooLarge }
     }
 
     /// The client compressed a CBOR body.
     pub fn compressed() -> Self {
         let error = "a CBOR body with a Content-Encoding is not supported".to_owned();
-        MatrixError { status: 415, errcode: "M_UNKNOWN", error }
+        MatrixError { status: 415, errcode: "M_UNKNOWN", error, reason: Reason::Compressed }
     }
 
     /// The homeserver's answer cannot be handed on.
     pub fn bad_answer(error: String) -> Self {
-        MatrixError { status: 502, errcode: "M_UNKNOWN", error }
-    }
-
-    /// The homeserver's answer is above the limit, in one form or the other.
-    pub fn answer_too_large(limit: usize) -> Self {
-        Self::bad_answer(format!(
-            "the homeserver's answer is larger than the {limit} bytes that are turned into CBOR here"
-        ))
+        MatrixError { status: 502, errcode: "M_UNKNOWN", error, reason: Reason::Malformed }
     }
 
     /// The host refused a call.
@@ -62,6 +58,7 @@ impl MatrixError {
             status: 500,
             errcode: "M_UNKNOWN",
             error: "the proxy could not pass this message on".to_owned(),
+            reason: Reason::Host,
         }
     }
 

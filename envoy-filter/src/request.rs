@@ -4,6 +4,7 @@ use crate::client::{Client, form_of_body};
 use crate::config::Config;
 use crate::headers::{Edit, Headers, describe_body, forget_the_bytes, is_encoded};
 use crate::hold::Released;
+use crate::metrics::{Direction, Outcome, Tally};
 use crate::negotiate::Form;
 use crate::reply::MatrixError;
 use crate::step::{Step, Then};
@@ -22,8 +23,11 @@ pub(crate) fn headers(
     let mut edits: Vec<Edit> =
         headers.names_under(FROM_THE_SIDECAR).map(|name| Edit::remove(name.to_vec())).collect();
     if client.reads == Form::Cbor {
-        // The homeserver knows JSON only, and a compressed answer could not be translated.
+        // The homeserver knows JSON only.
         edits.push(Edit::set("accept", Form::Json.media_type()));
+    }
+    if client.reads == Form::Cbor || client.document.is_some() {
+        // A compressed answer could not be looked into.
         edits.push(Edit::remove(&b"accept-encoding"[..]));
     }
     if client.media || form_of_body(headers) == Form::Json {
@@ -48,10 +52,12 @@ pub(crate) fn headers(
 pub(crate) fn whole(
     config: &Config,
     client: &mut Client,
+    tally: &mut Tally,
     released: &Released,
     cbor: &[u8],
 ) -> Result<Step, MatrixError> {
     if cbor.is_empty() {
+        tally.message(Direction::Request, Outcome::Passed);
         return Ok(Then::Forward.into());
     }
     let max = config.max_request_bytes;
@@ -66,6 +72,7 @@ pub(crate) fn whole(
     if decoded.integer_keys && !client.keys_are_told {
         client.keys = Some(KeyTable::v1());
     }
+    tally.translated(Direction::Request, cbor.len() as u64, json.len() as u64);
     let edits = describe_body(Form::Json, released.content_length(json.len()));
     Ok(Step { edits, then: Then::Replace(json) })
 }

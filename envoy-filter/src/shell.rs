@@ -4,9 +4,12 @@ use crate::config::Config;
 use crate::exchange::Exchange;
 use crate::headers::{Edit, Headers};
 use crate::host::{self, Refused};
+use crate::metrics::{Direction, Metric};
 use crate::step::{Step, Then};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, BufferType, ContextType, LogLevel, MapType, StreamType};
+use std::collections::BTreeMap;
+use std::rc::Rc;
 
 proxy_wasm::main! {{
     proxy_wasm::set_log_level(LogLevel::Warn);
@@ -16,7 +19,22 @@ proxy_wasm::main! {{
 /// The filter of one listener.
 #[derive(Default)]
 struct Root {
-    config: Config,
+    config: Rc<Config>,
+    metrics: Rc<Metrics>,
+}
+
+/// The host's ids of the series. One that it would not give is not counted.
+type Metrics = BTreeMap<Metric, u32>;
+
+fn metrics() -> Metrics {
+    let define = |(metric, name): (Metric, String)| match host::define_metric(&name, metric.is_histogram()) {
+        Ok(id) => Some((metric, id)),
+        Err(Refused(status)) => {
+            host::log(LogLevel::Warn, &format!("lowband: no metric {name} (status {status})"));
+            None
+        }
+    };
+    Metric::all().into_iter().filter_map(define).collect()
 }
 
 impl Context for Root {}
@@ -35,7 +53,8 @@ impl RootContext for Root {
         };
         match Config::parse(&text) {
             Ok(config) => {
-                self.config = config;
+                self.config = Rc::new(config);
+                self.metrics = Rc::new(metrics());
                 true
             }
             Err(mistakes) => {
@@ -48,7 +67,8 @@ impl RootContext for Root {
     }
 
     fn create_http_context(&self, _id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Stream { exchange: Exchange::new(self.config) }))
+        let exchange = Exchange::new(Rc::clone(&self.config));
+        Some(Box::new(Stream { exchange, metrics: Rc::clone(&self.metrics) }))
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -59,28 +79,32 @@ impl RootContext for Root {
 /// One HTTP stream.
 struct Stream {
     exchange: Exchange,
+    metrics: Rc<Metrics>,
 }
 
-/// The host's names for one direction, and the phase that takes a whole body.
-struct Direction {
+/// The host's names for one direction, and the phase that takes a body.
+struct Half {
+    direction: Direction,
     headers: MapType,
     body: BufferType,
     stream: StreamType,
-    whole: fn(&mut Exchange, &[u8]) -> Step,
+    taken: fn(&mut Exchange, &[u8]) -> Step,
 }
 
-const REQUEST: Direction = Direction {
+const REQUEST: Half = Half {
+    direction: Direction::Request,
     headers: MapType::HttpRequestHeaders,
     body: BufferType::HttpRequestBody,
     stream: StreamType::HttpRequest,
-    whole: Exchange::request_whole,
+    taken: Exchange::request_taken,
 };
 
-const RESPONSE: Direction = Direction {
+const RESPONSE: Half = Half {
+    direction: Direction::Response,
     headers: MapType::HttpResponseHeaders,
     body: BufferType::HttpResponseBody,
     stream: StreamType::HttpResponse,
-    whole: Exchange::response_whole,
+    taken: Exchange::response_taken,
 };
 
 impl Context for Stream {}
@@ -116,53 +140,74 @@ impl HttpContext for Stream {
 }
 
 impl Stream {
-    fn headers(
-        &mut self,
-        direction: &Direction,
-        phase: impl FnOnce(&mut Exchange, &Headers<'_>) -> Step,
-    ) -> Action {
-        let map = host::headers(direction.headers);
+    fn headers(&mut self, half: &Half, phase: impl FnOnce(&mut Exchange, &Headers<'_>) -> Step) -> Action {
+        let map = host::headers(half.headers);
         let step = match map.as_deref().ok().and_then(Headers::parse) {
             Some(headers) => phase(&mut self.exchange, &headers),
-            None => self.exchange.host_refused(),
+            None => self.exchange.host_refused(half.direction),
         };
-        self.perform(direction, step)
+        self.perform(half, step)
     }
 
-    fn perform(&mut self, direction: &Direction, step: Step) -> Action {
-        let action = self.carry_out(direction, step).or_else(|Refused(status)| {
+    fn perform(&mut self, half: &Half, step: Step) -> Action {
+        let action = self.carry_out(half, step).or_else(|Refused(status)| {
             host::log(LogLevel::Error, &format!("lowband: the host refused a call (status {status})"));
-            let step = self.exchange.host_refused();
-            self.carry_out(direction, step)
+            let step = self.exchange.host_refused(half.direction);
+            self.carry_out(half, step)
         });
+        self.tell();
         action.unwrap_or_else(|_| {
             // Not even an answer is possible any more: a cut stream is better than half a message.
-            let _ = host::close(direction.stream);
+            let _ = host::close(half.stream);
             Action::Pause
         })
     }
 
-    fn carry_out(&mut self, direction: &Direction, step: Step) -> Result<Action, Refused> {
+    /// Hands on what has been counted, and the sizes of a translated body for the access log.
+    fn tell(&mut self) {
+        let mut bytes_in = 0;
+        for (metric, value) in self.exchange.counted() {
+            if let Some(id) = self.metrics.get(&metric) {
+                host::count(*id, value, metric.is_histogram());
+            }
+            match metric {
+                Metric::BytesIn(_) => bytes_in = value,
+                Metric::BytesOut(Direction::Request) => {
+                    host::set_property("lowband_request", &format!("{bytes_in}>{value}"))
+                }
+                Metric::BytesOut(Direction::Response) => {
+                    host::set_property("lowband_response", &format!("{bytes_in}>{value}"))
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn carry_out(&mut self, half: &Half, step: Step) -> Result<Action, Refused> {
         for Edit { name, value } in &step.edits {
             match value {
-                Some(value) => host::set_header(direction.headers, name, value)?,
-                None => host::remove_header(direction.headers, name)?,
+                Some(value) => host::set_header(half.headers, name, value)?,
+                None => host::remove_header(half.headers, name)?,
             }
         }
         match step.then {
             Then::Forward => Ok(Action::Continue),
             Then::Hold => Ok(Action::Pause),
             Then::Take => {
-                let body = host::buffer(direction.body)?;
-                let step = (direction.whole)(&mut self.exchange, &body);
-                self.carry_out(direction, step)
+                let body = host::buffer(half.body)?;
+                let step = (half.taken)(&mut self.exchange, &body);
+                self.carry_out(half, step)
             }
             Then::Replace(body) => {
-                host::set_buffer(direction.body, &body)?;
+                host::set_buffer(half.body, &body)?;
                 Ok(Action::Continue)
             }
             Then::Reply(reply) => {
                 host::send_response(reply.status, &reply.headers, &reply.body)?;
+                Ok(Action::Pause)
+            }
+            Then::Cut => {
+                host::close(half.stream)?;
                 Ok(Action::Pause)
             }
         }

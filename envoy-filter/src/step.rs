@@ -18,12 +18,14 @@ pub enum Then {
     Forward,
     /// It waits: neither headers nor body leave. The host keeps what has come so far.
     Hold,
-    /// The body is complete: hand all of it over (`Exchange::request_whole`, `Exchange::response_whole`).
+    /// Hand over what the host holds of the body (`Exchange::request_taken`, `Exchange::response_taken`).
     Take,
-    /// Its body becomes these bytes, and it goes on.
+    /// What the host holds of the body becomes these bytes, and it goes on.
     Replace(Vec<u8>),
     /// It ends here, and the client gets this answer.
     Reply(Reply),
+    /// It breaks off: its beginning has left, and nobody must take that for the whole.
+    Cut,
 }
 
 impl From<Then> for Step {

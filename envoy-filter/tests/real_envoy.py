@@ -13,6 +13,7 @@ import http.client
 import json
 import os
 import pathlib
+import re
 import socket
 import ssl
 import subprocess
@@ -33,6 +34,8 @@ def decode(data, at=0):
     """(value, next offset) of the CBOR that the filter writes; integer keys stay integers."""
     major, info = data[at] >> 5, data[at] & 31
     at += 1
+    if info == 31:
+        return indefinite(data, at, major)
     if major == 7:
         return {20: False, 21: True, 22: None}[info], at
     if info >= 24:
@@ -49,6 +52,17 @@ def decode(data, at=0):
         value, at = decode(data, at)
         items.append(value)
     return (items if major == 4 else dict(zip(items[::2], items[1::2]))), at
+
+
+def indefinite(data, at, major):
+    """What a stream holds: the items up to the break (RFC 8949 section 3.2)."""
+    items = []
+    while data[at] != 0xFF:
+        value, at = decode(data, at)
+        items.append(value)
+    if major == 3:
+        return "".join(items), at + 1
+    return (items if major == 4 else dict(zip(items[::2], items[1::2]))), at + 1
 
 
 # ---- the homeserver ---------------------------------------------------------------------------------------------------------
@@ -195,11 +209,18 @@ class Envoy:
         self.folder.cleanup()
 
 
+def with_trailers(text):
+    """The configuration with trailers from the homeserver, which Envoy drops over HTTP/1 unless it is told not to."""
+    return text.replace("explicit_http_config: { http_protocol_options: {} }", "explicit_http_config: { http_protocol_options: { enable_trailers: true } }")
+
+
 class Case(unittest.TestCase):
+    edit = staticmethod(lambda text: text)
+
     @classmethod
     def setUpClass(cls):
         cls.homeserver = Homeserver()
-        cls.envoy = Envoy(f"http://127.0.0.1:{cls.homeserver.port}")
+        cls.envoy = Envoy(f"http://127.0.0.1:{cls.homeserver.port}", edit=cls.edit)
         cls.addClassCleanup(cls.envoy.stop)
         cls.envoy.ready()
 
@@ -234,9 +255,9 @@ class Case(unittest.TestCase):
     def assert_next_request_is_served(self):
         """On the same connection, if the server has left it open: nothing of the last exchange is left in it."""
         self.homeserver.requests.clear()
-        response = self.request("GET", "/_matrix/client/versions")
+        response = self.request("GET", "/_matrix/client/v3/next")
         self.assertEqual((response.status, response.content), (200, b"{}"))
-        self.assertEqual([(r.method, r.path, r.body) for r in self.homeserver.requests], [("GET", "/_matrix/client/versions", b"")])
+        self.assertEqual([(r.method, r.path, r.body) for r in self.homeserver.requests], [("GET", "/_matrix/client/v3/next", b"")])
 
 
 class Requests(Case):
@@ -421,18 +442,6 @@ class Answers(Case):
             self.assertIn("byte", self.assert_matrix_error(response, 502, "M_UNKNOWN"))
             self.assert_next_request_is_served()
 
-    def test_an_answer_above_the_limit_is_told_whether_its_length_is_told_or_not(self):
-        body = b'"' + b"x" * (33 << 20) + b'"'
-        for raw in (answer(body), chunked(body, [1 << 20] * 32)):
-            self.assertIn("larger", self.assert_matrix_error(self.get(raw), 502, "M_UNKNOWN"))
-            self.connection.close()
-            self.assert_next_request_is_served()
-
-    def test_a_large_answer_below_the_limit_passes(self):
-        body = b'"' + b"x" * ((32 << 20) - 16) + b'"'
-        response = self.get(answer(body))
-        self.assertEqual((response.status, len(response.content)), (200, len(body) + 3))
-
     def test_an_answer_that_breaks_off_is_not_finished(self):
         self.homeserver.hang_up_after.add(self.PATH)
         self.addCleanup(self.homeserver.hang_up_after.clear)
@@ -486,7 +495,7 @@ class Http2(Case):
         self.homeserver.answers["/_matrix/client/v3/x"] = answer(b'"' + b"x" * (20 << 20) + b'"')
         for way in self.ways():
             status, _, content = self.curl(*way, "-H", f"accept: {CBOR}")
-            self.assertEqual((status[1], len(content)), ("200", (20 << 20) + 5))
+            self.assertEqual((status[1], decode(content)), ("200", ("x" * (20 << 20), len(content))))
 
     def test_the_sidecar_is_believed(self):
         self.homeserver.answers["/_matrix/client/v3/x"] = answer(b'{"msgtype":1}')
@@ -508,7 +517,7 @@ class Log(Case):
         deadline = time.monotonic() + 10
         while "/_matrix/client/v3/sync" not in self.envoy.read_log() and time.monotonic() < deadline:
             time.sleep(0.05)
-        self.assertRegex(self.envoy.read_log(), r"(?m) public-plain GET /_matrix/client/v3/sync 200 in=0 out=2 ms=\d+ via_upstream$")
+        self.assertRegex(self.envoy.read_log(), r"(?m) public-plain GET /_matrix/client/v3/sync 200 in=0 out=2 request=- response=- ms=\d+ via_upstream$")
         self.assertNotIn("secret", self.envoy.read_log())
 
 
@@ -547,10 +556,13 @@ class HomeserverBehindTls(unittest.TestCase):
 
 
 class Configuration(unittest.TestCase):
-    PUBLIC = '{"trusted": false, "default_key_table": "none"}'
-
     def envoy(self, configuration):
-        envoy = Envoy("http://127.0.0.1:1", edit=lambda text: text.replace(self.PUBLIC, configuration))
+        def edit(text):
+            text, count = re.subn(r'\{"trusted": false, .*\}(?=\'$)', configuration, text, flags=re.MULTILINE)
+            self.assertEqual(count, 1)
+            return text
+
+        envoy = Envoy("http://127.0.0.1:1", edit=edit)
         self.addCleanup(envoy.stop)
         return envoy
 

@@ -8,6 +8,7 @@ mod coap;
 pub mod codec;
 pub mod dice;
 mod dtls;
+pub mod filter;
 pub mod front;
 pub mod handshake;
 pub mod messages;

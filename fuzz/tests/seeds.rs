@@ -3,7 +3,7 @@
 //! Finds what breaks at once, in seconds and always the same; `make fuzz` looks further.
 
 use lowband_fuzz::dice::Dice;
-use lowband_fuzz::{client, codec, front, handshake, messages, records, server};
+use lowband_fuzz::{client, codec, filter, front, handshake, messages, records, server};
 use std::fs;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
@@ -11,6 +11,11 @@ use std::path::Path;
 #[test]
 fn the_codec_holds_over_changed_seeds() {
     over_changed_seeds("codec", codec::run, 20_000);
+}
+
+#[test]
+fn the_filter_holds_over_changed_seeds() {
+    over_changed_seeds("filter", filter::run, 20_000);
 }
 
 #[test]

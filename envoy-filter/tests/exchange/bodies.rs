@@ -126,7 +126,7 @@ fn messages_without_a_body_keep_having_none() {
 
 #[test]
 fn head_and_not_modified_tell_what_get_would_get_but_for_the_length() {
-    let length = (Config::default().max_response_bytes + 1).to_string();
+    let length = (Config::default().hold_response_bytes + 1).to_string();
     for (method, status) in [("HEAD", "200"), ("HEAD", "304"), ("GET", "304")] {
         for (accept, form, told) in [(CBOR, CBOR, None), (JSON, JSON, Some(&*length))] {
             let mut request = get(&[("accept", accept)]);

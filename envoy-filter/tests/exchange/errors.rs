@@ -5,6 +5,7 @@ use crate::messages::*;
 use lowband_codec::{cbor_to_json, json_to_cbor};
 use lowband_envoy_filter::config::Config;
 use lowband_envoy_filter::exchange::Exchange;
+use lowband_envoy_filter::metrics::Direction;
 use lowband_envoy_filter::step::Then;
 
 #[test]
@@ -95,7 +96,7 @@ fn when_the_host_refuses_a_call_the_client_hears_of_it_in_its_own_form() {
     let mut exchange = Exchange::new(Config::default());
     pass(&mut exchange, &REQUEST, &get(&[("accept", CBOR)]));
     assert_eq!(exchange.response_headers(&headers(&json(b"")), false).then, Then::Hold);
-    let Then::Reply(reply) = exchange.host_refused().then else { panic!("no reply") };
+    let Then::Reply(reply) = exchange.host_refused(Direction::Response).then else { panic!("no reply") };
     assert_eq!((errcode(&reply), reply.headers[0].1), ((500, "M_UNKNOWN".to_owned()), CBOR));
     // What may still come of the answer waits for nothing.
     assert_eq!(exchange.response_body(2, true).then, Then::Forward);

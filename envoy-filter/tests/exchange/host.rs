@@ -32,6 +32,8 @@ pub(crate) enum Fate {
     Sent(Fields, Vec<u8>),
     /// The client got this instead.
     Replied(Reply),
+    /// It broke off after these fields and bytes.
+    Cut(Fields, Vec<u8>),
 }
 
 impl Fate {
@@ -42,6 +44,7 @@ impl Fate {
             Fate::Replied(reply) => {
                 panic!("replied {} {:?}", reply.status, String::from_utf8_lossy(&reply.body))
             }
+            Fate::Cut(fields, body) => panic!("cut {fields:?} {body:?}"),
         }
     }
 
@@ -49,17 +52,25 @@ impl Fate {
     pub(crate) fn replied(self) -> Reply {
         match self {
             Fate::Replied(reply) => reply,
-            Fate::Sent(fields, body) => panic!("sent {fields:?} {body:?}"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What had left before the cut.
+    pub(crate) fn cut(self) -> (Fields, Vec<u8>) {
+        match self {
+            Fate::Cut(fields, body) => (fields, body),
+            other => panic!("{other:?}"),
         }
     }
 }
 
-/// The three phases of one direction, and the one that takes a whole body.
+/// The three phases of one direction, and the one that takes a body.
 pub(crate) struct Direction {
     headers: fn(&mut Exchange, &Headers<'_>, bool) -> Step,
     body: fn(&mut Exchange, usize, bool) -> Step,
     trailers: fn(&mut Exchange) -> Step,
-    whole: fn(&mut Exchange, &[u8]) -> Step,
+    taken: fn(&mut Exchange, &[u8]) -> Step,
 }
 
 /// Towards the homeserver.
@@ -67,7 +78,7 @@ pub(crate) const REQUEST: Direction = Direction {
     headers: Exchange::request_headers,
     body: Exchange::request_body,
     trailers: Exchange::request_trailers,
-    whole: Exchange::request_whole,
+    taken: Exchange::request_taken,
 };
 
 /// Towards the client.
@@ -75,7 +86,7 @@ pub(crate) const RESPONSE: Direction = Direction {
     headers: Exchange::response_headers,
     body: Exchange::response_body,
     trailers: Exchange::response_trailers,
-    whole: Exchange::response_whole,
+    taken: Exchange::response_taken,
 };
 
 struct Passage {
@@ -84,11 +95,18 @@ struct Passage {
     has_body: bool,
     held: Vec<u8>,
     sent: Vec<u8>,
+    trailers_wait: bool,
+}
+
+/// What the client got in place of the message.
+enum End {
+    Reply(Reply),
+    Cut,
 }
 
 impl Passage {
-    /// Carries a step out; `Some` when the client has got an answer.
-    fn carry_out(&mut self, exchange: &mut Exchange, direction: &Direction, step: Step) -> Option<Reply> {
+    /// Carries a step out; `Some` when the message goes no further.
+    fn carry_out(&mut self, exchange: &mut Exchange, direction: &Direction, step: Step) -> Option<End> {
         assert!(
             step.edits.is_empty() || !self.headers_left,
             "edits after the headers have left: {:?}",
@@ -106,18 +124,24 @@ impl Passage {
             Then::Hold => assert!(!self.headers_left, "held after the headers have left"),
             Then::Take => {
                 let body = self.held.clone();
-                let step = (direction.whole)(exchange, &body);
+                let step = (direction.taken)(exchange, &body);
                 return self.carry_out(exchange, direction, step);
             }
             Then::Replace(body) => {
                 assert!(self.has_body, "a body for a message without one");
+                // Once it has begun to leave, the host takes nothing more when trailers are next.
+                assert!(!(self.headers_left && self.trailers_wait), "a body after its end");
                 self.headers_left = true;
                 self.held.clear();
-                self.sent = body;
+                self.sent.extend(body);
             }
             Then::Reply(reply) => {
                 assert!(!self.headers_left, "a reply after the headers have left");
-                return Some(reply);
+                return Some(End::Reply(reply));
+            }
+            Then::Cut => {
+                assert!(self.headers_left, "cut where an error could have been told");
+                return Some(End::Cut);
             }
         }
         None
@@ -152,10 +176,12 @@ pub(crate) fn pass(exchange: &mut Exchange, direction: &Direction, message: &Mes
         has_body: !message.pieces.is_empty(),
         held: Vec::new(),
         sent: Vec::new(),
+        trailers_wait: false,
     };
-    let replied = run(exchange, direction, message, &mut passage);
-    if let Some(reply) = replied {
-        return Fate::Replied(reply);
+    match run(exchange, direction, message, &mut passage) {
+        Some(End::Reply(reply)) => return Fate::Replied(reply),
+        Some(End::Cut) => return Fate::Cut(passage.fields, passage.sent),
+        None => {}
     }
     assert!(passage.headers_left && passage.held.is_empty(), "the message hangs");
     Fate::Sent(passage.fields, passage.sent)
@@ -166,18 +192,19 @@ fn run(
     direction: &Direction,
     message: &Message,
     passage: &mut Passage,
-) -> Option<Reply> {
+) -> Option<End> {
     let step = (direction.headers)(exchange, &headers(message), message.ends_with_headers());
-    if let Some(reply) = passage.carry_out(exchange, direction, step) {
-        return Some(reply);
+    if let Some(end) = passage.carry_out(exchange, direction, step) {
+        return Some(end);
     }
     for (piece, end) in message.told() {
         passage.held.extend(piece);
         let step = (direction.body)(exchange, passage.held.len(), end);
-        if let Some(reply) = passage.carry_out(exchange, direction, step) {
-            return Some(reply);
+        if let Some(end) = passage.carry_out(exchange, direction, step) {
+            return Some(end);
         }
     }
+    passage.trailers_wait = message.trailers;
     let step = message.trailers.then(|| (direction.trailers)(exchange))?;
     passage.carry_out(exchange, direction, step)
 }

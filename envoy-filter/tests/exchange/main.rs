@@ -9,7 +9,10 @@
 
 mod bodies;
 mod clients;
+mod counts;
+mod documents;
 mod errors;
+mod flow;
 mod host;
 mod limits;
 mod messages;

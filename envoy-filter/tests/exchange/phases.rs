@@ -6,6 +6,7 @@ use lowband_codec::{cbor_to_json, json_to_cbor};
 use lowband_envoy_filter::config::Config;
 use lowband_envoy_filter::exchange::Exchange;
 use lowband_envoy_filter::headers::Headers;
+use lowband_envoy_filter::metrics::Direction;
 use lowband_envoy_filter::step::Then;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -45,7 +46,7 @@ enum Phase {
     Headers(Fields, bool),
     Body(usize, bool),
     Trailers,
-    Whole(Vec<u8>),
+    Taken(Vec<u8>),
     Refused,
 }
 
@@ -55,7 +56,7 @@ fn phase() -> impl Strategy<Value = Phase> {
         (prop_oneof![0..100usize, Just(usize::MAX)], any::<bool>())
             .prop_map(|(held, end)| Phase::Body(held, end)),
         Just(Phase::Trailers),
-        any::<Vec<u8>>().prop_map(Phase::Whole),
+        any::<Vec<u8>>().prop_map(Phase::Taken),
         Just(Phase::Refused),
     ]
 }
@@ -88,6 +89,7 @@ proptest! {
         match pass(&mut Exchange::new(Config::default()), &REQUEST, &post(&[("content-type", CBOR)], &body)) {
             Fate::Sent(_, json) => prop_assert!(body.is_empty() || serde_json::from_slice::<serde_json::Value>(&json).is_ok()),
             Fate::Replied(reply) => prop_assert_eq!(errcode(&reply), (400, "M_NOT_JSON".to_owned())),
+            Fate::Cut(..) => prop_assert!(false, "a request is never cut"),
         }
     }
 
@@ -99,6 +101,7 @@ proptest! {
                 prop_assert!(body.is_empty() || value(&fields, "content-type").as_deref() == Some(CBOR));
             }
             Fate::Replied(reply) => prop_assert_eq!(errcode(&reply).0, 502),
+            Fate::Cut(..) => prop_assert!(false, "a short answer is never cut"),
         }
     }
 
@@ -130,10 +133,12 @@ proptest! {
                 Phase::Body(held, end) => exchange.response_body(held, end),
                 Phase::Trailers if request => exchange.request_trailers(),
                 Phase::Trailers => exchange.response_trailers(),
-                Phase::Whole(body) if request => exchange.request_whole(&body),
-                Phase::Whole(body) => exchange.response_whole(&body),
-                Phase::Refused => exchange.host_refused(),
+                Phase::Taken(body) if request => exchange.request_taken(&body),
+                Phase::Taken(body) => exchange.response_taken(&body),
+                Phase::Refused if request => exchange.host_refused(Direction::Request),
+                Phase::Refused => exchange.host_refused(Direction::Response),
             };
+            exchange.counted().for_each(drop);
             refused |= matches!(step.then, Then::Reply(_));
         }
         // Once answered, nothing more of the request may go on.

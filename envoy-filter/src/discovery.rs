@@ -1,0 +1,274 @@
+//! The documents by which clients find the low-bandwidth wire, and by which they could pass it by (MSC3079, "Discovery").
+//!
+//! | document | what changes |
+//! |---|---|
+//! | `GET /_matrix/client/versions` | gains `org.matrix.msc3079.low_bandwidth`: the port to which clients send datagrams |
+//! | `GET /.well-known/matrix/client` | `m.homeserver.base_url` becomes the advertised one |
+//! | answers to login, register, refresh | `well_known.m.homeserver.base_url` likewise |
+//!
+//! All other bytes stay as the homeserver wrote them: the JSON is not written anew, some of its values are exchanged.
+
+use crate::config::Advertise;
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use std::fmt;
+use std::ops::Range;
+
+/// The key in `/versions` as long as the proposal is none of the specification.
+const UNSTABLE: &str = "org.matrix.msc3079.low_bandwidth";
+/// The key that it will have.
+const STABLE: &str = "m.low_bandwidth";
+/// The versions of the two tables of MSC3079 that are spoken here.
+const TABLE_VERSION: u8 = 1;
+
+/// A document of the table above.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Document {
+    Versions,
+    WellKnown,
+    Session,
+}
+
+impl Document {
+    /// What a request asks for; HEAD counts as GET, whose header fields it asks for.
+    pub(crate) fn of(method: &[u8], path: &[u8]) -> Option<Document> {
+        let path = path.split(|byte| *byte == b'?').next()?;
+        let segments: Vec<&[u8]> = path.split(|byte| *byte == b'/').take(6).collect();
+        match (method, segments.as_slice()) {
+            (b"GET" | b"HEAD", [b"", b"_matrix", b"client", b"versions"]) => Some(Document::Versions),
+            (b"GET" | b"HEAD", [b"", b".well-known", b"matrix", b"client"]) => Some(Document::WellKnown),
+            (b"POST", [b"", b"_matrix", b"client", _version, b"login" | b"register" | b"refresh"]) => {
+                Some(Document::Session)
+            }
+            _ => None,
+        }
+    }
+
+    /// The document with its values exchanged; `None` when it holds none of them, or is no JSON.
+    pub(crate) fn rewrite(self, advertise: &Advertise, json: &[u8]) -> Option<Vec<u8>> {
+        let json = std::str::from_utf8(json).ok()?;
+        let edits = match self {
+            Document::Versions => low_bandwidth(advertise, json)?,
+            Document::WellKnown => base_urls(advertise, json, &["m.homeserver", "base_url"])?,
+            Document::Session => base_urls(advertise, json, &["well_known", "m.homeserver", "base_url"])?,
+        };
+        (!edits.is_empty()).then(|| exchange(json, edits))
+    }
+}
+
+/// These bytes of the document, which become this text.
+type Edit = (Range<usize>, String);
+
+/// The entry of `/versions`, under the names that are wanted: in place of one that is there, else as the last.
+fn low_bandwidth(advertise: &Advertise, json: &str) -> Option<Vec<Edit>> {
+    let port = advertise.dtls_port?;
+    let entry = format!(
+        r#"{{"dtls":{port},"cbor_enum_version":{TABLE_VERSION},"coap_enum_version":{TABLE_VERSION}}}"#
+    );
+    let members = Members::of(json)?;
+    let end = json.trim_ascii_end().len().checked_sub(1)?;
+    let (mut edits, mut more) = (Vec::new(), String::new());
+    for name in [Some(UNSTABLE), advertise.stable_name.then_some(STABLE)].into_iter().flatten() {
+        let known = edits.len();
+        let same_name = members.0.iter().filter(|(key, _)| key == name);
+        edits.extend(same_name.map(|(_, value)| (span(json, value.get()), entry.clone())));
+        if edits.len() == known {
+            let comma = if members.0.is_empty() && more.is_empty() { "" } else { "," };
+            more.push_str(&format!("{comma}\"{name}\":{entry}"));
+        }
+    }
+    edits.push((end..end, more));
+    Some(edits)
+}
+
+/// The text under this path of names, wherever a name occurs more than once: readers take the first or the last.
+fn base_urls(advertise: &Advertise, json: &str, path: &[&str]) -> Option<Vec<Edit>> {
+    let url = serde_json::to_string(advertise.base_url.as_deref()?).ok()?;
+    let mut values = vec![json];
+    for name in path {
+        let members = values.into_iter().filter_map(Members::of).flat_map(|members| members.0);
+        values = members.filter(|(key, _)| key == name).map(|(_, value)| value.get()).collect();
+    }
+    let texts = values.into_iter().filter(|value| value.starts_with('"'));
+    Some(texts.map(|value| (span(json, value), url.clone())).collect())
+}
+
+/// Where a part of the document lies in it.
+fn span(json: &str, part: &str) -> Range<usize> {
+    let start = (part.as_ptr() as usize).saturating_sub(json.as_ptr() as usize);
+    start..start + part.len()
+}
+
+fn exchange(json: &str, mut edits: Vec<Edit>) -> Vec<u8> {
+    edits.sort_by_key(|(range, _)| range.start);
+    let mut out = Vec::with_capacity(json.len() + edits.iter().map(|(_, text)| text.len()).sum::<usize>());
+    let mut from = 0;
+    for (range, text) in edits {
+        out.extend(json.as_bytes().get(from..range.start).unwrap_or_default());
+        out.extend(text.as_bytes());
+        from = range.end;
+    }
+    out.extend(json.as_bytes().get(from..).unwrap_or_default());
+    out
+}
+
+/// The members of a JSON object in their order, repeated ones included; each value as the text that it is.
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'a> Members<'a> {
+    fn of(json: &'a str) -> Option<Self> {
+        serde_json::from_str(json).ok()
+    }
+}
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn advertise() -> Advertise {
+        Advertise {
+            dtls_port: Some(8008),
+            base_url: Some("https://lb.example.org:8448".to_owned()),
+            stable_name: false,
+        }
+    }
+
+    fn rewritten(document: Document, advertise: &Advertise, json: &str) -> Option<String> {
+        document.rewrite(advertise, json.as_bytes()).map(|json| String::from_utf8(json).unwrap())
+    }
+
+    #[test]
+    fn documents_are_known_by_method_and_path() {
+        use Document::{Session, Versions, WellKnown};
+        for (method, path, document) in [
+            ("GET", "/_matrix/client/versions", Some(Versions)),
+            ("GET", "/_matrix/client/versions?x=/y", Some(Versions)),
+            ("HEAD", "/_matrix/client/versions", Some(Versions)),
+            ("POST", "/_matrix/client/versions", None),
+            ("GET", "/_matrix/client/versions/", None),
+            ("GET", "/_matrix/client/v3/versions", None),
+            ("GET", "/.well-known/matrix/client", Some(WellKnown)),
+            ("GET", "/.well-known/matrix/server", None),
+            ("POST", "/_matrix/client/v3/login", Some(Session)),
+            ("POST", "/_matrix/client/r0/register?kind=guest", Some(Session)),
+            ("POST", "/_matrix/client/v3/refresh", Some(Session)),
+            ("GET", "/_matrix/client/v3/login", None),
+            ("POST", "/_matrix/client/v3/login/x", None),
+            ("POST", "/x/_matrix/client/v3/login", None),
+            ("GET", "", None),
+            ("", "?", None),
+        ] {
+            assert_eq!(Document::of(method.as_bytes(), path.as_bytes()), document, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn versions_gains_one_entry_and_keeps_every_byte() {
+        let entry =
+            r#""org.matrix.msc3079.low_bandwidth":{"dtls":8008,"cbor_enum_version":1,"coap_enum_version":1}"#;
+        for (json, expected) in [
+            (r#"{"versions":["v1.1"]}"#, format!(r#"{{"versions":["v1.1"],{entry}}}"#)),
+            (
+                " { \"a\" : 1.0e0 ,\n\"b\":\"\\u00e4}\" } \n",
+                format!(" {{ \"a\" : 1.0e0 ,\n\"b\":\"\\u00e4}}\" ,{entry}}} \n"),
+            ),
+            ("{}", format!("{{{entry}}}")),
+            ("{ }", format!("{{ {entry}}}")),
+        ] {
+            assert_eq!(rewritten(Document::Versions, &advertise(), json).as_deref(), Some(expected.as_str()));
+        }
+    }
+
+    #[test]
+    fn an_entry_of_the_homeserver_gives_way_to_what_is_advertised_here() {
+        let stable = Advertise { stable_name: true, ..advertise() };
+        let json = r#"{"org.matrix.msc3079.low_\u0062andwidth" : {"dtls":1}, "versions":[]}"#;
+        let value = r#"{"dtls":8008,"cbor_enum_version":1,"coap_enum_version":1}"#;
+        let expected = format!(
+            r#"{{"org.matrix.msc3079.low_\u0062andwidth" : {value}, "versions":[],"m.low_bandwidth":{value}}}"#
+        );
+        assert_eq!(rewritten(Document::Versions, &stable, json), Some(expected));
+        let both = rewritten(Document::Versions, &stable, "{}").unwrap();
+        let both: serde_json::Value = serde_json::from_str(&both).unwrap();
+        assert_eq!(both[UNSTABLE], both[STABLE]);
+        assert_eq!(both.as_object().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_base_url_is_exchanged_where_it_stands_and_nothing_else_is() {
+        let json = r#"{"x": "base_url", "m.homeserver": { "base_url" : "https:\/\/hs.example.org" }, "m.identity_server":{"base_url":"https://id"}}"#;
+        let expected = json.replace(r"https:\/\/hs.example.org", "https://lb.example.org:8448");
+        assert_eq!(rewritten(Document::WellKnown, &advertise(), json), Some(expected));
+
+        let login = format!(r#"{{"user_id":"@a:b","well_known":{json},"m.homeserver":{{"base_url":"x"}}}}"#);
+        let expected = login.replacen(r"https:\/\/hs.example.org", "https://lb.example.org:8448", 1);
+        assert_eq!(rewritten(Document::Session, &advertise(), &login), Some(expected));
+    }
+
+    #[test]
+    fn a_name_that_occurs_twice_is_no_way_around() {
+        let json = r#"{"m.homeserver":{"base_url":"a","base_url":"b"},"m.homeserver":{"base_url":"c"}}"#;
+        let got = rewritten(Document::WellKnown, &advertise(), json).unwrap();
+        assert_eq!(got.matches("https://lb.example.org:8448").count(), 3, "{got}");
+    }
+
+    #[test]
+    fn what_holds_nothing_to_exchange_stays() {
+        let nothing = Advertise { dtls_port: None, base_url: None, stable_name: true };
+        for json in [r#"{"m.homeserver":{"base_url":"a"}}"#, "{}"] {
+            for document in [Document::Versions, Document::WellKnown, Document::Session] {
+                assert_eq!(rewritten(document, &nothing, json), None);
+            }
+        }
+        for json in [
+            "{}",
+            r#"{"m.homeserver":"base_url"}"#,
+            r#"{"m.homeserver":{"base_url":1}}"#,
+            "[]",
+            "",
+            "{\"a\":",
+        ] {
+            assert_eq!(rewritten(Document::WellKnown, &advertise(), json), None, "{json}");
+        }
+        for json in ["[]", "null", "", "{", "{} {}", "\"{}\""] {
+            assert_eq!(rewritten(Document::Versions, &advertise(), json), None, "{json}");
+        }
+        assert_eq!(Document::Versions.rewrite(&advertise(), b"{\"a\":\"\xff\"}"), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_document_is_rewritten_or_left(json in r#"[ {}\[\],:"\\a1]{0,24}|\{("(m.homeserver|base_url|well_known|x)":(\{"base_url":"y"\}|"z"|1),?){0,3}\}"#) {
+            for document in [Document::Versions, Document::WellKnown, Document::Session] {
+                if let Some(new) = document.rewrite(&advertise(), json.as_bytes()) {
+                    let new: serde_json::Value = serde_json::from_slice(&new).unwrap();
+                    let old: serde_json::Value = serde_json::from_str(&json).unwrap();
+                    proptest::prop_assert_eq!(new.is_object(), old.is_object());
+                }
+            }
+        }
+    }
+}
