@@ -143,7 +143,8 @@ pub struct Options {
     /// text, or json with one object a line.
     #[arg(long, env = "LOWBAND_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     pub log_format: String,
-    /// Appends the secrets of every session for Wireshark. Whoever has that file reads everything, passwords included.
+    /// Appends the secrets of every session for Wireshark. Whoever has that file reads everything, passwords included. Sessions
+    /// then take AES-GCM, 8 bytes more a record: Wireshark cannot read ChaCha20-Poly1305 in DTLS.
     #[arg(long, env = "SSLKEYLOGFILE", value_name = "FILE")]
     pub key_log: Option<PathBuf>,
     /// Tells what is wrong with the configuration, and ends: 0 when nothing is, else 2.

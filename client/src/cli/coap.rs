@@ -88,7 +88,8 @@ fn after_help() -> String {
       'coaps://matrix.example.org/_matrix/client/r0/rooms/!room:example.org/send/m.room.message/1'
   lowband coap -i -H 'Accept: application/json' coaps://matrix.example.org/_matrix/client/versions
 
-With SSLKEYLOGFILE set, the secrets of the session are appended to that file, for Wireshark.
+With SSLKEYLOGFILE set, the secrets of the session are appended to that file, for Wireshark. The session then takes AES-GCM,
+8 bytes more a record, because Wireshark cannot read ChaCha20-Poly1305 in DTLS.
 
 {}"#,
         Exit::help_of_coap()

@@ -10,7 +10,8 @@ pub struct Config {
     pub server: Option<ServerIdentity>,
     /// Set to start handshakes.
     pub client: Option<Verification>,
-    /// Produce NSS key log lines ([`super::Endpoint::poll_key_log`]). They decrypt everything.
+    /// Produce NSS key log lines ([`super::Endpoint::poll_key_log`]). They decrypt everything. Sessions then take AES-GCM, 8 bytes
+    /// more a record, because Wireshark cannot read ChaCha20-Poly1305 in DTLS.
     pub key_log: bool,
     /// See [`Limits`].
     pub limits: Limits,

@@ -184,11 +184,12 @@ fn server_context(
     key_log: Option<Arc<Mutex<KeyLog>>>,
 ) -> Result<SslContext, Vec<String>> {
     let Identity { leaf, issuers, key } = identity::parse(identity)?;
+    let suites = Suite::accepted(key_log.is_some());
     let build = || {
         let mut builder = builder(SslMethod::dtls_server(), key_log)?;
         // From OpenSSL 3.2 on, CCM_8 exists at security level 0 only (RFC 7252 section 9.1.3.3 makes it mandatory). What
         // the level guards otherwise is fixed here: suites, groups, signatures, version, key size.
-        builder.set_cipher_list(&format!("{}:@SECLEVEL=0", Suite::cipher_list()))?;
+        builder.set_cipher_list(&format!("{suites}:@SECLEVEL=0"))?;
         builder.set_options(SslOptions::CIPHER_SERVER_PREFERENCE | SslOptions::COOKIE_EXCHANGE);
         // The front has checked the cookie already; the one that is made here is never sent.
         builder.set_cookie_generate_cb(|_, cookie| {
@@ -213,9 +214,10 @@ fn client_context(
     verification: &Verification,
     key_log: Option<Arc<Mutex<KeyLog>>>,
 ) -> Result<SslContext, Vec<String>> {
+    let suites = Suite::offered(key_log.is_some());
     let build = || {
         let mut builder = builder(SslMethod::dtls_client(), key_log)?;
-        builder.set_cipher_list(&Suite::cipher_list())?;
+        builder.set_cipher_list(&suites)?;
         Ok(builder)
     };
     let mut builder = build().map_err(openssl_mistake)?;

@@ -3,6 +3,9 @@
 //! ChaCha20-Poly1305 comes first: 29 bytes a record instead of the 37 of AES-GCM (no explicit nonce), and it is quick on
 //! phones without AES instructions. CCM_8 is what RFC 7252 section 9.1.3.3 makes mandatory for CoAP; it comes last for
 //! its short tag.
+//!
+//! With a key log the order is another: who logs keys wants to read captures, and no Wireshark can read ChaCha20-Poly1305
+//! in DTLS. Its nonce takes the epoch as part of the sequence number (RFC 7905 section 2); Wireshark leaves it out.
 
 use openssl::cipher::{Cipher, CipherRef};
 
@@ -83,13 +86,26 @@ const SUITES: [Suite; 7] = [
 ];
 
 impl Suite {
-    /// OpenSSL's cipher list of all of them.
-    pub(super) fn cipher_list() -> String {
-        SUITES.map(|s| s.name).join(":")
+    /// OpenSSL's cipher list of what a server accepts: all of them, with a key log the readable ones first.
+    pub(super) fn accepted(key_log: bool) -> String {
+        let (first, last): (Vec<_>, Vec<_>) = SUITES.iter().partition(|s| !key_log || s.is_readable());
+        names(first.into_iter().chain(last))
+    }
+    /// The same for what a client offers: with a key log the readable ones alone, because the server chooses.
+    pub(super) fn offered(key_log: bool) -> String {
+        names(SUITES.iter().filter(|s| !key_log || s.is_readable()))
+    }
+    /// By Wireshark, with a key log.
+    fn is_readable(&self) -> bool {
+        self.aead != Aead::ChaCha20Poly1305
     }
     pub(super) fn from_id(id: [u8; 2]) -> Option<Suite> {
         SUITES.into_iter().find(|s| s.id == id)
     }
+}
+
+fn names<'s>(suites: impl Iterator<Item = &'s Suite>) -> String {
+    suites.map(|s| s.name).collect::<Vec<_>>().join(":")
 }
 
 #[cfg(test)]
@@ -103,9 +119,16 @@ mod tests {
         for suite in SUITES {
             context.set_cipher_list(&format!("{}:@SECLEVEL=0", suite.name)).unwrap();
         }
-        context.set_cipher_list(&format!("{}:@SECLEVEL=0", Suite::cipher_list())).unwrap();
+        for list in
+            [Suite::accepted(false), Suite::accepted(true), Suite::offered(false), Suite::offered(true)]
+        {
+            context.set_cipher_list(&format!("{list}:@SECLEVEL=0")).unwrap();
+        }
         let ssl = Ssl::new(&context.build()).unwrap();
         drop(ssl);
+        let count = |list: String| list.split(':').count();
+        assert_eq!(count(Suite::accepted(true)), SUITES.len());
+        assert_eq!(count(Suite::offered(true)), SUITES.len() - 2);
         for suite in SUITES {
             assert_eq!(Suite::from_id(suite.id), Some(suite));
             assert_eq!(suite.aead.cipher().key_length(), suite.aead.key_len());
