@@ -136,7 +136,7 @@ $(REFERENCE_CLIENT): $(wildcard e2e/foreign/reference/*) | .tools/test.stamp
 # ---- what has to be there -----------------------------------------------------------------------------------------------
 
 SYSTEM_PACKAGES := gcc libssl-dev pkg-config openssl python3-venv $(WASM_PACKAGES)
-TEST_PACKAGES := libcoap3-bin gnutls-bin curl $(if $(shell command -v go),,golang-go)
+TEST_PACKAGES := libcoap3-bin gnutls-bin curl tshark $(if $(shell command -v go),,golang-go)
 
 setup: .tools/system.stamp .tools/envoy.stamp .tools/synapse.stamp
 

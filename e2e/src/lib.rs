@@ -2,9 +2,9 @@
 //!
 //! - [`chain`] puts together [`synapse`], [`envoy`] and [`sidecar`], which are child processes ([`process`]) on reserved
 //!   [`ports`]; [`parts`] knows where their programs are, [`certificate`] makes key and certificate, [`wait`] waits for them.
-//! - [`wire`] speaks [`matrix`] to it in two ways, measured by [`relay`], which can also lose a flight ([`loss`]), and [`tcp`];
-//!   [`mod@reference`] is a third, by a foreign stack, and [`hello_world`] what that costs; [`story`] is the main job over either;
-//!   [`demo`] is `make demo`; [`fixture`] is what the tests begin with.
+//! - [`wire`] speaks [`matrix`] to it in two ways, measured by [`tcp`] and by [`relay`], which can also lose a flight ([`loss`]) or
+//!   write down a capture; [`mod@reference`] is a third, by a foreign stack, and [`hello_world`] what that costs; [`story`] is the
+//!   main job over either; [`demo`] is `make demo`; [`fixture`] is what the tests begin with.
 //! - [`corpus`] is a recorded sample of what Matrix clients ask, to be replayed; [`twins`] compares the answers of two homeservers.
 //!
 //! Nothing here stands in for a real part: no fake homeserver, no fake proxy.
@@ -21,6 +21,7 @@ pub mod http1;
 pub mod loss;
 pub mod matrix;
 pub mod parts;
+mod pcap;
 pub mod ports;
 pub mod process;
 pub mod reference;

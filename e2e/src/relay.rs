@@ -2,14 +2,17 @@
 //!
 //! Each client address gets a socket of its own towards the server, so that the server sees as many peers as there are. Nothing is
 //! delayed or changed here, and nothing lost but the flight ([`crate::loss`]) that was asked for. Alerts of DTLS pass uncounted: a
-//! session's end is not part of what it was for, and whether the server's last word still arrives is a matter of chance.
+//! session's end is not part of what it was for, and whether the server's last word still arrives is a matter of chance. What passes
+//! can be written down as a capture.
 
 use crate::error::{Error, Result};
 use crate::loss::{Flight, From, Loss};
+use crate::pcap::Pcap;
 use crate::tcp::Traffic;
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket as StdSocket};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::net::UdpSocket;
@@ -34,13 +37,24 @@ pub struct Relay {
 impl Relay {
     /// Listens on a free port of loopback and passes everything on to `server`.
     pub async fn start(server: SocketAddr) -> Result<Relay> {
-        Relay::losing(server, None).await
+        Relay::with(server, None, None).await
     }
 
     /// The same, but the flight is lost when it first comes: for one client.
-    pub async fn losing(server: SocketAddr, flight: impl Into<Option<Flight>>) -> Result<Relay> {
+    pub async fn losing(server: SocketAddr, flight: Flight) -> Result<Relay> {
+        Relay::with(server, Some(flight), None).await
+    }
+
+    /// The same, but all that passes is also in the capture file `path`, between port 8008 of one server and one address for each
+    /// client. What somebody has received through the relay is in the file.
+    pub async fn capturing(server: SocketAddr, path: &Path) -> Result<Relay> {
+        let capture = Pcap::create(path).map_err(Error::io(format!("write {}", path.display())))?;
+        Relay::with(server, None, Some(capture)).await
+    }
+
+    async fn with(server: SocketAddr, flight: Option<Flight>, capture: Option<Pcap>) -> Result<Relay> {
         let lost = Arc::new(AtomicUsize::new(0));
-        let loss = flight.into().map(|flight| Loss::of(flight, Arc::clone(&lost)));
+        let loss = flight.map(|flight| Loss::of(flight, Arc::clone(&lost)));
         let doing = "start the counting relay";
         let front = Socket::bind().map_err(Error::io(doing))?;
         let address = front.asynchronous.local_addr().map_err(Error::io(doing))?;
@@ -50,6 +64,7 @@ impl Relay {
             server,
             front,
             loss,
+            capture,
             peers: HashMap::new(),
             receivers: JoinSet::new(),
             answers,
@@ -98,6 +113,7 @@ struct Loop {
     server: SocketAddr,
     front: Socket,
     loss: Option<Loss>,
+    capture: Option<Pcap>,
     peers: HashMap<SocketAddr, Arc<UdpSocket>>,
     /// One task a peer, which feeds what the server says into `answers`; they end with the loop.
     receivers: JoinSet<()>,
@@ -138,6 +154,7 @@ impl Loop {
             return;
         }
         let Ok(back) = self.back(peer).await else { return };
+        self.capture(From::Client, peer, datagram);
         if back.send(datagram).await.is_ok() {
             self.note(datagram);
         }
@@ -147,6 +164,7 @@ impl Loop {
         if self.loses(From::Server, datagram) {
             return;
         }
+        self.capture(From::Server, peer, datagram);
         if self.front.asynchronous.send_to(datagram, peer).await.is_ok() {
             self.note(datagram);
         }
@@ -154,6 +172,15 @@ impl Loop {
 
     fn loses(&mut self, from: From, datagram: &[u8]) -> bool {
         self.loss.as_mut().is_some_and(|loss| loss.takes(from, datagram))
+    }
+
+    /// Writes it down before it goes on. A capture that cannot be written ends here, and shows by what is missing.
+    fn capture(&mut self, from: From, client: SocketAddr, datagram: &[u8]) {
+        if let Some(capture) = &mut self.capture
+            && capture.add(from, client, datagram).is_err()
+        {
+            self.capture = None;
+        }
     }
 
     fn note(&mut self, datagram: &[u8]) {

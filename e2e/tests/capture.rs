@@ -1,0 +1,138 @@
+//! A capture of a whole run, read by Wireshark with the key log of the sidecar: what wire readers do.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what helps a test may fail as the test does"
+)]
+
+use lowband_e2e::fixture::Fixture;
+use lowband_e2e::matrix::{self, User};
+use lowband_e2e::parts::system_program;
+use lowband_e2e::reference::Reference;
+use lowband_e2e::relay::Relay;
+use lowband_e2e::synapse::RateLimits;
+use lowband_e2e::wire::Wire;
+use std::process::Command;
+
+/// In the run folder, as the README calls them.
+const CAPTURE: &str = "capture.pcap";
+const KEY_LOG: &str = "keys.log";
+const README: &str = include_str!("../../README.md");
+
+/// What tshark tells of each datagram; several values of one field are joined by commas.
+const FIELDS: [&str; 6] = [
+    "dtls.record.content_type",
+    "coap.code",
+    "coap.opt.uri_path",
+    "coap.opt.uri_query",
+    "_ws.malformed",
+    "_ws.expert.message",
+];
+/// RFC 6347 section 4.1.
+const APPLICATION_DATA: &str = "23";
+/// Wireshark 4.0 takes options that it does not know for malformed: 256 and 257 are MSC3079's.
+const UNKNOWN_TO_WIRESHARK: [&str; 2] = ["Invalid Option Number 256", "Invalid Option Number 257"];
+
+/// One datagram.
+#[derive(Debug)]
+struct Row {
+    records: String,
+    /// As one number: 69 is 2.05.
+    code: String,
+    path: String,
+    query: String,
+    malformed: String,
+    expert: String,
+}
+
+impl Row {
+    fn parse(line: &str) -> Row {
+        let mut cells = line.split('\t').map(str::to_owned);
+        let mut next = || cells.next().unwrap_or_else(|| panic!("{line:?}"));
+        Row {
+            records: next(),
+            code: next(),
+            path: next().replace(',', "/"),
+            query: next(),
+            malformed: next(),
+            expert: next(),
+        }
+    }
+
+    /// Method, path and query of a request.
+    fn request(&self) -> Option<(&str, &str, &str)> {
+        let methods = [("1", "GET"), ("2", "POST"), ("3", "PUT"), ("4", "DELETE")];
+        let (_, method) = methods.into_iter().find(|(code, _)| *code == self.code)?;
+        Some((method, &self.path, &self.query))
+    }
+}
+
+/// Reads the capture with the command of the README.
+async fn read(fixture: &Fixture) -> Vec<Row> {
+    system_program("tshark", "setup-test").unwrap();
+    let reads = |line: &&str| line.starts_with("tshark ") && line.contains(CAPTURE) && line.contains(KEY_LOG);
+    let command = README.lines().find(reads).expect("the README's command");
+    let fields = FIELDS.map(|field| format!(" -e {field}")).concat();
+    let told = fixture.shell(&format!("{command} -T fields{fields}")).await.unwrap();
+    String::from_utf8(told).unwrap().lines().map(Row::parse).collect()
+}
+
+#[test]
+fn wireshark_decrypts_a_run_and_finds_its_requests_and_nothing_malformed() {
+    let fixture = Fixture::start("capture", RateLimits::Lifted, &["--key-log", KEY_LOG]).unwrap();
+    fixture.run(async {
+        let ca = &fixture.chain.certificate.certificate;
+        let capture = fixture.chain.folder().join(CAPTURE);
+        let relay = Relay::capturing(fixture.chain.address(), &capture).await.unwrap();
+        let port = relay.address().port();
+
+        // Ours knows nothing of a key log, and offers ChaCha20-Poly1305 first.
+        let mut ours = Wire::coap(relay.address(), ca).await.unwrap();
+        let user = matrix::sign_in(&mut ours, &User::new("capture")).await.unwrap();
+        let room = matrix::create_room(&mut ours, &user, &[]).await.unwrap();
+        let text = "several blocks up. ".repeat(200);
+        let event = matrix::send(&mut ours, &user, &room, "1", &text).await.unwrap();
+        let mut reference =
+            Wire::Reference(Box::new(Reference::start(&fixture.parts, relay.address()).await.unwrap()));
+        let synced = matrix::sync(&mut reference, &user, "timeout=0").await.unwrap();
+        matrix::expect_message(&synced, &room, &event, &text).unwrap();
+        for (program, path) in
+            [("coap-client-openssl", "_matrix/client/versions"), ("coap-client-gnutls", "0")]
+        {
+            let mut command = Command::new(system_program(program, "setup-test").unwrap());
+            command.arg("-C").arg(ca).arg(format!("coaps://localhost:{port}/{path}"));
+            assert!(fixture.output(command).await.unwrap().status.success(), "{program}");
+        }
+
+        let rows = read(&fixture).await;
+        for row in &rows {
+            let is_well = row.expert.is_empty() && row.malformed.is_empty();
+            assert!(is_well || UNKNOWN_TO_WIRESHARK.contains(&&*row.expert), "{row:?}");
+            // What is encrypted has been decrypted, and is CoAP.
+            let is_secret = row.records.split(',').any(|kind| kind == APPLICATION_DATA);
+            assert_eq!(is_secret, !row.code.is_empty(), "{row:?}");
+        }
+        // Each block is a request of its own.
+        let mut requests: Vec<_> = rows.iter().filter_map(Row::request).collect();
+        let blocks = requests.len();
+        requests.dedup();
+        let sent = format!("9/{room}/m.room.message/1");
+        let expected = [
+            ("POST", "4", ""),
+            ("POST", "G", ""),
+            ("PUT", &*sent, ""),
+            ("GET", "7", "timeout=0"),
+            ("GET", "_matrix/client/versions", ""),
+            ("GET", "0", ""),
+        ];
+        assert_eq!(requests, expected);
+        // 4 of the message, some of the sync.
+        assert!(blocks >= expected.len() + 8, "{blocks}");
+        for (code, least) in [("69", expected.len()), ("95", 3)] {
+            let count = rows.iter().filter(|row| row.code == code).count();
+            assert!(count >= least, "{count} times {code}");
+        }
+    });
+}
