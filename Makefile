@@ -140,7 +140,7 @@ TEST_PACKAGES := libcoap3-bin gnutls-bin curl tshark $(if $(shell command -v go)
 
 setup: .tools/system.stamp .tools/envoy.stamp .tools/synapse.stamp
 
-setup-test: setup .tools/test.stamp .tools/bin/cargo-deny $(REFERENCE_CLIENT)
+setup-test: setup .tools/test.stamp .tools/aiocoap.stamp .tools/bin/cargo-deny $(REFERENCE_CLIENT)
 
 .tools/system.stamp: Makefile tools/system-packages
 	@$(STEP)/system.log 'Looking for system packages' tools/system-packages $(SYSTEM_PACKAGES)
@@ -158,6 +158,12 @@ setup-test: setup .tools/test.stamp .tools/bin/cargo-deny $(REFERENCE_CLIENT)
 .tools/synapse.stamp: e2e/homeserver/synapse-requirements.txt | .tools/system.stamp
 	@python3 -m venv .venv/synapse
 	@$(STEP)/synapse.log 'Installing Synapse, the embedded homeserver' .venv/synapse/bin/pip install --disable-pip-version-check -r $<
+	@touch $@
+
+.tools/aiocoap.stamp: e2e/foreign/aiocoap/requirements.txt | .tools/system.stamp
+	@python3 -m venv .venv/aiocoap
+	@$(STEP)/aiocoap.log 'Installing aiocoap, a foreign client of the tests' \
+	  .venv/aiocoap/bin/pip install --disable-pip-version-check -r $<
 	@touch $@
 
 .tools/bin/cargo-deny: | .tools/system.stamp

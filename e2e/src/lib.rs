@@ -5,14 +5,17 @@
 //! - [`wire`] speaks [`matrix`] to it in two ways, measured by [`tcp`] and by [`relay`], which can also lose a flight ([`loss`]) or
 //!   write down a capture; [`mod@reference`] is a third, by a foreign stack, and [`hello_world`] what that costs; [`story`] is the
 //!   main job over either; [`demo`] is `make demo`; [`fixture`] is what the tests begin with.
+//! - [`mod@aiocoap`] is a foreign client without DTLS, for the message layer alone; it and [`mod@reference`] are driven by lines.
 //! - [`corpus`] is a recorded sample of what Matrix clients ask, to be replayed; [`twins`] compares the answers of two homeservers.
 //!
 //! Nothing here stands in for a real part: no fake homeserver, no fake proxy.
 
+pub mod aiocoap;
 pub mod certificate;
 pub mod chain;
 pub mod corpus;
 pub mod demo;
+mod driven;
 pub mod envoy;
 pub mod error;
 pub mod fixture;

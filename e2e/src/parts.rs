@@ -12,11 +12,12 @@ pub struct Parts {
     envoy: PathBuf,
     synapse_python: PathBuf,
     reference_client: PathBuf,
+    aiocoap_python: PathBuf,
 }
 
 impl Parts {
-    /// From `LOWBAND_BIN_DIR`, `LOWBAND_WASM`, `LOWBAND_ENVOY`, `LOWBAND_SYNAPSE_PYTHON` and `LOWBAND_REFERENCE_CLIENT`; what is not
-    /// set lies where the Makefile puts it, relative to the workspace's root.
+    /// From `LOWBAND_BIN_DIR`, `LOWBAND_WASM`, `LOWBAND_ENVOY`, `LOWBAND_SYNAPSE_PYTHON`, `LOWBAND_REFERENCE_CLIENT` and
+    /// `LOWBAND_AIOCOAP_PYTHON`; what is not set lies where the Makefile puts it, relative to the workspace's root.
     pub fn from_environment() -> Parts {
         let root = workspace_root();
         let path = |variable: &str, default: PathBuf| match std::env::var_os(variable) {
@@ -29,6 +30,7 @@ impl Parts {
             envoy: path("LOWBAND_ENVOY", packaged_envoy(&root.join(".venv/envoy"))),
             synapse_python: path("LOWBAND_SYNAPSE_PYTHON", root.join(".venv/synapse/bin/python")),
             reference_client: path("LOWBAND_REFERENCE_CLIENT", root.join("target/reference-client")),
+            aiocoap_python: path("LOWBAND_AIOCOAP_PYTHON", root.join(".venv/aiocoap/bin/python")),
             root,
         }
     }
@@ -61,6 +63,11 @@ impl Parts {
     /// The foreign client of `e2e/foreign/reference`.
     pub fn reference_client(&self) -> Result<PathBuf> {
         existing("the client on the reference's stack", self.reference_client.clone(), "setup-test")
+    }
+
+    /// The Python that has aiocoap.
+    pub fn aiocoap_python(&self) -> Result<PathBuf> {
+        existing("aiocoap's Python", self.aiocoap_python.clone(), "setup-test")
     }
 
     /// The script that renders `envoy.yaml`.

@@ -1,5 +1,6 @@
 //! The client of `e2e/foreign/reference`: a foreign DTLS, CoAP and CBOR, driven by lines of JSON.
 
+use crate::driven::Driven;
 use crate::error::{Error, Result};
 use crate::parts::Parts;
 use crate::wire::Call;
@@ -7,22 +8,14 @@ use lowband_codec::{KeyTable, PathTable};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::net::SocketAddr;
-use std::process::Stdio;
-use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::process::Command;
 
-/// More than the client gives itself for a handshake and an answer.
-const ANSWER_WITHIN: Duration = Duration::from_secs(100);
-/// More than it gives itself for its goodbye.
-const END_WITHIN: Duration = Duration::from_secs(10);
+const NAME: &str = "the reference's client";
 
 /// A running client with one session. Dropped without [`Reference::end`] it is killed.
 #[derive(Debug)]
 pub struct Reference {
-    child: Child,
-    orders: ChildStdin,
-    answers: Lines<BufReader<ChildStdout>>,
+    client: Driven,
 }
 
 /// What came of one exchange.
@@ -72,20 +65,13 @@ impl<'a> Order<'a> {
 impl Reference {
     /// Starts it on a server or a relay to it. That the handshake failed is told by the first call.
     pub async fn start(parts: &Parts, server: SocketAddr) -> Result<Reference> {
-        let program = parts.reference_client()?;
-        let mut command = Command::new(&program);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
-        let mut child = command.spawn().map_err(Error::io(format!("start {}", program.display())))?;
-        let (Some(orders), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(Error::Setup(format!("{} has no pipes", program.display())));
-        };
-        let mut client = Reference { child, orders, answers: BufReader::new(answers).lines() };
+        let mut client = Driven::start(NAME, Command::new(parts.reference_client()?))?;
         let keys: Map<String, Value> =
             KeyTable::v1().iter().map(|(name, key)| (name.to_owned(), json!(key))).collect();
         let paths: Map<String, Value> =
             PathTable::v1().iter().map(|(code, path)| (code.to_string(), json!(path))).collect();
-        client.write(&json!({"server": server.to_string(), "keys": keys, "paths": paths})).await?;
-        Ok(client)
+        client.tell(&json!({"server": server.to_string(), "keys": keys, "paths": paths})).await?;
+        Ok(Reference { client })
     }
 
     /// One request and what came of it.
@@ -105,48 +91,17 @@ impl Reference {
 
     /// Ends the session; the client must end by itself.
     pub async fn end(self) -> Result<()> {
-        let Reference { mut child, orders, answers } = self;
-        drop((orders, answers));
-        let late = || Error::NoAnswer {
-            what: "the end of the reference's client".to_owned(),
-            why: "none".to_owned(),
-        };
-        let status = tokio::time::timeout(END_WITHIN, child.wait()).await.map_err(|_| late())?;
-        let status = status.map_err(Error::io("wait for the reference's client"))?;
-        if status.success() {
-            return Ok(());
-        }
-        Err(Error::Wrong {
-            what: "the end of the reference's client".to_owned(),
-            expected: "status 0".to_owned(),
-            got: status.to_string(),
-        })
+        self.client.end().await
     }
 
     async fn order(&mut self, order: &Order<'_>) -> Result<Told> {
         let path = order.target.split('?').next().unwrap_or_default();
         let what = if order.ping { "a ping".to_owned() } else { format!("{} {path}", order.method) };
-        let no_answer =
-            |why: String| Error::NoAnswer { what: format!("the reference's client, {what}"), why };
-        self.write(&json!(order)).await?;
-        let answer = tokio::time::timeout(ANSWER_WITHIN, self.answers.next_line()).await;
-        let answer = answer.map_err(|_| no_answer(format!("silent for {ANSWER_WITHIN:?}")))?;
-        let answer = answer.map_err(|why| no_answer(why.to_string()))?;
-        let answer =
-            answer.ok_or_else(|| no_answer("it has ended; it says why on standard error".to_owned()))?;
-        let told: Told = serde_json::from_str(&answer).map_err(|why| no_answer(why.to_string()))?;
+        let told: Told = self.client.order(&what, order).await?;
         match told.error {
-            Some(why) => Err(no_answer(why)),
+            Some(why) => Err(Error::NoAnswer { what: format!("{NAME}, {what}"), why }),
             None => Ok(told),
         }
-    }
-
-    async fn write(&mut self, line: &Value) -> Result<()> {
-        let line = format!("{line}\n");
-        self.orders
-            .write_all(line.as_bytes())
-            .await
-            .map_err(Error::io("tell the reference's client what to do"))
     }
 }
 

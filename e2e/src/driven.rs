@@ -1,0 +1,76 @@
+//! A foreign client in a process of its own that is driven by lines of JSON: an order goes in, its answer comes out.
+
+use crate::error::{Error, Result};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+
+/// More than the clients give themselves for a handshake and an answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(100);
+/// More than they give themselves for their goodbye.
+const END_WITHIN: Duration = Duration::from_secs(10);
+
+/// A running client. Dropped without [`Driven::end`] it is killed.
+#[derive(Debug)]
+pub(crate) struct Driven {
+    name: &'static str,
+    child: Child,
+    orders: ChildStdin,
+    answers: Lines<BufReader<ChildStdout>>,
+}
+
+impl Driven {
+    /// Starts it; `name` is for messages.
+    pub(crate) fn start(name: &'static str, mut command: Command) -> Result<Driven> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().map_err(Error::io(format!("start {name}")))?;
+        let (Some(orders), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(Error::Setup(format!("{name} has no pipes")));
+        };
+        Ok(Driven { name, child, orders, answers: BufReader::new(answers).lines() })
+    }
+
+    /// A line that is not answered.
+    pub(crate) async fn tell(&mut self, line: &impl Serialize) -> Result<()> {
+        let line = format!("{}\n", json!(line));
+        self.orders
+            .write_all(line.as_bytes())
+            .await
+            .map_err(Error::io(format!("tell {} what to do", self.name)))
+    }
+
+    /// A line and its answer; `what` is for messages.
+    pub(crate) async fn order<T: DeserializeOwned>(
+        &mut self,
+        what: &str,
+        order: &impl Serialize,
+    ) -> Result<T> {
+        let what = format!("{}, {what}", self.name);
+        let no_answer = |why: String| Error::NoAnswer { what: what.clone(), why };
+        self.tell(order).await?;
+        let answer = tokio::time::timeout(ANSWER_WITHIN, self.answers.next_line()).await;
+        let answer = answer.map_err(|_| no_answer(format!("silent for {ANSWER_WITHIN:?}")))?;
+        let answer = answer.map_err(|why| no_answer(why.to_string()))?;
+        let answer =
+            answer.ok_or_else(|| no_answer("it has ended; it says why on standard error".to_owned()))?;
+        serde_json::from_str(&answer).map_err(|why| no_answer(why.to_string()))
+    }
+
+    /// Ends its input; it must end by itself, with status 0.
+    pub(crate) async fn end(self) -> Result<()> {
+        let Driven { name, mut child, orders, answers } = self;
+        drop((orders, answers));
+        let what = format!("the end of {name}");
+        let late = Error::NoAnswer { what: what.clone(), why: "none".to_owned() };
+        let status = tokio::time::timeout(END_WITHIN, child.wait()).await.map_err(|_| late)?;
+        let status = status.map_err(Error::io(format!("wait for {name}")))?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(Error::Wrong { what, expected: "status 0".to_owned(), got: status.to_string() })
+    }
+}
