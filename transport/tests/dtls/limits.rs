@@ -131,6 +131,24 @@ fn when_all_places_are_taken_the_client_that_left_longest_ago_gives_way_and_one_
 }
 
 #[test]
+fn nobody_gives_way_to_a_hello_that_is_dropped_for_another_reason() {
+    let limits = Limits { sessions: 2, half_open_per_address: 1, ..Limits::default() };
+    let make_room_after = limits.make_room_after;
+    let mut pair = Pair::with_limits(limits);
+    let mut other = Endpoint::new(client_config(), [9; 32]).unwrap();
+    finish(&mut pair, &mut other, at([203, 0, 113, 1], 1000));
+    pair.now += make_room_after;
+    for port in 1000..1010 {
+        half_open(&mut pair, at([203, 0, 113, 2], port));
+    }
+    assert_eq!((pair.server.counters().sessions, pair.server.counters().half_open), (1, 1));
+    assert_eq!(oddities(pair.server.counters()), [("hellos_over_half_open_per_address", 9)]);
+    // One that gets the place does take it.
+    half_open(&mut pair, at([203, 0, 113, 3], 1000));
+    assert_eq!((pair.server.counters().sessions, pair.server.counters().half_open), (0, 2));
+}
+
+#[test]
 fn a_newer_hello_from_the_same_address_takes_the_place_of_a_half_open_handshake() {
     let mut pair = Pair::default();
     for _ in 0..5 {

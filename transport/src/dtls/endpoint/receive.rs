@@ -62,18 +62,19 @@ impl Endpoint {
             }
             self.supersede(id);
         }
-        // Who has a place already may use it for another session.
-        let is_full = self.sessions.len() + self.handshakes.len() >= self.limits.sessions;
-        if is_full && self.sessions.id_at(peer).is_none() && !self.make_room(now) {
-            self.counters.hellos_over_sessions += 1;
-            return;
-        }
         if self.half_open.all() >= self.limits.half_open {
             self.counters.hellos_over_half_open += 1;
             return;
         }
         if self.half_open.at(peer.ip()) >= self.limits.half_open_per_address {
             self.counters.hellos_over_half_open_per_address += 1;
+            return;
+        }
+        // Last of the limits: nobody gives way to a hello that is dropped after all. Who has a place already may use it for
+        // another session.
+        let is_full = self.sessions.len() + self.handshakes.len() >= self.limits.sessions;
+        if is_full && self.sessions.id_at(peer).is_none() && !self.make_room(now) {
+            self.counters.hellos_over_sessions += 1;
             return;
         }
         match Handshake::accept(&self.contexts, &self.limits, now, peer, local, hello, &mut out) {
