@@ -28,6 +28,7 @@ mod event;
 mod failure;
 mod ffi;
 mod flight;
+mod fragments;
 mod front;
 mod handshake;
 mod hello;

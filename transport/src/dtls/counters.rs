@@ -30,6 +30,8 @@ counters! {
         hellos_old_version,
         /// ClientHellos of a client that has been asked for its cookie too often.
         hellos_over_message_seq,
+        /// HelloVerifyRequests to a client that has answered as many as it may.
+        cookies_over_message_seq,
         /// ClientHellos that came again after their handshake had finished.
         hellos_repeated,
         /// ClientHellos to an endpoint that does not accept, or not any more.

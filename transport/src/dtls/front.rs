@@ -2,14 +2,15 @@
 
 use super::cookie::{COOKIE_LEN, Cookies};
 use super::counters::Counters;
+use super::fragments::HELLO_VERIFY_REQUEST;
 use super::hello::{self, ClientHello, HelloError};
 use super::record::{self, ContentType, DTLS_1_0};
 use std::net::SocketAddr;
 use std::time::Instant;
 
 /// A client that was asked for its cookie again (the secret had changed) has a higher message_seq; each one costs a walk
-/// of OpenSSL past one more HelloVerifyRequest.
-const MAX_MESSAGE_SEQ: u16 = 3;
+/// of OpenSSL past one more HelloVerifyRequest. As a client we answer no more of them than we would send.
+pub(super) const MAX_MESSAGE_SEQ: u16 = 3;
 
 /// What to do with a ClientHello.
 #[derive(Debug, PartialEq, Eq)]
@@ -66,7 +67,6 @@ pub(super) fn judge<'a>(
 /// The message_seq is the hello's too, which is what a server that remembers would send: so a client whose cookie is no
 /// longer ours (we have been restarted) takes the new one.
 fn hello_verify_request(hello: &ClientHello<'_>, cookie: [u8; COOKIE_LEN]) -> Vec<u8> {
-    const HELLO_VERIFY_REQUEST: u8 = 3;
     const BODY: u8 = 2 + 1 + COOKIE_LEN as u8;
     let [s0, s1] = hello.message_seq.to_be_bytes();
     let message_header = [HELLO_VERIFY_REQUEST, 0, 0, BODY, s0, s1, 0, 0, 0, 0, 0, BODY];

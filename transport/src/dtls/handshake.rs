@@ -15,6 +15,8 @@ use super::context::Contexts;
 use super::counters::Counters;
 use super::failure::Failure;
 use super::flight::{Flight, Numbering};
+use super::fragments::{Fragment, Fragments, HELLO_VERIFY_REQUEST, Malformed};
+use super::front::MAX_MESSAGE_SEQ;
 use super::hello::ClientHello;
 use super::keys::{Keys, Role, Secrets};
 use super::pipe::Pipe;
@@ -233,6 +235,9 @@ impl Handshake {
         match (record.number.epoch(), record.content_type) {
             (0, ContentType::ApplicationData) => counters.records_unprotected += 1,
             (0, ContentType::Handshake) if !self.is_acceptable(record) => counters.records_unexpected += 1,
+            (0, ContentType::Handshake) if self.asks_for_a_cookie_too_often(record) => {
+                counters.cookies_over_message_seq += 1;
+            }
             (0, _) => {
                 if self.is_repeated_flight(record) {
                     self.repeat(now, counters, out);
@@ -256,20 +261,20 @@ impl Handshake {
 
     /// All messages of a client's record are short and whole within it.
     fn is_acceptable(&self, record: &Record<'_>) -> bool {
-        let mut rest = record.fragment;
-        while self.role == Role::Server && !rest.is_empty() {
-            let Some(([_, l0, l1, l2, _, _, _, _, _, f0, f1, f2], after)) = rest.split_first_chunk::<12>()
-            else {
-                return false;
-            };
-            let [length, fragment] =
-                [[l0, l1, l2], [f0, f1, f2]].map(|[a, b, c]| u32::from_be_bytes([0, *a, *b, *c]) as usize);
-            match after.get(fragment..) {
-                Some(next) if length <= MAX_CLIENT_MESSAGE => rest = next,
-                _ => return false,
-            }
-        }
-        true
+        let is_short = |fragment: Result<Fragment, Malformed>| {
+            fragment.is_ok_and(|fragment| fragment.length <= MAX_CLIENT_MESSAGE)
+        };
+        self.role == Role::Client || Fragments::new(record.fragment).all(is_short)
+    }
+
+    /// Nothing vouches for a HelloVerifyRequest, and OpenSSL answers one after the other, each with a hello: somebody on
+    /// the path could keep it at that at the speed of the link. It takes them in the order of their message_seq (RFC 6347
+    /// section 4.2.2), so those that the server repeats because hellos were lost are not counted here.
+    fn asks_for_a_cookie_too_often(&self, record: &Record<'_>) -> bool {
+        let is_one_too_many = |fragment: Fragment| {
+            fragment.kind == HELLO_VERIFY_REQUEST && fragment.message_seq >= MAX_MESSAGE_SEQ
+        };
+        self.role == Role::Client && Fragments::new(record.fragment).flatten().any(is_one_too_many)
     }
 
     /// The server has not had our last flight: it says its ServerHelloDone again.

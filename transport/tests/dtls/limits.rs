@@ -177,6 +177,55 @@ fn a_client_without_an_answer_repeats_its_hello_and_gives_up() {
     }
 }
 
+/// A HelloVerifyRequest, with nothing around it.
+fn asks_for_a_cookie(message_seq: u16) -> Vec<u8> {
+    let [s0, s1] = message_seq.to_be_bytes();
+    [&[3, 0, 0, 11, s0, s1, 0, 0, 0, 0, 0, 11, 0xfe, 0xff, 8][..], b"a cookie"].concat()
+}
+
+/// A plaintext record of handshake messages.
+fn plain(number: u8, messages: &[u8]) -> Vec<u8> {
+    let [l0, l1] = (messages.len() as u16).to_be_bytes();
+    [&[22, 0xfe, 0xff, 0, 0, 0, 0, 0, 0, 0, number, l0, l1][..], messages].concat()
+}
+
+#[test]
+fn a_client_answers_three_requests_for_a_cookie_in_one_record_or_in_many_and_no_more() {
+    let one_by_one: Vec<_> = (0..50).map(|seq| plain(seq as u8, &asks_for_a_cookie(seq))).collect();
+    let all_in_one: Vec<u8> = (0..50).flat_map(asks_for_a_cookie).collect();
+    for (records, answered) in [(one_by_one, 3), (vec![plain(0, &all_in_one)], 0)] {
+        let mut pair = Pair::default();
+        pair.link = Box::new(|_| vec![]);
+        let session = pair.connect();
+        pair.run_for(LATENCY);
+        for record in &records {
+            pair.inject(End::Client, record);
+        }
+        assert_eq!(pair.trace.len(), 1 + answered, "hellos");
+        let over = records.len() - answered;
+        assert_eq!(oddities(pair.client.counters()), [("cookies_over_message_seq", over as u64)]);
+        // The handshake goes on until its time is over, repeating its newest hello.
+        pair.run_for(Duration::from_secs(61));
+        assert!(
+            matches!(pair.client_events[..], [Event::Closed { session: closed, .. }] if closed == session)
+        );
+    }
+}
+
+#[test]
+fn a_request_for_a_cookie_that_comes_again_does_not_count() {
+    let mut pair = Pair::default();
+    pair.link = Box::new(|sent| {
+        let copies = if sent.from == End::Server && sent.number == 0 { 20 } else { 1 };
+        (0..copies).map(|copy| LATENCY + Duration::from_millis(copy)).collect()
+    });
+    pair.connect();
+    pair.run_for(Duration::from_secs(1));
+    assert!(matches!(pair.client_events[..], [Event::Connected { .. }]));
+    assert_eq!(oddities(pair.client.counters()), []);
+    assert_eq!(pair.trace.len(), 6, "no copy is answered");
+}
+
 #[test]
 fn an_endpoint_that_has_stopped_accepting_keeps_its_sessions() {
     let (mut pair, client, _) = Pair::connected();

@@ -1,0 +1,71 @@
+//! Handshake messages, or pieces of them, in a plaintext record (RFC 6347 section 4.2.2): their headers, for what is to be
+//! known before OpenSSL reads them.
+
+/// HandshakeType of a HelloVerifyRequest.
+pub(super) const HELLO_VERIFY_REQUEST: u8 = 3;
+
+/// The header of one message or of one piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Fragment {
+    /// HandshakeType.
+    pub(super) kind: u8,
+    /// Of the whole message.
+    pub(super) length: usize,
+    pub(super) message_seq: u16,
+}
+
+/// Something that is no message, or one that ends beyond its record. Nothing after it can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Malformed;
+
+/// Walks over the fragment of a record.
+pub(super) struct Fragments<'a>(&'a [u8]);
+
+impl<'a> Fragments<'a> {
+    pub(super) fn new(record: &'a [u8]) -> Fragments<'a> {
+        Fragments(record)
+    }
+
+    fn take(&mut self) -> Option<Fragment> {
+        let ([kind, l0, l1, l2, s0, s1, _, _, _, f0, f1, f2], after) = self.0.split_first_chunk::<12>()?;
+        let [length, here] =
+            [[l0, l1, l2], [f0, f1, f2]].map(|[a, b, c]| u32::from_be_bytes([0, *a, *b, *c]) as usize);
+        self.0 = after.get(here..)?;
+        Some(Fragment { kind: *kind, length, message_seq: u16::from_be_bytes([*s0, *s1]) })
+    }
+}
+
+impl Iterator for Fragments<'_> {
+    type Item = Result<Fragment, Malformed>;
+
+    fn next(&mut self) -> Option<Result<Fragment, Malformed>> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let fragment = self.take().ok_or(Malformed);
+        if fragment.is_err() {
+            self.0 = &[];
+        }
+        Some(fragment)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_message_of_a_record_is_seen_up_to_the_first_that_is_none() {
+        let whole = [3, 0, 0, 2, 0, 7, 0, 0, 0, 0, 0, 2, 9, 9];
+        let piece = [11, 1, 0, 0, 0, 8, 0, 0, 5, 0, 0, 1, 9];
+        let [whole_is, piece_is] = [(3, 2, 7), (11, 65_536, 8)]
+            .map(|(kind, length, message_seq)| Ok(Fragment { kind, length, message_seq }));
+        let fragments = |bytes: &[u8]| Fragments::new(bytes).collect::<Vec<_>>();
+        assert_eq!(fragments(&[&whole[..], &piece].concat()), [whole_is, piece_is]);
+        for cut in 1..piece.len() {
+            let bytes = [&whole[..], &piece[..cut]].concat();
+            assert_eq!(fragments(&bytes), [whole_is, Err(Malformed)], "{cut}");
+        }
+        assert_eq!(fragments(&[]), []);
+    }
+}
