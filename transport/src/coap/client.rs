@@ -22,6 +22,12 @@ use exchange::Exchange;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
+/// Requests of one session that may begin while an older one is still sent again: a copy is recognised only as long as the
+/// server remembers its message id, else the request is executed twice. A server of ours remembers 256 message ids and
+/// 128 KiB of answers (`Limits::dedup_per_session`, `dedup_bytes_per_session`): the first and the last block of these
+/// requests and of the 31 that were on their way before, and an answer of one block to each.
+const RUN_AHEAD: u64 = 64;
+
 /// A request of the client side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -100,6 +106,8 @@ struct Session {
     queue: VecDeque<ExchangeId>,
     /// Requests on their way.
     active: usize,
+    /// Requests that have ever begun.
+    begun: u64,
 }
 
 /// The asking role over any session layer.
@@ -184,7 +192,9 @@ impl Client {
     /// One CoAP message has arrived.
     pub fn handle_message(&mut self, now: Instant, session: SessionId, bytes: &[u8]) {
         match self.messages.receive(now, session, bytes) {
-            Received::Nothing | Received::Duplicate(_) | Received::Acknowledged(Owner::Exchange(_)) => {}
+            Received::Nothing | Received::Duplicate(_) => {}
+            // It is not sent again any more.
+            Received::Acknowledged(Owner::Exchange(_)) => self.start_queued(now, session),
             Received::Acknowledged(Owner::Ping) | Received::Reset(Owner::Ping) => {
                 // A Reset by the RFC; the reference's server sends an empty acknowledgement.
                 self.events.push_back(ClientEvent::Pong { session });
@@ -271,17 +281,33 @@ impl Client {
         self.messages.counters.unsendable += 1;
     }
 
-    /// Sends what waits for its turn, as far as the limit of requests on their way allows.
+    /// Sends what waits for its turn, as far as the limit of requests on their way and [`RUN_AHEAD`] allow.
     fn start_queued(&mut self, now: Instant, session: SessionId) {
+        let most = self.messages.limits.exchanges_per_session.max(1);
         loop {
-            let Some(state) = self.sessions.get_mut(&session) else { return };
-            if !state.open || state.active >= self.messages.limits.exchanges_per_session.max(1) {
+            let Some(state) = self.sessions.get(&session) else { return };
+            if !state.open || state.active >= most || state.queue.is_empty() {
                 return;
             }
+            let oldest = self.oldest_repeated(session).unwrap_or(state.begun);
+            if state.begun.saturating_sub(oldest) >= RUN_AHEAD {
+                return;
+            }
+            let Some(state) = self.sessions.get_mut(&session) else { return };
             let Some(next) = state.queue.pop_front() else { return };
             state.active += 1;
+            state.begun += 1;
             self.start(now, next);
         }
+    }
+
+    /// How many requests had begun when the oldest message went out that is still sent again.
+    fn oldest_repeated(&self, session: SessionId) -> Option<u64> {
+        let begun = |owner| match owner {
+            Owner::Exchange(id) => self.exchanges.get(&id).map(|exchange| exchange.begun),
+            Owner::Ping => None,
+        };
+        self.messages.unacknowledged(session).filter_map(begun).min()
     }
 
     fn fail(&mut self, now: Instant, exchange: ExchangeId, why: FailReason) {

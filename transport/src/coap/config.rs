@@ -122,7 +122,8 @@ pub struct Limits {
     pub read_ahead: usize,
     /// Message ids remembered per session for deduplication; one more forgets the oldest answered.
     pub dedup_per_session: usize,
-    /// Bytes of answers remembered per session for duplicates; more forgets the oldest answered.
+    /// Bytes of answers remembered per session for duplicates; more forgets the oldest answered. A client of ours needs a
+    /// hundred answers of one block.
     pub dedup_bytes_per_session: usize,
     /// Bytes of all that deduplication remembers; at the bound new requests are answered 5.03 unremembered.
     pub dedup_total: usize,
@@ -143,7 +144,7 @@ impl Default for Limits {
             snapshot_bytes_per_session: 4 << 20,
             read_ahead: 256 << 10,
             dedup_per_session: 256,
-            dedup_bytes_per_session: 64 << 10,
+            dedup_bytes_per_session: 128 << 10,
             dedup_total: 64 << 20,
             block_size: BlockSize::MAX,
         }

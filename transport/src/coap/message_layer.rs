@@ -274,6 +274,15 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         }
     }
 
+    /// Whose messages of a session are still sent again.
+    pub(super) fn unacknowledged(&self, session: SessionId) -> impl Iterator<Item = O> {
+        self.links
+            .get(&session)
+            .into_iter()
+            .flat_map(|link| &link.unacknowledged)
+            .map(|message| message.owner)
+    }
+
     /// Does what is due; returns who has been given up, one at a time.
     pub(super) fn handle_timeout(&mut self, now: Instant) -> Option<O> {
         while let Some(alarm) = self.alarms.expired(now) {

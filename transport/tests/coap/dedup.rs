@@ -1,9 +1,12 @@
 //! Message ids that come twice (RFC 7252 section 4.5), and the bounds of the memory for them.
 
 use super::peer::*;
-use super::sim::{MS, SECOND};
+use super::sim::{Answer, MS, SECOND, Sim, Way, get, put};
 use lowband_transport::SessionId;
-use lowband_transport::coap::{Code, Limits};
+use lowband_transport::coap::{Code, Limits, Times};
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
 
 #[test]
 fn a_duplicate_is_silent_while_the_answer_is_pending_and_gets_the_same_answer_after() {
@@ -175,4 +178,47 @@ fn blocks_that_were_waited_for_are_not_remembered_either() {
     assert_eq!(peer.server.counters().dedup_forgotten, 0);
     let again = make(CON, GET, 101).path("x").block(BLOCK2, 1, false, 1024);
     assert_eq!((peer.ask(&again).payload(), peer.events()), (answers[0].payload(), vec![]));
+}
+
+#[test]
+fn the_requests_of_a_client_of_ours_are_remembered_for_as_long_as_it_sends_them_again() {
+    for (seed, loss, answer) in [(1, 0.2, 1000), (2, 0.3, 1000), (3, 0.05, 20), (4, 0.2, 3000)] {
+        let way = Way { loss, duplication: 0.0, delay: 20 * MS, jitter: 20 * MS };
+        let mut sim = Sim::with(seed, Times::rfc7252(), Times::measured(), Limits::default()).both_ways(way);
+        sim.answer = Box::new(move |_| Answer::new(vec![1; answer]));
+        let session = sim.open(1);
+        // All at once, and one in ten in two blocks.
+        for n in 0..1500 {
+            let length = if n % 10 == 0 { 1500 } else { 50 };
+            sim.client.request(sim.now, session, put(&n.to_string(), vec![1; length]));
+        }
+        assert!(sim.run(10_000 * SECOND, |sim| sim.results.len() == 1500), "seed {seed}");
+        assert!(sim.results.values().all(Result::is_ok), "seed {seed}");
+        assert!(sim.server.counters().dedup_forgotten > 1000, "seed {seed}: the bound was reached");
+        assert_eq!(sim.executed.len(), 1500, "seed {seed}");
+    }
+}
+
+#[test]
+fn while_a_request_is_sent_again_64_others_may_begin_and_all_when_it_is_acknowledged() {
+    let cut = Rc::new(Cell::new(true));
+    let mut sim = Sim::new(1);
+    let is_cut = Rc::clone(&cut);
+    sim.lose = Box::new(move |_, bytes| is_cut.get() && bytes.ends_with(b"stuck"));
+    sim.answer = Box::new(|request| {
+        let slow = request.options.path == ["stuck"];
+        Answer::new(vec![]).after(if slow { 3600 * SECOND } else { Duration::ZERO })
+    });
+    let session = sim.open(1);
+    let stuck = sim.request(session, get("stuck"));
+    for n in 0..200 {
+        sim.request(session, get(&n.to_string()));
+    }
+    sim.pass(20 * SECOND);
+    assert_eq!(sim.results.len(), 64);
+    // The acknowledgement says that the copies have an end, though the response is far away.
+    cut.set(false);
+    sim.pass(60 * SECOND);
+    assert_eq!((sim.results.len(), sim.results.contains_key(&stuck)), (200, false));
+    assert_eq!(sim.executed.len(), 201);
 }

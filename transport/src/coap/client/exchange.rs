@@ -42,11 +42,13 @@ pub(super) struct Exchange {
     token: Token,
     /// Keeps this request apart from others to the same resource; 0 means none is needed.
     tag: u32,
+    /// How many requests of its session had begun when the newest message went out.
+    pub begun: u64,
 }
 
 impl Exchange {
     pub(super) fn new(session: SessionId, request: Request) -> Exchange {
-        Exchange { session, request, state: State::Queued, token: Token::EMPTY, tag: 0 }
+        Exchange { session, request, state: State::Queued, token: Token::EMPTY, tag: 0, begun: 0 }
     }
 
     /// None as long as nothing has been sent.
@@ -100,6 +102,7 @@ impl Client {
         state.tokens.remove(&exchange.token);
         state.last_token += 1;
         exchange.token = Token::from_number(state.last_token);
+        exchange.begun = state.begun;
         state.tokens.insert(exchange.token, id);
         let request = &exchange.request;
         let mut options = match options::encode_request(&request.options, part) {
