@@ -107,6 +107,7 @@ pub(crate) type Upstream = Box<dyn FnMut(&Executed) -> Answer>;
 pub(crate) type Loss = Box<dyn FnMut(To, &[u8]) -> bool>;
 
 pub(crate) struct Sim {
+    seed: u64,
     pub(crate) start: Instant,
     pub(crate) now: Instant,
     pub(crate) server: Server,
@@ -131,6 +132,15 @@ pub(crate) struct Sim {
     answers: BTreeMap<ExchangeId, (Answer, usize)>,
 }
 
+/// Whatever fails, the seed is printed.
+impl Drop for Sim {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the seed of this simulation is {}", self.seed);
+        }
+    }
+}
+
 impl Sim {
     /// One clean link and an upstream that answers with the path.
     pub(crate) fn new(seed: u64) -> Sim {
@@ -148,6 +158,7 @@ impl Sim {
         let server = Server::new(server, limits.clone(), key());
         let client = Client::new(client, limits, key());
         Sim {
+            seed,
             start,
             now: start,
             server,
