@@ -17,9 +17,13 @@ mod coap {
     mod interleaved;
     mod limits;
     mod lossy;
+    mod mid_exchange;
     mod peer;
+    mod pipelining;
     mod repetition;
     mod sim;
     mod snapshots;
+    mod streaming;
     mod uploads;
+    mod wrap_around;
 }

@@ -27,6 +27,7 @@ const CLIENT: &str = "192.0.2.1:5000";
 
 /// One server, and clients that may be replaced by others at the same address.
 struct Net {
+    seed: u64,
     now: Instant,
     server: Server,
     client: Client,
@@ -50,6 +51,15 @@ fn new_client(seed: u8) -> Client {
     Client::new(config, [seed; 32]).unwrap()
 }
 
+/// Whatever fails, the seed is printed.
+impl Drop for Net {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the seed of this simulation is {}", self.seed);
+        }
+    }
+}
+
 impl Net {
     fn new(seed: u64) -> Net {
         let key = certificates::p256();
@@ -57,6 +67,7 @@ impl Net {
         let dtls = dtls::Config { server: Some(identity), ..dtls::Config::default() };
         let config = server::Config { dtls, times: Times::measured(), limits: Limits::default() };
         Net {
+            seed,
             now: zero(),
             server: Server::new(config, [1; 32]).unwrap(),
             client: new_client(2),
@@ -256,6 +267,35 @@ fn a_client_that_comes_back_from_the_same_address_replaces_its_session() {
         })
     );
     assert_eq!(net.server.session_ids().len(), 1);
+}
+
+#[test]
+fn a_session_replaced_in_the_middle_of_a_body_leaves_nothing_of_it_and_the_new_one_is_served() {
+    // In the middle of the request, and of the response.
+    for (seed, executed) in [(1, 0), (2, 0), (3, 1), (4, 1)] {
+        let mut net = Net::new(seed);
+        net.loss = 0.05;
+        let session = net.connect();
+        net.client.request(net.now, session, post("x", body(50_000, seed)));
+        assert!(net.run(60 * SECOND, |net| match executed {
+            0 => net.server.blockwise_bytes() > 10_000,
+            _ => net.executed.len() == 1,
+        }));
+        net.pass(SECOND);
+        assert_eq!((net.executed.len(), net.client_events.len()), (executed, 1), "seed {seed}");
+        assert!(net.server.blockwise_bytes() > 10_000, "seed {seed}");
+        net.client = new_client(3);
+        net.client_events.clear();
+        let session = net.connect();
+        let exchange = net.client.request(net.now, session, put("x", b"again".to_vec()));
+        assert!(net.run(60 * SECOND, |net| net.result(exchange).is_some()), "seed {seed}");
+        assert_eq!(net.result(exchange).unwrap().unwrap().body, b"again", "seed {seed}");
+        assert!(net.server_events.iter().any(|event| {
+            matches!(event, server::Event::SessionClosed { why: CloseReason::Replaced, .. })
+        }));
+        assert_eq!((net.server.blockwise_bytes(), net.server.session_ids().len()), (0, 1), "seed {seed}");
+        assert_eq!(net.executed.len(), executed + 1, "seed {seed}: half a body is never executed");
+    }
 }
 
 #[test]

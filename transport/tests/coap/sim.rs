@@ -6,7 +6,7 @@ use lowband_transport::coap::{
     ResponseOptions, Server, ServerEvent, Times,
 };
 use lowband_transport::{ExchangeId, SessionId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 /// The one reading of a clock: the zero of the fake one.
@@ -17,6 +17,9 @@ pub(crate) fn zero() -> Instant {
 
 pub(crate) const MS: Duration = Duration::from_millis(1);
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
+
+/// The session of a client that is not ours.
+pub(crate) const FOREIGN: SessionId = SessionId(u64::MAX);
 
 /// SplitMix64: enough to throw dice.
 pub(crate) struct Dice(u64);
@@ -127,6 +130,8 @@ pub(crate) struct Sim {
     pub(crate) lose: Loss,
     /// Messages sent, before any loss.
     pub(crate) sent: Vec<(To, Vec<u8>)>,
+    /// What has arrived in sessions that are not our client's: see [`Sim::say`].
+    pub(crate) inbox: VecDeque<Vec<u8>>,
     due: BTreeMap<(Instant, u64), Due>,
     next_due: u64,
     answers: BTreeMap<ExchangeId, (Answer, usize)>,
@@ -174,6 +179,7 @@ impl Sim {
             pongs: 0,
             lose: Box::new(|_, _| false),
             sent: Vec::new(),
+            inbox: VecDeque::new(),
             due: BTreeMap::new(),
             next_due: 0,
             answers: BTreeMap::new(),
@@ -200,6 +206,12 @@ impl Sim {
         let exchange = self.client.request(self.now, session, request);
         self.settle();
         exchange
+    }
+
+    /// Sends a message of a hand-written client in the session [`FOREIGN`], which need not be opened.
+    pub(crate) fn say(&mut self, bytes: Vec<u8>) {
+        self.send(To::Server, FOREIGN, bytes);
+        self.settle();
     }
 
     /// Lets time pass until `done` says so, or nothing is left to happen within `most`.
@@ -240,6 +252,7 @@ impl Sim {
                 Due::Message(To::Server, session, bytes) => {
                     self.server.handle_message(self.now, session, &bytes);
                 }
+                Due::Message(To::Client, session, bytes) if session == FOREIGN => self.inbox.push_back(bytes),
                 Due::Message(To::Client, session, bytes) => {
                     self.client.handle_message(self.now, session, &bytes);
                 }

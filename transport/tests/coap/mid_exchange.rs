@@ -1,0 +1,41 @@
+//! Ends in the middle of an exchange: a session that another one replaces, a client that is never heard of again.
+
+use super::sim::*;
+use lowband_transport::coap::Code;
+
+#[test]
+fn a_session_replaced_in_mid_exchange_fails_what_it_carried_and_the_new_one_works() {
+    let mut sim = Sim::new(1);
+    sim.answer = Box::new(|_| Answer::new(body(50_000, 1)).in_chunks(5000, SECOND));
+    let old = sim.open(1);
+    let upload = sim.request(old, post("up", body(50_000, 2)));
+    let download = sim.request(old, get("down"));
+    sim.pass(300 * MS);
+    sim.server.session_closed(sim.now, old);
+    sim.client.session_closed(sim.now, old);
+    let new = sim.open(2);
+    let response = sim.ask(new, get("down"));
+    assert_eq!((response.code, response.body.len()), (Code::CONTENT, 50_000));
+    assert!(sim.results[&upload].is_err() && sim.results[&download].is_err());
+    assert_eq!(sim.cancelled.len(), 1);
+    sim.pass(100 * SECOND);
+    assert_eq!(sim.server.blockwise_bytes(), 0);
+}
+
+#[test]
+fn an_upload_cut_off_for_good_leaves_nothing_and_is_never_executed() {
+    let mut sim = Sim::new(1);
+    let session = sim.open(1);
+    let exchange = sim.request(session, post("up", body(50_000, 2)));
+    sim.pass(SECOND);
+    sim.lose = Box::new(|_, _| true);
+    sim.pass(93 * SECOND);
+    assert!(sim.results[&exchange].is_err());
+    assert!(sim.server.blockwise_bytes() > 10_000);
+    sim.pass(40 * SECOND);
+    assert_eq!((sim.server.blockwise_bytes(), sim.executed.len()), (0, 0));
+    // Over a link that works again, the next one is whole.
+    sim.lose = Box::new(|_, _| false);
+    sim.answer = Box::new(echo);
+    assert!(sim.ask(session, post("up", body(50_000, 3))).body == body(50_000, 3));
+}
