@@ -11,7 +11,7 @@ use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
 
-struct Process {
+pub(crate) struct Process {
     child: Child,
     log: BufReader<ChildStderr>,
     server: SocketAddr,
@@ -21,7 +21,7 @@ struct Process {
 
 impl Process {
     /// Returns when it serves.
-    async fn start(answers: Handler, more: &[&str]) -> Process {
+    pub(crate) async fn start(answers: Handler, more: &[&str]) -> Process {
         let folder = Folder::new();
         let stub = Stub::new(folder.path().join("envoy.sock"), answers);
         stub.listen();
@@ -41,6 +41,17 @@ impl Process {
         let address = line.split("127.0.0.1:").nth(1).unwrap();
         let port = address.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap();
         Process { child, log, server: ([127, 0, 0, 1], port).into(), _stub: stub, _folder: folder }
+    }
+
+    pub(crate) fn server(&self) -> SocketAddr {
+        self.server
+    }
+
+    /// Memory in use, in bytes.
+    pub(crate) fn resident(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id().unwrap())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        1024 * line.trim().trim_end_matches(" kB").parse::<usize>().unwrap()
     }
 
     async fn line_with(&mut self, text: &str) -> String {

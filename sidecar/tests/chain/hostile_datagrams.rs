@@ -1,0 +1,199 @@
+//! Datagrams made to hurt, before any session and against a live one: nothing is kept of them, each is counted under its
+//! own reason, and honest clients are served.
+
+use crate::client::Wire;
+use crate::harness::Chain;
+use crate::process::Process;
+use crate::raw::Raw;
+use crate::stub::ok;
+use lowband_sidecar::status;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+const STRANGER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+
+/// Where things stand in a datagram with a hello: record header, message header, version, random, session id (none).
+const MESSAGE_SEQ: usize = 13 + 4;
+const FRAGMENT_LENGTH: usize = 13 + 9;
+const VERSION: usize = 13 + 12;
+const RANDOM: usize = VERSION + 2;
+const COOKIE: usize = RANDOM + 32 + 1;
+
+fn event(name: &str) -> String {
+    format!("lowband_dtls_events_total{{event=\"{name}\"}}")
+}
+
+/// `hello` with `bytes` at `at`.
+fn with(hello: &[u8], at: usize, bytes: &[u8]) -> Vec<u8> {
+    let mut changed = hello.to_vec();
+    changed[at..at + bytes.len()].copy_from_slice(bytes);
+    changed
+}
+
+/// The hello once more, with a cookie that nobody has given out.
+fn with_a_cookie(hello: &[u8], message_seq: u8) -> Vec<u8> {
+    let mut forged = with(hello, MESSAGE_SEQ, &[0, message_seq]);
+    forged[COOKIE] = 8;
+    forged.splice(COOKIE + 1..COOKIE + 1, *b"a cookie");
+    for length in [11, 14 + 1, FRAGMENT_LENGTH + 1] {
+        let longer = u16::from_be_bytes([forged[length], forged[length + 1]]) + 8;
+        forged[length..length + 2].copy_from_slice(&longer.to_be_bytes());
+    }
+    forged
+}
+
+#[tokio::test]
+async fn each_is_counted_under_its_own_reason_while_an_honest_session_goes_on() {
+    let chain = Chain::start(ok(), &[]).await;
+    let mut honest = Raw::connect(chain.server).await;
+    let mut stranger = Raw::at(STRANGER, chain.server).await;
+    let hello = stranger.hello();
+    let record = |kind: u8, epoch: u8, fragment: &[u8]| {
+        let header = [kind, 0xfe, 0xfd, 0, epoch, 0, 0, 0, 0, 0xff, 0xff, 0, fragment.len() as u8];
+        [&header[..], fragment].concat()
+    };
+    let fatal_alert = record(21, 0, &[2, 40]);
+    let from_anywhere = [
+        (vec![], "records_malformed"),
+        (vec![0xff; 100], "records_malformed"),
+        (vec![0; 65_507], "records_malformed"),
+        (record(23, 7, &[0; 40]), "records_wrong_epoch"),
+        (hello[..40].to_vec(), "hellos_malformed"),
+        ([&hello[..], &[0]].concat(), "hellos_malformed"),
+        (with(&hello, VERSION, &[0xfe, 0xff]), "hellos_old_version"),
+        // A message of more than this datagram holds.
+        (with(&hello, 14, &[1]), "hellos_fragmented"),
+        (with_a_cookie(&hello, 1), "cookies_invalid"),
+        (with_a_cookie(&hello, 200), "hellos_over_message_seq"),
+        (with(&hello, RANDOM, b"another random of thirty-two byt"), "cookies_sent"),
+    ];
+    let from_a_stranger = [
+        (fatal_alert.clone(), "records_no_session"),
+        (record(22, 0, &[0; 40]), "records_no_session"),
+        (record(23, 1, &[0; 40]), "records_no_session"),
+    ];
+    let known = honest.seal(b"\x70\x00\xff\xff");
+    honest.send(&known).await;
+    // Whoever writes the address of the live session on them.
+    let spoofed = [
+        (fatal_alert, "alerts_unprotected"),
+        (record(21, 0, &[1, 0]), "alerts_unprotected"),
+        (record(22, 0, &[0; 40]), "records_unprotected"),
+        (record(23, 0, &[0; 40]), "records_unprotected"),
+        (record(23, 1, &[0; 40]), "records_forged"),
+        (with(&known, 20, b"x"), "records_replayed"),
+        (known, "records_replayed"),
+    ];
+    let from_anywhere = from_anywhere.iter();
+    let cases = from_anywhere.clone().chain(&from_a_stranger).map(|case| (false, case));
+    for (is_spoofed, (datagram, reason)) in
+        cases.chain(from_anywhere.chain(&spoofed).map(|case| (true, case)))
+    {
+        let before = chain.metric(&event(reason)).await;
+        match is_spoofed {
+            true => honest.send(datagram).await,
+            false => stranger.send(datagram).await,
+        }
+        honest.is_served().await;
+        let what = format!("{reason}, spoofed: {is_spoofed}, {} bytes", datagram.len());
+        assert_eq!(chain.metric(&event(reason)).await, before + 1.0, "{what}");
+    }
+    assert_eq!(chain.metric("lowband_dtls_half_open").await, 0.0);
+    assert_eq!(chain.metric("lowband_dtls_sessions").await, 1.0);
+    assert_eq!(chain.connect().await.get("0").await.code, status::CONTENT);
+}
+
+#[tokio::test]
+async fn two_hellos_whose_cookie_is_never_answered_keep_nobody_waiting() {
+    let chain = Chain::start(ok(), &[]).await;
+    for address in [STRANGER, Ipv4Addr::new(127, 0, 0, 3)] {
+        let mut silent = Raw::at(address, chain.server).await;
+        let hello = silent.hello();
+        silent.send(&hello).await;
+        silent.receive().await;
+    }
+    let asked = std::time::Instant::now();
+    assert_eq!(chain.connect().await.get("0").await.code, status::CONTENT);
+    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
+    assert_eq!(chain.metric(&event("cookies_sent")).await, 3.0);
+}
+
+#[tokio::test]
+async fn handshakes_that_are_never_finished_fill_their_limits_and_touch_no_session() {
+    let limits = ["--half-open", "3", "--half-open-per-address", "2"];
+    let chain = Chain::start(ok(), &limits).await;
+    let mut honest = Raw::connect(chain.server).await;
+    let mut silent = Vec::new();
+    for (last, reason) in [
+        (2, None),
+        (2, None),
+        (2, Some("hellos_over_half_open_per_address")),
+        (3, None),
+        (4, Some("hellos_over_half_open")),
+    ] {
+        let mut client = Raw::at(Ipv4Addr::new(127, 0, 0, last), chain.server).await;
+        client.half_open().await;
+        honest.is_served().await;
+        if let Some(reason) = reason {
+            assert_eq!(chain.metric(&event(reason)).await, 1.0, "{reason}");
+        } else {
+            // An honest client of another address finds its way while there is one place left.
+            silent.push(client);
+            if silent.len() < 3 {
+                assert_eq!(chain.connect().await.get("0").await.code, status::CONTENT);
+            }
+        }
+    }
+    assert_eq!(chain.metric("lowband_dtls_half_open").await, 3.0);
+}
+
+/// Sends `count` hellos from as many addresses, each of which must be answered by a request for its cookie.
+fn flood(server: SocketAddr, hello: &[u8], first: u32, count: u32) {
+    const AT_ONCE: u32 = 50;
+    for batch in (first..first + count).step_by(AT_ONCE as usize) {
+        let sockets: Vec<_> = (batch..batch + AT_ONCE)
+            .map(|number| {
+                let socket = UdpSocket::bind((Ipv4Addr::from(0x7f01_0000 + number), 0)).unwrap();
+                socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+                socket.send_to(&with(hello, RANDOM, &number.to_be_bytes()), server).unwrap();
+                socket
+            })
+            .collect();
+        for socket in sockets {
+            let mut answer = [0; 100];
+            assert_eq!(socket.recv(&mut answer).unwrap(), 36);
+        }
+    }
+}
+
+#[tokio::test]
+async fn sixty_thousand_forged_hellos_cost_no_memory_and_an_honest_client_is_served_between_them() {
+    let process = Process::start(ok(), &[]).await;
+    let server = process.server();
+    let hello = Raw::at(STRANGER, server).await.hello();
+    let mut honest = Raw::connect(server).await;
+    honest.is_served().await;
+    let attack = |first, count| {
+        let hello = hello.clone();
+        tokio::task::spawn_blocking(move || flood(server, &hello, first, count))
+    };
+    // What a process needs once, it has taken after these.
+    attack(0, 2000).await.unwrap();
+    let before = process.resident();
+    let attacking = attack(2000, 60_000);
+    let mut served = 0;
+    while !attacking.is_finished() {
+        honest.is_served().await;
+        if served < 10 {
+            assert_eq!(Wire::connect(server).await.get("0").await.code, status::CONTENT);
+            served += 1;
+        }
+    }
+    attacking.await.unwrap();
+    assert_eq!(served, 10);
+    let grown = process.resident().saturating_sub(before);
+    println!("60,000 forged hellos: {grown} bytes more");
+    // The sessions of ten clients, and not 20 bytes for each hello.
+    assert!(grown < 1_000_000, "{grown}");
+    honest.is_served().await;
+}
