@@ -79,6 +79,7 @@ async fn half_a_body_is_5_02_whether_it_breaks_before_or_after_the_first_block()
         let wire = chain.connect().await;
         let response = wire.get("7").await;
         assert_eq!(response.code, status::BAD_GATEWAY, "{sent}");
+        assert_eq!(chain.metric("lowband_upstream_failures_total{reason=\"broken\"}").await, 1.0, "{sent}");
         assert_eq!(wire.get("/.lowband/ready").await.code, status::CONTENT, "the session lives on");
     }
 }
@@ -109,7 +110,28 @@ async fn a_header_of_100_kb_ends_its_request_and_nothing_else() {
     let wire = chain.connect().await;
     let response = wire.get("7").await;
     assert_eq!((response.code, errcode(&response).as_str()), (status::BAD_GATEWAY, "M_UNKNOWN"));
+    assert_eq!(chain.metric("lowband_upstream_failures_total{reason=\"broken\"}").await, 1.0);
     assert_eq!(wire.get("0").await.code, status::CONTENT);
+}
+
+#[tokio::test]
+async fn an_error_with_a_body_made_to_hurt_is_passed_on_and_searched_for_a_time_in_vain() {
+    for body in [
+        &b"\x5b\x00\x00\x01\x00\x00\x00\x00\x00abc"[..],
+        b"\xbb\x00\x00\x01\x00\x00\x00\x00\x00",
+        &[0x81; 50_000],
+        &[0xc1; 50_000],
+        b"\xa1\x6eretry_after_ms\x43abc",
+        b"\xa1\x6eretry_after_ms\x3b\xff\xff\xff\xff\xff\xff\xff\xff",
+    ] {
+        let chain = Chain::start(handler(|_| async { cbor(429, body) }), &[]).await;
+        let wire = chain.connect().await;
+        for _ in 0..2 {
+            let response = wire.get("7").await;
+            assert_eq!((response.code, response.options.max_age), (status::TOO_MANY_REQUESTS, None));
+            assert!(response.body == body);
+        }
+    }
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ mod client;
 mod failures;
 mod harness;
 mod hostile_datagrams;
+mod hostile_messages;
 mod identity;
 mod long_polls;
 mod operation;

@@ -1,0 +1,136 @@
+//! Messages and bodies made to hurt, inside a session: refused as the RFC says, counted under their own reason, and the
+//! session goes on.
+
+use crate::client::{Wire, options};
+use crate::harness::Chain;
+use crate::raw::Raw;
+use crate::stub::ok;
+use lowband_sidecar::status;
+use lowband_transport::coap::{Code, Method};
+
+const MEGABYTES_20: usize = 20 << 20;
+
+fn event(name: &str) -> String {
+    format!("lowband_coap_events_total{{event=\"{name}\"}}")
+}
+
+#[tokio::test]
+async fn each_bad_message_is_counted_under_its_own_reason_and_the_session_goes_on() {
+    let block = [&[0xff][..], &[7; 1024]].concat();
+    let with_block = |head: &[u8]| [head, &block].concat();
+    // First byte, code, what follows the message id.
+    let cases: &[(u8, u8, &[u8], &str)] = &[
+        (0xc0, 0x01, b"", "malformed_version"),
+        (0x49, 0x01, b"123456789", "malformed_token_length"),
+        (0x59, 0x01, b"123456789", "malformed_token_length"),
+        (0x48, 0x01, b"123", "malformed_token_length"),
+        // A nibble of 15, a number and a length beyond 65,535, an option that is cut off.
+        (0x40, 0x01, b"\xf0", "malformed_option"),
+        (0x40, 0x01, b"\xe0\xff\xff", "malformed_option"),
+        (0x40, 0x01, b"\x0e\xff\xff", "malformed_option"),
+        (0x50, 0x01, b"\xbd", "malformed_option"),
+        (0x40, 0x01, b"\xb1\x30\xff", "malformed_payload_marker"),
+        (0x40, 0x00, b"\xffx", "malformed_empty"),
+        (0x41, 0x00, b"t", "malformed_empty"),
+        (0x40, 0x20, b"", "malformed_code"),
+        (0x50, 0xe1, b"", "malformed_code"),
+        (0x50, 0x00, b"", "empty_non_confirmable"),
+        (0x60, 0x00, b"", "unmatched"),
+        (0x70, 0x00, b"", "unmatched"),
+        (0x40, 0x45, b"\xffnobody asked", "unexpected_responses"),
+        (0x50, 0x45, b"\xffnobody asked", "unexpected_responses"),
+        (0x60, 0x45, b"\xffnobody asked", "unexpected_responses"),
+        // Option 9, which nobody knows.
+        (0x40, 0x01, b"\x90\x21\x30", "options_unknown"),
+        (0x50, 0x01, b"\x90\x21\x30", "non_confirmable_dropped"),
+        // Accept of three bytes, and twice.
+        (0x40, 0x01, b"\xb1\x30\x63abc", "options_bad_length"),
+        (0x40, 0x01, b"\xb1\x30\x61\x3c\x01\x3c", "options_repeated"),
+        (0x40, 0x01, b"\xb2..", "options_bad_value"),
+        (0x40, 0x01, b"\xb1\xff", "options_bad_value"),
+        (0x40, 0x05, b"\xb1\x30", "methods_refused"),
+        (0x40, 0x01, b"\xd1\x16x", "proxying_refused"),
+        // Block1: a block of nothing, one that is not full, one beyond every limit, the reserved size.
+        (0x40, 0x03, &with_block(b"\xb1\x30\xd1\x03\x5e"), "upload_blocks_incomplete"),
+        (0x40, 0x03, b"\xb1\x30\xd1\x03\x0e\xffshort", "upload_blocks_bad_size"),
+        (0x40, 0x03, &with_block(b"\xb1\x30\xd3\x03\xff\xff\xfe"), "uploads_too_large"),
+        (0x40, 0x03, &with_block(b"\xb1\x30\xd1\x03\x0f"), "options_bad_value"),
+        // Block2 of nothing, and the reserved size.
+        (0x40, 0x01, b"\xb1\x30\xc1\x56", "snapshot_unknown"),
+        (0x40, 0x01, b"\xb1\x30\xc1\x57", "options_bad_value"),
+    ];
+    let chain = Chain::start(ok(), &[]).await;
+    let mut raw = Raw::connect(chain.server).await;
+    for (first, code, rest, reason) in cases {
+        let before = chain.metric(&event(reason)).await;
+        let [i0, i1] = raw.id();
+        raw.say(&[&[*first, *code, i0, i1][..], rest].concat()).await;
+        raw.is_served().await;
+        assert_eq!(chain.metric(&event(reason)).await, before + 1.0, "{reason}: {first:02x} {code:02x}");
+    }
+    raw.say(b"\x40\x01\x00").await;
+    raw.is_served().await;
+    assert_eq!(chain.metric(&event("malformed_too_short")).await, 1.0);
+    assert_eq!(chain.stub.seen().len(), cases.len() + 1, "only what is right reaches the upstream");
+    assert_eq!(chain.metric("lowband_dtls_sessions").await, 1.0);
+}
+
+#[tokio::test]
+async fn an_upload_of_twenty_megabytes_is_4_13_at_once_when_it_is_announced() {
+    let chain = Chain::start(ok(), &[]).await;
+    let wire = chain.connect().await;
+    let refused = wire.request(Method::Put, options("7"), &vec![0; MEGABYTES_20]).await;
+    assert_eq!(refused.code, status::TOO_LARGE);
+    assert_eq!(chain.metric(&event("upload_blocks")).await, 1.0);
+    assert_eq!(chain.metric(&event("uploads_too_large")).await, 1.0);
+    assert_eq!(wire.get("0").await.code, status::CONTENT);
+    assert_eq!(chain.stub.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn an_upload_of_twenty_megabytes_that_says_nothing_of_its_size_is_4_13_at_the_limit_and_leaves_nothing()
+{
+    const LIMIT: u32 = (8 << 20) / 1024;
+    let chain = Chain::start(ok(), &[]).await;
+    let mut raw = Raw::connect(chain.server).await;
+    let payload = [&[0xff][..], &[7; 1024]].concat();
+    for num in 0..(MEGABYTES_20 / 1024) as u32 {
+        let [i0, i1] = raw.id();
+        // Block1 in three bytes: NUM, M, SZX 6.
+        let [_, b0, b1, b2] = (num << 4 | 0xe).to_be_bytes();
+        raw.say(&[&[0x40, 0x03, i0, i1, 0xb1, b'7', 0xd3, 0x03, b0, b1, b2][..], &payload].concat()).await;
+        let answer = raw.hear().await;
+        let code = if num < LIMIT { Code::CONTINUE } else { status::TOO_LARGE };
+        assert_eq!((answer[0], answer[1]), (0x60, code.0), "block {num}: {answer:02x?}");
+    }
+    assert_eq!(chain.metric("lowband_blockwise_bytes").await, 0.0);
+    raw.is_served().await;
+    assert_eq!(chain.stub.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn cbor_made_to_hurt_is_carried_to_whoever_converts_it_and_the_session_goes_on() {
+    let chain = Chain::start(ok(), &[]).await;
+    let wire: Wire = chain.connect().await;
+    let claims = |head: u8| [&[head][..], &(1_u64 << 40).to_be_bytes(), b"abc"].concat();
+    let bodies = [
+        b"\x43abc".to_vec(),
+        b"\xa1\x61a\x43abc".to_vec(),
+        b"\xc0\x61a".to_vec(),
+        vec![0x81; 100_000],
+        vec![0xc1; 100_000],
+        [b"\xa1\x02".repeat(50_000), vec![0]].concat(),
+        vec![0x9f; 1000],
+        claims(0x5b),
+        claims(0x7b),
+        claims(0x9b),
+        claims(0xbb),
+        vec![0xff],
+    ];
+    for (number, body) in bodies.iter().enumerate() {
+        let response = wire.request(Method::Put, options("/_matrix/client/v3/x"), body).await;
+        assert_eq!(response.code, status::CONTENT, "{number}");
+        assert!(chain.stub.last().body == *body, "{number}");
+    }
+    assert_eq!(chain.stub.seen().len(), bodies.len());
+}
