@@ -37,16 +37,29 @@ fn malformed_cbor_is_4_00_with_its_offset_and_never_reaches_the_homeserver() {
     let fixture = fixture();
     fixture.run(async {
         let connection = fixture.connection().await.unwrap();
-        // {"a": "hel and no more; {"a": 1} and one byte too many; a simple value that nobody has assigned; nothing but a break.
-        let bodies: [(&[u8], usize); 4] = [
-            (&[0xa1, 0x61, b'a', 0x65, b'h', b'e', b'l'], 7),
-            (&[0xa1, 0x61, b'a', 0x01, 0x00], 4),
-            (&[0xa1, 0x61, b'a', 0xf0], 3),
-            (&[0xff], 0),
+        let claims = |head: u8| [b"\xa1\x61a", &[head][..], &(1_u64 << 40).to_be_bytes(), b"abc"].concat();
+        let bodies: [(Vec<u8>, usize); 14] = [
+            // {"a": "hel and no more; {"a": 1} and one byte too many; a simple value that nobody has assigned; nothing but a break.
+            (b"\xa1\x61a\x65hel".to_vec(), 7),
+            (b"\xa1\x61a\x01\x00".to_vec(), 4),
+            (b"\xa1\x61a\xf0".to_vec(), 3),
+            (b"\xff".to_vec(), 0),
+            // Byte strings, as a value and as a key; tags, one and too many; open arrays and maps, of known length and without.
+            (b"\xa1\x61a\x43abc".to_vec(), 3),
+            (b"\xa1\x43abc\x01".to_vec(), 1),
+            (b"\xa1\x61a\xc1\x00".to_vec(), 3),
+            (vec![0xc1; 100_000], 0),
+            (vec![0x81; 100_000], 128),
+            ([&b"\xbf\x61a".repeat(50_000)[..], &[0]].concat(), 384),
+            // Lengths of 2^40 where three bytes follow: bytes, text, array, map.
+            (claims(0x5b), 3),
+            (claims(0x7b), 15),
+            (claims(0x9b), 15),
+            (claims(0xbb), 15),
         ];
         for (number, (body, offset)) in bodies.into_iter().enumerate() {
             let target = format!("/_matrix/client/v3/malformed/{number}");
-            let response = connection.request(request(Method::Post, &target, body)).await.unwrap();
+            let response = connection.request(request(Method::Post, &target, &body)).await.unwrap();
             assert_eq!(code(&response), "4.00", "{number}");
             let error = document(&response).unwrap();
             assert_eq!(error["errcode"], "M_NOT_JSON", "{number}");
