@@ -9,13 +9,16 @@ pub(crate) const CLIENT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(1
 pub(crate) const STRANGER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2)), 5000);
 pub(crate) const SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1)), 8008);
 
-fn server_endpoint() -> Endpoint {
-    let identity = ServerIdentity {
+pub(crate) fn identity() -> ServerIdentity {
+    ServerIdentity {
         certificate_chain: include_bytes!("../certificate.pem").to_vec(),
         private_key: include_bytes!("../key.pem").to_vec(),
-    };
+    }
+}
+
+fn server_endpoint() -> Endpoint {
     let limits = Limits { sessions: 4, half_open: 3, half_open_per_address: 2, ..Limits::default() };
-    let config = Config { server: Some(identity), limits, ..Config::default() };
+    let config = Config { server: Some(identity()), limits, ..Config::default() };
     Endpoint::new(config, [2; 32]).expect("the certificate is in order")
 }
 

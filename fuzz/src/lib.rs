@@ -15,3 +15,4 @@ pub mod messages;
 mod openssl_random;
 pub mod records;
 pub mod server;
+pub mod sessions;

@@ -3,7 +3,7 @@
 //! Finds what breaks at once, in seconds and always the same; `make fuzz` looks further.
 
 use lowband_fuzz::dice::Dice;
-use lowband_fuzz::{client, codec, filter, front, handshake, messages, records, server};
+use lowband_fuzz::{client, codec, filter, front, handshake, messages, records, server, sessions};
 use std::fs;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
@@ -31,6 +31,11 @@ fn the_record_layer_holds_over_changed_seeds() {
 #[test]
 fn handshakes_hold_over_changed_seeds() {
     over_changed_seeds("handshake", handshake::run, 500);
+}
+
+#[test]
+fn sessions_hold_over_changed_seeds() {
+    over_changed_seeds("sessions", sessions::run, 300);
 }
 
 #[test]
