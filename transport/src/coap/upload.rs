@@ -51,6 +51,11 @@ pub(super) struct Arrived<'a> {
     pub size: Option<u32>,
 }
 
+/// Where in the body a block ends. Block numbers are of 20 bits: nothing overflows.
+fn end(block: Block, payload: &[u8]) -> usize {
+    block.offset() + payload.len()
+}
+
 /// The uploads of one session.
 #[derive(Debug, Default)]
 pub(super) struct Uploads(Vec<Upload>);
@@ -81,8 +86,7 @@ impl Uploads {
             counters.uploads_restarted += 1;
             self.0.remove(at);
         }
-        let end = block.offset() + payload.len();
-        if end > limits.upload || size.is_some_and(|size| size as usize > limits.upload) {
+        if end(block, payload) > limits.upload || size.is_some_and(|size| size as usize > limits.upload) {
             counters.uploads_too_large += 1;
             self.0.retain(|upload| upload.key != *key);
             return Taken::Refused(Code::REQUEST_ENTITY_TOO_LARGE, "the body is too large");
@@ -137,14 +141,14 @@ impl Uploads {
             return incomplete;
         };
         let Some(upload) = self.0.get_mut(at) else { return incomplete };
-        if block.offset() > upload.body.len() {
-            counters.upload_blocks_incomplete += 1;
-            return incomplete;
-        }
-        if block.offset() < upload.body.len() {
+        if block.offset() < upload.body.len() && block.more && end(block, payload) <= upload.body.len() {
             // A copy that came late, under a message id of its own or of one that is not remembered.
             counters.upload_blocks_repeated += 1;
             return Taken::Continue;
+        }
+        if block.offset() != upload.body.len() {
+            counters.upload_blocks_incomplete += 1;
+            return incomplete;
         }
         if payload.len() > room {
             self.0.remove(at);

@@ -109,6 +109,30 @@ fn blocks_may_become_smaller_at_a_common_border() {
 }
 
 #[test]
+fn a_block_that_overlaps_what_is_there_is_no_copy_and_never_joined_to_it() {
+    let mut peer = Peer::new();
+    let whole = body(2112, 1);
+    for num in 0..17 {
+        assert_eq!(peer.ask(&piece(num as u16, &whole, num, 64)).code(), Code::CONTINUE);
+    }
+    // Sizes that grow: the second kilobyte, of which 64 bytes are there; as the last block, too.
+    let grown = piece(17, &whole, 1, 1024);
+    assert_eq!(peer.ask(&grown).code(), Code::REQUEST_ENTITY_INCOMPLETE);
+    assert_eq!(peer.ask(&piece(18, &whole[..1500], 1, 1024)).code(), Code::REQUEST_ENTITY_INCOMPLETE);
+    // A block that is there, as if it were the last.
+    assert_eq!(peer.ask(&piece(19, &whole[..512], 7, 64)).code(), Code::REQUEST_ENTITY_INCOMPLETE);
+    assert_eq!(peer.server.counters().upload_blocks_incomplete, 3);
+    // One that is there in another size is a copy all the same, and the upload goes on where it was.
+    assert_eq!(peer.ask(&piece(20, &whole, 3, 256)).code(), Code::CONTINUE);
+    assert_eq!(peer.server.counters().upload_blocks_repeated, 1);
+    for num in 17..32 {
+        assert_eq!(peer.ask(&piece(100 + num as u16, &whole, num, 64)).code(), Code::CONTINUE);
+    }
+    assert_eq!(peer.send(&piece(200, &whole, 2, 1024)), []);
+    assert!(peer.request().1 == whole);
+}
+
+#[test]
 fn a_server_that_wants_smaller_blocks_says_so_at_the_first() {
     let block_size = BlockSize::from_szx(2).unwrap();
     let mut peer = Peer::with(Limits { block_size, ..Limits::default() });
