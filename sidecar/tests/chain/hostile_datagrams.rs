@@ -114,7 +114,8 @@ async fn two_hellos_whose_cookie_is_never_answered_keep_nobody_waiting() {
     }
     let asked = std::time::Instant::now();
     assert_eq!(chain.connect().await.get("0").await.code, status::CONTENT);
-    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
+    // A server that waits for them does so for the half minute of a handshake.
+    assert!(asked.elapsed() < Duration::from_secs(25), "{:?}", asked.elapsed());
     assert_eq!(chain.metric(&event("cookies_sent")).await, 3.0);
 }
 

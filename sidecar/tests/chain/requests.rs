@@ -3,6 +3,7 @@
 use crate::client::{Wire, options};
 use crate::harness::Chain;
 use crate::stub::{handler, ok, reply};
+use lowband_sidecar::metrics::Dotted;
 use lowband_sidecar::status;
 use lowband_transport::coap::{Method, RequestOptions};
 
@@ -158,7 +159,9 @@ async fn what_is_refused_never_reaches_the_upstream() {
         (RequestOptions { accept: Some(0), ..options("0") }, status::NOT_ACCEPTABLE),
         (RequestOptions { content_format: Some(0), ..options("1") }, status::UNSUPPORTED_CONTENT_FORMAT),
     ] {
+        let counter = format!("lowband_requests_total{{method=\"POST\",code=\"{}\"}}", Dotted(code));
         assert_eq!(wire.request(Method::Post, options, b"x").await.code, code);
+        assert_eq!(chain.metric(&counter).await, 1.0, "{counter}");
     }
     assert_eq!(chain.stub.seen().len(), 0);
 }
