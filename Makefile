@@ -141,7 +141,7 @@ TEST_PACKAGES := libcoap3-bin gnutls-bin curl tshark $(if $(shell command -v go)
 
 setup: .tools/system.stamp .tools/envoy.stamp .tools/synapse.stamp
 
-setup-test: setup .tools/test.stamp .tools/envoy-oldest.stamp .tools/aiocoap.stamp .tools/bin/cargo-deny $(REFERENCE_CLIENT)
+setup-test: setup .tools/test.stamp .tools/envoy-oldest.stamp .tools/aiocoap.stamp .tools/nio.stamp .tools/bin/cargo-deny $(REFERENCE_CLIENT)
 
 .tools/system.stamp: Makefile tools/system-packages
 	@$(STEP)/system.log 'Looking for system packages' tools/system-packages $(SYSTEM_PACKAGES)
@@ -171,6 +171,11 @@ setup-test: setup .tools/test.stamp .tools/envoy-oldest.stamp .tools/aiocoap.sta
 	@python3 -m venv .venv/aiocoap
 	@$(STEP)/aiocoap.log 'Installing aiocoap, a foreign client of the tests' \
 	  .venv/aiocoap/bin/pip install --disable-pip-version-check -r $<
+	@touch $@
+
+.tools/nio.stamp: e2e/foreign/nio/requirements.txt | .tools/system.stamp
+	@python3 -m venv .venv/nio
+	@$(STEP)/nio.log 'Installing matrix-nio for the tests' .venv/nio/bin/pip install --disable-pip-version-check -r $<
 	@touch $@
 
 .tools/bin/cargo-deny: | .tools/system.stamp

@@ -13,11 +13,13 @@ pub struct Parts {
     synapse_python: PathBuf,
     reference_client: PathBuf,
     aiocoap_python: PathBuf,
+    nio_python: PathBuf,
 }
 
 impl Parts {
-    /// From `LOWBAND_BIN_DIR`, `LOWBAND_WASM`, `LOWBAND_ENVOY`, `LOWBAND_SYNAPSE_PYTHON`, `LOWBAND_REFERENCE_CLIENT` and
-    /// `LOWBAND_AIOCOAP_PYTHON`; what is not set lies where the Makefile puts it, relative to the workspace's root.
+    /// From `LOWBAND_BIN_DIR`, `LOWBAND_WASM`, `LOWBAND_ENVOY`, `LOWBAND_SYNAPSE_PYTHON`, `LOWBAND_REFERENCE_CLIENT`,
+    /// `LOWBAND_AIOCOAP_PYTHON` and `LOWBAND_NIO_PYTHON`; what is not set lies where the Makefile puts it, relative to the
+    /// workspace's root.
     pub fn from_environment() -> Parts {
         let root = workspace_root();
         let path = |variable: &str, default: PathBuf| match std::env::var_os(variable) {
@@ -31,6 +33,7 @@ impl Parts {
             synapse_python: path("LOWBAND_SYNAPSE_PYTHON", root.join(".venv/synapse/bin/python")),
             reference_client: path("LOWBAND_REFERENCE_CLIENT", root.join("target/reference-client")),
             aiocoap_python: path("LOWBAND_AIOCOAP_PYTHON", root.join(".venv/aiocoap/bin/python")),
+            nio_python: path("LOWBAND_NIO_PYTHON", root.join(".venv/nio/bin/python")),
             root,
         }
     }
@@ -68,6 +71,11 @@ impl Parts {
     /// The Python that has aiocoap.
     pub fn aiocoap_python(&self) -> Result<PathBuf> {
         existing("aiocoap's Python", self.aiocoap_python.clone(), "setup-test")
+    }
+
+    /// The Python that has matrix-nio.
+    pub fn nio_python(&self) -> Result<PathBuf> {
+        existing("matrix-nio's Python", self.nio_python.clone(), "setup-test")
     }
 
     /// The script that renders `envoy.yaml`.
