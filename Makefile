@@ -36,7 +36,7 @@ CARGO_FUZZ := RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=malloc_context_size=2:quarantine_si
 
 # ---- the two commands ---------------------------------------------------------------------------------------------------
 
-.PHONY: help demo down test check unit e2e figures bench-wire fuzz advisories build filter setup setup-test clean
+.PHONY: help demo down test check unit e2e figures bench-wire fuzz advisories build filter image-filter setup setup-test clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -80,6 +80,7 @@ e2e: setup-test build filter ## the tests against the real parts
 	python3 envoy-filter/tests/streaming.py
 	python3 envoy-filter/tests/trap.py
 	LOWBAND_ENVOY="$$(echo .venv/envoy-oldest/lib/python3*/site-packages/envoy/_bin/envoy)" python3 envoy-filter/tests/real_envoy.py
+	python3 envoy-filter/tests/image.py
 	cargo test --locked -p lowband-e2e
 	$(RELEASE)/wire --quick
 
@@ -127,6 +128,9 @@ filter: setup ## the Envoy filter: target/lowband-filter.wasm
 	  cargo build --locked --profile filter --target $(WASM) $(WASM_FLAGS) -p lowband-envoy-filter
 	@cp --update $(CARGO_TARGET_DIR)/wasm/$(WASM)/filter/lowband_envoy_filter.wasm $(FILTER)
 
+image-filter: filter .tools/image.stamp ## the filter as an OCI image: target/lowband-filter.tar; prints its digest
+	@tools/image-filter $(FILTER) $(FILTER:.wasm=.tar)
+
 # Nothing is fetched but the modules of go.sum: no other Go than the one that is here.
 GO := env -C e2e/foreign/reference GOTOOLCHAIN=local go
 
@@ -141,7 +145,7 @@ TEST_PACKAGES := libcoap3-bin gnutls-bin curl tshark $(if $(shell command -v go)
 
 setup: .tools/system.stamp .tools/envoy.stamp .tools/synapse.stamp
 
-setup-test: setup .tools/test.stamp .tools/envoy-oldest.stamp .tools/aiocoap.stamp .tools/nio.stamp .tools/bin/cargo-deny $(REFERENCE_CLIENT)
+setup-test: setup .tools/test.stamp .tools/image.stamp .tools/envoy-oldest.stamp .tools/aiocoap.stamp .tools/nio.stamp .tools/bin/cargo-deny $(REFERENCE_CLIENT)
 
 .tools/system.stamp: Makefile tools/system-packages
 	@$(STEP)/system.log 'Looking for system packages' tools/system-packages $(SYSTEM_PACKAGES)
@@ -149,6 +153,10 @@ setup-test: setup .tools/test.stamp .tools/envoy-oldest.stamp .tools/aiocoap.sta
 
 .tools/test.stamp: Makefile tools/system-packages
 	@$(STEP)/test-packages.log 'Looking for the packages of the tests' tools/system-packages $(TEST_PACKAGES)
+	@mkdir -p .tools && touch $@
+
+.tools/image.stamp: Makefile tools/system-packages
+	@$(STEP)/image-packages.log 'Looking for the packages that build images' tools/system-packages umoci skopeo
 	@mkdir -p .tools && touch $@
 
 .tools/envoy.stamp: tools/envoy-requirements.txt | .tools/system.stamp
