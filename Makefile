@@ -81,6 +81,7 @@ e2e: setup-test build filter ## the tests against the real parts
 	python3 envoy-filter/tests/trap.py
 	LOWBAND_ENVOY="$$(echo .venv/envoy-oldest/lib/python3*/site-packages/envoy/_bin/envoy)" python3 envoy-filter/tests/real_envoy.py
 	python3 envoy-filter/tests/image.py
+	.venv/examples/bin/python envoy-filter/tests/examples.py
 	cargo test --locked -p lowband-e2e
 	$(RELEASE)/wire --quick
 
@@ -145,7 +146,8 @@ TEST_PACKAGES := libcoap3-bin gnutls-bin curl tshark $(if $(shell command -v go)
 
 setup: .tools/system.stamp .tools/envoy.stamp .tools/synapse.stamp
 
-setup-test: setup .tools/test.stamp .tools/image.stamp .tools/envoy-oldest.stamp .tools/aiocoap.stamp .tools/nio.stamp .tools/bin/cargo-deny $(REFERENCE_CLIENT)
+setup-test: setup .tools/test.stamp .tools/image.stamp .tools/envoy-oldest.stamp .tools/aiocoap.stamp .tools/nio.stamp .tools/examples.stamp .tools/crds.stamp \
+  .tools/bin/cargo-deny $(REFERENCE_CLIENT)
 
 .tools/system.stamp: Makefile tools/system-packages
 	@$(STEP)/system.log 'Looking for system packages' tools/system-packages $(SYSTEM_PACKAGES)
@@ -184,6 +186,16 @@ setup-test: setup .tools/test.stamp .tools/image.stamp .tools/envoy-oldest.stamp
 .tools/nio.stamp: e2e/foreign/nio/requirements.txt | .tools/system.stamp
 	@python3 -m venv .venv/nio
 	@$(STEP)/nio.log 'Installing matrix-nio for the tests' .venv/nio/bin/pip install --disable-pip-version-check -r $<
+	@touch $@
+
+.tools/examples.stamp: envoy-filter/tests/requirements.txt | .tools/system.stamp
+	@python3 -m venv .venv/examples
+	@$(STEP)/examples.log 'Installing a reader of schemas for the tests' \
+	  .venv/examples/bin/pip install --disable-pip-version-check -r $<
+	@touch $@
+
+.tools/crds.stamp: tools/crds | .tools/test.stamp
+	@$(STEP)/crds.log 'Fetching the schemas of Envoy Gateway and Istio' tools/crds .tools/crds
 	@touch $@
 
 .tools/bin/cargo-deny: | .tools/system.stamp
