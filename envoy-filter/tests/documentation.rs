@@ -7,6 +7,7 @@
 )]
 
 use lowband_envoy_filter::config::Config;
+use lowband_envoy_filter::metrics::Metric;
 use std::collections::BTreeMap;
 
 const README: &str = include_str!("../README.md");
@@ -18,11 +19,17 @@ const OLDEST: &str = include_str!("../../tools/envoy-oldest-requirements.txt");
 /// Stands in the table for a default that no JSON says.
 const NOT_SET: &str = "not set";
 
-/// The names of the struct's fields, which are those of the JSON.
-fn fields() -> Vec<&'static str> {
-    let (_, after) = SOURCE.split_once("pub struct Config {").unwrap();
-    let (body, _) = after.split_once("\n}").unwrap();
-    body.lines().filter_map(|line| line.trim().strip_prefix("pub ")?.split(':').next()).collect()
+/// The names of the structs' fields, which are those of the JSON; an object's fields stand behind its name and a point.
+fn fields() -> Vec<String> {
+    let of = |name: &str| {
+        let (_, after) = SOURCE.split_once(&format!("pub struct {name} {{")).unwrap();
+        let (body, _) = after.split_once("\n}").unwrap();
+        body.lines()
+            .filter_map(|line| line.trim().strip_prefix("pub ")?.split(':').next())
+            .collect::<Vec<_>>()
+    };
+    let own = of("Config").into_iter().filter(|field| *field != "advertise").map(str::to_owned);
+    own.chain(of("Advertise").into_iter().map(|field| format!("advertise.{field}"))).collect()
 }
 
 /// Field -> the cells behind it, of the table that has a column for dangers.
@@ -37,7 +44,11 @@ fn table() -> BTreeMap<&'static str, Vec<&'static str>> {
 }
 
 fn parsed(field: &str, json: &str) -> Result<String, Vec<String>> {
-    Config::parse(format!("{{\"{field}\": {json}}}").as_bytes()).map(|config| format!("{config:?}"))
+    let text = match field.split_once('.') {
+        Some((object, field)) => format!("{{\"{object}\": {{\"{field}\": {json}}}}}"),
+        None => format!("{{\"{field}\": {json}}}"),
+    };
+    Config::parse(text.as_bytes()).map(|config| format!("{config:?}"))
 }
 
 #[test]
@@ -46,7 +57,7 @@ fn each_field_has_a_row_and_each_row_a_field() {
     fields.sort_unstable();
     assert!(fields.len() >= 5, "{fields:?}");
     assert_eq!(table().into_keys().collect::<Vec<_>>(), fields);
-    for field in fields {
+    for field in &fields {
         // No field takes an array: the mistake must be about the value, not about the name.
         let mistakes = parsed(field, "[]").unwrap_err();
         assert!(mistakes.iter().all(|mistake| !mistake.contains("no such field")), "{mistakes:?}");
@@ -60,7 +71,8 @@ fn each_default_is_the_one_that_the_filter_takes() {
     for (field, cells) in table() {
         let shown = cells[0];
         if shown == NOT_SET {
-            assert!(default.contains(&format!("{field}: None")), "{field} has a default: {default}");
+            let name = field.rsplit('.').next().unwrap();
+            assert!(default.contains(&format!("{name}: None")), "{field} has a default: {default}");
         } else {
             assert_eq!(parsed(field, shown.trim_matches('`')), Ok(default.clone()), "{field}");
         }
@@ -93,6 +105,24 @@ fn the_image_has_the_version_of_this_crate_wherever_it_is_named() {
         assert!(!tags.is_empty());
         for tag in tags {
             assert!(tag.starts_with(env!("CARGO_PKG_VERSION")), "{}", tag.lines().next().unwrap());
+        }
+    }
+}
+
+#[test]
+fn each_series_stands_in_the_table_with_the_values_of_its_labels() {
+    let (_, table) = README.split_once("| series | labels | |\n").unwrap();
+    for (_, name) in Metric::all() {
+        let mut parts = name.split('.');
+        let series = format!("`{}`", parts.next().unwrap());
+        let row = table
+            .lines()
+            .find(|row| row.split(" | ").next().is_some_and(|cell| cell.contains(&series)))
+            .unwrap();
+        let labels: Vec<&str> = parts.collect();
+        for label in labels.chunks(2) {
+            assert!(row.contains(&format!("`{}`", label[0])), "{name}: {row}");
+            assert!(label[0] == "direction" || row.contains(&format!("`{}`", label[1])), "{name}: {row}");
         }
     }
 }
