@@ -10,9 +10,11 @@ pub(crate) mod text;
 pub(crate) mod major {
     pub(crate) const UNSIGNED: u8 = 0 << 5;
     pub(crate) const NEGATIVE: u8 = 1 << 5;
+    pub(crate) const BYTES: u8 = 2 << 5;
     pub(crate) const TEXT: u8 = 3 << 5;
     pub(crate) const ARRAY: u8 = 4 << 5;
     pub(crate) const MAP: u8 = 5 << 5;
+    pub(crate) const TAG: u8 = 6 << 5;
 }
 
 /// Simple values and floats (RFC 8949 section 3.3), whole heads.
@@ -117,7 +119,14 @@ impl<'c> Reader<'c> {
         self.bytes.get(self.at..).unwrap_or_default()
     }
 
-    fn unexpected_end(&self) -> Error {
+    /// The next bytes, if there are as many.
+    #[inline(always)]
+    pub(crate) fn ahead<const N: usize>(&self) -> Option<&'c [u8; N]> {
+        self.bytes.get(self.at..)?.first_chunk()
+    }
+
+    #[cold]
+    pub(crate) fn unexpected_end(&self) -> Error {
         Error::new(ErrorKind::UnexpectedEnd, self.bytes.len())
     }
 
@@ -143,10 +152,48 @@ impl<'c> Reader<'c> {
     }
 
     /// RFC 8949 section 3: the head at this place; its bytes are consumed, its content is not.
+    #[inline(always)]
     pub(crate) fn head(&mut self) -> Result<Head, Error> {
-        let at = self.at;
+        let first = *self.bytes.get(self.at).ok_or_else(|| self.unexpected_end())?;
+        self.at += 1;
+        // Most heads are one byte long or two.
+        let argument = match (first & 0x1f, self.bytes.get(self.at)) {
+            (info @ 0..24, _) => u64::from(info),
+            (24, Some(argument)) if first < major::TAG => {
+                self.at += 1;
+                u64::from(*argument)
+            }
+            _ => return self.other_head(first),
+        };
+        match first & 0xe0 {
+            major::UNSIGNED => Ok(Head::Unsigned(argument)),
+            major::NEGATIVE => Ok(Head::Negative(argument)),
+            major::BYTES => Ok(Head::Bytes(Some(argument))),
+            major::TEXT => Ok(Head::Text(Some(argument))),
+            major::ARRAY => Ok(Head::Array(Some(argument))),
+            major::MAP => Ok(Head::Map(Some(argument))),
+            // Tags and what major type 7 holds: of them nothing but the first byte has been consumed.
+            _ => self.other_head(first),
+        }
+    }
+
+    /// Consumes the head of an unsigned integer below 256, if one is next.
+    #[inline(always)]
+    pub(crate) fn small_unsigned(&mut self) -> Option<u64> {
+        let [first, argument] = *self.ahead()?;
+        let (value, len) = match first {
+            0..24 => (first, 1),
+            24 => (argument, 2),
+            _ => return None,
+        };
+        self.at += len;
+        Some(u64::from(value))
+    }
+
+    /// The head whose first byte has been consumed.
+    fn other_head(&mut self, first: u8) -> Result<Head, Error> {
+        let at = self.at - 1;
         let invalid = || Error::new(ErrorKind::InvalidHead, at);
-        let [first] = self.array()?;
         let (major, info) = (first >> 5, first & 0x1f);
         if major == 7 {
             return match info {

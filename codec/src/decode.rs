@@ -10,8 +10,11 @@
 
 use crate::cbor::{Head, Reader, text};
 use crate::json::string;
-use crate::{DecodeOptions, Error, ErrorKind};
+use crate::names::{Ends, Name};
+use crate::plain::{self, STEP};
+use crate::{DecodeOptions, Error, ErrorKind, utf8};
 use containers::{Containers, Twins};
+use std::mem;
 
 mod containers;
 pub(crate) mod number;
@@ -48,10 +51,15 @@ impl<'t> Decoder<'t> {
             return Err(Error::new(ErrorKind::InputTooLarge, max_input));
         }
         let before = json.len();
-        let mut result = self.walk(cbor, json, Twins::Detect);
+        let mut result = self.walk(cbor, json, Twins::Detect, Utf8::Later);
+        if result.is_err() || utf8::check(json.get(before..).unwrap_or_default()).is_err() {
+            // What is not UTF-8 may stand before what stopped the first walk.
+            json.truncate(before);
+            result = self.walk(cbor, json, Twins::Detect, Utf8::AtOnce);
+        }
         if result.is_ok() && self.containers.twins_found() {
             json.truncate(before);
-            result = self.walk(cbor, json, Twins::Cut);
+            result = self.walk(cbor, json, Twins::Cut, Utf8::Later);
             self.containers.cut(json);
         }
         if result.is_err() {
@@ -60,7 +68,7 @@ impl<'t> Decoder<'t> {
         result
     }
 
-    fn walk(&mut self, cbor: &[u8], json: &mut Vec<u8>, twins: Twins) -> Result<Decoded, Error> {
+    fn walk(&mut self, cbor: &[u8], json: &mut Vec<u8>, twins: Twins, utf8: Utf8) -> Result<Decoded, Error> {
         self.containers.start(twins);
         let max_len = json.len().saturating_add(self.options.limits.max_output);
         Run {
@@ -68,12 +76,22 @@ impl<'t> Decoder<'t> {
             reader: Reader::new(cbor),
             out: json,
             max_len,
+            utf8,
             containers: &mut self.containers,
             text: &mut self.text,
             decoded: Decoded::default(),
         }
         .document()
     }
+}
+
+/// When the texts of definite length are checked; each chunk of the others is checked by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Utf8 {
+    /// All in the output, where they stand between quotes: one check is cheaper than many.
+    Later,
+    /// One by one, so that the first that is not UTF-8 is the error.
+    AtOnce,
 }
 
 /// One walk over one item.
@@ -83,13 +101,14 @@ struct Run<'r, 'c, 't> {
     out: &'r mut Vec<u8>,
     /// Length of `out` that ends the run.
     max_len: usize,
+    utf8: Utf8,
     containers: &'r mut Containers,
     /// Scratch for texts of indefinite length.
     text: &'r mut String,
     decoded: Decoded,
 }
 
-impl Run<'_, '_, '_> {
+impl<'c> Run<'_, 'c, '_> {
     fn document(mut self) -> Result<Decoded, Error> {
         self.value()?;
         match self.reader.rest() {
@@ -99,7 +118,11 @@ impl Run<'_, '_, '_> {
     }
 
     fn value(&mut self) -> Result<(), Error> {
+        let mut inside = None;
         'value: loop {
+            if inside == Some(Kind::Map) {
+                self.key()?;
+            }
             let at = self.reader.at;
             match self.reader.head()? {
                 Head::Unsigned(n) => number::write_unsigned(self.out, n),
@@ -107,12 +130,13 @@ impl Run<'_, '_, '_> {
                 Head::Text(length) => self.text(length, at)?,
                 Head::Map(length) => {
                     if self.enter(Kind::Map, length, at)? {
-                        self.key()?;
+                        inside = Some(Kind::Map);
                         continue;
                     }
                 }
                 Head::Array(length) => {
                     if self.enter(Kind::Array, length, at)? {
+                        inside = Some(Kind::Array);
                         continue;
                     }
                 }
@@ -120,33 +144,29 @@ impl Run<'_, '_, '_> {
                 Head::True => self.out.extend_from_slice(b"true"),
                 Head::Null => self.out.extend_from_slice(b"null"),
                 Head::Float(value) if value.is_finite() => number::write_float(self.out, value),
-                Head::Float(_) => return Err(Error::new(ErrorKind::NotFinite, at)),
-                Head::Bytes(_) => return Err(Error::new(ErrorKind::ByteString, at)),
-                Head::Tag(_) => return Err(Error::new(ErrorKind::Tag, at)),
-                Head::Simple => return Err(Error::new(ErrorKind::SimpleValue, at)),
-                Head::Break => return Err(Error::new(ErrorKind::UnexpectedBreak, at)),
+                other => return Err(refused(other, at)),
             }
             self.check_length(at)?;
-            while let Some(kind) = self.containers.innermost() {
+            loop {
+                inside = self.containers.innermost();
+                let Some(kind) = inside else { return self.check_length(at) };
                 if self.containers.another(&mut self.reader)? {
                     self.out.push(b',');
-                    if kind == Kind::Map {
-                        self.key()?;
-                    }
                     continue 'value;
                 }
                 self.containers.close(self.out)?;
                 self.out.push(kind.closing());
             }
-            return self.check_length(at);
         }
     }
 
+    #[inline(always)]
     fn check_length(&self, at: usize) -> Result<(), Error> {
         if self.out.len() > self.max_len { Err(Error::new(ErrorKind::OutputTooLarge, at)) } else { Ok(()) }
     }
 
     /// True if a container is open now and a value or key must follow.
+    #[inline(always)]
     fn enter(&mut self, kind: Kind, length: Option<u64>, at: usize) -> Result<bool, Error> {
         if self.containers.depth() >= self.options.limits.max_depth {
             return Err(Error::new(ErrorKind::TooDeep, at));
@@ -165,57 +185,141 @@ impl Run<'_, '_, '_> {
     }
 
     /// A map's key and its colon.
+    #[inline(always)]
     fn key(&mut self) -> Result<(), Error> {
         let at = self.reader.at;
-        let start = self.out.len();
-        let (known, integer) = match self.reader.head()? {
-            Head::Unsigned(n) if i64::try_from(n).is_ok() => {
-                self.decoded.integer_keys = true;
-                let known = self.options.keys.and_then(|table| table.by_integer(n));
-                if known.is_none() {
-                    self.out.push(b'"');
-                    number::write_unsigned(self.out, n);
-                    self.out.extend_from_slice(b"\":");
-                }
-                (known, true)
-            }
-            Head::Unsigned(_) | Head::Negative(_) => return Err(Error::new(ErrorKind::KeyRange, at)),
-            Head::Text(length) => {
-                let mut scratch = std::mem::take(self.text);
-                let name = text::read(&mut self.reader, length, &mut scratch)?;
-                let known = self.options.keys.and_then(|table| table.by_name(name.as_bytes()));
-                if known.is_none() {
-                    self.write_string(name, at)?;
-                    self.out.push(b':');
-                }
-                *self.text = scratch;
-                (known, false)
-            }
-            Head::Break => return Err(Error::new(ErrorKind::UnexpectedBreak, at)),
-            _ => return Err(Error::new(ErrorKind::KeyType, at)),
-        };
-        if let Some(key) = known {
-            self.out.extend_from_slice(&key.json);
+        if let Some(n) = self.reader.small_unsigned() {
+            return self.integer_key(n, at);
         }
-        self.containers.key(known.map_or(0, |key| key.bit), integer, self.out, start, at)
+        match self.reader.head()? {
+            Head::Unsigned(n) => self.integer_key(n, at),
+            Head::Text(length) => self.text_key(length, at),
+            Head::Negative(_) => Err(Error::new(ErrorKind::KeyRange, at)),
+            Head::Break => Err(Error::new(ErrorKind::UnexpectedBreak, at)),
+            _ => Err(Error::new(ErrorKind::KeyType, at)),
+        }
     }
 
+    #[inline(always)]
+    fn integer_key(&mut self, n: u64, at: usize) -> Result<(), Error> {
+        self.decoded.integer_keys = true;
+        let start = self.out.len();
+        let Some(key) = self.options.keys.and_then(|table| table.by_integer(n)) else {
+            return self.unknown_integer_key(n, at);
+        };
+        key.write_json(self.out);
+        self.containers.known_key(key, true, start..self.out.len(), at)
+    }
+
+    fn unknown_integer_key(&mut self, n: u64, at: usize) -> Result<(), Error> {
+        if i64::try_from(n).is_err() {
+            return Err(Error::new(ErrorKind::KeyRange, at));
+        }
+        let start = self.out.len();
+        self.out.push(b'"');
+        number::write_unsigned(self.out, n);
+        let ends = Ends::of(self.out.get(start + 1..).unwrap_or_default());
+        self.out.extend_from_slice(b"\":");
+        self.containers.key(Name::new(ends, start..self.out.len(), at, true));
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn text_key(&mut self, length: Option<u64>, at: usize) -> Result<(), Error> {
+        let start = self.out.len();
+        if let Some((step, len)) = self.short_text(length) {
+            let ends = Ends::of_start(step, len);
+            let name = step.get(..len).unwrap_or_default();
+            let key = self.options.keys.and_then(|table| table.by_ends(ends, name));
+            if key.is_none() && self.out.len() + 1 + len <= self.max_len {
+                self.out.push(b'"');
+                plain::append(self.out, step, len);
+                self.out.extend_from_slice(b"\":");
+                self.containers.key(Name::new(ends, start..self.out.len(), at, false));
+                self.reader.at += len;
+                return Ok(());
+            }
+        }
+        self.other_text_key(length, at)
+    }
+
+    fn other_text_key(&mut self, length: Option<u64>, at: usize) -> Result<(), Error> {
+        let mut scratch = mem::take(self.text);
+        let name = match length {
+            Some(length) if self.utf8 == Utf8::Later => self.reader.take(length)?,
+            _ => text::read(&mut self.reader, length, &mut scratch)?.as_bytes(),
+        };
+        let start = self.out.len();
+        let ends = Ends::of(name);
+        if let Some(key) = self.options.keys.and_then(|table| table.by_ends(ends, name)) {
+            key.write_json(self.out);
+            self.containers.known_key(key, false, start..self.out.len(), at)?;
+        } else {
+            self.write_string(name, at)?;
+            self.out.push(b':');
+            self.containers.key(Name::new(ends, start..self.out.len(), at, false));
+        }
+        *self.text = scratch;
+        Ok(())
+    }
+
+    #[inline(always)]
     fn text(&mut self, length: Option<u64>, at: usize) -> Result<(), Error> {
-        let mut scratch = std::mem::take(self.text);
+        if let Some((step, len)) = self.short_text(length) {
+            self.out.push(b'"');
+            plain::append(self.out, step, len);
+            self.out.push(b'"');
+            self.reader.at += len;
+            return Ok(());
+        }
+        match length {
+            Some(length) if self.utf8 == Utf8::Later => {
+                let text = self.reader.take(length)?;
+                self.write_string(text, at)
+            }
+            _ => self.other_text(length, at),
+        }
+    }
+
+    /// A text of up to 16 bytes, all of them plain, which the reader still stands before. `None` of any other text, near
+    /// the end of the input, and where each text is to be checked for UTF-8.
+    #[inline(always)]
+    fn short_text(&self, length: Option<u64>) -> Option<(&'c [u8; STEP], usize)> {
+        let len = length.filter(|len| *len <= STEP as u64 && self.utf8 == Utf8::Later)? as usize;
+        let step = self.reader.ahead()?;
+        (plain::first_special(step) >= len).then_some((step, len))
+    }
+
+    fn other_text(&mut self, length: Option<u64>, at: usize) -> Result<(), Error> {
+        let mut scratch = mem::take(self.text);
         let text = text::read(&mut self.reader, length, &mut scratch)?;
-        let written = self.write_string(text, at);
+        let written = self.write_string(text.as_bytes(), at);
         *self.text = scratch;
         written
     }
 
-    fn write_string(&mut self, text: &str, at: usize) -> Result<(), Error> {
+    #[inline(always)]
+    fn write_string(&mut self, text: &[u8], at: usize) -> Result<(), Error> {
         self.out.push(b'"');
-        if !string::write_escaped(text.as_bytes(), self.out, self.max_len) {
+        if !string::write_escaped(text, self.out, self.max_len) {
             return Err(Error::new(ErrorKind::OutputTooLarge, at));
         }
         self.out.push(b'"');
         Ok(())
     }
+}
+
+/// The error of a head that no value of JSON begins with.
+#[cold]
+fn refused(head: Head, at: usize) -> Error {
+    let kind = match head {
+        Head::Float(_) => ErrorKind::NotFinite,
+        Head::Bytes(_) => ErrorKind::ByteString,
+        Head::Tag(_) => ErrorKind::Tag,
+        Head::Break => ErrorKind::UnexpectedBreak,
+        _ => ErrorKind::SimpleValue,
+    };
+    Error::new(kind, at)
 }
 
 /// The two containers.

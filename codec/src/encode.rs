@@ -11,9 +11,10 @@
 use crate::cbor::{float, major, simple, write_head};
 use crate::json::number::Number;
 use crate::json::walk::{self, Kind, Walker, Word};
-use crate::json::{Cursor, NotUtf8, check_utf8, skip, string};
+use crate::json::{Cursor, skip, string};
 use crate::keys::Key;
 use crate::names::{Ends, Name};
+use crate::utf8::{self, Fault};
 use crate::{EncodeOptions, Error, ErrorKind, Order, Policy, plain, scratch};
 use containers::Containers;
 use std::mem;
@@ -95,7 +96,7 @@ impl<'t> Encoder<'t> {
     /// at too.
     #[cold]
     fn first_error(&mut self, json: &[u8], error: Error, scratch: &mut Vec<u8>) -> Error {
-        let Err(NotUtf8 { valid, .. }) = check_utf8(json) else { return error };
+        let Err(Fault::Invalid(valid) | Fault::Cut(valid)) = utf8::check(json) else { return error };
         let (valid, _) = json.split_at(valid);
         let Ok(cursor) = Cursor::new(valid) else { return error };
         let walked = match self.in_place(cursor.clone(), scratch) {
@@ -247,6 +248,14 @@ impl<'r, 't> Run<'r, 't> {
         patch_text_head(self.out, head_at);
         self.count_surrogates(lone)
     }
+
+    #[cold]
+    fn close_on_tape(&mut self, count: u64) -> Result<(), Error> {
+        match &mut self.tape {
+            Some(tape) => tape.close(self.out, count, self.options.order, self.options.policy),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Walker for Run<'_, '_> {
@@ -276,9 +285,9 @@ impl Walker for Run<'_, '_> {
         }
     }
 
+    #[inline(always)]
     fn number(&mut self, number: Number, at: usize) -> Result<(), Error> {
-        let lenient = self.lenient();
-        write_number(self.out, number, at, lenient, &mut self.repairs)
+        write_number(self.out, number, at, self.options.policy, &mut self.repairs)
     }
 
     fn word(&mut self, word: Word) -> Result<(), Error> {
@@ -332,10 +341,7 @@ impl Walker for Run<'_, '_> {
     #[inline(always)]
     fn close(&mut self) -> Result<(), Error> {
         let count = self.containers.close(self.out)?;
-        match &mut self.tape {
-            Some(tape) => tape.close(self.out, count, self.options.order, self.options.policy),
-            None => Ok(()),
-        }
+        if self.tape.is_some() { self.close_on_tape(count) } else { Ok(()) }
     }
 }
 
@@ -358,32 +364,49 @@ pub(crate) fn patch_text_head(out: &mut Vec<u8>, head_at: usize) {
 }
 
 /// Appends a number that began at this offset, by the lenient policy also one that is too large.
+#[inline(always)]
 pub(crate) fn write_number(
     out: &mut Vec<u8>,
     number: Number,
     at: usize,
-    lenient: bool,
+    policy: Policy,
     repairs: &mut Repairs,
 ) -> Result<(), Error> {
-    let value = match number {
-        Number::Unsigned(n) => {
-            write_head(out, major::UNSIGNED, n);
-            return Ok(());
-        }
-        Number::Negative(n) => {
-            write_head(out, major::NEGATIVE, n);
-            return Ok(());
-        }
-        Number::Big(_) if !lenient => return Err(Error::new(ErrorKind::BigInteger, at)),
-        Number::Big(value) => {
-            repairs.big_integers += u64::from(value.is_finite());
-            value
-        }
-        Number::Float(value) => value,
-    };
+    match number {
+        Number::Unsigned(n) => write_head(out, major::UNSIGNED, n),
+        Number::Negative(n) => write_head(out, major::NEGATIVE, n),
+        Number::Float(value) => return write_float(out, value, at, policy, repairs),
+        Number::Big(value) => return write_big(out, value, at, policy, repairs),
+    }
+    Ok(())
+}
+
+#[cold]
+fn write_big(
+    out: &mut Vec<u8>,
+    value: f64,
+    at: usize,
+    policy: Policy,
+    repairs: &mut Repairs,
+) -> Result<(), Error> {
+    if policy == Policy::Strict {
+        return Err(Error::new(ErrorKind::BigInteger, at));
+    }
+    repairs.big_integers += u64::from(value.is_finite());
+    write_float(out, value, at, policy, repairs)
+}
+
+#[inline(never)]
+fn write_float(
+    out: &mut Vec<u8>,
+    value: f64,
+    at: usize,
+    policy: Policy,
+    repairs: &mut Repairs,
+) -> Result<(), Error> {
     if value.is_finite() {
         float::write(out, value);
-    } else if lenient {
+    } else if policy == Policy::Lenient {
         repairs.huge_numbers += 1;
         out.push(simple::NULL);
     } else {

@@ -1,6 +1,7 @@
 //! JSON's grammar (RFC 8259): a cursor over the text and its tokens. What a token becomes is decided elsewhere.
 
-use crate::{Error, ErrorKind, plain};
+use crate::utf8::{self, Fault};
+use crate::{Error, ErrorKind};
 
 pub(crate) mod number;
 pub(crate) mod skip;
@@ -9,25 +10,6 @@ pub(crate) mod walk;
 
 /// RFC 8259 section 8.1.
 pub(crate) const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
-
-/// Where bytes stop being UTF-8.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct NotUtf8 {
-    /// Bytes before it.
-    pub(crate) valid: usize,
-    /// What follows is the beginning of a character, which the end cuts off.
-    pub(crate) cut: bool,
-}
-
-/// Whether all of it is UTF-8 (RFC 3629).
-pub(crate) fn check_utf8(bytes: &[u8]) -> Result<(), NotUtf8> {
-    // Most texts are nothing but ASCII: homeservers escape the rest.
-    let ascii = plain::ascii(bytes);
-    match str::from_utf8(bytes.get(ascii..).unwrap_or_default()) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(NotUtf8 { valid: ascii + error.valid_up_to(), cut: error.error_len().is_none() }),
-    }
-}
 
 /// A place in a JSON text, whose UTF-8 is checked once, at the start.
 #[derive(Clone, Debug)]
@@ -39,12 +21,12 @@ pub(crate) struct Cursor<'j> {
 impl<'j> Cursor<'j> {
     /// At the start of a text.
     pub(crate) fn new(json: &'j [u8]) -> Result<Self, Error> {
-        match check_utf8(json) {
+        match utf8::check(json) {
             Ok(()) if json.starts_with(BYTE_ORDER_MARK) => Err(Error::new(ErrorKind::ByteOrderMark, 0)),
             Ok(()) => Ok(Cursor::of(json)),
             // A last character that is cut off is no worse than any other cut.
-            Err(NotUtf8 { cut: true, .. }) => Err(Error::new(ErrorKind::UnexpectedEnd, json.len())),
-            Err(NotUtf8 { valid, .. }) => Err(Error::new(ErrorKind::InvalidUtf8, valid)),
+            Err(Fault::Cut(_)) => Err(Error::new(ErrorKind::UnexpectedEnd, json.len())),
+            Err(Fault::Invalid(at)) => Err(Error::new(ErrorKind::InvalidUtf8, at)),
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::cbor;
 use crate::json::string::quote;
 use crate::names::Ends;
-use crate::plain::STEP;
+use crate::plain::{self, STEP};
 use std::fmt;
 use std::sync::LazyLock;
 
@@ -26,7 +26,7 @@ pub struct KeyTable {
 #[derive(Debug, Clone)]
 pub(crate) struct Key {
     pub(crate) name: String,
-    ends: Ends,
+    pub(crate) ends: Ends,
     pub(crate) integer: u64,
     /// One bit for each of a table's first 128 keys; of later ones none.
     pub(crate) bit: u128,
@@ -34,7 +34,23 @@ pub(crate) struct Key {
     pub(crate) cbor: [u8; 4],
     pub(crate) cbor_len: usize,
     /// The name as it stands in JSON: `"name":`.
-    pub(crate) json: Vec<u8>,
+    json: Vec<u8>,
+    /// Its first bytes: of most names all.
+    json_start: [u8; JSON_START],
+}
+
+const JSON_START: usize = 32;
+
+impl Key {
+    /// Appends `"name":`.
+    #[inline(always)]
+    pub(crate) fn write_json(&self, out: &mut Vec<u8>) {
+        if self.json.len() <= JSON_START {
+            plain::append(out, &self.json_start, self.json.len());
+        } else {
+            out.extend_from_slice(&self.json);
+        }
+    }
 }
 
 const EMPTY: u16 = u16::MAX;
@@ -107,6 +123,7 @@ impl KeyTable {
         }
     }
 
+    #[inline(always)]
     pub(crate) fn by_integer(&self, integer: u64) -> Option<&Key> {
         let place = *self.by_integer.get(usize::try_from(integer).ok()?)?;
         self.keys.get(usize::from(place))
@@ -137,10 +154,12 @@ impl KeyTable {
             table.by_integer.get_mut(integer as usize).into_iter().for_each(|free| *free = place);
             let mut json = quote(&name);
             json.push(b':');
+            let mut json_start = [0; JSON_START];
+            json_start.iter_mut().zip(&json).for_each(|(to, from)| *to = *from);
             let bit = 1_u128.checked_shl(index as u32).unwrap_or(0);
             let (head, cbor_len) = cbor::head(cbor::major::UNSIGNED, integer);
             let cbor = head.first_chunk().copied().unwrap_or_default();
-            table.keys.push(Key { name, ends, integer, bit, cbor, cbor_len, json });
+            table.keys.push(Key { name, ends, integer, bit, cbor, cbor_len, json, json_start });
         }
         table
     }

@@ -27,6 +27,7 @@ pub mod peek;
 mod plain;
 mod push;
 mod scratch;
+mod utf8;
 
 pub use decode::{Decoded, Decoder};
 pub use encode::{Encoder, Repairs};

@@ -86,7 +86,7 @@ impl Name {
 }
 
 /// Up to this many keys are compared pair by pair.
-const FEW: usize = 8;
+const FEW: usize = 16;
 
 /// Calls `found` with pairs of equal keys, so that each key which has an equal one before it is once the second of a
 /// pair. Of three equal keys of which two are of one type (integer or text), one pair is of that type.

@@ -2,8 +2,10 @@
 
 use super::Kind;
 use crate::cbor::Reader;
-use crate::names::{Ends, Name, equal_pairs};
+use crate::keys::Key;
+use crate::names::{Name, equal_pairs};
 use crate::{Error, ErrorKind, scratch};
+use std::mem;
 use std::ops::Range;
 
 /// What is done with the two forms of one key, integer and text, in one map. The text's value holds (MSC3079), in either
@@ -19,7 +21,9 @@ pub(super) enum Twins {
 
 #[derive(Debug, Default)]
 pub(super) struct Containers {
-    open: Vec<Open>,
+    innermost: Open,
+    /// Those around it, the first of them no container but the whole item.
+    outer: Vec<Open>,
     /// The keys of the open maps that no bit stands for, those of the innermost last.
     names: Vec<Name>,
     twins: Twins,
@@ -28,21 +32,23 @@ pub(super) struct Containers {
     cuts: Vec<Range<usize>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Open {
-    /// One bit for each of the table's first 128 keys that has occurred, as integer and as text.
+    /// The bits of the table's keys that have occurred, as integer and as text.
     known_integers: u128,
     known_texts: u128,
-    /// Elements or pairs that are not complete yet; `None` until a break.
-    remaining: Option<u64>,
-    kind: Kind,
+    /// Elements or pairs that are not complete yet, if their number is definite.
+    remaining: u64,
+    definite: bool,
+    kind: Option<Kind>,
     /// Where its part of `names` begins.
     names: usize,
 }
 
 impl Containers {
     pub(super) fn start(&mut self, twins: Twins) {
-        scratch::clear(&mut self.open);
+        self.innermost = Open::default();
+        scratch::clear(&mut self.outer);
         scratch::clear(&mut self.names);
         scratch::clear(&mut self.cuts);
         self.twins = twins;
@@ -54,64 +60,79 @@ impl Containers {
     }
 
     pub(super) fn depth(&self) -> usize {
-        self.open.len()
+        self.outer.len()
     }
 
+    #[inline(always)]
     pub(super) fn innermost(&self) -> Option<Kind> {
-        self.open.last().map(|open| open.kind)
+        self.innermost.kind
     }
 
     /// Opens a container that is not empty.
+    #[inline(always)]
     pub(super) fn open(&mut self, kind: Kind, remaining: Option<u64>) {
-        let names = self.names.len();
-        self.open.push(Open { known_integers: 0, known_texts: 0, remaining, kind, names });
+        let open = Open {
+            remaining: remaining.unwrap_or_default(),
+            definite: remaining.is_some(),
+            kind: Some(kind),
+            names: self.names.len(),
+            ..Open::default()
+        };
+        self.outer.push(mem::replace(&mut self.innermost, open));
     }
 
     /// A value of the innermost container is complete: true if another follows. A break is consumed.
+    #[inline(always)]
     pub(super) fn another(&mut self, reader: &mut Reader<'_>) -> Result<bool, Error> {
-        match self.open.last_mut().and_then(|open| open.remaining.as_mut()) {
-            Some(remaining) => {
-                *remaining = remaining.saturating_sub(1);
-                Ok(*remaining > 0)
-            }
-            None => Ok(!reader.at_break()?),
+        if self.innermost.definite {
+            self.innermost.remaining -= 1;
+            Ok(self.innermost.remaining > 0)
+        } else {
+            Ok(!reader.at_break()?)
         }
     }
 
-    /// Notes a key that was written to `out[start..]`, its colon included; a bit of its own stands for it or
-    /// none.
-    pub(super) fn key(
+    /// Notes a key of the table that came as an integer or as text, and was written to `written`.
+    #[inline(always)]
+    pub(super) fn known_key(
         &mut self,
-        bit: u128,
+        key: &Key,
         integer: bool,
-        out: &[u8],
-        start: usize,
+        written: Range<usize>,
         at: usize,
     ) -> Result<(), Error> {
-        let (Twins::Detect, 1.., Some(open)) = (self.twins, bit, self.open.last_mut()) else {
-            let ends = Ends::of(out.get(start..).unwrap_or_default());
-            self.names.push(Name::new(ends, start..out.len(), at, integer));
+        if key.bit == 0 || self.twins == Twins::Cut {
+            self.names.push(Name::new(key.ends, written, at, integer));
             return Ok(());
-        };
-        let (same, other) = match integer {
-            true => (&mut open.known_integers, open.known_texts),
-            false => (&mut open.known_texts, open.known_integers),
-        };
-        if *same & bit != 0 {
+        }
+        let Open { known_integers, known_texts, .. } = &mut self.innermost;
+        let (same, other) =
+            if integer { (known_integers, *known_texts) } else { (known_texts, *known_integers) };
+        if *same & key.bit != 0 {
             return Err(Error::new(ErrorKind::RepeatedKey, at));
         }
-        *same |= bit;
-        self.twins_found |= other & bit != 0;
+        *same |= key.bit;
+        self.twins_found |= other & key.bit != 0;
         Ok(())
     }
 
+    /// Notes any other key.
+    #[inline(always)]
+    pub(super) fn key(&mut self, name: Name) {
+        self.names.push(name);
+    }
+
     /// Closes the innermost container, whose closing bracket is not written yet.
+    #[inline(always)]
     pub(super) fn close(&mut self, out: &[u8]) -> Result<(), Error> {
-        let Some(open) = self.open.pop() else { return Ok(()) };
-        let Some(names) = self.names.get_mut(open.names..).filter(|names| names.len() > 1) else {
-            self.names.truncate(open.names);
-            return Ok(());
-        };
+        let Some(outer) = self.outer.pop() else { return Ok(()) };
+        let Open { names, .. } = mem::replace(&mut self.innermost, outer);
+        if self.names.len() > names { self.compare_names(names, out) } else { Ok(()) }
+    }
+
+    /// Removes the names from this place on; an error if one of them is repeated.
+    fn compare_names(&mut self, from: usize, out: &[u8]) -> Result<(), Error> {
+        let names = self.names.get_mut(from..).unwrap_or_default();
         let mut repeated = None;
         let mut overruled = Vec::new();
         equal_pairs(names, out, |name, other| {
@@ -131,7 +152,7 @@ impl Containers {
             overruled.sort_unstable();
             cut_entries(names, &overruled, out.len(), &mut self.cuts);
         }
-        self.names.truncate(open.names);
+        self.names.truncate(from);
         Ok(())
     }
 

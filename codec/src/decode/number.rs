@@ -1,13 +1,53 @@
 //! Numbers as Matrix homeservers take them: whole ones never with a point or an exponent.
 
+use crate::plain;
+
 /// Appends an integer of major type 0.
+#[inline(always)]
 pub(crate) fn write_unsigned(out: &mut Vec<u8>, value: u64) {
-    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    if value < 10 {
+        out.push(b'0' + value as u8);
+    } else if value < EIGHT {
+        write_up_to_eight(out, value);
+    } else if value < EIGHT * EIGHT {
+        write_up_to_eight(out, value / EIGHT);
+        out.extend_from_slice(&eight_digits(value % EIGHT).to_le_bytes());
+    } else {
+        out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    }
+}
+
+/// The smallest number of nine digits.
+const EIGHT: u64 = 100_000_000;
+
+#[inline(always)]
+fn write_up_to_eight(out: &mut Vec<u8>, value: u64) {
+    let digits = eight_digits(value);
+    let zeros = (digits ^ u64::from_le_bytes([b'0'; 8])).trailing_zeros() / 8;
+    plain::append(out, &(digits >> (8 * zeros)).to_le_bytes(), 8 - zeros as usize);
+}
+
+/// The eight digits of a number below [`EIGHT`], the first in the lowest byte: halved three times, all parts at once.
+#[inline(always)]
+fn eight_digits(value: u64) -> u64 {
+    // Of two digits, four and eight: what divides them, as a multiplication and a shift that are exact that far.
+    let fours = value / 10_000 | (value % 10_000) << 32;
+    let hundreds = (fours * 5243 >> 19) & 0x7f_0000_007f;
+    let twos = hundreds | (fours - hundreds * 100) << 16;
+    let tens = (twos * 103 >> 10) & 0x000f_000f_000f_000f;
+    let ones = tens | (twos - tens * 10) << 8;
+    ones | u64::from_le_bytes([b'0'; 8])
 }
 
 /// Appends an integer of major type 1, whose value is -1 minus `argument`: down to -2^64.
 pub(crate) fn write_negative(out: &mut Vec<u8>, argument: u64) {
-    out.extend_from_slice(itoa::Buffer::new().format(-1 - i128::from(argument)).as_bytes());
+    match argument.checked_add(1) {
+        Some(magnitude) => {
+            out.push(b'-');
+            write_unsigned(out, magnitude);
+        }
+        None => out.extend_from_slice(b"-18446744073709551616"),
+    }
 }
 
 /// Whole floats below this are exact integers, and so are their neighbours.
@@ -22,7 +62,10 @@ pub(crate) fn is_exact_integer(value: f64) -> bool {
 /// homeservers refuse `1.0`), else in the shortest form that reads back the same.
 pub(crate) fn write_float(out: &mut Vec<u8>, value: f64) {
     if is_exact_integer(value) {
-        out.extend_from_slice(itoa::Buffer::new().format(value as i64).as_bytes());
+        if value < 0.0 {
+            out.push(b'-');
+        }
+        write_unsigned(out, value.abs() as u64);
     } else {
         out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
     }
@@ -62,6 +105,24 @@ mod tests {
             assert_eq!(text.parse::<f64>().unwrap(), value);
             assert!(serde_json::from_str::<f64>(&text).is_ok(), "{text} is JSON");
         }
+    }
+
+    #[test]
+    fn integers_of_every_length_are_written_as_the_standard_library_writes_them() {
+        let mut out = Vec::new();
+        let mut check = |value: u64| {
+            out.clear();
+            write_unsigned(&mut out, value);
+            assert_eq!(String::from_utf8_lossy(&out), value.to_string());
+        };
+        (0..100_000).for_each(&mut check);
+        (0..10_000).map(|high| high * 10_000).for_each(&mut check);
+        let mut power = 1_u64;
+        while let Some(next) = power.checked_mul(10) {
+            [power - 1, power, power + 1, power * 5, next - power].into_iter().for_each(&mut check);
+            power = next;
+        }
+        [power, u64::MAX].into_iter().for_each(&mut check);
     }
 
     #[test]

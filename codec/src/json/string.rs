@@ -38,23 +38,34 @@ pub(crate) fn simple<'j>(cursor: &mut Cursor<'j>) -> Result<Option<&'j [u8]>, Er
 pub(crate) fn unescape(cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<LoneSurrogates, Error> {
     let mut lone = LoneSurrogates { number: 0, first: 0 };
     loop {
-        let rest = cursor.rest();
-        let (text, after) = rest.split_at(plain::len(rest).min(rest.len()));
-        out.extend_from_slice(text);
-        cursor.at += text.len();
-        match after {
-            [b'"', ..] => {
+        plain_run(cursor, out);
+        match cursor.peek() {
+            Some(b'\\') => escape(cursor, out, &mut lone)?,
+            Some(b'"') => {
                 cursor.at += 1;
                 return Ok(lone);
             }
-            [b'\\', ..] => {
-                let character = escape(cursor, &mut lone)?;
-                out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
-            }
-            [_, ..] => return Err(Error::new(ErrorKind::ControlCharacter, cursor.at)),
-            [] => return Err(Error::new(ErrorKind::UnexpectedEnd, cursor.at)),
+            Some(_) => return Err(Error::new(ErrorKind::ControlCharacter, cursor.at)),
+            None => return Err(Error::new(ErrorKind::UnexpectedEnd, cursor.at)),
         }
     }
+}
+
+/// Appends what is plain here.
+#[inline(always)]
+fn plain_run(cursor: &mut Cursor<'_>, out: &mut Vec<u8>) {
+    while let Some(step) = cursor.ahead() {
+        let len = plain::first_special(step);
+        plain::append(out, step, len);
+        cursor.at += len;
+        if len < STEP {
+            return;
+        }
+    }
+    let rest = cursor.rest();
+    let run = rest.get(..plain::len(rest)).unwrap_or_default();
+    out.extend_from_slice(run);
+    cursor.at += run.len();
 }
 
 /// What [`unescape`] put U+FFFD in place of.
@@ -65,7 +76,11 @@ pub(crate) struct LoneSurrogates {
 }
 
 /// One escape; the cursor stands on its backslash.
-pub(crate) fn escape(cursor: &mut Cursor<'_>, lone: &mut LoneSurrogates) -> Result<char, Error> {
+pub(crate) fn escape(
+    cursor: &mut Cursor<'_>,
+    out: &mut Vec<u8>,
+    lone: &mut LoneSurrogates,
+) -> Result<(), Error> {
     let start = cursor.at;
     cursor.at += 1;
     let byte = match cursor.peek().ok_or_else(|| cursor.wanted(ErrorKind::InvalidEscape))? {
@@ -77,16 +92,21 @@ pub(crate) fn escape(cursor: &mut Cursor<'_>, lone: &mut LoneSurrogates) -> Resu
         b't' => b'\t',
         b'u' => {
             cursor.at += 1;
-            return Ok(character(cursor, start)?.unwrap_or_else(|| {
+            let character = character(cursor, start)?.unwrap_or_else(|| {
                 lone.first = if lone.number == 0 { start } else { lone.first };
                 lone.number += 1;
                 char::REPLACEMENT_CHARACTER
-            }));
+            });
+            let mut utf8 = [0; 4];
+            let len = character.encode_utf8(&mut utf8).len();
+            plain::append(out, &utf8, len);
+            return Ok(());
         }
         _ => return Err(Error::new(ErrorKind::InvalidEscape, start)),
     };
     cursor.at += 1;
-    Ok(char::from(byte))
+    out.push(byte);
+    Ok(())
 }
 
 /// The character of one `\uXXXX` or of a pair of them; the cursor stands behind the first `u`. `None` is a lone surrogate.
@@ -110,14 +130,41 @@ fn character(cursor: &mut Cursor<'_>, start: usize) -> Result<Option<char>, Erro
 
 /// Four hexadecimal digits.
 fn unit(cursor: &mut Cursor<'_>, start: usize) -> Result<u32, Error> {
-    let mut unit = 0;
-    for _ in 0..4 {
-        let digit = cursor.peek().ok_or_else(|| cursor.wanted(ErrorKind::InvalidEscape))?;
-        let value = char::from(digit).to_digit(16).ok_or(Error::new(ErrorKind::InvalidEscape, start))?;
-        unit = unit << 4 | value;
-        cursor.at += 1;
+    let digits: &[u8; 4] = cursor.ahead().ok_or_else(|| cut_unit(cursor, start))?;
+    let unit = digits.iter().fold(0, |unit, digit| unit << 4 | hex_value(*digit));
+    if unit > 0xffff {
+        return Err(Error::new(ErrorKind::InvalidEscape, start));
     }
+    cursor.at += digits.len();
     Ok(unit)
+}
+
+/// The error of fewer than four bytes: the first that is no digit, or else the end of the text.
+#[cold]
+fn cut_unit(cursor: &Cursor<'_>, start: usize) -> Error {
+    let rest = cursor.rest();
+    match rest.iter().all(u8::is_ascii_hexdigit) {
+        true => Error::new(ErrorKind::UnexpectedEnd, cursor.at + rest.len()),
+        false => Error::new(ErrorKind::InvalidEscape, start),
+    }
+}
+
+/// The value of a hexadecimal digit; of another byte one so large that it stays above 16 bits behind three more digits.
+fn hex_value(digit: u8) -> u32 {
+    const VALUES: [u32; 256] = {
+        let mut values = [0x1_0000; 256];
+        let mut rest: &mut [u32] = &mut values;
+        let mut byte = 0;
+        while let Some((value, others)) = rest.split_first_mut() {
+            if let Some(digit) = (byte as u8 as char).to_digit(16) {
+                *value = digit;
+            }
+            byte += 1;
+            rest = others;
+        }
+        values
+    };
+    VALUES.get(usize::from(digit)).copied().unwrap_or_default()
 }
 
 /// Appends text as the inside of a JSON string; only what must be escaped is. False, with a part written, as soon as

@@ -21,7 +21,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    fn closing(self) -> u8 {
+    pub(crate) fn closing(self) -> u8 {
         match self {
             Kind::Array => b']',
             Kind::Object => b'}',

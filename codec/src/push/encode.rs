@@ -12,11 +12,14 @@
 use super::character::{self, CutCharacter};
 use super::{MAX_TEXT, PushOptions};
 use crate::json::number::MAX_NUMBER;
-use crate::json::{BYTE_ORDER_MARK, Cursor, NotUtf8, check_utf8};
-use crate::{Error, ErrorKind, Repairs, scratch};
+use crate::json::{BYTE_ORDER_MARK, Cursor};
+use crate::utf8::{self, Fault};
+use crate::{Error, ErrorKind, Policy, Repairs, scratch};
+use containers::{Open, Skipped};
 use text::CutText;
-use walk::{Expect, Open, Skipped};
+use walk::Expect;
 
+mod containers;
 mod text;
 mod walk;
 
@@ -34,7 +37,10 @@ pub struct PushEncoder<'t> {
     expect: Expect,
     /// Where the last value began.
     value_at: usize,
-    open: Vec<Open>,
+    /// The innermost open container, and those around it.
+    innermost: Open,
+    outer: Vec<Open>,
+    max_depth: usize,
     /// The value that is being passed over because it lies too deep.
     skipped: Option<Skipped>,
     cut_character: CutCharacter,
@@ -50,6 +56,11 @@ pub struct PushEncoder<'t> {
 impl<'t> PushEncoder<'t> {
     /// An encoder at the start of a document.
     pub fn new(options: PushOptions<'t>) -> Self {
+        let limits = options.limits;
+        let max_depth = match options.policy {
+            Policy::Strict => limits.max_depth,
+            Policy::Lenient => limits.max_depth_lenient,
+        };
         PushEncoder {
             options,
             base: 0,
@@ -58,7 +69,9 @@ impl<'t> PushEncoder<'t> {
             failed: None,
             expect: Expect::Value,
             value_at: 0,
-            open: Vec::new(),
+            innermost: Open::default(),
+            outer: Vec::new(),
+            max_depth,
             skipped: None,
             cut_character: CutCharacter::default(),
             token: Vec::new(),
@@ -111,7 +124,8 @@ impl<'t> PushEncoder<'t> {
         self.written = 0;
         self.failed = None;
         self.expect = Expect::Value;
-        scratch::clear(&mut self.open);
+        self.innermost = Open::default();
+        scratch::clear(&mut self.outer);
         self.skipped = None;
         self.cut_character.clear();
         self.token.clear();
@@ -153,15 +167,16 @@ impl<'t> PushEncoder<'t> {
                 Err(error) => return self.end_with(self.absolute(error), output),
             }
         }
-        match check_utf8(rest) {
+        match utf8::check(rest) {
             Ok(()) => self.take_text(rest, output)?,
-            Err(NotUtf8 { valid, cut }) => {
-                let (valid, invalid) = rest.split_at(valid);
+            Err(fault) => {
+                let (Fault::Invalid(at) | Fault::Cut(at)) = fault;
+                let (valid, after) = rest.split_at(at);
                 self.take_text(valid, output)?;
-                if !cut {
+                if fault == Fault::Invalid(at) {
                     return self.end_with(Error::new(ErrorKind::InvalidUtf8, self.base), output);
                 }
-                self.cut_character.keep(invalid);
+                self.cut_character.keep(after);
             }
         }
         match too_long {

@@ -281,7 +281,7 @@ impl PushDecoder<'_> {
             }
         }
         self.comma(output);
-        output.extend_from_slice(&key.json);
+        key.write_json(output);
         Ok(())
     }
 
@@ -302,7 +302,7 @@ impl PushDecoder<'_> {
             open.known_texts |= key.bit;
         }
         self.comma(output);
-        output.extend_from_slice(&key.json);
+        key.write_json(output);
         Ok(())
     }
 

@@ -23,6 +23,8 @@ pub(super) struct CutText {
     /// An escape that was cut; no longer than two surrogates but for the last digit, and one character.
     escape: [u8; 16],
     escape_len: usize,
+    /// Scratch for what an escape stands for.
+    character: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,16 +121,23 @@ impl PushEncoder<'_> {
 
     /// One escape; false, with the cursor left where it was, if it may go on behind what is there.
     fn escape(&mut self, cursor: &mut Cursor<'_>, output: &mut Vec<u8>) -> Result<bool, Error> {
-        let mut ahead = cursor.clone();
-        let (mut character, mut lone) = ([0; 4], LoneSurrogates::default());
-        let read = string::escape(&mut ahead, &mut lone);
+        let (mut ahead, mut lone) = (cursor.clone(), LoneSurrogates::default());
+        let mut character = std::mem::take(&mut self.text.character);
+        character.clear();
+        let read = string::escape(&mut ahead, &mut character, &mut lone);
         // The other half of a surrogate may still come.
         let undecided = lone.number > 0 && matches!(ahead.rest(), [] | [b'\\']);
-        match read {
-            Err(error) if error.kind == ErrorKind::UnexpectedEnd => return Ok(false),
+        let decided = match read {
+            Err(error) if error.kind == ErrorKind::UnexpectedEnd => false,
             Err(error) => return Err(self.absolute(error)),
-            Ok(_) if undecided => return Ok(false),
-            Ok(read) => self.text.append(read.encode_utf8(&mut character).as_bytes(), output),
+            Ok(()) => !undecided,
+        };
+        if decided {
+            self.text.append(&character, output);
+        }
+        self.text.character = character;
+        if !decided {
+            return Ok(false);
         }
         if lone.number > 0 {
             let all = &mut self.text.lone;

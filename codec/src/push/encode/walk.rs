@@ -13,12 +13,12 @@
 
 use super::PushEncoder;
 use super::text::{Role, Whole};
-use crate::cbor::{BREAK, INDEFINITE, major, simple, write_head};
+use crate::cbor::{major, simple};
 use crate::encode::{container_major, patch_text_head, write_number, write_text};
-use crate::json::skip::Bits;
 use crate::json::walk::Kind;
-use crate::json::{Cursor, number};
-use crate::{Error, ErrorKind, Policy, Repairs};
+use crate::json::{Cursor, number, string};
+use crate::names::Ends;
+use crate::{Error, ErrorKind, Policy, plain};
 
 /// What may come next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,26 +38,6 @@ pub(super) enum Expect {
     Nothing,
 }
 
-/// An open array or object.
-#[derive(Debug)]
-pub(super) struct Open {
-    /// One bit for each of the table's first 128 keys that has occurred.
-    known: u128,
-    kind: Kind,
-}
-
-/// A container that lies too deep for the lenient policy: it is walked over, and what that writes is taken back.
-#[derive(Debug)]
-pub(super) struct Skipped {
-    /// Where the output ends that stays.
-    from: usize,
-    open: Bits,
-    repairs: Repairs,
-}
-
-/// Open containers in one that lies too deep; one more is an error, so that memory stays bounded: 128 kB.
-const MAX_SKIPPED_DEPTH: usize = 1 << 20;
-
 impl PushEncoder<'_> {
     /// Walks to the end of what is there; a token that it cuts is held back. `last`: nothing follows.
     pub(super) fn walk(
@@ -69,91 +49,232 @@ impl PushEncoder<'_> {
         if self.text.is_open() {
             self.string_goes_on(cursor, output)?;
         }
-        loop {
-            cursor.skip_space();
-            let Some(byte) = cursor.peek() else { return Ok(()) };
+        while let Some(byte) = cursor.next() {
             match self.expect {
-                Expect::Value => self.value(byte, cursor, output, last)?,
                 Expect::FirstElement if byte == b']' => self.empty(Kind::Array, cursor, output)?,
                 Expect::FirstElement => {
                     self.open(Kind::Array, output);
                     self.expect = Expect::Value;
-                    self.value(byte, cursor, output, last)?;
                 }
-                Expect::Element if byte == b']' => return Err(self.error(ErrorKind::TrailingComma, cursor)),
-                Expect::Element => self.value(byte, cursor, output, last)?,
                 Expect::FirstKey if byte == b'}' => self.empty(Kind::Object, cursor, output)?,
-                Expect::FirstKey if byte == b'"' => {
+                Expect::FirstKey => {
                     self.open(Kind::Object, output);
-                    self.string_key(cursor, output)?;
+                    self.expect = Expect::Key;
                 }
-                Expect::Key if byte == b'"' => self.string_key(cursor, output)?,
-                Expect::Key if byte == b'}' => return Err(self.error(ErrorKind::TrailingComma, cursor)),
-                Expect::FirstKey | Expect::Key => return Err(self.error(ErrorKind::ExpectedKey, cursor)),
-                Expect::Colon if byte == b':' => {
-                    cursor.at += 1;
+                Expect::Colon => {
+                    colon(byte, cursor).map_err(|error| self.absolute(error))?;
                     self.expect = Expect::Value;
                 }
-                Expect::Colon => return Err(self.error(ErrorKind::ExpectedColon, cursor)),
                 Expect::CommaOrEnd => self.comma_or_end(byte, cursor, output)?,
                 Expect::Nothing => return Err(self.error(ErrorKind::TrailingData, cursor)),
+                Expect::Value | Expect::Element | Expect::Key if self.skipped.is_some() => {
+                    self.whole_tokens::<true>(cursor, output, last)?;
+                }
+                Expect::Value | Expect::Element | Expect::Key => {
+                    self.whole_tokens::<false>(cursor, output, last)?;
+                }
             }
         }
+        Ok(())
     }
 
-    fn error(&self, kind: ErrorKind, cursor: &Cursor<'_>) -> Error {
-        self.absolute(Error::new(kind, cursor.at))
-    }
-
-    fn value(
+    /// From a value or a key on, as long as tokens are whole: where nearly all of the time is spent.
+    fn whole_tokens<const SKIPPING: bool>(
         &mut self,
-        byte: u8,
         cursor: &mut Cursor<'_>,
         output: &mut Vec<u8>,
         last: bool,
     ) -> Result<(), Error> {
-        self.value_at = self.base + cursor.at;
-        match byte {
-            b'"' => self.string_value(cursor, output),
-            b'{' => self.bracket(Expect::FirstKey, cursor, output),
-            b'[' => self.bracket(Expect::FirstElement, cursor, output),
-            b'-' | b'0'..=b'9' => self.number(cursor, output, last),
-            b't' => self.word("true", simple::TRUE, cursor, output, last),
-            b'f' => self.word("false", simple::FALSE, cursor, output, last),
-            b'n' => self.word("null", simple::NULL, cursor, output, last),
-            _ => Err(self.error(ErrorKind::ExpectedValue, cursor)),
+        let mut expect = self.expect;
+        loop {
+            if expect == Expect::Key {
+                match cursor.next() {
+                    Some(b'"') => {}
+                    None => return self.pause(expect),
+                    // Of an empty object there is no key to wait for.
+                    Some(b'}') => return Err(self.error(ErrorKind::TrailingComma, cursor)),
+                    Some(_) => return Err(self.error(ErrorKind::ExpectedKey, cursor)),
+                }
+                if !self.string_key::<SKIPPING>(cursor, output)? {
+                    return Ok(());
+                }
+                match cursor.next() {
+                    Some(byte) => colon(byte, cursor).map_err(|error| self.absolute(error))?,
+                    None => return self.pause(Expect::Colon),
+                }
+                expect = Expect::Value;
+            }
+            let first = cursor.next();
+            self.value_at = self.base + cursor.at;
+            match first {
+                Some(b'"') => {
+                    if !self.string_value(cursor, output)? {
+                        return Ok(());
+                    }
+                }
+                Some(bracket @ (b'{' | b'[')) => {
+                    let (kind, inside) = match bracket {
+                        b'{' => (Kind::Object, Expect::FirstKey),
+                        _ => (Kind::Array, Expect::FirstElement),
+                    };
+                    let skipping = self.check_depth::<SKIPPING>(cursor, output)?;
+                    cursor.at += 1;
+                    match cursor.next() {
+                        Some(byte) if skipping == SKIPPING => {
+                            // Looked for first: most containers of a document made of `{}` cost no frame.
+                            if byte != kind.closing() {
+                                self.open_one::<SKIPPING>(kind, output);
+                                expect = if kind == Kind::Object { Expect::Key } else { Expect::Value };
+                                continue;
+                            }
+                            cursor.at += 1;
+                            output.push(container_major(kind));
+                        }
+                        _ => return self.pause(inside),
+                    }
+                }
+                Some(b'-' | b'0'..=b'9') => {
+                    let start = cursor.at;
+                    match number::read(cursor) {
+                        Err(error) if error.kind != ErrorKind::UnexpectedEnd => {
+                            return Err(self.absolute(error));
+                        }
+                        _ if cursor.peek().is_none() && !last => return self.hold(start, cursor, expect),
+                        number => {
+                            let number = number.map_err(|error| self.absolute(error))?;
+                            let (at, policy) = (self.value_at, self.options.policy);
+                            write_number(output, number, at, policy, &mut self.repairs)?;
+                        }
+                    }
+                }
+                Some(letter @ (b't' | b'f' | b'n')) => {
+                    let (word, head) = match letter {
+                        b't' => ("true", simple::TRUE),
+                        b'f' => ("false", simple::FALSE),
+                        _ => ("null", simple::NULL),
+                    };
+                    let start = cursor.at;
+                    match cursor.word(word) {
+                        Ok(()) => output.push(head),
+                        Err(error) if error.kind == ErrorKind::UnexpectedEnd && !last => {
+                            return self.hold(start, cursor, expect);
+                        }
+                        Err(error) => return Err(self.absolute(error)),
+                    }
+                }
+                Some(b']') if expect == Expect::Element => {
+                    return Err(self.error(ErrorKind::TrailingComma, cursor));
+                }
+                Some(_) => return Err(self.error(ErrorKind::ExpectedValue, cursor)),
+                None => return self.pause(expect),
+            }
+            loop {
+                if SKIPPING && self.skipping_ends() {
+                    return self.complete(output);
+                }
+                if !SKIPPING {
+                    self.check_length(output, self.value_at)?;
+                }
+                let Some(kind) = self.innermost_of::<SKIPPING>() else { return self.pause(Expect::Nothing) };
+                match cursor.next() {
+                    Some(b',') => {
+                        cursor.at += 1;
+                        expect = if kind == Kind::Object { Expect::Key } else { Expect::Element };
+                        break;
+                    }
+                    Some(byte) if byte == kind.closing() => {
+                        cursor.at += 1;
+                        self.close_one::<SKIPPING>(output);
+                    }
+                    Some(_) => return Err(self.error(ErrorKind::ExpectedCommaOrEnd, cursor)),
+                    None => return self.pause(Expect::CommaOrEnd),
+                }
+            }
         }
     }
 
-    fn string_value(&mut self, cursor: &mut Cursor<'_>, output: &mut Vec<u8>) -> Result<(), Error> {
+    /// What is there has ended between two tokens.
+    pub(super) fn pause(&mut self, expect: Expect) -> Result<(), Error> {
+        self.expect = expect;
+        Ok(())
+    }
+
+    /// What is there has ended in a number or a word that began at `start`.
+    #[cold]
+    fn hold(&mut self, start: usize, cursor: &mut Cursor<'_>, expect: Expect) -> Result<(), Error> {
+        cursor.at = start;
+        let token = cursor.rest();
+        cursor.at += token.len();
+        self.token.extend_from_slice(token);
+        self.pause(expect)
+    }
+
+    #[cold]
+    pub(super) fn error(&self, kind: ErrorKind, cursor: &Cursor<'_>) -> Error {
+        self.absolute(Error::new(kind, cursor.at))
+    }
+
+    /// A value; the cursor stands on its opening quote. False, here and below, if it is not to be had as a whole.
+    #[inline(always)]
+    fn string_value(&mut self, cursor: &mut Cursor<'_>, output: &mut Vec<u8>) -> Result<bool, Error> {
         cursor.at += 1;
+        if let Some((step, len)) = string::short(cursor) {
+            output.push(major::TEXT | len as u8);
+            plain::append(output, step, len);
+            return Ok(true);
+        }
+        self.longer_value(cursor, output)
+    }
+
+    fn longer_value(&mut self, cursor: &mut Cursor<'_>, output: &mut Vec<u8>) -> Result<bool, Error> {
         match self.whole_string(cursor)? {
             Whole::Simple(text) => {
                 write_text(output, text);
-                return self.complete(output);
+                return Ok(true);
             }
             Whole::Escaped => {
                 let before = output.len();
                 output.push(0);
                 if self.unescape(cursor, output)? {
                     patch_text_head(output, before);
-                    return self.complete(output);
+                    return Ok(true);
                 }
                 output.truncate(before);
             }
             Whole::No => {}
         }
         self.begin_string(Role::Value, self.value_at);
-        self.string_goes_on(cursor, output)
+        self.string_goes_on(cursor, output)?;
+        Ok(false)
     }
 
-    fn string_key(&mut self, cursor: &mut Cursor<'_>, output: &mut Vec<u8>) -> Result<(), Error> {
+    /// A key, likewise.
+    #[inline(always)]
+    fn string_key<const SKIPPING: bool>(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        output: &mut Vec<u8>,
+    ) -> Result<bool, Error> {
         let at = self.base + cursor.at;
         cursor.at += 1;
+        if !SKIPPING && let Some((step, len)) = string::short(cursor) {
+            let name = step.get(..len).unwrap_or_default();
+            self.write_key(Ends::of_start(step, len), name, at, output)?;
+            return Ok(true);
+        }
+        self.longer_key(at, cursor, output)
+    }
+
+    fn longer_key(
+        &mut self,
+        at: usize,
+        cursor: &mut Cursor<'_>,
+        output: &mut Vec<u8>,
+    ) -> Result<bool, Error> {
         match self.whole_string(cursor)? {
             Whole::Simple(name) => {
-                self.expect = Expect::Colon;
-                return self.key(name, at, output);
+                self.key(name, at, output)?;
+                return Ok(true);
             }
             Whole::Escaped => {
                 let mut name = self.take_name();
@@ -161,188 +282,72 @@ impl PushEncoder<'_> {
                 let written = if whole { self.key(&name, at, output) } else { Ok(()) };
                 self.name = name;
                 if whole {
-                    self.expect = Expect::Colon;
-                    return written;
+                    return written.map(|()| true);
                 }
             }
             Whole::No => {}
         }
         self.begin_string(Role::Key, at);
-        self.string_goes_on(cursor, output)
+        self.string_goes_on(cursor, output)?;
+        Ok(false)
     }
 
-    /// A key that began at this offset, as its integer if the table has it and it is the first of its name here: a later one
-    /// is text, which holds over the integer (MSC3079).
+    /// A key that began at this offset.
     pub(super) fn key(&mut self, name: &[u8], at: usize, output: &mut Vec<u8>) -> Result<(), Error> {
-        let Some(key) = self.options.keys.and_then(|table| table.by_name(name)) else {
-            write_text(output, name);
+        if self.skipped.is_some() {
             return Ok(());
-        };
-        let repeated = match self.open.last_mut().filter(|_| self.skipped.is_none()) {
-            Some(open) => {
-                let repeated = open.known & key.bit != 0;
-                open.known |= key.bit;
-                repeated
+        }
+        self.write_key(Ends::of(name), name, at, output)
+    }
+
+    /// As its integer if the table has it and it is the first of its name here: a later one is text, which holds over the
+    /// integer (MSC3079).
+    #[inline(always)]
+    fn write_key(&mut self, ends: Ends, name: &[u8], at: usize, output: &mut Vec<u8>) -> Result<(), Error> {
+        match self.options.keys.and_then(|table| table.by_ends(ends, name)) {
+            Some(key) if self.innermost.known & key.bit == 0 => {
+                self.innermost.known |= key.bit;
+                plain::append(output, &key.cbor, key.cbor_len);
             }
-            None => false,
-        };
-        if !repeated {
-            write_head(output, major::UNSIGNED, key.integer);
-        } else if self.lenient() {
-            self.repairs.repeated_keys += 1;
-            write_text(output, name);
-        } else {
-            return Err(Error::new(ErrorKind::RepeatedKey, at));
+            None => write_text(output, name),
+            Some(_) if self.lenient() => {
+                self.repairs.repeated_keys += 1;
+                write_text(output, name);
+            }
+            Some(_) => return Err(Error::new(ErrorKind::RepeatedKey, at)),
         }
         Ok(())
-    }
-
-    fn number(&mut self, cursor: &mut Cursor<'_>, output: &mut Vec<u8>, last: bool) -> Result<(), Error> {
-        let start = cursor.clone();
-        let number = match number::read(cursor) {
-            Err(error) if error.kind != ErrorKind::UnexpectedEnd => return Err(self.absolute(error)),
-            _ if cursor.peek().is_none() && !last => {
-                self.hold(start, cursor);
-                return Ok(());
-            }
-            number => number.map_err(|error| self.absolute(error))?,
-        };
-        let lenient = self.lenient();
-        write_number(output, number, self.value_at, lenient, &mut self.repairs)?;
-        self.complete(output)
-    }
-
-    fn word(
-        &mut self,
-        text: &str,
-        head: u8,
-        cursor: &mut Cursor<'_>,
-        output: &mut Vec<u8>,
-        last: bool,
-    ) -> Result<(), Error> {
-        let start = cursor.clone();
-        match cursor.word(text) {
-            Ok(()) => {
-                output.push(head);
-                self.complete(output)
-            }
-            Err(error) if error.kind == ErrorKind::UnexpectedEnd && !last => {
-                self.hold(start, cursor);
-                Ok(())
-            }
-            Err(error) => Err(self.absolute(error)),
-        }
-    }
-
-    /// Keeps what stands from `start` to the end.
-    fn hold(&mut self, start: Cursor<'_>, cursor: &mut Cursor<'_>) {
-        let token = start.rest();
-        cursor.at = start.at + token.len();
-        self.token.extend_from_slice(token);
-    }
-
-    fn bracket(&mut self, inside: Expect, cursor: &mut Cursor<'_>, output: &[u8]) -> Result<(), Error> {
-        let limits = self.options.limits;
-        let max_depth = if self.lenient() { limits.max_depth_lenient } else { limits.max_depth };
-        match &self.skipped {
-            Some(skipped) if skipped.open.len() >= MAX_SKIPPED_DEPTH => {
-                return Err(self.error(ErrorKind::TooDeep, cursor));
-            }
-            None if self.open.len() >= max_depth => {
-                if !self.lenient() {
-                    return Err(self.error(ErrorKind::TooDeep, cursor));
-                }
-                self.skipped =
-                    Some(Skipped { from: output.len(), open: Bits::default(), repairs: self.repairs });
-            }
-            _ => {}
-        }
-        cursor.at += 1;
-        self.expect = inside;
-        Ok(())
-    }
-
-    fn empty(&mut self, kind: Kind, cursor: &mut Cursor<'_>, output: &mut Vec<u8>) -> Result<(), Error> {
-        cursor.at += 1;
-        output.push(container_major(kind));
-        self.complete(output)
-    }
-
-    fn open(&mut self, kind: Kind, output: &mut Vec<u8>) {
-        output.push(container_major(kind) | INDEFINITE);
-        match &mut self.skipped {
-            Some(skipped) => skipped.open.push(kind == Kind::Object),
-            None => self.open.push(Open { known: 0, kind }),
-        }
-    }
-
-    fn innermost(&self) -> Option<Kind> {
-        match self.skipped.as_ref().and_then(|skipped| skipped.open.last()) {
-            Some(object) => Some(if object { Kind::Object } else { Kind::Array }),
-            None => self.open.last().map(|open| open.kind),
-        }
     }
 
     fn comma_or_end(&mut self, byte: u8, cursor: &mut Cursor<'_>, output: &mut Vec<u8>) -> Result<(), Error> {
-        let kind = self.innermost();
-        self.expect = match (byte, kind) {
-            (b',', Some(Kind::Object)) => Expect::Key,
-            (b',', Some(Kind::Array)) => Expect::Element,
+        let kind = self.innermost_of::<true>();
+        match (byte, kind) {
+            (b',', Some(Kind::Object)) => self.expect = Expect::Key,
+            (b',', Some(Kind::Array)) => self.expect = Expect::Element,
             (b'}', Some(Kind::Object)) | (b']', Some(Kind::Array)) => {
-                cursor.at += 1;
-                return self.close(output);
+                match self.skipped {
+                    Some(_) => self.close_one::<true>(output),
+                    None => self.close_one::<false>(output),
+                }
+                self.complete(output)?;
             }
             _ => return Err(self.error(ErrorKind::ExpectedCommaOrEnd, cursor)),
-        };
+        }
         cursor.at += 1;
-        Ok(())
-    }
-
-    fn close(&mut self, output: &mut Vec<u8>) -> Result<(), Error> {
-        output.push(BREAK);
-        match &mut self.skipped {
-            Some(skipped) => skipped.open.pop(),
-            None => {
-                self.open.pop();
-            }
-        }
-        self.complete(output)
-    }
-
-    /// A value is complete.
-    pub(super) fn complete(&mut self, output: &mut Vec<u8>) -> Result<(), Error> {
-        if let Some(skipped) = self.skipped.take_if(|skipped| skipped.open.len() == 0) {
-            output.truncate(skipped.from);
-            output.push(simple::NULL);
-            self.repairs = skipped.repairs;
-            self.repairs.too_deep += 1;
-        }
-        self.check_length(output, self.value_at)?;
-        self.expect = if self.innermost().is_none() { Expect::Nothing } else { Expect::CommaOrEnd };
-        Ok(())
-    }
-
-    pub(super) fn check_length(&self, output: &[u8], at: usize) -> Result<(), Error> {
-        if output.len() > self.max_len && self.skipped.is_none() {
-            return Err(Error::new(ErrorKind::OutputTooLarge, at));
-        }
         Ok(())
     }
 
     pub(super) fn lenient(&self) -> bool {
         self.options.policy == Policy::Lenient
     }
+}
 
-    /// What a call writes of a skipped container does not leave with it.
-    pub(super) fn pause_skipping(&mut self, output: &mut Vec<u8>) {
-        if let Some(skipped) = &self.skipped {
-            output.truncate(skipped.from);
-        }
+/// What stands behind a key.
+#[inline(always)]
+fn colon(byte: u8, cursor: &mut Cursor<'_>) -> Result<(), Error> {
+    if byte != b':' {
+        return Err(Error::new(ErrorKind::ExpectedColon, cursor.at));
     }
-
-    pub(super) fn go_on_skipping(&mut self, from: usize) {
-        if let Some(skipped) = &mut self.skipped {
-            skipped.from = from;
-        }
-    }
+    cursor.at += 1;
+    Ok(())
 }

@@ -1,0 +1,146 @@
+//! The open containers, and those that are passed over because they lie too deep.
+
+use super::PushEncoder;
+use super::walk::Expect;
+use crate::cbor::{BREAK, INDEFINITE, simple};
+use crate::encode::container_major;
+use crate::json::Cursor;
+use crate::json::skip::Bits;
+use crate::json::walk::Kind;
+use crate::{Error, ErrorKind, Repairs};
+use std::mem;
+
+/// An open array or object, or around all of them the document.
+#[derive(Debug, Default)]
+pub(super) struct Open {
+    /// The bits of the table's keys that have occurred.
+    pub(super) known: u128,
+    pub(super) kind: Option<Kind>,
+}
+
+/// A container that lies too deep for the lenient policy: it is walked over, and what that writes is taken back.
+#[derive(Debug)]
+pub(super) struct Skipped {
+    /// Where the output ends that stays.
+    from: usize,
+    open: Bits,
+    repairs: Repairs,
+}
+
+/// Open containers in one that lies too deep; one more is an error, so that memory stays bounded: 128 kB.
+const MAX_SKIPPED_DEPTH: usize = 1 << 20;
+
+impl PushEncoder<'_> {
+    /// Another container may be opened; true if it is passed over, or lies in one that is.
+    #[inline(always)]
+    pub(super) fn check_depth<const SKIPPING: bool>(
+        &mut self,
+        cursor: &Cursor<'_>,
+        output: &[u8],
+    ) -> Result<bool, Error> {
+        if SKIPPING {
+            let depth = self.skipped.as_ref().map_or(0, |skipped| skipped.open.len());
+            return if depth < MAX_SKIPPED_DEPTH {
+                Ok(true)
+            } else {
+                Err(self.error(ErrorKind::TooDeep, cursor))
+            };
+        }
+        if self.outer.len() < self.max_depth {
+            return Ok(false);
+        }
+        if !self.lenient() {
+            return Err(self.error(ErrorKind::TooDeep, cursor));
+        }
+        self.skipped = Some(Skipped { from: output.len(), open: Bits::default(), repairs: self.repairs });
+        Ok(true)
+    }
+
+    pub(super) fn empty(
+        &mut self,
+        kind: Kind,
+        cursor: &mut Cursor<'_>,
+        output: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        cursor.at += 1;
+        output.push(container_major(kind));
+        self.complete(output)
+    }
+
+    pub(super) fn open(&mut self, kind: Kind, output: &mut Vec<u8>) {
+        match self.skipped {
+            Some(_) => self.open_one::<true>(kind, output),
+            None => self.open_one::<false>(kind, output),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn open_one<const SKIPPING: bool>(&mut self, kind: Kind, output: &mut Vec<u8>) {
+        match &mut self.skipped {
+            Some(skipped) if SKIPPING => skipped.open.push(kind == Kind::Object),
+            _ => {
+                output.push(container_major(kind) | INDEFINITE);
+                self.outer.push(mem::replace(&mut self.innermost, Open { known: 0, kind: Some(kind) }));
+            }
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn innermost_of<const SKIPPING: bool>(&self) -> Option<Kind> {
+        if SKIPPING && let Some(object) = self.skipped.as_ref().and_then(|skipped| skipped.open.last()) {
+            return Some(if object { Kind::Object } else { Kind::Array });
+        }
+        self.innermost.kind
+    }
+
+    #[inline(always)]
+    pub(super) fn close_one<const SKIPPING: bool>(&mut self, output: &mut Vec<u8>) {
+        match &mut self.skipped {
+            Some(skipped) if SKIPPING => skipped.open.pop(),
+            _ => {
+                output.push(BREAK);
+                self.innermost = self.outer.pop().unwrap_or_default();
+            }
+        }
+    }
+
+    pub(super) fn skipping_ends(&self) -> bool {
+        self.skipped.as_ref().is_some_and(|skipped| skipped.open.len() == 0)
+    }
+
+    /// A value is complete.
+    pub(super) fn complete(&mut self, output: &mut Vec<u8>) -> Result<(), Error> {
+        if let Some(skipped) = self.skipped.take_if(|skipped| skipped.open.len() == 0) {
+            output.truncate(skipped.from);
+            output.push(simple::NULL);
+            self.repairs = skipped.repairs;
+            self.repairs.too_deep += 1;
+        }
+        self.check_length(output, self.value_at)?;
+        self.pause(match self.innermost_of::<true>() {
+            None => Expect::Nothing,
+            Some(_) => Expect::CommaOrEnd,
+        })
+    }
+
+    #[inline(always)]
+    pub(super) fn check_length(&self, output: &[u8], at: usize) -> Result<(), Error> {
+        if output.len() > self.max_len && self.skipped.is_none() {
+            return Err(Error::new(ErrorKind::OutputTooLarge, at));
+        }
+        Ok(())
+    }
+
+    /// What a call writes of a skipped container does not leave with it.
+    pub(super) fn pause_skipping(&mut self, output: &mut Vec<u8>) {
+        if let Some(skipped) = &self.skipped {
+            output.truncate(skipped.from);
+        }
+    }
+
+    pub(super) fn go_on_skipping(&mut self, from: usize) {
+        if let Some(skipped) = &mut self.skipped {
+            skipped.from = from;
+        }
+    }
+}
