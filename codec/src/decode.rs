@@ -311,7 +311,7 @@ impl<'c> Run<'_, 'c, '_> {
 
 /// The error of a head that no value of JSON begins with.
 #[cold]
-fn refused(head: Head, at: usize) -> Error {
+pub(crate) fn refused(head: Head, at: usize) -> Error {
     let kind = match head {
         Head::Float(_) => ErrorKind::NotFinite,
         Head::Bytes(_) => ErrorKind::ByteString,

@@ -44,7 +44,7 @@ pub(crate) fn halves(step: &[u8; STEP]) -> [u64; 2] {
 }
 
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-pub(crate) use sse2::first_special;
+pub(crate) use sse2::{first_special, first_unusual};
 
 /// How many of these bytes stand before the first special one; [`STEP`] if there is none. The loop has no branch: of it a
 /// compiler makes a few vector instructions where the machine has them.
@@ -59,9 +59,32 @@ pub(crate) fn first_special(step: &[u8; STEP]) -> usize {
     u128::from_le_bytes(special).trailing_zeros() as usize / 8
 }
 
+/// How many of these bytes stand before the first that is special or no ASCII; [`STEP`] if there is none.
+#[cfg(not(all(target_arch = "x86_64", target_feature = "sse2")))]
+#[inline(always)]
+pub(crate) fn first_unusual(step: &[u8; STEP]) -> usize {
+    let mut unusual = [0; STEP];
+    for (unusual, byte) in unusual.iter_mut().zip(step) {
+        *unusual = if ((*byte as i8) < 0x20) | (*byte == b'"') | (*byte == b'\\') { 0xff } else { 0 };
+    }
+    u128::from_le_bytes(unusual).trailing_zeros() as usize / 8
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_unusual_byte_is_special_or_no_ascii() {
+        for byte in 0..=0xff {
+            for place in 0..STEP {
+                let mut step = [b'a'; STEP];
+                step[place] = byte;
+                let usual = matches!(byte, 0x20..0x80) && !matches!(byte, b'"' | b'\\');
+                assert_eq!(first_unusual(&step), if usual { STEP } else { place }, "{byte:#04x}");
+            }
+        }
+    }
 
     #[test]
     fn the_first_special_byte_is_found_at_every_place_among_all_other_bytes() {

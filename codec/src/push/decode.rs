@@ -10,9 +10,12 @@
 
 use crate::cbor::{self, Reader};
 use crate::{DecodeOptions, Decoded, Error, ErrorKind, scratch};
+use containers::{Dropped, Open};
 use text::CutText;
-use walk::{Dropped, Expect, Open};
+use walk::Expect;
 
+mod containers;
+mod keys;
 mod text;
 mod walk;
 
@@ -30,7 +33,11 @@ pub struct PushDecoder<'t> {
     expect: Expect,
     /// Where the last item that is no key began.
     item_at: usize,
-    open: Vec<Open>,
+    /// The innermost open container, and those around it.
+    innermost: Open,
+    outer: Vec<Open>,
+    /// The key that comes next is not the first of its map.
+    comma: bool,
     dropped: Option<Dropped>,
     /// A head that the last piece cut.
     head: [u8; cbor::MAX_HEAD],
@@ -51,7 +58,9 @@ impl<'t> PushDecoder<'t> {
             failed: None,
             expect: Expect::Start,
             item_at: 0,
-            open: Vec::new(),
+            innermost: Open::default(),
+            outer: Vec::new(),
+            comma: false,
             dropped: None,
             head: [0; cbor::MAX_HEAD],
             head_len: 0,
@@ -100,7 +109,8 @@ impl<'t> PushDecoder<'t> {
         self.written = 0;
         self.failed = None;
         self.expect = Expect::Start;
-        scratch::clear(&mut self.open);
+        self.innermost = Open::default();
+        scratch::clear(&mut self.outer);
         self.dropped = None;
         self.head_len = 0;
         self.decoded = Decoded::default();

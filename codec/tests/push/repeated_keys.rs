@@ -1,7 +1,9 @@
 //! Repeated keys: only those of the table are noticed, because memory must not grow with the number of keys.
 
 use crate::{decode, encode, with_keys};
-use lowband_codec::{DecodeOptions, Error, ErrorKind, KeyTable, Policy, PushOptions, Repairs, cbor_to_json};
+use lowband_codec::{
+    DecodeOptions, Error, ErrorKind, KeyTable, Policy, PushDecoder, PushOptions, Repairs, cbor_to_json,
+};
 
 fn v1() -> DecodeOptions<'static> {
     DecodeOptions { keys: Some(KeyTable::v1()), ..DecodeOptions::default() }
@@ -59,6 +61,20 @@ fn an_integer_key_whose_text_twin_has_left_is_dropped_with_all_its_value_whereve
         assert_eq!(decode(cbor.chunks(1), v1()).unwrap().0, json.as_bytes());
         assert_eq!(cbor_to_json(cbor).unwrap(), json.as_bytes());
     }
+}
+
+#[test]
+fn nothing_is_taken_back_of_what_the_output_held_before_a_call() {
+    let mut decoder = PushDecoder::new(v1());
+    let mut all = Vec::new();
+    for piece in [b"\xa2".as_slice(), b"\x18", b"\x1c\x01", b"\x18", b"", b"\x1d\x02"] {
+        // What the caller had written itself ends as a pause might leave it.
+        let mut output = b"before,".to_vec();
+        decoder.push(piece, &mut output).unwrap();
+        all.extend_from_slice(output.strip_prefix(b"before,").unwrap());
+    }
+    assert!(decoder.is_complete());
+    assert_eq!(all, cbor_to_json(b"\xa2\x18\x1c\x01\x18\x1d\x02").unwrap());
 }
 
 #[test]

@@ -47,24 +47,18 @@ impl CutText {
 }
 
 impl PushDecoder<'_> {
-    /// Begins a text whose content is not to be had at once; `length` is that of its head.
-    pub(super) fn begin_text(
-        &mut self,
-        role: Role,
-        length: Option<u64>,
-        at: usize,
-        output: &mut Vec<u8>,
-    ) -> Result<(), Error> {
+    /// Begins a text whose content is not to be had at once; `length` is that of its head. The comma before it has been written,
+    /// of a value the opening quote too.
+    pub(super) fn begin_text(&mut self, role: Role, length: Option<u64>, at: usize) {
         let text = &mut self.text;
         text.role = role;
         text.at = at;
         text.indefinite = length.is_none();
         text.left = length.unwrap_or(0);
-        text.leaving = false;
+        text.leaving = role == Role::Value;
         text.name.clear();
         text.cut_character.clear();
         self.expect = if length.is_some() { Expect::Text } else { Expect::Chunk };
-        self.text_content("", output)
     }
 
     /// Between two chunks of an indefinite-length text (RFC 8949 section 3.2.3). False if more input is needed.
@@ -142,14 +136,9 @@ impl PushDecoder<'_> {
         let text = &self.text;
         if !text.leaving {
             let known_len = text.left.saturating_add((text.name.len() + content.len()) as u64);
-            let may_be_known =
-                text.role == Role::Key && text.longest.is_some_and(|longest| known_len <= longest as u64);
-            if may_be_known {
+            if text.longest.is_some_and(|longest| known_len <= longest as u64) {
                 self.text.name.extend_from_slice(content.as_bytes());
                 return Ok(());
-            }
-            if text.role == Role::Key {
-                self.comma(output);
             }
             self.text.leaving = true;
             output.push(b'"');
@@ -175,8 +164,9 @@ impl PushDecoder<'_> {
             }
             Role::Key => {
                 let name = std::mem::take(&mut self.text.name);
-                let written = self.text_key(&name, at, output);
+                let written = self.name(&name, at, output);
                 self.text.name = name;
+                self.expect = Expect::Value;
                 written
             }
         }

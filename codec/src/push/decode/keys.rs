@@ -1,0 +1,125 @@
+//! The keys of maps (MSC3079): integers of the table, others, texts.
+
+use super::PushDecoder;
+use super::containers::Open;
+use super::text::Role;
+use crate::cbor::{Head, Reader, text as cbor_text};
+use crate::decode::number;
+use crate::keys::Key;
+use crate::names::Ends;
+use crate::plain::{self, STEP};
+use crate::{Error, ErrorKind};
+
+impl PushDecoder<'_> {
+    /// True if the entry is dropped.
+    #[inline(always)]
+    pub(super) fn integer_key(
+        &mut self,
+        integer: u64,
+        at: usize,
+        output: &mut Vec<u8>,
+    ) -> Result<bool, Error> {
+        self.decoded.integer_keys = true;
+        let Some(key) = self.options.keys.and_then(|table| table.by_integer(integer)) else {
+            return unknown_integer_key(integer, at, output);
+        };
+        let Open { known_integers, known_texts, .. } = &mut self.innermost;
+        if *known_integers & key.bit != 0 {
+            return Err(Error::new(ErrorKind::RepeatedKey, at));
+        }
+        *known_integers |= key.bit;
+        let dropped = *known_texts & key.bit != 0;
+        if dropped {
+            self.drop_entry(output);
+        }
+        key.write_json(output);
+        Ok(dropped)
+    }
+
+    /// A key that is a text; false if it is not there as a whole.
+    #[inline(always)]
+    pub(super) fn text_key(
+        &mut self,
+        length: Option<u64>,
+        at: usize,
+        reader: &mut Reader<'_>,
+        output: &mut Vec<u8>,
+    ) -> Result<bool, Error> {
+        if let Some(len @ 0..=STEP) = length.and_then(|length| usize::try_from(length).ok())
+            && let Some(step) = reader.ahead()
+            && plain::first_unusual(step) >= len
+        {
+            let name = step.get(..len).unwrap_or_default();
+            match self.options.keys.and_then(|table| table.by_ends(Ends::of_start(step, len), name)) {
+                Some(key) => self.known_name(key, at, output)?,
+                None => {
+                    output.push(b'"');
+                    plain::append(output, step, len);
+                    output.extend_from_slice(b"\":");
+                }
+            }
+            reader.at += len;
+            return Ok(true);
+        }
+        self.longer_key(length, at, reader, output)
+    }
+
+    fn longer_key(
+        &mut self,
+        length: Option<u64>,
+        at: usize,
+        reader: &mut Reader<'_>,
+        output: &mut Vec<u8>,
+    ) -> Result<bool, Error> {
+        let whole = length.filter(|length| *length <= reader.rest().len() as u64);
+        let Some(length) = whole else {
+            self.begin_text(Role::Key, length, at);
+            return Ok(false);
+        };
+        let name = cbor_text::definite(reader, length)
+            .map_err(|error| Error::new(error.kind, self.absolute(error.offset)))?;
+        self.name(name.as_bytes(), at, output)?;
+        Ok(true)
+    }
+
+    /// A key that was a text: its name as a whole.
+    pub(super) fn name(&mut self, name: &[u8], at: usize, output: &mut Vec<u8>) -> Result<(), Error> {
+        if let Some(key) = self.options.keys.and_then(|table| table.by_name(name)) {
+            return self.known_name(key, at, output);
+        }
+        output.push(b'"');
+        self.write_escaped(name, at, output)?;
+        output.extend_from_slice(b"\":");
+        Ok(())
+    }
+
+    fn known_name(&mut self, key: &Key, at: usize, output: &mut Vec<u8>) -> Result<(), Error> {
+        let open = &mut self.innermost;
+        if (open.known_integers | open.known_texts) & key.bit != 0 {
+            return Err(Error::new(ErrorKind::RepeatedKey, at));
+        }
+        open.known_texts |= key.bit;
+        key.write_json(output);
+        Ok(())
+    }
+}
+
+#[cold]
+pub(super) fn not_a_key(head: Head, at: usize) -> Error {
+    let kind = match head {
+        Head::Negative(_) => ErrorKind::KeyRange,
+        Head::Break => ErrorKind::UnexpectedBreak,
+        _ => ErrorKind::KeyType,
+    };
+    Error::new(kind, at)
+}
+
+fn unknown_integer_key(integer: u64, at: usize, output: &mut Vec<u8>) -> Result<bool, Error> {
+    if i64::try_from(integer).is_err() {
+        return Err(Error::new(ErrorKind::KeyRange, at));
+    }
+    output.push(b'"');
+    number::write_unsigned(output, integer);
+    output.extend_from_slice(b"\":");
+    Ok(false)
+}
