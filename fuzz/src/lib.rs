@@ -13,6 +13,7 @@ pub mod front;
 pub mod handshake;
 pub mod messages;
 mod openssl_random;
+pub mod push;
 pub mod records;
 pub mod server;
 pub mod sessions;

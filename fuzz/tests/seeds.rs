@@ -3,7 +3,7 @@
 //! Finds what breaks at once, in seconds and always the same; `make fuzz` looks further.
 
 use lowband_fuzz::dice::Dice;
-use lowband_fuzz::{client, codec, filter, front, handshake, messages, records, server, sessions};
+use lowband_fuzz::{client, codec, filter, front, handshake, messages, push, records, server, sessions};
 use std::fs;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
@@ -16,6 +16,11 @@ fn the_codec_holds_over_changed_seeds() {
 #[test]
 fn the_filter_holds_over_changed_seeds() {
     over_changed_seeds("filter", filter::run, 20_000);
+}
+
+#[test]
+fn push_mode_holds_over_changed_seeds() {
+    over_changed_seeds("push", push::run, 3_000);
 }
 
 #[test]
