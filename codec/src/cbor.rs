@@ -10,11 +10,9 @@ pub(crate) mod text;
 pub(crate) mod major {
     pub(crate) const UNSIGNED: u8 = 0 << 5;
     pub(crate) const NEGATIVE: u8 = 1 << 5;
-    pub(crate) const BYTES: u8 = 2 << 5;
     pub(crate) const TEXT: u8 = 3 << 5;
     pub(crate) const ARRAY: u8 = 4 << 5;
     pub(crate) const MAP: u8 = 5 << 5;
-    pub(crate) const TAG: u8 = 6 << 5;
 }
 
 /// Simple values and floats (RFC 8949 section 3.3), whole heads.
@@ -26,6 +24,23 @@ pub(crate) mod simple {
     pub(crate) const FLOAT32: u8 = 0xfa;
     pub(crate) const FLOAT64: u8 = 0xfb;
 }
+
+/// First bytes of the heads that are read without a detour: arguments below 24, and some of one byte.
+mod first {
+    use super::major;
+
+    pub(super) const UNSIGNED_0: u8 = major::UNSIGNED;
+    pub(super) const UNSIGNED_23: u8 = major::UNSIGNED | 23;
+    pub(super) const UNSIGNED_8_BIT: u8 = major::UNSIGNED | 24;
+    pub(super) const TEXT_0: u8 = major::TEXT;
+    pub(super) const TEXT_23: u8 = major::TEXT | 23;
+    pub(super) const TEXT_8_BIT: u8 = major::TEXT | 24;
+    pub(super) const ARRAY_0: u8 = major::ARRAY;
+    pub(super) const ARRAY_23: u8 = major::ARRAY | 23;
+    pub(super) const MAP_0: u8 = major::MAP;
+    pub(super) const MAP_23: u8 = major::MAP | 23;
+}
+use first::*;
 
 /// RFC 8949 section 3.2.1: what ends an item of indefinite length.
 pub(crate) const BREAK: u8 = 0xff;
@@ -156,34 +171,35 @@ impl<'c> Reader<'c> {
     pub(crate) fn head(&mut self) -> Result<Head, Error> {
         let first = *self.bytes.get(self.at).ok_or_else(|| self.unexpected_end())?;
         self.at += 1;
-        // Most heads are one byte long or two.
-        let argument = match (first & 0x1f, self.bytes.get(self.at)) {
-            (info @ 0..24, _) => u64::from(info),
-            (24, Some(argument)) if first < major::TAG => {
-                self.at += 1;
-                u64::from(*argument)
-            }
-            _ => return self.other_head(first),
-        };
-        match first & 0xe0 {
-            major::UNSIGNED => Ok(Head::Unsigned(argument)),
-            major::NEGATIVE => Ok(Head::Negative(argument)),
-            major::BYTES => Ok(Head::Bytes(Some(argument))),
-            major::TEXT => Ok(Head::Text(Some(argument))),
-            major::ARRAY => Ok(Head::Array(Some(argument))),
-            major::MAP => Ok(Head::Map(Some(argument))),
-            // Tags and what major type 7 holds: of them nothing but the first byte has been consumed.
+        let immediate = u64::from(first & 0x1f);
+        // Most heads are one byte long; those of texts and integers are often two.
+        match first {
+            UNSIGNED_0..=UNSIGNED_23 => Ok(Head::Unsigned(immediate)),
+            TEXT_0..=TEXT_23 => Ok(Head::Text(Some(immediate))),
+            ARRAY_0..=ARRAY_23 => Ok(Head::Array(Some(immediate))),
+            MAP_0..=MAP_23 => Ok(Head::Map(Some(immediate))),
+            UNSIGNED_8_BIT => Ok(Head::Unsigned(self.byte()?)),
+            TEXT_8_BIT => Ok(Head::Text(Some(self.byte()?))),
+            simple::FALSE => Ok(Head::False),
+            simple::TRUE => Ok(Head::True),
+            simple::NULL => Ok(Head::Null),
             _ => self.other_head(first),
         }
+    }
+
+    #[inline(always)]
+    fn byte(&mut self) -> Result<u64, Error> {
+        let byte = *self.bytes.get(self.at).ok_or_else(|| self.unexpected_end())?;
+        self.at += 1;
+        Ok(u64::from(byte))
     }
 
     /// Consumes the head of an unsigned integer below 256, if one is next.
     #[inline(always)]
     pub(crate) fn small_unsigned(&mut self) -> Option<u64> {
-        let [first, argument] = *self.ahead()?;
-        let (value, len) = match first {
-            0..24 => (first, 1),
-            24 => (argument, 2),
+        let (value, len) = match *self.bytes.get(self.at)? {
+            immediate @ UNSIGNED_0..=UNSIGNED_23 => (immediate, 1),
+            UNSIGNED_8_BIT => (*self.bytes.get(self.at + 1)?, 2),
             _ => return None,
         };
         self.at += len;

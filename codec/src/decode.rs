@@ -71,17 +71,21 @@ impl<'t> Decoder<'t> {
     fn walk(&mut self, cbor: &[u8], json: &mut Vec<u8>, twins: Twins, utf8: Utf8) -> Result<Decoded, Error> {
         self.containers.start(twins);
         let max_len = json.len().saturating_add(self.options.limits.max_output);
-        Run {
+        let mut run = Run {
             options: self.options,
             reader: Reader::new(cbor),
-            out: json,
+            out: mem::take(json),
             max_len,
             utf8,
-            containers: &mut self.containers,
+            separator: 0,
+            containers: mem::take(&mut self.containers),
             text: &mut self.text,
             decoded: Decoded::default(),
-        }
-        .document()
+        };
+        let walked = run.document();
+        *json = run.out;
+        self.containers = run.containers;
+        walked
     }
 }
 
@@ -98,18 +102,22 @@ enum Utf8 {
 struct Run<'r, 'c, 't> {
     options: DecodeOptions<'t>,
     reader: Reader<'c>,
-    out: &'r mut Vec<u8>,
+    /// This and the containers are taken from their owners and given back at the end, so that no pointer stands between the
+    /// walk and what it touches all the time.
+    out: Vec<u8>,
     /// Length of `out` that ends the run.
     max_len: usize,
     utf8: Utf8,
-    containers: &'r mut Containers,
+    /// What is to be written before the next element or key: the opening bracket of a container or a comma.
+    separator: u8,
+    containers: Containers,
     /// Scratch for texts of indefinite length.
     text: &'r mut String,
     decoded: Decoded,
 }
 
 impl<'c> Run<'_, 'c, '_> {
-    fn document(mut self) -> Result<Decoded, Error> {
+    fn document(&mut self) -> Result<Decoded, Error> {
         self.value()?;
         match self.reader.rest() {
             [] => Ok(self.decoded),
@@ -120,13 +128,15 @@ impl<'c> Run<'_, 'c, '_> {
     fn value(&mut self) -> Result<(), Error> {
         let mut inside = None;
         'value: loop {
-            if inside == Some(Kind::Map) {
-                self.key()?;
+            match inside {
+                Some(Kind::Map) => self.key()?,
+                Some(Kind::Array) => self.out.push(self.separator),
+                None => {}
             }
             let at = self.reader.at;
             match self.reader.head()? {
-                Head::Unsigned(n) => number::write_unsigned(self.out, n),
-                Head::Negative(n) => number::write_negative(self.out, n),
+                Head::Unsigned(n) => number::write_unsigned(&mut self.out, n),
+                Head::Negative(n) => number::write_negative(&mut self.out, n),
                 Head::Text(length) => self.text(length, at)?,
                 Head::Map(length) => {
                     if self.enter(Kind::Map, length, at)? {
@@ -143,18 +153,18 @@ impl<'c> Run<'_, 'c, '_> {
                 Head::False => self.out.extend_from_slice(b"false"),
                 Head::True => self.out.extend_from_slice(b"true"),
                 Head::Null => self.out.extend_from_slice(b"null"),
-                Head::Float(value) if value.is_finite() => number::write_float(self.out, value),
+                Head::Float(value) if value.is_finite() => number::write_float(&mut self.out, value),
                 other => return Err(refused(other, at)),
             }
             self.check_length(at)?;
             loop {
                 inside = self.containers.innermost();
                 let Some(kind) = inside else { return self.check_length(at) };
+                self.separator = b',';
                 if self.containers.another(&mut self.reader)? {
-                    self.out.push(b',');
                     continue 'value;
                 }
-                self.containers.close(self.out)?;
+                self.containers.close(&self.out)?;
                 self.out.push(kind.closing());
             }
         }
@@ -171,20 +181,20 @@ impl<'c> Run<'_, 'c, '_> {
         if self.containers.depth() >= self.options.limits.max_depth {
             return Err(Error::new(ErrorKind::TooDeep, at));
         }
-        self.out.push(kind.opening());
         let empty = match length {
             Some(count) => count == 0,
             None => self.reader.at_break()?,
         };
         if empty {
-            self.out.push(kind.closing());
+            self.out.extend_from_slice(&[kind.opening(), kind.closing()]);
         } else {
+            self.separator = kind.opening();
             self.containers.open(kind, length);
         }
         Ok(!empty)
     }
 
-    /// A map's key and its colon.
+    /// A map's key with what stands before and behind it.
     #[inline(always)]
     fn key(&mut self) -> Result<(), Error> {
         let at = self.reader.at;
@@ -203,11 +213,11 @@ impl<'c> Run<'_, 'c, '_> {
     #[inline(always)]
     fn integer_key(&mut self, n: u64, at: usize) -> Result<(), Error> {
         self.decoded.integer_keys = true;
-        let start = self.out.len();
         let Some(key) = self.options.keys.and_then(|table| table.by_integer(n)) else {
             return self.unknown_integer_key(n, at);
         };
-        key.write_json(self.out);
+        let start = self.out.len() + 1;
+        key.write_json_behind(self.separator, &mut self.out);
         self.containers.known_key(key, true, start..self.out.len(), at)
     }
 
@@ -215,9 +225,10 @@ impl<'c> Run<'_, 'c, '_> {
         if i64::try_from(n).is_err() {
             return Err(Error::new(ErrorKind::KeyRange, at));
         }
+        self.out.push(self.separator);
         let start = self.out.len();
         self.out.push(b'"');
-        number::write_unsigned(self.out, n);
+        number::write_unsigned(&mut self.out, n);
         let ends = Ends::of(self.out.get(start + 1..).unwrap_or_default());
         self.out.extend_from_slice(b"\":");
         self.containers.key(Name::new(ends, start..self.out.len(), at, true));
@@ -226,14 +237,14 @@ impl<'c> Run<'_, 'c, '_> {
 
     #[inline(always)]
     fn text_key(&mut self, length: Option<u64>, at: usize) -> Result<(), Error> {
-        let start = self.out.len();
         if let Some((step, len)) = self.short_text(length) {
             let ends = Ends::of_start(step, len);
             let name = step.get(..len).unwrap_or_default();
             let key = self.options.keys.and_then(|table| table.by_ends(ends, name));
-            if key.is_none() && self.out.len() + 1 + len <= self.max_len {
-                self.out.push(b'"');
-                plain::append(self.out, step, len);
+            if key.is_none() && self.out.len() + 2 + len <= self.max_len {
+                let start = self.out.len() + 1;
+                self.out.extend_from_slice(&[self.separator, b'"']);
+                plain::append(&mut self.out, step, len);
                 self.out.extend_from_slice(b"\":");
                 self.containers.key(Name::new(ends, start..self.out.len(), at, false));
                 self.reader.at += len;
@@ -249,12 +260,13 @@ impl<'c> Run<'_, 'c, '_> {
             Some(length) if self.utf8 == Utf8::Later => self.reader.take(length)?,
             _ => text::read(&mut self.reader, length, &mut scratch)?.as_bytes(),
         };
-        let start = self.out.len();
         let ends = Ends::of(name);
+        let start = self.out.len() + 1;
         if let Some(key) = self.options.keys.and_then(|table| table.by_ends(ends, name)) {
-            key.write_json(self.out);
+            key.write_json_behind(self.separator, &mut self.out);
             self.containers.known_key(key, false, start..self.out.len(), at)?;
         } else {
+            self.out.push(self.separator);
             self.write_string(name, at)?;
             self.out.push(b':');
             self.containers.key(Name::new(ends, start..self.out.len(), at, false));
@@ -267,7 +279,7 @@ impl<'c> Run<'_, 'c, '_> {
     fn text(&mut self, length: Option<u64>, at: usize) -> Result<(), Error> {
         if let Some((step, len)) = self.short_text(length) {
             self.out.push(b'"');
-            plain::append(self.out, step, len);
+            plain::append(&mut self.out, step, len);
             self.out.push(b'"');
             self.reader.at += len;
             return Ok(());
@@ -285,9 +297,9 @@ impl<'c> Run<'_, 'c, '_> {
     /// the end of the input, and where each text is to be checked for UTF-8.
     #[inline(always)]
     fn short_text(&self, length: Option<u64>) -> Option<(&'c [u8; STEP], usize)> {
-        let len = length.filter(|len| *len <= STEP as u64 && self.utf8 == Utf8::Later)? as usize;
+        let len = length.filter(|len| *len <= STEP as u64)? as usize;
         let step = self.reader.ahead()?;
-        (plain::first_special(step) >= len).then_some((step, len))
+        (plain::first_special(step) >= len && self.utf8 == Utf8::Later).then_some((step, len))
     }
 
     fn other_text(&mut self, length: Option<u64>, at: usize) -> Result<(), Error> {
@@ -301,7 +313,9 @@ impl<'c> Run<'_, 'c, '_> {
     #[inline(always)]
     fn write_string(&mut self, text: &[u8], at: usize) -> Result<(), Error> {
         self.out.push(b'"');
-        if !string::write_escaped(text, self.out, self.max_len) {
+        if plain::len(text) == text.len() && self.out.len() + text.len() <= self.max_len {
+            self.out.extend_from_slice(text);
+        } else if !string::write_escaped(text, &mut self.out, self.max_len) {
             return Err(Error::new(ErrorKind::OutputTooLarge, at));
         }
         self.out.push(b'"');

@@ -113,9 +113,9 @@ impl<'t> Encoder<'t> {
     fn in_place(&mut self, mut cursor: Cursor<'_>, cbor: &mut Vec<u8>) -> Result<Option<Repairs>, Error> {
         self.containers.clear();
         let start = cbor.len();
-        let mut run = Run::new(self.options, cbor, &mut self.containers, None, &mut self.name);
+        let mut run = Run::new(self.options, &mut self.containers, cbor, None, &mut self.name);
         let walked = run.document(&mut cursor);
-        let repairs = run.repairs;
+        let repairs = run.end(&mut self.containers, cbor);
         match walked {
             Err(error) if error.kind == ErrorKind::RepeatedKey && self.options.policy == Policy::Lenient => {
                 Ok(None)
@@ -133,9 +133,10 @@ impl<'t> Encoder<'t> {
         self.tape.clear();
         scratch::clear_bytes(&mut self.draft);
         let tape = Some(&mut self.tape);
-        let mut run = Run::new(self.options, &mut self.draft, &mut self.containers, tape, &mut self.name);
-        run.document(&mut cursor)?;
-        let mut repairs = run.repairs;
+        let mut run = Run::new(self.options, &mut self.containers, &mut self.draft, tape, &mut self.name);
+        let walked = run.document(&mut cursor);
+        let mut repairs = run.end(&mut self.containers, &mut self.draft);
+        walked?;
         repairs.repeated_keys = self.tape.left_out;
         self.tape.put_together(&self.draft, cbor);
         Ok(repairs)
@@ -145,11 +146,13 @@ impl<'t> Encoder<'t> {
 /// One walk over one text.
 struct Run<'r, 't> {
     options: EncodeOptions<'t>,
-    out: &'r mut Vec<u8>,
+    /// This and the containers are taken from their owners and given back at the end, so that no pointer stands between the
+    /// walk and what it touches all the time.
+    out: Vec<u8>,
+    containers: Containers,
     /// Length of `out` that ends the run.
     max_len: usize,
     max_depth: usize,
-    containers: &'r mut Containers,
     tape: Option<&'r mut Tape>,
     /// Scratch for keys with escapes.
     name: &'r mut Vec<u8>,
@@ -159,18 +162,32 @@ struct Run<'r, 't> {
 impl<'r, 't> Run<'r, 't> {
     fn new(
         options: EncodeOptions<'t>,
-        out: &'r mut Vec<u8>,
-        containers: &'r mut Containers,
+        containers: &mut Containers,
+        out: &mut Vec<u8>,
         tape: Option<&'r mut Tape>,
         name: &'r mut Vec<u8>,
     ) -> Self {
         let limits = options.limits;
-        let max_len = out.len().saturating_add(limits.max_output);
         let max_depth = match options.policy {
             Policy::Strict => limits.max_depth,
             Policy::Lenient => limits.max_depth_lenient,
         };
-        Run { options, out, max_len, max_depth, containers, tape, name, repairs: Repairs::default() }
+        Run {
+            options,
+            max_len: out.len().saturating_add(limits.max_output),
+            out: mem::take(out),
+            containers: mem::take(containers),
+            max_depth,
+            tape,
+            name,
+            repairs: Repairs::default(),
+        }
+    }
+
+    fn end(self, containers: &mut Containers, out: &mut Vec<u8>) -> Repairs {
+        *containers = self.containers;
+        *out = self.out;
+        self.repairs
     }
 
     fn document(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Error> {
@@ -201,7 +218,7 @@ impl<'r, 't> Run<'r, 't> {
             Some(key) => self.known_key(key, ends, at),
             None => {
                 let start = self.out.len();
-                write_text(self.out, name);
+                write_text(&mut self.out, name);
                 self.note_name(ends, start, at);
                 Ok(())
             }
@@ -211,13 +228,16 @@ impl<'r, 't> Run<'r, 't> {
     #[inline(always)]
     fn known_key(&mut self, key: &Key, ends: Ends, at: usize) -> Result<(), Error> {
         let start = self.out.len();
-        plain::append(self.out, &key.cbor, key.cbor_len);
-        if self.tape.is_some() || key.bit == 0 {
-            self.note_name(ends, start, at);
-        } else if !self.containers.known_key(key.bit) {
-            return Err(Error::new(ErrorKind::RepeatedKey, at));
+        plain::append(&mut self.out, &key.cbor, key.cbor_len);
+        let new = if self.tape.is_none() { self.containers.known_key(key.bit) } else { None };
+        match new {
+            Some(true) => Ok(()),
+            Some(false) => Err(Error::new(ErrorKind::RepeatedKey, at)),
+            None => {
+                self.note_name(ends, start, at);
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     /// Notes a key whose output began at `start`.
@@ -244,15 +264,15 @@ impl<'r, 't> Run<'r, 't> {
         // The length is known at the end only; most texts need one byte of head, so that is what is left free.
         let head_at = self.out.len();
         self.out.push(0);
-        let lone = string::unescape(cursor, self.out)?;
-        patch_text_head(self.out, head_at);
+        let lone = string::unescape(cursor, &mut self.out)?;
+        patch_text_head(&mut self.out, head_at);
         self.count_surrogates(lone)
     }
 
     #[cold]
     fn close_on_tape(&mut self, count: u64) -> Result<(), Error> {
         match &mut self.tape {
-            Some(tape) => tape.close(self.out, count, self.options.order, self.options.policy),
+            Some(tape) => tape.close(&self.out, count, self.options.order, self.options.policy),
             None => Ok(()),
         }
     }
@@ -263,11 +283,11 @@ impl Walker for Run<'_, '_> {
     fn string(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Error> {
         if let Some((step, len)) = string::short(cursor) {
             self.out.push(major::TEXT | len as u8);
-            plain::append(self.out, step, len);
+            plain::append(&mut self.out, step, len);
             return Ok(());
         }
         match string::simple(cursor)? {
-            Some(text) => write_text(self.out, text),
+            Some(text) => write_text(&mut self.out, text),
             None => self.string_with_escapes(cursor)?,
         }
         Ok(())
@@ -287,7 +307,7 @@ impl Walker for Run<'_, '_> {
 
     #[inline(always)]
     fn number(&mut self, number: Number, at: usize) -> Result<(), Error> {
-        write_number(self.out, number, at, self.options.policy, &mut self.repairs)
+        write_number(&mut self.out, number, at, self.options.policy, &mut self.repairs)
     }
 
     fn word(&mut self, word: Word) -> Result<(), Error> {
@@ -340,7 +360,7 @@ impl Walker for Run<'_, '_> {
 
     #[inline(always)]
     fn close(&mut self) -> Result<(), Error> {
-        let count = self.containers.close(self.out)?;
+        let count = self.containers.close(&mut self.out)?;
         if self.tape.is_some() { self.close_on_tape(count) } else { Ok(()) }
     }
 }

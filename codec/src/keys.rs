@@ -4,9 +4,11 @@ use crate::cbor;
 use crate::json::string::quote;
 use crate::names::Ends;
 use crate::plain::{self, STEP};
+use set::KeyBit;
 use std::fmt;
 use std::sync::LazyLock;
 
+pub(crate) mod set;
 mod v1;
 
 /// A named, versioned table of map keys.
@@ -28,15 +30,14 @@ pub(crate) struct Key {
     pub(crate) name: String,
     pub(crate) ends: Ends,
     pub(crate) integer: u64,
-    /// One bit for each of a table's first 128 keys; of later ones none.
-    pub(crate) bit: u128,
+    pub(crate) bit: KeyBit,
     /// The integer as it stands in CBOR: the first `cbor_len` bytes.
     pub(crate) cbor: [u8; 4],
     pub(crate) cbor_len: usize,
-    /// The name as it stands in JSON: `"name":`.
+    /// The name as it stands in JSON: `,"name":`.
     json: Vec<u8>,
-    /// Its first bytes: of most names all.
-    json_start: [u8; JSON_START],
+    /// The first bytes of that, with the comma and without it: of most names all.
+    json_start: [[u8; JSON_START]; 2],
 }
 
 const JSON_START: usize = 32;
@@ -45,11 +46,25 @@ impl Key {
     /// Appends `"name":`.
     #[inline(always)]
     pub(crate) fn write_json(&self, out: &mut Vec<u8>) {
+        let [_, start] = &self.json_start;
         if self.json.len() <= JSON_START {
-            plain::append(out, &self.json_start, self.json.len());
+            plain::append(out, start, self.json.len() - 1);
+        } else {
+            out.extend_from_slice(self.json.get(1..).unwrap_or_default());
+        }
+    }
+
+    /// Appends `"name":` with an opening bracket or a comma before it.
+    #[inline(always)]
+    pub(crate) fn write_json_behind(&self, separator: u8, out: &mut Vec<u8>) {
+        let before = out.len();
+        let [start, _] = &self.json_start;
+        if self.json.len() <= JSON_START {
+            plain::append(out, start, self.json.len());
         } else {
             out.extend_from_slice(&self.json);
         }
+        out.get_mut(before).into_iter().for_each(|first| *first = separator);
     }
 }
 
@@ -152,11 +167,12 @@ impl KeyTable {
             }
             table.slots.get_mut(slot).into_iter().for_each(|free| *free = place);
             table.by_integer.get_mut(integer as usize).into_iter().for_each(|free| *free = place);
-            let mut json = quote(&name);
-            json.push(b':');
-            let mut json_start = [0; JSON_START];
-            json_start.iter_mut().zip(&json).for_each(|(to, from)| *to = *from);
-            let bit = 1_u128.checked_shl(index as u32).unwrap_or(0);
+            let json = [b",", quote(&name).as_slice(), b":"].concat();
+            let mut json_start = [[0; JSON_START]; 2];
+            for (skipped, start) in json_start.iter_mut().enumerate() {
+                start.iter_mut().zip(json.iter().skip(skipped)).for_each(|(to, from)| *to = *from);
+            }
+            let bit = KeyBit::new(index);
             let (head, cbor_len) = cbor::head(cbor::major::UNSIGNED, integer);
             let cbor = head.first_chunk().copied().unwrap_or_default();
             table.keys.push(Key { name, ends, integer, bit, cbor, cbor_len, json, json_start });

@@ -11,12 +11,10 @@ pub(crate) const STEP: usize = 16;
 /// How many bytes from the start are plain.
 #[inline(always)]
 pub(crate) fn len(bytes: &[u8]) -> usize {
-    let mut at = 0;
-    for step in bytes.as_chunks().0 {
-        let plain = first_special(step);
-        at += plain;
-        if plain < STEP {
-            return at;
+    for (step, at) in bytes.as_chunks().0.iter().zip((0..).step_by(STEP)) {
+        let special = special(step);
+        if special != 0 {
+            return at + first(special);
         }
     }
     match bytes.last_chunk() {
@@ -44,19 +42,40 @@ pub(crate) fn halves(step: &[u8; STEP]) -> [u64; 2] {
 }
 
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-pub(crate) use sse2::{first_special, first_unusual};
+pub(crate) use sse2::first_unusual;
 
-/// How many of these bytes stand before the first special one; [`STEP`] if there is none. The loop has no branch: of it a
-/// compiler makes a few vector instructions where the machine has them.
-#[cfg(not(all(target_arch = "x86_64", target_feature = "sse2")))]
+/// How many of these bytes stand before the first special one; [`STEP`] if there is none.
 #[inline(always)]
 pub(crate) fn first_special(step: &[u8; STEP]) -> usize {
-    let mut special = [0; STEP];
-    for (special, byte) in special.iter_mut().zip(step) {
-        *special = if (*byte < 0x20) | (*byte == b'"') | (*byte == b'\\') { 0xff } else { 0 };
+    first(special(step))
+}
+
+#[cfg(not(all(target_arch = "x86_64", target_feature = "sse2")))]
+use portable::{first, special};
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+use sse2::{first, special};
+
+/// Eight bits for each byte. The loop has no branch: of it a compiler makes a few vector instructions where the machine has
+/// them.
+#[cfg(any(test, not(all(target_arch = "x86_64", target_feature = "sse2"))))]
+mod portable {
+    use super::STEP;
+
+    /// Not 0 if one of these bytes is special.
+    #[inline(always)]
+    pub(super) fn special(step: &[u8; STEP]) -> u128 {
+        let mut special = [0; STEP];
+        for (special, byte) in special.iter_mut().zip(step) {
+            *special = if (*byte < 0x20) | (*byte == b'"') | (*byte == b'\\') { 0xff } else { 0 };
+        }
+        u128::from_le_bytes(special)
     }
-    // Of no hit all 128 zeros are counted: sixteen bytes.
-    u128::from_le_bytes(special).trailing_zeros() as usize / 8
+
+    /// Of which the first: of 0 all 128 zeros are counted, sixteen bytes.
+    #[inline(always)]
+    pub(super) fn first(special: u128) -> usize {
+        special.trailing_zeros() as usize / 8
+    }
 }
 
 /// How many of these bytes stand before the first that is special or no ASCII; [`STEP`] if there is none.
@@ -95,6 +114,9 @@ mod tests {
                 let mut bytes: Vec<u8> = harmless.iter().copied().cycle().skip(place * 7).take(40).collect();
                 bytes[place] = special;
                 assert_eq!(len(&bytes), place, "{special:#04x}");
+                for step in bytes.windows(STEP).filter_map(|step| step.first_chunk()) {
+                    assert_eq!(portable::first(portable::special(step)), first_special(step), "{step:02x?}");
+                }
             }
         }
     }

@@ -3,10 +3,11 @@
 use super::Kind;
 use crate::cbor::Reader;
 use crate::keys::Key;
+use crate::keys::set::KeySet;
 use crate::names::{Name, equal_pairs};
 use crate::{Error, ErrorKind, scratch};
-use std::mem;
 use std::ops::Range;
+use std::{mem, slice};
 
 /// What is done with the two forms of one key, integer and text, in one map. The text's value holds (MSC3079), in either
 /// order.
@@ -32,11 +33,11 @@ pub(super) struct Containers {
     cuts: Vec<Range<usize>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Open {
-    /// The bits of the table's keys that have occurred, as integer and as text.
-    known_integers: u128,
-    known_texts: u128,
+    /// The table's keys that have occurred, as integer and as text.
+    known_integers: KeySet,
+    known_texts: KeySet,
     /// Elements or pairs that are not complete yet, if their number is definite.
     remaining: u64,
     definite: bool,
@@ -78,7 +79,9 @@ impl Containers {
             names: self.names.len(),
             ..Open::default()
         };
-        self.outer.push(mem::replace(&mut self.innermost, open));
+        // Copied from where it lies; `push` would copy it twice.
+        self.outer.extend_from_slice(slice::from_ref(&self.innermost));
+        self.innermost = open;
     }
 
     /// A value of the innermost container is complete: true if another follows. A break is consumed.
@@ -101,19 +104,16 @@ impl Containers {
         written: Range<usize>,
         at: usize,
     ) -> Result<(), Error> {
-        if key.bit == 0 || self.twins == Twins::Cut {
-            self.names.push(Name::new(key.ends, written, at, integer));
-            return Ok(());
-        }
         let Open { known_integers, known_texts, .. } = &mut self.innermost;
-        let (same, other) =
-            if integer { (known_integers, *known_texts) } else { (known_texts, *known_integers) };
-        if *same & key.bit != 0 {
-            return Err(Error::new(ErrorKind::RepeatedKey, at));
+        let known = if integer { known_integers } else { known_texts };
+        match if self.twins == Twins::Detect { known.insert(key.bit) } else { None } {
+            Some(true) => Ok(()),
+            Some(false) => Err(Error::new(ErrorKind::RepeatedKey, at)),
+            None => {
+                self.names.push(Name::new(key.ends, written, at, integer));
+                Ok(())
+            }
         }
-        *same |= key.bit;
-        self.twins_found |= other & key.bit != 0;
-        Ok(())
     }
 
     /// Notes any other key.
@@ -126,7 +126,8 @@ impl Containers {
     #[inline(always)]
     pub(super) fn close(&mut self, out: &[u8]) -> Result<(), Error> {
         let Some(outer) = self.outer.pop() else { return Ok(()) };
-        let Open { names, .. } = mem::replace(&mut self.innermost, outer);
+        let Open { known_integers, known_texts, names, .. } = mem::replace(&mut self.innermost, outer);
+        self.twins_found |= known_integers.meets(known_texts);
         if self.names.len() > names { self.compare_names(names, out) } else { Ok(()) }
     }
 

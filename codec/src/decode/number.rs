@@ -31,11 +31,11 @@ fn write_up_to_eight(out: &mut Vec<u8>, value: u64) {
 #[inline(always)]
 fn eight_digits(value: u64) -> u64 {
     // Of two digits, four and eight: what divides them, as a multiplication and a shift that are exact that far.
-    let fours = value / 10_000 | (value % 10_000) << 32;
-    let hundreds = (fours * 5243 >> 19) & 0x7f_0000_007f;
-    let twos = hundreds | (fours - hundreds * 100) << 16;
-    let tens = (twos * 103 >> 10) & 0x000f_000f_000f_000f;
-    let ones = tens | (twos - tens * 10) << 8;
+    let fours = (value / 10_000) | ((value % 10_000) << 32);
+    let hundreds = ((fours * 5243) >> 19) & 0x7f_0000_007f;
+    let twos = hundreds | ((fours - hundreds * 100) << 16);
+    let tens = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
+    let ones = tens | ((twos - tens * 10) << 8);
     ones | u64::from_le_bytes([b'0'; 8])
 }
 

@@ -6,9 +6,10 @@
 use super::container_major;
 use crate::cbor::{self, IMMEDIATE};
 use crate::json::walk::Kind;
+use crate::keys::set::{KeyBit, KeySet};
 use crate::names::{Name, equal_pairs};
 use crate::{Error, ErrorKind, scratch};
-use std::mem;
+use std::{mem, slice};
 
 #[derive(Debug, Default)]
 pub(super) struct Containers {
@@ -22,10 +23,10 @@ pub(super) struct Containers {
     long_head_bytes: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Open {
-    /// The bits of the table's keys that have occurred.
-    known: u128,
+    /// The table's keys that have occurred.
+    known: KeySet,
     kind: Option<Kind>,
     head_at: usize,
     /// Elements or pairs.
@@ -61,8 +62,10 @@ impl Containers {
     #[inline(always)]
     pub(super) fn open(&mut self, kind: Kind, head_at: usize) {
         let names = self.names.len();
-        let open = Open { known: 0, kind: Some(kind), head_at, count: 0, names };
-        self.outer.push(mem::replace(&mut self.innermost, open));
+        let open = Open { known: KeySet::default(), kind: Some(kind), head_at, count: 0, names };
+        // Copied from where it lies; `push` would copy it twice.
+        self.outer.extend_from_slice(slice::from_ref(&self.innermost));
+        self.innermost = open;
     }
 
     /// Counts a value into the innermost container.
@@ -72,12 +75,10 @@ impl Containers {
         self.innermost.kind
     }
 
-    /// Notes a key that a bit stands for. False if it is repeated.
+    /// Notes a key of the table; true if it is new. `None` if it has no bit.
     #[inline(always)]
-    pub(super) fn known_key(&mut self, bit: u128) -> bool {
-        let new = self.innermost.known & bit == 0;
-        self.innermost.known |= bit;
-        new
+    pub(super) fn known_key(&mut self, key: KeyBit) -> Option<bool> {
+        self.innermost.known.insert(key)
     }
 
     /// Notes any other key.

@@ -9,11 +9,16 @@ use std::arch::x86_64::{
     _mm_set1_epi8,
 };
 
-/// How many of these bytes stand before the first special one; [`STEP`] if there is none.
+/// Not 0 if one of these bytes is special.
 #[inline(always)]
-pub(crate) fn first_special(step: &[u8; STEP]) -> usize {
+pub(super) fn special(step: &[u8; STEP]) -> u32 {
     // SAFETY: this module is only compiled where SSE2 may be used everywhere; nothing else is asked of the caller.
-    let special = unsafe { special(step) };
+    unsafe { bits(step) }
+}
+
+/// Of which the first; of 0 sixteen.
+#[inline(always)]
+pub(super) fn first(special: u32) -> usize {
     (special | 1 << STEP).trailing_zeros() as usize
 }
 
@@ -28,7 +33,7 @@ pub(crate) fn first_unusual(step: &[u8; STEP]) -> usize {
 /// One bit for each special byte, that of the first byte lowest.
 #[inline]
 #[target_feature(enable = "sse2")]
-fn special(step: &[u8; STEP]) -> u32 {
+fn bits(step: &[u8; STEP]) -> u32 {
     let [low, high] = halves(step);
     // The compiler makes one load of both.
     let bytes = _mm_set_epi64x(high as i64, low as i64);

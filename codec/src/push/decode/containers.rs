@@ -4,15 +4,16 @@ use super::PushDecoder;
 use super::walk::Expect;
 use crate::cbor::{BREAK, Reader};
 use crate::decode::Kind;
+use crate::keys::set::KeySet;
 use crate::{Error, ErrorKind};
 use std::mem;
 
 /// An open array or map, or around all of them the item.
 #[derive(Debug, Default)]
 pub(super) struct Open {
-    /// The bits of the table's keys that have occurred, as integer and as text.
-    pub(super) known_integers: u128,
-    pub(super) known_texts: u128,
+    /// The table's keys that have occurred, as integer and as text.
+    pub(super) known_integers: KeySet,
+    pub(super) known_texts: KeySet,
     /// Elements or pairs that are not complete yet, if their number is definite.
     remaining: u64,
     definite: bool,

@@ -24,11 +24,10 @@ impl PushDecoder<'_> {
             return unknown_integer_key(integer, at, output);
         };
         let Open { known_integers, known_texts, .. } = &mut self.innermost;
-        if *known_integers & key.bit != 0 {
+        if known_integers.insert(key.bit) == Some(false) {
             return Err(Error::new(ErrorKind::RepeatedKey, at));
         }
-        *known_integers |= key.bit;
-        let dropped = *known_texts & key.bit != 0;
+        let dropped = known_texts.holds(key.bit);
         if dropped {
             self.drop_entry(output);
         }
@@ -95,10 +94,9 @@ impl PushDecoder<'_> {
 
     fn known_name(&mut self, key: &Key, at: usize, output: &mut Vec<u8>) -> Result<(), Error> {
         let open = &mut self.innermost;
-        if (open.known_integers | open.known_texts) & key.bit != 0 {
+        if open.known_integers.holds(key.bit) || open.known_texts.insert(key.bit) == Some(false) {
             return Err(Error::new(ErrorKind::RepeatedKey, at));
         }
-        open.known_texts |= key.bit;
         key.write_json(output);
         Ok(())
     }

@@ -7,14 +7,15 @@ use crate::encode::container_major;
 use crate::json::Cursor;
 use crate::json::skip::Bits;
 use crate::json::walk::Kind;
+use crate::keys::set::KeySet;
 use crate::{Error, ErrorKind, Repairs};
 use std::mem;
 
 /// An open array or object, or around all of them the document.
 #[derive(Debug, Default)]
 pub(super) struct Open {
-    /// The bits of the table's keys that have occurred.
-    pub(super) known: u128,
+    /// The table's keys that have occurred.
+    pub(super) known: KeySet,
     pub(super) kind: Option<Kind>,
 }
 
@@ -80,7 +81,10 @@ impl PushEncoder<'_> {
             Some(skipped) if SKIPPING => skipped.open.push(kind == Kind::Object),
             _ => {
                 output.push(container_major(kind) | INDEFINITE);
-                self.outer.push(mem::replace(&mut self.innermost, Open { known: 0, kind: Some(kind) }));
+                self.outer.push(mem::replace(
+                    &mut self.innermost,
+                    Open { known: KeySet::default(), kind: Some(kind) },
+                ));
             }
         }
     }

@@ -305,8 +305,7 @@ impl PushEncoder<'_> {
     #[inline(always)]
     fn write_key(&mut self, ends: Ends, name: &[u8], at: usize, output: &mut Vec<u8>) -> Result<(), Error> {
         match self.options.keys.and_then(|table| table.by_ends(ends, name)) {
-            Some(key) if self.innermost.known & key.bit == 0 => {
-                self.innermost.known |= key.bit;
+            Some(key) if self.innermost.known.insert(key.bit) != Some(false) => {
                 plain::append(output, &key.cbor, key.cbor_len);
             }
             None => write_text(output, name),
