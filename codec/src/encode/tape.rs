@@ -5,7 +5,7 @@ use super::container_major;
 use crate::cbor::write_head;
 use crate::json::walk::Kind;
 use crate::{Error, ErrorKind, Order, Policy, scratch};
-use std::cmp::Ordering;
+use std::mem;
 use std::ops::Range;
 
 #[derive(Debug, Default)]
@@ -20,6 +20,8 @@ pub(super) struct Tape {
     entries: Vec<Entry>,
     /// Earlier entries of repeated keys.
     pub(super) left_out: u64,
+    /// What is still to be put together, the next part last.
+    todo: Vec<Todo>,
 }
 
 #[derive(Debug)]
@@ -105,11 +107,15 @@ impl Tape {
             return Err(Error::new(ErrorKind::RepeatedKey, at));
         }
         let kept = self.entries.get_mut(start..).unwrap_or_default();
-        kept.sort_by(|a, b| match order {
-            Order::AsWritten => a.draft.start.cmp(&b.draft.start),
-            Order::Bytewise => Ordering::Equal,
-            Order::LengthFirst => key(a).len().cmp(&key(b).len()),
-        });
+        match order {
+            Order::AsWritten => kept.sort_unstable_by_key(|entry| entry.draft.start),
+            Order::Bytewise => {}
+            Order::LengthFirst => {
+                kept.sort_unstable_by(|a, b| {
+                    key(a).len().cmp(&key(b).len()).then_with(|| key(a).cmp(key(b)))
+                });
+            }
+        }
         container.count = kept.len() as u64;
         self.pending.truncate(container.entries.start);
         container.entries = start..self.entries.len();
@@ -117,8 +123,10 @@ impl Tape {
     }
 
     /// Appends the item to `cbor`.
-    pub(super) fn put_together(&self, draft: &[u8], cbor: &mut Vec<u8>) {
-        let mut todo = vec![Todo::Draft { range: 0..draft.len(), container: 0 }];
+    pub(super) fn put_together(&mut self, draft: &[u8], cbor: &mut Vec<u8>) {
+        let mut todo = mem::take(&mut self.todo);
+        scratch::clear(&mut todo);
+        todo.push(Todo::Draft { range: 0..draft.len(), container: 0 });
         while let Some(next) = todo.pop() {
             match next {
                 Todo::Draft { range, container: place } => {
@@ -148,10 +156,12 @@ impl Tape {
                 }
             }
         }
+        self.todo = todo;
     }
 }
 
 /// What is still to be written.
+#[derive(Debug)]
 enum Todo {
     /// Bytes of the draft; `container` is the first one that can lie inside.
     Draft { range: Range<usize>, container: usize },

@@ -6,11 +6,13 @@ mod counting;
 
 use counting::{Allocated, count};
 use lowband_codec::{
-    DecodeOptions, Decoder, EncodeOptions, Encoder, Error, ErrorKind, KeyTable, Limits, Policy, PushDecoder,
-    PushEncoder, PushOptions,
+    DecodeOptions, Decoder, EncodeOptions, Encoder, Error, ErrorKind, KeyTable, Limits, Order, Policy,
+    PushDecoder, PushEncoder, PushOptions,
 };
 
 const SYNC: &str = include_str!("../data/sync-small.json");
+const LARGE_SYNC: &str = include_str!("../data/sync-medium.json");
+const BODIES: &str = include_str!("../data/bodies.jsonl");
 const PIECE: usize = 16 << 10;
 
 /// What push mode may hold: one buffer of 64 KiB, the open containers, and, in these tests, the output of one call, which
@@ -152,5 +154,37 @@ fn a_second_document_allocates_nothing() {
             decoder.finish(&mut json).unwrap();
         });
         assert!(size == 7 || allocated == nothing, "{allocated:?} in pieces of {size}");
+    }
+}
+
+/// All that a homeserver says, one body after the other, by one encoder and one decoder.
+#[test]
+fn nor_do_many_different_ones_in_one_go() {
+    use Order::{AsWritten, Bytewise, LengthFirst};
+    // Of what a canonical order takes for the large one a part is given back each time.
+    let series = [
+        (vec![LARGE_SYNC], vec![AsWritten]),
+        (BODIES.lines().collect(), vec![AsWritten, Bytewise, LengthFirst]),
+    ];
+    for (bodies, orders) in series {
+        for (order, policy) in
+            orders.iter().flat_map(|order| [(*order, Policy::Strict), (*order, Policy::Lenient)])
+        {
+            let options =
+                EncodeOptions { keys: Some(KeyTable::v1()), order, policy, ..EncodeOptions::default() };
+            let (mut encoder, mut cbor) = (Encoder::new(options), Vec::new());
+            let (mut decoder, mut json) = (Decoder::new(decode_options()), Vec::new());
+            for round in 0..2 {
+                let (_, allocated) = count(|| {
+                    for body in &bodies {
+                        cbor.clear();
+                        json.clear();
+                        encoder.encode(body.as_bytes(), &mut cbor).unwrap();
+                        decoder.decode(&cbor, &mut json).unwrap();
+                    }
+                });
+                assert!(round == 0 || allocated.calls == 0, "{allocated:?}, {order:?}, {policy:?}");
+            }
+        }
     }
 }
