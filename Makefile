@@ -29,6 +29,7 @@ LOGS := $(CARGO_TARGET_DIR)/logs
 STEP := tools/step $(LOGS)
 RELEASE := $(CARGO_TARGET_DIR)/release
 FILTER := $(CARGO_TARGET_DIR)/lowband-filter.wasm
+COPY_FILTER := $(CARGO_TARGET_DIR)/lowband-copy-filter.wasm
 REFERENCE_CLIENT := $(CARGO_TARGET_DIR)/reference-client
 FUZZ := --locked --manifest-path fuzz/Cargo.toml
 # libFuzzer and the address sanitizer come with the stable compiler, behind flags of the nightly one.
@@ -36,7 +37,7 @@ CARGO_FUZZ := RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=malloc_context_size=2:quarantine_si
 
 # ---- the two commands ---------------------------------------------------------------------------------------------------
 
-.PHONY: help demo down test check unit e2e figures bench-wire fuzz advisories build filter image-filter setup setup-test clean
+.PHONY: help demo down test check unit e2e figures bench-wire bench-chain bench-filter fuzz advisories build filter image-filter setup setup-test clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -92,6 +93,12 @@ figures: setup-test build filter ## datagrams and bytes of the exchanges that th
 bench-wire: build ## what the sidecar costs, beside the reference's figures; eleven minutes
 	@ulimit -n "$$(ulimit -H -n)" && $(RELEASE)/wire
 
+bench-chain: setup build filter ## what sidecar, Envoy and filter cost together for 200 kB; half a minute
+	@$(RELEASE)/wire --chain
+
+bench-filter: filter $(COPY_FILTER) ## what the filter costs Envoy, beside a filter that copies; two minutes
+	@python3 bench/filter.py
+
 # OpenSSL keeps some memory from one input to the next: a search for leaks after each would take most of the time. What leaks
 # for good meets the limit of 2 GB.
 fuzz: .tools/bin/cargo-fuzz ## look for inputs that break the transport or the codec: SECONDS=60 for each target
@@ -109,7 +116,7 @@ advisories: .tools/bin/cargo-deny ## known vulnerabilities of the dependencies; 
 # ---- building -----------------------------------------------------------------------------------------------------------
 
 build: setup ## release binaries: lowband-sidecar, lowband, demo, figures, wire
-	@$(STEP)/build.log 'Building the sidecar, the client and the demo' cargo build --locked --release --workspace --exclude lowband-envoy-filter
+	@$(STEP)/build.log 'Building the sidecar, the client and the demo' cargo build --locked --release --workspace --exclude lowband-envoy-filter --exclude lowband-copy-filter
 
 # The filter is built by the installed toolchain where it has the standard library for wasm (`rustup target add
 # wasm32-unknown-unknown`), else by Debian's rustc-web, whose source package has the matching library.
@@ -128,6 +135,11 @@ filter: setup ## the Envoy filter: target/lowband-filter.wasm
 	@$(STEP)/filter.log 'Building the Envoy filter' env $(WASM_ENV) \
 	  cargo build --locked --profile filter --target $(WASM) $(WASM_FLAGS) -p lowband-envoy-filter
 	@cp --update $(CARGO_TARGET_DIR)/wasm/$(WASM)/filter/lowband_envoy_filter.wasm $(FILTER)
+
+$(COPY_FILTER): $(wildcard bench/copy-filter/*.toml bench/copy-filter/src/*) | setup
+	@$(STEP)/copy-filter.log 'Building the filter that copies' env $(WASM_ENV) \
+	  cargo build --locked --profile filter --target $(WASM) $(WASM_FLAGS) -p lowband-copy-filter
+	@cp --update $(CARGO_TARGET_DIR)/wasm/$(WASM)/filter/lowband_copy_filter.wasm $@
 
 image-filter: filter .tools/image.stamp ## the filter as an OCI image: target/lowband-filter.tar; prints its digest
 	@tools/image-filter $(FILTER) $(FILTER:.wasm=.tar)

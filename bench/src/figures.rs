@@ -82,6 +82,14 @@ pub(crate) const SESSION_MEMORY: Row =
 pub(crate) const RESIDENT: Row =
     row("resident", "  and all of the process with all sessions", "kB", 0).plausible(2000.0, 1e6);
 
+pub(crate) const CHAIN_ONE: Row =
+    row("chain_cpu", "CPU: 200 kB of JSON, one session", "ms", 2).beside("13-15", 4.3).plausible(0.05, 100.0);
+pub(crate) const CHAIN_MANY: Row = row("chains_cpu", "CPU: 200 kB of JSON, 16 sessions", "ms", 2)
+    .beside("13-15", 4.3)
+    .plausible(0.05, 100.0);
+pub(crate) const CHAIN_ENVOY: Row =
+    row("chains_envoy_cpu", "  and of that Envoy with the filter", "ms", 2).plausible(0.01, 100.0);
+
 /// What has been measured, in its order.
 #[derive(Default)]
 pub(crate) struct Figures(Vec<(Row, f64)>);

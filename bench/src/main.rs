@@ -4,6 +4,8 @@
 //! fleet (clients without I/O, one UDP socket each) --DTLS, CoAP--> lowband-sidecar (its own process) --HTTP/2--> stub
 //! ```
 //!
+//! `make bench-chain` has a real Envoy with the filter between sidecar and stub, and counts the processor time of both.
+//!
 //! Processor time is utime + stime of the sidecar's process, so that neither the clients nor the stub count; but datagrams
 //! on loopback are delivered by whoever sends them, and that work counts for the sidecar. All parts use the real release
 //! binary with its defaults, but for the limit of handshakes per address: here all clients have the same one.
@@ -18,8 +20,10 @@ mod usage;
 use clap::Parser;
 use figures::Figures;
 use lowband_e2e::certificate::Certificate;
+use lowband_e2e::envoy::Envoy;
 use lowband_e2e::parts::Parts;
 use lowband_e2e::ports::Port;
+use lowband_e2e::process::Process;
 use lowband_e2e::sidecar::Sidecar;
 use lowband_e2e::{Error, Result};
 use measure::Subject;
@@ -37,6 +41,9 @@ struct Options {
     /// A run of seconds with small numbers, which fails when a figure cannot be; bytes and datagrams are gates.
     #[arg(long)]
     quick: bool,
+    /// Sidecar, a real Envoy and the filter together, in place of everything else.
+    #[arg(long, conflicts_with_all = ["quick", "busy_only"])]
+    chain: bool,
     /// Leave out the idle sessions, which take ten minutes.
     #[arg(long)]
     busy_only: bool,
@@ -111,6 +118,16 @@ fn bench(options: &Options) -> Result<()> {
         let parts = Parts::from_environment();
         let folder = parts.test_folder(&format!("wire-{}", std::process::id()))?;
         let certificate = Certificate::make(&folder)?;
+        if options.chain {
+            let homeserver = stub::Homeserver::start().await?;
+            let public = Port::free_for_both()?;
+            let envoy = Envoy::start(&parts, &folder, &public, &format!("http://{}", homeserver.address))?;
+            envoy.ready().await?;
+            let (_sidecar, subject) = start(&parts, &folder, &certificate).await?;
+            measure::chain(&plan, subject, id_of(&envoy.process)?, &mut figures).await?;
+            drop(envoy);
+            return remove(&folder);
+        }
         let _stub = Stub::start(&folder)?;
         {
             let (_sidecar, subject) = start(&parts, &folder, &certificate).await?;
@@ -123,18 +140,25 @@ fn bench(options: &Options) -> Result<()> {
             let (_sidecar, subject) = start(&parts, &folder, &certificate).await?;
             measure::idleness(&plan, subject, &mut figures).await?;
         }
-        // After a failure it stays: the sidecar's log is in it.
-        std::fs::remove_dir_all(&folder).map_err(Error::io(format!("remove {}", folder.display())))
+        remove(&folder)
     })?;
     figures.tell();
     if options.quick { figures.check() } else { Ok(()) }
+}
+
+/// After a failure it stays: the logs are in it.
+fn remove(folder: &Path) -> Result<()> {
+    std::fs::remove_dir_all(folder).map_err(Error::io(format!("remove {}", folder.display())))
+}
+
+fn id_of(process: &Process) -> Result<u32> {
+    process.id().ok_or_else(|| Error::Setup("a process has no id".to_owned()))
 }
 
 async fn start(parts: &Parts, folder: &Path, certificate: &Certificate) -> Result<(Sidecar, Subject)> {
     let port = Port::free_for_both()?;
     let sidecar = Sidecar::start(parts, folder, &port, certificate, &["--half-open-per-address", "1000"])?;
     sidecar.ready().await?;
-    let pid = sidecar.process.id();
-    let pid = pid.ok_or_else(|| Error::Setup("the sidecar has no process id".to_owned()))?;
+    let pid = id_of(&sidecar.process)?;
     Ok((sidecar, Subject { address: port.loopback(), pid }))
 }

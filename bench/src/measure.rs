@@ -5,8 +5,8 @@ use crate::fleet::{Fleet, Traffic};
 use crate::stub;
 use crate::usage::{processor_time, resident};
 use crate::{Plan, calibration};
-use lowband_e2e::Result;
 use lowband_e2e::tell::say;
+use lowband_e2e::{Error, Result};
 use lowband_transport::coap::content_format::CBOR;
 use lowband_transport::coap::{Method, Request, RequestOptions};
 use std::net::SocketAddr;
@@ -101,6 +101,29 @@ pub(crate) async fn work(plan: &Plan, subject: Subject, figures: &mut Figures) -
     let begin = processor_time(subject.pid)?;
     fleet.connect(plan.handshakes, AT_ONCE).await?;
     figures.add(figures::HANDSHAKE_CPU, subject.milliseconds_since(begin, plan.handshakes)?);
+    Ok(())
+}
+
+/// Processor time of the sidecar and of Envoy with the filter together, for 200 kB of JSON that go out in blocks.
+pub(crate) async fn chain(plan: &Plan, subject: Subject, envoy: u32, figures: &mut Figures) -> Result<()> {
+    let json = stub::json_sync();
+    let cbor =
+        lowband_codec::json_to_cbor(&json).map_err(|why| Error::Setup(format!("the stub's sync: {why}")))?;
+    say(format_args!("{} bytes of JSON, {} of CBOR", json.len(), cbor.len()));
+    let mut fleet = Fleet::new(subject.address, Duration::ZERO)?;
+    let sessions = fleet.connect(AT_ONCE, AT_ONCE).await?;
+    fleet.ask(&sessions, 2 * AT_ONCE, cbor.len(), |_| get("7")).await?;
+    for (row, clients) in [(figures::CHAIN_ONE, 1), (figures::CHAIN_MANY, AT_ONCE)] {
+        say(format_args!("{} large responses to {clients} at a time", plan.downloads));
+        let clients = sessions.get(..clients).unwrap_or(&sessions);
+        let (begin, begin_envoy) = (processor_time(subject.pid)?, processor_time(envoy)?);
+        fleet.ask(clients, plan.downloads, cbor.len(), |_| get("7")).await?;
+        let of_envoy = (processor_time(envoy)? - begin_envoy).as_secs_f64() * 1e3 / plan.downloads as f64;
+        figures.add(row, subject.milliseconds_since(begin, plan.downloads)? + of_envoy);
+        if clients.len() > 1 {
+            figures.add(figures::CHAIN_ENVOY, of_envoy);
+        }
+    }
     Ok(())
 }
 

@@ -1,16 +1,17 @@
 //! The upstream: HTTP/2 with prior knowledge on a unix socket, as fast as it can be, with CBOR of known sizes. It stands for
-//! Envoy and the homeserver together, so that what is measured is the sidecar.
+//! Envoy and the homeserver together, so that what is measured is the sidecar. Behind a real Envoy stands a [`Homeserver`].
 
 use bytes::Bytes;
 use http::{Method, Request, Response, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::server::conn::http2;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use lowband_e2e::{Error, Result};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use tokio::net::UnixListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
 
 /// The answer of a PUT: an event id of 44 characters.
@@ -20,6 +21,45 @@ pub(crate) const SMALL: usize = 300;
 /// The answer of `/sync`: 200 kB of JSON as CBOR, which fills so many blocks of 1,024 bytes.
 pub(crate) const BLOCKS: usize = 125;
 pub(crate) const LARGE: usize = BLOCKS * 1024;
+
+/// `/sync` of a homeserver: 200 kB of JSON, ten small ones in an array. It is held by the filter, and so has definite lengths.
+pub(crate) fn json_sync() -> Vec<u8> {
+    const SMALL: &[u8] = include_bytes!("../../codec/tests/data/sync-small.json");
+    [b"[".as_slice(), &[SMALL.trim_ascii(); 10].join(&b","[..]), b"]"].concat()
+}
+
+/// A homeserver: HTTP/1.1 over TCP, and [`json_sync`] for every request.
+pub(crate) struct Homeserver {
+    pub(crate) address: SocketAddr,
+    _serving: JoinSet<()>,
+}
+
+impl Homeserver {
+    pub(crate) async fn start() -> Result<Homeserver> {
+        let failed = || Error::io("listen for Envoy");
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(failed())?;
+        let address = listener.local_addr().map_err(failed())?;
+        let body = Bytes::from(json_sync());
+        let mut serving = JoinSet::new();
+        serving.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let body = body.clone();
+                connections.spawn(async move {
+                    let service = service_fn(move |_| {
+                        let mut response = Response::new(Full::new(body.clone()));
+                        let json = header::HeaderValue::from_static("application/json");
+                        response.headers_mut().insert(header::CONTENT_TYPE, json);
+                        std::future::ready(Ok::<_, std::convert::Infallible>(response))
+                    });
+                    // It ends when Envoy does.
+                    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+                });
+            }
+        });
+        Ok(Homeserver { address, _serving: serving })
+    }
+}
 
 /// A running stub; it ends with this handle.
 pub(crate) struct Stub {

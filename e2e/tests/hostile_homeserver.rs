@@ -18,9 +18,10 @@ use std::net::{TcpListener, TcpStream};
 
 /// What the homeserver does, by the last segment of the path. What it has written is followed by the end of the connection.
 fn answer(behaviour: &str) -> Vec<u8> {
+    // Each connection ends after one answer, and says so: else the next request might meet one that is just ending.
     let json = |length: usize, body: &[u8]| {
-        let head =
-            format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n");
+        let fields = "content-type: application/json\r\nconnection: close";
+        let head = format!("HTTP/1.1 200 OK\r\n{fields}\r\ncontent-length: {length}\r\n\r\n");
         [head.as_bytes(), body].concat()
     };
     let whole = |body: &[u8]| json(body.len(), body);
@@ -104,8 +105,9 @@ fn each_failure_is_told_and_counted_and_the_session_and_its_neighbour_are_served
         let neighbour = fixture.connection().await.unwrap();
         for (behaviour, expected) in [
             ("hangs-up", "5.03"),
-            ("half-a-status-line", "5.02"),
-            ("half-a-head", "5.02"),
+            // For Envoy this is 502 or 503, as the end of the connection is read with the bytes or after them.
+            ("half-a-status-line", "5.02 5.03"),
+            ("half-a-head", "5.02 5.03"),
             ("no-http", "5.02"),
             ("a-header-of-100-kb", "5.02"),
             ("no-body-at-all", "5.02"),
@@ -116,11 +118,15 @@ fn each_failure_is_told_and_counted_and_the_session_and_its_neighbour_are_served
             ("half-json", "5.02"),
             ("open-brackets", "5.02"),
         ] {
-            let before = counted(&fixture, expected).await;
+            let before = [counted(&fixture, "5.02").await, counted(&fixture, "5.03").await];
             let response = get(&connection, behaviour).await;
-            assert_eq!(code(&response), expected, "{behaviour}");
+            let got = code(&response);
+            assert!(expected.contains(&got), "{behaviour}: {got}");
             expect_told(&response, behaviour);
-            assert_eq!(counted(&fixture, expected).await, before + 1, "{behaviour}");
+            let after = [counted(&fixture, "5.02").await, counted(&fixture, "5.03").await];
+            let expected =
+                if got == "5.02" { [before[0] + 1, before[1]] } else { [before[0], before[1] + 1] };
+            assert_eq!(after, expected, "{behaviour}");
             for session in [&connection, &neighbour] {
                 assert_eq!(code(&get(session, "answers").await), "2.05", "after {behaviour}");
             }

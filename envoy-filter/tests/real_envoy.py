@@ -182,6 +182,7 @@ class Envoy:
         configuration.write_text(edit(rendered))
         self.log = open(f"{self.folder.name}/envoy.log", "w+")
         binary = program("LOWBAND_ENVOY", ".venv/envoy/lib/python3*/site-packages/envoy/_bin/envoy", "setup")
+        self.started = time.monotonic()
         self.process = subprocess.Popen(
             [binary, "-c", str(configuration), "--disable-hot-restart", "--log-level", "warn", "--concurrency", "1",
              "--file-flush-interval-msec", "50"],
