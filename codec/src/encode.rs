@@ -8,7 +8,7 @@
 //! The second way is taken for a canonical order, and once more from the start when a lenient encoder meets a repeated key:
 //! only it can move or leave out what was written.
 
-use crate::cbor::{float, major, simple, write_head};
+use crate::cbor::{self, float, major, simple, write_head};
 use crate::json::number::Number;
 use crate::json::walk::{self, Kind, Walker, Word};
 use crate::json::{Cursor, skip, string};
@@ -379,8 +379,12 @@ pub(crate) fn write_text(out: &mut Vec<u8>, text: &[u8]) {
 
 /// Writes the head of a text that stands at the end of `out`, with one byte left free for it.
 pub(crate) fn patch_text_head(out: &mut Vec<u8>, head_at: usize) {
-    let (head, head_len) = crate::cbor::head(major::TEXT, (out.len() - head_at - 1) as u64);
-    out.splice(head_at..head_at + 1, head.into_iter().take(head_len));
+    let content = head_at + 1..out.len();
+    let (head, len) = cbor::head(major::TEXT, content.len() as u64);
+    // The content moves up by what the head is longer than a byte.
+    plain::append(out, &[0; cbor::MAX_HEAD], len - 1);
+    out.copy_within(content, head_at + len);
+    out.iter_mut().skip(head_at).zip(head).take(len).for_each(|(to, from)| *to = from);
 }
 
 /// Appends a number that began at this offset, by the lenient policy also one that is too large.

@@ -38,14 +38,14 @@ pub(crate) fn simple<'j>(cursor: &mut Cursor<'j>) -> Result<Option<&'j [u8]>, Er
 pub(crate) fn unescape(cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<LoneSurrogates, Error> {
     let mut lone = LoneSurrogates { number: 0, first: 0 };
     loop {
-        plain_run(cursor, out);
         match cursor.peek() {
             Some(b'\\') => escape(cursor, out, &mut lone)?,
             Some(b'"') => {
                 cursor.at += 1;
                 return Ok(lone);
             }
-            Some(_) => return Err(Error::new(ErrorKind::ControlCharacter, cursor.at)),
+            Some(0..0x20) => return Err(Error::new(ErrorKind::ControlCharacter, cursor.at)),
+            Some(_) => plain_run(cursor, out),
             None => return Err(Error::new(ErrorKind::UnexpectedEnd, cursor.at)),
         }
     }
@@ -76,11 +76,40 @@ pub(crate) struct LoneSurrogates {
 }
 
 /// One escape; the cursor stands on its backslash.
+#[inline(always)]
 pub(crate) fn escape(
     cursor: &mut Cursor<'_>,
     out: &mut Vec<u8>,
     lone: &mut LoneSurrogates,
 ) -> Result<(), Error> {
+    // Homeservers write all that is no ASCII like this, what is beyond 16 bits as two of them.
+    if let Some([_, b'u', digits @ ..]) = cursor.ahead::<6>() {
+        let unit = hex(digits);
+        if let Some(character) = char::from_u32(unit) {
+            cursor.at += 6;
+            append_character(out, character);
+            return Ok(());
+        }
+        if let Some([_, _, _, _, _, _, b'\\', b'u', digits @ ..]) = cursor.ahead::<12>()
+            && let Some(character) = pair(unit, hex(digits))
+        {
+            cursor.at += 12;
+            append_character(out, character);
+            return Ok(());
+        }
+    }
+    other_escape(cursor, out, lone)
+}
+
+/// The character of a pair of surrogates.
+#[inline(always)]
+fn pair(high: u32, low: u32) -> Option<char> {
+    let (high, low) = (high.wrapping_sub(0xd800), low.wrapping_sub(0xdc00));
+    if high < 0x400 && low < 0x400 { char::from_u32(0x10000 + (high << 10 | low)) } else { None }
+}
+
+/// One that is short, a lone surrogate, near the end of the text, or none.
+fn other_escape(cursor: &mut Cursor<'_>, out: &mut Vec<u8>, lone: &mut LoneSurrogates) -> Result<(), Error> {
     let start = cursor.at;
     cursor.at += 1;
     let byte = match cursor.peek().ok_or_else(|| cursor.wanted(ErrorKind::InvalidEscape))? {
@@ -97,9 +126,7 @@ pub(crate) fn escape(
                 lone.number += 1;
                 char::REPLACEMENT_CHARACTER
             });
-            let mut utf8 = [0; 4];
-            let len = character.encode_utf8(&mut utf8).len();
-            plain::append(out, &utf8, len);
+            append_character(out, character);
             return Ok(());
         }
         _ => return Err(Error::new(ErrorKind::InvalidEscape, start)),
@@ -107,6 +134,13 @@ pub(crate) fn escape(
     cursor.at += 1;
     out.push(byte);
     Ok(())
+}
+
+#[inline(always)]
+fn append_character(out: &mut Vec<u8>, character: char) {
+    let mut utf8 = [0; 4];
+    let len = character.encode_utf8(&mut utf8).len();
+    plain::append(out, &utf8, len);
 }
 
 /// The character of one `\uXXXX` or of a pair of them; the cursor stands behind the first `u`. `None` is a lone surrogate.
@@ -121,17 +155,17 @@ fn character(cursor: &mut Cursor<'_>, start: usize) -> Result<Option<char>, Erro
     let mut ahead = cursor.clone();
     ahead.at += 2;
     let low = self::unit(&mut ahead, cursor.at)?;
-    if !(0xdc00..0xe000).contains(&low) {
-        return Ok(None);
+    let character = pair(unit, low);
+    if character.is_some() {
+        cursor.at = ahead.at;
     }
-    cursor.at = ahead.at;
-    Ok(char::from_u32(0x10000 + ((unit - 0xd800) << 10 | (low - 0xdc00))))
+    Ok(character)
 }
 
 /// Four hexadecimal digits.
 fn unit(cursor: &mut Cursor<'_>, start: usize) -> Result<u32, Error> {
-    let digits: &[u8; 4] = cursor.ahead().ok_or_else(|| cut_unit(cursor, start))?;
-    let unit = digits.iter().fold(0, |unit, digit| unit << 4 | hex_value(*digit));
+    let digits = cursor.ahead().ok_or_else(|| cut_unit(cursor, start))?;
+    let unit = hex(digits);
     if unit > 0xffff {
         return Err(Error::new(ErrorKind::InvalidEscape, start));
     }
@@ -149,22 +183,25 @@ fn cut_unit(cursor: &Cursor<'_>, start: usize) -> Error {
     }
 }
 
-/// The value of a hexadecimal digit; of another byte one so large that it stays above 16 bits behind three more digits.
-fn hex_value(digit: u8) -> u32 {
-    const VALUES: [u32; 256] = {
-        let mut values = [0x1_0000; 256];
-        let mut rest: &mut [u32] = &mut values;
+/// The value of four hexadecimal digits; a number beyond all characters if one of them is none.
+#[inline(always)]
+fn hex(digits: &[u8; 4]) -> u32 {
+    // The sign of what is no digit stays, whatever is put behind it.
+    const VALUES: [i32; 256] = {
+        let mut values = [-1; 256];
+        let mut rest: &mut [i32] = &mut values;
         let mut byte = 0;
         while let Some((value, others)) = rest.split_first_mut() {
             if let Some(digit) = (byte as u8 as char).to_digit(16) {
-                *value = digit;
+                *value = digit as i32;
             }
             byte += 1;
             rest = others;
         }
         values
     };
-    VALUES.get(usize::from(digit)).copied().unwrap_or_default()
+    let value = |digit: u8| VALUES.get(usize::from(digit)).copied().unwrap_or(-1);
+    digits.iter().fold(0, |high, digit| high << 4 | value(*digit)) as u32
 }
 
 /// Appends text as the inside of a JSON string; only what must be escaped is. False, with a part written, as soon as
@@ -172,11 +209,20 @@ fn hex_value(digit: u8) -> u32 {
 pub(crate) fn write_escaped(text: &[u8], out: &mut Vec<u8>, max_len: usize) -> bool {
     let mut rest = text;
     loop {
-        let (piece, after) = rest.split_at(plain::len(rest).min(rest.len()));
-        if out.len().saturating_add(piece.len()) > max_len {
+        // Runs between escapes are short: only others are worth a call of `memcpy`.
+        let step = rest.first_chunk().map(|step| (step, plain::first_special(step)));
+        let len = match step {
+            Some((_, len)) if len < STEP => len,
+            _ => plain::len(rest),
+        };
+        if out.len().saturating_add(len) > max_len {
             return false;
         }
-        out.extend_from_slice(piece);
+        let (run, after) = rest.split_at(len.min(rest.len()));
+        match step {
+            Some((step, len)) if len < STEP => plain::append(out, step, len),
+            _ => out.extend_from_slice(run),
+        }
         let Some((byte, tail)) = after.split_first() else { return true };
         match byte {
             b'"' | b'\\' => out.extend([b'\\', *byte]),
