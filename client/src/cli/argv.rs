@@ -4,7 +4,7 @@
 use std::ffi::{OsStr, OsString};
 
 /// Long flags of `jc` that may be written with one dash.
-const FLAGS: [&str; 4] = ["c2j", "hex", "lenient", "pretty"];
+const FLAGS: [&str; 5] = ["c2j", "hex", "lenient", "pretty", "stream"];
 /// The same with a value, `-out FILE` or `-out=FILE`.
 const FLAGS_WITH_VALUE: [&str; 1] = ["out"];
 

@@ -26,16 +26,78 @@ impl<'a> Source<'a> {
 
     /// Reads all of it, but not more than `limit` bytes.
     pub(crate) fn read(&self, limit: usize) -> Result<Vec<u8>, Failure> {
-        let bytes = match self {
-            Source::Inline(argument) => Ok(argument.as_bytes().to_vec()),
-            Source::File(path) => File::open(path).and_then(|file| read_to_limit(file, limit)),
-            Source::Stdin => read_to_limit(io::stdin().lock(), limit),
-        };
-        match bytes {
-            Ok(bytes) if bytes.len() <= limit => Ok(bytes),
-            Ok(_) => Err(Failure::new(Exit::Read, format!("{self} is longer than {limit} bytes"))),
-            Err(error) => Err(Failure::new(Exit::Read, format!("{self}: {error}"))),
+        match self.open()?.read_to_limit(limit)? {
+            (bytes, true) => Ok(bytes),
+            (_, false) => Err(self.longer_than(limit)),
         }
+    }
+
+    /// For reading it in pieces.
+    pub(crate) fn open(&self) -> Result<Input<'a>, Failure> {
+        let (from, len): (Box<dyn Read + 'a>, _) = match *self {
+            Source::Inline(argument) => {
+                (Box::new(argument.as_bytes()), Some(argument.as_bytes().len() as u64))
+            }
+            Source::File(path) => {
+                let file = File::open(path).map_err(|error| self.failure(error))?;
+                let len = file.metadata().ok().filter(|metadata| metadata.is_file()).map(|file| file.len());
+                (Box::new(file), len)
+            }
+            Source::Stdin => (Box::new(io::stdin().lock()), None),
+        };
+        Ok(Input { name: self.to_string(), from, len })
+    }
+
+    pub(crate) fn longer_than(&self, limit: usize) -> Failure {
+        Failure::new(Exit::Read, format!("{self} is longer than {limit} bytes"))
+    }
+
+    fn failure(&self, error: io::Error) -> Failure {
+        Failure::new(Exit::Read, format!("{self}: {error}"))
+    }
+}
+
+/// An open [`Source`].
+pub(crate) struct Input<'a> {
+    name: String,
+    from: Box<dyn Read + 'a>,
+    /// Bytes that it holds, where that is known.
+    len: Option<u64>,
+}
+
+impl<'a> Input<'a> {
+    /// Bytes that it holds, where that is known.
+    pub(crate) fn len(&self) -> Option<u64> {
+        self.len
+    }
+
+    /// Reads up to `limit` bytes; true if that was all. Otherwise there may be one byte more, so that what is too long shows.
+    pub(crate) fn read_to_limit(&mut self, limit: usize) -> Result<(Vec<u8>, bool), Failure> {
+        let mut bytes = Vec::new();
+        let read = (&mut self.from).take(limit as u64 + 1).read_to_end(&mut bytes);
+        read.map_err(|error| self.failure(error))?;
+        let all = bytes.len() <= limit;
+        Ok((bytes, all))
+    }
+
+    /// The next piece, up to the length of `buffer`; empty at the end.
+    pub(crate) fn read<'b>(&mut self, buffer: &'b mut [u8]) -> Result<&'b [u8], Failure> {
+        loop {
+            match self.from.read(buffer) {
+                Ok(len) => return Ok(buffer.get(..len).unwrap_or_default()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.failure(error)),
+            }
+        }
+    }
+
+    /// The same with these bytes once more before what is left.
+    pub(crate) fn put_back(self, bytes: Vec<u8>) -> Input<'a> {
+        Input { from: Box::new(io::Cursor::new(bytes).chain(self.from)), ..self }
+    }
+
+    fn failure(&self, error: io::Error) -> Failure {
+        Failure::new(Exit::Read, format!("{}: {error}", self.name))
     }
 }
 
@@ -47,13 +109,6 @@ impl std::fmt::Display for Source<'_> {
             Source::Stdin => f.write_str("stdin"),
         }
     }
-}
-
-/// One byte more than the limit, so that what is too long shows.
-fn read_to_limit(source: impl Read, limit: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    source.take(limit as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 #[cfg(test)]

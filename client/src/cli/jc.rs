@@ -2,12 +2,15 @@
 
 mod hex;
 mod pretty;
+mod progress;
+mod stream;
 
 use super::exit::{Exit, Failure};
 use super::input::Source;
 use super::output::{self, Sink};
+use hex::HexError;
 use lowband_codec::{
-    DecodeOptions, Decoder, EncodeOptions, Encoder, KeyTable, Limits, Order, Policy, Repairs,
+    DecodeOptions, Decoder, EncodeOptions, Encoder, Error, KeyTable, Order, Policy, Repairs,
 };
 use std::ffi::OsString;
 
@@ -15,6 +18,10 @@ use std::ffi::OsString;
 ///
 /// CBOR is written in canonical order (RFC 8949 section 4.2.3: shorter keys first), as MSC3079 asks. JSON is written with a
 /// line end. Without -out, CBOR is written to stdout as hexadecimal text, also into a pipe; `-out -` writes the bytes.
+///
+/// Canonical order needs the document as a whole, up to 64 MiB. With --stream keys stay as they are written and documents of any
+/// size are converted in little memory, in both directions; longer CBOR is always converted so. Repeated keys are then noticed
+/// only if the key table has them, and what came before an error has been written.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = after_help(), allow_negative_numbers = true)]
 pub(crate) struct JcArgs {
@@ -36,6 +43,9 @@ pub(crate) struct JcArgs {
     /// Repair what is JSON but not clean (numbers too large, repeated keys, lone surrogates, too deep) and say so
     #[arg(long, conflicts_with = "c2j")]
     lenient: bool,
+    /// Convert piece by piece: any size, CBOR with indefinite lengths and keys in the order of the input
+    #[arg(long)]
+    stream: bool,
     /// Indent the JSON
     #[arg(long, requires = "c2j")]
     pretty: bool,
@@ -48,6 +58,7 @@ fn after_help() -> String {
   lowband jc -out - @event.json | lowband coap -d - URL
   lowband coap URL | lowband jc -c2j -
   lowband jc -c2j --pretty a1026e6d2e726f6f6d2e6d657373616765
+  lowband jc --stream -out export.cbor @export.json
 
 Long flags may be written with one dash (-c2j, -out), as in Go.
 
@@ -60,45 +71,74 @@ pub(crate) fn run(arguments: JcArgs) -> Result<(), Failure> {
     let source = Source::parse(&arguments.input);
     let sink = Sink::parse(arguments.out.as_deref());
     let keys = (arguments.key_table == 1).then(KeyTable::v1);
-    if arguments.c2j {
-        let mut json = to_json(&read_cbor(&source, arguments.hex)?, keys)?;
-        if arguments.pretty {
-            json = pretty::indent(&json);
-        }
-        json.push(b'\n');
-        sink.write(&json)
-    } else {
-        let json = source.read(Limits::default().max_input)?;
-        let policy = if arguments.lenient { Policy::Lenient } else { Policy::Strict };
-        let (cbor, repairs) = to_cbor(&json, keys, policy)?;
-        tell(repairs);
-        let as_text = arguments.hex || arguments.out.is_none();
-        if as_text { sink.write(hex::encode(&cbor).as_bytes()) } else { sink.write(&cbor) }
-    }
+    if arguments.c2j { c2j(&arguments, &source, &sink, keys) } else { j2c(&arguments, &source, &sink, keys) }
 }
 
-fn read_cbor(source: &Source<'_>, is_hex: bool) -> Result<Vec<u8>, Failure> {
-    let limit = Limits::default().max_input;
-    // An argument cannot hold any byte, so CBOR in one is always text.
-    if is_hex || matches!(source, Source::Inline(_)) {
-        let text = source.read(limit.saturating_mul(3))?;
-        hex::decode(&text)
-            .map_err(|error| Failure::new(Exit::BadInput, format!("not hexadecimal text: {error}")))
-    } else {
-        source.read(limit)
+/// The longest document that is converted as a whole, in bytes: with its other form it is held in memory.
+const MAX_WHOLE: usize = 64 << 20;
+
+fn j2c(arguments: &JcArgs, source: &Source<'_>, sink: &Sink, keys: Option<&KeyTable>) -> Result<(), Failure> {
+    let policy = if arguments.lenient { Policy::Lenient } else { Policy::Strict };
+    let as_text = arguments.hex || arguments.out.is_none();
+    let mut input = source.open()?;
+    if arguments.stream {
+        tell(stream::to_cbor(input, sink, keys, policy, as_text)?);
+        return Ok(());
     }
+    let (json, true) = input.read_to_limit(MAX_WHOLE)? else {
+        let failure = source.longer_than(MAX_WHOLE);
+        let hint = "canonical order needs it as a whole, --stream does not";
+        return Err(Failure::new(failure.exit, format!("{failure}: {hint}")));
+    };
+    let (cbor, repairs) = to_cbor(&json, keys, policy)?;
+    tell(repairs);
+    if as_text { sink.write(hex::encode(&cbor).as_bytes()) } else { sink.write(&cbor) }
+}
+
+fn c2j(arguments: &JcArgs, source: &Source<'_>, sink: &Sink, keys: Option<&KeyTable>) -> Result<(), Failure> {
+    // An argument cannot hold any byte, so CBOR in one is always text.
+    let is_hex = arguments.hex || matches!(source, Source::Inline(_));
+    let mut input = source.open()?;
+    if arguments.stream {
+        return stream::to_json(input, sink, keys, is_hex, arguments.pretty);
+    }
+    let (mut cbor, all) = input.read_to_limit(MAX_WHOLE)?;
+    if !all {
+        return stream::to_json(input.put_back(cbor), sink, keys, is_hex, arguments.pretty);
+    }
+    if is_hex {
+        cbor = hex::decode(&cbor).map_err(not_hex)?;
+    }
+    let mut json = to_json(&cbor, keys)?;
+    if arguments.pretty {
+        json = pretty::indent(&json);
+    }
+    json.push(b'\n');
+    sink.write(&json)
 }
 
 fn to_json(cbor: &[u8], keys: Option<&KeyTable>) -> Result<Vec<u8>, Failure> {
     let mut json = Vec::new();
     match Decoder::new(DecodeOptions { keys, ..DecodeOptions::default() }).decode(cbor, &mut json) {
         Ok(_) => Ok(json),
-        Err(error) => {
-            let hint =
-                if hex::decode(cbor).is_ok() { "; it looks like hexadecimal text: add --hex" } else { "" };
-            Err(Failure::new(Exit::BadInput, format!("not CBOR that JSON can say: {error}{hint}")))
-        }
+        Err(error) => Err(not_cbor(error, hex::decode(cbor).is_ok())),
     }
+}
+
+fn not_hex(error: HexError) -> Failure {
+    Failure::new(Exit::BadInput, format!("not hexadecimal text: {error}"))
+}
+
+fn not_cbor(error: Error, looks_like_hex: bool) -> Failure {
+    let hint = if looks_like_hex { "; it looks like hexadecimal text: add --hex" } else { "" };
+    Failure::new(Exit::BadInput, format!("not CBOR that JSON can say: {error}{hint}"))
+}
+
+/// `text` is the whole input, where that is at hand.
+fn not_json(error: Error, text: Option<&[u8]>) -> Failure {
+    let place = text.map(|text| line_and_column(text, error.offset));
+    let place = place.map(|(line, column)| format!(" (line {line}, column {column})"));
+    Failure::new(Exit::BadInput, format!("not JSON: {error}{}", place.unwrap_or_default()))
 }
 
 fn to_cbor(json: &[u8], keys: Option<&KeyTable>, policy: Policy) -> Result<(Vec<u8>, Repairs), Failure> {
@@ -106,11 +146,7 @@ fn to_cbor(json: &[u8], keys: Option<&KeyTable>, policy: Policy) -> Result<(Vec<
     let mut cbor = Vec::new();
     match Encoder::new(options).encode(json, &mut cbor) {
         Ok(repairs) => Ok((cbor, repairs)),
-        Err(error) => {
-            let (line, column) = line_and_column(json, error.offset);
-            let place = format!("line {line}, column {column}");
-            Err(Failure::new(Exit::BadInput, format!("not JSON: {error} ({place})")))
-        }
+        Err(error) => Err(not_json(error, Some(json))),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::exit::{Exit, Failure};
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
@@ -24,11 +24,46 @@ impl Sink {
 
     /// Writes all of it.
     pub(crate) fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
+        self.write_in_pieces(|out| out.write(bytes))
+    }
+
+    /// Writes what `fill` gives. When it fails a file is as it was; what stdout got has left.
+    pub(crate) fn write_in_pieces(
+        &self,
+        fill: impl FnOnce(&mut Writer<'_>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         match self {
-            Sink::Stdout => to_stdout(bytes),
-            Sink::File(path) => to_file(path, bytes)
-                .map_err(|error| Failure::new(Exit::Write, format!("{}: {error}", path.display()))),
+            Sink::Stdout => {
+                let mut stdout = io::stdout().lock();
+                fill(&mut Writer { sink: self, to: &mut stdout })?;
+                stdout.flush().map_err(|error| self.failure(error))
+            }
+            Sink::File(path) => {
+                to_file(path, |file| fill(&mut Writer { sink: self, to: file }), |error| self.failure(error))
+            }
         }
+    }
+
+    /// Unlike `println!` no panic when the reader has gone: `| head` has what it wants.
+    fn failure(&self, error: io::Error) -> Failure {
+        match self {
+            Sink::Stdout if error.kind() == ErrorKind::BrokenPipe => Failure::silent(Exit::Success),
+            Sink::Stdout => Failure::new(Exit::Write, format!("stdout: {error}")),
+            Sink::File(path) => Failure::new(Exit::Write, format!("{}: {error}", path.display())),
+        }
+    }
+}
+
+/// What a [`Sink`] is filled through.
+pub(crate) struct Writer<'w> {
+    sink: &'w Sink,
+    to: &'w mut dyn Write,
+}
+
+impl Writer<'_> {
+    /// Writes all of the piece.
+    pub(crate) fn write(&mut self, piece: &[u8]) -> Result<(), Failure> {
+        self.to.write_all(piece).map_err(|error| self.sink.failure(error))
     }
 }
 
@@ -37,30 +72,29 @@ pub(crate) fn message(text: &str) {
     let _ = writeln!(io::stderr().lock(), "lowband: {text}");
 }
 
-/// Unlike `println!` without a panic when the reader has gone: `| head` has what it wants.
-fn to_stdout(bytes: &[u8]) -> Result<(), Failure> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Failure::silent(Exit::Success)),
-        result => result.map_err(|error| Failure::new(Exit::Write, format!("stdout: {error}"))),
-    }
-}
-
 /// By way of a file beside it, renamed when it is whole. It gets the permissions of the file that it replaces, else those of
 /// any new file: what is written here is the user's own, and who wants it secret has a umask.
-fn to_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn to_file(
+    path: &Path,
+    fill: impl FnOnce(&mut File) -> Result<(), Failure>,
+    failure: impl Fn(io::Error) -> Failure,
+) -> Result<(), Failure> {
     let replaced = fs::metadata(path).ok();
     if replaced.as_ref().is_some_and(|metadata| !metadata.is_file()) {
         // A device, a pipe: to be written to, not to be replaced.
-        return OpenOptions::new().write(true).open(path)?.write_all(bytes);
+        return fill(&mut OpenOptions::new().write(true).open(path).map_err(failure)?);
     }
     // Through a symbolic link, not in its place.
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let beside = beside(&path)?;
-    let written = write_new(&beside, bytes)
-        .and_then(|()| replaced.map_or(Ok(()), |old| fs::set_permissions(&beside, old.permissions())))
-        .and_then(|()| fs::rename(&beside, &path));
-    if written.as_ref().is_err_and(|error| error.kind() != ErrorKind::AlreadyExists) {
+    let beside = beside(&path).map_err(&failure)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).open(&beside).map_err(&failure)?;
+    let written = fill(&mut file).and_then(|()| {
+        replaced
+            .map_or(Ok(()), |old| fs::set_permissions(&beside, old.permissions()))
+            .and_then(|()| fs::rename(&beside, &path))
+            .map_err(&failure)
+    });
+    if written.is_err() {
         // The first error is the one to tell.
         let _ = fs::remove_file(&beside);
     }
@@ -75,14 +109,14 @@ fn beside(path: &Path) -> io::Result<PathBuf> {
     Ok(path.with_file_name(temporary))
 }
 
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    OpenOptions::new().write(true).create_new(true).open(path)?.write_all(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::os::unix::fs::{PermissionsExt, symlink};
+
+    fn to_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+        Sink::File(path.to_owned()).write(bytes)
+    }
 
     /// A folder of this test alone.
     fn folder(name: &str) -> PathBuf {
@@ -144,6 +178,11 @@ mod tests {
         assert!(to_file(&folder.join("absent/out"), b"x").is_err());
         let failure = Sink::File(folder.join("absent/out")).write(b"x").unwrap_err();
         assert_eq!(failure.exit, Exit::Write);
+        let failure = Sink::File(folder.join("half")).write_in_pieces(|out| {
+            out.write(b"x")?;
+            Err(Failure::silent(Exit::BadInput))
+        });
+        assert_eq!(failure.unwrap_err().exit, Exit::BadInput);
         assert_eq!(names(&folder), ["is_a_folder"]);
         fs::remove_dir_all(folder).unwrap();
     }

@@ -2,7 +2,7 @@
 
 use crate::command::{TemporaryFile, assert_quiet_success, lowband, run, run_with_stdin, status, stderr};
 use lowband_codec::KeyTable;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::process::Stdio;
 
 /// MSC3079's test vector.
@@ -131,6 +131,102 @@ fn a_reader_that_goes_away_is_no_failure() {
     drop(child.stdout.take());
     child.stdin.take().unwrap().write_all(json.as_bytes()).unwrap();
     assert_quiet_success(&child.wait_with_output().unwrap());
+}
+
+#[test]
+fn in_pieces_the_same_content_comes_out_with_indefinite_lengths_and_in_the_order_of_the_input() {
+    let json = r#"{"type":"m.text","b":[1,{}],"a":"\u00e9"}"#;
+    let cbor = "bf02666d2e7465787461629f01a0ff616162c3a9ff";
+    let file = TemporaryFile::with("stream.json", json.as_bytes());
+    let out = TemporaryFile::absent("stream.cbor");
+    assert_eq!(run(&["jc", "-stream", json]).stdout, format!("{cbor}\n").as_bytes());
+    assert_eq!(run(&["jc", "--stream", "-out", "-", &file.at()]).stdout, bytes(cbor));
+    assert_quiet_success(&run(&["jc", "--stream", "-out", out.path(), &file.at()]));
+    assert_eq!(std::fs::read(&out.0).unwrap(), bytes(cbor));
+    for arguments in [&["jc", "-c2j", "-stream", cbor][..], &["jc", "-c2j", "-stream", &out.at()]] {
+        let output = run(arguments);
+        assert_quiet_success(&output);
+        assert_eq!(output.stdout, run(&["jc", "-c2j", cbor]).stdout);
+    }
+    let pretty = run(&["jc", "-c2j", "-stream", "-pretty", cbor]);
+    assert_eq!(pretty.stdout, run(&["jc", "-c2j", "-pretty", cbor]).stdout);
+}
+
+#[test]
+fn in_pieces_an_error_has_its_place_and_leaves_a_file_as_it_was() {
+    let kept = TemporaryFile::with("kept-by-stream", b"as it was");
+    for (arguments, words) in [
+        (&["jc", "-stream", "-out", kept.path(), "[1,]"][..], &["not JSON", "byte 3"][..]),
+        (&["jc", "-stream", "-out", kept.path(), "[1"], &["not JSON", "byte 2"]),
+        (&["jc", "-c2j", "-stream", "-out", kept.path(), "82ff"], &["not CBOR", "byte 1"]),
+        (&["jc", "-c2j", "-stream", "-out", kept.path(), "8"], &["hexadecimal"]),
+    ] {
+        let output = run(arguments);
+        assert_eq!(status(&output), 1, "{arguments:?}");
+        for word in words {
+            assert!(stderr(&output).contains(word), "{arguments:?}: {}", stderr(&output));
+        }
+    }
+    assert_eq!(std::fs::read(&kept.0).unwrap(), b"as it was");
+    let output = run(&["jc", "-stream", "-lenient", r#"{"type":1,"type":2}"#]);
+    assert_eq!((status(&output), output.stdout.as_slice()), (0, &b"bf0201647479706502ff\n"[..]));
+    assert!(stderr(&output).contains("1 repeated key"), "{}", stderr(&output));
+}
+
+/// A document of 70 MB, which is more than is converted as a whole.
+fn long_document() -> impl Iterator<Item = String> {
+    let text = "some text ".repeat(8);
+    let event = move |i: u32| {
+        format!(r#","x{i}":{{"type":"m.room.message","origin_server_ts":{i},"content":{{"body":"{text}"}}}}"#)
+    };
+    let events = (0..450).map(move |part| (part * 1000..(part + 1) * 1000).map(&event).collect::<String>());
+    std::iter::once(r#"{"type":"all""#.to_owned()).chain(events).chain(["}".to_owned()])
+}
+
+/// Runs it on these pieces of input; what it writes, and the most memory that it held before the last piece, in kB.
+fn run_in_pieces(arguments: &[&str], mut pieces: Vec<Vec<u8>>) -> (Vec<u8>, usize) {
+    let mut command = lowband();
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let reader = std::thread::spawn(move || {
+        let mut output = Vec::new();
+        stdout.read_to_end(&mut output).map(|_| output)
+    });
+    let last = pieces.pop().unwrap();
+    pieces.iter().for_each(|piece| stdin.write_all(piece).unwrap());
+    // It waits for the last piece, so it is there to be asked.
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    stdin.write_all(&last).unwrap();
+    drop(stdin);
+    let output = reader.join().unwrap().unwrap();
+    assert_quiet_success(&child.wait_with_output().unwrap());
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    (output, peak.trim().trim_end_matches(" kB").parse().unwrap())
+}
+
+#[test]
+fn a_document_of_any_length_is_converted_in_little_memory() {
+    let json: Vec<Vec<u8>> = long_document().map(String::into_bytes).collect();
+    let json_len: usize = json.iter().map(Vec::len).sum();
+    assert!(json_len > 64 << 20, "{json_len}");
+    let (cbor, peak) = run_in_pieces(&["jc", "--stream", "-out", "-", "-"], json);
+    assert!(peak < 20_000, "{peak} kB");
+    let pieces = cbor.chunks(1 << 20).map(<[u8]>::to_vec).collect();
+    let (json, peak) = run_in_pieces(&["jc", "-c2j", "--stream", "-"], pieces);
+    assert!(peak < 20_000, "{peak} kB");
+    assert_eq!(json.len(), json_len + 1);
+    assert!(long_document().flat_map(String::into_bytes).chain([b'\n']).eq(json), "there and back");
+}
+
+#[test]
+fn what_is_too_long_to_be_sorted_is_refused_and_cbor_that_is_as_long_is_read_in_pieces() {
+    let text = |head: &[u8], tail: &[u8]| [head, &vec![b'a'; 64 << 20], tail].concat();
+    let output = run_with_stdin(&["jc", "-"], &text(b"\"", b"\""));
+    assert_eq!(status(&output), 26);
+    assert!(stderr(&output).contains("--stream"), "{}", stderr(&output));
+    let cbor = text(b"\x7a\x04\x00\x00\x00", b"");
+    assert_quiet_success(&run_with_stdin(&["jc", "-c2j", "-out", "/dev/null", "-"], &cbor));
 }
 
 #[test]

@@ -5,11 +5,16 @@ use std::fmt::{self, Write};
 /// Lower case, with a line end.
 pub(crate) fn encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 2 + 1);
+    append(bytes, &mut text);
+    text.push('\n');
+    text
+}
+
+/// Lower case.
+pub(crate) fn append(bytes: &[u8], text: &mut String) {
     for byte in bytes {
         let _infallible = write!(text, "{byte:02x}");
     }
-    text.push('\n');
-    text
 }
 
 /// Why a text is not hexadecimal.
@@ -30,24 +35,47 @@ impl fmt::Display for HexError {
 
 /// White space and colons do not matter, nor does a leading `0x`.
 pub(crate) fn decode(text: &[u8]) -> Result<Vec<u8>, HexError> {
-    let start = text.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-    let skipped = match text.get(start..) {
-        Some([b'0', b'x' | b'X', ..]) => start + 2,
-        _ => start,
-    };
-    let mut bytes = Vec::with_capacity(text.len() / 2);
-    let mut high = None;
-    for (offset, byte) in text.iter().enumerate().skip(skipped) {
-        if byte.is_ascii_whitespace() || *byte == b':' {
-            continue;
+    let (mut reader, mut bytes) = (HexReader::default(), Vec::with_capacity(text.len() / 2));
+    reader.push(text, &mut bytes)?;
+    reader.finish()?;
+    Ok(bytes)
+}
+
+/// The same in pieces.
+#[derive(Debug, Default)]
+pub(crate) struct HexReader {
+    offset: usize,
+    /// The first digit of a byte.
+    high: Option<u8>,
+    /// Something else than white space has come; of a zero its offset.
+    started: Option<Option<usize>>,
+}
+
+impl HexReader {
+    pub(crate) fn push(&mut self, text: &[u8], bytes: &mut Vec<u8>) -> Result<(), HexError> {
+        for byte in text {
+            let offset = self.offset;
+            self.offset += 1;
+            if byte.is_ascii_whitespace() || *byte == b':' {
+                continue;
+            }
+            let first = *self.started.get_or_insert((*byte == b'0').then_some(offset));
+            if matches!(byte, b'x' | b'X') && first.is_some_and(|zero| zero + 1 == offset) {
+                self.high = None;
+                continue;
+            }
+            let digit = digit(*byte).ok_or(HexError::NotADigit { offset })?;
+            match self.high.take() {
+                None => self.high = Some(digit),
+                Some(high) => bytes.push((high << 4) | digit),
+            }
         }
-        let digit = digit(*byte).ok_or(HexError::NotADigit { offset })?;
-        match high.take() {
-            None => high = Some(digit),
-            Some(high) => bytes.push((high << 4) | digit),
-        }
+        Ok(())
     }
-    if high.is_some() { Err(HexError::HalfAByte) } else { Ok(bytes) }
+
+    pub(crate) fn finish(&self) -> Result<(), HexError> {
+        if self.high.is_some() { Err(HexError::HalfAByte) } else { Ok(()) }
+    }
 }
 
 fn digit(byte: u8) -> Option<u8> {
@@ -83,6 +111,13 @@ mod tests {
         #[test]
         fn what_is_written_is_read_again(bytes: Vec<u8>) {
             prop_assert_eq!(decode(encode(&bytes).as_bytes()).unwrap(), bytes);
+        }
+
+        #[test]
+        fn pieces_are_read_as_the_whole(text in "[ \n:]{0,2}(0[xX])?[0-9a-fA-Fx: ]{0,20}", size in 1..8_usize) {
+            let (mut reader, mut bytes) = (HexReader::default(), Vec::new());
+            let read = text.as_bytes().chunks(size).try_for_each(|piece| reader.push(piece, &mut bytes));
+            prop_assert_eq!(read.and_then(|()| reader.finish()).map(|()| bytes), decode(text.as_bytes()));
         }
     }
 }

@@ -3,45 +3,51 @@
 /// `json` is one valid JSON text without white space between its tokens, as the codec writes it.
 pub(crate) fn indent(json: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(json.len() * 2);
-    let mut depth = 0_usize;
-    let mut in_string = false;
-    let mut escaped = false;
-    let mut bytes = json.iter().copied().peekable();
-    while let Some(byte) = bytes.next() {
-        if in_string {
-            out.push(byte);
-            in_string = escaped || byte != b'"';
-            escaped = !escaped && byte == b'\\';
-            continue;
-        }
-        match byte {
-            b'{' | b'[' => {
+    Indenter::default().push(json, &mut out);
+    out
+}
+
+/// The same in pieces.
+#[derive(Debug, Default)]
+pub(crate) struct Indenter {
+    depth: usize,
+    /// The last byte has opened a container, which may be empty.
+    opened: bool,
+    in_string: bool,
+    escaped: bool,
+}
+
+impl Indenter {
+    pub(crate) fn push(&mut self, json: &[u8], out: &mut Vec<u8>) {
+        for &byte in json {
+            if self.in_string {
                 out.push(byte);
-                match bytes.next_if(|next| matches!(next, b'}' | b']')) {
-                    Some(closing) => out.push(closing),
-                    None => {
-                        depth += 1;
-                        new_line(&mut out, depth);
-                    }
+                self.in_string = self.escaped || byte != b'"';
+                self.escaped = !self.escaped && byte == b'\\';
+                continue;
+            }
+            let closes = matches!(byte, b'}' | b']');
+            match (std::mem::take(&mut self.opened), closes) {
+                (true, false) => {
+                    self.depth += 1;
+                    new_line(out, self.depth);
                 }
+                (false, true) => {
+                    self.depth = self.depth.saturating_sub(1);
+                    new_line(out, self.depth);
+                }
+                _ => {}
             }
-            b'}' | b']' => {
-                depth = depth.saturating_sub(1);
-                new_line(&mut out, depth);
-                out.push(byte);
-            }
-            b',' => {
-                out.push(byte);
-                new_line(&mut out, depth);
-            }
-            b':' => out.extend_from_slice(b": "),
-            _ => {
-                in_string = byte == b'"';
-                out.push(byte);
+            out.push(byte);
+            match byte {
+                b'{' | b'[' => self.opened = true,
+                b',' => new_line(out, self.depth),
+                b':' => out.push(b' '),
+                b'"' => self.in_string = true,
+                _ => {}
             }
         }
     }
-    out
 }
 
 fn new_line(out: &mut Vec<u8>, depth: usize) {
@@ -69,6 +75,11 @@ mod tests {
   }
 }"#;
         assert_eq!(indented, expected);
+        let (mut indenter, mut in_pieces) = (Indenter::default(), Vec::new());
+        for piece in br#"{"a":[1,-2.5e3],"b":{},"c":[],"d":{"e":null}}"#.chunks(1) {
+            indenter.push(piece, &mut in_pieces);
+        }
+        assert_eq!(in_pieces, expected.as_bytes());
     }
 
     #[test]
