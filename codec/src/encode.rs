@@ -98,7 +98,10 @@ impl<'t> Encoder<'t> {
     fn first_error(&mut self, json: &[u8], error: Error, scratch: &mut Vec<u8>) -> Error {
         let Err(Fault::Invalid(valid) | Fault::Cut(valid)) = utf8::check(json) else { return error };
         let (valid, _) = json.split_at(valid);
-        let Ok(cursor) = Cursor::new(valid) else { return error };
+        let cursor = match Cursor::new(valid) {
+            Ok(cursor) => cursor,
+            Err(earlier) => return earlier,
+        };
         let walked = match self.in_place(cursor.clone(), scratch) {
             Ok(None) => self.by_tape(cursor, scratch).map(Some),
             walked => walked,
