@@ -1,6 +1,6 @@
 //! serde_json and ciborium, two other implementations, agree on bodies of a real homeserver and on generated documents.
 //!
-//! A few hundred documents each time; a hundred thousand of each sort take minutes:
+//! A few hundred documents each time; a hundred thousand of each sort take more than a minute:
 //!
 //! ```text
 //! PROPTEST_CASES=100000 cargo test --release -p lowband-codec --test oracles

@@ -1,6 +1,6 @@
 //! How far a long conversion is: a bar on stderr, where that is a terminal and nothing else is written there.
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
@@ -9,42 +9,37 @@ const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Removed from the terminal when dropped, so that what is said next stands on a line of its own.
 pub(super) struct Progress {
-    /// Bytes there are to read, where that is known.
-    len: Option<u64>,
-    wanted: bool,
     since: Instant,
-    done: u64,
+    /// Counts in secret until it is shown; `None` where nobody would see it.
     bar: Option<ProgressBar>,
 }
 
 impl Progress {
-    /// `to_stdout`: the output goes there, perhaps to the same terminal.
+    /// `len`: bytes there are to read, where that is known. `to_stdout`: the output goes there, perhaps to the same terminal.
     pub(super) fn new(len: Option<u64>, to_stdout: bool) -> Progress {
         let among_output = to_stdout && io::stdout().is_terminal();
-        let wanted = io::stderr().is_terminal() && !among_output;
-        Progress { len, wanted, since: Instant::now(), done: 0, bar: None }
+        let seen = io::stderr().is_terminal() && !among_output;
+        Progress { since: Instant::now(), bar: seen.then(|| bar(len)) }
     }
 
     /// So many bytes more have been read and converted.
     pub(super) fn advance(&mut self, bytes: usize) {
-        self.done += bytes as u64;
-        if self.wanted && self.since.elapsed() >= PATIENCE {
-            let (len, since) = (self.len, self.since);
-            self.bar.get_or_insert_with(|| bar(len, since)).set_position(self.done);
+        let Some(bar) = &self.bar else { return };
+        if bar.is_hidden() && self.since.elapsed() >= PATIENCE {
+            bar.set_draw_target(ProgressDrawTarget::stderr());
         }
+        bar.inc(bytes as u64);
     }
 }
 
-fn bar(len: Option<u64>, since: Instant) -> ProgressBar {
-    let (bar, template) = match len {
-        Some(len) => {
-            (ProgressBar::new(len), "{wide_bar} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left")
-        }
-        None => (ProgressBar::no_length(), "{spinner} {bytes}, {bytes_per_sec}"),
-    };
-    // A template that is wrong would be seen by whoever wrote it; the user gets a plain bar.
+const WITH_LENGTH: &str = "{wide_bar} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
+const WITHOUT_LENGTH: &str = "{spinner} {bytes}, {bytes_per_sec}";
+
+fn bar(len: Option<u64>) -> ProgressBar {
+    let template = if len.is_some() { WITH_LENGTH } else { WITHOUT_LENGTH };
+    // A test knows that the template is one.
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    bar.with_style(style).with_elapsed(since.elapsed())
+    ProgressBar::with_draw_target(len, ProgressDrawTarget::hidden()).with_style(style)
 }
 
 impl Drop for Progress {
@@ -60,12 +55,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_bars_have_a_style_of_their_own() {
-        for template in [
-            "{wide_bar} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
-            "{spinner} {bytes}, {bytes_per_sec}",
-        ] {
+    fn the_templates_are_templates() {
+        for template in [WITH_LENGTH, WITHOUT_LENGTH] {
             assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
         }
+    }
+
+    #[test]
+    fn a_bar_counts_before_it_is_shown() {
+        let bar = bar(Some(10));
+        let mut progress = Progress { since: Instant::now(), bar: Some(bar.clone()) };
+        progress.advance(3);
+        progress.advance(4);
+        assert_eq!((bar.position(), bar.length(), bar.is_hidden()), (7, Some(10), true));
+        drop(progress);
+        assert!(bar.is_finished());
     }
 }
