@@ -4,10 +4,17 @@
 //! piece -> what a cut held back is completed -> the rest walked like a whole input -> a token cut at its end is held back
 //! ```
 //!
-//! The verdict, its offset and the content are those of [`crate::Encoder`] and [`crate::Decoder`], wherever the pieces are cut;
-//! so are the bytes, lengths apart: what has left cannot be patched, so containers and long texts are written with an
-//! indefinite length. Two more things follow from that: only repeats of keys of the table are noticed, and when both a limit
-//! and something else is exceeded, the one that comes first is reported.
+//! The verdict, its offset and the content are those of [`crate::Encoder`] and [`crate::Decoder`], wherever the pieces are cut,
+//! and where they are cut changes no byte of the output. What differs follows from this: what has left cannot be taken back,
+//! and memory must not grow with the number of keys.
+//!
+//! - CBOR gets indefinite lengths, of containers and of texts longer than [`MAX_TEXT`]; there is no canonical order.
+//! - Only repeats of the table's keys are noticed. The strict encoder refuses them; the lenient one writes the later one again
+//!   as text, which holds over the integer (MSC3079). The decoder drops an integer key whose text has left, with its value;
+//!   the other order is an error. Other repeated keys pass, and who reads them takes the last; an unknown integer and its
+//!   decimal text are two of them.
+//! - A limit of input or output is reported where it is met, even if something is wrong elsewhere.
+//! - The lenient encoder passes over no more than 2^20 containers inside one another.
 //!
 //! Memory is bounded by the depth and by one text of [`MAX_TEXT`] or one number; it does not grow with the input.
 

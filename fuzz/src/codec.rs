@@ -29,7 +29,9 @@ pub fn run(data: &[u8]) {
 
 fn json(input: &[u8], options: EncodeOptions<'_>) {
     let Some((cbor, repairs)) = encode(input, options) else { return };
-    let strict = encode(input, EncodeOptions { policy: Policy::Strict, ..options });
+    // As deep as the lenient policy goes: what lies deeper is the only depth that it repairs.
+    let limits = Limits { max_depth: options.limits.max_depth_lenient, ..options.limits };
+    let strict = encode(input, EncodeOptions { policy: Policy::Strict, limits, ..options });
     match options.policy {
         Policy::Strict => {
             assert_eq!(repairs, Repairs::default(), "strict repairs nothing");

@@ -20,6 +20,10 @@ mod text;
 mod walk;
 
 /// CBOR to JSON text, in pieces of any size. Keep one for many items: [`PushDecoder::reset`] keeps its buffers.
+///
+/// The text, the verdict and its offset are those of [`crate::Decoder`], wherever the pieces are cut, but for repeated keys: only those
+/// of the table are noticed. An integer key whose text has left is dropped with its value; a text that comes behind its integer
+/// is an error, because the integer's value has left.
 #[derive(Debug)]
 pub struct PushDecoder<'t> {
     options: DecodeOptions<'t>,
@@ -130,7 +134,7 @@ impl<'t> PushDecoder<'t> {
         self.go_on_dropping(before);
         let result = run(self, output);
         self.pause_dropping(output);
-        self.written += output.len() - before;
+        self.written = self.written.saturating_add(output.len() - before);
         self.failed = result.err();
         result
     }

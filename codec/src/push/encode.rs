@@ -24,6 +24,25 @@ mod text;
 mod walk;
 
 /// JSON text to CBOR, in pieces of any size. Keep one for many documents: [`PushEncoder::reset`] keeps its buffers.
+///
+/// The content, the verdict and its offset are those of [`crate::Encoder`], wherever the pieces are cut. Containers are written with
+/// an indefinite length unless they are empty, and texts of more than [`MAX_TEXT`] as chunks. Repeated keys are noticed only if the
+/// table has them; by the lenient policy the later one is written again, as text, which holds over the integer (MSC3079).
+///
+/// ```
+/// use lowband_codec::{KeyTable, PushEncoder, PushOptions};
+///
+/// let mut encoder = PushEncoder::new(PushOptions { keys: Some(KeyTable::v1()), ..PushOptions::default() });
+/// let mut cbor = Vec::new();
+/// for piece in [r#"{"type":"m.te"#, r#"xt","bo"#, r#"dy":[]}"#] {
+///     encoder.push(piece.as_bytes(), &mut cbor)?;
+/// }
+/// // All has left with the last bracket.
+/// assert!(encoder.is_complete());
+/// assert_eq!(cbor, b"\xbf\x02\x66m.text\x18\x1b\x80\xff");
+/// encoder.finish(&mut cbor)?;
+/// # Ok::<(), lowband_codec::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct PushEncoder<'t> {
     options: PushOptions<'t>,
@@ -147,7 +166,7 @@ impl<'t> PushEncoder<'t> {
         self.go_on_skipping(before);
         let result = run(self, output);
         self.pause_skipping(output);
-        self.written += output.len() - before;
+        self.written = self.written.saturating_add(output.len() - before);
         self.failed = result.err();
         result
     }
