@@ -37,7 +37,7 @@ CARGO_FUZZ := RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=malloc_context_size=2:quarantine_si
 
 # ---- the two commands ---------------------------------------------------------------------------------------------------
 
-.PHONY: help demo down test check unit e2e figures bench-wire bench-chain bench-filter fuzz advisories build filter image-filter setup setup-test clean
+.PHONY: help demo down test check unit test-npm e2e figures bench-wire bench-chain bench-filter bench-npm fuzz advisories build filter image-filter npm setup setup-test clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -53,7 +53,7 @@ demo: setup build filter ## the main job against a real homeserver; stays up unt
 down: ## end what `make demo` started, and nothing else
 	@[ ! -x $(RELEASE)/demo ] || $(RELEASE)/demo down --dir $(DIR)
 
-test: check unit e2e ## all tests, the end-to-end ones with Envoy and Synapse included
+test: check unit test-npm e2e ## all tests, the end-to-end ones with Envoy and Synapse included
 
 # ---- parts of `make test` -----------------------------------------------------------------------------------------------
 
@@ -71,6 +71,10 @@ check: setup-test ## formatting, lints, documentation, licences, bans, sources
 	python3 -m unittest discover -s envoy-filter -p '*_test.py' --quiet
 	@unformatted=$$(gofmt -l e2e/foreign); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted" >&2; exit 1; }
 	$(GO) vet
+
+test-npm: setup-test npm ## the npm package in Node, a Vite build and Chromium
+	@env $(WITH_NODE) npm --prefix npm run --silent check
+	@env $(WITH_NODE) LOWBAND_NPM_PACKED=$(PACKED) LOWBAND_NPM_MAX_GZIPPED=$(NPM_MAX_GZIPPED) npm --prefix npm test --silent
 
 unit: ## the tests of all crates but e2e, and the fuzz targets over their seeds
 	cargo test --locked --workspace --exclude lowband-e2e
@@ -108,6 +112,9 @@ fuzz: .tools/bin/cargo-fuzz ## look for inputs that break the transport or the c
 	    -max_total_time=$(SECONDS) -max_len=4096 -timeout=20 -detect_leaks=0 -print_final_stats=1; \
 	done
 
+bench-npm: npm ## the npm package beside JSON.parse and cbor-x, bytes to bytes
+	@env $(WITH_NODE) npm --prefix npm run --silent bench
+
 advisories: .tools/bin/cargo-deny ## known vulnerabilities of the dependencies; needs the network
 	@.tools/bin/cargo-deny fetch db || { \
 	  echo 'The database of advisories is out of reach: nothing has been checked.' >&2; exit 1; }
@@ -116,30 +123,52 @@ advisories: .tools/bin/cargo-deny ## known vulnerabilities of the dependencies; 
 # ---- building -----------------------------------------------------------------------------------------------------------
 
 build: setup ## release binaries: lowband-sidecar, lowband, demo, figures, wire
-	@$(STEP)/build.log 'Building the sidecar, the client and the demo' cargo build --locked --release --workspace --exclude lowband-envoy-filter --exclude lowband-copy-filter
+	@$(STEP)/build.log 'Building the sidecar, the client and the demo' cargo build --locked --release --workspace \
+	  --exclude lowband-envoy-filter --exclude lowband-copy-filter --exclude 'lowband-npm*'
 
-# The filter is built by the installed toolchain where it has the standard library for wasm (`rustup target add
+# The wasm modules are built by the installed toolchain where it has the standard library for wasm (`rustup target add
 # wasm32-unknown-unknown`), else by Debian's rustc-web, whose source package has the matching library.
 WASM := wasm32-unknown-unknown
 WASM_STD_LIB := $(wildcard $(shell rustc --print target-libdir --target $(WASM) 2>/dev/null))
 WASM_ENV := CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/wasm
 # Without the remapping the module holds the paths of this machine and differs from one machine to the next.
-WASM_ENV += CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="--remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo --remap-path-prefix=$(CURDIR)=/src"
+WASM_RUSTFLAGS := --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo --remap-path-prefix=$(CURDIR)=/src
 ifeq ($(WASM_STD_LIB),)
 WASM_PACKAGES := rustc-web rust-web-src lld-22
 WASM_ENV += RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=wasm-ld-22
 WASM_FLAGS := -Zbuild-std=std,panic_abort
+# Every page that uses the npm package fetches its module: a library for size, and no texts for panics that nobody sees.
+NPM_FLAGS := -Zbuild-std-features=optimize_for_size
+NPM_RUSTFLAGS := -Zunstable-options -Cpanic=immediate-abort
+NPM_MAX_GZIPPED := 50000
+else
+# The library that rustup brings is built for speed, with all its texts.
+NPM_MAX_GZIPPED := 85000
 endif
+NPM_MODULES := documents streams
+PACKED := $(CARGO_TARGET_DIR)/npm
+
+# $(call wasm,PROFILE,MORE RUSTFLAGS): the command that builds a module.
+wasm = env $(WASM_ENV) CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="$(strip $(WASM_RUSTFLAGS) $2)" \
+  cargo build --locked --profile $1 --target $(WASM) $(WASM_FLAGS)
+WASM_OUT := $(CARGO_TARGET_DIR)/wasm/$(WASM)
 
 filter: setup ## the Envoy filter: target/lowband-filter.wasm
-	@$(STEP)/filter.log 'Building the Envoy filter' env $(WASM_ENV) \
-	  cargo build --locked --profile filter --target $(WASM) $(WASM_FLAGS) -p lowband-envoy-filter
-	@cp --update $(CARGO_TARGET_DIR)/wasm/$(WASM)/filter/lowband_envoy_filter.wasm $(FILTER)
+	@$(STEP)/filter.log 'Building the Envoy filter' $(call wasm,filter) -p lowband-envoy-filter
+	@cp --update $(WASM_OUT)/filter/lowband_envoy_filter.wasm $(FILTER)
+
+npm: setup .tools/npm.stamp ## the npm package lowband-codec: target/npm/*.tgz
+	@$(STEP)/npm-modules.log 'Building the modules of the npm package' \
+	  $(call wasm,npm,$(NPM_RUSTFLAGS)) $(NPM_FLAGS) $(NPM_MODULES:%=-p lowband-npm-%)
+	@$(STEP)/npm-bindgen.log 'Making the JavaScript around them' \
+	  cargo run --locked -p lowband-npm-bindgen -- npm/pkg $(NPM_MODULES:%=$(WASM_OUT)/npm/lowband_npm_%.wasm)
+	@cp --update LICENSE npm/LICENSE
+	@rm -rf $(PACKED) && mkdir -p $(PACKED)
+	@$(STEP)/npm-pack.log 'Packing the npm package' env $(WITH_NODE) npm pack --silent --pack-destination $(PACKED) ./npm
 
 $(COPY_FILTER): $(wildcard bench/copy-filter/*.toml bench/copy-filter/src/*) | setup
-	@$(STEP)/copy-filter.log 'Building the filter that copies' env $(WASM_ENV) \
-	  cargo build --locked --profile filter --target $(WASM) $(WASM_FLAGS) -p lowband-copy-filter
-	@cp --update $(CARGO_TARGET_DIR)/wasm/$(WASM)/filter/lowband_copy_filter.wasm $@
+	@$(STEP)/copy-filter.log 'Building the filter that copies' $(call wasm,filter) -p lowband-copy-filter
+	@cp --update $(WASM_OUT)/filter/lowband_copy_filter.wasm $@
 
 image-filter: filter .tools/image.stamp ## the filter as an OCI image: target/lowband-filter.tar; prints its digest
 	@tools/image-filter $(FILTER) $(FILTER:.wasm=.tar)
@@ -153,8 +182,12 @@ $(REFERENCE_CLIENT): $(wildcard e2e/foreign/reference/*) | .tools/test.stamp
 
 # ---- what has to be there -----------------------------------------------------------------------------------------------
 
+# Vite asks for Node 20.19; Debian 12 has 18, so that another one is installed where the one that is here does not do.
+NODE_HERE := $(shell node -p '(([major, minor]) => major > 20 || (major == 20 && minor >= 19) || "")(process.versions.node.split(".").map(Number))' 2>/dev/null)
+WITH_NODE := $(if $(NODE_HERE),,PATH=$(CURDIR)/.venv/node/bin:$(PATH))
+
 SYSTEM_PACKAGES := gcc libssl-dev pkg-config openssl python3-venv $(WASM_PACKAGES)
-TEST_PACKAGES := libcoap3-bin gnutls-bin curl tshark $(if $(shell command -v go),,golang-go)
+TEST_PACKAGES := libcoap3-bin gnutls-bin curl tshark chromium $(if $(shell command -v go),,golang-go)
 
 setup: .tools/system.stamp .tools/envoy.stamp .tools/synapse.stamp
 
@@ -174,19 +207,21 @@ setup-test: setup .tools/test.stamp .tools/image.stamp .tools/envoy-oldest.stamp
 	@mkdir -p .tools && touch $@
 
 # A Python environment for each, because what one needs must not meet what another one needs.
-ENVIRONMENTS := envoy envoy-oldest synapse aiocoap nio examples
+ENVIRONMENTS := envoy envoy-oldest synapse aiocoap nio examples node
 REQUIREMENTS_envoy := tools/envoy-requirements.txt
 REQUIREMENTS_envoy-oldest := tools/envoy-oldest-requirements.txt
 REQUIREMENTS_synapse := e2e/homeserver/synapse-requirements.txt
 REQUIREMENTS_aiocoap := e2e/foreign/aiocoap/requirements.txt
 REQUIREMENTS_nio := e2e/foreign/nio/requirements.txt
 REQUIREMENTS_examples := envoy-filter/tests/requirements.txt
+REQUIREMENTS_node := npm/node-requirements.txt
 WHAT_envoy := Envoy
 WHAT_envoy-oldest := the oldest Envoy for the tests
 WHAT_synapse := Synapse, the embedded homeserver
 WHAT_aiocoap := aiocoap, a foreign client of the tests
 WHAT_nio := matrix-nio, a foreign client of the tests
 WHAT_examples := a reader of schemas for the tests
+WHAT_node := Node
 
 define ENVIRONMENT
 .tools/$(1).stamp: $(REQUIREMENTS_$(1)) | .tools/system.stamp
@@ -198,6 +233,10 @@ $(foreach each,$(ENVIRONMENTS),$(eval $(call ENVIRONMENT,$(each))))
 
 .tools/crds.stamp: tools/crds | .tools/test.stamp
 	@$(STEP)/crds.log 'Fetching the schemas of Envoy Gateway and Istio' tools/crds .tools/crds
+	@touch $@
+
+.tools/npm.stamp: npm/package-lock.json npm/.npmrc | $(if $(WITH_NODE),.tools/node.stamp)
+	@$(STEP)/npm-ci.log 'Installing what the tests of the npm package use' env $(WITH_NODE) npm --prefix npm ci
 	@touch $@
 
 .tools/bin/cargo-deny: | .tools/system.stamp

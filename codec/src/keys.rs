@@ -223,7 +223,9 @@ pub enum KeyTableError {
 impl fmt::Display for KeyTableError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            KeyTableError::RepeatedName(name) => write!(f, "the name {name:?} occurs twice in the key table"),
+            KeyTableError::RepeatedName(name) => {
+                write!(f, "the name \"{name}\" occurs twice in the key table")
+            }
             KeyTableError::RepeatedInteger(integer) => {
                 write!(f, "the integer {integer} occurs twice in the key table")
             }
@@ -231,7 +233,7 @@ impl fmt::Display for KeyTableError {
                 write!(f, "the integer {integer} of the key table is above {}", KeyTable::MAX_INTEGER)
             }
             KeyTableError::DecimalName(name) => {
-                write!(f, "the name {name:?} of the key table is a decimal number")
+                write!(f, "the name \"{name}\" of the key table is a decimal number")
             }
         }
     }

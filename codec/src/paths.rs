@@ -182,6 +182,20 @@ pub enum PathError {
     },
 }
 
+impl PathError {
+    /// A short stable word for typed errors in other languages, e.g. `missing_parameter`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            PathError::DotSegment => "dot_segment",
+            PathError::MissingParameter { .. } => "missing_parameter",
+            PathError::Empty => "empty",
+            PathError::BadEscape => "bad_escape",
+            PathError::NotAPath => "not_a_path",
+            PathError::LooksLikeCode { .. } => "looks_like_code",
+        }
+    }
+}
+
 impl fmt::Display for PathError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -4,6 +4,8 @@
 
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 mod sse2;
+#[cfg(any(test, target_arch = "wasm32"))]
+mod words;
 
 /// Bytes that are looked at in one step.
 pub(crate) const STEP: usize = 16;
@@ -43,6 +45,8 @@ pub(crate) fn halves(step: &[u8; STEP]) -> [u64; 2] {
 
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 pub(crate) use sse2::first_unusual;
+#[cfg(target_arch = "wasm32")]
+pub(crate) use words::first_unusual;
 
 /// How many of these bytes stand before the first special one; [`STEP`] if there is none.
 #[inline(always)]
@@ -50,14 +54,16 @@ pub(crate) fn first_special(step: &[u8; STEP]) -> usize {
     first(special(step))
 }
 
-#[cfg(not(all(target_arch = "x86_64", target_feature = "sse2")))]
+#[cfg(not(any(target_arch = "wasm32", all(target_arch = "x86_64", target_feature = "sse2"))))]
 use portable::{first, special};
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 use sse2::{first, special};
+#[cfg(target_arch = "wasm32")]
+use words::{first, special};
 
 /// Eight bits for each byte. The loop has no branch: of it a compiler makes a few vector instructions where the machine has
 /// them.
-#[cfg(any(test, not(all(target_arch = "x86_64", target_feature = "sse2"))))]
+#[cfg(any(test, not(any(target_arch = "wasm32", all(target_arch = "x86_64", target_feature = "sse2")))))]
 mod portable {
     use super::STEP;
 
@@ -79,7 +85,7 @@ mod portable {
 }
 
 /// How many of these bytes stand before the first that is special or no ASCII; [`STEP`] if there is none.
-#[cfg(not(all(target_arch = "x86_64", target_feature = "sse2")))]
+#[cfg(not(any(target_arch = "wasm32", all(target_arch = "x86_64", target_feature = "sse2"))))]
 #[inline(always)]
 pub(crate) fn first_unusual(step: &[u8; STEP]) -> usize {
     let mut unusual = [0; STEP];
@@ -100,7 +106,9 @@ mod tests {
                 let mut step = [b'a'; STEP];
                 step[place] = byte;
                 let usual = matches!(byte, 0x20..0x80) && !matches!(byte, b'"' | b'\\');
-                assert_eq!(first_unusual(&step), if usual { STEP } else { place }, "{byte:#04x}");
+                let expected = if usual { STEP } else { place };
+                assert_eq!(first_unusual(&step), expected, "{byte:#04x}");
+                assert_eq!(words::first_unusual(&step), expected, "{byte:#04x}");
             }
         }
     }
@@ -116,6 +124,7 @@ mod tests {
                 assert_eq!(len(&bytes), place, "{special:#04x}");
                 for step in bytes.windows(STEP).filter_map(|step| step.first_chunk()) {
                     assert_eq!(portable::first(portable::special(step)), first_special(step), "{step:02x?}");
+                    assert_eq!(words::first(words::special(step)), first_special(step), "{step:02x?}");
                 }
             }
         }

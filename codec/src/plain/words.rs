@@ -1,0 +1,40 @@
+//! The search for a special byte in two words of 64 bits, for WebAssembly: without its vectors a compiler makes sixteen
+//! comparisons of the portable form there, and with them the gain is too small to ask for them.
+//!
+//! Subtracting one from each byte of a word sets the top bit of those that were zero, and by the borrow perhaps that of bytes
+//! above such a one. So the lowest bit is right, and no other is looked at.
+
+use super::{STEP, halves};
+
+const ONES: u64 = u64::MAX / 0xff;
+const TOPS: u64 = ONES << 7;
+
+/// Not 0 if one of these bytes is special.
+#[inline(always)]
+pub(super) fn special(step: &[u8; STEP]) -> u128 {
+    join(halves(step).map(special_of))
+}
+
+/// Of which the first: of 0 all 128 zeros are counted, sixteen bytes.
+#[inline(always)]
+pub(super) fn first(special: u128) -> usize {
+    special.trailing_zeros() as usize / 8
+}
+
+/// How many of these bytes stand before the first that is special or no ASCII; [`STEP`] if there is none.
+#[inline(always)]
+pub(crate) fn first_unusual(step: &[u8; STEP]) -> usize {
+    first(join(halves(step).map(|bytes| special_of(bytes) | (bytes & TOPS))))
+}
+
+#[inline(always)]
+fn special_of(bytes: u64) -> u64 {
+    let below = |bytes: u64, limit: u8| bytes.wrapping_sub(ONES * u64::from(limit)) & !bytes;
+    let is = |wanted: u8| below(bytes ^ (ONES * u64::from(wanted)), 1);
+    (below(bytes, 0x20) | is(b'"') | is(b'\\')) & TOPS
+}
+
+#[inline(always)]
+fn join([low, high]: [u64; 2]) -> u128 {
+    u128::from(low) | (u128::from(high) << 64)
+}

@@ -1,0 +1,98 @@
+// The memory of a module: inputs are written into it, outputs copied from it.
+
+/**
+ * What both modules offer for it.
+ *
+ * @typedef {object} Buffered
+ * @property {(length: number) => number} input
+ * @property {() => number} input_len
+ * @property {() => number} output
+ * @property {() => number} kept_bytes
+ */
+
+const toUtf8 = new TextEncoder();
+const fromUtf8 = new TextDecoder('utf-8', { ignoreBOM: true });
+
+export class Buffers {
+  /**
+   * @param {Buffered} module
+   * @param {WebAssembly.Memory} memory
+   */
+  constructor(module, memory) {
+    this.module = module;
+    this.memory = memory;
+    this.keptBytes = module.kept_bytes();
+    // All of the memory. Empty once it has grown.
+    this.heap = new Uint8Array(0);
+    // Where the input is written to. Empty once the memory has grown, and then asked for again.
+    this.room = new Uint8Array(0);
+  }
+
+  /**
+   * Writes the input of the next call and returns its length.
+   *
+   * @param {Uint8Array} bytes
+   */
+  writeBytes(bytes) {
+    const { length } = bytes;
+    if (this.#makeRoom(length)) this.room.set(bytes);
+    return length;
+  }
+
+  /**
+   * Writes the input of the next call and returns its length.
+   *
+   * @param {string} text well-formed
+   */
+  writeText(text) {
+    const { length } = text;
+    // A UTF-16 unit takes three bytes at most; a long text is given what it takes if it is ASCII, and the rest when it is not.
+    if (!this.#makeRoom(length * 3 <= this.keptBytes ? length * 3 : length)) return length;
+    const { read, written } = toUtf8.encodeInto(text, this.room);
+    if (read === length) return written;
+    const rest = toUtf8.encode(text.slice(read));
+    if (this.#makeRoom(written + rest.length)) this.room.set(rest, written);
+    return written + rest.length;
+  }
+
+  /**
+   * The output of the last call.
+   *
+   * @param {number} length
+   */
+  readBytes(length) {
+    const at = this.module.output();
+    if (this.heap.length === 0) this.heap = new Uint8Array(this.memory.buffer);
+    return this.heap.slice(at, at + length);
+  }
+
+  /**
+   * The output of the last call, which is UTF-8.
+   *
+   * @param {number} length
+   */
+  readText(length) {
+    return fromUtf8.decode(this.#window(this.module.output(), length));
+  }
+
+  /**
+   * True when the room holds this many bytes now. Else the call with this length is refused, as being too long.
+   *
+   * @param {number} length
+   */
+  #makeRoom(length) {
+    // Large room is asked for each time, so that the module can give it back.
+    if (length <= this.room.length && this.room.length <= this.keptBytes) return true;
+    const at = this.module.input(length);
+    this.room = this.#window(at, at === 0 ? 0 : this.module.input_len());
+    return at !== 0;
+  }
+
+  /**
+   * @param {number} at
+   * @param {number} length
+   */
+  #window(at, length) {
+    return new Uint8Array(this.memory.buffer, at, length);
+  }
+}

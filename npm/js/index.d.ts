@@ -1,0 +1,180 @@
+// What the package offers. The words for errors come from the codec itself.
+
+import type { ErrorKind } from '../pkg/error-kinds.js';
+
+export type { ErrorKind };
+
+/** Why a path cannot be mapped. The list may grow. */
+export type PathErrorKind =
+  | 'dot_segment'
+  | 'missing_parameter'
+  | 'empty'
+  | 'bad_escape'
+  | 'not_a_path'
+  | 'looks_like_code';
+
+/** An input was refused. */
+export class CodecError extends Error {
+  private constructor();
+  readonly name: 'CodecError';
+  /** A word for programs; `message` is the sentence for people. */
+  readonly kind: ErrorKind;
+  /** Bytes from the start of the input, for strings in UTF-8. Where something is missing, of the place where it should stand. */
+  readonly offset: number;
+}
+
+/** A path has no path code form, or Uri-Path values no path. */
+export class PathError extends Error {
+  private constructor();
+  readonly name: 'PathError';
+  readonly kind: PathErrorKind;
+}
+
+/**
+ * A named table of map keys. Both sides must have agreed on it by its title: never send it to a peer that did not.
+ *
+ * The module keeps each table that was made, one that is made again only once, and at most 32.
+ */
+export class KeyTable implements Iterable<[name: string, integer: number]> {
+  /**
+   * @param keys names with integers from 0 to 65534; neither may occur twice, and no name may be a decimal number
+   * @throws RangeError for keys that are no table, or one table too many
+   */
+  constructor(title: string, keys: Iterable<readonly [string, number]> | Readonly<Record<string, number>>);
+  /** What the two sides call the table. */
+  readonly title: string;
+  /** How many names it has. */
+  readonly size: number;
+  /** The integer of a name. */
+  integer(name: string): number | undefined;
+  /** The name of an integer. */
+  name(integer: number): string | undefined;
+  /** All names with their integers, in the order in which the table was made. */
+  [Symbol.iterator](): IterableIterator<[name: string, integer: number]>;
+}
+
+/** Key table v1 of MSC3079: 104 names. */
+export const keys: KeyTable;
+
+/** The path codes of MSC3079, version 1: 57 paths. */
+export const paths: Iterable<[code: string, path: string]> & {
+  readonly title: string;
+  /** How many paths it has. */
+  readonly size: number;
+  /** The path of a code, parameters in braces: `A` is `/_matrix/client/r0/rooms/{roomId}/event/{eventId}`. */
+  path(code: string): string | undefined;
+  /**
+   * Uri-Path values to the path of HTTP, percent-encoded. A first value that is a path code stands for its path.
+   *
+   * @throws {PathError} too few parameters, no value at all, or a value that is `.` or `..`
+   */
+  expand(segments: readonly string[]): string;
+  /**
+   * A path of HTTP (no query) to Uri-Path values, the first of them the path code if there is one.
+   *
+   * @throws {PathError} no path, a bad percent escape, a segment `.` or `..`, or a first segment that looks like a code
+   */
+  compress(path: string): string[];
+};
+
+/** Upper bounds. */
+export interface Limits {
+  /** Bytes of input; default 64 MiB, at most 256 MiB. */
+  readonly maxInput?: number | undefined;
+  /** Bytes of output; default 256 MiB, at most 512 MiB. JSON to CBOR may grow 2.25 times, CBOR to JSON 8.5 times and more. */
+  readonly maxOutput?: number | undefined;
+  /** Open arrays and objects; default 128, at most 65536. */
+  readonly maxDepth?: number | undefined;
+}
+
+export interface EncodeOptions {
+  /** Names that stand in this table are written as their integer. Default `v1`. */
+  readonly keys?: 'v1' | 'none' | KeyTable | undefined;
+  /**
+   * What happens to JSON that is not clean: repeated keys, numbers beyond 64 bits, lone surrogates, too much depth. `strict`, the
+   * default, refuses; `lenient` repairs, see {@link Repairs}.
+   */
+  readonly policy?: 'strict' | 'lenient' | undefined;
+  /**
+   * The order of a map's keys: as in the JSON (default), bytewise (RFC 8949 section 4.2.1), or shorter ones first (section
+   * 4.2.3, what MSC3079 calls canonical).
+   */
+  readonly order?: 'as_written' | 'bytewise' | 'length_first' | undefined;
+  readonly limits?:
+    | (Limits & {
+        /** In place of `maxDepth` under the lenient policy; default 1024, at most 65536. */
+        readonly maxDepthLenient?: number | undefined;
+      })
+    | undefined;
+  /** Called once after a document in which something was repaired. */
+  readonly onRepairs?: ((repairs: Repairs) => void) | undefined;
+}
+
+/** Keys leave a stream before the last one is seen, so it has no order. */
+export type EncodeStreamOptions = Omit<EncodeOptions, 'order'>;
+
+export interface DecodeOptions {
+  /** Integer keys of this table become their names, others their decimal text. Default `v1`. */
+  readonly keys?: 'v1' | 'none' | KeyTable | undefined;
+  readonly limits?: Limits | undefined;
+}
+
+/** What a lenient conversion repaired. */
+export interface Repairs {
+  /** Whole numbers beyond 64 bits, written as float64. */
+  readonly bigIntegers: number;
+  /** Numbers beyond float64, written as null. */
+  readonly hugeNumbers: number;
+  /** Repeated keys, of which the last one was kept. */
+  readonly repeatedKeys: number;
+  /** Lone surrogates, written as U+FFFD. */
+  readonly loneSurrogates: number;
+  /** Values nested too deep, written as null. */
+  readonly tooDeep: number;
+}
+
+/**
+ * One JSON text to one CBOR item.
+ *
+ * @throws {CodecError} the text is no JSON, exceeds a limit, or, by the strict policy, is not clean
+ */
+export function encode(json: Uint8Array | string, options?: EncodeOptions): Uint8Array<ArrayBuffer>;
+
+/**
+ * One CBOR item to one JSON text, in UTF-8.
+ *
+ * @throws {CodecError} the item is not well-formed, has no form in JSON, holds a key twice, or exceeds a limit
+ */
+export function decode(cbor: Uint8Array, options?: DecodeOptions): Uint8Array<ArrayBuffer>;
+
+/**
+ * As {@link decode}, with the JSON text as a string.
+ *
+ * @throws {CodecError} as {@link decode}
+ */
+export function decodeToString(cbor: Uint8Array, options?: DecodeOptions): string;
+
+/**
+ * Whether any map in the item has an integer key: its sender knows a key table.
+ *
+ * @throws {CodecError} as {@link decode}
+ */
+export function usesIntegerKeys(cbor: Uint8Array): boolean;
+
+/**
+ * {@link encode} for one JSON text in chunks, cut anywhere: `body.pipeThrough(new EncodeStream())`.
+ *
+ * Takes documents larger than memory. Arrays, objects and long texts leave with an indefinite length, and of repeated keys only
+ * those of the key table are noticed; else verdict, offset and content are those of {@link encode}. The stream fails with a
+ * {@link CodecError}, after what was right has left.
+ */
+export class EncodeStream extends TransformStream<Uint8Array | string, Uint8Array<ArrayBuffer>> {
+  constructor(options?: EncodeStreamOptions);
+}
+
+/**
+ * {@link decode} for one CBOR item in chunks, cut anywhere, as {@link EncodeStream} is for {@link encode}.
+ */
+export class DecodeStream extends TransformStream<Uint8Array, Uint8Array<ArrayBuffer>> {
+  constructor(options?: DecodeOptions);
+}

@@ -1,0 +1,36 @@
+// What callers may hand over as bytes and as text.
+
+/**
+ * Bytes, also from another frame, which has a Uint8Array of its own.
+ *
+ * @param {Uint8Array} bytes
+ */
+export function theBytes(bytes) {
+  if (!ArrayBuffer.isView(bytes) || bytes.BYTES_PER_ELEMENT !== 1) throw new TypeError('bytes must come as a Uint8Array');
+  return bytes;
+}
+
+/**
+ * UTF-8 has no lone surrogates, and an encoder silently puts U+FFFD in their place. As an escape they meet the policy.
+ *
+ * @param {string} text JSON
+ */
+export function theText(text) {
+  if (text.isWellFormed()) return text;
+  return text.replace(/\p{Surrogate}/gu, (unit) => `\\u${unit.charCodeAt(0).toString(16)}`);
+}
+
+// Of names, titles and paths, in UTF-16 units: no URL and no key is as long.
+const MAX_TEXT = 65_536;
+
+/**
+ * A text that is no JSON, so that nothing could stand for a lone surrogate.
+ *
+ * @param {string} text
+ * @param {string} what
+ */
+export function shortText(text, what) {
+  if (typeof text !== 'string' || !text.isWellFormed()) throw new TypeError(`${what} must be a well-formed string`);
+  if (text.length > MAX_TEXT) throw new RangeError(`${what} is longer than ${MAX_TEXT}`);
+  return text;
+}

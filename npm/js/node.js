@@ -1,0 +1,5 @@
+// The package for Node.
+
+import './start-node.js';
+
+export * from './index.js';

@@ -1,0 +1,92 @@
+// Whole documents. Each byte is copied once into the module's memory and once out of it.
+
+import { buffers, codec } from './modules.js';
+import { DEFAULTS, decodeSettings, encodeSettings, keysFor } from './options.js';
+import { refusal } from './errors.js';
+import { repairsOf } from './repairs.js';
+import { theBytes, theText } from './inputs.js';
+
+/** @import { DecodeOptions, EncodeOptions } from './index.js' */
+/** @import { Settings } from './options.js' */
+
+// What the module has been told last.
+let encoding = DEFAULTS;
+let decoding = DEFAULTS;
+
+/**
+ * @param {Uint8Array | string} json
+ * @param {EncodeOptions} [options]
+ */
+export function encode(json, options) {
+  const settings = encodeSettings(options);
+  setEncoding(settings);
+  const length = typeof json === 'string' ? buffers.writeText(theText(json)) : buffers.writeBytes(theBytes(json));
+  const written = codec.encode(length);
+  if (written < 0) throw refusal();
+  const cbor = buffers.readBytes(written);
+  if (settings.onRepairs !== undefined) {
+    const repairs = repairsOf(codec);
+    if (repairs !== undefined) settings.onRepairs(repairs);
+  }
+  return cbor;
+}
+
+/**
+ * @param {Uint8Array} cbor
+ * @param {DecodeOptions} [options]
+ */
+export function decode(cbor, options) {
+  return buffers.readBytes(decoded(cbor, options));
+}
+
+/**
+ * @param {Uint8Array} cbor
+ * @param {DecodeOptions} [options]
+ */
+export function decodeToString(cbor, options) {
+  return buffers.readText(decoded(cbor, options));
+}
+
+/** @param {Uint8Array} cbor */
+export function usesIntegerKeys(cbor) {
+  const answer = codec.uses_integer_keys(buffers.writeBytes(theBytes(cbor)));
+  if (answer < 0) throw refusal();
+  return answer === 1;
+}
+
+/**
+ * @param {Uint8Array} cbor
+ * @param {DecodeOptions | undefined} options
+ */
+function decoded(cbor, options) {
+  setDecoding(decodeSettings(options));
+  const written = codec.decode(buffers.writeBytes(theBytes(cbor)));
+  if (written < 0) throw refusal();
+  return written;
+}
+
+/**
+ * Tells the module how to encode from now on, if it does not know.
+ *
+ * @param {Settings} settings
+ */
+export function setEncoding(settings) {
+  if (settings === encoding) return;
+  const { policy, order, limits } = settings;
+  const keys = keysFor(settings, codec, buffers);
+  const { maxInput, maxOutput, maxDepth, maxDepthLenient } = limits;
+  if (codec.set_encoding(keys, policy, order, maxInput, maxOutput, maxDepth, maxDepthLenient) < 0) throw refusal();
+  encoding = settings;
+}
+
+/**
+ * Tells the module how to decode from now on, if it does not know.
+ *
+ * @param {Settings} settings
+ */
+export function setDecoding(settings) {
+  if (settings === decoding) return;
+  const { maxInput, maxOutput, maxDepth } = settings.limits;
+  if (codec.set_decoding(keysFor(settings, codec, buffers), maxInput, maxOutput, maxDepth) < 0) throw refusal();
+  decoding = settings;
+}

@@ -1,0 +1,130 @@
+// The options of a call, as the numbers that the module takes.
+
+import { KeyTable, numberOf } from './keys.js';
+
+/** @import { DecodeOptions, EncodeOptions, EncodeStreamOptions, Repairs } from './index.js' */
+
+// The places in these lists are the module's numbers.
+const POLICIES = ['strict', 'lenient'];
+const ORDERS = ['as_written', 'bytewise', 'length_first'];
+
+/** @typedef {NonNullable<EncodeOptions['limits']>} Bounds */
+
+/**
+ * @typedef {object} Settings
+ * @property {number | KeyTable} keys
+ * @property {number} policy
+ * @property {number} order
+ * @property {Bounds} limits
+ * @property {((repairs: Repairs) => void) | undefined} onRepairs
+ */
+
+/** @type {Settings} */
+export const DEFAULTS = { keys: 1, policy: 0, order: 0, limits: {}, onRepairs: undefined };
+
+/**
+ * @param {EncodeOptions | undefined} options
+ * @returns {Settings}
+ */
+export function encodeSettings(options) {
+  if (options === undefined) return DEFAULTS;
+  return settings(options, ['keys', 'policy', 'order', 'limits', 'onRepairs']);
+}
+
+/**
+ * Keys leave a stream before the last one is seen, so it has no order.
+ *
+ * @param {EncodeStreamOptions | undefined} options
+ * @returns {Settings}
+ */
+export function streamSettings(options) {
+  if (options === undefined) return DEFAULTS;
+  return settings(options, ['keys', 'policy', 'limits', 'onRepairs']);
+}
+
+/**
+ * @param {EncodeOptions} options
+ * @param {string[]} known
+ * @returns {Settings}
+ */
+function settings(options, known) {
+  check('options', options, known);
+  const { policy = 'strict', order = 'as_written', onRepairs } = options;
+  return {
+    keys: table(options.keys),
+    policy: place('policy', policy, POLICIES),
+    order: place('order', order, ORDERS),
+    limits: limits(options.limits, ['maxInput', 'maxOutput', 'maxDepth', 'maxDepthLenient']),
+    onRepairs,
+  };
+}
+
+/**
+ * @param {DecodeOptions | undefined} options
+ * @returns {Settings}
+ */
+export function decodeSettings(options) {
+  if (options === undefined) return DEFAULTS;
+  check('options', options, ['keys', 'limits']);
+  return {
+    ...DEFAULTS,
+    keys: table(options.keys),
+    limits: limits(options.limits, ['maxInput', 'maxOutput', 'maxDepth']),
+  };
+}
+
+/**
+ * The key table as the number that the module knows it by.
+ *
+ * @param {Settings} settings
+ * @param {import('./keys.js').Dictated} module
+ * @param {import('./buffers.js').Buffers} itsBuffers
+ */
+export function keysFor({ keys }, module, itsBuffers) {
+  return typeof keys === 'number' ? keys : numberOf(keys, module, itsBuffers);
+}
+
+/** @param {EncodeOptions['keys']} keys */
+function table(keys = 'v1') {
+  if (keys instanceof KeyTable) return keys;
+  return place('keys', /** @type {string} */ (keys), ['none', 'v1']);
+}
+
+/**
+ * @param {Bounds | undefined} limits
+ * @param {string[]} known
+ * @returns {Bounds}
+ */
+function limits(limits = {}, known) {
+  check('limits', limits, known);
+  for (const [name, limit] of Object.entries(limits)) {
+    // What is above the module's own largest value it refuses itself.
+    if (limit !== undefined && !(Number.isInteger(limit) && limit >= 0 && limit < 2 ** 32)) {
+      throw new RangeError(`${name} must be a whole number of bytes or containers, not ${limit}`);
+    }
+  }
+  return limits;
+}
+
+/**
+ * @param {string} what
+ * @param {object} options
+ * @param {string[]} known
+ */
+function check(what, options, known) {
+  if (typeof options !== 'object' || options === null) throw new TypeError(`${what} must be an object`);
+  for (const name of Object.keys(options)) {
+    if (!known.includes(name)) throw new TypeError(`${name} is not one of the ${what} ${known.join(', ')}`);
+  }
+}
+
+/**
+ * @param {string} what
+ * @param {string} word
+ * @param {string[]} words
+ */
+function place(what, word, words) {
+  const found = words.indexOf(word);
+  if (found < 0) throw new TypeError(`${what} must be one of ${words.join(', ')}, not ${String(word)}`);
+  return found;
+}

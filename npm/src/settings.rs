@@ -1,0 +1,160 @@
+//! What a caller may choose, as JavaScript says it: small numbers for words, a key table by its place, limits or none.
+//!
+//! Limits have limits of their own here: a module has at most 4 GiB of memory, and running out of it would end the module.
+
+use crate::tables::Tables;
+use lowband_codec::{DecodeOptions, EncodeOptions, Limits, Order, Policy, PushOptions};
+
+/// Largest `max_input`. The input has a buffer of its own, and the output's may double while it is copied.
+pub const MAX_INPUT: u32 = 256 << 20;
+/// Largest `max_output`: with the double of it while the buffer grows, and the input, well below 4 GiB.
+pub const MAX_OUTPUT: u32 = 512 << 20;
+/// Largest `max_depth` of either kind: an open container takes some dozens of bytes.
+pub const MAX_DEPTH: u32 = 1 << 16;
+
+/// The numbers of JavaScript's words for [`Policy`] are places in this list.
+pub const POLICIES: [(&str, Policy); 2] = [("strict", Policy::Strict), ("lenient", Policy::Lenient)];
+
+/// The numbers of JavaScript's words for [`Order`] are places in this list.
+pub const ORDERS: [(&str, Order); 3] =
+    [("as_written", Order::AsWritten), ("bytewise", Order::Bytewise), ("length_first", Order::LengthFirst)];
+
+/// All choices of one call; those that a direction does not know are left alone by it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Place of the key table, see [`Tables`].
+    pub keys: u32,
+    /// See [`Policy`].
+    pub policy: Policy,
+    /// See [`Order`].
+    pub order: Order,
+    /// See [`Limits`].
+    pub limits: Limits,
+}
+
+/// [`Limits`] as JavaScript gives them: what is absent has its default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bounds {
+    /// Bytes of input.
+    pub max_input: Option<u32>,
+    /// Bytes of output.
+    pub max_output: Option<u32>,
+    /// Open containers.
+    pub max_depth: Option<u32>,
+    /// Open containers of a lenient encoder.
+    pub max_depth_lenient: Option<u32>,
+}
+
+impl Settings {
+    /// From JavaScript's numbers.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that names the choice that is none.
+    pub fn new(
+        keys: u32,
+        policy: u32,
+        order: u32,
+        bounds: Bounds,
+        tables: &Tables,
+    ) -> Result<Settings, String> {
+        if keys >= tables.len() {
+            return Err(format!("there is no key table number {keys}"));
+        }
+        let defaults = Limits::default();
+        Ok(Settings {
+            keys,
+            policy: chosen(&POLICIES, policy).ok_or("no such policy")?,
+            order: chosen(&ORDERS, order).ok_or("no such order")?,
+            limits: Limits {
+                max_input: limit("maxInput", bounds.max_input, defaults.max_input, MAX_INPUT)?,
+                max_output: limit("maxOutput", bounds.max_output, defaults.max_output, MAX_OUTPUT)?,
+                max_depth: limit("maxDepth", bounds.max_depth, defaults.max_depth, MAX_DEPTH)?,
+                max_depth_lenient: limit(
+                    "maxDepthLenient",
+                    bounds.max_depth_lenient,
+                    defaults.max_depth_lenient,
+                    MAX_DEPTH,
+                )?,
+            },
+        })
+    }
+
+    /// For the way from JSON to CBOR.
+    pub fn encode_options(&self, tables: &Tables) -> EncodeOptions<'static> {
+        EncodeOptions {
+            keys: tables.get(self.keys),
+            policy: self.policy,
+            order: self.order,
+            limits: self.limits,
+        }
+    }
+
+    /// For the way from JSON to CBOR in pieces.
+    pub fn push_options(&self, tables: &Tables) -> PushOptions<'static> {
+        PushOptions { keys: tables.get(self.keys), policy: self.policy, limits: self.limits }
+    }
+
+    /// For the way from CBOR to JSON.
+    pub fn decode_options(&self, tables: &Tables) -> DecodeOptions<'static> {
+        DecodeOptions { keys: tables.get(self.keys), limits: self.limits }
+    }
+}
+
+fn chosen<T: Copy>(list: &[(&str, T)], number: u32) -> Option<T> {
+    list.get(usize::try_from(number).ok()?).map(|(_, choice)| *choice)
+}
+
+fn limit(name: &str, wanted: Option<u32>, default: usize, largest: u32) -> Result<usize, String> {
+    match wanted {
+        None => Ok(default),
+        Some(wanted) if wanted > largest => Err(format!("{name} can be at most {largest}")),
+        Some(wanted) => usize::try_from(wanted).map_err(|_| format!("{name} is too large")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_chosen_is_strict_as_written_with_the_codec_s_own_limits() {
+        let tables = Tables::default();
+        let settings = Settings::new(Tables::V1, 0, 0, Bounds::default(), &tables).unwrap();
+        let options = settings.encode_options(&tables);
+        assert_eq!((options.policy, options.order), (Policy::Strict, Order::AsWritten));
+        assert_eq!((options.limits, settings.decode_options(&tables).limits), Default::default());
+        assert_eq!(options.keys.unwrap().title(), "v1");
+    }
+
+    #[test]
+    fn each_limit_has_a_largest_value() {
+        let tables = Tables::default();
+        let settings = |bounds| Settings::new(0, 0, 0, bounds, &tables).map(|settings| settings.limits);
+        let largest = Bounds {
+            max_input: Some(MAX_INPUT),
+            max_output: Some(MAX_OUTPUT),
+            max_depth: Some(MAX_DEPTH),
+            max_depth_lenient: Some(MAX_DEPTH),
+        };
+        assert_eq!(settings(largest).unwrap().max_output, 512 << 20);
+        for (above, name) in [
+            (Bounds { max_input: Some(MAX_INPUT + 1), ..largest }, "maxInput"),
+            (Bounds { max_output: Some(MAX_OUTPUT + 1), ..largest }, "maxOutput"),
+            (Bounds { max_depth: Some(MAX_DEPTH + 1), ..largest }, "maxDepth "),
+            (Bounds { max_depth_lenient: Some(MAX_DEPTH + 1), ..largest }, "maxDepthLenient "),
+        ] {
+            assert!(settings(above).unwrap_err().starts_with(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_mean_nothing_are_refused() {
+        let tables = Tables::default();
+        for (keys, policy, order) in
+            [(tables.len(), 0, 0), (0, 2, 0), (0, 0, 3), (u32::MAX, u32::MAX, u32::MAX)]
+        {
+            assert!(Settings::new(keys, policy, order, Bounds::default(), &tables).is_err());
+        }
+    }
+}

@@ -1,0 +1,154 @@
+// What the package takes and gives, beyond the vectors.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { CodecError, KeyTable, decode, decodeToString, encode, keys } from 'lowband-codec';
+
+const HELLO = '{"msgtype":"m.text","body":"Hello"}';
+const HELLO_CBOR = 'a2181c666d2e74657874181b6548656c6c6f';
+
+test('bytes and text give the same, and the input is left alone', () => {
+  const bytes = Buffer.from(HELLO);
+  assert.equal(hex(encode(HELLO)), HELLO_CBOR);
+  assert.equal(hex(encode(bytes)), HELLO_CBOR);
+  assert.equal(bytes.toString(), HELLO);
+});
+
+test('a result is the caller\'s own: later calls do not change it', () => {
+  const first = encode('[1,2,3]');
+  const second = encode('[4,5,6]');
+  decode(second);
+  assert.equal(hex(first), '83010203');
+  assert.equal(first.byteLength, first.buffer.byteLength, 'no window on something larger');
+});
+
+test('a part of a larger buffer is taken as the part', () => {
+  const within = Buffer.from(`xx${HELLO}xx`);
+  assert.equal(hex(encode(within.subarray(2, -2))), HELLO_CBOR);
+});
+
+test('texts of every width, short and long, become the UTF-8 that Buffer makes of them', () => {
+  for (const letter of ['a', 'ü', '€', '😀', 'aü€😀']) {
+    for (const length of [0, 1, 23, 24, 300, 70_000, 400_000]) {
+      const text = JSON.stringify(letter.repeat(length));
+      assert.equal(hex(encode(text)), hex(encode(Buffer.from(text))), `${letter} ${length}`);
+      assert.equal(decodeToString(encode(text)), text, `${letter} ${length}`);
+    }
+  }
+});
+
+test('a lone surrogate in a string meets the policy, as its escape would', () => {
+  const expected = { name: 'CodecError', kind: 'lone_surrogate', offset: 5 };
+  assert.throws(() => encode('"aü\ud800b"'), { ...expected, offset: 4 });
+  assert.throws(() => encode('"aü\\ud800b"'), { ...expected, offset: 4 });
+  let repairs;
+  const options = { policy: 'lenient', onRepairs: (made) => (repairs = made) };
+  assert.equal(decodeToString(encode('"a\udc00\ud800"', options)), '"a\ufffd\ufffd"');
+  assert.equal(repairs.loneSurrogates, 2);
+  assert.throws(() => encode('[\ud800]', options), { kind: 'expected_value', offset: 1 });
+});
+
+test('an order is an option', () => {
+  const json = '{"100":1,"":2,"b":3}';
+  assert.equal(decodeToString(encode(json)), json);
+  assert.equal(decodeToString(encode(json, { order: 'bytewise' })), '{"":2,"b":3,"100":1}');
+  const keysOf = (order, table) => hex(encode('{"":1,"room_alias":2}', { order, keys: table }));
+  assert.equal(keysOf('bytewise'), 'a21868026001');
+  assert.equal(keysOf('length_first'), 'a26001186802');
+});
+
+test('a key table of one\'s own is written and read, none writes texts', () => {
+  const mine = new KeyTable('mine', { 'm.mentions': 1, body: 200 });
+  const json = '{"m.mentions":{},"body":"x","msgtype":"y"}';
+  const cbor = encode(json, { keys: mine });
+  assert.equal(hex(cbor), 'a301a018c8617867' + Buffer.from('msgtype').toString('hex') + '6179');
+  assert.equal(decodeToString(cbor, { keys: mine }), json);
+  assert.equal(decodeToString(cbor, { keys: 'none' }), '{"1":{},"200":"x","msgtype":"y"}');
+  assert.equal(decodeToString(encode(json, { keys: 'none' }), { keys: 'none' }), json);
+  assert.deepEqual([mine.title, mine.size, [...mine]], ['mine', 2, [['m.mentions', 1], ['body', 200]]]);
+  assert.deepEqual([mine.integer('body'), mine.name(1), mine.name(2)], [200, 'm.mentions', undefined]);
+  const larger = new KeyTable('v1 and more', [...keys, ['m.mentions', 105]]);
+  assert.equal(hex(encode('{"m.mentions":{}}', { keys: larger })), 'a11869a0');
+});
+
+test('what is no key table is a RangeError, and too many are one', () => {
+  for (const wrong of [{ a: 1, b: 1 }, { a: -1 }, { a: 1.5 }, { a: 65_535 }, { a: '1' }, [['a', 1], ['a', 2]], { 8: 1 }]) {
+    assert.throws(() => new KeyTable('wrong', wrong), RangeError, JSON.stringify(wrong));
+  }
+  assert.throws(() => new KeyTable('wrong', { '\ud800': 1 }), TypeError);
+  const make = (n) => new KeyTable(`table ${n}`, { a: 1 });
+  for (let n = 0; n < 1000; n += 1) make(0);
+  assert.throws(() => {
+    for (let n = 0; n < 100; n += 1) make(n);
+  }, /^RangeError: there are 32 key tables already/);
+  assert.equal(make(0).integer('a'), 1, 'one that is known can still be named');
+});
+
+test('options that mean nothing are refused before anything is done', () => {
+  for (const [options, error] of [
+    [null, TypeError],
+    [0, TypeError],
+    [{ polcy: 'lenient' }, TypeError],
+    [{ policy: 'Lenient' }, TypeError],
+    [{ order: 'sorted' }, TypeError],
+    [{ keys: 'v2' }, TypeError],
+    [{ limits: { maxinput: 1 } }, TypeError],
+    [{ limits: { maxInput: -1 } }, RangeError],
+    [{ limits: { maxInput: 1.5 } }, RangeError],
+    [{ limits: { maxInput: 2 ** 32 } }, RangeError],
+    [{ limits: { maxOutput: 600 * 2 ** 20 } }, RangeError],
+    [{ limits: { maxDepth: 2 ** 20 } }, RangeError],
+  ]) {
+    assert.throws(() => encode('1', options), error, JSON.stringify(options));
+  }
+  assert.throws(() => decode(Uint8Array.of(1), { policy: 'lenient' }), TypeError);
+  assert.throws(() => ['1'].map(encode), TypeError, 'an index is no options');
+  assert.equal(hex(encode('1')), '01');
+});
+
+test('inputs that are neither bytes nor text are TypeErrors', () => {
+  for (const wrong of [undefined, null, 1, {}, [1], new ArrayBuffer(1), new Uint16Array(1)]) {
+    assert.throws(() => encode(wrong), TypeError);
+    assert.throws(() => decode(wrong), TypeError);
+  }
+  assert.throws(() => decode('00'), TypeError);
+});
+
+test('options hold for their call only', () => {
+  const small = { limits: { maxInput: 4, maxDepth: 1 } };
+  assert.throws(() => encode('[1,2]', small), { kind: 'input_too_large', offset: 4 });
+  assert.throws(() => encode('[[]]', small), { kind: 'too_deep', offset: 1 });
+  assert.throws(() => encode('"üü"', small), { kind: 'input_too_large', offset: 4 });
+  assert.equal(hex(encode('"ü"', small)), '62c3bc');
+  assert.throws(() => decode(Uint8Array.of(0x81, 0x80), small), { kind: 'too_deep', offset: 1 });
+  assert.equal(hex(encode('[[1,2]]')), '81820102');
+  assert.equal(decodeToString(Uint8Array.of(0x81, 0x80)), '[[]]');
+});
+
+test('a callback may call the codec', () => {
+  let inner;
+  const cbor = encode('[1e400]', { policy: 'lenient', onRepairs: () => (inner = encode('[1,2,3]')) });
+  assert.equal(hex(cbor), '81f6');
+  assert.equal(hex(inner), '83010203');
+});
+
+test('an error is an Error with kind, offset and a sentence', () => {
+  const error = thrown(() => encode('{"a":01}'));
+  assert.ok(error instanceof CodecError && error instanceof Error);
+  assert.deepEqual([error.name, error.kind, error.offset], ['CodecError', 'invalid_number', 5]);
+  assert.equal(String(error), 'CodecError: byte 5: the number is not written as JSON wants it');
+  assert.match(error.stack, /api\.test\.js/);
+});
+
+function thrown(call) {
+  try {
+    call();
+  } catch (error) {
+    return error;
+  }
+  return assert.fail('nothing was thrown');
+}
+
+function hex(bytes) {
+  return Buffer.from(bytes).toString('hex');
+}

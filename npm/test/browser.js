@@ -1,0 +1,74 @@
+// Debian's Chromium with one folder served to it from this machine.
+
+import { createReadStream, statSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { extname, join, normalize } from 'node:path';
+import { chromium } from 'playwright-core';
+
+const TYPES = {
+  '.html': 'text/html',
+  '.js': 'text/javascript',
+  '.wasm': 'application/wasm',
+};
+
+// No sandbox, as the tests may run as root; nothing that would call home.
+const ARGUMENTS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+
+export class Browser {
+  /** The paths that were asked for. */
+  requests = [];
+
+  /** Opens a browser on the folder; both it and the server end with the test `t`. */
+  static async open(t, folder) {
+    const own = new Browser();
+    const server = createServer((request, response) => own.#serve(folder, request, response));
+    await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+    t.after(() => server.close());
+    own.origin = `http://127.0.0.1:${server.address().port}`;
+    const executablePath = process.env.LOWBAND_CHROMIUM ?? '/usr/bin/chromium';
+    const browser = await chromium.launch({ executablePath, args: ARGUMENTS });
+    t.after(() => browser.close());
+    own.page = await browser.newPage();
+    return own;
+  }
+
+  /** What the page writes into its `<output>`. An error in the page, or in its console, is the test's. */
+  async output(path) {
+    const failed = new Promise((_, reject) => {
+      this.page.on('pageerror', reject);
+      this.page.on('console', (message) => {
+        if (message.type() === 'error' && !message.location().url.endsWith('favicon.ico')) {
+          reject(new Error(message.text()));
+        }
+      });
+    });
+    const said = (async () => {
+      await this.page.goto(`${this.origin}/${path}`);
+      const output = this.page.locator('output:not(:empty)');
+      await output.waitFor({ timeout: 20_000 });
+      return output.textContent();
+    })();
+    return Promise.race([said, failed]);
+  }
+
+  #serve(folder, request, response) {
+    const { pathname } = new URL(request.url, 'http://localhost');
+    this.requests.push(pathname);
+    const path = join(folder, normalize(pathname));
+    const type = TYPES[extname(path)];
+    if (type === undefined || statSync(path, { throwIfNoEntry: false }) === undefined) {
+      response.writeHead(404).end();
+      return;
+    }
+    response.writeHead(200, { 'content-type': type });
+    createReadStream(path).pipe(response);
+  }
+}

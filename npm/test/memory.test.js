@@ -1,0 +1,42 @@
+// The module's memory can only grow, so the test is that it stops growing.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { decode, encode } from 'lowband-codec';
+import { initSync } from '../pkg/documents.js';
+
+const MIB = 2 ** 20;
+// Started already: this only gives the exports.
+const { memory } = initSync();
+const bytes = () => memory.buffer.byteLength;
+
+test('documents of one size need the memory of one', () => {
+  const json = Buffer.from(JSON.stringify('x'.repeat(8 * MIB)));
+  const cbor = encode(json);
+  decode(cbor);
+  encode('1');
+  const after = bytes();
+  for (let round = 0; round < 20; round += 1) {
+    encode(json);
+    decode(cbor);
+    assert.throws(() => encode(json.subarray(1)), { kind: 'expected_value' });
+    // Small ones in between make the module give the large buffers back, and the next large one take them again.
+    encode('1');
+    decode(Uint8Array.of(1));
+  }
+  assert.ok(bytes() <= after + 2 * 8 * MIB, `${bytes() / MIB} MiB after ${after / MIB} MiB`);
+});
+
+test('ten thousand calls, options, errors and paths leave nothing behind', () => {
+  const rounds = (count) => {
+    for (let round = 0; round < count; round += 1) {
+      encode('{"a":[1,{"b":2}],"type":"x"}', { policy: 'lenient', order: 'bytewise', limits: { maxDepth: 9 } });
+      decode(Uint8Array.of(0xa1, 0x02, 0x01), { keys: 'none' });
+      assert.throws(() => encode('{"a":'));
+    }
+  };
+  rounds(100);
+  const after = bytes();
+  rounds(10_000);
+  assert.equal(bytes(), after);
+});

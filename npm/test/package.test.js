@@ -1,0 +1,68 @@
+// The package as its users get it: packed, installed into an empty project, and used from Node, TypeScript, a page that Vite built
+// and one that nobody built.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { Browser } from './browser.js';
+import { Project } from './project.js';
+import { blocks } from './readme.js';
+
+const TSC = fileURLToPath(new URL('../node_modules/typescript/bin/tsc', import.meta.url));
+const VITE = fileURLToPath(new URL('../node_modules/vite/bin/vite.js', import.meta.url));
+
+test('the package', async (t) => {
+  const project = await Project.make(t);
+
+  await t.test('holds what is used, its types, licence and README, and nothing else', async () => {
+    const found = (await project.run('find', 'node_modules', '-type', 'f', '-printf', '%P\n')).trim().split('\n');
+    const names = found.filter((name) => name !== '.package-lock.json').sort();
+    assert.deepEqual(names.filter((name) => !/^lowband-codec\/(js|pkg)\//.test(name)), [
+      'lowband-codec/LICENSE',
+      'lowband-codec/README.md',
+      'lowband-codec/package.json',
+    ]);
+    const wasm = names.filter((name) => name.endsWith('.wasm'));
+    assert.deepEqual(wasm, ['lowband-codec/pkg/documents_bg.wasm', 'lowband-codec/pkg/streams_bg.wasm']);
+  });
+
+  for (const [place, { text, output }] of blocks('js').entries()) {
+    await t.test(`README: example ${place + 1} prints what it says`, async () => {
+      project.write('example.js', text);
+      assert.equal(await project.run('node', 'example.js'), output ?? '');
+    });
+  }
+
+  await t.test('README: the TypeScript example compiles under --strict', async () => {
+    project.write('example.ts', blocks('ts')[0].text);
+    project.write('types.ts', readFileSync(new URL('types.ts', import.meta.url), 'utf8'));
+    for (const resolution of [['nodenext', 'nodenext'], ['esnext', 'bundler']]) {
+      const [module, moduleResolution] = resolution;
+      const options = ['--strict', '--exactOptionalPropertyTypes', '--noEmit', '--target', 'es2024', '--types', ''];
+      const how = ['--module', module, '--moduleResolution', moduleResolution];
+      await project.run('node', TSC, ...options, ...how, 'example.ts', 'types.ts');
+    }
+  });
+
+  await t.test('README: the page without a bundler says what it should in Chromium', async (t) => {
+    project.write('plain.html', blocks('html')[0].text);
+    const browser = await Browser.open(t, project.dir);
+    assert.equal(await browser.output('plain.html'), '15 bytes: {"body":"Hello World"}');
+  });
+
+  await t.test('a page that Vite built says what it should in Chromium, and fetches one module', async (t) => {
+    project.write('index.html', '<!doctype html><output></output><script type="module" src="/main.js"></script>');
+    project.write('main.js', readFileSync(new URL('page.js', import.meta.url), 'utf8'));
+    await project.run('node', VITE, 'build', '--logLevel', 'error');
+    const browser = await Browser.open(t, project.path('dist'));
+    const said = JSON.parse(await browser.output('index.html'));
+    assert.deepEqual(said, {
+      cbor: 'a2181c666d2e74657874181b6548656c6c6f',
+      json: '{"msgtype":"m.text","body":"Hello"}',
+      error: ['CodecError', 'trailing_comma', 3],
+    });
+    const modules = browser.requests.filter((path) => path.endsWith('.wasm'));
+    assert.equal(modules.length, 1, browser.requests.join(' '));
+  });
+});

@@ -1,0 +1,45 @@
+// Compiled only: the types say what may be called and what comes back, and refuse the rest.
+
+import {
+  CodecError,
+  type ErrorKind,
+  KeyTable,
+  type Repairs,
+  decode,
+  decodeToString,
+  encode,
+  keys,
+  paths,
+  usesIntegerKeys,
+} from 'lowband-codec';
+
+const cbor: Uint8Array = encode('{}');
+const again: Uint8Array = encode(new Uint8Array(1), { keys: 'none', policy: 'strict', order: 'bytewise' });
+const body: BodyInit = encode('{}');
+const json: string = decodeToString(decode(cbor), { limits: { maxDepth: 3 } });
+const sees: boolean = usesIntegerKeys(again);
+const own = new KeyTable('ours', { a: 1 });
+const more = new KeyTable('more', [...keys, ['m.mentions', 105]]);
+encode(json, { keys: own, onRepairs: (repairs: Repairs) => repairs.tooDeep.toFixed() });
+const integer: number | undefined = more.integer('a');
+for (const [name, value] of keys) name.concat(value.toFixed());
+for (const [code, path] of paths) code.concat(path);
+const segments: string[] = paths.compress(paths.expand(['7']));
+const kind: ErrorKind = 'unexpected_end';
+
+function of(error: unknown): number {
+  return error instanceof CodecError && error.kind === kind ? error.offset : -1;
+}
+
+// @ts-expect-error no such policy
+encode('{}', { policy: 'relaxed' });
+// @ts-expect-error decoding has no policy
+decode(cbor, { policy: 'lenient' });
+// @ts-expect-error CBOR is bytes
+decode('a0');
+// @ts-expect-error the codec alone makes these
+new CodecError();
+// @ts-expect-error a word that is none
+const wrong: ErrorKind = 'unexpected';
+
+export { body, integer, of, sees, segments, wrong };
