@@ -137,9 +137,10 @@ ifeq ($(WASM_STD_LIB),)
 WASM_PACKAGES := rustc-web rust-web-src lld-22
 WASM_ENV += RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=wasm-ld-22
 WASM_FLAGS := -Zbuild-std=std,panic_abort
-# Every page that uses the npm package fetches its module: a library for size, and no texts for panics that nobody sees.
-NPM_FLAGS := -Zbuild-std-features=optimize_for_size
-NPM_RUSTFLAGS := -Zunstable-options -Cpanic=immediate-abort
+# Every page that uses the npm package fetches its module, and Envoy compiles its own when it starts: a library for size, and no
+# texts for panics, each of which would be a trap and none of which is known.
+WASM_FLAGS += -Zbuild-std-features=optimize_for_size
+WASM_RUSTFLAGS += -Zunstable-options -Cpanic=immediate-abort
 NPM_MAX_GZIPPED := 50000
 else
 # The library that rustup brings is built for speed, with all its texts.
@@ -148,8 +149,8 @@ endif
 NPM_MODULES := documents streams
 PACKED := $(CARGO_TARGET_DIR)/npm
 
-# $(call wasm,PROFILE,MORE RUSTFLAGS): the command that builds a module.
-wasm = env $(WASM_ENV) CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="$(strip $(WASM_RUSTFLAGS) $2)" \
+# $(call wasm,PROFILE): the command that builds a module.
+wasm = env $(WASM_ENV) CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="$(WASM_RUSTFLAGS)" \
   cargo build --locked --profile $1 --target $(WASM) $(WASM_FLAGS)
 WASM_OUT := $(CARGO_TARGET_DIR)/wasm/$(WASM)
 
@@ -159,7 +160,7 @@ filter: setup ## the Envoy filter: target/lowband-filter.wasm
 
 npm: setup .tools/npm.stamp ## the npm package lowband-codec: target/npm/*.tgz
 	@$(STEP)/npm-modules.log 'Building the modules of the npm package' \
-	  $(call wasm,npm,$(NPM_RUSTFLAGS)) $(NPM_FLAGS) $(NPM_MODULES:%=-p lowband-npm-%)
+	  $(call wasm,npm) $(NPM_MODULES:%=-p lowband-npm-%)
 	@$(STEP)/npm-bindgen.log 'Making the JavaScript around them' \
 	  cargo run --locked -p lowband-npm-bindgen -- npm/pkg $(NPM_MODULES:%=$(WASM_OUT)/npm/lowband_npm_%.wasm)
 	@cp --update LICENSE npm/LICENSE
