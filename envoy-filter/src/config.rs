@@ -4,8 +4,10 @@
 //! the old configuration.
 
 use crate::discovery::Document;
+use crate::members::Members;
 use lowband_codec::KeyTable;
-use serde_json::{Map, Value};
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use std::ops::RangeInclusive;
 
 /// What an operator can set.
@@ -68,28 +70,29 @@ impl Config {
         if text.trim_ascii().is_empty() {
             return Ok(config);
         }
-        let fields: Map<String, Value> =
-            serde_json::from_slice(text).map_err(|error| vec![format!("no JSON object: {error}")])?;
+        let text = std::str::from_utf8(text).map_err(|error| vec![format!("no JSON object: {error}")])?;
+        let fields = Members::of(text).map_err(|error| vec![format!("no JSON object: {error}")])?;
         let mut mistakes = Vec::new();
-        for (name, value) in &fields {
-            match (name.as_str(), value) {
-                ("advertise", Value::Object(fields)) => {
-                    let set = |(name, value): (&String, &Value)| config.advertise.set(name, value).err();
-                    mistakes.extend(fields.iter().filter_map(set));
+        for (name, value) in &fields.0 {
+            match (name.as_str(), Members::of(value.get())) {
+                ("advertise", Ok(fields)) => {
+                    let set =
+                        |(name, value): &(String, &RawValue)| config.advertise.set(name, value.get()).err();
+                    mistakes.extend(fields.0.iter().filter_map(set));
                 }
-                _ => mistakes.extend(config.set(name, value).err()),
+                _ => mistakes.extend(config.set(name, value.get()).err()),
             }
         }
         if mistakes.is_empty() { Ok(config) } else { Err(mistakes) }
     }
 
-    fn set(&mut self, name: &str, value: &Value) -> Result<(), String> {
+    fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
         match name {
             "max_request_bytes" => self.max_request_bytes = number(name, value, BYTES)?,
             "hold_response_bytes" => self.hold_response_bytes = number(name, value, BYTES)?,
             "max_depth" => self.max_depth = number(name, value, DEPTH)?,
             "default_key_table" => {
-                self.default_key_table = match value.as_str() {
+                self.default_key_table = match read::<String>(value).as_deref() {
                     Some("none") => None,
                     Some("v1") => Some(KeyTable::v1()),
                     _ => return Err(format!("{name}: {value} is neither \"none\" nor \"v1\"")),
@@ -112,7 +115,7 @@ impl Advertise {
         }
     }
 
-    fn set(&mut self, field: &str, value: &Value) -> Result<(), String> {
+    fn set(&mut self, field: &str, value: &str) -> Result<(), String> {
         let name = &format!("advertise.{field}");
         match field {
             "dtls_port" => self.dtls_port = u16::try_from(number(name, value, 1..=u64::from(u16::MAX))?).ok(),
@@ -125,22 +128,28 @@ impl Advertise {
 }
 
 /// Scheme and host, in characters of which JSON needs to escape none.
-fn base_url(name: &str, value: &Value) -> Result<String, String> {
-    let text = value.as_str().unwrap_or_default();
+fn base_url(name: &str, value: &str) -> Result<String, String> {
+    let text = read::<String>(value).unwrap_or_default();
     let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
     let plain = host.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"\\<>?#@".contains(&byte));
     match plain && !host.is_empty() && !host.starts_with('/') {
-        true => Ok(text.to_owned()),
+        true => Ok(text),
         false => Err(format!("{name}: {value} is no URL like \"https://matrix.example.org\"")),
     }
 }
 
-fn truth(name: &str, value: &Value) -> Result<bool, String> {
-    value.as_bool().ok_or_else(|| format!("{name}: {value} is neither true nor false"))
+/// A value of this type; `None` for every other one.
+fn read<T: DeserializeOwned>(value: &str) -> Option<T> {
+    serde_json::from_str(value).ok()
 }
 
-fn number(name: &str, value: &Value, range: RangeInclusive<u64>) -> Result<usize, String> {
-    let number = value.as_u64().filter(|number| range.contains(number)).and_then(|n| usize::try_from(n).ok());
+fn truth(name: &str, value: &str) -> Result<bool, String> {
+    read(value).ok_or_else(|| format!("{name}: {value} is neither true nor false"))
+}
+
+fn number(name: &str, value: &str, range: RangeInclusive<u64>) -> Result<usize, String> {
+    let number = read::<u64>(value).filter(|number| range.contains(number));
+    let number = number.and_then(|number| usize::try_from(number).ok());
     number.ok_or_else(|| {
         format!("{name}: {value} is no whole number from {} to {}", range.start(), range.end())
     })

@@ -9,10 +9,7 @@
 //! All other bytes stay as the homeserver wrote them: the JSON is not written anew, some of its values are exchanged.
 
 use crate::config::Advertise;
-use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
-use std::fmt;
+use crate::members::Members;
 use std::ops::Range;
 
 /// The key in `/versions` as long as the proposal is none of the specification.
@@ -66,7 +63,7 @@ fn low_bandwidth(advertise: &Advertise, json: &str) -> Option<Vec<Edit>> {
     let entry = format!(
         r#"{{"dtls":{port},"cbor_enum_version":{TABLE_VERSION},"coap_enum_version":{TABLE_VERSION}}}"#
     );
-    let members = Members::of(json)?;
+    let members = Members::of(json).ok()?;
     let end = json.trim_ascii_end().len().checked_sub(1)?;
     let (mut edits, mut more) = (Vec::new(), String::new());
     for name in [Some(UNSTABLE), advertise.stable_name.then_some(STABLE)].into_iter().flatten() {
@@ -87,7 +84,8 @@ fn base_urls(advertise: &Advertise, json: &str, path: &[&str]) -> Option<Vec<Edi
     let url = serde_json::to_string(advertise.base_url.as_deref()?).ok()?;
     let mut values = vec![json];
     for name in path {
-        let members = values.into_iter().filter_map(Members::of).flat_map(|members| members.0);
+        let members =
+            values.into_iter().filter_map(|value| Members::of(value).ok()).flat_map(|members| members.0);
         values = members.filter(|(key, _)| key == name).map(|(_, value)| value.get()).collect();
     }
     let texts = values.into_iter().filter(|value| value.starts_with('"'));
@@ -111,37 +109,6 @@ fn exchange(json: &str, mut edits: Vec<Edit>) -> Vec<u8> {
     }
     out.extend(json.as_bytes().get(from..).unwrap_or_default());
     out
-}
-
-/// The members of a JSON object in their order, repeated ones included; each value as the text that it is.
-struct Members<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'a> Members<'a> {
-    fn of(json: &'a str) -> Option<Self> {
-        serde_json::from_str(json).ok()
-    }
-}
-
-impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder;
-        impl<'de> Visitor<'de> for InOrder {
-            type Value = Members<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(InOrder)
-    }
 }
 
 #[cfg(test)]

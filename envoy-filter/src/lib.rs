@@ -19,6 +19,7 @@ mod discovery;
 pub mod exchange;
 pub mod headers;
 mod hold;
+mod members;
 pub mod metrics;
 pub mod negotiate;
 pub mod reply;

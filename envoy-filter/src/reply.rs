@@ -65,8 +65,10 @@ impl MatrixError {
     /// In the form that the client reads. Browsers hand an answer to a page only with the CORS field that Matrix asks
     /// for on every answer.
     pub fn reply(&self, form: Form, keys: Option<&'static KeyTable>) -> Reply {
+        // A text is always JSON.
+        let text = |text: &str| serde_json::to_string(text).unwrap_or_default();
         let json =
-            serde_json::json!({ "errcode": self.errcode, "error": self.error }).to_string().into_bytes();
+            format!(r#"{{"errcode":{},"error":{}}}"#, text(self.errcode), text(&self.error)).into_bytes();
         let (form, body) = match form {
             Form::Json => (Form::Json, json),
             Form::Cbor => {

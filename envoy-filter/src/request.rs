@@ -26,7 +26,8 @@ pub(crate) fn headers(
         // The homeserver knows JSON only.
         edits.push(Edit::set("accept", Form::Json.media_type()));
     }
-    if client.reads == Form::Cbor || client.document.is_some() {
+    let looked_into = client.reads == Form::Cbor || client.document.is_some();
+    if looked_into && headers.get("accept-encoding").is_some() {
         // A compressed answer could not be looked into.
         edits.push(Edit::remove(&b"accept-encoding"[..]));
     }

@@ -219,6 +219,7 @@ impl Held {
         };
         // Nothing before trailers, because HTTP/1 sends none after a body of known length.
         if self.rest == Rest::Nothing {
+            self.edits.retain(|edit| *edit.name != *b"content-length");
             self.edits.push(content_length(body.len()));
         }
         Ok(Step { edits: self.edits, then: Then::Replace(body) })

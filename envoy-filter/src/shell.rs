@@ -8,7 +8,6 @@ use crate::metrics::{Direction, Metric};
 use crate::step::{Step, Then};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, BufferType, ContextType, LogLevel, MapType, StreamType};
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 proxy_wasm::main! {{
@@ -24,7 +23,7 @@ struct Root {
 }
 
 /// The host's ids of the series. One that it would not give is not counted.
-type Metrics = BTreeMap<Metric, u32>;
+type Metrics = Vec<(Metric, u32)>;
 
 fn metrics() -> Metrics {
     let define = |(metric, name): (Metric, String)| match host::define_metric(&name, metric.is_histogram()) {
@@ -167,7 +166,7 @@ impl Stream {
     fn tell(&mut self) {
         let mut bytes_in = 0;
         for (metric, value) in self.exchange.counted() {
-            if let Some(id) = self.metrics.get(&metric) {
+            if let Some((_, id)) = self.metrics.iter().find(|(known, _)| *known == metric) {
                 host::count(*id, value, metric.is_histogram());
             }
             match metric {
