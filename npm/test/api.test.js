@@ -84,6 +84,29 @@ test('what is no key table is a RangeError, and too many are one', () => {
   assert.equal(make(0).integer('a'), 1, 'one that is known can still be named');
 });
 
+test('numbers are read as JavaScript reads them', () => {
+  // Bits that look drawn, the same in each run.
+  let state = 1;
+  const draw = () => (state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0);
+  const view = new DataView(new ArrayBuffer(8));
+  const texts = [];
+  for (let count = 0; count < 20_000; count += 1) {
+    view.setUint32(0, draw());
+    view.setUint32(4, draw());
+    const float = view.getFloat64(0);
+    if (!Number.isFinite(float)) continue;
+    texts.push(float.toExponential(), float.toExponential(draw() % 25), `${draw()}.${draw()}e${(draw() % 638) - 340}`);
+  }
+  // Those near the end of the range may have been rounded beyond it.
+  const finite = texts.filter((text) => Number.isFinite(Number(text)));
+  const there = JSON.parse(decodeToString(encode(`[${finite.join()}]`)));
+  finite.forEach((text, place) => assert.equal(there[place] + 0, Number(text) + 0, text));
+  const hard = ['9007199254740993.0', '9007199254740993.00001', '2.2250738585072011e-308', '5e-324', '2e-324'];
+  for (const text of [`0.${'1'.repeat(800)}`, ...hard]) {
+    assert.equal(Number(decodeToString(encode(text))), Number(text), text);
+  }
+});
+
 test('options that mean nothing are refused before anything is done', () => {
   for (const [options, error] of [
     [null, TypeError],

@@ -3,6 +3,9 @@
 use super::Cursor;
 use crate::{Error, ErrorKind};
 
+#[cfg(any(test, all(feature = "small", target_arch = "wasm32")))]
+mod nearest;
+
 /// A number by how it is written: a point or an exponent makes it a float, whatever its value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Number {
@@ -84,16 +87,15 @@ fn big(number: &str, start: usize) -> Result<Number, Error> {
 }
 
 /// The grammar of `f64::from_str` holds JSON's; it rounds correctly and never fails on a number, however long.
-#[cfg(not(all(target_arch = "wasm32", target_os = "unknown")))]
+#[cfg(not(all(feature = "small", target_arch = "wasm32")))]
 fn nearest(number: &str, start: usize) -> Result<f64, Error> {
     number.parse().map_err(|_| Error::new(ErrorKind::InvalidNumber, start))
 }
 
-/// The same without the standard library's table: a module is fetched by each page that uses it, or held by each worker.
-#[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
-fn nearest(number: &str, start: usize) -> Result<f64, Error> {
-    let nearest = lexical_parse_float::FromLexical::from_lexical(number.as_bytes());
-    nearest.map_err(|_| Error::new(ErrorKind::InvalidNumber, start))
+/// The same without the standard library's table.
+#[cfg(all(feature = "small", target_arch = "wasm32"))]
+fn nearest(number: &str, _: usize) -> Result<f64, Error> {
+    Ok(nearest::nearest(number.as_bytes()))
 }
 
 /// The digits here as a number, which is wrong if they are more than [`MAX_DIGITS`], and how many they are.
