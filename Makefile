@@ -37,7 +37,7 @@ CARGO_FUZZ := RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=malloc_context_size=2:quarantine_si
 
 # ---- the two commands ---------------------------------------------------------------------------------------------------
 
-.PHONY: help demo down test check unit test-npm e2e figures bench-wire bench-chain bench-filter bench-npm fuzz advisories build filter image-filter npm setup setup-test clean
+.PHONY: help demo down test check unit test-npm e2e figures bench-wire bench-chain bench-filter bench-npm fuzz advisories build filter image-filter npm npm-modules npm-again setup setup-test clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -72,7 +72,7 @@ check: setup-test ## formatting, lints, documentation, licences, bans, sources
 	@unformatted=$$(gofmt -l e2e/foreign); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted" >&2; exit 1; }
 	$(GO) vet
 
-test-npm: setup-test npm ## the npm package in Node, a Vite build and Chromium
+test-npm: setup-test npm-again ## the npm package in Node, a Vite build and Chromium
 	@env $(WITH_NODE) npm --prefix npm run --silent check
 	@env $(WITH_NODE) LOWBAND_NPM_PACKED=$(PACKED) LOWBAND_NPM_MAX_GZIPPED=$(NPM_MAX_GZIPPED) npm --prefix npm test --silent
 
@@ -147,7 +147,9 @@ else
 NPM_MAX_GZIPPED := 85000
 endif
 NPM_MODULES := documents streams
+BINDGEN := $(CARGO_TARGET_DIR)/debug/lowband-npm-bindgen
 PACKED := $(CARGO_TARGET_DIR)/npm
+AGAIN := $(CARGO_TARGET_DIR)/npm-again
 
 # $(call wasm,PROFILE): the command that builds a module.
 wasm = env $(WASM_ENV) CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="$(WASM_RUSTFLAGS)" \
@@ -159,13 +161,27 @@ filter: setup ## the Envoy filter: target/lowband-filter.wasm
 	@cp --update $(WASM_OUT)/filter/lowband_envoy_filter.wasm $(FILTER)
 
 npm: setup .tools/npm.stamp ## the npm package lowband-codec: target/npm/*.tgz
-	@$(STEP)/npm-modules.log 'Building the modules of the npm package' \
-	  $(call wasm,npm) $(NPM_MODULES:%=-p lowband-npm-%)
-	@$(STEP)/npm-bindgen.log 'Making the JavaScript around them' \
-	  cargo run --locked -p lowband-npm-bindgen -- npm/pkg $(NPM_MODULES:%=$(WASM_OUT)/npm/lowband_npm_%.wasm)
+	@$(STEP)/npm-bindgen.log 'Building what makes the JavaScript of the npm package' cargo build --locked -p lowband-npm-bindgen
+	@$(MAKE) npm-modules
 	@cp --update LICENSE npm/LICENSE
 	@rm -rf $(PACKED) && mkdir -p $(PACKED)
 	@$(STEP)/npm-pack.log 'Packing the npm package' env $(WITH_NODE) npm pack --silent --pack-destination $(PACKED) ./npm
+
+npm-modules:
+	@$(STEP)/npm-modules.log 'Building the modules of the npm package' \
+	  $(call wasm,npm) $(NPM_MODULES:%=-p lowband-npm-%)
+	@$(BINDGEN) npm/pkg $(NPM_MODULES:%=$(WASM_OUT)/npm/lowband_npm_%.wasm)
+
+# In another folder and at another time, with a copy of the standard library that was built for the first one: with other flags
+# it would be built anew.
+npm-again: npm
+	@rm -rf $(AGAIN) && mkdir -p $(AGAIN)/src $(AGAIN)/target/wasm/$(WASM)
+	@git ls-files -z | xargs -0 cp --parents -t $(AGAIN)/src
+	@cp -a $(CARGO_TARGET_DIR)/wasm/npm $(AGAIN)/target/wasm
+	@cp -a $(WASM_OUT)/npm $(AGAIN)/target/wasm/$(WASM)
+	@$(MAKE) -C $(AGAIN)/src CARGO_TARGET_DIR=$(AGAIN)/target BINDGEN=$(BINDGEN) WASM_RUSTFLAGS='$(WASM_RUSTFLAGS)' npm-modules
+	@diff -r npm/pkg $(AGAIN)/src/npm/pkg && echo 'two builds of the npm package gave the same bytes'
+	@rm -rf $(AGAIN)
 
 $(COPY_FILTER): $(wildcard bench/copy-filter/*.toml bench/copy-filter/src/*) | setup
 	@$(STEP)/copy-filter.log 'Building the filter that copies' $(call wasm,filter) -p lowband-copy-filter
