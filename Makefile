@@ -269,4 +269,4 @@ $(foreach each,$(ENVIRONMENTS),$(eval $(call ENVIRONMENT,$(each))))
 	@mkdir -p .tools && touch $@
 
 clean: ## remove what was built and installed here
-	rm -rf target .tools .venv
+	rm -rf target .tools .venv npm/node_modules npm/pkg npm/LICENSE

@@ -4,17 +4,21 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
+import { README } from './readme.js';
+
+const moduleFor = (name) => readFileSync(new URL(`../pkg/${name}_bg.wasm`, import.meta.url));
 
 // Of a build with the library for size; elsewhere the Makefile says what to expect.
 const MAX_GZIPPED = Number(process.env.LOWBAND_NPM_MAX_GZIPPED ?? 50_000);
 
+const gzipped = (module) => gzipSync(module, { level: 9 }).length;
+
 for (const name of ['documents', 'streams']) {
-  const module = readFileSync(new URL(`../pkg/${name}_bg.wasm`, import.meta.url));
+  const module = moduleFor(name);
 
   test(`the module for ${name} has at most ${MAX_GZIPPED} bytes gzipped`, (t) => {
-    const { length } = gzipSync(module, { level: 9 });
-    t.diagnostic(`${length} bytes`);
-    assert.ok(length <= MAX_GZIPPED, `${length} bytes`);
+    t.diagnostic(`${gzipped(module)} bytes`);
+    assert.ok(gzipped(module) <= MAX_GZIPPED, `${gzipped(module)} bytes`);
   });
 
   test(`the module for ${name} asks for nothing but what wasm-bindgen needs`, () => {
@@ -23,3 +27,10 @@ for (const name of ['documents', 'streams']) {
     assert.ok(imports.length < 10, JSON.stringify(imports));
   });
 }
+
+test('README: the sizes are about right', { skip: MAX_GZIPPED > 50_000 && 'not a build for size' }, () => {
+  const [, first, second] = /fetches (\d+) KB of gzipped WebAssembly, and (\d+) KB more/.exec(README);
+  for (const [said, name] of [[first, 'documents'], [second, 'streams']]) {
+    assert.ok(Math.abs(gzipped(moduleFor(name)) / 1000 - said) < 2, `${name}: ${gzipped(moduleFor(name))}`);
+  }
+});

@@ -1,8 +1,10 @@
 // What the page of package.test.js does with the package.
 
-import { decodeToString, encode } from 'lowband-codec';
+import { DecodeStream, decodeToString, encode } from 'lowband-codec';
 
 const hex = (bytes) => [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+
+const modules = () => performance.getEntriesByType('resource').filter(({ name }) => name.endsWith('.wasm')).length;
 
 function refusal() {
   try {
@@ -13,5 +15,9 @@ function refusal() {
 }
 
 const cbor = encode(new TextEncoder().encode('{"msgtype":"m.text","body":"Hello"}'));
-const said = { cbor: hex(cbor), json: decodeToString(cbor), error: refusal() };
+const said = { cbor: hex(cbor), json: decodeToString(cbor), error: refusal(), modules: [modules()] };
+
+const stream = new Blob([cbor]).stream().pipeThrough(new DecodeStream()).pipeThrough(new TextDecoderStream());
+said.streamed = (await stream.getReader().read()).value;
+said.modules.push(modules());
 document.querySelector('output').textContent = JSON.stringify(said);

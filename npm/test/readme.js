@@ -3,10 +3,11 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 
+export const README = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+
 /** All blocks in this language, in order, each with the block of output (language `text`) that follows it directly. */
 export function blocks(language) {
-  const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
-  const all = [...readme.matchAll(/^```(\w+)\n(.*?)^```$/gms)].map(([, kind, text]) => ({ kind, text }));
+  const all = [...README.matchAll(/^```(\w+)\n(.*?)^```$/gms)].map(([, kind, text]) => ({ kind, text }));
   const found = all.flatMap(({ kind, text }, place) => {
     if (kind !== language) return [];
     const next = all[place + 1];
