@@ -151,14 +151,14 @@ BINDGEN := $(CARGO_TARGET_DIR)/debug/lowband-npm-bindgen
 PACKED := $(CARGO_TARGET_DIR)/npm
 AGAIN := $(CARGO_TARGET_DIR)/npm-again
 
-# $(call wasm,PROFILE): the command that builds a module.
-wasm = env $(WASM_ENV) CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="$(WASM_RUSTFLAGS)" \
-  cargo build --locked --profile $1 --target $(WASM) $(WASM_FLAGS)
-WASM_OUT := $(CARGO_TARGET_DIR)/wasm/$(WASM)
+# The command that builds a module, but for its package.
+WASM_BUILD = env $(WASM_ENV) CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="$(WASM_RUSTFLAGS)" \
+  cargo build --locked --profile wasm --target $(WASM) $(WASM_FLAGS)
+WASM_OUT := $(CARGO_TARGET_DIR)/wasm/$(WASM)/wasm
 
 filter: setup ## the Envoy filter: target/lowband-filter.wasm
-	@$(STEP)/filter.log 'Building the Envoy filter' $(call wasm,filter) -p lowband-envoy-filter
-	@cp --update $(WASM_OUT)/filter/lowband_envoy_filter.wasm $(FILTER)
+	@$(STEP)/filter.log 'Building the Envoy filter' $(WASM_BUILD) -p lowband-envoy-filter
+	@cp --update $(WASM_OUT)/lowband_envoy_filter.wasm $(FILTER)
 
 npm: setup .tools/npm.stamp ## the npm package lowband-codec: target/npm/*.tgz
 	@$(STEP)/npm-bindgen.log 'Building what makes the JavaScript of the npm package' cargo build --locked -p lowband-npm-bindgen
@@ -169,23 +169,23 @@ npm: setup .tools/npm.stamp ## the npm package lowband-codec: target/npm/*.tgz
 
 npm-modules:
 	@$(STEP)/npm-modules.log 'Building the modules of the npm package' \
-	  $(call wasm,npm) $(NPM_MODULES:%=-p lowband-npm-%)
-	@$(BINDGEN) npm/pkg $(NPM_MODULES:%=$(WASM_OUT)/npm/lowband_npm_%.wasm)
+	  $(WASM_BUILD) $(NPM_MODULES:%=-p lowband-npm-%)
+	@$(BINDGEN) npm/pkg $(NPM_MODULES:%=$(WASM_OUT)/lowband_npm_%.wasm)
 
 # In another folder and at another time, with a copy of the standard library that was built for the first one: with other flags
 # it would be built anew.
 npm-again: npm
 	@rm -rf $(AGAIN) && mkdir -p $(AGAIN)/src $(AGAIN)/target/wasm/$(WASM)
 	@git ls-files -z | xargs -0 cp --parents -t $(AGAIN)/src
-	@cp -a $(CARGO_TARGET_DIR)/wasm/npm $(AGAIN)/target/wasm
-	@cp -a $(WASM_OUT)/npm $(AGAIN)/target/wasm/$(WASM)
+	@cp -a $(CARGO_TARGET_DIR)/wasm/wasm $(AGAIN)/target/wasm
+	@cp -a $(WASM_OUT) $(AGAIN)/target/wasm/$(WASM)
 	@$(MAKE) -C $(AGAIN)/src CARGO_TARGET_DIR=$(AGAIN)/target BINDGEN=$(BINDGEN) WASM_RUSTFLAGS='$(WASM_RUSTFLAGS)' npm-modules
 	@diff -r npm/pkg $(AGAIN)/src/npm/pkg && echo 'two builds of the npm package gave the same bytes'
 	@rm -rf $(AGAIN)
 
 $(COPY_FILTER): $(wildcard bench/copy-filter/*.toml bench/copy-filter/src/*) | setup
-	@$(STEP)/copy-filter.log 'Building the filter that copies' $(call wasm,filter) -p lowband-copy-filter
-	@cp --update $(WASM_OUT)/filter/lowband_copy_filter.wasm $@
+	@$(STEP)/copy-filter.log 'Building the filter that copies' $(WASM_BUILD) -p lowband-copy-filter
+	@cp --update $(WASM_OUT)/lowband_copy_filter.wasm $@
 
 image-filter: filter .tools/image.stamp ## the filter as an OCI image: target/lowband-filter.tar; prints its digest
 	@tools/image-filter $(FILTER) $(FILTER:.wasm=.tar)
