@@ -34,7 +34,7 @@ export class Browser {
     t.after(() => server.close());
     own.origin = `http://127.0.0.1:${server.address().port}`;
     const executablePath = process.env.LOWBAND_CHROMIUM ?? '/usr/bin/chromium';
-    const browser = await chromium.launch({ executablePath, args: ARGUMENTS });
+    const browser = await chromium.launch({ executablePath, args: ARGUMENTS, timeout: 60_000 });
     t.after(() => browser.close());
     own.page = await browser.newPage();
     return own;
@@ -53,7 +53,7 @@ export class Browser {
     const said = (async () => {
       await this.page.goto(`${this.origin}/${path}`);
       const output = this.page.locator('output:not(:empty)');
-      await output.waitFor({ timeout: 20_000 });
+      await output.waitFor({ timeout: 60_000 });
       return output.textContent();
     })();
     return Promise.race([said, failed]);

@@ -2,8 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { decode, encode } from 'lowband-codec';
+import { EncodeStream, decode, encode } from 'lowband-codec';
 import { initSync } from '../pkg/documents.js';
+import { initSync as initStreams } from '../pkg/streams.js';
 
 const MIB = 2 ** 20;
 // Started already: this only gives the exports.
@@ -39,4 +40,21 @@ test('ten thousand calls, options, errors and paths leave nothing behind', () =>
   const after = bytes();
   rounds(10_000);
   assert.equal(bytes(), after);
+});
+
+test('streams that ended, well or not, leave nothing behind', async () => {
+  const rounds = async (count) => {
+    for (let round = 0; round < count; round += 1) {
+      await text(['{"a":[1,', '2]}']);
+      await assert.rejects(text(['{"a":[1,', ']}']), { kind: 'trailing_comma' });
+    }
+  };
+  const text = async (chunks) => {
+    for await (const part of ReadableStream.from(chunks).pipeThrough(new EncodeStream())) assert.ok(part.length > 0);
+  };
+  await rounds(20);
+  const { memory: ofStreams } = initStreams();
+  const after = ofStreams.buffer.byteLength;
+  await rounds(1000);
+  assert.equal(ofStreams.buffer.byteLength, after);
 });
