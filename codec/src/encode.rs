@@ -289,6 +289,11 @@ impl Walker for Run<'_, '_> {
             plain::append(&mut self.out, step, len);
             return Ok(());
         }
+        if let Some((piece, len)) = string::medium(cursor) {
+            write_head(&mut self.out, major::TEXT, len as u64);
+            plain::append(&mut self.out, piece, len);
+            return Ok(());
+        }
         match string::simple(cursor)? {
             Some(text) => write_text(&mut self.out, text),
             None => self.string_with_escapes(cursor)?,

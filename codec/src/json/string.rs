@@ -17,6 +17,25 @@ pub(crate) fn short<'j>(cursor: &mut Cursor<'j>) -> Option<(&'j [u8; STEP], usiz
     Some((step, len))
 }
 
+/// Likewise below 48 bytes, as most identifiers are.
+#[inline(always)]
+pub(crate) fn medium<'j>(cursor: &mut Cursor<'j>) -> Option<(&'j [u8; 3 * STEP], usize)> {
+    let piece: &[u8; 3 * STEP] = cursor.ahead()?;
+    let mut len = 0;
+    for step in piece.as_chunks().0 {
+        let plain = plain::first_special(step);
+        len += plain;
+        if plain < STEP {
+            break;
+        }
+    }
+    if piece.get(len) != Some(&b'"') {
+        return None;
+    }
+    cursor.at += len + 1;
+    Some((piece, len))
+}
+
 /// Reads a string without escapes to its end; the cursor stands behind the opening quote. `None`, with the cursor left
 /// where it was, if there is an escape; then [`unescape`] reads it.
 pub(crate) fn simple<'j>(cursor: &mut Cursor<'j>) -> Result<Option<&'j [u8]>, Error> {
