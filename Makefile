@@ -37,7 +37,7 @@ CARGO_FUZZ := RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=malloc_context_size=2:quarantine_si
 
 # ---- the two commands ---------------------------------------------------------------------------------------------------
 
-.PHONY: help demo down test check unit test-npm e2e figures bench-wire bench-chain bench-filter bench-npm fuzz advisories build filter image-filter npm npm-modules npm-again setup setup-test clean
+.PHONY: help demo down test check unit test-npm e2e figures bench-wire bench-codec bench-chain bench-filter bench-npm fuzz advisories build filter image-filter npm npm-modules npm-again setup setup-test clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -89,6 +89,7 @@ e2e: setup-test build filter ## the tests against the real parts
 	.venv/examples/bin/python envoy-filter/tests/examples.py
 	cargo test --locked -p lowband-e2e
 	$(RELEASE)/wire --quick
+	$(RELEASE)/codec --gates
 
 figures: setup-test build filter ## datagrams and bytes of the exchanges that the README names
 	@$(RELEASE)/figures
@@ -96,6 +97,9 @@ figures: setup-test build filter ## datagrams and bytes of the exchanges that th
 # A socket for each of 12,000 sessions.
 bench-wire: build ## what the sidecar costs, beside the reference's figures; eleven minutes
 	@ulimit -n "$$(ulimit -H -n)" && $(RELEASE)/wire
+
+bench-codec: setup-test build ## what the codec costs: ratios over other ways, and instructions; half a minute
+	@$(RELEASE)/codec
 
 bench-chain: setup build filter ## what sidecar, Envoy and filter cost together for 200 kB; half a minute
 	@$(RELEASE)/wire --chain
@@ -122,7 +126,7 @@ advisories: .tools/bin/cargo-deny ## known vulnerabilities of the dependencies; 
 
 # ---- building -----------------------------------------------------------------------------------------------------------
 
-build: setup ## release binaries: lowband-sidecar, lowband, demo, figures, wire
+build: setup ## release binaries: lowband-sidecar, lowband, demo, figures, wire, codec
 	@$(STEP)/build.log 'Building the sidecar, the client and the demo' cargo build --locked --release --workspace \
 	  --exclude lowband-envoy-filter --exclude lowband-copy-filter --exclude 'lowband-npm*'
 
@@ -204,7 +208,7 @@ NODE_HERE := $(shell node -p '(([major, minor]) => major > 20 || (major == 20 &&
 WITH_NODE := $(if $(NODE_HERE),,PATH=$(CURDIR)/.venv/node/bin:$(PATH))
 
 SYSTEM_PACKAGES := gcc libssl-dev pkg-config openssl python3-venv $(WASM_PACKAGES)
-TEST_PACKAGES := libcoap3-bin gnutls-bin curl tshark chromium $(if $(shell command -v go),,golang-go)
+TEST_PACKAGES := libcoap3-bin gnutls-bin curl tshark chromium valgrind $(if $(shell command -v go),,golang-go)
 
 setup: .tools/system.stamp .tools/envoy.stamp .tools/synapse.stamp
 

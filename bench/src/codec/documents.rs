@@ -4,8 +4,10 @@
 pub(crate) const SYNC_MEDIUM: &str = include_str!("../../../codec/tests/data/sync-medium.json");
 /// An incremental one.
 pub(crate) const SYNC_SMALL: &str = include_str!("../../../codec/tests/data/sync-small.json");
-/// A message of that sync, of the length of most.
+/// A message of the initial sync, of median length among those in plain ASCII.
 pub(crate) const EVENT: &str = include_str!("../../../codec/tests/data/event.json");
+/// Likewise, among those with escapes, as Synapse writes all other characters.
+pub(crate) const ESCAPED_EVENT: &str = include_str!("../../../codec/tests/data/event-escaped.json");
 
 /// A thousand objects of one event each.
 pub(crate) fn small_objects() -> String {

@@ -23,9 +23,9 @@ enum Bound {
 pub(crate) fn ratio(name: &str) -> Row {
     let wanted = match name {
         "json_to_cbor_over_dom_sync_medium" => Some(10.0),
-        "json_to_cbor_over_dom_event" => Some(6.0),
+        "json_to_cbor_over_dom_event" | "json_to_cbor_over_dom_escaped_event" => Some(6.0),
         "cbor_to_json_over_dom_sync_medium" => Some(20.0),
-        "cbor_to_json_over_dom_event" => Some(13.0),
+        "cbor_to_json_over_dom_event" | "cbor_to_json_over_dom_escaped_event" => Some(13.0),
         "json_to_cbor_over_simd_json_parse_sync_medium" => Some(1.05),
         "push_json_to_cbor_over_one_shot_sync_medium" => Some(0.65),
         "push_cbor_to_json_over_one_shot_sync_medium" => Some(0.7),

@@ -35,6 +35,7 @@ fn series(call: &mut dyn FnMut(Counted, Way<'_>)) {
         ("sync_medium", documents::SYNC_MEDIUM),
         ("sync_small", documents::SYNC_SMALL),
         ("event", documents::EVENT),
+        ("escaped_event", documents::ESCAPED_EVENT),
     ] {
         let json = json.as_bytes();
         let cbor = lowband_codec::json_to_cbor(json).unwrap_or_default();

@@ -6,7 +6,7 @@ use crate::ways::{self, Way};
 use std::time::{Duration, Instant};
 
 /// Turns of each way. The fastest one counts: it was disturbed least.
-const ROUNDS: usize = 40;
+const ROUNDS: usize = 100;
 /// What a turn should take: long against the clock's steps, short against what the machine does meanwhile.
 const TURN: Duration = Duration::from_millis(2);
 
@@ -15,6 +15,7 @@ pub(crate) fn ratios(figures: &mut Figures) {
         ("sync_medium", documents::SYNC_MEDIUM.to_owned()),
         ("sync_small", documents::SYNC_SMALL.to_owned()),
         ("event", documents::EVENT.to_owned()),
+        ("escaped_event", documents::ESCAPED_EVENT.to_owned()),
         ("small_objects", documents::small_objects()),
         ("deep_nests", documents::deep_nests()),
         ("long_escapes", documents::long_escapes()),
