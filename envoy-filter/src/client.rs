@@ -49,7 +49,7 @@ impl Client {
             keys: keys.unwrap_or(config.default_key_table),
             keys_are_told: keys.is_some(),
             head: *method == *b"HEAD",
-            document: Document::of(&method, &path).filter(|document| config.advertise.concerns(*document)),
+            document: Document::of(&method, &path).filter(|document| document.concerns(&config.advertise)),
         }
     }
 }

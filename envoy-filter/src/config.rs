@@ -3,7 +3,6 @@
 //! No text at all means the defaults. All mistakes are found in one go; with one of them Envoy refuses to start, or keeps
 //! the old configuration.
 
-use crate::discovery::Document;
 use crate::members::Members;
 use lowband_codec::KeyTable;
 use serde::de::DeserializeOwned;
@@ -107,14 +106,6 @@ impl Config {
 }
 
 impl Advertise {
-    /// Whether anything of this document is to be exchanged.
-    pub(crate) fn concerns(&self, document: Document) -> bool {
-        match document {
-            Document::Versions => self.dtls_port.is_some(),
-            Document::WellKnown | Document::Session => self.base_url.is_some(),
-        }
-    }
-
     fn set(&mut self, field: &str, value: &str) -> Result<(), String> {
         let name = &format!("advertise.{field}");
         match field {

@@ -42,6 +42,14 @@ impl Document {
         }
     }
 
+    /// Whether anything of it is to be exchanged.
+    pub(crate) fn concerns(self, advertise: &Advertise) -> bool {
+        match self {
+            Document::Versions => advertise.dtls_port.is_some(),
+            Document::WellKnown | Document::Session => advertise.base_url.is_some(),
+        }
+    }
+
     /// The document with its values exchanged; `None` when it holds none of them, or is no JSON.
     pub(crate) fn rewrite(self, advertise: &Advertise, json: &[u8]) -> Option<Vec<u8>> {
         let json = std::str::from_utf8(json).ok()?;
