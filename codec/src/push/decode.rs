@@ -11,10 +11,11 @@
 use crate::cbor::{self, Reader};
 use crate::{DecodeOptions, Decoded, Error, ErrorKind, scratch};
 use containers::{Dropped, Open};
+use expect::Expect;
 use text::CutText;
-use walk::Expect;
 
 mod containers;
+mod expect;
 mod keys;
 mod text;
 mod walk;

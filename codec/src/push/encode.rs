@@ -16,10 +16,11 @@ use crate::json::{BYTE_ORDER_MARK, Cursor};
 use crate::utf8::{self, Fault};
 use crate::{Error, ErrorKind, Policy, Repairs, scratch};
 use containers::{Open, Skipped};
+use expect::Expect;
 use text::CutText;
-use walk::Expect;
 
 mod containers;
+mod expect;
 mod text;
 mod walk;
 

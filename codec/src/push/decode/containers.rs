@@ -1,7 +1,7 @@
 //! The open containers, what is still to come in them, and the entry that is dropped.
 
 use super::PushDecoder;
-use super::walk::Expect;
+use super::expect::Expect;
 use crate::cbor::{BREAK, Reader};
 use crate::decode::Kind;
 use crate::keys::set::KeySet;

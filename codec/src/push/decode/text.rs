@@ -2,7 +2,7 @@
 //! than any name of the table.
 
 use super::PushDecoder;
-use super::walk::Expect;
+use super::expect::Expect;
 use crate::cbor::{BREAK, Head, Reader};
 use crate::json::string;
 use crate::push::character::CutCharacter;

@@ -12,33 +12,13 @@
 //! ```
 
 use super::PushDecoder;
+use super::expect::Expect;
 use super::keys::not_a_key;
 use super::text::Role;
 use crate::cbor::{BREAK, Head, Reader, SELF_DESCRIBED, text as cbor_text};
 use crate::decode::{Kind, number, refused};
 use crate::plain::{self, STEP};
 use crate::{Error, ErrorKind};
-
-/// What may come next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Expect {
-    /// The item, or a self-described tag before it.
-    Start,
-    Value,
-    /// An array of indefinite length has opened: an element or a break.
-    FirstElement,
-    /// A map of indefinite length has opened: a key or a break.
-    FirstKey,
-    Key,
-    /// A value is complete: what follows depends on the innermost container.
-    More,
-    /// Inside a text or a chunk of one.
-    Text,
-    /// A chunk of an indefinite-length text or a break.
-    Chunk,
-    /// The item is complete.
-    Nothing,
-}
 
 impl PushDecoder<'_> {
     /// Walks to the end of what is there.

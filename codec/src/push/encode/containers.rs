@@ -1,7 +1,7 @@
 //! The open containers, and those that are passed over because they lie too deep.
 
 use super::PushEncoder;
-use super::walk::Expect;
+use super::expect::Expect;
 use crate::cbor::{BREAK, INDEFINITE, simple};
 use crate::encode::container_major;
 use crate::json::Cursor;

@@ -1,6 +1,6 @@
 //! A string that a piece has cut, or that is longer than [`MAX_TEXT`]: taken apart as it comes.
 
-use super::walk::Expect;
+use super::expect::Expect;
 use super::{MAX_TEXT, PushEncoder};
 use crate::cbor::{BREAK, INDEFINITE, major};
 use crate::encode::write_text;

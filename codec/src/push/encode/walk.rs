@@ -12,6 +12,7 @@
 //! ```
 
 use super::PushEncoder;
+use super::expect::Expect;
 use super::text::{Role, Whole};
 use crate::cbor::{major, simple};
 use crate::encode::{container_major, patch_text_head, write_number, write_text};
@@ -19,24 +20,6 @@ use crate::json::walk::Kind;
 use crate::json::{Cursor, number, string};
 use crate::names::Ends;
 use crate::{Error, ErrorKind, Policy, plain};
-
-/// What may come next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Expect {
-    Value,
-    /// Behind `[`: a value or `]`.
-    FirstElement,
-    /// Behind a comma in an array.
-    Element,
-    /// Behind `{`: a key or `}`.
-    FirstKey,
-    /// Behind a comma in an object.
-    Key,
-    Colon,
-    CommaOrEnd,
-    /// The value is complete.
-    Nothing,
-}
 
 impl PushEncoder<'_> {
     /// Walks to the end of what is there; a token that it cuts is held back. `last`: nothing follows.
