@@ -2,7 +2,8 @@
 
 use crate::{decode, encode, with_keys};
 use lowband_codec::{
-    DecodeOptions, Error, ErrorKind, KeyTable, Policy, PushDecoder, PushOptions, Repairs, cbor_to_json,
+    DecodeOptions, Error, ErrorKind, KeyTable, Limits, Policy, PushDecoder, PushOptions, Repairs,
+    cbor_to_json,
 };
 
 fn v1() -> DecodeOptions<'static> {
@@ -83,6 +84,23 @@ fn what_is_dropped_is_checked_all_the_same() {
     assert_eq!((error.kind, error.offset), (ErrorKind::ByteString, 8));
     let error = decode([b"\xa3\x64type\x01\x02\x02\x02\x02".as_slice()], v1()).unwrap_err();
     assert_eq!((error.kind, error.offset), (ErrorKind::RepeatedKey, 9));
+}
+
+#[test]
+fn what_is_dropped_does_not_count_as_output_wherever_it_is_cut() {
+    // {"type": 1, 2: ["...", "..."]}, and a limit that only what leaves keeps.
+    let cbor = [b"\xa2\x64type\x01\x02\x82".as_slice(), b"\x74", &[b'x'; 20], b"\x74", &[1; 20]].concat();
+    let expected = br#"{"type":1}"#.as_slice();
+    for (max_output, fits) in [(expected.len(), true), (expected.len() - 1, false)] {
+        let limits = Limits { max_output, ..Limits::default() };
+        for at in 0..=cbor.len() {
+            let result = decode([&cbor[..at], &cbor[at..]], DecodeOptions { limits, ..v1() });
+            match fits {
+                true => assert_eq!(result.unwrap().0, expected, "cut at {at}"),
+                false => assert_eq!(result.unwrap_err().kind, ErrorKind::OutputTooLarge, "cut at {at}"),
+            }
+        }
+    }
 }
 
 #[test]

@@ -174,7 +174,8 @@ impl PushDecoder<'_> {
 
     /// Appends the inside of a string.
     pub(super) fn write_escaped(&self, text: &[u8], at: usize, output: &mut Vec<u8>) -> Result<(), Error> {
-        match string::write_escaped(text, output, self.max_len) {
+        let max_len = if self.dropped.is_some() { usize::MAX } else { self.max_len };
+        match string::write_escaped(text, output, max_len) {
             true => Ok(()),
             false => Err(Error::new(ErrorKind::OutputTooLarge, at)),
         }

@@ -219,9 +219,10 @@ impl PushDecoder<'_> {
         self.check_length(output)
     }
 
+    /// An entry that is dropped leaves nothing: it does not count.
     #[inline(always)]
     fn check_length(&self, output: &[u8]) -> Result<(), Error> {
-        if output.len() > self.max_len {
+        if output.len() > self.max_len && self.dropped.is_none() {
             return Err(Error::new(ErrorKind::OutputTooLarge, self.item_at));
         }
         Ok(())
