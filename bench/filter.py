@@ -18,7 +18,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "envoy-filter/tests"))
 
-from real_envoy import CBOR, Envoy, Homeserver, answer, program  # noqa: E402
+from parts import CBOR, Envoy, Homeserver, answer, program  # noqa: E402
 
 SYNC = ROOT / "codec/tests/data/sync-small.json"
 BODIES = ROOT / "codec/tests/data/bodies.jsonl"

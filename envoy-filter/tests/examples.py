@@ -17,7 +17,7 @@ import unittest
 
 import jsonschema
 import yaml
-from real_envoy import ROOT, program
+from parts import ROOT, program
 
 EXAMPLES = ROOT / "envoy-filter/examples"
 CRDS = pathlib.Path(os.environ.get("LOWBAND_CRDS") or ROOT / ".tools/crds")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Long answers through the filter in a real Envoy: what they cost, how they break off, what is counted of them.
 
-The parts are those of real_envoy.py.
+The rest is in parts.py.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ import time
 import unittest
 import urllib.request
 
-from real_envoy import CBOR, JSON, Case, answer, chunked, decode, with_trailers
+from parts import CBOR, JSON, Case, answer, chunked, decode, with_trailers
 
 SYNC = "/_matrix/client/v3/sync"
 MIB = 1 << 20

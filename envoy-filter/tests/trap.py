@@ -2,7 +2,7 @@
 """What a trap in the filter costs: the request that meets it, and no other one but those of the next 20 ms.
 
 The filter has no way to trap that is known. Here one of its callbacks is replaced by the instruction `unreachable` in a copy
-of the module, once for each callback. The parts are those of real_envoy.py.
+of the module, once for each callback. The rest is in parts.py.
 """
 
 import http.client
@@ -12,8 +12,7 @@ import tempfile
 import time
 import unittest
 
-import real_envoy
-from real_envoy import CBOR, MESSAGE_CBOR, Envoy, Homeserver, answer, program
+from parts import CBOR, MESSAGE_CBOR, Envoy, Homeserver, answer, chunked, program, with_trailers
 
 JSON_BODY = b'{"secret":"' + b"s" * 300_000 + b'"}'
 SHORT = b'{"secret":"s"}'
@@ -107,7 +106,7 @@ class Trap(unittest.TestCase):
         self.homeserver = Homeserver()
         envoy = Envoy(
             f"http://127.0.0.1:{self.homeserver.port}",
-            edit=lambda text: real_envoy.with_trailers(text).replace(os.path.abspath(original), trapping),
+            edit=lambda text: with_trailers(text).replace(os.path.abspath(original), trapping),
         )
         self.addCleanup(envoy.stop)
         self.assertIn(trapping, pathlib.Path(envoy.folder.name, "envoy.yaml").read_text())
@@ -155,7 +154,7 @@ class Trap(unittest.TestCase):
 
     def test_a_trap_at_the_trailers_costs_that_answer(self):
         envoy = self.envoy("proxy_on_response_trailers")
-        trailers = real_envoy.chunked(SHORT, []).removesuffix(b"0\r\n\r\n") + b"0\r\nx-y: z\r\n\r\n"
+        trailers = chunked(SHORT, []).removesuffix(b"0\r\n\r\n") + b"0\r\nx-y: z\r\n\r\n"
         for _ in range(3):
             self.homeserver.answers[self.PATH] = trailers
             self.assert_trapped(self.request(envoy, accept=CBOR))

@@ -1,0 +1,259 @@
+"""What the tests in a real Envoy are made of: the project's envoy.yaml in an Envoy of its own, between raw sockets on both sides.
+
+The homeserver here is a stub that reads its connections by the letter of HTTP/1.1 and keeps what it read, so that a wrong
+length shows up as a request that nobody sent. LOWBAND_ENVOY and LOWBAND_WASM name the two programs; what is not set is
+taken from where the Makefile puts it.
+"""
+
+import contextlib
+import dataclasses
+import glob
+import http.client
+import json
+import os
+import pathlib
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+CBOR, JSON = "application/cbor", "application/json"
+# {"msgtype": "m.text", "n": 30000.0} with the integer key 24 of version 1, and its float as the reference sends it.
+MESSAGE_CBOR = bytes.fromhex("a2181c666d2e74657874616ef97753")
+MESSAGE_JSON = b'{"msgtype":"m.text","n":30000}'
+
+
+def decode(data, at=0):
+    """(value, next offset) of the CBOR that the filter writes; integer keys stay integers."""
+    major, info = data[at] >> 5, data[at] & 31
+    at += 1
+    if info == 31:
+        return indefinite(data, at, major)
+    if major == 7:
+        return {20: False, 21: True, 22: None}[info], at
+    if info >= 24:
+        size = 1 << (info - 24)
+        info, at = int.from_bytes(data[at : at + size], "big"), at + size
+    if major == 0:
+        return info, at
+    if major == 1:
+        return -1 - info, at
+    if major == 3:
+        return data[at : at + info].decode(), at + info
+    items = []
+    for _ in range(info * (major - 3)):
+        value, at = decode(data, at)
+        items.append(value)
+    return (items if major == 4 else dict(zip(items[::2], items[1::2]))), at
+
+
+def indefinite(data, at, major):
+    """What a stream holds: the items up to the break (RFC 8949 section 3.2)."""
+    items = []
+    while data[at] != 0xFF:
+        value, at = decode(data, at)
+        items.append(value)
+    if major == 3:
+        return "".join(items), at + 1
+    return (items if major == 4 else dict(zip(items[::2], items[1::2]))), at + 1
+
+
+# ---- the homeserver ---------------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass
+class Request:
+    method: str
+    path: str
+    headers: dict
+    body: bytes
+
+
+class Homeserver:
+    """Answers each path with the raw bytes that stand in `answers`, else with the JSON `{}`."""
+
+    def __init__(self, tls=None):
+        self.tls = tls
+        self.answers, self.requests = {}, []
+        # Paths after whose answer the connection ends, whether the answer is complete or not.
+        self.hang_up_after = set()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self.listener.accept()
+                threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+
+    def serve(self, connection):
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(contextlib.suppress(ConnectionError, ssl.SSLError))
+            if self.tls:
+                connection = self.tls.wrap_socket(connection, server_side=True)
+            stack.enter_context(connection)
+            stream = stack.enter_context(connection.makefile("rb"))
+            while line := stream.readline():
+                method, path, _ = line.decode("latin-1").split(" ", 2)
+                headers = {}
+                while (line := stream.readline()) != b"\r\n":
+                    name, value = line.decode("latin-1").rstrip("\r\n").split(": ", 1)
+                    headers[name.lower()] = value
+                if headers.get("transfer-encoding") == "chunked":
+                    body = b""
+                    while size := int(stream.readline(), 16):
+                        body += stream.read(size)
+                        stream.readline()
+                    while stream.readline() != b"\r\n":
+                        pass
+                else:
+                    body = stream.read(int(headers.get("content-length", 0)))
+                self.requests.append(Request(method, path, headers, body))
+                connection.sendall(self.answers.get(path.split("?")[0], answer(b"{}")))
+                if path in self.hang_up_after:
+                    return
+
+
+def answer(body, *fields, status="200 OK", media_type=JSON, length=True):
+    lines = [f"HTTP/1.1 {status}", *([f"content-type: {media_type}"] if media_type else []), *fields]
+    if length:
+        lines.append(f"content-length: {len(body)}")
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
+
+
+def chunked(body, sizes):
+    """An answer of unknown length, in pieces of these sizes and the rest."""
+    data = answer(b"", "transfer-encoding: chunked", length=False)
+    pieces, at = [], 0
+    for size in [*sizes, len(body)]:
+        pieces.append(body[at : at + size])
+        at += size
+    return data + b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces if piece) + b"0\r\n\r\n"
+
+
+# ---- Envoy ------------------------------------------------------------------------------------------------------------------
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return taken.getsockname()[1]
+
+
+def program(variable, pattern, target):
+    found = os.environ.get(variable) or next(iter(glob.glob(str(ROOT / pattern))), None)
+    if not found or not os.path.exists(found):
+        sys.exit(f"{found or pattern} is not there: `make {target}`, or name another one in {variable}")
+    return os.path.abspath(found)
+
+
+def certificate(folder):
+    """Makes certificate.pem and key.pem for the name localhost."""
+    openssl = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost -days 2"
+    names = ["-addext", "subjectAltName=DNS:localhost", "-keyout", "key.pem", "-out", "certificate.pem"]
+    subprocess.run([*openssl.split(), *names], cwd=folder, check=True, stderr=subprocess.DEVNULL)
+
+
+class Envoy:
+    """One Envoy with the project's configuration in a folder of its own."""
+
+    def __init__(self, homeserver, *arguments, edit=lambda text: text):
+        self.folder = tempfile.TemporaryDirectory()
+        self.public, self.admin = free_port(), free_port()
+        self.socket = f"{self.folder.name}/envoy.sock"
+        certificate(self.folder.name)
+        rendered = subprocess.run(
+            [
+                sys.executable, ROOT / "envoy-filter/render-envoy.py", "--public-port", str(self.public),
+                "--public-address", "127.0.0.1", "--admin-port", str(self.admin), "--dir", self.folder.name,
+                "--wasm", program("LOWBAND_WASM", "target/lowband-filter.wasm", "filter"),
+                "--homeserver", homeserver, *arguments,
+            ],
+            check=True, stdout=subprocess.PIPE, text=True,
+        ).stdout
+        configuration = pathlib.Path(self.folder.name, "envoy.yaml")
+        configuration.write_text(edit(rendered))
+        self.log = open(f"{self.folder.name}/envoy.log", "w+")
+        binary = program("LOWBAND_ENVOY", ".venv/envoy/lib/python3*/site-packages/envoy/_bin/envoy", "setup")
+        self.started = time.monotonic()
+        self.process = subprocess.Popen(
+            [binary, "-c", str(configuration), "--disable-hot-restart", "--log-level", "warn", "--concurrency", "1",
+             "--file-flush-interval-msec", "50"],
+            stdout=self.log, stderr=subprocess.STDOUT,
+        )
+
+    def ready(self):
+        deadline = time.monotonic() + 60
+        while self.process.poll() is None and time.monotonic() < deadline:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.admin, timeout=1)) as connection:
+                    connection.request("GET", "/ready")
+                    if connection.getresponse().status == 200:
+                        return self
+            time.sleep(0.05)
+        raise AssertionError(f"Envoy does not serve:\n{self.read_log()}")
+
+    def read_log(self):
+        return pathlib.Path(self.log.name).read_text(errors="replace")
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(20)
+        self.log.close()
+        self.folder.cleanup()
+
+
+def with_trailers(text):
+    """The configuration with trailers from the homeserver, which Envoy drops over HTTP/1 unless it is told not to."""
+    return text.replace("explicit_http_config: { http_protocol_options: {} }", "explicit_http_config: { http_protocol_options: { enable_trailers: true } }")
+
+
+class Case(unittest.TestCase):
+    edit = staticmethod(lambda text: text)
+
+    @classmethod
+    def setUpClass(cls):
+        cls.homeserver = Homeserver()
+        cls.envoy = Envoy(f"http://127.0.0.1:{cls.homeserver.port}", edit=cls.edit)
+        cls.addClassCleanup(cls.envoy.stop)
+        cls.envoy.ready()
+
+    def setUp(self):
+        self.homeserver.requests.clear()
+        self.homeserver.answers.clear()
+        self.connection = http.client.HTTPConnection("127.0.0.1", self.envoy.public, timeout=30)
+        self.addCleanup(self.connection.close)
+
+    def tearDown(self):
+        self.assertNotIn("[critical]", self.envoy.read_log())
+
+    def request(self, method="POST", path="/_matrix/client/v3/x", body=None, **headers):
+        """On the test's own connection, which stays open; an iterable body goes chunked."""
+        fields = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.connection.request(method, path, body=body, headers=fields, encode_chunked=body is not None and not isinstance(body, bytes))
+        response = self.connection.getresponse()
+        response.content = response.read()
+        return response
+
+    def assert_matrix_error(self, response, status, errcode, form=CBOR):
+        self.assertEqual((response.status, response.getheader("content-type")), (status, form))
+        if form == CBOR:
+            value, end = decode(response.content)
+            self.assertEqual(end, len(response.content))
+        else:
+            value = json.loads(response.content)
+        self.assertEqual(sorted(value), ["errcode", "error"])
+        self.assertEqual(value["errcode"], errcode)
+        return value["error"]
+
+    def assert_next_request_is_served(self):
+        """On the same connection, if the server has left it open: nothing of the last exchange is left in it."""
+        self.homeserver.requests.clear()
+        response = self.request("GET", "/_matrix/client/v3/next")
+        self.assertEqual((response.status, response.content), (200, b"{}"))
+        self.assertEqual([(r.method, r.path, r.body) for r in self.homeserver.requests], [("GET", "/_matrix/client/v3/next", b"")])
