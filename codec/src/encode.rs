@@ -12,8 +12,9 @@ use crate::cbor::{major, simple, write_head};
 use crate::json::number::Number;
 use crate::json::walk::{self, Kind, Walker, Word};
 use crate::json::{Cursor, skip, string};
-use crate::keys::Key;
+use crate::keys::by_name::Entry;
 use crate::names::{Ends, Name};
+use crate::plain::STEP;
 use crate::utf8::{self, Fault};
 use crate::{EncodeOptions, Error, ErrorKind, Order, Policy, plain, scratch};
 use containers::Containers;
@@ -116,11 +117,11 @@ impl<'t> Encoder<'t> {
     }
 
     /// `None` if a key is repeated and the policy is to keep the last.
-    fn in_place(&mut self, mut cursor: Cursor<'_>, cbor: &mut Vec<u8>) -> Result<Option<Repairs>, Error> {
+    fn in_place(&mut self, cursor: Cursor<'_>, cbor: &mut Vec<u8>) -> Result<Option<Repairs>, Error> {
         self.containers.clear();
         let start = cbor.len();
         let mut run = Run::new(self.options, &mut self.containers, cbor, None, &mut self.name);
-        let walked = run.document(&mut cursor);
+        let walked = run.document(&cursor);
         let repairs = run.end(&mut self.containers, cbor);
         match walked {
             Err(error) if error.kind == ErrorKind::RepeatedKey && self.options.policy == Policy::Lenient => {
@@ -134,13 +135,13 @@ impl<'t> Encoder<'t> {
         }
     }
 
-    fn by_tape(&mut self, mut cursor: Cursor<'_>, cbor: &mut Vec<u8>) -> Result<Repairs, Error> {
+    fn by_tape(&mut self, cursor: Cursor<'_>, cbor: &mut Vec<u8>) -> Result<Repairs, Error> {
         self.containers.clear();
         self.tape.clear();
         scratch::clear_bytes(&mut self.draft);
         let tape = Some(&mut self.tape);
         let mut run = Run::new(self.options, &mut self.containers, &mut self.draft, tape, &mut self.name);
-        let walked = run.document(&mut cursor);
+        let walked = run.document(&cursor);
         let mut repairs = run.end(&mut self.containers, &mut self.draft);
         walked?;
         repairs.repeated_keys = self.tape.left_out;
@@ -196,9 +197,10 @@ impl<'r, 't> Run<'r, 't> {
         self.repairs
     }
 
-    fn document(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Error> {
-        walk::value(cursor, self)?;
-        cursor.skip_space();
+    fn document(&mut self, cursor: &Cursor<'_>) -> Result<(), Error> {
+        let mut cursor = cursor.clone();
+        walk::value(&mut cursor, self)?;
+        cursor.aside(Cursor::skip_space);
         match cursor.peek() {
             None => Ok(()),
             Some(_) => Err(Error::new(ErrorKind::TrailingData, cursor.at)),
@@ -220,30 +222,40 @@ impl<'r, 't> Run<'r, 't> {
     /// A key that began at this offset, as its integer if the table has it.
     #[inline(always)]
     fn write_key(&mut self, ends: Ends, name: &[u8], at: usize) -> Result<(), Error> {
-        match self.options.keys.and_then(|table| table.by_ends(ends, name)) {
+        match self.options.keys.and_then(|table| table.entry(ends, name)) {
             Some(key) => self.known_key(key, ends, at),
             None => {
-                let start = self.out.len();
-                write_text(&mut self.out, name);
-                self.note_name(ends, start, at);
+                self.other_key(ends, name, at);
                 Ok(())
             }
         }
     }
 
-    #[inline(always)]
-    fn known_key(&mut self, key: &Key, ends: Ends, at: usize) -> Result<(), Error> {
+    /// A key that the table does not have.
+    #[inline(never)]
+    fn other_key(&mut self, ends: Ends, name: &[u8], at: usize) {
         let start = self.out.len();
-        plain::append(&mut self.out, &key.cbor, key.cbor_len);
-        let new = if self.tape.is_none() { self.containers.known_key(key.bit) } else { None };
-        match new {
-            Some(true) => Ok(()),
-            Some(false) => Err(Error::new(ErrorKind::RepeatedKey, at)),
-            None => {
-                self.note_name(ends, start, at);
-                Ok(())
-            }
+        write_text(&mut self.out, name);
+        self.note_name(ends, start, at);
+    }
+
+    #[inline(always)]
+    fn known_key(&mut self, key: &Entry, ends: Ends, at: usize) -> Result<(), Error> {
+        plain::append(&mut self.out, &key.cbor, key.cbor_len());
+        if self.tape.is_none() && self.containers.known_key(key.bit) {
+            return Ok(());
         }
+        self.other_known_key(key, ends, at)
+    }
+
+    /// One that was written, and has no bit, has occurred before, or is noted on the tape.
+    #[cold]
+    fn other_known_key(&mut self, key: &Entry, ends: Ends, at: usize) -> Result<(), Error> {
+        if self.tape.is_none() && !key.bit.is_none() {
+            return Err(Error::new(ErrorKind::RepeatedKey, at));
+        }
+        self.note_name(ends, self.out.len() - key.cbor_len(), at);
+        Ok(())
     }
 
     /// Notes a key whose output began at `start`.
@@ -286,30 +298,34 @@ impl<'r, 't> Run<'r, 't> {
 
 impl Walker for Run<'_, '_> {
     #[inline(always)]
+    fn short_string(&mut self, quoted: &[u8; 1 + STEP], len: usize) {
+        // The head takes the place of the quote: both are one byte.
+        let head_at = self.out.len();
+        plain::append(&mut self.out, quoted, 1 + len);
+        self.out.get_mut(head_at).into_iter().for_each(|head| *head = major::TEXT | len as u8);
+    }
+
+    #[inline(always)]
     fn string(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Error> {
-        if let Some((step, len)) = string::short(cursor) {
-            self.out.push(major::TEXT | len as u8);
-            plain::append(&mut self.out, step, len);
-            return Ok(());
-        }
         if let Some((piece, len)) = string::medium(cursor) {
             write_head(&mut self.out, major::TEXT, len as u64);
             plain::append(&mut self.out, piece, len);
             return Ok(());
         }
-        match string::simple(cursor)? {
+        match cursor.aside(string::simple)? {
             Some(text) => write_text(&mut self.out, text),
-            None => self.string_with_escapes(cursor)?,
+            None => cursor.aside(|cursor| self.string_with_escapes(cursor))?,
         }
         Ok(())
     }
 
     #[inline(always)]
+    fn short_key(&mut self, step: &[u8; STEP], len: usize, at: usize) -> Result<(), Error> {
+        self.write_key(Ends::of_start(step, len), step.get(..len).unwrap_or_default(), at)
+    }
+
     fn key(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Error> {
         let at = cursor.at - 1;
-        if let Some((step, len)) = string::short(cursor) {
-            return self.write_key(Ends::of_start(step, len), step.get(..len).unwrap_or_default(), at);
-        }
         match string::simple(cursor)? {
             Some(name) => self.write_key(Ends::of(name), name, at),
             None => self.key_with_escapes(cursor, at),

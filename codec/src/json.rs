@@ -35,6 +35,16 @@ impl<'j> Cursor<'j> {
         Cursor { text, at: 0 }
     }
 
+    /// Lets a function that is not inlined move the cursor. It gets a copy, so that the walk's own has no address and can stay in
+    /// registers: each token has to wait for it.
+    #[inline(always)]
+    pub(crate) fn aside<T>(&mut self, call: impl FnOnce(&mut Cursor<'j>) -> T) -> T {
+        let mut copy = self.clone();
+        let result = call(&mut copy);
+        self.at = copy.at;
+        result
+    }
+
     pub(crate) fn rest(&self) -> &'j [u8] {
         self.text.get(self.at..).unwrap_or_default()
     }
@@ -68,17 +78,32 @@ impl<'j> Cursor<'j> {
     pub(crate) fn next(&mut self) -> Option<u8> {
         match self.peek() {
             Some(b' ' | b'\t' | b'\n' | b'\r') => {
-                self.skip_space();
+                self.aside(Cursor::skip_space);
                 self.peek()
             }
             other => other,
         }
     }
 
-    /// The error of something else than what is wanted here; where the text ends here, that is the error.
+    /// Consumes this byte and the white space before it; false if something else stands there, and then the cursor does too.
+    #[inline(always)]
+    pub(crate) fn take(&mut self, byte: u8) -> bool {
+        // Machines write no white space: it is looked for last.
+        let taken = self.peek() == Some(byte) || self.aside(|cursor| cursor.is_behind_space(byte));
+        self.at += usize::from(taken);
+        taken
+    }
+
     #[cold]
+    fn is_behind_space(&mut self, byte: u8) -> bool {
+        self.skip_space();
+        self.peek() == Some(byte)
+    }
+
+    /// The error of something else than what is wanted here; where the text ends here, that is the error.
+    #[inline(always)]
     pub(crate) fn wanted(&self, kind: ErrorKind) -> Error {
-        Error::new(if self.peek().is_none() { ErrorKind::UnexpectedEnd } else { kind }, self.at)
+        wanted(kind, self.at, self.text.len())
     }
 
     /// One of the three words; the cursor stands on its first letter.
@@ -93,4 +118,9 @@ impl<'j> Cursor<'j> {
         }
         Ok(())
     }
+}
+
+#[cold]
+fn wanted(kind: ErrorKind, at: usize, end: usize) -> Error {
+    Error::new(if at >= end { ErrorKind::UnexpectedEnd } else { kind }, at)
 }

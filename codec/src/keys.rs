@@ -4,10 +4,12 @@ use crate::cbor;
 use crate::json::string::quote;
 use crate::names::Ends;
 use crate::plain::{self, STEP};
+use by_name::{ByName, Entry};
 use set::KeyBit;
 use std::fmt;
 use std::sync::LazyLock;
 
+pub(crate) mod by_name;
 pub(crate) mod set;
 mod v1;
 
@@ -16,10 +18,7 @@ mod v1;
 pub struct KeyTable {
     title: String,
     keys: Vec<Key>,
-    /// Open addressing by fingerprint, at most a quarter full; [`EMPTY`] or a place in `keys`.
-    slots: Vec<u16>,
-    /// What leaves of a fingerprint's 64 bits a place in `slots`.
-    slot_shift: u32,
+    by_name: ByName,
     /// Indexed by integer; [`EMPTY`] or a place in `keys`.
     by_integer: Vec<u16>,
 }
@@ -31,9 +30,6 @@ pub(crate) struct Key {
     pub(crate) ends: Ends,
     pub(crate) integer: u64,
     pub(crate) bit: KeyBit,
-    /// The integer as it stands in CBOR: the first `cbor_len` bytes.
-    pub(crate) cbor: [u8; 4],
-    pub(crate) cbor_len: usize,
     /// The name as it stands in JSON: `,"name":`.
     json: Vec<u8>,
     /// The first bytes of that, with the comma and without it: of most names all.
@@ -125,17 +121,20 @@ impl KeyTable {
     /// As `by_name`, with the name's ends at hand.
     #[inline(always)]
     pub(crate) fn by_ends(&self, ends: Ends, name: &[u8]) -> Option<&Key> {
-        let mut slot = self.slot_of(ends);
-        loop {
-            let key = self.keys.get(usize::from(*self.slots.get(slot)?))?;
-            if key.ends == ends
-                && key.name.len() == name.len()
-                && (name.len() <= STEP || key.name.as_bytes() == name)
-            {
-                return Some(key);
-            }
-            slot = (slot + 1) & (self.slots.len() - 1);
+        self.keys.get(usize::from(self.entry(ends, name)?.place))
+    }
+
+    /// Likewise, what an encoder needs of it.
+    #[inline(always)]
+    pub(crate) fn entry(&self, ends: Ends, name: &[u8]) -> Option<&Entry> {
+        match self.by_name.find(ends, name.len()) {
+            Some(entry) if name.len() <= STEP || self.is_named(entry, name) => Some(entry),
+            _ => self.by_name.crowded(name),
         }
+    }
+
+    fn is_named(&self, entry: &Entry, name: &[u8]) -> bool {
+        self.keys.get(usize::from(entry.place)).is_some_and(|key| key.name.as_bytes() == name)
     }
 
     #[inline(always)]
@@ -144,38 +143,28 @@ impl KeyTable {
         self.keys.get(usize::from(place))
     }
 
-    fn slot_of(&self, ends: Ends) -> usize {
-        (ends.fingerprint() >> self.slot_shift) as usize
-    }
-
     /// From pairs that [`check`] lets pass; of others some keys are never found.
     fn build(title: String, pairs: Vec<(String, u64)>) -> KeyTable {
-        let slots = (4 * pairs.len()).next_power_of_two().max(2);
         let mut table = KeyTable {
             title,
-            slots: vec![EMPTY; slots],
-            slot_shift: u64::BITS - slots.trailing_zeros(),
+            by_name: ByName::new(),
             by_integer: vec![EMPTY; pairs.iter().map(|(_, i)| *i as usize + 1).max().unwrap_or(0)],
             keys: Vec::with_capacity(pairs.len()),
         };
         for (index, (name, integer)) in pairs.into_iter().enumerate() {
             let place = index as u16;
-            let ends = Ends::of(name.as_bytes());
-            let mut slot = table.slot_of(ends);
-            while table.slots.get(slot).is_some_and(|taken| *taken != EMPTY) {
-                slot = (slot + 1) & (table.slots.len() - 1);
-            }
-            table.slots.get_mut(slot).into_iter().for_each(|free| *free = place);
+            let (head, cbor_len) = cbor::head(cbor::major::UNSIGNED, integer);
+            let cbor = head.first_chunk().copied().unwrap_or_default();
+            let entry = Entry::new(name.as_bytes(), place, cbor, cbor_len);
+            table.by_name.insert(name.as_bytes(), entry);
             table.by_integer.get_mut(integer as usize).into_iter().for_each(|free| *free = place);
             let json = [b",", quote(&name).as_slice(), b":"].concat();
             let mut json_start = [[0; JSON_START]; 2];
             for (skipped, start) in json_start.iter_mut().enumerate() {
                 start.iter_mut().zip(json.iter().skip(skipped)).for_each(|(to, from)| *to = *from);
             }
-            let bit = KeyBit::new(index);
-            let (head, cbor_len) = cbor::head(cbor::major::UNSIGNED, integer);
-            let cbor = head.first_chunk().copied().unwrap_or_default();
-            table.keys.push(Key { name, ends, integer, bit, cbor, cbor_len, json, json_start });
+            let (ends, bit) = (Ends::of(name.as_bytes()), KeyBit::new(index));
+            table.keys.push(Key { name, ends, integer, bit, json, json_start });
         }
         table
     }
@@ -266,6 +255,24 @@ mod tests {
     #[test]
     fn v1_is_a_table_that_new_would_accept() {
         assert!(KeyTable::new("v1", v1::NAMES).is_ok());
+    }
+
+    #[test]
+    fn each_name_of_v1_has_a_slot_to_itself() {
+        assert!(!KeyTable::v1().by_name.is_crowded());
+    }
+
+    #[test]
+    fn tables_with_more_names_than_slots_find_each_of_them_and_no_other() {
+        let names: Vec<String> = (0..2_000).map(|i| format!("name {i}")).collect();
+        let table = KeyTable::new("large", names.iter().map(String::as_str).zip(0..)).unwrap();
+        assert!(table.by_name.is_crowded());
+        for (name, integer) in names.iter().zip(0..) {
+            assert_eq!((table.integer(name), table.name(integer)), (Some(integer), Some(name.as_str())));
+        }
+        for stranger in (2_000..4_000).map(|i| format!("name {i}")) {
+            assert_eq!(table.integer(&stranger), None, "{stranger}");
+        }
     }
 
     #[test]

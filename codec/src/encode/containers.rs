@@ -75,10 +75,10 @@ impl Containers {
         self.innermost.kind
     }
 
-    /// Notes a key of the table; true if it is new. `None` if it has no bit.
+    /// Notes a key of the table; false if it is not new, or has no bit.
     #[inline(always)]
-    pub(super) fn known_key(&mut self, key: KeyBit) -> Option<bool> {
-        self.innermost.known.insert(key)
+    pub(super) fn known_key(&mut self, key: KeyBit) -> bool {
+        self.innermost.known.add(key)
     }
 
     /// Notes any other key.

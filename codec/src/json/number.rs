@@ -39,12 +39,12 @@ pub(crate) fn read(cursor: &mut Cursor<'_>) -> Result<Number, Error> {
     }
     match cursor.peek() {
         Some(b'.' | b'e' | b'E') => {
-            let number = float(cursor, start);
+            let number = cursor.aside(|cursor| float(cursor, start));
             not_too_long(cursor, start).and(number)
         }
         _ if digits > MAX_DIGITS => {
             not_too_long(cursor, start)?;
-            big(cursor.since(start), start)
+            cursor.aside(|cursor| big(cursor.since(start), start))
         }
         // Of a zero the sign is lost.
         _ => Ok(match magnitude.checked_sub(1) {
@@ -55,6 +55,7 @@ pub(crate) fn read(cursor: &mut Cursor<'_>) -> Result<Number, Error> {
 }
 
 /// Whether the number from `start` to here is; what may be wrong with a longer one is of no interest.
+#[inline(always)]
 fn not_too_long(cursor: &Cursor<'_>, start: usize) -> Result<(), Error> {
     if cursor.at - start > MAX_NUMBER { Err(Error::new(ErrorKind::NumberTooLong, start)) } else { Ok(()) }
 }
@@ -104,7 +105,8 @@ fn whole(cursor: &mut Cursor<'_>) -> (u64, usize) {
     let start = cursor.at;
     let mut magnitude = 0_u64;
     loop {
-        let (digits, len) = leading_digits(cursor.ahead().copied().unwrap_or_else(|| last_word(cursor)));
+        let (digits, len) =
+            leading_digits(cursor.ahead().copied().unwrap_or_else(|| last_word(cursor.rest())));
         cursor.at += len;
         let power = POWERS_OF_TEN.get(len).copied().unwrap_or_default();
         magnitude = magnitude.wrapping_mul(power).wrapping_add(digits);
@@ -140,9 +142,9 @@ fn leading_digits(word: [u8; WORD]) -> (u64, usize) {
 
 /// What is left of the text, and zeros behind it.
 #[cold]
-fn last_word(cursor: &Cursor<'_>) -> [u8; WORD] {
+fn last_word(rest: &[u8]) -> [u8; WORD] {
     let mut word = [0; WORD];
-    word.iter_mut().zip(cursor.rest()).for_each(|(to, from)| *to = *from);
+    word.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
     word
 }
 

@@ -3,6 +3,7 @@
 use super::number::Number;
 use super::walk::{self, Kind, Walker, Word};
 use super::{Cursor, string};
+use crate::plain::STEP;
 use crate::{Error, scratch};
 
 /// Passes over one array or object, checking its grammar and nothing else; the cursor stands on its opening bracket.
@@ -52,9 +53,15 @@ impl Bits {
 }
 
 impl Walker for Skipper<'_> {
+    fn short_string(&mut self, _quoted: &[u8; 1 + STEP], _len: usize) {}
+
     fn string(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Error> {
         scratch::clear_bytes(self.scratch);
         string::unescape(cursor, self.scratch)?;
+        Ok(())
+    }
+
+    fn short_key(&mut self, _step: &[u8; STEP], _len: usize, _at: usize) -> Result<(), Error> {
         Ok(())
     }
 

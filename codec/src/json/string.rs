@@ -17,7 +17,19 @@ pub(crate) fn short<'j>(cursor: &mut Cursor<'j>) -> Option<(&'j [u8; STEP], usiz
     Some((step, len))
 }
 
-/// Likewise below 48 bytes, as most identifiers are.
+/// Likewise with the quote, before which the cursor stands.
+#[inline(always)]
+pub(crate) fn short_quoted<'j>(cursor: &mut Cursor<'j>) -> Option<(&'j [u8; 1 + STEP], usize)> {
+    let quoted: &[u8; 1 + STEP] = cursor.ahead()?;
+    let len = plain::first_special(quoted.last_chunk()?);
+    if quoted.get(1 + len) != Some(&b'"') {
+        return None;
+    }
+    cursor.at += len + 2;
+    Some((quoted, len))
+}
+
+/// A string without escapes below 48 bytes, as most identifiers are; the cursor stands behind the opening quote.
 #[inline(always)]
 pub(crate) fn medium<'j>(cursor: &mut Cursor<'j>) -> Option<(&'j [u8; 3 * STEP], usize)> {
     let piece: &[u8; 3 * STEP] = cursor.ahead()?;
@@ -34,6 +46,19 @@ pub(crate) fn medium<'j>(cursor: &mut Cursor<'j>) -> Option<(&'j [u8; 3 * STEP],
     }
     cursor.at += len + 1;
     Some((piece, len))
+}
+
+/// A key of up to 16 bytes with the quote and the colon right behind it, which the cursor is left behind.
+#[inline(always)]
+pub(crate) fn short_key<'j>(cursor: &mut Cursor<'j>) -> Option<(&'j [u8; STEP], usize)> {
+    let window: &[u8; STEP + 2] = cursor.ahead()?;
+    let step = window.first_chunk()?;
+    let len = plain::first_special(step);
+    if window.get(len..)?.first_chunk() != Some(b"\":") {
+        return None;
+    }
+    cursor.at += len + 2;
+    Some((step, len))
 }
 
 /// Reads a string without escapes to its end; the cursor stands behind the opening quote. `None`, with the cursor left

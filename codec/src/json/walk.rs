@@ -11,6 +11,8 @@
 
 use super::Cursor;
 use super::number::{self, Number};
+use super::string;
+use crate::plain::STEP;
 use crate::{Error, ErrorKind};
 
 /// The two containers.
@@ -39,9 +41,13 @@ pub(crate) enum Word {
 
 /// Who makes something of the tokens, and keeps the stack of open containers.
 pub(crate) trait Walker {
-    /// A string value; the cursor stands behind its opening quote and is left behind its closing one.
+    /// A string value that has been read: so many bytes behind its quote, without an escape.
+    fn short_string(&mut self, quoted: &[u8; 1 + STEP], len: usize);
+    /// Any other; the cursor stands behind its opening quote and is left behind its closing one.
     fn string(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Error>;
-    /// A key, likewise.
+    /// A key that has been read: the first bytes of a step, so many, without an escape. It began at this offset.
+    fn short_key(&mut self, step: &[u8; STEP], len: usize, at: usize) -> Result<(), Error>;
+    /// Any other key, as any other string value.
     fn key(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Error>;
     /// A number, which began at this offset.
     fn number(&mut self, number: Number, at: usize) -> Result<(), Error>;
@@ -68,73 +74,98 @@ pub(crate) fn value(cursor: &mut Cursor<'_>, walker: &mut impl Walker) -> Result
         }
         let first = cursor.next();
         let at = cursor.at;
-        match first {
-            Some(b'"') => {
-                cursor.at += 1;
-                walker.string(cursor)?;
-            }
-            Some(bracket @ (b'{' | b'[')) => {
-                let kind = if bracket == b'{' { Kind::Object } else { Kind::Array };
-                if walker.too_deep() {
-                    walker.pass_over(cursor)?;
-                } else {
-                    cursor.at += 1;
-                    // Looked for first: most containers of a document made of `{}` cost no frame.
-                    if cursor.next() != Some(kind.closing()) {
-                        walker.open(kind);
-                        inside = Some(kind);
-                        continue;
-                    }
-                    cursor.at += 1;
-                    walker.empty(kind)?;
-                }
-            }
-            Some(b'-' | b'0'..=b'9') => {
-                let number = number::read(cursor)?;
-                walker.number(number, at)?;
-            }
-            Some(b't') => word(cursor, walker, "true", Word::True)?,
-            Some(b'f') => word(cursor, walker, "false", Word::False)?,
-            Some(b'n') => word(cursor, walker, "null", Word::Null)?,
-            // An empty array has been looked for: there is a comma before this bracket.
-            Some(b']') if inside == Some(Kind::Array) => return Err(cursor.wanted(ErrorKind::TrailingComma)),
-            _ => return Err(cursor.wanted(ErrorKind::ExpectedValue)),
+        if first == Some(b'"') {
+            string(cursor, walker)?;
+        } else if let Some(opened) = other_value(first, cursor, walker, inside)? {
+            inside = Some(opened);
+            continue;
         }
         loop {
             inside = walker.value_complete(at)?;
             let Some(kind) = inside else { return Ok(()) };
-            match cursor.next() {
-                Some(b',') => {
-                    cursor.at += 1;
-                    continue 'value;
-                }
-                Some(byte) if byte == kind.closing() => {
-                    cursor.at += 1;
-                    walker.close()?;
-                }
-                _ => return Err(cursor.wanted(ErrorKind::ExpectedCommaOrEnd)),
+            if cursor.peek() == Some(b',') {
+                cursor.at += 1;
+                continue 'value;
+            }
+            if cursor.take(kind.closing()) {
+                walker.close()?;
+            } else if cursor.take(b',') {
+                continue 'value;
+            } else {
+                return Err(cursor.wanted(ErrorKind::ExpectedCommaOrEnd));
             }
         }
     }
 }
 
+/// A key and the colon behind it.
 #[inline(always)]
 fn key(cursor: &mut Cursor<'_>, walker: &mut impl Walker) -> Result<(), Error> {
-    match cursor.next() {
-        Some(b'"') => cursor.at += 1,
+    if !cursor.take(b'"') {
         // An empty object has been looked for: there is a comma before this bracket.
-        Some(b'}') => return Err(cursor.wanted(ErrorKind::TrailingComma)),
-        _ => return Err(cursor.wanted(ErrorKind::ExpectedKey)),
+        let end = cursor.peek() == Some(b'}');
+        return Err(cursor.wanted(if end { ErrorKind::TrailingComma } else { ErrorKind::ExpectedKey }));
     }
-    walker.key(cursor)?;
-    match cursor.next() {
-        Some(b':') => cursor.at += 1,
-        _ => return Err(cursor.wanted(ErrorKind::ExpectedColon)),
+    let at = cursor.at - 1;
+    if let Some((step, len)) = string::short_key(cursor) {
+        return walker.short_key(step, len, at);
     }
-    Ok(())
+    cursor.aside(|cursor| walker.key(cursor))?;
+    if cursor.take(b':') { Ok(()) } else { Err(cursor.wanted(ErrorKind::ExpectedColon)) }
 }
 
+/// The cursor stands on the opening quote.
+#[inline(always)]
+fn string(cursor: &mut Cursor<'_>, walker: &mut impl Walker) -> Result<(), Error> {
+    if let Some((quoted, len)) = string::short_quoted(cursor) {
+        walker.short_string(quoted, len);
+        return Ok(());
+    }
+    cursor.at += 1;
+    walker.string(cursor)
+}
+
+/// A value that is no string and begins with this byte; the kind of a container that is open now.
+#[inline(always)]
+fn other_value(
+    first: Option<u8>,
+    cursor: &mut Cursor<'_>,
+    walker: &mut impl Walker,
+    inside: Option<Kind>,
+) -> Result<Option<Kind>, Error> {
+    let at = cursor.at;
+    match first {
+        Some(bracket @ (b'{' | b'[')) => {
+            let kind = if bracket == b'{' { Kind::Object } else { Kind::Array };
+            if walker.too_deep() {
+                cursor.aside(|cursor| walker.pass_over(cursor))?;
+            } else {
+                cursor.at += 1;
+                // Looked for first: most containers of a document made of `{}` cost no frame.
+                if cursor.next() != Some(kind.closing()) {
+                    walker.open(kind);
+                    return Ok(Some(kind));
+                }
+                cursor.at += 1;
+                walker.empty(kind)?;
+            }
+        }
+        Some(b'-' | b'0'..=b'9') => {
+            let number = number::read(cursor)?;
+            walker.number(number, at)?;
+        }
+        Some(b't') => word(cursor, walker, "true", Word::True)?,
+        Some(b'f') => word(cursor, walker, "false", Word::False)?,
+        Some(b'n') => word(cursor, walker, "null", Word::Null)?,
+        // An empty array has been looked for: there is a comma before this bracket.
+        Some(b']') if inside == Some(Kind::Array) => return Err(cursor.wanted(ErrorKind::TrailingComma)),
+        _ => return Err(cursor.wanted(ErrorKind::ExpectedValue)),
+    }
+    Ok(None)
+}
+
+#[inline(always)]
 fn word(cursor: &mut Cursor<'_>, walker: &mut impl Walker, text: &str, word: Word) -> Result<(), Error> {
-    cursor.word(text)?;
+    cursor.aside(|cursor| cursor.word(text))?;
     walker.word(word)
 }

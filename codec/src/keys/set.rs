@@ -6,14 +6,24 @@ pub(crate) struct KeySet([u64; 2]);
 /// The bit of one key; of a later one none.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct KeyBit {
-    word: usize,
     mask: u64,
+    word: u8,
 }
 
 impl KeyBit {
+    pub(super) const NONE: KeyBit = KeyBit { mask: 0, word: 0 };
+
     /// Of the key at this place of its table, counted from 0.
     pub(super) fn new(place: usize) -> Self {
-        KeyBit { word: place / 64, mask: 1 << (place % 64) }
+        match place {
+            0..64 => KeyBit { mask: 1 << place, word: 0 },
+            64..128 => KeyBit { mask: 1 << (place - 64), word: 1 },
+            _ => KeyBit::NONE,
+        }
+    }
+
+    pub(crate) fn is_none(self) -> bool {
+        self.mask == 0
     }
 }
 
@@ -21,16 +31,26 @@ impl KeySet {
     /// Adds a key; true if it is new. `None` if it has no bit.
     #[inline(always)]
     pub(crate) fn insert(&mut self, key: KeyBit) -> Option<bool> {
-        let word = self.0.get_mut(key.word)?;
-        let new = *word & key.mask == 0;
-        *word |= key.mask;
-        Some(new)
+        if self.add(key) {
+            return Some(true);
+        }
+        if key.is_none() { None } else { Some(false) }
+    }
+
+    /// Adds a key; true if that made a difference. It makes none if the key has no bit.
+    #[inline(always)]
+    pub(crate) fn add(&mut self, key: KeyBit) -> bool {
+        self.0.get_mut(usize::from(key.word & 1)).is_some_and(|word| {
+            let before = *word;
+            *word |= key.mask;
+            *word != before
+        })
     }
 
     /// True if the key has been added; never if it has no bit.
     #[inline(always)]
     pub(crate) fn holds(self, key: KeyBit) -> bool {
-        self.0.get(key.word).is_some_and(|word| word & key.mask != 0)
+        self.0.get(usize::from(key.word & 1)).is_some_and(|word| word & key.mask != 0)
     }
 
     /// True if a key is in both.

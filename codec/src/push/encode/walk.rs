@@ -287,9 +287,9 @@ impl PushEncoder<'_> {
     /// integer (MSC3079).
     #[inline(always)]
     fn write_key(&mut self, ends: Ends, name: &[u8], at: usize, output: &mut Vec<u8>) -> Result<(), Error> {
-        match self.options.keys.and_then(|table| table.by_ends(ends, name)) {
+        match self.options.keys.and_then(|table| table.entry(ends, name)) {
             Some(key) if self.innermost.known.insert(key.bit) != Some(false) => {
-                plain::append(output, &key.cbor, key.cbor_len);
+                plain::append(output, &key.cbor, key.cbor_len());
             }
             None => write_text(output, name),
             Some(_) if self.lenient() => {
