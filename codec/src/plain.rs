@@ -43,10 +43,12 @@ pub(crate) fn halves(step: &[u8; STEP]) -> [u64; 2] {
     }
 }
 
+#[cfg(not(any(target_arch = "wasm32", all(target_arch = "x86_64", target_feature = "sse2"))))]
+pub(crate) use portable::special as each_special;
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-pub(crate) use sse2::first_unusual;
+pub(crate) use sse2::{first_unusual, special as each_special};
 #[cfg(target_arch = "wasm32")]
-pub(crate) use words::first_unusual;
+pub(crate) use words::{each_special, first_unusual};
 
 /// How many of these bytes stand before the first special one; [`STEP`] if there is none.
 #[inline(always)]
@@ -55,13 +57,19 @@ pub(crate) fn first_special(step: &[u8; STEP]) -> usize {
 }
 
 #[cfg(not(any(target_arch = "wasm32", all(target_arch = "x86_64", target_feature = "sse2"))))]
-use portable::{first, special};
+pub(crate) use portable::first;
+#[cfg(not(any(target_arch = "wasm32", all(target_arch = "x86_64", target_feature = "sse2"))))]
+use portable::special;
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-use sse2::{first, special};
+pub(crate) use sse2::first;
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+use sse2::special;
 #[cfg(target_arch = "wasm32")]
-use words::{first, special};
+pub(crate) use words::first;
+#[cfg(target_arch = "wasm32")]
+use words::special;
 
-/// Eight bits for each byte. The loop has no branch: of it a compiler makes a few vector instructions where the machine has
+/// One bit for each special byte, the top one of eight. The loop has no branch: of it a compiler makes a few vector instructions where the machine has
 /// them.
 #[cfg(any(test, not(any(target_arch = "wasm32", all(target_arch = "x86_64", target_feature = "sse2")))))]
 mod portable {
@@ -72,7 +80,7 @@ mod portable {
     pub(super) fn special(step: &[u8; STEP]) -> u128 {
         let mut special = [0; STEP];
         for (special, byte) in special.iter_mut().zip(step) {
-            *special = if (*byte < 0x20) | (*byte == b'"') | (*byte == b'\\') { 0xff } else { 0 };
+            *special = if (*byte < 0x20) | (*byte == b'"') | (*byte == b'\\') { 0x80 } else { 0 };
         }
         u128::from_le_bytes(special)
     }
@@ -110,6 +118,28 @@ mod tests {
                 assert_eq!(first_unusual(&step), expected, "{byte:#04x}");
                 assert_eq!(words::first_unusual(&step), expected, "{byte:#04x}");
             }
+        }
+    }
+
+    #[test]
+    fn each_special_byte_has_one_bit() {
+        let neighbours = [0x00, 0x1f, 0x20, b'!', b'"', b'#', b'[', b'\\', b']', 0x7f, 0x80, 0xff];
+        for shift in 0..neighbours.len() {
+            let step: [u8; STEP] =
+                std::array::from_fn(|place| neighbours[place * (1 + shift) % neighbours.len()]);
+            let expected = (0..STEP).filter(|place| matches!(step[*place], 0..0x20 | b'"' | b'\\'));
+            let expected = expected.collect::<Vec<_>>();
+            let mut bits = each_special(&step);
+            let mut words = words::each_special(&step);
+            let mut portable = portable::special(&step);
+            for place in expected {
+                assert_eq!(first(bits), place, "{step:02x?}");
+                assert_eq!((words::first(words), portable::first(portable)), (place, place), "{step:02x?}");
+                bits &= bits - 1;
+                words &= words - 1;
+                portable &= portable - 1;
+            }
+            assert_eq!((bits, words, portable), (0, 0, 0), "{step:02x?}");
         }
     }
 

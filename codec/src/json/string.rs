@@ -253,35 +253,71 @@ fn hex(digits: &[u8; 4]) -> u32 {
 pub(crate) fn write_escaped(text: &[u8], out: &mut Vec<u8>, max_len: usize) -> bool {
     let mut rest = text;
     loop {
-        // Runs between escapes are short: only others are worth a call of `memcpy`.
-        let step = rest.first_chunk().map(|step| (step, plain::first_special(step)));
-        let len = match step {
-            Some((_, len)) if len < STEP => len,
-            _ => plain::len(rest),
-        };
-        if out.len().saturating_add(len) > max_len {
+        rest = escape_steps(rest, out, max_len);
+        let (run, after) = rest.split_at(plain::len(rest));
+        if out.len().saturating_add(run.len()) > max_len {
             return false;
         }
-        let (run, after) = rest.split_at(len.min(rest.len()));
-        match step {
-            Some((step, len)) if len < STEP => plain::append(out, step, len),
-            _ => out.extend_from_slice(run),
-        }
+        out.extend_from_slice(run);
         let Some((byte, tail)) = after.split_first() else { return true };
-        match byte {
-            b'"' | b'\\' => out.extend([b'\\', *byte]),
-            0x08 => out.extend(b"\\b"),
-            0x0c => out.extend(b"\\f"),
-            b'\n' => out.extend(b"\\n"),
-            b'\r' => out.extend(b"\\r"),
-            b'\t' => out.extend(b"\\t"),
-            _ => {
-                let hex = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
-                out.extend([b'\\', b'u', b'0', b'0', hex(byte >> 4), hex(byte & 15)]);
-            }
-        }
+        write_escape(*byte, out);
         rest = tail;
     }
+}
+
+/// Likewise, as long as there is something to escape in each step, and not to the end. Returns what is left.
+fn escape_steps<'t>(text: &'t [u8], out: &mut Vec<u8>, max_len: usize) -> &'t [u8] {
+    let mut rest = text;
+    while let Some(window) = rest.first_chunk::<{ 2 * STEP }>()
+        && out.len() + STEP * LONGEST_ESCAPE <= max_len
+        && let [step, _] = window.as_chunks().0
+    {
+        let mut special = plain::each_special(step);
+        if special == 0 {
+            break;
+        }
+        let mut from = 0;
+        while special != 0 {
+            let at = plain::first(special);
+            append_run(window, from, at, out);
+            step.get(at).into_iter().for_each(|byte| write_escape(*byte, out));
+            from = at + 1;
+            special &= special - 1;
+        }
+        append_run(window, from, STEP, out);
+        rest = rest.get(STEP..).unwrap_or_default();
+    }
+    rest
+}
+
+/// Appends what stands there in the first step of the window: short runs are not worth a call of `memcpy`.
+#[inline(always)]
+fn append_run(window: &[u8; 2 * STEP], from: usize, to: usize, out: &mut Vec<u8>) {
+    if let Some(run) = window.get(from..).and_then(|run| run.first_chunk::<STEP>()) {
+        plain::append(out, run, to - from);
+    }
+}
+
+/// In bytes.
+const LONGEST_ESCAPE: usize = 6;
+
+/// Appends the escape of a byte that needs one.
+#[inline(always)]
+fn write_escape(byte: u8, out: &mut Vec<u8>) {
+    let letter = match byte {
+        b'"' | b'\\' => byte,
+        0x08 => b'b',
+        0x0c => b'f',
+        b'\n' => b'n',
+        b'\r' => b'r',
+        b'\t' => b't',
+        _ => {
+            let hex = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
+            out.extend_from_slice(&[b'\\', b'u', b'0', b'0', hex(byte >> 4), hex(byte & 15)]);
+            return;
+        }
+    };
+    out.extend_from_slice(&[b'\\', letter]);
 }
 
 /// A text as a whole JSON string.
@@ -295,6 +331,24 @@ pub(crate) fn quote(text: &str) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_written_beyond_the_limit_wherever_escapes_stand() {
+        for distance in 1..20 {
+            let text: String = (0..100).map(|i| if i % distance == 0 { '\n' } else { 'a' }).collect();
+            let whole = serde_json::to_string(&text).unwrap();
+            let whole = &whole.as_bytes()[1..whole.len() - 1];
+            for max_len in 0..whole.len() + 10 {
+                let mut out = Vec::new();
+                let written = write_escaped(text.as_bytes(), &mut out, max_len);
+                assert_eq!(written, max_len >= whole.len(), "{distance}, {max_len}");
+                assert!(
+                    out.len() < max_len + LONGEST_ESCAPE && whole.starts_with(&out),
+                    "{distance}, {max_len}"
+                );
+            }
+        }
+    }
 
     #[test]
     fn quoting_is_undone_by_unescaping_for_every_ascii_character() {

@@ -11,14 +11,14 @@ use std::arch::x86_64::{
 
 /// Not 0 if one of these bytes is special.
 #[inline(always)]
-pub(super) fn special(step: &[u8; STEP]) -> u32 {
+pub(crate) fn special(step: &[u8; STEP]) -> u32 {
     // SAFETY: this module is only compiled where SSE2 may be used everywhere; nothing else is asked of the caller.
     unsafe { bits(step) }
 }
 
 /// Of which the first; of 0 sixteen.
 #[inline(always)]
-pub(super) fn first(special: u32) -> usize {
+pub(crate) fn first(special: u32) -> usize {
     (special | 1 << STEP).trailing_zeros() as usize
 }
 

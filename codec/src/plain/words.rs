@@ -15,9 +15,17 @@ pub(super) fn special(step: &[u8; STEP]) -> u128 {
     join(halves(step).map(special_of))
 }
 
+/// One bit for each special byte: without a borrow, at one step more for each comparison.
+#[inline(always)]
+pub(crate) fn each_special(step: &[u8; STEP]) -> u128 {
+    let below = |bytes: u64, limit: u8| !(((bytes & !TOPS) + ONES * u64::from(0x80 - limit)) | bytes);
+    let is = |bytes: u64, wanted: u8| below(bytes ^ (ONES * u64::from(wanted)), 1);
+    join(halves(step).map(|bytes| (below(bytes, 0x20) | is(bytes, b'"') | is(bytes, b'\\')) & TOPS))
+}
+
 /// Of which the first: of 0 all 128 zeros are counted, sixteen bytes.
 #[inline(always)]
-pub(super) fn first(special: u128) -> usize {
+pub(crate) fn first(special: u128) -> usize {
     special.trailing_zeros() as usize / 8
 }
 
