@@ -3,7 +3,7 @@
 use crate::cbor;
 use crate::json::string::quote;
 use crate::names::Ends;
-use crate::plain::{self, STEP};
+use crate::plain;
 use by_name::{ByName, Entry};
 use set::KeyBit;
 use std::fmt;
@@ -127,12 +127,10 @@ impl KeyTable {
     /// Likewise, what an encoder needs of it.
     #[inline(always)]
     pub(crate) fn entry(&self, ends: Ends, name: &[u8]) -> Option<&Entry> {
-        match self.by_name.find(ends, name.len()) {
-            Some(entry) if name.len() <= STEP || self.is_named(entry, name) => Some(entry),
-            _ => self.by_name.crowded(name),
-        }
+        self.by_name.find(ends, name.len(), |entry| self.is_named(entry, name))
     }
 
+    #[inline(never)]
     fn is_named(&self, entry: &Entry, name: &[u8]) -> bool {
         self.keys.get(usize::from(entry.place)).is_some_and(|key| key.name.as_bytes() == name)
     }
@@ -155,8 +153,7 @@ impl KeyTable {
             let place = index as u16;
             let (head, cbor_len) = cbor::head(cbor::major::UNSIGNED, integer);
             let cbor = head.first_chunk().copied().unwrap_or_default();
-            let entry = Entry::new(name.as_bytes(), place, cbor, cbor_len);
-            table.by_name.insert(name.as_bytes(), entry);
+            table.by_name.insert(Entry::new(name.as_bytes(), place, cbor, cbor_len));
             table.by_integer.get_mut(integer as usize).into_iter().for_each(|free| *free = place);
             let json = [b",", quote(&name).as_slice(), b":"].concat();
             let mut json_start = [[0; JSON_START]; 2];

@@ -2,7 +2,7 @@
 
 use super::set::KeyBit;
 use crate::names::Ends;
-use std::collections::BTreeMap;
+use crate::plain::STEP;
 
 const SLOT_BITS: u32 = 9;
 const SLOTS: usize = 1 << SLOT_BITS;
@@ -10,10 +10,10 @@ const SLOTS: usize = 1 << SLOT_BITS;
 /// The keys of a table by their names.
 #[derive(Debug, Clone)]
 pub(super) struct ByName {
-    /// The first key of each slot, by the top bits of its fingerprint. No two keys of v1 share one.
+    /// By the top bits of a name's fingerprint. No two names of v1 share a slot.
     slots: Box<[Entry; SLOTS]>,
     /// Keys whose slot was taken.
-    crowded: BTreeMap<Vec<u8>, Entry>,
+    crowded: Vec<Entry>,
 }
 
 /// A key, with what an encoder needs at hand.
@@ -28,12 +28,24 @@ pub(crate) struct Entry {
     len: u8,
     /// In the table's list of keys.
     pub(super) place: u16,
+    /// Place in `crowded` of the next key of the same slot, or [`NONE`].
+    next: u16,
 }
+
+/// A table has fewer keys.
+const NONE: u16 = u16::MAX;
 
 impl Entry {
     /// Equal to none: a text of sixteen such bytes is no UTF-8, and its length is not zero.
-    const EMPTY: Entry =
-        Entry { ends: Ends::NOT_UTF8, bit: KeyBit::NONE, cbor: [0; 4], cbor_len: 0, len: 0, place: 0 };
+    const EMPTY: Entry = Entry {
+        ends: Ends::NOT_UTF8,
+        bit: KeyBit::NONE,
+        cbor: [0; 4],
+        cbor_len: 0,
+        len: 0,
+        place: 0,
+        next: NONE,
+    };
 
     pub(super) fn new(name: &[u8], place: u16, cbor: [u8; 4], cbor_len: usize) -> Self {
         Entry {
@@ -43,6 +55,7 @@ impl Entry {
             cbor_len: cbor_len as u8,
             len: name.len() as u8,
             place,
+            next: NONE,
         }
     }
 
@@ -50,37 +63,56 @@ impl Entry {
     pub(crate) fn cbor_len(&self) -> usize {
         usize::from(self.cbor_len)
     }
+
+    /// True for the name of such ends and such a length, if it has at most sixteen bytes; of a longer one the rest must be compared.
+    #[inline(always)]
+    fn fits(&self, ends: Ends, len: usize) -> bool {
+        self.ends == ends && self.len == len as u8
+    }
 }
 
 impl ByName {
     pub(super) fn new() -> Self {
-        ByName { slots: Box::new([Entry::EMPTY; SLOTS]), crowded: BTreeMap::new() }
+        ByName { slots: Box::new([Entry::EMPTY; SLOTS]), crowded: Vec::new() }
     }
 
-    pub(super) fn insert(&mut self, name: &[u8], entry: Entry) {
-        match self.slots.get_mut(slot(entry.ends)) {
-            Some(slot) if slot.ends == Ends::NOT_UTF8 => *slot = entry,
-            _ => {
-                self.crowded.insert(name.to_vec(), entry);
-            }
+    pub(super) fn insert(&mut self, mut entry: Entry) {
+        let Some(slot) = self.slots.get_mut(slot(entry.ends)) else { return };
+        if slot.ends == Ends::NOT_UTF8 {
+            *slot = entry;
+        } else {
+            entry.next = slot.next;
+            slot.next = self.crowded.len() as u16;
+            self.crowded.push(entry);
         }
     }
 
-    /// The key that has the slot of a name of such ends and such a length, unless it has other ones. Of more than sixteen bytes the
-    /// caller must compare the rest; if it is another key, the name can still be a [`ByName::crowded`] one.
+    /// The key of such ends and such a length that is, if it has more than sixteen bytes, `the_one`.
     #[inline(always)]
-    pub(super) fn find(&self, ends: Ends, len: usize) -> Option<&Entry> {
-        self.slots.get(slot(ends)).filter(|entry| entry.ends == ends && entry.len == len as u8)
-    }
-
-    #[inline(always)]
-    pub(super) fn crowded(&self, name: &[u8]) -> Option<&Entry> {
-        if self.crowded.is_empty() { None } else { self.find_crowded(name) }
+    pub(super) fn find(&self, ends: Ends, len: usize, the_one: impl Fn(&Entry) -> bool) -> Option<&Entry> {
+        let entry = self.slots.get(slot(ends))?;
+        if entry.fits(ends, len) && (len <= STEP || the_one(entry)) {
+            return Some(entry);
+        }
+        if entry.next == NONE { None } else { self.find_crowded(entry, ends, len, the_one) }
     }
 
     #[cold]
-    fn find_crowded(&self, name: &[u8]) -> Option<&Entry> {
-        self.crowded.get(name)
+    fn find_crowded(
+        &self,
+        first: &Entry,
+        ends: Ends,
+        len: usize,
+        the_one: impl Fn(&Entry) -> bool,
+    ) -> Option<&Entry> {
+        let mut next = first.next;
+        loop {
+            let entry = self.crowded.get(usize::from(next))?;
+            if entry.fits(ends, len) && (len <= STEP || the_one(entry)) {
+                return Some(entry);
+            }
+            next = entry.next;
+        }
     }
 
     #[cfg(test)]
