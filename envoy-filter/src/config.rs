@@ -12,13 +12,18 @@ use std::ops::RangeInclusive;
 /// What an operator can set.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// `hold_headers`: whether header fields wait until it is known what becomes of the body. That takes Envoy's
+    /// `allow_on_headers_stop_iteration`: without it no body comes while they wait, and the message hangs. With `false` they never
+    /// wait: a translated message tells no length, and what is wrong with an answer can only cut it.
+    pub hold_headers: bool,
     /// `max_request_bytes`: the longest body of a CBOR request, as it comes and as the JSON that leaves; above it the
     /// client gets `413 M_TOO_LARGE`. Envoy's own buffer limit (`request_body_buffer_limit` of the route) has to be
     /// higher, or Envoy answers first and in plain text.
     pub max_request_bytes: usize,
     /// `hold_response_bytes`: the longest answer that is held whole, in either form, before it becomes CBOR: it gets a
     /// `content-length`, definite lengths and, when the homeserver's JSON is broken, an error that the client can read. A longer
-    /// one streams. Envoy's buffer limit has to be higher, by the longest piece that a homeserver sends at once.
+    /// one streams. Envoy's buffer limit has to be higher, by the longest piece that a homeserver sends at once. With 0 nothing
+    /// waits, and nothing is exchanged in discovery documents.
     pub hold_response_bytes: usize,
     /// `max_depth`: open arrays and objects of a request inside each other; one more is refused. (In an answer the codec
     /// replaces what lies deeper than 1,024 by null.)
@@ -47,6 +52,7 @@ pub struct Advertise {
 impl Default for Config {
     fn default() -> Self {
         Config {
+            hold_headers: true,
             max_request_bytes: 8 << 20,
             hold_response_bytes: 256 << 10,
             max_depth: 128,
@@ -59,6 +65,8 @@ impl Default for Config {
 
 /// A VM has 1 GiB at most and never gives any back: the largest body in both its forms has to fit in with room to grow.
 const BYTES: RangeInclusive<u64> = 1..=256 << 20;
+/// Nothing has to wait.
+const HELD: RangeInclusive<u64> = 0..=*BYTES.end();
 /// What the codec is tested with, and more than any Matrix event may have.
 const DEPTH: RangeInclusive<u64> = 1..=1024;
 
@@ -87,8 +95,9 @@ impl Config {
 
     fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
         match name {
+            "hold_headers" => self.hold_headers = truth(name, value)?,
             "max_request_bytes" => self.max_request_bytes = number(name, value, BYTES)?,
-            "hold_response_bytes" => self.hold_response_bytes = number(name, value, BYTES)?,
+            "hold_response_bytes" => self.hold_response_bytes = number(name, value, HELD)?,
             "max_depth" => self.max_depth = number(name, value, DEPTH)?,
             "default_key_table" => {
                 self.default_key_table = match read::<String>(value).as_deref() {
@@ -154,6 +163,7 @@ mod tests {
     fn no_text_and_an_empty_object_are_the_defaults() {
         for text in ["", " \n", "{}", "{\"advertise\": {}}"] {
             let config = Config::parse(text.as_bytes()).unwrap();
+            assert!(config.hold_headers);
             assert_eq!((config.max_request_bytes, config.hold_response_bytes), (8 << 20, 256 << 10));
             assert_eq!(
                 (config.max_depth, config.default_key_table.is_some(), config.trusted),
@@ -166,10 +176,11 @@ mod tests {
 
     #[test]
     fn each_field_is_read() {
-        let text = r#"{"max_request_bytes": 1, "hold_response_bytes": 268435456, "max_depth": 1024,
+        let text = r#"{"hold_headers": false, "max_request_bytes": 1, "hold_response_bytes": 268435456, "max_depth": 1024,
             "default_key_table": "v1", "trusted": true,
             "advertise": {"dtls_port": 65535, "base_url": "https://lb.example.org:8448/x", "stable_name": true}}"#;
         let config = Config::parse(text.as_bytes()).unwrap();
+        assert!(!config.hold_headers);
         assert_eq!((config.max_request_bytes, config.hold_response_bytes), (1, 256 << 20));
         assert_eq!(
             (config.max_depth, config.default_key_table.is_some(), config.trusted),
@@ -247,6 +258,7 @@ mod tests {
             r#"{"default_key_table": null}"#,
             r#"{"default_key_table": 1}"#,
             r#"{"trusted": 1}"#,
+            r#"{"hold_headers": "no"}"#,
             r#"{"advertise": 8008}"#,
             r#"{"advertise": {"dtls_port": 65536}}"#,
         ] {

@@ -11,6 +11,9 @@
 //! response   the same with JSON, for a client that reads CBOR; but a long one flows (`response`). The reply is 502
 //! ```
 //!
+//! Without `hold_headers` the headers are edited and forwarded in place of the first Hold, and all else stays: the homeserver sees
+//! a request that breaks off where the client gets its Reply. Once the headers of the answer have left, a Reply is a Cut.
+//!
 //! The host's order is taken as it comes: an answer may begin while the request is still held, or before its headers were
 //! ever seen (a reply of the host's own). The filter's own replies are left as they are when they come by.
 
@@ -18,7 +21,7 @@ use crate::client::Client;
 use crate::config::Config;
 use crate::headers::Headers;
 use crate::hold::Hold;
-use crate::metrics::{Direction, Metric, Outcome, Reason, Tally};
+use crate::metrics::{Direction, Metric, Outcome, Tally};
 use crate::reply::MatrixError;
 use crate::response::Answer;
 use crate::step::{Step, Then};
@@ -32,8 +35,18 @@ pub struct Exchange {
     client: Client,
     request: Hold,
     response: Answer,
-    answered: bool,
+    answer_headers: Place,
+    /// It has ended with an error.
+    over: bool,
     tally: Tally,
+}
+
+/// Where header fields are. A step may fail, so that they have left for certain only when the next phase comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Here,
+    Leaving,
+    Gone,
 }
 
 impl Exchange {
@@ -46,7 +59,8 @@ impl Exchange {
             client,
             request: Hold::Free,
             response: Answer::Free,
-            answered: false,
+            answer_headers: Place::Here,
+            over: false,
             tally: Tally::default(),
         }
     }
@@ -56,23 +70,36 @@ impl Exchange {
         self.tally.drain()
     }
 
+    /// Whether the header fields of this direction wait for the body. A host that stops the body as well, as Envoy does without
+    /// `allow_on_headers_stop_iteration`, never ends this.
+    pub fn headers_wait(&self, direction: Direction) -> bool {
+        let held = match direction {
+            Direction::Request => self.request != Hold::Free,
+            Direction::Response => matches!(self.response, Answer::Held(_)),
+        };
+        held && self.config.hold_headers
+    }
+
     /// The request's header fields have come; `end`: and there is no body.
     pub fn request_headers(&mut self, headers: &Headers<'_>, end: bool) -> Step {
         self.client = Client::of(&self.config, headers);
-        let step = request::headers(&self.config, &self.client, headers, end);
-        match &step {
-            Ok(Step { then: Then::Hold, .. }) => self.request = Hold::Held,
-            Ok(_) => self.tally.message(Direction::Request, Outcome::Passed),
-            Err(_) => {}
-        }
+        let decided = request::headers(&self.config, &self.client, headers, end);
+        let step = decided.map(|(step, hold)| {
+            self.request = hold;
+            if hold == Hold::Free {
+                self.tally.message(Direction::Request, Outcome::Passed);
+            }
+            step
+        });
         self.conclude(Direction::Request, step)
     }
 
     /// A piece of the request's body has come; `held` bytes are in the host's hands now. `end`: that is all of it.
     pub fn request_body(&mut self, held: usize, end: bool) -> Step {
-        if self.answered {
+        if self.over {
             return Then::Hold.into();
         }
+        self.next_phase();
         let limit = self.config.max_request_bytes;
         let then = self.request.piece(held, end, limit);
         self.conclude(Direction::Request, then.map(Step::from).map_err(|_| MatrixError::too_large(limit)))
@@ -80,9 +107,10 @@ impl Exchange {
 
     /// Trailers follow the request's body, which is complete with that.
     pub fn request_trailers(&mut self) -> Step {
-        if self.answered {
+        if self.over {
             return Then::Hold.into();
         }
+        self.next_phase();
         self.request.trailers().into()
     }
 
@@ -95,7 +123,7 @@ impl Exchange {
 
     /// The answer's header fields have come; `end`: and there is no body.
     pub fn response_headers(&mut self, headers: &Headers<'_>, end: bool) -> Step {
-        if self.answered {
+        if self.over {
             return Then::Forward.into();
         }
         let (step, answer) = match self.client.media {
@@ -106,17 +134,20 @@ impl Exchange {
             self.tally.message(Direction::Response, Outcome::Passed);
         }
         self.response = answer;
-        step
+        self.conclude(Direction::Response, Ok(step))
     }
 
     /// A piece of the answer's body has come; `held` bytes are in the host's hands now. `end`: that is all of it.
     pub fn response_body(&mut self, held: usize, end: bool) -> Step {
+        self.next_phase();
         self.response.chunk(held, end).into()
     }
 
     /// Trailers follow the answer's body, which is complete with that.
     pub fn response_trailers(&mut self) -> Step {
-        self.response.trailers(&mut self.tally).into()
+        self.next_phase();
+        let then = self.response.trailers(&mut self.tally);
+        self.conclude(Direction::Response, then.map(Step::from))
     }
 
     /// What the host held of the answer's body, after [`Then::Take`].
@@ -127,21 +158,37 @@ impl Exchange {
 
     /// The host refused a call, so that the message in hand is neither the old one nor the new one: it must not go on.
     pub fn host_refused(&mut self, direction: Direction) -> Step {
-        if matches!((direction, &self.response), (Direction::Response, Answer::Flowing(_) | Answer::Gone)) {
-            self.response = Answer::Gone;
-            self.tally.failure(direction, Outcome::Cut, Reason::Host);
-            return Then::Cut.into();
-        }
         self.conclude(direction, Err(MatrixError::internal()))
     }
 
-    /// An error is told to the client in its own form, and ends the stream for both directions.
+    /// The host has carried out what the last phase asked for.
+    fn next_phase(&mut self) {
+        if self.answer_headers == Place::Leaving {
+            self.answer_headers = Place::Gone;
+        }
+    }
+
+    /// An error ends the stream for both directions. It is told to the client in its own form, unless an answer has begun.
     fn conclude(&mut self, direction: Direction, step: Result<Step, MatrixError>) -> Step {
-        step.unwrap_or_else(|error| {
-            self.answered = true;
-            (self.request, self.response) = (Hold::Free, Answer::Free);
-            self.tally.failure(direction, Outcome::Refused, error.reason);
-            Then::Reply(error.reply(self.client.reads, self.client.keys)).into()
-        })
+        let error = match step {
+            Ok(step) => {
+                let goes = matches!(step.then, Then::Forward | Then::Replace(_));
+                if goes && direction == Direction::Response && self.answer_headers == Place::Here {
+                    self.answer_headers = Place::Leaving;
+                }
+                return step;
+            }
+            Err(error) => error,
+        };
+        self.over = true;
+        self.request = Hold::Free;
+        if self.answer_headers == Place::Gone {
+            self.response = Answer::Gone;
+            self.tally.failure(direction, Outcome::Cut, error.reason);
+            return Then::Cut.into();
+        }
+        self.response = Answer::Free;
+        self.tally.failure(direction, Outcome::Refused, error.reason);
+        Then::Reply(error.reply(self.client.reads, self.client.keys)).into()
     }
 }

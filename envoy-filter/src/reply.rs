@@ -47,9 +47,17 @@ impl MatrixError {
         MatrixError { status: 415, errcode: "M_UNKNOWN", error, reason: Reason::Compressed }
     }
 
-    /// The homeserver's answer cannot be handed on.
-    pub fn bad_answer(error: String) -> Self {
-        MatrixError { status: 502, errcode: "M_UNKNOWN", error, reason: Reason::Malformed }
+    /// The homeserver's answer, of which so many bytes have come, is no JSON.
+    pub fn bad_answer(error: &lowband_codec::Error, length: u64) -> Self {
+        let reason = if error.offset as u64 >= length { Reason::Incomplete } else { Reason::Malformed };
+        let error = format!("the homeserver's answer is no JSON: {error}");
+        MatrixError { status: 502, errcode: "M_UNKNOWN", error, reason }
+    }
+
+    /// The homeserver's answer ends too early.
+    pub fn incomplete_answer() -> Self {
+        let error = "the homeserver's answer ends before its last bracket".to_owned();
+        MatrixError { status: 502, errcode: "M_UNKNOWN", error, reason: Reason::Incomplete }
     }
 
     /// The host refused a call.

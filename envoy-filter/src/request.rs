@@ -1,9 +1,10 @@
-//! The request's half of a stream: CBOR becomes JSON before the homeserver sees anything.
+//! The request's half of a stream: CBOR becomes JSON, as a whole. With `hold_headers` the homeserver sees nothing before; without it,
+//! it has the header fields, and a request that turns out to be broken breaks off there.
 
 use crate::client::{Client, form_of_body};
 use crate::config::Config;
-use crate::headers::{Edit, Headers, describe_body, forget_the_bytes, is_encoded};
-use crate::hold::Released;
+use crate::headers::{Edit, Headers, content_length, describe_body, forget_the_bytes, is_encoded};
+use crate::hold::{Hold, Released};
 use crate::metrics::{Direction, Outcome, Tally};
 use crate::negotiate::Form;
 use crate::reply::MatrixError;
@@ -13,13 +14,13 @@ use lowband_codec::{DecodeOptions, Decoder, ErrorKind, KeyTable, Limits};
 /// What the sidecar tells the filter; none of it is for the homeserver, and none of it is believed from anybody else.
 const FROM_THE_SIDECAR: &str = "lowband-";
 
-/// [`Then::Hold`] when the body has to be translated.
+/// What the header fields decide: a step, and whether the body is held to be translated.
 pub(crate) fn headers(
     config: &Config,
     client: &Client,
     headers: &Headers<'_>,
     end: bool,
-) -> Result<Step, MatrixError> {
+) -> Result<(Step, Hold), MatrixError> {
     let mut edits: Vec<Edit> =
         headers.names_under(FROM_THE_SIDECAR).map(|name| Edit::remove(name.to_vec())).collect();
     if client.reads == Form::Cbor {
@@ -32,7 +33,7 @@ pub(crate) fn headers(
         edits.push(Edit::remove(&b"accept-encoding"[..]));
     }
     if client.media || form_of_body(headers) == Form::Json {
-        return Ok(Step { edits, then: Then::Forward });
+        return Ok((Step { edits, then: Then::Forward }, Hold::Free));
     }
     if is_encoded(headers) {
         return Err(MatrixError::compressed());
@@ -43,10 +44,11 @@ pub(crate) fn headers(
     edits.extend(describe_body(Form::Json, None));
     if end {
         // The host gives no body to a message that ends with its headers: an empty one stays empty.
-        return Ok(Step { edits, then: Then::Forward });
+        return Ok((Step { edits, then: Then::Forward }, Hold::Free));
     }
     edits.extend(forget_the_bytes(headers));
-    Ok(Step { edits, then: Then::Hold })
+    let then = if config.hold_headers { Then::Hold } else { Then::Forward };
+    Ok((Step { edits, then }, Hold::Held))
 }
 
 /// The whole CBOR body becomes JSON, or the client hears why not.
@@ -74,6 +76,6 @@ pub(crate) fn whole(
         client.keys = Some(KeyTable::v1());
     }
     tally.translated(Direction::Request, cbor.len() as u64, json.len() as u64);
-    let edits = describe_body(Form::Json, released.content_length(json.len()));
-    Ok(Step { edits, then: Then::Replace(json) })
+    let length = released.content_length(json.len()).filter(|_| config.hold_headers);
+    Ok(Step { edits: length.map(content_length).into_iter().collect(), then: Then::Replace(json) })
 }

@@ -2,16 +2,18 @@
 //!
 //! ```text
 //! headers ─▶ Free: goes on as it is
-//!        └─▶ Held ──its end has come──▶ translated whole, or a Matrix error ──▶ Free
+//!        └─▶ Held ──its end has come──▶ translated whole ──▶ Free
 //!               └──longer than `hold_response_bytes`──▶ Flowing: each chunk becomes CBOR as it comes ──▶ Free
-//!                                                          └──broken JSON, broken off──▶ Gone: the stream is cut
 //! ```
+//!
+//! An error is a Matrix error for the client as long as the header fields wait, and cuts the stream after that (`exchange`).
+//! Without `hold_headers` they never wait, and leave in a form that is right whatever the body will be.
 
 use crate::client::Client;
 use crate::config::Config;
 use crate::discovery::Document;
 use crate::headers::{Edit, Headers, content_length, describe_body, forget_the_bytes, is_encoded};
-use crate::metrics::{Direction, Outcome, Reason, Tally};
+use crate::metrics::{Direction, Outcome, Tally};
 use crate::negotiate::{Form, form_of};
 use crate::reply::MatrixError;
 use crate::step::{Step, Then};
@@ -23,7 +25,7 @@ pub(crate) enum Answer {
     /// Nothing has come, nothing is to be changed, or all of it has gone on.
     #[default]
     Free,
-    /// Header fields and body wait in the host's hands.
+    /// The body waits in the host's hands, and the header fields with it if they may.
     Held(Held),
     /// The header fields have left, the body follows chunk by chunk. Boxed, because few answers are so long.
     Flowing(Box<Flow>),
@@ -39,8 +41,8 @@ pub(crate) struct Held {
     document: Option<Document>,
     /// The longest body that waits; nothing waits where a longer one is announced.
     limit: usize,
-    /// Edits of the header fields when it goes on changed.
-    edits: Vec<Edit>,
+    /// Edits of the header fields when it goes on changed; `None` when they have left.
+    edits: Option<Vec<Edit>>,
     rest: Rest,
 }
 
@@ -90,11 +92,18 @@ pub(crate) fn headers(config: &Config, client: &Client, headers: &Headers<'_>, e
         // The length of the body is not known here, and the one that is told would be wrong.
         return forward([vary, edits].concat());
     }
-    let announced = headers.content_length().unwrap_or_default();
     let limit = config.hold_response_bytes;
-    let limit = if announced > limit as u64 { 0 } else { limit };
-    let held = Held { to: client.reads, document, limit, edits, rest: Rest::Body };
-    (Step { edits: vary, then: Then::Hold }, Answer::Held(held))
+    let too_long = headers.content_length().is_some_and(|announced| announced > limit as u64);
+    if too_long && client.reads == Form::Json {
+        // Nothing will be exchanged in it.
+        return forward(vary);
+    }
+    let limit = if too_long { 0 } else { limit };
+    let held = |edits| Answer::Held(Held { to: client.reads, document, limit, edits, rest: Rest::Body });
+    match config.hold_headers {
+        true => (Step { edits: vary, then: Then::Hold }, held(Some(edits))),
+        false => (Step { edits: [vary, edits].concat(), then: Then::Forward }, held(None)),
+    }
 }
 
 impl Answer {
@@ -114,23 +123,18 @@ impl Answer {
     }
 
     /// Trailers have come: with them the body is complete (its last chunk was not called the end).
-    pub(crate) fn trailers(&mut self, tally: &mut Tally) -> Then {
+    pub(crate) fn trailers(&mut self, tally: &mut Tally) -> Result<Then, MatrixError> {
         match self {
-            Answer::Free => Then::Forward,
-            Answer::Gone => Then::Hold,
-            Answer::Held(held) => held.take(Rest::Trailers),
+            Answer::Free => Ok(Then::Forward),
+            Answer::Gone => Ok(Then::Hold),
+            Answer::Held(held) => Ok(held.take(Rest::Trailers)),
             // The host takes no more of the body here; but its last bytes have left with its last bracket.
             Answer::Flowing(flow) if flow.encoder.is_complete() => {
-                tally.translated(Direction::Response, flow.bytes_in, flow.bytes_out);
-                tally.repairs(flow.encoder.repairs());
+                flow.has_left(tally);
                 *self = Answer::Free;
-                Then::Forward
+                Ok(Then::Forward)
             }
-            Answer::Flowing(_) => {
-                *self = Answer::Gone;
-                tally.failure(Direction::Response, Outcome::Cut, Reason::Incomplete);
-                Then::Cut
-            }
+            Answer::Flowing(_) => Err(MatrixError::incomplete_answer()),
         }
     }
 
@@ -156,32 +160,18 @@ impl Answer {
             }
             Answer::Held(Held { edits, .. }) => {
                 let mut flow = Box::new(Flow::new(client));
-                // Nothing has left yet: what is wrong with the beginning can still be told.
-                let cbor = flow.push(bytes).map_err(|error| broken(&error))?;
+                // As long as the header fields wait, what is wrong with the beginning can still be told.
+                let cbor = flow.push(bytes)?;
                 *self = Answer::Flowing(flow);
-                Ok(Step { edits, then: Then::Replace(cbor) })
+                Ok(Step { edits: edits.unwrap_or_default(), then: Then::Replace(cbor) })
             }
             Answer::Flowing(mut flow) => {
-                let cbor = flow.push(bytes);
-                let ends = flow.rest == Rest::Nothing;
-                match cbor {
-                    Ok(cbor) => {
-                        if ends {
-                            tally.translated(Direction::Response, flow.bytes_in, flow.bytes_out);
-                            tally.repairs(flow.encoder.repairs());
-                        } else {
-                            *self = Answer::Flowing(flow);
-                        }
-                        Ok(Then::Replace(cbor).into())
-                    }
-                    Err(error) => {
-                        *self = Answer::Gone;
-                        let incomplete = error.offset as u64 >= flow.bytes_in;
-                        let reason = if incomplete { Reason::Incomplete } else { Reason::Malformed };
-                        tally.failure(Direction::Response, Outcome::Cut, reason);
-                        Ok(Then::Cut.into())
-                    }
+                let cbor = flow.push(bytes)?;
+                match flow.rest {
+                    Rest::Nothing => flow.has_left(tally),
+                    _ => *self = Answer::Flowing(flow),
                 }
+                Ok(Then::Replace(cbor).into())
             }
         }
     }
@@ -195,7 +185,7 @@ impl Held {
 
     /// The whole JSON body becomes what the client reads, or the client hears that the homeserver's answer is of no use.
     fn whole(
-        mut self,
+        self,
         config: &Config,
         client: &Client,
         tally: &mut Tally,
@@ -217,12 +207,15 @@ impl Held {
             }
             (Form::Cbor, exchanged) => encode(client, tally, exchanged.as_deref().unwrap_or(json))?,
         };
-        // Nothing before trailers, because HTTP/1 sends none after a body of known length.
-        if self.rest == Rest::Nothing {
-            self.edits.retain(|edit| *edit.name != *b"content-length");
-            self.edits.push(content_length(body.len()));
-        }
-        Ok(Step { edits: self.edits, then: Then::Replace(body) })
+        let edits = self.edits.map(|mut edits| {
+            // Nothing before trailers, because HTTP/1 sends none after a body of known length.
+            if self.rest == Rest::Nothing {
+                edits.retain(|edit| *edit.name != *b"content-length");
+                edits.push(content_length(body.len()));
+            }
+            edits
+        });
+        Ok(Step { edits: edits.unwrap_or_default(), then: Then::Replace(body) })
     }
 }
 
@@ -235,15 +228,22 @@ impl Flow {
     }
 
     /// The next chunk as CBOR, and what is left of it when this was the last one.
-    fn push(&mut self, json: &[u8]) -> Result<Vec<u8>, lowband_codec::Error> {
+    fn push(&mut self, json: &[u8]) -> Result<Vec<u8>, MatrixError> {
         self.bytes_in += json.len() as u64;
         let mut cbor = Vec::with_capacity(json.len());
-        self.encoder.push(json, &mut cbor)?;
-        if self.rest == Rest::Nothing {
-            self.encoder.finish(&mut cbor)?;
-        }
+        let pushed = self.encoder.push(json, &mut cbor).and_then(|()| match self.rest {
+            Rest::Nothing => self.encoder.finish(&mut cbor).map(drop),
+            _ => Ok(()),
+        });
+        pushed.map_err(|error| MatrixError::bad_answer(&error, self.bytes_in))?;
         self.bytes_out += cbor.len() as u64;
         Ok(cbor)
+    }
+
+    /// Counts an answer that has gone on to its end.
+    fn has_left(&self, tally: &mut Tally) {
+        tally.translated(Direction::Response, self.bytes_in, self.bytes_out);
+        tally.repairs(self.encoder.repairs());
     }
 }
 
@@ -251,14 +251,11 @@ fn encode(client: &Client, tally: &mut Tally, json: &[u8]) -> Result<Vec<u8>, Ma
     // Lenient: one odd event in a sync must not lock its reader out for ever.
     let options = EncodeOptions { keys: client.keys, policy: Policy::Lenient, ..EncodeOptions::default() };
     let mut cbor = Vec::with_capacity(json.len());
-    let repairs = Encoder::new(options).encode(json, &mut cbor).map_err(|error| broken(&error))?;
+    let encoded = Encoder::new(options).encode(json, &mut cbor);
+    let repairs = encoded.map_err(|error| MatrixError::bad_answer(&error, json.len() as u64))?;
     tally.translated(Direction::Response, json.len() as u64, cbor.len() as u64);
     tally.repairs(repairs);
     Ok(cbor)
-}
-
-fn broken(error: &lowband_codec::Error) -> MatrixError {
-    MatrixError::bad_answer(format!("the homeserver's answer is no JSON: {error}"))
 }
 
 /// The form of each JSON answer depends on `Accept`, also of one that stays JSON: caches have to know (RFC 9110 12.5.5).

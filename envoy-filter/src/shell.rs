@@ -8,6 +8,7 @@ use crate::metrics::{Direction, Metric};
 use crate::step::{Step, Then};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, BufferType, ContextType, LogLevel, MapType, StreamType};
+use std::cell::Cell;
 use std::rc::Rc;
 
 proxy_wasm::main! {{
@@ -20,6 +21,7 @@ proxy_wasm::main! {{
 struct Root {
     config: Rc<Config>,
     metrics: Rc<Metrics>,
+    bodies_come: Rc<Cell<bool>>,
 }
 
 /// The host's ids of the series. One that it would not give is not counted.
@@ -67,7 +69,8 @@ impl RootContext for Root {
 
     fn create_http_context(&self, _id: u32) -> Option<Box<dyn HttpContext>> {
         let exchange = Exchange::new(Rc::clone(&self.config));
-        Some(Box::new(Stream { exchange, metrics: Rc::clone(&self.metrics) }))
+        let (metrics, bodies_come) = (Rc::clone(&self.metrics), Rc::clone(&self.bodies_come));
+        Some(Box::new(Stream { exchange, metrics, bodies_come }))
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -79,6 +82,8 @@ impl RootContext for Root {
 struct Stream {
     exchange: Exchange,
     metrics: Rc<Metrics>,
+    /// Whether a body has come to this VM while its header fields waited, or it has been told that none does.
+    bodies_come: Rc<Cell<bool>>,
 }
 
 /// The host's names for one direction, and the phase that takes a body.
@@ -114,6 +119,7 @@ impl HttpContext for Stream {
     }
 
     fn on_http_request_body(&mut self, held: usize, end: bool) -> Action {
+        self.see_a_body(&REQUEST);
         let step = self.exchange.request_body(held, end);
         self.perform(&REQUEST, step)
     }
@@ -128,6 +134,7 @@ impl HttpContext for Stream {
     }
 
     fn on_http_response_body(&mut self, held: usize, end: bool) -> Action {
+        self.see_a_body(&RESPONSE);
         let step = self.exchange.response_body(held, end);
         self.perform(&RESPONSE, step)
     }
@@ -136,9 +143,26 @@ impl HttpContext for Stream {
         let step = self.exchange.response_trailers();
         self.perform(&RESPONSE, step)
     }
+
+    fn on_log(&mut self) {
+        let waits = [REQUEST, RESPONSE].iter().any(|half| self.exchange.headers_wait(half.direction));
+        if waits && !self.bodies_come.replace(true) {
+            host::log(LogLevel::Error, NO_BODY_CAME);
+        }
+    }
 }
 
+/// What an operator has to know who has forgotten one of two settings.
+const NO_BODY_CAME: &str = "lowband: a stream has ended that waited in vain for a body, and none has ever come while header fields \
+    wait: either Envoy's allow_on_headers_stop_iteration has to be true, or the filter's hold_headers false";
+
 impl Stream {
+    fn see_a_body(&self, half: &Half) {
+        if self.exchange.headers_wait(half.direction) {
+            self.bodies_come.set(true);
+        }
+    }
+
     fn headers(&mut self, half: &Half, phase: impl FnOnce(&mut Exchange, &Headers<'_>) -> Step) -> Action {
         let map = host::headers(half.headers);
         let step = match map.as_deref().ok().and_then(Headers::parse) {

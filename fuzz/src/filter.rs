@@ -16,7 +16,8 @@ const HELD: usize = 40;
 
 #[derive(Arbitrary, Debug)]
 struct Script {
-    trusted: bool,
+    /// The lowest bit: the sidecar is believed. The next one: headers never wait.
+    switches: u8,
     knows_keys: bool,
     advertises: bool,
     request: Message,
@@ -128,7 +129,8 @@ pub fn run(data: &[u8]) {
     let Ok(script) = Script::arbitrary_take_rest(Unstructured::new(data)) else { return };
     let base_url = script.advertises.then(|| "https://lb.example.org".to_owned());
     let config = Config {
-        trusted: script.trusted,
+        hold_headers: script.switches & 2 == 0,
+        trusted: script.switches & 1 == 1,
         default_key_table: script.knows_keys.then(KeyTable::v1),
         max_request_bytes: REQUEST_LIMIT,
         hold_response_bytes: HELD,
@@ -152,6 +154,7 @@ pub fn run(data: &[u8]) {
 struct Host {
     fields: Fields,
     headers_left: bool,
+    waits: bool,
     has_body: bool,
     held: Vec<u8>,
     sent: Vec<u8>,
@@ -240,13 +243,15 @@ impl Host {
             self.fields.retain(|(name, _)| *name != *edit.name);
             self.fields.extend(edit.value.map(|value| (edit.name.to_vec(), value)));
         }
+        let waited = std::mem::replace(&mut self.waits, step.then == Then::Hold);
         match step.then {
             Then::Forward => {
                 self.headers_left = true;
                 self.sent.append(&mut self.held);
             }
-            Then::Hold => assert!(!self.headers_left, "held after the headers have left"),
+            Then::Hold => assert!(self.sent.is_empty(), "held after a part of it has left"),
             Then::Take => {
+                self.waits = waited;
                 if !self.call() {
                     return false;
                 }
@@ -267,7 +272,9 @@ impl Host {
                 self.sent.extend(body);
             }
             Then::Reply(reply) => {
-                assert!(!self.headers_left, "a reply after the headers have left");
+                let answers_late = matches!(direction, Direction::Request);
+                assert!(answers_late || !self.headers_left, "a reply after the headers have left");
+                assert!(self.sent.is_empty(), "a reply after a part of the body has left");
                 assert!(reply.status >= 400);
                 if !self.call() {
                     return false;
@@ -284,7 +291,7 @@ impl Host {
 
     /// A message that has been sent to its end.
     fn check(&self, direction: Direction, came: &Fields, body: &[u8]) {
-        assert!(self.headers_left && self.held.is_empty(), "the message hangs");
+        assert!(self.headers_left && self.held.is_empty() && !self.waits, "the message hangs");
         let is_cbor = |fields: &Fields| one(fields, "content-type") == Some(b"application/cbor");
         match direction {
             Direction::Request if self.sent != body => {

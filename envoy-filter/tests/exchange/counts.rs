@@ -83,7 +83,8 @@ fn refusals_and_cuts_are_counted_by_their_reason() {
         counted(&get(&[("accept", CBOR)]), Some(&answer)).split_off(1)
     };
     let failed = |outcome, reason| vec![(Messages(Response, outcome), 1), (Refused(Response, reason), 1)];
-    assert_eq!(response(b"[1"), failed(Outcome::Refused, Reason::Malformed));
+    assert_eq!(response(b"[1"), failed(Outcome::Refused, Reason::Incomplete));
+    assert_eq!(response(b"[1}"), failed(Outcome::Refused, Reason::Malformed));
     assert_eq!(response(&[b'['; 200]), failed(Outcome::Cut, Reason::Incomplete));
     assert_eq!(response(&[&[b'['; 150][..], &[b'}'; 20]].concat()), failed(Outcome::Cut, Reason::Malformed));
 

@@ -5,6 +5,7 @@ use crate::messages::*;
 use lowband_codec::{cbor_to_json, json_to_cbor};
 use lowband_envoy_filter::config::Config;
 use lowband_envoy_filter::exchange::Exchange;
+use lowband_envoy_filter::metrics::Direction;
 use lowband_envoy_filter::step::Then;
 
 const HELD: usize = 100;
@@ -137,12 +138,23 @@ fn what_is_odd_is_repaired_while_it_flows() {
 }
 
 #[test]
-fn the_host_that_refuses_a_chunk_ends_the_stream() {
-    use lowband_envoy_filter::metrics::Direction;
+fn the_host_that_refuses_the_first_chunk_still_has_the_headers() {
     let mut exchange = exchange();
     exchange.response_headers(&headers(&in_pieces(b"", 1)), false);
     exchange.response_body(150, false);
-    exchange.response_taken(&document(150)[..149]);
+    assert!(matches!(exchange.response_taken(&document(150)[..149]).then, Then::Replace(_)));
+    let Then::Reply(reply) = exchange.host_refused(Direction::Response).then else { panic!("no reply") };
+    assert_eq!(errcode(&reply), (500, "M_UNKNOWN".to_owned()));
+}
+
+#[test]
+fn the_host_that_refuses_a_chunk_ends_the_stream() {
+    let mut exchange = exchange();
+    exchange.response_headers(&headers(&in_pieces(b"", 1)), false);
+    exchange.response_body(150, false);
+    exchange.response_taken(&document(150)[..148]);
+    exchange.response_body(1, false);
+    exchange.response_taken(b"l");
     assert_eq!(exchange.host_refused(Direction::Response).then, Then::Cut);
     assert_eq!(exchange.response_body(1, true).then, Then::Hold);
 }

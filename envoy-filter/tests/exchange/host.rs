@@ -1,7 +1,8 @@
 //! Envoy as the exchange sees it: it hands over phases, keeps what is held, and sends on what is forwarded.
 //!
 //! What Envoy would refuse, or would carry out wrongly, fails the test here: edits after the headers have left, a body for a
-//! message that ended with its headers, a message that is neither sent nor answered.
+//! message that ended with its headers, a message that is neither sent nor answered. And no part of a body leaves before it is known
+//! that all of it is held or all of it flows.
 
 use crate::messages::headers;
 use lowband_envoy_filter::exchange::Exchange;
@@ -30,7 +31,7 @@ pub(crate) struct Message {
 pub(crate) enum Fate {
     /// It went on, with these fields and this body.
     Sent(Fields, Vec<u8>),
-    /// The client got this instead.
+    /// The client got this instead; of the body nothing has left, of a request perhaps the fields.
     Replied(Reply),
     /// It broke off after these fields and bytes.
     Cut(Fields, Vec<u8>),
@@ -67,6 +68,8 @@ impl Fate {
 
 /// The three phases of one direction, and the one that takes a body.
 pub(crate) struct Direction {
+    /// The client can be answered although the headers have left.
+    answers_late: bool,
     headers: fn(&mut Exchange, &Headers<'_>, bool) -> Step,
     body: fn(&mut Exchange, usize, bool) -> Step,
     trailers: fn(&mut Exchange) -> Step,
@@ -75,6 +78,7 @@ pub(crate) struct Direction {
 
 /// Towards the homeserver.
 pub(crate) const REQUEST: Direction = Direction {
+    answers_late: true,
     headers: Exchange::request_headers,
     body: Exchange::request_body,
     trailers: Exchange::request_trailers,
@@ -83,6 +87,7 @@ pub(crate) const REQUEST: Direction = Direction {
 
 /// Towards the client.
 pub(crate) const RESPONSE: Direction = Direction {
+    answers_late: false,
     headers: Exchange::response_headers,
     body: Exchange::response_body,
     trailers: Exchange::response_trailers,
@@ -95,6 +100,7 @@ struct Passage {
     has_body: bool,
     held: Vec<u8>,
     sent: Vec<u8>,
+    waits: bool,
     trailers_wait: bool,
 }
 
@@ -116,27 +122,30 @@ impl Passage {
             self.fields.retain(|(name, _)| *name != *edit.name);
             self.fields.extend(edit.value.map(|value| (edit.name.to_vec(), value)));
         }
+        let waited = std::mem::replace(&mut self.waits, step.then == Then::Hold);
         match step.then {
             Then::Forward => {
                 self.headers_left = true;
                 self.sent.append(&mut self.held);
             }
-            Then::Hold => assert!(!self.headers_left, "held after the headers have left"),
+            Then::Hold => assert!(self.sent.is_empty(), "held after a part of it has left"),
             Then::Take => {
+                self.waits = waited;
                 let body = self.held.clone();
                 let step = (direction.taken)(exchange, &body);
                 return self.carry_out(exchange, direction, step);
             }
             Then::Replace(body) => {
                 assert!(self.has_body, "a body for a message without one");
-                // Once it has begun to leave, the host takes nothing more when trailers are next.
-                assert!(!(self.headers_left && self.trailers_wait), "a body after its end");
+                // The host takes nothing more when trailers are next, unless the body waits.
+                assert!(waited || !self.trailers_wait, "a body after its end");
                 self.headers_left = true;
                 self.held.clear();
                 self.sent.extend(body);
             }
             Then::Reply(reply) => {
-                assert!(!self.headers_left, "a reply after the headers have left");
+                assert!(direction.answers_late || !self.headers_left, "a reply after the headers have left");
+                assert!(self.sent.is_empty(), "a reply after a part of the body has left");
                 return Some(End::Reply(reply));
             }
             Then::Cut => {
@@ -176,6 +185,7 @@ pub(crate) fn pass(exchange: &mut Exchange, direction: &Direction, message: &Mes
         has_body: !message.pieces.is_empty(),
         held: Vec::new(),
         sent: Vec::new(),
+        waits: false,
         trailers_wait: false,
     };
     match run(exchange, direction, message, &mut passage) {
@@ -183,7 +193,7 @@ pub(crate) fn pass(exchange: &mut Exchange, direction: &Direction, message: &Mes
         Some(End::Cut) => return Fate::Cut(passage.fields, passage.sent),
         None => {}
     }
-    assert!(passage.headers_left && passage.held.is_empty(), "the message hangs");
+    assert!(passage.headers_left && passage.held.is_empty() && !passage.waits, "the message hangs");
     Fate::Sent(passage.fields, passage.sent)
 }
 

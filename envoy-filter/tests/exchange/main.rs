@@ -11,6 +11,7 @@ mod bodies;
 mod clients;
 mod counts;
 mod documents;
+mod early;
 mod errors;
 mod flow;
 mod host;
