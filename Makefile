@@ -84,7 +84,10 @@ e2e: setup-test build filter ## the tests against the real parts
 	python3 envoy-filter/tests/real_envoy.py
 	python3 envoy-filter/tests/streaming.py
 	python3 envoy-filter/tests/trap.py
-	LOWBAND_ENVOY="$$(echo .venv/envoy-oldest/lib/python3*/site-packages/envoy/_bin/envoy)" python3 envoy-filter/tests/real_envoy.py
+	python3 envoy-filter/tests/early.py
+	for test in real_envoy early; do \
+	  LOWBAND_ENVOY="$$(echo .venv/envoy-oldest/lib/python3*/site-packages/envoy/_bin/envoy)" python3 envoy-filter/tests/$$test.py; \
+	done
 	python3 envoy-filter/tests/image.py
 	.venv/examples/bin/python envoy-filter/tests/examples.py
 	cargo test --locked -p lowband-e2e

@@ -75,13 +75,17 @@ class Request:
 
 
 class Homeserver:
-    """Answers each path with the raw bytes that stand in `answers`, else with the JSON `{}`."""
+    """Answers each path with the raw bytes that stand in `answers`, else with the JSON `{}`. `requests` are those that have come to
+    their end, `begun` are header fields that have come, and `broken` is how many requests had no end."""
 
     def __init__(self, tls=None):
         self.tls = tls
         self.answers, self.requests = {}, []
+        self.begun, self.broken = [], 0
         # Paths after whose answer the connection ends, whether the answer is complete or not.
         self.hang_up_after = set()
+        # Paths that are answered when the header fields of a request have come, without its body.
+        self.hasty = set()
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
@@ -105,19 +109,37 @@ class Homeserver:
                 while (line := stream.readline()) != b"\r\n":
                     name, value = line.decode("latin-1").rstrip("\r\n").split(": ", 1)
                     headers[name.lower()] = value
+                self.begun.append(Request(method, path, headers, None))
+                if path in self.hasty:
+                    connection.sendall(self.answers[path])
                 if headers.get("transfer-encoding") == "chunked":
-                    body = b""
-                    while size := int(stream.readline(), 16):
-                        body += stream.read(size)
-                        stream.readline()
-                    while stream.readline() != b"\r\n":
-                        pass
+                    body = dechunked(stream)
                 else:
-                    body = stream.read(int(headers.get("content-length", 0)))
+                    length = int(headers.get("content-length", 0))
+                    body = stream.read(length)
+                    body = body if len(body) == length else None
+                if body is None:
+                    self.broken += 1
+                    return
                 self.requests.append(Request(method, path, headers, body))
+                if path in self.hasty:
+                    return
                 connection.sendall(self.answers.get(path.split("?")[0], answer(b"{}")))
                 if path in self.hang_up_after:
                     return
+
+
+def dechunked(stream):
+    """A body in chunks; None when it breaks off."""
+    body = b""
+    while line := stream.readline():
+        if not (size := int(line, 16)):
+            while (line := stream.readline()) not in (b"\r\n", b""):
+                pass
+            return body if line else None
+        body += stream.read(size)
+        stream.readline()
+    return None
 
 
 def answer(body, *fields, status="200 OK", media_type=JSON, length=True):
@@ -209,7 +231,8 @@ class Envoy:
 
 
 def with_trailers(text):
-    """The configuration with trailers from the homeserver, which Envoy drops over HTTP/1 unless it is told not to."""
+    """The configuration with trailers from both sides, which Envoy drops over HTTP/1 unless it is told not to."""
+    text = text.replace("codec_type: AUTO\n", "codec_type: AUTO\n          http_protocol_options: { enable_trailers: true }\n")
     return text.replace("explicit_http_config: { http_protocol_options: {} }", "explicit_http_config: { http_protocol_options: { enable_trailers: true } }")
 
 

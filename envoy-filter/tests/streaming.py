@@ -15,7 +15,7 @@ import time
 import unittest
 import urllib.request
 
-from parts import CBOR, JSON, Case, answer, chunked, decode, with_trailers
+from parts import CBOR, JSON, MESSAGE_CBOR, MESSAGE_JSON, Case, answer, chunked, decode, with_trailers
 
 SYNC = "/_matrix/client/v3/sync"
 MIB = 1 << 20
@@ -191,7 +191,7 @@ class Streams(Case):
 
 
 class Trailers(Case):
-    """What a homeserver of HTTP/1 adds behind the body: the last piece is then not called the last."""
+    """What an end of HTTP/1 adds behind the body: the last piece is then not called the last."""
 
     edit = staticmethod(with_trailers)
 
@@ -202,6 +202,19 @@ class Trailers(Case):
     def test_a_short_answer_with_trailers_is_translated_whole_and_has_no_length(self):
         response = self.get(b'{"a":1}', [3])
         self.assertEqual((response.content, response.getheader("content-length")), (b"\xa1\x61a\x01", None))
+        self.assert_next_request_is_served()
+
+    def test_a_request_with_trailers_is_translated_whole_and_has_no_length(self):
+        with socket.create_connection(("127.0.0.1", self.envoy.public), timeout=30) as connection:
+            connection.sendall(
+                f"POST {SYNC} HTTP/1.1\r\nhost: x\r\ncontent-type: {CBOR}\r\ntransfer-encoding: chunked\r\n\r\n".encode()
+                + b"%x\r\n%s\r\n0\r\nx-checked: yes\r\n\r\n" % (len(MESSAGE_CBOR), MESSAGE_CBOR)
+            )
+            response = http.client.HTTPResponse(connection)
+            response.begin()
+            self.assertEqual((response.status, response.read()), (200, b"\xa0"))
+        (got,) = self.homeserver.requests
+        self.assertEqual((got.body, got.headers.get("content-length")), (MESSAGE_JSON, None))
         self.assert_next_request_is_served()
 
     def test_trailers_end_a_stream(self):

@@ -95,6 +95,7 @@ class Trap(unittest.TestCase):
     """Each case: the callback that traps, and a request that comes to it."""
 
     PATH = "/_matrix/client/v3/x"
+    edit = staticmethod(with_trailers)
 
     def envoy(self, callback):
         original = program("LOWBAND_WASM", "target/lowband-filter.wasm", "filter")
@@ -106,7 +107,7 @@ class Trap(unittest.TestCase):
         self.homeserver = Homeserver()
         envoy = Envoy(
             f"http://127.0.0.1:{self.homeserver.port}",
-            edit=lambda text: with_trailers(text).replace(os.path.abspath(original), trapping),
+            edit=lambda text: self.edit(text).replace(os.path.abspath(original), trapping),
         )
         self.addCleanup(envoy.stop)
         self.assertIn(trapping, pathlib.Path(envoy.folder.name, "envoy.yaml").read_text())
