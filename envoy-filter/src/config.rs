@@ -14,7 +14,8 @@ use std::ops::RangeInclusive;
 pub struct Config {
     /// `hold_headers`: whether header fields wait until it is known what becomes of the body. That takes Envoy's
     /// `allow_on_headers_stop_iteration`: without it no body comes while they wait, and the message hangs. With `false` they never
-    /// wait: a translated message tells no length, and what is wrong with an answer can only cut it.
+    /// wait: a translated message tells no length, what is wrong with an answer can only cut it, and of answers that have to become
+    /// CBOR only those are held that tell their own length.
     pub hold_headers: bool,
     /// `max_request_bytes`: the longest body of a CBOR request, as it comes and as the JSON that leaves; above it the
     /// client gets `413 M_TOO_LARGE`. Envoy's own buffer limit (`request_body_buffer_limit` of the route) has to be

@@ -92,13 +92,16 @@ pub(crate) fn headers(config: &Config, client: &Client, headers: &Headers<'_>, e
         // The length of the body is not known here, and the one that is told would be wrong.
         return forward([vary, edits].concat());
     }
-    let limit = config.hold_response_bytes;
-    let too_long = headers.content_length().is_some_and(|announced| announced > limit as u64);
+    let (announced, limit) = (headers.content_length(), config.hold_response_bytes);
+    let too_long = announced.is_some_and(|announced| announced > limit as u64);
     if too_long && client.reads == Form::Json {
         // Nothing will be exchanged in it.
         return forward(vary);
     }
-    let limit = if too_long { 0 } else { limit };
+    // What waits and the piece that comes next have to stay below the host's own limit. Above it the host answers in place of the
+    // filter, or cuts where the header fields have left: there only waits what is known to be short, or is a document that is.
+    let waits = !too_long && (config.hold_headers || announced.is_some() || document.is_some());
+    let limit = if waits { limit } else { 0 };
     let held = |edits| Answer::Held(Held { to: client.reads, document, limit, edits, rest: Rest::Body });
     match config.hold_headers {
         true => (Step { edits: vary, then: Then::Hold }, held(Some(edits))),

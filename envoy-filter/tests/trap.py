@@ -135,7 +135,7 @@ class Trap(unittest.TestCase):
     def assert_trapped(self, result):
         status, content = result
         self.assertNotEqual(status, 200)
-        self.assertNotIn(b"secret", content, "the homeserver's JSON has reached a client that asked for CBOR")
+        self.assertNotIn(b'"secret', content, "the homeserver's JSON has reached a client that asked for CBOR")
 
     def test_a_trap_in_the_request_costs_that_request(self):
         envoy = self.envoy("proxy_on_request_body")
