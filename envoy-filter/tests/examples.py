@@ -1,23 +1,26 @@
 #!/usr/bin/env python3
-"""envoy-filter/examples: the Kubernetes objects by their published schemas, and what becomes of each example by Envoy itself, which
-loads the filter and lets it read its configuration.
+"""envoy-filter/examples: the Kubernetes objects by their published schemas, and what becomes of each example in an Envoy, which loads
+the filter and passes messages through it.
 
 Of the schemas all but the rules in CEL is applied, and a field that a schema does not know is refused, as `kubectl apply` would.
 LOWBAND_CRDS names the folder that `tools/crds` has filled, LOWBAND_ENVOY and LOWBAND_WASM the programs; what is not set is taken
 from where the Makefile puts it.
 """
 
+import contextlib
 import copy
+import http.client
 import json
 import os
 import pathlib
 import subprocess
 import tempfile
+import time
 import unittest
 
 import jsonschema
 import yaml
-from parts import ROOT, program
+from parts import CBOR, ROOT, Homeserver, answer, chunked, decode, free_port, program
 
 EXAMPLES = ROOT / "envoy-filter/examples"
 CRDS = pathlib.Path(os.environ.get("LOWBAND_CRDS") or ROOT / ".tools/crds")
@@ -92,16 +95,21 @@ def changed(thing, path, change):
     return result[""]
 
 
+def text(value):
+    """A text as Envoy's configuration holds it where anything may stand."""
+    return {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": value}
+
+
 def objects():
     return [thing for name in ("envoy-gateway.yaml", "istio.yaml") for thing in read(EXAMPLES / name)]
 
 
 class Schemas(unittest.TestCase):
     # Below these the schema takes anything: it is Envoy's or the filter's own.
-    OPEN = {"config", "value"}
+    OPEN = {"config", "pluginConfig"}
 
     def test_each_object_is_what_its_published_schema_allows(self):
-        self.assertEqual([thing["kind"] for thing in objects()], ["EnvoyExtensionPolicy", "EnvoyPatchPolicy", "EnvoyFilter"])
+        self.assertEqual([thing["kind"] for thing in objects()], ["EnvoyExtensionPolicy", "ClientTrafficPolicy", "WasmPlugin"])
         for thing in objects():
             self.assertEqual(mistakes(thing), [], thing["kind"])
 
@@ -131,12 +139,20 @@ class Schemas(unittest.TestCase):
             (("metadata",), {"namespace": "matrix"}),
         ):
             self.assertTrue(mistakes(changed(objects()[0], path, lambda _, value=value: value)), path)
+        for number, path, value in (
+            (1, ("spec", "connection", "bufferLimit"), "1MiB"),
+            (1, ("spec", "path", "escapedSlashesAction"), "Keep"),
+            (2, ("spec", "failStrategy"), "FAIL_CLOSED"),
+            (2, ("spec", "url"), ""),
+        ):
+            self.assertTrue(mistakes(changed(objects()[number], path, lambda _, value=value: value)), path)
 
-    def test_neither_wasm_plugin_nor_extension_policy_can_say_that_the_body_comes_while_the_headers_wait(self):
-        # Both examples say so. When it is no longer true, the patches can go.
-        for kind in (("extensions.istio.io/v1alpha1", "WasmPlugin"), ("gateway.envoyproxy.io/v1alpha1", "EnvoyExtensionPolicy")):
-            fields = [str(path[-1]).lower() for path, _ in places(SCHEMAS[kind]) if path]
-            self.assertIn("wasm" if kind[1] == "EnvoyExtensionPolicy" else "pluginconfig", fields)
+    def test_neither_istio_nor_envoy_gateway_can_say_that_the_body_comes_while_the_headers_wait(self):
+        # Both examples say so. When it is no longer true, they need no `hold_headers`.
+        for kind, known in (("WasmPlugin", "pluginconfig"), ("TrafficExtension", "pluginconfig"), ("EnvoyExtensionPolicy", "wasm")):
+            (schema,) = [schema for (_, name), schema in SCHEMAS.items() if name == kind]
+            fields = [str(path[-1]).lower() for path, _ in places(schema) if path]
+            self.assertIn(known, fields)
             self.assertEqual([field for field in fields if "stopiteration" in field], [])
 
 
@@ -145,30 +161,87 @@ class InEnvoy(unittest.TestCase):
 
     def setUp(self):
         (self.envoy,) = read(EXAMPLES / "envoy.yaml")
-        self.manager = self.envoy["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+        static = self.envoy["static_resources"]
+        (self.listener,), (self.cluster,) = static["listeners"], static["clusters"]
+        self.manager = self.listener["filter_chains"][0]["filters"][0]["typed_config"]
         self.filter = self.manager["http_filters"][0]
         (self.host,) = self.manager["route_config"]["virtual_hosts"]
 
-    def without_limits(self):
-        """The plain example's own limits taken out, for those of another one."""
+    def take_plugin(self, plugin, listener, cluster):
+        """Another plugin in place of the plain example's, and other limits in bytes for what Envoy keeps; none by route."""
+        self.filter["typed_config"]["config"] = plugin
         for route in self.host["routes"]:
             del route["request_body_buffer_limit"]
+        self.listener["per_connection_buffer_limit_bytes"] = listener
+        self.cluster["per_connection_buffer_limit_bytes"] = cluster
 
-    def validate(self):
-        """Envoy's status and what it said, with the module of this checkout in place of the example's."""
+    def start(self, *arguments):
+        """Envoy with the module of this checkout in place of the example's, and a file with what it says."""
         wasm = program("LOWBAND_WASM", "target/lowband-filter.wasm", "filter")
         self.filter["typed_config"]["config"]["vm_config"]["code"] = {"local": {"filename": wasm}}
         binary = program("LOWBAND_ENVOY", ".venv/envoy/lib/python3*/site-packages/envoy/_bin/envoy", "setup")
-        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-            json.dump(self.envoy, file)
-            file.flush()
-            done = subprocess.run([binary, "--mode", "validate", "-c", file.name], capture_output=True, text=True, timeout=60)
-        return done.returncode, done.stdout + done.stderr
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        configuration, log = pathlib.Path(folder.name, "envoy.json"), pathlib.Path(folder.name, "log")
+        configuration.write_text(json.dumps(self.envoy), encoding="utf-8")
+        command = [binary, "-c", str(configuration), "--disable-hot-restart", "--concurrency", "1", "--log-level", "warn", *arguments]
+        with open(log, "w", encoding="utf-8") as output:
+            return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT), log
 
-    def assert_it_works_as_the_whole_does(self):
-        status, said = self.validate()
-        self.assertEqual(status, 0, said)
-        self.assertNotRegex(said, r"\[(warning|error|critical)\]")
+    def validate(self):
+        """Envoy's status and what it said of its configuration."""
+        process, log = self.start("--mode", "validate")
+        return process.wait(60), log.read_text(encoding="utf-8")
+
+    def serve(self):
+        """Runs until the end of the test, in front of a homeserver of its own."""
+        self.homeserver = Homeserver()
+        (endpoint,) = self.cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
+        endpoint["endpoint"]["address"]["socket_address"]["port_value"] = self.homeserver.port
+        port = free_port()
+        self.listener["address"]["socket_address"] = {"address": "127.0.0.1", "port_value": port}
+        process, log = self.start()
+        self.addCleanup(process.wait, 20)
+        self.addCleanup(process.terminate)
+        self.log = log
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        self.addCleanup(self.connection.close)
+        deadline = time.monotonic() + 30
+        while process.poll() is None and time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
+                self.connection.connect()
+                return
+            time.sleep(0.05)
+        self.fail(log.read_text(encoding="utf-8"))
+
+    def request(self, method, body=None, **fields):
+        path = "/_matrix/client/v3/x"
+        self.connection.request(method, path, body=body, headers={name.replace("_", "-"): value for name, value in fields.items()})
+        response = self.connection.getresponse()
+        return response.status, response.getheader("content-type"), response.read()
+
+    def assert_it_serves(self, longest_request):
+        """Bodies of many sizes both ways; a request beyond the limit is refused by the filter, not by Envoy."""
+        self.assert_it_serves_answers_of_any_length()
+        for size in (10, 100_000, longest_request - 5):
+            self.homeserver.requests.clear()
+            sent = self.request("POST", b"\x7a" + size.to_bytes(4, "big") + b"x" * size, content_type=CBOR)
+            self.assertEqual((sent, [r.body for r in self.homeserver.requests]), ((200, CBOR, b"\xa0"), [b'"%s"' % (b"x" * size)]))
+        size = longest_request + 1
+        status, media_type, _ = self.request("POST", b"\x7a" + (size - 5).to_bytes(4, "big") + b"x" * (size - 5), content_type=CBOR)
+        self.assertEqual((status, media_type), (413, CBOR))
+        self.assertNotRegex(self.log.read_text(encoding="utf-8"), r"\[(error|critical)\]|\[wasm\]")
+
+    def assert_it_serves_answers_of_any_length(self):
+        self.serve()
+        for size in (10, 20_000, 100_000, 3 << 20):
+            for raw in (answer(b'"%s"' % (b"x" * size)), chunked(b'"%s"' % (b"x" * size), [1000])):
+                self.homeserver.answers["/_matrix/client/v3/x"] = raw
+                status, media_type, body = self.request("GET", accept=CBOR)
+                self.assertEqual((status, media_type, decode(body)[0]), (200, CBOR, "x" * size))
+        self.homeserver.answers.clear()
+
+    def test_plain_envoy(self):
         # The public listener of the checkout's own envoy.yaml.
         (whole,) = read(ROOT / "envoy.yaml")
         (public,) = [listener for listener in whole["static_resources"]["listeners"] if listener["name"] == "public"]
@@ -178,50 +251,52 @@ class InEnvoy(unittest.TestCase):
             self.assertEqual(ours[field], config[field], field)
         # A limit for GET may be lower than the others, but only with short pieces.
         limits = [route.get("request_body_buffer_limit") for route in manager["route_config"]["virtual_hosts"][0]["routes"]]
-        highest = max(filter(None, limits))
-        (cluster,), (whole_cluster,) = self.envoy["static_resources"]["clusters"], whole["static_resources"]["clusters"]
-        piece = "per_connection_buffer_limit_bytes"
+        highest, piece = max(filter(None, limits)), "per_connection_buffer_limit_bytes"
         for route in self.host["routes"]:
-            limit = route.get("request_body_buffer_limit", self.host.get("request_body_buffer_limit"))
+            limit = route["request_body_buffer_limit"]
             if limit != highest:
                 self.assertIn("GET", str(route["match"]))
-                self.assertEqual(cluster[piece], whole_cluster[piece])
+                self.assertEqual(self.cluster[piece], whole["static_resources"]["clusters"][0][piece])
             self.assertIn(limit, limits)
-            self.assertIsNotNone(limit)
-
-    def test_plain_envoy(self):
-        self.assert_it_works_as_the_whole_does()
+        self.assert_it_serves(longest_request=8 << 20)
 
     def test_istio(self):
         (thing,) = read(EXAMPLES / "istio.yaml")
-        values = {patch["applyTo"]: patch["patch"]["value"] for patch in thing["spec"]["configPatches"]}
-        discovered, extension = values["HTTP_FILTER"], values["EXTENSION_CONFIG"]
-        self.assertEqual(discovered["name"], extension["name"])
-        self.assertEqual(discovered["config_discovery"]["type_urls"], [extension["typed_config"]["@type"]])
-        self.filter["typed_config"] = extension["typed_config"]
-        self.without_limits()
-        self.host.update(values["VIRTUAL_HOST"])
-        self.assert_it_works_as_the_whole_does()
+        spec = thing["spec"]
+        # As Istio 1.31 makes a filter of a plugin, which it leaves with Envoy's own limits.
+        plugin = {
+            "name": "{namespace}.{name}".format(**thing["metadata"]),
+            "configuration": text(json.dumps(spec["pluginConfig"])),
+            "failure_policy": spec["failStrategy"],
+            "vm_config": {"runtime": "envoy.wasm.runtime.v8", "environment_variables": {"key_values": {"ISTIO_META_X": "1"}}},
+        }
+        self.take_plugin(plugin, listener=1 << 20, cluster=1 << 20)
+        self.assert_it_serves(spec["pluginConfig"]["max_request_bytes"])
 
-    def test_envoy_gateway(self):
-        policy, patches = read(EXAMPLES / "envoy-gateway.yaml")
+    def envoy_gateway(self, buffer_limit):
+        policy, _ = read(EXAMPLES / "envoy-gateway.yaml")
         (wasm,) = policy["spec"]["wasm"]
         # As Envoy Gateway 1.9 makes a filter of a policy.
-        name = f"envoy.filters.http.wasm/envoyextensionpolicy/{policy['metadata']['namespace']}/{policy['metadata']['name']}/wasm/0"
-        text = {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": json.dumps(wasm["config"])}
-        config = {"name": wasm["name"], "configuration": text, "vm_config": {"vm_id": name, "runtime": "envoy.wasm.runtime.v8"}}
-        self.filter["typed_config"]["config"] = config
-        self.without_limits()
-        into = {
-            f"$..http_filters[?(@.name=='{name}')].typed_config.config": [config],
-            "$.virtual_hosts[?(@.name=='matrix/matrix/https/matrix_example_org')].routes[*]": self.host["routes"],
+        name = "envoy.filters.http.wasm/envoyextensionpolicy/{namespace}/{name}/wasm/0".format(**policy["metadata"])
+        plugin = {
+            "name": wasm["name"],
+            "configuration": text(json.dumps(wasm["config"])),
+            "vm_config": {"vm_id": name, "runtime": "envoy.wasm.runtime.v8"},
         }
-        for patch in patches["spec"]["jsonPatches"]:
-            operation = patch["operation"]
-            self.assertEqual(operation["op"], "add")
-            for place in into[operation["jsonPath"]]:
-                place[operation["path"]] = operation["value"]
-        self.assert_it_works_as_the_whole_does()
+        self.take_plugin(plugin, listener=buffer_limit, cluster=32768)
+        return wasm["config"]["max_request_bytes"]
+
+    def test_envoy_gateway(self):
+        _, clients = read(EXAMPLES / "envoy-gateway.yaml")
+        limits = (clients["spec"]["connection"]["bufferLimit"], clients["spec"]["http2"]["initialStreamWindowSize"])
+        self.assertEqual(limits, ("1Mi", "1Mi"))
+        self.assert_it_serves(self.envoy_gateway(buffer_limit=1 << 20))
+
+    def test_the_policy_of_envoy_gateway_alone_serves_all_but_long_requests(self):
+        self.envoy_gateway(buffer_limit=32768)
+        self.assert_it_serves_answers_of_any_length()
+        long = b"\x7a" + (40_000).to_bytes(4, "big") + b"x" * 40_000
+        self.assertEqual(self.request("POST", long, content_type=CBOR)[:2], (413, "text/plain"))
 
     def test_envoy_refuses_a_field_of_its_own_or_of_the_filters_that_is_misspelt(self):
         config = self.filter["typed_config"]["config"]
