@@ -16,7 +16,8 @@ const HELD: usize = 40;
 
 #[derive(Arbitrary, Debug)]
 struct Script {
-    /// The lowest bit: the sidecar is believed. The next one: headers never wait.
+    /// The lowest bit: the sidecar is believed. The next one: headers never wait. With the third one besides: the answer begins
+    /// before the request's body.
     switches: u8,
     knows_keys: bool,
     advertises: bool,
@@ -139,19 +140,33 @@ pub fn run(data: &[u8]) {
     };
     let mut exchange = Exchange::new(config);
     let calls_left = script.refuses_at.map(usize::from);
-    let mut host = Host { calls_left, ..Host::default() };
-    host.pass(&mut exchange, Direction::Request, &script.request);
-    if !host.replied {
-        host = Host { calls_left: host.calls_left, ..Host::default() };
-        host.pass(&mut exchange, Direction::Response, &script.response);
+    let mut request = Host::new(Direction::Request, &script.request, calls_left);
+    request.begin(&mut exchange);
+    let hasty = script.switches & 6 == 6;
+    if !hasty {
+        request.finish(&mut exchange);
+    }
+    if !request.replied {
+        let mut response = Host::new(Direction::Response, &script.response, request.calls_left.take());
+        response.begin(&mut exchange);
+        if hasty && !response.replied && !response.cut {
+            request.calls_left = response.calls_left.take();
+            request.finish(&mut exchange);
+            assert!(!request.replied, "a second answer");
+            response.calls_left = request.calls_left.take();
+        }
+        if !hasty || !request.cut {
+            response.finish(&mut exchange);
+        }
     }
     disorder(&mut exchange, &script);
     exchange.counted().for_each(drop);
 }
 
 /// Envoy: hands over phases, keeps what is held, sends on what is forwarded, and refuses a call now and then.
-#[derive(Default)]
-struct Host {
+struct Host<'m> {
+    direction: Direction,
+    message: &'m Message,
     fields: Fields,
     headers_left: bool,
     waits: bool,
@@ -165,19 +180,40 @@ struct Host {
     refused: bool,
 }
 
-impl Host {
-    fn pass(&mut self, exchange: &mut Exchange, direction: Direction, message: &Message) {
-        self.fields = message.fields();
+impl<'m> Host<'m> {
+    fn new(direction: Direction, message: &'m Message, calls_left: Option<usize>) -> Self {
+        Host {
+            direction,
+            message,
+            fields: message.fields(),
+            headers_left: false,
+            waits: false,
+            has_body: !message.pieces().is_empty(),
+            held: Vec::new(),
+            sent: Vec::new(),
+            replied: false,
+            cut: false,
+            calls_left,
+            refused: false,
+        }
+    }
+
+    /// The header fields.
+    fn begin(&mut self, exchange: &mut Exchange) {
         let fields = self.fields.clone();
         let headers = Headers::new(fields.iter().map(|(n, v)| (n.as_slice(), v.as_slice())).collect());
-        let pieces = message.pieces();
-        self.has_body = !pieces.is_empty();
-        let bodiless = pieces.is_empty() && !message.trailers;
-        let step = match direction {
+        let bodiless = !self.has_body && !self.message.trailers;
+        let step = match self.direction {
             Direction::Request => exchange.request_headers(&headers, bodiless),
             Direction::Response => exchange.response_headers(&headers, bodiless),
         };
-        self.perform(exchange, direction, step);
+        self.perform(exchange, step);
+    }
+
+    /// The rest of the message.
+    fn finish(&mut self, exchange: &mut Exchange) {
+        let (direction, message) = (self.direction, self.message);
+        let pieces = message.pieces();
         let mut told: Vec<(&[u8], bool)> = pieces.iter().map(|piece| (*piece, false)).collect();
         if message.late_end && self.has_body {
             told.push((b"", false));
@@ -194,25 +230,25 @@ impl Host {
                 Direction::Request => exchange.request_body(self.held.len(), end),
                 Direction::Response => exchange.response_body(self.held.len(), end),
             };
-            self.perform(exchange, direction, step);
+            self.perform(exchange, step);
         }
         if message.trailers && !self.replied && !self.cut {
             let step = match direction {
                 Direction::Request => exchange.request_trailers(),
                 Direction::Response => exchange.response_trailers(),
             };
-            self.perform(exchange, direction, step);
+            self.perform(exchange, step);
         }
         if !self.replied && !self.cut {
-            self.check(direction, &fields, &message.body);
+            self.check(&message.fields(), &message.body);
         }
     }
 
-    fn perform(&mut self, exchange: &mut Exchange, direction: Direction, step: Step) {
-        if !self.carry_out(exchange, direction, step) {
+    fn perform(&mut self, exchange: &mut Exchange, step: Step) {
+        if !self.carry_out(exchange, step) {
             self.refused = true;
-            let step = exchange.host_refused(direction);
-            if !self.carry_out(exchange, direction, step) {
+            let step = exchange.host_refused(self.direction);
+            if !self.carry_out(exchange, step) {
                 // The shell closes the stream.
                 self.cut = true;
             }
@@ -234,7 +270,7 @@ impl Host {
         }
     }
 
-    fn carry_out(&mut self, exchange: &mut Exchange, direction: Direction, step: Step) -> bool {
+    fn carry_out(&mut self, exchange: &mut Exchange, step: Step) -> bool {
         for edit in step.edits {
             assert!(!self.headers_left, "edits after the headers have left");
             if !self.call() {
@@ -256,11 +292,11 @@ impl Host {
                     return false;
                 }
                 let body = self.held.clone();
-                let step = match direction {
+                let step = match self.direction {
                     Direction::Request => exchange.request_taken(&body),
                     Direction::Response => exchange.response_taken(&body),
                 };
-                return self.carry_out(exchange, direction, step);
+                return self.carry_out(exchange, step);
             }
             Then::Replace(body) => {
                 assert!(self.has_body, "a body for a message without one");
@@ -272,7 +308,7 @@ impl Host {
                 self.sent.extend(body);
             }
             Then::Reply(reply) => {
-                let answers_late = matches!(direction, Direction::Request);
+                let answers_late = self.direction == Direction::Request;
                 assert!(answers_late || !self.headers_left, "a reply after the headers have left");
                 assert!(self.sent.is_empty(), "a reply after a part of the body has left");
                 assert!(reply.status >= 400);
@@ -290,10 +326,10 @@ impl Host {
     }
 
     /// A message that has been sent to its end.
-    fn check(&self, direction: Direction, came: &Fields, body: &[u8]) {
+    fn check(&self, came: &Fields, body: &[u8]) {
         assert!(self.headers_left && self.held.is_empty() && !self.waits, "the message hangs");
         let is_cbor = |fields: &Fields| one(fields, "content-type") == Some(b"application/cbor");
-        match direction {
+        match self.direction {
             Direction::Request if self.sent != body => {
                 serde_json::from_slice::<serde_json::Value>(&self.sent)
                     .expect("what has been translated is JSON");
@@ -308,7 +344,7 @@ impl Host {
         {
             assert_eq!(length, self.sent.len().to_string().as_bytes(), "a stale length, once {came:?}");
         }
-        if direction == Direction::Request {
+        if self.direction == Direction::Request {
             let told = |name: &[u8]| name.len() >= 8 && name[..8].eq_ignore_ascii_case(b"lowband-");
             assert!(!self.fields.iter().any(|(name, _)| told(name)), "told to the homeserver");
         }
