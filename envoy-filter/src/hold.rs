@@ -8,7 +8,7 @@ pub(crate) enum Hold {
     /// Nothing waits: not begun, not to be translated, or released.
     #[default]
     Free,
-    /// Headers and body wait for the rest of the body.
+    /// The body waits for its rest, and the headers wait with it if they may.
     Held,
     /// The body is complete, and trailers wait behind it.
     HeldWithTrailers,

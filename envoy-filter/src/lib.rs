@@ -10,8 +10,8 @@
 //! (`host`) and comes back as a status, because the SDK's own functions panic and a panic ends the VM with all its
 //! streams.
 //!
-//! A request is held whole: the homeserver hears nothing of one that turns out to be broken. An answer is held up to a limit, and
-//! above it becomes CBOR chunk by chunk. What is counted comes out beside the steps ([`metrics`]).
+//! A request is held whole: the homeserver hears nothing of one that turns out to be broken, or no more than header fields where
+//! those must not wait. An answer is held up to a limit, and above it becomes CBOR chunk by chunk. What is counted comes out beside the steps ([`metrics`]).
 
 mod client;
 pub mod config;

@@ -16,7 +16,7 @@ pub struct Step {
 pub enum Then {
     /// It goes on as it is.
     Forward,
-    /// It waits: neither headers nor body leave. The host keeps what has come so far.
+    /// It waits: what has not left stays, and the host keeps what has come so far.
     Hold,
     /// Hand over what the host holds of the body (`Exchange::request_taken`, `Exchange::response_taken`).
     Take,
