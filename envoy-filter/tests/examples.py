@@ -227,9 +227,9 @@ class InEnvoy(unittest.TestCase):
             self.homeserver.requests.clear()
             sent = self.request("POST", b"\x7a" + size.to_bytes(4, "big") + b"x" * size, content_type=CBOR)
             self.assertEqual((sent, [r.body for r in self.homeserver.requests]), ((200, CBOR, b"\xa0"), [b'"%s"' % (b"x" * size)]))
-        size = longest_request + 1
-        status, media_type, _ = self.request("POST", b"\x7a" + (size - 5).to_bytes(4, "big") + b"x" * (size - 5), content_type=CBOR)
-        self.assertEqual((status, media_type), (413, CBOR))
+        # Only the header fields, so that the answer cannot meet a body on its way.
+        sent = self.request("POST", content_type=CBOR, content_length=str(longest_request + 1))
+        self.assertEqual(sent[:2], (413, CBOR))
         self.assertNotRegex(self.log.read_text(encoding="utf-8"), r"\[(error|critical)\]|\[wasm\]")
 
     def assert_it_serves_answers_of_any_length(self):
@@ -295,7 +295,7 @@ class InEnvoy(unittest.TestCase):
     def test_the_policy_of_envoy_gateway_alone_serves_all_but_long_requests(self):
         self.envoy_gateway(buffer_limit=32768)
         self.assert_it_serves_answers_of_any_length()
-        long = b"\x7a" + (40_000).to_bytes(4, "big") + b"x" * 40_000
+        long = b"\x7a" + (33_000).to_bytes(4, "big") + b"x" * 33_000
         self.assertEqual(self.request("POST", long, content_type=CBOR)[:2], (413, "text/plain"))
 
     def test_envoy_refuses_a_field_of_its_own_or_of_the_filters_that_is_misspelt(self):
