@@ -276,14 +276,18 @@ class InEnvoy(unittest.TestCase):
     def envoy_gateway(self, buffer_limit):
         policy, _ = read(EXAMPLES / "envoy-gateway.yaml")
         (wasm,) = policy["spec"]["wasm"]
-        # As Envoy Gateway 1.9 makes a filter of a policy.
-        name = "envoy.filters.http.wasm/envoyextensionpolicy/{namespace}/{name}/wasm/0".format(**policy["metadata"])
+        # As Envoy Gateway 1.9 makes a filter of a policy, and turns it on for the routes of the policy alone.
+        name = "envoyextensionpolicy/{namespace}/{name}/wasm/0".format(**policy["metadata"])
         plugin = {
             "name": wasm["name"],
             "configuration": text(json.dumps(wasm["config"])),
             "vm_config": {"vm_id": name, "runtime": "envoy.wasm.runtime.v8"},
         }
         self.take_plugin(plugin, listener=buffer_limit, cluster=32768)
+        self.filter.update(name=f"envoy.filters.http.wasm/{name}", disabled=True)
+        for route in self.host["routes"]:
+            on = {"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "config": {}}
+            route["typed_per_filter_config"] = {self.filter["name"]: on}
         return wasm["config"]["max_request_bytes"]
 
     def test_envoy_gateway(self):
