@@ -129,3 +129,17 @@ fn the_limits_count_over_all_pieces() {
         assert_eq!((error.kind, error.offset), (ErrorKind::OutputTooLarge, 0));
     }
 }
+
+#[test]
+fn the_value_at_which_the_output_is_too_long_is_the_same_wherever_a_text_before_it_is_cut() {
+    let long = "k".repeat(40);
+    let json = format!(r#"{{"{long}":{{"another":"text"}}}}"#);
+    let options =
+        PushOptions { limits: Limits { max_output: 40, ..Limits::default() }, ..PushOptions::default() };
+    let expected = (ErrorKind::OutputTooLarge, json.find(r#""text""#).unwrap());
+    for at in 0..=json.len() {
+        let (one, other) = json.as_bytes().split_at(at);
+        let error = encode([one, other], options).unwrap_err();
+        assert_eq!((error.kind, error.offset), expected, "cut at {at}");
+    }
+}

@@ -97,7 +97,10 @@ impl PushEncoder<'_> {
             let rest = cursor.rest();
             let (piece, after) = rest.split_at(plain::len(rest).min(rest.len()));
             self.text.append(piece, output);
-            self.check_length(output, self.text.at)?;
+            // A shorter text is looked at when its value is complete, wherever it was cut.
+            if self.text.long {
+                self.check_length(output, self.text.at)?;
+            }
             cursor.at += piece.len();
             match after {
                 [] => return Ok(()),
