@@ -1,18 +1,70 @@
-//! The few calls into Envoy that can fail (proxy-wasm ABI 0.2.1), each with its status as a `Result`.
+//! The border to Envoy (proxy-wasm ABI 0.2.1): the calls into it, each that can fail with its status as a `Result`, and the functions
+//! by which it calls the [`shell`].
 //!
-//! The SDK turns every status that it does not expect into a panic. Here a panic is a trap, and a trap ends all streams of
-//! the VM. The only file with `unsafe` in this crate: calls across the border, and buffers that come back over it.
+//! The SDK would turn every status that it does not expect into a panic. Here a panic is a trap, and a trap ends all streams of
+//! the VM. It would also export each callback that there is, and Envoy would enter the VM for those that have nothing to do: an entry
+//! costs as much as all that is counted of a stream.
+//!
+//! The only file with `unsafe` in this crate: calls across the border, and buffers that come back over it.
 
-#![allow(unsafe_code, reason = "the host's functions are foreign functions")]
+#![allow(
+    unsafe_code,
+    reason = "the host's functions are foreign functions, and it finds ours by their names"
+)]
 
-use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType, StreamType};
+use crate::shell;
 use std::ptr::null_mut;
+
+/// What the host does with the message in hand after a callback (`proxy_action_t`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Action {
+    Continue = 0,
+    Pause = 1,
+}
+
+/// `proxy_stream_type_t`, and likewise below: those of the ABI that are used here.
+#[derive(Clone, Copy, Debug)]
+#[repr(u32)]
+pub(crate) enum StreamType {
+    HttpRequest = 0,
+    HttpResponse = 1,
+}
+
+#[derive(Clone, Copy, Debug)]
+#[repr(u32)]
+pub(crate) enum BufferType {
+    HttpRequestBody = 0,
+    HttpResponseBody = 1,
+    PluginConfiguration = 7,
+}
+
+#[derive(Clone, Copy, Debug)]
+#[repr(u32)]
+pub(crate) enum MapType {
+    HttpRequestHeaders = 0,
+    HttpResponseHeaders = 2,
+}
+
+#[derive(Clone, Copy, Debug)]
+#[repr(u32)]
+pub(crate) enum LogLevel {
+    Warn = 3,
+    Error = 4,
+}
+
+#[derive(Clone, Copy, Debug)]
+#[repr(u32)]
+enum MetricType {
+    Counter = 0,
+    Histogram = 2,
+}
 
 /// The host did not do what it was asked to; its status (`proxy-wasm/spec`, `proxy_status_t`).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Refused(pub(crate) u32);
 
-// The status is a plain number here: a value that an enum of the SDK does not list would be undefined behaviour.
+// The status is a plain number here: a value that an enum does not list would be undefined behaviour.
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
     safe fn proxy_close_stream(stream: StreamType) -> u32;
@@ -154,8 +206,8 @@ fn received(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Vec<u8
     if data.is_null() {
         return Ok(Vec::new());
     }
-    // SAFETY: the host has filled `size` bytes that it got from the SDK's `proxy_on_memory_allocate`, which gives away a
-    // boxed slice of exactly this size; nobody else owns it.
+    // SAFETY: the host has filled `size` bytes that it got from `proxy_on_memory_allocate`, which gives away a boxed slice of exactly
+    // this size; nobody else owns it.
     Ok(unsafe { Vec::from_raw_parts(data, size, size) })
 }
 
@@ -171,4 +223,77 @@ fn serialized(headers: &[(&str, &str)]) -> Vec<u8> {
         map.push(0);
     }
     map
+}
+
+// ---- what the host calls -------------------------------------------------------------------------------------------------------
+
+// Those that are missing here count as called and content: in the end of a stream, for one, `proxy_on_done` and `proxy_on_log`.
+
+/// By its name the host knows the ABI.
+// SAFETY: the ABI alone gives this name a meaning, here and below.
+#[unsafe(no_mangle)]
+extern "C" fn proxy_abi_version_0_2_1() {}
+
+/// Memory for bytes that the host hands out; [`received`] takes it over.
+// SAFETY: as above.
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
+    Box::into_raw(Box::<[u8]>::new_uninit_slice(size)).cast()
+}
+
+/// A context begins: that of a stream below the root context `parent`, or with 0 a root context.
+// SAFETY: as above.
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_context_create(context: u32, parent: u32) {
+    shell::create(context, parent);
+}
+
+/// The configuration of a root context lies ready.
+// SAFETY: as above.
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_configure(context: u32, _size: usize) -> u32 {
+    u32::from(shell::configure(context))
+}
+
+// SAFETY: as above.
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_request_headers(context: u32, _count: usize, end: u32) -> Action {
+    shell::request_headers(context, end != 0)
+}
+
+// SAFETY: as above.
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_request_body(context: u32, held: usize, end: u32) -> Action {
+    shell::request_body(context, held, end != 0)
+}
+
+// SAFETY: as above.
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_request_trailers(context: u32, _count: usize) -> Action {
+    shell::request_trailers(context)
+}
+
+// SAFETY: as above.
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_response_headers(context: u32, _count: usize, end: u32) -> Action {
+    shell::response_headers(context, end != 0)
+}
+
+// SAFETY: as above.
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_response_body(context: u32, held: usize, end: u32) -> Action {
+    shell::response_body(context, held, end != 0)
+}
+
+// SAFETY: as above.
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_response_trailers(context: u32, _count: usize) -> Action {
+    shell::response_trailers(context)
+}
+
+/// Nothing more will come for this context.
+// SAFETY: as above.
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_delete(context: u32) {
+    shell::delete(context);
 }

@@ -3,25 +3,31 @@
 use crate::config::Config;
 use crate::exchange::Exchange;
 use crate::headers::{Edit, Headers};
-use crate::host::{self, Refused};
+use crate::host::{self, Action, BufferType, LogLevel, MapType, Refused, StreamType};
 use crate::metrics::{Direction, Metric};
 use crate::step::{Step, Then};
-use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::{Action, BufferType, ContextType, LogLevel, MapType, StreamType};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
-proxy_wasm::main! {{
-    proxy_wasm::set_log_level(LogLevel::Warn);
-    proxy_wasm::set_root_context(|_| Box::new(Root::default()));
-}}
+thread_local! {
+    /// The contexts of this VM: the host runs one for each of its threads.
+    static CONTEXTS: RefCell<Contexts> = const { RefCell::new(Contexts { roots: BTreeMap::new(), streams: BTreeMap::new() }) };
+}
 
-/// The filter of one listener.
+struct Contexts {
+    roots: BTreeMap<u32, Rc<Root>>,
+    // Boxed, because entries move within a map.
+    streams: BTreeMap<u32, Box<Stream>>,
+}
+
+/// A configuration of the filter, as it stands in a listener.
 #[derive(Default)]
 struct Root {
     config: Rc<Config>,
-    metrics: Rc<Metrics>,
-    bodies_come: Rc<Cell<bool>>,
+    metrics: Metrics,
+    /// Whether a body has come while its header fields waited, or it has been told that none does.
+    bodies_come: Cell<bool>,
 }
 
 /// The host's ids of the series. One that it would not give is not counted.
@@ -38,52 +44,90 @@ fn metrics() -> Metrics {
     Metric::all().into_iter().filter_map(define).collect()
 }
 
-impl Context for Root {}
+/// `None` never comes: the host calls nothing of this VM from within a callback but the allocation of memory.
+fn with_contexts<R>(work: impl FnOnce(&mut Contexts) -> R) -> Option<R> {
+    CONTEXTS.with(|contexts| contexts.try_borrow_mut().ok().map(|mut contexts| work(&mut contexts)))
+}
 
-impl RootContext for Root {
-    fn on_configure(&mut self, _size: usize) -> bool {
-        let text = match host::buffer(BufferType::PluginConfiguration) {
-            Ok(text) => text,
-            Err(Refused(status)) => {
-                host::log(
-                    LogLevel::Error,
-                    &format!("lowband: no configuration can be read (status {status})"),
-                );
-                return false;
+/// A message of an unknown stream does not go on: it could be the untranslated one of a known one.
+fn with_stream(id: u32, work: impl FnOnce(&mut Stream) -> Action) -> Action {
+    with_contexts(|contexts| contexts.streams.get_mut(&id).map(|stream| work(stream)))
+        .flatten()
+        .unwrap_or(Action::Pause)
+}
+
+pub(crate) fn create(id: u32, parent: u32) {
+    with_contexts(|contexts| {
+        if parent == 0 {
+            contexts.roots.insert(id, Rc::default());
+        } else if let Some(root) = contexts.roots.get(&parent) {
+            let exchange = Exchange::new(Rc::clone(&root.config));
+            contexts.streams.insert(id, Box::new(Stream { exchange, root: Rc::clone(root) }));
+        }
+    });
+}
+
+pub(crate) fn configure(id: u32) -> bool {
+    let text = match host::buffer(BufferType::PluginConfiguration) {
+        Ok(text) => text,
+        Err(Refused(status)) => {
+            host::log(LogLevel::Error, &format!("lowband: no configuration can be read (status {status})"));
+            return false;
+        }
+    };
+    match Config::parse(&text) {
+        Ok(config) => {
+            let root = Rc::new(Root { config: Rc::new(config), metrics: metrics(), ..Root::default() });
+            with_contexts(|contexts| contexts.roots.insert(id, root)).is_some()
+        }
+        Err(mistakes) => {
+            for mistake in mistakes {
+                host::log(LogLevel::Error, &format!("lowband: configuration: {mistake}"));
             }
-        };
-        match Config::parse(&text) {
-            Ok(config) => {
-                self.config = Rc::new(config);
-                self.metrics = Rc::new(metrics());
-                true
-            }
-            Err(mistakes) => {
-                for mistake in mistakes {
-                    host::log(LogLevel::Error, &format!("lowband: configuration: {mistake}"));
-                }
-                false
-            }
+            false
         }
     }
+}
 
-    fn create_http_context(&self, _id: u32) -> Option<Box<dyn HttpContext>> {
-        let exchange = Exchange::new(Rc::clone(&self.config));
-        let (metrics, bodies_come) = (Rc::clone(&self.metrics), Rc::clone(&self.bodies_come));
-        Some(Box::new(Stream { exchange, metrics, bodies_come }))
-    }
+pub(crate) fn delete(id: u32) {
+    with_contexts(|contexts| match contexts.streams.remove(&id) {
+        Some(stream) => stream.end(),
+        None => drop(contexts.roots.remove(&id)),
+    });
+}
 
-    fn get_type(&self) -> Option<ContextType> {
-        Some(ContextType::HttpContext)
-    }
+pub(crate) fn request_headers(id: u32, end: bool) -> Action {
+    with_stream(id, |stream| {
+        stream.headers(&REQUEST, |exchange, headers| exchange.request_headers(headers, end))
+    })
+}
+
+pub(crate) fn request_body(id: u32, held: usize, end: bool) -> Action {
+    with_stream(id, |stream| stream.body(&REQUEST, |exchange| exchange.request_body(held, end)))
+}
+
+pub(crate) fn request_trailers(id: u32) -> Action {
+    with_stream(id, |stream| stream.phase(&REQUEST, Exchange::request_trailers))
+}
+
+pub(crate) fn response_headers(id: u32, end: bool) -> Action {
+    with_stream(id, |stream| {
+        stream.headers(&RESPONSE, |exchange, headers| exchange.response_headers(headers, end))
+    })
+}
+
+pub(crate) fn response_body(id: u32, held: usize, end: bool) -> Action {
+    with_stream(id, |stream| stream.body(&RESPONSE, |exchange| exchange.response_body(held, end)))
+}
+
+pub(crate) fn response_trailers(id: u32) -> Action {
+    with_stream(id, |stream| stream.phase(&RESPONSE, Exchange::response_trailers))
 }
 
 /// One HTTP stream.
 struct Stream {
     exchange: Exchange,
-    metrics: Rc<Metrics>,
-    /// Whether a body has come to this VM while its header fields waited, or it has been told that none does.
-    bodies_come: Rc<Cell<bool>>,
+    root: Rc<Root>,
 }
 
 /// The host's names for one direction, and the phase that takes a body.
@@ -111,56 +155,23 @@ const RESPONSE: Half = Half {
     taken: Exchange::response_taken,
 };
 
-impl Context for Stream {}
-
-impl HttpContext for Stream {
-    fn on_http_request_headers(&mut self, _count: usize, end: bool) -> Action {
-        self.headers(&REQUEST, |exchange, headers| exchange.request_headers(headers, end))
-    }
-
-    fn on_http_request_body(&mut self, held: usize, end: bool) -> Action {
-        self.see_a_body(&REQUEST);
-        let step = self.exchange.request_body(held, end);
-        self.perform(&REQUEST, step)
-    }
-
-    fn on_http_request_trailers(&mut self, _count: usize) -> Action {
-        let step = self.exchange.request_trailers();
-        self.perform(&REQUEST, step)
-    }
-
-    fn on_http_response_headers(&mut self, _count: usize, end: bool) -> Action {
-        self.headers(&RESPONSE, |exchange, headers| exchange.response_headers(headers, end))
-    }
-
-    fn on_http_response_body(&mut self, held: usize, end: bool) -> Action {
-        self.see_a_body(&RESPONSE);
-        let step = self.exchange.response_body(held, end);
-        self.perform(&RESPONSE, step)
-    }
-
-    fn on_http_response_trailers(&mut self, _count: usize) -> Action {
-        let step = self.exchange.response_trailers();
-        self.perform(&RESPONSE, step)
-    }
-
-    fn on_log(&mut self) {
-        let waits = [REQUEST, RESPONSE].iter().any(|half| self.exchange.headers_wait(half.direction));
-        if waits && !self.bodies_come.replace(true) {
-            host::log(LogLevel::Error, NO_BODY_CAME);
-        }
-    }
-}
-
 /// What an operator has to know who has forgotten one of two settings.
 const NO_BODY_CAME: &str = "lowband: a stream has ended that waited in vain for a body, and none has ever come while header fields \
     wait: either Envoy's allow_on_headers_stop_iteration has to be true, or the filter's hold_headers false";
 
 impl Stream {
-    fn see_a_body(&self, half: &Half) {
-        if self.exchange.headers_wait(half.direction) {
-            self.bodies_come.set(true);
+    fn end(&self) {
+        let waits = [REQUEST, RESPONSE].iter().any(|half| self.exchange.headers_wait(half.direction));
+        if waits && !self.root.bodies_come.replace(true) {
+            host::log(LogLevel::Error, NO_BODY_CAME);
         }
+    }
+
+    fn body(&mut self, half: &Half, phase: impl FnOnce(&mut Exchange) -> Step) -> Action {
+        if self.exchange.headers_wait(half.direction) {
+            self.root.bodies_come.set(true);
+        }
+        self.phase(half, phase)
     }
 
     fn headers(&mut self, half: &Half, phase: impl FnOnce(&mut Exchange, &Headers<'_>) -> Step) -> Action {
@@ -169,6 +180,11 @@ impl Stream {
             Some(headers) => phase(&mut self.exchange, &headers),
             None => self.exchange.host_refused(half.direction),
         };
+        self.perform(half, step)
+    }
+
+    fn phase(&mut self, half: &Half, phase: impl FnOnce(&mut Exchange) -> Step) -> Action {
+        let step = phase(&mut self.exchange);
         self.perform(half, step)
     }
 
@@ -190,7 +206,7 @@ impl Stream {
     fn tell(&mut self) {
         let mut bytes_in = 0;
         for (metric, value) in self.exchange.counted() {
-            if let Some((_, id)) = self.metrics.iter().find(|(known, _)| *known == metric) {
+            if let Some((_, id)) = self.root.metrics.iter().find(|(known, _)| *known == metric) {
                 host::count(*id, value, metric.is_histogram());
             }
             match metric {
