@@ -79,6 +79,7 @@ unsafe extern "C" {
     fn proxy_define_metric(kind: MetricType, name: *const u8, name_size: usize, id: *mut u32) -> u32;
     safe fn proxy_increment_metric(id: u32, by: i64) -> u32;
     safe fn proxy_record_metric(id: u32, value: u64) -> u32;
+    safe fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
     fn proxy_log(level: LogLevel, data: *const u8, size: usize) -> u32;
     fn proxy_remove_header_map_value(map: MapType, name: *const u8, name_size: usize) -> u32;
     fn proxy_replace_header_map_value(
@@ -180,6 +181,12 @@ pub(crate) fn count(id: u32, value: u64, histogram: bool) {
         true => proxy_record_metric(id, value),
         false => proxy_increment_metric(id, i64::try_from(value).unwrap_or(i64::MAX)),
     };
+}
+
+/// From now on `proxy_on_tick` is called each time this period is over, in milliseconds; with 0 no more. The host keeps one period for a
+/// root context and its streams.
+pub(crate) fn set_tick_period(period: u32) -> Result<(), Refused> {
+    done(proxy_set_tick_period_milliseconds(period))
 }
 
 /// Sets a property of the stream, which Envoy's access log shows as `%FILTER_STATE(wasm.NAME:PLAIN)%`. That the host may refuse it
@@ -289,6 +296,13 @@ extern "C" fn proxy_on_response_body(context: u32, held: usize, end: u32) -> Act
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_response_trailers(context: u32, _count: usize) -> Action {
     shell::response_trailers(context)
+}
+
+/// The period of a root context is over.
+// SAFETY: as above.
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_tick(context: u32) {
+    shell::tick(context);
 }
 
 /// Nothing more will come for this context.

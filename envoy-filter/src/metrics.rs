@@ -2,6 +2,9 @@
 //!
 //! `lowband_messages.direction.response.result.translated` becomes `lowband_messages{direction="response",result="translated"}`.
 //! Every series exists from the start, so that "none yet" and "not measured" look different.
+//!
+//! A stream counts into its [`Tally`], which goes into the [`Totals`] of all streams after each phase. The host is told of these now and
+//! then and not for each message: half a dozen calls would be a tenth of what the filter costs for a short one.
 
 use lowband_codec::Repairs;
 
@@ -96,7 +99,25 @@ const REPAIRS: [(Repair, &str); 5] = [
     (Repair::TooDeep, "too_deep"),
 ];
 
+const OF_A_DIRECTION: usize = OUTCOMES.len() + REASONS.len() + 3;
+
 impl Metric {
+    /// How many there are.
+    pub const COUNT: usize = 2 * OF_A_DIRECTION + REPAIRS.len();
+
+    /// Its place in [`Metric::all`].
+    pub fn place(self) -> usize {
+        let of = |direction: Direction| direction as usize * OF_A_DIRECTION;
+        match self {
+            Metric::Messages(direction, outcome) => of(direction) + outcome as usize,
+            Metric::Refused(direction, reason) => of(direction) + OUTCOMES.len() + reason as usize,
+            Metric::BytesIn(direction) => of(direction) + OF_A_DIRECTION - 3,
+            Metric::BytesOut(direction) => of(direction) + OF_A_DIRECTION - 2,
+            Metric::BodySize(direction) => of(direction) + OF_A_DIRECTION - 1,
+            Metric::Repaired(repair) => 2 * OF_A_DIRECTION + repair as usize,
+        }
+    }
+
     /// Every series with its name.
     pub fn all() -> Vec<(Metric, String)> {
         let mut all = Vec::new();
@@ -125,9 +146,14 @@ impl Metric {
     pub fn is_histogram(self) -> bool {
         matches!(self, Metric::BodySize(_))
     }
+
+    /// The same of the series at this [`Metric::place`].
+    pub fn is_histogram_at(place: usize) -> bool {
+        DIRECTIONS.iter().any(|(direction, _)| Metric::BodySize(*direction).place() == place)
+    }
 }
 
-/// What has happened on one stream and has not yet been told to the host.
+/// What has happened on one stream since its last phase.
 #[derive(Debug, Default)]
 pub struct Tally {
     counts: Vec<(Metric, u64)>,
@@ -178,6 +204,47 @@ impl Tally {
     }
 }
 
+/// Values of histograms that wait for the host, at most: some kilobytes.
+const MAX_SIZES: usize = 256;
+
+/// What has been counted on all streams and not yet been told to the host.
+#[derive(Debug)]
+pub struct Totals {
+    /// By [`Metric::place`].
+    sums: [u64; Metric::COUNT],
+    /// Values of histograms have no sum: each is told by itself.
+    sizes: Vec<(usize, u64)>,
+}
+
+impl Default for Totals {
+    fn default() -> Self {
+        Totals { sums: [0; Metric::COUNT], sizes: Vec::new() }
+    }
+}
+
+impl Totals {
+    /// Counts in.
+    pub fn add(&mut self, metric: Metric, value: u64) {
+        let place = metric.place();
+        if metric.is_histogram() {
+            self.sizes.push((place, value));
+        } else if let Some(sum) = self.sums.get_mut(place) {
+            *sum = sum.saturating_add(value);
+        }
+    }
+
+    /// Whether the host must be told before any more is counted.
+    pub fn is_full(&self) -> bool {
+        self.sizes.len() >= MAX_SIZES
+    }
+
+    /// Takes out everything: [`Metric::place`] and the number to be added there, or the value to be recorded.
+    pub fn drain(&mut self) -> impl Iterator<Item = (usize, u64)> {
+        let sums = std::mem::replace(&mut self.sums, [0; Metric::COUNT]).into_iter().enumerate();
+        sums.filter(|(_, sum)| *sum > 0).chain(self.sizes.drain(..))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,5 +257,55 @@ mod tests {
         assert_eq!(all.iter().map(|(_, name)| name).collect::<BTreeSet<_>>().len(), all.len());
         assert!(all.iter().all(|(_, name)| name.starts_with("lowband_")));
         assert_eq!(all.len(), 2 * (5 + 5 + 3) + 5);
+        assert_eq!(all.len(), Metric::COUNT);
+    }
+
+    #[test]
+    fn each_series_has_its_place() {
+        for (place, (metric, name)) in Metric::all().iter().enumerate() {
+            assert_eq!(metric.place(), place, "{name}");
+        }
+    }
+
+    #[test]
+    fn totals_add_up_but_for_histograms_and_are_taken_out_once() {
+        use Direction::{Request, Response};
+        let mut totals = Totals::default();
+        assert_eq!(totals.drain().count(), 0);
+        for (metric, value) in [
+            (Metric::BytesIn(Response), 3),
+            (Metric::BodySize(Response), 3),
+            (Metric::BytesIn(Request), u64::MAX),
+            (Metric::BodySize(Request), 0),
+            (Metric::BytesIn(Response), 4),
+            (Metric::BodySize(Response), 4),
+            (Metric::BytesIn(Request), 1),
+        ] {
+            totals.add(metric, value);
+        }
+        let place = |metric: fn(Direction) -> Metric, direction| metric(direction).place();
+        assert_eq!(
+            totals.drain().collect::<Vec<_>>(),
+            [
+                (place(Metric::BytesIn, Request), u64::MAX),
+                (place(Metric::BytesIn, Response), 7),
+                (place(Metric::BodySize, Response), 3),
+                (place(Metric::BodySize, Request), 0),
+                (place(Metric::BodySize, Response), 4),
+            ]
+        );
+        assert_eq!(totals.drain().count(), 0);
+    }
+
+    #[test]
+    fn totals_are_full_at_their_limit() {
+        let mut totals = Totals::default();
+        for _ in 0..MAX_SIZES {
+            assert!(!totals.is_full());
+            totals.add(Metric::BodySize(Direction::Request), 1);
+        }
+        assert!(totals.is_full());
+        assert_eq!(totals.drain().count(), MAX_SIZES);
+        assert!(!totals.is_full());
     }
 }

@@ -28,7 +28,8 @@ pub(crate) fn headers(
         edits.push(Edit::set("accept", Form::Json.media_type()));
     }
     let looked_into = client.reads == Form::Cbor || client.document.is_some();
-    if looked_into && headers.get("accept-encoding").is_some() {
+    let coding = headers.get("accept-encoding");
+    if looked_into && coding.is_some_and(|coding| !coding.trim_ascii().eq_ignore_ascii_case(b"identity")) {
         // A compressed answer could not be looked into.
         edits.push(Edit::remove(&b"accept-encoding"[..]));
     }

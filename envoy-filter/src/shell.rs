@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::exchange::Exchange;
 use crate::headers::{Edit, Headers};
 use crate::host::{self, Action, BufferType, LogLevel, MapType, Refused, StreamType};
-use crate::metrics::{Direction, Metric};
+use crate::metrics::{Direction, Metric, Totals};
 use crate::step::{Step, Then};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -21,27 +21,64 @@ struct Contexts {
     streams: BTreeMap<u32, Box<Stream>>,
 }
 
-/// A configuration of the filter, as it stands in a listener.
+/// How late Envoy's numbers are at most, in milliseconds. What was counted in them is lost when the VM ends by a trap, and else never.
+const TELL_AFTER: u32 = 250;
+
+/// A configuration of the filter, as it stands in a listener. It outlives its streams: the host holds it for each of them.
 #[derive(Default)]
 struct Root {
     config: Rc<Config>,
-    metrics: Metrics,
+    /// The host's ids of the series, in the order of `Metric::all`. One that it would not give is not counted.
+    ids: Vec<Option<u32>>,
+    totals: RefCell<Totals>,
+    /// Whether the host will call `tick`. It is asked to when there is something to tell: an idle Envoy sleeps.
+    ticking: Cell<bool>,
     /// Whether a body has come while its header fields waited, or it has been told that none does.
     bodies_come: Cell<bool>,
 }
 
-/// The host's ids of the series. One that it would not give is not counted.
-type Metrics = Vec<(Metric, u32)>;
+impl Root {
+    fn new(config: Config) -> Self {
+        let define = |(metric, name): (Metric, String)| {
+            let id = host::define_metric(&name, metric.is_histogram());
+            if let Err(Refused(status)) = id {
+                host::log(LogLevel::Warn, &format!("lowband: no metric {name} (status {status})"));
+            }
+            id.ok()
+        };
+        let ids = Metric::all().into_iter().map(define).collect();
+        Root { config: Rc::new(config), ids, ..Root::default() }
+    }
 
-fn metrics() -> Metrics {
-    let define = |(metric, name): (Metric, String)| match host::define_metric(&name, metric.is_histogram()) {
-        Ok(id) => Some((metric, id)),
-        Err(Refused(status)) => {
-            host::log(LogLevel::Warn, &format!("lowband: no metric {name} (status {status})"));
-            None
+    fn count(&self, metric: Metric, value: u64) {
+        let full = self.totals.try_borrow_mut().is_ok_and(|mut totals| {
+            totals.add(metric, value);
+            totals.is_full()
+        });
+        if full || (!self.ticking.get() && !self.tick_after(TELL_AFTER)) {
+            self.tell();
         }
-    };
-    Metric::all().into_iter().filter_map(define).collect()
+    }
+
+    /// Asks the host for ticks, or with 0 for none.
+    fn tick_after(&self, milliseconds: u32) -> bool {
+        let set = host::set_tick_period(milliseconds).is_ok();
+        self.ticking.set(set && milliseconds > 0);
+        set
+    }
+
+    /// Tells the host what has been counted. False if that is nothing.
+    fn tell(&self) -> bool {
+        let Ok(mut totals) = self.totals.try_borrow_mut() else { return false };
+        let mut told = false;
+        for (place, value) in totals.drain() {
+            told = true;
+            if let Some(Some(id)) = self.ids.get(place) {
+                host::count(*id, value, Metric::is_histogram_at(place));
+            }
+        }
+        told
+    }
 }
 
 /// `None` never comes: the host calls nothing of this VM from within a callback but the allocation of memory.
@@ -77,7 +114,7 @@ pub(crate) fn configure(id: u32) -> bool {
     };
     match Config::parse(&text) {
         Ok(config) => {
-            let root = Rc::new(Root { config: Rc::new(config), metrics: metrics(), ..Root::default() });
+            let root = Rc::new(Root::new(config));
             with_contexts(|contexts| contexts.roots.insert(id, root)).is_some()
         }
         Err(mistakes) => {
@@ -90,9 +127,22 @@ pub(crate) fn configure(id: u32) -> bool {
 }
 
 pub(crate) fn delete(id: u32) {
-    with_contexts(|contexts| match contexts.streams.remove(&id) {
-        Some(stream) => stream.end(),
-        None => drop(contexts.roots.remove(&id)),
+    with_contexts(|contexts| {
+        if let Some(stream) = contexts.streams.remove(&id) {
+            stream.end();
+        } else if let Some(root) = contexts.roots.remove(&id) {
+            root.tell();
+        }
+    });
+}
+
+pub(crate) fn tick(id: u32) {
+    with_contexts(|contexts| {
+        if let Some(root) = contexts.roots.get(&id)
+            && !root.tell()
+        {
+            root.tick_after(0);
+        }
     });
 }
 
@@ -194,7 +244,7 @@ impl Stream {
             let step = self.exchange.host_refused(half.direction);
             self.carry_out(half, step)
         });
-        self.tell();
+        self.count();
         action.unwrap_or_else(|_| {
             // Not even an answer is possible any more: a cut stream is better than half a message.
             let _ = host::close(half.stream);
@@ -202,13 +252,11 @@ impl Stream {
         })
     }
 
-    /// Hands on what has been counted, and the sizes of a translated body for the access log.
-    fn tell(&mut self) {
+    /// Counts what has happened, and sets the sizes of a translated body for the access log.
+    fn count(&mut self) {
         let mut bytes_in = 0;
         for (metric, value) in self.exchange.counted() {
-            if let Some((_, id)) = self.root.metrics.iter().find(|(known, _)| *known == metric) {
-                host::count(*id, value, metric.is_histogram());
-            }
+            self.root.count(metric, value);
             match metric {
                 Metric::BytesIn(_) => bytes_in = value,
                 Metric::BytesOut(Direction::Request) => {

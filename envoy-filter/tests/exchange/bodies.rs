@@ -35,6 +35,17 @@ fn cbor_arrives_as_json_and_its_fields_with_it() {
 }
 
 #[test]
+fn a_client_that_wants_no_compression_need_not_be_changed() {
+    for (coding, expected) in
+        [(" Identity ", Some(" Identity ")), ("identity, gzip", None), ("identity;q=0", None)]
+    {
+        let request = get(&[("accept", CBOR), ("accept-encoding", coding)]);
+        let (sent, _) = pass(&mut Exchange::new(Config::default()), &REQUEST, &request).sent();
+        assert_eq!(value(&sent, "accept-encoding").as_deref(), expected, "{coding}");
+    }
+}
+
+#[test]
 fn json_becomes_cbor_for_a_client_that_reads_it_and_the_fields_follow() {
     let answer = ok(
         &[
