@@ -34,6 +34,9 @@ impl Form {
 
 /// The form that a `Content-Type` names, if it is one of the two.
 pub fn form_of(content_type: &[u8]) -> Option<Form> {
+    if let Some(form) = bare(content_type) {
+        return Some(form);
+    }
     let range = Range::parse(content_type)?;
     [Form::Json, Form::Cbor].into_iter().find(|form| range.matches(*form) == Some(Specificity::Exact))
 }
@@ -44,6 +47,9 @@ pub fn form_of(content_type: &[u8]) -> Option<Form> {
 /// there by name, else the form that the client itself used. A wildcard alone never turns the answer to a JSON request
 /// into CBOR (MSC3079: its `Accept` must include `application/cbor`).
 pub fn answer(accept: Option<&[u8]>, request: Form) -> Form {
+    if let Some(form) = accept.and_then(bare) {
+        return form;
+    }
     let ranges: Vec<Range<'_>> =
         elements(accept.unwrap_or_default(), b',').filter_map(Range::parse).collect();
     if ranges.is_empty() {
@@ -56,6 +62,11 @@ pub fn answer(accept: Option<&[u8]>, request: Form) -> Form {
         (true, Ordering::Greater | Ordering::Equal) => Form::Cbor,
         _ => Form::Json,
     }
+}
+
+/// The form whose media type is all of the value, in lower case: so most programs write it, and it needs no taking apart.
+fn bare(value: &[u8]) -> Option<Form> {
+    [Form::Json, Form::Cbor].into_iter().find(|form| value == form.media_type().as_bytes())
 }
 
 /// How welcome one form is; the derived order is the order of preference.
