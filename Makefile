@@ -164,6 +164,8 @@ WASM_OPTIONS = --locked --profile wasm --target $(WASM) $(WASM_FLAGS)
 WASM_BUILD = $(WASM_CARGO) build $(WASM_OPTIONS)
 WASM_OUT := $(CARGO_TARGET_DIR)/wasm/$(WASM)/wasm
 
+# Envoy's V8 has the vectors of WebAssembly, and a long answer costs a tenth less with them.
+filter: WASM_RUSTFLAGS += -Ctarget-feature=+simd128
 # Of a crate that is a library for tests as well, Cargo optimises the module without a look at other crates, unless the module is
 # all that it is asked for.
 filter: setup ## the Envoy filter: target/lowband-filter.wasm

@@ -2,9 +2,11 @@
 //! directions spend most of their time on runs of them: the end of a run is looked for 16 bytes at a time, and short runs
 //! are copied in whole pieces of which the surplus is cut off again, for less than a call of `memcpy` costs.
 
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod simd128;
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 mod sse2;
-#[cfg(any(test, target_arch = "wasm32"))]
+#[cfg(any(test, all(target_arch = "wasm32", not(target_feature = "simd128"))))]
 mod words;
 
 /// Bytes that are looked at in one step.
@@ -45,9 +47,11 @@ pub(crate) fn halves(step: &[u8; STEP]) -> [u64; 2] {
 
 #[cfg(not(any(target_arch = "wasm32", all(target_arch = "x86_64", target_feature = "sse2"))))]
 pub(crate) use portable::special as each_special;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+pub(crate) use simd128::{first, first_unusual, special as each_special};
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 pub(crate) use sse2::{first_unusual, special as each_special};
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(target_arch = "wasm32", not(target_feature = "simd128")))]
 pub(crate) use words::{each_special, first_unusual};
 
 /// How many of these bytes stand before the first special one; [`STEP`] if there is none.
@@ -60,13 +64,15 @@ pub(crate) fn first_special(step: &[u8; STEP]) -> usize {
 pub(crate) use portable::first;
 #[cfg(not(any(target_arch = "wasm32", all(target_arch = "x86_64", target_feature = "sse2"))))]
 use portable::special;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+use simd128::special;
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 pub(crate) use sse2::first;
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 use sse2::special;
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(target_arch = "wasm32", not(target_feature = "simd128")))]
 pub(crate) use words::first;
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(target_arch = "wasm32", not(target_feature = "simd128")))]
 use words::special;
 
 /// One bit for each special byte, the top one of eight. The loop has no branch: of it a compiler makes a few vector instructions where the machine has

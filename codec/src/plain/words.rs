@@ -1,5 +1,5 @@
-//! The search for a special byte in two words of 64 bits, for WebAssembly: without its vectors a compiler makes sixteen
-//! comparisons of the portable form there, and with them the gain is too small to ask for them.
+//! The search for a special byte in two words of 64 bits, for WebAssembly without vectors, where a compiler makes sixteen comparisons of
+//! the portable form: a page cannot be sure of them.
 //!
 //! Subtracting one from each byte of a word sets the top bit of those that were zero, and by the borrow perhaps that of bytes
 //! above such a one. So the lowest bit is right, and no other is looked at.
