@@ -36,6 +36,31 @@ pub(crate) fn append<const N: usize>(out: &mut Vec<u8>, piece: &[u8; N], len: us
     out.truncate(end);
 }
 
+/// Appends a text, of which short ones are common. Where a copy of a length that is not known is slow, it goes in two pieces of
+/// known length, the second of which may begin within the first.
+#[inline(always)]
+pub(crate) fn append_text(out: &mut Vec<u8>, text: &[u8]) {
+    // In WebAssembly such a copy is one instruction, and V8 makes a call out of the module of it.
+    if cfg!(not(target_arch = "wasm32")) || text.len() > 2 * STEP {
+        out.extend_from_slice(text);
+    } else if !(append_ends::<STEP>(out, text) || append_ends::<8>(out, text) || append_ends::<4>(out, text))
+    {
+        text.iter().for_each(|byte| out.push(*byte));
+    }
+}
+
+/// Appends a text of `N` to `2 * N` bytes. False for a shorter one.
+#[inline(always)]
+fn append_ends<const N: usize>(out: &mut Vec<u8>, text: &[u8]) -> bool {
+    let (Some(first), Some(last)) = (text.first_chunk::<N>(), text.last_chunk::<N>()) else { return false };
+    let end = out.len() + text.len();
+    out.reserve(2 * N);
+    out.extend_from_slice(first);
+    out.truncate(end - N);
+    out.extend_from_slice(last);
+    true
+}
+
 /// The two halves of a step as numbers, the first byte lowest.
 #[inline(always)]
 pub(crate) fn halves(step: &[u8; STEP]) -> [u64; 2] {
@@ -125,6 +150,22 @@ mod tests {
                 assert_eq!(words::first_unusual(&step), expected, "{byte:#04x}");
             }
         }
+    }
+
+    #[test]
+    fn a_text_goes_in_two_pieces_that_may_overlap() {
+        fn check<const N: usize>() {
+            for len in 0..=2 * N {
+                let text: Vec<u8> = (1..).take(len).collect();
+                let mut out = b"before".to_vec();
+                assert_eq!(append_ends::<N>(&mut out, &text), len >= N, "{len}");
+                let appended = if len >= N { &text[..] } else { b"" };
+                assert_eq!(out, [b"before", appended].concat(), "{N} {len}");
+            }
+        }
+        check::<4>();
+        check::<8>();
+        check::<STEP>();
     }
 
     #[test]

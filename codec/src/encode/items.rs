@@ -15,7 +15,7 @@ pub(crate) fn container_major(kind: Kind) -> u8 {
 
 pub(crate) fn write_text(out: &mut Vec<u8>, text: &[u8]) {
     write_head(out, major::TEXT, text.len() as u64);
-    out.extend_from_slice(text);
+    plain::append_text(out, text);
 }
 
 /// Writes the head of a text that stands at the end of `out`, with one byte left free for it.
