@@ -45,8 +45,8 @@ fn series(call: &mut dyn FnMut(Counted, Way<'_>)) {
         };
         call("json_to_cbor", ways::json_to_cbor(json, ways::encode_options()));
         call("cbor_to_json", ways::cbor_to_json(&cbor));
-        call("push_json_to_cbor", ways::push_json_to_cbor(json));
-        call("push_cbor_to_json", ways::push_cbor_to_json(&cbor));
+        call("push_json_to_cbor", ways::push_json_to_cbor(json, ways::push_options(), ways::PIECE));
+        call("push_cbor_to_json", ways::push_cbor_to_json(&cbor, ways::PIECE));
     }
     for family in hurt::families() {
         let row = figures::growth(&family.name);

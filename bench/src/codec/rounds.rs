@@ -37,8 +37,8 @@ pub(crate) fn ratios(figures: &mut Figures) {
                 ways::cbor_to_json(cbor),
                 ways::dom_cbor_to_json(cbor),
                 ways::simd_json_parse(json),
-                ways::push_json_to_cbor(json),
-                ways::push_cbor_to_json(cbor),
+                ways::push_json_to_cbor(json, ways::push_options(), ways::PIECE),
+                ways::push_cbor_to_json(cbor, ways::PIECE),
             ]
             .map(Turns::new),
         });

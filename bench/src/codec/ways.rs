@@ -13,10 +13,14 @@ use std::mem;
 pub(crate) type Way<'d> = Box<dyn FnMut() + 'd>;
 
 /// What a stream brings at a time.
-const PIECE: usize = 16 << 10;
+pub(crate) const PIECE: usize = 16 << 10;
 
 pub(crate) fn encode_options() -> EncodeOptions<'static> {
     EncodeOptions { keys: Some(KeyTable::v1()), ..EncodeOptions::default() }
+}
+
+pub(crate) fn push_options() -> PushOptions<'static> {
+    PushOptions { keys: Some(KeyTable::v1()), ..PushOptions::default() }
 }
 
 pub(crate) fn decode_options() -> DecodeOptions<'static> {
@@ -39,25 +43,24 @@ pub(crate) fn cbor_to_json(cbor: &[u8]) -> Way<'_> {
     })
 }
 
-pub(crate) fn push_json_to_cbor(json: &[u8]) -> Way<'_> {
-    let options = PushOptions { keys: Some(KeyTable::v1()), ..PushOptions::default() };
+pub(crate) fn push_json_to_cbor<'d>(json: &'d [u8], options: PushOptions<'d>, piece: usize) -> Way<'d> {
     let (mut encoder, mut cbor) = (PushEncoder::new(options), Vec::new());
     Box::new(move || {
         encoder.reset();
         cbor.clear();
-        for piece in black_box(json).chunks(PIECE) {
+        for piece in black_box(json).chunks(piece) {
             let _ = black_box(encoder.push(piece, &mut cbor));
         }
         let _ = black_box(encoder.finish(&mut cbor));
     })
 }
 
-pub(crate) fn push_cbor_to_json(cbor: &[u8]) -> Way<'_> {
+pub(crate) fn push_cbor_to_json(cbor: &[u8], piece: usize) -> Way<'_> {
     let (mut decoder, mut json) = (PushDecoder::new(decode_options()), Vec::new());
     Box::new(move || {
         decoder.reset();
         json.clear();
-        for piece in black_box(cbor).chunks(PIECE) {
+        for piece in black_box(cbor).chunks(piece) {
             let _ = black_box(decoder.push(piece, &mut json));
         }
         let _ = black_box(decoder.finish(&mut json));
