@@ -43,7 +43,8 @@ macro_rules! kinds {
                 match self { $(ErrorKind::$kind => $name,)* }
             }
 
-            fn sentence(self) -> &'static str {
+            /// What is wrong, for people; no full stop at the end.
+            pub fn sentence(self) -> &'static str {
                 match self { $(ErrorKind::$kind => $sentence,)* }
             }
         }

@@ -206,22 +206,29 @@ pub enum KeyTableError {
     DecimalName(String),
 }
 
-impl fmt::Display for KeyTableError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            KeyTableError::RepeatedName(name) => {
-                write!(f, "the name \"{name}\" occurs twice in the key table")
-            }
+impl KeyTableError {
+    /// What is wrong, for people; no full stop at the end.
+    pub fn sentence(&self) -> String {
+        let mut digits = itoa::Buffer::new();
+        let [before, which, behind] = match self {
+            KeyTableError::RepeatedName(name) => ["the name \"", name, "\" occurs twice in the key table"],
             KeyTableError::RepeatedInteger(integer) => {
-                write!(f, "the integer {integer} occurs twice in the key table")
+                ["the integer ", digits.format(*integer), " occurs twice in the key table"]
             }
             KeyTableError::LargeInteger(integer) => {
-                write!(f, "the integer {integer} of the key table is above {}", KeyTable::MAX_INTEGER)
+                ["the integer ", digits.format(*integer), " of the key table is above 65534"]
             }
             KeyTableError::DecimalName(name) => {
-                write!(f, "the name \"{name}\" of the key table is a decimal number")
+                ["the name \"", name, "\" of the key table is a decimal number"]
             }
-        }
+        };
+        [before, which, behind].concat()
+    }
+}
+
+impl fmt::Display for KeyTableError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.sentence())
     }
 }
 
@@ -291,6 +298,9 @@ mod tests {
         assert_eq!(refused(&[("a", 2), ("b", 1), ("c", 2)]), KeyTableError::RepeatedInteger(2));
         assert_eq!(refused(&[("a", 65_535)]), KeyTableError::LargeInteger(65_535));
         assert_eq!(refused(&[("a", u64::MAX)]), KeyTableError::LargeInteger(u64::MAX));
+        let largest = KeyTable::MAX_INTEGER;
+        let sentence = format!("the integer 65535 of the key table is above {largest}");
+        assert_eq!(refused(&[("a", 65_535)]).to_string(), sentence);
         assert_eq!(refused(&[("8", 1)]), KeyTableError::DecimalName("8".into()));
     }
 }

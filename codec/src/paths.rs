@@ -194,20 +194,29 @@ impl PathError {
             PathError::LooksLikeCode { .. } => "looks_like_code",
         }
     }
+
+    /// What is wrong, for people; no full stop at the end.
+    pub fn sentence(&self) -> String {
+        let mut utf8 = [0; 4];
+        let [before, code, behind] = match self {
+            PathError::DotSegment => ["the path has a segment . or ..", "", ""],
+            PathError::MissingParameter { code } => {
+                ["the path code ", code.encode_utf8(&mut utf8), " needs more parameters"]
+            }
+            PathError::Empty => ["the path is empty", "", ""],
+            PathError::BadEscape => ["the path has a percent escape that is malformed or not UTF-8", "", ""],
+            PathError::NotAPath => ["the path must begin with / and hold neither ? nor #", "", ""],
+            PathError::LooksLikeCode { code } => {
+                ["the path begins with ", code.encode_utf8(&mut utf8), ", which is a path code"]
+            }
+        };
+        [before, code, behind].concat()
+    }
 }
 
 impl fmt::Display for PathError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            PathError::DotSegment => write!(f, "the path has a segment . or .."),
-            PathError::MissingParameter { code } => write!(f, "the path code {code} needs more parameters"),
-            PathError::Empty => write!(f, "the path is empty"),
-            PathError::BadEscape => write!(f, "the path has a percent escape that is malformed or not UTF-8"),
-            PathError::NotAPath => write!(f, "the path must begin with / and hold neither ? nor #"),
-            PathError::LooksLikeCode { code } => {
-                write!(f, "the path begins with {code}, which is a path code")
-            }
-        }
+        f.write_str(&self.sentence())
     }
 }
 

@@ -13,7 +13,7 @@ mod words;
 pub(crate) const STEP: usize = 16;
 
 /// How many bytes from the start are plain.
-#[inline(always)]
+#[cfg_attr(not(feature = "small"), inline(always))]
 pub(crate) fn len(bytes: &[u8]) -> usize {
     for (step, at) in bytes.as_chunks().0.iter().zip((0..).step_by(STEP)) {
         let special = special(step);

@@ -1,27 +1,17 @@
-// The memory of a module: inputs are written into it, outputs copied from it.
+// The memory of the module: inputs are written into it, outputs copied from it.
 
-/**
- * What both modules offer for it.
- *
- * @typedef {object} Buffered
- * @property {(length: number) => number} input
- * @property {() => number} input_len
- * @property {() => number} output
- * @property {() => number} kept_bytes
- */
+import * as codec from '../pkg/lowband_codec.js';
 
 const toUtf8 = new TextEncoder();
 const fromUtf8 = new TextDecoder('utf-8', { ignoreBOM: true });
 
 export class Buffers {
   /**
-   * @param {Buffered} module
    * @param {WebAssembly.Memory} memory
    */
-  constructor(module, memory) {
-    this.module = module;
+  constructor(memory) {
     this.memory = memory;
-    this.keptBytes = module.kept_bytes();
+    this.keptBytes = codec.kept_bytes();
     // All of the memory. Empty once it has grown.
     this.heap = new Uint8Array(0);
     // Where the input is written to. Empty once the memory has grown, and then asked for again.
@@ -61,7 +51,7 @@ export class Buffers {
    * @param {number} length
    */
   readBytes(length) {
-    const at = this.module.output();
+    const at = codec.output();
     if (this.heap.length === 0) this.heap = new Uint8Array(this.memory.buffer);
     return this.heap.slice(at, at + length);
   }
@@ -72,7 +62,7 @@ export class Buffers {
    * @param {number} length
    */
   readText(length) {
-    return fromUtf8.decode(this.#window(this.module.output(), length));
+    return fromUtf8.decode(this.#window(codec.output(), length));
   }
 
   /**
@@ -83,8 +73,8 @@ export class Buffers {
   #makeRoom(length) {
     // Large room is asked for each time, so that the module can give it back.
     if (length <= this.room.length && this.room.length <= this.keptBytes) return true;
-    const at = this.module.input(length);
-    this.room = this.#window(at, at === 0 ? 0 : this.module.input_len());
+    const at = codec.input(length);
+    this.room = this.#window(at, at === 0 ? 0 : codec.input_len());
     return at !== 0;
   }
 

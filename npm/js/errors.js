@@ -1,8 +1,8 @@
 // Errors, with a word for programs and a sentence for people.
 
-import { buffers, codec } from './modules.js';
+import { ERROR_KINDS } from '../pkg/error-kinds.js';
+import { buffers, codec } from './module.js';
 
-/** @import { Buffers } from './buffers.js' */
 /** @import { ErrorKind, PathErrorKind } from './index.js' */
 
 export class CodecError extends Error {
@@ -41,21 +41,17 @@ function named({ prototype }, value) {
   Object.defineProperty(prototype, 'name', { value, configurable: true, writable: true });
 }
 
-/**
- * Why a call about a document, or about options, has just been refused.
- *
- * @param {{ refusal_kind(): number, refusal_message(): number, refusal_offset(): number }} module
- * @param {Buffers} itsBuffers
- */
-export function refusal(module = codec, itsBuffers = buffers) {
-  const kind = itsBuffers.readText(module.refusal_kind());
-  const message = itsBuffers.readText(module.refusal_message());
-  if (kind === '') return new RangeError(message);
-  return new CodecError(/** @type {ErrorKind} */ (kind), module.refusal_offset(), message);
+/** Why a call about a document, or about options, has just been refused. */
+export function refusal() {
+  const place = codec.refusal_kind();
+  if (place < 0) return new RangeError(buffers.readText(codec.refusal_message()));
+  const [kind, sentence] = /** @type {[ErrorKind, string]} */ (ERROR_KINDS[place]);
+  const offset = codec.refusal_offset();
+  return new CodecError(kind, offset, `byte ${offset}: ${sentence}`);
 }
 
 /** Why a call about a path has just been refused. */
 export function pathRefusal() {
-  const kind = /** @type {PathErrorKind} */ (buffers.readText(codec.refusal_kind()));
+  const kind = /** @type {PathErrorKind} */ (buffers.readText(codec.refusal_path_kind()));
   return new PathError(kind, buffers.readText(codec.refusal_message()));
 }

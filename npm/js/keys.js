@@ -2,26 +2,12 @@
 
 import { refusal } from './errors.js';
 import { shortText } from './inputs.js';
-import { buffers, codec } from './modules.js';
-
-/** @import { Buffers } from './buffers.js' */
+import { buffers, codec } from './module.js';
 
 /**
- * What both modules offer to be told of a table.
+ * The number by which the module knows a table.
  *
- * @typedef {object} Dictated
- * @property {(titleLength: number) => void} begin_table
- * @property {(nameLength: number, integer: number) => void} add_key
- * @property {() => number} end_table
- * @property {() => number} refusal_kind
- * @property {() => number} refusal_message
- * @property {() => number} refusal_offset
- */
-
-/**
- * The number by which a module knows a table, after it was told of it if need be.
- *
- * @type {(table: KeyTable, module: Dictated, itsBuffers: Buffers) => number}
+ * @type {(table: KeyTable) => number}
  */
 export let numberOf;
 
@@ -31,12 +17,12 @@ const V1 = [];
 
 export class KeyTable {
   #title;
+  // By which the module knows it.
+  #number = 1;
   /** @type {Map<string, number> | undefined} */
   #byName;
   /** @type {Map<number, string> | undefined} */
   #byInteger;
-  /** @type {Map<Dictated, number>} */
-  #numbers = new Map();
 
   /**
    * @param {string} title
@@ -46,7 +32,7 @@ export class KeyTable {
     this.#title = title;
     if (keys === V1) return;
     const entries = Symbol.iterator in keys ? [...keys] : Object.entries(keys);
-    this.#numbers.set(codec, dictate(title, entries, codec, buffers));
+    this.#number = dictate(title, entries);
     this.#byName = new Map(entries);
   }
 
@@ -79,12 +65,7 @@ export class KeyTable {
   }
 
   static {
-    numberOf = (table, module, itsBuffers) => {
-      if (table === keys) return 1;
-      const number = table.#numbers.get(module) ?? dictate(table.title, table, module, itsBuffers);
-      table.#numbers.set(module, number);
-      return number;
-    };
+    numberOf = (table) => table.#number;
   }
 }
 
@@ -100,20 +81,18 @@ function* v1() {
 }
 
 /**
- * A module stores a table that it is told of twice only once.
+ * The module stores a table that it is told of twice only once.
  *
  * @param {string} title
  * @param {Iterable<readonly [string, number]>} entries
- * @param {Dictated} module
- * @param {Buffers} itsBuffers
  */
-function dictate(title, entries, module, itsBuffers) {
-  module.begin_table(itsBuffers.writeText(shortText(title, 'the title of a key table')));
+function dictate(title, entries) {
+  codec.begin_table(buffers.writeText(shortText(title, 'the title of a key table')));
   for (const [name, integer] of entries) {
-    const length = itsBuffers.writeText(shortText(name, 'a name in a key table'));
-    module.add_key(length, typeof integer === 'number' ? integer : NaN);
+    const length = buffers.writeText(shortText(name, 'a name in a key table'));
+    codec.add_key(length, typeof integer === 'number' ? integer : NaN);
   }
-  const number = module.end_table();
-  if (number < 0) throw refusal(module, itsBuffers);
+  const number = codec.end_table();
+  if (number < 0) throw refusal();
   return number;
 }

@@ -1,7 +1,7 @@
 // Whole documents. Each byte is copied once into the module's memory and once out of it.
 
-import { buffers, codec } from './modules.js';
-import { DEFAULTS, decodeSettings, encodeSettings, keysFor } from './options.js';
+import { buffers, codec } from './module.js';
+import { DEFAULTS, decodeSettings, encodeSettings } from './options.js';
 import { refusal } from './errors.js';
 import { repairsOf } from './repairs.js';
 import { theBytes, theText } from './inputs.js';
@@ -70,10 +70,9 @@ function decoded(cbor, options) {
  *
  * @param {Settings} settings
  */
-export function setEncoding(settings) {
+function setEncoding(settings) {
   if (settings === encoding) return;
-  const { policy, order, limits } = settings;
-  const keys = keysFor(settings, codec, buffers);
+  const { keys, policy, order, limits } = settings;
   const { maxInput, maxOutput, maxDepth, maxDepthLenient } = limits;
   if (codec.set_encoding(keys, policy, order, maxInput, maxOutput, maxDepth, maxDepthLenient) < 0) throw refusal();
   encoding = settings;
@@ -84,9 +83,9 @@ export function setEncoding(settings) {
  *
  * @param {Settings} settings
  */
-export function setDecoding(settings) {
+function setDecoding(settings) {
   if (settings === decoding) return;
   const { maxInput, maxOutput, maxDepth } = settings.limits;
-  if (codec.set_decoding(keysFor(settings, codec, buffers), maxInput, maxOutput, maxDepth) < 0) throw refusal();
+  if (codec.set_decoding(settings.keys, maxInput, maxOutput, maxDepth) < 0) throw refusal();
   decoding = settings;
 }

@@ -12,7 +12,7 @@ const ORDERS = ['as_written', 'bytewise', 'length_first'];
 
 /**
  * @typedef {object} Settings
- * @property {number | KeyTable} keys
+ * @property {number} keys
  * @property {number} policy
  * @property {number} order
  * @property {Bounds} limits
@@ -73,20 +73,9 @@ export function decodeSettings(options) {
   };
 }
 
-/**
- * The key table as the number that the module knows it by.
- *
- * @param {Settings} settings
- * @param {import('./keys.js').Dictated} module
- * @param {import('./buffers.js').Buffers} itsBuffers
- */
-export function keysFor({ keys }, module, itsBuffers) {
-  return typeof keys === 'number' ? keys : numberOf(keys, module, itsBuffers);
-}
-
 /** @param {EncodeOptions['keys']} keys */
 function table(keys = 'v1') {
-  if (keys instanceof KeyTable) return keys;
+  if (keys instanceof KeyTable) return numberOf(keys);
   return place('keys', /** @type {string} */ (keys), ['none', 'v1']);
 }
 

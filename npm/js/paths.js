@@ -2,7 +2,7 @@
 
 import { pathRefusal } from './errors.js';
 import { shortText } from './inputs.js';
-import { buffers, codec } from './modules.js';
+import { buffers, codec } from './module.js';
 
 /** @type {Map<string, string> | undefined} */
 let byCode;

@@ -1,7 +1,6 @@
-// Fetches and starts the first module: the import waits, and no caller has to.
+// Fetches and starts the module: the import waits, and no caller has to.
 
-import initDocuments from '../pkg/documents.js';
-import initStreams from '../pkg/streams.js';
-import { started } from './modules.js';
+import init from '../pkg/lowband_codec.js';
+import { started } from './module.js';
 
-started(await initDocuments(), () => initStreams());
+started(await init());

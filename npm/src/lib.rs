@@ -1,14 +1,13 @@
 //! What the npm package `lowband-codec` runs: the codec, callable from JavaScript with as few copies as can be.
 //!
 //! ```text
-//!                       ┌ documents ─▶ one_shot, path_codes ┐
-//! JavaScript ─ numbers ─┤                                   ├─▶ settings, tables, buffers, refusal ─▶ codec
-//!            ─ bytes ───┴ streams ───▶ push ────────────────┘
+//! JavaScript ─ numbers ─┬─▶ module ─▶ one_shot, push, path_codes ─▶ settings, tables, buffers, refusal ─▶ codec
+//!            ─ bytes ───┘
 //! ```
 //!
-//! Two modules are made of it, each by a shell of wasm-bindgen that decides nothing: `documents`, which every user of the package
-//! fetches, and `streams`, which is fetched with the first stream. Together they would be half as large again as a page
-//! should wait for.
+//! [`module`] is the shell of wasm-bindgen, which decides nothing. Each page that uses the package fetches all of this, so it is
+//! kept small: no formatting of the standard library's (sentences are put together, or stand on JavaScript's side), a small
+//! allocator, floats read by the engine, and of the codec one copy of what is not hot (its feature `small`).
 //!
 //! Bytes do not pass through wasm-bindgen: JavaScript writes them to where [`buffers::Input`] says, once, and copies the result
 //! from where it stands, once.
@@ -16,6 +15,7 @@
 //! Deliberately absent: JavaScript objects (a library that builds them from CBOR is no slower), files, fetching.
 
 pub mod buffers;
+pub mod module;
 pub mod one_shot;
 pub mod path_codes;
 pub mod push;

@@ -30,21 +30,32 @@ impl Refusal {
         }
     }
 
-    /// A word of `ErrorKind` or of [`PathError`].
-    pub fn kind(&self) -> &'static str {
+    /// A value, or none with the reason kept.
+    pub fn or_none<T, E: Into<Refusal>>(&mut self, result: Result<T, E>) -> Option<T> {
+        result.map_err(|reason| *self = reason.into()).ok()
+    }
+
+    /// Of a document: the place of the kind in `ErrorKind::ALL`, which JavaScript has with its words; else -1.
+    pub fn kind(&self) -> i32 {
         match self {
-            Refusal::None | Refusal::Choice(_) => "",
-            Refusal::Document(error) => error.kind.name(),
-            Refusal::Path(error) => error.name(),
+            Refusal::Document(error) => error.kind as i32,
+            _ => -1,
         }
     }
 
-    /// A sentence for people.
+    /// Of a path: a word of [`PathError`].
+    pub fn path_kind(&self) -> &'static str {
+        match self {
+            Refusal::Path(error) => error.name(),
+            _ => "",
+        }
+    }
+
+    /// A sentence for people, which a document's kind has on JavaScript's side.
     pub fn message(&self) -> String {
         match self {
-            Refusal::None => String::new(),
-            Refusal::Document(error) => error.to_string(),
-            Refusal::Path(error) => error.to_string(),
+            Refusal::None | Refusal::Document(_) => String::new(),
+            Refusal::Path(error) => error.sentence(),
             Refusal::Choice(sentence) => sentence.clone(),
         }
     }
@@ -85,13 +96,14 @@ mod tests {
     fn a_refusal_is_minus_one_and_says_why_afterwards() {
         let mut refusal = Refusal::default();
         assert_eq!(refusal.or_length(Ok::<usize, Error>(7)), 7);
-        assert_eq!((refusal.kind(), refusal.message().as_str(), refusal.offset()), ("", "", 0));
+        assert_eq!((refusal.kind(), refusal.message().as_str(), refusal.offset()), (-1, "", 0));
         let error = Error { kind: ErrorKind::Tag, offset: 9 };
         assert_eq!(refusal.or_length(Err(error)), -1);
-        assert_eq!((refusal.kind(), refusal.message(), refusal.offset()), ("tag", error.to_string(), 9));
+        assert_eq!(ErrorKind::ALL.get(refusal.kind() as usize), Some(&ErrorKind::Tag));
+        assert_eq!((refusal.message().as_str(), refusal.offset()), ("", 9));
         assert_eq!(refusal.or_length(Err(PathError::Empty)), -1);
-        assert_eq!((refusal.kind(), refusal.message().as_str()), ("empty", "the path is empty"));
+        assert_eq!((refusal.path_kind(), refusal.message().as_str()), ("empty", "the path is empty"));
         assert_eq!(refusal.or_length(Err("no".to_owned())), -1);
-        assert_eq!((refusal.kind(), refusal.message().as_str(), refusal.offset()), ("", "no", 0));
+        assert_eq!((refusal.kind(), refusal.message().as_str(), refusal.offset()), (-1, "no", 0));
     }
 }

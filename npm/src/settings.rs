@@ -59,7 +59,7 @@ impl Settings {
         tables: &Tables,
     ) -> Result<Settings, String> {
         if keys >= tables.len() {
-            return Err(format!("there is no key table number {keys}"));
+            return Err("no such key table".into());
         }
         let defaults = Limits::default();
         Ok(Settings {
@@ -108,8 +108,11 @@ fn chosen<T: Copy>(list: &[(&str, T)], number: u32) -> Option<T> {
 fn limit(name: &str, wanted: Option<u32>, default: usize, largest: u32) -> Result<usize, String> {
     match wanted {
         None => Ok(default),
-        Some(wanted) if wanted > largest => Err(format!("{name} can be at most {largest}")),
-        Some(wanted) => usize::try_from(wanted).map_err(|_| format!("{name} is too large")),
+        Some(wanted) if wanted > largest => {
+            Err([name, " can be at most ", itoa::Buffer::new().format(u64::from(largest))].concat())
+        }
+        // A pointer has as many bits.
+        Some(wanted) => Ok(wanted as usize),
     }
 }
 

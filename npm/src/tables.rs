@@ -14,6 +14,9 @@ pub const MAX_NAMES: usize = 1 << 16;
 /// Bytes of all those names together.
 pub const MAX_NAME_BYTES: usize = 4 << 20;
 
+/// Said of both.
+const TOO_LARGE: &str = "all key tables together can have 65536 names of 4194304 bytes";
+
 /// All tables, by number.
 #[derive(Debug, Default)]
 pub struct Tables {
@@ -53,9 +56,7 @@ impl Tables {
     /// A sentence that says which entry is wrong, or which limit is reached.
     pub fn add(&mut self, draft: Draft) -> Result<u32, String> {
         if draft.too_large {
-            return Err(format!(
-                "all key tables together can have {MAX_NAMES} names of {MAX_NAME_BYTES} bytes"
-            ));
+            return Err(TOO_LARGE.into());
         }
         if draft.fraction {
             return Err("the integers of a key table are whole numbers from 0 to 65534".into());
@@ -64,15 +65,13 @@ impl Tables {
             return Ok(place as u32 + 2);
         }
         if self.own.len() >= MAX_TABLES {
-            return Err(format!("there are {MAX_TABLES} key tables already"));
+            return Err("there are 32 key tables already".into());
         }
         let names = self.names() + draft.keys.len();
         if names > MAX_NAMES || self.name_bytes() + draft.bytes > MAX_NAME_BYTES {
-            return Err(format!(
-                "all key tables together can have {MAX_NAMES} names of {MAX_NAME_BYTES} bytes"
-            ));
+            return Err(TOO_LARGE.into());
         }
-        let table = KeyTable::new(&draft.title, draft.entries()).map_err(|error| error.to_string())?;
+        let table = KeyTable::new(&draft.title, draft.entries()).map_err(|error| error.sentence())?;
         self.own.push(Box::leak(Box::new(table)));
         Ok(self.len() - 1)
     }

@@ -107,6 +107,16 @@ test('numbers are read as JavaScript reads them', () => {
   }
 });
 
+test('floats are rounded to the nearest one, whatever their digits behind the twentieth say', () => {
+  const hex = (json) => Buffer.from(encode(json)).toString('hex');
+  assert.equal(hex('9007199254740993.0'), 'fa5a000000', 'the even one of two');
+  assert.equal(hex('9007199254740993.00000000000000000000000000000001'), 'fb4340000000000001');
+  assert.equal(hex('-2.2250738585072011e-308'), 'fb800fffffffffffff');
+  assert.equal(hex('5e-324'), 'fb0000000000000001');
+  assert.equal(hex('[0.1,1e22,1e-7]'), '83fb3fb999999999999afb4480f0cf064dd592fb3e7ad7f29abcaf48');
+  assert.throws(() => encode('1e400'), { kind: 'huge_number' });
+});
+
 test('options that mean nothing are refused before anything is done', () => {
   for (const [options, error] of [
     [null, TypeError],

@@ -25,7 +25,7 @@ test('the package', async (t) => {
       'lowband-codec/package.json',
     ]);
     const wasm = names.filter((name) => name.endsWith('.wasm'));
-    assert.deepEqual(wasm, ['lowband-codec/pkg/documents_bg.wasm', 'lowband-codec/pkg/streams_bg.wasm']);
+    assert.deepEqual(wasm, ['lowband-codec/pkg/lowband_codec_bg.wasm']);
   });
 
   for (const [place, { text, output }] of blocks('js').entries()) {
@@ -56,8 +56,6 @@ test('the package', async (t) => {
     cbor: 'a2181c666d2e74657874181b6548656c6c6f',
     json: '{"msgtype":"m.text","body":"Hello"}',
     error: ['CodecError', 'trailing_comma', 3],
-    // The second one is fetched with the first stream.
-    modules: [1, 2],
     streamed: '{"msgtype":"m.text","body":"Hello"}',
   };
   project.write('index.html', '<!doctype html><output></output><script type="module" src="/main.js"></script>');

@@ -4,8 +4,6 @@ import { DecodeStream, decodeToString, encode } from 'lowband-codec';
 
 const hex = (bytes) => [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 
-const modules = () => performance.getEntriesByType('resource').filter(({ name }) => name.endsWith('.wasm')).length;
-
 function refusal() {
   try {
     encode('[1,]');
@@ -15,9 +13,8 @@ function refusal() {
 }
 
 const cbor = encode(new TextEncoder().encode('{"msgtype":"m.text","body":"Hello"}'));
-const said = { cbor: hex(cbor), json: decodeToString(cbor), error: refusal(), modules: [modules()] };
+const said = { cbor: hex(cbor), json: decodeToString(cbor), error: refusal() };
 
 const stream = new Blob([cbor]).stream().pipeThrough(new DecodeStream()).pipeThrough(new TextDecoderStream());
 said.streamed = (await stream.getReader().read()).value;
-said.modules.push(modules());
 document.querySelector('output').textContent = JSON.stringify(said);

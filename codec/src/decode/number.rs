@@ -3,7 +3,7 @@
 use crate::plain;
 
 /// Appends an integer of major type 0.
-#[inline(always)]
+#[cfg_attr(not(feature = "small"), inline(always))]
 pub(crate) fn write_unsigned(out: &mut Vec<u8>, value: u64) {
     if value < 10 {
         out.push(b'0' + value as u8);

@@ -3,8 +3,8 @@
 use super::Cursor;
 use crate::{Error, ErrorKind};
 
-#[cfg(any(test, all(feature = "small", target_arch = "wasm32")))]
-mod nearest;
+#[cfg(all(feature = "small", target_arch = "wasm32"))]
+mod engine;
 
 /// A number by how it is written: a point or an exponent makes it a float, whatever its value.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,7 +24,7 @@ pub(crate) enum Number {
 pub(crate) const MAX_NUMBER: usize = 64 << 10;
 
 /// Reads a number; the cursor stands on its sign or its first digit.
-#[inline(always)]
+#[cfg_attr(not(feature = "small"), inline(always))]
 pub(crate) fn read(cursor: &mut Cursor<'_>) -> Result<Number, Error> {
     let start = cursor.at;
     let negative = cursor.peek() == Some(b'-');
@@ -77,12 +77,11 @@ fn float(cursor: &mut Cursor<'_>, start: usize) -> Result<Number, Error> {
 /// A whole number of more digits than every 64-bit number has; 2^64 has one digit more.
 #[cold]
 fn big(number: &str, start: usize) -> Result<Number, Error> {
-    if let Ok(magnitude) = number.parse() {
-        return Ok(Number::Unsigned(magnitude));
-    }
-    // The value is -1 minus what is looked for: down to -2^64, with 128 bits to spare.
-    match number.parse::<i128>().map(|value| u64::try_from(-1 - value)) {
-        Ok(Ok(argument)) => Ok(Number::Negative(argument)),
+    // The value of a negative one is -1 minus its argument.
+    match (number.strip_prefix('-').map(str::parse::<u64>), number.parse()) {
+        (None, Ok(magnitude)) => Ok(Number::Unsigned(magnitude)),
+        (Some(Ok(magnitude)), _) => Ok(Number::Negative(magnitude - 1)),
+        _ if number == "-18446744073709551616" => Ok(Number::Negative(u64::MAX)),
         _ => nearest(number, start).map(Number::Big),
     }
 }
@@ -96,7 +95,7 @@ fn nearest(number: &str, start: usize) -> Result<f64, Error> {
 /// The same without the standard library's table.
 #[cfg(all(feature = "small", target_arch = "wasm32"))]
 fn nearest(number: &str, _: usize) -> Result<f64, Error> {
-    Ok(nearest::nearest(number.as_bytes()))
+    Ok(engine::nearest(number))
 }
 
 /// The digits here as a number, which is wrong if they are more than [`MAX_DIGITS`], and how many they are.

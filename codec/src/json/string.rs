@@ -120,7 +120,7 @@ pub(crate) struct LoneSurrogates {
 }
 
 /// One escape; the cursor stands on its backslash.
-#[inline(always)]
+#[cfg_attr(not(feature = "small"), inline(always))]
 pub(crate) fn escape(
     cursor: &mut Cursor<'_>,
     out: &mut Vec<u8>,

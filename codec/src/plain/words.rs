@@ -12,7 +12,8 @@ const TOPS: u64 = ONES << 7;
 /// Not 0 if one of these bytes is special.
 #[inline(always)]
 pub(super) fn special(step: &[u8; STEP]) -> u128 {
-    join(halves(step).map(special_of))
+    let [low, high] = halves(step);
+    join([special_of(low), special_of(high)])
 }
 
 /// One bit for each special byte: without a borrow, at one step more for each comparison.
@@ -32,7 +33,9 @@ pub(crate) fn first(special: u128) -> usize {
 /// How many of these bytes stand before the first that is special or no ASCII; [`STEP`] if there is none.
 #[inline(always)]
 pub(crate) fn first_unusual(step: &[u8; STEP]) -> usize {
-    first(join(halves(step).map(|bytes| special_of(bytes) | (bytes & TOPS))))
+    let unusual_of = |bytes| special_of(bytes) | (bytes & TOPS);
+    let [low, high] = halves(step);
+    first(join([unusual_of(low), unusual_of(high)]))
 }
 
 #[inline(always)]

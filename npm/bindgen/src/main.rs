@@ -1,6 +1,6 @@
-//! `lowband-npm-bindgen FOLDER MODULE...`: wasm modules as the compiler leaves them, to what the npm package holds of them.
+//! `lowband-npm-bindgen FOLDER MODULE`: the wasm module as the compiler leaves it, to what the npm package holds of it.
 //!
-//! FOLDER gets each module, the JavaScript and the types around it, and the list of the codec's error kinds as a type. The
+//! FOLDER gets the module, the JavaScript and the types around it, and the list of the codec's error kinds. The
 //! library that the `wasm-bindgen` command is made of does the work, so that Cargo.lock alone says which version.
 
 use lowband_codec::ErrorKind;
@@ -11,30 +11,27 @@ use wasm_bindgen_cli_support::Bindgen;
 
 fn main() -> ExitCode {
     let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
-    let [folder, modules @ ..] = arguments.as_slice() else {
-        eprintln!("usage: lowband-npm-bindgen FOLDER MODULE...");
+    let [folder, module] = arguments.as_slice() else {
+        eprintln!("usage: lowband-npm-bindgen FOLDER MODULE");
         return ExitCode::from(2);
     };
-    for module in modules {
-        if let Err(error) = generate(module, folder) {
-            eprintln!("{}: {error}", module.display());
+    if let Err(error) = generate(module, folder) {
+        eprintln!("{}: {error}", module.display());
+        return ExitCode::FAILURE;
+    }
+    for (name, text) in [("error-kinds.js", error_kinds()), ("error-kinds.d.ts", error_kind_types())] {
+        if let Err(error) = std::fs::write(folder.join(name), text) {
+            eprintln!("{}: {error}", folder.display());
             return ExitCode::FAILURE;
         }
     }
-    match std::fs::write(folder.join("error-kinds.d.ts"), error_kinds()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{}: {error}", folder.display());
-            ExitCode::FAILURE
-        }
-    }
+    ExitCode::SUCCESS
 }
 
 fn generate(module: &Path, folder: &Path) -> Result<(), Box<dyn Error>> {
-    let name = module.file_stem().and_then(|name| name.to_str()).ok_or("no name of a module")?;
     Bindgen::new()
         .input_path(module)
-        .out_name(name.trim_start_matches("lowband_npm_"))
+        .out_name("lowband_codec")
         .web(true)?
         .typescript(true)
         // Else `init()` has no address to load the module from, and the browser says no more than that it got no buffer.
@@ -45,8 +42,18 @@ fn generate(module: &Path, folder: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The words of [`ErrorKind`] as a type of TypeScript.
+/// Word and sentence of each [`ErrorKind`], which the module knows by its place.
 fn error_kinds() -> String {
+    let line = |kind: &ErrorKind| format!("  [{:?}, {:?}],\n", kind.name(), kind.sentence());
+    let lines: String = ErrorKind::ALL.iter().map(line).collect();
+    format!("export const ERROR_KINDS = [\n{lines}];\n")
+}
+
+/// The words as a type of TypeScript.
+fn error_kind_types() -> String {
     let words: String = ErrorKind::ALL.iter().map(|kind| format!("\n  | '{}'", kind.name())).collect();
-    format!("/** Why the codec refused an input. The list may grow. */\nexport type ErrorKind ={words};\n")
+    format!(
+        "/** Why the codec refused an input. The list may grow. */\nexport type ErrorKind ={words};\n
+export const ERROR_KINDS: readonly (readonly [kind: ErrorKind, sentence: string])[];\n"
+    )
 }

@@ -1,0 +1,18 @@
+// The module of the package, which runs once the package has been imported.
+
+import * as codec from '../pkg/lowband_codec.js';
+import { Buffers } from './buffers.js';
+
+export { codec };
+
+/** @type {Buffers} */
+export let buffers;
+
+/**
+ * Before this nothing of the package can be called.
+ *
+ * @param {{ memory: WebAssembly.Memory }} exports of the module
+ */
+export function started({ memory }) {
+  buffers = new Buffers(memory);
+}
