@@ -109,8 +109,10 @@ class Homeserver:
                 while (line := stream.readline()) != b"\r\n":
                     name, value = line.decode("latin-1").rstrip("\r\n").split(": ", 1)
                     headers[name.lower()] = value
+                # Looked up once: who has the answer may already ask for other things.
+                hasty, hangs_up = path in self.hasty, path in self.hang_up_after
                 self.begun.append(Request(method, path, headers, None))
-                if path in self.hasty:
+                if hasty:
                     connection.sendall(self.answers[path])
                 if headers.get("transfer-encoding") == "chunked":
                     body = dechunked(stream)
@@ -122,10 +124,10 @@ class Homeserver:
                     self.broken += 1
                     return
                 self.requests.append(Request(method, path, headers, body))
-                if path in self.hasty:
+                if hasty:
                     return
                 connection.sendall(self.answers.get(path.split("?")[0], answer(b"{}")))
-                if path in self.hang_up_after:
+                if hangs_up:
                     return
 
 
