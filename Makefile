@@ -86,7 +86,7 @@ e2e: setup-test build filter ## the tests against the real parts
 	python3 envoy-filter/tests/trap.py
 	python3 envoy-filter/tests/early.py
 	for test in real_envoy early; do \
-	  LOWBAND_ENVOY="$$(echo .venv/envoy-oldest/lib/python3*/site-packages/envoy/_bin/envoy)" python3 envoy-filter/tests/$$test.py; \
+	  LOWBAND_ENVOY="$$(echo .venv/envoy-oldest/lib/python3*/site-packages/envoy/_bin/envoy)" python3 envoy-filter/tests/$$test.py || exit 1; \
 	done
 	python3 envoy-filter/tests/image.py
 	.venv/examples/bin/python envoy-filter/tests/examples.py
