@@ -2,15 +2,32 @@
 //! directions spend most of their time on runs of them: the end of a run is looked for 16 bytes at a time, and short runs
 //! are copied in whole pieces of which the surplus is cut off again, for less than a call of `memcpy` costs.
 
-#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-mod simd128;
-#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-mod sse2;
-#[cfg(any(test, all(target_arch = "wasm32", not(target_feature = "simd128"))))]
+// The search of the target. All have the same functions: `special` is not 0 if one byte of a step is special, of which `first` tells the
+// first; of `each_special` all bits can be trusted; `first_unusual` is also ended by what is no ASCII.
+#[cfg_attr(all(target_arch = "wasm32", target_feature = "simd128"), path = "plain/simd128.rs")]
+#[cfg_attr(all(target_arch = "wasm32", not(target_feature = "simd128")), path = "plain/words.rs")]
+#[cfg_attr(all(target_arch = "x86_64", target_feature = "sse2"), path = "plain/sse2.rs")]
+#[cfg_attr(
+    not(any(target_arch = "wasm32", all(target_arch = "x86_64", target_feature = "sse2"))),
+    path = "plain/portable.rs"
+)]
+mod search;
+
+#[cfg(test)]
+mod portable;
+#[cfg(test)]
 mod words;
+
+use search::special;
+pub(crate) use search::{each_special, first, first_unusual};
 
 /// Bytes that are looked at in one step.
 pub(crate) const STEP: usize = 16;
+
+/// This bit makes a space of a quote and leaves control characters what they are: with it flipped, both are below [`FLIPPED_BELOW`], and
+/// nothing else is. So one comparison finds them.
+const FLIP: u8 = b'"' ^ b' ';
+const FLIPPED_BELOW: u8 = b' ' + 1;
 
 /// How many bytes from the start are plain.
 #[cfg_attr(not(feature = "small"), inline(always))]
@@ -70,68 +87,10 @@ pub(crate) fn halves(step: &[u8; STEP]) -> [u64; 2] {
     }
 }
 
-#[cfg(not(any(target_arch = "wasm32", all(target_arch = "x86_64", target_feature = "sse2"))))]
-pub(crate) use portable::special as each_special;
-#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-pub(crate) use simd128::{first, first_unusual, special as each_special};
-#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-pub(crate) use sse2::{first_unusual, special as each_special};
-#[cfg(all(target_arch = "wasm32", not(target_feature = "simd128")))]
-pub(crate) use words::{each_special, first_unusual};
-
 /// How many of these bytes stand before the first special one; [`STEP`] if there is none.
 #[inline(always)]
 pub(crate) fn first_special(step: &[u8; STEP]) -> usize {
     first(special(step))
-}
-
-#[cfg(not(any(target_arch = "wasm32", all(target_arch = "x86_64", target_feature = "sse2"))))]
-pub(crate) use portable::first;
-#[cfg(not(any(target_arch = "wasm32", all(target_arch = "x86_64", target_feature = "sse2"))))]
-use portable::special;
-#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-use simd128::special;
-#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-pub(crate) use sse2::first;
-#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-use sse2::special;
-#[cfg(all(target_arch = "wasm32", not(target_feature = "simd128")))]
-pub(crate) use words::first;
-#[cfg(all(target_arch = "wasm32", not(target_feature = "simd128")))]
-use words::special;
-
-/// One bit for each special byte, the top one of eight. The loop has no branch: of it a compiler makes a few vector instructions where the machine has
-/// them.
-#[cfg(any(test, not(any(target_arch = "wasm32", all(target_arch = "x86_64", target_feature = "sse2")))))]
-mod portable {
-    use super::STEP;
-
-    /// Not 0 if one of these bytes is special.
-    #[inline(always)]
-    pub(super) fn special(step: &[u8; STEP]) -> u128 {
-        let mut special = [0; STEP];
-        for (special, byte) in special.iter_mut().zip(step) {
-            *special = if (*byte < 0x20) | (*byte == b'"') | (*byte == b'\\') { 0x80 } else { 0 };
-        }
-        u128::from_le_bytes(special)
-    }
-
-    /// Of which the first: of 0 all 128 zeros are counted, sixteen bytes.
-    #[inline(always)]
-    pub(super) fn first(special: u128) -> usize {
-        special.trailing_zeros() as usize / 8
-    }
-}
-
-/// How many of these bytes stand before the first that is special or no ASCII; [`STEP`] if there is none.
-#[cfg(not(any(target_arch = "wasm32", all(target_arch = "x86_64", target_feature = "sse2"))))]
-#[inline(always)]
-pub(crate) fn first_unusual(step: &[u8; STEP]) -> usize {
-    let mut unusual = [0; STEP];
-    for (unusual, byte) in unusual.iter_mut().zip(step) {
-        *unusual = if ((*byte as i8) < 0x20) | (*byte == b'"') | (*byte == b'\\') { 0xff } else { 0 };
-    }
-    u128::from_le_bytes(unusual).trailing_zeros() as usize / 8
 }
 
 #[cfg(test)]
@@ -147,6 +106,7 @@ mod tests {
                 let usual = matches!(byte, 0x20..0x80) && !matches!(byte, b'"' | b'\\');
                 let expected = if usual { STEP } else { place };
                 assert_eq!(first_unusual(&step), expected, "{byte:#04x}");
+                assert_eq!(portable::first_unusual(&step), expected, "{byte:#04x}");
                 assert_eq!(words::first_unusual(&step), expected, "{byte:#04x}");
             }
         }
@@ -178,7 +138,7 @@ mod tests {
             let expected = expected.collect::<Vec<_>>();
             let mut bits = each_special(&step);
             let mut words = words::each_special(&step);
-            let mut portable = portable::special(&step);
+            let mut portable = portable::each_special(&step);
             for place in expected {
                 assert_eq!(first(bits), place, "{step:02x?}");
                 assert_eq!((words::first(words), portable::first(portable)), (place, place), "{step:02x?}");

@@ -3,17 +3,22 @@
 
 #![allow(unsafe_code, reason = "vector instructions: one call, see there")]
 
-use super::{STEP, halves};
+use super::{FLIP, FLIPPED_BELOW, STEP, halves};
 use std::arch::x86_64::{
-    _mm_cmpeq_epi8, _mm_cmplt_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x,
-    _mm_set1_epi8,
+    _mm_cmpeq_epi8, _mm_cmplt_epi8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x, _mm_set1_epi8,
+    _mm_xor_si128,
 };
 
-/// Not 0 if one of these bytes is special.
+pub(crate) use special as each_special;
+
+/// Vectors are compared with a sign: the flipped bit of it makes them so without.
+const SIGN: u8 = 0x80;
+
+/// One bit for each special byte, that of the first byte lowest.
 #[inline(always)]
 pub(crate) fn special(step: &[u8; STEP]) -> u32 {
     // SAFETY: this module is only compiled where SSE2 may be used everywhere; nothing else is asked of the caller.
-    unsafe { bits(step) }
+    unsafe { bits(step, FLIP ^ SIGN, FLIPPED_BELOW ^ SIGN) }
 }
 
 /// Of which the first; of 0 sixteen.
@@ -26,31 +31,19 @@ pub(crate) fn first(special: u32) -> usize {
 #[inline(always)]
 pub(crate) fn first_unusual(step: &[u8; STEP]) -> usize {
     // SAFETY: as above.
-    let unusual = unsafe { unusual(step) };
-    (unusual | 1 << STEP).trailing_zeros() as usize
+    first(unsafe { bits(step, FLIP, FLIPPED_BELOW) })
 }
 
-/// One bit for each special byte, that of the first byte lowest.
+/// One bit for each backslash and for each byte that, with these bits flipped and with a sign, is below the number; that of the first
+/// byte lowest.
 #[inline]
 #[target_feature(enable = "sse2")]
-fn bits(step: &[u8; STEP]) -> u32 {
+fn bits(step: &[u8; STEP], flip: u8, below: u8) -> u32 {
     let [low, high] = halves(step);
     // The compiler makes one load of both.
     let bytes = _mm_set_epi64x(high as i64, low as i64);
-    let control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
-    let quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'"' as i8));
+    let flipped = _mm_xor_si128(bytes, _mm_set1_epi8(flip as i8));
+    let below = _mm_cmplt_epi8(flipped, _mm_set1_epi8(below as i8));
     let backslash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\\' as i8));
-    _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, backslash), control)) as u32
-}
-
-/// Likewise, for each that is special or no ASCII: with a sign, those are below all others.
-#[inline]
-#[target_feature(enable = "sse2")]
-fn unusual(step: &[u8; STEP]) -> u32 {
-    let [low, high] = halves(step);
-    let bytes = _mm_set_epi64x(high as i64, low as i64);
-    let outside = _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20));
-    let quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'"' as i8));
-    let backslash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\\' as i8));
-    _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, backslash), outside)) as u32
+    _mm_movemask_epi8(_mm_or_si128(below, backslash)) as u32
 }

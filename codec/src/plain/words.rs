@@ -4,14 +4,14 @@
 //! Subtracting one from each byte of a word sets the top bit of those that were zero, and by the borrow perhaps that of bytes
 //! above such a one. So the lowest bit is right, and no other is looked at.
 
-use super::{STEP, halves};
+use super::{FLIP, FLIPPED_BELOW, STEP, halves};
 
 const ONES: u64 = u64::MAX / 0xff;
 const TOPS: u64 = ONES << 7;
 
 /// Not 0 if one of these bytes is special.
 #[inline(always)]
-pub(super) fn special(step: &[u8; STEP]) -> u128 {
+pub(crate) fn special(step: &[u8; STEP]) -> u128 {
     let [low, high] = halves(step);
     join([special_of(low), special_of(high)])
 }
@@ -21,7 +21,8 @@ pub(super) fn special(step: &[u8; STEP]) -> u128 {
 pub(crate) fn each_special(step: &[u8; STEP]) -> u128 {
     let below = |bytes: u64, limit: u8| !(((bytes & !TOPS) + ONES * u64::from(0x80 - limit)) | bytes);
     let is = |bytes: u64, wanted: u8| below(bytes ^ (ONES * u64::from(wanted)), 1);
-    join(halves(step).map(|bytes| (below(bytes, 0x20) | is(bytes, b'"') | is(bytes, b'\\')) & TOPS))
+    let special = |bytes| below(bytes ^ (ONES * u64::from(FLIP)), FLIPPED_BELOW) | is(bytes, b'\\');
+    join(halves(step).map(|bytes| special(bytes) & TOPS))
 }
 
 /// Of which the first: of 0 all 128 zeros are counted, sixteen bytes.
@@ -41,8 +42,8 @@ pub(crate) fn first_unusual(step: &[u8; STEP]) -> usize {
 #[inline(always)]
 fn special_of(bytes: u64) -> u64 {
     let below = |bytes: u64, limit: u8| bytes.wrapping_sub(ONES * u64::from(limit)) & !bytes;
-    let is = |wanted: u8| below(bytes ^ (ONES * u64::from(wanted)), 1);
-    (below(bytes, 0x20) | is(b'"') | is(b'\\')) & TOPS
+    let backslash = below(bytes ^ (ONES * u64::from(b'\\')), 1);
+    (below(bytes ^ (ONES * u64::from(FLIP)), FLIPPED_BELOW) | backslash) & TOPS
 }
 
 #[inline(always)]
