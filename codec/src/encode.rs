@@ -8,7 +8,7 @@
 //! The second way is taken for a canonical order, and once more from the start when a lenient encoder meets a repeated key:
 //! only it can move or leave out what was written.
 
-use crate::cbor::{major, simple, write_head};
+use crate::cbor::{IMMEDIATE, major, simple, write_head};
 use crate::json::number::Number;
 use crate::json::walk::{self, Kind, Walker, Word};
 use crate::json::{Cursor, skip, string};
@@ -16,8 +16,8 @@ use crate::keys::by_name::Entry;
 use crate::names::{Ends, Name};
 use crate::plain::STEP;
 use crate::utf8::{self, Fault};
-use crate::{EncodeOptions, Error, ErrorKind, Order, Policy, plain, scratch};
-use containers::Containers;
+use crate::{EncodeOptions, Error, ErrorKind, KeyTable, Order, Policy, plain, scratch};
+use containers::{Containers, long_head_adds};
 use std::mem;
 use tape::Tape;
 
@@ -25,7 +25,7 @@ mod containers;
 mod items;
 mod tape;
 
-pub(crate) use items::{container_major, patch_text_head, write_number, write_text};
+pub(crate) use items::{container_major, patch_text_head, write_number, write_short_text, write_text};
 
 /// What a lenient call repaired; all zero after a strict one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -153,11 +153,13 @@ impl<'t> Encoder<'t> {
 /// One walk over one text.
 struct Run<'r, 't> {
     options: EncodeOptions<'t>,
+    /// Where nobody has agreed on a table, the built-in one serves to notice repeated keys.
+    table: &'t KeyTable,
     /// This and the containers are taken from their owners and given back at the end, so that no pointer stands between the
     /// walk and what it touches all the time.
     out: Vec<u8>,
     containers: Containers,
-    /// Length of `out` that ends the run.
+    /// Length of `out` that ends the run: the limit, without what the long heads so far will add.
     max_len: usize,
     max_depth: usize,
     tape: Option<&'r mut Tape>,
@@ -181,6 +183,7 @@ impl<'r, 't> Run<'r, 't> {
         };
         Run {
             options,
+            table: options.keys.unwrap_or_else(|| KeyTable::v1()),
             max_len: out.len().saturating_add(limits.max_output),
             out: mem::take(out),
             containers: mem::take(containers),
@@ -219,42 +222,38 @@ impl<'r, 't> Run<'r, 't> {
         Ok(())
     }
 
-    /// A key that began at this offset, as its integer if the table has it.
+    /// A key that began at this offset, as its integer if the table was agreed on and has it, else as `text` writes it.
     #[inline(always)]
-    fn write_key(&mut self, ends: Ends, name: &[u8], at: usize) -> Result<(), Error> {
-        match self.options.keys.and_then(|table| table.entry(ends, name)) {
-            Some(key) => self.known_key(key, ends, at),
-            None => {
-                self.other_key(ends, name, at);
-                Ok(())
-            }
-        }
-    }
-
-    /// A key that the table does not have.
-    #[inline(never)]
-    fn other_key(&mut self, ends: Ends, name: &[u8], at: usize) {
+    fn write_key(
+        &mut self,
+        ends: Ends,
+        name: &[u8],
+        at: usize,
+        text: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), Error> {
         let start = self.out.len();
-        write_text(&mut self.out, name);
-        self.note_name(ends, start, at);
-    }
-
-    #[inline(always)]
-    fn known_key(&mut self, key: &Entry, ends: Ends, at: usize) -> Result<(), Error> {
-        plain::append(&mut self.out, &key.cbor, key.cbor_len());
+        let Some(key) = self.table.entry(ends, name) else {
+            text(&mut self.out);
+            self.note_name(ends, start, at);
+            return Ok(());
+        };
+        match self.options.keys {
+            Some(_) => plain::append(&mut self.out, &key.cbor, key.cbor_len()),
+            None => text(&mut self.out),
+        }
         if self.tape.is_none() && self.containers.known_key(key.bit) {
             return Ok(());
         }
-        self.other_known_key(key, ends, at)
+        self.other_known_key(key, ends, start, at)
     }
 
     /// One that was written, and has no bit, has occurred before, or is noted on the tape.
     #[cold]
-    fn other_known_key(&mut self, key: &Entry, ends: Ends, at: usize) -> Result<(), Error> {
+    fn other_known_key(&mut self, key: &Entry, ends: Ends, start: usize, at: usize) -> Result<(), Error> {
         if self.tape.is_none() && !key.bit.is_none() {
             return Err(Error::new(ErrorKind::RepeatedKey, at));
         }
-        self.note_name(ends, self.out.len() - key.cbor_len(), at);
+        self.note_name(ends, start, at);
         Ok(())
     }
 
@@ -268,12 +267,17 @@ impl<'r, 't> Run<'r, 't> {
         }
     }
 
+    #[inline(never)]
+    fn write_long_key(&mut self, name: &[u8], at: usize) -> Result<(), Error> {
+        self.write_key(Ends::of(name), name, at, |out| write_text(out, name))
+    }
+
     #[cold]
     fn key_with_escapes(&mut self, cursor: &mut Cursor<'_>, at: usize) -> Result<(), Error> {
         let mut name = mem::take(self.name);
         scratch::clear_bytes(&mut name);
         let lone = string::unescape(cursor, &mut name)?;
-        let written = self.count_surrogates(lone).and_then(|()| self.write_key(Ends::of(&name), &name, at));
+        let written = self.count_surrogates(lone).and_then(|()| self.write_long_key(&name, at));
         *self.name = name;
         written
     }
@@ -299,10 +303,7 @@ impl<'r, 't> Run<'r, 't> {
 impl Walker for Run<'_, '_> {
     #[inline(always)]
     fn short_string(&mut self, quoted: &[u8; 1 + STEP], len: usize) {
-        // The head takes the place of the quote: both are one byte.
-        let head_at = self.out.len();
-        plain::append(&mut self.out, quoted, 1 + len);
-        self.out.get_mut(head_at).into_iter().for_each(|head| *head = major::TEXT | len as u8);
+        write_short_text(&mut self.out, quoted, len);
     }
 
     #[inline(always)]
@@ -320,14 +321,17 @@ impl Walker for Run<'_, '_> {
     }
 
     #[inline(always)]
-    fn short_key(&mut self, step: &[u8; STEP], len: usize, at: usize) -> Result<(), Error> {
-        self.write_key(Ends::of_start(step, len), step.get(..len).unwrap_or_default(), at)
+    fn short_key(&mut self, quoted: &[u8; 1 + STEP], len: usize, at: usize) -> Result<(), Error> {
+        let Some((step, name)) = quoted.last_chunk().and_then(|step| Some((step, step.get(..len)?))) else {
+            return Ok(());
+        };
+        self.write_key(Ends::of_start(step, len), name, at, |out| write_short_text(out, quoted, len))
     }
 
     fn key(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Error> {
         let at = cursor.at - 1;
         match string::simple(cursor)? {
-            Some(name) => self.write_key(Ends::of(name), name, at),
+            Some(name) => self.write_long_key(name, at),
             None => self.key_with_escapes(cursor, at),
         }
     }
@@ -379,7 +383,7 @@ impl Walker for Run<'_, '_> {
 
     #[inline(always)]
     fn value_complete(&mut self, at: usize) -> Result<Option<Kind>, Error> {
-        if self.out.len() + self.containers.long_head_bytes() > self.max_len {
+        if self.out.len() > self.max_len {
             return Err(Error::new(ErrorKind::OutputTooLarge, at));
         }
         Ok(self.containers.count_value())
@@ -388,6 +392,9 @@ impl Walker for Run<'_, '_> {
     #[inline(always)]
     fn close(&mut self) -> Result<(), Error> {
         let count = self.containers.close(&mut self.out)?;
+        if count >= IMMEDIATE {
+            self.max_len = self.max_len.saturating_sub(long_head_adds(count));
+        }
         if self.tape.is_some() { self.close_on_tape(count) } else { Ok(()) }
     }
 }

@@ -50,6 +50,27 @@ fn repeats_are_found_on_both_sides_of_the_128_keys_that_have_a_bit() {
 }
 
 #[test]
+fn where_no_table_was_agreed_on_its_names_are_texts_and_repeats_of_them_are_found() {
+    for (name, _) in KeyTable::v1().iter() {
+        let head = if name.len() < 24 { vec![0x60 | name.len() as u8] } else { vec![0x78, name.len() as u8] };
+        let text = [&head, name.as_bytes()].concat();
+        let encode = |json: &str, policy| {
+            let mut cbor = Vec::new();
+            let options = EncodeOptions { policy, ..EncodeOptions::default() };
+            Encoder::new(options).encode(json.as_bytes(), &mut cbor).map(|_| cbor)
+        };
+        let json = format!(r#"{{"{name}":[{{"{name}":0}}],"x":0,"{name}":1}}"#);
+        let error = encode(&json, Policy::Strict).unwrap_err();
+        assert_eq!((error.kind.name(), error.offset), ("repeated_key", 19 + 2 * name.len()), "{name}");
+        let last = [b"\xa2\x61x\x00", &text[..], b"\x01"].concat();
+        assert_eq!(encode(&json, Policy::Lenient).unwrap(), last, "{name}");
+        let once = [b"\xa1", &text[..], b"\x81\xa1", &text[..], b"\x00"].concat();
+        let json = format!(r#"{{"{name}":[{{"{name}":0}}]}}"#);
+        assert_eq!(encode(&json, Policy::Strict).unwrap(), once, "{name}");
+    }
+}
+
+#[test]
 fn the_text_wins_on_both_sides_of_the_128_keys_that_have_a_bit() {
     let table = table();
     for (name, integer) in table.iter() {

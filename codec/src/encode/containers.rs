@@ -42,6 +42,12 @@ struct LongHead {
     len: usize,
 }
 
+/// Bytes that the head of a container with so many values, at least [`IMMEDIATE`], will add at the end.
+pub(super) fn long_head_adds(count: u64) -> usize {
+    let (_, len) = cbor::head(0, count);
+    len - 1
+}
+
 impl Containers {
     pub(super) fn clear(&mut self) {
         self.innermost = Open::default();
@@ -53,10 +59,6 @@ impl Containers {
 
     pub(super) fn depth(&self) -> usize {
         self.outer.len()
-    }
-
-    pub(super) fn long_head_bytes(&self) -> usize {
-        self.long_head_bytes
     }
 
     #[inline(always)]
@@ -90,8 +92,9 @@ impl Containers {
     /// Closes the innermost container and returns its count.
     #[inline(always)]
     pub(super) fn close(&mut self, out: &mut [u8]) -> Result<u64, Error> {
-        let Some(outer) = self.outer.pop() else { return Ok(0) };
-        let Open { kind, head_at, count, names, .. } = mem::replace(&mut self.innermost, outer);
+        let Some(outer) = self.outer.last() else { return Ok(0) };
+        let Open { kind, head_at, count, names, .. } = mem::replace(&mut self.innermost, *outer);
+        self.outer.truncate(self.outer.len() - 1);
         if self.names.len() > names {
             self.compare_names(names, out)?;
         }

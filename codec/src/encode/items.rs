@@ -4,6 +4,7 @@ use super::Repairs;
 use crate::cbor::{self, float, major, simple, write_head};
 use crate::json::number::Number;
 use crate::json::walk::Kind;
+use crate::plain::STEP;
 use crate::{Error, ErrorKind, Policy, plain};
 
 pub(crate) fn container_major(kind: Kind) -> u8 {
@@ -16,6 +17,15 @@ pub(crate) fn container_major(kind: Kind) -> u8 {
 pub(crate) fn write_text(out: &mut Vec<u8>, text: &[u8]) {
     write_head(out, major::TEXT, text.len() as u64);
     plain::append_text(out, text);
+}
+
+/// Writes the text of so many bytes behind the quote.
+#[inline(always)]
+pub(crate) fn write_short_text(out: &mut Vec<u8>, quoted: &[u8; 1 + STEP], len: usize) {
+    // The head takes the place of the quote: both are one byte.
+    let head_at = out.len();
+    plain::append(out, quoted, 1 + len);
+    out.get_mut(head_at).into_iter().for_each(|head| *head = major::TEXT | len as u8);
 }
 
 /// Writes the head of a text that stands at the end of `out`, with one byte left free for it.

@@ -61,7 +61,7 @@ impl Walker for Skipper<'_> {
         Ok(())
     }
 
-    fn short_key(&mut self, _step: &[u8; STEP], _len: usize, _at: usize) -> Result<(), Error> {
+    fn short_key(&mut self, _quoted: &[u8; 1 + STEP], _len: usize, _at: usize) -> Result<(), Error> {
         Ok(())
     }
 

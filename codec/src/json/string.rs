@@ -48,17 +48,18 @@ pub(crate) fn medium<'j>(cursor: &mut Cursor<'j>) -> Option<(&'j [u8; 3 * STEP],
     Some((piece, len))
 }
 
-/// A key of up to 16 bytes with the quote and the colon right behind it, which the cursor is left behind.
+/// A key of up to 16 bytes with its quotes and the colon right behind them, which the cursor is left behind; it stands before the
+/// opening quote, if there is one.
 #[inline(always)]
-pub(crate) fn short_key<'j>(cursor: &mut Cursor<'j>) -> Option<(&'j [u8; STEP], usize)> {
-    let window: &[u8; STEP + 2] = cursor.ahead()?;
-    let step = window.first_chunk()?;
-    let len = plain::first_special(step);
-    if window.get(len..)?.first_chunk() != Some(b"\":") {
+pub(crate) fn short_key<'j>(cursor: &mut Cursor<'j>) -> Option<(&'j [u8; 1 + STEP], usize)> {
+    let window: &[u8; 1 + STEP + 2] = cursor.ahead()?;
+    let quoted: &[u8; 1 + STEP] = window.first_chunk()?;
+    let len = plain::first_special(quoted.last_chunk()?);
+    if quoted.first() != Some(&b'"') || window.get(1 + len..)?.first_chunk() != Some(b"\":") {
         return None;
     }
-    cursor.at += len + 2;
-    Some((step, len))
+    cursor.at += len + 3;
+    Some((quoted, len))
 }
 
 /// Reads a string without escapes to its end; the cursor stands behind the opening quote. `None`, with the cursor left

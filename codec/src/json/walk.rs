@@ -45,8 +45,8 @@ pub(crate) trait Walker {
     fn short_string(&mut self, quoted: &[u8; 1 + STEP], len: usize);
     /// Any other; the cursor stands behind its opening quote and is left behind its closing one.
     fn string(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Error>;
-    /// A key that has been read: the first bytes of a step, so many, without an escape. It began at this offset.
-    fn short_key(&mut self, step: &[u8; STEP], len: usize, at: usize) -> Result<(), Error>;
+    /// A key that has been read: so many bytes behind its quote, without an escape. It began at this offset.
+    fn short_key(&mut self, quoted: &[u8; 1 + STEP], len: usize, at: usize) -> Result<(), Error>;
     /// Any other key, as any other string value.
     fn key(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Error>;
     /// A number, which began at this offset.
@@ -68,8 +68,10 @@ pub(crate) trait Walker {
 #[inline(always)]
 pub(crate) fn value(cursor: &mut Cursor<'_>, walker: &mut impl Walker) -> Result<(), Error> {
     let mut inside = None;
+    // Beside it, because of one bit less is to be thought.
+    let mut keyed = false;
     'value: loop {
-        if inside == Some(Kind::Object) {
+        if keyed {
             key(cursor, walker)?;
         }
         let first = cursor.next();
@@ -78,11 +80,13 @@ pub(crate) fn value(cursor: &mut Cursor<'_>, walker: &mut impl Walker) -> Result
             string(cursor, walker)?;
         } else if let Some(opened) = other_value(first, cursor, walker, inside)? {
             inside = Some(opened);
+            keyed = opened == Kind::Object;
             continue;
         }
         loop {
             inside = walker.value_complete(at)?;
             let Some(kind) = inside else { return Ok(()) };
+            keyed = kind == Kind::Object;
             if cursor.peek() == Some(b',') {
                 cursor.at += 1;
                 continue 'value;
@@ -101,14 +105,14 @@ pub(crate) fn value(cursor: &mut Cursor<'_>, walker: &mut impl Walker) -> Result
 /// A key and the colon behind it.
 #[inline(always)]
 fn key(cursor: &mut Cursor<'_>, walker: &mut impl Walker) -> Result<(), Error> {
+    let at = cursor.at;
+    if let Some((quoted, len)) = string::short_key(cursor) {
+        return walker.short_key(quoted, len, at);
+    }
     if !cursor.take(b'"') {
         // An empty object has been looked for: there is a comma before this bracket.
         let end = cursor.peek() == Some(b'}');
         return Err(cursor.wanted(if end { ErrorKind::TrailingComma } else { ErrorKind::ExpectedKey }));
-    }
-    let at = cursor.at - 1;
-    if let Some((step, len)) = string::short_key(cursor) {
-        return walker.short_key(step, len, at);
     }
     cursor.aside(|cursor| walker.key(cursor))?;
     if cursor.take(b':') { Ok(()) } else { Err(cursor.wanted(ErrorKind::ExpectedColon)) }
