@@ -2,12 +2,10 @@
 
 use crate::config::Config;
 use crate::discovery::Document;
-use crate::headers::Headers;
+use crate::headers::{Field, Headers};
 use crate::negotiate::{Form, answer, form_of};
+use crate::path::Segments;
 use lowband_codec::KeyTable;
-
-/// The key table of the session: 0 none, 1 and above version 1 (MSC3079: CoAP option 257). The sidecar's word alone.
-const CBOR_VERSION: &str = "lowband-cbor-version";
 
 /// What is known of the client that the answer depends on.
 #[derive(Clone, Copy, Debug)]
@@ -35,36 +33,37 @@ impl Client {
 
     /// From the header fields of its request.
     pub(crate) fn of(config: &Config, headers: &Headers<'_>) -> Client {
-        let keys = headers.get(CBOR_VERSION).filter(|_| config.trusted).and_then(|version| {
+        // The key table of the session: 0 none, 1 and above version 1 (MSC3079: CoAP option 257). The sidecar's word alone.
+        let keys = headers.get(Field::CborVersion).filter(|_| config.trusted).and_then(|version| {
             let version: u32 = std::str::from_utf8(&version).ok()?.parse().ok()?;
             Some((version > 0).then(KeyTable::v1))
         });
-        let (method, path) =
-            (headers.get(":method").unwrap_or_default(), headers.get(":path").unwrap_or_default());
-        let media = is_media(&path);
-        let accept = headers.get("accept");
+        let method = headers.get(Field::Method).unwrap_or_default();
+        let path = headers.get(Field::Path).unwrap_or_default();
+        let path = Segments::of(&path);
+        let media = is_media(path.as_slice());
+        let accept = headers.get(Field::Accept);
         Client {
             media,
             reads: if media { Form::Json } else { answer(accept.as_deref(), form_of_body(headers)) },
             keys: keys.unwrap_or(config.default_key_table),
             keys_are_told: keys.is_some(),
             head: *method == *b"HEAD",
-            document: Document::of(&method, &path).filter(|document| document.concerns(&config.advertise)),
+            document: Document::of(&method, path.as_slice())
+                .filter(|document| document.concerns(&config.advertise)),
         }
     }
 }
 
 /// The form of the request's body.
 pub(crate) fn form_of_body(headers: &Headers<'_>) -> Form {
-    headers.get("content-type").and_then(|value| form_of(&value)).unwrap_or_default()
+    headers.get(Field::ContentType).and_then(|value| form_of(&value)).unwrap_or_default()
 }
 
 /// The content repository (Client-Server API, "Content repository"), under each of its prefixes. There `content-type` names
 /// a file, and a file stays as it is.
-fn is_media(path: &[u8]) -> bool {
-    let path = path.split(|byte| *byte == b'?').next().unwrap_or_default();
-    let segments: Vec<&[u8]> = path.split(|byte| *byte == b'/').take(6).collect();
-    let below_client = match segments.as_slice() {
+fn is_media(path: &[&[u8]]) -> bool {
+    let below_client = match path {
         [b"", b"_matrix", b"media", ..] => return true,
         [b"", b"_matrix", b"client", b"unstable", _feature, below @ ..] => below,
         [b"", b"_matrix", b"client", _version, below @ ..] => below,

@@ -28,11 +28,9 @@ pub(crate) enum Document {
 }
 
 impl Document {
-    /// What a request asks for; HEAD counts as GET, whose header fields it asks for.
-    pub(crate) fn of(method: &[u8], path: &[u8]) -> Option<Document> {
-        let path = path.split(|byte| *byte == b'?').next()?;
-        let segments: Vec<&[u8]> = path.split(|byte| *byte == b'/').take(6).collect();
-        match (method, segments.as_slice()) {
+    /// What a request for these segments of a path asks for; HEAD counts as GET, whose header fields it asks for.
+    pub(crate) fn of(method: &[u8], path: &[&[u8]]) -> Option<Document> {
+        match (method, path) {
             (b"GET" | b"HEAD", [b"", b"_matrix", b"client", b"versions"]) => Some(Document::Versions),
             (b"GET" | b"HEAD", [b"", b".well-known", b"matrix", b"client"]) => Some(Document::WellKnown),
             (b"POST", [b"", b"_matrix", b"client", _version, b"login" | b"register" | b"refresh"]) => {
@@ -122,6 +120,7 @@ fn exchange(json: &str, mut edits: Vec<Edit>) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::path::Segments;
 
     fn advertise() -> Advertise {
         Advertise {
@@ -156,7 +155,8 @@ mod tests {
             ("GET", "", None),
             ("", "?", None),
         ] {
-            assert_eq!(Document::of(method.as_bytes(), path.as_bytes()), document, "{method} {path}");
+            let segments = Segments::of(path.as_bytes());
+            assert_eq!(Document::of(method.as_bytes(), segments.as_slice()), document, "{method} {path}");
         }
     }
 

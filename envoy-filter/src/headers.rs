@@ -5,16 +5,58 @@
 use crate::negotiate::Form;
 use std::borrow::Cow;
 
-/// The fields of a message in their order, pseudo-header fields (`:method`, `:status`) included.
+/// A field that decides something. Each is looked for once, when the others are read as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "their names say it")]
+pub enum Field {
+    Accept,
+    AcceptEncoding,
+    CborVersion,
+    ContentEncoding,
+    ContentLength,
+    ContentType,
+    Method,
+    Path,
+    Status,
+    Vary,
+}
+
+/// In the order of [`Field`].
+const NAMES: [&str; 10] = [
+    "accept",
+    "accept-encoding",
+    "lowband-cbor-version",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    ":method",
+    ":path",
+    ":status",
+    "vary",
+];
+
+/// The fields of a message in their order, pseudo-header fields (`:method`, `:status`) included. Names may be of any case.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Headers<'a> {
     fields: Vec<(&'a [u8], &'a [u8])>,
+    /// The first value under each of [`NAMES`].
+    known: [Option<&'a [u8]>; NAMES.len()],
+    /// Whether there is more than one under any of them.
+    repeated: bool,
 }
 
 impl<'a> Headers<'a> {
     /// From pairs of name and value.
     pub fn new(fields: Vec<(&'a [u8], &'a [u8])>) -> Self {
-        Headers { fields }
+        let (mut known, mut repeated) = ([None; NAMES.len()], false);
+        for (name, value) in &fields {
+            let place = NAMES.iter().position(|known| name.eq_ignore_ascii_case(known.as_bytes()));
+            if let Some(place) = place.and_then(|place| known.get_mut(place)) {
+                repeated |= place.is_some();
+                *place = place.or(Some(*value));
+            }
+        }
+        Headers { fields, known, repeated }
     }
 
     /// From the form of the proxy-wasm ABI: the number of pairs, the two lengths of each pair (all 32 bits, little
@@ -33,27 +75,29 @@ impl<'a> Headers<'a> {
             let value = closed_text(&mut texts, *value.first_chunk::<4>()?)?;
             fields.push((name, value));
         }
-        Some(Headers { fields })
+        Some(Headers::new(fields))
     }
 
-    /// The value under a name in lower case; several fields of one name are one list (RFC 9110 5.2).
-    pub fn get(&self, name: &str) -> Option<Cow<'a, [u8]>> {
-        let mut values =
-            self.fields.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).map(|(_, v)| *v);
-        let first = values.next()?;
-        Some(values.fold(Cow::Borrowed(first), |list, value| Cow::Owned([&list, value].join(&b", "[..]))))
+    /// The value of a field; several fields of one name are one list (RFC 9110 5.2).
+    pub fn get(&self, field: Field) -> Option<Cow<'a, [u8]>> {
+        let first = self.known.get(field as usize).copied().flatten()?;
+        Some(if self.repeated { self.list(NAMES.get(field as usize)?) } else { Cow::Borrowed(first) })
     }
 
-    /// The names that start with these bytes of lower case, each as often as it occurs.
-    pub fn names_under(&self, prefix: &'static str) -> impl Iterator<Item = &'a [u8]> {
-        self.fields.iter().map(|(name, _)| *name).filter(move |name| {
-            name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
-        })
+    fn list(&self, name: &str) -> Cow<'a, [u8]> {
+        let values: Vec<&[u8]> =
+            self.named(|n| n.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value).collect();
+        Cow::Owned(values.join(&b", "[..]))
+    }
+
+    /// The fields of such names.
+    pub(crate) fn named(&self, is: impl Fn(&[u8]) -> bool) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        self.fields.iter().copied().filter(move |(name, _)| is(name))
     }
 
     /// `content-length`, where it is one decimal number.
     pub fn content_length(&self) -> Option<u64> {
-        std::str::from_utf8(&self.get("content-length")?).ok()?.parse().ok()
+        std::str::from_utf8(&self.get(Field::ContentLength)?).ok()?.parse().ok()
     }
 }
 
@@ -71,12 +115,12 @@ pub struct Edit {
     /// The name in lower case.
     pub name: Cow<'static, [u8]>,
     /// The only value from now on; `None` removes all fields of the name.
-    pub value: Option<Vec<u8>>,
+    pub value: Option<Cow<'static, [u8]>>,
 }
 
 impl Edit {
     /// Leaves one field of this name, with this value.
-    pub fn set(name: &'static str, value: impl Into<Vec<u8>>) -> Self {
+    pub fn set(name: &'static str, value: impl Into<Cow<'static, [u8]>>) -> Self {
         Edit { name: Cow::Borrowed(name.as_bytes()), value: Some(value.into()) }
     }
 
@@ -94,29 +138,31 @@ const OF_THE_BYTES: [&str; 6] =
 
 /// Removes what will be wrong when the body of this message has been translated.
 pub(crate) fn forget_the_bytes(headers: &Headers<'_>) -> Vec<Edit> {
-    OF_THE_BYTES
-        .iter()
-        .filter(|name| headers.get(name).is_some())
+    let of_the_bytes =
+        |name: &[u8]| OF_THE_BYTES.into_iter().find(|known| name.eq_ignore_ascii_case(known.as_bytes()));
+    headers
+        .named(|_| true)
+        .filter_map(|(name, _)| of_the_bytes(name))
         .map(|name| Edit::remove(name.as_bytes()))
         .collect()
 }
 
 /// Names the translated body. Without `length`, because trailers follow: HTTP/1 sends none after a body of known length.
 pub(crate) fn describe_body(form: Form, length: Option<usize>) -> Vec<Edit> {
-    let mut edits = vec![Edit::set("content-type", form.media_type())];
+    let mut edits = vec![Edit::set("content-type", form.media_type().as_bytes())];
     edits.extend(length.map(content_length));
     edits
 }
 
 /// Tells the length of a body.
 pub(crate) fn content_length(length: usize) -> Edit {
-    Edit::set("content-length", length.to_string())
+    Edit::set("content-length", length.to_string().into_bytes())
 }
 
 /// Whether the body is compressed or otherwise wrapped (RFC 9110 8.4), so that neither JSON nor CBOR can be seen in it.
 pub(crate) fn is_encoded(headers: &Headers<'_>) -> bool {
     headers
-        .get("content-encoding")
+        .get(Field::ContentEncoding)
         .is_some_and(|coding| !coding.trim_ascii().eq_ignore_ascii_case(b"identity"))
 }
 
@@ -140,22 +186,43 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_one_name_are_one_list_in_their_order() {
-        let headers = Headers::new(vec![(b"a", b"1"), (b"b", b"2"), (b"A", b"3"), (b"a", b"")]);
-        assert_eq!(headers.get("a").as_deref(), Some(&b"1, 3, "[..]));
-        assert_eq!(headers.get("b").as_deref(), Some(&b"2"[..]));
-        assert_eq!(headers.get("c"), None);
+    fn each_field_is_found_in_any_case_and_several_of_one_name_are_one_list() {
+        use Field::*;
+        let fields = [
+            Accept,
+            AcceptEncoding,
+            CborVersion,
+            ContentEncoding,
+            ContentLength,
+            ContentType,
+            Method,
+            Path,
+            Status,
+            Vary,
+        ];
+        assert_eq!(fields.len(), NAMES.len());
+        for (field, name) in fields.into_iter().zip(NAMES) {
+            let upper = name.to_ascii_uppercase();
+            let (name, upper) = (name.as_bytes(), upper.as_bytes());
+            let value = |fields: &[(&[u8], &[u8])]| {
+                let headers = Headers::new(fields.iter().map(|(n, v)| (*n, *v)).collect());
+                headers.get(field).map(Cow::into_owned)
+            };
+            assert_eq!(value(&[(b"a", b"0"), (b"", b"1")]), None, "{field:?}");
+            assert_eq!(value(&[(b"a", b"0"), (name, b"1")]).unwrap(), b"1", "{field:?}");
+            let list = value(&[(name, b"1"), (b"a", b"2"), (upper, b"3"), (name, b"")]);
+            assert_eq!(list.unwrap(), b"1, 3, ", "{field:?}");
+        }
     }
 
     #[test]
-    fn names_under_a_prefix_are_found_in_any_case() {
-        let headers = Headers::new(vec![
-            (b"lowband-x", b""),
-            (b"LowBand-Y", b""),
-            (b"lowband", b""),
-            (b"x-lowband-z", b""),
-        ]);
-        assert_eq!(headers.names_under("lowband-").collect::<Vec<_>>(), [&b"lowband-x"[..], b"LowBand-Y"]);
+    fn what_a_new_body_makes_wrong_is_removed() {
+        let headers =
+            Headers::new(vec![(b"Digest", b""), (b"date", b""), (b"content-length", b"1"), (b"etag", b"")]);
+        assert_eq!(
+            forget_the_bytes(&headers),
+            [Edit::remove(&b"digest"[..]), Edit::remove(&b"content-length"[..])]
+        );
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod hold;
 mod members;
 pub mod metrics;
 pub mod negotiate;
+mod path;
 pub mod reply;
 mod request;
 mod response;

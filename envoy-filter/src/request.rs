@@ -3,7 +3,7 @@
 
 use crate::client::{Client, form_of_body};
 use crate::config::Config;
-use crate::headers::{Edit, Headers, content_length, describe_body, forget_the_bytes, is_encoded};
+use crate::headers::{Edit, Field, Headers, content_length, describe_body, forget_the_bytes, is_encoded};
 use crate::hold::{Hold, Released};
 use crate::metrics::{Direction, Outcome, Tally};
 use crate::negotiate::Form;
@@ -12,7 +12,7 @@ use crate::step::{Step, Then};
 use lowband_codec::{DecodeOptions, Decoder, ErrorKind, KeyTable, Limits};
 
 /// What the sidecar tells the filter; none of it is for the homeserver, and none of it is believed from anybody else.
-const FROM_THE_SIDECAR: &str = "lowband-";
+const FROM_THE_SIDECAR: &[u8] = b"lowband-";
 
 /// What the header fields decide: a step, and whether the body is held to be translated.
 pub(crate) fn headers(
@@ -21,14 +21,18 @@ pub(crate) fn headers(
     headers: &Headers<'_>,
     end: bool,
 ) -> Result<(Step, Hold), MatrixError> {
+    let from_the_sidecar = |name: &[u8]| {
+        let start = name.get(..FROM_THE_SIDECAR.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(FROM_THE_SIDECAR))
+    };
     let mut edits: Vec<Edit> =
-        headers.names_under(FROM_THE_SIDECAR).map(|name| Edit::remove(name.to_vec())).collect();
+        headers.named(from_the_sidecar).map(|(name, _)| Edit::remove(name.to_vec())).collect();
     if client.reads == Form::Cbor {
         // The homeserver knows JSON only.
-        edits.push(Edit::set("accept", Form::Json.media_type()));
+        edits.push(Edit::set("accept", Form::Json.media_type().as_bytes()));
     }
     let looked_into = client.reads == Form::Cbor || client.document.is_some();
-    let coding = headers.get("accept-encoding");
+    let coding = headers.get(Field::AcceptEncoding);
     if looked_into && coding.is_some_and(|coding| !coding.trim_ascii().eq_ignore_ascii_case(b"identity")) {
         // A compressed answer could not be looked into.
         edits.push(Edit::remove(&b"accept-encoding"[..]));

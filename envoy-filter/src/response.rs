@@ -12,7 +12,7 @@
 use crate::client::Client;
 use crate::config::Config;
 use crate::discovery::Document;
-use crate::headers::{Edit, Headers, content_length, describe_body, forget_the_bytes, is_encoded};
+use crate::headers::{Edit, Field, Headers, content_length, describe_body, forget_the_bytes, is_encoded};
 use crate::metrics::{Direction, Outcome, Tally};
 use crate::negotiate::{Form, form_of};
 use crate::reply::MatrixError;
@@ -69,8 +69,8 @@ enum Rest {
 /// What the answer's header fields decide: a step, and what is to be done with the body.
 pub(crate) fn headers(config: &Config, client: &Client, headers: &Headers<'_>, end: bool) -> (Step, Answer) {
     let forward = |edits| (Step { edits, then: Then::Forward }, Answer::Free);
-    let status = headers.get(":status").unwrap_or_default();
-    let json = headers.get("content-type").and_then(|value| form_of(&value)) == Some(Form::Json);
+    let status = headers.get(Field::Status).unwrap_or_default();
+    let json = headers.get(Field::ContentType).and_then(|value| form_of(&value)) == Some(Form::Json);
     // A part of a JSON text (206) is no JSON text.
     if !json || *status == *b"206" {
         return forward(Vec::new());
@@ -263,7 +263,7 @@ fn encode(client: &Client, tally: &mut Tally, json: &[u8]) -> Result<Vec<u8>, Ma
 
 /// The form of each JSON answer depends on `Accept`, also of one that stays JSON: caches have to know (RFC 9110 12.5.5).
 fn vary_by_accept(headers: &Headers<'_>) -> Option<Edit> {
-    let Some(vary) = headers.get("vary") else { return Some(Edit::set("vary", "Accept")) };
+    let Some(vary) = headers.get(Field::Vary) else { return Some(Edit::set("vary", &b"Accept"[..])) };
     let mut names = vary.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
     let named = names.any(|name| name == b"*" || name.eq_ignore_ascii_case(b"accept"));
     (!named).then(|| Edit::set("vary", [&vary, &b", Accept"[..]].concat()))

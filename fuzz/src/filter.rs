@@ -277,7 +277,7 @@ impl<'m> Host<'m> {
                 return false;
             }
             self.fields.retain(|(name, _)| *name != *edit.name);
-            self.fields.extend(edit.value.map(|value| (edit.name.to_vec(), value)));
+            self.fields.extend(edit.value.map(|value| (edit.name.to_vec(), value.into_owned())));
         }
         let waited = std::mem::replace(&mut self.waits, step.then == Then::Hold);
         match step.then {
