@@ -80,7 +80,7 @@ unit: ## the tests of all crates but e2e, and the fuzz targets over their seeds
 	cargo test --locked --workspace --exclude lowband-e2e
 	cargo test $(FUZZ) --no-default-features
 
-e2e: setup-test build filter ## the tests against the real parts
+e2e: setup-test build filter $(COPY_FILTER) ## the tests against the real parts
 	python3 envoy-filter/tests/real_envoy.py
 	python3 envoy-filter/tests/streaming.py
 	python3 envoy-filter/tests/trap.py
@@ -93,6 +93,7 @@ e2e: setup-test build filter ## the tests against the real parts
 	cargo test --locked -p lowband-e2e
 	$(RELEASE)/wire --quick
 	$(RELEASE)/codec --gates
+	python3 bench/filter.py --gates
 
 figures: setup-test build filter ## datagrams and bytes of the exchanges that the README names
 	@$(RELEASE)/figures
@@ -107,7 +108,7 @@ bench-codec: setup-test build ## what the codec costs: ratios over other ways, a
 bench-chain: setup build filter ## what sidecar, Envoy and filter cost together for 200 kB; half a minute
 	@$(RELEASE)/wire --chain
 
-bench-filter: filter $(COPY_FILTER) ## what the filter costs Envoy, beside a filter that copies; two minutes
+bench-filter: setup-test filter $(COPY_FILTER) ## what the filter costs Envoy, beside a filter that copies; two minutes
 	@python3 bench/filter.py
 
 # OpenSSL keeps some memory from one input to the next: a search for leaks after each would take most of the time. What leaks

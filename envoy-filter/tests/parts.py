@@ -184,9 +184,9 @@ def certificate(folder):
 
 
 class Envoy:
-    """One Envoy with the project's configuration in a folder of its own."""
+    """One Envoy with the project's configuration in a folder of its own, perhaps run by another program."""
 
-    def __init__(self, homeserver, *arguments, edit=lambda text: text):
+    def __init__(self, homeserver, *arguments, edit=lambda text: text, run_by=()):
         self.folder = tempfile.TemporaryDirectory()
         self.public, self.admin = free_port(), free_port()
         self.socket = f"{self.folder.name}/envoy.sock"
@@ -206,7 +206,7 @@ class Envoy:
         binary = program("LOWBAND_ENVOY", ".venv/envoy/lib/python3*/site-packages/envoy/_bin/envoy", "setup")
         self.started = time.monotonic()
         self.process = subprocess.Popen(
-            [binary, "-c", str(configuration), "--disable-hot-restart", "--log-level", "warn", "--concurrency", "1",
+            [*run_by, binary, "-c", str(configuration), "--disable-hot-restart", "--log-level", "warn", "--concurrency", "1",
              "--file-flush-interval-msec", "50"],
             stdout=self.log, stderr=subprocess.STDOUT,
         )
