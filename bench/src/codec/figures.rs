@@ -40,6 +40,7 @@ pub(crate) fn ratio(name: &str) -> Row {
 pub(crate) fn instructions(name: &str) -> Row {
     let (wanted, gate) = match name {
         "json_to_cbor_instructions_sync_medium" => (Some(12.0), Some(13.0)),
+        "json_to_cbor_without_table_instructions_sync_medium" => (None, Some(10.0)),
         "cbor_to_json_instructions_sync_medium" => (Some(8.0), Some(9.0)),
         "push_json_to_cbor_instructions_sync_medium" => (Some(14.5), Some(16.0)),
         "push_cbor_to_json_instructions_sync_medium" => (Some(10.5), Some(12.0)),

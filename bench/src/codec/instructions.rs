@@ -4,6 +4,7 @@
 use crate::figures::{self, Figures, Row};
 use crate::ways::{self, Way};
 use crate::{documents, hurt};
+use lowband_codec::EncodeOptions;
 use lowband_e2e::{Error, Result};
 use std::fs;
 use std::hint::black_box;
@@ -44,6 +45,8 @@ fn series(call: &mut dyn FnMut(Counted, Way<'_>)) {
             call(Counted::Document(row, json.len()), way);
         };
         call("json_to_cbor", ways::json_to_cbor(json, ways::encode_options()));
+        // What a client gets that has agreed on no table.
+        call("json_to_cbor_without_table", ways::json_to_cbor(json, EncodeOptions::default()));
         call("cbor_to_json", ways::cbor_to_json(&cbor));
         call("push_json_to_cbor", ways::push_json_to_cbor(json, ways::push_options(), ways::PIECE));
         call("push_cbor_to_json", ways::push_cbor_to_json(&cbor, ways::PIECE));
