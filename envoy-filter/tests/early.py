@@ -10,13 +10,12 @@ import http.client
 import json
 import re
 import socket
-import time
 import unittest
 
 import real_envoy
 import streaming
 import trap
-from parts import CBOR, JSON, MESSAGE_CBOR, MESSAGE_JSON, Case, answer, chunked, decode, with_trailers
+from parts import CBOR, JSON, MESSAGE_CBOR, MESSAGE_JSON, Case, answer, chunked, decode, until, with_trailers
 
 
 def without_the_flag(text):
@@ -29,14 +28,6 @@ def early(text):
     text, count = re.subn(r"(?<=value: '\{)", '"hold_headers": false, ', without_the_flag(text))
     assert count == 2, count
     return text
-
-
-def until(holds):
-    """Waits until something has happened in another process."""
-    deadline = time.monotonic() + 10
-    while not holds() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return holds()
 
 
 class Requests(real_envoy.Requests):

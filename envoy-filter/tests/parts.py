@@ -184,9 +184,10 @@ def certificate(folder):
 
 
 class Envoy:
-    """One Envoy with the project's configuration in a folder of its own, perhaps run by another program."""
+    """One Envoy with the project's configuration in a folder of its own, perhaps run by another program. `arguments` are for what renders
+    the configuration, `options` for Envoy."""
 
-    def __init__(self, homeserver, *arguments, edit=lambda text: text, run_by=()):
+    def __init__(self, homeserver, *arguments, edit=lambda text: text, options=(), run_by=()):
         self.folder = tempfile.TemporaryDirectory()
         self.public, self.admin = free_port(), free_port()
         self.socket = f"{self.folder.name}/envoy.sock"
@@ -207,7 +208,7 @@ class Envoy:
         self.started = time.monotonic()
         self.process = subprocess.Popen(
             [*run_by, binary, "-c", str(configuration), "--disable-hot-restart", "--log-level", "warn", "--concurrency", "1",
-             "--file-flush-interval-msec", "50"],
+             "--file-flush-interval-msec", "50", *options],
             stdout=self.log, stderr=subprocess.STDOUT,
         )
 
@@ -236,6 +237,14 @@ def with_trailers(text):
     """The configuration with trailers from both sides, which Envoy drops over HTTP/1 unless it is told not to."""
     text = text.replace("codec_type: AUTO\n", "codec_type: AUTO\n          http_protocol_options: { enable_trailers: true }\n")
     return text.replace("explicit_http_config: { http_protocol_options: {} }", "explicit_http_config: { http_protocol_options: { enable_trailers: true } }")
+
+
+def until(holds):
+    """Waits until something has happened in another process."""
+    deadline = time.monotonic() + 10
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return holds()
 
 
 class Case(unittest.TestCase):

@@ -67,8 +67,12 @@ def exported_function(data, name):
     raise AssertionError(f"{name} is not exported")
 
 
-def with_trap(module, name):
-    """The module with the body of an exported function replaced by `unreachable`."""
+# Their locals, which are none, their instructions and `end`.
+TRAPS, DOES_NOTHING = b"\x00\x00\x0b", b"\x00\x0b"
+
+
+def with_body(module, name, body):
+    """The module with another body for an exported function."""
     parts = dict(sections(module))
     imports, at = leb128(parts[2], 0)
     for _ in range(imports):
@@ -78,8 +82,8 @@ def with_trap(module, name):
     code = to_leb128(count)
     for index in range(count):
         size, start = leb128(parts[10], at)
-        # No locals; unreachable; end.
-        code += b"\x03\x00\x00\x0b" if index == number else to_leb128(size) + parts[10][start : start + size]
+        kept = parts[10][start : start + size]
+        code += to_leb128(len(body)) + body if index == number else to_leb128(size) + kept
         at = start + size
     out = module[:8]
     for kind, data in sections(module):
@@ -103,7 +107,7 @@ class Trap(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         trapping = f"{folder.name}/filter.wasm"
-        pathlib.Path(trapping).write_bytes(with_trap(module, callback))
+        pathlib.Path(trapping).write_bytes(with_body(module, callback, TRAPS))
         self.homeserver = Homeserver()
         envoy = Envoy(
             f"http://127.0.0.1:{self.homeserver.port}",
