@@ -83,6 +83,7 @@ unit: ## the tests of all crates but e2e, and the fuzz targets over their seeds
 e2e: setup-test build filter $(COPY_FILTER) ## the tests against the real parts
 	python3 envoy-filter/tests/real_envoy.py
 	python3 envoy-filter/tests/streaming.py
+	python3 envoy-filter/tests/closing.py
 	python3 envoy-filter/tests/trap.py
 	python3 envoy-filter/tests/reload.py
 	python3 envoy-filter/tests/early.py

@@ -185,9 +185,9 @@ def certificate(folder):
 
 class Envoy:
     """One Envoy with the project's configuration in a folder of its own, perhaps run by another program. `arguments` are for what renders
-    the configuration, `options` for Envoy."""
+    the configuration, `options` for Envoy. Unless it is patient, a connection that is cut ends sooner, so that tests need not wait."""
 
-    def __init__(self, homeserver, *arguments, edit=lambda text: text, options=(), run_by=()):
+    def __init__(self, homeserver, *arguments, edit=lambda text: text, patient=False, options=(), run_by=()):
         self.folder = tempfile.TemporaryDirectory()
         self.public, self.admin = free_port(), free_port()
         self.socket = f"{self.folder.name}/envoy.sock"
@@ -201,6 +201,9 @@ class Envoy:
             ],
             check=True, stdout=subprocess.PIPE, text=True,
         ).stdout
+        delay = "delayed_close_timeout: 5s"
+        assert delay in rendered
+        rendered = rendered if patient else rendered.replace(delay, "delayed_close_timeout: 1s")
         configuration = pathlib.Path(self.folder.name, "envoy.yaml")
         configuration.write_text(edit(rendered))
         self.log = open(f"{self.folder.name}/envoy.log", "w+")
