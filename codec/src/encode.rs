@@ -322,9 +322,8 @@ impl Walker for Run<'_, '_> {
 
     #[inline(always)]
     fn short_key(&mut self, quoted: &[u8; 1 + STEP], len: usize, at: usize) -> Result<(), Error> {
-        let Some((step, name)) = quoted.last_chunk().and_then(|step| Some((step, step.get(..len)?))) else {
-            return Ok(());
-        };
+        let [_, step @ ..] = quoted;
+        let name = step.get(..len).unwrap_or_default();
         self.write_key(Ends::of_start(step, len), name, at, |out| write_short_text(out, quoted, len))
     }
 

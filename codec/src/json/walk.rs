@@ -68,7 +68,7 @@ pub(crate) trait Walker {
 #[inline(always)]
 pub(crate) fn value(cursor: &mut Cursor<'_>, walker: &mut impl Walker) -> Result<(), Error> {
     let mut inside = None;
-    // Beside it, because of one bit less is to be thought.
+    // Whether that is an object. Asked before each value, and cheaper to ask of a bit than of `inside`.
     let mut keyed = false;
     'value: loop {
         if keyed {
