@@ -21,18 +21,18 @@ pub enum Field {
     Vary,
 }
 
-/// In the order of [`Field`].
-const NAMES: [&str; 10] = [
-    "accept",
-    "accept-encoding",
-    "lowband-cbor-version",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    ":method",
-    ":path",
-    ":status",
-    "vary",
+/// Each field at its own place.
+const NAMES: [(Field, &str); 10] = [
+    (Field::Accept, "accept"),
+    (Field::AcceptEncoding, "accept-encoding"),
+    (Field::CborVersion, "lowband-cbor-version"),
+    (Field::ContentEncoding, "content-encoding"),
+    (Field::ContentLength, "content-length"),
+    (Field::ContentType, "content-type"),
+    (Field::Method, ":method"),
+    (Field::Path, ":path"),
+    (Field::Status, ":status"),
+    (Field::Vary, "vary"),
 ];
 
 /// The fields of a message in their order, pseudo-header fields (`:method`, `:status`) included. Names may be of any case.
@@ -50,7 +50,7 @@ impl<'a> Headers<'a> {
     pub fn new(fields: Vec<(&'a [u8], &'a [u8])>) -> Self {
         let (mut known, mut repeated) = ([None; NAMES.len()], false);
         for (name, value) in &fields {
-            let place = NAMES.iter().position(|known| name.eq_ignore_ascii_case(known.as_bytes()));
+            let place = NAMES.iter().position(|(_, known)| name.eq_ignore_ascii_case(known.as_bytes()));
             if let Some(place) = place.and_then(|place| known.get_mut(place)) {
                 repeated |= place.is_some();
                 *place = place.or(Some(*value));
@@ -81,18 +81,25 @@ impl<'a> Headers<'a> {
     /// The value of a field; several fields of one name are one list (RFC 9110 5.2).
     pub fn get(&self, field: Field) -> Option<Cow<'a, [u8]>> {
         let first = self.known.get(field as usize).copied().flatten()?;
-        Some(if self.repeated { self.list(NAMES.get(field as usize)?) } else { Cow::Borrowed(first) })
+        if !self.repeated {
+            return Some(Cow::Borrowed(first));
+        }
+        let (_, name) = NAMES.get(field as usize)?;
+        let named = self.fields.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name.as_bytes()));
+        let values: Vec<&[u8]> = named.map(|(_, value)| *value).collect();
+        Some(Cow::Owned(values.join(&b", "[..])))
     }
 
-    fn list(&self, name: &str) -> Cow<'a, [u8]> {
-        let values: Vec<&[u8]> =
-            self.named(|n| n.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value).collect();
-        Cow::Owned(values.join(&b", "[..]))
+    /// All names, each as often as it occurs.
+    fn names(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.fields.iter().map(|(name, _)| *name)
     }
 
-    /// The fields of such names.
-    pub(crate) fn named(&self, is: impl Fn(&[u8]) -> bool) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
-        self.fields.iter().copied().filter(move |(name, _)| is(name))
+    /// The names that start with these bytes of lower case, each as often as it occurs.
+    pub fn names_under(&self, prefix: &'static str) -> impl Iterator<Item = &'a [u8]> {
+        self.names().filter(move |name| {
+            name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
+        })
     }
 
     /// `content-length`, where it is one decimal number.
@@ -140,11 +147,7 @@ const OF_THE_BYTES: [&str; 6] =
 pub(crate) fn forget_the_bytes(headers: &Headers<'_>) -> Vec<Edit> {
     let of_the_bytes =
         |name: &[u8]| OF_THE_BYTES.into_iter().find(|known| name.eq_ignore_ascii_case(known.as_bytes()));
-    headers
-        .named(|_| true)
-        .filter_map(|(name, _)| of_the_bytes(name))
-        .map(|name| Edit::remove(name.as_bytes()))
-        .collect()
+    headers.names().filter_map(of_the_bytes).map(|name| Edit::remove(name.as_bytes())).collect()
 }
 
 /// Names the translated body. Without `length`, because trailers follow: HTTP/1 sends none after a body of known length.
@@ -187,21 +190,8 @@ mod tests {
 
     #[test]
     fn each_field_is_found_in_any_case_and_several_of_one_name_are_one_list() {
-        use Field::*;
-        let fields = [
-            Accept,
-            AcceptEncoding,
-            CborVersion,
-            ContentEncoding,
-            ContentLength,
-            ContentType,
-            Method,
-            Path,
-            Status,
-            Vary,
-        ];
-        assert_eq!(fields.len(), NAMES.len());
-        for (field, name) in fields.into_iter().zip(NAMES) {
+        for (place, (field, name)) in NAMES.into_iter().enumerate() {
+            assert_eq!(field as usize, place);
             let upper = name.to_ascii_uppercase();
             let (name, upper) = (name.as_bytes(), upper.as_bytes());
             let value = |fields: &[(&[u8], &[u8])]| {
@@ -213,6 +203,17 @@ mod tests {
             let list = value(&[(name, b"1"), (b"a", b"2"), (upper, b"3"), (name, b"")]);
             assert_eq!(list.unwrap(), b"1, 3, ", "{field:?}");
         }
+    }
+
+    #[test]
+    fn names_under_a_prefix_are_found_in_any_case() {
+        let headers = Headers::new(vec![
+            (b"lowband-x", b""),
+            (b"LowBand-Y", b""),
+            (b"lowband", b""),
+            (b"x-lowband-z", b""),
+        ]);
+        assert_eq!(headers.names_under("lowband-").collect::<Vec<_>>(), [&b"lowband-x"[..], b"LowBand-Y"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What a path is made of, for the rules that go by it.
 
-/// The segments of a path without its query: as many as any rule looks at, and one more.
+/// The first segments of a path without its query; no rule looks at more.
 pub(crate) struct Segments<'p> {
     segments: [&'p [u8]; 6],
     count: usize,

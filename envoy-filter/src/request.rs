@@ -12,7 +12,7 @@ use crate::step::{Step, Then};
 use lowband_codec::{DecodeOptions, Decoder, ErrorKind, KeyTable, Limits};
 
 /// What the sidecar tells the filter; none of it is for the homeserver, and none of it is believed from anybody else.
-const FROM_THE_SIDECAR: &[u8] = b"lowband-";
+const FROM_THE_SIDECAR: &str = "lowband-";
 
 /// What the header fields decide: a step, and whether the body is held to be translated.
 pub(crate) fn headers(
@@ -21,12 +21,8 @@ pub(crate) fn headers(
     headers: &Headers<'_>,
     end: bool,
 ) -> Result<(Step, Hold), MatrixError> {
-    let from_the_sidecar = |name: &[u8]| {
-        let start = name.get(..FROM_THE_SIDECAR.len());
-        start.is_some_and(|start| start.eq_ignore_ascii_case(FROM_THE_SIDECAR))
-    };
     let mut edits: Vec<Edit> =
-        headers.named(from_the_sidecar).map(|(name, _)| Edit::remove(name.to_vec())).collect();
+        headers.names_under(FROM_THE_SIDECAR).map(|name| Edit::remove(name.to_vec())).collect();
     if client.reads == Form::Cbor {
         // The homeserver knows JSON only.
         edits.push(Edit::set("accept", Form::Json.media_type().as_bytes()));
