@@ -68,7 +68,6 @@ check: setup-test ## formatting, lints, documentation, licences, bans, sources
 	.tools/bin/cargo-deny --offline --log-level error check licenses bans sources
 	.tools/bin/cargo-deny --offline --manifest-path fuzz/Cargo.toml --no-default-features --config deny.toml --log-level error \
 	  check licenses bans sources
-	python3 -m unittest discover -s envoy-filter -p '*_test.py' --quiet
 	@unformatted=$$(gofmt -l e2e/foreign); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted" >&2; exit 1; }
 	$(GO) vet
 
@@ -110,7 +109,7 @@ bench-codec: setup-test build ## what the codec costs: ratios over other ways, a
 bench-chain: setup build filter ## what sidecar, Envoy and filter cost together for 200 kB; half a minute
 	@$(RELEASE)/wire --chain
 
-bench-filter: setup-test filter $(COPY_FILTER) ## what the filter costs Envoy, beside a filter that copies; two minutes
+bench-filter: setup-test build filter $(COPY_FILTER) ## what the filter costs Envoy, beside a filter that copies; two minutes
 	@python3 bench/filter.py
 
 # OpenSSL keeps some memory from one input to the next: a search for leaks after each would take most of the time. What leaks

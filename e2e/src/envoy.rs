@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::http1;
-use crate::parts::{Parts, system_program};
+use crate::parts::Parts;
 use crate::ports::Port;
 use crate::process::{Process, Recipe};
 use crate::wait;
@@ -40,17 +40,17 @@ impl Envoy {
     pub fn start(parts: &Parts, folder: &Path, public: &Port, homeserver: &str) -> Result<Envoy> {
         let program = parts.envoy()?;
         let admin = Port::free()?;
-        let mut render = Command::new(system_program("python3", "setup")?);
-        render.arg(parts.envoy_renderer());
+        let mut render = Command::new(parts.program("lowband-sidecar")?);
+        render.arg("render-envoy");
         render.arg("--public-port").arg(public.number().to_string());
         render.arg("--admin-port").arg(admin.number().to_string());
         render.arg("--dir").arg(folder).arg("--wasm").arg(parts.wasm()?);
         render.arg("--homeserver").arg(homeserver);
-        let rendered = render.output().map_err(Error::io("run render-envoy.py"))?;
+        let rendered = render.output().map_err(Error::io("run lowband-sidecar render-envoy"))?;
         if !rendered.status.success() {
             let said = String::from_utf8_lossy(&rendered.stderr);
             return Err(Error::Setup(format!(
-                "render-envoy.py failed ({}): {}",
+                "lowband-sidecar render-envoy failed ({}): {}",
                 rendered.status,
                 said.trim()
             )));

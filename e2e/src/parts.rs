@@ -78,11 +78,6 @@ impl Parts {
         existing("matrix-nio's Python", self.nio_python.clone(), "setup-test")
     }
 
-    /// The script that renders `envoy.yaml`.
-    pub fn envoy_renderer(&self) -> PathBuf {
-        self.root.join("envoy-filter/render-envoy.py")
-    }
-
     /// A file of this crate, such as `homeserver/log.yaml`.
     pub fn own(&self, file: &str) -> PathBuf {
         self.root.join("e2e").join(file)

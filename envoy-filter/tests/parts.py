@@ -194,7 +194,7 @@ class Envoy:
         certificate(self.folder.name)
         rendered = subprocess.run(
             [
-                sys.executable, ROOT / "envoy-filter/render-envoy.py", "--public-port", str(self.public),
+                program("LOWBAND_SIDECAR", "target/release/lowband-sidecar", "build"), "render-envoy", "--public-port", str(self.public),
                 "--public-address", "127.0.0.1", "--admin-port", str(self.admin), "--dir", self.folder.name,
                 "--wasm", program("LOWBAND_WASM", "target/lowband-filter.wasm", "filter"),
                 "--homeserver", homeserver, *arguments,

@@ -3,9 +3,10 @@
 //! Every option is a text until [`Options::check`] has looked at all of them, so that all mistakes are told at once and
 //! before anything is bound.
 
+use crate::envoy;
 use crate::rate;
 use crate::upstream;
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 use lowband_transport::{coap, dtls, server};
 use std::fmt;
 use std::net::SocketAddr;
@@ -22,8 +23,12 @@ pub use identity::Identity;
 /// Each option can be given by its environment variable as well; a flag wins. Durations: 500ms, 60s, 2m, 24h. Sizes:
 /// 65536, 64KiB, 8MiB.
 #[derive(Parser, Debug, Clone)]
-#[command(name = "lowband-sidecar", version, max_term_width = 120)]
+#[command(name = "lowband-sidecar", version, max_term_width = 120, disable_help_subcommand = true)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Options {
+    /// Something else than to serve.
+    #[command(subcommand)]
+    pub task: Option<Task>,
     /// UDP address that clients reach. The IPv6 wildcard takes IPv4 as well, and becomes 0.0.0.0 where the machine has no
     /// IPv6. Use the number of the public TCP port: clients fall back to HTTPS on the same port.
     #[arg(long, env = "LOWBAND_LISTEN", value_name = "ADDRESS", default_value = "[::]:8008")]
@@ -150,6 +155,13 @@ pub struct Options {
     /// Tells what is wrong with the configuration, and ends: 0 when nothing is, else 2.
     #[arg(long)]
     pub check_config: bool,
+}
+
+/// What the program does instead of serving; the options above do not count then.
+#[derive(Subcommand, Debug, Clone)]
+pub enum Task {
+    /// Writes envoy.yaml, the configuration of the Envoy behind this sidecar, for other ports, folders and homeservers.
+    RenderEnvoy(Box<envoy::Options>),
 }
 
 /// A configuration without mistakes, in the shape of those who use it.

@@ -8,6 +8,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `config` | every option, and all mistakes at once |
+//! | `envoy` | the configuration of the Envoy behind it, rendered |
 //! | `udp` | the socket, the only place that knows of datagram batches |
 //! | `event_loop` | the one task that owns the transport |
 //! | `session`, `target`, `credentials`, `request` | CoAP request -> HTTP request, what is reachable at all, and under which token |
@@ -32,6 +33,7 @@ pub mod admin;
 pub mod answer;
 pub mod config;
 pub mod credentials;
+pub mod envoy;
 pub mod event_loop;
 pub mod failure;
 pub mod key_log;

@@ -1,8 +1,8 @@
 //! `lowband-sidecar`: parses, runs, sets the exit code (0 in order, 1 failed while running, 2 wrong configuration).
 
 use clap::Parser;
-use lowband_sidecar::config::{Config, Options};
-use lowband_sidecar::{Error, Sockets, logging, run};
+use lowband_sidecar::config::{Config, Mistake, Options, Task};
+use lowband_sidecar::{Error, Sockets, envoy, logging, run};
 use std::process::ExitCode;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -12,14 +12,12 @@ const WRONG_CONFIGURATION: u8 = 2;
 
 fn main() -> ExitCode {
     let options = Options::parse();
+    if let Some(Task::RenderEnvoy(options)) = &options.task {
+        return render_envoy(options);
+    }
     let config = match options.check() {
         Ok(config) => config,
-        Err(mistakes) => {
-            for mistake in mistakes {
-                eprintln!("lowband-sidecar: {mistake}");
-            }
-            return ExitCode::from(WRONG_CONFIGURATION);
-        }
+        Err(mistakes) => return refuse(&mistakes),
     };
     if options.check_config {
         println!("the configuration is in order");
@@ -30,6 +28,24 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");
+            eprintln!("lowband-sidecar: {error}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn refuse(mistakes: &[Mistake]) -> ExitCode {
+    for mistake in mistakes {
+        eprintln!("lowband-sidecar: {mistake}");
+    }
+    ExitCode::from(WRONG_CONFIGURATION)
+}
+
+fn render_envoy(options: &envoy::Options) -> ExitCode {
+    match envoy::write(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(envoy::Error::Options(mistakes)) => refuse(&mistakes),
+        Err(error) => {
             eprintln!("lowband-sidecar: {error}");
             ExitCode::from(FAILED)
         }

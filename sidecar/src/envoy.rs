@@ -1,0 +1,262 @@
+//! The configuration of Envoy: the `envoy.yaml` of this project, written anew for other ports, folders and homeservers.
+//!
+//! Plain replacement of text, without a YAML library: each value is found by the exact words around it, as often as it has to be
+//! there, so that comments and order stay. Where the file has changed so that a value is not found, nothing is written. Without
+//! options the text is `envoy.yaml` itself, byte for byte.
+
+use crate::config::Mistake;
+use clap::Args;
+use std::io::{self, Write};
+use std::path::Path;
+
+mod template;
+mod values;
+
+use template::Template;
+use values::Homeserver;
+
+/// `envoy.yaml` as it was when this program was built.
+pub const ENVOY_YAML: &str = include_str!("../../envoy.yaml");
+
+/// The names of what [`write`] puts into a folder.
+const CONFIGURATION: &str = "envoy.yaml";
+const FILTER: &str = "lowband-filter.wasm";
+
+/// What can be set. What is not given stays as it is in `envoy.yaml`.
+#[derive(Args, Debug, Clone, Default)]
+pub struct Options {
+    /// Where the homeserver is: http or https, host and port. https is verified, and with a name the Host field follows.
+    #[arg(long, env = "LOWBAND_HOMESERVER", value_name = "URL")]
+    pub homeserver: Option<String>,
+    /// Who may vouch for an https homeserver, in PEM form, as Envoy finds it.
+    #[arg(long, env = "LOWBAND_CA_FILE", value_name = "FILE")]
+    pub ca_file: Option<String>,
+    /// What clients shall take for the homeserver: replaces base_url in discovery and login. With a wrong one nobody can log in.
+    #[arg(long, env = "LOWBAND_BASE_URL", value_name = "URL")]
+    pub base_url: Option<String>,
+    /// UDP port that /versions names to clients, where it is not the public port, as behind a load balancer. A wrong one costs each
+    /// client its attempts before it falls back to HTTPS.
+    #[arg(long, env = "LOWBAND_DTLS_PORT", value_name = "PORT")]
+    pub dtls_port: Option<String>,
+    /// TCP port for clients; the sidecar's UDP port has the same number.
+    #[arg(long, env = "LOWBAND_PUBLIC_PORT", value_name = "PORT")]
+    pub public_port: Option<String>,
+    /// Address that the port is bound to; :: takes IPv4 as well where the system does so.
+    #[arg(long, env = "LOWBAND_PUBLIC_ADDRESS", value_name = "IP")]
+    pub public_address: Option<String>,
+    /// Port of Envoy's administration, on 127.0.0.1.
+    #[arg(long, env = "LOWBAND_ENVOY_ADMIN_PORT", value_name = "PORT")]
+    pub admin_port: Option<String>,
+    /// Folder of envoy.sock, certificate.pem and key.pem.
+    #[arg(long, value_name = "FOLDER")]
+    pub dir: Option<String>,
+    /// Certificate chain in PEM form, as Envoy finds it; else certificate.pem of the folder.
+    #[arg(long, env = "LOWBAND_CERTIFICATE", value_name = "FILE")]
+    pub certificate: Option<String>,
+    /// Private key of the certificate; else key.pem of the folder.
+    #[arg(long, env = "LOWBAND_KEY", value_name = "FILE")]
+    pub key: Option<String>,
+    /// The filter.
+    #[arg(long, value_name = "FILE")]
+    pub wasm: Option<String>,
+    /// For an Envoy that sees this folder and not our files: puts envoy.yaml and a copy of the filter there, in place of standard
+    /// output, and envoy.sock will be there too.
+    #[arg(long, value_name = "FOLDER")]
+    pub install: Option<String>,
+}
+
+/// Options without mistakes.
+#[derive(Debug, Default)]
+struct Values {
+    homeserver: Option<Homeserver>,
+    ca_file: Option<String>,
+    base_url: Option<String>,
+    dtls_port: Option<u16>,
+    public_port: Option<u16>,
+    public_address: Option<String>,
+    admin_port: Option<u16>,
+    socket: Option<String>,
+    certificate: Option<String>,
+    key: Option<String>,
+    wasm: Option<String>,
+}
+
+/// Why nothing was written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Options that cannot be, in their order.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Options(Vec<Mistake>),
+    /// A value is not where this program looks for it.
+    #[error("{0}")]
+    Template(String),
+    /// A file.
+    #[error("cannot {0}: {1}")]
+    File(String, #[source] io::Error),
+}
+
+/// `template` with the values of the options, all of whose mistakes are told at once.
+pub fn render(template: &str, options: &Options) -> Result<String, Error> {
+    let values = options.check().map_err(Error::Options)?;
+    values.put_into(Template::new(template)).map_err(Error::Template)
+}
+
+/// Renders `envoy.yaml` to standard output, or into the folder of `--install`.
+pub fn write(options: &Options) -> Result<(), Error> {
+    let text = render(ENVOY_YAML, options)?;
+    let Some(folder) = &options.install else {
+        let written = io::stdout().lock().write_all(text.as_bytes());
+        return written.map_err(|why| Error::File("write to standard output".to_owned(), why));
+    };
+    let source = options.wasm.as_deref().unwrap_or(FILTER);
+    let filter = std::fs::read(source).map_err(|why| Error::File(format!("read {source:?}"), why))?;
+    let folder = Path::new(folder);
+    put(&folder.join(FILTER), &filter)?;
+    put(&folder.join(CONFIGURATION), text.as_bytes())
+}
+
+/// Under its name the file is whole or not there.
+fn put(path: &Path, content: &[u8]) -> Result<(), Error> {
+    let unfinished = path.with_extension("new");
+    let written = std::fs::write(&unfinished, content).and_then(|()| std::fs::rename(&unfinished, path));
+    written.map_err(|why| Error::File(format!("write {path:?}"), why))
+}
+
+impl Options {
+    fn check(&self) -> Result<Values, Vec<Mistake>> {
+        let mut mistakes = Vec::new();
+        macro_rules! take {
+            ($option:literal, $field:ident, $parse:expr) => {
+                self.$field.as_deref().and_then(|given| match $parse(given) {
+                    Ok(value) => Some(value),
+                    Err(why) => {
+                        mistakes.push(Mistake { option: $option, why: format!("{given:?} {why}") });
+                        None
+                    }
+                })
+            };
+        }
+        let homeserver = take!("--homeserver", homeserver, Homeserver::parse);
+        let ca_file = take!("--ca-file", ca_file, values::path);
+        let base_url = take!("--base-url", base_url, values::base_url);
+        let dtls_port = take!("--dtls-port", dtls_port, values::port);
+        let public_port = take!("--public-port", public_port, values::port);
+        let public_address = take!("--public-address", public_address, values::address);
+        let admin_port = take!("--admin-port", admin_port, values::port);
+        let dir = take!("--dir", dir, values::folder);
+        let certificate = take!("--certificate", certificate, values::path);
+        let key = take!("--key", key, values::path);
+        let wasm = take!("--wasm", wasm, values::path);
+        let install = take!("--install", install, values::folder);
+        if ca_file.is_some() && mistakes.is_empty() && !homeserver.as_ref().is_some_and(|server| server.tls) {
+            mistakes.push(Mistake {
+                option: "--ca-file",
+                why: "goes only with --homeserver https://...".to_owned(),
+            });
+        }
+        if public_port.is_some() && public_port == admin_port {
+            mistakes.push(Mistake { option: "--admin-port", why: "is the public port as well".to_owned() });
+        }
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
+        let inside =
+            |folder: &Option<String>, name: &str| folder.as_ref().map(|folder| format!("{folder}/{name}"));
+        Ok(Values {
+            homeserver,
+            ca_file,
+            base_url,
+            dtls_port: dtls_port.or(public_port),
+            public_port,
+            public_address,
+            admin_port,
+            socket: inside(&install, "envoy.sock").or(inside(&dir, "envoy.sock")),
+            certificate: certificate.or(inside(&dir, "certificate.pem")),
+            key: key.or(inside(&dir, "key.pem")),
+            wasm: inside(&install, FILTER).or(wasm),
+        })
+    }
+}
+
+impl Values {
+    fn put_into(&self, mut text: Template) -> Result<String, String> {
+        if let Some(port) = self.admin_port {
+            text.replace(
+                "address: 127.0.0.1, port_value: 9901 }",
+                &format!("address: 127.0.0.1, port_value: {port} }}"),
+                1,
+            )?;
+        }
+        let listener = |address: &str, port: u16| {
+            format!(
+                "address: {{ socket_address: {{ address: {}, port_value: {port} }} }}",
+                template::scalar(address)
+            )
+        };
+        let (address, port) =
+            (self.public_address.as_deref().unwrap_or("0.0.0.0"), self.public_port.unwrap_or(8008));
+        text.replace(&listener("0.0.0.0", 8008), &listener(address, port), 1)?;
+        if let Some(port) = self.dtls_port {
+            text.replace("\"dtls_port\": 8008", &format!("\"dtls_port\": {port}"), 2)?;
+        }
+        if let Some(url) = &self.base_url {
+            // JSON inside a YAML text in single quotes, neither of which a URL that is accepted needs to escape.
+            text.replace("\"advertise\": {", &format!("\"advertise\": {{\"base_url\": \"{url}\", "), 2)?;
+        }
+        if let Some(path) = &self.socket {
+            text.replace("path: run/envoy.sock,", &format!("path: {},", template::scalar(path)), 1)?;
+        }
+        for (old, new) in [
+            ("run/certificate.pem", &self.certificate),
+            ("run/key.pem", &self.key),
+            ("target/lowband-filter.wasm", &self.wasm),
+        ] {
+            if let Some(path) = new {
+                text.replace(
+                    &format!("filename: {old} }}"),
+                    &format!("filename: {} }}", template::scalar(path)),
+                    1,
+                )?;
+            }
+        }
+        if let Some(homeserver) = &self.homeserver {
+            put_homeserver(&mut text, homeserver, self.ca_file.as_deref())?;
+        }
+        Ok(text.into_text())
+    }
+}
+
+fn put_homeserver(text: &mut Template, homeserver: &Homeserver, ca_file: Option<&str>) -> Result<(), String> {
+    let host = template::scalar(&homeserver.host);
+    text.replace(
+        "address: 127.0.0.1, port_value: 8018 }",
+        &format!("address: {host}, port_value: {} }}", homeserver.port),
+        1,
+    )?;
+    if homeserver.is_name {
+        let authority = template::scalar(&homeserver.authority());
+        let rewrite = format!("host_rewrite_literal: {authority}");
+        text.replace("# host_rewrite_literal: matrix.example.org", &rewrite, 2)?;
+    }
+    if !homeserver.tls {
+        return Ok(());
+    }
+    text.uncomment("# transport_socket:\n", 10)?;
+    // An address is no server name (RFC 6066 section 3), and its certificate names it as an address.
+    let sni = if homeserver.is_name { format!("        sni: {host}\n") } else { String::new() };
+    text.replace("        sni: matrix.example.org\n", &sni, 1)?;
+    let kind = if homeserver.is_name { "DNS" } else { "IP_ADDRESS" };
+    text.replace(
+        "{ san_type: DNS, matcher: { exact: matrix.example.org } }",
+        &format!("{{ san_type: {kind}, matcher: {{ exact: {host} }} }}"),
+        1,
+    )?;
+    if let Some(file) = ca_file {
+        text.replace(
+            "filename: /etc/ssl/certs/ca-certificates.crt }",
+            &format!("filename: {} }}", template::scalar(file)),
+            1,
+        )?;
+    }
+    Ok(())
+}
