@@ -37,7 +37,7 @@ CARGO_FUZZ := RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=malloc_context_size=2:quarantine_si
 
 # ---- the two commands ---------------------------------------------------------------------------------------------------
 
-.PHONY: help demo down test check unit test-npm e2e figures bench-wire bench-codec bench-chain bench-filter bench-npm fuzz advisories build filter image-filter npm npm-module npm-again setup setup-test clean
+.PHONY: help demo down test check unit test-npm e2e figures bench-wire bench-codec bench-chain bench-filter bench-npm fuzz advisories build filter images image-filter images-again npm npm-module npm-again setup setup-test clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -79,7 +79,7 @@ unit: ## the tests of all crates but e2e, and the fuzz targets over their seeds
 	cargo test --locked --workspace --exclude lowband-e2e
 	cargo test $(FUZZ) --no-default-features
 
-e2e: setup-test build filter $(COPY_FILTER) ## the tests against the real parts
+e2e: setup-test images-again $(COPY_FILTER) ## the tests against the real parts
 	python3 envoy-filter/tests/real_envoy.py
 	python3 envoy-filter/tests/streaming.py
 	python3 envoy-filter/tests/closing.py
@@ -90,6 +90,7 @@ e2e: setup-test build filter $(COPY_FILTER) ## the tests against the real parts
 	  LOWBAND_ENVOY="$$(echo .venv/envoy-oldest/lib/python3*/site-packages/envoy/_bin/envoy)" python3 envoy-filter/tests/$$test.py || exit 1; \
 	done
 	python3 envoy-filter/tests/image.py
+	python3 e2e/kubernetes/images.py
 	.venv/examples/bin/python envoy-filter/tests/examples.py
 	cargo test --locked -p lowband-e2e
 	$(RELEASE)/wire --quick
@@ -131,9 +132,13 @@ advisories: .tools/bin/cargo-deny ## known vulnerabilities of the dependencies; 
 
 # ---- building -----------------------------------------------------------------------------------------------------------
 
+# Without the remapping a program holds the paths of this machine and differs from one machine to the next.
+BUILD_RUSTFLAGS := $(strip $(RUSTFLAGS) --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo --remap-path-prefix=$(CURDIR)=/src)
+BUILD := env RUSTFLAGS="$(BUILD_RUSTFLAGS)" cargo build --locked --release --workspace \
+  --exclude lowband-envoy-filter --exclude lowband-copy-filter --exclude 'lowband-npm*'
+
 build: setup ## release binaries: lowband-sidecar, lowband, demo, figures, wire, codec
-	@$(STEP)/build.log 'Building the sidecar, the client and the demo' cargo build --locked --release --workspace \
-	  --exclude lowband-envoy-filter --exclude lowband-copy-filter --exclude 'lowband-npm*'
+	@$(STEP)/build.log 'Building the sidecar, the client and the demo' $(BUILD)
 
 # The wasm modules are built by the installed toolchain where it has the standard library for wasm (`rustup target add
 # wasm32-unknown-unknown`), else by Debian's rustc-web, whose source package has the matching library.
@@ -197,8 +202,38 @@ $(COPY_FILTER): $(wildcard bench/copy-filter/*.toml bench/copy-filter/src/*) | s
 	@$(STEP)/copy-filter.log 'Building the filter that copies' $(WASM_BUILD) -p lowband-copy-filter
 	@cp --update $(WASM_OUT)/lowband_copy_filter.wasm $@
 
-image-filter: filter .tools/image.stamp ## the filter as an OCI image: target/lowband-filter.tar; prints its digest
-	@tools/image-filter $(FILTER) $(FILTER:.wasm=.tar)
+VERSION := $(shell sed -nE 's/^version = "(.*)"$$/\1/p' Cargo.toml)
+SIDECAR_IMAGE := $(CARGO_TARGET_DIR)/lowband-sidecar.tar
+FILTER_IMAGE := $(FILTER:.wasm=.tar)
+# The compiler whose standard library is in the filter, which may be another one.
+WASM_SBOM := $(if $(WASM_STD_LIB),--rustc rustc,--rustc /usr/bin/rustc) --module lowband-envoy-filter
+
+images: build image-filter ## OCI images of sidecar and filter, each with its SBOM: target/*.tar, target/*.spdx.json; prints their digests
+	@digest=$$(tools/image-sidecar $(RELEASE)/lowband-sidecar $(FILTER) $(SIDECAR_IMAGE) $(VERSION)); \
+	  tools/sbom lowband-sidecar $(VERSION) $$digest $(SIDECAR_IMAGE:.tar=.spdx.json) --rustc rustc --program lowband-sidecar $(WASM_SBOM) \
+	    --files /etc/ssl/certs/ca-certificates.crt $$(tools/libraries $(RELEASE)/lowband-sidecar); \
+	  echo "$(SIDECAR_IMAGE) $$digest"
+
+image-filter: filter .tools/image.stamp ## the filter as an OCI image, with its SBOM: target/lowband-filter.tar; prints its digest
+	@digest=$$(tools/image-filter $(FILTER) $(FILTER_IMAGE) $(VERSION)); \
+	  tools/sbom lowband-filter $(VERSION) $$digest $(FILTER_IMAGE:.tar=.spdx.json) $(WASM_SBOM); \
+	  echo "$(FILTER_IMAGE) $$digest"
+
+# In another folder and at another time, with a copy of what is compiled of other people's crates.
+IMAGES_AGAIN := $(CARGO_TARGET_DIR)/images-again
+images-again: images
+	@rm -rf $(IMAGES_AGAIN) && mkdir -p $(IMAGES_AGAIN)/src $(IMAGES_AGAIN)/target
+	@git ls-files -z | xargs -0 cp --parents -t $(IMAGES_AGAIN)/src
+	@cp -a $(RELEASE) $(IMAGES_AGAIN)/target
+	@rm -f $(IMAGES_AGAIN)/target/release/lowband*
+	@cd $(IMAGES_AGAIN)/src && CARGO_TARGET_DIR=$(IMAGES_AGAIN)/target \
+	  $(CURDIR)/$(STEP)/images-again.log 'Building the sidecar once more, elsewhere' $(BUILD) --bin lowband-sidecar
+	@again=$$(tools/image-sidecar $(IMAGES_AGAIN)/target/release/lowband-sidecar $(FILTER) $(IMAGES_AGAIN)/sidecar.tar $(VERSION)); \
+	  [ "$$again" = "$$(skopeo inspect --format '{{.Digest}}' oci-archive:$(SIDECAR_IMAGE))" ] || \
+	    { echo "the sidecar's image differs when it is built in another folder: $$again" >&2; exit 1; }
+	@echo 'two builds of the image of the sidecar gave the same digest'
+	@rm -rf $(IMAGES_AGAIN)
+
 
 # Nothing is fetched but the modules of go.sum: no other Go than the one that is here.
 GO := env -C e2e/foreign/reference GOTOOLCHAIN=local go

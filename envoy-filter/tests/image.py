@@ -28,7 +28,7 @@ class Image(unittest.TestCase):
     def build(self, module=WASM, umask=0o022):
         """(the digest that is printed, the files of the archive)"""
         archive = self.folder / "image.tar"
-        command = [ROOT / "tools/image-filter", module, archive]
+        command = [ROOT / "tools/image-filter", module, archive, "0.1.0"]
         printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, umask=umask, cwd=self.folder).stdout
         with tarfile.open(archive) as files:
             return printed.strip(), {file.name: files.extractfile(file).read() for file in files if file.isfile()}
