@@ -37,7 +37,7 @@ CARGO_FUZZ := RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=malloc_context_size=2:quarantine_si
 
 # ---- the two commands ---------------------------------------------------------------------------------------------------
 
-.PHONY: help demo down test check unit test-npm e2e figures bench-wire bench-codec bench-chain bench-filter bench-npm fuzz advisories build filter images image-filter images-again npm npm-module npm-again setup setup-test clean
+.PHONY: help demo down test check unit test-npm e2e test-kubernetes figures bench-wire bench-codec bench-chain bench-filter bench-npm fuzz advisories build filter images image-filter images-again kubernetes npm npm-module npm-again setup setup-test clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -53,7 +53,7 @@ demo: setup build filter ## the main job against a real homeserver; stays up unt
 down: ## end what `make demo` started, and nothing else
 	@[ ! -x $(RELEASE)/demo ] || $(RELEASE)/demo down --dir $(DIR)
 
-test: check unit test-npm e2e ## all tests, the end-to-end ones with Envoy and Synapse included
+test: check unit test-npm e2e test-kubernetes ## all tests, the end-to-end ones with Envoy and Synapse included
 
 # ---- parts of `make test` -----------------------------------------------------------------------------------------------
 
@@ -68,7 +68,7 @@ check: setup-test ## formatting, lints, documentation, licences, bans, sources
 	.tools/bin/cargo-deny --offline --log-level error check licenses bans sources
 	.tools/bin/cargo-deny --offline --manifest-path fuzz/Cargo.toml --no-default-features --config deny.toml --log-level error \
 	  check licenses bans sources
-	@unformatted=$$(gofmt -l e2e/foreign); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted" >&2; exit 1; }
+	@unformatted=$$(gofmt -l e2e/foreign e2e/kubernetes); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted" >&2; exit 1; }
 	$(GO) vet
 
 test-npm: setup-test npm-again ## the npm package in Node, a Vite build and Chromium
@@ -96,6 +96,9 @@ e2e: setup-test images-again $(COPY_FILTER) ## the tests against the real parts
 	$(RELEASE)/wire --quick
 	$(RELEASE)/codec --gates
 	python3 bench/filter.py --gates
+
+test-kubernetes: setup-test images kubernetes ## deploy/ on a real Kubernetes of one node, as root; four minutes once it is built
+	python3 e2e/kubernetes/run.py
 
 figures: setup-test build filter ## datagrams and bytes of the exchanges that the README names
 	@$(RELEASE)/figures
@@ -234,6 +237,9 @@ images-again: images
 	@echo 'two builds of the image of the sidecar gave the same digest'
 	@rm -rf $(IMAGES_AGAIN)
 
+# Minutes the first time; then what is there stays until its sources change.
+kubernetes: .tools/test.stamp
+	@$(STEP)/kubernetes.log 'Building Kubernetes for the tests' e2e/kubernetes/build .tools/kubernetes
 
 # Nothing is fetched but the modules of go.sum: no other Go than the one that is here.
 GO := env -C e2e/foreign/reference GOTOOLCHAIN=local go
@@ -249,7 +255,8 @@ NODE_HERE := $(shell node -p '(([major, minor]) => major > 20 || (major == 20 &&
 WITH_NODE := $(if $(NODE_HERE),,PATH=$(CURDIR)/.venv/node/bin:$(PATH))
 
 SYSTEM_PACKAGES := gcc libssl-dev pkg-config openssl python3-venv $(WASM_PACKAGES)
-TEST_PACKAGES := iproute2 libcoap3-bin gnutls-bin curl tshark chromium valgrind $(if $(shell command -v go),,golang-go)
+TEST_PACKAGES := iproute2 libcoap3-bin gnutls-bin curl tshark chromium valgrind \
+  containerd runc containernetworking-plugins iptables nftables conntrack $(if $(shell command -v go),,golang-go)
 
 setup: .tools/system.stamp .tools/envoy.stamp .tools/synapse.stamp
 

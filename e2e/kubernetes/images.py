@@ -129,6 +129,11 @@ class Sidecar(unittest.TestCase):
             self.assertEqual("checksums" in each, purl.startswith("pkg:cargo/") and not ours, purl)
             self.assertTrue(each["licenseDeclared"] != "NOASSERTION" or purl.startswith("pkg:deb/"), purl)
 
+    def test_the_manifests_name_this_version(self):
+        for file in ("40-deployment.yaml", "Kustomization"):
+            named = re.findall(r"lowband-sidecar(?::|, newTag: )([0-9.]+[0-9])", (ROOT / "deploy" / file).read_text())
+            self.assertEqual(named, [VERSION], file)
+
     def test_the_filters_list_of_contents_is_that_of_its_image(self):
         (index,) = json.loads(read(program("lowband-filter.tar"))["index.json"])["manifests"]
         sbom = json.loads(program("lowband-filter.spdx.json").read_text())

@@ -1,0 +1,150 @@
+"""What `kubectl apply -f deploy/` does, again and after an edit, and what `kubectl delete` leaves."""
+
+from cluster import BALANCER, CLIENT, NAMESPACE, NODE, Case, cluster, until
+
+VERSIONS = "/_matrix/client/versions"
+SERVICES = {"lowband-udp": ("70-service-udp.yaml", "coap"), "lowband-tcp": ("71-service-tcp.yaml", "https")}
+
+
+def over_udp(address, path):
+    return cluster.coap(address, "GET", path, seconds=3)
+
+
+def over_tcp(address, path):
+    return cluster.https(address, path, seconds=3)
+
+
+class Applying(Case):
+    def test_once_again_after_an_edit_and_away(self):
+        manifests = cluster.manifests()
+        self.addCleanup(cluster.delete, manifests)
+        cluster.apply(manifests)
+        cluster.give_address(*SERVICES)
+        print(f"\nDeployment Available after {cluster.available():.1f} s", flush=True)
+        self.check_exchanges(8008)
+
+        before = self.contents()
+        # Some of it kubectl calls "configured" every time: it asks, and the API server finds nothing to change.
+        cluster.apply(manifests)
+        self.assertEqual(self.contents(), before)
+        self.check_no_difference(manifests)
+
+        # A port that clients see. Of a Service with both protocols under one number this edit mixes up the two.
+        for options in [(), ("--server-side",)]:
+            if options:
+                # Who has applied at the client's side hands the fields over first, unchanged: with a changed port number the API server
+                # would hold both and refuse.
+                cluster.apply(manifests, *options, "--force-conflicts")
+            for service, (file, target) in SERVICES.items():
+                for old, new in ((8008, 8448), (8448, 8008)):
+                    with self.subTest(options=options, service=service, port=new):
+                        manifests.edit(file, f"port: {old}", f"port: {new}")
+                        cluster.apply(manifests, *options)
+                        (port,) = cluster.get("service", service)["spec"]["ports"]
+                        self.assertEqual((port["port"], port["targetPort"]), (new, target))
+                        self.check_exchanges(**{service.replace("lowband-", ""): new})
+            self.check_no_difference(manifests, *options)
+
+        cluster.delete(manifests)
+        self.assertEqual(cluster.kubectl("get", "namespace", NAMESPACE, check=False).returncode, 1)
+        kinds = "deployments,pods,services,secrets,configmaps,networkpolicies,hpa,pdb,serviceaccounts,endpointslices"
+        left = cluster.kubectl("get", kinds, "--all-namespaces", "--selector", "app.kubernetes.io/part-of=lowband", "--output", "name")
+        self.assertEqual(left.stdout, "")
+
+    def check_exchanges(self, udp=8008, tcp=8008):
+        """One over UDP and one over TCP, by the balancer's address; either way the homeserver answers."""
+        answer = cluster.reaches(over_udp, f"{BALANCER}:{udp}", VERSIONS)
+        self.assertEqual(cluster.reaches(over_tcp, f"{BALANCER}:{tcp}", VERSIONS), answer)
+        self.assertIn("v1.1", answer["versions"])
+
+    def check_no_difference(self, manifests, *options):
+        told = cluster.kubectl("diff", *options, "--filename", manifests.folder, check=False)
+        self.assertEqual((told.returncode, told.stdout), (0, ""))
+
+    def contents(self):
+        """What an apply could change of each object."""
+        kinds = "deployment,service,secret,configmap,networkpolicy,hpa,pdb,serviceaccount"
+        found = cluster.get(kinds)["items"]
+        return {(each["kind"], each["metadata"]["name"]): (each.get("spec"), each.get("data"), each["metadata"]["labels"])
+                for each in found if each["metadata"].get("labels")}
+
+    def test_kustomize_makes_the_same_objects_with_the_images_of_its_list(self):
+        manifests = cluster.manifests()
+        manifests.edit("Kustomization", r"\{ name: registry.*", "{ name: localhost/lowband-sidecar, newTag: another }")
+        manifests.edit("Kustomization", r"\{ name: docker.*", "{ name: localhost/envoy, digest: 'sha256:0123' }")
+        rendered = cluster.kubectl("kustomize", manifests.folder).stdout
+        for image, count in (("localhost/lowband-sidecar:another", 3), ("localhost/envoy@sha256:0123", 1)):
+            self.assertEqual(rendered.count(f"image: {image}\n"), count, image)
+        self.assertNotIn("lowband/image", rendered)
+        names = ["apply", "--dry-run=client", "--output=name"]
+        self.assertEqual(
+            sorted(cluster.kubectl(*names, "--filename", "-", input=rendered).stdout.split()),
+            sorted(cluster.kubectl(*names, "--filename", manifests.folder).stdout.split()),
+        )
+
+
+class Running(Case):
+    """What runs is what was written down."""
+
+    def test_the_main_job_from_outside(self):
+        with self.deployed():
+            cluster.give_address(*SERVICES)
+            cluster.available()
+            ways = {"node": f"{NODE}:{cluster.node_port('lowband-udp')}", "balancer": f"{BALANCER}:8008"}
+            for way, address in ways.items():
+                cluster.reaches(over_udp, address, VERSIONS)
+                for client in (cluster.coap, cluster.libcoap):
+                    with self.subTest(way, client=client.__name__):
+                        self.do_the_main_job(client, address, f"{way}-{client.__name__}")
+            # The autoscaler asks for two in its first round.
+            until("two pods", lambda: len(self.pods()) == 2, 60)
+            cluster.kubectl("--namespace", NAMESPACE, "wait", "pods", "--all", "--for=condition=Ready", "--timeout=60s")
+            for pod in self.pods():
+                self.check_pod(pod)
+            self.check_processes(len(self.pods()))
+
+    def do_the_main_job(self, client, address, name):
+        """Register, make a room, send, sync; and the homeserver knows from where."""
+        account = {"auth": {"type": "m.login.dummy"}, "username": name, "password": "opensesame"}
+        user = client(address, "POST", "/_matrix/client/v3/register", account)
+        token = user["access_token"]
+        room = client(address, "POST", "/_matrix/client/v3/createRoom", {"preset": "private_chat"}, token)["room_id"]
+        message = {"msgtype": "m.text", "body": f"Hello from {name}"}
+        sent = client(address, "PUT", f"/_matrix/client/v3/rooms/{room}/send/m.room.message/1", message, token)
+        synced = client(address, "GET", "/_matrix/client/v3/sync?timeout=0", None, token)
+        timeline = synced["rooms"]["join"][room]["timeline"]["events"]
+        self.assertEqual([each["content"]["body"] for each in timeline if each["event_id"] == sent["event_id"]], [message["body"]])
+        whois = client(address, "GET", f"/_matrix/client/v3/admin/whois/{user['user_id']}", None, token)
+        seen = {each["ip"] for device in whois["devices"].values() for session in device["sessions"] for each in session["connections"]}
+        self.assertEqual(seen, {CLIENT})
+
+    def pods(self):
+        return [each for each in cluster.get("pods")["items"] if "deletionTimestamp" not in each["metadata"]]
+
+    def check_pod(self, pod):
+        containers = {each["name"]: each for each in pod["spec"]["containers"] + pod["spec"]["initContainers"]}
+        self.assertEqual(set(containers), {"check", "render", "envoy", "sidecar"})
+        # The API server may drop what it does not know, without a word.
+        for each in containers.values():
+            mounts = {mount["mountPath"] for mount in each["volumeMounts"]}
+            self.assertEqual(mounts, {"/run/lowband", "/etc/lowband/certificate"}, each["name"])
+        statuses = pod["status"]["containerStatuses"] + pod["status"]["initContainerStatuses"]
+        self.assertEqual([each["restartCount"] for each in statuses], [0] * 4)
+
+    def check_processes(self, pods):
+        """As the kernel sees them: no rights, no way to new ones, the filter of system calls on, nothing to write to but the volume."""
+        tasks = cluster.node.run("ctr", "tasks", "list").stdout.splitlines()[1:]
+        numbers = {line.split()[1]: self.read(line.split()[1], "cmdline").split("\0")[0] for line in tasks if "RUNNING" in line}
+        checked = {number: program for number, program in numbers.items() if program in ("/lowband-sidecar", "envoy")}
+        self.assertEqual(sorted(checked.values()), ["/lowband-sidecar"] * pods + ["envoy"] * pods, numbers)
+        for number, program in checked.items():
+            status = dict(line.split(":\t", 1) for line in self.read(number, "status").splitlines() if ":\t" in line)
+            self.assertEqual(set(status["Uid"].split() + status["Gid"].split()), {"65532"}, program)
+            self.assertEqual({status[each] for each in ("CapPrm", "CapEff", "CapBnd")}, {"0" * 16}, program)
+            self.assertEqual((status["NoNewPrivs"], status["Seccomp"]), ("1", "2"), program)
+            mounts = {line.split()[1]: line.split()[3].split(",")[0] for line in self.read(number, "mounts").splitlines()}
+            print(f"\n{program} without a session: {status['VmRSS'].strip()} resident", end="", flush=True)
+            self.assertEqual((mounts["/"], mounts["/etc/lowband/certificate"], mounts["/run/lowband"]), ("ro", "ro", "rw"), program)
+
+    def read(self, process, file):
+        return cluster.node.run("cat", f"/proc/{process}/{file}").stdout

@@ -1,0 +1,117 @@
+"""Mistakes of an operator: each is one clear line where he looks, and what ran before goes on."""
+
+import re
+
+from cluster import BALANCER, NAMESPACE, Case, Certificate, cluster, until
+
+VERSIONS = "/_matrix/client/versions"
+
+
+class Mistakes(Case):
+    @classmethod
+    def setUpClass(cls):
+        cls.right = cluster.manifests()
+        cls.addClassCleanup(cluster.delete, cls.right)
+        cluster.apply(cls.right)
+        cluster.give_address("lowband-udp", "lowband-tcp")
+        cluster.available()
+
+    def setUp(self):
+        self.before = self.names()
+        self.wrong = cluster.manifests()
+        self.changed = False
+
+    def tearDown(self):
+        if self.changed:
+            cluster.apply(self.right)
+            self.restart()
+            cluster.available()
+
+    def restart(self):
+        cluster.kubectl("--namespace", NAMESPACE, "rollout", "restart", "deployment/lowband")
+
+    def pods(self):
+        return [each for each in cluster.get("pods")["items"] if "deletionTimestamp" not in each["metadata"]]
+
+    def names(self):
+        return {each["metadata"]["name"] for each in self.pods()}
+
+    def make(self, restart=True):
+        """Applies what is wrong, and waits for the pod that suffers from it."""
+        self.changed = True
+        cluster.apply(self.wrong)
+        if restart:
+            self.restart()
+        return until("a new pod", lambda: [name for name in self.names() - self.before], 30)[0]
+
+    def check_told(self, pod, pattern):
+        """`kubectl describe` tells it on a line of its own, and those that ran before answer."""
+        describe = lambda: cluster.kubectl("--namespace", NAMESPACE, "describe", "pod", pod).stdout  # noqa: E731
+        line = until(pattern, lambda: re.search(f"^.*{pattern}.*$", describe(), re.MULTILINE), 60)
+        print(f"\n{' '.join(line[0].split())}", flush=True)
+        self.check_the_others_serve()
+
+    def check_the_others_serve(self):
+        self.assertTrue(self.before & self.names())
+        self.assertIn("v1.1", cluster.coap(f"{BALANCER}:8008", "GET", VERSIONS)["versions"])
+        self.assertIn("v1.1", cluster.https(f"{BALANCER}:8008", VERSIONS)["versions"])
+
+    def test_a_homeserver_that_is_no_url(self):
+        self.wrong.edit("10-settings.yaml", "LOWBAND_HOMESERVER: .*", 'LOWBAND_HOMESERVER: "matrix.example.org"')
+        pod = self.make()
+        self.check_told(pod, r'lowband-sidecar: --homeserver "matrix.example.org" is no URL like https://')
+        logs = cluster.kubectl("--namespace", NAMESPACE, "logs", pod, "--container", "render").stdout
+        self.assertEqual(len(logs.splitlines()), 1, logs)
+
+    def test_a_secret_that_is_missing(self):
+        self.changed = True
+        cluster.kubectl("--namespace", NAMESPACE, "delete", "secret", "lowband-certificate")
+        self.wrong.edit("10-settings.yaml", r"(?s)\n---\n.*", "\n")
+        self.check_told(self.make(), 'secret "lowband-certificate" not found')
+
+    def test_a_certificate_that_does_not_fit_its_key(self):
+        folder = cluster.folder / "another"
+        folder.mkdir()
+        self.wrong.paste("tls.key", Certificate(folder).key)
+        pod = self.make()
+        self.check_told(pod, r'lowband-sidecar: --(key|certificate) "/etc/lowband/certificate/tls.(key|crt)":')
+        logs = cluster.kubectl("--namespace", NAMESPACE, "logs", pod, "--container", "check").stdout
+        self.assertEqual(len(logs.splitlines()), 1, logs)
+
+    def test_a_certificate_that_has_not_been_filled_in(self):
+        for name in ("tls.crt", "tls.key"):
+            self.wrong.paste(name, "it goes here")
+        self.check_told(self.make(), r'lowband-sidecar: --certificate "/etc/lowband/certificate/tls.crt":')
+
+    def test_a_digest_that_is_wrong(self):
+        image = "localhost/lowband-sidecar@sha256:" + "0" * 64
+        self.wrong.edit("40-deployment.yaml", "&sidecar .*", f"&sidecar {image}")
+        self.check_told(self.make(restart=False), f'Failed to pull image "{image}"')
+
+    def test_a_digest_that_has_not_been_filled_in(self):
+        self.wrong.edit("40-deployment.yaml", "&envoy .*", "&envoy docker.io/envoyproxy/envoy@sha256:fill-in-the-digest")
+        self.check_told(self.make(restart=False), "InvalidImageName.*fill-in-the-digest|fill-in-the-digest.*invalid reference format")
+
+    def test_a_port_of_the_pod_that_is_in_use(self):
+        # Envoy has it.
+        self.wrong.edit("40-deployment.yaml", '"0.0.0.0:9464"', '"0.0.0.0:8008"')
+        self.check_told(self.make(restart=False), r"cannot bind 0\.0\.0\.0:8008: Address (already )?in use")
+
+    def test_a_port_of_the_node_that_is_in_use(self):
+        taken = cluster.node_port("lowband-udp")
+        (self.wrong.folder / "99-another.yaml").write_text(
+            "apiVersion: v1\nkind: Service\nmetadata: { name: another, namespace: lowband }\n"
+            f"spec: {{ type: NodePort, ports: [{{ protocol: UDP, port: 1, nodePort: {taken} }}] }}\n"
+        )
+        told = cluster.apply(self.wrong, check=False)
+        self.assertEqual(told.returncode, 1)
+        (line,) = told.stderr.splitlines()
+        self.assertIn(f"{taken}: provided port is already allocated", line)
+        self.check_the_others_serve()
+
+    def test_a_field_that_is_misspelt(self):
+        self.wrong.edit("40-deployment.yaml", "readinessProbe", "redinessProbe")
+        told = cluster.apply(self.wrong, check=False)
+        self.assertEqual(told.returncode, 1)
+        self.assertIn('unknown field "spec.template.spec.initContainers[2].redinessProbe"', told.stderr)
+        self.check_the_others_serve()
