@@ -38,7 +38,7 @@ pub struct Limits {
     /// Open containers; one more is an error, and null by the lenient policy. Default 128.
     pub max_depth: usize,
     /// Bytes that the keys of the open objects may take in push mode, which must keep them in mind to notice a repeated one: their
-    /// text and 48 for each, those of the table apart. One more is an error. Default 16 MiB, some 200,000 user ids.
+    /// text and 16 for each, those of the table apart. One more is an error. Default 16 MiB, some 400,000 user ids.
     pub max_keys: usize,
 }
 

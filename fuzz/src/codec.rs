@@ -9,7 +9,7 @@ use lowband_codec::{
 };
 
 /// So small that an input of a fuzzer reaches each of them.
-const TIGHT: Limits = Limits { max_input: 200, max_output: 150, max_depth: 4, max_keys: 400 };
+const TIGHT: Limits = Limits { max_input: 200, max_output: 150, max_depth: 4, max_keys: 100 };
 
 /// What the output holds before: it must still be there afterwards.
 const BEFORE: &[u8] = b"before";

@@ -1,17 +1,16 @@
 //! The keys of the open objects that no bit stands for, kept so that a repeated one is noticed as soon as it comes: what has left
 //! cannot be taken back when its object closes.
 //!
-//! A few keys are looked through; of more there is a tree (a crit-bit tree: each node names the first bit in which the keys below
+//! A few names are looked through; of more there is a tree (a crit-bit tree: each node tells the first bit in which the names below
 //! it differ). What it costs to find a key is bounded by the key's length, whatever the other keys were made to be, and a new key
 //! adds one node at the end: those of an inner object stand behind those around it and go with it.
 
-use crate::names::Ends;
 use crate::{Error, ErrorKind, scratch};
 
 #[derive(Debug, Default)]
 pub(super) struct Names {
     names: Vec<Name>,
-    /// Their text.
+    /// Their text, one behind the other.
     bytes: Vec<u8>,
     nodes: Vec<Node>,
 }
@@ -39,38 +38,32 @@ impl Forms {
     pub(super) const INTEGER: Forms = Forms { text: false, integer: true };
 }
 
+/// Where its text begins; it ends where the next one begins. The two lowest bits are its forms. Many are kept, so it is small.
 #[derive(Clone, Copy, Debug)]
-struct Name {
-    fingerprint: u64,
-    start: u32,
-    end: u32,
-    forms: Forms,
-}
+struct Name(u32);
 
 #[derive(Clone, Copy, Debug)]
 struct Node {
-    /// The bit that tells the keys below apart: of which byte, and the only one that is set here.
-    byte: u32,
-    bit: u8,
+    /// The bit that tells the names below apart, counted from the highest of the first byte.
+    bit: u32,
     /// Without the bit and with it.
     children: [Place; 2],
 }
 
-/// In the tree.
-#[derive(Clone, Copy, Debug)]
-enum Place {
-    Node(u32),
-    Name(u32),
-}
+/// In the tree: a node, or with [`Place::NAME`] a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place(u32);
 
-/// What a key takes besides its text, its node included, rounded up: no larger than the sum of both.
-const OVERHEAD: usize = 48;
-const _: () = assert!(size_of::<Name>() + size_of::<Node>() <= OVERHEAD);
+/// What a name takes besides its text, its node included.
+const OVERHEAD: usize = size_of::<Name>() + size_of::<Node>();
 
-/// Up to this many keys of one object are looked through.
+/// All text together; so many bytes a [`Name`] can tell apart.
+const MAX_BYTES: usize = 1 << 30;
+
+/// Up to this many names of one object are looked through.
 const FEW: u32 = 16;
 
-/// Behind the last byte of a key there is one that UTF-8 has not, so that no key is the beginning of another.
+/// Behind the last byte of a name there is one that UTF-8 has not, so that no name is the beginning of another.
 const END: u8 = 0xff;
 
 impl Names {
@@ -90,7 +83,7 @@ impl Names {
     #[inline(always)]
     pub(super) fn close(&mut self, part: &Part) {
         if let Some(first) = self.names.get(part.names as usize) {
-            self.bytes.truncate(first.start as usize);
+            self.bytes.truncate(first.start());
             self.names.truncate(part.names as usize);
             self.nodes.truncate(part.nodes as usize);
         }
@@ -101,32 +94,30 @@ impl Names {
     pub(super) fn note(
         &mut self,
         part: &mut Part,
-        ends: Ends,
         name: &[u8],
         form: Forms,
         (max_keys, at): (usize, usize),
     ) -> Result<Forms, Error> {
-        let fingerprint = ends.fingerprint();
         let found = match part.root {
-            None => self.look_through(part, fingerprint, name),
+            None => (part.names..self.names.len() as u32).find(|place| self.text(*place) == name),
             Some(root) => self.leaf(root, name).filter(|leaf| self.text(*leaf) == name),
         };
         if let Some(known) = found.and_then(|place| self.names.get_mut(place as usize)) {
-            let before = known.forms;
-            known.forms = Forms { text: before.text | form.text, integer: before.integer | form.integer };
+            let before = known.forms();
+            *known = known.with(form);
             return Ok(before);
         }
-        let taken = self.bytes.len() + name.len() + (self.names.len() + 1) * OVERHEAD;
-        if taken > max_keys.min(u32::MAX as usize) {
+        let (place, start) = (self.names.len() as u32, self.bytes.len());
+        let len = start + name.len();
+        if len + (self.names.len() + 1) * OVERHEAD > max_keys.min(MAX_BYTES) {
             return Err(Error::new(ErrorKind::TooManyKeys, at));
         }
-        let (place, start) = (self.names.len() as u32, self.bytes.len() as u32);
         self.bytes.extend_from_slice(name);
-        self.names.push(Name { fingerprint, start, end: self.bytes.len() as u32, forms: form });
+        self.names.push(Name((start as u32) << 2).with(form));
         if part.root.is_some() {
             self.plant(part, place);
         } else if place - part.names >= FEW {
-            part.root = Some(Place::Name(part.names));
+            part.root = Some(Place(part.names | Place::NAME));
             (part.names + 1..=place).for_each(|place| self.plant(part, place));
         }
         Ok(Forms::default())
@@ -141,20 +132,13 @@ impl Names {
         }
     }
 
-    fn look_through(&self, part: &Part, fingerprint: u64, name: &[u8]) -> Option<u32> {
-        let few = self.names.get(part.names as usize..)?;
-        let found =
-            few.iter().position(|known| known.fingerprint == fingerprint && self.bytes_of(known) == name)?;
-        Some(part.names + found as u32)
-    }
-
     /// The name that the tree leads to: this one, if it is there.
     fn leaf(&self, root: Place, name: &[u8]) -> Option<u32> {
         let mut place = root;
         loop {
-            match place {
-                Place::Name(place) => return Some(place),
-                Place::Node(node) => place = self.nodes.get(node as usize)?.towards(name),
+            match place.name() {
+                Some(leaf) => return Some(leaf),
+                None => place = self.node(place)?.towards(name),
             }
         }
     }
@@ -167,51 +151,73 @@ impl Names {
         let neighbour = self.text(leaf);
         let common = name.iter().zip(neighbour).take_while(|(one, other)| one == other).count();
         let difference = byte_at(name, common) ^ byte_at(neighbour, common);
-        let bit = 0x80_u8.checked_shr(difference.leading_zeros()).unwrap_or(0);
-        let mut node = Node { byte: common as u32, bit, children: [Place::Name(place); 2] };
-        // Down to where the bit belongs: bits come in their order.
+        let bit = common as u32 * u8::BITS + difference.leading_zeros();
+        let mut node = Node { bit, children: [Place(place | Place::NAME); 2] };
+        // Down to where the bit belongs: those on the way come in their order.
         let (mut above, mut below) = (None, root);
-        while let Place::Node(next) = below
-            && let Some(passed) = self.nodes.get(next as usize)
-            && passed.is_before(&node)
+        while let Some(passed) = self.node(below)
+            && passed.bit < bit
         {
-            let side = passed.side(name);
-            above = Some((next, side));
+            above = Some((below, passed.side(name)));
             below = passed.towards(name);
         }
         let other = 1 - node.side(name);
         node.children.get_mut(other).into_iter().for_each(|child| *child = below);
-        let planted = Place::Node(self.nodes.len() as u32);
+        let planted = Place(self.nodes.len() as u32);
         self.nodes.push(node);
-        match above.and_then(|(node, side)| self.nodes.get_mut(node as usize)?.children.get_mut(side)) {
+        let parent =
+            above.and_then(|(Place(at), side)| self.nodes.get_mut(at as usize)?.children.get_mut(side));
+        match parent {
             Some(child) => *child = planted,
             None => part.root = Some(planted),
         }
     }
 
-    fn text(&self, place: u32) -> &[u8] {
-        self.names.get(place as usize).map(|name| self.bytes_of(name)).unwrap_or_default()
+    fn node(&self, place: Place) -> Option<&Node> {
+        // A name's place is beyond all nodes.
+        self.nodes.get(place.0 as usize)
     }
 
-    fn bytes_of(&self, name: &Name) -> &[u8] {
-        self.bytes.get(name.start as usize..name.end as usize).unwrap_or_default()
+    fn text(&self, place: u32) -> &[u8] {
+        let start = |place: u32| self.names.get(place as usize).map(|name| name.start());
+        let end = start(place + 1).unwrap_or(self.bytes.len());
+        self.bytes.get(start(place).unwrap_or(end)..end).unwrap_or_default()
+    }
+}
+
+impl Name {
+    fn start(self) -> usize {
+        (self.0 >> 2) as usize
+    }
+
+    fn forms(self) -> Forms {
+        Forms { text: self.0 & 1 != 0, integer: self.0 & 2 != 0 }
+    }
+
+    fn with(self, form: Forms) -> Name {
+        Name(self.0 | u32::from(form.text) | u32::from(form.integer) << 1)
+    }
+}
+
+impl Place {
+    /// More than there can be of names or nodes.
+    const NAME: u32 = 1 << 31;
+
+    fn name(self) -> Option<u32> {
+        (self.0 & Place::NAME != 0).then_some(self.0 & !Place::NAME)
     }
 }
 
 impl Node {
     /// The place in `children` of what has such a bit as the name.
     fn side(&self, name: &[u8]) -> usize {
-        usize::from(byte_at(name, self.byte as usize) & self.bit != 0)
+        let byte = byte_at(name, (self.bit / u8::BITS) as usize);
+        usize::from(byte << (self.bit % u8::BITS) & 0x80 != 0)
     }
 
     fn towards(&self, name: &[u8]) -> Place {
         let [without, with] = self.children;
         if self.side(name) == 0 { without } else { with }
-    }
-
-    /// Bytes from front to back, bits from the highest to the lowest.
-    fn is_before(&self, other: &Node) -> bool {
-        self.byte < other.byte || self.byte == other.byte && self.bit > other.bit
     }
 }
 
@@ -228,8 +234,7 @@ mod tests {
     const ROOM: usize = 16 << 20;
 
     fn note(names: &mut Names, part: &mut Part, name: &str) -> bool {
-        let ends = Ends::of(name.as_bytes());
-        names.note(part, ends, name.as_bytes(), Forms::TEXT, (ROOM, 0)).unwrap() == Forms::default()
+        names.note(part, name.as_bytes(), Forms::TEXT, (ROOM, 0)).unwrap() == Forms::default()
     }
 
     proptest! {
@@ -258,30 +263,30 @@ mod tests {
     #[test]
     fn the_tree_is_as_deep_as_the_names_are_long_at_most() {
         let (mut names, mut part) = (Names::default(), Part::default());
-        // Each the beginning of the next, and all of one fingerprint.
-        for len in 0..2_000 {
-            assert!(note(&mut names, &mut part, &format!("12345678{}12345678", "x".repeat(len))));
-        }
-        for len in 0..2_000 {
-            assert!(!note(&mut names, &mut part, &format!("12345678{}12345678", "x".repeat(len))));
+        // Each the beginning of the next.
+        for new in [true, false] {
+            for len in 0..2_000 {
+                assert_eq!(note(&mut names, &mut part, &"x".repeat(len)), new);
+            }
         }
     }
 
     #[test]
     fn the_room_is_that_of_all_open_objects_and_is_given_back() {
         let (mut names, mut part) = (Names::default(), Part::default());
-        let mut note = |part: &mut Part, name: &str| {
-            names.note(part, Ends::of(name.as_bytes()), name.as_bytes(), Forms::TEXT, (100, 7))
-        };
-        assert_eq!(note(&mut part, "a"), Ok(Forms::default()));
-        assert_eq!(note(&mut part, "bcd"), Ok(Forms::default()));
-        assert_eq!(note(&mut part, "e"), Err(Error::new(ErrorKind::TooManyKeys, 7)));
-        assert_eq!(note(&mut part, "a"), Ok(Forms::TEXT), "one that is there takes none");
-        names.close(&part);
+        let room = (2 * OVERHEAD + 4, 7);
+        assert_eq!(names.note(&mut part, b"a", Forms::TEXT, room), Ok(Forms::default()));
+        assert_eq!(names.note(&mut part, b"bcd", Forms::INTEGER, room), Ok(Forms::default()));
+        assert_eq!(names.note(&mut part, b"", Forms::TEXT, room), Err(Error::new(ErrorKind::TooManyKeys, 7)));
         assert_eq!(
-            names.note(&mut names.open(), Ends::of(b"e"), b"e", Forms::TEXT, (100, 7)),
-            Ok(Forms::default())
+            names.note(&mut part, b"a", Forms::INTEGER, room),
+            Ok(Forms::TEXT),
+            "one that is there takes none"
         );
+        assert_eq!(names.note(&mut part, b"a", Forms::TEXT, room), Ok(Forms { text: true, integer: true }));
+        assert_eq!(names.note(&mut part, b"bcd", Forms::TEXT, room), Ok(Forms::INTEGER));
+        names.close(&part);
+        assert_eq!(names.note(&mut names.open(), b"e", Forms::TEXT, room), Ok(Forms::default()));
     }
 
     #[test]

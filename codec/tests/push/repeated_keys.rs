@@ -133,7 +133,7 @@ fn a_repeat_is_noticed_among_many_keys_and_an_object_may_have_one_that_is_too_lo
 
 #[test]
 fn the_room_for_keys_is_a_limit() {
-    let limits = Limits { max_keys: 200, ..Limits::ENCODE };
+    let limits = Limits { max_keys: 72, ..Limits::ENCODE };
     let json = br#"{"type":0,"one":1,"two":{"three":3},"four":[{"five":5}],"six":6}"#;
     let error = encode([json.as_slice()], PushOptions { limits, ..with_keys() }).unwrap_err();
     assert_eq!((error.kind, error.offset), (ErrorKind::TooManyKeys, 45), "the key `five`");

@@ -27,7 +27,7 @@ impl PushDecoder<'_> {
         let Open { known_integers, known_texts, .. } = &mut self.innermost;
         let before = match known_integers.insert(key.bit) {
             Some(new) => Forms { text: known_texts.holds(key.bit), integer: !new },
-            None => self.note(key.ends, key.name.as_bytes(), Forms::INTEGER, at)?,
+            None => self.note(key.name.as_bytes(), Forms::INTEGER, at)?,
         };
         if before.integer {
             return Err(Error::new(ErrorKind::RepeatedKey, at));
@@ -57,7 +57,7 @@ impl PushDecoder<'_> {
             match self.options.keys.and_then(|table| table.by_ends(Ends::of_start(step, len), name)) {
                 Some(key) => self.known_name(key, at, output)?,
                 None => {
-                    self.note_text(Ends::of_start(step, len), name, at)?;
+                    self.note_text(name, at)?;
                     output.push(b'"');
                     plain::append(output, step, len);
                     output.extend_from_slice(b"\":");
@@ -96,7 +96,7 @@ impl PushDecoder<'_> {
         if let Some(key) = self.options.keys.and_then(|table| table.by_name(name)) {
             return self.known_name(key, at, output);
         }
-        self.note_text(Ends::of(name), name, at)?;
+        self.note_text(name, at)?;
         self.write_name(name, at, output)
     }
 
@@ -112,7 +112,7 @@ impl PushDecoder<'_> {
         match open.known_texts.insert(key.bit) {
             Some(true) if !open.known_integers.holds(key.bit) => {}
             Some(_) => return Err(Error::new(ErrorKind::RepeatedKey, at)),
-            None => self.note_text(key.ends, key.name.as_bytes(), at)?,
+            None => self.note_text(key.name.as_bytes(), at)?,
         }
         key.write_json(output);
         Ok(())
@@ -125,7 +125,7 @@ impl PushDecoder<'_> {
         }
         let mut digits = itoa::Buffer::new();
         let name = digits.format(integer).as_bytes();
-        let before = self.note(Ends::of(name), name, Forms::INTEGER, at)?;
+        let before = self.note(name, Forms::INTEGER, at)?;
         if before.integer {
             return Err(Error::new(ErrorKind::RepeatedKey, at));
         }
@@ -139,16 +139,16 @@ impl PushDecoder<'_> {
     }
 
     /// A text that no bit stands for; an error if its key has come before.
-    fn note_text(&mut self, ends: Ends, name: &[u8], at: usize) -> Result<(), Error> {
-        match self.note(ends, name, Forms::TEXT, at)? {
+    fn note_text(&mut self, name: &[u8], at: usize) -> Result<(), Error> {
+        match self.note(name, Forms::TEXT, at)? {
             Forms { text: false, integer: false } => Ok(()),
             _ => Err(Error::new(ErrorKind::RepeatedKey, at)),
         }
     }
 
-    fn note(&mut self, ends: Ends, name: &[u8], form: Forms, at: usize) -> Result<Forms, Error> {
+    fn note(&mut self, name: &[u8], form: Forms, at: usize) -> Result<Forms, Error> {
         let room = (self.options.limits.max_keys, at);
-        self.names.note(&mut self.innermost.names, ends, name, form, room)
+        self.names.note(&mut self.innermost.names, name, form, room)
     }
 }
 

@@ -292,25 +292,19 @@ impl PushEncoder<'_> {
     #[inline(always)]
     fn write_key(&mut self, ends: Ends, name: &[u8], at: usize, output: &mut Vec<u8>) -> Result<(), Error> {
         let Some(key) = self.table.entry(ends, name) else {
-            return self.write_other_key(ends, name, at, output);
+            return self.write_other_key(name, at, output);
         };
         match (self.innermost.known.insert(key.bit), self.options.keys) {
             (Some(true), Some(_)) => plain::append(output, &key.cbor, key.cbor_len()),
             (Some(true), None) => write_text(output, name),
             (Some(false), _) => return self.repeated_key(at, output),
-            (None, _) => return self.write_key_without_bit(key, ends, name, at, output),
+            (None, _) => return self.write_key_without_bit(key, name, at, output),
         }
         Ok(())
     }
 
-    fn write_other_key(
-        &mut self,
-        ends: Ends,
-        name: &[u8],
-        at: usize,
-        output: &mut Vec<u8>,
-    ) -> Result<(), Error> {
-        if self.is_new(ends, name, at)? {
+    fn write_other_key(&mut self, name: &[u8], at: usize, output: &mut Vec<u8>) -> Result<(), Error> {
+        if self.is_new(name, at)? {
             write_text(output, name);
             return Ok(());
         }
@@ -322,21 +316,20 @@ impl PushEncoder<'_> {
     fn write_key_without_bit(
         &mut self,
         key: &Entry,
-        ends: Ends,
         name: &[u8],
         at: usize,
         output: &mut Vec<u8>,
     ) -> Result<(), Error> {
-        if self.is_new(ends, name, at)? {
+        if self.is_new(name, at)? {
             plain::append(output, &key.cbor, key.cbor_len());
             return Ok(());
         }
         self.repeated_key(at, output)
     }
 
-    fn is_new(&mut self, ends: Ends, name: &[u8], at: usize) -> Result<bool, Error> {
+    fn is_new(&mut self, name: &[u8], at: usize) -> Result<bool, Error> {
         let room = (self.options.limits.max_keys, at);
-        let before = self.names.note(&mut self.innermost.names, ends, name, Forms::TEXT, room)?;
+        let before = self.names.note(&mut self.innermost.names, name, Forms::TEXT, room)?;
         Ok(before == Forms::default())
     }
 
