@@ -144,17 +144,32 @@ impl Upstream {
 
     async fn relay(&self, (_lease, response): Arrived, answer: &Answer) -> Result<(), End> {
         let (parts, mut body) = response.into_parts();
-        match response::read(parts.status, &parts.headers, body.is_end_stream()) {
+        let mut reading = response::read(parts.status, &parts.headers, body.is_end_stream());
+        // The head waits for the first piece of the body, so that an answer that breaks off before it can still be told as a
+        // Matrix error, and for an answer that turns out to have none.
+        let mut first = Bytes::new();
+        if !matches!(reading, Reading::Refused(_)) && !body.is_end_stream() {
+            first = self.piece(&mut body).await?;
+            if first.is_empty() {
+                reading = response::read(parts.status, &parts.headers, true);
+            }
+        }
+        match reading {
             // Our words go instead of the proxy's; dropping the body resets the stream.
-            Reading::Proxy(refusal) => Ok(answer.refuse(refusal, None).await?),
-            Reading::Homeserver(head) => self.stream(head, &mut body, answer).await,
+            Reading::Refused(refusal) | Reading::RefusedWithBody(refusal) => {
+                Ok(answer.refuse(refusal, None).await?)
+            }
+            Reading::Matrix(head) => self.stream(head, first, &mut body, answer).await,
         }
     }
 
-    /// The head waits for the first piece of the body, so that an answer that breaks off before it can still be told as a
-    /// Matrix error.
-    async fn stream(&self, mut head: Head, body: &mut Incoming, answer: &Answer) -> Result<(), End> {
-        let mut first = self.piece(body).await?;
+    async fn stream(
+        &self,
+        mut head: Head,
+        mut first: Bytes,
+        body: &mut Incoming,
+        answer: &Answer,
+    ) -> Result<(), End> {
         if head.time_in_body {
             first = self.whole_error(first, body).await?;
             head.options.max_age = response::retry_after_in_body(head.options.content_format, &first);

@@ -19,6 +19,7 @@ mod long_polls;
 mod operation;
 mod process;
 mod raw;
+mod representations;
 mod requests;
 mod shutdown;
 mod stub;
