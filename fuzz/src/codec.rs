@@ -39,7 +39,11 @@ fn json(input: &[u8], options: EncodeOptions<'_>) {
         Policy::Lenient => {
             let clean = repairs == Repairs::default();
             let marked = input.starts_with("\u{feff}".as_bytes());
-            assert_eq!(strict.is_some(), clean && !marked, "what strict refuses has been repaired: {repairs:?}");
+            assert_eq!(
+                strict.is_some(),
+                clean && !marked,
+                "what strict refuses has been repaired: {repairs:?}"
+            );
         }
     }
     // From here on nothing is repaired and no limit is in the way.
