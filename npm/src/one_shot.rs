@@ -89,7 +89,7 @@ mod tests {
         let mut one_shot = OneShot::new(&tables);
         let limit = 2 * KEPT_BYTES;
         let bounds = Bounds { max_input: Some(limit as u32), ..Bounds::default() };
-        let small = Settings::new(Tables::V1, 0, 0, bounds, &tables).unwrap();
+        let small = Settings::encoding(Tables::V1, 0, 0, bounds, &tables).unwrap();
         one_shot.set_encoding(small, &tables);
         assert!(one_shot.input(limit + 1).is_some(), "decoding may still take it");
         let refused = Error { kind: ErrorKind::InputTooLarge, offset: limit };

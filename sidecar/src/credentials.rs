@@ -144,14 +144,14 @@ pub enum Refused {
 
 impl Refused {
     /// From the body of a 401 in CBOR or JSON; `None` where its reason is another one.
-    pub fn read(content_format: Option<u16>, body: &[u8]) -> Option<Refused> {
+    pub fn read(content_format: u16, body: &[u8]) -> Option<Refused> {
         let errcode = |cbor: &[u8]| match peek::text(cbor, "errcode", Some(KeyTable::v1())).ok()??.as_ref() {
             "M_UNKNOWN_TOKEN" => Some(Refused::Unknown),
             "M_MISSING_TOKEN" => Some(Refused::Missing),
             _ => None,
         };
         match content_format {
-            Some(JSON) => errcode(&lowband_codec::json_to_cbor(body).ok()?),
+            JSON => errcode(&lowband_codec::json_to_cbor(body).ok()?),
             _ => errcode(body),
         }
     }
@@ -287,11 +287,11 @@ mod tests {
         ] {
             let json = format!(r#"{{"errcode":"{errcode}","error":"x","soft_logout":true}}"#);
             let cbor = lowband_codec::json_to_cbor(json.as_bytes()).unwrap();
-            assert_eq!(Refused::read(Some(50), json.as_bytes()), reason);
-            assert_eq!(Refused::read(Some(60), &cbor), reason);
+            assert_eq!(Refused::read(50, json.as_bytes()), reason);
+            assert_eq!(Refused::read(60, &cbor), reason);
         }
         for body in [&b""[..], b"{}", b"\xa0", b"<html>"] {
-            assert_eq!((Refused::read(Some(50), body), Refused::read(Some(60), body)), (None, None));
+            assert_eq!((Refused::read(50, body), Refused::read(60, body)), (None, None));
         }
     }
 
