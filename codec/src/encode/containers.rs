@@ -117,6 +117,21 @@ impl Containers {
         repeated.map_or(Ok(()), |at| Err(Error::new(ErrorKind::RepeatedKey, at)))
     }
 
+    /// Of a walk that has ended early, where the first repeated name of the open objects stands.
+    #[cold]
+    pub(super) fn first_repeated(&mut self, out: &[u8]) -> Option<usize> {
+        let starts = self.outer.iter().chain([&self.innermost]).map(|open| open.names);
+        let mut ends = starts.clone().skip(1).chain([self.names.len()]);
+        let mut first = None;
+        for start in starts {
+            let end = ends.next().unwrap_or(start);
+            equal_pairs(self.names.get_mut(start..end).unwrap_or_default(), out, |_, later| {
+                first = Some(first.map_or(later.at, |first: usize| first.min(later.at)));
+            });
+        }
+        first
+    }
+
     #[cold]
     fn note_long_head(&mut self, major: u8, head_at: usize, count: u64) {
         let (bytes, len) = cbor::head(major, count);

@@ -4,10 +4,11 @@ use super::PushDecoder;
 use super::containers::Open;
 use super::text::Role;
 use crate::cbor::{Head, Reader, text as cbor_text};
-use crate::decode::number;
 use crate::keys::Key;
 use crate::names::Ends;
 use crate::plain::{self, STEP};
+use crate::push::MAX_TEXT;
+use crate::push::names::{Forms, Names};
 use crate::{Error, ErrorKind};
 
 impl PushDecoder<'_> {
@@ -21,13 +22,17 @@ impl PushDecoder<'_> {
     ) -> Result<bool, Error> {
         self.decoded.integer_keys = true;
         let Some(key) = self.options.keys.and_then(|table| table.by_integer(integer)) else {
-            return unknown_integer_key(integer, at, output);
+            return self.unknown_integer_key(integer, at, output);
         };
         let Open { known_integers, known_texts, .. } = &mut self.innermost;
-        if known_integers.insert(key.bit) == Some(false) {
+        let before = match known_integers.insert(key.bit) {
+            Some(new) => Forms { text: known_texts.holds(key.bit), integer: !new },
+            None => self.note(key.ends, key.name.as_bytes(), Forms::INTEGER, at)?,
+        };
+        if before.integer {
             return Err(Error::new(ErrorKind::RepeatedKey, at));
         }
-        let dropped = known_texts.holds(key.bit);
+        let dropped = before.text;
         if dropped {
             self.drop_entry(output);
         }
@@ -52,6 +57,7 @@ impl PushDecoder<'_> {
             match self.options.keys.and_then(|table| table.by_ends(Ends::of_start(step, len), name)) {
                 Some(key) => self.known_name(key, at, output)?,
                 None => {
+                    self.note_text(Ends::of_start(step, len), name, at)?;
                     output.push(b'"');
                     plain::append(output, step, len);
                     output.extend_from_slice(b"\":");
@@ -77,6 +83,10 @@ impl PushDecoder<'_> {
         };
         let name = cbor_text::definite(reader, length)
             .map_err(|error| Error::new(error.kind, self.absolute(error.offset)))?;
+        if name.len() > MAX_TEXT {
+            Names::note_long(&mut self.innermost.names, at)?;
+            return self.write_name(name.as_bytes(), at, output).map(|()| true);
+        }
         self.name(name.as_bytes(), at, output)?;
         Ok(true)
     }
@@ -86,6 +96,11 @@ impl PushDecoder<'_> {
         if let Some(key) = self.options.keys.and_then(|table| table.by_name(name)) {
             return self.known_name(key, at, output);
         }
+        self.note_text(Ends::of(name), name, at)?;
+        self.write_name(name, at, output)
+    }
+
+    fn write_name(&self, name: &[u8], at: usize, output: &mut Vec<u8>) -> Result<(), Error> {
         output.push(b'"');
         self.write_escaped(name, at, output)?;
         output.extend_from_slice(b"\":");
@@ -94,11 +109,46 @@ impl PushDecoder<'_> {
 
     fn known_name(&mut self, key: &Key, at: usize, output: &mut Vec<u8>) -> Result<(), Error> {
         let open = &mut self.innermost;
-        if open.known_integers.holds(key.bit) || open.known_texts.insert(key.bit) == Some(false) {
-            return Err(Error::new(ErrorKind::RepeatedKey, at));
+        match open.known_texts.insert(key.bit) {
+            Some(true) if !open.known_integers.holds(key.bit) => {}
+            Some(_) => return Err(Error::new(ErrorKind::RepeatedKey, at)),
+            None => self.note_text(key.ends, key.name.as_bytes(), at)?,
         }
         key.write_json(output);
         Ok(())
+    }
+
+    /// One that the table does not know: its decimal text is the same key.
+    fn unknown_integer_key(&mut self, integer: u64, at: usize, output: &mut Vec<u8>) -> Result<bool, Error> {
+        if i64::try_from(integer).is_err() {
+            return Err(Error::new(ErrorKind::KeyRange, at));
+        }
+        let mut digits = itoa::Buffer::new();
+        let name = digits.format(integer).as_bytes();
+        let before = self.note(Ends::of(name), name, Forms::INTEGER, at)?;
+        if before.integer {
+            return Err(Error::new(ErrorKind::RepeatedKey, at));
+        }
+        if before.text {
+            self.drop_entry(output);
+        }
+        output.push(b'"');
+        output.extend_from_slice(name);
+        output.extend_from_slice(b"\":");
+        Ok(before.text)
+    }
+
+    /// A text that no bit stands for; an error if its key has come before.
+    fn note_text(&mut self, ends: Ends, name: &[u8], at: usize) -> Result<(), Error> {
+        match self.note(ends, name, Forms::TEXT, at)? {
+            Forms { text: false, integer: false } => Ok(()),
+            _ => Err(Error::new(ErrorKind::RepeatedKey, at)),
+        }
+    }
+
+    fn note(&mut self, ends: Ends, name: &[u8], form: Forms, at: usize) -> Result<Forms, Error> {
+        let room = (self.options.limits.max_keys, at);
+        self.names.note(&mut self.innermost.names, ends, name, form, room)
     }
 }
 
@@ -110,14 +160,4 @@ pub(super) fn not_a_key(head: Head, at: usize) -> Error {
         _ => ErrorKind::KeyType,
     };
     Error::new(kind, at)
-}
-
-fn unknown_integer_key(integer: u64, at: usize, output: &mut Vec<u8>) -> Result<bool, Error> {
-    if i64::try_from(integer).is_err() {
-        return Err(Error::new(ErrorKind::KeyRange, at));
-    }
-    output.push(b'"');
-    number::write_unsigned(output, integer);
-    output.extend_from_slice(b"\":");
-    Ok(false)
 }

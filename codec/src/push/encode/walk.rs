@@ -18,7 +18,9 @@ use crate::cbor::{major, simple};
 use crate::encode::{container_major, patch_text_head, write_number, write_text};
 use crate::json::walk::Kind;
 use crate::json::{Cursor, number, string};
+use crate::keys::by_name::Entry;
 use crate::names::Ends;
+use crate::push::names::Forms;
 use crate::{Error, ErrorKind, Policy, plain};
 
 impl PushEncoder<'_> {
@@ -80,6 +82,9 @@ impl PushEncoder<'_> {
                 }
                 if !self.string_key::<SKIPPING>(cursor, output)? {
                     return Ok(());
+                }
+                if !SKIPPING && self.skipped.is_some() {
+                    return self.pause(Expect::Colon);
                 }
                 match cursor.next() {
                     Some(byte) => colon(byte, cursor).map_err(|error| self.absolute(error))?,
@@ -283,22 +288,56 @@ impl PushEncoder<'_> {
         self.write_key(Ends::of(name), name, at, output)
     }
 
-    /// As its integer if the table has it and it is the first of its name here: a later one is text, which holds over the
-    /// integer (MSC3079).
+    /// As its integer if the table was agreed on and has it; nothing if it has come before in this object.
     #[inline(always)]
     fn write_key(&mut self, ends: Ends, name: &[u8], at: usize, output: &mut Vec<u8>) -> Result<(), Error> {
-        match self.options.keys.and_then(|table| table.entry(ends, name)) {
-            Some(key) if self.innermost.known.insert(key.bit) != Some(false) => {
-                plain::append(output, &key.cbor, key.cbor_len());
-            }
-            None => write_text(output, name),
-            Some(_) if self.lenient() => {
-                self.repairs.repeated_keys += 1;
-                write_text(output, name);
-            }
-            Some(_) => return Err(Error::new(ErrorKind::RepeatedKey, at)),
+        let Some(key) = self.table.entry(ends, name) else {
+            return self.write_other_key(ends, name, at, output);
+        };
+        match (self.innermost.known.insert(key.bit), self.options.keys) {
+            (Some(true), Some(_)) => plain::append(output, &key.cbor, key.cbor_len()),
+            (Some(true), None) => write_text(output, name),
+            (Some(false), _) => return self.repeated_key(at, output),
+            (None, _) => return self.write_key_without_bit(key, ends, name, at, output),
         }
         Ok(())
+    }
+
+    fn write_other_key(
+        &mut self,
+        ends: Ends,
+        name: &[u8],
+        at: usize,
+        output: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        if self.is_new(ends, name, at)? {
+            write_text(output, name);
+            return Ok(());
+        }
+        self.repeated_key(at, output)
+    }
+
+    /// Of a table with more keys than there are bits.
+    #[cold]
+    fn write_key_without_bit(
+        &mut self,
+        key: &Entry,
+        ends: Ends,
+        name: &[u8],
+        at: usize,
+        output: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        if self.is_new(ends, name, at)? {
+            plain::append(output, &key.cbor, key.cbor_len());
+            return Ok(());
+        }
+        self.repeated_key(at, output)
+    }
+
+    fn is_new(&mut self, ends: Ends, name: &[u8], at: usize) -> Result<bool, Error> {
+        let room = (self.options.limits.max_keys, at);
+        let before = self.names.note(&mut self.innermost.names, ends, name, Forms::TEXT, room)?;
+        Ok(before == Forms::default())
     }
 
     fn comma_or_end(&mut self, byte: u8, cursor: &mut Cursor<'_>, output: &mut Vec<u8>) -> Result<(), Error> {
