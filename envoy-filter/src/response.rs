@@ -289,9 +289,7 @@ impl Held {
 
 impl Flow {
     fn new(config: &Config, client: &Client) -> Flow {
-        // All that grows in it is bounded by the depth and by one text; a sync may be as long as it likes.
-        let limits = Limits { max_input: usize::MAX, max_output: usize::MAX, ..limits(config) };
-        let options = PushOptions { keys: client.keys, policy: Policy::Lenient, limits };
+        let options = PushOptions { keys: client.keys, policy: Policy::Lenient, limits: limits(config) };
         Flow { encoder: PushEncoder::new(options), rest: Rest::Body, bytes_in: 0, bytes_out: 0 }
     }
 
@@ -315,10 +313,11 @@ impl Flow {
     }
 }
 
-/// How deep an answer goes, whether it is held or flows.
+/// Of an answer, whether it is held or flows. What is held is bounded by its length, and of what flows only what grows with its depth and
+/// its keys is kept, and one text; a sync may be as long as it likes.
 fn limits(config: &Config) -> Limits {
     let max_depth = config.max_depth_answers;
-    Limits { max_depth, max_depth_lenient: max_depth, ..Limits::default() }
+    Limits { max_input: usize::MAX, max_output: usize::MAX, max_depth, ..Limits::ENCODE }
 }
 
 fn encode(config: &Config, client: &Client, tally: &mut Tally, json: &[u8]) -> Result<Vec<u8>, MatrixError> {

@@ -165,6 +165,13 @@ class Answers(real_envoy.Answers):
 class Http2(real_envoy.Http2):
     edit = staticmethod(early)
 
+    def test_what_is_refused_for_its_header_fields_is_refused_after_a_short_body(self):
+        """It is refused at once, and the homeserver has not heard of it."""
+        for way in self.ways():
+            status, _, _ = self.curl(*way, "-X", "POST", "-H", f"content-type: {CBOR}", "-H", "content-encoding: gzip")
+            self.assertEqual(status[1], "415")
+        self.assertEqual(self.homeserver.requests, [])
+
 
 class Memory(streaming.Memory):
     edit = staticmethod(early)
@@ -205,7 +212,7 @@ class Trailers(streaming.Trailers):
 
 
 class Discovery(streaming.Discovery):
-    edit = staticmethod(early)
+    edit = staticmethod(lambda text: streaming.advertised(early(text)))
 
 
 class LowLimits(Case):

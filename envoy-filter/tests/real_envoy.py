@@ -247,6 +247,19 @@ class Http2(Case):
         self.assertTrue(content.endswith(b"{} 0"), content)
         self.assertEqual([r.method for r in self.homeserver.requests], ["GET"])
 
+    def test_what_is_refused_for_its_header_fields_is_refused_after_a_short_body(self):
+        """Before its end curl would often show no answer but (92) Stream error."""
+        for way in self.ways():
+            for size in (2, 100_000):
+                for _ in range(8):
+                    self.assertEqual(self.refused(*way, body=b"\x1f\x8b" * (size // 2)), ["HTTP/2", "415"])
+        self.assertEqual(self.homeserver.requests, [])
+
+    def refused(self, *way, body):
+        status, fields, content = self.post(*way, "-H", "content-encoding: gzip", body=body)
+        self.assertEqual((fields["content-type"], len(decode(content)[0])), (CBOR, 2))
+        return status
+
     def test_a_large_answer_passes(self):
         self.homeserver.answers["/_matrix/client/v3/x"] = answer(b'"' + b"x" * (20 << 20) + b'"')
         for way in self.ways():
