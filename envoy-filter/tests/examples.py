@@ -7,6 +7,7 @@ LOWBAND_CRDS names the folder that `tools/crds` has filled, LOWBAND_ENVOY and LO
 from where the Makefile puts it.
 """
 
+import base64
 import contextlib
 import copy
 import http.client
@@ -162,6 +163,24 @@ class Schemas(unittest.TestCase):
             fields = [str(path[-1]).lower() for path, _ in places(schema) if path]
             self.assertIn(known, fields)
             self.assertEqual([field for field in fields if "stopiteration" in field], [])
+
+
+class OwnAnswers(unittest.TestCase):
+    def test_each_error_says_the_same_in_both_forms(self):
+        (envoy,) = read(EXAMPLES / "envoy.yaml")
+        manager = envoy["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+        _, _, *errors = manager["local_reply_config"]["mappers"]
+        self.assertEqual(len(errors), 14)
+        for cbor, plain in zip(errors[::2], errors[1::2]):
+            self.assertIn(plain["filter"], cbor["filter"]["and_filter"]["filters"])
+            self.assertEqual(cbor["headers_to_add"], plain["headers_to_add"])
+            bodies = []
+            for mapper, media_type in ((cbor, CBOR), (plain, JSON)):
+                body = mapper["body_format_override"]
+                self.assertEqual(body["content_type"], media_type)
+                bodies.append(body["text_format_source"])
+            told, length = decode(data := base64.b64decode(bodies[0]["inline_bytes"]))
+            self.assertEqual((told, length), (json.loads(bodies[1]["inline_string"]), len(data)))
 
 
 class InEnvoy(unittest.TestCase):

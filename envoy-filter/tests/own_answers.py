@@ -235,6 +235,9 @@ class OwnAnswers(unittest.TestCase):
             ("GET /_matrix/client/v3/x HTTP/1.0\r\naccept: {accept}\r\n\r\n", 426, "M_UNKNOWN"),
             ("GET /_matrix/client/v3/x HTTP/1.1\r\nhost\r\n\r\n", 400, "M_UNKNOWN"),
             ("GET /_matrix/client/v3/x HTTP/1.1\r\nhost: x\r\naccept: {accept}\r\nx: {long}\r\n\r\n", 431, "M_TOO_LARGE"),
+            ("GET /_matrix/client/v3/x HTTP/1.1\r\nhost: x\r\ntransfer-encoding: gzip\r\naccept: {accept}\r\n\r\n", 501, "M_UNKNOWN"),
+            ("GET /_matrix/client/v3/x HTTP/1.1\r\nhost: x\r\naccept: {accept}\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n", 403, "M_UNKNOWN"),
+            ("GET /_matrix/client/v3/x#y HTTP/1.1\r\nhost: x\r\naccept: {accept}\r\n\r\n", 400, "M_UNKNOWN"),
             ("GET /_matrix/client/v3/x HTTP/1.1\r\nhost: x\r\n", 408, "M_UNKNOWN"),
         ):
             for accept in (JSON, CBOR):
