@@ -1,13 +1,13 @@
 //! A connection as its users see it; [`crate::driver`] moves the datagrams.
 
 use crate::driver::{Driver, Shared, State};
-use crate::error::{Error, MAX_ACCESS_TOKEN};
+use crate::error::Error;
 use crate::key_log::KeyLogFile;
 use crate::message::{Request, Response};
 use crate::settings::Settings;
 use crate::target;
 use crate::trace::{Trace, Tracer, Traffic};
-use lowband_transport::coap::{self, RequestOptions};
+use lowband_transport::coap::{self, MAX_ACCESS_TOKEN, RequestOptions};
 use lowband_transport::dtls::{self, CloseReason, SetupError, Verification};
 use lowband_transport::{Client, ExchangeId, client};
 use std::fmt;
@@ -105,7 +105,10 @@ impl Connection {
         let message = coap::Request { method: request.method, options, body: request.body };
         // Never closed, so there is always a permit in the end.
         let _permit = self.inner.permits.acquire().await;
-        let (exchange, response) = self.inner.shared.lock().request(Instant::now(), message, access_token)?;
+        let ends_token = ends_its_token(&request.target);
+        let shared = &self.inner.shared;
+        let (exchange, response) =
+            shared.lock().request(Instant::now(), message, access_token, ends_token)?;
         let mut pending = Pending { shared: &self.inner.shared, exchange, answered: false };
         self.inner.shared.wake_driver();
         let outcome = response.await;
@@ -190,6 +193,12 @@ fn seed() -> Result<[u8; 32], Error> {
     Ok(seed)
 }
 
+/// Whether a success ends the token of the request.
+fn ends_its_token(target: &str) -> bool {
+    let path = target.split(['?', '#']).next().unwrap_or_default();
+    ["/logout", "/logout/all", "/account/deactivate"].iter().any(|end| path.ends_with(end))
+}
+
 /// Servers take the token with and without `Bearer `; without is shorter.
 fn bare_token(given: &str) -> Result<String, Error> {
     let token = match given.split_at_checked(7) {
@@ -215,9 +224,21 @@ mod tests {
     }
 
     #[test]
+    fn three_requests_end_their_token() {
+        for target in
+            ["/_matrix/client/v3/logout", "/_matrix/client/r0/logout/all?x", "/x/account/deactivate#y"]
+        {
+            assert!(ends_its_token(target), "{target}");
+        }
+        assert!(!ends_its_token("/_matrix/client/v3/sync?next=/logout"));
+    }
+
+    #[test]
     fn a_token_that_option_256_cannot_carry_is_refused() {
         assert!(matches!(bare_token("Bearer "), Err(Error::AccessToken(0))));
         assert!(bare_token(&"x".repeat(MAX_ACCESS_TOKEN)).is_ok());
-        assert!(matches!(bare_token(&"x".repeat(MAX_ACCESS_TOKEN + 1)), Err(Error::AccessToken(2049))));
+        assert!(
+            matches!(bare_token(&"x".repeat(MAX_ACCESS_TOKEN + 1)), Err(Error::AccessToken(length)) if length == MAX_ACCESS_TOKEN + 1)
+        );
     }
 }

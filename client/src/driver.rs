@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::key_log::KeyLogFile;
 use crate::message::Response;
 use crate::settings::Settings;
-use crate::sticky::Sticky;
+use crate::sticky::{Outcome, Sticky};
 use crate::trace::{Trace, Tracer, Traffic};
 use lowband_transport::client::Event;
 use lowband_transport::coap::{self, FailReason};
@@ -89,6 +89,7 @@ impl State {
         now: Instant,
         mut request: coap::Request,
         access_token: Option<String>,
+        ends_token: bool,
     ) -> Result<(ExchangeId, oneshot::Receiver<Answer>), Error> {
         if let Some(why) = &self.ended {
             return Err(Error::ended(why.clone()));
@@ -97,7 +98,7 @@ impl State {
         request.options.authorization = sticky.access_token.clone();
         request.options.cbor_version = sticky.cbor_version;
         let exchange = self.client.request(now, self.session, request);
-        self.sticky.sent(exchange, sticky.access_token);
+        self.sticky.sent(exchange, sticky.access_token, ends_token);
         let (sender, receiver) = oneshot::channel();
         self.waiting.insert(exchange, sender);
         Ok((exchange, receiver))
@@ -147,7 +148,7 @@ impl State {
                 }
                 Event::Response { exchange, response } => {
                     let response = Response::from(response);
-                    self.sticky.answered(exchange, response.is_success());
+                    self.sticky.answered(exchange, Outcome::of(response.code));
                     self.answer(exchange, Ok(response));
                 }
                 Event::Failed { exchange, why } => failed.push((exchange, why)),

@@ -1,14 +1,11 @@
 //! Why a connection or a request failed, and whose fault it is.
 
 use crate::target::TargetError;
-use lowband_transport::coap::FailReason;
+use lowband_transport::coap::{FailReason, MAX_ACCESS_TOKEN};
 use lowband_transport::dtls::{CloseReason, SetupError};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-
-/// Longest value of option 256 (MSC3079).
-pub const MAX_ACCESS_TOKEN: usize = 2048;
 
 /// Why a connection or a request failed.
 #[derive(Debug, thiserror::Error)]

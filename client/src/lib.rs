@@ -37,10 +37,10 @@ mod target;
 pub mod trace;
 
 pub use connection::{ConnectOptions, Connection};
-pub use error::{Error, MAX_ACCESS_TOKEN};
+pub use error::Error;
 pub use message::{Request, Response};
 pub use settings::{Settings, TokenUse};
 pub use target::{MAX_OPTION, TargetError};
 
-pub use lowband_transport::coap::{Code, Limits, Method, Times};
+pub use lowband_transport::coap::{Code, Limits, MAX_ACCESS_TOKEN, Method, Times};
 pub use lowband_transport::dtls::{CloseReason, Verification};

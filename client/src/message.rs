@@ -12,7 +12,7 @@ pub struct Request {
     /// table has the path.
     pub target: String,
     /// Option 256, with or without `Bearer `; sticky at the server, so it goes on the wire only where the server may not
-    /// know it yet ([`crate::TokenUse`]). `None` does not mean "without": the server then uses the last one it was given.
+    /// know it yet ([`crate::TokenUse`]). `None` means without one: an empty option says so where the server may hold one.
     pub access_token: Option<String>,
     /// Content-Format of the body. Absent means CBOR to a low-bandwidth server.
     pub content_format: Option<u16>,

@@ -4,18 +4,22 @@
 //! whatever token the server saw last, so it is left out only when that can be no other: a response has shown that the
 //! server has it, and no request with another token can still arrive there, not even late.
 //!
+//! A request without a token says so by an empty option, unless the server is known to hold none. After a 4.01 and after a logout
+//! nothing is known: the server may have ended the token, and a request that means it must name it to hear that.
+//!
 //! What this cannot mend: a request without its token that a *later* one with another token overtakes on the way. So one
 //! connection serves one user; who mixes users on one asks for [`TokenUse::EachRequest`].
 
 use crate::settings::TokenUse;
 use lowband_transport::ExchangeId;
-use std::collections::HashMap;
+use lowband_transport::coap::Code;
+use std::collections::{HashMap, HashSet};
 
 /// The sticky options of one session. No `Debug`: it holds access tokens.
 pub(crate) struct Sticky {
     token_use: TokenUse,
     cbor_version: Option<u32>,
-    /// The token that the server is known to hold.
+    /// The token that the server is known to hold; empty for none.
     known: Option<String>,
     /// Tokens in requests under way. Bounded by the number of overlapping requests.
     under_way: HashMap<ExchangeId, String>,
@@ -23,6 +27,29 @@ pub(crate) struct Sticky {
     contested: bool,
     /// Tokens in requests that were given up: a copy may still arrive.
     given_up: GivenUp,
+    /// Requests under way whose success ends their token.
+    ending: HashSet<ExchangeId>,
+}
+
+/// What an answer shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// 2.xx: the request got as far as its token.
+    Success,
+    /// 4.01: the token may have ended.
+    Unauthorized,
+    /// Anything else; errors of the transport (4.02, 4.08, 4.13) need not have got that far with every server.
+    Other,
+}
+
+impl Outcome {
+    pub(crate) fn of(code: Code) -> Outcome {
+        match (code.class(), code.detail()) {
+            (2, _) => Outcome::Success,
+            (4, 1) => Outcome::Unauthorized,
+            _ => Outcome::Other,
+        }
+    }
 }
 
 enum GivenUp {
@@ -41,13 +68,25 @@ pub(crate) struct ToSend {
 
 impl Sticky {
     pub(crate) fn new(token_use: TokenUse, cbor_version: Option<u32>) -> Sticky {
-        let under_way = HashMap::new();
-        Sticky { token_use, cbor_version, known: None, under_way, contested: false, given_up: GivenUp::None }
+        Sticky {
+            token_use,
+            cbor_version,
+            known: Some(String::new()),
+            under_way: HashMap::new(),
+            contested: false,
+            given_up: GivenUp::None,
+            ending: HashSet::new(),
+        }
     }
 
-    /// What a request with this token has to carry.
+    /// What a request with this token, or without one, has to carry.
     pub(crate) fn to_send(&self, access_token: Option<&str>) -> ToSend {
-        let carried = access_token.filter(|token| !self.is_known(token));
+        let said = match self.token_use {
+            TokenUse::UntilKnown => Some(access_token.unwrap_or_default()),
+            // For servers that remember nothing: nothing needs to be taken away.
+            TokenUse::EachRequest => access_token,
+        };
+        let carried = said.filter(|token| !self.is_known(token));
         ToSend { access_token: carried.map(str::to_owned), cbor_version: self.cbor_version }
     }
 
@@ -60,8 +99,11 @@ impl Sticky {
         self.token_use == TokenUse::UntilKnown && self.known.as_deref() == Some(token) && given_up_agree
     }
 
-    /// A request has gone out with this token.
-    pub(crate) fn sent(&mut self, exchange: ExchangeId, access_token: Option<String>) {
+    /// A request has gone out with this token. `ends_token`: its success ends the token that it was made under.
+    pub(crate) fn sent(&mut self, exchange: ExchangeId, access_token: Option<String>, ends_token: bool) {
+        if ends_token {
+            self.ending.insert(exchange);
+        }
         let Some(token) = access_token else { return };
         if self.known.as_ref() != Some(&token) {
             self.known = None;
@@ -70,12 +112,20 @@ impl Sticky {
         self.under_way.insert(exchange, token);
     }
 
-    /// Its response has come. Only a success shows that the request got as far as its token: errors of the transport (4.02,
-    /// 4.08, 4.13) come before that.
-    pub(crate) fn answered(&mut self, exchange: ExchangeId, success: bool) {
+    /// Its response has come.
+    pub(crate) fn answered(&mut self, exchange: ExchangeId, outcome: Outcome) {
+        let success = outcome == Outcome::Success;
         if success {
             self.cbor_version = None;
         }
+        self.take(exchange, success);
+        let ended = self.ending.remove(&exchange) && success;
+        if ended || outcome == Outcome::Unauthorized {
+            self.known = None;
+        }
+    }
+
+    fn take(&mut self, exchange: ExchangeId, success: bool) {
         let Some(token) = self.under_way.remove(&exchange) else { return };
         if success && !self.contested {
             self.known = Some(token);
@@ -85,6 +135,7 @@ impl Sticky {
 
     /// No response will come, or nobody waits for it any more.
     pub(crate) fn gave_up(&mut self, exchange: ExchangeId) {
+        self.ending.remove(&exchange);
         let Some(token) = self.under_way.remove(&exchange) else { return };
         self.contested &= !self.under_way.is_empty();
         self.given_up = match std::mem::replace(&mut self.given_up, GivenUp::Several) {
@@ -109,7 +160,15 @@ mod tests {
     /// Sends with `token` if needed, and says whether it was.
     fn send(sticky: &mut Sticky, exchange: ExchangeId, token: &str) -> bool {
         let carried = sticky.to_send(Some(token)).access_token;
-        sticky.sent(exchange, carried.clone());
+        sticky.sent(exchange, carried.clone(), false);
+        carried.is_some()
+    }
+
+    /// The same without a token.
+    fn send_without(sticky: &mut Sticky, exchange: ExchangeId) -> bool {
+        let carried = sticky.to_send(None).access_token;
+        assert!(carried.as_deref().is_none_or(str::is_empty));
+        sticky.sent(exchange, carried.clone(), false);
         carried.is_some()
     }
 
@@ -118,7 +177,7 @@ mod tests {
         let mut sticky = sticky();
         assert!(send(&mut sticky, FIRST, "a"));
         assert!(send(&mut sticky, SECOND, "a"), "an overlapping request could overtake the first");
-        sticky.answered(FIRST, true);
+        sticky.answered(FIRST, Outcome::Success);
         assert!(!send(&mut sticky, ExchangeId(3), "a"));
     }
 
@@ -126,9 +185,9 @@ mod tests {
     fn a_changed_token_is_sent_and_then_known() {
         let mut sticky = sticky();
         send(&mut sticky, FIRST, "a");
-        sticky.answered(FIRST, true);
+        sticky.answered(FIRST, Outcome::Success);
         assert!(send(&mut sticky, SECOND, "b"));
-        sticky.answered(SECOND, true);
+        sticky.answered(SECOND, Outcome::Success);
         assert!(!send(&mut sticky, ExchangeId(3), "b"));
         assert!(send(&mut sticky, ExchangeId(4), "a"));
     }
@@ -138,14 +197,14 @@ mod tests {
         let mut sticky = sticky();
         send(&mut sticky, FIRST, "a");
         send(&mut sticky, SECOND, "b");
-        sticky.answered(FIRST, true);
-        sticky.answered(SECOND, true);
+        sticky.answered(FIRST, Outcome::Success);
+        sticky.answered(SECOND, Outcome::Success);
         assert!(
             sticky.to_send(Some("b")).access_token.is_some(),
             "the last answered need not be the last arrived"
         );
         assert!(send(&mut sticky, ExchangeId(3), "b"));
-        sticky.answered(ExchangeId(3), true);
+        sticky.answered(ExchangeId(3), Outcome::Success);
         assert!(!send(&mut sticky, ExchangeId(4), "b"), "with nothing else under way it is certain again");
     }
 
@@ -153,7 +212,7 @@ mod tests {
     fn an_error_does_not_prove_that_the_token_arrived() {
         let mut sticky = sticky();
         send(&mut sticky, FIRST, "a");
-        sticky.answered(FIRST, false);
+        sticky.answered(FIRST, Outcome::Other);
         assert!(send(&mut sticky, SECOND, "a"));
     }
 
@@ -164,7 +223,7 @@ mod tests {
         sticky.gave_up(FIRST);
         for exchange in [SECOND, ExchangeId(3)] {
             assert!(send(&mut sticky, exchange, "b"), "a late copy of the first would bring back its token");
-            sticky.answered(exchange, true);
+            sticky.answered(exchange, Outcome::Success);
         }
     }
 
@@ -174,7 +233,7 @@ mod tests {
         send(&mut sticky, FIRST, "a");
         sticky.gave_up(FIRST);
         assert!(send(&mut sticky, SECOND, "a"));
-        sticky.answered(SECOND, true);
+        sticky.answered(SECOND, Outcome::Success);
         assert!(!send(&mut sticky, ExchangeId(3), "a"));
     }
 
@@ -182,16 +241,61 @@ mod tests {
     fn each_request_means_each() {
         let mut sticky = Sticky::new(TokenUse::EachRequest, None);
         send(&mut sticky, FIRST, "a");
-        sticky.answered(FIRST, true);
+        sticky.answered(FIRST, Outcome::Success);
         assert!(send(&mut sticky, SECOND, "a"));
     }
 
     #[test]
     fn the_cbor_version_is_sent_until_the_first_success() {
         let mut sticky = Sticky::new(TokenUse::UntilKnown, Some(1));
-        sticky.answered(FIRST, false);
+        sticky.answered(FIRST, Outcome::Other);
         assert_eq!(sticky.to_send(None), ToSend { access_token: None, cbor_version: Some(1) });
-        sticky.answered(SECOND, true);
+        sticky.answered(SECOND, Outcome::Success);
         assert_eq!(sticky.to_send(None), ToSend { access_token: None, cbor_version: None });
+    }
+
+    #[test]
+    fn a_request_without_a_token_takes_the_servers_away_and_only_then_says_so() {
+        let mut sticky = sticky();
+        assert!(!send_without(&mut sticky, FIRST), "a session begins without one");
+        sticky.answered(FIRST, Outcome::Success);
+        send(&mut sticky, SECOND, "a");
+        assert!(send_without(&mut sticky, ExchangeId(3)), "the token is on its way");
+        sticky.answered(SECOND, Outcome::Success);
+        sticky.answered(ExchangeId(3), Outcome::Success);
+        assert!(send_without(&mut sticky, ExchangeId(4)), "which of them came last is not known");
+        sticky.answered(ExchangeId(4), Outcome::Success);
+        assert!(!send_without(&mut sticky, ExchangeId(5)));
+        assert!(send(&mut sticky, ExchangeId(6), "a"));
+    }
+
+    #[test]
+    fn after_a_4_01_or_a_logout_a_token_is_named_again() {
+        let mut sticky = sticky();
+        send(&mut sticky, FIRST, "a");
+        sticky.answered(FIRST, Outcome::Success);
+        assert!(!send(&mut sticky, SECOND, "a"));
+        sticky.answered(SECOND, Outcome::Unauthorized);
+        assert!(send(&mut sticky, ExchangeId(3), "a"));
+        sticky.answered(ExchangeId(3), Outcome::Success);
+        for (outcome, again) in [(Outcome::Other, false), (Outcome::Success, true)] {
+            sticky.sent(ExchangeId(4), None, true);
+            sticky.answered(ExchangeId(4), outcome);
+            assert_eq!(send(&mut sticky, ExchangeId(5), "a"), again, "{outcome:?}");
+            sticky.answered(ExchangeId(5), Outcome::Success);
+        }
+        assert!(sticky.ending.is_empty());
+    }
+
+    #[test]
+    fn codes_show_what_the_server_holds() {
+        for (code, outcome) in [
+            (Code::new(2, 5), Outcome::Success),
+            (Code::new(4, 1), Outcome::Unauthorized),
+            (Code::new(4, 3), Outcome::Other),
+            (Code::new(5, 1), Outcome::Other),
+        ] {
+            assert_eq!(Outcome::of(code), outcome);
+        }
     }
 }

@@ -10,7 +10,8 @@
 
 use lowband_e2e::fixture::{Fixture, Shared};
 use lowband_e2e::hello_world::{self, HelloWorld};
-use lowband_e2e::matrix::{self, User};
+use lowband_e2e::matrix::{self, SignedIn, User};
+use lowband_e2e::reference::Reference;
 use lowband_e2e::wait;
 use lowband_e2e::wire::{Call, Wire};
 use serde_json::{Value, json};
@@ -245,4 +246,57 @@ fn hello_world_takes_no_more_datagrams_and_bytes_than_it_may() {
     // The reference's server: 8 datagrams and 1,535 bytes, 2 and 244.
     assert!(connected.datagrams <= 8 && connected.bytes <= 1_510, "with the handshake: {connected:?}");
     assert!(live.datagrams <= 2 && live.bytes <= 242, "on a session that stands: {live:?}");
+}
+
+/// What requests without a word of a token hear, as the homeserver says it over HTTPS without one.
+async fn is_signed_out(client: &mut Reference, user: &SignedIn) {
+    let say = async |client: &mut Reference, call: Call<'static>| client.call(&call).await.unwrap();
+    let versions = say(client, Call::get("/_matrix/client/versions")).await;
+    assert_eq!((&*versions.over, &*versions.code), ("coap", "2.05"));
+    let profile = format!("/_matrix/client/v3/profile/{}", user.id);
+    assert_eq!(say(client, Call::get(profile)).await.code, "2.05");
+    let forgotten = json!({"new_password": "another-secret"});
+    let forgotten = say(client, Call::post("/_matrix/client/v3/account/password", forgotten)).await;
+    assert_eq!(forgotten.code, "4.01");
+    assert!(forgotten.body["flows"].is_array(), "{}", forgotten.body);
+    assert_eq!(say(client, Call::get("/_matrix/client/v3/login")).await.code, "2.05");
+}
+
+#[test]
+fn a_token_ends_with_the_logout_and_a_sign_in_screen_works_on_the_same_session() {
+    let fixture = fixture();
+    fixture.run(async {
+        let mut wire = Wire::Reference(Box::new(fixture.reference().await.unwrap()));
+        let user = matrix::sign_in(&mut wire, &User::new("reference-logout")).await.unwrap();
+        let Wire::Reference(mut client) = wire else { panic!("another wire") };
+        assert_eq!(client.call(&whoami(&user.token)).await.unwrap().text("user_id"), user.id);
+        let logout = Call::post("/_matrix/client/v3/logout", json!({})).by(&user.token);
+        assert_eq!(client.call(&logout).await.unwrap().code, "2.05");
+        is_signed_out(&mut client, &user).await;
+        let told = client.call(&whoami(&user.token)).await.unwrap();
+        assert!(!told.token_sent);
+        assert_eq!((&*told.code, told.text("errcode")), ("4.01", "M_MISSING_TOKEN"));
+        client.end().await.unwrap();
+    });
+}
+
+#[test]
+fn a_token_that_ends_elsewhere_is_told_to_who_needs_one_and_spoils_nothing_else() {
+    let fixture = fixture();
+    fixture.run(async {
+        let mut https = fixture.https().await.unwrap();
+        let user = matrix::sign_in(&mut https, &User::new("reference-expired")).await.unwrap();
+        let mut client = fixture.reference().await.unwrap();
+        assert_eq!(client.call(&whoami(&user.token)).await.unwrap().text("user_id"), user.id);
+        let logout = Call::post("/_matrix/client/v3/logout", json!({})).by(&user.token);
+        https.call(logout).await.unwrap().ok().unwrap();
+        is_signed_out(&mut client, &user).await;
+        for _ in 0..2 {
+            let told = client.call(&whoami(&user.token)).await.unwrap();
+            assert!(!told.token_sent);
+            assert_eq!((&*told.code, told.text("errcode")), ("4.01", "M_UNKNOWN_TOKEN"));
+            is_signed_out(&mut client, &user).await;
+        }
+        client.end().await.unwrap();
+    });
 }

@@ -219,7 +219,7 @@ impl World {
         let resource = if same_resource { String::new() } else { number.to_string() };
         let options = RequestOptions {
             path: vec![resource],
-            authorization: (token > 0).then(|| "t".repeat(token % 2100)),
+            authorization: (token > 0).then(|| "t".repeat(token % 4100)),
             ..RequestOptions::default()
         };
         let request = Request { method, options, body: body(number, 0, length) };
@@ -246,8 +246,8 @@ impl World {
             let is_request = sent.code() != 0;
             if is_request {
                 assert_eq!(sent.kind(), MessageType::Confirmable);
-                // A token of 2,048 bytes and a block of 64 are the longest that cannot be avoided.
-                assert!(bytes.len() <= 2400, "{} bytes", bytes.len());
+                // A token of 4,096 bytes and a block of 1,024 are the longest that cannot be avoided.
+                assert!(bytes.len() <= 5300, "{} bytes", bytes.len());
                 self.request_sent(session, &sent);
             }
             let known = |(of, old): &(SessionId, Sent)| *of == session && old.id() == sent.id();

@@ -2,7 +2,7 @@
 //! small that a fuzzer reaches them.
 
 use coap_lite::{CoapOption, MessageClass, MessageType, Packet};
-use lowband_transport::coap::{BlockSize, Limits, RequestOptions};
+use lowband_transport::coap::{BlockSize, Limits, MAX_ACCESS_TOKEN, RequestOptions};
 
 pub(crate) const URI_PATH: u16 = 11;
 pub(crate) const BLOCK2: u16 = 23;
@@ -123,6 +123,6 @@ pub(crate) fn body(seed: u64, from: usize, to: usize) -> Vec<u8> {
 pub(crate) fn assert_in_order(options: &RequestOptions, body: &[u8], limits: &Limits) {
     assert!(options.path.iter().all(|segment| segment.len() <= 255 && segment != "." && segment != ".."));
     assert!(options.query.iter().all(|parameter| parameter.len() <= 255));
-    assert!(options.authorization.as_ref().is_none_or(|token| token.len() <= 2048));
+    assert!(options.authorization.as_ref().is_none_or(|token| token.len() <= MAX_ACCESS_TOKEN));
     assert!(body.len() <= limits.upload.max(1 << 14), "a body within the limit");
 }

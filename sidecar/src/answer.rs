@@ -3,6 +3,7 @@
 //! Back-pressure: after each piece of a body that is not the last, the task waits until the transport wants more. So at
 //! most one piece of each answer is on its way, and a client that reads slowly slows its own HTTP/2 stream down.
 
+use crate::credentials::News;
 use crate::failure::Failure;
 use crate::refusal::Refusal;
 use bytes::Bytes;
@@ -27,6 +28,8 @@ pub enum Command {
     },
     /// Go on with the next piece.
     Continue(Piece),
+    /// What became of an access token; comes before the answer that says so.
+    Token(News),
     /// There will be no (more) answer. Before the start it becomes a response, after it the missing blocks get its code.
     Refuse {
         /// What the client is told.
@@ -76,6 +79,11 @@ impl Answer {
     /// The next piece; returns when one more is wanted.
     pub async fn go_on(&self, bytes: Bytes, last: bool) -> Result<(), Gone> {
         self.piece(bytes, last, Command::Continue).await
+    }
+
+    /// What the answer says of an access token, before it.
+    pub async fn tell(&self, news: News) -> Result<(), Gone> {
+        self.commands.send((self.exchange, Command::Token(news))).await.map_err(|_| Gone)
     }
 
     /// The end, without a (complete) answer.

@@ -13,7 +13,7 @@ use crate::key_log::KeyLog;
 use crate::metrics::{Metrics, Snapshot, Unsent};
 use crate::udp::{Sent, Socket};
 use crate::upstream::Upstream;
-use exchanges::Exchanges;
+use exchanges::{Asked, Exchanges};
 use lowband_transport::dtls::CloseReason;
 use lowband_transport::server::Event;
 use lowband_transport::{ExchangeId, Server};
@@ -231,8 +231,9 @@ impl EventLoop {
                     why => tracing::debug!(session = session.0, ?why, "session closed"),
                 }
             }
-            Event::Request { session, exchange, method, options, body } => {
-                self.exchanges.request(now, &mut self.server, session, exchange, method, &options, body);
+            Event::Request { session, exchange, method, options, standing, body } => {
+                let asked = Asked { session, method, options, standing, body };
+                self.exchanges.request(now, &mut self.server, exchange, asked);
             }
             Event::Cancelled { exchange } => self.exchanges.cancelled(now, exchange),
             Event::WantsChunk { exchange } => self.exchanges.go_on(&self.server, exchange),

@@ -1,7 +1,7 @@
 //! The server's shell of low-bandwidth Matrix (MSC3079): DTLS and CoAP on one UDP socket, HTTP/2 with CBOR towards Envoy.
 //!
 //! ```text
-//! udp -> event_loop (owns lowband_transport::Server) -> target, session, request -> upstream (a task a request)
+//! udp -> event_loop (owns lowband_transport::Server) -> target, credentials, request -> upstream (a task a request)
 //! udp <- event_loop <- answer (bounded channel, back-pressure)  <- status, response <-
 //! ```
 //!
@@ -10,7 +10,7 @@
 //! | `config` | every option, and all mistakes at once |
 //! | `udp` | the socket, the only place that knows of datagram batches |
 //! | `event_loop` | the one task that owns the transport |
-//! | `session`, `target`, `request` | CoAP request -> HTTP request, and what is reachable at all |
+//! | `session`, `target`, `credentials`, `request` | CoAP request -> HTTP request, what is reachable at all, and under which token |
 //! | `status`, `response`, `failure`, `refusal` | HTTP response or failure -> CoAP response |
 //! | `upstream`, `answer` | HTTP/2, pooled, with back-pressure |
 //! | `rate`, `metrics`, `admin`, `readiness`, `key_log`, `logging` | operation |
@@ -31,6 +31,7 @@ use std::sync::Arc;
 pub mod admin;
 pub mod answer;
 pub mod config;
+pub mod credentials;
 pub mod event_loop;
 pub mod failure;
 pub mod key_log;

@@ -1,6 +1,7 @@
 //! What is counted, in Prometheus' words. The transport counts for itself; its numbers come in with each scrape
 //! ([`Snapshot`]).
 
+use crate::credentials::News;
 use crate::failure::Failure;
 use lowband_transport::coap::{Code, Method};
 use prometheus_client::collector::Collector;
@@ -22,6 +23,7 @@ pub struct Metrics {
     snapshot: Arc<Latest>,
     requests: Family<RequestLabels, Counter>,
     cancelled: Counter,
+    access_tokens_ended: Family<ReasonLabel, Counter>,
     upstream_failures: Family<ReasonLabel, Counter>,
     response_seconds: Histogram,
     request_bytes: Counter,
@@ -106,6 +108,7 @@ impl Default for Metrics {
             snapshot,
             requests: Family::default(),
             cancelled: Counter::default(),
+            access_tokens_ended: Family::default(),
             upstream_failures: Family::default(),
             // 1 ms to 131 s: from a cached answer to the longest usual long poll.
             response_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 18)),
@@ -128,6 +131,11 @@ impl Metrics {
         let registry = &mut self.registry;
         registry.register("requests", "Requests answered, by method and code", self.requests.clone());
         registry.register("requests_cancelled", "Requests whose client went away", self.cancelled.clone());
+        registry.register(
+            "access_tokens_ended",
+            "Answers of the homeserver that end an access token",
+            self.access_tokens_ended.clone(),
+        );
         registry.register(
             "upstream_failures",
             "Requests that the upstream failed",
@@ -170,6 +178,15 @@ impl Metrics {
     /// A request's client went away.
     pub fn cancelled(&self) {
         self.cancelled.inc();
+    }
+
+    /// An answer ends an access token.
+    pub fn access_token_ended(&self, news: &News) {
+        let reason = match news {
+            News::Refused(_) => "refused",
+            News::Ended(_) => "logout",
+        };
+        self.access_tokens_ended.get_or_create(&ReasonLabel { reason }).inc();
     }
 
     /// The upstream began to answer.

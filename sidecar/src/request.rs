@@ -2,8 +2,8 @@
 //!
 //! The body is passed as it is: the filter in Envoy translates it.
 
+use crate::credentials::Credentials;
 use crate::refusal::Refusal;
-use crate::session::Standing;
 use crate::status;
 use crate::target::UpstreamTarget;
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Uri};
 use http_body_util::Full;
 use lowband_transport::coap::content_format::{CBOR, JSON, OCTET_STREAM};
-use lowband_transport::coap::{Method, RequestOptions};
+use lowband_transport::coap::{AccessToken, Method, RequestOptions};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -31,11 +31,15 @@ const EMPTY_MAP: &[u8] = &[0xa0];
 /// A request for the upstream.
 #[derive(Debug, Clone)]
 pub struct Forward {
-    /// As HTTP/2 takes it.
+    /// As HTTP/2 takes it, under [`Credentials::first`].
     pub request: Request<Full<Bytes>>,
+    /// Under which tokens it is tried.
+    pub credentials: Credentials,
     /// How long it asks the homeserver to wait.
     pub long_poll: Duration,
 }
+
+const UNFIT: Refusal = Refusal::diagnostic(status::BAD_REQUEST, "the request fits no HTTP request");
 
 /// How the two content options read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,17 +49,48 @@ struct Content {
     body: Bytes,
 }
 
-/// Builds the request. `authority` is what HTTP/2 calls the host; `peer` comes from the socket.
+/// Replaces the access token of a request.
+///
+/// # Errors
+///
+/// No header field can hold the token; none that the transport hands on.
+pub fn authorize(
+    request: &mut Request<Full<Bytes>>,
+    access_token: Option<&AccessToken>,
+) -> Result<(), Refusal> {
+    let headers = request.headers_mut();
+    let Some(token) = access_token else {
+        headers.remove(AUTHORIZATION);
+        return Ok(());
+    };
+    let mut value = HeaderValue::try_from(format!("Bearer {}", token.as_str())).map_err(|_| UNFIT)?;
+    // Keeps it out of debug output and of HPACK's dynamic table.
+    value.set_sensitive(true);
+    headers.insert(AUTHORIZATION, value);
+    Ok(())
+}
+
+/// Who asks.
+#[derive(Debug, Clone)]
+pub struct Asker {
+    /// Under which tokens.
+    pub credentials: Credentials,
+    /// 0 or 1.
+    pub cbor_version: u8,
+    /// From the socket.
+    pub peer: Option<IpAddr>,
+}
+
+/// Builds the request. `authority` is what HTTP/2 calls the host.
 pub fn forward(
     authority: &Authority,
     method: Method,
     options: &RequestOptions,
     target: UpstreamTarget,
-    standing: &Standing,
-    peer: Option<IpAddr>,
+    asker: Asker,
     body: Vec<u8>,
 ) -> Result<Forward, Refusal> {
-    const UNFIT: Refusal = Refusal::diagnostic(status::BAD_REQUEST, "the request fits no HTTP request");
+    let Asker { credentials, cbor_version, peer } = asker;
     let content = content(method, options, body)?;
     let path_and_query = PathAndQuery::from_maybe_shared(target.path_and_query).map_err(|_| UNFIT)?;
     let mut uri = http::uri::Parts::default();
@@ -70,8 +105,7 @@ pub fn forward(
     headers.reserve(7);
     headers.insert(ACCEPT, content.accept);
     headers.insert(USER_AGENT, AGENT);
-    headers
-        .insert(CBOR_VERSION, HeaderValue::from_static(if standing.cbor_version == 0 { "0" } else { "1" }));
+    headers.insert(CBOR_VERSION, HeaderValue::from_static(if cbor_version == 0 { "0" } else { "1" }));
     headers.insert(FORWARDED_PROTO, PROTECTED);
     if let Some(kind) = content.kind {
         headers.insert(CONTENT_TYPE, kind);
@@ -82,19 +116,15 @@ pub fn forward(
             HeaderValue::try_from(peer.to_canonical().to_string()).map_err(|_| UNFIT)?,
         );
     }
-    if let Some(token) = &standing.token
-        && (standing.token_is_explicit || !target.brings_credentials)
-    {
-        let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| UNFIT)?;
-        // Keeps it out of debug output and of HPACK's dynamic table.
-        value.set_sensitive(true);
-        headers.insert(AUTHORIZATION, value);
-    }
-    Ok(Forward { request, long_poll: target.long_poll })
+    authorize(&mut request, credentials.first.as_ref())?;
+    Ok(Forward { request, credentials, long_poll: target.long_poll })
 }
 
 fn content(method: Method, options: &RequestOptions, body: Vec<u8>) -> Result<Content, Refusal> {
+    // A client that sends JSON and does not say what it reads reads JSON (MSC3079).
+    let is_json = method != Method::Get && !body.is_empty() && options.content_format == Some(JSON);
     let accept = match options.accept {
+        None if is_json => APPLICATION_JSON,
         None | Some(CBOR) => APPLICATION_CBOR,
         Some(JSON) => APPLICATION_JSON,
         Some(_) => {
@@ -142,29 +172,23 @@ fn http_method(method: Method) -> http::Method {
 mod tests {
     use super::*;
 
-    fn target(brings_credentials: bool) -> UpstreamTarget {
-        UpstreamTarget {
-            path_and_query: "/_matrix/client/v3/sync?timeout=1".to_owned(),
-            path_len: 23,
-            brings_credentials,
-            long_poll: Duration::from_millis(1),
-        }
-    }
-
-    fn standing(token: Option<&str>, token_is_explicit: bool, cbor_version: u8) -> Standing {
-        Standing { token: token.map(Into::into), token_is_explicit, cbor_version }
-    }
-
     fn build(
         method: Method,
         options: &RequestOptions,
-        standing: &Standing,
-        brings: bool,
+        token: Option<&str>,
+        cbor_version: u8,
         body: &[u8],
     ) -> Request<Full<Bytes>> {
         let authority = Authority::from_static("localhost");
         let peer = Some("::ffff:192.0.2.7".parse().unwrap());
-        forward(&authority, method, options, target(brings), standing, peer, body.to_vec()).unwrap().request
+        let target = UpstreamTarget {
+            path_and_query: "/_matrix/client/v3/sync?timeout=1".to_owned(),
+            path_len: 23,
+            long_poll: Duration::from_millis(1),
+        };
+        let credentials = Credentials { first: token.map(Into::into), ..Credentials::default() };
+        let asker = Asker { credentials, cbor_version, peer };
+        forward(&authority, method, options, target, asker, body.to_vec()).unwrap().request
     }
 
     fn header<'r>(request: &'r Request<Full<Bytes>>, name: &str) -> Option<&'r str> {
@@ -173,7 +197,7 @@ mod tests {
 
     #[test]
     fn the_fixed_headers_are_those_of_the_chain() {
-        let request = build(Method::Get, &RequestOptions::default(), &standing(None, false, 1), false, b"");
+        let request = build(Method::Get, &RequestOptions::default(), None, 1, b"");
         assert_eq!(request.uri(), "http://localhost/_matrix/client/v3/sync?timeout=1");
         assert_eq!(header(&request, "user-agent"), Some(concat!("lowband/", env!("CARGO_PKG_VERSION"))));
         assert_eq!(header(&request, "x-forwarded-for"), Some("192.0.2.7"));
@@ -182,7 +206,7 @@ mod tests {
         assert_eq!(header(&request, "accept"), Some("application/cbor"));
         assert_eq!(header(&request, "authorization"), None);
         assert_eq!(header(&request, "content-type"), None);
-        let request = build(Method::Get, &RequestOptions::default(), &standing(None, false, 0), false, b"");
+        let request = build(Method::Get, &RequestOptions::default(), None, 0, b"");
         assert_eq!(header(&request, "lowband-cbor-version"), Some("0"));
     }
 
@@ -232,18 +256,35 @@ mod tests {
     }
 
     #[test]
-    fn a_sticky_token_is_not_added_where_the_request_brings_credentials() {
-        for (explicit, brings, expected) in
-            [(true, false, true), (false, false, true), (true, true, true), (false, true, false)]
-        {
-            let standing = standing(Some("abc"), explicit, 1);
-            let request = build(Method::Post, &RequestOptions::default(), &standing, brings, b"");
-            assert_eq!(
-                header(&request, "authorization"),
-                expected.then_some("Bearer abc"),
-                "{explicit} {brings}"
-            );
-            assert!(!format!("{request:?}").contains("abc"));
+    fn without_accept_the_answer_has_the_form_of_the_body() {
+        use Method::{Delete, Get, Post, Put};
+        for (method, format, accept, body, expected) in [
+            (Post, Some(50), None, &b"{}"[..], "application/json"),
+            (Put, Some(50), None, b"{}", "application/json"),
+            (Delete, Some(50), None, b"{}", "application/json"),
+            (Post, Some(50), Some(60), b"{}", "application/cbor"),
+            (Post, Some(60), None, b"\xa0", "application/cbor"),
+            (Post, Some(42), None, b"\xa0", "application/cbor"),
+            (Post, None, None, b"\xa0", "application/cbor"),
+            // Without a payload Content-Format says nothing, and a payload of GET is ignored.
+            (Post, Some(50), None, b"", "application/cbor"),
+            (Get, Some(50), None, b"{}", "application/cbor"),
+        ] {
+            let options = RequestOptions { content_format: format, accept, ..RequestOptions::default() };
+            let content = content(method, &options, body.to_vec()).unwrap();
+            assert_eq!(content.accept, expected, "{method:?} {format:?} {accept:?}");
         }
+    }
+
+    #[test]
+    fn a_token_is_added_replaced_and_taken_away_and_never_shown() {
+        let mut request = build(Method::Post, &RequestOptions::default(), Some("abc"), 1, b"");
+        assert_eq!(header(&request, "authorization"), Some("Bearer abc"));
+        assert!(!format!("{request:?}").contains("abc"));
+        authorize(&mut request, Some(&"def".into())).unwrap();
+        assert_eq!(header(&request, "authorization"), Some("Bearer def"));
+        authorize(&mut request, None).unwrap();
+        assert_eq!(header(&request, "authorization"), None);
+        assert!(authorize(&mut request, Some(&"a\r\nb".into())).is_err());
     }
 }

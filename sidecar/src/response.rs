@@ -99,7 +99,8 @@ fn retry_after(headers: &HeaderMap) -> Option<u32> {
     Some(u32::try_from(seconds).unwrap_or(u32::MAX))
 }
 
-fn content_format(headers: &HeaderMap) -> Option<u16> {
+/// The Content-Format that a body is called by.
+pub fn content_format(headers: &HeaderMap) -> Option<u16> {
     let value = headers.get(CONTENT_TYPE)?;
     let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
     let is = |name: &str| essence.eq_ignore_ascii_case(name);

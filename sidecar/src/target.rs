@@ -8,6 +8,7 @@ use crate::status;
 use lowband_codec::paths::{PathError, PathTable};
 use lowband_transport::coap::RequestOptions;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// The one resource of the sidecar itself: 2.05 without the upstream, for the readiness probe.
@@ -52,13 +53,16 @@ pub struct UpstreamTarget {
     pub path_and_query: String,
     /// Length of the path in it.
     pub path_len: usize,
-    /// A request that brings its own credentials: a sticky token is not added (homeservers refuse one on `/register`).
-    pub brings_credentials: bool,
     /// How long the request asks the homeserver to wait (`timeout=`, milliseconds).
     pub long_poll: Duration,
 }
 
 impl UpstreamTarget {
+    /// The path as the homeserver reads it, segment by segment.
+    pub fn segments(&self) -> Vec<Cow<'_, str>> {
+        segments(self.path())
+    }
+
     /// The path without the query: fit for logs, because access tokens stand in queries only.
     pub fn path(&self) -> &str {
         self.path_and_query.get(..self.path_len).unwrap_or(&self.path_and_query)
@@ -71,14 +75,14 @@ pub fn target(options: &RequestOptions) -> Result<Target, Refusal> {
         return Ok(Target::Ready);
     }
     let mut path_and_query = PathTable::v1().expand(&options.path).map_err(path_refusal)?;
-    let brings_credentials = judge(&path_and_query)?;
+    judge(&path_and_query)?;
     let path_len = path_and_query.len();
     for (index, query) in options.query.iter().enumerate() {
         path_and_query.push(if index == 0 { '?' } else { '&' });
         path_and_query.extend(utf8_percent_encode(query, QUERY));
     }
     let long_poll = long_poll(&options.query);
-    Ok(Target::Upstream(UpstreamTarget { path_and_query, path_len, brings_credentials, long_poll }))
+    Ok(Target::Upstream(UpstreamTarget { path_and_query, path_len, long_poll }))
 }
 
 fn path_refusal(error: PathError) -> Refusal {
@@ -99,35 +103,35 @@ const NOT_SERVED: Refusal =
 const MEDIA: Refusal =
     Refusal::use_https("media is not served over CoAP: use HTTPS on the same host and port");
 
-/// Ok when the path may go upstream; true when it is one of those that bring their own credentials.
-fn judge(path: &str) -> Result<bool, Refusal> {
-    // As a homeserver reads it: segment by segment.
-    let plain: Vec<_> =
-        path.split('/').skip(1).map(|segment| percent_decode_str(segment).decode_utf8_lossy()).collect();
-    let brings_credentials = place(&plain)?;
+fn segments(path: &str) -> Vec<Cow<'_, str>> {
+    path.split('/').skip(1).map(|segment| percent_decode_str(segment).decode_utf8_lossy()).collect()
+}
+
+/// Ok when the path may go upstream.
+fn judge(path: &str) -> Result<(), Refusal> {
+    place(&segments(path))?;
     // As a proxy may read it that undoes every escape first, merges slashes, and perhaps takes a backslash for one.
     let eager = eagerly_decoded(path).ok_or(NOT_SERVED)?;
     for slashes in [&['/'][..], &['/', '\\']] {
         let segments: Vec<_> = eager.split(slashes).filter(|segment| !segment.is_empty()).collect();
         place(&segments)?;
     }
-    Ok(brings_credentials)
+    Ok(())
 }
 
 /// The same for one reading of the path.
-fn place(segments: &[impl AsRef<str>]) -> Result<bool, Refusal> {
+fn place(segments: &[impl AsRef<str>]) -> Result<(), Refusal> {
     let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
     if segments.iter().any(|segment| matches!(*segment, "." | "..")) {
         return Err(DOT_SEGMENT);
     }
     match segments.as_slice() {
-        [".well-known", "matrix", "client"] => Ok(false),
+        [".well-known", "matrix", "client"] => Ok(()),
         // /v1/media and the unstable prefixes of MSC3916.
         ["_matrix", "client", _, "media", ..] | ["_matrix", "client", "unstable", _, "media", ..] => {
             Err(MEDIA)
         }
-        ["_matrix", "client", _, "register" | "login" | "refresh"] => Ok(true),
-        ["_matrix", "client", ..] => Ok(false),
+        ["_matrix", "client", ..] => Ok(()),
         ["_matrix", "media", ..] => Err(MEDIA),
         _ => Err(NOT_SERVED),
     }
@@ -326,19 +330,10 @@ mod tests {
     }
 
     #[test]
-    fn only_register_login_and_refresh_bring_their_own_credentials() {
-        for (path, expected) in [
-            (&["4"][..], true),
-            (&["1"], true),
-            (&["_matrix", "client", "v3", "refresh"], true),
-            (&["_matrix", "client", "v3", "login"], true),
-            (&["_matrix", "client", "v1", "login", "get_token"], false),
-            (&["_matrix", "client", "v3", "logout"], false),
-            (&["_matrix", "client", "v3", "sync"], false),
-            (&["_matrix", "client", "v3", "account", "register"], false),
-        ] {
-            assert_eq!(upstream(path, &[]).brings_credentials, expected, "{path:?}");
-        }
+    fn segments_are_those_that_the_homeserver_reads() {
+        let target = upstream(&["_matrix", "client", "v3", "rooms", "!a/b:hs", ""], &["x=y"]);
+        assert_eq!(target.segments(), ["_matrix", "client", "v3", "rooms", "!a/b:hs", ""]);
+        assert_eq!(upstream(&["4"], &[]).segments(), ["_matrix", "client", "r0", "register"]);
     }
 
     #[test]

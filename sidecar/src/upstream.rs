@@ -7,15 +7,18 @@
 //! Dropping the task's future resets its HTTP/2 stream: a client that goes away ends its upstream request.
 
 use crate::answer::{Answer, Gone};
+use crate::credentials::{News, Refused};
 use crate::failure::Failure;
 use crate::refusal::Refusal;
-use crate::request::Forward;
+use crate::request::{self, Forward};
 use crate::response::{self, Head, Reading};
 use crate::status;
 use bytes::{Bytes, BytesMut};
 use http::uri::Authority;
-use http_body_util::BodyExt;
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
+use lowband_transport::coap::AccessToken;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,8 +31,8 @@ mod pool;
 
 use pool::Pool;
 
-/// The body of an error is read this far for its `retry_after_ms`.
-const MAX_TIMED_ERROR: usize = 16 << 10;
+/// The body of an error is read this far for its `errcode` or `retry_after_ms`.
+const MAX_ERROR: usize = 16 << 10;
 
 /// Where the upstream listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,6 +103,14 @@ pub struct Place {
 /// A response that may not have been read yet, with the connection that brings it.
 type Arrived = (pool::Lease, http::Response<Incoming>);
 
+/// One whose beginning may have been read.
+struct Response {
+    _lease: pool::Lease,
+    parts: http::response::Parts,
+    begun: Bytes,
+    body: Incoming,
+}
+
 impl Upstream {
     /// Connects when the first request comes.
     pub fn new(settings: Settings) -> Upstream {
@@ -129,32 +140,85 @@ impl Upstream {
 
     /// Carries one request and its answer.
     pub async fn carry(&self, forward: Forward, answer: Answer) {
-        // The head of a long poll comes when the homeserver has waited for as long as it was asked to.
-        let patience = self.settings.response_timeout + forward.long_poll.min(self.settings.longest_poll);
-        let outcome = match timeout_at(Instant::now() + patience, self.pool.send(forward.request)).await {
-            Ok(Ok(arrived)) => self.relay(arrived, &answer).await,
-            Ok(Err(failure)) => Err(End::Failed(failure)),
-            Err(_elapsed) => Err(End::Failed(Failure::Hung)),
-        };
-        if let Err(End::Failed(failure)) = outcome {
+        if let Err(End::Failed(failure)) = self.exchange(forward, &answer).await {
             // Gone: nobody is left to be told.
             let _ = answer.refuse(failure.refusal(), Some(failure)).await;
         }
     }
 
-    async fn relay(&self, (_lease, response): Arrived, answer: &Answer) -> Result<(), End> {
-        let (parts, mut body) = response.into_parts();
-        match response::read(parts.status, &parts.headers, body.is_end_stream()) {
+    async fn exchange(&self, forward: Forward, answer: &Answer) -> Result<(), End> {
+        let Forward { request, credentials, long_poll } = forward;
+        // The head of a long poll comes when the homeserver has waited for as long as it was asked to.
+        let patience = self.settings.response_timeout + long_poll.min(self.settings.longest_poll);
+        let second = credentials.second.clone().and_then(|token| {
+            let mut request = request.clone();
+            request::authorize(&mut request, token.as_ref()).is_ok().then_some((request, token))
+        });
+        let mut response = self.send(request, patience).await?;
+        let refused = self.note(&mut response, credentials.first.as_ref(), answer).await?;
+        let expected = if credentials.first.is_some() { Refused::Unknown } else { Refused::Missing };
+        if let Some((request, token)) = second.filter(|_| refused == Some(expected)) {
+            let mut other = self.send(request, patience).await?;
+            let refused = self.note(&mut other, token.as_ref(), answer).await?;
+            // That a token is needed is not news to a client that has given one.
+            if refused != Some(Refused::Missing) {
+                response = other;
+            }
+        }
+        if let Some(news) = credentials.ended().filter(|_| response.parts.status.is_success()) {
+            answer.tell(news).await?;
+        }
+        self.relay(response, answer).await
+    }
+
+    async fn send(&self, request: Request<Full<Bytes>>, patience: Duration) -> Result<Response, Failure> {
+        match timeout_at(Instant::now() + patience, self.pool.send(request)).await {
+            Ok(Ok((lease, response))) => {
+                let (parts, body) = response.into_parts();
+                Ok(Response { _lease: lease, parts, begun: Bytes::new(), body })
+            }
+            Ok(Err(failure)) => Err(failure),
+            Err(_elapsed) => Err(Failure::Hung),
+        }
+    }
+
+    /// Reads the reason of a 401, and tells of a token that the homeserver does not know.
+    async fn note(
+        &self,
+        response: &mut Response,
+        token: Option<&AccessToken>,
+        answer: &Answer,
+    ) -> Result<Option<Refused>, End> {
+        if response.parts.status != StatusCode::UNAUTHORIZED || response.body.is_end_stream() {
+            return Ok(None);
+        }
+        response.begun = self.whole_error(Bytes::new(), &mut response.body).await?;
+        let refused = Refused::read(response::content_format(&response.parts.headers), &response.begun);
+        if let (Some(Refused::Unknown), Some(token)) = (refused, token) {
+            answer.tell(News::Refused(token.clone())).await?;
+        }
+        Ok(refused)
+    }
+
+    async fn relay(&self, response: Response, answer: &Answer) -> Result<(), End> {
+        let Response { _lease, parts, begun, mut body } = response;
+        match response::read(parts.status, &parts.headers, begun.is_empty() && body.is_end_stream()) {
             // Our words go instead of the proxy's; dropping the body resets the stream.
             Reading::Proxy(refusal) => Ok(answer.refuse(refusal, None).await?),
-            Reading::Homeserver(head) => self.stream(head, &mut body, answer).await,
+            Reading::Homeserver(head) => self.stream(head, begun, &mut body, answer).await,
         }
     }
 
     /// The head waits for the first piece of the body, so that an answer that breaks off before it can still be told as a
     /// Matrix error.
-    async fn stream(&self, mut head: Head, body: &mut Incoming, answer: &Answer) -> Result<(), End> {
-        let mut first = self.piece(body).await?;
+    async fn stream(
+        &self,
+        mut head: Head,
+        begun: Bytes,
+        body: &mut Incoming,
+        answer: &Answer,
+    ) -> Result<(), End> {
+        let mut first = if begun.is_empty() { self.piece(body).await? } else { begun };
         if head.time_in_body {
             first = self.whole_error(first, body).await?;
             head.options.max_age = response::retry_after_in_body(head.options.content_format, &first);
@@ -172,7 +236,7 @@ impl Upstream {
     /// The whole body of an error, unless it is longer than errors are.
     async fn whole_error(&self, first: Bytes, body: &mut Incoming) -> Result<Bytes, Failure> {
         let mut whole = BytesMut::from(first);
-        while whole.len() <= MAX_TIMED_ERROR && !body.is_end_stream() {
+        while whole.len() <= MAX_ERROR && !body.is_end_stream() {
             let piece = self.piece(body).await?;
             if piece.is_empty() {
                 break;

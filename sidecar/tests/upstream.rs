@@ -14,6 +14,7 @@ use h2::{Reason, RecvStream};
 use http::{Request, Response};
 use http_body_util::Full;
 use lowband_sidecar::answer::{Answer, Command};
+use lowband_sidecar::credentials::Credentials;
 use lowband_sidecar::failure::Failure;
 use lowband_sidecar::request::Forward;
 use lowband_sidecar::status;
@@ -70,7 +71,7 @@ impl Played {
         let request = Request::put("http://localhost/_matrix/client/v3/x").body(Full::from("body")).unwrap();
         let (commands, commanded) = mpsc::channel(8);
         let answer = Answer::new(ExchangeId(1), commands);
-        let forward = Forward { request, long_poll: Duration::ZERO };
+        let forward = Forward { request, credentials: Credentials::default(), long_poll: Duration::ZERO };
         (tokio::spawn(async move { upstream.carry(forward, answer).await }), commanded)
     }
 }

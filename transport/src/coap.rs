@@ -13,6 +13,7 @@
 //!
 //! Each line uses only lines below it; [`Times`], [`Limits`] and [`Counters`] go through all of them.
 
+mod access_token;
 mod block;
 mod client;
 mod config;
@@ -30,10 +31,11 @@ mod snapshot;
 mod timers;
 mod upload;
 
+pub use access_token::{AccessToken, MAX_ACCESS_TOKEN};
 pub use block::BlockSize;
 pub use client::{Client, ClientEvent, FailReason, Request, Response};
 pub use config::{Limits, Times};
 pub use counters::Counters;
 pub use numbers::{Code, Method, content_format};
 pub use options::{RequestOptions, ResponseOptions};
-pub use server::{Server, ServerEvent};
+pub use server::{Server, ServerEvent, Standing};

@@ -1,7 +1,9 @@
 //! The server's face: [`crate::dtls::Endpoint`] below, [`crate::coap::Server`] above. Decides nothing of its own.
 
 use crate::coap::random::Random;
-use crate::coap::{self, Code, Limits, Method, RequestOptions, ResponseOptions, ServerEvent, Times};
+use crate::coap::{
+    self, AccessToken, Code, Limits, Method, RequestOptions, ResponseOptions, ServerEvent, Standing, Times,
+};
 use crate::dtls::{self, CloseReason, SetupError};
 use crate::{ExchangeId, SessionId, Transmit};
 use std::collections::VecDeque;
@@ -48,6 +50,8 @@ pub enum Event {
         method: Method,
         /// Its options; of an upload, those of its first block.
         options: RequestOptions,
+        /// Access token and CBOR version that hold for it.
+        standing: Standing,
         /// The whole body.
         body: Vec<u8>,
     },
@@ -123,6 +127,17 @@ impl Server {
     /// Back-pressure: false while the memory for this answer is used up. True for unknown exchanges.
     pub fn wants_chunk(&self, exchange: ExchangeId) -> bool {
         self.coap.wants_chunk(exchange)
+    }
+
+    /// The homeserver does not know this access token (any more): where it still sticks to the session, later requests are
+    /// told so ([`Standing::is_refused`]).
+    pub fn refuse_access_token(&mut self, session: SessionId, access_token: &AccessToken) {
+        self.coap.refuse_access_token(session, access_token);
+    }
+
+    /// This access token has been given up by its owner: where it still sticks to the session, nothing does from now on.
+    pub fn end_access_token(&mut self, session: SessionId, access_token: &AccessToken) {
+        self.coap.end_access_token(session, access_token);
     }
 
     /// Sends close_notify and forgets the session.
@@ -215,8 +230,8 @@ impl Server {
     fn take_events(&mut self) {
         while let Some(event) = self.coap.poll_event() {
             self.events.push_back(match event {
-                ServerEvent::Request { session, exchange, method, options, body } => {
-                    Event::Request { session, exchange, method, options, body }
+                ServerEvent::Request { session, exchange, method, options, standing, body } => {
+                    Event::Request { session, exchange, method, options, standing, body }
                 }
                 ServerEvent::Cancelled { exchange } => Event::Cancelled { exchange },
                 ServerEvent::WantsChunk { exchange } => Event::WantsChunk { exchange },

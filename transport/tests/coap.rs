@@ -23,6 +23,7 @@ mod coap {
     mod repetition;
     mod sim;
     mod snapshots;
+    mod sticky;
     mod streaming;
     mod uploads;
     mod wrap_around;

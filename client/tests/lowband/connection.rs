@@ -95,25 +95,32 @@ fn with_token(token: &str) -> Request {
     Request { access_token: Some(token.into()), ..Request::get("/whoami") }
 }
 
-async fn tokens_on_the_wire(token_use: TokenUse, tokens: &[&str]) -> Vec<Option<String>> {
+async fn tokens_on_the_wire(token_use: TokenUse, tokens: &[Option<&str>]) -> Vec<Option<String>> {
     let stub = StubServer::start(echo);
     let connection = connect(&stub, Settings { token_use, ..Settings::default() }).await;
     for token in tokens {
-        connection.request(with_token(token)).await.unwrap();
+        let request = token.map_or_else(|| Request::get("/whoami"), with_token);
+        connection.request(request).await.unwrap();
     }
     stub.seen().into_iter().map(|seen| seen.options.authorization).collect()
 }
 
 #[tokio::test]
 async fn a_token_goes_over_the_wire_once_and_again_when_it_changes() {
-    let sent = tokens_on_the_wire(TokenUse::UntilKnown, &["a", "a", "b", "b", "a"]).await;
+    let sent = tokens_on_the_wire(TokenUse::UntilKnown, &["a", "a", "b", "b", "a"].map(Some)).await;
     assert_eq!(sent, [Some("a".into()), None, Some("b".into()), None, Some("a".into())]);
 }
 
 #[tokio::test]
 async fn a_token_goes_over_the_wire_each_time_where_that_is_asked_for() {
-    let sent = tokens_on_the_wire(TokenUse::EachRequest, &["a", "a"]).await;
-    assert_eq!(sent, [Some("a".into()), Some("a".into())]);
+    let sent = tokens_on_the_wire(TokenUse::EachRequest, &[Some("a"), None, Some("a")]).await;
+    assert_eq!(sent, [Some("a".into()), None, Some("a".into())]);
+}
+
+#[tokio::test]
+async fn without_a_token_an_empty_option_takes_the_servers_away() {
+    let sent = tokens_on_the_wire(TokenUse::UntilKnown, &[None, Some("a"), None, None, Some("a")]).await;
+    assert_eq!(sent, [None, Some("a".into()), Some(String::new()), None, Some("a".into())]);
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ mod coap_failures;
 mod command;
 mod connection;
 mod connection_ends;
+mod fragments;
 mod http_command;
 mod jc_command;
 mod stub_server;

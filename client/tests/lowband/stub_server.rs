@@ -165,7 +165,7 @@ impl Inside {
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Request { session, exchange, method, options, body } => {
+            Event::Request { session, exchange, method, options, body, .. } => {
                 let seen = Seen { method, options, body };
                 self.answer(session, exchange, &seen);
                 self.seen.lock().unwrap().push(seen);

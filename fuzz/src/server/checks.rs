@@ -12,7 +12,7 @@ impl World {
     pub(super) fn look(&mut self, at: Option<usize>) {
         while let Some(event) = self.server.poll_event() {
             match event {
-                ServerEvent::Request { session, exchange, method, options, body } => {
+                ServerEvent::Request { session, exchange, method, options, body, .. } => {
                     let message = &self.messages[at.expect("only a message makes a request")];
                     let key = message.key;
                     assert_eq!((session, method == Method::Put), (key.session, key.put));

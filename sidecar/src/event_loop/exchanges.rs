@@ -2,16 +2,17 @@
 
 use crate::answer::{Answer, Command, Piece};
 use crate::config::Config;
+use crate::credentials::{self, News};
 use crate::failure::Failure;
 use crate::metrics::{Dotted, Metrics, method_name};
 use crate::rate::Rate;
 use crate::refusal::Refusal;
-use crate::request;
+use crate::request::{self, Asker};
 use crate::session::Sessions;
 use crate::status;
 use crate::target::{READY_PATH, Target, UpstreamTarget, target};
 use crate::upstream::Upstream;
-use lowband_transport::coap::{Code, Method, RequestOptions, ResponseOptions};
+use lowband_transport::coap::{Code, Method, RequestOptions, ResponseOptions, Standing};
 use lowband_transport::{ExchangeId, Server, SessionId};
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -48,6 +49,16 @@ impl Drop for AbortOnDrop {
     }
 }
 
+/// A whole request, as the transport hands it on.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) session: SessionId,
+    pub(super) method: Method,
+    pub(super) options: RequestOptions,
+    pub(super) standing: Standing,
+    pub(super) body: Vec<u8>,
+}
+
 /// What the log says about a request; no access token, no query, no body.
 #[derive(Debug)]
 struct Line {
@@ -80,32 +91,22 @@ impl Exchanges {
     }
 
     /// A request has come: it is answered here or passed to the upstream.
-    #[expect(clippy::too_many_arguments, reason = "the fields of one event, and where its answer goes")]
-    pub(super) fn request(
-        &mut self,
-        now: Instant,
-        server: &mut Server,
-        session: SessionId,
-        exchange: ExchangeId,
-        method: Method,
-        options: &RequestOptions,
-        body: Vec<u8>,
-    ) {
+    pub(super) fn request(&mut self, now: Instant, server: &mut Server, exchange: ExchangeId, asked: Asked) {
         let mut line = Line {
-            session,
-            method,
+            session: asked.session,
+            method: asked.method,
             path: String::new(),
             started: now,
-            bytes_in: body.len(),
+            bytes_in: asked.body.len(),
             bytes_out: 0,
             code: None,
             first_piece: None,
             failure: None,
         };
-        let peer = server.peer(session).map(|peer| peer.ip());
-        match self.judge(now, session, method, options, &body, peer) {
+        let peer = server.peer(asked.session).map(|peer| peer.ip());
+        match self.judge(now, &asked, peer) {
             Err(refusal) => {
-                line.path = loggable(&format!("/{}", options.path.join("/")));
+                line.path = loggable(&format!("/{}", asked.options.path.join("/")));
                 self.refuse(now, server, exchange, line, &refusal);
             }
             Ok(Judged::Ready) => {
@@ -115,10 +116,11 @@ impl Exchanges {
                 line.code = Some(status::CONTENT);
                 self.finish(now, line);
             }
-            Ok(Judged::Upstream(target, standing)) => {
+            Ok(Judged::Upstream(target, asker)) => {
                 line.path = loggable(target.path());
                 let authority = self.upstream.authority();
-                let forward = request::forward(authority, method, options, target, &standing, peer, body);
+                let Asked { method, options, body, .. } = asked;
+                let forward = request::forward(authority, method, &options, target, asker, body);
                 let placed = forward.and_then(|forward| Ok((self.upstream.place(line.bytes_in)?, forward)));
                 match placed {
                     Err(refusal) => self.refuse(now, server, exchange, line, &refusal),
@@ -160,6 +162,14 @@ impl Exchanges {
                 piece
             }
             Command::Continue(piece) => piece,
+            Command::Token(news) => {
+                self.metrics.access_token_ended(&news);
+                match news {
+                    News::Refused(token) => server.refuse_access_token(open.line.session, &token),
+                    News::Ended(token) => server.end_access_token(open.line.session, &token),
+                }
+                return;
+            }
             Command::Refuse { refusal, failure } => {
                 if let Some(failure) = &failure {
                     self.metrics.upstream_failed(failure);
@@ -223,24 +233,22 @@ impl Exchanges {
         self.sessions.forget(session);
     }
 
-    fn judge(
-        &mut self,
-        now: Instant,
-        session: SessionId,
-        method: Method,
-        options: &RequestOptions,
-        body: &[u8],
-        peer: Option<IpAddr>,
-    ) -> Result<Judged, Refusal> {
-        // First, because a token replaces the one before it whatever becomes of the request.
-        let standing = self.sessions.note(session, options, body)?;
+    fn judge(&mut self, now: Instant, asked: &Asked, peer: Option<IpAddr>) -> Result<Judged, Refusal> {
+        let Asked { session, method, options, standing, body } = asked;
+        // First, because what a body shows of its client holds whatever becomes of the request.
+        let cbor_version = self.sessions.cbor_version(*session, standing, options, body);
         if let (Some(rate), Some(peer)) = (&mut self.rate, peer) {
             rate.take(now, peer)?;
         }
         match target(options)? {
-            Target::Ready if method == Method::Get => Ok(Judged::Ready),
+            Target::Ready if *method == Method::Get => Ok(Judged::Ready),
             Target::Ready => Err(Refusal::diagnostic(status::METHOD_NOT_ALLOWED, "only GET")),
-            Target::Upstream(target) => Ok(Judged::Upstream(target, standing)),
+            Target::Upstream(target) => {
+                let path = target.segments();
+                let path: Vec<_> = path.iter().map(AsRef::as_ref).collect();
+                let credentials = credentials::decide(&path, options, standing, body);
+                Ok(Judged::Upstream(target, Asker { credentials, cbor_version, peer }))
+            }
         }
     }
 
@@ -305,7 +313,7 @@ fn loggable(path: &str) -> String {
 /// Where a request goes.
 enum Judged {
     Ready,
-    Upstream(UpstreamTarget, crate::session::Standing),
+    Upstream(UpstreamTarget, Asker),
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@
 
 mod answers;
 mod client;
+mod credentials;
 mod failures;
 mod harness;
 mod hostile_datagrams;

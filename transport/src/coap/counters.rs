@@ -55,6 +55,8 @@ counters! {
         options_repeated,
         /// Options whose value has no meaning.
         options_bad_value,
+        /// Requests refused because their access token cannot be read.
+        access_tokens_unreadable,
         /// Non-confirmable requests dropped for a bad option.
         non_confirmable_dropped,
         /// Methods that are not served.
@@ -79,6 +81,8 @@ counters! {
         upload_blocks_incomplete,
         /// Blocks whose payload is not of the size that they claim.
         upload_blocks_bad_size,
+        /// Blocks of another Content-Format than the first one; they end their upload.
+        upload_blocks_other_format,
         /// Uploads above the limit of one body.
         uploads_too_large,
         /// Uploads refused for want of memory.

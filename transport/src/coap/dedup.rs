@@ -63,6 +63,11 @@ impl Seen {
         self.entries.iter().rposition(|entry| entry.id == id && entry.token == token)
     }
 
+    /// Whether this is what was remembered last.
+    pub(super) fn newest_is(&self, id: MessageId, token: Token) -> bool {
+        self.entries.back().is_some_and(|entry| entry.id == id && entry.token == token)
+    }
+
     pub(super) fn insert(&mut self, now: Instant, id: MessageId, token: Token, answer: Answer) {
         self.bytes += ENTRY + answer.len();
         if self.entries.is_empty() {

@@ -4,6 +4,7 @@
 //! Options that are not listed are unrecognised: elective ones are ignored, critical ones refused (RFC 7252 5.4.1). That
 //! is on purpose for If-Match, If-None-Match, OSCORE and the Q-Block options, whose meaning we do not implement.
 
+use super::access_token::MAX_ACCESS_TOKEN;
 use std::fmt;
 
 /// A method or response code, `class.detail` (RFC 7252 section 3).
@@ -178,7 +179,7 @@ pub(super) const IN_REQUESTS: [Definition; 16] = [
     option(PROXY_URI, "Proxy-Uri", false, 1, 1034),
     option(PROXY_SCHEME, "Proxy-Scheme", false, 1, 255),
     option(SIZE1, "Size1", false, 0, 4),
-    option(AUTHORIZATION, "Authorization", false, 0, 2048),
+    option(AUTHORIZATION, "Authorization", false, 0, MAX_ACCESS_TOKEN),
     option(CBOR_VERSION, "CBOR-Version", false, 0, 4),
     option(REQUEST_TAG, "Request-Tag", true, 0, 8),
 ];

@@ -4,6 +4,7 @@
 //! impossible length, or that is repeated although it may not be, counts as unrecognised. Elective ones are then
 //! ignored, critical ones refuse the message (5.4.1, 5.4.3, 5.4.5).
 
+use super::access_token::MAX_ACCESS_TOKEN;
 use super::block::{Block, from_uint, uint};
 use super::counters::Counters;
 use super::message::Message;
@@ -20,9 +21,10 @@ pub struct RequestOptions {
     pub content_format: Option<u16>,
     /// Accept (17).
     pub accept: Option<u16>,
-    /// Option 256 of MSC3079: the access token as it was sent.
+    /// Option 256 of MSC3079: the access token as this very request says it. What holds for a request that has been received is
+    /// its [`super::Standing`].
     pub authorization: Option<String>,
-    /// Option 257 of MSC3079: CBOR version.
+    /// Option 257 of MSC3079: CBOR version, likewise.
     pub cbor_version: Option<u32>,
     /// Observe (6); not acted upon yet.
     pub observe: Option<u32>,
@@ -146,7 +148,7 @@ impl ParsedRequest {
                     options.content_format = from_uint(value).map(|value| value as u16)
                 }
                 numbers::ACCEPT => options.accept = from_uint(value).map(|value| value as u16),
-                // Elective: a token that is no text is as good as none.
+                // What cannot be read is refused by the server (`access_token`).
                 numbers::AUTHORIZATION => options.authorization = text(number, value, counters).ok(),
                 numbers::CBOR_VERSION => options.cbor_version = from_uint(value),
                 numbers::OBSERVE => options.observe = from_uint(value),
@@ -252,8 +254,10 @@ pub(super) fn encode_request(options: &RequestOptions, part: Part) -> Result<Vec
     // The rest concerns the request as a whole; 256 and 257 stay with the session once they have been sent.
     if part == Part::First {
         if let Some(authorization) = &options.authorization {
-            if authorization.len() > 2048 {
-                return Err("an access token of more than 2048 bytes does not fit into option 256".into());
+            if authorization.len() > MAX_ACCESS_TOKEN {
+                return Err(format!(
+                    "an access token of more than {MAX_ACCESS_TOKEN} bytes does not fit into option 256"
+                ));
             }
             encoded.push((numbers::AUTHORIZATION, authorization.as_bytes().to_vec()));
         }
@@ -306,7 +310,7 @@ mod tests {
             query: vec!["b=2".into(), "a".into(), "b=2".into()],
             content_format: Some(60),
             accept: Some(50),
-            authorization: Some("t".repeat(2048)),
+            authorization: Some("t".repeat(MAX_ACCESS_TOKEN)),
             cbor_version: Some(1),
             observe: Some(0),
         };
@@ -333,7 +337,7 @@ mod tests {
 
     #[test]
     fn critical_options_that_are_wrong_are_refused_and_elective_ones_ignored() {
-        let long = vec![b'a'; 3000];
+        let long = vec![b'a'; MAX_ACCESS_TOKEN + 1];
         let long = long.as_slice();
         let refused: &[(Wire, &str)] = &[
             (&[(9, b"x")], "option 9 is not known"),
@@ -385,7 +389,7 @@ mod tests {
     fn each_fault_of_an_option_has_its_own_counter() {
         let count = |wire: Wire, of: fn(&Counters) -> u64| of(&parse(Code::GET, wire).1);
         assert_eq!(count(&[(9, b"")], |counters| counters.options_unknown), 1);
-        assert_eq!(count(&[(256, &[0; 2049])], |counters| counters.options_bad_length), 1);
+        assert_eq!(count(&[(256, &[0; MAX_ACCESS_TOKEN + 1])], |counters| counters.options_bad_length), 1);
         assert_eq!(count(&[(6, b""), (6, b"")], |counters| counters.options_repeated), 1);
         assert_eq!(count(&[(11, b"..")], |counters| counters.options_bad_value), 1);
         assert_eq!(count(&[(23, b"\x07")], |counters| counters.options_bad_value), 1);
@@ -429,6 +433,9 @@ mod tests {
         let encode = |options| encode_request(&options, Part::First).is_err();
         assert!(encode(RequestOptions { path: vec!["p".repeat(256)], ..Default::default() }));
         assert!(encode(RequestOptions { query: vec!["q".repeat(256)], ..Default::default() }));
-        assert!(encode(RequestOptions { authorization: Some("t".repeat(2049)), ..Default::default() }));
+        assert!(encode(RequestOptions {
+            authorization: Some("t".repeat(MAX_ACCESS_TOKEN + 1)),
+            ..Default::default()
+        }));
     }
 }

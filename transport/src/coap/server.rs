@@ -8,12 +8,15 @@
 //! one message, or a snapshot and its first block <---- respond_head, respond_chunk, fail <-----'    (exchange.rs)
 //! ```
 //!
-//! A session at rest has no state here. Deliberately absent: Observe and Q-Block, which come as further ways out of the
+//! A session at rest has no state here but what sticks to it (`sticky.rs`). Deliberately absent: Observe and Q-Block, which come as further ways out of the
 //! options, and any rate control, because a server sends no more than it was asked for.
 
 mod blockwise;
 mod exchange;
+mod sticky;
 
+use super::access_token::{self, AccessToken, Said};
+use super::block::from_uint;
 use super::config::{Limits, Times};
 use super::counters::Counters;
 use super::message::{Kind, Message, Outgoing};
@@ -27,6 +30,9 @@ use blockwise::Bodies;
 use exchange::{Exchange, State};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
+use sticky::Sticky;
+
+pub use sticky::Standing;
 
 /// What the server side has to tell.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,6 +47,8 @@ pub enum ServerEvent {
         method: Method,
         /// Its options; of an upload, those of its first block.
         options: RequestOptions,
+        /// Access token and CBOR version that hold for it.
+        standing: Standing,
         /// The whole body, all blocks together.
         body: Vec<u8>,
     },
@@ -76,6 +84,7 @@ enum Alarm {
 struct Session {
     exchanges: BTreeSet<ExchangeId>,
     bodies: Bodies,
+    sticky: Sticky,
 }
 
 /// The answering role over any session layer.
@@ -157,7 +166,13 @@ impl Server {
 
     fn handle_request(&mut self, now: Instant, session: SessionId, message: Message) {
         let asker = Origin::of(session, &message);
-        let request = match ParsedRequest::parse(&message, &mut self.messages.counters) {
+        let said = access_token::said(&message);
+        let parsed = ParsedRequest::parse(&message, &mut self.messages.counters);
+        let standing = match &parsed {
+            Ok(request) if self.says_again(session, request, &said) => self.standing(session, &said),
+            _ => self.arrived(now, &asker, &message, &said),
+        };
+        let request = match parsed {
             Ok(request) => request,
             Err(refusal) if refusal.bad_option && message.kind == Kind::NonConfirmable => {
                 // RFC 7252 section 5.4.1.
@@ -166,16 +181,76 @@ impl Server {
             }
             Err(refusal) => return self.refuse(now, &asker, refusal.code, &refusal.text),
         };
+        if let Some(Err(why)) = said {
+            self.messages.counters.access_tokens_unreadable += 1;
+            self.end_upload(session, &request);
+            let (code, text) = why.refusal();
+            return self.refuse(now, &asker, code, text);
+        }
         match (request.block2, request.block1) {
             // RFC 7959 section 3.3: once the response has begun, requests for its blocks carry no body.
             (Some(block), _) if block.num > 0 => self.block_requested(now, asker, request, block),
-            (_, Some(block)) => self.block_arrived(now, asker, request, block, message.payload()),
-            _ => self.open(now, asker, request, message.into_payload()),
+            (_, Some(block)) => self.block_arrived(now, asker, request, standing, block, message.payload()),
+            _ => self.open(now, asker, request, standing, message.into_payload()),
+        }
+    }
+
+    /// Takes in what a message says of its session, before anything can refuse it ([`sticky`]).
+    fn arrived(&mut self, now: Instant, asker: &Origin, message: &Message, said: &Said) -> Standing {
+        let mut versions = message.options().filter(|(number, _)| *number == numbers::CBOR_VERSION);
+        let version = versions.next().filter(|_| versions.next().is_none()).and_then(|(_, it)| from_uint(it));
+        if said.is_some() {
+            // A copy says nothing new, also where the request is refused and would be refused again.
+            self.messages.remember(now, asker);
+        }
+        if said.is_some() || version.is_some() {
+            let session = self.sessions.entry(asker.session).or_default();
+            session.sticky.arrived(said, version);
+        }
+        let standing = self.standing(asker.session, said);
+        self.tidy(asker.session);
+        standing
+    }
+
+    fn standing(&self, session: SessionId, said: &Said) -> Standing {
+        let session = self.sessions.get(&session);
+        session
+            .map(|session| session.sticky.standing(said))
+            .unwrap_or_else(|| Sticky::default().standing(said))
+    }
+
+    /// Some clients repeat the token in each block of a body. One that its body runs under already says nothing new, or a
+    /// download that goes on while its client changes the token would bring the older one back.
+    fn says_again(&self, session: SessionId, request: &ParsedRequest, said: &Said) -> bool {
+        let Some(Ok(said)) = said else { return false };
+        let bodies = self.sessions.get(&session).map(|session| &session.bodies);
+        bodies.and_then(|bodies| bodies.access_token(request)).is_some_and(|token| token == *said)
+    }
+
+    /// The homeserver does not know this access token (any more): where it still sticks, [`Standing::is_refused`] says so.
+    pub fn refuse_access_token(&mut self, session: SessionId, access_token: &AccessToken) {
+        if let Some(state) = self.sessions.get_mut(&session) {
+            state.sticky.refuse(access_token);
+        }
+    }
+
+    /// This access token has been given up by its owner: where it still sticks, nothing does from now on.
+    pub fn end_access_token(&mut self, session: SessionId, access_token: &AccessToken) {
+        if let Some(state) = self.sessions.get_mut(&session) {
+            state.sticky.end(access_token);
+            self.tidy(session);
         }
     }
 
     /// Hands a whole request to the caller.
-    fn open(&mut self, now: Instant, asker: Origin, request: ParsedRequest, body: Vec<u8>) {
+    fn open(
+        &mut self,
+        now: Instant,
+        asker: Origin,
+        request: ParsedRequest,
+        standing: Standing,
+        body: Vec<u8>,
+    ) {
         if self.too_many_requests(asker.session) {
             self.messages.counters.exchanges_refused += 1;
             return self.refuse_for_now(now, &asker, "too many requests of this session are waiting");
@@ -186,9 +261,10 @@ impl Server {
         self.messages.counters.requests += 1;
         let session = asker.session;
         let ParsedRequest { method, options, key, block1, block2, .. } = request;
-        let exchange =
-            self.insert(now, asker, State::Open { key, block1, block2, head: None, body: Vec::new() });
-        self.events.push_back(ServerEvent::Request { session, exchange, method, options, body });
+        let access_token = standing.access_token.clone();
+        let open = State::Open { key, access_token, block1, block2, head: None, body: Vec::new() };
+        let exchange = self.insert(now, asker, open);
+        self.events.push_back(ServerEvent::Request { session, exchange, method, options, standing, body });
     }
 
     /// A client that keeps to the same limit sends its next request when it has a response, not when we know that it
@@ -315,11 +391,10 @@ impl Server {
 
     /// Forgets a session's state when nothing of it is left.
     fn tidy(&mut self, session: SessionId) {
-        if self
-            .sessions
-            .get(&session)
-            .is_some_and(|state| state.exchanges.is_empty() && state.bodies.is_empty())
-        {
+        let is_at_rest = |state: &Session| {
+            state.exchanges.is_empty() && state.bodies.is_empty() && state.sticky.is_empty()
+        };
+        if self.sessions.get(&session).is_some_and(|state| is_at_rest(state)) {
             self.sessions.remove(&session);
         }
     }

@@ -12,6 +12,7 @@
 //! window that a pipelining client uses, and only when the session's share is used up. So bodies up to the share are
 //! wholly at random access, and larger ones can still be fetched in order.
 
+use super::access_token::AccessToken;
 use super::block::{Block, BlockSize, uint};
 use super::message::{MessageId, Outgoing, Token};
 use super::numbers::{self, Code};
@@ -117,6 +118,8 @@ pub(super) struct Snapshot {
     pub key: BodyKey,
     /// The request for its first block.
     pub request: MessageId,
+    /// The access token of that request.
+    pub access_token: Option<AccessToken>,
     /// The exchange that fills it, as long as the upstream has not ended.
     pub feeder: Option<ExchangeId>,
     /// In the order of their arrival.
@@ -150,6 +153,7 @@ impl Snapshot {
             id,
             key,
             request,
+            access_token: None,
             feeder: Some(feeder),
             waiting: VecDeque::new(),
             last_used: now,

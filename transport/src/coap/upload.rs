@@ -2,13 +2,18 @@
 //!
 //! Atomic: the caller sees a body when its last block has come, or never. Two uploads of one session are told apart by
 //! their [`BodyKey`], of which Request-Tag is a part (RFC 9175 section 3); with the same key a new block 0 starts a new
-//! body. Blocks are taken in order only; the size of blocks may change where a body has been cut at a common border.
+//! body. Blocks are taken in order only; the size of blocks may change where a body has been cut at a common border. All blocks
+//! of a body have one Content-Format (RFC 7959 section 2.3); later ones may leave it out.
+//!
+//! The body runs under the access token of its first block, or of a later one that brings its own (`server/sticky.rs`).
 
+use super::access_token::AccessToken;
 use super::block::Block;
 use super::config::Limits;
 use super::counters::Counters;
 use super::numbers::Code;
 use super::options::{BodyKey, RequestOptions};
+use super::server::Standing;
 use std::time::{Duration, Instant};
 
 /// What one upload costs beside its bytes.
@@ -19,6 +24,7 @@ struct Upload {
     key: BodyKey,
     /// The options of block 0: later blocks may leave out what the session remembers.
     options: RequestOptions,
+    standing: Standing,
     body: Vec<u8>,
     last_used: Instant,
 }
@@ -35,7 +41,7 @@ pub(super) enum Taken {
     /// More is to come: 2.31.
     Continue,
     /// The body is whole.
-    Complete { options: RequestOptions, body: Vec<u8> },
+    Complete { options: RequestOptions, standing: Standing, body: Vec<u8> },
     /// Answered at once with this code and text.
     Refused(Code, &'static str),
 }
@@ -45,6 +51,8 @@ pub(super) enum Taken {
 pub(super) struct Arrived<'a> {
     pub key: &'a BodyKey,
     pub options: &'a RequestOptions,
+    /// What holds since this block has arrived.
+    pub standing: Standing,
     pub block: Block,
     pub payload: &'a [u8],
     /// Size1, where the client said it.
@@ -70,7 +78,7 @@ impl Uploads {
         limits: &Limits,
         counters: &mut Counters,
     ) -> Taken {
-        let Arrived { key, options, block, payload, size } = arrived;
+        let Arrived { key, options, standing, block, payload, size } = arrived;
         counters.upload_blocks += 1;
         let fits = if block.more {
             payload.len() == block.size.bytes()
@@ -88,16 +96,23 @@ impl Uploads {
         }
         if end(block, payload) > limits.upload || size.is_some_and(|size| size as usize > limits.upload) {
             counters.uploads_too_large += 1;
-            self.0.retain(|upload| upload.key != *key);
+            self.end(key);
             return Taken::Refused(Code::REQUEST_ENTITY_TOO_LARGE, "the body is too large");
         }
         if block.num == 0 {
             if !block.more {
-                return Taken::Complete { options: options.clone(), body: payload.to_vec() };
+                return Taken::Complete { options: options.clone(), standing, body: payload.to_vec() };
             }
-            return self.begin(now, Upload::new(now, key, options, payload), room, limits, counters);
+            let upload = Upload {
+                key: key.clone(),
+                options: options.clone(),
+                standing,
+                body: payload.to_vec(),
+                last_used: now,
+            };
+            return self.begin(now, upload, room, limits, counters);
         }
-        self.go_on(now, key, block, payload, room, counters)
+        self.go_on(now, Arrived { key, options, standing, block, payload, size }, room, counters)
     }
 
     fn begin(
@@ -123,15 +138,8 @@ impl Uploads {
         Taken::Continue
     }
 
-    fn go_on(
-        &mut self,
-        now: Instant,
-        key: &BodyKey,
-        block: Block,
-        payload: &[u8],
-        room: usize,
-        counters: &mut Counters,
-    ) -> Taken {
+    fn go_on(&mut self, now: Instant, arrived: Arrived<'_>, room: usize, counters: &mut Counters) -> Taken {
+        let Arrived { key, options, standing, block, payload, .. } = arrived;
         let incomplete = Taken::Refused(
             Code::REQUEST_ENTITY_INCOMPLETE,
             "a block before this one is missing; start again at block 0",
@@ -141,6 +149,15 @@ impl Uploads {
             return incomplete;
         };
         let Some(upload) = self.0.get_mut(at) else { return incomplete };
+        if options.content_format.is_some() && options.content_format != upload.options.content_format {
+            counters.upload_blocks_other_format += 1;
+            self.0.remove(at);
+            return Taken::Refused(
+                Code::REQUEST_ENTITY_INCOMPLETE,
+                "the block has another Content-Format than the first one; start again at block 0",
+            );
+        }
+        upload.standing.update(&standing);
         if block.offset() < upload.body.len() && block.more && end(block, payload) <= upload.body.len() {
             // A copy that came late, under a message id of its own or of one that is not remembered.
             counters.upload_blocks_repeated += 1;
@@ -160,7 +177,18 @@ impl Uploads {
             return Taken::Continue;
         }
         let upload = self.0.remove(at);
-        Taken::Complete { options: upload.options, body: upload.body }
+        Taken::Complete { options: upload.options, standing: upload.standing, body: upload.body }
+    }
+
+    /// The access token that an upload runs under, where there is one; the inner `None` stands for no token.
+    pub(super) fn access_token(&self, key: &BodyKey) -> Option<Option<AccessToken>> {
+        let upload = self.0.iter().find(|upload| upload.key == *key)?;
+        Some(upload.standing.access_token.clone())
+    }
+
+    /// Ends one upload, where there is one.
+    pub(super) fn end(&mut self, key: &BodyKey) {
+        self.0.retain(|upload| upload.key != *key);
     }
 
     /// Ends what has been silent for too long.
@@ -184,12 +212,6 @@ impl Uploads {
 
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
-    }
-}
-
-impl Upload {
-    fn new(now: Instant, key: &BodyKey, options: &RequestOptions, payload: &[u8]) -> Upload {
-        Upload { key: key.clone(), options: options.clone(), body: payload.to_vec(), last_used: now }
     }
 }
 

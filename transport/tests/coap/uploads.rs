@@ -229,6 +229,40 @@ fn a_client_that_dies_in_mid_upload_leaves_nothing_behind() {
 }
 
 #[test]
+fn blocks_of_one_body_have_one_content_format() {
+    let format = |made: Make, format: Option<u8>| match format {
+        Some(format) => made.option(12, &[format]),
+        None => made,
+    };
+    for (first, second, is_one) in [
+        (Some(60), Some(60), true),
+        (Some(60), None, true),
+        (None, None, true),
+        (Some(60), Some(50), false),
+        (Some(50), Some(60), false),
+        (Some(60), Some(0), false),
+        (None, Some(60), false),
+    ] {
+        let mut peer = Peer::new();
+        let whole = body(2000, 1);
+        peer.ask(&format(piece(0, &whole, 0, 1024), first));
+        let answers = peer.send(&format(piece(1, &whole, 1, 1024), second));
+        if is_one {
+            assert!(peer.request().1 == whole, "{first:?} {second:?}");
+            continue;
+        }
+        assert_eq!(answers[0].code(), Code::REQUEST_ENTITY_INCOMPLETE, "{first:?} {second:?}");
+        assert_eq!((peer.events(), peer.server.blockwise_bytes()), (vec![], 0));
+        assert_eq!(peer.server.counters().upload_blocks_other_format, 1);
+        // The upload is gone: it begins anew or not at all.
+        assert_eq!(
+            peer.ask(&format(piece(2, &whole, 1, 1024), first)).code(),
+            Code::REQUEST_ENTITY_INCOMPLETE
+        );
+    }
+}
+
+#[test]
 fn the_options_of_an_upload_are_those_of_its_first_block() {
     let mut peer = Peer::new();
     let whole = body(2000, 1);

@@ -223,11 +223,15 @@ fn next_upload(sent: Block, code: Code, response: &ParsedResponse, length: usize
     }
 }
 
-/// The largest blocks with which the first message, the one with the most options, stays within [`LARGEST_MESSAGE`].
+/// The largest blocks with which the first message, the one with the most options, stays within [`LARGEST_MESSAGE`]. Where none
+/// does, because of a long access token, that message goes in fragments of IP, and the others need not be small for it.
 fn upload_size(request: &Request, own: BlockSize) -> BlockSize {
     let options = options::encode_request(&request.options, Part::First).unwrap_or_default();
     // Header, an eight-byte token, the payload marker; at most five bytes before each value; Block1, Size1, Request-Tag.
     let around = 13 + options.iter().map(|(_, value)| value.len() + 5).sum::<usize>() + 20;
+    if around + request.body.len().min(SMALLEST_BLOCK) > LARGEST_MESSAGE {
+        return own;
+    }
     let mut size = own;
     while around + request.body.len().min(size.bytes()) > LARGEST_MESSAGE && size.bytes() > SMALLEST_BLOCK {
         let Some(smaller) = size.smaller() else { break };
@@ -294,6 +298,7 @@ mod tests {
         assert_eq!(size(60, 100_000), 1024);
         assert_eq!(size(600, 100_000), 512);
         assert_eq!(size(600, 600), 1024);
-        assert_eq!(size(2048, 100_000), 64);
+        assert_eq!(size(1200, 100_000), 64);
+        assert_eq!(size(4096, 100_000), 1024);
     }
 }

@@ -15,8 +15,12 @@ impl<O> Link<O> {
 }
 
 impl<O: Copy + PartialEq> MessageLayer<O> {
-    /// From now on a duplicate of this message is recognised. False when deduplication holds all it may.
+    /// From now on a duplicate of this message is recognised; asked twice for the newest message, it is remembered once. False
+    /// when deduplication holds all it may.
     pub(in super::super) fn remember(&mut self, now: Instant, origin: &Origin) -> bool {
+        if self.links.get(&origin.session).is_some_and(|link| link.seen.newest_is(origin.id, origin.token)) {
+            return true;
+        }
         if self.remembered >= self.limits.dedup_total {
             self.counters.dedup_refused += 1;
             return false;

@@ -7,6 +7,7 @@
 //! end then, and holds little. A session that still has too much, by half as much again, loses bodies: those that have
 //! been read to their end first, then the oldest.
 
+use super::super::access_token::AccessToken;
 use super::super::block::{Block, uint};
 use super::super::message::{MessageId, Outgoing, Token};
 use super::super::message_layer::Origin;
@@ -15,7 +16,7 @@ use super::super::options::ParsedRequest;
 use super::super::snapshot::{End, Lookup, Snapshot, SnapshotId, Waiting};
 use super::super::upload::{Arrived, Taken, Uploads};
 use super::exchange::State;
-use super::{Alarm, Server, diagnostic, echo};
+use super::{Alarm, Server, Standing, diagnostic, echo};
 use crate::{ExchangeId, SessionId};
 use std::time::Instant;
 
@@ -51,6 +52,19 @@ impl Bodies {
         self.snapshots.iter_mut().find(|snapshot| snapshot.id == id)
     }
 
+    /// The access token under which the body runs that a message goes on with, where it is known; the inner `None` stands for no
+    /// token.
+    pub(super) fn access_token(&self, request: &ParsedRequest) -> Option<Option<AccessToken>> {
+        match (request.block2, request.block1) {
+            (Some(block), _) if block.num > 0 => {
+                let snapshot = self.snapshots.iter().find(|snapshot| snapshot.key == request.key)?;
+                Some(snapshot.access_token.clone())
+            }
+            (_, Some(block)) if block.num > 0 => self.uploads.access_token(&request.key),
+            _ => None,
+        }
+    }
+
     /// The one whose loss does the least harm, but for `keep`: one that has been read to its end, not lately.
     fn least_needed(&self, keep: Option<SnapshotId>) -> Option<&Snapshot> {
         let others = self.snapshots.iter().filter(|snapshot| Some(snapshot.id) != keep);
@@ -66,12 +80,13 @@ impl Server {
         now: Instant,
         asker: Origin,
         request: ParsedRequest,
+        standing: Standing,
         block: Block,
         payload: &[u8],
     ) {
         let session = asker.session;
         let ParsedRequest { key, options, size1, .. } = &request;
-        let arrived = Arrived { key, options, block, payload, size: *size1 };
+        let arrived = Arrived { key, options, standing, block, payload, size: *size1 };
         let limits = &self.messages.limits;
         let room = limits.blockwise_total.saturating_sub(self.held);
         let bodies = &mut self.sessions.entry(session).or_default().bodies;
@@ -80,8 +95,8 @@ impl Server {
         self.held = self.held + bodies.bytes() - before;
         self.bodies_changed(session);
         match taken {
-            Taken::Complete { options, body } => {
-                self.open(now, asker, ParsedRequest { options, ..request }, body)
+            Taken::Complete { options, standing, body } => {
+                self.open(now, asker, ParsedRequest { options, ..request }, standing, body)
             }
             Taken::Continue => {
                 // Later blocks are recognised by their numbers; only block 0 would do harm if it acted twice.
@@ -103,6 +118,19 @@ impl Server {
         }
         self.tidy(session);
         self.resume_paused();
+    }
+
+    /// Ends the upload that a message belongs to, where it has begun: a credential of one of its blocks cannot be read, and
+    /// the rest must not go on under another one.
+    pub(super) fn end_upload(&mut self, session: SessionId, request: &ParsedRequest) {
+        let Some(state) = self.sessions.get_mut(&session).filter(|_| request.block1.is_some()) else {
+            return;
+        };
+        let before = state.bodies.bytes();
+        state.bodies.uploads.end(&request.key);
+        self.held = self.held + state.bodies.bytes() - before;
+        self.bodies_changed(session);
+        self.tidy(session);
     }
 }
 
@@ -170,7 +198,8 @@ impl Server {
     fn wait_for_block(&mut self, now: Instant, asker: Origin, snapshot: SnapshotId, block: Block) {
         let session = asker.session;
         if self.too_many_block_requests(session) || !self.messages.remember(now, &asker) {
-            // Not refused: the client would take that for the end of the body. It will ask again.
+            // Not refused: the client would take that for the end of the body. It will ask again, and must be heard then.
+            self.messages.forget(&asker);
             self.messages.counters.waiting_blocks_dropped += 1;
             return;
         }

@@ -9,6 +9,7 @@
 //! Whatever answers goes out piggybacked if the request has not been acknowledged yet, and else as a separate
 //! confirmable response; then Done lasts until that is acknowledged, reset, or given up.
 
+use super::super::access_token::AccessToken;
 use super::super::block::Block;
 use super::super::message::{Kind, Outgoing};
 use super::super::message_layer::Origin;
@@ -24,6 +25,7 @@ pub(super) enum State {
     /// The upstream has the request; nothing has been sent.
     Open {
         key: BodyKey,
+        access_token: Option<AccessToken>,
         block1: Option<Block>,
         block2: Option<Block>,
         head: Option<(Code, ResponseOptions)>,
@@ -160,13 +162,14 @@ impl Server {
         let (snapshot_id, etag) = self.next_snapshot();
         let Some(exchange) = self.exchanges.get_mut(&id) else { return };
         let Origin { session, token, id: request, .. } = exchange.asker;
-        let State::Open { key, block1, block2, head: Some(head), body } =
+        let State::Open { key, access_token, block1, block2, head: Some(head), body } =
             std::mem::replace(&mut exchange.state, State::Feeding(snapshot_id))
         else {
             return;
         };
         self.messages.counters.snapshots += 1;
         let mut snapshot = Snapshot::new(now, snapshot_id, key, request, id, head, etag);
+        snapshot.access_token = access_token;
         snapshot.append(&body);
         if last {
             snapshot.finish(End::Complete);

@@ -1,0 +1,305 @@
+//! Whose request it is: the one place that decides which access token goes with it.
+//!
+//! | the request | goes with |
+//! |---|---|
+//! | says option 256 itself | that token, or none where the option is empty, whatever its path |
+//! | has `access_token` in its query | no other: homeservers refuse the two together, or would take the wrong one |
+//! | register, login, refresh | none: what they bring stands in their body; but an application service's token, which these need |
+//! | needs a token | the sticky one; one that the homeserver has refused as well, so that the client hears that again |
+//! | needs none ([`needs_none`]) | the sticky one; if the homeserver refuses it, once more without |
+//! | needs none, and the homeserver has refused the sticky one before | none; if that is not enough, once more with it |
+//!
+//! `user_id` in a query says for whom an application service acts. It is no credential: the token goes along.
+
+use lowband_codec::{KeyTable, peek};
+use lowband_transport::coap::content_format::JSON;
+use lowband_transport::coap::{AccessToken, RequestOptions, Standing};
+
+/// A body that says its type at a length which no login has is not looked into.
+const MAX_LOGIN: usize = 64 << 10;
+
+/// Under which tokens a request is tried. `None` stands for no token.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Credentials {
+    /// At first.
+    pub first: Option<AccessToken>,
+    /// Where the homeserver says 401 to that because of the token ([`Refused`]); the outer `None`: not at all.
+    pub second: Option<Option<AccessToken>>,
+    /// The token that the request brings in its query.
+    pub in_query: Option<AccessToken>,
+    /// A success ends the token of the request ([`News::Ended`]).
+    pub ends: bool,
+}
+
+impl Credentials {
+    /// The token that a success was given to, where it ends with that.
+    pub fn ended(&self) -> Option<News> {
+        self.first.as_ref().or(self.in_query.as_ref()).filter(|_| self.ends).cloned().map(News::Ended)
+    }
+}
+
+/// What an answer says of a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// The homeserver does not know it (any more).
+    Refused(AccessToken),
+    /// Its owner has given it up.
+    Ended(AccessToken),
+}
+
+/// Which tokens a request goes with. `path` as the homeserver reads it, segment by segment.
+pub fn decide(path: &[&str], options: &RequestOptions, standing: &Standing, body: &[u8]) -> Credentials {
+    let Standing { access_token, is_explicit, is_refused, .. } = standing;
+    let in_query = query_token(&options.query);
+    let only = |first: Option<&AccessToken>| Credentials {
+        first: first.cloned(),
+        second: None,
+        in_query: in_query.clone(),
+        ends: ends_its_token(path),
+    };
+    if *is_explicit {
+        return only(access_token.as_ref());
+    }
+    let Some(sticky) = access_token.as_ref().filter(|_| in_query.is_none()) else { return only(None) };
+    if brings_its_own(path) {
+        return only(Some(sticky).filter(|_| is_application_service(options, body)));
+    }
+    match (needs_none(path), is_refused) {
+        (false, _) => only(Some(sticky)),
+        (true, false) => Credentials { second: Some(None), ..only(Some(sticky)) },
+        (true, true) => Credentials { second: Some(Some(sticky.clone())), ..only(None) },
+    }
+}
+
+/// The deprecated form: `access_token=...`. An empty one counts, as it does for homeservers.
+fn query_token(query: &[String]) -> Option<AccessToken> {
+    query.iter().find_map(|pair| match pair.split_once('=') {
+        Some(("access_token", token)) => Some(token.into()),
+        None if pair == "access_token" => Some("".into()),
+        _ => None,
+    })
+}
+
+fn brings_its_own(path: &[&str]) -> bool {
+    matches!(path, ["_matrix", "client", _, "register" | "login" | "refresh"])
+}
+
+/// Application services register and log users in under their own token (Matrix 1.16, application service API).
+fn is_application_service(options: &RequestOptions, body: &[u8]) -> bool {
+    const APPLICATION_SERVICE: &str = "m.login.application_service";
+    if body.len() > MAX_LOGIN {
+        return false;
+    }
+    let is_one = |cbor: &[u8]| {
+        let kind = peek::text(cbor, "type", Some(KeyTable::v1()));
+        kind.is_ok_and(|kind| kind.is_some_and(|kind| kind == APPLICATION_SERVICE))
+    };
+    match options.content_format {
+        Some(JSON) => lowband_codec::json_to_cbor(body).is_ok_and(|cbor| is_one(&cbor)),
+        _ => is_one(body),
+    }
+}
+
+/// Endpoints that answer without an access token, if perhaps differently (Matrix 1.16, client-server API: "Requires
+/// authentication: No" or "Optional"), with the unstable names of the newer ones.
+fn needs_none(path: &[&str]) -> bool {
+    let rest = match path {
+        [".well-known", ..] | ["_matrix", "client", "versions"] => return true,
+        ["_matrix", "client", "unstable", _, rest @ ..] | ["_matrix", "client", _, rest @ ..] => rest,
+        _ => return false,
+    };
+    match rest {
+        ["login", "get_token"] => false,
+        [
+            "login" | "register" | "auth" | "profile" | "directory" | "room_summary" | "summary"
+            | "rendezvous",
+            ..,
+        ] => true,
+        ["publicRooms" | "auth_metadata" | "auth_issuer"] => true,
+        ["account", "password" | "deactivate", ..] => true,
+        ["account", "3pid", _, "requestToken"] => true,
+        _ => false,
+    }
+}
+
+/// Whether a successful request to this path ends the token that it was made under. Others of the same user may end with it:
+/// those are found out by the homeserver's next 401.
+fn ends_its_token(path: &[&str]) -> bool {
+    matches!(
+        path,
+        ["_matrix", "client", _, "logout"]
+            | ["_matrix", "client", _, "logout", "all"]
+            | ["_matrix", "client", _, "account", "deactivate"]
+    )
+}
+
+/// What a 401 says of the token of its request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// `M_UNKNOWN_TOKEN`: it is not known, or not any more.
+    Unknown,
+    /// `M_MISSING_TOKEN`: one is needed.
+    Missing,
+}
+
+impl Refused {
+    /// From the body of a 401 in CBOR or JSON; `None` where its reason is another one.
+    pub fn read(content_format: Option<u16>, body: &[u8]) -> Option<Refused> {
+        let errcode = |cbor: &[u8]| match peek::text(cbor, "errcode", Some(KeyTable::v1())).ok()??.as_ref() {
+            "M_UNKNOWN_TOKEN" => Some(Refused::Unknown),
+            "M_MISSING_TOKEN" => Some(Refused::Missing),
+            _ => None,
+        };
+        match content_format {
+            Some(JSON) => errcode(&lowband_codec::json_to_cbor(body).ok()?),
+            _ => errcode(body),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SYNC: &str = "_matrix/client/v3/sync";
+    const VERSIONS: &str = "_matrix/client/versions";
+
+    #[derive(Clone, Copy)]
+    enum Sticky {
+        None,
+        Alive,
+        Refused,
+    }
+
+    fn standing(sticky: Sticky) -> Standing {
+        Standing {
+            access_token: (!matches!(sticky, Sticky::None)).then(|| "sticky".into()),
+            is_refused: matches!(sticky, Sticky::Refused),
+            ..Standing::default()
+        }
+    }
+
+    fn explicit(token: Option<&str>) -> Standing {
+        Standing { access_token: token.map(Into::into), is_explicit: true, ..Standing::default() }
+    }
+
+    /// The tokens in the order in which they are tried; "-" for none.
+    fn tried(path: &str, query: &[&str], standing: &Standing, body: &[u8]) -> Vec<String> {
+        let options = RequestOptions {
+            query: query.iter().map(|pair| (*pair).to_owned()).collect(),
+            ..RequestOptions::default()
+        };
+        let path: Vec<_> = path.split('/').collect();
+        let Credentials { first, second, .. } = decide(&path, &options, standing, body);
+        let word = |token: Option<AccessToken>| token.map_or("-".into(), |token| token.as_str().to_owned());
+        [Some(first), second].into_iter().flatten().map(word).collect()
+    }
+
+    #[test]
+    fn what_a_request_says_itself_holds_everywhere() {
+        for path in [SYNC, VERSIONS, "_matrix/client/v3/register", "_matrix/client/v3/login"] {
+            assert_eq!(tried(path, &[], &explicit(Some("own")), b""), ["own"], "{path}");
+            assert_eq!(tried(path, &[], &explicit(None), b""), ["-"], "{path}");
+            assert_eq!(tried(path, &["access_token=x"], &explicit(Some("own")), b""), ["own"], "{path}");
+        }
+    }
+
+    #[test]
+    fn a_token_in_the_query_goes_alone() {
+        for query in ["access_token=x", "access_token=", "access_token"] {
+            for path in [SYNC, VERSIONS] {
+                assert_eq!(tried(path, &["a=b", query], &standing(Sticky::Alive), b""), ["-"], "{query}");
+                assert_eq!(tried(path, &["a=b", query], &standing(Sticky::Refused), b""), ["-"], "{query}");
+            }
+        }
+        for query in ["access_tokens=x", "Access_token=x", "x=access_token", "user_id=@a:hs", "user_id="] {
+            assert_eq!(tried(SYNC, &[query], &standing(Sticky::Alive), b""), ["sticky"], "{query}");
+        }
+    }
+
+    #[test]
+    fn the_sticky_token_goes_where_one_is_needed_and_first_or_second_elsewhere() {
+        for (path, alive, refused) in [
+            (SYNC, &["sticky"][..], &["sticky"][..]),
+            ("_matrix/client/v3/account/whoami", &["sticky"], &["sticky"]),
+            ("_matrix/client/v1/login/get_token", &["sticky"], &["sticky"]),
+            ("_matrix/client/unstable/org.x/y", &["sticky"], &["sticky"]),
+            (VERSIONS, &["sticky", "-"], &["-", "sticky"]),
+            (".well-known/matrix/client", &["sticky", "-"], &["-", "sticky"]),
+            ("_matrix/client/v3/profile/@a:hs", &["sticky", "-"], &["-", "sticky"]),
+            ("_matrix/client/r0/profile/@a:hs/displayname", &["sticky", "-"], &["-", "sticky"]),
+            ("_matrix/client/v3/account/password", &["sticky", "-"], &["-", "sticky"]),
+            ("_matrix/client/v3/account/password/email/requestToken", &["sticky", "-"], &["-", "sticky"]),
+            ("_matrix/client/v3/account/3pid/email/requestToken", &["sticky", "-"], &["-", "sticky"]),
+            ("_matrix/client/v3/account/3pid/bind", &["sticky"], &["sticky"]),
+            ("_matrix/client/v3/register/available", &["sticky", "-"], &["-", "sticky"]),
+            ("_matrix/client/v3/directory/room/#a:hs", &["sticky", "-"], &["-", "sticky"]),
+            ("_matrix/client/v3/publicRooms", &["sticky", "-"], &["-", "sticky"]),
+            ("_matrix/client/v1/auth_metadata", &["sticky", "-"], &["-", "sticky"]),
+            ("_matrix/client/unstable/org.matrix.msc2965/auth_metadata", &["sticky", "-"], &["-", "sticky"]),
+            ("_matrix/client/unstable/im.nheko.summary/summary/!a:hs", &["sticky", "-"], &["-", "sticky"]),
+            ("_matrix/client/v3/login", &["-"], &["-"]),
+            ("_matrix/client/r0/register", &["-"], &["-"]),
+            ("_matrix/client/v3/refresh", &["-"], &["-"]),
+        ] {
+            assert_eq!(tried(path, &[], &standing(Sticky::Alive), b""), alive, "{path}");
+            assert_eq!(tried(path, &[], &standing(Sticky::Refused), b""), refused, "{path}");
+            assert_eq!(tried(path, &[], &standing(Sticky::None), b""), ["-"], "{path}");
+        }
+    }
+
+    #[test]
+    fn an_application_service_registers_and_logs_in_under_its_own_token() {
+        let json = br#"{"type":"m.login.application_service","username":"ghost"}"#;
+        let cbor = lowband_codec::json_to_cbor(json).unwrap();
+        for path in ["_matrix/client/v3/register", "_matrix/client/v3/login"] {
+            assert_eq!(tried(path, &[], &standing(Sticky::Alive), &cbor), ["sticky"], "{path}");
+            assert_eq!(
+                tried(path, &["user_id=@g:hs"], &standing(Sticky::Alive), &cbor),
+                ["sticky"],
+                "{path}"
+            );
+            for body in [&b"\xff"[..], b"", b"\xa1\x61a\x01"] {
+                assert_eq!(tried(path, &[], &standing(Sticky::Alive), body), ["-"], "{path}");
+            }
+        }
+        let options = RequestOptions { content_format: Some(JSON), ..RequestOptions::default() };
+        assert!(is_application_service(&options, json) && !is_application_service(&options, b"{}"));
+    }
+
+    #[test]
+    fn three_requests_end_their_token() {
+        let ends = |path: &str| ends_its_token(&path.split('/').collect::<Vec<_>>());
+        for path in ["v3/logout", "r0/logout", "v3/logout/all", "v3/account/deactivate"] {
+            assert!(ends(&format!("_matrix/client/{path}")), "{path}");
+        }
+        for path in ["v3/logout/x", "v3/account", "v3/devices/logout"] {
+            assert!(!ends(&format!("_matrix/client/{path}")), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_reason_of_a_401_is_read_in_both_forms() {
+        for (errcode, reason) in [
+            ("M_UNKNOWN_TOKEN", Some(Refused::Unknown)),
+            ("M_MISSING_TOKEN", Some(Refused::Missing)),
+            ("M_FORBIDDEN", None),
+        ] {
+            let json = format!(r#"{{"errcode":"{errcode}","error":"x","soft_logout":true}}"#);
+            let cbor = lowband_codec::json_to_cbor(json.as_bytes()).unwrap();
+            assert_eq!(Refused::read(Some(50), json.as_bytes()), reason);
+            assert_eq!(Refused::read(Some(60), &cbor), reason);
+        }
+        for body in [&b""[..], b"{}", b"\xa0", b"<html>"] {
+            assert_eq!((Refused::read(Some(50), body), Refused::read(Some(60), body)), (None, None));
+        }
+    }
+
+    #[test]
+    fn tokens_are_not_in_debug_output() {
+        let all = format!("{:?}{:?}", explicit(Some("secret")), {
+            decide(&["x"], &RequestOptions::default(), &explicit(Some("secret")), b"")
+        });
+        assert!(!all.contains("secret"));
+    }
+}

@@ -1,0 +1,131 @@
+//! Option 256 of MSC3079: the Matrix access token, as a message says it.
+//!
+//! By its number the option is elective, so that a server that does not know it answers all the same. This one knows it: a
+//! credential that was given and cannot be read is refused by its name, never passed over, because the request would then run
+//! under the credential of an earlier one.
+
+use super::message::Message;
+use super::numbers::{self, Code};
+use std::fmt;
+use std::sync::Arc;
+
+/// Longest value of option 256, in bytes: four times what a message holds without fragments of IP.
+pub const MAX_ACCESS_TOKEN: usize = 4096;
+
+/// An access token without `Bearer `: 1 to [`MAX_ACCESS_TOKEN`] visible ASCII characters where it came in option 256.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AccessToken(Arc<str>);
+
+impl AccessToken {
+    /// The text that the homeserver gave out.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for AccessToken {
+    fn from(text: &str) -> AccessToken {
+        AccessToken(text.into())
+    }
+}
+
+/// Without the text, so that it does not end up in a log.
+impl fmt::Debug for AccessToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AccessToken")
+    }
+}
+
+/// Why the value of an option 256 is no access token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unreadable {
+    /// Above [`MAX_ACCESS_TOKEN`] (RFC 7252 section 5.4.3).
+    TooLong,
+    /// There are two of them (RFC 7252 section 5.4.5).
+    Repeated,
+    /// Not UTF-8.
+    NotText,
+    /// Blanks, control characters, or anything outside ASCII.
+    Characters,
+}
+
+impl Unreadable {
+    /// The code of the refusal and its text.
+    pub(super) fn refusal(self) -> (Code, &'static str) {
+        match self {
+            Unreadable::TooLong => {
+                (Code::BAD_OPTION, "option 256 Authorization is longer than 4,096 bytes: use HTTPS")
+            }
+            Unreadable::Repeated => (Code::BAD_OPTION, "option 256 Authorization is repeated"),
+            Unreadable::NotText => (Code::BAD_REQUEST, "option 256 Authorization is not UTF-8"),
+            Unreadable::Characters => {
+                (Code::BAD_REQUEST, "option 256 Authorization holds characters that no access token has")
+            }
+        }
+    }
+}
+
+/// What one message says: `None` without an option 256, `Some(Ok(None))` with an empty one, which means "without a token".
+pub(super) type Said = Option<Result<Option<AccessToken>, Unreadable>>;
+
+pub(super) fn said(message: &Message) -> Said {
+    let mut values = message.options().filter(|(number, _)| *number == numbers::AUTHORIZATION);
+    let (_, value) = values.next()?;
+    Some(if values.next().is_some() { Err(Unreadable::Repeated) } else { read(value) })
+}
+
+/// Without `Bearer `, which clients may write or leave out (and one of them writes twice).
+fn read(value: &[u8]) -> Result<Option<AccessToken>, Unreadable> {
+    const SCHEME: &str = "bearer ";
+    if value.len() > MAX_ACCESS_TOKEN {
+        return Err(Unreadable::TooLong);
+    }
+    let mut token = std::str::from_utf8(value).map_err(|_| Unreadable::NotText)?.trim_start();
+    while let Some((scheme, rest)) = token.split_at_checked(SCHEME.len()) {
+        if !scheme.eq_ignore_ascii_case(SCHEME) {
+            break;
+        }
+        token = rest.trim_start();
+    }
+    let token = token.trim_end();
+    if token.eq_ignore_ascii_case(SCHEME.trim_end()) || token.is_empty() {
+        return Ok(None);
+    }
+    // Anything else could end the header field, or would not be the token that the homeserver gave out.
+    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Unreadable::Characters);
+    }
+    Ok(Some(token.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bearer_is_taken_off_however_often_it_was_written() {
+        for text in ["abc", "Bearer abc", "bearer abc", "BEARER  abc ", "Bearer Bearer abc", " Bearer abc"] {
+            assert_eq!(read(text.as_bytes()), Ok(Some("abc".into())), "{text:?}");
+        }
+        for text in ["", " ", "Bearer", "Bearer ", "Bearer Bearer "] {
+            assert_eq!(read(text.as_bytes()), Ok(None), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_no_token_holds_is_named() {
+        for text in ["a\r\nx: y", "a\0", "a b", "Bearer a\u{7f}", "t\u{f6}ken", "a\tb"] {
+            assert_eq!(read(text.as_bytes()), Err(Unreadable::Characters), "{text:?}");
+        }
+        for bytes in [&b"bob\xff\xfe"[..], b"\xff", b"Bearer \xc3"] {
+            assert_eq!(read(bytes), Err(Unreadable::NotText), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn the_longest_token_is_read_and_one_byte_more_is_not() {
+        let longest = vec![b't'; MAX_ACCESS_TOKEN];
+        assert_eq!(read(&longest).unwrap().unwrap().as_str().len(), MAX_ACCESS_TOKEN);
+        assert_eq!(read(&[&longest[..], b"t"].concat()), Err(Unreadable::TooLong));
+    }
+}

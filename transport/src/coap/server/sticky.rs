@@ -1,0 +1,90 @@
+//! What sticks to a session: the access token of option 256 and the CBOR version of option 257 (MSC3079).
+//!
+//! **The rule.** What a message says holds from its arrival on, in the order of arrival, whatever becomes of its request: handed
+//! on, refused by the CoAP layer, still being uploaded. A copy of a message has arrived before and says nothing new. A request
+//! runs under what its own messages say, else under what held when its first message arrived; so an upload that ends late
+//! neither borrows a later token nor brings an older one back.
+//!
+//! | holds        | a message says B | says "none" (empty) | cannot be read   | 401 M_UNKNOWN_TOKEN to A | A has logged out |
+//! |--------------|------------------|---------------------|------------------|--------------------------|------------------|
+//! | nothing      | B                | nothing             | nothing, refused | nothing                  | nothing          |
+//! | A            | B                | nothing             | nothing, refused | A, known as refused      | nothing          |
+//! | A as refused | B                | nothing             | nothing, refused | A, known as refused      | nothing          |
+//! | B            | B                | nothing             | nothing, refused | B                        | B                |
+//!
+//! The last two columns are the caller's word, by the homeserver's answers: an answer to an older token ends nothing. All of
+//! it dies with the session.
+
+use super::super::access_token::{AccessToken, Said};
+
+/// What holds for one request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// The access token.
+    pub access_token: Option<AccessToken>,
+    /// The token, or the word that there is none, came with this very request.
+    pub is_explicit: bool,
+    /// The token stuck and the homeserver has refused it since ([`super::Server::refuse_access_token`]).
+    pub is_refused: bool,
+    /// What option 257 said, of whatever message came last.
+    pub cbor_version: Option<u32>,
+}
+
+impl Standing {
+    /// A further message of the same request has arrived.
+    pub(in super::super) fn update(&mut self, message: &Standing) {
+        if message.is_explicit {
+            self.access_token.clone_from(&message.access_token);
+            (self.is_explicit, self.is_refused) = (true, message.is_refused);
+        }
+        self.cbor_version = message.cbor_version.or(self.cbor_version);
+    }
+}
+
+/// The sticky values of one session.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Sticky {
+    access_token: Option<AccessToken>,
+    is_refused: bool,
+    cbor_version: Option<u32>,
+}
+
+impl Sticky {
+    /// A session that never said anything of the kind.
+    pub(super) fn is_empty(&self) -> bool {
+        *self == Sticky::default()
+    }
+
+    /// A message has arrived that is not a copy.
+    pub(super) fn arrived(&mut self, said: &Said, cbor_version: Option<u32>) {
+        if let Some(token) = said {
+            self.access_token = token.clone().unwrap_or_default();
+            self.is_refused = false;
+        }
+        self.cbor_version = cbor_version.or(self.cbor_version);
+    }
+
+    /// What holds for a message: what it says, else what sticks.
+    pub(super) fn standing(&self, said: &Said) -> Standing {
+        let access_token = match said {
+            Some(said) => said.clone().unwrap_or_default(),
+            None => self.access_token.clone(),
+        };
+        let is_refused = self.is_refused && access_token == self.access_token;
+        Standing { access_token, is_explicit: said.is_some(), is_refused, cbor_version: self.cbor_version }
+    }
+
+    pub(super) fn refuse(&mut self, access_token: &AccessToken) {
+        self.is_refused |= self.holds(access_token);
+    }
+
+    fn holds(&self, access_token: &AccessToken) -> bool {
+        self.access_token.as_ref() == Some(access_token)
+    }
+
+    pub(super) fn end(&mut self, access_token: &AccessToken) {
+        if self.holds(access_token) {
+            (self.access_token, self.is_refused) = (None, false);
+        }
+    }
+}
