@@ -13,7 +13,7 @@ use crate::refusal::Refusal;
 use crate::repairs;
 use crate::settings::{Bounds, Settings};
 use crate::tables::{Draft, Tables};
-use lowband_codec::Repairs;
+use lowband_codec::{Limits, Repairs};
 use std::cell::Cell;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -122,7 +122,7 @@ pub fn set_encoding(
 ) -> i32 {
     with(|codec| {
         let bounds = Bounds { max_input, max_output, max_depth };
-        let settings = Settings::encoding(keys, policy, order, bounds, &codec.tables);
+        let settings = Settings::new(keys, policy, order, bounds, Limits::ENCODE, &codec.tables);
         let set = settings.map(|settings| codec.one_shot.set_encoding(settings, &codec.tables));
         codec.refusal.or_length(set.map(|()| 0))
     })
@@ -138,7 +138,7 @@ pub fn set_decoding(
 ) -> i32 {
     with(|codec| {
         let bounds = Bounds { max_input, max_output, max_depth };
-        let settings = Settings::decoding(keys, bounds, &codec.tables);
+        let settings = Settings::new(keys, 0, 0, bounds, Limits::DECODE, &codec.tables);
         let set = settings.map(|settings| codec.one_shot.set_decoding(settings, &codec.tables));
         codec.refusal.or_length(set.map(|()| 0))
     })
@@ -188,7 +188,8 @@ pub fn encoder(
 ) -> Option<Stream> {
     with(|codec| {
         let bounds = Bounds { max_input, max_output, max_depth };
-        let settings = codec.refusal.or_none(Settings::encoding(keys, policy, 0, bounds, &codec.tables))?;
+        let settings =
+            codec.refusal.or_none(Settings::new(keys, policy, 0, bounds, Limits::ENCODE, &codec.tables))?;
         Some(Stream(Push::encoder(settings, &codec.tables)))
     })
 }
@@ -203,7 +204,8 @@ pub fn decoder(
 ) -> Option<Stream> {
     with(|codec| {
         let bounds = Bounds { max_input, max_output, max_depth };
-        let settings = codec.refusal.or_none(Settings::decoding(keys, bounds, &codec.tables))?;
+        let settings =
+            codec.refusal.or_none(Settings::new(keys, 0, 0, bounds, Limits::DECODE, &codec.tables))?;
         Some(Stream(Push::decoder(settings, &codec.tables)))
     })
 }

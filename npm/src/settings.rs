@@ -43,45 +43,34 @@ pub struct Bounds {
     pub max_depth: Option<u32>,
 }
 
-impl Bounds {
-    fn or(self, defaults: Limits) -> Result<Limits, String> {
-        Ok(Limits {
-            max_input: limit("maxInput", self.max_input, defaults.max_input, MAX_INPUT)?,
-            max_output: limit("maxOutput", self.max_output, defaults.max_output, MAX_OUTPUT)?,
-            max_depth: limit("maxDepth", self.max_depth, defaults.max_depth, MAX_DEPTH)?,
-            ..defaults
-        })
-    }
-}
-
 impl Settings {
-    /// Of the way from JSON to CBOR, from JavaScript's numbers.
+    /// From JavaScript's numbers; `defaults` are [`Limits::ENCODE`] or [`Limits::DECODE`].
     ///
     /// # Errors
     ///
     /// A sentence that names the choice that is none.
-    pub fn encoding(
+    pub fn new(
         keys: u32,
         policy: u32,
         order: u32,
         bounds: Bounds,
+        defaults: Limits,
         tables: &Tables,
     ) -> Result<Settings, String> {
+        if keys >= tables.len() {
+            return Err("no such key table".into());
+        }
         Ok(Settings {
-            keys: known(keys, tables)?,
+            keys,
             policy: chosen(&POLICIES, policy).ok_or("no such policy")?,
             order: chosen(&ORDERS, order).ok_or("no such order")?,
-            limits: bounds.or(Limits::ENCODE)?,
+            limits: Limits {
+                max_input: limit("maxInput", bounds.max_input, defaults.max_input, MAX_INPUT)?,
+                max_output: limit("maxOutput", bounds.max_output, defaults.max_output, MAX_OUTPUT)?,
+                max_depth: limit("maxDepth", bounds.max_depth, defaults.max_depth, MAX_DEPTH)?,
+                ..defaults
+            },
         })
-    }
-
-    /// Of the way back.
-    ///
-    /// # Errors
-    ///
-    /// As [`Settings::encoding`].
-    pub fn decoding(keys: u32, bounds: Bounds, tables: &Tables) -> Result<Settings, String> {
-        Ok(Settings { keys: known(keys, tables)?, limits: bounds.or(Limits::DECODE)?, ..Settings::default() })
     }
 
     /// For the way from JSON to CBOR.
@@ -103,10 +92,6 @@ impl Settings {
     pub fn decode_options(&self, tables: &Tables) -> DecodeOptions<'static> {
         DecodeOptions { keys: tables.get(self.keys), limits: self.limits }
     }
-}
-
-fn known(keys: u32, tables: &Tables) -> Result<u32, String> {
-    if keys < tables.len() { Ok(keys) } else { Err("no such key table".into()) }
 }
 
 fn chosen<T: Copy>(list: &[(&str, T)], number: u32) -> Option<T> {
@@ -131,12 +116,12 @@ mod tests {
     #[test]
     fn nothing_chosen_is_strict_as_written_with_the_codec_s_own_limits() {
         let tables = Tables::default();
-        let settings = Settings::encoding(Tables::V1, 0, 0, Bounds::default(), &tables).unwrap();
+        let settings = Settings::new(Tables::V1, 0, 0, Bounds::default(), Limits::ENCODE, &tables).unwrap();
         let options = settings.encode_options(&tables);
         assert_eq!((options.policy, options.order), (Policy::Strict, Order::AsWritten));
         assert_eq!(options.limits, EncodeOptions::default().limits);
         assert_eq!(options.keys.unwrap().title(), "v1");
-        let settings = Settings::decoding(Tables::V1, Bounds::default(), &tables).unwrap();
+        let settings = Settings::new(Tables::V1, 0, 0, Bounds::default(), Limits::DECODE, &tables).unwrap();
         let options = settings.decode_options(&tables);
         assert_eq!(options.limits, DecodeOptions::default().limits);
         assert_eq!(options.keys.unwrap().title(), "v1");
@@ -145,7 +130,8 @@ mod tests {
     #[test]
     fn each_limit_has_a_largest_value() {
         let tables = Tables::default();
-        let settings = |bounds| Settings::encoding(0, 0, 0, bounds, &tables).map(|settings| settings.limits);
+        let settings =
+            |bounds| Settings::new(0, 0, 0, bounds, Limits::ENCODE, &tables).map(|settings| settings.limits);
         let largest =
             Bounds { max_input: Some(MAX_INPUT), max_output: Some(MAX_OUTPUT), max_depth: Some(MAX_DEPTH) };
         assert_eq!(settings(largest).unwrap().max_output, 512 << 20);
@@ -164,7 +150,7 @@ mod tests {
         for (keys, policy, order) in
             [(tables.len(), 0, 0), (0, 2, 0), (0, 0, 3), (u32::MAX, u32::MAX, u32::MAX)]
         {
-            assert!(Settings::encoding(keys, policy, order, Bounds::default(), &tables).is_err());
+            assert!(Settings::new(keys, policy, order, Bounds::default(), Limits::ENCODE, &tables).is_err());
         }
     }
 }

@@ -43,8 +43,7 @@ test('a stream drops an integer key whose text has left, and refuses the text of
 test('lenient: a stream repairs what a document has repaired, and says so', async () => {
   for (const vector of vectors('lenient').filter(({ repairs }) => !('repeated_keys' in repairs))) {
     const told = [];
-    const { order, ...chosen } = encodeOptions(vector);
-    const options = { ...chosen, policy: 'lenient', onRepairs: (repairs) => told.push(repairs) };
+    const options = { policy: 'lenient', onRepairs: (repairs) => told.push(repairs) };
     const whole = encode(jsonBytes(vector), options);
     const cbor = await through(new EncodeStream(options), cut(jsonBytes(vector), 2));
     assert.equal(decodeToString(cbor), decodeToString(whole), vector.name);

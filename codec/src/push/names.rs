@@ -61,7 +61,7 @@ const OVERHEAD: usize = size_of::<Name>() + size_of::<Node>();
 const MAX_BYTES: usize = 1 << 30;
 
 /// Up to this many names of one object are looked through.
-const FEW: u32 = 16;
+const FEW: u32 = if cfg!(feature = "small") { 0 } else { 16 };
 
 /// Behind the last byte of a name there is one that UTF-8 has not, so that no name is the beginning of another.
 const END: u8 = 0xff;
@@ -74,13 +74,15 @@ impl Names {
     }
 
     /// The part of an object that opens now.
-    #[inline(always)]
+    #[cfg_attr(not(feature = "small"), inline(always))]
+    #[cfg_attr(feature = "small", inline(never))]
     pub(super) fn open(&self) -> Part {
         Part { names: self.names.len() as u32, nodes: self.nodes.len() as u32, root: None, long: false }
     }
 
     /// The object of this part closes.
-    #[inline(always)]
+    #[cfg_attr(not(feature = "small"), inline(always))]
+    #[cfg_attr(feature = "small", inline(never))]
     pub(super) fn close(&mut self, part: &Part) {
         if let Some(first) = self.names.get(part.names as usize) {
             self.bytes.truncate(first.start());
@@ -91,6 +93,7 @@ impl Names {
 
     /// Notes a key of the innermost object. Returns the forms in which it had come before. An error if there is no room in
     /// `max_keys` bytes; its offset is `at`.
+    #[inline(never)]
     pub(super) fn note(
         &mut self,
         part: &mut Part,
@@ -99,6 +102,7 @@ impl Names {
         (max_keys, at): (usize, usize),
     ) -> Result<Forms, Error> {
         let found = match part.root {
+            None if FEW == 0 => None,
             None => (part.names..self.names.len() as u32).find(|place| self.text(*place) == name),
             Some(root) => self.leaf(root, name).filter(|leaf| self.text(*leaf) == name),
         };
@@ -116,7 +120,7 @@ impl Names {
         self.names.push(Name((start as u32) << 2).with(form));
         if part.root.is_some() {
             self.plant(part, place);
-        } else if place - part.names >= FEW {
+        } else if place >= part.names + FEW {
             part.root = Some(Place(part.names | Place::NAME));
             (part.names + 1..=place).for_each(|place| self.plant(part, place));
         }

@@ -34,7 +34,7 @@ pub(super) struct Dropped {
 
 impl PushDecoder<'_> {
     /// True if a container is open now and a value or key must follow, false if it is empty; `None` if that is not known yet.
-    #[inline(always)]
+    #[cfg_attr(not(feature = "small"), inline(always))]
     pub(super) fn enter(
         &mut self,
         kind: Kind,

@@ -4,16 +4,17 @@ use super::PushDecoder;
 use super::containers::Open;
 use super::text::Role;
 use crate::cbor::{Head, Reader, text as cbor_text};
+use crate::decode::number;
 use crate::keys::Key;
 use crate::names::Ends;
 use crate::plain::{self, STEP};
 use crate::push::MAX_TEXT;
-use crate::push::names::{Forms, Names};
+use crate::push::names::Forms;
 use crate::{Error, ErrorKind};
 
 impl PushDecoder<'_> {
     /// True if the entry is dropped.
-    #[inline(always)]
+    #[cfg_attr(not(feature = "small"), inline(always))]
     pub(super) fn integer_key(
         &mut self,
         integer: u64,
@@ -41,7 +42,7 @@ impl PushDecoder<'_> {
     }
 
     /// A key that is a text; false if it is not there as a whole.
-    #[inline(always)]
+    #[cfg_attr(not(feature = "small"), inline(always))]
     pub(super) fn text_key(
         &mut self,
         length: Option<u64>,
@@ -76,17 +77,14 @@ impl PushDecoder<'_> {
         reader: &mut Reader<'_>,
         output: &mut Vec<u8>,
     ) -> Result<bool, Error> {
-        let whole = length.filter(|length| *length <= reader.rest().len() as u64);
+        // What is too long to be kept leaves as it comes.
+        let whole = length.filter(|length| *length <= reader.rest().len().min(MAX_TEXT) as u64);
         let Some(length) = whole else {
             self.begin_text(Role::Key, length, at);
             return Ok(false);
         };
         let name = cbor_text::definite(reader, length)
             .map_err(|error| Error::new(error.kind, self.absolute(error.offset)))?;
-        if name.len() > MAX_TEXT {
-            Names::note_long(&mut self.innermost.names, at)?;
-            return self.write_name(name.as_bytes(), at, output).map(|()| true);
-        }
         self.name(name.as_bytes(), at, output)?;
         Ok(true)
     }
@@ -97,10 +95,6 @@ impl PushDecoder<'_> {
             return self.known_name(key, at, output);
         }
         self.note_text(name, at)?;
-        self.write_name(name, at, output)
-    }
-
-    fn write_name(&self, name: &[u8], at: usize, output: &mut Vec<u8>) -> Result<(), Error> {
         output.push(b'"');
         self.write_escaped(name, at, output)?;
         output.extend_from_slice(b"\":");
@@ -123,19 +117,21 @@ impl PushDecoder<'_> {
         if i64::try_from(integer).is_err() {
             return Err(Error::new(ErrorKind::KeyRange, at));
         }
-        let mut digits = itoa::Buffer::new();
-        let name = digits.format(integer).as_bytes();
-        let before = self.note(name, Forms::INTEGER, at)?;
-        if before.integer {
-            return Err(Error::new(ErrorKind::RepeatedKey, at));
-        }
-        if before.text {
+        let mut name = std::mem::take(&mut self.text.name);
+        name.clear();
+        number::write_unsigned(&mut name, integer);
+        let before = self.note(&name, Forms::INTEGER, at);
+        if before.is_ok_and(|before| before.text) {
             self.drop_entry(output);
         }
         output.push(b'"');
-        output.extend_from_slice(name);
+        output.extend_from_slice(&name);
         output.extend_from_slice(b"\":");
-        Ok(before.text)
+        self.text.name = name;
+        match before? {
+            Forms { integer: true, .. } => Err(Error::new(ErrorKind::RepeatedKey, at)),
+            Forms { text, .. } => Ok(text),
+        }
     }
 
     /// A text that no bit stands for; an error if its key has come before.

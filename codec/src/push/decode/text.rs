@@ -21,7 +21,7 @@ pub(super) struct CutText {
     /// The opening quote has left.
     leaving: bool,
     /// What has come of a key and not left.
-    name: Vec<u8>,
+    pub(super) name: Vec<u8>,
     cut_character: CutCharacter,
 }
 

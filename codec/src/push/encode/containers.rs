@@ -45,15 +45,14 @@ const MAX_SKIPPED_DEPTH: usize = 1 << 20;
 
 impl PushEncoder<'_> {
     /// Another container may be opened; true if it is passed over, or lies in one that is.
-    #[inline(always)]
+    #[cfg_attr(not(feature = "small"), inline(always))]
     pub(super) fn check_depth<const SKIPPING: bool>(
         &mut self,
         cursor: &Cursor<'_>,
         output: &[u8],
     ) -> Result<bool, Error> {
-        if SKIPPING {
-            let depth = self.skipped.as_ref().map_or(0, |skipped| skipped.open.len());
-            return if depth < MAX_SKIPPED_DEPTH {
+        if SKIPPING && let Some(skipped) = &self.skipped {
+            return if skipped.open.len() < MAX_SKIPPED_DEPTH {
                 Ok(true)
             } else {
                 Err(self.error(ErrorKind::TooDeep, cursor))
@@ -104,7 +103,7 @@ impl PushEncoder<'_> {
         }
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(feature = "small"), inline(always))]
     pub(super) fn open_one<const SKIPPING: bool>(&mut self, kind: Kind, output: &mut Vec<u8>) {
         match &mut self.skipped {
             Some(skipped) if SKIPPING => skipped.open.push(kind == Kind::Object),
@@ -124,7 +123,7 @@ impl PushEncoder<'_> {
         self.innermost.kind
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(feature = "small"), inline(always))]
     pub(super) fn close_one<const SKIPPING: bool>(&mut self, output: &mut Vec<u8>) {
         match &mut self.skipped {
             Some(skipped) if SKIPPING => skipped.open.pop(),

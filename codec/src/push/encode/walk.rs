@@ -52,7 +52,10 @@ impl PushEncoder<'_> {
                 }
                 Expect::CommaOrEnd => self.comma_or_end(byte, cursor, output)?,
                 Expect::Nothing => return Err(self.error(ErrorKind::TrailingData, cursor)),
-                Expect::Value | Expect::Element | Expect::Key if self.skipped.is_some() => {
+                // What skips can do without skipping as well: where size counts, one is enough.
+                Expect::Value | Expect::Element | Expect::Key
+                    if self.skipped.is_some() || cfg!(feature = "small") =>
+                {
                     self.whole_tokens::<true>(cursor, output, last)?;
                 }
                 Expect::Value | Expect::Element | Expect::Key => {
@@ -105,10 +108,11 @@ impl PushEncoder<'_> {
                         b'{' => (Kind::Object, Expect::FirstKey),
                         _ => (Kind::Array, Expect::FirstElement),
                     };
+                    let before = SKIPPING && self.skipped.is_some();
                     let skipping = self.check_depth::<SKIPPING>(cursor, output)?;
                     cursor.at += 1;
                     match cursor.next() {
-                        Some(byte) if skipping == SKIPPING => {
+                        Some(byte) if skipping == before => {
                             // Looked for first: most containers of a document made of `{}` cost no frame.
                             if byte != kind.closing() {
                                 self.open_one::<SKIPPING>(kind, output);
@@ -160,9 +164,7 @@ impl PushEncoder<'_> {
                 if SKIPPING && self.skipping_ends() {
                     return self.complete(output);
                 }
-                if !SKIPPING {
-                    self.check_length(output, self.value_at)?;
-                }
+                self.check_length(output, self.value_at)?;
                 let Some(kind) = self.innermost_of::<SKIPPING>() else { return self.pause(Expect::Nothing) };
                 match cursor.next() {
                     Some(b',') => {
@@ -237,7 +239,7 @@ impl PushEncoder<'_> {
     }
 
     /// A key, likewise.
-    #[inline(always)]
+    #[cfg_attr(not(feature = "small"), inline(always))]
     fn string_key<const SKIPPING: bool>(
         &mut self,
         cursor: &mut Cursor<'_>,
@@ -245,7 +247,9 @@ impl PushEncoder<'_> {
     ) -> Result<bool, Error> {
         let at = self.base + cursor.at;
         cursor.at += 1;
-        if !SKIPPING && let Some((step, len)) = string::short(cursor) {
+        if (!SKIPPING || self.skipped.is_none())
+            && let Some((step, len)) = string::short(cursor)
+        {
             let name = step.get(..len).unwrap_or_default();
             self.write_key(Ends::of_start(step, len), name, at, output)?;
             return Ok(true);
@@ -289,45 +293,27 @@ impl PushEncoder<'_> {
     }
 
     /// As its integer if the table was agreed on and has it; nothing if it has come before in this object.
-    #[inline(always)]
+    #[cfg_attr(not(feature = "small"), inline(always))]
     fn write_key(&mut self, ends: Ends, name: &[u8], at: usize, output: &mut Vec<u8>) -> Result<(), Error> {
-        let Some(key) = self.table.entry(ends, name) else {
-            return self.write_other_key(name, at, output);
-        };
-        match (self.innermost.known.insert(key.bit), self.options.keys) {
-            (Some(true), Some(_)) => plain::append(output, &key.cbor, key.cbor_len()),
-            (Some(true), None) => write_text(output, name),
-            (Some(false), _) => return self.repeated_key(at, output),
-            (None, _) => return self.write_key_without_bit(key, name, at, output),
+        let entry = self.table.entry(ends, name);
+        if !entry.is_some_and(|key| self.innermost.known.add(key.bit)) && !self.is_new(entry, name, at)? {
+            return self.repeated_key(at, output);
+        }
+        match entry {
+            Some(key) if self.options.keys.is_some() => {
+                plain::append(output, &key.cbor, key.cbor_len());
+            }
+            _ => write_text(output, name),
         }
         Ok(())
     }
 
-    fn write_other_key(&mut self, name: &[u8], at: usize, output: &mut Vec<u8>) -> Result<(), Error> {
-        if self.is_new(name, at)? {
-            write_text(output, name);
-            return Ok(());
+    /// Of a key whose bit does not tell: it has none, or it is set.
+    #[inline(never)]
+    fn is_new(&mut self, entry: Option<&Entry>, name: &[u8], at: usize) -> Result<bool, Error> {
+        if entry.is_some_and(|key| !key.bit.is_none()) {
+            return Ok(false);
         }
-        self.repeated_key(at, output)
-    }
-
-    /// Of a table with more keys than there are bits.
-    #[cold]
-    fn write_key_without_bit(
-        &mut self,
-        key: &Entry,
-        name: &[u8],
-        at: usize,
-        output: &mut Vec<u8>,
-    ) -> Result<(), Error> {
-        if self.is_new(name, at)? {
-            plain::append(output, &key.cbor, key.cbor_len());
-            return Ok(());
-        }
-        self.repeated_key(at, output)
-    }
-
-    fn is_new(&mut self, name: &[u8], at: usize) -> Result<bool, Error> {
         let room = (self.options.limits.max_keys, at);
         let before = self.names.note(&mut self.innermost.names, name, Forms::TEXT, room)?;
         Ok(before == Forms::default())
