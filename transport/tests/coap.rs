@@ -18,6 +18,7 @@ mod coap {
     mod limits;
     mod lossy;
     mod mid_exchange;
+    mod narrow;
     mod peer;
     mod pipelining;
     mod repetition;

@@ -137,6 +137,12 @@ impl Client {
         self.sessions.entry(session).or_default();
     }
 
+    /// No message to this session may have more than `bytes` (RFC 6066 section 4); 2^14 unless told. To be said before
+    /// the session opens.
+    pub fn limit_messages(&mut self, session: SessionId, bytes: usize) {
+        self.messages.limit(session, bytes);
+    }
+
     /// A session has been established. `round_trip` is the first sample for measured times.
     pub fn session_opened(&mut self, now: Instant, session: SessionId, round_trip: Option<Duration>) {
         self.messages.opened(session, round_trip);

@@ -18,6 +18,7 @@
 //! is a brake for whoever sends more than 65,536 messages within EXCHANGE_LIFETIME, 265 a second on one session.
 
 mod memory;
+mod size;
 
 use super::config::{Limits, Times};
 use super::counters::Counters;
@@ -108,6 +109,8 @@ pub(super) struct MessageLayer<O> {
     pub counters: Counters,
     pub random: Random,
     links: BTreeMap<SessionId, Box<Link<O>>>,
+    /// Largest messages, in bytes, of the sessions that do not take all.
+    narrow: BTreeMap<SessionId, usize>,
     alarms: Timers<Alarm>,
     transmits: VecDeque<(SessionId, Vec<u8>)>,
     /// Bytes of all sessions' deduplication.
@@ -122,6 +125,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
             counters: Counters::default(),
             random: Random::new(seed),
             links: BTreeMap::new(),
+            narrow: BTreeMap::new(),
             alarms: Timers::new(),
             transmits: VecDeque::new(),
             remembered: 0,
@@ -136,6 +140,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
     }
 
     pub(super) fn closed(&mut self, session: SessionId) {
+        self.narrow.remove(&session);
         let Some(link) = self.links.remove(&session) else { return };
         self.remembered -= link.seen.bytes();
         self.alarms.clear(Alarm::Forget(session));
@@ -226,18 +231,18 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
     /// non-confirmable one in a message of that kind (RFC 7252 sections 5.2.1 and 5.2.3).
     pub(super) fn respond(&mut self, now: Instant, origin: &Origin, message: Outgoing) {
         if origin.kind == Kind::Confirmable {
-            if let Some(bytes) = self.encode(message, Kind::Acknowledgement, origin.id) {
+            if let Some(bytes) = self.encode(origin.session, message, Kind::Acknowledgement, origin.id) {
                 self.answer(origin, bytes);
             }
         } else {
             let id = self.allocate(now, origin.session);
-            if let Some(bytes) = self.encode(message, Kind::NonConfirmable, id) {
+            if let Some(bytes) = self.encode(origin.session, message, Kind::NonConfirmable, id) {
                 self.transmit(origin.session, bytes);
             }
         }
     }
 
-    /// Sent again until it is acknowledged, reset, or given up. None: it is too long to be sent at all.
+    /// Sent again until it is acknowledged, reset, or given up. None: it is a request, and too long to be sent at all.
     pub(super) fn send_confirmable(
         &mut self,
         now: Instant,
@@ -246,7 +251,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         owner: O,
     ) -> Option<MessageId> {
         let id = self.allocate(now, session);
-        let bytes = self.encode(message, Kind::Confirmable, id)?;
+        let bytes = self.encode(session, message, Kind::Confirmable, id)?;
         self.send_and_repeat(now, session, id, bytes, owner);
         Some(id)
     }
@@ -330,14 +335,6 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
     fn transmit(&mut self, session: SessionId, bytes: Vec<u8>) {
         self.counters.messages_out += 1;
         self.transmits.push_back((session, bytes));
-    }
-
-    fn encode(&mut self, message: Outgoing, kind: Kind, id: MessageId) -> Option<Vec<u8>> {
-        let bytes = message.encode(kind, id);
-        if bytes.is_none() {
-            self.counters.unsendable += 1;
-        }
-        bytes
     }
 
     /// An acknowledgement or a Reset has come for `id`: whose message was it?

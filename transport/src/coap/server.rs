@@ -123,6 +123,12 @@ impl Server {
         }
     }
 
+    /// No message to this session may have more than `bytes` (RFC 6066 section 4); 2^14 unless told. To be said before
+    /// the session opens.
+    pub fn limit_messages(&mut self, session: SessionId, bytes: usize) {
+        self.messages.limit(session, bytes);
+    }
+
     /// A session has been established.
     pub fn session_opened(&mut self, _now: Instant, session: SessionId, round_trip: Option<Duration>) {
         self.messages.opened(session, round_trip);

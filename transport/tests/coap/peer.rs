@@ -81,6 +81,10 @@ impl Got {
     pub(crate) fn parse(bytes: &[u8]) -> Got {
         Got(Packet::from_bytes(bytes).unwrap())
     }
+    /// Bytes of the message.
+    pub(crate) fn length(&self) -> usize {
+        self.0.to_bytes_unlimited().unwrap().len()
+    }
     pub(crate) fn kind(&self) -> MessageType {
         self.0.header.get_type()
     }

@@ -93,7 +93,8 @@ impl Server {
     /// Adds to the body of the answer; `last` ends it. Bytes are always taken; ask `wants_chunk` before the next one.
     /// Bytes before the head are ignored.
     pub fn respond_chunk(&mut self, now: Instant, exchange: ExchangeId, bytes: &[u8], last: bool) {
-        let own_size = self.messages.limits.block_size;
+        let Some(session) = self.exchanges.get(&exchange).map(|found| found.asker.session) else { return };
+        let own_size = self.messages.block_size(session);
         let Some(found) = self.exchanges.get_mut(&exchange) else { return };
         match &mut found.state {
             State::Open { head: Some(_), block2, body, .. } => {
@@ -140,7 +141,7 @@ impl Server {
     /// The body fits into one message.
     fn answer_whole(&mut self, now: Instant, id: ExchangeId) {
         let Some(exchange) = self.exchanges.get_mut(&id) else { return };
-        let token = exchange.asker.token;
+        let (session, token) = (exchange.asker.session, exchange.asker.token);
         let State::Open { block1, block2, head: Some((code, head)), body, .. } =
             std::mem::replace(&mut exchange.state, State::Done(None))
         else {
@@ -149,7 +150,7 @@ impl Server {
         let mut options = options::encode_response(&head);
         options.extend(block1.map(echo));
         // A client that asked for a size learns that there is but one block.
-        let size = negotiate(block2, self.messages.limits.block_size);
+        let size = negotiate(block2, self.messages.block_size(session));
         if block2.is_some() && body.len() <= size.bytes() {
             options.push((numbers::BLOCK2, Block { num: 0, more: false, size }.encode()));
         }
@@ -158,7 +159,6 @@ impl Server {
 
     /// The body needs blocks: what there is of it becomes a snapshot, and its first block is the answer.
     fn start_snapshot(&mut self, now: Instant, id: ExchangeId, last: bool) {
-        let own_size = self.messages.limits.block_size;
         let (snapshot_id, etag) = self.next_snapshot();
         let Some(exchange) = self.exchanges.get_mut(&id) else { return };
         let Origin { session, token, id: request, .. } = exchange.asker;
@@ -167,6 +167,7 @@ impl Server {
         else {
             return;
         };
+        let own_size = self.messages.block_size(session);
         self.messages.counters.snapshots += 1;
         let mut snapshot = Snapshot::new(now, snapshot_id, key, request, id, head, etag);
         snapshot.access_token = access_token;
