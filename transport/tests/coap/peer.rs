@@ -46,6 +46,11 @@ pub(crate) fn empty(kind: MessageType, id: u16) -> Make {
 }
 
 impl Make {
+    /// With another message id; the token stays.
+    pub(crate) fn id(mut self, id: u16) -> Make {
+        self.0.header.message_id = id;
+        self
+    }
     pub(crate) fn token(mut self, token: &[u8]) -> Make {
         self.0.set_token(token.to_vec());
         self
@@ -99,6 +104,15 @@ impl Got {
     pub(crate) fn option(&self, number: u16) -> Option<&[u8]> {
         self.0.get_first_option(CoapOption::from(number)).map(Vec::as_slice)
     }
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = u16> {
+        self.0.options().map(|(number, _)| *number)
+    }
+    /// An odd option number is critical (RFC 7252 section 5.4.6): who does not know it throws the answer away. Blocks alone have
+    /// such, and nobody who does not know those could use the answer.
+    pub(crate) fn anybody_takes_it(&self) {
+        let taken = |number: u16| number % 2 == 0 || number == BLOCK1 || number == BLOCK2;
+        assert!(self.numbers().all(taken), "{self:?}");
+    }
     pub(crate) fn number(&self, number: u16) -> Option<u64> {
         Some(self.option(number)?.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)))
     }
@@ -143,7 +157,8 @@ impl Peer {
     }
 
     pub(crate) fn received(&mut self) -> Vec<Got> {
-        std::iter::from_fn(|| self.server.poll_transmit()).map(|(_, bytes)| Got::parse(&bytes)).collect()
+        let sent = std::iter::from_fn(|| self.server.poll_transmit());
+        sent.map(|(_, bytes)| Got::parse(&bytes)).inspect(Got::anybody_takes_it).collect()
     }
 
     /// Lets time pass and returns what comes meanwhile.

@@ -1,6 +1,7 @@
 //! A server and a client over a simulated link: a fake clock, seeded loss, duplication, delay and reordering, and an
 //! upstream that answers as slowly and in as many pieces as a test wants.
 
+use super::peer::Got;
 use lowband_transport::coap::{
     Client, ClientEvent, Code, FailReason, Limits, Method, Request, RequestOptions, Response,
     ResponseOptions, Server, ServerEvent, Times,
@@ -347,6 +348,9 @@ impl Sim {
 
     fn send(&mut self, to: To, session: SessionId, bytes: Vec<u8>) {
         let way = if to == To::Server { self.up } else { self.down };
+        if to == To::Client {
+            Got::parse(&bytes).anybody_takes_it();
+        }
         self.sent.push((to, bytes.clone()));
         let copies = 1 + usize::from(self.dice.chance(way.duplication));
         for _ in 0..copies {

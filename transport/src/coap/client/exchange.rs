@@ -44,11 +44,14 @@ pub(super) struct Exchange {
     tag: u32,
     /// How many requests of its session had begun when the newest message went out.
     pub begun: u64,
+    /// The newest message tells of our capabilities.
+    pub tells: bool,
 }
 
 impl Exchange {
     pub(super) fn new(session: SessionId, request: Request) -> Exchange {
-        Exchange { session, request, state: State::Queued, token: Token::EMPTY, tag: 0, begun: 0 }
+        let (state, token) = (State::Queued, Token::EMPTY);
+        Exchange { session, request, state, token, tag: 0, begun: 0, tells: false }
     }
 
     /// None as long as nothing has been sent.
@@ -103,6 +106,8 @@ impl Client {
         state.last_token += 1;
         exchange.token = Token::from_number(state.last_token);
         exchange.begun = state.begun;
+        // Until one of those that told is known to have arrived: others may be lost, or overtaken by this one.
+        exchange.tells = part == Part::First && !state.knows_us && self.messages.times.short_timers();
         state.tokens.insert(exchange.token, id);
         let request = &exchange.request;
         let mut options = match options::encode_request(&request.options, part) {
@@ -111,6 +116,9 @@ impl Client {
         };
         if exchange.tag > 0 {
             options.push((numbers::REQUEST_TAG, uint(exchange.tag)));
+        }
+        if exchange.tells {
+            options.push((numbers::CAPABILITIES, uint(numbers::SHORT_TIMERS)));
         }
         let mut payload = Vec::new();
         let mut asks_for_size = own_size < BlockSize::MAX;
@@ -226,8 +234,9 @@ fn next_upload(sent: Block, code: Code, response: &ParsedResponse, length: usize
 /// The largest blocks with which the first message, the one with the most options, stays within [`LARGEST_MESSAGE`].
 fn upload_size(request: &Request, own: BlockSize) -> BlockSize {
     let options = options::encode_request(&request.options, Part::First).unwrap_or_default();
-    // Header, an eight-byte token, the payload marker; at most five bytes before each value; Block1, Size1, Request-Tag.
-    let around = 13 + options.iter().map(|(_, value)| value.len() + 5).sum::<usize>() + 20;
+    // Header, an eight-byte token, the payload marker; at most five bytes before each value; Block1, Size1, Request-Tag,
+    // Capabilities.
+    let around = 13 + options.iter().map(|(_, value)| value.len() + 5).sum::<usize>() + 24;
     let mut size = own;
     while around + request.body.len().min(size.bytes()) > LARGEST_MESSAGE && size.bytes() > SMALLEST_BLOCK {
         let Some(smaller) = size.smaller() else { break };
