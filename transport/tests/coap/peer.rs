@@ -110,7 +110,7 @@ impl Got {
     /// An odd option number is critical (RFC 7252 section 5.4.6): who does not know it throws the answer away. Blocks alone have
     /// such, and nobody who does not know those could use the answer.
     pub(crate) fn anybody_takes_it(&self) {
-        let taken = |number: u16| number % 2 == 0 || number == BLOCK1 || number == BLOCK2;
+        let taken = |number: u16| number.is_multiple_of(2) || number == BLOCK1 || number == BLOCK2;
         assert!(self.numbers().all(taken), "{self:?}");
     }
     pub(crate) fn number(&self, number: u16) -> Option<u64> {
