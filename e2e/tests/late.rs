@@ -15,7 +15,7 @@ mod shim;
 #[path = "late/stub.rs"]
 mod stub;
 
-use lowband_client::Request;
+use lowband_client::{Method, Request};
 use lowband_e2e::aiocoap::{Aiocoap, Order};
 use lowband_e2e::certificate::Certificate;
 use lowband_e2e::fetcher::{Fetcher, Library};
@@ -25,7 +25,8 @@ use lowband_e2e::parts::{Parts, system_program};
 use lowband_e2e::ports::Port;
 use lowband_e2e::reference::Reference;
 use lowband_e2e::sidecar::Sidecar;
-use lowband_e2e::wire::{self, Call, code, document as read, to_cbor};
+use lowband_e2e::wire::{self, Call, Wire, code, document as read, to_cbor};
+use serde_json::json;
 use shim::Shim;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -172,6 +173,40 @@ fn a_late_answer_of_3_or_300_kb_reaches_the_clients_that_need_more() {
 #[ignore = "takes more than a minute: `make test-more`"]
 fn a_very_late_answer_of_3_or_300_kb_reaches_every_client() {
     fixture().runtime.block_on(all_fetch(USUAL.into_iter().chain(MORE), VERY_LATE));
+}
+
+/// Requests with a body, of one block and of more, are answered in blocks by the same way.
+#[test]
+fn a_late_answer_to_an_upload_reaches_every_client_that_uploads() {
+    const ANSWER: usize = 5_000;
+    let fixture = fixture();
+    fixture.runtime.block_on(async {
+        let shim = Shim::dtls(fixture.server).await;
+        let mut reference = Reference::start(&fixture.parts, fixture.server).await.unwrap();
+        let mut aiocoap = Aiocoap::start(&fixture.parts, shim.address()).unwrap();
+        let mut ours = Wire::coap(fixture.server, &fixture.certificate.certificate).await.unwrap();
+        for (method, length) in [(Method::Post, 10), (Method::Post, 5_000), (Method::Put, 5_000)] {
+            let body = json!({ "pad": stub::text(length) });
+            let path = stub::path(LATE, ANSWER);
+            let call = Call { method, body: Some(body.clone()), ..Call::get(path.clone()) };
+            let order = Order {
+                method: if method == Method::Post { "POST" } else { "PUT" },
+                path: path[1..].split('/').map(str::to_owned).collect(),
+                body: body.to_string(),
+                content_format: Some(50),
+                options: vec![(17, "2")],
+                ..Order::default()
+            };
+            let (one, two, three) =
+                tokio::join!(reference.call(&call), aiocoap.ask(&order), ours.call(call.clone()));
+            assert!(one.unwrap().body["body"] == stub::text(ANSWER), "{method:?} {length}");
+            let two = two.unwrap();
+            assert!(two.body == stub::document(ANSWER), "{method:?} {length}: {} {}", two.code, two.error);
+            assert!(three.unwrap().ok().unwrap()["body"] == stub::text(ANSWER), "{method:?} {length}");
+        }
+        reference.end().await.unwrap();
+        aiocoap.end().await.unwrap();
+    });
 }
 
 #[test]

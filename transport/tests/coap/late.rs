@@ -307,7 +307,7 @@ fn late_bodies_reach_a_client_that_asks_inside_acknowledgements_whatever_is_lost
 }
 
 /// All ways to answer, and what stands in the answers. That each number is even, but for the two of blocks, is checked at every
-/// message of every test: see [`Got::anybody_takes_it`].
+/// message of every test: see [`super::sim::assert_anybody_takes`].
 #[test]
 fn answers_hold_nothing_but_options_that_everybody_takes() {
     let mut peer = Peer::with(Limits { upload: 4096, exchanges_per_session: 2, ..Limits::default() });
