@@ -90,11 +90,14 @@ const MORE: [Who; 2] = [Other(Library::GoCoap), Other(Library::Californium(1 << 
 
 /// Fetches an answer and compares it.
 async fn fetch(who: Who, server: SocketAddr, wait: Duration, length: usize) {
+    fetch_from(who, server, stub::path(wait, length), length).await;
+}
+
+async fn fetch_from(who: Who, server: SocketAddr, path: String, length: usize) {
     let parts = &fixture().parts;
-    let path = stub::path(wait, length);
     let is_whole = |payload: &[u8]| {
         let expected = to_cbor(&stub::document(length)).unwrap();
-        assert!(payload == expected, "{who:?}: {} of {} bytes, {wait:?}", payload.len(), expected.len());
+        assert!(payload == expected, "{who:?}: {} of {} bytes", payload.len(), expected.len());
     };
     match who {
         Ours => {
@@ -107,7 +110,7 @@ async fn fetch(who: Who, server: SocketAddr, wait: Duration, length: usize) {
             let mut client = Reference::start(parts, server).await.unwrap();
             let told = client.call(&Call::get(path)).await.unwrap_or_else(|why| panic!("{length}: {why}"));
             assert_eq!((&*told.over, &*told.code), ("coap", "2.05"));
-            assert!(told.body["body"] == stub::text(length), "{} bytes, {wait:?}", told.bytes);
+            assert!(told.body["body"] == stub::text(length), "{} of {length} bytes", told.bytes);
             client.end().await.unwrap();
         }
         Aio => {
@@ -117,7 +120,7 @@ async fn fetch(who: Who, server: SocketAddr, wait: Duration, length: usize) {
             // It reads text: Accept is 50, which is JSON.
             let order = Order { method: "GET", path, options: vec![(17, "2")], ..Order::default() };
             let told = client.ask(&order).await.unwrap();
-            assert!(told.body == stub::document(length), "{} {}, {wait:?}", told.code, told.error);
+            assert!(told.body == stub::document(length), "{length}: {} {}", told.code, told.error);
             client.end().await.unwrap();
         }
         Other(library) => {
@@ -173,6 +176,21 @@ fn a_late_answer_of_3_or_300_kb_reaches_the_clients_that_need_more() {
 #[ignore = "takes more than a minute: `make test-more`"]
 fn a_very_late_answer_of_3_or_300_kb_reaches_every_client() {
     fixture().runtime.block_on(all_fetch(USUAL.into_iter().chain(MORE), VERY_LATE));
+}
+
+/// A block that has not come yet is late by itself, in the middle of the others.
+#[test]
+fn an_answer_that_halts_and_goes_on_reaches_every_client() {
+    const LENGTH: usize = 20_000;
+    fixture().runtime.block_on(async {
+        let mut fetches = JoinSet::new();
+        for who in USUAL {
+            fetches.spawn(fetch_from(who, fixture().server, stub::halting_path(LATE, LENGTH), LENGTH));
+        }
+        while let Some(done) = fetches.join_next().await {
+            done.unwrap();
+        }
+    });
 }
 
 /// Requests with a body, of one block and of more, are answered in blocks by the same way.

@@ -3,8 +3,7 @@
 
 use bytes::Bytes;
 use http::{Request, Response, header};
-use http_body_util::Full;
-use hyper::body::Incoming;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -12,12 +11,20 @@ use lowband_e2e::wire::to_cbor;
 use serde_json::json;
 use std::convert::Infallible;
 use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::UnixListener;
+use tokio::time::Sleep;
 
 /// Where an answer with a text of `length` bytes comes after `wait`.
 pub(crate) fn path(wait: Duration, length: usize) -> String {
     format!("/_matrix/client/v3/late/{}/{length}", wait.as_millis())
+}
+
+/// The same, but half of the answer comes at once, and the rest after `wait`.
+pub(crate) fn halting_path(wait: Duration, length: usize) -> String {
+    path(wait, length).replace("/late/", "/halting/")
 }
 
 /// A text of this many bytes in which no part stands twice.
@@ -44,15 +51,61 @@ pub(crate) fn serve(socket: &Path) {
     });
 }
 
-async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer(request: Request<Incoming>) -> Result<Response<Halves>, Infallible> {
     let mut numbers = request.uri().path().rsplit('/').map_while(|segment| segment.parse().ok());
     let (length, wait) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    tokio::time::sleep(Duration::from_millis(wait)).await;
     let json = document(length as usize);
     let wants_json = request.headers().get(header::ACCEPT).is_some_and(|accept| accept == "application/json");
     let (kind, body) = match wants_json {
         true => ("application/json", json.into_bytes()),
         false => ("application/cbor", to_cbor(&json).unwrap()),
     };
-    Ok(Response::builder().header(header::CONTENT_TYPE, kind).body(Full::from(body)).unwrap())
+    let wait = Duration::from_millis(wait);
+    let (first, second) = match request.uri().path().contains("/halting/") {
+        true => body.split_at(body.len() / 2),
+        false => {
+            tokio::time::sleep(wait).await;
+            (&*body, &[][..])
+        }
+    };
+    let halves = Halves {
+        first: Some(Bytes::copy_from_slice(first)),
+        pause: Box::pin(tokio::time::sleep(wait)),
+        second: Some(Bytes::copy_from_slice(second)).filter(|second| !second.is_empty()),
+    };
+    Ok(Response::builder().header(header::CONTENT_TYPE, kind).body(halves).unwrap())
+}
+
+/// A body in two pieces with a pause between them.
+struct Halves {
+    first: Option<Bytes>,
+    pause: Pin<Box<Sleep>>,
+    second: Option<Bytes>,
+}
+
+impl Body for Halves {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(Ok(Frame::data(first))));
+        }
+        if self.second.is_some() {
+            std::task::ready!(self.pause.as_mut().poll(cx));
+        }
+        Poll::Ready(self.second.take().map(|second| Ok(Frame::data(second))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.first.is_none() && self.second.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let left = [&self.first, &self.second].into_iter().flatten().map(|half| half.len() as u64).sum();
+        SizeHint::with_exact(left)
+    }
 }
