@@ -41,7 +41,7 @@ fn two_of_them_register_meet_in_a_room_and_one_reads_what_the_other_sent() {
         let synced = matrix::sync(&mut bob, &two, "timeout=0").await.unwrap();
         matrix::expect_message(&synced, &room, &event, "Hello World").unwrap();
         // Nothing happens for longer than the server waits with its acknowledgement: the response comes by itself.
-        let query = format!("timeout=1000&since={}", synced["next_batch"].as_str().unwrap());
+        let query = format!("timeout=3000&since={}", synced["next_batch"].as_str().unwrap());
         let quiet = matrix::sync(&mut bob, &two, &query).await.unwrap();
         assert!(quiet["next_batch"].is_string() && quiet["rooms"].is_null(), "{quiet}");
         for wire in [ann, bob] {

@@ -121,7 +121,9 @@ pub struct Options {
     /// answer in thirty at 30 % loss.
     #[arg(long, env = "LOWBAND_MAX_RETRANSMIT", value_name = "COUNT", default_value = "27")]
     pub max_retransmit: String,
-    /// A request that waits longer for the upstream is acknowledged at once and answered later.
+    /// A request that waits longer for the upstream is acknowledged and answered later: where the client has said or shown that it
+    /// repeats sooner than RFC 7252 has it. Any other is acknowledged 1.8 s after it was sent, by the measured round trip, if that
+    /// is later.
     #[arg(long, env = "LOWBAND_PIGGYBACK_WAIT", value_name = "DURATION", default_value = "500ms")]
     pub piggyback_wait: String,
     /// A blockwise transfer without progress ends after this.

@@ -15,6 +15,7 @@ mod coap {
     mod foreign_server;
     mod hostile;
     mod interleaved;
+    mod late;
     mod limits;
     mod lossy;
     mod mid_exchange;
@@ -22,6 +23,7 @@ mod coap {
     mod peer;
     mod pipelining;
     mod repetition;
+    mod short_timers;
     mod sim;
     mod snapshots;
     mod sticky;

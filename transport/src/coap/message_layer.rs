@@ -6,7 +6,7 @@
 //!   parse: malformed -> Reset or silence       confirmable: remembered until ACK, RST or the last timeout
 //!             |                                non-confirmable, acknowledgement, reset: sent and forgotten
 //!   ACK, RST -> what they answer                            |
-//!             |                                             v
+//!             |  (an ACK with a request in it goes on)      v
 //!   seen before -> the same answer again                  bytes
 //!             |
 //!          Received
@@ -22,7 +22,7 @@ mod size;
 
 use super::config::{Limits, Times};
 use super::counters::Counters;
-use super::dedup::{Answer, Seen};
+use super::dedup::{Answer, Key, Seen};
 use super::message::{self, Kind, Malformed, Message, MessageId, Outgoing, Token};
 use super::numbers::Code;
 use super::random::Random;
@@ -45,6 +45,11 @@ impl Origin {
     pub(super) fn of(session: SessionId, message: &Message) -> Origin {
         Origin { session, kind: message.kind, id: message.id, token: message.token }
     }
+
+    /// The id inside an acknowledgement is that of our own message.
+    pub(super) fn key(&self) -> Key {
+        Key { id: self.id, token: self.token, ours: self.kind == Kind::Acknowledgement }
+    }
 }
 
 /// What a received message means to the layer above. `O` names what was sent: an exchange, a ping.
@@ -53,9 +58,10 @@ pub(super) enum Received<O> {
     /// Dealt with.
     Nothing,
     /// A copy of a message that has been dealt with, or is being dealt with.
-    Duplicate(MessageId),
-    /// A request, confirmable or not, seen for the first time and not remembered yet.
-    Request(Message),
+    Duplicate(Origin),
+    /// A request, confirmable or not, seen for the first time and not remembered yet. Or inside an acknowledgement: then of
+    /// what, if that was still waiting for one.
+    Request { message: Message, acknowledges: Option<O> },
     /// A response; `to` is set when it came with the acknowledgement of something that was waiting for one.
     Response { message: Message, to: Option<O> },
     /// An empty acknowledgement.
@@ -82,6 +88,8 @@ struct Link<O> {
     seen: Seen,
     unacknowledged: Vec<Unacknowledged<O>>,
     round_trip: Option<RoundTrip>,
+    /// The peer is known to send copies sooner than RFC 7252 has it.
+    short_timers: bool,
 }
 
 impl<O> Link<O> {
@@ -92,6 +100,7 @@ impl<O> Link<O> {
             seen: Seen::default(),
             unacknowledged: Vec::new(),
             round_trip: None,
+            short_timers: false,
         }
     }
 }
@@ -182,26 +191,41 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
                 }
                 None => self.unmatched(),
             },
+            (Kind::Acknowledgement, code) if code.is_request() => {
+                self.counters.requests_in_acknowledgements += 1;
+                let acknowledges = self.settle(now, session, message.id);
+                match (self.recognise(session, &message), acknowledges) {
+                    (None, acknowledges) => Received::Request { message, acknowledges },
+                    (Some(_), Some(owner)) => Received::Acknowledged(owner),
+                    (Some(_), None) => Received::Nothing,
+                }
+            }
             (Kind::Acknowledgement, _) => {
                 let to = self.settle(now, session, message.id);
                 Received::Response { message, to }
             }
             (Kind::Confirmable | Kind::NonConfirmable, _) => {
-                let link = self.links.get(&session);
-                if let Some(answer) = link.and_then(|link| link.seen.get(message.id, message.token)) {
-                    if let Answer::Bytes(bytes) = answer {
-                        let bytes = bytes.to_vec();
-                        self.transmit(session, bytes);
-                    }
-                    self.counters.duplicates += 1;
-                    Received::Duplicate(message.id)
+                if let Some(origin) = self.recognise(session, &message) {
+                    Received::Duplicate(origin)
                 } else if message.code.is_request() {
-                    Received::Request(message)
+                    Received::Request { message, acknowledges: None }
                 } else {
                     Received::Response { message, to: None }
                 }
             }
         }
+    }
+
+    /// Whether this is a copy of a message that is remembered; it gets the same answer again.
+    fn recognise(&mut self, session: SessionId, message: &Message) -> Option<Origin> {
+        let origin = Origin::of(session, message);
+        let answer = self.links.get(&session)?.seen.get(origin.key())?;
+        if let Answer::Bytes(bytes) = answer {
+            let bytes = bytes.to_vec();
+            self.transmit(session, bytes);
+        }
+        self.counters.duplicates += 1;
+        Some(origin)
     }
 
     /// Answers a confirmable message: a piggybacked response, or a bare acknowledgement or Reset. Duplicates of a
@@ -227,8 +251,8 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         self.transmit(session, message::empty(Kind::Reset, id));
     }
 
-    /// Responds to a request as long as it has not been acknowledged: a confirmable one in the acknowledgement, a
-    /// non-confirmable one in a message of that kind (RFC 7252 sections 5.2.1 and 5.2.3).
+    /// Responds to a request as long as it has not been acknowledged: a confirmable one in the acknowledgement, any other in a
+    /// non-confirmable message (RFC 7252 sections 5.2.1 and 5.2.3).
     pub(super) fn respond(&mut self, now: Instant, origin: &Origin, message: Outgoing) {
         if origin.kind == Kind::Confirmable {
             if let Some(bytes) = self.encode(origin.session, message, Kind::Acknowledgement, origin.id) {
@@ -268,6 +292,22 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         self.alarms.set(Alarm::Retransmit(session, id), next);
         self.transmit(session, bytes.clone());
         self.link(session).unacknowledged.push(Unacknowledged { id, owner, bytes, backoff });
+    }
+
+    /// The peer has shown that its copies come sooner than RFC 7252 has it. That holds for the session.
+    pub(super) fn has_short_timers(&mut self, session: SessionId) {
+        self.link(session).short_timers = true;
+    }
+
+    /// How long a request may wait for its acknowledgement.
+    pub(super) fn piggyback_wait(&self, session: SessionId) -> Duration {
+        let least = self.times.piggyback_wait;
+        match self.links.get(&session).map(Box::as_ref) {
+            Some(Link { short_timers: false, round_trip: Some(round_trip), .. }) => {
+                least.max(self.times.acknowledge_within.saturating_sub(round_trip.smoothed()))
+            }
+            _ => least,
+        }
     }
 
     /// Stops sending a message again: its answer came by another way, or is not wanted any more.

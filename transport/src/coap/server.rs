@@ -156,8 +156,16 @@ impl Server {
     pub fn handle_message(&mut self, now: Instant, session: SessionId, bytes: &[u8]) {
         match self.messages.receive(now, session, bytes) {
             Received::Nothing => {}
-            Received::Duplicate(id) => self.still_wanted(now, session, id),
-            Received::Request(message) => self.handle_request(now, session, message),
+            Received::Duplicate(origin) => {
+                self.still_wanted(now, session, origin.id);
+                self.repeated(now, &origin);
+            }
+            Received::Request { message, acknowledges } => {
+                if let Some(exchange) = acknowledges {
+                    self.response_acknowledged(now, exchange);
+                }
+                self.handle_request(now, session, message);
+            }
             Received::Response { message, .. } => {
                 // Nobody here asked for anything (RFC 7252 section 4.2: rejected by a Reset, or ignored).
                 self.messages.counters.unexpected_responses += 1;
@@ -172,6 +180,10 @@ impl Server {
 
     fn handle_request(&mut self, now: Instant, session: SessionId, message: Message) {
         let asker = Origin::of(session, &message);
+        // Before anything is refused: whatever comes back to the client tells it that this has arrived.
+        if options::capabilities(&message) & numbers::SHORT_TIMERS != 0 {
+            self.messages.has_short_timers(session);
+        }
         let said = access_token::said(&message);
         let parsed = ParsedRequest::parse(&message, &mut self.messages.counters);
         let standing = match &parsed {
@@ -269,7 +281,7 @@ impl Server {
         let ParsedRequest { method, options, key, block1, block2, .. } = request;
         let access_token = standing.access_token.clone();
         let open = State::Open { key, access_token, block1, block2, head: None, body: Vec::new() };
-        let exchange = self.insert(now, asker, open);
+        let exchange = self.insert(now, asker, open, 0);
         self.events.push_back(ServerEvent::Request { session, exchange, method, options, standing, body });
     }
 
@@ -296,14 +308,16 @@ impl Server {
         exchanges.filter(|exchange| exchange.for_block).count() >= limit
     }
 
-    fn insert(&mut self, now: Instant, asker: Origin, state: State) -> ExchangeId {
+    /// `offset` is that of the block that is asked for.
+    fn insert(&mut self, now: Instant, asker: Origin, state: State, offset: usize) -> ExchangeId {
         let id = ExchangeId(self.next_exchange);
         self.next_exchange += 1;
         if asker.kind == Kind::Confirmable {
-            self.alarms.set(Alarm::Acknowledge(id), now + self.messages.times.piggyback_wait);
+            let wait = self.messages.piggyback_wait(asker.session);
+            self.alarms.set(Alarm::Acknowledge(id), now + wait);
         }
         self.sessions.entry(asker.session).or_default().exchanges.insert(id);
-        self.exchanges.insert(id, Exchange::new(asker, state));
+        self.exchanges.insert(id, Exchange::new(now, asker, state, offset));
         id
     }
 
@@ -331,7 +345,7 @@ impl Server {
         text: &str,
     ) {
         let message = Outgoing { code, token: asker.token, options, payload: diagnostic(text) };
-        self.messages.respond(now, asker, message);
+        self.reply_at_once(now, asker, None, 0, message);
     }
 
     /// The time of `poll_timeout` has come.
@@ -390,7 +404,7 @@ impl Server {
         self.messages.links().max(self.sessions.len())
     }
 
-    /// How long a request waits before it is acknowledged.
+    /// How long a request waits before it is acknowledged, where its client has short timers.
     pub fn piggyback_wait(&self) -> Duration {
         self.messages.times.piggyback_wait
     }

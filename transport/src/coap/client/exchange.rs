@@ -44,11 +44,14 @@ pub(super) struct Exchange {
     tag: u32,
     /// How many requests of its session had begun when the newest message went out.
     pub begun: u64,
+    /// The newest message tells of our capabilities.
+    pub tells: bool,
 }
 
 impl Exchange {
     pub(super) fn new(session: SessionId, request: Request) -> Exchange {
-        Exchange { session, request, state: State::Queued, token: Token::EMPTY, tag: 0, begun: 0 }
+        let (state, token) = (State::Queued, Token::EMPTY);
+        Exchange { session, request, state, token, tag: 0, begun: 0, tells: false }
     }
 
     /// None as long as nothing has been sent.
@@ -105,6 +108,8 @@ impl Client {
         state.last_token += 1;
         exchange.token = Token::from_number(state.last_token);
         exchange.begun = state.begun;
+        // Until one of those that told is known to have arrived: others may be lost, or overtaken by this one.
+        exchange.tells = part == Part::First && !state.knows_us && self.messages.times.short_timers();
         state.tokens.insert(exchange.token, id);
         let request = &exchange.request;
         let mut options = match options::encode_request(&request.options, part) {
@@ -113,6 +118,9 @@ impl Client {
         };
         if exchange.tag > 0 {
             options.push((numbers::REQUEST_TAG, uint(exchange.tag)));
+        }
+        if exchange.tells {
+            options.push((numbers::CAPABILITIES, uint(numbers::SHORT_TIMERS)));
         }
         let mut payload = Vec::new();
         let mut asks_for_size = own_size < BlockSize::MAX;
@@ -230,8 +238,9 @@ fn next_upload(sent: Block, code: Code, response: &ParsedResponse, length: usize
 /// because of a long access token, that message goes in fragments of IP, and the others need not be small for it.
 fn upload_size(request: &Request, own: BlockSize, most: usize) -> BlockSize {
     let options = options::encode_request(&request.options, Part::First).unwrap_or_default();
-    // Header, an eight-byte token, the payload marker; at most five bytes before each value; Block1, Size1, Request-Tag.
-    let around = 13 + options.iter().map(|(_, value)| value.len() + 5).sum::<usize>() + 20;
+    // Header, an eight-byte token, the payload marker; at most five bytes before each value; Block1, Size1, Request-Tag,
+    // Capabilities.
+    let around = 13 + options.iter().map(|(_, value)| value.len() + 5).sum::<usize>() + 24;
     if around + request.body.len().min(SMALLEST_BLOCK) > most {
         return own;
     }

@@ -161,8 +161,9 @@ impl Server {
         };
         let id = snapshot.id;
         let lookup = snapshot.ask(now, block, asker.token, request.wants_size2);
+        self.earlier_blocks_arrived(now, session, id, asker.token, block.offset());
         match self.block_message(asker.token, lookup) {
-            Some(message) => self.messages.respond(now, &asker, message),
+            Some(message) => self.reply_at_once(now, &asker, Some(id), block.offset(), message),
             None => self.wait_for_block(now, asker, id, block),
         }
         self.balance(now, session, id);
@@ -207,7 +208,7 @@ impl Server {
             return;
         }
         let token = asker.token;
-        let exchange = self.insert(now, asker, State::WaitingForBlock(snapshot));
+        let exchange = self.insert(now, asker, State::WaitingForBlock(snapshot), block.offset());
         if let Some(snapshot) = self.snapshot(session, snapshot) {
             snapshot.waiting.push_back(Waiting { exchange, block, token });
         }
