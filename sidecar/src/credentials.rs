@@ -6,7 +6,7 @@
 //! | has `access_token` in its query | no other: homeservers refuse the two together, or would take the wrong one |
 //! | register, login, refresh | none: what they bring stands in their body; but an application service's token, which these need |
 //! | needs a token | the sticky one; one that the homeserver has refused as well, so that the client hears that again |
-//! | needs none ([`needs_none`]) | the sticky one; if the homeserver refuses it, once more without |
+//! | needs none (`needs_none`) | the sticky one; if the homeserver refuses it, once more without |
 //! | needs none, and the homeserver has refused the sticky one before | none; if that is not enough, once more with it |
 //!
 //! `user_id` in a query says for whom an application service acts. It is no credential: the token goes along.
