@@ -222,6 +222,8 @@ mod tests {
         for (path, alive, refused) in [
             (SYNC, &["sticky"][..], &["sticky"][..]),
             ("_matrix/client/v3/account/whoami", &["sticky"], &["sticky"]),
+            // Homeservers let who is logged out softly give up the rest.
+            ("_matrix/client/v3/logout", &["sticky"], &["sticky"]),
             ("_matrix/client/v1/login/get_token", &["sticky"], &["sticky"]),
             ("_matrix/client/unstable/org.x/y", &["sticky"], &["sticky"]),
             (VERSIONS, &["sticky", "-"], &["-", "sticky"]),

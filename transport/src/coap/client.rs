@@ -206,11 +206,13 @@ impl Client {
                 self.arrived(session, exchange);
                 self.start_queued(now, session);
             }
-            Received::Acknowledged(Owner::Ping) | Received::Reset(Owner::Ping) => {
+            Received::Acknowledged(Owner::Ping) | Received::Reset { of: Owner::Ping, .. } => {
                 // A Reset by the RFC; the reference's server sends an empty acknowledgement.
                 self.events.push_back(ClientEvent::Pong { session });
             }
-            Received::Reset(Owner::Exchange(exchange)) => self.fail(now, exchange, FailReason::Reset),
+            Received::Reset { of: Owner::Exchange(exchange), .. } => {
+                self.fail(now, exchange, FailReason::Reset)
+            }
             Received::Request { message, acknowledges } => {
                 if let Some(Owner::Exchange(_)) = acknowledges {
                     self.start_queued(now, session);

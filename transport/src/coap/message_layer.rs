@@ -66,8 +66,8 @@ pub(super) enum Received<O> {
     Response { message: Message, to: Option<O> },
     /// An empty acknowledgement.
     Acknowledged(O),
-    /// A Reset.
-    Reset(O),
+    /// A Reset. `of_copy`: what it answers had been sent more than once, so that the peer may have taken an earlier copy.
+    Reset { of: O, of_copy: bool },
 }
 
 /// A confirmable message on its way.
@@ -184,13 +184,16 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
                 Some(owner) => Received::Acknowledged(owner),
                 None => self.unmatched(),
             },
-            (Kind::Reset, _) => match self.settle(now, session, message.id) {
-                Some(owner) => {
-                    self.counters.resets_in += 1;
-                    Received::Reset(owner)
+            (Kind::Reset, _) => {
+                let of_copy = self.was_repeated(session, message.id);
+                match self.settle(now, session, message.id) {
+                    Some(of) => {
+                        self.counters.resets_in += 1;
+                        Received::Reset { of, of_copy }
+                    }
+                    None => self.unmatched(),
                 }
-                None => self.unmatched(),
-            },
+            }
             (Kind::Acknowledgement, code) if code.is_request() => {
                 self.counters.requests_in_acknowledgements += 1;
                 let acknowledges = self.settle(now, session, message.id);
@@ -392,6 +395,11 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
             }
         }
         Some(message.owner)
+    }
+
+    fn was_repeated(&self, session: SessionId, id: MessageId) -> bool {
+        let mut sent = self.links.get(&session).into_iter().flat_map(|link| &link.unacknowledged);
+        sent.any(|message| message.id == id && message.backoff.copies > 1)
     }
 
     fn unmatched(&mut self) -> Received<O> {

@@ -174,7 +174,9 @@ impl Server {
                 }
             }
             Received::Acknowledged(exchange) => self.response_acknowledged(now, exchange),
-            Received::Reset(exchange) => self.abandon(now, exchange),
+            // aiocoap acknowledges a late answer and resets each further copy of it, while it asks for the other blocks.
+            Received::Reset { of, of_copy: true } => self.response_acknowledged(now, of),
+            Received::Reset { of, of_copy: false } => self.abandon(now, of),
         }
     }
 

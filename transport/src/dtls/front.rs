@@ -14,8 +14,9 @@
 //! | with our cookie, but nothing in common (suites, groups, ...) | yes | OpenSSL's alert, handshake_failure as a rule |
 //! | with our cookie, again | yes | the flight again; nothing once the session is there |
 //!
-//! An alert ends the handshake of OpenSSL, GnuTLS and pion at once, so that a client falls back to HTTPS without
-//! waiting for its own deadline. Who has not proved its address gets nothing that is longer than what came.
+//! An alert ends the handshake of OpenSSL, pion and libcoap at once, and that of GnuTLS on a blocking socket when its hello
+//! comes again, a second later: each hello is told so under its own record number, and how often is not limited. So a client
+//! falls back to HTTPS without waiting for its own deadline. Who has not proved its address gets nothing that is longer than what came.
 
 use super::cookie::{COOKIE_LEN, Cookies};
 use super::counters::Counters;

@@ -254,8 +254,9 @@ impl Server {
         }
     }
 
-    /// The client asks for a block: it has those before it that went to the same token, whether it acknowledged them or not
-    /// (node-coap-client acknowledges the last one alone, and puts a copy of any other into the body a second time).
+    /// The client asks for a block: it has the first one, which tells that there are more, and those before it that went to the
+    /// same token, whether it acknowledged them or not (node-coap-client acknowledges the last one alone, and puts a copy of any
+    /// other into the body a second time).
     pub(super) fn earlier_blocks_arrived(
         &mut self,
         now: Instant,
@@ -269,7 +270,7 @@ impl Server {
             self.exchanges.get(id).is_some_and(|exchange| {
                 exchange.unacknowledged
                     && exchange.snapshot() == Some(snapshot)
-                    && exchange.asker.token == token
+                    && (exchange.offset == 0 || exchange.asker.token == token)
                     && exchange.offset < offset
             })
         };
@@ -327,7 +328,7 @@ impl Server {
         self.settle(id);
     }
 
-    /// The client has reset a separate response or never acknowledged it. If that was the answer to its request, the
+    /// The client has reset the first copy of a separate response, or never acknowledged any. If that was the answer to its request, the
     /// client has left, and the rest of the body is not wanted either. A block may have come to it by another way.
     pub(super) fn abandon(&mut self, now: Instant, id: ExchangeId) {
         let Some(exchange) = self.exchanges.get_mut(&id) else { return };
