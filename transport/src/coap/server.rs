@@ -15,8 +15,7 @@ mod blockwise;
 mod exchange;
 mod sticky;
 
-use super::access_token::{self, AccessToken, Said};
-use super::block::from_uint;
+use super::access_token;
 use super::config::{Limits, Times};
 use super::counters::Counters;
 use super::message::{Kind, Message, Outgoing};
@@ -212,53 +211,6 @@ impl Server {
             (Some(block), _) if block.num > 0 => self.block_requested(now, asker, request, block),
             (_, Some(block)) => self.block_arrived(now, asker, request, standing, block, message.payload()),
             _ => self.open(now, asker, request, standing, message.into_payload()),
-        }
-    }
-
-    /// Takes in what a message says of its session, before anything can refuse it ([`sticky`]).
-    fn arrived(&mut self, now: Instant, asker: &Origin, message: &Message, said: &Said) -> Standing {
-        let mut versions = message.options().filter(|(number, _)| *number == numbers::CBOR_VERSION);
-        let version = versions.next().filter(|_| versions.next().is_none()).and_then(|(_, it)| from_uint(it));
-        if said.is_some() {
-            // A copy says nothing new, also where the request is refused and would be refused again.
-            self.messages.remember(now, asker);
-        }
-        if said.is_some() || version.is_some() {
-            let session = self.sessions.entry(asker.session).or_default();
-            session.sticky.arrived(said, version);
-        }
-        let standing = self.standing(asker.session, said);
-        self.tidy(asker.session);
-        standing
-    }
-
-    fn standing(&self, session: SessionId, said: &Said) -> Standing {
-        let session = self.sessions.get(&session);
-        session
-            .map(|session| session.sticky.standing(said))
-            .unwrap_or_else(|| Sticky::default().standing(said))
-    }
-
-    /// Some clients repeat the token in each block of a body. One that its body runs under already says nothing new, or a
-    /// download that goes on while its client changes the token would bring the older one back.
-    fn says_again(&self, session: SessionId, request: &ParsedRequest, said: &Said) -> bool {
-        let Some(Ok(said)) = said else { return false };
-        let bodies = self.sessions.get(&session).map(|session| &session.bodies);
-        bodies.and_then(|bodies| bodies.access_token(request)).is_some_and(|token| token == *said)
-    }
-
-    /// The homeserver does not know this access token (any more): where it still sticks, [`Standing::is_refused`] says so.
-    pub fn refuse_access_token(&mut self, session: SessionId, access_token: &AccessToken) {
-        if let Some(state) = self.sessions.get_mut(&session) {
-            state.sticky.refuse(access_token);
-        }
-    }
-
-    /// This access token has been given up by its owner: where it still sticks, nothing does from now on.
-    pub fn end_access_token(&mut self, session: SessionId, access_token: &AccessToken) {
-        if let Some(state) = self.sessions.get_mut(&session) {
-            state.sticky.end(access_token);
-            self.tidy(session);
         }
     }
 
