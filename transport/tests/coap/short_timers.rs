@@ -123,6 +123,33 @@ fn the_option_is_read_bit_by_bit_and_holds_for_the_session_alone() {
     }
 }
 
+#[test]
+fn a_round_trip_that_becomes_known_later_changes_nothing_for_who_has_told() {
+    for short in [true, false] {
+        let mut peer =
+            Peer { now: zero(), server: Server::new(Times::measured(), Limits::default(), [7; 32]) };
+        peer.server.session_opened(peer.now, SESSION, None);
+        let mut first = make(CON, GET, 1).path("x");
+        if short {
+            first = first.option(CAPABILITIES, b"\x01");
+        }
+        peer.send(&first);
+        let (exchange, _) = peer.request();
+        peer.respond(exchange, b"");
+        // All else about the session is forgotten.
+        peer.wait(1000 * SECOND);
+        peer.send(&make(CON, GET, 2).path("slow"));
+        let (exchange, _) = peer.request();
+        assert_eq!(peer.wait(500 * MS).len(), 1);
+        let separate = peer.respond(exchange, b"late").remove(0);
+        peer.wait(40 * MS);
+        peer.send(&empty(ACK, separate.id()));
+        peer.send(&make(CON, GET, 3).path("slow"));
+        assert_eq!(peer.wait(500 * MS).len(), usize::from(short));
+        assert_eq!(peer.wait(1260 * MS).len(), usize::from(!short));
+    }
+}
+
 /// Whether each first message of a request told, in the order in which they went out; copies are left out.
 fn told(sim: &Sim) -> Vec<bool> {
     let mut seen = Vec::new();
