@@ -28,9 +28,8 @@ fn a_proven_client_that_cannot_be_served_is_told_so_at_once() {
         pair.server.stop_accepting();
     }
     let one = |limits: Limits| limits;
-    let rows: [(&str, Limits, Prepare); 3] = [
+    let rows: [(&str, Limits, Prepare); 2] = [
         ("hellos_over_sessions", one(Limits { sessions: 1, ..Limits::default() }), one_session),
-        ("hellos_over_half_open", one(Limits { half_open: 1, ..Limits::default() }), one_session),
         ("hellos_not_accepting", Limits::default(), drain),
     ];
     for (counter, limits, prepare) in rows {
@@ -46,6 +45,37 @@ fn a_proven_client_that_cannot_be_served_is_told_so_at_once() {
         assert_eq!(pair.trace.last().unwrap().bytes.len(), 15);
         assert!(pair.trace.iter().all(|sent| pair.start + sent.at <= started + LATENCY * 3));
         assert!(oddities(pair.server.counters()).contains(&(counter, 1)), "{:?}", pair.server.counters());
+    }
+}
+
+/// A place may come free within a round trip.
+#[test]
+fn a_hello_that_finds_all_half_open_places_taken_is_told_so_when_it_comes_again() {
+    let rows = [
+        ("hellos_over_half_open", Limits { half_open: 1, ..Limits::default() }),
+        ("hellos_over_half_open_per_address", Limits { half_open_per_address: 1, ..Limits::default() }),
+    ];
+    for (counter, limits) in rows {
+        let mut pair = Pair::with_limits(limits);
+        let address = |port| ([203, 0, 113, 1], port).into();
+        let mut first = Endpoint::new(client_config(), [7; 32]).unwrap();
+        let mut second = Endpoint::new(client_config(), [8; 32]).unwrap();
+        let say = |pair: &mut Pair, client: &mut Endpoint, port| {
+            let hello = client.poll_transmit().unwrap().bytes;
+            pair.server.handle_datagram(pair.now, address(port), None, &hello);
+            pair.server.poll_transmit().map(|answer| answer.bytes)
+        };
+        for (client, port) in [(&mut first, 1), (&mut second, 2)] {
+            client.connect(pair.now, End::Server.address(), "server.test").unwrap();
+            let verify = say(&mut pair, client, port).unwrap();
+            client.handle_datagram(pair.now, End::Server.address(), None, &verify);
+        }
+        assert!(say(&mut pair, &mut first, 1).is_some(), "it has the place");
+        assert_eq!(say(&mut pair, &mut second, 2), None, "{counter}");
+        second.handle_timeout(pair.now + Duration::from_secs(1));
+        let told = say(&mut pair, &mut second, 2).unwrap();
+        assert_eq!(told[13..], [2, 80], "{counter}");
+        assert!(oddities(pair.server.counters()).contains(&(counter, 2)), "{:?}", pair.server.counters());
     }
 }
 

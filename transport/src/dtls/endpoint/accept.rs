@@ -94,7 +94,7 @@ impl Endpoint {
 
     fn accept(&mut self, now: Instant, peer: SocketAddr, local: Option<IpAddr>, hello: &ClientHello<'_>) {
         if !self.has_half_open_place(peer) {
-            return self.refuse(peer, local, hello, INTERNAL_ERROR);
+            return self.refuse_repeated(peer, local, hello);
         }
         // Last of the limits: nobody gives way to a hello that is refused after all. Who has a place already may use it
         // for another session.
@@ -136,6 +136,15 @@ impl Endpoint {
         }
     }
 
+    /// Places of half-open handshakes come free within a round trip, as a rule, so that a client whose hello is dropped gets one
+    /// when it comes again, after a second. If it does not, it is told. The first hello with a cookie is the record after
+    /// those that were answered by HelloVerifyRequests.
+    fn refuse_repeated(&mut self, peer: SocketAddr, local: Option<IpAddr>, hello: &ClientHello<'_>) {
+        if hello.record.number.sequence() > u64::from(hello.piece.message_seq) {
+            self.refuse(peer, local, hello, INTERNAL_ERROR);
+        }
+    }
+
     fn refuse(&mut self, peer: SocketAddr, local: Option<IpAddr>, hello: &ClientHello<'_>, description: u8) {
         self.transmit(peer, local, vec![front::refusal(&hello.record, description)]);
     }
@@ -159,7 +168,7 @@ impl Endpoint {
             return self.refuse(peer, local, hello, INTERNAL_ERROR);
         }
         if !self.has_half_open_place(peer) {
-            return self.refuse(peer, local, hello, INTERNAL_ERROR);
+            return self.refuse_repeated(peer, local, hello);
         }
         self.last_id += 1;
         let id = SessionId(self.last_id);
