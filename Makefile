@@ -31,13 +31,15 @@ RELEASE := $(CARGO_TARGET_DIR)/release
 FILTER := $(CARGO_TARGET_DIR)/lowband-filter.wasm
 COPY_FILTER := $(CARGO_TARGET_DIR)/lowband-copy-filter.wasm
 REFERENCE_CLIENT := $(CARGO_TARGET_DIR)/reference-client
+GO_COAP_CLIENT := $(CARGO_TARGET_DIR)/go-coap-client
+CALIFORNIUM := $(CARGO_TARGET_DIR)/californium
 FUZZ := --locked --manifest-path fuzz/Cargo.toml
 # libFuzzer and the address sanitizer come with the stable compiler, behind flags of the nightly one.
 CARGO_FUZZ := RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=malloc_context_size=2:quarantine_size_mb=32 .tools/bin/cargo-fuzz
 
 # ---- the two commands ---------------------------------------------------------------------------------------------------
 
-.PHONY: help demo down test check unit test-npm e2e test-kubernetes figures bench-wire bench-codec bench-chain bench-filter bench-npm fuzz advisories build filter images image-filter images-again kubernetes npm npm-module npm-again setup setup-test clean
+.PHONY: help demo down test check unit test-npm e2e test-kubernetes test-more figures bench-wire bench-codec bench-chain bench-filter bench-npm fuzz advisories build filter images image-filter images-again kubernetes npm npm-module npm-again setup setup-test setup-more clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -86,19 +88,24 @@ e2e: setup-test images-again $(COPY_FILTER) ## the tests against the real parts
 	python3 envoy-filter/tests/trap.py
 	python3 envoy-filter/tests/reload.py
 	python3 envoy-filter/tests/early.py
-	for test in real_envoy early reload; do \
+	python3 envoy-filter/tests/own_answers.py
+	for test in real_envoy early reload own_answers; do \
 	  LOWBAND_ENVOY="$$(echo .venv/envoy-oldest/lib/python3*/site-packages/envoy/_bin/envoy)" python3 envoy-filter/tests/$$test.py || exit 1; \
 	done
 	python3 envoy-filter/tests/image.py
 	python3 e2e/kubernetes/images.py
 	.venv/examples/bin/python envoy-filter/tests/examples.py
-	cargo test --locked -p lowband-e2e
+	env $(WITH_NODE) cargo test --locked -p lowband-e2e
 	$(RELEASE)/wire --quick
 	$(RELEASE)/codec --gates
 	python3 bench/filter.py --gates
 
 test-kubernetes: setup-test images kubernetes ## deploy/ on a real Kubernetes of one node, as root; four minutes once it is built
 	python3 e2e/kubernetes/run.py
+
+test-more: setup-more build ## what takes too long for `make test` or needs Java and a newer Go: late answers; two minutes
+	$(GO_COAP) vet
+	env $(WITH_NODE) cargo test --locked -p lowband-e2e --test late -- --ignored
 
 figures: setup-test build filter ## datagrams and bytes of the exchanges that the README names
 	@$(RELEASE)/figures
@@ -248,6 +255,21 @@ $(REFERENCE_CLIENT): $(wildcard e2e/foreign/reference/*) | .tools/test.stamp
 	@mkdir -p $(@D)
 	@$(STEP)/reference-client.log 'Building the foreign client of the tests' $(GO) build -trimpath -buildvcs=false -o $@
 
+GO_COAP := env -C e2e/foreign/go-coap GOTOOLCHAIN=local go
+
+$(GO_COAP_CLIENT): $(wildcard e2e/foreign/go-coap/*) | .tools/test.stamp
+	@mkdir -p $(@D)
+	@$(STEP)/go-coap-client.log 'Building the client on go-coap v3, which needs Go 1.26' \
+	  $(GO_COAP) build -trimpath -buildvcs=false -o $@
+
+# Maven looks at no hash but the one that lies beside the file.
+$(CALIFORNIUM)/FetchLate.class: $(wildcard e2e/foreign/californium/* e2e/foreign/californium/src/*) | .tools/more.stamp
+	@rm -rf $(CALIFORNIUM) && mkdir -p $(CALIFORNIUM)/lib
+	@$(STEP)/californium.log 'Fetching Californium' mvn -B -q -f e2e/foreign/californium/pom.xml \
+	  dependency:copy-dependencies -DoutputDirectory=$(CALIFORNIUM)/lib
+	@cd $(CALIFORNIUM)/lib && sha256sum --quiet -c $(CURDIR)/e2e/foreign/californium/SHA256SUMS
+	@javac -d $(CALIFORNIUM) -cp '$(CALIFORNIUM)/lib/*' e2e/foreign/californium/src/FetchLate.java
+
 # ---- what has to be there -----------------------------------------------------------------------------------------------
 
 # Vite asks for Node 20.19; Debian 12 has 18, so that another one is installed where the one that is here does not do.
@@ -257,11 +279,14 @@ WITH_NODE := $(if $(NODE_HERE),,PATH=$(CURDIR)/.venv/node/bin:$(PATH))
 SYSTEM_PACKAGES := gcc libssl-dev pkg-config openssl python3-venv $(WASM_PACKAGES)
 TEST_PACKAGES := iproute2 libcoap3-bin gnutls-bin curl tshark chromium valgrind \
   containerd runc containernetworking-plugins iptables nftables conntrack $(if $(shell command -v go),,golang-go)
+MORE_PACKAGES := $(if $(shell command -v javac),,default-jdk-headless) $(if $(shell command -v mvn),,maven)
 
 setup: .tools/system.stamp .tools/envoy.stamp .tools/synapse.stamp
 
 setup-test: setup .tools/test.stamp .tools/image.stamp .tools/envoy-oldest.stamp .tools/aiocoap.stamp .tools/nio.stamp \
-  .tools/examples.stamp .tools/crds.stamp .tools/bin/cargo-deny $(REFERENCE_CLIENT)
+  .tools/examples.stamp .tools/crds.stamp .tools/bin/cargo-deny .tools/node-clients.stamp $(REFERENCE_CLIENT)
+
+setup-more: setup-test $(GO_COAP_CLIENT) $(CALIFORNIUM)/FetchLate.class
 
 .tools/system.stamp: Makefile tools/system-packages
 	@$(STEP)/system.log 'Looking for system packages' tools/system-packages $(SYSTEM_PACKAGES)
@@ -269,6 +294,10 @@ setup-test: setup .tools/test.stamp .tools/image.stamp .tools/envoy-oldest.stamp
 
 .tools/test.stamp: Makefile tools/system-packages
 	@$(STEP)/test-packages.log 'Looking for the packages of the tests' tools/system-packages $(TEST_PACKAGES)
+	@mkdir -p .tools && touch $@
+
+.tools/more.stamp: Makefile tools/system-packages
+	@$(STEP)/more-packages.log 'Looking for Java and Maven' tools/system-packages $(MORE_PACKAGES)
 	@mkdir -p .tools && touch $@
 
 .tools/image.stamp: Makefile tools/system-packages
@@ -308,6 +337,13 @@ $(foreach each,$(ENVIRONMENTS),$(eval $(call ENVIRONMENT,$(each))))
 	@$(STEP)/npm-ci.log 'Installing what the tests of the npm package use' env $(WITH_NODE) npm --prefix npm ci
 	@touch $@
 
+.tools/node-clients.stamp: e2e/foreign/node/package-lock.json e2e/foreign/node/.npmrc | $(if $(WITH_NODE),.tools/node.stamp)
+	@$(STEP)/node-clients.log 'Installing the clients of the tests that need Node' $(NODE_CLIENTS)
+	@touch $@
+
+# `npm ci` refuses: one of them names packages for other machines that the registry does not have. This keeps to the lock as well.
+NODE_CLIENTS = env $(WITH_NODE) npm --prefix e2e/foreign/node install --no-save
+
 .tools/bin/cargo-deny: | .tools/system.stamp
 	@$(STEP)/cargo-deny.log 'Building cargo-deny' env -u CARGO_TARGET_DIR \
 	  cargo install cargo-deny --version 0.20.2 --locked --root .tools
@@ -321,4 +357,4 @@ $(foreach each,$(ENVIRONMENTS),$(eval $(call ENVIRONMENT,$(each))))
 	@mkdir -p .tools && touch $@
 
 clean: ## remove what was built and installed here
-	rm -rf target .tools .venv npm/node_modules npm/pkg npm/LICENSE
+	rm -rf target .tools .venv npm/node_modules npm/pkg npm/LICENSE e2e/foreign/node/node_modules

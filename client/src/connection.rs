@@ -169,10 +169,10 @@ fn transport_config(options: &ConnectOptions, settings: &Settings) -> client::Co
     let handshake = options.connect_timeout.min(LONGEST_HANDSHAKE) + Duration::from_secs(1);
     client::Config {
         dtls: dtls::Config {
-            server: None,
             client: Some(options.verification.clone()),
             key_log: settings.key_log.is_some(),
             limits: dtls::Limits { handshake, ..dtls::Limits::default() },
+            ..dtls::Config::default()
         },
         times: settings.times.clone(),
         limits: settings.limits.clone(),

@@ -10,13 +10,14 @@
 
 use crate::cbor::{IMMEDIATE, major, simple, write_head};
 use crate::json::number::Number;
+use crate::json::string::LoneSurrogates;
 use crate::json::walk::{self, Kind, Walker, Word};
 use crate::json::{Cursor, skip, string};
 use crate::keys::by_name::Entry;
 use crate::names::{Ends, Name};
 use crate::plain::STEP;
 use crate::utf8::{self, Fault};
-use crate::{EncodeOptions, Error, ErrorKind, KeyTable, Order, Policy, plain, scratch};
+use crate::{EncodeOptions, Error, ErrorKind, KeyTable, Order, Policy, Repairs, plain, scratch};
 use containers::{Containers, long_head_adds};
 use std::mem;
 use tape::Tape;
@@ -26,21 +27,6 @@ mod items;
 mod tape;
 
 pub(crate) use items::{container_major, patch_text_head, write_number, write_short_text, write_text};
-
-/// What a lenient call repaired; all zero after a strict one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Repairs {
-    /// Whole numbers beyond 64 bits, written as float64.
-    pub big_integers: u64,
-    /// Numbers beyond float64 (`1e400`), written as null.
-    pub huge_numbers: u64,
-    /// Repeated keys, of which the last one was kept.
-    pub repeated_keys: u64,
-    /// Lone surrogate escapes, written as U+FFFD.
-    pub lone_surrogates: u64,
-    /// Values nested too deep, written as null.
-    pub too_deep: u64,
-}
 
 /// JSON text to CBOR. Keep one and call it often: its scratch space is reused.
 #[derive(Debug)]
@@ -74,7 +60,7 @@ impl<'t> Encoder<'t> {
             return Err(Error::new(ErrorKind::InputTooLarge, self.options.limits.max_input));
         }
         let before = cbor.len();
-        let cursor = match Cursor::new(json) {
+        let cursor = match Cursor::new(json, self.options.policy) {
             Ok(cursor) => cursor,
             Err(error) => {
                 let error = self.first_error(json, error, cbor);
@@ -88,10 +74,20 @@ impl<'t> Encoder<'t> {
         };
         if let Ok(None) = result {
             cbor.truncate(before);
-            result = self.by_tape(cursor, cbor).map(Some);
+            result = self.by_tape(cursor.clone(), cbor).map(Some);
         }
-        if result.is_err() {
+        if let Err(error) = &mut result {
             cbor.truncate(before);
+            if self.options.policy == Policy::Strict && self.options.order != Order::AsWritten {
+                // The other walk knows which mistake is the first.
+                let walked = self.in_place(cursor, cbor);
+                cbor.truncate(before);
+                walked
+                    .err()
+                    .filter(|earlier| earlier.offset < error.offset)
+                    .into_iter()
+                    .for_each(|e| *error = e);
+            }
         }
         result.map(Option::unwrap_or_default)
     }
@@ -102,7 +98,7 @@ impl<'t> Encoder<'t> {
     fn first_error(&mut self, json: &[u8], error: Error, scratch: &mut Vec<u8>) -> Error {
         let Err(Fault::Invalid(valid) | Fault::Cut(valid)) = utf8::check(json) else { return error };
         let (valid, _) = json.split_at(valid);
-        let cursor = match Cursor::new(valid) {
+        let cursor = match Cursor::new(valid, self.options.policy) {
             Ok(cursor) => cursor,
             Err(earlier) => return earlier,
         };
@@ -126,6 +122,11 @@ impl<'t> Encoder<'t> {
         match walked {
             Err(error) if error.kind == ErrorKind::RepeatedKey && self.options.policy == Policy::Lenient => {
                 Ok(None)
+            }
+            Err(error) if self.options.policy == Policy::Strict => {
+                // Keys are compared when their object closes, which this one may not have come to.
+                let repeated = self.containers.first_repeated(cbor).filter(|at| *at < error.offset);
+                Err(repeated.map_or(error, |at| Error::new(ErrorKind::RepeatedKey, at)))
             }
             Err(error) => Err(error),
             Ok(()) => {
@@ -161,7 +162,6 @@ struct Run<'r, 't> {
     containers: Containers,
     /// Length of `out` that ends the run: the limit, without what the long heads so far will add.
     max_len: usize,
-    max_depth: usize,
     tape: Option<&'r mut Tape>,
     /// Scratch for keys with escapes.
     name: &'r mut Vec<u8>,
@@ -177,17 +177,12 @@ impl<'r, 't> Run<'r, 't> {
         name: &'r mut Vec<u8>,
     ) -> Self {
         let limits = options.limits;
-        let max_depth = match options.policy {
-            Policy::Strict => limits.max_depth,
-            Policy::Lenient => limits.max_depth_lenient,
-        };
         Run {
             options,
             table: options.keys.unwrap_or_else(|| KeyTable::v1()),
             max_len: out.len().saturating_add(limits.max_output),
             out: mem::take(out),
             containers: mem::take(containers),
-            max_depth,
             tape,
             name,
             repairs: Repairs::default(),
@@ -214,7 +209,7 @@ impl<'r, 't> Run<'r, 't> {
         self.options.policy == Policy::Lenient
     }
 
-    fn count_surrogates(&mut self, lone: string::LoneSurrogates) -> Result<(), Error> {
+    fn count_surrogates(&mut self, lone: LoneSurrogates) -> Result<(), Error> {
         if lone.number > 0 && !self.lenient() {
             return Err(Error::new(ErrorKind::LoneSurrogate, lone.first));
         }
@@ -276,8 +271,9 @@ impl<'r, 't> Run<'r, 't> {
     fn key_with_escapes(&mut self, cursor: &mut Cursor<'_>, at: usize) -> Result<(), Error> {
         let mut name = mem::take(self.name);
         scratch::clear_bytes(&mut name);
-        let lone = string::unescape(cursor, &mut name)?;
-        let written = self.count_surrogates(lone).and_then(|()| self.write_long_key(&name, at));
+        let mut lone = LoneSurrogates::default();
+        let read = string::unescape(cursor, &mut name, &mut lone);
+        let written = self.count_surrogates(lone).and(read).and_then(|()| self.write_long_key(&name, at));
         *self.name = name;
         written
     }
@@ -286,9 +282,11 @@ impl<'r, 't> Run<'r, 't> {
         // The length is known at the end only; most texts need one byte of head, so that is what is left free.
         let head_at = self.out.len();
         self.out.push(0);
-        let lone = string::unescape(cursor, &mut self.out)?;
+        let mut lone = LoneSurrogates::default();
+        let read = string::unescape(cursor, &mut self.out, &mut lone);
         patch_text_head(&mut self.out, head_at);
-        self.count_surrogates(lone)
+        // A surrogate comes before whatever stopped the reading.
+        self.count_surrogates(lone).and(read)
     }
 
     #[cold]
@@ -351,7 +349,7 @@ impl Walker for Run<'_, '_> {
 
     #[inline(always)]
     fn too_deep(&self) -> bool {
-        self.containers.depth() >= self.max_depth
+        self.containers.depth() >= self.options.limits.max_depth
     }
 
     #[cold]

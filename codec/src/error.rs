@@ -69,6 +69,8 @@ kinds! {
     InvalidUtf8, "invalid_utf8", "the text is not valid UTF-8";
     /// A key that its map already holds.
     RepeatedKey, "repeated_key", "the key occurs twice in one object";
+    /// A limit of push mode: keys of open objects, or a second key of more than [`crate::MAX_TEXT`] bytes in one of them.
+    TooManyKeys, "too_many_keys", "the keys of the open objects take more memory than the limit allows";
 
     // JSON that is none (RFC 8259).
     /// A byte order mark (RFC 8259 section 8.1).

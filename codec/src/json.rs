@@ -1,7 +1,7 @@
 //! JSON's grammar (RFC 8259): a cursor over the text and its tokens. What a token becomes is decided elsewhere.
 
 use crate::utf8::{self, Fault};
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, Policy};
 
 pub(crate) mod number;
 pub(crate) mod skip;
@@ -19,10 +19,13 @@ pub(crate) struct Cursor<'j> {
 }
 
 impl<'j> Cursor<'j> {
-    /// At the start of a text.
-    pub(crate) fn new(json: &'j [u8]) -> Result<Self, Error> {
+    /// At the start of a text, by the lenient policy behind its byte order mark.
+    pub(crate) fn new(json: &'j [u8], policy: Policy) -> Result<Self, Error> {
         match utf8::check(json) {
-            Ok(()) if json.starts_with(BYTE_ORDER_MARK) => Err(Error::new(ErrorKind::ByteOrderMark, 0)),
+            Ok(()) if json.starts_with(BYTE_ORDER_MARK) => match policy {
+                Policy::Strict => Err(Error::new(ErrorKind::ByteOrderMark, 0)),
+                Policy::Lenient => Ok(Cursor { text: json, at: BYTE_ORDER_MARK.len() }),
+            },
             Ok(()) => Ok(Cursor::of(json)),
             // A last character that is cut off is no worse than any other cut.
             Err(Fault::Cut(_)) => Err(Error::new(ErrorKind::UnexpectedEnd, json.len())),

@@ -26,16 +26,18 @@ pub mod paths;
 pub mod peek;
 mod plain;
 mod push;
+mod repairs;
 mod scratch;
 mod utf8;
 
 pub use decode::{Decoded, Decoder};
-pub use encode::{Encoder, Repairs};
+pub use encode::Encoder;
 pub use error::{Error, ErrorKind};
 pub use keys::KeyTable;
 pub use options::{DecodeOptions, EncodeOptions, Limits, Order, Policy};
 pub use paths::PathTable;
 pub use push::{MAX_TEXT, PushDecoder, PushEncoder, PushOptions};
+pub use repairs::Repairs;
 
 /// One JSON text to CBOR: strict, key table v1, default limits, keys as written.
 pub fn json_to_cbor(json: &[u8]) -> Result<Vec<u8>, Error> {

@@ -117,11 +117,7 @@ pub(crate) fn equal_pairs(names: &mut [Name], output: &[u8], mut found: impl FnM
         }
         return;
     }
-    names.sort_unstable_by(|a, b| {
-        (a.fingerprint.cmp(&b.fingerprint))
-            .then_with(|| a.bytes(output).cmp(b.bytes(output)))
-            .then_with(|| (a.integer, a.at).cmp(&(b.integer, b.at)))
-    });
+    sort(names, output);
     for pair in names.windows(2) {
         if let [name, other] = pair
             && name.fingerprint == other.fingerprint
@@ -130,6 +126,16 @@ pub(crate) fn equal_pairs(names: &mut [Name], output: &[u8], mut found: impl FnM
             found(name, other);
         }
     }
+}
+
+/// Equal ones come to stand side by side. One copy of it serves both directions.
+#[inline(never)]
+fn sort(names: &mut [Name], output: &[u8]) {
+    names.sort_unstable_by(|a, b| {
+        (a.fingerprint.cmp(&b.fingerprint))
+            .then_with(|| a.bytes(output).cmp(b.bytes(output)))
+            .then_with(|| (a.integer, a.at).cmp(&(b.integer, b.at)))
+    });
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ pub enum Policy {
     /// Refused, with an error that names the byte offset. For requests and for tools.
     #[default]
     Strict,
-    /// Repaired and counted: one odd event must not block a client's sync for ever. For responses.
+    /// Repaired and counted: one odd event must not block a client's sync for ever. For responses. A byte order mark before the
+    /// text is passed over and not counted: nothing of the value is changed (RFC 8259 section 8.1).
     Lenient,
 }
 
@@ -26,27 +27,38 @@ pub enum Order {
     LengthFirst,
 }
 
-/// Upper bounds of one call.
+/// Upper bounds of one call. By their defaults no encoder writes what a decoder refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of input. Default 64 MiB.
     pub max_input: usize,
-    /// Bytes of output: JSON to CBOR may grow 2.25 times, CBOR to JSON 8.5 times and more. Default 256 MiB.
+    /// Bytes of output: JSON to CBOR may grow 2.25 times, CBOR to JSON 8.5 times and more. Default 256 MiB, and 64 MiB of CBOR,
+    /// because that is what a decoder takes.
     pub max_output: usize,
-    /// Open containers; one more is an error. Default 128.
+    /// Open containers; one more is an error, and null by the lenient policy. Default 128.
     pub max_depth: usize,
-    /// Open containers of a lenient encoder, in place of `max_depth`; one more becomes null. Default 1,024.
-    pub max_depth_lenient: usize,
+    /// Bytes that the keys of the open objects may take in push mode, which must keep them in mind to notice a repeated one: their
+    /// text and 16 for each, those of the table apart. One more is an error. Default 16 MiB, some 400,000 user ids.
+    pub max_keys: usize,
+}
+
+impl Limits {
+    /// The defaults of an encoder.
+    pub const ENCODE: Limits = Limits { max_output: Limits::DECODE.max_input, ..Limits::DECODE };
+
+    /// The defaults of a decoder, and of [`Limits::default`].
+    pub const DECODE: Limits =
+        Limits { max_input: 64 << 20, max_output: 256 << 20, max_depth: 128, max_keys: 16 << 20 };
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { max_input: 64 << 20, max_output: 256 << 20, max_depth: 128, max_depth_lenient: 1024 }
+        Limits::DECODE
     }
 }
 
 /// How JSON becomes CBOR.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct EncodeOptions<'t> {
     /// Names that stand in this table are written as their integer; `None` writes every name as text.
     pub keys: Option<&'t KeyTable>,
@@ -54,8 +66,15 @@ pub struct EncodeOptions<'t> {
     pub policy: Policy,
     /// See [`Order`].
     pub order: Order,
-    /// See [`Limits`].
+    /// Default [`Limits::ENCODE`].
     pub limits: Limits,
+}
+
+impl Default for EncodeOptions<'_> {
+    /// No key table, strict, as written.
+    fn default() -> Self {
+        EncodeOptions { keys: None, policy: Policy::Strict, order: Order::AsWritten, limits: Limits::ENCODE }
+    }
 }
 
 /// How CBOR becomes JSON.
@@ -63,6 +82,6 @@ pub struct EncodeOptions<'t> {
 pub struct DecodeOptions<'t> {
     /// Integer keys of this table become their names; others their decimal text.
     pub keys: Option<&'t KeyTable>,
-    /// See [`Limits`].
+    /// Default [`Limits::DECODE`].
     pub limits: Limits,
 }

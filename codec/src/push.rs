@@ -5,24 +5,26 @@
 //! ```
 //!
 //! The verdict, its offset and the content are those of [`crate::Encoder`] and [`crate::Decoder`], wherever the pieces are cut,
-//! and where they are cut changes no byte of the output. What differs follows from this: what has left cannot be taken back,
-//! and memory must not grow with the number of keys.
+//! and where they are cut changes no byte of the output. What differs follows from this: what has left cannot be taken back.
 //!
 //! - CBOR gets indefinite lengths, of containers and of texts longer than [`MAX_TEXT`]; there is no canonical order.
-//! - Only repeats of the table's keys are noticed. The strict encoder refuses them; the lenient one writes the later one again
-//!   as text, which holds over the integer (MSC3079). The decoder drops an integer key whose text has left, with its value;
-//!   the other order is an error. Other repeated keys pass, and who reads them takes the last; an unknown integer and its
-//!   decimal text are two of them.
+//! - Of repeated keys the lenient encoder keeps the first and drops the later ones with their values, where one-shot keeps the
+//!   last: whatever is written can be read. What would have been repaired in a dropped value is not counted.
+//! - The decoder drops an integer key whose text has left, with its value; the other order is an error.
+//! - Keys are kept in mind while their object is open, which [`Limits::max_keys`] bounds. A key longer than [`MAX_TEXT`] is not;
+//!   an object may have one of them.
 //! - A limit of input or output is reported where it is met, even if something is wrong elsewhere.
 //! - The lenient encoder passes over no more than 2^20 containers inside one another.
 //!
-//! Memory is bounded by the depth and by one text of [`MAX_TEXT`] or one number; it does not grow with the input.
+//! Memory is bounded by the depth, by the keys of the open objects and by one text of [`MAX_TEXT`] or one number; beyond that it
+//! does not grow with the input.
 
 use crate::{KeyTable, Limits, Policy};
 
 mod character;
 mod decode;
 mod encode;
+mod names;
 
 pub use decode::PushDecoder;
 pub use encode::PushEncoder;
@@ -32,12 +34,19 @@ pub use encode::PushEncoder;
 pub const MAX_TEXT: usize = 64 << 10;
 
 /// How JSON becomes CBOR in pieces: [`crate::EncodeOptions`] without an order, because keys leave before the last one is seen.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct PushOptions<'t> {
     /// Names that stand in this table are written as their integer; `None` writes every name as text.
     pub keys: Option<&'t KeyTable>,
     /// See [`Policy`].
     pub policy: Policy,
-    /// See [`Limits`]. Those of input and output concern all pieces together.
+    /// Default [`Limits::ENCODE`]. Those of input and output concern all pieces together.
     pub limits: Limits,
+}
+
+impl Default for PushOptions<'_> {
+    /// No key table, strict.
+    fn default() -> Self {
+        PushOptions { keys: None, policy: Policy::Strict, limits: Limits::ENCODE }
+    }
 }

@@ -78,8 +78,10 @@ fn repeats_at_every_level() {
     for _ in 0..1_000 {
         json = format!(r#"{{"a":0,"a":{json},"b":[{}]}}"#, "0,".repeat(99) + "0");
     }
-    let mut cbor = Vec::new();
-    assert_eq!(lenient().encode(json.as_bytes(), &mut cbor).unwrap().repeated_keys, 1_000);
+    let limits = Limits { max_depth: 1_024, ..Limits::ENCODE };
+    let (policy, mut cbor) = (Policy::Lenient, Vec::new());
+    let mut encoder = Encoder::new(EncodeOptions { policy, limits, ..EncodeOptions::default() });
+    assert_eq!(encoder.encode(json.as_bytes(), &mut cbor).unwrap().repeated_keys, 1_000);
 }
 
 #[test]
@@ -144,7 +146,7 @@ fn brackets_without_end_are_passed_over_by_the_lenient_policy() {
     let json = format!("{}{}", "[".repeat(MANY), "]".repeat(MANY));
     let mut cbor = Vec::new();
     assert_eq!(lenient().encode(json.as_bytes(), &mut cbor).unwrap().too_deep, 1);
-    assert_eq!(cbor.len(), 1_025);
+    assert_eq!(cbor.len(), 129);
     assert_eq!(
         lenient().encode("[".repeat(MANY).as_bytes(), &mut cbor).unwrap_err().kind,
         ErrorKind::UnexpectedEnd

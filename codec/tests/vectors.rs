@@ -55,7 +55,8 @@ fn lenient() {
             too_deep: count("too_deep"),
         };
         assert_eq!(repairs, expected, "{}", vector.name());
-        if repairs != Repairs::default() {
+        let marked = vector.json().starts_with("\u{feff}".as_bytes());
+        if repairs != Repairs::default() || marked {
             assert!(encode(&vector.json(), vector.encode_options()).is_err(), "strict: {}", vector.name());
         }
     }
@@ -81,8 +82,10 @@ fn refused_cbor() {
 fn every_kind_of_error_has_a_vector() {
     let named: Vec<Vector> =
         ["refused-json.json", "refused-cbor.json"].into_iter().flat_map(vectors).collect();
-    // A number of more than 65,536 characters is too long for a table as well; another test makes one.
-    for kind in ErrorKind::ALL.iter().filter(|kind| **kind != ErrorKind::NumberTooLong) {
+    // A number of more than 65,536 characters is too long for a table as well, and too many keys are those of push mode alone;
+    // other tests make them.
+    let elsewhere = [ErrorKind::NumberTooLong, ErrorKind::TooManyKeys];
+    for kind in ErrorKind::ALL.iter().filter(|kind| !elsewhere.contains(kind)) {
         assert!(named.iter().any(|vector| vector.text("error") == kind.name()), "{}", kind.name());
     }
 }

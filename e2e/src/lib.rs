@@ -5,7 +5,8 @@
 //! - [`wire`] speaks [`matrix`] to it in two ways, measured by [`tcp`] and by [`relay`], which can also lose a flight ([`loss`]) or
 //!   write down a capture; [`mod@reference`] is a third, by a foreign stack, and [`hello_world`] what that costs; [`story`] is the
 //!   main job over either; [`demo`] is `make demo`; [`fixture`] is what the tests begin with.
-//! - [`mod@aiocoap`] is a foreign client without DTLS, for the message layer alone; it and [`mod@reference`] are driven by lines.
+//! - [`mod@aiocoap`] is a foreign client without DTLS, for the message layer alone, and [`fetcher`] more of them that only fetch; they and
+//!   [`mod@reference`] are driven by lines.
 //! - [`corpus`] is a recorded sample of what Matrix clients ask, to be replayed; [`twins`] compares the answers of two homeservers.
 //!
 //! Nothing here stands in for a real part: no fake homeserver, no fake proxy.
@@ -18,6 +19,7 @@ pub mod demo;
 mod driven;
 pub mod envoy;
 pub mod error;
+pub mod fetcher;
 pub mod fixture;
 pub mod hello_world;
 pub mod http1;

@@ -12,13 +12,15 @@ pub struct Parts {
     envoy: PathBuf,
     synapse_python: PathBuf,
     reference_client: PathBuf,
+    go_coap_client: PathBuf,
+    californium: PathBuf,
     aiocoap_python: PathBuf,
     nio_python: PathBuf,
 }
 
 impl Parts {
     /// From `LOWBAND_BIN_DIR`, `LOWBAND_WASM`, `LOWBAND_ENVOY`, `LOWBAND_SYNAPSE_PYTHON`, `LOWBAND_REFERENCE_CLIENT`,
-    /// `LOWBAND_AIOCOAP_PYTHON` and `LOWBAND_NIO_PYTHON`; what is not set lies where the Makefile puts it, relative to the
+    /// `LOWBAND_GO_COAP_CLIENT`, `LOWBAND_CALIFORNIUM`, `LOWBAND_AIOCOAP_PYTHON` and `LOWBAND_NIO_PYTHON`; what is not set lies where the Makefile puts it, relative to the
     /// workspace's root.
     pub fn from_environment() -> Parts {
         let root = workspace_root();
@@ -32,6 +34,8 @@ impl Parts {
             envoy: path("LOWBAND_ENVOY", packaged_envoy(&root.join(".venv/envoy"))),
             synapse_python: path("LOWBAND_SYNAPSE_PYTHON", root.join(".venv/synapse/bin/python")),
             reference_client: path("LOWBAND_REFERENCE_CLIENT", root.join("target/reference-client")),
+            go_coap_client: path("LOWBAND_GO_COAP_CLIENT", root.join("target/go-coap-client")),
+            californium: path("LOWBAND_CALIFORNIUM", root.join("target/californium")),
             aiocoap_python: path("LOWBAND_AIOCOAP_PYTHON", root.join(".venv/aiocoap/bin/python")),
             nio_python: path("LOWBAND_NIO_PYTHON", root.join(".venv/nio/bin/python")),
             root,
@@ -66,6 +70,30 @@ impl Parts {
     /// The foreign client of `e2e/foreign/reference`.
     pub fn reference_client(&self) -> Result<PathBuf> {
         existing("the client on the reference's stack", self.reference_client.clone(), "setup-test")
+    }
+
+    /// The foreign client of `e2e/foreign/go-coap`.
+    pub fn go_coap_client(&self) -> Result<PathBuf> {
+        existing("the client on go-coap v3", self.go_coap_client.clone(), "setup-more")
+    }
+
+    /// The script of the clients on Node, with what it needs beside it.
+    pub fn node_client(&self) -> Result<PathBuf> {
+        let script = self.own("foreign/node/client.js");
+        existing(
+            "what the clients on Node need",
+            script.with_file_name("node_modules/coap/package.json"),
+            "setup-test",
+        )?;
+        Ok(script)
+    }
+
+    /// The class path of `e2e/foreign/californium`.
+    pub fn californium_classes(&self) -> Result<String> {
+        let client = self.californium.join("FetchLate.class");
+        existing("the client on Californium", client, "setup-more")?;
+        let folder = self.californium.display();
+        Ok(format!("{folder}:{folder}/lib/*"))
     }
 
     /// The Python that has aiocoap.

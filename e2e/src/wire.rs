@@ -16,7 +16,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-const CONNECT_WITHIN: Duration = Duration::from_secs(20);
+/// The longest that a handshake may take.
+pub const CONNECT_WITHIN: Duration = Duration::from_secs(20);
 /// No step of ours takes this long; a long poll asks for less.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 

@@ -32,8 +32,9 @@ const FIELDS: [&str; 6] = [
 ];
 /// RFC 6347 section 4.1.
 const APPLICATION_DATA: &str = "23";
-/// Wireshark 4.0 takes options that it does not know for malformed: 256 and 257 are MSC3079's.
-const UNKNOWN_TO_WIRESHARK: [&str; 2] = ["Invalid Option Number 256", "Invalid Option Number 257"];
+/// Wireshark 4.0 takes options that it does not know for malformed, or notes them: 256 and 257 are MSC3079's, 65020 is ours.
+const UNKNOWN_TO_WIRESHARK: [&str; 3] =
+    ["Invalid Option Number 256", "Invalid Option Number 257", "Unknown Option Number 65020"];
 
 /// One datagram.
 #[derive(Debug)]

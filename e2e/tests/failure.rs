@@ -62,6 +62,8 @@ fn expect_matrix_error(response: &Response, expected: &str) {
     let body = document(response).unwrap();
     assert_eq!(body["errcode"], "M_UNKNOWN", "{body}");
     assert!(body["error"].as_str().is_some_and(|text| !text.is_empty()), "{body}");
+    // Whoever has written it, Envoy or the sidecar.
+    assert_eq!(response.max_age, (expected == "5.03").then_some(5), "{response:?}");
 }
 
 async fn one_request_waits(fixture: &Fixture) {

@@ -9,10 +9,11 @@
 
 use lowband_client::{Method, Request};
 use lowband_e2e::fixture::Fixture;
+use lowband_e2e::http1;
 use lowband_e2e::matrix::{self, SignedIn};
 use lowband_e2e::synapse::RateLimits;
 use lowband_e2e::wait;
-use lowband_e2e::wire::{Wire, code, document};
+use lowband_e2e::wire::{Call, Wire, code, document};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -37,6 +38,14 @@ async fn waiting_requests(fixture: &Fixture, count: u64) {
     })
     .await
     .unwrap();
+}
+
+/// How many requests the sidecar has acknowledged because they wait: their answers come late.
+async fn acknowledged(fixture: &Fixture) -> u64 {
+    const NAME: &str = "lowband_coap_events_total{event=\"empty_acks\"} ";
+    let response = http1::get(fixture.chain.sidecar.admin(), "/metrics").await.unwrap();
+    let text = String::from_utf8(response.body().to_vec()).unwrap();
+    text.lines().find_map(|line| line.strip_prefix(NAME)).unwrap().parse().unwrap()
 }
 
 fn long_poll(user: &SignedIn, since: &str, timeout: Duration) -> Request {
@@ -101,6 +110,42 @@ fn a_sync_without_news_comes_back_empty_when_its_time_is_over() {
         assert_eq!(code(&response), "2.05");
         let sync = document(&response).unwrap();
         assert!(sync["rooms"]["join"].is_null(), "{sync}");
+    });
+}
+
+/// The reference's stack asks for the blocks of such an answer inside its acknowledgements.
+#[test]
+fn news_of_many_blocks_reach_a_client_on_the_references_stack_that_has_waited() {
+    let fixture = fixture();
+    fixture.run(async {
+        let (mut wire, user) = fixture.register("reference-waits").await.unwrap();
+        let room = matrix::create_room(&mut wire, &user, &[]).await.unwrap();
+        let mut since = next_batch(&mut wire, &user).await;
+        let mut client = fixture.reference().await.unwrap();
+        for (number, length, observes) in [(1, 3_000, false), (2, 60_000, false), (3, 60_000, true)] {
+            let text = format!("{number} and so on. ").repeat(length / 13);
+            let before = acknowledged(&fixture).await;
+            let (target, token) =
+                (format!("/_matrix/client/r0/sync?since={since}&timeout=60000"), user.token.clone());
+            let waiting = tokio::spawn(async move {
+                let call = Call::get(target).by(&token);
+                let told = if observes { client.observe(&call).await } else { client.call(&call).await };
+                (client, told.unwrap())
+            });
+            wait::until("an early acknowledgement", Duration::from_secs(20), async || {
+                if acknowledged(&fixture).await > before { Ok(()) } else { Err("none".to_owned()) }
+            })
+            .await
+            .unwrap();
+            let event = matrix::send(&mut wire, &user, &room, &number.to_string(), &text).await.unwrap();
+            let told;
+            (client, told) = waiting.await.unwrap();
+            assert_eq!((&*told.over, &*told.code), ("coap", "2.05"));
+            assert!(told.bytes > length as u64 - 100, "{}", told.bytes);
+            matrix::expect_message(&told.body, &room, &event, &text).unwrap();
+            since = told.text("next_batch").to_owned();
+        }
+        client.end().await.unwrap();
     });
 }
 

@@ -12,8 +12,10 @@ use lowband_e2e::fixture::{Fixture, Shared};
 use lowband_e2e::hello_world::{self, HelloWorld};
 use lowband_e2e::matrix::{self, SignedIn, User};
 use lowband_e2e::reference::Reference;
+use lowband_e2e::wait;
 use lowband_e2e::wire::{Call, Wire};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 static SHARED: Shared = Shared::new();
 
@@ -39,7 +41,7 @@ fn two_of_them_register_meet_in_a_room_and_one_reads_what_the_other_sent() {
         let synced = matrix::sync(&mut bob, &two, "timeout=0").await.unwrap();
         matrix::expect_message(&synced, &room, &event, "Hello World").unwrap();
         // Nothing happens for longer than the server waits with its acknowledgement: the response comes by itself.
-        let query = format!("timeout=1000&since={}", synced["next_batch"].as_str().unwrap());
+        let query = format!("timeout=3000&since={}", synced["next_batch"].as_str().unwrap());
         let quiet = matrix::sync(&mut bob, &two, &query).await.unwrap();
         assert!(quiet["next_batch"].is_string() && quiet["rooms"].is_null(), "{quiet}");
         for wire in [ann, bob] {
@@ -181,6 +183,58 @@ fn integer_keys_and_whole_numbers_in_floats_arrive_as_what_they_stand_for() {
         assert_eq!(told.text_keys, 0, "keys of the table that came as text");
         // At least content, msgtype, body, type (twice), sender (twice), event_id (twice), room_id.
         assert!(told.integer_keys >= 10, "{}", told.integer_keys);
+        client.end().await.unwrap();
+    });
+}
+
+/// How many arrays stand inside one another, down to null.
+fn arrays_down_to_null(mut value: &Value) -> usize {
+    let mut arrays = 0;
+    while let Some(inner) = value.get(0) {
+        arrays += 1;
+        value = inner;
+    }
+    assert!(value.is_null(), "{value}");
+    arrays
+}
+
+#[test]
+fn an_event_deeper_than_decoders_read_locks_nobody_out_of_a_sync() {
+    let fixture = fixture();
+    fixture.run(async {
+        let mut https = fixture.https().await.unwrap();
+        let user = matrix::sign_in(&mut https, &User::new("reference-deep")).await.unwrap();
+        let room = matrix::create_room(&mut https, &user, &[]).await.unwrap();
+        // With what stands around it in a sync, more than the 128 levels of many a decoder.
+        let deep = (0..121).fold(json!("deep"), |inner, _| json!([inner]));
+        let state = format!("/_matrix/client/v3/rooms/{room}/state/org.example.deep/x");
+        let put = Call::put(&*state, json!({"d": deep})).by(&user.token);
+        https.call(put).await.unwrap().ok().unwrap();
+        let event = matrix::send(&mut https, &user, &room, "1", "after it").await.unwrap();
+
+        let sync = "/_matrix/client/r0/sync?timeout=0";
+        let mut reference = Wire::Reference(Box::new(fixture.reference().await.unwrap()));
+        let mut ours = fixture.coap().await.unwrap();
+        for wire in [&mut reference, &mut ours] {
+            let read = wire.call(Call::get(sync).by(&user.token)).await.unwrap().ok().unwrap();
+            matrix::expect_message(&read, &room, &event, "after it").unwrap();
+            let events = read["rooms"]["join"][&room]["timeline"]["events"].as_array().unwrap();
+            let found = events.iter().find(|event| event["type"] == "org.example.deep").unwrap();
+            // Of 32 levels eight are those of the sync, down to the event's content.
+            assert_eq!(arrays_down_to_null(&found["content"]["d"]), 24);
+            let alone = wire.call(Call::get(&*state).by(&user.token)).await.unwrap().ok().unwrap();
+            assert_eq!(arrays_down_to_null(&alone["d"]), 31);
+        }
+        // It is told by a number, which comes a quarter of a second later.
+        wait::until("that what is too deep is counted", Duration::from_secs(20), async || {
+            match fixture.chain.envoy.stat("lowband_repaired.kind.too_deep").await.unwrap() {
+                4.. => Ok(()),
+                fewer => Err(format!("{fewer}")),
+            }
+        })
+        .await
+        .unwrap();
+        let Wire::Reference(client) = reference else { panic!("another wire") };
         client.end().await.unwrap();
     });
 }

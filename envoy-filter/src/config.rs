@@ -26,9 +26,11 @@ pub struct Config {
     /// one streams. Envoy's buffer limit has to be higher, by the longest piece that a homeserver sends at once. With 0 nothing
     /// waits, and nothing is exchanged in discovery documents.
     pub hold_response_bytes: usize,
-    /// `max_depth`: open arrays and objects of a request inside each other; one more is refused. (In an answer the codec
-    /// replaces what lies deeper than 1,024 by null.)
+    /// `max_depth`: open arrays and objects of a request inside each other; one more is refused.
     pub max_depth: usize,
+    /// `max_depth_answers`: the same of an answer, in which what lies deeper becomes null: one event that is too deep for a client
+    /// would lock it out of every sync that holds it. The decoder of the reference implementation stops at the default of 32, ours at 128.
+    pub max_depth_answers: usize,
     /// `default_key_table`: the integer keys in the answer to a client that shows no sign of knowing any: `"none"`, which
     /// is the letter of MSC3079, or `"v1"`. A client that knows none cannot read such an answer.
     pub default_key_table: Option<&'static KeyTable>,
@@ -57,6 +59,7 @@ impl Default for Config {
             max_request_bytes: 8 << 20,
             hold_response_bytes: 256 << 10,
             max_depth: 128,
+            max_depth_answers: 32,
             default_key_table: None,
             trusted: false,
             advertise: Advertise::default(),
@@ -70,6 +73,8 @@ const BYTES: RangeInclusive<u64> = 1..=256 << 20;
 const HELD: RangeInclusive<u64> = 0..=*BYTES.end();
 /// What the codec is tested with, and more than any Matrix event may have.
 const DEPTH: RangeInclusive<u64> = 1..=1024;
+/// As far as the codec's own decoder reads.
+const DEPTH_ANSWERS: RangeInclusive<u64> = 1..=128;
 
 impl Config {
     /// Reads the text, or says everything that is wrong with it, one sentence each.
@@ -100,6 +105,7 @@ impl Config {
             "max_request_bytes" => self.max_request_bytes = number(name, value, BYTES)?,
             "hold_response_bytes" => self.hold_response_bytes = number(name, value, HELD)?,
             "max_depth" => self.max_depth = number(name, value, DEPTH)?,
+            "max_depth_answers" => self.max_depth_answers = number(name, value, DEPTH_ANSWERS)?,
             "default_key_table" => {
                 self.default_key_table = match read::<String>(value).as_deref() {
                     Some("none") => None,
@@ -166,10 +172,8 @@ mod tests {
             let config = Config::parse(text.as_bytes()).unwrap();
             assert!(config.hold_headers);
             assert_eq!((config.max_request_bytes, config.hold_response_bytes), (8 << 20, 256 << 10));
-            assert_eq!(
-                (config.max_depth, config.default_key_table.is_some(), config.trusted),
-                (128, false, false)
-            );
+            assert_eq!((config.max_depth, config.max_depth_answers), (128, 32));
+            assert_eq!((config.default_key_table.is_some(), config.trusted), (false, false));
             let Advertise { dtls_port, base_url, stable_name } = config.advertise;
             assert_eq!((dtls_port, base_url, stable_name), (None, None, false));
         }
@@ -178,15 +182,13 @@ mod tests {
     #[test]
     fn each_field_is_read() {
         let text = r#"{"hold_headers": false, "max_request_bytes": 1, "hold_response_bytes": 268435456, "max_depth": 1024,
-            "default_key_table": "v1", "trusted": true,
+            "max_depth_answers": 128, "default_key_table": "v1", "trusted": true,
             "advertise": {"dtls_port": 65535, "base_url": "https://lb.example.org:8448/x", "stable_name": true}}"#;
         let config = Config::parse(text.as_bytes()).unwrap();
         assert!(!config.hold_headers);
         assert_eq!((config.max_request_bytes, config.hold_response_bytes), (1, 256 << 20));
-        assert_eq!(
-            (config.max_depth, config.default_key_table.is_some(), config.trusted),
-            (1024, true, true)
-        );
+        assert_eq!((config.max_depth, config.max_depth_answers), (1024, 128));
+        assert_eq!((config.default_key_table.is_some(), config.trusted), (true, true));
         let Advertise { dtls_port, base_url, stable_name } = config.advertise;
         assert_eq!((dtls_port, stable_name), (Some(65535), true));
         assert_eq!(base_url.as_deref(), Some("https://lb.example.org:8448/x"));
@@ -194,7 +196,7 @@ mod tests {
 
     #[test]
     fn all_mistakes_are_told_and_each_names_its_field() {
-        let text = r#"{"max_request_bytes": 0, "hold_response_bytes": 268435457, "max_depth": -1, "default_key_table": "v2",
+        let text = r#"{"max_request_bytes": 0, "hold_response_bytes": 268435457, "max_depth": -1, "max_depth_answers": 129, "default_key_table": "v2",
             "trusted": "true", "advertise": {"dtls_port": 0, "base_url": "lb", "observe": 1, "stable_name": null},
             "max_response_bytes": 1, "Trusted": true}"#;
         let mut mistakes = Config::parse(text.as_bytes()).unwrap_err();
@@ -211,6 +213,7 @@ mod tests {
                 "default_key_table",
                 "hold_response_bytes",
                 "max_depth",
+                "max_depth_answers",
                 "max_request_bytes",
                 "max_response_bytes",
                 "trusted"

@@ -6,10 +6,12 @@
 //! | `GET /.well-known/matrix/client` | `m.homeserver.base_url` becomes the advertised one |
 //! | answers to login, register, refresh | `well_known.m.homeserver.base_url` likewise |
 //!
-//! All other bytes stay as the homeserver wrote them: the JSON is not written anew, some of its values are exchanged.
+//! All other bytes stay as the homeserver wrote them: the JSON is not written anew, some of its values are exchanged. They are JSON by
+//! their path and their content: web servers that hand out files give them other types, or none.
 
 use crate::config::Advertise;
 use crate::members::Members;
+use crate::metrics::Miss;
 use std::ops::Range;
 
 /// The key in `/versions` as long as the proposal is none of the specification.
@@ -20,10 +22,13 @@ const STABLE: &str = "m.low_bandwidth";
 const TABLE_VERSION: u8 = 1;
 
 /// A document of the table above.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Document {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Document {
+    /// `/_matrix/client/versions`
     Versions,
+    /// `/.well-known/matrix/client`
     WellKnown,
+    /// What login, register and refresh answer.
     Session,
 }
 
@@ -48,28 +53,50 @@ impl Document {
         }
     }
 
-    /// The document with its values exchanged; `None` when it holds none of them, or is no JSON.
-    pub(crate) fn rewrite(self, advertise: &Advertise, json: &[u8]) -> Option<Vec<u8>> {
-        let json = std::str::from_utf8(json).ok()?;
-        let edits = match self {
-            Document::Versions => low_bandwidth(advertise, json)?,
-            Document::WellKnown => base_urls(advertise, json, &["m.homeserver", "base_url"])?,
-            Document::Session => base_urls(advertise, json, &["well_known", "m.homeserver", "base_url"])?,
-        };
-        (!edits.is_empty()).then(|| exchange(json, edits))
+    /// What a person calls it.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Document::Versions => "/_matrix/client/versions",
+            Document::WellKnown => "/.well-known/matrix/client",
+            Document::Session => "an answer to login, register or refresh",
+        }
     }
+
+    /// The document with its values exchanged; `None` when it names no homeserver and need not: most answers to a login do not.
+    pub(crate) fn rewrite(self, advertise: &Advertise, json: &[u8]) -> Result<Option<Vec<u8>>, Miss> {
+        let json = std::str::from_utf8(json).map_err(|_| Miss::NotJson)?;
+        let members = Members::of(json).map_err(|_| Miss::NotJson)?;
+        let (edits, needed) = match self {
+            Document::Versions => (low_bandwidth(advertise, json, &members), true),
+            Document::WellKnown => (base_urls(advertise, json, &["m.homeserver", "base_url"]), true),
+            Document::Session => {
+                let named = members.0.iter().any(|(key, _)| key == "well_known");
+                (base_urls(advertise, json, &["well_known", "m.homeserver", "base_url"]), named)
+            }
+        };
+        let edits = edits.unwrap_or_default();
+        match (edits.is_empty(), needed) {
+            (true, true) => Err(Miss::NoMember),
+            (true, false) => Ok(None),
+            (false, _) => Ok(Some(exchange(json, edits))),
+        }
+    }
+}
+
+/// The text without the byte order mark that an editor may have left at its beginning, and that parsers may ignore (RFC 8259 8.1).
+pub(crate) fn without_mark(json: &[u8]) -> &[u8] {
+    json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json)
 }
 
 /// These bytes of the document, which become this text.
 type Edit = (Range<usize>, String);
 
 /// The entry of `/versions`, under the names that are wanted: in place of one that is there, else as the last.
-fn low_bandwidth(advertise: &Advertise, json: &str) -> Option<Vec<Edit>> {
+fn low_bandwidth(advertise: &Advertise, json: &str, members: &Members<'_>) -> Option<Vec<Edit>> {
     let port = advertise.dtls_port?;
     let entry = format!(
         r#"{{"dtls":{port},"cbor_enum_version":{TABLE_VERSION},"coap_enum_version":{TABLE_VERSION}}}"#
     );
-    let members = Members::of(json).ok()?;
     let end = json.trim_ascii_end().len().checked_sub(1)?;
     let (mut edits, mut more) = (Vec::new(), String::new());
     for name in [Some(UNSTABLE), advertise.stable_name.then_some(STABLE)].into_iter().flatten() {
@@ -131,7 +158,7 @@ mod tests {
     }
 
     fn rewritten(document: Document, advertise: &Advertise, json: &str) -> Option<String> {
-        document.rewrite(advertise, json.as_bytes()).map(|json| String::from_utf8(json).unwrap())
+        document.rewrite(advertise, json.as_bytes()).ok()?.map(|json| String::from_utf8(json).unwrap())
     }
 
     #[test]
@@ -231,14 +258,42 @@ mod tests {
         for json in ["[]", "null", "", "{", "{} {}", "\"{}\""] {
             assert_eq!(rewritten(Document::Versions, &advertise(), json), None, "{json}");
         }
-        assert_eq!(Document::Versions.rewrite(&advertise(), b"{\"a\":\"\xff\"}"), None);
+        assert_eq!(Document::Versions.rewrite(&advertise(), b"{\"a\":\"\xff\"}"), Err(Miss::NotJson));
+    }
+
+    #[test]
+    fn why_nothing_is_exchanged_is_told_where_something_should_be() {
+        use Document::{Session, Versions, WellKnown};
+        use Miss::{NoMember, NotJson};
+        for (document, json, expected) in [
+            (Versions, "[]", Err(NotJson)),
+            (Versions, "", Err(NotJson)),
+            (WellKnown, "<html>", Err(NotJson)),
+            (WellKnown, "{} x", Err(NotJson)),
+            (WellKnown, "{}", Err(NoMember)),
+            (WellKnown, r#"{"m.homeserver":{"base_url":null}}"#, Err(NoMember)),
+            (Session, r#"{"user_id":"@a:b"}"#, Ok(None)),
+            (Session, r#"{"well_known":{}}"#, Err(NoMember)),
+            (Session, "x", Err(NotJson)),
+        ] {
+            assert_eq!(document.rewrite(&advertise(), json.as_bytes()), expected, "{document:?} {json}");
+        }
+    }
+
+    #[test]
+    fn one_mark_is_left_out_and_only_at_the_beginning() {
+        for (json, without) in
+            [("\u{feff}{}", "{}"), ("{}", "{}"), ("\u{feff}\u{feff}", "\u{feff}"), (" \u{feff}", " \u{feff}")]
+        {
+            assert_eq!(without_mark(json.as_bytes()), without.as_bytes(), "{json:?}");
+        }
     }
 
     proptest::proptest! {
         #[test]
         fn any_document_is_rewritten_or_left(json in r#"[ {}\[\],:"\\a1]{0,24}|\{("(m.homeserver|base_url|well_known|x)":(\{"base_url":"y"\}|"z"|1),?){0,3}\}"#) {
             for document in [Document::Versions, Document::WellKnown, Document::Session] {
-                if let Some(new) = document.rewrite(&advertise(), json.as_bytes()) {
+                if let Ok(Some(new)) = document.rewrite(&advertise(), json.as_bytes()) {
                     let new: serde_json::Value = serde_json::from_slice(&new).unwrap();
                     let old: serde_json::Value = serde_json::from_str(&json).unwrap();
                     proptest::prop_assert_eq!(new.is_object(), old.is_object());

@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::headers::Headers;
 use crate::hold::Hold;
 use crate::metrics::{Direction, Metric, Outcome, Tally};
+use crate::negotiate::Form;
 use crate::reply::MatrixError;
 use crate::response::Answer;
 use crate::step::{Step, Then};
@@ -70,6 +71,11 @@ impl Exchange {
         self.tally.drain()
     }
 
+    /// Whether the client reads CBOR, as far as its request has told.
+    pub fn reads_cbor(&self) -> bool {
+        self.client.reads == Form::Cbor
+    }
+
     /// Whether the header fields of this direction wait for the body. A host that stops the body as well, as Envoy does without
     /// `allow_on_headers_stop_iteration`, never ends this.
     pub fn headers_wait(&self, direction: Direction) -> bool {
@@ -100,9 +106,8 @@ impl Exchange {
             return Then::Hold.into();
         }
         self.next_phase();
-        let limit = self.config.max_request_bytes;
-        let then = self.request.piece(held, end, limit);
-        self.conclude(Direction::Request, then.map(Step::from).map_err(|_| MatrixError::too_large(limit)))
+        let then = self.request.piece(held, end, self.config.max_request_bytes);
+        self.conclude(Direction::Request, then.map(Step::from))
     }
 
     /// Trailers follow the request's body, which is complete with that.
@@ -111,7 +116,8 @@ impl Exchange {
             return Then::Hold.into();
         }
         self.next_phase();
-        self.request.trailers().into()
+        let then = self.request.trailers();
+        self.conclude(Direction::Request, then.map(Step::from))
     }
 
     /// The request's body, after [`Then::Take`].
@@ -128,7 +134,7 @@ impl Exchange {
         }
         let (step, answer) = match self.client.media {
             true => (Then::Forward.into(), Answer::Free),
-            false => response::headers(&self.config, &self.client, headers, end),
+            false => response::headers(&self.config, &self.client, &mut self.tally, headers, end),
         };
         if matches!(answer, Answer::Free) {
             self.tally.message(Direction::Response, Outcome::Passed);

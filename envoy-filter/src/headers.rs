@@ -145,9 +145,13 @@ const OF_THE_BYTES: [&str; 6] =
 
 /// Removes what will be wrong when the body of this message has been translated.
 pub(crate) fn forget_the_bytes(headers: &Headers<'_>) -> Vec<Edit> {
-    let of_the_bytes =
-        |name: &[u8]| OF_THE_BYTES.into_iter().find(|known| name.eq_ignore_ascii_case(known.as_bytes()));
-    headers.names().filter_map(of_the_bytes).map(|name| Edit::remove(name.as_bytes())).collect()
+    removals(headers, &OF_THE_BYTES)
+}
+
+/// Removes those of these fields that are there.
+pub(crate) fn removals(headers: &Headers<'_>, names: &[&'static str]) -> Vec<Edit> {
+    let named = |name: &[u8]| names.iter().find(|known| name.eq_ignore_ascii_case(known.as_bytes()));
+    headers.names().filter_map(named).map(|name| Edit::remove(name.as_bytes())).collect()
 }
 
 /// Names the translated body. Without `length`, because trailers follow: HTTP/1 sends none after a body of known length.

@@ -1,5 +1,6 @@
 //! A request's body that is held whole in the host's memory until its last piece has come.
 
+use crate::reply::MatrixError;
 use crate::step::Then;
 
 /// Whether a message waits.
@@ -12,29 +13,31 @@ pub(crate) enum Hold {
     Held,
     /// The body is complete, and trailers wait behind it.
     HeldWithTrailers,
+    /// It is refused for its `content-encoding`, when its end has come: over HTTP/2 an answer before that comes with a reset of the
+    /// stream, for which some clients (curl) throw the answer away.
+    Compressed,
 }
-
-/// The body has grown above the limit.
-pub(crate) struct TooLarge;
 
 impl Hold {
     /// A piece has come, `held` bytes are there now; `end`: that is all.
-    pub(crate) fn piece(self, held: usize, end: bool, limit: usize) -> Result<Then, TooLarge> {
+    pub(crate) fn piece(self, held: usize, end: bool, limit: usize) -> Result<Then, MatrixError> {
         match self {
             Hold::Free => Ok(Then::Forward),
-            _ if held > limit => Err(TooLarge),
+            Hold::Compressed if end || held > limit => Err(MatrixError::compressed()),
+            _ if held > limit => Err(MatrixError::too_large(limit)),
             _ if end => Ok(Then::Take),
             _ => Ok(Then::Hold),
         }
     }
 
     /// Trailers have come: with them the body is complete (its last piece was not called the end).
-    pub(crate) fn trailers(&mut self) -> Then {
+    pub(crate) fn trailers(&mut self) -> Result<Then, MatrixError> {
         match self {
-            Hold::Free => Then::Forward,
+            Hold::Free => Ok(Then::Forward),
+            Hold::Compressed => Err(MatrixError::compressed()),
             _ => {
                 *self = Hold::HeldWithTrailers;
-                Then::Take
+                Ok(Then::Take)
             }
         }
     }
@@ -42,7 +45,7 @@ impl Hold {
     /// Releases the message. `None` when nothing was held.
     pub(crate) fn release(&mut self) -> Option<Released> {
         match std::mem::take(self) {
-            Hold::Free => None,
+            Hold::Free | Hold::Compressed => None,
             Hold::Held => Some(Released { trailers: false }),
             Hold::HeldWithTrailers => Some(Released { trailers: true }),
         }

@@ -189,7 +189,8 @@ pub(crate) fn set_tick_period(period: u32) -> Result<(), Refused> {
     done(proxy_set_tick_period_milliseconds(period))
 }
 
-/// Sets a property of the stream, which Envoy's access log shows as `%FILTER_STATE(wasm.NAME:PLAIN)%`. That the host may refuse it
+/// Sets a property of the stream, which Envoy's access log shows as `%FILTER_STATE(wasm.NAME:PLAIN)%`, and which CEL knows as
+/// `filter_state['wasm.NAME']`. That the host may refuse it
 /// is nothing to act upon.
 pub(crate) fn set_property(name: &str, value: &str) {
     // SAFETY: the host reads the two texts, within their lengths and during the call.

@@ -14,7 +14,7 @@
 
 mod client;
 pub mod config;
-mod discovery;
+pub mod discovery;
 pub mod exchange;
 pub mod headers;
 mod hold;

@@ -6,6 +6,7 @@
 //! A stream counts into its [`Tally`], which goes into the [`Totals`] of all streams after each phase. The host is told of these now and
 //! then and not for each message: half a dozen calls would be a tenth of what the filter costs for a short one.
 
+use crate::discovery::Document;
 use lowband_codec::Repairs;
 
 /// Which half of a stream.
@@ -58,6 +59,34 @@ pub enum Repair {
     TooDeep,
 }
 
+/// Why what is advertised is not in the answer to who asked for a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Miss {
+    /// It has a Content-Encoding that nobody has asked for.
+    Encoded,
+    /// It is no JSON object.
+    NotJson,
+    /// It is longer than `hold_response_bytes`.
+    TooLong,
+    /// A part of it came, which nobody has asked for.
+    Partial,
+    /// It has no place for it.
+    NoMember,
+}
+
+impl Miss {
+    /// The end of a sentence about a document.
+    pub fn predicate(self) -> &'static str {
+        match self {
+            Miss::Encoded => "it comes with a Content-Encoding",
+            Miss::NotJson => "it is no JSON object",
+            Miss::TooLong => "it is longer than hold_response_bytes",
+            Miss::Partial => "only a part of it comes",
+            Miss::NoMember => "it has no base_url where that belongs",
+        }
+    }
+}
+
 /// One series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Metric {
@@ -67,6 +96,8 @@ pub enum Metric {
     Refused(Direction, Reason),
     /// Repairs of answers.
     Repaired(Repair),
+    /// Documents without what is advertised.
+    Unadvertised(Document, Miss),
     /// Bytes of translated bodies as they came.
     BytesIn(Direction),
     /// Bytes of translated bodies as they left.
@@ -98,12 +129,21 @@ const REPAIRS: [(Repair, &str); 5] = [
     (Repair::LoneSurrogate, "lone_surrogate"),
     (Repair::TooDeep, "too_deep"),
 ];
+const DOCUMENTS: [(Document, &str); 3] =
+    [(Document::Versions, "versions"), (Document::WellKnown, "well_known"), (Document::Session, "session")];
+const MISSES: [(Miss, &str); 5] = [
+    (Miss::Encoded, "encoded"),
+    (Miss::NotJson, "not_json"),
+    (Miss::TooLong, "too_long"),
+    (Miss::Partial, "partial"),
+    (Miss::NoMember, "no_member"),
+];
 
 const OF_A_DIRECTION: usize = OUTCOMES.len() + REASONS.len() + 3;
 
 impl Metric {
     /// How many there are.
-    pub const COUNT: usize = 2 * OF_A_DIRECTION + REPAIRS.len();
+    pub const COUNT: usize = 2 * OF_A_DIRECTION + REPAIRS.len() + DOCUMENTS.len() * MISSES.len();
 
     /// Its place in [`Metric::all`].
     pub fn place(self) -> usize {
@@ -115,6 +155,9 @@ impl Metric {
             Metric::BytesOut(direction) => of(direction) + OF_A_DIRECTION - 2,
             Metric::BodySize(direction) => of(direction) + OF_A_DIRECTION - 1,
             Metric::Repaired(repair) => 2 * OF_A_DIRECTION + repair as usize,
+            Metric::Unadvertised(document, miss) => {
+                2 * OF_A_DIRECTION + REPAIRS.len() + document as usize * MISSES.len() + miss as usize
+            }
         }
     }
 
@@ -139,6 +182,12 @@ impl Metric {
         all.extend(
             REPAIRS.map(|(repair, kind)| (Metric::Repaired(repair), format!("lowband_repaired.kind.{kind}"))),
         );
+        for (document, of) in DOCUMENTS {
+            all.extend(MISSES.map(|(miss, kind)| {
+                let name = format!("lowband_unadvertised.document.{of}.kind.{kind}");
+                (Metric::Unadvertised(document, miss), name)
+            }));
+        }
         all
     }
 
@@ -183,6 +232,11 @@ impl Tally {
         self.add(Metric::BytesIn(direction), bytes_in);
         self.add(Metric::BytesOut(direction), bytes_out);
         self.add(Metric::BodySize(direction), bytes_in);
+    }
+
+    /// An answer that passes this proxy by, or does not tell of it.
+    pub(crate) fn unadvertised(&mut self, document: Document, miss: Miss) {
+        self.add(Metric::Unadvertised(document, miss), 1);
     }
 
     pub(crate) fn repairs(&mut self, repairs: Repairs) {
@@ -256,7 +310,7 @@ mod tests {
         assert_eq!(all.iter().map(|(metric, _)| *metric).collect::<BTreeSet<_>>().len(), all.len());
         assert_eq!(all.iter().map(|(_, name)| name).collect::<BTreeSet<_>>().len(), all.len());
         assert!(all.iter().all(|(_, name)| name.starts_with("lowband_")));
-        assert_eq!(all.len(), 2 * (5 + 5 + 3) + 5);
+        assert_eq!(all.len(), 2 * (5 + 5 + 3) + 5 + 3 * 5);
         assert_eq!(all.len(), Metric::COUNT);
     }
 

@@ -3,7 +3,9 @@
 
 use crate::client::{Client, form_of_body};
 use crate::config::Config;
-use crate::headers::{Edit, Field, Headers, content_length, describe_body, forget_the_bytes, is_encoded};
+use crate::headers::{
+    Edit, Field, Headers, content_length, describe_body, forget_the_bytes, is_encoded, removals,
+};
 use crate::hold::{Hold, Released};
 use crate::metrics::{Direction, Outcome, Tally};
 use crate::negotiate::Form;
@@ -14,6 +16,10 @@ use lowband_codec::{DecodeOptions, Decoder, ErrorKind, KeyTable, Limits};
 /// What the sidecar tells the filter; none of it is for the homeserver, and none of it is believed from anybody else.
 const FROM_THE_SIDECAR: &str = "lowband-";
 
+/// By these a client asks for less than the whole document, or for none when it has one that may be from before something else was
+/// advertised.
+const FOR_LESS: [&str; 4] = ["range", "if-range", "if-none-match", "if-modified-since"];
+
 /// What the header fields decide: a step, and whether the body is held to be translated.
 pub(crate) fn headers(
     config: &Config,
@@ -23,8 +29,9 @@ pub(crate) fn headers(
 ) -> Result<(Step, Hold), MatrixError> {
     let mut edits: Vec<Edit> =
         headers.names_under(FROM_THE_SIDECAR).map(|name| Edit::remove(name.to_vec())).collect();
-    if client.reads == Form::Cbor {
-        // The homeserver knows JSON only.
+    // The homeserver knows JSON only. Nor shall what Envoy itself answers be CBOR for a client that would rather have JSON.
+    let names_cbor = || headers.get(Field::Accept).is_some_and(|accept| names_cbor(&accept));
+    if client.reads == Form::Cbor || (!client.media && names_cbor()) {
         edits.push(Edit::set("accept", Form::Json.media_type().as_bytes()));
     }
     let looked_into = client.reads == Form::Cbor || client.document.is_some();
@@ -33,13 +40,21 @@ pub(crate) fn headers(
         // A compressed answer could not be looked into.
         edits.push(Edit::remove(&b"accept-encoding"[..]));
     }
+    if client.document.is_some() {
+        edits.extend(removals(headers, &FOR_LESS));
+    }
     if client.media || form_of_body(headers) == Form::Json {
         return Ok((Step { edits, then: Then::Forward }, Hold::Free));
     }
+    let too_long = headers.content_length().is_some_and(|length| length > config.max_request_bytes as u64);
     if is_encoded(headers) {
-        return Err(MatrixError::compressed());
+        // Header fields that may not wait cannot do so for this either.
+        return match config.hold_headers && !end && !too_long {
+            true => Ok((Then::Hold.into(), Hold::Compressed)),
+            false => Err(MatrixError::compressed()),
+        };
     }
-    if headers.content_length().is_some_and(|length| length > config.max_request_bytes as u64) {
+    if too_long {
         return Err(MatrixError::too_large(config.max_request_bytes));
     }
     edits.extend(describe_body(Form::Json, None));
@@ -50,6 +65,10 @@ pub(crate) fn headers(
     edits.extend(forget_the_bytes(headers));
     let then = if config.hold_headers { Then::Hold } else { Then::Forward };
     Ok((Step { edits, then }, Hold::Held))
+}
+
+fn names_cbor(accept: &[u8]) -> bool {
+    accept.windows(4).any(|word| word.eq_ignore_ascii_case(b"cbor"))
 }
 
 /// The whole CBOR body becomes JSON, or the client hears why not.

@@ -11,9 +11,9 @@
 
 use crate::client::Client;
 use crate::config::Config;
-use crate::discovery::Document;
+use crate::discovery::{Document, without_mark};
 use crate::headers::{Edit, Field, Headers, content_length, describe_body, forget_the_bytes, is_encoded};
-use crate::metrics::{Direction, Outcome, Tally};
+use crate::metrics::{Direction, Miss, Outcome, Tally};
 use crate::negotiate::{Form, form_of};
 use crate::reply::MatrixError;
 use crate::step::{Step, Then};
@@ -39,6 +39,8 @@ pub(crate) struct Held {
     /// The form in which it goes on.
     to: Form,
     document: Option<Document>,
+    /// It is a document that is not labelled as JSON: what it is, its content tells.
+    by_content: bool,
     /// The longest body that waits; nothing waits where a longer one is announced.
     limit: usize,
     /// Edits of the header fields when it goes on changed; `None` when they have left.
@@ -67,26 +69,53 @@ enum Rest {
 }
 
 /// What the answer's header fields decide: a step, and what is to be done with the body.
-pub(crate) fn headers(config: &Config, client: &Client, headers: &Headers<'_>, end: bool) -> (Step, Answer) {
+pub(crate) fn headers(
+    config: &Config,
+    client: &Client,
+    tally: &mut Tally,
+    headers: &Headers<'_>,
+    end: bool,
+) -> (Step, Answer) {
     let forward = |edits| (Step { edits, then: Then::Forward }, Answer::Free);
     let status = headers.get(Field::Status).unwrap_or_default();
-    let json = headers.get(Field::ContentType).and_then(|value| form_of(&value)) == Some(Form::Json);
-    // A part of a JSON text (206) is no JSON text.
-    if !json || *status == *b"206" {
+    let label = headers.get(Field::ContentType);
+    let labelled = label.as_deref().and_then(form_of) == Some(Form::Json);
+    let mut missed =
+        |miss| client.document.into_iter().for_each(|document| tally.unadvertised(document, miss));
+    // A part of a JSON text is no JSON text.
+    if *status == *b"206" {
+        missed(Miss::Partial);
+        return forward(Vec::new());
+    }
+    // Two messages without a body speak of the one that GET would get with 200 (RFC 9110 9.3.2, 15.4.5). In the others (204, a
+    // length of 0) there is nothing to translate.
+    let not_modified = *status == *b"304";
+    let described = client.head || not_modified;
+    let document = client.document.filter(|_| *status == *b"200" || not_modified);
+    let by_content = !labelled && document.is_some() && (label.is_some() || !not_modified);
+    // Where no body can be waited for, the label of a document has to be believed if it says what documents are not.
+    let unseen = described || !config.hold_headers;
+    let readable = labelled || (by_content && (!unseen || may_be_json(label.as_deref())));
+    let (encoded, empty) = (is_encoded(headers), end && !described);
+    if document.is_some() && !described {
+        match () {
+            () if encoded => missed(Miss::Encoded),
+            () if empty || !readable => missed(Miss::NotJson),
+            () => {}
+        }
+    }
+    if !readable {
         return forward(Vec::new());
     }
     let vary: Vec<Edit> = vary_by_accept(headers).into_iter().collect();
-    let document = client.document.filter(|_| *status == *b"200");
-    // Two messages without a body speak of the one that GET would get with 200 (RFC 9110 9.3.2, 15.4.5). In the others (204, a
-    // length of 0) there is nothing to translate.
-    let described = client.head || *status == *b"304";
+    let unchanged = || if labelled { forward(vary.clone()) } else { forward(Vec::new()) };
     let nothing_to_do = client.reads == Form::Json && document.is_none();
-    if nothing_to_do || is_encoded(headers) || (end && !described) {
-        return forward(vary);
+    if nothing_to_do || encoded || empty {
+        return unchanged();
     }
     let mut edits = forget_the_bytes(headers);
-    if client.reads == Form::Cbor {
-        edits.extend(describe_body(Form::Cbor, None));
+    if client.reads == Form::Cbor || by_content {
+        edits.extend(describe_body(client.reads, None));
     }
     if described {
         // The length of the body is not known here, and the one that is told would be wrong.
@@ -94,19 +123,34 @@ pub(crate) fn headers(config: &Config, client: &Client, headers: &Headers<'_>, e
     }
     let (announced, limit) = (headers.content_length(), config.hold_response_bytes);
     let too_long = announced.is_some_and(|announced| announced > limit as u64);
-    if too_long && client.reads == Form::Json {
-        // Nothing will be exchanged in it.
-        return forward(vary);
+    if too_long && document.is_some() {
+        missed(Miss::TooLong);
+        if client.reads == Form::Json || by_content {
+            return unchanged();
+        }
     }
     // What waits and the piece that comes next have to stay below the host's own limit. Above it the host answers in place of the
     // filter, or cuts where the header fields have left: there only waits what is known to be short, or is a document that is.
     let waits = !too_long && (config.hold_headers || announced.is_some() || document.is_some());
     let limit = if waits { limit } else { 0 };
-    let held = |edits| Answer::Held(Held { to: client.reads, document, limit, edits, rest: Rest::Body });
-    match config.hold_headers {
-        true => (Step { edits: vary, then: Then::Hold }, held(Some(edits))),
-        false => (Step { edits: [vary, edits].concat(), then: Then::Forward }, held(None)),
+    let document = document.filter(|_| !too_long);
+    let held =
+        |edits| Answer::Held(Held { to: client.reads, document, by_content, limit, edits, rest: Rest::Body });
+    match (config.hold_headers, by_content) {
+        (true, false) => (Step { edits: vary, then: Then::Hold }, held(Some(edits))),
+        (true, true) => (Then::Hold.into(), held(Some([vary, edits].concat()))),
+        (false, _) => (Step { edits: [vary, edits].concat(), then: Then::Forward }, held(None)),
     }
+}
+
+/// Whether a document may come with this type: web servers that hand out files say no more of one whose name has no ending.
+fn may_be_json(label: Option<&[u8]>) -> bool {
+    const OF_FILES: [&str; 4] =
+        ["application/octet-stream", "binary/octet-stream", "text/plain", "text/json"];
+    label.is_none_or(|label| {
+        let essence = label.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        essence.is_empty() || OF_FILES.iter().any(|known| essence.eq_ignore_ascii_case(known.as_bytes()))
+    })
 }
 
 impl Answer {
@@ -156,13 +200,16 @@ impl Answer {
                 Ok(Then::Hold.into())
             }
             Answer::Held(held) if held.rest != Rest::Body => held.whole(config, client, tally, bytes),
-            // Too long for what was to be exchanged in it.
-            Answer::Held(Held { to: Form::Json, .. }) => {
-                tally.message(Direction::Response, Outcome::Passed);
-                Ok(Then::Forward.into())
-            }
-            Answer::Held(Held { edits, .. }) => {
-                let mut flow = Box::new(Flow::new(client));
+            Answer::Held(held) => {
+                if let Some(document) = held.document {
+                    tally.unadvertised(document, Miss::TooLong);
+                }
+                if held.may_pass() {
+                    tally.message(Direction::Response, Outcome::Passed);
+                    return Ok(Then::Forward.into());
+                }
+                let edits = held.edits;
+                let mut flow = Box::new(Flow::new(config, client));
                 // As long as the header fields wait, what is wrong with the beginning can still be told.
                 let cbor = flow.push(bytes)?;
                 *self = Answer::Flowing(flow);
@@ -186,6 +233,11 @@ impl Held {
         Then::Take
     }
 
+    /// Whether it may go on as it came: nothing has been said of it, or nothing else than is true.
+    fn may_pass(&self) -> bool {
+        self.to == Form::Json || (self.by_content && self.edits.is_some())
+    }
+
     /// The whole JSON body becomes what the client reads, or the client hears that the homeserver's answer is of no use.
     fn whole(
         self,
@@ -194,21 +246,34 @@ impl Held {
         tally: &mut Tally,
         json: &[u8],
     ) -> Result<Step, MatrixError> {
-        if json.is_empty() {
+        let mut exchanged = None;
+        let (mut whole, mut is_document) = (json, false);
+        if let Some(document) = self.document {
+            whole = without_mark(json);
+            let rewritten = document.rewrite(&config.advertise, whole);
+            is_document = rewritten != Err(Miss::NotJson);
+            exchanged = rewritten.unwrap_or_else(|miss| {
+                tally.unadvertised(document, miss);
+                None
+            });
+        }
+        if json.is_empty() || (self.by_content && !is_document && self.may_pass()) {
             tally.message(Direction::Response, Outcome::Passed);
             return Ok(Then::Forward.into());
         }
-        let exchanged = self.document.and_then(|document| document.rewrite(&config.advertise, json));
         let body = match (self.to, exchanged) {
             (Form::Json, None) => {
                 tally.message(Direction::Response, Outcome::Passed);
-                return Ok(Then::Forward.into());
+                // The same bytes, under their right name.
+                let mut edits = self.edits.filter(|_| self.by_content).unwrap_or_default();
+                edits.retain(|edit| edit.value.is_some());
+                return Ok(Step { edits, then: Then::Forward });
             }
             (Form::Json, Some(exchanged)) => {
                 tally.message(Direction::Response, Outcome::Exchanged);
                 exchanged
             }
-            (Form::Cbor, exchanged) => encode(client, tally, exchanged.as_deref().unwrap_or(json))?,
+            (Form::Cbor, exchanged) => encode(config, client, tally, exchanged.as_deref().unwrap_or(whole))?,
         };
         let edits = self.edits.map(|mut edits| {
             // Nothing before trailers, because HTTP/1 sends none after a body of known length.
@@ -223,10 +288,8 @@ impl Held {
 }
 
 impl Flow {
-    fn new(client: &Client) -> Flow {
-        // All that grows in it is bounded by the depth and by one text; a sync may be as long as it likes.
-        let limits = Limits { max_input: usize::MAX, max_output: usize::MAX, ..Limits::default() };
-        let options = PushOptions { keys: client.keys, policy: Policy::Lenient, limits };
+    fn new(config: &Config, client: &Client) -> Flow {
+        let options = PushOptions { keys: client.keys, policy: Policy::Lenient, limits: limits(config) };
         Flow { encoder: PushEncoder::new(options), rest: Rest::Body, bytes_in: 0, bytes_out: 0 }
     }
 
@@ -250,9 +313,17 @@ impl Flow {
     }
 }
 
-fn encode(client: &Client, tally: &mut Tally, json: &[u8]) -> Result<Vec<u8>, MatrixError> {
+/// Of an answer, whether it is held or flows. What is held is bounded by its length, and of what flows only what grows with its depth and
+/// its keys is kept, and one text; a sync may be as long as it likes.
+fn limits(config: &Config) -> Limits {
+    let max_depth = config.max_depth_answers;
+    Limits { max_input: usize::MAX, max_output: usize::MAX, max_depth, ..Limits::ENCODE }
+}
+
+fn encode(config: &Config, client: &Client, tally: &mut Tally, json: &[u8]) -> Result<Vec<u8>, MatrixError> {
     // Lenient: one odd event in a sync must not lock its reader out for ever.
-    let options = EncodeOptions { keys: client.keys, policy: Policy::Lenient, ..EncodeOptions::default() };
+    let (keys, policy, limits) = (client.keys, Policy::Lenient, limits(config));
+    let options = EncodeOptions { keys, policy, limits, ..EncodeOptions::default() };
     let mut cbor = Vec::with_capacity(json.len());
     let encoded = Encoder::new(options).encode(json, &mut cbor);
     let repairs = encoded.map_err(|error| MatrixError::bad_answer(&error, json.len() as u64))?;

@@ -7,7 +7,7 @@ use crate::host::{self, Action, BufferType, LogLevel, MapType, Refused, StreamTy
 use crate::metrics::{Direction, Metric, Totals};
 use crate::step::{Step, Then};
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 thread_local! {
@@ -33,6 +33,8 @@ struct Root {
     totals: RefCell<Totals>,
     /// Whether the host will call `tick`. It is asked to when there is something to tell: an idle Envoy sleeps.
     ticking: Cell<bool>,
+    /// By [`Metric::place`]: of what there has been a warning. One is enough, the numbers tell the rest.
+    warned: RefCell<BTreeSet<usize>>,
     /// Whether a body has come while its header fields waited, or it has been told that none does.
     bodies_come: Cell<bool>,
 }
@@ -57,6 +59,20 @@ impl Root {
         });
         if full || (!self.ticking.get() && !self.tick_after(TELL_AFTER)) {
             self.tell();
+        }
+    }
+
+    /// Tells an operator, once of each document and reason, that clients do not hear of this proxy.
+    fn warn(&self, metric: Metric) {
+        if let Metric::Unadvertised(document, miss) = metric
+            && self.warned.try_borrow_mut().is_ok_and(|mut warned| warned.insert(metric.place()))
+        {
+            let (document, miss) = (document.title(), miss.predicate());
+            let line = format!(
+                "lowband: {document} goes to clients without what is advertised here, because {miss}; further ones are only \
+                 counted, in lowband_unadvertised"
+            );
+            host::log(LogLevel::Warn, &line);
         }
     }
 
@@ -148,7 +164,12 @@ pub(crate) fn tick(id: u32) {
 
 pub(crate) fn request_headers(id: u32, end: bool) -> Action {
     with_stream(id, |stream| {
-        stream.headers(&REQUEST, |exchange, headers| exchange.request_headers(headers, end))
+        let action = stream.headers(&REQUEST, |exchange, headers| exchange.request_headers(headers, end));
+        if stream.exchange.reads_cbor() {
+            // For what Envoy answers itself and no callback sees (`local_reply_config` of envoy.yaml): `accept` no longer tells it.
+            host::set_property("lowband_reads", "cbor");
+        }
+        action
     })
 }
 
@@ -258,6 +279,7 @@ impl Stream {
         for (metric, value) in self.exchange.counted() {
             self.root.count(metric, value);
             match metric {
+                Metric::Unadvertised(..) => self.root.warn(metric),
                 Metric::BytesIn(_) => bytes_in = value,
                 Metric::BytesOut(Direction::Request) => {
                     host::set_property("lowband_request", &format!("{bytes_in}>{value}"))

@@ -7,6 +7,7 @@ LOWBAND_CRDS names the folder that `tools/crds` has filled, LOWBAND_ENVOY and LO
 from where the Makefile puts it.
 """
 
+import base64
 import contextlib
 import copy
 import http.client
@@ -20,7 +21,7 @@ import unittest
 
 import jsonschema
 import yaml
-from parts import CBOR, ROOT, Homeserver, answer, chunked, decode, free_port, program
+from parts import CBOR, JSON, ROOT, Homeserver, answer, chunked, decode, free_port, program
 
 EXAMPLES = ROOT / "envoy-filter/examples"
 CRDS = pathlib.Path(os.environ.get("LOWBAND_CRDS") or ROOT / ".tools/crds")
@@ -106,10 +107,11 @@ def objects():
 
 class Schemas(unittest.TestCase):
     # Below these the schema takes anything: it is Envoy's or the filter's own.
-    OPEN = {"config", "pluginConfig"}
+    OPEN = {"config", "pluginConfig", "value"}
 
     def test_each_object_is_what_its_published_schema_allows(self):
-        self.assertEqual([thing["kind"] for thing in objects()], ["EnvoyExtensionPolicy", "ClientTrafficPolicy", "WasmPlugin"])
+        kinds = ["EnvoyExtensionPolicy", "ClientTrafficPolicy", "EnvoyPatchPolicy", "WasmPlugin", "EnvoyFilter"]
+        self.assertEqual([thing["kind"] for thing in objects()], kinds)
         for thing in objects():
             self.assertEqual(mistakes(thing), [], thing["kind"])
 
@@ -142,13 +144,15 @@ class Schemas(unittest.TestCase):
         for number, path, value in (
             (1, ("spec", "connection", "bufferLimit"), "1MiB"),
             (1, ("spec", "path", "escapedSlashesAction"), "Keep"),
-            (2, ("spec", "failStrategy"), "FAIL_CLOSED"),
-            (2, ("spec", "url"), ""),
+            (2, ("spec", "jsonPatches", 0, "operation", "op"), "merge"),
+            (3, ("spec", "failStrategy"), "FAIL_CLOSED"),
+            (3, ("spec", "url"), ""),
+            (4, ("spec", "configPatches", 0, "applyTo"), "LISTENERS"),
         ):
             self.assertTrue(mistakes(changed(objects()[number], path, lambda _, value=value: value)), path)
 
     def test_istio_takes_the_digest_of_an_image_without_the_name_of_its_hash(self):
-        *_, plugin = objects()
+        plugin, _ = read(EXAMPLES / "istio.yaml")
         for digest, refused in (("0a" * 32, False), ("sha256:" + "0a" * 32, True)):
             self.assertEqual(bool(mistakes(changed(plugin, ("spec",), lambda spec: {**spec, "sha256": digest}))), refused, digest)
 
@@ -161,6 +165,24 @@ class Schemas(unittest.TestCase):
             self.assertEqual([field for field in fields if "stopiteration" in field], [])
 
 
+class OwnAnswers(unittest.TestCase):
+    def test_each_error_says_the_same_in_both_forms(self):
+        (envoy,) = read(EXAMPLES / "envoy.yaml")
+        manager = envoy["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+        _, _, *errors = manager["local_reply_config"]["mappers"]
+        self.assertEqual(len(errors), 14)
+        for cbor, plain in zip(errors[::2], errors[1::2]):
+            self.assertIn(plain["filter"], cbor["filter"]["and_filter"]["filters"])
+            self.assertEqual(cbor["headers_to_add"], plain["headers_to_add"])
+            bodies = []
+            for mapper, media_type in ((cbor, CBOR), (plain, JSON)):
+                body = mapper["body_format_override"]
+                self.assertEqual(body["content_type"], media_type)
+                bodies.append(body["text_format_source"])
+            told, length = decode(data := base64.b64decode(bodies[0]["inline_bytes"]))
+            self.assertEqual((told, length), (json.loads(bodies[1]["inline_string"]), len(data)))
+
+
 class InEnvoy(unittest.TestCase):
     """What each example makes of an Envoy, in the frame of the plain one."""
 
@@ -169,6 +191,8 @@ class InEnvoy(unittest.TestCase):
         static = self.envoy["static_resources"]
         (self.listener,), (self.cluster,) = static["listeners"], static["clusters"]
         self.manager = self.listener["filter_chains"][0]["filters"][0]["typed_config"]
+        # What the other two get in a part of its own.
+        self.own_answers = self.manager.pop("local_reply_config")
         self.filter = self.manager["http_filters"][0]
         (self.host,) = self.manager["route_config"]["virtual_hosts"]
         self.apart = False
@@ -260,6 +284,24 @@ class InEnvoy(unittest.TestCase):
                 self.assertEqual((status, media_type, decode(body)[0]), (200, CBOR, "x" * size))
         self.homeserver.answers.clear()
 
+    def assert_envoys_own_answers_are_matrix_errors(self):
+        # They are those of the whole envoy.yaml, which own_answers.py tries one by one.
+        (whole,) = read(ROOT / "envoy.yaml")
+        manager = whole["static_resources"]["listeners"][1]["filter_chains"][0]["filters"][0]["typed_config"]
+        self.assertEqual(self.manager["local_reply_config"], manager["local_reply_config"])
+        path = "/_matrix/client/v3/x"
+        self.homeserver.answers[path] = b""
+        self.homeserver.hang_up_after.add(path)
+        for accept in (JSON, CBOR):
+            status, media_type, body = self.request("GET", accept=accept, origin="https://app.example")
+            self.assertEqual((status, media_type), (503, accept))
+            error = json.loads(body) if accept == JSON else decode(body)[0]
+            self.assertEqual(error["errcode"], "M_UNKNOWN")
+        self.assertEqual(self.request("OPTIONS", access_control_request_method="GET", origin="https://app.example")[0], 200)
+        # And the filter's own word is none of them.
+        status, media_type, body = self.request("POST", b"\xff", content_type=CBOR)
+        self.assertEqual((status, media_type, decode(body)[0]["errcode"]), (400, CBOR, "M_NOT_JSON"))
+
     def test_plain_envoy(self):
         # The public listener of the checkout's own envoy.yaml.
         (whole,) = read(ROOT / "envoy.yaml")
@@ -277,10 +319,12 @@ class InEnvoy(unittest.TestCase):
                 self.assertIn("GET", str(route["match"]))
                 self.assertEqual(self.cluster[piece], whole["static_resources"]["clusters"][0][piece])
             self.assertIn(limit, limits)
+        self.manager["local_reply_config"] = self.own_answers
         self.assert_it_serves(longest_request=8 << 20)
+        self.assert_envoys_own_answers_are_matrix_errors()
 
     def istio(self):
-        (thing,) = read(EXAMPLES / "istio.yaml")
+        thing, _ = read(EXAMPLES / "istio.yaml")
         spec = thing["spec"]
         # As Istio 1.31 makes a filter of a plugin, which it leaves with Envoy's own limits; the gateway's agent has taken out the
         # variables that are meant for itself, and put a file in place of the image.
@@ -296,7 +340,16 @@ class InEnvoy(unittest.TestCase):
         return spec["pluginConfig"]
 
     def test_istio(self):
-        self.assert_it_serves(self.istio()["max_request_bytes"])
+        longest = self.istio()["max_request_bytes"]
+        _, envoy_filter = read(EXAMPLES / "istio.yaml")
+        (patch,) = envoy_filter["spec"]["configPatches"]
+        self.assertEqual(patch["match"]["listener"]["filterChain"]["filter"]["name"], self.listener["filter_chains"][0]["filters"][0]["name"])
+        # Merged, as far as it is about what is not there.
+        merged = patch["patch"]["value"]["typed_config"]
+        self.assertEqual(merged.pop("@type"), self.manager["@type"])
+        self.manager.update(merged)
+        self.assert_it_serves(longest)
+        self.assert_envoys_own_answers_are_matrix_errors()
 
     def test_a_mistake_in_the_first_configuration_that_istio_tells_of_means_500_for_every_request(self):
         mistaken = {**self.istio(), "truste": False}
@@ -308,7 +361,7 @@ class InEnvoy(unittest.TestCase):
         self.assertIn("truste: no such field", self.log.read_text(encoding="utf-8"))
 
     def envoy_gateway(self, buffer_limit):
-        policy, _ = read(EXAMPLES / "envoy-gateway.yaml")
+        policy, *_ = read(EXAMPLES / "envoy-gateway.yaml")
         (wasm,) = policy["spec"]["wasm"]
         # As Envoy Gateway 1.9 makes a filter of a policy, and turns it on for the routes of the policy alone.
         name = "envoyextensionpolicy/{namespace}/{name}/wasm/0".format(**policy["metadata"])
@@ -325,10 +378,21 @@ class InEnvoy(unittest.TestCase):
         return wasm["config"]["max_request_bytes"]
 
     def test_envoy_gateway(self):
-        _, clients = read(EXAMPLES / "envoy-gateway.yaml")
+        _, clients, patches = read(EXAMPLES / "envoy-gateway.yaml")
         limits = (clients["spec"]["connection"]["bufferLimit"], clients["spec"]["http2"]["initialStreamWindowSize"])
         self.assertEqual(limits, ("1Mi", "1Mi"))
-        self.assert_it_serves(self.envoy_gateway(buffer_limit=1 << 20))
+        longest = self.envoy_gateway(buffer_limit=1 << 20)
+        (patch,) = patches["spec"]["jsonPatches"]
+        # As Envoy Gateway 1.9 names a listener: by its namespace, its gateway, and what the policy for clients calls a section.
+        (target,) = clients["spec"]["targetRefs"]
+        self.assertEqual(patch["name"], f"{clients['metadata']['namespace']}/{target['name']}/{target['sectionName']}")
+        operation = patch["operation"]
+        manager = self.listener["filter_chains"][0]["filters"][0]["name"]
+        self.assertEqual(operation["jsonPath"], f"..filters[?(@.name=='{manager}')].typed_config")
+        self.assertEqual((operation["op"], operation["path"]), ("add", "/local_reply_config"))
+        self.manager["local_reply_config"] = operation["value"]
+        self.assert_it_serves(longest)
+        self.assert_envoys_own_answers_are_matrix_errors()
 
     def test_the_policy_of_envoy_gateway_alone_serves_all_but_long_requests(self):
         self.envoy_gateway(buffer_limit=32768)

@@ -204,8 +204,7 @@ class Answers(Case):
         self.addCleanup(self.homeserver.hang_up_after.clear)
         for raw in (answer(b'{"a":1}').replace(b"length: 7", b"length: 70"), chunked(b"x", []).replace(b"0\r\n\r\n", b"")):
             # Envoy's own answer: the headers have not left.
-            response = self.get(raw)
-            self.assertEqual((response.status, response.getheader("content-type")), (502, "text/plain"))
+            self.assert_matrix_error(self.get(raw), 502, "M_UNKNOWN")
             self.assert_next_request_is_served()
 
     def test_unknown_paths_get_a_matrix_error_and_never_reach_the_homeserver(self):
@@ -247,6 +246,19 @@ class Http2(Case):
         _, _, content = self.curl(*first, "--next", "--silent", "-k", "--write-out", " %{num_connects}", *way, body=b"\xff")
         self.assertTrue(content.endswith(b"{} 0"), content)
         self.assertEqual([r.method for r in self.homeserver.requests], ["GET"])
+
+    def test_what_is_refused_for_its_header_fields_is_refused_after_a_short_body(self):
+        """Before its end curl would often show no answer but (92) Stream error."""
+        for way in self.ways():
+            for size in (2, 100_000):
+                for _ in range(8):
+                    self.assertEqual(self.refused(*way, body=b"\x1f\x8b" * (size // 2)), ["HTTP/2", "415"])
+        self.assertEqual(self.homeserver.requests, [])
+
+    def refused(self, *way, body):
+        status, fields, content = self.post(*way, "-H", "content-encoding: gzip", body=body)
+        self.assertEqual((fields["content-type"], len(decode(content)[0])), (CBOR, 2))
+        return status
 
     def test_a_large_answer_passes(self):
         self.homeserver.answers["/_matrix/client/v3/x"] = answer(b'"' + b"x" * (20 << 20) + b'"')

@@ -7,6 +7,7 @@ The rest is in parts.py.
 import contextlib
 import hashlib
 import http.client
+import json
 import re
 import socket
 import subprocess
@@ -15,7 +16,7 @@ import time
 import unittest
 import urllib.request
 
-from parts import CBOR, JSON, MESSAGE_CBOR, MESSAGE_JSON, Case, answer, chunked, decode, with_trailers
+from parts import CBOR, JSON, MESSAGE_CBOR, MESSAGE_JSON, Case, answer, chunked, decode, until, with_trailers
 
 SYNC = "/_matrix/client/v3/sync"
 MIB = 1 << 20
@@ -314,7 +315,67 @@ class Numbers(Metrics):
         self.assertRegex(log, r"PUT /_matrix/client/v3/y 200 in=1 out=2 request=1>2 response=- ")
 
 
+def advertised(text):
+    text, count = re.subn(r'"advertise": \{', '"advertise": {"base_url": "https://lb.example.org", ', text)
+    assert count == 2, count
+    return text
+
+
 class Discovery(Case):
+    edit = staticmethod(advertised)
+    WELL_KNOWN = "/.well-known/matrix/client"
+    DOCUMENT = b'{"m.homeserver": {"base_url": "https://hs.internal.example"}}'
+
+    def test_a_document_is_known_by_its_path_whatever_its_type(self):
+        for media_type in ("application/octet-stream", "text/plain; charset=utf-8", None, JSON):
+            for body in (self.DOCUMENT, b"\xef\xbb\xbf" + self.DOCUMENT):
+                for raw in (answer(body, media_type=media_type), chunked(body, [1, 9]).replace(b"content-type: application/json\r\n", b"")):
+                    self.homeserver.answers[self.WELL_KNOWN] = raw
+                    for accept in (JSON, CBOR):
+                        response = self.request("GET", self.WELL_KNOWN, accept=accept, range="bytes=0-5", if_none_match="x")
+                        self.assertEqual((response.status, response.getheader("content-type")), (200, accept))
+                        value = json.loads(response.content) if accept == JSON else decode(response.content)[0]
+                        self.assertEqual(value, {"m.homeserver": {"base_url": "https://lb.example.org"}})
+                        self.assertEqual({"range", "if-none-match"} & set(self.homeserver.requests[-1].headers), set())
+            response = self.request("HEAD", self.WELL_KNOWN, accept=CBOR)
+            self.assertEqual((response.status, response.getheader("content-type"), response.content), (200, CBOR, b""))
+            self.assert_next_request_is_served()
+
+    def missed(self):
+        """The numbers, when they are there."""
+        def lines():
+            with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.envoy.admin, timeout=10)) as connection:
+                connection.request("GET", "/stats/prometheus?filter=lowband_unadvertised")
+                text = connection.getresponse().read().decode()
+            found = re.findall(r'^\w*lowband_unadvertised\{(.*)\} (\d+)$', text, re.MULTILINE)
+            return {tuple(re.findall(r'(?:document|kind)="(\w+)"', labels)): int(count) for labels, count in found}
+
+        return lines
+
+    def test_what_passes_without_what_is_advertised_is_counted_and_the_log_says_so_once(self):
+        numbers, before = self.missed(), self.missed()()
+        self.assertEqual(len(before), 15, before)
+        versions = "/_matrix/client/versions"
+        cases = (
+            (self.WELL_KNOWN, answer(b"\x1f\x8b", "content-encoding: gzip", media_type=None), ("well_known", "encoded")),
+            (self.WELL_KNOWN, answer(b"<html>", media_type="text/html"), ("well_known", "not_json")),
+            (self.WELL_KNOWN, answer(self.DOCUMENT + b" " * 300_000), ("well_known", "too_long")),
+            (self.WELL_KNOWN, answer(b'{"m.homes', "content-range: bytes 0-8/60", status="206 Partial Content"), ("well_known", "partial")),
+            (self.WELL_KNOWN, answer(b"{}"), ("well_known", "no_member")),
+            (versions, answer(b"[]"), ("versions", "not_json")),
+        )
+        for _ in range(3):
+            for path, raw, _ in cases:
+                self.homeserver.answers[path] = raw
+                response = self.request("GET", path)
+                self.assertEqual(response.content, raw.partition(b"\r\n\r\n")[2], "it passes as it is")
+        for _, _, labels in cases:
+            self.assertTrue(until(lambda labels=labels: numbers()[labels] == before[labels] + 3), labels)
+        log = [line for line in self.envoy.read_log().splitlines() if "without what is advertised here" in line]
+        self.assertEqual(len(log), len(cases), log)
+        self.assertEqual(sum("/.well-known/matrix/client" in line for line in log), 5)
+        self.assertTrue(all("[warning]" in line for line in log), log)
+
     def test_versions_tells_where_the_wire_is_in_both_forms_and_keeps_every_byte(self):
         for way in ("public", "sidecar"):
             for accept in (JSON, CBOR):

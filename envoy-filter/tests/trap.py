@@ -130,9 +130,9 @@ class Trap(unittest.TestCase):
             return error, getattr(error, "partial", b"")
 
     def request_after_reload(self, envoy, **fields):
-        """The first answer of the new VM: until it is there, which is to take no second, Envoy answers 503 without a body."""
+        """The first answer of the new VM: until it is there, which is to take no second, Envoy answers 503."""
         deadline = time.monotonic() + 1
-        while (result := self.request(envoy, **fields)) == (503, b"") and time.monotonic() < deadline:
+        while (result := self.request(envoy, **fields))[0] == 503 and time.monotonic() < deadline:
             time.sleep(0.002)
         return result
 

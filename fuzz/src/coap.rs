@@ -26,6 +26,7 @@ pub(crate) fn tight_limits() -> Limits {
         read_ahead: 8 << 10,
         dedup_per_session: 8,
         dedup_bytes_per_session: 8 << 10,
+        dedup_acknowledging_per_session: 3,
         dedup_total: 24 << 10,
         block_size: BlockSize::MAX,
     }

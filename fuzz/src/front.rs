@@ -1,7 +1,8 @@
 //! The hello parser and the stateless front: one datagram from a stranger.
 //!
 //! It may be answered by one smaller datagram and leaves nothing behind. Where it was answered by a cookie, the same hello
-//! with that cookie goes on to OpenSSL from its own address, and from no other.
+//! with that cookie goes on to OpenSSL from its own address, and from no other: at once if it is whole, and if it is the
+//! first piece of a longer one, when the rest has come.
 
 use crate::dtls::{self, Server};
 use std::time::Duration;
@@ -13,7 +14,11 @@ pub fn run(data: &[u8]) {
     let mut server = Server::new();
     let answer = server.receive(dtls::CLIENT, data);
     let counters = *server.endpoint.counters();
-    assert_eq!((counters.half_open, counters.sessions), (0, 0), "nothing is kept");
+    assert_eq!(
+        (counters.half_open, counters.hellos_gathering, counters.sessions),
+        (0, 0, 0),
+        "nothing is kept"
+    );
     assert!(server.endpoint.poll_event().is_none() && server.endpoint.poll_timeout().is_none());
     assert!(answer.iter().map(Vec::len).sum::<usize>() < data.len().max(1), "nothing is amplified");
     if answer.is_empty() {
@@ -21,8 +26,16 @@ pub fn run(data: &[u8]) {
         assert!(counted > 0, "what is dropped is counted");
         return;
     }
-    assert_eq!((answer.len(), counters.cookies_sent), (1, 1));
-    proven(&mut server, with_cookie(data, &answer[0][28..]));
+    assert_eq!((answer.len(), counters.cookies_sent + counters.hellos_old_version), (1, 1));
+    if counters.cookies_sent == 1 {
+        // Of several pieces in one datagram, the first has been answered.
+        let record = &data[..13 + usize::from(u16::from_be_bytes([data[11], data[12]]))];
+        let hello = with_cookie(record, &answer[0][28..]);
+        match hello[14..17] == hello[22..25] {
+            true => proven(&mut server, hello),
+            false => proven_piece(&mut server, &hello),
+        }
+    }
 }
 
 /// The second hello, as RFC 6347 section 4.2.1 wants it: the same but for the cookie and the numbers.
@@ -30,13 +43,51 @@ fn with_cookie(hello: &[u8], cookie: &[u8]) -> Vec<u8> {
     let cookie_at = BEFORE_SESSION_ID + 1 + usize::from(hello[BEFORE_SESSION_ID]);
     let after = cookie_at + 1 + usize::from(hello[cookie_at]);
     let mut hello = [&hello[..cookie_at], &[cookie.len() as u8], cookie, &hello[after..]].concat();
-    let record = (hello.len() - 13) as u16;
-    let [_, l0, l1, l2] = (hello.len() as u32 - 25).to_be_bytes();
-    hello[11..13].copy_from_slice(&record.to_be_bytes());
+    let longer = (1 + cookie.len()).wrapping_sub(after - cookie_at);
+    let [_, l0, l1, l2] = length(&hello).wrapping_add(longer as u32).to_be_bytes();
     hello[14..17].copy_from_slice(&[l0, l1, l2]);
     hello[17..19].copy_from_slice(&[0, 1]);
-    hello[22..25].copy_from_slice(&[l0, l1, l2]);
+    set_here(&mut hello);
     hello
+}
+
+/// Of the whole message.
+fn length(hello: &[u8]) -> u32 {
+    u32::from_be_bytes([0, hello[14], hello[15], hello[16]])
+}
+
+/// How much of it there is in this record.
+fn set_here(hello: &mut [u8]) {
+    let record = (hello.len() - 13) as u16;
+    let [_, h0, h1, h2] = (hello.len() as u32 - 25).to_be_bytes();
+    hello[11..13].copy_from_slice(&record.to_be_bytes());
+    hello[22..25].copy_from_slice(&[h0, h1, h2]);
+}
+
+/// Where the rest comes, it is gathered and judged as a whole; where it does not, its time ends.
+fn proven_piece(server: &mut Server, first: &[u8]) {
+    // A hello of 2^24 bytes has no room for the cookie.
+    let length = length(first) as usize;
+    if first.len() > 13 + (1 << 14) || length < first.len() - 25 {
+        return;
+    }
+    let elsewhere = server.receive(dtls::STRANGER, first);
+    assert_eq!((elsewhere.len(), server.endpoint.counters().hellos_gathering), (1, 0));
+    let answer = server.receive(dtls::CLIENT, first);
+    let counters = *server.endpoint.counters();
+    assert_eq!(counters.hellos_gathering + counters.hellos_over_length, 1, "it is kept or refused");
+    assert_eq!(answer.len() as u64, counters.hellos_over_length);
+    if counters.hellos_gathering == 1 && length.is_multiple_of(2) {
+        let mut rest = [&first[..25], &vec![0; length + 25 - first.len()]].concat();
+        let [_, o0, o1, o2] = (first.len() as u32 - 25).to_be_bytes();
+        rest[19..22].copy_from_slice(&[o0, o1, o2]);
+        set_here(&mut rest);
+        server.receive(dtls::CLIENT, &rest);
+        let counters = *server.endpoint.counters();
+        let over = counters.hellos_malformed + counters.handshakes_failed + counters.half_open;
+        assert_eq!((counters.hellos_gathering, over), (0, 1), "it is judged once");
+    }
+    forgets(server);
 }
 
 fn proven(server: &mut Server, hello: Vec<u8>) {
@@ -62,14 +113,18 @@ fn proven(server: &mut Server, hello: Vec<u8>) {
         counters.half_open == 0 || lengths(&again) == lengths(&flight),
         "a repeat brings the same flight"
     );
+    forgets(server);
+}
 
-    // The client is never heard of again.
+/// The client is never heard of again.
+fn forgets(server: &mut Server) {
     while let Some(due) = server.endpoint.poll_timeout() {
         assert!(due <= server.start + Duration::from_secs(61), "a handshake has its limit");
         server.now = server.now.max(due);
         server.endpoint.handle_timeout(due);
         while server.endpoint.poll_transmit().is_some() {}
     }
-    assert_eq!(server.endpoint.counters().half_open, 0, "it leaves nothing behind");
+    let counters = server.endpoint.counters();
+    assert_eq!((counters.half_open, counters.hellos_gathering), (0, 0), "it leaves nothing behind");
     assert!(server.endpoint.poll_event().is_none(), "and nobody has heard of it");
 }

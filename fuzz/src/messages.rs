@@ -65,12 +65,14 @@ fn server(messages: &[u8]) {
     now += LONG;
     pass(&mut server, now);
     while server.poll_transmit().is_some() || server.poll_event().is_some() {}
-    assert_eq!((server.blockwise_bytes(), server.sessions_in_memory(), server.open_exchanges()), (0, 0, 0));
-    assert_eq!(server.poll_timeout(), None);
+    assert_eq!((server.blockwise_bytes(), server.open_exchanges(), server.poll_timeout()), (0, 0, None));
     let honest = Outgoing::new(MessageType::Confirmable, Code::GET.0, 1, b"honest").option(URI_PATH, b"x");
     server.handle_message(now, SESSION, &honest.bytes());
     let event = server.poll_event();
     assert!(matches!(event, Some(ServerEvent::Request { .. })), "the session goes on: {event:?}");
+    // What sticks to a session stays until its end, and nothing else.
+    server.session_closed(now, SESSION);
+    assert_eq!(server.sessions_in_memory(), 0);
 }
 
 /// Not at all, shortly, in blocks, or badly.

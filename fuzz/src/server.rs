@@ -266,14 +266,17 @@ impl World {
         upload: Option<(u64, usize)>,
     ) {
         let key = self.key(to, put);
-        let kind = match to.non_confirmable {
-            true => MessageType::NonConfirmable,
-            false => MessageType::Confirmable,
+        // Some put their requests into acknowledgements.
+        let acknowledges = self.separate.iter().position(|(session, _)| *session == key.session);
+        let (kind, id) = match (to.non_confirmable, acknowledges) {
+            (true, Some(at)) => (MessageType::Acknowledgement, self.separate.remove(at).1),
+            (true, None) => (MessageType::NonConfirmable, self.next_id),
+            (false, _) => (MessageType::Confirmable, self.next_id),
         };
         let code = if put { Code::PUT } else { Code::GET };
         // The token is the place of the message among all.
         let token = (self.messages.len() as u32).to_be_bytes();
-        let mut message = Outgoing::new(kind, code.0, self.next_id, &token);
+        let mut message = Outgoing::new(kind, code.0, id, &token);
         self.next_id += 1;
         message = message.option(URI_PATH, if to.resource { b"a" } else { b"b" });
         if to.tag {

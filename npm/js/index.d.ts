@@ -81,9 +81,15 @@ export const paths: Iterable<[code: string, path: string]> & {
 export interface Limits {
   /** Bytes of input; default 64 MiB, at most 256 MiB. */
   readonly maxInput?: number | undefined;
-  /** Bytes of output; default 256 MiB, at most 512 MiB. JSON to CBOR may grow 2.25 times, CBOR to JSON 8.5 times and more. */
+  /**
+   * Bytes of output, at most 512 MiB; default 256 MiB of JSON, and 64 MiB of CBOR, because that is what a decoder takes. JSON to
+   * CBOR may grow 2.25 times, CBOR to JSON 8.5 times and more.
+   */
   readonly maxOutput?: number | undefined;
-  /** Open arrays and objects; default 128, at most 65536. */
+  /**
+   * Open arrays and objects; default 128, at most 65536. One more is refused; the lenient policy writes null. Servers write 32 at
+   * most into what they send, see the README.
+   */
   readonly maxDepth?: number | undefined;
 }
 
@@ -92,7 +98,7 @@ export interface EncodeOptions {
   readonly keys?: 'v1' | 'none' | KeyTable | undefined;
   /**
    * What happens to JSON that is not clean: repeated keys, numbers beyond 64 bits, lone surrogates, too much depth. `strict`, the
-   * default, refuses; `lenient` repairs, see {@link Repairs}.
+   * default, refuses; `lenient` repairs, see {@link Repairs}, and passes over a byte order mark before the text.
    */
   readonly policy?: 'strict' | 'lenient' | undefined;
   /**
@@ -100,12 +106,7 @@ export interface EncodeOptions {
    * 4.2.3, what MSC3079 calls canonical).
    */
   readonly order?: 'as_written' | 'bytewise' | 'length_first' | undefined;
-  readonly limits?:
-    | (Limits & {
-        /** In place of `maxDepth` under the lenient policy; default 1024, at most 65536. */
-        readonly maxDepthLenient?: number | undefined;
-      })
-    | undefined;
+  readonly limits?: Limits | undefined;
   /** Called once after a document in which something was repaired. */
   readonly onRepairs?: ((repairs: Repairs) => void) | undefined;
 }
@@ -125,11 +126,11 @@ export interface Repairs {
   readonly bigIntegers: number;
   /** Numbers beyond float64, written as null. */
   readonly hugeNumbers: number;
-  /** Repeated keys, of which the last one was kept. */
+  /** Repeated keys, of which the last one was kept; in a stream the first, because it has left. */
   readonly repeatedKeys: number;
   /** Lone surrogates, written as U+FFFD. */
   readonly loneSurrogates: number;
-  /** Values nested too deep, written as null. */
+  /** Arrays and objects nested too deep, written as null. */
   readonly tooDeep: number;
 }
 
@@ -164,9 +165,9 @@ export function usesIntegerKeys(cbor: Uint8Array): boolean;
 /**
  * {@link encode} for one JSON text in chunks, cut anywhere: `body.pipeThrough(new EncodeStream())`.
  *
- * Takes documents larger than memory. Arrays, objects and long texts leave with an indefinite length, and of repeated keys only
- * those of the key table are noticed; else verdict, offset and content are those of {@link encode}. The stream fails with a
- * {@link CodecError}, after what was right has left.
+ * Takes documents larger than memory, but for 16 MiB that the keys of all open objects may take (`too_many_keys`). Arrays, objects
+ * and long texts leave with an indefinite length, and of repeated keys the lenient policy keeps the first; else verdict, offset
+ * and content are those of {@link encode}. The stream fails with a {@link CodecError}, after what was right has left.
  */
 export class EncodeStream extends TransformStream<Uint8Array | string, Uint8Array<ArrayBuffer>> {
   constructor(options?: EncodeStreamOptions);

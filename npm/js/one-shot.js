@@ -73,8 +73,8 @@ function decoded(cbor, options) {
 function setEncoding(settings) {
   if (settings === encoding) return;
   const { keys, policy, order, limits } = settings;
-  const { maxInput, maxOutput, maxDepth, maxDepthLenient } = limits;
-  if (codec.set_encoding(keys, policy, order, maxInput, maxOutput, maxDepth, maxDepthLenient) < 0) throw refusal();
+  const { maxInput, maxOutput, maxDepth } = limits;
+  if (codec.set_encoding(keys, policy, order, maxInput, maxOutput, maxDepth) < 0) throw refusal();
   encoding = settings;
 }
 

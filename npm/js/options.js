@@ -2,20 +2,18 @@
 
 import { KeyTable, numberOf } from './keys.js';
 
-/** @import { DecodeOptions, EncodeOptions, EncodeStreamOptions, Repairs } from './index.js' */
+/** @import { DecodeOptions, EncodeOptions, EncodeStreamOptions, Limits, Repairs } from './index.js' */
 
 // The places in these lists are the module's numbers.
 const POLICIES = ['strict', 'lenient'];
 const ORDERS = ['as_written', 'bytewise', 'length_first'];
-
-/** @typedef {NonNullable<EncodeOptions['limits']>} Bounds */
 
 /**
  * @typedef {object} Settings
  * @property {number} keys
  * @property {number} policy
  * @property {number} order
- * @property {Bounds} limits
+ * @property {Limits} limits
  * @property {((repairs: Repairs) => void) | undefined} onRepairs
  */
 
@@ -54,7 +52,7 @@ function settings(options, known) {
     keys: table(options.keys),
     policy: place('policy', policy, POLICIES),
     order: place('order', order, ORDERS),
-    limits: limits(options.limits, ['maxInput', 'maxOutput', 'maxDepth', 'maxDepthLenient']),
+    limits: limits(options.limits),
     onRepairs,
   };
 }
@@ -69,7 +67,7 @@ export function decodeSettings(options) {
   return {
     ...DEFAULTS,
     keys: table(options.keys),
-    limits: limits(options.limits, ['maxInput', 'maxOutput', 'maxDepth']),
+    limits: limits(options.limits),
   };
 }
 
@@ -80,12 +78,11 @@ function table(keys = 'v1') {
 }
 
 /**
- * @param {Bounds | undefined} limits
- * @param {string[]} known
- * @returns {Bounds}
+ * @param {Limits | undefined} limits
+ * @returns {Limits}
  */
-function limits(limits = {}, known) {
-  check('limits', limits, known);
+function limits(limits = {}) {
+  check('limits', limits, ['maxInput', 'maxOutput', 'maxDepth']);
   for (const [name, limit] of Object.entries(limits)) {
     // What is above the module's own largest value it refuses itself.
     if (limit !== undefined && !(Number.isInteger(limit) && limit >= 0 && limit < 2 ** 32)) {

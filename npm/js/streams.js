@@ -17,8 +17,8 @@ export class EncodeStream extends TransformStream {
   /** @param {EncodeStreamOptions} [options] */
   constructor(options) {
     const { keys, policy, limits, onRepairs } = streamSettings(options);
-    const { maxInput, maxOutput, maxDepth, maxDepthLenient } = limits;
-    const document = new Document(codec.encoder(keys, policy, maxInput, maxOutput, maxDepth, maxDepthLenient));
+    const { maxInput, maxOutput, maxDepth } = limits;
+    const document = new Document(codec.encoder(keys, policy, maxInput, maxOutput, maxDepth));
     // Half a character at the end of a text chunk: the next one may begin with the other half.
     let half = '';
     super({

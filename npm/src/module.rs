@@ -13,7 +13,7 @@ use crate::refusal::Refusal;
 use crate::repairs;
 use crate::settings::{Bounds, Settings};
 use crate::tables::{Draft, Tables};
-use lowband_codec::Repairs;
+use lowband_codec::{Limits, Repairs};
 use std::cell::Cell;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -119,11 +119,10 @@ pub fn set_encoding(
     max_input: Option<u32>,
     max_output: Option<u32>,
     max_depth: Option<u32>,
-    max_depth_lenient: Option<u32>,
 ) -> i32 {
     with(|codec| {
-        let bounds = Bounds { max_input, max_output, max_depth, max_depth_lenient };
-        let settings = Settings::new(keys, policy, order, bounds, &codec.tables);
+        let bounds = Bounds { max_input, max_output, max_depth };
+        let settings = Settings::new(keys, policy, order, bounds, Limits::ENCODE, &codec.tables);
         let set = settings.map(|settings| codec.one_shot.set_encoding(settings, &codec.tables));
         codec.refusal.or_length(set.map(|()| 0))
     })
@@ -138,8 +137,8 @@ pub fn set_decoding(
     max_depth: Option<u32>,
 ) -> i32 {
     with(|codec| {
-        let bounds = Bounds { max_input, max_output, max_depth, ..Bounds::default() };
-        let settings = Settings::new(keys, 0, 0, bounds, &codec.tables);
+        let bounds = Bounds { max_input, max_output, max_depth };
+        let settings = Settings::new(keys, 0, 0, bounds, Limits::DECODE, &codec.tables);
         let set = settings.map(|settings| codec.one_shot.set_decoding(settings, &codec.tables));
         codec.refusal.or_length(set.map(|()| 0))
     })
@@ -186,11 +185,11 @@ pub fn encoder(
     max_input: Option<u32>,
     max_output: Option<u32>,
     max_depth: Option<u32>,
-    max_depth_lenient: Option<u32>,
 ) -> Option<Stream> {
     with(|codec| {
-        let bounds = Bounds { max_input, max_output, max_depth, max_depth_lenient };
-        let settings = codec.refusal.or_none(Settings::new(keys, policy, 0, bounds, &codec.tables))?;
+        let bounds = Bounds { max_input, max_output, max_depth };
+        let settings =
+            codec.refusal.or_none(Settings::new(keys, policy, 0, bounds, Limits::ENCODE, &codec.tables))?;
         Some(Stream(Push::encoder(settings, &codec.tables)))
     })
 }
@@ -204,8 +203,9 @@ pub fn decoder(
     max_depth: Option<u32>,
 ) -> Option<Stream> {
     with(|codec| {
-        let bounds = Bounds { max_input, max_output, max_depth, ..Bounds::default() };
-        let settings = codec.refusal.or_none(Settings::new(keys, 0, 0, bounds, &codec.tables))?;
+        let bounds = Bounds { max_input, max_output, max_depth };
+        let settings =
+            codec.refusal.or_none(Settings::new(keys, 0, 0, bounds, Limits::DECODE, &codec.tables))?;
         Some(Stream(Push::decoder(settings, &codec.tables)))
     })
 }

@@ -82,6 +82,7 @@ mod tests {
     use super::*;
     use crate::buffers::KEPT_BYTES;
     use crate::settings::Bounds;
+    use lowband_codec::Limits;
 
     #[test]
     fn an_input_above_the_limit_gets_no_room_and_the_codec_s_own_error() {
@@ -89,7 +90,7 @@ mod tests {
         let mut one_shot = OneShot::new(&tables);
         let limit = 2 * KEPT_BYTES;
         let bounds = Bounds { max_input: Some(limit as u32), ..Bounds::default() };
-        let small = Settings::new(Tables::V1, 0, 0, bounds, &tables).unwrap();
+        let small = Settings::new(Tables::V1, 0, 0, bounds, Limits::ENCODE, &tables).unwrap();
         one_shot.set_encoding(small, &tables);
         assert!(one_shot.input(limit + 1).is_some(), "decoding may still take it");
         let refused = Error { kind: ErrorKind::InputTooLarge, offset: limit };

@@ -9,7 +9,7 @@ use lowband_codec::{DecodeOptions, EncodeOptions, Limits, Order, Policy, PushOpt
 pub const MAX_INPUT: u32 = 256 << 20;
 /// Largest `max_output`: with the double of it while the buffer grows, and the input, well below 4 GiB.
 pub const MAX_OUTPUT: u32 = 512 << 20;
-/// Largest `max_depth` of either kind: an open container takes some dozens of bytes.
+/// Largest `max_depth`: an open container takes some dozens of bytes.
 pub const MAX_DEPTH: u32 = 1 << 16;
 
 /// The numbers of JavaScript's words for [`Policy`] are places in this list.
@@ -41,12 +41,10 @@ pub struct Bounds {
     pub max_output: Option<u32>,
     /// Open containers.
     pub max_depth: Option<u32>,
-    /// Open containers of a lenient encoder.
-    pub max_depth_lenient: Option<u32>,
 }
 
 impl Settings {
-    /// From JavaScript's numbers.
+    /// From JavaScript's numbers; `defaults` are [`Limits::ENCODE`] or [`Limits::DECODE`].
     ///
     /// # Errors
     ///
@@ -56,12 +54,12 @@ impl Settings {
         policy: u32,
         order: u32,
         bounds: Bounds,
+        defaults: Limits,
         tables: &Tables,
     ) -> Result<Settings, String> {
         if keys >= tables.len() {
             return Err("no such key table".into());
         }
-        let defaults = Limits::default();
         Ok(Settings {
             keys,
             policy: chosen(&POLICIES, policy).ok_or("no such policy")?,
@@ -70,12 +68,7 @@ impl Settings {
                 max_input: limit("maxInput", bounds.max_input, defaults.max_input, MAX_INPUT)?,
                 max_output: limit("maxOutput", bounds.max_output, defaults.max_output, MAX_OUTPUT)?,
                 max_depth: limit("maxDepth", bounds.max_depth, defaults.max_depth, MAX_DEPTH)?,
-                max_depth_lenient: limit(
-                    "maxDepthLenient",
-                    bounds.max_depth_lenient,
-                    defaults.max_depth_lenient,
-                    MAX_DEPTH,
-                )?,
+                ..defaults
             },
         })
     }
@@ -123,29 +116,29 @@ mod tests {
     #[test]
     fn nothing_chosen_is_strict_as_written_with_the_codec_s_own_limits() {
         let tables = Tables::default();
-        let settings = Settings::new(Tables::V1, 0, 0, Bounds::default(), &tables).unwrap();
+        let settings = Settings::new(Tables::V1, 0, 0, Bounds::default(), Limits::ENCODE, &tables).unwrap();
         let options = settings.encode_options(&tables);
         assert_eq!((options.policy, options.order), (Policy::Strict, Order::AsWritten));
-        assert_eq!((options.limits, settings.decode_options(&tables).limits), Default::default());
+        assert_eq!(options.limits, EncodeOptions::default().limits);
+        assert_eq!(options.keys.unwrap().title(), "v1");
+        let settings = Settings::new(Tables::V1, 0, 0, Bounds::default(), Limits::DECODE, &tables).unwrap();
+        let options = settings.decode_options(&tables);
+        assert_eq!(options.limits, DecodeOptions::default().limits);
         assert_eq!(options.keys.unwrap().title(), "v1");
     }
 
     #[test]
     fn each_limit_has_a_largest_value() {
         let tables = Tables::default();
-        let settings = |bounds| Settings::new(0, 0, 0, bounds, &tables).map(|settings| settings.limits);
-        let largest = Bounds {
-            max_input: Some(MAX_INPUT),
-            max_output: Some(MAX_OUTPUT),
-            max_depth: Some(MAX_DEPTH),
-            max_depth_lenient: Some(MAX_DEPTH),
-        };
+        let settings =
+            |bounds| Settings::new(0, 0, 0, bounds, Limits::ENCODE, &tables).map(|settings| settings.limits);
+        let largest =
+            Bounds { max_input: Some(MAX_INPUT), max_output: Some(MAX_OUTPUT), max_depth: Some(MAX_DEPTH) };
         assert_eq!(settings(largest).unwrap().max_output, 512 << 20);
         for (above, name) in [
             (Bounds { max_input: Some(MAX_INPUT + 1), ..largest }, "maxInput"),
             (Bounds { max_output: Some(MAX_OUTPUT + 1), ..largest }, "maxOutput"),
             (Bounds { max_depth: Some(MAX_DEPTH + 1), ..largest }, "maxDepth "),
-            (Bounds { max_depth_lenient: Some(MAX_DEPTH + 1), ..largest }, "maxDepthLenient "),
         ] {
             assert!(settings(above).unwrap_err().starts_with(name), "{name}");
         }
@@ -157,7 +150,7 @@ mod tests {
         for (keys, policy, order) in
             [(tables.len(), 0, 0), (0, 2, 0), (0, 0, 3), (u32::MAX, u32::MAX, u32::MAX)]
         {
-            assert!(Settings::new(keys, policy, order, Bounds::default(), &tables).is_err());
+            assert!(Settings::new(keys, policy, order, Bounds::default(), Limits::ENCODE, &tables).is_err());
         }
     }
 }

@@ -23,7 +23,7 @@ for (const file of ['both-ways', 'json-to-cbor', 'lenient']) {
       assert.equal(hex(encode(jsonBytes(vector), options)), vector.cbor, vector.name);
       assert.deepEqual(repairs, expectedRepairs(vector), vector.name);
       assert.equal(hex(encode(vector.json, options)), vector.cbor, vector.name);
-      if (Object.keys(repairs).length > 0) {
+      if (Object.keys(repairs).length > 0 || vector.json.startsWith('\ufeff')) {
         assert.throws(() => encode(jsonBytes(vector)), CodecError, `strict: ${vector.name}`);
       }
     }

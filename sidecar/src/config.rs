@@ -78,6 +78,9 @@ pub struct Options {
     /// The same for one address (IPv6: one /64). Too few locks out users behind one NAT.
     #[arg(long, env = "LOWBAND_HALF_OPEN_PER_ADDRESS", value_name = "COUNT", default_value = "16")]
     pub half_open_per_address: String,
+    /// Largest ClientHello that comes in pieces; one that comes in one datagram may have any size.
+    #[arg(long, env = "LOWBAND_HELLO", value_name = "SIZE", default_value = "4KiB")]
+    pub hello: String,
     /// How long a handshake may take.
     #[arg(long, env = "LOWBAND_HANDSHAKE_TIMEOUT", value_name = "DURATION", default_value = "60s")]
     pub handshake_timeout: String,
@@ -123,7 +126,9 @@ pub struct Options {
     /// answer in thirty at 30 % loss.
     #[arg(long, env = "LOWBAND_MAX_RETRANSMIT", value_name = "COUNT", default_value = "27")]
     pub max_retransmit: String,
-    /// A request that waits longer for the upstream is acknowledged at once and answered later.
+    /// A request that waits longer for the upstream is acknowledged and answered later: where the client has said or shown that it
+    /// repeats sooner than RFC 7252 has it. Any other is acknowledged 1.8 s after it was sent, by the measured round trip, if that
+    /// is later.
     #[arg(long, env = "LOWBAND_PIGGYBACK_WAIT", value_name = "DURATION", default_value = "500ms")]
     pub piggyback_wait: String,
     /// A blockwise transfer without progress ends after this.
@@ -287,6 +292,7 @@ impl Options {
         let idle = take!("--idle-session", idle_session, values::some_duration);
         let make_room_after = take!("--make-room-after", make_room_after, values::some_duration);
         // 576 less the headers of IPv4 and UDP is what every host takes (RFC 791); 16 kB is one record.
+        let hello = take!("--hello", hello, size(256..=16_372));
         let mtu = take!("--mtu", mtu, size(548..=16_384));
         let exchanges = take!("--exchanges", exchanges, count(1..=MANY));
         let upload = take!("--upload", upload, size(1..=MEMORY));
@@ -328,6 +334,7 @@ impl Options {
                 sessions: sessions?,
                 half_open: half_open?,
                 half_open_per_address: per_address?,
+                hello: hello?,
                 handshake: handshake?,
                 idle: idle?,
                 make_room_after: make_room_after?,
@@ -400,9 +407,9 @@ impl Config {
         server::Config {
             dtls: dtls::Config {
                 server: Some(self.identity.server.clone()),
-                client: None,
                 key_log: self.key_log.is_some(),
                 limits: self.dtls_limits.clone(),
+                ..dtls::Config::default()
             },
             times: self.times.clone(),
             limits: self.coap_limits.clone(),

@@ -6,7 +6,7 @@
 //! | has `access_token` in its query | no other: homeservers refuse the two together, or would take the wrong one |
 //! | register, login, refresh | none: what they bring stands in their body; but an application service's token, which these need |
 //! | needs a token | the sticky one; one that the homeserver has refused as well, so that the client hears that again |
-//! | needs none ([`needs_none`]) | the sticky one; if the homeserver refuses it, once more without |
+//! | needs none (`needs_none`) | the sticky one; if the homeserver refuses it, once more without |
 //! | needs none, and the homeserver has refused the sticky one before | none; if that is not enough, once more with it |
 //!
 //! `user_id` in a query says for whom an application service acts. It is no credential: the token goes along.
@@ -144,14 +144,14 @@ pub enum Refused {
 
 impl Refused {
     /// From the body of a 401 in CBOR or JSON; `None` where its reason is another one.
-    pub fn read(content_format: Option<u16>, body: &[u8]) -> Option<Refused> {
+    pub fn read(content_format: u16, body: &[u8]) -> Option<Refused> {
         let errcode = |cbor: &[u8]| match peek::text(cbor, "errcode", Some(KeyTable::v1())).ok()??.as_ref() {
             "M_UNKNOWN_TOKEN" => Some(Refused::Unknown),
             "M_MISSING_TOKEN" => Some(Refused::Missing),
             _ => None,
         };
         match content_format {
-            Some(JSON) => errcode(&lowband_codec::json_to_cbor(body).ok()?),
+            JSON => errcode(&lowband_codec::json_to_cbor(body).ok()?),
             _ => errcode(body),
         }
     }
@@ -222,6 +222,8 @@ mod tests {
         for (path, alive, refused) in [
             (SYNC, &["sticky"][..], &["sticky"][..]),
             ("_matrix/client/v3/account/whoami", &["sticky"], &["sticky"]),
+            // Homeservers let who is logged out softly give up the rest.
+            ("_matrix/client/v3/logout", &["sticky"], &["sticky"]),
             ("_matrix/client/v1/login/get_token", &["sticky"], &["sticky"]),
             ("_matrix/client/unstable/org.x/y", &["sticky"], &["sticky"]),
             (VERSIONS, &["sticky", "-"], &["-", "sticky"]),
@@ -287,11 +289,11 @@ mod tests {
         ] {
             let json = format!(r#"{{"errcode":"{errcode}","error":"x","soft_logout":true}}"#);
             let cbor = lowband_codec::json_to_cbor(json.as_bytes()).unwrap();
-            assert_eq!(Refused::read(Some(50), json.as_bytes()), reason);
-            assert_eq!(Refused::read(Some(60), &cbor), reason);
+            assert_eq!(Refused::read(50, json.as_bytes()), reason);
+            assert_eq!(Refused::read(60, &cbor), reason);
         }
         for body in [&b""[..], b"{}", b"\xa0", b"<html>"] {
-            assert_eq!((Refused::read(Some(50), body), Refused::read(Some(60), body)), (None, None));
+            assert_eq!((Refused::read(50, body), Refused::read(60, body)), (None, None));
         }
     }
 

@@ -42,6 +42,7 @@ pub mod metrics;
 pub mod rate;
 pub mod readiness;
 pub mod refusal;
+pub mod representation;
 pub mod request;
 pub mod response;
 pub mod session;

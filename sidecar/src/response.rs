@@ -1,26 +1,26 @@
-//! The head of an HTTP response -> the head of the CoAP response, and who wrote it: the homeserver, or Envoy on its own.
+//! The head of an HTTP response -> the head of the CoAP response, or words of ours in its place.
 
 use crate::refusal::Refusal;
+use crate::representation::{self, Body, Verdict};
 use crate::status;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONTENT_LENGTH, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 use lowband_codec::{KeyTable, peek};
-use lowband_transport::coap::content_format::{CBOR, JSON, OCTET_STREAM, TEXT};
+use lowband_transport::coap::content_format::{CBOR, JSON};
 use lowband_transport::coap::{Code, ResponseOptions};
 
 /// Envoy's router sets it on what came from its upstream, and on nothing else.
 const VIA_UPSTREAM: &str = "x-envoy-upstream-service-time";
 
-/// When to come again where Envoy has no homeserver and says no time.
-const UNREACHABLE_RETRY_SECONDS: u32 = 5;
-
 /// A response as it reads from its head.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reading {
-    /// The homeserver's: its body goes through.
-    Homeserver(Head),
-    /// Written by Envoy (or another proxy), whose words no Matrix client can read: ours take their place.
-    Proxy(Refusal),
+    /// An answer of Matrix: its body goes through.
+    Matrix(Head),
+    /// None: our words take its place.
+    Refused(Refusal),
+    /// None if a body comes; without one, which the head does not tell, an answer.
+    RefusedWithBody(Refusal),
 }
 
 /// The head of a response that goes through.
@@ -36,27 +36,23 @@ pub struct Head {
 
 /// Reads a head. `empty`: no body follows.
 pub fn read(status: StatusCode, headers: &HeaderMap, empty: bool) -> Reading {
-    let format = content_format(headers);
-    let matrix = matches!(format, Some(CBOR | JSON)) && !empty;
-    // A homeserver may answer 404 in plain text (`/.well-known/matrix/client` does); its 5xx are JSON.
-    let via_upstream = status.is_client_error() && headers.contains_key(VIA_UPSTREAM);
-    let is_error = status.is_client_error() || status.is_server_error();
-    if is_error && !matrix && !via_upstream {
-        return Reading::Proxy(proxys_own(status, headers));
+    let body = Body::of(headers, empty);
+    let via_upstream = headers.contains_key(VIA_UPSTREAM);
+    match representation::judge(status.as_u16(), body, via_upstream, retry_after(headers)) {
+        Verdict::Through => Reading::Matrix(head(status, headers, body)),
+        Verdict::Refused(refusal) => Reading::Refused(refusal),
+        Verdict::RefusedWithBody(refusal) => Reading::RefusedWithBody(refusal),
     }
+}
+
+fn head(status: StatusCode, headers: &HeaderMap, body: Body) -> Head {
     let code = status::code_for(status.as_u16());
     let timed = code == status::TOO_MANY_REQUESTS || code == status::UNAVAILABLE;
     let max_age = if timed { retry_after(headers) } else { None };
-    let options = ResponseOptions {
-        content_format: if empty { None } else { format },
-        max_age,
-        size: if empty {
-            None
-        } else {
-            header(headers, CONTENT_LENGTH.as_str()).and_then(|text| text.parse().ok())
-        },
-    };
-    Reading::Homeserver(Head { code, options, time_in_body: timed && max_age.is_none() && matrix })
+    let content_format = body.content_format();
+    let length = || header(headers, CONTENT_LENGTH.as_str()).and_then(|text| text.parse().ok());
+    let options = ResponseOptions { content_format, max_age, size: content_format.and_then(|_| length()) };
+    Head { code, options, time_in_body: timed && max_age.is_none() && content_format.is_some() }
 }
 
 /// Max-Age from the `retry_after_ms` of a Matrix error, rounded up to seconds.
@@ -73,44 +69,10 @@ pub fn retry_after_in_body(content_format: Option<u16>, body: &[u8]) -> Option<u
     millis.ok()?.map(|millis| u32::try_from(millis.div_ceil(1000)).unwrap_or(u32::MAX))
 }
 
-/// What Envoy says by itself: no route, no upstream, too slow, over a limit of its own.
-fn proxys_own(status: StatusCode, headers: &HeaderMap) -> Refusal {
-    match status.as_u16() {
-        403 => Refusal::matrix(status::FORBIDDEN, "M_FORBIDDEN", "the proxy does not allow this"),
-        413 => {
-            Refusal::matrix(status::TOO_LARGE, "M_TOO_LARGE", "the request is larger than the proxy takes")
-        }
-        429 => Refusal {
-            max_age: retry_after(headers),
-            ..Refusal::matrix(status::TOO_MANY_REQUESTS, "M_LIMIT_EXCEEDED", "too many requests")
-        },
-        503 => Refusal {
-            max_age: retry_after(headers).or(Some(UNREACHABLE_RETRY_SECONDS)),
-            ..Refusal::matrix(status::UNAVAILABLE, "M_UNKNOWN", "the homeserver cannot be reached")
-        },
-        408 | 504 => Refusal::matrix(status::GATEWAY_TIMEOUT, "M_UNKNOWN", "the homeserver does not answer"),
-        _ => Refusal::matrix(status::BAD_GATEWAY, "M_UNKNOWN", "the proxy has no answer of a homeserver"),
-    }
-}
-
 /// Seconds from Retry-After. The form with a date is deliberately ignored: homeservers do not send it.
 fn retry_after(headers: &HeaderMap) -> Option<u32> {
     let seconds: u64 = header(headers, RETRY_AFTER.as_str())?.trim().parse().ok()?;
     Some(u32::try_from(seconds).unwrap_or(u32::MAX))
-}
-
-/// The Content-Format that a body is called by.
-pub fn content_format(headers: &HeaderMap) -> Option<u16> {
-    let value = headers.get(CONTENT_TYPE)?;
-    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
-    let is = |name: &str| essence.eq_ignore_ascii_case(name);
-    let is_text = essence.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("text/"));
-    Some(match () {
-        () if is("application/cbor") => CBOR,
-        () if is("application/json") => JSON,
-        () if is_text => TEXT,
-        () => OCTET_STREAM,
-    })
 }
 
 fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
@@ -128,40 +90,32 @@ mod tests {
 
     fn homeserver(status: u16, pairs: &[(&'static str, &'static str)]) -> Head {
         match read(StatusCode::from_u16(status).unwrap(), &headers(pairs), false) {
-            Reading::Homeserver(head) => head,
+            Reading::Matrix(head) => head,
             other => panic!("{other:?}"),
         }
     }
 
     fn proxy(status: u16, pairs: &[(&'static str, &'static str)], empty: bool) -> Refusal {
         match read(StatusCode::from_u16(status).unwrap(), &headers(pairs), empty) {
-            Reading::Proxy(refusal) => refusal,
+            Reading::Refused(refusal) => refusal,
             other => panic!("{other:?}"),
         }
     }
 
     #[test]
     fn content_types_have_their_content_formats() {
-        for (kind, format) in [
-            ("application/cbor", 60),
-            ("Application/CBOR; x=y", 60),
-            ("application/json", 50),
-            ("application/json;charset=utf-8", 50),
-            ("text/plain; charset=utf-8", 0),
-            ("text/html", 0),
-            ("image/png", 42),
-            ("", 42),
-        ] {
-            let head = homeserver(200, &[("content-type", kind)]);
-            assert_eq!(head.options.content_format, Some(format), "{kind}");
+        for (kind, format) in
+            [("application/cbor", 60), ("Application/CBOR; x=y", 60), ("application/json;charset=utf-8", 50)]
+        {
+            let head = homeserver(200, &[("content-type", kind), ("content-length", "9")]);
+            assert_eq!((head.options.content_format, head.options.size), (Some(format), Some(9)), "{kind}");
         }
-        assert_eq!(homeserver(200, &[]).options.content_format, None);
     }
 
     #[test]
     fn a_response_without_a_body_has_no_content_format() {
         let headers = headers(&[("content-type", "application/json"), ("content-length", "0")]);
-        let Reading::Homeserver(head) = read(StatusCode::NO_CONTENT, &headers, true) else { panic!() };
+        let Reading::Matrix(head) = read(StatusCode::NO_CONTENT, &headers, true) else { panic!() };
         assert_eq!((head.code, head.options), (Code::new(2, 4), ResponseOptions::default()));
     }
 
@@ -228,10 +182,33 @@ mod tests {
     }
 
     #[test]
-    fn a_homeservers_plain_404_goes_through_and_its_plain_5xx_does_not() {
-        let pairs = &[("content-type", "text/plain"), (VIA_UPSTREAM, "3")];
-        let head = homeserver(404, pairs);
-        assert_eq!((head.code, head.options.content_format), (status::NOT_FOUND, Some(TEXT)));
-        assert_eq!(proxy(502, pairs, false).code, status::BAD_GATEWAY);
+    fn what_stands_before_the_homeserver_keeps_its_status_and_gets_an_errcode() {
+        let page = &[("content-type", "text/html"), (VIA_UPSTREAM, "3")];
+        for (status, code, errcode) in [
+            (400, (4, 0), "M_UNKNOWN"),
+            (401, (4, 1), "M_UNAUTHORIZED"),
+            (403, (4, 3), "M_FORBIDDEN"),
+            (404, (4, 4), "M_UNRECOGNIZED"),
+            (405, (4, 5), "M_UNRECOGNIZED"),
+            (408, (5, 4), "M_UNKNOWN"),
+            (409, (4, 9), "M_UNKNOWN"),
+            (410, (4, 0), "M_UNRECOGNIZED"),
+            (413, (4, 13), "M_TOO_LARGE"),
+            (414, (4, 0), "M_TOO_LARGE"),
+            (418, (4, 0), "M_UNKNOWN"),
+            (429, (4, 29), "M_LIMIT_EXCEEDED"),
+            (431, (4, 0), "M_TOO_LARGE"),
+            (500, (5, 2), "M_UNKNOWN"),
+            (502, (5, 2), "M_UNKNOWN"),
+            (503, (5, 3), "M_UNKNOWN"),
+            (520, (5, 2), "M_UNKNOWN"),
+        ] {
+            let refusal = proxy(status, page, false);
+            assert_eq!((refusal.code.class(), refusal.code.detail()), code, "{status}");
+            assert_eq!(refusal.errcode, Some(errcode), "{status}");
+        }
+        assert_eq!(proxy(429, page, false).max_age, Some(5));
+        let timed = &[page[0], page[1], ("retry-after", "9")];
+        assert_eq!((proxy(429, timed, false).max_age, proxy(404, timed, false).max_age), (Some(9), None));
     }
 }

@@ -68,7 +68,9 @@ pub fn code_for(status: u16) -> Code {
         200..=299 => CONTENT,
         400..=499 => BAD_REQUEST,
         500..=599 => INTERNAL,
-        // A redirection cannot be followed by a CoAP client, and no other class ends an exchange.
+        // A CoAP client cannot follow a redirection; over HTTPS it can.
+        300..=399 => PROXYING_NOT_SUPPORTED,
+        // No other class ends an exchange.
         _ => BAD_GATEWAY,
     }
 }
@@ -86,7 +88,7 @@ mod tests {
                 204 => (2, 4),
                 304 => (2, 3),
                 200..=299 => (2, 5),
-                300..=399 => (5, 2),
+                300..=399 => (5, 5),
                 s if twins.contains(&s) => ((s / 100) as u8, (s % 100) as u8),
                 400..=499 => (4, 0),
                 500..=599 => (5, 0),

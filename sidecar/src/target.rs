@@ -100,6 +100,21 @@ const DOT_SEGMENT: Refusal =
     Refusal::diagnostic(status::BAD_REQUEST, ". and .. are no Uri-Path values (RFC 7252 section 5.10.1)");
 const NOT_SERVED: Refusal =
     Refusal::use_https("only /_matrix/client is served over CoAP: use HTTPS on the same host and port");
+const NO_CORE: Refusal = Refusal::diagnostic(status::NOT_FOUND, "no resources are listed here (RFC 6690)");
+const TOO_ESCAPED: Refusal = Refusal::use_https(
+    "the path is escaped too often to be judged, so it is refused for safety: use HTTPS on the same host and port",
+);
+/// Of a path that only an eager reader takes there.
+const DOT_SEGMENT_FOR_SOME: Refusal = Refusal::diagnostic(
+    status::BAD_REQUEST,
+    "some servers find . or .. in this path, so it is refused for safety: use HTTPS",
+);
+const NOT_SERVED_BY_SOME: Refusal = Refusal::use_https(
+    "some servers read this path as one outside /_matrix/client, so it is refused for safety: use HTTPS",
+);
+const MEDIA_FOR_SOME: Refusal = Refusal::use_https(
+    "some servers read this path as one of media, so it is refused for safety: use HTTPS on the same host and port",
+);
 const MEDIA: Refusal =
     Refusal::use_https("media is not served over CoAP: use HTTPS on the same host and port");
 
@@ -111,12 +126,21 @@ fn segments(path: &str) -> Vec<Cow<'_, str>> {
 fn judge(path: &str) -> Result<(), Refusal> {
     place(&segments(path))?;
     // As a proxy may read it that undoes every escape first, merges slashes, and perhaps takes a backslash for one.
-    let eager = eagerly_decoded(path).ok_or(NOT_SERVED)?;
+    let eager = eagerly_decoded(path).ok_or(TOO_ESCAPED)?;
     for slashes in [&['/'][..], &['/', '\\']] {
         let segments: Vec<_> = eager.split(slashes).filter(|segment| !segment.is_empty()).collect();
-        place(&segments)?;
+        place(&segments).map_err(for_some)?;
     }
     Ok(())
+}
+
+/// What is said of a path that the homeserver itself would read as one that is served.
+fn for_some(refusal: Refusal) -> Refusal {
+    match refusal {
+        refusal if refusal == DOT_SEGMENT => DOT_SEGMENT_FOR_SOME,
+        refusal if refusal == MEDIA => MEDIA_FOR_SOME,
+        _ => NOT_SERVED_BY_SOME,
+    }
 }
 
 /// The same for one reading of the path.
@@ -133,6 +157,7 @@ fn place(segments: &[impl AsRef<str>]) -> Result<(), Refusal> {
         }
         ["_matrix", "client", ..] => Ok(()),
         ["_matrix", "media", ..] => Err(MEDIA),
+        [".well-known", "core"] => Err(NO_CORE),
         _ => Err(NOT_SERVED),
     }
 }
@@ -276,8 +301,26 @@ mod tests {
     }
 
     #[test]
-    fn no_path_and_too_few_parameters_are_4_04_with_a_diagnostic() {
-        for path in [&[][..], &["9"], &["9", "!r:hs", "m.room.message"]] {
+    fn who_is_refused_for_safety_is_told_so_and_sent_to_https() {
+        for path in [
+            &["_matrix", "client", "%2e%2e", "federation"][..],
+            &["_matrix", "client", "v3", "rooms", "!r:hs", "state", "x", "../y"],
+            &["_matrix", "client", "v1", "%6dedia", "config"],
+            &["_matrix", "client", "v1/media/config"],
+            &["_matrix", "client", "a%2525252525252525252fb"],
+        ] {
+            let text = of(path, &[]).unwrap_err().text;
+            assert!(text.contains("refused for safety") && text.contains("HTTPS"), "{path:?}: {text}");
+        }
+        for path in [&["_matrix", "client", ".."][..], &["_matrix", "media"], &["x"]] {
+            let text = of(path, &[]).unwrap_err().text;
+            assert!(!text.contains("safety"), "{path:?}: {text}");
+        }
+    }
+
+    #[test]
+    fn no_path_too_few_parameters_and_the_list_of_resources_are_4_04_with_a_diagnostic() {
+        for path in [&[][..], &["9"], &["9", "!r:hs", "m.room.message"], &[".well-known", "core"]] {
             assert_eq!(code(path), (4, 4), "{path:?}");
             assert_eq!(of(path, &[]).unwrap_err().errcode, None);
         }

@@ -10,6 +10,7 @@ use crate::answer::{Answer, Gone};
 use crate::credentials::{News, Refused};
 use crate::failure::Failure;
 use crate::refusal::Refusal;
+use crate::representation::Body;
 use crate::request::{self, Forward};
 use crate::response::{self, Head, Reading};
 use crate::status;
@@ -17,7 +18,7 @@ use bytes::{Bytes, BytesMut};
 use http::uri::Authority;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body as _, Incoming};
 use lowband_transport::coap::AccessToken;
 use std::fmt;
 use std::path::PathBuf;
@@ -189,11 +190,13 @@ impl Upstream {
         token: Option<&AccessToken>,
         answer: &Answer,
     ) -> Result<Option<Refused>, End> {
-        if response.parts.status != StatusCode::UNAUTHORIZED || response.body.is_end_stream() {
+        if response.parts.status != StatusCode::UNAUTHORIZED {
             return Ok(None);
         }
+        let kind = Body::of(&response.parts.headers, response.body.is_end_stream());
+        let Some(format) = kind.content_format() else { return Ok(None) };
         response.begun = self.whole_error(Bytes::new(), &mut response.body).await?;
-        let refused = Refused::read(response::content_format(&response.parts.headers), &response.begun);
+        let refused = Refused::read(format, &response.begun);
         if let (Some(Refused::Unknown), Some(token)) = (refused, token) {
             answer.tell(News::Refused(token.clone())).await?;
         }
@@ -201,24 +204,33 @@ impl Upstream {
     }
 
     async fn relay(&self, response: Response, answer: &Answer) -> Result<(), End> {
-        let Response { _lease, parts, begun, mut body } = response;
-        match response::read(parts.status, &parts.headers, begun.is_empty() && body.is_end_stream()) {
+        let Response { _lease, parts, begun: mut first, mut body } = response;
+        let is_empty = first.is_empty() && body.is_end_stream();
+        let mut reading = response::read(parts.status, &parts.headers, is_empty);
+        // The head waits for the first piece of the body, so that an answer that breaks off before it can still be told as a
+        // Matrix error, and for an answer that turns out to have none.
+        if !matches!(reading, Reading::Refused(_)) && first.is_empty() && !is_empty {
+            first = self.piece(&mut body).await?;
+            if first.is_empty() {
+                reading = response::read(parts.status, &parts.headers, true);
+            }
+        }
+        match reading {
             // Our words go instead of the proxy's; dropping the body resets the stream.
-            Reading::Proxy(refusal) => Ok(answer.refuse(refusal, None).await?),
-            Reading::Homeserver(head) => self.stream(head, begun, &mut body, answer).await,
+            Reading::Refused(refusal) | Reading::RefusedWithBody(refusal) => {
+                Ok(answer.refuse(refusal, None).await?)
+            }
+            Reading::Matrix(head) => self.stream(head, first, &mut body, answer).await,
         }
     }
 
-    /// The head waits for the first piece of the body, so that an answer that breaks off before it can still be told as a
-    /// Matrix error.
     async fn stream(
         &self,
         mut head: Head,
-        begun: Bytes,
+        mut first: Bytes,
         body: &mut Incoming,
         answer: &Answer,
     ) -> Result<(), End> {
-        let mut first = if begun.is_empty() { self.piece(body).await? } else { begun };
         if head.time_in_body {
             first = self.whole_error(first, body).await?;
             head.options.max_age = response::retry_after_in_body(head.options.content_format, &first);

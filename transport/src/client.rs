@@ -168,7 +168,8 @@ impl Client {
             }
             let Some(event) = self.dtls.poll_event() else { return };
             match event {
-                dtls::Event::Connected { session, round_trip, .. } => {
+                dtls::Event::Connected { session, round_trip, largest_message, .. } => {
+                    self.coap.limit_messages(session, largest_message);
                     self.events.push_back(Event::Connected { session, round_trip });
                     self.coap.session_opened(now, session, round_trip);
                 }

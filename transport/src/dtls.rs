@@ -13,8 +13,10 @@
 //!
 //! A session has an id of its own, apart from its address: what hangs on it dies with the session, not with its port.
 //!
-//! Deliberately absent: suites that are not AEAD, renegotiation, compression, client certificates, ClientHellos in
-//! pieces (a stateless front cannot reassemble). The session outlives its OpenSSL object, so that an idle one costs
+//! What OpenSSL agrees to besides, and who keeps it, is the table in `extensions.rs`; what each kind of ClientHello gets is
+//! the one in `front.rs`.
+//!
+//! Deliberately absent: suites that are not AEAD, renegotiation, compression, client certificates. The session outlives its OpenSSL object, so that an idle one costs
 //! some hundred bytes. OpenSSL reads the clock (validity of certificates) and draws its own randomness; nothing else here
 //! does.
 
@@ -25,11 +27,13 @@ mod cookie;
 mod counters;
 mod endpoint;
 mod event;
+mod extensions;
 mod failure;
 mod ffi;
 mod flight;
 mod fragments;
 mod front;
+mod gathering;
 mod handshake;
 mod hello;
 mod identity;
@@ -45,3 +49,4 @@ pub use config::{Config, Limits, ServerIdentity, SetupError, Verification};
 pub use counters::Counters;
 pub use endpoint::Endpoint;
 pub use event::{CloseReason, Event, SendError};
+pub use extensions::MaxFragmentLength;

@@ -213,7 +213,8 @@ impl Server {
             }
             let Some(event) = self.dtls.poll_event() else { return };
             match event {
-                dtls::Event::Connected { session, peer, resumed, round_trip } => {
+                dtls::Event::Connected { session, peer, resumed, round_trip, largest_message } => {
+                    self.coap.limit_messages(session, largest_message);
                     self.coap.session_opened(now, session, round_trip);
                     self.events.push_back(Event::SessionOpened { session, peer, resumed });
                 }

@@ -15,12 +15,15 @@ mod coap {
     mod foreign_server;
     mod hostile;
     mod interleaved;
+    mod late;
     mod limits;
     mod lossy;
     mod mid_exchange;
+    mod narrow;
     mod peer;
     mod pipelining;
     mod repetition;
+    mod short_timers;
     mod sim;
     mod snapshots;
     mod sticky;

@@ -19,6 +19,8 @@ mod certificates;
 mod data;
 #[path = "dtls/ending.rs"]
 mod ending;
+#[path = "dtls/extensions.rs"]
+mod extensions;
 #[path = "dtls/foreign.rs"]
 mod foreign;
 #[path = "dtls/handshake.rs"]
@@ -33,7 +35,13 @@ mod limits;
 mod loss;
 #[path = "dtls/pair.rs"]
 mod pair;
+#[path = "dtls/pieces.rs"]
+mod pieces;
+#[path = "dtls/refusals.rs"]
+mod refusals;
 #[path = "dtls/setup.rs"]
 mod setup;
+#[path = "dtls/short_records.rs"]
+mod short_records;
 #[path = "dtls/verification.rs"]
 mod verification;

@@ -40,13 +40,20 @@ struct Net {
     due: BTreeMap<(Instant, usize), Transmit>,
     datagrams: usize,
     bytes: usize,
+    /// The longest datagram with application data.
+    longest_message: usize,
     /// Requests are answered with their own body, unless this is set.
     silent: bool,
     executed: Vec<Vec<u8>>,
 }
 
 fn new_client(seed: u8) -> Client {
-    let dtls = dtls::Config { client: Some(Verification::None), ..dtls::Config::default() };
+    new_client_with(seed, None)
+}
+
+fn new_client_with(seed: u8, max_fragment_length: Option<dtls::MaxFragmentLength>) -> Client {
+    let dtls =
+        dtls::Config { client: Some(Verification::None), max_fragment_length, ..dtls::Config::default() };
     let config = client::Config { dtls, times: Times::measured(), limits: Limits::default() };
     Client::new(config, [seed; 32]).unwrap()
 }
@@ -79,6 +86,7 @@ impl Net {
             due: BTreeMap::new(),
             datagrams: 0,
             bytes: 0,
+            longest_message: 0,
             silent: false,
             executed: Vec::new(),
         }
@@ -96,6 +104,9 @@ impl Net {
             if let Some(transmit) = sent {
                 self.datagrams += 1;
                 self.bytes += transmit.bytes.len();
+                if transmit.bytes[0] == 23 {
+                    self.longest_message = self.longest_message.max(transmit.bytes.len());
+                }
                 if !self.dice.chance(self.loss) {
                     self.due.insert((self.now + self.delay, self.datagrams), transmit);
                 }
@@ -183,6 +194,29 @@ fn a_request_made_before_the_handshake_travels_with_its_end() {
         &net.server_events[..],
         [server::Event::SessionOpened { .. }, server::Event::Request { .. }]
     ));
+}
+
+#[test]
+fn short_records_carry_bodies_of_every_size_both_ways() {
+    use dtls::MaxFragmentLength::*;
+    for (asked, longest) in [(Bytes512, 512), (Bytes1024, 1024), (Bytes2048, 2048), (Bytes4096, 4096)] {
+        let mut net = Net::new(1);
+        net.client = new_client_with(2, Some(asked));
+        let session = net.connect();
+        for length in [0, 200, 256, 257, 512, 900, 1024, 1100, 30_000] {
+            let exchange = net.client.request(net.now, session, post("x", body(length, 4)));
+            assert!(net.run(60 * SECOND, |net| net.result(exchange).is_some()), "{asked:?}: {length}");
+            let response = net.result(exchange).unwrap();
+            assert!(
+                response.is_ok_and(|response| response.body == body(length, 4)),
+                "{asked:?}: {response:?}"
+            );
+        }
+        // The records of a message: header and tag of ChaCha20-Poly1305.
+        assert!(net.longest_message <= 13 + 16 + longest, "{asked:?}: {}", net.longest_message);
+        let unsendable = net.server.counters().1.unsendable + net.client.counters().1.unsendable;
+        assert_eq!(unsendable, 0);
+    }
 }
 
 #[test]

@@ -42,9 +42,16 @@ pub(crate) struct CoapArgs {
     #[arg(short = 'X', long = "request", value_name = "METHOD", value_parser = parse_method)]
     method: Option<Method>,
     /// The body: DATA itself, `@FILE`, or `-` for stdin; sent as it is, and labelled CBOR unless -H says otherwise
-    #[arg(short, long, value_name = "DATA", allow_hyphen_values = true)]
+    #[arg(short, long, visible_alias = "data-binary", value_name = "DATA", allow_hyphen_values = true)]
     data: Option<OsString>,
-    /// `Authorization`, `Content-Type` or `Accept`, the headers that CoAP can carry; `@FILE` reads them from a file, one a line
+    /// The body, in which `@` and `-` mean nothing
+    #[arg(long, value_name = "DATA", allow_hyphen_values = true, conflicts_with = "data")]
+    data_raw: Option<OsString>,
+    /// The body as -d takes it, labelled JSON, and JSON wanted in return, unless -H says otherwise
+    #[arg(long, value_name = "DATA", allow_hyphen_values = true, conflicts_with_all = ["data", "data_raw"])]
+    json: Option<OsString>,
+    /// `Authorization`, `Content-Type` or `Accept`, the headers that CoAP can carry; `@FILE` reads them from a file, one a line. Of
+    /// the types that Accept lists the most wanted is asked for that CoAP has a number for
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     headers: Vec<String>,
     /// Do not verify the server's certificate
@@ -53,6 +60,17 @@ pub(crate) struct CoapArgs {
     /// Trust the CA certificates of this PEM file instead of the system's
     #[arg(long, value_name = "FILE")]
     cacert: Option<PathBuf>,
+    /// Write no body when the server answers with an error
+    #[arg(short, long)]
+    fail: bool,
+    /// For fingers that know curl, as is -S: here nothing is written to stderr but errors and warnings anyway
+    #[arg(short, long)]
+    silent: bool,
+    #[arg(short = 'S', long, hide = true)]
+    show_error: bool,
+    /// Likewise: CoAP has no redirections; a server tells of them by 5.05
+    #[arg(short = 'L', long, conflicts_with = "http")]
+    location: bool,
     /// Write code and options before the body
     #[arg(short, long)]
     include: bool,
@@ -120,7 +138,7 @@ struct Answer {
 }
 
 pub(crate) fn run(arguments: CoapArgs) -> Result<(), Failure> {
-    let include = arguments.include;
+    let (include, fail) = (arguments.include, arguments.fail);
     let sink = Sink::parse(arguments.output.as_deref());
     let use_http = arguments.http;
     let settings =
@@ -137,7 +155,9 @@ pub(crate) fn run(arguments: CoapArgs) -> Result<(), Failure> {
     runtime.shutdown_background();
     let answer = outcome?;
     let head = if include { answer.head.as_bytes() } else { &[] };
-    sink.write(&[head, &answer.body].concat())?;
+    if !(fail && answer.error.is_some()) {
+        sink.write(&[head, &answer.body].concat())?;
+    }
     match answer.error {
         None => Ok(()),
         Some(error) => Err(Failure::new(Exit::ErrorCode, format!("the server answered {error}"))),
@@ -146,8 +166,10 @@ pub(crate) fn run(arguments: CoapArgs) -> Result<(), Failure> {
 
 fn prepare(arguments: CoapArgs) -> Result<Job, Failure> {
     let destination = url::parse(&arguments.url)?;
-    let headers = Headers::parse(&arguments.headers)?;
-    let body = arguments.data.as_deref().map(|data| Source::parse(data).read(MAX_DATA)).transpose()?;
+    let headers = Headers::parse(&arguments.headers, arguments.json.is_some())?;
+    let data = arguments.data.as_deref().or(arguments.json.as_deref()).map(Source::parse);
+    let data = data.or(arguments.data_raw.as_deref().map(Source::Inline));
+    let body = data.map(|data| data.read(MAX_DATA)).transpose()?;
     if let Some(hint) = body.as_deref().and_then(|body| headers.hint_for(body)) {
         output::message(hint);
     }

@@ -20,8 +20,11 @@ use std::ffi::OsString;
 /// line end. Without -out, CBOR is written to stdout as hexadecimal text, also into a pipe; `-out -` writes the bytes.
 ///
 /// Canonical order needs the document as a whole, up to 64 MiB. With --stream keys stay as they are written and documents of any
-/// size are converted in little memory, in both directions; longer CBOR is always converted so. Repeated keys are then noticed
-/// only if the key table has them, and what came before an error has been written.
+/// size are converted in little memory, in both directions; longer CBOR is always converted so. Of repeated keys --lenient then
+/// keeps the first instead of the last, and what came before an error has been written.
+///
+/// Arrays and objects may be nested 128 deep, both ways; --lenient writes null for what lies deeper. A server's answers hold 32
+/// levels at most by default, because other readers stop there.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = after_help(), allow_negative_numbers = true)]
 pub(crate) struct JcArgs {
@@ -40,7 +43,8 @@ pub(crate) struct JcArgs {
     /// CBOR is hexadecimal text on either side; white space and colons in it do not matter
     #[arg(long)]
     hex: bool,
-    /// Repair what is JSON but not clean (numbers too large, repeated keys, lone surrogates, too deep) and say so
+    /// Repair what is JSON but not clean (numbers too large, repeated keys, lone surrogates, too deep) and say so; a byte order
+    /// mark before it is passed over
     #[arg(long, conflicts_with = "c2j")]
     lenient: bool,
     /// Convert piece by piece: any size, CBOR with indefinite lengths and keys in the order of the input
@@ -82,7 +86,7 @@ fn j2c(arguments: &JcArgs, source: &Source<'_>, sink: &Sink, keys: Option<&KeyTa
     let as_text = arguments.hex || arguments.out.is_none();
     let mut input = source.open()?;
     if arguments.stream {
-        tell(stream::to_cbor(input, sink, keys, policy, as_text)?);
+        tell(stream::to_cbor(input, source, sink, keys, policy, as_text)?, Kept::First);
         return Ok(());
     }
     let (json, true) = input.read_to_limit(MAX_WHOLE)? else {
@@ -90,8 +94,11 @@ fn j2c(arguments: &JcArgs, source: &Source<'_>, sink: &Sink, keys: Option<&KeyTa
         let hint = "canonical order needs it as a whole, --stream does not";
         return Err(Failure::new(failure.exit, format!("{failure}: {hint}")));
     };
+    if let Some(empty) = Nothing::of(&json) {
+        return Err(not_json_but(empty, source));
+    }
     let (cbor, repairs) = to_cbor(&json, keys, policy)?;
-    tell(repairs);
+    tell(repairs, Kept::Last);
     if as_text { sink.write(hex::encode(&cbor).as_bytes()) } else { sink.write(&cbor) }
 }
 
@@ -100,14 +107,17 @@ fn c2j(arguments: &JcArgs, source: &Source<'_>, sink: &Sink, keys: Option<&KeyTa
     let is_hex = arguments.hex || matches!(source, Source::Inline(_));
     let mut input = source.open()?;
     if arguments.stream {
-        return stream::to_json(input, sink, keys, is_hex, arguments.pretty);
+        return stream::to_json(input, source, sink, keys, is_hex, arguments.pretty);
     }
     let (mut cbor, all) = input.read_to_limit(MAX_WHOLE)?;
     if !all {
-        return stream::to_json(input.put_back(cbor), sink, keys, is_hex, arguments.pretty);
+        return stream::to_json(input.put_back(cbor), source, sink, keys, is_hex, arguments.pretty);
     }
     if is_hex {
         cbor = hex::decode(&cbor).map_err(not_hex)?;
+    }
+    if cbor.is_empty() {
+        return Err(not_cbor_but_empty(source));
     }
     let mut json = to_json(&cbor, keys)?;
     if arguments.pretty {
@@ -123,6 +133,29 @@ fn to_json(cbor: &[u8], keys: Option<&KeyTable>) -> Result<Vec<u8>, Failure> {
         Ok(_) => Ok(json),
         Err(error) => Err(not_cbor(error, hex::decode(cbor).is_ok())),
     }
+}
+
+/// What an input without a value holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Nothing {
+    NoByte,
+    WhiteSpace,
+}
+
+impl Nothing {
+    fn of(json: &[u8]) -> Option<Nothing> {
+        let white = json.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
+        white.then_some(if json.is_empty() { Nothing::NoByte } else { Nothing::WhiteSpace })
+    }
+}
+
+fn not_json_but(nothing: Nothing, source: &Source<'_>) -> Failure {
+    let white = if nothing == Nothing::WhiteSpace { " but for white space" } else { "" };
+    Failure::new(Exit::BadInput, format!("not JSON: {source} is empty{white}: a value is expected at byte 0"))
+}
+
+fn not_cbor_but_empty(source: &Source<'_>) -> Failure {
+    Failure::new(Exit::BadInput, format!("not CBOR: {source} is empty: an item is expected at byte 0"))
 }
 
 fn not_hex(error: HexError) -> Failure {
@@ -160,19 +193,35 @@ fn line_and_column(text: &[u8], offset: usize) -> (usize, usize) {
     (line, column)
 }
 
-fn tell(repairs: Repairs) {
+/// Which of several equal keys is written.
+#[derive(Clone, Copy, Debug)]
+enum Kept {
+    First,
+    Last,
+}
+
+fn tell(repairs: Repairs, kept: Kept) {
+    repaired(repairs, kept).for_each(|line| output::message(&line));
+}
+
+fn repaired(repairs: Repairs, kept: Kept) -> impl Iterator<Item = String> {
     let Repairs { big_integers, huge_numbers, repeated_keys, lone_surrogates, too_deep } = repairs;
-    for (count, what) in [
-        (big_integers, "whole numbers beyond 64 bits, written as floating point"),
-        (huge_numbers, "numbers beyond floating point, written as null"),
-        (repeated_keys, "repeated keys, of which the last was kept"),
-        (lone_surrogates, "lone surrogates, written as U+FFFD"),
-        (too_deep, "values nested too deep, written as null"),
-    ] {
-        if count > 0 {
-            output::message(&format!("repaired: {count} {what}"));
-        }
-    }
+    let kept = match kept {
+        Kept::First => "the first was kept",
+        Kept::Last => "the last was kept",
+    };
+    [
+        (big_integers, ["whole number", "whole numbers"], "beyond 64 bits, written as floating point"),
+        (huge_numbers, ["number", "numbers"], "beyond floating point, written as null"),
+        (repeated_keys, ["repeated key:", "repeated keys:"], kept),
+        (lone_surrogates, ["lone surrogate,", "lone surrogates,"], "written as U+FFFD"),
+        (too_deep, ["array or object", "arrays or objects"], "nested too deep, written as null"),
+    ]
+    .into_iter()
+    .filter(|(count, ..)| *count > 0)
+    .map(|(count, [one, many], what)| {
+        format!("repaired: {count} {} {what}", if count == 1 { one } else { many })
+    })
 }
 
 #[cfg(test)]
@@ -199,6 +248,38 @@ mod tests {
         assert_eq!(cbor, b"\xa1\x64type\x01");
         assert_eq!(to_json(b"\xa1\x02\x01", None).unwrap(), br#"{"2":1}"#);
         assert_eq!(to_json(b"\xa1\x02\x01", Some(KeyTable::v1())).unwrap(), br#"{"type":1}"#);
+    }
+
+    #[test]
+    fn repairs_are_told_in_the_singular_and_in_the_plural() {
+        let all = |count| Repairs {
+            big_integers: count,
+            huge_numbers: count,
+            repeated_keys: count,
+            lone_surrogates: count,
+            too_deep: count,
+        };
+        assert_eq!(
+            repaired(all(1), Kept::Last).collect::<Vec<_>>(),
+            [
+                "repaired: 1 whole number beyond 64 bits, written as floating point",
+                "repaired: 1 number beyond floating point, written as null",
+                "repaired: 1 repeated key: the last was kept",
+                "repaired: 1 lone surrogate, written as U+FFFD",
+                "repaired: 1 array or object nested too deep, written as null",
+            ]
+        );
+        assert_eq!(
+            repaired(all(2), Kept::First).collect::<Vec<_>>(),
+            [
+                "repaired: 2 whole numbers beyond 64 bits, written as floating point",
+                "repaired: 2 numbers beyond floating point, written as null",
+                "repaired: 2 repeated keys: the first was kept",
+                "repaired: 2 lone surrogates, written as U+FFFD",
+                "repaired: 2 arrays or objects nested too deep, written as null",
+            ]
+        );
+        assert_eq!(repaired(all(0), Kept::Last).count(), 0);
     }
 
     #[test]

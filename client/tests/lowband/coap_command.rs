@@ -131,6 +131,42 @@ fn an_error_code_is_status_22_and_its_body_is_written_all_the_same() {
 }
 
 #[test]
+fn what_fingers_of_curl_users_type_is_taken() {
+    let stub = StubServer::start(echo);
+    let file = TemporaryFile::with("fingers", b"from a file\n");
+    for (arguments, expected, formats) in [
+        (&["-s", "--data-binary", &*file.at()][..], "from a file\n", (Some(60), None)),
+        (&["-sS", "--data-raw", "@literal"], "@literal", (Some(60), None)),
+        (&["-L", "--data-raw", "-"], "-", (Some(60), None)),
+        (&["-f", "--json", "{}"], "{}", (Some(50), Some(50))),
+        (&["--json", &*file.at(), "-HAccept: application/cbor"], "from a file\n", (Some(50), Some(60))),
+        (&["-HAccept: text/html, application/json;q=0.9, */*;q=0.1", "-d", "x"], "x", (Some(60), Some(50))),
+    ] {
+        let output = coap(&stub, "/any", arguments);
+        assert_quiet_success(&output);
+        assert_eq!(output.stdout, expected.as_bytes(), "{arguments:?}");
+        let seen = stub.seen().pop().unwrap();
+        assert_eq!(seen.method, Method::Post);
+        assert_eq!((seen.options.content_format, seen.options.accept), formats, "{arguments:?}");
+    }
+    for two in [&["-d", "x", "--json", "y"][..], &["--data-raw", "x", "-d", "y"], &["-L", "--http"]] {
+        assert_eq!(status(&coap(&stub, "/any", two)), 2, "{two:?}");
+    }
+}
+
+#[test]
+fn fail_keeps_the_body_of_an_error_back() {
+    let stub = StubServer::start(|_| {
+        Reply::Now(Code::new(4, 4), ResponseOptions::default(), b"no such thing".to_vec())
+    });
+    for fail in ["-f", "--fail"] {
+        let output = coap(&stub, "/any", &[fail, "-i"]);
+        assert_eq!((status(&output), output.stdout.as_slice()), (22, &b""[..]));
+        assert!(stderr(&output).contains("4.04"), "{}", stderr(&output));
+    }
+}
+
+#[test]
 fn success_codes_of_every_kind_are_status_0() {
     for code in [Code::new(2, 1), Code::new(2, 4), Code::new(2, 3)] {
         let stub = StubServer::start(move |_| Reply::Now(code, ResponseOptions::default(), Vec::new()));

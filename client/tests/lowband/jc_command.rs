@@ -106,12 +106,64 @@ fn hexadecimal_text_taken_for_bytes_is_explained() {
 }
 
 #[test]
+fn an_input_without_a_value_is_said_to_be_empty_wherever_it_comes_from() {
+    for (blank, white) in [("", ""), (" \n\t\r ", " but for white space")] {
+        let file = TemporaryFile::with("blank", blank.as_bytes());
+        for (input, name) in [(blank, "the argument"), (&*file.at(), file.path()), ("-", "stdin")] {
+            for stream in [&[][..], &["--stream"]] {
+                let output = run_with_stdin(&[&["jc", input], stream].concat(), blank.as_bytes());
+                let expected =
+                    format!("lowband: not JSON: {name} is empty{white}: a value is expected at byte 0\n");
+                assert_eq!((status(&output), &*stderr(&output)), (1, &*expected));
+                // As bytes, white space is CBOR.
+                let as_text = [&["--hex"][..], &[]];
+                let as_text = if white.is_empty() || input == blank { &as_text[..] } else { &as_text[..1] };
+                for hex in as_text {
+                    let arguments = [&["jc", "-c2j", input], stream, hex].concat();
+                    let output = run_with_stdin(&arguments, blank.as_bytes());
+                    let expected =
+                        format!("lowband: not CBOR: {name} is empty: an item is expected at byte 0\n");
+                    assert_eq!((status(&output), &*stderr(&output)), (1, &*expected), "{arguments:?}");
+                }
+            }
+        }
+    }
+    assert_eq!(run_with_stdin(&["jc", "-c2j", "-"], b"\n").stdout, b"10\n");
+}
+
+#[test]
+fn what_lenient_writes_is_read_as_a_whole_and_in_pieces() {
+    let [deep, cut] = [("[", "]"), ("null", "")]
+        .map(|(core, end)| format!("{}{core}{end}{}", "[".repeat(128), "]".repeat(128)));
+    for (json, whole, in_pieces) in [
+        (r#"{"type":1,"type":2}"#, r#"{"type":2}"#, r#"{"type":1}"#),
+        (r#"{"a":1,"a":{"b":[]},"c":3}"#, r#"{"a":{"b":[]},"c":3}"#, r#"{"a":1,"c":3}"#),
+        (&*deep, &*cut, &*cut),
+        ("\u{feff}[1]", "[1]", "[1]"),
+    ] {
+        for (stream, expected) in [(&[][..], whole), (&["--stream"], in_pieces)] {
+            let arguments = [&["jc", "--lenient", "-out", "-", "-"], stream].concat();
+            let written = run_with_stdin(&arguments, json.as_bytes());
+            assert_eq!(status(&written), 0, "{}", stderr(&written));
+            for back in [&["jc", "-c2j", "-"][..], &["jc", "-c2j", "--stream", "-"]] {
+                let read = run_with_stdin(back, &written.stdout);
+                assert_eq!(read.stdout, format!("{expected}\n").as_bytes(), "{}", stderr(&read));
+            }
+        }
+        for stream in [&[][..], &["--stream"]] {
+            let refused = run_with_stdin(&[&["jc", "-"], stream].concat(), json.as_bytes());
+            assert_eq!(status(&refused), 1, "strict");
+        }
+    }
+}
+
+#[test]
 fn odd_json_is_refused_unless_repairs_are_asked_for() {
     let odd = r#"{"a":1,"a":2}"#;
     assert_eq!(status(&run(&["jc", odd])), 1);
     let output = run(&["jc", "-lenient", odd]);
     assert_eq!((status(&output), output.stdout.as_slice()), (0, &b"a1616102\n"[..]));
-    assert!(stderr(&output).contains("1 repeated key"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("1 repeated key: the last was kept"), "{}", stderr(&output));
 }
 
 #[test]
@@ -169,8 +221,8 @@ fn in_pieces_an_error_has_its_place_and_leaves_a_file_as_it_was() {
     }
     assert_eq!(std::fs::read(&kept.0).unwrap(), b"as it was");
     let output = run(&["jc", "-stream", "-lenient", r#"{"type":1,"type":2}"#]);
-    assert_eq!((status(&output), output.stdout.as_slice()), (0, &b"bf0201647479706502ff\n"[..]));
-    assert!(stderr(&output).contains("1 repeated key"), "{}", stderr(&output));
+    assert_eq!((status(&output), output.stdout.as_slice()), (0, &b"bf0201ff\n"[..]));
+    assert!(stderr(&output).contains("1 repeated key: the first was kept"), "{}", stderr(&output));
 }
 
 /// A document of 70 MB, which is more than is converted as a whole.

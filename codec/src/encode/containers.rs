@@ -109,12 +109,22 @@ impl Containers {
 
     /// Removes the names from this place on; an error if one of them is repeated.
     fn compare_names(&mut self, from: usize, out: &[u8]) -> Result<(), Error> {
-        let mut repeated = None;
-        equal_pairs(self.names.get_mut(from..).unwrap_or_default(), out, |_, later| {
-            repeated = Some(repeated.map_or(later.at, |first: usize| first.min(later.at)));
-        });
+        let repeated = first_repeated(self.names.get_mut(from..).unwrap_or_default(), out);
         self.names.truncate(from);
         repeated.map_or(Ok(()), |at| Err(Error::new(ErrorKind::RepeatedKey, at)))
+    }
+
+    /// Closes all of a walk that has ended early; where the first repeated name of the objects that were open stands.
+    #[cold]
+    pub(super) fn first_repeated(&mut self, out: &[u8]) -> Option<usize> {
+        let mut first = None;
+        while let Some(outer) = self.outer.pop() {
+            let names = mem::replace(&mut self.innermost, outer).names;
+            let here = first_repeated(self.names.get_mut(names..).unwrap_or_default(), out);
+            first = first.into_iter().chain(here).min();
+            self.names.truncate(names);
+        }
+        first
     }
 
     #[cold]
@@ -140,4 +150,14 @@ impl Containers {
             from = head.head_at;
         }
     }
+}
+
+/// Where the first of these names stands that has an equal one before it.
+#[inline(never)]
+fn first_repeated(names: &mut [Name], out: &[u8]) -> Option<usize> {
+    let mut repeated = None;
+    equal_pairs(names, out, |_, later| {
+        repeated = Some(repeated.map_or(later.at, |first: usize| first.min(later.at)));
+    });
+    repeated
 }

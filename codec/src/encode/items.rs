@@ -1,11 +1,10 @@
 //! What one token of JSON becomes, in one go and in pieces alike.
 
-use super::Repairs;
 use crate::cbor::{self, float, major, simple, write_head};
 use crate::json::number::Number;
 use crate::json::walk::Kind;
 use crate::plain::STEP;
-use crate::{Error, ErrorKind, Policy, plain};
+use crate::{Error, ErrorKind, Policy, Repairs, plain};
 
 pub(crate) fn container_major(kind: Kind) -> u8 {
     match kind {

@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     fn number(text: &str) -> Result<(Number, usize), (ErrorKind, usize)> {
-        let mut cursor = Cursor::new(text.as_bytes()).unwrap();
+        let mut cursor = Cursor::of(text.as_bytes());
         read(&mut cursor).map(|number| (number, cursor.at)).map_err(|e| (e.kind, e.offset))
     }
 

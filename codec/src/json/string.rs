@@ -79,15 +79,18 @@ pub(crate) fn simple<'j>(cursor: &mut Cursor<'j>) -> Result<Option<&'j [u8]>, Er
 }
 
 /// Appends the text of a string to its closing quote; the cursor stands behind the opening one. Each lone surrogate becomes
-/// U+FFFD. Returns their number and the offset of the first.
-pub(crate) fn unescape(cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<LoneSurrogates, Error> {
-    let mut lone = LoneSurrogates { number: 0, first: 0 };
+/// U+FFFD, and is noted in `lone`, which holds also if something else is wrong behind it.
+pub(crate) fn unescape(
+    cursor: &mut Cursor<'_>,
+    out: &mut Vec<u8>,
+    lone: &mut LoneSurrogates,
+) -> Result<(), Error> {
     loop {
         match cursor.peek() {
-            Some(b'\\') => escape(cursor, out, &mut lone)?,
+            Some(b'\\') => escape(cursor, out, lone)?,
             Some(b'"') => {
                 cursor.at += 1;
-                return Ok(lone);
+                return Ok(());
             }
             Some(0..0x20) => return Err(Error::new(ErrorKind::ControlCharacter, cursor.at)),
             Some(_) => plain_run(cursor, out),
@@ -188,14 +191,19 @@ fn append_character(out: &mut Vec<u8>, character: char) {
     plain::append(out, &utf8, len);
 }
 
-/// The character of one `\uXXXX` or of a pair of them; the cursor stands behind the first `u`. `None` is a lone surrogate.
+/// The character of one `\uXXXX` or of a pair of them; the cursor stands behind the first `u`. `None` is a lone surrogate; where the
+/// text ends before that is known, that is the error.
 fn character(cursor: &mut Cursor<'_>, start: usize) -> Result<Option<char>, Error> {
     let unit = unit(cursor, start)?;
     if !(0xd800..0xdc00).contains(&unit) {
         return Ok(char::from_u32(unit));
     }
-    if !cursor.rest().starts_with(b"\\u") {
-        return Ok(None);
+    match cursor.rest() {
+        [b'\\', b'u', ..] => {}
+        rest @ ([] | [b'\\']) => {
+            return Err(Error::new(ErrorKind::UnexpectedEnd, cursor.at + rest.len()));
+        }
+        _ => return Ok(None),
     }
     let mut ahead = cursor.clone();
     ahead.at += 2;
@@ -355,10 +363,11 @@ mod tests {
     fn quoting_is_undone_by_unescaping_for_every_ascii_character() {
         let text: String = (0..128_u8).map(char::from).chain("\u{2028}<>&é𝄞".chars()).collect();
         let quoted = quote(&text);
-        let mut cursor = Cursor::new(&quoted).unwrap();
+        let mut cursor = Cursor::of(&quoted);
         cursor.at = 1;
-        let mut back = Vec::new();
-        assert_eq!(unescape(&mut cursor, &mut back).unwrap().number, 0);
+        let (mut back, mut lone) = (Vec::new(), LoneSurrogates::default());
+        unescape(&mut cursor, &mut back, &mut lone).unwrap();
+        assert_eq!(lone.number, 0);
         assert_eq!((back.as_slice(), cursor.at), (text.as_bytes(), quoted.len()));
     }
 }

@@ -5,9 +5,10 @@
 //!       -> the rest is walked over; texts leave as they come -> a head cut at its end is held back
 //! ```
 //!
-//! Of a map's keys only those of the table are kept in mind, a bit each. An integer key whose text twin has left is dropped with
-//! its value; the other order is an error, because the integer's value has left already.
+//! An integer key whose text twin has left is dropped with its value; the other order is an error, because the integer's value
+//! has left already.
 
+use super::names::Names;
 use crate::cbor::{self, Reader};
 use crate::{DecodeOptions, Decoded, Error, ErrorKind, scratch};
 use containers::{Dropped, Open};
@@ -22,9 +23,9 @@ mod walk;
 
 /// CBOR to JSON text, in pieces of any size. Keep one for many items: [`PushDecoder::reset`] keeps its buffers.
 ///
-/// The text, the verdict and its offset are those of [`crate::Decoder`], wherever the pieces are cut, but for repeated keys: only those
-/// of the table are noticed. An integer key whose text has left is dropped with its value; a text that comes behind its integer
-/// is an error, because the integer's value has left.
+/// The text, the verdict and its offset are those of [`crate::Decoder`], wherever the pieces are cut, but for a key that comes in both
+/// forms: an integer key whose text has left is dropped with its value; a text that comes behind its integer is an error, because
+/// the integer's value has left.
 #[derive(Debug)]
 pub struct PushDecoder<'t> {
     options: DecodeOptions<'t>,
@@ -41,6 +42,8 @@ pub struct PushDecoder<'t> {
     /// The innermost open container, and those around it.
     innermost: Open,
     outer: Vec<Open>,
+    /// Their keys that no bit stands for.
+    names: Names,
     /// The key that comes next is not the first of its map.
     comma: bool,
     dropped: Option<Dropped>,
@@ -54,7 +57,6 @@ pub struct PushDecoder<'t> {
 impl<'t> PushDecoder<'t> {
     /// A decoder at the start of an item.
     pub fn new(options: DecodeOptions<'t>) -> Self {
-        let longest = options.keys.and_then(|table| table.iter().map(|(name, _)| name.len()).max());
         PushDecoder {
             options,
             base: 0,
@@ -65,11 +67,12 @@ impl<'t> PushDecoder<'t> {
             item_at: 0,
             innermost: Open::default(),
             outer: Vec::new(),
+            names: Names::default(),
             comma: false,
             dropped: None,
             head: [0; cbor::MAX_HEAD],
             head_len: 0,
-            text: CutText::new(longest),
+            text: CutText::default(),
             decoded: Decoded::default(),
         }
     }
@@ -79,8 +82,8 @@ impl<'t> PushDecoder<'t> {
     ///
     /// # Errors
     ///
-    /// As [`crate::Decoder::decode`]; repeated keys are noticed only where they stand in the table, and there an integer before
-    /// its text is one of them. Offsets count from the start of the first piece. Each further call gives the same error.
+    /// As [`crate::Decoder::decode`], and [`ErrorKind::TooManyKeys`]; an integer key before its text is a repeated one. Offsets count
+    /// from the start of the first piece. Each further call gives the same error.
     pub fn push(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<(), Error> {
         self.call(output, |decoder, output| decoder.take(input, output))
     }
@@ -116,6 +119,7 @@ impl<'t> PushDecoder<'t> {
         self.expect = Expect::Start;
         self.innermost = Open::default();
         scratch::clear(&mut self.outer);
+        self.names.clear();
         self.dropped = None;
         self.head_len = 0;
         self.decoded = Decoded::default();

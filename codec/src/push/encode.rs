@@ -10,11 +10,12 @@
 //! looked at twice but the few bytes of a cut token, so one-byte pieces cost no more than linear time.
 
 use super::character::{self, CutCharacter};
+use super::names::Names;
 use super::{MAX_TEXT, PushOptions};
 use crate::json::number::MAX_NUMBER;
 use crate::json::{BYTE_ORDER_MARK, Cursor};
 use crate::utf8::{self, Fault};
-use crate::{Error, ErrorKind, Policy, Repairs, scratch};
+use crate::{Error, ErrorKind, KeyTable, Policy, Repairs, scratch};
 use containers::{Open, Skipped};
 use expect::Expect;
 use text::CutText;
@@ -27,8 +28,8 @@ mod walk;
 /// JSON text to CBOR, in pieces of any size. Keep one for many documents: [`PushEncoder::reset`] keeps its buffers.
 ///
 /// The content, the verdict and its offset are those of [`crate::Encoder`], wherever the pieces are cut. Containers are written with
-/// an indefinite length unless they are empty, and texts of more than [`MAX_TEXT`] as chunks. Repeated keys are noticed only if the
-/// table has them; by the lenient policy the later one is written again, as text, which holds over the integer (MSC3079).
+/// an indefinite length unless they are empty, and texts of more than [`MAX_TEXT`] as chunks. Of repeated keys the lenient policy
+/// keeps the first, because it has left, and drops the later ones with their values.
 ///
 /// ```
 /// use lowband_codec::{KeyTable, PushEncoder, PushOptions};
@@ -47,6 +48,8 @@ mod walk;
 #[derive(Debug)]
 pub struct PushEncoder<'t> {
     options: PushOptions<'t>,
+    /// Where nobody has agreed on a table, the built-in one serves to notice repeated keys.
+    table: &'t KeyTable,
     /// Offset in the whole input of what is being walked over.
     base: usize,
     /// Bytes of output of earlier calls.
@@ -60,8 +63,9 @@ pub struct PushEncoder<'t> {
     /// The innermost open container, and those around it.
     innermost: Open,
     outer: Vec<Open>,
-    max_depth: usize,
-    /// The value that is being passed over because it lies too deep.
+    /// Their keys that no bit stands for.
+    names: Names,
+    /// The value that is being passed over, because it lies too deep or its key has come before.
     skipped: Option<Skipped>,
     cut_character: CutCharacter,
     /// A number or a word that the last piece cut, and a second buffer to walk over it.
@@ -76,13 +80,9 @@ pub struct PushEncoder<'t> {
 impl<'t> PushEncoder<'t> {
     /// An encoder at the start of a document.
     pub fn new(options: PushOptions<'t>) -> Self {
-        let limits = options.limits;
-        let max_depth = match options.policy {
-            Policy::Strict => limits.max_depth,
-            Policy::Lenient => limits.max_depth_lenient,
-        };
         PushEncoder {
             options,
+            table: options.keys.unwrap_or_else(|| KeyTable::v1()),
             base: 0,
             written: 0,
             max_len: 0,
@@ -91,7 +91,7 @@ impl<'t> PushEncoder<'t> {
             value_at: 0,
             innermost: Open::default(),
             outer: Vec::new(),
-            max_depth,
+            names: Names::default(),
             skipped: None,
             cut_character: CutCharacter::default(),
             token: Vec::new(),
@@ -107,8 +107,8 @@ impl<'t> PushEncoder<'t> {
     ///
     /// # Errors
     ///
-    /// As [`crate::Encoder::encode`]; repeated keys are noticed only where they stand in the table. Offsets count from the start
-    /// of the first piece. Each further call gives the same error.
+    /// As [`crate::Encoder::encode`], and [`ErrorKind::TooManyKeys`]. Offsets count from the start of the first piece. Each further
+    /// call gives the same error.
     pub fn push(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<(), Error> {
         self.call(output, |encoder, output| encoder.take(input, output))
     }
@@ -146,6 +146,7 @@ impl<'t> PushEncoder<'t> {
         self.expect = Expect::Value;
         self.innermost = Open::default();
         scratch::clear(&mut self.outer);
+        self.names.clear();
         self.skipped = None;
         self.cut_character.clear();
         self.token.clear();
@@ -221,10 +222,16 @@ impl<'t> PushEncoder<'t> {
 
     /// Takes whole characters.
     fn take_text(&mut self, text: &[u8], output: &mut Vec<u8>) -> Result<(), Error> {
-        if self.base == 0 && text.starts_with(BYTE_ORDER_MARK) {
-            return Err(Error::new(ErrorKind::ByteOrderMark, 0));
-        }
         let mut rest = text;
+        if self.base == 0
+            && let Some(behind) = text.strip_prefix(BYTE_ORDER_MARK)
+        {
+            if self.options.policy == Policy::Strict {
+                return Err(Error::new(ErrorKind::ByteOrderMark, 0));
+            }
+            self.base += BYTE_ORDER_MARK.len();
+            rest = behind;
+        }
         while self.text.in_escape() && !rest.is_empty() {
             let (character, after) = rest.split_at(character::first_len(rest));
             self.take_into_escape(character, output)?;

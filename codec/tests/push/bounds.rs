@@ -81,10 +81,10 @@ fn brackets_without_end_are_passed_over_up_to_a_million() {
         let json = format!("[{}1{},\"a\"]", "[".repeat(MANY), "]".repeat(MANY));
         let (cbor, repairs) = encode(json.as_bytes().chunks(size), options).unwrap();
         assert_eq!(repairs, Repairs { too_deep: 1, ..Repairs::default() });
-        assert_eq!(cbor.len(), 2 * 1024 + 3);
+        assert_eq!(cbor.len(), 2 * 128 + 3);
     }
     let error = encode(["[".repeat(1_100_000).as_bytes()], options).unwrap_err();
-    assert_eq!((error.kind, error.offset), (ErrorKind::TooDeep, 1024 + (1 << 20)));
+    assert_eq!((error.kind, error.offset), (ErrorKind::TooDeep, 128 + (1 << 20)));
 }
 
 #[test]

@@ -197,7 +197,11 @@ proptest! {
     fn json_in_random_pieces((json, sizes) in in_pieces(prop_oneof![pieces_of_json(), json()]), lenient: bool, keys: bool) {
         let policy = if lenient { Policy::Lenient } else { Policy::Strict };
         let options = PushOptions { keys: keys.then(KeyTable::v1), policy, ..PushOptions::default() };
-        let whole = if lenient { encode([json.as_slice()], options) } else { assert_encodes_alike(&json, options) };
+        let mut whole = encode([json.as_slice()], options);
+        // Of repeated keys the lenient policy keeps another one in push mode.
+        if whole.as_ref().is_ok_and(|(_, repairs)| repairs.repeated_keys == 0) || !lenient {
+            whole = assert_encodes_alike(&json, options);
+        }
         prop_assert_eq!(&encode(pieces(&json, &sizes), options), &whole);
         prop_assert_eq!(&encode(json.chunks(1), options), &whole);
     }

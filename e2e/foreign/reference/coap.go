@@ -33,8 +33,8 @@ const (
 	pingInterval    = 60 * time.Second
 	missedPings     = 4
 	blockwiseWithin = 2 * time.Minute
-	// The longest that one order may take.
-	answerWithin = time.Minute
+	// The longest that one order may take: a long poll may wait for more than a minute.
+	answerWithin = 90 * time.Second
 	// pion's Close hangs in about one of a thousand handshakes.
 	closeWithin = 2 * time.Second
 

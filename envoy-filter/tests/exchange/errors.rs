@@ -1,6 +1,6 @@
 //! Who hears of which fault, and in which form.
 
-use crate::host::{Fate, REQUEST, RESPONSE, pass};
+use crate::host::{Fate, Message, REQUEST, RESPONSE, pass};
 use crate::messages::*;
 use lowband_codec::{cbor_to_json, json_to_cbor};
 use lowband_envoy_filter::config::Config;
@@ -85,10 +85,32 @@ fn an_answer_that_is_odd_but_json_is_repaired() {
 }
 
 #[test]
-fn compressed_cbor_is_refused() {
-    let request = post(&[("content-type", CBOR), ("content-encoding", "gzip")], b"\x1f\x8b");
-    let reply = pass(&mut Exchange::new(Config::default()), &REQUEST, &request).replied();
-    assert_eq!(errcode(&reply), (415, "M_UNKNOWN".to_owned()));
+fn compressed_cbor_is_refused_when_its_end_has_come() {
+    let compressed = |pairs: &[(&str, &str)]| {
+        post(&[&[("content-type", CBOR), ("content-encoding", "gzip")], pairs].concat(), b"\x1f\x8b")
+    };
+    for request in [
+        compressed(&[("content-length", "2")]),
+        compressed(&[]),
+        Message { late_end: true, ..compressed(&[]) },
+        Message { trailers: true, ..compressed(&[]) },
+        Message { pieces: Vec::new(), ..compressed(&[]) },
+    ] {
+        let reply = pass(&mut Exchange::new(Config::default()), &REQUEST, &request).replied();
+        assert_eq!(errcode(&reply), (415, "M_UNKNOWN".to_owned()));
+    }
+    // Not one byte before, but for one that is longer than any that is waited for.
+    let config = Config { max_request_bytes: 100, ..Config::default() };
+    let mut exchange = Exchange::new(config.clone());
+    assert_eq!(
+        exchange.request_headers(&headers(&compressed(&[("content-length", "100")])), false).then,
+        Then::Hold
+    );
+    assert_eq!(exchange.request_body(100, false).then, Then::Hold);
+    assert!(matches!(exchange.request_body(101, false).then, Then::Reply(_)));
+    let mut exchange = Exchange::new(config);
+    let step = exchange.request_headers(&headers(&compressed(&[("content-length", "101")])), false);
+    assert!(matches!(step.then, Then::Reply(_)));
 }
 
 #[test]

@@ -178,3 +178,20 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn what_flows_can_be_read_whatever_was_odd_in_it() {
+    let pad = "x".repeat(3 * HELD);
+    for (json, expected) in [
+        (format!(r#"{{"a":1,"a":2,"pad":"{pad}"}}"#), format!(r#"{{"a":1,"pad":"{pad}"}}"#)),
+        (format!(r#"{{"pad":"{pad}","type":1,"type":2}}"#), format!(r#"{{"pad":"{pad}","type":1}}"#)),
+        (format!("\u{feff}[\"{pad}\"]"), format!("[\"{pad}\"]")),
+        (
+            format!("[\"{pad}\",{}{}]", "[".repeat(200), "]".repeat(200)),
+            format!("[\"{pad}\",{}null{}]", "[".repeat(31), "]".repeat(31)),
+        ),
+    ] {
+        let (_, cbor) = pass(&mut exchange(), &RESPONSE, &in_pieces(json.as_bytes(), 50)).sent();
+        assert_eq!(String::from_utf8(cbor_to_json(&cbor).unwrap()).unwrap(), expected);
+    }
+}

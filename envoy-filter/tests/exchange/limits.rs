@@ -1,9 +1,12 @@
 //! Each limit, at its border.
 
-use crate::host::{REQUEST, pass};
+use crate::host::{Message, REQUEST, RESPONSE, pass};
 use crate::messages::*;
+use lowband_codec::cbor_to_json;
 use lowband_envoy_filter::config::Config;
 use lowband_envoy_filter::exchange::Exchange;
+use lowband_envoy_filter::metrics::Metric::Repaired;
+use lowband_envoy_filter::metrics::Repair;
 use lowband_envoy_filter::step::Then;
 
 /// A text of so many bytes as CBOR, head included.
@@ -69,4 +72,33 @@ fn nesting_at_the_limit_passes_and_one_more_is_refused() {
     };
     assert_eq!(request(5).sent().1, b"[[[[[0]]]]]");
     assert_eq!(errcode(&request(6).replied()), (400, "M_NOT_JSON".to_owned()));
+}
+
+#[test]
+fn nesting_of_an_answer_at_the_limit_passes_and_what_is_deeper_becomes_null_in_both_ways_of_writing() {
+    let nested = |depth: usize, inner: &str| format!("{}{inner}{}", "[".repeat(depth), "]".repeat(depth));
+    for (limit, config) in [
+        (5, Config { max_depth_answers: 5, ..Config::default() }),
+        (32, Config::default()),
+        (128, Config { max_depth_answers: 128, ..Config::default() }),
+    ] {
+        for hold_response_bytes in [0, 4096] {
+            let config = Config { hold_response_bytes, ..config.clone() };
+            let answer = |depth: usize| {
+                let mut exchange = Exchange::new(config.clone());
+                pass(&mut exchange, &REQUEST, &get(&[("accept", CBOR)]));
+                let body = nested(depth, "0").into_bytes();
+                let answer = Message {
+                    pieces: body.chunks(3).map(<[u8]>::to_vec).collect(),
+                    ..ok(&[("content-type", JSON)], b"")
+                };
+                let (_, cbor) = pass(&mut exchange, &RESPONSE, &answer).sent();
+                let repaired = exchange.counted().filter(|(metric, _)| *metric == Repaired(Repair::TooDeep));
+                (cbor_to_json(&cbor).unwrap(), repaired.map(|(_, count)| count).sum::<u64>())
+            };
+            assert_eq!(answer(limit), (nested(limit, "0").into_bytes(), 0));
+            assert_eq!(answer(limit + 1), (nested(limit, "null").into_bytes(), 1));
+            assert_eq!(answer(1000), (nested(limit, "null").into_bytes(), 1));
+        }
+    }
 }

@@ -8,6 +8,7 @@
 )]
 
 mod bodies;
+mod by_content;
 mod clients;
 mod counts;
 mod documents;

@@ -61,8 +61,9 @@ async fn each_is_counted_under_its_own_reason_while_an_honest_session_goes_on() 
         (hello[..40].to_vec(), "hellos_malformed"),
         ([&hello[..], &[0]].concat(), "hellos_malformed"),
         (with(&hello, VERSION, &[0xfe, 0xff]), "hellos_old_version"),
-        // A message of more than this datagram holds.
-        (with(&hello, 14, &[1]), "hellos_fragmented"),
+        // The beginning of a longer message, and a piece from further on.
+        (with(&hello, 14, &[1]), "cookies_sent"),
+        (with(&with(&hello, 14, &[1]), 19, &[0, 0, 1]), "hello_pieces_unknown"),
         (with_a_cookie(&hello, 1), "cookies_invalid"),
         (with_a_cookie(&hello, 200), "hellos_over_message_seq"),
         (with(&hello, RANDOM, b"another random of thirty-two byt"), "cookies_sent"),

@@ -20,6 +20,7 @@ mod long_polls;
 mod operation;
 mod process;
 mod raw;
+mod representations;
 mod requests;
 mod shutdown;
 mod stub;

@@ -108,6 +108,8 @@ struct Session {
     active: usize,
     /// Requests that have ever begun.
     begun: u64,
+    /// Something has come back for a message that told of our capabilities: the peer knows them for good.
+    knows_us: bool,
 }
 
 /// The asking role over any session layer.
@@ -135,6 +137,12 @@ impl Client {
     /// A session is being established: requests for it are kept until it opens.
     pub fn session_opening(&mut self, session: SessionId) {
         self.sessions.entry(session).or_default();
+    }
+
+    /// No message to this session may have more than `bytes` (RFC 6066 section 4); 2^14 unless told. To be said before
+    /// the session opens.
+    pub fn limit_messages(&mut self, session: SessionId, bytes: usize) {
+        self.messages.limit(session, bytes);
     }
 
     /// A session has been established. `round_trip` is the first sample for measured times.
@@ -194,13 +202,21 @@ impl Client {
         match self.messages.receive(now, session, bytes) {
             Received::Nothing | Received::Duplicate(_) => {}
             // It is not sent again any more.
-            Received::Acknowledged(Owner::Exchange(_)) => self.start_queued(now, session),
-            Received::Acknowledged(Owner::Ping) | Received::Reset(Owner::Ping) => {
+            Received::Acknowledged(Owner::Exchange(exchange)) => {
+                self.arrived(session, exchange);
+                self.start_queued(now, session);
+            }
+            Received::Acknowledged(Owner::Ping) | Received::Reset { of: Owner::Ping, .. } => {
                 // A Reset by the RFC; the reference's server sends an empty acknowledgement.
                 self.events.push_back(ClientEvent::Pong { session });
             }
-            Received::Reset(Owner::Exchange(exchange)) => self.fail(now, exchange, FailReason::Reset),
-            Received::Request(message) => {
+            Received::Reset { of: Owner::Exchange(exchange), .. } => {
+                self.fail(now, exchange, FailReason::Reset)
+            }
+            Received::Request { message, acknowledges } => {
+                if let Some(Owner::Exchange(_)) = acknowledges {
+                    self.start_queued(now, session);
+                }
                 self.messages.counters.unexpected_requests += 1;
                 if message.kind == Kind::Confirmable {
                     self.messages.reset(session, message.id);
@@ -232,6 +248,7 @@ impl Client {
         };
         // However it comes, it acknowledges the request (RFC 7252 section 5.3.2).
         self.messages.stop(session, Owner::Exchange(id));
+        self.arrived(session, id);
         let parsed = ParsedResponse::parse(&message, &mut self.messages.counters);
         if message.kind == Kind::Confirmable {
             let origin = Origin::of(session, &message);
@@ -244,6 +261,15 @@ impl Client {
         match parsed {
             Ok(parsed) => self.advance(now, id, message.code, parsed, message.into_payload()),
             Err(why) => self.fail(now, id, FailReason::Protocol(why)),
+        }
+    }
+
+    /// The newest message of an exchange has reached the peer.
+    fn arrived(&mut self, session: SessionId, exchange: ExchangeId) {
+        if self.exchanges.get(&exchange).is_some_and(|exchange| exchange.tells)
+            && let Some(state) = self.sessions.get_mut(&session)
+        {
+            state.knows_us = true;
         }
     }
 

@@ -20,8 +20,13 @@ pub struct Times {
     /// Measure the round trip and use srtt + 4 var instead of `ack_timeout`; the first gap is longer by
     /// `piggyback_wait`, because the peer may hold its acknowledgement back for that long.
     pub measured: bool,
-    /// A request that waits for the upstream is acknowledged (empty) after this.
+    /// A request of a client that is known to have short timers is acknowledged (empty) when it has waited for the upstream
+    /// for this long, and no request sooner. What makes a client known for that: see [`Times::short_timers`].
     pub piggyback_wait: Duration,
+    /// Any other client has its acknowledgement this long after it sent the request, as far as its round trip is known: just
+    /// before the ACK_TIMEOUT of RFC 7252 is over and it would send a copy. What is answered before that costs one message less,
+    /// and clients that cannot take a long answer behind an acknowledgement get it in place of one.
+    pub acknowledge_within: Duration,
     /// EXCHANGE_LIFETIME: message ids are remembered this long.
     pub exchange_lifetime: Duration,
     /// A blockwise upload without progress ends after this.
@@ -41,6 +46,7 @@ impl Times {
             max_interval: Duration::from_secs(60),
             measured: false,
             piggyback_wait: Duration::from_millis(500),
+            acknowledge_within: Duration::from_millis(1800),
             exchange_lifetime: Duration::from_secs(247),
             blockwise_idle: Duration::from_secs(120),
             snapshot_idle: Duration::from_secs(60),
@@ -64,6 +70,18 @@ impl Times {
     }
 }
 
+/// The least ACK_TIMEOUT of a client that sends its copies as RFC 7252 section 4.8 has it.
+const PATIENT: Duration = Duration::from_secs(2);
+
+impl Times {
+    /// A client with these times may send a copy of a request sooner than one by RFC 7252 would, so it wants the server's
+    /// acknowledgement after `piggyback_wait`. Our client says so by option 65020; of any other the server believes it as soon
+    /// as a copy arrives of a request that it has not acknowledged for that long.
+    pub fn short_timers(&self) -> bool {
+        self.measured || self.ack_timeout < PATIENT
+    }
+}
+
 /// Times are added to the clock and multiplied, which must not overflow.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
@@ -75,12 +93,14 @@ impl Times {
             ("ack_timeout", self.ack_timeout),
             ("max_interval", self.max_interval),
             ("piggyback_wait", self.piggyback_wait),
+            ("acknowledge_within", self.acknowledge_within),
             ("exchange_lifetime", self.exchange_lifetime),
             ("blockwise_idle", self.blockwise_idle),
             ("snapshot_idle", self.snapshot_idle),
         ] {
-            // Only the wait for the upstream may be none at all: then each request is acknowledged at once.
-            if (time.is_zero() && name != "piggyback_wait") || time > LONGEST {
+            // Only the waits for the upstream may be none at all: then each request is acknowledged at once.
+            let may_be_none = ["piggyback_wait", "acknowledge_within"].contains(&name);
+            if (time.is_zero() && !may_be_none) || time > LONGEST {
                 mistakes.push(format!("time {name} must be more than 0 and at most a year"));
             }
         }
@@ -125,6 +145,9 @@ pub struct Limits {
     /// Bytes of answers remembered per session for duplicates; more forgets the oldest answered. A client of ours needs a
     /// hundred answers of one block.
     pub dedup_bytes_per_session: usize,
+    /// Requests for later blocks that came inside acknowledgements, remembered per session for deduplication; one more forgets
+    /// the oldest. A copy comes within a few round trips, in which each of its exchanges gets on by a few blocks.
+    pub dedup_acknowledging_per_session: usize,
     /// Bytes of all that deduplication remembers; at the bound new requests are answered 5.03 unremembered.
     pub dedup_total: usize,
     /// Largest block that we send or ask for.
@@ -145,6 +168,7 @@ impl Default for Limits {
             read_ahead: 256 << 10,
             dedup_per_session: 256,
             dedup_bytes_per_session: 128 << 10,
+            dedup_acknowledging_per_session: 64,
             dedup_total: 64 << 20,
             block_size: BlockSize::MAX,
         }

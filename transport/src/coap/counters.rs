@@ -23,8 +23,12 @@ counters! {
         resets_in,
         /// Requests acknowledged (empty) because the upstream takes long.
         empty_acks,
-        /// Responses in a message of their own.
+        /// Responses in a confirmable message of their own.
         separate_responses,
+        /// Requests inside acknowledgements: those of go-coap for the next block of a separate response.
+        requests_in_acknowledgements,
+        /// Blocks that were not acknowledged, but whose successors were asked for under the same token.
+        blocks_acknowledged_by_next,
         /// Messages of fewer than four bytes.
         malformed_too_short,
         /// Messages of another version than 1.

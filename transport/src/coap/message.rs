@@ -131,7 +131,8 @@ impl Message {
             Kind::Confirmable | Kind::NonConfirmable => {
                 code == Code::EMPTY || code.is_request() || code.is_response()
             }
-            Kind::Acknowledgement => code == Code::EMPTY || code.is_response(),
+            // A request does not belong into an acknowledgement (RFC 7252 section 4.2); go-coap puts one there.
+            Kind::Acknowledgement => code == Code::EMPTY || code.is_request() || code.is_response(),
             Kind::Reset => code == Code::EMPTY,
         };
         if !may_carry {
@@ -301,7 +302,7 @@ mod tests {
             (b"\x40\x20\x00\x01", Code, true),
             (b"\x50\xc0\x00\x01", Code, false),
             (b"\x40\xe1\x00\x01", Code, true),
-            (b"\x60\x01\x00\x01", Code, false),
+            (b"\x60\x20\x00\x01", Code, false),
             (b"\x70\x45\x00\x01", Code, false),
             (b"\x70\x01\x00\x01", Code, false),
             // Nibbles of 15, extensions and values that are cut off, numbers that overflow.

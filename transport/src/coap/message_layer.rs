@@ -6,7 +6,7 @@
 //!   parse: malformed -> Reset or silence       confirmable: remembered until ACK, RST or the last timeout
 //!             |                                non-confirmable, acknowledgement, reset: sent and forgotten
 //!   ACK, RST -> what they answer                            |
-//!             |                                             v
+//!             |  (an ACK with a request in it goes on)      v
 //!   seen before -> the same answer again                  bytes
 //!             |
 //!          Received
@@ -18,12 +18,13 @@
 //! is a brake for whoever sends more than 65,536 messages within EXCHANGE_LIFETIME, 265 a second on one session.
 
 mod memory;
+mod receive;
+mod size;
 
 use super::config::{Limits, Times};
 use super::counters::Counters;
-use super::dedup::{Answer, Seen};
+use super::dedup::{Key, Seen};
 use super::message::{self, Kind, Malformed, Message, MessageId, Outgoing, Token};
-use super::numbers::Code;
 use super::random::Random;
 use super::retransmission::{Backoff, RoundTrip};
 use super::timers::Timers;
@@ -44,6 +45,11 @@ impl Origin {
     pub(super) fn of(session: SessionId, message: &Message) -> Origin {
         Origin { session, kind: message.kind, id: message.id, token: message.token }
     }
+
+    /// The id inside an acknowledgement is that of our own message.
+    pub(super) fn key(&self) -> Key {
+        Key { id: self.id, token: self.token, ours: self.kind == Kind::Acknowledgement }
+    }
 }
 
 /// What a received message means to the layer above. `O` names what was sent: an exchange, a ping.
@@ -52,15 +58,16 @@ pub(super) enum Received<O> {
     /// Dealt with.
     Nothing,
     /// A copy of a message that has been dealt with, or is being dealt with.
-    Duplicate(MessageId),
-    /// A request, confirmable or not, seen for the first time and not remembered yet.
-    Request(Message),
+    Duplicate(Origin),
+    /// A request, confirmable or not, seen for the first time and not remembered yet. Or inside an acknowledgement: then of
+    /// what, if that was still waiting for one.
+    Request { message: Message, acknowledges: Option<O> },
     /// A response; `to` is set when it came with the acknowledgement of something that was waiting for one.
     Response { message: Message, to: Option<O> },
     /// An empty acknowledgement.
     Acknowledged(O),
-    /// A Reset.
-    Reset(O),
+    /// A Reset. `of_copy`: what it answers had been sent more than once, so that the peer may have taken an earlier copy.
+    Reset { of: O, of_copy: bool },
 }
 
 /// A confirmable message on its way.
@@ -81,6 +88,8 @@ struct Link<O> {
     seen: Seen,
     unacknowledged: Vec<Unacknowledged<O>>,
     round_trip: Option<RoundTrip>,
+    /// The peer is known to send copies sooner than RFC 7252 has it.
+    short_timers: bool,
 }
 
 impl<O> Link<O> {
@@ -91,6 +100,7 @@ impl<O> Link<O> {
             seen: Seen::default(),
             unacknowledged: Vec::new(),
             round_trip: None,
+            short_timers: false,
         }
     }
 }
@@ -108,6 +118,8 @@ pub(super) struct MessageLayer<O> {
     pub counters: Counters,
     pub random: Random,
     links: BTreeMap<SessionId, Box<Link<O>>>,
+    /// Largest messages, in bytes, of the sessions that do not take all.
+    narrow: BTreeMap<SessionId, usize>,
     alarms: Timers<Alarm>,
     transmits: VecDeque<(SessionId, Vec<u8>)>,
     /// Bytes of all sessions' deduplication.
@@ -122,6 +134,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
             counters: Counters::default(),
             random: Random::new(seed),
             links: BTreeMap::new(),
+            narrow: BTreeMap::new(),
             alarms: Timers::new(),
             transmits: VecDeque::new(),
             remembered: 0,
@@ -136,66 +149,12 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
     }
 
     pub(super) fn closed(&mut self, session: SessionId) {
+        self.narrow.remove(&session);
         let Some(link) = self.links.remove(&session) else { return };
         self.remembered -= link.seen.bytes();
         self.alarms.clear(Alarm::Forget(session));
         for message in &link.unacknowledged {
             self.alarms.clear(Alarm::Retransmit(session, message.id));
-        }
-    }
-
-    pub(super) fn receive(&mut self, now: Instant, session: SessionId, bytes: &[u8]) -> Received<O> {
-        self.counters.messages_in += 1;
-        let message = match Message::parse(bytes) {
-            Ok(message) => message,
-            Err(refused) => {
-                self.count(refused.why);
-                if let Some(id) = refused.reset {
-                    self.reset(session, id);
-                }
-                return Received::Nothing;
-            }
-        };
-        match (message.kind, message.code) {
-            (Kind::Confirmable, Code::EMPTY) => {
-                self.counters.pings += 1;
-                self.reset(session, message.id);
-                Received::Nothing
-            }
-            (Kind::NonConfirmable, Code::EMPTY) => {
-                self.counters.empty_non_confirmable += 1;
-                Received::Nothing
-            }
-            (Kind::Acknowledgement, Code::EMPTY) => match self.settle(now, session, message.id) {
-                Some(owner) => Received::Acknowledged(owner),
-                None => self.unmatched(),
-            },
-            (Kind::Reset, _) => match self.settle(now, session, message.id) {
-                Some(owner) => {
-                    self.counters.resets_in += 1;
-                    Received::Reset(owner)
-                }
-                None => self.unmatched(),
-            },
-            (Kind::Acknowledgement, _) => {
-                let to = self.settle(now, session, message.id);
-                Received::Response { message, to }
-            }
-            (Kind::Confirmable | Kind::NonConfirmable, _) => {
-                let link = self.links.get(&session);
-                if let Some(answer) = link.and_then(|link| link.seen.get(message.id, message.token)) {
-                    if let Answer::Bytes(bytes) = answer {
-                        let bytes = bytes.to_vec();
-                        self.transmit(session, bytes);
-                    }
-                    self.counters.duplicates += 1;
-                    Received::Duplicate(message.id)
-                } else if message.code.is_request() {
-                    Received::Request(message)
-                } else {
-                    Received::Response { message, to: None }
-                }
-            }
         }
     }
 
@@ -222,22 +181,22 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         self.transmit(session, message::empty(Kind::Reset, id));
     }
 
-    /// Responds to a request as long as it has not been acknowledged: a confirmable one in the acknowledgement, a
-    /// non-confirmable one in a message of that kind (RFC 7252 sections 5.2.1 and 5.2.3).
+    /// Responds to a request as long as it has not been acknowledged: a confirmable one in the acknowledgement, any other in a
+    /// non-confirmable message (RFC 7252 sections 5.2.1 and 5.2.3).
     pub(super) fn respond(&mut self, now: Instant, origin: &Origin, message: Outgoing) {
         if origin.kind == Kind::Confirmable {
-            if let Some(bytes) = self.encode(message, Kind::Acknowledgement, origin.id) {
+            if let Some(bytes) = self.encode(origin.session, message, Kind::Acknowledgement, origin.id) {
                 self.answer(origin, bytes);
             }
         } else {
             let id = self.allocate(now, origin.session);
-            if let Some(bytes) = self.encode(message, Kind::NonConfirmable, id) {
+            if let Some(bytes) = self.encode(origin.session, message, Kind::NonConfirmable, id) {
                 self.transmit(origin.session, bytes);
             }
         }
     }
 
-    /// Sent again until it is acknowledged, reset, or given up. None: it is too long to be sent at all.
+    /// Sent again until it is acknowledged, reset, or given up. None: it is a request, and too long to be sent at all.
     pub(super) fn send_confirmable(
         &mut self,
         now: Instant,
@@ -246,7 +205,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         owner: O,
     ) -> Option<MessageId> {
         let id = self.allocate(now, session);
-        let bytes = self.encode(message, Kind::Confirmable, id)?;
+        let bytes = self.encode(session, message, Kind::Confirmable, id)?;
         self.send_and_repeat(now, session, id, bytes, owner);
         Some(id)
     }
@@ -263,6 +222,22 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         self.alarms.set(Alarm::Retransmit(session, id), next);
         self.transmit(session, bytes.clone());
         self.link(session).unacknowledged.push(Unacknowledged { id, owner, bytes, backoff });
+    }
+
+    /// The peer has shown that its copies come sooner than RFC 7252 has it. That holds for the session.
+    pub(super) fn has_short_timers(&mut self, session: SessionId) {
+        self.link(session).short_timers = true;
+    }
+
+    /// How long a request may wait for its acknowledgement.
+    pub(super) fn piggyback_wait(&self, session: SessionId) -> Duration {
+        let least = self.times.piggyback_wait;
+        match self.links.get(&session).map(Box::as_ref) {
+            Some(Link { short_timers: false, round_trip: Some(round_trip), .. }) => {
+                least.max(self.times.acknowledge_within.saturating_sub(round_trip.smoothed()))
+            }
+            _ => least,
+        }
     }
 
     /// Stops sending a message again: its answer came by another way, or is not wanted any more.
@@ -332,14 +307,6 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         self.transmits.push_back((session, bytes));
     }
 
-    fn encode(&mut self, message: Outgoing, kind: Kind, id: MessageId) -> Option<Vec<u8>> {
-        let bytes = message.encode(kind, id);
-        if bytes.is_none() {
-            self.counters.unsendable += 1;
-        }
-        bytes
-    }
-
     /// An acknowledgement or a Reset has come for `id`: whose message was it?
     fn settle(&mut self, now: Instant, session: SessionId, id: MessageId) -> Option<O> {
         let link = self.links.get_mut(&session)?;
@@ -355,6 +322,11 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
             }
         }
         Some(message.owner)
+    }
+
+    fn was_repeated(&self, session: SessionId, id: MessageId) -> bool {
+        let mut sent = self.links.get(&session).into_iter().flat_map(|link| &link.unacknowledged);
+        sent.any(|message| message.id == id && message.backoff.copies > 1)
     }
 
     fn unmatched(&mut self) -> Received<O> {

@@ -148,6 +148,13 @@ pub(super) const SIZE1: u16 = 60;
 pub(super) const AUTHORIZATION: u16 = 256;
 pub(super) const CBOR_VERSION: u16 = 257;
 pub(super) const REQUEST_TAG: u16 = 292;
+/// Of our own, in the range for experiments: what a client is capable of, as a bit field. Elective, safe to forward and no
+/// part of the cache key (RFC 7252 section 5.4.6); unknown bits are ignored.
+pub(super) const CAPABILITIES: u16 = 65020;
+
+/// In [`CAPABILITIES`]: the client may send a copy of a request sooner than by RFC 7252's ACK_TIMEOUT. The next bit, 2, is
+/// reserved for requests that ask for lists of blocks.
+pub(super) const SHORT_TIMERS: u32 = 1;
 
 /// What the registry says of one option.
 #[derive(Debug, Clone, Copy)]
@@ -165,7 +172,7 @@ const fn option(number: u16, name: &'static str, repeatable: bool, min: usize, m
 }
 
 /// Options that mean something in a request.
-pub(super) const IN_REQUESTS: [Definition; 16] = [
+pub(super) const IN_REQUESTS: [Definition; 17] = [
     option(URI_HOST, "Uri-Host", false, 1, 255),
     option(OBSERVE, "Observe", false, 0, 3),
     option(URI_PORT, "Uri-Port", false, 0, 2),
@@ -182,6 +189,7 @@ pub(super) const IN_REQUESTS: [Definition; 16] = [
     option(AUTHORIZATION, "Authorization", false, 0, MAX_ACCESS_TOKEN),
     option(CBOR_VERSION, "CBOR-Version", false, 0, 4),
     option(REQUEST_TAG, "Request-Tag", true, 0, 8),
+    option(CAPABILITIES, "Capabilities", false, 0, 4),
 ];
 
 /// Options that mean something in a response.
@@ -226,6 +234,12 @@ mod tests {
     #[test]
     fn msc3079_options_have_the_properties_that_their_numbers_say() {
         assert!(!is_critical(AUTHORIZATION) && is_critical(CBOR_VERSION));
+    }
+
+    #[test]
+    fn our_own_option_is_elective_safe_to_forward_no_cache_key_and_experimental() {
+        let number = CAPABILITIES;
+        assert!(!is_critical(number) && number & 2 == 0 && number & 0x1e == 0x1c && number >= 65_000);
     }
 
     #[test]

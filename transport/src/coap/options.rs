@@ -192,6 +192,12 @@ fn block(value: &[u8], counters: &mut Counters) -> Result<Block, Refusal> {
     })
 }
 
+/// What the client says it is capable of; 0 if it says nothing. A message that is refused for other options says it as well.
+pub(super) fn capabilities(message: &Message) -> u32 {
+    let told = message.options().find(|(number, value)| *number == numbers::CAPABILITIES && value.len() <= 4);
+    told.and_then(|(_, value)| from_uint(value)).unwrap_or(0)
+}
+
 impl ParsedResponse {
     /// An error is the reason to reject the response (RFC 7252 section 5.4.1), in words.
     pub(super) fn parse(message: &Message, counters: &mut Counters) -> Result<ParsedResponse, String> {
@@ -423,7 +429,16 @@ mod tests {
         }
         let with_more = key(
             Code::GET,
-            &[(3, b"host"), (11, b"a"), (11, b"b"), (12, b"\x3c"), (15, b"q"), (23, b"\x16"), (256, b"t")],
+            &[
+                (3, b"host"),
+                (11, b"a"),
+                (11, b"b"),
+                (12, b"\x3c"),
+                (15, b"q"),
+                (23, b"\x16"),
+                (256, b"t"),
+                (65020, b"\x01"),
+            ],
         );
         assert_eq!(base, with_more);
     }

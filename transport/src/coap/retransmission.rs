@@ -26,6 +26,11 @@ impl RoundTrip {
         self.smoothed = (self.smoothed * 7 + sample) / 8;
     }
 
+    /// The estimate without room for its variation.
+    pub(super) fn smoothed(&self) -> Duration {
+        self.smoothed
+    }
+
     fn timeout(&self) -> Duration {
         self.smoothed + (self.variation * 4).max(LEAST_VARIATION)
     }

@@ -15,8 +15,7 @@ mod blockwise;
 mod exchange;
 mod sticky;
 
-use super::access_token::{self, AccessToken, Said};
-use super::block::from_uint;
+use super::access_token;
 use super::config::{Limits, Times};
 use super::counters::Counters;
 use super::message::{Kind, Message, Outgoing};
@@ -123,6 +122,12 @@ impl Server {
         }
     }
 
+    /// No message to this session may have more than `bytes` (RFC 6066 section 4); 2^14 unless told. To be said before
+    /// the session opens.
+    pub fn limit_messages(&mut self, session: SessionId, bytes: usize) {
+        self.messages.limit(session, bytes);
+    }
+
     /// A session has been established.
     pub fn session_opened(&mut self, _now: Instant, session: SessionId, round_trip: Option<Duration>) {
         self.messages.opened(session, round_trip);
@@ -150,8 +155,16 @@ impl Server {
     pub fn handle_message(&mut self, now: Instant, session: SessionId, bytes: &[u8]) {
         match self.messages.receive(now, session, bytes) {
             Received::Nothing => {}
-            Received::Duplicate(id) => self.still_wanted(now, session, id),
-            Received::Request(message) => self.handle_request(now, session, message),
+            Received::Duplicate(origin) => {
+                self.still_wanted(now, session, origin.id);
+                self.repeated(now, &origin);
+            }
+            Received::Request { message, acknowledges } => {
+                if let Some(exchange) = acknowledges {
+                    self.response_acknowledged(now, exchange);
+                }
+                self.handle_request(now, session, message);
+            }
             Received::Response { message, .. } => {
                 // Nobody here asked for anything (RFC 7252 section 4.2: rejected by a Reset, or ignored).
                 self.messages.counters.unexpected_responses += 1;
@@ -160,12 +173,18 @@ impl Server {
                 }
             }
             Received::Acknowledged(exchange) => self.response_acknowledged(now, exchange),
-            Received::Reset(exchange) => self.abandon(now, exchange),
+            // aiocoap acknowledges a late answer and resets each further copy of it, while it asks for the other blocks.
+            Received::Reset { of, of_copy: true } => self.response_acknowledged(now, of),
+            Received::Reset { of, of_copy: false } => self.abandon(now, of),
         }
     }
 
     fn handle_request(&mut self, now: Instant, session: SessionId, message: Message) {
         let asker = Origin::of(session, &message);
+        // Before anything is refused: whatever comes back to the client tells it that this has arrived.
+        if options::capabilities(&message) & numbers::SHORT_TIMERS != 0 {
+            self.messages.has_short_timers(session);
+        }
         let said = access_token::said(&message);
         let parsed = ParsedRequest::parse(&message, &mut self.messages.counters);
         let standing = match &parsed {
@@ -195,53 +214,6 @@ impl Server {
         }
     }
 
-    /// Takes in what a message says of its session, before anything can refuse it ([`sticky`]).
-    fn arrived(&mut self, now: Instant, asker: &Origin, message: &Message, said: &Said) -> Standing {
-        let mut versions = message.options().filter(|(number, _)| *number == numbers::CBOR_VERSION);
-        let version = versions.next().filter(|_| versions.next().is_none()).and_then(|(_, it)| from_uint(it));
-        if said.is_some() {
-            // A copy says nothing new, also where the request is refused and would be refused again.
-            self.messages.remember(now, asker);
-        }
-        if said.is_some() || version.is_some() {
-            let session = self.sessions.entry(asker.session).or_default();
-            session.sticky.arrived(said, version);
-        }
-        let standing = self.standing(asker.session, said);
-        self.tidy(asker.session);
-        standing
-    }
-
-    fn standing(&self, session: SessionId, said: &Said) -> Standing {
-        let session = self.sessions.get(&session);
-        session
-            .map(|session| session.sticky.standing(said))
-            .unwrap_or_else(|| Sticky::default().standing(said))
-    }
-
-    /// Some clients repeat the token in each block of a body. One that its body runs under already says nothing new, or a
-    /// download that goes on while its client changes the token would bring the older one back.
-    fn says_again(&self, session: SessionId, request: &ParsedRequest, said: &Said) -> bool {
-        let Some(Ok(said)) = said else { return false };
-        let bodies = self.sessions.get(&session).map(|session| &session.bodies);
-        bodies.and_then(|bodies| bodies.access_token(request)).is_some_and(|token| token == *said)
-    }
-
-    /// The homeserver does not know this access token (any more): where it still sticks, [`Standing::is_refused`] says so.
-    pub fn refuse_access_token(&mut self, session: SessionId, access_token: &AccessToken) {
-        if let Some(state) = self.sessions.get_mut(&session) {
-            state.sticky.refuse(access_token);
-        }
-    }
-
-    /// This access token has been given up by its owner: where it still sticks, nothing does from now on.
-    pub fn end_access_token(&mut self, session: SessionId, access_token: &AccessToken) {
-        if let Some(state) = self.sessions.get_mut(&session) {
-            state.sticky.end(access_token);
-            self.tidy(session);
-        }
-    }
-
     /// Hands a whole request to the caller.
     fn open(
         &mut self,
@@ -263,7 +235,7 @@ impl Server {
         let ParsedRequest { method, options, key, block1, block2, .. } = request;
         let access_token = standing.access_token.clone();
         let open = State::Open { key, access_token, block1, block2, head: None, body: Vec::new() };
-        let exchange = self.insert(now, asker, open);
+        let exchange = self.insert(now, asker, open, 0);
         self.events.push_back(ServerEvent::Request { session, exchange, method, options, standing, body });
     }
 
@@ -290,14 +262,16 @@ impl Server {
         exchanges.filter(|exchange| exchange.for_block).count() >= limit
     }
 
-    fn insert(&mut self, now: Instant, asker: Origin, state: State) -> ExchangeId {
+    /// `offset` is that of the block that is asked for.
+    fn insert(&mut self, now: Instant, asker: Origin, state: State, offset: usize) -> ExchangeId {
         let id = ExchangeId(self.next_exchange);
         self.next_exchange += 1;
         if asker.kind == Kind::Confirmable {
-            self.alarms.set(Alarm::Acknowledge(id), now + self.messages.times.piggyback_wait);
+            let wait = self.messages.piggyback_wait(asker.session);
+            self.alarms.set(Alarm::Acknowledge(id), now + wait);
         }
         self.sessions.entry(asker.session).or_default().exchanges.insert(id);
-        self.exchanges.insert(id, Exchange::new(asker, state));
+        self.exchanges.insert(id, Exchange::new(now, asker, state, offset));
         id
     }
 
@@ -325,7 +299,7 @@ impl Server {
         text: &str,
     ) {
         let message = Outgoing { code, token: asker.token, options, payload: diagnostic(text) };
-        self.messages.respond(now, asker, message);
+        self.reply_at_once(now, asker, None, 0, message);
     }
 
     /// The time of `poll_timeout` has come.
@@ -384,7 +358,7 @@ impl Server {
         self.messages.links().max(self.sessions.len())
     }
 
-    /// How long a request waits before it is acknowledged.
+    /// How long a request waits before it is acknowledged, where its client has short timers.
     pub fn piggyback_wait(&self) -> Duration {
         self.messages.times.piggyback_wait
     }

@@ -1,5 +1,8 @@
 //! What an endpoint is made of, and what is said when it cannot be made.
 
+use super::extensions::MaxFragmentLength;
+use super::fragments::HANDSHAKE_HEADER;
+use super::record::MAX_PLAINTEXT;
 use std::fmt;
 use std::time::Duration;
 
@@ -13,6 +16,9 @@ pub struct Config {
     /// Produce NSS key log lines ([`super::Endpoint::poll_key_log`]). They decrypt everything. Sessions then take AES-GCM, 8 bytes
     /// more a record, because Wireshark cannot read ChaCha20-Poly1305 in DTLS.
     pub key_log: bool,
+    /// Asks the server for short records, for links on which long datagrams are lost; what has been agreed is kept both
+    /// ways. None by default. A server agrees to what its clients ask for, whatever stands here.
+    pub max_fragment_length: Option<MaxFragmentLength>,
     /// See [`Limits`].
     pub limits: Limits,
 }
@@ -50,10 +56,13 @@ pub struct Limits {
     /// Established sessions; handshakes that were accepted count as well.
     pub sessions: usize,
     /// Accepted handshakes (past the cookie) that have not finished, in all. Each holds some 80 kB
-    /// (OpenSSL 3.0).
+    /// (OpenSSL 3.0); one whose ClientHello is still being gathered from pieces holds twice `hello` at most.
     pub half_open: usize,
     /// The same per IPv4 address or IPv6 /64.
     pub half_open_per_address: usize,
+    /// A ClientHello in pieces may have this many bytes, 256 to 16372; a longer one is refused. One datagram may bring
+    /// any.
+    pub hello: usize,
     /// A handshake that takes longer is dropped.
     pub handshake: Duration,
     /// A session that has not been heard of for longer is closed.
@@ -72,6 +81,7 @@ impl Default for Limits {
             sessions: 100_000,
             half_open: 1_000,
             half_open_per_address: 16,
+            hello: 4096,
             handshake: Duration::from_secs(60),
             idle: Duration::from_secs(24 * 3600),
             make_room_after: Duration::from_secs(600),
@@ -82,6 +92,9 @@ impl Default for Limits {
 
 /// Times are added to the clock, which must not overflow.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// Once put together, it goes to OpenSSL as one record.
+const LONGEST_HELLO: usize = MAX_PLAINTEXT - HANDSHAKE_HEADER;
 
 impl Limits {
     pub(super) fn check(&self) -> Vec<String> {
@@ -101,6 +114,9 @@ impl Limits {
             if value.is_zero() || value > LONGEST {
                 mistakes.push(format!("limit {name} must be more than 0 and at most a year"));
             }
+        }
+        if !(256..=LONGEST_HELLO).contains(&self.hello) {
+            mistakes.push(format!("limit hello is {}; it must be 256 to {LONGEST_HELLO} bytes", self.hello));
         }
         if !(256..=16_384).contains(&self.mtu) {
             mistakes.push(format!("limit mtu is {}; it must be 256 to 16384 bytes", self.mtu));

@@ -1,6 +1,7 @@
 //! OpenSSL's contexts for both roles, and the objects made from them.
 
 use super::config::{Config, ServerIdentity, SetupError, Verification};
+use super::extensions::MaxFragmentLength;
 use super::identity::{self, Identity};
 use super::pipe::Pipe;
 use super::suite::Suite;
@@ -17,8 +18,12 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// X25519 is the quicker one; with a P-256 certificate its curve must be in the list too.
-const GROUPS: &str = "X25519:P-256";
+/// X25519 is the quicker one; with a P-256 certificate its curve must be in the list too. Short, because it travels in
+/// each ClientHello.
+const OFFERED_GROUPS: &str = "X25519:P-256";
+/// The server's list stays at home. P-384 is for clients that are not allowed anything below; they need an RSA
+/// certificate, because a P-256 key takes its curve's place in the client's list (RFC 8422 section 5.1).
+const ACCEPTED_GROUPS: &str = "X25519:P-256:P-384";
 /// No SHA-1, which `@SECLEVEL=0` would let in. Short, because it travels in each ClientHello.
 const SIGNATURES: &str = "ECDSA+SHA256:ECDSA+SHA384:RSA-PSS+SHA256:RSA+SHA256:RSA+SHA384:RSA+SHA512";
 /// Key log lines kept until they are fetched, which is after each call: a datagram brings one at most.
@@ -58,7 +63,7 @@ impl Contexts {
         let server =
             config.server.as_ref().and_then(|identity| keep(server_context(identity, key_log.clone())));
         let client = config.client.as_ref().and_then(|verification| {
-            let context = keep(client_context(verification, key_log.clone()))?;
+            let context = keep(client_context(verification, key_log.clone(), config.max_fragment_length))?;
             Some(Client { context, verifies: !matches!(verification, Verification::None) })
         });
         if mistakes.is_empty() {
@@ -162,7 +167,6 @@ fn builder(method: SslMethod, key_log: Option<Arc<Mutex<KeyLog>>>) -> Result<Ssl
             | ffi::no_encrypt_then_mac(),
     );
     builder.set_session_cache_mode(SslSessionCacheMode::OFF);
-    builder.set_groups_list(GROUPS)?;
     builder.set_sigalgs_list(SIGNATURES)?;
     if let Some(log) = key_log {
         builder.set_keylog_callback(move |_, line| {
@@ -187,6 +191,7 @@ fn server_context(
     let suites = Suite::accepted(key_log.is_some());
     let build = || {
         let mut builder = builder(SslMethod::dtls_server(), key_log)?;
+        builder.set_groups_list(ACCEPTED_GROUPS)?;
         // From OpenSSL 3.2 on, CCM_8 exists at security level 0 only (RFC 7252 section 9.1.3.3 makes it mandatory). What
         // the level guards otherwise is fixed here: suites, groups, signatures, version, key size.
         builder.set_cipher_list(&format!("{suites}:@SECLEVEL=0"))?;
@@ -213,11 +218,18 @@ fn server_context(
 fn client_context(
     verification: &Verification,
     key_log: Option<Arc<Mutex<KeyLog>>>,
+    max_fragment_length: Option<MaxFragmentLength>,
 ) -> Result<SslContext, Vec<String>> {
     let suites = Suite::offered(key_log.is_some());
     let build = || {
         let mut builder = builder(SslMethod::dtls_client(), key_log)?;
+        builder.set_groups_list(OFFERED_GROUPS)?;
         builder.set_cipher_list(&suites)?;
+        if max_fragment_length
+            .is_some_and(|length| !ffi::ask_for_max_fragment_length(&mut builder, length as u8))
+        {
+            return Err(ErrorStack::get());
+        }
         Ok(builder)
     };
     let mut builder = build().map_err(openssl_mistake)?;

@@ -8,6 +8,8 @@ counters! {
         sessions,
         /// Handshakes under way now.
         half_open,
+        /// ClientHellos of which pieces are still missing, now.
+        hellos_gathering,
     }
     counters {
         /// Handshakes finished.
@@ -22,11 +24,17 @@ counters! {
         cookies_sent,
         /// ClientHellos with a cookie that is not, or no longer, ours (answered with a new one).
         cookies_invalid,
-        /// ClientHellos that break the format.
+        /// ClientHellos that break the format, or whose first piece ends before the cookie.
         hellos_malformed,
-        /// ClientHellos in pieces.
+        /// ClientHellos put together from pieces.
         hellos_fragmented,
-        /// ClientHellos of a client that does not know DTLS 1.2.
+        /// Pieces of ClientHellos that are not being gathered: their first piece was lost, or brought no valid cookie.
+        hello_pieces_unknown,
+        /// ClientHellos of which a piece never came, or not before the client began anew.
+        hello_pieces_missing,
+        /// ClientHellos in pieces refused because of the limit of their length.
+        hellos_over_length,
+        /// ClientHellos of a client that does not know DTLS 1.2, refused by protocol_version.
         hellos_old_version,
         /// ClientHellos of a client that has been asked for its cookie too often.
         hellos_over_message_seq,
@@ -34,13 +42,13 @@ counters! {
         cookies_over_message_seq,
         /// ClientHellos that came again after their handshake had finished.
         hellos_repeated,
-        /// ClientHellos to an endpoint that does not accept, or not any more.
+        /// ClientHellos to an endpoint that does not accept (dropped), or not any more (refused).
         hellos_not_accepting,
-        /// ClientHellos dropped because of the limit of sessions.
+        /// ClientHellos refused because of the limit of sessions.
         hellos_over_sessions,
-        /// ClientHellos dropped because of the limit of half-open handshakes.
+        /// ClientHellos refused because of the limit of half-open handshakes.
         hellos_over_half_open,
-        /// ClientHellos dropped because of the limit of half-open handshakes per address.
+        /// ClientHellos refused because of the limit of half-open handshakes per address.
         hellos_over_half_open_per_address,
         /// Flights sent again, by the timer or because the peer repeated its own.
         flights_repeated,
@@ -68,6 +76,10 @@ counters! {
         records_unexpected,
         /// Protected records before the end of the handshake beyond the few that are kept.
         records_early_dropped,
+        /// Tries to renegotiate, answered by no_renegotiation.
+        renegotiations_refused,
+        /// Tries to renegotiate beyond those that are answered.
+        renegotiations_ignored,
         /// Authentic warning alerts.
         alerts_ignored,
         /// Sessions ended by the peer's close_notify.

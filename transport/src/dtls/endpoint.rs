@@ -1,12 +1,13 @@
 //! Datagrams in, session data out: all sessions and handshakes of one socket.
 //!
 //! ```text
-//! handle_datagram -> receive: a ClientHello       -> front -> handshakes
+//! handle_datagram -> receive: a ClientHello       -> front -> accept: handshakes, or gatherings until it is whole
 //!                             a plaintext record  -> handshakes
 //!                             a protected record  -> sessions, or handshakes while they wait for it
 //! handshakes -> (finished) -> sessions; the session that stood at the same address is replaced only now
 //! ```
 
+mod accept;
 mod half_open;
 mod receive;
 
@@ -16,9 +17,10 @@ use super::context::Contexts;
 use super::cookie::Cookies;
 use super::counters::Counters;
 use super::event::{CloseReason, Event, SendError};
+use super::gathering::Gathering;
 use super::handshake::{Finished, Handshake};
 use super::keys::Role;
-use super::record::{ContentType, MAX_PLAINTEXT};
+use super::record::ContentType;
 use super::session::{CLOSE_NOTIFY_ALERT, Session};
 use super::table::{HasPeer, SeededHash, Table};
 use crate::{SessionId, Transmit};
@@ -39,8 +41,9 @@ pub struct Endpoint {
     accepting: bool,
     sessions: Table<Session>,
     handshakes: Table<Handshake>,
+    gatherings: Table<Gathering>,
     half_open: HalfOpen,
-    /// One entry for each handshake: its next deadline.
+    /// One entry for each handshake and each hello that is gathered: its next deadline.
     handshake_timers: BTreeSet<(Instant, SessionId)>,
     /// One entry for each session. It is not moved when the session is heard of, but looked at when it comes up: an idle
     /// session costs nothing in between.
@@ -73,6 +76,7 @@ impl Endpoint {
             cookies: Cookies::new(rng),
             sessions: Table::new(hash),
             handshakes: Table::new(hash),
+            gatherings: Table::new(hash),
             half_open: HalfOpen::new(hash),
             handshake_timers: BTreeSet::new(),
             session_timers: BTreeSet::new(),
@@ -148,6 +152,9 @@ impl Endpoint {
     }
 
     fn handshake_timeout(&mut self, now: Instant, id: SessionId) {
+        if self.gatherings.get(id).is_some() {
+            return self.give_up_gathering(id);
+        }
         let Some(handshake) = self.handshakes.get_mut(id) else { return };
         handshake.timer = None;
         let mut out = Vec::new();
@@ -165,7 +172,7 @@ impl Endpoint {
 
     /// Encrypts one message into one record and one datagram.
     pub fn send(&mut self, _now: Instant, session: SessionId, message: &[u8]) -> Result<(), SendError> {
-        if message.len() > MAX_PLAINTEXT {
+        if self.sessions.get(session).is_some_and(|session| message.len() > session.largest_message()) {
             return Err(SendError::TooLong);
         }
         if self.send_record(session, ContentType::ApplicationData, message) {
@@ -182,7 +189,8 @@ impl Endpoint {
         self.end_handshake(session, CloseReason::Local);
     }
 
-    /// From now on no new handshake is accepted; live sessions, and handshakes under way, go on.
+    /// From now on no new handshake is accepted: who has proved its address gets an alert. Live sessions, and handshakes
+    /// under way, go on.
     pub fn stop_accepting(&mut self) {
         self.accepting = false;
     }
@@ -299,7 +307,7 @@ impl Endpoint {
                 return;
             }
         };
-        let Finished { peer, local, round_trip, .. } = finished;
+        let Finished { peer, local, round_trip, largest: largest_message, .. } = finished;
         if let Some(older) = self.sessions.id_at(peer) {
             self.counters.sessions_replaced += 1;
             self.end_session(older, CloseReason::Replaced, false);
@@ -311,7 +319,9 @@ impl Endpoint {
         self.session_timers.insert((timer, id));
         self.update_gauges();
         if role == Role::Client {
-            self.events.push_back(Event::Connected { session: id, peer, resumed: false, round_trip });
+            let connected =
+                Event::Connected { session: id, peer, resumed: false, round_trip, largest_message };
+            self.events.push_back(connected);
         }
         for record in early {
             self.receive(now, peer, local, &record);
@@ -334,5 +344,6 @@ impl Endpoint {
     fn update_gauges(&mut self) {
         self.counters.sessions = self.sessions.len() as u64;
         self.counters.half_open = self.handshakes.len() as u64;
+        self.counters.hellos_gathering = self.gatherings.len() as u64;
     }
 }

@@ -18,6 +18,9 @@ pub enum Event {
         resumed: bool,
         /// Round trip seen in the handshake, where one could be measured (no sample from what was sent twice).
         round_trip: Option<Duration>,
+        /// The longest message that one record may carry, in bytes: 2^14, or less where the hellos have agreed on a
+        /// max_fragment_length (RFC 6066 section 4).
+        largest_message: usize,
     },
     /// Decrypted application data, one record.
     Data {
@@ -65,7 +68,7 @@ pub enum SendError {
     /// No such session (any more), or its handshake has not finished.
     #[error("no such session, or its handshake has not finished")]
     NoSession,
-    /// Longer than a record may be (RFC 6347 section 4.1: 2^14 bytes).
+    /// Longer than a record of this session may be (RFC 6347 section 4.1: 2^14 bytes; RFC 6066 section 4).
     #[error("longer than a record may be")]
     TooLong,
 }

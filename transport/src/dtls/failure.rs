@@ -18,9 +18,19 @@ impl Failure {
             return Failure { in_words: ssl.verify_result().error_string().into(), certificate: true };
         }
         let stack = error.ssl_error().map_or(&[][..], |stack| stack.errors());
-        let reasons: Vec<&str> = stack.iter().filter_map(|error| error.reason()).collect();
+        let reasons: Vec<&str> = stack.iter().filter_map(|error| error.reason()).map(explained).collect();
         let in_words = if reasons.is_empty() { error.to_string() } else { reasons.join(", ") };
         Failure { in_words, certificate: false }
+    }
+}
+
+/// What a server of ours means by it.
+fn explained(reason: &str) -> &str {
+    match reason {
+        "tlsv1 alert internal error" => {
+            "alert internal error: the server has no room for another session or is about to end, try HTTPS"
+        }
+        reason => reason,
     }
 }
 

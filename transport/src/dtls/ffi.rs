@@ -2,14 +2,16 @@
 #![allow(unsafe_code, reason = "OpenSSL functions that the openssl crate does not wrap")]
 
 use foreign_types::ForeignTypeRef;
-use openssl::ssl::{SslOptions, SslRef};
-use std::ffi::c_uint;
+use openssl::ssl::{SslContextBuilder, SslOptions, SslRef, SslSessionRef};
+use std::ffi::{c_int, c_uint};
 
 unsafe extern "C" {
     fn DTLS_set_timer_cb(
         ssl: *mut openssl_sys::SSL,
         callback: Option<extern "C" fn(*mut openssl_sys::SSL, c_uint) -> c_uint>,
     );
+    fn SSL_SESSION_get_max_fragment_length(session: *const openssl_sys::SSL_SESSION) -> u8;
+    fn SSL_CTX_set_tlsext_max_fragment_length(context: *mut openssl_sys::SSL_CTX, code: u8) -> c_int;
 }
 
 /// OpenSSL then never thinks a flight lost and never repeats one by itself: it would cut the messages into other
@@ -26,4 +28,16 @@ pub(super) fn never_repeat(ssl: &mut SslRef) {
 /// SSL_OP_NO_ENCRYPT_THEN_MAC (ssl.h, bit 19): the extension concerns CBC suites only, which are not offered.
 pub(super) fn no_encrypt_then_mac() -> SslOptions {
     SslOptions::from_bits_retain(1 << 19)
+}
+
+/// What the hellos have agreed on, as RFC 6066 section 4 codes it; 0 for nothing.
+pub(super) fn agreed_max_fragment_length(session: &SslSessionRef) -> u8 {
+    // SAFETY: `session` is a live SSL_SESSION; the function reads one field of it.
+    unsafe { SSL_SESSION_get_max_fragment_length(session.as_ptr()) }
+}
+
+/// Lets a client ask for it in its hello. False when there is no such code.
+pub(super) fn ask_for_max_fragment_length(context: &mut SslContextBuilder, code: u8) -> bool {
+    // SAFETY: `context` is a live SSL_CTX that we hold exclusively; the function checks the code and sets one field.
+    unsafe { SSL_CTX_set_tlsext_max_fragment_length(context.as_ptr(), code) == 1 }
 }

@@ -1,6 +1,12 @@
 //! Handshake messages, or pieces of them, in a plaintext record (RFC 6347 section 4.2.2): their headers, for what is to be
 //! known before OpenSSL reads them.
 
+/// Type (1), length (3), message_seq (2), fragment offset (3), fragment length (3).
+pub(super) const HANDSHAKE_HEADER: usize = 12;
+/// HandshakeType of a HelloRequest.
+pub(super) const HELLO_REQUEST: u8 = 0;
+/// HandshakeType of a ClientHello.
+pub(super) const CLIENT_HELLO: u8 = 1;
 /// HandshakeType of a HelloVerifyRequest.
 pub(super) const HELLO_VERIFY_REQUEST: u8 = 3;
 
@@ -12,6 +18,8 @@ pub(super) struct Fragment {
     /// Of the whole message.
     pub(super) length: usize,
     pub(super) message_seq: u16,
+    /// Where in the message it begins.
+    pub(super) offset: usize,
 }
 
 /// Something that is no message, or one that ends beyond its record. Nothing after it can be read.
@@ -27,11 +35,12 @@ impl<'a> Fragments<'a> {
     }
 
     fn take(&mut self) -> Option<Fragment> {
-        let ([kind, l0, l1, l2, s0, s1, _, _, _, f0, f1, f2], after) = self.0.split_first_chunk::<12>()?;
-        let [length, here] =
-            [[l0, l1, l2], [f0, f1, f2]].map(|[a, b, c]| u32::from_be_bytes([0, *a, *b, *c]) as usize);
+        let ([kind, l0, l1, l2, s0, s1, o0, o1, o2, f0, f1, f2], after) =
+            self.0.split_first_chunk::<HANDSHAKE_HEADER>()?;
+        let [length, offset, here] = [[l0, l1, l2], [o0, o1, o2], [f0, f1, f2]]
+            .map(|[a, b, c]| u32::from_be_bytes([0, *a, *b, *c]) as usize);
         self.0 = after.get(here..)?;
-        Some(Fragment { kind: *kind, length, message_seq: u16::from_be_bytes([*s0, *s1]) })
+        Some(Fragment { kind: *kind, length, message_seq: u16::from_be_bytes([*s0, *s1]), offset })
     }
 }
 
@@ -58,8 +67,8 @@ mod tests {
     fn each_message_of_a_record_is_seen_up_to_the_first_that_is_none() {
         let whole = [3, 0, 0, 2, 0, 7, 0, 0, 0, 0, 0, 2, 9, 9];
         let piece = [11, 1, 0, 0, 0, 8, 0, 0, 5, 0, 0, 1, 9];
-        let [whole_is, piece_is] = [(3, 2, 7), (11, 65_536, 8)]
-            .map(|(kind, length, message_seq)| Ok(Fragment { kind, length, message_seq }));
+        let [whole_is, piece_is] = [(3, 2, 7, 0), (11, 65_536, 8, 5)]
+            .map(|(kind, length, message_seq, offset)| Ok(Fragment { kind, length, message_seq, offset }));
         let fragments = |bytes: &[u8]| Fragments::new(bytes).collect::<Vec<_>>();
         assert_eq!(fragments(&[&whole[..], &piece].concat()), [whole_is, piece_is]);
         for cut in 1..piece.len() {

@@ -1,10 +1,29 @@
 //! The stateless front: what a ClientHello gets before anything is allocated for its sender.
+//!
+//! | hello | its sender is proven | what it gets |
+//! |---|---|---|
+//! | breaks the format | no | silence: no client sends it |
+//! | of a client that knows no DTLS 1.2 | no | alert protocol_version, 15 bytes; silence where we talk to that address already, because anybody can write it on a hello |
+//! | without a cookie, or with one that is not ours | no | HelloVerifyRequest, 36 bytes |
+//! | the same, asked too often | no | silence: it would go on for ever |
+//! | a piece that is not the first | no | silence, or a place in the hello that is being gathered |
+//! | with our cookie, but asked too often | yes | alert internal_error |
+//! | with our cookie, to a server that is about to end | yes | alert internal_error |
+//! | with our cookie, beyond a limit (sessions, length) | yes | alert internal_error |
+//! | with our cookie, beyond a limit whose places come free soon (half-open, per address) | yes | silence, and to the repeated hello alert internal_error |
+//! | with our cookie, put together from pieces and broken | yes | alert decode_error |
+//! | with our cookie, but nothing in common (suites, groups, ...) | yes | OpenSSL's alert, handshake_failure as a rule |
+//! | with our cookie, again | yes | the flight again; nothing once the session is there |
+//!
+//! An alert ends the handshake of OpenSSL, pion and libcoap at once, and that of GnuTLS on a blocking socket when its hello
+//! comes again, a second later: each hello is told so under its own record number, and how often is not limited. So a client
+//! falls back to HTTPS without waiting for its own deadline. Who has not proved its address gets nothing that is longer than what came.
 
 use super::cookie::{COOKIE_LEN, Cookies};
 use super::counters::Counters;
 use super::fragments::HELLO_VERIFY_REQUEST;
-use super::hello::{self, ClientHello, HelloError};
-use super::record::{self, ContentType, DTLS_1_0};
+use super::hello::{self, ClientHello, Hello, HelloError, Piece};
+use super::record::{self, ContentType, DTLS_1_0, Record, plaintext_alert};
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -17,42 +36,72 @@ pub(super) const MAX_MESSAGE_SEQ: u16 = 3;
 pub(super) enum Verdict<'a> {
     /// Its sender receives at its address: a handshake may begin.
     Proven(ClientHello<'a>),
+    /// More of one whose beginning may have been proven.
+    Later(Piece<'a>),
     /// Answer with this HelloVerifyRequest.
     Verify(Vec<u8>),
+    /// Its sender knows no DTLS 1.2. Counted.
+    OldVersion(Record<'a>),
+    /// Its sender receives at its address, but there will be no handshake. Counted.
+    Refuse(ClientHello<'a>),
     /// Counted.
     Drop,
 }
 
+/// Descriptions of alerts (RFC 5246 section 7.2).
+pub(super) const DECODE_ERROR: u8 = 50;
+pub(super) const PROTOCOL_VERSION: u8 = 70;
+pub(super) const INTERNAL_ERROR: u8 = 80;
+
+/// A fatal alert under the number of the hello and the version of its record, which is one that its sender reads.
+pub(super) fn refusal(hello: &Record<'_>, description: u8) -> Vec<u8> {
+    plaintext_alert(hello.version(), hello.number, description)
+}
+
+/// Judges the first record of a datagram, and says what follows it.
 pub(super) fn judge<'a>(
     cookies: &mut Cookies,
     counters: &mut Counters,
     now: Instant,
     peer: SocketAddr,
     datagram: &'a [u8],
-) -> Verdict<'a> {
-    let hello = match hello::parse(datagram) {
-        Ok(hello) => hello,
-        Err(error) => {
-            *match error {
-                HelloError::Malformed => &mut counters.hellos_malformed,
-                HelloError::Fragmented => &mut counters.hellos_fragmented,
-                HelloError::OldVersion => &mut counters.hellos_old_version,
-            } += 1;
-            return Verdict::Drop;
+) -> (Verdict<'a>, &'a [u8]) {
+    match hello::parse(datagram) {
+        Ok((Hello::First(hello), after)) => (judge_hello(cookies, counters, now, peer, hello), after),
+        Ok((Hello::Later(piece), after)) => (Verdict::Later(piece), after),
+        Err(HelloError::Malformed) => {
+            counters.hellos_malformed += 1;
+            (Verdict::Drop, &[])
         }
-    };
+        Err(HelloError::OldVersion(record)) => {
+            counters.hellos_old_version += 1;
+            (Verdict::OldVersion(record), &[])
+        }
+    }
+}
+
+fn judge_hello<'a>(
+    cookies: &mut Cookies,
+    counters: &mut Counters,
+    now: Instant,
+    peer: SocketAddr,
+    hello: ClientHello<'a>,
+) -> Verdict<'a> {
+    let message_seq = hello.piece.message_seq;
     if !hello.cookie.is_empty() {
         // A cookie answers a HelloVerifyRequest, so it never comes with the first message.
-        if (1..=MAX_MESSAGE_SEQ).contains(&hello.message_seq)
-            && cookies.is_valid(now, peer, hello.random, hello.session_id, hello.cookie)
-        {
-            return Verdict::Proven(hello);
+        if message_seq > 0 && cookies.is_valid(now, peer, hello.random, hello.session_id, hello.cookie) {
+            if message_seq <= MAX_MESSAGE_SEQ {
+                return Verdict::Proven(hello);
+            }
+            counters.hellos_over_message_seq += 1;
+            return Verdict::Refuse(hello);
         }
         counters.cookies_invalid += 1;
     }
     // The hello that an answer brings would not be taken. With one, the two ends would go on asking each other at the
     // speed of the link, for as long as the client's patience lasts.
-    if hello.message_seq >= MAX_MESSAGE_SEQ {
+    if message_seq >= MAX_MESSAGE_SEQ {
         counters.hellos_over_message_seq += 1;
         return Verdict::Drop;
     }
@@ -62,13 +111,13 @@ pub(super) fn judge<'a>(
 }
 
 /// RFC 6347 section 4.2.1: under the record number of the hello; version 1.0 whatever will be negotiated. 36 bytes,
-/// where the shortest hello has 67: nothing is amplified.
+/// where the shortest hello has 67 and the shortest first piece of one 61: nothing is amplified.
 ///
 /// The message_seq is the hello's too, which is what a server that remembers would send: so a client whose cookie is no
 /// longer ours (we have been restarted) takes the new one.
 fn hello_verify_request(hello: &ClientHello<'_>, cookie: [u8; COOKIE_LEN]) -> Vec<u8> {
     const BODY: u8 = 2 + 1 + COOKIE_LEN as u8;
-    let [s0, s1] = hello.message_seq.to_be_bytes();
+    let [s0, s1] = hello.piece.message_seq.to_be_bytes();
     let message_header = [HELLO_VERIFY_REQUEST, 0, 0, BODY, s0, s1, 0, 0, 0, 0, 0, BODY];
     let length = message_header.len() as u16 + u16::from(BODY);
     let header = record::header(ContentType::Handshake, DTLS_1_0, hello.record.number, length);
@@ -78,7 +127,7 @@ fn hello_verify_request(hello: &ClientHello<'_>, cookie: [u8; COOKIE_LEN]) -> Ve
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dtls::hello::tests::sample;
+    use crate::dtls::hello::tests::{piece, sample};
     use rand_chacha::ChaCha20Rng;
     use rand_core::SeedableRng;
 
@@ -89,7 +138,7 @@ mod tests {
             Front(Cookies::new(ChaCha20Rng::from_seed([1; 32])), Counters::default(), Instant::now())
         }
         fn judge<'a>(&mut self, datagram: &'a [u8]) -> Verdict<'a> {
-            judge(&mut self.0, &mut self.1, self.2, "192.0.2.1:5000".parse().unwrap(), datagram)
+            judge(&mut self.0, &mut self.1, self.2, "192.0.2.1:5000".parse().unwrap(), datagram).0
         }
         fn verify(&mut self, datagram: &[u8]) -> Vec<u8> {
             match self.judge(datagram) {
@@ -119,13 +168,16 @@ mod tests {
             matches!(front.judge(&sample(1, 0, [7; 32], &cookie)), Verdict::Verify(_)),
             "a first message"
         );
-        assert_eq!(front.judge(&sample(1, 4, [7; 32], &cookie)), Verdict::Drop, "too many messages");
+        assert!(
+            matches!(front.judge(&sample(1, 4, [7; 32], &cookie)), Verdict::Refuse(_)),
+            "too many messages, but proven"
+        );
         for at in 0..cookie.len() {
             let mut wrong = cookie.clone();
             wrong[at] ^= 0x80;
             assert!(matches!(front.judge(&sample(1, 1, [7; 32], &wrong)), Verdict::Verify(_)), "byte {at}");
         }
-        assert_eq!(front.1.cookies_invalid, 11);
+        assert_eq!((front.1.cookies_invalid, front.1.hellos_over_message_seq), (10, 1));
         assert_eq!(front.1.cookies_sent, 11);
     }
 
@@ -150,19 +202,48 @@ mod tests {
     }
 
     #[test]
+    fn the_first_piece_of_a_hello_is_judged_like_the_whole() {
+        let mut front = Front::new();
+        // Up to the cookie, and no further.
+        let piece =
+            |message_seq, cookie: &[u8]| piece(&sample(5, message_seq, [7; 32], cookie), 39 + cookie.len());
+        let asked = piece(0, b"");
+        let answer = front.verify(&asked);
+        assert_eq!((answer.len(), &answer[..13]), (36, &[22, 0xfe, 0xff, 0, 0, 0, 0, 0, 0, 0, 5, 0, 23][..]));
+        assert!(answer.len() < asked.len());
+        let proven = piece(1, &answer[28..]);
+        assert!(matches!(front.judge(&proven), Verdict::Proven(hello) if !hello.piece.is_whole()));
+        let (mut cookies, mut counters) =
+            (Cookies::new(ChaCha20Rng::from_seed([2; 32])), Counters::default());
+        let elsewhere =
+            judge(&mut cookies, &mut counters, front.2, "192.0.2.2:1".parse().unwrap(), &proven).0;
+        assert!(matches!(elsewhere, Verdict::Verify(_)), "to somebody else");
+    }
+
+    #[test]
+    fn a_client_without_dtls_1_2_gets_an_alert_that_is_shorter_than_its_hello() {
+        for version in [DTLS_1_0, [0xfe, 0xfd]] {
+            let mut front = Front::new();
+            let mut old = sample(9, 0, [7; 32], b"");
+            old[26] = 0xff;
+            old[1..3].copy_from_slice(&version);
+            for hello in [&old[..], &piece(&old, 40)] {
+                let [major, minor] = version;
+                let alert = [21, major, minor, 0, 0, 0, 0, 0, 0, 0, 9, 0, 2, 2, 70];
+                let Verdict::OldVersion(record) = front.judge(hello) else { panic!() };
+                assert_eq!(refusal(&record, PROTOCOL_VERSION), alert);
+            }
+            assert_eq!(front.1.hellos_old_version, 2);
+        }
+    }
+
+    #[test]
     fn each_fault_of_a_hello_is_counted_under_its_own_name() {
         let mut front = Front::new();
-        let mut fragmented = sample(0, 0, [7; 32], b"");
-        fragmented[16] = 200;
-        let mut old = sample(0, 0, [7; 32], b"");
-        old[26] = 0xff;
-        for datagram in [&fragmented, &old, &old[..20].to_vec()] {
+        let hello = sample(0, 0, [7; 32], b"");
+        for datagram in [&hello[..20], &piece(&hello, 38)] {
             assert_eq!(front.judge(datagram), Verdict::Drop);
         }
-        let counters = front.1;
-        assert_eq!(
-            (counters.hellos_fragmented, counters.hellos_old_version, counters.hellos_malformed),
-            (1, 1, 1)
-        );
+        assert_eq!(front.1.hellos_malformed, 2);
     }
 }

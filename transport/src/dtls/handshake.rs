@@ -13,6 +13,7 @@ use super::aead::Aeads;
 use super::config::{Limits, SetupError};
 use super::context::Contexts;
 use super::counters::Counters;
+use super::extensions;
 use super::failure::Failure;
 use super::flight::{Flight, Numbering};
 use super::fragments::{Fragment, Fragments, HELLO_VERIFY_REQUEST, Malformed};
@@ -20,7 +21,7 @@ use super::front::MAX_MESSAGE_SEQ;
 use super::hello::ClientHello;
 use super::keys::{Keys, Role, Secrets};
 use super::pipe::Pipe;
-use super::record::{ContentType, EPOCH, Record, RecordNumber, Records};
+use super::record::{ContentType, EPOCH, HEADER, MAX_PLAINTEXT, Record, RecordNumber, Records};
 use super::suite::Suite;
 use super::table::HasPeer;
 use openssl::ssl::{ErrorCode, SslRef, SslStream};
@@ -83,6 +84,8 @@ pub(super) struct Finished {
     /// Ours.
     pub(super) last_flight: Flight,
     pub(super) round_trip: Option<Duration>,
+    /// Bytes of plaintext that a record may have.
+    pub(super) largest: usize,
     /// Protected records to be handled now.
     pub(super) early: Vec<Vec<u8>>,
 }
@@ -104,12 +107,12 @@ impl Handshake {
         hello: &ClientHello<'_>,
         out: &mut Vec<Vec<u8>>,
     ) -> Result<Handshake, SetupError> {
-        let stream = contexts.accept(hello.message_seq)?;
+        let stream = contexts.accept(hello.piece.message_seq)?;
         // RFC 6347 section 4.2.2: the ServerHello goes under the number of the hello.
         let numbering = Numbering::starting_at(hello.record.number.sequence());
         let mut handshake = Handshake::new(stream, limits, now, peer, local, Role::Server, numbering);
         handshake.client_random = Some(*hello.random);
-        handshake.fed = u64::from(hello.message_seq);
+        handshake.fed = u64::from(hello.piece.message_seq);
         match handshake.feed_plain(now, &hello.record, out) {
             Progress::Failed(failure) => Err(SetupError(failure.in_words)),
             // Whatever OpenSSL missed in it, there is nothing to wait for.
@@ -169,9 +172,9 @@ impl Handshake {
     pub(super) fn local(&self) -> Option<IpAddr> {
         self.local
     }
-    /// Whether `hello` is the one that this handshake began with.
-    pub(super) fn began_with(&self, hello: &ClientHello<'_>) -> bool {
-        self.client_random.as_ref() == Some(hello.random)
+    /// Whether a hello with this random is the one that this handshake began with.
+    pub(super) fn began_with(&self, random: &ClientRandom) -> bool {
+        self.client_random.as_ref() == Some(random)
     }
     /// When to call [`Handshake::handle_timeout`].
     pub(super) fn due(&self) -> Instant {
@@ -333,7 +336,9 @@ impl Handshake {
     fn step(&mut self, now: Instant, out: &mut Vec<Vec<u8>>) -> Progress {
         let result = self.stream.do_handshake();
         let written = self.stream.get_mut().take_outgoing();
-        let datagrams = self.numbering.pack(&written, self.mtu);
+        // Who asks for short records may have room for one only (Californium): no datagram holds more than that.
+        let agreed = self.stream.ssl().session().map_or(MAX_PLAINTEXT, extensions::largest_plaintext);
+        let datagrams = self.numbering.pack(&written, self.mtu.min(HEADER + agreed));
         out.extend_from_slice(&datagrams);
         let progress = match result {
             Ok(()) => Progress::Finished,
@@ -352,6 +357,8 @@ impl Handshake {
     /// Takes the keys out; OpenSSL's object goes.
     pub(super) fn finish(self) -> Result<Finished, String> {
         let keys = Keys::derive(&secrets(self.stream.ssl())?, self.role);
+        let session = self.stream.ssl().session().ok_or("OpenSSL has no session")?;
+        let largest = extensions::largest_plaintext(session);
         Ok(Finished {
             peer: self.peer,
             local: self.local,
@@ -361,6 +368,7 @@ impl Handshake {
             client_random: self.client_random,
             last_flight: self.flight,
             round_trip: self.round_trip,
+            largest,
             early: self.early,
         })
     }

@@ -1,32 +1,54 @@
-//! A ClientHello in one record of one datagram (RFC 6347 sections 4.2.1 and 4.2.2, RFC 5246 section 7.4.1.2), parsed
-//! strictly before any state exists.
+//! A ClientHello, whole in one record of one datagram or in pieces (RFC 6347 sections 4.2.1 to 4.2.3, RFC 5246 section
+//! 7.4.1.2), parsed strictly before any state exists.
+//!
+//! The first piece holds what the front needs: version, random, session id and cookie come first, at most 101 bytes.
 
+use super::fragments::{CLIENT_HELLO, HANDSHAKE_HEADER};
 use super::record::{self, ContentType, RecordNumber};
 
-/// HandshakeType of a ClientHello.
-const CLIENT_HELLO: u8 = 1;
-/// Type (1), length (3), message_seq (2), fragment offset (3), fragment length (3).
-const HANDSHAKE_HEADER: usize = 12;
-
-/// What the front needs of a ClientHello.
+/// A ClientHello from its beginning, perhaps not up to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ClientHello<'a> {
     /// The whole record.
     pub(super) record: record::Record<'a>,
-    pub(super) message_seq: u16,
     pub(super) random: &'a [u8; 32],
     pub(super) session_id: &'a [u8],
     pub(super) cookie: &'a [u8],
+    pub(super) piece: Piece<'a>,
 }
 
-/// Why a ClientHello is dropped.
+/// Some of the bytes of a ClientHello, or all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum HelloError {
+pub(super) struct Piece<'a> {
+    pub(super) message_seq: u16,
+    /// Of the whole.
+    pub(super) length: usize,
+    /// Where these bytes begin. They end within `length`.
+    pub(super) offset: usize,
+    pub(super) bytes: &'a [u8],
+}
+
+impl Piece<'_> {
+    pub(super) fn is_whole(&self) -> bool {
+        self.bytes.len() == self.length
+    }
+}
+
+/// What a record brings of a ClientHello.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hello<'a> {
+    /// Its beginning, or all of it.
+    First(ClientHello<'a>),
+    /// A piece from further on.
+    Later(Piece<'a>),
+}
+
+/// Why a ClientHello is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HelloError<'a> {
     Malformed,
-    /// In pieces: a stateless front cannot put them together.
-    Fragmented,
     /// The highest version that the client knows is below DTLS 1.2.
-    OldVersion,
+    OldVersion(record::Record<'a>),
 }
 
 /// Whether a datagram begins with a plaintext ClientHello and is to be given to [`parse`].
@@ -36,57 +58,50 @@ pub(super) fn begins_hello(datagram: &[u8]) -> bool {
         && datagram.get(record::HEADER) == Some(&CLIENT_HELLO)
 }
 
-/// The ClientHello that is all of `datagram`.
-pub(super) fn parse(datagram: &[u8]) -> Result<ClientHello<'_>, HelloError> {
+/// What the first record of `datagram` brings of a ClientHello, and what follows it. A whole one comes alone.
+pub(super) fn parse(datagram: &[u8]) -> Result<(Hello<'_>, &[u8]), HelloError<'_>> {
     let (record, after) = record::parse(datagram).ok_or(HelloError::Malformed)?;
-    if record.content_type != ContentType::Handshake || record.number.epoch() != 0 || !after.is_empty() {
+    if record.content_type != ContentType::Handshake || record.number.epoch() != 0 {
         return Err(HelloError::Malformed);
     }
-    let mut message = Reader(record.fragment);
-    let Header { message_seq, body } = message.handshake_header()?;
-    let mut body = Reader(body);
-    let hello = body.client_hello(record, message_seq);
-    hello.ok_or(HelloError::Malformed).and_then(|(hello, version)| {
-        // RFC 6347 section 4.1: version numbers count downwards.
-        if version <= 0xfefd { Ok(hello) } else { Err(HelloError::OldVersion) }
-    })
-}
-
-struct Header<'a> {
-    message_seq: u16,
-    body: &'a [u8],
+    let piece = Reader(record.fragment).piece().ok_or(HelloError::Malformed)?;
+    if piece.offset > 0 {
+        return Ok((Hello::Later(piece), after));
+    }
+    let hello = Reader(piece.bytes).client_hello(record, piece);
+    let (hello, version) =
+        hello.filter(|_| !piece.is_whole() || after.is_empty()).ok_or(HelloError::Malformed)?;
+    // RFC 6347 section 4.1: version numbers count downwards.
+    if version <= 0xfefd { Ok((Hello::First(hello), after)) } else { Err(HelloError::OldVersion(record)) }
 }
 
 /// Takes fields off the front; `None` when they are not all there.
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    fn handshake_header(&mut self) -> Result<Header<'a>, HelloError> {
-        let [kind, l0, l1, l2, s0, s1, o0, o1, o2, f0, f1, f2] =
-            *self.array::<HANDSHAKE_HEADER>().ok_or(HelloError::Malformed)?;
+    fn piece(&mut self) -> Option<Piece<'a>> {
+        let [kind, l0, l1, l2, s0, s1, o0, o1, o2, f0, f1, f2] = *self.array::<HANDSHAKE_HEADER>()?;
         let [length, offset, fragment] = [[l0, l1, l2], [o0, o1, o2], [f0, f1, f2]]
             .map(|[a, b, c]| u32::from_be_bytes([0, a, b, c]) as usize);
-        if kind != CLIENT_HELLO {
-            return Err(HelloError::Malformed);
-        }
-        if fragment != self.0.len() || offset + fragment > length {
-            return Err(HelloError::Malformed);
-        }
-        if fragment != length {
-            return Err(HelloError::Fragmented);
-        }
-        Ok(Header { message_seq: u16::from_be_bytes([s0, s1]), body: self.0 })
+        let fits = kind == CLIENT_HELLO && fragment == self.0.len() && offset + fragment <= length;
+        let message_seq = u16::from_be_bytes([s0, s1]);
+        fits.then_some(Piece { message_seq, length, offset, bytes: self.0 })
     }
 
+    /// With the version that it says. Of a piece, what comes after the cookie is not looked at.
     fn client_hello(
         &mut self,
         record: record::Record<'a>,
-        message_seq: u16,
+        piece: Piece<'a>,
     ) -> Option<(ClientHello<'a>, u16)> {
         let version = self.u16()?;
         let random = self.array::<32>()?;
         let session_id = self.vector8().filter(|id| id.len() <= 32)?;
         let cookie = self.vector8()?;
+        let hello = ClientHello { record, random, session_id, cookie, piece };
+        if !piece.is_whole() {
+            return Some((hello, version));
+        }
         let _suites =
             self.vector16().filter(|suites| !suites.is_empty() && suites.len().is_multiple_of(2))?;
         // Every client offers null compression (RFC 5246 section 7.4.1.2).
@@ -98,9 +113,7 @@ impl<'a> Reader<'a> {
                 extensions.vector16()?;
             }
         }
-        self.0
-            .is_empty()
-            .then_some((ClientHello { record, message_seq, random, session_id, cookie }, version))
+        self.0.is_empty().then_some((hello, version))
     }
 
     fn take(&mut self, length: usize) -> Option<&'a [u8]> {
@@ -133,7 +146,8 @@ pub(super) fn canned(message_seq: u16) -> Vec<u8> {
     build(RecordNumber::new(0, u64::from(message_seq)), message_seq, &body)
 }
 
-fn build(number: RecordNumber, message_seq: u16, body: &[u8]) -> Vec<u8> {
+/// The datagram of a whole ClientHello; `body` is no longer than a record may be.
+pub(super) fn build(number: RecordNumber, message_seq: u16, body: &[u8]) -> Vec<u8> {
     let [_, l0, l1, l2] = (body.len() as u32).to_be_bytes();
     let [s0, s1] = message_seq.to_be_bytes();
     let message_header = [CLIENT_HELLO, l0, l1, l2, s0, s1, 0, 0, 0, l0, l1, l2];
@@ -164,6 +178,22 @@ pub(super) mod tests {
         build(RecordNumber::new(0, sequence), message_seq, &body)
     }
 
+    /// Its first `length` bytes, in a record of their own.
+    pub(in crate::dtls) fn piece(hello: &[u8], length: usize) -> Vec<u8> {
+        let mut piece = hello[..record::HEADER + HANDSHAKE_HEADER + length].to_vec();
+        piece[11..13].copy_from_slice(&((HANDSHAKE_HEADER + length) as u16).to_be_bytes());
+        piece[22..25].copy_from_slice(&(length as u32).to_be_bytes()[1..]);
+        piece
+    }
+
+    /// A whole one.
+    fn whole(datagram: &[u8]) -> Result<ClientHello<'_>, HelloError<'_>> {
+        match parse(datagram)? {
+            (Hello::First(hello), []) if hello.piece.is_whole() => Ok(hello),
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// The same with one byte set, the lengths around it untouched.
     fn with(at: usize, value: u8) -> Vec<u8> {
         let mut bytes = sample(3, 1, [7; 32], b"cookie!!");
@@ -175,14 +205,14 @@ pub(super) mod tests {
     fn the_fields_are_found() {
         let bytes = sample(3, 1, [7; 32], b"cookie!!");
         assert!(begins_hello(&bytes));
-        let hello = parse(&bytes).unwrap();
-        assert_eq!(hello.message_seq, 1);
+        let hello = whole(&bytes).unwrap();
+        assert_eq!(hello.piece.message_seq, 1);
         assert_eq!(hello.record.number, RecordNumber::new(0, 3));
         assert_eq!(
             (hello.random, hello.session_id, hello.cookie),
             (&[7; 32], &[1, 2, 3][..], &b"cookie!!"[..])
         );
-        assert_eq!(parse(&canned(2)).map(|hello| hello.message_seq), Ok(2));
+        assert_eq!(whole(&canned(2)).map(|hello| hello.piece.message_seq), Ok(2));
     }
 
     #[test]
@@ -209,7 +239,7 @@ pub(super) mod tests {
         let body = &bytes[record::HEADER + HANDSHAKE_HEADER..];
         for end in 0..body.len() {
             let cut = build(RecordNumber::new(0, 3), 1, &body[..end]);
-            assert_eq!(parse(&cut).is_ok(), end == body.len() - 10, "cut at {end}");
+            assert_eq!(whole(&cut).is_ok(), end == body.len() - 10, "cut at {end}");
         }
     }
 
@@ -217,14 +247,12 @@ pub(super) mod tests {
     fn wrong_fields_are_dropped() {
         let body = record::HEADER + HANDSHAKE_HEADER;
         let table = [
-            ("an old version", with(body + 1, 0xff), HelloError::OldVersion),
             ("a session id of 33 bytes", with(body + 34, 33), HelloError::Malformed),
             ("an odd length of suites", with(body + 48, 3), HelloError::Malformed),
             ("no null compression", with(body + 54, 1), HelloError::Malformed),
             ("an extension that is too long", with(body + 60, 9), HelloError::Malformed),
             ("another message", with(record::HEADER, 2), HelloError::Malformed),
-            ("a fragment that is not first", with(record::HEADER + 8, 1), HelloError::Malformed),
-            ("a longer message", with(record::HEADER + 3, 200), HelloError::Fragmented),
+            ("bytes beyond its end", with(record::HEADER + 8, 1), HelloError::Malformed),
             ("a shorter message", with(record::HEADER + 3, 20), HelloError::Malformed),
             ("epoch 1", with(4, 1), HelloError::Malformed),
             ("an alert", with(0, 21), HelloError::Malformed),
@@ -235,6 +263,38 @@ pub(super) mod tests {
         let mut two = sample(3, 1, [7; 32], b"cookie!!");
         two.extend(sample(4, 1, [7; 32], b"cookie!!"));
         assert_eq!(parse(&two), Err(HelloError::Malformed), "a second record");
+        assert!(matches!(parse(&with(body + 1, 0xff)), Err(HelloError::OldVersion(_))));
+    }
+
+    #[test]
+    fn a_first_piece_is_taken_when_it_reaches_to_the_end_of_the_cookie() {
+        let bytes = sample(3, 1, [7; 32], b"cookie!!");
+        let length = bytes.len() - record::HEADER - HANDSHAKE_HEADER;
+        for end in 0..length {
+            let piece = piece(&bytes, end);
+            let Ok((Hello::First(hello), after)) = parse(&piece) else {
+                assert!(end < 47, "cut at {end}");
+                assert_eq!(parse(&piece), Err(HelloError::Malformed));
+                continue;
+            };
+            assert!(end >= 47, "cut at {end}");
+            assert_eq!((hello.random, hello.cookie), (&[7; 32], &b"cookie!!"[..]));
+            assert_eq!((hello.piece.length, hello.piece.bytes.len(), after), (length, end, &[][..]));
+        }
+    }
+
+    #[test]
+    fn later_pieces_stand_for_themselves_and_several_come_in_one_datagram() {
+        let bytes = sample(3, 1, [7; 32], b"cookie!!");
+        let mut later = piece(&bytes, 50);
+        later[19..22].copy_from_slice(&[0, 0, 15]);
+        let both = [piece(&bytes, 50), later.clone()].concat();
+        let (first, after) = parse(&both).unwrap();
+        assert!(matches!(first, Hello::First(_)));
+        let Ok((Hello::Later(piece), [])) = parse(after) else { panic!() };
+        assert_eq!((piece.message_seq, piece.offset, piece.bytes.len()), (1, 15, 50));
+        later[21] = 16;
+        assert_eq!(parse(&later), Err(HelloError::Malformed), "beyond the end");
     }
 
     proptest! {

@@ -71,6 +71,11 @@ pub(super) struct Record<'a> {
 }
 
 impl Record<'_> {
+    /// As it stands in the header: one of those that [`parse`] takes.
+    pub(super) fn version(&self) -> [u8; 2] {
+        if self.raw.get(1..3) == Some(&DTLS_1_0) { DTLS_1_0 } else { DTLS_1_2 }
+    }
+
     /// The record under another number; meaningful in epoch 0 only, where nothing protects it.
     pub(super) fn renumbered(&self, number: RecordNumber) -> Vec<u8> {
         let mut bytes = self.raw.to_vec();
@@ -141,6 +146,12 @@ pub(super) fn header(
     let [n0, n1, n2, n3, n4, n5, n6, n7] = number.to_wire();
     let [l0, l1] = length.to_be_bytes();
     [content_type as u8, version[0], version[1], n0, n1, n2, n3, n4, n5, n6, n7, l0, l1]
+}
+
+/// A fatal alert in epoch 0, where nothing protects it: 15 bytes.
+pub(super) fn plaintext_alert(version: [u8; 2], number: RecordNumber, description: u8) -> Vec<u8> {
+    const FATAL: u8 = 2;
+    [&header(ContentType::Alert, version, number, 2)[..], &[FATAL, description]].concat()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::aead::Aeads;
 use super::event::CloseReason;
 use super::flight::Flight;
+use super::fragments::{CLIENT_HELLO, Fragments, HELLO_REQUEST};
 use super::handshake::{ClientRandom, Finished};
 use super::keys::{Keys, Role};
 use super::record::{ContentType, EPOCH, Record, RecordNumber};
@@ -28,7 +29,14 @@ pub(super) struct Session {
     pub(super) timer: Instant,
     /// Accepting side, until the first application record.
     unconfirmed: Option<Box<Unconfirmed>>,
+    /// Plaintext bytes of a record, at most (RFC 6066 section 4).
+    largest: u16,
+    /// Tries to renegotiate since the last application record.
+    renegotiations: u8,
 }
+
+/// So many tries to renegotiate in a row are answered: a client repeats its hello, and only until it has an answer.
+const MAX_REFUSALS: u8 = 12;
 
 /// The peer may not have had our Finished yet.
 struct Unconfirmed {
@@ -44,6 +52,8 @@ pub(super) enum Opened {
     Ended(CloseReason),
     /// The peer has repeated its last flight: see [`Session::last_flight`].
     RepeatedFlight,
+    /// The peer wants to renegotiate: see [`Session::refuses_renegotiation`].
+    Renegotiation,
     /// An alert that ends nothing.
     Warning,
     /// Authentic, but without meaning here.
@@ -69,6 +79,7 @@ impl Session {
             client_random,
             last_flight,
             round_trip,
+            largest,
             early: _,
         } = finished;
         let began_with =
@@ -84,7 +95,14 @@ impl Session {
             heard: now,
             timer,
             unconfirmed,
+            largest: u16::try_from(largest).unwrap_or(u16::MAX),
+            renegotiations: 0,
         }
+    }
+
+    /// How many bytes one record may carry.
+    pub(super) fn largest_message(&self) -> usize {
+        self.largest.into()
     }
 
     /// Whether the session comes from the handshake that began with a hello of this random. (A client chooses its random
@@ -123,11 +141,28 @@ impl Session {
         };
         self.window.mark(sequence);
         match record.content_type {
-            ContentType::ApplicationData => Opened::Data(plaintext),
+            ContentType::ApplicationData => {
+                self.renegotiations = 0;
+                Opened::Data(plaintext)
+            }
             ContentType::Alert => alert(&plaintext),
+            ContentType::Handshake if begins_renegotiation(&plaintext) => {
+                if fresh {
+                    Opened::Renegotiation
+                } else {
+                    Opened::Replayed
+                }
+            }
             ContentType::Handshake if may_repeat => Opened::RepeatedFlight,
             ContentType::Handshake | ContentType::ChangeCipherSpec => Opened::Unexpected,
         }
+    }
+
+    /// Whether one more try to renegotiate is answered.
+    pub(super) fn refuses_renegotiation(&mut self) -> bool {
+        let answers = self.renegotiations < MAX_REFUSALS;
+        self.renegotiations = self.renegotiations.saturating_add(1);
+        answers
     }
 
     /// Kept until the peer is known to have it.
@@ -157,7 +192,16 @@ fn alert(plaintext: &[u8]) -> Opened {
     }
 }
 
+/// The beginning of a hello, or the request for one.
+fn begins_renegotiation(plaintext: &[u8]) -> bool {
+    let first = Fragments::new(plaintext).next().and_then(Result::ok);
+    first.is_some_and(|first| matches!(first.kind, CLIENT_HELLO | HELLO_REQUEST) && first.offset == 0)
+}
+
 const CLOSE_NOTIFY: u8 = 0;
+
+/// no_renegotiation, a warning (RFC 5246 section 7.2.2): the session goes on.
+pub(super) const NO_RENEGOTIATION_ALERT: [u8; 2] = [1, 100];
 
 /// A warning.
 pub(super) const CLOSE_NOTIFY_ALERT: [u8; 2] = [1, CLOSE_NOTIFY];
@@ -190,6 +234,7 @@ mod tests {
                 client_random: Some([1; 32]),
                 last_flight: Flight::new(now, vec![vec![9]]),
                 round_trip: Some(Duration::from_millis(5)),
+                largest: 1024,
                 early: Vec::new(),
             };
             Session::new(now, now, finished)
@@ -246,6 +291,36 @@ mod tests {
         assert_eq!(server.open(&mut aeads, &finished), Opened::Replayed);
         assert_eq!(pass(&mut client, &mut server, ContentType::Handshake, b"finished"), Opened::Unexpected);
         assert_eq!(pass(&mut server, &mut client, ContentType::Handshake, b"finished"), Opened::Unexpected);
+    }
+
+    #[test]
+    fn twelve_tries_to_renegotiate_in_a_row_are_answered_and_the_session_goes_on() {
+        // Type, length, message_seq, fragment offset, fragment length.
+        let hello = [&[1, 0, 0, 3, 0, 3, 0, 0, 0, 0, 0, 3][..], b"abc"].concat();
+        let hello_request = [0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0];
+        for begins in [&hello[..], &hello_request] {
+            let [mut client, mut server] = ends();
+            for round in 0..2 {
+                for number in 0..20 {
+                    let opened = pass(&mut client, &mut server, ContentType::Handshake, begins);
+                    assert_eq!(opened, Opened::Renegotiation, "before and after the first data");
+                    assert_eq!(server.refuses_renegotiation(), number < 12, "{round}");
+                }
+                let data = pass(&mut client, &mut server, ContentType::ApplicationData, b"x");
+                assert_eq!(data, Opened::Data(b"x".to_vec()));
+                server.confirm();
+            }
+        }
+        let [mut client, mut server] = ends();
+        let mut further = hello.clone();
+        (further[3], further[8]) = (6, 3);
+        let opened = pass(&mut client, &mut server, ContentType::Handshake, &further);
+        assert_eq!(opened, Opened::RepeatedFlight, "no beginning of a hello");
+        let mut aeads = Aeads::default();
+        let once = client.seal(&mut aeads, ContentType::Handshake, &hello).unwrap();
+        let (once, _) = record::parse(&once).unwrap();
+        assert_eq!(server.open(&mut aeads, &once), Opened::Renegotiation);
+        assert_eq!(server.open(&mut aeads, &once), Opened::Replayed);
     }
 
     #[test]

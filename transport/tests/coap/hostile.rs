@@ -27,7 +27,7 @@ fn malformed_messages_get_a_reset_or_silence_and_are_counted() {
         (b"\x40\x20\x00\x01", true, |counters| counters.malformed_code),
         (b"\x40\xe1\x00\x01", true, |counters| counters.malformed_code),
         (b"\x50\xc0\x00\x01", false, |counters| counters.malformed_code),
-        (b"\x60\x01\x00\x01", false, |counters| counters.malformed_code),
+        (b"\x60\x20\x00\x01", false, |counters| counters.malformed_code),
         (b"\x50\x00\x00\x01", false, |counters| counters.empty_non_confirmable),
         (b"\x60\x00\x00\x01", false, |counters| counters.unmatched),
         (b"\x70\x00\x00\x01", false, |counters| counters.unmatched),

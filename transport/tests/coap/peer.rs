@@ -1,6 +1,6 @@
 //! A hand-written peer: messages made and read with coap-lite, sent to a server of ours under a fake clock.
 
-use super::sim::zero;
+use super::sim::{assert_anybody_takes, zero};
 use coap_lite::{CoapOption, MessageClass, MessageType, Packet};
 use lowband_transport::coap::{Code, Limits, ResponseOptions, Server, ServerEvent, Times};
 use lowband_transport::{ExchangeId, SessionId};
@@ -46,6 +46,11 @@ pub(crate) fn empty(kind: MessageType, id: u16) -> Make {
 }
 
 impl Make {
+    /// With another message id; the token stays.
+    pub(crate) fn id(mut self, id: u16) -> Make {
+        self.0.header.message_id = id;
+        self
+    }
     pub(crate) fn token(mut self, token: &[u8]) -> Make {
         self.0.set_token(token.to_vec());
         self
@@ -81,6 +86,10 @@ impl Got {
     pub(crate) fn parse(bytes: &[u8]) -> Got {
         Got(Packet::from_bytes(bytes).unwrap())
     }
+    /// Bytes of the message.
+    pub(crate) fn length(&self) -> usize {
+        self.0.to_bytes_unlimited().unwrap().len()
+    }
     pub(crate) fn kind(&self) -> MessageType {
         self.0.header.get_type()
     }
@@ -98,6 +107,9 @@ impl Got {
     }
     pub(crate) fn option(&self, number: u16) -> Option<&[u8]> {
         self.0.get_first_option(CoapOption::from(number)).map(Vec::as_slice)
+    }
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = u16> {
+        self.0.options().map(|(number, _)| *number)
     }
     pub(crate) fn number(&self, number: u16) -> Option<u64> {
         Some(self.option(number)?.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)))
@@ -143,7 +155,8 @@ impl Peer {
     }
 
     pub(crate) fn received(&mut self) -> Vec<Got> {
-        std::iter::from_fn(|| self.server.poll_transmit()).map(|(_, bytes)| Got::parse(&bytes)).collect()
+        let sent = std::iter::from_fn(|| self.server.poll_transmit());
+        sent.inspect(|(_, bytes)| assert_anybody_takes(bytes)).map(|(_, bytes)| Got::parse(&bytes)).collect()
     }
 
     /// Lets time pass and returns what comes meanwhile.

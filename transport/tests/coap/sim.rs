@@ -1,6 +1,7 @@
 //! A server and a client over a simulated link: a fake clock, seeded loss, duplication, delay and reordering, and an
 //! upstream that answers as slowly and in as many pieces as a test wants.
 
+use coap_lite::Packet;
 use lowband_transport::coap::{
     Client, ClientEvent, Code, FailReason, Limits, Method, Request, RequestOptions, Response,
     ResponseOptions, Server, ServerEvent, Times,
@@ -347,6 +348,9 @@ impl Sim {
 
     fn send(&mut self, to: To, session: SessionId, bytes: Vec<u8>) {
         let way = if to == To::Server { self.up } else { self.down };
+        if to == To::Client {
+            assert_anybody_takes(&bytes);
+        }
         self.sent.push((to, bytes.clone()));
         let copies = 1 + usize::from(self.dice.chance(way.duplication));
         for _ in 0..copies {
@@ -367,6 +371,16 @@ impl Sim {
     pub(crate) fn took(&self, exchange: ExchangeId) -> Duration {
         self.finished[&exchange] - self.start
     }
+}
+
+/// An odd option number is critical (RFC 7252 section 5.4.6): who does not know it throws the answer away. Blocks alone have such,
+/// and nobody who does not know those could use the answer.
+pub(crate) fn assert_anybody_takes(message: &[u8]) {
+    const BLOCK2: u16 = 23;
+    const BLOCK1: u16 = 27;
+    let packet = Packet::from_bytes(message).unwrap();
+    let taken = |number: u16| number.is_multiple_of(2) || number == BLOCK1 || number == BLOCK2;
+    assert!(packet.options().all(|(number, _)| taken(*number)), "{packet:?}");
 }
 
 pub(crate) fn options(path: &str) -> RequestOptions {

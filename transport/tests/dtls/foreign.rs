@@ -3,8 +3,8 @@
 use crate::certificates::{Authority, p256, rsa};
 use lowband_transport::dtls::{CloseReason, Config, Endpoint, Event, Limits, Verification};
 use openssl::pkey::{PKey, Private};
-use std::cell::Cell;
-use std::io::{BufRead, BufReader, Write};
+use std::cell::{Cell, RefCell};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, UdpSocket};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -12,10 +12,10 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Far beyond what anything here takes.
-const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A shell around an endpoint: one socket, until `on_event` breaks.
-fn drive<T>(
+pub(crate) fn drive<T>(
     endpoint: &mut Endpoint,
     socket: &Socket,
     mut on_event: impl FnMut(&mut Endpoint, Event) -> ControlFlow<T>,
@@ -44,8 +44,28 @@ fn drive<T>(
     }
 }
 
-fn flush(endpoint: &mut Endpoint, socket: &Socket) {
+/// Drives until the counters say that it has come so far.
+pub(crate) fn until(endpoint: &mut Endpoint, socket: &Socket, done: impl Fn(&Endpoint) -> bool) {
+    let end = Instant::now() + DEADLINE;
+    let mut buffer = vec![0; 65_536];
+    while !done(endpoint) {
+        flush(endpoint, socket);
+        let now = Instant::now();
+        assert!(now < end, "deadline; {:?}", endpoint.counters());
+        let wake = endpoint.poll_timeout().map_or(end, |due| due.min(end));
+        let wait = wake.saturating_duration_since(now).max(Duration::from_millis(1));
+        socket.udp.set_read_timeout(Some(wait)).unwrap();
+        if let Ok((length, peer)) = socket.udp.recv_from(&mut buffer) {
+            endpoint.handle_datagram(Instant::now(), peer, None, &buffer[..length]);
+        }
+        endpoint.handle_timeout(Instant::now());
+    }
+    flush(endpoint, socket);
+}
+
+pub(crate) fn flush(endpoint: &mut Endpoint, socket: &Socket) {
     while let Some(transmit) = endpoint.poll_transmit() {
+        socket.sent.borrow_mut().push(transmit.bytes.clone());
         if !socket.loses(Way::Out) {
             socket.udp.send_to(&transmit.bytes, transmit.peer).unwrap();
         }
@@ -53,24 +73,26 @@ fn flush(endpoint: &mut Endpoint, socket: &Socket) {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+pub(crate) enum Way {
     In,
     Out,
 }
 
 /// The datagram of this number (from 0) that way.
-type Lost = Option<(Way, usize)>;
+pub(crate) type Lost = Option<(Way, usize)>;
 
-/// A socket that loses one datagram.
-struct Socket {
-    udp: UdpSocket,
+/// A socket that loses one datagram and remembers what was to be sent.
+pub(crate) struct Socket {
+    pub(crate) udp: UdpSocket,
+    pub(crate) sent: RefCell<Vec<Vec<u8>>>,
     lost: Lost,
     count: [Cell<usize>; 2],
 }
 
 impl Socket {
-    fn new(lost: Lost) -> Socket {
-        Socket { udp: UdpSocket::bind("127.0.0.1:0").unwrap(), lost, count: Default::default() }
+    pub(crate) fn new(lost: Lost) -> Socket {
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        Socket { udp, sent: RefCell::default(), lost, count: Default::default() }
     }
     fn loses(&self, way: Way) -> bool {
         let count = &self.count[way as usize];
@@ -80,30 +102,55 @@ impl Socket {
 }
 
 /// Ends the program whatever happens to the test.
-struct Program(Child);
+pub(crate) struct Program(Child);
 
 impl Program {
-    fn openssl(arguments: &[&str]) -> Program {
-        let mut command = Command::new("openssl");
-        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        Program(command.spawn().expect("the openssl command is installed"))
+    pub(crate) fn openssl(arguments: &[&str]) -> Program {
+        Program::start("openssl", arguments, Stdio::null())
     }
-    fn input(&mut self) -> ChildStdin {
-        self.0.stdin.take().unwrap()
+    pub(crate) fn start(program: &str, arguments: &[&str], stderr: Stdio) -> Program {
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr);
+        Program(command.spawn().unwrap_or_else(|_| panic!("`make setup-test` installs {program}")))
     }
-    /// Its output from now on, up to and with the first line that `is_it` accepts.
-    fn read_until(&mut self, is_it: impl Fn(&str) -> bool) -> String {
+    /// All that it has said, once it has ended by itself: on its error output too, where that is not thrown away.
+    pub(crate) fn end(&mut self) -> String {
         let mut text = String::new();
-        let stdout = BufReader::new(self.0.stdout.as_mut().unwrap());
-        for line in stdout.lines() {
-            let line = line.unwrap();
-            text += &format!("{line}\n");
-            if is_it(&line) {
-                break;
-            }
+        self.0.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+        if let Some(mut stderr) = self.0.stderr.take() {
+            stderr.read_to_string(&mut text).unwrap();
         }
         text
     }
+    pub(crate) fn input(&mut self) -> ChildStdin {
+        self.0.stdin.take().unwrap()
+    }
+    /// Its output from now on, up to and with the first line that `is_it` accepts.
+    pub(crate) fn read_until(&mut self, is_it: impl Fn(&str) -> bool) -> String {
+        read_until(self.0.stdout.as_mut().unwrap(), is_it)
+    }
+    /// The next bytes of its output.
+    pub(crate) fn read_bytes(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        self.0.stdout.as_mut().unwrap().read_exact(&mut bytes).unwrap();
+        bytes
+    }
+    /// The same of its error output.
+    pub(crate) fn read_errors_until(&mut self, is_it: impl Fn(&str) -> bool) -> String {
+        read_until(self.0.stderr.as_mut().unwrap(), is_it)
+    }
+}
+
+fn read_until(output: impl Read, is_it: impl Fn(&str) -> bool) -> String {
+    let mut text = String::new();
+    for line in BufReader::new(output).lines() {
+        let line = line.unwrap();
+        text += &format!("{line}\n");
+        if is_it(&line) {
+            break;
+        }
+    }
+    text
 }
 
 impl Drop for Program {
@@ -113,13 +160,13 @@ impl Drop for Program {
     }
 }
 
-fn server(key: &PKey<Private>, limits: Limits) -> Endpoint {
+pub(crate) fn server(key: &PKey<Private>, limits: Limits) -> Endpoint {
     let config = Config { server: Some(Authority::new().identity(key)), limits, ..Config::default() };
     Endpoint::new(config, [3; 32]).unwrap()
 }
 
 /// `s_client` says a line, has it echoed and leaves.
-fn echo_with_s_client(key: &PKey<Private>, limits: Limits, arguments: &[&str], lost: Lost) {
+pub(crate) fn echo_with_s_client(key: &PKey<Private>, limits: Limits, arguments: &[&str], lost: Lost) {
     let mut endpoint = server(key, limits);
     let socket = Socket::new(lost);
     let address = socket.udp.local_addr().unwrap().to_string();

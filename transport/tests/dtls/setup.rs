@@ -108,6 +108,7 @@ fn mistakes_in_limits_roots_and_identity_are_told_together() {
         sessions: 0,
         half_open: 0,
         half_open_per_address: 0,
+        hello: 255,
         handshake: Duration::ZERO,
         idle: Duration::MAX,
         make_room_after: Duration::ZERO,
@@ -115,7 +116,7 @@ fn mistakes_in_limits_roots_and_identity_are_told_together() {
     };
     let server = ServerIdentity { certificate_chain: Vec::new(), private_key: Vec::new() };
     let client = Verification::Roots(b"nothing".to_vec());
-    let found = mistakes(Config { server: Some(server), client: Some(client), limits, key_log: false });
+    let found = mistakes(Config { server: Some(server), client: Some(client), limits, ..Config::default() });
     let expected = [
         "limit sessions",
         "limit half_open ",
@@ -123,6 +124,7 @@ fn mistakes_in_limits_roots_and_identity_are_told_together() {
         "limit handshake",
         "limit idle",
         "limit make_room_after",
+        "limit hello is 255",
         "limit mtu is 255",
         "certificate: the file is empty",
         "private key: the file is empty",

@@ -18,9 +18,15 @@ pub(crate) struct CoapHeaders {
 }
 
 impl Headers {
-    /// Each is `Name: value`, or `@FILE` with one of them a line. `Name:` takes a header away that would be sent otherwise.
-    pub(crate) fn parse(given: &[String]) -> Result<Headers, Failure> {
+    /// Each is `Name: value`, or `@FILE` with one of them a line. `Name:` takes a header away that would be sent otherwise. `json`:
+    /// body and answer are JSON where none of them says otherwise.
+    pub(crate) fn parse(given: &[String], json: bool) -> Result<Headers, Failure> {
         let mut headers = Vec::new();
+        if json {
+            headers.extend(
+                ["Content-Type", "Accept"].map(|name| (name.to_owned(), "application/json".to_owned())),
+            );
+        }
         for header in given {
             match header.strip_prefix('@') {
                 None => headers.push(split(header)?),
@@ -66,8 +72,8 @@ impl Headers {
             };
         }
         coap.accept = match self.get("accept") {
-            None | Some("" | "*/*") => None,
-            Some(media_type) => Some(number(media_type, "Accept")?),
+            None | Some("") => None,
+            Some(list) => accepted(list)?,
         };
         coap.access_token = match self.get("authorization") {
             None | Some("") => None,
@@ -97,15 +103,45 @@ fn split(header: &str) -> Result<(String, String), Failure> {
 }
 
 fn number(media_type: &str, header: &str) -> Result<u16, Failure> {
-    names::content_format(media_type).ok_or_else(|| {
-        Failure::new(
-            Exit::Usage,
-            format!(
-                "{header}: {media_type}: CoAP has numbers instead of media types; known here are application/cbor, \
-                 application/json, application/octet-stream and text/plain"
-            ),
-        )
-    })
+    names::content_format(media_type).ok_or_else(|| without_number(media_type, header))
+}
+
+fn without_number(media_type: &str, header: &str) -> Failure {
+    Failure::new(
+        Exit::Usage,
+        format!(
+            "{header}: {media_type}: CoAP has numbers instead of media types; known here are application/cbor, \
+             application/json, application/octet-stream and text/plain"
+        ),
+    )
+}
+
+/// The first of a list that CoAP can say, the most wanted first (RFC 9110 section 12.5.1): option 17 has room for one. None where
+/// anything will do.
+fn accepted(list: &str) -> Result<Option<u16>, Failure> {
+    let mut wanted: Vec<(u16, &str)> = list.split(',').map(|range| (quality(range), range.trim())).collect();
+    wanted.retain(|(quality, range)| *quality > 0 && !range.is_empty());
+    // Stable: of equals the first.
+    wanted.sort_by_key(|(quality, _)| std::cmp::Reverse(*quality));
+    for (_, range) in wanted {
+        let essence = range.split(';').next().unwrap_or_default().trim();
+        if essence == "*/*" || essence.eq_ignore_ascii_case("application/*") {
+            return Ok(None);
+        }
+        if let Some(format) = names::content_format(range) {
+            return Ok(Some(format));
+        }
+    }
+    Err(without_number(list, "Accept"))
+}
+
+/// In thousandths; what cannot be read is no reason to leave a type out.
+fn quality(range: &str) -> u16 {
+    let parameters = range.split(';').skip(1).filter_map(|parameter| parameter.split_once('='));
+    let mut values =
+        parameters.filter(|(name, _)| name.trim().eq_ignore_ascii_case("q")).map(|(_, value)| value);
+    let quality: f32 = values.next().and_then(|value| value.trim().parse().ok()).unwrap_or(1.0);
+    (quality.clamp(0.0, 1.0) * 1000.0) as u16
 }
 
 /// With the scheme `Bearer` or none: Matrix has no other, and option 256 has no room for one.
@@ -122,7 +158,7 @@ mod tests {
     use super::*;
 
     fn headers(given: &[&str]) -> Headers {
-        Headers::parse(&given.iter().map(|header| (*header).to_owned()).collect::<Vec<_>>()).unwrap()
+        Headers::parse(&given.iter().map(|header| (*header).to_owned()).collect::<Vec<_>>(), false).unwrap()
     }
 
     #[test]
@@ -154,6 +190,16 @@ mod tests {
             (&["ACCEPT: application/cbor"], Some(60)),
             (&["Accept: */*"], None),
             (&["Accept:"], None),
+            (&["Accept: application/cbor, application/json"], Some(60)),
+            (&["Accept: application/json, application/cbor"], Some(50)),
+            (&["Accept: application/json;q=0.5, application/cbor;q=0.9"], Some(60)),
+            (&["Accept: application/json; Q=0.5 ,application/cbor"], Some(60)),
+            (&["Accept: text/html, application/xhtml+xml, application/json;q=0.9, */*;q=0.8"], Some(50)),
+            (&["Accept: image/avif, image/png, */*;q=0.8"], None),
+            (&["Accept: application/cbor;q=0, application/json"], Some(50)),
+            (&["Accept: application/*, application/json;q=0.9"], None),
+            (&["Accept: , application/cbor,"], Some(60)),
+            (&["Accept: application/json;q=no, application/cbor"], Some(50)),
         ] {
             assert_eq!(headers(given).to_coap(false).unwrap().accept, expected, "{given:?}");
         }
@@ -184,9 +230,12 @@ mod tests {
 
     #[test]
     fn what_has_no_number_is_refused() {
-        for given in
-            ["Content-Type: text/html", "Accept: image/png", "Accept: application/cbor, application/json"]
-        {
+        for given in [
+            "Content-Type: text/html",
+            "Accept: image/png",
+            "Accept: image/png, text/html",
+            "Accept: application/cbor;q=0",
+        ] {
             let failure = headers(&[given]).to_coap(true).unwrap_err();
             assert_eq!(failure.exit, Exit::Usage, "{given}");
         }
@@ -195,7 +244,7 @@ mod tests {
     #[test]
     fn malformed_headers_are_refused_and_not_repeated() {
         for given in ["Bearer secret", ": secret", "A secret: b"] {
-            let failure = Headers::parse(&[given.to_owned()]).err().unwrap();
+            let failure = Headers::parse(&[given.to_owned()], false).err().unwrap();
             assert_eq!(failure.exit, Exit::Usage);
             assert!(!failure.to_string().contains("secret"), "{failure}");
         }

@@ -1,15 +1,14 @@
 //! `lowband jc` in pieces: documents of any size in the memory of a small one.
 //!
-//! Of repeated keys only those of the key table are noticed, and CBOR keeps the order of the keys and gets indefinite lengths:
-//! see the codec's push mode.
+//! CBOR keeps the order of the keys and gets indefinite lengths, and of repeated keys the first is kept: see the codec's push mode.
 
 use super::super::exit::Failure;
-use super::super::input::Input;
+use super::super::input::{Input, Source};
 use super::super::output::{Sink, Writer};
 use super::hex::{self, HexReader};
 use super::pretty::Indenter;
 use super::progress::Progress;
-use super::{not_cbor, not_hex, not_json};
+use super::{Nothing, not_cbor, not_cbor_but_empty, not_hex, not_json, not_json_but};
 use lowband_codec::{
     DecodeOptions, KeyTable, Limits, Policy, PushDecoder, PushEncoder, PushOptions, Repairs,
 };
@@ -17,14 +16,18 @@ use lowband_codec::{
 /// Bytes that are read at once: enough that calls of the system cost little.
 const PIECE: usize = 64 << 10;
 
-/// No limit but that of depth: what has been read and written is not kept.
+/// For the keys of the open objects, in bytes: more than any document of Matrix has, and still no danger to whoever types this.
+const MAX_KEYS: usize = 256 << 20;
+
+/// No limit but those of depth and keys: what has been read and written is not kept.
 fn limits() -> Limits {
-    Limits { max_input: usize::MAX, max_output: usize::MAX, ..Limits::default() }
+    Limits { max_input: usize::MAX, max_output: usize::MAX, max_keys: MAX_KEYS, ..Limits::default() }
 }
 
 /// JSON to CBOR, as bytes or as hexadecimal text.
 pub(super) fn to_cbor(
     input: Input<'_>,
+    source: &Source<'_>,
     sink: &Sink,
     keys: Option<&KeyTable>,
     policy: Policy,
@@ -44,12 +47,16 @@ pub(super) fn to_cbor(
         cbor.clear();
         Ok(())
     };
-    let mut repairs = Repairs::default();
+    let (mut repairs, mut nothing) = (Repairs::default(), Some(Nothing::NoByte));
     sink.write_in_pieces(|out| {
         pieces(input, sink, |piece| {
+            nothing = nothing.and(Nothing::of(piece));
             encoder.push(piece, &mut cbor).map_err(|error| not_json(error, None))?;
             write(&mut cbor, "", out)
         })?;
+        if let Some(nothing) = nothing {
+            return Err(not_json_but(nothing, source));
+        }
         repairs = encoder.finish(&mut cbor).map_err(|error| not_json(error, None))?;
         write(&mut cbor, "\n", out)
     })?;
@@ -59,6 +66,7 @@ pub(super) fn to_cbor(
 /// CBOR, as bytes or as hexadecimal text, to JSON with a line end.
 pub(super) fn to_json(
     input: Input<'_>,
+    source: &Source<'_>,
     sink: &Sink,
     keys: Option<&KeyTable>,
     is_hex: bool,
@@ -67,14 +75,17 @@ pub(super) fn to_json(
     let mut decoder = PushDecoder::new(DecodeOptions { keys, limits: limits() });
     let (mut hex, mut cbor, mut json) = (HexReader::default(), Vec::new(), Vec::new());
     let (mut indenter, mut indented) = (Indenter::default(), Vec::new());
+    let mut nothing = true;
     sink.write_in_pieces(|out| {
         pieces(input, sink, |piece| {
             json.clear();
             if is_hex {
                 cbor.clear();
                 hex.push(piece, &mut cbor).map_err(not_hex)?;
+                nothing &= cbor.is_empty();
                 decoder.push(&cbor, &mut json).map_err(|error| not_cbor(error, false))?;
             } else {
+                nothing = false;
                 decoder
                     .push(piece, &mut json)
                     .map_err(|error| not_cbor(error, hex::decode(piece).is_ok()))?;
@@ -87,6 +98,9 @@ pub(super) fn to_json(
             out.write(&json)
         })?;
         hex.finish().map_err(not_hex)?;
+        if nothing {
+            return Err(not_cbor_but_empty(source));
+        }
         decoder.finish(&mut json).map_err(|error| not_cbor(error, false))?;
         out.write(b"\n")
     })

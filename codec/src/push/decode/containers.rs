@@ -5,6 +5,7 @@ use super::expect::Expect;
 use crate::cbor::{BREAK, Reader};
 use crate::decode::Kind;
 use crate::keys::set::KeySet;
+use crate::push::names::Part;
 use crate::{Error, ErrorKind};
 use std::mem;
 
@@ -14,6 +15,8 @@ pub(super) struct Open {
     /// The table's keys that have occurred, as integer and as text.
     pub(super) known_integers: KeySet,
     pub(super) known_texts: KeySet,
+    /// The others.
+    pub(super) names: Part,
     /// Elements or pairs that are not complete yet, if their number is definite.
     remaining: u64,
     definite: bool,
@@ -31,7 +34,7 @@ pub(super) struct Dropped {
 
 impl PushDecoder<'_> {
     /// True if a container is open now and a value or key must follow, false if it is empty; `None` if that is not known yet.
-    #[inline(always)]
+    #[cfg_attr(not(feature = "small"), inline(always))]
     pub(super) fn enter(
         &mut self,
         kind: Kind,
@@ -54,6 +57,7 @@ impl PushDecoder<'_> {
             remaining: length.unwrap_or_default(),
             definite: length.is_some(),
             kind: Some(kind),
+            names: self.names.open(),
             ..Open::default()
         };
         self.outer.push(mem::replace(&mut self.innermost, open));
@@ -84,6 +88,7 @@ impl PushDecoder<'_> {
         if let Some(kind) = self.innermost.kind {
             output.push(kind.closing());
         }
+        self.names.close(&self.innermost.names);
         self.innermost = self.outer.pop().unwrap_or_default();
     }
 

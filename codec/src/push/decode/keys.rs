@@ -8,11 +8,13 @@ use crate::decode::number;
 use crate::keys::Key;
 use crate::names::Ends;
 use crate::plain::{self, STEP};
+use crate::push::MAX_TEXT;
+use crate::push::names::Forms;
 use crate::{Error, ErrorKind};
 
 impl PushDecoder<'_> {
     /// True if the entry is dropped.
-    #[inline(always)]
+    #[cfg_attr(not(feature = "small"), inline(always))]
     pub(super) fn integer_key(
         &mut self,
         integer: u64,
@@ -21,13 +23,17 @@ impl PushDecoder<'_> {
     ) -> Result<bool, Error> {
         self.decoded.integer_keys = true;
         let Some(key) = self.options.keys.and_then(|table| table.by_integer(integer)) else {
-            return unknown_integer_key(integer, at, output);
+            return self.unknown_integer_key(integer, at, output);
         };
         let Open { known_integers, known_texts, .. } = &mut self.innermost;
-        if known_integers.insert(key.bit) == Some(false) {
+        let before = match known_integers.insert(key.bit) {
+            Some(new) => Forms { text: known_texts.holds(key.bit), integer: !new },
+            None => self.note(key.name.as_bytes(), Forms::INTEGER, at)?,
+        };
+        if before.integer {
             return Err(Error::new(ErrorKind::RepeatedKey, at));
         }
-        let dropped = known_texts.holds(key.bit);
+        let dropped = before.text;
         if dropped {
             self.drop_entry(output);
         }
@@ -36,7 +42,7 @@ impl PushDecoder<'_> {
     }
 
     /// A key that is a text; false if it is not there as a whole.
-    #[inline(always)]
+    #[cfg_attr(not(feature = "small"), inline(always))]
     pub(super) fn text_key(
         &mut self,
         length: Option<u64>,
@@ -52,6 +58,7 @@ impl PushDecoder<'_> {
             match self.options.keys.and_then(|table| table.by_ends(Ends::of_start(step, len), name)) {
                 Some(key) => self.known_name(key, at, output)?,
                 None => {
+                    self.note_text(name, at)?;
                     output.push(b'"');
                     plain::append(output, step, len);
                     output.extend_from_slice(b"\":");
@@ -70,7 +77,8 @@ impl PushDecoder<'_> {
         reader: &mut Reader<'_>,
         output: &mut Vec<u8>,
     ) -> Result<bool, Error> {
-        let whole = length.filter(|length| *length <= reader.rest().len() as u64);
+        // What is too long to be kept leaves as it comes.
+        let whole = length.filter(|length| *length <= reader.rest().len().min(MAX_TEXT) as u64);
         let Some(length) = whole else {
             self.begin_text(Role::Key, length, at);
             return Ok(false);
@@ -86,6 +94,7 @@ impl PushDecoder<'_> {
         if let Some(key) = self.options.keys.and_then(|table| table.by_name(name)) {
             return self.known_name(key, at, output);
         }
+        self.note_text(name, at)?;
         output.push(b'"');
         self.write_escaped(name, at, output)?;
         output.extend_from_slice(b"\":");
@@ -94,11 +103,48 @@ impl PushDecoder<'_> {
 
     fn known_name(&mut self, key: &Key, at: usize, output: &mut Vec<u8>) -> Result<(), Error> {
         let open = &mut self.innermost;
-        if open.known_integers.holds(key.bit) || open.known_texts.insert(key.bit) == Some(false) {
-            return Err(Error::new(ErrorKind::RepeatedKey, at));
+        match open.known_texts.insert(key.bit) {
+            Some(true) if !open.known_integers.holds(key.bit) => {}
+            Some(_) => return Err(Error::new(ErrorKind::RepeatedKey, at)),
+            None => self.note_text(key.name.as_bytes(), at)?,
         }
         key.write_json(output);
         Ok(())
+    }
+
+    /// One that the table does not know: its decimal text is the same key.
+    fn unknown_integer_key(&mut self, integer: u64, at: usize, output: &mut Vec<u8>) -> Result<bool, Error> {
+        if i64::try_from(integer).is_err() {
+            return Err(Error::new(ErrorKind::KeyRange, at));
+        }
+        let mut name = std::mem::take(&mut self.text.name);
+        name.clear();
+        number::write_unsigned(&mut name, integer);
+        let before = self.note(&name, Forms::INTEGER, at);
+        if before.is_ok_and(|before| before.text) {
+            self.drop_entry(output);
+        }
+        output.push(b'"');
+        output.extend_from_slice(&name);
+        output.extend_from_slice(b"\":");
+        self.text.name = name;
+        match before? {
+            Forms { integer: true, .. } => Err(Error::new(ErrorKind::RepeatedKey, at)),
+            Forms { text, .. } => Ok(text),
+        }
+    }
+
+    /// A text that no bit stands for; an error if its key has come before.
+    fn note_text(&mut self, name: &[u8], at: usize) -> Result<(), Error> {
+        match self.note(name, Forms::TEXT, at)? {
+            Forms { text: false, integer: false } => Ok(()),
+            _ => Err(Error::new(ErrorKind::RepeatedKey, at)),
+        }
+    }
+
+    fn note(&mut self, name: &[u8], form: Forms, at: usize) -> Result<Forms, Error> {
+        let room = (self.options.limits.max_keys, at);
+        self.names.note(&mut self.innermost.names, name, form, room)
     }
 }
 
@@ -110,14 +156,4 @@ pub(super) fn not_a_key(head: Head, at: usize) -> Error {
         _ => ErrorKind::KeyType,
     };
     Error::new(kind, at)
-}
-
-fn unknown_integer_key(integer: u64, at: usize, output: &mut Vec<u8>) -> Result<bool, Error> {
-    if i64::try_from(integer).is_err() {
-        return Err(Error::new(ErrorKind::KeyRange, at));
-    }
-    output.push(b'"');
-    number::write_unsigned(output, integer);
-    output.extend_from_slice(b"\":");
-    Ok(false)
 }

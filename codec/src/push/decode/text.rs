@@ -1,14 +1,16 @@
-//! A text that a piece has cut, or that has an indefinite length. A value's leaves as it comes; a key's waits until it is longer
-//! than any name of the table.
+//! A text that a piece has cut, or that has an indefinite length. A value's leaves as it comes; a key's waits for its end, if it is
+//! no longer than [`MAX_TEXT`].
 
 use super::PushDecoder;
 use super::expect::Expect;
 use crate::cbor::{BREAK, Head, Reader};
 use crate::json::string;
+use crate::push::MAX_TEXT;
 use crate::push::character::CutCharacter;
+use crate::push::names::Names;
 use crate::{Error, ErrorKind};
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct CutText {
     role: Role,
     /// Offset of its head.
@@ -19,31 +21,15 @@ pub(super) struct CutText {
     /// The opening quote has left.
     leaving: bool,
     /// What has come of a key and not left.
-    name: Vec<u8>,
-    /// Length of the table's longest name; `None` without a table.
-    longest: Option<usize>,
+    pub(super) name: Vec<u8>,
     cut_character: CutCharacter,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Role {
     Key,
+    #[default]
     Value,
-}
-
-impl CutText {
-    pub(super) fn new(longest: Option<usize>) -> Self {
-        CutText {
-            role: Role::Value,
-            at: 0,
-            indefinite: false,
-            left: 0,
-            leaving: false,
-            name: Vec::new(),
-            longest,
-            cut_character: CutCharacter::default(),
-        }
-    }
 }
 
 impl PushDecoder<'_> {
@@ -136,10 +122,11 @@ impl PushDecoder<'_> {
         let text = &self.text;
         if !text.leaving {
             let known_len = text.left.saturating_add((text.name.len() + content.len()) as u64);
-            if text.longest.is_some_and(|longest| known_len <= longest as u64) {
+            if known_len <= MAX_TEXT as u64 {
                 self.text.name.extend_from_slice(content.as_bytes());
                 return Ok(());
             }
+            Names::note_long(&mut self.innermost.names, self.text.at)?;
             self.text.leaving = true;
             output.push(b'"');
             let name = std::mem::take(&mut self.text.name);

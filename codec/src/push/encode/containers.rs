@@ -1,4 +1,4 @@
-//! The open containers, and those that are passed over because they lie too deep.
+//! The open containers, and what is passed over.
 
 use super::PushEncoder;
 use super::expect::Expect;
@@ -8,6 +8,7 @@ use crate::json::Cursor;
 use crate::json::skip::Bits;
 use crate::json::walk::Kind;
 use crate::keys::set::KeySet;
+use crate::push::names::Part;
 use crate::{Error, ErrorKind, Repairs};
 use std::mem;
 
@@ -16,45 +17,72 @@ use std::mem;
 pub(super) struct Open {
     /// The table's keys that have occurred.
     pub(super) known: KeySet,
+    /// The others.
+    pub(super) names: Part,
     pub(super) kind: Option<Kind>,
 }
 
-/// A container that lies too deep for the lenient policy: it is walked over, and what that writes is taken back.
+/// What the lenient policy leaves out: it is walked over, and what that writes is taken back, as are the repairs in it.
 #[derive(Debug)]
 pub(super) struct Skipped {
+    why: Why,
     /// Where the output ends that stays.
     from: usize,
     open: Bits,
     repairs: Repairs,
 }
 
-/// Open containers in one that lies too deep; one more is an error, so that memory stays bounded: 128 kB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    /// A container lies too deep and becomes null.
+    TooDeep,
+    /// A value whose key has come before leaves nothing.
+    Repeated,
+}
+
+/// Open containers in what is left out; one more is an error, so that memory stays bounded: 128 kB.
 const MAX_SKIPPED_DEPTH: usize = 1 << 20;
 
 impl PushEncoder<'_> {
     /// Another container may be opened; true if it is passed over, or lies in one that is.
-    #[inline(always)]
+    #[cfg_attr(not(feature = "small"), inline(always))]
     pub(super) fn check_depth<const SKIPPING: bool>(
         &mut self,
         cursor: &Cursor<'_>,
         output: &[u8],
     ) -> Result<bool, Error> {
-        if SKIPPING {
-            let depth = self.skipped.as_ref().map_or(0, |skipped| skipped.open.len());
-            return if depth < MAX_SKIPPED_DEPTH {
+        if SKIPPING && let Some(skipped) = &self.skipped {
+            return if skipped.open.len() < MAX_SKIPPED_DEPTH {
                 Ok(true)
             } else {
                 Err(self.error(ErrorKind::TooDeep, cursor))
             };
         }
-        if self.outer.len() < self.max_depth {
+        if self.outer.len() < self.options.limits.max_depth {
             return Ok(false);
         }
         if !self.lenient() {
             return Err(self.error(ErrorKind::TooDeep, cursor));
         }
-        self.skipped = Some(Skipped { from: output.len(), open: Bits::default(), repairs: self.repairs });
+        self.repairs.too_deep += 1;
+        self.skip(Why::TooDeep, output);
         Ok(true)
+    }
+
+    fn skip(&mut self, why: Why, output: &[u8]) {
+        let (from, repairs) = (output.len(), self.repairs);
+        self.skipped = Some(Skipped { why, from, open: Bits::default(), repairs });
+    }
+
+    /// A key, nothing of which has been written, has come before in its object.
+    #[cold]
+    pub(super) fn repeated_key(&mut self, at: usize, output: &[u8]) -> Result<(), Error> {
+        if !self.lenient() {
+            return Err(Error::new(ErrorKind::RepeatedKey, at));
+        }
+        self.repairs.repeated_keys += 1;
+        self.skip(Why::Repeated, output);
+        Ok(())
     }
 
     pub(super) fn empty(
@@ -75,16 +103,14 @@ impl PushEncoder<'_> {
         }
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(feature = "small"), inline(always))]
     pub(super) fn open_one<const SKIPPING: bool>(&mut self, kind: Kind, output: &mut Vec<u8>) {
         match &mut self.skipped {
             Some(skipped) if SKIPPING => skipped.open.push(kind == Kind::Object),
             _ => {
                 output.push(container_major(kind) | INDEFINITE);
-                self.outer.push(mem::replace(
-                    &mut self.innermost,
-                    Open { known: KeySet::default(), kind: Some(kind) },
-                ));
+                let open = Open { known: KeySet::default(), names: self.names.open(), kind: Some(kind) };
+                self.outer.push(mem::replace(&mut self.innermost, open));
             }
         }
     }
@@ -97,12 +123,13 @@ impl PushEncoder<'_> {
         self.innermost.kind
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(feature = "small"), inline(always))]
     pub(super) fn close_one<const SKIPPING: bool>(&mut self, output: &mut Vec<u8>) {
         match &mut self.skipped {
             Some(skipped) if SKIPPING => skipped.open.pop(),
             _ => {
                 output.push(BREAK);
+                self.names.close(&self.innermost.names);
                 self.innermost = self.outer.pop().unwrap_or_default();
             }
         }
@@ -116,9 +143,10 @@ impl PushEncoder<'_> {
     pub(super) fn complete(&mut self, output: &mut Vec<u8>) -> Result<(), Error> {
         if let Some(skipped) = self.skipped.take_if(|skipped| skipped.open.len() == 0) {
             output.truncate(skipped.from);
-            output.push(simple::NULL);
+            if skipped.why == Why::TooDeep {
+                output.push(simple::NULL);
+            }
             self.repairs = skipped.repairs;
-            self.repairs.too_deep += 1;
         }
         self.check_length(output, self.value_at)?;
         self.pause(match self.innermost_of::<true>() {

@@ -7,6 +7,7 @@ use crate::encode::write_text;
 use crate::json::Cursor;
 use crate::json::string::{self, LoneSurrogates};
 use crate::push::character::floor;
+use crate::push::names::Names;
 use crate::{Error, ErrorKind, plain, scratch};
 
 #[derive(Debug, Default)]
@@ -19,7 +20,8 @@ pub(super) struct CutText {
     content: Vec<u8>,
     /// A chunk has left: the text has an indefinite length.
     long: bool,
-    lone: LoneSurrogates,
+    /// Lone surrogates in it.
+    lone: u64,
     /// An escape that was cut; no longer than two surrogates but for the last digit, and one character.
     escape: [u8; 16],
     escape_len: usize,
@@ -80,7 +82,7 @@ impl PushEncoder<'_> {
         text.role = Some(role);
         text.at = at;
         text.long = false;
-        text.lone = LoneSurrogates::default();
+        text.lone = 0;
         text.escape_len = 0;
         // At its full size from the first cut on, so that nothing has to grow later.
         text.content.clear();
@@ -125,30 +127,23 @@ impl PushEncoder<'_> {
     /// One escape; false, with the cursor left where it was, if it may go on behind what is there.
     fn escape(&mut self, cursor: &mut Cursor<'_>, output: &mut Vec<u8>) -> Result<bool, Error> {
         let (mut ahead, mut lone) = (cursor.clone(), LoneSurrogates::default());
+        // The other half of a surrogate may still come, like the rest of any escape.
         let mut character = std::mem::take(&mut self.text.character);
         character.clear();
         let read = string::escape(&mut ahead, &mut character, &mut lone);
-        // The other half of a surrogate may still come.
-        let undecided = lone.number > 0 && matches!(ahead.rest(), [] | [b'\\']);
         let decided = match read {
             Err(error) if error.kind == ErrorKind::UnexpectedEnd => false,
             Err(error) => return Err(self.absolute(error)),
-            Ok(()) => !undecided,
+            Ok(()) => true,
         };
         if decided {
             self.text.append(&character, output);
+            cursor.at = ahead.at;
         }
         self.text.character = character;
-        if !decided {
-            return Ok(false);
-        }
-        if lone.number > 0 {
-            let all = &mut self.text.lone;
-            all.first = if all.number == 0 { self.base + lone.first } else { all.first };
-            all.number += lone.number;
-        }
-        cursor.at = ahead.at;
-        Ok(true)
+        self.refuse_surrogates(lone)?;
+        self.text.lone += lone.number;
+        Ok(decided)
     }
 
     /// A character behind an escape that was cut.
@@ -167,8 +162,11 @@ impl PushEncoder<'_> {
 
     fn end_string(&mut self, output: &mut Vec<u8>) -> Result<(), Error> {
         let (role, at, lone) = (self.text.role.take(), self.text.at, self.text.lone);
-        self.count_surrogates(lone)?;
+        self.repairs.lone_surrogates += lone;
         if self.text.long {
+            if role == Some(Role::Key) && self.skipped.is_none() {
+                Names::note_long(&mut self.innermost.names, at)?;
+            }
             write_text(output, &self.text.content);
             output.push(BREAK);
         } else if role == Some(Role::Value) {
@@ -188,11 +186,11 @@ impl PushEncoder<'_> {
         }
     }
 
-    pub(super) fn count_surrogates(&mut self, lone: LoneSurrogates) -> Result<(), Error> {
-        if lone.number > 0 && !self.lenient() && self.skipped.is_none() {
-            return Err(Error::new(ErrorKind::LoneSurrogate, lone.first));
+    /// An error by the strict policy if there are any.
+    fn refuse_surrogates(&self, lone: LoneSurrogates) -> Result<(), Error> {
+        if lone.number > 0 && !self.lenient() {
+            return Err(self.absolute(Error::new(ErrorKind::LoneSurrogate, lone.first)));
         }
-        self.repairs.lone_surrogates += lone.number;
         Ok(())
     }
 
@@ -211,10 +209,13 @@ impl PushEncoder<'_> {
     /// Reads a string with escapes into `out`; false, with both left as they were, if it is cut or too long.
     pub(super) fn unescape(&mut self, cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<bool, Error> {
         let (start, before) = (cursor.at, out.len());
-        match string::unescape(cursor, out) {
-            Ok(lone) if out.len() - before <= MAX_TEXT => {
-                let first = self.base + lone.first;
-                self.count_surrogates(LoneSurrogates { first, ..lone })?;
+        let mut lone = LoneSurrogates::default();
+        let read = string::unescape(cursor, out, &mut lone);
+        // One comes before whatever stopped the reading.
+        self.refuse_surrogates(lone)?;
+        match read {
+            Ok(()) if out.len() - before <= MAX_TEXT => {
+                self.repairs.lone_surrogates += lone.number;
                 return Ok(true);
             }
             Err(error) if error.kind != ErrorKind::UnexpectedEnd => return Err(self.absolute(error)),

@@ -18,7 +18,9 @@ use crate::cbor::{major, simple};
 use crate::encode::{container_major, patch_text_head, write_number, write_text};
 use crate::json::walk::Kind;
 use crate::json::{Cursor, number, string};
+use crate::keys::by_name::Entry;
 use crate::names::Ends;
+use crate::push::names::Forms;
 use crate::{Error, ErrorKind, Policy, plain};
 
 impl PushEncoder<'_> {
@@ -50,7 +52,10 @@ impl PushEncoder<'_> {
                 }
                 Expect::CommaOrEnd => self.comma_or_end(byte, cursor, output)?,
                 Expect::Nothing => return Err(self.error(ErrorKind::TrailingData, cursor)),
-                Expect::Value | Expect::Element | Expect::Key if self.skipped.is_some() => {
+                // What skips can do without skipping as well: where size counts, one is enough.
+                Expect::Value | Expect::Element | Expect::Key
+                    if self.skipped.is_some() || cfg!(feature = "small") =>
+                {
                     self.whole_tokens::<true>(cursor, output, last)?;
                 }
                 Expect::Value | Expect::Element | Expect::Key => {
@@ -81,6 +86,9 @@ impl PushEncoder<'_> {
                 if !self.string_key::<SKIPPING>(cursor, output)? {
                     return Ok(());
                 }
+                if !SKIPPING && self.skipped.is_some() {
+                    return self.pause(Expect::Colon);
+                }
                 match cursor.next() {
                     Some(byte) => colon(byte, cursor).map_err(|error| self.absolute(error))?,
                     None => return self.pause(Expect::Colon),
@@ -100,10 +108,11 @@ impl PushEncoder<'_> {
                         b'{' => (Kind::Object, Expect::FirstKey),
                         _ => (Kind::Array, Expect::FirstElement),
                     };
+                    let before = SKIPPING && self.skipped.is_some();
                     let skipping = self.check_depth::<SKIPPING>(cursor, output)?;
                     cursor.at += 1;
                     match cursor.next() {
-                        Some(byte) if skipping == SKIPPING => {
+                        Some(byte) if skipping == before => {
                             // Looked for first: most containers of a document made of `{}` cost no frame.
                             if byte != kind.closing() {
                                 self.open_one::<SKIPPING>(kind, output);
@@ -155,9 +164,7 @@ impl PushEncoder<'_> {
                 if SKIPPING && self.skipping_ends() {
                     return self.complete(output);
                 }
-                if !SKIPPING {
-                    self.check_length(output, self.value_at)?;
-                }
+                self.check_length(output, self.value_at)?;
                 let Some(kind) = self.innermost_of::<SKIPPING>() else { return self.pause(Expect::Nothing) };
                 match cursor.next() {
                     Some(b',') => {
@@ -232,7 +239,7 @@ impl PushEncoder<'_> {
     }
 
     /// A key, likewise.
-    #[inline(always)]
+    #[cfg_attr(not(feature = "small"), inline(always))]
     fn string_key<const SKIPPING: bool>(
         &mut self,
         cursor: &mut Cursor<'_>,
@@ -240,7 +247,9 @@ impl PushEncoder<'_> {
     ) -> Result<bool, Error> {
         let at = self.base + cursor.at;
         cursor.at += 1;
-        if !SKIPPING && let Some((step, len)) = string::short(cursor) {
+        if (!SKIPPING || self.skipped.is_none())
+            && let Some((step, len)) = string::short(cursor)
+        {
             let name = step.get(..len).unwrap_or_default();
             self.write_key(Ends::of_start(step, len), name, at, output)?;
             return Ok(true);
@@ -283,22 +292,31 @@ impl PushEncoder<'_> {
         self.write_key(Ends::of(name), name, at, output)
     }
 
-    /// As its integer if the table has it and it is the first of its name here: a later one is text, which holds over the
-    /// integer (MSC3079).
-    #[inline(always)]
+    /// As its integer if the table was agreed on and has it; nothing if it has come before in this object.
+    #[cfg_attr(not(feature = "small"), inline(always))]
     fn write_key(&mut self, ends: Ends, name: &[u8], at: usize, output: &mut Vec<u8>) -> Result<(), Error> {
-        match self.options.keys.and_then(|table| table.entry(ends, name)) {
-            Some(key) if self.innermost.known.insert(key.bit) != Some(false) => {
+        let entry = self.table.entry(ends, name);
+        if !entry.is_some_and(|key| self.innermost.known.add(key.bit)) && !self.is_new(entry, name, at)? {
+            return self.repeated_key(at, output);
+        }
+        match entry {
+            Some(key) if self.options.keys.is_some() => {
                 plain::append(output, &key.cbor, key.cbor_len());
             }
-            None => write_text(output, name),
-            Some(_) if self.lenient() => {
-                self.repairs.repeated_keys += 1;
-                write_text(output, name);
-            }
-            Some(_) => return Err(Error::new(ErrorKind::RepeatedKey, at)),
+            _ => write_text(output, name),
         }
         Ok(())
+    }
+
+    /// Of a key whose bit does not tell: it has none, or it is set.
+    #[inline(never)]
+    fn is_new(&mut self, entry: Option<&Entry>, name: &[u8], at: usize) -> Result<bool, Error> {
+        if entry.is_some_and(|key| !key.bit.is_none()) {
+            return Ok(false);
+        }
+        let room = (self.options.limits.max_keys, at);
+        let before = self.names.note(&mut self.innermost.names, name, Forms::TEXT, room)?;
+        Ok(before == Forms::default())
     }
 
     fn comma_or_end(&mut self, byte: u8, cursor: &mut Cursor<'_>, output: &mut Vec<u8>) -> Result<(), Error> {

@@ -44,11 +44,14 @@ pub(super) struct Exchange {
     tag: u32,
     /// How many requests of its session had begun when the newest message went out.
     pub begun: u64,
+    /// The newest message tells of our capabilities.
+    pub tells: bool,
 }
 
 impl Exchange {
     pub(super) fn new(session: SessionId, request: Request) -> Exchange {
-        Exchange { session, request, state: State::Queued, token: Token::EMPTY, tag: 0, begun: 0 }
+        let (state, token) = (State::Queued, Token::EMPTY);
+        Exchange { session, request, state, token, tag: 0, begun: 0, tells: false }
     }
 
     /// None as long as nothing has been sent.
@@ -70,10 +73,11 @@ impl Client {
     /// Sends the first message of a request.
     pub(super) fn start(&mut self, now: Instant, id: ExchangeId) {
         let tag = self.free_tag(id);
-        let own_size = self.messages.limits.block_size;
+        let Some(session) = self.exchanges.get(&id).map(|exchange| exchange.session) else { return };
+        let (own_size, most) = (self.messages.block_size(session), self.messages.largest_message(session));
         let Some(exchange) = self.exchanges.get_mut(&id) else { return };
         exchange.tag = tag;
-        let size = upload_size(&exchange.request, own_size);
+        let size = upload_size(&exchange.request, own_size, most.min(LARGEST_MESSAGE));
         exchange.state = match exchange.request.body.len() > size.bytes() {
             true => State::Uploading(Block { num: 0, more: true, size }),
             false => State::Asked,
@@ -96,13 +100,16 @@ impl Client {
 
     /// Sends the message that the state asks for, under a token of its own.
     fn send(&mut self, now: Instant, id: ExchangeId, part: Part) {
-        let own_size = self.messages.limits.block_size;
+        let Some(session) = self.exchanges.get(&id).map(|exchange| exchange.session) else { return };
+        let own_size = self.messages.block_size(session);
         let Some(exchange) = self.exchanges.get_mut(&id) else { return };
         let Some(state) = self.sessions.get_mut(&exchange.session) else { return };
         state.tokens.remove(&exchange.token);
         state.last_token += 1;
         exchange.token = Token::from_number(state.last_token);
         exchange.begun = state.begun;
+        // Until one of those that told is known to have arrived: others may be lost, or overtaken by this one.
+        exchange.tells = part == Part::First && !state.knows_us && self.messages.times.short_timers();
         state.tokens.insert(exchange.token, id);
         let request = &exchange.request;
         let mut options = match options::encode_request(&request.options, part) {
@@ -111,6 +118,9 @@ impl Client {
         };
         if exchange.tag > 0 {
             options.push((numbers::REQUEST_TAG, uint(exchange.tag)));
+        }
+        if exchange.tells {
+            options.push((numbers::CAPABILITIES, uint(numbers::SHORT_TIMERS)));
         }
         let mut payload = Vec::new();
         let mut asks_for_size = own_size < BlockSize::MAX;
@@ -137,10 +147,11 @@ impl Client {
             options.push((numbers::BLOCK2, block.encode()));
         }
         let message = Outgoing { code: request.method.code(), token: exchange.token, options, payload };
-        let session = exchange.session;
         if self.messages.send_confirmable(now, session, message, Owner::Exchange(id)).is_none() {
-            let why = "the options are too long for one message";
-            self.fail(now, id, FailReason::Protocol(why.into()));
+            let most = self.messages.largest_message(session);
+            let why =
+                format!("too long: path, query and access token do not fit into one message of {most} bytes");
+            self.fail(now, id, FailReason::Protocol(why));
         }
     }
 
@@ -223,17 +234,18 @@ fn next_upload(sent: Block, code: Code, response: &ParsedResponse, length: usize
     }
 }
 
-/// The largest blocks with which the first message, the one with the most options, stays within [`LARGEST_MESSAGE`]. Where none
-/// does, because of a long access token, that message goes in fragments of IP, and the others need not be small for it.
-fn upload_size(request: &Request, own: BlockSize) -> BlockSize {
+/// The largest blocks with which the first message, the one with the most options, stays within `most` bytes. Where none does,
+/// because of a long access token, that message goes in fragments of IP, and the others need not be small for it.
+fn upload_size(request: &Request, own: BlockSize, most: usize) -> BlockSize {
     let options = options::encode_request(&request.options, Part::First).unwrap_or_default();
-    // Header, an eight-byte token, the payload marker; at most five bytes before each value; Block1, Size1, Request-Tag.
-    let around = 13 + options.iter().map(|(_, value)| value.len() + 5).sum::<usize>() + 20;
-    if around + request.body.len().min(SMALLEST_BLOCK) > LARGEST_MESSAGE {
+    // Header, an eight-byte token, the payload marker; at most five bytes before each value; Block1, Size1, Request-Tag,
+    // Capabilities.
+    let around = 13 + options.iter().map(|(_, value)| value.len() + 5).sum::<usize>() + 24;
+    if around + request.body.len().min(SMALLEST_BLOCK) > most {
         return own;
     }
     let mut size = own;
-    while around + request.body.len().min(size.bytes()) > LARGEST_MESSAGE && size.bytes() > SMALLEST_BLOCK {
+    while around + request.body.len().min(size.bytes()) > most && size.bytes() > SMALLEST_BLOCK {
         let Some(smaller) = size.smaller() else { break };
         size = smaller;
     }
@@ -289,16 +301,20 @@ mod tests {
     }
 
     #[test]
-    fn long_tokens_make_smaller_blocks() {
-        let size = |token: usize, body: usize| {
+    fn long_tokens_and_short_records_make_smaller_blocks() {
+        let within = |token: usize, body: usize, most: usize| {
             let options = RequestOptions { authorization: Some("t".repeat(token)), ..Default::default() };
             let request = Request { method: Method::Put, options, body: vec![0; body] };
-            upload_size(&request, BlockSize::MAX).bytes()
+            upload_size(&request, BlockSize::MAX, most).bytes()
         };
+        let size = |token, body| within(token, body, LARGEST_MESSAGE);
         assert_eq!(size(60, 100_000), 1024);
         assert_eq!(size(600, 100_000), 512);
         assert_eq!(size(600, 600), 1024);
         assert_eq!(size(1200, 100_000), 64);
         assert_eq!(size(4096, 100_000), 1024);
+        assert_eq!(within(60, 100_000, 512), 256);
+        assert_eq!(within(300, 100_000, 512), 128);
+        assert_eq!(within(60, 500, 1024), 1024);
     }
 }

@@ -13,7 +13,7 @@ use super::super::message::{MessageId, Outgoing, Token};
 use super::super::message_layer::Origin;
 use super::super::numbers::{self, Code};
 use super::super::options::ParsedRequest;
-use super::super::snapshot::{End, Lookup, Snapshot, SnapshotId, Waiting};
+use super::super::snapshot::{End, Lookup, Snapshot, SnapshotId, Waiting, negotiate};
 use super::super::upload::{Arrived, Taken, Uploads};
 use super::exchange::State;
 use super::{Alarm, Server, Standing, diagnostic, echo};
@@ -101,7 +101,7 @@ impl Server {
             Taken::Continue => {
                 // Later blocks are recognised by their numbers; only block 0 would do harm if it acted twice.
                 if block.num > 0 || self.messages.remember(now, &asker) {
-                    let size = block.size.min(self.messages.limits.block_size);
+                    let size = block.size.min(self.messages.block_size(session));
                     let options = vec![echo(Block { size, ..block })];
                     self.answer_at_once(now, &asker, Code::CONTINUE, options, "");
                 } else {
@@ -149,6 +149,9 @@ impl Server {
         block: Block,
     ) {
         let session = asker.session;
+        // The same place in the body, in smaller blocks where larger ones do not fit (RFC 7959 section 2.4).
+        let size = negotiate(Some(block), self.messages.block_size(session));
+        let block = Block::at(block.offset(), size, false).unwrap_or(block);
         let found = self.sessions.get_mut(&session).and_then(|session| {
             session.bodies.snapshots.iter_mut().find(|snapshot| snapshot.key == request.key)
         });
@@ -158,8 +161,9 @@ impl Server {
         };
         let id = snapshot.id;
         let lookup = snapshot.ask(now, block, asker.token, request.wants_size2);
+        self.earlier_blocks_arrived(now, session, id, asker.token, block.offset());
         match self.block_message(asker.token, lookup) {
-            Some(message) => self.messages.respond(now, &asker, message),
+            Some(message) => self.reply_at_once(now, &asker, Some(id), block.offset(), message),
             None => self.wait_for_block(now, asker, id, block),
         }
         self.balance(now, session, id);
@@ -204,7 +208,7 @@ impl Server {
             return;
         }
         let token = asker.token;
-        let exchange = self.insert(now, asker, State::WaitingForBlock(snapshot));
+        let exchange = self.insert(now, asker, State::WaitingForBlock(snapshot), block.offset());
         if let Some(snapshot) = self.snapshot(session, snapshot) {
             snapshot.waiting.push_back(Waiting { exchange, block, token });
         }

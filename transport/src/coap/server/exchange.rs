@@ -8,16 +8,24 @@
 //!
 //! Whatever answers goes out piggybacked if the request has not been acknowledged yet, and else as a separate
 //! confirmable response; then Done lasts until that is acknowledged, reset, or given up.
+//!
+//! A request may stand inside the acknowledgement of such a response (go-coap, and so the reference's clients, ask for the
+//! next block in that way). Nothing can acknowledge it, and its client will not send it again by itself: so its answer is
+//! confirmable, and repeated until the acknowledgement comes that has the next request in it. A lost request is cured by
+//! that as well: the client gets a copy of what it acknowledged, and acknowledges and asks once more. Non-confirmable
+//! answers would do as long as nothing is lost; then the rest would never come. New requests are taken in this way as
+//! others are, whatever their method, since nobody would send them again: a copy is recognised by the id of our message,
+//! which is not given out twice while it is remembered.
 
 use super::super::access_token::AccessToken;
 use super::super::block::Block;
-use super::super::message::{Kind, Outgoing};
+use super::super::message::{Kind, Outgoing, Token};
 use super::super::message_layer::Origin;
 use super::super::numbers::{self, Code};
 use super::super::options::{self, BodyKey, ResponseOptions};
 use super::super::snapshot::{End, Snapshot, SnapshotId, negotiate};
 use super::{Alarm, Server, ServerEvent, diagnostic, echo};
-use crate::ExchangeId;
+use crate::{ExchangeId, SessionId};
 use std::time::Instant;
 
 #[derive(Debug)]
@@ -43,18 +51,22 @@ pub(super) enum State {
 pub(super) struct Exchange {
     pub asker: Origin,
     pub state: State,
-    /// It asks for a block of a snapshot.
+    /// It asks for a block of a snapshot, or for what needed no upstream.
     pub for_block: bool,
-    /// An empty acknowledgement has gone: the response will be separate.
+    /// Where the block that it asks for begins.
+    offset: usize,
+    arrived: Instant,
+    /// The response will be separate: an empty acknowledgement has gone, or the request was inside one.
     acknowledged: bool,
     /// A separate response is on its way.
     unacknowledged: bool,
 }
 
 impl Exchange {
-    pub(super) fn new(asker: Origin, state: State) -> Exchange {
-        let for_block = matches!(state, State::WaitingForBlock(_));
-        Exchange { asker, state, for_block, acknowledged: false, unacknowledged: false }
+    pub(super) fn new(now: Instant, asker: Origin, state: State, offset: usize) -> Exchange {
+        let for_block = matches!(state, State::WaitingForBlock(_) | State::Done(_));
+        let acknowledged = asker.kind == Kind::Acknowledgement;
+        Exchange { asker, state, for_block, offset, arrived: now, acknowledged, unacknowledged: false }
     }
 
     /// The caller still owes something.
@@ -93,7 +105,8 @@ impl Server {
     /// Adds to the body of the answer; `last` ends it. Bytes are always taken; ask `wants_chunk` before the next one.
     /// Bytes before the head are ignored.
     pub fn respond_chunk(&mut self, now: Instant, exchange: ExchangeId, bytes: &[u8], last: bool) {
-        let own_size = self.messages.limits.block_size;
+        let Some(session) = self.exchanges.get(&exchange).map(|found| found.asker.session) else { return };
+        let own_size = self.messages.block_size(session);
         let Some(found) = self.exchanges.get_mut(&exchange) else { return };
         match &mut found.state {
             State::Open { head: Some(_), block2, body, .. } => {
@@ -140,7 +153,7 @@ impl Server {
     /// The body fits into one message.
     fn answer_whole(&mut self, now: Instant, id: ExchangeId) {
         let Some(exchange) = self.exchanges.get_mut(&id) else { return };
-        let token = exchange.asker.token;
+        let (session, token) = (exchange.asker.session, exchange.asker.token);
         let State::Open { block1, block2, head: Some((code, head)), body, .. } =
             std::mem::replace(&mut exchange.state, State::Done(None))
         else {
@@ -149,7 +162,7 @@ impl Server {
         let mut options = options::encode_response(&head);
         options.extend(block1.map(echo));
         // A client that asked for a size learns that there is but one block.
-        let size = negotiate(block2, self.messages.limits.block_size);
+        let size = negotiate(block2, self.messages.block_size(session));
         if block2.is_some() && body.len() <= size.bytes() {
             options.push((numbers::BLOCK2, Block { num: 0, more: false, size }.encode()));
         }
@@ -158,7 +171,6 @@ impl Server {
 
     /// The body needs blocks: what there is of it becomes a snapshot, and its first block is the answer.
     fn start_snapshot(&mut self, now: Instant, id: ExchangeId, last: bool) {
-        let own_size = self.messages.limits.block_size;
         let (snapshot_id, etag) = self.next_snapshot();
         let Some(exchange) = self.exchanges.get_mut(&id) else { return };
         let Origin { session, token, id: request, .. } = exchange.asker;
@@ -167,6 +179,7 @@ impl Server {
         else {
             return;
         };
+        let own_size = self.messages.block_size(session);
         self.messages.counters.snapshots += 1;
         let mut snapshot = Snapshot::new(now, snapshot_id, key, request, id, head, etag);
         snapshot.access_token = access_token;
@@ -201,6 +214,72 @@ impl Server {
             self.messages.respond(now, &exchange.asker, message);
         }
         self.settle(id);
+    }
+
+    /// Answers a request for which nothing is kept: its copy would get the same answer, unless nothing but this answer can
+    /// tell the client that it has arrived.
+    pub(super) fn reply_at_once(
+        &mut self,
+        now: Instant,
+        asker: &Origin,
+        snapshot: Option<SnapshotId>,
+        offset: usize,
+        message: Outgoing,
+    ) {
+        if asker.kind != Kind::Acknowledgement || self.too_many_block_requests(asker.session) {
+            return self.messages.respond(now, asker, message);
+        }
+        self.messages.remember_repeated(now, asker);
+        let exchange = self.insert(now, *asker, State::Done(snapshot), offset);
+        self.reply(now, exchange, message);
+    }
+
+    /// A request has come again. When that has not been acknowledged for as long as clients with short timers expect, this
+    /// is one, and gets its acknowledgement.
+    pub(super) fn repeated(&mut self, now: Instant, origin: &Origin) {
+        let patience = self.messages.times.piggyback_wait;
+        let Some(state) = self.sessions.get(&origin.session) else { return };
+        let waits = |id: &&ExchangeId| {
+            self.exchanges.get(id).is_some_and(|exchange| {
+                exchange.asker.kind == Kind::Confirmable
+                    && exchange.asker.key() == origin.key()
+                    && !exchange.acknowledged
+                    && exchange.arrived + patience <= now
+            })
+        };
+        if let Some(id) = state.exchanges.iter().find(waits).copied() {
+            self.messages.has_short_timers(origin.session);
+            self.alarms.clear(Alarm::Acknowledge(id));
+            self.acknowledge(id);
+        }
+    }
+
+    /// The client asks for a block: it has the first one, which tells that there are more, and those before it that went to the
+    /// same token, whether it acknowledged them or not (node-coap-client acknowledges the last one alone, and puts a copy of any
+    /// other into the body a second time).
+    pub(super) fn earlier_blocks_arrived(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        snapshot: SnapshotId,
+        token: Token,
+        offset: usize,
+    ) {
+        let Some(state) = self.sessions.get(&session) else { return };
+        let arrived = |id: &&ExchangeId| {
+            self.exchanges.get(id).is_some_and(|exchange| {
+                exchange.unacknowledged
+                    && exchange.snapshot() == Some(snapshot)
+                    && (exchange.offset == 0 || exchange.asker.token == token)
+                    && exchange.offset < offset
+            })
+        };
+        let arrived: Vec<_> = state.exchanges.iter().filter(arrived).copied().collect();
+        for id in arrived {
+            self.messages.counters.blocks_acknowledged_by_next += 1;
+            self.messages.stop(session, id);
+            self.response_acknowledged(now, id);
+        }
     }
 
     /// Forgets an exchange that is done and acknowledged.
@@ -249,7 +328,7 @@ impl Server {
         self.settle(id);
     }
 
-    /// The client has reset a separate response or never acknowledged it. If that was the answer to its request, the
+    /// The client has reset the first copy of a separate response, or never acknowledged any. If that was the answer to its request, the
     /// client has left, and the rest of the body is not wanted either. A block may have come to it by another way.
     pub(super) fn abandon(&mut self, now: Instant, id: ExchangeId) {
         let Some(exchange) = self.exchanges.get_mut(&id) else { return };

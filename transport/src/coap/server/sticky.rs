@@ -16,6 +16,14 @@
 //! it dies with the session.
 
 use super::super::access_token::{AccessToken, Said};
+use super::super::block::from_uint;
+use super::super::message::Message;
+use super::super::message_layer::Origin;
+use super::super::numbers;
+use super::super::options::ParsedRequest;
+use super::Server;
+use crate::SessionId;
+use std::time::Instant;
 
 /// What holds for one request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,7 +64,7 @@ impl Sticky {
     }
 
     /// A message has arrived that is not a copy.
-    pub(super) fn arrived(&mut self, said: &Said, cbor_version: Option<u32>) {
+    fn arrived(&mut self, said: &Said, cbor_version: Option<u32>) {
         if let Some(token) = said {
             self.access_token = token.clone().unwrap_or_default();
             self.is_refused = false;
@@ -65,7 +73,7 @@ impl Sticky {
     }
 
     /// What holds for a message: what it says, else what sticks.
-    pub(super) fn standing(&self, said: &Said) -> Standing {
+    fn standing(&self, said: &Said) -> Standing {
         let access_token = match said {
             Some(said) => said.clone().unwrap_or_default(),
             None => self.access_token.clone(),
@@ -74,7 +82,7 @@ impl Sticky {
         Standing { access_token, is_explicit: said.is_some(), is_refused, cbor_version: self.cbor_version }
     }
 
-    pub(super) fn refuse(&mut self, access_token: &AccessToken) {
+    fn refuse(&mut self, access_token: &AccessToken) {
         self.is_refused |= self.holds(access_token);
     }
 
@@ -82,9 +90,64 @@ impl Sticky {
         self.access_token.as_ref() == Some(access_token)
     }
 
-    pub(super) fn end(&mut self, access_token: &AccessToken) {
+    fn end(&mut self, access_token: &AccessToken) {
         if self.holds(access_token) {
             (self.access_token, self.is_refused) = (None, false);
+        }
+    }
+}
+
+impl Server {
+    /// Takes in what a message says of its session, before anything can refuse it.
+    pub(super) fn arrived(
+        &mut self,
+        now: Instant,
+        asker: &Origin,
+        message: &Message,
+        said: &Said,
+    ) -> Standing {
+        let mut versions = message.options().filter(|(number, _)| *number == numbers::CBOR_VERSION);
+        let version = versions.next().filter(|_| versions.next().is_none()).and_then(|(_, it)| from_uint(it));
+        if said.is_some() {
+            // A copy says nothing new, also where the request is refused and would be refused again.
+            self.messages.remember(now, asker);
+        }
+        if said.is_some() || version.is_some() {
+            let session = self.sessions.entry(asker.session).or_default();
+            session.sticky.arrived(said, version);
+        }
+        let standing = self.standing(asker.session, said);
+        self.tidy(asker.session);
+        standing
+    }
+
+    pub(super) fn standing(&self, session: SessionId, said: &Said) -> Standing {
+        let session = self.sessions.get(&session);
+        session
+            .map(|session| session.sticky.standing(said))
+            .unwrap_or_else(|| Sticky::default().standing(said))
+    }
+
+    /// Some clients repeat the token in each block of a body. One that its body runs under already says nothing new, or a
+    /// download that goes on while its client changes the token would bring the older one back.
+    pub(super) fn says_again(&self, session: SessionId, request: &ParsedRequest, said: &Said) -> bool {
+        let Some(Ok(said)) = said else { return false };
+        let bodies = self.sessions.get(&session).map(|session| &session.bodies);
+        bodies.and_then(|bodies| bodies.access_token(request)).is_some_and(|token| token == *said)
+    }
+
+    /// The homeserver does not know this access token (any more): where it still sticks, [`Standing::is_refused`] says so.
+    pub fn refuse_access_token(&mut self, session: SessionId, access_token: &AccessToken) {
+        if let Some(state) = self.sessions.get_mut(&session) {
+            state.sticky.refuse(access_token);
+        }
+    }
+
+    /// This access token has been given up by its owner: where it still sticks, nothing does from now on.
+    pub fn end_access_token(&mut self, session: SessionId, access_token: &AccessToken) {
+        if let Some(state) = self.sessions.get_mut(&session) {
+            state.sticky.end(access_token);
+            self.tidy(session);
         }
     }
 }

@@ -3,11 +3,10 @@
 use super::Endpoint;
 use crate::SessionId;
 use crate::dtls::event::{CloseReason, Event};
-use crate::dtls::front::{self, Verdict};
-use crate::dtls::handshake::{Handshake, Progress};
-use crate::dtls::hello::{self, ClientHello};
+use crate::dtls::handshake::Progress;
+use crate::dtls::hello;
 use crate::dtls::record::{ContentType, EPOCH, Record, Records};
-use crate::dtls::session::Opened;
+use crate::dtls::session::{NO_RENEGOTIATION_ALERT, Opened, Session};
 use crate::dtls::table::HasPeer;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
@@ -30,58 +29,6 @@ impl Endpoint {
                 Err(_) => self.counters.records_malformed += 1,
             }
         }
-    }
-
-    fn receive_hello(&mut self, now: Instant, peer: SocketAddr, local: Option<IpAddr>, datagram: &[u8]) {
-        if !self.accepting {
-            self.counters.hellos_not_accepting += 1;
-            return;
-        }
-        match front::judge(&mut self.cookies, &mut self.counters, now, peer, datagram) {
-            Verdict::Proven(hello) => self.accept(now, peer, local, &hello),
-            Verdict::Verify(answer) => self.transmit(peer, local, vec![answer]),
-            Verdict::Drop => {}
-        }
-    }
-
-    /// A live session at the same address goes on beside the new handshake (RFC 6347 section 4.2.8).
-    fn accept(&mut self, now: Instant, peer: SocketAddr, local: Option<IpAddr>, hello: &ClientHello<'_>) {
-        let live = self.sessions.id_at(peer).and_then(|id| self.sessions.get(id));
-        if live.is_some_and(|session| session.began_with(hello.random)) {
-            self.counters.hellos_repeated += 1;
-            return;
-        }
-        let mut out = Vec::new();
-        if let Some(id) = self.handshakes.id_at(peer) {
-            if let Some(handshake) =
-                self.handshakes.get_mut(id).filter(|handshake| handshake.began_with(hello))
-            {
-                handshake.repeat(now, &mut self.counters, &mut out);
-                self.schedule_handshake(id);
-                return self.transmit(peer, local, out);
-            }
-            self.supersede(id);
-        }
-        if self.half_open.all() >= self.limits.half_open {
-            self.counters.hellos_over_half_open += 1;
-            return;
-        }
-        if self.half_open.at(peer.ip()) >= self.limits.half_open_per_address {
-            self.counters.hellos_over_half_open_per_address += 1;
-            return;
-        }
-        // Last of the limits: nobody gives way to a hello that is dropped after all. Who has a place already may use it for
-        // another session.
-        let is_full = self.sessions.len() + self.handshakes.len() >= self.limits.sessions;
-        if is_full && self.sessions.id_at(peer).is_none() && !self.make_room(now) {
-            self.counters.hellos_over_sessions += 1;
-            return;
-        }
-        match Handshake::accept(&self.contexts, &self.limits, now, peer, local, hello, &mut out) {
-            Ok(handshake) => _ = self.insert_handshake(handshake),
-            Err(_) => self.counters.handshakes_failed += 1,
-        }
-        self.transmit(peer, local, out);
     }
 
     fn receive_plain(&mut self, now: Instant, peer: SocketAddr, record: &Record<'_>) {
@@ -141,6 +88,7 @@ impl Endpoint {
             }
             Opened::Ended(why) => self.ended(id, why),
             Opened::RepeatedFlight => self.repeat_last_flight(now, id),
+            Opened::Renegotiation => self.refuse_renegotiation(id),
             Opened::Warning => self.counters.alerts_ignored += 1,
             Opened::Unexpected => self.counters.records_unexpected += 1,
             Opened::Forged | Opened::Replayed => {}
@@ -152,8 +100,10 @@ impl Endpoint {
         let Some(session) = self.sessions.get_mut(id).filter(|session| !session.is_confirmed()) else {
             return;
         };
-        let (peer, round_trip) = (session.peer(), session.confirm());
-        self.events.push_back(Event::Connected { session: id, peer, resumed: false, round_trip });
+        let (peer, round_trip, largest_message) =
+            (session.peer(), session.confirm(), session.largest_message());
+        let connected = Event::Connected { session: id, peer, resumed: false, round_trip, largest_message };
+        self.events.push_back(connected);
     }
 
     fn ended(&mut self, id: SessionId, why: CloseReason) {
@@ -165,6 +115,15 @@ impl Endpoint {
             &mut self.counters.sessions_alerted
         } += 1;
         self.end_session(id, why, answer);
+    }
+
+    fn refuse_renegotiation(&mut self, id: SessionId) {
+        if self.sessions.get_mut(id).is_some_and(Session::refuses_renegotiation) {
+            self.counters.renegotiations_refused += 1;
+            self.send_record(id, ContentType::Alert, &NO_RENEGOTIATION_ALERT);
+        } else {
+            self.counters.renegotiations_ignored += 1;
+        }
     }
 
     fn repeat_last_flight(&mut self, now: Instant, id: SessionId) {

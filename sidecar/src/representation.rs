@@ -1,0 +1,300 @@
+//! What becomes of a response by its status, the type of its body and the coding of it: one table. What is no answer of Matrix
+//! never goes through: it would reach the client under a label that it does not deserve, and as a whole page over a bad link.
+//!
+//! ```text
+//! Matrix (CBOR, JSON), or no body ---------------> goes through with the code of its status
+//! what a browser or an HTTP client could use ----> 5.05: ask over HTTPS, where this works
+//! an error of something before the homeserver ---> its status, as a Matrix error of ours
+//! anything else, and what Envoy says by itself --> 5.02, 5.03, 5.04
+//! ```
+
+use crate::refusal::Refusal;
+use crate::status;
+use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use lowband_transport::coap::Code;
+use lowband_transport::coap::content_format::{CBOR, JSON};
+use std::ops::RangeInclusive;
+
+/// What the head of a response says of its body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Body {
+    /// There is none.
+    Absent,
+    /// CBOR or JSON, by its Content-Format, as it is: what answers of Matrix are made of.
+    Matrix(u16),
+    /// Compressed, or encoded in another way that CoAP has no option for.
+    Coded,
+    /// HTML.
+    Page,
+    /// Pieces that come as things happen, without an end.
+    Stream,
+    /// All else, and what has no type.
+    Other,
+}
+
+/// What is done with a response.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It goes through.
+    Through,
+    /// Our words take its place, whether there is a body or not.
+    Refused(Refusal),
+    /// Likewise, if there is a body: what has come is the head alone.
+    RefusedWithBody(Refusal),
+}
+
+impl Body {
+    /// Reads it from the head. `empty`: it is known that none follows.
+    pub fn of(headers: &HeaderMap, empty: bool) -> Body {
+        let value = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default().trim());
+        if empty || value(CONTENT_LENGTH) == Some("0") {
+            return Body::Absent;
+        }
+        // All of them: one field may stand for several.
+        let plain = |value: &http::HeaderValue| {
+            let codings = value.to_str().unwrap_or("unreadable").split(',');
+            codings.map(str::trim).all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case("identity"))
+        };
+        if !headers.get_all(CONTENT_ENCODING).iter().all(plain) {
+            return Body::Coded;
+        }
+        let essence =
+            value(CONTENT_TYPE).and_then(|value| value.split(';').next()).unwrap_or_default().trim();
+        let known = TYPES.iter().find(|(name, _)| essence.eq_ignore_ascii_case(name));
+        known.map_or(Body::Other, |(_, body)| *body)
+    }
+
+    /// Its Content-Format, where it goes through.
+    pub fn content_format(self) -> Option<u16> {
+        match self {
+            Body::Matrix(format) => Some(format),
+            _ => None,
+        }
+    }
+}
+
+/// The media types that make a difference.
+const TYPES: &[(&str, Body)] = &[
+    ("application/cbor", Body::Matrix(CBOR)),
+    ("application/json", Body::Matrix(JSON)),
+    ("text/html", Body::Page),
+    ("application/xhtml+xml", Body::Page),
+    ("text/event-stream", Body::Stream),
+    ("multipart/x-mixed-replace", Body::Stream),
+];
+
+/// What a row of the table says.
+#[derive(Debug, Clone, Copy)]
+enum Rule {
+    Through,
+    /// 5.05, with these words.
+    Https(&'static str),
+    /// The same, if a body comes.
+    HttpsWithBody(&'static str),
+    /// 5.02, with these words.
+    BadGateway(&'static str),
+    /// As [`BEFORE_THE_HOMESERVER`] or [`ENVOYS_OWN`] has it.
+    Error,
+}
+
+/// Of either format.
+const MATRIX: &[Body] = &[Body::Matrix(CBOR), Body::Matrix(JSON)];
+const ALL: &[Body] = &[
+    Body::Absent,
+    Body::Matrix(CBOR),
+    Body::Matrix(JSON),
+    Body::Coded,
+    Body::Page,
+    Body::Stream,
+    Body::Other,
+];
+
+/// The first row that fits counts, and one always does.
+const TABLE: &[(RangeInclusive<u16>, &[Body], Rule)] = &[
+    (304..=304, ALL, Rule::Through),
+    (300..=399, ALL, Rule::Https("this is a redirection: follow it over HTTPS")),
+    // Nobody here asks for a range.
+    (206..=206, ALL, Rule::BadGateway("the answer is a part of something that was not asked for")),
+    (200..=299, &[Body::Absent], Rule::Through),
+    (200..=299, MATRIX, Rule::Through),
+    (
+        200..=299,
+        &[Body::Coded],
+        Rule::HttpsWithBody("the answer is compressed, which CoAP cannot say: ask over HTTPS"),
+    ),
+    (200..=299, &[Body::Page], Rule::HttpsWithBody("the answer is a web page: open it over HTTPS")),
+    (200..=299, &[Body::Stream], Rule::Https("the answer is a stream of events: ask over HTTPS")),
+    (200..=299, &[Body::Other], Rule::HttpsWithBody("the answer is neither CBOR nor JSON: ask over HTTPS")),
+    (400..=599, MATRIX, Rule::Through),
+    (400..=599, ALL, Rule::Error),
+    (0..=u16::MAX, ALL, Rule::BadGateway("the answer has a status that HTTP does not know")),
+];
+
+/// An error that is told in our words: status, code, `errcode`, text, and the seconds until it makes sense to come again, where the
+/// response does not say.
+type Told = (u16, Code, &'static str, &'static str, Option<u32>);
+
+/// 4xx of something between Envoy and the homeserver (a reverse proxy, a firewall), or of the homeserver in plain text. A 404 is no
+/// M_NOT_FOUND: clients would take that for "you have no such data" and write it anew.
+const BEFORE_THE_HOMESERVER: &[Told] = &[
+    (401, Code::new(4, 1), "M_UNAUTHORIZED", "the homeserver's proxy wants to know who asks", None),
+    (403, status::FORBIDDEN, "M_FORBIDDEN", "the homeserver's proxy does not allow this", None),
+    (404, status::NOT_FOUND, "M_UNRECOGNIZED", "the homeserver has nothing at this path", None),
+    (
+        405,
+        status::METHOD_NOT_ALLOWED,
+        "M_UNRECOGNIZED",
+        "the homeserver does not know this method here",
+        None,
+    ),
+    // It asks to try again, as Envoy's own does.
+    (
+        408,
+        status::GATEWAY_TIMEOUT,
+        "M_UNKNOWN",
+        "the homeserver's proxy has not got the request in time",
+        None,
+    ),
+    (410, status::BAD_REQUEST, "M_UNRECOGNIZED", "the homeserver has nothing at this path any more", None),
+    (413, status::TOO_LARGE, "M_TOO_LARGE", "the request is larger than the homeserver's proxy takes", None),
+    (414, status::BAD_REQUEST, "M_TOO_LARGE", "the path is longer than the homeserver's proxy takes", None),
+    (
+        431,
+        status::BAD_REQUEST,
+        "M_TOO_LARGE",
+        "the access token is longer than the homeserver's proxy takes",
+        None,
+    ),
+    (429, status::TOO_MANY_REQUESTS, "M_LIMIT_EXCEEDED", "too many requests", Some(AGAIN_SECONDS)),
+];
+
+/// What Envoy says by itself (no route, no upstream, too slow, over a limit of its own), and every 5xx that is no Matrix error.
+const ENVOYS_OWN: &[Told] = &[
+    (403, status::FORBIDDEN, "M_FORBIDDEN", "the proxy does not allow this", None),
+    (408, status::GATEWAY_TIMEOUT, "M_UNKNOWN", "the homeserver does not answer", None),
+    (413, status::TOO_LARGE, "M_TOO_LARGE", "the request is larger than the proxy takes", None),
+    (429, status::TOO_MANY_REQUESTS, "M_LIMIT_EXCEEDED", "too many requests", Some(AGAIN_SECONDS)),
+    (503, status::UNAVAILABLE, "M_UNKNOWN", "the homeserver cannot be reached", Some(AGAIN_SECONDS)),
+    (504, status::GATEWAY_TIMEOUT, "M_UNKNOWN", "the homeserver does not answer", None),
+];
+
+/// When to come again where nobody says a time.
+const AGAIN_SECONDS: u32 = 5;
+
+/// Reads the table. `via_upstream`: the response came from Envoy's upstream. `again_in`: the seconds that it names itself.
+pub fn judge(status: u16, body: Body, via_upstream: bool, again_in: Option<u32>) -> Verdict {
+    let row = TABLE.iter().find(|(statuses, bodies, _)| statuses.contains(&status) && bodies.contains(&body));
+    match row.map(|(_, _, rule)| *rule) {
+        Some(Rule::Through) => Verdict::Through,
+        Some(Rule::Https(text)) => Verdict::Refused(Refusal::use_https(text)),
+        Some(Rule::HttpsWithBody(text)) => Verdict::RefusedWithBody(Refusal::use_https(text)),
+        Some(Rule::BadGateway(text)) => Verdict::Refused(bad_gateway(text)),
+        Some(Rule::Error) | None => Verdict::Refused(error(status, via_upstream, again_in)),
+    }
+}
+
+fn error(status: u16, via_upstream: bool, again_in: Option<u32>) -> Refusal {
+    let is_theirs = via_upstream && (400..=499).contains(&status);
+    let told = if is_theirs { BEFORE_THE_HOMESERVER } else { ENVOYS_OWN };
+    let Some((_, code, errcode, text, seconds)) = told.iter().find(|(known, ..)| *known == status) else {
+        return if is_theirs {
+            let text = "the homeserver's proxy has refused the request";
+            Refusal::matrix(status::code_for(status), "M_UNKNOWN", text)
+        } else {
+            bad_gateway("the proxy has no answer of a homeserver")
+        };
+    };
+    // A time is said where it may be: others are not asked to come again.
+    let max_age = seconds.map(|seconds| again_in.unwrap_or(seconds));
+    Refusal { max_age, ..Refusal::matrix(*code, errcode, text) }
+}
+
+const fn bad_gateway(text: &'static str) -> Refusal {
+    Refusal::matrix(status::BAD_GATEWAY, "M_UNKNOWN", text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{HeaderName, HeaderValue};
+
+    fn body(pairs: &[(&'static str, &'static str)], empty: bool) -> Body {
+        let headers =
+            pairs.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect();
+        Body::of(&headers, empty)
+    }
+
+    #[test]
+    fn a_body_is_what_its_type_and_its_coding_say() {
+        for (kind, expected) in [
+            ("application/cbor", Body::Matrix(60)),
+            ("Application/CBOR; x=y", Body::Matrix(60)),
+            ("application/json", Body::Matrix(50)),
+            ("application/json;charset=utf-8", Body::Matrix(50)),
+            ("application/problem+json", Body::Other),
+            ("text/html; charset=utf-8", Body::Page),
+            ("TEXT/HTML", Body::Page),
+            ("application/xhtml+xml", Body::Page),
+            ("text/event-stream", Body::Stream),
+            ("multipart/x-mixed-replace; boundary=x", Body::Stream),
+            ("multipart/mixed; boundary=x", Body::Other),
+            ("text/plain", Body::Other),
+            ("image/png", Body::Other),
+            ("application/octet-stream", Body::Other),
+            ("\u{e4}", Body::Other),
+            ("", Body::Other),
+        ] {
+            let Ok(value) = HeaderValue::from_str(kind) else { continue };
+            let headers = [(CONTENT_TYPE, value.clone())].into_iter().collect();
+            assert_eq!(Body::of(&headers, false), expected, "{kind}");
+            assert_eq!(Body::of(&headers, true), Body::Absent, "{kind}");
+            for coding in ["gzip", "br", "deflate, identity", "identity, zstd", "x-unheard-of"] {
+                let coding = (CONTENT_ENCODING, HeaderValue::from_static(coding));
+                let coded = [(CONTENT_TYPE, value.clone()), coding].into_iter().collect();
+                assert_eq!(Body::of(&coded, false), Body::Coded, "{kind}");
+            }
+        }
+        assert_eq!(body(&[], false), Body::Other);
+        let json = ("content-type", "application/json");
+        assert_eq!(body(&[json, ("content-encoding", "identity")], false), Body::Matrix(50));
+        assert_eq!(body(&[json, ("content-encoding", "")], false), Body::Matrix(50));
+        assert_eq!(body(&[json, ("content-length", "0")], false), Body::Absent);
+        assert_eq!(body(&[json, ("content-length", "10")], false), Body::Matrix(50));
+    }
+
+    #[test]
+    fn every_status_with_every_body_has_a_row_and_only_matrix_goes_through() {
+        for status in 0..=u16::MAX {
+            for body in ALL {
+                for via_upstream in [false, true] {
+                    let through = judge(status, *body, via_upstream, None) == Verdict::Through;
+                    let may = body.content_format().is_some() || *body == Body::Absent && status < 400;
+                    assert!(!through || may || status == 304, "{status} {body:?}");
+                    if let (400..=599, true) = (status, body.content_format().is_some()) {
+                        assert!(through, "{status} {body:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_refusal_is_a_matrix_error_of_few_bytes() {
+        for status in 0..=999 {
+            for body in ALL {
+                for via_upstream in [false, true] {
+                    let (Verdict::Refused(refusal) | Verdict::RefusedWithBody(refusal)) =
+                        judge(status, *body, via_upstream, Some(7))
+                    else {
+                        continue;
+                    };
+                    let (options, payload) = refusal.matrix_response().unwrap();
+                    assert_eq!(options.content_format, Some(60));
+                    assert!(payload.len() < 110, "{status} {body:?}: {} bytes", payload.len());
+                    assert!(refusal.code.class() >= 4, "{status} {body:?}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! ClientHellos that arrive: from the front's verdict to a handshake, a hello that is gathered, or a refusal. The table in
+//! `front.rs` says which.
+
+use super::Endpoint;
+use crate::SessionId;
+use crate::dtls::front::{self, DECODE_ERROR, INTERNAL_ERROR, PROTOCOL_VERSION, Verdict};
+use crate::dtls::gathering::Gathering;
+use crate::dtls::handshake::{ClientRandom, Handshake};
+use crate::dtls::hello::{self, ClientHello, Hello, Piece};
+use crate::dtls::record::{self, Record};
+use crate::dtls::table::HasPeer;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+impl Endpoint {
+    pub(super) fn receive_hello(
+        &mut self,
+        now: Instant,
+        peer: SocketAddr,
+        local: Option<IpAddr>,
+        datagram: &[u8],
+    ) {
+        if !self.contexts.accepts() {
+            self.counters.hellos_not_accepting += 1;
+            return;
+        }
+        let mut rest = datagram;
+        while hello::begins_hello(rest) {
+            let (verdict, after) = front::judge(&mut self.cookies, &mut self.counters, now, peer, rest);
+            rest = after;
+            match verdict {
+                Verdict::Proven(hello) => self.proven(now, peer, local, &hello),
+                Verdict::Later(piece) => self.gather(now, peer, local, &piece),
+                Verdict::Refuse(hello) => self.refuse(peer, local, &hello, INTERNAL_ERROR),
+                // One datagram for one: more would be a gift to whoever forges addresses.
+                Verdict::Verify(answer) => return self.transmit(peer, local, vec![answer]),
+                Verdict::OldVersion(record) => return self.refuse_version(peer, local, &record),
+                Verdict::Drop => return,
+            }
+        }
+        if !rest.is_empty() {
+            self.counters.records_malformed += 1;
+        }
+    }
+
+    /// Its sender receives at its address.
+    fn proven(&mut self, now: Instant, peer: SocketAddr, local: Option<IpAddr>, hello: &ClientHello<'_>) {
+        if self.has_had(now, peer, local, hello.random) {
+            return;
+        }
+        if self.gatherings.id_at(peer).is_some_and(|id| self.is_gathering(id, hello)) {
+            return self.gather(now, peer, local, &hello.piece);
+        }
+        if !self.accepting {
+            self.counters.hellos_not_accepting += 1;
+            return self.refuse(peer, local, hello, INTERNAL_ERROR);
+        }
+        if let Some(older) = self.handshakes.id_at(peer) {
+            self.supersede(older);
+        }
+        self.give_up_gathering_at(peer);
+        if hello.piece.is_whole() {
+            self.accept(now, peer, local, hello);
+        } else {
+            self.begin_gathering(now, peer, local, hello);
+        }
+    }
+
+    /// Whether it is a hello that has been answered before. A handshake that it began repeats its flight. A live session
+    /// at the same address goes on beside a new handshake (RFC 6347 section 4.2.8).
+    fn has_had(
+        &mut self,
+        now: Instant,
+        peer: SocketAddr,
+        local: Option<IpAddr>,
+        random: &ClientRandom,
+    ) -> bool {
+        let live = self.sessions.id_at(peer).and_then(|id| self.sessions.get(id));
+        if live.is_some_and(|session| session.began_with(random)) {
+            self.counters.hellos_repeated += 1;
+            return true;
+        }
+        let Some(id) = self.handshakes.id_at(peer) else { return false };
+        let Some(handshake) = self.handshakes.get_mut(id).filter(|handshake| handshake.began_with(random))
+        else {
+            return false;
+        };
+        let mut out = Vec::new();
+        handshake.repeat(now, &mut self.counters, &mut out);
+        self.schedule_handshake(id);
+        self.transmit(peer, local, out);
+        true
+    }
+
+    fn accept(&mut self, now: Instant, peer: SocketAddr, local: Option<IpAddr>, hello: &ClientHello<'_>) {
+        if !self.has_half_open_place(peer) {
+            return self.refuse_repeated(peer, local, hello);
+        }
+        // Last of the limits: nobody gives way to a hello that is refused after all. Who has a place already may use it
+        // for another session.
+        let is_full = self.sessions.len() + self.handshakes.len() >= self.limits.sessions;
+        if is_full && self.sessions.id_at(peer).is_none() && !self.make_room(now) {
+            self.counters.hellos_over_sessions += 1;
+            return self.refuse(peer, local, hello, INTERNAL_ERROR);
+        }
+        let mut out = Vec::new();
+        match Handshake::accept(&self.contexts, &self.limits, now, peer, local, hello, &mut out) {
+            Ok(handshake) => _ = self.insert_handshake(handshake),
+            Err(_) => {
+                self.counters.handshakes_failed += 1;
+                // OpenSSL has said why, as a rule.
+                if out.is_empty() {
+                    return self.refuse(peer, local, hello, INTERNAL_ERROR);
+                }
+            }
+        }
+        self.transmit(peer, local, out);
+    }
+
+    fn has_half_open_place(&mut self, peer: SocketAddr) -> bool {
+        if self.half_open.all() >= self.limits.half_open {
+            self.counters.hellos_over_half_open += 1;
+            return false;
+        }
+        if self.half_open.at(peer.ip()) >= self.limits.half_open_per_address {
+            self.counters.hellos_over_half_open_per_address += 1;
+            return false;
+        }
+        true
+    }
+
+    /// Nobody has proved anything, and there are clients that believe an alert in the middle of their session or handshake.
+    fn refuse_version(&mut self, peer: SocketAddr, local: Option<IpAddr>, hello: &Record<'_>) {
+        if self.sessions.id_at(peer).is_none() && self.handshakes.id_at(peer).is_none() {
+            self.transmit(peer, local, vec![front::refusal(hello, PROTOCOL_VERSION)]);
+        }
+    }
+
+    /// Places of half-open handshakes come free within a round trip, as a rule, so that a client whose hello is dropped gets one
+    /// when it comes again, after a second. If it does not, it is told. The first hello with a cookie is the record after
+    /// those that were answered by HelloVerifyRequests.
+    fn refuse_repeated(&mut self, peer: SocketAddr, local: Option<IpAddr>, hello: &ClientHello<'_>) {
+        if hello.record.number.sequence() > u64::from(hello.piece.message_seq) {
+            self.refuse(peer, local, hello, INTERNAL_ERROR);
+        }
+    }
+
+    fn refuse(&mut self, peer: SocketAddr, local: Option<IpAddr>, hello: &ClientHello<'_>, description: u8) {
+        self.transmit(peer, local, vec![front::refusal(&hello.record, description)]);
+    }
+}
+
+/// ClientHellos in pieces. One that is being gathered takes the place of a half-open handshake.
+impl Endpoint {
+    fn is_gathering(&self, id: SessionId, hello: &ClientHello<'_>) -> bool {
+        self.gatherings.get(id).is_some_and(|gathering| gathering.began_with(hello))
+    }
+
+    fn begin_gathering(
+        &mut self,
+        now: Instant,
+        peer: SocketAddr,
+        local: Option<IpAddr>,
+        hello: &ClientHello<'_>,
+    ) {
+        if hello.piece.length > self.limits.hello {
+            self.counters.hellos_over_length += 1;
+            return self.refuse(peer, local, hello, INTERNAL_ERROR);
+        }
+        if !self.has_half_open_place(peer) {
+            return self.refuse_repeated(peer, local, hello);
+        }
+        self.last_id += 1;
+        let id = SessionId(self.last_id);
+        let give_up = now + self.limits.handshake;
+        self.half_open.add(peer.ip());
+        self.gatherings.insert(id, Gathering::new(peer, hello, give_up));
+        self.handshake_timers.insert((give_up, id));
+        self.update_gauges();
+        self.gather(now, peer, local, &hello.piece);
+    }
+
+    /// A piece of a hello whose first piece has been proven, or of one that is not known.
+    fn gather(&mut self, now: Instant, peer: SocketAddr, local: Option<IpAddr>, piece: &Piece<'_>) {
+        let found = self.gatherings.id_at(peer).and_then(|id| Some((id, self.gatherings.get_mut(id)?)));
+        let Some((id, gathering)) = found.filter(|(_, gathering)| gathering.takes(piece)) else {
+            self.counters.hello_pieces_unknown += 1;
+            return;
+        };
+        gathering.add(piece);
+        let Some(datagram) = gathering.whole() else { return };
+        self.remove_gathering(id);
+        match hello::parse(&datagram) {
+            Ok((Hello::First(hello), _)) => {
+                self.counters.hellos_fragmented += 1;
+                self.accept(now, peer, local, &hello);
+            }
+            _ => {
+                self.counters.hellos_malformed += 1;
+                self.refuse_gathered(peer, local, &datagram);
+            }
+        }
+    }
+
+    fn refuse_gathered(&mut self, peer: SocketAddr, local: Option<IpAddr>, datagram: &[u8]) {
+        if let Some((record, _)) = record::parse(datagram) {
+            self.transmit(peer, local, vec![front::refusal(&record, DECODE_ERROR)]);
+        }
+    }
+
+    fn remove_gathering(&mut self, id: SessionId) {
+        let Some(gathering) = self.gatherings.remove(id) else { return };
+        self.half_open.remove(gathering.peer().ip());
+        self.handshake_timers.remove(&(gathering.give_up, id));
+        self.update_gauges();
+    }
+
+    pub(super) fn give_up_gathering(&mut self, id: SessionId) {
+        self.counters.hello_pieces_missing += 1;
+        self.remove_gathering(id);
+    }
+
+    fn give_up_gathering_at(&mut self, peer: SocketAddr) {
+        if let Some(id) = self.gatherings.id_at(peer) {
+            self.give_up_gathering(id);
+        }
+    }
+}
