@@ -168,9 +168,9 @@ pub(crate) fn content_length(length: usize) -> Edit {
 
 /// Whether the body is compressed or otherwise wrapped (RFC 9110 8.4), so that neither JSON nor CBOR can be seen in it.
 pub(crate) fn is_encoded(headers: &Headers<'_>) -> bool {
-    headers
-        .get(Field::ContentEncoding)
-        .is_some_and(|coding| !coding.trim_ascii().eq_ignore_ascii_case(b"identity"))
+    let is_none = |coding: &[u8]| coding.is_empty() || coding.eq_ignore_ascii_case(b"identity");
+    let codings = headers.get(Field::ContentEncoding);
+    codings.is_some_and(|all| !all.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).all(is_none))
 }
 
 #[cfg(test)]

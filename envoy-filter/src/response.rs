@@ -41,6 +41,8 @@ pub(crate) struct Held {
     document: Option<Document>,
     /// It is a document that is not labelled as JSON: what it is, its content tells.
     by_content: bool,
+    /// Its status is 4xx or 5xx.
+    is_error: bool,
     /// The longest body that waits; nothing waits where a longer one is announced.
     limit: usize,
     /// Edits of the header fields when it goes on changed; `None` when they have left.
@@ -134,8 +136,18 @@ pub(crate) fn headers(
     let waits = !too_long && (config.hold_headers || announced.is_some() || document.is_some());
     let limit = if waits { limit } else { 0 };
     let document = document.filter(|_| !too_long);
-    let held =
-        |edits| Answer::Held(Held { to: client.reads, document, by_content, limit, edits, rest: Rest::Body });
+    let is_error = matches!(status.first(), Some(b'4' | b'5'));
+    let held = |edits| {
+        Answer::Held(Held {
+            to: client.reads,
+            document,
+            by_content,
+            is_error,
+            limit,
+            edits,
+            rest: Rest::Body,
+        })
+    };
     match (config.hold_headers, by_content) {
         (true, false) => (Step { edits: vary, then: Then::Hold }, held(Some(edits))),
         (true, true) => (Then::Hold.into(), held(Some([vary, edits].concat()))),
@@ -273,7 +285,19 @@ impl Held {
                 tally.message(Direction::Response, Outcome::Exchanged);
                 exchanged
             }
-            (Form::Cbor, exchanged) => encode(config, client, tally, exchanged.as_deref().unwrap_or(whole))?,
+            (Form::Cbor, exchanged) => {
+                match encode(config, client, tally, exchanged.as_deref().unwrap_or(whole)) {
+                    Ok(body) => body,
+                    // The page of something before the homeserver, under a label that it does not deserve. Its status and the time
+                    // to come again say more than we could.
+                    Err(_) if self.is_error && self.edits.is_some() => {
+                        tally.message(Direction::Response, Outcome::Passed);
+                        let edits = vec![Edit::set("content-type", &b"text/plain"[..])];
+                        return Ok(Step { edits, then: Then::Forward });
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
         };
         let edits = self.edits.map(|mut edits| {
             // Nothing before trailers, because HTTP/1 sends none after a body of known length.

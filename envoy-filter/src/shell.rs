@@ -37,6 +37,8 @@ struct Root {
     warned: RefCell<BTreeSet<usize>>,
     /// Whether a body has come while its header fields waited, or it has been told that none does.
     bodies_come: Cell<bool>,
+    /// A stream has ended that waited for a body, when none had ever come.
+    waited_in_vain: Cell<bool>,
 }
 
 impl Root {
@@ -227,13 +229,15 @@ const RESPONSE: Half = Half {
 };
 
 /// What an operator has to know who has forgotten one of two settings.
-const NO_BODY_CAME: &str = "lowband: a stream has ended that waited in vain for a body, and none has ever come while header fields \
+const NO_BODY_CAME: &str = "lowband: streams have ended that waited in vain for a body, and none has ever come while header fields \
     wait: either Envoy's allow_on_headers_stop_iteration has to be true, or the filter's hold_headers false";
 
 impl Stream {
     fn end(&self) {
         let waits = [REQUEST, RESPONSE].iter().any(|half| self.exchange.headers_wait(half.direction));
-        if waits && !self.root.bodies_come.replace(true) {
+        // One may be a client that has left before its body.
+        if waits && !self.root.bodies_come.get() && self.root.waited_in_vain.replace(true) {
+            self.root.bodies_come.set(true);
             host::log(LogLevel::Error, NO_BODY_CAME);
         }
     }

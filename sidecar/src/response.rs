@@ -45,6 +45,28 @@ pub fn read(status: StatusCode, headers: &HeaderMap, empty: bool) -> Reading {
     }
 }
 
+/// Whether the body of an error is one of Matrix: it has an `errcode`, but for a 401 that asks for the stages of an
+/// authentication (Matrix 1.16, client-server API: "Standard error response", "User-Interactive Authentication API").
+pub fn is_matrix_error(status: StatusCode, content_format: Option<u16>, body: &[u8]) -> bool {
+    let has_errcode = |cbor: &[u8]| {
+        peek::text(cbor, "errcode", Some(KeyTable::v1())).is_ok_and(|errcode| errcode.is_some())
+    };
+    status == StatusCode::UNAUTHORIZED
+        || match content_format {
+            Some(JSON) => lowband_codec::json_to_cbor(body).is_ok_and(|cbor| has_errcode(&cbor)),
+            _ => has_errcode(body),
+        }
+}
+
+/// What is said in place of an error that is none of Matrix, whatever it is labelled as.
+pub fn refused(status: StatusCode, headers: &HeaderMap) -> Option<Refusal> {
+    let via_upstream = headers.contains_key(VIA_UPSTREAM);
+    match representation::judge(status.as_u16(), Body::Other, via_upstream, retry_after(headers)) {
+        Verdict::Refused(refusal) | Verdict::RefusedWithBody(refusal) => Some(refusal),
+        Verdict::Through => None,
+    }
+}
+
 fn head(status: StatusCode, headers: &HeaderMap, body: Body) -> Head {
     let code = status::code_for(status.as_u16());
     let timed = code == status::TOO_MANY_REQUESTS || code == status::UNAVAILABLE;

@@ -220,7 +220,19 @@ impl Upstream {
             Reading::Refused(refusal) | Reading::RefusedWithBody(refusal) => {
                 Ok(answer.refuse(refusal, None).await?)
             }
-            Reading::Matrix(head) => self.stream(head, first, &mut body, answer).await,
+            Reading::Matrix(head) => {
+                if parts.status.is_client_error() || parts.status.is_server_error() {
+                    first = self.whole_error(first, &mut body).await?;
+                    let is_short = first.len() <= MAX_ERROR;
+                    if is_short
+                        && !response::is_matrix_error(parts.status, head.options.content_format, &first)
+                        && let Some(refusal) = response::refused(parts.status, &parts.headers)
+                    {
+                        return Ok(answer.refuse(refusal, None).await?);
+                    }
+                }
+                self.stream(head, first, &mut body, answer).await
+            }
         }
     }
 

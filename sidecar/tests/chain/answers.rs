@@ -21,7 +21,7 @@ async fn by_status(kind: &'static str, body: &'static [u8]) -> Chain {
 
 #[tokio::test]
 async fn statuses_become_the_codes_of_the_table_for_every_method() {
-    let chain = by_status("application/cbor", b"\xa0").await;
+    let chain = by_status("application/cbor", b"\xa1\x67errcode\x69M_UNKNOWN").await;
     let wire = chain.connect().await;
     for (http, code) in [
         (200, (2, 5)),

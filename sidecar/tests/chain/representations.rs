@@ -175,10 +175,12 @@ async fn a_success_without_a_body_is_fine_whatever_its_label() {
 
 #[tokio::test]
 async fn matrix_goes_through_as_it_is() {
-    let body = lowband_codec::json_to_cbor(br#"{"errcode":"M_NOT_FOUND","error":"no such room"}"#).unwrap();
+    let json = br#"{"errcode":"M_NOT_FOUND","error":"no such room"}"#.to_vec();
+    let cbor = lowband_codec::json_to_cbor(&json).unwrap();
     for (status, code) in [(200, (2, 5)), (404, (4, 4)), (413, (4, 13)), (500, (5, 0)), (502, (5, 2))] {
         for (fields, format) in [(&[CBOR, VIA][..], 60), (&[JSON, ("content-encoding", "identity"), VIA], 50)]
         {
+            let body = if format == 60 { &cbor } else { &json };
             let sent = body.clone();
             let response = ask(handler(move |_| {
                 let sent = sent.clone();
@@ -186,9 +188,31 @@ async fn matrix_goes_through_as_it_is() {
             }))
             .await;
             assert_eq!(response.code, Code::new(code.0, code.1), "{status}");
-            assert_eq!((response.options.content_format, &response.body), (Some(format), &body), "{status}");
+            assert_eq!((response.options.content_format, &response.body), (Some(format), body), "{status}");
         }
     }
+}
+
+#[tokio::test]
+async fn an_error_without_errcode_is_none_of_matrix_whatever_its_label_says() {
+    for (status, code, errcode) in
+        [(403, (4, 3), "M_FORBIDDEN"), (404, (4, 4), "M_UNRECOGNIZED"), (429, (4, 29), "M_LIMIT_EXCEEDED")]
+    {
+        for body in [r#"{"message":"Forbidden"}"#, "[]", "null", r#""no""#, r#"{"errcode":5}"#, "<html>"] {
+            let sent = handler(move |_| async move { reply(status, &[JSON, VIA], body.as_bytes()) });
+            assert_told(&ask(sent).await, code, errcode, body);
+            let Ok(cbor) = lowband_codec::json_to_cbor(body.as_bytes()) else { continue };
+            let sent = handler(move |_| {
+                let cbor = cbor.clone();
+                async move { reply(status, &[CBOR, VIA], &cbor) }
+            });
+            assert_told(&ask(sent).await, code, errcode, body);
+        }
+    }
+    // The stages of an authentication have none.
+    let flows = br#"{"flows":[{"stages":["m.login.dummy"]}],"session":"x","params":{}}"#;
+    let response = ask(handler(move |_| async move { reply(401, &[JSON, VIA], flows) })).await;
+    assert_eq!((response.code, &response.body[..]), (Code::new(4, 1), &flows[..]));
 }
 
 #[tokio::test]
