@@ -41,6 +41,23 @@ def impatient(text):
     return text
 
 
+def with_routes(text):
+    """What an operator writes into the routes of the public listener."""
+    mark = "              # Media streams through as it is, in any size"
+    assert text.count(mark) == 1
+    routes = """
+              - match: { path: /_matrix/client/v3/written }
+                direct_response: { status: 200, body: { inline_string: '{"a":1}' } }
+              - match: { path: /_matrix/client/v3/nothing }
+                direct_response: { status: 204 }
+              - match: { path: /_matrix/client/v3/gone }
+                direct_response: { status: 410, body: { inline_string: 'moved to elsewhere.example' } }
+              - match: { path: /_matrix/client/v3/elsewhere }
+                redirect: { host_redirect: elsewhere.example }
+"""
+    return text.replace(mark, routes.lstrip("\n") + mark)
+
+
 # As much of it as there can be.
 PRESSURE = tempfile.NamedTemporaryFile()
 PRESSURE.write(b"1")
@@ -225,6 +242,19 @@ class OwnAnswers(unittest.TestCase):
         for path in ("/", "/_synapse/admin/v1/x", "/_matrixx"):
             self.assert_each_form(envoy, 404, "M_UNRECOGNIZED", path=path)
         self.assert_page_may_ask(envoy, "/_synapse/admin/v1/x")
+
+    def test_what_an_operator_has_written_into_a_route_and_what_is_no_error_stays(self):
+        public = Public(self.envoy(with_routes))
+        for accept in ({}, {"accept": JSON}, {"accept": CBOR}):
+            for name, status, content in (
+                ("written", 200, b'{"a":1}'),
+                ("nothing", 204, b""),
+                ("gone", 410, b"moved to elsewhere.example"),
+                ("elsewhere", 301, b""),
+            ):
+                got = public.ask("GET", f"/_matrix/client/v3/{name}", accept)
+                self.assertEqual((got.status, got.content), (status, content), got)
+                self.assertEqual(got.values("location"), ["http://elsewhere.example/_matrix/client/v3/elsewhere"] if status == 301 else [])
 
     def test_requests_that_are_none(self):
         envoy = self.envoy(impatient)

@@ -78,6 +78,36 @@ fn an_answer_that_is_no_json_is_the_homeservers_fault() {
 }
 
 #[test]
+fn an_error_that_is_no_json_keeps_its_status_and_its_time_under_another_label() {
+    for status in ["401", "404", "413", "429", "500", "503"] {
+        for body in [&b"<html>slow down"[..], b"not found", b"{\"a\":"] {
+            let mut answer = json(body);
+            answer.fields[0].1 = status.into();
+            answer.fields.push((b"retry-after".to_vec(), b"9".to_vec()));
+            let (fields, passed) = through(&get(&[("accept", CBOR)]), &answer).1.sent();
+            assert_eq!(value(&fields, "content-type").as_deref(), Some("text/plain"), "{status}");
+            let told = (value(&fields, ":status"), value(&fields, "retry-after"));
+            assert_eq!(told, (Some(status.to_owned()), Some("9".to_owned())));
+            assert_eq!(passed, body);
+        }
+    }
+}
+
+#[test]
+fn a_list_of_codings_that_change_nothing_is_none() {
+    for coding in ["", " ", "identity", "identity, identity", "Identity ,, identity"] {
+        let answer = ok(&[("content-type", JSON), ("content-encoding", coding)], b"{}");
+        assert_eq!(through(&get(&[("accept", CBOR)]), &answer).1.sent().1, b"\xa0", "{coding:?}");
+        let request = post(&[("content-type", CBOR), ("content-encoding", coding)], b"\xa0");
+        assert_eq!(through(&request, &json(b"{}")).0.sent().1, b"{}", "{coding:?}");
+    }
+    for coding in ["identity, gzip", "br", "gzip,"] {
+        let answer = ok(&[("content-type", JSON), ("content-encoding", coding)], b"{}");
+        assert_eq!(through(&get(&[("accept", CBOR)]), &answer).1.sent().1, b"{}", "{coding:?}");
+    }
+}
+
+#[test]
 fn an_answer_that_is_odd_but_json_is_repaired() {
     for body in [&br#"{"a":1,"a":2}"#[..], br#"["\ud800"]"#, b"[1e400]", b"[99999999999999999999999]"] {
         through(&get(&[("accept", CBOR)]), &json(body)).1.sent();
