@@ -55,7 +55,7 @@ demo: setup build filter ## the main job against a real homeserver; stays up unt
 down: ## end what `make demo` started, and nothing else
 	@[ ! -x $(RELEASE)/demo ] || $(RELEASE)/demo down --dir $(DIR)
 
-test: check unit test-npm e2e test-kubernetes ## all tests, the end-to-end ones with Envoy and Synapse included
+test: check unit test-npm e2e ## all tests, the end-to-end ones with Envoy and Synapse included
 
 # ---- parts of `make test` -----------------------------------------------------------------------------------------------
 
@@ -245,7 +245,7 @@ images-again: images
 	@rm -rf $(IMAGES_AGAIN)
 
 # Minutes the first time; then what is there stays until its sources change.
-kubernetes: .tools/test.stamp
+kubernetes: .tools/kubernetes-packages.stamp .tools/test.stamp
 	@$(STEP)/kubernetes.log 'Building Kubernetes for the tests' e2e/kubernetes/build .tools/kubernetes
 
 # Nothing is fetched but the modules of go.sum: no other Go than the one that is here.
@@ -277,8 +277,8 @@ NODE_HERE := $(shell node -p '(([major, minor]) => major > 20 || (major == 20 &&
 WITH_NODE := $(if $(NODE_HERE),,PATH=$(CURDIR)/.venv/node/bin:$(PATH))
 
 SYSTEM_PACKAGES := gcc libssl-dev pkg-config openssl python3-venv $(WASM_PACKAGES)
-TEST_PACKAGES := iproute2 libcoap3-bin gnutls-bin curl tshark chromium valgrind \
-  containerd runc containernetworking-plugins iptables nftables conntrack $(if $(shell command -v go),,golang-go)
+TEST_PACKAGES := iproute2 libcoap3-bin gnutls-bin curl tshark chromium valgrind $(if $(shell command -v go),,golang-go)
+KUBERNETES_PACKAGES := containerd runc containernetworking-plugins iptables nftables conntrack
 MORE_PACKAGES := $(if $(shell command -v javac),,default-jdk-headless) $(if $(shell command -v mvn),,maven)
 
 setup: .tools/system.stamp .tools/envoy.stamp .tools/synapse.stamp
@@ -294,6 +294,10 @@ setup-more: setup-test $(GO_COAP_CLIENT) $(CALIFORNIUM)/FetchLate.class
 
 .tools/test.stamp: Makefile tools/system-packages
 	@$(STEP)/test-packages.log 'Looking for the packages of the tests' tools/system-packages $(TEST_PACKAGES)
+	@mkdir -p .tools && touch $@
+
+.tools/kubernetes-packages.stamp: Makefile tools/system-packages
+	@$(STEP)/kubernetes-packages.log 'Looking for what a node is made of' tools/system-packages $(KUBERNETES_PACKAGES)
 	@mkdir -p .tools && touch $@
 
 .tools/more.stamp: Makefile tools/system-packages
