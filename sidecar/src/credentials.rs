@@ -13,7 +13,7 @@
 
 use lowband_codec::{KeyTable, peek};
 use lowband_transport::coap::content_format::JSON;
-use lowband_transport::coap::{AccessToken, RequestOptions, Standing};
+use lowband_transport::coap::{AccessToken, Method, RequestOptions, Standing};
 
 /// A body that says its type at a length which no login has is not looked into.
 const MAX_LOGIN: usize = 64 << 10;
@@ -29,12 +29,19 @@ pub struct Credentials {
     pub in_query: Option<AccessToken>,
     /// A success ends the token of the request ([`News::Ended`]).
     pub ends: bool,
+    /// A 401 `M_UNKNOWN_TOKEN` speaks of the token of the request ([`News::Refused`]); in an answer to a refresh, for one, it
+    /// speaks of the refresh token.
+    pub refusable: bool,
+    /// The token is known as refused, and a success would show that it is not any more ([`News::Accepted`]).
+    pub proves: bool,
 }
 
 impl Credentials {
-    /// The token that a success was given to, where it ends with that.
-    pub fn ended(&self) -> Option<News> {
-        self.first.as_ref().or(self.in_query.as_ref()).filter(|_| self.ends).cloned().map(News::Ended)
+    /// What a success says of the token that it was given to.
+    pub fn after_success(&self) -> Option<News> {
+        let ended = self.first.as_ref().or(self.in_query.as_ref()).filter(|_| self.ends);
+        let accepted = self.first.as_ref().filter(|_| self.proves);
+        ended.cloned().map(News::Ended).or(accepted.cloned().map(News::Accepted))
     }
 }
 
@@ -43,19 +50,30 @@ impl Credentials {
 pub enum News {
     /// The homeserver does not know it (any more).
     Refused(AccessToken),
+    /// It does know it, after all.
+    Accepted(AccessToken),
     /// Its owner has given it up.
     Ended(AccessToken),
 }
 
 /// Which tokens a request goes with. `path` as the homeserver reads it, segment by segment.
-pub fn decide(path: &[&str], options: &RequestOptions, standing: &Standing, body: &[u8]) -> Credentials {
+pub fn decide(
+    method: Method,
+    path: &[&str],
+    options: &RequestOptions,
+    standing: &Standing,
+    body: &[u8],
+) -> Credentials {
     let Standing { access_token, is_explicit, is_refused, .. } = standing;
     let in_query = query_token(&options.query);
     let only = |first: Option<&AccessToken>| Credentials {
         first: first.cloned(),
         second: None,
         in_query: in_query.clone(),
-        ends: ends_its_token(path),
+        // An application service that acts for somebody ends that one's sessions, and not its own token.
+        ends: method == Method::Post && ends_its_token(path) && !acts_for_another(&options.query),
+        refusable: !brings_its_own(path) || is_application_service(options, body),
+        proves: *is_refused && !brings_its_own(path) && !needs_none(path),
     };
     if *is_explicit {
         return only(access_token.as_ref());
@@ -78,6 +96,11 @@ fn query_token(query: &[String]) -> Option<AccessToken> {
         None if pair == "access_token" => Some("".into()),
         _ => None,
     })
+}
+
+/// Matrix 1.16, application service API: "Identity assertion".
+fn acts_for_another(query: &[String]) -> bool {
+    query.iter().any(|pair| pair.split('=').next().is_some_and(|name| name.ends_with("user_id")))
 }
 
 fn brings_its_own(path: &[&str]) -> bool {
@@ -190,7 +213,7 @@ mod tests {
             ..RequestOptions::default()
         };
         let path: Vec<_> = path.split('/').collect();
-        let Credentials { first, second, .. } = decide(&path, &options, standing, body);
+        let Credentials { first, second, .. } = decide(Method::Post, &path, &options, standing, body);
         let word = |token: Option<AccessToken>| token.map_or("-".into(), |token| token.as_str().to_owned());
         [Some(first), second].into_iter().flatten().map(word).collect()
     }
@@ -280,6 +303,33 @@ mod tests {
         }
     }
 
+    /// What a success and a 401 `M_UNKNOWN_TOKEN` say of the token.
+    fn said(method: Method, target: &str, standing: &Standing) -> (Option<News>, bool) {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let query = query.split('&').filter(|pair| !pair.is_empty()).map(str::to_owned).collect();
+        let options = RequestOptions { query, ..RequestOptions::default() };
+        let path: Vec<_> = path.split('/').collect();
+        let credentials = decide(method, &path, &options, standing, b"");
+        (credentials.after_success(), credentials.refusable)
+    }
+
+    #[test]
+    fn an_answer_speaks_of_the_token_of_its_request_and_of_no_other() {
+        let alive = standing(Sticky::Alive);
+        let refused = standing(Sticky::Refused);
+        let token = || "sticky".into();
+        let logout = "_matrix/client/v3/logout";
+        assert_eq!(said(Method::Post, logout, &alive), (Some(News::Ended(token())), true));
+        assert_eq!(said(Method::Get, logout, &alive), (None, true));
+        for acting in ["user_id=@g:hs", "org.matrix.msc1234.user_id=@g:hs"] {
+            assert_eq!(said(Method::Post, &format!("{logout}?{acting}"), &alive), (None, true), "{acting}");
+        }
+        assert_eq!(said(Method::Get, SYNC, &alive), (None, true));
+        assert_eq!(said(Method::Get, SYNC, &refused), (Some(News::Accepted(token())), true));
+        assert_eq!(said(Method::Get, VERSIONS, &refused), (None, true));
+        assert_eq!(said(Method::Post, "_matrix/client/v3/refresh", &explicit(Some("own"))), (None, false));
+    }
+
     #[test]
     fn the_reason_of_a_401_is_read_in_both_forms() {
         for (errcode, reason) in [
@@ -300,7 +350,7 @@ mod tests {
     #[test]
     fn tokens_are_not_in_debug_output() {
         let all = format!("{:?}{:?}", explicit(Some("secret")), {
-            decide(&["x"], &RequestOptions::default(), &explicit(Some("secret")), b"")
+            decide(Method::Get, &["x"], &RequestOptions::default(), &explicit(Some("secret")), b"")
         });
         assert!(!all.contains("secret"));
     }

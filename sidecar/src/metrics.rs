@@ -185,6 +185,7 @@ impl Metrics {
         let reason = match news {
             News::Refused(_) => "refused",
             News::Ended(_) => "logout",
+            News::Accepted(_) => return,
         };
         self.access_tokens_ended.get_or_create(&ReasonLabel { reason }).inc();
     }

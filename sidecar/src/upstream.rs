@@ -156,7 +156,9 @@ impl Upstream {
             request::authorize(&mut request, token.as_ref()).is_ok().then_some((request, token))
         });
         let mut response = self.send(request, patience).await?;
-        let refused = self.note(&mut response, credentials.first.as_ref(), answer).await?;
+        let refused = self
+            .note(&mut response, credentials.first.as_ref().filter(|_| credentials.refusable), answer)
+            .await?;
         let expected = if credentials.first.is_some() { Refused::Unknown } else { Refused::Missing };
         if let Some((request, token)) = second.filter(|_| refused == Some(expected)) {
             let mut other = self.send(request, patience).await?;
@@ -166,7 +168,7 @@ impl Upstream {
                 response = other;
             }
         }
-        if let Some(news) = credentials.ended().filter(|_| response.parts.status.is_success()) {
+        if let Some(news) = credentials.after_success().filter(|_| response.parts.status.is_success()) {
             answer.tell(news).await?;
         }
         self.relay(response, answer).await

@@ -135,6 +135,11 @@ impl Server {
         self.coap.refuse_access_token(session, access_token);
     }
 
+    /// The homeserver does know this access token, after all.
+    pub fn accept_access_token(&mut self, session: SessionId, access_token: &AccessToken) {
+        self.coap.accept_access_token(session, access_token);
+    }
+
     /// This access token has been given up by its owner: where it still sticks to the session, nothing does from now on.
     pub fn end_access_token(&mut self, session: SessionId, access_token: &AccessToken) {
         self.coap.end_access_token(session, access_token);

@@ -14,12 +14,16 @@ use crate::target::{READY_PATH, Target, UpstreamTarget, target};
 use crate::upstream::Upstream;
 use lowband_transport::coap::{Code, Method, RequestOptions, ResponseOptions, Standing};
 use lowband_transport::{ExchangeId, Server, SessionId};
+use percent_encoding::percent_decode_str;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
+
+/// Nobody escapes an escape more often than this.
+const MAX_ESCAPES: usize = 4;
 
 /// All exchanges that wait for the upstream, and what sticks to their sessions.
 #[derive(Debug)]
@@ -166,6 +170,7 @@ impl Exchanges {
                 self.metrics.access_token_ended(&news);
                 match news {
                     News::Refused(token) => server.refuse_access_token(open.line.session, &token),
+                    News::Accepted(token) => server.accept_access_token(open.line.session, &token),
                     News::Ended(token) => server.end_access_token(open.line.session, &token),
                 }
                 return;
@@ -246,7 +251,7 @@ impl Exchanges {
             Target::Upstream(target) => {
                 let path = target.segments();
                 let path: Vec<_> = path.iter().map(AsRef::as_ref).collect();
-                let credentials = credentials::decide(&path, options, standing, body);
+                let credentials = credentials::decide(*method, &path, options, standing, body);
                 Ok(Judged::Upstream(target, Asker { credentials, cbor_version, peer }))
             }
         }
@@ -304,10 +309,35 @@ impl Exchanges {
     }
 }
 
-/// A path for the log. Whoever writes a query into a Uri-Path value may have written an access token there.
+/// A path for the log. Whoever writes a query into a Uri-Path value may have written an access token there: it ends where a query
+/// might begin, and before a segment that speaks of one, however often it is escaped.
 fn loggable(path: &str) -> String {
     let end = ["?", "%3F", "%3f"].iter().filter_map(|mark| path.find(mark)).min().unwrap_or(path.len());
-    path.get(..end).unwrap_or_default().to_owned()
+    let path = path.get(..end).unwrap_or_default();
+    let mut shown = 0;
+    for segment in path.split('/') {
+        if speaks_of_a_token(segment) {
+            return path.get(..shown).unwrap_or_default().trim_end_matches('/').to_owned();
+        }
+        shown += segment.len() + 1;
+    }
+    path.to_owned()
+}
+
+fn speaks_of_a_token(segment: &str) -> bool {
+    let mut text = segment.to_owned();
+    for _ in 0..=MAX_ESCAPES {
+        if text.to_ascii_lowercase().contains("access_token") {
+            return true;
+        }
+        let next = percent_decode_str(&text).decode_utf8_lossy().into_owned();
+        if next == text {
+            return false;
+        }
+        text = next;
+    }
+    // Escaped more often than anybody reads.
+    true
 }
 
 /// Where a request goes.
@@ -328,6 +358,13 @@ mod tests {
             ("/x%3Faccess_token=secret", "/x"),
             ("/x%3faccess_token=secret?", "/x"),
             ("", ""),
+            ("/_matrix/client/v3/sync%253Faccess_token=secret", "/_matrix/client/v3"),
+            ("/_matrix/client/v3/sync&access_token=secret", "/_matrix/client/v3"),
+            ("/v3/sync;Access%5Ftoken=secret/x", "/v3"),
+            ("/v3/sync%2526access%255Ftoken%253Dsecret", "/v3"),
+            ("/v3/sync\u{ff1f}access_token=secret", "/v3"),
+            ("/v3/%2525252525252525253Fsecret", "/v3"),
+            ("/v3/rooms/!a%2Fb:hs/state/m.room.name/", "/v3/rooms/!a%2Fb:hs/state/m.room.name/"),
         ] {
             assert_eq!(loggable(path), logged);
         }

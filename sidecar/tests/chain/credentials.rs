@@ -251,6 +251,56 @@ async fn a_late_401_of_an_older_token_ends_nothing() {
 }
 
 #[tokio::test]
+async fn a_token_that_is_known_after_all_is_no_longer_taken_for_refused() {
+    // A worker that lags behind: it does not know alice at her first request.
+    let asked = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let inner = homeserver();
+    let lagging = handler(move |seen: Seen| {
+        let (first, inner) = (!asked.swap(true, std::sync::atomic::Ordering::Relaxed), Arc::clone(&inner));
+        async move {
+            if first { json(401, r#"{"errcode":"M_UNKNOWN_TOKEN","error":"x"}"#) } else { inner(seen).await }
+        }
+    });
+    let chain = Chain::start(lagging, &[]).await;
+    let wire = chain.connect().await;
+    assert_eq!(wire.request(Method::Get, with_token(WHOAMI, "alice"), b"").await.code, UNAUTHORIZED);
+    assert_eq!(wire.get(WHOAMI).await.code, status::CONTENT);
+    let mut seen = chain.stub.seen().len();
+    wire.get(VERSIONS).await;
+    assert_eq!(tokens(&chain, &mut seen), ["alice"]);
+}
+
+#[tokio::test]
+async fn what_a_refresh_is_refused_for_is_not_the_access_token() {
+    let refusing = handler(|seen: Seen| async move {
+        match seen.uri.path() {
+            "/_matrix/client/v3/refresh" => {
+                json(401, r#"{"errcode":"M_UNKNOWN_TOKEN","error":"refresh token"}"#)
+            }
+            _ => json(200, "{}"),
+        }
+    });
+    let chain = Chain::start(refusing, &[]).await;
+    let wire = chain.connect().await;
+    wire.request(Method::Post, with_token("/_matrix/client/v3/refresh", "alice"), b"\xa0").await;
+    let mut seen = chain.stub.seen().len();
+    wire.get(VERSIONS).await;
+    assert_eq!(tokens(&chain, &mut seen), ["alice"]);
+}
+
+#[tokio::test]
+async fn an_application_service_keeps_its_token_when_one_of_its_users_leaves() {
+    let (chain, wire) = start().await;
+    wire.request(Method::Get, with_token(WHOAMI, "alice"), b"").await;
+    for path in ["/_matrix/client/v3/logout", "/_matrix/client/v3/account/deactivate"] {
+        wire.request(Method::Post, options(&format!("{path}?user_id=@ghost:hs")), b"\xa0").await;
+        let mut seen = chain.stub.seen().len();
+        wire.get(WHOAMI).await;
+        assert_eq!(tokens(&chain, &mut seen), ["alice"], "{path}");
+    }
+}
+
+#[tokio::test]
 async fn credentials_in_another_place_go_alone() {
     let (chain, wire) = start().await;
     let mut seen = 0;

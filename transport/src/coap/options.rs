@@ -122,6 +122,11 @@ fn recognised<'a>(
 }
 
 impl ParsedRequest {
+    /// It is a block of a body that another message has begun.
+    pub(super) fn goes_on(&self) -> bool {
+        [self.block1, self.block2].into_iter().flatten().any(|block| block.num > 0)
+    }
+
     pub(super) fn parse(message: &Message, counters: &mut Counters) -> Result<ParsedRequest, Refusal> {
         let recognised = recognised(message, &numbers::IN_REQUESTS, counters)?;
         let Some(method) = Method::from_code(message.code) else {

@@ -206,6 +206,10 @@ impl Server {
             let (code, text) = why.refusal();
             return self.refuse(now, &asker, code, text);
         }
+        if self.is_of_another(session, &request, &said) {
+            let text = "the block is of another access token than its body; start again at block 0";
+            return self.refuse(now, &asker, Code::REQUEST_ENTITY_INCOMPLETE, text);
+        }
         match (request.block2, request.block1) {
             // RFC 7959 section 3.3: once the response has begun, requests for its blocks carry no body.
             (Some(block), _) if block.num > 0 => self.block_requested(now, asker, request, block),

@@ -186,6 +186,12 @@ impl Uploads {
         Some(upload.standing.access_token.clone())
     }
 
+    /// The same where one of its blocks has said it.
+    pub(super) fn said_token(&self, key: &BodyKey) -> Option<Option<AccessToken>> {
+        let upload = self.0.iter().find(|upload| upload.key == *key && upload.standing.is_explicit)?;
+        Some(upload.standing.access_token.clone())
+    }
+
     /// Ends one upload, where there is one.
     pub(super) fn end(&mut self, key: &BodyKey) {
         self.0.retain(|upload| upload.key != *key);

@@ -259,10 +259,53 @@ fn a_download_that_repeats_its_token_does_not_bring_it_back() {
     assert_eq!(peer.ask(&token(next(3), b"old")).code(), Code::CONTENT);
     peer.send(&request(4).path("y"));
     assert_eq!(standing(&mut peer).access_token.as_ref().map(AccessToken::as_str), Some("new"));
-    // Another one than that of the body is news.
-    assert_eq!(peer.ask(&token(next(5), b"newest")).code(), Code::CONTENT);
+    // Another one than that of the body is news, and the body is not of that one.
+    assert_eq!(peer.ask(&token(next(5), b"newest")).code(), Code::REQUEST_ENTITY_INCOMPLETE);
     peer.send(&request(6).path("z"));
     assert_eq!(standing(&mut peer).access_token.as_ref().map(AccessToken::as_str), Some("newest"));
+}
+
+#[test]
+fn a_late_block_of_a_body_that_is_not_known_any_more_does_not_bring_its_token_back() {
+    let mut peer = Peer::new();
+    for num in 0..3 {
+        peer.send(&token(block(num as u16, num), b"old"));
+    }
+    assert_eq!(standing(&mut peer).access_token.as_ref().map(AccessToken::as_str), Some("old"));
+    peer.send(&token(request(7), b"new"));
+    standing(&mut peer);
+    let next = make(CON, GET, 9).path("gone").block(BLOCK2, 1, false, 1024);
+    for late in [block(8, 2), next] {
+        assert_eq!(peer.ask(&token(late, b"old")).code(), Code::REQUEST_ENTITY_INCOMPLETE);
+    }
+    peer.send(&request(10));
+    assert_eq!(standing(&mut peer).access_token.as_ref().map(AccessToken::as_str), Some("new"));
+    // A request of its own says what it says, and so does a block with a token that has not been heard.
+    peer.send(&token(request(11), b"old"));
+    assert_eq!(standing(&mut peer).access_token.as_ref().map(AccessToken::as_str), Some("old"));
+    peer.ask(&token(block(12, 2), b"newest"));
+    peer.send(&request(13));
+    assert_eq!(standing(&mut peer).access_token.as_ref().map(AccessToken::as_str), Some("newest"));
+}
+
+#[test]
+fn bodies_of_two_users_of_one_session_are_not_joined() {
+    let mut peer = Peer::new();
+    // Uploads to one path: the block of the first one belongs to no body any more, and that of the second one goes on.
+    peer.ask(&token(block(1, 0), b"alice"));
+    peer.ask(&token(block(2, 0), b"bob"));
+    assert_eq!(peer.ask(&token(block(3, 1), b"alice")).code(), Code::REQUEST_ENTITY_INCOMPLETE);
+    assert_eq!(peer.ask(&token(block(4, 1), b"bob")).code(), Code::CONTINUE);
+    peer.send(&block(5, 2));
+    assert_eq!(standing(&mut peer).access_token.as_ref().map(AccessToken::as_str), Some("bob"));
+    // An answer is read by whom it was made for.
+    peer.send(&token(request(6), b"alice"));
+    let ServerEvent::Request { exchange, .. } = peer.events().remove(0) else { panic!() };
+    peer.respond(exchange, &body(3000, 1));
+    let next = |id| request(id).block(BLOCK2, 1, false, 1024);
+    assert_eq!(peer.ask(&token(next(7), b"bob")).code(), Code::REQUEST_ENTITY_INCOMPLETE);
+    assert_eq!(peer.ask(&token(next(8), b"alice")).code(), Code::CONTENT);
+    assert_eq!(peer.ask(&next(9)).code(), Code::CONTENT);
 }
 
 #[test]
@@ -311,6 +354,11 @@ fn a_token_that_the_homeserver_refuses_is_marked_only_while_it_sticks() {
     assert_eq!(ask(&mut peer, 2, None), (alice(), false));
     peer.server.refuse_access_token(SESSION, &AccessToken::from("alice"));
     assert_eq!(ask(&mut peer, 3, None), (alice(), true));
+    peer.server.accept_access_token(SESSION, &AccessToken::from("older"));
+    assert_eq!(ask(&mut peer, 7, None), (alice(), true));
+    peer.server.accept_access_token(SESSION, &AccessToken::from("alice"));
+    assert_eq!(ask(&mut peer, 8, None), (alice(), false));
+    peer.server.refuse_access_token(SESSION, &AccessToken::from("alice"));
     assert_eq!(ask(&mut peer, 4, Some(b"bob")), (Some("bob".to_owned()), false));
     // The answer to alice's request is late.
     peer.server.refuse_access_token(SESSION, &AccessToken::from("alice"));

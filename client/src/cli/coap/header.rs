@@ -120,13 +120,23 @@ fn without_number(media_type: &str, header: &str) -> Failure {
 /// anything will do.
 fn accepted(list: &str) -> Result<Option<u16>, Failure> {
     let mut wanted: Vec<(u16, &str)> = list.split(',').map(|range| (quality(range), range.trim())).collect();
+    let refused: Vec<_> = wanted
+        .iter()
+        .filter(|(quality, _)| *quality == 0)
+        .filter_map(|(_, range)| names::content_format(range))
+        .collect();
     wanted.retain(|(quality, range)| *quality > 0 && !range.is_empty());
     // Stable: of equals the first.
     wanted.sort_by_key(|(quality, _)| std::cmp::Reverse(*quality));
     for (_, range) in wanted {
         let essence = range.split(';').next().unwrap_or_default().trim();
         if essence == "*/*" || essence.eq_ignore_ascii_case("application/*") {
-            return Ok(None);
+            // The server's choice is CBOR.
+            match (refused.contains(&names::CBOR), refused.contains(&names::JSON)) {
+                (false, _) => return Ok(None),
+                (true, false) => return Ok(Some(names::JSON)),
+                (true, true) => continue,
+            }
         }
         if let Some(format) = names::content_format(range) {
             return Ok(Some(format));
@@ -140,7 +150,11 @@ fn quality(range: &str) -> u16 {
     let parameters = range.split(';').skip(1).filter_map(|parameter| parameter.split_once('='));
     let mut values =
         parameters.filter(|(name, _)| name.trim().eq_ignore_ascii_case("q")).map(|(_, value)| value);
-    let quality: f32 = values.next().and_then(|value| value.trim().parse().ok()).unwrap_or(1.0);
+    let quality: f32 = values
+        .next()
+        .and_then(|value| value.trim().parse().ok())
+        .filter(|quality: &f32| quality.is_finite())
+        .unwrap_or(1.0);
     (quality.clamp(0.0, 1.0) * 1000.0) as u16
 }
 
@@ -197,6 +211,9 @@ mod tests {
             (&["Accept: text/html, application/xhtml+xml, application/json;q=0.9, */*;q=0.8"], Some(50)),
             (&["Accept: image/avif, image/png, */*;q=0.8"], None),
             (&["Accept: application/cbor;q=0, application/json"], Some(50)),
+            (&["Accept: application/cbor;q=0, */*"], Some(50)),
+            (&["Accept: application/json;q=0, */*"], None),
+            (&["Accept: application/cbor;q=nan"], Some(60)),
             (&["Accept: application/*, application/json;q=0.9"], None),
             (&["Accept: , application/cbor,"], Some(60)),
             (&["Accept: application/json;q=no, application/cbor"], Some(50)),

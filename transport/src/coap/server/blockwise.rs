@@ -65,6 +65,15 @@ impl Bodies {
         }
     }
 
+    /// The same of a body that is of one token: an upload in which one has been said, the answer to a request that had one.
+    pub(super) fn said_token(&self, request: &ParsedRequest) -> Option<Option<AccessToken>> {
+        match (request.block2, request.block1) {
+            (Some(block), _) if block.num > 0 => self.access_token(request).filter(Option::is_some),
+            (_, Some(block)) if block.num > 0 => self.uploads.said_token(&request.key),
+            _ => None,
+        }
+    }
+
     /// The one whose loss does the least harm, but for `keep`: one that has been read to its end, not lately.
     fn least_needed(&self, keep: Option<SnapshotId>) -> Option<&Snapshot> {
         let others = self.snapshots.iter().filter(|snapshot| Some(snapshot.id) != keep);

@@ -5,15 +5,19 @@
 //! runs under what its own messages say, else under what held when its first message arrived; so an upload that ends late
 //! neither borrows a later token nor brings an older one back.
 //!
-//! | holds        | a message says B | says "none" (empty) | cannot be read   | 401 M_UNKNOWN_TOKEN to A | A has logged out |
-//! |--------------|------------------|---------------------|------------------|--------------------------|------------------|
-//! | nothing      | B                | nothing             | nothing, refused | nothing                  | nothing          |
-//! | A            | B                | nothing             | nothing, refused | A, known as refused      | nothing          |
-//! | A as refused | B                | nothing             | nothing, refused | A, known as refused      | nothing          |
-//! | B            | B                | nothing             | nothing, refused | B                        | B                |
+//! | holds        | a message says B | says "none" (empty) | cannot be read   | 401 to A     | A is known after all | A has logged out |
+//! |--------------|------------------|---------------------|------------------|--------------|----------------------|------------------|
+//! | nothing      | B                | nothing             | nothing, refused | nothing      | nothing              | nothing          |
+//! | A            | B                | nothing             | nothing, refused | A as refused | A                    | nothing          |
+//! | A as refused | B                | nothing             | nothing, refused | A as refused | A                    | nothing          |
+//! | B            | B                | nothing             | nothing, refused | B            | B                    | B                |
 //!
-//! The last two columns are the caller's word, by the homeserver's answers: an answer to an older token ends nothing. All of
+//! The last three columns are the caller's word, by the homeserver's answers: an answer to an older token ends nothing. All of
 //! it dies with the session.
+//!
+//! Some clients say the token in each block of a body. One that the body runs under already says nothing new, nor does the one
+//! before the last in a block of a body that is not known any more: else a transfer that goes on, or ends late, while its client
+//! changes the token would bring the older one back. A block that says another token than its body runs under is of another body.
 
 use super::super::access_token::{AccessToken, Said};
 use super::super::block::from_uint;
@@ -53,6 +57,8 @@ impl Standing {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Sticky {
     access_token: Option<AccessToken>,
+    /// The one that stuck before.
+    previous: Option<AccessToken>,
     is_refused: bool,
     cbor_version: Option<u32>,
 }
@@ -66,7 +72,10 @@ impl Sticky {
     /// A message has arrived that is not a copy.
     fn arrived(&mut self, said: &Said, cbor_version: Option<u32>) {
         if let Some(token) = said {
-            self.access_token = token.clone().unwrap_or_default();
+            let before = std::mem::replace(&mut self.access_token, token.clone().unwrap_or_default());
+            if before.is_some() && before != self.access_token {
+                self.previous = before;
+            }
             self.is_refused = false;
         }
         self.cbor_version = cbor_version.or(self.cbor_version);
@@ -86,13 +95,18 @@ impl Sticky {
         self.is_refused |= self.holds(access_token);
     }
 
+    fn accept(&mut self, access_token: &AccessToken) {
+        self.is_refused &= !self.holds(access_token);
+    }
+
     fn holds(&self, access_token: &AccessToken) -> bool {
         self.access_token.as_ref() == Some(access_token)
     }
 
     fn end(&mut self, access_token: &AccessToken) {
         if self.holds(access_token) {
-            (self.access_token, self.is_refused) = (None, false);
+            self.previous = self.access_token.take();
+            self.is_refused = false;
         }
     }
 }
@@ -128,18 +142,34 @@ impl Server {
             .unwrap_or_else(|| Sticky::default().standing(said))
     }
 
-    /// Some clients repeat the token in each block of a body. One that its body runs under already says nothing new, or a
-    /// download that goes on while its client changes the token would bring the older one back.
+    /// A block of a body whose token is none that has not been heard.
     pub(super) fn says_again(&self, session: SessionId, request: &ParsedRequest, said: &Said) -> bool {
         let Some(Ok(said)) = said else { return false };
+        let Some(session) = self.sessions.get(&session).filter(|_| request.goes_on()) else { return false };
+        match session.bodies.access_token(request) {
+            Some(token) => token == *said,
+            None => said.is_some() && *said == session.sticky.previous,
+        }
+    }
+
+    /// Whether a block says another token than the body runs under to which it seems to belong.
+    pub(super) fn is_of_another(&self, session: SessionId, request: &ParsedRequest, said: &Said) -> bool {
+        let Some(Ok(said)) = said else { return false };
         let bodies = self.sessions.get(&session).map(|session| &session.bodies);
-        bodies.and_then(|bodies| bodies.access_token(request)).is_some_and(|token| token == *said)
+        bodies.and_then(|bodies| bodies.said_token(request)).is_some_and(|token| token != *said)
     }
 
     /// The homeserver does not know this access token (any more): where it still sticks, [`Standing::is_refused`] says so.
     pub fn refuse_access_token(&mut self, session: SessionId, access_token: &AccessToken) {
         if let Some(state) = self.sessions.get_mut(&session) {
             state.sticky.refuse(access_token);
+        }
+    }
+
+    /// The homeserver does know this access token, after all.
+    pub fn accept_access_token(&mut self, session: SessionId, access_token: &AccessToken) {
+        if let Some(state) = self.sessions.get_mut(&session) {
+            state.sticky.accept(access_token);
         }
     }
 
