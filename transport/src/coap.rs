@@ -31,11 +31,11 @@ mod snapshot;
 mod timers;
 mod upload;
 
-pub use access_token::{AccessToken, MAX_ACCESS_TOKEN};
+pub use access_token::AccessToken;
 pub use block::BlockSize;
 pub use client::{Client, ClientEvent, FailReason, Request, Response};
 pub use config::{Limits, Times};
 pub use counters::Counters;
-pub use numbers::{Code, Method, content_format};
+pub use numbers::{Code, MAX_ACCESS_TOKEN, Method, content_format};
 pub use options::{RequestOptions, ResponseOptions};
 pub use server::{Server, ServerEvent, Standing};

@@ -5,12 +5,9 @@
 //! under the credential of an earlier one.
 
 use super::message::Message;
-use super::numbers::{self, Code};
+use super::numbers::{self, Code, MAX_ACCESS_TOKEN};
 use std::fmt;
 use std::sync::Arc;
-
-/// Longest value of option 256, in bytes: four times what a message holds without fragments of IP.
-pub const MAX_ACCESS_TOKEN: usize = 4096;
 
 /// An access token without `Bearer `: 1 to [`MAX_ACCESS_TOKEN`] visible ASCII characters where it came in option 256.
 #[derive(Clone, PartialEq, Eq)]

@@ -4,7 +4,6 @@
 //! Options that are not listed are unrecognised: elective ones are ignored, critical ones refused (RFC 7252 5.4.1). That
 //! is on purpose for If-Match, If-None-Match, OSCORE and the Q-Block options, whose meaning we do not implement.
 
-use super::access_token::MAX_ACCESS_TOKEN;
 use std::fmt;
 
 /// A method or response code, `class.detail` (RFC 7252 section 3).
@@ -155,6 +154,9 @@ pub(super) const CAPABILITIES: u16 = 65020;
 /// In [`CAPABILITIES`]: the client may send a copy of a request sooner than by RFC 7252's ACK_TIMEOUT. The next bit, 2, is
 /// reserved for requests that ask for lists of blocks.
 pub(super) const SHORT_TIMERS: u32 = 1;
+
+/// Longest value of option 256, in bytes: four times what a message holds without fragments of IP.
+pub const MAX_ACCESS_TOKEN: usize = 4096;
 
 /// What the registry says of one option.
 #[derive(Debug, Clone, Copy)]
