@@ -11,7 +11,6 @@
 
 use crate::config::Advertise;
 use crate::members::Members;
-use crate::metrics::Miss;
 use std::ops::Range;
 
 /// The key in `/versions` as long as the proposal is none of the specification.
@@ -30,6 +29,34 @@ pub enum Document {
     WellKnown,
     /// What login, register and refresh answer.
     Session,
+}
+
+/// Why what is advertised is not in the answer to who asked for a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Miss {
+    /// It has a Content-Encoding that nobody has asked for.
+    Encoded,
+    /// It is no JSON object.
+    NotJson,
+    /// It is longer than `hold_response_bytes`.
+    TooLong,
+    /// A part of it came, which nobody has asked for.
+    Partial,
+    /// It has no place for it.
+    NoMember,
+}
+
+impl Miss {
+    /// The end of a sentence about a document.
+    pub fn predicate(self) -> &'static str {
+        match self {
+            Miss::Encoded => "it comes with a Content-Encoding",
+            Miss::NotJson => "it is no JSON object",
+            Miss::TooLong => "it is longer than hold_response_bytes",
+            Miss::Partial => "only a part of it comes",
+            Miss::NoMember => "it has no base_url where that belongs",
+        }
+    }
 }
 
 impl Document {

@@ -6,7 +6,7 @@
 //! A stream counts into its [`Tally`], which goes into the [`Totals`] of all streams after each phase. The host is told of these now and
 //! then and not for each message: half a dozen calls would be a tenth of what the filter costs for a short one.
 
-use crate::discovery::Document;
+use crate::discovery::{Document, Miss};
 use lowband_codec::Repairs;
 
 /// Which half of a stream.
@@ -57,34 +57,6 @@ pub enum Repair {
     RepeatedKey,
     LoneSurrogate,
     TooDeep,
-}
-
-/// Why what is advertised is not in the answer to who asked for a document.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Miss {
-    /// It has a Content-Encoding that nobody has asked for.
-    Encoded,
-    /// It is no JSON object.
-    NotJson,
-    /// It is longer than `hold_response_bytes`.
-    TooLong,
-    /// A part of it came, which nobody has asked for.
-    Partial,
-    /// It has no place for it.
-    NoMember,
-}
-
-impl Miss {
-    /// The end of a sentence about a document.
-    pub fn predicate(self) -> &'static str {
-        match self {
-            Miss::Encoded => "it comes with a Content-Encoding",
-            Miss::NotJson => "it is no JSON object",
-            Miss::TooLong => "it is longer than hold_response_bytes",
-            Miss::Partial => "only a part of it comes",
-            Miss::NoMember => "it has no base_url where that belongs",
-        }
-    }
 }
 
 /// One series.

@@ -11,9 +11,9 @@
 
 use crate::client::Client;
 use crate::config::Config;
-use crate::discovery::{Document, without_mark};
+use crate::discovery::{Document, Miss, without_mark};
 use crate::headers::{Edit, Field, Headers, content_length, describe_body, forget_the_bytes, is_encoded};
-use crate::metrics::{Direction, Miss, Outcome, Tally};
+use crate::metrics::{Direction, Outcome, Tally};
 use crate::negotiate::{Form, form_of};
 use crate::reply::MatrixError;
 use crate::step::{Step, Then};
