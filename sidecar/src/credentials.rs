@@ -11,8 +11,7 @@
 //!
 //! `user_id` in a query says for whom an application service acts. It is no credential: the token goes along.
 
-use lowband_codec::{KeyTable, peek};
-use lowband_transport::coap::content_format::JSON;
+use crate::document;
 use lowband_transport::coap::{AccessToken, Method, RequestOptions, Standing};
 
 /// A body that says its type at a length which no login has is not looked into.
@@ -110,17 +109,8 @@ fn brings_its_own(path: &[&str]) -> bool {
 /// Application services register and log users in under their own token (Matrix 1.16, application service API).
 fn is_application_service(options: &RequestOptions, body: &[u8]) -> bool {
     const APPLICATION_SERVICE: &str = "m.login.application_service";
-    if body.len() > MAX_LOGIN {
-        return false;
-    }
-    let is_one = |cbor: &[u8]| {
-        let kind = peek::text(cbor, "type", Some(KeyTable::v1()));
-        kind.is_ok_and(|kind| kind.is_some_and(|kind| kind == APPLICATION_SERVICE))
-    };
-    match options.content_format {
-        Some(JSON) => lowband_codec::json_to_cbor(body).is_ok_and(|cbor| is_one(&cbor)),
-        _ => is_one(body),
-    }
+    let kind = || document::text(options.content_format, body, "type");
+    body.len() <= MAX_LOGIN && kind().is_some_and(|kind| kind == APPLICATION_SERVICE)
 }
 
 /// Endpoints that answer without an access token, if perhaps differently (Matrix 1.16, client-server API: "Requires
@@ -168,14 +158,10 @@ pub enum Refused {
 impl Refused {
     /// From the body of a 401 in CBOR or JSON; `None` where its reason is another one.
     pub fn read(content_format: u16, body: &[u8]) -> Option<Refused> {
-        let errcode = |cbor: &[u8]| match peek::text(cbor, "errcode", Some(KeyTable::v1())).ok()??.as_ref() {
+        match document::text(Some(content_format), body, "errcode")?.as_str() {
             "M_UNKNOWN_TOKEN" => Some(Refused::Unknown),
             "M_MISSING_TOKEN" => Some(Refused::Missing),
             _ => None,
-        };
-        match content_format {
-            JSON => errcode(&lowband_codec::json_to_cbor(body).ok()?),
-            _ => errcode(body),
         }
     }
 }
@@ -183,6 +169,7 @@ impl Refused {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lowband_transport::coap::content_format::JSON;
 
     const SYNC: &str = "_matrix/client/v3/sync";
     const VERSIONS: &str = "_matrix/client/versions";

@@ -11,7 +11,7 @@
 //! | `envoy` | the configuration of the Envoy behind it, rendered |
 //! | `udp` | the socket, the only place that knows of datagram batches |
 //! | `event_loop` | the one task that owns the transport |
-//! | `session`, `target`, `credentials`, `request` | CoAP request -> HTTP request, what is reachable at all, and under which token |
+//! | `session`, `target`, `credentials`, `document`, `request` | CoAP request -> HTTP request, what is reachable at all, and under which token |
 //! | `status`, `response`, `failure`, `refusal` | HTTP response or failure -> CoAP response |
 //! | `upstream`, `answer` | HTTP/2, pooled, with back-pressure |
 //! | `rate`, `metrics`, `admin`, `readiness`, `key_log`, `logging` | operation |
@@ -33,6 +33,7 @@ pub mod admin;
 pub mod answer;
 pub mod config;
 pub mod credentials;
+pub mod document;
 pub mod envoy;
 pub mod event_loop;
 pub mod failure;

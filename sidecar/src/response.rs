@@ -1,12 +1,11 @@
 //! The head of an HTTP response -> the head of the CoAP response, or words of ours in its place.
 
+use crate::document;
 use crate::refusal::Refusal;
 use crate::representation::{self, Body, Verdict};
 use crate::status;
 use http::header::{CONTENT_LENGTH, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
-use lowband_codec::{KeyTable, peek};
-use lowband_transport::coap::content_format::{CBOR, JSON};
 use lowband_transport::coap::{Code, ResponseOptions};
 
 /// Envoy's router sets it on what came from its upstream, and on nothing else.
@@ -48,14 +47,7 @@ pub fn read(status: StatusCode, headers: &HeaderMap, empty: bool) -> Reading {
 /// Whether the body of an error is one of Matrix: it has an `errcode`, but for a 401 that asks for the stages of an
 /// authentication (Matrix 1.16, client-server API: "Standard error response", "User-Interactive Authentication API").
 pub fn is_matrix_error(status: StatusCode, content_format: Option<u16>, body: &[u8]) -> bool {
-    let has_errcode = |cbor: &[u8]| {
-        peek::text(cbor, "errcode", Some(KeyTable::v1())).is_ok_and(|errcode| errcode.is_some())
-    };
-    status == StatusCode::UNAUTHORIZED
-        || match content_format {
-            Some(JSON) => lowband_codec::json_to_cbor(body).is_ok_and(|cbor| has_errcode(&cbor)),
-            _ => has_errcode(body),
-        }
+    status == StatusCode::UNAUTHORIZED || document::text(content_format, body, "errcode").is_some()
 }
 
 /// What is said in place of an error that is none of Matrix, whatever it is labelled as.
@@ -79,16 +71,8 @@ fn head(status: StatusCode, headers: &HeaderMap, body: Body) -> Head {
 
 /// Max-Age from the `retry_after_ms` of a Matrix error, rounded up to seconds.
 pub fn retry_after_in_body(content_format: Option<u16>, body: &[u8]) -> Option<u32> {
-    const KEY: &str = "retry_after_ms";
-    let millis = match content_format {
-        Some(CBOR) => peek::unsigned(body, KEY, Some(KeyTable::v1())),
-        Some(JSON) => {
-            let cbor = lowband_codec::json_to_cbor(body).ok()?;
-            peek::unsigned(&cbor, KEY, Some(KeyTable::v1()))
-        }
-        _ => return None,
-    };
-    millis.ok()?.map(|millis| u32::try_from(millis.div_ceil(1000)).unwrap_or(u32::MAX))
+    let millis = document::unsigned(content_format, body, "retry_after_ms")?;
+    Some(u32::try_from(millis.div_ceil(1000)).unwrap_or(u32::MAX))
 }
 
 /// Seconds from Retry-After. The form with a date is deliberately ignored: homeservers do not send it.
@@ -105,6 +89,7 @@ fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 mod tests {
     use super::*;
     use http::{HeaderName, HeaderValue};
+    use lowband_transport::coap::content_format::{CBOR, JSON};
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect()

@@ -163,7 +163,7 @@ fn place(segments: &[impl AsRef<str>]) -> Result<(), Refusal> {
 }
 
 /// The path with its escapes undone until none is left; `None` when there is no end to it.
-fn eagerly_decoded(path: &str) -> Option<String> {
+pub(crate) fn eagerly_decoded(path: &str) -> Option<String> {
     let mut decoded = path.to_owned();
     for _ in 0..=MAX_NESTED_ESCAPES {
         let next = percent_decode_str(&decoded).decode_utf8_lossy().into_owned();

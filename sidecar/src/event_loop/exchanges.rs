@@ -10,20 +10,16 @@ use crate::refusal::Refusal;
 use crate::request::{self, Asker};
 use crate::session::Sessions;
 use crate::status;
-use crate::target::{READY_PATH, Target, UpstreamTarget, target};
+use crate::target::{READY_PATH, Target, UpstreamTarget, eagerly_decoded, target};
 use crate::upstream::Upstream;
 use lowband_transport::coap::{Code, Method, RequestOptions, ResponseOptions, Standing};
 use lowband_transport::{ExchangeId, Server, SessionId};
-use percent_encoding::percent_decode_str;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
-
-/// Nobody escapes an escape more often than this.
-const MAX_ESCAPES: usize = 4;
 
 /// All exchanges that wait for the upstream, and what sticks to their sessions.
 #[derive(Debug)]
@@ -325,19 +321,8 @@ fn loggable(path: &str) -> String {
 }
 
 fn speaks_of_a_token(segment: &str) -> bool {
-    let mut text = segment.to_owned();
-    for _ in 0..=MAX_ESCAPES {
-        if text.to_ascii_lowercase().contains("access_token") {
-            return true;
-        }
-        let next = percent_decode_str(&text).decode_utf8_lossy().into_owned();
-        if next == text {
-            return false;
-        }
-        text = next;
-    }
-    // Escaped more often than anybody reads.
-    true
+    // What is escaped more often than anybody reads may hold anything.
+    eagerly_decoded(segment).is_none_or(|text| text.to_ascii_lowercase().contains("access_token"))
 }
 
 /// Where a request goes.
