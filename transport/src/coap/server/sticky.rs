@@ -15,9 +15,10 @@
 //! The last three columns are the caller's word, by the homeserver's answers: an answer to an older token ends nothing. All of
 //! it dies with the session.
 //!
-//! Some clients say the token in each block of a body. One that the body runs under already says nothing new, nor does the one
-//! before the last in a block of a body that is not known any more: else a transfer that goes on, or ends late, while its client
-//! changes the token would bring the older one back. A block that says another token than its body runs under is of another body.
+//! Some clients say the token in each block of a body. The token that the body runs under already says nothing new. In a block of a
+//! body that is not known any more, neither does the token that stuck before the present one. Else a transfer that goes on, or ends
+//! late, while its client changes the token would bring the older one back. A block that says another token than its body runs
+//! under belongs to another body, and is refused by 4.08.
 
 use super::super::access_token::{AccessToken, Said};
 use super::super::block::from_uint;
@@ -142,7 +143,7 @@ impl Server {
             .unwrap_or_else(|| Sticky::default().standing(said))
     }
 
-    /// A block of a body whose token is none that has not been heard.
+    /// Whether a block of a body says a token that has been heard before, so that it changes nothing.
     pub(super) fn says_again(&self, session: SessionId, request: &ParsedRequest, said: &Said) -> bool {
         let Some(Ok(said)) = said else { return false };
         let Some(session) = self.sessions.get(&session).filter(|_| request.goes_on()) else { return false };
