@@ -55,7 +55,7 @@ demo: setup build filter ## the main job against a real homeserver; stays up unt
 down: ## end what `make demo` started, and nothing else
 	@[ ! -x $(RELEASE)/demo ] || $(RELEASE)/demo down --dir $(DIR)
 
-test: check unit test-npm e2e ## all tests, the end-to-end ones with Envoy and Synapse included
+test: check unit test-npm e2e test-kubernetes ## all tests, those with Envoy, Synapse and Kubernetes included
 
 # ---- parts of `make test` -----------------------------------------------------------------------------------------------
 
@@ -100,7 +100,7 @@ e2e: setup-test images-again $(COPY_FILTER) ## the tests against the real parts
 	$(RELEASE)/codec --gates
 	python3 bench/filter.py --gates
 
-test-kubernetes: setup-test images kubernetes ## deploy/ on a real Kubernetes of one node, as root; four minutes once it is built
+test-kubernetes: setup-test images kubernetes ## deploy/ on a real Kubernetes of one node, as root; minutes, and as many again where it has to be built
 	python3 e2e/kubernetes/run.py
 
 test-more: setup-more build ## what takes too long for `make test` or needs Java and a newer Go: late answers; two minutes

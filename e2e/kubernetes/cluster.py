@@ -54,11 +54,11 @@ def from_cbor(data):
 
 
 class Certificate:
-    """A key and a certificate for all addresses of a service, each PEM text."""
+    """A key and a certificate for a host and all addresses of a service, each PEM text: FILE.pem, FILE-key.pem."""
 
-    def __init__(self, folder):
-        self.path, self.key_path = folder / "certificate.pem", folder / "key.pem"
-        names = f"subjectAltName=DNS:localhost,IP:{NODE},IP:{BALANCER}"
+    def __init__(self, folder, host="localhost", file="certificate"):
+        self.path, self.key_path = folder / f"{file}.pem", folder / f"{file}-key.pem"
+        names = f"subjectAltName=DNS:{host},IP:{NODE},IP:{BALANCER}"
         request = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost -days 2".split()
         command([*request, "-addext", names, "-keyout", self.key_path, "-out", self.path], stderr=subprocess.DEVNULL)
         self.text, self.key = self.path.read_text(), self.key_path.read_text()
@@ -154,8 +154,8 @@ class Cluster:
         shutil.rmtree(layer)
         return archive
 
-    def manifests(self):
-        return Manifests(self.folder, self.certificate)
+    def manifests(self, certificate=None):
+        return Manifests(self.folder, certificate or self.certificate)
 
     # ---- what an operator does ----
 
