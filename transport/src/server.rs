@@ -91,6 +91,11 @@ impl Server {
         })
     }
 
+    /// The wall clock shows `since_epoch`, the time since 1970; see [`dtls::Endpoint::tell_time`].
+    pub fn tell_time(&mut self, now: Instant, since_epoch: Duration) {
+        self.dtls.tell_time(now, since_epoch);
+    }
+
     /// A datagram has arrived at `local` from `peer`.
     pub fn handle_datagram(&mut self, now: Instant, peer: SocketAddr, local: Option<IpAddr>, bytes: &[u8]) {
         self.dtls.handle_datagram(now, peer, local, bytes);

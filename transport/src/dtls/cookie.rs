@@ -1,31 +1,58 @@
 //! Cookies of the HelloVerifyRequest (RFC 6347 section 4.2.1): proof that a peer receives at its address, without
 //! state.
+//!
+//! A hello may change servers between its two flights: behind a balancer, when a replica goes. So the secret comes from the
+//! private key, which all replicas of one certificate have in common, and its periods are those of the wall clock. Then any of
+//! them takes the cookie of any other, and a client is not asked for a new one for ever.
 
+use super::config::ServerIdentity;
+use super::identity;
 use hmac::{Hmac, KeyInit, Mac};
-use rand_chacha::ChaCha20Rng;
-use rand_core::Rng;
 use sha2::Sha256;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
 
-/// A secret is in use for this long and accepted for as long again.
-const SECRET_LIFE: Duration = Duration::from_secs(60);
-/// 2^64 guesses are enough against somebody who may try for two minutes.
+/// A cookie belongs to a period of this many seconds of the wall clock. It is accepted in that period and in the next; and in the
+/// one before, so that the clocks of replicas may differ by as much.
+const PERIOD: Duration = Duration::from_secs(60);
+/// 2^64 guesses are enough against somebody who may try for three minutes.
 pub(super) const COOKIE_LEN: usize = 8;
+/// What else is ever made of the key has another name.
+const LABEL: &[u8] = b"lowband DTLS cookie 1";
+
+/// What cookies are made with.
+pub(super) type Secret = [u8; 32];
 
 /// Makes and checks cookies.
 pub(super) struct Cookies {
-    rng: ChaCha20Rng,
     current: Hmac<Sha256>,
-    previous: Hmac<Sha256>,
-    /// When `current` was made; none before the first hello.
-    since: Option<Instant>,
+    /// That of a key that has been replaced, and how long its cookies hold.
+    previous: Option<(Hmac<Sha256>, Instant)>,
+    secret: Secret,
+    /// What the wall clock showed when. None before it was told: then time begins with the first cookie.
+    clock: Option<(Instant, Duration)>,
 }
 
 impl Cookies {
-    pub(super) fn new(mut rng: ChaCha20Rng) -> Cookies {
-        let (current, previous) = (secret(&mut rng), secret(&mut rng));
-        Cookies { rng, current, previous, since: None }
+    pub(super) fn new(secret: Secret) -> Cookies {
+        Cookies { current: keyed(&secret), previous: None, secret, clock: None }
+    }
+
+    /// From now on cookies are made with this one; those of the one before hold until their end.
+    #[cfg_attr(not(test), allow(dead_code, reason = "for a key that is renewed while this runs"))]
+    pub(super) fn set_secret(&mut self, now: Instant, secret: Secret) {
+        if secret == self.secret {
+            return;
+        }
+        self.secret = secret;
+        let last = std::mem::replace(&mut self.current, keyed(&secret));
+        self.previous = Some((last, now + 2 * PERIOD));
+    }
+
+    /// The wall clock shows `since_epoch`, the time since 1970.
+    pub(super) fn tell_time(&mut self, now: Instant, since_epoch: Duration) {
+        self.clock = Some((now, since_epoch));
     }
 
     pub(super) fn make(
@@ -35,8 +62,8 @@ impl Cookies {
         random: &[u8; 32],
         session_id: &[u8],
     ) -> [u8; COOKIE_LEN] {
-        self.rotate(now);
-        let mac = keyed(&self.current, peer, random, session_id).finalize().into_bytes();
+        let period = self.period(now);
+        let mac = over(&self.current, period, peer, random, session_id).finalize().into_bytes();
         mac.first_chunk().copied().unwrap_or_default()
     }
 
@@ -48,43 +75,63 @@ impl Cookies {
         session_id: &[u8],
         cookie: &[u8],
     ) -> bool {
-        self.rotate(now);
-        cookie.len() == COOKIE_LEN
-            && [&self.current, &self.previous]
-                .into_iter()
-                .any(|secret| keyed(secret, peer, random, session_id).verify_truncated_left(cookie).is_ok())
-    }
-
-    fn rotate(&mut self, now: Instant) {
-        let age = now.saturating_duration_since(*self.since.get_or_insert(now));
-        if age >= SECRET_LIFE {
-            let next = secret(&mut self.rng);
-            let last = std::mem::replace(&mut self.current, next);
-            // After a long silence both are out of date.
-            self.previous = if age < 2 * SECRET_LIFE { last } else { secret(&mut self.rng) };
-            self.since = Some(now);
+        if cookie.len() != COOKIE_LEN {
+            return false;
         }
+        if self.previous.as_ref().is_some_and(|(_, until)| *until <= now) {
+            self.previous = None;
+        }
+        let period = self.period(now);
+        let periods = [period, period.wrapping_sub(1), period.wrapping_add(1)];
+        let secrets = [Some(&self.current), self.previous.as_ref().map(|(secret, _)| secret)];
+        secrets.into_iter().flatten().any(|secret| {
+            let fits = |period| over(secret, period, peer, random, session_id).verify_truncated_left(cookie);
+            periods.into_iter().any(|period| fits(period).is_ok())
+        })
+    }
+
+    fn period(&mut self, now: Instant) -> u64 {
+        let (at, since_epoch) = *self.clock.get_or_insert((now, Duration::ZERO));
+        let here = match now.checked_duration_since(at) {
+            Some(later) => since_epoch + later,
+            None => since_epoch.saturating_sub(at.duration_since(now)),
+        };
+        here.as_secs() / PERIOD.as_secs()
     }
 }
 
-fn secret(rng: &mut ChaCha20Rng) -> Hmac<Sha256> {
-    let mut key = [0; 32];
-    rng.fill_bytes(&mut key);
-    Hmac::new(&pad(key))
+/// The secret of a certificate's key: HKDF-SHA256 (RFC 5869), one way, so that cookies tell nothing of the key. None when it
+/// cannot be read.
+pub(super) fn secret_of(identity: &ServerIdentity) -> Option<Secret> {
+    let key = Zeroizing::new(identity::private_number(identity)?);
+    Some(derive(&key, LABEL))
 }
 
-/// The key type of the HMAC is one block of the hash.
-fn pad(key: [u8; 32]) -> hmac::digest::Key<Hmac<Sha256>> {
+/// HKDF without a salt, for one block of output: HMAC(HMAC(0, key), label | 1).
+fn derive(key: &[u8], label: &[u8]) -> Secret {
+    let extracted = keyed(&[0; 32]).chain_update(key).finalize().into_bytes();
+    keyed(&extracted.into()).chain_update(label).chain_update([1]).finalize().into_bytes().into()
+}
+
+fn keyed(secret: &Secret) -> Hmac<Sha256> {
+    // The key type of the HMAC is one block of the hash.
     let mut block = hmac::digest::Key::<Hmac<Sha256>>::default();
-    block.iter_mut().zip(key).for_each(|(to, from)| *to = from);
-    block
+    block.iter_mut().zip(secret).for_each(|(to, from)| *to = *from);
+    Hmac::new(&block)
 }
 
 /// Fields of variable length carry their length, so that no two inputs look the same.
-fn keyed(secret: &Hmac<Sha256>, peer: SocketAddr, random: &[u8; 32], session_id: &[u8]) -> Hmac<Sha256> {
+fn over(
+    secret: &Hmac<Sha256>,
+    period: u64,
+    peer: SocketAddr,
+    random: &[u8; 32],
+    session_id: &[u8],
+) -> Hmac<Sha256> {
+    let mac = secret.clone().chain_update(period.to_be_bytes());
     let mac = match peer.ip() {
-        IpAddr::V4(ip) => secret.clone().chain_update([4]).chain_update(ip.octets()),
-        IpAddr::V6(ip) => secret.clone().chain_update([6]).chain_update(ip.octets()),
+        IpAddr::V4(ip) => mac.chain_update([4]).chain_update(ip.octets()),
+        IpAddr::V6(ip) => mac.chain_update([6]).chain_update(ip.octets()),
     };
     mac.chain_update(peer.port().to_be_bytes())
         .chain_update(random)
@@ -95,19 +142,28 @@ fn keyed(secret: &Hmac<Sha256>, peer: SocketAddr, random: &[u8; 32], session_id:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rand_core::SeedableRng;
+
+    const RANDOM: &[u8; 32] = &[1; 32];
 
     fn peer(text: &str) -> SocketAddr {
         text.parse().unwrap()
     }
 
+    fn here() -> SocketAddr {
+        peer("192.0.2.1:5000")
+    }
+
     fn cookies() -> Cookies {
-        Cookies::new(ChaCha20Rng::from_seed([1; 32]))
+        Cookies::new([1; 32])
+    }
+
+    fn seconds(count: u64) -> Duration {
+        Duration::from_secs(count)
     }
 
     #[test]
     fn a_cookie_holds_for_its_peer_random_and_session_id_only() {
-        let (mut cookies, now, here) = (cookies(), Instant::now(), peer("192.0.2.1:5000"));
+        let (mut cookies, now, here) = (cookies(), Instant::now(), here());
         let cookie = cookies.make(now, here, &[1; 32], &[5]);
         assert!(cookies.is_valid(now, here, &[1; 32], &[5], &cookie));
         assert!(!cookies.is_valid(now, peer("192.0.2.1:5001"), &[1; 32], &[5], &cookie));
@@ -122,22 +178,75 @@ mod tests {
 
     #[test]
     fn a_cookie_lives_for_one_to_two_minutes() {
-        let (mut cookies, start, here) = (cookies(), Instant::now(), peer("192.0.2.1:5000"));
-        let mut valid_after = |seconds: u64| {
-            let cookie = cookies.make(start, here, &[1; 32], &[]);
-            let valid = cookies.is_valid(start + Duration::from_secs(seconds), here, &[1; 32], &[], &cookie);
-            cookies.since = None;
-            valid
-        };
-        assert_eq!([0, 59, 60, 119].map(&mut valid_after), [true; 4]);
-        assert_eq!([120, 10_000].map(&mut valid_after), [false; 2]);
+        let start = Instant::now();
+        for (made_at, valid) in
+            [(0, [true, true, true, false, false]), (59, [true, true, false, false, false])]
+        {
+            let mut cookies = cookies();
+            cookies.tell_time(start, seconds(6_000_000 + made_at));
+            let cookie = cookies.make(start, here(), RANDOM, &[]);
+            let found = [0, 59, 119, 120, 10_000]
+                .map(|after| cookies.is_valid(start + seconds(after), here(), RANDOM, &[], &cookie));
+            assert_eq!(found, valid, "made {made_at} s after the beginning of a period");
+        }
     }
 
     #[test]
-    fn the_seed_decides_the_cookie() {
-        let (now, here) = (Instant::now(), peer("192.0.2.1:5000"));
-        let make = |seed| Cookies::new(ChaCha20Rng::from_seed(seed)).make(now, here, &[1; 32], &[]);
-        assert_eq!(make([1; 32]), make([1; 32]));
-        assert_ne!(make([1; 32]), make([2; 32]));
+    fn replicas_with_one_secret_take_each_others_cookies_while_their_clocks_differ_by_a_minute_at_most() {
+        let start = Instant::now();
+        // They began at other times, by other steady clocks.
+        for (ahead, valid) in [(0, true), (60, true), (-60, true), (120, false), (-120, false)] {
+            let (mut one, mut other) = (cookies(), cookies());
+            one.tell_time(start, seconds(6_000_000));
+            let there = start + seconds(500);
+            other.tell_time(there, seconds((6_000_000 + ahead) as u64));
+            let cookie = one.make(start, here(), RANDOM, &[]);
+            assert_eq!(other.is_valid(there, here(), RANDOM, &[], &cookie), valid, "{ahead} s ahead");
+        }
+        let cookie = Cookies::new([2; 32]).make(start, here(), RANDOM, &[]);
+        assert!(!cookies().is_valid(start, here(), RANDOM, &[], &cookie), "of another secret");
+    }
+
+    #[test]
+    fn a_wall_clock_that_is_put_back_harms_cookies_of_later_periods_alone() {
+        let (mut cookies, start) = (cookies(), Instant::now());
+        cookies.tell_time(start, seconds(6_000_000));
+        let cookie = cookies.make(start, here(), RANDOM, &[]);
+        cookies.tell_time(start + seconds(1), seconds(6_000_000 - 30));
+        assert!(cookies.is_valid(start + seconds(1), here(), RANDOM, &[], &cookie));
+        assert!(cookies.is_valid(start, here(), RANDOM, &[], &cookie), "asked for a time before it");
+    }
+
+    #[test]
+    fn cookies_of_a_replaced_secret_hold_until_their_end() {
+        let (mut cookies, start) = (cookies(), Instant::now());
+        let old = cookies.make(start, here(), RANDOM, &[]);
+        cookies.set_secret(start, [2; 32]);
+        let new = cookies.make(start, here(), RANDOM, &[]);
+        assert_ne!(old, new);
+        // The same again is none.
+        cookies.set_secret(start, [2; 32]);
+        for cookie in [old, new] {
+            assert!(cookies.is_valid(start + seconds(119), here(), RANDOM, &[], &cookie));
+            assert!(!cookies.is_valid(start + seconds(120), here(), RANDOM, &[], &cookie));
+        }
+        let late = cookies.make(start + seconds(120), here(), RANDOM, &[]);
+        assert!(cookies.is_valid(start + seconds(120), here(), RANDOM, &[], &late));
+        // Who knows nothing but the old secret makes none that are taken now.
+        let mut last = Cookies::new([1; 32]);
+        last.tell_time(start, Duration::ZERO);
+        let made = last.make(start + seconds(121), here(), RANDOM, &[]);
+        assert!(!cookies.is_valid(start + seconds(121), here(), RANDOM, &[], &made));
+    }
+
+    #[test]
+    fn the_derivation_is_that_of_rfc_5869() {
+        // Appendix A.3: no salt, no info; the first 32 of its 42 bytes.
+        let expected = [
+            0x8d, 0xa4, 0xe7, 0x75, 0xa5, 0x63, 0xc1, 0x8f, 0x71, 0x5f, 0x80, 0x2a, 0x06, 0x3c, 0x5a, 0x31,
+            0xb8, 0xa1, 0x1f, 0x5c, 0x5e, 0xe1, 0x87, 0x9e, 0xc3, 0x45, 0x4e, 0x5f, 0x3c, 0x73, 0x8d, 0x2d,
+        ];
+        assert_eq!(derive(&[0x0b; 22], b""), expected);
+        assert_ne!(derive(&[0x0b; 22], b"x"), expected);
     }
 }

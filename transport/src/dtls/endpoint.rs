@@ -14,7 +14,7 @@ mod receive;
 use super::aead::Aeads;
 use super::config::{Config, Limits, SetupError};
 use super::context::Contexts;
-use super::cookie::Cookies;
+use super::cookie::{self, Cookies};
 use super::counters::Counters;
 use super::event::{CloseReason, Event, SendError};
 use super::gathering::Gathering;
@@ -30,7 +30,7 @@ use rand_core::{Rng, SeedableRng};
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Datagrams in, session data out. After each call the caller drains [`Endpoint::poll_transmit`],
 /// [`Endpoint::poll_event`] and [`Endpoint::poll_key_log`] and asks [`Endpoint::poll_timeout`].
@@ -62,18 +62,23 @@ impl fmt::Debug for Endpoint {
 }
 
 impl Endpoint {
-    /// `seed` is the only source of our own randomness (cookie secrets, the hash of the tables).
+    /// `seed` is the only source of our own randomness (the hash of the tables). The secret of cookies comes from the private
+    /// key, so that endpoints with the same key take each other's: see [`Endpoint::tell_time`].
     pub fn new(config: Config, seed: [u8; 32]) -> Result<Endpoint, SetupError> {
         let contexts = Contexts::new(&config)?;
         let mut rng = ChaCha20Rng::from_seed(seed);
         let mut hash = [0; 16];
         rng.fill_bytes(&mut hash);
         let hash = SeededHash(hash);
+        let mut secret = [0; 32];
+        rng.fill_bytes(&mut secret);
+        // One of our own where nobody else can have it.
+        let secret = config.server.as_ref().and_then(cookie::secret_of).unwrap_or(secret);
         Ok(Endpoint {
             limits: config.limits,
             accepting: contexts.accepts(),
             contexts,
-            cookies: Cookies::new(rng),
+            cookies: Cookies::new(secret),
             sessions: Table::new(hash),
             handshakes: Table::new(hash),
             gatherings: Table::new(hash),
@@ -104,6 +109,13 @@ impl Endpoint {
         let id = self.insert_handshake(handshake);
         self.transmit(peer, None, out);
         Ok(id)
+    }
+
+    /// The wall clock shows `since_epoch`, the time since 1970. Cookies are made for periods of it, so that endpoints with one
+    /// key take each other's (RFC 6347 section 4.2.1), as long as their clocks differ by a minute at most. To be told at the
+    /// start and from time to time, because the clock may be set. Without it time begins with the first cookie.
+    pub fn tell_time(&mut self, now: Instant, since_epoch: Duration) {
+        self.cookies.tell_time(now, since_epoch);
     }
 
     /// A datagram has arrived.

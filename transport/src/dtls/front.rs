@@ -128,14 +128,12 @@ fn hello_verify_request(hello: &ClientHello<'_>, cookie: [u8; COOKIE_LEN]) -> Ve
 mod tests {
     use super::*;
     use crate::dtls::hello::tests::{piece, sample};
-    use rand_chacha::ChaCha20Rng;
-    use rand_core::SeedableRng;
 
     struct Front(Cookies, Counters, Instant);
 
     impl Front {
         fn new() -> Front {
-            Front(Cookies::new(ChaCha20Rng::from_seed([1; 32])), Counters::default(), Instant::now())
+            Front(Cookies::new([1; 32]), Counters::default(), Instant::now())
         }
         fn judge<'a>(&mut self, datagram: &'a [u8]) -> Verdict<'a> {
             judge(&mut self.0, &mut self.1, self.2, "192.0.2.1:5000".parse().unwrap(), datagram).0
@@ -214,7 +212,7 @@ mod tests {
         let proven = piece(1, &answer[28..]);
         assert!(matches!(front.judge(&proven), Verdict::Proven(hello) if !hello.piece.is_whole()));
         let (mut cookies, mut counters) =
-            (Cookies::new(ChaCha20Rng::from_seed([2; 32])), Counters::default());
+            (Cookies::new([2; 32]), Counters::default());
         let elsewhere =
             judge(&mut cookies, &mut counters, front.2, "192.0.2.2:1".parse().unwrap(), &proven).0;
         assert!(matches!(elsewhere, Verdict::Verify(_)), "to somebody else");

@@ -29,6 +29,16 @@ pub(super) fn parse(identity: &ServerIdentity) -> Result<Identity, Vec<String>> 
     }
 }
 
+/// What makes the key a secret, whatever form its file has: the scalar of an elliptic curve, the private exponent of RSA. None
+/// when it cannot be read.
+pub(super) fn private_number(identity: &ServerIdentity) -> Option<Vec<u8>> {
+    let key = parse_key(&identity.private_key).ok()?;
+    match key.id() {
+        Id::RSA => Some(key.rsa().ok()?.d().to_vec()),
+        _ => Some(key.ec_key().ok()?.private_key().to_vec()),
+    }
+}
+
 fn parse_chain(pem: &[u8]) -> Result<(X509, Vec<X509>), String> {
     check_pem("certificate", pem)?;
     if !contains(pem, "-----BEGIN CERTIFICATE-----") {
