@@ -1,5 +1,6 @@
 //! The admin port: /healthz (the process lives), /readyz (clients are served), /metrics (Prometheus).
 
+use crate::drain::Phase;
 use crate::event_loop::Inspector;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
@@ -99,10 +100,13 @@ impl Admin {
     }
 
     async fn ready(&self) -> Result<(), String> {
-        if self.inspector.is_draining() {
-            return Err("draining".to_owned());
+        match self.inspector.phase() {
+            // As long as somebody is to be told, flows must not be moved.
+            Phase::Serving | Phase::Telling => self.readiness.check().await,
+            // The probe would be refused, as every new session is.
+            Phase::Sweeping => Ok(()),
+            Phase::Lingering | Phase::Over => Err("draining, and every client has been told".to_owned()),
         }
-        self.readiness.check().await
     }
 
     async fn scrape(&self) -> Option<String> {

@@ -3,6 +3,7 @@
 //! Every option is a text until [`Options::check`] has looked at all of them, so that all mistakes are told at once and
 //! before anything is bound.
 
+use crate::drain;
 use crate::envoy;
 use crate::rate;
 use crate::upstream;
@@ -11,7 +12,6 @@ use lowband_transport::{coap, dtls, server};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 mod identity;
 mod values;
@@ -140,9 +140,18 @@ pub struct Options {
     /// Buffer of the UDP socket in each direction; the system may grant less (net.core.rmem_max).
     #[arg(long, env = "LOWBAND_UDP_BUFFER", value_name = "SIZE", default_value = "4MiB")]
     pub udp_buffer: String,
-    /// After SIGTERM, how long open requests may go on. A second signal ends at once.
+    /// After SIGTERM, how long open requests of a session may go on from its turn to be closed; long polls are answered then. A
+    /// second signal ends at once.
     #[arg(long, env = "LOWBAND_GRACE_PERIOD", value_name = "DURATION", default_value = "10s")]
     pub grace_period: String,
+    /// After SIGTERM, the sessions have their turns within this, at most 20 ms apart. Too short lets thousands of clients dial
+    /// again at once.
+    #[arg(long, env = "LOWBAND_CLOSE_WITHIN", value_name = "DURATION", default_value = "10s")]
+    pub close_within: String,
+    /// How long to stay when /readyz fails because all sessions are closed, so that a balancer has moved every flow before the
+    /// end. 2s on Kubernetes; 0 where nobody watches /readyz.
+    #[arg(long, env = "LOWBAND_LINGER", value_name = "DURATION", default_value = "0")]
+    pub linger: String,
     /// Threads; 1 is cheapest for each request, more help only with thousands of requests a second.
     #[arg(long, env = "LOWBAND_THREADS", value_name = "COUNT", default_value = "1")]
     pub threads: String,
@@ -192,8 +201,8 @@ pub struct Config {
     pub rate: Option<rate::Limit>,
     /// SO_RCVBUF and SO_SNDBUF.
     pub udp_buffer: usize,
-    /// Time for open requests at the end.
-    pub grace_period: Duration,
+    /// How long the end may take.
+    pub end: drain::Settings,
     /// Worker threads.
     pub threads: usize,
     /// Log level.
@@ -308,6 +317,8 @@ impl Options {
         let snapshot_idle = take!("--snapshot-idle", snapshot_idle, values::some_duration);
         let udp_buffer = take!("--udp-buffer", udp_buffer, size(1024..=1 << 30));
         let grace_period = take!("--grace-period", grace_period, values::duration);
+        let close_within = take!("--close-within", close_within, values::duration);
+        let linger = take!("--linger", linger, values::duration);
         let threads = take!("--threads", threads, count(1..=64));
         let log_level = take!("--log-level", log_level, one_of::<LogLevel>);
         let log_format = take!("--log-format", log_format, one_of::<LogFormat>);
@@ -359,7 +370,11 @@ impl Options {
             },
             rate: rate?,
             udp_buffer: udp_buffer?,
-            grace_period: grace_period?,
+            end: drain::Settings {
+                grace_period: grace_period?,
+                close_within: close_within?,
+                linger: linger?,
+            },
             threads: threads?,
             log_level: log_level?,
             log_format: log_format?,

@@ -9,6 +9,7 @@
 
 use crate::answer::{CHANNEL, Command};
 use crate::config::Config;
+use crate::drain::{BODY_SILENCE, Condition, Drain, Phase, Sessions, Settings, Step};
 use crate::key_log::KeyLog;
 use crate::metrics::{Metrics, Snapshot, Unsent};
 use crate::udp::{Sent, Socket};
@@ -16,13 +17,12 @@ use crate::upstream::Upstream;
 use exchanges::{Asked, Exchanges};
 use lowband_transport::dtls::CloseReason;
 use lowband_transport::server::Event;
-use lowband_transport::{ExchangeId, Server};
+use lowband_transport::{ExchangeId, Server, SessionId};
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, oneshot};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep_until;
 
 mod exchanges;
@@ -40,15 +40,19 @@ pub struct EventLoop {
     questions: mpsc::Receiver<oneshot::Sender<Snapshot>>,
     metrics: Arc<Metrics>,
     key_log: Option<KeyLog>,
-    draining: Arc<AtomicBool>,
-    grace_period: Duration,
+    drain: Option<Drain>,
+    end: Settings,
+    seed: u64,
+    phase: watch::Sender<Phase>,
+    /// Sessions that were closed before all was answered.
+    cut: u64,
 }
 
 /// What others may ask the loop.
 #[derive(Debug, Clone)]
 pub struct Inspector {
     questions: mpsc::Sender<oneshot::Sender<Snapshot>>,
-    draining: Arc<AtomicBool>,
+    phase: watch::Receiver<Phase>,
 }
 
 impl Inspector {
@@ -59,9 +63,9 @@ impl Inspector {
         snapshot.await.ok()
     }
 
-    /// True once the end has begun.
-    pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+    /// How far the end has come.
+    pub fn phase(&self) -> Phase {
+        *self.phase.borrow()
     }
 }
 
@@ -72,25 +76,24 @@ enum Wake {
     Timer,
     Question(oneshot::Sender<Snapshot>),
     Shutdown,
-    GraceOver,
 }
 
 impl EventLoop {
-    /// Nothing runs yet.
+    /// Nothing runs yet. `seed` decides who comes again when, after the end.
     pub fn new(
         config: &Config,
         server: Server,
         socket: Socket,
         key_log: Option<KeyLog>,
         metrics: Arc<Metrics>,
+        seed: u64,
     ) -> (EventLoop, Inspector) {
         let (answers, commands) = mpsc::channel(CHANNEL);
         let (ask, questions) = mpsc::channel(1);
-        let draining = Arc::new(AtomicBool::new(false));
+        let (phase, watched) = watch::channel(Phase::Serving);
         let upstream = Arc::new(Upstream::new(config.upstream.clone()));
         let exchanges = Exchanges::new(config, upstream, answers, Arc::clone(&metrics));
-        let inspector = Inspector { questions: ask, draining: Arc::clone(&draining) };
-        let grace_period = config.grace_period;
+        let inspector = Inspector { questions: ask, phase: watched };
         let event_loop = EventLoop {
             server,
             socket,
@@ -99,38 +102,43 @@ impl EventLoop {
             questions,
             metrics,
             key_log,
-            draining,
-            grace_period,
+            drain: None,
+            end: config.end,
+            seed,
+            phase,
+            cut: 0,
         };
         (event_loop, inspector)
     }
 
-    /// Runs until `shutdown` has resolved and the open exchanges have ended or the grace period is over. Dropping the
-    /// future ends everything at once, without a word to the clients.
+    /// Runs until `shutdown` has resolved and everybody has been told ([`crate::drain`]). Dropping the future ends everything at once,
+    /// without a word to the clients.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let mut shutdown = pin!(shutdown);
         let mut timer = pin!(sleep_until(tokio::time::Instant::now()));
-        let mut grace = pin!(sleep_until(tokio::time::Instant::now()));
         let mut batch = Vec::with_capacity(COMMANDS_PER_ROUND);
-        let mut is_draining = false;
+        self.tell_time(Instant::now());
         loop {
             self.settle().await?;
-            if is_draining && self.server.open_exchanges() == 0 {
+            if self.take_steps(Instant::now()) == Phase::Over {
                 break;
             }
-            let due = self.server.poll_timeout().map(tokio::time::Instant::from_std);
+            self.settle().await?;
+            let ends = self.drain.as_ref().and_then(Drain::poll_timeout);
+            let due = [self.server.poll_timeout(), ends].into_iter().flatten().min();
+            let due = due.map(tokio::time::Instant::from_std);
             if let Some(due) = due
                 && timer.deadline() != due
             {
                 timer.as_mut().reset(due);
             }
+            let is_serving = self.drain.is_none();
             let wake = tokio::select! {
                 ready = self.socket.readable() => Wake::Readable(ready),
                 count = self.commands.recv_many(&mut batch, COMMANDS_PER_ROUND) => Wake::Commands(count),
                 () = &mut timer, if due.is_some() => Wake::Timer,
                 Some(question) = self.questions.recv() => Wake::Question(question),
-                () = &mut shutdown, if !is_draining => Wake::Shutdown,
-                () = &mut grace, if is_draining => Wake::GraceOver,
+                () = &mut shutdown, if is_serving => Wake::Shutdown,
             };
             match wake {
                 Wake::Readable(ready) => {
@@ -148,19 +156,22 @@ impl EventLoop {
                     // Whoever asked may have gone.
                     let _ = question.send(self.snapshot());
                 }
-                Wake::Shutdown => {
-                    is_draining = true;
-                    self.drain();
-                    grace.as_mut().reset(tokio::time::Instant::now() + self.grace_period);
-                }
-                Wake::GraceOver => break,
+                Wake::Shutdown => self.begin_end(Instant::now()),
             }
         }
         self.end().await
     }
 
+    /// Replicas take each other's cookies by the wall clock.
+    fn tell_time(&mut self, now: Instant) {
+        // Before 1970 is as good as 1970.
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.server.tell_time(now, since_epoch);
+    }
+
     fn receive(&mut self) {
         let now = Instant::now();
+        self.tell_time(now);
         let EventLoop { socket, server, metrics, .. } = self;
         let received = socket.receive(|peer, local, bytes| {
             metrics.datagram_in(bytes.len());
@@ -251,27 +262,92 @@ impl EventLoop {
         }
     }
 
-    fn drain(&mut self) {
+    fn begin_end(&mut self, now: Instant) {
         let sessions = self.server.session_ids().len();
         let exchanges = self.server.open_exchanges();
-        tracing::info!(sessions, exchanges, grace_period = ?self.grace_period, "draining: no new sessions");
-        self.draining.store(true, Ordering::Relaxed);
+        let Settings { grace_period, close_within, .. } = self.end;
+        tracing::info!(
+            sessions,
+            exchanges,
+            ?close_within,
+            ?grace_period,
+            "draining: each session is told to go elsewhere; a second signal ends at once"
+        );
         self.metrics.draining();
-        self.server.stop_accepting();
+        let drain = Drain::begin(now, self.end, self.seed, &Live { server: &self.server, now });
+        self.phase.send_replace(drain.phase());
+        self.drain = Some(drain);
     }
 
-    /// close_notify to everybody.
+    /// Does what the end wants done now.
+    fn take_steps(&mut self, now: Instant) -> Phase {
+        let EventLoop { drain: Some(drain), server, exchanges, .. } = self else { return Phase::Serving };
+        while let Some(step) = drain.step(now, &Live { server, now }) {
+            match step {
+                Step::Dismiss { session, max_age } => exchanges.dismiss(now, server, session, max_age),
+                Step::Close { session, cut } => {
+                    self.cut += u64::from(cut);
+                    server.close(now, session);
+                }
+                Step::Enter(phase) => {
+                    match phase {
+                        Phase::Sweeping => {
+                            let newer = server.session_ids().len();
+                            server.stop_accepting();
+                            tracing::info!(
+                                newer,
+                                "draining: no session of before is left, no new one is taken"
+                            );
+                        }
+                        Phase::Lingering => {
+                            let linger = self.end.linger;
+                            tracing::info!(
+                                cut = self.cut,
+                                ?linger,
+                                "draining: everybody has been told; not ready any more"
+                            );
+                        }
+                        Phase::Serving | Phase::Telling | Phase::Over => {}
+                    }
+                    self.phase.send_replace(phase);
+                }
+            }
+        }
+        drain.phase()
+    }
+
+    /// close_notify to whoever is left.
     async fn end(mut self) -> io::Result<()> {
-        let cut = self.server.open_exchanges();
         for session in self.server.session_ids() {
             self.server.close(Instant::now(), session);
             self.settle().await?;
         }
         self.settle().await?;
-        if cut > 0 {
-            tracing::warn!(exchanges = cut, "the grace period was too short for open requests");
+        if self.cut > 0 {
+            tracing::warn!(sessions = self.cut, "the grace period was too short for open requests");
         }
         tracing::info!("ended");
         Ok(())
+    }
+}
+
+/// The transport's sessions, as the end sees them.
+struct Live<'a> {
+    server: &'a Server,
+    now: Instant,
+}
+
+impl Sessions for Live<'_> {
+    fn all(&self) -> Vec<SessionId> {
+        self.server.session_ids()
+    }
+
+    fn condition(&self, session: SessionId) -> Condition {
+        let since = self.now.checked_sub(BODY_SILENCE).unwrap_or(self.now);
+        match self.server.peer(session) {
+            None => Condition::Gone,
+            Some(_) if self.server.is_at_rest(session, since) => Condition::AtRest,
+            Some(_) => Condition::Busy,
+        }
     }
 }

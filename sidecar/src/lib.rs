@@ -11,6 +11,7 @@
 //! | `envoy` | the configuration of the Envoy behind it, rendered |
 //! | `udp` | the socket, the only place that knows of datagram batches |
 //! | `event_loop` | the one task that owns the transport |
+//! | `drain` | the end, told to every client |
 //! | `session`, `target`, `credentials`, `document`, `request` | CoAP request -> HTTP request, what is reachable at all, and under which token |
 //! | `status`, `response`, `failure`, `refusal` | HTTP response or failure -> CoAP response |
 //! | `upstream`, `answer` | HTTP/2, pooled, with back-pressure |
@@ -34,6 +35,7 @@ pub mod answer;
 pub mod config;
 pub mod credentials;
 pub mod document;
+pub mod drain;
 pub mod envoy;
 pub mod event_loop;
 pub mod failure;
@@ -93,16 +95,18 @@ impl Sockets {
     }
 }
 
-/// Serves until `shutdown` resolves and open requests have had their grace period. Dropping the future ends at once.
+/// Serves until `shutdown` resolves and every client has been told, see [`drain`]. Dropping the future ends at once.
 pub async fn run(config: Config, sockets: Sockets, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
     let key_log = config.key_log.as_deref().map(KeyLog::open).transpose().map_err(Error::KeyLog)?;
     let server = lowband_transport::Server::new(config.transport(), seed()?)?;
+    let spread = seed()?.first_chunk().copied().map(u64::from_ne_bytes).unwrap_or_default();
     let socket = Socket::new(sockets.udp, config.udp_buffer)?;
     let listen = socket.local_addr()?;
     let metrics = Arc::new(Metrics::default());
     tell_start(&config, listen, &socket);
 
-    let (event_loop, inspector) = EventLoop::new(&config, server, socket, key_log, Arc::clone(&metrics));
+    let (event_loop, inspector) =
+        EventLoop::new(&config, server, socket, key_log, Arc::clone(&metrics), spread);
     let serving = event_loop.run(shutdown);
     let Some(listener) = sockets.admin else { return Ok(serving.await?) };
     listener.set_nonblocking(true)?;

@@ -161,8 +161,18 @@ impl Server {
         self.dtls.stop_accepting();
     }
 
-    /// Exchanges without a finished answer, and answers that their clients have not read to the end: what a graceful
-    /// end waits for.
+    /// Whether nothing of a session is under way: all requests are answered, what is sent again until it is acknowledged has been,
+    /// and no body in blocks has made a step after `since`. A graceful end waits for it.
+    pub fn is_at_rest(&self, session: SessionId, since: Instant) -> bool {
+        self.coap.is_at_rest(session, since)
+    }
+
+    /// What a session has open: requests without an answer, and answers that have not been acknowledged.
+    pub fn exchanges_of(&self, session: SessionId) -> Vec<ExchangeId> {
+        self.coap.exchanges_of(session)
+    }
+
+    /// Exchanges without a finished answer, and answers that their clients have not read to the end.
     pub fn open_exchanges(&self) -> usize {
         self.coap.open_exchanges()
     }

@@ -23,6 +23,7 @@ mod coap {
     mod peer;
     mod pipelining;
     mod repetition;
+    mod rest;
     mod short_timers;
     mod sim;
     mod snapshots;

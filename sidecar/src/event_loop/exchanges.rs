@@ -25,6 +25,8 @@ use tokio::task::AbortHandle;
 #[derive(Debug)]
 pub(super) struct Exchanges {
     open: HashMap<ExchangeId, Open>,
+    /// Sessions that are about to be closed, and when their clients shall poll again, in seconds.
+    leaving: HashMap<SessionId, u32>,
     sessions: Sessions,
     rate: Option<Rate>,
     upstream: Arc<Upstream>,
@@ -36,6 +38,7 @@ pub(super) struct Exchanges {
 #[derive(Debug)]
 struct Open {
     line: Line,
+    is_long_poll: bool,
     go_on: Option<oneshot::Sender<()>>,
     _task: AbortOnDrop,
 }
@@ -71,7 +74,12 @@ struct Line {
     code: Option<Code>,
     first_piece: Option<Duration>,
     failure: Option<Failure>,
+    /// A long poll that ends because we do.
+    dismissed: bool,
 }
+
+const ABOUT_TO_END: Refusal =
+    Refusal::matrix(status::UNAVAILABLE, "M_UNKNOWN", "this server is about to end; connect again");
 
 impl Exchanges {
     pub(super) fn new(
@@ -82,6 +90,7 @@ impl Exchanges {
     ) -> Exchanges {
         Exchanges {
             open: HashMap::new(),
+            leaving: HashMap::new(),
             sessions: Sessions::new(config.default_cbor_version),
             rate: config.rate.map(|limit| Rate::new(limit, Instant::now())),
             upstream,
@@ -102,6 +111,7 @@ impl Exchanges {
             code: None,
             first_piece: None,
             failure: None,
+            dismissed: false,
         };
         let peer = server.peer(asked.session).map(|peer| peer.ip());
         match self.judge(now, &asked, peer) {
@@ -118,6 +128,10 @@ impl Exchanges {
             }
             Ok(Judged::Upstream(target, asker)) => {
                 line.path = loggable(target.path());
+                let is_long_poll = asked.method == Method::Get && !target.long_poll.is_zero();
+                if is_long_poll && let Some(max_age) = self.leaving.get(&asked.session).copied() {
+                    return self.refuse_poll(now, server, exchange, line, max_age);
+                }
                 let authority = self.upstream.authority();
                 let Asked { method, options, body, .. } = asked;
                 let forward = request::forward(authority, method, &options, target, asker, body);
@@ -131,10 +145,8 @@ impl Exchanges {
                             upstream.carry(forward, answer).await;
                             drop(place);
                         });
-                        self.open.insert(
-                            exchange,
-                            Open { line, go_on: None, _task: AbortOnDrop(task.abort_handle()) },
-                        );
+                        let _task = AbortOnDrop(task.abort_handle());
+                        self.open.insert(exchange, Open { line, is_long_poll, go_on: None, _task });
                         self.metrics.in_flight(self.open.len());
                     }
                 }
@@ -229,8 +241,35 @@ impl Exchanges {
         }
     }
 
+    /// The session is about to be closed: its long polls that nothing has come of yet are answered, and those to come. Not what changes
+    /// something at the homeserver, whatever it asks for.
+    pub(super) fn dismiss(&mut self, now: Instant, server: &mut Server, session: SessionId, max_age: u32) {
+        self.leaving.insert(session, max_age);
+        for exchange in server.exchanges_of(session) {
+            let waits = |open: &Open| open.is_long_poll && open.line.code.is_none();
+            if !self.open.get(&exchange).is_some_and(waits) {
+                continue;
+            }
+            if let Some(Open { line, .. }) = self.take(exchange) {
+                self.refuse_poll(now, server, exchange, line, max_age);
+            }
+        }
+    }
+
+    fn refuse_poll(
+        &mut self,
+        now: Instant,
+        server: &mut Server,
+        exchange: ExchangeId,
+        line: Line,
+        max_age: u32,
+    ) {
+        self.refuse(now, server, exchange, Line { dismissed: true, ..line }, &ABOUT_TO_END.again_in(max_age));
+    }
+
     /// The session is gone.
     pub(super) fn forget(&mut self, session: SessionId) {
+        self.leaving.remove(&session);
         self.sessions.forget(session);
     }
 
@@ -299,7 +338,7 @@ impl Exchanges {
             };
         }
         match code.class() {
-            5 if code != status::PROXYING_NOT_SUPPORTED => request_line!(info),
+            5 if code != status::PROXYING_NOT_SUPPORTED && !line.dismissed => request_line!(info),
             _ => request_line!(debug),
         }
     }

@@ -334,8 +334,20 @@ impl Server {
         [self.messages.poll_timeout(), self.alarms.next()].into_iter().flatten().min()
     }
 
-    /// Exchanges without a finished answer, and answers that their clients have not read to the end: what a graceful
-    /// end waits for.
+    /// Whether nothing of a session is under way: all requests are answered, what is sent again until it is acknowledged has been,
+    /// and no body in blocks has made a step after `since`. A graceful end waits for it.
+    pub fn is_at_rest(&self, session: SessionId, since: Instant) -> bool {
+        let Some(state) = self.sessions.get(&session) else { return true };
+        let mut exchanges = state.exchanges.iter().filter_map(|exchange| self.exchanges.get(exchange));
+        !exchanges.any(Exchange::is_unfinished) && !state.bodies.are_moving(since)
+    }
+
+    /// What a session has open: requests without an answer, and answers that have not been acknowledged.
+    pub fn exchanges_of(&self, session: SessionId) -> Vec<ExchangeId> {
+        self.sessions.get(&session).map(|state| state.exchanges.iter().copied().collect()).unwrap_or_default()
+    }
+
+    /// Exchanges without a finished answer, and answers that their clients have not read to the end.
     pub fn open_exchanges(&self) -> usize {
         let exchanges = self.exchanges.values().filter(|exchange| exchange.is_unfinished()).count();
         let unread = self.sessions.values().map(|session| session.bodies.unread()).sum::<usize>();

@@ -212,6 +212,11 @@ impl Uploads {
         self.0.iter().map(|upload| upload.last_used + idle).min()
     }
 
+    /// When the last block of any has come.
+    pub(super) fn last_used(&self) -> Option<Instant> {
+        self.0.iter().map(|upload| upload.last_used).max()
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.0.iter().map(Upload::bytes).sum()
     }

@@ -211,8 +211,7 @@ mod tests {
         assert!(answer.len() < asked.len());
         let proven = piece(1, &answer[28..]);
         assert!(matches!(front.judge(&proven), Verdict::Proven(hello) if !hello.piece.is_whole()));
-        let (mut cookies, mut counters) =
-            (Cookies::new([2; 32]), Counters::default());
+        let (mut cookies, mut counters) = (Cookies::new([2; 32]), Counters::default());
         let elsewhere =
             judge(&mut cookies, &mut counters, front.2, "192.0.2.2:1".parse().unwrap(), &proven).0;
         assert!(matches!(elsewhere, Verdict::Verify(_)), "to somebody else");

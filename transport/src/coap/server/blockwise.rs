@@ -18,7 +18,7 @@ use super::super::upload::{Arrived, Taken, Uploads};
 use super::exchange::State;
 use super::{Alarm, Server, Standing, diagnostic, echo};
 use crate::{ExchangeId, SessionId};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What a block request gets for which there is no snapshot (any more).
 const UNKNOWN: &str = "the body is not known (any more); start again at block 0";
@@ -46,6 +46,14 @@ impl Bodies {
     /// Snapshots that have not been read to the end.
     pub(super) fn unread(&self) -> usize {
         self.snapshots.iter().filter(|snapshot| !snapshot.read).count()
+    }
+
+    /// Whether an upload, or a snapshot that has not been read to the end, has made a step after `since`, or waits for one of ours.
+    pub(super) fn are_moving(&self, since: Instant) -> bool {
+        let moves = |snapshot: &Snapshot| {
+            !snapshot.read && snapshot.expires(Duration::ZERO).is_none_or(|last_used| last_used > since)
+        };
+        self.uploads.last_used() > Some(since) || self.snapshots.iter().any(moves)
     }
 
     fn snapshot(&mut self, id: SnapshotId) -> Option<&mut Snapshot> {
