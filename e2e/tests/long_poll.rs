@@ -42,7 +42,7 @@ async fn waiting_requests(fixture: &Fixture, count: u64) {
 
 /// How many requests the sidecar has acknowledged because they wait: their answers come late.
 async fn acknowledged(fixture: &Fixture) -> u64 {
-    const NAME: &str = "lowband_coap_events_total{event=\"empty_acks\"} ";
+    const NAME: &str = "lowband_coap_empty_acknowledgements_total ";
     let response = http1::get(fixture.chain.sidecar.admin(), "/metrics").await.unwrap();
     let text = String::from_utf8(response.body().to_vec()).unwrap();
     text.lines().find_map(|line| line.strip_prefix(NAME)).unwrap().parse().unwrap()

@@ -2,10 +2,10 @@
 
 use crate::drain::Phase;
 use crate::event_loop::Inspector;
-use crate::metrics::Metrics;
+use crate::metrics::{Format, Metrics};
 use crate::readiness::Readiness;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderValue, VARY};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -26,8 +26,6 @@ const MAX_CONNECTIONS: usize = 32;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
-const OPENMETRICS: HeaderValue =
-    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
 /// What the pages show.
 #[derive(Debug)]
@@ -87,8 +85,8 @@ impl Admin {
                 Ok(()) => page(StatusCode::OK, PLAIN, "ready\n".to_owned()),
                 Err(why) => page(StatusCode::SERVICE_UNAVAILABLE, PLAIN, format!("not ready: {why}\n")),
             },
-            "/metrics" => match self.scrape().await {
-                Some(text) => page(StatusCode::OK, OPENMETRICS, text),
+            "/metrics" => match self.scrape(Format::preferred(request.headers())).await {
+                Some(answer) => answer,
                 None => page(
                     StatusCode::SERVICE_UNAVAILABLE,
                     PLAIN,
@@ -109,9 +107,12 @@ impl Admin {
         }
     }
 
-    async fn scrape(&self) -> Option<String> {
+    async fn scrape(&self, format: Format) -> Option<Response<Full<Bytes>>> {
         let snapshot = timeout(PATIENCE, self.inspector.snapshot()).await.ok()??;
-        self.metrics.encode(snapshot).ok()
+        let text = self.metrics.encode(snapshot, format).ok()?;
+        let mut answer = page(StatusCode::OK, format.content_type(), text);
+        answer.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
+        Some(answer)
     }
 }
 

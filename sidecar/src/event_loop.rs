@@ -36,6 +36,7 @@ pub struct EventLoop {
     server: Server,
     socket: Socket,
     exchanges: Exchanges,
+    upstream: Arc<Upstream>,
     commands: mpsc::Receiver<(ExchangeId, Command)>,
     questions: mpsc::Receiver<oneshot::Sender<Snapshot>>,
     metrics: Arc<Metrics>,
@@ -92,12 +93,13 @@ impl EventLoop {
         let (ask, questions) = mpsc::channel(1);
         let (phase, watched) = watch::channel(Phase::Serving);
         let upstream = Arc::new(Upstream::new(config.upstream.clone()));
-        let exchanges = Exchanges::new(config, upstream, answers, Arc::clone(&metrics));
+        let exchanges = Exchanges::new(config, Arc::clone(&upstream), answers, Arc::clone(&metrics));
         let inspector = Inspector { questions: ask, phase: watched };
         let event_loop = EventLoop {
             server,
             socket,
             exchanges,
+            upstream,
             commands,
             questions,
             metrics,
@@ -201,7 +203,7 @@ impl EventLoop {
                     }
                     // Until there is room nothing else is read or sent: that is the back-pressure of the socket.
                     Sent::Blocked => {
-                        self.metrics.unsent(Unsent::Waited);
+                        self.metrics.send_waits();
                         self.socket.writable().await?;
                     }
                     Sent::TooLarge => {
@@ -230,7 +232,8 @@ impl EventLoop {
 
     fn handle(&mut self, now: Instant, event: Event) {
         match event {
-            Event::SessionOpened { session, peer, resumed } => {
+            Event::SessionOpened { session, peer, resumed, took } => {
+                self.metrics.connected(peer, took);
                 tracing::debug!(session = session.0, %peer, resumed, "session opened");
             }
             Event::SessionClosed { session, why } => {
@@ -254,11 +257,12 @@ impl EventLoop {
     fn snapshot(&self) -> Snapshot {
         let (dtls, coap) = self.server.counters();
         Snapshot {
-            dtls_now: dtls.gauges().collect(),
-            dtls: dtls.each().collect(),
-            coap: coap.each().collect(),
+            dtls,
+            coap,
             blockwise_bytes: self.server.blockwise_bytes() as u64,
             exchanges: self.server.open_exchanges() as u64,
+            rate_addresses: self.exchanges.rate_addresses() as u64,
+            upstream: self.upstream.usage(),
         }
     }
 

@@ -16,6 +16,9 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Every [`Failure::name`].
+    pub const NAMES: [&str; 3] = ["unreachable", "hung", "broken"];
+
     /// A short word for metrics.
     pub fn name(&self) -> &'static str {
         match self {

@@ -102,7 +102,7 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: impl Future<Output 
     let spread = seed()?.first_chunk().copied().map(u64::from_ne_bytes).unwrap_or_default();
     let socket = Socket::new(sockets.udp, config.udp_buffer)?;
     let listen = socket.local_addr()?;
-    let metrics = Arc::new(Metrics::default());
+    let metrics = Arc::new(Metrics::new(&config));
     tell_start(&config, listen, &socket);
 
     let (event_loop, inspector) =
@@ -111,8 +111,8 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: impl Future<Output 
     let Some(listener) = sockets.admin else { return Ok(serving.await?) };
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let admin =
-        admin::serve(listener, admin::Admin { metrics, inspector, readiness: Readiness::new(listen) });
+    let readiness = Readiness::new(listen, Arc::clone(&metrics));
+    let admin = admin::serve(listener, admin::Admin { metrics, inspector, readiness });
     tokio::select! {
         served = serving => Ok(served?),
         () = admin => Ok(()),

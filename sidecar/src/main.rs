@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use lowband_sidecar::config::{Config, Mistake, Options, Task};
-use lowband_sidecar::{Error, Sockets, envoy, logging, run};
+use lowband_sidecar::{Error, Sockets, envoy, logging, metrics, run};
 use std::process::ExitCode;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     logging::init(&config);
+    metrics::count_panics();
     match serve(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -1,39 +1,67 @@
-//! What is counted, in Prometheus' words. The transport counts for itself; its numbers come in with each scrape
-//! ([`Snapshot`]).
+//! What is counted, in Prometheus' words.
+//!
+//! One family has one meaning: a sum over its labels is a number that means something. Each value of a label that is known beforehand
+//! has its 0 from the start. A new family is a field and a line in [`Metrics::new`]; of what the event loop or the transport know, a
+//! field of [`Snapshot`] or a line in their `counters!`.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `snapshot` | what others count for themselves, and the limits |
+//! | `process` | memory, processor time and file descriptors |
+//! | `format` | which text format a reader gets |
 
+use crate::config::Config;
 use crate::credentials::News;
 use crate::failure::Failure;
+use crate::status;
+use crate::upstream::Busy;
 use lowband_transport::coap::{Code, Method};
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, MetricEncoder};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::encoding::{
+    EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, prometheus_text, text,
+};
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::Registry;
-use std::fmt;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Metric, Registry};
+use snapshot::{Latest, Limits, Others};
+use std::fmt::{self, Write};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+mod format;
+mod process;
+mod snapshot;
+
+pub use format::Format;
+pub use process::count_panics;
+pub use snapshot::Snapshot;
 
 /// All metrics of one sidecar.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    snapshot: Arc<Latest>,
+    latest: Arc<Latest>,
     requests: Family<RequestLabels, Counter>,
+    refused: Family<ReasonLabel, Counter>,
     cancelled: Counter,
     access_tokens_ended: Family<ReasonLabel, Counter>,
     upstream_failures: Family<ReasonLabel, Counter>,
     response_seconds: Histogram,
+    long_poll_seconds: Histogram,
+    handshake_seconds: Histogram,
     request_bytes: Counter,
     response_bytes: Counter,
     in_flight: Gauge,
+    long_polls: Gauge,
     draining: Gauge,
-    udp_datagrams: Family<DirectionLabel, Counter>,
-    udp_bytes: Family<DirectionLabel, Counter>,
-    udp_unsent: Family<ReasonLabel, Counter>,
+    unsent: Family<ReasonLabel, Counter>,
+    send_waits: Counter,
     hot: Hot,
+    /// Where the last handshake of our own came from.
+    probe: Mutex<Option<SocketAddr>>,
 }
 
 /// Members of families that every datagram touches, looked up once.
@@ -48,7 +76,7 @@ struct Hot {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct RequestLabels {
     method: &'static str,
-    code: String,
+    code: Dotted,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -61,19 +89,10 @@ struct DirectionLabel {
     direction: &'static str,
 }
 
-/// The transport's own numbers at one moment.
-#[derive(Debug, Clone, Default)]
-pub struct Snapshot {
-    /// Gauges of the DTLS layer.
-    pub dtls_now: Vec<(&'static str, u64)>,
-    /// Counters of the DTLS layer.
-    pub dtls: Vec<(&'static str, u64)>,
-    /// Counters of the CoAP layer.
-    pub coap: Vec<(&'static str, u64)>,
-    /// Bytes in uploads and snapshots.
-    pub blockwise_bytes: u64,
-    /// Exchanges without a finished answer.
-    pub exchanges: u64,
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Build {
+    version: &'static str,
+    openssl: &'static str,
 }
 
 /// Why a datagram was not sent.
@@ -83,17 +102,32 @@ pub enum Unsent {
     TooLarge,
     /// Any other error of the socket.
     Failed,
-    /// It had to wait for the socket's buffer, and was sent then.
-    Waited,
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
-        let mut registry = Registry::with_prefix("lowband");
-        let snapshot = Arc::new(Latest::default());
-        registry.register_collector(Box::new(Arc::clone(&snapshot)));
-        let udp_datagrams = Family::<DirectionLabel, Counter>::default();
-        let udp_bytes = Family::<DirectionLabel, Counter>::default();
+/// `count` buckets, each twice as long as the one before; `first` in seconds.
+fn times(first: f64, count: u16) -> Histogram {
+    Histogram::new(exponential_buckets(first, 2.0, count))
+}
+
+impl Metrics {
+    /// Nothing has happened yet. The configuration gives the limits.
+    pub fn new(config: &Config) -> Metrics {
+        Metrics::with(Limits::of(config))
+    }
+
+    fn with(limits: Limits) -> Metrics {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(process::ProcessNumbers));
+        let latest = Arc::new(Latest::new(limits));
+        let ours = &mut Ours(registry.sub_registry_with_prefix("lowband"));
+        ours.0.register_collector(Box::new(Others(Arc::clone(&latest))));
+        let build = Build { version: env!("CARGO_PKG_VERSION"), openssl: openssl::version::version() };
+        ours.0.register("build", "What runs", Info::new(build));
+
+        let udp_datagrams =
+            ours.add("udp_datagrams", "UDP datagrams", Family::<DirectionLabel, Counter>::default());
+        let udp_bytes =
+            ours.add("udp_bytes", "Bytes of UDP payload", Family::<DirectionLabel, Counter>::default());
         let member = |family: &Family<DirectionLabel, Counter>, direction| {
             family.get_or_create(&DirectionLabel { direction }).clone()
         };
@@ -103,76 +137,102 @@ impl Default for Metrics {
             bytes_in: member(&udp_bytes, "in"),
             bytes_out: member(&udp_bytes, "out"),
         };
-        let mut metrics = Metrics {
-            registry,
-            snapshot,
-            requests: Family::default(),
-            cancelled: Counter::default(),
-            access_tokens_ended: Family::default(),
-            upstream_failures: Family::default(),
-            // 1 ms to 131 s: from a cached answer to the longest usual long poll.
-            response_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 18)),
-            request_bytes: Counter::default(),
-            response_bytes: Counter::default(),
-            in_flight: Gauge::default(),
-            draining: Gauge::default(),
-            udp_datagrams,
-            udp_bytes,
-            udp_unsent: Family::default(),
+        let metrics = Metrics {
+            latest,
+            requests: ours.add("requests", "Requests answered, by method and response code", Family::default()),
+            refused: ours.reasons(
+                "requests_refused",
+                "Requests refused at a limit. By reason, rate: of one address; upstream_requests: all that may wait for the \
+                 upstream; upstream_body_bytes: the memory for bodies on their way there",
+                &["rate", Busy::Requests.name(), Busy::BodyBytes.name()],
+            ),
+            cancelled: ours.add(
+                "requests_cancelled",
+                "Requests whose client went away while they waited for the upstream",
+                Counter::default(),
+            ),
+            access_tokens_ended: ours.reasons(
+                "access_tokens_ended",
+                "Answers of the homeserver that end an access token. By reason, logout: its owner has given it up; refused: it is \
+                 not known",
+                &[LOGOUT, REFUSED],
+            ),
+            upstream_failures: ours.reasons(
+                "upstream_failures",
+                "Requests that the upstream failed. By reason, unreachable: no connection; hung: silence; broken: the \
+                 connection or the answer broke off",
+                &Failure::NAMES,
+            ),
+            // 1 ms to 131 s, more than --response-timeout.
+            response_seconds: ours.add(
+                "upstream_response_seconds",
+                "From a request to the first piece of the upstream's answer, without long polls",
+                times(0.001, 18),
+            ),
+            // 0.25 s to 17 min, more than --longest-poll.
+            long_poll_seconds: ours.add(
+                "upstream_long_poll_seconds",
+                "The same of requests that ask the homeserver to wait (timeout=)",
+                times(0.25, 13),
+            ),
+            // 5 ms to 82 s, more than --handshake-timeout.
+            handshake_seconds: ours.add(
+                "handshake_seconds",
+                "From the proof of a client's address to its Finished, without the handshakes of /readyz",
+                times(0.005, 15),
+            ),
+            request_bytes: ours.add("request_body_bytes", "Bytes of request bodies", Counter::default()),
+            response_bytes: ours.add("response_body_bytes", "Bytes of response bodies", Counter::default()),
+            in_flight: ours.add("requests_in_flight", "Requests that wait for the upstream", Gauge::default()),
+            long_polls: ours.add(
+                "long_polls_in_flight",
+                "Those of the requests that wait for the upstream which ask the homeserver to wait",
+                Gauge::default(),
+            ),
+            draining: ours.add(
+                "draining",
+                "1 while open requests are finished before the end",
+                Gauge::default(),
+            ),
+            unsent: ours.reasons(
+                "udp_datagrams_unsent",
+                "Datagrams that could not be sent. By reason, too_large: more than the path takes; error: any other error of \
+                 the socket",
+                &[TOO_LARGE, ERROR],
+            ),
+            send_waits: ours.add(
+                "udp_send_waits",
+                "Datagrams that had to wait for the buffer of the socket, and were sent then",
+                Counter::default(),
+            ),
             hot,
+            probe: Mutex::default(),
+            registry,
         };
-        metrics.register();
+        for method in [Method::Get, Method::Post, Method::Put, Method::Delete].map(method_name) {
+            for code in status::codes().map(Dotted) {
+                drop(metrics.requests.get_or_create(&RequestLabels { method, code }));
+            }
+        }
         metrics
-    }
-}
-
-impl Metrics {
-    fn register(&mut self) {
-        let registry = &mut self.registry;
-        registry.register("requests", "Requests answered, by method and code", self.requests.clone());
-        registry.register("requests_cancelled", "Requests whose client went away", self.cancelled.clone());
-        registry.register(
-            "access_tokens_ended",
-            "Answers of the homeserver that end an access token",
-            self.access_tokens_ended.clone(),
-        );
-        registry.register(
-            "upstream_failures",
-            "Requests that the upstream failed",
-            self.upstream_failures.clone(),
-        );
-        registry.register(
-            "upstream_response_seconds",
-            "From request to the first piece of the upstream's answer, long polls included",
-            self.response_seconds.clone(),
-        );
-        registry.register("request_body_bytes", "Bytes of request bodies", self.request_bytes.clone());
-        registry.register("response_body_bytes", "Bytes of response bodies", self.response_bytes.clone());
-        registry.register(
-            "requests_in_flight",
-            "Requests that wait for the upstream",
-            self.in_flight.clone(),
-        );
-        registry.register(
-            "draining",
-            "1 while open requests are finished before the end",
-            self.draining.clone(),
-        );
-        registry.register("udp_datagrams", "Datagrams", self.udp_datagrams.clone());
-        registry.register("udp_bytes", "UDP payload", self.udp_bytes.clone());
-        registry.register(
-            "udp_send_trouble",
-            "Datagrams that could not be sent at once",
-            self.udp_unsent.clone(),
-        );
     }
 
     /// A request has its answer.
     pub fn answered(&self, method: Method, code: Code, request_bytes: u64, response_bytes: u64) {
-        let labels = RequestLabels { method: method_name(method), code: Dotted(code).to_string() };
+        let labels = RequestLabels { method: method_name(method), code: Dotted(code) };
         self.requests.get_or_create(&labels).inc();
         self.request_bytes.inc_by(request_bytes);
         self.response_bytes.inc_by(response_bytes);
+    }
+
+    /// An address has asked too often.
+    pub fn over_rate(&self) {
+        self.refused.get_or_create(&ReasonLabel { reason: "rate" }).inc();
+    }
+
+    /// There is no place for a request.
+    pub fn over_limit(&self, busy: Busy) {
+        self.refused.get_or_create(&ReasonLabel { reason: busy.name() }).inc();
     }
 
     /// A request's client went away.
@@ -183,16 +243,17 @@ impl Metrics {
     /// An answer ends an access token.
     pub fn access_token_ended(&self, news: &News) {
         let reason = match news {
-            News::Refused(_) => "refused",
-            News::Ended(_) => "logout",
+            News::Refused(_) => REFUSED,
+            News::Ended(_) => LOGOUT,
             News::Accepted(_) => return,
         };
         self.access_tokens_ended.get_or_create(&ReasonLabel { reason }).inc();
     }
 
     /// The upstream began to answer.
-    pub fn upstream_answered(&self, after: Duration) {
-        self.response_seconds.observe(after.as_secs_f64());
+    pub fn upstream_answered(&self, after: Duration, is_long_poll: bool) {
+        let seconds = if is_long_poll { &self.long_poll_seconds } else { &self.response_seconds };
+        seconds.observe(after.as_secs_f64());
     }
 
     /// The upstream failed a request.
@@ -200,9 +261,23 @@ impl Metrics {
         self.upstream_failures.get_or_create(&ReasonLabel { reason: failure.name() }).inc();
     }
 
-    /// Requests that wait for the upstream now.
-    pub fn in_flight(&self, count: usize) {
-        self.in_flight.set(i64::try_from(count).unwrap_or(i64::MAX));
+    /// Requests that wait for the upstream now, and the long polls among them.
+    pub fn in_flight(&self, requests: usize, long_polls: usize) {
+        self.in_flight.set(i64::try_from(requests).unwrap_or(i64::MAX));
+        self.long_polls.set(i64::try_from(long_polls).unwrap_or(i64::MAX));
+    }
+
+    /// The readiness probe is about to connect from here: its handshakes would drown those of clients.
+    pub fn probe_from(&self, address: SocketAddr) {
+        *self.probe.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
+    }
+
+    /// A client has connected.
+    pub fn connected(&self, peer: SocketAddr, took: Duration) {
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        if *self.probe.lock().unwrap_or_else(PoisonError::into_inner) != Some(peer) {
+            self.handshake_seconds.observe(took.as_secs_f64());
+        }
     }
 
     /// The end has begun.
@@ -222,59 +297,55 @@ impl Metrics {
         self.hot.bytes_out.inc_by(len as u64);
     }
 
-    /// A datagram could not be sent (at once).
+    /// A datagram has to wait for the socket's buffer.
+    pub fn send_waits(&self) {
+        self.send_waits.inc();
+    }
+
+    /// A datagram could not be sent.
     pub fn unsent(&self, why: Unsent) {
         let reason = match why {
-            Unsent::TooLarge => "too_large",
-            Unsent::Failed => "error",
-            Unsent::Waited => "buffer_full",
+            Unsent::TooLarge => TOO_LARGE,
+            Unsent::Failed => ERROR,
         };
-        self.udp_unsent.get_or_create(&ReasonLabel { reason }).inc();
+        self.unsent.get_or_create(&ReasonLabel { reason }).inc();
     }
 
     /// The text of a scrape.
-    pub fn encode(&self, snapshot: Snapshot) -> Result<String, fmt::Error> {
-        *self.snapshot.0.lock().unwrap_or_else(PoisonError::into_inner) = snapshot;
-        let mut text = String::with_capacity(16 << 10);
-        prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
-        Ok(text)
-    }
-}
-
-/// The snapshot of the scrape that is being written.
-#[derive(Debug, Default)]
-struct Latest(Mutex<Snapshot>);
-
-impl Collector for Latest {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let snapshot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for (name, value) in &snapshot.dtls_now {
-            gauge(&mut encoder, &format!("dtls_{name}"), "Now, in the DTLS layer", *value)?;
+    pub fn encode(&self, snapshot: Snapshot, format: Format) -> Result<String, fmt::Error> {
+        self.latest.set(snapshot);
+        let mut scrape = String::with_capacity(32 << 10);
+        match format {
+            Format::Text => prometheus_text::encode(&mut scrape, &self.registry)?,
+            Format::OpenMetrics => text::encode(&mut scrape, &self.registry)?,
         }
-        gauge(&mut encoder, "blockwise_bytes", "Bytes in uploads and snapshots", snapshot.blockwise_bytes)?;
-        gauge(&mut encoder, "exchanges", "Exchanges without a finished answer", snapshot.exchanges)?;
-        events(&mut encoder, "dtls_events", "What the DTLS layer counted, by event", &snapshot.dtls)?;
-        events(&mut encoder, "coap_events", "What the CoAP layer counted, by event", &snapshot.coap)
+        Ok(scrape)
     }
 }
 
-fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> Result<(), fmt::Error> {
-    let metric = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
-    metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)
-}
+const LOGOUT: &str = "logout";
+const REFUSED: &str = "refused";
+const TOO_LARGE: &str = "too_large";
+const ERROR: &str = "error";
 
-fn events(
-    encoder: &mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
-    values: &[(&'static str, u64)],
-) -> Result<(), fmt::Error> {
-    let mut family: MetricEncoder<'_> = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-    for (event, value) in values {
-        let labels = [("event", *event)];
-        ConstCounter::new(*value).encode(family.encode_family(&labels)?)?;
+/// Families under our prefix.
+struct Ours<'a>(&'a mut Registry);
+
+impl Ours<'_> {
+    /// `help` is a sentence without the full stop.
+    fn add<M: Metric + Clone>(&mut self, name: &str, help: &str, metric: M) -> M {
+        self.0.register(name, help, metric.clone());
+        metric
     }
-    Ok(())
+
+    /// A family by reason, all of which are known.
+    fn reasons(&mut self, name: &str, help: &str, reasons: &[&'static str]) -> Family<ReasonLabel, Counter> {
+        let family = self.add(name, help, Family::<ReasonLabel, Counter>::default());
+        for reason in reasons {
+            drop(family.get_or_create(&ReasonLabel { reason }));
+        }
+        family
+    }
 }
 
 /// The name of a method in logs and metrics.
@@ -288,7 +359,7 @@ pub fn method_name(method: Method) -> &'static str {
 }
 
 /// A code as people write it: `2.05`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Dotted(pub Code);
 
 impl fmt::Display for Dotted {
@@ -297,40 +368,113 @@ impl fmt::Display for Dotted {
     }
 }
 
+impl EncodeLabelValue for Dotted {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
+        write!(encoder, "{self}")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_scrape_holds_requests_by_code_and_the_transports_events() {
-        let metrics = Metrics::default();
+    fn scrape(metrics: &Metrics, format: Format) -> String {
+        let mut snapshot = Snapshot { blockwise_bytes: 11, exchanges: 1, ..Snapshot::default() };
+        snapshot.dtls.sessions = 3;
+        snapshot.dtls.records_forged = 7;
+        snapshot.coap.duplicates = 9;
+        metrics.encode(snapshot, format).unwrap()
+    }
+
+    fn busy() -> Metrics {
+        let metrics = Metrics::with(Limits::default());
         metrics.answered(Method::Get, Code::new(2, 5), 0, 10);
         metrics.answered(Method::Get, Code::new(2, 5), 0, 10);
         metrics.answered(Method::Put, Code::new(4, 29), 5, 1);
         metrics.upstream_failed(&Failure::Hung);
+        metrics.over_limit(Busy::BodyBytes);
         metrics.unsent(Unsent::TooLarge);
         metrics.datagram_in(100);
-        let snapshot = Snapshot {
-            dtls_now: vec![("sessions", 3)],
-            dtls: vec![("records_forged", 7)],
-            coap: vec![("duplicates", 9)],
-            blockwise_bytes: 11,
-            exchanges: 1,
-        };
-        let text = metrics.encode(snapshot).unwrap();
-        for line in [
-            r#"lowband_requests_total{method="GET",code="2.05"} 2"#,
-            r#"lowband_requests_total{method="PUT",code="4.29"} 1"#,
-            r#"lowband_upstream_failures_total{reason="hung"} 1"#,
-            r#"lowband_udp_send_trouble_total{reason="too_large"} 1"#,
-            r#"lowband_udp_bytes_total{direction="in"} 100"#,
-            "lowband_response_body_bytes_total 21",
-            "lowband_dtls_sessions 3",
-            r#"lowband_dtls_events_total{event="records_forged"} 7"#,
-            r#"lowband_coap_events_total{event="duplicates"} 9"#,
-            "lowband_blockwise_bytes 11",
-        ] {
-            assert!(text.lines().any(|have| have == line), "{line}\n{text}");
+        metrics
+    }
+
+    const LINES: [&str; 14] = [
+        r#"lowband_requests_total{method="GET",code="2.05"} 2"#,
+        r#"lowband_requests_total{method="PUT",code="4.29"} 1"#,
+        r#"lowband_requests_total{method="DELETE",code="5.05"} 0"#,
+        r#"lowband_requests_refused_total{reason="upstream_body_bytes"} 1"#,
+        r#"lowband_upstream_failures_total{reason="hung"} 1"#,
+        r#"lowband_upstream_failures_total{reason="broken"} 0"#,
+        r#"lowband_udp_datagrams_unsent_total{reason="too_large"} 1"#,
+        r#"lowband_udp_bytes_total{direction="in"} 100"#,
+        "lowband_response_body_bytes_total 21",
+        "lowband_sessions 3",
+        "lowband_sessions_limit 0",
+        r#"lowband_dtls_records_dropped_total{reason="forged"} 7"#,
+        "lowband_coap_duplicates_total 9",
+        "lowband_blockwise_bytes 11",
+    ];
+
+    #[test]
+    fn a_scrape_holds_requests_by_code_the_transports_numbers_and_zeros() {
+        for format in [Format::Text, Format::OpenMetrics] {
+            let text = scrape(&busy(), format);
+            for line in LINES {
+                assert!(text.lines().any(|have| have == line), "{line}\n{text}");
+            }
         }
+    }
+
+    #[test]
+    fn the_formats_differ_in_what_a_counter_is_called_and_in_the_last_line() {
+        let (text, open_metrics) = (scrape(&busy(), Format::Text), scrape(&busy(), Format::OpenMetrics));
+        assert!(text.contains("# TYPE lowband_requests_total counter\n") && !text.contains("# EOF"));
+        assert!(
+            open_metrics.contains("# TYPE lowband_requests counter\n") && open_metrics.ends_with("\n# EOF\n")
+        );
+        assert!(text.contains(concat!(
+            "lowband_build_info{version=\"",
+            env!("CARGO_PKG_VERSION"),
+            "\",openssl=\""
+        )));
+    }
+
+    #[test]
+    fn the_process_is_told_of() {
+        let text = scrape(&Metrics::with(Limits::default()), Format::Text);
+        let value = |name: &str| -> f64 {
+            let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+            line.unwrap_or_else(|| panic!("no {name}\n{text}")).parse().unwrap()
+        };
+        assert!(value("process_resident_memory_bytes") > 1e6);
+        assert!(value("process_virtual_memory_bytes") >= value("process_resident_memory_bytes"));
+        assert!(value("process_open_fds") >= 3.0 && value("process_max_fds") >= value("process_open_fds"));
+        assert!(value("process_cpu_seconds_total") >= 0.0);
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+        let age = now - value("process_start_time_seconds");
+        assert!((-2.0..3600.0).contains(&age), "{age}");
+    }
+
+    #[test]
+    fn the_upstream_is_up_or_down_once_that_is_known() {
+        let metrics = Metrics::with(Limits::default());
+        let told = |up| {
+            let mut snapshot = Snapshot::default();
+            snapshot.upstream.up = up;
+            let text = metrics.encode(snapshot, Format::Text).unwrap();
+            text.lines().find_map(|line| Some(line.strip_prefix("lowband_upstream_up ")?.to_owned()))
+        };
+        assert_eq!([None, Some(true), Some(false)].map(told), [None, Some("1".into()), Some("0".into())]);
+    }
+
+    #[test]
+    fn handshakes_of_the_readiness_probe_are_left_out() {
+        let metrics = Metrics::with(Limits::default());
+        metrics.probe_from("127.0.0.1:4000".parse().unwrap());
+        for peer in ["[::ffff:127.0.0.1]:4000", "127.0.0.1:4000", "127.0.0.1:4001", "192.0.2.1:4000"] {
+            metrics.connected(peer.parse().unwrap(), Duration::from_millis(30));
+        }
+        let text = scrape(&metrics, Format::Text);
+        assert!(text.contains("\nlowband_handshake_seconds_count 2\n"), "{text}");
     }
 }

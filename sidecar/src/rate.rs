@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 /// Addresses with a bucket of their own. Newcomers beyond them share one bucket, so that a flood from many addresses
 /// costs strangers their share and nobody his memory.
-const MAX_ADDRESSES: usize = 100_000;
+pub const MAX_ADDRESSES: usize = 100_000;
 /// A full table is searched for idle buckets no more often than this.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -47,6 +47,11 @@ impl Rate {
             max_addresses: MAX_ADDRESSES,
             swept: None,
         }
+    }
+
+    /// Addresses with a bucket of their own.
+    pub fn addresses(&self) -> usize {
+        self.buckets.len()
     }
 
     /// Takes one token of the address, or tells when there will be one.

@@ -3,12 +3,14 @@
 //! A whole handshake each time, so that a full session table or a broken certificate shows. The upstream is deliberately not
 //! asked: a homeserver that is down must not take its clients' sessions down as well.
 
+use crate::metrics::Metrics;
 use crate::status;
 use crate::target::READY_PATH;
 use lowband_transport::client::{Client, Config, Event};
 use lowband_transport::coap::{self, Method, Request, RequestOptions};
 use lowband_transport::dtls::{self, Verification};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::sync::Mutex;
@@ -23,18 +25,19 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Readiness {
     server: SocketAddr,
+    metrics: Arc<Metrics>,
     last: Mutex<Option<(Instant, Result<(), String>)>>,
 }
 
 impl Readiness {
     /// For a server bound to `listen`.
-    pub fn new(listen: SocketAddr) -> Readiness {
+    pub fn new(listen: SocketAddr, metrics: Arc<Metrics>) -> Readiness {
         let ip = match listen.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
             exact => exact,
         };
-        Readiness { server: SocketAddr::new(ip, listen.port()), last: Mutex::new(None) }
+        Readiness { server: SocketAddr::new(ip, listen.port()), metrics, last: Mutex::new(None) }
     }
 
     /// Ready, or why not. Callers at the same time share one request.
@@ -45,7 +48,7 @@ impl Readiness {
         {
             return result.clone();
         }
-        let result = match timeout(TIMEOUT, ask(self.server)).await {
+        let result = match timeout(TIMEOUT, ask(self.server, &self.metrics)).await {
             Ok(result) => result,
             Err(_elapsed) => Err(format!("no answer over DTLS within {TIMEOUT:?}")),
         };
@@ -54,11 +57,12 @@ impl Readiness {
     }
 }
 
-async fn ask(server: SocketAddr) -> Result<(), String> {
+async fn ask(server: SocketAddr, metrics: &Metrics) -> Result<(), String> {
     let local: IpAddr =
         if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((local, 0)).await.map_err(|why| why.to_string())?;
     socket.connect(server).await.map_err(|why| why.to_string())?;
+    metrics.probe_from(socket.local_addr().map_err(|why| why.to_string())?);
     let config = Config {
         // The certificate is for the name that clients use, not for loopback.
         dtls: dtls::Config { client: Some(Verification::None), ..dtls::Config::default() },

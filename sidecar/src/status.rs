@@ -59,6 +59,11 @@ const TABLE: &[(u16, Code)] = &[
     (504, GATEWAY_TIMEOUT),
 ];
 
+/// Every code that a client may be answered with.
+pub fn codes() -> impl Iterator<Item = Code> {
+    TABLE.iter().map(|(_, code)| *code).chain([PROXYING_NOT_SUPPORTED])
+}
+
 /// The code for a status; what is not in the table goes by its class.
 pub fn code_for(status: u16) -> Code {
     if let Some((_, code)) = TABLE.iter().find(|(known, _)| *known == status) {

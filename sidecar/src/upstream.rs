@@ -9,11 +9,9 @@
 use crate::answer::{Answer, Gone};
 use crate::credentials::{News, Refused};
 use crate::failure::Failure;
-use crate::refusal::Refusal;
 use crate::representation::Body;
 use crate::request::{self, Forward};
 use crate::response::{self, Head, Reading};
-use crate::status;
 use bytes::{Bytes, BytesMut};
 use http::uri::Authority;
 use http::{Request, StatusCode};
@@ -29,8 +27,10 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 mod connection;
 mod pool;
+mod usage;
 
 use pool::Pool;
+pub use usage::{Busy, Usage};
 
 /// The body of an error is read this far for its `errcode` or `retry_after_ms`.
 const MAX_ERROR: usize = 16 << 10;
@@ -130,12 +130,19 @@ impl Upstream {
         &self.authority
     }
 
-    /// A place for a request with a body of this length, or 5.03 while there is none.
-    pub fn place(&self, body_len: usize) -> Result<Place, Refusal> {
-        let busy = || Refusal::matrix(status::UNAVAILABLE, "M_UNKNOWN", "the proxy is busy").again_in(1);
-        let len = u32::try_from(body_len).map_err(|_| busy())?;
-        let request = Arc::clone(&self.requests).try_acquire_owned().map_err(|_| busy())?;
-        let bytes = Arc::clone(&self.request_bytes).try_acquire_many_owned(len).map_err(|_| busy())?;
+    /// What there is to do now.
+    pub fn usage(&self) -> Usage {
+        let body_bytes = self.settings.request_bytes.saturating_sub(self.request_bytes.available_permits());
+        let (connections, up) = self.pool.usage();
+        Usage { connections: connections as u64, body_bytes: body_bytes as u64, up }
+    }
+
+    /// A place for a request with a body of this length.
+    pub fn place(&self, body_len: usize) -> Result<Place, Busy> {
+        let len = u32::try_from(body_len).map_err(|_| Busy::BodyBytes)?;
+        let request = Arc::clone(&self.requests).try_acquire_owned().map_err(|_| Busy::Requests)?;
+        let bytes = Arc::clone(&self.request_bytes).try_acquire_many_owned(len);
+        let bytes = bytes.map_err(|_| Busy::BodyBytes)?;
         Ok(Place { _request: request, _bytes: bytes })
     }
 

@@ -31,7 +31,7 @@ use std::net::{IpAddr, SocketAddr};
 
 pub mod client;
 pub mod coap;
-mod counters;
+pub mod counters;
 pub mod dtls;
 pub mod server;
 

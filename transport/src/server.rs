@@ -32,6 +32,8 @@ pub enum Event {
         peer: SocketAddr,
         /// By an abbreviated handshake.
         resumed: bool,
+        /// How long the handshake took, from the client's proof of its address to its Finished.
+        took: Duration,
     },
     /// A session is gone; its exchanges have been cancelled before.
     SessionClosed {
@@ -233,10 +235,10 @@ impl Server {
             }
             let Some(event) = self.dtls.poll_event() else { return };
             match event {
-                dtls::Event::Connected { session, peer, resumed, round_trip, largest_message } => {
+                dtls::Event::Connected { session, peer, resumed, round_trip, took, largest_message } => {
                     self.coap.limit_messages(session, largest_message);
                     self.coap.session_opened(now, session, round_trip);
-                    self.events.push_back(Event::SessionOpened { session, peer, resumed });
+                    self.events.push_back(Event::SessionOpened { session, peer, resumed, took });
                 }
                 dtls::Event::Data { session, bytes } => self.coap.handle_message(now, session, &bytes),
                 dtls::Event::Closed { session, why } => {

@@ -27,6 +27,8 @@ pub(super) struct Exchanges {
     open: HashMap<ExchangeId, Open>,
     /// Sessions that are about to be closed, and when their clients shall poll again, in seconds.
     leaving: HashMap<SessionId, u32>,
+    /// Those of them that ask the homeserver to wait.
+    long_polls: usize,
     sessions: Sessions,
     rate: Option<Rate>,
     upstream: Arc<Upstream>,
@@ -91,6 +93,7 @@ impl Exchanges {
         Exchanges {
             open: HashMap::new(),
             leaving: HashMap::new(),
+            long_polls: 0,
             sessions: Sessions::new(config.default_cbor_version),
             rate: config.rate.map(|limit| Rate::new(limit, Instant::now())),
             upstream,
@@ -135,19 +138,27 @@ impl Exchanges {
                 let authority = self.upstream.authority();
                 let Asked { method, options, body, .. } = asked;
                 let forward = request::forward(authority, method, &options, target, asker, body);
-                let placed = forward.and_then(|forward| Ok((self.upstream.place(line.bytes_in)?, forward)));
+                let placed = forward.and_then(|forward| match self.upstream.place(line.bytes_in) {
+                    Ok(place) => Ok((place, forward)),
+                    Err(full) => {
+                        self.metrics.over_limit(full);
+                        Err(full.refusal())
+                    }
+                });
                 match placed {
                     Err(refusal) => self.refuse(now, server, exchange, line, &refusal),
                     Ok((place, forward)) => {
+                        let is_long_poll = !forward.long_poll.is_zero();
                         let upstream = Arc::clone(&self.upstream);
                         let answer = Answer::new(exchange, self.answers.clone());
                         let task = tokio::spawn(async move {
                             upstream.carry(forward, answer).await;
                             drop(place);
                         });
-                        let _task = AbortOnDrop(task.abort_handle());
-                        self.open.insert(exchange, Open { line, is_long_poll, go_on: None, _task });
-                        self.metrics.in_flight(self.open.len());
+                        let task = AbortOnDrop(task.abort_handle());
+                        self.open.insert(exchange, Open { line, is_long_poll, go_on: None, _task: task });
+                        self.long_polls += usize::from(is_long_poll);
+                        self.metrics.in_flight(self.open.len(), self.long_polls);
                     }
                 }
             }
@@ -167,7 +178,7 @@ impl Exchanges {
         let piece = match command {
             Command::Start { code, options, piece } => {
                 let waited = now.duration_since(open.line.started);
-                self.metrics.upstream_answered(waited);
+                self.metrics.upstream_answered(waited, open.is_long_poll);
                 open.line.code = Some(code);
                 open.line.first_piece = Some(waited);
                 server.respond_head(now, exchange, code, options);
@@ -267,6 +278,11 @@ impl Exchanges {
         self.refuse(now, server, exchange, Line { dismissed: true, ..line }, &ABOUT_TO_END.again_in(max_age));
     }
 
+    /// Addresses with a rate of their own.
+    pub(super) fn rate_addresses(&self) -> usize {
+        self.rate.as_ref().map_or(0, Rate::addresses)
+    }
+
     /// The session is gone.
     pub(super) fn forget(&mut self, session: SessionId) {
         self.leaving.remove(&session);
@@ -278,7 +294,7 @@ impl Exchanges {
         // First, because what a body shows of its client holds whatever becomes of the request.
         let cbor_version = self.sessions.cbor_version(*session, standing, options, body);
         if let (Some(rate), Some(peer)) = (&mut self.rate, peer) {
-            rate.take(now, peer)?;
+            rate.take(now, peer).inspect_err(|_| self.metrics.over_rate())?;
         }
         match target(options)? {
             Target::Ready if *method == Method::Get => Ok(Judged::Ready),
@@ -313,9 +329,10 @@ impl Exchanges {
     }
 
     fn take(&mut self, exchange: ExchangeId) -> Option<Open> {
-        let open = self.open.remove(&exchange);
-        self.metrics.in_flight(self.open.len());
-        open
+        let open = self.open.remove(&exchange)?;
+        self.long_polls -= usize::from(open.is_long_poll);
+        self.metrics.in_flight(self.open.len(), self.long_polls);
+        Some(open)
     }
 
     fn finish(&self, now: Instant, line: Line) {

@@ -9,6 +9,8 @@ use hyper::rt::{Read, Write};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::error::Error as _;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
@@ -28,29 +30,41 @@ const RESET_STREAMS: usize = 1024;
 /// A ping that is not answered in this time means a dead connection.
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Connects; the connection lives in a task of its own until both sides are done with it.
-pub(super) async fn connect(settings: &Settings) -> Result<Sender, Failure> {
-    match timeout(settings.connect_timeout, open(settings)).await {
+/// Counts one connection for as long as it lives.
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Connects; the connection lives in a task of its own until both sides are done with it, and is counted in `alive` until then.
+pub(super) async fn connect(settings: &Settings, alive: &Arc<AtomicUsize>) -> Result<Sender, Failure> {
+    match timeout(settings.connect_timeout, open(settings, alive)).await {
         Ok(Ok(sender)) => Ok(sender),
         Ok(Err(why)) => Err(Failure::Unreachable(why.to_string())),
         Err(_elapsed) => Err(Failure::Hung),
     }
 }
 
-async fn open(settings: &Settings) -> io::Result<Sender> {
+async fn open(settings: &Settings, alive: &Arc<AtomicUsize>) -> io::Result<Sender> {
     match &settings.address {
-        Address::Unix(path) => handshake(settings, TokioIo::new(UnixStream::connect(path).await?)).await,
+        Address::Unix(path) => {
+            handshake(settings, alive, TokioIo::new(UnixStream::connect(path).await?)).await
+        }
         Address::Tcp(authority) => {
             let host = authority.host().trim_start_matches('[').trim_end_matches(']');
             let stream = TcpStream::connect((host, authority.port_u16().unwrap_or_default())).await?;
             stream.set_nodelay(true)?;
-            handshake(settings, TokioIo::new(stream)).await
+            handshake(settings, alive, TokioIo::new(stream)).await
         }
     }
 }
 
 async fn handshake(
     settings: &Settings,
+    alive: &Arc<AtomicUsize>,
     io: impl Read + Write + Send + Unpin + 'static,
 ) -> io::Result<Sender> {
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
@@ -68,7 +82,10 @@ async fn handshake(
         .handshake(io)
         .await
         .map_err(io::Error::other)?;
+    alive.fetch_add(1, Ordering::Relaxed);
+    let counted = Counted(Arc::clone(alive));
     tokio::spawn(async move {
+        let _counted = counted;
         if let Err(error) = connection.await {
             tracing::debug!(%error, "a connection to the upstream has ended");
         }

@@ -8,8 +8,8 @@ use crate::failure::Failure;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -26,6 +26,10 @@ const MAX_BACK_OFF: Duration = Duration::from_secs(1);
 pub(super) struct Pool {
     slots: Vec<Arc<Slot>>,
     settings: Settings,
+    /// Connections that are open.
+    alive: Arc<AtomicUsize>,
+    /// Whether the last attempt succeeded, once there was one.
+    up: OnceLock<AtomicBool>,
 }
 
 /// A place for one connection.
@@ -59,7 +63,12 @@ impl Drop for Lease {
 impl Pool {
     pub(super) fn new(settings: &Settings) -> Pool {
         let slots = std::iter::repeat_with(Arc::default).take(settings.connections.max(1)).collect();
-        Pool { slots, settings: settings.clone() }
+        Pool { slots, settings: settings.clone(), alive: Arc::default(), up: OnceLock::new() }
+    }
+
+    /// Connections that are open, and whether the last attempt succeeded.
+    pub(super) fn usage(&self) -> (usize, Option<bool>) {
+        (self.alive.load(Ordering::Relaxed), self.up.get().map(|up| up.load(Ordering::Relaxed)))
     }
 
     /// Sends a request and waits for the head of its response.
@@ -98,7 +107,9 @@ impl Pool {
             return Err(why.clone());
         }
         state.sender = None;
-        match connection::connect(&self.settings).await {
+        let connected = connection::connect(&self.settings, &self.alive).await;
+        self.up.get_or_init(AtomicBool::default).store(connected.is_ok(), Ordering::Relaxed);
+        match connected {
             Ok(sender) => {
                 *state = State { sender: Some(sender.clone()), ..State::default() };
                 drop(state);
@@ -174,6 +185,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn while_the_upstream_is_down_everybody_is_told_at_once_and_the_next_attempt_waits() {
         let pool = pool(1);
+        assert_eq!(pool.usage(), (0, None));
         for failures in [1, 1, 1] {
             assert!(matches!(pool.connection().await, Err(Failure::Unreachable(_))));
             assert_eq!(pool.slots[0].state.lock().await.failures, failures);
@@ -182,5 +194,6 @@ mod tests {
         assert!(pool.connection().await.is_err());
         assert_eq!(pool.slots[0].state.lock().await.failures, 2);
         assert_eq!(load(&pool), [0]);
+        assert_eq!(pool.usage(), (0, Some(false)));
     }
 }

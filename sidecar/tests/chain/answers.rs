@@ -132,7 +132,7 @@ async fn a_client_that_stops_reading_stops_the_upstream_and_then_gets_everything
     let answered = wire.ask(Method::Get, options("7"), b"");
     told.recv().await.unwrap();
     let resume = wire.pause();
-    chain.metric_reaches("lowband_coap_events_total{event=\"read_paused\"}", 1.0).await;
+    chain.metric_reaches("lowband_coap_reads_paused_total", 1.0).await;
     let mut taken_so_far = 0;
     while let Ok(number) = told.try_recv() {
         taken_so_far = number;
@@ -164,8 +164,8 @@ async fn a_slow_answer_comes_in_a_separate_response() {
     let chain = Chain::start(stub, &["--piggyback-wait", "20ms"]).await;
     let wire = chain.connect().await;
     let answered = wire.ask(Method::Get, options("7"), b"");
-    chain.metric_reaches("lowband_coap_events_total{event=\"empty_acks\"}", 1.0).await;
+    chain.metric_reaches("lowband_coap_empty_acknowledgements_total", 1.0).await;
     go.send(()).unwrap();
     assert_eq!(answer(answered).await.unwrap().body, b"\xa1\x61a\x01");
-    assert!(chain.metric("lowband_coap_events_total{event=\"separate_responses\"}").await >= 1.0);
+    assert!(chain.metric("lowband_coap_separate_responses_total").await >= 1.0);
 }

@@ -99,7 +99,7 @@ async fn an_unreadable_token_is_refused_and_nobody_elses_goes_in_its_place() {
         assert_eq!(raw.hear().await[1], 0x81, "nothing sticks: 4.01");
         assert_eq!(tokens(&chain, &mut seen), ["alice", "-"]);
     }
-    assert_eq!(chain.metric(r#"lowband_coap_events_total{event="access_tokens_unreadable"}"#).await, 3.0);
+    assert_eq!(chain.metric(r#"lowband_coap_requests_refused_total{reason="access_token"}"#).await, 3.0);
 }
 
 #[tokio::test]

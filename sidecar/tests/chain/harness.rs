@@ -91,20 +91,26 @@ impl Chain {
 
     /// Status and text of an admin page.
     pub(crate) async fn page(&self, path: &str) -> (u16, String) {
+        let (head, text) = self.page_with(path, "").await;
+        (head[9..12].parse().unwrap(), text)
+    }
+
+    /// Head and text of an admin page, asked for with further header fields, each with its line end.
+    pub(crate) async fn page_with(&self, path: &str, fields: &str) -> (String, String) {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.admin.port())).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{fields}\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         let (head, text) = answer.split_once("\r\n\r\n").unwrap();
-        (head[9..12].parse().unwrap(), text.to_owned())
+        (head.to_owned(), text.to_owned())
     }
 
-    /// The value of one line of /metrics; 0 where it is absent.
+    /// The value of one line of /metrics, which has to be there from the start.
     pub(crate) async fn metric(&self, name: &str) -> f64 {
         let (_, text) = self.page("/metrics").await;
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        line.map_or(0.0, |value| value.parse().unwrap())
+        line.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
     }
 
     /// Waits until a metric has reached a value.

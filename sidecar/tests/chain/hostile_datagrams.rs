@@ -19,10 +19,6 @@ const VERSION: usize = 13 + 12;
 const RANDOM: usize = VERSION + 2;
 const COOKIE: usize = RANDOM + 32 + 1;
 
-fn event(name: &str) -> String {
-    format!("lowband_dtls_events_total{{event=\"{name}\"}}")
-}
-
 /// `hello` with `bytes` at `at`.
 fn with(hello: &[u8], at: usize, bytes: &[u8]) -> Vec<u8> {
     let mut changed = hello.to_vec();
@@ -54,53 +50,56 @@ async fn each_is_counted_under_its_own_reason_while_an_honest_session_goes_on() 
     };
     let fatal_alert = record(21, 0, &[2, 40]);
     let from_anywhere = [
-        (vec![], "records_malformed"),
-        (vec![0xff; 100], "records_malformed"),
-        (vec![0; 65_507], "records_malformed"),
-        (record(23, 7, &[0; 40]), "records_wrong_epoch"),
-        (hello[..40].to_vec(), "hellos_malformed"),
-        ([&hello[..], &[0]].concat(), "hellos_malformed"),
-        (with(&hello, VERSION, &[0xfe, 0xff]), "hellos_old_version"),
+        (vec![], r#"lowband_dtls_records_dropped_total{reason="malformed"}"#),
+        (vec![0xff; 100], r#"lowband_dtls_records_dropped_total{reason="malformed"}"#),
+        (vec![0; 65_507], r#"lowband_dtls_records_dropped_total{reason="malformed"}"#),
+        (record(23, 7, &[0; 40]), r#"lowband_dtls_records_dropped_total{reason="wrong_epoch"}"#),
+        (hello[..40].to_vec(), r#"lowband_dtls_hellos_refused_total{reason="malformed"}"#),
+        ([&hello[..], &[0]].concat(), r#"lowband_dtls_hellos_refused_total{reason="malformed"}"#),
+        (with(&hello, VERSION, &[0xfe, 0xff]), r#"lowband_dtls_hellos_refused_total{reason="old_version"}"#),
         // The beginning of a longer message, and a piece from further on.
-        (with(&hello, 14, &[1]), "cookies_sent"),
-        (with(&with(&hello, 14, &[1]), 19, &[0, 0, 1]), "hello_pieces_unknown"),
-        (with_a_cookie(&hello, 1), "cookies_invalid"),
-        (with_a_cookie(&hello, 200), "hellos_over_message_seq"),
-        (with(&hello, RANDOM, b"another random of thirty-two byt"), "cookies_sent"),
+        (with(&hello, 14, &[1]), "lowband_dtls_cookies_sent_total"),
+        (
+            with(&with(&hello, 14, &[1]), 19, &[0, 0, 1]),
+            r#"lowband_dtls_records_dropped_total{reason="hello_piece"}"#,
+        ),
+        (with_a_cookie(&hello, 1), "lowband_dtls_cookies_invalid_total"),
+        (with_a_cookie(&hello, 200), r#"lowband_dtls_hellos_refused_total{reason="message_seq"}"#),
+        (with(&hello, RANDOM, b"another random of thirty-two byt"), "lowband_dtls_cookies_sent_total"),
     ];
     let from_a_stranger = [
-        (fatal_alert.clone(), "records_no_session"),
-        (record(22, 0, &[0; 40]), "records_no_session"),
-        (record(23, 1, &[0; 40]), "records_no_session"),
+        (fatal_alert.clone(), r#"lowband_dtls_records_dropped_total{reason="no_session"}"#),
+        (record(22, 0, &[0; 40]), r#"lowband_dtls_records_dropped_total{reason="no_session"}"#),
+        (record(23, 1, &[0; 40]), r#"lowband_dtls_records_dropped_total{reason="no_session"}"#),
     ];
     let known = honest.seal(b"\x70\x00\xff\xff");
     honest.send(&known).await;
     // Whoever writes the address of the live session on them.
     let spoofed = [
-        (fatal_alert, "alerts_unprotected"),
-        (record(21, 0, &[1, 0]), "alerts_unprotected"),
-        (record(22, 0, &[0; 40]), "records_unprotected"),
-        (record(23, 0, &[0; 40]), "records_unprotected"),
-        (record(23, 1, &[0; 40]), "records_forged"),
-        (with(&known, 20, b"x"), "records_replayed"),
-        (known, "records_replayed"),
+        (fatal_alert, r#"lowband_dtls_records_dropped_total{reason="unprotected_alert"}"#),
+        (record(21, 0, &[1, 0]), r#"lowband_dtls_records_dropped_total{reason="unprotected_alert"}"#),
+        (record(22, 0, &[0; 40]), r#"lowband_dtls_records_dropped_total{reason="unprotected"}"#),
+        (record(23, 0, &[0; 40]), r#"lowband_dtls_records_dropped_total{reason="unprotected"}"#),
+        (record(23, 1, &[0; 40]), r#"lowband_dtls_records_dropped_total{reason="forged"}"#),
+        (with(&known, 20, b"x"), r#"lowband_dtls_records_dropped_total{reason="replayed"}"#),
+        (known, r#"lowband_dtls_records_dropped_total{reason="replayed"}"#),
     ];
     let from_anywhere = from_anywhere.iter();
     let cases = from_anywhere.clone().chain(&from_a_stranger).map(|case| (false, case));
     for (is_spoofed, (datagram, reason)) in
         cases.chain(from_anywhere.chain(&spoofed).map(|case| (true, case)))
     {
-        let before = chain.metric(&event(reason)).await;
+        let before = chain.metric(reason).await;
         match is_spoofed {
             true => honest.send(datagram).await,
             false => stranger.send(datagram).await,
         }
         honest.is_served().await;
         let what = format!("{reason}, spoofed: {is_spoofed}, {} bytes", datagram.len());
-        assert_eq!(chain.metric(&event(reason)).await, before + 1.0, "{what}");
+        assert_eq!(chain.metric(reason).await, before + 1.0, "{what}");
     }
-    assert_eq!(chain.metric("lowband_dtls_half_open").await, 0.0);
-    assert_eq!(chain.metric("lowband_dtls_sessions").await, 1.0);
+    assert_eq!(chain.metric("lowband_handshakes_half_open").await, 0.0);
+    assert_eq!(chain.metric("lowband_sessions").await, 1.0);
     assert_eq!(chain.connect().await.get("0").await.code, status::CONTENT);
 }
 
@@ -117,7 +116,7 @@ async fn two_hellos_whose_cookie_is_never_answered_keep_nobody_waiting() {
     assert_eq!(chain.connect().await.get("0").await.code, status::CONTENT);
     // A server that waits for them does so for the half minute of a handshake.
     assert!(asked.elapsed() < Duration::from_secs(25), "{:?}", asked.elapsed());
-    assert_eq!(chain.metric(&event("cookies_sent")).await, 3.0);
+    assert_eq!(chain.metric("lowband_dtls_cookies_sent_total").await, 3.0);
 }
 
 #[tokio::test]
@@ -129,15 +128,15 @@ async fn handshakes_that_are_never_finished_fill_their_limits_and_touch_no_sessi
     for (last, reason) in [
         (2, None),
         (2, None),
-        (2, Some("hellos_over_half_open_per_address")),
+        (2, Some(r#"lowband_dtls_hellos_refused_total{reason="half_open_per_address"}"#)),
         (3, None),
-        (4, Some("hellos_over_half_open")),
+        (4, Some(r#"lowband_dtls_hellos_refused_total{reason="half_open"}"#)),
     ] {
         let mut client = Raw::at(Ipv4Addr::new(127, 0, 0, last), chain.server).await;
         client.half_open().await;
         honest.is_served().await;
         if let Some(reason) = reason {
-            assert_eq!(chain.metric(&event(reason)).await, 1.0, "{reason}");
+            assert_eq!(chain.metric(reason).await, 1.0, "{reason}");
         } else {
             // An honest client of another address finds its way while there is one place left.
             silent.push(client);
@@ -146,7 +145,7 @@ async fn handshakes_that_are_never_finished_fill_their_limits_and_touch_no_sessi
             }
         }
     }
-    assert_eq!(chain.metric("lowband_dtls_half_open").await, 3.0);
+    assert_eq!(chain.metric("lowband_handshakes_half_open").await, 3.0);
 }
 
 /// Sends `count` hellos from as many addresses, each of which must be answered by a request for its cookie.

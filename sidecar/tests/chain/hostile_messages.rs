@@ -10,69 +10,105 @@ use lowband_transport::coap::{Code, Method};
 
 const MEGABYTES_20: usize = 20 << 20;
 
-fn event(name: &str) -> String {
-    format!("lowband_coap_events_total{{event=\"{name}\"}}")
-}
-
 #[tokio::test]
 async fn each_bad_message_is_counted_under_its_own_reason_and_the_session_goes_on() {
     let block = [&[0xff][..], &[7; 1024]].concat();
     let with_block = |head: &[u8]| [head, &block].concat();
     // First byte, code, what follows the message id.
     let cases: &[(u8, u8, &[u8], &str)] = &[
-        (0xc0, 0x01, b"", "malformed_version"),
-        (0x49, 0x01, b"123456789", "malformed_token_length"),
-        (0x59, 0x01, b"123456789", "malformed_token_length"),
-        (0x48, 0x01, b"123", "malformed_token_length"),
+        (0xc0, 0x01, b"", r#"lowband_coap_messages_rejected_total{reason="version"}"#),
+        (0x49, 0x01, b"123456789", r#"lowband_coap_messages_rejected_total{reason="token_length"}"#),
+        (0x59, 0x01, b"123456789", r#"lowband_coap_messages_rejected_total{reason="token_length"}"#),
+        (0x48, 0x01, b"123", r#"lowband_coap_messages_rejected_total{reason="token_length"}"#),
         // A nibble of 15, a number and a length beyond 65,535, an option that is cut off.
-        (0x40, 0x01, b"\xf0", "malformed_option"),
-        (0x40, 0x01, b"\xe0\xff\xff", "malformed_option"),
-        (0x40, 0x01, b"\x0e\xff\xff", "malformed_option"),
-        (0x50, 0x01, b"\xbd", "malformed_option"),
-        (0x40, 0x01, b"\xb1\x30\xff", "malformed_payload_marker"),
-        (0x40, 0x00, b"\xffx", "malformed_empty"),
-        (0x41, 0x00, b"t", "malformed_empty"),
-        (0x40, 0x20, b"", "malformed_code"),
-        (0x50, 0xe1, b"", "malformed_code"),
-        (0x50, 0x00, b"", "empty_non_confirmable"),
-        (0x60, 0x00, b"", "unmatched"),
-        (0x70, 0x00, b"", "unmatched"),
-        (0x40, 0x45, b"\xffnobody asked", "unexpected_responses"),
-        (0x50, 0x45, b"\xffnobody asked", "unexpected_responses"),
-        (0x60, 0x45, b"\xffnobody asked", "unexpected_responses"),
+        (0x40, 0x01, b"\xf0", r#"lowband_coap_messages_rejected_total{reason="option"}"#),
+        (0x40, 0x01, b"\xe0\xff\xff", r#"lowband_coap_messages_rejected_total{reason="option"}"#),
+        (0x40, 0x01, b"\x0e\xff\xff", r#"lowband_coap_messages_rejected_total{reason="option"}"#),
+        (0x50, 0x01, b"\xbd", r#"lowband_coap_messages_rejected_total{reason="option"}"#),
+        (0x40, 0x01, b"\xb1\x30\xff", r#"lowband_coap_messages_rejected_total{reason="payload_marker"}"#),
+        (0x40, 0x00, b"\xffx", r#"lowband_coap_messages_rejected_total{reason="empty"}"#),
+        (0x41, 0x00, b"t", r#"lowband_coap_messages_rejected_total{reason="empty"}"#),
+        (0x40, 0x20, b"", r#"lowband_coap_messages_rejected_total{reason="code"}"#),
+        (0x50, 0xe1, b"", r#"lowband_coap_messages_rejected_total{reason="code"}"#),
+        (0x50, 0x00, b"", r#"lowband_coap_messages_rejected_total{reason="empty_non_confirmable"}"#),
+        (0x60, 0x00, b"", r#"lowband_coap_messages_rejected_total{reason="unmatched"}"#),
+        (0x70, 0x00, b"", r#"lowband_coap_messages_rejected_total{reason="unmatched"}"#),
+        (
+            0x40,
+            0x45,
+            b"\xffnobody asked",
+            r#"lowband_coap_messages_rejected_total{reason="unexpected_response"}"#,
+        ),
+        (
+            0x50,
+            0x45,
+            b"\xffnobody asked",
+            r#"lowband_coap_messages_rejected_total{reason="unexpected_response"}"#,
+        ),
+        (
+            0x60,
+            0x45,
+            b"\xffnobody asked",
+            r#"lowband_coap_messages_rejected_total{reason="unexpected_response"}"#,
+        ),
         // Option 9, which nobody knows.
-        (0x40, 0x01, b"\x90\x21\x30", "options_unknown"),
-        (0x50, 0x01, b"\x90\x21\x30", "non_confirmable_dropped"),
+        (0x40, 0x01, b"\x90\x21\x30", r#"lowband_coap_options_rejected_total{reason="unknown"}"#),
+        (0x50, 0x01, b"\x90\x21\x30", r#"lowband_coap_messages_rejected_total{reason="non_confirmable"}"#),
         // Accept of three bytes, and twice.
-        (0x40, 0x01, b"\xb1\x30\x63abc", "options_bad_length"),
-        (0x40, 0x01, b"\xb1\x30\x61\x3c\x01\x3c", "options_repeated"),
-        (0x40, 0x01, b"\xb2..", "options_bad_value"),
-        (0x40, 0x01, b"\xb1\xff", "options_bad_value"),
-        (0x40, 0x05, b"\xb1\x30", "methods_refused"),
-        (0x40, 0x01, b"\xd1\x16x", "proxying_refused"),
+        (0x40, 0x01, b"\xb1\x30\x63abc", r#"lowband_coap_options_rejected_total{reason="length"}"#),
+        (
+            0x40,
+            0x01,
+            b"\xb1\x30\x61\x3c\x01\x3c",
+            r#"lowband_coap_options_rejected_total{reason="repeated"}"#,
+        ),
+        (0x40, 0x01, b"\xb2..", r#"lowband_coap_options_rejected_total{reason="value"}"#),
+        (0x40, 0x01, b"\xb1\xff", r#"lowband_coap_options_rejected_total{reason="value"}"#),
+        (0x40, 0x05, b"\xb1\x30", r#"lowband_coap_requests_refused_total{reason="method"}"#),
+        (0x40, 0x01, b"\xd1\x16x", r#"lowband_coap_requests_refused_total{reason="proxying"}"#),
         // Block1: a block of nothing, one that is not full, one beyond every limit, the reserved size.
-        (0x40, 0x03, &with_block(b"\xb1\x30\xd1\x03\x5e"), "upload_blocks_incomplete"),
-        (0x40, 0x03, b"\xb1\x30\xd1\x03\x0e\xffshort", "upload_blocks_bad_size"),
-        (0x40, 0x03, &with_block(b"\xb1\x30\xd3\x03\xff\xff\xfe"), "uploads_too_large"),
-        (0x40, 0x03, &with_block(b"\xb1\x30\xd1\x03\x0f"), "options_bad_value"),
+        (
+            0x40,
+            0x03,
+            &with_block(b"\xb1\x30\xd1\x03\x5e"),
+            r#"lowband_coap_blocks_refused_total{reason="upload_incomplete"}"#,
+        ),
+        (
+            0x40,
+            0x03,
+            b"\xb1\x30\xd1\x03\x0e\xffshort",
+            r#"lowband_coap_blocks_refused_total{reason="upload_block_size"}"#,
+        ),
+        (
+            0x40,
+            0x03,
+            &with_block(b"\xb1\x30\xd3\x03\xff\xff\xfe"),
+            r#"lowband_coap_requests_refused_total{reason="upload_size"}"#,
+        ),
+        (
+            0x40,
+            0x03,
+            &with_block(b"\xb1\x30\xd1\x03\x0f"),
+            r#"lowband_coap_options_rejected_total{reason="value"}"#,
+        ),
         // Block2 of nothing, and the reserved size.
-        (0x40, 0x01, b"\xb1\x30\xc1\x56", "snapshot_unknown"),
-        (0x40, 0x01, b"\xb1\x30\xc1\x57", "options_bad_value"),
+        (0x40, 0x01, b"\xb1\x30\xc1\x56", r#"lowband_coap_blocks_refused_total{reason="snapshot_unknown"}"#),
+        (0x40, 0x01, b"\xb1\x30\xc1\x57", r#"lowband_coap_options_rejected_total{reason="value"}"#),
     ];
     let chain = Chain::start(ok(), &[]).await;
     let mut raw = Raw::connect(chain.server).await;
     for (first, code, rest, reason) in cases {
-        let before = chain.metric(&event(reason)).await;
+        let before = chain.metric(reason).await;
         let [i0, i1] = raw.id();
         raw.say(&[&[*first, *code, i0, i1][..], rest].concat()).await;
         raw.is_served().await;
-        assert_eq!(chain.metric(&event(reason)).await, before + 1.0, "{reason}: {first:02x} {code:02x}");
+        assert_eq!(chain.metric(reason).await, before + 1.0, "{reason}: {first:02x} {code:02x}");
     }
     raw.say(b"\x40\x01\x00").await;
     raw.is_served().await;
-    assert_eq!(chain.metric(&event("malformed_too_short")).await, 1.0);
+    assert_eq!(chain.metric(r#"lowband_coap_messages_rejected_total{reason="too_short"}"#).await, 1.0);
     assert_eq!(chain.stub.seen().len(), cases.len() + 1, "only what is right reaches the upstream");
-    assert_eq!(chain.metric("lowband_dtls_sessions").await, 1.0);
+    assert_eq!(chain.metric("lowband_sessions").await, 1.0);
 }
 
 #[tokio::test]
@@ -81,8 +117,8 @@ async fn an_upload_of_twenty_megabytes_is_4_13_at_once_when_it_is_announced() {
     let wire = chain.connect().await;
     let refused = wire.request(Method::Put, options("7"), &vec![0; MEGABYTES_20]).await;
     assert_eq!(refused.code, status::TOO_LARGE);
-    assert_eq!(chain.metric(&event("upload_blocks")).await, 1.0);
-    assert_eq!(chain.metric(&event("uploads_too_large")).await, 1.0);
+    assert_eq!(chain.metric(r#"lowband_coap_upload_blocks_total{result="taken"}"#).await, 1.0);
+    assert_eq!(chain.metric(r#"lowband_coap_requests_refused_total{reason="upload_size"}"#).await, 1.0);
     assert_eq!(wire.get("0").await.code, status::CONTENT);
     assert_eq!(chain.stub.seen().len(), 1);
 }

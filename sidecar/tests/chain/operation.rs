@@ -21,7 +21,7 @@ async fn readiness_is_asked_for_once_in_five_seconds_however_often_the_page_is_r
     for _ in 0..5 {
         assert_eq!(chain.page("/readyz").await.0, 200);
     }
-    assert_eq!(chain.metric("lowband_dtls_events_total{event=\"handshakes\"}").await, 1.0);
+    assert_eq!(chain.metric("lowband_handshakes_total{result=\"finished\"}").await, 1.0);
 }
 
 #[tokio::test]
@@ -41,12 +41,57 @@ async fn metrics_count_requests_datagrams_and_sessions() {
     wire.get("/_synapse/admin").await;
     assert_eq!(chain.metric("lowband_requests_total{method=\"GET\",code=\"2.05\"}").await, 1.0);
     assert_eq!(chain.metric("lowband_requests_total{method=\"GET\",code=\"5.05\"}").await, 1.0);
-    assert_eq!(chain.metric("lowband_dtls_sessions").await, 1.0);
-    assert_eq!(chain.metric("lowband_dtls_events_total{event=\"handshakes\"}").await, 1.0);
-    assert_eq!(chain.metric("lowband_coap_events_total{event=\"requests\"}").await, 2.0);
+    assert_eq!(chain.metric("lowband_sessions").await, 1.0);
+    assert_eq!(chain.metric("lowband_handshakes_total{result=\"finished\"}").await, 1.0);
+    assert_eq!(chain.metric("lowband_coap_requests_total").await, 2.0);
     assert_eq!(chain.metric("lowband_upstream_response_seconds_count").await, 1.0);
     assert!(chain.metric("lowband_udp_datagrams_total{direction=\"in\"}").await >= 4.0);
-    assert!(chain.page("/metrics").await.1.ends_with("# EOF\n"));
+    assert_eq!(chain.metric("lowband_upstream_long_poll_seconds_count").await, 0.0);
+    assert_eq!(chain.metric("lowband_handshake_seconds_count").await, 1.0);
+    assert_eq!(chain.metric("lowband_upstream_connections").await, 1.0);
+    assert_eq!(chain.metric("lowband_upstream_up").await, 1.0);
+}
+
+#[tokio::test]
+async fn the_configured_limits_stand_beside_what_they_limit() {
+    let options =
+        ["--sessions", "70", "--half-open", "60", "--blockwise-memory", "9MiB", "--upstream-requests", "50"];
+    let chain = Chain::start(ok(), &[&options[..], &["--upstream-connections", "2"]].concat()).await;
+    for (name, limit) in [
+        ("sessions_limit", 70.0),
+        ("handshakes_half_open_limit", 60.0),
+        ("blockwise_limit_bytes", 9_437_184.0),
+        ("upstream_body_limit_bytes", 9_437_184.0),
+        ("requests_in_flight_limit", 50.0),
+        ("upstream_connections_limit", 2.0),
+        ("rate_addresses_limit", 100_000.0),
+    ] {
+        assert_eq!(chain.metric(&format!("lowband_{name}")).await, limit, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn handshakes_of_readiness_are_none_of_clients() {
+    let chain = Chain::start(ok(), &[]).await;
+    assert_eq!(chain.page("/readyz").await.0, 200);
+    assert_eq!(chain.metric("lowband_handshake_seconds_count").await, 0.0);
+    chain.connect().await.get("0").await;
+    assert_eq!(chain.metric("lowband_handshake_seconds_count").await, 1.0);
+}
+
+#[tokio::test]
+async fn a_scrape_has_the_format_that_its_reader_prefers() {
+    let chain = Chain::start(ok(), &[]).await;
+    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    for (accept, kind, is_open_metrics) in [
+        ("", "text/plain; version=0.0.4; charset=utf-8", false),
+        ("accept: */*\r\n", "text/plain; version=0.0.4; charset=utf-8", false),
+        ("accept: application/openmetrics-text;version=1.0.0,text/plain;q=0.5\r\n", OPEN_METRICS, true),
+    ] {
+        let (head, text) = chain.page_with("/metrics", accept).await;
+        assert!(head.contains(&format!("\r\ncontent-type: {kind}\r\n")), "{head}");
+        assert_eq!(text.ends_with("# EOF\n"), is_open_metrics, "{accept}");
+    }
 }
 
 #[tokio::test]

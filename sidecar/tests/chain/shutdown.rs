@@ -40,7 +40,7 @@ async fn open_requests_are_finished_while_no_new_session_is_taken() {
     assert_eq!(chain.page("/readyz").await, (503, "not ready: draining\n".to_owned()));
     assert_eq!(chain.page("/healthz").await.0, 200);
     let (mut late, _connected) = Wire::start(chain.server).await;
-    chain.metric_reaches("lowband_dtls_events_total{event=\"hellos_not_accepting\"}", 1.0).await;
+    chain.metric_reaches("lowband_dtls_hellos_refused_total{reason=\"not_accepting\"}", 1.0).await;
     // It is told so, and can go elsewhere at once.
     let CloseReason::Handshake(why) = late.closed().await else { panic!() };
     assert!(why.contains("about to end"), "{why}");

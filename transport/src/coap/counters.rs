@@ -5,134 +5,202 @@ use crate::counters::counters;
 counters! {
     gauges {}
     counters {
-        /// Messages received.
-        messages_in,
-        /// Messages sent, copies included.
-        messages_out,
         /// Confirmable messages sent again.
-        retransmissions,
+        retransmissions = "coap_retransmissions",
         /// Confirmable messages that nobody acknowledged.
-        gave_up,
+        gave_up = "coap_messages_unacknowledged",
         /// Duplicates answered from memory or dropped.
-        duplicates,
+        duplicates = "coap_duplicates",
         /// Empty confirmable messages answered by a Reset.
-        pings,
-        /// Resets sent.
-        resets_out,
-        /// Resets received for something that was waiting.
-        resets_in,
+        pings = "coap_pings",
         /// Requests acknowledged (empty) because the upstream takes long.
-        empty_acks,
+        empty_acks = "coap_empty_acknowledgements",
         /// Responses in a confirmable message of their own.
-        separate_responses,
+        separate_responses = "coap_separate_responses",
         /// Requests inside acknowledgements: those of go-coap for the next block of a separate response.
-        requests_in_acknowledgements,
+        requests_in_acknowledgements = "coap_requests_in_acknowledgements",
         /// Blocks that were not acknowledged, but whose successors were asked for under the same token.
-        blocks_acknowledged_by_next,
-        /// Messages of fewer than four bytes.
-        malformed_too_short,
-        /// Messages of another version than 1.
-        malformed_version,
-        /// Tokens of more than 8 bytes, or cut off.
-        malformed_token_length,
-        /// Options with a nibble of 15, a number that overflows, or cut off.
-        malformed_option,
-        /// Payload markers without payload.
-        malformed_payload_marker,
-        /// Empty messages with a token, options or payload.
-        malformed_empty,
-        /// Reserved code classes, or a code that does not fit the type.
-        malformed_code,
-        /// Empty non-confirmable messages: they mean nothing.
-        empty_non_confirmable,
-        /// Acknowledgements and Resets for nothing that is waiting.
-        unmatched,
-        /// Responses that nobody asked for.
-        unexpected_responses,
-        /// Requests to an endpoint that serves none.
-        unexpected_requests,
-        /// Options that are not known; critical ones were refused.
-        options_unknown,
-        /// Options of an impossible length; critical ones were refused.
-        options_bad_length,
-        /// Options repeated that may not be; critical ones were refused.
-        options_repeated,
-        /// Options whose value has no meaning.
-        options_bad_value,
-        /// Requests refused because their access token cannot be read.
-        access_tokens_unreadable,
-        /// Non-confirmable requests dropped for a bad option.
-        non_confirmable_dropped,
-        /// Methods that are not served.
-        methods_refused,
-        /// Requests to act as a forward proxy.
-        proxying_refused,
-        /// Requests handed to the caller.
-        requests,
-        /// Requests above the limit of exchanges per session.
-        exchanges_refused,
+        blocks_acknowledged_by_next = "coap_blocks_acknowledged_by_next",
+        /// Requests handed on by the CoAP layer.
+        requests = "coap_requests",
         /// Exchanges whose client went away before the answer was complete.
-        cancelled,
+        cancelled = "coap_exchanges_cancelled",
         /// Message ids forgotten before their time, at the limits of one session.
-        dedup_forgotten,
-        /// Requests refused because deduplication holds all it may.
-        dedup_refused,
-        /// Blocks of uploads taken.
-        upload_blocks,
-        /// Blocks that an upload already had.
-        upload_blocks_repeated,
-        /// Blocks that fit no upload: unknown, or out of order.
-        upload_blocks_incomplete,
-        /// Blocks whose payload is not of the size that they claim.
-        upload_blocks_bad_size,
-        /// Blocks of another Content-Format than the first one; they end their upload.
-        upload_blocks_other_format,
-        /// Uploads above the limit of one body.
-        uploads_too_large,
-        /// Uploads refused for want of memory.
-        uploads_no_memory,
-        /// Uploads begun anew by a block 0.
-        uploads_restarted,
-        /// Uploads ended by newer ones of the same session.
-        uploads_evicted,
-        /// Uploads ended by silence.
-        uploads_expired,
+        dedup_forgotten = "coap_message_ids_forgotten",
         /// Responses that needed blocks.
-        snapshots,
+        snapshots = "coap_snapshots",
         /// Blocks sent out of snapshots.
-        snapshot_blocks,
-        /// Blocks asked for of snapshots that are not there.
-        snapshot_unknown,
-        /// Blocks asked for beyond the end.
-        snapshot_out_of_range,
-        /// Blocks asked for that were read long ago and are gone.
-        snapshot_blocks_gone,
-        /// Snapshots ended by newer ones of the same session.
-        snapshots_evicted,
-        /// Snapshots ended by silence.
-        snapshots_expired,
-        /// Block requests dropped above the limit of those that wait.
-        waiting_blocks_dropped,
+        snapshot_blocks = "coap_snapshot_blocks",
         /// Times that reading from the upstream had to stop.
-        read_paused,
+        read_paused = "coap_reads_paused",
+        /// Messages that could not be sent: too large, or the session is gone.
+        unsendable = "coap_messages_unsendable",
+    }
+    families {
+        /// Messages.
+        "coap_messages" by "direction" {
+            /// Received.
+            messages_in = "in",
+            /// Sent, copies included.
+            messages_out = "out",
+        }
+        /// Resets.
+        "coap_resets" by "direction" {
+            /// Received for something that was waiting.
+            resets_in = "in",
+            /// Sent.
+            resets_out = "out",
+        }
+        /// Messages dropped, or answered by a Reset.
+        "coap_messages_rejected" by "reason" {
+            /// Fewer than four bytes.
+            malformed_too_short = "too_short",
+            /// Another version than 1.
+            malformed_version = "version",
+            /// A token of more than 8 bytes, or cut off.
+            malformed_token_length = "token_length",
+            /// An option with a nibble of 15, a number that overflows, or cut off.
+            malformed_option = "option",
+            /// A payload marker without payload.
+            malformed_payload_marker = "payload_marker",
+            /// Empty, with a token, options or payload.
+            malformed_empty = "empty",
+            /// A reserved code class, or a code that does not fit the type.
+            malformed_code = "code",
+            /// Empty and non-confirmable: it means nothing.
+            empty_non_confirmable = "empty_non_confirmable",
+            /// An acknowledgement or a Reset for nothing that is waiting.
+            unmatched = "unmatched",
+            /// A response that nobody asked for.
+            unexpected_responses = "unexpected_response",
+            /// A non-confirmable request with a bad option.
+            non_confirmable_dropped = "non_confirmable",
+            /// A request for a block, above the limit of those that wait.
+            waiting_blocks_dropped = "waiting_block",
+        }
+        /// Options that were ignored, or refused with their requests if they are critical.
+        "coap_options_rejected" by "reason" {
+            /// Not known.
+            options_unknown = "unknown",
+            /// Of an impossible length.
+            options_bad_length = "length",
+            /// Repeated, and may not be.
+            options_repeated = "repeated",
+            /// Their value has no meaning.
+            options_bad_value = "value",
+        }
+        /// Requests refused by the CoAP layer, but for those with bad options.
+        "coap_requests_refused" by "reason" {
+            /// Their access token cannot be read.
+            access_tokens_unreadable = "access_token",
+            /// Methods that are not served.
+            methods_refused = "method",
+            /// To act as a forward proxy.
+            proxying_refused = "proxying",
+            /// The limit of exchanges of one session.
+            exchanges_refused = "exchanges",
+            /// Deduplication holds all it may.
+            dedup_refused = "message_ids",
+            /// Uploads above the limit of one body.
+            uploads_too_large = "upload_size",
+            /// Uploads, for want of memory.
+            uploads_no_memory = "upload_memory",
+        }
+        /// Blocks of uploads that their upload took, or had.
+        "coap_upload_blocks" by "result" {
+            /// The next one.
+            upload_blocks = "taken",
+            /// There already.
+            upload_blocks_repeated = "repeated",
+        }
+        /// Blocks refused in either direction.
+        "coap_blocks_refused" by "reason" {
+            /// One that fits no upload: unknown, or out of order.
+            upload_blocks_incomplete = "upload_incomplete",
+            /// A payload that is not of the size that it claims.
+            upload_blocks_bad_size = "upload_block_size",
+            /// Of another Content-Format than the first one, which ends its upload.
+            upload_blocks_other_format = "upload_format",
+            /// Asked for of a snapshot that is not there.
+            snapshot_unknown = "snapshot_unknown",
+            /// Asked for beyond the end.
+            snapshot_out_of_range = "snapshot_range",
+            /// Asked for, but read long ago and gone.
+            snapshot_blocks_gone = "snapshot_gone",
+        }
+        /// Uploads that ended before they were whole.
+        "coap_uploads_abandoned" by "reason" {
+            /// Begun anew by a block 0.
+            uploads_restarted = "restarted",
+            /// Newer ones of the same session.
+            uploads_evicted = "evicted",
+            /// Silence.
+            uploads_expired = "expired",
+        }
+        /// Snapshots, which are responses kept for their blocks, that were given up.
+        "coap_snapshots_dropped" by "reason" {
+            /// Newer ones of the same session.
+            snapshots_evicted = "evicted",
+            /// Silence.
+            snapshots_expired = "expired",
+        }
+    }
+    unlisted {
+        /// Client: requests of the peer.
+        unexpected_requests,
         /// Client: responses that break the rules of blockwise or of tokens.
         responses_contradictory,
         /// Client: response bodies above the limit.
         downloads_too_large,
-        /// Messages that could not be sent: too large, or the session is gone.
-        unsendable,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::counters::{Family, Kind, Numbers};
+    use std::collections::BTreeSet;
+
+    fn families() -> Vec<Family> {
+        let coap = Counters { messages_in: 7, unsendable: 3, ..Default::default() };
+        [crate::dtls::Counters::default().families(), coap.families()].concat()
+    }
 
     #[test]
     fn every_counter_is_listed_once_under_its_name() {
-        let counters = Counters { messages_in: 7, unsendable: 3, ..Default::default() };
+        let counters = Counters { retransmissions: 7, downloads_too_large: 3, ..Default::default() };
         let all: Vec<_> = counters.each().collect();
-        assert_eq!((all.first(), all.last()), (Some(&("messages_in", 7)), Some(&("unsendable", 3))));
+        let ends = (all.first(), all.last());
+        assert_eq!(ends, (Some(&("retransmissions", 7)), Some(&("downloads_too_large", 3))));
         assert_eq!(all.len() * 8, size_of::<Counters>());
+    }
+
+    #[test]
+    fn a_family_has_a_name_of_its_own_and_tells_the_meaning_of_each_value() {
+        let families = families();
+        assert_eq!(families.iter().map(|each| each.name).collect::<BTreeSet<_>>().len(), families.len());
+        for Family { name, help, numbers, .. } in &families {
+            assert!(!help.is_empty() && !help.starts_with(' ') && !help.ends_with('.'), "{name}: {help}");
+            if let Numbers::Labelled(label, members) = numbers {
+                assert!(help.contains(&format!("By {label}, ")), "{name}: {help}");
+                let values: BTreeSet<_> = members.iter().map(|(value, _)| value).collect();
+                assert_eq!(values.len(), members.len(), "{name}");
+                assert!(values.iter().all(|value| help.contains(&format!("{value}: "))), "{name}: {help}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_family_holds_what_was_counted() {
+        let families = families();
+        let find = |name| families.iter().find(|each| each.name == name).unwrap();
+        let messages = find("coap_messages");
+        assert_eq!(messages.help, "Messages. By direction, in: Received; out: Sent, copies included");
+        assert_eq!(messages.numbers, Numbers::Labelled("direction", vec![("in", 7), ("out", 0)]));
+        assert_eq!(
+            (find("coap_messages_unsendable").kind, find("sessions").kind),
+            (Kind::Counter, Kind::Gauge)
+        );
+        assert_eq!(find("coap_messages_unsendable").numbers, Numbers::One(3));
     }
 }

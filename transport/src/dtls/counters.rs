@@ -5,94 +5,116 @@ use crate::counters::counters;
 counters! {
     gauges {
         /// Established sessions now, those whose peer has not sent data yet included.
-        sessions,
+        sessions = "sessions",
         /// Handshakes under way now.
-        half_open,
-        /// ClientHellos of which pieces are still missing, now.
-        hellos_gathering,
+        half_open = "handshakes_half_open",
+        /// ClientHellos of which pieces are still missing, now; they take the places of handshakes.
+        hellos_gathering = "dtls_hellos_gathering",
     }
     counters {
-        /// Handshakes finished.
-        handshakes,
-        /// Handshakes ended by an error or an alert.
-        handshakes_failed,
-        /// Handshakes that took longer than their limit.
-        handshakes_timed_out,
-        /// Handshakes given up because the same peer began another one.
-        handshakes_superseded,
         /// HelloVerifyRequests sent.
-        cookies_sent,
+        cookies_sent = "dtls_cookies_sent",
         /// ClientHellos with a cookie that is not, or no longer, ours (answered with a new one).
-        cookies_invalid,
-        /// ClientHellos that break the format, or whose first piece ends before the cookie.
-        hellos_malformed,
+        cookies_invalid = "dtls_cookies_invalid",
         /// ClientHellos put together from pieces.
-        hellos_fragmented,
-        /// Pieces of ClientHellos that are not being gathered: their first piece was lost, or brought no valid cookie.
-        hello_pieces_unknown,
-        /// ClientHellos of which a piece never came, or not before the client began anew.
-        hello_pieces_missing,
-        /// ClientHellos in pieces refused because of the limit of their length.
-        hellos_over_length,
-        /// ClientHellos of a client that does not know DTLS 1.2, refused by protocol_version.
-        hellos_old_version,
-        /// ClientHellos of a client that has been asked for its cookie too often.
-        hellos_over_message_seq,
-        /// HelloVerifyRequests to a client that has answered as many as it may.
-        cookies_over_message_seq,
+        hellos_fragmented = "dtls_hellos_fragmented",
         /// ClientHellos that came again after their handshake had finished.
-        hellos_repeated,
-        /// ClientHellos to an endpoint that does not accept (dropped), or not any more (refused).
-        hellos_not_accepting,
-        /// ClientHellos refused because of the limit of sessions.
-        hellos_over_sessions,
-        /// ClientHellos refused because of the limit of half-open handshakes.
-        hellos_over_half_open,
-        /// ClientHellos refused because of the limit of half-open handshakes per address.
-        hellos_over_half_open_per_address,
+        hellos_repeated = "dtls_hellos_repeated",
         /// Flights sent again, by the timer or because the peer repeated its own.
-        flights_repeated,
+        flights_repeated = "dtls_flights_repeated",
         /// Repeats of a peer's flight that were not answered because of the limit of repeats.
-        flights_over_repeats,
-        /// Records decrypted.
-        records_in,
-        /// Records encrypted.
-        records_out,
-        /// Datagrams whose rest is not a record.
-        records_malformed,
-        /// Records from a peer without session or handshake.
-        records_no_session,
-        /// Plaintext records against a live session, but for alerts.
-        records_unprotected,
-        /// Plaintext alerts against a live session.
-        alerts_unprotected,
-        /// Records of an epoch that does not exist.
-        records_wrong_epoch,
-        /// Records that are not authentic.
-        records_forged,
-        /// Records seen before, or older than the replay window.
-        records_replayed,
-        /// Authentic records that mean nothing at this place.
-        records_unexpected,
-        /// Protected records before the end of the handshake beyond the few that are kept.
-        records_early_dropped,
-        /// Tries to renegotiate, answered by no_renegotiation.
-        renegotiations_refused,
-        /// Tries to renegotiate beyond those that are answered.
-        renegotiations_ignored,
+        flights_over_repeats = "dtls_flights_over_repeats",
         /// Authentic warning alerts.
-        alerts_ignored,
-        /// Sessions ended by the peer's close_notify.
-        sessions_closed_by_peer,
-        /// Sessions ended by an authentic fatal alert.
-        sessions_alerted,
-        /// Sessions ended by a new handshake from the same address.
-        sessions_replaced,
-        /// Sessions ended by the limit of idleness.
-        sessions_idle,
-        /// Sessions silent for long, ended to make room for new ones.
-        sessions_evicted,
+        alerts_ignored = "dtls_alerts_ignored",
         /// Key log lines lost because nobody fetched them.
-        key_log_lost,
+        key_log_lost = "key_log_lines_lost",
+    }
+    families {
+        /// Handshakes that have ended.
+        "handshakes" by "result" {
+            /// Sessions since then.
+            handshakes = "finished",
+            /// Ended by an error or an alert.
+            handshakes_failed = "failed",
+            /// Took longer than their limit.
+            handshakes_timed_out = "timed_out",
+            /// Given up because the same peer began another one.
+            handshakes_superseded = "superseded",
+        }
+        /// ClientHellos that led to no handshake; refused with an alert where the client has proved its address.
+        "dtls_hellos_refused" by "reason" {
+            /// The limit of sessions.
+            hellos_over_sessions = "sessions",
+            /// The limit of half-open handshakes.
+            hellos_over_half_open = "half_open",
+            /// The limit of half-open handshakes per address.
+            hellos_over_half_open_per_address = "half_open_per_address",
+            /// The limit of their length, of those that come in pieces.
+            hellos_over_length = "length",
+            /// To an endpoint that does not accept, or not any more.
+            hellos_not_accepting = "not_accepting",
+            /// Of a client that does not know DTLS 1.2.
+            hellos_old_version = "old_version",
+            /// Of a client that has been asked for its cookie too often.
+            hellos_over_message_seq = "message_seq",
+            /// They break the format, or their first piece ends before the cookie.
+            hellos_malformed = "malformed",
+            /// A piece never came, or not before the client began anew.
+            hello_pieces_missing = "pieces_missing",
+        }
+        /// Records.
+        "dtls_records" by "direction" {
+            /// Decrypted.
+            records_in = "in",
+            /// Encrypted.
+            records_out = "out",
+        }
+        /// Records that came and were dropped.
+        "dtls_records_dropped" by "reason" {
+            /// Datagrams whose rest is not a record.
+            records_malformed = "malformed",
+            /// From a peer without session or handshake.
+            records_no_session = "no_session",
+            /// Plaintext against a live session, but for alerts.
+            records_unprotected = "unprotected",
+            /// Plaintext alerts against a live session.
+            alerts_unprotected = "unprotected_alert",
+            /// Of an epoch that does not exist.
+            records_wrong_epoch = "wrong_epoch",
+            /// Not authentic.
+            records_forged = "forged",
+            /// Seen before, or older than the replay window.
+            records_replayed = "replayed",
+            /// Authentic, but they mean nothing at this place.
+            records_unexpected = "unexpected",
+            /// Protected, before the end of the handshake, and beyond the few that are kept.
+            records_early_dropped = "early",
+            /// Pieces of ClientHellos that are not being gathered: the first piece was lost, or brought no valid cookie.
+            hello_pieces_unknown = "hello_piece",
+        }
+        /// Tries to renegotiate, none of which succeeds.
+        "dtls_renegotiations" by "result" {
+            /// Answered by no_renegotiation.
+            renegotiations_refused = "refused",
+            /// Beyond those that are answered.
+            renegotiations_ignored = "ignored",
+        }
+        /// Sessions that have ended, but for those that this end has closed.
+        "sessions_ended" by "reason" {
+            /// The peer's close_notify.
+            sessions_closed_by_peer = "peer",
+            /// An authentic fatal alert.
+            sessions_alerted = "alert",
+            /// A new handshake from the same address.
+            sessions_replaced = "replaced",
+            /// The limit of idleness.
+            sessions_idle = "idle",
+            /// Silent for long, to make room for new ones.
+            sessions_evicted = "evicted",
+        }
+    }
+    unlisted {
+        /// Client: HelloVerifyRequests beyond those that are answered.
+        cookies_over_message_seq,
     }
 }

@@ -308,7 +308,7 @@ impl Endpoint {
     /// A handshake becomes a session.
     fn establish(&mut self, now: Instant, id: SessionId) {
         let Some(handshake) = self.remove_handshake(id) else { return };
-        let role = handshake.role();
+        let (role, took) = (handshake.role(), now.duration_since(handshake.began()));
         let finished = match handshake.finish() {
             Ok(finished) => finished,
             Err(why) => {
@@ -327,12 +327,12 @@ impl Endpoint {
         self.counters.handshakes += 1;
         let early = finished.early.clone();
         let timer = now + self.limits.idle;
-        self.sessions.insert(id, Session::new(now, timer, finished));
+        self.sessions.insert(id, Session::new(now, timer, took, finished));
         self.session_timers.insert((timer, id));
         self.update_gauges();
         if role == Role::Client {
             let connected =
-                Event::Connected { session: id, peer, resumed: false, round_trip, largest_message };
+                Event::Connected { session: id, peer, resumed: false, round_trip, took, largest_message };
             self.events.push_back(connected);
         }
         for record in early {

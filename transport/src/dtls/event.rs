@@ -18,6 +18,9 @@ pub enum Event {
         resumed: bool,
         /// Round trip seen in the handshake, where one could be measured (no sample from what was sent twice).
         round_trip: Option<Duration>,
+        /// How long the handshake took: at the accepting side from the first piece of the hello with a valid cookie, at the
+        /// connecting side from the first hello, until the other end's Finished had been verified.
+        took: Duration,
         /// The longest message that one record may carry, in bytes: 2^14, or less where the hellos have agreed on a
         /// max_fragment_length (RFC 6066 section 4).
         largest_message: usize,

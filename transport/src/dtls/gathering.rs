@@ -21,6 +21,7 @@ pub(super) struct Gathering {
     body: Vec<u8>,
     /// For each byte of the body.
     is_there: Vec<bool>,
+    pub(super) began: Instant,
     /// When the rest is not waited for any more; under this time it stands in the endpoint's timers.
     pub(super) give_up: Instant,
 }
@@ -33,7 +34,12 @@ impl HasPeer for Gathering {
 
 impl Gathering {
     /// Holds none of the bytes yet. `hello.piece.length` must have been checked against the limit.
-    pub(super) fn new(peer: SocketAddr, hello: &ClientHello<'_>, give_up: Instant) -> Gathering {
+    pub(super) fn new(
+        peer: SocketAddr,
+        hello: &ClientHello<'_>,
+        began: Instant,
+        give_up: Instant,
+    ) -> Gathering {
         let length = hello.piece.length.min(MAX_PLAINTEXT - HANDSHAKE_HEADER);
         Gathering {
             peer,
@@ -42,6 +48,7 @@ impl Gathering {
             message_seq: hello.piece.message_seq,
             body: vec![0; length],
             is_there: vec![false; length],
+            began,
             give_up,
         }
     }

@@ -56,6 +56,7 @@ pub(super) struct Handshake {
     flight: Flight,
     early: Vec<Vec<u8>>,
     round_trip: Option<Duration>,
+    began: Instant,
     give_up: Instant,
     /// Under what time it stands in the endpoint's timers.
     pub(super) timer: Option<Instant>,
@@ -161,6 +162,7 @@ impl Handshake {
             flight: Flight::new(now, Vec::new()),
             early: Vec::new(),
             round_trip: None,
+            began: now,
             give_up: now + limits.handshake,
             timer: None,
         }
@@ -168,6 +170,13 @@ impl Handshake {
 
     pub(super) fn role(&self) -> Role {
         self.role
+    }
+    /// It began before its hello was whole.
+    pub(super) fn began_at(&mut self, began: Instant) {
+        self.began = began;
+    }
+    pub(super) fn began(&self) -> Instant {
+        self.began
     }
     pub(super) fn local(&self) -> Option<IpAddr> {
         self.local

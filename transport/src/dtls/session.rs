@@ -42,6 +42,7 @@ const MAX_REFUSALS: u8 = 12;
 struct Unconfirmed {
     last_flight: Flight,
     round_trip: Option<Duration>,
+    took: Duration,
 }
 
 /// What a record turned out to be.
@@ -69,7 +70,8 @@ impl HasPeer for Session {
 }
 
 impl Session {
-    pub(super) fn new(now: Instant, timer: Instant, finished: Finished) -> Session {
+    /// `took`: how long the handshake did.
+    pub(super) fn new(now: Instant, timer: Instant, took: Duration, finished: Finished) -> Session {
         let Finished {
             peer,
             local,
@@ -84,7 +86,8 @@ impl Session {
         } = finished;
         let began_with =
             client_random.as_ref().and_then(|random| random.first_chunk().copied()).unwrap_or_default();
-        let unconfirmed = (role == Role::Server).then(|| Box::new(Unconfirmed { last_flight, round_trip }));
+        let unconfirmed =
+            (role == Role::Server).then(|| Box::new(Unconfirmed { last_flight, round_trip, took }));
         Session {
             peer,
             local,
@@ -175,9 +178,10 @@ impl Session {
         self.unconfirmed.is_none()
     }
 
-    /// The peer has our Finished: its first application record says so. Returns the round trip of the handshake.
-    pub(super) fn confirm(&mut self) -> Option<Duration> {
-        self.unconfirmed.take().and_then(|unconfirmed| unconfirmed.round_trip)
+    /// The peer has our Finished: its first application record says so. Returns the round trip of the handshake
+    /// and its time, the first time.
+    pub(super) fn confirm(&mut self) -> Option<(Option<Duration>, Duration)> {
+        self.unconfirmed.take().map(|unconfirmed| (unconfirmed.round_trip, unconfirmed.took))
     }
 }
 
@@ -237,7 +241,7 @@ mod tests {
                 largest: 1024,
                 early: Vec::new(),
             };
-            Session::new(now, now, finished)
+            Session::new(now, now, Duration::ZERO, finished)
         })
     }
 
@@ -286,7 +290,7 @@ mod tests {
             pass(&mut client, &mut server, ContentType::ApplicationData, b"x"),
             Opened::Data(b"x".to_vec())
         );
-        assert_eq!(server.confirm(), Some(Duration::from_millis(5)));
+        assert_eq!(server.confirm(), Some((Some(Duration::from_millis(5)), Duration::ZERO)));
         assert!(server.is_confirmed() && server.last_flight().is_none());
         assert_eq!(server.open(&mut aeads, &finished), Opened::Replayed);
         assert_eq!(pass(&mut client, &mut server, ContentType::Handshake, b"finished"), Opened::Unexpected);

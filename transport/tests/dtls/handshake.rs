@@ -59,6 +59,17 @@ fn both_ends_measure_the_round_trip() {
 }
 
 #[test]
+fn both_ends_tell_how_long_the_handshake_took() {
+    let mut pair = Pair::default();
+    converse(&mut pair, Duration::from_secs(1));
+    // The client begins with the hello that asks for a cookie; the server with the one that brings it.
+    for (events, expected) in [(&pair.client_events, LATENCY * 6), (&pair.server_events, LATENCY * 2)] {
+        let Event::Connected { took, .. } = events[0] else { panic!("{events:?}") };
+        assert_eq!(took, expected);
+    }
+}
+
+#[test]
 fn a_handshake_survives_the_loss_of_any_one_datagram() {
     for key in [p256(), rsa()] {
         for end in [End::Client, End::Server] {

@@ -60,7 +60,7 @@ impl Endpoint {
         }
         self.give_up_gathering_at(peer);
         if hello.piece.is_whole() {
-            self.accept(now, peer, local, hello);
+            self.accept(now, now, peer, local, hello);
         } else {
             self.begin_gathering(now, peer, local, hello);
         }
@@ -92,7 +92,15 @@ impl Endpoint {
         true
     }
 
-    fn accept(&mut self, now: Instant, peer: SocketAddr, local: Option<IpAddr>, hello: &ClientHello<'_>) {
+    /// `began`: when the first piece of the hello came.
+    fn accept(
+        &mut self,
+        now: Instant,
+        began: Instant,
+        peer: SocketAddr,
+        local: Option<IpAddr>,
+        hello: &ClientHello<'_>,
+    ) {
         if !self.has_half_open_place(peer) {
             return self.refuse_repeated(peer, local, hello);
         }
@@ -105,7 +113,10 @@ impl Endpoint {
         }
         let mut out = Vec::new();
         match Handshake::accept(&self.contexts, &self.limits, now, peer, local, hello, &mut out) {
-            Ok(handshake) => _ = self.insert_handshake(handshake),
+            Ok(mut handshake) => {
+                handshake.began_at(began);
+                self.insert_handshake(handshake);
+            }
             Err(_) => {
                 self.counters.handshakes_failed += 1;
                 // OpenSSL has said why, as a rule.
@@ -174,7 +185,7 @@ impl Endpoint {
         let id = SessionId(self.last_id);
         let give_up = now + self.limits.handshake;
         self.half_open.add(peer.ip());
-        self.gatherings.insert(id, Gathering::new(peer, hello, give_up));
+        self.gatherings.insert(id, Gathering::new(peer, hello, now, give_up));
         self.handshake_timers.insert((give_up, id));
         self.update_gauges();
         self.gather(now, peer, local, &hello.piece);
@@ -189,11 +200,12 @@ impl Endpoint {
         };
         gathering.add(piece);
         let Some(datagram) = gathering.whole() else { return };
+        let began = gathering.began;
         self.remove_gathering(id);
         match hello::parse(&datagram) {
             Ok((Hello::First(hello), _)) => {
                 self.counters.hellos_fragmented += 1;
-                self.accept(now, peer, local, &hello);
+                self.accept(now, began, peer, local, &hello);
             }
             _ => {
                 self.counters.hellos_malformed += 1;

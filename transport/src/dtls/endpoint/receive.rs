@@ -97,12 +97,11 @@ impl Endpoint {
 
     /// The first application record proves that the peer has our Finished.
     fn confirm(&mut self, id: SessionId) {
-        let Some(session) = self.sessions.get_mut(id).filter(|session| !session.is_confirmed()) else {
-            return;
-        };
-        let (peer, round_trip, largest_message) =
-            (session.peer(), session.confirm(), session.largest_message());
-        let connected = Event::Connected { session: id, peer, resumed: false, round_trip, largest_message };
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        let Some((round_trip, took)) = session.confirm() else { return };
+        let (peer, largest_message) = (session.peer(), session.largest_message());
+        let connected =
+            Event::Connected { session: id, peer, resumed: false, round_trip, took, largest_message };
         self.events.push_back(connected);
     }
 

@@ -1,0 +1,68 @@
+//! What Prometheus' client libraries tell of every process, under the names that dashboards know. Read from /proc with each scrape;
+//! what cannot be read is left out.
+
+use super::snapshot::{counter, gauge};
+use procfs::process::{LimitValue, Process};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Panics of this process. One in a task ends that task alone, one in the event loop the process.
+static PANICS: AtomicU64 = AtomicU64::new(0);
+
+/// Counts panics from now on; what was told of them is told as before.
+pub fn count_panics() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        PANICS.fetch_add(1, Ordering::Relaxed);
+        tell(panic);
+    }));
+}
+
+/// Panics so far.
+pub(super) fn panics() -> u64 {
+    PANICS.load(Ordering::Relaxed)
+}
+
+/// The collector.
+#[derive(Debug)]
+pub(super) struct ProcessNumbers;
+
+impl Collector for ProcessNumbers {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let Ok(process) = Process::myself() else { return Ok(()) };
+        let encoder = &mut encoder;
+        if let Ok(stat) = process.stat() {
+            let ticks = procfs::ticks_per_second() as f64;
+            let cpu = (stat.utime + stat.stime) as f64 / ticks;
+            counter(
+                encoder,
+                "process_cpu_seconds",
+                "Time that its threads have used, in user and system mode",
+                cpu,
+            )?;
+            let resident = stat.rss.saturating_mul(procfs::page_size());
+            gauge(encoder, "process_resident_memory_bytes", "Memory that is there", resident)?;
+            gauge(encoder, "process_virtual_memory_bytes", "Memory that is mapped", stat.vsize)?;
+            if let Ok(boot) = procfs::boot_time_secs() {
+                let start = boot as f64 + stat.starttime as f64 / ticks;
+                gauge(
+                    encoder,
+                    "process_start_time_seconds",
+                    "When it started, in seconds since 1970",
+                    start,
+                )?;
+            }
+        }
+        if let Ok(open) = process.fd_count() {
+            gauge(encoder, "process_open_fds", "File descriptors that are open", open as u64)?;
+        }
+        if let Ok(limits) = process.limits()
+            && let LimitValue::Value(most) = limits.max_open_files.soft_limit
+        {
+            gauge(encoder, "process_max_fds", "File descriptors that may be open", most)?;
+        }
+        Ok(())
+    }
+}

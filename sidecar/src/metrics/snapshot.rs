@@ -1,0 +1,196 @@
+//! What others count for themselves: it comes in with each scrape, with the limits beside it.
+
+use crate::config::Config;
+use crate::rate;
+use crate::upstream::Usage;
+use lowband_transport::counters::{Family, Kind, Numbers};
+use lowband_transport::{coap, dtls};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeMetric, MetricEncoder,
+};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The numbers of the event loop at one moment.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Snapshot {
+    /// Of the DTLS layer.
+    pub dtls: dtls::Counters,
+    /// Of the CoAP layer.
+    pub coap: coap::Counters,
+    /// Bytes in uploads and snapshots.
+    pub blockwise_bytes: u64,
+    /// Exchanges without a finished answer.
+    pub exchanges: u64,
+    /// Addresses with a rate of their own.
+    pub rate_addresses: u64,
+    /// What the upstream has to do.
+    pub upstream: Usage,
+}
+
+/// The upper ends of gauges: what the configuration says of each pool.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Limits {
+    sessions: u64,
+    half_open: u64,
+    blockwise_bytes: u64,
+    requests: u64,
+    body_bytes: u64,
+    connections: u64,
+}
+
+impl Limits {
+    pub(super) fn of(config: &Config) -> Limits {
+        Limits {
+            sessions: config.dtls_limits.sessions as u64,
+            half_open: config.dtls_limits.half_open as u64,
+            blockwise_bytes: config.coap_limits.blockwise_total as u64,
+            requests: config.upstream.requests as u64,
+            body_bytes: config.upstream.request_bytes as u64,
+            connections: config.upstream.connections as u64,
+        }
+    }
+}
+
+/// The snapshot of the scrape that is being written.
+#[derive(Debug, Default)]
+pub(super) struct Latest {
+    limits: Limits,
+    snapshot: Mutex<Snapshot>,
+}
+
+impl Latest {
+    pub(super) fn new(limits: Limits) -> Latest {
+        Latest { limits, snapshot: Mutex::default() }
+    }
+
+    pub(super) fn set(&self, snapshot: Snapshot) {
+        *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = snapshot;
+    }
+}
+
+/// The collector.
+#[derive(Debug)]
+pub(super) struct Others(pub(super) Arc<Latest>);
+
+impl Collector for Others {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let snapshot = *self.0.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
+        let limits = self.0.limits;
+        for each in snapshot.dtls.families().into_iter().chain(snapshot.coap.families()) {
+            family(&mut encoder, &each)?;
+        }
+        let upstream = snapshot.upstream;
+        for (name, help, value) in [
+            ("sessions_limit", "Sessions at most (--sessions)", limits.sessions),
+            (
+                "handshakes_half_open_limit",
+                "Handshakes under way and ClientHellos being gathered, together, at most (--half-open)",
+                limits.half_open,
+            ),
+            ("blockwise_bytes", "Bytes in uploads and snapshots", snapshot.blockwise_bytes),
+            (
+                "blockwise_limit_bytes",
+                "Bytes in uploads and snapshots at most (--blockwise-memory)",
+                limits.blockwise_bytes,
+            ),
+            ("exchanges", "Exchanges without a finished answer", snapshot.exchanges),
+            ("rate_addresses", "Addresses with a rate of their own", snapshot.rate_addresses),
+            (
+                "rate_addresses_limit",
+                "Addresses with a rate of their own at most; newcomers share one",
+                rate::MAX_ADDRESSES as u64,
+            ),
+            (
+                "requests_in_flight_limit",
+                "Requests that wait for the upstream at most (--upstream-requests)",
+                limits.requests,
+            ),
+            (
+                "upstream_body_bytes",
+                "Bytes of request bodies on their way to the upstream",
+                upstream.body_bytes,
+            ),
+            (
+                "upstream_body_limit_bytes",
+                "Bytes of request bodies on their way to the upstream at most (--blockwise-memory)",
+                limits.body_bytes,
+            ),
+            ("upstream_connections", "Connections to the upstream", upstream.connections),
+            (
+                "upstream_connections_limit",
+                "Connections to the upstream at most (--upstream-connections)",
+                limits.connections,
+            ),
+        ] {
+            gauge(&mut encoder, name, help, value)?;
+        }
+        counter(
+            &mut encoder,
+            "panics",
+            "Panics, each of them a mistake in this program",
+            super::process::panics(),
+        )?;
+        if let Some(up) = upstream.up {
+            let help =
+                "1 when the last attempt to connect to the upstream succeeded; absent before the first one";
+            gauge(&mut encoder, "upstream_up", help, u64::from(up))?;
+        }
+        Ok(())
+    }
+}
+
+fn family(encoder: &mut DescriptorEncoder<'_>, family: &Family) -> Result<(), fmt::Error> {
+    match (&family.numbers, family.kind) {
+        (Numbers::One(value), Kind::Gauge) => gauge(encoder, family.name, &family.help, *value),
+        (Numbers::One(value), Kind::Counter) => counter(encoder, family.name, &family.help, *value),
+        (Numbers::Labelled(label, members), kind) => {
+            let kind = match kind {
+                Kind::Gauge => MetricType::Gauge,
+                Kind::Counter => MetricType::Counter,
+            };
+            let mut described = describe(encoder, family.name, &family.help, kind)?;
+            for (value, number) in members {
+                let labels = [(*label, *value)];
+                let member = described.encode_family(&labels)?;
+                match kind {
+                    MetricType::Gauge => ConstGauge::new(*number).encode(member)?,
+                    _ => ConstCounter::new(*number).encode(member)?,
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+pub(super) fn gauge<N: EncodeGaugeValue>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    value: N,
+) -> Result<(), fmt::Error> {
+    ConstGauge::new(value).encode(describe(encoder, name, help, MetricType::Gauge)?)
+}
+
+/// Without the `_total` of its name.
+pub(super) fn counter<N: EncodeCounterValue>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    value: N,
+) -> Result<(), fmt::Error> {
+    ConstCounter::new(value).encode(describe(encoder, name, help, MetricType::Counter)?)
+}
+
+fn describe<'s>(
+    encoder: &'s mut DescriptorEncoder<'_>,
+    name: &'s str,
+    help: &str,
+    kind: MetricType,
+) -> Result<MetricEncoder<'s>, fmt::Error> {
+    encoder.encode_descriptor(name, &format!("{help}."), None, kind)
+}
