@@ -103,7 +103,8 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: impl Future<Output 
     let socket = Socket::new(sockets.udp, config.udp_buffer)?;
     let listen = socket.local_addr()?;
     let metrics = Arc::new(Metrics::new(&config));
-    tell_start(&config, listen, &socket);
+    let admin = sockets.admin.as_ref().map(TcpListener::local_addr).transpose()?;
+    tell_start(&config, listen, admin, &socket);
 
     let (event_loop, inspector) =
         EventLoop::new(&config, server, socket, key_log, Arc::clone(&metrics), spread);
@@ -126,9 +127,9 @@ fn seed() -> Result<[u8; 32], openssl::error::ErrorStack> {
     Ok(seed)
 }
 
-fn tell_start(config: &Config, listen: SocketAddr, socket: &Socket) {
+fn tell_start(config: &Config, listen: SocketAddr, admin: Option<SocketAddr>, socket: &Socket) {
     let version = env!("CARGO_PKG_VERSION");
-    tracing::info!(version, udp = %listen, upstream = %config.upstream.address, admin = ?config.admin, "serving");
+    tracing::info!(version, udp = %listen, upstream = %config.upstream.address, ?admin, "serving");
     if let Some(warning) = &config.identity.warning {
         tracing::warn!("{warning}");
     }

@@ -14,6 +14,7 @@ use openssl::pkey::PKey;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::time::Duration;
 
 /// Options whose value is a file name or nothing: no text is wrong in itself.
 const NOT_TEXT: [&str; 7] = ["certificate", "key", "key-log", "check-config", "help", "version", "admin"];
@@ -194,4 +195,37 @@ fn the_version_is_that_of_the_package() {
     let output = run(&["--version".into()], &[]);
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(text.trim(), concat!("lowband-sidecar ", env!("CARGO_PKG_VERSION")));
+}
+
+/// What stands behind `key` in the first line that has it, up to a blank or the end of a YAML map.
+fn yaml<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    let line = text.lines().find_map(|line| line.trim_start().strip_prefix(key))?;
+    Some(line.trim_start().split([' ', '}']).next().unwrap_or_default())
+}
+
+#[test]
+fn kubernetes_waits_for_the_whole_end_and_moves_flows_before_it() {
+    /// From the sidecar's end to Envoy's, which is a matter of milliseconds, as a kubelet sees it.
+    const ENVOY: Duration = Duration::from_secs(3);
+    let deployment = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/40-deployment.yaml");
+    let text = std::fs::read_to_string(deployment).unwrap();
+    let folder = Folder::new("kubernetes");
+    let mut args = folder.identity();
+    for argument in Options::command().get_arguments() {
+        let (Some(flag), Some(variable)) = (argument.get_long(), argument.get_env()) else { continue };
+        if !["grace-period", "close-within", "linger"].contains(&flag) {
+            continue;
+        }
+        // Absent: the default holds.
+        let key = format!("- {{ name: {}, value:", variable.to_str().unwrap());
+        args.extend(yaml(&text, &key).map(|value| format!("--{flag}={value}")));
+    }
+    let args = std::iter::once("lowband-sidecar".to_owned()).chain(args);
+    let end = Options::try_parse_from(args).unwrap().check().unwrap().end;
+    let granted: u64 = yaml(&text, "terminationGracePeriodSeconds:").unwrap().parse().unwrap();
+    assert_eq!(Duration::from_secs(granted), end.longest() + ENVOY, "{end:?}");
+    // A kubelet asks each second and believes the second failure; kube-proxy needs a moment.
+    assert!(end.linger >= Duration::from_secs(2), "{end:?}");
+    let probe = text.split("path: /readyz").nth(1).unwrap();
+    assert_eq!((yaml(probe, "periodSeconds:"), yaml(probe, "failureThreshold:")), (Some("1"), Some("2")));
 }

@@ -148,7 +148,6 @@ impl Exchanges {
                 match placed {
                     Err(refusal) => self.refuse(now, server, exchange, line, &refusal),
                     Ok((place, forward)) => {
-                        let is_long_poll = !forward.long_poll.is_zero();
                         let upstream = Arc::clone(&self.upstream);
                         let answer = Answer::new(exchange, self.answers.clone());
                         let task = tokio::spawn(async move {

@@ -6,7 +6,8 @@ use crate::stub::{Handler, Stub};
 use clap::Parser;
 use lowband_sidecar::config::Options;
 use lowband_sidecar::{Error, Sockets, run};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -91,32 +92,46 @@ impl Chain {
 
     /// Status and text of an admin page.
     pub(crate) async fn page(&self, path: &str) -> (u16, String) {
-        let (head, text) = self.page_with(path, "").await;
-        (head[9..12].parse().unwrap(), text)
+        page(self.admin, path).await.unwrap()
     }
 
     /// Head and text of an admin page, asked for with further header fields, each with its line end.
     pub(crate) async fn page_with(&self, path: &str, fields: &str) -> (String, String) {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.admin.port())).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{fields}\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        let (head, text) = answer.split_once("\r\n\r\n").unwrap();
-        (head.to_owned(), text.to_owned())
+        page_with(self.admin, path, fields).await.unwrap()
     }
 
     /// The value of one line of /metrics, which has to be there from the start.
     pub(crate) async fn metric(&self, name: &str) -> f64 {
         let (_, text) = self.page("/metrics").await;
-        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        line.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
+        value(&text, name)
     }
 
     /// Waits until a metric has reached a value.
     pub(crate) async fn metric_reaches(&self, name: &str, value: f64) {
         eventually(name, async || self.metric(name).await >= value).await;
     }
+}
+
+/// Status and text of an admin page, as long as somebody serves it.
+pub(crate) async fn page(admin: SocketAddr, path: &str) -> io::Result<(u16, String)> {
+    let (head, text) = page_with(admin, path, "").await?;
+    Ok((head[9..12].parse().unwrap(), text))
+}
+
+async fn page_with(admin: SocketAddr, path: &str, fields: &str) -> io::Result<(String, String)> {
+    let mut stream = TcpStream::connect(admin).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{fields}\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    let (head, text) = answer.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
+    Ok((head.to_owned(), text.to_owned()))
+}
+
+/// The value of a metric in the text of /metrics, which has to be there from the start.
+pub(crate) fn value(text: &str, name: &str) -> f64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
 }
 
 /// Asks again until the answer is yes: for what has no signal of its own.

@@ -11,6 +11,7 @@
 mod answers;
 mod client;
 mod credentials;
+mod ending;
 mod failures;
 mod harness;
 mod hostile_datagrams;
@@ -20,6 +21,7 @@ mod long_polls;
 mod operation;
 mod process;
 mod raw;
+mod replicas;
 mod representations;
 mod requests;
 mod shutdown;

@@ -12,24 +12,36 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
 
 pub(crate) struct Process {
-    child: Child,
+    pub(crate) child: Child,
     log: BufReader<ChildStderr>,
     server: SocketAddr,
+    admin: SocketAddr,
     _stub: Stub,
     _folder: Folder,
 }
 
 impl Process {
-    /// Returns when it serves.
+    /// With a certificate of its own. Returns when it serves.
     pub(crate) async fn start(answers: Handler, more: &[&str]) -> Process {
         let folder = Folder::new();
+        let (certificate, key) = self_signed(folder.path());
+        Process::with_identity(folder, answers, &certificate, &key, more).await
+    }
+
+    /// With a certificate that others may have as well.
+    pub(crate) async fn with_identity(
+        folder: Folder,
+        answers: Handler,
+        certificate: &str,
+        key: &str,
+        more: &[&str],
+    ) -> Process {
         let stub = Stub::new(folder.path().join("envoy.sock"), answers);
         stub.listen();
-        let (certificate, key) = self_signed(folder.path());
         let upstream = format!("unix:{}", stub.path().display());
         let mut child = Command::new(env!("CARGO_BIN_EXE_lowband-sidecar"))
-            .args(["--listen", "127.0.0.1:0", "--admin", "off", "--upstream", &upstream])
-            .args(["--certificate", &certificate, "--key", &key])
+            .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--upstream", &upstream])
+            .args(["--certificate", certificate, "--key", key])
             .args(more)
             .env_clear()
             .stderr(Stdio::piped())
@@ -38,9 +50,17 @@ impl Process {
             .unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let line = line_with(&mut log, "serving").await;
-        let address = line.split("127.0.0.1:").nth(1).unwrap();
-        let port = address.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap();
-        Process { child, log, server: ([127, 0, 0, 1], port).into(), _stub: stub, _folder: folder }
+        let mut ports = line
+            .split("127.0.0.1:")
+            .skip(1)
+            .map(|rest| rest.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse::<u16>().unwrap());
+        let mut address = || SocketAddr::from(([127, 0, 0, 1], ports.next().unwrap()));
+        let (server, admin) = (address(), address());
+        Process { child, log, server, admin, _stub: stub, _folder: folder }
+    }
+
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.admin
     }
 
     pub(crate) fn server(&self) -> SocketAddr {
@@ -54,11 +74,11 @@ impl Process {
         1024 * line.trim().trim_end_matches(" kB").parse::<usize>().unwrap()
     }
 
-    async fn line_with(&mut self, text: &str) -> String {
+    pub(crate) async fn line_with(&mut self, text: &str) -> String {
         line_with(&mut self.log, text).await
     }
 
-    async fn signal(&self, name: &str) {
+    pub(crate) async fn signal(&self, name: &str) {
         let pid = self.child.id().unwrap().to_string();
         assert!(Command::new("kill").args(["-s", name, &pid]).status().await.unwrap().success());
     }
