@@ -15,7 +15,7 @@ use std::time::Duration;
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
 /// Two workers are enough for one machine's demo. The access log is written at once, for whoever looks at it.
-const ARGUMENTS: [&str; 9] = [
+const ARGUMENTS: [&str; 11] = [
     "-c",
     "envoy.yaml",
     "--disable-hot-restart",
@@ -25,6 +25,9 @@ const ARGUMENTS: [&str; 9] = [
     "2",
     "--file-flush-interval-msec",
     "100",
+    // As in deploy/: counts once somebody asks it to drain.
+    "--drain-strategy",
+    "immediate",
 ];
 
 /// A running Envoy.

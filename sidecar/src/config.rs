@@ -152,6 +152,10 @@ pub struct Options {
     /// end. 2s on Kubernetes; 0 where nobody watches /readyz.
     #[arg(long, env = "LOWBAND_LINGER", value_name = "DURATION", default_value = "0")]
     pub linger: String,
+    /// Port of the administration of the Envoy beside this sidecar, on 127.0.0.1, or off. After SIGTERM it is asked to let its own
+    /// clients go in order (drain_listeners): by itself it cuts them. Its --drain-time-s must be longer than the whole end.
+    #[arg(long, env = "LOWBAND_ENVOY_ADMIN_PORT", value_name = "PORT", default_value = "off")]
+    pub envoy_admin_port: String,
     /// Threads; 1 is cheapest for each request, more help only with thousands of requests a second.
     #[arg(long, env = "LOWBAND_THREADS", value_name = "COUNT", default_value = "1")]
     pub threads: String,
@@ -203,6 +207,8 @@ pub struct Config {
     pub udp_buffer: usize,
     /// How long the end may take.
     pub end: drain::Settings,
+    /// Of the Envoy that is to be asked to end in order.
+    pub envoy_admin_port: Option<u16>,
     /// Worker threads.
     pub threads: usize,
     /// Log level.
@@ -319,6 +325,7 @@ impl Options {
         let grace_period = take!("--grace-period", grace_period, values::duration);
         let close_within = take!("--close-within", close_within, values::duration);
         let linger = take!("--linger", linger, values::duration);
+        let envoy_admin_port = take!("--envoy-admin-port", envoy_admin_port, envoy::port_or_off);
         let threads = take!("--threads", threads, count(1..=64));
         let log_level = take!("--log-level", log_level, one_of::<LogLevel>);
         let log_format = take!("--log-format", log_format, one_of::<LogFormat>);
@@ -375,6 +382,7 @@ impl Options {
                 close_within: close_within?,
                 linger: linger?,
             },
+            envoy_admin_port: envoy_admin_port?,
             threads: threads?,
             log_level: log_level?,
             log_format: log_format?,

@@ -9,11 +9,13 @@ use clap::Args;
 use std::io::{self, Write};
 use std::path::Path;
 
+pub mod drain;
 mod template;
 mod values;
 
 use template::Template;
 use values::Homeserver;
+pub(crate) use values::port_or_off;
 
 /// `envoy.yaml` as it was when this program was built.
 pub const ENVOY_YAML: &str = include_str!("../../envoy.yaml");

@@ -8,7 +8,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `config` | every option, and all mistakes at once |
-//! | `envoy` | the configuration of the Envoy behind it, rendered |
+//! | `envoy` | the configuration of the Envoy behind it, rendered, and its end |
 //! | `udp` | the socket, the only place that knows of datagram batches |
 //! | `event_loop` | the one task that owns the transport |
 //! | `drain` | the end, told to every client |
@@ -29,6 +29,7 @@ use crate::udp::Socket;
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
+use tokio::sync::oneshot;
 
 pub mod admin;
 pub mod answer;
@@ -108,7 +109,22 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: impl Future<Output 
 
     let (event_loop, inspector) =
         EventLoop::new(&config, server, socket, key_log, Arc::clone(&metrics), spread);
-    let serving = event_loop.run(shutdown);
+    let (begin, mut begun) = oneshot::channel();
+    let served = event_loop.run(async {
+        shutdown.await;
+        if let Some(port) = config.envoy_admin_port {
+            // Whoever waits for it waits below.
+            let _ = begin.send(tokio::spawn(envoy::drain::ask(port)));
+        }
+    });
+    let serving = async {
+        let served = served.await;
+        if let Ok(asking) = begun.try_recv() {
+            // It tells by itself how it went.
+            let _ = asking.await;
+        }
+        served
+    };
     let Some(listener) = sockets.admin else { return Ok(serving.await?) };
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;

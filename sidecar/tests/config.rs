@@ -224,6 +224,8 @@ fn kubernetes_waits_for_the_whole_end_and_moves_flows_before_it() {
     let end = Options::try_parse_from(args).unwrap().check().unwrap().end;
     let granted: u64 = yaml(&text, "terminationGracePeriodSeconds:").unwrap().parse().unwrap();
     assert_eq!(Duration::from_secs(granted), end.longest() + ENVOY, "{end:?}");
+    let drains = text.split("--drain-time-s, \"").nth(1).unwrap().split('"').next().unwrap();
+    assert!(drains.parse::<u64>().unwrap() >= granted, "Envoy closes its port while the sidecar still ends");
     // A kubelet asks each second and believes the second failure; kube-proxy needs a moment.
     assert!(end.linger >= Duration::from_secs(2), "{end:?}");
     let probe = text.split("path: /readyz").nth(1).unwrap();

@@ -14,6 +14,11 @@ pub(super) fn port(text: &str) -> Result<u16, String> {
     }
 }
 
+/// A port, or `off`.
+pub(crate) fn port_or_off(text: &str) -> Result<Option<u16>, String> {
+    if text == "off" { Ok(None) } else { port(text).map(Some).map_err(|why| why + ", nor off") }
+}
+
 /// An IP address to listen on.
 pub(super) fn address(text: &str) -> Result<String, String> {
     let address: Result<IpAddr, _> = text.parse();
