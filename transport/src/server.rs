@@ -98,6 +98,15 @@ impl Server {
         self.dtls.tell_time(now, since_epoch);
     }
 
+    /// New handshakes are accepted with this identity; see [`dtls::Endpoint::renew_identity`].
+    pub fn renew_identity(
+        &mut self,
+        now: Instant,
+        identity: &dtls::ServerIdentity,
+    ) -> Result<(), SetupError> {
+        self.dtls.renew_identity(now, identity)
+    }
+
     /// A datagram has arrived at `local` from `peer`.
     pub fn handle_datagram(&mut self, now: Instant, peer: SocketAddr, local: Option<IpAddr>, bytes: &[u8]) {
         self.dtls.handle_datagram(now, peer, local, bytes);

@@ -39,6 +39,8 @@ mod pair;
 mod pieces;
 #[path = "dtls/refusals.rs"]
 mod refusals;
+#[path = "dtls/renewal.rs"]
+mod renewal;
 #[path = "dtls/replicas.rs"]
 mod replicas;
 #[path = "dtls/setup.rs"]

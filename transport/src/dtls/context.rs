@@ -78,11 +78,18 @@ impl Contexts {
         self.server.is_some()
     }
 
+    /// What comes from now on is made from this identity; objects that are there keep theirs.
+    pub(super) fn renew(&mut self, identity: &ServerIdentity) -> Result<(), SetupError> {
+        let server = self.server.as_mut().ok_or_else(does_not_accept)?;
+        *server = server_context(identity, self.key_log.clone())
+            .map_err(|mistakes| SetupError::from_mistakes(&mistakes))?;
+        Ok(())
+    }
+
     /// An object that waits for a ClientHello with `message_seq`: walked past that many HelloVerifyRequests of its own,
     /// because OpenSSL takes no other hello than one of message_seq 0 first.
     pub(super) fn accept(&self, message_seq: u16) -> Result<SslStream<Pipe>, SetupError> {
-        let context =
-            self.server.as_ref().ok_or_else(|| SetupError("this endpoint does not accept".into()))?;
+        let context = self.server.as_ref().ok_or_else(does_not_accept)?;
         let stream = self.object(context).and_then(|mut ssl| {
             ssl.set_accept_state();
             SslStream::new(ssl, Pipe::default())
@@ -144,6 +151,10 @@ impl Contexts {
 fn lock(log: &Mutex<KeyLog>) -> std::sync::MutexGuard<'_, KeyLog> {
     // Nothing is left half-done in it by a panic.
     log.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn does_not_accept() -> SetupError {
+    SetupError("this endpoint does not accept".into())
 }
 
 fn openssl_failed(error: ErrorStack) -> SetupError {

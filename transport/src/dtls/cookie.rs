@@ -40,7 +40,6 @@ impl Cookies {
     }
 
     /// From now on cookies are made with this one; those of the one before hold until their end.
-    #[cfg_attr(not(test), allow(dead_code, reason = "for a key that is renewed while this runs"))]
     pub(super) fn set_secret(&mut self, now: Instant, secret: Secret) {
         if secret == self.secret {
             return;

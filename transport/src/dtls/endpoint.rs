@@ -12,7 +12,7 @@ mod half_open;
 mod receive;
 
 use super::aead::Aeads;
-use super::config::{Config, Limits, SetupError};
+use super::config::{Config, Limits, ServerIdentity, SetupError};
 use super::context::Contexts;
 use super::cookie::{self, Cookies};
 use super::counters::Counters;
@@ -116,6 +116,16 @@ impl Endpoint {
     /// start and from time to time, because the clock may be set. Without it time begins with the first cookie.
     pub fn tell_time(&mut self, now: Instant, since_epoch: Duration) {
         self.cookies.tell_time(now, since_epoch);
+    }
+
+    /// New handshakes are accepted with this identity. Sessions, and handshakes under way, go on with the one that they have begun
+    /// with, and so does everything when it is refused. An endpoint that does not accept refuses each.
+    pub fn renew_identity(&mut self, now: Instant, identity: &ServerIdentity) -> Result<(), SetupError> {
+        self.contexts.renew(identity)?;
+        if let Some(secret) = cookie::secret_of(identity) {
+            self.cookies.set_secret(now, secret);
+        }
+        Ok(())
     }
 
     /// A datagram has arrived.
