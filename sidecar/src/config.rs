@@ -12,11 +12,12 @@ use lowband_transport::{coap, dtls, server};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 mod identity;
 mod values;
 
-pub use identity::Identity;
+pub use identity::{Files, Identity, Paths, Validity, now};
 
 /// Serves Matrix clients over DTLS and CoAP on one UDP port, and passes their requests to Envoy over HTTP/2.
 ///
@@ -39,6 +40,10 @@ pub struct Options {
     /// Private key of the certificate in PEM form, unencrypted, P-256 or RSA. Whoever can read it can pose as this server.
     #[arg(long, env = "LOWBAND_KEY", value_name = "FILE", default_value = "run/key.pem")]
     pub key: PathBuf,
+    /// How often certificate and key are looked at while serving. A renewed pair is taken when two looks in a row have seen it, by
+    /// SIGHUP at once; one that does not fit is told, and the old one stays.
+    #[arg(long, env = "LOWBAND_CERTIFICATE_CHECK", value_name = "DURATION", default_value = "5s")]
+    pub certificate_check: String,
     /// Where requests go: unix:PATH, or http://host:port, always HTTP/2 with prior knowledge. Plain http to another
     /// machine shows access tokens to the network between.
     #[arg(long, env = "LOWBAND_UPSTREAM", value_name = "URL", default_value = "unix:run/envoy.sock")]
@@ -189,6 +194,10 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Certificate and key.
     pub identity: Identity,
+    /// Where they were read.
+    pub identity_files: Paths,
+    /// How often they are looked at.
+    pub certificate_check: Duration,
     /// Where requests go.
     pub upstream: upstream::Settings,
     /// Admin address.
@@ -290,7 +299,9 @@ impl Options {
         const MEMORY: u64 = 1 << 40;
 
         let listen = take!("--listen", listen, values::address);
-        let identity = self.identity(mistakes);
+        let identity_files = Paths { certificate: self.certificate.clone(), key: self.key.clone() };
+        let identity = self.identity(&identity_files, mistakes);
+        let certificate_check = take!("--certificate-check", certificate_check, values::some_duration);
         let address = take!("--upstream", upstream, values::upstream);
         let connections = take!("--upstream-connections", upstream_connections, count(1..=1024));
         let requests = take!("--upstream-requests", upstream_requests, count(1..=MANY));
@@ -336,6 +347,8 @@ impl Options {
         Some(Config {
             listen: listen?,
             identity: identity?,
+            identity_files,
+            certificate_check: certificate_check?,
             upstream: upstream::Settings {
                 address: address?,
                 connections: connections?,
@@ -390,16 +403,18 @@ impl Options {
         })
     }
 
-    fn identity(&self, mistakes: &mut Mistakes) -> Option<Identity> {
-        match identity::load(&self.certificate, &self.key) {
-            Ok(identity) => Some(identity),
+    /// A certificate whose time is not now is a mistake to those who ask whether all is in order. To serve with it is better than not
+    /// to serve: somebody may know it.
+    fn identity(&self, files: &Paths, mistakes: &mut Mistakes) -> Option<Identity> {
+        match files.judge(&files.read()) {
+            Ok(identity) => {
+                if self.check_config {
+                    mistakes.0.extend(files.untimely(&identity, now()));
+                }
+                Some(identity)
+            }
             Err(why) => {
-                for why in why.certificate {
-                    mistakes.add("--certificate", format!("{:?}: {why}", self.certificate));
-                }
-                for why in why.key {
-                    mistakes.add("--key", format!("{:?}: {why}", self.key));
-                }
+                mistakes.0.extend(why);
                 None
             }
         }

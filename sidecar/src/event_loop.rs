@@ -15,7 +15,7 @@ use crate::metrics::{Metrics, Snapshot, Unsent};
 use crate::udp::{Sent, Socket};
 use crate::upstream::Upstream;
 use exchanges::{Asked, Exchanges};
-use lowband_transport::dtls::CloseReason;
+use lowband_transport::dtls::{CloseReason, ServerIdentity, SetupError};
 use lowband_transport::server::Event;
 use lowband_transport::{ExchangeId, Server, SessionId};
 use std::io;
@@ -38,7 +38,7 @@ pub struct EventLoop {
     exchanges: Exchanges,
     upstream: Arc<Upstream>,
     commands: mpsc::Receiver<(ExchangeId, Command)>,
-    questions: mpsc::Receiver<oneshot::Sender<Snapshot>>,
+    questions: mpsc::Receiver<Question>,
     metrics: Arc<Metrics>,
     key_log: Option<KeyLog>,
     drain: Option<Drain>,
@@ -49,10 +49,16 @@ pub struct EventLoop {
     cut: u64,
 }
 
+/// Each with the way back.
+enum Question {
+    Snapshot(oneshot::Sender<Snapshot>),
+    Renew(ServerIdentity, oneshot::Sender<Result<(), SetupError>>),
+}
+
 /// What others may ask the loop.
 #[derive(Debug, Clone)]
 pub struct Inspector {
-    questions: mpsc::Sender<oneshot::Sender<Snapshot>>,
+    questions: mpsc::Sender<Question>,
     phase: watch::Receiver<Phase>,
 }
 
@@ -60,8 +66,15 @@ impl Inspector {
     /// The transport's numbers; `None` when the loop has ended.
     pub async fn snapshot(&self) -> Option<Snapshot> {
         let (answer, snapshot) = oneshot::channel();
-        self.questions.send(answer).await.ok()?;
+        self.questions.send(Question::Snapshot(answer)).await.ok()?;
         snapshot.await.ok()
+    }
+
+    /// From now on new handshakes are accepted with this; `None` when the loop has ended.
+    pub async fn renew_identity(&self, identity: ServerIdentity) -> Option<Result<(), SetupError>> {
+        let (answer, result) = oneshot::channel();
+        self.questions.send(Question::Renew(identity, answer)).await.ok()?;
+        result.await.ok()
     }
 
     /// How far the end has come.
@@ -75,7 +88,7 @@ enum Wake {
     Readable(io::Result<()>),
     Commands(usize),
     Timer,
-    Question(oneshot::Sender<Snapshot>),
+    Question(Question),
     Shutdown,
 }
 
@@ -154,14 +167,21 @@ impl EventLoop {
                     }
                 }
                 Wake::Timer => self.server.handle_timeout(Instant::now()),
-                Wake::Question(question) => {
-                    // Whoever asked may have gone.
-                    let _ = question.send(self.snapshot());
-                }
+                Wake::Question(question) => self.answer(question),
                 Wake::Shutdown => self.begin_end(Instant::now()),
             }
         }
         self.end().await
+    }
+
+    fn answer(&mut self, question: Question) {
+        // Whoever asked may have gone.
+        match question {
+            Question::Snapshot(answer) => drop(answer.send(self.snapshot())),
+            Question::Renew(identity, answer) => {
+                drop(answer.send(self.server.renew_identity(Instant::now(), &identity)));
+            }
+        }
     }
 
     /// Replicas take each other's cookies by the wall clock.

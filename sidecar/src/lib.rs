@@ -12,6 +12,7 @@
 //! | `udp` | the socket, the only place that knows of datagram batches |
 //! | `event_loop` | the one task that owns the transport |
 //! | `drain` | the end, told to every client |
+//! | `renewal` | another certificate while it serves |
 //! | `session`, `target`, `credentials`, `document`, `request` | CoAP request -> HTTP request, what is reachable at all, and under which token |
 //! | `status`, `response`, `failure`, `refusal` | HTTP response or failure -> CoAP response |
 //! | `upstream`, `answer` | HTTP/2, pooled, with back-pressure |
@@ -25,11 +26,13 @@ use crate::event_loop::EventLoop;
 use crate::key_log::KeyLog;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
+use crate::renewal::Watch;
 use crate::udp::Socket;
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 
 pub mod admin;
 pub mod answer;
@@ -46,6 +49,7 @@ pub mod metrics;
 pub mod rate;
 pub mod readiness;
 pub mod refusal;
+pub mod renewal;
 pub mod representation;
 pub mod request;
 pub mod response;
@@ -96,8 +100,14 @@ impl Sockets {
     }
 }
 
-/// Serves until `shutdown` resolves and every client has been told, see [`drain`]. Dropping the future ends at once.
-pub async fn run(config: Config, sockets: Sockets, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+/// Serves until `shutdown` resolves and every client has been told, see [`drain`]. Dropping the future ends at once. Each message of
+/// `reload` has certificate and key looked at without delay.
+pub async fn run(
+    config: Config,
+    sockets: Sockets,
+    shutdown: impl Future<Output = ()>,
+    reload: mpsc::Receiver<()>,
+) -> Result<(), Error> {
     let key_log = config.key_log.as_deref().map(KeyLog::open).transpose().map_err(Error::KeyLog)?;
     let server = lowband_transport::Server::new(config.transport(), seed()?)?;
     let spread = seed()?.first_chunk().copied().map(u64::from_ne_bytes).unwrap_or_default();
@@ -109,6 +119,18 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: impl Future<Output 
 
     let (event_loop, inspector) =
         EventLoop::new(&config, server, socket, key_log, Arc::clone(&metrics), spread);
+    // Ends with this future.
+    let mut watching = JoinSet::new();
+    metrics.certificate_served(config.identity.validity.not_after());
+    let watch = Watch {
+        paths: config.identity_files,
+        identity: config.identity,
+        check: config.certificate_check,
+        asked: reload,
+        inspector: inspector.clone(),
+        metrics: Arc::clone(&metrics),
+    };
+    watching.spawn(watch.run());
     let (begin, mut begun) = oneshot::channel();
     let served = event_loop.run(async {
         shutdown.await;
@@ -146,9 +168,6 @@ fn seed() -> Result<[u8; 32], openssl::error::ErrorStack> {
 fn tell_start(config: &Config, listen: SocketAddr, admin: Option<SocketAddr>, socket: &Socket) {
     let version = env!("CARGO_PKG_VERSION");
     tracing::info!(version, udp = %listen, upstream = %config.upstream.address, ?admin, "serving");
-    if let Some(warning) = &config.identity.warning {
-        tracing::warn!("{warning}");
-    }
     if let Some(path) = &config.key_log {
         tracing::warn!(?path, "SSLKEYLOGFILE: whoever reads this file can decrypt every session");
     }

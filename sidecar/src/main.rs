@@ -1,11 +1,12 @@
 //! `lowband-sidecar`: parses, runs, sets the exit code (0 in order, 1 failed while running, 2 wrong configuration).
 
 use clap::Parser;
-use lowband_sidecar::config::{Config, Mistake, Options, Task};
+use lowband_sidecar::config::{Config, Mistake, Options, Task, now};
 use lowband_sidecar::{Error, Sockets, envoy, logging, metrics, run};
 use std::process::ExitCode;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
 
 const FAILED: u8 = 1;
 const WRONG_CONFIGURATION: u8 = 2;
@@ -20,7 +21,10 @@ fn main() -> ExitCode {
         Err(mistakes) => return refuse(&mistakes),
     };
     if options.check_config {
-        println!("the configuration is in order");
+        println!(
+            "the configuration is in order; the certificate is {}",
+            config.identity.validity.tell(now())
+        );
         return ExitCode::SUCCESS;
     }
     logging::init(&config);
@@ -54,14 +58,16 @@ fn render_envoy(options: &envoy::Options) -> ExitCode {
 }
 
 fn serve(config: Config) -> Result<(), Error> {
-    runtime(config.threads)?.block_on(async {
+    let runtime = runtime(config.threads)?;
+    let result = runtime.block_on(async {
         let mut signals = Signals::new()?;
         let sockets = Sockets::bind(&config)?;
-        let (began, drain) = tokio::sync::oneshot::channel();
-        let running = run(config, sockets, async {
+        let (began, drain) = oneshot::channel();
+        let shutdown = async {
             // A sender that is gone means a second signal, which ends everything anyway.
             let _ = drain.await;
-        });
+        };
+        let running = run(config, sockets, shutdown, hangups()?);
         tokio::pin!(running);
         tokio::select! {
             result = &mut running => return result,
@@ -75,7 +81,22 @@ fn serve(config: Config) -> Result<(), Error> {
                 Ok(())
             }
         }
-    })
+    });
+    // A disk that hangs while a certificate is looked for there keeps nobody from ending.
+    runtime.shutdown_background();
+    result
+}
+
+/// SIGHUP, the habitual wish for another look at the files, ends nothing at any time. Several at once are one.
+fn hangups() -> std::io::Result<mpsc::Receiver<()>> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let (tell, told) = mpsc::channel(1);
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            let _ = tell.try_send(());
+        }
+    });
+    Ok(told)
 }
 
 fn runtime(threads: usize) -> std::io::Result<Runtime> {

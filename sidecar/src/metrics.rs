@@ -59,6 +59,9 @@ pub struct Metrics {
     draining: Gauge,
     unsent: Family<ReasonLabel, Counter>,
     send_waits: Counter,
+    not_after: Gauge,
+    reloads: Family<ResultLabel, Counter>,
+    reload_worked: Gauge,
     hot: Hot,
     /// Where the last handshake of our own came from.
     probe: Mutex<Option<SocketAddr>>,
@@ -82,6 +85,11 @@ struct RequestLabels {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ReasonLabel {
     reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ResultLabel {
+    result: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -205,6 +213,22 @@ impl Metrics {
                 "Datagrams that had to wait for the buffer of the socket, and were sent then",
                 Counter::default(),
             ),
+            not_after: ours.add(
+                "certificate_not_after_timestamp_seconds",
+                "End of the validity of the certificate that is served, in seconds since 1970",
+                Gauge::default(),
+            ),
+            reloads: ours.add(
+                "certificate_reloads",
+                "Certificates and keys that others were put in the place of. By result, taken: served; refused: the ones of before \
+                 stay",
+                Family::default(),
+            ),
+            reload_worked: ours.add(
+                "certificate_last_reload_successful",
+                "1 while what certificate and key hold is what is served",
+                Gauge::default(),
+            ),
             hot,
             probe: Mutex::default(),
             registry,
@@ -214,7 +238,23 @@ impl Metrics {
                 drop(metrics.requests.get_or_create(&RequestLabels { method, code }));
             }
         }
+        for result in [TAKEN, REFUSED] {
+            drop(metrics.reloads.get_or_create(&ResultLabel { result }));
+        }
         metrics
+    }
+
+    /// This is what clients are shown, with the end of its validity in seconds since 1970.
+    pub fn certificate_served(&self, not_after: i64) {
+        self.not_after.set(not_after);
+        self.reload_worked.set(1);
+    }
+
+    /// The files hold another pair: whether it is served now.
+    pub fn certificate_reloaded(&self, is_taken: bool) {
+        let result = if is_taken { TAKEN } else { REFUSED };
+        self.reloads.get_or_create(&ResultLabel { result }).inc();
+        self.reload_worked.set(is_taken.into());
     }
 
     /// A request has its answer.
@@ -325,6 +365,7 @@ impl Metrics {
 
 const LOGOUT: &str = "logout";
 const REFUSED: &str = "refused";
+const TAKEN: &str = "taken";
 const TOO_LARGE: &str = "too_large";
 const ERROR: &str = "error";
 

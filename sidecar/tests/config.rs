@@ -48,6 +48,7 @@ impl Drop for Folder {
 }
 
 #[path = "chain/identity.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
 mod identity;
 
 fn check(args: &[String]) -> Vec<Mistake> {
@@ -149,6 +150,31 @@ fn check_config_says_yes_with_0_and_binds_nothing() {
     args.extend(["--check-config", "--listen", "192.0.2.1:8008"].map(str::to_owned));
     let output = run(&args, &[]);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.starts_with("the configuration is in order; the certificate is valid until "), "{text}");
+    assert!(text.ends_with(" GMT, 1 day\n"), "{text}");
+}
+
+#[test]
+fn check_config_takes_no_certificate_whose_time_is_not_now() {
+    let folder = Folder::new("untimely");
+    for (from, to, why) in [
+        (0, 86_400, "it has expired on Jan  2 00:00:00 1970 GMT"),
+        (4_000_000_000, 4_000_086_400, "it is not valid before Oct  2 07:06:40 2096 GMT"),
+    ] {
+        let (certificate, key) = identity::Pair::valid(from, to).write(&folder.0);
+        let mut args = ["--certificate", &certificate, "--key", &key].map(str::to_owned).to_vec();
+        // It can be served with, and is warned of then.
+        assert_eq!(check(&args), []);
+        // With all other mistakes, as ever.
+        args.extend(["--check-config", "--sessions", "0"].map(str::to_owned));
+        let output = run(&args, &[]);
+        assert_eq!((output.status.code(), output.stdout), (Some(2), vec![]));
+        let text = String::from_utf8(output.stderr).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines[0], format!("lowband-sidecar: --certificate {certificate:?}: {why}"));
+        assert!(lines.len() == 2 && lines[1].contains("--sessions"), "{text}");
+    }
 }
 
 #[test]

@@ -1,74 +1,213 @@
 //! Certificate and private key: read here, judged by the transport that serves them.
 
+use super::Mistake;
 use lowband_transport::dtls::{self, Endpoint, ServerIdentity};
-use openssl::asn1::Asn1Time;
+use openssl::asn1::{Asn1Time, Asn1TimeRef};
 use openssl::x509::X509;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Where the two files are.
+#[derive(Debug, Clone)]
+pub struct Paths {
+    /// Of the chain, leaf first.
+    pub certificate: PathBuf,
+    /// Of the key.
+    pub key: PathBuf,
+}
+
+/// What stood in the two files at one moment: bytes, or why there are none.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Files {
+    certificate: Result<Vec<u8>, String>,
+    key: Result<Vec<u8>, String>,
+}
 
 /// An identity that can be served.
 #[derive(Debug, Clone)]
 pub struct Identity {
     /// What the transport takes.
     pub server: ServerIdentity,
-    /// Something clients will stumble over, though it works: told at start.
-    pub warning: Option<String>,
+    /// In hexadecimal digits, as `openssl x509 -serial` shows it.
+    pub serial: String,
+    /// When clients believe it.
+    pub validity: Validity,
+}
+
+/// The validity of a certificate (RFC 5280 section 4.1.2.5), each end in seconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Validity {
+    not_before: i64,
+    not_after: i64,
 }
 
 /// How the transport begins what it says about the key; the rest is about the certificate.
 const ABOUT_KEY: &str = "private key: ";
 const ABOUT_CERTIFICATE: &str = "certificate: ";
 
-/// Phrases to stand behind an option's name and value.
-#[derive(Debug, Default)]
-pub(super) struct IdentityMistakes {
-    pub(super) certificate: Vec<String>,
-    pub(super) key: Vec<String>,
-}
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// Authorities renew long before that, usually with a third of the time left.
+const SHORT: Duration = Duration::from_secs(14 * 24 * 3600);
+/// For certificates that live for days: this part of their time.
+const SHORT_PART: u32 = 5;
 
-/// Reads both files and lets the transport hold them against each other.
-pub(super) fn load(certificate: &Path, key: &Path) -> Result<Identity, IdentityMistakes> {
-    let (chain, chain_unread) = read(certificate);
-    let (private, key_unread) = read(key);
-    let server = ServerIdentity { certificate_chain: chain, private_key: private };
-    let mut mistakes = IdentityMistakes::default();
-    let config = dtls::Config { server: Some(server.clone()), ..dtls::Config::default() };
-    if let Err(error) = Endpoint::new(config, [0; 32]) {
-        for line in error.mistakes() {
-            match line.strip_prefix(ABOUT_KEY) {
-                Some(why) => mistakes.key.push(why.to_owned()),
-                None => mistakes.certificate.push(line.trim_start_matches(ABOUT_CERTIFICATE).to_owned()),
+impl Paths {
+    /// Reads both files, which may take as long as their disk does.
+    pub fn read(&self) -> Files {
+        let read = |path: &Path| std::fs::read(path).map_err(|why| format!("cannot be read: {why}"));
+        Files { certificate: read(&self.certificate), key: read(&self.key) }
+    }
+
+    /// Lets the transport hold certificate and key against each other. When the certificate is valid is not asked.
+    pub fn judge(&self, files: &Files) -> Result<Identity, Vec<Mistake>> {
+        let content = |file: &Result<Vec<u8>, String>| file.clone().unwrap_or_default();
+        let server = ServerIdentity {
+            certificate_chain: content(&files.certificate),
+            private_key: content(&files.key),
+        };
+        let (mut certificate, mut key) = (Vec::new(), Vec::new());
+        let config = dtls::Config { server: Some(server.clone()), ..dtls::Config::default() };
+        if let Err(error) = Endpoint::new(config, [0; 32]) {
+            for line in error.mistakes() {
+                match line.strip_prefix(ABOUT_KEY) {
+                    Some(why) => key.push(why.to_owned()),
+                    None => certificate.push(line.trim_start_matches(ABOUT_CERTIFICATE).to_owned()),
+                }
             }
         }
+        // What the transport says about a file that cannot be read is noise.
+        if let Err(why) = &files.certificate {
+            certificate = vec![why.clone()];
+        }
+        if let Err(why) = &files.key {
+            key = vec![why.clone()];
+        }
+        let mut mistakes: Vec<_> = certificate.iter().map(|why| self.about_certificate(why)).collect();
+        mistakes
+            .extend(key.iter().map(|why| Mistake { option: "--key", why: format!("{:?}: {why}", self.key) }));
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
+        match X509::from_pem(&server.certificate_chain).ok().and_then(|leaf| describe(&leaf)) {
+            Some((serial, validity)) => Ok(Identity { server, serial, validity }),
+            None => Err(vec![self.about_certificate("its serial number or its validity cannot be read")]),
+        }
     }
-    // What the transport says about a file that cannot be read is noise.
-    if let Some(why) = chain_unread {
-        mistakes.certificate = vec![why];
+
+    /// The mistake of a certificate whose time has not come or is over.
+    pub fn untimely(&self, identity: &Identity, now: i64) -> Option<Mistake> {
+        identity.validity.mistake(now).map(|why| self.about_certificate(&why))
     }
-    if let Some(why) = key_unread {
-        mistakes.key = vec![why];
+
+    fn about_certificate(&self, why: &str) -> Mistake {
+        Mistake { option: "--certificate", why: format!("{:?}: {why}", self.certificate) }
     }
-    if !mistakes.certificate.is_empty() || !mistakes.key.is_empty() {
-        return Err(mistakes);
-    }
-    let warning = X509::from_pem(&server.certificate_chain).ok().and_then(|leaf| validity_warning(&leaf));
-    Ok(Identity { server, warning })
 }
 
-/// The content, or none and why.
-fn read(path: &Path) -> (Vec<u8>, Option<String>) {
-    match std::fs::read(path) {
-        Ok(content) => (content, None),
-        Err(why) => (Vec::new(), Some(format!("cannot be read: {why}"))),
+impl From<&ServerIdentity> for Files {
+    fn from(served: &ServerIdentity) -> Files {
+        Files { certificate: Ok(served.certificate_chain.clone()), key: Ok(served.private_key.clone()) }
     }
 }
 
-fn validity_warning(leaf: &X509) -> Option<String> {
-    let now = Asn1Time::days_from_now(0).ok()?;
-    if leaf.not_after() < now {
-        return Some(format!("the certificate has expired: {}", leaf.not_after()));
+fn describe(leaf: &X509) -> Option<(String, Validity)> {
+    let serial = leaf.serial_number().to_bn().ok()?.to_hex_str().ok()?.to_string();
+    let validity =
+        Validity { not_before: seconds(leaf.not_before())?, not_after: seconds(leaf.not_after())? };
+    Some((serial, validity))
+}
+
+fn seconds(time: &Asn1TimeRef) -> Option<i64> {
+    let since = Asn1Time::from_unix(0).ok()?.diff(time).ok()?;
+    Some(i64::from(since.days) * DAY.as_secs() as i64 + i64::from(since.secs))
+}
+
+/// The wall clock: seconds since 1970.
+pub fn now() -> i64 {
+    // Before 1970 is as good as 1970.
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+impl Validity {
+    /// The first second of which it is over, since 1970.
+    pub fn not_after(self) -> i64 {
+        self.not_after
     }
-    if leaf.not_before() > now {
-        return Some(format!("the certificate is not valid before {}", leaf.not_before()));
+
+    /// Why it does not hold now, as a phrase.
+    pub fn mistake(self, now: i64) -> Option<String> {
+        if self.not_after < now {
+            return Some(format!("it has expired on {}", text(self.not_after)));
+        }
+        (self.not_before > now).then(|| format!("it is not valid before {}", text(self.not_before)))
     }
-    None
+
+    /// What is left of it, or nothing.
+    pub fn left(self, now: i64) -> Duration {
+        Duration::from_secs(u64::try_from(self.not_after.saturating_sub(now)).unwrap_or_default())
+    }
+
+    /// Whether it should have been renewed: less than 14 days are left, or than a fifth of its time.
+    pub fn is_short(self, now: i64) -> bool {
+        self.left(now) < SHORT.min(self.left(self.not_before) / SHORT_PART)
+    }
+
+    /// Its end and the days until then, for people.
+    pub fn tell(self, now: i64) -> String {
+        let days = self.left(now).as_secs() / DAY.as_secs();
+        let unit = if days == 1 { "day" } else { "days" };
+        format!("valid until {}, {days} {unit}", text(self.not_after))
+    }
+}
+
+fn text(seconds: i64) -> String {
+    Asn1Time::from_unix(seconds).map_or_else(|_| format!("{seconds} s after 1970"), |time| time.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAYS: i64 = 24 * 3600;
+    /// Nov 29 2026.
+    const BEGIN: i64 = 1_795_910_400;
+
+    fn lasting(days: i64) -> Validity {
+        Validity { not_before: BEGIN, not_after: BEGIN + days * DAYS }
+    }
+
+    #[test]
+    fn a_certificate_holds_from_its_first_to_its_last_second() {
+        let validity = lasting(90);
+        for (now, why) in [
+            (BEGIN - 1, Some("it is not valid before Nov 29 00:00:00 2026 GMT")),
+            (BEGIN, None),
+            (BEGIN + 90 * DAYS, None),
+            (BEGIN + 90 * DAYS + 1, Some("it has expired on Feb 27 00:00:00 2027 GMT")),
+        ] {
+            assert_eq!(validity.mistake(now).as_deref(), why);
+        }
+        assert_eq!(validity.tell(BEGIN), "valid until Feb 27 00:00:00 2027 GMT, 90 days");
+        assert_eq!(validity.left(BEGIN + 91 * DAYS), Duration::ZERO);
+    }
+
+    #[test]
+    fn what_is_short_depends_on_how_long_it_is_in_all() {
+        for (days, short_from) in [(365, 351), (90, 76), (10, 8), (5, 4)] {
+            let validity = lasting(days);
+            assert!(!validity.is_short(BEGIN + short_from * DAYS), "{days}");
+            assert!(validity.is_short(BEGIN + short_from * DAYS + 1), "{days}");
+        }
+    }
+
+    #[test]
+    fn times_of_both_forms_are_read() {
+        // RFC 5280 section 4.1.2.5: UTCTime until 2049, GeneralizedTime from then on.
+        for (written, expected) in
+            [("19700101000000Z", 0), ("20261129000000Z", BEGIN), ("20500101000000Z", 2_524_608_000)]
+        {
+            assert_eq!(seconds(&Asn1Time::from_str(written).unwrap()), Some(expected));
+        }
+    }
 }

@@ -32,12 +32,22 @@ impl Wire {
         wire
     }
 
+    /// Whether the server shows this self-signed certificate (PEM) to who comes now.
+    pub(crate) async fn is_shown(server: SocketAddr, certificate: &[u8]) -> bool {
+        let (_wire, connected) = Wire::believing(server, Verification::Roots(certificate.to_vec())).await;
+        tokio::time::timeout(PATIENCE, connected).await.expect("no end of the handshake").is_ok()
+    }
+
     /// Begins a handshake that may fail; tells when it has finished.
     pub(crate) async fn start(server: SocketAddr) -> (Wire, oneshot::Receiver<()>) {
+        Wire::believing(server, Verification::None).await
+    }
+
+    async fn believing(server: SocketAddr, verification: Verification) -> (Wire, oneshot::Receiver<()>) {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         socket.connect(server).await.unwrap();
         let config = Config {
-            dtls: dtls::Config { client: Some(Verification::None), ..dtls::Config::default() },
+            dtls: dtls::Config { client: Some(verification), ..dtls::Config::default() },
             times: coap::Times::measured(),
             limits: coap::Limits { exchanges_per_session: 1000, ..coap::Limits::default() },
         };

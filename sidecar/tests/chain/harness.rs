@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 /// Nothing in these tests takes longer unless it is broken.
@@ -22,8 +22,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Chain {
     pub server: SocketAddr,
     pub stub: Stub,
-    _folder: Folder,
+    pub folder: Folder,
     admin: SocketAddr,
+    reload: mpsc::Sender<()>,
     shutdown: Option<oneshot::Sender<()>>,
     running: JoinHandle<Result<(), Error>>,
 }
@@ -71,14 +72,21 @@ impl Chain {
         let server = sockets.udp.local_addr().unwrap();
         let admin = sockets.admin.as_ref().unwrap().local_addr().unwrap();
         let (shutdown, asked) = oneshot::channel::<()>();
-        let running = tokio::spawn(run(config, sockets, async {
+        let (reload, reloads) = mpsc::channel(1);
+        let shutting_down = async {
             let _ = asked.await;
-        }));
-        Chain { server, stub, _folder: folder, admin, shutdown: Some(shutdown), running }
+        };
+        let running = tokio::spawn(run(config, sockets, shutting_down, reloads));
+        Chain { server, stub, folder, admin, reload, shutdown: Some(shutdown), running }
     }
 
     pub(crate) async fn connect(&self) -> Wire {
         Wire::connect(self.server).await
+    }
+
+    /// What SIGHUP does.
+    pub(crate) async fn hang_up(&self) {
+        self.reload.send(()).await.unwrap();
     }
 
     /// What SIGTERM does.

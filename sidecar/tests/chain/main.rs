@@ -21,6 +21,7 @@ mod long_polls;
 mod operation;
 mod process;
 mod raw;
+mod renewal;
 mod replicas;
 mod representations;
 mod requests;

@@ -7,6 +7,7 @@ use crate::stub::{Handler, Stub, handler, ok};
 use lowband_sidecar::status;
 use lowband_transport::coap::{Method, RequestOptions};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
@@ -17,7 +18,7 @@ pub(crate) struct Process {
     server: SocketAddr,
     admin: SocketAddr,
     _stub: Stub,
-    _folder: Folder,
+    folder: Folder,
 }
 
 impl Process {
@@ -56,11 +57,16 @@ impl Process {
             .map(|rest| rest.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse::<u16>().unwrap());
         let mut address = || SocketAddr::from(([127, 0, 0, 1], ports.next().unwrap()));
         let (server, admin) = (address(), address());
-        Process { child, log, server, admin, _stub: stub, _folder: folder }
+        Process { child, log, server, admin, _stub: stub, folder }
     }
 
     pub(crate) fn admin(&self) -> SocketAddr {
         self.admin
+    }
+
+    /// Where certificate and key lie.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     pub(crate) fn server(&self) -> SocketAddr {

@@ -1,0 +1,83 @@
+//! Files, clock and log of a renewal.
+
+use super::{Renewal, Step};
+use crate::config::{Identity, Mistake, Paths, now};
+use crate::event_loop::Inspector;
+use crate::metrics::Metrics;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+/// Everything that a renewal has to do with.
+pub(crate) struct Watch {
+    pub(crate) paths: Paths,
+    /// What is served since the start.
+    pub(crate) identity: Identity,
+    /// How long it waits between two looks.
+    pub(crate) check: Duration,
+    /// Each message asks for a look at once.
+    pub(crate) asked: mpsc::Receiver<()>,
+    pub(crate) inspector: Inspector,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+impl Watch {
+    /// Watches until the event loop has ended.
+    pub(crate) async fn run(mut self) {
+        let mut renewal = Renewal::new(self.paths.clone(), self.identity.clone());
+        loop {
+            if let Some(what) = renewal.remind(now()) {
+                tracing::warn!("{what}");
+            }
+            let asked = tokio::select! {
+                () = sleep(self.check) => false,
+                Some(()) = self.asked.recv() => true,
+            };
+            // A disk may take its time, and clients wait for nobody's.
+            let paths = self.paths.clone();
+            let looking = tokio::task::spawn_blocking(move || {
+                let step = renewal.look(paths.read(), asked, now());
+                (renewal, step)
+            });
+            let Ok((back, step)) = looking.await else { return };
+            renewal = back;
+            match step {
+                Step::Nothing => {}
+                Step::Same => {
+                    self.metrics.certificate_served(renewal.identity().validity.not_after());
+                    tracing::info!("certificate and key are those that are served");
+                }
+                Step::Refuse(mistakes) => self.refuse(&mistakes),
+                Step::Serve(identity) => match self.inspector.renew_identity(identity.server.clone()).await {
+                    None => return,
+                    Some(Ok(())) => self.tell_renewed(&identity),
+                    // Not to be expected: who judges it asks the same of it as who serves it. It is not tried again before the files
+                    // change.
+                    Some(Err(why)) => {
+                        self.refuse(&[Mistake { option: "--certificate", why: why.to_string() }]);
+                    }
+                },
+            }
+        }
+    }
+
+    fn tell_renewed(&self, identity: &Identity) {
+        self.metrics.certificate_reloaded(true);
+        self.metrics.certificate_served(identity.validity.not_after());
+        tracing::info!(
+            serial = identity.serial,
+            "a renewed certificate for new handshakes, {}; sessions go on",
+            identity.validity.tell(now())
+        );
+    }
+
+    fn refuse(&self, mistakes: &[Mistake]) {
+        self.metrics.certificate_reloaded(false);
+        let why: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
+        tracing::error!(
+            "the certificate and key of before stay, those in the files cannot be served: {}",
+            why.join("; ")
+        );
+    }
+}

@@ -1,0 +1,151 @@
+//! What is done with another certificate: looks at the files, one after the other, at times that the test tells.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests and their helpers fail by panicking"
+)]
+
+use identity::{DAY, Pair};
+use lowband_sidecar::config::{Files, Mistake, Paths};
+use lowband_sidecar::renewal::{Renewal, Step};
+use lowband_transport::dtls::ServerIdentity;
+
+#[path = "chain/identity.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod identity;
+
+/// Nov 29 2026.
+const NOW: i64 = 1_795_910_400;
+
+fn paths() -> Paths {
+    Paths { certificate: "/nonexistent/tls.crt".into(), key: "/nonexistent/tls.key".into() }
+}
+
+fn files(pair: &Pair) -> Files {
+    Files::from(&ServerIdentity {
+        certificate_chain: pair.certificate.clone(),
+        private_key: pair.key.clone(),
+    })
+}
+
+fn renewal(served: &Pair) -> Renewal {
+    let paths = paths();
+    let identity = paths.judge(&files(served)).unwrap();
+    Renewal::new(paths, identity)
+}
+
+fn days(count: i64) -> Pair {
+    Pair::valid(NOW - DAY, NOW + count * DAY)
+}
+
+/// A certificate with somebody else's key.
+fn misfit() -> Pair {
+    Pair { key: days(9).key, ..days(9) }
+}
+
+fn is_nothing(step: &Step) -> bool {
+    matches!(step, Step::Nothing)
+}
+
+fn refused(step: Step) -> Vec<Mistake> {
+    let Step::Refuse(mistakes) = step else { panic!("{step:?}") };
+    mistakes
+}
+
+#[test]
+fn another_pair_is_served_when_two_looks_have_seen_it() {
+    let (old, new) = (days(10), days(90));
+    let mut renewal = renewal(&old);
+    assert!(is_nothing(&renewal.look(files(&old), false, NOW)));
+    assert!(is_nothing(&renewal.look(files(&new), false, NOW)));
+    let Step::Serve(identity) = renewal.look(files(&new), false, NOW) else { panic!() };
+    assert_eq!(identity.server.certificate_chain, new.certificate);
+    assert_eq!(identity.validity.not_after(), NOW + 90 * DAY);
+    assert!(is_nothing(&renewal.look(files(&new), false, NOW)));
+}
+
+#[test]
+fn a_pair_that_is_half_written_at_each_look_is_nothing_until_it_is_whole() {
+    let (old, new) = (days(10), days(90));
+    let mut renewal = renewal(&old);
+    let half = |part: usize| Pair { certificate: new.certificate[..part].to_vec(), ..old.clone() };
+    let whole = Pair { key: old.key.clone(), ..new.clone() };
+    for seen in [&half(0), &half(30), &half(100), &whole, &new] {
+        assert!(is_nothing(&renewal.look(files(seen), false, NOW)));
+    }
+    assert!(matches!(renewal.look(files(&new), false, NOW), Step::Serve(_)));
+}
+
+#[test]
+fn what_does_not_fit_is_told_once_and_the_way_back_as_well() {
+    let old = days(10);
+    let mut renewal = renewal(&old);
+    let wrong = [misfit(), misfit()];
+    for wrong in &wrong {
+        assert!(is_nothing(&renewal.look(files(wrong), false, NOW)));
+        let [mistake] = &refused(renewal.look(files(wrong), false, NOW))[..] else { panic!() };
+        assert_eq!(
+            mistake.to_string(),
+            r#"--key "/nonexistent/tls.key": it does not belong to the certificate"#
+        );
+        assert!(is_nothing(&renewal.look(files(wrong), false, NOW)));
+    }
+    assert!(matches!(renewal.look(files(&old), false, NOW), Step::Same));
+    assert!(is_nothing(&renewal.look(files(&old), false, NOW)));
+    assert_eq!(renewal.identity().server.certificate_chain, old.certificate);
+}
+
+#[test]
+fn files_that_cannot_be_read_are_told_like_any_mistake() {
+    let mut renewal = renewal(&days(10));
+    assert!(is_nothing(&renewal.look(paths().read(), false, NOW)));
+    let mistakes = refused(renewal.look(paths().read(), false, NOW));
+    assert_eq!(mistakes.iter().map(|mistake| mistake.option).collect::<Vec<_>>(), ["--certificate", "--key"]);
+    assert!(mistakes[0].why.contains("cannot be read: No such file"), "{mistakes:?}");
+}
+
+#[test]
+fn who_asks_is_answered_at_the_first_look_and_each_time() {
+    let (old, new, wrong) = (days(10), days(90), misfit());
+    let mut renewal = renewal(&old);
+    assert!(matches!(renewal.look(files(&old), true, NOW), Step::Same));
+    for _ in 0..2 {
+        refused(renewal.look(files(&wrong), true, NOW));
+    }
+    assert!(is_nothing(&renewal.look(files(&wrong), false, NOW)));
+    assert!(matches!(renewal.look(files(&new), true, NOW), Step::Serve(_)));
+    assert!(matches!(renewal.look(files(&new), true, NOW), Step::Same));
+}
+
+#[test]
+fn a_certificate_whose_time_is_over_is_not_taken_and_one_whose_time_comes_is_when_it_has_come() {
+    let mut renewal = renewal(&days(10));
+    let (over, early) = (days(-1), Pair::valid(NOW + 60, NOW + DAY));
+    renewal.look(files(&over), false, NOW);
+    let mistakes = refused(renewal.look(files(&over), false, NOW));
+    assert!(mistakes[0].why.ends_with("it has expired on Nov 28 00:00:00 2026 GMT"), "{mistakes:?}");
+    renewal.look(files(&early), false, NOW);
+    let mistakes = refused(renewal.look(files(&early), false, NOW));
+    assert!(mistakes[0].why.ends_with("it is not valid before Nov 29 00:01:00 2026 GMT"), "{mistakes:?}");
+    assert!(is_nothing(&renewal.look(files(&early), false, NOW + 59)));
+    assert!(matches!(renewal.look(files(&early), false, NOW + 60), Step::Serve(_)));
+}
+
+#[test]
+fn a_certificate_that_ends_soon_or_has_ended_is_recalled_once_a_day() {
+    let mut renewal = renewal(&Pair::valid(NOW - 80 * DAY, NOW + 10 * DAY));
+    let soon = "the certificate should have been renewed: valid until Dec  9 00:00:00 2026 GMT, 10 days";
+    assert_eq!(renewal.remind(NOW).as_deref(), Some(soon));
+    assert_eq!(renewal.remind(NOW + DAY - 1), None);
+    assert!(renewal.remind(NOW + DAY).is_some());
+    let over = "clients refuse the certificate: it has expired on Dec  9 00:00:00 2026 GMT";
+    assert_eq!(renewal.remind(NOW + 11 * DAY).as_deref(), Some(over));
+    // The clock was put right.
+    assert!(renewal.remind(NOW + 3 * DAY).is_some());
+    let new = Pair::valid(NOW, NOW + 90 * DAY);
+    assert!(matches!(renewal.look(files(&new), true, NOW + 11 * DAY), Step::Serve(_)));
+    assert_eq!(renewal.remind(NOW + 12 * DAY), None);
+}
