@@ -47,7 +47,7 @@ impl Envoy {
         render.arg("render-envoy");
         render.arg("--public-port").arg(public.number().to_string());
         render.arg("--admin-port").arg(admin.number().to_string());
-        render.arg("--dir").arg(folder).arg("--wasm").arg(parts.wasm()?);
+        render.arg("--dir").arg(folder).arg("--wasm").arg(parts.wasm()?).arg("--install").arg(folder);
         render.arg("--homeserver").arg(homeserver);
         let rendered = render.output().map_err(Error::io("run lowband-sidecar render-envoy"))?;
         if !rendered.status.success() {
@@ -58,8 +58,6 @@ impl Envoy {
                 said.trim()
             )));
         }
-        let path = folder.join("envoy.yaml");
-        std::fs::write(&path, rendered.stdout).map_err(Error::io(format!("write {}", path.display())))?;
         let process = Process::start(Recipe {
             name: "envoy",
             program,

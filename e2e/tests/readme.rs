@@ -73,6 +73,9 @@ fn checkout(fixture: &Fixture) -> PathBuf {
     for part in ["envoy-filter", "envoy.yaml"] {
         symlink(root().join(part), folder.join(part)).unwrap();
     }
+    std::fs::create_dir(folder.join("target")).unwrap();
+    let filter = Parts::from_environment().wasm().unwrap();
+    symlink(filter, folder.join("target/lowband-filter.wasm")).unwrap();
     folder
 }
 

@@ -185,27 +185,31 @@ def certificate(folder):
 
 class Envoy:
     """One Envoy with the project's configuration in a folder of its own, perhaps run by another program. `arguments` are for what renders
-    the configuration, `options` for Envoy. Unless it is patient, a connection that is cut ends sooner, so that tests need not wait."""
+    the configuration, `options` for Envoy, `before` is called with the folder. Unless it is patient, a connection that is cut ends sooner, so
+    that tests need not wait."""
 
-    def __init__(self, homeserver, *arguments, edit=lambda text: text, patient=False, options=(), run_by=()):
+    def __init__(
+        self, homeserver, *arguments, edit=lambda text: text, patient=False, options=(), run_by=(), before=lambda folder: None
+    ):
         self.folder = tempfile.TemporaryDirectory()
         self.public, self.admin = free_port(), free_port()
         self.socket = f"{self.folder.name}/envoy.sock"
         certificate(self.folder.name)
-        rendered = subprocess.run(
-            [
-                program("LOWBAND_SIDECAR", "target/release/lowband-sidecar", "build"), "render-envoy", "--public-port", str(self.public),
-                "--public-address", "127.0.0.1", "--admin-port", str(self.admin), "--dir", self.folder.name,
-                "--wasm", program("LOWBAND_WASM", "target/lowband-filter.wasm", "filter"),
-                "--homeserver", homeserver, *arguments,
-            ],
-            check=True, stdout=subprocess.PIPE, text=True,
-        ).stdout
+        render = [
+            program("LOWBAND_SIDECAR", "target/release/lowband-sidecar", "build"), "render-envoy", "--public-port", str(self.public),
+            "--public-address", "127.0.0.1", "--admin-port", str(self.admin), "--dir", self.folder.name,
+            "--wasm", program("LOWBAND_WASM", "target/lowband-filter.wasm", "filter"),
+            "--homeserver", homeserver, *arguments,
+        ]
+        rendered = subprocess.run(render, check=True, stdout=subprocess.PIPE, text=True).stdout
+        with open(f"{self.folder.name}/envoy-certificate.yaml", "w") as certificate_file:
+            subprocess.run([*render, "--only-certificate"], check=True, stdout=certificate_file)
         delay = "delayed_close_timeout: 5s"
         assert delay in rendered
         rendered = rendered if patient else rendered.replace(delay, "delayed_close_timeout: 1s")
         configuration = pathlib.Path(self.folder.name, "envoy.yaml")
         configuration.write_text(edit(rendered))
+        before(self.folder.name)
         self.log = open(f"{self.folder.name}/envoy.log", "w+")
         binary = program("LOWBAND_ENVOY", ".venv/envoy/lib/python3*/site-packages/envoy/_bin/envoy", "setup")
         self.started = time.monotonic()

@@ -1,8 +1,9 @@
-//! The configuration of Envoy: the `envoy.yaml` of this project, written anew for other ports, folders and homeservers.
+//! The configuration of Envoy: the `envoy.yaml` of this project and the `envoy-certificate.yaml` beside it, written anew for other ports,
+//! folders and homeservers.
 //!
 //! Plain replacement of text, without a YAML library: each value is found by the exact words around it, as often as it has to be
-//! there, so that comments and order stay. Where the file has changed so that a value is not found, nothing is written. Without
-//! options the text is `envoy.yaml` itself, byte for byte.
+//! there, so that comments and order stay. Where a file has changed so that a value is not found, nothing is written. Without
+//! options the text is the file itself, byte for byte.
 
 use crate::config::Mistake;
 use clap::Args;
@@ -20,8 +21,12 @@ pub(crate) use values::port_or_off;
 /// `envoy.yaml` as it was when this program was built.
 pub const ENVOY_YAML: &str = include_str!("../../envoy.yaml");
 
+/// `envoy-certificate.yaml`, likewise: it names certificate and key.
+pub const CERTIFICATE_YAML: &str = include_str!("../../envoy-certificate.yaml");
+
 /// The names of what [`write`] puts into a folder.
 const CONFIGURATION: &str = "envoy.yaml";
+const CERTIFICATE: &str = "envoy-certificate.yaml";
 const FILTER: &str = "lowband-filter.wasm";
 
 /// What can be set. What is not given stays as it is in `envoy.yaml`.
@@ -49,7 +54,8 @@ pub struct Options {
     /// Port of Envoy's administration, on 127.0.0.1.
     #[arg(long, env = "LOWBAND_ENVOY_ADMIN_PORT", value_name = "PORT")]
     pub admin_port: Option<String>,
-    /// Folder of envoy.sock, certificate.pem and key.pem.
+    /// Folder of envoy.sock, certificate.pem and key.pem, and of envoy-certificate.yaml, by which Envoy finds those two and without
+    /// which it does not start.
     #[arg(long, value_name = "FOLDER")]
     pub dir: Option<String>,
     /// Certificate chain in PEM form, as Envoy finds it; else certificate.pem of the folder.
@@ -61,10 +67,13 @@ pub struct Options {
     /// The filter.
     #[arg(long, value_name = "FILE")]
     pub wasm: Option<String>,
-    /// For an Envoy that sees this folder and not our files: puts envoy.yaml and a copy of the filter there, in place of standard
-    /// output, and envoy.sock will be there too.
-    #[arg(long, value_name = "FOLDER")]
+    /// Puts envoy.yaml, envoy-certificate.yaml and a copy of the filter into this folder, in place of standard output, for an Envoy that may
+    /// see nothing else; envoy.sock will be there too.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "only_certificate")]
     pub install: Option<String>,
+    /// Writes envoy-certificate.yaml to standard output in place of envoy.yaml.
+    #[arg(long)]
+    pub only_certificate: bool,
 }
 
 /// Options without mistakes.
@@ -78,6 +87,7 @@ struct Values {
     public_address: Option<String>,
     admin_port: Option<u16>,
     socket: Option<String>,
+    secret: Option<String>,
     certificate: Option<String>,
     key: Option<String>,
     wasm: Option<String>,
@@ -100,13 +110,21 @@ pub enum Error {
 /// `template` with the values of the options, all of whose mistakes are told at once.
 pub fn render(template: &str, options: &Options) -> Result<String, Error> {
     let values = options.check().map_err(Error::Options)?;
-    values.put_into(Template::new(template)).map_err(Error::Template)
+    values.put_into(Template::new(CONFIGURATION, template)).map_err(Error::Template)
 }
 
-/// Renders `envoy.yaml` to standard output, or into the folder of `--install`.
+/// The same for `envoy-certificate.yaml`.
+pub fn render_certificate(template: &str, options: &Options) -> Result<String, Error> {
+    let values = options.check().map_err(Error::Options)?;
+    values.put_into_certificate(Template::new(CERTIFICATE, template)).map_err(Error::Template)
+}
+
+/// Renders one of the files to standard output, or all into the folder of `--install`.
 pub fn write(options: &Options) -> Result<(), Error> {
     let text = render(ENVOY_YAML, options)?;
+    let certificate = render_certificate(CERTIFICATE_YAML, options)?;
     let Some(folder) = &options.install else {
+        let text = if options.only_certificate { certificate } else { text };
         let written = io::stdout().lock().write_all(text.as_bytes());
         return written.map_err(|why| Error::File("write to standard output".to_owned(), why));
     };
@@ -114,6 +132,7 @@ pub fn write(options: &Options) -> Result<(), Error> {
     let filter = std::fs::read(source).map_err(|why| Error::File(format!("read {source:?}"), why))?;
     let folder = Path::new(folder);
     put(&folder.join(FILTER), &filter)?;
+    put(&folder.join(CERTIFICATE), certificate.as_bytes())?;
     put(&folder.join(CONFIGURATION), text.as_bytes())
 }
 
@@ -173,8 +192,11 @@ impl Options {
             public_address,
             admin_port,
             socket: inside(&install, "envoy.sock").or(inside(&dir, "envoy.sock")),
-            certificate: certificate.or(inside(&dir, "certificate.pem")),
-            key: key.or(inside(&dir, "key.pem")),
+            secret: inside(&install, CERTIFICATE).or(inside(&dir, CERTIFICATE)),
+            certificate: certificate
+                .or(inside(&dir, "certificate.pem"))
+                .or(inside(&install, "certificate.pem")),
+            key: key.or(inside(&dir, "key.pem")).or(inside(&install, "key.pem")),
             wasm: inside(&install, FILTER).or(wasm),
         })
     }
@@ -208,23 +230,34 @@ impl Values {
         if let Some(path) = &self.socket {
             text.replace("path: run/envoy.sock,", &format!("path: {},", template::scalar(path)), 1)?;
         }
-        for (old, new) in [
-            ("run/certificate.pem", &self.certificate),
-            ("run/key.pem", &self.key),
-            ("target/lowband-filter.wasm", &self.wasm),
-        ] {
-            if let Some(path) = new {
-                text.replace(
-                    &format!("filename: {old} }}"),
-                    &format!("filename: {} }}", template::scalar(path)),
-                    1,
-                )?;
-            }
+        if let Some(path) = &self.secret {
+            text.replace(
+                "path: ./envoy-certificate.yaml }",
+                &format!("path: {} }}", template::scalar(path)),
+                1,
+            )?;
         }
+        put_file(&mut text, "target/lowband-filter.wasm", self.wasm.as_deref())?;
         if let Some(homeserver) = &self.homeserver {
             put_homeserver(&mut text, homeserver, self.ca_file.as_deref())?;
         }
         Ok(text.into_text())
+    }
+
+    fn put_into_certificate(&self, mut text: Template) -> Result<String, String> {
+        put_file(&mut text, "run/certificate.pem", self.certificate.as_deref())?;
+        put_file(&mut text, "run/key.pem", self.key.as_deref())?;
+        Ok(text.into_text())
+    }
+}
+
+fn put_file(text: &mut Template, old: &str, new: Option<&str>) -> Result<(), String> {
+    match new {
+        None => Ok(()),
+        Some(path) => {
+            let filename = |path: &str| format!("filename: {path} }}");
+            text.replace(&filename(old), &filename(&template::scalar(path)), 1)
+        }
     }
 }
 

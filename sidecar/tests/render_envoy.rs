@@ -8,7 +8,7 @@
     reason = "tests and their helpers fail by panicking"
 )]
 
-use lowband_sidecar::envoy::{self, ENVOY_YAML, Options};
+use lowband_sidecar::envoy::{self, CERTIFICATE_YAML, ENVOY_YAML, Options};
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
@@ -28,6 +28,10 @@ fn run(arguments: &[&str]) -> (i32, String, Vec<String>) {
 
 /// The lines that were taken away and those that came in their place, without what surrounds them.
 fn differences(text: &str) -> (Vec<String>, Vec<String>) {
+    differences_from(ENVOY_YAML, text)
+}
+
+fn differences_from(original: &str, text: &str) -> (Vec<String>, Vec<String>) {
     let left_over = |lines: &str, others: &str| {
         let mut others: Vec<&str> = others.lines().collect();
         let mut is_new = |line: &&str| match others.iter().position(|other| other == line) {
@@ -39,7 +43,7 @@ fn differences(text: &str) -> (Vec<String>, Vec<String>) {
         };
         lines.lines().filter(|line| is_new(line)).map(|line| line.trim().to_owned()).collect()
     };
-    (left_over(ENVOY_YAML, text), left_over(text, ENVOY_YAML))
+    (left_over(original, text), left_over(text, original))
 }
 
 fn changes(arguments: &[&str]) -> (Vec<String>, Vec<String>) {
@@ -48,17 +52,28 @@ fn changes(arguments: &[&str]) -> (Vec<String>, Vec<String>) {
     differences(&text)
 }
 
+/// The new lines of the file that names certificate and key.
+fn certificate_changes(environment: &[(&str, &str)], arguments: &[&str]) -> Vec<String> {
+    let output = run_with(environment, &[arguments, &["--only-certificate"]].concat());
+    assert_eq!((output.status.code(), output.stderr), (Some(0), vec![]));
+    differences_from(CERTIFICATE_YAML, &String::from_utf8(output.stdout).unwrap()).1
+}
+
 #[test]
-fn without_options_it_is_the_file_itself() {
+fn without_options_each_is_the_file_itself() {
     assert_eq!(run(&[]), (0, ENVOY_YAML.to_owned(), vec![]));
+    assert_eq!(run(&["--only-certificate"]), (0, CERTIFICATE_YAML.to_owned(), vec![]));
 }
 
 #[test]
 fn the_defaults_spelled_out_are_the_file_itself() {
-    let arguments = "--public-port 8008 --public-address 0.0.0.0 --admin-port 9901 --dir run --wasm target/lowband-filter.wasm \
+    let arguments = "--public-port 8008 --public-address 0.0.0.0 --admin-port 9901 --wasm target/lowband-filter.wasm \
         --homeserver http://127.0.0.1:8018 --dtls-port 8008";
     let arguments: Vec<_> = arguments.split_ascii_whitespace().collect();
     assert_eq!(run(&arguments), (0, ENVOY_YAML.to_owned(), vec![]));
+    assert_eq!(run(&["--dir", "run", "--only-certificate"]), (0, CERTIFICATE_YAML.to_owned(), vec![]));
+    let (_, new) = changes(&["--dir", "run"]);
+    assert_eq!(new, ["sds_config: { path_config_source: { path: run/envoy-certificate.yaml } }"]);
 }
 
 #[test]
@@ -107,13 +122,20 @@ fn a_base_url_is_a_scheme_and_a_host() {
 
 #[test]
 fn a_folder_with_odd_characters_is_quoted() {
-    let (_, new) = changes(&["--dir", r#"/srv/a "b": c/"#, "--wasm", "/x/y.wasm"]);
+    let folder = ["--dir", r#"/srv/a "b": c/"#];
+    let (_, new) = changes(&[folder.as_slice(), &["--wasm", "/x/y.wasm"]].concat());
     assert_eq!(
         new,
         [
             r#"address: { pipe: { path: "/srv/a \"b\": c/envoy.sock", mode: 384 } }"#,
             "code: &filter { local: { filename: /x/y.wasm } }",
-            r#"- certificate_chain: { filename: "/srv/a \"b\": c/certificate.pem" }"#,
+            r#"sds_config: { path_config_source: { path: "/srv/a \"b\": c/envoy-certificate.yaml" } }"#,
+        ]
+    );
+    assert_eq!(
+        certificate_changes(&[], &folder),
+        [
+            r#"certificate_chain: { filename: "/srv/a \"b\": c/certificate.pem" }"#,
             r#"private_key: { filename: "/srv/a \"b\": c/key.pem" }"#,
         ]
     );
@@ -121,20 +143,15 @@ fn a_folder_with_odd_characters_is_quoted() {
 
 #[test]
 fn certificate_and_key_may_lie_elsewhere_and_their_variables_are_the_sidecars() {
-    let (_, new) =
-        changes(&["--dir", "/run/lowband", "--certificate", "/tls/tls.crt", "--key", "/tls/tls.key"]);
+    let files = ["--certificate", "/tls/tls.crt", "--key", "/tls/tls.key"];
+    let new = certificate_changes(&[], &[["--dir", "/run/lowband"].as_slice(), &files].concat());
     assert_eq!(
         new,
-        [
-            "address: { pipe: { path: /run/lowband/envoy.sock, mode: 384 } }",
-            "- certificate_chain: { filename: /tls/tls.crt }",
-            "private_key: { filename: /tls/tls.key }",
-        ]
+        ["certificate_chain: { filename: /tls/tls.crt }", "private_key: { filename: /tls/tls.key }"]
     );
     let environment =
         [("LOWBAND_CERTIFICATE", "/tls/tls.crt"), ("LOWBAND_KEY", "/tls/tls.key"), ("LOWBAND_LISTEN", "x")];
-    let output = run_with(&environment, &["--dir", "/run/lowband"]);
-    assert_eq!(differences(&String::from_utf8(output.stdout).unwrap()).1, new);
+    assert_eq!(certificate_changes(&environment, &["--dir", "/run/lowband"]), new);
 }
 
 #[test]
@@ -266,7 +283,7 @@ fn a_template_that_has_changed_is_told_and_nothing_is_rendered() {
     for (old, options) in [
         ("port_value: 8008", none.clone()),
         ("port_value: 9901", Options { admin_port: some("1"), ..none.clone() }),
-        ("run/key.pem", Options { dir: some("x"), ..none.clone() }),
+        ("./envoy-certificate.yaml", Options { dir: some("x"), ..none.clone() }),
         ("filename: target/", Options { wasm: some("x"), ..none.clone() }),
         ("port_value: 8018", Options { homeserver: some("http://h"), ..none.clone() }),
         ("# host_rewrite_literal", Options { homeserver: some("http://h"), ..none.clone() }),
@@ -276,6 +293,14 @@ fn a_template_that_has_changed_is_told_and_nothing_is_rendered() {
         assert!(envoy::render(ENVOY_YAML, &options).is_ok(), "{old}");
         let changed = ENVOY_YAML.replacen(old, "changed", 1);
         assert!(matches!(envoy::render(&changed, &options), Err(envoy::Error::Template(_))), "{old}");
+    }
+    for old in ["run/certificate.pem", "run/key.pem"] {
+        let (changed, options) =
+            (CERTIFICATE_YAML.replacen(old, "changed", 1), Options { dir: some("x"), ..none.clone() });
+        let Err(envoy::Error::Template(told)) = envoy::render_certificate(&changed, &options) else {
+            panic!()
+        };
+        assert!(told.starts_with("envoy-certificate.yaml: "), "{told}");
     }
 }
 
@@ -324,11 +349,20 @@ fn installing_puts_the_configuration_and_the_filter_where_the_other_container_se
         [
             format!("address: {{ pipe: {{ path: {shared_text}/envoy.sock, mode: 384 }} }}"),
             format!("code: &filter {{ local: {{ filename: {shared_text}/lowband-filter.wasm }} }}"),
-            "- certificate_chain: { filename: /tls/tls.crt }".to_owned(),
-            "private_key: { filename: /tls/tls.key }".to_owned(),
+            format!("sds_config: {{ path_config_source: {{ path: {shared_text}/envoy-certificate.yaml }} }}"),
         ]
     );
-    assert_eq!(std::fs::read_dir(&shared).unwrap().count(), 2);
+    let certificate = std::fs::read_to_string(shared.join("envoy-certificate.yaml")).unwrap();
+    assert_eq!(
+        differences_from(CERTIFICATE_YAML, &certificate).1,
+        ["certificate_chain: { filename: /tls/tls.crt }", "private_key: { filename: /tls/tls.key }"]
+    );
+    assert_eq!(std::fs::read_dir(&shared).unwrap().count(), 3);
+    // Unless they are said to be elsewhere, they are expected there as well.
+    assert_eq!(run(&arguments[..4]), (0, String::new(), vec![]));
+    let certificate = std::fs::read_to_string(shared.join("envoy-certificate.yaml")).unwrap();
+    assert!(certificate.contains(&format!("filename: {shared_text}/key.pem }}")), "{certificate}");
+    assert_eq!(run(&["--install", shared_text, "--only-certificate"]).0, 2);
 }
 
 #[test]

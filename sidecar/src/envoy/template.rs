@@ -4,34 +4,40 @@ use std::net::Ipv4Addr;
 
 /// The text, as far as it is done.
 #[derive(Debug)]
-pub(super) struct Template(String);
+pub(super) struct Template {
+    name: &'static str,
+    text: String,
+}
 
 impl Template {
-    pub(super) fn new(text: &str) -> Template {
-        Template(text.to_owned())
+    /// `name` is for errors.
+    pub(super) fn new(name: &'static str, text: &str) -> Template {
+        Template { name, text: text.to_owned() }
     }
 
     pub(super) fn into_text(self) -> String {
-        self.0
+        self.text
     }
 
     /// Replaces what must occur exactly this often.
     pub(super) fn replace(&mut self, old: &str, new: &str, count: usize) -> Result<(), String> {
-        let found = self.0.matches(old).count();
+        let found = self.text.matches(old).count();
         if found != count {
             return Err(format!(
-                "envoy.yaml: {old:?} occurs {found} times in place of {count}: what renders it has to follow its change"
+                "{}: {old:?} occurs {found} times in place of {count}: what renders it has to follow its change",
+                self.name
             ));
         }
-        self.0 = self.0.replace(old, new);
+        self.text = self.text.replace(old, new);
         Ok(())
     }
 
     /// Takes the `# ` away from so many lines, the first of which holds `first` and nothing behind it.
     pub(super) fn uncomment(&mut self, first: &str, lines: usize) -> Result<(), String> {
         self.replace(first, first, 1)?;
-        let from = self.0.split(first).next().map_or(0, |before| before.rfind('\n').map_or(0, |end| end + 1));
-        let (before, rest) = self.0.split_at_checked(from).unwrap_or_default();
+        let from =
+            self.text.split(first).next().map_or(0, |before| before.rfind('\n').map_or(0, |end| end + 1));
+        let (before, rest) = self.text.split_at_checked(from).unwrap_or_default();
         let mut text = before.to_owned();
         for (number, line) in rest.split_inclusive('\n').enumerate() {
             match line.split_once("# ") {
@@ -39,12 +45,13 @@ impl Template {
                 Some((indent, bare)) if indent.chars().all(|c| c == ' ') => text.extend([indent, bare]),
                 _ => {
                     return Err(format!(
-                        "envoy.yaml: {lines} lines of comment are expected from {first:?} on"
+                        "{}: {lines} lines of comment are expected from {first:?} on",
+                        self.name
                     ));
                 }
             }
         }
-        self.0 = text;
+        self.text = text;
         Ok(())
     }
 }
@@ -93,7 +100,7 @@ mod tests {
 
     #[test]
     fn what_is_not_there_as_often_as_expected_is_told_and_left() {
-        let mut text = Template::new("a b a");
+        let mut text = Template::new("x", "a b a");
         assert!(text.replace("a", "c", 1).is_err());
         assert!(text.replace("d", "c", 1).is_err());
         text.replace("a", "c", 2).unwrap();
@@ -103,10 +110,10 @@ mod tests {
     #[test]
     fn comments_are_taken_away_from_so_many_lines() {
         let text = "x:\n  # y:\n  #   z: 1 # one\n  # w:\n";
-        let mut two = Template::new(text);
+        let mut two = Template::new("x", text);
         two.uncomment("# y:\n", 2).unwrap();
         assert_eq!(two.into_text(), "x:\n  y:\n    z: 1 # one\n  # w:\n");
-        assert!(Template::new("# y:\nz:\n").uncomment("# y:\n", 2).is_err());
-        assert!(Template::new("x:\n").uncomment("# y:\n", 1).is_err());
+        assert!(Template::new("x", "# y:\nz:\n").uncomment("# y:\n", 2).is_err());
+        assert!(Template::new("x", "x:\n").uncomment("# y:\n", 1).is_err());
     }
 }
