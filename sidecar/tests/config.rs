@@ -14,6 +14,7 @@ use openssl::pkey::PKey;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::time::{SystemTime, UNIX_EPOCH};
 use std::time::Duration;
 
 /// Options whose value is a file name or nothing: no text is wrong in itself.
@@ -146,7 +147,9 @@ fn a_wrong_configuration_ends_with_2_and_one_line_for_each_mistake() {
 fn check_config_says_yes_with_0_and_binds_nothing() {
     let folder = Folder::new("check");
     // An address of nobody: binding it would fail.
-    let mut args = folder.identity();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64;
+    let (certificate, key) = identity::Pair::valid(now, now + identity::DAY * 3 / 2).write(&folder.0);
+    let mut args = ["--certificate", &certificate, "--key", &key].map(str::to_owned).to_vec();
     args.extend(["--check-config", "--listen", "192.0.2.1:8008"].map(str::to_owned));
     let output = run(&args, &[]);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
