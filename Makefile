@@ -285,7 +285,7 @@ MORE_PACKAGES := $(if $(shell command -v javac),,default-jdk-headless) $(if $(sh
 setup: .tools/system.stamp .tools/envoy.stamp .tools/synapse.stamp
 
 setup-test: setup .tools/test.stamp .tools/image.stamp .tools/envoy-oldest.stamp .tools/aiocoap.stamp .tools/nio.stamp \
-  .tools/examples.stamp .tools/crds.stamp .tools/bin/cargo-deny .tools/node-clients.stamp $(REFERENCE_CLIENT)
+  .tools/examples.stamp .tools/crds.stamp .tools/prometheus.stamp .tools/bin/cargo-deny .tools/node-clients.stamp $(REFERENCE_CLIENT)
 
 setup-more: setup-test $(GO_COAP_CLIENT) $(CALIFORNIUM)/FetchLate.class
 
@@ -336,6 +336,10 @@ $(foreach each,$(ENVIRONMENTS),$(eval $(call ENVIRONMENT,$(each))))
 
 .tools/crds.stamp: tools/crds | .tools/test.stamp
 	@$(STEP)/crds.log 'Fetching the schemas of Envoy Gateway and Istio' tools/crds .tools/crds
+	@touch $@
+
+.tools/prometheus.stamp: tools/prometheus
+	@$(STEP)/prometheus.log 'Fetching Prometheus for the tests' tools/prometheus .tools/prometheus
 	@touch $@
 
 .tools/npm.stamp: npm/package-lock.json npm/.npmrc | $(if $(WITH_NODE),.tools/node.stamp)

@@ -36,17 +36,19 @@ pub struct Envoy {
     /// Its process, to stop or freeze it.
     pub process: Process,
     admin: Port,
+    metrics: Port,
 }
 
 impl Envoy {
     /// Renders its configuration into `folder`, where `certificate.pem` and `key.pem` lie, and starts it; `ready` tells when it serves.
     pub fn start(parts: &Parts, folder: &Path, public: &Port, homeserver: &str) -> Result<Envoy> {
         let program = parts.envoy()?;
-        let admin = Port::free()?;
+        let (admin, metrics) = (Port::free()?, Port::free()?);
         let mut render = Command::new(parts.program("lowband-sidecar")?);
         render.arg("render-envoy");
         render.arg("--public-port").arg(public.number().to_string());
         render.arg("--admin-port").arg(admin.number().to_string());
+        render.arg("--metrics").arg(metrics.loopback().to_string());
         render.arg("--dir").arg(folder).arg("--wasm").arg(parts.wasm()?).arg("--install").arg(folder);
         render.arg("--homeserver").arg(homeserver);
         let rendered = render.output().map_err(Error::io("run lowband-sidecar render-envoy"))?;
@@ -65,7 +67,7 @@ impl Envoy {
             environment: Vec::new(),
             folder: folder.to_owned(),
         })?;
-        Ok(Envoy { process, admin })
+        Ok(Envoy { process, admin, metrics })
     }
 
     /// Until it serves.
@@ -76,6 +78,11 @@ impl Envoy {
     /// Its admin interface.
     pub fn admin(&self) -> SocketAddr {
         self.admin.loopback()
+    }
+
+    /// Where Prometheus finds its statistics.
+    pub fn metrics(&self) -> SocketAddr {
+        self.metrics.loopback()
     }
 
     /// The sum of all its counters and gauges whose name ends in `suffix`, zero if there is none.

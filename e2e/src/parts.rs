@@ -16,12 +16,13 @@ pub struct Parts {
     californium: PathBuf,
     aiocoap_python: PathBuf,
     nio_python: PathBuf,
+    prometheus: PathBuf,
 }
 
 impl Parts {
     /// From `LOWBAND_BIN_DIR`, `LOWBAND_WASM`, `LOWBAND_ENVOY`, `LOWBAND_SYNAPSE_PYTHON`, `LOWBAND_REFERENCE_CLIENT`,
-    /// `LOWBAND_GO_COAP_CLIENT`, `LOWBAND_CALIFORNIUM`, `LOWBAND_AIOCOAP_PYTHON` and `LOWBAND_NIO_PYTHON`; what is not set lies where the Makefile puts it, relative to the
-    /// workspace's root.
+    /// `LOWBAND_GO_COAP_CLIENT`, `LOWBAND_CALIFORNIUM`, `LOWBAND_AIOCOAP_PYTHON`, `LOWBAND_NIO_PYTHON` and
+    /// `LOWBAND_PROMETHEUS` (a folder); what is not set lies where the Makefile puts it, relative to the workspace's root.
     pub fn from_environment() -> Parts {
         let root = workspace_root();
         let path = |variable: &str, default: PathBuf| match std::env::var_os(variable) {
@@ -38,6 +39,7 @@ impl Parts {
             californium: path("LOWBAND_CALIFORNIUM", root.join("target/californium")),
             aiocoap_python: path("LOWBAND_AIOCOAP_PYTHON", root.join(".venv/aiocoap/bin/python")),
             nio_python: path("LOWBAND_NIO_PYTHON", root.join(".venv/nio/bin/python")),
+            prometheus: path("LOWBAND_PROMETHEUS", root.join(".tools/prometheus")),
             root,
         }
     }
@@ -104,6 +106,21 @@ impl Parts {
     /// The Python that has matrix-nio.
     pub fn nio_python(&self) -> Result<PathBuf> {
         existing("matrix-nio's Python", self.nio_python.clone(), "setup-test")
+    }
+
+    /// Prometheus.
+    pub fn prometheus(&self) -> Result<PathBuf> {
+        existing("Prometheus", self.prometheus.join("prometheus"), "setup-test")
+    }
+
+    /// Prometheus' judge of metrics and rules.
+    pub fn promtool(&self) -> Result<PathBuf> {
+        existing("promtool", self.prometheus.join("promtool"), "setup-test")
+    }
+
+    /// A file of this project, such as `deploy/Kustomization`.
+    pub fn file(&self, file: &str) -> PathBuf {
+        self.root.join(file)
     }
 
     /// A file of this crate, such as `homeserver/log.yaml`.

@@ -8,6 +8,7 @@
 use crate::config::Mistake;
 use clap::Args;
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::Path;
 
 pub mod drain;
@@ -23,6 +24,9 @@ pub const ENVOY_YAML: &str = include_str!("../../envoy.yaml");
 
 /// `envoy-certificate.yaml`, likewise: it names certificate and key.
 pub const CERTIFICATE_YAML: &str = include_str!("../../envoy-certificate.yaml");
+
+const PUBLIC_PORT: u16 = 8008;
+const ADMIN_PORT: u16 = 9901;
 
 /// The names of what [`write`] puts into a folder.
 const CONFIGURATION: &str = "envoy.yaml";
@@ -54,6 +58,10 @@ pub struct Options {
     /// Port of Envoy's administration, on 127.0.0.1.
     #[arg(long, env = "LOWBAND_ENVOY_ADMIN_PORT", value_name = "PORT")]
     pub admin_port: Option<String>,
+    /// Address and port at which Prometheus finds Envoy's statistics, with the filter's among them: /metrics, and nothing else of the
+    /// administration. There is no password: keep it from the outside.
+    #[arg(long, env = "LOWBAND_ENVOY_METRICS", value_name = "ADDRESS")]
+    pub metrics: Option<String>,
     /// Folder of envoy.sock, certificate.pem and key.pem, and of envoy-certificate.yaml, by which Envoy finds those two and without
     /// which it does not start.
     #[arg(long, value_name = "FOLDER")]
@@ -86,6 +94,7 @@ struct Values {
     public_port: Option<u16>,
     public_address: Option<String>,
     admin_port: Option<u16>,
+    metrics: Option<SocketAddr>,
     socket: Option<String>,
     secret: Option<String>,
     certificate: Option<String>,
@@ -164,6 +173,7 @@ impl Options {
         let public_port = take!("--public-port", public_port, values::port);
         let public_address = take!("--public-address", public_address, values::address);
         let admin_port = take!("--admin-port", admin_port, values::port);
+        let metrics = take!("--metrics", metrics, values::address_and_port);
         let dir = take!("--dir", dir, values::folder);
         let certificate = take!("--certificate", certificate, values::path);
         let key = take!("--key", key, values::path);
@@ -178,6 +188,11 @@ impl Options {
         if public_port.is_some() && public_port == admin_port {
             mistakes.push(Mistake { option: "--admin-port", why: "is the public port as well".to_owned() });
         }
+        let taken = [public_port.unwrap_or(PUBLIC_PORT), admin_port.unwrap_or(ADMIN_PORT)];
+        if metrics.is_some_and(|metrics: SocketAddr| taken.contains(&metrics.port())) {
+            let why = "is the public port or that of the administration as well".to_owned();
+            mistakes.push(Mistake { option: "--metrics", why });
+        }
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
@@ -191,6 +206,7 @@ impl Options {
             public_port,
             public_address,
             admin_port,
+            metrics,
             socket: inside(&install, "envoy.sock").or(inside(&dir, "envoy.sock")),
             secret: inside(&install, CERTIFICATE).or(inside(&dir, CERTIFICATE)),
             certificate: certificate
@@ -208,7 +224,7 @@ impl Values {
             text.replace(
                 "address: 127.0.0.1, port_value: 9901 }",
                 &format!("address: 127.0.0.1, port_value: {port} }}"),
-                1,
+                2,
             )?;
         }
         let listener = |address: &str, port: u16| {
@@ -217,9 +233,15 @@ impl Values {
                 template::scalar(address)
             )
         };
+        if let Some(metrics) = self.metrics {
+            text.uncomment("# - name: metrics\n", 23)?;
+            text.uncomment("# - name: administration\n", 7)?;
+            let new = listener(&metrics.ip().to_string(), metrics.port());
+            text.replace(&listener("127.0.0.1", 9465), &new, 1)?;
+        }
         let (address, port) =
-            (self.public_address.as_deref().unwrap_or("0.0.0.0"), self.public_port.unwrap_or(8008));
-        text.replace(&listener("0.0.0.0", 8008), &listener(address, port), 1)?;
+            (self.public_address.as_deref().unwrap_or("0.0.0.0"), self.public_port.unwrap_or(PUBLIC_PORT));
+        text.replace(&listener("0.0.0.0", PUBLIC_PORT), &listener(address, port), 1)?;
         if let Some(port) = self.dtls_port {
             text.replace("\"dtls_port\": 8008", &format!("\"dtls_port\": {port}"), 2)?;
         }

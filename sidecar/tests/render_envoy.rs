@@ -79,7 +79,7 @@ fn the_defaults_spelled_out_are_the_file_itself() {
 #[test]
 fn ports_and_addresses() {
     let (gone, new) = changes(&["--public-port", "9008", "--public-address", "::", "--admin-port", "9902"]);
-    assert_eq!(gone.len(), 4);
+    assert_eq!(gone.len(), 5);
     assert_eq!(
         new,
         [
@@ -87,8 +87,30 @@ fn ports_and_addresses() {
             r#"value: '{"trusted": true, "default_key_table": "v1", "advertise": {"dtls_port": 9008}}'"#,
             r#"address: { socket_address: { address: "::", port_value: 9008 } }"#,
             r#"value: '{"trusted": false, "default_key_table": "none", "advertise": {"dtls_port": 9008}}'"#,
+            "#       - endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: 9902 } } }",
         ]
     );
+}
+
+#[test]
+fn statistics_have_a_port_of_their_own_when_they_are_given_one() {
+    for (address, bound) in [("0.0.0.0:9465", "0.0.0.0"), ("[::]:9465", "\"::\"")] {
+        let (gone, new) = changes(&["--metrics", address, "--admin-port", "9902"]);
+        assert!(gone.iter().skip(1).all(|line| line.starts_with("# ")), "{gone:?}");
+        assert!(
+            new.contains(&format!("address: {{ socket_address: {{ address: {bound}, port_value: 9465 }} }}"))
+        );
+        assert!(
+            new.contains(&"- name: metrics".to_owned()) && new.contains(&"- name: administration".to_owned())
+        );
+        let to_admin =
+            "- endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: 9902 } } }";
+        assert!(new.contains(&to_admin.to_owned()), "{new:?}");
+        assert_eq!(new.len(), gone.len());
+    }
+    for taken in ["0.0.0.0:8008", "0.0.0.0:9901"] {
+        assert_eq!(run(&["--metrics", taken]).0, 2, "{taken}");
+    }
 }
 
 #[test]
@@ -213,6 +235,7 @@ fn all_mistakes_are_told_at_once_in_one_line_each_and_nothing_is_written() {
         ("--public-port", "0"),
         ("--public-address", "localhost"),
         ("--admin-port", "x"),
+        ("--metrics", "9465"),
         ("--dir", long.as_str()),
         ("--certificate", ""),
         ("--key", "a\nb"),
@@ -283,6 +306,8 @@ fn a_template_that_has_changed_is_told_and_nothing_is_rendered() {
     for (old, options) in [
         ("port_value: 8008", none.clone()),
         ("port_value: 9901", Options { admin_port: some("1"), ..none.clone() }),
+        ("# - name: metrics", Options { metrics: some("0.0.0.0:1"), ..none.clone() }),
+        ("  #   load_assignment", Options { metrics: some("0.0.0.0:1"), ..none.clone() }),
         ("./envoy-certificate.yaml", Options { dir: some("x"), ..none.clone() }),
         ("filename: target/", Options { wasm: some("x"), ..none.clone() }),
         ("port_value: 8018", Options { homeserver: some("http://h"), ..none.clone() }),

@@ -1,6 +1,6 @@
 //! The texts of the options into values. Each error is a phrase that fits behind the option's name and value.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// A socket's path has to fit into `sockaddr_un` with its closing zero (unix(7)).
 const LONGEST_SOCKET_PATH: usize = 107;
@@ -25,6 +25,12 @@ pub(super) fn address(text: &str) -> Result<String, String> {
     address
         .map(|address| address.to_string())
         .map_err(|_| "is no IP address to listen on, like 0.0.0.0 or ::".to_owned())
+}
+
+/// An IP address and a port to listen on.
+pub(super) fn address_and_port(text: &str) -> Result<SocketAddr, String> {
+    let address = text.parse().ok().filter(|address: &SocketAddr| address.port() > 0);
+    address.ok_or_else(|| "is no address with a port, like 0.0.0.0:9465 or [::]:9465".to_owned())
 }
 
 /// Any path that can stand on a line.

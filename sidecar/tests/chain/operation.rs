@@ -80,6 +80,14 @@ async fn handshakes_of_readiness_are_none_of_clients() {
 }
 
 #[tokio::test]
+async fn the_end_of_the_certificate_is_told() {
+    let chain = Chain::start(ok(), &[]).await;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+    let days = (chain.metric("lowband_certificate_not_after_timestamp_seconds").await - now) / 86_400.0;
+    assert!((1.9..2.1).contains(&days), "{days} days: the certificate of the tests holds for two");
+}
+
+#[tokio::test]
 async fn a_scrape_has_the_format_that_its_reader_prefers() {
     let chain = Chain::start(ok(), &[]).await;
     const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
