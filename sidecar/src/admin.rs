@@ -81,10 +81,14 @@ impl Admin {
         }
         match request.uri().path() {
             "/healthz" => page(StatusCode::OK, PLAIN, "ok\n".to_owned()),
-            "/readyz" => match self.ready().await {
-                Ok(()) => page(StatusCode::OK, PLAIN, "ready\n".to_owned()),
-                Err(why) => page(StatusCode::SERVICE_UNAVAILABLE, PLAIN, format!("not ready: {why}\n")),
-            },
+            "/readyz" => {
+                let ready = self.ready().await;
+                self.metrics.ready(ready.is_ok());
+                match ready {
+                    Ok(()) => page(StatusCode::OK, PLAIN, "ready\n".to_owned()),
+                    Err(why) => page(StatusCode::SERVICE_UNAVAILABLE, PLAIN, format!("not ready: {why}\n")),
+                }
+            }
             "/metrics" => match self.scrape(Format::preferred(request.headers())).await {
                 Some(answer) => answer,
                 None => page(

@@ -234,7 +234,7 @@ impl Values {
             )
         };
         if let Some(metrics) = self.metrics {
-            text.uncomment("# - name: metrics\n", 23)?;
+            text.uncomment("# - name: metrics\n", 22)?;
             text.uncomment("# - name: administration\n", 7)?;
             let new = listener(&metrics.ip().to_string(), metrics.port());
             text.replace(&listener("127.0.0.1", 9465), &new, 1)?;

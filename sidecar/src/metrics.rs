@@ -112,7 +112,8 @@ pub enum Unsent {
     Failed,
 }
 
-/// `count` buckets, each twice as long as the one before; `first` in seconds.
+/// `count` buckets, each twice as long as the one before; `first` in seconds. None may end at a whole second: its label would be "1" in one
+/// of the formats and "1.0" in the other, and a Prometheus that changes over would begin a new series.
 fn times(first: f64, count: u16) -> Histogram {
     Histogram::new(exponential_buckets(first, 2.0, count))
 }
@@ -177,11 +178,11 @@ impl Metrics {
                 "From a request to the first piece of the upstream's answer, without long polls",
                 times(0.001, 18),
             ),
-            // 0.25 s to 17 min, more than --longest-poll.
+            // 0.3 s to 20 min, more than --longest-poll.
             long_poll_seconds: ours.add(
                 "upstream_long_poll_seconds",
                 "The same of requests that ask the homeserver to wait (timeout=)",
-                times(0.25, 13),
+                times(0.3, 13),
             ),
             // 5 ms to 82 s, more than --handshake-timeout.
             handshake_seconds: ours.add(
@@ -310,6 +311,11 @@ impl Metrics {
     /// The readiness probe is about to connect from here: its handshakes would drown those of clients.
     pub fn probe_from(&self, address: SocketAddr) {
         *self.probe.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
+    }
+
+    /// Whether /readyz was answered by yes.
+    pub fn ready(&self, is_ready: bool) {
+        self.latest.set_ready(is_ready);
     }
 
     /// A client has connected.

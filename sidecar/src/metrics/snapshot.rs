@@ -13,7 +13,8 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// The numbers of the event loop at one moment.
 #[derive(Debug, Clone, Copy, Default)]
@@ -61,15 +62,20 @@ impl Limits {
 pub(super) struct Latest {
     limits: Limits,
     snapshot: Mutex<Snapshot>,
+    ready: OnceLock<AtomicBool>,
 }
 
 impl Latest {
     pub(super) fn new(limits: Limits) -> Latest {
-        Latest { limits, snapshot: Mutex::default() }
+        Latest { limits, ..Latest::default() }
     }
 
     pub(super) fn set(&self, snapshot: Snapshot) {
         *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = snapshot;
+    }
+
+    pub(super) fn set_ready(&self, is_ready: bool) {
+        self.ready.get_or_init(AtomicBool::default).store(is_ready, Ordering::Relaxed);
     }
 }
 
@@ -135,6 +141,10 @@ impl Collector for Others {
             "Panics, each of them a mistake in this program",
             super::process::panics(),
         )?;
+        if let Some(ready) = self.0.ready.get() {
+            let help = "1 when the last answer of /readyz was yes; absent until it is asked for";
+            gauge(&mut encoder, "ready", help, u64::from(ready.load(Ordering::Relaxed)))?;
+        }
         if let Some(up) = upstream.up {
             let help =
                 "1 when the last attempt to connect to the upstream succeeded; absent before the first one";

@@ -10,7 +10,9 @@ async fn the_pages_answer_and_readiness_needs_no_upstream() {
     let stub = Stub::new(folder.path().join("envoy.sock"), ok());
     let chain = Chain::with_stub(folder, stub, &[]).await;
     assert_eq!(chain.page("/healthz").await, (200, "ok\n".to_owned()));
+    assert!(!chain.page("/metrics").await.1.contains("lowband_ready "), "nobody has asked");
     assert_eq!(chain.page("/readyz").await, (200, "ready\n".to_owned()));
+    assert_eq!(chain.metric("lowband_ready").await, 1.0);
     assert_eq!(chain.page("/").await.0, 404);
     assert!(chain.metric("lowband_requests_total{method=\"GET\",code=\"2.05\"}").await >= 1.0);
 }
@@ -31,6 +33,7 @@ async fn a_sidecar_without_room_for_sessions_is_not_ready() {
     assert_eq!(wire.get("0").await.code, status::CONTENT);
     let (code, text) = chain.page("/readyz").await;
     assert_eq!(code, 503, "{text}");
+    assert_eq!(chain.metric("lowband_ready").await, 0.0);
 }
 
 #[tokio::test]
