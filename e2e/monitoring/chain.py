@@ -160,7 +160,10 @@ class Chain:
         self.targets = {"admin": self.sidecar.admin, "plain": self.relay.address, "envoy-metrics": metrics}
         self.prometheus = Prometheus(self.targets)
         case.addClassCleanup(self.prometheus.stop)
-        until("Prometheus has scraped", self.scraped)
+        try:
+            until("Prometheus has scraped", self.scraped)
+        except AssertionError as late:
+            raise AssertionError(f"{late}\n{self.prometheus.read_log()}") from late
         self.traffic()
         # A rate needs two scrapes behind each other, and a rule their result.
         (before,) = self.prometheus.ask("query", query="min(timestamp(up))")["result"]

@@ -200,7 +200,7 @@ impl Metrics {
             ),
             draining: ours.add(
                 "draining",
-                "1 while open requests are finished before the end",
+                "1 from SIGTERM to the end, while sessions are told to go elsewhere",
                 Gauge::default(),
             ),
             unsent: ours.reasons(

@@ -34,8 +34,10 @@ counters! {
         "handshakes" by "result" {
             /// Sessions since then.
             handshakes = "finished",
-            /// Ended by an error or an alert.
+            /// Ended by an error of ours, or because there is nothing in common.
             handshakes_failed = "failed",
+            /// Ended by an alert of the peer: as a rule it does not trust the certificate.
+            handshakes_refused = "refused",
             /// Took longer than their limit.
             handshakes_timed_out = "timed_out",
             /// Given up because the same peer began another one.

@@ -10,17 +10,26 @@ pub(super) struct Failure {
     pub in_words: String,
     /// It was the server's certificate.
     certificate: bool,
+    /// The peer has said so, by an alert.
+    pub(super) by_peer: bool,
 }
 
 impl Failure {
     pub(super) fn of(ssl: &SslRef, error: &ssl::Error) -> Failure {
         if ssl.verify_result() != X509VerifyResult::OK && !ssl.is_server() {
-            return Failure { in_words: ssl.verify_result().error_string().into(), certificate: true };
+            return Failure {
+                in_words: ssl.verify_result().error_string().into(),
+                certificate: true,
+                by_peer: false,
+            };
         }
         let stack = error.ssl_error().map_or(&[][..], |stack| stack.errors());
-        let reasons: Vec<&str> = stack.iter().filter_map(|error| error.reason()).map(explained).collect();
+        let reasons: Vec<&str> = stack.iter().filter_map(|error| error.reason()).collect();
+        // OpenSSL's words for an alert that it has received: "tlsv1 alert unknown ca", "sslv3 alert bad certificate".
+        let by_peer = reasons.iter().any(|reason| reason.contains(" alert "));
+        let reasons: Vec<&str> = reasons.into_iter().map(explained).collect();
         let in_words = if reasons.is_empty() { error.to_string() } else { reasons.join(", ") };
-        Failure { in_words, certificate: false }
+        Failure { in_words, certificate: false, by_peer }
     }
 }
 
@@ -35,7 +44,7 @@ fn explained(reason: &str) -> &str {
 }
 
 impl From<Failure> for CloseReason {
-    fn from(Failure { in_words, certificate }: Failure) -> CloseReason {
+    fn from(Failure { in_words, certificate, .. }: Failure) -> CloseReason {
         if certificate { CloseReason::Certificate(in_words) } else { CloseReason::Handshake(in_words) }
     }
 }

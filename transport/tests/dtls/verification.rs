@@ -16,7 +16,7 @@ fn connect(authority: &Authority, verification: Verification, name: &str) -> Res
         [Event::Connected { .. }] => Ok(()),
         [Event::Closed { why: CloseReason::Certificate(why), .. }] => {
             // The server has been told, and keeps nothing.
-            assert_eq!((pair.server.counters().half_open, pair.server.counters().handshakes_failed), (0, 1));
+            assert_eq!((pair.server.counters().half_open, pair.server.counters().handshakes_refused), (0, 1));
             Err(why.clone())
         }
         other => panic!("{other:?}"),

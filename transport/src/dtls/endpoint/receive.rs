@@ -143,7 +143,11 @@ impl Endpoint {
             Progress::Waiting => self.schedule_handshake(id),
             Progress::Finished => self.establish(now, id),
             Progress::Failed(failure) => {
-                self.counters.handshakes_failed += 1;
+                *if failure.by_peer {
+                    &mut self.counters.handshakes_refused
+                } else {
+                    &mut self.counters.handshakes_failed
+                } += 1;
                 self.end_handshake(id, failure.into());
             }
         }
