@@ -93,8 +93,6 @@ class Running(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.chain = Chain(cls)
-        # Envoy has such a family once its certificate comes by SDS.
-        cls.absent = set() if "sds_config" in (ROOT / "envoy.yaml").read_text() else {"envoy_sds_key_rotation_failed"}
 
     def exists(self, selector):
         return self.chain.prometheus.ask("series", **{"match[]": selector})
@@ -140,7 +138,7 @@ class Running(unittest.TestCase):
         count = 0
         for expression in expressions():
             for selector in expression.selectors:
-                for exact in exact_selectors(selector) if selector.name not in self.absent else []:
+                for exact in exact_selectors(selector):
                     self.assertTrue(self.exists(exact), f"{expression.where}: there is no {exact}")
                     count += 1
         self.assertGreater(count, 100)
@@ -153,7 +151,7 @@ class Running(unittest.TestCase):
 
     def test_each_panel_shows_something(self):
         for expression in expressions():
-            if expression.is_shown and not any(selector.name in self.absent for selector in expression.selectors):
+            if expression.is_shown:
                 found = self.chain.prometheus.ask("query", query=expression.text)["result"]
                 self.assertTrue(found, f"{expression.where}: {expression.text}")
 
