@@ -1,7 +1,7 @@
 //! The client's face: [`crate::dtls::Endpoint`] below, [`crate::coap::Client`] above. Decides nothing of its own.
 
 use crate::coap::random::Random;
-use crate::coap::{self, ClientEvent, FailReason, Limits, Request, Response, Times};
+use crate::coap::{self, ClientEvent, FailReason, Limits, Request, Response, Silence, Times};
 use crate::dtls::{self, CloseReason, SetupError};
 use crate::{ExchangeId, SessionId, Transmit};
 use std::collections::VecDeque;
@@ -42,6 +42,8 @@ pub enum Event {
         exchange: ExchangeId,
         /// Why.
         why: FailReason,
+        /// Whether some of it has gone out. Else the server has never seen it, and it can be made again without harm.
+        sent: bool,
     },
     /// The server answered a ping.
     Pong {
@@ -147,6 +149,11 @@ impl Client {
         [self.dtls.poll_timeout(), self.coap.poll_timeout()].into_iter().flatten().min()
     }
 
+    /// Since when the server owes an answer on this session; None: it owes none. See [`coap::Client::silence`].
+    pub fn silence(&self, session: SessionId) -> Option<Silence> {
+        self.coap.silence(session)
+    }
+
     /// The next line for SSLKEYLOGFILE, without line end.
     pub fn poll_key_log(&mut self) -> Option<String> {
         self.dtls.poll_key_log()
@@ -187,7 +194,7 @@ impl Client {
         while let Some(event) = self.coap.poll_event() {
             self.events.push_back(match event {
                 ClientEvent::Response { exchange, response } => Event::Response { exchange, response },
-                ClientEvent::Failed { exchange, why } => Event::Failed { exchange, why },
+                ClientEvent::Failed { exchange, why, sent } => Event::Failed { exchange, why, sent },
                 ClientEvent::Pong { session } => Event::Pong { session },
             });
         }

@@ -33,7 +33,7 @@ mod upload;
 
 pub use access_token::AccessToken;
 pub use block::BlockSize;
-pub use client::{Client, ClientEvent, FailReason, Request, Response};
+pub use client::{Client, ClientEvent, FailReason, Request, Response, Silence};
 pub use config::{Limits, Times};
 pub use counters::Counters;
 pub use numbers::{Code, MAX_ACCESS_TOKEN, Method, content_format};

@@ -25,6 +25,7 @@ mod coap {
     mod repetition;
     mod rest;
     mod short_timers;
+    mod silence;
     mod sim;
     mod snapshots;
     mod sticky;

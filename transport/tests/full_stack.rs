@@ -170,7 +170,7 @@ impl Net {
     fn result(&self, exchange: ExchangeId) -> Option<Result<&Response, &FailReason>> {
         self.client_events.iter().find_map(|event| match event {
             client::Event::Response { exchange: of, response } if *of == exchange => Some(Ok(response)),
-            client::Event::Failed { exchange: of, why } if *of == exchange => Some(Err(why)),
+            client::Event::Failed { exchange: of, why, .. } if *of == exchange => Some(Err(why)),
             _ => None,
         })
     }
@@ -259,7 +259,7 @@ fn a_server_that_closes_tells_its_client_which_fails_what_was_open() {
         [server::Event::Cancelled { .. }, server::Event::SessionClosed { why: CloseReason::Local, .. }]
     ));
     assert!(matches!(&net.client_events[1..], [
-        client::Event::Failed { exchange: failed, why: FailReason::SessionClosed },
+        client::Event::Failed { exchange: failed, why: FailReason::SessionClosed, sent: true },
         client::Event::Closed { why: CloseReason::CloseNotify, .. },
     ] if *failed == exchange));
     assert_eq!((net.server.open_exchanges(), net.server.session_ids().len()), (0, 0));
@@ -340,7 +340,7 @@ fn nobody_at_the_other_end_fails_the_request_and_then_the_session() {
     let exchange = net.client.request(net.now, session, get("x"));
     net.pass(300 * SECOND);
     assert!(matches!(&net.client_events[..], [
-        client::Event::Failed { exchange: failed, why: FailReason::SessionClosed },
+        client::Event::Failed { exchange: failed, why: FailReason::SessionClosed, sent: false },
         client::Event::Closed { why: CloseReason::Handshake(_), .. },
     ] if *failed == exchange));
     assert_eq!(net.client.poll_timeout(), None);

@@ -174,7 +174,7 @@ impl Driver {
     fn handle(&mut self, event: Event) {
         let (exchange, outcome) = match event {
             Event::Response { exchange, response } => (exchange, Ok(response)),
-            Event::Failed { exchange, why } => (exchange, Err(why)),
+            Event::Failed { exchange, why, .. } => (exchange, Err(why)),
             Event::Connected { .. } => {
                 let _ = self.connecting.take().unwrap().send(());
                 return;

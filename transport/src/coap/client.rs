@@ -66,6 +66,8 @@ pub enum ClientEvent {
         exchange: ExchangeId,
         /// Why.
         why: FailReason,
+        /// Whether some of it has gone out. Else the peer has never seen it, and it can be made again without harm.
+        sent: bool,
     },
     /// The peer answered a ping.
     Pong {
@@ -88,6 +90,15 @@ pub enum FailReason {
     Protocol(String),
 }
 
+/// A peer that owes an answer and says nothing. See [`Client::silence`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Silence {
+    /// When the oldest message went out that is not acknowledged, or when the peer was last heard, whichever came later.
+    pub since: Instant,
+    /// How often that message has been sent. On a slow way few copies have gone out in a time that is long elsewhere.
+    pub copies: u32,
+}
+
 /// What a confirmable message of ours was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Owner {
@@ -108,6 +119,8 @@ struct Session {
     active: usize,
     /// Requests that have ever begun.
     begun: u64,
+    /// When the last message came.
+    heard: Option<Instant>,
     /// Something has come back for a message that told of our capabilities: the peer knows them for good.
     knows_us: bool,
 }
@@ -161,8 +174,8 @@ impl Client {
         };
         let lost: Vec<_> = self.exchanges.keys().filter(of_session).copied().collect();
         for exchange in lost {
-            self.exchanges.remove(&exchange);
-            self.events.push_back(ClientEvent::Failed { exchange, why: FailReason::SessionClosed });
+            let sent = self.exchanges.remove(&exchange).is_some_and(|exchange| exchange.token().is_some());
+            self.events.push_back(ClientEvent::Failed { exchange, why: FailReason::SessionClosed, sent });
         }
     }
 
@@ -179,7 +192,7 @@ impl Client {
             }
             None => {
                 let why = FailReason::SessionClosed;
-                self.events.push_back(ClientEvent::Failed { exchange: id, why });
+                self.events.push_back(ClientEvent::Failed { exchange: id, why, sent: false });
             }
         }
         id
@@ -199,6 +212,9 @@ impl Client {
 
     /// One CoAP message has arrived.
     pub fn handle_message(&mut self, now: Instant, session: SessionId, bytes: &[u8]) {
+        if let Some(state) = self.sessions.get_mut(&session) {
+            state.heard = Some(now);
+        }
         match self.messages.receive(now, session, bytes) {
             Received::Nothing | Received::Duplicate(_) => {}
             // It is not sent again any more.
@@ -297,6 +313,14 @@ impl Client {
         self.messages.poll_timeout()
     }
 
+    /// Since when the peer owes us an answer, an acknowledgement at least, to what is on its way. None: it owes none. A request
+    /// that has been acknowledged may wait for its response as long as it likes.
+    pub fn silence(&self, session: SessionId) -> Option<Silence> {
+        let (first_sent, copies) = self.messages.oldest_unacknowledged(session)?;
+        let heard = self.sessions.get(&session).and_then(|state| state.heard);
+        Some(Silence { since: heard.map_or(first_sent, |heard| heard.max(first_sent)), copies })
+    }
+
     /// What happened so far.
     pub fn counters(&self) -> Counters {
         self.messages.counters
@@ -337,8 +361,9 @@ impl Client {
     }
 
     fn fail(&mut self, now: Instant, exchange: ExchangeId, why: FailReason) {
+        let sent = self.exchanges.get(&exchange).is_some_and(|exchange| exchange.token().is_some());
         if self.finish(now, exchange) {
-            self.events.push_back(ClientEvent::Failed { exchange, why });
+            self.events.push_back(ClientEvent::Failed { exchange, why, sent });
         }
     }
 

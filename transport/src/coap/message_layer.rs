@@ -258,6 +258,12 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
             .map(|message| message.owner)
     }
 
+    /// When the oldest message of a session that is still sent again went out first, and how often it has been sent.
+    pub(super) fn oldest_unacknowledged(&self, session: SessionId) -> Option<(Instant, u32)> {
+        let sent = self.links.get(&session)?.unacknowledged.iter();
+        sent.map(|message| (message.backoff.first_sent, message.backoff.copies)).min()
+    }
+
     /// Does what is due; returns who has been given up, one at a time.
     pub(super) fn handle_timeout(&mut self, now: Instant) -> Option<O> {
         while let Some(alarm) = self.alarms.expired(now) {

@@ -39,7 +39,8 @@ impl RoundTrip {
 /// The schedule of one message.
 #[derive(Debug, Clone)]
 pub(super) struct Backoff {
-    first_sent: Instant,
+    /// When the first copy went out.
+    pub first_sent: Instant,
     /// Copies sent so far, the first included.
     pub copies: u32,
     /// The first gap.

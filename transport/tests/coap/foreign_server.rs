@@ -126,7 +126,7 @@ fn a_reset_fails_the_request() {
     let mut foreign = Foreign::new();
     let (exchange, asked) = foreign.ask(get("x"));
     foreign.says(&empty(RST, asked.id()));
-    assert_eq!(foreign.events(), [ClientEvent::Failed { exchange, why: FailReason::Reset }]);
+    assert_eq!(foreign.events(), [ClientEvent::Failed { exchange, why: FailReason::Reset, sent: true }]);
 }
 
 #[test]

@@ -279,7 +279,7 @@ impl Sim {
             while let Some(event) = self.client.poll_event() {
                 match event {
                     ClientEvent::Response { exchange, response } => self.finish(exchange, Ok(response)),
-                    ClientEvent::Failed { exchange, why } => self.finish(exchange, Err(why)),
+                    ClientEvent::Failed { exchange, why, .. } => self.finish(exchange, Err(why)),
                     ClientEvent::Pong { .. } => self.pongs += 1,
                 }
             }
