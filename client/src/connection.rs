@@ -1,13 +1,13 @@
 //! A connection as its users see it; [`crate::driver`] moves the datagrams.
 
-use crate::driver::{Driver, Shared, State};
+use crate::driver::{Driver, Failed, Nature, Shared, State};
 use crate::error::Error;
 use crate::key_log::KeyLogFile;
 use crate::message::{Request, Response};
 use crate::settings::Settings;
 use crate::target;
 use crate::trace::{Trace, Tracer, Traffic};
-use lowband_transport::coap::{self, MAX_ACCESS_TOKEN, RequestOptions};
+use lowband_transport::coap::{self, MAX_ACCESS_TOKEN, Method, RequestOptions};
 use lowband_transport::dtls::{self, CloseReason, SetupError, Verification};
 use lowband_transport::{Client, ExchangeId, client};
 use std::fmt;
@@ -42,6 +42,7 @@ pub struct Connection {
 
 struct Inner {
     shared: Arc<Shared>,
+    local: SocketAddr,
     path_codes: bool,
     tracer: Option<Tracer>,
     /// Requests under way: `Limits::exchanges_per_session`.
@@ -58,9 +59,19 @@ impl Connection {
 
     /// The same with settings of the caller's.
     pub async fn connect_with(options: ConnectOptions, settings: Settings) -> Result<Connection, Error> {
+        Connection::connect_from_another_port(options, settings, None).await
+    }
+
+    /// The same, and from another local port than this one.
+    pub(crate) async fn connect_from_another_port(
+        options: ConnectOptions,
+        settings: Settings,
+        not_from: Option<SocketAddr>,
+    ) -> Result<Connection, Error> {
         let key_log = settings.key_log.as_deref().map(KeyLogFile::open).transpose()?;
-        let socket = UdpSocket::bind(any_local_address(options.server)).await?;
+        let socket = bind(options.server, not_from).await?;
         socket.connect(options.server).await?;
+        let local = socket.local_addr()?;
         let permits = Semaphore::new(settings.limits.exchanges_per_session.max(1));
         let mut client = Client::new(transport_config(&options, &settings), seed()?)?;
         let session = client.connect(Instant::now(), options.server, &options.server_name)?;
@@ -74,10 +85,11 @@ impl Connection {
             key_log,
             tracer: settings.tracer.clone(),
             keep_alive: settings.keep_alive,
+            silence: settings.silence,
             _ended: ended,
         };
         let Settings { path_codes, tracer, .. } = settings;
-        let inner = Inner { shared, path_codes, tracer, permits, driver_ended };
+        let inner = Inner { shared, local, path_codes, tracer, permits, driver_ended };
         let connection = Connection { inner: Arc::new(inner) };
         tokio::spawn(driver.run());
         match tokio::time::timeout(options.connect_timeout, connected).await {
@@ -90,11 +102,17 @@ impl Connection {
     /// Sends a request and waits for the whole response; there is no time limit but that of the retransmissions. Dropping the
     /// future cancels the request.
     pub async fn request(&self, request: Request) -> Result<Response, Error> {
-        let uri = target::to_options(&request.target, self.inner.path_codes)?;
+        self.attempt(request).await.map_err(|failed| failed.error)
+    }
+
+    /// The same; also tells whether the server can have seen a request that got no response.
+    pub(crate) async fn attempt(&self, request: Request) -> Result<Response, Failed> {
+        let uri = target::to_options(&request.target, self.inner.path_codes).map_err(Failed::unsent)?;
         if let Some(tracer) = &self.inner.tracer {
             tracer.see(Trace::UriPath(&uri.path));
         }
-        let access_token = request.access_token.as_deref().map(bare_token).transpose()?;
+        let access_token =
+            request.access_token.as_deref().map(bare_token).transpose().map_err(Failed::unsent)?;
         let options = RequestOptions {
             path: uri.path,
             query: uri.query,
@@ -105,15 +123,15 @@ impl Connection {
         let message = coap::Request { method: request.method, options, body: request.body };
         // Never closed, so there is always a permit in the end.
         let _permit = self.inner.permits.acquire().await;
-        let ends_token = ends_its_token(&request.target);
+        let long_poll = is_long_poll(request.method, &request.target);
+        let nature = Nature { ends_token: ends_its_token(&request.target), long_poll };
         let shared = &self.inner.shared;
-        let (exchange, response) =
-            shared.lock().request(Instant::now(), message, access_token, ends_token)?;
+        let (exchange, response) = shared.lock().request(Instant::now(), message, access_token, nature)?;
         let mut pending = Pending { shared: &self.inner.shared, exchange, answered: false };
         self.inner.shared.wake_driver();
         let outcome = response.await;
         pending.answered = true;
-        outcome.unwrap_or(Err(Error::Closed(CloseReason::Local)))
+        outcome.unwrap_or(Err(Failed { error: Error::Closed(CloseReason::Local), sent: true }))
     }
 
     /// Sends close_notify and ends the connection, for all its clones. Requests under way fail.
@@ -121,6 +139,21 @@ impl Connection {
         self.inner.close();
         let mut driver_ended = self.inner.driver_ended.clone();
         while driver_ended.changed().await.is_ok() {}
+    }
+
+    /// The local port and, where the system has chosen one by now, address.
+    pub fn local_address(&self) -> SocketAddr {
+        self.inner.local
+    }
+
+    /// The same as [`Connection::close`] without waiting for the last datagram.
+    pub(crate) fn end(&self) {
+        self.inner.close();
+    }
+
+    /// Whether it has ended: no request will be sent on it any more.
+    pub fn has_ended(&self) -> bool {
+        self.inner.shared.lock().has_ended()
     }
 
     /// Datagrams and bytes so far.
@@ -179,6 +212,17 @@ fn transport_config(options: &ConnectOptions, settings: &Settings) -> client::Co
     }
 }
 
+/// A socket for one server. A port just closed may be given out again, which is why the one not wanted is held meanwhile.
+async fn bind(server: SocketAddr, not_from: Option<SocketAddr>) -> Result<UdpSocket, Error> {
+    let socket = UdpSocket::bind(any_local_address(server)).await?;
+    match not_from {
+        Some(not) if not.port() == socket.local_addr()?.port() => {
+            Ok(UdpSocket::bind(any_local_address(server)).await?)
+        }
+        _ => Ok(socket),
+    }
+}
+
 fn any_local_address(server: SocketAddr) -> SocketAddr {
     match server {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
@@ -193,10 +237,22 @@ fn seed() -> Result<[u8; 32], Error> {
     Ok(seed)
 }
 
+pub(crate) fn random_number() -> Result<u64, Error> {
+    let [a, b, c, d, e, f, g, h, ..] = seed()?;
+    Ok(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
+}
+
 /// Whether a success ends the token of the request.
 fn ends_its_token(target: &str) -> bool {
     let path = target.split(['?', '#']).next().unwrap_or_default();
     ["/logout", "/logout/all", "/account/deactivate"].iter().any(|end| path.ends_with(end))
+}
+
+/// Whether the server may leave a request unanswered until something happens: Matrix says for how long by `timeout`.
+fn is_long_poll(method: Method, target: &str) -> bool {
+    let query = target.split('#').next().and_then(|target| target.split_once('?'));
+    method == Method::Get
+        && query.is_some_and(|(_, query)| query.split('&').any(|pair| pair.starts_with("timeout=")))
 }
 
 /// Servers take the token with and without `Bearer `; without is shorter.
@@ -231,6 +287,14 @@ mod tests {
             assert!(ends_its_token(target), "{target}");
         }
         assert!(!ends_its_token("/_matrix/client/v3/sync?next=/logout"));
+    }
+
+    #[test]
+    fn what_has_a_timeout_may_wait() {
+        assert!(is_long_poll(Method::Get, "/_matrix/client/v3/sync?since=s1&timeout=30000"));
+        assert!(!is_long_poll(Method::Get, "/_matrix/client/v3/sync?since=s1&no_timeout=1"));
+        assert!(!is_long_poll(Method::Get, "/sync#?timeout=1"));
+        assert!(!is_long_poll(Method::Put, "/sync?timeout=1"));
     }
 
     #[test]

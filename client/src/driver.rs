@@ -31,7 +31,31 @@ const RECEIVE_BUFFER: usize = 18 * 1024;
 /// that comes and goes, a server that starts again.
 const MAX_SOCKET_ERRORS: u32 = 1000;
 
-type Answer = Result<Response, Error>;
+/// Copies of a message that must have gone out before silence means anything: a slow way has few in a time that is long elsewhere.
+const LEAST_COPIES: u32 = 3;
+
+type Answer = Result<Response, Failed>;
+
+/// A request that got no response.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) error: Error,
+    /// Whether the server can have seen it.
+    pub(crate) sent: bool,
+}
+
+impl Failed {
+    pub(crate) fn unsent(error: impl Into<Error>) -> Failed {
+        Failed { error: error.into(), sent: false }
+    }
+}
+
+/// Who waits for a response.
+struct Waiting {
+    sender: oneshot::Sender<Answer>,
+    /// It may take minutes, with nothing to be heard meanwhile.
+    long_poll: bool,
+}
 
 /// What the handles and the task share. The lock is held for single calls, never while anything is waited for.
 pub(crate) struct Shared {
@@ -53,12 +77,21 @@ impl Shared {
     }
 }
 
+/// What is known of a request by its method and target.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Nature {
+    /// Its success ends the token that it was made under.
+    pub(crate) ends_token: bool,
+    /// It may wait for minutes.
+    pub(crate) long_poll: bool,
+}
+
 /// The sans-IO client with everyone who waits for it.
 pub(crate) struct State {
     client: Client,
     session: SessionId,
     connecting: Option<oneshot::Sender<Result<(), Error>>>,
-    waiting: HashMap<ExchangeId, oneshot::Sender<Answer>>,
+    waiting: HashMap<ExchangeId, Waiting>,
     sticky: Sticky,
     ended: Option<CloseReason>,
     pub(crate) traffic: Traffic,
@@ -89,18 +122,18 @@ impl State {
         now: Instant,
         mut request: coap::Request,
         access_token: Option<String>,
-        ends_token: bool,
-    ) -> Result<(ExchangeId, oneshot::Receiver<Answer>), Error> {
+        nature: Nature,
+    ) -> Result<(ExchangeId, oneshot::Receiver<Answer>), Failed> {
         if let Some(why) = &self.ended {
-            return Err(Error::ended(why.clone()));
+            return Err(Failed::unsent(Error::ended(why.clone())));
         }
         let sticky = self.sticky.to_send(access_token.as_deref());
         request.options.authorization = sticky.access_token.clone();
         request.options.cbor_version = sticky.cbor_version;
         let exchange = self.client.request(now, self.session, request);
-        self.sticky.sent(exchange, sticky.access_token, ends_token);
+        self.sticky.sent(exchange, sticky.access_token, nature.ends_token);
         let (sender, receiver) = oneshot::channel();
-        self.waiting.insert(exchange, sender);
+        self.waiting.insert(exchange, Waiting { sender, long_poll: nature.long_poll });
         Ok((exchange, receiver))
     }
 
@@ -109,6 +142,10 @@ impl State {
             self.sticky.gave_up(exchange);
             self.client.cancel(now, exchange);
         }
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.is_some()
     }
 
     pub(crate) fn close(&mut self, now: Instant) {
@@ -122,6 +159,28 @@ impl State {
     fn ping(&mut self, now: Instant) {
         if self.connecting.is_none() {
             self.client.ping(now, self.session);
+        }
+    }
+
+    /// When the connection is to be taken for lost, if nothing comes and `longest` is the longest silence.
+    fn lost_at(&self, longest: Duration) -> Option<Instant> {
+        let silence = self.client.silence(self.session)?;
+        if silence.copies < LEAST_COPIES { None } else { silence.since.checked_add(longest) }
+    }
+
+    /// Whether the server is to be asked if it is still there: a request has been acknowledged and should be answered soon, and
+    /// nothing else is on its way that would tell.
+    fn asks_for_a_sign(&self) -> bool {
+        let soon = self.waiting.values().any(|waiting| !waiting.long_poll);
+        soon && self.connecting.is_none() && self.client.silence(self.session).is_none()
+    }
+
+    /// Nobody is there any more, or the way to him is not: unless something has come after all.
+    fn lose(&mut self, now: Instant, longest: Duration) {
+        if self.ended.is_none() && self.lost_at(longest).is_some_and(|at| at <= now) {
+            self.ended = Some(CloseReason::Idle);
+            // Should he be there all the same, he need not keep the session.
+            self.client.close(now, self.session);
         }
     }
 
@@ -151,14 +210,16 @@ impl State {
                     self.sticky.answered(exchange, Outcome::of(response.code));
                     self.answer(exchange, Ok(response));
                 }
-                Event::Failed { exchange, why } => failed.push((exchange, why)),
+                Event::Failed { exchange, why, sent } => failed.push((exchange, why, sent)),
                 Event::Pong { .. } => trace(tracer, Trace::Pong),
-                Event::Closed { why, .. } => self.ended = Some(why),
+                Event::Closed { why, .. } => {
+                    self.ended.get_or_insert(why);
+                }
             }
         }
-        for (exchange, why) in failed {
+        for (exchange, why, sent) in failed {
             self.sticky.gave_up(exchange);
-            self.answer(exchange, Err(Error::failed(why, self.ended.clone())));
+            self.answer(exchange, Err(Failed { error: Error::failed(why, self.ended.clone()), sent }));
         }
         if let Some(why) = self.ended.clone() {
             self.end(why);
@@ -166,8 +227,8 @@ impl State {
     }
 
     fn answer(&mut self, exchange: ExchangeId, answer: Answer) {
-        if let Some(sender) = self.waiting.remove(&exchange) {
-            let _nobody_waits_any_more = sender.send(answer);
+        if let Some(waiting) = self.waiting.remove(&exchange) {
+            let _nobody_waits_any_more = waiting.sender.send(answer);
         }
     }
 
@@ -176,9 +237,9 @@ impl State {
         if let Some(connecting) = self.connecting.take() {
             let _nobody_waits_any_more = connecting.send(Err(Error::ended(why.clone())));
         }
-        for (_, sender) in self.waiting.drain() {
-            let failed = Error::failed(FailReason::SessionClosed, Some(why.clone()));
-            let _nobody_waits_any_more = sender.send(Err(failed));
+        for (_, waiting) in self.waiting.drain() {
+            let error = Error::failed(FailReason::SessionClosed, Some(why.clone()));
+            let _nobody_waits_any_more = waiting.sender.send(Err(Failed { error, sent: true }));
         }
         self.ended = Some(why);
     }
@@ -192,6 +253,7 @@ pub(crate) struct Driver {
     pub(crate) key_log: Option<KeyLogFile>,
     pub(crate) tracer: Option<Tracer>,
     pub(crate) keep_alive: Option<Duration>,
+    pub(crate) silence: Option<Duration>,
     /// Dropped with the driver, which is how `close` learns of its end.
     pub(crate) _ended: watch::Sender<()>,
 }
@@ -202,24 +264,30 @@ impl Driver {
         let mut buffer = vec![0; RECEIVE_BUFFER];
         let mut socket_errors = 0;
         let mut last_datagram = Instant::now();
+        let mut heard = last_datagram;
         loop {
             let sent_any = self.flush().await;
             if sent_any {
                 last_datagram = Instant::now();
             }
-            let (ended, timeout) = {
+            let (ended, timeout, lost_at, asks_for_a_sign) = {
                 let state = self.shared.lock();
-                (state.ended.is_some(), state.client.poll_timeout())
+                let lost_at = self.silence.and_then(|longest| state.lost_at(longest));
+                (state.ended.is_some(), state.client.poll_timeout(), lost_at, state.asks_for_a_sign())
             };
             if ended {
                 return;
             }
-            let ping_at = self.keep_alive.and_then(|interval| last_datagram.checked_add(interval));
+            let keep_alive_at = self.keep_alive.and_then(|interval| last_datagram.checked_add(interval));
+            let sign_at =
+                self.silence.filter(|_| asks_for_a_sign).and_then(|longest| heard.checked_add(longest / 2));
+            let ping_at = [keep_alive_at, sign_at].into_iter().flatten().min();
             tokio::select! {
                 received = self.socket.recv(&mut buffer) => match received {
                     Ok(length) => {
                         socket_errors = 0;
                         last_datagram = Instant::now();
+                        heard = last_datagram;
                         self.received(buffer.get(..length).unwrap_or_default());
                     }
                     Err(error) => {
@@ -236,6 +304,13 @@ impl Driver {
                 () = sleep_until(ping_at) => {
                     last_datagram = Instant::now();
                     self.shared.lock().ping(last_datagram);
+                }
+                () = sleep_until(lost_at) => {
+                    // A program that has slept, or had no processor, finds its datagrams here.
+                    while let Ok(length) = self.socket.try_recv(&mut buffer) {
+                        self.received(buffer.get(..length).unwrap_or_default());
+                    }
+                    self.shared.lock().lose(Instant::now(), self.silence.unwrap_or_default());
                 }
                 () = self.shared.wake.notified() => {}
             }

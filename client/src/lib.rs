@@ -22,15 +22,20 @@
 //! # }
 //! ```
 //!
-//! Absent on purpose: resolving names, connecting again after a connection has ended, and looking into bodies. A body is
-//! what the caller gives, usually CBOR made by `lowband_codec`.
+//! A [`Connection`] has one session and ends with it. An app wants a [`LastingConnection`], which dials again and repeats what can be
+//! repeated without harm.
+//!
+//! Absent on purpose: resolving names, and looking into bodies. A body is what the caller gives, usually CBOR made by
+//! `lowband_codec`.
 
 mod connection;
 mod driver;
 mod error;
 pub mod key_log;
+mod lasting;
 mod message;
 pub mod names;
+mod redial;
 mod settings;
 mod sticky;
 mod target;
@@ -38,7 +43,9 @@ pub mod trace;
 
 pub use connection::{ConnectOptions, Connection};
 pub use error::Error;
+pub use lasting::LastingConnection;
 pub use message::{Request, Response};
+pub use redial::Redial;
 pub use settings::{Settings, TokenUse};
 pub use target::{MAX_OPTION, TargetError};
 

@@ -1,6 +1,8 @@
 //! Watching a connection: every datagram, and what can be told of it from outside the encryption.
 
+use crate::error::Error;
 use std::fmt::{self, Write};
+use std::ops::Add;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +22,14 @@ pub enum Trace<'a> {
     UriPath(&'a [String]),
     /// A keep-alive ping has been answered.
     Pong,
+    /// A request got no response for this reason, and will be made again on a new session.
+    Lost(&'a Error),
+    /// A new session is begun after this time, from a new port.
+    Dialling(Duration),
+    /// No session came of it, for this reason; another dial follows.
+    Unreached(&'a Error),
+    /// The server has answered 5.03; the request is made again after this time, its Max-Age.
+    Unavailable(Duration),
 }
 
 /// Gets to see what happens. Called from the connection's task, at times with its lock held: it must be quick and must not use
@@ -55,6 +65,19 @@ pub struct Traffic {
     pub datagrams_in: u64,
     /// Their UDP payload.
     pub bytes_in: u64,
+}
+
+impl Add for Traffic {
+    type Output = Traffic;
+
+    fn add(self, other: Traffic) -> Traffic {
+        Traffic {
+            datagrams_out: self.datagrams_out + other.datagrams_out,
+            bytes_out: self.bytes_out + other.bytes_out,
+            datagrams_in: self.datagrams_in + other.datagrams_in,
+            bytes_in: self.bytes_in + other.bytes_in,
+        }
+    }
 }
 
 /// Length of a DTLS record header (RFC 6347 section 4.1).

@@ -89,6 +89,10 @@ pub(crate) struct CoapArgs {
     /// Send the whole path instead of its one-character code
     #[arg(long)]
     no_path_codes: bool,
+    /// End with an error when the session ends, or the server is silent, before the answer has come. Else a new session is begun and
+    /// GET, PUT and DELETE are made again on it, for two minutes at most; after 5.03 too, when its Max-Age is over
+    #[arg(long, conflicts_with = "http")]
+    no_redial: bool,
     /// Announce this key table version (option 257). Servers other than low-bandwidth ones refuse the option
     #[arg(long, value_name = "VERSION", conflicts_with = "http")]
     cbor_version: Option<u32>,
@@ -141,8 +145,11 @@ pub(crate) fn run(arguments: CoapArgs) -> Result<(), Failure> {
     let (include, fail) = (arguments.include, arguments.fail);
     let sink = Sink::parse(arguments.output.as_deref());
     let use_http = arguments.http;
-    let settings =
-        dtls::Choices { path_codes: !arguments.no_path_codes, cbor_version: arguments.cbor_version };
+    let settings = dtls::Choices {
+        path_codes: !arguments.no_path_codes,
+        cbor_version: arguments.cbor_version,
+        redial: !arguments.no_redial,
+    };
     let job = prepare(arguments)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

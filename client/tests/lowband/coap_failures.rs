@@ -3,6 +3,7 @@
 use crate::certificate::Certificate;
 use crate::command::{TemporaryFile, assert_quiet_success, coap, run, status, stderr};
 use crate::stub_server::{Reply, StubServer, content};
+use lowband_transport::coap::{Code, ResponseOptions};
 use std::process::Output;
 
 fn assert_fails(output: &Output, expected: i32, words: &[&str]) {
@@ -65,7 +66,46 @@ fn a_closed_port_is_refused() {
 #[test]
 fn a_session_that_the_server_closes_is_a_transfer_cut_off() {
     let stub = StubServer::start(|_| Reply::CloseSession);
-    assert_fails(&coap(&stub, "/any", &[]), 56, &["close_notify"]);
+    assert_fails(&coap(&stub, "/any", &["--no-redial"]), 56, &["close_notify"]);
+    assert_eq!(stub.seen().len(), 1);
+}
+
+#[test]
+fn a_post_that_may_have_arrived_is_not_made_again() {
+    let stub = StubServer::start(|_| Reply::CloseSession);
+    assert_fails(&coap(&stub, "/any", &["-X", "POST"]), 56, &["close_notify"]);
+    assert_eq!(stub.seen().len(), 1);
+}
+
+#[test]
+fn a_session_that_is_closed_in_between_is_not_noticed_but_with_v() {
+    for (more, notes) in [(&[][..], &[][..]), (&["-v"], &["close_notify", "made again", "from a new port"])] {
+        let mut asked = 0;
+        let stub = StubServer::start(move |_| {
+            asked += 1;
+            if asked == 1 { Reply::CloseSession } else { content("x") }
+        });
+        let output = coap(&stub, "/any", more);
+        let told = stderr(&output);
+        assert_eq!((status(&output), output.stdout.as_slice()), (0, &b"x"[..]), "{told}");
+        assert_eq!(told.is_empty(), notes.is_empty(), "{told}");
+        for note in notes {
+            assert!(told.contains(note), "{note:?} is missing in: {told}");
+        }
+    }
+}
+
+#[test]
+fn what_is_unavailable_three_times_is_told() {
+    let stub = StubServer::start(|_| {
+        let options = ResponseOptions { max_age: Some(0), ..ResponseOptions::default() };
+        Reply::Now(Code::new(5, 3), options, b"x".to_vec())
+    });
+    let output = coap(&stub, "/any", &["--fail"]);
+    assert_fails(&output, 22, &["5.03"]);
+    assert_eq!(stub.seen().len(), 3);
+    assert_fails(&coap(&stub, "/any", &["--fail", "--no-redial"]), 22, &["5.03"]);
+    assert_eq!(stub.seen().len(), 4);
 }
 
 #[test]

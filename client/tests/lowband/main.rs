@@ -18,5 +18,6 @@ mod connection_ends;
 mod fragments;
 mod http_command;
 mod jc_command;
+mod lasting;
 mod stub_server;
 mod tutorial;

@@ -5,6 +5,7 @@ use lowband_transport::coap::{Code, Limits, Method, RequestOptions, ResponseOpti
 use lowband_transport::dtls::{self, CloseReason, ServerIdentity};
 use lowband_transport::server::{Config, Event};
 use lowband_transport::{ExchangeId, Server, SessionId};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -19,6 +20,8 @@ pub(crate) struct Seen {
     pub(crate) method: Method,
     pub(crate) options: RequestOptions,
     pub(crate) body: Vec<u8>,
+    /// Where it came from.
+    pub(crate) port: u16,
 }
 
 /// What the stub does with a request.
@@ -29,12 +32,15 @@ pub(crate) enum Reply {
     Never,
     /// close_notify instead of an answer.
     CloseSession,
+    /// An answer, and close_notify behind it.
+    Last(Vec<u8>),
 }
 
 /// What the stub tells a test that waits for it.
 #[derive(Debug)]
 pub(crate) enum Told {
     Request,
+    SessionOpened,
     SessionClosed(CloseReason),
 }
 
@@ -46,11 +52,15 @@ pub(crate) fn content(body: impl Into<Vec<u8>>) -> Reply {
 pub(crate) struct StubServer {
     pub(crate) address: SocketAddr,
     pub(crate) certificate: Certificate,
+    reply: Arc<Mutex<Replies>>,
     seen: Arc<Mutex<Vec<Seen>>>,
+    tell: UnboundedSender<Told>,
     told: UnboundedReceiver<Told>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
+
+type Replies = dyn FnMut(&Seen) -> Reply + Send;
 
 impl StubServer {
     /// On 127.0.0.1, with a certificate for loopback.
@@ -63,23 +73,37 @@ impl StubServer {
         reply: impl FnMut(&Seen) -> Reply + Send + 'static,
     ) -> StubServer {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.set_nonblocking(true).unwrap();
         let address = socket.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
+        let reply = Arc::new(Mutex::new(reply));
         let (tell, told) = unbounded_channel();
+        let mut stub = StubServer { address, certificate, reply, seen, tell, told, stop: None, thread: None };
+        stub.serve(socket);
+        stub
+    }
+
+    /// Anew on the port where it was, with no memory of any session. It goes on to reply as it did.
+    pub(crate) fn start_again(&mut self) {
+        self.vanish();
+        self.serve(std::net::UdpSocket::bind(self.address).unwrap());
+    }
+
+    fn serve(&mut self, socket: std::net::UdpSocket) {
+        socket.set_nonblocking(true).unwrap();
         let (stop, stopped) = oneshot::channel();
         let inside = Inside {
-            server: Server::new(config(&certificate), [7; 32]).unwrap(),
-            reply: Box::new(reply),
-            seen: Arc::clone(&seen),
-            tell,
+            server: Server::new(config(&self.certificate), [7; 32]).unwrap(),
+            reply: Arc::clone(&self.reply),
+            seen: Arc::clone(&self.seen),
+            tell: self.tell.clone(),
             held: Vec::new(),
+            ports: HashMap::new(),
         };
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(inside.run(socket, stopped));
         });
-        StubServer { address, certificate, seen, told, stop: Some(stop), thread: Some(thread) }
+        (self.stop, self.thread) = (Some(stop), Some(thread));
     }
 
     /// `https://localhost:PORT` and this.
@@ -99,9 +123,19 @@ impl StubServer {
         seen.remove(0)
     }
 
-    /// The next event.
+    /// The next event but for a session that opens.
     pub(crate) async fn told(&mut self) -> Told {
-        self.told.recv().await.expect("the stub server has ended")
+        loop {
+            match self.told.recv().await.unwrap() {
+                Told::SessionOpened => {}
+                told => return told,
+            }
+        }
+    }
+
+    /// Until somebody has shaken hands.
+    pub(crate) async fn session_opened(&mut self) {
+        while !matches!(self.told.recv().await.unwrap(), Told::SessionOpened) {}
     }
 
     /// Gone without a word: no close_notify, and the port is closed.
@@ -134,10 +168,11 @@ fn config(certificate: &Certificate) -> Config {
 
 struct Inside {
     server: Server,
-    reply: Box<dyn FnMut(&Seen) -> Reply + Send>,
+    reply: Arc<Mutex<Replies>>,
     seen: Arc<Mutex<Vec<Seen>>>,
     tell: UnboundedSender<Told>,
     held: Vec<(ExchangeId, Code, Vec<u8>)>,
+    ports: HashMap<SessionId, u16>,
 }
 
 impl Inside {
@@ -166,10 +201,14 @@ impl Inside {
     fn handle(&mut self, event: Event) {
         match event {
             Event::Request { session, exchange, method, options, body, .. } => {
-                let seen = Seen { method, options, body };
+                let seen = Seen { method, options, body, port: self.ports[&session] };
                 self.answer(session, exchange, &seen);
                 self.seen.lock().unwrap().push(seen);
                 let _ = self.tell.send(Told::Request);
+            }
+            Event::SessionOpened { session, peer, .. } => {
+                self.ports.insert(session, peer.port());
+                let _ = self.tell.send(Told::SessionOpened);
             }
             Event::SessionClosed { why, .. } => {
                 let _ = self.tell.send(Told::SessionClosed(why));
@@ -179,7 +218,8 @@ impl Inside {
     }
 
     fn answer(&mut self, session: SessionId, exchange: ExchangeId, seen: &Seen) {
-        match (self.reply)(seen) {
+        let reply = (self.reply.lock().unwrap())(seen);
+        match reply {
             Reply::Now(code, options, body) => {
                 self.respond(exchange, code, options, &body);
                 for (exchange, code, body) in std::mem::take(&mut self.held) {
@@ -188,6 +228,10 @@ impl Inside {
             }
             Reply::AfterNext(code, body) => self.held.push((exchange, code, body)),
             Reply::Never => {}
+            Reply::Last(body) => {
+                self.respond(exchange, Code::new(2, 5), ResponseOptions::default(), &body);
+                self.server.close(Instant::now(), session);
+            }
             Reply::CloseSession => self.server.close(Instant::now(), session),
         }
     }

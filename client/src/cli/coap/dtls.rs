@@ -5,7 +5,9 @@ use super::verbose::without_secrets;
 use super::{Answer, Job, trust};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output;
-use lowband_client::{ConnectOptions, Connection, Error, Request, Response, Settings, TargetError, names};
+use lowband_client::{
+    ConnectOptions, Error, LastingConnection, Redial, Request, Response, Settings, TargetError, names,
+};
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,6 +17,7 @@ use std::time::Duration;
 pub(crate) struct Choices {
     pub(crate) path_codes: bool,
     pub(crate) cbor_version: Option<u32>,
+    pub(crate) redial: bool,
 }
 
 pub(crate) async fn exchange(mut job: Job, choices: Choices) -> Result<Answer, Failure> {
@@ -48,7 +51,7 @@ async fn connect(
     choices: Choices,
     server: SocketAddr,
     time: Duration,
-) -> Result<Connection, NotThis> {
+) -> Result<LastingConnection, NotThis> {
     let options = ConnectOptions {
         server,
         server_name: job.destination.host.clone(),
@@ -56,14 +59,15 @@ async fn connect(
         connect_timeout: time,
     };
     let settings = Settings {
-        // A single request needs none.
-        keep_alive: None,
+        // They show that the server is still there; without a redial nobody wants to know.
+        keep_alive: Settings::default().keep_alive.filter(|_| choices.redial),
         path_codes: choices.path_codes,
         cbor_version: choices.cbor_version,
         tracer: job.verbose.tracer(),
         ..Settings::from_environment()
     };
-    Connection::connect_with(options, settings).await.map_err(|error| {
+    let redial = if choices.redial { Redial::default() } else { Redial::never() };
+    LastingConnection::connect_with(options, settings, redial).await.map_err(|error| {
         let failure = match &error {
             Error::Certificate(why) => trust::not_trusted(&job.destination.host, why),
             _ => failure(&error, Some(server)),

@@ -54,6 +54,12 @@ impl Verbose {
                 self.note(format_args!("connected by DTLS, round trip {time:.1?}"))
             }
             Trace::Connected(None) => self.note("connected by DTLS"),
+            Trace::Lost(why) => self.note(format_args!("{why}; the request is made again")),
+            Trace::Dialling(after) => self.note(format_args!("dialling from a new port in {after:.1?}")),
+            Trace::Unreached(why) => self.note(why),
+            Trace::Unavailable(time) => {
+                self.note(format_args!("5.03: the request is made again in {time:.1?}"))
+            }
             other => self.note(format_args!("{other:?}")),
         }
     }
