@@ -138,6 +138,8 @@ def write_kubelet():
             "failSwapOn": False,
             "oomScoreAdj": 0,
             "resolvConf": "/etc/resolv.conf",
+            # The usual place is the machine's: another node there would sweep these away as logs of pods that it does not know.
+            "podLogsDir": f"{FOLDER}/pods",
             # The machine's memory and disk are not the node's: it shall not throw pods out for what others take.
             "evictionHard": {"memory.available": "50Mi", "nodefs.available": "0%", "imagefs.available": "0%"},
             "imageGCHighThresholdPercent": 100,
