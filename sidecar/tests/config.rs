@@ -14,8 +14,8 @@ use openssl::pkey::PKey;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::{Command, Output};
-use std::time::{SystemTime, UNIX_EPOCH};
 use std::time::Duration;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Options whose value is a file name or nothing: no text is wrong in itself.
 const NOT_TEXT: [&str; 7] = ["certificate", "key", "key-log", "check-config", "help", "version", "admin"];
