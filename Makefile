@@ -149,7 +149,7 @@ BUILD_RUSTFLAGS := $(strip $(RUSTFLAGS) --remap-path-prefix=$(or $(CARGO_HOME),$
 BUILD := env RUSTFLAGS="$(BUILD_RUSTFLAGS)" cargo build --locked --release --workspace \
   --exclude lowband-envoy-filter --exclude lowband-copy-filter --exclude 'lowband-npm*'
 
-build: setup ## release binaries: lowband-sidecar, lowband, demo, figures, wire, codec
+build: setup ## release binaries: lowband-sidecar, lowband, demo, figures, wire, codec, writers
 	@$(STEP)/build.log 'Building the sidecar, the client and the demo' $(BUILD)
 
 # The wasm modules are built by the installed toolchain where it has the standard library for wasm (`rustup target add
