@@ -33,6 +33,7 @@ COPY_FILTER := $(CARGO_TARGET_DIR)/lowband-copy-filter.wasm
 REFERENCE_CLIENT := $(CARGO_TARGET_DIR)/reference-client
 GO_COAP_CLIENT := $(CARGO_TARGET_DIR)/go-coap-client
 CALIFORNIUM := $(CARGO_TARGET_DIR)/californium
+ENVOY_GATEWAY := .tools/envoy-gateway
 FUZZ := --locked --manifest-path fuzz/Cargo.toml
 # libFuzzer and the address sanitizer come with the stable compiler, behind flags of the nightly one.
 CARGO_FUZZ := RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=malloc_context_size=2:quarantine_size_mb=32 .tools/bin/cargo-fuzz
@@ -95,7 +96,8 @@ e2e: setup-test images-again $(COPY_FILTER) ## the tests against the real parts
 	done
 	python3 envoy-filter/tests/image.py
 	python3 e2e/kubernetes/images.py
-	.venv/examples/bin/python envoy-filter/tests/examples.py
+	.venv/examples/bin/python envoy-filter/tests/overlays.py
+	.venv/examples/bin/python e2e/ingress/plain_envoy.py
 	.venv/monitoring/bin/python e2e/monitoring/monitoring_test.py
 	env $(WITH_NODE) cargo test --locked -p lowband-e2e
 	$(RELEASE)/wire --quick
@@ -105,8 +107,9 @@ e2e: setup-test images-again $(COPY_FILTER) ## the tests against the real parts
 test-kubernetes: setup-test images kubernetes ## deploy/ on a real Kubernetes of one node, as root; minutes, and as many again where it has to be built
 	python3 e2e/kubernetes/run.py
 
-test-more: setup-more build ## what takes too long for `make test` or needs Java and a newer Go: late answers; two minutes
+test-more: setup-more build filter kubernetes ## what takes too long for `make test` or needs Java and a newer Go: late answers, Envoy Gateway; three minutes
 	$(GO_COAP) vet
+	.venv/examples/bin/python e2e/ingress/envoy_gateway.py
 	env $(WITH_NODE) cargo test --locked -p lowband-e2e --test late -- --ignored
 
 figures: setup-test build filter ## datagrams and bytes of the exchanges that the README names
@@ -264,6 +267,12 @@ $(GO_COAP_CLIENT): $(wildcard e2e/foreign/go-coap/*) | .tools/test.stamp
 	@$(STEP)/go-coap-client.log 'Building the client on go-coap v3, which needs Go 1.26' \
 	  $(GO_COAP) build -trimpath -buildvcs=false -o $@
 
+# Four minutes the first time, on two cores.
+$(ENVOY_GATEWAY): $(wildcard e2e/ingress/controller/*) | .tools/test.stamp
+	@$(STEP)/envoy-gateway.log 'Building Envoy Gateway for the tests, which needs Go 1.26' \
+	  env -C e2e/ingress/controller GOTOOLCHAIN=local GOFLAGS=-mod=readonly CGO_ENABLED=0 \
+	  go build -trimpath -buildvcs=false -ldflags='-s -w' -o $(CURDIR)/$@ github.com/envoyproxy/gateway/cmd/envoy-gateway
+
 # Maven looks at no hash but the one that lies beside the file.
 $(CALIFORNIUM)/FetchLate.class: $(wildcard e2e/foreign/californium/* e2e/foreign/californium/src/*) | .tools/more.stamp
 	@rm -rf $(CALIFORNIUM) && mkdir -p $(CALIFORNIUM)/lib
@@ -288,7 +297,7 @@ setup: .tools/system.stamp .tools/envoy.stamp .tools/synapse.stamp
 setup-test: setup .tools/test.stamp .tools/image.stamp .tools/envoy-oldest.stamp .tools/aiocoap.stamp .tools/nio.stamp \
   .tools/examples.stamp .tools/monitoring.stamp .tools/crds.stamp .tools/prometheus.stamp .tools/bin/cargo-deny .tools/node-clients.stamp $(REFERENCE_CLIENT)
 
-setup-more: setup-test $(GO_COAP_CLIENT) $(CALIFORNIUM)/FetchLate.class
+setup-more: setup-test $(GO_COAP_CLIENT) $(ENVOY_GATEWAY) $(CALIFORNIUM)/FetchLate.class
 
 .tools/system.stamp: Makefile tools/system-packages
 	@$(STEP)/system.log 'Looking for system packages' tools/system-packages $(SYSTEM_PACKAGES)

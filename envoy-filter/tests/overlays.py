@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""envoy-filter/examples: the Kubernetes objects by their published schemas, and what becomes of each example in an Envoy, which loads
-the filter and passes messages through it.
+"""The overlays of deploy/ for an Envoy that is there: their Kubernetes objects by the published schemas, what they repeat of envoy.yaml, and
+what becomes of each in an Envoy, which loads the filter and passes messages through it.
 
 Of the schemas all but the rules in CEL is applied, and a field that a schema does not know is refused, as `kubectl apply` would.
 LOWBAND_CRDS names the folder that `tools/crds` has filled, LOWBAND_ENVOY and LOWBAND_WASM the programs; what is not set is taken
@@ -23,12 +23,15 @@ import jsonschema
 import yaml
 from parts import CBOR, JSON, ROOT, Homeserver, answer, chunked, decode, free_port, program
 
-EXAMPLES = ROOT / "envoy-filter/examples"
+OVERLAYS = ROOT / "deploy/overlays"
 CRDS = pathlib.Path(os.environ.get("LOWBAND_CRDS") or ROOT / ".tools/crds")
-# The schemas themselves say nothing of it: these are the members of ObjectMeta that an example may have.
+# The schemas themselves say nothing of it: these are the members of ObjectMeta that an overlay may have.
 METADATA = {
     "type": "object", "required": ["name"], "additionalProperties": False,
-    "properties": {"name": {"type": "string"}, "namespace": {"type": "string"}},
+    "properties": {
+        "name": {"type": "string"}, "namespace": {"type": "string"},
+        "labels": {"type": "object", "additionalProperties": {"type": "string"}},
+    },
 }
 
 
@@ -52,12 +55,18 @@ def closed(schema):
     return schema
 
 
+KINDS = {"EnvoyExtensionPolicy", "ClientTrafficPolicy", "EnvoyPatchPolicy", "WasmPlugin", "TrafficExtension", "EnvoyFilter"}
+
+
 def schemas():
     """(apiVersion, kind) -> schema"""
     found = {}
     for file in CRDS.glob("*.yaml"):
-        for definition in read(file):
-            spec = definition["spec"]
+        for text in file.read_text(encoding="utf-8").split("\n---\n"):
+            # The others are megabytes.
+            if not any(f"\n    kind: {kind}\n" in text for kind in KINDS):
+                continue
+            spec = yaml.load(text, yaml.CSafeLoader)["spec"]
             for version in spec["versions"]:
                 schema = closed(version["schema"]["openAPIV3Schema"])
                 typed = {"apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": METADATA}
@@ -102,7 +111,22 @@ def text(value):
 
 
 def objects():
-    return [thing for name in ("envoy-gateway.yaml", "istio.yaml") for thing in read(EXAMPLES / name)]
+    """Those of what is there already; what is for the sidecar alone is whole only as Kustomize makes it."""
+    return [thing for name in ("envoy-gateway", "istio") for thing in read(OVERLAYS / name / "clients.yaml")]
+
+
+def managers(configuration):
+    """The HTTP connection managers of an Envoy's configuration, by their listeners."""
+    found = {}
+    for listener in configuration["static_resources"]["listeners"]:
+        filters = [each["typed_config"] for each in listener["filter_chains"][0]["filters"]]
+        (found[listener["name"]],) = [each for each in filters if "http_filters" in each]
+    return found
+
+
+def whole():
+    """The managers of the checkout's own envoy.yaml."""
+    return managers(read(ROOT / "envoy.yaml")[0])
 
 
 class Schemas(unittest.TestCase):
@@ -110,8 +134,7 @@ class Schemas(unittest.TestCase):
     OPEN = {"config", "pluginConfig", "value"}
 
     def test_each_object_is_what_its_published_schema_allows(self):
-        kinds = ["EnvoyExtensionPolicy", "ClientTrafficPolicy", "EnvoyPatchPolicy", "WasmPlugin", "EnvoyFilter"]
-        self.assertEqual([thing["kind"] for thing in objects()], kinds)
+        self.assertEqual(sorted(thing["kind"] for thing in objects()), sorted(KINDS - {"TrafficExtension"}))
         for thing in objects():
             self.assertEqual(mistakes(thing), [], thing["kind"])
 
@@ -152,12 +175,12 @@ class Schemas(unittest.TestCase):
             self.assertTrue(mistakes(changed(objects()[number], path, lambda _, value=value: value)), path)
 
     def test_istio_takes_the_digest_of_an_image_without_the_name_of_its_hash(self):
-        plugin, _ = read(EXAMPLES / "istio.yaml")
+        plugin, _ = read(OVERLAYS / "istio/clients.yaml")
         for digest, refused in (("0a" * 32, False), ("sha256:" + "0a" * 32, True)):
             self.assertEqual(bool(mistakes(changed(plugin, ("spec",), lambda spec: {**spec, "sha256": digest}))), refused, digest)
 
     def test_neither_istio_nor_envoy_gateway_can_say_that_the_body_comes_while_the_headers_wait(self):
-        # Both examples say so. When it is no longer true, they need no `hold_headers`.
+        # Both overlays say so. When it is no longer true, they need no `hold_headers`.
         for kind, known in (("WasmPlugin", "pluginconfig"), ("TrafficExtension", "pluginconfig"), ("EnvoyExtensionPolicy", "wasm")):
             (schema,) = [schema for (_, name), schema in SCHEMAS.items() if name == kind]
             fields = [str(path[-1]).lower() for path, _ in places(schema) if path]
@@ -165,9 +188,57 @@ class Schemas(unittest.TestCase):
             self.assertEqual([field for field in fields if "stopiteration" in field], [])
 
 
+class Repeated(unittest.TestCase):
+    """What stands in envoy.yaml as well is the same there."""
+
+    def configurations(self):
+        """Of the filter, by overlay: for clients and for the sidecar."""
+        plain = managers(read(OVERLAYS / "envoy/envoy.yaml")[0])
+        config = lambda name: plain[name]["http_filters"][0]["typed_config"]["config"]["configuration"]["value"]  # noqa: E731
+        yield "envoy", json.loads(config("matrix")), json.loads(config("lowband"))
+        kinds = {"envoy-gateway": lambda spec: spec["wasm"][0]["config"], "istio": lambda spec: spec["pluginConfig"]}
+        for name, inside in kinds.items():
+            found = [thing for file in ("clients", "sidecar") for thing in read(OVERLAYS / name / f"{file}.yaml")]
+            yield name, *[inside(thing["spec"]) for thing in found if thing["kind"] in ("EnvoyExtensionPolicy", "WasmPlugin")]
+
+    def test_the_sidecars_filter_differs_from_that_of_strangers_by_trust_alone(self):
+        public, sidecar = [json.loads(whole()[name]["http_filters"][0]["typed_config"]["config"]["configuration"]["value"])
+                           for name in ("public", "sidecar")]
+        for name, strangers, trusted in self.configurations():
+            for ours, theirs in ((public, strangers), (sidecar, trusted)):
+                self.assertEqual({field: theirs[field] for field in ours}, ours, name)
+            differ = {field for field in strangers if strangers[field] != trusted[field]}
+            self.assertEqual((differ, set(strangers)), ({"trusted", "default_key_table"}, set(trusted)), name)
+
+    def test_the_sidecars_listener_has_the_limits_of_envoy_yaml(self):
+        limits = whole()["sidecar"]["http2_protocol_options"]
+        self.assertEqual(managers(read(OVERLAYS / "envoy/envoy.yaml")[0])["lowband"]["http2_protocol_options"], limits)
+        (patch,) = [thing for thing in read(OVERLAYS / "istio/sidecar.yaml") if thing["kind"] == "EnvoyFilter"]
+        self.assertEqual(patch["spec"]["configPatches"][0]["patch"]["value"]["typed_config"]["http2_protocol_options"], limits)
+        (policy,) = [thing for thing in read(OVERLAYS / "envoy-gateway/sidecar.yaml") if thing["kind"] == "ClientTrafficPolicy"]
+        http2 = policy["spec"]["http2"]
+        mebibytes = lambda name: int(http2[name].removesuffix("Mi")) << 20  # noqa: E731
+        self.assertEqual(limits, {
+            "max_concurrent_streams": http2["maxConcurrentStreams"],
+            "initial_stream_window_size": mebibytes("initialStreamWindowSize"),
+            "initial_connection_window_size": mebibytes("initialConnectionWindowSize"),
+        })
+
+    def test_envoys_own_answers(self):
+        """own_answers.py tries them one by one."""
+        ours = whole()["public"]["local_reply_config"]
+        self.assertEqual(whole()["sidecar"]["local_reply_config"], ours)
+        for manager in managers(read(OVERLAYS / "envoy/envoy.yaml")[0]).values():
+            self.assertEqual(manager["local_reply_config"], ours)
+        *_, gateway = read(OVERLAYS / "envoy-gateway/clients.yaml")
+        self.assertEqual(gateway["spec"]["jsonPatches"][0]["operation"]["value"], ours)
+        *_, istio = read(OVERLAYS / "istio/clients.yaml")
+        self.assertEqual(istio["spec"]["configPatches"][0]["patch"]["value"]["typed_config"]["local_reply_config"], ours)
+
+
 class OwnAnswers(unittest.TestCase):
     def test_each_error_says_the_same_in_both_forms(self):
-        (envoy,) = read(EXAMPLES / "envoy.yaml")
+        (envoy,) = read(OVERLAYS / "envoy/envoy.yaml")
         manager = envoy["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
         _, _, *errors = manager["local_reply_config"]["mappers"]
         self.assertEqual(len(errors), 14)
@@ -184,11 +255,13 @@ class OwnAnswers(unittest.TestCase):
 
 
 class InEnvoy(unittest.TestCase):
-    """What each example makes of an Envoy, in the frame of the plain one."""
+    """What each overlay makes of an Envoy for those who come by HTTP, in the frame of the plain one."""
 
     def setUp(self):
-        (self.envoy,) = read(EXAMPLES / "envoy.yaml")
+        (self.envoy,) = read(OVERLAYS / "envoy/envoy.yaml")
         static = self.envoy["static_resources"]
+        # The sidecar's listener is tried with the sidecar, in e2e/ingress.
+        del static["listeners"][1]
         (self.listener,), (self.cluster,) = static["listeners"], static["clusters"]
         self.manager = self.listener["filter_chains"][0]["filters"][0]["typed_config"]
         # What the other two get in a part of its own.
@@ -198,7 +271,7 @@ class InEnvoy(unittest.TestCase):
         self.apart = False
 
     def take_plugin(self, plugin, listener, cluster):
-        """Another plugin in place of the plain example's, and other limits in bytes for what Envoy keeps; none by route."""
+        """Another plugin in place of the plain Envoy's, and other limits in bytes for what Envoy keeps; none by route."""
         self.filter["typed_config"]["config"] = plugin
         for route in self.host["routes"]:
             del route["request_body_buffer_limit"]
@@ -206,7 +279,7 @@ class InEnvoy(unittest.TestCase):
         self.cluster["per_connection_buffer_limit_bytes"] = cluster
 
     def start(self, *arguments):
-        """Envoy with the module of this checkout in place of the example's, and a file with what it says."""
+        """Envoy with the module of this checkout in place of the overlay's, and a file with what it says."""
         wasm = program("LOWBAND_WASM", "target/lowband-filter.wasm", "filter")
         self.filter["typed_config"]["config"]["vm_config"]["code"] = {"local": {"filename": wasm}}
         binary = program("LOWBAND_ENVOY", ".venv/envoy/lib/python3*/site-packages/envoy/_bin/envoy", "setup")
@@ -285,10 +358,6 @@ class InEnvoy(unittest.TestCase):
         self.homeserver.answers.clear()
 
     def assert_envoys_own_answers_are_matrix_errors(self):
-        # They are those of the whole envoy.yaml, which own_answers.py tries one by one.
-        (whole,) = read(ROOT / "envoy.yaml")
-        manager = whole["static_resources"]["listeners"][1]["filter_chains"][0]["filters"][0]["typed_config"]
-        self.assertEqual(self.manager["local_reply_config"], manager["local_reply_config"])
         path = "/_matrix/client/v3/x"
         self.homeserver.answers[path] = b""
         self.homeserver.hang_up_after.add(path)
@@ -304,9 +373,7 @@ class InEnvoy(unittest.TestCase):
 
     def test_plain_envoy(self):
         # The public listener of the checkout's own envoy.yaml.
-        (whole,) = read(ROOT / "envoy.yaml")
-        (public,) = [listener for listener in whole["static_resources"]["listeners"] if listener["name"] == "public"]
-        manager = public["filter_chains"][0]["filters"][0]["typed_config"]
+        manager = whole()["public"]
         config, ours = manager["http_filters"][0]["typed_config"]["config"], self.filter["typed_config"]["config"]
         for field in ("allow_on_headers_stop_iteration", "failure_policy"):
             self.assertEqual(ours[field], config[field], field)
@@ -317,14 +384,14 @@ class InEnvoy(unittest.TestCase):
             limit = route["request_body_buffer_limit"]
             if limit != highest:
                 self.assertIn("GET", str(route["match"]))
-                self.assertEqual(self.cluster[piece], whole["static_resources"]["clusters"][0][piece])
+                self.assertEqual(self.cluster[piece], read(ROOT / "envoy.yaml")[0]["static_resources"]["clusters"][0][piece])
             self.assertIn(limit, limits)
         self.manager["local_reply_config"] = self.own_answers
         self.assert_it_serves(longest_request=8 << 20)
         self.assert_envoys_own_answers_are_matrix_errors()
 
     def istio(self):
-        thing, _ = read(EXAMPLES / "istio.yaml")
+        thing, _ = read(OVERLAYS / "istio/clients.yaml")
         spec = thing["spec"]
         # As Istio 1.31 makes a filter of a plugin, which it leaves with Envoy's own limits; the gateway's agent has taken out the
         # variables that are meant for itself, and put a file in place of the image.
@@ -341,7 +408,7 @@ class InEnvoy(unittest.TestCase):
 
     def test_istio(self):
         longest = self.istio()["max_request_bytes"]
-        _, envoy_filter = read(EXAMPLES / "istio.yaml")
+        _, envoy_filter = read(OVERLAYS / "istio/clients.yaml")
         (patch,) = envoy_filter["spec"]["configPatches"]
         self.assertEqual(patch["match"]["listener"]["filterChain"]["filter"]["name"], self.listener["filter_chains"][0]["filters"][0]["name"])
         # Merged, as far as it is about what is not there.
@@ -361,7 +428,7 @@ class InEnvoy(unittest.TestCase):
         self.assertIn("truste: no such field", self.log.read_text(encoding="utf-8"))
 
     def envoy_gateway(self, buffer_limit):
-        policy, *_ = read(EXAMPLES / "envoy-gateway.yaml")
+        policy, *_ = read(OVERLAYS / "envoy-gateway/clients.yaml")
         (wasm,) = policy["spec"]["wasm"]
         # As Envoy Gateway 1.9 makes a filter of a policy, and turns it on for the routes of the policy alone.
         name = "envoyextensionpolicy/{namespace}/{name}/wasm/0".format(**policy["metadata"])
@@ -378,7 +445,7 @@ class InEnvoy(unittest.TestCase):
         return wasm["config"]["max_request_bytes"]
 
     def test_envoy_gateway(self):
-        _, clients, patches = read(EXAMPLES / "envoy-gateway.yaml")
+        _, clients, patches = read(OVERLAYS / "envoy-gateway/clients.yaml")
         limits = (clients["spec"]["connection"]["bufferLimit"], clients["spec"]["http2"]["initialStreamWindowSize"])
         self.assertEqual(limits, ("1Mi", "1Mi"))
         longest = self.envoy_gateway(buffer_limit=1 << 20)

@@ -1,0 +1,145 @@
+"""What the tests of the overlays for somebody's ingress are made of: the sidecar, a client of it, and a homeserver that keeps what came."""
+
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+import yaml
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "envoy-filter/tests"))
+
+from parts import CBOR, JSON, Homeserver, answer, certificate, decode, free_port, program  # noqa: E402, F401
+
+PATH, WAITS = "/_matrix/client/v3/x", "/_matrix/client/v3/sync"
+# What a stranger says that his address is.
+FORGED = "203.0.113.9"
+# Beyond what Envoy gives a route for which nothing is said, 15 s.
+LONG = 17
+
+
+class Patient(dict):
+    """A homeserver's answers, of which one comes late."""
+
+    def get(self, path, default=None):
+        if path == WAITS:
+            time.sleep(LONG)
+        return super().get(path, default)
+
+
+class Chain:
+    """What holds with every overlay: the sidecar gets through somebody's ingress as it does through the Envoy of its own pod. A test has the
+    `homeserver`, the `sidecar` and `asks_public`, which gives status, media type and body of what a client gets by HTTP."""
+
+    def setUp(self):
+        self.homeserver.requests.clear()
+        self.homeserver.answers = Patient()
+        self.homeserver.hang_up_after.clear()
+
+    def last(self):
+        return self.homeserver.requests[-1]
+
+    def test_a_request_arrives_with_its_clients_address_and_path_and_nothing_of_ours(self):
+        path = "/_matrix/client/v3/directory/room/%23a%2Fb:c"
+        self.homeserver.answers[path] = answer(b'{"room_id":"!x:y"}')
+        self.assertEqual(self.sidecar.coap(path, {"msgtype": "m.text"}, method="PUT")[:2], (0, {"room_id": "!x:y"}))
+        request = self.last()
+        self.assertEqual((request.method, request.path, request.body), ("PUT", path, b'{"msgtype":"m.text"}'))
+        self.assertEqual(request.headers["x-forwarded-for"], "127.0.0.1")
+        self.assertEqual(request.headers["x-forwarded-proto"], "https")
+        self.assertEqual([name for name in request.headers if name.startswith(("lowband", "x-envoy"))], [])
+
+    def test_a_sync_may_wait(self):
+        self.homeserver.answers[WAITS] = answer(b'{"next_batch":"s1"}')
+        self.assertEqual(self.sidecar.coap(f"{WAITS}?timeout={LONG * 1000}", seconds=LONG + 10)[:2], (0, {"next_batch": "s1"}))
+
+    def test_requests_and_answers_of_hundreds_of_kilobytes(self):
+        text = "x" * 900_000
+        self.homeserver.answers[PATH] = answer(json.dumps({"body": text}).encode())
+        self.assertEqual(self.sidecar.coap(PATH, {"body": text}, method="PUT", seconds=60)[:2], (0, {"body": text}))
+        self.assertEqual(json.loads(self.last().body), {"body": text})
+
+    def test_a_homeserver_that_hangs_up_is_told_as_such(self):
+        self.homeserver.answers[PATH] = b""
+        self.homeserver.hang_up_after.add(PATH)
+        status, told, why = self.sidecar.coap(PATH)
+        self.assertNotEqual(status, 0)
+        self.assertEqual((told or {}).get("errcode"), "M_UNKNOWN", why)
+
+    def test_strangers_get_matrix_errors_and_do_not_choose_the_keys(self):
+        self.homeserver.answers[PATH] = answer(b'{"event_id":"$x"}')
+        status, media_type, body = self.asks_public(accept=CBOR, lowband_cbor_version="1")
+        self.assertEqual((status, media_type, decode(body)[0]), (200, CBOR, {"event_id": "$x"}))
+        self.assertNotIn("lowband-cbor-version", self.last().headers)
+        self.homeserver.answers[PATH] = b""
+        self.homeserver.hang_up_after.add(PATH)
+        for form, read in ((JSON, json.loads), (CBOR, lambda data: decode(data)[0])):
+            status, media_type, body = self.asks_public(accept=form)
+            self.assertEqual((status, media_type, read(body)["errcode"]), (503, form, "M_UNKNOWN"))
+
+    def test_a_stranger_has_the_address_of_his_socket(self):
+        self.assertEqual(self.asks_public(x_forwarded_for=FORGED)[0], 200)
+        self.assertEqual(self.last().headers["x-forwarded-for"], "127.0.0.1")
+
+
+class Sidecar:
+    """The sidecar in front of somebody's Envoy, at `upstream`."""
+
+    def __init__(self, upstream):
+        self.folder = tempfile.TemporaryDirectory()
+        certificate(self.folder.name)
+        self.port = free_port()
+        binary = program("LOWBAND_SIDECAR", "target/release/lowband-sidecar", "build")
+        self.log = open(f"{self.folder.name}/log", "w+")
+        options = ["--listen", f"127.0.0.1:{self.port}", "--upstream", upstream, "--admin", "off", "--grace-period", "0s"]
+        self.process = subprocess.Popen([binary, *options, "--certificate", "certificate.pem", "--key", "key.pem"],
+                                        cwd=self.folder.name, stdout=self.log, stderr=subprocess.STDOUT)
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(20)
+        self.log.close()
+        self.folder.cleanup()
+
+    def coap(self, path, document=None, seconds=10, method="GET"):
+        """(exit status, document of the answer, what went wrong) of `lowband coap`, in CBOR both ways."""
+        lowband = program("LOWBAND", "target/release/lowband", "build")
+        convert = lambda data, *way: subprocess.run([lowband, "jc", *way, "-"], input=data, stdout=subprocess.PIPE, check=True).stdout  # noqa: E731
+        body = b"" if document is None else convert(json.dumps(document).encode(), "--out", "-")
+        given = ["-d", "-"] if document is not None else []
+        line = [lowband, "coap", "-k", "-X", method, "-m", str(seconds), *given, f"coaps://127.0.0.1:{self.port}{path}"]
+        done = subprocess.run(line, input=body, capture_output=True)
+        return done.returncode, json.loads(convert(done.stdout, "--c2j")) if done.stdout else None, done.stderr.decode()
+
+
+def wait_for(what, holds, seconds):
+    """What `holds` gives once it is true."""
+    deadline = time.monotonic() + seconds
+    while not (result := holds()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not within {seconds} s")
+        time.sleep(0.1)
+    return result
+
+
+def snippet(heading):
+    """The first piece of YAML below a heading of docs/ingress.md."""
+    _, found, after = (ROOT / "docs/ingress.md").read_text().partition(f"\n## {heading}\n")
+    assert found, f"docs/ingress.md has no heading {heading}"
+    return yaml.safe_load(after.split("```yaml\n", 1)[1].split("```", 1)[0])
+
+
+def with_overlay(folder, name):
+    """deploy/ with this overlay, as `kubectl kustomize` makes it."""
+    shutil.copytree(ROOT / "deploy", folder)
+    kustomization = folder / "Kustomization"
+    text = kustomization.read_text()
+    assert "components: []" in text
+    kustomization.write_text(text.replace("components: []", f"components: [overlays/{name}]"))
+    kubectl = program("LOWBAND_KUBECTL", ".tools/kubernetes/kubectl", "kubernetes")
+    made = subprocess.run([kubectl, "kustomize", folder], check=True, stdout=subprocess.PIPE, text=True).stdout
+    return list(yaml.safe_load_all(made))
