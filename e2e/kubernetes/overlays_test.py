@@ -1,5 +1,6 @@
 """The overlays: an API server with the real schemas takes each of them, and refuses a misspelt field."""
 
+import re
 import shutil
 
 from cluster import CRDS, NODE, Case, cluster, part
@@ -7,25 +8,41 @@ from cluster import CRDS, NODE, Case, cluster, part
 VERSIONS = "/_matrix/client/versions"
 
 
-class Overlays(Case):
-    def overlay(self, name):
-        """An edited copy of deploy/ with this one in it."""
+class Overlay(Case):
+    """A test of some of them."""
+
+    def overlay(self, *names):
+        """An edited copy of deploy/ with these in it."""
         manifests = cluster.manifests()
         manifests.edit("Kustomization", r"\{ name: registry.*", "{ name: unused, newTag: unused }")
         manifests.edit("Kustomization", r"\{ name: docker.*", "{ name: unused-too, newTag: unused }")
-        manifests.edit("Kustomization", r"components: \[\]", f"components: [overlays/{name}]")
+        manifests.edit("Kustomization", r"components: \[\]", f"components: [{', '.join(f'overlays/{name}' for name in names)}]")
         self.addCleanup(self.away, manifests.folder)
         return manifests.folder
 
     def away(self, folder):
         cluster.kubectl("delete", "--kustomize", folder, "--ignore-not-found", timeout=180)
 
+    def refuses(self, folder, file, old, new):
+        """A field that is misspelt, by its name."""
+        wrong = folder.with_name(folder.name + "-wrong")
+        shutil.rmtree(wrong, ignore_errors=True)
+        shutil.copytree(folder, wrong)
+        text, count = re.subn(rf"\b{old}:", f"{new}:", (wrong / file).read_text(), count=1)
+        self.assertEqual(count, 1)
+        (wrong / file).write_text(text)
+        told = cluster.kubectl("apply", "--kustomize", wrong, check=False)
+        self.assertEqual(told.returncode, 1)
+        self.assertRegex(told.stderr, f'unknown field ".*{new}"')
+
+
+class Overlays(Overlay):
     def test_without_a_load_balancer_the_nodes_ports_are_reached(self):
         folder = self.overlay("nodeport")
         cluster.kubectl("apply", "--kustomize", folder)
         cluster.available()
         answer = cluster.reaches(lambda address, path: cluster.coap(address, "GET", path, seconds=3), f"{NODE}:30808", VERSIONS)
-        self.assertEqual(cluster.https(f"{NODE}:30809", VERSIONS), answer)
+        self.assertEqual(cluster.reaches(cluster.https, f"{NODE}:30809", VERSIONS), answer)
         self.assertEqual(cluster.kubectl("diff", "--kustomize", folder, check=False).returncode, 0)
 
     def test_cert_managers_certificate_stands_in_for_the_secret(self):
@@ -42,14 +59,3 @@ class Overlays(Case):
         volumes = cluster.get("deployment", "lowband")["spec"]["template"]["spec"]["volumes"]
         self.assertIn(certificate["spec"]["secretName"], [each.get("secret", {}).get("secretName") for each in volumes])
         self.refuses(folder, "overlays/cert-manager/certificate.yaml", "rotationPolicy", "rotatePolicy")
-
-    def refuses(self, folder, file, old, new):
-        """A field that is misspelt, by its name."""
-        wrong = folder.with_name(folder.name + "-wrong")
-        shutil.copytree(folder, wrong)
-        text = (wrong / file).read_text()
-        self.assertEqual(text.count(old), 1)
-        (wrong / file).write_text(text.replace(old, new))
-        told = cluster.kubectl("apply", "--kustomize", wrong, check=False)
-        self.assertEqual(told.returncode, 1)
-        self.assertRegex(told.stderr, f'unknown field ".*{new}"')
