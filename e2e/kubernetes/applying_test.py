@@ -1,5 +1,7 @@
 """What `kubectl apply -f deploy/` does, again and after an edit, and what `kubectl delete` leaves."""
 
+import re
+
 from cluster import BALANCER, CLIENT, NAMESPACE, NODE, Case, cluster, until
 
 VERSIONS = "/_matrix/client/versions"
@@ -67,6 +69,20 @@ class Applying(Case):
         found = cluster.get(kinds)["items"]
         return {(each["kind"], each["metadata"]["name"]): (each.get("spec"), each.get("data"), each["metadata"]["labels"])
                 for each in found if each["metadata"].get("labels")}
+
+    def test_the_rules_that_the_network_policy_offers(self):
+        manifests = cluster.manifests()
+        file = manifests.folder / "30-network-policy.yaml"
+        text = file.read_text()
+        offered = re.findall(r"^  # +(to: .*)$", text, re.MULTILINE)
+        self.assertEqual(len(offered), 3)
+        self.addCleanup(cluster.kubectl, "delete", "--filename", manifests.folder / "00-namespace.yaml", timeout=180)
+        cluster.kubectl("apply", "--filename", manifests.folder / "00-namespace.yaml")
+        for rule in offered:
+            file.write_text(text.replace("  - ports:\n    - { protocol: TCP, port: 1,", f"  - {rule}\n    ports:\n    - {{ protocol: TCP, port: 1,"))
+            cluster.kubectl("apply", "--filename", file)
+            (policy,) = cluster.get("networkpolicies")["items"]
+            self.assertEqual([set(each) for each in policy["spec"]["egress"]], [{"ports"}, {"ports", "to"}], rule)
 
     def test_kustomize_makes_the_same_objects_with_the_images_of_its_list(self):
         manifests = cluster.manifests()

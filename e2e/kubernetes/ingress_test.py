@@ -2,6 +2,7 @@
 misspelt; the pod is the sidecar alone; and what was there before stays when they go. No controller of any of them runs here."""
 
 import pathlib
+import re
 import subprocess
 
 from cluster import CLIENT, CRDS, HOMESERVER, NAMESPACE, NODE, ROOT, cluster, part, until
@@ -35,6 +36,7 @@ MISSPELT = {
     ],
     "envoy": [("kustomization.yaml", "ipBlock", "ipBlok")],
 }
+DOCUMENT = (ROOT / "docs/ingress.md").read_text()
 LABEL = "app.kubernetes.io/part-of=lowband"
 
 
@@ -66,14 +68,21 @@ class Ingress(Overlay):
         for name in NEEDS:
             with self.subTest(name):
                 folder = self.overlay(name)
-                cluster.kubectl("apply", "--kustomize", folder)
-                self.assertEqual(cluster.kubectl("diff", "--kustomize", folder, check=False).returncode, 0)
+                for command in self.commands(folder, "apply", "diff"):
+                    # `diff` has another status where there is a difference.
+                    cluster.kubectl(*command)
                 self.assertNotEqual(self.ours(), [])
                 self.check_pod()
-                cluster.kubectl("delete", "--kustomize", folder, timeout=180)
+                (command,) = self.commands(folder, "delete")
+                cluster.kubectl(*command, timeout=180)
                 self.assertEqual(self.ours(), [])
                 self.assertEqual(cluster.kubectl("get", "namespace", NAMESPACE, check=False).returncode, 1)
                 cluster.kubectl("get", "namespace", "matrix", "envoy-gateway-system")
+
+    def commands(self, folder, *verbs):
+        """Those of docs/ingress.md, for this folder."""
+        found = [re.search(rf"kubectl ({verb} -k) deploy/", DOCUMENT) for verb in verbs]
+        return [[*each[1].split(), folder] for each in found]
 
     def ours(self):
         """All that the overlays have put anywhere."""

@@ -65,6 +65,21 @@ class Mistakes(Case):
         logs = cluster.kubectl("--namespace", NAMESPACE, "logs", pod, "--container", "render").stdout
         self.assertEqual(len(logs.splitlines()), 1, logs)
 
+    def test_several_settings_that_are_wrong_are_told_at_once(self):
+        for name, value in (("LOWBAND_REQUESTS_PER_SECOND", "many"), ("LOWBAND_LOG_LEVEL", "loud")):
+            self.wrong.edit("10-settings.yaml", f'{name}: ".*"', f'{name}: "{value}"')
+        pod = self.make()
+        for option in ('requests-per-second "many" is no whole number', 'log-level "loud" is none of off, error, warn, info'):
+            self.check_told(pod, f"lowband-sidecar: --{option}")
+        status = cluster.kubectl("--namespace", NAMESPACE, "get", "pod", pod, "--no-headers").stdout.split()[2]
+        self.assertIn(status, ("Init:Error", "Init:CrashLoopBackOff"))
+
+    def test_settings_that_are_missing(self):
+        self.changed = True
+        cluster.kubectl("--namespace", NAMESPACE, "delete", "configmap", "lowband")
+        (self.wrong.folder / "10-settings.yaml").unlink()
+        self.check_told(self.make(), 'configmap "lowband" not found')
+
     def test_a_secret_that_is_missing(self):
         self.changed = True
         cluster.kubectl("--namespace", NAMESPACE, "delete", "secret", "lowband-certificate")
