@@ -275,9 +275,9 @@ $(KUBE_SCORE): $(wildcard e2e/kubernetes/linters/go.*) | .tools/test.stamp
 	  go build -trimpath -buildvcs=false -ldflags='-s -w' -o $(CURDIR)/$@ github.com/zegl/kube-score/cmd/kube-score
 
 # Four minutes the first time, on two cores.
-$(ENVOY_GATEWAY): $(wildcard e2e/ingress/controller/*) | .tools/test.stamp
+$(ENVOY_GATEWAY): $(wildcard e2e/ingress/envoy-gateway/*) | .tools/test.stamp
 	@$(STEP)/envoy-gateway.log 'Building Envoy Gateway for the tests, which needs Go 1.26' \
-	  env -C e2e/ingress/controller GOTOOLCHAIN=local GOFLAGS=-mod=readonly CGO_ENABLED=0 \
+	  env -C e2e/ingress/envoy-gateway GOTOOLCHAIN=local GOFLAGS=-mod=readonly CGO_ENABLED=0 \
 	  go build -trimpath -buildvcs=false -ldflags='-s -w' -o $(CURDIR)/$@ github.com/envoyproxy/gateway/cmd/envoy-gateway
 
 # Maven looks at no hash but the one that lies beside the file.

@@ -1,5 +1,7 @@
 """What the tests of the overlays for somebody's ingress are made of: the sidecar, a client of it, and a homeserver that keeps what came."""
 
+import contextlib
+import http.client
 import json
 import pathlib
 import shutil
@@ -114,6 +116,18 @@ class Sidecar:
         line = [lowband, "coap", "-k", "-X", method, "-m", str(seconds), *given, f"coaps://127.0.0.1:{self.port}{path}"]
         done = subprocess.run(line, input=body, capture_output=True)
         return done.returncode, json.loads(convert(done.stdout, "--c2j")) if done.stdout else None, done.stderr.decode()
+
+
+def ask(port, source="127.0.0.1", **fields):
+    """Status, media type and body of what an HTTP client gets, each None without an answer."""
+    headers = {name.replace("_", "-"): value for name, value in fields.items()}
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10, source_address=(source, 0))) as connection:
+        try:
+            connection.request("GET", PATH, headers=headers)
+            got = connection.getresponse()
+        except (OSError, http.client.HTTPException):
+            return None, None, None
+        return got.status, got.getheader("content-type"), got.read()
 
 
 def wait_for(what, holds, seconds):

@@ -7,9 +7,7 @@ a GatewayClass of its own for each Gateway, Services, images. LOWBAND_ENVOY_GATE
 """
 
 import base64
-import contextlib
 import hashlib
-import http.client
 import http.server
 import os
 import pathlib
@@ -21,7 +19,7 @@ import threading
 import unittest
 
 import yaml
-from chain import PATH, Chain, Homeserver, Sidecar, program, snippet, wait_for, with_overlay
+from chain import PATH, Chain, Homeserver, Sidecar, ask, program, snippet, wait_for, with_overlay
 
 FORGERY = "The client's address"
 INSIDE = "LOWBAND_INSIDE_NAMESPACES"
@@ -199,14 +197,8 @@ class EnvoyGateway(Chain, unittest.TestCase):
             raise
 
     @staticmethod
-    def asks_public(method="GET", path=PATH, body=None, **fields):
-        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", PUBLIC, timeout=10)) as connection:
-            try:
-                connection.request(method, path, body=body, headers={name.replace("_", "-"): value for name, value in fields.items()})
-                got = connection.getresponse()
-            except OSError:
-                return None, None, None
-            return got.status, got.getheader("content-type"), got.read()
+    def asks_public(**fields):
+        return ask(PUBLIC, **fields)
 
     def test_it_accepts_every_object(self):
         log = self.controller.read_log()

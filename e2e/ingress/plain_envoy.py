@@ -1,8 +1,6 @@
 #!/usr/bin/env python3
 """deploy/overlays/envoy in a real Envoy, between the sidecar and a homeserver."""
 
-import contextlib
-import http.client
 import json
 import pathlib
 import subprocess
@@ -10,7 +8,7 @@ import tempfile
 import unittest
 
 import yaml
-from chain import PATH, ROOT, Chain, Homeserver, Sidecar, free_port, program, wait_for, with_overlay
+from chain import ROOT, Chain, Homeserver, Sidecar, ask, free_port, program, wait_for, with_overlay
 
 CONFIGURATION = ROOT / "deploy/overlays/envoy/envoy.yaml"
 
@@ -22,7 +20,7 @@ class PlainEnvoy(Chain, unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         cls.addClassCleanup(folder.cleanup)
         cls.folder = pathlib.Path(folder.name)
-        cls.public, cls.inner, cls.admin = free_port(), free_port(), free_port()
+        cls.public, cls.inner = free_port(), free_port()
         (cls.folder / "envoy.json").write_text(json.dumps(cls.configuration()))
         binary = program("LOWBAND_ENVOY", ".venv/envoy/lib/python3*/site-packages/envoy/_bin/envoy", "setup")
         log = open(cls.folder / "log", "w")
@@ -56,23 +54,12 @@ class PlainEnvoy(Chain, unittest.TestCase):
 
     @classmethod
     def asks_public(cls, **fields):
-        return cls.asks(cls.public, "127.0.0.1", **fields)
-
-    @staticmethod
-    def asks(port, source, **fields):
-        headers = {name.replace("_", "-"): value for name, value in fields.items()}
-        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10, source_address=(source, 0))) as connection:
-            try:
-                connection.request("GET", PATH, headers=headers)
-                got = connection.getresponse()
-            except (OSError, http.client.HTTPException):
-                return None, None, None
-            return got.status, got.getheader("content-type"), got.read()
+        return ask(cls.public, **fields)
 
     def test_the_sidecars_listener_takes_nobody_else(self):
-        self.assertEqual(self.asks(self.inner, "127.0.0.1")[0], 200)
+        self.assertEqual(ask(self.inner)[0], 200)
         self.homeserver.requests.clear()
-        self.assertEqual(self.asks(self.inner, "127.0.0.2")[0], None)
+        self.assertEqual(ask(self.inner, "127.0.0.2")[0], None)
         self.assertEqual(self.homeserver.requests, [])
 
     def test_the_sidecar_asks_where_that_listener_is(self):

@@ -1,5 +1,5 @@
 // The Envoy Gateway of the tests, by the name of its program.
-module lowband/e2e/ingress/controller
+module lowband/e2e/ingress/envoy-gateway
 
 go 1.26.7
 
