@@ -8,7 +8,7 @@ import tempfile
 import unittest
 
 import yaml
-from chain import ROOT, Chain, Homeserver, Sidecar, ask, free_port, program, wait_for, with_overlay
+from chain import ROOT, Chain, Homeserver, Sidecar, ask, free_port, program, wait_for
 
 CONFIGURATION = ROOT / "deploy/overlays/envoy/envoy.yaml"
 
@@ -65,14 +65,10 @@ class PlainEnvoy(Chain, unittest.TestCase):
     def test_the_sidecar_asks_where_that_listener_is(self):
         # What stands in the file in two forms.
         address = yaml.safe_load(CONFIGURATION.read_text())["static_resources"]["listeners"][1]["address"]["socket_address"]
-        objects = with_overlay(self.folder / "deploy", "envoy")
-        (settings,) = [each["data"] for each in objects if each["kind"] == "ConfigMap"]
-        self.assertEqual(settings["LOWBAND_UPSTREAM"], "http://{address}:{port_value}".format(**address))
-        (policy,) = [each["spec"] for each in objects if each["kind"] == "NetworkPolicy"]
-        self.assertEqual(policy["egress"][1], {
-            "ports": [{"protocol": "TCP", "port": address["port_value"]}],
-            "to": [{"ipBlock": {"cidr": f"{address['address']}/32"}}],
-        })
+        overlay = yaml.safe_load((CONFIGURATION.parent / "kustomization.yaml").read_text())
+        settings, policy = [yaml.safe_load(each["patch"]) for each in overlay["patches"]]
+        self.assertEqual(settings["data"]["LOWBAND_UPSTREAM"], "http://{address}:{port_value}".format(**address))
+        self.assertEqual([each["value"] for each in policy], [[{"ipBlock": {"cidr": f"{address['address']}/32"}}]])
 
 
 if __name__ == "__main__":

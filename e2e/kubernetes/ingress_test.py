@@ -94,6 +94,8 @@ class Ingress(Overlay):
         spec = cluster.get("deployment", "lowband")["spec"]["template"]["spec"]
         self.assertEqual([each["name"] for each in spec["containers"] + spec["initContainers"]], ["sidecar", "check"])
         self.assertEqual([each["name"] for each in spec["volumes"]], ["certificate"])
+        # Nothing is left that is about an Envoy in the pod.
+        self.assertEqual(re.findall("envoy|9465|/run/lowband", str(spec), re.IGNORECASE), [])
         self.assertEqual([each["metadata"]["name"] for each in cluster.get("services")["items"]], ["lowband-udp"])
 
     def test_each_goes_with_the_ports_of_the_nodes_in_either_order(self):
