@@ -209,6 +209,9 @@ class Repeated(unittest.TestCase):
                 self.assertEqual({field: theirs[field] for field in ours}, ours, name)
             differ = {field for field in strangers if strangers[field] != trusted[field]}
             self.assertEqual((differ, set(strangers)), ({"trusted", "default_key_table"}, set(trusted)), name)
+            if "max_request_bytes" in trusted:
+                settings = (OVERLAYS / name / "kustomization.yaml").read_text()
+                self.assertIn(f'LOWBAND_UPLOAD: "{trusted["max_request_bytes"]}"', settings)
 
     def test_the_sidecars_listener_has_the_limits_of_envoy_yaml(self):
         limits = whole()["sidecar"]["http2_protocol_options"]
