@@ -72,7 +72,7 @@ check: setup-test ## formatting, lints, documentation, licences, bans, sources
 	.tools/bin/cargo-deny --offline --log-level error check licenses bans sources
 	.tools/bin/cargo-deny --offline --manifest-path fuzz/Cargo.toml --no-default-features --config deny.toml --log-level error \
 	  check licenses bans sources
-	@unformatted=$$(gofmt -l e2e/foreign e2e/kubernetes); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted" >&2; exit 1; }
+	@unformatted=$$(gofmt -l e2e/foreign e2e/ingress e2e/kubernetes); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted" >&2; exit 1; }
 	$(GO) vet
 
 test-npm: setup-test npm-again ## the npm package in Node, a Vite build and Chromium
