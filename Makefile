@@ -34,6 +34,7 @@ REFERENCE_CLIENT := $(CARGO_TARGET_DIR)/reference-client
 GO_COAP_CLIENT := $(CARGO_TARGET_DIR)/go-coap-client
 CALIFORNIUM := $(CARGO_TARGET_DIR)/californium
 ENVOY_GATEWAY := .tools/envoy-gateway
+ISTIO := .tools/istio-pilot
 KUBE_SCORE := .tools/kube-score
 FUZZ := --locked --manifest-path fuzz/Cargo.toml
 # libFuzzer and the address sanitizer come with the stable compiler, behind flags of the nightly one.
@@ -109,9 +110,10 @@ test-kubernetes: setup-test images kubernetes .tools/linters.stamp $(KUBE_SCORE)
 	python3 e2e/kubernetes/lint.py
 	python3 e2e/kubernetes/run.py
 
-test-more: setup-more build filter kubernetes ## what takes too long for `make test` or needs Java and a newer Go: late answers, Envoy Gateway; three minutes
+test-more: setup-more build filter kubernetes ## what takes too long for `make test` or needs Java and a newer Go: late answers, Envoy Gateway, Istio; three minutes
 	$(GO_COAP) vet
 	.venv/examples/bin/python e2e/ingress/envoy_gateway.py
+	.venv/examples/bin/python e2e/ingress/istio.py
 	env $(WITH_NODE) cargo test --locked -p lowband-e2e --test late -- --ignored
 
 figures: setup-test build filter ## datagrams and bytes of the exchanges that the README names
@@ -280,6 +282,12 @@ $(ENVOY_GATEWAY): $(wildcard e2e/ingress/envoy-gateway/*) | .tools/test.stamp
 	  env -C e2e/ingress/envoy-gateway GOTOOLCHAIN=local GOFLAGS=-mod=readonly CGO_ENABLED=0 \
 	  go build -trimpath -buildvcs=false -ldflags='-s -w' -o $(CURDIR)/$@ github.com/envoyproxy/gateway/cmd/envoy-gateway
 
+# As long as the other.
+$(ISTIO): $(wildcard e2e/ingress/istio-pilot/*) | .tools/test.stamp
+	@$(STEP)/istio.log "Building Istio's control plane for the tests, which needs Go 1.26" \
+	  env -C e2e/ingress/istio-pilot GOTOOLCHAIN=local GOFLAGS=-mod=readonly CGO_ENABLED=0 \
+	  go test -c -vet=off -trimpath -buildvcs=false -ldflags='-s -w' -o $(CURDIR)/$@ .
+
 # Maven looks at no hash but the one that lies beside the file.
 $(CALIFORNIUM)/FetchLate.class: $(wildcard e2e/foreign/californium/* e2e/foreign/californium/src/*) | .tools/more.stamp
 	@rm -rf $(CALIFORNIUM) && mkdir -p $(CALIFORNIUM)/lib
@@ -304,7 +312,7 @@ setup: .tools/system.stamp .tools/envoy.stamp .tools/synapse.stamp
 setup-test: setup .tools/test.stamp .tools/image.stamp .tools/envoy-oldest.stamp .tools/aiocoap.stamp .tools/nio.stamp \
   .tools/examples.stamp .tools/monitoring.stamp .tools/crds.stamp .tools/prometheus.stamp .tools/bin/cargo-deny .tools/node-clients.stamp $(REFERENCE_CLIENT)
 
-setup-more: setup-test $(GO_COAP_CLIENT) $(ENVOY_GATEWAY) $(CALIFORNIUM)/FetchLate.class
+setup-more: setup-test $(GO_COAP_CLIENT) $(ENVOY_GATEWAY) $(ISTIO) $(CALIFORNIUM)/FetchLate.class
 
 .tools/system.stamp: Makefile tools/system-packages
 	@$(STEP)/system.log 'Looking for system packages' tools/system-packages $(SYSTEM_PACKAGES)
