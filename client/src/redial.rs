@@ -26,13 +26,13 @@ pub struct Redial {
     /// moment. 250 ms by default.
     pub spread: Duration,
     /// Between that dial and the next, less a random part of up to a half; doubled with each that follows without an answer to a
-    /// request in between. 1 s by default.
+    /// request in between. 500 ms by default: the first dial may have met a server that ends, before its balancer knew of it.
     pub first_gap: Duration,
     /// The longest such gap. 30 s by default.
     pub longest_gap: Duration,
     /// A handshake that has not finished in this time, or in four times what the last one took, is begun anew from another port:
     /// a load balancer may have sent it to where nobody is any more. Doubled with each dial that follows; never more than
-    /// [`crate::ConnectOptions::connect_timeout`]. 3 s by default.
+    /// [`crate::ConnectOptions::connect_timeout`]. 2 s by default.
     pub handshake: Duration,
     /// How often a request is made again after 5.03 with a Max-Age, which is waited for. 2 by default: a server that ends, and its
     /// successor that does so too.
@@ -45,9 +45,9 @@ impl Default for Redial {
             silence: Duration::from_secs(10),
             patience: Duration::from_secs(120),
             spread: Duration::from_millis(250),
-            first_gap: Duration::from_secs(1),
+            first_gap: Duration::from_millis(500),
             longest_gap: Duration::from_secs(30),
-            handshake: Duration::from_secs(3),
+            handshake: Duration::from_secs(2),
             unavailable: 2,
         }
     }
@@ -222,7 +222,7 @@ mod tests {
         for seed in 0..100 {
             let mut dials = dials(seed);
             assert!(dials.next().after < SECOND / 4, "seed {seed}");
-            for most in [1, 2, 4, 8, 16, 30, 30, 30].map(|most| most * SECOND) {
+            for most in [1, 2, 4, 8, 16, 32, 60, 60].map(|most| most * SECOND / 2) {
                 let after = dials.next().after;
                 assert!(after > most / 2 && after <= most, "seed {seed}: {after:?} of {most:?}");
             }
@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn a_handshake_gets_more_time_with_each_dial_and_where_the_last_one_was_slow() {
         let times = |dials: &mut Dials| [0; 5].map(|_| dials.next().within.as_secs());
-        assert_eq!(times(&mut dials(1)), [3, 6, 12, 24, 30]);
+        assert_eq!(times(&mut dials(1)), [2, 4, 8, 16, 30]);
         let mut slow = dials(1);
         slow.connected(5 * SECOND);
         assert_eq!(times(&mut slow), [20, 30, 30, 30, 30]);
