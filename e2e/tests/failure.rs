@@ -189,14 +189,15 @@ fn a_sidecar_that_is_asked_to_end_finishes_what_it_has_begun() {
         one_request_waits(&fixture).await;
         let sidecar = &fixture.chain.sidecar.process;
         sidecar.signal(Signal::Terminate).unwrap();
-        wait::until("that the sidecar takes no new sessions", SOON, async || {
-            match fixture.chain.sidecar.ready_now().await {
-                true => Err("it is ready".to_owned()),
-                false => Ok(()),
+        wait::until("that the sidecar begins to end", SOON, async || {
+            match std::fs::read_to_string(sidecar.log()).unwrap().contains("draining") {
+                true => Ok(()),
+                false => Err("it has not said so".to_owned()),
             }
         })
         .await
         .unwrap();
+        assert!(fixture.chain.sidecar.ready_now().await, "until everybody has been told");
         synapse(&fixture).signal(Signal::Continue).unwrap();
         assert_eq!(code(&waiting.await.unwrap()), "2.05");
         let status =
