@@ -2,7 +2,8 @@
 
 import re
 
-from cluster import BALANCER, CLIENT, NAMESPACE, NODE, Case, cluster, until
+from cluster import BALANCER, CLIENT, NAMESPACE, NODE, Case, cluster
+from pods import all_ready
 
 VERSIONS = "/_matrix/client/versions"
 SERVICES = {"lowband-udp": ("70-service-udp.yaml", "coap"), "lowband-tcp": ("71-service-tcp.yaml", "https")}
@@ -112,12 +113,10 @@ class Running(Case):
                 for client in (cluster.coap, cluster.libcoap):
                     with self.subTest(way, client=client.__name__):
                         self.do_the_main_job(client, address, f"{way}-{client.__name__}")
-            # The autoscaler asks for two in its first round.
-            until("two pods", lambda: len(self.pods()) == 2, 60)
-            cluster.kubectl("--namespace", NAMESPACE, "wait", "pods", "--all", "--for=condition=Ready", "--timeout=60s")
-            for pod in self.pods():
+            for pod in all_ready():
                 self.check_pod(pod)
-            self.check_processes(len(self.pods()))
+                for container in ("sidecar", "envoy"):
+                    self.check_process(pod, container)
 
     def do_the_main_job(self, client, address, name):
         """Register, make a room, send, sync; and the homeserver knows from where."""
@@ -134,33 +133,20 @@ class Running(Case):
         seen = {each["ip"] for device in whois["devices"].values() for session in device["sessions"] for each in session["connections"]}
         self.assertEqual(seen, {CLIENT})
 
-    def pods(self):
-        return [each for each in cluster.get("pods")["items"] if "deletionTimestamp" not in each["metadata"]]
-
     def check_pod(self, pod):
-        containers = {each["name"]: each for each in pod["spec"]["containers"] + pod["spec"]["initContainers"]}
+        containers = {each["name"]: each for each in pod.spec["containers"] + pod.spec["initContainers"]}
         self.assertEqual(set(containers), {"check", "render", "envoy", "sidecar"})
         # The API server may drop what it does not know, without a word.
         for each in containers.values():
             mounts = {mount["mountPath"] for mount in each["volumeMounts"]}
             self.assertEqual(mounts, {"/run/lowband", "/etc/lowband/certificate"}, each["name"])
-        statuses = pod["status"]["containerStatuses"] + pod["status"]["initContainerStatuses"]
-        self.assertEqual([each["restartCount"] for each in statuses], [0] * 4)
+        self.assertEqual({name: each["restartCount"] for name, each in pod.containers.items()}, dict.fromkeys(containers, 0))
 
-    def check_processes(self, pods):
-        """As the kernel sees them: no rights, no way to new ones, the filter of system calls on, nothing to write to but the volume."""
-        tasks = cluster.node.run("ctr", "tasks", "list").stdout.splitlines()[1:]
-        numbers = {line.split()[1]: self.read(line.split()[1], "cmdline").split("\0")[0] for line in tasks if "RUNNING" in line}
-        checked = {number: program for number, program in numbers.items() if program in ("/lowband-sidecar", "envoy")}
-        self.assertEqual(sorted(checked.values()), ["/lowband-sidecar"] * pods + ["envoy"] * pods, numbers)
-        for number, program in checked.items():
-            status = dict(line.split(":\t", 1) for line in self.read(number, "status").splitlines() if ":\t" in line)
-            self.assertEqual(set(status["Uid"].split() + status["Gid"].split()), {"65532"}, program)
-            self.assertEqual({status[each] for each in ("CapPrm", "CapEff", "CapBnd")}, {"0" * 16}, program)
-            self.assertEqual((status["NoNewPrivs"], status["Seccomp"]), ("1", "2"), program)
-            mounts = {line.split()[1]: line.split()[3].split(",")[0] for line in self.read(number, "mounts").splitlines()}
-            print(f"\n{program} without a session: {status['VmRSS'].strip()} resident", end="", flush=True)
-            self.assertEqual((mounts["/"], mounts["/etc/lowband/certificate"], mounts["/run/lowband"]), ("ro", "ro", "rw"), program)
-
-    def read(self, process, file):
-        return cluster.node.run("cat", f"/proc/{process}/{file}").stdout
+    def check_process(self, pod, container):
+        """As the kernel sees it: no rights, no way to new ones, the filter of system calls on, nothing to write to but the volume."""
+        status = pod.fields(container)
+        self.assertEqual(set(status["Uid"].split() + status["Gid"].split()), {"65532"}, container)
+        self.assertEqual({status[each] for each in ("CapPrm", "CapEff", "CapBnd")}, {"0" * 16}, container)
+        self.assertEqual((status["NoNewPrivs"], status["Seccomp"]), ("1", "2"), container)
+        mounts = {line.split()[1]: line.split()[3].split(",")[0] for line in pod.read(container, "mounts").splitlines()}
+        self.assertEqual((mounts["/"], mounts["/etc/lowband/certificate"], mounts["/run/lowband"]), ("ro", "ro", "rw"), container)

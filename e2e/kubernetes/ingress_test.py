@@ -7,6 +7,7 @@ import subprocess
 
 from cluster import CLIENT, CRDS, HOMESERVER, NAMESPACE, NODE, ROOT, cluster, part, until
 from overlays_test import VERSIONS, Overlay
+from pods import all_ready, ready
 
 # Overlay -> what has to be there: namespaces, and kinds by the files of their schemas.
 NEEDS = {
@@ -81,7 +82,7 @@ class Ingress(Overlay):
 
     def commands(self, folder, *verbs):
         """Those of docs/ingress.md, for this folder."""
-        found = [re.search(rf"kubectl ({verb} -k) deploy/", DOCUMENT) for verb in verbs]
+        found = [re.search(rf"kubectl ({verb} -k)\s+deploy/", DOCUMENT) for verb in verbs]
         return [[*each[1].split(), folder] for each in found]
 
     def ours(self):
@@ -122,6 +123,7 @@ class Ingress(Overlay):
         cluster.available()
         asks = lambda address, path: cluster.coap(address, "GET", path, seconds=3)  # noqa: E731
         self.assertIn("v1.1", cluster.reaches(asks, f"{NODE}:30808", VERSIONS)["versions"])
+        pods = {each.name for each in all_ready()}
         # Without it the sidecar says so, and serves on.
         cluster.node.client("kill", number.read_text().strip())
         envoy.wait(30)
@@ -129,7 +131,7 @@ class Ingress(Overlay):
         asked = [lowband, "coap", "-i", "-k", "-m", "10", f"coaps://{NODE}:30808{VERSIONS}"]
         told = cluster.node.client(*asked, check=False, text=False)
         self.assertIn(b"5.02", told.stdout + told.stderr)
-        self.assertEqual(len(cluster.get("pods", "--field-selector=status.phase=Running")["items"]), len(cluster.get("pods")["items"]))
+        self.assertEqual({each.name for each in ready()}, pods)
 
     def start_envoy(self):
         text = (ROOT / "deploy/overlays/envoy/envoy.yaml").read_text()

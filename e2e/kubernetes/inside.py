@@ -140,6 +140,8 @@ def write_kubelet():
             "resolvConf": "/etc/resolv.conf",
             # The usual place is the machine's: another node there would sweep these away as logs of pods that it does not know.
             "podLogsDir": f"{FOLDER}/pods",
+            # How often it looks whether a Secret has changed: else once a minute, which would be most of a test's time.
+            "syncFrequency": "10s",
             # The machine's memory and disk are not the node's: it shall not throw pods out for what others take.
             "evictionHard": {"memory.available": "50Mi", "nodefs.available": "0%", "imagefs.available": "0%"},
             "imageGCHighThresholdPercent": 100,

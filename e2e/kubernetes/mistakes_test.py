@@ -4,6 +4,7 @@ import re
 import subprocess
 
 from cluster import BALANCER, NAMESPACE, Case, Certificate, cluster, command, until
+from pods import names_staying
 
 VERSIONS = "/_matrix/client/versions"
 
@@ -18,32 +19,29 @@ class Mistakes(Case):
         cluster.available()
 
     def setUp(self):
-        self.before = self.names()
+        self.before = names_staying()
         self.wrong = cluster.manifests()
-        self.changed = False
+        self.changed = self.restarted = False
 
     def tearDown(self):
         if self.changed:
             cluster.apply(self.right)
-            self.restart()
+            if self.restarted:
+                # Back to the pods that are there.
+                self.rollout("undo")
             cluster.available()
 
-    def restart(self):
-        cluster.kubectl("--namespace", NAMESPACE, "rollout", "restart", "deployment/lowband")
-
-    def pods(self):
-        return [each for each in cluster.get("pods")["items"] if "deletionTimestamp" not in each["metadata"]]
-
-    def names(self):
-        return {each["metadata"]["name"] for each in self.pods()}
+    def rollout(self, verb):
+        cluster.kubectl("--namespace", NAMESPACE, "rollout", verb, "deployment/lowband")
 
     def make(self, restart=True):
         """Applies what is wrong, and waits for the pod that suffers from it."""
         self.changed = True
         cluster.apply(self.wrong)
+        self.restarted = restart
         if restart:
-            self.restart()
-        return until("a new pod", lambda: [name for name in self.names() - self.before], 30)[0]
+            self.rollout("restart")
+        return until("a new pod", lambda: [name for name in names_staying() - self.before], 30)[0]
 
     def check_told(self, pod, pattern, https=True):
         """`kubectl describe` tells it on a line of its own, and those that ran before answer."""
@@ -53,7 +51,7 @@ class Mistakes(Case):
         self.check_the_others_serve(https)
 
     def check_the_others_serve(self, https=True):
-        self.assertTrue(self.before & self.names())
+        self.assertTrue(self.before & names_staying())
         self.assertIn("v1.1", cluster.coap(f"{BALANCER}:8008", "GET", VERSIONS)["versions"])
         if https:
             self.assertIn("v1.1", cluster.https(f"{BALANCER}:8008", VERSIONS)["versions"])
@@ -102,6 +100,7 @@ class Mistakes(Case):
         # Envoy has no eye for it: it takes whatever fits, at once.
         why = r'lowband-sidecar: --certificate "/etc/lowband/certificate/tls.crt": it has expired on '
         self.check_told(self.make(), why, https=False)
+        self.addCleanup(cluster.reaches, lambda address, path: cluster.https(address, path, seconds=3), f"{BALANCER}:8008", VERSIONS)
 
     def test_a_certificate_that_has_not_been_filled_in(self):
         for name in ("tls.crt", "tls.key"):

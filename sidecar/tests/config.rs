@@ -252,7 +252,8 @@ fn kubernetes_waits_for_the_whole_end_and_moves_flows_before_it() {
     let args = std::iter::once("lowband-sidecar".to_owned()).chain(args);
     let end = Options::try_parse_from(args).unwrap().check().unwrap().end;
     let granted: u64 = yaml(&text, "terminationGracePeriodSeconds:").unwrap().parse().unwrap();
-    assert_eq!(Duration::from_secs(granted), end.longest() + ENVOY, "{end:?}");
+    let pause = yaml(&text, "lifecycle: { preStop: { sleep: { seconds:").unwrap().parse().unwrap();
+    assert_eq!(Duration::from_secs(granted), Duration::from_secs(pause) + end.longest() + ENVOY, "{end:?}");
     let drains = text.split("--drain-time-s, \"").nth(1).unwrap().split('"').next().unwrap();
     assert!(drains.parse::<u64>().unwrap() >= granted, "Envoy closes its port while the sidecar still ends");
     // A kubelet asks each second and believes the second failure; kube-proxy needs a moment.

@@ -1,7 +1,7 @@
 //! Clients that each PUT a message a second, while what they talk to is updated, drained or killed: what their users notice.
 //!
 //! ```text
-//! writers --server ADDRESS --ca FILE --accounts FILE --seconds N
+//! writers --server ADDRESS --ca FILE --accounts FILE --seconds N [--idle SESSIONS]
 //! ```
 //!
 //! FILE of accounts has a line `{"token": ..., "room": ...}` for each client. Message n of client c has the text `c n` and the transaction id
@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
 const EVERY: Duration = Duration::from_secs(1);
 /// Gaps from here on are told one by one.
@@ -39,6 +39,9 @@ struct Options {
     /// For how long.
     #[arg(long)]
     seconds: u64,
+    /// Sessions beside them that make one request before `ready`, and none after it.
+    #[arg(long, default_value_t = 0)]
+    idle: usize,
 }
 
 #[derive(Debug, Deserialize)]
@@ -83,6 +86,13 @@ async fn write(options: Options) -> Result<()> {
     for _ in &accounts {
         connections.push(connect(options.server, ca.clone()).await?);
     }
+    let mut idle = Vec::new();
+    for _ in 0..options.idle {
+        let connection = connect(options.server, ca.clone()).await?;
+        let asked = connection.request(Request::new(Method::Get, "/_matrix/client/versions")).await;
+        asked.map_err(|why| Error::NoAnswer { what: "an idle session".to_owned(), why: why.to_string() })?;
+        idle.push(connection);
+    }
     say("ready");
     let begin = Instant::now();
     let share = EVERY / u32::try_from(accounts.len().max(1)).unwrap_or(u32::MAX);
@@ -96,6 +106,8 @@ async fn write(options: Options) -> Result<()> {
         let line = serde_json::to_string(&told).map_err(|why| Error::Setup(why.to_string()))?;
         say(line);
     }
+    sleep_until(begin + Duration::from_secs(options.seconds)).await;
+    drop(idle);
     Ok(())
 }
 
