@@ -62,7 +62,7 @@ impl Error {
     pub(crate) fn ended(why: CloseReason) -> Error {
         match why {
             CloseReason::Certificate(why) => Error::Certificate(why),
-            CloseReason::Handshake(text) => Error::Handshake(text),
+            CloseReason::Handshake(text) | CloseReason::Refused(text) => Error::Handshake(text),
             why => Error::Closed(why),
         }
     }
@@ -88,7 +88,9 @@ fn close_reason(why: &CloseReason) -> String {
         CloseReason::Idle => "silent for too long".into(),
         CloseReason::Evicted => "ended to make room for others".into(),
         CloseReason::Unusable => "nothing can be encrypted on it any more".into(),
-        CloseReason::Handshake(text) | CloseReason::Certificate(text) => text.clone(),
+        CloseReason::Handshake(text) | CloseReason::Refused(text) | CloseReason::Certificate(text) => {
+            text.clone()
+        }
         other => format!("{other:?}"),
     }
 }

@@ -131,7 +131,7 @@ class Renewal(Case):
         self.check_all_live()
         self.assertEqual({pod.name for pod in ready()}, {pod.name for pod in self.pods})
         for pod in ready():
-            self.assertEqual({each["restartCount"] for each in pod.containers.values()}, {0}, pod.name)
+            self.assertEqual(pod.restarts, 0, pod.name)
             metrics = pod.metrics()
             # Peers close theirs: the readiness probe, and who has looked at the certificate.
             for reason in ("alert", "replaced", "idle", "evicted"):

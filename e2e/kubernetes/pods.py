@@ -24,6 +24,11 @@ class Pod:
         """By their names, what the node says of them."""
         return {each["name"]: each for each in self.status["containerStatuses"] + self.status["initContainerStatuses"]}
 
+    @property
+    def restarts(self):
+        """Of all containers together."""
+        return sum(each["restartCount"] for each in self.containers.values())
+
     def process(self, container):
         """Its number on the node."""
         task = self.containers[container]["containerID"].removeprefix("containerd://")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """run.py [TEST...]: the tests of deploy/ on a node that starts before them and is gone after them, all of it.
 
-TEST is a name like deploy_test.Applying.test_x; without one all are run.
+TEST is a name like applying_test.Applying.test_x; without one all are run.
 """
 
 import pathlib

@@ -239,7 +239,7 @@ impl World {
                 client::Event::Response { .. } => *self.responses.entry(at).or_default() += 1,
                 client::Event::Closed { why, .. } => {
                     // A handshake that finds no place is refused in so many words.
-                    let refused = matches!(&why, CloseReason::Handshake(why) if why.contains("no room"));
+                    let refused = matches!(&why, CloseReason::Refused(_));
                     assert!(why == CloseReason::CloseNotify || refused, "{why:?}");
                     self.clients.remove(&at);
                     return;

@@ -24,6 +24,8 @@ use tokio::time::timeout;
 const MAX_CONNECTIONS: usize = 32;
 /// For the head of a request, and for the event loop to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// For a whole connection; /readyz may take two handshakes.
+const LONGEST: Duration = Duration::from_secs(15);
 
 const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
@@ -65,9 +67,13 @@ pub async fn serve(listener: TcpListener, admin: Admin) {
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(PATIENCE)
+                // One request each, in bounded time: whoever does not read keeps a place from nobody for long.
+                .keep_alive(false)
                 .serve_connection(TokioIo::new(stream), service);
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "an admin connection has ended");
+            match timeout(LONGEST, connection).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::debug!(%error, "an admin connection has ended"),
+                Err(_elapsed) => tracing::debug!("an admin connection has taken more than {LONGEST:?}"),
             }
             drop(place);
         });

@@ -7,6 +7,7 @@
 
 use crate::config::Mistake;
 use clap::Args;
+use std::fs::File;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -148,8 +149,15 @@ pub fn write(options: &Options) -> Result<(), Error> {
 /// Under its name the file is whole or not there.
 fn put(path: &Path, content: &[u8]) -> Result<(), Error> {
     let unfinished = path.with_extension("new");
-    let written = std::fs::write(&unfinished, content).and_then(|()| std::fs::rename(&unfinished, path));
-    written.map_err(|why| Error::File(format!("write {path:?}"), why))
+    // Of somebody's that was interrupted; or a link to elsewhere, which is not followed.
+    let _not_there = std::fs::remove_file(&unfinished);
+    let written = File::create_new(&unfinished)
+        .and_then(|mut file| file.write_all(content))
+        .and_then(|()| std::fs::rename(&unfinished, path));
+    written.map_err(|why| {
+        let _not_there = std::fs::remove_file(&unfinished);
+        Error::File(format!("write {path:?}"), why)
+    })
 }
 
 impl Options {
@@ -185,10 +193,11 @@ impl Options {
                 why: "goes only with --homeserver https://...".to_owned(),
             });
         }
-        if public_port.is_some() && public_port == admin_port {
-            mistakes.push(Mistake { option: "--admin-port", why: "is the public port as well".to_owned() });
-        }
         let taken = [public_port.unwrap_or(PUBLIC_PORT), admin_port.unwrap_or(ADMIN_PORT)];
+        if taken[0] == taken[1] {
+            let why = format!("{} is the public port as well", taken[0]);
+            mistakes.push(Mistake { option: "--admin-port", why });
+        }
         if metrics.is_some_and(|metrics: SocketAddr| taken.contains(&metrics.port())) {
             let why = "is the public port or that of the administration as well".to_owned();
             mistakes.push(Mistake { option: "--metrics", why });

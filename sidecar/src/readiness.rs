@@ -1,14 +1,15 @@
 //! /readyz: a DTLS request to the sidecar's own resource through the real UDP socket, as a client would send it.
 //!
-//! A whole handshake each time, so that a full session table or a broken certificate shows. The upstream is deliberately not
-//! asked: a homeserver that is down must not take its clients' sessions down as well.
+//! A whole handshake each time, so that a broken certificate shows. The upstream is deliberately not asked: a homeserver that is
+//! down must not take its clients' sessions down as well. Nor is a full table of sessions a reason: whoever takes readiness for
+//! where flows may go would move those of all sessions to where nobody knows them. Metrics tell of it.
 
 use crate::metrics::Metrics;
 use crate::status;
 use crate::target::READY_PATH;
 use lowband_transport::client::{Client, Config, Event};
-use lowband_transport::coap::{self, Method, Request, RequestOptions};
-use lowband_transport::dtls::{self, Verification};
+use lowband_transport::coap::{self, FailReason, Method, Request, RequestOptions};
+use lowband_transport::dtls::{self, CloseReason, Verification};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,18 +17,18 @@ use tokio::net::UdpSocket;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
-/// No more than one request in this time; until then the last result holds.
+/// A good result holds for this long. A bad one is looked at again each time, so that two in a row are two.
 const INTERVAL: Duration = Duration::from_secs(5);
 /// On loopback everything beyond it is a failure. A second try follows, because one that counts is expensive: a balancer moves the
 /// flows of all clients to where nobody knows their sessions.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The probe with its last result.
+/// The probe, and when it was last answered.
 #[derive(Debug)]
 pub struct Readiness {
     server: SocketAddr,
     metrics: Arc<Metrics>,
-    last: Mutex<Option<(Instant, Result<(), String>)>>,
+    answered: Mutex<Option<Instant>>,
 }
 
 impl Readiness {
@@ -38,22 +39,20 @@ impl Readiness {
             IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
             exact => exact,
         };
-        Readiness { server: SocketAddr::new(ip, listen.port()), metrics, last: Mutex::new(None) }
+        Readiness { server: SocketAddr::new(ip, listen.port()), metrics, answered: Mutex::new(None) }
     }
 
     /// Ready, or why not. Callers at the same time share one request.
     pub async fn check(&self) -> Result<(), String> {
-        let mut last = self.last.lock().await;
-        if let Some((at, result)) = &*last
-            && at.elapsed() < INTERVAL
-        {
-            return result.clone();
+        let mut answered = self.answered.lock().await;
+        if answered.is_some_and(|at| at.elapsed() < INTERVAL) {
+            return Ok(());
         }
         let mut result = self.ask_in_time().await;
         if result.is_err() {
             result = self.ask_in_time().await;
         }
-        *last = Some((Instant::now(), result.clone()));
+        *answered = result.is_ok().then(Instant::now);
         result
     }
 
@@ -101,7 +100,10 @@ async fn until_answered(client: &mut Client, socket: &UdpSocket, server: SocketA
             match event {
                 Event::Response { response, .. } if response.code == status::CONTENT => return Ok(()),
                 Event::Response { response, .. } => return Err(format!("answered {:?}", response.code)),
+                // Why the session has ended comes next.
+                Event::Failed { why: FailReason::SessionClosed, .. } => {}
                 Event::Failed { why, .. } => return Err(format!("{why:?}")),
+                Event::Closed { why: CloseReason::Refused(_), .. } => return Ok(()),
                 Event::Closed { why, .. } => return Err(format!("{why:?}")),
                 Event::Connected { .. } | Event::Pong { .. } => {}
             }

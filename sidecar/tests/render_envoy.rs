@@ -296,7 +296,13 @@ fn an_authority_without_https_is_a_mistake() {
 
 #[test]
 fn one_port_for_two_things_is_a_mistake() {
-    assert_eq!(run(&["--public-port", "9901", "--admin-port", "9901"]).0, 2);
+    for ports in [
+        &["--public-port", "9902", "--admin-port", "9902"][..],
+        &["--public-port", "9901"],
+        &["--admin-port", "8008"],
+    ] {
+        assert_eq!(run(ports).0, 2, "{ports:?}");
+    }
 }
 
 #[test]

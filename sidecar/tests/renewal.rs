@@ -108,6 +108,25 @@ fn files_that_cannot_be_read_are_told_like_any_mistake() {
 }
 
 #[test]
+fn what_could_keep_its_reader_for_ever_or_has_no_end_is_not_read() {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("what_has_no_end");
+    let _not_there = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    let (pipe, large) = (folder.join("pipe"), folder.join("large"));
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    std::fs::File::create(&large).unwrap().set_len((1 << 20) + 1).unwrap();
+    for (path, why) in [
+        (pipe, "not a regular file"),
+        ("/dev/zero".into(), "not a regular file"),
+        (large, "more than 1048576 bytes"),
+    ] {
+        let paths = Paths { certificate: path, key: "/nonexistent/tls.key".into() };
+        let mistakes = paths.judge(&paths.read()).unwrap_err();
+        assert!(mistakes[0].why.ends_with(&format!("cannot be read: {why}")), "{mistakes:?}");
+    }
+}
+
+#[test]
 fn who_asks_is_answered_at_the_first_look_and_each_time() {
     let (old, new, wrong) = (days(10), days(90), misfit());
     let mut renewal = renewal(&old);

@@ -90,7 +90,7 @@ pub(crate) struct CoapArgs {
     #[arg(long)]
     no_path_codes: bool,
     /// End with an error when the session ends, or the server is silent, before the answer has come. Else a new session is begun and
-    /// GET, PUT and DELETE are made again on it, for two minutes at most; after 5.03 too, when its Max-Age is over
+    /// GET, PUT and DELETE are made again on it, for two minutes at most
     #[arg(long, conflicts_with = "http")]
     no_redial: bool,
     /// Announce this key table version (option 257). Servers other than low-bandwidth ones refuse the option

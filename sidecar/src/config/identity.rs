@@ -4,6 +4,7 @@ use super::Mistake;
 use lowband_transport::dtls::{self, Endpoint, ServerIdentity};
 use openssl::asn1::{Asn1Time, Asn1TimeRef};
 use openssl::x509::X509;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -45,6 +46,9 @@ pub struct Validity {
 const ABOUT_KEY: &str = "private key: ";
 const ABOUT_CERTIFICATE: &str = "certificate: ";
 
+/// Bytes of one file: a chain of hundreds of certificates.
+const MAX_FILE: u64 = 1 << 20;
+
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Authorities renew long before that, usually with a third of the time left.
 const SHORT: Duration = Duration::from_secs(14 * 24 * 3600);
@@ -54,7 +58,7 @@ const SHORT_PART: u32 = 5;
 impl Paths {
     /// Reads both files, which may take as long as their disk does.
     pub fn read(&self) -> Files {
-        let read = |path: &Path| std::fs::read(path).map_err(|why| format!("cannot be read: {why}"));
+        let read = |path: &Path| read(path).map_err(|why| format!("cannot be read: {why}"));
         Files { certificate: read(&self.certificate), key: read(&self.key) }
     }
 
@@ -102,6 +106,20 @@ impl Paths {
     fn about_certificate(&self, why: &str) -> Mistake {
         Mistake { option: "--certificate", why: format!("{:?}: {why}", self.certificate) }
     }
+}
+
+/// A file that is none, such as a pipe, could keep its reader waiting for ever, and a device give bytes without end.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let kind = std::fs::metadata(path)?.file_type();
+    if !kind.is_file() && !kind.is_dir() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    let mut content = Vec::new();
+    std::fs::File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > MAX_FILE {
+        return Err(io::Error::other(format!("more than {MAX_FILE} bytes")));
+    }
+    Ok(content)
 }
 
 impl From<&ServerIdentity> for Files {

@@ -128,7 +128,8 @@ pub(crate) async fn page(admin: SocketAddr, path: &str) -> io::Result<(u16, Stri
 
 async fn page_with(admin: SocketAddr, path: &str, fields: &str) -> io::Result<(String, String)> {
     let mut stream = TcpStream::connect(admin).await?;
-    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{fields}\r\n");
+    // That the server ends the connection is its own rule.
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n{fields}\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;

@@ -27,13 +27,16 @@ async fn readiness_is_asked_for_once_in_five_seconds_however_often_the_page_is_r
 }
 
 #[tokio::test]
-async fn a_sidecar_without_room_for_sessions_is_not_ready() {
+async fn a_sidecar_without_room_for_sessions_stays_ready_for_those_it_has() {
     let chain = Chain::start(ok(), &["--sessions", "1"]).await;
     let wire = chain.connect().await;
     assert_eq!(wire.get("0").await.code, status::CONTENT);
     let (code, text) = chain.page("/readyz").await;
-    assert_eq!(code, 503, "{text}");
-    assert_eq!(chain.metric("lowband_ready").await, 0.0);
+    assert_eq!(code, 200, "{text}");
+    assert_eq!(chain.metric("lowband_ready").await, 1.0);
+    assert_eq!(chain.page("/healthz").await.0, 200);
+    assert_eq!(chain.metric("lowband_dtls_hellos_refused_total{reason=\"sessions\"}").await, 1.0);
+    assert_eq!(wire.get("1").await.code, status::CONTENT);
 }
 
 #[tokio::test]

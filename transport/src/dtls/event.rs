@@ -59,6 +59,9 @@ pub enum CloseReason {
     Evicted,
     /// The handshake failed or timed out, in words.
     Handshake(String),
+    /// Client: the server is there and takes no session now, for want of room or because it is about to end (alert internal_error), in
+    /// words.
+    Refused(String),
     /// Client: whom the server says it is cannot be believed, in words.
     Certificate(String),
     /// Nothing can be encrypted on it any more: all 2^48 record numbers are used up, or OpenSSL refused.

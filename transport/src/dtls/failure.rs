@@ -10,6 +10,8 @@ pub(super) struct Failure {
     pub in_words: String,
     /// It was the server's certificate.
     certificate: bool,
+    /// The server takes no session now.
+    refused: bool,
     /// The peer has said so, by an alert.
     pub(super) by_peer: bool,
 }
@@ -20,6 +22,7 @@ impl Failure {
             return Failure {
                 in_words: ssl.verify_result().error_string().into(),
                 certificate: true,
+                refused: false,
                 by_peer: false,
             };
         }
@@ -27,16 +30,20 @@ impl Failure {
         let reasons: Vec<&str> = stack.iter().filter_map(|error| error.reason()).collect();
         // OpenSSL's words for an alert that it has received: "tlsv1 alert unknown ca", "sslv3 alert bad certificate".
         let by_peer = reasons.iter().any(|reason| reason.contains(" alert "));
+        let refused = reasons.contains(&REFUSED);
         let reasons: Vec<&str> = reasons.into_iter().map(explained).collect();
         let in_words = if reasons.is_empty() { error.to_string() } else { reasons.join(", ") };
-        Failure { in_words, certificate: false, by_peer }
+        Failure { in_words, certificate: false, refused, by_peer }
     }
 }
+
+/// OpenSSL's words for the alert by which a server of ours refuses a session.
+const REFUSED: &str = "tlsv1 alert internal error";
 
 /// What a server of ours means by it.
 fn explained(reason: &str) -> &str {
     match reason {
-        "tlsv1 alert internal error" => {
+        REFUSED => {
             "alert internal error: the server has no room for another session or is about to end, try HTTPS"
         }
         reason => reason,
@@ -44,7 +51,11 @@ fn explained(reason: &str) -> &str {
 }
 
 impl From<Failure> for CloseReason {
-    fn from(Failure { in_words, certificate, .. }: Failure) -> CloseReason {
-        if certificate { CloseReason::Certificate(in_words) } else { CloseReason::Handshake(in_words) }
+    fn from(Failure { in_words, certificate, refused, .. }: Failure) -> CloseReason {
+        match (certificate, refused) {
+            (true, _) => CloseReason::Certificate(in_words),
+            (_, true) => CloseReason::Refused(in_words),
+            _ => CloseReason::Handshake(in_words),
+        }
     }
 }

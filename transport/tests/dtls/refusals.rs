@@ -38,7 +38,7 @@ fn a_proven_client_that_cannot_be_served_is_told_so_at_once() {
         let started = pair.now;
         pair.connect();
         pair.run_for(LATENCY * 4);
-        let [Event::Closed { why: CloseReason::Handshake(why), .. }] = &pair.client_events[..] else {
+        let [Event::Closed { why: CloseReason::Refused(why), .. }] = &pair.client_events[..] else {
             panic!("{counter}: {:?}", pair.client_events)
         };
         assert!(why.contains("alert internal error"), "{counter}: {why}");

@@ -66,7 +66,9 @@ async fn connect(
         tracer: job.verbose.tracer(),
         ..Settings::from_environment()
     };
-    let redial = if choices.redial { Redial::default() } else { Redial::never() };
+    // 5.03 is an answer, which whoever asks wants to see at once.
+    let redial =
+        if choices.redial { Redial { unavailable: 0, ..Redial::default() } } else { Redial::never() };
     LastingConnection::connect_with(options, settings, redial).await.map_err(|error| {
         let failure = match &error {
             Error::Certificate(why) => trust::not_trusted(&job.destination.host, why),
