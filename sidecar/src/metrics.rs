@@ -6,6 +6,7 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `labels` | labels, and how their values are written |
 //! | `snapshot` | what others count for themselves, and the limits |
 //! | `process` | memory, processor time and file descriptors |
 //! | `format` | which text format a reader gets |
@@ -15,10 +16,9 @@ use crate::credentials::News;
 use crate::failure::Failure;
 use crate::status;
 use crate::upstream::Busy;
+use labels::{Build, DirectionLabel, ReasonLabel, RequestLabels, ResultLabel};
 use lowband_transport::coap::{Code, Method};
-use prometheus_client::encoding::{
-    EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, prometheus_text, text,
-};
+use prometheus_client::encoding::{prometheus_text, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -26,16 +26,18 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry};
 use snapshot::{Latest, Limits, Others};
-use std::fmt::{self, Write};
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 mod format;
+mod labels;
 mod process;
 mod snapshot;
 
 pub use format::Format;
+pub use labels::{Dotted, method_name};
 pub use process::count_panics;
 pub use snapshot::Snapshot;
 
@@ -74,33 +76,6 @@ struct Hot {
     datagrams_out: Counter,
     bytes_in: Counter,
     bytes_out: Counter,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct RequestLabels {
-    method: &'static str,
-    code: Dotted,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ReasonLabel {
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ResultLabel {
-    result: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct DirectionLabel {
-    direction: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Build {
-    version: &'static str,
-    openssl: &'static str,
 }
 
 /// Why a datagram was not sent.
@@ -395,32 +370,6 @@ impl Ours<'_> {
     }
 }
 
-/// The name of a method in logs and metrics.
-pub fn method_name(method: Method) -> &'static str {
-    match method {
-        Method::Get => "GET",
-        Method::Post => "POST",
-        Method::Put => "PUT",
-        Method::Delete => "DELETE",
-    }
-}
-
-/// A code as people write it: `2.05`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Dotted(pub Code);
-
-impl fmt::Display for Dotted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{:02}", self.0.class(), self.0.detail())
-    }
-}
-
-impl EncodeLabelValue for Dotted {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
-        write!(encoder, "{self}")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -484,22 +433,6 @@ mod tests {
             env!("CARGO_PKG_VERSION"),
             "\",openssl=\""
         )));
-    }
-
-    #[test]
-    fn the_process_is_told_of() {
-        let text = scrape(&Metrics::with(Limits::default()), Format::Text);
-        let value = |name: &str| -> f64 {
-            let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-            line.unwrap_or_else(|| panic!("no {name}\n{text}")).parse().unwrap()
-        };
-        assert!(value("process_resident_memory_bytes") > 1e6);
-        assert!(value("process_virtual_memory_bytes") >= value("process_resident_memory_bytes"));
-        assert!(value("process_open_fds") >= 3.0 && value("process_max_fds") >= value("process_open_fds"));
-        assert!(value("process_cpu_seconds_total") >= 0.0);
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
-        let age = now - value("process_start_time_seconds");
-        assert!((-2.0..3600.0).contains(&age), "{age}");
     }
 
     #[test]
