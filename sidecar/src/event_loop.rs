@@ -43,7 +43,6 @@ pub struct EventLoop {
     key_log: Option<KeyLog>,
     drain: Option<Drain>,
     end: Settings,
-    seed: u64,
     phase: watch::Sender<Phase>,
     /// Sessions that were closed before all was answered.
     cut: u64,
@@ -93,14 +92,13 @@ enum Wake {
 }
 
 impl EventLoop {
-    /// Nothing runs yet. `seed` decides who comes again when, after the end.
+    /// Nothing runs yet.
     pub fn new(
         config: &Config,
         server: Server,
         socket: Socket,
         key_log: Option<KeyLog>,
         metrics: Arc<Metrics>,
-        seed: u64,
     ) -> (EventLoop, Inspector) {
         let (answers, commands) = mpsc::channel(CHANNEL);
         let (ask, questions) = mpsc::channel(1);
@@ -119,7 +117,6 @@ impl EventLoop {
             key_log,
             drain: None,
             end: config.end,
-            seed,
             phase,
             cut: 0,
         };
@@ -298,7 +295,7 @@ impl EventLoop {
             "draining: each session is told to go elsewhere; a second signal ends at once"
         );
         self.metrics.draining();
-        let drain = Drain::begin(now, self.end, self.seed, &Live { server: &self.server, now });
+        let drain = Drain::begin(now, self.end, &Live { server: &self.server, now });
         self.phase.send_replace(drain.phase());
         self.drain = Some(drain);
     }
@@ -348,7 +345,10 @@ impl EventLoop {
         }
         self.settle().await?;
         if self.cut > 0 {
-            tracing::warn!(sessions = self.cut, "the grace period was too short for open requests");
+            tracing::warn!(
+                sessions = self.cut,
+                "closed with open requests: the grace period was too short for them, or their clients were silent"
+            );
         }
         tracing::info!("ended");
         Ok(())
@@ -370,8 +370,7 @@ impl Sessions for Live<'_> {
         let since = self.now.checked_sub(BODY_SILENCE).unwrap_or(self.now);
         match self.server.peer(session) {
             None => Condition::Gone,
-            Some(_) if self.server.is_at_rest(session, since) => Condition::AtRest,
-            Some(_) => Condition::Busy,
+            Some(_) => Condition::Open(self.server.activity(session, since)),
         }
     }
 }

@@ -110,15 +110,13 @@ pub async fn run(
 ) -> Result<(), Error> {
     let key_log = config.key_log.as_deref().map(KeyLog::open).transpose().map_err(Error::KeyLog)?;
     let server = lowband_transport::Server::new(config.transport(), seed()?)?;
-    let spread = seed()?.first_chunk().copied().map(u64::from_ne_bytes).unwrap_or_default();
     let socket = Socket::new(sockets.udp, config.udp_buffer)?;
     let listen = socket.local_addr()?;
     let metrics = Arc::new(Metrics::new(&config));
     let admin = sockets.admin.as_ref().map(TcpListener::local_addr).transpose()?;
     tell_start(&config, listen, admin, &socket);
 
-    let (event_loop, inspector) =
-        EventLoop::new(&config, server, socket, key_log, Arc::clone(&metrics), spread);
+    let (event_loop, inspector) = EventLoop::new(&config, server, socket, key_log, Arc::clone(&metrics));
     // Ends with this future.
     let mut watching = JoinSet::new();
     metrics.certificate_served(config.identity.validity.not_after());

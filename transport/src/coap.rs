@@ -38,4 +38,4 @@ pub use config::{Limits, Times};
 pub use counters::Counters;
 pub use numbers::{Code, MAX_ACCESS_TOKEN, Method, content_format};
 pub use options::{RequestOptions, ResponseOptions};
-pub use server::{Server, ServerEvent, Standing};
+pub use server::{Activity, Server, ServerEvent, Standing};

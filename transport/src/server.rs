@@ -2,7 +2,8 @@
 
 use crate::coap::random::Random;
 use crate::coap::{
-    self, AccessToken, Code, Limits, Method, RequestOptions, ResponseOptions, ServerEvent, Standing, Times,
+    self, AccessToken, Activity, Code, Limits, Method, RequestOptions, ResponseOptions, ServerEvent,
+    Standing, Times,
 };
 use crate::dtls::{self, CloseReason, SetupError};
 use crate::{ExchangeId, SessionId, Transmit};
@@ -172,10 +173,9 @@ impl Server {
         self.dtls.stop_accepting();
     }
 
-    /// Whether nothing of a session is under way: all requests are answered, what is sent again until it is acknowledged has been,
-    /// and no body in blocks has made a step after `since`. A graceful end waits for it.
-    pub fn is_at_rest(&self, session: SessionId, since: Instant) -> bool {
-        self.coap.is_at_rest(session, since)
+    /// How much of a session is under way, where a body is silent that has made no step after `since`.
+    pub fn activity(&self, session: SessionId, since: Instant) -> Activity {
+        self.coap.activity(session, since)
     }
 
     /// What a session has open: requests without an answer, and answers that have not been acknowledged.

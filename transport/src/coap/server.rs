@@ -11,7 +11,9 @@
 //! A session at rest has no state here but what sticks to it (`sticky.rs`). Deliberately absent: Observe and Q-Block, which come as further ways out of the
 //! options, and any rate control, because a server sends no more than it was asked for.
 
+mod activity;
 mod blockwise;
+mod bodies;
 mod exchange;
 mod sticky;
 
@@ -25,12 +27,13 @@ use super::options::{self, ParsedRequest, RequestOptions, ResponseOptions};
 use super::snapshot::SnapshotId;
 use super::timers::Timers;
 use crate::{ExchangeId, SessionId};
-use blockwise::Bodies;
+use bodies::Bodies;
 use exchange::{Exchange, State};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 use sticky::Sticky;
 
+pub use activity::Activity;
 pub use sticky::Standing;
 
 /// What the server side has to tell.
@@ -332,26 +335,6 @@ impl Server {
     /// When to call `handle_timeout`.
     pub fn poll_timeout(&self) -> Option<Instant> {
         [self.messages.poll_timeout(), self.alarms.next()].into_iter().flatten().min()
-    }
-
-    /// Whether nothing of a session is under way: all requests are answered, what is sent again until it is acknowledged has been,
-    /// and no body in blocks has made a step after `since`. A graceful end waits for it.
-    pub fn is_at_rest(&self, session: SessionId, since: Instant) -> bool {
-        let Some(state) = self.sessions.get(&session) else { return true };
-        let mut exchanges = state.exchanges.iter().filter_map(|exchange| self.exchanges.get(exchange));
-        !exchanges.any(Exchange::is_unfinished) && !state.bodies.are_moving(since)
-    }
-
-    /// What a session has open: requests without an answer, and answers that have not been acknowledged.
-    pub fn exchanges_of(&self, session: SessionId) -> Vec<ExchangeId> {
-        self.sessions.get(&session).map(|state| state.exchanges.iter().copied().collect()).unwrap_or_default()
-    }
-
-    /// Exchanges without a finished answer, and answers that their clients have not read to the end.
-    pub fn open_exchanges(&self) -> usize {
-        let exchanges = self.exchanges.values().filter(|exchange| exchange.is_unfinished()).count();
-        let unread = self.sessions.values().map(|session| session.bodies.unread()).sum::<usize>();
-        exchanges + unread
     }
 
     /// What happened so far.

@@ -7,87 +7,20 @@
 //! end then, and holds little. A session that still has too much, by half as much again, loses bodies: those that have
 //! been read to their end first, then the oldest.
 
-use super::super::access_token::AccessToken;
 use super::super::block::{Block, uint};
 use super::super::message::{MessageId, Outgoing, Token};
 use super::super::message_layer::Origin;
 use super::super::numbers::{self, Code};
 use super::super::options::ParsedRequest;
 use super::super::snapshot::{End, Lookup, Snapshot, SnapshotId, Waiting, negotiate};
-use super::super::upload::{Arrived, Taken, Uploads};
+use super::super::upload::{Arrived, Taken};
 use super::exchange::State;
 use super::{Alarm, Server, Standing, diagnostic, echo};
 use crate::{ExchangeId, SessionId};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What a block request gets for which there is no snapshot (any more).
 const UNKNOWN: &str = "the body is not known (any more); start again at block 0";
-
-/// The uploads and snapshots of one session.
-#[derive(Debug, Default)]
-pub(super) struct Bodies {
-    uploads: Uploads,
-    snapshots: Vec<Snapshot>,
-}
-
-impl Bodies {
-    pub(super) fn bytes(&self) -> usize {
-        self.uploads.bytes() + self.snapshot_bytes()
-    }
-
-    fn snapshot_bytes(&self) -> usize {
-        self.snapshots.iter().map(Snapshot::bytes).sum()
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.uploads.is_empty() && self.snapshots.is_empty()
-    }
-
-    /// Snapshots that have not been read to the end.
-    pub(super) fn unread(&self) -> usize {
-        self.snapshots.iter().filter(|snapshot| !snapshot.read).count()
-    }
-
-    /// Whether an upload, or a snapshot that has not been read to the end, has made a step after `since`, or waits for one of ours.
-    pub(super) fn are_moving(&self, since: Instant) -> bool {
-        let moves = |snapshot: &Snapshot| {
-            !snapshot.read && snapshot.expires(Duration::ZERO).is_none_or(|last_used| last_used > since)
-        };
-        self.uploads.last_used() > Some(since) || self.snapshots.iter().any(moves)
-    }
-
-    fn snapshot(&mut self, id: SnapshotId) -> Option<&mut Snapshot> {
-        self.snapshots.iter_mut().find(|snapshot| snapshot.id == id)
-    }
-
-    /// The access token under which the body runs that a message goes on with, where it is known; the inner `None` stands for no
-    /// token.
-    pub(super) fn access_token(&self, request: &ParsedRequest) -> Option<Option<AccessToken>> {
-        match (request.block2, request.block1) {
-            (Some(block), _) if block.num > 0 => {
-                let snapshot = self.snapshots.iter().find(|snapshot| snapshot.key == request.key)?;
-                Some(snapshot.access_token.clone())
-            }
-            (_, Some(block)) if block.num > 0 => self.uploads.access_token(&request.key),
-            _ => None,
-        }
-    }
-
-    /// The same of a body that is of one token: an upload in which one has been said, the answer to a request that had one.
-    pub(super) fn said_token(&self, request: &ParsedRequest) -> Option<Option<AccessToken>> {
-        match (request.block2, request.block1) {
-            (Some(block), _) if block.num > 0 => self.access_token(request).filter(Option::is_some),
-            (_, Some(block)) if block.num > 0 => self.uploads.said_token(&request.key),
-            _ => None,
-        }
-    }
-
-    /// The one whose loss does the least harm, but for `keep`: one that has been read to its end, not lately.
-    fn least_needed(&self, keep: Option<SnapshotId>) -> Option<&Snapshot> {
-        let others = self.snapshots.iter().filter(|snapshot| Some(snapshot.id) != keep);
-        others.min_by_key(|snapshot| (!snapshot.read, snapshot.last_used, snapshot.id))
-    }
-}
 
 /// Uploads.
 impl Server {
