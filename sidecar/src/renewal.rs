@@ -23,7 +23,6 @@ const REMIND: i64 = 24 * 3600;
 /// What is served, and what else has been seen in its place.
 pub struct Renewal {
     paths: Paths,
-    served: Files,
     identity: Identity,
     /// Of the last look, where that is something else.
     seen: Option<Files>,
@@ -48,14 +47,13 @@ pub enum Step {
 impl Renewal {
     /// With what is served since the start.
     pub fn new(paths: Paths, identity: Identity) -> Renewal {
-        let served = Files::from(&identity.server);
-        Renewal { paths, served, identity, seen: None, refused: None, reminded: None }
+        Renewal { paths, identity, seen: None, refused: None, reminded: None }
     }
 
-    /// `files` is what stands there now, in seconds since 1970. Two looks in a row have to see the same before anything is done, so that
+    /// `files` is what stands there at `now`, in seconds since 1970. Two looks in a row have to see the same before anything is done, so that
     /// what is only half written does no harm; `asked` for by somebody who knows that all is written, one will do.
     pub fn look(&mut self, files: Files, asked: bool, now: i64) -> Step {
-        if files == self.served {
+        if files == Files::from(&self.identity.server) {
             self.seen = None;
             let is_news = self.refused.take().is_some() || asked;
             return if is_news { Step::Same } else { Step::Nothing };
@@ -73,7 +71,6 @@ impl Renewal {
             None => Ok(identity),
         }) {
             Ok(identity) => {
-                self.served = files;
                 self.identity = identity.clone();
                 (self.seen, self.refused, self.reminded) = (None, None, None);
                 Step::Serve(Box::new(identity))
