@@ -15,11 +15,30 @@ import yaml
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "envoy-filter/tests"))
 
-from parts import CBOR, JSON, Homeserver, answer, certificate, decode, free_port, program  # noqa: E402, F401
+import parts  # noqa: E402
+from parts import CBOR, JSON, Homeserver, answer, certificate, decode, free_port, program, wait_for  # noqa: E402, F401
 
 PATH, WAITS = "/_matrix/client/v3/x", "/_matrix/client/v3/sync"
 # What a stranger says that his address is.
 FORGED = "203.0.113.9"
+# The port of the Gateway that is there before the overlay comes.
+PUBLIC = 18443
+EXISTING = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {{ name: {name} }}
+spec: {{ controllerName: {controller} }}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {{ name: matrix, namespace: matrix }}
+spec: {{ gatewayClassName: {name}, listeners: [{{ name: https, protocol: HTTP, port: {port} }}] }}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {{ name: homeserver, namespace: matrix }}
+spec: {{ parentRefs: [{{ name: matrix }}], rules: [{{ backendRefs: [{{ name: synapse, port: 8008 }}] }}] }}
+"""
 # Beyond what Envoy gives a route for which nothing is said, 15 s.
 LONG = 17
 
@@ -92,24 +111,17 @@ class Chain:
         self.assertEqual(self.last().headers["x-forwarded-for"], "127.0.0.1")
 
 
-class Sidecar:
+class Sidecar(parts.Sidecar):
     """The sidecar in front of somebody's Envoy, at `upstream`."""
 
     def __init__(self, upstream):
-        self.folder = tempfile.TemporaryDirectory()
-        certificate(self.folder.name)
-        self.port = free_port()
-        binary = program("LOWBAND_SIDECAR", "target/release/lowband-sidecar", "build")
-        self.log = open(f"{self.folder.name}/log", "w+")
-        options = ["--listen", f"127.0.0.1:{self.port}", "--upstream", upstream, "--admin", "off", "--grace-period", "0s"]
-        self.process = subprocess.Popen([binary, *options, "--certificate", "certificate.pem", "--key", "key.pem"],
-                                        cwd=self.folder.name, stdout=self.log, stderr=subprocess.STDOUT)
+        self.own = tempfile.TemporaryDirectory()
+        certificate(self.own.name)
+        super().__init__(self.own.name, upstream, "--admin", "off", "--grace-period", "0s")
 
     def stop(self):
-        self.process.terminate()
-        self.process.wait(20)
-        self.log.close()
-        self.folder.cleanup()
+        super().stop()
+        self.own.cleanup()
 
     def coap(self, path, document=None, seconds=10, method="GET"):
         """(exit status, document of the answer, what went wrong) of `lowband coap`, in CBOR both ways."""
@@ -117,8 +129,7 @@ class Sidecar:
         convert = lambda data, *way: subprocess.run([lowband, "jc", *way, "-"], input=data, stdout=subprocess.PIPE, check=True).stdout  # noqa: E731
         body = b"" if document is None else convert(json.dumps(document).encode(), "--out", "-")
         given = ["-d", "-"] if document is not None else []
-        line = [lowband, "coap", "-k", "-X", method, "-m", str(seconds), *given, f"coaps://127.0.0.1:{self.port}{path}"]
-        done = subprocess.run(line, input=body, capture_output=True)
+        done = self.ask(path, "-X", method, "-m", str(seconds), *given, body=body)
         return done.returncode, json.loads(convert(done.stdout, "--c2j")) if done.stdout else None, done.stderr.decode()
 
 
@@ -134,21 +145,16 @@ def ask(port, source="127.0.0.1", **fields):
         return got.status, got.getheader("content-type"), got.read()
 
 
-def wait_for(what, holds, seconds):
-    """What `holds` gives once it is true."""
-    deadline = time.monotonic() + seconds
-    while not (result := holds()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{what}: not within {seconds} s")
-        time.sleep(0.1)
-    return result
-
-
 def snippet(heading):
     """The first piece of YAML below a heading of docs/ingress.md."""
     _, found, after = (ROOT / "docs/ingress.md").read_text().partition(f"\n## {heading}\n")
     assert found, f"docs/ingress.md has no heading {heading}"
     return yaml.safe_load(after.split("```yaml\n", 1)[1].split("```", 1)[0])
+
+
+def existing(name, controller):
+    """The class, the Gateway and the HTTPRoute that the overlays find."""
+    return list(yaml.safe_load_all(EXISTING.format(name=name, controller=controller, port=PUBLIC)))
 
 
 def with_overlay(folder, name):

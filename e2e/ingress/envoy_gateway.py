@@ -19,33 +19,11 @@ import threading
 import unittest
 
 import yaml
-from chain import PATH, Chain, Homeserver, Sidecar, ask, program, snippet, wait_for, with_overlay
+from chain import PATH, PUBLIC, Chain, Homeserver, Sidecar, ask, existing, program, snippet, wait_for, with_overlay
 
 FORGERY = "The client's address"
 INSIDE = "LOWBAND_INSIDE_NAMESPACES"
-PUBLIC, WASM_PORT = 18443, 7999
-# What is there before the overlay comes.
-EXISTING = """
-apiVersion: gateway.networking.k8s.io/v1
-kind: GatewayClass
-metadata: { name: eg }
-spec: { controllerName: gateway.envoyproxy.io/gatewayclass-controller }
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: { name: matrix, namespace: matrix }
-spec:
-  gatewayClassName: eg
-  infrastructure: { parametersRef: { group: gateway.envoyproxy.io, kind: EnvoyProxy, name: lowband } }
-  listeners: [{ name: https, protocol: HTTP, port: 18443 }]
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: { name: homeserver, namespace: matrix }
-spec:
-  parentRefs: [{ name: matrix }]
-  rules: [{ backendRefs: [{ name: synapse, port: 8008 }] }]
-"""
+WASM_PORT = 7999
 BACKEND = """
 apiVersion: gateway.envoyproxy.io/v1alpha1
 kind: Backend
@@ -102,10 +80,15 @@ class Controller:
     def write_objects(self, port):
         made = [each for each in with_overlay(self.folder / "deploy", "envoy-gateway") if each["apiVersion"].startswith("gateway.")]
         self.made = [(each["kind"], each["metadata"]["name"]) for each in made]
-        objects = [*made, *yaml.safe_load_all(EXISTING), yaml.safe_load(BACKEND % port), self.secret()]
+        objects = [*made, *self.existing(), yaml.safe_load(BACKEND % port), self.secret()]
         # Of several classes it reads one.
         objects = [self.fit(each) for each in objects if (each["kind"], each["metadata"]["name"]) != ("GatewayClass", "lowband")]
         (self.objects / "all.yaml").write_text(yaml.safe_dump_all(objects))
+
+    def existing(self):
+        name, gateway, route = existing("eg", "gateway.envoyproxy.io/gatewayclass-controller")
+        gateway["spec"]["infrastructure"] = {"parametersRef": {"group": "gateway.envoyproxy.io", "kind": "EnvoyProxy", "name": "lowband"}}
+        return [name, gateway, route]
 
     def fit(self, thing):
         """The object in the words of an Envoy Gateway that runs without a cluster."""

@@ -16,32 +16,11 @@ import tempfile
 import unittest
 
 import yaml
-from chain import PATH, Chain, Homeserver, Sidecar, ask, free_port, program, snippet, wait_for, with_overlay
+from chain import PATH, PUBLIC, Chain, Homeserver, Sidecar, ask, existing, free_port, program, snippet, wait_for, with_overlay
 
 FORGERY = "The client's address"
-PUBLIC, INNER = 18443, 8009
+INNER = 8009
 WASM = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"
-# What is there before the overlay comes.
-EXISTING = """
-apiVersion: gateway.networking.k8s.io/v1
-kind: GatewayClass
-metadata: { name: istio }
-spec: { controllerName: istio.io/gateway-controller }
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: { name: matrix, namespace: matrix }
-spec:
-  gatewayClassName: istio
-  listeners: [{ name: https, protocol: HTTP, port: 18443 }]
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: { name: homeserver, namespace: matrix }
-spec:
-  parentRefs: [{ name: matrix }]
-  rules: [{ backendRefs: [{ name: synapse, port: 8008 }], filters: [] }]
-"""
 # Nobody talks to a workload without the mesh's TLS: a gateway's own listeners are none of its business.
 STRICT = """
 apiVersion: security.istio.io/v1
@@ -95,9 +74,9 @@ class Istio(Chain, unittest.TestCase):
         """What Istio tells each gateway, as JSON."""
         made = [each for each in with_overlay(cls.folder / "deploy", "istio") if each["metadata"].get("namespace") == "matrix"]
         istio = [each for each in made if "istio.io" in each["apiVersion"]]
-        existing = list(yaml.safe_load_all(EXISTING))
-        existing[-1]["spec"]["rules"][0]["filters"] = [snippet(FORGERY)]
-        kubernetes = [each for each in made if each["apiVersion"].startswith("gateway.")] + existing
+        there = existing("istio", "istio.io/gateway-controller")
+        there[-1]["spec"]["rules"][0]["filters"] = [snippet(FORGERY)]
+        kubernetes = [each for each in made if each["apiVersion"].startswith("gateway.")] + there
         (gateway,) = [each for each in made if each["kind"] == "Gateway"]
         annotations = gateway["spec"]["infrastructure"]["annotations"]
         for number, (name, port, labels) in enumerate([

@@ -8,7 +8,7 @@ import ssl
 import subprocess
 import time
 
-from cluster import NAMESPACE, Case, Certificate, cluster, until
+from cluster import NAMESPACE, Case, Certificate, cluster, wait_for
 from pods import all_ready, ready
 
 # The kubelet of the tests looks at a Secret every 10 s, give or take a half, and those of clusters once a minute: there it took 68 to 98 s.
@@ -104,7 +104,7 @@ class Renewal(Case):
         cluster.apply(self.manifests)
         if hurry:
             cluster.kubectl("--namespace", NAMESPACE, "annotate", "pods", "--selector", "app.kubernetes.io/name=lowband", "certificate=changed")
-        until("all pods have it", lambda: self.check_all_live() or is_done(), SYNC)
+        wait_for("all pods have it", lambda: self.check_all_live() or is_done(), SYNC)
         return time.monotonic() - began
 
     def all_show(self, certificate):

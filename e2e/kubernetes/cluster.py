@@ -2,9 +2,7 @@
 
 import base64
 import contextlib
-import glob
 import json
-import os
 import pathlib
 import re
 import secrets
@@ -19,6 +17,10 @@ import unittest
 from addresses import CLIENT, NODE
 from node import ROOT, Node
 
+sys.path.insert(0, str(ROOT / "envoy-filter/tests"))
+
+from parts import program, wait_for  # noqa: E402
+
 DEPLOY = ROOT / "deploy"
 NAMESPACE = "lowband"
 # A load balancer's, which nobody here has: the client's way to everywhere is the node.
@@ -29,20 +31,12 @@ CRDS = ".tools/crds"
 HOMESERVER = f"http://{CLIENT}:8018"
 
 
-def part(variable, pattern, target):
-    """A program or a file that another target has made."""
-    found = os.environ.get(variable) or next(iter(glob.glob(str(ROOT / pattern))), None)
-    if not found or not os.path.exists(found):
-        sys.exit(f"{found or pattern} is not there: `make {target}`, or name another one in {variable}")
-    return os.path.abspath(found)
-
-
 def command(line, **options):
     return subprocess.run(line, check=True, stdout=subprocess.PIPE, **options).stdout
 
 
 def lowband():
-    return part("LOWBAND", "target/release/lowband", "build")
+    return program("LOWBAND", "target/release/lowband", "build")
 
 
 def to_cbor(document):
@@ -94,7 +88,7 @@ class Cluster:
     """Everything that is there for all tests. Each test applies and deletes what it needs."""
 
     def __init__(self):
-        self.node = Node(part("LOWBAND_KUBERNETES", ".tools/kubernetes", "kubernetes"))
+        self.node = Node(program("LOWBAND_KUBERNETES", ".tools/kubernetes", "kubernetes"))
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="lowband-kubernetes-"))
         self.certificate = Certificate(self.folder)
         self.synapse = None
@@ -123,7 +117,7 @@ class Cluster:
             (folder / name).write_text(text.replace('bind_addresses: ["127.0.0.1"]', f'bind_addresses: ["{CLIENT}"]'))
         key = base64.b64encode(secrets.token_bytes(32)).decode().rstrip("=")
         (folder / "signing.key").write_text(f"ed25519 a_test {key}\n")
-        python = part("LOWBAND_SYNAPSE_PYTHON", ".venv/synapse/bin/python", "setup")
+        python = program("LOWBAND_SYNAPSE_PYTHON", ".venv/synapse/bin/python", "setup")
         with open(folder / "output.log", "wb") as log:
             run = ["env", "-C", folder, python, "-m", "synapse.app.homeserver", "-c", "homeserver.yaml"]
             self.synapse = subprocess.Popen(self.node.enter_client(*run), stdout=log, stderr=subprocess.STDOUT)
@@ -132,16 +126,16 @@ class Cluster:
             asked = self.node.client("curl", "-sf", f"{HOMESERVER}/_matrix/client/versions", check=False)
             return asked.returncode == 0
 
-        until("Synapse answers", answers, 120)
+        wait_for("Synapse answers", answers, 120)
 
     def load_images(self):
-        archives = [part("LOWBAND_SIDECAR_IMAGE", "target/lowband-sidecar.tar", "images"), self.envoy_image()]
+        archives = [program("LOWBAND_SIDECAR_IMAGE", "target/lowband-sidecar.tar", "images"), self.envoy_image()]
         for archive in archives:
             self.node.load(archive)
 
     def envoy_image(self):
         """For these tests alone: the program of the PyPI package with its libraries, where Envoy's own image cannot be fetched."""
-        envoy = part("LOWBAND_ENVOY", ".venv/envoy/lib/python3*/site-packages/envoy/_bin/envoy", "setup")
+        envoy = program("LOWBAND_ENVOY", ".venv/envoy/lib/python3*/site-packages/envoy/_bin/envoy", "setup")
         layer = self.folder / "envoy"
         for library in command([ROOT / "tools/libraries", envoy], text=True).split():
             (layer / library[1:]).parent.mkdir(parents=True, exist_ok=True)
@@ -223,20 +217,10 @@ class Cluster:
             with contextlib.suppress(AssertionError):
                 return ask(address, path)
 
-        return until(f"an answer from {address}", answer, 60)
+        return wait_for(f"an answer from {address}", answer, 60)
 
     def outside(self, line, body=b""):
         return self.node.client(*line, input=body, text=False).stdout
-
-
-def until(what, holds, seconds):
-    """What `holds` gives once it is true."""
-    deadline = time.monotonic() + seconds
-    while not (result := holds()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{what}: not within {seconds} s")
-        time.sleep(0.2)
-    return result
 
 
 cluster = Cluster()

@@ -1,11 +1,10 @@
 """The overlays for an Envoy that is there: an API server with the real schemas takes each, alone and with another one, and refuses what is
 misspelt; the pod is the sidecar alone; and what was there before stays when they go. No controller of any of them runs here."""
 
-import pathlib
 import re
 import subprocess
 
-from cluster import CLIENT, CRDS, HOMESERVER, NAMESPACE, NODE, ROOT, cluster, part, until
+from cluster import CLIENT, HOMESERVER, NAMESPACE, NODE, ROOT, cluster, program, wait_for
 from overlays_test import VERSIONS, Overlay
 from pods import all_ready, ready
 
@@ -41,26 +40,11 @@ DOCUMENT = (ROOT / "docs/ingress.md").read_text()
 LABEL = "app.kubernetes.io/part-of=lowband"
 
 
-def definition(kind):
-    """The published schema of a kind, as text."""
-    folder = pathlib.Path(part("LOWBAND_CRDS", CRDS, "setup-test"))
-    for file in folder.glob("*.yaml"):
-        for text in file.read_text().split("\n---\n"):
-            if f"\n    kind: {kind}\n" in text and "kind: CustomResourceDefinition" in text:
-                return text
-    raise AssertionError(f"no schema of {kind} in {folder}")
-
-
 class Ingress(Overlay):
     @classmethod
     def setUpClass(cls):
         kinds = sorted({kind for _, kinds in NEEDS.values() for kind in kinds})
-        schemas = "\n---\n".join(definition(kind) for kind in kinds)
-        told = cluster.kubectl("apply", "--server-side", "--filename", "-", "--output=name", input=schemas).stdout.split()
-        cls.addClassCleanup(cluster.kubectl, "delete", *told, timeout=180)
-        assert len(told) == len(kinds), told
-        cluster.kubectl("wait", "--for=condition=Established", *told, "--timeout=120s", timeout=150)
-        cls.kinds = [each.removeprefix("customresourcedefinition.apiextensions.k8s.io/") for each in told]
+        cls.kinds = cls.take_schemas(*kinds)
         for namespace in ("matrix", "envoy-gateway-system"):
             cluster.kubectl("create", "namespace", namespace)
             cls.addClassCleanup(cluster.kubectl, "delete", "namespace", namespace, timeout=180)
@@ -127,7 +111,7 @@ class Ingress(Overlay):
         # Without it the sidecar says so, and serves on.
         cluster.node.client("kill", number.read_text().strip())
         envoy.wait(30)
-        lowband = part("LOWBAND", "target/release/lowband", "build")
+        lowband = program("LOWBAND", "target/release/lowband", "build")
         asked = [lowband, "coap", "-i", "-k", "-m", "10", f"coaps://{NODE}:30808{VERSIONS}"]
         told = cluster.node.client(*asked, check=False, text=False)
         self.assertIn(b"5.02", told.stdout + told.stderr)
@@ -135,7 +119,7 @@ class Ingress(Overlay):
 
     def start_envoy(self):
         text = (ROOT / "deploy/overlays/envoy/envoy.yaml").read_text()
-        filter_ = part("LOWBAND_WASM", "target/lowband-filter.wasm", "filter")
+        filter_ = program("LOWBAND_WASM", "target/lowband-filter.wasm", "filter")
         homeserver = HOMESERVER.removeprefix("http://").split(":")
         for old, new in (
             ("address: 0.0.0.0, port_value: 8008", f"address: {CLIENT}, port_value: 8448"),
@@ -148,7 +132,7 @@ class Ingress(Overlay):
             text = text.replace(old, new)
         configuration = cluster.folder / "outside-envoy.yaml"
         configuration.write_text(text)
-        binary = part("LOWBAND_ENVOY", ".venv/envoy/lib/python3*/site-packages/envoy/_bin/envoy", "setup")
+        binary = program("LOWBAND_ENVOY", ".venv/envoy/lib/python3*/site-packages/envoy/_bin/envoy", "setup")
         run = [binary, "-c", configuration, "--disable-hot-restart", "--concurrency", "1", "--log-level", "warn"]
         number = cluster.folder / "outside-envoy.pid"
         # What enters the namespace of processes is another process than the one that runs there.
@@ -156,5 +140,5 @@ class Ingress(Overlay):
         with open(cluster.folder / "outside-envoy.log", "wb") as log:
             envoy = subprocess.Popen(cluster.node.enter_client(*run), stdout=log, stderr=subprocess.STDOUT)
         answers = lambda: cluster.node.client("curl", "-sf", f"http://{CLIENT}:8448{VERSIONS}", check=False).returncode == 0  # noqa: E731
-        until("the Envoy outside serves", answers, 30)
+        wait_for("the Envoy outside serves", answers, 30)
         return envoy, number

@@ -3,7 +3,7 @@
 import re
 import subprocess
 
-from cluster import BALANCER, NAMESPACE, Case, Certificate, cluster, command, until
+from cluster import BALANCER, NAMESPACE, Case, Certificate, cluster, command, wait_for
 from pods import all_ready, names_staying, ready
 
 VERSIONS = "/_matrix/client/versions"
@@ -41,12 +41,12 @@ class Mistakes(Case):
         self.restarted = restart
         if restart:
             self.rollout("restart")
-        return until("a new pod", lambda: [name for name in names_staying() - {name for name, _ in self.before}], 30)[0]
+        return wait_for("a new pod", lambda: [name for name in names_staying() - {name for name, _ in self.before}], 30)[0]
 
     def check_told(self, pod, pattern, https=True):
         """`kubectl describe` tells it on a line of its own, and those that ran before answer."""
         describe = lambda: cluster.kubectl("--namespace", NAMESPACE, "describe", "pod", pod).stdout  # noqa: E731
-        line = until(pattern, lambda: re.search(f"^.*{pattern}.*$", describe(), re.MULTILINE), 60)
+        line = wait_for(pattern, lambda: re.search(f"^.*{pattern}.*$", describe(), re.MULTILINE), 60)
         print(f"\n{' '.join(line[0].split())}", flush=True)
         self.check_the_others_serve(https)
 

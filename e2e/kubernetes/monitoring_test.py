@@ -1,23 +1,15 @@
 """The overlay for Prometheus: the real schemas of its operator take it, and what it names is there to be scraped."""
 
-import shutil
-
-import overlays_test
-from cluster import CRDS, Case, cluster, part
-
-SCHEMAS = ("podmonitors", "prometheusrules")
+from cluster import cluster
+from overlays_test import Overlay
 
 
-class Monitoring(Case):
-    overlay, away = overlays_test.Overlays.overlay, overlays_test.Overlays.away
+class Monitoring(Overlay):
+    @classmethod
+    def setUpClass(cls):
+        cls.take_schemas("PodMonitor", "PrometheusRule")
 
     def setUp(self):
-        crds = part("LOWBAND_CRDS", CRDS, "setup-test")
-        for kind in SCHEMAS:
-            schema = f"{crds}/monitoring.coreos.com_{kind}.yaml"
-            cluster.kubectl("apply", "--server-side", "--filename", schema)
-            self.addCleanup(cluster.kubectl, "delete", "--filename", schema)
-            cluster.kubectl("wait", "--for=condition=Established", f"crd/{kind}.monitoring.coreos.com", "--timeout=60s")
         self.folder = self.overlay("monitoring")
         self.told = cluster.kubectl("apply", "--kustomize", self.folder).stdout
 
@@ -42,11 +34,5 @@ class Monitoring(Case):
                 self.assertIn("# TYPE lowband_", scrape, url)
 
     def test_a_misspelt_field_is_refused(self):
-        for file, right, wrong in [("pod-monitor", "path: /metrics", "pfad: /metrics"), ("rules", "- alert: LowbandDown", "- allert: LowbandDown")]:
-            folder = self.folder.with_name(f"{self.folder.name}-{file}")
-            shutil.copytree(self.folder, folder)
-            path = folder / f"overlays/monitoring/{file}.yaml"
-            path.write_text(path.read_text().replace(right, wrong, 1))
-            told = cluster.kubectl("apply", "--kustomize", folder, check=False)
-            self.assertEqual(told.returncode, 1)
-            self.assertRegex(told.stderr, f'unknown field ".*{wrong.split(":")[0].removeprefix("- ")}"')
+        for file, old, new in [("pod-monitor", "path", "pfad"), ("rules", "alert", "allert")]:
+            self.refuses(self.folder, f"overlays/monitoring/{file}.yaml", old, new)

@@ -1,15 +1,36 @@
 """The overlays: an API server with the real schemas takes each of them, and refuses a misspelt field."""
 
+import pathlib
 import re
 import shutil
 
-from cluster import CRDS, NODE, Case, cluster, part
+from cluster import CRDS, NODE, Case, cluster, program
 
 VERSIONS = "/_matrix/client/versions"
 
 
+def definition(kind):
+    """The published schema of a kind, as text."""
+    folder = pathlib.Path(program("LOWBAND_CRDS", CRDS, "setup-test"))
+    for file in folder.glob("*.yaml"):
+        for text in file.read_text().split("\n---\n"):
+            if f"\n    kind: {kind}\n" in text and "kind: CustomResourceDefinition" in text:
+                return text
+    raise AssertionError(f"no schema of {kind} in {folder}")
+
+
 class Overlay(Case):
     """A test of some of them."""
+
+    @classmethod
+    def take_schemas(cls, *kinds):
+        """Until the API server knows these kinds: their names there."""
+        schemas = "\n---\n".join(map(definition, kinds))
+        told = cluster.kubectl("apply", "--server-side", "--filename", "-", "--output=name", input=schemas).stdout.split()
+        cls.addClassCleanup(cluster.kubectl, "delete", *told, timeout=180)
+        assert len(told) == len(kinds), told
+        cluster.kubectl("wait", "--for=condition=Established", *told, "--timeout=120s", timeout=150)
+        return [each.removeprefix("customresourcedefinition.apiextensions.k8s.io/") for each in told]
 
     def overlay(self, *names):
         """An edited copy of deploy/ with these in it."""
@@ -46,11 +67,7 @@ class Overlays(Overlay):
         self.assertEqual(cluster.kubectl("diff", "--kustomize", folder, check=False).returncode, 0)
 
     def test_cert_managers_certificate_stands_in_for_the_secret(self):
-        crds = part("LOWBAND_CRDS", CRDS, "setup-test")
-        schema = f"{crds}/cert-manager.io_certificates.yaml"
-        cluster.kubectl("apply", "--server-side", "--filename", schema)
-        self.addCleanup(cluster.kubectl, "delete", "--filename", schema)
-        cluster.kubectl("wait", "--for=condition=Established", "crd/certificates.cert-manager.io", "--timeout=60s")
+        self.take_schemas("Certificate")
         folder = self.overlay("cert-manager")
         told = cluster.kubectl("apply", "--kustomize", folder).stdout
         self.assertIn("certificate.cert-manager.io/lowband created", told)

@@ -1,6 +1,6 @@
 """The pods of the deployment as tests look at them: what the API server says of them, their processes, their metrics."""
 
-from cluster import NAMESPACE, cluster, until
+from cluster import NAMESPACE, cluster, wait_for
 
 # The autoscaler asks for two in its first round.
 REPLICAS = 2
@@ -83,7 +83,7 @@ def ready():
 
 def all_ready():
     """The pods, once the autoscaler has as many as it wants."""
-    return until(f"{REPLICAS} pods", lambda: len(found := ready()) == REPLICAS and found, 120)
+    return wait_for(f"{REPLICAS} pods", lambda: len(found := ready()) == REPLICAS and found, 120)
 
 
 def busiest():

@@ -5,7 +5,7 @@ import subprocess
 import time
 
 from addresses import NODE_NAME
-from cluster import NAMESPACE, Case, cluster, until
+from cluster import NAMESPACE, Case, cluster, wait_for
 from pods import all_ready, busiest, names, names_ending
 from writers import CLIENTS, Running, Writers, timeline
 
@@ -60,7 +60,7 @@ class Updates(Case):
         writers.note("kubectl rollout restart")
         cluster.kubectl("--namespace", NAMESPACE, "rollout", "restart", "deployment/lowband")
         writers.note(f"rolled out after {cluster.available():.1f} s")
-        until("the end of the old pods", lambda: not before & names(), 60)
+        wait_for("the end of the old pods", lambda: not before & names(), 60)
         writers.note("the old pods are gone")
 
     def drain(self, writers):
@@ -71,7 +71,7 @@ class Updates(Case):
         line = ["kubectl", "drain", NODE_NAME, "--pod-selector=app.kubernetes.io/name=lowband", "--delete-emptydir-data", "--timeout=100s"]
         draining = Running(cluster.node.enter, line, 120, stderr=subprocess.STDOUT)
         self.addCleanup(draining.stop)
-        evicted = until("an eviction", names_ending, 60)
+        evicted = wait_for("an eviction", names_ending, 60)
         cluster.kubectl("uncordon", NODE_NAME)
         self.assertEqual(len(evicted), 1, "the budget lets one go at a time")
         writers.note("one pod has to go, and the node takes pods again")

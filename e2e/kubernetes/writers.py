@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 
-from cluster import BALANCER, HOMESERVER, cluster, part
+from cluster import BALANCER, HOMESERVER, cluster, program
 
 # At once, unless a test wants others.
 CLIENTS = 20
@@ -42,8 +42,8 @@ class Writers(Running):
         file = cluster.folder / "accounts"
         file.touch(mode=0o600)
         file.write_text("".join(json.dumps(each) + "\n" for each in self.accounts))
-        program = part("LOWBAND_WRITERS", "target/release/writers", "build")
-        line = [program, "--server", f"{BALANCER}:8008", "--ca", cluster.certificate.path, "--accounts", file, "--seconds", seconds]
+        writers = program("LOWBAND_WRITERS", "target/release/writers", "build")
+        line = [writers, "--server", f"{BALANCER}:8008", "--ca", cluster.certificate.path, "--accounts", file, "--seconds", seconds]
         line += ["--idle", idle]
         self.log = open(cluster.folder / "writers.log", "wb")
         super().__init__(cluster.node.enter_client, line, seconds + 180, stderr=self.log)

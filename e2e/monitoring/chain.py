@@ -4,19 +4,18 @@ is a stub."""
 import http.server
 import json
 import pathlib
-import signal
 import subprocess
 import sys
 import tempfile
 import threading
-import time
 import urllib.parse
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "envoy-filter/tests"))
 
-from parts import Envoy, Homeserver, free_port, program  # noqa: E402
+import parts  # noqa: E402
+from parts import Envoy, Homeserver, free_port, program, wait_for  # noqa: E402
 
 MONITORING = ROOT / "deploy/overlays/monitoring"
 # What the Prometheus Operator would write onto the series of a pod.
@@ -42,29 +41,16 @@ def page(url, accept=None):
         return response.headers["Content-Type"], response.read().decode()
 
 
-class Sidecar:
+class Sidecar(parts.Sidecar):
+    """The sidecar before an Envoy, with its certificate."""
+
     def __init__(self, envoy):
-        self.port, admin = free_port(), free_port()
-        self.admin = f"127.0.0.1:{admin}"
-        self.certificate = f"{envoy.folder.name}/certificate.pem"
-        self.process = subprocess.Popen(
-            [
-                program("LOWBAND_SIDECAR", "target/release/lowband-sidecar", "build"), "--listen", f"127.0.0.1:{self.port}",
-                "--certificate", self.certificate, "--key", f"{envoy.folder.name}/key.pem",
-                "--upstream", f"unix:{envoy.socket}", "--admin", self.admin,
-            ],
-            stderr=subprocess.DEVNULL,
-        )
+        self.admin = f"127.0.0.1:{free_port()}"
+        super().__init__(envoy.folder.name, f"unix:{envoy.socket}", "--admin", self.admin)
 
     def coap(self, *arguments, path):
-        """One request of a client: its status, as `lowband coap` has it."""
-        client = program("LOWBAND", "target/release/lowband", "build")
-        url = f"coaps://localhost:{self.port}{path}"
-        return subprocess.run([client, "coap", "--cacert", self.certificate, "-o", "/dev/null", *arguments, url], timeout=60).returncode
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(20)
+        """The status of one request of a client, as `lowband coap` has it."""
+        return self.ask(path, "-o", "/dev/null", *arguments).returncode
 
 
 class Relay:
@@ -133,16 +119,6 @@ class Prometheus:
         self.folder.cleanup()
 
 
-def until(what, holds, seconds=60):
-    """Waits until something has happened in another process."""
-    deadline = time.monotonic() + seconds
-    while not (result := holds()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds} s: {what}")
-        time.sleep(0.1)
-    return result
-
-
 class Chain:
     """All of it, after some requests that went well, waited, or failed."""
 
@@ -154,21 +130,21 @@ class Chain:
         self.envoy.ready()
         self.sidecar = Sidecar(self.envoy)
         case.addClassCleanup(self.sidecar.stop)
-        until("the sidecar is ready", lambda: self.answers(f"http://{self.sidecar.admin}/readyz"))
+        wait_for("the sidecar is ready", lambda: self.answers(f"http://{self.sidecar.admin}/readyz"))
         self.relay = Relay(self.sidecar.admin)
         case.addClassCleanup(self.relay.stop)
         self.targets = {"admin": self.sidecar.admin, "plain": self.relay.address, "envoy-metrics": metrics}
         self.prometheus = Prometheus(self.targets)
         case.addClassCleanup(self.prometheus.stop)
         try:
-            until("Prometheus has scraped", self.scraped)
+            wait_for("Prometheus has scraped", self.scraped)
         except AssertionError as late:
             raise AssertionError(f"{late}\n{self.prometheus.read_log()}") from late
         self.traffic()
         # A rate needs two scrapes behind each other, and a rule their result.
         (before,) = self.prometheus.ask("query", query="min(timestamp(up))")["result"]
         later = f"min(timestamp(up)) > {before['value'][1]} + 3"
-        until("Prometheus has seen it", lambda: self.prometheus.ask("query", query=later)["result"])
+        wait_for("Prometheus has seen it", lambda: self.prometheus.ask("query", query=later)["result"])
 
     def traffic(self):
         for status, arguments, path in [

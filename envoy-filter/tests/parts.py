@@ -254,6 +254,38 @@ def until(holds):
     return holds()
 
 
+def wait_for(what, holds, seconds=60):
+    """What `holds` gives once it is true."""
+    deadline = time.monotonic() + seconds
+    while not (result := holds()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not within {seconds} s")
+        time.sleep(0.1)
+    return result
+
+
+class Sidecar:
+    """The sidecar before `upstream`, with certificate.pem and key.pem of a folder, and a client of it."""
+
+    def __init__(self, folder, upstream, *options):
+        self.folder, self.port = folder, free_port()
+        binary = program("LOWBAND_SIDECAR", "target/release/lowband-sidecar", "build")
+        given = ["--listen", f"127.0.0.1:{self.port}", "--upstream", upstream, "--certificate", "certificate.pem", "--key", "key.pem"]
+        self.log = open(f"{folder}/sidecar.log", "w+")
+        self.process = subprocess.Popen([binary, *given, *options], cwd=folder, stdout=self.log, stderr=subprocess.STDOUT)
+
+    def ask(self, path, *arguments, body=b""):
+        """What has become of one `lowband coap`."""
+        lowband = program("LOWBAND", "target/release/lowband", "build")
+        line = [lowband, "coap", "--cacert", f"{self.folder}/certificate.pem", *arguments, f"coaps://localhost:{self.port}{path}"]
+        return subprocess.run(line, input=body, capture_output=True, timeout=90)
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(20)
+        self.log.close()
+
+
 class Case(unittest.TestCase):
     edit = staticmethod(lambda text: text)
 
