@@ -99,6 +99,7 @@ e2e: setup-test images-again $(COPY_FILTER) ## the tests against the real parts
 	python3 envoy-filter/tests/image.py
 	python3 e2e/kubernetes/images.py
 	.venv/examples/bin/python envoy-filter/tests/overlays.py
+	.venv/examples/bin/python envoy-filter/tests/overlays_in_envoy.py
 	.venv/examples/bin/python e2e/ingress/plain_envoy.py
 	.venv/monitoring/bin/python e2e/monitoring/monitoring_test.py
 	env $(WITH_NODE) cargo test --locked -p lowband-e2e
