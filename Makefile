@@ -111,10 +111,11 @@ test-kubernetes: setup-test images kubernetes .tools/linters.stamp $(KUBE_SCORE)
 	python3 e2e/kubernetes/lint.py
 	python3 e2e/kubernetes/run.py
 
-test-more: setup-more build filter kubernetes ## what takes too long for `make test` or needs Java and a newer Go: late answers, Envoy Gateway, Istio; three minutes
+test-more: setup-more images kubernetes ## what takes too long for `make test` or needs Java and a newer Go: late answers, Envoy Gateway, Istio, 2,000 sessions; four minutes
 	$(GO_COAP) vet
 	.venv/examples/bin/python e2e/ingress/envoy_gateway.py
 	.venv/examples/bin/python e2e/ingress/istio.py
+	python3 e2e/kubernetes/run.py memory
 	env $(WITH_NODE) cargo test --locked -p lowband-e2e --test late -- --ignored
 
 figures: setup-test build filter ## datagrams and bytes of the exchanges that the README names

@@ -1,8 +1,9 @@
 """What `kubectl apply -f deploy/` does, again and after an edit, and what `kubectl delete` leaves."""
 
 import re
+import time
 
-from cluster import BALANCER, CLIENT, NAMESPACE, NODE, Case, cluster
+from cluster import BALANCER, CLIENT, NAMESPACE, NODE, Case, cluster, wait_for
 from pods import all_ready
 
 VERSIONS = "/_matrix/client/versions"
@@ -118,10 +119,45 @@ class Running(Case):
                 for container in ("sidecar", "envoy"):
                     self.check_process(pod, container)
 
+    def test_what_holds_a_client_to_its_pod_and_what_hides_it(self):
+        """As the document says it of `sessionAffinity` and `externalTrafficPolicy`, each with its switch."""
+        address = f"{BALANCER}:8008"
+        with self.deployed() as manifests:
+            cluster.give_address(*SERVICES)
+            cluster.available()
+            pods = all_ready()
+            cluster.reaches(over_udp, address, VERSIONS)
+            self.assertEqual(len(self.asked(pods, address)), 1, "from one address, each time from another port")
+            manifests.edit("70-service-udp.yaml", "sessionAffinity: ClientIP", "sessionAffinity: None")
+            manifests.edit("70-service-udp.yaml", r"  sessionAffinityConfig: .*\n", "")
+            cluster.apply(manifests)
+            wait_for("both pods are asked", lambda: len(self.asked(pods, address)) == len(pods), 60)
+            for file, _ in SERVICES.values():
+                manifests.edit(file, "externalTrafficPolicy: Local", "externalTrafficPolicy: Cluster")
+            cluster.apply(manifests)
+            seen = lambda *_: self.whois(cluster.coap, address)[1]  # noqa: E731
+            wait_for("the client's address is hidden", lambda: cluster.reaches(seen, address, "").isdisjoint({CLIENT}), 60)
+
+    def asked(self, pods, address):
+        """The pods that ten clients got to."""
+        count = lambda: {pod.name: pod.metrics()["lowband_handshake_seconds_count"] for pod in pods}  # noqa: E731
+        before = count()
+        for _ in range(10):
+            cluster.reaches(over_udp, address, VERSIONS)
+        return {name for name, after in count().items() if after > before[name]}
+
+    def whois(self, client, address, name=None):
+        """A new user, and the addresses from which the homeserver has seen him."""
+        account = {"auth": {"type": "m.login.dummy"}, "username": name or f"user-{time.monotonic_ns()}", "password": "opensesame"}
+        user = client(address, "POST", "/_matrix/client/v3/register", account)
+        whois = client(address, "GET", f"/_matrix/client/v3/admin/whois/{user['user_id']}", None, user["access_token"])
+        connections = [each for device in whois["devices"].values() for session in device["sessions"] for each in session["connections"]]
+        return user, {each["ip"] for each in connections}
+
     def do_the_main_job(self, client, address, name):
         """Register, make a room, send, sync; and the homeserver knows from where."""
-        account = {"auth": {"type": "m.login.dummy"}, "username": name, "password": "opensesame"}
-        user = client(address, "POST", "/_matrix/client/v3/register", account)
+        user, seen = self.whois(client, address, name)
+        self.assertEqual(seen, {CLIENT})
         token = user["access_token"]
         room = client(address, "POST", "/_matrix/client/v3/createRoom", {"preset": "private_chat"}, token)["room_id"]
         message = {"msgtype": "m.text", "body": f"Hello from {name}"}
@@ -129,9 +165,6 @@ class Running(Case):
         synced = client(address, "GET", "/_matrix/client/v3/sync?timeout=0", None, token)
         timeline = synced["rooms"]["join"][room]["timeline"]["events"]
         self.assertEqual([each["content"]["body"] for each in timeline if each["event_id"] == sent["event_id"]], [message["body"]])
-        whois = client(address, "GET", f"/_matrix/client/v3/admin/whois/{user['user_id']}", None, token)
-        seen = {each["ip"] for device in whois["devices"].values() for session in device["sessions"] for each in session["connections"]}
-        self.assertEqual(seen, {CLIENT})
 
     def check_pod(self, pod):
         containers = {each["name"]: each for each in pod.spec["containers"] + pod.spec["initContainers"]}

@@ -33,6 +33,8 @@ class Documents(Case):
         renewed = Certificate(self.folder, HOST, file="renewed")
         (self.folder / "authorities.pem").write_text(certificate.text + renewed.text)
         (self.folder / "hosts").write_text(f"127.0.0.1 localhost\n{BALANCER} {HOST}\n")
+        cluster.kubectl("create", "namespace", "monitoring")
+        self.addCleanup(cluster.kubectl, "delete", "namespace", "monitoring", timeout=180)
         for block in blocks():
             for command, shown in commands(block):
                 with self.subTest(command):
@@ -40,8 +42,9 @@ class Documents(Case):
             if "apply -f deploy/" in block:
                 # What a cloud does meanwhile.
                 cluster.give_address("lowband-udp", "lowband-tcp")
-                ask = f"lowband coap -m 3 https://{HOST}:8008/_matrix/client/versions | lowband jc -c2j -"
-                cluster.reaches(lambda *_: self.run_as_reader(ask), HOST, "/_matrix/client/versions")
+                url = f"https://{HOST}:8008/_matrix/client/versions"
+                for ask in (f"lowband coap -m 3 {url} | lowband jc -c2j -", f"curl -sS -m 3 {url}"):
+                    cluster.reaches(lambda _, line: self.run_as_reader(line), HOST, ask)
         self.assertEqual(cluster.kubectl("get", "namespace", "lowband", check=False).returncode, 1)
 
     def run_as_reader(self, command):

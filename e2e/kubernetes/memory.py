@@ -1,4 +1,4 @@
-"""What sessions cost a pod, beside what the Deployment asks for."""
+"""What sessions cost a pod, beside what the Deployment asks for. A minute, and so part of `make test-more`."""
 
 from cluster import Case, cluster
 from pods import all_ready, busiest
