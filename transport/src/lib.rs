@@ -34,6 +34,7 @@ pub mod coap;
 pub mod counters;
 pub mod dtls;
 pub mod server;
+pub mod shares;
 
 pub use client::Client;
 pub use server::Server;

@@ -1,0 +1,19 @@
+//! Shares: how much of a limited thing one client may hold or ask for, so that nobody is refused because somebody else is greedy.
+//!
+//! ```text
+//!                                        a site (IPv4 /24, IPv6 /48)
+//! who asks: a session, a handshake  ->   a network (IPv4 address, IPv6 /64)  ->  in all
+//!
+//! Pool   what is held: memory, places. Full, it names the network that has to give way: the heaviest one.
+//! Rates  what is asked for: handshakes, requests. Short, it keeps the rest for those who have asked for little.
+//! ```
+//!
+//! Both know nothing of what they count, and nothing in them walks over all that they know.
+
+mod network;
+mod pool;
+mod rates;
+
+pub use network::{Balancers, Network, Site};
+pub use pool::{Bounds, Pool};
+pub use rates::{Limit, Rates};

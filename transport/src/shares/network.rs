@@ -1,0 +1,123 @@
+//! Whom a share belongs to: the smallest and the next larger piece of the address space that one customer gets.
+
+use ipnet::IpNet;
+use std::net::IpAddr;
+
+/// Who has one share: an IPv4 address, an IPv6 /64, or a single session where addresses say nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Network(Key);
+
+/// What a network is a part of: an IPv4 /24, an IPv6 /48 (RFC 6177: the end site).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Site(Key);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Key {
+    V4(u32),
+    V6(u64),
+    Alone(u64),
+}
+
+impl Network {
+    /// The network of an address. IPv4 clients of a socket for both families come as `::ffff:a.b.c.d`, which would be one /64
+    /// for the whole IPv4 internet.
+    pub fn of(address: IpAddr) -> Network {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Network(Key::V4(address.to_bits())),
+            IpAddr::V6(address) => Network(Key::V6((address.to_bits() >> 64) as u64)),
+        }
+    }
+
+    /// A share of its own, apart from all addresses: for what comes through a balancer that hides them. No share of a network or
+    /// a site bounds it.
+    pub fn alone(id: u64) -> Network {
+        Network(Key::Alone(id))
+    }
+
+    /// Whether it is one of those.
+    pub fn is_alone(self) -> bool {
+        matches!(self.0, Key::Alone(_))
+    }
+
+    /// What it is a part of.
+    pub fn site(self) -> Site {
+        Site(match self.0 {
+            Key::V4(address) => Key::V4(address >> 8),
+            Key::V6(prefix) => Key::V6(prefix >> 16),
+            Key::Alone(id) => Key::Alone(id),
+        })
+    }
+}
+
+/// Addresses behind which many clients stand, each with the same one: balancers and nodes that put their own address in place of
+/// the client's. They have no shares; what comes from them is told apart by session alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Balancers(Vec<IpNet>);
+
+impl Balancers {
+    /// These networks, each an address or a prefix: `192.0.2.7`, `10.0.0.0/8`, `2001:db8::/32`. The error names the first that is
+    /// neither.
+    pub fn parse<'a>(networks: impl IntoIterator<Item = &'a str>) -> Result<Balancers, String> {
+        let parse = |text: &str| {
+            let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+            network.map_err(|_| format!("{text:?} is neither an address nor a network like 10.0.0.0/8"))
+        };
+        networks.into_iter().map(parse).collect::<Result<_, _>>().map(Balancers)
+    }
+
+    /// Whether an address is one of theirs.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.0.iter().any(|network| network.contains(&address))
+    }
+
+    /// Whose share it is. `id` tells the clients of a balancer apart.
+    pub fn network(&self, address: IpAddr, id: u64) -> Network {
+        if self.contains(address) { Network::alone(id) } else { Network::of(address) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn network(text: &str) -> Network {
+        Network::of(text.parse().unwrap())
+    }
+
+    #[test]
+    fn ipv6_counts_by_64_and_48_bits_and_ipv4_by_address_and_24() {
+        assert_eq!(network("2001:db8::1"), network("2001:db8::ffff:1"));
+        assert_ne!(network("2001:db8::1"), network("2001:db8:0:1::1"));
+        assert_eq!(network("2001:db8::1").site(), network("2001:db8:0:ffff::1").site());
+        assert_ne!(network("2001:db8::1").site(), network("2001:db8:1::1").site());
+        assert_eq!(network("::ffff:192.0.2.1"), network("192.0.2.1"));
+        assert_ne!(network("::ffff:192.0.2.1"), network("::ffff:192.0.2.2"));
+        assert_eq!(network("192.0.2.1").site(), network("192.0.2.200").site());
+        assert_ne!(network("192.0.2.1").site(), network("192.0.3.1").site());
+        // A prefix of IPv6 and an address of IPv4 with the same bits are not the same.
+        assert_ne!(network("::c000:201:0:0:0:1"), network("192.0.2.1"));
+    }
+
+    #[test]
+    fn what_a_balancer_hides_is_told_apart_by_session() {
+        let balancers = Balancers::parse(["10.0.0.0/8", "2001:db8::7", "192.0.2.7"]).unwrap();
+        for hidden in ["10.1.2.3", "::ffff:10.1.2.3", "2001:db8::7", "192.0.2.7"] {
+            let address = hidden.parse().unwrap();
+            assert!(balancers.contains(address), "{hidden}");
+            assert_ne!(balancers.network(address, 1), balancers.network(address, 2));
+            assert!(balancers.network(address, 1).is_alone());
+        }
+        let seen = "192.0.2.8".parse().unwrap();
+        assert_eq!(balancers.network(seen, 1), Network::of(seen));
+        assert!(Balancers::default() == Balancers::parse([]).unwrap());
+    }
+
+    #[test]
+    fn what_is_not_a_network_is_named() {
+        for wrong in ["10.0.0.0/33", "example.org", "", "10.0.0", "::/129"] {
+            let mistake = Balancers::parse(["10.0.0.0/8", wrong]).unwrap_err();
+            assert!(mistake.contains(&format!("{wrong:?}")), "{mistake}");
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! A limited thing that many hold: who holds how much of it, and who has to give way when it is used up.
+//!
+//! A newcomer is let in, and the heaviest site gives way to it, there the heaviest network, and there the heaviest holder. So whoever holds
+//! little is never refused or robbed as long as somebody holds more. "Heaviest" is told by classes, eight to each doubling, so that a change
+//! seldom moves anything: who holds an eighth less than another may be taken for as heavy.
+
+use super::network::{Network, Site};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Upper bounds of a pool, in whatever it counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Of all holders together.
+    pub total: usize,
+    /// Of one network.
+    pub per_network: usize,
+    /// Of one site.
+    pub per_site: usize,
+}
+
+impl Bounds {
+    /// A quarter of the total for one network, half of it for one site: what is left serves everybody else.
+    pub fn of(total: usize) -> Bounds {
+        Bounds { total, per_network: (total / 4).max(1), per_site: (total / 2).max(1) }
+    }
+}
+
+type Class = u16;
+
+/// Who holds how much. `H` names a holder, older ones first: a session, a handshake.
+#[derive(Debug)]
+pub struct Pool<H> {
+    bounds: Bounds,
+    total: usize,
+    holders: BTreeMap<H, (Network, usize)>,
+    networks: BTreeMap<Network, usize>,
+    sites: BTreeMap<Site, usize>,
+    /// Of equals the oldest is the heaviest.
+    holders_by_weight: BTreeSet<(Network, Class, Reverse<H>)>,
+    networks_by_weight: BTreeSet<(Site, Class, Network)>,
+    sites_by_weight: BTreeSet<(Class, Site)>,
+}
+
+impl<H: Ord + Copy> Pool<H> {
+    /// Nobody holds anything.
+    pub fn new(bounds: Bounds) -> Pool<H> {
+        Pool {
+            bounds,
+            total: 0,
+            holders: BTreeMap::new(),
+            networks: BTreeMap::new(),
+            sites: BTreeMap::new(),
+            holders_by_weight: BTreeSet::new(),
+            networks_by_weight: BTreeSet::new(),
+            sites_by_weight: BTreeSet::new(),
+        }
+    }
+
+    /// What its bounds are.
+    pub fn bounds(&self) -> Bounds {
+        self.bounds
+    }
+
+    /// What all hold.
+    pub fn total(&self) -> usize {
+        self.total
+    }
+
+    /// What one holds.
+    pub fn held_by(&self, holder: H) -> usize {
+        self.holders.get(&holder).map_or(0, |(_, amount)| *amount)
+    }
+
+    /// What the holders of one network hold together.
+    pub fn held_in(&self, network: Network) -> usize {
+        self.networks.get(&network).copied().unwrap_or(0)
+    }
+
+    /// From now on the holder holds this much, 0 for nothing. It stays with the network that it came from.
+    pub fn set(&mut self, holder: H, network: Network, amount: usize) {
+        let (network, before) = self.holders.get(&holder).copied().unwrap_or((network, 0));
+        if before == amount {
+            return;
+        }
+        if amount == 0 {
+            self.holders.remove(&holder);
+        } else {
+            self.holders.insert(holder, (network, amount));
+        }
+        let site = network.site();
+        let of_network = change(&mut self.networks, network, before, amount);
+        let of_site = change(&mut self.sites, site, before, amount);
+        self.total = self.total - before + amount;
+        move_class(&mut self.holders_by_weight, (before, amount), |class| (network, class, Reverse(holder)));
+        move_class(&mut self.networks_by_weight, of_network, |class| (site, class, network));
+        move_class(&mut self.sites_by_weight, of_site, |class| (class, site));
+    }
+
+    /// It holds nothing any more.
+    pub fn remove(&mut self, holder: H) {
+        if let Some((network, _)) = self.holders.get(&holder).copied() {
+            self.set(holder, network, 0);
+        }
+    }
+
+    /// The network that has to give something up before `more` is held in `network`: None when there is room. It may be the same
+    /// one, and has something to give unless `more` is more than all that one may hold.
+    pub fn yields_to(&self, network: Network, more: usize) -> Option<Network> {
+        let Bounds { total, per_network, per_site } = self.bounds;
+        let site = network.site();
+        let of_site = self.sites.get(&site).copied().unwrap_or(0);
+        if !network.is_alone() && self.held_in(network) + more > per_network {
+            Some(network)
+        } else if !network.is_alone() && of_site + more > per_site {
+            Some(self.heaviest_network(site).unwrap_or(network))
+        } else if self.total + more > total {
+            let (_, site) = self.sites_by_weight.last()?;
+            self.heaviest_network(*site)
+        } else {
+            None
+        }
+    }
+
+    /// Who holds most in a network.
+    pub fn heaviest_in(&self, network: Network) -> Option<H> {
+        let all = (network, Class::MIN, Reverse(self.holders.last_key_value()?.0.to_owned()))
+            ..=(network, Class::MAX, Reverse(self.holders.first_key_value()?.0.to_owned()));
+        self.holders_by_weight.range(all).next_back().map(|(_, _, Reverse(holder))| *holder)
+    }
+
+    fn heaviest_network(&self, site: Site) -> Option<Network> {
+        let first = self.networks.first_key_value()?.0;
+        let last = self.networks.last_key_value()?.0;
+        let all = (site, Class::MIN, *first)..=(site, Class::MAX, *last);
+        self.networks_by_weight.range(all).next_back().map(|(_, _, network)| *network)
+    }
+}
+
+/// Before and after.
+fn change<K: Ord + Copy>(
+    amounts: &mut BTreeMap<K, usize>,
+    key: K,
+    before: usize,
+    after: usize,
+) -> (usize, usize) {
+    let amount = amounts.entry(key).or_default();
+    let was = *amount;
+    *amount = was - before + after;
+    let is = *amount;
+    if is == 0 {
+        amounts.remove(&key);
+    }
+    (was, is)
+}
+
+fn move_class<T: Ord>(ranks: &mut BTreeSet<T>, (was, is): (usize, usize), rank: impl Fn(Class) -> T) {
+    if (was == 0) == (is == 0) && class(was) == class(is) {
+        return;
+    }
+    if was > 0 {
+        ranks.remove(&rank(class(was)));
+    }
+    if is > 0 {
+        ranks.insert(rank(class(is)));
+    }
+}
+
+/// Grows with the amount, by eight for each doubling.
+fn class(amount: usize) -> Class {
+    let Some(octave) = amount.checked_ilog2() else { return 0 };
+    let eighths = if octave >= 3 { amount >> (octave - 3) } else { amount << (3 - octave) } & 7;
+    octave as Class * 8 + eighths as Class
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn network(last: u32) -> Network {
+        Network::of(std::net::Ipv4Addr::from_bits(0xc000_0200 + last).into())
+    }
+
+    fn pool(total: usize, per_network: usize, per_site: usize) -> Pool<u64> {
+        Pool::new(Bounds { total, per_network, per_site })
+    }
+
+    /// Lets one in as an owner of a pool does, and says who has given everything up for it.
+    fn let_in(pool: &mut Pool<u64>, holder: u64, network: Network, amount: usize) -> Vec<u64> {
+        let mut gone = Vec::new();
+        while let Some(gives) = pool.yields_to(network, amount) {
+            let Some(victim) = pool.heaviest_in(gives) else { break };
+            pool.remove(victim);
+            gone.push(victim);
+        }
+        pool.set(holder, network, pool.held_by(holder) + amount);
+        gone
+    }
+
+    #[test]
+    fn classes_grow_and_are_an_eighth_of_a_doubling_wide() {
+        let classes: Vec<_> = (1..5000).map(class).collect();
+        assert!(classes.is_sorted());
+        assert_eq!(
+            (class(0), class(1), class(2), class(1024), class(1151), class(1152)),
+            (0, 0, 8, 80, 80, 81)
+        );
+        assert!(class(usize::MAX) < Class::MAX);
+    }
+
+    #[test]
+    fn one_network_gives_way_to_itself_and_its_heaviest_holder_first() {
+        let mut pool = pool(100, 10, 100);
+        assert_eq!(let_in(&mut pool, 1, network(1), 2), []);
+        assert_eq!(let_in(&mut pool, 2, network(1), 6), []);
+        assert_eq!(let_in(&mut pool, 3, network(2), 9), []);
+        assert_eq!(let_in(&mut pool, 4, network(1), 3), [2]);
+        assert_eq!((pool.held_in(network(1)), pool.total()), (5, 14));
+    }
+
+    #[test]
+    fn of_equals_the_oldest_gives_way() {
+        let mut pool = pool(100, 3, 100);
+        for holder in 5..8 {
+            assert_eq!(let_in(&mut pool, holder, network(1), 1), []);
+        }
+        assert_eq!(let_in(&mut pool, 9, network(1), 1), [5]);
+    }
+
+    #[test]
+    fn the_heaviest_site_gives_way_and_in_it_the_heaviest_network() {
+        let other_site = |last: u32| network(0x100 + last);
+        let mut pool = pool(30, 20, 25);
+        let_in(&mut pool, 1, network(1), 8);
+        let_in(&mut pool, 2, network(2), 6);
+        let_in(&mut pool, 3, other_site(1), 10);
+        // The first site holds 14, the other one 10, in the heaviest network.
+        assert_eq!(let_in(&mut pool, 4, other_site(2), 7), [1]);
+        assert_eq!(let_in(&mut pool, 5, other_site(3), 9), [3]);
+    }
+
+    #[test]
+    fn a_site_is_bounded_however_many_networks_it_has() {
+        let mut pool = pool(1000, 10, 20);
+        for last in 0..20 {
+            assert_eq!(let_in(&mut pool, u64::from(last), network(last), 1), []);
+        }
+        assert_eq!(let_in(&mut pool, 99, network(50), 1).len(), 1);
+        assert_eq!(pool.total(), 20);
+        assert_eq!(let_in(&mut pool, 100, network(0x100), 10), []);
+    }
+
+    #[test]
+    fn what_stands_alone_is_bounded_by_the_total_only() {
+        let mut pool = pool(20, 2, 4);
+        for id in 0..2 {
+            assert_eq!(let_in(&mut pool, id, Network::alone(id), 10), []);
+        }
+        assert_eq!(let_in(&mut pool, 7, network(1), 1).len(), 1);
+    }
+
+    #[test]
+    fn more_than_all_that_one_may_hold_finds_nobody_left() {
+        let mut pool = pool(20, 10, 20);
+        let_in(&mut pool, 1, network(1), 10);
+        assert_eq!(pool.yields_to(network(1), 11), Some(network(1)));
+        pool.remove(1);
+        assert_eq!(pool.yields_to(network(1), 11), Some(network(1)));
+        assert_eq!(pool.heaviest_in(network(1)), None);
+    }
+
+    proptest! {
+        /// A modest holder is never robbed, whatever the others do.
+        #[test]
+        fn nobody_gives_way_while_another_holds_far_more(
+            asks in prop::collection::vec((1_u64..40, 0_u32..600, 1_usize..50), 1..400)
+        ) {
+            let mut pool = pool(600, 200, 400);
+            let modest = network(0x1000);
+            let_in(&mut pool, 0, modest, 20);
+            for (holder, last, amount) in asks {
+                let gone = let_in(&mut pool, holder, network(last), amount);
+                prop_assert!(!gone.contains(&0), "{gone:?}");
+                prop_assert!(pool.total() <= 600 && pool.held_by(0) == 20);
+            }
+        }
+
+        #[test]
+        fn all_is_given_back(asks in prop::collection::vec((0_u64..20, 0_u32..600, 0_usize..50), 1..200)) {
+            let mut pool = pool(usize::MAX, usize::MAX, usize::MAX);
+            for (holder, last, amount) in asks {
+                pool.set(holder, network(last), amount);
+                let sum: usize = pool.holders.values().map(|(_, amount)| amount).sum();
+                prop_assert_eq!((pool.total(), pool.networks.values().sum(), pool.sites.values().sum()), (sum, sum, sum));
+            }
+            (0..20).for_each(|holder| pool.remove(holder));
+            prop_assert!(pool.holders.is_empty() && pool.networks.is_empty() && pool.sites.is_empty());
+            prop_assert!(pool.holders_by_weight.is_empty());
+            prop_assert!(pool.networks_by_weight.is_empty() && pool.sites_by_weight.is_empty());
+        }
+    }
+}
