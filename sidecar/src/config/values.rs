@@ -43,6 +43,16 @@ pub(super) fn count(text: &str, allowed: RangeInclusive<u64>) -> Result<usize, S
     bounded(scaled(text, COUNTS).ok_or("is no whole number")?, allowed)
 }
 
+/// [`count`], for one range.
+pub(super) fn within(allowed: RangeInclusive<u64>) -> impl FnOnce(&str) -> Result<usize, String> {
+    move |text| count(text, allowed)
+}
+
+/// [`size`], for one range.
+pub(super) fn size_within(allowed: RangeInclusive<u64>) -> impl FnOnce(&str) -> Result<usize, String> {
+    move |text| size(text, allowed)
+}
+
 /// An IP address and a port; no name, because what a name resolves to may change between check and bind.
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "is no IP address with a port such as [::]:8008 or 127.0.0.1:9464".to_owned())

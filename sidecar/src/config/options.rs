@@ -1,0 +1,26 @@
+//! What can be set, in groups that are parsed together: a file each, with the flags, their help, and the part of the configuration that
+//! they become.
+
+mod bodies;
+mod end;
+mod messages;
+mod process;
+mod rates;
+mod serving;
+mod sessions;
+mod upstream;
+
+pub(super) use bodies::Bodies;
+pub(super) use end::End;
+pub(super) use messages::Messages;
+pub(super) use process::Process;
+pub use process::{LogFormat, LogLevel};
+pub(super) use rates::Rates;
+pub(super) use serving::Serving;
+pub(super) use sessions::Sessions;
+pub(super) use upstream::Upstream;
+
+/// The most of anything that is counted.
+const MANY: u64 = 10_000_000;
+/// The most bytes of anything.
+const MEMORY: u64 = 1 << 40;

@@ -1,0 +1,54 @@
+//! Exchanges and bodies: how many, and how large.
+
+use super::{MANY, MEMORY};
+use crate::config::{Mistakes, values};
+use clap::Args;
+use lowband_transport::coap::Limits;
+
+/// The limits of the CoAP layer.
+#[derive(Args, Debug, Clone)]
+pub(in crate::config) struct Bodies {
+    /// Requests of one session that wait for an answer, at most.
+    #[arg(long, env = "LOWBAND_EXCHANGES", value_name = "COUNT", default_value = "32")]
+    exchanges: String,
+    /// Largest request body. Envoy's filter has a limit of its own (max_request_bytes).
+    #[arg(long, env = "LOWBAND_UPLOAD", value_name = "SIZE", default_value = "8MiB")]
+    upload: String,
+    /// Memory for uploads and blockwise responses of all sessions; as much again for bodies on their way upstream.
+    #[arg(long, env = "LOWBAND_BLOCKWISE_MEMORY", value_name = "SIZE", default_value = "64MiB")]
+    blockwise_memory: String,
+    /// Blockwise responses kept for one session, at most.
+    #[arg(long, env = "LOWBAND_SNAPSHOTS", value_name = "COUNT", default_value = "4")]
+    snapshots: String,
+    /// Memory for the blockwise responses of one session.
+    #[arg(long, env = "LOWBAND_SNAPSHOT_MEMORY", value_name = "SIZE", default_value = "4MiB")]
+    snapshot_memory: String,
+    /// Message ids remembered for one session, against duplicates.
+    #[arg(long, env = "LOWBAND_MESSAGE_IDS", value_name = "COUNT", default_value = "256")]
+    message_ids: String,
+}
+
+impl Bodies {
+    pub(in crate::config) fn parse(&self, mistakes: &mut Mistakes) -> Option<Limits> {
+        let exchanges = mistakes.parse("--exchanges", &self.exchanges, values::within(1..=MANY));
+        let upload = mistakes.parse("--upload", &self.upload, values::size_within(1..=MEMORY));
+        let blockwise =
+            mistakes.parse("--blockwise-memory", &self.blockwise_memory, values::size_within(1..=MEMORY));
+        let snapshots = mistakes.parse("--snapshots", &self.snapshots, values::within(1..=MANY));
+        let snapshot_memory =
+            mistakes.parse("--snapshot-memory", &self.snapshot_memory, values::size_within(1024..=MEMORY));
+        let message_ids = mistakes.parse("--message-ids", &self.message_ids, values::within(1..=65_536));
+        if upload > blockwise {
+            mistakes.add("--upload", format!("{:?} is more than --blockwise-memory holds", self.upload));
+        }
+        Some(Limits {
+            exchanges_per_session: exchanges?,
+            upload: upload?,
+            blockwise_total: blockwise?,
+            snapshots_per_session: snapshots?,
+            snapshot_bytes_per_session: snapshot_memory?,
+            dedup_per_session: message_ids?,
+            ..Limits::default()
+        })
+    }
+}

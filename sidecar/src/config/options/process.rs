@@ -1,0 +1,77 @@
+//! The process and what it tells.
+
+use crate::config::{Mistakes, values};
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+
+/// Threads, log and key log.
+#[derive(Args, Debug, Clone)]
+pub(in crate::config) struct Process {
+    /// Threads; 1 is cheapest for each request, more help only with thousands of requests a second.
+    #[arg(long, env = "LOWBAND_THREADS", value_name = "COUNT", default_value = "1")]
+    threads: String,
+    /// What is told on standard error. info has a line for each request that the upstream failed, debug one for each
+    /// request. Access tokens, queries and bodies are never told.
+    #[arg(long, env = "LOWBAND_LOG_LEVEL", value_name = "LEVEL", default_value = "info")]
+    log_level: String,
+    /// text, or json with one object a line.
+    #[arg(long, env = "LOWBAND_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    log_format: String,
+    /// Appends the secrets of every session for Wireshark. Whoever has that file reads everything, passwords included. Sessions
+    /// then take AES-GCM, 8 bytes more a record: Wireshark cannot read ChaCha20-Poly1305 in DTLS.
+    #[arg(long, env = "SSLKEYLOGFILE", value_name = "FILE")]
+    key_log: Option<PathBuf>,
+}
+
+/// The values of [`Process`].
+pub(in crate::config) struct Parsed {
+    pub(in crate::config) threads: usize,
+    pub(in crate::config) log_level: LogLevel,
+    pub(in crate::config) log_format: LogFormat,
+    pub(in crate::config) key_log: Option<PathBuf>,
+}
+
+/// The least important thing that is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum LogLevel {
+    Off,
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+/// The form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Process {
+    pub(in crate::config) fn parse(&self, mistakes: &mut Mistakes) -> Option<Parsed> {
+        let threads = mistakes.parse("--threads", &self.threads, values::within(1..=64));
+        let log_level = mistakes.parse("--log-level", &self.log_level, one_of::<LogLevel>);
+        let log_format = mistakes.parse("--log-format", &self.log_format, one_of::<LogFormat>);
+        Some(Parsed {
+            threads: threads?,
+            log_level: log_level?,
+            log_format: log_format?,
+            key_log: self.key_log.clone(),
+        })
+    }
+}
+
+fn one_of<T: ValueEnum>(text: &str) -> Result<T, String> {
+    T::from_str(text, false).map_err(|_| {
+        let names: Vec<_> = T::value_variants()
+            .iter()
+            .filter_map(|value| Some(value.to_possible_value()?.get_name().to_owned()))
+            .collect();
+        format!("is none of {}", names.join(", "))
+    })
+}
