@@ -8,6 +8,7 @@ use crate::envoy;
 use crate::rate;
 use crate::upstream;
 use clap::{Parser, Subcommand};
+use lowband_transport::shares::Balancers;
 use lowband_transport::{coap, dtls, server};
 use std::fmt;
 use std::net::SocketAddr;
@@ -89,6 +90,8 @@ pub struct Config {
     pub default_cbor_version: u8,
     /// Limits of the DTLS layer.
     pub dtls_limits: dtls::Limits,
+    /// Behind these addresses stand many clients.
+    pub balancers: Balancers,
     /// Limits of the CoAP layer.
     pub coap_limits: coap::Limits,
     /// Times of the CoAP layer.
@@ -165,7 +168,7 @@ impl Options {
         let admin = mistakes.parse("--admin", &self.admin, values::address_or_off);
         let version =
             mistakes.parse("--default-cbor-version", &self.default_cbor_version, values::within(0..=1));
-        let dtls_limits = self.sessions.parse(mistakes);
+        let sessions = self.sessions.parse(mistakes);
         let coap_limits = self.bodies.parse(mistakes);
         let rate = self.rates.parse(mistakes);
         let times = self.messages.parse(mistakes);
@@ -175,6 +178,7 @@ impl Options {
         let process = self.process.parse(mistakes);
 
         let (serving, end, process, coap_limits) = (serving?, end?, process?, coap_limits?);
+        let (dtls_limits, balancers) = sessions?;
         Some(Config {
             listen: serving.listen,
             identity: serving.identity,
@@ -183,7 +187,8 @@ impl Options {
             upstream: upstream?(coap_limits.blockwise_total),
             admin: admin?,
             default_cbor_version: u8::try_from(version?).ok()?,
-            dtls_limits: dtls_limits?,
+            dtls_limits,
+            balancers,
             coap_limits,
             times: times?,
             rate: rate?,
@@ -206,6 +211,7 @@ impl Config {
                 server: Some(self.identity.server.clone()),
                 key_log: self.key_log.is_some(),
                 limits: self.dtls_limits.clone(),
+                balancers: self.balancers.clone(),
                 ..dtls::Config::default()
             },
             times: self.times.clone(),

@@ -249,7 +249,7 @@ impl EventLoop {
 
     fn handle(&mut self, now: Instant, event: Event) {
         match event {
-            Event::SessionOpened { session, peer, resumed, took } => {
+            Event::SessionOpened { session, peer, resumed, took, .. } => {
                 self.metrics.connected(peer, took);
                 tracing::debug!(session = session.0, %peer, resumed, "session opened");
             }

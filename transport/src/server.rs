@@ -6,6 +6,7 @@ use crate::coap::{
     Standing, Times,
 };
 use crate::dtls::{self, CloseReason, SetupError};
+use crate::shares::Network;
 use crate::{ExchangeId, SessionId, Transmit};
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -31,6 +32,8 @@ pub enum Event {
         session: SessionId,
         /// Its address.
         peer: SocketAddr,
+        /// Whose share it has: see [`dtls::Endpoint::network`].
+        network: Network,
         /// By an abbreviated handshake.
         resumed: bool,
         /// How long the handshake took, from the client's proof of its address to its Finished.
@@ -198,6 +201,11 @@ impl Server {
         self.dtls.peer(session)
     }
 
+    /// Whose share a session's is; see [`dtls::Endpoint::network`].
+    pub fn network(&self, session: SessionId) -> Option<Network> {
+        self.dtls.network(session)
+    }
+
     /// The next datagram to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         self.dtls.poll_transmit()
@@ -244,10 +252,18 @@ impl Server {
             }
             let Some(event) = self.dtls.poll_event() else { return };
             match event {
-                dtls::Event::Connected { session, peer, resumed, round_trip, took, largest_message } => {
+                dtls::Event::Connected {
+                    session,
+                    peer,
+                    network,
+                    resumed,
+                    round_trip,
+                    took,
+                    largest_message,
+                } => {
                     self.coap.limit_messages(session, largest_message);
                     self.coap.session_opened(now, session, round_trip);
-                    self.events.push_back(Event::SessionOpened { session, peer, resumed, took });
+                    self.events.push_back(Event::SessionOpened { session, peer, network, resumed, took });
                 }
                 dtls::Event::Data { session, bytes } => self.coap.handle_message(now, session, &bytes),
                 dtls::Event::Closed { session, why } => {

@@ -33,6 +33,8 @@ mod key_log;
 mod limits;
 #[path = "dtls/loss.rs"]
 mod loss;
+#[path = "dtls/networks.rs"]
+mod networks;
 #[path = "dtls/pair.rs"]
 mod pair;
 #[path = "dtls/pieces.rs"]

@@ -3,6 +3,7 @@
 
 use crate::upstream::Address;
 use http::uri::Authority;
+use lowband_transport::shares::Balancers;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -61,6 +62,15 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
 /// An address, or `off`.
 pub(super) fn address_or_off(text: &str) -> Result<Option<SocketAddr>, String> {
     if text == "off" { Ok(None) } else { address(text).map(Some).map_err(|why| why + ", nor off") }
+}
+
+/// Addresses and networks with commas between them, or `off`.
+pub(super) fn balancers(text: &str) -> Result<Balancers, String> {
+    if text == "off" {
+        return Ok(Balancers::default());
+    }
+    Balancers::parse(text.split(',').map(str::trim))
+        .map_err(|why| format!("is no list of networks, nor off: {why}"))
 }
 
 /// `unix:PATH` or `http://host:port`.
@@ -133,6 +143,19 @@ mod tests {
         assert_eq!(count("32", 1..=32), Ok(32));
         assert!(count("33", 1..=32).is_err());
         assert!(count("3KiB", 1..=1 << 20).is_err());
+    }
+
+    #[test]
+    fn balancers_are_a_list_of_networks_or_off() {
+        let address = |text: &str| text.parse().unwrap();
+        let some = balancers("10.0.0.0/8, 2001:db8::7").unwrap();
+        assert!(some.contains(address("10.1.2.3")) && some.contains(address("2001:db8::7")));
+        assert!(!some.contains(address("192.0.2.1")));
+        assert_eq!(balancers("off"), Ok(Balancers::default()));
+        for (text, part) in [("", "\"\""), ("10.0.0.0/8,example.org", "example.org"), ("10.0.0.0/8,", "\"\"")]
+        {
+            assert!(balancers(text).unwrap_err().contains(part), "{text}");
+        }
     }
 
     #[test]

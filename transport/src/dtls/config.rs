@@ -3,6 +3,7 @@
 use super::extensions::MaxFragmentLength;
 use super::fragments::HANDSHAKE_HEADER;
 use super::record::MAX_PLAINTEXT;
+use crate::shares::Balancers;
 use std::fmt;
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ pub struct Config {
     pub max_fragment_length: Option<MaxFragmentLength>,
     /// See [`Limits`].
     pub limits: Limits,
+    /// What comes from their addresses has no share of a network: see [`super::Endpoint::network`]. None by default.
+    pub balancers: Balancers,
 }
 
 /// Certificate and key of the accepting side.

@@ -23,6 +23,7 @@ use super::keys::Role;
 use super::record::ContentType;
 use super::session::{CLOSE_NOTIFY_ALERT, Session};
 use super::table::{HasPeer, SeededHash, Table};
+use crate::shares::{Balancers, Network};
 use crate::{SessionId, Transmit};
 use half_open::HalfOpen;
 use rand_chacha::ChaCha20Rng;
@@ -36,6 +37,7 @@ use std::time::{Duration, Instant};
 /// [`Endpoint::poll_event`] and [`Endpoint::poll_key_log`] and asks [`Endpoint::poll_timeout`].
 pub struct Endpoint {
     limits: Limits,
+    balancers: Balancers,
     contexts: Contexts,
     cookies: Cookies,
     accepting: bool,
@@ -76,6 +78,7 @@ impl Endpoint {
         let secret = config.server.as_ref().and_then(cookie::secret_of).unwrap_or(secret);
         Ok(Endpoint {
             limits: config.limits,
+            balancers: config.balancers,
             accepting: contexts.accepts(),
             contexts,
             cookies: Cookies::new(secret),
@@ -241,6 +244,10 @@ impl Endpoint {
         let live = self.sessions.get(session).map(HasPeer::peer);
         live.or_else(|| self.handshakes.get(session).map(HasPeer::peer))
     }
+    /// Whose share a session's is: that of its address, or one of its own behind a balancer ([`Config::balancers`]).
+    pub fn network(&self, session: SessionId) -> Option<Network> {
+        Some(self.balancers.network(self.peer(session)?.ip(), session.0))
+    }
     /// Live sessions, oldest first, those that [`Event::Connected`] has not been told of yet included.
     pub fn session_ids(&self) -> Vec<SessionId> {
         self.sessions.ids()
@@ -341,13 +348,26 @@ impl Endpoint {
         self.session_timers.insert((timer, id));
         self.update_gauges();
         if role == Role::Client {
-            let connected =
-                Event::Connected { session: id, peer, resumed: false, round_trip, took, largest_message };
-            self.events.push_back(connected);
+            self.connected(id, peer, round_trip, took, largest_message);
         }
         for record in early {
             self.receive(now, peer, local, &record);
         }
+    }
+
+    fn connected(
+        &mut self,
+        session: SessionId,
+        peer: SocketAddr,
+        round_trip: Option<Duration>,
+        took: Duration,
+        largest_message: usize,
+    ) {
+        let network = self.balancers.network(peer.ip(), session.0);
+        let resumed = false;
+        let connected =
+            Event::Connected { session, peer, network, resumed, round_trip, took, largest_message };
+        self.events.push_back(connected);
     }
 
     /// The user hears of the end of what it has heard of the beginning of.

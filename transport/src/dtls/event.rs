@@ -1,6 +1,7 @@
 //! What an endpoint has to tell.
 
 use crate::SessionId;
+use crate::shares::Network;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ pub enum Event {
         session: SessionId,
         /// Whom with.
         peer: SocketAddr,
+        /// Whose share it has: see [`super::Endpoint::network`].
+        network: Network,
         /// By an abbreviated handshake.
         resumed: bool,
         /// Round trip seen in the handshake, where one could be measured (no sample from what was sent twice).

@@ -1,9 +1,10 @@
-//! Handshakes and sessions: how many, and for how long.
+//! Handshakes and sessions: how many, of whom, and for how long.
 
 use super::MANY;
 use crate::config::{Mistakes, values};
 use clap::Args;
 use lowband_transport::dtls::Limits;
+use lowband_transport::shares::Balancers;
 
 /// The limits of the DTLS layer.
 #[derive(Args, Debug, Clone)]
@@ -17,6 +18,10 @@ pub(in crate::config) struct Sessions {
     /// The same for one address (IPv6: one /64). Too few locks out users behind one NAT.
     #[arg(long, env = "LOWBAND_HALF_OPEN_PER_ADDRESS", value_name = "COUNT", default_value = "16")]
     half_open_per_address: String,
+    /// Addresses of balancers and nodes that put their own address in place of their clients', or off: 10.0.0.0/8,2001:db8::7. No
+    /// limit for one address holds there. Whoever can send from them has none, so name nothing that clients have.
+    #[arg(long, env = "LOWBAND_BALANCERS", value_name = "LIST", default_value = "off")]
+    balancers: String,
     /// Largest ClientHello that comes in pieces; one that comes in one datagram may have any size.
     #[arg(long, env = "LOWBAND_HELLO", value_name = "SIZE", default_value = "4KiB")]
     hello: String,
@@ -36,11 +41,12 @@ pub(in crate::config) struct Sessions {
 }
 
 impl Sessions {
-    pub(in crate::config) fn parse(&self, mistakes: &mut Mistakes) -> Option<Limits> {
+    pub(in crate::config) fn parse(&self, mistakes: &mut Mistakes) -> Option<(Limits, Balancers)> {
         let sessions = mistakes.parse("--sessions", &self.sessions, values::within(1..=MANY));
         let half_open = mistakes.parse("--half-open", &self.half_open, values::within(1..=MANY));
         let half_open_per_address =
             mistakes.parse("--half-open-per-address", &self.half_open_per_address, values::within(1..=MANY));
+        let balancers = mistakes.parse("--balancers", &self.balancers, values::balancers);
         // 576 less the headers of IPv4 and UDP is what every host takes (RFC 791); 16 kB is one record.
         let hello = mistakes.parse("--hello", &self.hello, values::size_within(256..=16_372));
         let handshake = mistakes.parse("--handshake-timeout", &self.handshake_timeout, values::some_duration);
@@ -48,7 +54,7 @@ impl Sessions {
         let make_room_after =
             mistakes.parse("--make-room-after", &self.make_room_after, values::some_duration);
         let mtu = mistakes.parse("--mtu", &self.mtu, values::size_within(548..=16_384));
-        Some(Limits {
+        let limits = Limits {
             sessions: sessions?,
             half_open: half_open?,
             half_open_per_address: half_open_per_address?,
@@ -57,6 +63,7 @@ impl Sessions {
             idle: idle?,
             make_room_after: make_room_after?,
             mtu: mtu?,
-        })
+        };
+        Some((limits, balancers?))
     }
 }

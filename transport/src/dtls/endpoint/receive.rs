@@ -100,9 +100,7 @@ impl Endpoint {
         let Some(session) = self.sessions.get_mut(id) else { return };
         let Some((round_trip, took)) = session.confirm() else { return };
         let (peer, largest_message) = (session.peer(), session.largest_message());
-        let connected =
-            Event::Connected { session: id, peer, resumed: false, round_trip, took, largest_message };
-        self.events.push_back(connected);
+        self.connected(id, peer, round_trip, took, largest_message);
     }
 
     fn ended(&mut self, id: SessionId, why: CloseReason) {
