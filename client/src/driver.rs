@@ -212,6 +212,7 @@ impl State {
                 }
                 Event::Failed { exchange, why, sent } => failed.push((exchange, why, sent)),
                 Event::Pong { .. } => trace(tracer, Trace::Pong),
+                Event::Doubted { .. } => self.ping(Instant::now()),
                 Event::Closed { why, .. } => {
                     self.ended.get_or_insert(why);
                 }

@@ -202,6 +202,8 @@ impl Live {
                         assert!(self.closed, "nobody ends a session from outside");
                     }
                     Event::Closed { why, .. } => panic!("{why:?}"),
+                    // What the input has written.
+                    Event::Doubted { session } => assert_eq!(session, self.sessions[0]),
                 }
             }
             let datagrams = self.pair.sent(end);

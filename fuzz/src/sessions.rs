@@ -246,6 +246,7 @@ impl World {
                 }
                 client::Event::Connected { .. } | client::Event::Failed { .. } => {}
                 client::Event::Pong { .. } => panic!("nobody has asked for one"),
+                client::Event::Doubted { .. } => panic!("the server has lost no session"),
             }
         }
     }

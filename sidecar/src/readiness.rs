@@ -105,7 +105,7 @@ async fn until_answered(client: &mut Client, socket: &UdpSocket, server: SocketA
                 Event::Failed { why, .. } => return Err(format!("{why:?}")),
                 Event::Closed { why: CloseReason::Refused(_), .. } => return Ok(()),
                 Event::Closed { why, .. } => return Err(format!("{why:?}")),
-                Event::Connected { .. } | Event::Pong { .. } => {}
+                Event::Connected { .. } | Event::Pong { .. } | Event::Doubted { .. } => {}
             }
         }
         let deadline = client.poll_timeout().map_or_else(|| Instant::now() + TIMEOUT, Instant::from_std);

@@ -50,6 +50,11 @@ pub enum Event {
         /// On which session.
         session: SessionId,
     },
+    /// The server may have lost the session, or somebody wants us to think so; see [`dtls::Event::Doubted`]. A ping tells.
+    Doubted {
+        /// Which.
+        session: SessionId,
+    },
     /// The session is gone, or its handshake failed; its exchanges have failed before.
     Closed {
         /// Which.
@@ -181,6 +186,7 @@ impl Client {
                     self.coap.session_opened(now, session, round_trip);
                 }
                 dtls::Event::Data { session, bytes } => self.coap.handle_message(now, session, &bytes),
+                dtls::Event::Doubted { session } => self.events.push_back(Event::Doubted { session }),
                 dtls::Event::Closed { session, why } => {
                     self.coap.session_closed(now, session);
                     self.take_events();

@@ -266,6 +266,8 @@ impl Server {
                     self.events.push_back(Event::SessionOpened { session, peer, network, resumed, took });
                 }
                 dtls::Event::Data { session, bytes } => self.coap.handle_message(now, session, &bytes),
+                // Of sessions that this end has begun, and it begins none.
+                dtls::Event::Doubted { .. } => {}
                 dtls::Event::Closed { session, why } => {
                     self.coap.session_closed(now, session);
                     self.take_events();

@@ -33,6 +33,8 @@ mod key_log;
 mod limits;
 #[path = "dtls/loss.rs"]
 mod loss;
+#[path = "dtls/lost_sessions.rs"]
+mod lost_sessions;
 #[path = "dtls/networks.rs"]
 mod networks;
 #[path = "dtls/pair.rs"]

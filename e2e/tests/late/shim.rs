@@ -91,7 +91,7 @@ impl Session {
                         let _ = self.client.send_to(&bytes, peer).await;
                     }
                     (Event::Data { .. }, None) => {}
-                    (Event::Closed { why, .. }, _) => panic!("{why:?}"),
+                    (event @ (Event::Closed { .. } | Event::Doubted { .. }), _) => panic!("{event:?}"),
                 }
             }
         }

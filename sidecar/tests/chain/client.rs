@@ -184,7 +184,7 @@ impl Driver {
                 let _ = self.closing.send(Some(why));
                 return;
             }
-            Event::Pong { .. } => return,
+            Event::Pong { .. } | Event::Doubted { .. } => return,
         };
         if let Some(answer) = self.waiting.remove(&exchange) {
             let _ = answer.send(outcome);

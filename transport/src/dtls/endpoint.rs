@@ -28,7 +28,7 @@ use crate::{SessionId, Transmit};
 use half_open::HalfOpen;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -50,6 +50,8 @@ pub struct Endpoint {
     /// One entry for each session. It is not moved when the session is heard of, but looked at when it comes up: an idle
     /// session costs nothing in between.
     session_timers: BTreeSet<(Instant, SessionId)>,
+    /// Sessions whose end has been claimed, and when that was told last.
+    doubted: BTreeMap<SessionId, Instant>,
     last_id: u64,
     aeads: Aeads,
     transmits: VecDeque<Transmit>,
@@ -88,6 +90,7 @@ impl Endpoint {
             half_open: HalfOpen::new(hash),
             handshake_timers: BTreeSet::new(),
             session_timers: BTreeSet::new(),
+            doubted: BTreeMap::new(),
             last_id: 0,
             aeads: Aeads::default(),
             transmits: VecDeque::new(),
@@ -376,6 +379,7 @@ impl Endpoint {
             self.send_record(id, ContentType::Alert, &CLOSE_NOTIFY_ALERT);
         }
         let Some(session) = self.sessions.remove(id) else { return };
+        self.doubted.remove(&id);
         self.session_timers.remove(&(session.timer, id));
         self.update_gauges();
         if session.is_confirmed() {

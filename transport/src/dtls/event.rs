@@ -35,6 +35,13 @@ pub enum Event {
         /// The plaintext.
         bytes: Vec<u8>,
     },
+    /// Connecting side: a fatal alert without protection has come for a live session, which is what a server says that has lost it. It
+    /// proves nothing, because anybody can write one (RFC 6347 section 4.1.2.7), and the session goes on: ask the peer whether it
+    /// is still there. Told once in 10 seconds.
+    Doubted {
+        /// Which.
+        session: SessionId,
+    },
     /// The session is gone; its id is never used again. Also ends a `connect` that failed.
     Closed {
         /// Which.

@@ -22,7 +22,7 @@ pub(super) struct Session {
     next_write: u64,
     window: ReplayWindow,
     /// The beginning of the client's random (accepting side): a hello that comes late is known by it.
-    began_with: [u8; 8],
+    began_with: Option<[u8; 8]>,
     /// When the peer's last authentic record arrived.
     pub(super) heard: Instant,
     /// Under what time it stands in the endpoint's timers.
@@ -84,8 +84,7 @@ impl Session {
             largest,
             early: _,
         } = finished;
-        let began_with =
-            client_random.as_ref().and_then(|random| random.first_chunk().copied()).unwrap_or_default();
+        let began_with = client_random.as_ref().and_then(|random| random.first_chunk().copied());
         let unconfirmed =
             (role == Role::Server).then(|| Box::new(Unconfirmed { last_flight, round_trip, took }));
         Session {
@@ -111,7 +110,12 @@ impl Session {
     /// Whether the session comes from the handshake that began with a hello of this random. (A client chooses its random
     /// itself, so a longer comparison would prove no more.)
     pub(super) fn began_with(&self, random: &ClientRandom) -> bool {
-        random.starts_with(&self.began_with)
+        self.began_with.is_some_and(|beginning| random.starts_with(&beginning))
+    }
+
+    /// Whether the other end has begun it.
+    pub(super) fn is_accepted(&self) -> bool {
+        self.began_with.is_some()
     }
 
     /// Encrypts into one record. `None` when the record numbers are used up or OpenSSL fails.
@@ -186,8 +190,15 @@ impl Session {
 }
 
 /// RFC 5246 section 7.2.
+const FATAL: u8 = 2;
+
+/// Whether the plaintext of an alert is that of one that ends sessions.
+pub(super) fn is_fatal(plaintext: &[u8]) -> bool {
+    matches!(*plaintext, [FATAL, _])
+}
+
+/// RFC 5246 section 7.2.
 fn alert(plaintext: &[u8]) -> Opened {
-    const FATAL: u8 = 2;
     match *plaintext {
         [_, CLOSE_NOTIFY] => Opened::Ended(CloseReason::CloseNotify),
         [FATAL, description] => Opened::Ended(CloseReason::Alert(description)),

@@ -182,7 +182,7 @@ pub(crate) fn echo_with_s_client(key: &PKey<Private>, limits: Limits, arguments:
             ControlFlow::Break(())
         }
         Event::Connected { .. } => ControlFlow::Continue(()),
-        Event::Closed { why, .. } => panic!("{why:?}"),
+        event @ (Event::Closed { .. } | Event::Doubted { .. }) => panic!("{event:?}"),
     });
     assert!(program.read_until(|line| line == "echo hello").contains("echo hello"));
     drop(input);
@@ -254,6 +254,7 @@ fn talk_to_s_server(
             ControlFlow::Break(Ok(bytes))
         }
         Event::Closed { why, .. } => ControlFlow::Break(Err(why)),
+        Event::Doubted { .. } => panic!("nobody forges alerts here"),
     })
 }
 

@@ -6,10 +6,10 @@ use crate::dtls::event::{CloseReason, Event};
 use crate::dtls::handshake::Progress;
 use crate::dtls::hello;
 use crate::dtls::record::{ContentType, EPOCH, Record, Records};
-use crate::dtls::session::{NO_RENEGOTIATION_ALERT, Opened, Session};
+use crate::dtls::session::{self, NO_RENEGOTIATION_ALERT, Opened, Session};
 use crate::dtls::table::HasPeer;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 impl Endpoint {
     pub(super) fn receive(&mut self, now: Instant, peer: SocketAddr, local: Option<IpAddr>, datagram: &[u8]) {
@@ -36,11 +36,28 @@ impl Endpoint {
             return self.advance_handshake(now, id, record);
         }
         // Nobody has vouched for it: not for an alert either (RFC 6347 section 4.1.2.7).
-        *match record.content_type {
-            _ if self.sessions.id_at(peer).is_none() => &mut self.counters.records_no_session,
-            ContentType::Alert => &mut self.counters.alerts_unprotected,
-            _ => &mut self.counters.records_unprotected,
-        } += 1;
+        match (record.content_type, self.sessions.id_at(peer)) {
+            (_, None) => self.counters.records_no_session += 1,
+            (ContentType::Alert, Some(id)) => {
+                self.counters.alerts_unprotected += 1;
+                if session::is_fatal(record.fragment) {
+                    self.doubt(now, id);
+                }
+            }
+            _ => self.counters.records_unprotected += 1,
+        }
+    }
+
+    /// Who has begun the session can ask its peer whether it is still there. The interval bounds what a forger of alerts can have
+    /// us send.
+    fn doubt(&mut self, now: Instant, id: SessionId) {
+        const INTERVAL: Duration = Duration::from_secs(10);
+        let is_ours = self.sessions.get(id).is_some_and(|session| !session.is_accepted());
+        let is_new = self.doubted.get(&id).is_none_or(|last| now.duration_since(*last) >= INTERVAL);
+        if is_ours && is_new {
+            self.doubted.insert(id, now);
+            self.events.push_back(Event::Doubted { session: id });
+        }
     }
 
     fn receive_protected(
