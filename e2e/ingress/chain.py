@@ -58,6 +58,8 @@ class Chain:
 
     # Fields that an ingress adds.
     LEAVES = {}
+    # Whether it resolves `.` and `..`, whatever it is told.
+    TAKES_STEPS = False
 
     def setUp(self):
         self.homeserver.requests.clear()
@@ -77,6 +79,18 @@ class Chain:
         self.assertEqual(request.headers["x-forwarded-proto"], "https")
         ours = {name: value for name, value in request.headers.items() if name.startswith(("lowband", "x-envoy"))}
         self.assertEqual(ours, self.LEAVES)
+
+    def test_paths_that_may_lead_elsewhere_reach_nobody(self):
+        for path in ("/_matrix/client/../../_synapse/admin", "/_matrix/client/%2e%2e/x", "/_matrix/client/..%2f..%2f_synapse/admin", "/_matrix/client/..;/x"):
+            self.homeserver.begun.clear()
+            status, _, _ = self.asks_public(path=path, accept=JSON)
+            arrived = [request.path for request in self.homeserver.begun]
+            if status != 400:
+                # An ingress takes the steps itself, before it chooses a route.
+                self.assertTrue(self.TAKES_STEPS, path)
+                self.assertNotIn(".", "".join(arrived))
+            else:
+                self.assertEqual(arrived, [])
 
     def test_a_sync_may_wait(self):
         self.homeserver.answers[WAITS] = answer(b'{"next_batch":"s1"}')
@@ -133,12 +147,12 @@ class Sidecar(parts.Sidecar):
         return done.returncode, json.loads(convert(done.stdout, "--c2j")) if done.stdout else None, done.stderr.decode()
 
 
-def ask(port, source="127.0.0.1", **fields):
+def ask(port, source="127.0.0.1", path=PATH, **fields):
     """Status, media type and body of what an HTTP client gets, each None without an answer."""
     headers = {name.replace("_", "-"): value for name, value in fields.items()}
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10, source_address=(source, 0))) as connection:
         try:
-            connection.request("GET", PATH, headers=headers)
+            connection.request("GET", path, headers=headers)
             got = connection.getresponse()
         except (OSError, http.client.HTTPException):
             return None, None, None

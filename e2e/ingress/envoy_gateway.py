@@ -165,6 +165,8 @@ class Controller:
 
 
 class EnvoyGateway(Chain, unittest.TestCase):
+    TAKES_STEPS = True
+
     @classmethod
     def setUpClass(cls):
         cls.homeserver = Homeserver()

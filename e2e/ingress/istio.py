@@ -53,6 +53,7 @@ ports: [{{ name: {protocol}, port: {port}, protocol: TCP }}]
 class Istio(Chain, unittest.TestCase):
     # Of Envoy, about the request.
     LEAVES = {"x-envoy-external-address": "127.0.0.1", "x-envoy-attempt-count": "1"}
+    TAKES_STEPS = True
 
     @classmethod
     def setUpClass(cls):

@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::discovery::Document;
 use crate::headers::{Field, Headers};
 use crate::negotiate::{Form, answer, form_of};
-use crate::path::Segments;
+use crate::path::{Segments, has_dot_segment};
 use lowband_codec::KeyTable;
 
 /// What is known of the client that the answer depends on.
@@ -22,13 +22,23 @@ pub(crate) struct Client {
     pub(crate) media: bool,
     /// It asked for a document in which something is to be exchanged.
     pub(crate) document: Option<Document>,
+    /// Its path may lead elsewhere than it seems to.
+    pub(crate) strays: bool,
 }
 
 impl Client {
     /// Before its request has been seen: it gets what everybody can read.
     pub(crate) fn unknown(config: &Config) -> Client {
         let keys = config.default_key_table;
-        Client { reads: Form::Json, keys, keys_are_told: false, head: false, media: false, document: None }
+        Client {
+            reads: Form::Json,
+            keys,
+            keys_are_told: false,
+            head: false,
+            media: false,
+            document: None,
+            strays: false,
+        }
     }
 
     /// From the header fields of its request.
@@ -40,11 +50,13 @@ impl Client {
         });
         let method = headers.get(Field::Method).unwrap_or_default();
         let path = headers.get(Field::Path).unwrap_or_default();
+        let strays = has_dot_segment(&path);
         let path = Segments::of(&path);
         let media = is_media(path.as_slice());
         let accept = headers.get(Field::Accept);
         Client {
             media,
+            strays,
             reads: if media { Form::Json } else { answer(accept.as_deref(), form_of_body(headers)) },
             keys: keys.unwrap_or(config.default_key_table),
             keys_are_told: keys.is_some(),

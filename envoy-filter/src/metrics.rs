@@ -42,6 +42,8 @@ pub enum Reason {
     TooLarge,
     /// CBOR with a Content-Encoding.
     Compressed,
+    /// A path with `.` or `..` for a segment.
+    DotSegment,
     /// It ended before its last bracket.
     Incomplete,
     /// The host refused a call.
@@ -87,10 +89,11 @@ const OUTCOMES: [(Outcome, &str); 5] = [
     (Outcome::Refused, "refused"),
     (Outcome::Cut, "cut"),
 ];
-const REASONS: [(Reason, &str); 5] = [
+const REASONS: [(Reason, &str); 6] = [
     (Reason::Malformed, "malformed"),
     (Reason::TooLarge, "too_large"),
     (Reason::Compressed, "compressed"),
+    (Reason::DotSegment, "dot_segment"),
     (Reason::Incomplete, "incomplete"),
     (Reason::Host, "host"),
 ];
@@ -282,7 +285,7 @@ mod tests {
         assert_eq!(all.iter().map(|(metric, _)| *metric).collect::<BTreeSet<_>>().len(), all.len());
         assert_eq!(all.iter().map(|(_, name)| name).collect::<BTreeSet<_>>().len(), all.len());
         assert!(all.iter().all(|(_, name)| name.starts_with("lowband_")));
-        assert_eq!(all.len(), 2 * (5 + 5 + 3) + 5 + 3 * 5);
+        assert_eq!(all.len(), 2 * (5 + 6 + 3) + 5 + 3 * 5);
         assert_eq!(all.len(), Metric::COUNT);
     }
 

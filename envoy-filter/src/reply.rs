@@ -41,6 +41,12 @@ impl MatrixError {
         MatrixError { status: 413, errcode: "M_TOO_LARGE", error, reason: Reason::TooLarge }
     }
 
+    /// The path has `.` or `..` in it, for one reader or another.
+    pub fn dot_segment() -> Self {
+        let error = "the path has . or .. for a segment, or what some servers take for one".to_owned();
+        MatrixError { status: 400, errcode: "M_UNKNOWN", error, reason: Reason::DotSegment }
+    }
+
     /// The client compressed a CBOR body.
     pub fn compressed() -> Self {
         let error = "a CBOR body with a Content-Encoding is not supported".to_owned();

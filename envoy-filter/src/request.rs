@@ -27,6 +27,9 @@ pub(crate) fn headers(
     headers: &Headers<'_>,
     end: bool,
 ) -> Result<(Step, Hold), MatrixError> {
+    if client.strays {
+        return Err(MatrixError::dot_segment());
+    }
     let mut edits: Vec<Edit> =
         headers.names_under(FROM_THE_SIDECAR).map(|name| Edit::remove(name.to_vec())).collect();
     // The homeserver knows JSON only. Nor shall what Envoy itself answers be CBOR for a client that would rather have JSON.

@@ -15,6 +15,7 @@ import unittest
 
 from overlays import OVERLAYS, read, text, whole
 from parts import CBOR, JSON, ROOT, Homeserver, answer, chunked, decode, free_port, program
+from paths import LEGAL, STRAYING
 
 
 class InEnvoy(unittest.TestCase):
@@ -93,8 +94,7 @@ class InEnvoy(unittest.TestCase):
             time.sleep(0.05)
         self.fail(log.read_text(encoding="utf-8"))
 
-    def request(self, method, body=None, **fields):
-        path = "/_matrix/client/v3/x"
+    def request(self, method, body=None, path="/_matrix/client/v3/x", **fields):
         self.connection.request(method, path, body=body, headers={name.replace("_", "-"): value for name, value in fields.items()})
         response = self.connection.getresponse()
         return response.status, response.getheader("content-type"), response.read()
@@ -134,6 +134,17 @@ class InEnvoy(unittest.TestCase):
         status, media_type, body = self.request("POST", b"\xff", content_type=CBOR)
         self.assertEqual((status, media_type, decode(body)[0]["errcode"]), (400, CBOR, "M_NOT_JSON"))
 
+    def assert_paths_do_not_stray(self):
+        """What Envoy does with them before the filter sees them is what the overlay says."""
+        self.homeserver.begun.clear()
+        for path in STRAYING:
+            status, _, body = self.request("GET", path=path, accept=CBOR)
+            self.assertEqual(status, 400, path)
+            self.assertIn(b"M_UNKNOWN", body)
+        self.assertEqual(self.homeserver.begun, [])
+        for path in LEGAL:
+            self.assertEqual((self.request("GET", path=path)[0], self.homeserver.begun[-1].path), (200, path))
+
     def test_plain_envoy(self):
         # The public listener of the checkout's own envoy.yaml.
         manager = whole()["public"]
@@ -151,6 +162,7 @@ class InEnvoy(unittest.TestCase):
             self.assertIn(limit, limits)
         self.manager["local_reply_config"] = self.own_answers
         self.assert_it_serves(longest_request=8 << 20)
+        self.assert_paths_do_not_stray()
         self.assert_envoys_own_answers_are_matrix_errors()
 
     def istio(self):
@@ -179,6 +191,7 @@ class InEnvoy(unittest.TestCase):
         self.assertEqual(merged.pop("@type"), self.manager["@type"])
         self.manager.update(merged)
         self.assert_it_serves(longest)
+        self.assert_paths_do_not_stray()
         self.assert_envoys_own_answers_are_matrix_errors()
 
     def test_a_mistake_in_the_first_configuration_that_istio_tells_of_means_500_for_every_request(self):
@@ -222,6 +235,7 @@ class InEnvoy(unittest.TestCase):
         self.assertEqual((operation["op"], operation["path"]), ("add", "/local_reply_config"))
         self.manager["local_reply_config"] = operation["value"]
         self.assert_it_serves(longest)
+        self.assert_paths_do_not_stray()
         self.assert_envoys_own_answers_are_matrix_errors()
 
     def test_the_policy_of_envoy_gateway_alone_serves_all_but_long_requests(self):

@@ -141,7 +141,7 @@ class Sidecar:
     def ask(self, method, path, fields, body=None):
         given = [part for name, value in fields.items() for part in ("-H", f"{name}: {value}")]
         command = [
-            "curl", "--silent", "--show-error", "--max-time", "30", "--include", "--http2-prior-knowledge", "--unix-socket",
+            "curl", "--silent", "--show-error", "--path-as-is", "--globoff", "--max-time", "30", "--include", "--http2-prior-knowledge", "--unix-socket",
             self.envoy.socket, "-X", method, *given, *(["--data-binary", "@-"] if body is not None else []), f"http://localhost{path}",
         ]
         output = subprocess.run(command, input=body or b"", stdout=subprocess.PIPE, check=True).stdout
