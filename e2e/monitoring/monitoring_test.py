@@ -126,6 +126,7 @@ class Running(unittest.TestCase):
             ('lowband_requests_total{method="GET", code="5.05", endpoint="admin"}', "1"),
             ('lowband_upstream_long_poll_seconds_count{endpoint="admin"}', "1"),
             ('lowband_upstream_response_seconds_count{endpoint="admin"}', "2"),
+            ('lowband_request_own_seconds_count{endpoint="admin"}', "3"),
             ('lowband_handshake_seconds_count{endpoint="admin"}', "4"),
             ('lowband_messages{direction="request", result="translated"}', "1"),
             ("sum(lowband_refused)", "0"),

@@ -9,6 +9,7 @@ use crate::refusal::Refusal;
 use bytes::Bytes;
 use lowband_transport::ExchangeId;
 use lowband_transport::coap::{Code, ResponseOptions};
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 /// Messages on the channel; tasks wait beyond it.
@@ -25,6 +26,8 @@ pub enum Command {
         options: ResponseOptions,
         /// The piece.
         piece: Piece,
+        /// How long the upstream has taken until it was there.
+        waited: Duration,
     },
     /// Go on with the next piece.
     Continue(Piece),
@@ -57,12 +60,18 @@ pub struct Gone;
 pub struct Answer {
     exchange: ExchangeId,
     commands: mpsc::Sender<(ExchangeId, Command)>,
+    asked: Option<Instant>,
 }
 
 impl Answer {
     /// For one exchange.
     pub fn new(exchange: ExchangeId, commands: mpsc::Sender<(ExchangeId, Command)>) -> Answer {
-        Answer { exchange, commands }
+        Answer { exchange, commands, asked: None }
+    }
+
+    /// From now on it is the upstream that takes its time.
+    pub fn asked(&mut self, now: Instant) {
+        self.asked = Some(now);
     }
 
     /// Head and first piece; returns when the next piece is wanted.
@@ -73,7 +82,8 @@ impl Answer {
         bytes: Bytes,
         last: bool,
     ) -> Result<(), Gone> {
-        self.piece(bytes, last, |piece| Command::Start { code, options, piece }).await
+        let waited = self.asked.map(|asked| asked.elapsed()).unwrap_or_default();
+        self.piece(bytes, last, |piece| Command::Start { code, options, piece, waited }).await
     }
 
     /// The next piece; returns when one more is wanted.

@@ -26,6 +26,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep_until;
 
 mod exchanges;
+mod own_time;
 
 /// Commands taken between two rounds of datagrams.
 const COMMANDS_PER_ROUND: usize = 64;
@@ -35,6 +36,8 @@ const COMMANDS_PER_ROUND: usize = 64;
 pub struct EventLoop {
     server: Server,
     socket: Socket,
+    /// When the last batch of datagrams was read.
+    read: Instant,
     exchanges: Exchanges,
     upstream: Arc<Upstream>,
     commands: mpsc::Receiver<(ExchangeId, Command)>,
@@ -109,6 +112,7 @@ impl EventLoop {
         let event_loop = EventLoop {
             server,
             socket,
+            read: Instant::now(),
             exchanges,
             upstream,
             commands,
@@ -132,7 +136,9 @@ impl EventLoop {
         self.tell_time(Instant::now());
         loop {
             self.settle().await?;
-            if self.take_steps(Instant::now()) == Phase::Over {
+            let now = Instant::now();
+            self.exchanges.sent(now);
+            if self.take_steps(now) == Phase::Over {
                 break;
             }
             self.settle().await?;
@@ -190,6 +196,7 @@ impl EventLoop {
 
     fn receive(&mut self) {
         let now = Instant::now();
+        self.read = now;
         self.tell_time(now);
         let EventLoop { socket, server, metrics, .. } = self;
         let received = socket.receive(|peer, local, bytes| {
@@ -263,7 +270,7 @@ impl EventLoop {
                 }
             }
             Event::Request { session, exchange, method, options, standing, body } => {
-                let asked = Asked { session, method, options, standing, body };
+                let asked = Asked { read: self.read, session, method, options, standing, body };
                 self.exchanges.request(now, &mut self.server, exchange, asked);
             }
             Event::Cancelled { exchange } => self.exchanges.cancelled(now, exchange),

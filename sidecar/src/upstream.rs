@@ -147,7 +147,8 @@ impl Upstream {
     }
 
     /// Carries one request and its answer.
-    pub async fn carry(&self, forward: Forward, answer: Answer) {
+    pub async fn carry(&self, forward: Forward, mut answer: Answer) {
+        answer.asked(Instant::now().into_std());
         if let Err(End::Failed(failure)) = self.exchange(forward, &answer).await {
             // Gone: nobody is left to be told.
             let _ = answer.refuse(failure.refusal(), Some(failure)).await;

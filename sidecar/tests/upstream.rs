@@ -188,8 +188,9 @@ async fn the_next_piece_waits_until_it_is_wanted() {
     let (_, stream) = accept(&mut server).await;
     let mut body = respond(stream, false);
     body.send_data(Bytes::from_static(b"one"), false).unwrap();
-    let Command::Start { piece, .. } = started(&mut server, &mut commands).await else { panic!() };
+    let Command::Start { piece, waited, .. } = started(&mut server, &mut commands).await else { panic!() };
     assert_eq!(piece.bytes, "one");
+    assert!(!waited.is_zero(), "the upstream has taken its time");
     body.send_data(Bytes::from_static(b"two"), true).unwrap();
     // A ping comes back when the other side has read everything that was sent before it.
     let mut ping = server.ping_pong().unwrap();

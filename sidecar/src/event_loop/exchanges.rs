@@ -1,5 +1,6 @@
 //! Open exchanges: each request gets a task, an answer, and one line in the log.
 
+use super::own_time::OwnTime;
 use crate::answer::{Answer, Command, Piece};
 use crate::config::Config;
 use crate::credentials::{self, News};
@@ -25,6 +26,7 @@ use tokio::task::AbortHandle;
 #[derive(Debug)]
 pub(super) struct Exchanges {
     open: HashMap<ExchangeId, Open>,
+    own_time: OwnTime,
     /// Sessions that are about to be closed, and when their clients shall poll again, in seconds.
     leaving: HashMap<SessionId, u32>,
     /// Those of them that ask the homeserver to wait.
@@ -57,6 +59,8 @@ impl Drop for AbortOnDrop {
 /// A whole request, as the transport hands it on.
 #[derive(Debug)]
 pub(super) struct Asked {
+    /// When its last datagram was read.
+    pub(super) read: Instant,
     pub(super) session: SessionId,
     pub(super) method: Method,
     pub(super) options: RequestOptions,
@@ -70,7 +74,7 @@ struct Line {
     session: SessionId,
     method: Method,
     path: String,
-    started: Instant,
+    read: Instant,
     bytes_in: usize,
     bytes_out: usize,
     code: Option<Code>,
@@ -92,6 +96,7 @@ impl Exchanges {
     ) -> Exchanges {
         Exchanges {
             open: HashMap::new(),
+            own_time: OwnTime::default(),
             leaving: HashMap::new(),
             long_polls: 0,
             sessions: Sessions::new(config.default_cbor_version),
@@ -108,7 +113,7 @@ impl Exchanges {
             session: asked.session,
             method: asked.method,
             path: String::new(),
-            started: now,
+            read: asked.read,
             bytes_in: asked.body.len(),
             bytes_out: 0,
             code: None,
@@ -175,11 +180,12 @@ impl Exchanges {
         // Cancelled in the meantime: dropping the command tells the task.
         let Some(open) = self.open.get_mut(&exchange) else { return };
         let piece = match command {
-            Command::Start { code, options, piece } => {
-                let waited = now.duration_since(open.line.started);
+            Command::Start { code, options, piece, waited: at_upstream } => {
+                let waited = now.duration_since(open.line.read);
                 self.metrics.upstream_answered(waited, open.is_long_poll);
                 open.line.code = Some(code);
                 open.line.first_piece = Some(waited);
+                self.own_time.begin(open.line.read, at_upstream);
                 server.respond_head(now, exchange, code, options);
                 piece
             }
@@ -224,6 +230,11 @@ impl Exchanges {
         }
     }
 
+    /// What the transport had to send has been sent.
+    pub(super) fn sent(&mut self, now: Instant) {
+        self.own_time.sent(now).for_each(|own| self.metrics.answer_sent(own));
+    }
+
     /// Lets the task read on if the transport wants more.
     pub(super) fn go_on(&mut self, server: &Server, exchange: ExchangeId) {
         if let Some(open) = self.open.get_mut(&exchange)
@@ -245,7 +256,7 @@ impl Exchanges {
                 path = line.path,
                 bytes_in = line.bytes_in,
                 bytes_out = line.bytes_out,
-                millis = now.duration_since(line.started).as_millis(),
+                millis = now.duration_since(line.read).as_millis(),
                 "request cancelled by its client"
             );
         }
@@ -289,7 +300,7 @@ impl Exchanges {
     }
 
     fn judge(&mut self, now: Instant, asked: &Asked, peer: Option<IpAddr>) -> Result<Judged, Refusal> {
-        let Asked { session, method, options, standing, body } = asked;
+        let Asked { session, method, options, standing, body, .. } = asked;
         // First, because what a body shows of its client holds whatever becomes of the request.
         let cbor_version = self.sessions.cbor_version(*session, standing, options, body);
         if let (Some(rate), Some(peer)) = (&mut self.rate, peer) {
@@ -347,7 +358,7 @@ impl Exchanges {
                     bytes_in = line.bytes_in,
                     bytes_out = line.bytes_out,
                     first_millis = line.first_piece.map(|time| time.as_millis()),
-                    millis = now.duration_since(line.started).as_millis(),
+                    millis = now.duration_since(line.read).as_millis(),
                     upstream = line.failure.as_ref().map(tracing::field::display),
                     "request"
                 )

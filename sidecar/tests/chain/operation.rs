@@ -51,6 +51,7 @@ async fn metrics_count_requests_datagrams_and_sessions() {
     assert_eq!(chain.metric("lowband_handshakes_total{result=\"finished\"}").await, 1.0);
     assert_eq!(chain.metric("lowband_coap_requests_total").await, 2.0);
     assert_eq!(chain.metric("lowband_upstream_response_seconds_count").await, 1.0);
+    assert_eq!(chain.metric("lowband_request_own_seconds_count").await, 1.0);
     assert!(chain.metric("lowband_udp_datagrams_total{direction=\"in\"}").await >= 4.0);
     assert_eq!(chain.metric("lowband_upstream_long_poll_seconds_count").await, 0.0);
     assert_eq!(chain.metric("lowband_handshake_seconds_count").await, 1.0);
