@@ -1,6 +1,6 @@
 //! How fast this machine is at what the sidecar spends its time on, so that figures of two machines can be compared.
 
-use crate::usage::{own_thread_time, processor_time};
+use lowband_bench::usage::{own_thread_time, processor_time};
 use lowband_e2e::{Error, Result};
 use openssl::ec::{EcGroup, EcKey};
 use openssl::ecdsa::EcdsaSig;

@@ -8,7 +8,7 @@ use lowband_e2e::{Error, Result};
 use lowband_transport::client::{Config, Event};
 use lowband_transport::coap::{self, Request, Times};
 use lowband_transport::dtls::{self, Verification};
-use lowband_transport::{Client, SessionId, Transmit};
+use lowband_transport::{Client, ExchangeId, SessionId, Transmit};
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, sleep_until, timeout};
+use tokio::time::{sleep, sleep_until};
 
 /// Something must happen within this as long as anything is waited for. Retransmissions come much sooner.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -27,16 +27,19 @@ const BATCH: usize = 64;
 
 /// Datagrams and bytes of UDP payload, both ways.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Traffic {
-    pub(crate) datagrams: usize,
-    pub(crate) bytes: usize,
+pub struct Traffic {
+    /// Datagrams.
+    pub datagrams: usize,
+    /// Their payload.
+    pub bytes: usize,
 }
 
 /// A datagram for the session with this number.
 type Arrival = (usize, Vec<u8>);
 
 /// Clients of one sidecar.
-pub(crate) struct Fleet {
+#[derive(Debug)]
+pub struct Fleet {
     client: Client,
     server: SocketAddr,
     one_way: Duration,
@@ -45,11 +48,13 @@ pub(crate) struct Fleet {
     arrived: mpsc::UnboundedReceiver<Arrival>,
     readers: JoinSet<()>,
     traffic: Traffic,
+    /// Datagrams that may still be sent. More are lost.
+    allowance: Option<usize>,
 }
 
 impl Fleet {
     /// No client yet. `round_trip` is that of the link to the sidecar.
-    pub(crate) fn new(server: SocketAddr, round_trip: Duration) -> Result<Fleet> {
+    pub fn new(server: SocketAddr, round_trip: Duration) -> Result<Fleet> {
         let config = Config {
             dtls: dtls::Config { client: Some(Verification::None), ..dtls::Config::default() },
             times: Times::measured(),
@@ -69,21 +74,22 @@ impl Fleet {
             arrived,
             readers: JoinSet::new(),
             traffic: Traffic::default(),
+            allowance: None,
         })
     }
 
     /// What the clients have sent and received since this was asked last.
-    pub(crate) fn take_traffic(&mut self) -> Traffic {
+    pub fn take_traffic(&mut self) -> Traffic {
         std::mem::take(&mut self.traffic)
     }
 
     /// Connects `count` more clients, `at_once` of them at the same time, until each has finished its handshake.
-    pub(crate) async fn connect(&mut self, count: usize, at_once: usize) -> Result<Vec<SessionId>> {
+    pub async fn connect(&mut self, count: usize, at_once: usize) -> Result<Vec<SessionId>> {
         let mut connected = Vec::with_capacity(count);
         let mut begun = 0;
         while connected.len() < count {
             while begun < count && begun - connected.len() < at_once {
-                self.begin_handshake().await?;
+                self.begin(Ipv4Addr::LOCALHOST).await?;
                 begun += 1;
             }
             match self.next("a handshake").await? {
@@ -96,7 +102,7 @@ impl Fleet {
 
     /// Makes `total` requests, one at a time on each of the `sessions`, each of which must be answered by a success with
     /// `length` bytes. The request is made from its number.
-    pub(crate) async fn ask(
+    pub async fn ask(
         &mut self,
         sessions: &[SessionId],
         total: usize,
@@ -125,9 +131,10 @@ impl Fleet {
         Ok(())
     }
 
-    async fn begin_handshake(&mut self) -> Result<()> {
+    /// Begins the handshake of one more client, from this address; [`Event::Connected`] or [`Event::Closed`] tells how it went.
+    pub async fn begin(&mut self, from: Ipv4Addr) -> Result<SessionId> {
         let open = async {
-            let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+            let socket = UdpSocket::bind((from, 0)).await?;
             socket.connect(self.server).await?;
             Ok(Arc::new(socket))
         };
@@ -137,40 +144,64 @@ impl Fleet {
         self.readers.spawn(read(Arc::clone(&socket), number, self.one_way, self.arrivals.clone()));
         self.sockets.push(socket);
         let begun = self.client.connect(Instant::now(), name(number), "localhost");
-        begun.map(|_| ()).map_err(|why| Error::Setup(format!("a handshake cannot begin: {why}")))
+        begun.map_err(|why| Error::Setup(format!("a handshake cannot begin: {why}")))
+    }
+
+    /// Makes a request; what becomes of it is an event.
+    pub fn request(&mut self, session: SessionId, request: Request) -> ExchangeId {
+        self.client.request(Instant::now(), session, request)
+    }
+
+    /// The sockets take so many more datagrams and then none, as if the rest were lost on the way.
+    pub fn allow(&mut self, more: usize) {
+        self.allowance = Some(self.allowance.unwrap_or_default() + more);
     }
 
     /// Moves datagrams until something has happened.
     async fn next(&mut self, what: &str) -> Result<Event> {
+        self.event_before(Instant::now() + PATIENCE).await.ok_or_else(|| Error::Deadline {
+            what: what.to_owned(),
+            after: PATIENCE,
+            last: "silence".to_owned(),
+        })
+    }
+
+    /// Moves datagrams until something has happened, or until then.
+    pub async fn event_before(&mut self, until: Instant) -> Option<Event> {
         let mut batch = Vec::with_capacity(BATCH);
         loop {
             while let Some(transmit) = self.client.poll_transmit() {
                 self.send(transmit).await;
             }
             if let Some(event) = self.client.poll_event() {
-                return Ok(event);
+                return Some(event);
             }
-            let due = self.client.poll_timeout().unwrap_or_else(|| Instant::now() + PATIENCE);
-            let happened = timeout(PATIENCE, async {
-                tokio::select! {
-                    _ = self.arrived.recv_many(&mut batch, BATCH) => {}
-                    () = sleep_until(due.into()) => self.client.handle_timeout(Instant::now()),
-                }
-            });
-            happened.await.map_err(|_| Error::Deadline {
-                what: what.to_owned(),
-                after: PATIENCE,
-                last: "silence".to_owned(),
-            })?;
+            if Instant::now() >= until {
+                return None;
+            }
+            let timer = self.client.poll_timeout();
+            let due = timer.map_or(until, |timer| timer.min(until));
+            tokio::select! {
+                _ = self.arrived.recv_many(&mut batch, BATCH) => {}
+                () = sleep_until(due.into()) => {}
+            }
+            let now = Instant::now();
             for (number, datagram) in batch.drain(..) {
                 self.count(&datagram);
-                self.client.handle_datagram(Instant::now(), name(number), None, &datagram);
+                self.client.handle_datagram(now, name(number), None, &datagram);
+            }
+            if timer.is_some_and(|timer| timer <= now) {
+                self.client.handle_timeout(now);
             }
         }
     }
 
     async fn send(&mut self, transmit: Transmit) {
         self.count(&transmit.bytes);
+        if let Some(allowance) = &mut self.allowance {
+            let Some(less) = allowance.checked_sub(1) else { return };
+            *allowance = less;
+        }
         let Some(socket) = self.sockets.get(number(transmit.peer)) else { return };
         // What cannot be sent is lost, which clients can bear.
         if self.one_way.is_zero() {

@@ -12,13 +12,11 @@
 
 mod calibration;
 mod figures;
-mod fleet;
 mod measure;
-mod stub;
-mod usage;
 
 use clap::Parser;
 use figures::Figures;
+use lowband_bench::stub::{self, Stub};
 use lowband_e2e::certificate::Certificate;
 use lowband_e2e::envoy::Envoy;
 use lowband_e2e::parts::Parts;
@@ -30,7 +28,6 @@ use measure::Subject;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
-use stub::Stub;
 
 /// Measures the sidecar: a table beside the reference's figures, then one JSON object a line.
 ///
@@ -128,7 +125,7 @@ fn bench(options: &Options) -> Result<()> {
             drop(envoy);
             return remove(&folder);
         }
-        let _stub = Stub::start(&folder)?;
+        let _stub = Stub::start(&folder, stub::SMALL)?;
         {
             let (_sidecar, subject) = start(&parts, &folder, &certificate).await?;
             measure::bytes(subject, &mut figures).await?;

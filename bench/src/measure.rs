@@ -1,10 +1,10 @@
 //! One function for each part of a run. Each takes its clients along and leaves the sidecar as idle as it found it.
 
 use crate::figures::{self, Figures};
-use crate::fleet::{Fleet, Traffic};
-use crate::stub;
-use crate::usage::{processor_time, resident};
 use crate::{Plan, calibration};
+use lowband_bench::fleet::{Fleet, Traffic};
+use lowband_bench::stub;
+use lowband_bench::usage::{processor_time, resident};
 use lowband_e2e::tell::say;
 use lowband_e2e::{Error, Result};
 use lowband_transport::coap::content_format::CBOR;

@@ -15,27 +15,31 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
 
 /// The answer of a PUT: an event id of 44 characters.
-pub(crate) const SENT: usize = 48;
-/// The answer of a GET: one block.
-pub(crate) const SMALL: usize = 300;
+pub const SENT: usize = 48;
+/// The answer of a GET: one block, of which it fills the lesser part.
+pub const SMALL: usize = 300;
 /// The answer of `/sync`: 200 kB of JSON as CBOR, which fills so many blocks of 1,024 bytes.
-pub(crate) const BLOCKS: usize = 125;
-pub(crate) const LARGE: usize = BLOCKS * 1024;
+pub const BLOCKS: usize = 125;
+/// All of them.
+pub const LARGE: usize = BLOCKS * 1024;
 
 /// `/sync` of a homeserver: 200 kB of JSON, ten small ones in an array. It is held by the filter, and so has definite lengths.
-pub(crate) fn json_sync() -> Vec<u8> {
+pub fn json_sync() -> Vec<u8> {
     const SMALL: &[u8] = include_bytes!("../../codec/tests/data/sync-small.json");
     [b"[".as_slice(), &[SMALL.trim_ascii(); 10].join(&b","[..]), b"]"].concat()
 }
 
 /// A homeserver: HTTP/1.1 over TCP, and [`json_sync`] for every request.
-pub(crate) struct Homeserver {
-    pub(crate) address: SocketAddr,
+#[derive(Debug)]
+pub struct Homeserver {
+    /// Where it listens.
+    pub address: SocketAddr,
     _serving: JoinSet<()>,
 }
 
 impl Homeserver {
-    pub(crate) async fn start() -> Result<Homeserver> {
+    /// On a port that the kernel chooses.
+    pub async fn start() -> Result<Homeserver> {
         let failed = || Error::io("listen for Envoy");
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(failed())?;
         let address = listener.local_addr().map_err(failed())?;
@@ -62,17 +66,18 @@ impl Homeserver {
 }
 
 /// A running stub; it ends with this handle.
-pub(crate) struct Stub {
+#[derive(Debug)]
+pub struct Stub {
     _serving: JoinSet<()>,
 }
 
 impl Stub {
-    /// Listens on the socket that the sidecar looks for in `folder`.
-    pub(crate) fn start(folder: &Path) -> Result<Stub> {
+    /// Listens on the socket that the sidecar looks for in `folder`. A GET of anything but `/sync` is answered with `small` bytes.
+    pub fn start(folder: &Path, small: usize) -> Result<Stub> {
         let path = folder.join("envoy.sock");
         let listener =
             UnixListener::bind(&path).map_err(Error::io(format!("listen on {}", path.display())))?;
-        let bodies = [sent(), document(SMALL), document(LARGE)];
+        let bodies = [sent(), document(small), document(LARGE)];
         let mut serving = JoinSet::new();
         serving.spawn(async move {
             let mut connections = JoinSet::new();
@@ -113,7 +118,7 @@ fn sent() -> Bytes {
 }
 
 /// A CBOR map of `length` bytes, 259 or more: one key of one letter, and a text (RFC 8949 section 3).
-fn document(length: usize) -> Bytes {
+pub fn document(length: usize) -> Bytes {
     let head = [0xa1, 0x61, b'x', 0x7a];
     let text = length.saturating_sub(head.len() + 4);
     let text_length = u32::try_from(text).unwrap_or_default().to_be_bytes();

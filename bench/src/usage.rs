@@ -7,12 +7,12 @@ use std::time::Duration;
 const TICK: Duration = Duration::from_millis(10);
 
 /// utime + stime of all threads of a process.
-pub(crate) fn processor_time(pid: u32) -> Result<Duration> {
+pub fn processor_time(pid: u32) -> Result<Duration> {
     time_of(&format!("/proc/{pid}/stat"))
 }
 
 /// The same of the thread that asks.
-pub(crate) fn own_thread_time() -> Result<Duration> {
+pub fn own_thread_time() -> Result<Duration> {
     time_of("/proc/thread-self/stat")
 }
 
@@ -29,7 +29,7 @@ fn time_of(path: &str) -> Result<Duration> {
 }
 
 /// VmRSS of `/proc/PID/status`, in kB of 1,024 bytes.
-pub(crate) fn resident(pid: u32) -> Result<f64> {
+pub fn resident(pid: u32) -> Result<f64> {
     let path = format!("/proc/{pid}/status");
     let status = read(&path)?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
