@@ -7,6 +7,7 @@ use coap_lite::MessageType;
 use lowband_transport::coap::{
     Client, ClientEvent, Code, Method, Request, RequestOptions, ResponseOptions, Server, ServerEvent, Times,
 };
+use lowband_transport::shares::Network;
 use lowband_transport::{ExchangeId, SessionId};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -42,7 +43,7 @@ fn server(messages: &[u8]) {
     server.session_opened(now, SESSION, None);
     let mut known = BTreeSet::new();
     for (how, message) in split(messages) {
-        server.handle_message(now, SESSION, message);
+        server.handle_message(now, SESSION, Network::alone(1), message);
         while let Some(event) = server.poll_event() {
             let ServerEvent::Request { exchange, options, body: uploaded, .. } = event else { continue };
             assert!(known.insert(exchange), "an exchange is told of once");
@@ -67,7 +68,7 @@ fn server(messages: &[u8]) {
     while server.poll_transmit().is_some() || server.poll_event().is_some() {}
     assert_eq!((server.blockwise_bytes(), server.open_exchanges(), server.poll_timeout()), (0, 0, None));
     let honest = Outgoing::new(MessageType::Confirmable, Code::GET.0, 1, b"honest").option(URI_PATH, b"x");
-    server.handle_message(now, SESSION, &honest.bytes());
+    server.handle_message(now, SESSION, Network::alone(1), &honest.bytes());
     let event = server.poll_event();
     assert!(matches!(event, Some(ServerEvent::Request { .. })), "the session goes on: {event:?}");
     // What sticks to a session stays until its end, and nothing else.

@@ -11,6 +11,7 @@ use crate::coap::{
 use arbitrary::{Arbitrary, Unstructured};
 use coap_lite::MessageType;
 use lowband_transport::coap::{Code, Limits, ResponseOptions, Server, Times};
+use lowband_transport::shares::Network;
 use lowband_transport::{ExchangeId, SessionId};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -84,6 +85,11 @@ enum At {
 }
 
 const SESSIONS: usize = 2;
+
+/// All in one, so that its share is reached as well as the whole.
+fn network(_: SessionId) -> Network {
+    Network::of(std::net::Ipv4Addr::LOCALHOST.into())
+}
 const MOST_STEPS: usize = 120;
 /// Of one step of the upstream.
 const LONGEST_CHUNK: usize = 12_000;
@@ -220,7 +226,8 @@ impl World {
                 let Some(at) = waiting.get(usize::from(which) % waiting.len().max(1)) else { return };
                 let (session, id) = self.separate.remove(*at);
                 let kind = if reset { MessageType::Reset } else { MessageType::Acknowledgement };
-                self.server.handle_message(self.now, session, &Outgoing::new(kind, 0, id, &[]).bytes());
+                let bytes = Outgoing::new(kind, 0, id, &[]).bytes();
+                self.server.handle_message(self.now, session, network(session), &bytes);
             }
             Step::Pass { deciseconds } => self.pass(Duration::from_millis(100) * deciseconds.into()),
         }
@@ -291,7 +298,7 @@ impl World {
 
     fn deliver(&mut self, at: usize) {
         let Message { bytes, key, .. } = &self.messages[at];
-        self.server.handle_message(self.now, key.session, bytes);
+        self.server.handle_message(self.now, key.session, network(key.session), bytes);
         self.look(Some(at));
     }
 

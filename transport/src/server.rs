@@ -265,7 +265,10 @@ impl Server {
                     self.coap.session_opened(now, session, round_trip);
                     self.events.push_back(Event::SessionOpened { session, peer, network, resumed, took });
                 }
-                dtls::Event::Data { session, bytes } => self.coap.handle_message(now, session, &bytes),
+                dtls::Event::Data { session, bytes } => {
+                    let network = self.dtls.network(session).unwrap_or(Network::alone(session.0));
+                    self.coap.handle_message(now, session, network, &bytes);
+                }
                 // Of sessions that this end has begun, and it begins none.
                 dtls::Event::Doubted { .. } => {}
                 dtls::Event::Closed { session, why } => {

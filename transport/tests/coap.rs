@@ -13,6 +13,7 @@ mod coap {
     mod dedup;
     mod exchange;
     mod foreign_server;
+    mod greedy_neighbour;
     mod hostile;
     mod interleaved;
     mod late;

@@ -8,6 +8,7 @@ use lowband_e2e::loss::From;
 use lowband_transport::coap::{
     Code, Counters, Limits, Method, RequestOptions, ResponseOptions, Server, ServerEvent, Times,
 };
+use lowband_transport::shares::Network;
 use lowband_transport::{ExchangeId, SessionId};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
@@ -153,7 +154,7 @@ impl Loop {
             self.server.session_opened(now, session, None);
             session
         });
-        self.server.handle_message(now, session, message);
+        self.server.handle_message(now, session, Network::of(peer.ip()), message);
     }
 
     /// Does what is due, and sends what there is to send.

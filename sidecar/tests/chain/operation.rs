@@ -68,6 +68,7 @@ async fn the_configured_limits_stand_beside_what_they_limit() {
         ("sessions_limit", 70.0),
         ("handshakes_half_open_limit", 60.0),
         ("blockwise_limit_bytes", 9_437_184.0),
+        ("coap_remembered_limit_bytes", 67_108_864.0),
         ("upstream_body_limit_bytes", 9_437_184.0),
         ("requests_in_flight_limit", 50.0),
         ("upstream_connections_limit", 2.0),

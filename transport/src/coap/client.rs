@@ -17,6 +17,7 @@ use super::message::{Kind, Message, Token};
 use super::message_layer::{MessageLayer, Origin, Received};
 use super::numbers::{Code, Method};
 use super::options::{ParsedResponse, RequestOptions, ResponseOptions};
+use crate::shares::Network;
 use crate::{ExchangeId, SessionId};
 use exchange::Exchange;
 use std::collections::{BTreeMap, VecDeque};
@@ -215,7 +216,7 @@ impl Client {
         if let Some(state) = self.sessions.get_mut(&session) {
             state.heard = Some(now);
         }
-        match self.messages.receive(now, session, bytes) {
+        match self.messages.receive(now, session, Network::alone(session.0), bytes) {
             Received::Nothing | Received::Duplicate(_) => {}
             // It is not sent again any more.
             Received::Acknowledged(Owner::Exchange(exchange)) => {
@@ -229,7 +230,7 @@ impl Client {
             Received::Reset { of: Owner::Exchange(exchange), .. } => {
                 self.fail(now, exchange, FailReason::Reset)
             }
-            Received::Request { message, acknowledges } => {
+            Received::Request { message, acknowledges, .. } => {
                 if let Some(Owner::Exchange(_)) = acknowledges {
                     self.start_queued(now, session);
                 }
@@ -267,7 +268,7 @@ impl Client {
         self.arrived(session, id);
         let parsed = ParsedResponse::parse(&message, &mut self.messages.counters);
         if message.kind == Kind::Confirmable {
-            let origin = Origin::of(session, &message);
+            let origin = Origin::of(session, Network::alone(session.0), &message);
             self.messages.remember(now, &origin);
             match &parsed {
                 Ok(_) => self.messages.acknowledge(&origin),

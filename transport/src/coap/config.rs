@@ -148,7 +148,9 @@ pub struct Limits {
     /// Requests for later blocks that came inside acknowledgements, remembered per session for deduplication; one more forgets
     /// the oldest. A copy comes within a few round trips, in which each of its exchanges gets on by a few blocks.
     pub dedup_acknowledging_per_session: usize,
-    /// Bytes of all that deduplication remembers; at the bound new requests are answered 5.03 unremembered.
+    /// Bytes of all answered messages that deduplication remembers, a quarter of it for one network and half for one site
+    /// ([`Bounds::of`](crate::shares::Bounds::of)). At the bound the heaviest session forgets what is worth least, and nothing is
+    /// refused. 2,000 requests a second with answers of 1 kB are remembered for half a minute with 64 MiB.
     pub dedup_total: usize,
     /// Largest block that we send or ask for.
     pub block_size: BlockSize,

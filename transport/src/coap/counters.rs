@@ -3,7 +3,10 @@
 use crate::counters::counters;
 
 counters! {
-    gauges {}
+    gauges {
+        /// Bytes that are remembered of answered messages, against duplicates.
+        remembered_bytes = "coap_remembered_bytes",
+    }
     counters {
         /// Confirmable messages sent again.
         retransmissions = "coap_retransmissions",
@@ -27,6 +30,8 @@ counters! {
         cancelled = "coap_exchanges_cancelled",
         /// Message ids forgotten before their time, at the limits of one session.
         dedup_forgotten = "coap_message_ids_forgotten",
+        /// Copies of messages that had acted, which were told that their answer is not kept any more.
+        copies_without_answer = "coap_copies_without_answer",
         /// Responses that needed blocks.
         snapshots = "coap_snapshots",
         /// Blocks sent out of snapshots.
@@ -99,12 +104,19 @@ counters! {
             proxying_refused = "proxying",
             /// The limit of exchanges of one session.
             exchanges_refused = "exchanges",
-            /// Deduplication holds all it may.
-            dedup_refused = "message_ids",
             /// Uploads above the limit of one body.
             uploads_too_large = "upload_size",
             /// Uploads, for want of memory.
             uploads_no_memory = "upload_memory",
+        }
+        /// What was forgotten of answered messages before its time, for want of memory.
+        "coap_remembered_evicted" by "kind" {
+            /// Messages that may be carried out again, with their answers.
+            evicted_repeatable = "repeatable",
+            /// The bytes of other answers.
+            evicted_answers = "answer",
+            /// Messages whose answers had no bytes, or had lost them.
+            evicted_ids = "message_id",
         }
         /// Blocks of uploads that their upload took, or had.
         "coap_upload_blocks" by "result" {
@@ -172,7 +184,13 @@ mod tests {
         let all: Vec<_> = counters.each().collect();
         let ends = (all.first(), all.last());
         assert_eq!(ends, (Some(&("retransmissions", 7)), Some(&("downloads_too_large", 3))));
-        assert_eq!(all.len() * 8, size_of::<Counters>());
+        let gauges = families().iter().filter(|each| each.kind == Kind::Gauge).count()
+            - crate::dtls::Counters::default()
+                .families()
+                .iter()
+                .filter(|each| each.kind == Kind::Gauge)
+                .count();
+        assert_eq!((all.len() + gauges) * 8, size_of::<Counters>());
     }
 
     #[test]

@@ -14,8 +14,21 @@
 //!
 //! What still waits for its answer is never forgotten before its time: all retransmissions of a request that its client
 //! is waiting for are recognised, unless the client itself sends more than the limit in between.
+//!
+//! Where memory is short, what is worth least goes first ([`Seen::give_way`]), and nothing is refused for it:
+//!
+//! ```text
+//!                                        what goes    what a copy gets then
+//!  1. a GET that says nothing sticky     all of it    it is carried out again, which does no harm
+//!  2. any other answer                   its bytes    a GET is carried out again; what acts is not: the copy is told so, by 5.00
+//!  3. a message without bytes            all of it    it acts again, as if nothing were remembered
+//! ```
+//!
+//! To be told is better than silence, in which a client would repeat itself for minutes, and than 5.03, which invites it to send the
+//! same under a new id. Most such copies are late ones, whose client has its answer and ignores this one.
 
-use super::message::{MessageId, Token};
+use super::message::{Message, MessageId, Token};
+use super::numbers::{self, Code};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -28,17 +41,58 @@ pub(super) enum Answer {
     Silence,
     /// Nothing either: its own answer is sent until it is acknowledged.
     Repeated,
+    /// An empty acknowledgement once more.
+    Acknowledged,
+    /// A Reset once more.
+    Rejected,
     /// These bytes once more.
     Bytes(Box<[u8]>),
+    /// The bytes have been forgotten.
+    Gone,
 }
 
 impl Answer {
-    fn len(&self) -> usize {
+    fn bytes(&self) -> usize {
         match self {
-            Answer::Bytes(bytes) => bytes.len(),
-            Answer::Pending | Answer::Silence | Answer::Repeated => 0,
+            Answer::Bytes(bytes) => bytes.len() + ALLOCATION,
+            _ => 0,
         }
     }
+}
+
+/// What it would do to take a message for a new one although it is a copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// Nothing: it reads.
+    None,
+    /// It reads, but what it says of its session may be out of date.
+    Says,
+    /// It acts again.
+    Acts,
+}
+
+impl Effect {
+    /// Of a request: GET is safe (RFC 7252 section 5.1). Of PUT and DELETE the RFC says that they may be repeated; an event that is
+    /// sent or redacted twice is seen by people.
+    pub(super) fn of(message: &Message) -> Effect {
+        let sticks = |number| [numbers::AUTHORIZATION, numbers::CBOR_VERSION].contains(&number);
+        match message.code {
+            Code::GET if message.options().any(|(number, _)| sticks(number)) => Effect::Says,
+            Code::GET => Effect::None,
+            _ => Effect::Acts,
+        }
+    }
+}
+
+/// What had to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Evicted {
+    /// A message that may be carried out again.
+    Repeatable,
+    /// The bytes of an answer.
+    Answer,
+    /// A message of which nothing but its id was left.
+    Id,
 }
 
 /// What a message is known by.
@@ -54,24 +108,34 @@ pub(super) struct Key {
 struct Entry {
     key: Key,
     seen: Instant,
+    effect: Effect,
     answer: Answer,
 }
 
+/// What an allocation costs beside its bytes.
+const ALLOCATION: usize = 16;
+
 /// What one remembered id costs beside the bytes of its answer.
 const ENTRY: usize = size_of::<Entry>();
+
+/// What a session costs of which anything is remembered: its link, its alarm, its places in the pool.
+const SESSION: usize = 512;
 
 /// The memory of one session, oldest first. Empty it owns no memory.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     entries: VecDeque<Entry>,
+    /// Of all answers, with their allocations.
     bytes: usize,
+    /// How many have [`Answer::Pending`].
+    pending: u32,
     /// How many have [`Answer::Repeated`].
-    repeated: usize,
+    repeated: u32,
 }
 
 impl Seen {
-    pub(super) fn get(&self, key: Key) -> Option<&Answer> {
-        self.entries.get(self.position(key)?).map(|entry| &entry.answer)
+    pub(super) fn get(&self, key: Key) -> Option<(&Answer, Effect)> {
+        self.entries.get(self.position(key)?).map(|entry| (&entry.answer, entry.effect))
     }
 
     /// Duplicates are mostly of what came last.
@@ -79,27 +143,33 @@ impl Seen {
         self.entries.iter().rposition(|entry| entry.key == key)
     }
 
-    /// Whether this is what was remembered last.
+    /// Whether this is what was remembered last, with all that belongs to it.
     pub(super) fn newest_is(&self, key: Key) -> bool {
-        self.entries.back().is_some_and(|entry| entry.key == key)
+        self.entries.back().is_some_and(|entry| entry.key == key && entry.answer != Answer::Gone)
     }
 
-    pub(super) fn insert(&mut self, now: Instant, key: Key, answer: Answer) {
-        self.bytes += ENTRY + answer.len();
-        self.repeated += usize::from(answer == Answer::Repeated);
-        if self.entries.is_empty() {
+    pub(super) fn insert(&mut self, now: Instant, key: Key, effect: Effect, answer: Answer) {
+        self.count(&answer, true);
+        if self.entries.len() == self.entries.capacity() {
             // Most sessions say one thing and rest: of the four places that a deque begins with, three would stay empty, and
-            // the holes that they leave in the heap are of no use to anybody.
-            self.entries.reserve_exact(1);
+            // the holes that they leave in the heap are of no use to anybody. Nor would half of the places in a large one.
+            self.entries.reserve_exact(self.entries.len() / 2 + 1);
         }
-        self.entries.push_back(Entry { key, seen: now, answer });
+        self.entries.push_back(Entry { key, seen: now, effect, answer });
     }
 
     /// Does nothing for a message that is not remembered, here and below.
     pub(super) fn set(&mut self, key: Key, answer: Answer) {
-        if let Some(entry) = self.position(key).and_then(|at| self.entries.get_mut(at)) {
-            self.bytes = self.bytes + answer.len() - entry.answer.len();
-            entry.answer = answer;
+        if let Some(at) = self.position(key) {
+            self.set_at(at, answer);
+        }
+    }
+
+    fn set_at(&mut self, at: usize, answer: Answer) {
+        self.count(&answer, true);
+        if let Some(entry) = self.entries.get_mut(at) {
+            let before = std::mem::replace(&mut entry.answer, answer);
+            self.count(&before, false);
         }
     }
 
@@ -111,37 +181,67 @@ impl Seen {
 
     fn remove_at(&mut self, at: usize) {
         if let Some(entry) = self.entries.remove(at) {
-            self.forgotten(&entry);
+            self.count(&entry.answer, false);
+        }
+        let (places, used) = (self.entries.capacity(), self.entries.len());
+        if used == 0 {
+            self.entries = VecDeque::new();
+        } else if places > 2 * used + 4 {
+            self.entries.shrink_to(used + used / 4);
         }
     }
 
-    fn forgotten(&mut self, entry: &Entry) {
-        self.bytes -= ENTRY + entry.answer.len();
-        self.repeated -= usize::from(entry.answer == Answer::Repeated);
+    fn count(&mut self, answer: &Answer, comes: bool) {
+        let add = |sum: u32| if comes { sum + 1 } else { sum - 1 };
+        self.bytes = if comes { self.bytes + answer.bytes() } else { self.bytes - answer.bytes() };
+        match answer {
+            Answer::Pending => self.pending = add(self.pending),
+            Answer::Repeated => self.repeated = add(self.repeated),
+            _ => {}
+        }
     }
 
     /// Forgets the oldest answered ids until all limits hold; says how many. `repeated` is for requests for blocks that came
     /// in acknowledgements, the others for all else.
     pub(super) fn keep_within(&mut self, ids: usize, bytes: usize, repeated: usize) -> u64 {
         let mut forgotten = 0;
-        let mut forget = |seen: &mut Seen, goes: fn(&Answer) -> bool| {
-            let oldest = seen.entries.iter().position(|entry| goes(&entry.answer));
-            oldest.map(|at| seen.remove_at(at)).inspect(|()| forgotten += 1).is_some()
+        let mut forget = |seen: &mut Seen, goes: fn(&Entry) -> bool| {
+            seen.oldest_that(goes).map(|at| seen.remove_at(at)).inspect(|()| forgotten += 1).is_some()
         };
-        while self.repeated > repeated && forget(self, |answer| *answer == Answer::Repeated) {}
-        while (self.entries.len() - self.repeated > ids || self.bytes - ENTRY * self.entries.len() > bytes)
-            && forget(self, |answer| !matches!(answer, Answer::Pending | Answer::Repeated))
+        while self.repeated as usize > repeated && forget(self, |entry| entry.answer == Answer::Repeated) {}
+        while (self.entries.len() - self.repeated as usize > ids || self.bytes > bytes)
+            && forget(self, |entry| !matches!(entry.answer, Answer::Pending | Answer::Repeated))
         {}
         forgotten
+    }
+
+    fn oldest_that(&self, goes: impl Fn(&Entry) -> bool) -> Option<usize> {
+        self.entries.iter().position(goes)
+    }
+
+    /// Gives up what is worth least, as the head of this file has it. None when everything waits for its answer.
+    pub(super) fn give_way(&mut self) -> Option<Evicted> {
+        let is_known = |entry: &Entry| matches!(entry.answer, Answer::Bytes(_) | Answer::Silence);
+        let is_bytes = |entry: &Entry| matches!(entry.answer, Answer::Bytes(_));
+        if let Some(at) = self.oldest_that(|entry| entry.effect == Effect::None && is_known(entry)) {
+            self.remove_at(at);
+            return Some(Evicted::Repeatable);
+        }
+        if self.bytes > 0 {
+            let says = self.oldest_that(|entry| entry.effect == Effect::Says && is_bytes(entry));
+            let at = says.or_else(|| self.oldest_that(is_bytes))?;
+            self.set_at(at, Answer::Gone);
+            return Some(Evicted::Answer);
+        }
+        let at = self.oldest_that(|entry| entry.answer != Answer::Pending)?;
+        self.remove_at(at);
+        Some(Evicted::Id)
     }
 
     /// Forgets what was seen `lifetime` ago or earlier.
     pub(super) fn expire(&mut self, now: Instant, lifetime: Duration) {
         while self.entries.front().is_some_and(|entry| entry.seen + lifetime <= now) {
             self.remove_at(0);
-        }
-        if self.entries.is_empty() {
-            self.entries = VecDeque::new();
         }
     }
 
@@ -150,9 +250,14 @@ impl Seen {
         self.entries.front().map(|entry| entry.seen)
     }
 
-    /// All that is remembered, in bytes.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
+    /// All bytes that [`Seen::give_way`] could free, allocations as a whole. What waits for its answer is bounded by the
+    /// requests that may wait.
+    pub(super) fn to_give(&self) -> usize {
+        let pending = self.pending as usize;
+        if self.entries.len() == pending {
+            return 0;
+        }
+        (self.entries.capacity() - pending) * ENTRY + self.bytes + SESSION
     }
 }
 
@@ -176,14 +281,14 @@ mod tests {
     fn the_oldest_answered_ids_go_first_and_pending_ones_never() {
         let mut seen = Seen::default();
         let now = zero();
-        seen.insert(now, key(0), Answer::Pending);
+        seen.insert(now, key(0), Effect::Acts, Answer::Pending);
         for id in 1..=5 {
-            seen.insert(now, key(id), answer(10));
+            seen.insert(now, key(id), Effect::Acts, answer(10));
         }
         assert_eq!(seen.keep_within(4, 1000, 9), 2);
         let known = |seen: &Seen| (0..=5).filter(|id| seen.get(key(*id)).is_some()).collect::<Vec<_>>();
         assert_eq!(known(&seen), [0, 3, 4, 5]);
-        assert_eq!(seen.keep_within(100, 20, 9), 1);
+        assert_eq!(seen.keep_within(100, 2 * (10 + ALLOCATION), 9), 1);
         assert_eq!(known(&seen), [0, 4, 5]);
         assert_eq!(seen.keep_within(0, 0, 9), 2);
         assert_eq!(known(&seen), [0]);
@@ -193,8 +298,8 @@ mod tests {
     fn ids_of_ours_and_of_the_peer_are_different_ones() {
         let mut seen = Seen::default();
         let ours = Key { ours: true, ..key(1) };
-        seen.insert(zero(), ours, Answer::Silence);
-        assert_eq!((seen.get(ours), seen.get(key(1))), (Some(&Answer::Silence), None));
+        seen.insert(zero(), ours, Effect::Acts, Answer::Silence);
+        assert_eq!((seen.get(ours), seen.get(key(1))), (Some((&Answer::Silence, Effect::Acts)), None));
         seen.remove(key(1));
         assert!(seen.get(ours).is_some());
     }
@@ -202,41 +307,120 @@ mod tests {
     #[test]
     fn requests_in_acknowledgements_for_blocks_push_out_nothing_but_each_other() {
         let mut seen = Seen::default();
-        seen.insert(zero(), key(0), answer(10));
+        seen.insert(zero(), key(0), Effect::Acts, answer(10));
         for id in 1..=300 {
-            seen.insert(zero(), Key { ours: true, ..key(id) }, Answer::Repeated);
-            assert_eq!(seen.keep_within(1, 10, 3), u64::from(id > 3));
+            seen.insert(zero(), Key { ours: true, ..key(id) }, Effect::Acts, Answer::Repeated);
+            assert_eq!(seen.keep_within(1, 10 + ALLOCATION, 3), u64::from(id > 3));
         }
         let known = |id| seen.get(Key { ours: true, ..key(id) }).is_some();
         assert_eq!((seen.entries.len(), known(297), known(298)), (4, false, true));
         assert_eq!(seen.keep_within(0, 0, 3), 1);
         assert_eq!(seen.get(key(0)), None);
         assert_eq!(seen.keep_within(0, 0, 0), 3);
-        assert_eq!((seen.bytes(), seen.repeated), (0, 0));
+        assert_eq!((seen.to_give(), seen.repeated), (0, 0));
     }
 
     #[test]
     fn a_session_that_says_one_thing_takes_room_for_one() {
         let mut seen = Seen::default();
-        seen.insert(zero(), key(1), Answer::Pending);
+        seen.insert(zero(), key(1), Effect::Acts, Answer::Pending);
         assert_eq!(seen.entries.capacity(), 1);
+    }
+
+    /// What [`Seen::give_way`] says until it has nothing left.
+    fn give_all(seen: &mut Seen) -> Vec<Evicted> {
+        let mut before = seen.to_give();
+        let mut gone = Vec::new();
+        while let Some(evicted) = seen.give_way() {
+            gone.push(evicted);
+            assert!(seen.to_give() <= before);
+            before = seen.to_give();
+        }
+        gone
+    }
+
+    #[test]
+    fn what_is_worth_least_gives_way_first_and_what_is_pending_never() {
+        use Evicted::{Answer as Bytes, Id, Repeatable};
+        let mut seen = Seen::default();
+        for (id, effect, answer) in [
+            (0, Effect::None, Answer::Pending),
+            (1, Effect::Acts, answer(10)),
+            (2, Effect::None, answer(10)),
+            (3, Effect::Says, answer(10)),
+            (4, Effect::Acts, Answer::Acknowledged),
+            (5, Effect::None, Answer::Acknowledged),
+            (6, Effect::None, Answer::Silence),
+            (7, Effect::Acts, Answer::Pending),
+        ] {
+            seen.insert(zero(), key(id), effect, answer);
+        }
+        let answers =
+            |seen: &Seen| (0..8).map(|id| seen.get(key(id)).map(|it| it.0.clone())).collect::<Vec<_>>();
+        assert_eq!([seen.give_way(), seen.give_way()], [Some(Repeatable); 2]);
+        assert_eq!((answers(&seen)[2].clone(), answers(&seen)[6].clone()), (None, None));
+        assert_eq!(seen.give_way(), Some(Bytes));
+        assert_eq!((&answers(&seen)[1], &answers(&seen)[3]), (&Some(answer(10)), &Some(Answer::Gone)));
+        assert_eq!(give_all(&mut seen), [Bytes, Id, Id, Id, Id]);
+        let pending = [Some(Answer::Pending), None, None, None, None, None, None, Some(Answer::Pending)];
+        assert_eq!((answers(&seen), seen.to_give()), (pending.to_vec(), 0));
+    }
+
+    #[test]
+    fn all_that_is_not_pending_can_be_given_up_and_is_counted() {
+        let mut seen = Seen::default();
+        for id in 0..300 {
+            let answer = match id % 4 {
+                0 => Answer::Pending,
+                1 => Answer::Acknowledged,
+                _ => answer(100),
+            };
+            seen.insert(zero(), key(id), Effect::Acts, answer);
+            assert!(seen.entries.capacity() <= seen.entries.len() * 3 / 2 + 1);
+        }
+        assert!(seen.to_give() >= 225 * ENTRY + 150 * (100 + ALLOCATION));
+        assert_eq!(give_all(&mut seen).len(), 150 + 225);
+        assert_eq!((seen.entries.len(), seen.to_give(), seen.bytes), (75, 0, 0));
+        assert!(seen.entries.capacity() <= 2 * 75 + 4);
+    }
+
+    #[test]
+    fn a_get_does_no_harm_unless_it_says_something_of_its_session() {
+        use super::super::message::{Kind, Outgoing};
+        for (code, option, effect) in [
+            (Code::GET, None, Effect::None),
+            (Code::GET, Some(numbers::URI_PATH), Effect::None),
+            (Code::GET, Some(numbers::AUTHORIZATION), Effect::Says),
+            (Code::GET, Some(numbers::CBOR_VERSION), Effect::Says),
+            (Code::PUT, None, Effect::Acts),
+            (Code::DELETE, Some(numbers::AUTHORIZATION), Effect::Acts),
+            (Code::CONTENT, None, Effect::Acts),
+        ] {
+            let options = option.into_iter().map(|number| (number, b"x".to_vec())).collect();
+            let message = Outgoing { code, token: Token::EMPTY, options, payload: Vec::new() };
+            let bytes = message.encode(Kind::Confirmable, MessageId(1)).unwrap();
+            assert_eq!(Effect::of(&Message::parse(&bytes).unwrap()), effect, "{code:?} {option:?}");
+        }
     }
 
     #[test]
     fn bytes_are_counted_exactly_and_all_given_back() {
         let mut seen = Seen::default();
         let now = zero();
-        seen.insert(now, key(1), Answer::Pending);
+        seen.insert(now, key(1), Effect::Acts, Answer::Pending);
+        assert_eq!(seen.to_give(), 0);
         seen.set(key(1), answer(100));
-        seen.insert(now + Duration::from_secs(1), key(2), answer(7));
-        seen.insert(now + Duration::from_secs(2), key(3), Answer::Silence);
-        assert_eq!(seen.bytes(), 3 * ENTRY + 107);
+        seen.insert(now + Duration::from_secs(1), key(2), Effect::Acts, answer(7));
+        assert_eq!(seen.to_give(), 2 * ENTRY + 107 + 2 * ALLOCATION + SESSION);
+        seen.insert(now + Duration::from_secs(2), key(3), Effect::Acts, Answer::Silence);
+        let places = seen.entries.capacity();
+        assert_eq!(seen.to_give(), places * ENTRY + 107 + 2 * ALLOCATION + SESSION);
         seen.remove(key(2));
-        assert_eq!(seen.bytes(), 2 * ENTRY + 100);
+        assert_eq!(seen.to_give(), places * ENTRY + 100 + ALLOCATION + SESSION);
         let lifetime = Duration::from_secs(10);
         seen.expire(now + lifetime, lifetime);
-        assert_eq!((seen.bytes(), seen.get(key(1))), (ENTRY, None));
+        assert_eq!((seen.to_give(), seen.get(key(1))), (places * ENTRY + SESSION, None));
         seen.expire(now + lifetime + Duration::from_secs(2), lifetime);
-        assert_eq!((seen.bytes(), seen.oldest(), seen.entries.capacity()), (0, None, 0));
+        assert_eq!((seen.to_give(), seen.oldest(), seen.entries.capacity()), (0, None, 0));
     }
 }

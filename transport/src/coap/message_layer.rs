@@ -23,12 +23,13 @@ mod size;
 
 use super::config::{Limits, Times};
 use super::counters::Counters;
-use super::dedup::{Key, Seen};
+use super::dedup::{Answer, Effect, Key, Seen};
 use super::message::{self, Kind, Malformed, Message, MessageId, Outgoing, Token};
 use super::random::Random;
 use super::retransmission::{Backoff, RoundTrip};
 use super::timers::Timers;
 use crate::SessionId;
+use crate::shares::{Bounds, Network, Pool};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -36,14 +37,19 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Origin {
     pub session: SessionId,
+    /// Whose share pays for what is kept of it.
+    pub network: Network,
     pub kind: Kind,
     pub id: MessageId,
     pub token: Token,
+    /// What it would do to take a copy for a new message.
+    pub effect: Effect,
 }
 
 impl Origin {
-    pub(super) fn of(session: SessionId, message: &Message) -> Origin {
-        Origin { session, kind: message.kind, id: message.id, token: message.token }
+    pub(super) fn of(session: SessionId, network: Network, message: &Message) -> Origin {
+        let Message { kind, id, token, .. } = *message;
+        Origin { session, network, kind, id, token, effect: Effect::of(message) }
     }
 
     /// The id inside an acknowledgement is that of our own message.
@@ -60,8 +66,8 @@ pub(super) enum Received<O> {
     /// A copy of a message that has been dealt with, or is being dealt with.
     Duplicate(Origin),
     /// A request, confirmable or not, seen for the first time and not remembered yet. Or inside an acknowledgement: then of
-    /// what, if that was still waiting for one.
-    Request { message: Message, acknowledges: Option<O> },
+    /// what, if that was still waiting for one. `again`: it is a copy, whose answer has been forgotten and which does no harm.
+    Request { message: Message, acknowledges: Option<O>, again: bool },
     /// A response; `to` is set when it came with the acknowledgement of something that was waiting for one.
     Response { message: Message, to: Option<O> },
     /// An empty acknowledgement.
@@ -122,12 +128,13 @@ pub(super) struct MessageLayer<O> {
     narrow: BTreeMap<SessionId, usize>,
     alarms: Timers<Alarm>,
     transmits: VecDeque<(SessionId, Vec<u8>)>,
-    /// Bytes of all sessions' deduplication.
-    remembered: usize,
+    /// Bytes that each session's deduplication could give up.
+    remembered: Pool<SessionId>,
 }
 
 impl<O: Copy + PartialEq> MessageLayer<O> {
     pub(super) fn new(times: Times, limits: Limits, seed: [u8; 32]) -> MessageLayer<O> {
+        let remembered = Pool::new(Bounds::of(limits.dedup_total));
         MessageLayer {
             times,
             limits,
@@ -137,7 +144,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
             narrow: BTreeMap::new(),
             alarms: Timers::new(),
             transmits: VecDeque::new(),
-            remembered: 0,
+            remembered,
         }
     }
 
@@ -151,7 +158,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
     pub(super) fn closed(&mut self, session: SessionId) {
         self.narrow.remove(&session);
         let Some(link) = self.links.remove(&session) else { return };
-        self.remembered -= link.seen.bytes();
+        self.remembered.remove(session);
         self.alarms.clear(Alarm::Forget(session));
         for message in &link.unacknowledged {
             self.alarms.clear(Alarm::Retransmit(session, message.id));
@@ -159,20 +166,20 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
     }
 
     /// Answers a confirmable message: a piggybacked response, or a bare acknowledgement or Reset. Duplicates of a
-    /// remembered message will get the same bytes.
-    fn answer(&mut self, origin: &Origin, bytes: Vec<u8>) {
-        self.remember_answer(origin, &bytes);
+    /// remembered message will get the same.
+    fn answer(&mut self, origin: &Origin, answer: Answer, bytes: Vec<u8>) {
+        self.remember_answer(origin, answer);
         self.transmit(origin.session, bytes);
     }
 
     pub(super) fn acknowledge(&mut self, origin: &Origin) {
-        self.answer(origin, message::empty(Kind::Acknowledgement, origin.id));
+        self.answer(origin, Answer::Acknowledged, message::empty(Kind::Acknowledgement, origin.id));
     }
 
     /// Rejects a message that was remembered.
     pub(super) fn reject(&mut self, origin: &Origin) {
         self.counters.resets_out += 1;
-        self.answer(origin, message::empty(Kind::Reset, origin.id));
+        self.answer(origin, Answer::Rejected, message::empty(Kind::Reset, origin.id));
     }
 
     /// Rejects one that was not, as it will be again.
@@ -186,7 +193,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
     pub(super) fn respond(&mut self, now: Instant, origin: &Origin, message: Outgoing) {
         if origin.kind == Kind::Confirmable {
             if let Some(bytes) = self.encode(origin.session, message, Kind::Acknowledgement, origin.id) {
-                self.answer(origin, bytes);
+                self.answer(origin, Answer::Bytes(bytes.as_slice().into()), bytes);
             }
         } else {
             let id = self.allocate(now, origin.session);
@@ -370,6 +377,11 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
             Malformed::Code => &mut counters.malformed_code,
         };
         *counter += 1;
+    }
+
+    /// Bytes that are remembered of answered messages, allocations as a whole.
+    pub(super) fn remembered_bytes(&self) -> usize {
+        self.remembered.total()
     }
 
     /// Sessions that have state here.

@@ -26,6 +26,7 @@ use super::numbers::{self, Code, Method};
 use super::options::{self, ParsedRequest, RequestOptions, ResponseOptions};
 use super::snapshot::SnapshotId;
 use super::timers::Timers;
+use crate::shares::Network;
 use crate::{ExchangeId, SessionId};
 use bodies::Bodies;
 use exchange::{Exchange, State};
@@ -155,18 +156,19 @@ impl Server {
     }
 
     /// One CoAP message has arrived.
-    pub fn handle_message(&mut self, now: Instant, session: SessionId, bytes: &[u8]) {
-        match self.messages.receive(now, session, bytes) {
+    /// `network` is whose share pays for what is kept of it; told with each message, because a session at rest keeps nothing here.
+    pub fn handle_message(&mut self, now: Instant, session: SessionId, network: Network, bytes: &[u8]) {
+        match self.messages.receive(now, session, network, bytes) {
             Received::Nothing => {}
             Received::Duplicate(origin) => {
                 self.still_wanted(now, session, origin.id);
                 self.repeated(now, &origin);
             }
-            Received::Request { message, acknowledges } => {
+            Received::Request { message, acknowledges, again } => {
                 if let Some(exchange) = acknowledges {
                     self.response_acknowledged(now, exchange);
                 }
-                self.handle_request(now, session, message);
+                self.handle_request(now, Origin::of(session, network, &message), message, again);
             }
             Received::Response { message, .. } => {
                 // Nobody here asked for anything (RFC 7252 section 4.2: rejected by a Reset, or ignored).
@@ -182,8 +184,9 @@ impl Server {
         }
     }
 
-    fn handle_request(&mut self, now: Instant, session: SessionId, message: Message) {
-        let asker = Origin::of(session, &message);
+    /// `again`: what it says of its session has been heard.
+    fn handle_request(&mut self, now: Instant, asker: Origin, message: Message, again: bool) {
+        let session = asker.session;
         // Before anything is refused: whatever comes back to the client tells it that this has arrived.
         if options::capabilities(&message) & numbers::SHORT_TIMERS != 0 {
             self.messages.has_short_timers(session);
@@ -191,7 +194,7 @@ impl Server {
         let said = access_token::said(&message);
         let parsed = ParsedRequest::parse(&message, &mut self.messages.counters);
         let standing = match &parsed {
-            Ok(request) if self.says_again(session, request, &said) => self.standing(session, &said),
+            Ok(request) if again || self.says_again(session, request, &said) => self.standing(session, &said),
             _ => self.arrived(now, &asker, &message, &said),
         };
         let request = match parsed {
@@ -234,9 +237,7 @@ impl Server {
             self.messages.counters.exchanges_refused += 1;
             return self.refuse_for_now(now, &asker, "too many requests of this session are waiting");
         }
-        if !self.messages.remember(now, &asker) {
-            return self.refuse_for_now(now, &asker, "too many requests are waiting");
-        }
+        self.messages.remember(now, &asker);
         self.messages.counters.requests += 1;
         let session = asker.session;
         let ParsedRequest { method, options, key, block1, block2, .. } = request;
@@ -339,7 +340,7 @@ impl Server {
 
     /// What happened so far.
     pub fn counters(&self) -> Counters {
-        self.messages.counters
+        Counters { remembered_bytes: self.messages.remembered_bytes() as u64, ..self.messages.counters }
     }
 
     /// The session layer could not send a message.

@@ -97,15 +97,20 @@ impl<H: Ord + Copy> Pool<H> {
         move_class(&mut self.sites_by_weight, of_site, |class| (class, site));
     }
 
-    /// It holds nothing any more.
-    pub fn remove(&mut self, holder: H) {
+    /// The same for one that holds something.
+    pub fn resize(&mut self, holder: H, amount: usize) {
         if let Some((network, _)) = self.holders.get(&holder).copied() {
-            self.set(holder, network, 0);
+            self.set(holder, network, amount);
         }
     }
 
+    /// It holds nothing any more.
+    pub fn remove(&mut self, holder: H) {
+        self.resize(holder, 0);
+    }
+
     /// The network that has to give something up before `more` is held in `network`: None when there is room. It may be the same
-    /// one, and has something to give unless `more` is more than all that one may hold.
+    /// one, but not where another is as heavy, and has something to give unless `more` is more than all that one may hold.
     pub fn yields_to(&self, network: Network, more: usize) -> Option<Network> {
         let Bounds { total, per_network, per_site } = self.bounds;
         let site = network.site();
@@ -113,10 +118,10 @@ impl<H: Ord + Copy> Pool<H> {
         if !network.is_alone() && self.held_in(network) + more > per_network {
             Some(network)
         } else if !network.is_alone() && of_site + more > per_site {
-            Some(self.heaviest_network(site).unwrap_or(network))
+            Some(self.heaviest_network(site, network).unwrap_or(network))
         } else if self.total + more > total {
-            let (_, site) = self.sites_by_weight.last()?;
-            self.heaviest_network(*site)
+            let site = spare(self.sites_by_weight.iter().rev().map(|(class, site)| (*class, *site)), site)?;
+            self.heaviest_network(site, network)
         } else {
             None
         }
@@ -129,12 +134,20 @@ impl<H: Ord + Copy> Pool<H> {
         self.holders_by_weight.range(all).next_back().map(|(_, _, Reverse(holder))| *holder)
     }
 
-    fn heaviest_network(&self, site: Site) -> Option<Network> {
+    fn heaviest_network(&self, site: Site, but: Network) -> Option<Network> {
         let first = self.networks.first_key_value()?.0;
         let last = self.networks.last_key_value()?.0;
         let all = (site, Class::MIN, *first)..=(site, Class::MAX, *last);
-        self.networks_by_weight.range(all).next_back().map(|(_, _, network)| *network)
+        let heaviest = self.networks_by_weight.range(all).rev();
+        spare(heaviest.map(|(_, class, network)| (*class, *network)), but)
     }
+}
+
+/// The first of those who come by weight, or the second if that is as heavy and the first is who asks.
+fn spare<K: Copy + PartialEq>(mut by_weight: impl Iterator<Item = (Class, K)>, asks: K) -> Option<K> {
+    let (class, heaviest) = by_weight.next()?;
+    let other = by_weight.next().filter(|other| heaviest == asks && other.0 == class);
+    Some(other.map_or(heaviest, |(_, other)| other))
 }
 
 /// Before and after.
@@ -238,6 +251,21 @@ mod tests {
         // The first site holds 14, the other one 10, in the heaviest network.
         assert_eq!(let_in(&mut pool, 4, other_site(2), 7), [1]);
         assert_eq!(let_in(&mut pool, 5, other_site(3), 9), [3]);
+    }
+
+    #[test]
+    fn of_networks_as_heavy_as_the_newcomer_another_one_gives_way() {
+        for newcomer in [1, 2, 3] {
+            for site in [1, 0x100] {
+                let mut pool = pool(3, 9, 9);
+                for last in [1, 2, 3] {
+                    pool.set(u64::from(last), network(last * site), 1);
+                }
+                pool.set(4, network(4 * site), 1);
+                let gives = pool.yields_to(network(newcomer * site), 0).unwrap();
+                assert_ne!(gives, network(newcomer * site));
+            }
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::peer::*;
 use super::sim::{Answer, MS, SECOND, Sim, Way, get, put};
 use lowband_transport::SessionId;
-use lowband_transport::coap::{Code, Limits, Times};
+use lowband_transport::coap::{Code, Limits, ServerEvent, Times};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -133,20 +133,67 @@ fn a_session_remembers_no_more_bytes_of_answers_than_its_bound() {
     peer.request();
 }
 
+/// A request of a session and its answer, which is of 1,000 bytes.
+fn served(peer: &mut Peer, session: u64, request: &Make) {
+    assert_eq!(peer.send_bytes(SessionId(session), &request.bytes()), []);
+    let (exchange, _) = peer.request();
+    assert_eq!(peer.respond(exchange, &[0; 1000]).len(), 1);
+}
+
 #[test]
-fn when_all_sessions_together_remember_too_much_a_request_is_refused_and_not_executed() {
-    let mut peer = Peer::with(Limits { dedup_total: 1500, ..Limits::default() });
-    for session in 0..2 {
-        peer.send_bytes(SessionId(session), &make(CON, GET, 1).path("x").bytes());
-        let (exchange, _) = peer.request();
-        peer.respond(exchange, &[0; 1000]);
+fn when_all_sessions_together_remember_too_much_a_get_is_forgotten_and_its_copy_served_again() {
+    let mut peer = Peer::with(Limits { dedup_total: 4000, ..Limits::default() });
+    let get = make(CON, GET, 1).path("x");
+    for session in 0..20 {
+        served(&mut peer, session, &get);
+        assert!(peer.server.counters().remembered_bytes <= 4000);
     }
-    let refused = peer.send_bytes(SessionId(2), &make(CON, GET, 1).path("x").bytes()).remove(0);
-    assert_eq!((refused.code(), refused.number(MAX_AGE)), (Code::SERVICE_UNAVAILABLE, Some(5)));
-    assert_eq!((peer.events(), peer.server.counters().dedup_refused), (vec![], 1));
+    let counters = peer.server.counters();
+    assert_eq!((counters.evicted_repeatable, counters.evicted_answers, counters.evicted_ids), (18, 0, 0));
+    assert_eq!(peer.send_bytes(SessionId(19), &get.bytes())[0].payload().len(), 1000, "the newest is known");
+    served(&mut peer, 1, &get);
     peer.wait(247 * SECOND);
-    assert_eq!(peer.send_bytes(SessionId(2), &make(CON, GET, 1).path("x").bytes()), []);
-    peer.request();
+    assert_eq!((peer.server.counters().remembered_bytes, peer.server.sessions_in_memory()), (0, 0));
+}
+
+#[test]
+fn what_acts_is_not_carried_out_twice_when_its_answer_has_been_forgotten_and_its_copy_is_told() {
+    let mut peer = Peer::with(Limits { dedup_total: 4500, ..Limits::default() });
+    let put = make(CON, PUT, 1).path("x");
+    for session in 0..4 {
+        served(&mut peer, session, &put);
+    }
+    let copies = (0..4).map(|session| peer.send_bytes(SessionId(session), &put.bytes()).remove(0));
+    let (told, known): (Vec<_>, Vec<_>) = copies.partition(|got| got.code() == Code::INTERNAL_SERVER_ERROR);
+    assert!(known.iter().all(|got| got.payload().len() == 1000));
+    for told in &told {
+        assert_eq!((told.kind(), told.id(), told.token()), (ACK, 1, [0, 1].as_slice()));
+        assert_eq!(told.number(MAX_AGE), None, "it invites nobody to try again");
+        assert!(String::from_utf8_lossy(told.payload()).contains("has been carried out"));
+    }
+    assert_eq!((told.len(), known.len(), peer.events()), (2, 2, vec![]));
+    let counters = peer.server.counters();
+    assert_eq!((counters.copies_without_answer, counters.duplicates), (2, 4));
+    assert_eq!((counters.evicted_answers, counters.evicted_repeatable, counters.evicted_ids), (2, 0, 0));
+}
+
+#[test]
+fn a_get_that_says_its_token_is_carried_out_again_and_says_nothing_new() {
+    let mut peer = Peer::with(Limits { dedup_total: 2500, ..Limits::default() });
+    let old = make(CON, GET, 1).path("x").option(256, b"old");
+    served(&mut peer, 1, &old);
+    served(&mut peer, 1, &make(CON, PUT, 2).path("x").option(256, b"new"));
+    served(&mut peer, 2, &make(CON, PUT, 3).path("x"));
+    assert!(peer.server.counters().evicted_answers > 0);
+    let standing = |peer: &mut Peer, request: &Make| {
+        assert_eq!(peer.send_bytes(SessionId(1), &request.bytes()), []);
+        assert_eq!(peer.send_bytes(SessionId(1), &request.bytes()), [], "a copy while it waits");
+        let events = peer.events();
+        let [ServerEvent::Request { standing, .. }] = &events[..] else { panic!("{events:?}") };
+        standing.access_token.as_ref().map(|token| token.as_str().to_owned())
+    };
+    assert_eq!(standing(&mut peer, &old).as_deref(), Some("old"));
+    assert_eq!(standing(&mut peer, &make(CON, GET, 4).path("y")).as_deref(), Some("new"));
 }
 
 #[test]

@@ -138,7 +138,7 @@ fn the_limit_is_that_of_one_session() {
     let mut peer = narrow(512);
     let options = ResponseOptions::default();
     let other = lowband_transport::SessionId(2);
-    peer.server.handle_message(peer.now, other, &make(CON, GET, 1).path("x").bytes());
+    assert_eq!(peer.send_bytes(other, &make(CON, GET, 1).path("x").bytes()), []);
     let (exchange, _) = peer.request();
     peer.server.respond_head(peer.now, exchange, Code::CONTENT, options);
     let answer = peer.chunk(exchange, &body(2000, 1), true).remove(0);

@@ -3,6 +3,7 @@
 use super::sim::{assert_anybody_takes, zero};
 use coap_lite::{CoapOption, MessageClass, MessageType, Packet};
 use lowband_transport::coap::{Code, Limits, ResponseOptions, Server, ServerEvent, Times};
+use lowband_transport::shares::Network;
 use lowband_transport::{ExchangeId, SessionId};
 use std::time::{Duration, Instant};
 
@@ -143,7 +144,13 @@ impl Peer {
     }
 
     pub(crate) fn send_bytes(&mut self, session: SessionId, bytes: &[u8]) -> Vec<Got> {
-        self.server.handle_message(self.now, session, bytes);
+        self.server.handle_message(self.now, session, Network::alone(session.0), bytes);
+        self.received()
+    }
+
+    /// From an address that others may share.
+    pub(crate) fn send_from(&mut self, session: SessionId, network: Network, message: &Make) -> Vec<Got> {
+        self.server.handle_message(self.now, session, network, &message.bytes());
         self.received()
     }
 

@@ -6,6 +6,7 @@ use lowband_transport::coap::{
     Client, ClientEvent, Code, FailReason, Limits, Method, Request, RequestOptions, Response,
     ResponseOptions, Server, ServerEvent, Times,
 };
+use lowband_transport::shares::Network;
 use lowband_transport::{ExchangeId, SessionId};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -251,7 +252,8 @@ impl Sim {
         while let Some(entry) = self.due.first_entry().filter(|entry| entry.key().0 <= self.now) {
             match entry.remove() {
                 Due::Message(To::Server, session, bytes) => {
-                    self.server.handle_message(self.now, session, &bytes);
+                    let network = Network::alone(session.0);
+                    self.server.handle_message(self.now, session, network, &bytes);
                 }
                 Due::Message(To::Client, session, bytes) if session == FOREIGN => self.inbox.push_back(bytes),
                 Due::Message(To::Client, session, bytes) => {

@@ -3,6 +3,7 @@
 use super::peer::*;
 use super::sim::{MS, SECOND, body};
 use lowband_transport::coap::{BlockSize, Code, Limits, ResponseOptions, ServerEvent};
+use lowband_transport::shares::Network;
 
 fn block(id: u16, num: u32, size: usize) -> Make {
     make(CON, GET, id).path("big").block(BLOCK2, num, false, size)
@@ -43,7 +44,8 @@ fn eight_block_requests_at_once_are_all_answered() {
     let mut received = whole[..1024].to_vec();
     for window in (1..98).collect::<Vec<u32>>().chunks(8) {
         for num in window {
-            peer.server.handle_message(peer.now, SESSION, &block(100 + *num as u16, *num, 1024).bytes());
+            let asked = block(100 + *num as u16, *num, 1024).bytes();
+            peer.server.handle_message(peer.now, SESSION, Network::alone(1), &asked);
         }
         peer.received().iter().for_each(|got| received.extend(got.payload()));
     }

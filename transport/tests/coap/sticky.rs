@@ -60,7 +60,7 @@ const ENDS: [End; 17] = [
         Code::EMPTY,
     ),
     ("too many requests", |id| request(id).path("busy"), Code::SERVICE_UNAVAILABLE),
-    ("no memory for copies", |id| request(id).path("full"), Code::SERVICE_UNAVAILABLE),
+    ("no memory for copies", |id| request(id).path("full"), Code::EMPTY),
 ];
 
 /// A peer to whom the end of this name comes.

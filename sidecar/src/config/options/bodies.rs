@@ -26,6 +26,10 @@ pub(in crate::config) struct Bodies {
     /// Message ids remembered for one session, against duplicates.
     #[arg(long, env = "LOWBAND_MESSAGE_IDS", value_name = "COUNT", default_value = "256")]
     message_ids: String,
+    /// Memory for the answers that are remembered against duplicates, all sessions together; one address (IPv6: one /64) gets a quarter
+    /// of it. Nothing is refused for want of it: copies of GETs are then carried out again, others are told that their answer is gone.
+    #[arg(long, env = "LOWBAND_DEDUP_MEMORY", value_name = "SIZE", default_value = "64MiB")]
+    dedup_memory: String,
 }
 
 impl Bodies {
@@ -38,6 +42,8 @@ impl Bodies {
         let snapshot_memory =
             mistakes.parse("--snapshot-memory", &self.snapshot_memory, values::size_within(1024..=MEMORY));
         let message_ids = mistakes.parse("--message-ids", &self.message_ids, values::within(1..=65_536));
+        let dedup_memory =
+            mistakes.parse("--dedup-memory", &self.dedup_memory, values::size_within(64 << 10..=MEMORY));
         if upload > blockwise {
             mistakes.add("--upload", format!("{:?} is more than --blockwise-memory holds", self.upload));
         }
@@ -48,6 +54,7 @@ impl Bodies {
             snapshots_per_session: snapshots?,
             snapshot_bytes_per_session: snapshot_memory?,
             dedup_per_session: message_ids?,
+            dedup_total: dedup_memory?,
             ..Limits::default()
         })
     }

@@ -1,17 +1,31 @@
 //! What an arriving message is: malformed, an answer to one of ours, a copy, or something new for the layer above.
 
-use super::super::dedup::Answer;
-use super::super::message::{Kind, Message};
+use super::super::dedup::{Answer, Effect};
+use super::super::message::{self, Kind, Message, Outgoing};
 use super::super::numbers::Code;
 use super::{MessageLayer, Origin, Received};
 use crate::SessionId;
+use crate::shares::Network;
 use std::time::Instant;
+
+/// For a copy of a message that has acted, when its answer has been forgotten.
+const FORGOTTEN: &str = "this request has been carried out; its answer is not kept any more";
+
+/// What a message is to deduplication.
+enum Known {
+    /// A copy. Whatever it gets has been sent.
+    Copy(Origin),
+    /// A copy that does no harm and has no answer left: to be carried out once more.
+    Again,
+    New,
+}
 
 impl<O: Copy + PartialEq> MessageLayer<O> {
     pub(in super::super) fn receive(
         &mut self,
         now: Instant,
         session: SessionId,
+        network: Network,
         bytes: &[u8],
     ) -> Received<O> {
         self.counters.messages_in += 1;
@@ -52,10 +66,11 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
             (Kind::Acknowledgement, code) if code.is_request() => {
                 self.counters.requests_in_acknowledgements += 1;
                 let acknowledges = self.settle(now, session, message.id);
-                match (self.recognise(session, &message), acknowledges) {
-                    (None, acknowledges) => Received::Request { message, acknowledges },
-                    (Some(_), Some(owner)) => Received::Acknowledged(owner),
-                    (Some(_), None) => Received::Nothing,
+                match (self.recognise(session, network, &message), acknowledges) {
+                    (Known::New, acknowledges) => Received::Request { message, acknowledges, again: false },
+                    (Known::Again, acknowledges) => Received::Request { message, acknowledges, again: true },
+                    (Known::Copy(_), Some(owner)) => Received::Acknowledged(owner),
+                    (Known::Copy(_), None) => Received::Nothing,
                 }
             }
             (Kind::Acknowledgement, _) => {
@@ -63,26 +78,38 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
                 Received::Response { message, to }
             }
             (Kind::Confirmable | Kind::NonConfirmable, _) => {
-                if let Some(origin) = self.recognise(session, &message) {
-                    Received::Duplicate(origin)
-                } else if message.code.is_request() {
-                    Received::Request { message, acknowledges: None }
-                } else {
-                    Received::Response { message, to: None }
+                match self.recognise(session, network, &message) {
+                    Known::Copy(origin) => Received::Duplicate(origin),
+                    Known::New if !message.code.is_request() => Received::Response { message, to: None },
+                    Known::New => Received::Request { message, acknowledges: None, again: false },
+                    Known::Again => Received::Request { message, acknowledges: None, again: true },
                 }
             }
         }
     }
 
     /// Whether this is a copy of a message that is remembered; it gets the same answer again.
-    fn recognise(&mut self, session: SessionId, message: &Message) -> Option<Origin> {
-        let origin = Origin::of(session, message);
-        let answer = self.links.get(&session)?.seen.get(origin.key())?;
-        if let Answer::Bytes(bytes) = answer {
-            let bytes = bytes.to_vec();
+    fn recognise(&mut self, session: SessionId, network: Network, message: &Message) -> Known {
+        let origin = Origin::of(session, network, message);
+        let found = self.links.get(&session).and_then(|link| link.seen.get(origin.key()));
+        let Some((answer, effect)) = found else { return Known::New };
+        self.counters.duplicates += 1;
+        let again = match answer {
+            Answer::Pending | Answer::Silence | Answer::Repeated => None,
+            Answer::Acknowledged => Some(message::empty(Kind::Acknowledgement, message.id)),
+            Answer::Rejected => Some(message::empty(Kind::Reset, message.id)),
+            Answer::Bytes(bytes) => Some(bytes.to_vec()),
+            Answer::Gone if effect != Effect::Acts => return Known::Again,
+            Answer::Gone => {
+                self.counters.copies_without_answer += 1;
+                let (code, token) = (Code::INTERNAL_SERVER_ERROR, message.token);
+                let told = Outgoing { code, token, options: Vec::new(), payload: FORGOTTEN.into() };
+                self.encode(session, told, Kind::Acknowledgement, message.id)
+            }
+        };
+        if let Some(bytes) = again {
             self.transmit(session, bytes);
         }
-        self.counters.duplicates += 1;
-        Some(origin)
+        Known::Copy(origin)
     }
 }

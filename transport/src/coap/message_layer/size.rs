@@ -78,9 +78,11 @@ fn shortened_diagnostic(message: &Outgoing, most: usize) -> Option<Outgoing> {
 #[cfg(test)]
 mod tests {
     use super::super::super::config::{Limits, Times};
+    use super::super::super::dedup::Effect;
     use super::super::super::message::{Message, Token};
     use super::super::Origin;
     use super::*;
+    use crate::shares::Network;
     use std::time::Instant;
 
     const SESSION: SessionId = SessionId(1);
@@ -113,7 +115,8 @@ mod tests {
     ) -> (Code, usize, Vec<u8>, u64) {
         let mut layer = layer(512);
         let token = Token::new(&[7; 8]).unwrap();
-        let origin = Origin { session: SESSION, kind, id: MessageId(1), token };
+        let (network, effect) = (Network::alone(1), Effect::Acts);
+        let origin = Origin { session: SESSION, network, kind, id: MessageId(1), token, effect };
         layer.respond(Instant::now(), &origin, Outgoing { code, token, options, payload });
         let (_, bytes) = layer.poll_transmit().unwrap();
         assert!(bytes.len() <= 512, "{}", bytes.len());

@@ -50,13 +50,12 @@ impl Server {
             }
             Taken::Continue => {
                 // Later blocks are recognised by their numbers; only block 0 would do harm if it acted twice.
-                if block.num > 0 || self.messages.remember(now, &asker) {
-                    let size = block.size.min(self.messages.block_size(session));
-                    let options = vec![echo(Block { size, ..block })];
-                    self.answer_at_once(now, &asker, Code::CONTINUE, options, "");
-                } else {
-                    self.refuse_for_now(now, &asker, "too many requests are waiting");
+                if block.num == 0 {
+                    self.messages.remember(now, &asker);
                 }
+                let size = block.size.min(self.messages.block_size(session));
+                let options = vec![echo(Block { size, ..block })];
+                self.answer_at_once(now, &asker, Code::CONTINUE, options, "");
             }
             Taken::Refused(Code::REQUEST_ENTITY_TOO_LARGE, text) => {
                 let most = u32::try_from(self.messages.limits.upload).unwrap_or(u32::MAX);
@@ -151,12 +150,13 @@ impl Server {
 
     fn wait_for_block(&mut self, now: Instant, asker: Origin, snapshot: SnapshotId, block: Block) {
         let session = asker.session;
-        if self.too_many_block_requests(session) || !self.messages.remember(now, &asker) {
+        if self.too_many_block_requests(session) {
             // Not refused: the client would take that for the end of the body. It will ask again, and must be heard then.
             self.messages.forget(&asker);
             self.messages.counters.waiting_blocks_dropped += 1;
             return;
         }
+        self.messages.remember(now, &asker);
         let token = asker.token;
         let exchange = self.insert(now, asker, State::WaitingForBlock(snapshot), block.offset());
         if let Some(snapshot) = self.snapshot(session, snapshot) {
