@@ -86,6 +86,7 @@ fn close_reason(why: &CloseReason) -> String {
         CloseReason::Alert(description) => format!("the server sent the fatal DTLS alert {description}"),
         CloseReason::Replaced => "replaced by a new handshake from the same address".into(),
         CloseReason::Idle => "silent for too long".into(),
+        CloseReason::Dead => "the server does not answer any more".into(),
         CloseReason::Evicted => "ended to make room for others".into(),
         CloseReason::Unusable => "nothing can be encrypted on it any more".into(),
         CloseReason::Handshake(text) | CloseReason::Refused(text) | CloseReason::Certificate(text) => {

@@ -70,6 +70,8 @@ pub struct Client {
     dtls: dtls::Endpoint,
     coap: coap::Client,
     events: VecDeque<Event>,
+    /// Sessions to be ended.
+    dead: Vec<SessionId>,
 }
 
 impl Client {
@@ -84,6 +86,7 @@ impl Client {
             dtls: dtls::Endpoint::new(config.dtls, seeds.seed())?,
             coap: coap::Client::new(config.times, config.limits, seeds.seed()),
             events: VecDeque::new(),
+            dead: Vec::new(),
         })
     }
 
@@ -114,7 +117,8 @@ impl Client {
         self.pass_on(now);
     }
 
-    /// An Empty confirmable message (RFC 7252 section 4.3). `Pong` comes when it is answered; nothing when it is not.
+    /// An Empty confirmable message (RFC 7252 section 4.3), unless one is on its way already. `Pong` comes when it is answered.
+    /// When it is not for [`Times::dead_after`], and nothing else comes either, the session ends with [`CloseReason::Dead`].
     pub fn ping(&mut self, now: Instant, session: SessionId) {
         self.coap.ping(now, session);
         self.pass_on(now);
@@ -173,6 +177,9 @@ impl Client {
     fn pass_on(&mut self, now: Instant) {
         loop {
             self.take_events();
+            for session in std::mem::take(&mut self.dead) {
+                self.dtls.end(session, CloseReason::Dead);
+            }
             while let Some((session, message)) = self.coap.poll_transmit() {
                 if self.dtls.send(now, session, &message).is_err() {
                     self.coap.count_unsendable();
@@ -202,6 +209,10 @@ impl Client {
                 ClientEvent::Response { exchange, response } => Event::Response { exchange, response },
                 ClientEvent::Failed { exchange, why, sent } => Event::Failed { exchange, why, sent },
                 ClientEvent::Pong { session } => Event::Pong { session },
+                ClientEvent::Dead { session } => {
+                    self.dead.push(session);
+                    continue;
+                }
             });
         }
     }

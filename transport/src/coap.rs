@@ -7,7 +7,7 @@
 //!          download  |            |  upload, snapshot
 //!                    options, block                     what options mean
 //!                     message_layer                     which message answers which; duplicates; repetition
-//!             dedup  |     |      |  retransmission
+//!             dedup  |     |      |  retransmission      congestion: who may send, and when again
 //!                        message                        bytes
 //! ```
 //!
@@ -17,6 +17,7 @@ mod access_token;
 mod block;
 mod client;
 mod config;
+mod congestion;
 mod counters;
 mod dedup;
 mod download;

@@ -10,7 +10,9 @@
 mod coap {
     mod bodies;
     mod cancel;
+    mod death;
     mod dedup;
+    mod delay;
     mod exchange;
     mod foreign_server;
     mod greedy_neighbour;
@@ -23,6 +25,7 @@ mod coap {
     mod narrow;
     mod peer;
     mod pipelining;
+    mod queue;
     mod repetition;
     mod rest;
     mod short_timers;

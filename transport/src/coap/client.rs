@@ -75,6 +75,12 @@ pub enum ClientEvent {
         /// On which session.
         session: SessionId,
     },
+    /// Nobody is there any more: a ping was not answered for [`Times::dead_after`], and nothing else has come meanwhile. The
+    /// requests of the session are as they were; they fail when it is closed, which is to be done now.
+    Dead {
+        /// Which session.
+        session: SessionId,
+    },
 }
 
 /// Why a request got no response.
@@ -104,7 +110,7 @@ pub struct Silence {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Owner {
     Exchange(ExchangeId),
-    Ping,
+    Ping(SessionId),
 }
 
 #[derive(Debug, Default)]
@@ -122,6 +128,8 @@ struct Session {
     begun: u64,
     /// When the last message came.
     heard: Option<Instant>,
+    /// When the ping went out that is not answered yet.
+    pinged: Option<Instant>,
     /// Something has come back for a message that told of our capabilities: the peer knows them for good.
     knows_us: bool,
 }
@@ -161,23 +169,22 @@ impl Client {
 
     /// A session has been established. `round_trip` is the first sample for measured times.
     pub fn session_opened(&mut self, now: Instant, session: SessionId, round_trip: Option<Duration>) {
-        self.messages.opened(session, round_trip);
+        self.messages.opened(now, session, round_trip);
         self.sessions.entry(session).or_default().open = true;
         self.start_queued(now, session);
     }
 
     /// A session has ended, or was never established: its requests fail, in their order.
     pub fn session_closed(&mut self, _now: Instant, session: SessionId) {
-        self.messages.closed(session);
-        self.sessions.remove(&session);
-        let of_session = |exchange: &&ExchangeId| {
-            self.exchanges.get(exchange).is_some_and(|exchange| exchange.session == session)
-        };
-        let lost: Vec<_> = self.exchanges.keys().filter(of_session).copied().collect();
+        let Some(state) = self.sessions.remove(&session) else { return };
+        let mut lost: Vec<_> = state.tokens.into_values().chain(state.queue).collect();
+        lost.sort_unstable();
         for exchange in lost {
-            let sent = self.exchanges.remove(&exchange).is_some_and(|exchange| exchange.token().is_some());
+            let sent = self.has_been_sent(exchange);
+            self.exchanges.remove(&exchange);
             self.events.push_back(ClientEvent::Failed { exchange, why: FailReason::SessionClosed, sent });
         }
+        self.messages.closed(session);
     }
 
     /// Sends a request, or keeps it until the session opens or others have made room. On a session that is not there it
@@ -204,10 +211,13 @@ impl Client {
         self.finish(now, exchange);
     }
 
-    /// An Empty confirmable message (RFC 7252 section 4.3). `Pong` comes when it is answered; nothing when it is not.
+    /// An Empty confirmable message (RFC 7252 section 4.3), unless one is on its way already. `Pong` comes when it is answered;
+    /// `Dead` when it is not, and nothing else comes either.
     pub fn ping(&mut self, now: Instant, session: SessionId) {
-        if self.sessions.get(&session).is_some_and(|state| state.open) {
-            self.messages.send_ping(now, session, Owner::Ping);
+        let Some(state) = self.sessions.get_mut(&session) else { return };
+        if state.open && state.pinged.is_none() {
+            state.pinged = Some(now);
+            self.messages.send_ping(now, session, Owner::Ping(session));
         }
     }
 
@@ -223,8 +233,11 @@ impl Client {
                 self.arrived(session, exchange);
                 self.start_queued(now, session);
             }
-            Received::Acknowledged(Owner::Ping) | Received::Reset { of: Owner::Ping, .. } => {
+            Received::Acknowledged(Owner::Ping(_)) | Received::Reset { of: Owner::Ping(_), .. } => {
                 // A Reset by the RFC; the reference's server sends an empty acknowledgement.
+                if let Some(state) = self.sessions.get_mut(&session) {
+                    state.pinged = None;
+                }
                 self.events.push_back(ClientEvent::Pong { session });
             }
             Received::Reset { of: Owner::Exchange(exchange), .. } => {
@@ -264,7 +277,7 @@ impl Client {
             return;
         };
         // However it comes, it acknowledges the request (RFC 7252 section 5.3.2).
-        self.messages.stop(session, Owner::Exchange(id));
+        self.messages.stop(now, session, Owner::Exchange(id));
         self.arrived(session, id);
         let parsed = ParsedResponse::parse(&message, &mut self.messages.counters);
         if message.kind == Kind::Confirmable {
@@ -292,10 +305,24 @@ impl Client {
 
     /// The time of `poll_timeout` has come.
     pub fn handle_timeout(&mut self, now: Instant) {
-        while let Some(owner) = self.messages.handle_timeout(now) {
-            if let Owner::Exchange(exchange) = owner {
-                self.fail(now, exchange, FailReason::Timeout);
+        while let Some(given_up) = self.messages.handle_timeout(now) {
+            match given_up.of {
+                Owner::Exchange(exchange) => {
+                    if let Some(exchange) = self.exchanges.get_mut(&exchange).filter(|_| !given_up.sent) {
+                        exchange.messages = exchange.messages.saturating_sub(1);
+                    }
+                    self.fail(now, exchange, FailReason::Timeout);
+                }
+                Owner::Ping(session) => self.ping_failed(session),
             }
+        }
+    }
+
+    /// Some servers answer no pings; what else they say shows that they are there.
+    fn ping_failed(&mut self, session: SessionId) {
+        let pinged = self.sessions.get_mut(&session).and_then(|state| state.pinged.take());
+        if pinged.is_some_and(|pinged| !self.messages.has_heard_since(session, pinged)) {
+            self.events.push_back(ClientEvent::Dead { session });
         }
     }
 
@@ -356,13 +383,22 @@ impl Client {
     fn oldest_repeated(&self, session: SessionId) -> Option<u64> {
         let begun = |owner| match owner {
             Owner::Exchange(id) => self.exchanges.get(&id).map(|exchange| exchange.begun),
-            Owner::Ping => None,
+            Owner::Ping(_) => None,
         };
         self.messages.unacknowledged(session).filter_map(begun).min()
     }
 
+    /// Whether anything of a request has gone out.
+    fn has_been_sent(&self, id: ExchangeId) -> bool {
+        self.exchanges.get(&id).is_some_and(|exchange| match exchange.messages {
+            0 => false,
+            1 => !self.messages.waits(exchange.session, Owner::Exchange(id)),
+            _ => true,
+        })
+    }
+
     fn fail(&mut self, now: Instant, exchange: ExchangeId, why: FailReason) {
-        let sent = self.exchanges.get(&exchange).is_some_and(|exchange| exchange.token().is_some());
+        let sent = self.has_been_sent(exchange);
         if self.finish(now, exchange) {
             self.events.push_back(ClientEvent::Failed { exchange, why, sent });
         }
@@ -378,7 +414,7 @@ impl Client {
     fn finish(&mut self, now: Instant, id: ExchangeId) -> bool {
         let Some(exchange) = self.exchanges.remove(&id) else { return false };
         let session = exchange.session;
-        self.messages.stop(session, Owner::Exchange(id));
+        self.messages.stop(now, session, Owner::Exchange(id));
         if let Some(state) = self.sessions.get_mut(&session) {
             match exchange.token() {
                 Some(token) => {

@@ -20,6 +20,9 @@ pub struct Times {
     /// Measure the round trip and use srtt + 4 var instead of `ack_timeout`; the first gap is longer by
     /// `piggyback_wait`, because the peer may hold its acknowledgement back for that long.
     pub measured: bool,
+    /// A ping that nobody answers for this long, or for six round trips if that is longer, shows that nobody is there, unless
+    /// something else has been heard meanwhile. See [`ClientEvent::Dead`](super::ClientEvent::Dead).
+    pub dead_after: Duration,
     /// A request of a client that is known to have short timers is acknowledged (empty) when it has waited for the upstream
     /// for this long, and no request sooner. What makes a client known for that: see [`Times::short_timers`].
     pub piggyback_wait: Duration,
@@ -45,6 +48,7 @@ impl Times {
             max_retransmit: 4,
             max_interval: Duration::from_secs(60),
             measured: false,
+            dead_after: Duration::from_secs(10),
             piggyback_wait: Duration::from_millis(500),
             acknowledge_within: Duration::from_millis(1800),
             exchange_lifetime: Duration::from_secs(247),
@@ -92,6 +96,7 @@ impl Times {
         for (name, time) in [
             ("ack_timeout", self.ack_timeout),
             ("max_interval", self.max_interval),
+            ("dead_after", self.dead_after),
             ("piggyback_wait", self.piggyback_wait),
             ("acknowledge_within", self.acknowledge_within),
             ("exchange_lifetime", self.exchange_lifetime),
@@ -119,6 +124,9 @@ pub struct Limits {
     /// Server: requests of one session that wait for the upstream, and again as many whose separate response is not
     /// acknowledged yet; one more is answered 5.03. Client: requests on the way; one more waits its turn.
     pub exchanges_per_session: usize,
+    /// Confirmable messages of one session that are on their way at once and not acknowledged; one more waits. A request that has
+    /// been acknowledged and waits for its answer takes no place.
+    pub window: u16,
     /// Block requests of one session that wait for the upstream; one more is dropped (the client repeats it).
     pub waiting_blocks_per_session: usize,
     /// Bytes of one request body; more is 4.13.
@@ -156,10 +164,14 @@ pub struct Limits {
     pub block_size: BlockSize,
 }
 
+/// A queue of eight answers of 1 kB is 7 s at 9.6 kbit/s.
+const WINDOW: u16 = 8;
+
 impl Default for Limits {
     fn default() -> Self {
         Limits {
             exchanges_per_session: 32,
+            window: WINDOW,
             waiting_blocks_per_session: 256,
             upload: 8 << 20,
             uploads_per_session: 32,

@@ -10,6 +10,8 @@ counters! {
     counters {
         /// Confirmable messages sent again.
         retransmissions = "coap_retransmissions",
+        /// Copies not sent, because nothing came back and an older message was being sent again.
+        withheld = "coap_retransmissions_withheld",
         /// Confirmable messages that nobody acknowledged.
         gave_up = "coap_messages_unacknowledged",
         /// Duplicates answered from memory or dropped.

@@ -3,7 +3,8 @@
 //! ```text
 //!           bytes                                        Outgoing
 //!             |                                             |
-//!   parse: malformed -> Reset or silence       confirmable: remembered until ACK, RST or the last timeout
+//!   parse: malformed -> Reset or silence       confirmable: waits for a place in the window (congestion.rs), is then
+//!             |                                remembered until ACK, RST or the last timeout
 //!             |                                non-confirmable, acknowledgement, reset: sent and forgotten
 //!   ACK, RST -> what they answer                            |
 //!             |  (an ACK with a request in it goes on)      v
@@ -13,20 +14,22 @@
 //! ```
 //!
 //! State exists only while something is remembered or on its way; a session at rest has none, unless its round trip is
-//! kept. Deliberately absent: NSTART (section 4.7). A server's confirmable messages are answers, of which there is one
-//! to each request, bounded by the limit of exchanges; at the client the same limit bounds the requests. Absent as well
-//! is a brake for whoever sends more than 65,536 messages within EXCHANGE_LIFETIME, 265 a second on one session.
+//! kept. Messages on their way are looked up one by one: the window bounds them.
+//!
+//! Deliberately absent: a brake for whoever sends more than 65,536 messages within EXCHANGE_LIFETIME, 265 a second on one
+//! session. Deduplication tells messages of one id apart by their tokens, and a client of ours uses none twice.
 
 mod memory;
 mod receive;
 mod size;
 
 use super::config::{Limits, Times};
+use super::congestion::{Controller, Queue, RoundTrip, Turn, Waiting};
 use super::counters::Counters;
 use super::dedup::{Answer, Effect, Key, Seen};
 use super::message::{self, Kind, Malformed, Message, MessageId, Outgoing, Token};
 use super::random::Random;
-use super::retransmission::{Backoff, RoundTrip};
+use super::retransmission::Backoff;
 use super::timers::Timers;
 use crate::SessionId;
 use crate::shares::{Bounds, Network, Pool};
@@ -76,6 +79,13 @@ pub(super) enum Received<O> {
     Reset { of: O, of_copy: bool },
 }
 
+/// A message that nobody acknowledged, or that waited behind such ones and was never sent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct GivenUp<O> {
+    pub of: O,
+    pub sent: bool,
+}
+
 /// A confirmable message on its way.
 #[derive(Debug)]
 struct Unacknowledged<O> {
@@ -83,6 +93,21 @@ struct Unacknowledged<O> {
     owner: O,
     bytes: Vec<u8>,
     backoff: Backoff,
+    /// When the next copy is due.
+    due: Instant,
+    /// The newest copy was not sent, because the path is silent.
+    withheld: bool,
+}
+
+impl<O> Unacknowledged<O> {
+    /// Of those that were sent at one time, which is the older.
+    fn age(&self) -> (Instant, MessageId) {
+        (self.backoff.first_sent, self.id)
+    }
+
+    fn is_ping(&self) -> bool {
+        self.bytes.len() == message::EMPTY_LENGTH
+    }
 }
 
 /// What the layer knows of one session.
@@ -93,19 +118,19 @@ struct Link<O> {
     last_id_at: Option<Instant>,
     seen: Seen,
     unacknowledged: Vec<Unacknowledged<O>>,
-    round_trip: Option<RoundTrip>,
+    controller: Controller,
     /// The peer is known to send copies sooner than RFC 7252 has it.
     short_timers: bool,
 }
 
 impl<O> Link<O> {
-    fn new() -> Link<O> {
+    fn new(window: u16) -> Link<O> {
         Link {
             next_id: None,
             last_id_at: None,
             seen: Seen::default(),
             unacknowledged: Vec::new(),
-            round_trip: None,
+            controller: Controller::new(window),
             short_timers: false,
         }
     }
@@ -126,6 +151,10 @@ pub(super) struct MessageLayer<O> {
     links: BTreeMap<SessionId, Box<Link<O>>>,
     /// Largest messages, in bytes, of the sessions that do not take all.
     narrow: BTreeMap<SessionId, usize>,
+    /// Messages that wait for a place in the window.
+    queues: BTreeMap<SessionId, Queue<O>>,
+    /// To be told.
+    given_up: VecDeque<GivenUp<O>>,
     alarms: Timers<Alarm>,
     transmits: VecDeque<(SessionId, Vec<u8>)>,
     /// Bytes that each session's deduplication could give up.
@@ -142,6 +171,8 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
             random: Random::new(seed),
             links: BTreeMap::new(),
             narrow: BTreeMap::new(),
+            queues: BTreeMap::new(),
+            given_up: VecDeque::new(),
             alarms: Timers::new(),
             transmits: VecDeque::new(),
             remembered,
@@ -149,14 +180,15 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
     }
 
     /// Starts measuring, where the times want that and the handshake has given a first sample.
-    pub(super) fn opened(&mut self, session: SessionId, round_trip: Option<Duration>) {
+    pub(super) fn opened(&mut self, now: Instant, session: SessionId, round_trip: Option<Duration>) {
         if let (true, Some(sample)) = (self.times.measured, round_trip) {
-            self.link(session).round_trip = Some(RoundTrip::first(sample));
+            self.link(session).controller.round_trip = Some(RoundTrip::first(now, sample));
         }
     }
 
     pub(super) fn closed(&mut self, session: SessionId) {
         self.narrow.remove(&session);
+        self.queues.remove(&session);
         let Some(link) = self.links.remove(&session) else { return };
         self.remembered.remove(session);
         self.alarms.clear(Alarm::Forget(session));
@@ -203,32 +235,60 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         }
     }
 
-    /// Sent again until it is acknowledged, reset, or given up. None: it is a request, and too long to be sent at all.
+    /// Goes out in its turn, and is sent again until it is acknowledged, reset, or given up. False: it is a request, and too
+    /// long to be sent at all.
     pub(super) fn send_confirmable(
         &mut self,
         now: Instant,
         session: SessionId,
         message: Outgoing,
+        turn: Turn,
         owner: O,
-    ) -> Option<MessageId> {
-        let id = self.allocate(now, session);
-        let bytes = self.encode(session, message, Kind::Confirmable, id)?;
-        self.send_and_repeat(now, session, id, bytes, owner);
-        Some(id)
+    ) -> bool {
+        let unnumbered = MessageId(0);
+        let Some(bytes) = self.encode(session, message, Kind::Confirmable, unnumbered) else { return false };
+        self.queues.entry(session).or_insert_with(Queue::new).push(turn, Waiting { owner, bytes });
+        self.fill_window(now, session);
+        true
     }
 
-    /// An Empty confirmable message (RFC 7252 section 4.3).
+    /// Sends what waits, as far as there are places.
+    fn fill_window(&mut self, now: Instant, session: SessionId) {
+        loop {
+            let Some(queue) = self.queues.get_mut(&session) else { return };
+            let window = self.limits.window;
+            let link = self.links.entry(session).or_insert_with(|| Box::new(Link::new(window)));
+            let (controller, times) = (&link.controller, &self.times);
+            let takes_place = |message: &&Unacknowledged<O>| {
+                !message.is_ping() && controller.may_be_on_its_way(now, &message.backoff, times)
+            };
+            let on_their_way = link.unacknowledged.iter().filter(takes_place).count();
+            let next = if controller.admits(on_their_way) { queue.pop() } else { None };
+            if queue.is_empty() {
+                self.queues.remove(&session);
+            }
+            let Some(Waiting { owner, mut bytes }) = next else { return };
+            let id = self.allocate(now, session);
+            message::renumber(&mut bytes, id);
+            self.send_and_repeat(now, session, id, bytes, owner);
+        }
+    }
+
+    /// An Empty confirmable message (RFC 7252 section 4.3). It waits for nobody.
     pub(super) fn send_ping(&mut self, now: Instant, session: SessionId, owner: O) {
         let id = self.allocate(now, session);
-        self.send_and_repeat(now, session, id, message::empty(Kind::Confirmable, id), owner);
+        let ping = message::empty(Kind::Confirmable, id);
+        self.send_and_repeat(now, session, id, ping, owner);
     }
 
     fn send_and_repeat(&mut self, now: Instant, session: SessionId, id: MessageId, bytes: Vec<u8>, owner: O) {
-        let round_trip = self.links.get(&session).and_then(|link| link.round_trip.as_ref());
-        let (backoff, next) = Backoff::start(now, &self.times, round_trip, &mut self.random);
-        self.alarms.set(Alarm::Retransmit(session, id), next);
+        let round_trip = self.links.get(&session).and_then(|link| link.controller.round_trip.as_ref());
+        let what = message::content(&bytes);
+        let (backoff, due) = Backoff::start(now, &self.times, round_trip, what, &mut self.random);
+        self.alarms.set(Alarm::Retransmit(session, id), due);
         self.transmit(session, bytes.clone());
-        self.link(session).unacknowledged.push(Unacknowledged { id, owner, bytes, backoff });
+        let message = Unacknowledged { id, owner, bytes, backoff, due, withheld: false };
+        self.link(session).unacknowledged.push(message);
     }
 
     /// The peer has shown that its copies come sooner than RFC 7252 has it. That holds for the session.
@@ -240,20 +300,36 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
     pub(super) fn piggyback_wait(&self, session: SessionId) -> Duration {
         let least = self.times.piggyback_wait;
         match self.links.get(&session).map(Box::as_ref) {
-            Some(Link { short_timers: false, round_trip: Some(round_trip), .. }) => {
-                least.max(self.times.acknowledge_within.saturating_sub(round_trip.smoothed()))
-            }
+            Some(Link {
+                short_timers: false,
+                controller: Controller { round_trip: Some(round_trip), .. },
+                ..
+            }) => least.max(self.times.acknowledge_within.saturating_sub(round_trip.smoothed())),
             _ => least,
         }
     }
 
     /// Stops sending a message again: its answer came by another way, or is not wanted any more.
-    pub(super) fn stop(&mut self, session: SessionId, owner: O) {
+    pub(super) fn stop(&mut self, now: Instant, session: SessionId, owner: O) {
+        if let Some(queue) = self.queues.get_mut(&session) {
+            queue.remove(owner);
+        }
         let Some(link) = self.links.get_mut(&session) else { return };
         while let Some(at) = link.unacknowledged.iter().position(|message| message.owner == owner) {
             let message = link.unacknowledged.swap_remove(at);
             self.alarms.clear(Alarm::Retransmit(session, message.id));
         }
+        self.fill_window(now, session);
+    }
+
+    /// Whether a message has not been sent yet.
+    pub(super) fn waits(&self, session: SessionId, owner: O) -> bool {
+        self.queues.get(&session).is_some_and(|queue| queue.has(owner))
+    }
+
+    /// Whether anything has come from the peer since then.
+    pub(super) fn has_heard_since(&self, session: SessionId, sent: Instant) -> bool {
+        self.links.get(&session).is_some_and(|link| link.controller.has_heard_since(sent))
     }
 
     /// Whose messages of a session are still sent again.
@@ -272,35 +348,65 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
     }
 
     /// Does what is due; returns who has been given up, one at a time.
-    pub(super) fn handle_timeout(&mut self, now: Instant) -> Option<O> {
-        while let Some(alarm) = self.alarms.expired(now) {
-            match alarm {
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> Option<GivenUp<O>> {
+        loop {
+            if let Some(given_up) = self.given_up.pop_front() {
+                self.counters.gave_up += 1;
+                return Some(given_up);
+            }
+            match self.alarms.expired(now)? {
                 Alarm::Forget(session) => self.forget_expired(now, session),
-                Alarm::Retransmit(session, id) => {
-                    if let Some(owner) = self.retransmit(now, session, id) {
-                        self.counters.gave_up += 1;
-                        return Some(owner);
-                    }
-                }
+                Alarm::Retransmit(session, id) => self.retransmit(now, session, id),
             }
         }
-        None
     }
 
-    fn retransmit(&mut self, now: Instant, session: SessionId, id: MessageId) -> Option<O> {
-        let link = self.links.get_mut(&session)?;
-        let at = link.unacknowledged.iter().position(|message| message.id == id)?;
-        let message = link.unacknowledged.get_mut(at)?;
-        match message.backoff.again(now, &self.times) {
-            Some(next) => {
-                let bytes = message.bytes.clone();
+    fn retransmit(&mut self, now: Instant, session: SessionId, id: MessageId) {
+        let Some(link) = self.links.get_mut(&session) else { return };
+        let oldest = link.unacknowledged.iter().map(Unacknowledged::age).min();
+        let Some(at) = link.unacknowledged.iter().position(|message| message.id == id) else { return };
+        let Some(message) = link.unacknowledged.get_mut(at) else { return };
+        let silent = link.controller.is_silent_for(&message.backoff);
+        let Some(due) = message.backoff.again(now, &self.times) else {
+            let message = link.unacknowledged.swap_remove(at);
+            self.give_up(now, session, &message);
+            return;
+        };
+        message.due = due;
+        message.withheld = silent && oldest.is_some_and(|oldest| oldest < message.age());
+        let bytes = (!message.withheld).then(|| message.bytes.clone());
+        self.alarms.set(Alarm::Retransmit(session, id), due);
+        match bytes {
+            Some(bytes) => {
                 self.counters.retransmissions += 1;
-                self.alarms.set(Alarm::Retransmit(session, id), next);
                 self.transmit(session, bytes);
-                None
             }
-            None => Some(link.unacknowledged.swap_remove(at).owner),
+            None => self.counters.withheld += 1,
         }
+    }
+
+    /// With a message that nobody acknowledged those are given up that wait behind it, unless the peer is there: they would
+    /// be sent as often, to nobody.
+    fn give_up(&mut self, now: Instant, session: SessionId, message: &Unacknowledged<O>) {
+        self.given_up.push_back(GivenUp { of: message.owner, sent: true });
+        if !message.is_ping() && !self.has_heard_since(session, message.backoff.first_sent) {
+            let queue = self.queues.remove(&session);
+            let waiting = queue.iter().flat_map(Queue::owners);
+            self.given_up.extend(waiting.map(|of| GivenUp { of, sent: false }));
+        }
+        self.fill_window(now, session);
+    }
+
+    /// A message has come: the path is not silent, and what was withheld is due.
+    fn heard(&mut self, now: Instant, session: SessionId) {
+        let Some(link) = self.links.get_mut(&session) else { return };
+        link.controller.heard(now);
+        for message in link.unacknowledged.iter_mut().filter(|message| message.withheld) {
+            message.withheld = false;
+            message.due = now;
+            self.alarms.set(Alarm::Retransmit(session, message.id), now);
+        }
+        self.fill_window(now, session);
     }
 
     pub(super) fn poll_transmit(&mut self) -> Option<(SessionId, Vec<u8>)> {
@@ -326,14 +432,20 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         let at = link.unacknowledged.iter().position(|message| message.id == id)?;
         let message = link.unacknowledged.swap_remove(at);
         self.alarms.clear(Alarm::Retransmit(session, id));
-        if self.times.measured
-            && let Some(sample) = message.backoff.sample(now)
-        {
-            match &mut link.round_trip {
-                Some(round_trip) => round_trip.add(sample),
-                none => *none = Some(RoundTrip::first(sample)),
+        link.controller.answered(now, &message.backoff, &self.times);
+
+        if let Some(least) = link.controller.next_answer(now, &self.times) {
+            let behind = |other: &&mut Unacknowledged<O>| {
+                other.backoff.copies == 1
+                    && other.backoff.first_sent >= message.backoff.first_sent
+                    && other.due < least
+            };
+            for other in link.unacknowledged.iter_mut().filter(behind) {
+                other.due = least;
+                self.alarms.set(Alarm::Retransmit(session, other.id), least);
             }
         }
+        self.fill_window(now, session);
         Some(message.owner)
     }
 
@@ -362,7 +474,8 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
     }
 
     fn link(&mut self, session: SessionId) -> &mut Link<O> {
-        self.links.entry(session).or_insert_with(|| Box::new(Link::new()))
+        let window = self.limits.window;
+        self.links.entry(session).or_insert_with(|| Box::new(Link::new(window)))
     }
 
     fn count(&mut self, why: Malformed) {

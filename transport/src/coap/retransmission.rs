@@ -1,75 +1,75 @@
 //! When a confirmable message is sent again (RFC 7252 section 4.2), by fixed times or by measured round trips.
 
 use super::config::Times;
+use super::congestion::RoundTrip;
+use super::message::Content;
 use super::random::Random;
 use std::time::{Duration, Instant};
 
-/// What is known of the way to the peer and back: a smoothed round trip and its variation (RFC 6298 section 2).
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct RoundTrip {
-    smoothed: Duration,
-    variation: Duration,
-}
+/// Copies of a ping that must have gone out before silence means anything: a slow way has few in a time that is long elsewhere.
+const LEAST_PINGS: u32 = 3;
 
-/// Clocks and schedulers are not finer than this; without it a path that never varies would leave no room at all.
-const LEAST_VARIATION: Duration = Duration::from_millis(30);
+/// The first gap of a request after a pause, at least, which is RFC 8085's for a path that is not known (section 3.1.1): a phone
+/// whose radio sleeps has it ready within some 300 ms. An answer has ACK_TIMEOUT: a phone that does not ask listens once in 1.28 s.
+const WAKES_TO_ASK: Duration = Duration::from_secs(1);
 
-impl RoundTrip {
-    /// The first sample, from the handshake. Its flights are small and answered at once, so a quarter is room enough.
-    pub(super) fn first(sample: Duration) -> RoundTrip {
-        RoundTrip { smoothed: sample, variation: sample / 4 }
-    }
-
-    /// Only for messages that were sent once: which copy an answer belongs to cannot be told (Karn's rule).
-    pub(super) fn add(&mut self, sample: Duration) {
-        self.variation = (self.variation * 3 + self.smoothed.abs_diff(sample)) / 4;
-        self.smoothed = (self.smoothed * 7 + sample) / 8;
-    }
-
-    /// The estimate without room for its variation.
-    pub(super) fn smoothed(&self) -> Duration {
-        self.smoothed
-    }
-
-    fn timeout(&self) -> Duration {
-        self.smoothed + (self.variation * 4).max(LEAST_VARIATION)
-    }
-}
+/// Copies of a ping, at least, until it is given up, where the path is not too slow for that.
+const PINGS: u32 = 6;
 
 /// The schedule of one message.
 #[derive(Debug, Clone)]
 pub(super) struct Backoff {
     /// When the first copy went out.
     pub first_sent: Instant,
+    /// When the newest did.
+    pub last_sent: Instant,
     /// Copies sent so far, the first included.
     pub copies: u32,
-    /// The first gap.
-    initial: Duration,
-    /// The gap after the last copy, before the bounds.
+    /// No gap is shorter.
+    least: Duration,
+    /// The gap after the newest copy, before the bounds.
     gap: Duration,
     /// No gap is longer.
     most: Duration,
+    /// When a ping is given up.
+    ping_until: Option<Instant>,
 }
 
 impl Backoff {
     /// The first copy goes out now; also says when the second is due.
     ///
     /// With measured times only the first gap contains the peer's `piggyback_wait`: a later copy finds the request
-    /// known and is answered at once, or has a longer gap anyway.
+    /// known and is answered at once, or has a longer gap anyway. After a pause the first gap is longer where the measured
+    /// path was faster: it was awake then.
     pub(super) fn start(
         now: Instant,
         times: &Times,
         round_trip: Option<&RoundTrip>,
+        what: Content,
         random: &mut Random,
     ) -> (Backoff, Instant) {
         let factor = random.between_one_and(times.ack_random_factor);
-        let (gap, wait) = match round_trip.filter(|_| times.measured) {
-            Some(round_trip) => (round_trip.timeout().mul_f64(factor), times.piggyback_wait),
-            None => (times.ack_timeout.mul_f64(factor), Duration::ZERO),
+        let unknown = times.ack_timeout.mul_f64(factor);
+        let (mut gap, mut least, mut first) = (unknown, unknown, unknown);
+        let mut give_up = times.dead_after;
+        if let Some(round_trip) = round_trip.filter(|_| times.measured) {
+            gap = round_trip.timeout().mul_f64(factor);
+            least = gap + times.piggyback_wait;
+            first = least;
+            if round_trip.is_after_pause(now) {
+                let wakes = if what == Content::Response { times.ack_timeout } else { WAKES_TO_ASK };
+                first = first.max(wakes.min(times.ack_timeout).mul_f64(factor));
+            }
+            give_up = give_up.max(round_trip.smoothed() * 6);
+        }
+        let ping_until = (what == Content::Nothing).then(|| now + give_up);
+        let most = match ping_until {
+            // Some must arrive where many are lost.
+            Some(_) => least.max(give_up / PINGS),
+            None => times.max_interval.max(least * 2),
         };
-        let initial = gap + wait;
-        let most = times.max_interval.max(initial * 2);
-        (Backoff { first_sent: now, copies: 1, initial, gap, most }, now + initial)
+        let backoff = Backoff { first_sent: now, last_sent: now, copies: 1, least, gap, most, ping_until };
+        (backoff, now + first)
     }
 
     /// The timeout has come. Some: another copy goes out now, and this is when the next is due. None: give up.
@@ -77,12 +77,16 @@ impl Backoff {
         // The last copy needs time to arrive while the peer remembers the first (RFC 7252 section 4.8.2: a lifetime of
         // 247 s holds 100 s of MAX_LATENCY).
         let late = now.saturating_duration_since(self.first_sent) > times.exchange_lifetime.mul_f64(0.6);
-        if self.copies > times.max_retransmit || late {
+        let ping_until = self.ping_until.filter(|_| self.copies >= LEAST_PINGS);
+        if self.copies > times.max_retransmit || late || ping_until.is_some_and(|until| until <= now) {
             return None;
         }
         self.copies += 1;
+        self.last_sent = now;
         self.gap = self.gap.mul_f64(times.backoff).min(self.most);
-        Some(now + self.gap.max(self.initial))
+        let next = now + self.gap.max(self.least);
+        let end = self.ping_until.filter(|until| self.copies >= LEAST_PINGS && *until > now);
+        Some(end.map_or(next, |end| next.min(end)))
     }
 
     /// A sample, if it is one.
@@ -98,7 +102,7 @@ mod tests {
     fn gaps(times: &Times, round_trip: Option<RoundTrip>, seed: u8) -> Vec<f64> {
         let mut now = Instant::now();
         let (mut backoff, mut next) =
-            Backoff::start(now, times, round_trip.as_ref(), &mut Random::new([seed; 32]));
+            Backoff::start(now, times, round_trip.as_ref(), Content::Request, &mut Random::new([seed; 32]));
         let mut gaps = vec![(next - now).as_secs_f64()];
         loop {
             now = next;
@@ -127,7 +131,7 @@ mod tests {
     #[test]
     fn measured_times_follow_the_round_trip_and_stay_within_the_lifetime_of_a_message_id() {
         let times = Times { ack_random_factor: 1.0, ..Times::measured() };
-        let gaps = gaps(&times, Some(RoundTrip::first(Duration::from_millis(600))), 1);
+        let gaps = gaps(&times, Some(RoundTrip::first(Instant::now(), Duration::from_millis(600))), 1);
         // srtt + 4 var = 1.2 s, with the peer's wait 1.7 s.
         assert!((gaps[0] - 1.7).abs() < 1e-6);
         assert!((gaps[1] - 1.8).abs() < 1e-6 && (gaps[2] - 2.7).abs() < 1e-6);
@@ -138,7 +142,8 @@ mod tests {
 
     #[test]
     fn a_path_slower_than_the_longest_gap_gets_longer_gaps() {
-        let gaps = gaps(&Times::measured(), Some(RoundTrip::first(Duration::from_secs(6))), 1);
+        let gaps =
+            gaps(&Times::measured(), Some(RoundTrip::first(Instant::now(), Duration::from_secs(6))), 1);
         assert!(gaps.iter().all(|gap| *gap >= 12.0));
         assert!(gaps.iter().all(|gap| *gap <= 33.0));
     }
@@ -147,15 +152,5 @@ mod tests {
     fn an_unmeasured_path_begins_with_the_fixed_timeout() {
         let gaps = gaps(&Times { ack_random_factor: 1.0, ..Times::measured() }, None, 1);
         assert!((gaps[0] - 2.0).abs() < 1e-6 && (gaps[1] - 3.0).abs() < 1e-6);
-    }
-
-    #[test]
-    fn samples_move_the_estimate_towards_themselves() {
-        let mut round_trip = RoundTrip::first(Duration::from_secs(1));
-        for _ in 0..60 {
-            round_trip.add(Duration::from_millis(100));
-        }
-        assert!(round_trip.timeout() < Duration::from_millis(150));
-        assert!(round_trip.timeout() >= Duration::from_millis(130));
     }
 }

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! A session at rest has no state here but what sticks to it (`sticky.rs`). Deliberately absent: Observe and Q-Block, which come as further ways out of the
-//! options, and any rate control, because a server sends no more than it was asked for.
+//! options, and a window for answers that go in acknowledgements: of them a server sends no more than it was asked for.
 
 mod activity;
 mod blockwise;
@@ -133,8 +133,8 @@ impl Server {
     }
 
     /// A session has been established.
-    pub fn session_opened(&mut self, _now: Instant, session: SessionId, round_trip: Option<Duration>) {
-        self.messages.opened(session, round_trip);
+    pub fn session_opened(&mut self, now: Instant, session: SessionId, round_trip: Option<Duration>) {
+        self.messages.opened(now, session, round_trip);
     }
 
     /// A session has ended: its exchanges are cancelled, its uploads and snapshots are gone.
@@ -312,8 +312,8 @@ impl Server {
 
     /// The time of `poll_timeout` has come.
     pub fn handle_timeout(&mut self, now: Instant) {
-        while let Some(exchange) = self.messages.handle_timeout(now) {
-            self.abandon(now, exchange);
+        while let Some(given_up) = self.messages.handle_timeout(now) {
+            self.abandon(now, given_up.of);
         }
         while let Some(alarm) = self.alarms.expired(now) {
             match alarm {

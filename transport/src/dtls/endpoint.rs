@@ -217,6 +217,11 @@ impl Endpoint {
         self.end_handshake(session, CloseReason::Local);
     }
 
+    /// The same for a reason that the caller has found. Should the peer be there all the same, it need not keep the session.
+    pub fn end(&mut self, session: SessionId, why: CloseReason) {
+        self.end_session(session, why, true);
+    }
+
     /// From now on no new handshake is accepted: who has proved its address gets an alert. Live sessions, and handshakes
     /// under way, go on.
     pub fn stop_accepting(&mut self) {

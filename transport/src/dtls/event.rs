@@ -65,6 +65,8 @@ pub enum CloseReason {
     Replaced,
     /// Silent for longer than [`super::Limits::idle`].
     Idle,
+    /// Client: nobody has answered a ping, and nothing else has come. See [`crate::coap::Times::dead_after`].
+    Dead,
     /// Silent for longer than [`Limits::make_room_after`](super::Limits::make_room_after) when all places were taken.
     Evicted,
     /// The handshake failed or timed out, in words.

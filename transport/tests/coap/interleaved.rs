@@ -7,7 +7,7 @@ use std::time::Duration;
 #[test]
 fn two_downloads_and_two_uploads_in_one_session_do_not_mix() {
     for seed in 0..8 {
-        let way = Way { loss: 0.1, duplication: 0.1, delay: 50 * MS, jitter: 100 * MS };
+        let way = Way { loss: 0.1, duplication: 0.1, delay: 50 * MS, jitter: 100 * MS, ..CLEAN };
         let mut sim = Sim::with(seed, Times::rfc7252(), Times::measured(), Limits::default()).both_ways(way);
         sim.answer = Box::new(|request| {
             let answer = if request.body.is_empty() { body(50_000, 7) } else { request.body.clone() };

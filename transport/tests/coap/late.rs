@@ -1,7 +1,7 @@
 //! Answers that come after their acknowledgement and need blocks: clients differ in how they acknowledge those and ask for more.
 
 use super::peer::*;
-use super::sim::{Answer, FOREIGN, MS, SECOND, Sim, Way, body};
+use super::sim::{Answer, CLEAN, FOREIGN, MS, SECOND, Sim, Way, body};
 use lowband_transport::coap::{Code, Limits, Times};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -303,7 +303,7 @@ fn run_go_coap(seed: u64, way: Way, after: Duration, length: usize) -> (Sim, GoC
 
 #[test]
 fn late_bodies_reach_a_client_that_asks_inside_acknowledgements_whatever_is_lost() {
-    let lossy = |loss, duplication, jitter| Way { loss, duplication, delay: 100 * MS, jitter };
+    let lossy = |loss, duplication, jitter| Way { loss, duplication, delay: 100 * MS, jitter, ..CLEAN };
     for (seed, way, after, length) in [
         (1, lossy(0.0, 0.0, Duration::ZERO), 2 * SECOND, 3_000),
         (2, lossy(0.0, 0.0, Duration::ZERO), 70 * SECOND, 300_000),

@@ -5,7 +5,13 @@ use lowband_transport::coap::{FailReason, Limits, Times};
 use std::time::Duration;
 
 fn lossy(loss: f64) -> Way {
-    Way { loss, duplication: 0.05, delay: Duration::from_millis(150), jitter: Duration::from_millis(200) }
+    Way {
+        loss,
+        duplication: 0.05,
+        delay: Duration::from_millis(150),
+        jitter: Duration::from_millis(200),
+        ..CLEAN
+    }
 }
 
 /// `count` requests, eight or as many as the limit allows at a time on one session, each with a body of its own in both
@@ -101,7 +107,7 @@ fn with_the_times_of_the_rfc_each_request_ends_and_none_is_executed_twice() {
 
 #[test]
 fn a_link_that_only_reorders_and_repeats_costs_no_request() {
-    let way = Way { loss: 0.0, duplication: 0.5, delay: 10 * MS, jitter: 900 * MS };
+    let way = Way { loss: 0.0, duplication: 0.5, delay: 10 * MS, jitter: 900 * MS, ..CLEAN };
     for seed in 30..32 {
         let (_, failures) = many(seed, Times::rfc7252(), way, 100, 20_000);
         assert_eq!(failures, [], "seed {seed}");
@@ -119,7 +125,7 @@ fn nothing_is_left_behind_when_all_is_over() {
 
 #[test]
 fn small_exchanges_over_600_ms_and_a_fifth_lost_take_less_than_8_seconds_at_the_99th_percentile() {
-    let way = Way { loss: 0.2, duplication: 0.0, delay: 300 * MS, jitter: Duration::ZERO };
+    let way = Way { loss: 0.2, duplication: 0.0, delay: 300 * MS, jitter: Duration::ZERO, ..CLEAN };
     let mut times = Vec::new();
     for seed in 0..4 {
         let mut sim = Sim::with(seed, Times::rfc7252(), Times::measured(), Limits::default()).both_ways(way);

@@ -90,7 +90,7 @@ impl Pipelining {
 
 /// Reads one body to its end, and returns how long that took.
 fn read(seed: u64, answer: impl Fn(Vec<u8>) -> Answer + 'static) -> (Sim, Duration) {
-    let way = Way { loss: 0.2, duplication: 0.1, delay: 100 * MS, jitter: 300 * MS };
+    let way = Way { loss: 0.2, duplication: 0.1, delay: 100 * MS, jitter: 300 * MS, ..CLEAN };
     let mut sim = Sim::with(seed, Times::measured(), Times::measured(), Limits::default()).both_ways(way);
     let whole = body(LENGTH, seed);
     let sent = whole.clone();

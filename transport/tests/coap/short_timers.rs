@@ -219,7 +219,7 @@ fn a_client_with_the_times_of_the_rfc_has_nothing_to_tell() {
 
 #[test]
 fn whatever_is_lost_the_server_knows_a_client_that_does_not_tell_any_more() {
-    let way = Way { loss: 0.3, duplication: 0.2, delay: 100 * MS, jitter: 300 * MS };
+    let way = Way { loss: 0.3, duplication: 0.2, delay: 100 * MS, jitter: 300 * MS, ..CLEAN };
     for seed in 0..40 {
         let mut sim = Sim::with(seed, Times::measured(), Times::measured(), Limits::default()).both_ways(way);
         sim.answer = Box::new(|_| Answer::new(b"late".to_vec()).after(SECOND));

@@ -1,6 +1,17 @@
 //! A server and a client over a simulated link: a fake clock, seeded loss, duplication, delay and reordering, and an
 //! upstream that answers as slowly and in as many pieces as a test wants.
 
+#[path = "sim/dice.rs"]
+mod dice;
+#[path = "sim/requests.rs"]
+mod requests;
+#[path = "sim/way.rs"]
+mod way;
+
+pub(crate) use dice::Dice;
+pub(crate) use requests::*;
+pub(crate) use way::*;
+
 use coap_lite::Packet;
 use lowband_transport::coap::{
     Client, ClientEvent, Code, FailReason, Limits, Method, Request, RequestOptions, Response,
@@ -22,41 +33,6 @@ pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
 /// The session of a client that is not ours.
 pub(crate) const FOREIGN: SessionId = SessionId(u64::MAX);
-
-/// SplitMix64: enough to throw dice.
-pub(crate) struct Dice(u64);
-
-impl Dice {
-    pub(crate) fn new(seed: u64) -> Dice {
-        Dice(seed)
-    }
-    pub(crate) fn u64(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-    pub(crate) fn below(&mut self, n: usize) -> usize {
-        (self.u64() % n as u64) as usize
-    }
-    pub(crate) fn chance(&mut self, share: f64) -> bool {
-        (self.u64() >> 11) as f64 / ((1u64 << 53) as f64) < share
-    }
-}
-
-/// One direction.
-#[derive(Clone, Copy)]
-pub(crate) struct Way {
-    pub(crate) loss: f64,
-    pub(crate) duplication: f64,
-    pub(crate) delay: Duration,
-    /// Up to this much more, for each message anew: what overtakes is reordered.
-    pub(crate) jitter: Duration,
-}
-
-pub(crate) const CLEAN: Way =
-    Way { loss: 0.0, duplication: 0.0, delay: Duration::from_millis(20), jitter: Duration::ZERO };
 
 /// What the upstream says to a request.
 #[derive(Clone)]
@@ -127,13 +103,22 @@ pub(crate) struct Sim {
     pub(crate) results: BTreeMap<ExchangeId, Result<Response, FailReason>>,
     /// When each result came.
     pub(crate) finished: BTreeMap<ExchangeId, Instant>,
+    /// Of those that failed: whether anything of them had gone out.
+    pub(crate) sent_before_failing: BTreeMap<ExchangeId, bool>,
     pub(crate) pongs: usize,
+    /// Sessions that the client has found dead, and closed.
+    pub(crate) dead: Vec<(SessionId, Instant)>,
     /// Messages that are lost on purpose, in both directions: true loses.
     pub(crate) lose: Loss,
     /// Messages sent, before any loss.
     pub(crate) sent: Vec<(To, Vec<u8>)>,
     /// What has arrived in sessions that are not our client's: see [`Sim::say`].
     pub(crate) inbox: VecDeque<Vec<u8>>,
+    /// When the narrow place of each direction has nothing left to send.
+    free_up: Option<Instant>,
+    free_down: Option<Instant>,
+    /// When something was sent last, in either direction.
+    last: Option<Instant>,
     due: BTreeMap<(Instant, u64), Due>,
     next_due: u64,
     answers: BTreeMap<ExchangeId, (Answer, usize)>,
@@ -178,10 +163,15 @@ impl Sim {
             cancelled: Vec::new(),
             results: BTreeMap::new(),
             finished: BTreeMap::new(),
+            sent_before_failing: BTreeMap::new(),
             pongs: 0,
+            dead: Vec::new(),
             lose: Box::new(|_, _| false),
             sent: Vec::new(),
             inbox: VecDeque::new(),
+            free_up: None,
+            free_down: None,
+            last: None,
             due: BTreeMap::new(),
             next_due: 0,
             answers: BTreeMap::new(),
@@ -281,8 +271,15 @@ impl Sim {
             while let Some(event) = self.client.poll_event() {
                 match event {
                     ClientEvent::Response { exchange, response } => self.finish(exchange, Ok(response)),
-                    ClientEvent::Failed { exchange, why, .. } => self.finish(exchange, Err(why)),
+                    ClientEvent::Failed { exchange, why, sent } => {
+                        self.sent_before_failing.insert(exchange, sent);
+                        self.finish(exchange, Err(why));
+                    }
                     ClientEvent::Pong { .. } => self.pongs += 1,
+                    ClientEvent::Dead { session } => {
+                        self.dead.push((session, self.now));
+                        self.client.session_closed(self.now, session);
+                    }
                 }
             }
             while let Some(event) = self.server.poll_event() {
@@ -354,13 +351,12 @@ impl Sim {
             assert_anybody_takes(&bytes);
         }
         self.sent.push((to, bytes.clone()));
-        let copies = 1 + usize::from(self.dice.chance(way.duplication));
-        for _ in 0..copies {
-            if self.dice.chance(way.loss) || (self.lose)(to, &bytes) {
-                continue;
-            }
-            let jitter = way.jitter.mul_f64(self.dice.below(1000) as f64 / 1000.0);
-            self.later(way.delay + jitter, Due::Message(to, session, bytes.clone()));
+        let wakes = way.wakes(self.now, self.last, &mut self.dice);
+        self.last = Some(self.now);
+        let free = if to == To::Server { &mut self.free_up } else { &mut self.free_down };
+        let lose = &mut self.lose;
+        for after in way.carry(self.now, bytes.len(), free, &mut self.dice, || lose(to, &bytes)) {
+            self.later(wakes + after, Due::Message(to, session, bytes.clone()));
         }
     }
 
@@ -383,36 +379,4 @@ pub(crate) fn assert_anybody_takes(message: &[u8]) {
     let packet = Packet::from_bytes(message).unwrap();
     let taken = |number: u16| number.is_multiple_of(2) || number == BLOCK1 || number == BLOCK2;
     assert!(packet.options().all(|(number, _)| taken(*number)), "{packet:?}");
-}
-
-pub(crate) fn options(path: &str) -> RequestOptions {
-    RequestOptions { path: path.split('/').map(String::from).collect(), ..Default::default() }
-}
-
-pub(crate) fn get(path: &str) -> Request {
-    Request { method: Method::Get, options: options(path), body: vec![] }
-}
-
-pub(crate) fn put(path: &str, body: Vec<u8>) -> Request {
-    Request { method: Method::Put, options: options(path), body }
-}
-
-pub(crate) fn post(path: &str, body: Vec<u8>) -> Request {
-    Request { method: Method::Post, options: options(path), body }
-}
-
-/// A body in which every block differs from every other, and from that of another seed.
-pub(crate) fn body(length: usize, seed: u64) -> Vec<u8> {
-    let mut dice = Dice::new(seed ^ 0xb0d1);
-    let mut body = Vec::with_capacity(length + 8);
-    while body.len() < length {
-        body.extend(dice.u64().to_le_bytes());
-    }
-    body.truncate(length);
-    body
-}
-
-/// Every answer is the request's own body.
-pub(crate) fn echo(request: &Executed) -> Answer {
-    Answer::new(request.body.clone())
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 #[test]
 fn an_upstream_that_streams_slowly_is_read_at_its_pace() {
-    let way = Way { loss: 0.1, duplication: 0.0, delay: 100 * MS, jitter: 50 * MS };
+    let way = Way { loss: 0.1, duplication: 0.0, delay: 100 * MS, jitter: 50 * MS, ..CLEAN };
     for seed in 0..4 {
         let mut sim = Sim::with(seed, Times::measured(), Times::measured(), Limits::default()).both_ways(way);
         sim.answer = Box::new(|_| Answer::new(body(30_000, 5)).after(2 * SECOND).in_chunks(700, 800 * MS));

@@ -35,7 +35,7 @@ fn seed() -> u64 {
 
 #[test]
 fn message_ids_of_both_ends_wrap_around_and_no_exchange_is_lost_or_executed_twice() {
-    let way = Way { loss: 0.05, duplication: 0.05, delay: 5 * MS, jitter: 20 * MS };
+    let way = Way { loss: 0.05, duplication: 0.05, delay: 5 * MS, jitter: 20 * MS, ..CLEAN };
     let (mut sim, session) = separate(seed(), way);
     let exchanges: Vec<_> =
         (0..EXCHANGES).map(|n| sim.request(session, put("x", n.to_string().into_bytes()))).collect();

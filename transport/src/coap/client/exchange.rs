@@ -7,6 +7,7 @@
 //! ```
 
 use super::super::block::{Block, BlockSize, uint};
+use super::super::congestion::Turn;
 use super::super::download::{Download, Progress};
 use super::super::message::{Outgoing, Token};
 use super::super::numbers::{self, Code};
@@ -46,12 +47,14 @@ pub(super) struct Exchange {
     pub begun: u64,
     /// The newest message tells of our capabilities.
     pub tells: bool,
+    /// Messages so far; the newest may still wait for its turn.
+    pub messages: u32,
 }
 
 impl Exchange {
     pub(super) fn new(session: SessionId, request: Request) -> Exchange {
         let (state, token) = (State::Queued, Token::EMPTY);
-        Exchange { session, request, state, token, tag: 0, begun: 0, tells: false }
+        Exchange { session, request, state, token, tag: 0, begun: 0, tells: false, messages: 0 }
     }
 
     /// None as long as nothing has been sent.
@@ -85,16 +88,13 @@ impl Client {
         self.send(now, id, Part::First);
     }
 
-    /// The smallest number that no other request to the same resource has.
+    /// The smallest number that no other request to the same resource has. Of a session those are looked at that have begun.
     fn free_tag(&self, id: ExchangeId) -> u32 {
         let Some(own) = self.exchanges.get(&id) else { return 0 };
-        let taken: Vec<u32> = self
-            .exchanges
-            .values()
-            .filter(|other| other.session == own.session && other.token().is_some())
-            .filter(|other| other.same_resource(&own.request))
-            .map(|other| other.tag)
-            .collect();
+        let Some(state) = self.sessions.get(&own.session) else { return 0 };
+        let others = state.tokens.values().filter_map(|other| self.exchanges.get(other));
+        let taken: Vec<u32> =
+            others.filter(|other| other.same_resource(&own.request)).map(|other| other.tag).collect();
         (0..).find(|tag| !taken.contains(tag)).unwrap_or(0)
     }
 
@@ -108,6 +108,7 @@ impl Client {
         state.last_token += 1;
         exchange.token = Token::from_number(state.last_token);
         exchange.begun = state.begun;
+        exchange.messages = exchange.messages.saturating_add(1);
         // Until one of those that told is known to have arrived: others may be lost, or overtaken by this one.
         exchange.tells = part == Part::First && !state.knows_us && self.messages.times.short_timers();
         state.tokens.insert(exchange.token, id);
@@ -147,7 +148,8 @@ impl Client {
             options.push((numbers::BLOCK2, block.encode()));
         }
         let message = Outgoing { code: request.method.code(), token: exchange.token, options, payload };
-        if self.messages.send_confirmable(now, session, message, Owner::Exchange(id)).is_none() {
+        let turn = if part == Part::First { Turn::Small } else { Turn::Block };
+        if !self.messages.send_confirmable(now, session, message, turn, Owner::Exchange(id)) {
             let most = self.messages.largest_message(session);
             let why =
                 format!("too long: path, query and access token do not fit into one message of {most} bytes");

@@ -29,6 +29,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         bytes: &[u8],
     ) -> Received<O> {
         self.counters.messages_in += 1;
+        self.heard(now, session);
         let message = match Message::parse(bytes) {
             Ok(message) => message,
             Err(refused) => {

@@ -78,6 +78,7 @@ fn shortened_diagnostic(message: &Outgoing, most: usize) -> Option<Outgoing> {
 #[cfg(test)]
 mod tests {
     use super::super::super::config::{Limits, Times};
+    use super::super::super::congestion::Turn;
     use super::super::super::dedup::Effect;
     use super::super::super::message::{Message, Token};
     use super::super::Origin;
@@ -171,7 +172,7 @@ mod tests {
         let mut layer = layer(512);
         let options = vec![(numbers::URI_PATH, vec![b'a'; 255]), (numbers::URI_PATH, vec![b'b'; 255])];
         let message = Outgoing { code: Code::GET, token: Token::EMPTY, options, payload: Vec::new() };
-        assert_eq!(layer.send_confirmable(Instant::now(), SESSION, message, 0), None);
+        assert!(!layer.send_confirmable(Instant::now(), SESSION, message, Turn::Small, 0));
         assert_eq!((layer.poll_transmit(), layer.counters.unsendable), (None, 1));
     }
 }

@@ -232,7 +232,7 @@ impl Server {
             if let Some(exchange) = self.exchanges.get_mut(&feeder) {
                 exchange.state = State::Done(Some(id));
             }
-            self.settle(feeder);
+            self.settle(now, feeder);
         }
         self.serve_waiting(now, session, id);
     }
@@ -261,7 +261,7 @@ impl Server {
         }
         if let Some(feeder) = snapshot.feeder {
             self.cancelled(feeder);
-            self.remove(feeder);
+            self.remove(now, feeder);
         }
         self.tidy(session);
         self.resume_paused();

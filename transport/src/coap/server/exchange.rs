@@ -19,6 +19,7 @@
 
 use super::super::access_token::AccessToken;
 use super::super::block::Block;
+use super::super::congestion::Turn;
 use super::super::message::{Kind, Outgoing, Token};
 use super::super::message_layer::Origin;
 use super::super::numbers::{self, Code};
@@ -203,7 +204,8 @@ impl Server {
         let session = exchange.asker.session;
         if exchange.acknowledged {
             self.messages.counters.separate_responses += 1;
-            exchange.unacknowledged = self.messages.send_confirmable(now, session, message, id).is_some();
+            let turn = if exchange.for_block { Turn::Block } else { Turn::Small };
+            exchange.unacknowledged = self.messages.send_confirmable(now, session, message, turn, id);
             if let (true, Some(snapshot)) = (exchange.unacknowledged, exchange.snapshot()) {
                 self.delivering(now, session, snapshot, true);
             }
@@ -213,7 +215,7 @@ impl Server {
             self.alarms.clear(Alarm::Acknowledge(id));
             self.messages.respond(now, &exchange.asker, message);
         }
-        self.settle(id);
+        self.settle(now, id);
     }
 
     /// Answers a request for which nothing is kept: its copy would get the same answer, unless nothing but this answer can
@@ -277,29 +279,29 @@ impl Server {
         let arrived: Vec<_> = state.exchanges.iter().filter(arrived).copied().collect();
         for id in arrived {
             self.messages.counters.blocks_acknowledged_by_next += 1;
-            self.messages.stop(session, id);
+            self.messages.stop(now, session, id);
             self.response_acknowledged(now, id);
         }
     }
 
     /// Forgets an exchange that is done and acknowledged.
-    pub(super) fn settle(&mut self, id: ExchangeId) {
+    pub(super) fn settle(&mut self, now: Instant, id: ExchangeId) {
         if self
             .exchanges
             .get(&id)
             .is_some_and(|exchange| matches!(exchange.state, State::Done(_)) && !exchange.unacknowledged)
         {
-            self.remove(id);
+            self.remove(now, id);
         }
     }
 
-    pub(super) fn remove(&mut self, id: ExchangeId) {
+    pub(super) fn remove(&mut self, now: Instant, id: ExchangeId) {
         let Some(exchange) = self.exchanges.remove(&id) else { return };
         let session = exchange.asker.session;
         self.alarms.clear(Alarm::Acknowledge(id));
         self.paused.remove(&id);
         if exchange.unacknowledged {
-            self.messages.stop(session, id);
+            self.messages.stop(now, session, id);
         }
         if let Some(state) = self.sessions.get_mut(&session) {
             state.exchanges.remove(&id);
@@ -325,7 +327,7 @@ impl Server {
         if let Some(snapshot) = exchange.snapshot() {
             self.delivering(now, session, snapshot, false);
         }
-        self.settle(id);
+        self.settle(now, id);
     }
 
     /// The client has reset the first copy of a separate response, or never acknowledged any. If that was the answer to its request, the
@@ -339,7 +341,7 @@ impl Server {
             Some(snapshot) => self.drop_snapshot(now, session, snapshot, "the client has left"),
             None => {}
         }
-        self.remove(id);
+        self.remove(now, id);
     }
 
     /// The block that a request was waiting for has come, or never will. A duplicate of the request may be answered

@@ -1,0 +1,88 @@
+//! One direction of a link: what it loses, repeats, delays, and how much of it waits at its narrow place.
+
+use super::dice::Dice;
+use std::time::{Duration, Instant};
+
+/// IPv4 and UDP, and what DTLS adds to a message.
+const AROUND: usize = 28 + 37;
+
+/// One direction.
+#[derive(Clone, Copy)]
+pub(crate) struct Way {
+    pub(crate) loss: f64,
+    pub(crate) duplication: f64,
+    pub(crate) delay: Duration,
+    /// Up to this much more, for each message anew: what overtakes is reordered.
+    pub(crate) jitter: Duration,
+    /// A radio that sleeps when nothing passes in either direction: so much more, at most, for what comes first after 10 s.
+    pub(crate) wakes_within: Duration,
+    /// A narrow place before all that.
+    pub(crate) narrow: Option<Narrow>,
+}
+
+pub(crate) const CLEAN: Way = Way {
+    loss: 0.0,
+    duplication: 0.0,
+    delay: Duration::from_millis(20),
+    jitter: Duration::ZERO,
+    wakes_within: Duration::ZERO,
+    narrow: None,
+};
+
+/// When a radio goes to sleep.
+const SLEEPS_AFTER: Duration = Duration::from_secs(10);
+
+/// So many bits pass in a second; what comes meanwhile waits, as far as there is room.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Narrow {
+    pub(crate) bits_per_second: u32,
+    /// Bytes that may wait, headers included; more are dropped.
+    pub(crate) queue: usize,
+}
+
+impl Way {
+    /// How long the radio takes to wake up, when the last message passed at this time.
+    pub(crate) fn wakes(&self, now: Instant, last: Option<Instant>, dice: &mut Dice) -> Duration {
+        let sleeps = last.is_none_or(|last| now - last >= SLEEPS_AFTER);
+        if sleeps { share(self.wakes_within, dice) } else { Duration::ZERO }
+    }
+
+    /// Copies of a message that arrive, each after how long. `free` is when the narrow place has nothing left to send.
+    pub(crate) fn carry(
+        &self,
+        now: Instant,
+        length: usize,
+        free: &mut Option<Instant>,
+        dice: &mut Dice,
+        mut lost: impl FnMut() -> bool,
+    ) -> Vec<Duration> {
+        let mut arrivals = Vec::new();
+        let copies = 1 + usize::from(dice.chance(self.duplication));
+        for _ in 0..copies {
+            if dice.chance(self.loss) || lost() {
+                continue;
+            }
+            let Some(waits) = self.queue(now, length + AROUND, free) else { continue };
+            arrivals.push(waits + self.delay + share(self.jitter, dice));
+        }
+        arrivals
+    }
+
+    /// Until the message has passed the narrow place; None when it does not fit in.
+    fn queue(&self, now: Instant, length: usize, free: &mut Option<Instant>) -> Option<Duration> {
+        let Some(narrow) = self.narrow else { return Some(Duration::ZERO) };
+        let seconds =
+            |bytes: usize| Duration::from_secs_f64(bytes as f64 * 8.0 / f64::from(narrow.bits_per_second));
+        let begins = free.map_or(now, |free| free.max(now));
+        if begins - now + seconds(length) > seconds(narrow.queue) {
+            return None;
+        }
+        let ends = begins + seconds(length);
+        *free = Some(ends);
+        Some(ends - now)
+    }
+}
+
+fn share(of: Duration, dice: &mut Dice) -> Duration {
+    of.mul_f64(dice.below(1000) as f64 / 1000.0)
+}
