@@ -34,9 +34,9 @@ pub mod coap;
 pub mod counters;
 pub mod dtls;
 pub mod server;
-pub mod shares;
 
 pub use client::Client;
+pub use lowband_shares as shares;
 pub use server::Server;
 
 /// A datagram to be sent.

@@ -4,7 +4,7 @@
 //! the latter costs the network as much as one that is granted. So those who ask as fast as they can share what is left, and who asks
 //! seldom gets its turn at once, unless all that may be asked for is asked for by as many strangers.
 
-use super::network::{Network, Site};
+use crate::network::{Network, Site};
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
 use std::time::{Duration, Instant};

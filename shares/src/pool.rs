@@ -4,7 +4,7 @@
 //! little is never refused or robbed as long as somebody holds more. "Heaviest" is told by classes, eight to each doubling, so that a change
 //! seldom moves anything: who holds an eighth less than another may be taken for as heavy.
 
-use super::network::{Network, Site};
+use crate::network::{Network, Site};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
