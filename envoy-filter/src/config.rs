@@ -21,6 +21,10 @@ pub struct Config {
     /// client gets `413 M_TOO_LARGE`. Envoy's own buffer limit (`request_body_buffer_limit` of the route) has to be
     /// higher, or Envoy answers first and in plain text.
     pub max_request_bytes: usize,
+    /// `max_held_bytes`: bodies of CBOR requests that wait for their ends, of all clients of a listener on one of Envoy's threads, each
+    /// counted with 16 KiB for its stream. Beyond it the longest body of the network that holds most gets 503. One of the longest kind
+    /// always has room.
+    pub max_held_bytes: usize,
     /// `hold_response_bytes`: the longest answer that is held whole, in either form, before it becomes CBOR: it gets a
     /// `content-length`, definite lengths and, when the homeserver's JSON is broken, an error that the client can read. A longer
     /// one streams. Envoy's buffer limit has to be higher, by the longest piece that a homeserver sends at once. With 0 nothing
@@ -57,6 +61,7 @@ impl Default for Config {
         Config {
             hold_headers: true,
             max_request_bytes: 8 << 20,
+            max_held_bytes: 64 << 20,
             hold_response_bytes: 256 << 10,
             max_depth: 128,
             max_depth_answers: 32,
@@ -69,6 +74,8 @@ impl Default for Config {
 
 /// A VM has 1 GiB at most and never gives any back: the largest body in both its forms has to fit in with room to grow.
 const BYTES: RangeInclusive<u64> = 1..=256 << 20;
+/// All of a VM's clients together; the host has the memory, and a number of 32 bits counts it.
+const HELD_BY_ALL: RangeInclusive<u64> = 1..=1 << 30;
 /// Nothing has to wait.
 const HELD: RangeInclusive<u64> = 0..=*BYTES.end();
 /// What the codec is tested with, and more than any Matrix event may have.
@@ -103,6 +110,7 @@ impl Config {
         match name {
             "hold_headers" => self.hold_headers = truth(name, value)?,
             "max_request_bytes" => self.max_request_bytes = number(name, value, BYTES)?,
+            "max_held_bytes" => self.max_held_bytes = number(name, value, HELD_BY_ALL)?,
             "hold_response_bytes" => self.hold_response_bytes = number(name, value, HELD)?,
             "max_depth" => self.max_depth = number(name, value, DEPTH)?,
             "max_depth_answers" => self.max_depth_answers = number(name, value, DEPTH_ANSWERS)?,
@@ -172,6 +180,7 @@ mod tests {
             let config = Config::parse(text.as_bytes()).unwrap();
             assert!(config.hold_headers);
             assert_eq!((config.max_request_bytes, config.hold_response_bytes), (8 << 20, 256 << 10));
+            assert_eq!(config.max_held_bytes, 64 << 20);
             assert_eq!((config.max_depth, config.max_depth_answers), (128, 32));
             assert_eq!((config.default_key_table.is_some(), config.trusted), (false, false));
             let Advertise { dtls_port, base_url, stable_name } = config.advertise;
@@ -181,12 +190,13 @@ mod tests {
 
     #[test]
     fn each_field_is_read() {
-        let text = r#"{"hold_headers": false, "max_request_bytes": 1, "hold_response_bytes": 268435456, "max_depth": 1024,
+        let text = r#"{"hold_headers": false, "max_request_bytes": 1, "max_held_bytes": 1073741824, "hold_response_bytes": 268435456, "max_depth": 1024,
             "max_depth_answers": 128, "default_key_table": "v1", "trusted": true,
             "advertise": {"dtls_port": 65535, "base_url": "https://lb.example.org:8448/x", "stable_name": true}}"#;
         let config = Config::parse(text.as_bytes()).unwrap();
         assert!(!config.hold_headers);
         assert_eq!((config.max_request_bytes, config.hold_response_bytes), (1, 256 << 20));
+        assert_eq!(config.max_held_bytes, 1 << 30);
         assert_eq!((config.max_depth, config.max_depth_answers), (1024, 128));
         assert_eq!((config.default_key_table.is_some(), config.trusted), (true, true));
         let Advertise { dtls_port, base_url, stable_name } = config.advertise;
@@ -198,7 +208,7 @@ mod tests {
     fn all_mistakes_are_told_and_each_names_its_field() {
         let text = r#"{"max_request_bytes": 0, "hold_response_bytes": 268435457, "max_depth": -1, "max_depth_answers": 129, "default_key_table": "v2",
             "trusted": "true", "advertise": {"dtls_port": 0, "base_url": "lb", "observe": 1, "stable_name": null},
-            "max_response_bytes": 1, "Trusted": true}"#;
+            "max_held_bytes": 0, "max_response_bytes": 1, "Trusted": true}"#;
         let mut mistakes = Config::parse(text.as_bytes()).unwrap_err();
         mistakes.sort();
         let fields: Vec<&str> = mistakes.iter().filter_map(|mistake| mistake.split(": ").next()).collect();
@@ -214,6 +224,7 @@ mod tests {
                 "hold_response_bytes",
                 "max_depth",
                 "max_depth_answers",
+                "max_held_bytes",
                 "max_request_bytes",
                 "max_response_bytes",
                 "trusted"

@@ -162,6 +162,16 @@ impl Exchange {
         self.conclude(Direction::Response, step)
     }
 
+    /// Whether the request waits for the rest of its body, which the host holds.
+    pub fn request_waits(&self) -> bool {
+        self.request != Hold::Free
+    }
+
+    /// The request waits, and others need the room.
+    pub fn no_room(&mut self) -> Step {
+        self.conclude(Direction::Request, Err(MatrixError::no_room()))
+    }
+
     /// The host refused a call, so that the message in hand is neither the old one nor the new one: it must not go on.
     pub fn host_refused(&mut self, direction: Direction) -> Step {
         self.conclude(direction, Err(MatrixError::internal()))

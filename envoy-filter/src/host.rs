@@ -75,11 +75,13 @@ unsafe extern "C" {
         data: *mut *mut u8,
         size: *mut usize,
     ) -> u32;
+    fn proxy_get_property(path: *const u8, path_size: usize, data: *mut *mut u8, size: *mut usize) -> u32;
     fn proxy_get_header_map_pairs(map: MapType, data: *mut *mut u8, size: *mut usize) -> u32;
     fn proxy_define_metric(kind: MetricType, name: *const u8, name_size: usize, id: *mut u32) -> u32;
     safe fn proxy_increment_metric(id: u32, by: i64) -> u32;
     safe fn proxy_record_metric(id: u32, value: u64) -> u32;
     safe fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
+    safe fn proxy_set_effective_context(context: u32) -> u32;
     fn proxy_log(level: LogLevel, data: *const u8, size: usize) -> u32;
     fn proxy_remove_header_map_value(map: MapType, name: *const u8, name_size: usize) -> u32;
     fn proxy_replace_header_map_value(
@@ -113,6 +115,18 @@ unsafe extern "C" {
 pub(crate) fn headers(map: MapType) -> Result<Vec<u8>, Refused> {
     // SAFETY: the two pointers are to live variables.
     received(|data, size| unsafe { proxy_get_header_map_pairs(map, data, size) })
+}
+
+/// The address of the stream's client as Envoy knows it, with its port; where `x-forwarded-for` is believed, what that says.
+pub(crate) fn source_address() -> Result<Vec<u8>, Refused> {
+    const PATH: &str = "source\0address";
+    // SAFETY: the host reads the path, within its length and during the call; the two pointers are to live variables.
+    received(|data, size| unsafe { proxy_get_property(PATH.as_ptr(), PATH.len(), data, size) })
+}
+
+/// From now on, and until the callback returns, calls are about this context, whatever the callback is about.
+pub(crate) fn speak_of(context: u32) -> Result<(), Refused> {
+    done(proxy_set_effective_context(context))
 }
 
 /// Leaves one field of this name.

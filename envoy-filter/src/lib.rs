@@ -17,6 +17,7 @@ pub mod config;
 pub mod discovery;
 pub mod exchange;
 pub mod headers;
+pub mod held;
 mod hold;
 mod members;
 pub mod metrics;

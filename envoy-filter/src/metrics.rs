@@ -48,6 +48,8 @@ pub enum Reason {
     Incomplete,
     /// The host refused a call.
     Host,
+    /// Others needed the room in which it waited.
+    NoRoom,
 }
 
 /// What was repaired in an answer; see [`Repairs`].
@@ -89,13 +91,14 @@ const OUTCOMES: [(Outcome, &str); 5] = [
     (Outcome::Refused, "refused"),
     (Outcome::Cut, "cut"),
 ];
-const REASONS: [(Reason, &str); 6] = [
+const REASONS: [(Reason, &str); 7] = [
     (Reason::Malformed, "malformed"),
     (Reason::TooLarge, "too_large"),
     (Reason::Compressed, "compressed"),
     (Reason::DotSegment, "dot_segment"),
     (Reason::Incomplete, "incomplete"),
     (Reason::Host, "host"),
+    (Reason::NoRoom, "no_room"),
 ];
 const REPAIRS: [(Repair, &str); 5] = [
     (Repair::BigInteger, "big_integer"),
@@ -285,7 +288,7 @@ mod tests {
         assert_eq!(all.iter().map(|(metric, _)| *metric).collect::<BTreeSet<_>>().len(), all.len());
         assert_eq!(all.iter().map(|(_, name)| name).collect::<BTreeSet<_>>().len(), all.len());
         assert!(all.iter().all(|(_, name)| name.starts_with("lowband_")));
-        assert_eq!(all.len(), 2 * (5 + 6 + 3) + 5 + 3 * 5);
+        assert_eq!(all.len(), 2 * (5 + 7 + 3) + 5 + 3 * 5);
         assert_eq!(all.len(), Metric::COUNT);
     }
 

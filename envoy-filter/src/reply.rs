@@ -4,13 +4,16 @@ use crate::metrics::Reason;
 use crate::negotiate::Form;
 use lowband_codec::{EncodeOptions, Encoder, KeyTable};
 
+/// As the host's own answers with this status have it.
+const RETRY: (&str, &str) = ("retry-after", "5");
+
 /// A whole answer, for the host to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// The HTTP status.
     pub status: u16,
     /// The header fields; the host adds the length.
-    pub headers: [(&'static str, &'static str); 3],
+    pub headers: Vec<(&'static str, &'static str)>,
     /// The Matrix error.
     pub body: Vec<u8>,
 }
@@ -39,6 +42,12 @@ impl MatrixError {
         let error =
             format!("the body is larger than {limit} bytes, as CBOR or as the JSON that it stands for");
         MatrixError { status: 413, errcode: "M_TOO_LARGE", error, reason: Reason::TooLarge }
+    }
+
+    /// Bodies that wait have used up what there is for them, and this one had to give way.
+    pub fn no_room() -> Self {
+        let error = "the proxy has no room for this body at the moment".to_owned();
+        MatrixError { status: 503, errcode: "M_UNKNOWN", error, reason: Reason::NoRoom }
     }
 
     /// The path has `.` or `..` in it, for one reader or another.
@@ -95,8 +104,14 @@ impl MatrixError {
                 }
             }
         };
-        let headers =
-            [("content-type", form.media_type()), ("vary", "Accept"), ("access-control-allow-origin", "*")];
+        let mut headers = vec![
+            ("content-type", form.media_type()),
+            ("vary", "Accept"),
+            ("access-control-allow-origin", "*"),
+        ];
+        if self.reason == Reason::NoRoom {
+            headers.push(RETRY);
+        }
         Reply { status: self.status, headers, body }
     }
 }

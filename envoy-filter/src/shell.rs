@@ -3,9 +3,11 @@
 use crate::config::Config;
 use crate::exchange::Exchange;
 use crate::headers::{Edit, Headers};
+use crate::held::{self, Held, Room};
 use crate::host::{self, Action, BufferType, LogLevel, MapType, Refused, StreamType};
 use crate::metrics::{Direction, Metric, Totals};
 use crate::step::{Step, Then};
+use lowband_shares::Network;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -31,6 +33,8 @@ struct Root {
     /// The host's ids of the series, in the order of `Metric::all`. One that it would not give is not counted.
     ids: Vec<Option<u32>>,
     totals: RefCell<Totals>,
+    /// Bodies that wait, of all streams.
+    held: RefCell<Held>,
     /// Whether the host will call `tick`. It is asked to when there is something to tell: an idle Envoy sleeps.
     ticking: Cell<bool>,
     /// By [`Metric::place`]: of what there has been a warning. One is enough, the numbers tell the rest.
@@ -51,7 +55,8 @@ impl Root {
             id.ok()
         };
         let ids = Metric::all().into_iter().map(define).collect();
-        Root { config: Rc::new(config), ids, ..Root::default() }
+        let held = RefCell::new(Held::new(&config));
+        Root { config: Rc::new(config), ids, held, ..Root::default() }
     }
 
     fn count(&self, metric: Metric, value: u64) {
@@ -111,13 +116,38 @@ fn with_stream(id: u32, work: impl FnOnce(&mut Stream) -> Action) -> Action {
         .unwrap_or(Action::Pause)
 }
 
+/// A phase of a request, after which it may wait with so many bytes: then it has its place among those that do, or one of them has to go.
+fn with_request(id: u32, held: usize, work: impl FnOnce(&mut Stream) -> Action) -> Action {
+    with_contexts(|contexts| {
+        let stream = contexts.streams.get_mut(&id)?;
+        let action = work(stream);
+        let room = stream.find_room(id, held);
+        for other in room.evicted {
+            if let Some(other_stream) = contexts.streams.get_mut(&other)
+                && host::speak_of(other).is_ok()
+            {
+                other_stream.give_way();
+            }
+            let _ = host::speak_of(id);
+        }
+        match room.refused {
+            true => contexts.streams.get_mut(&id).map(|stream| stream.give_way()),
+            false => Some(action),
+        }
+    })
+    .flatten()
+    .unwrap_or(Action::Pause)
+}
+
 pub(crate) fn create(id: u32, parent: u32) {
     with_contexts(|contexts| {
         if parent == 0 {
             contexts.roots.insert(id, Rc::default());
         } else if let Some(root) = contexts.roots.get(&parent) {
             let exchange = Exchange::new(Rc::clone(&root.config));
-            contexts.streams.insert(id, Box::new(Stream { exchange, root: Rc::clone(root) }));
+            contexts
+                .streams
+                .insert(id, Box::new(Stream { exchange, root: Rc::clone(root), waits_for: None }));
         }
     });
 }
@@ -146,7 +176,8 @@ pub(crate) fn configure(id: u32) -> bool {
 
 pub(crate) fn delete(id: u32) {
     with_contexts(|contexts| {
-        if let Some(stream) = contexts.streams.remove(&id) {
+        if let Some(mut stream) = contexts.streams.remove(&id) {
+            stream.leave(id);
             stream.end();
         } else if let Some(root) = contexts.roots.remove(&id) {
             root.tell();
@@ -165,7 +196,7 @@ pub(crate) fn tick(id: u32) {
 }
 
 pub(crate) fn request_headers(id: u32, end: bool) -> Action {
-    with_stream(id, |stream| {
+    with_request(id, 0, |stream| {
         let action = stream.headers(&REQUEST, |exchange, headers| exchange.request_headers(headers, end));
         if stream.exchange.reads_cbor() {
             // For what Envoy answers itself and no callback sees (`local_reply_config` of envoy.yaml): `accept` no longer tells it.
@@ -176,11 +207,11 @@ pub(crate) fn request_headers(id: u32, end: bool) -> Action {
 }
 
 pub(crate) fn request_body(id: u32, held: usize, end: bool) -> Action {
-    with_stream(id, |stream| stream.body(&REQUEST, |exchange| exchange.request_body(held, end)))
+    with_request(id, held, |stream| stream.body(&REQUEST, |exchange| exchange.request_body(held, end)))
 }
 
 pub(crate) fn request_trailers(id: u32) -> Action {
-    with_stream(id, |stream| stream.phase(&REQUEST, Exchange::request_trailers))
+    with_request(id, 0, |stream| stream.phase(&REQUEST, Exchange::request_trailers))
 }
 
 pub(crate) fn response_headers(id: u32, end: bool) -> Action {
@@ -201,6 +232,8 @@ pub(crate) fn response_trailers(id: u32) -> Action {
 struct Stream {
     exchange: Exchange,
     root: Rc<Root>,
+    /// While its request waits: whose share of what waits it has.
+    waits_for: Option<Network>,
 }
 
 /// The host's names for one direction, and the phase that takes a body.
@@ -240,6 +273,37 @@ impl Stream {
             self.root.bodies_come.set(true);
             host::log(LogLevel::Error, NO_BODY_CAME);
         }
+    }
+
+    /// What it means for the others, and for itself, that its request waits with so many bytes, if it does.
+    fn find_room(&mut self, id: u32, bytes: usize) -> Room {
+        if !self.exchange.request_waits() {
+            self.leave(id);
+            return Room::default();
+        }
+        let network = *self
+            .waits_for
+            .get_or_insert_with(|| held::network(&host::source_address().unwrap_or_default(), id));
+        self.root
+            .held
+            .try_borrow_mut()
+            .map_or_else(|_| Room::default(), |mut held| held.wait(id, network, bytes))
+    }
+
+    /// Its request does not wait any more.
+    fn leave(&mut self, id: u32) {
+        if self.waits_for.take().is_some()
+            && let Ok(mut held) = self.root.held.try_borrow_mut()
+        {
+            held.release(id);
+        }
+    }
+
+    /// Its request is refused for want of room.
+    fn give_way(&mut self) -> Action {
+        self.waits_for = None;
+        let step = self.exchange.no_room();
+        self.perform(&REQUEST, step)
     }
 
     fn body(&mut self, half: &Half, phase: impl FnOnce(&mut Exchange) -> Step) -> Action {
