@@ -122,6 +122,21 @@ def whole():
     return managers(read(ROOT / "envoy.yaml")[0])
 
 
+class Memory(unittest.TestCase):
+    def test_what_envoy_may_take_fits_into_its_pods_limit(self):
+        (deployment,) = read(ROOT / "deploy/40-deployment.yaml")
+        pod = deployment["spec"]["template"]["spec"]
+        check, _, envoy = pod["initContainers"]
+        (heap,) = [int(each["value"]) for each in check["env"] if each["name"] == "LOWBAND_ENVOY_MAX_HEAP"]
+        limit = envoy["resources"]["limits"]["memory"]
+        self.assertRegex(limit, r"^\d+Mi$")
+        self.assertEqual(heap * 8, int(limit.removesuffix("Mi")) * 5 << 20)
+        # What waits in the filters of both listeners and on each thread, all at once.
+        manager = whole()["public"]["http_filters"][0]["typed_config"]["config"]["configuration"]["value"]
+        threads = int(envoy["args"][envoy["args"].index("--concurrency") + 1])
+        self.assertLess(2 * threads * json.loads(manager).get("max_held_bytes", 64 << 20), 0.85 * heap)
+
+
 class Schemas(unittest.TestCase):
     # Below these the schema takes anything: it is Envoy's or the filter's own.
     OPEN = {"config", "pluginConfig", "value"}
@@ -219,6 +234,25 @@ class Repeated(unittest.TestCase):
             "initial_stream_window_size": mebibytes("initialStreamWindowSize"),
             "initial_connection_window_size": mebibytes("initialConnectionWindowSize"),
         })
+
+    def test_strangers_cannot_take_what_the_sidecar_needs(self):
+        ours, plain = [read(path)[0]["static_resources"] for path in (ROOT / "envoy.yaml", OVERLAYS / "envoy/envoy.yaml")]
+        breakers = [static["clusters"][0]["circuit_breakers"]["thresholds"] for static in (ours, plain)]
+        self.assertEqual(breakers[0], breakers[1])
+        for static, inner in ((ours, "sidecar"), (plain, "lowband")):
+            for listener in static["listeners"]:
+                apart = listener["name"] == inner
+                for field in ("bypass_overload_manager", "ignore_global_conn_limit"):
+                    self.assertEqual(listener.get(field, False), apart, field)
+                manager = managers({"static_resources": {"listeners": [listener]}})[listener["name"]]
+                routes = [each.get("route") for each in manager["route_config"]["virtual_hosts"][0]["routes"]]
+                priorities = {route.get("priority") for route in routes if route}
+                self.assertEqual(priorities, {"HIGH"} if apart else {None})
+        # One connection for each request: together no more than the ports from one address to another.
+        strangers, sidecar = [threshold["max_connections"] for threshold in breakers[0]]
+        self.assertLess(strangers + sidecar, 60999 - 32768)
+        (policy,) = [thing for thing in read(OVERLAYS / "envoy-gateway/sidecar.yaml") if thing["kind"] == "BackendTrafficPolicy"]
+        self.assertEqual(policy["spec"]["circuitBreaker"]["maxConnections"], sidecar)
 
     def test_envoys_own_answers(self):
         """own_answers.py tries them one by one."""

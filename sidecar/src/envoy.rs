@@ -28,6 +28,7 @@ pub const CERTIFICATE_YAML: &str = include_str!("../../envoy-certificate.yaml");
 
 const PUBLIC_PORT: u16 = 8008;
 const ADMIN_PORT: u16 = 9901;
+const MAX_HEAP: u64 = 2 << 30;
 
 /// The names of what [`write`] puts into a folder.
 const CONFIGURATION: &str = "envoy.yaml";
@@ -63,6 +64,10 @@ pub struct Options {
     /// administration. There is no password: keep it from the outside.
     #[arg(long, env = "LOWBAND_ENVOY_METRICS", value_name = "ADDRESS")]
     pub metrics: Option<String>,
+    /// Memory of Envoy in bytes, without that of the filter's machines, some 100 MiB: nearer than a tenth to it strangers are refused, while
+    /// the sidecar is served.
+    #[arg(long, env = "LOWBAND_ENVOY_MAX_HEAP", value_name = "BYTES")]
+    pub max_heap: Option<String>,
     /// Folder of envoy.sock, certificate.pem and key.pem, and of envoy-certificate.yaml, by which Envoy finds those two and without
     /// which it does not start.
     #[arg(long, value_name = "FOLDER")]
@@ -96,6 +101,7 @@ struct Values {
     public_address: Option<String>,
     admin_port: Option<u16>,
     metrics: Option<SocketAddr>,
+    max_heap: Option<u64>,
     socket: Option<String>,
     secret: Option<String>,
     certificate: Option<String>,
@@ -182,6 +188,7 @@ impl Options {
         let public_address = take!("--public-address", public_address, values::address);
         let admin_port = take!("--admin-port", admin_port, values::port);
         let metrics = take!("--metrics", metrics, values::address_and_port);
+        let max_heap = take!("--max-heap", max_heap, values::heap);
         let dir = take!("--dir", dir, values::folder);
         let certificate = take!("--certificate", certificate, values::path);
         let key = take!("--key", key, values::path);
@@ -216,6 +223,7 @@ impl Options {
             public_address,
             admin_port,
             metrics,
+            max_heap,
             socket: inside(&install, "envoy.sock").or(inside(&dir, "envoy.sock")),
             secret: inside(&install, CERTIFICATE).or(inside(&dir, CERTIFICATE)),
             certificate: certificate
@@ -243,7 +251,7 @@ impl Values {
             )
         };
         if let Some(metrics) = self.metrics {
-            text.uncomment("# - name: metrics\n", 22)?;
+            text.uncomment("# - name: metrics\n", 26)?;
             text.uncomment("# - name: administration\n", 7)?;
             let new = listener(&metrics.ip().to_string(), metrics.port());
             text.replace(&listener("127.0.0.1", 9465), &new, 1)?;
@@ -251,6 +259,10 @@ impl Values {
         let (address, port) =
             (self.public_address.as_deref().unwrap_or("0.0.0.0"), self.public_port.unwrap_or(PUBLIC_PORT));
         text.replace(&listener("0.0.0.0", PUBLIC_PORT), &listener(address, port), 1)?;
+        if let Some(bytes) = self.max_heap {
+            let heap = |bytes: u64| format!("max_heap_size_bytes: {bytes}\n");
+            text.replace(&heap(MAX_HEAP), &heap(bytes), 1)?;
+        }
         if let Some(port) = self.dtls_port {
             text.replace("\"dtls_port\": 8008", &format!("\"dtls_port\": {port}"), 2)?;
         }
@@ -302,7 +314,7 @@ fn put_homeserver(text: &mut Template, homeserver: &Homeserver, ca_file: Option<
     if homeserver.is_name {
         let authority = template::scalar(&homeserver.authority());
         let rewrite = format!("host_rewrite_literal: {authority}");
-        text.replace("# host_rewrite_literal: matrix.example.org", &rewrite, 2)?;
+        text.replace("# host_rewrite_literal: matrix.example.org", &rewrite, 3)?;
     }
     if !homeserver.tls {
         return Ok(());

@@ -114,6 +114,21 @@ fn statistics_have_a_port_of_their_own_when_they_are_given_one() {
 }
 
 #[test]
+fn the_memory_of_envoy_is_what_its_machine_has() {
+    let (gone, new) = changes(&["--max-heap", "335544320"]);
+    assert_eq!(
+        (gone, new),
+        (
+            vec!["max_heap_size_bytes: 2147483648".to_owned()],
+            vec!["max_heap_size_bytes: 335544320".to_owned()]
+        )
+    );
+    for wrong in ["0", "67108863", "512Mi", "-1", "+67108864", ""] {
+        assert_eq!(run(&["--max-heap", wrong]).0, 2, "{wrong}");
+    }
+}
+
+#[test]
 fn what_is_advertised_is_what_clients_reach_and_not_what_is_bound() {
     for base_url in ["https://lb.example.org", "https://lb.example.org:8448/", "http://[2001:db8::1]:80"] {
         let (_, new) = changes(&["--public-port", "9008", "--dtls-port", "443", "--base-url", base_url]);
@@ -187,7 +202,7 @@ fn a_homeserver_by_name_and_without_tls_gets_its_host_field() {
     let (_, new) = changes(&["--homeserver", "http://synapse:8008/"]);
     let rewrite = "host_rewrite_literal: \"synapse:8008\"";
     let endpoint = "- endpoint: { address: { socket_address: { address: synapse, port_value: 8008 } } }";
-    assert_eq!(new, [rewrite, rewrite, endpoint]);
+    assert_eq!(new, [rewrite, rewrite, rewrite, endpoint]);
 }
 
 #[test]
@@ -196,6 +211,7 @@ fn a_homeserver_behind_https_is_verified_by_its_name() {
     assert_eq!(
         new,
         [
+            "host_rewrite_literal: matrix.example.com",
             "host_rewrite_literal: matrix.example.com",
             "host_rewrite_literal: matrix.example.com",
             "- endpoint: { address: { socket_address: { address: matrix.example.com, port_value: 443 } } }",
@@ -236,6 +252,7 @@ fn all_mistakes_are_told_at_once_in_one_line_each_and_nothing_is_written() {
         ("--public-address", "localhost"),
         ("--admin-port", "x"),
         ("--metrics", "9465"),
+        ("--max-heap", "1"),
         ("--dir", long.as_str()),
         ("--certificate", ""),
         ("--key", "a\nb"),
@@ -314,6 +331,7 @@ fn a_template_that_has_changed_is_told_and_nothing_is_rendered() {
         ("port_value: 9901", Options { admin_port: some("1"), ..none.clone() }),
         ("# - name: metrics", Options { metrics: some("0.0.0.0:1"), ..none.clone() }),
         ("  #   load_assignment", Options { metrics: some("0.0.0.0:1"), ..none.clone() }),
+        ("max_heap_size_bytes", Options { max_heap: some("67108864"), ..none.clone() }),
         ("./envoy-certificate.yaml", Options { dir: some("x"), ..none.clone() }),
         ("filename: target/", Options { wasm: some("x"), ..none.clone() }),
         ("port_value: 8018", Options { homeserver: some("http://h"), ..none.clone() }),

@@ -33,6 +33,15 @@ pub(super) fn address_and_port(text: &str) -> Result<SocketAddr, String> {
     address.ok_or_else(|| "is no address with a port, like 0.0.0.0:9465 or [::]:9465".to_owned())
 }
 
+/// Envoy itself needs some 20 MiB.
+const LEAST_HEAP: u64 = 64 << 20;
+
+/// Bytes of memory.
+pub(super) fn heap(text: &str) -> Result<u64, String> {
+    let bytes = text.parse().ok().filter(|bytes| *bytes >= LEAST_HEAP && !text.starts_with('+'));
+    bytes.ok_or_else(|| format!("is no number of bytes from {LEAST_HEAP} (64 MiB)"))
+}
+
 /// Any path that can stand on a line.
 pub(super) fn path(text: &str) -> Result<String, String> {
     let breaks = |c: char| c.is_control() || c == '\u{feff}' || (c.is_whitespace() && c != ' ');

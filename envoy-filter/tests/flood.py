@@ -1,0 +1,182 @@
+#!/usr/bin/env python3
+"""A client that opens many requests and ends none, at the public listener of the project's envoy.yaml: Envoy's memory stays bounded, and
+everybody else is served, there and at the sidecar's listener.
+"""
+
+import contextlib
+import http.client
+import json
+import socket
+import struct
+import threading
+import unittest
+
+from own_answers import PATH, Sidecar
+from parts import CBOR, MESSAGE_CBOR, Envoy, Homeserver, free_port, until
+
+MIB = 1 << 20
+CONNECTIONS, STREAMS, BYTES = 8, 24, 2 * MIB
+# What one network may have of the filter's `max_held_bytes`, and what else a flood may cost: windows, streams, the copy of a body.
+SHARE, BESIDES = 16 * MIB, 24 * MIB
+
+DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
+END_HEADERS, ACK = 4, 1
+
+
+def frame(kind, flags, stream, payload=b""):
+    return struct.pack(">I", len(payload))[1:] + bytes((kind, flags)) + struct.pack(">I", stream) + payload
+
+
+def field(name, value):
+    """Without the tables of HPACK (RFC 7541 section 6.2.2)."""
+    return b"\0" + b"".join(bytes((len(text),)) + text.encode() for text in (name, value))
+
+
+class Greedy:
+    """One connection of HTTP/2, within its windows: bodies on all of its streams in turn, each without an end. A stream that is refused is
+    left alone. Done when all has been sent that may be, or the connection has ended."""
+
+    def __init__(self, port):
+        self.port, self.done = port, threading.Event()
+        self.sent = 0
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=60) as self.connection:
+            self.flood()
+        self.done.set()
+
+    def flood(self):
+        fields = [(":method", "PUT"), (":scheme", "http"), (":authority", "localhost"), (":path", PATH), ("content-type", CBOR)]
+        block = b"".join(field(*each) for each in fields)
+        self.open = {2 * number + 1: [0, 65535] for number in range(STREAMS)}
+        self.window, self.initial, self.buffered = 65535, 65535, b""
+        opening = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0)
+        self.connection.sendall(opening + b"".join(frame(HEADERS, END_HEADERS, stream, block) for stream in self.open))
+        while self.open:
+            ready = [stream for stream, (sent, window) in self.open.items() if sent < BYTES and window > 0]
+            if not ready and all(sent >= BYTES for sent, _ in self.open.values()):
+                break
+            if not ready or self.window <= 0:
+                self.read()
+            for stream in ready:
+                state = self.open.get(stream)
+                size = min(16384, self.window, state[1]) if state else 0
+                if size <= 0:
+                    continue
+                # The head of a text of 8 MiB, and a part of it.
+                start = b"\x7a\0\x7f\0\0" if state[0] == 0 else b""
+                self.connection.sendall(frame(DATA, 0, stream, start + b"x" * (size - len(start))))
+                self.window, state[0], state[1] = self.window - size, state[0] + size, state[1] - size
+                self.sent += size
+            self.connection.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                self.read()
+            self.connection.settimeout(60)
+        # What has been sent stays there until the test is over.
+        self.done.set()
+        with contextlib.suppress(TimeoutError):
+            while True:
+                self.read()
+
+    def read(self):
+        data = self.connection.recv(65536)
+        if not data:
+            raise ConnectionError
+        self.buffered += data
+        while len(self.buffered) >= 9 and len(self.buffered) >= 9 + (size := int.from_bytes(self.buffered[:3], "big")):
+            kind, flags, stream = self.buffered[3], self.buffered[4], int.from_bytes(self.buffered[5:9], "big")
+            payload, self.buffered = self.buffered[9 : 9 + size], self.buffered[9 + size :]
+            self.take(kind, flags, stream, payload)
+
+    def take(self, kind, flags, stream, payload):
+        if kind == SETTINGS and not flags & ACK:
+            for identifier, value in struct.iter_unpack(">HI", payload):
+                if identifier == 4:
+                    for state in self.open.values():
+                        state[1] += value - self.initial
+                    self.initial = value
+            self.connection.sendall(frame(SETTINGS, ACK, 0))
+        elif kind == PING and not flags & ACK:
+            self.connection.sendall(frame(PING, ACK, 0, payload))
+        elif kind == WINDOW_UPDATE:
+            (more,) = struct.unpack(">I", payload)
+            if stream == 0:
+                self.window += more
+            elif stream in self.open:
+                self.open[stream][1] += more
+        elif kind in (RST_STREAM, HEADERS):
+            # Refused.
+            self.open.pop(stream, None)
+        elif kind == GOAWAY:
+            raise ConnectionError
+
+
+class Flood(unittest.TestCase):
+    def envoy(self, edit=lambda text: text):
+        self.homeserver = Homeserver()
+        self.metrics = free_port()
+        envoy = Envoy(f"http://127.0.0.1:{self.homeserver.port}", "--metrics", f"127.0.0.1:{self.metrics}", edit=edit)
+        self.addCleanup(envoy.stop)
+        self.addCleanup(lambda: self.assertNotIn("[critical]", envoy.read_log()))
+        return envoy.ready()
+
+    def admin(self, envoy, path):
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", envoy.admin, timeout=30)) as connection:
+            connection.request("GET", path)
+            return connection.getresponse().read().decode()
+
+    def allocated(self, envoy):
+        return int(json.loads(self.admin(envoy, "/memory"))["allocated"])
+
+    def asks_public(self, envoy, body, source="127.0.0.2"):
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", envoy.public, timeout=30, source_address=(source, 0))) as connection:
+            connection.request("PUT", PATH, body=body, headers={"content-type": CBOR})
+            return connection.getresponse().status
+
+    def test_bodies_without_an_end_are_bounded_and_everybody_else_is_served(self):
+        envoy = self.envoy()
+        before = self.allocated(envoy)
+        greedy = [Greedy(envoy.public) for _ in range(CONNECTIONS)]
+        long = b"\x7a" + MIB.to_bytes(4, "big") + b"x" * MIB
+        most = 0
+        while not all(each.done.wait(0.05) for each in greedy):
+            most = max(most, self.allocated(envoy) - before)
+            # While all goes on, from another address and from the same one.
+            self.assertEqual(self.asks_public(envoy, long), 200)
+            self.assertEqual(self.asks_public(envoy, MESSAGE_CBOR, "127.0.0.1"), 200)
+            self.assertEqual(Sidecar(envoy).ask("PUT", PATH, {"content-type": CBOR}, long).status, 200)
+        most = max(most, self.allocated(envoy) - before)
+        self.assertGreater(sum(each.sent for each in greedy), 4 * SHARE)
+        self.assertLess(most, SHARE + BESIDES)
+        evicted = r"lowband_refused.direction.request.kind.no_room"
+        told = lambda: [line for line in self.admin(envoy, f"/stats?filter={evicted}").splitlines() if not line.endswith(": 0")]  # noqa: E731
+        self.assertTrue(until(told))
+        self.assertEqual(self.asks_public(envoy, long), 200)
+
+    def test_a_stranger_who_has_used_up_the_memory_leaves_the_sidecar_alone(self):
+        def small(text):
+            assert text.count("max_heap_size_bytes: 2147483648") == 1
+            # Less than Envoy has when it has started.
+            return text.replace("max_heap_size_bytes: 2147483648", "max_heap_size_bytes: 1048576")
+
+        envoy = self.envoy(small)
+        active = "overload.envoy.overload_actions.stop_accepting_connections.active: 1"
+        self.assertTrue(until(lambda: active in self.admin(envoy, "/stats?filter=stop_accepting_connections.active")))
+        # The system takes the connection, and Envoy does not.
+        with socket.create_connection(("127.0.0.1", envoy.public), timeout=30) as stranger:
+            stranger.sendall(b"GET /.lowband/ready HTTP/1.1\r\nhost: x\r\n\r\n")
+            for _ in range(3):
+                got = Sidecar(envoy).ask("PUT", PATH, {"content-type": CBOR}, MESSAGE_CBOR)
+                self.assertEqual((got.status, got.content), (200, b"\xa0"))
+            # And the pod stays ready: else it would lose the flows of its sessions.
+            with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.metrics, timeout=30)) as connection:
+                connection.request("GET", "/.lowband/ready")
+                self.assertEqual(connection.getresponse().read(), b"ready\n")
+            stranger.setblocking(False)
+            self.assertRaises(BlockingIOError, stranger.recv, 1)
+
+
+if __name__ == "__main__":
+    unittest.main()
