@@ -51,5 +51,7 @@ mod replicas;
 mod setup;
 #[path = "dtls/short_records.rs"]
 mod short_records;
+#[path = "dtls/small_path.rs"]
+mod small_path;
 #[path = "dtls/verification.rs"]
 mod verification;

@@ -22,6 +22,8 @@ counters! {
         hellos_repeated = "dtls_hellos_repeated",
         /// Flights sent again, by the timer or because the peer repeated its own.
         flights_repeated = "dtls_flights_repeated",
+        /// Those of them that were cut into smaller fragments, for a path that may take small datagrams only.
+        flights_recut = "dtls_flights_recut",
         /// Repeats of a peer's flight that were not answered because of the limit of repeats.
         flights_over_repeats = "dtls_flights_over_repeats",
         /// Authentic warning alerts.

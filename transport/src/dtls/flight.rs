@@ -1,15 +1,25 @@
 //! Flights (RFC 6347 section 4.2.4): records packed into datagrams and kept, so that the same fragments of the same
 //! messages can be sent again. OpenSSL would cut the messages anew when it repeats; pion and GnuTLS 3.7 never put such
 //! pieces together.
+//!
+//! ```text
+//! sent    repeats: 1  2  3  4  5  6 ... 12      s: as it was sent    r: cut anew for a path of 576 bytes (recut.rs)
+//! s                s  s  r  s  r  s ...
+//! ```
+//!
+//! Whether datagrams are lost by chance or for their size cannot be seen from here. Two repeats of the same bytes are for chance;
+//! by turns, then, so that both kinds of path get through, and stacks that cannot join one cut with the other get each of
+//! them whole again.
 
 use super::counters::Counters;
+use super::patience::Patience;
 use super::record::{self, EPOCH, RecordNumber};
+use super::recut::{is_large, recut};
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
-/// RFC 6347 section 4.2.4.1.
-const FIRST_INTERVAL: Duration = Duration::from_secs(1);
-/// RFC 6347 section 4.2.4.1: no less than 60 seconds.
-const MAX_INTERVAL: Duration = Duration::from_secs(60);
+/// So many repeats are what was sent, byte for byte.
+const REPEATS_AS_SENT: u32 = 2;
 /// A flight is sent again at most this often, by the timer or because the peer repeated its own: a proven address is
 /// no licence to be flooded.
 const MAX_REPEATS: u32 = 12;
@@ -19,13 +29,15 @@ const MAX_REPEATS: u32 = 12;
 pub(super) struct Flight {
     datagrams: Vec<Vec<u8>>,
     sent: Instant,
-    interval: Duration,
+    patience: Patience,
     repeats: u32,
+    /// The record number that each copy begins with in epoch 0, and when it was sent.
+    copies: Vec<(u64, Instant)>,
 }
 
 impl Flight {
-    pub(super) fn new(now: Instant, datagrams: Vec<Vec<u8>>) -> Flight {
-        Flight { datagrams, sent: now, interval: FIRST_INTERVAL, repeats: 0 }
+    pub(super) fn new(now: Instant, datagrams: Vec<Vec<u8>>, patience: Patience) -> Flight {
+        Flight { datagrams, sent: now, patience, repeats: 0, copies: Vec::new() }
     }
 
     pub(super) fn datagrams(&self) -> &[Vec<u8>] {
@@ -34,30 +46,52 @@ impl Flight {
 
     /// When the timer repeats it next.
     pub(super) fn due(&self) -> Option<Instant> {
-        (self.repeats < MAX_REPEATS).then(|| self.sent + self.interval)
+        (self.repeats < MAX_REPEATS).then(|| self.sent + self.patience.interval())
     }
 
     /// The timer has expired: it is to be sent once more, the next time later.
-    pub(super) fn repeat_by_timer(&mut self, now: Instant, counters: &mut Counters) -> &[Vec<u8>] {
-        self.interval = (self.interval * 2).min(MAX_INTERVAL);
+    pub(super) fn repeat_by_timer(&mut self, now: Instant, counters: &mut Counters) -> Cow<'_, [Vec<u8>]> {
+        self.patience.grow();
         self.repeat(now, counters)
     }
 
-    /// The peer has repeated its own flight, so ours seems lost: it is to be sent once more.
-    pub(super) fn repeat(&mut self, now: Instant, counters: &mut Counters) -> &[Vec<u8>] {
+    /// The peer has repeated its own flight, so ours seems lost: it is to be sent once more. What is cut anew needs new
+    /// record numbers.
+    pub(super) fn repeat(&mut self, now: Instant, counters: &mut Counters) -> Cow<'_, [Vec<u8>]> {
         if self.repeats >= MAX_REPEATS {
             counters.flights_over_repeats += 1;
-            return &[];
+            return Cow::Borrowed(&[]);
         }
         counters.flights_repeated += 1;
         self.sent = now;
         self.repeats += 1;
-        &self.datagrams
+        let turn = self.repeats > REPEATS_AS_SENT && (self.repeats - REPEATS_AS_SENT) % 2 == 1;
+        if turn && is_large(&self.datagrams) {
+            counters.flights_recut += 1;
+            return Cow::Owned(recut(&self.datagrams));
+        }
+        Cow::Borrowed(&self.datagrams)
+    }
+
+    /// The copy that was sent last begins with this record number.
+    pub(super) fn number(&mut self, first: u64) {
+        self.copies.push((first, self.sent));
+    }
+
+    /// How long ago the copy was sent that begins with this record number.
+    pub(super) fn since(&self, number: u64, now: Instant) -> Option<Duration> {
+        let (_, sent) = self.copies.iter().find(|(first, _)| *first == number)?;
+        Some(now.saturating_duration_since(*sent))
+    }
+
+    /// How long ago the last copy was sent.
+    pub(super) fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.sent)
     }
 
     /// How long the peer took to answer; no sample from what was sent twice (RFC 6298 section 3).
     pub(super) fn round_trip(&self, now: Instant) -> Option<Duration> {
-        (self.repeats == 0).then(|| now.saturating_duration_since(self.sent))
+        (self.repeats == 0).then(|| self.age(now))
     }
 }
 
@@ -77,6 +111,10 @@ impl Numbering {
         Numbering { plain: first, protected: 0 }
     }
 
+    /// How many of epoch 0 are used up: the sequence number of the next one.
+    pub(super) fn plain(&self) -> u64 {
+        self.plain
+    }
     pub(super) fn next_plain(&mut self) -> RecordNumber {
         self.plain += 1;
         RecordNumber::new(0, self.plain - 1)
@@ -121,17 +159,16 @@ mod tests {
     }
 
     #[test]
-    fn a_flight_is_repeated_after_1_2_4_seconds_and_no_more_than_twelve_times() {
+    fn a_flight_is_repeated_after_1_2_4_then_6_seconds_and_no_more_than_twelve_times() {
         let start = Instant::now();
-        let mut flight = Flight::new(start, vec![vec![1], vec![2]]);
+        let mut flight = Flight::new(start, vec![vec![1], vec![2]], Patience::DEFAULT);
         let mut seconds = Vec::new();
         let mut counters = Counters::default();
         while let Some(due) = flight.due() {
-            assert_eq!(flight.repeat_by_timer(due, &mut counters), [vec![1], vec![2]]);
+            assert_eq!(*flight.repeat_by_timer(due, &mut counters), [vec![1], vec![2]]);
             seconds.push((due - start).as_secs());
         }
-        assert_eq!(seconds[..7], [1, 3, 7, 15, 31, 63, 123]);
-        assert_eq!(seconds.len(), MAX_REPEATS as usize);
+        assert_eq!(seconds, [1, 3, 7, 13, 19, 25, 31, 37, 43, 49, 55, 61]);
         assert!(flight.repeat(start, &mut counters).is_empty());
         assert_eq!((counters.flights_repeated, counters.flights_over_repeats), (MAX_REPEATS.into(), 1));
     }
@@ -140,10 +177,30 @@ mod tests {
     fn a_round_trip_is_measured_only_when_the_flight_was_sent_once() {
         let start = Instant::now();
         let later = start + Duration::from_millis(300);
-        let mut flight = Flight::new(start, vec![vec![1]]);
+        let mut flight = Flight::new(start, vec![vec![1]], Patience::DEFAULT);
         assert_eq!(flight.round_trip(later), Some(Duration::from_millis(300)));
-        assert_eq!(flight.repeat(later, &mut Counters::default()), [[1]]);
+        assert_eq!(*flight.repeat(later, &mut Counters::default()), [[1]]);
         assert_eq!(flight.round_trip(later), None);
+    }
+
+    #[test]
+    fn from_the_third_repeat_on_a_large_flight_is_by_turns_cut_anew_and_as_it_was() {
+        let large = vec![record(RecordNumber::new(0, 1), 700)];
+        let message = [&[11, 0, 2, 0xb0, 0, 1, 0, 0, 0, 0, 2, 0xb0][..], &[9; 688]].concat();
+        let large: Vec<_> = large.into_iter().map(|record| [&record[..13], &message].concat()).collect();
+        let mut flight = Flight::new(Instant::now(), large.clone(), Patience::DEFAULT);
+        let mut counters = Counters::default();
+        let shapes = [(); MAX_REPEATS as usize].map(|()| {
+            let repeat = flight.repeat(Instant::now(), &mut counters);
+            if *repeat == large {
+                's'
+            } else {
+                assert_eq!(*repeat, recut(&large));
+                'r'
+            }
+        });
+        assert_eq!(shapes.iter().collect::<String>(), "ssrsrsrsrsrs");
+        assert_eq!(counters.flights_recut, 5);
     }
 
     #[test]

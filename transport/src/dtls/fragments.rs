@@ -22,6 +22,18 @@ pub(super) struct Fragment {
     pub(super) offset: usize,
 }
 
+impl Fragment {
+    /// The header of a piece of `here` bytes.
+    pub(super) fn header(&self, here: usize) -> [u8; HANDSHAKE_HEADER] {
+        let [[l0, l1, l2], [o0, o1, o2], [f0, f1, f2]] = [self.length, self.offset, here].map(|number| {
+            let [_, a, b, c] = (number as u32).to_be_bytes();
+            [a, b, c]
+        });
+        let [s0, s1] = self.message_seq.to_be_bytes();
+        [self.kind, l0, l1, l2, s0, s1, o0, o1, o2, f0, f1, f2]
+    }
+}
+
 /// Something that is no message, or one that ends beyond its record. Nothing after it can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
@@ -34,13 +46,19 @@ impl<'a> Fragments<'a> {
         Fragments(record)
     }
 
-    fn take(&mut self) -> Option<Fragment> {
+    /// Each with its bytes, up to the first that is none.
+    pub(super) fn bodies(mut self) -> impl Iterator<Item = (Fragment, &'a [u8])> {
+        std::iter::from_fn(move || self.split_first())
+    }
+
+    fn split_first(&mut self) -> Option<(Fragment, &'a [u8])> {
         let ([kind, l0, l1, l2, s0, s1, o0, o1, o2, f0, f1, f2], after) =
             self.0.split_first_chunk::<HANDSHAKE_HEADER>()?;
         let [length, offset, here] = [[l0, l1, l2], [o0, o1, o2], [f0, f1, f2]]
             .map(|[a, b, c]| u32::from_be_bytes([0, *a, *b, *c]) as usize);
-        self.0 = after.get(here..)?;
-        Some(Fragment { kind: *kind, length, message_seq: u16::from_be_bytes([*s0, *s1]), offset })
+        let (body, after) = after.split_at_checked(here)?;
+        self.0 = after;
+        Some((Fragment { kind: *kind, length, message_seq: u16::from_be_bytes([*s0, *s1]), offset }, body))
     }
 }
 
@@ -51,7 +69,7 @@ impl Iterator for Fragments<'_> {
         if self.0.is_empty() {
             return None;
         }
-        let fragment = self.take().ok_or(Malformed);
+        let fragment = self.split_first().map(|(fragment, _)| fragment).ok_or(Malformed);
         if fragment.is_err() {
             self.0 = &[];
         }
@@ -76,5 +94,10 @@ mod tests {
             assert_eq!(fragments(&bytes), [whole_is, Err(Malformed)], "{cut}");
         }
         assert_eq!(fragments(&[]), []);
+        let both = [&whole[..], &piece].concat();
+        let bodies: Vec<_> = Fragments::new(&both).bodies().map(|(_, body)| body).collect();
+        assert_eq!(bodies, [&[9, 9][..], &[9]]);
+        let headers = Fragments::new(&both).bodies().map(|(fragment, body)| fragment.header(body.len()));
+        assert_eq!(headers.collect::<Vec<_>>(), [&whole[..12], &piece[..12]]);
     }
 }

@@ -20,14 +20,13 @@ use super::fragments::{Fragment, Fragments, HELLO_VERIFY_REQUEST, Malformed};
 use super::front::MAX_MESSAGE_SEQ;
 use super::hello::ClientHello;
 use super::keys::{Keys, Role, Secrets};
+use super::patience::{Patience, RoundTrips};
 use super::pipe::Pipe;
 use super::record::{ContentType, EPOCH, HEADER, MAX_PLAINTEXT, Record, RecordNumber, Records};
-use super::suite::Suite;
 use super::table::HasPeer;
-use openssl::ssl::{ErrorCode, SslRef, SslStream};
+use openssl::ssl::{ErrorCode, SslStream};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
-use zeroize::Zeroizing;
 
 /// Protected records that overtook the end of the handshake: kept until the keys are there. A client asks one thing
 /// first; what is lost is sent again by CoAP.
@@ -55,7 +54,9 @@ pub(super) struct Handshake {
     numbering: Numbering,
     flight: Flight,
     early: Vec<Vec<u8>>,
-    round_trip: Option<Duration>,
+    round_trips: RoundTrips,
+    /// Connecting side: the record number of the hello that is being answered by a HelloVerifyRequest.
+    verified_hello: Option<u64>,
     began: Instant,
     give_up: Instant,
     /// Under what time it stands in the endpoint's timers.
@@ -159,9 +160,10 @@ impl Handshake {
             mtu: limits.mtu,
             fed: 0,
             numbering,
-            flight: Flight::new(now, Vec::new()),
+            flight: Flight::new(now, Vec::new(), Patience::DEFAULT),
             early: Vec::new(),
-            round_trip: None,
+            round_trips: RoundTrips::default(),
+            verified_hello: None,
             began: now,
             give_up: now + limits.handshake,
             timer: None,
@@ -202,7 +204,7 @@ impl Handshake {
             return Err(if answered { "the peer stopped answering" } else { "no answer" }.into());
         }
         if self.flight.due().is_some_and(|due| now >= due) {
-            let datagrams = self.flight.repeat_by_timer(now, counters).to_vec();
+            let datagrams = self.flight.repeat_by_timer(now, counters).into_owned();
             self.send_again(&datagrams, out);
         }
         Ok(())
@@ -210,13 +212,17 @@ impl Handshake {
 
     /// The peer has repeated its flight: ours seems lost.
     pub(super) fn repeat(&mut self, now: Instant, counters: &mut Counters, out: &mut Vec<Vec<u8>>) {
-        let datagrams = self.flight.repeat(now, counters).to_vec();
+        let datagrams = self.flight.repeat(now, counters).into_owned();
         self.send_again(&datagrams, out);
     }
 
     /// Each record under a new number (RFC 6347 section 4.1): a peer that keeps a replay window would not look at the
     /// old ones, and an OpenSSL server whose last flight was lost would never send it again.
     fn send_again(&mut self, datagrams: &[Vec<u8>], out: &mut Vec<Vec<u8>>) {
+        if datagrams.is_empty() {
+            return;
+        }
+        self.flight.number(self.numbering.plain());
         for datagram in datagrams {
             let records = Records::new(datagram).flatten();
             out.push(records.flat_map(|record| self.under_new_number(&record)).collect());
@@ -228,7 +234,7 @@ impl Handshake {
             return record.renumbered(self.numbering.next_plain());
         }
         // Our Finished. OpenSSL has sealed it; its keys open it.
-        let sealed = secrets(self.stream.ssl()).ok().and_then(|secrets| {
+        let sealed = Secrets::of(self.stream.ssl()).ok().and_then(|secrets| {
             let Keys { aead, write, .. } = Keys::derive(&secrets, self.role);
             let mut aeads = Aeads::default();
             let plaintext = aeads.open(aead, &write, record)?;
@@ -251,7 +257,7 @@ impl Handshake {
                 counters.cookies_over_message_seq += 1;
             }
             (0, _) => {
-                if self.is_repeated_flight(record) {
+                if self.is_repeated_flight(now, record) {
                     self.repeat(now, counters, out);
                 }
                 let progress = self.feed_plain(now, record, out);
@@ -289,14 +295,17 @@ impl Handshake {
         self.role == Role::Client && Fragments::new(record.fragment).flatten().any(is_one_too_many)
     }
 
-    /// The server has not had our last flight: it says its ServerHelloDone again.
-    fn is_repeated_flight(&self, record: &Record<'_>) -> bool {
+    /// The server has not had our last flight: it says its ServerHelloDone again, later than it could have had it.
+    fn is_repeated_flight(&self, now: Instant, record: &Record<'_>) -> bool {
         const SERVER_HELLO_DONE: u8 = 14;
         let our_finished_is_sent = self.numbering.protected() > 0;
         let ends_with_done = record.content_type == ContentType::Handshake
             && record.fragment.len().checked_sub(12).and_then(|at| record.fragment.get(at))
                 == Some(&SERVER_HELLO_DONE);
-        self.role == Role::Client && our_finished_is_sent && ends_with_done
+        self.role == Role::Client
+            && our_finished_is_sent
+            && ends_with_done
+            && self.flight.age(now) > self.round_trips.latest()
     }
 
     /// Whether OpenSSL has read the client's ChangeCipherSpec. Before it, it would keep up to 100 protected records in
@@ -332,6 +341,10 @@ impl Handshake {
     }
 
     fn feed_plain(&mut self, now: Instant, record: &Record<'_>, out: &mut Vec<Vec<u8>>) -> Progress {
+        // RFC 6347 section 4.2.1: a HelloVerifyRequest has the number of its hello.
+        let mut messages = Fragments::new(record.fragment).flatten();
+        let verifies = messages.any(|message| message.kind == HELLO_VERIFY_REQUEST);
+        self.verified_hello = verifies.then(|| record.number.sequence());
         let bytes = record.renumbered(RecordNumber::new(0, self.fed));
         self.fed += 1;
         self.feed(now, bytes, out)
@@ -345,6 +358,7 @@ impl Handshake {
     fn step(&mut self, now: Instant, out: &mut Vec<Vec<u8>>) -> Progress {
         let result = self.stream.do_handshake();
         let written = self.stream.get_mut().take_outgoing();
+        let first = self.numbering.plain();
         // Who asks for short records may have room for one only (Californium): no datagram holds more than that.
         let agreed = self.stream.ssl().session().map_or(MAX_PLAINTEXT, extensions::largest_plaintext);
         let datagrams = self.numbering.pack(&written, self.mtu.min(HEADER + agreed));
@@ -356,16 +370,25 @@ impl Handshake {
             Err(error) => return Progress::Failed(Failure::of(self.stream.ssl(), &error)),
         };
         if !datagrams.is_empty() || matches!(progress, Progress::Finished) {
-            let sample = if self.flight.datagrams().is_empty() { None } else { self.flight.round_trip(now) };
-            self.round_trip = self.round_trip.or(sample);
-            self.flight = Flight::new(now, datagrams);
+            self.round_trips.add(self.measure(now));
+            self.flight = Flight::new(now, datagrams, self.round_trips.patience(self.role));
+            self.flight.number(first);
         }
         progress
     }
 
+    /// How long the peer took to answer our flight.
+    fn measure(&self, now: Instant) -> Option<Duration> {
+        if self.flight.datagrams().is_empty() {
+            return None;
+        }
+        let since_hello = self.verified_hello.and_then(|number| self.flight.since(number, now));
+        since_hello.or_else(|| self.flight.round_trip(now))
+    }
+
     /// Takes the keys out; OpenSSL's object goes.
     pub(super) fn finish(self) -> Result<Finished, String> {
-        let keys = Keys::derive(&secrets(self.stream.ssl())?, self.role);
+        let keys = Keys::derive(&Secrets::of(self.stream.ssl())?, self.role);
         let session = self.stream.ssl().session().ok_or("OpenSSL has no session")?;
         let largest = extensions::largest_plaintext(session);
         Ok(Finished {
@@ -376,22 +399,9 @@ impl Handshake {
             next_write: self.numbering.protected(),
             client_random: self.client_random,
             last_flight: self.flight,
-            round_trip: self.round_trip,
+            round_trip: self.round_trips.first(),
             largest,
             early: self.early,
         })
     }
-}
-
-fn secrets(ssl: &SslRef) -> Result<Secrets, String> {
-    let id = ssl.current_cipher().ok_or("OpenSSL names no suite")?.protocol_id();
-    let suite = Suite::from_id(id).ok_or("a suite was agreed that was not offered")?;
-    let mut secrets =
-        Secrets { suite, master: Zeroizing::new([0; 48]), client_random: [0; 32], server_random: [0; 32] };
-    let lengths = [
-        ssl.session().ok_or("OpenSSL has no session")?.master_key(secrets.master.as_mut_slice()),
-        ssl.client_random(&mut secrets.client_random),
-        ssl.server_random(&mut secrets.server_random),
-    ];
-    if lengths == [48, 32, 32] { Ok(secrets) } else { Err("OpenSSL has no master secret".into()) }
 }

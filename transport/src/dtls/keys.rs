@@ -2,6 +2,7 @@
 
 use super::suite::{Aead, PrfHash, Suite};
 use hmac::{Hmac, KeyInit, Mac};
+use openssl::ssl::SslRef;
 use sha2::{Sha256, Sha384};
 use std::fmt;
 use zeroize::{Zeroize, Zeroizing};
@@ -19,6 +20,26 @@ pub(super) struct Secrets {
     pub(super) master: Zeroizing<[u8; 48]>,
     pub(super) client_random: [u8; 32],
     pub(super) server_random: [u8; 32],
+}
+
+impl Secrets {
+    /// Out of OpenSSL, once a suite has been agreed and the master secret is there.
+    pub(super) fn of(ssl: &SslRef) -> Result<Secrets, String> {
+        let id = ssl.current_cipher().ok_or("OpenSSL names no suite")?.protocol_id();
+        let suite = Suite::from_id(id).ok_or("a suite was agreed that was not offered")?;
+        let mut secrets = Secrets {
+            suite,
+            master: Zeroizing::new([0; 48]),
+            client_random: [0; 32],
+            server_random: [0; 32],
+        };
+        let lengths = [
+            ssl.session().ok_or("OpenSSL has no session")?.master_key(secrets.master.as_mut_slice()),
+            ssl.client_random(&mut secrets.client_random),
+            ssl.server_random(&mut secrets.server_random),
+        ];
+        if lengths == [48, 32, 32] { Ok(secrets) } else { Err("OpenSSL has no master secret".into()) }
+    }
 }
 
 /// Key and implicit part of the nonce of one direction. Only the first bytes are used where the AEAD needs fewer.

@@ -226,6 +226,7 @@ mod tests {
     use super::*;
     use crate::dtls::counters::Counters;
     use crate::dtls::keys::Secrets;
+    use crate::dtls::patience::Patience;
     use crate::dtls::record;
     use crate::dtls::suite::Suite;
     use zeroize::Zeroizing;
@@ -247,7 +248,7 @@ mod tests {
                 keys: Keys::derive(&secrets, role),
                 next_write: 1,
                 client_random: Some([1; 32]),
-                last_flight: Flight::new(now, vec![vec![9]]),
+                last_flight: Flight::new(now, vec![vec![9]], Patience::DEFAULT),
                 round_trip: Some(Duration::from_millis(5)),
                 largest: 1024,
                 early: Vec::new(),
@@ -295,7 +296,7 @@ mod tests {
             assert_eq!(server.open(&mut aeads, &finished), Opened::RepeatedFlight, "under the same number");
         }
         let flight = server.last_flight().unwrap();
-        assert_eq!(flight.repeat(Instant::now(), &mut Counters::default()), [[9]]);
+        assert_eq!(*flight.repeat(Instant::now(), &mut Counters::default()), [[9]]);
 
         assert_eq!(
             pass(&mut client, &mut server, ContentType::ApplicationData, b"x"),

@@ -3,7 +3,7 @@
 use crate::certificates::{Authority, p256, rsa};
 use lowband_transport::dtls::{CloseReason, Config, Endpoint, Event, Limits, Verification};
 use openssl::pkey::{PKey, Private};
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, UdpSocket};
 use std::ops::ControlFlow;
@@ -12,7 +12,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Far beyond what anything here takes.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A shell around an endpoint: one socket, until `on_event` breaks.
 pub(crate) fn drive<T>(
@@ -36,7 +36,7 @@ pub(crate) fn drive<T>(
         let wait = wake.saturating_duration_since(now).max(Duration::from_millis(1));
         socket.udp.set_read_timeout(Some(wait)).unwrap();
         if let Ok((length, peer)) = socket.udp.recv_from(&mut buffer)
-            && !socket.loses(Way::In)
+            && !socket.loses(Way::In, &buffer[..length])
         {
             endpoint.handle_datagram(Instant::now(), peer, None, &buffer[..length]);
         }
@@ -66,7 +66,7 @@ pub(crate) fn until(endpoint: &mut Endpoint, socket: &Socket, done: impl Fn(&End
 pub(crate) fn flush(endpoint: &mut Endpoint, socket: &Socket) {
     while let Some(transmit) = endpoint.poll_transmit() {
         socket.sent.borrow_mut().push(transmit.bytes.clone());
-        if !socket.loses(Way::Out) {
+        if !socket.loses(Way::Out, &transmit.bytes) {
             socket.udp.send_to(&transmit.bytes, transmit.peer).unwrap();
         }
     }
@@ -81,23 +81,30 @@ pub(crate) enum Way {
 /// The datagram of this number (from 0) that way.
 pub(crate) type Lost = Option<(Way, usize)>;
 
-/// A socket that loses one datagram and remembers what was to be sent.
+/// Whether a datagram is lost.
+type Loses = Box<dyn FnMut(Way, &[u8]) -> bool>;
+
+/// A socket that loses datagrams and remembers what was to be sent.
 pub(crate) struct Socket {
     pub(crate) udp: UdpSocket,
     pub(crate) sent: RefCell<Vec<Vec<u8>>>,
-    lost: Lost,
-    count: [Cell<usize>; 2],
+    loses: RefCell<Loses>,
 }
 
 impl Socket {
     pub(crate) fn new(lost: Lost) -> Socket {
-        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
-        Socket { udp, sent: RefCell::default(), lost, count: Default::default() }
+        let mut count = [0; 2];
+        Socket::losing(Box::new(move |way, _| {
+            count[way as usize] += 1;
+            lost == Some((way, count[way as usize] - 1))
+        }))
     }
-    fn loses(&self, way: Way) -> bool {
-        let count = &self.count[way as usize];
-        count.set(count.get() + 1);
-        self.lost == Some((way, count.get() - 1))
+    pub(crate) fn losing(loses: Loses) -> Socket {
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        Socket { udp, sent: RefCell::default(), loses: RefCell::new(loses) }
+    }
+    fn loses(&self, way: Way, datagram: &[u8]) -> bool {
+        (self.loses.borrow_mut())(way, datagram)
     }
 }
 

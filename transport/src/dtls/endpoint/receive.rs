@@ -144,7 +144,7 @@ impl Endpoint {
         let Some(session) = self.sessions.get_mut(id) else { return };
         let (peer, local) = (session.peer(), session.local);
         // Byte for byte: who had read our Finished would not ask for it again.
-        let flight = session.last_flight().map(|flight| flight.repeat(now, &mut self.counters).to_vec());
+        let flight = session.last_flight().map(|flight| flight.repeat(now, &mut self.counters).into_owned());
         self.transmit(peer, local, flight.unwrap_or_default());
     }
 
