@@ -96,6 +96,13 @@ counters! {
             /// Pieces of ClientHellos that are not being gathered: the first piece was lost, or brought no valid cookie.
             hello_pieces_unknown = "hello_piece",
         }
+        /// Records of sessions that are not known here.
+        "dtls_lost_sessions" by "result" {
+            /// Their senders have been sent an alert.
+            lost_sessions_told = "told",
+            /// Nothing was sent, for there had been too many.
+            lost_sessions_untold = "untold",
+        }
         /// Tries to renegotiate, none of which succeeds.
         "dtls_renegotiations" by "result" {
             /// Answered by no_renegotiation.

@@ -9,6 +9,7 @@
 
 mod accept;
 mod half_open;
+mod lost;
 mod receive;
 
 use super::aead::Aeads;
@@ -23,7 +24,7 @@ use super::keys::Role;
 use super::record::ContentType;
 use super::session::{CLOSE_NOTIFY_ALERT, Session};
 use super::table::{HasPeer, SeededHash, Table};
-use crate::shares::{Balancers, Network};
+use crate::shares::{Balancers, Network, Rates};
 use crate::{SessionId, Transmit};
 use half_open::HalfOpen;
 use rand_chacha::ChaCha20Rng;
@@ -52,6 +53,8 @@ pub struct Endpoint {
     session_timers: BTreeSet<(Instant, SessionId)>,
     /// Sessions whose end has been claimed, and when that was told last.
     doubted: BTreeMap<SessionId, Instant>,
+    /// How often the peers of unknown sessions are told.
+    lost_sessions: Rates,
     last_id: u64,
     aeads: Aeads,
     transmits: VecDeque<Transmit>,
@@ -91,6 +94,7 @@ impl Endpoint {
             handshake_timers: BTreeSet::new(),
             session_timers: BTreeSet::new(),
             doubted: BTreeMap::new(),
+            lost_sessions: lost::rates(),
             last_id: 0,
             aeads: Aeads::default(),
             transmits: VecDeque::new(),

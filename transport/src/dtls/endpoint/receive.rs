@@ -81,7 +81,7 @@ impl Endpoint {
         } else if let Some(id) = handshake {
             self.advance_handshake(now, id, record);
         } else {
-            self.counters.records_no_session += 1;
+            self.receive_unknown(now, peer, local, record);
         }
     }
 
