@@ -88,6 +88,7 @@ fn close_reason(why: &CloseReason) -> String {
         CloseReason::Idle => "silent for too long".into(),
         CloseReason::Dead => "the server does not answer any more".into(),
         CloseReason::Evicted => "ended to make room for others".into(),
+        CloseReason::Forged => "somebody has tried to forge it, too often".into(),
         CloseReason::Unusable => "nothing can be encrypted on it any more".into(),
         CloseReason::Handshake(text) | CloseReason::Refused(text) | CloseReason::Certificate(text) => {
             text.clone()

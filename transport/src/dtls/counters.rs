@@ -122,6 +122,8 @@ counters! {
             sessions_idle = "idle",
             /// Silent for long, to make room for new ones.
             sessions_evicted = "evicted",
+            /// Too many records failed their authentication.
+            sessions_forged = "forged",
         }
     }
     unlisted {

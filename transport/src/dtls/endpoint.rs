@@ -53,6 +53,8 @@ pub struct Endpoint {
     session_timers: BTreeSet<(Instant, SessionId)>,
     /// Sessions whose end has been claimed, and when that was told last.
     doubted: BTreeMap<SessionId, Instant>,
+    /// Records of a session that failed their authentication. Few have any, and memory of each session is dear.
+    forged: BTreeMap<SessionId, u64>,
     /// How often the peers of unknown sessions are told.
     lost_sessions: Rates,
     last_id: u64,
@@ -94,6 +96,7 @@ impl Endpoint {
             handshake_timers: BTreeSet::new(),
             session_timers: BTreeSet::new(),
             doubted: BTreeMap::new(),
+            forged: BTreeMap::new(),
             lost_sessions: lost::rates(),
             last_id: 0,
             aeads: Aeads::default(),
@@ -389,6 +392,7 @@ impl Endpoint {
         }
         let Some(session) = self.sessions.remove(id) else { return };
         self.doubted.remove(&id);
+        self.forged.remove(&id);
         self.session_timers.remove(&(session.timer, id));
         self.update_gauges();
         if session.is_confirmed() {

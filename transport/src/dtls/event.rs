@@ -76,6 +76,9 @@ pub enum CloseReason {
     Refused(String),
     /// Client: whom the server says it is cannot be believed, in words.
     Certificate(String),
+    /// More records of the peer have failed their authentication than the AEAD bears (RFC 9147 section 4.5.3): 2^36, or 2^16 with CCM_8.
+    /// Somebody tries to forge one.
+    Forged,
     /// Nothing can be encrypted on it any more: all 2^48 record numbers are used up, or OpenSSL refused.
     Unusable,
 }

@@ -118,6 +118,11 @@ impl Session {
         self.began_with.is_some()
     }
 
+    /// How many records that fail their authentication it bears.
+    pub(super) fn max_forged(&self) -> u64 {
+        self.keys.aead.max_forged()
+    }
+
     /// Encrypts into one record. `None` when the record numbers are used up or OpenSSL fails.
     pub(super) fn seal(
         &mut self,

@@ -217,6 +217,37 @@ fn s_client_talks_over_each_suite() {
     }
 }
 
+/// A try to forge a record with a tag of 8 bytes succeeds with a chance of 2^-64: there must not be any number of them.
+#[test]
+fn a_session_over_ccm_8_ends_after_65536_records_that_are_not_authentic_and_others_do_not() {
+    const MOST: u64 = 1 << 16;
+    for (suite, ends) in
+        [("ECDHE-ECDSA-AES128-CCM8:@SECLEVEL=0", true), ("ECDHE-ECDSA-AES128-GCM-SHA256", false)]
+    {
+        let (mut endpoint, socket) = (server(&p256(), Limits::default()), Socket::new(None));
+        let address = socket.udp.local_addr().unwrap().to_string();
+        let mut program =
+            Program::openssl(&["s_client", "-dtls1_2", "-quiet", "-cipher", suite, "-connect", &address]);
+        program.input().write_all(b"hello\n").unwrap();
+        let session = drive(&mut endpoint, &socket, |_, event| match event {
+            Event::Data { session, .. } => ControlFlow::Break(session),
+            _ => ControlFlow::Continue(()),
+        });
+        let peer = endpoint.peer(session).unwrap();
+        let forge = |endpoint: &mut Endpoint| {
+            let record = [&[23, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 1, 0, 0, 30][..], &[7; 30]].concat();
+            endpoint.handle_datagram(Instant::now(), peer, None, &record);
+        };
+        (1..MOST).for_each(|_| forge(&mut endpoint));
+        assert_eq!((endpoint.session_ids(), endpoint.poll_event()), (vec![session], None));
+        forge(&mut endpoint);
+        let closed = Event::Closed { session, why: CloseReason::Forged };
+        assert_eq!(endpoint.poll_event(), ends.then_some(closed), "{suite}");
+        assert_eq!(endpoint.counters().records_forged, MOST);
+        assert_eq!(endpoint.counters().sessions_forged, u64::from(ends));
+    }
+}
+
 #[test]
 fn s_client_talks_with_its_own_defaults_with_sni_and_over_a_small_mtu() {
     echo_with_s_client(&p256(), Limits::default(), &["-servername", "server.test"], None);

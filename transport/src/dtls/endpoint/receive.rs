@@ -87,7 +87,7 @@ impl Endpoint {
 
     fn opened(&mut self, now: Instant, id: SessionId, local: Option<IpAddr>, opened: Opened) {
         match opened {
-            Opened::Forged => return self.counters.records_forged += 1,
+            Opened::Forged => return self.forged(id),
             Opened::Replayed => return self.counters.records_replayed += 1,
             _ => self.counters.records_in += 1,
         }
@@ -109,6 +109,17 @@ impl Endpoint {
             Opened::Warning => self.counters.alerts_ignored += 1,
             Opened::Unexpected => self.counters.records_unexpected += 1,
             Opened::Forged | Opened::Replayed => {}
+        }
+    }
+
+    fn forged(&mut self, id: SessionId) {
+        self.counters.records_forged += 1;
+        let Some(session) = self.sessions.get(id) else { return };
+        let tries = self.forged.entry(id).or_default();
+        *tries += 1;
+        if *tries >= session.max_forged() {
+            self.counters.sessions_forged += 1;
+            self.end_session(id, CloseReason::Forged, true);
         }
     }
 
