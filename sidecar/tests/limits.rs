@@ -1,0 +1,112 @@
+//! What docs/limits.md says: its flags with their defaults, its metrics, its lines of envoy.yaml; and that no pool is missing there.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests and their helpers fail by panicking"
+)]
+
+use clap::{CommandFactory, Parser};
+use lowband_sidecar::config::{Config, Options};
+use lowband_sidecar::metrics::{Format, Metrics, Snapshot};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+#[path = "chain/identity.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod identity;
+
+/// Counts and sizes that bound no pool.
+const NO_POOL: [&str; 3] = ["--max-retransmit", "--mtu", "--threads"];
+
+fn read(file: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(file)).unwrap()
+}
+
+/// The pieces of the page's tables that stand between backquotes.
+fn quoted() -> Vec<String> {
+    let page = read("docs/limits.md");
+    let rows = page.lines().filter(|line| line.starts_with('|'));
+    rows.flat_map(|row| row.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()).collect()
+}
+
+/// `--flag value` of the page.
+fn flags() -> Vec<(String, String)> {
+    let flags = quoted().into_iter().filter(|piece| piece.starts_with("--"));
+    flags.filter_map(|piece| piece.split_once(' ').map(|(flag, value)| (flag.into(), value.into()))).collect()
+}
+
+/// The flags of `--help` with their defaults, and what each value is called.
+fn help() -> BTreeMap<String, (String, String)> {
+    let command = Options::command();
+    let describe = |argument: &clap::Arg| {
+        let default = argument.get_default_values().first()?.to_str()?.to_owned();
+        let value = argument.get_value_names()?.first()?.to_string();
+        Some((format!("--{}", argument.get_long()?), (default, value)))
+    };
+    command.get_arguments().filter_map(describe).collect()
+}
+
+fn config() -> Config {
+    let folder = std::env::temp_dir().join(format!("lowband-limits-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (certificate, key) = identity::self_signed(&folder);
+    let arguments = ["lowband-sidecar", "--certificate", &certificate, "--key", &key];
+    let config = Options::try_parse_from(arguments).unwrap().check().unwrap();
+    std::fs::remove_dir_all(folder).unwrap();
+    config
+}
+
+fn scrape() -> String {
+    Metrics::new(&config()).encode(Snapshot::default(), Format::Text).unwrap()
+}
+
+#[test]
+fn each_flag_is_there_and_has_the_default_that_the_page_names() {
+    let help = help();
+    let flags = flags();
+    assert!(flags.len() > 15, "{flags:?}");
+    for (flag, value) in flags {
+        let default = help.get(&flag).map(|(default, _)| default.as_str());
+        assert_eq!(default, Some(value.as_str()), "{flag}");
+    }
+}
+
+#[test]
+fn each_flag_that_bounds_a_pool_is_on_the_page() {
+    let told: BTreeSet<String> = flags().into_iter().map(|(flag, _)| flag).collect();
+    let bounds = help().into_iter().filter(|(_, (_, value))| ["COUNT", "SIZE"].contains(&value.as_str()));
+    let missing: Vec<_> = bounds
+        .map(|(flag, _)| flag)
+        .filter(|flag| !told.contains(flag) && !NO_POOL.contains(&flag.as_str()))
+        .collect();
+    assert_eq!(missing, [""; 0]);
+}
+
+#[test]
+fn each_metric_of_the_page_is_there_and_each_limit_of_the_metrics_is_on_the_page() {
+    let scrape = scrape();
+    let samples = scrape.lines().filter(|line| !line.starts_with('#'));
+    let there: BTreeSet<&str> = samples.filter_map(|line| Some(line.rsplit_once(' ')?.0)).collect();
+    let told: BTreeSet<String> = quoted().into_iter().filter(|piece| piece.starts_with("lowband_")).collect();
+    assert!(told.len() > 20, "{told:?}");
+    for metric in &told {
+        assert!(there.contains(metric.as_str()), "there is no {metric}");
+    }
+    let limits = there.iter().filter(|name| name.ends_with("_limit") || name.ends_with("_limit_bytes"));
+    let missing: Vec<_> = limits.filter(|name| !told.contains(**name)).collect();
+    assert_eq!(missing, [&""; 0]);
+}
+
+#[test]
+fn the_lines_of_envoy_are_in_its_configuration() {
+    let envoy = read("envoy.yaml");
+    let lines: Vec<_> = quoted().into_iter().filter(|piece| piece.contains(": ")).collect();
+    assert!(lines.len() > 4, "{lines:?}");
+    for line in lines {
+        let says = |have: &str| have.trim().trim_start_matches("- ") == line;
+        assert!(envoy.lines().any(says), "envoy.yaml does not say {line}");
+    }
+}
