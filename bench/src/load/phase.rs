@@ -57,7 +57,7 @@ pub(crate) struct Tally {
     pub(crate) uploads_refused: usize,
     /// With another code or not at all: the session is gone, or nothing came in time.
     pub(crate) failed: usize,
-    /// From asked to answered.
+    /// From asked to answered, of GETs.
     pub(crate) waits: Vec<Duration>,
     /// How much later than due a request was made: the generator's own fault.
     pub(crate) late: Vec<Duration>,
@@ -186,7 +186,10 @@ fn note(
             match response.code {
                 code if code.class() == 2 => {
                     tally.answered += 1;
-                    tally.waits.push(asked.elapsed());
+                    // An upload waits for each of its blocks.
+                    if !is_upload {
+                        tally.waits.push(asked.elapsed());
+                    }
                 }
                 UNAVAILABLE => {
                     tally.refused += 1;
@@ -204,7 +207,7 @@ fn note(
             }
         }
         Event::Closed { session, .. } => drop(connecting.remove(&session)),
-        Event::Pong { .. } => {}
+        _ => {}
     }
 }
 
