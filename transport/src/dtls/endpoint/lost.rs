@@ -12,7 +12,7 @@
 
 use super::Endpoint;
 use crate::dtls::record::{ContentType, DTLS_1_2, Record, RecordNumber, plaintext_alert};
-use crate::shares::{Limit, Network, Rates};
+use crate::shares::{Limit, Rates};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
@@ -49,7 +49,7 @@ impl Endpoint {
         if !self.contexts.accepts() || !is_data {
             return;
         }
-        if self.lost_sessions.take(now, Network::of(peer.ip())).is_err() {
+        if self.lost_sessions.take(now, self.balancers.network(peer.ip(), 0)).is_err() {
             self.counters.lost_sessions_untold += 1;
             return;
         }
