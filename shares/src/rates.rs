@@ -21,10 +21,6 @@ pub struct Limit {
 /// What a site may ask for, in networks. Together its networks may ask for no more.
 const NETWORKS_IN_A_SITE: u32 = 8;
 
-/// Networks, and sites, that have a bucket of their own, some 50 bytes each. One more is counted by its site, and with those of all other
-/// strange sites when there are as many sites: whoever comes from many addresses costs strangers their share and nobody his memory.
-const MOST: usize = 100_000;
-
 /// The buckets.
 #[derive(Debug)]
 pub struct Rates {
@@ -34,6 +30,11 @@ pub struct Rates {
 }
 
 impl Rates {
+    /// Networks, and sites, that have a bucket of their own, some 50 bytes each. One more is counted by its site, and with those of
+    /// all other strange sites when there are as many sites: whoever comes from many addresses costs strangers their share and nobody
+    /// his memory.
+    pub const MOST: usize = 100_000;
+
     /// `each` is for one network; `all`, if there is such a limit, for all of them.
     pub fn new(each: Limit, all: Option<Limit>) -> Rates {
         let site = Limit {
@@ -41,8 +42,8 @@ impl Rates {
             burst: each.burst.saturating_mul(NETWORKS_IN_A_SITE),
         };
         Rates {
-            networks: Buckets::new(each, MOST),
-            sites: Buckets::new(site, MOST),
+            networks: Buckets::new(each, Rates::MOST),
+            sites: Buckets::new(site, Rates::MOST),
             all: all.map(|limit| (limit, Bucket::FULL)),
         }
     }

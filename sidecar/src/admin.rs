@@ -2,6 +2,7 @@
 
 use crate::drain::Phase;
 use crate::event_loop::Inspector;
+use crate::logging::Seldom;
 use crate::metrics::{Format, Metrics};
 use crate::readiness::Readiness;
 use bytes::Bytes;
@@ -14,7 +15,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -46,6 +47,7 @@ pub async fn serve(listener: TcpListener, admin: Admin) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     // Dropped with this future, and all connections with it.
     let mut connections = JoinSet::new();
+    let mut refused = Seldom::default();
     loop {
         while connections.try_join_next().is_some() {}
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
@@ -53,7 +55,9 @@ pub async fn serve(listener: TcpListener, admin: Admin) {
             Ok((stream, _)) => stream,
             Err(error) => {
                 // Out of file descriptors, most likely: try again when some may have been closed.
-                tracing::warn!(%error, "the admin port cannot accept");
+                if let Some(left_out) = refused.take(Instant::now()) {
+                    tracing::warn!(%error, left_out, "the admin port cannot accept");
+                }
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }

@@ -5,10 +5,9 @@
 
 use crate::drain;
 use crate::envoy;
-use crate::rate;
 use crate::upstream;
 use clap::{Parser, Subcommand};
-use lowband_transport::shares::Balancers;
+use lowband_transport::shares::{self, Balancers};
 use lowband_transport::{coap, dtls, server};
 use std::fmt;
 use std::net::SocketAddr;
@@ -97,7 +96,7 @@ pub struct Config {
     /// Times of the CoAP layer.
     pub times: coap::Times,
     /// Requests a second for each address.
-    pub rate: Option<rate::Limit>,
+    pub rate: Option<shares::Limit>,
     /// SO_RCVBUF and SO_SNDBUF.
     pub udp_buffer: usize,
     /// How long the end may take.

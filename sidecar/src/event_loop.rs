@@ -11,6 +11,7 @@ use crate::answer::{CHANNEL, Command};
 use crate::config::Config;
 use crate::drain::{BODY_SILENCE, Condition, Drain, Phase, Sessions, Settings, Step};
 use crate::key_log::KeyLog;
+use crate::logging::{self, Seldom};
 use crate::metrics::{Metrics, Snapshot, Unsent};
 use crate::udp::{Sent, Socket};
 use crate::upstream::Upstream;
@@ -44,6 +45,7 @@ pub struct EventLoop {
     questions: mpsc::Receiver<Question>,
     metrics: Arc<Metrics>,
     key_log: Option<KeyLog>,
+    alerts: Seldom,
     drain: Option<Drain>,
     end: Settings,
     phase: watch::Sender<Phase>,
@@ -119,6 +121,7 @@ impl EventLoop {
             questions,
             metrics,
             key_log,
+            alerts: Seldom::default(),
             drain: None,
             end: config.end,
             phase,
@@ -135,13 +138,13 @@ impl EventLoop {
         let mut batch = Vec::with_capacity(COMMANDS_PER_ROUND);
         self.tell_time(Instant::now());
         loop {
-            self.settle().await?;
+            self.settle().await;
             let now = Instant::now();
             self.exchanges.sent(now);
             if self.take_steps(now) == Phase::Over {
                 break;
             }
-            self.settle().await?;
+            self.settle().await;
             let ends = self.drain.as_ref().and_then(Drain::poll_timeout);
             let due = [self.server.poll_timeout(), ends].into_iter().flatten().min();
             let due = due.map(tokio::time::Instant::from_std);
@@ -174,7 +177,8 @@ impl EventLoop {
                 Wake::Shutdown => self.begin_end(Instant::now()),
             }
         }
-        self.end().await
+        self.end().await;
+        Ok(())
     }
 
     fn answer(&mut self, question: Question) {
@@ -212,7 +216,7 @@ impl EventLoop {
     }
 
     /// Takes everything out of the transport that is to be done.
-    async fn settle(&mut self) -> io::Result<()> {
+    async fn settle(&mut self) {
         let now = Instant::now();
         loop {
             while let Some(event) = self.server.poll_event() {
@@ -228,7 +232,7 @@ impl EventLoop {
                     // Until there is room nothing else is read or sent: that is the back-pressure of the socket.
                     Sent::Blocked => {
                         self.metrics.send_waits();
-                        self.socket.writable().await?;
+                        self.socket.writable().await;
                     }
                     Sent::TooLarge => {
                         tracing::debug!(
@@ -247,11 +251,10 @@ impl EventLoop {
             }
         }
         while let Some(line) = self.server.poll_key_log() {
-            if let Some(key_log) = &mut self.key_log {
+            if let Some(key_log) = &self.key_log {
                 key_log.line(&line);
             }
         }
-        Ok(())
     }
 
     fn handle(&mut self, now: Instant, event: Event) {
@@ -263,9 +266,12 @@ impl EventLoop {
             Event::SessionClosed { session, why } => {
                 self.exchanges.forget(session);
                 match why {
-                    CloseReason::Alert(alert) => {
-                        tracing::info!(session = session.0, alert, "session closed by an alert")
-                    }
+                    CloseReason::Alert(alert) => match self.alerts.take(now) {
+                        Some(left_out) => {
+                            tracing::info!(session = session.0, alert, left_out, "session closed by an alert")
+                        }
+                        None => tracing::debug!(session = session.0, alert, "session closed by an alert"),
+                    },
                     why => tracing::debug!(session = session.0, ?why, "session closed"),
                 }
             }
@@ -285,8 +291,10 @@ impl EventLoop {
             coap,
             blockwise_bytes: self.server.blockwise_bytes() as u64,
             exchanges: self.server.open_exchanges() as u64,
-            rate_addresses: self.exchanges.rate_addresses() as u64,
+            rate_addresses: self.exchanges.rate_networks() as u64,
             upstream: self.upstream.usage(),
+            log_lines_lost: logging::lost(),
+            key_log_lines_lost: self.key_log.as_ref().map_or(0, KeyLog::lost),
         }
     }
 
@@ -345,12 +353,12 @@ impl EventLoop {
     }
 
     /// close_notify to whoever is left.
-    async fn end(mut self) -> io::Result<()> {
+    async fn end(mut self) {
         for session in self.server.session_ids() {
             self.server.close(Instant::now(), session);
-            self.settle().await?;
+            self.settle().await;
         }
-        self.settle().await?;
+        self.settle().await;
         if self.cut > 0 {
             tracing::warn!(
                 sessions = self.cut,
@@ -358,7 +366,6 @@ impl EventLoop {
             );
         }
         tracing::info!("ended");
-        Ok(())
     }
 }
 

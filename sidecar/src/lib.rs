@@ -16,7 +16,7 @@
 //! | `session`, `target`, `credentials`, `document`, `request` | CoAP request -> HTTP request, what is reachable at all, and under which token |
 //! | `status`, `response`, `failure`, `refusal` | HTTP response or failure -> CoAP response |
 //! | `upstream`, `answer` | HTTP/2, pooled, with back-pressure |
-//! | `rate`, `metrics`, `admin`, `readiness`, `key_log`, `logging` | operation |
+//! | `rate`, `metrics`, `admin`, `readiness`, `key_log`, `logging`, `lines` | operation |
 //!
 //! Deliberately absent: TLS, JSON and routing, which are Envoy's and its filter's; and everything about records, messages and
 //! blocks, which is the transport's.
@@ -30,6 +30,7 @@ use crate::renewal::Watch;
 use crate::udp::Socket;
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -44,6 +45,7 @@ pub mod envoy;
 pub mod event_loop;
 pub mod failure;
 pub mod key_log;
+pub mod lines;
 pub mod logging;
 pub mod metrics;
 pub mod rate;
@@ -74,9 +76,14 @@ pub enum Error {
     /// An address cannot be bound.
     #[error("cannot bind {0}: {1}")]
     Bind(SocketAddr, #[source] io::Error),
-    /// The key log cannot be opened.
-    #[error("cannot open the key log: {0}")]
-    KeyLog(#[source] io::Error),
+    /// The key log cannot be used.
+    #[error("cannot use the key log (--key-log) {}: {source}", path.display())]
+    KeyLog {
+        /// Its name.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The transport cannot be set up.
     #[error("cannot set up DTLS: {0}")]
     Transport(#[from] lowband_transport::dtls::SetupError),
@@ -108,7 +115,7 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
     reload: mpsc::Receiver<()>,
 ) -> Result<(), Error> {
-    let key_log = config.key_log.as_deref().map(KeyLog::open).transpose().map_err(Error::KeyLog)?;
+    let key_log = config.key_log.as_deref().map(open_key_log).transpose()?;
     let server = lowband_transport::Server::new(config.transport(), seed()?)?;
     let socket = Socket::new(sockets.udp, config.udp_buffer)?;
     let listen = socket.local_addr()?;
@@ -156,6 +163,10 @@ pub async fn run(
     }
 }
 
+fn open_key_log(path: &Path) -> Result<KeyLog, Error> {
+    KeyLog::open(path).map_err(|source| Error::KeyLog { path: path.to_owned(), source })
+}
+
 /// The only randomness of a transport.
 fn seed() -> Result<[u8; 32], openssl::error::ErrorStack> {
     let mut seed = [0; 32];
@@ -167,7 +178,10 @@ fn tell_start(config: &Config, listen: SocketAddr, admin: Option<SocketAddr>, so
     let version = env!("CARGO_PKG_VERSION");
     tracing::info!(version, udp = %listen, upstream = %config.upstream.address, ?admin, "serving");
     if let Some(path) = &config.key_log {
-        tracing::warn!(?path, "SSLKEYLOGFILE: whoever reads this file can decrypt every session");
+        tracing::warn!(?path, "--key-log: whoever reads this file can decrypt every session");
+    } else if std::env::var_os("SSLKEYLOGFILE").is_some() {
+        // Somebody's browser was meant: what is inherited must not lay open what all clients say.
+        tracing::warn!("SSLKEYLOGFILE does nothing here: --key-log or LOWBAND_KEY_LOG does");
     }
     if let Ok((receive, _send)) = socket.buffer_sizes()
         && receive < config.udp_buffer

@@ -2,12 +2,33 @@
 //!
 //! debug: the normal, one line a request. info: what an operator may want to know. warn: somebody else misbehaves. error: we
 //! are at fault. Access tokens, queries, bodies and keys are never logged.
+//!
+//! Nobody waits for whoever reads them ([`crate::lines`]), and of what others can cause as often as they like one line a second is
+//! told at info and above ([`Seldom`]).
 
 use crate::config::{Config, LogFormat, LogLevel};
+use crate::lines::Lines;
+use std::io;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// How long the end of the process waits for the last lines to be read.
+const LAST_LINES: Duration = Duration::from_millis(500);
+/// Between two lines of what others cause.
+const SELDOM: Duration = Duration::from_secs(1);
+
+/// The lines of this process.
+static LINES: OnceLock<Lines> = OnceLock::new();
+
+/// Dropped, it waits a moment for the last lines to be written.
+#[derive(Debug)]
+#[must_use = "the last lines are written when it is dropped"]
+pub struct Log(&'static Lines);
 
 /// Sets up logging for the process.
-pub fn init(config: &Config) {
+pub fn init(config: &Config) -> io::Result<Log> {
     let level = match config.log_level {
         LogLevel::Off => LevelFilter::OFF,
         LogLevel::Error => LevelFilter::ERROR,
@@ -16,17 +37,85 @@ pub fn init(config: &Config) {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
     };
+    let started = Lines::new("log", io::stderr(), |lines, error| {
+        let error = error.map(tracing::field::display);
+        tracing::warn!(lines, error, "lines of this log are lost: it is not taken as fast as it comes");
+    })?;
+    let lines = LINES.get_or_init(|| started);
     // Only our own lines: hyper and h2 would log header fields.
     let ours = tracing_subscriber::filter::Targets::new().with_target("lowband_sidecar", level);
     use tracing_subscriber::layer::SubscriberExt;
     use tracing_subscriber::util::SubscriberInitExt;
     let registry = tracing_subscriber::registry().with(ours);
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let layer = tracing_subscriber::fmt::layer().with_writer(Queued(lines));
     match config.log_format {
         LogFormat::Text => {
-            let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            registry.with(lines.with_ansi(is_terminal).with_target(false)).init();
+            let is_terminal = io::IsTerminal::is_terminal(&io::stderr());
+            registry.with(layer.with_ansi(is_terminal).with_target(false)).init();
         }
-        LogFormat::Json => registry.with(lines.json().flatten_event(true)).init(),
+        LogFormat::Json => registry.with(layer.json().flatten_event(true)).init(),
+    }
+    Ok(Log(lines))
+}
+
+/// Log lines that nobody took in time.
+pub fn lost() -> u64 {
+    LINES.get().map_or(0, Lines::lost)
+}
+
+impl Log {
+    /// A line that is told at every level, in the form of mistakes in the configuration.
+    pub fn tell(&self, line: &str) {
+        self.0.push(format!("lowband-sidecar: {line}\n").as_bytes());
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.0.flush(LAST_LINES);
+    }
+}
+
+struct Queued(&'static Lines);
+
+impl<'a> MakeWriter<'a> for Queued {
+    type Writer = &'a Lines;
+
+    fn make_writer(&'a self) -> &'a Lines {
+        self.0
+    }
+}
+
+/// One kind of line that others can cause: one a second, and how many have been left out before it.
+#[derive(Debug, Default)]
+pub struct Seldom {
+    told: Option<Instant>,
+    left_out: u64,
+}
+
+impl Seldom {
+    /// Whether to tell of it now: the number of those that have been left out since the last one. Else it is one for debug.
+    pub fn take(&mut self, now: Instant) -> Option<u64> {
+        if self.told.is_some_and(|told| now.saturating_duration_since(told) < SELDOM) {
+            self.left_out += 1;
+            return None;
+        }
+        self.told = Some(now);
+        Some(std::mem::take(&mut self.left_out))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_a_second_is_told_with_the_number_of_those_before_it() {
+        let start = Instant::now();
+        let mut seldom = Seldom::default();
+        let told: Vec<_> = [0, 1, 999, 1000, 1001, 5000, 6000]
+            .map(|millis| seldom.take(start + Duration::from_millis(millis)))
+            .to_vec();
+        assert_eq!(told, [Some(0), None, None, Some(2), None, Some(1), Some(0)]);
     }
 }

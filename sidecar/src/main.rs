@@ -27,16 +27,25 @@ fn main() -> ExitCode {
         );
         return ExitCode::SUCCESS;
     }
-    logging::init(&config);
+    // Dropped at the end, by a panic as well: then the last lines are written.
+    let log = match logging::init(&config) {
+        Ok(log) => log,
+        Err(error) => return fail(&error),
+    };
     metrics::count_panics();
     match serve(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");
-            eprintln!("lowband-sidecar: {error}");
+            log.tell(&error.to_string());
             ExitCode::from(FAILED)
         }
     }
+}
+
+fn fail(error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("lowband-sidecar: {error}");
+    ExitCode::from(FAILED)
 }
 
 fn refuse(mistakes: &[Mistake]) -> ExitCode {
@@ -50,10 +59,7 @@ fn render_envoy(options: &envoy::Options) -> ExitCode {
     match envoy::write(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(envoy::Error::Options(mistakes)) => refuse(&mistakes),
-        Err(error) => {
-            eprintln!("lowband-sidecar: {error}");
-            ExitCode::from(FAILED)
-        }
+        Err(error) => fail(&error),
     }
 }
 

@@ -1,167 +1,74 @@
-//! Requests a second for each address: a token bucket in a table of bounded size.
+//! Requests a second for each network.
 
 use crate::refusal::Refusal;
 use crate::status;
-use std::collections::HashMap;
-use std::net::IpAddr;
+use lowband_transport::shares::{Limit, Network, Rates};
 use std::time::{Duration, Instant};
 
-/// Addresses with a bucket of their own. Newcomers beyond them share one bucket, so that a flood from many addresses
-/// costs strangers their share and nobody his memory.
-pub const MAX_ADDRESSES: usize = 100_000;
-/// A full table is searched for idle buckets no more often than this.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
-
-/// How much one address may ask.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limit {
-    /// On average.
-    pub per_second: u32,
-    /// At once.
-    pub burst: u32,
-}
-
-/// The buckets.
+/// What is left of each network's share.
 #[derive(Debug)]
-pub struct Rate {
-    limit: Limit,
-    buckets: HashMap<IpAddr, Bucket>,
-    strangers: Bucket,
-    max_addresses: usize,
-    swept: Option<Instant>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Bucket {
-    tokens: f64,
-    filled: Instant,
-}
+pub struct Rate(Rates);
 
 impl Rate {
-    /// All buckets full.
-    pub fn new(limit: Limit, now: Instant) -> Rate {
-        Rate {
-            limit,
-            buckets: HashMap::new(),
-            strangers: Bucket { tokens: f64::from(limit.burst), filled: now },
-            max_addresses: MAX_ADDRESSES,
-            swept: None,
-        }
+    /// Everybody may ask.
+    pub fn new(limit: Limit) -> Rate {
+        Rate(Rates::new(limit, None))
     }
 
-    /// Addresses with a bucket of their own.
-    pub fn addresses(&self) -> usize {
-        self.buckets.len()
+    /// Networks with a share of their own.
+    pub fn networks(&self) -> usize {
+        self.0.networks()
     }
 
-    /// Takes one token of the address, or tells when there will be one.
-    pub fn take(&mut self, now: Instant, address: IpAddr) -> Result<(), Refusal> {
-        let key = network(address);
-        self.make_room(now, key);
-        let full = Bucket { tokens: f64::from(self.limit.burst), filled: now };
-        let bucket = if self.buckets.len() < self.max_addresses {
-            self.buckets.entry(key).or_insert(full)
-        } else {
-            self.buckets.get_mut(&key).unwrap_or(&mut self.strangers)
-        };
-        bucket.take(now, self.limit).map_err(|wait| {
-            const TOO_MANY: Refusal = Refusal::matrix(
-                status::TOO_MANY_REQUESTS,
-                "M_LIMIT_EXCEEDED",
-                "too many requests from this address",
-            );
-            TOO_MANY.again_in(wait)
-        })
-    }
-
-    fn make_room(&mut self, now: Instant, key: IpAddr) {
-        let due = self.swept.is_none_or(|last| now.duration_since(last) >= SWEEP_INTERVAL);
-        if due && self.buckets.len() >= self.max_addresses && !self.buckets.contains_key(&key) {
-            let limit = self.limit;
-            self.buckets.retain(|_, bucket| bucket.level(now, limit) < f64::from(limit.burst));
-            self.swept = Some(now);
-        }
+    /// Takes one request of the network, or tells when there will be one.
+    pub fn take(&mut self, now: Instant, network: Network) -> Result<(), Refusal> {
+        const TOO_MANY: Refusal = Refusal::matrix(
+            status::TOO_MANY_REQUESTS,
+            "M_LIMIT_EXCEEDED",
+            "too many requests from this address",
+        );
+        self.0.take(now, network).map_err(|wait| TOO_MANY.again_in(whole_seconds(wait)))
     }
 }
 
-impl Bucket {
-    fn level(&self, now: Instant, limit: Limit) -> f64 {
-        let added = now.duration_since(self.filled).as_secs_f64() * f64::from(limit.per_second);
-        (self.tokens + added).min(f64::from(limit.burst))
-    }
-
-    /// The error is the number of whole seconds until the next token.
-    fn take(&mut self, now: Instant, limit: Limit) -> Result<(), u32> {
-        let level = self.level(now, limit);
-        if level < 1.0 {
-            return Err(((1.0 - level) / f64::from(limit.per_second)).ceil().max(1.0) as u32);
-        }
-        *self = Bucket { tokens: level - 1.0, filled: now };
-        Ok(())
-    }
-}
-
-/// One subscriber: an IPv4 address, or an IPv6 /64.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
-        }
-        v4 => v4,
-    }
+/// Max-Age has no parts of seconds (RFC 7252 section 5.10.5).
+fn whole_seconds(wait: Duration) -> u32 {
+    let more = u64::from(wait.subsec_nanos() > 0);
+    u32::try_from(wait.as_secs() + more).unwrap_or(u32::MAX).max(1)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const LIMIT: Limit = Limit { per_second: 2, burst: 3 };
-
-    fn address(n: u8) -> IpAddr {
-        IpAddr::from([192, 0, 2, n])
-    }
-
     #[test]
-    fn a_burst_passes_then_the_rate_counts() {
+    fn who_asks_too_often_is_told_when_to_ask_again() {
+        let network = Network::of("192.0.2.1".parse().unwrap());
         let start = Instant::now();
-        let mut rate = Rate::new(LIMIT, start);
+        let mut rate = Rate::new(Limit { per_second: 2, burst: 3 });
         for _ in 0..3 {
-            assert_eq!(rate.take(start, address(1)), Ok(()));
+            assert_eq!(rate.take(start, network), Ok(()));
         }
-        let refusal = rate.take(start, address(1)).unwrap_err();
+        let refusal = rate.take(start, network).unwrap_err();
         assert_eq!((refusal.code, refusal.errcode), (status::TOO_MANY_REQUESTS, Some("M_LIMIT_EXCEEDED")));
         assert_eq!(refusal.max_age, Some(1));
-        assert_eq!(rate.take(start, address(2)), Ok(()));
-        let later = start + Duration::from_millis(500);
-        assert_eq!(rate.take(later, address(1)), Ok(()));
-        assert!(rate.take(later, address(1)).is_err());
+        assert_eq!(
+            rate.take(start + Duration::from_millis(refusal.max_age.unwrap().into()) * 1000, network),
+            Ok(())
+        );
     }
 
     #[test]
-    fn one_ipv6_network_is_one_address_and_a_mapped_ipv4_address_is_itself() {
-        let mut rate = Rate::new(Limit { per_second: 1, burst: 1 }, Instant::now());
+    fn clients_of_a_balancer_are_not_counted_together() {
+        let mut rate = Rate::new(Limit { per_second: 1, burst: 1 });
         let now = Instant::now();
-        assert!(rate.take(now, "2001:db8::1".parse().unwrap()).is_ok());
-        assert!(rate.take(now, "2001:db8::2".parse().unwrap()).is_err());
-        assert!(rate.take(now, "2001:db8:0:1::1".parse().unwrap()).is_ok());
-        assert!(rate.take(now, "::ffff:192.0.2.1".parse().unwrap()).is_ok());
-        assert!(rate.take(now, address(1)).is_err());
+        assert!((0..10).all(|_| rate.take(now, Network::alone(1)).is_ok()));
     }
 
     #[test]
-    fn the_table_is_bounded_and_strangers_share_one_bucket() {
-        let start = Instant::now();
-        let mut rate = Rate { max_addresses: 2, ..Rate::new(LIMIT, start) };
-        for n in 0..100 {
-            let _ = rate.take(start, address(n));
+    fn a_wait_is_told_in_whole_seconds_and_never_too_short() {
+        for (millis, seconds) in [(0, 1), (1, 1), (999, 1), (1000, 1), (1001, 2), (60_000, 60)] {
+            assert_eq!(whole_seconds(Duration::from_millis(millis)), seconds, "{millis}");
         }
-        assert_eq!(rate.buckets.len(), 2);
-        assert!(rate.take(start, address(200)).is_err(), "the strangers' bucket is empty");
-        assert!(rate.take(start, address(0)).is_ok(), "a known address has its own");
-        // All buckets are full again, so the table is free again.
-        let later = start + Duration::from_secs(60);
-        assert!(rate.take(later, address(201)).is_ok());
-        assert_eq!(rate.buckets.len(), 1);
     }
 }

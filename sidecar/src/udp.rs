@@ -8,6 +8,8 @@ use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSocketState};
 use socket2::{Domain, Protocol, SockAddr, Type};
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use watch::watch;
@@ -16,6 +18,8 @@ mod watch;
 
 /// The largest UDP payload; with GRO the kernel hands out up to as much at once.
 const MAX_DATAGRAM: usize = 65_535;
+/// How long to wait for room where the system does not tell when there is some.
+const BLIND_WAIT: Duration = Duration::from_millis(1);
 
 /// What became of a datagram that was to be sent.
 #[derive(Debug)]
@@ -68,7 +72,9 @@ fn has_no_ipv6(error: &io::Error) -> bool {
 /// its buffer: the process would be woken once more for everything it sends.
 #[derive(Debug)]
 pub struct Socket {
-    io: AsyncFd<UdpSocket>,
+    io: AsyncFd<Arc<UdpSocket>>,
+    /// A second descriptor of the same socket, to be watched for room. It is there from the start: later there may be none left.
+    room: Arc<UdpSocket>,
     state: UdpSocketState,
     is_ipv6: bool,
     buffer: Vec<u8>,
@@ -79,12 +85,13 @@ impl Socket {
     pub fn new(socket: UdpSocket, buffer: usize) -> io::Result<Socket> {
         socket.set_nonblocking(true)?;
         let is_ipv6 = socket.local_addr()?.is_ipv6();
-        let io = watch(socket, Interest::READABLE)?;
-        let state = UdpSocketState::new(io.get_ref().into())?;
+        let room = Arc::new(socket.try_clone()?);
+        let state = UdpSocketState::new((&socket).into())?;
         // What the system does not grant it does not grant; `buffer_sizes` tells.
-        let _ = state.set_recv_buffer_size(io.get_ref().into(), buffer);
-        let _ = state.set_send_buffer_size(io.get_ref().into(), buffer);
-        Ok(Socket { io, state, is_ipv6, buffer: vec![0; MAX_DATAGRAM * BATCH_SIZE] })
+        let _ = state.set_recv_buffer_size((&socket).into(), buffer);
+        let _ = state.set_send_buffer_size((&socket).into(), buffer);
+        let io = watch(Arc::new(socket), Interest::READABLE)?;
+        Ok(Socket { io, room, state, is_ipv6, buffer: vec![0; MAX_DATAGRAM * BATCH_SIZE] })
     }
 
     /// Where it is bound.
@@ -95,8 +102,8 @@ impl Socket {
     /// Bytes of the receive and the send buffer as granted (Linux counts double).
     pub fn buffer_sizes(&self) -> io::Result<(usize, usize)> {
         Ok((
-            self.state.recv_buffer_size(self.io.get_ref().into())?,
-            self.state.send_buffer_size(self.io.get_ref().into())?,
+            self.state.recv_buffer_size(self.socket().into())?,
+            self.state.send_buffer_size(self.socket().into())?,
         ))
     }
 
@@ -105,10 +112,21 @@ impl Socket {
         self.io.readable().await.map(drop)
     }
 
-    /// A datagram may be sent again. Watches a second descriptor of the socket, and only as long as somebody waits.
-    pub async fn writable(&self) -> io::Result<()> {
-        let room = watch(self.io.get_ref().try_clone()?, Interest::WRITABLE)?;
-        room.writable().await.map(drop)
+    /// A datagram may be sent again. The second descriptor is watched only as long as somebody waits; a system that has nothing left
+    /// to watch it with (ENOSPC, ENOMEM of epoll_ctl) costs a millisecond, and nobody his session.
+    pub async fn writable(&self) {
+        let watched = watch(Arc::clone(&self.room), Interest::WRITABLE);
+        let is_told = match &watched {
+            Ok(room) => room.writable().await.is_ok(),
+            Err(_) => false,
+        };
+        if !is_told {
+            tokio::time::sleep(BLIND_WAIT).await;
+        }
+    }
+
+    fn socket(&self) -> &UdpSocket {
+        self.io.get_ref()
     }
 
     /// Hands over one batch, datagram by datagram, as `(peer, address that was asked, bytes)`. An empty batch is
@@ -120,7 +138,7 @@ impl Socket {
                 self.buffer.chunks_mut(MAX_DATAGRAM).map(IoSliceMut::new).collect();
             let mut count = 0;
             let emptied = self.io.try_io(Interest::READABLE, |socket| {
-                count = self.state.recv(socket.into(), &mut slices, &mut metas)?;
+                count = self.state.recv((&**socket).into(), &mut slices, &mut metas)?;
                 // A batch that is not full has emptied the socket: said here, it saves a call that finds nothing.
                 if count < BATCH_SIZE { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
             });
@@ -152,7 +170,7 @@ impl Socket {
             segment_size: None,
             src_ip: transmit.local.filter(|ip| !ip.is_unspecified()),
         };
-        match self.state.try_send(self.io.get_ref().into(), &datagram) {
+        match self.state.try_send(self.socket().into(), &datagram) {
             Ok(()) => Sent::Done,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Sent::Blocked,
             Err(error) if quinn_udp::is_msg_size_err(&error) => Sent::TooLarge,
@@ -179,7 +197,7 @@ fn canonical(address: SocketAddr) -> SocketAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+    use rustix::process::{Resource, Rlimit};
 
     fn loopback_pair(listen: &str, from: &str) -> (Socket, UdpSocket) {
         let socket = Socket::new(bind(listen.parse().unwrap()).unwrap(), 1 << 20).unwrap();
@@ -231,7 +249,27 @@ mod tests {
             );
             assert!(woken.await.is_err(), "woken by room in the buffer");
         }
-        socket.writable().await.unwrap();
+        socket.writable().await;
+    }
+
+    #[test]
+    fn room_is_waited_for_without_another_descriptor() {
+        const NAME: &str = "udp::tests::room_is_waited_for_without_another_descriptor";
+        const CHILD: &str = "LOWBAND_TEST_CHILD";
+        // The limit is one of the whole process, so this takes one of its own.
+        if std::env::var_os(CHILD).is_none() {
+            let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+            assert!(child.args(["--exact", NAME]).env(CHILD, "1").status().unwrap().success());
+            return;
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (socket, _peer) = loopback_pair("127.0.0.1:0", "127.0.0.1:0");
+            let limit = rustix::process::getrlimit(Resource::Nofile);
+            rustix::process::setrlimit(Resource::Nofile, Rlimit { current: Some(0), ..limit }).unwrap();
+            assert!(UdpSocket::bind("127.0.0.1:0").is_err());
+            socket.writable().await;
+        });
     }
 
     #[tokio::test]

@@ -12,6 +12,8 @@ use clap::{CommandFactory, Parser};
 use lowband_sidecar::config::{Mistake, Options};
 use openssl::pkey::PKey;
 use std::collections::BTreeSet;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -201,10 +203,7 @@ fn every_option_has_its_variable_and_its_help() {
         }
         let variable = argument.get_env().unwrap_or_else(|| panic!("{name}")).to_str().unwrap();
         let expected = format!("LOWBAND_{}", name.replace('-', "_").to_uppercase());
-        assert!(
-            variable == expected || (name, variable) == ("key-log", "SSLKEYLOGFILE"),
-            "{name} {variable}"
-        );
+        assert_eq!(variable, expected, "{name}");
         assert!(argument.get_help().is_some(), "{name}");
     }
 }
@@ -217,6 +216,19 @@ fn an_address_that_cannot_be_bound_ends_with_1() {
     let output = run(&args, &[]);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8(output.stderr).unwrap().contains("192.0.2.1:8008"));
+}
+
+#[test]
+fn a_key_log_that_others_can_open_ends_with_1_and_the_remedy() {
+    let folder = Folder::new("key-log");
+    let mut args = folder.identity();
+    let file = folder.file("keys.log", b"");
+    std::fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+    args.extend(["--listen", "127.0.0.1:0", "--admin", "off", "--key-log", &file].map(str::to_owned));
+    let output = run(&args, &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains(&file) && text.contains("chmod 600"), "{text}");
 }
 
 #[test]

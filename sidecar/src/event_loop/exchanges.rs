@@ -5,6 +5,7 @@ use crate::answer::{Answer, Command, Piece};
 use crate::config::Config;
 use crate::credentials::{self, News};
 use crate::failure::Failure;
+use crate::logging::Seldom;
 use crate::metrics::{Dotted, Metrics, method_name};
 use crate::rate::Rate;
 use crate::refusal::Refusal;
@@ -14,6 +15,7 @@ use crate::status;
 use crate::target::{READY_PATH, Target, UpstreamTarget, eagerly_decoded, target};
 use crate::upstream::Upstream;
 use lowband_transport::coap::{Code, Method, RequestOptions, ResponseOptions, Standing};
+use lowband_transport::shares::Network;
 use lowband_transport::{ExchangeId, Server, SessionId};
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -33,6 +35,8 @@ pub(super) struct Exchanges {
     long_polls: usize,
     sessions: Sessions,
     rate: Option<Rate>,
+    /// Requests that the upstream, or its absence, has failed.
+    failed: Seldom,
     upstream: Arc<Upstream>,
     answers: mpsc::Sender<(ExchangeId, Command)>,
     metrics: Arc<Metrics>,
@@ -100,7 +104,8 @@ impl Exchanges {
             leaving: HashMap::new(),
             long_polls: 0,
             sessions: Sessions::new(config.default_cbor_version),
-            rate: config.rate.map(|limit| Rate::new(limit, Instant::now())),
+            rate: config.rate.map(Rate::new),
+            failed: Seldom::default(),
             upstream,
             answers,
             metrics,
@@ -122,7 +127,7 @@ impl Exchanges {
             dismissed: false,
         };
         let peer = server.peer(asked.session).map(|peer| peer.ip());
-        match self.judge(now, &asked, peer) {
+        match self.judge(now, &asked, peer, server.network(asked.session)) {
             Err(refusal) => {
                 line.path = loggable(&format!("/{}", asked.options.path.join("/")));
                 self.refuse(now, server, exchange, line, &refusal);
@@ -288,9 +293,9 @@ impl Exchanges {
         self.refuse(now, server, exchange, Line { dismissed: true, ..line }, &ABOUT_TO_END.again_in(max_age));
     }
 
-    /// Addresses with a rate of their own.
-    pub(super) fn rate_addresses(&self) -> usize {
-        self.rate.as_ref().map_or(0, Rate::addresses)
+    /// Networks with a rate of their own.
+    pub(super) fn rate_networks(&self) -> usize {
+        self.rate.as_ref().map_or(0, Rate::networks)
     }
 
     /// The session is gone.
@@ -299,12 +304,18 @@ impl Exchanges {
         self.sessions.forget(session);
     }
 
-    fn judge(&mut self, now: Instant, asked: &Asked, peer: Option<IpAddr>) -> Result<Judged, Refusal> {
+    fn judge(
+        &mut self,
+        now: Instant,
+        asked: &Asked,
+        peer: Option<IpAddr>,
+        network: Option<Network>,
+    ) -> Result<Judged, Refusal> {
         let Asked { session, method, options, standing, body, .. } = asked;
         // First, because what a body shows of its client holds whatever becomes of the request.
         let cbor_version = self.sessions.cbor_version(*session, standing, options, body);
-        if let (Some(rate), Some(peer)) = (&mut self.rate, peer) {
-            rate.take(now, peer).inspect_err(|_| self.metrics.over_rate())?;
+        if let (Some(rate), Some(network)) = (&mut self.rate, network) {
+            rate.take(now, network).inspect_err(|_| self.metrics.over_rate())?;
         }
         match target(options)? {
             Target::Ready if *method == Method::Get => Ok(Judged::Ready),
@@ -345,12 +356,13 @@ impl Exchanges {
         Some(open)
     }
 
-    fn finish(&self, now: Instant, line: Line) {
+    fn finish(&mut self, now: Instant, line: Line) {
         let Some(code) = line.code else { return };
         self.metrics.answered(line.method, code, line.bytes_in as u64, line.bytes_out as u64);
         macro_rules! request_line {
-            ($level:ident) => {
+            ($level:ident, $left_out:expr) => {
                 tracing::$level!(
+                    left_out = $left_out,
                     session = line.session.0,
                     method = method_name(line.method),
                     path = line.path,
@@ -364,9 +376,10 @@ impl Exchanges {
                 )
             };
         }
-        match code.class() {
-            5 if code != status::PROXYING_NOT_SUPPORTED && !line.dismissed => request_line!(info),
-            _ => request_line!(debug),
+        let is_our_side = code.class() == 5 && code != status::PROXYING_NOT_SUPPORTED && !line.dismissed;
+        match if is_our_side { self.failed.take(now) } else { None } {
+            Some(left_out) => request_line!(info, Some(left_out).filter(|left_out| *left_out > 0)),
+            None => request_line!(debug, None::<u64>),
         }
     }
 }

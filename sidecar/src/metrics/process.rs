@@ -5,18 +5,23 @@ use super::snapshot::{counter, gauge};
 use procfs::process::{LimitValue, Process};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Panics of this process. One in a task ends that task alone, one in the event loop the process.
 static PANICS: AtomicU64 = AtomicU64::new(0);
 
-/// Counts panics from now on; what was told of them is told as before.
+/// Counts panics from now on, and tells of them in the log: standard error, where they are told by default, may be a pipe that nobody
+/// reads.
 pub fn count_panics() {
-    let tell = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
+    std::panic::set_hook(Box::new(|panic| {
         PANICS.fetch_add(1, Ordering::Relaxed);
-        tell(panic);
+        // Empty unless RUST_BACKTRACE wants it.
+        let trace = Backtrace::capture();
+        let trace = (trace.status() == BacktraceStatus::Captured).then(|| tracing::field::display(&trace));
+        let thread = std::thread::current();
+        tracing::error!(thread = thread.name(), trace, "{panic}");
     }));
 }
 

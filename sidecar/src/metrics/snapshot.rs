@@ -1,10 +1,9 @@
 //! What others count for themselves: it comes in with each scrape, with the limits beside it.
 
 use crate::config::Config;
-use crate::rate;
 use crate::upstream::Usage;
 use lowband_transport::counters::{Family, Kind, Numbers};
-use lowband_transport::{coap, dtls};
+use lowband_transport::{coap, dtls, shares};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
     DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeMetric, MetricEncoder,
@@ -31,6 +30,10 @@ pub struct Snapshot {
     pub rate_addresses: u64,
     /// What the upstream has to do.
     pub upstream: Usage,
+    /// Log lines that nobody took in time.
+    pub log_lines_lost: u64,
+    /// Lines of the key log that could not be written.
+    pub key_log_lines_lost: u64,
 }
 
 /// The upper ends of gauges: what the configuration says of each pool.
@@ -112,11 +115,11 @@ impl Collector for Others {
                 limits.remembered_bytes,
             ),
             ("exchanges", "Exchanges without a finished answer", snapshot.exchanges),
-            ("rate_addresses", "Addresses with a rate of their own", snapshot.rate_addresses),
+            ("rate_addresses", "Addresses (IPv6: /64) with a rate of their own", snapshot.rate_addresses),
             (
                 "rate_addresses_limit",
-                "Addresses with a rate of their own at most; newcomers share one",
-                rate::MAX_ADDRESSES as u64,
+                "Addresses with a rate of their own at most; of a newcomer counts its /24 (IPv6: /48)",
+                shares::Rates::MOST as u64,
             ),
             (
                 "requests_in_flight_limit",
@@ -142,6 +145,18 @@ impl Collector for Others {
         ] {
             gauge(&mut encoder, name, help, value)?;
         }
+        counter(
+            &mut encoder,
+            "log_lines_lost",
+            "Lines of the log that were not taken as fast as they came",
+            snapshot.log_lines_lost,
+        )?;
+        counter(
+            &mut encoder,
+            "key_log_unwritten_lines",
+            "Lines of the key log (--key-log) that could not be written, or not in time",
+            snapshot.key_log_lines_lost,
+        )?;
         counter(
             &mut encoder,
             "panics",

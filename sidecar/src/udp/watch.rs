@@ -7,13 +7,14 @@
 
 use std::io;
 use std::net::UdpSocket;
+use std::sync::Arc;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 /// Watches a socket on the runtime that runs this, for `interest` and nothing else.
-pub(super) fn watch(socket: UdpSocket, interest: Interest) -> io::Result<AsyncFd<UdpSocket>> {
+pub(super) fn watch(socket: Arc<UdpSocket>, interest: Interest) -> io::Result<AsyncFd<Arc<UdpSocket>>> {
     // SAFETY: a `UdpSocket` owns its descriptor, closes it only when it is dropped, and has no method that exchanges it; the
-    // `AsyncFd` owns the socket.
+    // `AsyncFd` has a share in owning the socket.
     let watched = unsafe { AsyncFd::register_with_interest(socket, interest) };
     watched.map_err(io::Error::from)
 }

@@ -12,6 +12,7 @@ mod answers;
 mod client;
 mod credentials;
 mod ending;
+mod exhaustion;
 mod failures;
 mod harness;
 mod hostile_datagrams;

@@ -114,8 +114,10 @@ async fn a_scrape_has_the_format_that_its_reader_prefers() {
 async fn the_key_log_holds_a_line_for_each_session() {
     let folder = Folder::new();
     let path = folder.path().join("keys.log");
-    let chain = Chain::start(ok(), &["--key-log", path.to_str().unwrap()]).await;
+    let mut chain = Chain::start(ok(), &["--key-log", path.to_str().unwrap(), "--close-within", "0"]).await;
     chain.connect().await.get("0").await;
+    chain.shut_down();
+    chain.ended().await.unwrap();
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(text.starts_with("CLIENT_RANDOM "), "{text}");
     assert_eq!(text.lines().count(), 1);

@@ -17,7 +17,7 @@ pub(crate) struct Process {
     log: BufReader<ChildStderr>,
     server: SocketAddr,
     admin: SocketAddr,
-    _stub: Stub,
+    pub(crate) stub: Stub,
     folder: Folder,
 }
 
@@ -29,6 +29,13 @@ impl Process {
         Process::with_identity(folder, answers, &certificate, &key, more).await
     }
 
+    /// With a certificate of its own and an environment.
+    async fn start_in(environment: &[(&str, &str)]) -> Process {
+        let folder = Folder::new();
+        let (certificate, key) = self_signed(folder.path());
+        Process::with(folder, ok(), &certificate, &key, &[], environment).await
+    }
+
     /// With a certificate that others may have as well.
     pub(crate) async fn with_identity(
         folder: Folder,
@@ -36,6 +43,17 @@ impl Process {
         certificate: &str,
         key: &str,
         more: &[&str],
+    ) -> Process {
+        Process::with(folder, answers, certificate, key, more, &[]).await
+    }
+
+    async fn with(
+        folder: Folder,
+        answers: Handler,
+        certificate: &str,
+        key: &str,
+        more: &[&str],
+        environment: &[(&str, &str)],
     ) -> Process {
         let stub = Stub::new(folder.path().join("envoy.sock"), answers);
         stub.listen();
@@ -45,6 +63,7 @@ impl Process {
             .args(["--certificate", certificate, "--key", key])
             .args(more)
             .env_clear()
+            .envs(environment.iter().copied())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
@@ -57,7 +76,7 @@ impl Process {
             .map(|rest| rest.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse::<u16>().unwrap());
         let mut address = || SocketAddr::from(([127, 0, 0, 1], ports.next().unwrap()));
         let (server, admin) = (address(), address());
-        Process { child, log, server, admin, _stub: stub, folder }
+        Process { child, log, server, admin, stub, folder }
     }
 
     pub(crate) fn admin(&self) -> SocketAddr {
@@ -82,6 +101,13 @@ impl Process {
 
     pub(crate) async fn line_with(&mut self, text: &str) -> String {
         line_with(&mut self.log, text).await
+    }
+
+    /// What it tells until it ends.
+    pub(crate) async fn rest_of_log(&mut self) -> String {
+        let mut log = String::new();
+        self.log.read_to_string(&mut log).await.unwrap();
+        log
     }
 
     pub(crate) async fn signal(&self, name: &str) {
@@ -135,8 +161,7 @@ async fn the_log_never_holds_a_token_a_query_or_a_body() {
     }
     assert_eq!(wire.get("0").await.code, status::CONTENT);
     process.signal("TERM").await;
-    let mut log = String::new();
-    process.log.read_to_string(&mut log).await.unwrap();
+    let log = process.rest_of_log().await;
     assert_eq!(log.matches("/_matrix/client/v3/x").count(), 1, "{log}");
     assert!(!log.contains("secret"), "{log}");
 }
@@ -158,6 +183,19 @@ async fn a_key_log_is_warned_about_at_start() {
     let folder = Folder::new();
     let file = folder.path().join("keys.log");
     let mut process = Process::start(ok(), &["--key-log", file.to_str().unwrap()]).await;
-    let line = process.line_with("SSLKEYLOGFILE").await;
+    let line = process.line_with("--key-log").await;
     assert!(line.contains("WARN"), "{line}");
+}
+
+#[tokio::test]
+async fn the_key_log_of_an_inherited_environment_is_not_written() {
+    let folder = Folder::new();
+    let file = folder.path().join("keys.log");
+    let mut process = Process::start_in(&[("SSLKEYLOGFILE", file.to_str().unwrap())]).await;
+    let line = process.line_with("SSLKEYLOGFILE").await;
+    assert!(line.contains("WARN") && line.contains("LOWBAND_KEY_LOG"), "{line}");
+    assert_eq!(Wire::connect(process.server).await.get("0").await.code, status::CONTENT);
+    process.signal("TERM").await;
+    process.child.wait().await.unwrap();
+    assert!(!file.exists());
 }

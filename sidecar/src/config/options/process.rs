@@ -10,7 +10,7 @@ pub(in crate::config) struct Process {
     /// Threads; 1 is cheapest for each request, more help only with thousands of requests a second.
     #[arg(long, env = "LOWBAND_THREADS", value_name = "COUNT", default_value = "1")]
     threads: String,
-    /// What is told on standard error. info has a line for each request that the upstream failed, debug one for each
+    /// What is told on standard error. info has a line a second at most for requests that the upstream failed, debug one for each
     /// request. Access tokens, queries and bodies are never told.
     #[arg(long, env = "LOWBAND_LOG_LEVEL", value_name = "LEVEL", default_value = "info")]
     log_level: String,
@@ -19,7 +19,7 @@ pub(in crate::config) struct Process {
     log_format: String,
     /// Appends the secrets of every session for Wireshark. Whoever has that file reads everything, passwords included. Sessions
     /// then take AES-GCM, 8 bytes more a record: Wireshark cannot read ChaCha20-Poly1305 in DTLS.
-    #[arg(long, env = "SSLKEYLOGFILE", value_name = "FILE")]
+    #[arg(long, env = "LOWBAND_KEY_LOG", value_name = "FILE")]
     key_log: Option<PathBuf>,
 }
 

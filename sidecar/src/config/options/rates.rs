@@ -1,8 +1,8 @@
 //! How often may be asked.
 
 use crate::config::{Mistakes, values};
-use crate::rate::Limit;
 use clap::Args;
+use lowband_transport::shares::Limit;
 
 /// The rate of requests.
 #[derive(Args, Debug, Clone)]

@@ -1,0 +1,252 @@
+//! Lines on their way to a file or a pipe that may be slow, or that nobody reads.
+//!
+//! ```text
+//! push -> a queue of bounded size -> a thread -> write
+//!      -> counted as lost, when there is no room
+//! ```
+//!
+//! Whoever pushes never waits for whoever reads. Between pushing and writing there are no more than [`MOST_WAITING`] bytes, and as many
+//! again that are being written.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// Bytes that wait to be written, at most: some thousand lines.
+pub const MOST_WAITING: usize = 1 << 20;
+/// What the queue keeps of its memory when it has been emptied.
+const KEPT: usize = 16 << 10;
+/// How long the writer waits before it tries a file again that takes nothing now (`O_NONBLOCK`).
+const AGAIN: Duration = Duration::from_millis(10);
+
+/// Where lines are pushed. Clones share one queue.
+#[derive(Debug, Clone)]
+pub struct Lines(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    queue: Mutex<Queue>,
+    /// Something is to be written.
+    work: Condvar,
+    /// All is written.
+    idle: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: Vec<u8>,
+    is_writing: bool,
+    /// Nobody pushes any more.
+    is_over: bool,
+    lost: u64,
+    /// Those of them that have been told of.
+    told: u64,
+}
+
+impl Lines {
+    /// Starts a thread of that name which writes to `to`. `tell` is called there with the number of lines that have been lost and the
+    /// error that was the reason, if there was one; it may push to these lines.
+    pub fn new<W, T>(name: &str, to: W, tell: T) -> io::Result<Lines>
+    where
+        W: Write + Send + 'static,
+        T: Fn(u64, Option<&io::Error>) + Send + 'static,
+    {
+        let shared = Arc::new(Shared::default());
+        let writer = Writer { shared: Arc::clone(&shared), to, tell };
+        thread::Builder::new().name(name.to_owned()).spawn(move || writer.run())?;
+        Ok(Lines(shared))
+    }
+
+    /// Takes one line, its end included, or counts it as lost.
+    pub fn push(&self, line: &[u8]) {
+        let mut queue = self.0.lock();
+        if queue.waiting.len() + line.len() > MOST_WAITING {
+            queue.lost += 1;
+            return;
+        }
+        queue.waiting.extend_from_slice(line);
+        drop(queue);
+        self.0.work.notify_one();
+    }
+
+    /// Lines lost so far.
+    pub fn lost(&self) -> u64 {
+        self.0.lock().lost
+    }
+
+    /// Waits until all is written, but no longer than `most`.
+    pub fn flush(&self, most: Duration) {
+        let waits = |queue: &mut Queue| queue.is_writing || !queue.waiting.is_empty();
+        drop(self.0.idle.wait_timeout_while(self.0.lock(), most, waits));
+    }
+
+    /// Waits as [`Lines::flush`] does; then the thread ends when it can. What is pushed later is not written.
+    pub fn finish(&self, most: Duration) {
+        self.flush(most);
+        self.0.lock().is_over = true;
+        self.0.work.notify_one();
+    }
+}
+
+/// One call of `write` is one line: the log's formatter calls once for each.
+impl Write for &Lines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.push(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the thread has.
+struct Writer<W, T> {
+    shared: Arc<Shared>,
+    to: W,
+    tell: T,
+}
+
+impl<W: Write, T: Fn(u64, Option<&io::Error>)> Writer<W, T> {
+    fn run(mut self) {
+        let mut taken = Vec::new();
+        while self.take(&mut taken) {
+            let written = write_all(&mut self.to, &taken).and_then(|()| self.to.flush());
+            let lines = if written.is_err() { lines_in(&taken) } else { 0 };
+            taken.clear();
+            taken.shrink_to(KEPT);
+            self.tell_lost(lines, written.err().as_ref());
+        }
+    }
+
+    /// Waits for something to write; false at the end.
+    fn take(&self, taken: &mut Vec<u8>) -> bool {
+        let mut queue = self.shared.lock();
+        queue.is_writing = false;
+        while queue.waiting.is_empty() {
+            self.shared.idle.notify_all();
+            if queue.is_over {
+                return false;
+            }
+            queue = self.shared.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        queue.is_writing = true;
+        std::mem::swap(&mut queue.waiting, taken);
+        true
+    }
+
+    fn tell_lost(&self, more: u64, error: Option<&io::Error>) {
+        let mut queue = self.shared.lock();
+        queue.lost += more;
+        let untold = queue.lost - queue.told;
+        queue.told = queue.lost;
+        drop(queue);
+        if untold > 0 {
+            (self.tell)(untold, error);
+        }
+    }
+}
+
+/// [`Write::write_all`] for what may be a pipe that does not block.
+fn write_all(to: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match to.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(AGAIN),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn lines_in(bytes: &[u8]) -> u64 {
+    bytes.iter().filter(|byte| **byte == b'\n').count() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// Says what it is to write, and waits until it may.
+    struct Slow {
+        written: Sender<Vec<u8>>,
+        go_on: Receiver<io::Result<()>>,
+    }
+
+    impl Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.written.send(bytes.to_vec()).unwrap();
+            self.go_on.recv().unwrap_or(Ok(())).map(|()| bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    type Told = Receiver<(u64, bool)>;
+
+    fn slow() -> (Lines, Receiver<Vec<u8>>, Sender<io::Result<()>>, Told) {
+        let (written, writes) = channel();
+        let (go, go_on) = channel();
+        let (tell, told) = channel();
+        let tell = move |lost, error: Option<&io::Error>| tell.send((lost, error.is_some())).unwrap();
+        (Lines::new("slow", Slow { written, go_on }, tell).unwrap(), writes, go, told)
+    }
+
+    #[test]
+    fn who_pushes_waits_for_nobody_and_what_has_no_room_is_counted_and_told_once() {
+        let (lines, writes, go_on, told) = slow();
+        lines.push(b"first\n");
+        assert_eq!(writes.recv_timeout(PATIENCE).unwrap(), b"first\n");
+        // Stuck from here on.
+        let line = [b"x".repeat(1023), b"\n".to_vec()].concat();
+        (0..1500).for_each(|_| lines.push(&line));
+        assert_eq!(lines.lost(), 1500 - 1024);
+        lines.flush(Duration::ZERO);
+        go_on.send(Ok(())).unwrap();
+        assert_eq!(told.recv_timeout(PATIENCE).unwrap(), (476, false));
+        assert_eq!(writes.recv_timeout(PATIENCE).unwrap().len(), MOST_WAITING);
+        drop(go_on);
+        lines.finish(PATIENCE);
+        assert_eq!(told.recv_timeout(PATIENCE).ok(), None, "the thread has ended, and nothing more was lost");
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_lost_and_the_next_lines_are_tried_again() {
+        let (lines, writes, go_on, told) = slow();
+        lines.push(b"one\ntwo\n");
+        writes.recv_timeout(PATIENCE).unwrap();
+        go_on.send(Err(io::ErrorKind::StorageFull.into())).unwrap();
+        assert_eq!(told.recv_timeout(PATIENCE).unwrap(), (2, true));
+        lines.push(b"three\n");
+        assert_eq!(writes.recv_timeout(PATIENCE).unwrap(), b"three\n");
+        go_on.send(Err(io::ErrorKind::WouldBlock.into())).unwrap();
+        assert_eq!(writes.recv_timeout(PATIENCE).unwrap(), b"three\n", "not now is not never");
+        go_on.send(Ok(())).unwrap();
+        lines.flush(PATIENCE);
+        assert_eq!((lines.lost(), told.try_recv().ok()), (2, None));
+    }
+
+    #[test]
+    fn all_is_written_when_it_is_flushed() {
+        let (lines, writes, go_on, _told) = slow();
+        drop(go_on);
+        (0..100).for_each(|n| lines.push(format!("{n}\n").as_bytes()));
+        lines.flush(PATIENCE);
+        let written: Vec<u8> = writes.try_iter().flatten().collect();
+        assert_eq!(lines_in(&written), 100);
+    }
+}

@@ -1,0 +1,92 @@
+//! What is full or used up keeps nobody from being served: a log that nobody reads, file descriptors.
+
+use crate::client::{Wire, answer, options};
+use crate::harness::{PATIENCE, eventually, page, value};
+use crate::process::Process;
+use crate::stub::{cbor, handler, ok};
+use lowband_sidecar::lines::MOST_WAITING;
+use lowband_sidecar::status;
+use lowband_transport::coap::Method;
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use std::time::Instant;
+use tokio::time::timeout;
+
+/// What a pipe of Linux holds.
+const PIPE: usize = 64 << 10;
+
+#[tokio::test]
+async fn a_log_that_nobody_reads_stops_nobody_and_what_it_lacks_is_counted() {
+    let mut process = Process::start(ok(), &["--log-level", "debug", "--close-within", "0"]).await;
+    let wire = Wire::connect(process.server()).await;
+    // A line holds the path. From here on nobody reads any.
+    let path = format!("/_matrix/client/v3{}", format!("/{}", "x".repeat(240)).repeat(6));
+    let requests = (PIPE + MOST_WAITING) / path.len() + 100;
+    let mut asked = std::collections::VecDeque::new();
+    for _ in 0..requests {
+        asked.push_back(wire.ask(Method::Get, options(&path), b""));
+        if asked.len() == 16 {
+            let response = answer(asked.pop_front().unwrap()).await.unwrap();
+            assert_eq!(response.code, status::CONTENT);
+        }
+    }
+    let (_, text) = page(process.admin(), "/metrics").await.unwrap();
+    assert!(value(&text, "lowband_log_lines_lost_total") > 0.0, "{text}");
+    process.signal("TERM").await;
+    let ended = timeout(PATIENCE, process.child.wait()).await.expect("it waits for its log");
+    assert!(ended.unwrap().success());
+}
+
+#[tokio::test]
+async fn an_upstream_that_fails_every_request_costs_one_line_a_second() {
+    const REQUESTS: usize = 60;
+    let failing = || handler(|_| async { cbor(500, b"\xa0") });
+    for (level, expected) in [("info", None), ("debug", Some(REQUESTS))] {
+        let mut process = Process::start(failing(), &["--log-level", level, "--close-within", "0"]).await;
+        let began = Instant::now();
+        let wire = Wire::connect(process.server()).await;
+        for _ in 0..REQUESTS {
+            assert_eq!(wire.get("0").await.code.class(), 5);
+        }
+        process.signal("TERM").await;
+        let log = process.rest_of_log().await;
+        let most = 1 + began.elapsed().as_secs() as usize;
+        let told = log.matches("path=\"/_matrix/client/versions\"").count();
+        match expected {
+            None => assert!((1..=most).contains(&told), "{told} of {most}"),
+            Some(expected) => assert_eq!(told, expected, "debug leaves out nothing"),
+        }
+    }
+}
+
+fn limit_descriptors(process: &Process, most: Option<u64>) {
+    let pid = Pid::from_raw(process.child.id().unwrap().try_into().unwrap());
+    let now = rustix::process::getrlimit(Resource::Nofile);
+    let limit = Rlimit { current: most.or(now.current), maximum: now.maximum };
+    prlimit(pid, Resource::Nofile, limit).unwrap();
+}
+
+#[tokio::test]
+async fn sessions_live_on_when_there_are_no_more_file_descriptors() {
+    let mut process = Process::start(ok(), &["--certificate-check", "10ms"]).await;
+    let wire = Wire::connect(process.server()).await;
+    assert_eq!(wire.get("0").await.code, status::CONTENT);
+
+    limit_descriptors(&process, Some(0));
+    let waiting = page(process.admin(), "/healthz");
+    let (accepted, ()) = tokio::join!(waiting, async {
+        process.line_with("the admin port cannot accept").await;
+        assert_eq!(wire.get("0").await.code, status::CONTENT);
+        // A session is no descriptor.
+        assert_eq!(Wire::connect(process.server()).await.get("0").await.code, status::CONTENT);
+        // Nor can the certificate be looked at, or another connection to the upstream be made.
+        process.line_with("Too many open files").await;
+        process.stub.die().await;
+        assert_eq!(wire.get("0").await.code, status::BAD_GATEWAY);
+        process.stub.listen();
+        assert_eq!(wire.get("0").await.code, status::BAD_GATEWAY);
+        limit_descriptors(&process, None);
+    });
+    assert_eq!(accepted.unwrap().0, 200, "it has only had to wait");
+    eventually("the upstream is asked again", async || wire.get("0").await.code == status::CONTENT).await;
+    process.line_with("those that are served").await;
+}
