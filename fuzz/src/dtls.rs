@@ -12,7 +12,7 @@ pub(crate) const SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(1
 pub(crate) fn identity() -> ServerIdentity {
     ServerIdentity {
         certificate_chain: include_bytes!("../certificate.pem").to_vec(),
-        private_key: include_bytes!("../key.pem").to_vec(),
+        private_key: include_bytes!("../key.pem").to_vec().into(),
     }
 }
 

@@ -183,6 +183,9 @@ fn tell_start(config: &Config, listen: SocketAddr, admin: Option<SocketAddr>, so
         // Somebody's browser was meant: what is inherited must not lay open what all clients say.
         tracing::warn!("SSLKEYLOGFILE does nothing here: --key-log or LOWBAND_KEY_LOG does");
     }
+    if let Some(why) = config.identity_files.exposed() {
+        tracing::warn!("{why}");
+    }
     if let Ok((receive, _send)) = socket.buffer_sizes()
         && receive < config.udp_buffer
     {

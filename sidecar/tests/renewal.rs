@@ -27,7 +27,7 @@ fn paths() -> Paths {
 fn files(pair: &Pair) -> Files {
     Files::from(&ServerIdentity {
         certificate_chain: pair.certificate.clone(),
-        private_key: pair.key.clone(),
+        private_key: pair.key.clone().into(),
     })
 }
 

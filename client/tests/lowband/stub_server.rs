@@ -157,8 +157,10 @@ impl Drop for StubServer {
 }
 
 fn config(certificate: &Certificate) -> Config {
-    let identity =
-        ServerIdentity { certificate_chain: certificate.chain.clone(), private_key: certificate.key.clone() };
+    let identity = ServerIdentity {
+        certificate_chain: certificate.chain.clone(),
+        private_key: certificate.key.clone().into(),
+    };
     Config {
         dtls: dtls::Config { server: Some(identity), ..dtls::Config::default() },
         times: Times::rfc7252(),

@@ -1,10 +1,11 @@
 //! Certificate and private key: read here, judged by the transport that serves them.
 
 use super::Mistake;
-use lowband_transport::dtls::{self, Endpoint, ServerIdentity};
+use lowband_transport::dtls::{self, Endpoint, PrivateKey, ServerIdentity};
 use openssl::asn1::{Asn1Time, Asn1TimeRef};
 use openssl::x509::X509;
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -21,7 +22,7 @@ pub struct Paths {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Files {
     certificate: Result<Vec<u8>, String>,
-    key: Result<Vec<u8>, String>,
+    key: Result<PrivateKey, String>,
 }
 
 /// An identity that can be served.
@@ -49,6 +50,9 @@ const ABOUT_CERTIFICATE: &str = "certificate: ";
 /// Bytes of one file: a chain of hundreds of certificates.
 const MAX_FILE: u64 = 1 << 20;
 
+/// Permissions of those who are neither the owner nor of the group.
+const OF_ALL: u32 = 0o007;
+
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Authorities renew long before that, usually with a third of the time left.
 const SHORT: Duration = Duration::from_secs(14 * 24 * 3600);
@@ -59,15 +63,26 @@ impl Paths {
     /// Reads both files, which may take as long as their disk does.
     pub fn read(&self) -> Files {
         let read = |path: &Path| read(path).map_err(|why| format!("cannot be read: {why}"));
-        Files { certificate: read(&self.certificate), key: read(&self.key) }
+        Files { certificate: read(&self.certificate), key: read(&self.key).map(PrivateKey::from) }
+    }
+
+    /// Why the key is not safe where it lies: every account of this machine can open it. That its group can is how keys are commonly
+    /// shared, and how Kubernetes hands out secrets.
+    pub fn exposed(&self) -> Option<String> {
+        let mode = std::fs::metadata(&self.key).ok()?.mode() & 0o7777;
+        (mode & OF_ALL != 0).then(|| {
+            format!(
+                "everybody on this machine can open the private key {:?} (mode {mode:04o}): chmod o= it",
+                self.key
+            )
+        })
     }
 
     /// Lets the transport hold certificate and key against each other. When the certificate is valid is not asked.
     pub fn judge(&self, files: &Files) -> Result<Identity, Vec<Mistake>> {
-        let content = |file: &Result<Vec<u8>, String>| file.clone().unwrap_or_default();
         let server = ServerIdentity {
-            certificate_chain: content(&files.certificate),
-            private_key: content(&files.key),
+            certificate_chain: files.certificate.clone().unwrap_or_default(),
+            private_key: files.key.clone().unwrap_or_default(),
         };
         let (mut certificate, mut key) = (Vec::new(), Vec::new());
         let config = dtls::Config { server: Some(server.clone()), ..dtls::Config::default() };
@@ -110,11 +125,12 @@ impl Paths {
 
 /// A file that is none, such as a pipe, could keep its reader waiting for ever, and a device give bytes without end.
 fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let kind = std::fs::metadata(path)?.file_type();
-    if !kind.is_file() && !kind.is_dir() {
+    let found = std::fs::metadata(path)?;
+    if !found.is_file() && !found.is_dir() {
         return Err(io::Error::other("not a regular file"));
     }
-    let mut content = Vec::new();
+    // At once as large as it will be: a buffer that grows leaves parts of a key behind.
+    let mut content = Vec::with_capacity(found.len().min(MAX_FILE) as usize + 1);
     std::fs::File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut content)?;
     if content.len() as u64 > MAX_FILE {
         return Err(io::Error::other(format!("more than {MAX_FILE} bytes")));
@@ -208,6 +224,22 @@ mod tests {
         }
         assert_eq!(validity.tell(BEGIN), "valid until Feb 27 00:00:00 2027 GMT, 90 days");
         assert_eq!(validity.left(BEGIN + 91 * DAYS), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_key_that_everybody_can_open_is_told_of() {
+        use std::os::unix::fs::PermissionsExt;
+        let key = std::env::temp_dir().join(format!("lowband-key-{}", std::process::id()));
+        std::fs::write(&key, "key").unwrap();
+        let paths = Paths { certificate: "/nonexistent".into(), key: key.clone() };
+        for (mode, is_exposed) in
+            [(0o600, false), (0o440, false), (0o640, false), (0o644, true), (0o602, true)]
+        {
+            std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(paths.exposed().is_some(), is_exposed, "{mode:o}");
+        }
+        std::fs::remove_file(&key).unwrap();
+        assert_eq!(paths.exposed(), None);
     }
 
     #[test]

@@ -70,6 +70,9 @@ impl Watch {
             "a renewed certificate for new handshakes, {}; sessions go on",
             identity.validity.tell(now())
         );
+        if let Some(why) = self.paths.exposed() {
+            tracing::warn!("{why}");
+        }
     }
 
     fn refuse(&self, mistakes: &[Mistake]) {

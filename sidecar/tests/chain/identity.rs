@@ -7,6 +7,8 @@ use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::pkey::PKey;
 use openssl::x509::{X509Builder, X509NameBuilder};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -52,6 +54,7 @@ impl Pair {
         let write = |file: &str, pem: &[u8]| {
             let path = folder.join(file);
             std::fs::write(&path, pem).unwrap();
+            std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
             path.to_str().unwrap().to_owned()
         };
         (write("certificate.pem", &self.certificate), write("key.pem", &self.key))

@@ -2,6 +2,7 @@
 
 use super::extensions::MaxFragmentLength;
 use super::fragments::HANDSHAKE_HEADER;
+use super::private_key::PrivateKey;
 use super::record::MAX_PLAINTEXT;
 use crate::shares::Balancers;
 use std::fmt;
@@ -32,7 +33,7 @@ pub struct ServerIdentity {
     /// PEM, leaf first.
     pub certificate_chain: Vec<u8>,
     /// PEM, PKCS#8 or SEC1 or PKCS#1, not encrypted. P-256, or RSA of at least 2048 bits.
-    pub private_key: Vec<u8>,
+    pub private_key: PrivateKey,
 }
 
 impl fmt::Debug for ServerIdentity {

@@ -4,6 +4,7 @@ use super::config::ServerIdentity;
 use openssl::nid::Nid;
 use openssl::pkey::{Id, PKey, Private};
 use openssl::x509::X509;
+use zeroize::Zeroizing;
 
 /// What OpenSSL can use in DTLS 1.2.
 pub(super) struct Identity {
@@ -31,11 +32,11 @@ pub(super) fn parse(identity: &ServerIdentity) -> Result<Identity, Vec<String>> 
 
 /// What makes the key a secret, whatever form its file has: the scalar of an elliptic curve, the private exponent of RSA. None
 /// when it cannot be read.
-pub(super) fn private_number(identity: &ServerIdentity) -> Option<Vec<u8>> {
+pub(super) fn private_number(identity: &ServerIdentity) -> Option<Zeroizing<Vec<u8>>> {
     let key = parse_key(&identity.private_key).ok()?;
     match key.id() {
-        Id::RSA => Some(key.rsa().ok()?.d().to_vec()),
-        _ => Some(key.ec_key().ok()?.private_key().to_vec()),
+        Id::RSA => Some(key.rsa().ok()?.d().to_vec().into()),
+        _ => Some(key.ec_key().ok()?.private_key().to_vec().into()),
     }
 }
 

@@ -70,7 +70,7 @@ impl Authority {
 pub(crate) fn identity(chain: &[X509], key: &PKey<Private>) -> ServerIdentity {
     ServerIdentity {
         certificate_chain: chain.iter().flat_map(|c| c.to_pem().unwrap()).collect(),
-        private_key: key.private_key_to_pem_pkcs8().unwrap(),
+        private_key: key.private_key_to_pem_pkcs8().unwrap().into(),
     }
 }
 

@@ -194,7 +194,7 @@ impl Pem {
         let name = format!("extensions-{name}-{}.pem", std::process::id());
         let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
         let identity = authority.identity(key);
-        std::fs::write(&path, [identity.certificate_chain, identity.private_key].concat()).unwrap();
+        std::fs::write(&path, [&*identity.certificate_chain, &*identity.private_key].concat()).unwrap();
         Pem(path)
     }
     fn path(&self) -> &str {

@@ -303,7 +303,7 @@ fn our_client_talks_to_s_server_whatever_one_datagram_is_lost_and_verifies_it() 
         let path = Path::new(env!("CARGO_TARGET_TMPDIR"))
             .join(format!("s_server-{file}-{}.pem", std::process::id()));
         let identity = authority.identity(&key);
-        std::fs::write(&path, [identity.certificate_chain, identity.private_key].concat()).unwrap();
+        std::fs::write(&path, [&*identity.certificate_chain, &*identity.private_key].concat()).unwrap();
         let arguments = ["-cert", path.to_str().unwrap(), "-key", path.to_str().unwrap()];
         let answers = [
             talk_to_s_server(

@@ -99,7 +99,7 @@ fn what_does_not_fit_is_told_and_the_old_certificate_stays() {
     let misfit = identity(&[renewal.new.issue(&p256())], &p256());
     let told = renewal.pair.server.renew_identity(renewal.pair.now, &misfit).unwrap_err();
     assert_eq!(told.to_string(), "private key: it does not belong to the certificate");
-    let nothing = ServerIdentity { certificate_chain: vec![], private_key: vec![] };
+    let nothing = ServerIdentity { certificate_chain: vec![], private_key: vec![].into() };
     let told = renewal.pair.server.renew_identity(renewal.pair.now, &nothing).unwrap_err();
     assert_eq!(told.mistakes().count(), 2);
     assert!(renewal.is_shown(|renewal| &renewal.old));

@@ -51,7 +51,7 @@ fn a_hello_that_changes_servers_is_not_asked_again_where_they_have_one_key() {
     }
     let (one, key) = (Authority::new(), p256());
     let sec1 = key.ec_key().unwrap().private_key_to_pem().unwrap();
-    let other_form = ServerIdentity { private_key: sec1, ..one.identity(&key) };
+    let other_form = ServerIdentity { private_key: sec1.into(), ..one.identity(&key) };
     assert_eq!(changes_servers(one.identity(&key), other_form, Duration::ZERO), (true, 0));
 }
 

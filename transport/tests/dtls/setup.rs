@@ -17,7 +17,7 @@ fn mistakes(config: Config) -> Vec<String> {
 }
 
 fn of_identity(certificate: &[u8], key: &[u8]) -> Vec<String> {
-    let server = ServerIdentity { certificate_chain: certificate.to_vec(), private_key: key.to_vec() };
+    let server = ServerIdentity { certificate_chain: certificate.to_vec(), private_key: key.to_vec().into() };
     mistakes(Config { server: Some(server), ..Config::default() })
 }
 
@@ -96,7 +96,7 @@ fn rsa_sec1_and_chains_are_fine() {
     for server in [
         authority.identity(&rsa()),
         identity(&chain, &key),
-        ServerIdentity { private_key: sec1, ..identity(&chain, &key) },
+        ServerIdentity { private_key: sec1.into(), ..identity(&chain, &key) },
     ] {
         assert_eq!(mistakes(Config { server: Some(server), ..Config::default() }), Vec::<String>::new());
     }
@@ -114,7 +114,7 @@ fn mistakes_in_limits_roots_and_identity_are_told_together() {
         make_room_after: Duration::ZERO,
         mtu: 255,
     };
-    let server = ServerIdentity { certificate_chain: Vec::new(), private_key: Vec::new() };
+    let server = ServerIdentity { certificate_chain: Vec::new(), private_key: Vec::new().into() };
     let client = Verification::Roots(b"nothing".to_vec());
     let found = mistakes(Config { server: Some(server), client: Some(client), limits, ..Config::default() });
     let expected = [
