@@ -5,6 +5,7 @@
 
 use crate::drain;
 use crate::envoy;
+use crate::server_names::ServerNames;
 use crate::upstream;
 use clap::{Parser, Subcommand};
 use lowband_transport::shares::{self, Balancers};
@@ -81,6 +82,8 @@ pub struct Config {
     pub identity_files: Paths,
     /// How often they are looked at.
     pub certificate_check: Duration,
+    /// The names of this server.
+    pub server_names: ServerNames,
     /// Where requests go.
     pub upstream: upstream::Settings,
     /// Admin address.
@@ -183,6 +186,7 @@ impl Options {
             identity: serving.identity,
             identity_files: serving.identity_files,
             certificate_check: serving.certificate_check,
+            server_names: serving.server_names,
             upstream: upstream?(coap_limits.blockwise_total),
             admin: admin?,
             default_cbor_version: u8::try_from(version?).ok()?,

@@ -13,7 +13,7 @@
 //! | `event_loop` | the one task that owns the transport |
 //! | `drain` | the end, told to every client |
 //! | `renewal` | another certificate while it serves |
-//! | `session`, `target`, `credentials`, `document`, `request` | CoAP request -> HTTP request, what is reachable at all, and under which token |
+//! | `session`, `server_names`, `target`, `credentials`, `document`, `request` | CoAP request -> HTTP request, what is reachable at all, and under which token |
 //! | `status`, `response`, `failure`, `refusal` | HTTP response or failure -> CoAP response |
 //! | `upstream`, `answer` | HTTP/2, pooled, with back-pressure |
 //! | `rate`, `metrics`, `admin`, `readiness`, `key_log`, `logging`, `lines` | operation |
@@ -55,6 +55,7 @@ pub mod renewal;
 pub mod representation;
 pub mod request;
 pub mod response;
+pub mod server_names;
 pub mod session;
 pub mod status;
 pub mod target;

@@ -10,6 +10,7 @@ use crate::metrics::{Dotted, Metrics, method_name};
 use crate::rate::Rate;
 use crate::refusal::Refusal;
 use crate::request::{self, Asker};
+use crate::server_names::ServerNames;
 use crate::session::Sessions;
 use crate::status;
 use crate::target::{READY_PATH, Target, UpstreamTarget, eagerly_decoded, target};
@@ -34,6 +35,7 @@ pub(super) struct Exchanges {
     /// Those of them that ask the homeserver to wait.
     long_polls: usize,
     sessions: Sessions,
+    server_names: ServerNames,
     rate: Option<Rate>,
     /// Requests that the upstream, or its absence, has failed.
     failed: Seldom,
@@ -104,6 +106,7 @@ impl Exchanges {
             leaving: HashMap::new(),
             long_polls: 0,
             sessions: Sessions::new(config.default_cbor_version),
+            server_names: config.server_names.clone(),
             rate: config.rate.map(Rate::new),
             failed: Seldom::default(),
             upstream,
@@ -317,6 +320,7 @@ impl Exchanges {
         if let (Some(rate), Some(network)) = (&mut self.rate, network) {
             rate.take(now, network).inspect_err(|_| self.metrics.over_rate())?;
         }
+        self.server_names.admit(options.host.as_deref())?;
         match target(options)? {
             Target::Ready if *method == Method::Get => Ok(Judged::Ready),
             Target::Ready => Err(Refusal::diagnostic(status::METHOD_NOT_ALLOWED, "only GET")),

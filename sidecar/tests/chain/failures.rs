@@ -5,7 +5,7 @@ use crate::harness::{Chain, Folder, eventually};
 use crate::stub::{Stub, cbor, handler, ok, reply, streamed};
 use bytes::Bytes;
 use lowband_sidecar::status;
-use lowband_transport::coap::{Method, Response};
+use lowband_transport::coap::{Method, RequestOptions, Response};
 use std::io;
 use tokio::net::UnixListener;
 
@@ -184,6 +184,21 @@ async fn bodies_on_their_way_upstream_share_a_bounded_memory() {
     assert_eq!(response.code, status::UNAVAILABLE);
     let small = wire.request(Method::Put, options("/_matrix/client/v3/media/x"), b"").await;
     assert_eq!(small.code, status::PROXYING_NOT_SUPPORTED);
+}
+
+#[tokio::test]
+async fn a_request_for_another_server_never_reaches_ours() {
+    let chain = Chain::start(ok(), &["--server-names", "matrix.example.org"]).await;
+    let wire = chain.connect().await;
+    for (host, code) in [
+        (Some("matrix.example.com"), status::PROXYING_NOT_SUPPORTED),
+        (Some("Matrix.example.org"), status::CONTENT),
+        (None, status::CONTENT),
+    ] {
+        let options = RequestOptions { host: host.map(str::to_owned), ..options("0") };
+        assert_eq!(wire.request(Method::Get, options, b"").await.code, code, "{host:?}");
+    }
+    assert_eq!(chain.stub.seen().len(), 2);
 }
 
 #[tokio::test]

@@ -31,6 +31,8 @@ pub struct RequestOptions {
     pub cbor_version: Option<u32>,
     /// Observe (6); not acted upon yet.
     pub observe: Option<u32>,
+    /// Uri-Host (3): whom the client means, where the address does not say it.
+    pub host: Option<String>,
 }
 
 /// The options of a response.
@@ -150,6 +152,7 @@ impl ParsedRequest {
                 key.extend(value);
             }
             match number {
+                numbers::URI_HOST => options.host = Some(text(number, value, counters)?),
                 numbers::URI_PATH => options.path.push(path_segment(value, counters)?),
                 numbers::URI_QUERY => options.query.push(text(number, value, counters)?),
                 numbers::CONTENT_FORMAT => {
@@ -265,6 +268,7 @@ mod tests {
             authorization: Some("t".repeat(MAX_ACCESS_TOKEN)),
             cbor_version: Some(1),
             observe: Some(0),
+            host: Some("matrix.example.org".into()),
         };
         let wire = encode_request(&all, Part::First).unwrap();
         let wire: Vec<_> = wire.iter().map(|(number, value)| (*number, value.as_slice())).collect();

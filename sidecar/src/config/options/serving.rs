@@ -1,6 +1,7 @@
 //! Where clients come in, and what this proves to be.
 
 use crate::config::{Identity, Mistakes, Paths, now, values};
+use crate::server_names::ServerNames;
 use clap::Args;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -23,6 +24,10 @@ pub(in crate::config) struct Serving {
     /// SIGHUP at once; one that does not fit is told, and the old one stays.
     #[arg(long, env = "LOWBAND_CERTIFICATE_CHECK", value_name = "DURATION", default_value = "5s")]
     certificate_check: String,
+    /// Names that this server goes by, with commas between them: a request that names another one (Uri-Host) gets 5.05. any believes
+    /// what it is asked for. A request that names none is always served.
+    #[arg(long, env = "LOWBAND_SERVER_NAMES", value_name = "NAMES", default_value = "any")]
+    server_names: String,
 }
 
 /// The values of [`Serving`].
@@ -31,6 +36,7 @@ pub(in crate::config) struct Parsed {
     pub(in crate::config) identity: Identity,
     pub(in crate::config) identity_files: Paths,
     pub(in crate::config) certificate_check: Duration,
+    pub(in crate::config) server_names: ServerNames,
 }
 
 impl Serving {
@@ -42,11 +48,13 @@ impl Serving {
         let identity = identity(&identity_files, must_be_timely, mistakes);
         let certificate_check =
             mistakes.parse("--certificate-check", &self.certificate_check, values::some_duration);
+        let server_names = mistakes.parse("--server-names", &self.server_names, ServerNames::parse);
         Some(Parsed {
             listen: listen?,
             identity: identity?,
             identity_files,
             certificate_check: certificate_check?,
+            server_names: server_names?,
         })
     }
 }

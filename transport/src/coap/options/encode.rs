@@ -54,6 +54,12 @@ pub(in super::super) fn encode_request(
         if let Some(observe) = options.observe {
             encoded.push((numbers::OBSERVE, uint(observe & 0xff_ffff)));
         }
+        if let Some(host) = &options.host {
+            if !(1..=255).contains(&host.len()) {
+                return Err("a Uri-Host has 1 to 255 bytes".to_owned());
+            }
+            encoded.push((numbers::URI_HOST, host.as_bytes().to_vec()));
+        }
     }
     Ok(encoded)
 }
