@@ -8,6 +8,7 @@
 //! It decides nothing about HTTP and nothing about CoAP messages; it carries things between those who do.
 
 use crate::answer::{CHANNEL, Command};
+use crate::backlog::Backlog;
 use crate::config::Config;
 use crate::drain::{BODY_SILENCE, Condition, Drain, Phase, Sessions, Settings, Step};
 use crate::key_log::KeyLog;
@@ -39,6 +40,7 @@ pub struct EventLoop {
     socket: Socket,
     /// When the last batch of datagrams was read.
     read: Instant,
+    backlog: Backlog,
     exchanges: Exchanges,
     upstream: Arc<Upstream>,
     commands: mpsc::Receiver<(ExchangeId, Command)>,
@@ -115,6 +117,7 @@ impl EventLoop {
             server,
             socket,
             read: Instant::now(),
+            backlog: Backlog::new(config.coap_limits.exchanges_per_session),
             exchanges,
             upstream,
             commands,
@@ -202,13 +205,18 @@ impl EventLoop {
         let now = Instant::now();
         self.read = now;
         self.tell_time(now);
-        let EventLoop { socket, server, metrics, .. } = self;
+        let EventLoop { socket, server, metrics, backlog, .. } = self;
         let received = socket.receive(|peer, local, bytes| {
             metrics.datagram_in(bytes.len());
-            server.handle_datagram(now, peer, local, bytes);
+            if backlog.admits(peer) {
+                server.handle_datagram(now, peer, local, bytes);
+            } else {
+                metrics.over_share();
+            }
         });
+        backlog.received(matches!(received, Ok(true)));
         match received {
-            Ok(()) => {}
+            Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             // An ICMP error of an earlier datagram, for instance: the next call reads on.
             Err(error) => tracing::debug!(%error, "receiving"),

@@ -11,6 +11,7 @@
 //! | `envoy` | the configuration of the Envoy behind it, rendered, and its end |
 //! | `udp` | the socket, the only place that knows of datagram batches |
 //! | `event_loop` | the one task that owns the transport |
+//! | `backlog` | whose turn it is when datagrams come faster than they are handled |
 //! | `drain` | the end, told to every client |
 //! | `renewal` | another certificate while it serves |
 //! | `session`, `server_names`, `target`, `credentials`, `document`, `request` | CoAP request -> HTTP request, what is reachable at all, and under which token |
@@ -37,6 +38,7 @@ use tokio::task::JoinSet;
 
 pub mod admin;
 pub mod answer;
+pub mod backlog;
 pub mod config;
 pub mod credentials;
 pub mod document;

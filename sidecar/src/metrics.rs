@@ -62,6 +62,7 @@ pub struct Metrics {
     draining: Gauge,
     unsent: Family<ReasonLabel, Counter>,
     send_waits: Counter,
+    over_share: Counter,
     not_after: Gauge,
     reloads: Family<ResultLabel, Counter>,
     reload_worked: Gauge,
@@ -197,6 +198,11 @@ impl Metrics {
                 "Datagrams that had to wait for the buffer of the socket, and were sent then",
                 Counter::default(),
             ),
+            over_share: ours.add(
+                "udp_datagrams_over_share",
+                "Datagrams dropped because more were waiting than could be handled and their peer had had its share",
+                Counter::default(),
+            ),
             not_after: ours.add(
                 "certificate_not_after_timestamp_seconds",
                 "End of the validity of the certificate that is served, in seconds since 1970",
@@ -329,6 +335,11 @@ impl Metrics {
     pub fn datagram_out(&self, len: usize) {
         self.hot.datagrams_out.inc();
         self.hot.bytes_out.inc_by(len as u64);
+    }
+
+    /// A datagram is dropped for those of others.
+    pub fn over_share(&self) {
+        self.over_share.inc();
     }
 
     /// A datagram has to wait for the socket's buffer.

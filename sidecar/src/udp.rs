@@ -130,8 +130,8 @@ impl Socket {
     }
 
     /// Hands over one batch, datagram by datagram, as `(peer, address that was asked, bytes)`. An empty batch is
-    /// `WouldBlock`.
-    pub fn receive(&mut self, mut each: impl FnMut(SocketAddr, Option<IpAddr>, &[u8])) -> io::Result<()> {
+    /// `WouldBlock`. Returns whether it was full, so that more may be waiting.
+    pub fn receive(&mut self, mut each: impl FnMut(SocketAddr, Option<IpAddr>, &[u8])) -> io::Result<bool> {
         let mut metas = [RecvMeta::default(); BATCH_SIZE];
         let count = {
             let mut slices: Vec<IoSliceMut<'_>> =
@@ -158,7 +158,7 @@ impl Socket {
                 each(peer, local, datagram);
             }
         }
-        Ok(())
+        Ok(count == BATCH_SIZE)
     }
 
     /// Sends one datagram.

@@ -1,14 +1,18 @@
-//! What is full or used up keeps nobody from being served: a log that nobody reads, file descriptors.
+//! What is full or used up keeps nobody from being served: a log that nobody reads, file descriptors, the one thread of the event
+//! loop.
 
 use crate::client::{Wire, answer, options};
-use crate::harness::{PATIENCE, eventually, page, value};
+use crate::harness::{Chain, PATIENCE, eventually, page, value};
 use crate::process::Process;
+use crate::raw::Raw;
 use crate::stub::{cbor, handler, ok};
+use lowband_sidecar::backlog::LEAST_SHARE;
 use lowband_sidecar::lines::MOST_WAITING;
 use lowband_sidecar::status;
 use lowband_transport::coap::Method;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use std::time::Instant;
+use tokio::task::unconstrained;
 use tokio::time::timeout;
 
 /// What a pipe of Linux holds.
@@ -56,6 +60,27 @@ async fn an_upstream_that_fails_every_request_costs_one_line_a_second() {
             Some(expected) => assert_eq!(told, expected, "debug leaves out nothing"),
         }
     }
+}
+
+#[tokio::test]
+async fn in_a_flood_of_one_session_the_datagrams_of_others_are_handled() {
+    const FLOOD: usize = 300;
+    /// What is read before it is known that more is waiting, and after it is known that nothing is.
+    const BATCHES: usize = 2 * 32;
+    let chain = Chain::start(ok(), &[]).await;
+    let (wire, mut flood) = (chain.connect().await, Raw::connect(chain.server).await);
+    // All are waiting before the sidecar, a task of this very thread, reads the first one.
+    let pings = async {
+        for _ in 0..FLOOD {
+            let [i0, i1] = flood.id();
+            flood.say(&[0x40, 0x00, i0, i1]).await;
+        }
+    };
+    unconstrained(pings).await;
+    assert_eq!(wire.get("0").await.code, status::CONTENT);
+    let handled = FLOOD - chain.metric("lowband_udp_datagrams_over_share_total").await as usize;
+    assert!((LEAST_SHARE..=LEAST_SHARE + BATCHES).contains(&handled), "{handled}");
+    flood.is_served().await;
 }
 
 fn limit_descriptors(process: &Process, most: Option<u64>) {
