@@ -2,6 +2,9 @@
 //!
 //! Back-pressure: after each piece of a body that is not the last, the task waits until the transport wants more. So at
 //! most one piece of each answer is on its way, and a client that reads slowly slows its own HTTP/2 stream down.
+//!
+//! An answer that is dropped before its end, by a task that panics or is aborted by mistake, tells so by itself: no exchange waits for a
+//! task that is not there any more.
 
 use crate::credentials::News;
 use crate::failure::Failure;
@@ -10,6 +13,9 @@ use bytes::Bytes;
 use lowband_transport::ExchangeId;
 use lowband_transport::coap::{Code, ResponseOptions};
 use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 /// Messages on the channel; tasks wait beyond it.
@@ -61,12 +67,14 @@ pub struct Answer {
     exchange: ExchangeId,
     commands: mpsc::Sender<(ExchangeId, Command)>,
     asked: Option<Instant>,
+    /// Nothing is left to be said, or nobody is left to hear it.
+    is_over: AtomicBool,
 }
 
 impl Answer {
     /// For one exchange.
     pub fn new(exchange: ExchangeId, commands: mpsc::Sender<(ExchangeId, Command)>) -> Answer {
-        Answer { exchange, commands, asked: None }
+        Answer { exchange, commands, asked: None, is_over: AtomicBool::new(false) }
     }
 
     /// From now on it is the upstream that takes its time.
@@ -93,12 +101,14 @@ impl Answer {
 
     /// What the answer says of an access token, before it.
     pub async fn tell(&self, news: News) -> Result<(), Gone> {
-        self.commands.send((self.exchange, Command::Token(news))).await.map_err(|_| Gone)
+        self.send(Command::Token(news)).await
     }
 
     /// The end, without a (complete) answer.
     pub async fn refuse(&self, refusal: Refusal, failure: Option<Failure>) -> Result<(), Gone> {
-        self.commands.send((self.exchange, Command::Refuse { refusal, failure })).await.map_err(|_| Gone)
+        self.send(Command::Refuse { refusal, failure }).await?;
+        self.end();
+        Ok(())
     }
 
     async fn piece(
@@ -108,10 +118,117 @@ impl Answer {
         command: impl FnOnce(Piece) -> Command,
     ) -> Result<(), Gone> {
         let (go_on, wanted) = if last { (None, None) } else { Some(oneshot::channel()).unzip() };
-        self.commands.send((self.exchange, command(Piece { bytes, go_on }))).await.map_err(|_| Gone)?;
+        self.send(command(Piece { bytes, go_on })).await?;
         match wanted {
-            Some(wanted) => wanted.await.map_err(|_| Gone),
-            None => Ok(()),
+            Some(wanted) => wanted.await.map_err(|_| self.gone()),
+            None => {
+                self.end();
+                Ok(())
+            }
         }
+    }
+
+    async fn send(&self, command: Command) -> Result<(), Gone> {
+        self.commands.send((self.exchange, command)).await.map_err(|_| self.gone())
+    }
+
+    fn gone(&self) -> Gone {
+        self.end();
+        Gone
+    }
+
+    fn end(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if *self.is_over.get_mut() {
+            return;
+        }
+        let failure = Failure::Lost;
+        let last = Command::Refuse { refusal: failure.refusal(), failure: Some(failure) };
+        if let Err(TrySendError::Full(last)) = self.commands.try_send((self.exchange, last))
+            && let Ok(runtime) = Handle::try_current()
+        {
+            let commands = self.commands.clone();
+            runtime.spawn(async move { commands.send(last).await });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status;
+
+    type Told = mpsc::Receiver<(ExchangeId, Command)>;
+
+    fn answer(channel: usize) -> (Answer, Told) {
+        let (commands, told) = mpsc::channel(channel);
+        (Answer::new(ExchangeId(1), commands), told)
+    }
+
+    async fn is_told_as_lost(told: &mut Told) {
+        let Some((ExchangeId(1), Command::Refuse { refusal, failure })) = told.recv().await else { panic!() };
+        assert_eq!((refusal.code, failure), (status::BAD_GATEWAY, Some(Failure::Lost)));
+    }
+
+    async fn start(answer: &Answer, last: bool) -> Result<(), Gone> {
+        answer.start(status::CONTENT, ResponseOptions::default(), Bytes::new(), last).await
+    }
+
+    #[tokio::test]
+    async fn a_task_that_panics_ends_its_answer_before_and_after_the_head() {
+        let (answer, mut told) = answer(8);
+        let task = tokio::spawn(async move {
+            let _answer = answer;
+            panic!("a mistake in this program");
+        });
+        assert!(task.await.unwrap_err().is_panic());
+        is_told_as_lost(&mut told).await;
+
+        let (answer, mut told) = self::answer(8);
+        let task = tokio::spawn(async move {
+            let _ = start(&answer, false).await;
+            panic!("a mistake in this program");
+        });
+        let Some((_, Command::Start { piece, .. })) = told.recv().await else { panic!() };
+        piece.go_on.unwrap().send(()).unwrap();
+        assert!(task.await.unwrap_err().is_panic());
+        is_told_as_lost(&mut told).await;
+    }
+
+    #[tokio::test]
+    async fn a_lost_answer_is_told_through_a_full_channel_as_well() {
+        let (answer, mut told) = answer(1);
+        answer.tell(News::Accepted("token".into())).await.unwrap();
+        drop(answer);
+        assert!(matches!(told.recv().await, Some((_, Command::Token(_)))));
+        is_told_as_lost(&mut told).await;
+        assert!(told.recv().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_has_come_to_its_end_says_no_more() {
+        let (whole, mut told) = answer(8);
+        start(&whole, true).await.unwrap();
+        drop(whole);
+        assert!(matches!(told.recv().await, Some((_, Command::Start { .. }))));
+        assert!(told.recv().await.is_none());
+
+        let (refused, mut told) = answer(8);
+        refused.refuse(Failure::Hung.refusal(), Some(Failure::Hung)).await.unwrap();
+        drop(refused);
+        assert!(matches!(told.recv().await, Some((_, Command::Refuse { failure: Some(Failure::Hung), .. }))));
+        assert!(told.recv().await.is_none());
+
+        // The exchange was cancelled: its `go_on` is dropped with its piece.
+        let (unwanted, mut told) = answer(8);
+        let task = tokio::spawn(async move { start(&unwanted, false).await });
+        drop(told.recv().await);
+        assert!(task.await.unwrap().is_err());
+        assert!(told.recv().await.is_none());
     }
 }

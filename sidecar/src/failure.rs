@@ -13,11 +13,13 @@ pub enum Failure {
     Hung,
     /// The connection or the stream broke off.
     Broken(String),
+    /// The task that carried it has ended before it was complete: a mistake in this program.
+    Lost,
 }
 
 impl Failure {
     /// Every [`Failure::name`].
-    pub const NAMES: [&str; 3] = ["unreachable", "hung", "broken"];
+    pub const NAMES: [&str; 4] = ["unreachable", "hung", "broken", "lost"];
 
     /// A short word for metrics.
     pub fn name(&self) -> &'static str {
@@ -25,6 +27,7 @@ impl Failure {
             Failure::Unreachable(_) => "unreachable",
             Failure::Hung => "hung",
             Failure::Broken(_) => "broken",
+            Failure::Lost => "lost",
         }
     }
 
@@ -38,6 +41,9 @@ impl Failure {
                 Refusal::matrix(status::GATEWAY_TIMEOUT, "M_UNKNOWN", "the homeserver does not answer")
             }
             Failure::Broken(_) => Refusal::matrix(status::BAD_GATEWAY, "M_UNKNOWN", "the answer broke off"),
+            Failure::Lost => {
+                Refusal::matrix(status::BAD_GATEWAY, "M_UNKNOWN", "the proxy has lost the answer")
+            }
         }
     }
 }
@@ -48,6 +54,7 @@ impl fmt::Display for Failure {
             Failure::Unreachable(why) => write!(f, "cannot be reached: {why}"),
             Failure::Hung => f.write_str("does not answer"),
             Failure::Broken(why) => write!(f, "broke off: {why}"),
+            Failure::Lost => f.write_str("was lost by an error of this program"),
         }
     }
 }
