@@ -118,10 +118,10 @@ impl<H: Ord + Copy> Pool<H> {
         if !network.is_alone() && self.held_in(network) + more > per_network {
             Some(network)
         } else if !network.is_alone() && of_site + more > per_site {
-            Some(self.heaviest_network(site, network).unwrap_or(network))
+            Some(self.heaviest_network_of(site, Some(network)).unwrap_or(network))
         } else if self.total + more > total {
-            let site = spare(self.sites_by_weight.iter().rev().map(|(class, site)| (*class, *site)), site)?;
-            self.heaviest_network(site, network)
+            let sites = self.sites_by_weight.iter().rev().map(|(class, site)| (*class, *site));
+            self.heaviest_network_of(spare(sites, Some(site))?, Some(network))
         } else {
             None
         }
@@ -134,7 +134,13 @@ impl<H: Ord + Copy> Pool<H> {
         self.holders_by_weight.range(all).next_back().map(|(_, _, Reverse(holder))| *holder)
     }
 
-    fn heaviest_network(&self, site: Site, but: Network) -> Option<Network> {
+    /// The network that holds most, of the site that holds most. None when nobody holds anything.
+    pub fn heaviest_network(&self) -> Option<Network> {
+        let (_, site) = self.sites_by_weight.last()?;
+        self.heaviest_network_of(*site, None)
+    }
+
+    fn heaviest_network_of(&self, site: Site, but: Option<Network>) -> Option<Network> {
         let first = self.networks.first_key_value()?.0;
         let last = self.networks.last_key_value()?.0;
         let all = (site, Class::MIN, *first)..=(site, Class::MAX, *last);
@@ -144,9 +150,9 @@ impl<H: Ord + Copy> Pool<H> {
 }
 
 /// The first of those who come by weight, or the second if that is as heavy and the first is who asks.
-fn spare<K: Copy + PartialEq>(mut by_weight: impl Iterator<Item = (Class, K)>, asks: K) -> Option<K> {
+fn spare<K: Copy + PartialEq>(mut by_weight: impl Iterator<Item = (Class, K)>, asks: Option<K>) -> Option<K> {
     let (class, heaviest) = by_weight.next()?;
-    let other = by_weight.next().filter(|other| heaviest == asks && other.0 == class);
+    let other = by_weight.next().filter(|other| Some(heaviest) == asks && other.0 == class);
     Some(other.map_or(heaviest, |(_, other)| other))
 }
 

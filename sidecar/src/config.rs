@@ -187,7 +187,7 @@ impl Options {
             identity_files: serving.identity_files,
             certificate_check: serving.certificate_check,
             server_names: serving.server_names,
-            upstream: upstream?(coap_limits.blockwise_total),
+            upstream: upstream?(&dtls_limits, &coap_limits),
             admin: admin?,
             default_cbor_version: u8::try_from(version?).ok()?,
             dtls_limits,

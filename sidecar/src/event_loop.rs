@@ -29,6 +29,7 @@ use tokio::time::sleep_until;
 
 mod exchanges;
 mod own_time;
+mod polls;
 
 /// Commands taken between two rounds of datagrams.
 const COMMANDS_PER_ROUND: usize = 64;

@@ -49,6 +49,8 @@ pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
     refused: Family<ReasonLabel, Counter>,
     cancelled: Counter,
+    cancelled_over_rate: Counter,
+    polls_evicted: Counter,
     access_tokens_ended: Family<ReasonLabel, Counter>,
     upstream_failures: Family<ReasonLabel, Counter>,
     response_seconds: Histogram,
@@ -130,11 +132,21 @@ impl Metrics {
                 "requests_refused",
                 "Requests refused at a limit. By reason, rate: of one address; upstream_requests: all that may wait for the \
                  upstream; upstream_body_bytes: the memory for bodies on their way there",
-                &["rate", Busy::Requests.name(), Busy::BodyBytes.name()],
+                &[RATE, Busy::Requests.name(), Busy::BodyBytes.name()],
             ),
             cancelled: ours.add(
                 "requests_cancelled",
                 "Requests whose client went away while they waited for the upstream",
+                Counter::default(),
+            ),
+            cancelled_over_rate: ours.add(
+                "requests_cancelled_over_rate",
+                "Those of them beyond --cancels-per-second of their network: left to their end at the upstream",
+                Counter::default(),
+            ),
+            polls_evicted: ours.add(
+                "long_polls_evicted",
+                "Long polls answered early by 5.03 because another request needed their place (--upstream-requests)",
                 Counter::default(),
             ),
             access_tokens_ended: ours.reasons(
@@ -146,7 +158,7 @@ impl Metrics {
             upstream_failures: ours.reasons(
                 "upstream_failures",
                 "Requests that the upstream failed. By reason, unreachable: no connection; hung: silence; broken: the \
-                 connection or the answer broke off",
+                 connection or the answer broke off; lost: a mistake in this program",
                 &Failure::NAMES,
             ),
             // 1 ms to 131 s, more than --response-timeout.
@@ -257,7 +269,7 @@ impl Metrics {
 
     /// An address has asked too often.
     pub fn over_rate(&self) {
-        self.refused.get_or_create(&ReasonLabel { reason: "rate" }).inc();
+        self.refused.get_or_create(&ReasonLabel { reason: RATE }).inc();
     }
 
     /// There is no place for a request.
@@ -265,9 +277,15 @@ impl Metrics {
         self.refused.get_or_create(&ReasonLabel { reason: busy.name() }).inc();
     }
 
-    /// A request's client went away.
-    pub fn cancelled(&self) {
+    /// A request's client went away, as often as may be or too often.
+    pub fn cancelled(&self, is_within_rate: bool) {
         self.cancelled.inc();
+        self.cancelled_over_rate.inc_by(u64::from(!is_within_rate));
+    }
+
+    /// A long poll has given its place to another request.
+    pub fn poll_evicted(&self) {
+        self.polls_evicted.inc();
     }
 
     /// An answer ends an access token.
@@ -368,6 +386,7 @@ impl Metrics {
     }
 }
 
+const RATE: &str = "rate";
 const LOGOUT: &str = "logout";
 const REFUSED: &str = "refused";
 const TAKEN: &str = "taken";

@@ -10,7 +10,6 @@ use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Uri};
-use http_body_util::Full;
 use lowband_transport::coap::content_format::{CBOR, JSON, OCTET_STREAM};
 use lowband_transport::coap::{AccessToken, Method, RequestOptions};
 use std::net::IpAddr;
@@ -32,11 +31,13 @@ const EMPTY_MAP: &[u8] = &[0xa0];
 #[derive(Debug, Clone)]
 pub struct Forward {
     /// As HTTP/2 takes it, under [`Credentials::first`].
-    pub request: Request<Full<Bytes>>,
+    pub request: Request<Bytes>,
     /// Under which tokens it is tried.
     pub credentials: Credentials,
     /// How long it asks the homeserver to wait.
     pub long_poll: Duration,
+    /// Whether it may be asked again when the connection breaks off and nobody knows whether the homeserver has seen it.
+    pub is_repeatable: bool,
 }
 
 const UNFIT: Refusal = Refusal::diagnostic(status::BAD_REQUEST, "the request fits no HTTP request");
@@ -54,10 +55,7 @@ struct Content {
 /// # Errors
 ///
 /// No header field can hold the token; none that the transport hands on.
-pub fn authorize(
-    request: &mut Request<Full<Bytes>>,
-    access_token: Option<&AccessToken>,
-) -> Result<(), Refusal> {
+pub fn authorize<B>(request: &mut Request<B>, access_token: Option<&AccessToken>) -> Result<(), Refusal> {
     let headers = request.headers_mut();
     let Some(token) = access_token else {
         headers.remove(AUTHORIZATION);
@@ -92,13 +90,14 @@ pub fn forward(
 ) -> Result<Forward, Refusal> {
     let Asker { credentials, cbor_version, peer } = asker;
     let content = content(method, options, body)?;
+    let is_repeatable = target.is_repeatable(method);
     let path_and_query = PathAndQuery::from_maybe_shared(target.path_and_query).map_err(|_| UNFIT)?;
     let mut uri = http::uri::Parts::default();
     uri.scheme = Some(Scheme::HTTP);
     uri.authority = Some(authority.clone());
     uri.path_and_query = Some(path_and_query);
 
-    let mut request = Request::new(Full::new(content.body));
+    let mut request = Request::new(content.body);
     *request.method_mut() = http_method(method);
     *request.uri_mut() = Uri::from_parts(uri).map_err(|_| UNFIT)?;
     let headers = request.headers_mut();
@@ -117,7 +116,7 @@ pub fn forward(
         );
     }
     authorize(&mut request, credentials.first.as_ref())?;
-    Ok(Forward { request, credentials, long_poll: target.long_poll })
+    Ok(Forward { request, credentials, long_poll: target.long_poll, is_repeatable })
 }
 
 fn content(method: Method, options: &RequestOptions, body: Vec<u8>) -> Result<Content, Refusal> {
@@ -178,7 +177,7 @@ mod tests {
         token: Option<&str>,
         cbor_version: u8,
         body: &[u8],
-    ) -> Request<Full<Bytes>> {
+    ) -> Request<Bytes> {
         let authority = Authority::from_static("localhost");
         let peer = Some("::ffff:192.0.2.7".parse().unwrap());
         let target = UpstreamTarget {
@@ -191,7 +190,7 @@ mod tests {
         forward(&authority, method, options, target, asker, body.to_vec()).unwrap().request
     }
 
-    fn header<'r>(request: &'r Request<Full<Bytes>>, name: &str) -> Option<&'r str> {
+    fn header<'r>(request: &'r Request<Bytes>, name: &str) -> Option<&'r str> {
         request.headers().get(name).map(|value| value.to_str().unwrap())
     }
 

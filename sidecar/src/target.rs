@@ -6,7 +6,7 @@
 use crate::refusal::Refusal;
 use crate::status;
 use lowband_codec::paths::{PathError, PathTable};
-use lowband_transport::coap::RequestOptions;
+use lowband_transport::coap::{Method, RequestOptions};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use std::borrow::Cow;
 use std::time::Duration;
@@ -53,7 +53,8 @@ pub struct UpstreamTarget {
     pub path_and_query: String,
     /// Length of the path in it.
     pub path_len: usize,
-    /// How long the request asks the homeserver to wait (`timeout=`, milliseconds).
+    /// How long the request asks the homeserver to wait (`timeout=`, milliseconds). Zero where Matrix knows no waiting: whoever could ask
+    /// for it anywhere would be waited for anywhere.
     pub long_poll: Duration,
 }
 
@@ -63,6 +64,23 @@ impl UpstreamTarget {
         segments(self.path())
     }
 
+    /// Whether the homeserver may be asked twice, and does what is asked for once: a GET changes nothing, and of two PUTs with the same
+    /// transaction identifier the homeserver takes the second for a repetition of the first (client-server API, "Transaction
+    /// identifiers"), as when a client that has got no answer asks again. State events have none: two of them are two events for some
+    /// homeservers.
+    pub fn is_repeatable(&self, method: Method) -> bool {
+        if method != Method::Put {
+            return method == Method::Get;
+        }
+        let segments = self.segments();
+        let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
+        matches!(
+            segments.as_slice(),
+            ["_matrix", "client", _, "rooms", _, "send" | "redact", _, _]
+                | ["_matrix", "client", _, "sendToDevice", _, _]
+        )
+    }
+
     /// The path without the query: fit for logs, because access tokens stand in queries only.
     pub fn path(&self) -> &str {
         self.path_and_query.get(..self.path_len).unwrap_or(&self.path_and_query)
@@ -70,7 +88,7 @@ impl UpstreamTarget {
 }
 
 /// Maps the path and judges it, then adds the query.
-pub fn target(options: &RequestOptions) -> Result<Target, Refusal> {
+pub fn target(method: Method, options: &RequestOptions) -> Result<Target, Refusal> {
     if options.path == READY_PATH {
         return Ok(Target::Ready);
     }
@@ -81,8 +99,11 @@ pub fn target(options: &RequestOptions) -> Result<Target, Refusal> {
         path_and_query.push(if index == 0 { '?' } else { '&' });
         path_and_query.extend(utf8_percent_encode(query, QUERY));
     }
-    let long_poll = long_poll(&options.query);
-    Ok(Target::Upstream(UpstreamTarget { path_and_query, path_len, long_poll }))
+    let mut target = UpstreamTarget { path_and_query, path_len, long_poll: asked_to_wait(&options.query) };
+    if !target.long_poll.is_zero() && !may_wait(method, &target.segments()) {
+        target.long_poll = Duration::ZERO;
+    }
+    Ok(Target::Upstream(target))
 }
 
 fn path_refusal(error: PathError) -> Refusal {
@@ -175,7 +196,21 @@ pub(crate) fn eagerly_decoded(path: &str) -> Option<String> {
     None
 }
 
-fn long_poll(query: &[String]) -> Duration {
+/// The requests for which Matrix has a `timeout`: `/sync` and the older `/events`, and the sync of MSC4186 and MSC3575, a POST that may be
+/// repeated with the same `pos`.
+fn may_wait(method: Method, segments: &[impl AsRef<str>]) -> bool {
+    let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
+    match (method, segments.as_slice()) {
+        (Method::Get, ["_matrix", "client", _, "sync" | "events"]) => true,
+        (Method::Post, ["_matrix", "client", "v4", "sync"]) => true,
+        (Method::Post, ["_matrix", "client", "unstable", msc, "sync"]) => {
+            matches!(*msc, "org.matrix.simplified_msc3575" | "org.matrix.msc3575")
+        }
+        _ => false,
+    }
+}
+
+fn asked_to_wait(query: &[String]) -> Duration {
     let millis = query.iter().find_map(|pair| pair.strip_prefix("timeout="));
     Duration::from_millis(millis.and_then(|text| text.parse().ok()).unwrap_or(0))
 }
@@ -185,11 +220,16 @@ mod tests {
     use super::*;
 
     fn of(path: &[&str], query: &[&str]) -> Result<Target, Refusal> {
-        target(&RequestOptions {
+        asked(Method::Get, path, query)
+    }
+
+    fn asked(method: Method, path: &[&str], query: &[&str]) -> Result<Target, Refusal> {
+        let options = RequestOptions {
             path: path.iter().map(|s| (*s).to_owned()).collect(),
             query: query.iter().map(|s| (*s).to_owned()).collect(),
             ..RequestOptions::default()
-        })
+        };
+        target(method, &options)
     }
 
     fn upstream(path: &[&str], query: &[&str]) -> UpstreamTarget {
@@ -369,6 +409,54 @@ mod tests {
             (&["timeout="], 0),
         ] {
             assert_eq!(upstream(&["7"], query).long_poll, Duration::from_millis(millis), "{query:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_waits_in_matrix_is_a_long_poll() {
+        use Method::{Delete, Get, Post, Put};
+        const SLIDING: [&str; 2] = ["org.matrix.simplified_msc3575", "org.matrix.msc3575"];
+        for (method, path, waits) in [
+            (Get, &["7"][..], true),
+            (Get, &["_matrix", "client", "v3", "sync"], true),
+            (Get, &["_matrix", "client", "v3", "%73ync"], false),
+            (Get, &["_matrix", "client", "r0", "events"], true),
+            (Post, &["_matrix", "client", "unstable", SLIDING[0], "sync"], true),
+            (Post, &["_matrix", "client", "unstable", SLIDING[1], "sync"], true),
+            (Post, &["_matrix", "client", "v4", "sync"], true),
+            (Post, &["_matrix", "client", "v3", "sync"], false),
+            (Put, &["_matrix", "client", "v4", "sync"], false),
+            (Delete, &["7"], false),
+            (Get, &["_matrix", "client", "versions"], false),
+            (Get, &["_matrix", "client", "v3", "events", "$x"], false),
+            (Get, &["_matrix", "client", "v3", "rooms", "sync"], false),
+            (Post, &["_matrix", "client", "v3", "login"], false),
+        ] {
+            let Ok(Target::Upstream(target)) = asked(method, path, &["timeout=30000"]) else { panic!() };
+            assert_eq!(!target.long_poll.is_zero(), waits, "{method:?} {path:?}");
+        }
+    }
+
+    #[test]
+    fn what_changes_nothing_or_has_a_transaction_identifier_may_be_repeated() {
+        use Method::{Delete, Get, Post, Put};
+        for (method, path, may_be) in [
+            (Get, "_matrix/client/v3/sync", true),
+            (Put, "_matrix/client/v3/rooms/!r:hs/send/m.room.message/1", true),
+            (Put, "9/!r:hs/m.room.message/1", true),
+            (Put, "_matrix/client/v3/rooms/!r:hs/redact/$e/1", true),
+            (Put, "_matrix/client/v3/sendToDevice/m.room_key/1", true),
+            (Put, "_matrix/client/v3/rooms/!r:hs/state/m.room.name/", false),
+            (Put, "_matrix/client/v3/rooms/!r:hs/send/m.room.message", false),
+            (Put, "_matrix/client/v3/rooms/!r:hs/send/m.room.message/1/2", false),
+            (Put, "_matrix/client/v3/presence/@u:hs/status", false),
+            (Post, "_matrix/client/v3/rooms/!r:hs/send/m.room.message/1", false),
+            (Post, "_matrix/client/v3/login", false),
+            (Delete, "_matrix/client/v3/devices/X", false),
+        ] {
+            let path: Vec<_> = path.split('/').collect();
+            let Ok(Target::Upstream(target)) = asked(method, &path, &[]) else { panic!() };
+            assert_eq!(target.is_repeatable(method), may_be, "{method:?} {path:?}");
         }
     }
 

@@ -4,7 +4,15 @@
 //! Forward -> pool (connection) -> response head -> response::read -> Answer::start -> body pieces -> Answer::go_on
 //! ```
 //!
-//! Dropping the task's future resets its HTTP/2 stream: a client that goes away ends its upstream request.
+//! Dropping the task's future resets its HTTP/2 stream, unless it is young ([`Settings::cancel_after`]): a client that goes away ends its
+//! upstream request.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `places` | who may have how many requests and bytes on their way |
+//! | `pool`, `connection` | where requests go, and what is tried again |
+//! | `outgoing` | the body of a request |
+//! | `waiting` | what becomes of a stream that nobody waits for |
 
 use crate::answer::{Answer, Gone};
 use crate::credentials::{News, Refused};
@@ -15,22 +23,29 @@ use crate::response::{self, Head, Reading};
 use bytes::{Bytes, BytesMut};
 use http::uri::Authority;
 use http::{Request, StatusCode};
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
+use lowband_transport::SessionId;
 use lowband_transport::coap::AccessToken;
+use lowband_transport::shares::Limit;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
 mod connection;
+mod outgoing;
+mod places;
 mod pool;
 mod usage;
+mod waiting;
 
+use outgoing::Outgoing;
+pub use places::{Full, Holder, Place};
+use places::{Held, Places};
 use pool::Pool;
-pub use usage::{Busy, Usage};
+pub use usage::{Busy, Usage, polls_again_in};
 
 /// The body of an error is read this far for its `errcode` or `retry_after_ms`.
 const MAX_ERROR: usize = 16 << 10;
@@ -74,12 +89,20 @@ pub struct Settings {
     pub requests: usize,
     /// Bytes of request bodies in flight at most.
     pub request_bytes: usize,
+    /// The largest of them.
+    pub largest_body: usize,
     /// For connecting.
     pub connect_timeout: Duration,
     /// For silence, before and in a response.
     pub response_timeout: Duration,
     /// Added to it at most, for long polls.
     pub longest_poll: Duration,
+    /// From sending a request that is cancelled to the end of its stream, at least.
+    pub cancel_after: Duration,
+    /// Requests a second that the clients of a network may go away from.
+    pub cancels: Limit,
+    /// A connection over TCP takes requests for so long at most.
+    pub connection_age: Duration,
     /// Between pings on a busy connection.
     pub ping: Duration,
 }
@@ -90,15 +113,17 @@ pub struct Upstream {
     pool: Pool,
     settings: Settings,
     authority: Authority,
-    requests: Arc<Semaphore>,
-    request_bytes: Arc<Semaphore>,
+    places: Arc<Places>,
 }
 
-/// A place among the requests in flight; dropping it gives the place back.
-#[derive(Debug)]
-pub struct Place {
-    _request: OwnedSemaphorePermit,
-    _bytes: OwnedSemaphorePermit,
+/// How one request is to be carried.
+#[derive(Debug, Clone)]
+struct Fetch {
+    /// The homeserver may be asked twice.
+    is_repeatable: bool,
+    /// How long its answer may take to begin.
+    patience: Duration,
+    place: Arc<Place>,
 }
 
 /// A response that may not have been read yet, with the connection that brings it.
@@ -115,12 +140,10 @@ struct Response {
 impl Upstream {
     /// Connects when the first request comes.
     pub fn new(settings: Settings) -> Upstream {
-        let permits = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
         Upstream {
             pool: Pool::new(&settings),
             authority: settings.address.authority(),
-            requests: permits(settings.requests),
-            request_bytes: permits(settings.request_bytes),
+            places: Arc::new(Places::new(settings.requests, settings.request_bytes, settings.largest_body)),
             settings,
         }
     }
@@ -132,58 +155,80 @@ impl Upstream {
 
     /// What there is to do now.
     pub fn usage(&self) -> Usage {
-        let body_bytes = self.settings.request_bytes.saturating_sub(self.request_bytes.available_permits());
-        let (connections, up) = self.pool.usage();
-        Usage { connections: connections as u64, body_bytes: body_bytes as u64, up }
+        let Held { body_bytes, most_of_a_network } = self.places.held();
+        Usage {
+            connections: self.pool.connections() as u64,
+            body_bytes: body_bytes as u64,
+            most_of_a_network: most_of_a_network as u64,
+            running_out: self.pool.running_out() as u64,
+            repeated: self.pool.repeated(),
+            up: self.pool.is_up(),
+        }
     }
 
     /// A place for a request with a body of this length.
-    pub fn place(&self, body_len: usize) -> Result<Place, Busy> {
-        let len = u32::try_from(body_len).map_err(|_| Busy::BodyBytes)?;
-        let request = Arc::clone(&self.requests).try_acquire_owned().map_err(|_| Busy::Requests)?;
-        let bytes = Arc::clone(&self.request_bytes).try_acquire_many_owned(len);
-        let bytes = bytes.map_err(|_| Busy::BodyBytes)?;
-        Ok(Place { _request: request, _bytes: bytes })
+    pub fn place(&self, holder: Holder, body_len: usize) -> Result<Place, Full> {
+        self.places.take(holder, body_len)
+    }
+
+    /// The same in place of a request that has given way.
+    pub fn take_over(&self, holder: Holder, body_len: usize) -> Result<Place, Full> {
+        self.places.take_over(holder, body_len)
+    }
+
+    /// Places that a session has.
+    pub fn held_by(&self, session: SessionId) -> usize {
+        self.places.held_by(session)
     }
 
     /// Carries one request and its answer.
-    pub async fn carry(&self, forward: Forward, mut answer: Answer) {
+    pub async fn carry(&self, forward: Forward, mut answer: Answer, place: Arc<Place>) {
         answer.asked(Instant::now().into_std());
-        if let Err(End::Failed(failure)) = self.exchange(forward, &answer).await {
+        if let Err(End::Failed(failure)) = self.exchange(forward, &answer, place).await {
             // Gone: nobody is left to be told.
             let _ = answer.refuse(failure.refusal(), Some(failure)).await;
         }
     }
 
-    async fn exchange(&self, forward: Forward, answer: &Answer) -> Result<(), End> {
-        let Forward { request, credentials, long_poll } = forward;
-        // The head of a long poll comes when the homeserver has waited for as long as it was asked to.
-        let patience = self.settings.response_timeout + long_poll.min(self.settings.longest_poll);
+    async fn exchange(&self, forward: Forward, answer: &Answer, place: Arc<Place>) -> Result<(), End> {
+        let Forward { request, credentials, long_poll, is_repeatable } = forward;
+        let fetch = Fetch {
+            is_repeatable,
+            // The head of a long poll comes when the homeserver has waited for as long as it was asked to.
+            patience: self.settings.response_timeout + long_poll.min(self.settings.longest_poll),
+            place,
+        };
+        let waits_with_a_body = !long_poll.is_zero() && credentials.second.is_none();
+        let request = request.map(|body| {
+            if waits_with_a_body { Outgoing::once(body, &fetch.place) } else { Outgoing::new(body) }
+        });
         let second = credentials.second.clone().and_then(|token| {
             let mut request = request.clone();
             request::authorize(&mut request, token.as_ref()).is_ok().then_some((request, token))
         });
-        let mut response = self.send(request, patience).await?;
+        let mut response = self.send(request, &fetch).await?;
         let refused = self
             .note(&mut response, credentials.first.as_ref().filter(|_| credentials.refusable), answer)
             .await?;
         let expected = if credentials.first.is_some() { Refused::Unknown } else { Refused::Missing };
         if let Some((request, token)) = second.filter(|_| refused == Some(expected)) {
-            let mut other = self.send(request, patience).await?;
+            let mut other = self.send(request, &fetch).await?;
             let refused = self.note(&mut other, token.as_ref(), answer).await?;
             // That a token is needed is not news to a client that has given one.
             if refused != Some(Refused::Missing) {
                 response = other;
             }
         }
+        // Nothing is sent again from here on.
+        fetch.place.give_back_bytes();
         if let Some(news) = credentials.after_success().filter(|_| response.parts.status.is_success()) {
             answer.tell(news).await?;
         }
         self.relay(response, answer).await
     }
 
-    async fn send(&self, request: Request<Full<Bytes>>, patience: Duration) -> Result<Response, Failure> {
-        match timeout_at(Instant::now() + patience, self.pool.send(request)).await {
+    async fn send(&self, request: Request<Outgoing>, fetch: &Fetch) -> Result<Response, Failure> {
+        match timeout_at(Instant::now() + fetch.patience, self.pool.send(request, fetch)).await {
             Ok(Ok((lease, response))) => {
                 let (parts, body) = response.into_parts();
                 Ok(Response { _lease: lease, parts, begun: Bytes::new(), body })

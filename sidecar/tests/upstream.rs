@@ -12,15 +12,16 @@ use bytes::Bytes;
 use h2::server::{Connection, SendResponse};
 use h2::{Reason, RecvStream};
 use http::{Request, Response};
-use http_body_util::Full;
 use lowband_sidecar::answer::{Answer, Command};
 use lowband_sidecar::credentials::Credentials;
 use lowband_sidecar::failure::Failure;
 use lowband_sidecar::request::Forward;
 use lowband_sidecar::status;
-use lowband_sidecar::upstream::{Address, Settings, Upstream};
-use lowband_transport::ExchangeId;
+use lowband_sidecar::upstream::{Address, Holder, Settings, Upstream};
+use lowband_transport::shares::{Limit, Network};
+use lowband_transport::{ExchangeId, SessionId};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
@@ -55,25 +56,43 @@ impl Played {
         h2::server::handshake(stream).await.unwrap()
     }
 
-    /// Starts one request; its commands come on the receiver.
-    fn ask(&self) -> (JoinHandle<()>, Commands) {
+    fn upstream(&self, cancel_after: Duration) -> Arc<Upstream> {
         let long = LONG;
-        let upstream = Upstream::new(Settings {
+        Arc::new(Upstream::new(Settings {
             address: Address::Unix(self.path.clone()),
             connections: 1,
             requests: 10,
             request_bytes: 1000,
+            largest_body: 1000,
             connect_timeout: long,
             response_timeout: long,
             longest_poll: long,
+            cancel_after,
+            cancels: Limit { per_second: 1, burst: 1 },
+            connection_age: long,
             ping: PING,
-        });
-        let request = Request::put("http://localhost/_matrix/client/v3/x").body(Full::from("body")).unwrap();
-        let (commands, commanded) = mpsc::channel(8);
-        let answer = Answer::new(ExchangeId(1), commands);
-        let forward = Forward { request, credentials: Credentials::default(), long_poll: Duration::ZERO };
-        (tokio::spawn(async move { upstream.carry(forward, answer).await }), commanded)
+        }))
     }
+
+    /// Starts one request; its commands come on the receiver.
+    fn ask(&self) -> (JoinHandle<()>, Commands) {
+        carry(&self.upstream(Duration::ZERO), put())
+    }
+}
+
+/// Something that changes the homeserver, each time that it is asked for.
+fn put() -> Forward {
+    let request = Request::put("http://localhost/_matrix/client/v3/x").body(Bytes::from("body")).unwrap();
+    Forward { request, credentials: Credentials::default(), long_poll: Duration::ZERO, is_repeatable: false }
+}
+
+fn carry(upstream: &Arc<Upstream>, forward: Forward) -> (JoinHandle<()>, Commands) {
+    let (commands, commanded) = mpsc::channel(8);
+    let answer = Answer::new(ExchangeId(1), commands);
+    let holder = Holder { session: SessionId(1), network: Network::alone(1) };
+    let place = Arc::new(upstream.place(holder, forward.request.body().len()).unwrap());
+    let upstream = Arc::clone(upstream);
+    (tokio::spawn(async move { upstream.carry(forward, answer, place).await }), commanded)
 }
 
 impl Drop for Played {
@@ -223,4 +242,101 @@ async fn a_connection_that_answers_no_ping_is_given_up_long_before_a_long_poll_w
     let (_, Command::Refuse { refusal, failure }) = commands.recv().await.unwrap() else { panic!() };
     assert_eq!((refusal.code, failure), (status::GATEWAY_TIMEOUT, Some(Failure::Hung)));
     assert!(begun.elapsed() < 3 * PING, "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn what_may_be_repeated_is_asked_again_once_when_its_connection_breaks_off() {
+    for (is_repeatable, connections) in [(true, 2), (false, 1)] {
+        let played = Played::new();
+        let upstream = played.upstream(Duration::ZERO);
+        let (_task, mut commands) = carry(&upstream, Forward { is_repeatable, ..put() });
+        for _ in 0..connections {
+            let mut server = played.connection().await;
+            let (request, _stream) = accept(&mut server).await;
+            assert_eq!(request.method(), "PUT");
+        }
+        let (_, Command::Refuse { refusal, failure }) = commands.recv().await.unwrap() else { panic!() };
+        assert_eq!(refusal.code, status::BAD_GATEWAY, "{failure:?}");
+        assert_eq!(upstream.usage().repeated, connections - 1);
+    }
+}
+
+#[tokio::test]
+async fn a_repeated_request_has_its_body_and_gets_its_answer() {
+    let played = Played::new();
+    let (_task, mut commands) =
+        carry(&played.upstream(Duration::ZERO), Forward { is_repeatable: true, ..put() });
+    let mut server = played.connection().await;
+    accept(&mut server).await;
+    drop(server);
+    let mut server = played.connection().await;
+    let (request, stream) = accept(&mut server).await;
+    let mut body = request.into_body();
+    assert_eq!(while_serving(&mut server, body.data()).await.unwrap().unwrap(), "body");
+    respond(stream, true);
+    assert!(matches!(started(&mut server, &mut commands).await, Command::Start { .. }));
+}
+
+#[tokio::test]
+async fn a_stream_that_its_upstream_resets_is_never_repeated() {
+    let played = Played::new();
+    let (_task, mut commands) =
+        carry(&played.upstream(Duration::ZERO), Forward { is_repeatable: true, ..put() });
+    let mut server = played.connection().await;
+    accept(&mut server).await.1.send_reset(Reason::INTERNAL_ERROR);
+    assert!(matches!(started(&mut server, &mut commands).await, Command::Refuse { .. }));
+}
+
+#[tokio::test]
+async fn a_body_is_kept_until_the_answer_begins_and_that_of_a_long_poll_until_it_is_sent() {
+    for (long_poll, kept) in [(Duration::ZERO, 4), (Duration::from_secs(30), 0)] {
+        let played = Played::new();
+        let upstream = played.upstream(Duration::ZERO);
+        let (_task, mut commands) = carry(&upstream, Forward { long_poll, ..put() });
+        assert_eq!(upstream.usage().body_bytes, 4);
+        let mut server = played.connection().await;
+        let (request, stream) = accept(&mut server).await;
+        let mut body = request.into_body();
+        while_serving(&mut server, body.data()).await.unwrap().unwrap();
+        assert_eq!(upstream.usage().body_bytes, kept, "{long_poll:?}");
+        let mut answer = respond(stream, false);
+        answer.send_data(Bytes::from_static(b"one"), false).unwrap();
+        let Command::Start { piece, .. } = started(&mut server, &mut commands).await else { panic!() };
+        // The client reads no further.
+        assert_eq!((upstream.usage().body_bytes, upstream.held_by(SessionId(1))), (0, 1));
+        assert!(piece.go_on.is_some());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_young_stream_that_nobody_waits_for_any_more_keeps_its_place_and_is_reset_later() {
+    const YOUNG: Duration = Duration::from_secs(3);
+    let played = Played::new();
+    let upstream = played.upstream(YOUNG);
+    let (task, _commands) = carry(&upstream, put());
+    let mut server = played.connection().await;
+    let (_, mut stream) = accept(&mut server).await;
+    let begun = tokio::time::Instant::now();
+    task.abort();
+    assert!(task.await.unwrap_err().is_cancelled());
+    assert_eq!((upstream.usage().running_out, upstream.held_by(SessionId(1))), (1, 1));
+    let reset = std::future::poll_fn(|cx| stream.poll_reset(cx));
+    assert_eq!(while_serving(&mut server, reset).await.unwrap(), Reason::CANCEL);
+    assert!(begun.elapsed() >= YOUNG, "{:?}", begun.elapsed());
+    assert_eq!((upstream.usage().running_out, upstream.held_by(SessionId(1))), (0, 0));
+}
+
+#[tokio::test]
+async fn a_young_stream_that_nobody_waits_for_any_more_ends_with_its_head() {
+    let played = Played::new();
+    let upstream = played.upstream(LONG);
+    let (task, _commands) = carry(&upstream, put());
+    let mut server = played.connection().await;
+    let (_, stream) = accept(&mut server).await;
+    task.abort();
+    assert!(task.await.unwrap_err().is_cancelled());
+    let mut answer = respond(stream, false);
+    let reset = std::future::poll_fn(|cx| answer.poll_reset(cx));
+    while_serving(&mut server, reset).await.unwrap();
+    assert_eq!((upstream.usage().running_out, upstream.held_by(SessionId(1))), (0, 0));
 }

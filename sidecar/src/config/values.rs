@@ -44,6 +44,11 @@ pub(super) fn count(text: &str, allowed: RangeInclusive<u64>) -> Result<usize, S
     bounded(scaled(text, COUNTS).ok_or("is no whole number")?, allowed)
 }
 
+/// A whole number within bounds, or `auto`.
+pub(super) fn count_or_auto(text: &str, allowed: RangeInclusive<u64>) -> Result<Option<usize>, String> {
+    if text == "auto" { Ok(None) } else { count(text, allowed).map(Some).map_err(|why| why + ", nor auto") }
+}
+
 /// [`count`], for one range.
 pub(super) fn within(allowed: RangeInclusive<u64>) -> impl FnOnce(&str) -> Result<usize, String> {
     move |text| count(text, allowed)

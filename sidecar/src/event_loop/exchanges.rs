@@ -1,22 +1,24 @@
 //! Open exchanges: each request gets a task, an answer, and one line in the log.
 
 use super::own_time::OwnTime;
+use super::polls::Polls;
 use crate::answer::{Answer, Command, Piece};
 use crate::config::Config;
 use crate::credentials::{self, News};
+use crate::drain::POLL_SPREAD;
 use crate::failure::Failure;
 use crate::logging::Seldom;
 use crate::metrics::{Dotted, Metrics, method_name};
 use crate::rate::Rate;
 use crate::refusal::Refusal;
-use crate::request::{self, Asker};
+use crate::request::{self, Asker, Forward};
 use crate::server_names::ServerNames;
 use crate::session::Sessions;
 use crate::status;
 use crate::target::{READY_PATH, Target, UpstreamTarget, eagerly_decoded, target};
-use crate::upstream::Upstream;
+use crate::upstream::{Busy, Full, Holder, Place, Upstream, polls_again_in};
 use lowband_transport::coap::{Code, Method, RequestOptions, ResponseOptions, Standing};
-use lowband_transport::shares::Network;
+use lowband_transport::shares::{Network, Rates};
 use lowband_transport::{ExchangeId, Server, SessionId};
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -34,11 +36,17 @@ pub(super) struct Exchanges {
     leaving: HashMap<SessionId, u32>,
     /// Those of them that ask the homeserver to wait.
     long_polls: usize,
+    /// Those of these that nothing has come of yet.
+    polls: Polls,
     sessions: Sessions,
     server_names: ServerNames,
     rate: Option<Rate>,
     /// Requests that the upstream, or its absence, has failed.
     failed: Seldom,
+    /// Requests that clients go away from.
+    cancels: Rates,
+    /// How old a request is whose stream ends when it is dropped.
+    cancel_after: Duration,
     upstream: Arc<Upstream>,
     answers: mpsc::Sender<(ExchangeId, Command)>,
     metrics: Arc<Metrics>,
@@ -48,17 +56,28 @@ pub(super) struct Exchanges {
 #[derive(Debug)]
 struct Open {
     line: Line,
+    network: Network,
     is_long_poll: bool,
     go_on: Option<oneshot::Sender<()>>,
-    _task: AbortOnDrop,
+    place: Arc<Place>,
+    task: AbortOnDrop,
 }
 
 #[derive(Debug)]
-struct AbortOnDrop(AbortHandle);
+struct AbortOnDrop(Option<AbortHandle>);
+
+impl AbortOnDrop {
+    /// The task may go on to its end.
+    fn let_go(&mut self) {
+        self.0 = None;
+    }
+}
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
-        self.0.abort();
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
     }
 }
 
@@ -105,10 +124,13 @@ impl Exchanges {
             own_time: OwnTime::default(),
             leaving: HashMap::new(),
             long_polls: 0,
+            polls: Polls::new(),
             sessions: Sessions::new(config.default_cbor_version),
             server_names: config.server_names.clone(),
             rate: config.rate.map(Rate::new),
             failed: Seldom::default(),
+            cancels: Rates::new(config.upstream.cancels, None),
+            cancel_after: config.upstream.cancel_after,
             upstream,
             answers,
             metrics,
@@ -144,37 +166,88 @@ impl Exchanges {
             }
             Ok(Judged::Upstream(target, asker)) => {
                 line.path = loggable(target.path());
-                let is_long_poll = asked.method == Method::Get && !target.long_poll.is_zero();
+                let is_long_poll = !target.long_poll.is_zero();
                 if is_long_poll && let Some(max_age) = self.leaving.get(&asked.session).copied() {
                     return self.refuse_poll(now, server, exchange, line, max_age);
                 }
+                let Some(network) = server.network(asked.session) else { return };
+                let holder = Holder { session: asked.session, network };
                 let authority = self.upstream.authority();
                 let Asked { method, options, body, .. } = asked;
-                let forward = request::forward(authority, method, &options, target, asker, body);
-                let placed = forward.and_then(|forward| match self.upstream.place(line.bytes_in) {
-                    Ok(place) => Ok((place, forward)),
-                    Err(full) => {
-                        self.metrics.over_limit(full);
-                        Err(full.refusal())
-                    }
-                });
+                let placed = request::forward(authority, method, &options, target, asker, body)
+                    .and_then(|forward| Ok((self.place(now, server, holder, line.bytes_in)?, forward)));
                 match placed {
                     Err(refusal) => self.refuse(now, server, exchange, line, &refusal),
-                    Ok((place, forward)) => {
-                        let upstream = Arc::clone(&self.upstream);
-                        let answer = Answer::new(exchange, self.answers.clone());
-                        let task = tokio::spawn(async move {
-                            upstream.carry(forward, answer).await;
-                            drop(place);
-                        });
-                        let task = AbortOnDrop(task.abort_handle());
-                        self.open.insert(exchange, Open { line, is_long_poll, go_on: None, _task: task });
-                        self.long_polls += usize::from(is_long_poll);
-                        self.metrics.in_flight(self.open.len(), self.long_polls);
-                    }
+                    Ok((place, forward)) => self.carry(exchange, line, holder, forward, place),
                 }
             }
         }
+    }
+
+    fn carry(
+        &mut self,
+        exchange: ExchangeId,
+        line: Line,
+        Holder { session, network }: Holder,
+        forward: Forward,
+        place: Place,
+    ) {
+        let is_long_poll = !forward.long_poll.is_zero();
+        let place = Arc::new(place);
+        let upstream = Arc::clone(&self.upstream);
+        let answer = Answer::new(exchange, self.answers.clone());
+        let held = Arc::clone(&place);
+        let task = tokio::spawn(async move { upstream.carry(forward, answer, held).await });
+        let task = AbortOnDrop(Some(task.abort_handle()));
+        self.open.insert(exchange, Open { line, network, is_long_poll, go_on: None, place, task });
+        if is_long_poll {
+            self.polls.add(session, network, exchange);
+        }
+        self.long_polls += usize::from(is_long_poll);
+        self.metrics.in_flight(self.open.len(), self.long_polls);
+    }
+
+    /// A place for a request. Where there is none, the long poll that is worth least is answered early; what is no long poll is never cut.
+    fn place(
+        &mut self,
+        now: Instant,
+        server: &mut Server,
+        holder: Holder,
+        body_len: usize,
+    ) -> Result<Place, Refusal> {
+        let full = match self.upstream.place(holder, body_len) {
+            Ok(place) => return Ok(place),
+            Err(full) => full,
+        };
+        let placed = match full.busy {
+            Busy::Requests if self.make_room(now, server, holder, full) => {
+                self.upstream.take_over(holder, body_len)
+            }
+            Busy::Requests | Busy::BodyBytes => Err(full),
+        };
+        placed.map_err(|full| {
+            self.metrics.over_limit(full.busy);
+            full.busy.refusal()
+        })
+    }
+
+    fn make_room(&mut self, now: Instant, server: &mut Server, holder: Holder, full: Full) -> bool {
+        let of_network = self.polls.of_network(full.network);
+        // The heaviest network has nothing to give: then somebody else's poll, but not because of one's own share.
+        let worst = of_network.or_else(|| self.polls.of_all().filter(|_| full.network != holder.network));
+        let Some((session, exchange)) = worst else { return false };
+        let Some(open) = self.open.get(&exchange) else { return false };
+        // Its stream goes on until it is old enough to be reset, beyond the limit: that is for those only who hold far less.
+        let is_young = now.duration_since(open.line.read) < self.cancel_after;
+        if is_young && self.upstream.held_by(holder.session) * 2 > self.upstream.held_by(session) {
+            return false;
+        }
+        let Some(Open { line, place, .. }) = self.take(exchange) else { return false };
+        place.give_way();
+        self.metrics.poll_evicted();
+        let max_age = 1 + u32::try_from(exchange.0 % u64::from(POLL_SPREAD)).unwrap_or(0);
+        self.refuse(now, server, exchange, Line { dismissed: true, ..line }, &polls_again_in(max_age));
+        true
     }
 
     /// An upstream task has something to say.
@@ -189,6 +262,7 @@ impl Exchanges {
         let Some(open) = self.open.get_mut(&exchange) else { return };
         let piece = match command {
             Command::Start { code, options, piece, waited: at_upstream } => {
+                self.polls.remove(open.line.session, exchange);
                 let waited = now.duration_since(open.line.read);
                 self.metrics.upstream_answered(waited, open.is_long_poll);
                 open.line.code = Some(code);
@@ -256,8 +330,13 @@ impl Exchanges {
 
     /// Nobody waits for the answer any more.
     pub(super) fn cancelled(&mut self, now: Instant, exchange: ExchangeId) {
-        if let Some(Open { line, .. }) = self.take(exchange) {
-            self.metrics.cancelled();
+        if let Some(Open { line, network, mut task, .. }) = self.take(exchange) {
+            let is_within_rate = self.cancels.take(now, network).is_ok();
+            if !is_within_rate {
+                // It keeps its place until its answer comes: whoever asks and goes away uses up his own share, not the patience of Envoy.
+                task.let_go();
+            }
+            self.metrics.cancelled(is_within_rate);
             tracing::debug!(
                 session = line.session.0,
                 method = method_name(line.method),
@@ -321,7 +400,7 @@ impl Exchanges {
             rate.take(now, network).inspect_err(|_| self.metrics.over_rate())?;
         }
         self.server_names.admit(options.host.as_deref())?;
-        match target(options)? {
+        match target(*method, options)? {
             Target::Ready if *method == Method::Get => Ok(Judged::Ready),
             Target::Ready => Err(Refusal::diagnostic(status::METHOD_NOT_ALLOWED, "only GET")),
             Target::Upstream(target) => {
@@ -355,6 +434,9 @@ impl Exchanges {
 
     fn take(&mut self, exchange: ExchangeId) -> Option<Open> {
         let open = self.open.remove(&exchange)?;
+        if open.is_long_poll {
+            self.polls.remove(open.line.session, exchange);
+        }
         self.long_polls -= usize::from(open.is_long_poll);
         self.metrics.in_flight(self.open.len(), self.long_polls);
         Some(open)

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::upstream::Usage;
 use lowband_transport::counters::{Family, Kind, Numbers};
+use lowband_transport::shares::Bounds;
 use lowband_transport::{coap, dtls, shares};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
@@ -44,6 +45,7 @@ pub(super) struct Limits {
     blockwise_bytes: u64,
     remembered_bytes: u64,
     requests: u64,
+    requests_of_a_network: u64,
     body_bytes: u64,
     connections: u64,
 }
@@ -56,6 +58,7 @@ impl Limits {
             blockwise_bytes: config.coap_limits.blockwise_total as u64,
             remembered_bytes: config.coap_limits.dedup_total as u64,
             requests: config.upstream.requests as u64,
+            requests_of_a_network: Bounds::of(config.upstream.requests).per_network as u64,
             body_bytes: config.upstream.request_bytes as u64,
             connections: config.upstream.connections as u64,
         }
@@ -127,6 +130,21 @@ impl Collector for Others {
                 limits.requests,
             ),
             (
+                "requests_in_flight_heaviest_network",
+                "Requests that wait for the upstream of the network (IPv4 address, IPv6 /64) that has most",
+                upstream.most_of_a_network,
+            ),
+            (
+                "requests_in_flight_network_limit",
+                "Requests that wait for the upstream of one network at most: a quarter of --upstream-requests",
+                limits.requests_of_a_network,
+            ),
+            (
+                "requests_running_out",
+                "Requests without a client that are too young to be ended at the upstream (--upstream-cancel-after)",
+                upstream.running_out,
+            ),
+            (
                 "upstream_body_bytes",
                 "Bytes of request bodies on their way to the upstream",
                 upstream.body_bytes,
@@ -145,6 +163,12 @@ impl Collector for Others {
         ] {
             gauge(&mut encoder, name, help, value)?;
         }
+        counter(
+            &mut encoder,
+            "requests_repeated",
+            "Requests that were asked again because their connection to the upstream had broken off",
+            upstream.repeated,
+        )?;
         counter(
             &mut encoder,
             "log_lines_lost",

@@ -1,22 +1,23 @@
 //! One HTTP/2 connection with prior knowledge (RFC 9113 section 3.3), over a unix socket or TCP.
 
-use super::{Address, Settings};
+use super::outgoing::Outgoing;
+use super::waiting::Counted;
+use super::{Address, Settings, pool};
 use crate::failure::Failure;
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper::rt::{Read, Write};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::error::Error as _;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::timeout;
 
 /// What requests are sent with.
-pub(super) type Sender = SendRequest<Full<Bytes>>;
+pub(super) type Sender = SendRequest<Outgoing>;
 
 /// A stream that nobody reads holds as much of the connection's window: small, so that one connection survives
 /// hundreds of clients that have stopped reading.
@@ -29,15 +30,6 @@ const MAX_HEADER_LIST: u32 = 64 << 10;
 const RESET_STREAMS: usize = 1024;
 /// A ping that is not answered in this time means a dead connection.
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Counts one connection for as long as it lives.
-struct Counted(Arc<AtomicUsize>);
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
 
 /// Connects; the connection lives in a task of its own until both sides are done with it, and is counted in `alive` until then.
 pub(super) async fn connect(settings: &Settings, alive: &Arc<AtomicUsize>) -> Result<Sender, Failure> {
@@ -55,11 +47,22 @@ async fn open(settings: &Settings, alive: &Arc<AtomicUsize>) -> io::Result<Sende
         }
         Address::Tcp(authority) => {
             let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-            let stream = TcpStream::connect((host, authority.port_u16().unwrap_or_default())).await?;
+            let port = authority.port_u16().unwrap_or_default();
+            let found = lookup_host((host, port)).await?;
+            let stream = TcpStream::connect(&*from_any(found.collect(), pool::random())).await?;
             stream.set_nodelay(true)?;
             handshake(settings, alive, TokioIo::new(stream)).await
         }
     }
+}
+
+/// The addresses of a name, in their order from a random one on: who always began with the first would leave the others without work.
+fn from_any(mut addresses: Vec<SocketAddr>, random: u64) -> Vec<SocketAddr> {
+    let count = u64::try_from(addresses.len()).unwrap_or(u64::MAX);
+    if let Some(first) = random.checked_rem(count) {
+        addresses.rotate_left(usize::try_from(first).unwrap_or_default());
+    }
+    addresses
 }
 
 async fn handshake(
@@ -82,8 +85,7 @@ async fn handshake(
         .handshake(io)
         .await
         .map_err(io::Error::other)?;
-    alive.fetch_add(1, Ordering::Relaxed);
-    let counted = Counted(Arc::clone(alive));
+    let counted = Counted::new(alive);
     tokio::spawn(async move {
         let _counted = counted;
         if let Err(error) = connection.await {
@@ -107,8 +109,31 @@ pub(super) fn failure(error: &hyper::Error) -> Failure {
 /// True when the upstream says that it has not processed the request: it may be sent again, whatever its method
 /// (RFC 9113 section 8.7: REFUSED_STREAM, or a GOAWAY that does not cover the stream).
 pub(super) fn was_not_processed(error: &hyper::Error) -> bool {
-    let cause = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
-    cause.is_some_and(|h2| {
+    of_http2(error).is_some_and(|h2| {
         h2.is_remote() && (h2.is_go_away() || h2.reason() == Some(h2::Reason::REFUSED_STREAM))
     })
+}
+
+/// True when the connection broke off under the request: the request itself need not be to blame.
+pub(super) fn was_cut(error: &hyper::Error) -> bool {
+    let is_io = error.source().is_some_and(|cause| cause.is::<io::Error>());
+    is_io || error.is_closed() || error.is_canceled() || of_http2(error).is_some_and(h2::Error::is_go_away)
+}
+
+fn of_http2(error: &hyper::Error) -> Option<&h2::Error> {
+    error.source().and_then(|cause| cause.downcast_ref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_address_of_a_name_is_the_first_one_in_its_turn() {
+        let addresses: Vec<SocketAddr> = (1..=3).map(|port| ([127, 0, 0, 1], port).into()).collect();
+        let order =
+            |random| from_any(addresses.clone(), random).iter().map(SocketAddr::port).collect::<Vec<_>>();
+        assert_eq!([order(0), order(4), order(u64::MAX - 1)], [[1, 2, 3], [2, 3, 1], [3, 1, 2]]);
+        assert_eq!(from_any(Vec::new(), 5), []);
+    }
 }

@@ -1,33 +1,47 @@
 //! A small pool of connections, opened when needed, with back-off while the upstream is down.
 //!
-//! A request is sent again only when it provably was not processed; everything else is the client's decision.
+//! ```text
+//! request -> slot: over a unix socket the first with room, over TCP the less busy of two -> connection -> the head of the response
+//!              | its connection is too old: a new slot in its place                            | not processed: again
+//!              |                            (the old connection ends with its last request)    | cut off: once again, what may be repeated
+//! ```
+//!
+//! A request is sent again when it provably was not processed, and when it may be repeated ([`super::Fetch::is_repeatable`]) and its
+//! connection has broken off; everything else is the client's decision.
 
 use super::connection::{self, Sender};
-use super::{Arrived, Settings};
+use super::outgoing::Outgoing;
+use super::waiting::Waiting;
+use super::{Address, Arrived, Fetch, Settings};
 use crate::failure::Failure;
-use bytes::Bytes;
 use http::Request;
-use http_body_util::Full;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
-use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 /// A further connection is opened when each one has this many requests in flight: what many servers allow on one.
 const STREAMS_BEFORE_NEXT: usize = 100;
 /// Connections tried for one request.
 const MAX_ATTEMPTS: usize = 3;
+/// Of them, after the connection was cut off: a request that ends every Envoy it comes to must not end them all.
+const MAX_REPEATS: usize = 1;
 /// No new attempt to connect after a first failure; doubled with each further one.
 const BACK_OFF: Duration = Duration::from_millis(50);
 const MAX_BACK_OFF: Duration = Duration::from_secs(1);
+/// A connection over TCP lives for [`Settings::connection_age`], less a random part of it, at most one in so many: connections that were
+/// opened together are not renewed together.
+const JITTER: u32 = 4;
 
 #[derive(Debug)]
 pub(super) struct Pool {
-    slots: Vec<Arc<Slot>>,
+    slots: Mutex<Vec<Arc<Slot>>>,
     settings: Settings,
     /// Connections that are open.
     alive: Arc<AtomicUsize>,
+    running_out: Arc<AtomicUsize>,
+    repeated: AtomicU64,
     /// Whether the last attempt succeeded, once there was one.
     up: OnceLock<AtomicBool>,
 }
@@ -36,8 +50,10 @@ pub(super) struct Pool {
 #[derive(Debug, Default)]
 struct Slot {
     in_flight: AtomicUsize,
+    /// When its connection takes no further request.
+    too_old: Mutex<Option<Instant>>,
     /// Held while connecting, so that one attempt serves everybody who waits.
-    state: Mutex<State>,
+    state: tokio::sync::Mutex<State>,
 }
 
 #[derive(Debug, Default)]
@@ -60,37 +76,91 @@ impl Drop for Lease {
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Pool {
     pub(super) fn new(settings: &Settings) -> Pool {
-        let slots = std::iter::repeat_with(Arc::default).take(settings.connections.max(1)).collect();
-        Pool { slots, settings: settings.clone(), alive: Arc::default(), up: OnceLock::new() }
+        let slots: Vec<_> = std::iter::repeat_with(Arc::default).take(settings.connections.max(1)).collect();
+        Pool {
+            slots: Mutex::new(slots),
+            settings: settings.clone(),
+            alive: Arc::default(),
+            running_out: Arc::default(),
+            repeated: AtomicU64::new(0),
+            up: OnceLock::new(),
+        }
     }
 
-    /// Connections that are open, and whether the last attempt succeeded.
-    pub(super) fn usage(&self) -> (usize, Option<bool>) {
-        (self.alive.load(Ordering::Relaxed), self.up.get().map(|up| up.load(Ordering::Relaxed)))
+    /// Connections that are open.
+    pub(super) fn connections(&self) -> usize {
+        self.alive.load(Ordering::Relaxed)
+    }
+
+    /// Whether the last attempt to connect succeeded.
+    pub(super) fn is_up(&self) -> Option<bool> {
+        self.up.get().map(|up| up.load(Ordering::Relaxed))
+    }
+
+    /// Requests that nobody waits for any more.
+    pub(super) fn running_out(&self) -> usize {
+        self.running_out.load(Ordering::Relaxed)
+    }
+
+    /// Requests that were asked again because their connection had broken off.
+    pub(super) fn repeated(&self) -> u64 {
+        self.repeated.load(Ordering::Relaxed)
     }
 
     /// Sends a request and waits for the head of its response.
-    pub(super) async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<Arrived, Failure> {
+    pub(super) async fn send(&self, request: Request<Outgoing>, fetch: &Fetch) -> Result<Arrived, Failure> {
+        let mut repeats = 0;
         let mut attempt = 1;
         loop {
-            let (lease, mut sender) = self.connection().await?;
-            let copy = request.clone();
-            match sender.try_send_request(request).await {
-                Ok(response) => return Ok((lease, response)),
-                Err(mut error) => {
-                    let unsent = error.take_message();
-                    let again =
-                        unsent.or_else(|| connection::was_not_processed(error.error()).then_some(copy));
-                    match again {
-                        Some(again) if attempt < MAX_ATTEMPTS => request = again,
-                        _ => return Err(connection::failure(error.error())),
-                    }
-                    attempt += 1;
+            let (lease, sender) = self.connection().await?;
+            let sent = self.stream(lease, sender, request.clone(), fetch).await;
+            let error = match sent {
+                Ok(arrived) => return Ok(arrived),
+                Err(error) => error,
+            };
+            let was_cut = !error.was_not_sent && !connection::was_not_processed(&error.why);
+            if was_cut {
+                if !fetch.is_repeatable || repeats == MAX_REPEATS || !connection::was_cut(&error.why) {
+                    return Err(connection::failure(&error.why));
                 }
+                repeats += 1;
             }
+            if attempt == MAX_ATTEMPTS || !request.body().can_be_sent() {
+                return Err(connection::failure(&error.why));
+            }
+            if was_cut {
+                self.repeated.fetch_add(1, Ordering::Relaxed);
+            }
+            attempt += 1;
         }
+    }
+
+    /// One attempt.
+    async fn stream(
+        &self,
+        lease: Lease,
+        mut sender: Sender,
+        request: Request<Outgoing>,
+        fetch: &Fetch,
+    ) -> Result<Arrived, Unanswered> {
+        let place = Arc::clone(&fetch.place);
+        let sending = async move {
+            let response = sender.try_send_request(request).await;
+            // Whatever becomes of whoever asked, the stream keeps both for as long as it lives.
+            let _place = place;
+            response.map(|response| (lease, response))
+        };
+        let not_before = Instant::now() + self.settings.cancel_after;
+        Waiting::new(sending, not_before, &self.running_out).await.map_err(|mut error| {
+            let was_not_sent = error.take_message().is_some();
+            Unanswered { why: error.into_error(), was_not_sent }
+        })
     }
 
     async fn connection(&self) -> Result<(Lease, Sender), Failure> {
@@ -112,6 +182,7 @@ impl Pool {
         match connected {
             Ok(sender) => {
                 *state = State { sender: Some(sender.clone()), ..State::default() };
+                *lock(&lease.slot.too_old) = self.too_old();
                 drop(state);
                 Ok((lease, sender))
             }
@@ -123,18 +194,60 @@ impl Pool {
         }
     }
 
-    /// The first connection with room, else the one with the fewest requests in flight.
+    /// When a connection that is opened now has had its time. One over a unix socket leads to the same Envoy for as long as it lives.
+    fn too_old(&self) -> Option<Instant> {
+        let Address::Tcp(_) = self.settings.address else { return None };
+        let most = self.settings.connection_age;
+        let less = (most / JITTER).mul_f64(random() as f64 / u64::MAX as f64);
+        Some(Instant::now() + most - less)
+    }
+
     fn lease(&self) -> Result<Lease, Failure> {
-        let load = |slot: &Arc<Slot>| slot.in_flight.load(Ordering::Relaxed);
-        let slot = self
-            .slots
-            .iter()
-            .find(|slot| load(slot) < STREAMS_BEFORE_NEXT)
-            .or_else(|| self.slots.iter().min_by_key(|slot| load(slot)))
-            .ok_or_else(|| Failure::Unreachable("no connection is allowed".to_owned()))?;
+        let mut slots = lock(&self.slots);
+        let index = match self.settings.address {
+            Address::Unix(_) => first_with_room(&slots),
+            Address::Tcp(_) => less_busy_of_two(&slots),
+        };
+        let slot = index.and_then(|index| slots.get_mut(index));
+        let slot = slot.ok_or_else(|| Failure::Unreachable("no connection is allowed".to_owned()))?;
+        let too_old = *lock(&slot.too_old);
+        if too_old.is_some_and(|too_old| too_old <= Instant::now()) {
+            *slot = Arc::default();
+        }
         slot.in_flight.fetch_add(1, Ordering::Relaxed);
         Ok(Lease { slot: Arc::clone(slot) })
     }
+}
+
+/// Why a stream has brought no response.
+struct Unanswered {
+    why: hyper::Error,
+    was_not_sent: bool,
+}
+
+fn load(slot: &Arc<Slot>) -> usize {
+    slot.in_flight.load(Ordering::Relaxed)
+}
+
+/// The first connection with room, else the one with the fewest requests in flight: as few connections as do.
+fn first_with_room(slots: &[Arc<Slot>]) -> Option<usize> {
+    let with_room = slots.iter().position(|slot| load(slot) < STREAMS_BEFORE_NEXT);
+    with_room.or_else(|| (0..slots.len()).min_by_key(|index| slots.get(*index).map(load)))
+}
+
+/// Of two at random the one with fewer requests in flight: nearly as even as the least busy of all, and what one connection has to do says
+/// nothing to the next request. Each connection may lead to another Envoy.
+fn less_busy_of_two(slots: &[Arc<Slot>]) -> Option<usize> {
+    let count = u64::try_from(slots.len()).ok().filter(|count| *count > 0)?;
+    let random = random();
+    let pick = |random: u64| usize::try_from(random % count).ok();
+    let (one, other) = (pick(random >> 32)?, pick(random & u64::from(u32::MAX))?);
+    [one, other].into_iter().min_by_key(|index| slots.get(*index).map(load))
+}
+
+/// Not for secrets.
+pub(super) fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 fn back_off(failures: u32) -> Duration {
@@ -145,6 +258,7 @@ fn back_off(failures: u32) -> Duration {
 mod tests {
     use super::*;
     use crate::upstream::Address;
+    use lowband_transport::shares::Limit;
 
     fn pool(connections: usize) -> Pool {
         let second = Duration::from_secs(1);
@@ -153,15 +267,25 @@ mod tests {
             connections,
             requests: 1,
             request_bytes: 1,
+            largest_body: 1,
             connect_timeout: second,
             response_timeout: second,
             longest_poll: second,
+            cancel_after: second,
+            cancels: Limit { per_second: 1, burst: 1 },
+            connection_age: 100 * second,
             ping: second,
         })
     }
 
+    fn over_tcp(connections: usize) -> Pool {
+        let mut pool = pool(connections);
+        pool.settings.address = Address::Tcp(http::uri::Authority::from_static("localhost:1"));
+        pool
+    }
+
     fn load(pool: &Pool) -> Vec<usize> {
-        pool.slots.iter().map(|slot| slot.in_flight.load(Ordering::Relaxed)).collect()
+        lock(&pool.slots).iter().map(super::load).collect()
     }
 
     #[test]
@@ -176,6 +300,29 @@ mod tests {
     }
 
     #[test]
+    fn over_tcp_requests_are_spread_over_all_connections() {
+        let pool = over_tcp(8);
+        let _leases: Vec<_> = (0..800).map(|_| pool.lease().unwrap()).collect();
+        let load = load(&pool);
+        assert!(load.iter().all(|one| (80..=120).contains(one)), "{load:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_over_tcp_that_has_had_its_time_takes_no_further_request() {
+        let pool = over_tcp(1);
+        let old = pool.lease().unwrap();
+        let times: Vec<_> = (0..50).map(|_| (pool.too_old().unwrap() - Instant::now()).as_secs()).collect();
+        assert!(times.iter().all(|time| (75..=100).contains(time)), "{times:?}");
+        assert!(times.iter().any(|time| *time != times[0]), "all at one time");
+        *lock(&old.slot.too_old) = pool.too_old();
+        assert!(Arc::ptr_eq(&old.slot, &pool.lease().unwrap().slot));
+        tokio::time::advance(Duration::from_secs(100)).await;
+        assert!(!Arc::ptr_eq(&old.slot, &pool.lease().unwrap().slot));
+        assert_eq!((super::load(&old.slot), load(&pool)), (1, vec![0]), "the old one has its request still");
+        assert_eq!(self::pool(1).too_old(), None, "a unix socket leads to the same Envoy");
+    }
+
+    #[test]
     fn back_off_doubles_up_to_a_second() {
         let millis: Vec<_> = (0..7).map(|failures| back_off(failures).as_millis()).collect();
         assert_eq!(millis, [50, 100, 200, 400, 800, 1000, 1000]);
@@ -185,15 +332,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn while_the_upstream_is_down_everybody_is_told_at_once_and_the_next_attempt_waits() {
         let pool = pool(1);
-        assert_eq!(pool.usage(), (0, None));
+        assert_eq!((pool.connections(), pool.is_up()), (0, None));
+        let slot = Arc::clone(&lock(&pool.slots)[0]);
         for failures in [1, 1, 1] {
             assert!(matches!(pool.connection().await, Err(Failure::Unreachable(_))));
-            assert_eq!(pool.slots[0].state.lock().await.failures, failures);
+            assert_eq!(slot.state.lock().await.failures, failures);
         }
         tokio::time::advance(BACK_OFF).await;
         assert!(pool.connection().await.is_err());
-        assert_eq!(pool.slots[0].state.lock().await.failures, 2);
+        assert_eq!(slot.state.lock().await.failures, 2);
         assert_eq!(load(&pool), [0]);
-        assert_eq!(pool.usage(), (0, Some(false)));
+        assert_eq!((pool.connections(), pool.is_up()), (0, Some(false)));
     }
 }

@@ -6,9 +6,9 @@ use crate::status;
 /// A pool without room for a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Busy {
-    /// [`super::Settings::requests`] wait.
+    /// [`super::Settings::requests`] wait, or the share of who asks.
     Requests,
-    /// [`super::Settings::request_bytes`] wait.
+    /// [`super::Settings::request_bytes`] wait, or the share of who asks.
     BodyBytes,
 }
 
@@ -23,17 +23,30 @@ impl Busy {
 
     /// What the client is told.
     pub fn refusal(self) -> Refusal {
-        Refusal::matrix(status::UNAVAILABLE, "M_UNKNOWN", "the proxy is busy").again_in(1)
+        BUSY.again_in(1)
     }
 }
 
-/// What an upstream has to do at one moment.
+const BUSY: Refusal = Refusal::matrix(status::UNAVAILABLE, "M_UNKNOWN", "the proxy is busy");
+
+/// What is told to a long poll that gives way to another request: to ask again in so many seconds.
+pub fn polls_again_in(seconds: u32) -> Refusal {
+    BUSY.again_in(seconds)
+}
+
+/// What an upstream has to do at one moment, and what it has had to do so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Connections that are open.
     pub connections: u64,
-    /// Bytes of request bodies on their way.
+    /// Bytes of request bodies that are kept.
     pub body_bytes: u64,
+    /// Requests of the network that has most.
+    pub most_of_a_network: u64,
+    /// Requests that nobody waits for any more, too young to be ended at the upstream.
+    pub running_out: u64,
+    /// Requests that were asked again since the start, because their connection had broken off.
+    pub repeated: u64,
     /// Whether the last attempt to connect succeeded; `None` before the first one.
     pub up: Option<bool>,
 }

@@ -6,12 +6,14 @@ use lowband_transport::coap::{self, FailReason, Method, Request, RequestOptions,
 use lowband_transport::dtls::{self, CloseReason, Verification};
 use lowband_transport::{ExchangeId, SessionId};
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Instant;
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub(crate) type Outcome = Result<Response, FailReason>;
+
+const LOOPBACK: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
 pub(crate) struct Wire {
     asks: mpsc::UnboundedSender<Ask>,
@@ -26,7 +28,12 @@ enum Ask {
 
 impl Wire {
     pub(crate) async fn connect(server: SocketAddr) -> Wire {
-        let (wire, connected) = Wire::start(server).await;
+        Wire::connect_from(LOOPBACK, server).await
+    }
+
+    /// From another address of the loopback network.
+    pub(crate) async fn connect_from(local: Ipv4Addr, server: SocketAddr) -> Wire {
+        let (wire, connected) = Wire::believing(local, server, Verification::None).await;
         let done = tokio::time::timeout(PATIENCE, connected).await.expect("no handshake");
         done.expect("the handshake failed");
         wire
@@ -34,17 +41,22 @@ impl Wire {
 
     /// Whether the server shows this self-signed certificate (PEM) to who comes now.
     pub(crate) async fn is_shown(server: SocketAddr, certificate: &[u8]) -> bool {
-        let (_wire, connected) = Wire::believing(server, Verification::Roots(certificate.to_vec())).await;
+        let (_wire, connected) =
+            Wire::believing(LOOPBACK, server, Verification::Roots(certificate.to_vec())).await;
         tokio::time::timeout(PATIENCE, connected).await.expect("no end of the handshake").is_ok()
     }
 
     /// Begins a handshake that may fail; tells when it has finished.
     pub(crate) async fn start(server: SocketAddr) -> (Wire, oneshot::Receiver<()>) {
-        Wire::believing(server, Verification::None).await
+        Wire::believing(LOOPBACK, server, Verification::None).await
     }
 
-    async fn believing(server: SocketAddr, verification: Verification) -> (Wire, oneshot::Receiver<()>) {
-        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    async fn believing(
+        local: Ipv4Addr,
+        server: SocketAddr,
+        verification: Verification,
+    ) -> (Wire, oneshot::Receiver<()>) {
+        let socket = UdpSocket::bind((local, 0)).await.unwrap();
         socket.connect(server).await.unwrap();
         let config = Config {
             dtls: dtls::Config { client: Some(verification), ..dtls::Config::default() },

@@ -14,6 +14,7 @@ mod credentials;
 mod ending;
 mod exhaustion;
 mod failures;
+mod greedy_neighbours;
 mod harness;
 mod hostile_datagrams;
 mod hostile_messages;

@@ -1,0 +1,127 @@
+//! Clients that take all they get, and a modest one that is served all the same.
+
+use crate::client::{Outcome, Wire, answer, options};
+use crate::harness::{Chain, eventually};
+use crate::stub::{Handler, cbor, handler};
+use lowband_sidecar::status;
+use lowband_transport::coap::Method;
+use std::net::Ipv4Addr;
+use tokio::sync::{broadcast, oneshot};
+
+const POLL: &str = "7?timeout=600000";
+
+/// Long polls wait for a message, the rest is answered at once.
+fn polls() -> (Handler, broadcast::Sender<()>) {
+    let (message, _) = broadcast::channel::<()>(1);
+    let messages = message.clone();
+    let stub = handler(move |seen| {
+        let mut message = messages.subscribe();
+        async move {
+            if seen.target().contains("timeout=") {
+                let _ = message.recv().await;
+            }
+            cbor(200, b"\xa0")
+        }
+    });
+    (stub, message)
+}
+
+/// In a site of its own.
+fn address(site: u8) -> Ipv4Addr {
+    Ipv4Addr::new(127, 1, site, 1)
+}
+
+fn ask_often(wire: &Wire, times: usize) -> Vec<oneshot::Receiver<Outcome>> {
+    (0..times).map(|_| wire.ask(Method::Get, options(POLL), b"")).collect()
+}
+
+/// Until so many long polls have either got a place or an answer.
+async fn all_judged(chain: &Chain, polls: usize) {
+    eventually("every poll has a place or an answer", async || {
+        let waiting = chain.metric("lowband_long_polls_in_flight").await;
+        let evicted = chain.metric("lowband_long_polls_evicted_total").await;
+        let refused = chain.metric(r#"lowband_requests_refused_total{reason="upstream_requests"}"#).await;
+        waiting + evicted + refused == polls as f64
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_asks_for_little_is_served_beside_those_who_take_all_places() {
+    const PLACES: usize = 64;
+    const NETWORKS: u8 = 6;
+    const SESSIONS: usize = 3;
+    const POLLS: usize = 16;
+    let (stub, message) = polls();
+    let limits = ["--upstream-requests", "64", "--upstream-cancel-after", "0"];
+    let chain = Chain::start(stub, &limits).await;
+    let mut greedy = Vec::new();
+    let mut unwanted = Vec::new();
+    for site in 1..=NETWORKS {
+        for _ in 0..SESSIONS {
+            let wire = Wire::connect_from(address(site), chain.server).await;
+            unwanted.extend(ask_often(&wire, POLLS));
+            greedy.push(wire);
+        }
+    }
+    all_judged(&chain, unwanted.len()).await;
+    // All places are taken, a quarter of them by one network at most.
+    assert_eq!(chain.metric("lowband_requests_in_flight").await, PLACES as f64);
+    let limit = chain.metric("lowband_requests_in_flight_network_limit").await;
+    assert_eq!(limit, (PLACES / 4) as f64);
+    assert!(chain.metric("lowband_requests_in_flight_heaviest_network").await <= limit);
+
+    let stranger = Wire::connect_from(address(100), chain.server).await;
+    let neighbour = Wire::connect_from(address(1), chain.server).await;
+    let modest = [&stranger, &neighbour].map(|wire| wire.ask(Method::Get, options(POLL), b""));
+    all_judged(&chain, unwanted.len() + modest.len()).await;
+    for wire in [&stranger, &neighbour] {
+        let put = wire.request(Method::Put, options("/_matrix/client/v3/x"), b"\xa0").await;
+        assert_eq!(put.code, status::CONTENT);
+    }
+    // The greedy ones go on, and take from each other.
+    for wire in &greedy {
+        unwanted.extend(ask_often(wire, 8));
+    }
+    all_judged(&chain, unwanted.len() + modest.len()).await;
+    assert!(chain.metric("lowband_requests_in_flight").await <= PLACES as f64);
+    message.send(()).unwrap();
+    for poll in modest {
+        assert_eq!(answer(poll).await.unwrap().code, status::CONTENT);
+    }
+    for poll in unwanted {
+        let response = answer(poll).await.unwrap();
+        let again = response.options.max_age;
+        match response.code {
+            status::CONTENT => {}
+            code => assert!(
+                code == status::UNAVAILABLE && (Some(1)..=Some(4)).contains(&again),
+                "{code:?} {again:?}"
+            ),
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_goes_away_too_often_uses_up_the_share_of_his_network() {
+    let (stub, message) = polls();
+    // At once ten may be gone away from.
+    let chain = Chain::start(stub, &["--cancels-per-second", "1", "--upstream-cancel-after", "0"]).await;
+    let wire = chain.connect().await;
+    let _unwanted = ask_often(&wire, 30);
+    chain.metric_reaches("lowband_long_polls_in_flight", 30.0).await;
+    wire.close();
+    chain.metric_reaches("lowband_requests_cancelled_total", 30.0).await;
+    assert_eq!(chain.metric("lowband_requests_in_flight").await, 0.0);
+    let left = chain.metric("lowband_requests_cancelled_over_rate_total").await;
+    assert_eq!(left, 20.0);
+    eventually("the others have ended", async || {
+        chain.metric("lowband_requests_in_flight_heaviest_network").await == left
+    })
+    .await;
+    message.send(()).unwrap();
+    eventually("these have ended with their answers", async || {
+        chain.metric("lowband_requests_in_flight_heaviest_network").await == 0.0
+    })
+    .await;
+}
