@@ -104,6 +104,22 @@ fn limits_that_contradict_each_other_are_a_mistake() {
 }
 
 #[test]
+fn there_are_places_at_the_upstream_for_the_long_polls_of_all_sessions() {
+    let folder = Folder::new("places");
+    let places = |more: &[&str]| {
+        let args = folder.identity().into_iter().chain(more.iter().map(|arg| (*arg).to_owned()));
+        let args = std::iter::once("lowband-sidecar".to_owned()).chain(args);
+        Options::try_parse_from(args).unwrap().check().unwrap().upstream.requests
+    };
+    assert_eq!(places(&[]), 125_000);
+    assert_eq!(places(&["--sessions", "1000"]), 1250);
+    assert_eq!(places(&["--sessions", "1000", "--upstream-requests", "auto"]), 1250);
+    assert_eq!(places(&["--sessions", "1000", "--upstream-requests", "70"]), 70);
+    let mistakes = check(&["--upstream-requests", "many"].map(str::to_owned));
+    assert!(mistakes.iter().any(|mistake| mistake.to_string().contains("nor auto")), "{mistakes:?}");
+}
+
+#[test]
 fn certificate_and_key_are_judged_together() {
     let (folder, other) = (Folder::new("one"), Folder::new("other"));
     let right = folder.identity();
