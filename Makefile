@@ -42,7 +42,7 @@ CARGO_FUZZ := RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=malloc_context_size=2:quarantine_si
 
 # ---- the two commands ---------------------------------------------------------------------------------------------------
 
-.PHONY: help demo down test check unit test-npm e2e test-kubernetes test-more figures bench-wire bench-codec bench-chain bench-filter bench-npm fuzz advisories build filter images image-filter images-again kubernetes npm npm-module npm-again setup setup-test setup-more clean
+.PHONY: help demo down test check unit test-npm e2e test-kubernetes test-more figures bench-wire bench-load bench-codec bench-chain bench-filter bench-npm fuzz advisories build filter images image-filter images-again kubernetes npm npm-module npm-again setup setup-test setup-more clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -106,6 +106,7 @@ e2e: setup-test images-again $(COPY_FILTER) ## the tests against the real parts
 	.venv/monitoring/bin/python e2e/monitoring/monitoring_test.py
 	env $(WITH_NODE) cargo test --locked -p lowband-e2e
 	$(RELEASE)/wire --quick
+	$(RELEASE)/load --quick
 	$(RELEASE)/codec --gates
 	python3 bench/filter.py --gates
 
@@ -126,6 +127,10 @@ figures: setup-test build filter ## datagrams and bytes of the exchanges that th
 # A socket for each of 12,000 sessions.
 bench-wire: build ## what the sidecar costs, beside the reference's figures; eleven minutes
 	@ulimit -n "$$(ulimit -H -n)" && $(RELEASE)/wire
+
+# A socket for each of 5,000 sessions.
+bench-load: build ## whether everybody is served, beside greedy clients and strangers as well; thirteen minutes
+	@ulimit -n "$$(ulimit -H -n)" && $(RELEASE)/load
 
 bench-codec: setup-test build ## what the codec costs: ratios over other ways, and instructions; half a minute
 	@$(RELEASE)/codec
@@ -160,7 +165,7 @@ BUILD_RUSTFLAGS := $(strip $(RUSTFLAGS) --remap-path-prefix=$(or $(CARGO_HOME),$
 BUILD := env RUSTFLAGS="$(BUILD_RUSTFLAGS)" cargo build --locked --release --workspace \
   --exclude lowband-envoy-filter --exclude lowband-copy-filter --exclude 'lowband-npm*'
 
-build: setup ## release binaries: lowband-sidecar, lowband, demo, figures, wire, codec, writers
+build: setup ## release binaries: lowband-sidecar, lowband, demo, figures, wire, load, codec, writers
 	@$(STEP)/build.log 'Building the sidecar, the client and the demo' $(BUILD)
 
 # The wasm modules are built by the installed toolchain where it has the standard library for wasm (`rustup target add

@@ -24,6 +24,8 @@ const UPLOAD: usize = 3000;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A newcomer that has not connected so long after the last one was begun was locked out.
 const NEWCOMER: Duration = Duration::from_secs(30);
+/// Handshakes under way at the same time, while a crowd comes in.
+const AT_ONCE: usize = 64;
 const UNAVAILABLE: Code = Code::new(5, 3);
 
 /// What happens.
@@ -70,7 +72,7 @@ pub(crate) struct Tally {
 }
 
 impl Crowd {
-    /// Connects so many, not more than so many a second.
+    /// Connects so many, not more than so many a second and so many at once. Who is refused comes again in its turn.
     pub(crate) async fn connect(server: SocketAddr, count: usize, per_second: u32) -> Result<Crowd> {
         let mut crowd = Crowd {
             fleet: Fleet::new(server, Duration::ZERO)?,
@@ -79,30 +81,33 @@ impl Crowd {
             networks: 0,
         };
         let begin = Instant::now();
-        let last = begin + Duration::from_secs_f64(count as f64 / f64::from(per_second));
-        let mut begun = 0;
+        let (mut tries, mut refused) = (0, 0);
         while crowd.sessions.len() < count {
-            let due = begin + Duration::from_secs_f64(begun as f64 / f64::from(per_second));
-            if begun < count && Instant::now() >= due {
+            let under_way = tries - crowd.sessions.len() - refused;
+            let due = begin + Duration::from_secs_f64(tries as f64 / f64::from(per_second));
+            let is_turn = under_way < AT_ONCE && crowd.sessions.len() + under_way < count;
+            if is_turn && Instant::now() >= due {
                 let from = crowd.network();
                 crowd.fleet.begin(from).await?;
-                begun += 1;
+                tries += 1;
                 continue;
             }
-            let until = if begun < count { due } else { last + 2 * NEWCOMER };
+            let until = if is_turn { due } else { Instant::now() + 2 * NEWCOMER };
             match crowd.fleet.event_before(until).await {
                 Some(Event::Connected { session, .. }) => crowd.sessions.push(session),
                 Some(Event::Closed { why, .. }) => {
-                    return Err(Error::Setup(format!("a client cannot connect: {why:?}")));
+                    refused += 1;
+                    if refused > count {
+                        return Err(Error::Setup(format!("{refused} clients were refused: {why:?}")));
+                    }
                 }
-                Some(_) => {}
-                None if begun < count => {}
-                None => {
+                None if !is_turn => {
                     let connected = crowd.sessions.len();
                     return Err(Error::Setup(format!(
-                        "{connected} of {count} clients have connected in time"
+                        "{connected} of {count} clients have connected, and no more"
                     )));
                 }
+                _ => {}
             }
         }
         Ok(crowd)

@@ -31,6 +31,8 @@ pub(crate) struct Plan {
     newcomers: usize,
     hellos: Duration,
     hellos_per_second: u32,
+    /// Flags of the sidecar: pools so small that a short run fills them.
+    flags: &'static [&'static str],
 }
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -46,12 +48,13 @@ impl Plan {
             per_second: 2_000,
             steady: 300 * SECOND,
             greedy: 120 * SECOND,
-            upload_bytes: 63 << 20,
+            upload_bytes: (64 << 20) - (1 << 20),
             live: 1_000,
             live_per_second: 200,
             newcomers: 100,
             hellos: 40 * SECOND,
             hellos_per_second: 8_000,
+            flags: &[],
         }
     }
 
@@ -63,12 +66,13 @@ impl Plan {
             per_second: 300,
             steady: 4 * SECOND,
             greedy: 4 * SECOND,
-            upload_bytes: 9 << 20,
+            upload_bytes: (8 << 20) - (128 << 10),
             live: 50,
             live_per_second: 50,
             newcomers: 10,
             hellos: 2 * SECOND,
             hellos_per_second: 2_000,
+            flags: &["--blockwise-memory=8MiB", "--half-open=64"],
         }
     }
 }
@@ -123,7 +127,9 @@ impl Bench {
     }
 
     async fn start(&self) -> Result<Subject> {
-        Subject::start(&self.parts, &self.folder, &self.certificate, &self.sidecar).await
+        let flags = self.plan.flags.iter().map(|&flag| flag.to_owned());
+        let flags: Vec<_> = flags.chain(self.sidecar.iter().cloned()).collect();
+        Subject::start(&self.parts, &self.folder, &self.certificate, &flags).await
     }
 
     async fn crowd(&self, subject: &Subject, count: usize) -> Result<Crowd> {
