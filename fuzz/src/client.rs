@@ -264,7 +264,9 @@ impl World {
                 ClientEvent::Failed { exchange, .. } => {
                     assert!(self.open.remove(&exchange).is_some(), "a request ends once");
                 }
-                ClientEvent::Pong { session } => assert!(self.sessions.contains(&session)),
+                ClientEvent::Pong { session } | ClientEvent::Dead { session } => {
+                    assert!(self.sessions.contains(&session));
+                }
             }
         }
         for session in self.sessions {

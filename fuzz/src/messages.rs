@@ -139,7 +139,7 @@ fn ended(client: &mut Client, open: &mut BTreeSet<ExchangeId>, download: usize) 
                 assert!(response.body.len() <= download.max(1 << 14), "a body within the limit");
             }
             ClientEvent::Failed { exchange, .. } => assert!(open.remove(&exchange), "a request ends once"),
-            ClientEvent::Pong { session } => assert_eq!(session, SESSION),
+            ClientEvent::Pong { session } | ClientEvent::Dead { session } => assert_eq!(session, SESSION),
         }
     }
 }

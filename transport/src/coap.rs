@@ -27,6 +27,7 @@ mod numbers;
 mod options;
 pub(crate) mod random;
 mod retransmission;
+mod round_trip;
 mod server;
 mod snapshot;
 mod timers;

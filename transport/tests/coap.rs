@@ -28,6 +28,7 @@ mod coap {
     mod queue;
     mod repetition;
     mod rest;
+    mod restart;
     mod short_timers;
     mod silence;
     mod sim;

@@ -347,6 +347,28 @@ fn nobody_at_the_other_end_fails_the_request_and_then_the_session() {
 }
 
 #[test]
+fn a_server_that_is_gone_ends_the_session_when_a_ping_is_not_answered_and_wakes_who_waits() {
+    let mut net = Net::new(1);
+    net.silent = true;
+    let session = net.connect();
+    let poll = net.client.request(net.now, session, get("sync"));
+    net.pass(5 * SECOND);
+    net.client_events.clear();
+    net.loss = 1.0;
+    net.client.ping(net.now, session);
+    net.pass(10 * SECOND + MS);
+    assert!(
+        matches!(&net.client_events[..], [
+            client::Event::Failed { exchange, why: FailReason::SessionClosed, sent: true },
+            client::Event::Closed { session: closed, why: CloseReason::Dead },
+        ] if (*exchange, *closed) == (poll, session)),
+        "{:?}",
+        net.client_events
+    );
+    assert_eq!(net.client.poll_timeout(), None);
+}
+
+#[test]
 fn impossible_times_are_a_mistake_of_the_configuration() {
     let dtls = dtls::Config { client: Some(Verification::None), ..dtls::Config::default() };
     let times = Times { backoff: -1.0, ..Times::measured() };

@@ -10,6 +10,7 @@
 //! Deliberately absent: starting a request again. Matrix has transaction ids for that, and the caller knows them.
 
 mod exchange;
+mod liveness;
 
 use super::config::{Limits, Times};
 use super::counters::Counters;
@@ -22,6 +23,8 @@ use crate::{ExchangeId, SessionId};
 use exchange::Exchange;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
+
+pub use liveness::Silence;
 
 /// Requests of one session that may begin while an older one is still sent again: a copy is recognised only as long as the
 /// server remembers its message id, else the request is executed twice. A server of ours remembers 256 message ids and
@@ -95,15 +98,6 @@ pub enum FailReason {
     SessionClosed,
     /// The peer's blocks contradict each other, or a limit was hit, in words.
     Protocol(String),
-}
-
-/// A peer that owes an answer and says nothing. See [`Client::silence`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Silence {
-    /// When the oldest message went out that is not acknowledged, or when the peer was last heard, whichever came later.
-    pub since: Instant,
-    /// How often that message has been sent. On a slow way few copies have gone out in a time that is long elsewhere.
-    pub copies: u32,
 }
 
 /// What a confirmable message of ours was.
@@ -211,16 +205,6 @@ impl Client {
         self.finish(now, exchange);
     }
 
-    /// An Empty confirmable message (RFC 7252 section 4.3), unless one is on its way already. `Pong` comes when it is answered;
-    /// `Dead` when it is not, and nothing else comes either.
-    pub fn ping(&mut self, now: Instant, session: SessionId) {
-        let Some(state) = self.sessions.get_mut(&session) else { return };
-        if state.open && state.pinged.is_none() {
-            state.pinged = Some(now);
-            self.messages.send_ping(now, session, Owner::Ping(session));
-        }
-    }
-
     /// One CoAP message has arrived.
     pub fn handle_message(&mut self, now: Instant, session: SessionId, bytes: &[u8]) {
         if let Some(state) = self.sessions.get_mut(&session) {
@@ -235,10 +219,7 @@ impl Client {
             }
             Received::Acknowledged(Owner::Ping(_)) | Received::Reset { of: Owner::Ping(_), .. } => {
                 // A Reset by the RFC; the reference's server sends an empty acknowledgement.
-                if let Some(state) = self.sessions.get_mut(&session) {
-                    state.pinged = None;
-                }
-                self.events.push_back(ClientEvent::Pong { session });
+                self.ping_answered(session);
             }
             Received::Reset { of: Owner::Exchange(exchange), .. } => {
                 self.fail(now, exchange, FailReason::Reset)
@@ -318,14 +299,6 @@ impl Client {
         }
     }
 
-    /// Some servers answer no pings; what else they say shows that they are there.
-    fn ping_failed(&mut self, session: SessionId) {
-        let pinged = self.sessions.get_mut(&session).and_then(|state| state.pinged.take());
-        if pinged.is_some_and(|pinged| !self.messages.has_heard_since(session, pinged)) {
-            self.events.push_back(ClientEvent::Dead { session });
-        }
-    }
-
     /// The next message to send.
     pub fn poll_transmit(&mut self) -> Option<(SessionId, Vec<u8>)> {
         self.messages.poll_transmit()
@@ -339,14 +312,6 @@ impl Client {
     /// When to call `handle_timeout`.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.messages.poll_timeout()
-    }
-
-    /// Since when the peer owes us an answer, an acknowledgement at least, to what is on its way. None: it owes none. A request
-    /// that has been acknowledged may wait for its response as long as it likes.
-    pub fn silence(&self, session: SessionId) -> Option<Silence> {
-        let (first_sent, copies) = self.messages.oldest_unacknowledged(session)?;
-        let heard = self.sessions.get(&session).and_then(|state| state.heard);
-        Some(Silence { since: heard.map_or(first_sent, |heard| heard.max(first_sent)), copies })
     }
 
     /// What happened so far.

@@ -1,158 +1,33 @@
-//! What a session's path takes: how long an answer is waited for, how many messages may be on their way at once, and who
-//! goes next.
+//! How many messages of a session may be on their way at once, and who goes next.
 //!
 //! ```text
-//! send -- a place is free ----------------------------> on its way -- answered --> RoundTrip::answered
-//!   |                                                    |      ^                       |
-//!   `-- the window is full --> Queue: small, then blocks -+-----|--- a place is free <---'
-//!                                                        |      |
-//!                                     no answer in time: `------'  sent again, by itself while anything else is heard,
-//!                                                                  else only the oldest of all
+//! send -- a place is free ----------------------------> on its way --- answered: RoundTrip::answered
+//!   |                                                     ^    |            |
+//!   `-- the window is full --> Queue: small, then blocks -'    |            `--> a place is free
+//!                                                              |
+//!                                    no answer in time: sent again; on a silent path only the oldest of all is
 //! ```
 //!
-//! The round trip is that of RFC 6298, with Karn's rule and with its other half: a timeout that proved too short is kept
-//! until a clean sample comes (sections 5.5 to 5.7). Most paths of ours lose, though, and a loss says nothing about the round
-//! trip. So copies are put down to losses where another message was answered in time meanwhile, or where the answer comes
-//! when that to the newest copy was due; the latter not four times in a row. In all other cases the first copy may have been
-//! the one that was answered, as in the weak estimator of CoCoA (draft-ietf-core-cocoa): then the next message waits for as
-//! long as this answer took.
+//! The window stands in the place of NSTART = 1, as RFC 7252 section 4.7 lets it; its width is fixed for now. What counts are
+//! copies that may be on their way. So a long poll that waits for its answer takes no place, nor does a message between the time
+//! when its answer was due and its next copy; and acknowledgements, Resets, answers inside them, and pings never do.
 //!
-//! The window stands in the place of NSTART = 1 (RFC 7252 section 4.7), as that section lets it. It is fixed for now. What
-//! counts are copies that may be on their way: a long poll that waits for its answer takes no place, nor does a message between
-//! the time of its answer and its next copy, and acknowledgements, Resets, answers inside them, and pings never do. Nothing is as good as a silent path to make it narrower: then one message is
-//! sent again, the oldest, and the others wait with it (RFC 8085 section 3.1.3 allows one datagram in 3 s where nothing comes
-//! back).
+//! Where nothing at all comes back, the window is one message: the oldest is sent again, and the others wait with it (RFC 8085
+//! section 3.1.3 allows one datagram in 3 s to somebody of whom nothing is heard).
 //!
-//! A path that changes is a new session today, with a new controller; a session that moves would begin with a new one too.
+//! How long an answer may take is known by the round trip (`round_trip.rs`), which each answer moves.
 
 use super::config::Times;
 use super::retransmission::Backoff;
+use super::round_trip::RoundTrip;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
-
-/// Clocks and schedulers are not finer than this; without it a path that never varies would leave no room at all.
-const LEAST_VARIATION: Duration = Duration::from_millis(30);
-
-/// Losses in a row that are believed. A path that loses a fifth each way has more in 2 of 100 messages.
-const LOSSES_BELIEVED: u8 = 3;
-
-/// A radio that had nothing to send for this long may need a second or two for the first message, as LTE phones do.
-const PAUSE: Duration = Duration::from_secs(10);
-
-/// After this long, what was known of the path says nothing about it.
-const FORGOTTEN: Duration = Duration::from_secs(600);
 
 /// Copies without any word from the peer until its path is taken for silent.
 const SILENT_AFTER: u32 = 3;
 
 /// Small requests that may go in a row while blocks wait, whose bodies the peer keeps for a minute or two only.
 const SMALL_IN_A_ROW: u8 = 2;
-
-/// Microseconds in 32 bits: 71 minutes. There is one of each per session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Micros(u32);
-
-impl From<Duration> for Micros {
-    fn from(time: Duration) -> Micros {
-        Micros(u32::try_from(time.as_micros()).unwrap_or(u32::MAX))
-    }
-}
-
-impl From<Micros> for Duration {
-    fn from(Micros(time): Micros) -> Duration {
-        Duration::from_micros(time.into())
-    }
-}
-
-/// What is known of the way to the peer and back: a smoothed round trip and its variation (RFC 6298 section 2).
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct RoundTrip {
-    smoothed: Micros,
-    variation: Micros,
-    /// The shortest: no answer comes sooner after the copy that it answers.
-    least: Micros,
-    /// How long an answer took for which the timeout was too short; 0 when it was right.
-    kept: Micros,
-    /// Messages in a row that needed a copy.
-    repeated: u8,
-    /// Of the newest clean sample.
-    sampled: Instant,
-}
-
-impl RoundTrip {
-    /// The first sample, from the handshake. Its flights are small and answered at once, so a quarter is room enough.
-    pub(super) fn first(now: Instant, sample: Duration) -> RoundTrip {
-        RoundTrip {
-            smoothed: sample.into(),
-            variation: (sample / 4).into(),
-            least: sample.into(),
-            kept: Micros(0),
-            repeated: 0,
-            sampled: now,
-        }
-    }
-
-    /// A message has been answered.
-    pub(super) fn answered(&mut self, now: Instant, sent: &Backoff, times: &Times) {
-        match sent.sample(now) {
-            Some(sample) if self.is_forgotten(now) => *self = RoundTrip::first(now, sample),
-            Some(sample) => self.add(now, sample),
-            None => self.judge(now, sent, times),
-        }
-    }
-
-    /// Only for messages that were sent once: which copy an answer belongs to cannot be told (Karn's rule).
-    fn add(&mut self, now: Instant, sample: Duration) {
-        let smoothed = self.smoothed();
-        self.variation = ((Duration::from(self.variation) * 3 + smoothed.abs_diff(sample)) / 4).into();
-        self.smoothed = ((smoothed * 7 + sample) / 8).into();
-        self.least = self.least.min(sample.into());
-        self.kept = Micros(0);
-        self.repeated = 0;
-        self.sampled = now;
-    }
-
-    /// The answer to a message of which copies had gone out: were the others lost, or has the path become slower?
-    fn judge(&mut self, now: Instant, sent: &Backoff, times: &Times) {
-        if self.sampled >= sent.first_sent {
-            return;
-        }
-        self.repeated = self.repeated.saturating_add(1);
-        let longest = self.timeout() + times.piggyback_wait;
-        let since_newest = now.saturating_duration_since(sent.last_sent);
-        if (self.least.into()..=longest).contains(&since_newest) && self.repeated <= LOSSES_BELIEVED {
-            return;
-        }
-        let took = now.saturating_duration_since(sent.first_sent);
-        self.kept = self.kept.max(took.min(longest * 2).into());
-    }
-
-    /// The estimate without room for its variation.
-    pub(super) fn smoothed(&self) -> Duration {
-        self.smoothed.into()
-    }
-
-    /// How much later than expected an answer may come.
-    fn room(&self) -> Duration {
-        (Duration::from(self.variation) * 4).max(LEAST_VARIATION)
-    }
-
-    /// How long an answer may take that the peer gives at once.
-    pub(super) fn timeout(&self) -> Duration {
-        let kept =
-            if self.kept > Micros(0) { Duration::from(self.kept) + LEAST_VARIATION } else { Duration::ZERO };
-        kept.max(self.smoothed() + self.room())
-    }
-
-    /// There was no clean sample for a while.
-    pub(super) fn is_after_pause(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.sampled) >= PAUSE
-    }
-
-    fn is_forgotten(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.sampled) >= FORGOTTEN
-    }
-}
 
 /// Of one session.
 #[derive(Debug)]
@@ -279,5 +154,26 @@ impl<O: Copy + PartialEq> Queue<O> {
 
     pub(super) fn is_empty(&self) -> bool {
         self.small.is_empty() && self.blocks.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_wait_for_small_messages_but_not_for_ever() {
+        let mut queue = Queue::new();
+        let waiting = |owner| Waiting { owner, bytes: Vec::new() };
+        for owner in [100, 101] {
+            queue.push(Turn::Block, waiting(owner));
+        }
+        for owner in 0..5 {
+            queue.push(Turn::Small, waiting(owner));
+        }
+        queue.remove(1);
+        assert!(queue.has(101) && !queue.has(1));
+        let order: Vec<_> = std::iter::from_fn(|| queue.pop()).map(|next| next.owner).collect();
+        assert_eq!((order, queue.is_empty()), (vec![0, 2, 100, 3, 4, 101], true));
     }
 }

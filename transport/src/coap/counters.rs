@@ -36,6 +36,8 @@ counters! {
         copies_without_answer = "coap_copies_without_answer",
         /// Responses that needed blocks.
         snapshots = "coap_snapshots",
+        /// Client: bodies asked for again from their beginning, because the server did not know them any more.
+        downloads_restarted = "coap_downloads_restarted",
         /// Blocks sent out of snapshots.
         snapshot_blocks = "coap_snapshot_blocks",
         /// Times that reading from the upstream had to stop.

@@ -47,6 +47,11 @@ impl Download {
         download.append(block, &payload, limit, counters)
     }
 
+    /// Whether a block is one of another body: the resource has changed (RFC 7959 section 2.4).
+    pub(super) fn is_of_another(&self, code: Code, response: &ParsedResponse) -> bool {
+        code == self.code && response.block2.is_some() && response.etag != self.etag
+    }
+
     /// A further response. One without success takes the place of the body: the server could not go on.
     pub(super) fn add(
         self,

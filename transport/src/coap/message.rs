@@ -211,33 +211,6 @@ impl Outgoing {
     }
 }
 
-/// Bytes of a message with nothing in it.
-pub(super) const EMPTY_LENGTH: usize = 4;
-
-/// What a message of ours has to say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Content {
-    Nothing,
-    Request,
-    Response,
-}
-
-/// What a message says by its code (RFC 7252 section 3).
-pub(super) fn content(message: &[u8]) -> Content {
-    match message.get(1) {
-        None | Some(0) => Content::Nothing,
-        Some(1..0x20) => Content::Request,
-        Some(_) => Content::Response,
-    }
-}
-
-/// Writes another id into a message.
-pub(super) fn renumber(message: &mut [u8], id: MessageId) {
-    if let Some(place) = message.get_mut(2..4) {
-        place.copy_from_slice(&id.0.to_be_bytes());
-    }
-}
-
 /// An Empty message (RFC 7252 section 4.1): exactly four bytes.
 pub(super) fn empty(kind: Kind, id: MessageId) -> Vec<u8> {
     let first = match kind {

@@ -21,20 +21,24 @@
 
 mod memory;
 mod receive;
+mod repetition;
 mod size;
 
 use super::config::{Limits, Times};
-use super::congestion::{Controller, Queue, RoundTrip, Turn, Waiting};
+use super::congestion::{Controller, Queue};
 use super::counters::Counters;
 use super::dedup::{Answer, Effect, Key, Seen};
 use super::message::{self, Kind, Malformed, Message, MessageId, Outgoing, Token};
 use super::random::Random;
-use super::retransmission::Backoff;
+use super::round_trip::RoundTrip;
 use super::timers::Timers;
 use crate::SessionId;
 use crate::shares::{Bounds, Network, Pool};
+use repetition::Unacknowledged;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
+
+pub(super) use repetition::GivenUp;
 
 /// Where a message came from: what deduplication knows it by, and what an answer needs to find its way.
 #[derive(Debug, Clone, Copy)]
@@ -77,37 +81,6 @@ pub(super) enum Received<O> {
     Acknowledged(O),
     /// A Reset. `of_copy`: what it answers had been sent more than once, so that the peer may have taken an earlier copy.
     Reset { of: O, of_copy: bool },
-}
-
-/// A message that nobody acknowledged, or that waited behind such ones and was never sent.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct GivenUp<O> {
-    pub of: O,
-    pub sent: bool,
-}
-
-/// A confirmable message on its way.
-#[derive(Debug)]
-struct Unacknowledged<O> {
-    id: MessageId,
-    owner: O,
-    bytes: Vec<u8>,
-    backoff: Backoff,
-    /// When the next copy is due.
-    due: Instant,
-    /// The newest copy was not sent, because the path is silent.
-    withheld: bool,
-}
-
-impl<O> Unacknowledged<O> {
-    /// Of those that were sent at one time, which is the older.
-    fn age(&self) -> (Instant, MessageId) {
-        (self.backoff.first_sent, self.id)
-    }
-
-    fn is_ping(&self) -> bool {
-        self.bytes.len() == message::EMPTY_LENGTH
-    }
 }
 
 /// What the layer knows of one session.
@@ -235,62 +208,6 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         }
     }
 
-    /// Goes out in its turn, and is sent again until it is acknowledged, reset, or given up. False: it is a request, and too
-    /// long to be sent at all.
-    pub(super) fn send_confirmable(
-        &mut self,
-        now: Instant,
-        session: SessionId,
-        message: Outgoing,
-        turn: Turn,
-        owner: O,
-    ) -> bool {
-        let unnumbered = MessageId(0);
-        let Some(bytes) = self.encode(session, message, Kind::Confirmable, unnumbered) else { return false };
-        self.queues.entry(session).or_insert_with(Queue::new).push(turn, Waiting { owner, bytes });
-        self.fill_window(now, session);
-        true
-    }
-
-    /// Sends what waits, as far as there are places.
-    fn fill_window(&mut self, now: Instant, session: SessionId) {
-        loop {
-            let Some(queue) = self.queues.get_mut(&session) else { return };
-            let window = self.limits.window;
-            let link = self.links.entry(session).or_insert_with(|| Box::new(Link::new(window)));
-            let (controller, times) = (&link.controller, &self.times);
-            let takes_place = |message: &&Unacknowledged<O>| {
-                !message.is_ping() && controller.may_be_on_its_way(now, &message.backoff, times)
-            };
-            let on_their_way = link.unacknowledged.iter().filter(takes_place).count();
-            let next = if controller.admits(on_their_way) { queue.pop() } else { None };
-            if queue.is_empty() {
-                self.queues.remove(&session);
-            }
-            let Some(Waiting { owner, mut bytes }) = next else { return };
-            let id = self.allocate(now, session);
-            message::renumber(&mut bytes, id);
-            self.send_and_repeat(now, session, id, bytes, owner);
-        }
-    }
-
-    /// An Empty confirmable message (RFC 7252 section 4.3). It waits for nobody.
-    pub(super) fn send_ping(&mut self, now: Instant, session: SessionId, owner: O) {
-        let id = self.allocate(now, session);
-        let ping = message::empty(Kind::Confirmable, id);
-        self.send_and_repeat(now, session, id, ping, owner);
-    }
-
-    fn send_and_repeat(&mut self, now: Instant, session: SessionId, id: MessageId, bytes: Vec<u8>, owner: O) {
-        let round_trip = self.links.get(&session).and_then(|link| link.controller.round_trip.as_ref());
-        let what = message::content(&bytes);
-        let (backoff, due) = Backoff::start(now, &self.times, round_trip, what, &mut self.random);
-        self.alarms.set(Alarm::Retransmit(session, id), due);
-        self.transmit(session, bytes.clone());
-        let message = Unacknowledged { id, owner, bytes, backoff, due, withheld: false };
-        self.link(session).unacknowledged.push(message);
-    }
-
     /// The peer has shown that its copies come sooner than RFC 7252 has it. That holds for the session.
     pub(super) fn has_short_timers(&mut self, session: SessionId) {
         self.link(session).short_timers = true;
@@ -309,44 +226,6 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         }
     }
 
-    /// Stops sending a message again: its answer came by another way, or is not wanted any more.
-    pub(super) fn stop(&mut self, now: Instant, session: SessionId, owner: O) {
-        if let Some(queue) = self.queues.get_mut(&session) {
-            queue.remove(owner);
-        }
-        let Some(link) = self.links.get_mut(&session) else { return };
-        while let Some(at) = link.unacknowledged.iter().position(|message| message.owner == owner) {
-            let message = link.unacknowledged.swap_remove(at);
-            self.alarms.clear(Alarm::Retransmit(session, message.id));
-        }
-        self.fill_window(now, session);
-    }
-
-    /// Whether a message has not been sent yet.
-    pub(super) fn waits(&self, session: SessionId, owner: O) -> bool {
-        self.queues.get(&session).is_some_and(|queue| queue.has(owner))
-    }
-
-    /// Whether anything has come from the peer since then.
-    pub(super) fn has_heard_since(&self, session: SessionId, sent: Instant) -> bool {
-        self.links.get(&session).is_some_and(|link| link.controller.has_heard_since(sent))
-    }
-
-    /// Whose messages of a session are still sent again.
-    pub(super) fn unacknowledged(&self, session: SessionId) -> impl Iterator<Item = O> {
-        self.links
-            .get(&session)
-            .into_iter()
-            .flat_map(|link| &link.unacknowledged)
-            .map(|message| message.owner)
-    }
-
-    /// When the oldest message of a session that is still sent again went out first, and how often it has been sent.
-    pub(super) fn oldest_unacknowledged(&self, session: SessionId) -> Option<(Instant, u32)> {
-        let sent = self.links.get(&session)?.unacknowledged.iter();
-        sent.map(|message| (message.backoff.first_sent, message.backoff.copies)).min()
-    }
-
     /// Does what is due; returns who has been given up, one at a time.
     pub(super) fn handle_timeout(&mut self, now: Instant) -> Option<GivenUp<O>> {
         loop {
@@ -359,54 +238,6 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
                 Alarm::Retransmit(session, id) => self.retransmit(now, session, id),
             }
         }
-    }
-
-    fn retransmit(&mut self, now: Instant, session: SessionId, id: MessageId) {
-        let Some(link) = self.links.get_mut(&session) else { return };
-        let oldest = link.unacknowledged.iter().map(Unacknowledged::age).min();
-        let Some(at) = link.unacknowledged.iter().position(|message| message.id == id) else { return };
-        let Some(message) = link.unacknowledged.get_mut(at) else { return };
-        let silent = link.controller.is_silent_for(&message.backoff);
-        let Some(due) = message.backoff.again(now, &self.times) else {
-            let message = link.unacknowledged.swap_remove(at);
-            self.give_up(now, session, &message);
-            return;
-        };
-        message.due = due;
-        message.withheld = silent && oldest.is_some_and(|oldest| oldest < message.age());
-        let bytes = (!message.withheld).then(|| message.bytes.clone());
-        self.alarms.set(Alarm::Retransmit(session, id), due);
-        match bytes {
-            Some(bytes) => {
-                self.counters.retransmissions += 1;
-                self.transmit(session, bytes);
-            }
-            None => self.counters.withheld += 1,
-        }
-    }
-
-    /// With a message that nobody acknowledged those are given up that wait behind it, unless the peer is there: they would
-    /// be sent as often, to nobody.
-    fn give_up(&mut self, now: Instant, session: SessionId, message: &Unacknowledged<O>) {
-        self.given_up.push_back(GivenUp { of: message.owner, sent: true });
-        if !message.is_ping() && !self.has_heard_since(session, message.backoff.first_sent) {
-            let queue = self.queues.remove(&session);
-            let waiting = queue.iter().flat_map(Queue::owners);
-            self.given_up.extend(waiting.map(|of| GivenUp { of, sent: false }));
-        }
-        self.fill_window(now, session);
-    }
-
-    /// A message has come: the path is not silent, and what was withheld is due.
-    fn heard(&mut self, now: Instant, session: SessionId) {
-        let Some(link) = self.links.get_mut(&session) else { return };
-        link.controller.heard(now);
-        for message in link.unacknowledged.iter_mut().filter(|message| message.withheld) {
-            message.withheld = false;
-            message.due = now;
-            self.alarms.set(Alarm::Retransmit(session, message.id), now);
-        }
-        self.fill_window(now, session);
     }
 
     pub(super) fn poll_transmit(&mut self) -> Option<(SessionId, Vec<u8>)> {
@@ -424,34 +255,6 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
     fn transmit(&mut self, session: SessionId, bytes: Vec<u8>) {
         self.counters.messages_out += 1;
         self.transmits.push_back((session, bytes));
-    }
-
-    /// An acknowledgement or a Reset has come for `id`: whose message was it?
-    fn settle(&mut self, now: Instant, session: SessionId, id: MessageId) -> Option<O> {
-        let link = self.links.get_mut(&session)?;
-        let at = link.unacknowledged.iter().position(|message| message.id == id)?;
-        let message = link.unacknowledged.swap_remove(at);
-        self.alarms.clear(Alarm::Retransmit(session, id));
-        link.controller.answered(now, &message.backoff, &self.times);
-
-        if let Some(least) = link.controller.next_answer(now, &self.times) {
-            let behind = |other: &&mut Unacknowledged<O>| {
-                other.backoff.copies == 1
-                    && other.backoff.first_sent >= message.backoff.first_sent
-                    && other.due < least
-            };
-            for other in link.unacknowledged.iter_mut().filter(behind) {
-                other.due = least;
-                self.alarms.set(Alarm::Retransmit(session, other.id), least);
-            }
-        }
-        self.fill_window(now, session);
-        Some(message.owner)
-    }
-
-    fn was_repeated(&self, session: SessionId, id: MessageId) -> bool {
-        let mut sent = self.links.get(&session).into_iter().flat_map(|link| &link.unacknowledged);
-        sent.any(|message| message.id == id && message.backoff.copies > 1)
     }
 
     fn unmatched(&mut self) -> Received<O> {

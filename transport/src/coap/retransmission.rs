@@ -1,10 +1,18 @@
 //! When a confirmable message is sent again (RFC 7252 section 4.2), by fixed times or by measured round trips.
 
 use super::config::Times;
-use super::congestion::RoundTrip;
-use super::message::Content;
 use super::random::Random;
+use super::round_trip::RoundTrip;
 use std::time::{Duration, Instant};
+
+/// What a message of ours has to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Content {
+    /// It is a ping.
+    Nothing,
+    Request,
+    Response,
+}
 
 /// Copies of a ping that must have gone out before silence means anything: a slow way has few in a time that is long elsewhere.
 const LEAST_PINGS: u32 = 3;
@@ -39,7 +47,8 @@ impl Backoff {
     /// The first copy goes out now; also says when the second is due.
     ///
     /// With measured times only the first gap contains the peer's `piggyback_wait`: a later copy finds the request
-    /// known and is answered at once, or has a longer gap anyway. After a pause the first gap is longer where the measured
+    /// known and is answered at once, or has a longer gap anyway. Nor is a timeout that is kept from earlier
+    /// messages for more than the first. After a pause the first gap is longer where the measured
     /// path was faster: it was awake then.
     pub(super) fn start(
         now: Instant,
@@ -54,8 +63,8 @@ impl Backoff {
         let mut give_up = times.dead_after;
         if let Some(round_trip) = round_trip.filter(|_| times.measured) {
             gap = round_trip.timeout().mul_f64(factor);
-            least = gap + times.piggyback_wait;
-            first = least;
+            least = round_trip.estimate().mul_f64(factor) + times.piggyback_wait;
+            first = gap + times.piggyback_wait;
             if round_trip.is_after_pause(now) {
                 let wakes = if what == Content::Response { times.ack_timeout } else { WAKES_TO_ASK };
                 first = first.max(wakes.min(times.ack_timeout).mul_f64(factor));

@@ -202,7 +202,12 @@ impl Sim {
 
     /// Sends a message of a hand-written client in the session [`FOREIGN`], which need not be opened.
     pub(crate) fn say(&mut self, bytes: Vec<u8>) {
-        self.send(To::Server, FOREIGN, bytes);
+        self.say_as(FOREIGN, bytes);
+    }
+
+    /// The same in any session.
+    pub(crate) fn say_as(&mut self, session: SessionId, bytes: Vec<u8>) {
+        self.send(To::Server, session, bytes);
         self.settle();
     }
 

@@ -2,15 +2,16 @@
 //!
 //! ```text
 //! Queued -> Asked -------------------------------------> whole response
-//!    |        `------- Block2, more ----> Downloading -----^
-//!    `---> Uploading -- 2.31 ... last --------^--^
+//!    |        | ^----- 4.08: a GET begins again -----.     ^
+//!    |        `------- Block2, more ----> Downloading -----|
+//!    `---> Uploading -- 2.31 ... last --------^------------'
 //! ```
 
 use super::super::block::{Block, BlockSize, uint};
 use super::super::congestion::Turn;
 use super::super::download::{Download, Progress};
 use super::super::message::{Outgoing, Token};
-use super::super::numbers::{self, Code};
+use super::super::numbers::{self, Code, Method};
 use super::super::options::{self, ParsedResponse, Part};
 use super::{Client, FailReason, Owner, Request};
 use crate::{ExchangeId, SessionId};
@@ -22,6 +23,9 @@ const LARGEST_MESSAGE: usize = 1335;
 
 /// No request is cut into smaller blocks on our own account.
 const SMALLEST_BLOCK: usize = 64;
+
+/// So often a GET begins again when the server does not know its body any more: it had to make room, or has begun a newer one.
+const RESTARTS: u8 = 2;
 
 #[derive(Debug)]
 enum State {
@@ -47,6 +51,8 @@ pub(super) struct Exchange {
     pub begun: u64,
     /// The newest message tells of our capabilities.
     pub tells: bool,
+    /// How often it has begun again.
+    restarts: u8,
     /// Messages so far; the newest may still wait for its turn.
     pub messages: u32,
 }
@@ -54,12 +60,23 @@ pub(super) struct Exchange {
 impl Exchange {
     pub(super) fn new(session: SessionId, request: Request) -> Exchange {
         let (state, token) = (State::Queued, Token::EMPTY);
-        Exchange { session, request, state, token, tag: 0, begun: 0, tells: false, messages: 0 }
+        Exchange { session, request, state, token, tag: 0, begun: 0, tells: false, restarts: 0, messages: 0 }
     }
 
     /// None as long as nothing has been sent.
     pub(super) fn token(&self) -> Option<Token> {
         (!matches!(self.state, State::Queued)).then_some(self.token)
+    }
+
+    /// Whether the answer to the request for a block means that the body is to be asked for from its beginning. A GET does no harm
+    /// when it is executed once more (RFC 7252 section 5.1); whether anything else does, its caller knows.
+    fn begins_again(&self, code: Code, response: &ParsedResponse) -> bool {
+        let State::Downloading(download, _) = &self.state else { return false };
+        let is_lost = code == Code::REQUEST_ENTITY_INCOMPLETE || download.is_of_another(code, response);
+        is_lost
+            && self.request.method == Method::Get
+            && self.request.body.is_empty()
+            && self.restarts < RESTARTS
     }
 
     /// Whether blocks of both could be confused (RFC 9175 section 3).
@@ -169,6 +186,12 @@ impl Client {
         let limit = self.messages.limits.download;
         let Some(exchange) = self.exchanges.get_mut(&id) else { return };
         let counters = &mut self.messages.counters;
+        if exchange.begins_again(code, &response) {
+            exchange.restarts += 1;
+            exchange.state = State::Asked;
+            counters.downloads_restarted += 1;
+            return self.send(now, id, Part::First);
+        }
         let progress = match std::mem::replace(&mut exchange.state, State::Asked) {
             State::Uploading(block) => match next_upload(block, code, &response, exchange.request.body.len())
             {
@@ -258,7 +281,6 @@ fn upload_size(request: &Request, own: BlockSize, most: usize) -> BlockSize {
 mod tests {
     use super::super::super::options::{RequestOptions, ResponseOptions};
     use super::*;
-    use crate::coap::Method;
 
     fn block(num: u32, more: bool, szx: u8) -> Block {
         Block { num, more, size: BlockSize::from_szx(szx).unwrap() }

@@ -1,0 +1,239 @@
+//! Confirmable messages of ours: in their turn, again and again, and until when (RFC 7252 section 4.2).
+//!
+//! ```text
+//! send_confirmable -> (Queue) -> number_and_send -> on its way -- settle: acknowledged, reset
+//!                        ^                            |   ^-----  retransmit: sent again, or withheld (congestion.rs)
+//! fill_window -----------'                            |-------  stop: answered by another way, not wanted any more
+//!   after settle, stop, give_up, heard                `-------  give_up
+//! ```
+
+use super::super::congestion::{Queue, Turn, Waiting};
+use super::super::message::{self, Kind, MessageId, Outgoing};
+use super::super::retransmission::{Backoff, Content};
+use super::{Alarm, MessageLayer};
+use crate::SessionId;
+use std::time::Instant;
+
+/// Bytes of an Empty message.
+const EMPTY_LENGTH: usize = 4;
+
+/// A message that nobody acknowledged, or that waited behind such ones and was never sent.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct GivenUp<O> {
+    pub of: O,
+    pub sent: bool,
+}
+
+/// A confirmable message on its way.
+#[derive(Debug)]
+pub(super) struct Unacknowledged<O> {
+    pub id: MessageId,
+    owner: O,
+    bytes: Vec<u8>,
+    backoff: Backoff,
+    /// When the next copy is due.
+    due: Instant,
+    /// The newest copy was not sent, because the path is silent.
+    withheld: bool,
+}
+
+impl<O> Unacknowledged<O> {
+    /// Of those that were sent at one time, which is the older.
+    fn age(&self) -> (Instant, MessageId) {
+        (self.backoff.first_sent, self.id)
+    }
+
+    fn is_ping(&self) -> bool {
+        self.bytes.len() == EMPTY_LENGTH
+    }
+}
+
+impl<O: Copy + PartialEq> MessageLayer<O> {
+    /// Goes out in its turn, and is sent again until it is acknowledged, reset, or given up. False: it is a request, and too
+    /// long to be sent at all.
+    pub(in super::super) fn send_confirmable(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        message: Outgoing,
+        turn: Turn,
+        owner: O,
+    ) -> bool {
+        let unnumbered = MessageId(0);
+        let Some(bytes) = self.encode(session, message, Kind::Confirmable, unnumbered) else { return false };
+        if self.queues.contains_key(&session) || !self.has_place(now, session) {
+            self.queues.entry(session).or_insert_with(Queue::new).push(turn, Waiting { owner, bytes });
+        } else {
+            self.number_and_send(now, session, bytes, owner);
+        }
+        true
+    }
+
+    fn has_place(&self, now: Instant, session: SessionId) -> bool {
+        let Some(link) = self.links.get(&session) else { return true };
+        let takes_place = |message: &&Unacknowledged<O>| {
+            !message.is_ping() && link.controller.may_be_on_its_way(now, &message.backoff, &self.times)
+        };
+        link.controller.admits(link.unacknowledged.iter().filter(takes_place).count())
+    }
+
+    /// Sends what waits, as far as there are places.
+    fn fill_window(&mut self, now: Instant, session: SessionId) {
+        while self.queues.contains_key(&session) && self.has_place(now, session) {
+            let Some(queue) = self.queues.get_mut(&session) else { return };
+            let next = queue.pop();
+            if queue.is_empty() {
+                self.queues.remove(&session);
+            }
+            if let Some(Waiting { owner, bytes }) = next {
+                self.number_and_send(now, session, bytes, owner);
+            }
+        }
+    }
+
+    fn number_and_send(&mut self, now: Instant, session: SessionId, mut bytes: Vec<u8>, owner: O) {
+        let id = self.allocate(now, session);
+        if let Some(place) = bytes.get_mut(2..4) {
+            place.copy_from_slice(&id.0.to_be_bytes());
+        }
+        self.send_and_repeat(now, session, id, bytes, owner);
+    }
+
+    /// An Empty confirmable message (RFC 7252 section 4.3). It waits for nobody.
+    pub(in super::super) fn send_ping(&mut self, now: Instant, session: SessionId, owner: O) {
+        let id = self.allocate(now, session);
+        let ping = message::empty(Kind::Confirmable, id);
+        self.send_and_repeat(now, session, id, ping, owner);
+    }
+
+    fn send_and_repeat(&mut self, now: Instant, session: SessionId, id: MessageId, bytes: Vec<u8>, owner: O) {
+        let round_trip = self.links.get(&session).and_then(|link| link.controller.round_trip.as_ref());
+        let (backoff, due) = Backoff::start(now, &self.times, round_trip, content(&bytes), &mut self.random);
+        self.alarms.set(Alarm::Retransmit(session, id), due);
+        self.transmit(session, bytes.clone());
+        let message = Unacknowledged { id, owner, bytes, backoff, due, withheld: false };
+        self.link(session).unacknowledged.push(message);
+    }
+
+    /// Stops sending a message again: its answer came by another way, or is not wanted any more.
+    pub(in super::super) fn stop(&mut self, now: Instant, session: SessionId, owner: O) {
+        if let Some(queue) = self.queues.get_mut(&session) {
+            queue.remove(owner);
+        }
+        let Some(link) = self.links.get_mut(&session) else { return };
+        while let Some(at) = link.unacknowledged.iter().position(|message| message.owner == owner) {
+            let message = link.unacknowledged.swap_remove(at);
+            self.alarms.clear(Alarm::Retransmit(session, message.id));
+        }
+        self.fill_window(now, session);
+    }
+
+    /// Whether a message has not been sent yet.
+    pub(in super::super) fn waits(&self, session: SessionId, owner: O) -> bool {
+        self.queues.get(&session).is_some_and(|queue| queue.has(owner))
+    }
+
+    /// Whether anything has come from the peer since then.
+    pub(in super::super) fn has_heard_since(&self, session: SessionId, sent: Instant) -> bool {
+        self.links.get(&session).is_some_and(|link| link.controller.has_heard_since(sent))
+    }
+
+    /// Whose messages of a session are still sent again.
+    pub(in super::super) fn unacknowledged(&self, session: SessionId) -> impl Iterator<Item = O> {
+        self.links
+            .get(&session)
+            .into_iter()
+            .flat_map(|link| &link.unacknowledged)
+            .map(|message| message.owner)
+    }
+
+    /// When the oldest message of a session that is still sent again went out first, and how often it has been sent.
+    pub(in super::super) fn oldest_unacknowledged(&self, session: SessionId) -> Option<(Instant, u32)> {
+        let sent = self.links.get(&session)?.unacknowledged.iter();
+        sent.map(|message| (message.backoff.first_sent, message.backoff.copies)).min()
+    }
+
+    pub(super) fn retransmit(&mut self, now: Instant, session: SessionId, id: MessageId) {
+        let Some(link) = self.links.get_mut(&session) else { return };
+        let oldest = link.unacknowledged.iter().map(Unacknowledged::age).min();
+        let Some(at) = link.unacknowledged.iter().position(|message| message.id == id) else { return };
+        let Some(message) = link.unacknowledged.get_mut(at) else { return };
+        let silent = link.controller.is_silent_for(&message.backoff);
+        let Some(due) = message.backoff.again(now, &self.times) else {
+            let message = link.unacknowledged.swap_remove(at);
+            self.give_up(now, session, &message);
+            return;
+        };
+        message.due = due;
+        message.withheld = silent && oldest.is_some_and(|oldest| oldest < message.age());
+        let bytes = (!message.withheld).then(|| message.bytes.clone());
+        self.alarms.set(Alarm::Retransmit(session, id), due);
+        match bytes {
+            Some(bytes) => {
+                self.counters.retransmissions += 1;
+                self.transmit(session, bytes);
+            }
+            None => self.counters.withheld += 1,
+        }
+    }
+
+    /// With a message that nobody acknowledged those are given up that wait behind it, unless the peer is there: they would
+    /// be sent as often, to nobody.
+    fn give_up(&mut self, now: Instant, session: SessionId, message: &Unacknowledged<O>) {
+        self.given_up.push_back(GivenUp { of: message.owner, sent: true });
+        if !message.is_ping() && !self.has_heard_since(session, message.backoff.first_sent) {
+            let queue = self.queues.remove(&session);
+            let waiting = queue.iter().flat_map(Queue::owners);
+            self.given_up.extend(waiting.map(|of| GivenUp { of, sent: false }));
+        }
+        self.fill_window(now, session);
+    }
+
+    /// A message has come: the path is not silent, and what was withheld is due.
+    pub(super) fn heard(&mut self, now: Instant, session: SessionId) {
+        let Some(link) = self.links.get_mut(&session) else { return };
+        link.controller.heard(now);
+        for message in link.unacknowledged.iter_mut().filter(|message| message.withheld) {
+            message.withheld = false;
+            message.due = now;
+            self.alarms.set(Alarm::Retransmit(session, message.id), now);
+        }
+        self.fill_window(now, session);
+    }
+
+    /// An acknowledgement or a Reset has come for `id`: whose message was it?
+    pub(super) fn settle(&mut self, now: Instant, session: SessionId, id: MessageId) -> Option<O> {
+        let link = self.links.get_mut(&session)?;
+        let at = link.unacknowledged.iter().position(|message| message.id == id)?;
+        let message = link.unacknowledged.swap_remove(at);
+        self.alarms.clear(Alarm::Retransmit(session, id));
+        link.controller.answered(now, &message.backoff, &self.times);
+        if let Some(least) = link.controller.next_answer(now, &self.times) {
+            let behind = |other: &&mut Unacknowledged<O>| {
+                other.backoff.copies == 1
+                    && other.backoff.first_sent >= message.backoff.first_sent
+                    && other.due < least
+            };
+            for other in link.unacknowledged.iter_mut().filter(behind) {
+                other.due = least;
+                self.alarms.set(Alarm::Retransmit(session, other.id), least);
+            }
+        }
+        self.fill_window(now, session);
+        Some(message.owner)
+    }
+
+    pub(super) fn was_repeated(&self, session: SessionId, id: MessageId) -> bool {
+        let mut sent = self.links.get(&session).into_iter().flat_map(|link| &link.unacknowledged);
+        sent.any(|message| message.id == id && message.backoff.copies > 1)
+    }
+}
+
+/// What a message says by its code (RFC 7252 section 3).
+fn content(message: &[u8]) -> Content {
+    match message.get(1) {
+        None | Some(0) => Content::Nothing,
+        Some(1..0x20) => Content::Request,
+        Some(_) => Content::Response,
+    }
+}

@@ -1,0 +1,246 @@
+//! How long the peer of a session takes to answer.
+//!
+//! The round trip is that of RFC 6298, with Karn's rule and with its other half: a timeout that proved too short is kept
+//! until a clean sample comes (sections 5.5 to 5.7). Most paths of ours lose, though, and a loss says nothing about the round
+//! trip. So copies are put down to losses where another message was answered in time meanwhile, or where the answer comes
+//! when that to the newest copy was due; the latter not four times in a row. In all other cases the first copy may have been
+//! the one that was answered, as in the weak estimator of CoCoA (draft-ietf-core-cocoa): then the next message waits for as
+//! long as this answer took.
+//!
+//! The estimate ages: after a pause of [`PAUSE`] the first message gets more time (`retransmission.rs`), and after [`FORGOTTEN`] the
+//! next clean sample takes the place of all that was known. A path that changes is a new session today, which begins anew.
+
+use super::config::Times;
+use super::retransmission::Backoff;
+use std::time::{Duration, Instant};
+
+/// Clocks and schedulers are not finer than this; without it a path that never varies would leave no room at all.
+const LEAST_VARIATION: Duration = Duration::from_millis(30);
+
+/// Losses in a row that are believed. A path that loses a fifth each way has more in 2 of 100 messages.
+const LOSSES_BELIEVED: u8 = 3;
+
+/// A radio that had nothing to send for this long may need a second or two for the first message, as LTE phones do.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// After this long, what was known of the path says nothing about it.
+const FORGOTTEN: Duration = Duration::from_secs(600);
+
+/// Microseconds in 32 bits: 71 minutes. There is one of each per session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Micros(u32);
+
+impl From<Duration> for Micros {
+    fn from(time: Duration) -> Micros {
+        Micros(u32::try_from(time.as_micros()).unwrap_or(u32::MAX))
+    }
+}
+
+impl From<Micros> for Duration {
+    fn from(Micros(time): Micros) -> Duration {
+        Duration::from_micros(time.into())
+    }
+}
+
+/// What is known of the way to the peer and back: a smoothed round trip and its variation (RFC 6298 section 2).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct RoundTrip {
+    smoothed: Micros,
+    variation: Micros,
+    /// The shortest: no answer comes sooner after the copy that it answers.
+    least: Micros,
+    /// How long an answer took for which the timeout was too short; 0 when it was right.
+    kept: Micros,
+    /// Messages in a row that needed a copy.
+    repeated: u8,
+    /// Of the newest clean sample.
+    sampled: Instant,
+}
+
+impl RoundTrip {
+    /// The first sample, from the handshake. Its flights are small and answered at once, so a quarter is room enough.
+    pub(super) fn first(now: Instant, sample: Duration) -> RoundTrip {
+        RoundTrip {
+            smoothed: sample.into(),
+            variation: (sample / 4).into(),
+            least: sample.into(),
+            kept: Micros(0),
+            repeated: 0,
+            sampled: now,
+        }
+    }
+
+    /// A message has been answered.
+    pub(super) fn answered(&mut self, now: Instant, sent: &Backoff, times: &Times) {
+        match sent.sample(now) {
+            Some(sample) if self.is_forgotten(now) => *self = RoundTrip::first(now, sample),
+            Some(sample) => self.add(now, sample),
+            None => self.judge(now, sent, times),
+        }
+    }
+
+    /// Only for messages that were sent once: which copy an answer belongs to cannot be told (Karn's rule).
+    fn add(&mut self, now: Instant, sample: Duration) {
+        let smoothed = self.smoothed();
+        self.variation = ((Duration::from(self.variation) * 3 + smoothed.abs_diff(sample)) / 4).into();
+        self.smoothed = ((smoothed * 7 + sample) / 8).into();
+        self.least = self.least.min(sample.into());
+        self.kept = Micros(0);
+        self.repeated = 0;
+        self.sampled = now;
+    }
+
+    /// The answer to a message of which copies had gone out: were the others lost, or has the path become slower?
+    fn judge(&mut self, now: Instant, sent: &Backoff, times: &Times) {
+        if self.sampled > sent.first_sent {
+            return;
+        }
+        self.repeated = self.repeated.saturating_add(1);
+        let longest = self.timeout() + times.piggyback_wait;
+        let since_newest = now.saturating_duration_since(sent.last_sent);
+        if (self.least.into()..=longest).contains(&since_newest) && self.repeated <= LOSSES_BELIEVED {
+            return;
+        }
+        let took = now.saturating_duration_since(sent.first_sent);
+        self.kept = self.kept.max(took.min(longest * 2).into());
+    }
+
+    /// The estimate without room for its variation.
+    pub(super) fn smoothed(&self) -> Duration {
+        self.smoothed.into()
+    }
+
+    /// How much later than expected an answer may come.
+    pub(super) fn room(&self) -> Duration {
+        (Duration::from(self.variation) * 4).max(LEAST_VARIATION)
+    }
+
+    /// How long an answer may take that the peer gives at once, by the clean samples.
+    pub(super) fn estimate(&self) -> Duration {
+        self.smoothed() + self.room()
+    }
+
+    /// The same by all that is known.
+    pub(super) fn timeout(&self) -> Duration {
+        self.estimate().max(Duration::from(self.kept) + LEAST_VARIATION)
+    }
+
+    /// There was no clean sample for a while.
+    pub(super) fn is_after_pause(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.sampled) >= PAUSE
+    }
+
+    fn is_forgotten(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.sampled) >= FORGOTTEN
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::random::Random;
+    use super::super::retransmission::Content;
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// No randomness, no wait at the peer.
+    fn times() -> Times {
+        Times { ack_random_factor: 1.0, piggyback_wait: Duration::ZERO, ..Times::measured() }
+    }
+
+    /// A message that was sent at `sent`, and so many times more, each `gap` after the one before.
+    fn message(sent: Instant, copies: u32, gap: Duration) -> Backoff {
+        let (mut backoff, _) =
+            Backoff::start(sent, &times(), None, Content::Request, &mut Random::new([1; 32]));
+        (backoff.copies, backoff.last_sent) = (copies + 1, sent + gap * copies);
+        backoff
+    }
+
+    #[test]
+    fn samples_move_the_estimate_towards_themselves() {
+        let start = Instant::now();
+        let mut round_trip = RoundTrip::first(start, SECOND);
+        for n in 0..60 {
+            let sent = start + SECOND * n;
+            round_trip.answered(sent + 100 * MS, &message(sent, 0, SECOND), &times());
+        }
+        assert!((130 * MS..150 * MS).contains(&round_trip.timeout()), "{:?}", round_trip.timeout());
+    }
+
+    #[test]
+    fn a_timeout_that_was_too_short_is_kept_until_a_clean_sample() {
+        let start = Instant::now();
+        let mut round_trip = RoundTrip::first(start, 100 * MS);
+        let short = round_trip.timeout();
+        let sent = start + SECOND;
+        // The first copy was answered: no answer to the second can come so soon.
+        round_trip.answered(sent + 350 * MS, &message(sent, 1, 300 * MS), &times());
+        assert!(round_trip.timeout() >= 350 * MS, "{:?}", round_trip.timeout());
+        let kept = round_trip.timeout();
+        // As long as nothing is known, a loss does not change it.
+        let sent = sent + SECOND;
+        round_trip.answered(sent + kept + 100 * MS, &message(sent, 1, kept), &times());
+        assert_eq!(round_trip.timeout(), kept);
+        let sent = sent + SECOND;
+        round_trip.answered(sent + 100 * MS, &message(sent, 0, kept), &times());
+        assert!(round_trip.timeout() <= short, "{:?}", round_trip.timeout());
+    }
+
+    #[test]
+    fn a_loss_says_nothing_about_the_round_trip_but_four_in_a_row_do() {
+        let start = Instant::now();
+        let mut round_trip = RoundTrip::first(start, 100 * MS);
+        let before = round_trip.timeout();
+        for n in 1..=4 {
+            assert_eq!(round_trip.timeout(), before);
+            let sent = start + SECOND * n;
+            round_trip.answered(sent + 310 * MS, &message(sent, 1, 200 * MS), &times());
+        }
+        assert!(round_trip.timeout() >= 310 * MS, "{:?}", round_trip.timeout());
+    }
+
+    #[test]
+    fn whoever_is_overtaken_by_an_answer_has_been_lost() {
+        let start = Instant::now();
+        let mut round_trip = RoundTrip::first(start, 100 * MS);
+        let slow = message(start + SECOND, 3, SECOND);
+        for n in 1..10 {
+            let sent = start + SECOND * n;
+            round_trip.answered(sent + 100 * MS, &message(sent, 0, SECOND), &times());
+        }
+        let before = round_trip.timeout();
+        round_trip.answered(start + 10 * SECOND, &slow, &times());
+        assert_eq!(round_trip.timeout(), before);
+    }
+
+    #[test]
+    fn what_was_known_ten_minutes_ago_is_forgotten() {
+        let start = Instant::now();
+        for (pause, forgotten) in [(599, false), (600, true)] {
+            let mut round_trip = RoundTrip::first(start, 5 * SECOND);
+            let sent = start + SECOND * pause - 100 * MS;
+            round_trip.answered(sent + 100 * MS, &message(sent, 0, SECOND), &times());
+            assert_eq!(round_trip.timeout() < SECOND, forgotten, "{pause} s");
+        }
+    }
+
+    #[test]
+    fn after_a_pause_the_first_gap_is_longer_and_the_others_are_not() {
+        let start = Instant::now();
+        let round_trip = RoundTrip::first(start, 40 * MS);
+        for (pause, what, first) in [
+            (9, Content::Request, 80 * MS),
+            (10, Content::Request, SECOND),
+            (10, Content::Nothing, SECOND),
+            (10, Content::Response, 2 * SECOND),
+        ] {
+            let now = start + SECOND * pause;
+            let mut random = Random::new([1; 32]);
+            let (mut backoff, due) = Backoff::start(now, &times(), Some(&round_trip), what, &mut random);
+            assert_eq!(due - now, first, "{pause} s, {what:?}");
+            let second = backoff.again(due, &times()).unwrap() - due;
+            assert_eq!(second, 120 * MS, "{pause} s, {what:?}");
+        }
+    }
+}
