@@ -21,8 +21,8 @@ pub struct Config {
     /// client gets `413 M_TOO_LARGE`. Envoy's own buffer limit (`request_body_buffer_limit` of the route) has to be
     /// higher, or Envoy answers first and in plain text.
     pub max_request_bytes: usize,
-    /// `max_held_bytes`: bodies of CBOR requests that wait for their ends, of all clients of a listener on one of Envoy's threads, each
-    /// counted with 16 KiB for its stream. Beyond it the longest body of the network that holds most gets 503. One of the longest kind
+    /// `max_held_bytes`: requests that have not come to their end, of all clients of a listener on one of Envoy's threads: 16 KiB each, and
+    /// what is held of their bodies. Beyond it the largest request of the network that has most gets 503. One of the longest kind
     /// always has room.
     pub max_held_bytes: usize,
     /// `hold_response_bytes`: the longest answer that is held whole, in either form, before it becomes CBOR: it gets a

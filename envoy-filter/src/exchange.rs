@@ -37,6 +37,8 @@ pub struct Exchange {
     request: Hold,
     response: Answer,
     answer_headers: Place,
+    /// The request has begun, and not ended.
+    begun: bool,
     /// It has ended with an error.
     over: bool,
     tally: Tally,
@@ -61,6 +63,7 @@ impl Exchange {
             request: Hold::Free,
             response: Answer::Free,
             answer_headers: Place::Here,
+            begun: false,
             over: false,
             tally: Tally::default(),
         }
@@ -89,6 +92,7 @@ impl Exchange {
     /// The request's header fields have come; `end`: and there is no body.
     pub fn request_headers(&mut self, headers: &Headers<'_>, end: bool) -> Step {
         self.client = Client::of(&self.config, headers);
+        self.begun = !end;
         let decided = request::headers(&self.config, &self.client, headers, end);
         let step = decided.map(|(step, hold)| {
             self.request = hold;
@@ -102,6 +106,7 @@ impl Exchange {
 
     /// A piece of the request's body has come; `held` bytes are in the host's hands now. `end`: that is all of it.
     pub fn request_body(&mut self, held: usize, end: bool) -> Step {
+        self.begun &= !end;
         if self.over {
             return Then::Hold.into();
         }
@@ -112,6 +117,7 @@ impl Exchange {
 
     /// Trailers follow the request's body, which is complete with that.
     pub fn request_trailers(&mut self) -> Step {
+        self.begun = false;
         if self.over {
             return Then::Hold.into();
         }
@@ -162,12 +168,13 @@ impl Exchange {
         self.conclude(Direction::Response, step)
     }
 
-    /// Whether the request waits for the rest of its body, which the host holds.
-    pub fn request_waits(&self) -> bool {
-        self.request != Hold::Free
+    /// How many bytes the host holds for us, of the so many in its hands, while the request has not come to its end; then None.
+    pub fn unfinished(&self, held: usize) -> Option<usize> {
+        let bytes = if self.request == Hold::Free { 0 } else { held };
+        (self.begun && !self.over).then_some(bytes)
     }
 
-    /// The request waits, and others need the room.
+    /// The request has not come to its end, and others need the room.
     pub fn no_room(&mut self) -> Step {
         self.conclude(Direction::Request, Err(MatrixError::no_room()))
     }

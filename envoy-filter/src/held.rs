@@ -1,4 +1,5 @@
-//! The bodies that the host holds for us, of all streams of a listener and a thread together: whose has to give way when there are too many.
+//! Requests that have not come to their end, of a listener and a thread together, with the bodies that the host holds for us: who has to give
+//! way when there are too many.
 //!
 //! ```text
 //! held ──▶ room ───────────────────────────────────────────▶ Hold
@@ -7,16 +8,16 @@
 //! ```
 //!
 //! A body that waits has left the windows of HTTP/2, and nothing else counts it over all streams: a stranger could open a thousand
-//! and end none.
+//! and end none. One that flows costs no more than its stream, but takes a connection to the homeserver until its end.
 
 use crate::config::Config;
 use lowband_shares::{Bounds, Network, Pool};
 use std::net::{IpAddr, SocketAddr};
 
-/// What the host needs for a stream that waits, besides its body: about what Envoy was seen to take for one.
+/// What a request counts with, besides what waits of its body: about what Envoy takes for a stream.
 const STREAM_BYTES: usize = 16 << 10;
 
-/// Who waits with how much.
+/// Who has how much.
 #[derive(Debug)]
 pub struct Held {
     pool: Pool<u32>,
@@ -38,7 +39,7 @@ impl Default for Held {
 }
 
 impl Held {
-    /// Nothing waits. One body of the longest kind always finds room, as nothing else would be served.
+    /// Nothing has begun. One body of the longest kind always finds room, as nothing else would be served.
     pub fn new(config: &Config) -> Held {
         let longest = config.max_request_bytes.saturating_add(STREAM_BYTES);
         let Bounds { total, per_network, per_site } = Bounds::of(config.max_held_bytes);
@@ -52,7 +53,7 @@ impl Held {
         }
     }
 
-    /// The stream waits, with so many bytes of its body.
+    /// The stream's request has not ended, and so many bytes of it wait.
     pub fn wait(&mut self, stream: u32, network: Network, bytes: usize) -> Room {
         let mut room = Room::default();
         let amount = STREAM_BYTES.saturating_add(bytes);
@@ -74,7 +75,7 @@ impl Held {
         room
     }
 
-    /// It does not wait any more.
+    /// It has ended.
     pub fn release(&mut self, stream: u32) {
         self.pool.remove(stream);
     }

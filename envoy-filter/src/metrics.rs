@@ -48,7 +48,7 @@ pub enum Reason {
     Incomplete,
     /// The host refused a call.
     Host,
-    /// Others needed the room in which it waited.
+    /// It had not come to its end, and others needed the room.
     NoRoom,
 }
 

@@ -44,9 +44,9 @@ impl MatrixError {
         MatrixError { status: 413, errcode: "M_TOO_LARGE", error, reason: Reason::TooLarge }
     }
 
-    /// Bodies that wait have used up what there is for them, and this one had to give way.
+    /// Requests without an end have used up what there is for them, and this one had to give way.
     pub fn no_room() -> Self {
-        let error = "the proxy has no room for this body at the moment".to_owned();
+        let error = "the proxy has no room for this request at the moment".to_owned();
         MatrixError { status: 503, errcode: "M_UNKNOWN", error, reason: Reason::NoRoom }
     }
 

@@ -33,7 +33,7 @@ struct Root {
     /// The host's ids of the series, in the order of `Metric::all`. One that it would not give is not counted.
     ids: Vec<Option<u32>>,
     totals: RefCell<Totals>,
-    /// Bodies that wait, of all streams.
+    /// Requests that have not come to their end, of all streams.
     held: RefCell<Held>,
     /// Whether the host will call `tick`. It is asked to when there is something to tell: an idle Envoy sleeps.
     ticking: Cell<bool>,
@@ -116,7 +116,8 @@ fn with_stream(id: u32, work: impl FnOnce(&mut Stream) -> Action) -> Action {
         .unwrap_or(Action::Pause)
 }
 
-/// A phase of a request, after which it may wait with so many bytes: then it has its place among those that do, or one of them has to go.
+/// A phase of a request, with so many bytes of it in the host's hands. Until its end it has its place among those that have not ended, or one
+/// of them has to go.
 fn with_request(id: u32, held: usize, work: impl FnOnce(&mut Stream) -> Action) -> Action {
     with_contexts(|contexts| {
         let stream = contexts.streams.get_mut(&id)?;
@@ -126,7 +127,7 @@ fn with_request(id: u32, held: usize, work: impl FnOnce(&mut Stream) -> Action) 
             if let Some(other_stream) = contexts.streams.get_mut(&other)
                 && host::speak_of(other).is_ok()
             {
-                other_stream.give_way();
+                other_stream.cut();
             }
             let _ = host::speak_of(id);
         }
@@ -145,9 +146,7 @@ pub(crate) fn create(id: u32, parent: u32) {
             contexts.roots.insert(id, Rc::default());
         } else if let Some(root) = contexts.roots.get(&parent) {
             let exchange = Exchange::new(Rc::clone(&root.config));
-            contexts
-                .streams
-                .insert(id, Box::new(Stream { exchange, root: Rc::clone(root), waits_for: None }));
+            contexts.streams.insert(id, Box::new(Stream { exchange, root: Rc::clone(root), share: None }));
         }
     });
 }
@@ -232,8 +231,8 @@ pub(crate) fn response_trailers(id: u32) -> Action {
 struct Stream {
     exchange: Exchange,
     root: Rc<Root>,
-    /// While its request waits: whose share of what waits it has.
-    waits_for: Option<Network>,
+    /// Until its request has come to its end: whose share of those that have not it has.
+    share: Option<Network>,
 }
 
 /// The host's names for one direction, and the phase that takes a body.
@@ -275,33 +274,41 @@ impl Stream {
         }
     }
 
-    /// What it means for the others, and for itself, that its request waits with so many bytes, if it does.
+    /// What it means for the others, and for itself, that its request has not come to its end, if it has not.
     fn find_room(&mut self, id: u32, bytes: usize) -> Room {
-        if !self.exchange.request_waits() {
+        let Some(bytes) = self.exchange.unfinished(bytes) else {
             self.leave(id);
             return Room::default();
-        }
-        let network = *self
-            .waits_for
-            .get_or_insert_with(|| held::network(&host::source_address().unwrap_or_default(), id));
+        };
+        let network =
+            *self.share.get_or_insert_with(|| held::network(&host::source_address().unwrap_or_default(), id));
         self.root
             .held
             .try_borrow_mut()
             .map_or_else(|_| Room::default(), |mut held| held.wait(id, network, bytes))
     }
 
-    /// Its request does not wait any more.
+    /// Its request has come to its end.
     fn leave(&mut self, id: u32) {
-        if self.waits_for.take().is_some()
+        if self.share.take().is_some()
             && let Ok(mut held) = self.root.held.try_borrow_mut()
         {
             held.release(id);
         }
     }
 
+    /// Its request is cut for want of room, from within a callback of another stream: an answer there would stop that one for ever, since
+    /// the host keeps for a VM, and not for a stream, that an answer has been given.
+    fn cut(&mut self) {
+        self.share = None;
+        let _refused = self.exchange.no_room();
+        self.count();
+        let _ = host::close(StreamType::HttpRequest);
+    }
+
     /// Its request is refused for want of room.
     fn give_way(&mut self) -> Action {
-        self.waits_for = None;
+        self.share = None;
         let step = self.exchange.no_room();
         self.perform(&REQUEST, step)
     }

@@ -12,7 +12,7 @@ import threading
 import unittest
 
 from own_answers import PATH, Sidecar
-from parts import CBOR, MESSAGE_CBOR, Envoy, Homeserver, free_port, until
+from parts import CBOR, JSON, MESSAGE_CBOR, Envoy, Homeserver, free_port, until
 
 MIB = 1 << 20
 CONNECTIONS, STREAMS, BYTES = 8, 24, 2 * MIB
@@ -36,8 +36,8 @@ class Greedy:
     """One connection of HTTP/2, within its windows: bodies on all of its streams in turn, each without an end. A stream that is refused is
     left alone. Done when all has been sent that may be, or the connection has ended."""
 
-    def __init__(self, port):
-        self.port, self.done = port, threading.Event()
+    def __init__(self, port, media_type=CBOR, most=BYTES):
+        self.port, self.media_type, self.most, self.done = port, media_type, most, threading.Event()
         self.sent = 0
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
@@ -48,15 +48,15 @@ class Greedy:
         self.done.set()
 
     def flood(self):
-        fields = [(":method", "PUT"), (":scheme", "http"), (":authority", "localhost"), (":path", PATH), ("content-type", CBOR)]
+        fields = [(":method", "PUT"), (":scheme", "http"), (":authority", "localhost"), (":path", PATH), ("content-type", self.media_type)]
         block = b"".join(field(*each) for each in fields)
         self.open = {2 * number + 1: [0, 65535] for number in range(STREAMS)}
         self.window, self.initial, self.buffered = 65535, 65535, b""
         opening = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0)
         self.connection.sendall(opening + b"".join(frame(HEADERS, END_HEADERS, stream, block) for stream in self.open))
         while self.open:
-            ready = [stream for stream, (sent, window) in self.open.items() if sent < BYTES and window > 0]
-            if not ready and all(sent >= BYTES for sent, _ in self.open.values()):
+            ready = [stream for stream, (sent, window) in self.open.items() if sent < self.most and window > 0]
+            if not ready and all(sent >= self.most for sent, _ in self.open.values()):
                 break
             if not ready or self.window <= 0:
                 self.read()
@@ -154,6 +154,22 @@ class Flood(unittest.TestCase):
         told = lambda: [line for line in self.admin(envoy, f"/stats?filter={evicted}").splitlines() if not line.endswith(": 0")]  # noqa: E731
         self.assertTrue(until(told))
         self.assertEqual(self.asks_public(envoy, long), 200)
+
+    def test_requests_without_an_end_that_flow_leave_places_at_the_homeserver(self):
+        def narrow(text):
+            mark = '"trusted": false,'
+            assert text.count(mark) == 1
+            # Sixteen requests for one network.
+            return text.replace(mark, mark + ' "max_request_bytes": 1024, "max_held_bytes": 1048576,')
+
+        envoy = self.envoy(narrow)
+        greedy = [Greedy(envoy.public, JSON, 10) for _ in range(CONNECTIONS)]
+        self.assertTrue(all(each.done.wait(30) for each in greedy))
+        active = "http.public.downstream_rq_active"
+        open_requests = lambda: int(self.admin(envoy, f"/stats?filter={active}$").split(": ")[1])  # noqa: E731
+        self.assertTrue(until(lambda: open_requests() == 16), open_requests())
+        for source in ("127.0.0.1", "127.0.0.2"):
+            self.assertEqual(self.asks_public(envoy, MESSAGE_CBOR, source), 200)
 
     def test_a_stranger_who_has_used_up_the_memory_leaves_the_sidecar_alone(self):
         def small(text):
