@@ -111,7 +111,7 @@ fn there_are_places_at_the_upstream_for_the_long_polls_of_all_sessions() {
         let args = std::iter::once("lowband-sidecar".to_owned()).chain(args);
         Options::try_parse_from(args).unwrap().check().unwrap().upstream.requests
     };
-    assert_eq!(places(&[]), 125_000);
+    assert_eq!(places(&[]), 16_384, "what envoy.yaml lets through");
     assert_eq!(places(&["--sessions", "1000"]), 1250);
     assert_eq!(places(&["--sessions", "1000", "--upstream-requests", "auto"]), 1250);
     assert_eq!(places(&["--sessions", "1000", "--upstream-requests", "70"]), 70);
