@@ -2,6 +2,7 @@
 
 use crate::driver::{Driver, Failed, Nature, Shared, State};
 use crate::error::Error;
+use crate::fragmentation;
 use crate::key_log::KeyLogFile;
 use crate::message::{Request, Response};
 use crate::settings::Settings;
@@ -72,6 +73,7 @@ impl Connection {
         let socket = bind(options.server, not_from).await?;
         socket.connect(options.server).await?;
         let local = socket.local_addr()?;
+        fragmentation::allow(&socket, local.is_ipv6());
         let permits = Semaphore::new(settings.limits.exchanges_per_session.max(1));
         let mut client = Client::new(transport_config(&options, &settings), seed()?)?;
         let session = client.connect(Instant::now(), options.server, &options.server_name)?;

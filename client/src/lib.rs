@@ -31,6 +31,7 @@
 mod connection;
 mod driver;
 mod error;
+mod fragmentation;
 pub mod key_log;
 mod lasting;
 mod message;

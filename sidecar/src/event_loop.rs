@@ -244,10 +244,7 @@ impl EventLoop {
                         self.socket.writable().await;
                     }
                     Sent::TooLarge => {
-                        tracing::debug!(
-                            bytes = transmit.bytes.len(),
-                            "a datagram is larger than its path takes"
-                        );
+                        tracing::debug!(bytes = transmit.bytes.len(), "a datagram is larger than any may be");
                         self.metrics.unsent(Unsent::TooLarge);
                         break;
                     }

@@ -201,7 +201,7 @@ impl Metrics {
             ),
             unsent: ours.reasons(
                 "udp_datagrams_unsent",
-                "Datagrams that could not be sent. By reason, too_large: more than the path takes; error: any other error of \
+                "Datagrams that could not be sent. By reason, too_large: more than any datagram may have; error: any other error of \
                  the socket",
                 &[TOO_LARGE, ERROR],
             ),

@@ -14,6 +14,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use watch::watch;
 
+mod fragmentation;
 mod watch;
 
 /// The largest UDP payload; with GRO the kernel hands out up to as much at once.
@@ -28,7 +29,7 @@ pub enum Sent {
     Done,
     /// The socket's buffer is full: try again when it is writable.
     Blocked,
-    /// Larger than the path takes (EMSGSIZE; quinn-udp sets the don't-fragment bit).
+    /// Larger than any datagram may be (EMSGSIZE): what is larger than the path takes is sent in pieces.
     TooLarge,
     /// Any other error, e.g. no route: datagrams may be lost, so is this one.
     Failed(io::Error),
@@ -87,6 +88,8 @@ impl Socket {
         let is_ipv6 = socket.local_addr()?.is_ipv6();
         let room = Arc::new(socket.try_clone()?);
         let state = UdpSocketState::new((&socket).into())?;
+        // After quinn-udp, which sets the don't-fragment bit.
+        fragmentation::allow(&socket, is_ipv6);
         // What the system does not grant it does not grant; `buffer_sizes` tells.
         let _ = state.set_recv_buffer_size((&socket).into(), buffer);
         let _ = state.set_send_buffer_size((&socket).into(), buffer);
@@ -272,8 +275,40 @@ mod tests {
         });
     }
 
+    /// A raw socket sees the headers of what arrives on loopback; it takes a network of its own, in which this test is root.
+    #[test]
+    fn routers_may_fragment_what_is_sent() {
+        const INSIDE: &str = "LOWBAND_TEST_IN_A_NETWORK_OF_ITS_OWN";
+        if std::env::var_os(INSIDE).is_some() {
+            return tokio::runtime::Runtime::new().unwrap().block_on(see_that_routers_may_fragment());
+        }
+        let this = std::thread::current().name().unwrap().to_owned();
+        let status = std::process::Command::new("unshare")
+            .args(["--map-root-user", "--net", "sh", "-c", "ip link set lo up && exec \"$0\" \"$@\""])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", &this])
+            .env(INSIDE, "1")
+            .status();
+        assert!(status.expect("unshare is a part of util-linux").success());
+    }
+
+    async fn see_that_routers_may_fragment() {
+        for (listen, from) in [("0.0.0.0:0", "127.0.0.1:0"), ("[::]:0", "127.0.0.1:0")] {
+            let (socket, peer) = loopback_pair(listen, from);
+            let raw = socket2::Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::UDP)).unwrap();
+            raw.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            let mut raw = raw;
+            let transmit = Transmit { peer: peer.local_addr().unwrap(), local: None, bytes: vec![7; 1232] };
+            assert!(matches!(socket.send(&transmit), Sent::Done));
+            let mut packet = [0; 2000];
+            let length = io::Read::read(&mut raw, &mut packet).unwrap();
+            assert_eq!(length, 20 + 8 + 1232);
+            assert_eq!(packet[6] & 0x40, 0, "the don't-fragment bit (RFC 791 section 3.1)");
+        }
+    }
+
     #[tokio::test]
-    async fn a_datagram_larger_than_the_path_takes_is_told_apart() {
+    async fn a_datagram_larger_than_any_may_be_is_told_apart() {
         let (socket, peer) = loopback_pair("127.0.0.1:0", "127.0.0.1:0");
         let bytes = vec![0; 65_508];
         let transmit = Transmit { peer: peer.local_addr().unwrap(), local: None, bytes };
