@@ -107,11 +107,18 @@ fn a_record_of_another_epoch_or_from_a_stranger_is_dropped() {
     let mut future = record.clone();
     future[4] = 2;
     pair.inject(End::Server, &future);
-    pair.server.handle_datagram(pair.now, "192.0.2.1:5001".parse().unwrap(), None, &record);
+    let stranger = "192.0.2.1:5001".parse().unwrap();
+    pair.server.handle_datagram(pair.now, stranger, None, &record);
+    assert_eq!(pair.server.poll_transmit().map(|alert| alert.peer), Some(stranger), "told that it is none");
     pair.inject(End::Server, &[]);
     assert_eq!(
         oddities(pair.server.counters()),
-        [("records_malformed", 1), ("records_no_session", 1), ("records_wrong_epoch", 1)]
+        [
+            ("records_malformed", 1),
+            ("records_no_session", 1),
+            ("records_wrong_epoch", 1),
+            ("lost_sessions_told", 1)
+        ]
     );
     assert_eq!(pair.server_events, []);
 }

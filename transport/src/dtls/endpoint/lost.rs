@@ -49,7 +49,9 @@ impl Endpoint {
         if !self.contexts.accepts() || !is_data {
             return;
         }
-        if self.lost_sessions.take(now, self.balancers.network(peer.ip(), 0)).is_err() {
+        // Behind a balancer the port alone tells who it is, and the rate of all bounds it.
+        let network = self.balancers.network(peer.ip(), peer.port().into());
+        if self.lost_sessions.take(now, network).is_err() {
             self.counters.lost_sessions_untold += 1;
             return;
         }
