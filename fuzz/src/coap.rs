@@ -21,6 +21,8 @@ pub(crate) fn tight_limits() -> Limits {
         uploads_per_session: 2,
         download: 10_000,
         blockwise_total: 96 << 10,
+        upload_total: 24 << 10,
+        upload_rate: 8,
         snapshots_per_session: 1,
         snapshot_bytes_per_session: 64 << 10,
         read_ahead: 8 << 10,

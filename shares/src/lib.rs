@@ -22,5 +22,5 @@ mod pool;
 mod rates;
 
 pub use network::{Balancers, Network, Site};
-pub use pool::{Bounds, Pool};
+pub use pool::{Bounds, Pool, Share};
 pub use rates::{Limit, Rates};

@@ -26,6 +26,17 @@ impl Bounds {
     }
 }
 
+/// What of a pool may be used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Share {
+    /// [`Bounds::per_network`] of this one.
+    Network(Network),
+    /// [`Bounds::per_site`] of this one.
+    Site(Site),
+    /// [`Bounds::total`].
+    Total,
+}
+
 type Class = u16;
 
 /// Who holds how much. `H` names a holder, older ones first: a session, a handshake.
@@ -112,18 +123,27 @@ impl<H: Ord + Copy> Pool<H> {
     /// The network that has to give something up before `more` is held in `network`: None when there is room. It may be the same
     /// one, but not where another is as heavy, and has something to give unless `more` is more than all that one may hold.
     pub fn yields_to(&self, network: Network, more: usize) -> Option<Network> {
+        match self.used_up(network, more)? {
+            Share::Network(network) => Some(network),
+            Share::Site(site) => Some(self.heaviest_network_of(site, Some(network)).unwrap_or(network)),
+            Share::Total => {
+                let sites = self.sites_by_weight.iter().rev().map(|(class, site)| (*class, *site));
+                self.heaviest_network_of(spare(sites, Some(network.site()))?, Some(network))
+            }
+        }
+    }
+
+    /// What would hold too much if `more` were held in `network`: None when there is room.
+    pub fn used_up(&self, network: Network, more: usize) -> Option<Share> {
         let Bounds { total, per_network, per_site } = self.bounds;
         let site = network.site();
         let of_site = self.sites.get(&site).copied().unwrap_or(0);
         if !network.is_alone() && self.held_in(network) + more > per_network {
-            Some(network)
+            Some(Share::Network(network))
         } else if !network.is_alone() && of_site + more > per_site {
-            Some(self.heaviest_network_of(site, Some(network)).unwrap_or(network))
-        } else if self.total + more > total {
-            let sites = self.sites_by_weight.iter().rev().map(|(class, site)| (*class, *site));
-            self.heaviest_network_of(spare(sites, Some(site))?, Some(network))
+            Some(Share::Site(site))
         } else {
-            None
+            (self.total + more > total).then_some(Share::Total)
         }
     }
 

@@ -101,6 +101,14 @@ fn limits_that_contradict_each_other_are_a_mistake() {
     let mistakes = check(&args);
     assert_eq!(mistakes.len(), 1);
     assert_eq!(mistakes[0].option, "--upload");
+    for (memory, mistaken) in
+        [("7MiB", true), ("65MiB", true), ("8MiB", false), ("64MiB", false), ("half", false)]
+    {
+        let mut args = folder.identity();
+        args.extend(["--upload-memory", memory].map(str::to_owned));
+        let named: Vec<_> = check(&args).into_iter().map(|mistake| mistake.option).collect();
+        assert_eq!(named, if mistaken { vec!["--upload-memory"] } else { vec![] }, "{memory}");
+    }
 }
 
 #[test]

@@ -41,3 +41,4 @@ pub use counters::Counters;
 pub use numbers::{Code, MAX_ACCESS_TOKEN, Method, content_format};
 pub use options::{RequestOptions, ResponseOptions};
 pub use server::{Activity, Server, ServerEvent, Standing};
+pub use upload::most_bytes as upload_memory;

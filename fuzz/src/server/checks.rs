@@ -82,8 +82,8 @@ impl World {
     pub(super) fn check(&self) {
         let Limits { blockwise_total, snapshot_bytes_per_session: share, exchanges_per_session, .. } =
             self.limits;
-        // A snapshot that somebody waits on is read on all the same, within the share of its session.
-        let most = blockwise_total + SESSIONS * (share + share / 2 + LONGEST_CHUNK);
+        // A snapshot that somebody waits on is read on all the same, within the share of its session, and a page more is reserved.
+        let most = blockwise_total + SESSIONS * (share + share / 2 + LONGEST_CHUNK + (16 << 10));
         assert!(self.server.blockwise_bytes() <= most, "{} bytes held", self.server.blockwise_bytes());
         assert!(self.server.sessions_in_memory() <= SESSIONS);
         for session in self.sessions {

@@ -32,7 +32,7 @@ pub struct Times {
     pub acknowledge_within: Duration,
     /// EXCHANGE_LIFETIME: message ids are remembered this long.
     pub exchange_lifetime: Duration,
-    /// A blockwise upload without progress ends after this.
+    /// A blockwise upload without progress ends after this; see [`Limits::upload_rate`] for one with little.
     pub blockwise_idle: Duration,
     /// A snapshot is kept this long after its last block was asked for.
     pub snapshot_idle: Duration,
@@ -136,9 +136,16 @@ pub struct Limits {
     pub uploads_per_session: usize,
     /// Bytes of one response body (client role).
     pub download: usize,
-    /// Bytes in uploads and snapshots, all sessions together: at the bound uploads are answered 5.03, and the
-    /// upstream is not read on unless somebody waits for its next block.
+    /// Bytes in uploads and snapshots, all sessions together. Snapshots have what `upload_total` leaves, at least half; a quarter of
+    /// theirs for one network and half for one site. At the bound the heaviest session loses what has been read of its bodies, and the
+    /// upstreams are not read on for those who hold as much as it, unless somebody waits for the next block; beyond, by an eighth, it
+    /// loses bodies.
     pub blockwise_total: usize,
+    /// The part of it for uploads; a quarter for one network, half for one site, and at least one upload for each. At the bound the
+    /// slowest upload of the heaviest session ends: its next block is answered 4.08.
+    pub upload_total: usize,
+    /// Bytes a second that an upload has to make in the long run: see `blockwise_idle`, which is the time that it has in hand.
+    pub upload_rate: usize,
     /// Snapshots of one session, beside two for each of `exchanges_per_session`: a client that overlaps its requests must
     /// not lose one body to the next, nor the last block of a body when that is lost on the way and asked for again. One
     /// more ends the oldest that has been read to its end, else the oldest.
@@ -177,6 +184,8 @@ impl Default for Limits {
             uploads_per_session: 32,
             download: 64 << 20,
             blockwise_total: 64 << 20,
+            upload_total: 32 << 20,
+            upload_rate: 8,
             snapshots_per_session: 4,
             snapshot_bytes_per_session: 4 << 20,
             read_ahead: 256 << 10,

@@ -6,6 +6,10 @@ counters! {
     gauges {
         /// Bytes that are remembered of answered messages, against duplicates.
         remembered_bytes = "coap_remembered_bytes",
+        /// Bytes of uploads that are on their way.
+        upload_bytes = "coap_upload_bytes",
+        /// Bytes of snapshots.
+        snapshot_bytes = "coap_snapshot_bytes",
     }
     counters {
         /// Confirmable messages sent again.
@@ -110,8 +114,10 @@ counters! {
             exchanges_refused = "exchanges",
             /// Uploads above the limit of one body.
             uploads_too_large = "upload_size",
-            /// Uploads, for want of memory.
+            /// Uploads of those who hold most, for want of memory.
             uploads_no_memory = "upload_memory",
+            /// Their path and query are too long.
+            paths_too_long = "path",
         }
         /// What was forgotten of answered messages before its time, for want of memory.
         "coap_remembered_evicted" by "kind" {
@@ -150,8 +156,10 @@ counters! {
             uploads_restarted = "restarted",
             /// Newer ones of the same session.
             uploads_evicted = "evicted",
-            /// Silence.
+            /// Too little progress.
             uploads_expired = "expired",
+            /// They were slow, and their memory was needed by those who hold less.
+            uploads_gave_way = "gave_way",
         }
         /// Snapshots, which are responses kept for their blocks, that were given up.
         "coap_snapshots_dropped" by "reason" {
@@ -159,6 +167,8 @@ counters! {
             snapshots_evicted = "evicted",
             /// Silence.
             snapshots_expired = "expired",
+            /// Their memory was needed by those who hold less.
+            snapshots_gave_way = "gave_way",
         }
     }
     unlisted {

@@ -58,6 +58,11 @@ impl BodyKey {
     }
 }
 
+/// Bytes of a [`BodyKey`], which is path and query with four bytes for each option. It is kept with each body and each request that
+/// waits. The longest real ones are some 1,500 bytes: a `/sync` with an inline filter and a `since` of many stream positions, a `/join`
+/// with servers to ask; a single parameter has 255 bytes at most (RFC 7252 section 5.10).
+const MAX_KEY: usize = 4096;
+
 /// A request, parsed into what the server acts upon.
 #[derive(Debug)]
 pub(super) struct ParsedRequest {
@@ -139,13 +144,21 @@ impl ParsedRequest {
             return Err(refuse(Code::METHOD_NOT_ALLOWED, "only GET, POST, PUT and DELETE are served"));
         };
         let mut options = RequestOptions::default();
-        let mut key = vec![message.code.0];
+        let names = |number| {
+            let names = [numbers::URI_PATH, numbers::URI_QUERY, numbers::ACCEPT, numbers::REQUEST_TAG];
+            names.contains(&number)
+        };
+        let named = recognised.iter().filter(|(number, _)| names(*number));
+        let length = 1 + named.map(|(_, value)| 4 + value.len()).sum::<usize>();
+        if length > MAX_KEY {
+            counters.paths_too_long += 1;
+            return Err(refuse(Code::BAD_REQUEST, "path and query are longer than 4,096 bytes together"));
+        }
+        let mut key = Vec::with_capacity(length);
+        key.push(message.code.0);
         let (mut block1, mut block2, mut size1, mut wants_size2) = (None, None, None, false);
         for (number, value) in recognised {
-            if matches!(
-                number,
-                numbers::URI_PATH | numbers::URI_QUERY | numbers::ACCEPT | numbers::REQUEST_TAG
-            ) {
+            if names(number) {
                 // Fixed widths for number and length keep two different lists of options apart.
                 key.extend(number.to_be_bytes());
                 key.extend((value.len() as u16).to_be_bytes());
@@ -339,6 +352,26 @@ mod tests {
         // A repeated elective option: the first counts (RFC 7252 section 5.4.5).
         let twice = options(&[(256, b"one"), (256, b"two")]);
         assert_eq!(twice.authorization.as_deref(), Some("one"));
+    }
+
+    #[test]
+    fn path_and_query_have_a_bound_together_that_the_longest_real_ones_keep_far_from() {
+        let filter = "f".repeat(255);
+        let real: Vec<_> = std::iter::once((numbers::URI_PATH, b"_matrix".as_slice()))
+            .chain(std::iter::repeat_n((numbers::URI_QUERY, filter.as_bytes()), 15))
+            .collect();
+        assert_eq!(parse(Code::GET, &real).0.unwrap().key.len(), 1 + 11 + 15 * 259);
+        let (refused, counters) = parse(Code::GET, &[&real[..], &real[15..]].concat());
+        let refused = refused.unwrap_err();
+        assert_eq!(
+            (refused.code, refused.bad_option, counters.paths_too_long),
+            (Code::BAD_REQUEST, false, 1)
+        );
+        assert!(refused.text.contains("4,096 bytes"));
+        // Tags are a part of what is kept.
+        let tags = vec![(numbers::REQUEST_TAG, b"12345678".as_slice()); 342];
+        assert_eq!(parse(Code::GET, &tags[..341]).0.unwrap().key.len(), 1 + 341 * 12);
+        assert_eq!(parse(Code::GET, &tags).0.unwrap_err().code, Code::BAD_REQUEST);
     }
 
     #[test]

@@ -8,6 +8,8 @@
 //! one message, or a snapshot and its first block <---- respond_head, respond_chunk, fail <-----'    (exchange.rs)
 //! ```
 //!
+//! Who may hold how much of bodies, and who gives way, stands in `memory.rs`.
+//!
 //! A session at rest has no state here but what sticks to it (`sticky.rs`). Deliberately absent: Observe and Q-Block, which come as further ways out of the
 //! options, and a window for answers that go in acknowledgements: of them a server sends no more than it was asked for.
 
@@ -15,6 +17,7 @@ mod activity;
 mod blockwise;
 mod bodies;
 mod exchange;
+mod memory;
 mod sticky;
 
 use super::access_token;
@@ -28,8 +31,9 @@ use super::snapshot::SnapshotId;
 use super::timers::Timers;
 use crate::shares::Network;
 use crate::{ExchangeId, SessionId};
-use bodies::Bodies;
+use bodies::{Bodies, Held};
 use exchange::{Exchange, State};
+use memory::Memory;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 use sticky::Sticky;
@@ -80,13 +84,15 @@ enum Alarm {
     Acknowledge(ExchangeId),
     /// An upload or a snapshot of the session may have been silent for too long.
     Bodies(SessionId),
+    /// Memory is free, and more upstreams wait for it than one event looks at.
+    Wake,
 }
 
 /// What a session has open. Gone when nothing is.
 #[derive(Debug, Default)]
 struct Session {
     exchanges: BTreeSet<ExchangeId>,
-    bodies: Bodies,
+    bodies: Option<Box<Bodies>>,
     sticky: Sticky,
 }
 
@@ -98,10 +104,9 @@ pub struct Server {
     exchanges: BTreeMap<ExchangeId, Exchange>,
     alarms: Timers<Alarm>,
     events: VecDeque<ServerEvent>,
-    /// Exchanges whose upstream is not read on.
-    paused: BTreeSet<ExchangeId>,
-    /// Bytes of all uploads and snapshots.
-    held: usize,
+    memory: Memory,
+    /// How many exchanges are unfinished.
+    unfinished: usize,
     next_exchange: u64,
     next_snapshot: u64,
     next_etag: u32,
@@ -110,6 +115,7 @@ pub struct Server {
 impl Server {
     /// `seed` feeds message ids, ETags and the random part of back-off.
     pub fn new(times: Times, limits: Limits, seed: [u8; 32]) -> Server {
+        let memory = Memory::new(&limits);
         let mut messages = MessageLayer::new(times, limits, seed);
         let next_etag = u32::from(messages.random.u16());
         Server {
@@ -118,8 +124,8 @@ impl Server {
             exchanges: BTreeMap::new(),
             alarms: Timers::new(),
             events: VecDeque::new(),
-            paused: BTreeSet::new(),
-            held: 0,
+            memory,
+            unfinished: 0,
             next_exchange: 0,
             next_snapshot: 0,
             next_etag,
@@ -138,21 +144,24 @@ impl Server {
     }
 
     /// A session has ended: its exchanges are cancelled, its uploads and snapshots are gone.
-    pub fn session_closed(&mut self, _now: Instant, session: SessionId) {
+    pub fn session_closed(&mut self, now: Instant, session: SessionId) {
         self.messages.closed(session);
         self.alarms.clear(Alarm::Bodies(session));
         let Some(state) = self.sessions.remove(&session) else { return };
         for id in state.exchanges {
             self.alarms.clear(Alarm::Acknowledge(id));
-            self.paused.remove(&id);
-            if let Some(exchange) = self.exchanges.remove(&id)
-                && exchange.waits_for_upstream()
-            {
-                self.cancelled(id);
+            self.memory.go_on(id);
+            if let Some(exchange) = self.exchanges.remove(&id) {
+                self.unfinished -= usize::from(exchange.is_unfinished());
+                if exchange.waits_for_upstream() {
+                    self.cancelled(id);
+                }
             }
         }
-        self.held -= state.bodies.bytes();
-        self.resume_paused();
+        if let Some(bodies) = state.bodies {
+            self.memory.account(session, bodies.network, bodies.held(), Held::default());
+        }
+        self.wake(now);
     }
 
     /// One CoAP message has arrived.
@@ -182,6 +191,7 @@ impl Server {
             Received::Reset { of, of_copy: true } => self.response_acknowledged(now, of),
             Received::Reset { of, of_copy: false } => self.abandon(now, of),
         }
+        self.wake(now);
     }
 
     /// `again`: what it says of its session has been heard.
@@ -208,7 +218,7 @@ impl Server {
         };
         if let Some(Err(why)) = said {
             self.messages.counters.access_tokens_unreadable += 1;
-            self.end_upload(session, &request);
+            self.end_upload(now, session, &request);
             let (code, text) = why.refusal();
             return self.refuse(now, &asker, code, text);
         }
@@ -220,6 +230,7 @@ impl Server {
             // RFC 7959 section 3.3: once the response has begun, requests for its blocks carry no body.
             (Some(block), _) if block.num > 0 => self.block_requested(now, asker, request, block),
             (_, Some(block)) => self.block_arrived(now, asker, request, standing, block, message.payload()),
+            _ if self.begins_again(now, &asker, &request) => {}
             _ => self.open(now, asker, request, standing, message.into_payload()),
         }
     }
@@ -279,7 +290,9 @@ impl Server {
             self.alarms.set(Alarm::Acknowledge(id), now + wait);
         }
         self.sessions.entry(asker.session).or_default().exchanges.insert(id);
-        self.exchanges.insert(id, Exchange::new(now, asker, state, offset));
+        let exchange = Exchange::new(now, asker, state, offset);
+        self.unfinished += usize::from(exchange.is_unfinished());
+        self.exchanges.insert(id, exchange);
         id
     }
 
@@ -319,8 +332,10 @@ impl Server {
             match alarm {
                 Alarm::Acknowledge(exchange) => self.acknowledge(exchange),
                 Alarm::Bodies(session) => self.expire_bodies(now, session),
+                Alarm::Wake => {}
             }
         }
+        self.wake(now);
     }
 
     /// The next message to send.
@@ -340,7 +355,12 @@ impl Server {
 
     /// What happened so far.
     pub fn counters(&self) -> Counters {
-        Counters { remembered_bytes: self.messages.remembered_bytes() as u64, ..self.messages.counters }
+        Counters {
+            remembered_bytes: self.messages.remembered_bytes() as u64,
+            upload_bytes: self.memory.upload_bytes() as u64,
+            snapshot_bytes: self.memory.snapshot_bytes() as u64,
+            ..self.messages.counters
+        }
     }
 
     /// The session layer could not send a message.
@@ -348,9 +368,9 @@ impl Server {
         self.messages.counters.unsendable += 1;
     }
 
-    /// Bytes held in uploads and snapshots now.
+    /// Bytes held in uploads and snapshots now, allocations as a whole.
     pub fn blockwise_bytes(&self) -> usize {
-        self.held
+        self.memory.upload_bytes() + self.memory.snapshot_bytes()
     }
 
     /// Sessions that have state in this layer; those at rest have none.
@@ -365,9 +385,8 @@ impl Server {
 
     /// Forgets a session's state when nothing of it is left.
     fn tidy(&mut self, session: SessionId) {
-        let is_at_rest = |state: &Session| {
-            state.exchanges.is_empty() && state.bodies.is_empty() && state.sticky.is_empty()
-        };
+        let is_at_rest =
+            |state: &Session| state.exchanges.is_empty() && state.bodies.is_none() && state.sticky.is_empty();
         if self.sessions.get(&session).is_some_and(|state| is_at_rest(state)) {
             self.sessions.remove(&session);
         }

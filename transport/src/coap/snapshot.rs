@@ -34,6 +34,8 @@ struct Content {
     /// Pages let go.
     gone: usize,
     end: usize,
+    /// Bytes of all pages, with what they have to spare.
+    allocated: usize,
 }
 
 impl Content {
@@ -51,7 +53,13 @@ impl Content {
             }
             let (now, later) = bytes.split_at(room.min(bytes.len()));
             if let Some(page) = self.pages.back_mut() {
+                let before = page.capacity();
+                if before - page.len() < now.len() {
+                    // Never beyond a page, and few steps on the way there.
+                    page.reserve_exact(now.len().max(page.len()).min(room));
+                }
                 page.extend_from_slice(now);
+                self.allocated += page.capacity() - before;
             }
             bytes = later;
         }
@@ -66,13 +74,17 @@ impl Content {
 
     /// Lets go whole pages before `offset`.
     fn trim(&mut self, offset: usize) {
-        while self.start() + PAGE <= offset.min(self.end) && self.pages.pop_front().is_some() {
+        while self.start() + PAGE <= offset.min(self.end)
+            && let Some(page) = self.pages.pop_front()
+        {
+            self.allocated -= page.capacity();
             self.gone += 1;
         }
     }
 
-    fn held(&self) -> usize {
-        self.end - self.start().min(self.end)
+    /// Bytes of memory.
+    fn bytes(&self) -> usize {
+        self.allocated + self.pages.capacity() * size_of::<Vec<u8>>()
     }
 }
 
@@ -111,13 +123,17 @@ pub(super) struct Waiting {
     pub token: Token,
 }
 
+/// What one snapshot costs beside its content: itself, a place that its list may have to spare, its ETag, and allocations.
+const OVERHEAD: usize = 2 * size_of::<Snapshot>() + 64;
+
 /// One response body, and everything that all its blocks have in common.
 #[derive(Debug)]
 pub(super) struct Snapshot {
     pub id: SnapshotId,
     pub key: BodyKey,
-    /// The request for its first block.
-    pub request: MessageId,
+    /// The request for its first block, and when it was answered.
+    pub request: (MessageId, Token),
+    pub answered: Instant,
     /// The access token of that request.
     pub access_token: Option<AccessToken>,
     /// The exchange that fills it, as long as the upstream has not ended.
@@ -144,7 +160,7 @@ impl Snapshot {
         now: Instant,
         id: SnapshotId,
         key: BodyKey,
-        request: MessageId,
+        request: (MessageId, Token),
         feeder: ExchangeId,
         head: (Code, ResponseOptions),
         etag: Vec<u8>,
@@ -153,6 +169,7 @@ impl Snapshot {
             id,
             key,
             request,
+            answered: now,
             access_token: None,
             feeder: Some(feeder),
             waiting: VecDeque::new(),
@@ -235,9 +252,11 @@ impl Snapshot {
         self.content.end.saturating_sub(self.demanded)
     }
 
-    /// Bytes held.
+    /// All that it holds, allocations as a whole, and its place in the list of its session.
     pub(super) fn bytes(&self) -> usize {
-        self.content.held()
+        let token = self.access_token.as_ref().map_or(0, |token| token.as_str().len());
+        let waiting = self.waiting.capacity() * size_of::<Waiting>();
+        OVERHEAD + self.key.len() + token + waiting + self.content.bytes()
     }
 
     /// Lets go what has been read, but for the newest part: at most a quarter of the session's `share`.
@@ -267,11 +286,11 @@ mod tests {
         let mut content = Content::default();
         content.append(&vec![1; PAGE + 10]);
         content.trim(PAGE - 1);
-        assert_eq!((content.start(), content.held()), (0, PAGE + 10));
+        assert_eq!((content.start(), content.allocated), (0, PAGE + 10));
         content.trim(PAGE);
-        assert_eq!((content.start(), content.held()), (PAGE, 10));
+        assert_eq!((content.start(), content.allocated), (PAGE, 10));
         content.trim(10 * PAGE);
-        assert_eq!((content.start(), content.held()), (PAGE, 10));
+        assert_eq!((content.start(), content.allocated), (PAGE, 10));
         assert_eq!(content.slice(0, 16), b"");
         assert_eq!(content.slice(PAGE, 16), [1; 10]);
     }
@@ -291,6 +310,8 @@ mod tests {
             }
             content.trim(trimmed);
             prop_assert_eq!(content.end, whole.len());
+            prop_assert_eq!(content.allocated, content.pages.iter().map(Vec::capacity).sum::<usize>());
+            prop_assert!(content.pages.iter().all(|page| page.capacity() <= PAGE));
             prop_assert!(content.start() <= trimmed);
             for (num, block) in whole.chunks(size).enumerate() {
                 let expected = if num * size < content.start() { &[] } else { block };

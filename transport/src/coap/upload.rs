@@ -6,6 +6,10 @@
 //! of a body have one Content-Format (RFC 7959 section 2.3); later ones may leave it out.
 //!
 //! The body runs under the access token of its first block, or of a later one that brings its own (`server/sticky.rs`).
+//!
+//! An upload has no time limit as a whole, because 8 MiB over 9.6 kbit/s take hours. It has to make progress: each byte buys time at
+//! [`Limits::upload_rate`], and no upload has more than the idle time in hand. A block of 1 kB buys two minutes, so an honest link may
+//! be silent for that long between any two; one of 16 bytes buys two seconds, so nobody keeps a large body alive by crumbs.
 
 use super::access_token::AccessToken;
 use super::block::Block;
@@ -16,8 +20,8 @@ use super::options::{BodyKey, RequestOptions};
 use super::server::Standing;
 use std::time::{Duration, Instant};
 
-/// What one upload costs beside its bytes.
-const OVERHEAD: usize = size_of::<Upload>();
+/// What one upload costs beside its bytes, in the list of its session as well.
+const OVERHEAD: usize = 2 * size_of::<Upload>();
 
 #[derive(Debug)]
 struct Upload {
@@ -26,12 +30,30 @@ struct Upload {
     options: RequestOptions,
     standing: Standing,
     body: Vec<u8>,
+    began: Instant,
     last_used: Instant,
+    /// When it ends unless it has got on.
+    deadline: Instant,
 }
 
 impl Upload {
+    /// With all allocations. The options are those of which the key is made, and twice as large at most.
     fn bytes(&self) -> usize {
-        OVERHEAD + self.key.len() + self.body.len()
+        let token = self.standing.access_token.as_ref().map_or(0, |token| token.as_str().len());
+        OVERHEAD + 3 * self.key.len() + token + self.body.capacity()
+    }
+
+    /// Takes the next bytes, with few to spare: the spare ones are paid for as well.
+    fn append(&mut self, payload: &[u8]) {
+        if self.body.capacity() - self.body.len() < payload.len() {
+            self.body.reserve_exact(payload.len().max(self.body.len() / 8));
+        }
+        self.body.extend_from_slice(payload);
+    }
+
+    /// Bytes a second, so far.
+    fn speed(&self, now: Instant) -> u128 {
+        self.body.len() as u128 * 1000 / (now.duration_since(self.began).as_millis() + 1)
     }
 }
 
@@ -64,17 +86,29 @@ fn end(block: Block, payload: &[u8]) -> usize {
     block.offset() + payload.len()
 }
 
+/// Bytes of memory that the largest body takes while it arrives, from its limit ([`Limits::upload`]).
+pub fn most_bytes(upload: usize) -> usize {
+    upload.saturating_add(upload / 8).saturating_add(LARGEST_AROUND)
+}
+
+/// [`OVERHEAD`], options, key and token of one upload are less.
+const LARGEST_AROUND: usize = 32 << 10;
+
 /// The uploads of one session.
 #[derive(Debug, Default)]
-pub(super) struct Uploads(Vec<Upload>);
+pub(super) struct Uploads {
+    list: Vec<Upload>,
+    bytes: usize,
+}
 
 impl Uploads {
-    /// `room`: bytes that all uploads and snapshots together may still grow by.
+    /// Takes a block in, and lets it grow as it needs: [`Uploads::give_way`] follows where that was too much. `idle` is the time that
+    /// an upload may be silent.
     pub(super) fn take(
         &mut self,
         now: Instant,
         arrived: Arrived<'_>,
-        room: usize,
+        idle: Duration,
         limits: &Limits,
         counters: &mut Counters,
     ) -> Taken {
@@ -89,10 +123,9 @@ impl Uploads {
             counters.upload_blocks_bad_size += 1;
             return Taken::Refused(Code::BAD_REQUEST, "the payload is not of the size that Block1 says");
         }
-        let at = self.0.iter().position(|upload| upload.key == *key);
-        if let Some(at) = at.filter(|_| block.num == 0) {
+        if let Some(at) = self.position(key).filter(|_| block.num == 0) {
             counters.uploads_restarted += 1;
-            self.0.remove(at);
+            self.remove(at);
         }
         if end(block, payload) > limits.upload || size.is_some_and(|size| size as usize > limits.upload) {
             counters.uploads_too_large += 1;
@@ -108,56 +141,71 @@ impl Uploads {
                 options: options.clone(),
                 standing,
                 body: payload.to_vec(),
+                began: now,
                 last_used: now,
+                deadline: now + idle,
             };
-            return self.begin(now, upload, room, limits, counters);
+            return self.begin(upload, limits, counters);
         }
-        self.go_on(now, Arrived { key, options, standing, block, payload, size }, room, counters)
+        let credit = payload.len() * 1000 / limits.upload_rate.max(1);
+        let deadline = |before: Instant| (before + Duration::from_millis(credit as u64)).min(now + idle);
+        self.go_on(now, Arrived { key, options, standing, block, payload, size }, deadline, counters)
     }
 
-    fn begin(
-        &mut self,
-        now: Instant,
-        upload: Upload,
-        room: usize,
-        limits: &Limits,
-        counters: &mut Counters,
-    ) -> Taken {
-        if upload.bytes() > room {
-            return no_memory(counters);
+    fn position(&self, key: &BodyKey) -> Option<usize> {
+        self.list.iter().position(|upload| upload.key == *key)
+    }
+
+    fn remove(&mut self, at: usize) -> Upload {
+        let upload = self.list.remove(at);
+        self.bytes -= upload.bytes();
+        if self.list.is_empty() {
+            self.list = Vec::new();
         }
-        debug_assert!(upload.last_used <= now);
-        if self.0.len() >= limits.uploads_per_session {
-            let oldest = (0..self.0.len()).min_by_key(|at| self.0.get(*at).map(|upload| upload.last_used));
-            if let Some(oldest) = oldest {
+        upload
+    }
+
+    fn begin(&mut self, upload: Upload, limits: &Limits, counters: &mut Counters) -> Taken {
+        if self.list.len() >= limits.uploads_per_session {
+            let each = self.list.iter().enumerate();
+            if let Some((oldest, _)) = each.min_by_key(|(_, upload)| upload.last_used) {
                 counters.uploads_evicted += 1;
-                self.0.remove(oldest);
+                self.remove(oldest);
             }
         }
-        self.0.push(upload);
+        self.bytes += upload.bytes();
+        self.list.push(upload);
         Taken::Continue
     }
 
-    fn go_on(&mut self, now: Instant, arrived: Arrived<'_>, room: usize, counters: &mut Counters) -> Taken {
+    fn go_on(
+        &mut self,
+        now: Instant,
+        arrived: Arrived<'_>,
+        deadline: impl Fn(Instant) -> Instant,
+        counters: &mut Counters,
+    ) -> Taken {
         let Arrived { key, options, standing, block, payload, .. } = arrived;
         let incomplete = Taken::Refused(
             Code::REQUEST_ENTITY_INCOMPLETE,
-            "a block before this one is missing; start again at block 0",
+            "a block before this one is missing, or the upload was too slow for a server short of memory; start again at block 0",
         );
-        let Some(at) = self.0.iter().position(|upload| upload.key == *key) else {
+        let at = self.position(key);
+        let Some((at, upload)) = at.and_then(|at| Some((at, self.list.get_mut(at)?))) else {
             counters.upload_blocks_incomplete += 1;
             return incomplete;
         };
-        let Some(upload) = self.0.get_mut(at) else { return incomplete };
         if options.content_format.is_some() && options.content_format != upload.options.content_format {
             counters.upload_blocks_other_format += 1;
-            self.0.remove(at);
+            self.remove(at);
             return Taken::Refused(
                 Code::REQUEST_ENTITY_INCOMPLETE,
                 "the block has another Content-Format than the first one; start again at block 0",
             );
         }
+        self.bytes -= upload.bytes();
         upload.standing.update(&standing);
+        self.bytes += upload.bytes();
         if block.offset() < upload.body.len() && block.more && end(block, payload) <= upload.body.len() {
             // A copy that came late, under a message id of its own or of one that is not remembered.
             counters.upload_blocks_repeated += 1;
@@ -167,66 +215,69 @@ impl Uploads {
             counters.upload_blocks_incomplete += 1;
             return incomplete;
         }
-        if payload.len() > room {
-            self.0.remove(at);
-            return no_memory(counters);
-        }
-        upload.body.extend_from_slice(payload);
+        self.bytes -= upload.bytes();
+        upload.append(payload);
+        self.bytes += upload.bytes();
         upload.last_used = now;
+        upload.deadline = deadline(upload.deadline);
         if block.more {
             return Taken::Continue;
         }
-        let upload = self.0.remove(at);
+        let upload = self.remove(at);
         Taken::Complete { options: upload.options, standing: upload.standing, body: upload.body }
     }
 
     /// The access token that an upload runs under, where there is one; the inner `None` stands for no token.
     pub(super) fn access_token(&self, key: &BodyKey) -> Option<Option<AccessToken>> {
-        let upload = self.0.iter().find(|upload| upload.key == *key)?;
+        let upload = self.list.iter().find(|upload| upload.key == *key)?;
         Some(upload.standing.access_token.clone())
     }
 
     /// The same where one of its blocks has said it.
     pub(super) fn said_token(&self, key: &BodyKey) -> Option<Option<AccessToken>> {
-        let upload = self.0.iter().find(|upload| upload.key == *key && upload.standing.is_explicit)?;
+        let upload = self.list.iter().find(|upload| upload.key == *key && upload.standing.is_explicit)?;
         Some(upload.standing.access_token.clone())
     }
 
     /// Ends one upload, where there is one.
     pub(super) fn end(&mut self, key: &BodyKey) {
-        self.0.retain(|upload| upload.key != *key);
+        if let Some(at) = self.position(key) {
+            self.remove(at);
+        }
     }
 
-    /// Ends what has been silent for too long.
-    pub(super) fn expire(&mut self, now: Instant, idle: Duration, counters: &mut Counters) {
-        let before = self.0.len();
-        self.0.retain(|upload| upload.last_used + idle > now);
-        counters.uploads_expired += (before - self.0.len()) as u64;
-        if self.0.is_empty() {
-            self.0 = Vec::new();
+    /// Ends the slowest upload, of equals the oldest, and says whether that was `last`, which goes when there is no other.
+    pub(super) fn give_way(&mut self, now: Instant, last: Option<&BodyKey>) -> bool {
+        let each = self.list.iter().enumerate();
+        let rank = |upload: &Upload| (Some(&upload.key) == last, upload.speed(now), upload.began);
+        let Some((at, _)) = each.min_by_key(|(_, upload)| rank(upload)) else { return false };
+        Some(&self.remove(at).key) == last
+    }
+
+    /// Ends what has not got on for too long.
+    pub(super) fn expire(&mut self, now: Instant, counters: &mut Counters) {
+        while let Some(at) = self.list.iter().position(|upload| upload.deadline <= now) {
+            counters.uploads_expired += 1;
+            self.remove(at);
         }
     }
 
     /// When [`Uploads::expire`] has something to do.
-    pub(super) fn next_expiry(&self, idle: Duration) -> Option<Instant> {
-        self.0.iter().map(|upload| upload.last_used + idle).min()
+    pub(super) fn next_expiry(&self) -> Option<Instant> {
+        self.list.iter().map(|upload| upload.deadline).min()
     }
 
     /// When the last block of any has come.
     pub(super) fn last_used(&self) -> Option<Instant> {
-        self.0.iter().map(|upload| upload.last_used).max()
+        self.list.iter().map(|upload| upload.last_used).max()
     }
 
+    /// All that they hold, allocations as a whole.
     pub(super) fn bytes(&self) -> usize {
-        self.0.iter().map(Upload::bytes).sum()
+        self.bytes
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.list.is_empty()
     }
-}
-
-fn no_memory(counters: &mut Counters) -> Taken {
-    counters.uploads_no_memory += 1;
-    Taken::Refused(Code::SERVICE_UNAVAILABLE, "too many bodies are on their way; try again later")
 }

@@ -3,7 +3,7 @@
 use super::{MANY, MEMORY};
 use crate::config::{Mistakes, values};
 use clap::Args;
-use lowband_transport::coap::Limits;
+use lowband_transport::coap::{Limits, upload_memory as upload_memory_of};
 
 /// The limits of the CoAP layer.
 #[derive(Args, Debug, Clone)]
@@ -17,6 +17,10 @@ pub(in crate::config) struct Bodies {
     /// Memory for uploads and blockwise responses of all sessions; as much again for bodies on their way upstream.
     #[arg(long, env = "LOWBAND_BLOCKWISE_MEMORY", value_name = "SIZE", default_value = "64MiB")]
     blockwise_memory: String,
+    /// The part of it for uploads, or half (one upload at least); one address (IPv6: one /64) gets a quarter of that, or one upload.
+    /// When it is used up, the slowest upload of who holds most ends.
+    #[arg(long, env = "LOWBAND_UPLOAD_MEMORY", value_name = "SIZE", default_value = "half")]
+    upload_memory: String,
     /// Blockwise responses kept for one session, at most.
     #[arg(long, env = "LOWBAND_SNAPSHOTS", value_name = "COUNT", default_value = "4")]
     snapshots: String,
@@ -38,24 +42,38 @@ impl Bodies {
         let upload = mistakes.parse("--upload", &self.upload, values::size_within(1..=MEMORY));
         let blockwise =
             mistakes.parse("--blockwise-memory", &self.blockwise_memory, values::size_within(1..=MEMORY));
+        let upload_memory = mistakes.parse("--upload-memory", &self.upload_memory, half_or_size);
         let snapshots = mistakes.parse("--snapshots", &self.snapshots, values::within(1..=MANY));
         let snapshot_memory =
             mistakes.parse("--snapshot-memory", &self.snapshot_memory, values::size_within(1024..=MEMORY));
         let message_ids = mistakes.parse("--message-ids", &self.message_ids, values::within(1..=65_536));
         let dedup_memory =
             mistakes.parse("--dedup-memory", &self.dedup_memory, values::size_within(64 << 10..=MEMORY));
+        let (upload, blockwise, upload_memory) = (upload?, blockwise?, upload_memory?);
         if upload > blockwise {
             mistakes.add("--upload", format!("{:?} is more than --blockwise-memory holds", self.upload));
+        } else if upload_memory.is_some_and(|memory| !(upload..=blockwise).contains(&memory)) {
+            let why = "is less than --upload, or more than --blockwise-memory";
+            mistakes.add("--upload-memory", format!("{:?} {why}", self.upload_memory));
         }
+        let half = (blockwise / 2).max(upload_memory_of(upload)).min(blockwise);
         Some(Limits {
             exchanges_per_session: exchanges?,
-            upload: upload?,
-            blockwise_total: blockwise?,
+            upload,
+            blockwise_total: blockwise,
+            upload_total: upload_memory.unwrap_or(half),
             snapshots_per_session: snapshots?,
             snapshot_bytes_per_session: snapshot_memory?,
             dedup_per_session: message_ids?,
             dedup_total: dedup_memory?,
             ..Limits::default()
         })
+    }
+}
+
+fn half_or_size(text: &str) -> Result<Option<usize>, String> {
+    match text {
+        "half" => Ok(None),
+        _ => values::size(text, 1..=MEMORY).map(Some).map_err(|why| why + ", nor half"),
     }
 }

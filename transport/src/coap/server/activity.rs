@@ -25,7 +25,7 @@ impl Server {
             return Activity::Busy;
         }
         let moves = |step: Option<Instant>| step.is_none_or(|last| last > since);
-        match state.bodies.last_steps().map(moves).max() {
+        match state.bodies.iter().flat_map(|bodies| bodies.last_steps()).map(moves).max() {
             None => Activity::AtRest,
             Some(false) => Activity::Silent,
             Some(true) => Activity::Busy,
@@ -39,8 +39,6 @@ impl Server {
 
     /// Exchanges without a finished answer, and answers that their clients have not read to the end.
     pub fn open_exchanges(&self) -> usize {
-        let exchanges = self.exchanges.values().filter(|exchange| exchange.is_unfinished()).count();
-        let unread = self.sessions.values().map(|session| session.bodies.unread()).sum::<usize>();
-        exchanges + unread
+        self.unfinished + self.memory.unread()
     }
 }

@@ -1,23 +1,29 @@
 //! Bodies in blocks at the server (RFC 7959): blocks of uploads come in, blocks of snapshots go out, and both share a
 //! bounded memory.
 //!
-//! Who has to make room, in this order: what the session has read of its bodies; then reading from the upstream stops. So
+//! What makes room in a session, in this order: what it has read of its bodies; then reading from the upstream stops. So
 //! a client that overlaps its requests does not lose one body to the next, and silence on a bad link costs nothing. A
 //! snapshot that somebody waits on is read on all the same, so that nothing waits for ever: it has been read up to its
 //! end then, and holds little. A session that still has too much, by half as much again, loses bodies: those that have
-//! been read to their end first, then the oldest.
+//! been read to their end first, then the oldest. Which session makes room for which is said by `memory.rs`.
 
 use super::super::block::{Block, uint};
+use super::super::dedup::Effect;
 use super::super::message::{MessageId, Outgoing, Token};
 use super::super::message_layer::Origin;
 use super::super::numbers::{self, Code};
-use super::super::options::ParsedRequest;
+use super::super::options::{BodyKey, ParsedRequest};
 use super::super::snapshot::{End, Lookup, Snapshot, SnapshotId, Waiting, negotiate};
 use super::super::upload::{Arrived, Taken};
+use super::bodies::Bodies;
 use super::exchange::State;
+use super::memory::{Pause, WAKES};
 use super::{Alarm, Server, Standing, diagnostic, echo};
-use crate::{ExchangeId, SessionId};
-use std::time::Instant;
+use crate::SessionId;
+use std::time::{Duration, Instant};
+
+/// When the rest of those who wait for memory is looked at, after some have gone on.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// What a block request gets for which there is no snapshot (any more).
 const UNKNOWN: &str = "the body is not known (any more); start again at block 0";
@@ -37,13 +43,22 @@ impl Server {
         let session = asker.session;
         let ParsedRequest { key, options, size1, .. } = &request;
         let arrived = Arrived { key, options, standing, block, payload, size: *size1 };
-        let limits = &self.messages.limits;
-        let room = limits.blockwise_total.saturating_sub(self.held);
-        let bodies = &mut self.sessions.entry(session).or_default().bodies;
-        let before = bodies.bytes();
-        let taken = bodies.uploads.take(now, arrived, room, limits, &mut self.messages.counters);
-        self.held = self.held + bodies.bytes() - before;
-        self.bodies_changed(session);
+        let (limits, idle) = (self.messages.limits.clone(), self.messages.times.blockwise_idle);
+        let mut counters = self.messages.counters;
+        self.begin_bodies(&asker);
+        let taken = self.change_bodies(now, session, |bodies| {
+            bodies.uploads.take(now, arrived, idle, &limits, &mut counters)
+        });
+        self.messages.counters = counters;
+        let taken = match taken {
+            Some(Taken::Continue) if !self.make_room_for_upload(now, &asker, key) => {
+                self.messages.counters.uploads_no_memory += 1;
+                let text = "the uploads of this address take all that they may; try again later";
+                Some(Taken::Refused(Code::SERVICE_UNAVAILABLE, text))
+            }
+            taken => taken,
+        };
+        let Some(taken) = taken else { return };
         match taken {
             Taken::Complete { options, standing, body } => {
                 self.open(now, asker, ParsedRequest { options, ..request }, standing, body)
@@ -66,27 +81,67 @@ impl Server {
             Taken::Refused(code, text) => self.refuse(now, &asker, code, text),
         }
         self.tidy(session);
-        self.resume_paused();
+    }
+
+    /// The heaviest give way for an upload that has grown. False when that is this one itself, and nothing else of its session was left
+    /// to go.
+    fn make_room_for_upload(&mut self, now: Instant, asker: &Origin, key: &BodyKey) -> bool {
+        while let Some(heaviest) = self.memory.upload_gives(asker.network) {
+            let last = (heaviest == asker.session).then_some(key);
+            let gone = self.change_bodies(now, heaviest, |bodies| bodies.uploads.give_way(now, last));
+            self.tidy(heaviest);
+            match gone {
+                Some(false) => self.messages.counters.uploads_gave_way += 1,
+                Some(true) | None => return false,
+            }
+        }
+        true
     }
 
     /// Ends the upload that a message belongs to, where it has begun: a credential of one of its blocks cannot be read, and
     /// the rest must not go on under another one.
-    pub(super) fn end_upload(&mut self, session: SessionId, request: &ParsedRequest) {
-        let Some(state) = self.sessions.get_mut(&session).filter(|_| request.block1.is_some()) else {
-            return;
-        };
-        let before = state.bodies.bytes();
-        state.bodies.uploads.end(&request.key);
-        self.held = self.held + state.bodies.bytes() - before;
-        self.bodies_changed(session);
-        self.tidy(session);
+    pub(super) fn end_upload(&mut self, now: Instant, session: SessionId, request: &ParsedRequest) {
+        if request.block1.is_some() {
+            self.change_bodies(now, session, |bodies| bodies.uploads.end(&request.key));
+            self.tidy(session);
+        }
     }
 }
 
 /// Snapshots.
 impl Server {
-    fn snapshot(&mut self, session: SessionId, id: SnapshotId) -> Option<&mut Snapshot> {
-        self.sessions.get_mut(&session)?.bodies.snapshot(id)
+    fn change_snapshot<R>(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        id: SnapshotId,
+        change: impl FnOnce(&mut Snapshot) -> R,
+    ) -> Option<R> {
+        self.change_bodies(now, session, |bodies| bodies.change(id, change)).flatten()
+    }
+
+    fn snapshot_of(&self, session: SessionId, key: &BodyKey) -> Option<&Snapshot> {
+        let bodies = self.sessions.get(&session)?.bodies.as_ref()?;
+        bodies.snapshots().find(|snapshot| snapshot.key == *key)
+    }
+
+    /// The request for the first block has come again and is not remembered any more: it gets the block from the snapshot. To carry it
+    /// out once more would take the body from a client that reads it.
+    pub(super) fn begins_again(&mut self, now: Instant, asker: &Origin, request: &ParsedRequest) -> bool {
+        let lifetime = self.messages.times.exchange_lifetime;
+        let Some(snapshot) = self.snapshot_of(asker.session, &request.key).filter(|snapshot| {
+            snapshot.request == (asker.id, asker.token)
+                && asker.effect != Effect::Acts
+                && now < snapshot.answered + lifetime
+        }) else {
+            return false;
+        };
+        let (id, session) = (snapshot.id, asker.session);
+        let size = negotiate(request.block2, self.messages.block_size(session));
+        let block = Block { num: 0, more: false, size };
+        let Some(message) = self.first_block(now, session, id, block, asker.token) else { return false };
+        self.reply_at_once(now, asker, Some(id), 0, message);
+        true
     }
 
     /// A request for a block after the first. It never reaches the upstream.
@@ -101,15 +156,15 @@ impl Server {
         // The same place in the body, in smaller blocks where larger ones do not fit (RFC 7959 section 2.4).
         let size = negotiate(Some(block), self.messages.block_size(session));
         let block = Block::at(block.offset(), size, false).unwrap_or(block);
-        let found = self.sessions.get_mut(&session).and_then(|session| {
-            session.bodies.snapshots.iter_mut().find(|snapshot| snapshot.key == request.key)
+        let id = self.snapshot_of(session, &request.key).map(|snapshot| snapshot.id);
+        let asked = id.and_then(|id| {
+            let ask = |snapshot: &mut Snapshot| snapshot.ask(now, block, asker.token, request.wants_size2);
+            Some((id, self.change_snapshot(now, session, id, ask)?))
         });
-        let Some(snapshot) = found else {
+        let Some((id, lookup)) = asked else {
             self.messages.counters.snapshot_unknown += 1;
             return self.refuse(now, &asker, Code::REQUEST_ENTITY_INCOMPLETE, UNKNOWN);
         };
-        let id = snapshot.id;
-        let lookup = snapshot.ask(now, block, asker.token, request.wants_size2);
         self.earlier_blocks_arrived(now, session, id, asker.token, block.offset());
         match self.block_message(asker.token, lookup) {
             Some(message) => self.reply_at_once(now, &asker, Some(id), block.offset(), message),
@@ -120,9 +175,11 @@ impl Server {
 
     /// The request for the first block has come again: its client has not got that yet, and wants the rest.
     pub(super) fn still_wanted(&mut self, now: Instant, session: SessionId, request: MessageId) {
-        let Some(state) = self.sessions.get_mut(&session) else { return };
-        for snapshot in state.bodies.snapshots.iter_mut().filter(|snapshot| snapshot.request == request) {
-            snapshot.last_used = now;
+        let bodies = self.sessions.get(&session).and_then(|session| session.bodies.as_ref());
+        let wanted = bodies.into_iter().flat_map(|bodies| bodies.snapshots());
+        let wanted = wanted.filter(|snapshot| snapshot.request.0 == request).map(|snapshot| snapshot.id);
+        for id in wanted.collect::<Vec<_>>() {
+            self.change_snapshot(now, session, id, |snapshot| snapshot.last_used = now);
         }
     }
 
@@ -159,31 +216,26 @@ impl Server {
         self.messages.remember(now, &asker);
         let token = asker.token;
         let exchange = self.insert(now, asker, State::WaitingForBlock(snapshot), block.offset());
-        if let Some(snapshot) = self.snapshot(session, snapshot) {
-            snapshot.waiting.push_back(Waiting { exchange, block, token });
-        }
+        let waiting = Waiting { exchange, block, token };
+        self.change_snapshot(now, session, snapshot, |snapshot| snapshot.waiting.push_back(waiting));
     }
 
     /// Takes its place among the session's snapshots: that of an older answer to the same request, a free one, or that of
     /// the least needed.
-    pub(super) fn insert_snapshot(&mut self, now: Instant, session: SessionId, snapshot: Snapshot) {
+    pub(super) fn insert_snapshot(&mut self, now: Instant, asker: &Origin, snapshot: Snapshot) {
+        let session = asker.session;
         let limits = &self.messages.limits;
         let most = limits.snapshots_per_session + 2 * limits.exchanges_per_session;
-        let older = |old: &&Snapshot| old.key == snapshot.key;
-        let bodies = &self.sessions.entry(session).or_default().bodies;
-        if let Some(older) = bodies.snapshots.iter().find(older).map(|older| older.id) {
+        if let Some(older) = self.snapshot_of(session, &snapshot.key).map(|older| older.id) {
             self.drop_snapshot(now, session, older, "a newer answer has taken its place");
         }
-        loop {
-            let bodies = &self.sessions.entry(session).or_default().bodies;
-            let too_many = bodies.snapshots.len() >= most.max(1);
-            let Some(goes) = bodies.least_needed(None).filter(|_| too_many) else { break };
-            let goes = goes.id;
+        while let Some(bodies) = self.bodies(session).filter(|bodies| bodies.snapshots().len() >= most.max(1))
+            && let Some(goes) = bodies.least_needed(None).map(|goes| goes.id)
+        {
             self.evict(now, session, goes);
         }
-        self.held += snapshot.bytes();
-        self.sessions.entry(session).or_default().bodies.snapshots.push(snapshot);
-        self.bodies_changed(session);
+        self.begin_bodies(asker);
+        self.change_bodies(now, session, |bodies| bodies.insert(snapshot));
     }
 
     /// Block 0, for the request that made the snapshot.
@@ -195,8 +247,8 @@ impl Server {
         block: Block,
         token: Token,
     ) -> Option<Outgoing> {
-        let snapshot = self.snapshot(session, id)?;
-        let Lookup::Ready(message) = snapshot.ask(now, block, token, false) else { return None };
+        let asked = self.change_snapshot(now, session, id, |snapshot| snapshot.ask(now, block, token, false));
+        let Some(Lookup::Ready(message)) = asked else { return None };
         self.messages.counters.snapshot_blocks += 1;
         Some(message)
     }
@@ -210,10 +262,7 @@ impl Server {
         bytes: &[u8],
         last: bool,
     ) {
-        if let Some(snapshot) = self.snapshot(session, id) {
-            snapshot.append(bytes);
-            self.held += bytes.len();
-        }
+        self.change_snapshot(now, session, id, |snapshot| snapshot.append(bytes));
         if last {
             self.end_snapshot(now, session, id, End::Complete);
         } else {
@@ -224,11 +273,14 @@ impl Server {
 
     /// The upstream has ended, well or badly.
     pub(super) fn end_snapshot(&mut self, now: Instant, session: SessionId, id: SnapshotId, end: End) {
-        let Some(snapshot) = self.snapshot(session, id) else { return };
-        let feeder = snapshot.feeder;
-        snapshot.finish(end);
+        let ended = self.change_snapshot(now, session, id, |snapshot| {
+            let feeder = snapshot.feeder;
+            snapshot.finish(end);
+            feeder
+        });
+        let Some(feeder) = ended else { return };
         if let Some(feeder) = feeder {
-            self.paused.remove(&feeder);
+            self.memory.go_on(feeder);
             if let Some(exchange) = self.exchanges.get_mut(&feeder) {
                 exchange.state = State::Done(Some(id));
             }
@@ -240,9 +292,8 @@ impl Server {
     /// Answers those whose block has come, in the order in which they asked.
     fn serve_waiting(&mut self, now: Instant, session: SessionId, id: SnapshotId) {
         while let Some((waiting, lookup)) =
-            self.snapshot(session, id).and_then(|snapshot| snapshot.next_ready(now))
+            self.change_snapshot(now, session, id, |snapshot| snapshot.next_ready(now)).flatten()
         {
-            self.bodies_changed(session);
             if let Some(message) = self.block_message(waiting.token, lookup) {
                 self.reply_to_waiting(now, waiting.exchange, message);
             }
@@ -251,10 +302,8 @@ impl Server {
 
     /// A snapshot goes, and with it everybody who waits for it and the upstream request that fills it.
     pub(super) fn drop_snapshot(&mut self, now: Instant, session: SessionId, id: SnapshotId, text: &str) {
-        let Some(state) = self.sessions.get_mut(&session) else { return };
-        let Some(at) = state.bodies.snapshots.iter().position(|snapshot| snapshot.id == id) else { return };
-        let snapshot = state.bodies.snapshots.remove(at);
-        self.held -= snapshot.bytes();
+        let removed = self.change_bodies(now, session, |bodies| bodies.remove(id)).flatten();
+        let Some(snapshot) = removed else { return };
         for Waiting { exchange, token, .. } in snapshot.waiting {
             let (code, payload) = (Code::REQUEST_ENTITY_INCOMPLETE, diagnostic(text));
             self.reply_to_waiting(now, exchange, Outgoing { code, token, options: Vec::new(), payload });
@@ -263,82 +312,134 @@ impl Server {
             self.cancelled(feeder);
             self.remove(now, feeder);
         }
+        self.reconsider(session);
         self.tidy(session);
-        self.resume_paused();
     }
 
     /// A block of the snapshot is under way as a separate response (`true`), or has arrived.
     pub(super) fn delivering(&mut self, now: Instant, session: SessionId, id: SnapshotId, begins: bool) {
-        if let Some(snapshot) = self.snapshot(session, id) {
+        self.change_snapshot(now, session, id, |snapshot| {
             snapshot.last_used = now;
             snapshot.delivering = match begins {
                 true => snapshot.delivering + 1,
                 false => snapshot.delivering.saturating_sub(1),
             };
-            self.bodies_changed(session);
-        }
+        });
     }
 
     pub(super) fn expire_bodies(&mut self, now: Instant, session: SessionId) {
-        let times = &self.messages.times;
-        let (upload_idle, snapshot_idle) = (times.blockwise_idle, times.snapshot_idle);
-        let Some(state) = self.sessions.get_mut(&session) else { return };
-        let before = state.bodies.bytes();
-        state.bodies.uploads.expire(now, upload_idle, &mut self.messages.counters);
-        self.held = self.held + state.bodies.bytes() - before;
-        let silent = |snapshot: &&Snapshot| snapshot.expires(snapshot_idle).is_some_and(|at| at <= now);
-        let silent: Vec<_> =
-            state.bodies.snapshots.iter().filter(silent).map(|snapshot| snapshot.id).collect();
-        for snapshot in silent {
+        let idle = self.messages.times.snapshot_idle;
+        let mut counters = self.messages.counters;
+        self.change_bodies(now, session, |bodies| bodies.uploads.expire(now, &mut counters));
+        self.messages.counters = counters;
+        let bodies = self.bodies(session).into_iter();
+        let silent = bodies
+            .flat_map(Bodies::snapshots)
+            .filter(|snapshot| snapshot.expires(idle).is_some_and(|at| at <= now));
+        for snapshot in silent.map(|snapshot| snapshot.id).collect::<Vec<_>>() {
             self.messages.counters.snapshots_expired += 1;
             self.drop_snapshot(now, session, snapshot, "nobody has asked for it for too long");
         }
-        self.bodies_changed(session);
-        self.tidy(session);
-        self.resume_paused();
-    }
-
-    /// Watches over the silence of what there is. The alarm may come too early, never too late.
-    fn bodies_changed(&mut self, session: SessionId) {
-        let times = &self.messages.times;
-        let Some(state) = self.sessions.get(&session) else { return };
-        let snapshots =
-            state.bodies.snapshots.iter().filter_map(|snapshot| snapshot.expires(times.snapshot_idle));
-        let next = snapshots.chain(state.bodies.uploads.next_expiry(times.blockwise_idle)).min();
+        let next = self.bodies(session).and_then(|bodies| {
+            let snapshots = bodies.snapshots().filter_map(|snapshot| snapshot.expires(idle));
+            snapshots.chain(bodies.uploads.next_expiry()).min()
+        });
         match next {
-            Some(at) => self.alarms.set_no_later(Alarm::Bodies(session), at),
+            Some(at) => self.alarms.set(Alarm::Bodies(session), at),
             None => self.alarms.clear(Alarm::Bodies(session)),
         }
+        self.tidy(session);
     }
 }
 
 /// Memory.
 impl Server {
-    /// Makes room after a snapshot has grown, and says whether its upstream is read on.
+    fn bodies(&self, session: SessionId) -> Option<&Bodies> {
+        self.sessions.get(&session)?.bodies.as_deref()
+    }
+
+    /// There is a place for the bodies of a session. `change_bodies` follows, and takes it away if it stays empty.
+    fn begin_bodies(&mut self, asker: &Origin) {
+        let session = self.sessions.entry(asker.session).or_default();
+        session.bodies.get_or_insert_with(|| Box::new(Bodies::new(asker.network)));
+    }
+
+    /// The only way to the bodies of a session: it keeps the books, and watches over silence. None when it has none.
+    fn change_bodies<R>(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        change: impl FnOnce(&mut Bodies) -> R,
+    ) -> Option<R> {
+        let state = self.sessions.get_mut(&session)?;
+        let bodies = state.bodies.as_mut()?;
+        let before = bodies.held();
+        let result = change(bodies);
+        self.memory.account(session, bodies.network, before, bodies.held());
+        if bodies.is_empty() {
+            state.bodies = None;
+            self.alarms.clear(Alarm::Bodies(session));
+        } else {
+            // Nothing can end sooner after a step of its own. The alarm may come too early, never too late.
+            let idle = self.messages.times.blockwise_idle.min(self.messages.times.snapshot_idle);
+            self.alarms.set_no_later(Alarm::Bodies(session), now + idle);
+        }
+        Some(result)
+    }
+
+    /// Makes room after a snapshot has grown or has been read, and says whether its upstream is read on.
     pub(super) fn balance(&mut self, now: Instant, session: SessionId, id: SnapshotId) {
         let share = self.messages.limits.snapshot_bytes_per_session;
-        let total = self.messages.limits.blockwise_total;
-        let bytes =
-            |server: &Server| server.sessions.get(&session).map_or(0, |state| state.bodies.snapshot_bytes());
-        let least_needed = |server: &Server| {
-            let least_needed = server.sessions.get(&session)?.bodies.least_needed(Some(id))?;
-            Some((least_needed.id, least_needed.read))
-        };
-        if (bytes(self) > share || self.held > total)
-            && let Some(state) = self.sessions.get_mut(&session)
-        {
-            let before = state.bodies.snapshot_bytes();
-            state.bodies.snapshots.iter_mut().for_each(|snapshot| snapshot.trim(share));
-            self.held = self.held + state.bodies.snapshot_bytes() - before;
+        let Some(network) = self.bodies(session).map(|bodies| bodies.network) else { return };
+        let bytes = |server: &Server| server.bodies(session).map_or(0, |bodies| bodies.held().snapshots);
+        let before = bytes(self);
+        if before > share || self.memory.used_up(session, network, 0).is_some() {
+            self.change_bodies(now, session, |bodies| bodies.trim(share));
         }
-        while let Some((other, read)) = least_needed(self)
-            && (bytes(self) > share + share / 2 || (read && self.held > total))
+        while bytes(self) > share + share / 2
+            && let Some(other) = self.least_needed(session, Some(id)).map(|other| other.id)
         {
             self.evict(now, session, other);
         }
-        if let Some((feeder, read_on)) = self.reads_on(session, id) {
-            self.set_paused(feeder, !read_on);
+        while let Some(heaviest) = self.memory.snapshot_gives(network)
+            && self.gives_way(now, heaviest, (session, id))
+        {}
+        if bytes(self) < before {
+            self.reconsider(session);
+        } else {
+            self.judge(session, id, 0);
         }
+    }
+
+    /// The heaviest session gives up something for the snapshot that has just grown: what it has read, then bodies that it has read to
+    /// their end, and where all is overfull, others. False when it has nothing (more) to give.
+    fn gives_way(&mut self, now: Instant, session: SessionId, grown: (SessionId, SnapshotId)) -> bool {
+        let share = self.messages.limits.snapshot_bytes_per_session;
+        let trimmed = self.change_bodies(now, session, |bodies| {
+            let before = bodies.held().snapshots;
+            bodies.trim(share);
+            bodies.held().snapshots < before
+        });
+        if trimmed == Some(true) {
+            return true;
+        }
+        let keep = (grown.0 == session).then_some(grown.1);
+        let goes = self.least_needed(session, keep).map(|goes| (goes.id, goes.read));
+        match goes {
+            Some((goes, read)) if read || self.memory.is_overfull() => {
+                self.messages.counters.snapshots_gave_way += 1;
+                self.drop_snapshot(now, session, goes, "its memory was needed; start again at block 0");
+                true
+            }
+            _ => {
+                self.reconsider(session);
+                false
+            }
+        }
+    }
+
+    fn least_needed(&self, session: SessionId, keep: Option<SnapshotId>) -> Option<&Snapshot> {
+        self.bodies(session)?.least_needed(keep)
     }
 
     fn evict(&mut self, now: Instant, session: SessionId, id: SnapshotId) {
@@ -346,27 +447,64 @@ impl Server {
         self.drop_snapshot(now, session, id, "a newer body has taken its place");
     }
 
-    /// Whose answer it is, and whether more of it may come. None when the upstream has ended.
-    fn reads_on(&self, session: SessionId, id: SnapshotId) -> Option<(ExchangeId, bool)> {
-        let limits = &self.messages.limits;
-        let bodies = &self.sessions.get(&session)?.bodies;
-        let snapshot = bodies.snapshots.iter().find(|snapshot| snapshot.id == id)?;
-        let room = snapshot.ahead() < limits.read_ahead
-            && bodies.snapshot_bytes() < limits.snapshot_bytes_per_session
-            && self.held < limits.blockwise_total;
-        Some((snapshot.feeder?, room || !snapshot.waiting.is_empty()))
+    /// All upstreams of a session are read on, or not, as it now has to be.
+    fn reconsider(&mut self, session: SessionId) {
+        let bodies = self.bodies(session).into_iter();
+        let fed = bodies.flat_map(Bodies::snapshots).filter(|snapshot| snapshot.feeder.is_some());
+        for id in fed.map(|snapshot| snapshot.id).collect::<Vec<_>>() {
+            self.judge(session, id, 0);
+        }
     }
 
-    /// Memory may have become free: who stands still may go on.
-    pub(super) fn resume_paused(&mut self) {
-        let paused: Vec<_> = self.paused.iter().copied().collect();
-        for feeder in paused {
-            let Some(exchange) = self.exchanges.get(&feeder) else { continue };
-            if let State::Feeding(snapshot) = exchange.state
-                && let Some((_, true)) = self.reads_on(exchange.asker.session, snapshot)
-            {
-                self.set_paused(feeder, false);
+    /// The same for one, of which it also says why not. `expected` others have just been woken, and have not brought anything yet.
+    fn judge(&mut self, session: SessionId, id: SnapshotId, expected: usize) -> Option<Pause> {
+        let limits = &self.messages.limits;
+        let bodies = self.bodies(session)?;
+        let snapshot = bodies.snapshot(id)?;
+        let feeder = snapshot.feeder?;
+        let has_enough = snapshot.ahead() >= limits.read_ahead
+            || bodies.held().snapshots >= limits.snapshot_bytes_per_session;
+        let why = if !snapshot.waiting.is_empty() {
+            None
+        } else if has_enough {
+            Some(Pause::Reader)
+        } else {
+            self.memory.used_up(session, bodies.network, expected).map(Pause::Memory)
+        };
+        self.set_paused(feeder, why);
+        why
+    }
+
+    /// Memory may have become free: those that have waited longest for it go on.
+    pub(super) fn wake(&mut self, now: Instant) {
+        if !self.memory.has_released() {
+            return;
+        }
+        let mut woken = 0;
+        for _ in 0..WAKES {
+            let Some((share, feeder)) = self.memory.next_to_wake() else { break };
+            let found =
+                self.exchanges.get(&feeder).map(|exchange| (exchange.asker.session, exchange.feeds()));
+            let Some((session, Some(snapshot))) = found else {
+                self.memory.go_on(feeder);
+                continue;
+            };
+            match self.judge(session, snapshot, woken) {
+                Some(Pause::Memory(still)) if still == share => {
+                    if woken == 0 {
+                        self.memory.is_used_up(share);
+                        continue;
+                    }
+                    break;
+                }
+                None => woken += 1,
+                Some(_) => {}
             }
+        }
+        if self.memory.has_released() {
+            self.alarms.set_no_later(Alarm::Wake, now + AGAIN);
+        } else {
+            self.alarms.clear(Alarm::Wake);
         }
     }
 }

@@ -4,42 +4,90 @@ use super::super::access_token::AccessToken;
 use super::super::options::ParsedRequest;
 use super::super::snapshot::{Snapshot, SnapshotId};
 use super::super::upload::Uploads;
+use crate::shares::Network;
 use std::time::{Duration, Instant};
 
-/// The uploads and snapshots of one session.
-#[derive(Debug, Default)]
+/// The uploads and snapshots of one session. Keeps its own books, so that nobody sums anything up.
+#[derive(Debug)]
 pub(super) struct Bodies {
+    /// Whose share pays for them.
+    pub(super) network: Network,
     pub(super) uploads: Uploads,
-    pub(super) snapshots: Vec<Snapshot>,
+    snapshots: Vec<Snapshot>,
+    snapshot_bytes: usize,
+    unread: usize,
+}
+
+/// What a session's bodies take.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Held {
+    /// Bytes of uploads.
+    pub(super) uploads: usize,
+    /// Bytes of snapshots.
+    pub(super) snapshots: usize,
+    /// Snapshots that have not been read to the end.
+    pub(super) unread: usize,
 }
 
 impl Bodies {
-    pub(super) fn bytes(&self) -> usize {
-        self.uploads.bytes() + self.snapshot_bytes()
+    pub(super) fn new(network: Network) -> Bodies {
+        Bodies { network, uploads: Uploads::default(), snapshots: Vec::new(), snapshot_bytes: 0, unread: 0 }
     }
 
-    pub(super) fn snapshot_bytes(&self) -> usize {
-        self.snapshots.iter().map(Snapshot::bytes).sum()
+    pub(super) fn held(&self) -> Held {
+        Held { uploads: self.uploads.bytes(), snapshots: self.snapshot_bytes, unread: self.unread }
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.uploads.is_empty() && self.snapshots.is_empty()
     }
 
-    /// Snapshots that have not been read to the end.
-    pub(super) fn unread(&self) -> usize {
-        self.snapshots.iter().filter(|snapshot| !snapshot.read).count()
-    }
-
     /// When each upload, and each snapshot that has not been read to the end, made its last step; `None` waits for one of ours.
     pub(super) fn last_steps(&self) -> impl Iterator<Item = Option<Instant>> {
-        let unread = self.snapshots.iter().filter(|snapshot| !snapshot.read);
+        let unread = self.snapshots().filter(|snapshot| !snapshot.read);
         let read_on = unread.map(|snapshot| snapshot.expires(Duration::ZERO));
         self.uploads.last_used().into_iter().map(Some).chain(read_on)
     }
 
-    pub(super) fn snapshot(&mut self, id: SnapshotId) -> Option<&mut Snapshot> {
-        self.snapshots.iter_mut().find(|snapshot| snapshot.id == id)
+    pub(super) fn snapshots(&self) -> impl ExactSizeIterator<Item = &Snapshot> {
+        self.snapshots.iter()
+    }
+
+    pub(super) fn snapshot(&self, id: SnapshotId) -> Option<&Snapshot> {
+        self.snapshots().find(|snapshot| snapshot.id == id)
+    }
+
+    /// The only way to one that may change.
+    pub(super) fn change<R>(&mut self, id: SnapshotId, change: impl FnOnce(&mut Snapshot) -> R) -> Option<R> {
+        let snapshot = self.snapshots.iter_mut().find(|snapshot| snapshot.id == id)?;
+        let (bytes, read) = (snapshot.bytes(), snapshot.read);
+        let result = change(snapshot);
+        self.snapshot_bytes = self.snapshot_bytes + snapshot.bytes() - bytes;
+        self.unread -= usize::from(snapshot.read && !read);
+        Some(result)
+    }
+
+    pub(super) fn insert(&mut self, snapshot: Snapshot) {
+        self.snapshot_bytes += snapshot.bytes();
+        self.unread += usize::from(!snapshot.read);
+        self.snapshots.push(snapshot);
+    }
+
+    pub(super) fn remove(&mut self, id: SnapshotId) -> Option<Snapshot> {
+        let at = self.snapshots.iter().position(|snapshot| snapshot.id == id)?;
+        let snapshot = self.snapshots.remove(at);
+        self.snapshot_bytes -= snapshot.bytes();
+        self.unread -= usize::from(!snapshot.read);
+        Some(snapshot)
+    }
+
+    /// Lets go what has been read of all, as [`Snapshot::trim`] does.
+    pub(super) fn trim(&mut self, share: usize) {
+        for snapshot in &mut self.snapshots {
+            let bytes = snapshot.bytes();
+            snapshot.trim(share);
+            self.snapshot_bytes = self.snapshot_bytes + snapshot.bytes() - bytes;
+        }
     }
 
     /// The access token under which the body runs that a message goes on with, where it is known; the inner `None` stands for no
@@ -47,7 +95,7 @@ impl Bodies {
     pub(super) fn access_token(&self, request: &ParsedRequest) -> Option<Option<AccessToken>> {
         match (request.block2, request.block1) {
             (Some(block), _) if block.num > 0 => {
-                let snapshot = self.snapshots.iter().find(|snapshot| snapshot.key == request.key)?;
+                let snapshot = self.snapshots().find(|snapshot| snapshot.key == request.key)?;
                 Some(snapshot.access_token.clone())
             }
             (_, Some(block)) if block.num > 0 => self.uploads.access_token(&request.key),
@@ -66,7 +114,7 @@ impl Bodies {
 
     /// The one whose loss does the least harm, but for `keep`: one that has been read to its end, not lately.
     pub(super) fn least_needed(&self, keep: Option<SnapshotId>) -> Option<&Snapshot> {
-        let others = self.snapshots.iter().filter(|snapshot| Some(snapshot.id) != keep);
+        let others = self.snapshots().filter(|snapshot| Some(snapshot.id) != keep);
         others.min_by_key(|snapshot| (!snapshot.read, snapshot.last_used, snapshot.id))
     }
 }

@@ -25,6 +25,7 @@ use super::super::message_layer::Origin;
 use super::super::numbers::{self, Code};
 use super::super::options::{self, BodyKey, ResponseOptions};
 use super::super::snapshot::{End, Snapshot, SnapshotId, negotiate};
+use super::memory::Pause;
 use super::{Alarm, Server, ServerEvent, diagnostic, echo};
 use crate::{ExchangeId, SessionId};
 use std::time::Instant;
@@ -80,6 +81,14 @@ impl Exchange {
         matches!(self.state, State::Open { .. }) || self.unacknowledged
     }
 
+    /// What it is the upstream of.
+    pub(super) fn feeds(&self) -> Option<SnapshotId> {
+        match self.state {
+            State::Feeding(snapshot) => Some(snapshot),
+            _ => None,
+        }
+    }
+
     fn snapshot(&self) -> Option<SnapshotId> {
         match self.state {
             State::Open { .. } => None,
@@ -90,6 +99,15 @@ impl Exchange {
 }
 
 impl Server {
+    /// The only way to an exchange that may begin or end thereby.
+    fn change<R>(&mut self, id: ExchangeId, change: impl FnOnce(&mut Exchange) -> R) -> Option<R> {
+        let exchange = self.exchanges.get_mut(&id)?;
+        let before = exchange.is_unfinished();
+        let result = change(exchange);
+        self.unfinished = self.unfinished + usize::from(exchange.is_unfinished()) - usize::from(before);
+        Some(result)
+    }
+
     /// Starts the answer. Unknown or cancelled exchanges are ignored, here and below.
     pub fn respond_head(
         &mut self,
@@ -125,6 +143,7 @@ impl Server {
             }
             State::Open { .. } | State::WaitingForBlock(_) | State::Done(_) => {}
         }
+        self.wake(now);
     }
 
     /// Ends the exchange with a code and a diagnostic text (RFC 7252 section 5.5.2). After the first block has gone, the
@@ -143,20 +162,24 @@ impl Server {
             }
             State::WaitingForBlock(_) | State::Done(_) => {}
         }
+        self.wake(now);
     }
 
     /// Back-pressure: false while the memory for this answer is used up, until `WantsChunk` comes. True for unknown
     /// exchanges.
     pub fn wants_chunk(&self, exchange: ExchangeId) -> bool {
-        !self.paused.contains(&exchange)
+        !self.memory.is_paused(exchange)
     }
 
     /// The body fits into one message.
     fn answer_whole(&mut self, now: Instant, id: ExchangeId) {
-        let Some(exchange) = self.exchanges.get_mut(&id) else { return };
-        let (session, token) = (exchange.asker.session, exchange.asker.token);
-        let State::Open { block1, block2, head: Some((code, head)), body, .. } =
-            std::mem::replace(&mut exchange.state, State::Done(None))
+        let answered = self.change(id, |exchange| {
+            (exchange.asker, std::mem::replace(&mut exchange.state, State::Done(None)))
+        });
+        let Some((
+            Origin { session, token, .. },
+            State::Open { block1, block2, head: Some((code, head)), body, .. },
+        )) = answered
         else {
             return;
         };
@@ -173,23 +196,24 @@ impl Server {
     /// The body needs blocks: what there is of it becomes a snapshot, and its first block is the answer.
     fn start_snapshot(&mut self, now: Instant, id: ExchangeId, last: bool) {
         let (snapshot_id, etag) = self.next_snapshot();
-        let Some(exchange) = self.exchanges.get_mut(&id) else { return };
-        let Origin { session, token, id: request, .. } = exchange.asker;
-        let State::Open { key, access_token, block1, block2, head: Some(head), body } =
-            std::mem::replace(&mut exchange.state, State::Feeding(snapshot_id))
+        let state = if last { State::Done(Some(snapshot_id)) } else { State::Feeding(snapshot_id) };
+        let answered =
+            self.change(id, |exchange| (exchange.asker, std::mem::replace(&mut exchange.state, state)));
+        let Some((asker, State::Open { key, access_token, block1, block2, head: Some(head), body })) =
+            answered
         else {
             return;
         };
+        let Origin { session, token, id: request, .. } = asker;
         let own_size = self.messages.block_size(session);
         self.messages.counters.snapshots += 1;
-        let mut snapshot = Snapshot::new(now, snapshot_id, key, request, id, head, etag);
+        let mut snapshot = Snapshot::new(now, snapshot_id, key, (request, token), id, head, etag);
         snapshot.access_token = access_token;
         snapshot.append(&body);
         if last {
             snapshot.finish(End::Complete);
-            exchange.state = State::Done(Some(snapshot_id));
         }
-        self.insert_snapshot(now, session, snapshot);
+        self.insert_snapshot(now, &asker, snapshot);
         let first = Block { num: 0, more: true, size: negotiate(block2, own_size) };
         if let Some(mut message) = self.first_block(now, session, snapshot_id, first, token) {
             message.options.extend(block1.map(echo));
@@ -205,8 +229,10 @@ impl Server {
         if exchange.acknowledged {
             self.messages.counters.separate_responses += 1;
             let turn = if exchange.for_block { Turn::Block } else { Turn::Small };
-            exchange.unacknowledged = self.messages.send_confirmable(now, session, message, turn, id);
-            if let (true, Some(snapshot)) = (exchange.unacknowledged, exchange.snapshot()) {
+            let snapshot = exchange.snapshot();
+            let sent = self.messages.send_confirmable(now, session, message, turn, id);
+            self.change(id, |exchange| exchange.unacknowledged = sent);
+            if let (true, Some(snapshot)) = (sent, snapshot) {
                 self.delivering(now, session, snapshot, true);
             }
         } else {
@@ -298,8 +324,9 @@ impl Server {
     pub(super) fn remove(&mut self, now: Instant, id: ExchangeId) {
         let Some(exchange) = self.exchanges.remove(&id) else { return };
         let session = exchange.asker.session;
+        self.unfinished -= usize::from(exchange.is_unfinished());
         self.alarms.clear(Alarm::Acknowledge(id));
-        self.paused.remove(&id);
+        self.memory.go_on(id);
         if exchange.unacknowledged {
             self.messages.stop(now, session, id);
         }
@@ -321,10 +348,12 @@ impl Server {
     }
 
     pub(super) fn response_acknowledged(&mut self, now: Instant, id: ExchangeId) {
-        let Some(exchange) = self.exchanges.get_mut(&id) else { return };
-        exchange.unacknowledged = false;
-        let session = exchange.asker.session;
-        if let Some(snapshot) = exchange.snapshot() {
+        let acknowledged = self.change(id, |exchange| {
+            exchange.unacknowledged = false;
+            (exchange.asker.session, exchange.snapshot())
+        });
+        let Some((session, snapshot)) = acknowledged else { return };
+        if let Some(snapshot) = snapshot {
             self.delivering(now, session, snapshot, false);
         }
         self.settle(now, id);
@@ -333,10 +362,12 @@ impl Server {
     /// The client has reset the first copy of a separate response, or never acknowledged any. If that was the answer to its request, the
     /// client has left, and the rest of the body is not wanted either. A block may have come to it by another way.
     pub(super) fn abandon(&mut self, now: Instant, id: ExchangeId) {
-        let Some(exchange) = self.exchanges.get_mut(&id) else { return };
-        exchange.unacknowledged = false;
-        let (session, for_block) = (exchange.asker.session, exchange.for_block);
-        match exchange.snapshot() {
+        let abandoned = self.change(id, |exchange| {
+            exchange.unacknowledged = false;
+            (exchange.asker.session, exchange.for_block, exchange.snapshot())
+        });
+        let Some((session, for_block, snapshot)) = abandoned else { return };
+        match snapshot {
             Some(snapshot) if for_block => self.delivering(now, session, snapshot, false),
             Some(snapshot) => self.drop_snapshot(now, session, snapshot, "the client has left"),
             None => {}
@@ -347,20 +378,25 @@ impl Server {
     /// The block that a request was waiting for has come, or never will. A duplicate of the request may be answered
     /// from the snapshot again, so nothing is remembered.
     pub(super) fn reply_to_waiting(&mut self, now: Instant, id: ExchangeId, message: Outgoing) {
-        let Some(exchange) = self.exchanges.get_mut(&id) else { return };
-        if !exchange.acknowledged {
-            self.messages.forget(&exchange.asker);
+        let waited = self.change(id, |exchange| {
+            exchange.state = State::Done(exchange.snapshot());
+            (exchange.acknowledged, exchange.asker)
+        });
+        let Some((acknowledged, asker)) = waited else { return };
+        if !acknowledged {
+            self.messages.forget(&asker);
         }
-        exchange.state = State::Done(exchange.snapshot());
         self.reply(now, id, message);
     }
 
-    /// Reading from the upstream stops or goes on.
-    pub(super) fn set_paused(&mut self, exchange: ExchangeId, paused: bool) {
-        if paused && self.paused.insert(exchange) {
-            self.messages.counters.read_paused += 1;
-        } else if !paused && self.paused.remove(&exchange) {
-            self.events.push_back(ServerEvent::WantsChunk { exchange });
+    /// Reading from the upstream stops, or goes on.
+    pub(super) fn set_paused(&mut self, exchange: ExchangeId, why: Option<Pause>) {
+        match why {
+            Some(why) if self.memory.pause(exchange, why) => self.messages.counters.read_paused += 1,
+            None if self.memory.go_on(exchange) => {
+                self.events.push_back(ServerEvent::WantsChunk { exchange });
+            }
+            _ => {}
         }
     }
 }

@@ -147,7 +147,7 @@ impl Server {
     pub(super) fn says_again(&self, session: SessionId, request: &ParsedRequest, said: &Said) -> bool {
         let Some(Ok(said)) = said else { return false };
         let Some(session) = self.sessions.get(&session).filter(|_| request.goes_on()) else { return false };
-        match session.bodies.access_token(request) {
+        match session.bodies.as_ref().and_then(|bodies| bodies.access_token(request)) {
             Some(token) => token == *said,
             None => said.is_some() && *said == session.sticky.previous,
         }
@@ -156,7 +156,7 @@ impl Server {
     /// Whether a block says another token than the body runs under to which it seems to belong.
     pub(super) fn is_of_another(&self, session: SessionId, request: &ParsedRequest, said: &Said) -> bool {
         let Some(Ok(said)) = said else { return false };
-        let bodies = self.sessions.get(&session).map(|session| &session.bodies);
+        let bodies = self.sessions.get(&session).and_then(|session| session.bodies.as_ref());
         bodies.and_then(|bodies| bodies.said_token(request)).is_some_and(|token| token != *said)
     }
 

@@ -1,0 +1,274 @@
+//! What bodies hold, and who gives way for whom: the books, and the queue of upstreams that are not read on.
+//!
+//! ```text
+//!   bodies of a session --- account ---> two pools: uploads, snapshots
+//!                                          |   a session, its network, its site, all together
+//!                                          |
+//!       upload_gives, snapshot_gives <-----+-----> used_up: may this session's upstreams be read on?
+//!              |                                      |
+//!     who loses its slowest upload,                pause ---> queue, by what is used up ---> next_to_wake
+//!     what it has read, at last a body                          first come, first served, as soon as that is free again
+//! ```
+//!
+//! The rules:
+//!
+//! 1. Every change of a session's bodies is accounted (`Server::change_bodies` is the only way to them), so what the pools hold is what
+//!    there is, allocations as a whole.
+//! 2. A pool above a bound has somebody who gives way: the heaviest session of the heaviest network. Who holds little is never asked.
+//! 3. An upstream is paused either for its own reader's sake, and goes on when that reads on, or because a share is used up. Then it
+//!    stands in the queue of that share until it goes on, ends, or is paused for another reason.
+//! 4. A share that has become lighter is looked at again, at most so many of its queue at a time ([`WAKES`]); who is left is looked at
+//!    by an alarm. So nobody is forgotten, and no event walks all.
+//! 5. A modest session, which holds half as much as the heaviest at most, is read on although the memory is used up: the heaviest gives
+//!    way to it.
+
+use super::super::config::Limits;
+use super::super::upload;
+use super::bodies::Held;
+use crate::shares::{Bounds, Network, Pool, Share};
+use crate::{ExchangeId, SessionId};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Upstreams that are looked at for one event.
+pub(super) const WAKES: usize = 32;
+
+/// What one that goes on is expected to bring at once.
+const CHUNK: usize = 16 << 10;
+
+/// Why an upstream is not read on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pause {
+    /// Its reader has enough for now.
+    Reader,
+    /// This is used up.
+    Memory(Share),
+}
+
+type Place = (Share, u64);
+
+#[derive(Debug)]
+pub(super) struct Memory {
+    uploads: Pool<SessionId>,
+    snapshots: Pool<SessionId>,
+    unread: usize,
+    /// Those that are not read on, with their places in the queue.
+    paused: BTreeMap<ExchangeId, Option<Place>>,
+    queue: BTreeMap<Place, ExchangeId>,
+    next_place: u64,
+    /// What has become lighter since its queue was looked at.
+    released: BTreeSet<Share>,
+}
+
+impl Memory {
+    pub(super) fn new(limits: &Limits) -> Memory {
+        let Limits { blockwise_total, upload_total, .. } = *limits;
+        let one = upload::most_bytes(limits.upload).min(upload_total);
+        let Bounds { total, per_network, per_site } = Bounds::of(upload_total);
+        let uploads = Bounds { total, per_network: per_network.max(one), per_site: per_site.max(one) };
+        let snapshots = blockwise_total.saturating_sub(upload_total).max(blockwise_total / 2);
+        Memory {
+            uploads: Pool::new(uploads),
+            snapshots: Pool::new(Bounds::of(snapshots)),
+            unread: 0,
+            paused: BTreeMap::new(),
+            queue: BTreeMap::new(),
+            next_place: 0,
+            released: BTreeSet::new(),
+        }
+    }
+
+    /// A session's bodies have changed.
+    pub(super) fn account(&mut self, session: SessionId, network: Network, before: Held, after: Held) {
+        self.unread = self.unread + after.unread - before.unread;
+        self.uploads.set(session, network, after.uploads);
+        self.snapshots.set(session, network, after.snapshots);
+        if after.snapshots < before.snapshots && !self.queue.is_empty() {
+            let shares = [Share::Network(network), Share::Site(network.site()), Share::Total];
+            let waits = |share: &Share| self.queue.range((*share, 0)..=(*share, u64::MAX)).next().is_some();
+            self.released.extend(shares.into_iter().filter(waits));
+        }
+    }
+
+    /// Who has to end an upload, after one has grown in this network. None when all bounds hold.
+    pub(super) fn upload_gives(&self, network: Network) -> Option<SessionId> {
+        self.uploads.heaviest_in(self.uploads.yields_to(network, 0)?)
+    }
+
+    /// Who has to give up what it has read, after a snapshot has grown in this network.
+    pub(super) fn snapshot_gives(&self, network: Network) -> Option<SessionId> {
+        self.snapshots.heaviest_in(self.snapshots.yields_to(network, 0)?)
+    }
+
+    /// Snapshots hold so much that bodies have to end which are still being read.
+    pub(super) fn is_overfull(&self) -> bool {
+        let total = self.snapshots.bounds().total;
+        self.snapshots.total() > total + total / 8
+    }
+
+    /// Why a session's upstreams are not to be read on, if `expected` others are about to be; None when they are.
+    pub(super) fn used_up(&self, session: SessionId, network: Network, expected: usize) -> Option<Share> {
+        let more = expected * CHUNK + 1;
+        let share = self.snapshots.used_up(network, more)?;
+        let heaviest = self.snapshots.yields_to(network, more)?;
+        let (mine, most) = if heaviest == network {
+            let most = self.snapshots.heaviest_in(network).map_or(0, |most| self.snapshots.held_by(most));
+            (self.snapshots.held_by(session), most)
+        } else {
+            (self.snapshots.held_in(network), self.snapshots.held_in(heaviest))
+        };
+        (mine * 2 > most).then_some(share)
+    }
+
+    /// Whether it was not paused before.
+    pub(super) fn pause(&mut self, exchange: ExchangeId, why: Pause) -> bool {
+        let share = match why {
+            Pause::Reader => None,
+            Pause::Memory(share) => Some(share),
+        };
+        let before = self.paused.get(&exchange).copied();
+        if before.is_some_and(|place| place.map(|(share, _)| share) == share) {
+            return false;
+        }
+        self.go_on(exchange);
+        let place = share.map(|share| {
+            self.next_place += 1;
+            (share, self.next_place)
+        });
+        self.paused.insert(exchange, place);
+        self.queue.extend(place.map(|place| (place, exchange)));
+        before.is_none()
+    }
+
+    /// Whether it was paused.
+    pub(super) fn go_on(&mut self, exchange: ExchangeId) -> bool {
+        let Some(place) = self.paused.remove(&exchange) else { return false };
+        if let Some(place) = place {
+            self.queue.remove(&place);
+        }
+        true
+    }
+
+    pub(super) fn is_paused(&self, exchange: ExchangeId) -> bool {
+        self.paused.contains_key(&exchange)
+    }
+
+    /// The first in the queue of something that has become lighter.
+    pub(super) fn next_to_wake(&mut self) -> Option<(Share, ExchangeId)> {
+        while let Some(share) = self.released.first().copied() {
+            let mut queue = self.queue.range((share, 0)..=(share, u64::MAX));
+            if let Some((_, exchange)) = queue.next() {
+                return Some((share, *exchange));
+            }
+            self.released.remove(&share);
+        }
+        None
+    }
+
+    /// It is used up again, or still.
+    pub(super) fn is_used_up(&mut self, share: Share) {
+        self.released.remove(&share);
+    }
+
+    /// Whether somebody may have to be woken.
+    pub(super) fn has_released(&self) -> bool {
+        !self.released.is_empty()
+    }
+
+    pub(super) fn unread(&self) -> usize {
+        self.unread
+    }
+
+    pub(super) fn upload_bytes(&self) -> usize {
+        self.uploads.total()
+    }
+
+    pub(super) fn snapshot_bytes(&self) -> usize {
+        self.snapshots.total()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn network(last: u8) -> Network {
+        Network::of(std::net::Ipv4Addr::new(192, 0, 2, last).into())
+    }
+
+    fn memory(snapshots: usize) -> Memory {
+        Memory::new(&Limits { blockwise_total: snapshots, upload_total: 0, ..Limits::default() })
+    }
+
+    fn hold(memory: &mut Memory, session: u64, from: usize, to: usize) {
+        let held = |snapshots| Held { snapshots, ..Held::default() };
+        memory.account(SessionId(session), network(session as u8), held(from), held(to));
+    }
+
+    #[test]
+    fn who_holds_little_is_read_on_when_the_memory_is_used_up() {
+        let mut memory = memory(1000);
+        hold(&mut memory, 1, 0, 200);
+        hold(&mut memory, 2, 0, 200);
+        hold(&mut memory, 3, 0, 99);
+        let used_up =
+            |memory: &Memory, session| memory.used_up(SessionId(session), network(session as u8), 0);
+        assert_eq!([1, 2, 3, 4].map(|session| used_up(&memory, session)), [None; 4]);
+        // Half of the total is what a site may hold.
+        let site = Some(Share::Site(network(1).site()));
+        assert_eq!(used_up(&memory, 1), None);
+        hold(&mut memory, 1, 200, 210);
+        assert_eq!([1, 2, 3, 4].map(|session| used_up(&memory, session)), [site, site, None, None]);
+        hold(&mut memory, 1, 210, 250);
+        assert_eq!(used_up(&memory, 1), Some(Share::Network(network(1))));
+    }
+
+    proptest! {
+        #[test]
+        fn whoever_waits_is_found_when_what_it_waits_for_becomes_lighter(
+            steps in proptest::collection::vec((0u64..20, 0u8..4), 1..200),
+        ) {
+            let mut memory = memory(1 << 20);
+            let share = |exchange: u64| match exchange % 3 {
+                0 => Share::Total,
+                1 => Share::Network(network(1)),
+                _ => Share::Site(network(1).site()),
+            };
+            let mut waiting = Vec::new();
+            for (exchange, step) in steps {
+                let id = ExchangeId(exchange);
+                match step {
+                    0 => {
+                        let is_new = !waiting.contains(&id);
+                        prop_assert_eq!(memory.pause(id, Pause::Memory(share(exchange))), is_new);
+                        if is_new {
+                            waiting.push(id);
+                        }
+                    }
+                    1 => {
+                        prop_assert_eq!(memory.go_on(id), waiting.contains(&id));
+                        waiting.retain(|other| *other != id);
+                    }
+                    2 => {
+                        prop_assert_eq!(memory.pause(id, Pause::Reader), !waiting.contains(&id));
+                        memory.go_on(id);
+                        waiting.retain(|other| *other != id);
+                    }
+                    _ => {
+                        hold(&mut memory, 1, 0, 10);
+                        hold(&mut memory, 1, 10, 0);
+                        while let Some((of, next)) = memory.next_to_wake() {
+                            // In the order in which they came.
+                            let first = waiting.iter().position(|id| share(id.0) == of);
+                            prop_assert_eq!(first.map(|at| waiting.remove(at)), Some(next));
+                            prop_assert!(memory.go_on(next));
+                        }
+                        prop_assert_eq!(waiting.len(), 0);
+                        prop_assert!(!memory.has_released());
+                    }
+                }
+                prop_assert_eq!(memory.queue.len(), waiting.len());
+            }
+        }
+    }
+}
