@@ -14,6 +14,7 @@
 //! options, and a window for answers that go in acknowledgements: of them a server sends no more than it was asked for.
 
 mod activity;
+mod balance;
 mod blockwise;
 mod bodies;
 mod exchange;

@@ -17,13 +17,9 @@ use super::super::snapshot::{End, Lookup, Snapshot, SnapshotId, Waiting, negotia
 use super::super::upload::{Arrived, Taken};
 use super::bodies::Bodies;
 use super::exchange::State;
-use super::memory::{Pause, WAKES};
 use super::{Alarm, Server, Standing, diagnostic, echo};
 use crate::SessionId;
-use std::time::{Duration, Instant};
-
-/// When the rest of those who wait for memory is looked at, after some have gone on.
-const AGAIN: Duration = Duration::from_millis(50);
+use std::time::Instant;
 
 /// What a block request gets for which there is no snapshot (any more).
 const UNKNOWN: &str = "the body is not known (any more); start again at block 0";
@@ -352,9 +348,9 @@ impl Server {
     }
 }
 
-/// Memory.
+/// Their books.
 impl Server {
-    fn bodies(&self, session: SessionId) -> Option<&Bodies> {
+    pub(super) fn bodies(&self, session: SessionId) -> Option<&Bodies> {
         self.sessions.get(&session)?.bodies.as_deref()
     }
 
@@ -365,7 +361,7 @@ impl Server {
     }
 
     /// The only way to the bodies of a session: it keeps the books, and watches over silence. None when it has none.
-    fn change_bodies<R>(
+    pub(super) fn change_bodies<R>(
         &mut self,
         now: Instant,
         session: SessionId,
@@ -385,126 +381,5 @@ impl Server {
             self.alarms.set_no_later(Alarm::Bodies(session), now + idle);
         }
         Some(result)
-    }
-
-    /// Makes room after a snapshot has grown or has been read, and says whether its upstream is read on.
-    pub(super) fn balance(&mut self, now: Instant, session: SessionId, id: SnapshotId) {
-        let share = self.messages.limits.snapshot_bytes_per_session;
-        let Some(network) = self.bodies(session).map(|bodies| bodies.network) else { return };
-        let bytes = |server: &Server| server.bodies(session).map_or(0, |bodies| bodies.held().snapshots);
-        let before = bytes(self);
-        if before > share || self.memory.used_up(session, network, 0).is_some() {
-            self.change_bodies(now, session, |bodies| bodies.trim(share));
-        }
-        while bytes(self) > share + share / 2
-            && let Some(other) = self.least_needed(session, Some(id)).map(|other| other.id)
-        {
-            self.evict(now, session, other);
-        }
-        while let Some(heaviest) = self.memory.snapshot_gives(network)
-            && self.gives_way(now, heaviest, (session, id))
-        {}
-        if bytes(self) < before {
-            self.reconsider(session);
-        } else {
-            self.judge(session, id, 0);
-        }
-    }
-
-    /// The heaviest session gives up something for the snapshot that has just grown: what it has read, then bodies that it has read to
-    /// their end, and where all is overfull, others. False when it has nothing (more) to give.
-    fn gives_way(&mut self, now: Instant, session: SessionId, grown: (SessionId, SnapshotId)) -> bool {
-        let share = self.messages.limits.snapshot_bytes_per_session;
-        let trimmed = self.change_bodies(now, session, |bodies| {
-            let before = bodies.held().snapshots;
-            bodies.trim(share);
-            bodies.held().snapshots < before
-        });
-        if trimmed == Some(true) {
-            return true;
-        }
-        let keep = (grown.0 == session).then_some(grown.1);
-        let goes = self.least_needed(session, keep).map(|goes| (goes.id, goes.read));
-        match goes {
-            Some((goes, read)) if read || self.memory.is_overfull() => {
-                self.messages.counters.snapshots_gave_way += 1;
-                self.drop_snapshot(now, session, goes, "its memory was needed; start again at block 0");
-                true
-            }
-            _ => {
-                self.reconsider(session);
-                false
-            }
-        }
-    }
-
-    fn least_needed(&self, session: SessionId, keep: Option<SnapshotId>) -> Option<&Snapshot> {
-        self.bodies(session)?.least_needed(keep)
-    }
-
-    fn evict(&mut self, now: Instant, session: SessionId, id: SnapshotId) {
-        self.messages.counters.snapshots_evicted += 1;
-        self.drop_snapshot(now, session, id, "a newer body has taken its place");
-    }
-
-    /// All upstreams of a session are read on, or not, as it now has to be.
-    fn reconsider(&mut self, session: SessionId) {
-        let bodies = self.bodies(session).into_iter();
-        let fed = bodies.flat_map(Bodies::snapshots).filter(|snapshot| snapshot.feeder.is_some());
-        for id in fed.map(|snapshot| snapshot.id).collect::<Vec<_>>() {
-            self.judge(session, id, 0);
-        }
-    }
-
-    /// The same for one, of which it also says why not. `expected` others have just been woken, and have not brought anything yet.
-    fn judge(&mut self, session: SessionId, id: SnapshotId, expected: usize) -> Option<Pause> {
-        let limits = &self.messages.limits;
-        let bodies = self.bodies(session)?;
-        let snapshot = bodies.snapshot(id)?;
-        let feeder = snapshot.feeder?;
-        let has_enough = snapshot.ahead() >= limits.read_ahead
-            || bodies.held().snapshots >= limits.snapshot_bytes_per_session;
-        let why = if !snapshot.waiting.is_empty() {
-            None
-        } else if has_enough {
-            Some(Pause::Reader)
-        } else {
-            self.memory.used_up(session, bodies.network, expected).map(Pause::Memory)
-        };
-        self.set_paused(feeder, why);
-        why
-    }
-
-    /// Memory may have become free: those that have waited longest for it go on.
-    pub(super) fn wake(&mut self, now: Instant) {
-        if !self.memory.has_released() {
-            return;
-        }
-        let mut woken = 0;
-        for _ in 0..WAKES {
-            let Some((share, feeder)) = self.memory.next_to_wake() else { break };
-            let found =
-                self.exchanges.get(&feeder).map(|exchange| (exchange.asker.session, exchange.feeds()));
-            let Some((session, Some(snapshot))) = found else {
-                self.memory.go_on(feeder);
-                continue;
-            };
-            match self.judge(session, snapshot, woken) {
-                Some(Pause::Memory(still)) if still == share => {
-                    if woken == 0 {
-                        self.memory.is_used_up(share);
-                        continue;
-                    }
-                    break;
-                }
-                None => woken += 1,
-                Some(_) => {}
-            }
-        }
-        if self.memory.has_released() {
-            self.alarms.set_no_later(Alarm::Wake, now + AGAIN);
-        } else {
-            self.alarms.clear(Alarm::Wake);
-        }
     }
 }
