@@ -157,6 +157,28 @@ fn when_all_sessions_together_remember_too_much_a_get_is_forgotten_and_its_copy_
 }
 
 #[test]
+fn a_forgotten_get_with_a_long_answer_gets_its_first_block_from_the_snapshot() {
+    let mut peer = Peer::with(Limits { dedup_total: 1000, ..Limits::default() });
+    let get = make(CON, GET, 1).path("big");
+    let first = peer.get(1, "big", &[7; 5000]);
+    assert_eq!(peer.server.counters().evicted_repeatable, 1);
+    let again = peer.ask(&get);
+    assert_eq!((again.option(ETAG), again.payload()), (first.option(ETAG), first.payload()));
+    assert_eq!((again.kind(), again.id(), again.block(BLOCK2)), (ACK, 1, Some((0, true, 1024))));
+    assert_eq!((peer.events(), peer.server.counters().snapshots), (vec![], 1));
+    // Another request for the same is a new one; so is one that has the id after its lifetime.
+    assert_eq!(peer.send(&make(CON, GET, 2).path("big")), []);
+    let (exchange, _) = peer.request();
+    peer.respond(exchange, &[8; 5000]);
+    for id in 3..8 {
+        peer.wait(50 * SECOND);
+        peer.ask(&make(CON, GET, id).path("big").block(BLOCK2, 1, false, 1024));
+    }
+    assert_eq!(peer.send(&make(CON, GET, 2).path("big")), []);
+    peer.request();
+}
+
+#[test]
 fn what_acts_is_not_carried_out_twice_when_its_answer_has_been_forgotten_and_its_copy_is_told() {
     let mut peer = Peer::with(Limits { dedup_total: 4500, ..Limits::default() });
     let put = make(CON, PUT, 1).path("x");

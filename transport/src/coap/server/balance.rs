@@ -11,27 +11,42 @@ use std::time::{Duration, Instant};
 const AGAIN: Duration = Duration::from_millis(50);
 
 impl Server {
-    /// Makes room after a snapshot has grown or has been read, and says whether its upstream is read on.
-    pub(super) fn balance(&mut self, now: Instant, session: SessionId, id: SnapshotId) {
+    /// Makes room after a snapshot has grown, and says whether its upstream is read on.
+    pub(super) fn grown(&mut self, now: Instant, session: SessionId, id: SnapshotId) {
+        self.trim(now, session);
         let share = self.messages.limits.snapshot_bytes_per_session;
-        let Some(network) = self.bodies(session).map(|bodies| bodies.network) else { return };
-        let bytes = |server: &Server| server.bodies(session).map_or(0, |bodies| bodies.held().snapshots);
-        let before = bytes(self);
-        if before > share || self.memory.used_up(session, network, 0).is_some() {
-            self.change_bodies(now, session, |bodies| bodies.trim(share));
-        }
-        while bytes(self) > share + share / 2
-            && let Some(other) = self.least_needed(session, Some(id)).map(|other| other.id)
+        let holds = |bodies: &&Bodies| bodies.held().snapshots > share + share / 2;
+        while let Some(bodies) = self.bodies(session).filter(holds)
+            && let Some(other) = bodies.least_needed(Some(id)).map(|other| other.id)
         {
             self.evict(now, session, other);
         }
+        let Some(network) = self.bodies(session).map(|bodies| bodies.network) else { return };
         while let Some(heaviest) = self.memory.snapshot_gives(network)
             && self.gives_way(now, heaviest, (session, id))
         {}
-        if bytes(self) < before {
-            self.reconsider(session);
-        } else {
-            self.judge(session, id, 0);
+        self.judge(session, id, 0);
+    }
+
+    /// The same after one has been read.
+    pub(super) fn read_on(&mut self, now: Instant, session: SessionId, id: SnapshotId) {
+        self.trim(now, session);
+        self.judge(session, id, 0);
+    }
+
+    /// A session lets go what it has read, if it has to.
+    fn trim(&mut self, now: Instant, session: SessionId) {
+        let share = self.messages.limits.snapshot_bytes_per_session;
+        let Some((network, before)) =
+            self.bodies(session).map(|bodies| (bodies.network, bodies.held().snapshots))
+        else {
+            return;
+        };
+        if before > share || self.memory.used_up(session, network, 0).is_some() {
+            self.change_bodies(now, session, |bodies| bodies.trim(share));
+            if self.bodies(session).is_some_and(|bodies| bodies.held().snapshots < before) {
+                self.reconsider(session);
+            }
         }
     }
 

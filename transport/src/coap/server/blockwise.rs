@@ -166,7 +166,7 @@ impl Server {
             Some(message) => self.reply_at_once(now, &asker, Some(id), block.offset(), message),
             None => self.wait_for_block(now, asker, id, block),
         }
-        self.balance(now, session, id);
+        self.read_on(now, session, id);
     }
 
     /// The request for the first block has come again: its client has not got that yet, and wants the rest.
@@ -264,7 +264,7 @@ impl Server {
         } else {
             self.serve_waiting(now, session, id);
         }
-        self.balance(now, session, id);
+        self.grown(now, session, id);
     }
 
     /// The upstream has ended, well or badly.

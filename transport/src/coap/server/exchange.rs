@@ -219,7 +219,7 @@ impl Server {
             message.options.extend(block1.map(echo));
             self.reply(now, id, message);
         }
-        self.balance(now, session, snapshot_id);
+        self.grown(now, session, snapshot_id);
     }
 
     /// Sends the answer to a request, in its acknowledgement if that is still to be sent.
