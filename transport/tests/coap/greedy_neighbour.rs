@@ -89,11 +89,12 @@ fn never_finished(peer: &mut Peer, from: (SessionId, Network), path: &str, kilob
     kilobytes
 }
 
-/// A body of 100 kB, whole, each under a path of its own.
-fn uploads(peer: &mut Peer, from: (SessionId, Network), path: &str) {
+/// A body of 100 kB, whole, each under a path of its own. All uploads together never hold more than `most`.
+fn uploads(peer: &mut Peer, from: (SessionId, Network), path: &str, most: u64) {
     for num in 0..100 {
         let answer = peer.send_from(from.0, from.1, &upload_block(num, path, num.into(), true)).remove(0);
         assert_eq!(answer.code(), Code::CONTINUE, "{from:?} at block {num}");
+        assert!(peer.server.counters().upload_bytes <= most, "{from:?} at block {num}");
     }
     assert_eq!(peer.send_from(from.0, from.1, &upload_block(100, path, 100, false)), []);
     assert_eq!(peer.request().1.len(), 102_500);
@@ -117,7 +118,7 @@ fn nine_uploads_that_never_end_keep_nobody_from_uploading() {
             never_finished(&mut peer, from, &format!("huge{n}"), each);
             assert!(peer.server.counters().upload_bytes <= most);
             for from in modest() {
-                uploads(&mut peer, from, &format!("mod{n}"));
+                uploads(&mut peer, from, &format!("mod{n}"), most);
             }
         }
         let counters = peer.server.counters();
@@ -285,4 +286,20 @@ fn whoever_waits_for_memory_goes_on_when_there_is_some_and_few_at_once() {
     woken.extend(go_on(&mut peer));
     woken.sort_unstable();
     assert_eq!(woken, all, "each once");
+}
+
+#[test]
+fn a_newcomer_uploads_although_others_who_hold_more_have_filled_the_memory() {
+    let most = 1 << 20;
+    let mut peer = Peer::with(Limits { upload: 300 << 10, upload_total: most, ..Limits::default() });
+    let mut session = 0;
+    while peer.server.counters().upload_bytes + (60 << 10) < most as u64 {
+        session += 1;
+        let kilobytes = ((most as u64 - peer.server.counters().upload_bytes) >> 10).min(250) as u32 * 4 / 5;
+        let from = (SessionId(session), address(100 + session as u8, 1));
+        assert_eq!(never_finished(&mut peer, from, "huge", kilobytes), kilobytes);
+    }
+    assert_eq!(peer.server.counters().uploads_gave_way, 0);
+    uploads(&mut peer, modest()[2], "mod", most as u64);
+    assert_eq!((peer.server.counters().uploads_gave_way, peer.server.counters().uploads_no_memory), (1, 0));
 }
