@@ -101,8 +101,8 @@ impl Connection {
         }
     }
 
-    /// Sends a request and waits for the whole response; there is no time limit but that of the retransmissions. Dropping the
-    /// future cancels the request.
+    /// Sends a request and waits for the whole response; there is no time limit but that of the retransmissions, and that of the
+    /// pings which show that the server is there ([`Settings::keep_alive`]). Dropping the future cancels the request.
     pub async fn request(&self, request: Request) -> Result<Response, Error> {
         self.attempt(request).await.map_err(|failed| failed.error)
     }

@@ -264,22 +264,27 @@ impl Driver {
     pub(crate) async fn run(mut self) {
         let mut buffer = vec![0; RECEIVE_BUFFER];
         let mut socket_errors = 0;
+        // Datagrams, pings among them.
         let mut last_datagram = Instant::now();
         let mut heard = last_datagram;
+        let mut pinged = last_datagram;
         loop {
             let sent_any = self.flush().await;
             if sent_any {
                 last_datagram = Instant::now();
             }
-            let (ended, timeout, lost_at, asks_for_a_sign) = {
+            let (ended, timeout, lost_at, somebody_waits, asks_for_a_sign) = {
                 let state = self.shared.lock();
                 let lost_at = self.silence.and_then(|longest| state.lost_at(longest));
-                (state.ended.is_some(), state.client.poll_timeout(), lost_at, state.asks_for_a_sign())
+                let (waits, asks) = (!state.waiting.is_empty(), state.asks_for_a_sign());
+                (state.ended.is_some(), state.client.poll_timeout(), lost_at, waits, asks)
             };
             if ended {
                 return;
             }
-            let keep_alive_at = self.keep_alive.and_then(|interval| last_datagram.checked_add(interval));
+            // Copies of other requests are no sign of the server.
+            let quiet_since = if somebody_waits { heard.max(pinged) } else { last_datagram };
+            let keep_alive_at = self.keep_alive.and_then(|interval| quiet_since.checked_add(interval));
             let sign_at =
                 self.silence.filter(|_| asks_for_a_sign).and_then(|longest| heard.checked_add(longest / 2));
             let ping_at = [keep_alive_at, sign_at].into_iter().flatten().min();
@@ -304,6 +309,7 @@ impl Driver {
                 }
                 () = sleep_until(ping_at) => {
                     last_datagram = Instant::now();
+                    pinged = last_datagram;
                     self.shared.lock().ping(last_datagram);
                 }
                 () = sleep_until(lost_at) => {

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::time::{sleep_until, timeout_at};
 
-/// A [`Connection`] that is made anew when its session has ended: the server closed it (a pod of it ends), or has owed an answer for
-/// [`Redial::silence`]. It is dialled **from a new local port**, because load balancers and NATs go on to send the flow of the old
+/// A [`Connection`] that is made anew when its session has ended: the server closed it (a pod of it ends), has owed an answer for
+/// [`Redial::silence`], or does not answer pings any more ([`Settings::keep_alive`]). It is dialled **from a new local port**, because load balancers and NATs go on to send the flow of the old
 /// one to where the server was; and only when there is a request to send.
 ///
 /// A request that got no response is made again on the new session if it is a GET, PUT or DELETE, or if nothing of it had been sent;

@@ -13,11 +13,16 @@ const KEEP_ALIVE: Duration = Duration::from_secs(25);
 pub struct Settings {
     /// An Empty confirmable message (RFC 7252 section 4.3) goes out after this much silence in both directions, so that
     /// NATs, load balancers and the server keep the session; 25 s by default, since after a single exchange many of them keep
-    /// a flow for 30 s. `None`: never.
+    /// a flow for 30 s. While requests wait for their answers it goes out after this much silence of the server, and shows
+    /// whether he is still there: when it is not answered for `Times::dead_after` (10 s by default) or for six round trips, and
+    /// nothing else comes either, the connection ends with [`CloseReason::Dead`], and the requests fail. The same ping goes out at
+    /// once when a fatal alert without protection comes, which is what a server says that has lost the session. `None`: never.
+    ///
+    /// [`CloseReason::Dead`]: crate::CloseReason::Dead
     pub keep_alive: Option<Duration>,
     /// The connection is taken for lost when the server has owed an answer for this long, an acknowledgement at least, and
-    /// has been silent: it ends, and requests under way fail with [`CloseReason::Idle`]. `None`, the default: only a request
-    /// is given up, when all its retransmissions are over. A [`LastingConnection`] sets it.
+    /// has been silent: it ends, and requests under way fail with [`CloseReason::Idle`]. `None`, the default: that is found out
+    /// by pings alone (`keep_alive`). A [`LastingConnection`] sets it.
     ///
     /// On a way that loses 30 % in each direction, ten seconds pass in 3 of 100 exchanges (`transport/tests/coap/silence.rs`).
     ///

@@ -110,6 +110,27 @@ async fn when_the_server_vanishes_a_request_fails_after_its_retransmissions() {
     assert!(matches!(outcome, Err(Error::Timeout)), "{outcome:?}");
 }
 
+/// It has been acknowledged, so that nothing of it is sent again.
+#[tokio::test]
+async fn when_the_server_vanishes_whoever_waits_is_told_by_a_ping() {
+    let mut stub = StubServer::start(|_| Reply::Never);
+    let ms = Duration::from_millis;
+    // The stub acknowledges after half a second.
+    let times = Times { ack_timeout: ms(5), dead_after: ms(50), measured: false, ..Times::measured() };
+    let settings = Settings { times, keep_alive: Some(ms(700)), ..Settings::default() };
+    let connection = connect(&stub, settings).await;
+    let waiting = tokio::spawn({
+        let connection = connection.clone();
+        async move { connection.request(Request::get("/sync?timeout=600000")).await }
+    });
+    assert!(matches!(stub.told().await, Told::Request));
+    stub.vanish();
+    let outcome = waiting.await.unwrap();
+    assert!(matches!(outcome, Err(Error::Closed(CloseReason::Dead))), "{outcome:?}");
+    let next = connection.request(Request::get("/any")).await;
+    assert!(matches!(next, Err(Error::Closed(CloseReason::Dead))), "{next:?}");
+}
+
 async fn reason_at_the_server(stub: &mut StubServer) -> CloseReason {
     loop {
         if let Told::SessionClosed(why) = stub.told().await {

@@ -59,8 +59,6 @@ async fn connect(
         connect_timeout: time,
     };
     let settings = Settings {
-        // They show that the server is still there; without a redial nobody wants to know.
-        keep_alive: Settings::default().keep_alive.filter(|_| choices.redial),
         path_codes: choices.path_codes,
         cbor_version: choices.cbor_version,
         tracer: job.verbose.tracer(),
