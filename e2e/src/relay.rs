@@ -1,7 +1,8 @@
 //! A UDP relay on loopback that counts what passes: the wire on which the demo's CoAP is measured.
 //!
-//! Each client address gets a socket of its own towards the server, so that the server sees as many peers as there are. Nothing is
-//! delayed or changed here, and nothing lost but the flight ([`crate::loss`]) that was asked for. Alerts of DTLS pass uncounted: a
+//! Each client address gets a socket of its own towards the server, so that the server sees as many peers as there are; it may get
+//! another one, as at a NAT that has forgotten it. Nothing is delayed or changed here, and nothing lost but the flight
+//! ([`crate::loss`]) that was asked for. Alerts of DTLS pass uncounted: a
 //! session's end is not part of what it was for, and whether the server's last word still arrives is a matter of chance. What passes
 //! can be written down as a capture.
 
@@ -30,7 +31,7 @@ const LARGEST: usize = 65_535;
 #[derive(Clone, Debug)]
 pub struct Relay {
     address: SocketAddr,
-    questions: mpsc::Sender<oneshot::Sender<Traffic>>,
+    questions: mpsc::Sender<Question>,
     lost: Arc<AtomicUsize>,
 }
 
@@ -66,6 +67,7 @@ impl Relay {
             loss,
             capture,
             peers: HashMap::new(),
+            forgotten: Vec::new(),
             receivers: JoinSet::new(),
             answers,
             count: Traffic::default(),
@@ -88,9 +90,23 @@ impl Relay {
     pub async fn traffic(&self) -> Result<Traffic> {
         let gone = || Error::Setup("the counting relay has ended".to_owned());
         let (reply, traffic) = oneshot::channel();
-        self.questions.send(reply).await.map_err(|_| gone())?;
+        self.questions.send(Question::Traffic(reply)).await.map_err(|_| gone())?;
         traffic.await.map_err(|_| gone())
     }
+
+    /// As a NAT does when it has heard nothing for too long: what the server says to the old ports is lost, and the next word of
+    /// each client comes to it from a new one.
+    pub async fn forget_ports(&self) -> Result<()> {
+        let gone = || Error::Setup("the counting relay has ended".to_owned());
+        let (reply, forgotten) = oneshot::channel();
+        self.questions.send(Question::Forget(reply)).await.map_err(|_| gone())?;
+        forgotten.await.map_err(|_| gone())
+    }
+}
+
+enum Question {
+    Traffic(oneshot::Sender<Traffic>),
+    Forget(oneshot::Sender<()>),
 }
 
 /// One socket, readable both by waiting and at once: tokio's own `try_recv` does not see what came since it last looked.
@@ -115,6 +131,8 @@ struct Loop {
     loss: Option<Loss>,
     capture: Option<Pcap>,
     peers: HashMap<SocketAddr, Arc<UdpSocket>>,
+    /// Their ports stay taken, so that none is given out again.
+    forgotten: Vec<Arc<UdpSocket>>,
     /// One task a peer, which feeds what the server says into `answers`; they end with the loop.
     receivers: JoinSet<()>,
     answers: mpsc::Sender<(SocketAddr, Vec<u8>)>,
@@ -124,7 +142,7 @@ struct Loop {
 impl Loop {
     async fn run(
         mut self,
-        mut questions: mpsc::Receiver<oneshot::Sender<Traffic>>,
+        mut questions: mpsc::Receiver<Question>,
         mut answers: mpsc::Receiver<(SocketAddr, Vec<u8>)>,
     ) {
         let mut buffer = vec![0; LARGEST];
@@ -137,14 +155,22 @@ impl Loop {
                     Err(_) => return,
                 },
                 Some((peer, datagram)) = answers.recv() => self.give_back(peer, &datagram).await,
-                question = questions.recv() => {
-                    let Some(reply) = question else { return };
-                    while let Ok((length, peer)) = self.front.immediate.recv_from(&mut buffer) {
-                        self.forward(peer, buffer.get(..length).unwrap_or_default()).await;
+                question = questions.recv() => match question {
+                    Some(Question::Traffic(reply)) => {
+                        while let Ok((length, peer)) = self.front.immediate.recv_from(&mut buffer) {
+                            self.forward(peer, buffer.get(..length).unwrap_or_default()).await;
+                        }
+                        // Nobody waits any more: fine, here and below.
+                        let _ = reply.send(self.count);
                     }
-                    // Nobody waits any more: fine.
-                    let _ = reply.send(self.count);
-                }
+                    Some(Question::Forget(reply)) => {
+                        // They hold the other handles of the sockets.
+                        self.receivers.shutdown().await;
+                        self.forgotten.extend(self.peers.drain().map(|(_, socket)| socket));
+                        let _ = reply.send(());
+                    }
+                    None => return,
+                },
             }
         }
     }
@@ -222,6 +248,24 @@ impl Loop {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_forgotten_client_comes_from_a_new_port_and_hears_nothing_of_the_old_one() {
+        let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let relay = Relay::start(server.local_addr().unwrap()).await.unwrap();
+        let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let mut buffer = [0; 100];
+        client.send_to(b"one", relay.address()).await.unwrap();
+        let (_, old) = server.recv_from(&mut buffer).await.unwrap();
+        relay.forget_ports().await.unwrap();
+        server.send_to(b"to the old port", old).await.unwrap();
+        client.send_to(b"two", relay.address()).await.unwrap();
+        let (_, new) = server.recv_from(&mut buffer).await.unwrap();
+        assert_ne!(old, new);
+        server.send_to(b"to the new port", new).await.unwrap();
+        let (length, _) = client.recv_from(&mut buffer).await.unwrap();
+        assert_eq!(&buffer[..length], b"to the new port");
+    }
 
     #[tokio::test]
     async fn every_datagram_and_byte_is_counted_and_peers_are_kept_apart() {
