@@ -1,7 +1,7 @@
 //! Sessions that come and go at a server with few places: who gets one, who keeps it, and who gives way.
 //!
-//! Nobody who has been heard of lately loses a place to a stranger. Of the others the one that has been silent longest goes,
-//! and only when somebody takes the place. Who can have a place is served, who cannot is not. What hung on a session ends
+//! Nobody who has been heard of lately, and has asked for something, loses a place to a stranger. Of the others the one that has been
+//! silent longest goes, and only when somebody takes the place. Handshakes that nobody finishes push out each other. Who can have a place is served, who cannot is not. What hung on a session ends
 //! with it, once.
 
 use crate::dtls::{SERVER, identity};
@@ -55,10 +55,10 @@ const SESSIONS: usize = 3;
 const HALF_OPEN: usize = 2;
 const HALF_OPEN_PER_ADDRESS: usize = 1;
 
-/// The first two are of one machine.
+/// The first two are of one machine, the others far from each other.
 fn address(at: usize) -> SocketAddr {
     let machine = at.saturating_sub(1) as u8;
-    ([192, 0, 2, machine], 5000 + at as u16).into()
+    ([192, 0, machine, 2], 5000 + at as u16).into()
 }
 
 struct Asking {
@@ -76,8 +76,8 @@ struct World {
     responses: BTreeMap<usize, usize>,
     /// The server's sessions, and when each was heard of last.
     heard: BTreeMap<SessionId, Instant>,
-    /// Handshakes that nobody will finish, by the number of the address, and when they end.
-    half_open: BTreeMap<usize, Instant>,
+    /// Handshakes that nobody will finish, the oldest first: the number of the address, and when they end.
+    half_open: Vec<(usize, Instant)>,
     /// Those of which the server has told.
     opened: BTreeSet<SessionId>,
     /// Requests that wait for the upstream.
@@ -118,7 +118,7 @@ impl World {
             clients: BTreeMap::new(),
             responses: BTreeMap::new(),
             heard: BTreeMap::new(),
-            half_open: BTreeMap::new(),
+            half_open: Vec::new(),
             opened: BTreeSet::new(),
             waiting: BTreeMap::new(),
         }
@@ -147,6 +147,9 @@ impl World {
 
     fn connect(&mut self, at: usize) {
         let has_place = self.has_place(at);
+        if has_place {
+            self.push_out(at);
+        }
         self.clients.insert(at, new_client(self.now));
         self.settle();
         if has_place {
@@ -170,7 +173,8 @@ impl World {
             }
         }
         if has_place {
-            self.half_open.insert(at, self.now + HANDSHAKE);
+            self.push_out(at);
+            self.half_open.push((at, self.now + HANDSHAKE));
         }
         self.settle();
     }
@@ -189,14 +193,22 @@ impl World {
 
     /// Whether a hello from there begins a handshake. An older one of the same address is over in any case.
     fn has_place(&mut self, at: usize) -> bool {
-        self.half_open.remove(&at);
-        let same_machine = |other: &&usize| address(**other).ip() == address(at).ip();
+        self.half_open.retain(|(other, _)| *other != at);
         let is_full = self.heard.len() + self.half_open.len() >= SESSIONS;
         let has_session = self.heard.keys().any(|id| self.server.peer(*id) == Some(address(at)));
         let gives_way = self.heard.values().min().is_some_and(|heard| *heard + MAKE_ROOM_AFTER <= self.now);
-        self.half_open.len() < HALF_OPEN
-            && self.half_open.keys().filter(same_machine).count() < HALF_OPEN_PER_ADDRESS
-            && (!is_full || has_session || gives_way)
+        !is_full || has_session || gives_way
+    }
+
+    /// Who has no half-open place any more when one of this address takes one.
+    fn push_out(&mut self, at: usize) {
+        let same_machine = |(other, _): &(usize, Instant)| address(*other).ip() == address(at).ip();
+        if self.half_open.iter().filter(|other| same_machine(other)).count() >= HALF_OPEN_PER_ADDRESS {
+            let oldest = self.half_open.iter().position(same_machine).expect("there is one");
+            self.half_open.remove(oldest);
+        } else if self.half_open.len() >= HALF_OPEN {
+            self.half_open.remove(0);
+        }
     }
 
     fn ask(&mut self, at: usize, waits: bool) {
@@ -275,7 +287,7 @@ impl World {
             self.settle();
         }
         self.now = until;
-        self.half_open.retain(|_, end| *end > until);
+        self.half_open.retain(|(_, end)| *end > until);
     }
 
     /// Compares the sessions that are there with those that were.
@@ -294,8 +306,8 @@ impl World {
                 assert!(*heard + MAKE_ROOM_AFTER <= self.now, "it may still be there");
                 assert!(kept.values().all(|other| other >= heard), "another one has been silent for longer");
             }
-            let superseded = after.handshakes_superseded - before.handshakes_superseded;
-            assert_eq!(after.half_open + superseded, before.half_open + 1, "somebody has its place");
+            let now = (after.sessions, after.handshakes);
+            assert_eq!(now, (before.sessions, before.handshakes + 1), "somebody has its place");
         }
         assert!(idle == 0 || gone.values().all(|heard| *heard + IDLE <= self.now), "it is not idle");
         self.heard = kept;
@@ -315,6 +327,7 @@ impl World {
                 }
                 server::Event::Request { session, exchange, options, .. } => {
                     assert!(self.opened.contains(&session));
+                    self.server.vouch(session);
                     if options.path == ["wait"] {
                         assert!(self.waiting.insert(exchange, session).is_none(), "told of once");
                     } else {

@@ -2,6 +2,7 @@
 
 use ipnet::IpNet;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 
 /// Who has one share: an IPv4 address, an IPv6 /64, or a single session where addresses say nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,6 +47,17 @@ impl Network {
             Key::V6(prefix) => Key::V6(prefix >> 16),
             Key::Alone(id) => Key::Alone(id),
         })
+    }
+}
+
+impl Site {
+    /// From the first to the last of its networks, in their order.
+    pub fn networks(self) -> RangeInclusive<Network> {
+        match self.0 {
+            Key::V4(prefix) => Network(Key::V4(prefix << 8))..=Network(Key::V4(prefix << 8 | 0xff)),
+            Key::V6(prefix) => Network(Key::V6(prefix << 16))..=Network(Key::V6(prefix << 16 | 0xffff)),
+            Key::Alone(id) => Network::alone(id)..=Network::alone(id),
+        }
     }
 }
 
@@ -95,6 +107,13 @@ mod tests {
         assert_ne!(network("::ffff:192.0.2.1"), network("::ffff:192.0.2.2"));
         assert_eq!(network("192.0.2.1").site(), network("192.0.2.200").site());
         assert_ne!(network("192.0.2.1").site(), network("192.0.3.1").site());
+        for of_a_site in ["192.0.2.1", "2001:db8::1"].map(network) {
+            assert!(of_a_site.site().networks().contains(&of_a_site));
+        }
+        let last = network("192.0.2.255");
+        assert!(
+            last.site().networks().contains(&last) && !last.site().networks().contains(&network("192.0.3.0"))
+        );
         // A prefix of IPv6 and an address of IPv4 with the same bits are not the same.
         assert_ne!(network("::c000:201:0:0:0:1"), network("192.0.2.1"));
     }

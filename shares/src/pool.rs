@@ -88,6 +88,16 @@ impl<H: Ord + Copy> Pool<H> {
         self.networks.get(&network).copied().unwrap_or(0)
     }
 
+    /// What the networks of one site hold together.
+    pub fn held_at(&self, site: Site) -> usize {
+        self.sites.get(&site).copied().unwrap_or(0)
+    }
+
+    /// Who comes first in the order of the holders.
+    pub fn oldest(&self) -> Option<H> {
+        self.holders.first_key_value().map(|(holder, _)| *holder)
+    }
+
     /// From now on the holder holds this much, 0 for nothing. It stays with the network that it came from.
     pub fn set(&mut self, holder: H, network: Network, amount: usize) {
         let (network, before) = self.holders.get(&holder).copied().unwrap_or((network, 0));
@@ -137,7 +147,7 @@ impl<H: Ord + Copy> Pool<H> {
     pub fn used_up(&self, network: Network, more: usize) -> Option<Share> {
         let Bounds { total, per_network, per_site } = self.bounds;
         let site = network.site();
-        let of_site = self.sites.get(&site).copied().unwrap_or(0);
+        let of_site = self.held_at(site);
         if !network.is_alone() && self.held_in(network) + more > per_network {
             Some(Share::Network(network))
         } else if !network.is_alone() && of_site + more > per_site {

@@ -165,6 +165,11 @@ impl Server {
         self.coap.end_access_token(session, access_token);
     }
 
+    /// The upstream has accepted a request of the session, made under an access token; see [`dtls::Endpoint::vouch`].
+    pub fn vouch(&mut self, session: SessionId) {
+        self.dtls.vouch(session);
+    }
+
     /// Sends close_notify and forgets the session.
     pub fn close(&mut self, now: Instant, session: SessionId) {
         self.dtls.close(now, session);

@@ -23,6 +23,8 @@ mod ending;
 mod extensions;
 #[path = "dtls/foreign.rs"]
 mod foreign;
+#[path = "dtls/greedy.rs"]
+mod greedy;
 #[path = "dtls/handshake.rs"]
 mod handshake;
 #[path = "dtls/hostile.rs"]

@@ -44,15 +44,15 @@ counters! {
             handshakes_timed_out = "timed_out",
             /// Given up because the same peer began another one.
             handshakes_superseded = "superseded",
+            /// Given up, or their hello that was being gathered, for a newer one: all half-open places were taken.
+            handshakes_evicted = "evicted",
         }
         /// ClientHellos that led to no handshake; refused with an alert where the client has proved its address.
         "dtls_hellos_refused" by "reason" {
             /// The limit of sessions.
             hellos_over_sessions = "sessions",
-            /// The limit of half-open handshakes.
-            hellos_over_half_open = "half_open",
-            /// The limit of half-open handshakes per address.
-            hellos_over_half_open_per_address = "half_open_per_address",
+            /// The limits of new handshakes a second, in all and per address.
+            hellos_over_rate = "rate",
             /// The limit of their length, of those that come in pieces.
             hellos_over_length = "length",
             /// To an endpoint that does not accept, or not any more.
@@ -120,7 +120,7 @@ counters! {
             sessions_replaced = "replaced",
             /// The limit of idleness.
             sessions_idle = "idle",
-            /// Silent for long, to make room for new ones.
+            /// Worth least when others needed their places.
             sessions_evicted = "evicted",
             /// Too many records failed their authentication.
             sessions_forged = "forged",

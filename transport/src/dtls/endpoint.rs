@@ -8,6 +8,7 @@
 //! ```
 
 mod accept;
+mod crowds;
 mod half_open;
 mod lost;
 mod receive;
@@ -26,6 +27,7 @@ use super::session::{CLOSE_NOTIFY_ALERT, Session};
 use super::table::{HasPeer, SeededHash, Table};
 use crate::shares::{Balancers, Network, Rates};
 use crate::{SessionId, Transmit};
+use crowds::Crowds;
 use half_open::HalfOpen;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
@@ -33,6 +35,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
+
+/// Timers of sessions that one call puts right, and sessions that it ends, at most.
+const MOST_REPAIRS: usize = 64;
 
 /// Datagrams in, session data out. After each call the caller drains [`Endpoint::poll_transmit`],
 /// [`Endpoint::poll_event`] and [`Endpoint::poll_key_log`] and asks [`Endpoint::poll_timeout`].
@@ -43,9 +48,11 @@ pub struct Endpoint {
     cookies: Cookies,
     accepting: bool,
     sessions: Table<Session>,
+    crowds: Crowds,
     handshakes: Table<Handshake>,
     gatherings: Table<Gathering>,
     half_open: HalfOpen,
+    rates: Rates,
     /// One entry for each handshake and each hello that is gathered: its next deadline.
     handshake_timers: BTreeSet<(Instant, SessionId)>,
     /// One entry for each session. It is not moved when the session is heard of, but looked at when it comes up: an idle
@@ -84,6 +91,9 @@ impl Endpoint {
         // One of our own where nobody else can have it.
         let secret = config.server.as_ref().and_then(cookie::secret_of).unwrap_or(secret);
         Ok(Endpoint {
+            crowds: Crowds::new(config.limits.session_bounds()),
+            half_open: HalfOpen::new(config.limits.half_open_bounds()),
+            rates: Rates::new(config.limits.handshakes_per_address, Some(config.limits.handshakes)),
             limits: config.limits,
             balancers: config.balancers,
             accepting: contexts.accepts(),
@@ -92,7 +102,6 @@ impl Endpoint {
             sessions: Table::new(hash),
             handshakes: Table::new(hash),
             gatherings: Table::new(hash),
-            half_open: HalfOpen::new(hash),
             handshake_timers: BTreeSet::new(),
             session_timers: BTreeSet::new(),
             doubted: BTreeMap::new(),
@@ -152,7 +161,11 @@ impl Endpoint {
             self.handshake_timers.remove(&(due, id));
             self.handshake_timeout(now, id);
         }
-        while self.session_timers.first().is_some_and(|(due, _)| *due <= now) {
+        // Those that are left are due at once.
+        for _ in 0..MOST_REPAIRS {
+            if self.session_timers.first().is_none_or(|(due, _)| *due > now) {
+                break;
+            }
             let silent = self.silent_longest().filter(|(_, heard)| *heard + self.limits.idle <= now);
             let Some((id, _)) = silent else { break };
             self.counters.sessions_idle += 1;
@@ -161,9 +174,10 @@ impl Endpoint {
     }
 
     /// The session that has been silent longest, and when it was heard of last. Entries of the timers that are out of
-    /// date on the way to it are put right, each of which pays for what has been heard since.
+    /// date on the way to it are put right, each of which pays for what has been heard since; with too many of them the next
+    /// call goes on.
     fn silent_longest(&mut self) -> Option<(SessionId, Instant)> {
-        loop {
+        for _ in 0..MOST_REPAIRS {
             let (timer, id) = *self.session_timers.first()?;
             let session = self.sessions.get_mut(id)?;
             let due = session.heard + self.limits.idle;
@@ -174,16 +188,45 @@ impl Endpoint {
             self.session_timers.remove(&(timer, id));
             self.session_timers.insert((due, id));
         }
+        None
     }
 
-    /// Ends the session that has been silent longest if that is long enough for its client to be gone.
-    fn make_room(&mut self, now: Instant) -> bool {
-        let vanished = self.silent_longest().filter(|(_, heard)| *heard + self.limits.make_room_after <= now);
-        if let Some((id, _)) = vanished {
-            self.counters.sessions_evicted += 1;
-            self.end_session(id, CloseReason::Evicted, true);
+    /// The session that goes before one more of a network is let in. None: there is room, or nobody has to go.
+    fn gives_way(&mut self, now: Instant, network: Network, all_places_are_taken: bool) -> Option<SessionId> {
+        let sessions = &self.sessions;
+        let heard = |id| sessions.get(id).map(|session| session.heard);
+        let least = self.crowds.over_bounds(network, heard);
+        if least.is_some() || !all_places_are_taken {
+            return least;
         }
-        vanished.is_some()
+        if let Some(least) = self.crowds.before_the_silent(network, heard) {
+            return Some(least);
+        }
+        let silent = self.silent_longest().filter(|(_, heard)| *heard + self.limits.make_room_after <= now);
+        let sessions = &self.sessions;
+        let heard = |id| sessions.get(id).map(|session| session.heard);
+        silent.map(|(id, _)| id).or_else(|| self.crowds.after_the_silent(heard))
+    }
+
+    /// False: nobody gives way to it.
+    fn make_room(&mut self, now: Instant, network: Network) -> bool {
+        while let Some(least) = self.gives_way(now, network, self.sessions.len() >= self.limits.sessions) {
+            self.evict(least);
+        }
+        self.sessions.len() < self.limits.sessions
+    }
+
+    fn evict(&mut self, session: SessionId) {
+        self.counters.sessions_evicted += 1;
+        self.end_session(session, CloseReason::Evicted, true);
+    }
+
+    /// The upstream has accepted a request of the session, made under an access token: it goes after all of which nobody has
+    /// said so.
+    pub fn vouch(&mut self, session: SessionId) {
+        if let Some(network) = self.sessions.get(session).and_then(|_| self.network(session)) {
+            self.crowds.prove(session, network);
+        }
     }
 
     fn handshake_timeout(&mut self, now: Instant, id: SessionId) {
@@ -286,10 +329,9 @@ impl Endpoint {
     }
 
     fn insert_handshake(&mut self, handshake: Handshake) -> SessionId {
-        self.last_id += 1;
-        let id = SessionId(self.last_id);
+        let id = self.next_id();
         if handshake.role() == Role::Server {
-            self.half_open.add(handshake.peer().ip());
+            self.take_half_open_place(id, handshake.peer());
         }
         self.handshakes.insert(id, handshake);
         self.schedule_handshake(id);
@@ -299,14 +341,27 @@ impl Endpoint {
 
     fn remove_handshake(&mut self, id: SessionId) -> Option<Handshake> {
         let handshake = self.handshakes.remove(id)?;
-        if handshake.role() == Role::Server {
-            self.half_open.remove(handshake.peer().ip());
-        }
+        self.half_open.leave(id);
         if let Some(timer) = handshake.timer {
             self.handshake_timers.remove(&(timer, id));
         }
         self.update_gauges();
         Some(handshake)
+    }
+
+    fn next_id(&mut self) -> SessionId {
+        self.last_id += 1;
+        SessionId(self.last_id)
+    }
+
+    /// Others may have to go for it.
+    fn take_half_open_place(&mut self, id: SessionId, peer: SocketAddr) {
+        let network = self.balancers.network(peer.ip(), id.0);
+        for gone in self.half_open.enter(id, network) {
+            self.counters.handshakes_evicted += 1;
+            self.remove_gathering(gone);
+            self.remove_handshake(gone);
+        }
     }
 
     /// Puts its next deadline into the timers, where an older one may stand.
@@ -356,12 +411,21 @@ impl Endpoint {
             self.counters.sessions_replaced += 1;
             self.end_session(older, CloseReason::Replaced, false);
         }
+        let network = self.balancers.network(peer.ip(), id.0);
+        let has_room = role == Role::Client || self.make_room(now, network);
         self.counters.handshakes += 1;
         let early = finished.early.clone();
         let timer = now + self.limits.idle;
         self.sessions.insert(id, Session::new(now, timer, took, finished));
         self.session_timers.insert((timer, id));
+        if role == Role::Server {
+            self.crowds.join(id, network);
+        }
         self.update_gauges();
+        if !has_room {
+            // Who would have given way has come back in the meantime.
+            return self.evict(id);
+        }
         if role == Role::Client {
             self.connected(id, peer, round_trip, took, largest_message);
         }
@@ -394,6 +458,7 @@ impl Endpoint {
         self.doubted.remove(&id);
         self.forged.remove(&id);
         self.session_timers.remove(&(session.timer, id));
+        self.crowds.leave(id, self.balancers.network(session.peer().ip(), id.0));
         self.update_gauges();
         if session.is_confirmed() {
             self.events.push_back(Event::Closed { session: id, why });

@@ -67,7 +67,7 @@ pub enum CloseReason {
     Idle,
     /// Client: nobody has answered a ping, and nothing else has come. See [`crate::coap::Times::dead_after`].
     Dead,
-    /// Silent for longer than [`Limits::make_room_after`](super::Limits::make_room_after) when all places were taken.
+    /// It was worth least when another one needed its place.
     Evicted,
     /// The handshake failed or timed out, in words.
     Handshake(String),

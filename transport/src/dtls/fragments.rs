@@ -9,6 +9,8 @@ pub(super) const HELLO_REQUEST: u8 = 0;
 pub(super) const CLIENT_HELLO: u8 = 1;
 /// HandshakeType of a HelloVerifyRequest.
 pub(super) const HELLO_VERIFY_REQUEST: u8 = 3;
+/// HandshakeType of a ClientKeyExchange.
+pub(super) const CLIENT_KEY_EXCHANGE: u8 = 16;
 
 /// The header of one message or of one piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

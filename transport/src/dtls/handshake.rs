@@ -16,7 +16,7 @@ use super::counters::Counters;
 use super::extensions;
 use super::failure::Failure;
 use super::flight::{Flight, Numbering};
-use super::fragments::{Fragment, Fragments, HELLO_VERIFY_REQUEST, Malformed};
+use super::fragments::{CLIENT_KEY_EXCHANGE, Fragment, Fragments, HELLO_VERIFY_REQUEST, Malformed};
 use super::front::MAX_MESSAGE_SEQ;
 use super::hello::ClientHello;
 use super::keys::{Keys, Role, Secrets};
@@ -275,6 +275,16 @@ impl Handshake {
             _ => counters.records_wrong_epoch += 1,
         }
         Progress::Waiting
+    }
+
+    /// Whether it is the client's answer to our flight.
+    pub(super) fn is_answer(&self, record: &Record<'_>) -> bool {
+        let holds_the_key = |fragment: Fragment| fragment.kind == CLIENT_KEY_EXCHANGE;
+        self.role == Role::Server
+            && (record.number.epoch(), record.content_type) == (0, ContentType::Handshake)
+            && !self.reads_protected()
+            && self.is_acceptable(record)
+            && Fragments::new(record.fragment).flatten().any(holds_the_key)
     }
 
     /// All messages of a client's record are short and whole within it.

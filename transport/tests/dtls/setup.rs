@@ -3,6 +3,7 @@
 use crate::certificates::{Authority, curve_key, identity, p256, rsa};
 use crate::pair::{Pair, server_config};
 use lowband_transport::dtls::{Config, Endpoint, Limits, ServerIdentity, Verification};
+use lowband_transport::shares::Limit;
 use openssl::nid::Nid;
 use openssl::pkey::PKey;
 use openssl::rsa::Rsa;
@@ -106,8 +107,11 @@ fn rsa_sec1_and_chains_are_fine() {
 fn mistakes_in_limits_roots_and_identity_are_told_together() {
     let limits = Limits {
         sessions: 0,
+        sessions_per_address: 0,
         half_open: 0,
         half_open_per_address: 0,
+        handshakes: Limit { per_second: 0, burst: 1 },
+        handshakes_per_address: Limit { per_second: 1, burst: 0 },
         hello: 255,
         handshake: Duration::ZERO,
         idle: Duration::MAX,
@@ -118,9 +122,12 @@ fn mistakes_in_limits_roots_and_identity_are_told_together() {
     let client = Verification::Roots(b"nothing".to_vec());
     let found = mistakes(Config { server: Some(server), client: Some(client), limits, ..Config::default() });
     let expected = [
-        "limit sessions",
+        "limit sessions ",
+        "limit sessions_per_address",
         "limit half_open ",
         "limit half_open_per_address",
+        "limit handshakes ",
+        "limit handshakes_per_address",
         "limit handshake",
         "limit idle",
         "limit make_room_after",

@@ -8,9 +8,11 @@ use crate::dtls::gathering::Gathering;
 use crate::dtls::handshake::{ClientRandom, Handshake};
 use crate::dtls::hello::{self, ClientHello, Hello, Piece};
 use crate::dtls::record::{self, Record};
-use crate::dtls::table::HasPeer;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
+
+/// Of a hello that asks for what may be there a moment later: after this many its sender is told that it is not.
+const SILENT_REPEATS: u64 = 3;
 
 impl Endpoint {
     pub(super) fn receive_hello(
@@ -54,6 +56,9 @@ impl Endpoint {
         if !self.accepting {
             self.counters.hellos_not_accepting += 1;
             return self.refuse(peer, local, hello, INTERNAL_ERROR);
+        }
+        if !self.may_begin(now, peer) {
+            return self.refuse_repeated(peer, local, hello);
         }
         if let Some(older) = self.handshakes.id_at(peer) {
             self.supersede(older);
@@ -101,13 +106,11 @@ impl Endpoint {
         local: Option<IpAddr>,
         hello: &ClientHello<'_>,
     ) {
-        if !self.has_half_open_place(peer) {
-            return self.refuse_repeated(peer, local, hello);
-        }
-        // Last of the limits: nobody gives way to a hello that is refused after all. Who has a place already may use it
-        // for another session.
+        // Nobody gives way to a handshake that is never finished, but it shall find somebody when it is. Who has a place
+        // already may use it for another session.
         let is_full = self.sessions.len() + self.handshakes.len() >= self.limits.sessions;
-        if is_full && self.sessions.id_at(peer).is_none() && !self.make_room(now) {
+        let network = self.balancers.network(peer.ip(), self.last_id + 1);
+        if is_full && self.sessions.id_at(peer).is_none() && self.gives_way(now, network, true).is_none() {
             self.counters.hellos_over_sessions += 1;
             return self.refuse(peer, local, hello, INTERNAL_ERROR);
         }
@@ -128,16 +131,12 @@ impl Endpoint {
         self.transmit(peer, local, out);
     }
 
-    fn has_half_open_place(&mut self, peer: SocketAddr) -> bool {
-        if self.half_open.all() >= self.limits.half_open {
-            self.counters.hellos_over_half_open += 1;
-            return false;
-        }
-        if self.half_open.at(peer.ip()) >= self.limits.half_open_per_address {
-            self.counters.hellos_over_half_open_per_address += 1;
-            return false;
-        }
-        true
+    /// Signatures are what strangers could use up the processor with.
+    fn may_begin(&mut self, now: Instant, peer: SocketAddr) -> bool {
+        let network = self.balancers.network(peer.ip(), self.last_id + 1);
+        let granted = self.rates.take(now, network).is_ok();
+        self.counters.hellos_over_rate += u64::from(!granted);
+        granted
     }
 
     /// Nobody has proved anything, and there are clients that believe an alert in the middle of their session or handshake.
@@ -147,11 +146,11 @@ impl Endpoint {
         }
     }
 
-    /// Places of half-open handshakes come free within a round trip, as a rule, so that a client whose hello is dropped gets one
-    /// when it comes again, after a second. If it does not, it is told. The first hello with a cookie is the record after
-    /// those that were answered by HelloVerifyRequests.
+    /// There may be a token, or a place, when the hello comes again, after 1, 2 and 4 seconds. If there is none by then its sender is told,
+    /// and can turn to HTTPS. The first hello with a cookie is the record after those that were answered by HelloVerifyRequests.
     fn refuse_repeated(&mut self, peer: SocketAddr, local: Option<IpAddr>, hello: &ClientHello<'_>) {
-        if hello.record.number.sequence() > u64::from(hello.piece.message_seq) {
+        let repeats = hello.record.number.sequence().saturating_sub(u64::from(hello.piece.message_seq));
+        if repeats >= SILENT_REPEATS {
             self.refuse(peer, local, hello, INTERNAL_ERROR);
         }
     }
@@ -178,13 +177,9 @@ impl Endpoint {
             self.counters.hellos_over_length += 1;
             return self.refuse(peer, local, hello, INTERNAL_ERROR);
         }
-        if !self.has_half_open_place(peer) {
-            return self.refuse_repeated(peer, local, hello);
-        }
-        self.last_id += 1;
-        let id = SessionId(self.last_id);
+        let id = self.next_id();
         let give_up = now + self.limits.handshake;
-        self.half_open.add(peer.ip());
+        self.take_half_open_place(id, peer);
         self.gatherings.insert(id, Gathering::new(peer, hello, now, give_up));
         self.handshake_timers.insert((give_up, id));
         self.update_gauges();
@@ -220,9 +215,9 @@ impl Endpoint {
         }
     }
 
-    fn remove_gathering(&mut self, id: SessionId) {
+    pub(super) fn remove_gathering(&mut self, id: SessionId) {
         let Some(gathering) = self.gatherings.remove(id) else { return };
-        self.half_open.remove(gathering.peer().ip());
+        self.half_open.leave(id);
         self.handshake_timers.remove(&(gathering.give_up, id));
         self.update_gauges();
     }

@@ -1,49 +1,64 @@
-//! Accepted handshakes that have not finished, counted by whose address they hang on.
+//! Places of handshakes that have not finished, and of hellos that are being gathered: who has one, and who gives it up.
+//!
+//! A newcomer always gets a place. With all of them taken it is that of the network, or site, that has most of them; where all have as
+//! many, the oldest of all. Before one whose client has answered our flight goes each whose client has not: strangers who send hellos
+//! and nothing else push out each other.
 
-use crate::dtls::table::SeededHash;
-use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use crate::SessionId;
+use crate::shares::{Bounds, Network, Pool};
 
-/// Counts in all and per IPv4 address or IPv6 /64, the smallest network that is given to one customer.
 pub(super) struct HalfOpen {
-    all: usize,
-    by_network: HashMap<IpAddr, usize, SeededHash>,
+    places: Pool<Place>,
+}
+
+/// Ordered by worth, the least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    is_answered: bool,
+    id: SessionId,
 }
 
 impl HalfOpen {
-    pub(super) fn new(hash: SeededHash) -> HalfOpen {
-        HalfOpen { all: 0, by_network: HashMap::with_hasher(hash) }
+    pub(super) fn new(bounds: Bounds) -> HalfOpen {
+        HalfOpen { places: Pool::new(bounds) }
     }
-    pub(super) fn all(&self) -> usize {
-        self.all
-    }
-    pub(super) fn at(&self, ip: IpAddr) -> usize {
-        self.by_network.get(&network(ip)).copied().unwrap_or(0)
-    }
-    pub(super) fn add(&mut self, ip: IpAddr) {
-        self.all += 1;
-        *self.by_network.entry(network(ip)).or_default() += 1;
-    }
-    pub(super) fn remove(&mut self, ip: IpAddr) {
-        let network = network(ip);
-        self.all = self.all.saturating_sub(1);
-        if let Some(count) = self.by_network.get_mut(&network) {
-            *count -= 1;
-            if *count == 0 {
-                self.by_network.remove(&network);
-            }
-        }
-    }
-}
 
-/// IPv4 clients of a socket for both families come as `::ffff:a.b.c.d`: one /64 for the whole IPv4 internet.
-fn network(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => IpAddr::V4(ip),
-        IpAddr::V6(ip) => {
-            let [a, b, c, d, ..] = ip.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+    /// Gives a place, and says who has none any more.
+    pub(super) fn enter(&mut self, id: SessionId, network: Network) -> Vec<SessionId> {
+        let mut gone = Vec::new();
+        while let Some(victim) = self.victim(network) {
+            self.places.remove(victim);
+            gone.push(victim.id);
         }
+        self.places.set(Place { is_answered: false, id }, network, 1);
+        gone
+    }
+
+    fn victim(&self, newcomer: Network) -> Option<Place> {
+        let yields = self.places.yields_to(newcomer, 1)?;
+        let bounds = self.places.bounds();
+        let is_at_its_own_bound = !newcomer.is_alone()
+            && (self.places.held_in(newcomer) >= bounds.per_network
+                || self.places.held_at(newcomer.site()) >= bounds.per_site);
+        if !is_at_its_own_bound && self.places.held_at(yields.site()) == 1 {
+            self.places.oldest()
+        } else {
+            self.places.heaviest_in(yields)
+        }
+    }
+
+    /// Its client has answered the flight.
+    pub(super) fn answered(&mut self, id: SessionId, network: Network) {
+        let place = Place { is_answered: false, id };
+        if self.places.held_by(place) > 0 {
+            self.places.remove(place);
+            self.places.set(Place { is_answered: true, id }, network, 1);
+        }
+    }
+
+    pub(super) fn leave(&mut self, id: SessionId) {
+        self.places.remove(Place { is_answered: false, id });
+        self.places.remove(Place { is_answered: true, id });
     }
 }
 
@@ -51,24 +66,59 @@ fn network(ip: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    fn ip(text: &str) -> IpAddr {
-        text.parse().unwrap()
+    fn network(text: &str) -> Network {
+        Network::of(text.parse().unwrap())
+    }
+
+    fn half_open(total: usize, per_network: usize, per_site: usize) -> HalfOpen {
+        HalfOpen::new(Bounds { total, per_network, per_site })
     }
 
     #[test]
-    fn ipv6_counts_by_64_bits_and_mapped_ipv4_by_address() {
-        let mut half_open = HalfOpen::new(SeededHash([0; 16]));
-        half_open.add(ip("2001:db8::1"));
-        half_open.add(ip("2001:db8::ffff:1"));
-        half_open.add(ip("::ffff:192.0.2.1"));
-        assert_eq!(half_open.at(ip("2001:db8::2")), 2);
-        assert_eq!(half_open.at(ip("2001:db8:0:1::2")), 0);
-        assert_eq!(half_open.at(ip("192.0.2.1")), 1);
-        assert_eq!(half_open.at(ip("::ffff:192.0.2.2")), 0);
-        assert_eq!(half_open.all(), 3);
-        half_open.remove(ip("2001:db8::1"));
-        half_open.remove(ip("192.0.2.1"));
-        half_open.remove(ip("2001:db8::1"));
-        assert_eq!((half_open.all(), half_open.by_network.len()), (0, 0), "nothing is left behind");
+    fn the_oldest_of_the_heaviest_network_gives_way() {
+        let mut places = half_open(4, 4, 4);
+        for (id, address) in [(1, "192.0.2.1"), (2, "198.51.100.1"), (3, "198.51.100.1"), (4, "203.0.113.1")]
+        {
+            assert_eq!(places.enter(SessionId(id), network(address)), []);
+        }
+        assert_eq!(places.enter(SessionId(5), network("203.0.114.1")), [SessionId(2)]);
+        // Now all have as many.
+        assert_eq!(places.enter(SessionId(6), network("203.0.115.1")), [SessionId(1)]);
+    }
+
+    #[test]
+    fn who_has_answered_stays_while_another_has_not() {
+        let mut places = half_open(10, 2, 10);
+        let office = network("192.0.2.1");
+        for id in 1..=2 {
+            assert_eq!(places.enter(SessionId(id), office), []);
+        }
+        places.answered(SessionId(1), office);
+        assert_eq!(places.enter(SessionId(3), office), [SessionId(2)]);
+        places.answered(SessionId(3), office);
+        assert_eq!(places.enter(SessionId(4), office), [SessionId(1)]);
+        assert_eq!(places.enter(SessionId(5), office), [SessionId(4)]);
+    }
+
+    #[test]
+    fn a_place_that_was_left_is_free() {
+        let mut places = half_open(2, 2, 2);
+        places.enter(SessionId(1), network("192.0.2.1"));
+        places.enter(SessionId(2), network("192.0.2.2"));
+        places.answered(SessionId(2), network("192.0.2.2"));
+        places.leave(SessionId(1));
+        places.leave(SessionId(2));
+        assert_eq!(places.places.total(), 0);
+        // An answer that comes too late takes none.
+        places.answered(SessionId(2), network("192.0.2.2"));
+        assert_eq!(places.places.total(), 0);
+    }
+
+    #[test]
+    fn the_smallest_bounds_leave_room_for_the_newest() {
+        let mut places = half_open(1, 1, 1);
+        assert_eq!(places.enter(SessionId(1), network("192.0.2.1")), []);
+        assert_eq!(places.enter(SessionId(2), network("2001:db8::1")), [SessionId(1)]);
+        assert_eq!(places.enter(SessionId(3), network("2001:db8::2")), [SessionId(2)]);
     }
 }

@@ -161,10 +161,14 @@ impl Endpoint {
 
     fn advance_handshake(&mut self, now: Instant, id: SessionId, record: &Record<'_>) {
         let Some(handshake) = self.handshakes.get_mut(id) else { return };
+        let is_answer = handshake.is_answer(record);
         let mut out = Vec::new();
         let progress = handshake.handle_record(now, record, &mut self.counters, &mut out);
         let (peer, local) = (handshake.peer(), handshake.local());
         self.transmit(peer, local, out);
+        if is_answer {
+            self.half_open.answered(id, self.balancers.network(peer.ip(), id.0));
+        }
         match progress {
             Progress::Waiting => self.schedule_handshake(id),
             Progress::Finished => self.establish(now, id),

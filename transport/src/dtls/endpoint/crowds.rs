@@ -1,0 +1,228 @@
+//! Whose session goes when another one needs its place.
+//!
+//! ```text
+//! its network, or its site, is at its bound   ->  the least of that network or site
+//! all places are taken                        ->  the least of the heaviest site, if it is unproven or the newcomer belongs there
+//!                                                 the oldest unproven one
+//!                                                 (who has been silent for long: the endpoint's timers know)
+//!                                                 the least of the heaviest site
+//! ```
+//!
+//! The least of a network are the unproven, the oldest first, then whoever has been silent longest among some that are looked at in
+//! turn. A network or site is counted from [`CROWD`] sessions on, because most have one: so a session costs one entry here, and nobody
+//! with fewer gives way while somebody has more.
+
+use crate::SessionId;
+use crate::shares::{Bounds, Network, Site};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Excluded, Included};
+use std::ops::RangeInclusive;
+use std::time::Instant;
+
+/// As many sessions of one network or site are nothing unusual.
+const CROWD: usize = 16;
+
+/// Sessions that are looked at for the one that has been silent longest.
+const LOOKS: usize = 16;
+
+pub(super) struct Crowds {
+    bounds: Bounds,
+    members: BTreeSet<(Network, Member)>,
+    unproven: BTreeSet<SessionId>,
+    networks: BTreeMap<Network, usize>,
+    sites: BTreeMap<Site, usize>,
+    networks_by_size: BTreeSet<(Site, usize, Network)>,
+    sites_by_size: BTreeSet<(usize, Site)>,
+    /// The last one that was looked at.
+    hand: Option<(Network, Member)>,
+}
+
+/// A session in the order of its network: the unproven first, then by age.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Member(u64);
+
+impl Member {
+    const FIRST: Member = Member(0);
+    const LAST: Member = Member(u64::MAX);
+    /// No session has so high a number.
+    const PROVEN: u64 = 1 << 63;
+
+    fn new(id: SessionId, is_proven: bool) -> Member {
+        Member(if is_proven { id.0 | Member::PROVEN } else { id.0 })
+    }
+    fn is_proven(self) -> bool {
+        self.0 & Member::PROVEN != 0
+    }
+    fn id(self) -> SessionId {
+        SessionId(self.0 & !Member::PROVEN)
+    }
+}
+
+impl Crowds {
+    pub(super) fn new(bounds: Bounds) -> Crowds {
+        Crowds {
+            bounds,
+            members: BTreeSet::new(),
+            unproven: BTreeSet::new(),
+            networks: BTreeMap::new(),
+            sites: BTreeMap::new(),
+            networks_by_size: BTreeSet::new(),
+            sites_by_size: BTreeSet::new(),
+            hand: None,
+        }
+    }
+
+    pub(super) fn join(&mut self, id: SessionId, network: Network) {
+        self.members.insert((network, Member::new(id, false)));
+        self.unproven.insert(id);
+        let site = network.site();
+        let was = self.size_of(network);
+        let is = if was > 0 { was + 1 } else { self.counted(of_network(network), self.bounds.per_network) };
+        self.resize_network(network, was, is);
+        let was = self.size_at(site);
+        let is = if was > 0 { was + 1 } else { self.counted(of_site(site), self.bounds.per_site) };
+        self.resize_site(site, was, is);
+    }
+
+    pub(super) fn leave(&mut self, id: SessionId, network: Network) {
+        for is_proven in [false, true] {
+            if self.members.remove(&(network, Member::new(id, is_proven))) {
+                self.unproven.remove(&id);
+                let was = self.size_of(network);
+                self.resize_network(network, was, self.kept(was, self.bounds.per_network));
+                let was = self.size_at(network.site());
+                self.resize_site(network.site(), was, self.kept(was, self.bounds.per_site));
+            }
+        }
+    }
+
+    /// A homeserver knows its client.
+    pub(super) fn prove(&mut self, id: SessionId, network: Network) {
+        if self.unproven.remove(&id) {
+            self.members.remove(&(network, Member::new(id, false)));
+            self.members.insert((network, Member::new(id, true)));
+        }
+    }
+
+    /// Who goes before one more comes to a network that has, or whose site has, as many as it may.
+    pub(super) fn over_bounds(
+        &mut self,
+        newcomer: Network,
+        heard: impl Fn(SessionId) -> Option<Instant>,
+    ) -> Option<SessionId> {
+        if newcomer.is_alone() {
+            None
+        } else if self.size_of(newcomer) >= self.bounds.per_network {
+            self.least(of_network(newcomer), heard).map(Member::id)
+        } else if self.size_at(newcomer.site()) >= self.bounds.per_site {
+            self.least_at(newcomer.site(), heard).map(Member::id)
+        } else {
+            None
+        }
+    }
+
+    /// Who goes, with all places taken, before somebody who has been silent for long does.
+    pub(super) fn before_the_silent(
+        &mut self,
+        newcomer: Network,
+        heard: impl Fn(SessionId) -> Option<Instant>,
+    ) -> Option<SessionId> {
+        let Some((size, site)) = self.heaviest() else { return self.unproven.first().copied() };
+        let is_greedy = self.size_at(newcomer.site()) >= size.min(CROWD);
+        match self.least_at(site, heard) {
+            Some(least) if is_greedy || !least.is_proven() => Some(least.id()),
+            _ => self.unproven.first().copied(),
+        }
+    }
+
+    /// Who goes, with all places taken, when nobody has been silent for long.
+    pub(super) fn after_the_silent(
+        &mut self,
+        heard: impl Fn(SessionId) -> Option<Instant>,
+    ) -> Option<SessionId> {
+        let (_, site) = self.heaviest()?;
+        self.least_at(site, heard).map(Member::id)
+    }
+
+    fn heaviest(&self) -> Option<(usize, Site)> {
+        self.sites_by_size.last().copied().filter(|(size, _)| *size >= CROWD)
+    }
+
+    fn least_at(&mut self, site: Site, heard: impl Fn(SessionId) -> Option<Instant>) -> Option<Member> {
+        let networks = site.networks();
+        let all = (site, 0, *networks.start())..=(site, usize::MAX, *networks.end());
+        match self.networks_by_size.range(all).next_back() {
+            Some((_, size, network)) if *size >= CROWD => self.least(of_network(*network), heard),
+            _ => self.least(of_site(site), heard),
+        }
+    }
+
+    fn least(
+        &mut self,
+        range: RangeInclusive<(Network, Member)>,
+        heard: impl Fn(SessionId) -> Option<Instant>,
+    ) -> Option<Member> {
+        let first = self.members.range(range.clone()).next()?;
+        if !first.1.is_proven() {
+            return Some(first.1);
+        }
+        let after = self.hand.filter(|hand| range.contains(hand)).unwrap_or(*first);
+        let rest = self.members.range((Excluded(after), Included(*range.end())));
+        let looks: Vec<_> = rest.chain(self.members.range(range)).take(LOOKS).copied().collect();
+        self.hand = looks.last().copied();
+        let worth = |member: &Member| (member.is_proven(), heard(member.id()), Reverse(member.id()));
+        looks.into_iter().map(|(_, member)| member).min_by_key(worth)
+    }
+
+    /// As far as it matters: 0 below a crowd.
+    fn size_of(&self, network: Network) -> usize {
+        self.networks.get(&network).copied().unwrap_or(0)
+    }
+    fn size_at(&self, site: Site) -> usize {
+        self.sites.get(&site).copied().unwrap_or(0)
+    }
+
+    fn counted(&self, range: RangeInclusive<(Network, Member)>, bound: usize) -> usize {
+        let crowd = CROWD.min(bound);
+        let count = self.members.range(range).take(crowd).count();
+        if count < crowd { 0 } else { count }
+    }
+
+    fn kept(&self, was: usize, bound: usize) -> usize {
+        let is = was.saturating_sub(1);
+        if is < CROWD.min(bound) { 0 } else { is }
+    }
+
+    fn resize_network(&mut self, network: Network, was: usize, is: usize) {
+        let site = network.site();
+        if was > 0 {
+            self.networks.remove(&network);
+            self.networks_by_size.remove(&(site, was, network));
+        }
+        if is > 0 {
+            self.networks.insert(network, is);
+            self.networks_by_size.insert((site, is, network));
+        }
+    }
+
+    fn resize_site(&mut self, site: Site, was: usize, is: usize) {
+        if was > 0 {
+            self.sites.remove(&site);
+            self.sites_by_size.remove(&(was, site));
+        }
+        if is > 0 {
+            self.sites.insert(site, is);
+            self.sites_by_size.insert((is, site));
+        }
+    }
+}
+
+fn of_network(network: Network) -> RangeInclusive<(Network, Member)> {
+    (network, Member::FIRST)..=(network, Member::LAST)
+}
+
+fn of_site(site: Site) -> RangeInclusive<(Network, Member)> {
+    let networks = site.networks();
+    (*networks.start(), Member::FIRST)..=(*networks.end(), Member::LAST)
+}
