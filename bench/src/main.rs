@@ -144,6 +144,18 @@ fn bench(options: &Options) -> Result<()> {
 }
 
 /// After a failure it stays: the logs are in it.
+/// No limit of one address, or of strangers, is what is measured.
+const MANY_CLIENTS_AT_ONE_ADDRESS: [&str; 8] = [
+    "--half-open-per-address",
+    "1000",
+    "--handshakes-per-second",
+    "100000",
+    "--handshakes-per-address",
+    "100000",
+    "--handshake-burst",
+    "100000",
+];
+
 fn remove(folder: &Path) -> Result<()> {
     std::fs::remove_dir_all(folder).map_err(Error::io(format!("remove {}", folder.display())))
 }
@@ -154,7 +166,7 @@ fn id_of(process: &Process) -> Result<u32> {
 
 async fn start(parts: &Parts, folder: &Path, certificate: &Certificate) -> Result<(Sidecar, Subject)> {
     let port = Port::free_for_both()?;
-    let sidecar = Sidecar::start(parts, folder, &port, certificate, &["--half-open-per-address", "1000"])?;
+    let sidecar = Sidecar::start(parts, folder, &port, certificate, &MANY_CLIENTS_AT_ONE_ADDRESS)?;
     sidecar.ready().await?;
     let pid = id_of(&sidecar.process)?;
     Ok((sidecar, Subject { address: port.loopback(), pid }))

@@ -33,9 +33,16 @@ pub struct Credentials {
     pub refusable: bool,
     /// The token is known as refused, and a success would show that it is not any more ([`News::Accepted`]).
     pub proves: bool,
+    /// Without a token of this homeserver's there is no success.
+    pub needed: bool,
 }
 
 impl Credentials {
+    /// Whether a success shows that the homeserver knows the client.
+    pub fn show_an_account(&self) -> bool {
+        self.needed && (self.first.is_some() || self.in_query.is_some())
+    }
+
     /// What a success says of the token that it was given to.
     pub fn after_success(&self) -> Option<News> {
         let ended = self.first.as_ref().or(self.in_query.as_ref()).filter(|_| self.ends);
@@ -73,6 +80,7 @@ pub fn decide(
         ends: method == Method::Post && ends_its_token(path) && !acts_for_another(&options.query),
         refusable: !brings_its_own(path) || is_application_service(options, body),
         proves: *is_refused && !brings_its_own(path) && !needs_none(path),
+        needed: matches!(path, ["_matrix", "client", ..]) && !needs_none(path) && !brings_its_own(path),
     };
     if *is_explicit {
         return only(access_token.as_ref());

@@ -158,7 +158,7 @@ pub async fn run(
     let Some(listener) = sockets.admin else { return Ok(serving.await?) };
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let readiness = Readiness::new(listen, Arc::clone(&metrics));
+    let readiness = Readiness::new(listen, Arc::clone(&metrics), inspector.clone());
     let admin = admin::serve(listener, admin::Admin { metrics, inspector, readiness });
     tokio::select! {
         served = serving => Ok(served?),

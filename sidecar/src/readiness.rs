@@ -1,9 +1,11 @@
 //! /readyz: a DTLS request to the sidecar's own resource through the real UDP socket, as a client would send it.
 //!
 //! A whole handshake each time, so that a broken certificate shows. The upstream is deliberately not asked: a homeserver that is
-//! down must not take its clients' sessions down as well. Nor is a full table of sessions a reason: whoever takes readiness for
-//! where flows may go would move those of all sessions to where nobody knows them. Metrics tell of it.
+//! down must not take its clients' sessions down as well. Nor is it a reason that newcomers are turned away at a limit, of sessions or of
+//! handshakes: whoever takes readiness for where flows may go would move those of all sessions to where nobody knows them. Metrics tell
+//! of it.
 
+use crate::event_loop::Inspector;
 use crate::metrics::Metrics;
 use crate::status;
 use crate::target::READY_PATH;
@@ -28,18 +30,20 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 pub struct Readiness {
     server: SocketAddr,
     metrics: Arc<Metrics>,
+    inspector: Inspector,
     answered: Mutex<Option<Instant>>,
 }
 
 impl Readiness {
     /// For a server bound to `listen`.
-    pub fn new(listen: SocketAddr, metrics: Arc<Metrics>) -> Readiness {
+    pub fn new(listen: SocketAddr, metrics: Arc<Metrics>, inspector: Inspector) -> Readiness {
         let ip = match listen.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
             exact => exact,
         };
-        Readiness { server: SocketAddr::new(ip, listen.port()), metrics, answered: Mutex::new(None) }
+        let server = SocketAddr::new(ip, listen.port());
+        Readiness { server, metrics, inspector, answered: Mutex::new(None) }
     }
 
     /// Ready, or why not. Callers at the same time share one request.
@@ -48,12 +52,22 @@ impl Readiness {
         if answered.is_some_and(|at| at.elapsed() < INTERVAL) {
             return Ok(());
         }
+        let before = self.turned_away().await;
         let mut result = self.ask_in_time().await;
         if result.is_err() {
             result = self.ask_in_time().await;
         }
+        if result.is_err() && self.turned_away().await > before {
+            result = Ok(());
+        }
         *answered = result.is_ok().then(Instant::now);
         result
+    }
+
+    /// How often a newcomer found no place; None when the loop has ended, which is less than any.
+    async fn turned_away(&self) -> Option<u64> {
+        let dtls = self.inspector.snapshot().await?.dtls;
+        Some(dtls.hellos_over_rate + dtls.hellos_over_sessions + dtls.handshakes_evicted)
     }
 
     async fn ask_in_time(&self) -> Result<(), String> {

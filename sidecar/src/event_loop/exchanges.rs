@@ -58,6 +58,8 @@ struct Open {
     line: Line,
     network: Network,
     is_long_poll: bool,
+    /// A success speaks for the session.
+    shows_an_account: bool,
     go_on: Option<oneshot::Sender<()>>,
     place: Arc<Place>,
     task: AbortOnDrop,
@@ -193,13 +195,15 @@ impl Exchanges {
         place: Place,
     ) {
         let is_long_poll = !forward.long_poll.is_zero();
+        let shows_an_account = forward.credentials.show_an_account();
         let place = Arc::new(place);
         let upstream = Arc::clone(&self.upstream);
         let answer = Answer::new(exchange, self.answers.clone());
         let held = Arc::clone(&place);
         let task = tokio::spawn(async move { upstream.carry(forward, answer, held).await });
         let task = AbortOnDrop(Some(task.abort_handle()));
-        self.open.insert(exchange, Open { line, network, is_long_poll, go_on: None, place, task });
+        let open = Open { line, network, is_long_poll, shows_an_account, go_on: None, place, task };
+        self.open.insert(exchange, open);
         if is_long_poll {
             self.polls.add(session, network, exchange);
         }
@@ -267,6 +271,9 @@ impl Exchanges {
                 self.metrics.upstream_answered(waited, open.is_long_poll);
                 open.line.code = Some(code);
                 open.line.first_piece = Some(waited);
+                if open.shows_an_account && code.class() == 2 {
+                    server.vouch(open.line.session);
+                }
                 self.own_time.begin(open.line.read, at_upstream);
                 server.respond_head(now, exchange, code, options);
                 piece

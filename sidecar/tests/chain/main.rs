@@ -11,6 +11,7 @@
 mod answers;
 mod client;
 mod credentials;
+mod crowded;
 mod ending;
 mod exhaustion;
 mod failures;

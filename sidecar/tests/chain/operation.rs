@@ -1,8 +1,10 @@
 //! What operators see: health, readiness, metrics, key log.
 
+use crate::client::options;
 use crate::harness::{Chain, Folder};
 use crate::stub::{Stub, ok};
 use lowband_sidecar::status;
+use lowband_transport::coap::{Method, RequestOptions};
 
 #[tokio::test]
 async fn the_pages_answer_and_readiness_needs_no_upstream() {
@@ -30,7 +32,10 @@ async fn readiness_is_asked_for_once_in_five_seconds_however_often_the_page_is_r
 async fn a_sidecar_without_room_for_sessions_stays_ready_for_those_it_has() {
     let chain = Chain::start(ok(), &["--sessions", "1"]).await;
     let wire = chain.connect().await;
-    assert_eq!(wire.get("0").await.code, status::CONTENT);
+    // The homeserver knows it: whoever it does not know would give way.
+    let token = Some("alice".to_owned());
+    let options = RequestOptions { authorization: token, ..options("/_matrix/client/v3/account/whoami") };
+    assert_eq!(wire.request(Method::Get, options, b"").await.code, status::CONTENT);
     let (code, text) = chain.page("/readyz").await;
     assert_eq!(code, 200, "{text}");
     assert_eq!(chain.metric("lowband_ready").await, 1.0);

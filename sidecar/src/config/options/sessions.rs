@@ -4,7 +4,7 @@ use super::MANY;
 use crate::config::{Mistakes, values};
 use clap::Args;
 use lowband_transport::dtls::Limits;
-use lowband_transport::shares::Balancers;
+use lowband_transport::shares::{Balancers, Limit};
 
 /// The limits of the DTLS layer.
 #[derive(Args, Debug, Clone)]
@@ -12,12 +12,28 @@ pub(in crate::config) struct Sessions {
     /// Sessions at most; an idle one takes 0.8 kB of memory.
     #[arg(long, env = "LOWBAND_SESSIONS", value_name = "COUNT", default_value = "100000")]
     sessions: String,
-    /// Handshakes under way at most; each takes tens of kilobytes.
+    /// The same for one address (IPv6: one /64), or auto for a quarter of --sessions and 16 at least; twice as many for an IPv4 /24 or
+    /// IPv6 /48. One more ends another one of them: first one without a request that the homeserver has accepted, then the one silent
+    /// longest.
+    #[arg(long, env = "LOWBAND_SESSIONS_PER_ADDRESS", value_name = "COUNT", default_value = "auto")]
+    sessions_per_address: String,
+    /// Handshakes under way at most; each takes tens of kilobytes. One more ends the oldest of whoever has most.
     #[arg(long, env = "LOWBAND_HALF_OPEN", value_name = "COUNT", default_value = "1000")]
     half_open: String,
-    /// The same for one address (IPv6: one /64). Too few locks out users behind one NAT.
+    /// The same for one address (IPv6: one /64). Too few, and users behind one NAT end each other's.
     #[arg(long, env = "LOWBAND_HALF_OPEN_PER_ADDRESS", value_name = "COUNT", default_value = "16")]
     half_open_per_address: String,
+    /// New handshakes a second of all clients, on average; twice as many at once. One takes 0.6 ms of a core with a P-256 certificate,
+    /// 1.4 ms with RSA-2048, 6 ms with RSA-4096: choose what may go to strangers. Beyond it hellos are dropped, of those first who have
+    /// sent most; clients repeat theirs after 1, 2 and 4 seconds.
+    #[arg(long, env = "LOWBAND_HANDSHAKES_PER_SECOND", value_name = "COUNT", default_value = "400")]
+    handshakes_per_second: String,
+    /// The same for one address (IPv6: one /64); eight times as many for an IPv4 /24 or IPv6 /48.
+    #[arg(long, env = "LOWBAND_HANDSHAKES_PER_ADDRESS", value_name = "COUNT", default_value = "20")]
+    handshakes_per_address: String,
+    /// New handshakes of one address at once before its rate counts: an office behind one address that comes back.
+    #[arg(long, env = "LOWBAND_HANDSHAKE_BURST", value_name = "COUNT", default_value = "200")]
+    handshake_burst: String,
     /// Addresses of balancers and nodes that put their own address in place of their clients', or off: 10.0.0.0/8,2001:db8::7. No
     /// limit for one address holds there. Whoever can send from them has none, so name nothing that clients have.
     #[arg(long, env = "LOWBAND_BALANCERS", value_name = "LIST", default_value = "off")]
@@ -31,8 +47,8 @@ pub(in crate::config) struct Sessions {
     /// A session that is silent for longer is closed.
     #[arg(long, env = "LOWBAND_IDLE_SESSION", value_name = "DURATION", default_value = "24h")]
     idle_session: String,
-    /// When all sessions are taken, the one that has been silent longest gives way to a new client, if it has been silent
-    /// for this long. Clients that are there ping about every minute: keep it well above.
+    /// When all sessions are taken and none is worth less, the one that has been silent longest gives way to a new client, if it has been
+    /// silent for this long. Clients that are there ping about every minute: keep it well above.
     #[arg(long, env = "LOWBAND_MAKE_ROOM_AFTER", value_name = "DURATION", default_value = "10m")]
     make_room_after: String,
     /// Largest UDP payload of a handshake. 1232 passes every IPv6 network.
@@ -43,9 +59,23 @@ pub(in crate::config) struct Sessions {
 impl Sessions {
     pub(in crate::config) fn parse(&self, mistakes: &mut Mistakes) -> Option<(Limits, Balancers)> {
         let sessions = mistakes.parse("--sessions", &self.sessions, values::within(1..=MANY));
+        let per_address = match self.sessions_per_address.as_str() {
+            "auto" => sessions.map(|sessions| (sessions / 4).max(16)),
+            given => mistakes.parse("--sessions-per-address", given, |text| {
+                values::count(text, 1..=MANY).map_err(|why| why + ", nor auto")
+            }),
+        };
         let half_open = mistakes.parse("--half-open", &self.half_open, values::within(1..=MANY));
         let half_open_per_address =
             mistakes.parse("--half-open-per-address", &self.half_open_per_address, values::within(1..=MANY));
+        let mut rate = |option, given: &str| {
+            mistakes
+                .parse(option, given, values::within(1..=1_000_000))
+                .and_then(|rate| u32::try_from(rate).ok())
+        };
+        let per_second = rate("--handshakes-per-second", &self.handshakes_per_second);
+        let one_per_second = rate("--handshakes-per-address", &self.handshakes_per_address);
+        let one_burst = rate("--handshake-burst", &self.handshake_burst);
         let balancers = mistakes.parse("--balancers", &self.balancers, values::balancers);
         // 576 less the headers of IPv4 and UDP is what every host takes (RFC 791); 16 kB is one record.
         let hello = mistakes.parse("--hello", &self.hello, values::size_within(256..=16_372));
@@ -56,8 +86,11 @@ impl Sessions {
         let mtu = mistakes.parse("--mtu", &self.mtu, values::size_within(548..=16_384));
         let limits = Limits {
             sessions: sessions?,
+            sessions_per_address: per_address?,
             half_open: half_open?,
             half_open_per_address: half_open_per_address?,
+            handshakes: Limit { per_second: per_second?, burst: per_second?.saturating_mul(2) },
+            handshakes_per_address: Limit { per_second: one_per_second?, burst: one_burst? },
             hello: hello?,
             handshake: handshake?,
             idle: idle?,
