@@ -226,3 +226,74 @@ fn of_site(site: Site) -> RangeInclusive<(Network, Member)> {
     let networks = site.networks();
     (*networks.start(), Member::FIRST)..=(*networks.end(), Member::LAST)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const BOUNDS: Bounds = Bounds { total: 1000, per_network: 30, per_site: 50 };
+
+    /// Four to a site.
+    fn network(number: u32) -> Network {
+        let (site, last) = (number / 4, number % 4);
+        Network::of(std::net::Ipv4Addr::from_bits(0xc000_0200 + site * 256 + last).into())
+    }
+
+    #[test]
+    fn of_the_proven_ones_all_are_looked_at_in_turn() {
+        let mut crowds = Crowds::new(BOUNDS);
+        let start = Instant::now();
+        for id in 0..30 {
+            crowds.join(SessionId(id), network(0));
+            crowds.prove(SessionId(id), network(0));
+        }
+        // The higher its number, the longer it has been silent; those that come later have just spoken.
+        let heard = |id: SessionId| Some(start - std::time::Duration::from_secs(id.0 % 100));
+        let mut gone = Vec::new();
+        for newer in [100, 200, 300].map(SessionId) {
+            let least = crowds.over_bounds(network(0), heard).unwrap();
+            crowds.leave(least, network(0));
+            gone.push(least.0);
+            crowds.join(newer, network(0));
+            crowds.prove(newer, network(0));
+        }
+        // Of 1 to 16; of 17 to 29, the newest, 0 and 1; of 2 to 18.
+        assert_eq!(gone, [16, 29, 18]);
+    }
+
+    proptest! {
+        #[test]
+        fn crowds_are_counted_and_all_is_given_back(
+            steps in prop::collection::vec((0_u64..150, 0_u32..8, 0_u8..4), 1..300)
+        ) {
+            let mut crowds = Crowds::new(BOUNDS);
+            let mut there: BTreeMap<u64, Network> = BTreeMap::new();
+            for (id, number, what) in steps {
+                match there.get(&id).copied() {
+                    None => {
+                        crowds.join(SessionId(id), network(number));
+                        there.insert(id, network(number));
+                    }
+                    Some(network) if what == 0 => {
+                        crowds.leave(SessionId(id), network);
+                        there.remove(&id);
+                    }
+                    Some(network) => crowds.prove(SessionId(id), network),
+                }
+                let many = |count: usize| if count < CROWD { 0 } else { count };
+                let network = there.get(&id).copied().unwrap_or(network(number));
+                let of_network = there.values().filter(|of| **of == network).count();
+                let of_site = there.values().filter(|of| of.site() == network.site()).count();
+                prop_assert_eq!(crowds.size_of(network), many(of_network));
+                prop_assert_eq!(crowds.size_at(network.site()), many(of_site));
+            }
+            for (id, network) in there {
+                crowds.leave(SessionId(id), network);
+            }
+            prop_assert!(crowds.members.is_empty() && crowds.unproven.is_empty());
+            prop_assert!(crowds.networks.is_empty() && crowds.networks_by_size.is_empty());
+            prop_assert!(crowds.sites.is_empty() && crowds.sites_by_size.is_empty());
+        }
+    }
+}
