@@ -215,6 +215,7 @@ impl Config {
                 key_log: self.key_log.is_some(),
                 limits: self.dtls_limits.clone(),
                 balancers: self.balancers.clone(),
+                deferred: true,
                 ..dtls::Config::default()
             },
             times: self.times.clone(),

@@ -16,8 +16,9 @@ use crate::logging::{self, Seldom};
 use crate::metrics::{Metrics, Snapshot, Unsent};
 use crate::udp::{Sent, Socket};
 use crate::upstream::Upstream;
+use crate::worker::Worker;
 use exchanges::{Asked, Exchanges};
-use lowband_transport::dtls::{CloseReason, ServerIdentity, SetupError};
+use lowband_transport::dtls::{self, CloseReason, Done, ServerIdentity, SetupError};
 use lowband_transport::server::Event;
 use lowband_transport::{ExchangeId, Server, SessionId};
 use std::io;
@@ -39,6 +40,7 @@ const COMMANDS_PER_ROUND: usize = 64;
 pub struct EventLoop {
     server: Server,
     socket: Socket,
+    worker: Worker,
     /// When the last batch of datagrams was read.
     read: Instant,
     backlog: Backlog,
@@ -95,6 +97,7 @@ enum Wake {
     Readable(io::Result<()>),
     Commands(usize),
     Timer,
+    Signed(io::Result<Done>),
     Question(Question),
     Shutdown,
 }
@@ -105,6 +108,7 @@ impl EventLoop {
         config: &Config,
         server: Server,
         socket: Socket,
+        worker: Worker,
         key_log: Option<KeyLog>,
         metrics: Arc<Metrics>,
     ) -> (EventLoop, Inspector) {
@@ -117,6 +121,7 @@ impl EventLoop {
         let event_loop = EventLoop {
             server,
             socket,
+            worker,
             read: Instant::now(),
             backlog: Backlog::new(config.coap_limits.exchanges_per_session),
             exchanges,
@@ -162,6 +167,7 @@ impl EventLoop {
                 ready = self.socket.readable() => Wake::Readable(ready),
                 count = self.commands.recv_many(&mut batch, COMMANDS_PER_ROUND) => Wake::Commands(count),
                 () = &mut timer, if due.is_some() => Wake::Timer,
+                done = self.worker.result() => Wake::Signed(done),
                 Some(question) = self.questions.recv() => Wake::Question(question),
                 () = &mut shutdown, if is_serving => Wake::Shutdown,
             };
@@ -176,6 +182,7 @@ impl EventLoop {
                         self.exchanges.command(now, &mut self.server, exchange, command);
                     }
                 }
+                Wake::Signed(done) => self.signed(Instant::now(), done?),
                 Wake::Timer => self.server.handle_timeout(Instant::now()),
                 Wake::Question(question) => self.answer(question),
                 Wake::Shutdown => self.begin_end(Instant::now()),
@@ -183,6 +190,13 @@ impl EventLoop {
         }
         self.end().await;
         Ok(())
+    }
+
+    fn signed(&mut self, now: Instant, done: Done) {
+        self.server.handle_done(now, done);
+        while let Some(done) = self.worker.try_result() {
+            self.server.handle_done(now, done);
+        }
     }
 
     fn answer(&mut self, question: Question) {
@@ -207,7 +221,8 @@ impl EventLoop {
         self.read = now;
         self.tell_time(now);
         let EventLoop { socket, server, metrics, backlog, .. } = self;
-        let received = socket.receive(|peer, local, bytes| {
+        // Whoever has a session does not wait for those who want one.
+        let received = socket.receive(dtls::begins_hello, |peer, local, bytes| {
             metrics.datagram_in(bytes.len());
             if backlog.admits(peer) {
                 server.handle_datagram(now, peer, local, bytes);
@@ -256,6 +271,8 @@ impl EventLoop {
                 }
             }
         }
+        let EventLoop { worker, server, .. } = self;
+        worker.feed(|| server.poll_job());
         while let Some(line) = self.server.poll_key_log() {
             if let Some(key_log) = &self.key_log {
                 key_log.line(&line);

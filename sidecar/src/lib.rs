@@ -12,6 +12,7 @@
 //! | `udp` | the socket, the only place that knows of datagram batches |
 //! | `event_loop` | the one task that owns the transport |
 //! | `backlog` | whose turn it is when datagrams come faster than they are handled |
+//! | `worker` | the thread that signs |
 //! | `drain` | the end, told to every client |
 //! | `renewal` | another certificate while it serves |
 //! | `session`, `server_names`, `target`, `credentials`, `document`, `request` | CoAP request -> HTTP request, what is reachable at all, and under which token |
@@ -29,6 +30,7 @@ use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::renewal::Watch;
 use crate::udp::Socket;
+use crate::worker::Worker;
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -63,6 +65,7 @@ pub mod status;
 pub mod target;
 pub mod udp;
 pub mod upstream;
+pub mod worker;
 
 /// Bound sockets: whoever binds them (main, a test on port 0, a supervisor) hands them over.
 #[derive(Debug)]
@@ -126,7 +129,8 @@ pub async fn run(
     let admin = sockets.admin.as_ref().map(TcpListener::local_addr).transpose()?;
     tell_start(&config, listen, admin, &socket);
 
-    let (event_loop, inspector) = EventLoop::new(&config, server, socket, key_log, Arc::clone(&metrics));
+    let (event_loop, inspector) =
+        EventLoop::new(&config, server, socket, Worker::start()?, key_log, Arc::clone(&metrics));
     // Ends with this future.
     let mut watching = JoinSet::new();
     metrics.certificate_served(config.identity.validity.not_after());

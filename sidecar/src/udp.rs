@@ -132,9 +132,13 @@ impl Socket {
         self.io.get_ref()
     }
 
-    /// Hands over one batch, datagram by datagram, as `(peer, address that was asked, bytes)`. An empty batch is
-    /// `WouldBlock`. Returns whether it was full, so that more may be waiting.
-    pub fn receive(&mut self, mut each: impl FnMut(SocketAddr, Option<IpAddr>, &[u8])) -> io::Result<bool> {
+    /// Hands over one batch, datagram by datagram, as `(peer, address that was asked, bytes)`, those first that do not wait. An
+    /// empty batch is `WouldBlock`. Returns whether it was full, so that more may be waiting.
+    pub fn receive(
+        &mut self,
+        waits: impl Fn(&[u8]) -> bool,
+        mut each: impl FnMut(SocketAddr, Option<IpAddr>, &[u8]),
+    ) -> io::Result<bool> {
         let mut metas = [RecvMeta::default(); BATCH_SIZE];
         let count = {
             let mut slices: Vec<IoSliceMut<'_>> =
@@ -150,15 +154,17 @@ impl Socket {
             }
             count
         };
-        for (meta, slot) in metas.iter().zip(self.buffer.chunks(MAX_DATAGRAM)).take(count) {
-            let peer = canonical(meta.addr);
-            let local = meta.dst_ip.map(|ip| ip.to_canonical());
-            let bytes = slot.get(..meta.len).unwrap_or_default();
-            if bytes.is_empty() {
-                each(peer, local, bytes);
-            }
-            for datagram in bytes.chunks(meta.stride.max(1)) {
-                each(peer, local, datagram);
+        for is_their_turn in [false, true] {
+            for (meta, slot) in metas.iter().zip(self.buffer.chunks(MAX_DATAGRAM)).take(count) {
+                let peer = canonical(meta.addr);
+                let local = meta.dst_ip.map(|ip| ip.to_canonical());
+                let bytes = slot.get(..meta.len).unwrap_or_default();
+                let empty = bytes.is_empty().then_some(bytes);
+                for datagram in bytes.chunks(meta.stride.max(1)).chain(empty) {
+                    if waits(datagram) == is_their_turn {
+                        each(peer, local, datagram);
+                    }
+                }
             }
         }
         Ok(count == BATCH_SIZE)
@@ -213,7 +219,10 @@ mod tests {
         let mut got = Vec::new();
         while got.is_empty() {
             socket.readable().await.unwrap();
-            let _ = socket.receive(|peer, local, bytes| got.push((peer, local, bytes.to_vec())));
+            let _ = socket.receive(
+                |bytes| bytes == b"waits",
+                |peer, local, bytes| got.push((peer, local, bytes.to_vec())),
+            );
         }
         got
     }
@@ -313,6 +322,18 @@ mod tests {
         let bytes = vec![0; 65_508];
         let transmit = Transmit { peer: peer.local_addr().unwrap(), local: None, bytes };
         assert!(matches!(socket.send(&transmit), Sent::TooLarge));
+    }
+
+    #[tokio::test]
+    async fn of_a_batch_what_waits_comes_last() {
+        let (mut socket, peer) = loopback_pair("127.0.0.1:0", "127.0.0.1:0");
+        let to = socket.local_addr().unwrap();
+        for bytes in [&b"waits"[..], b"one", b"waits", b"two"] {
+            peer.send_to(bytes, to).unwrap();
+        }
+        // On loopback they are there when the calls return: one batch.
+        let got: Vec<_> = next(&mut socket).await.into_iter().map(|(_, _, bytes)| bytes).collect();
+        assert_eq!(got, [&b"one"[..], b"two", b"waits", b"waits"]);
     }
 
     #[tokio::test]

@@ -117,6 +117,17 @@ impl Server {
         self.pass_on(now);
     }
 
+    /// The next costly step of a handshake to be run; see [`dtls::Endpoint::poll_job`].
+    pub fn poll_job(&mut self) -> Option<dtls::Job> {
+        self.dtls.poll_job()
+    }
+
+    /// A costly step of a handshake has been run.
+    pub fn handle_done(&mut self, now: Instant, done: dtls::Done) {
+        self.dtls.handle_done(now, done);
+        self.pass_on(now);
+    }
+
     /// The time of [`Server::poll_timeout`] has come.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.dtls.handle_timeout(now);

@@ -29,6 +29,8 @@ mod greedy;
 mod handshake;
 #[path = "dtls/hostile.rs"]
 mod hostile;
+#[path = "dtls/jobs.rs"]
+mod jobs;
 #[path = "dtls/key_log.rs"]
 mod key_log;
 #[path = "dtls/limits.rs"]

@@ -21,6 +21,9 @@ pub struct Config {
     /// Asks the server for short records, for links on which long datagrams are lost; what has been agreed is kept both
     /// ways. None by default. A server agrees to what its clients ask for, whatever stands here.
     pub max_fragment_length: Option<MaxFragmentLength>,
+    /// Costly steps of handshakes are handed out ([`super::Endpoint::poll_job`]), to be run where no session waits for them. Without
+    /// it they are run at once.
+    pub deferred: bool,
     /// See [`Limits`].
     pub limits: Limits,
     /// What comes from their addresses has no share of a network: see [`super::Endpoint::network`]. None by default.
@@ -74,6 +77,8 @@ pub struct Limits {
     /// The same per IPv4 address or IPv6 /64; eight times as many per /24 or /48. The burst lets an office behind one address
     /// come back at once.
     pub handshakes_per_address: Limit,
+    /// Hellos that wait for a signature, if those are handed out; one more is dropped. Its client repeats it a second later.
+    pub waiting_hellos: usize,
     /// A ClientHello in pieces may have this many bytes, 256 to 16372; a longer one is refused. One datagram may bring
     /// any.
     pub hello: usize,
@@ -98,6 +103,7 @@ impl Default for Limits {
             half_open_per_address: 16,
             handshakes: Limit { per_second: 400, burst: 800 },
             handshakes_per_address: Limit { per_second: 20, burst: 200 },
+            waiting_hellos: 256,
             hello: 4096,
             handshake: Duration::from_secs(60),
             idle: Duration::from_secs(24 * 3600),
@@ -137,6 +143,7 @@ impl Limits {
             ("sessions_per_address", self.sessions_per_address),
             ("half_open", self.half_open),
             ("half_open_per_address", self.half_open_per_address),
+            ("waiting_hellos", self.waiting_hellos),
             ("handshakes", self.handshakes.per_second.min(self.handshakes.burst) as usize),
             (
                 "handshakes_per_address",

@@ -37,6 +37,13 @@ pub(super) struct Contexts {
     key_log: Option<Arc<Mutex<KeyLog>>>,
 }
 
+/// Makes the objects of accepted handshakes, wherever that is done.
+#[derive(Clone)]
+pub(super) struct Acceptor {
+    context: SslContext,
+    mtu: u32,
+}
+
 struct Client {
     context: SslContext,
     verifies: bool,
@@ -86,22 +93,8 @@ impl Contexts {
         Ok(())
     }
 
-    /// An object that waits for a ClientHello with `message_seq`: walked past that many HelloVerifyRequests of its own,
-    /// because OpenSSL takes no other hello than one of message_seq 0 first.
-    pub(super) fn accept(&self, message_seq: u16) -> Result<SslStream<Pipe>, SetupError> {
-        let context = self.server.as_ref().ok_or_else(does_not_accept)?;
-        let stream = self.object(context).and_then(|mut ssl| {
-            ssl.set_accept_state();
-            SslStream::new(ssl, Pipe::default())
-        });
-        let mut stream = stream.map_err(openssl_failed)?;
-        for seq in 0..message_seq {
-            stream.get_mut().push(hello::canned(seq));
-            // It waits for the next hello; anything else shows when the real one comes.
-            let _ = stream.do_handshake();
-        }
-        stream.get_mut().take_outgoing();
-        Ok(stream)
+    pub(super) fn acceptor(&self) -> Option<Acceptor> {
+        self.server.clone().map(|context| Acceptor { context, mtu: self.mtu })
     }
 
     /// An object that is about to send its ClientHello.
@@ -113,7 +106,7 @@ impl Contexts {
         if !valid {
             return Err(SetupError(format!("`{}` is not a server name", server_name.escape_debug())));
         }
-        let stream = self.object(&client.context).and_then(|mut ssl| {
+        let stream = object(&client.context, self.mtu).and_then(|mut ssl| {
             let ip = name.parse::<IpAddr>();
             // RFC 6066 section 3: no IP addresses in SNI.
             if ip.is_err() {
@@ -133,19 +126,38 @@ impl Contexts {
         stream.map_err(openssl_failed)
     }
 
-    fn object(&self, context: &SslContext) -> Result<Ssl, ErrorStack> {
-        let mut ssl = Ssl::new(context)?;
-        ssl.set_mtu(self.mtu)?;
-        ffi::never_repeat(&mut ssl);
-        Ok(ssl)
-    }
-
     pub(super) fn poll_key_log(&self) -> Option<String> {
         self.key_log.as_ref().and_then(|log| lock(log).lines.pop_front())
     }
     pub(super) fn key_log_lost(&self) -> u64 {
         self.key_log.as_ref().map_or(0, |log| lock(log).lost)
     }
+}
+
+impl Acceptor {
+    /// An object that waits for a ClientHello with `message_seq`: walked past that many HelloVerifyRequests of its own,
+    /// because OpenSSL takes no other hello than one of message_seq 0 first.
+    pub(super) fn accept(&self, message_seq: u16) -> Result<SslStream<Pipe>, SetupError> {
+        let stream = object(&self.context, self.mtu).and_then(|mut ssl| {
+            ssl.set_accept_state();
+            SslStream::new(ssl, Pipe::default())
+        });
+        let mut stream = stream.map_err(openssl_failed)?;
+        for seq in 0..message_seq {
+            stream.get_mut().push(hello::canned(seq));
+            // It waits for the next hello; anything else shows when the real one comes.
+            let _ = stream.do_handshake();
+        }
+        stream.get_mut().take_outgoing();
+        Ok(stream)
+    }
+}
+
+fn object(context: &SslContext, mtu: u32) -> Result<Ssl, ErrorStack> {
+    let mut ssl = Ssl::new(context)?;
+    ssl.set_mtu(mtu)?;
+    ffi::never_repeat(&mut ssl);
+    Ok(ssl)
 }
 
 fn lock(log: &Mutex<KeyLog>) -> std::sync::MutexGuard<'_, KeyLog> {

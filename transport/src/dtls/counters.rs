@@ -53,6 +53,8 @@ counters! {
             hellos_over_sessions = "sessions",
             /// The limits of new handshakes a second, in all and per address.
             hellos_over_rate = "rate",
+            /// The limit of hellos that wait for a signature.
+            hellos_over_queue = "queue",
             /// The limit of their length, of those that come in pieces.
             hellos_over_length = "length",
             /// To an endpoint that does not accept, or not any more.

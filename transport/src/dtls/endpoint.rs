@@ -10,6 +10,7 @@
 mod accept;
 mod crowds;
 mod half_open;
+mod jobs;
 mod lost;
 mod receive;
 
@@ -29,6 +30,7 @@ use crate::shares::{Balancers, Network, Rates};
 use crate::{SessionId, Transmit};
 use crowds::Crowds;
 use half_open::HalfOpen;
+use jobs::Jobs;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -40,7 +42,8 @@ use std::time::{Duration, Instant};
 const MOST_REPAIRS: usize = 64;
 
 /// Datagrams in, session data out. After each call the caller drains [`Endpoint::poll_transmit`],
-/// [`Endpoint::poll_event`] and [`Endpoint::poll_key_log`] and asks [`Endpoint::poll_timeout`].
+/// [`Endpoint::poll_event`], [`Endpoint::poll_key_log`] and, where costly steps are handed out, [`Endpoint::poll_job`], and asks
+/// [`Endpoint::poll_timeout`].
 pub struct Endpoint {
     limits: Limits,
     balancers: Balancers,
@@ -53,6 +56,8 @@ pub struct Endpoint {
     gatherings: Table<Gathering>,
     half_open: HalfOpen,
     rates: Rates,
+    deferred: bool,
+    jobs: Jobs,
     /// One entry for each handshake and each hello that is gathered: its next deadline.
     handshake_timers: BTreeSet<(Instant, SessionId)>,
     /// One entry for each session. It is not moved when the session is heard of, but looked at when it comes up: an idle
@@ -94,6 +99,8 @@ impl Endpoint {
             crowds: Crowds::new(config.limits.session_bounds()),
             half_open: HalfOpen::new(config.limits.half_open_bounds()),
             rates: Rates::new(config.limits.handshakes_per_address, Some(config.limits.handshakes)),
+            deferred: config.deferred,
+            jobs: Jobs::default(),
             limits: config.limits,
             balancers: config.balancers,
             accepting: contexts.accepts(),

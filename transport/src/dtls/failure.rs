@@ -17,6 +17,11 @@ pub(super) struct Failure {
 }
 
 impl Failure {
+    /// Before OpenSSL had anything to say.
+    pub(super) fn ours(in_words: String) -> Failure {
+        Failure { in_words, certificate: false, refused: false, by_peer: false }
+    }
+
     pub(super) fn of(ssl: &SslRef, error: &ssl::Error) -> Failure {
         if ssl.verify_result() != X509VerifyResult::OK && !ssl.is_server() {
             return Failure {

@@ -10,7 +10,7 @@
 //! | with our cookie, but asked too often | yes | alert internal_error |
 //! | with our cookie, to a server that is about to end | yes | alert internal_error |
 //! | with our cookie, beyond a limit (sessions, length) | yes | alert internal_error |
-//! | with our cookie, beyond the limits of new handshakes a second | yes | silence, and to the third repeat of the hello alert internal_error |
+//! | with our cookie, beyond the limits of new handshakes, a second or waiting | yes | silence, and to the third repeat of the hello alert internal_error |
 //! | with our cookie, put together from pieces and broken | yes | alert decode_error |
 //! | with our cookie, but nothing in common (suites, groups, ...) | yes | OpenSSL's alert, handshake_failure as a rule |
 //! | with our cookie, again | yes | the flight again; nothing once the session is there |

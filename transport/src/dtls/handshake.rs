@@ -11,14 +11,15 @@
 
 use super::aead::Aeads;
 use super::config::{Limits, SetupError};
-use super::context::Contexts;
+use super::context::{Acceptor, Contexts};
 use super::counters::Counters;
 use super::extensions;
 use super::failure::Failure;
 use super::flight::{Flight, Numbering};
 use super::fragments::{CLIENT_KEY_EXCHANGE, Fragment, Fragments, HELLO_VERIFY_REQUEST, Malformed};
-use super::front::MAX_MESSAGE_SEQ;
+use super::front::{self, INTERNAL_ERROR, MAX_MESSAGE_SEQ};
 use super::hello::ClientHello;
+use super::job::{Step, Work};
 use super::keys::{Keys, Role, Secrets};
 use super::patience::{Patience, RoundTrips};
 use super::pipe::Pipe;
@@ -41,7 +42,8 @@ pub(super) type ClientRandom = [u8; 32];
 
 /// A handshake under way.
 pub(super) struct Handshake {
-    stream: SslStream<Pipe>,
+    /// None while a [`Job`](super::job::Job) has it.
+    stream: Option<SslStream<Pipe>>,
     peer: SocketAddr,
     local: Option<IpAddr>,
     role: Role,
@@ -57,6 +59,10 @@ pub(super) struct Handshake {
     round_trips: RoundTrips,
     /// Connecting side: the record number of the hello that is being answered by a HelloVerifyRequest.
     verified_hello: Option<u64>,
+    /// Records in plaintext that came while a job was run.
+    waiting: Vec<Vec<u8>>,
+    /// What the client is told if no flight comes of its hello (accepting side).
+    refusal: Option<Vec<u8>>,
     began: Instant,
     give_up: Instant,
     /// Under what time it stands in the endpoint's timers.
@@ -99,30 +105,81 @@ impl HasPeer for Handshake {
 }
 
 impl Handshake {
-    /// Goes on where the front has stopped. Datagrams to send are added to `out`, here and below.
+    /// Goes on where the front has stopped. The work is to be done, and to be brought to [`Handshake::take_step`].
     pub(super) fn accept(
-        contexts: &Contexts,
+        acceptor: Acceptor,
         limits: &Limits,
         now: Instant,
         peer: SocketAddr,
         local: Option<IpAddr>,
         hello: &ClientHello<'_>,
-        out: &mut Vec<Vec<u8>>,
-    ) -> Result<Handshake, SetupError> {
-        let stream = contexts.accept(hello.piece.message_seq)?;
+    ) -> (Handshake, Work) {
         // RFC 6347 section 4.2.2: the ServerHello goes under the number of the hello.
         let numbering = Numbering::starting_at(hello.record.number.sequence());
-        let mut handshake = Handshake::new(stream, limits, now, peer, local, Role::Server, numbering);
+        let mut handshake = Handshake::new(None, limits, now, peer, local, Role::Server, numbering);
         handshake.client_random = Some(*hello.random);
+        handshake.refusal = Some(front::refusal(&hello.record, INTERNAL_ERROR));
         handshake.fed = u64::from(hello.piece.message_seq);
-        match handshake.feed_plain(now, &hello.record, out) {
-            Progress::Failed(failure) => Err(SetupError(failure.in_words)),
-            // Whatever OpenSSL missed in it, there is nothing to wait for.
-            _ if handshake.flight.datagrams().is_empty() => {
-                Err(SetupError("the hello was not answered".into()))
+        let message_seq = hello.piece.message_seq;
+        let hello = handshake.for_openssl(&hello.record);
+        (handshake, Work::Accept { acceptor, message_seq, hello })
+    }
+
+    /// Takes OpenSSL's object back.
+    pub(super) fn take_step(
+        &mut self,
+        now: Instant,
+        outcome: Result<Step, SetupError>,
+        out: &mut Vec<Vec<u8>>,
+    ) -> Progress {
+        let progress = match outcome {
+            Ok(step) => self.stepped(now, step, out),
+            Err(SetupError(why)) => Progress::Failed(Failure::ours(why)),
+        };
+        let Some(refusal) = self.refusal.take() else { return progress };
+        match progress {
+            // OpenSSL has said why, as a rule.
+            Progress::Failed(failure) => {
+                if out.is_empty() {
+                    out.push(refusal);
+                }
+                Progress::Failed(failure)
             }
-            _ => Ok(handshake),
+            // Whatever OpenSSL missed in it, there is nothing to wait for.
+            _ if self.flight.datagrams().is_empty() => {
+                out.push(refusal);
+                Progress::Failed(Failure::ours("the hello was not answered".into()))
+            }
+            other => other,
         }
+    }
+
+    /// What has come in the meantime.
+    pub(super) fn go_on(
+        &mut self,
+        now: Instant,
+        counters: &mut Counters,
+        out: &mut Vec<Vec<u8>>,
+    ) -> Progress {
+        for bytes in std::mem::take(&mut self.waiting) {
+            for record in Records::new(&bytes).flatten() {
+                match self.handle_record(now, &record, counters, out) {
+                    Progress::Waiting => {}
+                    other => return other,
+                }
+            }
+        }
+        Progress::Waiting
+    }
+
+    /// The work that the client's answer is, to be done and brought to [`Handshake::take_step`]. None: it is none, or not now.
+    pub(super) fn answer(&mut self, now: Instant, record: &Record<'_>) -> Option<Work> {
+        if !self.is_answer(record) {
+            return None;
+        }
+        let stream = self.stream.take()?;
+        self.round_trips.add(self.measure(now));
+        Some(Work::Answer { stream, record: self.for_openssl(record) })
     }
 
     pub(super) fn connect(
@@ -135,7 +192,7 @@ impl Handshake {
     ) -> Result<Handshake, SetupError> {
         let stream = contexts.connect(server_name)?;
         let mut handshake =
-            Handshake::new(stream, limits, now, peer, None, Role::Client, Numbering::starting_at(0));
+            Handshake::new(Some(stream), limits, now, peer, None, Role::Client, Numbering::starting_at(0));
         match handshake.step(now, out) {
             Progress::Failed(failure) => Err(SetupError(failure.in_words)),
             _ => Ok(handshake),
@@ -143,7 +200,7 @@ impl Handshake {
     }
 
     fn new(
-        stream: SslStream<Pipe>,
+        stream: Option<SslStream<Pipe>>,
         limits: &Limits,
         now: Instant,
         peer: SocketAddr,
@@ -164,6 +221,8 @@ impl Handshake {
             early: Vec::new(),
             round_trips: RoundTrips::default(),
             verified_hello: None,
+            waiting: Vec::new(),
+            refusal: None,
             began: now,
             give_up: now + limits.handshake,
             timer: None,
@@ -189,7 +248,8 @@ impl Handshake {
     }
     /// When to call [`Handshake::handle_timeout`].
     pub(super) fn due(&self) -> Instant {
-        self.flight.due().map_or(self.give_up, |due| due.min(self.give_up))
+        let due = self.flight.due().filter(|_| !self.flight.datagrams().is_empty());
+        due.map_or(self.give_up, |due| due.min(self.give_up))
     }
 
     /// Repeats the flight, or says in words why the handshake is over.
@@ -212,6 +272,9 @@ impl Handshake {
 
     /// The peer has repeated its flight: ours seems lost.
     pub(super) fn repeat(&mut self, now: Instant, counters: &mut Counters, out: &mut Vec<Vec<u8>>) {
+        if self.flight.datagrams().is_empty() {
+            return;
+        }
         let datagrams = self.flight.repeat(now, counters).into_owned();
         self.send_again(&datagrams, out);
     }
@@ -234,7 +297,8 @@ impl Handshake {
             return record.renumbered(self.numbering.next_plain());
         }
         // Our Finished. OpenSSL has sealed it; its keys open it.
-        let sealed = Secrets::of(self.stream.ssl()).ok().and_then(|secrets| {
+        let secrets = self.stream.as_ref().and_then(|stream| Secrets::of(stream.ssl()).ok());
+        let sealed = secrets.and_then(|secrets| {
             let Keys { aead, write, .. } = Keys::derive(&secrets, self.role);
             let mut aeads = Aeads::default();
             let plaintext = aeads.open(aead, &write, record)?;
@@ -256,6 +320,9 @@ impl Handshake {
             (0, ContentType::Handshake) if self.asks_for_a_cookie_too_often(record) => {
                 counters.cookies_over_message_seq += 1;
             }
+            (0, _) if self.stream.is_none() => {
+                keep(&mut self.waiting, record, counters);
+            }
             (0, _) => {
                 if self.is_repeated_flight(now, record) {
                     self.repeat(now, counters, out);
@@ -271,14 +338,14 @@ impl Handshake {
             (EPOCH, ContentType::Handshake | ContentType::Alert) if self.reads_protected() => {
                 return self.feed(now, record.raw.to_vec(), out);
             }
-            (EPOCH, _) => self.keep_early(record, counters),
+            (EPOCH, _) => keep(&mut self.early, record, counters),
             _ => counters.records_wrong_epoch += 1,
         }
         Progress::Waiting
     }
 
     /// Whether it is the client's answer to our flight.
-    pub(super) fn is_answer(&self, record: &Record<'_>) -> bool {
+    fn is_answer(&self, record: &Record<'_>) -> bool {
         let holds_the_key = |fragment: Fragment| fragment.kind == CLIENT_KEY_EXCHANGE;
         self.role == Role::Server
             && (record.number.epoch(), record.content_type) == (0, ContentType::Handshake)
@@ -321,16 +388,8 @@ impl Handshake {
     /// Whether OpenSSL has read the client's ChangeCipherSpec. Before it, it would keep up to 100 protected records in
     /// buffers of 17 kB each; at the connecting side that is nobody's weapon but the chosen server's.
     fn reads_protected(&self) -> bool {
-        self.role == Role::Client || self.stream.ssl().current_cipher().is_some()
-    }
-
-    fn keep_early(&mut self, record: &Record<'_>, counters: &mut Counters) {
-        let bytes: usize = self.early.iter().map(Vec::len).sum();
-        if self.early.len() < EARLY_RECORDS && bytes + record.raw.len() <= EARLY_BYTES {
-            self.early.push(record.raw.to_vec());
-        } else {
-            counters.records_early_dropped += 1;
-        }
+        let has_cipher = |stream: &SslStream<Pipe>| stream.ssl().current_cipher().is_some();
+        self.role == Role::Client || self.stream.as_ref().is_some_and(has_cipher)
     }
 
     /// A Finished that overtook its ChangeCipherSpec.
@@ -355,29 +414,42 @@ impl Handshake {
         let mut messages = Fragments::new(record.fragment).flatten();
         let verifies = messages.any(|message| message.kind == HELLO_VERIFY_REQUEST);
         self.verified_hello = verifies.then(|| record.number.sequence());
-        let bytes = record.renumbered(RecordNumber::new(0, self.fed));
-        self.fed += 1;
+        let bytes = self.for_openssl(record);
         self.feed(now, bytes, out)
     }
 
+    fn for_openssl(&mut self, record: &Record<'_>) -> Vec<u8> {
+        self.fed += 1;
+        record.renumbered(RecordNumber::new(0, self.fed - 1))
+    }
+
     fn feed(&mut self, now: Instant, record: Vec<u8>, out: &mut Vec<Vec<u8>>) -> Progress {
-        self.stream.get_mut().push(record);
+        if let Some(stream) = &mut self.stream {
+            stream.get_mut().push(record);
+        }
         self.step(now, out)
     }
 
     fn step(&mut self, now: Instant, out: &mut Vec<Vec<u8>>) -> Progress {
-        let result = self.stream.do_handshake();
-        let written = self.stream.get_mut().take_outgoing();
+        match self.stream.take() {
+            Some(stream) => self.stepped(now, Step::go_on(stream), out),
+            None => Progress::Waiting,
+        }
+    }
+
+    fn stepped(&mut self, now: Instant, step: Step, out: &mut Vec<Vec<u8>>) -> Progress {
+        let Step { stream, result, written } = step;
+        let stream = self.stream.insert(stream);
         let first = self.numbering.plain();
         // Who asks for short records may have room for one only (Californium): no datagram holds more than that.
-        let agreed = self.stream.ssl().session().map_or(MAX_PLAINTEXT, extensions::largest_plaintext);
+        let agreed = stream.ssl().session().map_or(MAX_PLAINTEXT, extensions::largest_plaintext);
         let datagrams = self.numbering.pack(&written, self.mtu.min(HEADER + agreed));
         out.extend_from_slice(&datagrams);
         let progress = match result {
             Ok(()) => Progress::Finished,
             Err(error) if error.code() == ErrorCode::WANT_READ => Progress::Waiting,
             // The datagrams hold an alert at most; nothing is repeated any more.
-            Err(error) => return Progress::Failed(Failure::of(self.stream.ssl(), &error)),
+            Err(error) => return Progress::Failed(Failure::of(stream.ssl(), &error)),
         };
         if !datagrams.is_empty() || matches!(progress, Progress::Finished) {
             self.round_trips.add(self.measure(now));
@@ -398,8 +470,9 @@ impl Handshake {
 
     /// Takes the keys out; OpenSSL's object goes.
     pub(super) fn finish(self) -> Result<Finished, String> {
-        let keys = Keys::derive(&Secrets::of(self.stream.ssl())?, self.role);
-        let session = self.stream.ssl().session().ok_or("OpenSSL has no session")?;
+        let stream = self.stream.ok_or("OpenSSL's object is away")?;
+        let keys = Keys::derive(&Secrets::of(stream.ssl())?, self.role);
+        let session = stream.ssl().session().ok_or("OpenSSL has no session")?;
         let largest = extensions::largest_plaintext(session);
         Ok(Finished {
             peer: self.peer,
@@ -413,5 +486,14 @@ impl Handshake {
             largest,
             early: self.early,
         })
+    }
+}
+
+fn keep(kept: &mut Vec<Vec<u8>>, record: &Record<'_>, counters: &mut Counters) {
+    let bytes: usize = kept.iter().map(Vec::len).sum();
+    if kept.len() < EARLY_RECORDS && bytes + record.raw.len() <= EARLY_BYTES {
+        kept.push(record.raw.to_vec());
+    } else {
+        counters.records_early_dropped += 1;
     }
 }

@@ -51,8 +51,8 @@ pub(super) enum HelloError<'a> {
     OldVersion(record::Record<'a>),
 }
 
-/// Whether a datagram begins with a plaintext ClientHello and is to be given to [`parse`].
-pub(super) fn begins_hello(datagram: &[u8]) -> bool {
+/// Whether a datagram begins with a plaintext ClientHello: somebody wants a session.
+pub fn begins_hello(datagram: &[u8]) -> bool {
     datagram.first() == Some(&(ContentType::Handshake as u8))
         && datagram.get(3..5) == Some(&[0, 0])
         && datagram.get(record::HEADER) == Some(&CLIENT_HELLO)

@@ -34,6 +34,9 @@ pub(in crate::config) struct Sessions {
     /// New handshakes of one address at once before its rate counts: an office behind one address that comes back.
     #[arg(long, env = "LOWBAND_HANDSHAKE_BURST", value_name = "COUNT", default_value = "200")]
     handshake_burst: String,
+    /// Hellos that wait for a signature at most; one more is dropped, and its client repeats it a second later.
+    #[arg(long, env = "LOWBAND_WAITING_HELLOS", value_name = "COUNT", default_value = "256")]
+    waiting_hellos: String,
     /// Addresses of balancers and nodes that put their own address in place of their clients', or off: 10.0.0.0/8,2001:db8::7. No
     /// limit for one address holds there. Whoever can send from them has none, so name nothing that clients have.
     #[arg(long, env = "LOWBAND_BALANCERS", value_name = "LIST", default_value = "off")]
@@ -76,6 +79,8 @@ impl Sessions {
         let per_second = rate("--handshakes-per-second", &self.handshakes_per_second);
         let one_per_second = rate("--handshakes-per-address", &self.handshakes_per_address);
         let one_burst = rate("--handshake-burst", &self.handshake_burst);
+        let waiting_hellos =
+            mistakes.parse("--waiting-hellos", &self.waiting_hellos, values::within(1..=MANY));
         let balancers = mistakes.parse("--balancers", &self.balancers, values::balancers);
         // 576 less the headers of IPv4 and UDP is what every host takes (RFC 791); 16 kB is one record.
         let hello = mistakes.parse("--hello", &self.hello, values::size_within(256..=16_372));
@@ -91,6 +96,7 @@ impl Sessions {
             half_open_per_address: half_open_per_address?,
             handshakes: Limit { per_second: per_second?, burst: per_second?.saturating_mul(2) },
             handshakes_per_address: Limit { per_second: one_per_second?, burst: one_burst? },
+            waiting_hellos: waiting_hellos?,
             hello: hello?,
             handshake: handshake?,
             idle: idle?,

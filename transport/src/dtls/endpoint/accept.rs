@@ -114,25 +114,19 @@ impl Endpoint {
             self.counters.hellos_over_sessions += 1;
             return self.refuse(peer, local, hello, INTERNAL_ERROR);
         }
-        let mut out = Vec::new();
-        match Handshake::accept(&self.contexts, &self.limits, now, peer, local, hello, &mut out) {
-            Ok(mut handshake) => {
-                handshake.began_at(began);
-                self.insert_handshake(handshake);
-            }
-            Err(_) => {
-                self.counters.handshakes_failed += 1;
-                // OpenSSL has said why, as a rule.
-                if out.is_empty() {
-                    return self.refuse(peer, local, hello, INTERNAL_ERROR);
-                }
-            }
-        }
-        self.transmit(peer, local, out);
+        let Some(acceptor) = self.contexts.acceptor() else { return };
+        let (mut handshake, work) = Handshake::accept(acceptor, &self.limits, now, peer, local, hello);
+        handshake.began_at(began);
+        let id = self.insert_handshake(handshake);
+        self.hand_out(now, id, work);
     }
 
     /// Signatures are what strangers could use up the processor with.
     fn may_begin(&mut self, now: Instant, peer: SocketAddr) -> bool {
+        if !self.may_queue_a_hello() {
+            self.counters.hellos_over_queue += 1;
+            return false;
+        }
         let network = self.balancers.network(peer.ip(), self.last_id + 1);
         let granted = self.rates.take(now, network).is_ok();
         self.counters.hellos_over_rate += u64::from(!granted);

@@ -3,7 +3,6 @@
 use super::Endpoint;
 use crate::SessionId;
 use crate::dtls::event::{CloseReason, Event};
-use crate::dtls::handshake::Progress;
 use crate::dtls::hello;
 use crate::dtls::record::{ContentType, EPOCH, Record, Records};
 use crate::dtls::session::{self, NO_RENEGOTIATION_ALERT, Opened, Session};
@@ -161,25 +160,12 @@ impl Endpoint {
 
     fn advance_handshake(&mut self, now: Instant, id: SessionId, record: &Record<'_>) {
         let Some(handshake) = self.handshakes.get_mut(id) else { return };
-        let is_answer = handshake.is_answer(record);
+        if let Some(work) = handshake.answer(now, record) {
+            self.half_open.answered(id, self.balancers.network(handshake.peer().ip(), id.0));
+            return self.hand_out(now, id, work);
+        }
         let mut out = Vec::new();
         let progress = handshake.handle_record(now, record, &mut self.counters, &mut out);
-        let (peer, local) = (handshake.peer(), handshake.local());
-        self.transmit(peer, local, out);
-        if is_answer {
-            self.half_open.answered(id, self.balancers.network(peer.ip(), id.0));
-        }
-        match progress {
-            Progress::Waiting => self.schedule_handshake(id),
-            Progress::Finished => self.establish(now, id),
-            Progress::Failed(failure) => {
-                *if failure.by_peer {
-                    &mut self.counters.handshakes_refused
-                } else {
-                    &mut self.counters.handshakes_failed
-                } += 1;
-                self.end_handshake(id, failure.into());
-            }
-        }
+        self.advanced(now, id, progress, out);
     }
 }

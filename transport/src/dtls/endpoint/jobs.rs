@@ -1,0 +1,75 @@
+//! Costly steps of handshakes, on their way out and back.
+
+use super::Endpoint;
+use crate::SessionId;
+use crate::dtls::handshake::Progress;
+use crate::dtls::job::{Done, Job, Work};
+use crate::dtls::table::HasPeer;
+use std::collections::VecDeque;
+use std::time::Instant;
+
+/// Jobs that wait to be fetched. Those of handshakes that are nearly there go first.
+#[derive(Default)]
+pub(super) struct Jobs {
+    answers: VecDeque<Job>,
+    hellos: VecDeque<Job>,
+}
+
+impl Endpoint {
+    /// The next costly step to be run, if the endpoint hands them out ([`Config::deferred`](crate::dtls::Config::deferred)).
+    pub fn poll_job(&mut self) -> Option<Job> {
+        loop {
+            let job = self.jobs.answers.pop_front().or_else(|| self.jobs.hellos.pop_front())?;
+            // Somebody else may have needed its place.
+            if self.handshakes.get(job.id).is_some() {
+                return Some(job);
+            }
+        }
+    }
+
+    /// A costly step has been run.
+    pub fn handle_done(&mut self, now: Instant, done: Done) {
+        let Done { id, outcome } = done;
+        let Some(handshake) = self.handshakes.get_mut(id) else { return };
+        let mut out = Vec::new();
+        let mut progress = handshake.take_step(now, outcome, &mut out);
+        if matches!(progress, Progress::Waiting) {
+            progress = handshake.go_on(now, &mut self.counters, &mut out);
+        }
+        self.advanced(now, id, progress, out);
+    }
+
+    pub(super) fn may_queue_a_hello(&self) -> bool {
+        self.jobs.hellos.len() < self.limits.waiting_hellos
+    }
+
+    pub(super) fn hand_out(&mut self, now: Instant, id: SessionId, work: Work) {
+        let is_answer = matches!(work, Work::Answer { .. });
+        let job = Job { id, work };
+        if !self.deferred {
+            self.handle_done(now, job.run());
+        } else if is_answer {
+            self.jobs.answers.push_back(job);
+        } else {
+            self.jobs.hellos.push_back(job);
+        }
+    }
+
+    pub(super) fn advanced(&mut self, now: Instant, id: SessionId, progress: Progress, out: Vec<Vec<u8>>) {
+        let Some(handshake) = self.handshakes.get_mut(id) else { return };
+        let (peer, local) = (handshake.peer(), handshake.local());
+        self.transmit(peer, local, out);
+        match progress {
+            Progress::Waiting => self.schedule_handshake(id),
+            Progress::Finished => self.establish(now, id),
+            Progress::Failed(failure) => {
+                *if failure.by_peer {
+                    &mut self.counters.handshakes_refused
+                } else {
+                    &mut self.counters.handshakes_failed
+                } += 1;
+                self.end_handshake(id, failure.into());
+            }
+        }
+    }
+}
