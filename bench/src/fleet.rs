@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep, sleep_until};
 
 /// Something must happen within this as long as anything is waited for. Retransmissions come much sooner.
@@ -166,9 +166,10 @@ impl Fleet {
         })
     }
 
-    /// Moves datagrams until something has happened, or until then.
+    /// Moves datagrams until something has happened, or until then; what has arrived is taken even if that is past.
     pub async fn event_before(&mut self, until: Instant) -> Option<Event> {
         let mut batch = Vec::with_capacity(BATCH);
+        let mut has_looked = false;
         loop {
             while let Some(transmit) = self.client.poll_transmit() {
                 self.send(transmit).await;
@@ -177,11 +178,17 @@ impl Fleet {
                 return Some(event);
             }
             if Instant::now() >= until {
-                return None;
+                if has_looked {
+                    return None;
+                }
+                // The sockets are read by tasks of this thread.
+                yield_now().await;
             }
+            has_looked = true;
             let timer = self.client.poll_timeout();
             let due = timer.map_or(until, |timer| timer.min(until));
             tokio::select! {
+                biased;
                 _ = self.arrived.recv_many(&mut batch, BATCH) => {}
                 () = sleep_until(due.into()) => {}
             }

@@ -37,6 +37,9 @@ struct Options {
     /// Only some parts.
     #[arg(long, value_name = "PART", value_delimiter = ',')]
     only: Vec<scenarios::Part>,
+    /// Requests a second of the steady crowd, where the machine cannot make the 2,000 of the figures.
+    #[arg(long, value_name = "COUNT")]
+    per_second: Option<u32>,
     /// Further arguments of the sidecar, such as --sessions=9000.
     #[arg(long, value_name = "FLAG=VALUE", allow_hyphen_values = true)]
     sidecar: Vec<String>,
@@ -75,6 +78,7 @@ fn run(options: Options) -> Result<()> {
         Some(Role::Uploader { server, bytes }) => runtime.block_on(greedy::upload(server, bytes)),
         None => {
             let plan = if options.quick { Plan::quick() } else { Plan::full() };
+            let plan = plan.with_rate(options.per_second);
             let mut figures = Figures::default();
             runtime.block_on(async {
                 let bench = Bench::new(plan, options.sidecar)?;

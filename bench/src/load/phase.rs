@@ -24,6 +24,11 @@ const UPLOAD: usize = 3000;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A newcomer that has not connected so long after the last one was begun was locked out.
 const NEWCOMER: Duration = Duration::from_secs(30);
+/// Requests without an answer. A machine that is too slow for the rate makes fewer; `late` and what is answered tell.
+const MOST_UNDER_WAY: usize = 2_000;
+const A_MOMENT: Duration = Duration::from_millis(10);
+/// Requests made before answers are looked for.
+const ASKED_IN_A_ROW: usize = 16;
 /// Handshakes under way at the same time, while a crowd comes in.
 const AT_ONCE: usize = 64;
 const UNAVAILABLE: Code = Code::new(5, 3);
@@ -129,7 +134,7 @@ impl Crowd {
         let spent = usage::own_thread_time()?;
         let begin = Instant::now();
         let end = begin + phase.length;
-        let (mut asked, mut begun) = (0usize, 0usize);
+        let (mut asked, mut begun, mut in_a_row) = (0usize, 0usize, 0usize);
         loop {
             let due = begin + Duration::from_secs_f64(asked as f64 / f64::from(phase.per_second));
             let newcomer = if begun < phase.newcomers {
@@ -138,26 +143,31 @@ impl Crowd {
                 end
             };
             let now = Instant::now();
-            if due < end && due <= now {
+            let is_full = under_way.len() >= MOST_UNDER_WAY;
+            if due <= now && now < end && !is_full && in_a_row < ASKED_IN_A_ROW {
                 let is_upload = phase.upload_in > 0 && asked % phase.upload_in == phase.upload_in - 1;
                 let exchange = self.ask(if is_upload { upload(asked) } else { get() });
                 under_way.insert(exchange, (now, is_upload));
                 tally.late.push(now - due);
                 asked += 1;
+                in_a_row += 1;
                 continue;
             }
+            in_a_row = 0;
             if newcomer < end && newcomer <= now {
                 let from = self.network();
                 connecting.insert(self.fleet.begin(from).await?, now);
                 begun += 1;
                 continue;
             }
-            let over = due >= end && newcomer >= end;
+            // What a slow machine has not asked for in time is not asked for.
+            let over = (due >= end && newcomer >= end) || now >= end;
             if over && under_way.is_empty() && connecting.is_empty() {
                 break;
             }
             let patience = if connecting.is_empty() { PATIENCE } else { NEWCOMER };
-            let until = if over { end + patience } else { due.min(newcomer) };
+            let next = if is_full { now + A_MOMENT } else { due.min(newcomer) };
+            let until = if over { end + patience } else { next };
             match self.fleet.event_before(until).await {
                 Some(event) => note(event, &mut under_way, &mut connecting, &mut tally),
                 None if over => break,

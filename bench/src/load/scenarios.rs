@@ -58,6 +58,11 @@ impl Plan {
         }
     }
 
+    /// With another rate of the steady crowd.
+    pub(crate) fn with_rate(self, per_second: Option<u32>) -> Plan {
+        Plan { per_second: per_second.unwrap_or(self.per_second), ..self }
+    }
+
     /// Little of each.
     pub(crate) fn quick() -> Plan {
         Plan {
@@ -72,7 +77,7 @@ impl Plan {
             newcomers: 10,
             hellos: 2 * SECOND,
             hellos_per_second: 2_000,
-            flags: &["--blockwise-memory=8MiB", "--half-open=64"],
+            flags: &["--dedup-memory=1MiB", "--blockwise-memory=8MiB", "--half-open=64"],
         }
     }
 }
@@ -177,8 +182,9 @@ impl Bench {
         say(format_args!(
             "beside one that asks as fast as it can, and one that never finishes nine uploads, {length:?}"
         ));
-        let asker = greedy::start(&self.folder, "asker", subject.address, None)?;
         let uploader = greedy::start(&self.folder, "uploader", subject.address, Some(upload_bytes))?;
+        subject.until_full("lowband_blockwise_bytes").await?;
+        let asker = greedy::start(&self.folder, "asker", subject.address, None)?;
         let before = subject.look().await?;
         let phase = Phase { length, per_second, upload_in: UPLOAD_IN, newcomers: 0 };
         let tally = crowd.pass(phase).await?;

@@ -8,7 +8,11 @@ use lowband_e2e::sidecar::Sidecar;
 use lowband_e2e::{Error, Result, http1};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use tokio::time::sleep;
+
+const FULL_WITHIN: Duration = Duration::from_secs(120);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 
 /// A running sidecar.
 pub(crate) struct Subject {
@@ -39,6 +43,20 @@ impl Subject {
         let page = http1::get(self.sidecar.admin(), "/metrics").await?;
         let metrics = String::from_utf8_lossy(page.body()).into_owned();
         Ok(Look { cpu: usage::processor_time(self.pid)?, metrics })
+    }
+
+    /// Waits until a gauge has grown and grows no more, for a while at most.
+    pub(crate) async fn until_full(&self, gauge: &str) -> Result<()> {
+        let (begin, mut last) = (Instant::now(), 0.0);
+        while begin.elapsed() < FULL_WITHIN {
+            sleep(BETWEEN_LOOKS).await;
+            let now = sum(&self.look().await?.metrics, gauge);
+            if now > 0.0 && now <= last {
+                break;
+            }
+            last = now;
+        }
+        Ok(())
     }
 
     /// Resident memory in MB of 10^6 bytes.
