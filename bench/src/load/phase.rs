@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 
 /// The answer of a GET: 1 kB, which is one block.
 pub(crate) const ANSWER: usize = 1000;
-/// The body of an upload: three blocks.
-const UPLOAD: usize = 3000;
+/// The body of an upload: more than the greedy one leaves free.
+const UPLOAD: usize = 20_000;
 /// What has not come so long after the last request is not counted as answered. Longer than two repeats of a request that was lost.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A newcomer that has not connected so long after the last one was begun was locked out.

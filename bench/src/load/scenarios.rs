@@ -36,7 +36,9 @@ pub(crate) struct Plan {
 }
 
 const SECOND: Duration = Duration::from_secs(1);
-/// Each of so many requests beside greedy clients is an upload of three blocks.
+/// What nine uploads leave of the pool, for what each of them counts beside its bytes.
+const NEARLY: usize = 10 << 10;
+/// Each of so many requests beside greedy clients is an upload in blocks.
 const UPLOAD_IN: usize = 50;
 
 impl Plan {
@@ -48,7 +50,7 @@ impl Plan {
             per_second: 2_000,
             steady: 300 * SECOND,
             greedy: 120 * SECOND,
-            upload_bytes: (64 << 20) - (1 << 20),
+            upload_bytes: (64 << 20) - NEARLY,
             live: 1_000,
             live_per_second: 200,
             newcomers: 100,
@@ -71,7 +73,7 @@ impl Plan {
             per_second: 300,
             steady: 4 * SECOND,
             greedy: 4 * SECOND,
-            upload_bytes: (8 << 20) - (128 << 10),
+            upload_bytes: (8 << 20) - NEARLY,
             live: 50,
             live_per_second: 50,
             newcomers: 10,
