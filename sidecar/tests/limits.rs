@@ -104,9 +104,9 @@ fn each_metric_of_the_page_is_there_and_each_limit_of_the_metrics_is_on_the_page
 fn the_lines_of_envoy_are_in_its_configuration() {
     let envoy = read("envoy.yaml");
     let lines: Vec<_> = quoted().into_iter().filter(|piece| piece.contains(": ")).collect();
-    assert!(lines.len() > 4, "{lines:?}");
+    assert!(lines.len() > 2, "{lines:?}");
     for line in lines {
-        let says = |have: &str| have.trim().trim_start_matches("- ") == line;
+        let says = |have: &str| have.trim().trim_start_matches("- ") == line.trim_start_matches("- ");
         assert!(envoy.lines().any(says), "envoy.yaml does not say {line}");
     }
 }
