@@ -392,7 +392,11 @@ impl Server {
     /// Reading from the upstream stops, or goes on.
     pub(super) fn set_paused(&mut self, exchange: ExchangeId, why: Option<Pause>) {
         match why {
-            Some(why) if self.memory.pause(exchange, why) => self.messages.counters.read_paused += 1,
+            Some(why) if self.memory.pause(exchange, why) => {
+                self.messages.counters.read_paused += 1;
+                // It may have gone on a moment ago, in the same call.
+                self.events.retain(|event| *event != ServerEvent::WantsChunk { exchange });
+            }
             None if self.memory.go_on(exchange) => {
                 self.events.push_back(ServerEvent::WantsChunk { exchange });
             }
