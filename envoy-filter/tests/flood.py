@@ -36,14 +36,15 @@ class Greedy:
     """One connection of HTTP/2, within its windows: bodies on all of its streams in turn, each without an end. A stream that is refused is
     left alone. Done when all has been sent that may be, or the connection has ended."""
 
-    def __init__(self, port, media_type=CBOR, most=BYTES):
-        self.port, self.media_type, self.most, self.done = port, media_type, most, threading.Event()
+    def __init__(self, port, media_type=CBOR, most=BYTES, source="127.0.0.1"):
+        self.port, self.media_type, self.most, self.source, self.done = port, media_type, most, source, threading.Event()
         self.sent = 0
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
 
     def run(self):
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=60) as self.connection:
+        connect = lambda: socket.create_connection(("127.0.0.1", self.port), timeout=60, source_address=(self.source, 0))  # noqa: E731
+        with contextlib.suppress(OSError), connect() as self.connection:
             self.flood()
         self.done.set()
 
@@ -113,6 +114,16 @@ class Greedy:
             raise ConnectionError
 
 
+def narrow(max_request_bytes, max_held_bytes):
+    """The configuration with these limits at the public listener."""
+    def edit(text):
+        mark = '"trusted": false,'
+        assert text.count(mark) == 1
+        return text.replace(mark, f'{mark} "max_request_bytes": {max_request_bytes}, "max_held_bytes": {max_held_bytes},')
+
+    return edit
+
+
 class Flood(unittest.TestCase):
     def envoy(self, edit=lambda text: text):
         self.homeserver = Homeserver()
@@ -129,6 +140,14 @@ class Flood(unittest.TestCase):
 
     def allocated(self, envoy):
         return int(json.loads(self.admin(envoy, "/memory"))["allocated"])
+
+    def open_requests(self, envoy):
+        return int(self.admin(envoy, "/stats?filter=http.public.downstream_rq_active$").split(": ")[1])
+
+    def refused(self, envoy):
+        """Requests that had to give way, as told so far."""
+        lines = self.admin(envoy, "/stats?filter=lowband_refused.direction.request.kind.no_room").splitlines()
+        return sum(int(line.split(": ")[1]) for line in lines)
 
     def asks_public(self, envoy, body, source="127.0.0.2"):
         with contextlib.closing(http.client.HTTPConnection("127.0.0.1", envoy.public, timeout=30, source_address=(source, 0))) as connection:
@@ -150,26 +169,37 @@ class Flood(unittest.TestCase):
         most = max(most, self.allocated(envoy) - before)
         self.assertGreater(sum(each.sent for each in greedy), 4 * SHARE)
         self.assertLess(most, SHARE + BESIDES)
-        evicted = r"lowband_refused.direction.request.kind.no_room"
-        told = lambda: [line for line in self.admin(envoy, f"/stats?filter={evicted}").splitlines() if not line.endswith(": 0")]  # noqa: E731
-        self.assertTrue(until(told))
+        self.assertTrue(until(lambda: self.refused(envoy) > 0))
         self.assertEqual(self.asks_public(envoy, long), 200)
 
     def test_requests_without_an_end_that_flow_leave_places_at_the_homeserver(self):
-        def narrow(text):
-            mark = '"trusted": false,'
-            assert text.count(mark) == 1
-            # Sixteen requests for one network.
-            return text.replace(mark, mark + ' "max_request_bytes": 1024, "max_held_bytes": 1048576,')
-
-        envoy = self.envoy(narrow)
+        # Sixteen requests for one network.
+        envoy = self.envoy(narrow(1024, MIB))
         greedy = [Greedy(envoy.public, JSON, 10) for _ in range(CONNECTIONS)]
         self.assertTrue(all(each.done.wait(30) for each in greedy))
-        active = "http.public.downstream_rq_active"
-        open_requests = lambda: int(self.admin(envoy, f"/stats?filter={active}$").split(": ")[1])  # noqa: E731
-        self.assertTrue(until(lambda: open_requests() == 16), open_requests())
+        self.assertTrue(until(lambda: self.open_requests(envoy) == 16), self.open_requests(envoy))
         for source in ("127.0.0.1", "127.0.0.2"):
             self.assertEqual(self.asks_public(envoy, MESSAGE_CBOR, source), 200)
+
+    def test_who_evicts_others_is_served(self):
+        longest = 64 << 10
+        envoy = self.envoy(narrow(longest, 2 * MIB))
+        text = longest - 5
+        body = b"\x7a" + text.to_bytes(4, "big") + b"x" * text
+        # In sites of their own, and more than there is room for: less is left than one of the longest needs.
+        sources = [f"127.0.{site}.1" for site in range(1, 6)]
+        greedy = []
+        all_told = lambda: self.refused(envoy) + self.open_requests(envoy) == len(greedy) * STREAMS  # noqa: E731
+        # From elsewhere, from a site of the greedy, and from behind the same address as one of them.
+        for source in ("127.0.9.1", "127.0.1.2", sources[1]):
+            with self.subTest(source=source):
+                more = [Greedy(envoy.public, most=longest // 2, source=each) for each in sources]
+                greedy += more
+                self.assertTrue(all(each.done.wait(30) for each in more))
+                self.assertTrue(until(all_told))
+                before = self.refused(envoy)
+                self.assertEqual(self.asks_public(envoy, body, source), 200)
+                self.assertTrue(until(lambda: self.refused(envoy) > before and all_told()))
 
     def test_a_stranger_who_has_used_up_the_memory_leaves_the_sidecar_alone(self):
         def small(text):
