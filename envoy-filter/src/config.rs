@@ -22,8 +22,8 @@ pub struct Config {
     /// higher, or Envoy answers first and in plain text.
     pub max_request_bytes: usize,
     /// `max_held_bytes`: requests that have not come to their end, of all clients of a listener on one of Envoy's threads: 16 KiB each, and
-    /// what is held of their bodies. Beyond it the largest request of the network that has most gets 503. One of the longest kind
-    /// always has room.
+    /// what is held of their bodies. Beyond it the largest request of the network that has most is cut, or gets 503 if it is the one that
+    /// grows. One of the longest kind always has room.
     pub max_held_bytes: usize,
     /// `hold_response_bytes`: the longest answer that is held whole, in either form, before it becomes CBOR: it gets a
     /// `content-length`, definite lengths and, when the homeserver's JSON is broken, an error that the client can read. A longer

@@ -179,6 +179,12 @@ impl Exchange {
         self.conclude(Direction::Request, Err(MatrixError::no_room()))
     }
 
+    /// The same where no answer can be given.
+    pub fn cut_for_room(&mut self) -> Step {
+        self.answer_headers = Place::Gone;
+        self.no_room()
+    }
+
     /// The host refused a call, so that the message in hand is neither the old one nor the new one: it must not go on.
     pub fn host_refused(&mut self, direction: Direction) -> Step {
         self.conclude(direction, Err(MatrixError::internal()))

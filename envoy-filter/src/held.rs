@@ -2,9 +2,9 @@
 //! way when there are too many.
 //!
 //! ```text
-//! held ──▶ room ───────────────────────────────────────────▶ Hold
-//!           └─ none ──▶ heaviest network ──▶ its longest body ──▶ another stream's: it is refused, and this one goes on
-//!                                                            └──▶ this one: it is refused
+//! held ──▶ room ───────────────────────────────────────────────▶ it goes on
+//!           └─ none ──▶ heaviest network ──▶ its largest request ──▶ another stream's: that is cut, and this one goes on
+//!                                                               └──▶ this one: it is refused
 //! ```
 //!
 //! A body that waits has left the windows of HTTP/2, and nothing else counts it over all streams: a stranger could open a thousand
@@ -26,7 +26,7 @@ pub struct Held {
 /// What a body that grows means for the others.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Room {
-    /// Streams that have to be refused for it.
+    /// Streams that have to be cut for it.
     pub evicted: Vec<u32>,
     /// Whether this one has to.
     pub refused: bool,

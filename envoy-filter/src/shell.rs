@@ -301,9 +301,8 @@ impl Stream {
     /// the host keeps for a VM, and not for a stream, that an answer has been given.
     fn cut(&mut self) {
         self.share = None;
-        let _refused = self.exchange.no_room();
-        self.count();
-        let _ = host::close(StreamType::HttpRequest);
+        let step = self.exchange.cut_for_room();
+        self.perform(&REQUEST, step);
     }
 
     /// Its request is refused for want of room.

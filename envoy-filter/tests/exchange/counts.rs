@@ -8,6 +8,7 @@ use lowband_envoy_filter::exchange::Exchange;
 use lowband_envoy_filter::metrics::Direction::{Request, Response};
 use lowband_envoy_filter::metrics::Metric::{self, BodySize, BytesIn, BytesOut, Messages, Refused, Repaired};
 use lowband_envoy_filter::metrics::{Outcome, Reason, Repair};
+use lowband_envoy_filter::step::Then;
 
 fn counted(request: &Message, response: Option<&Message>) -> Vec<(Metric, u64)> {
     let mut exchange =
@@ -91,6 +92,45 @@ fn refusals_and_cuts_are_counted_by_their_reason() {
     let mut exchange = Exchange::new(Config::default());
     exchange.host_refused(Request);
     assert_eq!(exchange.counted().collect::<Vec<_>>(), refused(Reason::Host));
+}
+
+#[test]
+fn who_has_to_give_way_is_answered_or_cut_and_needs_no_room_any_more() {
+    for (form, bytes) in [(CBOR, 7), (JSON, 0)] {
+        for (cut, outcome) in [(false, Outcome::Refused), (true, Outcome::Cut)] {
+            let mut exchange = Exchange::new(Config::default());
+            assert_eq!(exchange.unfinished(0), None);
+            exchange.request_headers(&headers(&post(&[("content-type", form)], b"")), false);
+            assert_eq!(exchange.unfinished(0), Some(0));
+            exchange.request_body(7, false);
+            assert_eq!(exchange.unfinished(7), Some(bytes), "what flows is not held");
+            let _passed = exchange.counted().count();
+            let step = if cut { exchange.cut_for_room() } else { exchange.no_room() };
+            match step.then {
+                Then::Cut => assert!(cut),
+                Then::Reply(reply) => assert!(!cut && reply.status == 503),
+                other => panic!("{other:?}"),
+            }
+            let counted: Vec<_> = exchange.counted().collect();
+            assert_eq!(counted, [(Messages(Request, outcome), 1), (Refused(Request, Reason::NoRoom), 1)]);
+            assert_eq!(exchange.request_body(8, false).then, Then::Hold);
+            assert_eq!(exchange.unfinished(8), None);
+        }
+    }
+}
+
+#[test]
+fn a_request_is_unfinished_until_its_last_piece_or_its_trailers() {
+    let begun = |end| {
+        let mut exchange = Exchange::new(Config::default());
+        exchange.request_headers(&headers(&post(&[("content-type", JSON)], b"")), end);
+        exchange
+    };
+    assert_eq!(begun(true).unfinished(0), None);
+    let (mut by_body, mut by_trailers) = (begun(false), begun(false));
+    by_body.request_body(1, true);
+    by_trailers.request_trailers();
+    assert_eq!((by_body.unfinished(1), by_trailers.unfinished(0)), (None, None));
 }
 
 #[test]
