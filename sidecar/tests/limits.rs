@@ -110,3 +110,21 @@ fn the_lines_of_envoy_are_in_its_configuration() {
         assert!(envoy.lines().any(says), "envoy.yaml does not say {line}");
     }
 }
+
+#[test]
+fn the_fields_of_the_filter_have_the_defaults_that_its_own_page_names() {
+    let page = read("envoy-filter/README.md");
+    let is_field = |piece: &&String| {
+        piece.split_once(' ').is_some_and(|(name, value)| {
+            name.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_')
+                && value.chars().all(|digit| digit.is_ascii_digit())
+        })
+    };
+    let quoted = quoted();
+    let fields: Vec<_> = quoted.iter().filter(is_field).collect();
+    assert_eq!(fields.len(), 2, "{fields:?}");
+    for field in fields {
+        let row = format!("| `{}` |", field.replace(' ', "` | `"));
+        assert!(page.contains(&row), "{row}");
+    }
+}

@@ -23,9 +23,10 @@ pub(in crate::config) struct Upstream {
     #[arg(long, env = "LOWBAND_UPSTREAM_CONNECTION_AGE", value_name = "DURATION", default_value = "10m")]
     upstream_connection_age: String,
     /// Requests in flight to the upstream at most, long polls included, or auto: five for four of --sessions, for every client has one
-    /// open all the time, but no more than the 16384 that Envoy lets through by the envoy.yaml of this program. A quarter of them for one address (IPv6: /64), half for its neighbourhood (IPv4 /24, IPv6 /48). Beyond them
-    /// the oldest long poll of whoever has most is answered early, by 5.03; where there is none, clients get 5.03. Envoy's limits
-    /// (max_concurrent_streams, circuit breakers) must allow as many.
+    /// open all the time, but no more than the 16384 that Envoy lets through by the envoy.yaml of this program. A quarter of them for one
+    /// address (IPv6: /64), half for its neighbourhood (IPv4 /24, IPv6 /48). Beyond them the oldest long poll of whoever has most is
+    /// answered early, by 5.03; where there is none, clients get 5.03. Envoy's limits (max_concurrent_streams, circuit breakers) must
+    /// allow as many.
     #[arg(long, env = "LOWBAND_UPSTREAM_REQUESTS", value_name = "COUNT", default_value = "auto")]
     upstream_requests: String,
     /// A request whose client goes away is ended at the upstream when it is this old, not sooner: Envoy cuts connections on which many
