@@ -237,7 +237,7 @@ class Envoy:
 
     def stop(self):
         self.process.terminate()
-        self.process.wait(20)
+        self.process.wait(self.patience)
         self.log.close()
         self.folder.cleanup()
 
