@@ -61,6 +61,9 @@ fn steps(path: &[u8]) -> bool {
 
 /// With the escapes undone that are there; `None` without any.
 fn unescaped(path: &[u8]) -> Option<Vec<u8>> {
+    if !path.contains(&b'%') {
+        return None;
+    }
     let mut rest = path;
     let mut decoded = Vec::new();
     while let Some(at) = rest.iter().position(|byte| *byte == b'%') {
