@@ -13,6 +13,7 @@ mod half_open;
 mod jobs;
 mod lost;
 mod receive;
+pub(super) mod silence;
 
 use super::aead::Aeads;
 use super::config::{Config, Limits, ServerIdentity, SetupError};
@@ -33,13 +34,14 @@ use half_open::HalfOpen;
 use jobs::Jobs;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
+use silence::Silence;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-/// Timers of sessions that one call puts right, and sessions that it ends, at most.
-const MOST_REPAIRS: usize = 64;
+/// Idle sessions that one call ends, at most.
+const MOST_ENDED: usize = 64;
 
 /// Datagrams in, session data out. After each call the caller drains [`Endpoint::poll_transmit`],
 /// [`Endpoint::poll_event`], [`Endpoint::poll_key_log`] and, where costly steps are handed out, [`Endpoint::poll_job`], and asks
@@ -60,9 +62,7 @@ pub struct Endpoint {
     jobs: Jobs,
     /// One entry for each handshake and each hello that is gathered: its next deadline.
     handshake_timers: BTreeSet<(Instant, SessionId)>,
-    /// One entry for each session. It is not moved when the session is heard of, but looked at when it comes up: an idle
-    /// session costs nothing in between.
-    session_timers: BTreeSet<(Instant, SessionId)>,
+    silence: Silence,
     /// Sessions whose end has been claimed, and when that was told last.
     doubted: BTreeMap<SessionId, Instant>,
     /// Records of a session that failed their authentication. Few have any, and memory of each session is dear.
@@ -110,7 +110,7 @@ impl Endpoint {
             handshakes: Table::new(hash),
             gatherings: Table::new(hash),
             handshake_timers: BTreeSet::new(),
-            session_timers: BTreeSet::new(),
+            silence: Silence::default(),
             doubted: BTreeMap::new(),
             forged: BTreeMap::new(),
             lost_sessions: lost::rates(),
@@ -169,33 +169,13 @@ impl Endpoint {
             self.handshake_timeout(now, id);
         }
         // Those that are left are due at once.
-        for _ in 0..MOST_REPAIRS {
-            if self.session_timers.first().is_none_or(|(due, _)| *due > now) {
-                break;
-            }
-            let silent = self.silent_longest().filter(|(_, heard)| *heard + self.limits.idle <= now);
+        for _ in 0..MOST_ENDED {
+            let longest = self.silence.longest(&self.sessions);
+            let silent = longest.filter(|(_, heard)| *heard + self.limits.idle <= now);
             let Some((id, _)) = silent else { break };
             self.counters.sessions_idle += 1;
             self.end_session(id, CloseReason::Idle, true);
         }
-    }
-
-    /// The session that has been silent longest, and when it was heard of last. Entries of the timers that are out of
-    /// date on the way to it are put right, each of which pays for what has been heard since; with too many of them the next
-    /// call goes on.
-    fn silent_longest(&mut self) -> Option<(SessionId, Instant)> {
-        for _ in 0..MOST_REPAIRS {
-            let (timer, id) = *self.session_timers.first()?;
-            let session = self.sessions.get_mut(id)?;
-            let due = session.heard + self.limits.idle;
-            if due == timer {
-                return Some((id, session.heard));
-            }
-            session.timer = due;
-            self.session_timers.remove(&(timer, id));
-            self.session_timers.insert((due, id));
-        }
-        None
     }
 
     /// The session that goes before one more of a network is let in. None: there is room, or nobody has to go.
@@ -209,9 +189,8 @@ impl Endpoint {
         if let Some(least) = self.crowds.before_the_silent(network, heard) {
             return Some(least);
         }
-        let silent = self.silent_longest().filter(|(_, heard)| *heard + self.limits.make_room_after <= now);
-        let sessions = &self.sessions;
-        let heard = |id| sessions.get(id).map(|session| session.heard);
+        let longest = self.silence.longest(&self.sessions);
+        let silent = longest.filter(|(_, heard)| *heard + self.limits.make_room_after <= now);
         silent.map(|(id, _)| id).or_else(|| self.crowds.after_the_silent(heard))
     }
 
@@ -295,8 +274,9 @@ impl Endpoint {
     }
     /// When to call [`Endpoint::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let timers = [&self.handshake_timers, &self.session_timers];
-        timers.into_iter().filter_map(|timers| timers.first()).map(|(due, _)| *due).min()
+        let handshake = self.handshake_timers.first().map(|(due, _)| *due);
+        let session = self.silence.longest(&self.sessions).map(|(_, heard)| heard + self.limits.idle);
+        handshake.into_iter().chain(session).min()
     }
     /// The next line for SSLKEYLOGFILE (NSS key log format), without line end.
     pub fn poll_key_log(&mut self) -> Option<String> {
@@ -422,9 +402,8 @@ impl Endpoint {
         let has_room = role == Role::Client || self.make_room(now, network);
         self.counters.handshakes += 1;
         let early = finished.early.clone();
-        let timer = now + self.limits.idle;
-        self.sessions.insert(id, Session::new(now, timer, took, finished));
-        self.session_timers.insert((timer, id));
+        self.sessions.insert(id, Session::new(now, took, finished));
+        self.silence.enter(&mut self.sessions, id);
         if role == Role::Server {
             self.crowds.join(id, network);
         }
@@ -464,7 +443,7 @@ impl Endpoint {
         let Some(session) = self.sessions.remove(id) else { return };
         self.doubted.remove(&id);
         self.forged.remove(&id);
-        self.session_timers.remove(&(session.timer, id));
+        self.silence.leave(&mut self.sessions, session.links);
         self.crowds.leave(id, self.balancers.network(session.peer().ip(), id.0));
         self.update_gauges();
         if session.is_confirmed() {

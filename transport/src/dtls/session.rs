@@ -1,6 +1,7 @@
 //! A session after its handshake: traffic keys, record numbers, the replay window; nothing of OpenSSL.
 
 use super::aead::Aeads;
+use super::endpoint::silence::Links;
 use super::event::CloseReason;
 use super::flight::Flight;
 use super::fragments::{CLIENT_HELLO, Fragments, HELLO_REQUEST};
@@ -25,8 +26,8 @@ pub(super) struct Session {
     began_with: Option<[u8; 8]>,
     /// When the peer's last authentic record arrived.
     pub(super) heard: Instant,
-    /// Under what time it stands in the endpoint's timers.
-    pub(super) timer: Instant,
+    /// Its place in the order of the silent.
+    pub(super) links: Links,
     /// Accepting side, until the first application record.
     unconfirmed: Option<Box<Unconfirmed>>,
     /// Plaintext bytes of a record, at most (RFC 6066 section 4).
@@ -71,7 +72,7 @@ impl HasPeer for Session {
 
 impl Session {
     /// `took`: how long the handshake did.
-    pub(super) fn new(now: Instant, timer: Instant, took: Duration, finished: Finished) -> Session {
+    pub(super) fn new(now: Instant, took: Duration, finished: Finished) -> Session {
         let Finished {
             peer,
             local,
@@ -95,7 +96,7 @@ impl Session {
             window: ReplayWindow::default(),
             began_with,
             heard: now,
-            timer,
+            links: Links::default(),
             unconfirmed,
             largest: u16::try_from(largest).unwrap_or(u16::MAX),
             renegotiations: 0,
@@ -236,30 +237,39 @@ mod tests {
     use crate::dtls::suite::Suite;
     use zeroize::Zeroizing;
 
+    impl Session {
+        /// One of a peer of its own.
+        pub(in crate::dtls) fn heard_at(now: Instant, number: u64) -> Session {
+            let peer = format!("192.0.2.{number}:5000").parse().unwrap();
+            Session { peer, ..end(now, Role::Client) }
+        }
+    }
+
     /// The ends of one session, as their handshake leaves them.
     fn ends() -> [Session; 2] {
-        [Role::Client, Role::Server].map(|role| {
-            let secrets = Secrets {
-                suite: Suite::from_id([0xcc, 0xa9]).unwrap(),
-                master: Zeroizing::new([7; 48]),
-                client_random: [1; 32],
-                server_random: [2; 32],
-            };
-            let now = Instant::now();
-            let finished = Finished {
-                peer: "192.0.2.1:5000".parse().unwrap(),
-                local: None,
-                role,
-                keys: Keys::derive(&secrets, role),
-                next_write: 1,
-                client_random: Some([1; 32]),
-                last_flight: Flight::new(now, vec![vec![9]], Patience::DEFAULT),
-                round_trip: Some(Duration::from_millis(5)),
-                largest: 1024,
-                early: Vec::new(),
-            };
-            Session::new(now, now, Duration::ZERO, finished)
-        })
+        [Role::Client, Role::Server].map(|role| end(Instant::now(), role))
+    }
+
+    fn end(now: Instant, role: Role) -> Session {
+        let secrets = Secrets {
+            suite: Suite::from_id([0xcc, 0xa9]).unwrap(),
+            master: Zeroizing::new([7; 48]),
+            client_random: [1; 32],
+            server_random: [2; 32],
+        };
+        let finished = Finished {
+            peer: "192.0.2.1:5000".parse().unwrap(),
+            local: None,
+            role,
+            keys: Keys::derive(&secrets, role),
+            next_write: 1,
+            client_random: Some([1; 32]),
+            last_flight: Flight::new(now, vec![vec![9]], Patience::DEFAULT),
+            round_trip: Some(Duration::from_millis(5)),
+            largest: 1024,
+            early: Vec::new(),
+        };
+        Session::new(now, Duration::ZERO, finished)
     }
 
     /// What `to` makes of a record of `from`.

@@ -94,6 +94,7 @@ impl Endpoint {
             session.heard = now;
             session.local = local.or(session.local);
         }
+        self.silence.heard(&mut self.sessions, id);
         match opened {
             Opened::Data(bytes) => {
                 self.confirm(id);
