@@ -13,10 +13,42 @@ pub struct Network(Key);
 pub struct Site(Key);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Key {
-    V4(u32),
-    V6(u64),
-    Alone(u64),
+struct Key([u8; 9]);
+
+/// What a key begins with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    V4,
+    V6,
+    Alone,
+}
+
+/// A kind and a number, in bytes: there is one in several tables for each session, where as an enum it would take 16. Their order is
+/// that of the numbers.
+impl Key {
+    fn new(kind: Kind, number: u64) -> Key {
+        let [a, b, c, d, e, f, g, h] = number.to_be_bytes();
+        Key([kind as u8, a, b, c, d, e, f, g, h])
+    }
+
+    fn kind(self) -> Kind {
+        let [kind, ..] = self.0;
+        [Kind::V4, Kind::V6].into_iter().find(|other| *other as u8 == kind).unwrap_or(Kind::Alone)
+    }
+
+    fn number(self) -> u64 {
+        let [_, number @ ..] = self.0;
+        u64::from_be_bytes(number)
+    }
+
+    /// How many bits tell the networks of one site apart.
+    fn bits(self) -> u32 {
+        match self.kind() {
+            Kind::V4 => 8,
+            Kind::V6 => 16,
+            Kind::Alone => 0,
+        }
+    }
 }
 
 impl Network {
@@ -24,40 +56,35 @@ impl Network {
     /// for the whole IPv4 internet.
     pub fn of(address: IpAddr) -> Network {
         match address.to_canonical() {
-            IpAddr::V4(address) => Network(Key::V4(address.to_bits())),
-            IpAddr::V6(address) => Network(Key::V6((address.to_bits() >> 64) as u64)),
+            IpAddr::V4(address) => Network(Key::new(Kind::V4, address.to_bits().into())),
+            IpAddr::V6(address) => Network(Key::new(Kind::V6, (address.to_bits() >> 64) as u64)),
         }
     }
 
     /// A share of its own, apart from all addresses: for what comes through a balancer that hides them. No share of a network or
     /// a site bounds it.
     pub fn alone(id: u64) -> Network {
-        Network(Key::Alone(id))
+        Network(Key::new(Kind::Alone, id))
     }
 
     /// Whether it is one of those.
     pub fn is_alone(self) -> bool {
-        matches!(self.0, Key::Alone(_))
+        self.0.kind() == Kind::Alone
     }
 
     /// What it is a part of.
     pub fn site(self) -> Site {
-        Site(match self.0 {
-            Key::V4(address) => Key::V4(address >> 8),
-            Key::V6(prefix) => Key::V6(prefix >> 16),
-            Key::Alone(id) => Key::Alone(id),
-        })
+        Site(Key::new(self.0.kind(), self.0.number() >> self.0.bits()))
     }
 }
 
 impl Site {
     /// From the first to the last of its networks, in their order.
     pub fn networks(self) -> RangeInclusive<Network> {
-        match self.0 {
-            Key::V4(prefix) => Network(Key::V4(prefix << 8))..=Network(Key::V4(prefix << 8 | 0xff)),
-            Key::V6(prefix) => Network(Key::V6(prefix << 16))..=Network(Key::V6(prefix << 16 | 0xffff)),
-            Key::Alone(id) => Network::alone(id)..=Network::alone(id),
-        }
+        let (kind, bits) = (self.0.kind(), self.0.bits());
+        let first = self.0.number() << bits;
+        let last = first | ((1 << bits) - 1);
+        Network(Key::new(kind, first))..=Network(Key::new(kind, last))
     }
 }
 
@@ -116,6 +143,11 @@ mod tests {
         );
         // A prefix of IPv6 and an address of IPv4 with the same bits are not the same.
         assert_ne!(network("::c000:201:0:0:0:1"), network("192.0.2.1"));
+    }
+
+    #[test]
+    fn a_network_takes_little_room() {
+        assert_eq!((size_of::<Network>(), size_of::<(Site, u16, Network)>()), (9, 20));
     }
 
     #[test]

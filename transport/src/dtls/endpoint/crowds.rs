@@ -38,24 +38,25 @@ pub(super) struct Crowds {
     hand: Option<(Network, Member)>,
 }
 
-/// A session in the order of its network: the unproven first, then by age.
+/// A session in the order of its network: the unproven first, then by age. As bytes it fills no gaps behind a [`Network`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Member(u64);
+struct Member([u8; 8]);
 
 impl Member {
-    const FIRST: Member = Member(0);
-    const LAST: Member = Member(u64::MAX);
+    const FIRST: Member = Member([0; 8]);
+    const LAST: Member = Member([0xff; 8]);
     /// No session has so high a number.
     const PROVEN: u64 = 1 << 63;
 
     fn new(id: SessionId, is_proven: bool) -> Member {
-        Member(if is_proven { id.0 | Member::PROVEN } else { id.0 })
+        let number = if is_proven { id.0 | Member::PROVEN } else { id.0 };
+        Member(number.to_be_bytes())
     }
     fn is_proven(self) -> bool {
-        self.0 & Member::PROVEN != 0
+        u64::from_be_bytes(self.0) & Member::PROVEN != 0
     }
     fn id(self) -> SessionId {
-        SessionId(self.0 & !Member::PROVEN)
+        SessionId(u64::from_be_bytes(self.0) & !Member::PROVEN)
     }
 }
 
