@@ -10,7 +10,7 @@
 use super::super::block::{Block, uint};
 use super::super::dedup::Effect;
 use super::super::message::{MessageId, Outgoing, Token};
-use super::super::message_layer::Origin;
+use super::super::message_layer::{MessageLayer, Origin};
 use super::super::numbers::{self, Code};
 use super::super::options::{BodyKey, ParsedRequest};
 use super::super::snapshot::{End, Lookup, Snapshot, SnapshotId, Waiting, negotiate};
@@ -18,7 +18,7 @@ use super::super::upload::{Arrived, Taken};
 use super::bodies::Bodies;
 use super::exchange::State;
 use super::{Alarm, Server, Standing, diagnostic, echo};
-use crate::SessionId;
+use crate::{ExchangeId, SessionId};
 use std::time::Instant;
 
 /// What a block request gets for which there is no snapshot (any more).
@@ -39,13 +39,11 @@ impl Server {
         let session = asker.session;
         let ParsedRequest { key, options, size1, .. } = &request;
         let arrived = Arrived { key, options, standing, block, payload, size: *size1 };
-        let (limits, idle) = (self.messages.limits.clone(), self.messages.times.blockwise_idle);
-        let mut counters = self.messages.counters;
         self.begin_bodies(&asker);
-        let taken = self.change_bodies(now, session, |bodies| {
-            bodies.uploads.take(now, arrived, idle, &limits, &mut counters)
+        let taken = self.change_bodies_and_count(now, session, |bodies, messages| {
+            let idle = messages.times.blockwise_idle;
+            bodies.uploads.take(now, arrived, idle, &messages.limits, &mut messages.counters)
         });
-        self.messages.counters = counters;
         let taken = match taken {
             Some(Taken::Continue) if !self.make_room_for_upload(now, &asker, key) => {
                 self.messages.counters.uploads_no_memory += 1;
@@ -367,10 +365,20 @@ impl Server {
         session: SessionId,
         change: impl FnOnce(&mut Bodies) -> R,
     ) -> Option<R> {
+        self.change_bodies_and_count(now, session, |bodies, _| change(bodies))
+    }
+
+    /// The same for a change that needs the limits, and counts.
+    fn change_bodies_and_count<R>(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        change: impl FnOnce(&mut Bodies, &mut MessageLayer<ExchangeId>) -> R,
+    ) -> Option<R> {
         let state = self.sessions.get_mut(&session)?;
         let bodies = state.bodies.as_mut()?;
         let before = bodies.held();
-        let result = change(bodies);
+        let result = change(bodies, &mut self.messages);
         self.memory.account(session, bodies.network, before, bodies.held());
         if bodies.is_empty() {
             state.bodies = None;
