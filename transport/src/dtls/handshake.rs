@@ -9,17 +9,18 @@
 //! A flight is whatever OpenSSL writes in answer to one record; it replaces the one before, which the peer has
 //! evidently received.
 
+mod accepting;
+mod judging;
+
 use super::aead::Aeads;
 use super::config::{Limits, SetupError};
-use super::context::{Acceptor, Contexts};
+use super::context::Contexts;
 use super::counters::Counters;
 use super::extensions;
 use super::failure::Failure;
 use super::flight::{Flight, Numbering};
-use super::fragments::{CLIENT_KEY_EXCHANGE, Fragment, Fragments, HELLO_VERIFY_REQUEST, Malformed};
-use super::front::{self, INTERNAL_ERROR, MAX_MESSAGE_SEQ};
-use super::hello::ClientHello;
-use super::job::{Step, Work};
+use super::fragments::{Fragments, HELLO_VERIFY_REQUEST};
+use super::job::Step;
 use super::keys::{Keys, Role, Secrets};
 use super::patience::{Patience, RoundTrips};
 use super::pipe::Pipe;
@@ -34,8 +35,6 @@ use std::time::{Duration, Instant};
 const EARLY_RECORDS: usize = 4;
 /// All of them together.
 const EARLY_BYTES: usize = 4096;
-/// A client's messages are short (no certificate, a key of 65 bytes); OpenSSL would reserve whatever length is claimed.
-const MAX_CLIENT_MESSAGE: usize = 512;
 
 /// The `random` of a ClientHello (RFC 5246 section 7.4.1.2).
 pub(super) type ClientRandom = [u8; 32];
@@ -105,83 +104,6 @@ impl HasPeer for Handshake {
 }
 
 impl Handshake {
-    /// Goes on where the front has stopped. The work is to be done, and to be brought to [`Handshake::take_step`].
-    pub(super) fn accept(
-        acceptor: Acceptor,
-        limits: &Limits,
-        now: Instant,
-        peer: SocketAddr,
-        local: Option<IpAddr>,
-        hello: &ClientHello<'_>,
-    ) -> (Handshake, Work) {
-        // RFC 6347 section 4.2.2: the ServerHello goes under the number of the hello.
-        let numbering = Numbering::starting_at(hello.record.number.sequence());
-        let mut handshake = Handshake::new(None, limits, now, peer, local, Role::Server, numbering);
-        handshake.client_random = Some(*hello.random);
-        handshake.refusal = Some(front::refusal(&hello.record, INTERNAL_ERROR));
-        handshake.fed = u64::from(hello.piece.message_seq);
-        let message_seq = hello.piece.message_seq;
-        let hello = handshake.for_openssl(&hello.record);
-        (handshake, Work::Accept { acceptor, message_seq, hello })
-    }
-
-    /// Takes OpenSSL's object back.
-    pub(super) fn take_step(
-        &mut self,
-        now: Instant,
-        outcome: Result<Step, SetupError>,
-        out: &mut Vec<Vec<u8>>,
-    ) -> Progress {
-        let progress = match outcome {
-            Ok(step) => self.stepped(now, step, out),
-            Err(SetupError(why)) => Progress::Failed(Failure::ours(why)),
-        };
-        let Some(refusal) = self.refusal.take() else { return progress };
-        match progress {
-            // OpenSSL has said why, as a rule.
-            Progress::Failed(failure) => {
-                if out.is_empty() {
-                    out.push(refusal);
-                }
-                Progress::Failed(failure)
-            }
-            // Whatever OpenSSL missed in it, there is nothing to wait for.
-            _ if self.flight.datagrams().is_empty() => {
-                out.push(refusal);
-                Progress::Failed(Failure::ours("the hello was not answered".into()))
-            }
-            other => other,
-        }
-    }
-
-    /// What has come in the meantime.
-    pub(super) fn go_on(
-        &mut self,
-        now: Instant,
-        counters: &mut Counters,
-        out: &mut Vec<Vec<u8>>,
-    ) -> Progress {
-        for bytes in std::mem::take(&mut self.waiting) {
-            for record in Records::new(&bytes).flatten() {
-                match self.handle_record(now, &record, counters, out) {
-                    Progress::Waiting => {}
-                    other => return other,
-                }
-            }
-        }
-        Progress::Waiting
-    }
-
-    /// The work that the client's answer is, to be done and brought to [`Handshake::take_step`]. None: it is none, or not now.
-    pub(super) fn answer(&mut self, now: Instant, record: &Record<'_>) -> Option<Work> {
-        if !self.is_answer(record) {
-            return None;
-        }
-        let stream = self.stream.take()?;
-        self.round_trips.add(self.measure(now));
-        Some(Work::Answer { stream, record: self.for_openssl(record) })
-    }
-
     pub(super) fn connect(
         contexts: &Contexts,
         limits: &Limits,
@@ -342,54 +264,6 @@ impl Handshake {
             _ => counters.records_wrong_epoch += 1,
         }
         Progress::Waiting
-    }
-
-    /// Whether it is the client's answer to our flight.
-    fn is_answer(&self, record: &Record<'_>) -> bool {
-        let holds_the_key = |fragment: Fragment| fragment.kind == CLIENT_KEY_EXCHANGE;
-        self.role == Role::Server
-            && (record.number.epoch(), record.content_type) == (0, ContentType::Handshake)
-            && !self.reads_protected()
-            && self.is_acceptable(record)
-            && Fragments::new(record.fragment).flatten().any(holds_the_key)
-    }
-
-    /// All messages of a client's record are short and whole within it.
-    fn is_acceptable(&self, record: &Record<'_>) -> bool {
-        let is_short = |fragment: Result<Fragment, Malformed>| {
-            fragment.is_ok_and(|fragment| fragment.length <= MAX_CLIENT_MESSAGE)
-        };
-        self.role == Role::Client || Fragments::new(record.fragment).all(is_short)
-    }
-
-    /// Nothing vouches for a HelloVerifyRequest, and OpenSSL answers one after the other, each with a hello: somebody on
-    /// the path could keep it at that at the speed of the link. It takes them in the order of their message_seq (RFC 6347
-    /// section 4.2.2), so those that the server repeats because hellos were lost are not counted here.
-    fn asks_for_a_cookie_too_often(&self, record: &Record<'_>) -> bool {
-        let is_one_too_many = |fragment: Fragment| {
-            fragment.kind == HELLO_VERIFY_REQUEST && fragment.message_seq >= MAX_MESSAGE_SEQ
-        };
-        self.role == Role::Client && Fragments::new(record.fragment).flatten().any(is_one_too_many)
-    }
-
-    /// The server has not had our last flight: it says its ServerHelloDone again, later than it could have had it.
-    fn is_repeated_flight(&self, now: Instant, record: &Record<'_>) -> bool {
-        const SERVER_HELLO_DONE: u8 = 14;
-        let our_finished_is_sent = self.numbering.protected() > 0;
-        let ends_with_done = record.content_type == ContentType::Handshake
-            && record.fragment.len().checked_sub(12).and_then(|at| record.fragment.get(at))
-                == Some(&SERVER_HELLO_DONE);
-        self.role == Role::Client
-            && our_finished_is_sent
-            && ends_with_done
-            && self.flight.age(now) > self.round_trips.latest()
-    }
-
-    /// Whether OpenSSL has read the client's ChangeCipherSpec. Before it, it would keep up to 100 protected records in
-    /// buffers of 17 kB each; at the connecting side that is nobody's weapon but the chosen server's.
-    fn reads_protected(&self) -> bool {
-        let has_cipher = |stream: &SslStream<Pipe>| stream.ssl().current_cipher().is_some();
-        self.role == Role::Client || self.stream.as_ref().is_some_and(has_cipher)
     }
 
     /// A Finished that overtook its ChangeCipherSpec.

@@ -1,0 +1,63 @@
+//! What a record is to a handshake: what OpenSSL shall not see of it, and what says that something was lost.
+
+use super::super::fragments::{CLIENT_KEY_EXCHANGE, Fragment, Fragments, HELLO_VERIFY_REQUEST, Malformed};
+use super::super::front::MAX_MESSAGE_SEQ;
+use super::super::keys::Role;
+use super::super::pipe::Pipe;
+use super::super::record::{ContentType, Record};
+use super::Handshake;
+use openssl::ssl::SslStream;
+use std::time::Instant;
+
+/// A client's messages are short (no certificate, a key of 65 bytes); OpenSSL would reserve whatever length is claimed.
+const MAX_CLIENT_MESSAGE: usize = 512;
+
+impl Handshake {
+    /// Whether it is the client's answer to our flight.
+    pub(super) fn is_answer(&self, record: &Record<'_>) -> bool {
+        let holds_the_key = |fragment: Fragment| fragment.kind == CLIENT_KEY_EXCHANGE;
+        self.role == Role::Server
+            && (record.number.epoch(), record.content_type) == (0, ContentType::Handshake)
+            && !self.reads_protected()
+            && self.is_acceptable(record)
+            && Fragments::new(record.fragment).flatten().any(holds_the_key)
+    }
+
+    /// All messages of a client's record are short and whole within it.
+    pub(super) fn is_acceptable(&self, record: &Record<'_>) -> bool {
+        let is_short = |fragment: Result<Fragment, Malformed>| {
+            fragment.is_ok_and(|fragment| fragment.length <= MAX_CLIENT_MESSAGE)
+        };
+        self.role == Role::Client || Fragments::new(record.fragment).all(is_short)
+    }
+
+    /// Nothing vouches for a HelloVerifyRequest, and OpenSSL answers one after the other, each with a hello: somebody on
+    /// the path could keep it at that at the speed of the link. It takes them in the order of their message_seq (RFC 6347
+    /// section 4.2.2), so those that the server repeats because hellos were lost are not counted here.
+    pub(super) fn asks_for_a_cookie_too_often(&self, record: &Record<'_>) -> bool {
+        let is_one_too_many = |fragment: Fragment| {
+            fragment.kind == HELLO_VERIFY_REQUEST && fragment.message_seq >= MAX_MESSAGE_SEQ
+        };
+        self.role == Role::Client && Fragments::new(record.fragment).flatten().any(is_one_too_many)
+    }
+
+    /// The server has not had our last flight: it says its ServerHelloDone again, later than it could have had it.
+    pub(super) fn is_repeated_flight(&self, now: Instant, record: &Record<'_>) -> bool {
+        const SERVER_HELLO_DONE: u8 = 14;
+        let our_finished_is_sent = self.numbering.protected() > 0;
+        let ends_with_done = record.content_type == ContentType::Handshake
+            && record.fragment.len().checked_sub(12).and_then(|at| record.fragment.get(at))
+                == Some(&SERVER_HELLO_DONE);
+        self.role == Role::Client
+            && our_finished_is_sent
+            && ends_with_done
+            && self.flight.age(now) > self.round_trips.latest()
+    }
+
+    /// Whether OpenSSL has read the client's ChangeCipherSpec. Before it, it would keep up to 100 protected records in
+    /// buffers of 17 kB each; at the connecting side that is nobody's weapon but the chosen server's.
+    pub(super) fn reads_protected(&self) -> bool {
+        let has_cipher = |stream: &SslStream<Pipe>| stream.ssl().current_cipher().is_some();
+        self.role == Role::Client || self.stream.as_ref().is_some_and(has_cipher)
+    }
+}
