@@ -1,23 +1,25 @@
 //! Open exchanges: each request gets a task, an answer, and one line in the log.
 
+mod line;
+
 use super::own_time::OwnTime;
 use super::polls::Polls;
 use crate::answer::{Answer, Command, Piece};
 use crate::config::Config;
 use crate::credentials::{self, News};
 use crate::drain::POLL_SPREAD;
-use crate::failure::Failure;
 use crate::logging::Seldom;
-use crate::metrics::{Dotted, Metrics, method_name};
+use crate::metrics::{Metrics, method_name};
 use crate::rate::Rate;
 use crate::refusal::Refusal;
 use crate::request::{self, Asker, Forward};
 use crate::server_names::ServerNames;
 use crate::session::Sessions;
 use crate::status;
-use crate::target::{READY_PATH, Target, UpstreamTarget, eagerly_decoded, target};
+use crate::target::{READY_PATH, Target, UpstreamTarget, target};
 use crate::upstream::{Busy, Full, Holder, Place, Upstream, polls_again_in};
-use lowband_transport::coap::{Code, Method, RequestOptions, ResponseOptions, Standing};
+use line::{Line, loggable};
+use lowband_transport::coap::{Method, RequestOptions, ResponseOptions, Standing};
 use lowband_transport::shares::{Network, Rates};
 use lowband_transport::{ExchangeId, Server, SessionId};
 use std::collections::HashMap;
@@ -93,22 +95,6 @@ pub(super) struct Asked {
     pub(super) options: RequestOptions,
     pub(super) standing: Standing,
     pub(super) body: Vec<u8>,
-}
-
-/// What the log says about a request; no access token, no query, no body.
-#[derive(Debug)]
-struct Line {
-    session: SessionId,
-    method: Method,
-    path: String,
-    read: Instant,
-    bytes_in: usize,
-    bytes_out: usize,
-    code: Option<Code>,
-    first_piece: Option<Duration>,
-    failure: Option<Failure>,
-    /// A long poll that ends because we do.
-    dismissed: bool,
 }
 
 const ABOUT_TO_END: Refusal =
@@ -452,78 +438,12 @@ impl Exchanges {
     fn finish(&mut self, now: Instant, line: Line) {
         let Some(code) = line.code else { return };
         self.metrics.answered(line.method, code, line.bytes_in as u64, line.bytes_out as u64);
-        macro_rules! request_line {
-            ($level:ident, $left_out:expr) => {
-                tracing::$level!(
-                    left_out = $left_out,
-                    session = line.session.0,
-                    method = method_name(line.method),
-                    path = line.path,
-                    code = %Dotted(code),
-                    bytes_in = line.bytes_in,
-                    bytes_out = line.bytes_out,
-                    first_millis = line.first_piece.map(|time| time.as_millis()),
-                    millis = now.duration_since(line.read).as_millis(),
-                    upstream = line.failure.as_ref().map(tracing::field::display),
-                    "request"
-                )
-            };
-        }
-        let is_our_side = code.class() == 5 && code != status::PROXYING_NOT_SUPPORTED && !line.dismissed;
-        match if is_our_side { self.failed.take(now) } else { None } {
-            Some(left_out) => request_line!(info, Some(left_out).filter(|left_out| *left_out > 0)),
-            None => request_line!(debug, None::<u64>),
-        }
+        line.log(now, code, &mut self.failed);
     }
-}
-
-/// A path for the log. Whoever writes a query into a Uri-Path value may have written an access token there: it ends where a query
-/// might begin, and before a segment that speaks of one, however often it is escaped.
-fn loggable(path: &str) -> String {
-    let end = ["?", "%3F", "%3f"].iter().filter_map(|mark| path.find(mark)).min().unwrap_or(path.len());
-    let path = path.get(..end).unwrap_or_default();
-    let mut shown = 0;
-    for segment in path.split('/') {
-        if speaks_of_a_token(segment) {
-            return path.get(..shown).unwrap_or_default().trim_end_matches('/').to_owned();
-        }
-        shown += segment.len() + 1;
-    }
-    path.to_owned()
-}
-
-fn speaks_of_a_token(segment: &str) -> bool {
-    // What is escaped more often than anybody reads may hold anything.
-    eagerly_decoded(segment).is_none_or(|text| text.to_ascii_lowercase().contains("access_token"))
 }
 
 /// Where a request goes.
 enum Judged {
     Ready,
     Upstream(UpstreamTarget, Asker),
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_logged_path_ends_where_a_query_might_begin() {
-        for (path, logged) in [
-            ("/_matrix/client/v3/sync", "/_matrix/client/v3/sync"),
-            ("/x?access_token=secret", "/x"),
-            ("/x%3Faccess_token=secret", "/x"),
-            ("/x%3faccess_token=secret?", "/x"),
-            ("", ""),
-            ("/_matrix/client/v3/sync%253Faccess_token=secret", "/_matrix/client/v3"),
-            ("/_matrix/client/v3/sync&access_token=secret", "/_matrix/client/v3"),
-            ("/v3/sync;Access%5Ftoken=secret/x", "/v3"),
-            ("/v3/sync%2526access%255Ftoken%253Dsecret", "/v3"),
-            ("/v3/sync\u{ff1f}access_token=secret", "/v3"),
-            ("/v3/%2525252525252525253Fsecret", "/v3"),
-            ("/v3/rooms/!a%2Fb:hs/state/m.room.name/", "/v3/rooms/!a%2Fb:hs/state/m.room.name/"),
-        ] {
-            assert_eq!(loggable(path), logged);
-        }
-    }
 }

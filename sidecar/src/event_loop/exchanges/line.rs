@@ -1,0 +1,99 @@
+//! The line that the log has about each request.
+
+use crate::failure::Failure;
+use crate::logging::Seldom;
+use crate::metrics::{Dotted, method_name};
+use crate::status;
+use crate::target::eagerly_decoded;
+use lowband_transport::SessionId;
+use lowband_transport::coap::{Code, Method};
+use std::time::{Duration, Instant};
+
+/// What the log says about a request; no access token, no query, no body.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) session: SessionId,
+    pub(super) method: Method,
+    pub(super) path: String,
+    pub(super) read: Instant,
+    pub(super) bytes_in: usize,
+    pub(super) bytes_out: usize,
+    pub(super) code: Option<Code>,
+    pub(super) first_piece: Option<Duration>,
+    pub(super) failure: Option<Failure>,
+    /// A long poll that ends because we do.
+    pub(super) dismissed: bool,
+}
+
+impl Line {
+    /// The request has been answered with this code. What our side has failed is told at a higher level, but seldom.
+    pub(super) fn log(&self, now: Instant, code: Code, failed: &mut Seldom) {
+        macro_rules! request_line {
+            ($level:ident, $left_out:expr) => {
+                tracing::$level!(
+                    left_out = $left_out,
+                    session = self.session.0,
+                    method = method_name(self.method),
+                    path = self.path,
+                    code = %Dotted(code),
+                    bytes_in = self.bytes_in,
+                    bytes_out = self.bytes_out,
+                    first_millis = self.first_piece.map(|time| time.as_millis()),
+                    millis = now.duration_since(self.read).as_millis(),
+                    upstream = self.failure.as_ref().map(tracing::field::display),
+                    "request"
+                )
+            };
+        }
+        let is_our_side = code.class() == 5 && code != status::PROXYING_NOT_SUPPORTED && !self.dismissed;
+        match if is_our_side { failed.take(now) } else { None } {
+            Some(left_out) => request_line!(info, Some(left_out).filter(|left_out| *left_out > 0)),
+            None => request_line!(debug, None::<u64>),
+        }
+    }
+}
+
+/// A path for the log. Whoever writes a query into a Uri-Path value may have written an access token there: it ends where a query
+/// might begin, and before a segment that speaks of one, however often it is escaped.
+pub(super) fn loggable(path: &str) -> String {
+    let end = ["?", "%3F", "%3f"].iter().filter_map(|mark| path.find(mark)).min().unwrap_or(path.len());
+    let path = path.get(..end).unwrap_or_default();
+    let mut shown = 0;
+    for segment in path.split('/') {
+        if speaks_of_a_token(segment) {
+            return path.get(..shown).unwrap_or_default().trim_end_matches('/').to_owned();
+        }
+        shown += segment.len() + 1;
+    }
+    path.to_owned()
+}
+
+fn speaks_of_a_token(segment: &str) -> bool {
+    // What is escaped more often than anybody reads may hold anything.
+    eagerly_decoded(segment).is_none_or(|text| text.to_ascii_lowercase().contains("access_token"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_logged_path_ends_where_a_query_might_begin() {
+        for (path, logged) in [
+            ("/_matrix/client/v3/sync", "/_matrix/client/v3/sync"),
+            ("/x?access_token=secret", "/x"),
+            ("/x%3Faccess_token=secret", "/x"),
+            ("/x%3faccess_token=secret?", "/x"),
+            ("", ""),
+            ("/_matrix/client/v3/sync%253Faccess_token=secret", "/_matrix/client/v3"),
+            ("/_matrix/client/v3/sync&access_token=secret", "/_matrix/client/v3"),
+            ("/v3/sync;Access%5Ftoken=secret/x", "/v3"),
+            ("/v3/sync%2526access%255Ftoken%253Dsecret", "/v3"),
+            ("/v3/sync\u{ff1f}access_token=secret", "/v3"),
+            ("/v3/%2525252525252525253Fsecret", "/v3"),
+            ("/v3/rooms/!a%2Fb:hs/state/m.room.name/", "/v3/rooms/!a%2Fb:hs/state/m.room.name/"),
+        ] {
+            assert_eq!(loggable(path), logged);
+        }
+    }
+}
