@@ -23,10 +23,11 @@ pub(in crate::config) struct Sessions {
     /// The same for one address (IPv6: one /64). Too few, and users behind one NAT end each other's.
     #[arg(long, env = "LOWBAND_HALF_OPEN_PER_ADDRESS", value_name = "COUNT", default_value = "16")]
     half_open_per_address: String,
-    /// New handshakes a second of all clients, on average; twice as many at once. One takes 0.6 ms of a core with a P-256 certificate,
-    /// 1.4 ms with RSA-2048, 6 ms with RSA-4096: choose what may go to strangers. Beyond it hellos are dropped, of those first who have
-    /// sent most; clients repeat theirs after 1, 2 and 4 seconds.
-    #[arg(long, env = "LOWBAND_HANDSHAKES_PER_SECOND", value_name = "COUNT", default_value = "400")]
+    /// New handshakes a second of all clients, on average; twice as many at once. One takes 0.3 to 0.6 ms of a core with a P-256
+    /// certificate, by the machine, 0.6 to 1.4 ms with RSA-2048, 4 to 6 ms with RSA-4096: strangers get half a core at most by default,
+    /// but with RSA-4096, for which 80 would be right. Beyond it hellos are dropped, of those first who have sent most; clients repeat
+    /// theirs after 1, 2 and 4 seconds.
+    #[arg(long, env = "LOWBAND_HANDSHAKES_PER_SECOND", value_name = "COUNT", default_value = "300")]
     handshakes_per_second: String,
     /// The same for one address (IPv6: one /64); eight times as many for an IPv4 /24 or IPv6 /48.
     #[arg(long, env = "LOWBAND_HANDSHAKES_PER_ADDRESS", value_name = "COUNT", default_value = "20")]
