@@ -32,6 +32,7 @@ mod coap {
     mod short_timers;
     mod silence;
     mod sim;
+    mod small_path;
     mod snapshots;
     mod sticky;
     mod streaming;

@@ -34,6 +34,8 @@ struct Net {
     server_events: Vec<server::Event>,
     client_events: Vec<client::Event>,
     loss: f64,
+    /// Longer datagrams are lost.
+    most: usize,
     delay: Duration,
     dice: Dice,
     /// Datagrams on the way; the client's generation keeps those for its predecessor apart.
@@ -42,7 +44,8 @@ struct Net {
     bytes: usize,
     /// The longest datagram with application data.
     longest_message: usize,
-    /// Requests are answered with their own body, unless this is set.
+    /// Requests are answered with their own body, or this where they have none, unless `silent` is set.
+    answer: Vec<u8>,
     silent: bool,
     executed: Vec<Vec<u8>>,
 }
@@ -69,8 +72,10 @@ impl Drop for Net {
 
 impl Net {
     fn new(seed: u64) -> Net {
-        let key = certificates::p256();
-        let identity = certificates::Authority::new().identity(&key);
+        Net::with(seed, certificates::Authority::new().identity(&certificates::p256()))
+    }
+
+    fn with(seed: u64, identity: dtls::ServerIdentity) -> Net {
         let dtls = dtls::Config { server: Some(identity), ..dtls::Config::default() };
         let config = server::Config { dtls, times: Times::measured(), limits: Limits::default() };
         Net {
@@ -81,12 +86,14 @@ impl Net {
             server_events: Vec::new(),
             client_events: Vec::new(),
             loss: 0.0,
+            most: usize::MAX,
             delay: 50 * MS,
             dice: Dice::new(seed),
             due: BTreeMap::new(),
             datagrams: 0,
             bytes: 0,
             longest_message: 0,
+            answer: Vec::new(),
             silent: false,
             executed: Vec::new(),
         }
@@ -107,7 +114,7 @@ impl Net {
                 if transmit.bytes[0] == 23 {
                     self.longest_message = self.longest_message.max(transmit.bytes.len());
                 }
-                if !self.dice.chance(self.loss) {
+                if !self.dice.chance(self.loss) && transmit.bytes.len() <= self.most {
                     self.due.insert((self.now + self.delay, self.datagrams), transmit);
                 }
                 continue;
@@ -121,7 +128,8 @@ impl Net {
                 && !self.silent
             {
                 self.server.respond_head(self.now, *exchange, Code::CONTENT, ResponseOptions::default());
-                self.server.respond_chunk(self.now, *exchange, body, true);
+                let answer = if body.is_empty() { &self.answer } else { body };
+                self.server.respond_chunk(self.now, *exchange, answer, true);
             }
             if let server::Event::Request { body, .. } = &event {
                 self.executed.push(body.clone());
@@ -240,6 +248,36 @@ fn at_a_fifth_lost_each_way_everything_completes_once_the_handshake_included() {
         let mut expected = bodies.clone();
         expected.sort();
         assert!(net.executed == expected, "seed {seed}: each request reached the caller once");
+    }
+}
+
+/// On a path of 576 bytes: the handshake with a chain of three datagrams, then a body in each direction. Whoever waits pings, as
+/// `lowband-client` does.
+#[test]
+fn a_path_of_576_bytes_takes_the_handshake_and_bodies_both_ways() {
+    for (seed, loss) in [(1, 0.0), (2, 0.0), (3, 0.05), (4, 0.05), (5, 0.1)] {
+        let (authority, key) = (certificates::Authority::new(), certificates::p256());
+        let mut chain = vec![authority.issue(&key)];
+        chain.extend(vec![authority.certificate.clone(); 9]);
+        let mut net = Net::with(seed, certificates::identity(&chain, &key));
+        (net.most, net.loss, net.answer) = (548, loss, body(10_000, 1));
+        let session = net.connect();
+        for (request, expected, within) in [
+            (get("down"), body(10_000, 1), 150),
+            (post("up", body(10_000, 2)), body(10_000, 2), 60),
+            (get("down"), body(10_000, 1), 60),
+        ] {
+            let exchange = net.client.request(net.now, session, request);
+            let began = net.now;
+            while !net.run(5 * SECOND, |net| net.result(exchange).is_some()) {
+                assert!(net.now - began < 600 * SECOND, "seed {seed}");
+                net.client.ping(net.now, session);
+            }
+            let response = net.result(exchange).unwrap();
+            assert!(response.is_ok_and(|response| response.body == expected), "seed {seed}: {response:?}");
+            println!("seed {seed}, loss {loss}: {:?}", net.now - began);
+            assert!(loss > 0.0 || net.now - began < within * SECOND, "{:?}", net.now - began);
+        }
     }
 }
 

@@ -297,6 +297,9 @@ impl Client {
                 Owner::Ping(session) => self.ping_failed(session),
             }
         }
+        while let Some(session) = self.messages.next_narrowed() {
+            self.cut_smaller(now, session);
+        }
     }
 
     /// The next message to send.

@@ -16,6 +16,8 @@ counters! {
         retransmissions = "coap_retransmissions",
         /// Copies not sent, because nothing came back and an older message was being sent again.
         withheld = "coap_retransmissions_withheld",
+        /// Sessions whose blocks have become smaller, because their path let nothing large through.
+        paths_narrowed = "coap_paths_narrowed",
         /// Confirmable messages that nobody acknowledged.
         gave_up = "coap_messages_unacknowledged",
         /// Duplicates answered from memory or dropped.

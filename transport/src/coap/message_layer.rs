@@ -20,6 +20,7 @@
 //! session. Deduplication tells messages of one id apart by their tokens, and a client of ours uses none twice.
 
 mod memory;
+mod path;
 mod receive;
 mod repetition;
 mod size;
@@ -34,6 +35,7 @@ use super::round_trip::RoundTrip;
 use super::timers::Timers;
 use crate::SessionId;
 use crate::shares::{Bounds, Network, Pool};
+use path::Path;
 use repetition::Unacknowledged;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -92,6 +94,7 @@ struct Link<O> {
     seen: Seen,
     unacknowledged: Vec<Unacknowledged<O>>,
     controller: Controller,
+    path: Path,
     /// The peer is known to send copies sooner than RFC 7252 has it.
     short_timers: bool,
 }
@@ -104,6 +107,7 @@ impl<O> Link<O> {
             seen: Seen::default(),
             unacknowledged: Vec::new(),
             controller: Controller::new(window),
+            path: Path::default(),
             short_timers: false,
         }
     }
@@ -128,6 +132,8 @@ pub(super) struct MessageLayer<O> {
     queues: BTreeMap<SessionId, Queue<O>>,
     /// To be told.
     given_up: VecDeque<GivenUp<O>>,
+    /// To be told: sessions whose blocks have become smaller.
+    narrowed: VecDeque<SessionId>,
     alarms: Timers<Alarm>,
     transmits: VecDeque<(SessionId, Vec<u8>)>,
     /// Bytes that each session's deduplication could give up.
@@ -146,6 +152,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
             narrow: BTreeMap::new(),
             queues: BTreeMap::new(),
             given_up: VecDeque::new(),
+            narrowed: VecDeque::new(),
             alarms: Timers::new(),
             transmits: VecDeque::new(),
             remembered,

@@ -19,6 +19,7 @@ mod blockwise;
 mod bodies;
 mod exchange;
 mod memory;
+mod narrow_path;
 mod sticky;
 
 use super::access_token;
@@ -328,6 +329,9 @@ impl Server {
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(given_up) = self.messages.handle_timeout(now) {
             self.abandon(now, given_up.of);
+        }
+        while let Some(session) = self.messages.next_narrowed() {
+            self.cut_smaller(now, session);
         }
         while let Some(alarm) = self.alarms.expired(now) {
             match alarm {

@@ -79,6 +79,38 @@ impl Exchange {
             && self.restarts < RESTARTS
     }
 
+    /// The same place in the body, in smaller blocks, where these have become too large since the last one (RFC 7959 section 2.4).
+    fn keep_within(&mut self, size: BlockSize) {
+        let length = self.request.body.len();
+        let cut = |block: &Block, is_ours: bool| {
+            let offset = block.offset();
+            Block::at(offset, size, is_ours && offset + size.bytes() < length)
+        };
+        match &mut self.state {
+            State::Uploading(block) if block.size > size => *block = cut(block, true).unwrap_or(*block),
+            State::Downloading(_, block) if block.size > size => *block = cut(block, false).unwrap_or(*block),
+            _ => {}
+        }
+    }
+
+    /// Cuts what is on its way into smaller blocks, and says which part of the request goes again, under a new message id. None where
+    /// that could carry the request out twice, or does not help.
+    fn cut(&mut self, size: BlockSize) -> Option<Part> {
+        let is_idempotent = self.request.method != Method::Post;
+        match &self.state {
+            State::Queued => None,
+            State::Downloading(..) => Some(Part::Download),
+            // Whatever the end of a body brings about, it may have brought about.
+            State::Uploading(block) if !block.more && !is_idempotent => None,
+            State::Uploading(block) => Some(if block.num == 0 { Part::First } else { Part::Upload }),
+            State::Asked if self.request.body.len() > size.bytes() && is_idempotent => {
+                self.state = State::Uploading(Block { num: 0, more: true, size });
+                Some(Part::First)
+            }
+            State::Asked => (self.request.method == Method::Get).then_some(Part::First),
+        }
+    }
+
     /// Whether blocks of both could be confused (RFC 9175 section 3).
     fn same_resource(&self, other: &Request) -> bool {
         let (ours, theirs) = (&self.request.options, &other.options);
@@ -120,6 +152,7 @@ impl Client {
         let Some(session) = self.exchanges.get(&id).map(|exchange| exchange.session) else { return };
         let own_size = self.messages.block_size(session);
         let Some(exchange) = self.exchanges.get_mut(&id) else { return };
+        exchange.keep_within(own_size);
         let Some(state) = self.sessions.get_mut(&exchange.session) else { return };
         state.tokens.remove(&exchange.token);
         state.last_token += 1;
@@ -171,6 +204,21 @@ impl Client {
             let why =
                 format!("too long: path, query and access token do not fit into one message of {most} bytes");
             self.fail(now, id, FailReason::Protocol(why));
+        }
+    }
+
+    /// The path of a session lets nothing through that is as large as its blocks were: what is on its way goes in smaller ones, and asks
+    /// for such.
+    pub(super) fn cut_smaller(&mut self, now: Instant, session: SessionId) {
+        let size = self.messages.block_size(session);
+        let on_their_way: Vec<_> = self.messages.unacknowledged(session).collect();
+        for owner in on_their_way {
+            let Owner::Exchange(id) = owner else { continue };
+            let Some(part) = self.exchanges.get_mut(&id).and_then(|exchange| exchange.cut(size)) else {
+                continue;
+            };
+            self.messages.stop(now, session, owner);
+            self.send(now, id, part);
         }
     }
 

@@ -20,7 +20,8 @@ impl<O> Link<O> {
 
     /// Nothing is known of the session that it could not do without.
     fn is_at_rest(&self) -> bool {
-        let of_the_session = self.controller.round_trip.is_some() || self.short_timers;
+        let of_the_session =
+            self.controller.round_trip.is_some() || self.short_timers || self.path.is_narrow();
         self.seen.oldest().is_none()
             && self.last_id_at.is_none()
             && self.unacknowledged.is_empty()

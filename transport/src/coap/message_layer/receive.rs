@@ -30,6 +30,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
     ) -> Received<O> {
         self.counters.messages_in += 1;
         self.heard(now, session);
+        self.has_passed(now, session, bytes.len());
         let message = match Message::parse(bytes) {
             Ok(message) => message,
             Err(refused) => {

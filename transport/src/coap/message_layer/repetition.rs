@@ -7,7 +7,7 @@
 //!   after settle, stop, give_up, heard                `-------  give_up
 //! ```
 
-use super::super::congestion::{Queue, Turn, Waiting};
+use super::super::congestion::{Controller, Queue, Turn, Waiting};
 use super::super::message::{self, Kind, MessageId, Outgoing};
 use super::super::retransmission::{Backoff, Content};
 use super::{Alarm, MessageLayer};
@@ -29,12 +29,14 @@ pub(in super::super) struct GivenUp<O> {
 pub(super) struct Unacknowledged<O> {
     pub id: MessageId,
     owner: O,
-    bytes: Vec<u8>,
+    pub bytes: Vec<u8>,
     backoff: Backoff,
     /// When the next copy is due.
     due: Instant,
     /// The newest copy was not sent, because the path is silent.
     withheld: bool,
+    /// The same has been sent before, in another message.
+    is_again: bool,
 }
 
 impl<O> Unacknowledged<O> {
@@ -45,6 +47,15 @@ impl<O> Unacknowledged<O> {
 
     fn is_ping(&self) -> bool {
         self.bytes.len() == EMPTY_LENGTH
+    }
+
+    pub(super) fn first_sent(&self) -> Instant {
+        self.backoff.first_sent
+    }
+
+    /// Copies of it that have been sent, if other messages have passed since the first.
+    pub(super) fn copies_beside_others(&self, controller: &Controller) -> u32 {
+        if controller.has_heard_since(self.backoff.first_sent) { self.backoff.copies } else { 0 }
     }
 }
 
@@ -111,7 +122,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         let (backoff, due) = Backoff::start(now, &self.times, round_trip, content(&bytes), &mut self.random);
         self.alarms.set(Alarm::Retransmit(session, id), due);
         self.transmit(session, bytes.clone());
-        let message = Unacknowledged { id, owner, bytes, backoff, due, withheld: false };
+        let message = Unacknowledged { id, owner, bytes, backoff, due, withheld: false, is_again: false };
         self.link(session).unacknowledged.push(message);
     }
 
@@ -154,6 +165,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
     }
 
     pub(super) fn retransmit(&mut self, now: Instant, session: SessionId, id: MessageId) {
+        self.judge_path(session, id);
         let Some(link) = self.links.get_mut(&session) else { return };
         let oldest = link.unacknowledged.iter().map(Unacknowledged::age).min();
         let Some(at) = link.unacknowledged.iter().position(|message| message.id == id) else { return };
@@ -208,6 +220,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         let message = link.unacknowledged.swap_remove(at);
         self.alarms.clear(Alarm::Retransmit(session, id));
         link.controller.answered(now, &message.backoff, &self.times);
+        link.path.passed(now, message.bytes.len(), self.limits.block_size);
         if let Some(least) = link.controller.next_answer(now, &self.times) {
             let behind = |other: &&mut Unacknowledged<O>| {
                 other.backoff.copies == 1
@@ -225,7 +238,26 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
 
     pub(super) fn was_repeated(&self, session: SessionId, id: MessageId) -> bool {
         let mut sent = self.links.get(&session).into_iter().flat_map(|link| &link.unacknowledged);
-        sent.any(|message| message.id == id && message.backoff.copies > 1)
+        sent.any(|message| message.id == id && (message.is_again || message.backoff.copies > 1))
+    }
+
+    /// Whose messages of a session are on their way that have more bytes than this.
+    pub(in super::super) fn longer_than(&self, session: SessionId, bytes: usize) -> Vec<O> {
+        let on_their_way = self.links.get(&session).into_iter().flat_map(|link| &link.unacknowledged);
+        on_their_way.filter(|message| message.bytes.len() > bytes).map(|message| message.owner).collect()
+    }
+
+    /// What the peer may have got before, in other messages: see [`MessageLayer::was_repeated`].
+    pub(in super::super) fn is_sent_again(&mut self, session: SessionId, owner: O) {
+        let Some(link) = self.links.get_mut(&session) else { return };
+        for message in link.unacknowledged.iter_mut().filter(|message| message.owner == owner) {
+            message.is_again = true;
+        }
+    }
+
+    /// A session in which what is on its way must be cut into smaller blocks.
+    pub(in super::super) fn next_narrowed(&mut self) -> Option<SessionId> {
+        self.narrowed.pop_front()
     }
 }
 

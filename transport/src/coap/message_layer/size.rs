@@ -1,5 +1,6 @@
 //! How long a message may be: what one record of its session carries, which is less where the handshake has agreed on a
-//! max_fragment_length (RFC 6066 section 4). Every message of ours passes here; what is longer than that is never sent.
+//! max_fragment_length (RFC 6066 section 4). Every message of ours passes here; what is longer than that is never sent. Blocks are
+//! smaller than that where the path takes no large datagrams (`path.rs`).
 
 use super::super::block::BlockSize;
 use super::super::message::{Kind, MAX_MESSAGE, MessageId, Outgoing};
@@ -29,7 +30,8 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
     /// The largest block that we send to this session or ask it for.
     pub(in crate::coap) fn block_size(&self, session: SessionId) -> BlockSize {
         let most = self.largest_message(session).saturating_sub(AROUND);
-        let mut size = self.limits.block_size;
+        let path = self.links.get(&session).map(|link| link.path);
+        let mut size = path.unwrap_or_default().block_size(self.limits.block_size);
         while size.bytes() > most {
             let Some(smaller) = size.smaller() else { break };
             size = smaller;

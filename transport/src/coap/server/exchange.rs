@@ -61,14 +61,25 @@ pub(super) struct Exchange {
     /// The response will be separate: an empty acknowledgement has gone, or the request was inside one.
     acknowledged: bool,
     /// A separate response is on its way.
-    unacknowledged: bool,
+    pub unacknowledged: bool,
+    /// What it was before that, where the response is one message that may have to go in smaller blocks.
+    pub whole: Option<Box<State>>,
 }
 
 impl Exchange {
     pub(super) fn new(now: Instant, asker: Origin, state: State, offset: usize) -> Exchange {
         let for_block = matches!(state, State::WaitingForBlock(_) | State::Done(_));
         let acknowledged = asker.kind == Kind::Acknowledgement;
-        Exchange { asker, state, for_block, offset, arrived: now, acknowledged, unacknowledged: false }
+        Exchange {
+            asker,
+            state,
+            for_block,
+            offset,
+            arrived: now,
+            acknowledged,
+            unacknowledged: false,
+            whole: None,
+        }
     }
 
     /// The caller still owes something.
@@ -89,7 +100,7 @@ impl Exchange {
         }
     }
 
-    fn snapshot(&self) -> Option<SnapshotId> {
+    pub(super) fn snapshot(&self) -> Option<SnapshotId> {
         match self.state {
             State::Open { .. } => None,
             State::Feeding(snapshot) | State::WaitingForBlock(snapshot) => Some(snapshot),
@@ -100,7 +111,7 @@ impl Exchange {
 
 impl Server {
     /// The only way to an exchange that may begin or end thereby.
-    fn change<R>(&mut self, id: ExchangeId, change: impl FnOnce(&mut Exchange) -> R) -> Option<R> {
+    pub(super) fn change<R>(&mut self, id: ExchangeId, change: impl FnOnce(&mut Exchange) -> R) -> Option<R> {
         let exchange = self.exchanges.get_mut(&id)?;
         let before = exchange.is_unfinished();
         let result = change(exchange);
@@ -178,15 +189,23 @@ impl Server {
         });
         let Some((
             Origin { session, token, .. },
-            State::Open { block1, block2, head: Some((code, head)), body, .. },
+            State::Open { key, access_token, block1, block2, head: Some((code, head)), body },
         )) = answered
         else {
             return;
         };
+        let own_size = self.messages.block_size(session);
+        if let Some(exchange) = self.exchanges.get_mut(&id)
+            && exchange.acknowledged
+            && body.len() > own_size.bytes() / 2
+        {
+            let (head, body) = (Some((code, head.clone())), body.clone());
+            exchange.whole = Some(Box::new(State::Open { key, access_token, block1, block2, head, body }));
+        }
         let mut options = options::encode_response(&head);
         options.extend(block1.map(echo));
         // A client that asked for a size learns that there is but one block.
-        let size = negotiate(block2, self.messages.block_size(session));
+        let size = negotiate(block2, own_size);
         if block2.is_some() && body.len() <= size.bytes() {
             options.push((numbers::BLOCK2, Block { num: 0, more: false, size }.encode()));
         }
@@ -194,7 +213,7 @@ impl Server {
     }
 
     /// The body needs blocks: what there is of it becomes a snapshot, and its first block is the answer.
-    fn start_snapshot(&mut self, now: Instant, id: ExchangeId, last: bool) {
+    pub(super) fn start_snapshot(&mut self, now: Instant, id: ExchangeId, last: bool) {
         let (snapshot_id, etag) = self.next_snapshot();
         let state = if last { State::Done(Some(snapshot_id)) } else { State::Feeding(snapshot_id) };
         let answered =

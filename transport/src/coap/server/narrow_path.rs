@@ -1,0 +1,46 @@
+//! Separate responses that are too large for the path of their session, sent once more in smaller blocks.
+//!
+//! ```text
+//! a first block of a snapshot ----------------> its beginning, under the same token
+//! a body in one message --> snapshot, as if it had needed blocks --> its first block
+//! ```
+//!
+//! A server may choose a smaller size than it was asked for (RFC 7959 section 2.4). Blocks after the first are asked for again by their
+//! client. So is what goes in acknowledgements, which nobody acknowledges: who cannot ask for smaller blocks does not get it.
+
+use super::super::block::Block;
+use super::Server;
+use crate::{ExchangeId, SessionId};
+use std::time::Instant;
+
+impl Server {
+    /// The blocks of a session have become smaller.
+    pub(super) fn cut_smaller(&mut self, now: Instant, session: SessionId) {
+        let size = self.messages.block_size(session);
+        let on_their_way = self.messages.longer_than(session, size.bytes());
+        for id in on_their_way {
+            if self.send_smaller(now, id, Block { num: 0, more: true, size }).is_some() {
+                // Its client may have got one of the large copies, and resets what it does not expect any more.
+                self.messages.is_sent_again(session, id);
+            }
+        }
+    }
+
+    /// None for what stays as it is.
+    fn send_smaller(&mut self, now: Instant, id: ExchangeId, block: Block) -> Option<()> {
+        let exchange = self.exchanges.get_mut(&id).filter(|exchange| !exchange.for_block)?;
+        let session = exchange.asker.session;
+        if let Some(whole) = exchange.whole.take() {
+            self.messages.stop(now, session, id);
+            self.change(id, |exchange| (exchange.unacknowledged, exchange.state) = (false, *whole));
+            self.start_snapshot(now, id, true);
+            return Some(());
+        }
+        let (snapshot, token) = (exchange.snapshot()?, exchange.asker.token);
+        let message = self.first_block(now, session, snapshot, block, token)?;
+        self.messages.stop(now, session, id);
+        self.delivering(now, session, snapshot, false);
+        self.reply(now, id, message);
+        Some(())
+    }
+}

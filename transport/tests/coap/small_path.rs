@@ -1,0 +1,193 @@
+//! A path that drops large datagrams without a word: bodies get through in smaller blocks. And loss that picks out nothing, which must
+//! not be taken for that.
+
+use super::sim::*;
+use lowband_transport::SessionId;
+use lowband_transport::coap::{FailReason, Limits, Request, Response, Times};
+use std::time::Duration;
+
+/// UDP payload that a path of 576 bytes takes (IPv4), less the header and tag of a DTLS record.
+const SMALL: usize = 548 - 29;
+/// What a path takes on which blocks of 512 pass, with all that may stand around them.
+const MIDDLE: usize = 640;
+
+/// How often a client asks for a sign of life while it waits, as `lowband-client` does.
+const PINGS_EVERY: Duration = Duration::from_secs(5);
+
+fn sim(seed: u64, loss: f64) -> (Sim, SessionId) {
+    let way = Way { loss, delay: Duration::from_millis(100), jitter: Duration::from_millis(50), ..CLEAN };
+    let mut sim = Sim::with(seed, Times::measured(), Times::measured(), Limits::default()).both_ways(way);
+    let session = sim.open(1);
+    (sim, session)
+}
+
+fn small(seed: u64, loss: f64, most: usize) -> (Sim, SessionId) {
+    let (mut sim, session) = sim(seed, loss);
+    sim.lose = Box::new(move |_, bytes| bytes.len() > most);
+    (sim, session)
+}
+
+/// One request to its end; whoever waits pings.
+fn ask(sim: &mut Sim, session: SessionId, request: Request) -> Result<Response, FailReason> {
+    let exchange = sim.request(session, request);
+    for _ in 0..120 {
+        if sim.run(PINGS_EVERY, |sim| sim.results.contains_key(&exchange)) {
+            return sim.results[&exchange].clone();
+        }
+        sim.client.ping(sim.now, session);
+    }
+    panic!("no end within ten minutes")
+}
+
+fn arrives(sim: &mut Sim, session: SessionId, request: Request, expected: &[u8]) {
+    let response = ask(sim, session, request).unwrap();
+    assert!(response.body == expected, "{} {} bytes", response.code, response.body.len());
+}
+
+/// Messages from now on that the path would drop.
+fn too_large(sim: &Sim, from: usize, most: usize) -> usize {
+    sim.sent[from..].iter().filter(|(_, bytes)| bytes.len() > most).count()
+}
+
+#[test]
+fn bodies_go_down_and_up_a_small_path_and_the_session_remembers_it() {
+    for (most, steps) in [(MIDDLE, 1), (SMALL, 2)] {
+        for seed in 0..10 {
+            let (mut sim, session) = small(seed, 0.0, most);
+            sim.answer = Box::new(|request| match request.body.len() {
+                0 => Answer::new(body(10_000, 1)),
+                length => Answer::new(length.to_string().into_bytes()),
+            });
+            let began = sim.now;
+            arrives(&mut sim, session, get("down"), &body(10_000, 1));
+            let took = sim.now - began;
+            assert!(took < 60 * steps * SECOND, "{took:?}");
+            assert_eq!(sim.client.counters().paths_narrowed, u64::from(steps));
+            let from = sim.sent.len();
+            arrives(&mut sim, session, put("up", body(10_000, 2)), b"10000");
+            arrives(&mut sim, session, post("up", body(700, 2)), b"700");
+            arrives(&mut sim, session, get("down"), &body(10_000, 1));
+            assert_eq!(too_large(&sim, from, most), 0, "what was learnt holds");
+            let uploads: Vec<_> = sim.executed.iter().filter(|request| !request.body.is_empty()).collect();
+            assert!(uploads.len() == 2 && uploads[0].body == body(10_000, 2));
+        }
+    }
+}
+
+#[test]
+fn an_upload_finds_out_by_itself() {
+    for seed in 0..10 {
+        // In blocks, and in one message that is sent in blocks then.
+        for length in [10_000, 900] {
+            let (mut sim, session) = small(seed, 0.0, SMALL);
+            arrives(&mut sim, session, put("up", body(length, 3)), b"up");
+            assert!(sim.executed.len() == 1 && sim.executed[0].body == body(length, 3));
+        }
+        // The end of a body is not sent under another id where that could do something twice.
+        let (mut sim, session) = small(seed, 0.0, SMALL);
+        assert_eq!(ask(&mut sim, session, post("up", body(900, 3))), Err(FailReason::Timeout));
+        assert_eq!(sim.executed.len(), 0);
+        // But the next one arrives.
+        arrives(&mut sim, session, post("up", body(900, 3)), b"up");
+    }
+}
+
+#[test]
+fn a_path_that_becomes_small_in_the_middle_of_a_body_goes_on_at_the_same_place() {
+    for seed in 0..10 {
+        let (mut sim, session) = sim(seed, 0.0);
+        sim.answer = Box::new(|_| Answer::new(body(20_000, 1)));
+        let mut large = 0;
+        sim.lose = Box::new(move |_, bytes| {
+            large += usize::from(bytes.len() > SMALL);
+            bytes.len() > SMALL && large > 9
+        });
+        arrives(&mut sim, session, get("down"), &body(20_000, 1));
+        assert_eq!((sim.executed.len(), sim.client.counters().downloads_restarted), (1, 0));
+    }
+}
+
+#[test]
+fn late_answers_go_in_smaller_blocks_by_the_servers_own_choice() {
+    for seed in 0..10 {
+        for length in [600, 1000, 10_000] {
+            let (mut sim, session) = small(seed, 0.0, SMALL);
+            sim.answer = Box::new(move |_| Answer::new(body(length, 1)).after(10 * SECOND));
+            // Not a GET: it can be carried out only once.
+            let exchange = sim.request(session, post("late", b"x".to_vec()));
+            let done = |sim: &Sim| sim.results.contains_key(&exchange);
+            while !sim.run(PINGS_EVERY, done) && sim.now - sim.start < 200 * SECOND {
+                sim.client.ping(sim.now, session);
+            }
+            assert!(sim.results[&exchange].as_ref().is_ok_and(|response| response.body == body(length, 1)));
+            assert_eq!((sim.executed.len(), sim.server.counters().paths_narrowed), (1, 2), "{length}");
+            let from = sim.sent.len();
+            arrives(&mut sim, session, post("late", b"x".to_vec()), &body(length, 1));
+            assert_eq!(too_large(&sim, from, SMALL), 0, "the server remembers it too");
+        }
+    }
+}
+
+#[test]
+fn a_small_path_that_loses_besides_lets_bodies_through() {
+    for seed in 0..20 {
+        let (mut sim, session) = small(seed, 0.1, SMALL);
+        sim.answer = Box::new(|request| match request.body.len() {
+            0 => Answer::new(body(10_000, 1)),
+            length => Answer::new(length.to_string().into_bytes()),
+        });
+        arrives(&mut sim, session, get("down"), &body(10_000, 1));
+        arrives(&mut sim, session, put("up", body(10_000, 2)), b"10000");
+    }
+}
+
+/// Sessions of `seeds` whose blocks became smaller while bodies of 100 kB went both ways beside small requests.
+fn false_alarms(loss: f64, seeds: u64) -> u64 {
+    let mut alarms = 0;
+    for seed in 0..seeds {
+        let (mut sim, session) = sim(seed, loss);
+        sim.answer = Box::new(|request| match (request.options.path[0].as_str(), request.body.len()) {
+            ("down", _) => Answer::new(body(100_000, 1)).after(SECOND),
+            (_, length) => Answer::new(length.to_string().into_bytes()),
+        });
+        let mut exchanges = vec![sim.request(session, get("down"))];
+        exchanges.push(sim.request(session, put("up", body(50_000, 2))));
+        for number in 0..40 {
+            exchanges.push(sim.request(session, put("small", vec![1; number])));
+            exchanges.push(sim.request(session, get("small")));
+            sim.pass(2 * SECOND);
+        }
+        let all = |sim: &Sim| exchanges.iter().all(|exchange| sim.results.contains_key(exchange));
+        assert!(sim.run(7200 * SECOND, all), "seed {seed}");
+        let failed: Vec<_> = sim.results.values().filter(|result| result.is_err()).collect();
+        assert!(failed.is_empty(), "seed {seed}: {failed:?}");
+        let narrowed = sim.client.counters().paths_narrowed + sim.server.counters().paths_narrowed;
+        alarms += u64::from(narrowed > 0);
+    }
+    println!("loss {loss}: {alarms} of {seeds} sessions have smaller blocks");
+    alarms
+}
+
+#[test]
+fn loss_that_picks_out_nothing_leaves_blocks_as_they_are() {
+    for (loss, most) in [(0.1, 0), (0.2, 1), (0.3, 4)] {
+        assert!(false_alarms(loss, 40) <= most, "{loss}");
+    }
+}
+
+#[test]
+fn a_narrow_path_is_forgotten_with_its_session_and_not_before() {
+    let (mut sim, session) = small(1, 0.0, MIDDLE);
+    sim.answer = Box::new(|_| Answer::new(body(10_000, 1)));
+    arrives(&mut sim, session, get("down"), &body(10_000, 1));
+    sim.pass(3600 * SECOND);
+    let from = sim.sent.len();
+    arrives(&mut sim, session, get("down"), &body(10_000, 1));
+    assert_eq!(too_large(&sim, from, MIDDLE), 0, "an hour later");
+    sim.client.session_closed(sim.now, session);
+    sim.server.session_closed(sim.now, session);
+    let session = sim.open(2);
+    let from = sim.sent.len();
+    arrives(&mut sim, session, get("down"), &body(10_000, 1));
+    assert!(too_large(&sim, from, MIDDLE) > 0, "another session begins anew");
+}
