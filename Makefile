@@ -119,7 +119,7 @@ test-more: setup-more images kubernetes ## what takes too long for `make test` o
 	.venv/examples/bin/python e2e/ingress/envoy_gateway.py
 	.venv/examples/bin/python e2e/ingress/istio.py
 	python3 e2e/kubernetes/run.py memory
-	env $(WITH_NODE) cargo test --locked -p lowband-e2e --test late -- --ignored
+	env $(WITH_NODE) cargo test --locked -p lowband-e2e --test late --test bad_paths -- --ignored
 
 figures: setup-test build filter ## datagrams and bytes of the exchanges that the README names
 	@$(RELEASE)/figures

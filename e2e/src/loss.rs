@@ -1,4 +1,4 @@
-//! One flight of a DTLS handshake, lost on its way once: for a relay, which asks about each datagram.
+//! What is lost on a way: for a relay, which asks about each datagram. One flight of a DTLS handshake, once; or what a bad path loses.
 //!
 //! A flight is known by its first message, which stands in the clear (RFC 6347 section 4.2.4). All that its sender says from that
 //! message on is lost until the same message comes again; what comes then has been repeated, and passes.
@@ -29,6 +29,41 @@ pub enum From {
     Client,
     /// Towards the client.
     Server,
+}
+
+/// A path that drops what is too long for it, without a word, and some of the rest.
+#[derive(Clone, Copy, Debug)]
+pub struct BadPath {
+    /// The largest UDP payload that passes.
+    pub largest: usize,
+    /// How many of a hundred datagrams are lost in each direction.
+    pub percent: u64,
+    /// Which.
+    pub seed: u64,
+}
+
+impl BadPath {
+    /// IPv4 with an MTU of 576.
+    pub const SMALL: BadPath = BadPath { largest: 576 - 28, percent: 0, seed: 0 };
+
+    /// Random loss alone.
+    pub const fn losing(percent: u64, seed: u64) -> BadPath {
+        BadPath { largest: usize::MAX, percent, seed }
+    }
+
+    /// Counts in `lost` how many datagrams it takes.
+    pub(crate) fn takes(self, lost: Arc<AtomicUsize>) -> impl FnMut(From, &[u8]) -> bool {
+        // SplitMix64.
+        let mut state = self.seed;
+        move |_, datagram| {
+            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            let taken = datagram.len() > self.largest || (mixed >> 33) % 100 < self.percent;
+            lost.fetch_add(usize::from(taken), Ordering::Relaxed);
+            taken
+        }
+    }
 }
 
 /// The loss of a flight, once.
@@ -93,6 +128,17 @@ mod tests {
         let mut record = vec![HANDSHAKE, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 1, 0, 12];
         record.extend([message, 0, 0, 40, 0, 1, 0, 0, 0, 0, 0, 40]);
         record
+    }
+
+    #[test]
+    fn a_bad_path_takes_what_is_too_long_and_its_share_of_the_rest() {
+        let lost = Arc::new(AtomicUsize::new(0));
+        let mut takes = BadPath::SMALL.takes(Arc::clone(&lost));
+        assert!(!takes(From::Client, &[0; 548]) && takes(From::Server, &[0; 549]));
+        let mut takes = BadPath::losing(10, 1).takes(Arc::clone(&lost));
+        let taken = (0..1000).filter(|_| takes(From::Client, &[0; 1200])).count();
+        assert!((70..130).contains(&taken), "{taken}");
+        assert_eq!(lost.load(Ordering::Relaxed), 1 + taken);
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! A UDP relay on loopback that counts what passes: the wire on which the demo's CoAP is measured.
 //!
 //! Each client address gets a socket of its own towards the server, so that the server sees as many peers as there are; it may get
-//! another one, as at a NAT that has forgotten it. Nothing is delayed or changed here, and nothing lost but the flight
-//! ([`crate::loss`]) that was asked for. Alerts of DTLS pass uncounted: a
+//! another one, as at a NAT that has forgotten it. Nothing is delayed or changed here, and nothing lost but what
+//! ([`crate::loss`]) was asked for. Alerts of DTLS pass uncounted: a
 //! session's end is not part of what it was for, and whether the server's last word still arrives is a matter of chance. What passes
 //! can be written down as a capture.
 
 use crate::error::{Error, Result};
-use crate::loss::{Flight, From, Loss};
+use crate::loss::{BadPath, Flight, From, Loss};
 use crate::pcap::Pcap;
 use crate::tcp::Traffic;
 use std::collections::HashMap;
@@ -38,24 +38,37 @@ pub struct Relay {
 impl Relay {
     /// Listens on a free port of loopback and passes everything on to `server`.
     pub async fn start(server: SocketAddr) -> Result<Relay> {
-        Relay::with(server, None, None).await
+        Relay::with(server, |_| None, None).await
     }
 
     /// The same, but the flight is lost when it first comes: for one client.
     pub async fn losing(server: SocketAddr, flight: Flight) -> Result<Relay> {
-        Relay::with(server, Some(flight), None).await
+        let loses = |lost| {
+            let mut loss = Loss::of(flight, lost);
+            Some(Box::new(move |from, datagram: &[u8]| loss.takes(from, datagram)) as Loses)
+        };
+        Relay::with(server, loses, None).await
+    }
+
+    /// The same, but the way is a bad one.
+    pub async fn over(server: SocketAddr, path: BadPath) -> Result<Relay> {
+        Relay::with(server, |lost| Some(Box::new(path.takes(lost)) as Loses), None).await
     }
 
     /// The same, but all that passes is also in the capture file `path`, between port 8008 of one server and one address for each
     /// client. What somebody has received through the relay is in the file.
     pub async fn capturing(server: SocketAddr, path: &Path) -> Result<Relay> {
         let capture = Pcap::create(path).map_err(Error::io(format!("write {}", path.display())))?;
-        Relay::with(server, None, Some(capture)).await
+        Relay::with(server, |_| None, Some(capture)).await
     }
 
-    async fn with(server: SocketAddr, flight: Option<Flight>, capture: Option<Pcap>) -> Result<Relay> {
+    async fn with(
+        server: SocketAddr,
+        loses: impl FnOnce(Arc<AtomicUsize>) -> Option<Loses>,
+        capture: Option<Pcap>,
+    ) -> Result<Relay> {
         let lost = Arc::new(AtomicUsize::new(0));
-        let loss = flight.map(|flight| Loss::of(flight, Arc::clone(&lost)));
+        let loses = loses(Arc::clone(&lost));
         let doing = "start the counting relay";
         let front = Socket::bind().map_err(Error::io(doing))?;
         let address = front.asynchronous.local_addr().map_err(Error::io(doing))?;
@@ -64,7 +77,7 @@ impl Relay {
         let loop_ = Loop {
             server,
             front,
-            loss,
+            loses,
             capture,
             peers: HashMap::new(),
             forgotten: Vec::new(),
@@ -104,6 +117,9 @@ impl Relay {
     }
 }
 
+/// Whether a datagram is lost.
+type Loses = Box<dyn FnMut(From, &[u8]) -> bool + Send>;
+
 enum Question {
     Traffic(oneshot::Sender<Traffic>),
     Forget(oneshot::Sender<()>),
@@ -128,7 +144,7 @@ impl Socket {
 struct Loop {
     server: SocketAddr,
     front: Socket,
-    loss: Option<Loss>,
+    loses: Option<Loses>,
     capture: Option<Pcap>,
     peers: HashMap<SocketAddr, Arc<UdpSocket>>,
     /// Their ports stay taken, so that none is given out again.
@@ -197,7 +213,7 @@ impl Loop {
     }
 
     fn loses(&mut self, from: From, datagram: &[u8]) -> bool {
-        self.loss.as_mut().is_some_and(|loss| loss.takes(from, datagram))
+        self.loses.as_mut().is_some_and(|loses| loses(from, datagram))
     }
 
     /// Writes it down before it goes on. A capture that cannot be written ends here, and shows by what is missing.
