@@ -21,7 +21,7 @@ const NO_FILE: &str = "not a regular file: name another one";
 pub struct KeyLog(Lines);
 
 impl KeyLog {
-    /// Appends to the file; a new one is for its owner only. What stands there must be so as well: see [`open`].
+    /// Appends to the file; a new one is for its owner only. What stands there must be so as well.
     pub fn open(path: &Path) -> io::Result<KeyLog> {
         // A full disk must not end sessions.
         let lines = Lines::new("key-log", open(path)?, |lines, error| {
