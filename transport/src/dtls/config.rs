@@ -100,7 +100,7 @@ impl Default for Limits {
             sessions: 100_000,
             sessions_per_address: 25_000,
             half_open: 1_000,
-            half_open_per_address: 16,
+            half_open_per_address: 250,
             handshakes: Limit { per_second: 300, burst: 600 },
             handshakes_per_address: Limit { per_second: 20, burst: 200 },
             waiting_hellos: 256,

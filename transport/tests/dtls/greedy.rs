@@ -271,6 +271,51 @@ fn sessions_of_two_addresses_that_fill_the_table_give_way_to_modest_ones() {
 }
 
 #[test]
+fn one_more_of_a_crowd_without_accounts_takes_the_place_of_its_own() {
+    let limits = Limits {
+        sessions: 100,
+        sessions_per_address: 70,
+        handshakes: UNLIMITED,
+        handshakes_per_address: UNLIMITED,
+        ..Limits::default()
+    };
+    let mut world = World::new(limits);
+    let honest: Vec<_> = (0..60).map(|n| open(&mut world, v4(198, 18, 0, 1, 1000 + n))).collect();
+    honest.iter().for_each(|session| world.server.vouch(*session));
+    let crowd = |n: u16| v4(203, 0, 113, 1, 1000 + n);
+    for n in 0..70 {
+        if n == 40 {
+            assert_eq!(evicted(&mut world), []);
+        }
+        open(&mut world, crowd(n));
+    }
+    let gone = evicted(&mut world);
+    assert_eq!(gone.len(), 30);
+    assert!(gone.iter().all(|session| !honest.contains(session)), "{gone:?}");
+}
+
+#[test]
+fn an_office_behind_one_address_comes_back_at_once() {
+    for (clients, within, latency) in [(200, 300, 150), (40, 2000, 1000)] {
+        let mut world = World::new(Limits::default());
+        for n in 0..clients {
+            world.comes(v4(203, 0, 113, 1, 1000 + n), Duration::from_millis(latency));
+            for _ in 0..within / clients {
+                world.tick([]);
+            }
+        }
+        for _ in 0..20_000 {
+            world.tick([]);
+            if world.modest.iter().all(|client| client.connected.is_some()) {
+                break;
+            }
+        }
+        let connected = world.modest.iter().filter(|client| client.connected.is_some()).count();
+        assert_eq!(connected, usize::from(clients), "{latency} ms away");
+    }
+}
+
+#[test]
 fn one_address_has_no_more_sessions_than_its_bound_and_the_unproven_go_first() {
     let limits = Limits { sessions_per_address: 20, handshakes_per_address: UNLIMITED, ..Limits::default() };
     let mut world = World::new(limits);

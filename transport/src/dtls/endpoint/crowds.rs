@@ -129,10 +129,14 @@ impl Crowds {
         newcomer: Network,
         heard: impl Fn(SessionId) -> Option<Instant>,
     ) -> Option<SessionId> {
-        let Some((size, site)) = self.heaviest() else { return self.unproven.first().copied() };
-        let is_greedy = self.size_at(newcomer.site()) >= size.min(CROWD);
-        match self.least_at(site, heard) {
-            Some(least) if is_greedy || !least.is_proven() => Some(least.id()),
+        let Some((_, site)) = self.heaviest() else { return self.unproven.first().copied() };
+        match self.least_at(site, &heard) {
+            Some(least) if !least.is_proven() => Some(least.id()),
+            // One more of a crowd takes the place of its own first, however many others there are of another site.
+            Some(least) if self.size_at(newcomer.site()) >= CROWD => {
+                let own = self.least_at(newcomer.site(), &heard).filter(|own| !own.is_proven());
+                Some(own.unwrap_or(least).id())
+            }
             _ => self.unproven.first().copied(),
         }
     }
