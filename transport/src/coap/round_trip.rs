@@ -51,6 +51,8 @@ pub(super) struct RoundTrip {
     least: Micros,
     /// How long an answer took for which the timeout was too short; 0 when it was right.
     kept: Micros,
+    /// When that was learned, after the newest clean sample; 0 when it was not.
+    kept_after: Micros,
     /// Messages in a row that needed a copy.
     repeated: u8,
     /// Of the newest clean sample.
@@ -65,6 +67,7 @@ impl RoundTrip {
             variation: (sample / 4).into(),
             least: sample.into(),
             kept: Micros(0),
+            kept_after: Micros(0),
             repeated: 0,
             sampled: now,
         }
@@ -86,6 +89,7 @@ impl RoundTrip {
         self.smoothed = ((smoothed * 7 + sample) / 8).into();
         self.least = self.least.min(sample.into());
         self.kept = Micros(0);
+        self.kept_after = Micros(0);
         self.repeated = 0;
         self.sampled = now;
     }
@@ -101,8 +105,13 @@ impl RoundTrip {
         if (self.least.into()..=longest).contains(&since_newest) && self.repeated <= LOSSES_BELIEVED {
             return;
         }
+        // Those that were on their way together tell of one thing once: the timeout doubles by the round, not by the message.
+        if self.kept_after > Micros(0) && sent.first_sent < self.sampled + Duration::from(self.kept_after) {
+            return;
+        }
         let took = now.saturating_duration_since(sent.first_sent);
         self.kept = self.kept.max(took.min(longest * 2).into());
+        self.kept_after = now.saturating_duration_since(self.sampled).into();
     }
 
     /// The estimate without room for its variation.
@@ -166,6 +175,17 @@ mod tests {
             round_trip.answered(sent + 100 * MS, &message(sent, 0, SECOND), &times());
         }
         assert!((130 * MS..150 * MS).contains(&round_trip.timeout()), "{:?}", round_trip.timeout());
+    }
+
+    #[test]
+    fn messages_that_come_back_together_after_a_silence_lengthen_the_timeout_once() {
+        let start = Instant::now();
+        let mut round_trip = RoundTrip::first(start, 100 * MS);
+        let sent = start + SECOND;
+        for n in 0..8 {
+            round_trip.answered(sent + 60 * SECOND + n * MS, &message(sent, 10, 3 * SECOND), &times());
+        }
+        assert!(round_trip.timeout() <= SECOND, "{:?}", round_trip.timeout());
     }
 
     #[test]

@@ -141,3 +141,19 @@ fn when_a_silent_path_comes_back_all_that_was_withheld_is_sent_at_once() {
     sim.pass(500 * MS);
     assert_eq!(sim.results.len(), 8);
 }
+
+#[test]
+fn a_silent_path_that_comes_back_is_not_taken_for_a_narrow_one() {
+    for seed in 0..10 {
+        let (mut sim, session) = measured(seed, Way { delay: 100 * MS, ..CLEAN });
+        sim.answer = Box::new(|_| Answer::new(vec![1; 300]));
+        sim.lose = Box::new(|_, _| true);
+        let asked: Vec<_> = (0..8).map(|n| sim.request(session, get(&n.to_string()))).collect();
+        sim.pass(40 * SECOND);
+        sim.lose = Box::new(|_, _| false);
+        let all = |sim: &Sim| asked.iter().all(|exchange| sim.results.contains_key(exchange));
+        assert!(sim.run(30 * SECOND, all), "seed {seed}");
+        assert!(asked.iter().all(|exchange| sim.results[exchange].is_ok()), "seed {seed}");
+        assert_eq!((sim.client.counters().paths_narrowed, sim.executed.len()), (0, 8), "seed {seed}");
+    }
+}

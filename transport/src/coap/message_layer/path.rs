@@ -9,8 +9,8 @@
 //! ```
 //!
 //! A router that drops what is too long for its link, and whose word of it does not arrive, looks like loss that picks out large
-//! messages. So those that nobody acknowledged are counted: copies of messages on their way, since whose beginning small messages have
-//! passed and no large one. A request counts as large where its answer may be.
+//! messages. So those that nobody acknowledged are counted: copies of messages on their way of which some were sent since small messages
+//! have passed, and no large one. A path on which nothing passes says nothing of sizes. A request counts as large where its answer may be.
 //!
 //! What is lost at random is told from that by its number alone. Of a path that has let a block through it is believed only after more.
 //! The blocks of a session never grow again: it would have to lose as many to learn the same once more.
@@ -89,10 +89,11 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         let size = self.block_size(session);
         let Some(link) = self.links.get_mut(&session) else { return };
         let copies_lost = |message: &Unacknowledged<O>| {
-            let copies = message.copies_beside_others(&link.controller);
-            let lost = if message.id == late { copies } else { copies.saturating_sub(1) };
+            let under_way = u32::from(message.id != late);
+            let lost = message.copies().saturating_sub(under_way);
+            let beside_others = message.copies_beside_others(&link.controller).saturating_sub(under_way);
             let is_alone = link.path.is_doubted_since(message.first_sent());
-            if lost >= IN_A_ROW && is_alone && may_be_large(&message.bytes, size) {
+            if beside_others >= IN_A_ROW && is_alone && may_be_large(&message.bytes, size) {
                 lost - lost % IN_A_ROW
             } else {
                 0

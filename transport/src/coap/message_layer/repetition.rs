@@ -37,6 +37,8 @@ pub(super) struct Unacknowledged<O> {
     withheld: bool,
     /// The same has been sent before, in another message.
     is_again: bool,
+    /// Copies, sent or withheld, until something came from the peer: they say nothing of the size of what the path lets through.
+    in_silence: u32,
 }
 
 impl<O> Unacknowledged<O> {
@@ -53,9 +55,17 @@ impl<O> Unacknowledged<O> {
         self.backoff.first_sent
     }
 
-    /// Copies of it that have been sent, if other messages have passed since the first.
+    pub(super) fn copies(&self) -> u32 {
+        self.backoff.copies
+    }
+
+    /// Those that have been sent since others have passed.
     pub(super) fn copies_beside_others(&self, controller: &Controller) -> u32 {
-        if controller.has_heard_since(self.backoff.first_sent) { self.backoff.copies } else { 0 }
+        if controller.has_heard_since(self.backoff.first_sent) {
+            self.backoff.copies.saturating_sub(self.in_silence)
+        } else {
+            0
+        }
     }
 }
 
@@ -122,7 +132,16 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         let (backoff, due) = Backoff::start(now, &self.times, round_trip, content(&bytes), &mut self.random);
         self.alarms.set(Alarm::Retransmit(session, id), due);
         self.transmit(session, bytes.clone());
-        let message = Unacknowledged { id, owner, bytes, backoff, due, withheld: false, is_again: false };
+        let message = Unacknowledged {
+            id,
+            owner,
+            bytes,
+            backoff,
+            due,
+            withheld: false,
+            is_again: false,
+            in_silence: 0,
+        };
         self.link(session).unacknowledged.push(message);
     }
 
@@ -204,6 +223,11 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
     /// A message has come: the path is not silent, and what was withheld is due.
     pub(super) fn heard(&mut self, now: Instant, session: SessionId) {
         let Some(link) = self.links.get_mut(&session) else { return };
+        for message in &mut link.unacknowledged {
+            if !link.controller.has_heard_since(message.backoff.first_sent) {
+                message.in_silence = message.backoff.copies;
+            }
+        }
         link.controller.heard(now);
         for message in link.unacknowledged.iter_mut().filter(|message| message.withheld) {
             message.withheld = false;
