@@ -27,7 +27,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use lowband_transport::SessionId;
 use lowband_transport::coap::AccessToken;
-use lowband_transport::shares::Limit;
+use lowband_transport::shares::{Limit, Network};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -179,6 +179,11 @@ impl Upstream {
     /// Places that a session has.
     pub fn held_by(&self, session: SessionId) -> usize {
         self.places.held_by(session)
+    }
+
+    /// Places that the sessions of a network have.
+    pub fn held_in(&self, network: Network) -> usize {
+        self.places.held_in(network)
     }
 
     /// Carries one request and its answer.

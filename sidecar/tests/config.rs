@@ -120,8 +120,9 @@ fn there_are_places_at_the_upstream_for_the_long_polls_of_all_sessions() {
         Options::try_parse_from(args).unwrap().check().unwrap().upstream.requests
     };
     assert_eq!(places(&[]), 16_384, "what envoy.yaml lets through");
-    assert_eq!(places(&["--sessions", "1000"]), 1250);
-    assert_eq!(places(&["--sessions", "1000", "--upstream-requests", "auto"]), 1250);
+    assert_eq!(places(&["--sessions", "2000"]), 2500);
+    assert_eq!(places(&["--sessions", "2000", "--upstream-requests", "auto"]), 2500);
+    assert_eq!(places(&["--sessions", "20"]), 1024);
     assert_eq!(places(&["--sessions", "1000", "--upstream-requests", "70"]), 70);
     let mistakes = check(&["--upstream-requests", "many"].map(str::to_owned));
     assert!(mistakes.iter().any(|mistake| mistake.to_string().contains("nor auto")), "{mistakes:?}");

@@ -36,7 +36,7 @@ pub(super) struct Exchanges {
     own_time: OwnTime,
     /// Sessions that are about to be closed, and when their clients shall poll again, in seconds.
     leaving: HashMap<SessionId, u32>,
-    /// Those of them that ask the homeserver to wait.
+    /// How many of `open` ask the homeserver to wait.
     long_polls: usize,
     /// Those of these that nothing has come of yet.
     polls: Polls,
@@ -227,9 +227,15 @@ impl Exchanges {
         let worst = of_network.or_else(|| self.polls.of_all().filter(|_| full.network != holder.network));
         let Some((session, exchange)) = worst else { return false };
         let Some(open) = self.open.get(&exchange) else { return false };
-        // Its stream goes on until it is old enough to be reset, beyond the limit: that is for those only who hold far less.
+        // Nobody gives way to a neighbour who holds more, nor to a network that does.
+        let (mine, theirs) = if open.network == holder.network {
+            (self.upstream.held_by(holder.session), self.upstream.held_by(session))
+        } else {
+            (self.upstream.held_in(holder.network), self.upstream.held_in(open.network))
+        };
+        // A young stream goes on until it is old enough to be reset, beyond the limit: that is for those only who hold far less.
         let is_young = now.duration_since(open.line.read) < self.cancel_after;
-        if is_young && self.upstream.held_by(holder.session) * 2 > self.upstream.held_by(session) {
+        if session != holder.session && (mine > theirs || (is_young && mine * 2 > theirs)) {
             return false;
         }
         let Some(Open { line, place, .. }) = self.take(exchange) else { return false };

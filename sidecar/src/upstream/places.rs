@@ -90,37 +90,51 @@ impl Places {
         self.shares().requests.held_by(session)
     }
 
+    /// Requests of a network.
+    pub(super) fn held_in(&self, network: Network) -> usize {
+        self.shares().requests.held_in(network)
+    }
+
     /// A place within the shares.
     pub(super) fn take(self: &Arc<Self>, holder: Holder, body_bytes: usize) -> Result<Place, Full> {
         let mut shares = self.shares();
+        // First, because nobody gives way for memory: for its sake nobody is to lose a place.
+        memory_for(&shares, holder, body_bytes)?;
         if let Some(network) = shares.requests.yields_to(holder.network, 1) {
             return Err(Full { busy: Busy::Requests, network });
         }
         if has_its_share(&shares.requests, holder, 1) {
             return Err(Full { busy: Busy::Requests, network: holder.network });
         }
-        self.hold(&mut shares, holder, body_bytes)
+        Ok(self.hold(&mut shares, holder, body_bytes))
     }
 
     /// The same in place of somebody who has given way.
     pub(super) fn take_over(self: &Arc<Self>, holder: Holder, body_bytes: usize) -> Result<Place, Full> {
-        self.hold(&mut self.shares(), holder, body_bytes)
+        let mut shares = self.shares();
+        memory_for(&shares, holder, body_bytes)?;
+        Ok(self.hold(&mut shares, holder, body_bytes))
     }
 
-    fn hold(self: &Arc<Self>, shares: &mut Shares, holder: Holder, body_bytes: usize) -> Result<Place, Full> {
+    fn hold(self: &Arc<Self>, shares: &mut Shares, holder: Holder, body_bytes: usize) -> Place {
         let Holder { session, network } = holder;
         if body_bytes > 0 {
-            let yields = shares.bytes.yields_to(network, body_bytes);
-            let yields = yields.or(has_its_share(&shares.bytes, holder, body_bytes).then_some(network));
-            if let Some(network) = yields {
-                return Err(Full { busy: Busy::BodyBytes, network });
-            }
             shares.bytes.set(session, network, shares.bytes.held_by(session) + body_bytes);
         }
         shares.requests.set(session, network, shares.requests.held_by(session) + 1);
         let bytes = AtomicUsize::new(body_bytes);
-        Ok(Place { places: Arc::clone(self), holder, has_request: AtomicBool::new(true), bytes })
+        Place { places: Arc::clone(self), holder, has_request: AtomicBool::new(true), bytes }
     }
+}
+
+/// Whether there is memory for a body.
+fn memory_for(shares: &Shares, holder: Holder, body_bytes: usize) -> Result<(), Full> {
+    if body_bytes == 0 {
+        return Ok(());
+    }
+    let yields = shares.bytes.yields_to(holder.network, body_bytes);
+    let yields = yields.or(has_its_share(&shares.bytes, holder, body_bytes).then_some(holder.network));
+    yields.map_or(Ok(()), |network| Err(Full { busy: Busy::BodyBytes, network }))
 }
 
 /// One session may hold half of what is free to its network: however many there are that take all they get, something is left for the next
@@ -228,6 +242,17 @@ mod tests {
         assert_eq!((places.held_by(SessionId(1)), places.held_by(SessionId(2))), (0, 1));
         drop(over);
         assert_eq!(places.held(), Held::default());
+    }
+
+    #[test]
+    fn where_there_is_no_memory_nobody_is_asked_for_a_place() {
+        let places = places(4, 64);
+        // One place, and the memory, of a network.
+        let _held = places.take(holder(1, 1), 16).unwrap();
+        for body_bytes in [1, 8] {
+            assert_eq!(places.take(holder(2, 1), body_bytes).unwrap_err().busy, Busy::BodyBytes);
+        }
+        assert_eq!(places.take(holder(2, 1), 0).unwrap_err().busy, Busy::Requests);
     }
 
     #[test]

@@ -10,14 +10,14 @@ use tokio::sync::{broadcast, oneshot};
 
 const POLL: &str = "7?timeout=600000";
 
-/// Long polls wait for a message, the rest is answered at once.
+/// Long polls and what is slow wait for a message, the rest is answered at once.
 fn polls() -> (Handler, broadcast::Sender<()>) {
     let (message, _) = broadcast::channel::<()>(1);
     let messages = message.clone();
     let stub = handler(move |seen| {
         let mut message = messages.subscribe();
         async move {
-            if seen.target().contains("timeout=") {
+            if seen.target().contains("timeout=") || seen.target().ends_with("/slow") {
                 let _ = message.recv().await;
             }
             cbor(200, b"\xa0")
@@ -100,6 +100,48 @@ async fn who_asks_for_little_is_served_beside_those_who_take_all_places() {
             ),
         }
     }
+}
+
+#[tokio::test]
+async fn nobody_gives_way_to_a_neighbour_who_holds_more() {
+    let (stub, message) = polls();
+    let chain = Chain::start(stub, &["--upstream-requests", "64", "--upstream-cancel-after", "0"]).await;
+    let (greedy, modest) = (chain.connect().await, chain.connect().await);
+    let poll = modest.ask(Method::Get, options(POLL), b"");
+    chain.metric_reaches("lowband_long_polls_in_flight", 1.0).await;
+    // A session has half of the sixteen places of its network.
+    let slow = || greedy.ask(Method::Put, options("/_matrix/client/v3/slow"), b"");
+    let held: Vec<_> = (0..8).map(|_| slow()).collect();
+    chain.metric_reaches("lowband_requests_in_flight", 9.0).await;
+    for _ in 0..5 {
+        assert_eq!(answer(slow()).await.unwrap().code, status::UNAVAILABLE);
+    }
+    assert_eq!(chain.metric("lowband_long_polls_evicted_total").await, 0.0);
+    message.send(()).unwrap();
+    assert_eq!(answer(poll).await.unwrap().code, status::CONTENT);
+    for held in held {
+        assert_eq!(answer(held).await.unwrap().code, status::CONTENT);
+    }
+}
+
+#[tokio::test]
+async fn a_modest_client_gets_a_place_from_networks_of_many_young_polls() {
+    let (stub, _message) = polls();
+    // Minutes until a stream may be reset: all of them are young.
+    let chain = Chain::start(stub, &["--upstream-requests", "32", "--upstream-cancel-after", "10m"]).await;
+    let mut greedy = Vec::new();
+    for site in 1..=4 {
+        for _ in 0..8 {
+            let wire = Wire::connect_from(address(site), chain.server).await;
+            greedy.push((wire.ask(Method::Get, options(POLL), b""), wire));
+        }
+    }
+    chain.metric_reaches("lowband_requests_in_flight", 32.0).await;
+    let modest = Wire::connect_from(address(100), chain.server).await;
+    let _poll = modest.ask(Method::Get, options(POLL), b"");
+    chain.metric_reaches("lowband_long_polls_evicted_total", 1.0).await;
+    let put = modest.request(Method::Put, options("/_matrix/client/v3/x"), b"\xa0").await;
+    assert_eq!(put.code, status::CONTENT);
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ pub(in crate::config) struct Sessions {
     #[arg(long, env = "LOWBAND_HALF_OPEN", value_name = "COUNT", default_value = "1000")]
     half_open: String,
     /// The same for one address (IPv6: one /64). Too few, and users behind one NAT end each other's.
-    #[arg(long, env = "LOWBAND_HALF_OPEN_PER_ADDRESS", value_name = "COUNT", default_value = "16")]
+    #[arg(long, env = "LOWBAND_HALF_OPEN_PER_ADDRESS", value_name = "COUNT", default_value = "250")]
     half_open_per_address: String,
     /// New handshakes a second of all clients, on average; twice as many at once. One takes 0.3 to 0.6 ms of a core with a P-256
     /// certificate, by the machine, 0.6 to 1.4 ms with RSA-2048, 4 to 6 ms with RSA-4096: strangers get half a core at most by default,

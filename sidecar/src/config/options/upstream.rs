@@ -101,9 +101,12 @@ impl Upstream {
 /// The circuit breaker of envoy.yaml for what comes from here: more would be refused there, where nobody knows whose turn it is.
 const ENVOY_TAKES: usize = 16_384;
 
+/// A household behind one address has a quarter of them, and one client half of that: fewer would make its messages end its syncs.
+const FEWEST: usize = 1024;
+
 /// Every client has a long poll open all the time, and one in four asks for something else.
 fn requests_of(sessions: usize) -> usize {
-    sessions.saturating_add(sessions / 4).min(ENVOY_TAKES)
+    sessions.saturating_add(sessions / 4).clamp(FEWEST, ENVOY_TAKES)
 }
 
 fn tens_at_once(per_second: u32) -> Limit {
