@@ -64,15 +64,11 @@ impl Readiness {
         result
     }
 
-    /// How often a newcomer found no place; None when the loop has ended, which is less than any.
+    /// How often a newcomer found no place; None when the loop has ended, which is less than any. Hellos that wait for their signature do
+    /// not count: should the thread that signs stand still, the pod is not ready.
     async fn turned_away(&self) -> Option<u64> {
         let dtls = self.inspector.snapshot().await?.dtls;
-        Some(
-            dtls.hellos_over_rate
-                + dtls.hellos_over_queue
-                + dtls.hellos_over_sessions
-                + dtls.handshakes_evicted,
-        )
+        Some(dtls.hellos_over_rate + dtls.hellos_over_sessions + dtls.handshakes_evicted)
     }
 
     async fn ask_in_time(&self) -> Result<(), String> {

@@ -273,9 +273,18 @@ impl Server {
         waiting >= limit || all >= 2 * limit
     }
 
-    /// The same for block requests, which wait for the upstream or for an acknowledgement.
+    /// The same for block requests, which wait for the upstream.
     fn too_many_block_requests(&self, session: SessionId) -> bool {
-        let limit = self.messages.limits.waiting_blocks_per_session;
+        self.has_block_requests(session, self.messages.limits.waiting_blocks_per_session)
+    }
+
+    /// The same for those inside acknowledgements, of which a client has one in each of its exchanges: they cost a message that waits for its
+    /// own acknowledgement.
+    fn too_many_in_acknowledgements(&self, session: SessionId) -> bool {
+        self.has_block_requests(session, self.messages.limits.exchanges_per_session)
+    }
+
+    fn has_block_requests(&self, session: SessionId, limit: usize) -> bool {
         let Some(state) = self.sessions.get(&session).filter(|state| state.exchanges.len() >= limit) else {
             return false;
         };

@@ -156,8 +156,9 @@ fn a_block_that_has_not_come_yet_is_sent_when_it_has() {
 
 #[test]
 fn beyond_the_limit_of_blocks_on_their_way_they_go_out_once() {
-    let limits = Limits { waiting_blocks_per_session: 2, exchanges_per_session: 1, ..Limits::default() };
-    let mut peer = Peer::with(Limits { waiting_blocks_per_session: 2, ..limits });
+    // As many as a client has exchanges, not as many as may wait for the upstream: each of these is kept until it is acknowledged.
+    let limits = Limits { waiting_blocks_per_session: 256, exchanges_per_session: 2, ..Limits::default() };
+    let mut peer = Peer::with(limits);
     let first = asked(&mut peer, 9000);
     let kinds = [b"a", b"b", b"c"].map(|token| peer.ask(&next(ACK, first.id(), 1).token(token)).kind());
     assert_eq!(kinds, [CON, CON, NON]);

@@ -273,7 +273,7 @@ impl Server {
         offset: usize,
         message: Outgoing,
     ) {
-        if asker.kind != Kind::Acknowledgement || self.too_many_block_requests(asker.session) {
+        if asker.kind != Kind::Acknowledgement || self.too_many_in_acknowledgements(asker.session) {
             return self.messages.respond(now, asker, message);
         }
         self.messages.remember_repeated(now, asker);

@@ -123,14 +123,15 @@ impl Endpoint {
 
     /// Signatures are what strangers could use up the processor with.
     fn may_begin(&mut self, now: Instant, peer: SocketAddr) -> bool {
-        if !self.may_queue_a_hello() {
-            self.counters.hellos_over_queue += 1;
+        let network = self.balancers.network(peer.ip(), self.last_id + 1);
+        if self.rates.take(now, network).is_err() {
+            self.counters.hellos_over_rate += 1;
             return false;
         }
-        let network = self.balancers.network(peer.ip(), self.last_id + 1);
-        let granted = self.rates.take(now, network).is_ok();
-        self.counters.hellos_over_rate += u64::from(!granted);
-        granted
+        // Asked second, so that those compete for the queue only whom the rates prefer.
+        let has_room = self.may_queue_a_hello();
+        self.counters.hellos_over_queue += u64::from(!has_room);
+        has_room
     }
 
     /// Nobody has proved anything, and there are clients that believe an alert in the middle of their session or handshake.
