@@ -40,6 +40,10 @@ pub(super) struct Exchanges {
     long_polls: usize,
     /// Those of these that nothing has come of yet.
     polls: Polls,
+    /// Requests whose clients have gone away beyond the rate of cancels: they go on, as long as nobody needs their places.
+    left: HashMap<ExchangeId, Left>,
+    /// Whose they were.
+    gone: Polls,
     sessions: Sessions,
     server_names: ServerNames,
     rate: Option<Rate>,
@@ -67,21 +71,20 @@ struct Open {
     task: AbortOnDrop,
 }
 
+/// One that nobody waits for. Dropping it ends its task.
 #[derive(Debug)]
-struct AbortOnDrop(Option<AbortHandle>);
-
-impl AbortOnDrop {
-    /// The task may go on to its end.
-    fn let_go(&mut self) {
-        self.0 = None;
-    }
+struct Left {
+    session: SessionId,
+    place: Arc<Place>,
+    _task: AbortOnDrop,
 }
+
+#[derive(Debug)]
+struct AbortOnDrop(AbortHandle);
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
-        if let Some(task) = &self.0 {
-            task.abort();
-        }
+        self.0.abort();
     }
 }
 
@@ -113,6 +116,8 @@ impl Exchanges {
             leaving: HashMap::new(),
             long_polls: 0,
             polls: Polls::new(),
+            left: HashMap::new(),
+            gone: Polls::new(),
             sessions: Sessions::new(config.default_cbor_version),
             server_names: config.server_names.clone(),
             rate: config.rate.map(Rate::new),
@@ -187,7 +192,7 @@ impl Exchanges {
         let answer = Answer::new(exchange, self.answers.clone());
         let held = Arc::clone(&place);
         let task = tokio::spawn(async move { upstream.carry(forward, answer, held).await });
-        let task = AbortOnDrop(Some(task.abort_handle()));
+        let task = AbortOnDrop(task.abort_handle());
         let open = Open { line, network, is_long_poll, shows_an_account, go_on: None, place, task };
         self.open.insert(exchange, open);
         if is_long_poll {
@@ -222,6 +227,13 @@ impl Exchanges {
     }
 
     fn make_room(&mut self, now: Instant, server: &mut Server, holder: Holder, full: Full) -> bool {
+        // What nobody waits for is worth least of all.
+        if let Some((_, exchange)) = self.gone.of_network(full.network).or_else(|| self.gone.of_all())
+            && let Some(Left { place, .. }) = self.end_left(exchange)
+        {
+            place.give_way();
+            return true;
+        }
         let of_network = self.polls.of_network(full.network);
         // The heaviest network has nothing to give: then somebody else's poll, but not because of one's own share.
         let worst = of_network.or_else(|| self.polls.of_all().filter(|_| full.network != holder.network));
@@ -255,7 +267,12 @@ impl Exchanges {
         command: Command,
     ) {
         // Cancelled in the meantime: dropping the command tells the task.
-        let Some(open) = self.open.get_mut(&exchange) else { return };
+        let Some(open) = self.open.get_mut(&exchange) else {
+            if !matches!(command, Command::Token(_)) {
+                self.end_left(exchange);
+            }
+            return;
+        };
         let piece = match command {
             Command::Start { code, options, piece, waited: at_upstream } => {
                 self.polls.remove(open.line.session, exchange);
@@ -329,11 +346,13 @@ impl Exchanges {
 
     /// Nobody waits for the answer any more.
     pub(super) fn cancelled(&mut self, now: Instant, exchange: ExchangeId) {
-        if let Some(Open { line, network, mut task, .. }) = self.take(exchange) {
+        if let Some(Open { line, network, task, place, .. }) = self.take(exchange) {
             let is_within_rate = self.cancels.take(now, network).is_ok();
             if !is_within_rate {
-                // It keeps its place until its answer comes: whoever asks and goes away uses up his own share, not the patience of Envoy.
-                task.let_go();
+                // It keeps its place until its answer comes, or somebody needs it: whoever asks and goes away uses up his own share, not the
+                // patience of Envoy.
+                self.gone.add(line.session, network, exchange);
+                self.left.insert(exchange, Left { session: line.session, place, _task: task });
             }
             self.metrics.cancelled(is_within_rate);
             tracing::debug!(
@@ -429,6 +448,13 @@ impl Exchanges {
             None => server.fail(now, exchange, why.code, &why.text),
         }
         self.finish(now, line);
+    }
+
+    /// A request that its client has gone away from is over, or has to be.
+    fn end_left(&mut self, exchange: ExchangeId) -> Option<Left> {
+        let left = self.left.remove(&exchange)?;
+        self.gone.remove(left.session, exchange);
+        Some(left)
     }
 
     fn take(&mut self, exchange: ExchangeId) -> Option<Open> {

@@ -167,3 +167,30 @@ async fn who_goes_away_too_often_uses_up_the_share_of_his_network() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn requests_that_nobody_waits_for_give_way_first() {
+    let (stub, _message) = polls();
+    let limits = ["--upstream-requests", "32", "--cancels-per-second", "1", "--upstream-cancel-after", "0"];
+    let chain = Chain::start(stub, &limits).await;
+    // The share of one network is eight. Ten may be gone away from at once; the others keep their places.
+    let mut asked = 0.0;
+    for _ in 0..10 {
+        let wire = chain.connect().await;
+        let _unwanted = ask_often(&wire, 4);
+        asked += 4.0;
+        eventually("all have a place or an answer", async || {
+            let refused = chain.metric(r#"lowband_requests_refused_total{reason="upstream_requests"}"#).await;
+            let cancelled = chain.metric("lowband_requests_cancelled_total").await;
+            chain.metric("lowband_long_polls_in_flight").await + cancelled + refused == asked
+        })
+        .await;
+        wire.close();
+        chain.metric_reaches("lowband_long_polls_in_flight", 0.0).await;
+    }
+    chain.metric_reaches("lowband_requests_in_flight_heaviest_network", 8.0).await;
+    let neighbour = chain.connect().await;
+    let put = neighbour.request(Method::Put, options("/_matrix/client/v3/x"), b"\xa0").await;
+    assert_eq!(put.code, status::CONTENT);
+    assert_eq!(chain.metric("lowband_long_polls_evicted_total").await, 0.0);
+}

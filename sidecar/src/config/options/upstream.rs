@@ -34,7 +34,7 @@ pub(in crate::config) struct Upstream {
     #[arg(long, env = "LOWBAND_UPSTREAM_CANCEL_AFTER", value_name = "DURATION", default_value = "3s")]
     upstream_cancel_after: String,
     /// Waiting requests a second that clients of one address (IPv6: /64) may go away from on average, ten times as many at once. What
-    /// goes beyond is not ended at the upstream, and keeps its place until its answer comes.
+    /// goes beyond is not ended at the upstream, and keeps its place until its answer comes or somebody needs it.
     #[arg(long, env = "LOWBAND_CANCELS_PER_SECOND", value_name = "COUNT", default_value = "20")]
     cancels_per_second: String,
     /// How long connecting to the upstream may take.
