@@ -2,12 +2,12 @@
 
 use crate::driver::{Driver, Failed, Nature, Shared, State};
 use crate::error::Error;
-use crate::fragmentation;
 use crate::key_log::KeyLogFile;
 use crate::message::{Request, Response};
 use crate::settings::Settings;
 use crate::target;
 use crate::trace::{Trace, Tracer, Traffic};
+use lowband_system::fragmentation;
 use lowband_transport::coap::{self, MAX_ACCESS_TOKEN, Method, RequestOptions};
 use lowband_transport::dtls::{self, CloseReason, SetupError, Verification};
 use lowband_transport::{Client, ExchangeId, client};

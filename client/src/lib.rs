@@ -31,7 +31,6 @@
 mod connection;
 mod driver;
 mod error;
-mod fragmentation;
 pub mod key_log;
 mod lasting;
 mod message;

@@ -1,20 +1,13 @@
 //! The secrets of sessions in NSS key log format, for Wireshark.
 
 use crate::lines::Lines;
-use rustix::fs::OFlags;
-use rustix::io::Errno;
-use rustix::process::geteuid;
-use std::fs::{File, Metadata, OpenOptions};
+use lowband_system::secret_file;
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Duration;
 
 /// How long the end waits for the last lines to be written.
 const LAST_LINES: Duration = Duration::from_millis(500);
-/// Permissions of the group and of all others.
-const OF_OTHERS: u32 = 0o077;
-const NO_FILE: &str = "not a regular file: name another one";
 
 /// The open file. Sessions wait for no disk: the lines are written by a thread.
 #[derive(Debug)]
@@ -24,7 +17,7 @@ impl KeyLog {
     /// Appends to the file; a new one is for its owner only. What stands there must be so as well.
     pub fn open(path: &Path) -> io::Result<KeyLog> {
         // A full disk must not end sessions.
-        let lines = Lines::new("key-log", open(path)?, |lines, error| {
+        let lines = Lines::new("key-log", secret_file::append(path)?, |lines, error| {
             let error = error.map(tracing::field::display);
             tracing::warn!(lines, error, "lines of the key log are lost");
         })?;
@@ -48,106 +41,18 @@ impl Drop for KeyLog {
     }
 }
 
-/// Opens a file that only we can read. Anything else that stands there, a link, a pipe, somebody else's file or one that others can
-/// open, would give the secrets to whoever has put it there.
-fn open(path: &Path) -> io::Result<File> {
-    // Without O_NONBLOCK a pipe would keep us until somebody reads it.
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
-    let opened =
-        OpenOptions::new().append(true).create(true).mode(0o600).custom_flags(flags as i32).open(path);
-    let file = opened.map_err(|error| match Errno::from_io_error(&error) {
-        Some(Errno::LOOP) => io::Error::other("it is a symbolic link: name the file itself"),
-        Some(Errno::NXIO) => io::Error::other(NO_FILE),
-        _ => error,
-    })?;
-    match mistake(&file.metadata()?, geteuid().as_raw()) {
-        None => Ok(file),
-        Some(why) => Err(io::Error::other(why)),
-    }
-}
-
-/// Why it is not a file that `we` alone can open, and what to do.
-fn mistake(found: &Metadata, we: u32) -> Option<String> {
-    let (owner, mode) = (found.uid(), found.mode() & 0o7777);
-    if !found.is_file() {
-        return Some(NO_FILE.to_owned());
-    }
-    if owner != we {
-        return Some(format!("it belongs to somebody else (uid {owner}): remove it, or name another one"));
-    }
-    (mode & OF_OTHERS != 0).then(|| format!("others can open it (mode {mode:04o}): chmod 600, or remove it"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs::Permissions;
-    use std::os::unix::fs::{PermissionsExt, symlink};
-    use std::path::PathBuf;
-
-    fn fresh(name: &str) -> PathBuf {
-        let path = std::env::temp_dir().join(format!("lowband-key-log-{name}-{}", std::process::id()));
-        let _ = std::fs::remove_file(&path);
-        path
-    }
-
-    fn refusal(path: &Path) -> String {
-        KeyLog::open(path).unwrap_err().to_string()
-    }
 
     #[test]
-    fn a_new_file_is_private_and_lines_are_appended() {
-        let path = fresh("new");
+    fn lines_are_appended_and_a_file_that_is_not_ours_alone_is_refused() {
+        let path = std::env::temp_dir().join(format!("lowband-key-log-{}", std::process::id()));
+        let _ = std::fs::remove_file(&path);
         KeyLog::open(&path).unwrap().line("one");
         KeyLog::open(&path).unwrap().line("two");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "one\ntwo\n");
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         std::fs::remove_file(&path).unwrap();
-    }
-
-    #[test]
-    fn what_others_can_open_is_refused_with_the_remedy_and_not_written_to() {
-        let path = fresh("mode");
-        std::fs::write(&path, "before").unwrap();
-        for mode in [0o644, 0o620, 0o604, 0o660] {
-            std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-            let why = refusal(&path);
-            assert!(why.contains(&format!("mode {mode:04o}")) && why.contains("chmod 600"), "{why}");
-        }
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "before");
-        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
-        KeyLog::open(&path).unwrap();
-        std::fs::remove_file(&path).unwrap();
-    }
-
-    #[test]
-    fn the_file_of_somebody_else_is_refused() {
-        let path = fresh("owner");
-        let found = open(&path).unwrap().metadata().unwrap();
-        assert_eq!(mistake(&found, found.uid()), None);
-        let why = mistake(&found, found.uid() + 1).unwrap();
-        assert!(why.contains(&format!("uid {}", found.uid())), "{why}");
-        std::fs::remove_file(&path).unwrap();
-    }
-
-    #[test]
-    fn links_pipes_folders_and_devices_are_refused() {
-        let (target, link) = (fresh("target"), fresh("link"));
-        symlink(&target, &link).unwrap();
-        assert!(refusal(&link).contains("symbolic link"), "{}", refusal(&link));
-        assert!(!target.exists());
-        let pipe = fresh("pipe");
-        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
-        assert!(refusal(&pipe).contains("not a regular file"));
-        // With somebody who reads it as well.
-        let reader =
-            OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(&pipe).unwrap();
-        assert!(refusal(&pipe).contains("not a regular file"));
-        drop(reader);
-        assert!(refusal(Path::new("/dev/null")).contains("not a regular file"));
-        assert!(KeyLog::open(&std::env::temp_dir()).is_err());
-        for path in [link, pipe] {
-            std::fs::remove_file(&path).unwrap();
-        }
+        assert!(KeyLog::open(Path::new("/dev/null")).unwrap_err().to_string().contains("name another one"));
     }
 }

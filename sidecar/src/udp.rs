@@ -3,6 +3,7 @@
 //! Decides nothing: what cannot be sent is counted by the caller. Addresses are canonical on this side of it: an IPv4
 //! peer is an IPv4 address, whatever the socket calls it.
 
+use lowband_system::fragmentation;
 use lowband_transport::Transmit;
 use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSocketState};
 use socket2::{Domain, Protocol, SockAddr, Type};
@@ -14,7 +15,6 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use watch::watch;
 
-mod fragmentation;
 mod watch;
 
 /// The largest UDP payload; with GRO the kernel hands out up to as much at once.

@@ -1,8 +1,5 @@
 //! Datagrams that are longer than a path takes.
 
-use rustix::net::sockopt;
-use std::os::fd::AsFd;
-
 /// Lets routers, and this host, cut what is longer than a link takes.
 ///
 /// Linux sets the don't-fragment bit on UDP as a rule, for programs that look for the largest datagram that passes. We do not look:
@@ -14,7 +11,9 @@ use std::os::fd::AsFd;
 /// does so by what ICMP claims, for which 1280 bytes are the least.
 ///
 /// A system that does not know the options does as it likes.
-pub(super) fn allow(socket: impl AsFd, is_ipv6: bool) {
+#[cfg(target_os = "linux")]
+pub fn allow(socket: impl std::os::fd::AsFd, is_ipv6: bool) {
+    use rustix::net::sockopt;
     // A socket of IPv6 may have peers of IPv4.
     let _ = sockopt::set_ip_mtu_discover(&socket, sockopt::Ipv4PathMtuDiscovery::OMIT);
     if is_ipv6 {
@@ -22,9 +21,14 @@ pub(super) fn allow(socket: impl AsFd, is_ipv6: bool) {
     }
 }
 
-#[cfg(test)]
+/// Other systems do not set the bit by themselves.
+#[cfg(not(target_os = "linux"))]
+pub fn allow(_socket: impl std::os::fd::AsFd, _is_ipv6: bool) {}
+
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
+    use rustix::net::sockopt;
     use std::net::UdpSocket;
 
     #[test]

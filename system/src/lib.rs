@@ -1,0 +1,4 @@
+//! What both ends of the wire ask of the operating system, and in the same way.
+
+pub mod fragmentation;
+pub mod secret_file;
