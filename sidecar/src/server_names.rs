@@ -20,7 +20,7 @@ impl ServerNames {
         let names: Vec<_> = text.split(',').map(|name| canonical(name.trim())).collect();
         match names.iter().find(|name| !is_name(name)) {
             None => Ok(ServerNames(Some(names))),
-            Some(wrong) => Err(format!("holds {wrong:?}, which is no host name; nor is it any")),
+            Some(wrong) => Err(format!("holds {wrong:?}, which is not a host name; nor is it any")),
         }
     }
 

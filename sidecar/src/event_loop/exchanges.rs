@@ -1,13 +1,13 @@
 //! Open exchanges: each request gets a task, an answer, and one line in the log.
 
 mod line;
+mod placing;
 
 use super::own_time::OwnTime;
 use super::polls::Polls;
 use crate::answer::{Answer, Command, Piece};
 use crate::config::Config;
 use crate::credentials::{self, News};
-use crate::drain::POLL_SPREAD;
 use crate::logging::Seldom;
 use crate::metrics::{Metrics, method_name};
 use crate::rate::Rate;
@@ -17,11 +17,12 @@ use crate::server_names::ServerNames;
 use crate::session::Sessions;
 use crate::status;
 use crate::target::{READY_PATH, Target, UpstreamTarget, target};
-use crate::upstream::{Busy, Full, Holder, Place, Upstream, polls_again_in};
+use crate::upstream::{Holder, Place, Upstream};
 use line::{Line, loggable};
 use lowband_transport::coap::{Method, RequestOptions, ResponseOptions, Standing};
 use lowband_transport::shares::{Network, Rates};
 use lowband_transport::{ExchangeId, Server, SessionId};
+use placing::Left;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -69,14 +70,6 @@ struct Open {
     go_on: Option<oneshot::Sender<()>>,
     place: Arc<Place>,
     task: AbortOnDrop,
-}
-
-/// One that nobody waits for. Dropping it ends its task.
-#[derive(Debug)]
-struct Left {
-    session: SessionId,
-    place: Arc<Place>,
-    _task: AbortOnDrop,
 }
 
 #[derive(Debug)]
@@ -200,62 +193,6 @@ impl Exchanges {
         }
         self.long_polls += usize::from(is_long_poll);
         self.metrics.in_flight(self.open.len(), self.long_polls);
-    }
-
-    /// A place for a request. Where there is none, the long poll that is worth least is answered early; what is no long poll is never cut.
-    fn place(
-        &mut self,
-        now: Instant,
-        server: &mut Server,
-        holder: Holder,
-        body_len: usize,
-    ) -> Result<Place, Refusal> {
-        let full = match self.upstream.place(holder, body_len) {
-            Ok(place) => return Ok(place),
-            Err(full) => full,
-        };
-        let placed = match full.busy {
-            Busy::Requests if self.make_room(now, server, holder, full) => {
-                self.upstream.take_over(holder, body_len)
-            }
-            Busy::Requests | Busy::BodyBytes => Err(full),
-        };
-        placed.map_err(|full| {
-            self.metrics.over_limit(full.busy);
-            full.busy.refusal()
-        })
-    }
-
-    fn make_room(&mut self, now: Instant, server: &mut Server, holder: Holder, full: Full) -> bool {
-        // What nobody waits for is worth least of all.
-        if let Some((_, exchange)) = self.gone.of_network(full.network).or_else(|| self.gone.of_all())
-            && let Some(Left { place, .. }) = self.end_left(exchange)
-        {
-            place.give_way();
-            return true;
-        }
-        let of_network = self.polls.of_network(full.network);
-        // The heaviest network has nothing to give: then somebody else's poll, but not because of one's own share.
-        let worst = of_network.or_else(|| self.polls.of_all().filter(|_| full.network != holder.network));
-        let Some((session, exchange)) = worst else { return false };
-        let Some(open) = self.open.get(&exchange) else { return false };
-        // Nobody gives way to a neighbour who holds more, nor to a network that does.
-        let (mine, theirs) = if open.network == holder.network {
-            (self.upstream.held_by(holder.session), self.upstream.held_by(session))
-        } else {
-            (self.upstream.held_in(holder.network), self.upstream.held_in(open.network))
-        };
-        // A young stream goes on until it is old enough to be reset, beyond the limit: that is for those only who hold far less.
-        let is_young = now.duration_since(open.line.read) < self.cancel_after;
-        if session != holder.session && (mine > theirs || (is_young && mine * 2 > theirs)) {
-            return false;
-        }
-        let Some(Open { line, place, .. }) = self.take(exchange) else { return false };
-        place.give_way();
-        self.metrics.poll_evicted();
-        let max_age = 1 + u32::try_from(exchange.0 % u64::from(POLL_SPREAD)).unwrap_or(0);
-        self.refuse(now, server, exchange, Line { dismissed: true, ..line }, &polls_again_in(max_age));
-        true
     }
 
     /// An upstream task has something to say.
@@ -448,13 +385,6 @@ impl Exchanges {
             None => server.fail(now, exchange, why.code, &why.text),
         }
         self.finish(now, line);
-    }
-
-    /// A request that its client has gone away from is over, or has to be.
-    fn end_left(&mut self, exchange: ExchangeId) -> Option<Left> {
-        let left = self.left.remove(&exchange)?;
-        self.gone.remove(left.session, exchange);
-        Some(left)
     }
 
     fn take(&mut self, exchange: ExchangeId) -> Option<Open> {

@@ -1,0 +1,91 @@
+//! Places at the upstream: who gets one, and who gives up his for it.
+//!
+//! ```text
+//! a place is free ----------------------------------------------> taken
+//! none is, or not of this share:
+//!     a request that its client has gone away from (Left) ------> ended, its place taken over
+//!     a long poll of whoever has most, and no less than we have -> answered early, its place taken over
+//!     neither --------------------------------------------------> 5.03
+//! ```
+
+use super::line::Line;
+use super::{AbortOnDrop, Exchanges, Open};
+use crate::drain::POLL_SPREAD;
+use crate::refusal::Refusal;
+use crate::upstream::{Busy, Full, Holder, Place, polls_again_in};
+use lowband_transport::{ExchangeId, Server, SessionId};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// One that nobody waits for. Dropping it ends its task.
+#[derive(Debug)]
+pub(super) struct Left {
+    pub(super) session: SessionId,
+    pub(super) place: Arc<Place>,
+    pub(super) _task: AbortOnDrop,
+}
+
+impl Exchanges {
+    /// A place for a request. Where there is none, the long poll that is worth least is answered early; what is no long poll is never cut.
+    pub(super) fn place(
+        &mut self,
+        now: Instant,
+        server: &mut Server,
+        holder: Holder,
+        body_len: usize,
+    ) -> Result<Place, Refusal> {
+        let full = match self.upstream.place(holder, body_len) {
+            Ok(place) => return Ok(place),
+            Err(full) => full,
+        };
+        let placed = match full.busy {
+            Busy::Requests if self.make_room(now, server, holder, full) => {
+                self.upstream.take_over(holder, body_len)
+            }
+            Busy::Requests | Busy::BodyBytes => Err(full),
+        };
+        placed.map_err(|full| {
+            self.metrics.over_limit(full.busy);
+            full.busy.refusal()
+        })
+    }
+
+    fn make_room(&mut self, now: Instant, server: &mut Server, holder: Holder, full: Full) -> bool {
+        // What nobody waits for is worth least of all.
+        if let Some((_, exchange)) = self.gone.of_network(full.network).or_else(|| self.gone.of_all())
+            && let Some(Left { place, .. }) = self.end_left(exchange)
+        {
+            place.give_way();
+            return true;
+        }
+        let of_network = self.polls.of_network(full.network);
+        // The heaviest network has nothing to give: then somebody else's poll, but not because of one's own share.
+        let worst = of_network.or_else(|| self.polls.of_all().filter(|_| full.network != holder.network));
+        let Some((session, exchange)) = worst else { return false };
+        let Some(open) = self.open.get(&exchange) else { return false };
+        // Nobody gives way to a neighbour who holds more, nor to a network that does.
+        let (mine, theirs) = if open.network == holder.network {
+            (self.upstream.held_by(holder.session), self.upstream.held_by(session))
+        } else {
+            (self.upstream.held_in(holder.network), self.upstream.held_in(open.network))
+        };
+        // A young stream goes on until it is old enough to be reset, beyond the limit: that is for those only who hold far less.
+        let is_young = now.duration_since(open.line.read) < self.cancel_after;
+        if session != holder.session && (mine > theirs || (is_young && mine * 2 > theirs)) {
+            return false;
+        }
+        let Some(Open { line, place, .. }) = self.take(exchange) else { return false };
+        place.give_way();
+        self.metrics.poll_evicted();
+        let max_age = 1 + u32::try_from(exchange.0 % u64::from(POLL_SPREAD)).unwrap_or(0);
+        self.refuse(now, server, exchange, Line { dismissed: true, ..line }, &polls_again_in(max_age));
+        true
+    }
+
+    /// A request that its client has gone away from is over, or has to be.
+    pub(super) fn end_left(&mut self, exchange: ExchangeId) -> Option<Left> {
+        let left = self.left.remove(&exchange)?;
+        self.gone.remove(left.session, exchange);
+        Some(left)
+    }
+}
