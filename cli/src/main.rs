@@ -1,4 +1,8 @@
-//! The command line: parsing, choice of the command, exit status.
+//! `lowband`: the command line of the low-bandwidth wire.
+//!
+//! ```text
+//! argv (Go's long flags) -> clap -> coap | jc -> exit status
+//! ```
 
 mod argv;
 mod coap;
@@ -9,7 +13,6 @@ mod output;
 
 use clap::Parser;
 use exit::{Exit, Failure};
-use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// Low-bandwidth Matrix (MSC3079): CBOR over CoAP over DTLS.
@@ -26,9 +29,8 @@ enum Command {
     Jc(jc::JcArgs),
 }
 
-/// Parses, runs, and says how it went.
-pub(crate) fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let outcome = match Cli::try_parse_from(argv::rewrite(arguments)) {
+fn main() -> ExitCode {
+    let outcome = match Cli::try_parse_from(argv::rewrite(std::env::args_os())) {
         Ok(cli) => match cli.command {
             Command::Coap(arguments) => coap::run(arguments),
             Command::Jc(arguments) => jc::run(arguments),

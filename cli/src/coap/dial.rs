@@ -2,7 +2,7 @@
 
 use super::Job;
 use super::verbose::Verbose;
-use crate::cli::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 

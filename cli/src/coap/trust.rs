@@ -1,6 +1,6 @@
 //! Whom to believe: `--cacert`, `-k`, and what to say when that ends in mistrust.
 
-use crate::cli::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure};
 use lowband_client::Verification;
 use openssl::x509::X509;
 use std::fmt::Display;

@@ -1,6 +1,6 @@
 //! HTTP headers on the command line, and the CoAP options that some of them become.
 
-use crate::cli::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure};
 use lowband_client::names;
 
 /// Headers in the order in which they were given. No `Debug`: one of them is the access token.

@@ -3,8 +3,8 @@
 use super::dial::{NotThis, each_address, in_time};
 use super::verbose::without_secrets;
 use super::{Answer, Job, trust};
-use crate::cli::exit::{Exit, Failure};
-use crate::cli::output;
+use crate::exit::{Exit, Failure};
+use crate::output;
 use lowband_client::{
     ConnectOptions, Error, LastingConnection, Redial, Request, Response, Settings, TargetError, names,
 };

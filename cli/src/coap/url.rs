@@ -1,6 +1,6 @@
 //! What a URL means here: coaps, https and http all name a host and a port that is dialled by DTLS.
 
-use crate::cli::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure};
 use url::{Host, Url};
 
 /// UDP and TCP alike.

@@ -3,7 +3,7 @@
 use super::dial::{NotThis, each_address, in_time};
 use super::verbose::without_secrets;
 use super::{Answer, Job, trust};
-use crate::cli::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::Request;

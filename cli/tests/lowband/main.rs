@@ -1,0 +1,22 @@
+//! The `lowband` binary against the stub server of the client library's tests.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a panic is how a test fails, in its helpers too"
+)]
+
+#[allow(dead_code, reason = "the rest is for the library's tests")]
+#[path = "../../../client/tests/library/certificate.rs"]
+mod certificate;
+mod coap_command;
+mod coap_failures;
+mod command;
+mod http_command;
+mod jc_command;
+#[allow(dead_code, reason = "the rest is for the library's tests")]
+#[path = "../../../client/tests/library/stub_server.rs"]
+mod stub_server;
+mod tutorial;
