@@ -1,4 +1,4 @@
-//! A CoAP request -> the HTTP/2 request for the upstream (the protocol's section 4).
+//! A CoAP request -> the HTTP/2 request for the upstream (docs/protocol.md section 9).
 //!
 //! The body is passed as it is: the filter in Envoy translates it.
 

@@ -15,7 +15,7 @@ const NEWEST_VERSION: u8 = 1;
 /// All sessions.
 #[derive(Debug)]
 pub struct Sessions {
-    /// Integer keys were seen in a body: the client knows version 1 (protocol, section 4).
+    /// Integer keys were seen in a body: the client knows version 1 (docs/protocol.md section 6).
     integer_keys: HashSet<SessionId>,
     default_version: u8,
 }

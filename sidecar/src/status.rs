@@ -1,4 +1,4 @@
-//! HTTP status -> CoAP code: the table of the protocol's section 4, as data.
+//! HTTP status -> CoAP code: the table of docs/protocol.md section 7, as data.
 //!
 //! RFC 7252's own method-dependent successes (PUT -> 2.04, DELETE -> 2.02) are deliberately absent: clients in the field
 //! know 2.05 and take 2.04 and 2.02 for failures.

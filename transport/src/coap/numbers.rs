@@ -216,6 +216,7 @@ pub(super) const fn is_critical(number: u16) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
 
     #[test]
     fn codes_are_written_as_class_and_two_digits() {
@@ -231,6 +232,25 @@ mod tests {
             assert!(table.windows(2).all(|pair| pair[0].number < pair[1].number));
             assert!(table.iter().all(|option| option.min <= option.max));
         }
+    }
+
+    #[test]
+    fn the_page_of_the_protocol_has_these_options() {
+        let page = include_str!("../../../docs/protocol.md");
+        let head = "| number | name | bytes | in | repeatable | meaning here |\n";
+        let (_, table) = page.split_once(head).unwrap();
+        let rows = table.lines().skip(1).take_while(|line| line.starts_with('|'));
+        let cells = |row: &str| row.split('|').map(str::trim).skip(1).take(5).collect::<Vec<_>>().join(" ");
+        let told: Vec<String> = rows.map(cells).collect();
+        let mut known = BTreeMap::new();
+        for (table, place) in [(&IN_REQUESTS[..], "request"), (&IN_RESPONSES[..], "response")] {
+            for Definition { number, name, repeatable, min, max } in table {
+                let place = if known.contains_key(number) { "both" } else { place };
+                let repeatable = if *repeatable { "yes" } else { "no" };
+                known.insert(number, format!("{number} {name} {min}-{max} {place} {repeatable}"));
+            }
+        }
+        assert_eq!(told, known.into_values().collect::<Vec<_>>());
     }
 
     #[test]

@@ -122,6 +122,7 @@ fn names<'s>(suites: impl Iterator<Item = &'s Suite>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::record;
     use super::*;
     use openssl::ssl::{Ssl, SslContext, SslMethod};
 
@@ -146,5 +147,18 @@ mod tests {
             assert_eq!(suite.aead.cipher().key_length(), suite.aead.key_len());
         }
         assert_eq!(Suite::from_id([0xc0, 0x2d]), None);
+    }
+
+    #[test]
+    fn the_page_of_the_protocol_has_these_suites() {
+        let page = include_str!("../../../docs/protocol.md");
+        let head = "| number | suite, by OpenSSL's name | bytes a record |\n";
+        let (_, table) = page.split_once(head).unwrap();
+        let rows: Vec<&str> = table.lines().skip(1).take_while(|line| line.starts_with('|')).collect();
+        let known = SUITES.map(|Suite { id, name, aead, .. }| {
+            let bytes = record::HEADER + aead.explicit_len() + aead.tag_len();
+            format!("| `{:#06x}` | `{name}` | {bytes} |", u16::from_be_bytes(id))
+        });
+        assert_eq!(rows, known);
     }
 }
