@@ -16,10 +16,10 @@ use lowband_e2e::synapse::RateLimits;
 use lowband_e2e::wire::Wire;
 use std::process::Command;
 
-/// In the run folder, as the README calls them.
+/// In the run folder, as the page for operators calls them.
 const CAPTURE: &str = "capture.pcap";
 const KEY_LOG: &str = "keys.log";
-const README: &str = include_str!("../../README.md");
+const PAGE: &str = include_str!("../../docs/operations.md");
 
 /// What tshark tells of each datagram; several values of one field are joined by commas.
 const FIELDS: [&str; 6] = [
@@ -70,11 +70,11 @@ impl Row {
     }
 }
 
-/// Reads the capture with the command of the README.
+/// Reads the capture with the command of the page for operators.
 async fn read(fixture: &Fixture) -> Vec<Row> {
     system_program("tshark", "setup-test").unwrap();
     let reads = |line: &&str| line.starts_with("tshark ") && line.contains(CAPTURE) && line.contains(KEY_LOG);
-    let command = README.lines().find(reads).expect("the README's command");
+    let command = PAGE.lines().find(reads).expect("the page's command");
     let fields = FIELDS.map(|field| format!(" -e {field}")).concat();
     let told = fixture.shell(&format!("{command} -T fields{fields}")).await.unwrap();
     String::from_utf8(told).unwrap().lines().map(Row::parse).collect()

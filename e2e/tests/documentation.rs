@@ -1,4 +1,5 @@
-//! What the README shows is what happens: its commands give the output printed under them, its table is the demo's.
+//! What the README and the pages show is what happens: their commands give the output printed under them, the table of bytes is
+//! the demo's, the table of options is that of `--help`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -19,21 +20,23 @@ static SHARED: Shared = Shared::new();
 
 /// Stands between the outputs of two commands of one shell.
 const BORDER: &str = "\u{1}border\u{1}\n";
-/// Stands in the README for whatever comes here.
+/// Stands in a page for whatever comes here.
 const ANYTHING: &str = "[...]";
+/// The pages whose commands are run here, and how many each has at least. docs/kubernetes.md has a test in `e2e/kubernetes`.
+const PAGES: [(&str, usize); 3] = [("README.md", 3), ("docs/operations.md", 5), ("docs/clients.md", 8)];
 const DEMO_WITHIN: Duration = Duration::from_secs(180);
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
 }
 
-fn readme() -> String {
-    std::fs::read_to_string(root().join("README.md")).unwrap()
+fn read(page: &str) -> String {
+    std::fs::read_to_string(root().join(page)).unwrap()
 }
 
-/// The contents of the fenced blocks of one kind.
-fn blocks(kind: &str) -> Vec<String> {
-    let text = readme();
+/// The contents of a page's fenced blocks of one kind.
+fn blocks(page: &str, kind: &str) -> Vec<String> {
+    let text = read(page);
     let blocks = text.split("\n```").skip(1).step_by(2);
     blocks.filter_map(|block| Some(block.strip_prefix(kind)?.strip_prefix('\n')?.to_owned() + "\n")).collect()
 }
@@ -68,7 +71,7 @@ fn is_as_shown(shown: &str, got: &str) -> bool {
 
 /// A folder that looks like the checkout with a demo running in it.
 fn checkout(fixture: &Fixture) -> PathBuf {
-    let folder = Parts::from_environment().test_folder("readme_checkout").unwrap();
+    let folder = Parts::from_environment().test_folder("documentation_checkout").unwrap();
     symlink(fixture.chain.folder(), folder.join("run")).unwrap();
     for part in ["envoy-filter", "envoy.yaml"] {
         symlink(root().join(part), folder.join(part)).unwrap();
@@ -79,29 +82,35 @@ fn checkout(fixture: &Fixture) -> PathBuf {
     folder
 }
 
-#[test]
-fn the_commands_of_the_readme_give_the_output_under_them() {
-    let fixture = Fixture::shared(&SHARED, "readme").unwrap_or_else(|why| panic!("{why}"));
-    let folder = checkout(fixture);
+/// Runs the commands of one block in one shell, so that a `cd` holds for the commands after it.
+fn run(fixture: &Fixture, folder: &Path, commands: &[(String, String)]) -> String {
     let port = fixture.chain.address().port().to_string();
-    let mut count = 0;
-    for block in blocks("console") {
-        let commands = commands(&block);
-        // One shell for a block: a `cd` holds for the commands after it.
-        let script: String = commands
-            .iter()
-            .map(|(command, _)| format!("{} 2>&1\nprintf '{BORDER}'\n", command.replace("8008", &port)))
-            .collect();
-        // Commands that show an error end with one; it is their output that counts.
-        let script = format!("set +e +o pipefail; cd '{}'\n{script}", folder.display());
-        let got = fixture.run(fixture.shell(&script)).unwrap_or_else(|why| panic!("{why}"));
-        let got = String::from_utf8(got).unwrap();
-        for ((command, shown), got) in commands.iter().zip(got.split(BORDER)) {
-            assert!(is_as_shown(shown, got), "$ {command}\nshown:\n{shown}\ngot:\n{got}");
-            count += 1;
+    let script: String = commands
+        .iter()
+        .map(|(command, _)| format!("{} 2>&1\nprintf '{BORDER}'\n", command.replace("8008", &port)))
+        .collect();
+    // Commands that show an error end with one; it is their output that counts.
+    let script = format!("set +e +o pipefail; cd '{}'\n{script}", folder.display());
+    let got = fixture.run(fixture.shell(&script)).unwrap_or_else(|why| panic!("{why}"));
+    String::from_utf8(got).unwrap()
+}
+
+#[test]
+fn the_commands_of_the_pages_give_the_output_under_them() {
+    let fixture = Fixture::shared(&SHARED, "documentation").unwrap_or_else(|why| panic!("{why}"));
+    let folder = checkout(fixture);
+    for (page, least) in PAGES {
+        let mut count = 0;
+        for block in blocks(page, "console") {
+            let commands = commands(&block);
+            let got = run(fixture, &folder, &commands);
+            for ((command, shown), got) in commands.iter().zip(got.split(BORDER)) {
+                assert!(is_as_shown(shown, got), "{page}: $ {command}\nshown:\n{shown}\ngot:\n{got}");
+                count += 1;
+            }
         }
+        assert!(count >= least, "only {count} commands were found in {page}");
     }
-    assert!(count >= 10, "only {count} commands were found in the README");
 }
 
 /// A row of the table without its numbers, which differ from run to run.
@@ -112,8 +121,9 @@ fn shape(row: &str) -> String {
 
 #[tokio::test]
 async fn the_table_of_the_readme_is_the_demos() {
-    let table = blocks("text").into_iter().find(|block| block.contains("CoAP:")).expect("the table");
-    let folder = Parts::from_environment().test_folder("readme_demo").unwrap();
+    let table =
+        blocks("README.md", "text").into_iter().find(|block| block.contains("CoAP:")).expect("the table");
+    let folder = Parts::from_environment().test_folder("documentation_demo").unwrap();
     let port = Port::free_for_both().unwrap().number().to_string();
     let mut demo = Command::new(env!("CARGO_BIN_EXE_demo"));
     demo.args(["up", "--once", "--port", &port, "--dir"]).arg(folder);
@@ -126,9 +136,9 @@ async fn the_table_of_the_readme_is_the_demos() {
     }
 }
 
-/// Flags and defaults in a table of the README, against `--help`.
+/// Flags and defaults in the table of the operators' page, against `--help`.
 #[test]
-fn the_options_of_the_readme_are_the_sidecars() {
+fn the_options_of_the_page_for_operators_are_the_sidecars() {
     let sidecar = Parts::from_environment().program("lowband-sidecar").unwrap();
     let help = Command::new(sidecar).arg("--help").output().unwrap().stdout;
     let help = String::from_utf8(help).unwrap();
@@ -136,7 +146,7 @@ fn the_options_of_the_readme_are_the_sidecars() {
         cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()
     };
     let mut count = 0;
-    for row in readme().lines().filter(|line| line.starts_with("| `--")) {
+    for row in read("docs/operations.md").lines().filter(|line| line.starts_with("| `--")) {
         let cells: Vec<&str> = row.split('|').collect();
         let (flags, variables, defaults) = (words(cells[1]), words(cells[2]), words(cells[3]));
         assert_eq!((flags.len(), flags.len()), (variables.len(), defaults.len()), "{row}");
@@ -151,7 +161,7 @@ fn the_options_of_the_readme_are_the_sidecars() {
             count += 1;
         }
     }
-    assert!(count >= 13, "only {count} options were found in the README");
+    assert!(count >= 29, "only {count} options were found");
 }
 
 #[test]
