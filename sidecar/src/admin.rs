@@ -37,7 +37,7 @@ pub struct Admin {
     pub metrics: Arc<Metrics>,
     /// The way to the event loop.
     pub inspector: Inspector,
-    /// The probe.
+    /// The probe behind `/readyz`.
     pub readiness: Readiness,
 }
 
@@ -71,7 +71,8 @@ pub async fn serve(listener: TcpListener, admin: Admin) {
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(PATIENCE)
-                // One request each, in bounded time: whoever does not read keeps a place from nobody for long.
+                // One request each, in bounded time: whoever does not read keeps a place from
+                // nobody for long.
                 .keep_alive(false)
                 .serve_connection(TokioIo::new(stream), service);
             match timeout(LONGEST, connection).await {

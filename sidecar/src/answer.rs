@@ -1,10 +1,11 @@
 //! The way back: what an upstream task has to say about its exchange, on a bounded channel to the event loop.
 //!
-//! Back-pressure: after each piece of a body that is not the last, the task waits until the transport wants more. So at
-//! most one piece of each answer is on its way, and a client that reads slowly slows its own HTTP/2 stream down.
+//! Back-pressure: after each piece of a body that is not the last, the task waits until the transport wants
+//! more. So at most one piece of each answer is on its way, and a client that reads slowly slows its own
+//! HTTP/2 stream down.
 //!
-//! An answer that is dropped before its end, by a task that panics or is aborted by mistake, tells so by itself: no exchange waits for a
-//! task that is not there any more.
+//! An answer that is dropped before its end, by a task that panics or is aborted by mistake, tells so by
+//! itself: no exchange waits for a task that is not there any more.
 
 use crate::credentials::News;
 use crate::failure::Failure;
@@ -28,9 +29,9 @@ pub enum Command {
     Start {
         /// The response code.
         code: Code,
-        /// Its options.
+        /// The options of the response.
         options: ResponseOptions,
-        /// The piece.
+        /// The first piece of the body.
         piece: Piece,
         /// How long the upstream has taken until it was there.
         waited: Duration,
@@ -39,7 +40,8 @@ pub enum Command {
     Continue(Piece),
     /// What became of an access token; comes before the answer that says so.
     Token(News),
-    /// There will be no (more) answer. Before the start it becomes a response, after it the missing blocks get its code.
+    /// There will be no (more) answer. Before the start it becomes a response, after it the missing blocks
+    /// get its code.
     Refuse {
         /// What the client is told.
         refusal: Refusal,

@@ -5,17 +5,19 @@
 //! a batch that is full: more are waiting           ->  of each peer no more than its share, until the round is over
 //! ```
 //!
-//! The system keeps what waits in one queue, in the order in which it came: whoever sends most would have most of it, and the others'
-//! datagrams would wait behind his or find no room. Not to read a datagram costs a small part of what it costs to decrypt and answer
-//! it, so that the queue is gone round quickly. It is the peer's address that counts, before anything is proven: who forges it can take
-//! somebody's turn, but only while he sends more than can be handled, when that turn would be in danger anyway.
+//! The system keeps what waits in one queue, in the order in which it came: whoever sends most would have
+//! most of it, and the others' datagrams would wait behind his or find no room. Not to read a datagram costs
+//! a small part of what it costs to decrypt and answer it, so that the queue is gone round quickly. It is the
+//! peer's address that counts, before anything is proven: who forges it can take somebody's turn, but only
+//! while he sends more than can be handled, when that turn would be in danger anyway.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
 /// Datagrams of a round. Some milliseconds of work.
 const ROUND: usize = 512;
-/// Those of one peer at least, in a round. A client may send so many at once: its exchanges and as many blocks.
+/// Those of one peer at least, in a round. A client may send so many at once: its exchanges and
+/// as many blocks.
 pub const LEAST_SHARE: usize = 64;
 
 /// The present round.

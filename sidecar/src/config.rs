@@ -1,7 +1,7 @@
 //! The configuration: what can be set ([`Options`]), and what is right ([`Config`]).
 //!
-//! Every option is a text until [`Options::check`] has looked at all of them, so that all mistakes are told at once and
-//! before anything is bound.
+//! Every option is a text until [`Options::check`] has looked at all of them, so that all mistakes are told
+//! at once and before anything is bound.
 
 use crate::drain;
 use crate::envoy;
@@ -24,8 +24,8 @@ pub use options::{LogFormat, LogLevel};
 
 /// Serves Matrix clients over DTLS and CoAP on one UDP port, and passes their requests to Envoy over HTTP/2.
 ///
-/// Each option can be given by its environment variable as well; a flag wins. Durations: 500ms, 60s, 2m, 24h. Sizes:
-/// 65536, 64KiB, 8MiB.
+/// Each option can be given by its environment variable as well; a flag wins. Durations: 500ms, 60s, 2m, 24h.
+/// Sizes: 65536, 64KiB, 8MiB.
 #[derive(Parser, Debug, Clone)]
 #[command(name = "lowband-sidecar", version, max_term_width = 120, disable_help_subcommand = true)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -40,8 +40,8 @@ pub struct Options {
     /// Address of /healthz, /readyz and /metrics, or off. There is no password: keep it from the outside.
     #[arg(long, env = "LOWBAND_ADMIN", value_name = "ADDRESS", default_value = "127.0.0.1:9464")]
     admin: String,
-    /// Key table assumed for clients that never say which they know: 1 as clients in the field expect, 0 by the letter
-    /// of MSC3079.
+    /// Key table assumed for clients that never say which they know: 1 as clients in the field expect, 0 by
+    /// the letter of MSC3079.
     #[arg(long, env = "LOWBAND_DEFAULT_CBOR_VERSION", value_name = "VERSION", default_value = "1")]
     default_cbor_version: String,
     #[command(flatten)]
@@ -67,14 +67,15 @@ pub struct Options {
 /// What the program does instead of serving; the options above do not count then.
 #[derive(Subcommand, Debug, Clone)]
 pub enum Task {
-    /// Writes envoy.yaml, the configuration of the Envoy behind this sidecar, for other ports, folders and homeservers.
+    /// Writes envoy.yaml, the configuration of the Envoy behind this sidecar, for other ports,
+    /// folders and homeservers.
     RenderEnvoy(Box<envoy::Options>),
 }
 
 /// A configuration without mistakes, in the shape of those who use it.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// UDP address.
+    /// The UDP address that clients reach.
     pub listen: SocketAddr,
     /// Certificate and key.
     pub identity: Identity,
@@ -86,7 +87,7 @@ pub struct Config {
     pub server_names: ServerNames,
     /// Where requests go.
     pub upstream: upstream::Settings,
-    /// Admin address.
+    /// The address of `/healthz`, `/readyz` and `/metrics`; `None` for none.
     pub admin: Option<SocketAddr>,
     /// 0 or 1.
     pub default_cbor_version: u8,
@@ -106,11 +107,11 @@ pub struct Config {
     pub end: drain::Settings,
     /// Of the Envoy that is to be asked to end in order.
     pub envoy_admin_port: Option<u16>,
-    /// Worker threads.
+    /// Worker threads of the runtime.
     pub threads: usize,
-    /// Log level.
+    /// The least level that is logged.
     pub log_level: LogLevel,
-    /// Log format.
+    /// The form of a log line.
     pub log_format: LogFormat,
     /// Key log file.
     pub key_log: Option<PathBuf>,
@@ -119,7 +120,7 @@ pub struct Config {
 /// One option that is wrong, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
-    /// The flag.
+    /// The flag of the option.
     pub option: &'static str,
     /// Its value and why it cannot be, in one line.
     pub why: String,

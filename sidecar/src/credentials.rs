@@ -20,16 +20,17 @@ const MAX_LOGIN: usize = 64 << 10;
 /// Under which tokens a request is tried. `None` stands for no token.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Credentials {
-    /// At first.
+    /// The token of the first try.
     pub first: Option<AccessToken>,
-    /// Where the homeserver says 401 to that because of the token ([`Refused`]); the outer `None`: not at all.
+    /// Where the homeserver says 401 to that because of the token ([`Refused`]); the outer `None`:
+    /// not at all.
     pub second: Option<Option<AccessToken>>,
     /// The token that the request brings in its query.
     pub in_query: Option<AccessToken>,
     /// A success ends the token of the request ([`News::Ended`]).
     pub ends: bool,
-    /// A 401 `M_UNKNOWN_TOKEN` speaks of the token of the request ([`News::Refused`]); in an answer to a refresh, for one, it
-    /// speaks of the refresh token.
+    /// A 401 `M_UNKNOWN_TOKEN` speaks of the token of the request ([`News::Refused`]); in an answer to a
+    /// refresh, for one, it speaks of the refresh token.
     pub refusable: bool,
     /// The token is known as refused, and a success would show that it is not any more ([`News::Accepted`]).
     pub proves: bool,
@@ -114,15 +115,16 @@ fn brings_its_own(path: &[&str]) -> bool {
     matches!(path, ["_matrix", "client", _, "register" | "login" | "refresh"])
 }
 
-/// Application services register and log users in under their own token (Matrix 1.16, application service API).
+/// Application services register and log users in under their own token (Matrix 1.16,
+/// application service API).
 fn is_application_service(options: &RequestOptions, body: &[u8]) -> bool {
     const APPLICATION_SERVICE: &str = "m.login.application_service";
     let kind = || document::text(options.content_format, body, "type");
     body.len() <= MAX_LOGIN && kind().is_some_and(|kind| kind == APPLICATION_SERVICE)
 }
 
-/// Endpoints that answer without an access token, if perhaps differently (Matrix 1.16, client-server API: "Requires
-/// authentication: No" or "Optional"), with the unstable names of the newer ones.
+/// Endpoints that answer without an access token, if perhaps differently (Matrix 1.16, client-server API:
+/// "Requires authentication: No" or "Optional"), with the unstable names of the newer ones.
 fn needs_none(path: &[&str]) -> bool {
     let rest = match path {
         [".well-known", ..] | ["_matrix", "client", "versions"] => return true,
@@ -143,8 +145,8 @@ fn needs_none(path: &[&str]) -> bool {
     }
 }
 
-/// Whether a successful request to this path ends the token that it was made under. Others of the same user may end with it:
-/// those are found out by the homeserver's next 401.
+/// Whether a successful request to this path ends the token that it was made under. Others of the same user
+/// may end with it: those are found out by the homeserver's next 401.
 fn ends_its_token(path: &[&str]) -> bool {
     matches!(
         path,

@@ -4,8 +4,8 @@ use lowband_codec::{KeyTable, peek};
 use lowband_transport::coap::content_format::JSON;
 use std::borrow::Cow;
 
-/// The text under a key; `None` where it is absent, no text, or the body is no such document. What is not called JSON is read as
-/// CBOR.
+/// The text under a key; `None` where it is absent, no text, or the body is no such document. What is not
+/// called JSON is read as CBOR.
 pub fn text(content_format: Option<u16>, body: &[u8], key: &str) -> Option<String> {
     peek::text(&as_cbor(content_format, body)?, key, Some(KeyTable::v1())).ok()?.map(Cow::into_owned)
 }

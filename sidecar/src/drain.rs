@@ -9,13 +9,15 @@
 //! a session: waits for its turn -> (turn) long polls are answered 5.03 -> (all is answered, or `grace_period` after the turn) closed
 //! ```
 //!
-//! A balancer sends new flows elsewhere from the beginning, but an old one to this process for as long as it is ready: so it
-//! stays so until everybody has been told. Who is told dials again from a new port, and gets elsewhere. Turns are [`MOST_APART`] apart
-//! or less, so that not all dial at once; with more sessions than fit they come faster, and all have come after `close_within`.
-//! Whatever clients do, `close_within` and `grace_period` together bound the time until readiness fails.
+//! A balancer sends new flows elsewhere from the beginning, but an old one to this process for as long as it
+//! is ready: so it stays so until everybody has been told. Who is told dials again from a new port, and gets
+//! elsewhere. Turns are [`MOST_APART`] apart or less, so that not all dial at once; with more sessions than
+//! fit they come faster, and all have come after `close_within`. Whatever clients do, `close_within` and
+//! `grace_period` together bound the time until readiness fails.
 //!
-//! No clock and no I/O: time and what is known of sessions come in, [`Step`]s come out. Deliberately absent: Observe, which the
-//! transport does not know yet. An answer of 5.03 would end an observation, too (RFC 7641 section 4.2), at the turn of its session.
+//! No clock and no I/O: time and what is known of sessions come in, [`Step`]s come out. Deliberately absent:
+//! Observe, which the transport does not know yet. An answer of 5.03 would end an observation, too (RFC 7641
+//! section 4.2), at the turn of its session.
 
 use lowband_transport::SessionId;
 use lowband_transport::coap::Activity;
@@ -26,8 +28,9 @@ use std::time::{Duration, Instant};
 pub const MOST_APART: Duration = Duration::from_millis(20);
 /// How often sessions that have had their turn are looked at.
 const LOOK: Duration = Duration::from_millis(20);
-/// A body in blocks that has made no step for this long keeps its session no longer, and is cut: its client is gone, as a rule. Longer than
-/// a client waits until it repeats a block that was lost (ACK_TIMEOUT of RFC 7252: 2 to 3 s).
+/// A body in blocks that has made no step for this long keeps its session no longer, and is cut: its client
+/// is gone, as a rule. Longer than a client waits until it repeats a block that was lost (ACK_TIMEOUT of RFC
+/// 7252: 2 to 3 s).
 pub const BODY_SILENCE: Duration = Duration::from_secs(5);
 /// Clients whose long poll has been answered come again after 1 to this many seconds (Max-Age).
 pub const POLL_SPREAD: u32 = 4;
@@ -66,16 +69,17 @@ pub enum Phase {
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// The session's turn has come: its long polls are answered with 5.03 and this Max-Age, those that wait and those to come.
+    /// The session's turn has come: its long polls are answered with 5.03 and this Max-Age, those that wait
+    /// and those to come.
     Dismiss {
-        /// Which.
+        /// The session whose turn it is.
         session: SessionId,
-        /// Seconds.
+        /// The Max-Age of its answers in seconds.
         max_age: u32,
     },
-    /// close_notify.
+    /// The session is closed by close_notify.
     Close {
-        /// Which.
+        /// The session to close.
         session: SessionId,
         /// Its time was over before all was answered.
         cut: bool,
@@ -101,7 +105,7 @@ pub trait Sessions {
     fn condition(&self, session: SessionId) -> Condition;
 }
 
-/// One end.
+/// The course of one end, from the signal to the last session.
 #[derive(Debug)]
 pub struct Drain {
     settings: Settings,
@@ -141,7 +145,7 @@ impl Drain {
         drain
     }
 
-    /// The phase.
+    /// How far the end has come.
     pub fn phase(&self) -> Phase {
         self.phase
     }
@@ -260,7 +264,8 @@ impl Drain {
     }
 }
 
-/// Sessions have their turns in the order of their numbers: so those that are closed one after another come again in different seconds.
+/// Sessions have their turns in the order of their numbers: so those that are closed one after another come
+/// again in different seconds.
 fn max_age(session: SessionId) -> u32 {
     let apart = session.0 % u64::from(POLL_SPREAD);
     1 + u32::try_from(apart).unwrap_or_default()

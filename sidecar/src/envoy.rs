@@ -1,9 +1,9 @@
-//! The configuration of Envoy: the `envoy.yaml` of this project and the `envoy-certificate.yaml` beside it, written anew for other ports,
-//! folders and homeservers.
+//! The configuration of Envoy: the `envoy.yaml` of this project and the `envoy-certificate.yaml` beside it,
+//! written anew for other ports, folders and homeservers.
 //!
-//! Plain replacement of text, without a YAML library: each value is found by the exact words around it, as often as it has to be
-//! there, so that comments and order stay. Where a file has changed so that a value is not found, nothing is written. Without
-//! options the text is the file itself, byte for byte.
+//! Plain replacement of text, without a YAML library: each value is found by the exact words around it, as
+//! often as it has to be there, so that comments and order stay. Where a file has changed so that a value is
+//! not found, nothing is written. Without options the text is the file itself, byte for byte.
 
 use crate::config::Mistake;
 use clap::Args;
@@ -38,17 +38,19 @@ const FILTER: &str = "lowband-filter.wasm";
 /// What can be set. What is not given stays as it is in `envoy.yaml`.
 #[derive(Args, Debug, Clone, Default)]
 pub struct Options {
-    /// Where the homeserver is: http or https, host and port. https is verified, and with a name the Host field follows.
+    /// Where the homeserver is: http or https, host and port. https is verified, and with a name the
+    /// Host field follows.
     #[arg(long, env = "LOWBAND_HOMESERVER", value_name = "URL")]
     pub homeserver: Option<String>,
     /// Who may vouch for an https homeserver, in PEM form, as Envoy finds it.
     #[arg(long, env = "LOWBAND_CA_FILE", value_name = "FILE")]
     pub ca_file: Option<String>,
-    /// What clients shall take for the homeserver: replaces base_url in discovery and login. With a wrong one nobody can log in.
+    /// What clients shall take for the homeserver: replaces base_url in discovery and login. With a wrong one
+    /// nobody can log in.
     #[arg(long, env = "LOWBAND_BASE_URL", value_name = "URL")]
     pub base_url: Option<String>,
-    /// UDP port that /versions names to clients, where it is not the public port, as behind a load balancer. A wrong one costs each
-    /// client its attempts before it falls back to HTTPS.
+    /// UDP port that /versions names to clients, where it is not the public port, as behind a load balancer.
+    /// A wrong one costs each client its attempts before it falls back to HTTPS.
     #[arg(long, env = "LOWBAND_DTLS_PORT", value_name = "PORT")]
     pub dtls_port: Option<String>,
     /// TCP port for clients; the sidecar's UDP port has the same number.
@@ -60,16 +62,16 @@ pub struct Options {
     /// Port of Envoy's administration, on 127.0.0.1.
     #[arg(long, env = "LOWBAND_ENVOY_ADMIN_PORT", value_name = "PORT")]
     pub admin_port: Option<String>,
-    /// Address and port at which Prometheus finds Envoy's statistics, with the filter's among them: /metrics, and nothing else of the
-    /// administration. There is no password: keep it from the outside.
+    /// Address and port at which Prometheus finds Envoy's statistics, with the filter's among them: /metrics,
+    /// and nothing else of the administration. There is no password: keep it from the outside.
     #[arg(long, env = "LOWBAND_ENVOY_METRICS", value_name = "ADDRESS")]
     pub metrics: Option<String>,
-    /// Memory of Envoy in bytes, without that of the filter's machines, some 100 MiB: nearer than a tenth to it strangers are refused, while
-    /// the sidecar is served.
+    /// Memory of Envoy in bytes, without that of the filter's machines, some 100 MiB: nearer than a tenth to
+    /// it strangers are refused, while the sidecar is served.
     #[arg(long, env = "LOWBAND_ENVOY_MAX_HEAP", value_name = "BYTES")]
     pub max_heap: Option<String>,
-    /// Folder of envoy.sock, certificate.pem and key.pem, and of envoy-certificate.yaml, by which Envoy finds those two and without
-    /// which it does not start.
+    /// Folder of envoy.sock, certificate.pem and key.pem, and of envoy-certificate.yaml, by which Envoy finds
+    /// those two and without which it does not start.
     #[arg(long, value_name = "FOLDER")]
     pub dir: Option<String>,
     /// Certificate chain in PEM form, as Envoy finds it; else certificate.pem of the folder.
@@ -78,11 +80,11 @@ pub struct Options {
     /// Private key of the certificate; else key.pem of the folder.
     #[arg(long, env = "LOWBAND_KEY", value_name = "FILE")]
     pub key: Option<String>,
-    /// The filter.
+    /// File of the filter
     #[arg(long, value_name = "FILE")]
     pub wasm: Option<String>,
-    /// Puts envoy.yaml, envoy-certificate.yaml and a copy of the filter into this folder, in place of standard output, for an Envoy that may
-    /// see nothing else; envoy.sock will be there too.
+    /// Puts envoy.yaml, envoy-certificate.yaml and a copy of the filter into this folder, in place of
+    /// standard output, for an Envoy that may see nothing else; envoy.sock will be there too.
     #[arg(long, value_name = "FOLDER", conflicts_with = "only_certificate")]
     pub install: Option<String>,
     /// Writes envoy-certificate.yaml to standard output in place of envoy.yaml.
@@ -118,7 +120,7 @@ pub enum Error {
     /// A value is not where this program looks for it.
     #[error("{0}")]
     Template(String),
-    /// A file.
+    /// A file cannot be read or written: what was tried, with its name.
     #[error("cannot {0}: {1}")]
     File(String, #[source] io::Error),
 }
@@ -267,7 +269,8 @@ impl Values {
             text.replace("\"dtls_port\": 8008", &format!("\"dtls_port\": {port}"), 2)?;
         }
         if let Some(url) = &self.base_url {
-            // JSON inside a YAML text in single quotes, neither of which a URL that is accepted needs to escape.
+            // JSON inside a YAML text in single quotes, neither of which a URL that is accepted
+            // needs to escape.
             text.replace("\"advertise\": {", &format!("\"advertise\": {{\"base_url\": \"{url}\", "), 2)?;
         }
         if let Some(path) = &self.socket {

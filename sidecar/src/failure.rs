@@ -1,4 +1,5 @@
-//! What can go wrong with the upstream, what the client is told of it, and what it is called in log and metrics.
+//! What can go wrong with the upstream, what the client is told of it, and what it is called in
+//! log and metrics.
 
 use crate::refusal::Refusal;
 use crate::status;
@@ -18,7 +19,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Every [`Failure::name`].
+    /// Each word that [`Failure::name`] has.
     pub const NAMES: [&str; 4] = ["unreachable", "hung", "broken", "lost"];
 
     /// A short word for metrics.

@@ -1,4 +1,5 @@
-//! The server's shell of low-bandwidth Matrix (MSC3079): DTLS and CoAP on one UDP socket, HTTP/2 with CBOR towards Envoy.
+//! The server's shell of low-bandwidth Matrix (MSC3079): DTLS and CoAP on one UDP socket, HTTP/2 with
+//! CBOR towards Envoy.
 //!
 //! ```text
 //! udp -> event_loop (owns lowband_transport::Server) -> target, credentials, request -> upstream (a task a request)
@@ -20,8 +21,8 @@
 //! | `upstream`, `answer` | HTTP/2, pooled, with back-pressure |
 //! | `rate`, `metrics`, `admin`, `readiness`, `key_log`, `logging`, `lines` | operation |
 //!
-//! Deliberately absent: TLS, JSON and routing, which are Envoy's and its filter's; and everything about records, messages and
-//! blocks, which is the transport's.
+//! Deliberately absent: TLS, JSON and routing, which are Envoy's and its filter's; and everything about
+//! records, messages and blocks, which is the transport's.
 
 use crate::config::Config;
 use crate::event_loop::EventLoop;
@@ -70,9 +71,9 @@ pub mod worker;
 /// Bound sockets: whoever binds them (main, a test on port 0, a supervisor) hands them over.
 #[derive(Debug)]
 pub struct Sockets {
-    /// For clients.
+    /// The UDP socket for clients.
     pub udp: UdpSocket,
-    /// For operators.
+    /// The listener of the pages for operators; `None` for none.
     pub admin: Option<TcpListener>,
 }
 
@@ -85,9 +86,9 @@ pub enum Error {
     /// The key log cannot be used.
     #[error("cannot use the key log (--key-log) {}: {source}", path.display())]
     KeyLog {
-        /// Its name.
+        /// The file's name, as it was given.
         path: PathBuf,
-        /// Why.
+        /// Why it cannot be used.
         source: io::Error,
     },
     /// The transport cannot be set up.
@@ -113,8 +114,8 @@ impl Sockets {
     }
 }
 
-/// Serves until `shutdown` resolves and every client has been told, see [`drain`]. Dropping the future ends at once. Each message of
-/// `reload` has certificate and key looked at without delay.
+/// Serves until `shutdown` resolves and every client has been told, see [`drain`]. Dropping the future ends
+/// at once. Each message of `reload` has certificate and key looked at without delay.
 pub async fn run(
     config: Config,
     sockets: Sockets,

@@ -5,8 +5,8 @@
 //!      -> counted as lost, when there is no room
 //! ```
 //!
-//! Whoever pushes never waits for whoever reads. Between pushing and writing there are no more than [`MOST_WAITING`] bytes, and as many
-//! again that are being written.
+//! Whoever pushes never waits for whoever reads. Between pushing and writing there are no more than
+//! [`MOST_WAITING`] bytes, and as many again that are being written.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -45,8 +45,8 @@ struct Queue {
 }
 
 impl Lines {
-    /// Starts a thread of that name which writes to `to`. `tell` is called there with the number of lines that have been lost and the
-    /// error that was the reason, if there was one; it may push to these lines.
+    /// Starts a thread of that name which writes to `to`. `tell` is called there with the number of lines
+    /// that have been lost and the error that was the reason, if there was one; it may push to these lines.
     pub fn new<W, T>(name: &str, to: W, tell: T) -> io::Result<Lines>
     where
         W: Write + Send + 'static,

@@ -1,10 +1,10 @@
 //! Lines on standard error.
 //!
-//! debug: the normal, one line a request. info: what an operator may want to know. warn: somebody else misbehaves. error: we
-//! are at fault. Access tokens, queries, bodies and keys are never logged.
+//! debug: the normal, one line a request. info: what an operator may want to know. warn: somebody else
+//! misbehaves. error: we are at fault. Access tokens, queries, bodies and keys are never logged.
 //!
-//! Nobody waits for whoever reads them ([`crate::lines`]), and of what others can cause as often as they like one line a second is
-//! told at info and above ([`Seldom`]).
+//! Nobody waits for whoever reads them ([`crate::lines`]), and of what others can cause as often as they like
+//! one line a second is told at info and above ([`Seldom`]).
 
 use crate::config::{Config, LogFormat, LogLevel};
 use crate::lines::Lines;
@@ -94,7 +94,8 @@ pub struct Seldom {
 }
 
 impl Seldom {
-    /// Whether to tell of it now: the number of those that have been left out since the last one. Else it is one for debug.
+    /// Whether to tell of it now: the number of those that have been left out since the last one. Else it is
+    /// one for debug.
     pub fn take(&mut self, now: Instant) -> Option<u64> {
         if self.told.is_some_and(|told| now.saturating_duration_since(told) < SELDOM) {
             self.left_out += 1;

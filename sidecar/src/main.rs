@@ -1,4 +1,5 @@
-//! `lowband-sidecar`: parses, runs, sets the exit code (0 in order, 1 failed while running, 2 wrong configuration).
+//! `lowband-sidecar`: parses, runs, sets the exit code (0 in order, 1 failed while running,
+//! 2 wrong configuration).
 
 use clap::Parser;
 use lowband_sidecar::config::{Config, Mistake, Options, Task, now};
@@ -93,7 +94,8 @@ fn serve(config: Config) -> Result<(), Error> {
     result
 }
 
-/// SIGHUP, the habitual wish for another look at the files, ends nothing at any time. Several at once are one.
+/// SIGHUP, the habitual wish for another look at the files, ends nothing at any time. Several at
+/// once are one.
 fn hangups() -> std::io::Result<mpsc::Receiver<()>> {
     let mut hangup = signal(SignalKind::hangup())?;
     let (tell, told) = mpsc::channel(1);

@@ -1,9 +1,10 @@
-//! /readyz: a DTLS request to the sidecar's own resource through the real UDP socket, as a client would send it.
+//! /readyz: a DTLS request to the sidecar's own resource through the real UDP socket, as a client
+//! would send it.
 //!
-//! A whole handshake each time, so that a broken certificate shows. The upstream is deliberately not asked: a homeserver that is
-//! down must not take its clients' sessions down as well. Nor is it a reason that newcomers are turned away at a limit, of sessions or of
-//! handshakes: whoever takes readiness for where flows may go would move those of all sessions to where nobody knows them. Metrics tell
-//! of it.
+//! A whole handshake each time, so that a broken certificate shows. The upstream is deliberately not asked: a
+//! homeserver that is down must not take its clients' sessions down as well. Nor is it a reason that
+//! newcomers are turned away at a limit, of sessions or of handshakes: whoever takes readiness for where
+//! flows may go would move those of all sessions to where nobody knows them. Metrics tell of it.
 
 use crate::event_loop::Inspector;
 use crate::metrics::Metrics;
@@ -21,8 +22,8 @@ use tokio::time::{Instant, timeout};
 
 /// A good result holds for this long. A bad one is looked at again each time, so that two in a row are two.
 const INTERVAL: Duration = Duration::from_secs(5);
-/// On loopback everything beyond it is a failure. A second try follows, because one that counts is expensive: a balancer moves the
-/// flows of all clients to where nobody knows their sessions.
+/// On loopback everything beyond it is a failure. A second try follows, because one that counts is expensive:
+/// a balancer moves the flows of all clients to where nobody knows their sessions.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The probe, and when it was last answered.
@@ -64,8 +65,8 @@ impl Readiness {
         result
     }
 
-    /// How often a newcomer found no place; None when the loop has ended, which is less than any. Hellos that wait for their signature do
-    /// not count: should the thread that signs stand still, the pod is not ready.
+    /// How often a newcomer found no place; None when the loop has ended, which is less than any. Hellos that
+    /// wait for their signature do not count: should the thread that signs stand still, the pod is not ready.
     async fn turned_away(&self) -> Option<u64> {
         let dtls = self.inspector.snapshot().await?.dtls;
         Some(dtls.hellos_over_rate + dtls.hellos_over_sessions + dtls.handshakes_evicted)

@@ -1,5 +1,5 @@
-//! Answers that the sidecar writes itself, and the two forms they take: wrong CoAP gets a diagnostic text (RFC 7252
-//! section 5.5.2), everything about Matrix or the upstream a Matrix error in CBOR.
+//! Answers that the sidecar writes itself, and the two forms they take: wrong CoAP gets a diagnostic text
+//! (RFC 7252 section 5.5.2), everything about Matrix or the upstream a Matrix error in CBOR.
 
 use crate::status;
 use lowband_transport::coap::content_format::CBOR;
@@ -13,7 +13,7 @@ pub struct Refusal {
     pub code: Code,
     /// The `errcode` of a Matrix error; without one the text is a diagnostic payload.
     pub errcode: Option<&'static str>,
-    /// In words.
+    /// The reason in words.
     pub text: Cow<'static, str>,
     /// Max-Age: when to come again.
     pub max_age: Option<u32>,

@@ -5,9 +5,10 @@
 //!                                                 -> or the old one stays, with one line in the log
 //! ```
 //!
-//! The content of the files is read again every few seconds. What the system tells of changes would have to follow whatever renews
-//! them: a volume of Kubernetes swaps a symbolic link two folders up, certbot turns one towards another file, others write in
-//! place, and a disk of another machine tells nothing. Two small files cost less than a request.
+//! The content of the files is read again every few seconds. What the system tells of changes would have to
+//! follow whatever renews them: a volume of Kubernetes swaps a symbolic link two folders up, certbot turns
+//! one towards another file, others write in place, and a disk of another machine tells nothing. Two small
+//! files cost less than a request.
 //!
 //! [`Renewal`] decides and knows neither files nor clock; `watch` has both.
 
@@ -50,8 +51,9 @@ impl Renewal {
         Renewal { paths, identity, seen: None, refused: None, reminded: None }
     }
 
-    /// `files` is what stands there at `now`, in seconds since 1970. Two looks in a row have to see the same before anything is done, so that
-    /// what is only half written does no harm; `asked` for by somebody who knows that all is written, one will do.
+    /// `files` is what stands there at `now`, in seconds since 1970. Two looks in a row have to see the same
+    /// before anything is done, so that what is only half written does no harm; `asked` for by somebody who
+    /// knows that all is written, one will do.
     pub fn look(&mut self, files: Files, asked: bool, now: i64) -> Step {
         if files == Files::from(&self.identity.server) {
             self.seen = None;
@@ -86,7 +88,8 @@ impl Renewal {
         }
     }
 
-    /// At the start and once a day: over what clients stumble with the certificate that is served, or will soon.
+    /// At the start and once a day: over what clients stumble with the certificate that is served,
+    /// or will soon.
     pub fn remind(&mut self, now: i64) -> Option<String> {
         let validity = self.identity.validity;
         if self.reminded.is_some_and(|last| (last..last + REMIND).contains(&now)) {

@@ -1,5 +1,6 @@
-//! What becomes of a response by its status, the type of its body and the coding of it: one table. What is no answer of Matrix
-//! never goes through: it would reach the client under a label that it does not deserve, and as a whole page over a bad link.
+//! What becomes of a response by its status, the type of its body and the coding of it: one table. What is no
+//! answer of Matrix never goes through: it would reach the client under a label that it does not deserve, and
+//! as a whole page over a bad link.
 //!
 //! ```text
 //! Matrix (CBOR, JSON), or no body ---------------> goes through with the code of its status
@@ -25,7 +26,7 @@ pub enum Body {
     Matrix(u16),
     /// Compressed, or encoded in another way that CoAP has no option for.
     Coded,
-    /// HTML.
+    /// A web page (HTML).
     Page,
     /// Pieces that come as things happen, without an end.
     Stream,
@@ -131,12 +132,13 @@ const TABLE: &[(RangeInclusive<u16>, &[Body], Rule)] = &[
     (0..=u16::MAX, ALL, Rule::BadGateway("the answer has a status that HTTP does not know")),
 ];
 
-/// An error that is told in our words: status, code, `errcode`, text, and the seconds until it makes sense to come again, where the
-/// response does not say.
+/// An error that is told in our words: status, code, `errcode`, text, and the seconds until it makes sense to
+/// come again, where the response does not say.
 type Told = (u16, Code, &'static str, &'static str, Option<u32>);
 
-/// 4xx of something between Envoy and the homeserver (a reverse proxy, a firewall), or of the homeserver in plain text. A 404 is no
-/// M_NOT_FOUND: clients would take that for "you have no such data" and write it anew.
+/// 4xx of something between Envoy and the homeserver (a reverse proxy, a firewall), or of the
+/// homeserver in plain text. A 404 is no M_NOT_FOUND: clients would take that for "you have no such
+/// data" and write it anew.
 const BEFORE_THE_HOMESERVER: &[Told] = &[
     (401, Code::new(4, 1), "M_UNAUTHORIZED", "the homeserver's proxy wants to know who asks", None),
     (403, status::FORBIDDEN, "M_FORBIDDEN", "the homeserver's proxy does not allow this", None),
@@ -169,7 +171,8 @@ const BEFORE_THE_HOMESERVER: &[Told] = &[
     (429, status::TOO_MANY_REQUESTS, "M_LIMIT_EXCEEDED", "too many requests", Some(AGAIN_SECONDS)),
 ];
 
-/// What Envoy says by itself (no route, no upstream, too slow, over a limit of its own), and every 5xx that is no Matrix error.
+/// What Envoy says by itself (no route, no upstream, too slow, over a limit of its own), and every 5xx that
+/// is no Matrix error.
 const ENVOYS_OWN: &[Told] = &[
     (403, status::FORBIDDEN, "M_FORBIDDEN", "the proxy does not allow this", None),
     (408, status::GATEWAY_TIMEOUT, "M_UNKNOWN", "the homeserver does not answer", None),
@@ -182,7 +185,8 @@ const ENVOYS_OWN: &[Told] = &[
 /// When to come again where nobody says a time.
 const AGAIN_SECONDS: u32 = 5;
 
-/// Reads the table. `via_upstream`: the response came from Envoy's upstream. `again_in`: the seconds that it names itself.
+/// Reads the table. `via_upstream`: the response came from Envoy's upstream. `again_in`: the seconds that
+/// it names itself.
 pub fn judge(status: u16, body: Body, via_upstream: bool, again_in: Option<u32>) -> Verdict {
     let row = TABLE.iter().find(|(statuses, bodies, _)| statuses.contains(&status) && bodies.contains(&body));
     match row.map(|(_, _, rule)| *rule) {

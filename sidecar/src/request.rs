@@ -21,7 +21,8 @@ const AGENT: HeaderValue = HeaderValue::from_static(concat!("lowband/", env!("CA
 const CBOR_VERSION: HeaderName = HeaderName::from_static("lowband-cbor-version");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-/// DTLS protects as TLS does; Envoy would go by the unix socket and say `http`, which some homeservers answer with a redirection.
+/// DTLS protects as TLS does; Envoy would go by the unix socket and say `http`, which some homeservers answer
+/// with a redirection.
 const PROTECTED: HeaderValue = HeaderValue::from_static("https");
 
 /// An empty map: Matrix wants an object where a client sends nothing.
@@ -36,7 +37,8 @@ pub struct Forward {
     pub credentials: Credentials,
     /// How long it asks the homeserver to wait.
     pub long_poll: Duration,
-    /// Whether it may be asked again when the connection breaks off and nobody knows whether the homeserver has seen it.
+    /// Whether it may be asked again when the connection breaks off and nobody knows whether the homeserver
+    /// has seen it.
     pub is_repeatable: bool,
 }
 
@@ -68,7 +70,7 @@ pub fn authorize<B>(request: &mut Request<B>, access_token: Option<&AccessToken>
     Ok(())
 }
 
-/// Who asks.
+/// The client that asks, and what is known of it.
 #[derive(Debug, Clone)]
 pub struct Asker {
     /// Under which tokens.
@@ -133,7 +135,8 @@ fn content(method: Method, options: &RequestOptions, body: Vec<u8>) -> Result<Co
             ));
         }
     };
-    // RFC 7252 section 5.5: a payload where none is defined is ignored. DELETE has one in Matrix (`/devices/{deviceId}`).
+    // RFC 7252 section 5.5: a payload where none is defined is ignored. DELETE has one
+    // in Matrix (`/devices/{deviceId}`).
     if method == Method::Get {
         return Ok(Content { kind: None, accept, body: Bytes::new() });
     }

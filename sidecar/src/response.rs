@@ -27,7 +27,7 @@ pub enum Reading {
 pub struct Head {
     /// The response code.
     pub code: Code,
-    /// Its options.
+    /// The options of the response.
     pub options: ResponseOptions,
     /// The time to come again may stand in the body (`retry_after_ms`).
     pub time_in_body: bool,
@@ -44,8 +44,9 @@ pub fn read(status: StatusCode, headers: &HeaderMap, empty: bool) -> Reading {
     }
 }
 
-/// Whether the body of an error is one of Matrix: it has an `errcode`, but for a 401 that asks for the stages of an
-/// authentication (Matrix 1.16, client-server API: "Standard error response", "User-Interactive Authentication API").
+/// Whether the body of an error is one of Matrix: it has an `errcode`, but for a 401 that asks for the
+/// stages of an authentication (Matrix 1.16, client-server API: "Standard error response",
+/// "User-Interactive Authentication API").
 pub fn is_matrix_error(status: StatusCode, content_format: Option<u16>, body: &[u8]) -> bool {
     status == StatusCode::UNAUTHORIZED || document::text(content_format, body, "errcode").is_some()
 }

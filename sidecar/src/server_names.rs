@@ -38,7 +38,8 @@ fn canonical(name: &str) -> String {
     name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }
 
-/// Enough to tell a name or an address from a URL or a port. IPv6 addresses stand in brackets, as in Uri-Host.
+/// Enough to tell a name or an address from a URL or a port. IPv6 addresses stand in brackets,
+/// as in Uri-Host.
 fn is_name(name: &str) -> bool {
     let letters = |name: &str, more: &[char]| {
         !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(&c))

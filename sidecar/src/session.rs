@@ -1,5 +1,5 @@
-//! Which key table a session's client knows: what option 257 says (`lowband_transport::coap::Standing`), else what its bodies
-//! show, else the default.
+//! Which key table a session's client knows: what option 257 says (`lowband_transport::coap::Standing`), else
+//! what its bodies show, else the default.
 //!
 //! What was seen dies with the session. A session in which nothing was seen costs nothing here.
 
@@ -12,7 +12,7 @@ use std::collections::HashSet;
 /// The newest key table that we speak.
 const NEWEST_VERSION: u8 = 1;
 
-/// All sessions.
+/// What is known of each session beyond the transport.
 #[derive(Debug)]
 pub struct Sessions {
     /// Integer keys were seen in a body: the client knows version 1 (docs/protocol.md section 6).

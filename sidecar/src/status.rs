@@ -1,7 +1,7 @@
 //! HTTP status -> CoAP code: the table of docs/protocol.md section 7, as data.
 //!
-//! RFC 7252's own method-dependent successes (PUT -> 2.04, DELETE -> 2.02) are deliberately absent: clients in the field
-//! know 2.05 and take 2.04 and 2.02 for failures.
+//! RFC 7252's own method-dependent successes (PUT -> 2.04, DELETE -> 2.02) are deliberately absent: clients
+//! in the field know 2.05 and take 2.04 and 2.02 for failures.
 
 use lowband_transport::coap::Code;
 
@@ -9,7 +9,7 @@ use lowband_transport::coap::Code;
 pub const CONTENT: Code = Code::new(2, 5);
 /// 4.00 Bad Request.
 pub const BAD_REQUEST: Code = Code::new(4, 0);
-/// 4.03 Forbidden.
+/// 4.03 Forbidden (RFC 7252 section 5.9.2.4).
 pub const FORBIDDEN: Code = Code::new(4, 3);
 /// 4.04 Not Found.
 pub const NOT_FOUND: Code = Code::new(4, 4);

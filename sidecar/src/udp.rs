@@ -1,7 +1,8 @@
-//! The UDP socket, for IPv4 and IPv6 together: batches in, one datagram a call out, from the address that was asked.
+//! The UDP socket, for IPv4 and IPv6 together: batches in, one datagram a call out, from the address
+//! that was asked.
 //!
-//! Decides nothing: what cannot be sent is counted by the caller. Addresses are canonical on this side of it: an IPv4
-//! peer is an IPv4 address, whatever the socket calls it.
+//! Decides nothing: what cannot be sent is counted by the caller. Addresses are canonical on this side of it:
+//! an IPv4 peer is an IPv4 address, whatever the socket calls it.
 
 use lowband_system::fragmentation;
 use lowband_transport::Transmit;
@@ -69,12 +70,13 @@ fn has_no_ipv6(error: &io::Error) -> bool {
 
 /// The socket on tokio.
 ///
-/// It is watched for datagrams alone. A socket that is watched for room as well reports room each time that a datagram has left
-/// its buffer: the process would be woken once more for everything it sends.
+/// It is watched for datagrams alone. A socket that is watched for room as well reports room each time that a
+/// datagram has left its buffer: the process would be woken once more for everything it sends.
 #[derive(Debug)]
 pub struct Socket {
     io: AsyncFd<Arc<UdpSocket>>,
-    /// A second descriptor of the same socket, to be watched for room. It is there from the start: later there may be none left.
+    /// A second descriptor of the same socket, to be watched for room. It is there from the start: later
+    /// there may be none left.
     room: Arc<UdpSocket>,
     state: UdpSocketState,
     is_ipv6: bool,
@@ -115,8 +117,9 @@ impl Socket {
         self.io.readable().await.map(drop)
     }
 
-    /// A datagram may be sent again. The second descriptor is watched only as long as somebody waits; a system that has nothing left
-    /// to watch it with (ENOSPC, ENOMEM of epoll_ctl) costs a millisecond, and nobody his session.
+    /// A datagram may be sent again. The second descriptor is watched only as long as somebody waits; a
+    /// system that has nothing left to watch it with (ENOSPC, ENOMEM of epoll_ctl) costs a millisecond, and
+    /// nobody his session.
     pub async fn writable(&self) {
         let watched = watch(Arc::clone(&self.room), Interest::WRITABLE);
         let is_told = match &watched {
@@ -132,8 +135,9 @@ impl Socket {
         self.io.get_ref()
     }
 
-    /// Hands over one batch, datagram by datagram, as `(peer, address that was asked, bytes)`, those first that do not wait. An
-    /// empty batch is `WouldBlock`. Returns whether it was full, so that more may be waiting.
+    /// Hands over one batch, datagram by datagram, as `(peer, address that was asked, bytes)`, those
+    /// first that do not wait. An empty batch is `WouldBlock`. Returns whether it was full, so that more
+    /// may be waiting.
     pub fn receive(
         &mut self,
         waits: impl Fn(&[u8]) -> bool,
@@ -146,7 +150,8 @@ impl Socket {
             let mut count = 0;
             let emptied = self.io.try_io(Interest::READABLE, |socket| {
                 count = self.state.recv((&**socket).into(), &mut slices, &mut metas)?;
-                // A batch that is not full has emptied the socket: said here, it saves a call that finds nothing.
+                // A batch that is not full has emptied the socket: said here, it saves a call
+                // that finds nothing.
                 if count < BATCH_SIZE { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
             });
             if count == 0 {
@@ -284,7 +289,8 @@ mod tests {
         });
     }
 
-    /// A raw socket sees the headers of what arrives on loopback; it takes a network of its own, in which this test is root.
+    /// A raw socket sees the headers of what arrives on loopback; it takes a network of its own, in which
+    /// this test is root.
     #[test]
     fn routers_may_fragment_what_is_sent() {
         const INSIDE: &str = "LOWBAND_TEST_IN_A_NETWORK_OF_ITS_OWN";

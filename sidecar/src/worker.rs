@@ -1,7 +1,8 @@
-//! The thread that signs: costly steps of handshakes go there and come back, so that no session waits for strangers.
+//! The thread that signs: costly steps of handshakes go there and come back, so that no session
+//! waits for strangers.
 //!
-//! A few jobs are on their way at a time; the others wait in the transport, where those of handshakes that are nearly there go first and
-//! what nobody needs any more is dropped (`--waiting-hellos`).
+//! A few jobs are on their way at a time; the others wait in the transport, where those of handshakes that
+//! are nearly there go first and what nobody needs any more is dropped (`--waiting-hellos`).
 
 use lowband_transport::dtls::{Done, Job};
 use std::io;
@@ -20,7 +21,7 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts it.
+    /// Starts the thread of the worker.
     pub fn start() -> io::Result<Worker> {
         let (jobs, mut asked) = mpsc::channel::<Job>(ON_THE_WAY);
         let (answer, results) = mpsc::channel(ON_THE_WAY);

@@ -1,4 +1,5 @@
-//! What docs/limits.md says: its flags with their defaults, its metrics, its lines of envoy.yaml; and that no pool is missing there.
+//! What docs/limits.md says: its flags with their defaults, its metrics, its lines of envoy.yaml; and that no
+//! pool is missing there.
 
 #![allow(
     clippy::unwrap_used,

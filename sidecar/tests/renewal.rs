@@ -1,4 +1,5 @@
-//! What is done with another certificate: looks at the files, one after the other, at times that the test tells.
+//! What is done with another certificate: looks at the files, one after the other, at times that
+//! the test tells.
 
 #![allow(
     clippy::unwrap_used,

@@ -66,8 +66,8 @@ impl Paths {
         Files { certificate: read(&self.certificate), key: read(&self.key).map(PrivateKey::from) }
     }
 
-    /// Why the key is not safe where it lies: every account of this machine can open it. That its group can is how keys are commonly
-    /// shared, and how Kubernetes hands out secrets.
+    /// Why the key is not safe where it lies: every account of this machine can open it. That its group can
+    /// is how keys are commonly shared, and how Kubernetes hands out secrets.
     pub fn exposed(&self) -> Option<String> {
         let mode = std::fs::metadata(&self.key).ok()?.mode() & 0o7777;
         (mode & OF_ALL != 0).then(|| {
@@ -78,7 +78,8 @@ impl Paths {
         })
     }
 
-    /// Lets the transport hold certificate and key against each other. When the certificate is valid is not asked.
+    /// Lets the transport hold certificate and key against each other. When the certificate is valid
+    /// is not asked.
     pub fn judge(&self, files: &Files) -> Result<Identity, Vec<Mistake>> {
         let server = ServerIdentity {
             certificate_chain: files.certificate.clone().unwrap_or_default(),
@@ -123,7 +124,8 @@ impl Paths {
     }
 }
 
-/// A file that is none, such as a pipe, could keep its reader waiting for ever, and a device give bytes without end.
+/// A file that is none, such as a pipe, could keep its reader waiting for ever, and a device give
+/// bytes without end.
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let found = std::fs::metadata(path)?;
     if !found.is_file() && !found.is_dir() {

@@ -1,5 +1,5 @@
-//! What can be set, in groups that are parsed together: a file each, with the flags, their help, and the part of the configuration that
-//! they become.
+//! What can be set, in groups that are parsed together: a file each, with the flags, their help, and the part
+//! of the configuration that they become.
 
 mod bodies;
 mod end;

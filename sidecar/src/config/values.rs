@@ -1,5 +1,5 @@
-//! The texts of options into values: durations, sizes, counts, addresses. Each error is a phrase that fits behind
-//! the option's name and value.
+//! The texts of options into values: durations, sizes, counts, addresses. Each error is a phrase that fits
+//! behind the option's name and value.
 
 use crate::upstream::Address;
 use http::uri::Authority;

@@ -1,8 +1,8 @@
 //! The end of the Envoy beside this sidecar: it is asked to let its own clients, those on HTTPS, go in order.
 //!
-//! By itself it cuts all connections at SIGTERM, a millisecond later. Asked before, it adds `connection: close` or a GOAWAY to each
-//! answer from now on and serves as ever for its `--drain-time-s`, which has to be longer than our end. `inboundonly` spares the
-//! listener that we are the client of.
+//! By itself it cuts all connections at SIGTERM, a millisecond later. Asked before, it adds `connection:
+//! close` or a GOAWAY to each answer from now on and serves as ever for its `--drain-time-s`, which has to be
+//! longer than our end. `inboundonly` spares the listener that we are the client of.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -63,7 +63,8 @@ pub(super) fn folder(text: &str) -> Result<String, String> {
     })
 }
 
-/// What clients are given: a scheme, a host and perhaps more, without anything that JSON or YAML would have to escape.
+/// What clients are given: a scheme, a host and perhaps more, without anything that JSON or YAML would
+/// have to escape.
 pub(super) fn base_url(text: &str) -> Result<String, String> {
     let is_inner = |c: char| c.is_ascii_alphanumeric() || ".:[]_~%+/-".contains(c);
     let is_last = |c: char| c.is_ascii_alphanumeric() || "]/".contains(c);
@@ -117,7 +118,8 @@ impl Homeserver {
         Ok(Homeserver { tls, host: host.to_ascii_lowercase(), is_name: true, port })
     }
 
-    /// What the homeserver's own front tells its sites apart by: the host, and the port where it is not the usual one.
+    /// What the homeserver's own front tells its sites apart by: the host, and the port where it is not
+    /// the usual one.
     pub(super) fn authority(&self) -> String {
         if self.port == usual_port(self.tls) {
             self.host.clone()

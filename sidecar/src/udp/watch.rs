@@ -13,8 +13,8 @@ use tokio::io::unix::AsyncFd;
 
 /// Watches a socket on the runtime that runs this, for `interest` and nothing else.
 pub(super) fn watch(socket: Arc<UdpSocket>, interest: Interest) -> io::Result<AsyncFd<Arc<UdpSocket>>> {
-    // SAFETY: a `UdpSocket` owns its descriptor, closes it only when it is dropped, and has no method that exchanges it; the
-    // `AsyncFd` has a share in owning the socket.
+    // SAFETY: a `UdpSocket` owns its descriptor, closes it only when it is dropped, and has no method that
+    // exchanges it; the `AsyncFd` has a share in owning the socket.
     let watched = unsafe { AsyncFd::register_with_interest(socket, interest) };
     watched.map_err(io::Error::from)
 }

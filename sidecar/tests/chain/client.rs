@@ -112,7 +112,7 @@ impl Wire {
         resume
     }
 
-    /// close_notify.
+    /// Sends close_notify and ends.
     pub(crate) fn close(&self) {
         let _ = self.asks.send(Ask::Close);
     }

@@ -31,7 +31,8 @@ async fn whoever_the_homeserver_knows_keeps_its_session_in_a_full_table() {
     unknown.closed().await;
     assert_eq!(known.get("0").await.code, status::CONTENT);
     assert_eq!((chain.metric(EVICTED).await, chain.metric(FINISHED).await), (1.0, 3.0));
-    // Readiness takes the place of the newcomer, who has shown nothing either, and not that of the one that is known.
+    // Readiness takes the place of the newcomer, who has shown nothing either, and not that of the one
+    // that is known.
     assert_eq!(chain.page("/readyz").await.0, 200);
     assert_eq!(known.get("0").await.code, status::CONTENT);
     assert_eq!(chain.metric(FINISHED).await, 4.0);

@@ -1,5 +1,5 @@
-//! What is full or used up keeps nobody from being served: a log that nobody reads, file descriptors, the one thread of the event
-//! loop.
+//! What is full or used up keeps nobody from being served: a log that nobody reads, file descriptors, the one
+//! thread of the event loop.
 
 use crate::client::{Wire, answer, options};
 use crate::harness::{Chain, PATIENCE, eventually, page, value};

@@ -1,5 +1,5 @@
-//! Datagrams made to hurt, before any session and against a live one: nothing is kept of them, each is counted under its
-//! own reason, and honest clients are served.
+//! Datagrams made to hurt, before any session and against a live one: nothing is kept of them, each is
+//! counted under its own reason, and honest clients are served.
 
 use crate::client::Wire;
 use crate::harness::Chain;
@@ -12,7 +12,8 @@ use std::time::Duration;
 
 const STRANGER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
-/// Where things stand in a datagram with a hello: record header, message header, version, random, session id (none).
+/// Where things stand in a datagram with a hello: record header, message header, version, random,
+/// session id (none).
 const MESSAGE_SEQ: usize = 13 + 4;
 const FRAGMENT_LENGTH: usize = 13 + 9;
 const VERSION: usize = 13 + 12;

@@ -1,5 +1,5 @@
-//! Messages and bodies made to hurt, inside a session: refused as the RFC says, counted under their own reason, and the
-//! session goes on.
+//! Messages and bodies made to hurt, inside a session: refused as the RFC says, counted under their own
+//! reason, and the session goes on.
 
 use crate::client::{Wire, options};
 use crate::harness::Chain;

@@ -29,7 +29,8 @@ fn rename_into_place(path: &Path, content: &[u8]) {
     fs::rename(new, path).unwrap();
 }
 
-/// As the kubelet fills a volume: the names are links into `..data`, a link to a folder, which changes in one step.
+/// As the kubelet fills a volume: the names are links into `..data`, a link to a folder, which changes
+/// in one step.
 fn fill_volume(volume: &Path, revision: &str, pair: &Pair) {
     let folder = volume.join(revision);
     fs::create_dir(&folder).unwrap();

@@ -1,5 +1,5 @@
-//! What is no answer of Matrix, whoever wrote it: it never arrives under a label that it does not deserve, costs few bytes, and
-//! tells the client what to do. Each row is asked for through the sidecar.
+//! What is no answer of Matrix, whoever wrote it: it never arrives under a label that it does not deserve,
+//! costs few bytes, and tells the client what to do. Each row is asked for through the sidecar.
 
 use crate::harness::Chain;
 use crate::stub::{Handler, handler, reply, streamed};

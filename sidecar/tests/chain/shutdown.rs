@@ -1,4 +1,5 @@
-//! The end: long polls are answered, open requests finished, each session closed, and only then readiness fails.
+//! The end: long polls are answered, open requests finished, each session closed, and only
+//! then readiness fails.
 
 use crate::client::{Wire, answer, options};
 use crate::harness::Chain;

@@ -14,11 +14,12 @@ pub(in crate::config) struct Bodies {
     /// Largest request body. Envoy's filter has a limit of its own (max_request_bytes).
     #[arg(long, env = "LOWBAND_UPLOAD", value_name = "SIZE", default_value = "8MiB")]
     upload: String,
-    /// Memory for uploads and blockwise responses of all sessions; as much again for bodies on their way upstream.
+    /// Memory for uploads and blockwise responses of all sessions; as much again for bodies on
+    /// their way upstream.
     #[arg(long, env = "LOWBAND_BLOCKWISE_MEMORY", value_name = "SIZE", default_value = "64MiB")]
     blockwise_memory: String,
-    /// The part of it for uploads, or half (one upload at least); one address (IPv6: one /64) gets a quarter of that, or one upload.
-    /// When it is used up, the slowest upload of who holds most ends.
+    /// The part of it for uploads, or half (one upload at least); one address (IPv6: one /64) gets a quarter
+    /// of that, or one upload. When it is used up, the slowest upload of who holds most ends.
     #[arg(long, env = "LOWBAND_UPLOAD_MEMORY", value_name = "SIZE", default_value = "half")]
     upload_memory: String,
     /// Blockwise responses kept for one session, at most.
@@ -30,8 +31,9 @@ pub(in crate::config) struct Bodies {
     /// Message ids remembered for one session, against duplicates.
     #[arg(long, env = "LOWBAND_MESSAGE_IDS", value_name = "COUNT", default_value = "256")]
     message_ids: String,
-    /// Memory for the answers that are remembered against duplicates, all sessions together; one address (IPv6: one /64) gets a quarter
-    /// of it. Nothing is refused for want of it: copies of GETs are then carried out again, others are told that their answer is gone.
+    /// Memory for the answers that are remembered against duplicates, all sessions together; one address
+    /// (IPv6: one /64) gets a quarter of it. Nothing is refused for want of it: copies of GETs are then
+    /// carried out again, others are told that their answer is gone.
     #[arg(long, env = "LOWBAND_DEDUP_MEMORY", value_name = "SIZE", default_value = "64MiB")]
     dedup_memory: String,
 }

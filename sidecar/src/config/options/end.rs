@@ -8,20 +8,21 @@ use clap::Args;
 /// What happens after SIGTERM.
 #[derive(Args, Debug, Clone)]
 pub(in crate::config) struct End {
-    /// After SIGTERM, how long open requests of a session may go on from its turn to be closed; long polls are answered then. A
-    /// second signal ends at once.
+    /// After SIGTERM, how long open requests of a session may go on from its turn to be closed; long polls
+    /// are answered then. A second signal ends at once.
     #[arg(long, env = "LOWBAND_GRACE_PERIOD", value_name = "DURATION", default_value = "10s")]
     grace_period: String,
-    /// After SIGTERM, the sessions have their turns within this, at most 20 ms apart. Too short lets thousands of clients dial
-    /// again at once.
+    /// After SIGTERM, the sessions have their turns within this, at most 20 ms apart. Too short lets
+    /// thousands of clients dial again at once.
     #[arg(long, env = "LOWBAND_CLOSE_WITHIN", value_name = "DURATION", default_value = "10s")]
     close_within: String,
-    /// How long to stay when /readyz fails because all sessions are closed, so that a balancer has moved every flow before the
-    /// end. 2s on Kubernetes; 0 where nobody watches /readyz.
+    /// How long to stay when /readyz fails because all sessions are closed, so that a balancer has moved
+    /// every flow before the end. 2s on Kubernetes; 0 where nobody watches /readyz.
     #[arg(long, env = "LOWBAND_LINGER", value_name = "DURATION", default_value = "0")]
     linger: String,
-    /// Port of the administration of the Envoy beside this sidecar, on 127.0.0.1, or off. After SIGTERM it is asked to let its own
-    /// clients go in order (drain_listeners): by itself it cuts them. Its --drain-time-s must be longer than the whole end.
+    /// Port of the administration of the Envoy beside this sidecar, on 127.0.0.1, or off. After SIGTERM it is
+    /// asked to let its own clients go in order (drain_listeners): by itself it cuts them. Its --drain-time-s
+    /// must be longer than the whole end.
     #[arg(long, env = "LOWBAND_ENVOY_ADMIN_PORT", value_name = "PORT", default_value = "off")]
     envoy_admin_port: String,
 }

@@ -7,17 +7,17 @@ use lowband_transport::coap::Times;
 /// The times of the CoAP layer.
 #[derive(Args, Debug, Clone)]
 pub(in crate::config) struct Messages {
-    /// First retransmission of a confirmable message (ACK_TIMEOUT of RFC 7252) to a client whose round trip is not known
-    /// yet. Afterwards the measured round trip counts.
+    /// First retransmission of a confirmable message (ACK_TIMEOUT of RFC 7252) to a client whose round trip
+    /// is not known yet. Afterwards the measured round trip counts.
     #[arg(long, env = "LOWBAND_ACK_TIMEOUT", value_name = "DURATION", default_value = "2s")]
     ack_timeout: String,
-    /// Retransmissions of a confirmable message (MAX_RETRANSMIT of RFC 7252), at most 6 s apart. The RFC's 4 lose one
-    /// answer in thirty at 30 % loss.
+    /// Retransmissions of a confirmable message (MAX_RETRANSMIT of RFC 7252), at most 6 s apart. The RFC's 4
+    /// lose one answer in thirty at 30 % loss.
     #[arg(long, env = "LOWBAND_MAX_RETRANSMIT", value_name = "COUNT", default_value = "27")]
     max_retransmit: String,
-    /// A request that waits longer for the upstream is acknowledged and answered later: where the client has said or shown that it
-    /// repeats sooner than RFC 7252 has it. Any other is acknowledged 1.8 s after it was sent, by the measured round trip, if that
-    /// is later.
+    /// A request that waits longer for the upstream is acknowledged and answered later: where the client has
+    /// said or shown that it repeats sooner than RFC 7252 has it. Any other is acknowledged 1.8 s after it
+    /// was sent, by the measured round trip, if that is later.
     #[arg(long, env = "LOWBAND_PIGGYBACK_WAIT", value_name = "DURATION", default_value = "500ms")]
     piggyback_wait: String,
     /// A blockwise transfer without progress ends after this.

@@ -10,15 +10,16 @@ pub(in crate::config) struct Process {
     /// Threads; 1 is cheapest for each request, more help only with thousands of requests a second.
     #[arg(long, env = "LOWBAND_THREADS", value_name = "COUNT", default_value = "1")]
     threads: String,
-    /// What is told on standard error. info has a line a second at most for requests that the upstream failed, debug one for each
-    /// request. Access tokens, queries and bodies are never told.
+    /// What is told on standard error. info has a line a second at most for requests that the upstream
+    /// failed, debug one for each request. Access tokens, queries and bodies are never told.
     #[arg(long, env = "LOWBAND_LOG_LEVEL", value_name = "LEVEL", default_value = "info")]
     log_level: String,
     /// text, or json with one object a line.
     #[arg(long, env = "LOWBAND_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     log_format: String,
-    /// Appends the secrets of every session for Wireshark. Whoever has that file reads everything, passwords included. Sessions
-    /// then take AES-GCM, 8 bytes more a record: Wireshark cannot read ChaCha20-Poly1305 in DTLS.
+    /// Appends the secrets of every session for Wireshark. Whoever has that file reads everything,
+    /// passwords included. Sessions then take AES-GCM, 8 bytes more a record: Wireshark cannot read
+    /// ChaCha20-Poly1305 in DTLS.
     #[arg(long, env = "LOWBAND_KEY_LOG", value_name = "FILE")]
     key_log: Option<PathBuf>,
 }
@@ -46,7 +47,7 @@ pub enum LogLevel {
 /// The form of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// A line for people to read.
     Text,
     /// One JSON object a line.
     Json,

@@ -7,7 +7,8 @@ use lowband_transport::shares::Limit;
 /// The rate of requests.
 #[derive(Args, Debug, Clone)]
 pub(in crate::config) struct Rates {
-    /// Requests a second that one address (IPv6: one /64) may make on average, or off. Users behind one NAT share it.
+    /// Requests a second that one address (IPv6: one /64) may make on average, or off. Users behind one
+    /// NAT share it.
     #[arg(long, env = "LOWBAND_REQUESTS_PER_SECOND", value_name = "COUNT", default_value = "off")]
     requests_per_second: String,
     /// Requests that one address may make at once before the rate counts.

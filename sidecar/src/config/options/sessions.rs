@@ -12,34 +12,39 @@ pub(in crate::config) struct Sessions {
     /// Sessions at most; an idle one takes 0.8 kB of memory.
     #[arg(long, env = "LOWBAND_SESSIONS", value_name = "COUNT", default_value = "100000")]
     sessions: String,
-    /// The same for one address (IPv6: one /64), or auto for a quarter of --sessions and 16 at least; twice as many for an IPv4 /24 or
-    /// IPv6 /48. One more ends another one of them: first one without a request that the homeserver has accepted, then the one silent
-    /// longest.
+    /// The same for one address (IPv6: one /64), or auto for a quarter of --sessions and 16 at least; twice
+    /// as many for an IPv4 /24 or IPv6 /48. One more ends another one of them: first one without a request
+    /// that the homeserver has accepted, then the one silent longest.
     #[arg(long, env = "LOWBAND_SESSIONS_PER_ADDRESS", value_name = "COUNT", default_value = "auto")]
     sessions_per_address: String,
-    /// Handshakes under way at most; each takes tens of kilobytes. One more ends the oldest of whoever has most.
+    /// Handshakes under way at most; each takes tens of kilobytes. One more ends the oldest of
+    /// whoever has most.
     #[arg(long, env = "LOWBAND_HALF_OPEN", value_name = "COUNT", default_value = "1000")]
     half_open: String,
     /// The same for one address (IPv6: one /64). Too few, and users behind one NAT end each other's.
     #[arg(long, env = "LOWBAND_HALF_OPEN_PER_ADDRESS", value_name = "COUNT", default_value = "250")]
     half_open_per_address: String,
-    /// New handshakes a second of all clients, on average; twice as many at once. One takes 0.3 to 0.6 ms of a core with a P-256
-    /// certificate, by the machine, 0.6 to 1.4 ms with RSA-2048, 4 to 6 ms with RSA-4096: strangers get half a core at most by default,
-    /// but with RSA-4096, for which 80 would be right. Beyond it hellos are dropped, of those first who have sent most; clients repeat
-    /// theirs after 1, 2 and 4 seconds.
+    /// New handshakes a second of all clients, on average; twice as many at once. One takes 0.3 to 0.6 ms of
+    /// a core with a P-256 certificate, by the machine, 0.6 to 1.4 ms with RSA-2048, 4 to 6 ms with
+    /// RSA-4096: strangers get half a core at most by default, but with RSA-4096, for which 80 would be
+    /// right. Beyond it hellos are dropped, of those first who have sent most; clients repeat theirs after
+    /// 1, 2 and 4 seconds.
     #[arg(long, env = "LOWBAND_HANDSHAKES_PER_SECOND", value_name = "COUNT", default_value = "300")]
     handshakes_per_second: String,
     /// The same for one address (IPv6: one /64); eight times as many for an IPv4 /24 or IPv6 /48.
     #[arg(long, env = "LOWBAND_HANDSHAKES_PER_ADDRESS", value_name = "COUNT", default_value = "20")]
     handshakes_per_address: String,
-    /// New handshakes of one address at once before its rate counts: an office behind one address that comes back.
+    /// New handshakes of one address at once before its rate counts: an office behind one address
+    /// that comes back.
     #[arg(long, env = "LOWBAND_HANDSHAKE_BURST", value_name = "COUNT", default_value = "200")]
     handshake_burst: String,
-    /// Hellos that wait for a signature at most; one more is dropped, and its client repeats it a second later.
+    /// Hellos that wait for a signature at most; one more is dropped, and its client repeats it
+    /// a second later.
     #[arg(long, env = "LOWBAND_WAITING_HELLOS", value_name = "COUNT", default_value = "256")]
     waiting_hellos: String,
-    /// Addresses of balancers and nodes that put their own address in place of their clients', or off: 10.0.0.0/8,2001:db8::7. No
-    /// limit for one address holds there. Whoever can send from them has none, so name nothing that clients have.
+    /// Addresses of balancers and nodes that put their own address in place of their clients', or off:
+    /// 10.0.0.0/8,2001:db8::7. No limit for one address holds there. Whoever can send from them has none, so
+    /// name nothing that clients have.
     #[arg(long, env = "LOWBAND_BALANCERS", value_name = "LIST", default_value = "off")]
     balancers: String,
     /// Largest ClientHello that comes in pieces; one that comes in one datagram may have any size.
@@ -51,8 +56,9 @@ pub(in crate::config) struct Sessions {
     /// A session that is silent for longer is closed.
     #[arg(long, env = "LOWBAND_IDLE_SESSION", value_name = "DURATION", default_value = "24h")]
     idle_session: String,
-    /// When all sessions are taken and none is worth less, the one that has been silent longest gives way to a new client, if it has been
-    /// silent for this long. Clients that are there ping about every minute: keep it well above.
+    /// When all sessions are taken and none is worth less, the one that has been silent longest gives way to
+    /// a new client, if it has been silent for this long. Clients that are there ping about every minute:
+    /// keep it well above.
     #[arg(long, env = "LOWBAND_MAKE_ROOM_AFTER", value_name = "DURATION", default_value = "10m")]
     make_room_after: String,
     /// Largest UDP payload of a handshake. 1232 passes every IPv6 network.

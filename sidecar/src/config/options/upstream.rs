@@ -10,50 +10,56 @@ use lowband_transport::{coap, dtls};
 /// The upstream, and how long it may take.
 #[derive(Args, Debug, Clone)]
 pub(in crate::config) struct Upstream {
-    /// Where requests go: unix:PATH, or http://host:port, always HTTP/2 with prior knowledge. Plain http to another
-    /// machine shows access tokens to the network between.
+    /// Where requests go: unix:PATH, or http://host:port, always HTTP/2 with prior knowledge. Plain http to
+    /// another machine shows access tokens to the network between.
     #[arg(long, env = "LOWBAND_UPSTREAM", value_name = "URL", default_value = "unix:run/envoy.sock")]
     upstream: String,
-    /// Connections to the upstream at most. Over a unix socket one more is opened when each has 100 requests in flight; over TCP
-    /// requests are spread over all of them.
+    /// Connections to the upstream at most. Over a unix socket one more is opened when each has 100 requests
+    /// in flight; over TCP requests are spread over all of them.
     #[arg(long, env = "LOWBAND_UPSTREAM_CONNECTIONS", value_name = "COUNT", default_value = "32")]
     upstream_connections: String,
-    /// How long a connection to the upstream over TCP takes requests, less a random quarter at most. Then the name is asked for again;
-    /// what waits on the old one ends there.
+    /// How long a connection to the upstream over TCP takes requests, less a random quarter at most. Then the
+    /// name is asked for again; what waits on the old one ends there.
     #[arg(long, env = "LOWBAND_UPSTREAM_CONNECTION_AGE", value_name = "DURATION", default_value = "10m")]
     upstream_connection_age: String,
-    /// Requests in flight to the upstream at most, long polls included, or auto: five for four of --sessions, for every client has one
-    /// open all the time, but no more than the 16384 that Envoy lets through by the envoy.yaml of this program. A quarter of them for one
-    /// address (IPv6: /64), half for its neighbourhood (IPv4 /24, IPv6 /48). Beyond them the oldest long poll of whoever has most is
-    /// answered early, by 5.03; where there is none, clients get 5.03. Envoy's limits (max_concurrent_streams, circuit breakers) must
+    /// Requests in flight to the upstream at most, long polls included, or auto: five for four of --sessions,
+    /// for every client has one open all the time, but no more than the 16384 that Envoy lets through by the
+    /// envoy.yaml of this program. A quarter of them for one address (IPv6: /64), half for its neighbourhood
+    /// (IPv4 /24, IPv6 /48). Beyond them the oldest long poll of whoever has most is answered early, by 5.03;
+    /// where there is none, clients get 5.03. Envoy's limits (max_concurrent_streams, circuit breakers) must
     /// allow as many.
     #[arg(long, env = "LOWBAND_UPSTREAM_REQUESTS", value_name = "COUNT", default_value = "auto")]
     upstream_requests: String,
-    /// A request whose client goes away is ended at the upstream when it is this old, not sooner: Envoy cuts connections on which many
-    /// requests were ended young (premature_reset_min_stream_lifetime_seconds, 1 s unless set), and with them those of others.
+    /// A request whose client goes away is ended at the upstream when it is this old, not sooner: Envoy cuts
+    /// connections on which many requests were ended young (premature_reset_min_stream_lifetime_seconds, 1 s
+    /// unless set), and with them those of others.
     #[arg(long, env = "LOWBAND_UPSTREAM_CANCEL_AFTER", value_name = "DURATION", default_value = "3s")]
     upstream_cancel_after: String,
-    /// Waiting requests a second that clients of one address (IPv6: /64) may go away from on average, ten times as many at once. What
-    /// goes beyond is not ended at the upstream, and keeps its place until its answer comes or somebody needs it.
+    /// Waiting requests a second that clients of one address (IPv6: /64) may go away from on average, ten
+    /// times as many at once. What goes beyond is not ended at the upstream, and keeps its place until its
+    /// answer comes or somebody needs it.
     #[arg(long, env = "LOWBAND_CANCELS_PER_SECOND", value_name = "COUNT", default_value = "20")]
     cancels_per_second: String,
     /// How long connecting to the upstream may take.
     #[arg(long, env = "LOWBAND_CONNECT_TIMEOUT", value_name = "DURATION", default_value = "5s")]
     connect_timeout: String,
-    /// How long the upstream may be silent, before the response and between two pieces of it, until clients get 5.04.
-    /// The `timeout` of a long poll is added. Too short turns slow joins of large rooms into errors.
+    /// How long the upstream may be silent, before the response and between two pieces of it, until
+    /// clients get 5.04. The `timeout` of a long poll is added. Too short turns slow joins of large
+    /// rooms into errors.
     #[arg(long, env = "LOWBAND_RESPONSE_TIMEOUT", value_name = "DURATION", default_value = "60s")]
     response_timeout: String,
     /// The longest `timeout` of a long poll that is believed. Long polls are /sync, /events and sliding sync.
     #[arg(long, env = "LOWBAND_LONGEST_POLL", value_name = "DURATION", default_value = "10m")]
     longest_poll: String,
-    /// How often a busy connection to the upstream is asked whether it lives. A dead one ends its requests with 5.02.
+    /// How often a busy connection to the upstream is asked whether it lives. A dead one ends its
+    /// requests with 5.02.
     #[arg(long, env = "LOWBAND_UPSTREAM_PING", value_name = "DURATION", default_value = "20s")]
     upstream_ping: String,
 }
 
 impl Upstream {
-    /// The settings still have to be told how many sessions there may be, and how large and how many request bodies.
+    /// The settings still have to be told how many sessions there may be, and how large and how
+    /// many request bodies.
     pub(in crate::config) fn parse(
         &self,
         mistakes: &mut Mistakes,
@@ -98,10 +104,12 @@ impl Upstream {
     }
 }
 
-/// The circuit breaker of envoy.yaml for what comes from here: more would be refused there, where nobody knows whose turn it is.
+/// The circuit breaker of envoy.yaml for what comes from here: more would be refused there, where nobody
+/// knows whose turn it is.
 const ENVOY_TAKES: usize = 16_384;
 
-/// A household behind one address has a quarter of them, and one client half of that: fewer would make its messages end its syncs.
+/// A household behind one address has a quarter of them, and one client half of that: fewer would make its
+/// messages end its syncs.
 const FEWEST: usize = 1024;
 
 /// Every client has a long poll open all the time, and one in four asks for something else.
