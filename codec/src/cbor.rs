@@ -101,7 +101,7 @@ pub(crate) enum Head {
     False,
     True,
     Null,
-    /// Undefined included.
+    /// A simple value that is neither false, true nor null; undefined is one.
     Simple,
     Float(f64),
     Break,
@@ -151,7 +151,8 @@ impl<'c> Reader<'c> {
         Ok(bytes)
     }
 
-    /// The content of a definite-length string. A claimed length is compared with what is there before it is used.
+    /// The content of a definite-length string. A claimed length is compared with what is there before
+    /// it is used.
     pub(crate) fn take(&mut self, len: u64) -> Result<&'c [u8], Error> {
         let taken = usize::try_from(len).ok().and_then(|len| self.rest().get(..len));
         let taken = taken.ok_or_else(|| self.unexpected_end())?;

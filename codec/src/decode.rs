@@ -6,7 +6,8 @@
 //!                                                                 -> the integer's entry is cut out
 //! ```
 //!
-//! Nothing here trusts a claimed length or count: a text is compared with what is there, a count is only counted down.
+//! Nothing here trusts a claimed length or count: a text is compared with what is there, a count is
+//! only counted down.
 
 use crate::cbor::{Head, Reader, text};
 use crate::json::string;
@@ -102,8 +103,8 @@ enum Utf8 {
 struct Run<'r, 'c, 't> {
     options: DecodeOptions<'t>,
     reader: Reader<'c>,
-    /// This and the containers are taken from their owners and given back at the end, so that no pointer stands between the
-    /// walk and what it touches all the time.
+    /// This and the containers are taken from their owners and given back at the end, so that no pointer
+    /// stands between the walk and what it touches all the time.
     out: Vec<u8>,
     /// Length of `out` that ends the run.
     max_len: usize,
@@ -293,8 +294,8 @@ impl<'c> Run<'_, 'c, '_> {
         }
     }
 
-    /// A text of up to 16 bytes, all of them plain, which the reader still stands before. `None` of any other text, near
-    /// the end of the input, and where each text is to be checked for UTF-8.
+    /// A text of up to 16 bytes, all of them plain, which the reader still stands before. `None` of any other
+    /// text, near the end of the input, and where each text is to be checked for UTF-8.
     #[inline(always)]
     fn short_text(&self, length: Option<u64>) -> Option<(&'c [u8; STEP], usize)> {
         let len = length.filter(|len| *len <= STEP as u64)? as usize;

@@ -5,8 +5,8 @@
 //!                                      -> a draft with its containers noted -> the draft put together (tape)
 //! ```
 //!
-//! The second way is taken for a canonical order, and once more from the start when a lenient encoder meets a repeated key:
-//! only it can move or leave out what was written.
+//! The second way is taken for a canonical order, and once more from the start when a lenient encoder meets a
+//! repeated key: only it can move or leave out what was written.
 
 use crate::cbor::{IMMEDIATE, major, simple, write_head};
 use crate::json::number::Number;
@@ -92,8 +92,8 @@ impl<'t> Encoder<'t> {
         result.map(Option::unwrap_or_default)
     }
 
-    /// Of two mistakes the first one counts, as for who reads in pieces: what stands before a byte that is no UTF-8 is looked
-    /// at too.
+    /// Of two mistakes the first one counts, as for who reads in pieces: what stands before a byte that is no
+    /// UTF-8 is looked at too.
     #[cold]
     fn first_error(&mut self, json: &[u8], error: Error, scratch: &mut Vec<u8>) -> Error {
         let Err(Fault::Invalid(valid) | Fault::Cut(valid)) = utf8::check(json) else { return error };
@@ -156,8 +156,8 @@ struct Run<'r, 't> {
     options: EncodeOptions<'t>,
     /// Where nobody has agreed on a table, the built-in one serves to notice repeated keys.
     table: &'t KeyTable,
-    /// This and the containers are taken from their owners and given back at the end, so that no pointer stands between the
-    /// walk and what it touches all the time.
+    /// This and the containers are taken from their owners and given back at the end, so that no pointer
+    /// stands between the walk and what it touches all the time.
     out: Vec<u8>,
     containers: Containers,
     /// Length of `out` that ends the run: the limit, without what the long heads so far will add.
@@ -217,7 +217,8 @@ impl<'r, 't> Run<'r, 't> {
         Ok(())
     }
 
-    /// A key that began at this offset, as its integer if the table was agreed on and has it, else as `text` writes it.
+    /// A key that began at this offset, as its integer if the table was agreed on and has it, else as
+    /// `text` writes it.
     #[inline(always)]
     fn write_key(
         &mut self,
@@ -279,7 +280,8 @@ impl<'r, 't> Run<'r, 't> {
     }
 
     fn string_with_escapes(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Error> {
-        // The length is known at the end only; most texts need one byte of head, so that is what is left free.
+        // The length is known at the end only; most texts need one byte of head, so that is what
+        // is left free.
         let head_at = self.out.len();
         self.out.push(0);
         let mut lone = LoneSurrogates::default();

@@ -1,4 +1,5 @@
-//! Why an input was refused, and where: one kind for each way, with a word for programs and a sentence for people.
+//! Why an input was refused, and where: one kind for each way, with a word for programs and a
+//! sentence for people.
 
 use std::fmt;
 
@@ -7,7 +8,8 @@ use std::fmt;
 pub struct Error {
     /// What is wrong.
     pub kind: ErrorKind,
-    /// Offset in bytes from the start of the input. Where something is missing, of the place where it should stand.
+    /// Offset in bytes from the start of the input. Where something is missing, of the place where
+    /// it should stand.
     pub offset: usize,
 }
 
@@ -38,7 +40,8 @@ macro_rules! kinds {
             /// Every kind, in the order of this list.
             pub const ALL: &'static [ErrorKind] = &[$(ErrorKind::$kind),*];
 
-            /// A short stable word for metrics and for typed errors in other languages, e.g. `unexpected_end`.
+            /// A short stable word for metrics and for typed errors in other
+            /// languages, e.g. `unexpected_end`.
             pub fn name(self) -> &'static str {
                 match self { $(ErrorKind::$kind => $name,)* }
             }
@@ -69,7 +72,8 @@ kinds! {
     InvalidUtf8, "invalid_utf8", "the text is not valid UTF-8";
     /// A key that its map already holds.
     RepeatedKey, "repeated_key", "the key occurs twice in one object";
-    /// A limit of push mode: keys of open objects, or a second key of more than [`crate::MAX_TEXT`] bytes in one of them.
+    /// A limit of push mode: keys of open objects, or a second key of more than [`crate::MAX_TEXT`] bytes in
+    /// one of them.
     TooManyKeys, "too_many_keys", "the keys of the open objects take more memory than the limit allows";
 
     // JSON that is none (RFC 8259).

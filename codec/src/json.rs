@@ -1,4 +1,5 @@
-//! JSON's grammar (RFC 8259): a cursor over the text and its tokens. What a token becomes is decided elsewhere.
+//! JSON's grammar (RFC 8259): a cursor over the text and its tokens. What a token becomes
+//! is decided elsewhere.
 
 use crate::utf8::{self, Fault};
 use crate::{Error, ErrorKind, Policy};
@@ -38,8 +39,8 @@ impl<'j> Cursor<'j> {
         Cursor { text, at: 0 }
     }
 
-    /// Lets a function that is not inlined move the cursor. It gets a copy, so that the walk's own has no address and can stay in
-    /// registers: each token has to wait for it.
+    /// Lets a function that is not inlined move the cursor. It gets a copy, so that the walk's own has no
+    /// address and can stay in registers: each token has to wait for it.
     #[inline(always)]
     pub(crate) fn aside<T>(&mut self, call: impl FnOnce(&mut Cursor<'j>) -> T) -> T {
         let mut copy = self.clone();
@@ -88,7 +89,8 @@ impl<'j> Cursor<'j> {
         }
     }
 
-    /// Consumes this byte and the white space before it; false if something else stands there, and then the cursor does too.
+    /// Consumes this byte and the white space before it; false if something else stands there, and then the
+    /// cursor does too.
     #[inline(always)]
     pub(crate) fn take(&mut self, byte: u8) -> bool {
         // Machines write no white space: it is looked for last.

@@ -1,4 +1,5 @@
-//! Key tables: names <-> integers (MSC3079). A table is a value: v1 is built in, others can be made and named.
+//! Key tables: names <-> integers (MSC3079). A table is a value: v1 is built in, others can be
+//! made and named.
 
 use crate::cbor;
 use crate::json::string::quote;
@@ -39,7 +40,7 @@ pub(crate) struct Key {
 const JSON_START: usize = 32;
 
 impl Key {
-    /// Appends `"name":`.
+    /// Appends the name in quotes, and the colon behind it.
     #[inline(always)]
     pub(crate) fn write_json(&self, out: &mut Vec<u8>) {
         let [_, start] = &self.json_start;
@@ -78,12 +79,13 @@ impl KeyTable {
         &V1
     }
 
-    /// A table of one's own. Both sides must have agreed on it by its title: never send it to a peer that did not.
+    /// A table of one's own. Both sides must have agreed on it by its title: never send it to a peer
+    /// that did not.
     ///
     /// # Errors
     ///
-    /// A name or an integer that occurs twice, an integer above [`KeyTable::MAX_INTEGER`], and a name that is a decimal
-    /// number, which would be mistaken for an unknown integer key.
+    /// A name or an integer that occurs twice, an integer above [`KeyTable::MAX_INTEGER`], and a name that is
+    /// a decimal number, which would be mistaken for an unknown integer key.
     pub fn new<'a>(
         title: &str,
         keys: impl IntoIterator<Item = (&'a str, u64)>,

@@ -1,9 +1,10 @@
 //! JSON <-> CBOR for low-bandwidth Matrix (MSC3079): bytes in, bytes out, no I/O and no clock.
 //!
-//! An [`Encoder`] turns one JSON text (RFC 8259) into one CBOR item (RFC 8949), a [`Decoder`] the other way, each in one
-//! pass and without a tree in between. Map keys that stand in a [`KeyTable`] travel as integers, paths that stand in a
-//! [`PathTable`] as one character. [`PushEncoder`] and [`PushDecoder`] do the same in pieces, for bodies that should not be held as
-//! a whole. [`peek`] looks for one value without translating the rest.
+//! An [`Encoder`] turns one JSON text (RFC 8259) into one CBOR item (RFC 8949), a [`Decoder`] the other
+//! way, each in one pass and without a tree in between. Map keys that stand in a [`KeyTable`] travel as
+//! integers, paths that stand in a [`PathTable`] as one character. [`PushEncoder`] and [`PushDecoder`] do
+//! the same in pieces, for bodies that should not be held as a whole. [`peek`] looks for one value without
+//! translating the rest.
 //!
 //! Deliberately absent: byte strings and tags (JSON has neither), HTTP and CoAP.
 //!

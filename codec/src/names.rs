@@ -1,14 +1,14 @@
 //! The keys of the open containers that no bit set can hold, and how a repeated one is found.
 //!
-//! Keys are not looked up while a map is read; they are compared once, when it closes: pair by pair while they are few,
-//! sorted when they are many. Sorting falls back on the bytes, so keys made to share a fingerprint cost no more than
-//! their own length a comparison.
+//! Keys are not looked up while a map is read; they are compared once, when it closes: pair by pair while
+//! they are few, sorted when they are many. Sorting falls back on the bytes, so keys made to share a
+//! fingerprint cost no more than their own length a comparison.
 
 use crate::plain::{STEP, halves};
 use std::ops::Range;
 
-/// What a name is known by at first sight: the whole of one up to 16 bytes, with zeros behind it, and of a longer one the
-/// first and the last eight bytes.
+/// What a name is known by at first sight: the whole of one up to 16 bytes, with zeros behind it, and of a
+/// longer one the first and the last eight bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ends([u64; 2]);
 
@@ -46,8 +46,8 @@ impl Ends {
         Ends([first & of_first, last & of_last])
     }
 
-    /// A number that equal names share: cheap, not secret, and no reason to trust that different ones differ. Its top bits
-    /// depend on every byte.
+    /// A number that equal names share: cheap, not secret, and no reason to trust that different ones differ.
+    /// Its top bits depend on every byte.
     #[inline(always)]
     pub(crate) fn fingerprint(self) -> u64 {
         let Ends([first, last]) = self;
@@ -55,7 +55,8 @@ impl Ends {
     }
 }
 
-/// Odd, and otherwise by chance: the first one found that spreads the names of table v1 over 512 places without a collision.
+/// Odd, and otherwise by chance: the first one found that spreads the names of table v1 over 512 places
+/// without a collision.
 const MULTIPLIER: u64 = 0x61d8_bf6f_49fc_4b8f;
 
 /// What is left of the two halves of a step when its first 0 to 16 bytes are kept.
@@ -102,8 +103,9 @@ impl Name {
 /// Up to this many keys are compared pair by pair.
 const FEW: usize = 16;
 
-/// Calls `found` with pairs of equal keys, so that each key which has an equal one before it is once the second of a
-/// pair. Of three equal keys of which two are of one type (integer or text), one pair is of that type.
+/// Calls `found` with pairs of equal keys, so that each key which has an equal one before it is once
+/// the second of a pair. Of three equal keys of which two are of one type (integer or text), one pair
+/// is of that type.
 pub(crate) fn equal_pairs(names: &mut [Name], output: &[u8], mut found: impl FnMut(&Name, &Name)) {
     if names.len() <= FEW {
         let mut rest = &*names;

@@ -10,8 +10,9 @@ pub enum Policy {
     /// Refused, with an error that names the byte offset. For requests and for tools.
     #[default]
     Strict,
-    /// Repaired and counted: one odd event must not block a client's sync for ever. For responses. A byte order mark before the
-    /// text is passed over and not counted: nothing of the value is changed (RFC 8259 section 8.1).
+    /// Repaired and counted: one odd event must not block a client's sync for ever. For responses. A byte
+    /// order mark before the text is passed over and not counted: nothing of the value is changed (RFC
+    /// 8259 section 8.1).
     Lenient,
 }
 
@@ -23,7 +24,8 @@ pub enum Order {
     AsWritten,
     /// RFC 8949 section 4.2.1: bytewise order of the encoded keys.
     Bytewise,
-    /// RFC 8949 section 4.2.3 (RFC 7049 section 3.9): shorter encoded keys first. What MSC3079 calls canonical.
+    /// RFC 8949 section 4.2.3 (RFC 7049 section 3.9): shorter encoded keys first. What
+    /// MSC3079 calls canonical.
     LengthFirst,
 }
 
@@ -32,13 +34,14 @@ pub enum Order {
 pub struct Limits {
     /// Bytes of input. Default 64 MiB.
     pub max_input: usize,
-    /// Bytes of output: JSON to CBOR may grow 2.25 times, CBOR to JSON 8.5 times and more. Default 256 MiB, and 64 MiB of CBOR,
-    /// because that is what a decoder takes.
+    /// Bytes of output: JSON to CBOR may grow 2.25 times, CBOR to JSON 8.5 times and more. Default 256 MiB,
+    /// and 64 MiB of CBOR, because that is what a decoder takes.
     pub max_output: usize,
     /// Open containers; one more is an error, and null by the lenient policy. Default 128.
     pub max_depth: usize,
-    /// Bytes that the keys of the open objects may take in push mode, which must keep them in mind to notice a repeated one: their
-    /// text and 16 for each, those of the table apart. One more is an error. Default 16 MiB, some 400,000 user ids.
+    /// Bytes that the keys of the open objects may take in push mode, which must keep them in mind to notice
+    /// a repeated one: their text and 16 for each, those of the table apart. One more is an error. Default 16
+    /// MiB, some 400,000 user ids.
     pub max_keys: usize,
 }
 
@@ -62,11 +65,11 @@ impl Default for Limits {
 pub struct EncodeOptions<'t> {
     /// Names that stand in this table are written as their integer; `None` writes every name as text.
     pub keys: Option<&'t KeyTable>,
-    /// See [`Policy`].
+    /// What happens to JSON that is not clean; strict by default.
     pub policy: Policy,
-    /// See [`Order`].
+    /// The order of a map's keys; as they were written by default.
     pub order: Order,
-    /// Default [`Limits::ENCODE`].
+    /// Bounds of input, output and depth; [`Limits::ENCODE`] by default.
     pub limits: Limits,
 }
 
@@ -82,6 +85,6 @@ impl Default for EncodeOptions<'_> {
 pub struct DecodeOptions<'t> {
     /// Integer keys of this table become their names; others their decimal text.
     pub keys: Option<&'t KeyTable>,
-    /// Default [`Limits::DECODE`].
+    /// Bounds of input, output and depth; [`Limits::DECODE`] by default.
     pub limits: Limits,
 }

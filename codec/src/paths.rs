@@ -1,7 +1,8 @@
 //! Path tables: one-character codes <-> Matrix paths (MSC3079), between Uri-Path options and HTTP paths.
 //!
-//! Uri-Path values are raw UTF-8 (RFC 7252 section 5.10.1); an HTTP path has the same segments percent-encoded (RFC 3986
-//! section 3.3), so that a `/`, `?`, `#` or `%` inside a value stays inside its segment.
+//! Uri-Path values are raw UTF-8 (RFC 7252 section 5.10.1); an HTTP path has the same segments
+//! percent-encoded (RFC 3986 section 3.3), so that a `/`, `?`, `#` or `%` inside a value stays
+//! inside its segment.
 //!
 //! Deliberately absent: queries, and the 255 bytes a Uri-Path value may have, which are CoAP's to check.
 
@@ -46,16 +47,17 @@ impl PathTable {
         self.title
     }
 
-    /// All codes with their paths, parameters in braces: `('A', "/_matrix/client/r0/rooms/{roomId}/event/{eventId}")`.
+    /// All codes with their paths, parameters in braces: `('A',
+    /// "/_matrix/client/r0/rooms/{roomId}/event/{eventId}")`.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (char, &str)> {
         self.templates.iter().map(|template| (template.code, template.path))
     }
 
     /// Uri-Path values (raw UTF-8) to an HTTP path, percent-encoded segment by segment.
     ///
-    /// A first segment that is a path code stands for its path: its parameters are filled in from left to right, and
-    /// segments after the last one are appended, in place of an empty last segment (`n`, `global` is
-    /// `/_matrix/client/r0/pushrules/global`). Any other first segment is taken literally.
+    /// A first segment that is a path code stands for its path: its parameters are filled in from left to
+    /// right, and segments after the last one are appended, in place of an empty last segment (`n`, `global`
+    /// is `/_matrix/client/r0/pushrules/global`). Any other first segment is taken literally.
     ///
     /// # Errors
     ///
@@ -85,16 +87,18 @@ impl PathTable {
         Ok(path)
     }
 
-    /// An HTTP path (no query) to Uri-Path values: the code and its parameters where the table has the path, else the
-    /// segments themselves, percent-decoded.
+    /// An HTTP path (no query) to Uri-Path values: the code and its parameters where the table has the path,
+    /// else the segments themselves, percent-decoded.
     ///
-    /// What [`PathTable::expand`] makes of the values is the same path, but for the way in which it is percent-encoded. A
-    /// code is only used for exactly its own path, never with segments appended: the reference implementation drops those.
+    /// What [`PathTable::expand`] makes of the values is the same path, but for the way in which it is
+    /// percent-encoded. A code is only used for exactly its own path, never with segments appended: the
+    /// reference implementation drops those.
     ///
     /// # Errors
     ///
-    /// The path has no segment (`/`), does not begin with `/` or holds a raw `?` or `#`, has a bad escape or a segment that
-    /// is `.` or `..` once decoded, or its first segment is a path code by chance: Uri-Path values cannot say `/9/x`.
+    /// The path has no segment (`/`), does not begin with `/` or holds a raw `?` or `#`, has a bad escape or
+    /// a segment that is `.` or `..` once decoded, or its first segment is a path code by chance: Uri-Path
+    /// values cannot say `/9/x`.
     pub fn compress(&self, path: &str) -> Result<Vec<String>, PathError> {
         let relative = path.strip_prefix('/').filter(|relative| !relative.contains(['?', '#']));
         let relative = relative.ok_or(PathError::NotAPath)?;
@@ -162,11 +166,12 @@ fn is_dots(segment: &str) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PathError {
-    /// `.` or `..` as a segment (RFC 7252 section 5.10.1): 4.00. Escapes would not protect it, as proxies resolve `%2E%2E`.
+    /// `.` or `..` as a segment (RFC 7252 section 5.10.1): 4.00. Escapes would not protect it, as
+    /// proxies resolve `%2E%2E`.
     DotSegment,
     /// A path code with fewer parameters than its path has: 4.04.
     MissingParameter {
-        /// The code.
+        /// The path code whose parameters are missing.
         code: char,
     },
     /// No segment at all: 4.04.
@@ -177,7 +182,7 @@ pub enum PathError {
     NotAPath,
     /// The first segment of an HTTP path is a single character that would be taken for a path code.
     LooksLikeCode {
-        /// The code.
+        /// The path code that the segment would be taken for.
         code: char,
     },
 }

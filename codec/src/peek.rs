@@ -1,7 +1,8 @@
 //! Reading one top-level value of a CBOR map without decoding the rest.
 //!
-//! What is passed over is checked for well-formedness only (RFC 8949 appendix C), nested at most 128 deep; what follows the
-//! item is not looked at. A key that is there as text holds over its integer, as in [`crate::Decoder`].
+//! What is passed over is checked for well-formedness only (RFC 8949 appendix C), nested at most 128
+//! deep; what follows the item is not looked at. A key that is there as text holds over its integer,
+//! as in [`crate::Decoder`].
 
 use crate::cbor::skip::{self, IntegerKeys};
 use crate::cbor::{Head, Reader, text as cbor_text};
@@ -9,7 +10,8 @@ use crate::decode::number;
 use crate::{Error, KeyTable};
 use std::borrow::Cow;
 
-/// The text under a top-level key (as text, or as its integer in `keys`); `None` where it is absent or no text.
+/// The text under a top-level key (as text, or as its integer in `keys`); `None` where it is absent
+/// or no text.
 ///
 /// # Errors
 ///
@@ -25,7 +27,8 @@ pub fn text<'c>(cbor: &'c [u8], key: &str, keys: Option<&KeyTable>) -> Result<Op
     Ok(Some(Cow::Owned(joined)))
 }
 
-/// The whole number under a top-level key (CBOR integer or integral float); `None` where it is absent or another type.
+/// The whole number under a top-level key (CBOR integer or integral float); `None` where it is absent
+/// or another type.
 ///
 /// # Errors
 ///
@@ -39,7 +42,8 @@ pub fn unsigned(cbor: &[u8], key: &str, keys: Option<&KeyTable>) -> Result<Optio
     })
 }
 
-/// True when any map key in the item, at any depth, is an integer: the sender knows a key table. Reading stops at the first.
+/// True when any map key in the item, at any depth, is an integer: the sender knows a key table. Reading
+/// stops at the first.
 ///
 /// # Errors
 ///

@@ -1,9 +1,11 @@
-//! Bytes that need no thought in a JSON string: no quote, no backslash, no control character (RFC 8259 section 7). Both
-//! directions spend most of their time on runs of them: the end of a run is looked for 16 bytes at a time, and short runs
-//! are copied in whole pieces of which the surplus is cut off again, for less than a call of `memcpy` costs.
+//! Bytes that need no thought in a JSON string: no quote, no backslash, no control character (RFC 8259
+//! section 7). Both directions spend most of their time on runs of them: the end of a run is looked for 16
+//! bytes at a time, and short runs are copied in whole pieces of which the surplus is cut off again, for less
+//! than a call of `memcpy` costs.
 
-// The search of the target. All have the same functions: `special` is not 0 if one byte of a step is special, of which `first` tells the
-// first; of `each_special` all bits can be trusted; `first_unusual` is also ended by what is no ASCII.
+// The search of the target. All have the same functions: `special` is not 0 if one byte of a step is special,
+// of which `first` tells the first; of `each_special` all bits can be trusted; `first_unusual` is also ended
+// by what is no ASCII.
 #[cfg_attr(all(target_arch = "wasm32", target_feature = "simd128"), path = "plain/simd128.rs")]
 #[cfg_attr(all(target_arch = "wasm32", not(target_feature = "simd128")), path = "plain/words.rs")]
 #[cfg_attr(all(target_arch = "x86_64", target_feature = "sse2"), path = "plain/sse2.rs")]
@@ -24,8 +26,8 @@ pub(crate) use search::{each_special, first, first_unusual};
 /// Bytes that are looked at in one step.
 pub(crate) const STEP: usize = 16;
 
-/// This bit makes a space of a quote and leaves control characters what they are: with it flipped, both are below [`FLIPPED_BELOW`], and
-/// nothing else is. So one comparison finds them.
+/// This bit makes a space of a quote and leaves control characters what they are: with it flipped, both are
+/// below [`FLIPPED_BELOW`], and nothing else is. So one comparison finds them.
 const FLIP: u8 = b'"' ^ b' ';
 const FLIPPED_BELOW: u8 = b' ' + 1;
 
@@ -53,8 +55,8 @@ pub(crate) fn append<const N: usize>(out: &mut Vec<u8>, piece: &[u8; N], len: us
     out.truncate(end);
 }
 
-/// Appends a text, of which short ones are common. Where a copy of a length that is not known is slow, it goes in two pieces of
-/// known length, the second of which may begin within the first.
+/// Appends a text, of which short ones are common. Where a copy of a length that is not known is slow, it
+/// goes in two pieces of known length, the second of which may begin within the first.
 #[inline(always)]
 pub(crate) fn append_text(out: &mut Vec<u8>, text: &[u8]) {
     // In WebAssembly such a copy is one instruction, and V8 makes a call out of the module of it.

@@ -1,5 +1,5 @@
-//! UTF-8 (RFC 3629), checked once for a whole document: what is ASCII at a glance is passed over in blocks, twice as fast as the
-//! standard library does it, which judges the rest.
+//! UTF-8 (RFC 3629), checked once for a whole document: what is ASCII at a glance is passed over in blocks,
+//! twice as fast as the standard library does it, which judges the rest.
 
 /// Bytes that are looked at in one step.
 const BLOCK: usize = 64;

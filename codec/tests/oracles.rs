@@ -1,4 +1,5 @@
-//! serde_json and ciborium, two other implementations, agree on bodies of a real homeserver and on generated documents.
+//! serde_json and ciborium, two other implementations, agree on bodies of a real homeserver and
+//! on generated documents.
 //!
 //! A few hundred documents each time; a hundred thousand of each sort take more than a minute:
 //!
@@ -61,7 +62,8 @@ proptest! {
         prop_assert_eq!(&numbers_as_matrix_has_them(json), &numbers_as_matrix_has_them(document));
     }
 
-    /// What we take of damaged JSON, serde_json takes too; what it takes and we refuse is one of the strict rules.
+    /// What we take of damaged JSON, serde_json takes too; what it takes and we refuse is one of
+    /// the strict rules.
     #[test]
     fn damaged_json_is_judged_alike(document in document(), place: prop::sample::Index, byte in byte_of_json()) {
         let mut json = document.to_string().into_bytes();

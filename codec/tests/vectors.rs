@@ -82,8 +82,8 @@ fn refused_cbor() {
 fn every_kind_of_error_has_a_vector() {
     let named: Vec<Vector> =
         ["refused-json.json", "refused-cbor.json"].into_iter().flat_map(vectors).collect();
-    // A number of more than 65,536 characters is too long for a table as well, and too many keys are those of push mode alone;
-    // other tests make them.
+    // A number of more than 65,536 characters is too long for a table as well, and too many keys are those of
+    // push mode alone; other tests make them.
     let elsewhere = [ErrorKind::NumberTooLong, ErrorKind::TooManyKeys];
     for kind in ErrorKind::ALL.iter().filter(|kind| !elsewhere.contains(kind)) {
         assert!(named.iter().any(|vector| vector.text("error") == kind.name()), "{}", kind.name());

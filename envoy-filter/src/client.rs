@@ -43,7 +43,8 @@ impl Client {
 
     /// From the header fields of its request.
     pub(crate) fn of(config: &Config, headers: &Headers<'_>) -> Client {
-        // The key table of the session: 0 none, 1 and above version 1 (MSC3079: CoAP option 257). The sidecar's word alone.
+        // The key table of the session: 0 none, 1 and above version 1 (MSC3079: CoAP option 257). The
+        // sidecar's word alone.
         let keys = headers.get(Field::CborVersion).filter(|_| config.trusted).and_then(|version| {
             let version: u32 = std::str::from_utf8(&version).ok()?.parse().ok()?;
             Some((version > 0).then(KeyTable::v1))
@@ -72,8 +73,8 @@ pub(crate) fn form_of_body(headers: &Headers<'_>) -> Form {
     headers.get(Field::ContentType).and_then(|value| form_of(&value)).unwrap_or_default()
 }
 
-/// The content repository (Client-Server API, "Content repository"), under each of its prefixes. There `content-type` names
-/// a file, and a file stays as it is.
+/// The content repository (Client-Server API, "Content repository"), under each of its prefixes. There
+/// `content-type` names a file, and a file stays as it is.
 fn is_media(path: &[&[u8]]) -> bool {
     let below_client = match path {
         [b"", b"_matrix", b"media", ..] => return true,

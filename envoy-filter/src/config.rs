@@ -1,7 +1,7 @@
 //! The configuration of one listener's filter: JSON text, given to Envoy as a `google.protobuf.StringValue`.
 //!
-//! No text at all means the defaults. All mistakes are found in one go; with one of them Envoy refuses to start, or keeps
-//! the old configuration.
+//! No text at all means the defaults. All mistakes are found in one go; with one of them Envoy refuses to
+//! start, or keeps the old configuration.
 
 use crate::members::Members;
 use lowband_codec::KeyTable;
@@ -12,47 +12,57 @@ use std::ops::RangeInclusive;
 /// What an operator can set.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// `hold_headers`: whether header fields wait until it is known what becomes of the body. That takes Envoy's
-    /// `allow_on_headers_stop_iteration`: without it no body comes while they wait, and the message hangs. With `false` they never
-    /// wait: a translated message tells no length, what is wrong with an answer can only cut it, and of answers that have to become
-    /// CBOR only those are held that tell their own length.
+    /// `hold_headers`: whether header fields wait until it is known what becomes of the body. That takes
+    /// Envoy's `allow_on_headers_stop_iteration`: without it no body comes while they wait, and the
+    /// message hangs. With `false` they never wait: a translated message tells no length, what is wrong
+    /// with an answer can only cut it, and of answers that have to become CBOR only those are held that
+    /// tell their own length.
     pub hold_headers: bool,
-    /// `max_request_bytes`: the longest body of a CBOR request, as it comes and as the JSON that leaves; above it the
-    /// client gets `413 M_TOO_LARGE`. Envoy's own buffer limit (`request_body_buffer_limit` of the route) has to be
-    /// higher, or Envoy answers first and in plain text.
+    /// `max_request_bytes`: the longest body of a CBOR request, as it comes and as the JSON that leaves;
+    /// above it the client gets `413 M_TOO_LARGE`. Envoy's own buffer limit (`request_body_buffer_limit` of
+    /// the route) has to be higher, or Envoy answers first and in plain text.
     pub max_request_bytes: usize,
-    /// `max_held_bytes`: requests that have not come to their end, of all clients of a listener on one of Envoy's threads: 16 KiB each, and
-    /// what is held of their bodies. Beyond it the largest request of the network that has most is cut, or gets 503 if it is the one that
-    /// grows. One of the longest kind always has room.
+    /// `max_held_bytes`: requests that have not come to their end, of all clients of a listener on one of
+    /// Envoy's threads: 16 KiB each, and what is held of their bodies. Beyond it the largest request of the
+    /// network that has most is cut, or gets 503 if it is the one that grows. One of the longest kind
+    /// always has room.
     pub max_held_bytes: usize,
-    /// `hold_response_bytes`: the longest answer that is held whole, in either form, before it becomes CBOR: it gets a
-    /// `content-length`, definite lengths and, when the homeserver's JSON is broken, an error that the client can read. A longer
-    /// one streams. Envoy's buffer limit has to be higher, by the longest piece that a homeserver sends at once. With 0 nothing
-    /// waits, and nothing is exchanged in discovery documents.
+    /// `hold_response_bytes`: the longest answer that is held whole, in either form, before it becomes
+    /// CBOR: it gets a `content-length`, definite lengths and, when the homeserver's JSON is broken, an
+    /// error that the client can read. A longer one streams. Envoy's buffer limit has to be higher, by
+    /// the longest piece that a homeserver sends at once. With 0 nothing waits, and nothing is exchanged
+    /// in discovery documents.
     pub hold_response_bytes: usize,
     /// `max_depth`: open arrays and objects of a request inside each other; one more is refused.
     pub max_depth: usize,
-    /// `max_depth_answers`: the same of an answer, in which what lies deeper becomes null: one event that is too deep for a client
-    /// would lock it out of every sync that holds it. The decoder of the reference implementation stops at the default of 32, ours at 128.
+    /// `max_depth_answers`: the same of an answer, in which what lies deeper becomes null: one event that is
+    /// too deep for a client would lock it out of every sync that holds it. The decoder of the reference
+    /// implementation stops at the default of 32, ours at 128.
     pub max_depth_answers: usize,
-    /// `default_key_table`: the integer keys in the answer to a client that shows no sign of knowing any: `"none"`, which
-    /// is the letter of MSC3079, or `"v1"`. A client that knows none cannot read such an answer.
+    /// `default_key_table`: the integer keys in the answer to a client that shows no sign of knowing
+    /// any: `"none"`, which is the letter of MSC3079, or `"v1"`. A client that knows none cannot read
+    /// such an answer.
     pub default_key_table: Option<&'static KeyTable>,
-    /// `trusted`: whether `lowband-cbor-version` is believed. Only for a listener that nobody but the sidecar can reach.
+    /// `trusted`: whether `lowband-cbor-version` is believed. Only for a listener that nobody but the
+    /// sidecar can reach.
     pub trusted: bool,
     /// `advertise`: what discovery documents say of this proxy. See [`Advertise`].
     pub advertise: Advertise,
 }
 
-/// What clients are told, and how it can be wrong: nothing here is checked against what can be reached from outside.
+/// What clients are told, and how it can be wrong: nothing here is checked against what can be
+/// reached from outside.
 #[derive(Clone, Debug, Default)]
 pub struct Advertise {
-    /// `advertise.dtls_port`: the UDP port of the sidecar as clients reach it, for `/versions`. Behind a load balancer it is not
-    /// the one that the sidecar binds; a wrong one costs every client its attempts before it falls back.
+    /// `advertise.dtls_port`: the UDP port of the sidecar as clients reach it, for `/versions`. Behind a load
+    /// balancer it is not the one that the sidecar binds; a wrong one costs every client its attempts before
+    /// it falls back.
     pub dtls_port: Option<u16>,
-    /// `advertise.base_url`: what clients shall take for the homeserver, `https://` and a name. With a wrong one nobody can log in.
+    /// `advertise.base_url`: what clients shall take for the homeserver, `https://` and a name. With a wrong
+    /// one nobody can log in.
     pub base_url: Option<String>,
-    /// `advertise.stable_name`: whether `/versions` names the wire `m.low_bandwidth` as well. It is not yet in the specification.
+    /// `advertise.stable_name`: whether `/versions` names the wire `m.low_bandwidth` as well. It is not yet
+    /// in the specification.
     pub stable_name: bool,
 }
 
@@ -72,7 +82,8 @@ impl Default for Config {
     }
 }
 
-/// A VM has 1 GiB at most and never gives any back: the largest body in both its forms has to fit in with room to grow.
+/// A VM has 1 GiB at most and never gives any back: the largest body in both its forms has to fit in with
+/// room to grow.
 const BYTES: RangeInclusive<u64> = 1..=256 << 20;
 /// All of a VM's clients together; the host has the memory, and a number of 32 bits counts it.
 const HELD_BY_ALL: RangeInclusive<u64> = 1..=1 << 30;

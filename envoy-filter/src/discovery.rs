@@ -1,4 +1,5 @@
-//! The documents by which clients find the low-bandwidth wire, and by which they could pass it by (MSC3079, "Discovery").
+//! The documents by which clients find the low-bandwidth wire, and by which they could pass it
+//! by (MSC3079, "Discovery").
 //!
 //! | document | what changes |
 //! |---|---|
@@ -6,8 +7,9 @@
 //! | `GET /.well-known/matrix/client` | `m.homeserver.base_url` becomes the advertised one |
 //! | answers to login, register, refresh | `well_known.m.homeserver.base_url` likewise |
 //!
-//! All other bytes stay as the homeserver wrote them: the JSON is not written anew, some of its values are exchanged. They are JSON by
-//! their path and their content: web servers that hand out files give them other types, or none.
+//! All other bytes stay as the homeserver wrote them: the JSON is not written anew, some of its values are
+//! exchanged. They are JSON by their path and their content: web servers that hand out files give them other
+//! types, or none.
 
 use crate::config::Advertise;
 use crate::members::Members;
@@ -23,9 +25,9 @@ const TABLE_VERSION: u8 = 1;
 /// A document of the table above.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Document {
-    /// `/_matrix/client/versions`
+    /// The answer to `GET /_matrix/client/versions`.
     Versions,
-    /// `/.well-known/matrix/client`
+    /// The answer to `GET /.well-known/matrix/client`.
     WellKnown,
     /// What login, register and refresh answer.
     Session,
@@ -60,7 +62,8 @@ impl Miss {
 }
 
 impl Document {
-    /// What a request for these segments of a path asks for; HEAD counts as GET, whose header fields it asks for.
+    /// What a request for these segments of a path asks for; HEAD counts as GET, whose header fields
+    /// it asks for.
     pub(crate) fn of(method: &[u8], path: &[&[u8]]) -> Option<Document> {
         match (method, path) {
             (b"GET" | b"HEAD", [b"", b"_matrix", b"client", b"versions"]) => Some(Document::Versions),
@@ -89,7 +92,8 @@ impl Document {
         }
     }
 
-    /// The document with its values exchanged; `None` when it names no homeserver and need not: most answers to a login do not.
+    /// The document with its values exchanged; `None` when it names no homeserver and need not: most answers
+    /// to a login do not.
     pub(crate) fn rewrite(self, advertise: &Advertise, json: &[u8]) -> Result<Option<Vec<u8>>, Miss> {
         let json = std::str::from_utf8(json).map_err(|_| Miss::NotJson)?;
         let members = Members::of(json).map_err(|_| Miss::NotJson)?;
@@ -110,7 +114,8 @@ impl Document {
     }
 }
 
-/// The text without the byte order mark that an editor may have left at its beginning, and that parsers may ignore (RFC 8259 8.1).
+/// The text without the byte order mark that an editor may have left at its beginning, and that parsers may
+/// ignore (RFC 8259 8.1).
 pub(crate) fn without_mark(json: &[u8]) -> &[u8] {
     json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json)
 }
@@ -118,7 +123,8 @@ pub(crate) fn without_mark(json: &[u8]) -> &[u8] {
 /// These bytes of the document, which become this text.
 type Edit = (Range<usize>, String);
 
-/// The entry of `/versions`, under the names that are wanted: in place of one that is there, else as the last.
+/// The entry of `/versions`, under the names that are wanted: in place of one that is there, else
+/// as the last.
 fn low_bandwidth(advertise: &Advertise, json: &str, members: &Members<'_>) -> Option<Vec<Edit>> {
     let port = advertise.dtls_port?;
     let entry = format!(
@@ -139,7 +145,8 @@ fn low_bandwidth(advertise: &Advertise, json: &str, members: &Members<'_>) -> Op
     Some(edits)
 }
 
-/// The text under this path of names, wherever a name occurs more than once: readers take the first or the last.
+/// The text under this path of names, wherever a name occurs more than once: readers take the first
+/// or the last.
 fn base_urls(advertise: &Advertise, json: &str, path: &[&str]) -> Option<Vec<Edit>> {
     let url = serde_json::to_string(advertise.base_url.as_deref()?).ok()?;
     let mut values = vec![json];

@@ -11,11 +11,13 @@
 //! response   the same with JSON, for a client that reads CBOR; but a long one flows (`response`). The reply is 502
 //! ```
 //!
-//! Without `hold_headers` the headers are edited and forwarded in place of the first Hold, and all else stays: the homeserver sees
-//! a request that breaks off where the client gets its Reply. Once the headers of the answer have left, a Reply is a Cut.
+//! Without `hold_headers` the headers are edited and forwarded in place of the first Hold, and all else
+//! stays: the homeserver sees a request that breaks off where the client gets its Reply. Once the headers of
+//! the answer have left, a Reply is a Cut.
 //!
-//! The host's order is taken as it comes: an answer may begin while the request is still held, or before its headers were
-//! ever seen (a reply of the host's own). The filter's own replies are left as they are when they come by.
+//! The host's order is taken as it comes: an answer may begin while the request is still held, or before its
+//! headers were ever seen (a reply of the host's own). The filter's own replies are left as they are when
+//! they come by.
 
 use crate::client::Client;
 use crate::config::Config;
@@ -29,7 +31,7 @@ use crate::step::{Step, Then};
 use crate::{request, response};
 use std::rc::Rc;
 
-/// One stream.
+/// The state of one stream: a request and its response.
 #[derive(Debug)]
 pub struct Exchange {
     config: Rc<Config>,
@@ -44,7 +46,8 @@ pub struct Exchange {
     tally: Tally,
 }
 
-/// Where header fields are. A step may fail, so that they have left for certain only when the next phase comes.
+/// Where header fields are. A step may fail, so that they have left for certain only when the
+/// next phase comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     Here,
@@ -79,8 +82,8 @@ impl Exchange {
         self.client.reads == Form::Cbor
     }
 
-    /// Whether the header fields of this direction wait for the body. A host that stops the body as well, as Envoy does without
-    /// `allow_on_headers_stop_iteration`, never ends this.
+    /// Whether the header fields of this direction wait for the body. A host that stops the body as well, as
+    /// Envoy does without `allow_on_headers_stop_iteration`, never ends this.
     pub fn headers_wait(&self, direction: Direction) -> bool {
         let held = match direction {
             Direction::Request => self.request != Hold::Free,
@@ -104,7 +107,8 @@ impl Exchange {
         self.conclude(Direction::Request, step)
     }
 
-    /// A piece of the request's body has come; `held` bytes are in the host's hands now. `end`: that is all of it.
+    /// A piece of the request's body has come; `held` bytes are in the host's hands now. `end`: that is
+    /// all of it.
     pub fn request_body(&mut self, held: usize, end: bool) -> Step {
         self.begun &= !end;
         if self.over {
@@ -149,7 +153,8 @@ impl Exchange {
         self.conclude(Direction::Response, Ok(step))
     }
 
-    /// A piece of the answer's body has come; `held` bytes are in the host's hands now. `end`: that is all of it.
+    /// A piece of the answer's body has come; `held` bytes are in the host's hands now. `end`: that is
+    /// all of it.
     pub fn response_body(&mut self, held: usize, end: bool) -> Step {
         self.next_phase();
         self.response.chunk(held, end).into()
@@ -168,7 +173,8 @@ impl Exchange {
         self.conclude(Direction::Response, step)
     }
 
-    /// How many bytes the host holds for us, of the so many in its hands, while the request has not come to its end; then None.
+    /// How many bytes the host holds for us, of the so many in its hands, while the request has not come to
+    /// its end; then None.
     pub fn unfinished(&self, held: usize) -> Option<usize> {
         let bytes = if self.request == Hold::Free { 0 } else { held };
         (self.begun && !self.over).then_some(bytes)
@@ -185,7 +191,8 @@ impl Exchange {
         self.no_room()
     }
 
-    /// The host refused a call, so that the message in hand is neither the old one nor the new one: it must not go on.
+    /// The host refused a call, so that the message in hand is neither the old one nor the new one: it must
+    /// not go on.
     pub fn host_refused(&mut self, direction: Direction) -> Step {
         self.conclude(direction, Err(MatrixError::internal()))
     }
@@ -197,7 +204,8 @@ impl Exchange {
         }
     }
 
-    /// An error ends the stream for both directions. It is told to the client in its own form, unless an answer has begun.
+    /// An error ends the stream for both directions. It is told to the client in its own form, unless an
+    /// answer has begun.
     fn conclude(&mut self, direction: Direction, step: Result<Step, MatrixError>) -> Step {
         let error = match step {
             Ok(step) => {

@@ -35,7 +35,8 @@ const NAMES: [(Field, &str); 10] = [
     (Field::Vary, "vary"),
 ];
 
-/// The fields of a message in their order, pseudo-header fields (`:method`, `:status`) included. Names may be of any case.
+/// The fields of a message in their order, pseudo-header fields (`:method`, `:status`) included. Names may be
+/// of any case.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Headers<'a> {
     fields: Vec<(&'a [u8], &'a [u8])>,
@@ -59,8 +60,9 @@ impl<'a> Headers<'a> {
         Headers { fields, known, repeated }
     }
 
-    /// From the form of the proxy-wasm ABI: the number of pairs, the two lengths of each pair (all 32 bits, little
-    /// endian), then name and value of each, closed by a zero byte. `None` when the bytes are not of that form.
+    /// From the form of the proxy-wasm ABI: the number of pairs, the two lengths of each pair (all 32
+    /// bits, little endian), then name and value of each, closed by a zero byte. `None` when the bytes are
+    /// not of that form.
     pub fn parse(map: &'a [u8]) -> Option<Self> {
         if map.is_empty() {
             return Some(Headers::default());
@@ -137,9 +139,10 @@ impl Edit {
     }
 }
 
-/// Fields that describe the bytes of a body and are wrong once it is another one (RFC 9110 8.6 and 14.3, RFC 9530).
-/// `content-length` above all: Envoy does not compare it with a replaced body, and a stale one towards an HTTP/1 server
-/// is request smuggling. An `etag` stays: in Matrix it is a handle that clients send back, not a digest of the bytes.
+/// Fields that describe the bytes of a body and are wrong once it is another one (RFC 9110 8.6 and 14.3, RFC
+/// 9530). `content-length` above all: Envoy does not compare it with a replaced body, and a stale one towards
+/// an HTTP/1 server is request smuggling. An `etag` stays: in Matrix it is a handle that clients send back,
+/// not a digest of the bytes.
 const OF_THE_BYTES: [&str; 6] =
     ["content-length", "content-digest", "repr-digest", "digest", "content-md5", "accept-ranges"];
 
@@ -154,7 +157,8 @@ pub(crate) fn removals(headers: &Headers<'_>, names: &[&'static str]) -> Vec<Edi
     headers.names().filter_map(named).map(|name| Edit::remove(name.as_bytes())).collect()
 }
 
-/// Names the translated body. Without `length`, because trailers follow: HTTP/1 sends none after a body of known length.
+/// Names the translated body. Without `length`, because trailers follow: HTTP/1 sends none after a body
+/// of known length.
 pub(crate) fn describe_body(form: Form, length: Option<usize>) -> Vec<Edit> {
     let mut edits = vec![Edit::set("content-type", form.media_type().as_bytes())];
     edits.extend(length.map(content_length));
@@ -166,7 +170,8 @@ pub(crate) fn content_length(length: usize) -> Edit {
     Edit::set("content-length", length.to_string().into_bytes())
 }
 
-/// Whether the body is compressed or otherwise wrapped (RFC 9110 8.4), so that neither JSON nor CBOR can be seen in it.
+/// Whether the body is compressed or otherwise wrapped (RFC 9110 8.4), so that neither JSON nor CBOR can be
+/// seen in it.
 pub(crate) fn is_encoded(headers: &Headers<'_>) -> bool {
     let is_none = |coding: &[u8]| coding.is_empty() || coding.eq_ignore_ascii_case(b"identity");
     let codings = headers.get(Field::ContentEncoding);

@@ -1,5 +1,5 @@
-//! Requests that have not come to their end, of a listener and a thread together, with the bodies that the host holds for us: who has to give
-//! way when there are too many.
+//! Requests that have not come to their end, of a listener and a thread together, with the bodies that the
+//! host holds for us: who has to give way when there are too many.
 //!
 //! ```text
 //! held ──▶ room ───────────────────────────────────────────────▶ it goes on
@@ -7,8 +7,9 @@
 //!                                                               └──▶ this one: it is refused
 //! ```
 //!
-//! A body that waits has left the windows of HTTP/2, and nothing else counts it over all streams: a stranger could open a thousand
-//! and end none. One that flows costs no more than its stream, but takes a connection to the homeserver until its end.
+//! A body that waits has left the windows of HTTP/2, and nothing else counts it over all streams: a stranger
+//! could open a thousand and end none. One that flows costs no more than its stream, but takes a connection
+//! to the homeserver until its end.
 
 use crate::config::Config;
 use lowband_shares::{Bounds, Network, Pool};
@@ -86,8 +87,8 @@ impl Held {
     }
 }
 
-/// Whose share a stream has, by the host's text for its client's address: `192.0.2.1:5000`, `[2001:db8::1]:5000`. Without one it has
-/// its own.
+/// Whose share a stream has, by the host's text for its client's address: `192.0.2.1:5000`,
+/// `[2001:db8::1]:5000`. Without one it has its own.
 pub fn network(source: &[u8], stream: u32) -> Network {
     let text = std::str::from_utf8(source).unwrap_or_default();
     let address = text.parse::<SocketAddr>().map(|peer| peer.ip()).or_else(|_| text.parse::<IpAddr>());

@@ -13,8 +13,8 @@ pub(crate) enum Hold {
     Held,
     /// The body is complete, and trailers wait behind it.
     HeldWithTrailers,
-    /// It is refused for its `content-encoding`, when its end has come: over HTTP/2 an answer before that comes with a reset of the
-    /// stream, for which some clients (curl) throw the answer away.
+    /// It is refused for its `content-encoding`, when its end has come: over HTTP/2 an answer before that
+    /// comes with a reset of the stream, for which some clients (curl) throw the answer away.
     Compressed,
 }
 
@@ -58,8 +58,8 @@ pub(crate) struct Released {
 }
 
 impl Released {
-    /// What `content-length` may say of a body of this size: nothing before trailers, because HTTP/1 sends none after a
-    /// body of known length.
+    /// What `content-length` may say of a body of this size: nothing before trailers, because HTTP/1 sends
+    /// none after a body of known length.
     pub(crate) fn content_length(&self, size: usize) -> Option<usize> {
         (!self.trailers).then_some(size)
     }

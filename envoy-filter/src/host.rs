@@ -1,9 +1,9 @@
-//! The border to Envoy (proxy-wasm ABI 0.2.1): the calls into it, each that can fail with its status as a `Result`, and the functions
-//! by which it calls the [`shell`].
+//! The border to Envoy (proxy-wasm ABI 0.2.1): the calls into it, each that can fail with its status as a
+//! `Result`, and the functions by which it calls the [`shell`].
 //!
-//! The SDK would turn every status that it does not expect into a panic. Here a panic is a trap, and a trap ends all streams of
-//! the VM. It would also export each callback that there is, and Envoy would enter the VM for those that have nothing to do: an entry
-//! costs as much as all that is counted of a stream.
+//! The SDK would turn every status that it does not expect into a panic. Here a panic is a trap, and a trap
+//! ends all streams of the VM. It would also export each callback that there is, and Envoy would enter the VM
+//! for those that have nothing to do: an entry costs as much as all that is counted of a stream.
 //!
 //! The only file with `unsafe` in this crate: calls across the border, and buffers that come back over it.
 
@@ -117,10 +117,12 @@ pub(crate) fn headers(map: MapType) -> Result<Vec<u8>, Refused> {
     received(|data, size| unsafe { proxy_get_header_map_pairs(map, data, size) })
 }
 
-/// The address of the stream's client as Envoy knows it, with its port; where `x-forwarded-for` is believed, what that says.
+/// The address of the stream's client as Envoy knows it, with its port; where `x-forwarded-for` is believed,
+/// what that says.
 pub(crate) fn source_address() -> Result<Vec<u8>, Refused> {
     const PATH: &str = "source\0address";
-    // SAFETY: the host reads the path, within its length and during the call; the two pointers are to live variables.
+    // SAFETY: the host reads the path, within its length and during the call; the two pointers are
+    // to live variables.
     received(|data, size| unsafe { proxy_get_property(PATH.as_ptr(), PATH.len(), data, size) })
 }
 
@@ -189,7 +191,8 @@ pub(crate) fn define_metric(name: &str, histogram: bool) -> Result<u32, Refused>
     Ok(id)
 }
 
-/// Adds to a counter, or records a value in a histogram. A number that the host does not take is missing there, and nothing else.
+/// Adds to a counter, or records a value in a histogram. A number that the host does not take is missing
+/// there, and nothing else.
 pub(crate) fn count(id: u32, value: u64, histogram: bool) {
     match histogram {
         true => proxy_record_metric(id, value),
@@ -197,15 +200,14 @@ pub(crate) fn count(id: u32, value: u64, histogram: bool) {
     };
 }
 
-/// From now on `proxy_on_tick` is called each time this period is over, in milliseconds; with 0 no more. The host keeps one period for a
-/// root context and its streams.
+/// From now on `proxy_on_tick` is called each time this period is over, in milliseconds; with 0 no more. The
+/// host keeps one period for a root context and its streams.
 pub(crate) fn set_tick_period(period: u32) -> Result<(), Refused> {
     done(proxy_set_tick_period_milliseconds(period))
 }
 
-/// Sets a property of the stream, which Envoy's access log shows as `%FILTER_STATE(wasm.NAME:PLAIN)%`, and which CEL knows as
-/// `filter_state['wasm.NAME']`. That the host may refuse it
-/// is nothing to act upon.
+/// Sets a property of the stream, which Envoy's access log shows as `%FILTER_STATE(wasm.NAME:PLAIN)%`, and
+/// which CEL knows as `filter_state['wasm.NAME']`. That the host may refuse it is nothing to act upon.
 pub(crate) fn set_property(name: &str, value: &str) {
     // SAFETY: the host reads the two texts, within their lengths and during the call.
     unsafe { proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) };
@@ -228,8 +230,8 @@ fn received(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Vec<u8
     if data.is_null() {
         return Ok(Vec::new());
     }
-    // SAFETY: the host has filled `size` bytes that it got from `proxy_on_memory_allocate`, which gives away a boxed slice of exactly
-    // this size; nobody else owns it.
+    // SAFETY: the host has filled `size` bytes that it got from `proxy_on_memory_allocate`, which gives away
+    // a boxed slice of exactly this size; nobody else owns it.
     Ok(unsafe { Vec::from_raw_parts(data, size, size) })
 }
 
@@ -247,9 +249,10 @@ fn serialized(headers: &[(&str, &str)]) -> Vec<u8> {
     map
 }
 
-// ---- what the host calls -------------------------------------------------------------------------------------------------------
+// ---- what the host calls ----------------------------------------------------------------------------------
 
-// Those that are missing here count as called and content: in the end of a stream, for one, `proxy_on_done` and `proxy_on_log`.
+// Those that are missing here count as called and content: in the end of a stream, for one,
+// `proxy_on_done` and `proxy_on_log`.
 
 /// By its name the host knows the ABI.
 // SAFETY: the ABI alone gives this name a meaning, here and below.

@@ -1,5 +1,6 @@
-//! The members of a JSON object, each value as the text that it is: for what is looked into and not turned into something else.
-//! A tree of values would be most of the module's code, which Envoy compiles when it starts.
+//! The members of a JSON object, each value as the text that it is: for what is looked into and not
+//! turned into something else. A tree of values would be most of the module's code, which Envoy compiles
+//! when it starts.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};

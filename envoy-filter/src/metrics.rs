@@ -1,10 +1,13 @@
-//! What is counted, under which name. Envoy keeps the numbers; `stats_config` of envoy.yaml turns the parts of a name into labels.
+//! What is counted, under which name. Envoy keeps the numbers; `stats_config` of envoy.yaml turns the parts
+//! of a name into labels.
 //!
-//! `lowband_messages.direction.response.result.translated` becomes `lowband_messages{direction="response",result="translated"}`.
-//! Every series exists from the start, so that "none yet" and "not measured" look different.
+//! `lowband_messages.direction.response.result.translated` becomes
+//! `lowband_messages{direction="response",result="translated"}`. Every series exists from the start, so that
+//! "none yet" and "not measured" look different.
 //!
-//! A stream counts into its [`Tally`], which goes into the [`Totals`] of all streams after each phase. The host is told of these now and
-//! then and not for each message: half a dozen calls would be a tenth of what the filter costs for a short one.
+//! A stream counts into its [`Tally`], which goes into the [`Totals`] of all streams after each phase. The
+//! host is told of these now and then and not for each message: half a dozen calls would be a tenth of what
+//! the filter costs for a short one.
 
 use crate::discovery::{Document, Miss};
 use lowband_codec::Repairs;
@@ -63,7 +66,7 @@ pub enum Repair {
     TooDeep,
 }
 
-/// One series.
+/// One series: a family with a value for each of its labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Metric {
     /// Messages that have come, by what became of them.
@@ -242,7 +245,7 @@ const MAX_SIZES: usize = 256;
 /// What has been counted on all streams and not yet been told to the host.
 #[derive(Debug)]
 pub struct Totals {
-    /// By [`Metric::place`].
+    /// A sum for each series, at its [`Metric::place`].
     sums: [u64; Metric::COUNT],
     /// Values of histograms have no sum: each is told by itself.
     sizes: Vec<(usize, u64)>,
@@ -255,7 +258,7 @@ impl Default for Totals {
 }
 
 impl Totals {
-    /// Counts in.
+    /// Adds to a series, or notes a value of a histogram.
     pub fn add(&mut self, metric: Metric, value: u64) {
         let place = metric.place();
         if metric.is_histogram() {

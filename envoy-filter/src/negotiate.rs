@@ -1,7 +1,8 @@
 //! Which form a body has and which form an answer shall have (RFC 9110 8.3.1, 12.4.2, 12.5.1; MSC3079).
 //!
-//! Parameters other than `q` are read over: `application/json; charset=utf-8` is JSON, in `Content-Type` and in
-//! `Accept`. What cannot be parsed is passed over as well, element by element: an odd header costs nobody an answer.
+//! Parameters other than `q` are read over: `application/json; charset=utf-8` is JSON, in `Content-Type`
+//! and in `Accept`. What cannot be parsed is passed over as well, element by element: an odd header costs
+//! nobody an answer.
 
 use std::cmp::Ordering;
 
@@ -11,7 +12,7 @@ pub enum Form {
     /// `application/json`, and every message without a body or with one of another type.
     #[default]
     Json,
-    /// `application/cbor`.
+    /// CBOR, by the name `application/cbor`.
     Cbor,
 }
 
@@ -43,9 +44,9 @@ pub fn form_of(content_type: &[u8]) -> Option<Form> {
 
 /// The form of the answer, from `Accept` and the form of the request's body.
 ///
-/// The higher q wins; at equal q the range that says more; and where both forms are equally welcome, CBOR if it stands
-/// there by name, else the form that the client itself used. A wildcard alone never turns the answer to a JSON request
-/// into CBOR (MSC3079: its `Accept` must include `application/cbor`).
+/// The higher q wins; at equal q the range that says more; and where both forms are equally welcome, CBOR if
+/// it stands there by name, else the form that the client itself used. A wildcard alone never turns the
+/// answer to a JSON request into CBOR (MSC3079: its `Accept` must include `application/cbor`).
 pub fn answer(accept: Option<&[u8]>, request: Form) -> Form {
     if let Some(form) = accept.and_then(bare) {
         return form;
@@ -64,7 +65,8 @@ pub fn answer(accept: Option<&[u8]>, request: Form) -> Form {
     }
 }
 
-/// The form whose media type is all of the value, in lower case: so most programs write it, and it needs no taking apart.
+/// The form whose media type is all of the value, in lower case: so most programs write it, and it needs
+/// no taking apart.
 fn bare(value: &[u8]) -> Option<Form> {
     [Form::Json, Form::Cbor].into_iter().find(|form| value == form.media_type().as_bytes())
 }
@@ -77,7 +79,8 @@ struct Preference {
 }
 
 impl Preference {
-    /// The most specific range that matches gives the q (RFC 9110 12.5.1), the highest one where several are equal.
+    /// The most specific range that matches gives the q (RFC 9110 12.5.1), the highest one where
+    /// several are equal.
     fn of(form: Form, ranges: &[Range<'_>]) -> Self {
         let matching = ranges.iter().filter_map(|range| Some((range.matches(form)?, range.q)));
         matching
@@ -89,11 +92,11 @@ impl Preference {
 /// How much a media range says about what it matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Specificity {
-    /// `*/*`
+    /// The range `*/*`, which matches all.
     Any,
-    /// `application/*`
+    /// The range `application/*`, which matches a type.
     Type,
-    /// `application/cbor`
+    /// The media type `application/cbor` itself.
     Exact,
 }
 
@@ -204,7 +207,8 @@ mod tests {
         assert_eq!(form_of(b"application/cbor; a=\xff"), Some(Form::Cbor));
     }
 
-    /// `Accept`, then the answer to a request with a JSON body or none, then the one to a request with a CBOR body.
+    /// `Accept`, then the answer to a request with a JSON body or none, then the one to a request with
+    /// a CBOR body.
     #[test]
     fn the_answer_follows_accept_and_then_the_request() {
         use Form::{Cbor, Json};

@@ -18,7 +18,8 @@ pub struct Reply {
     pub body: Vec<u8>,
 }
 
-/// What went wrong, for the client: the standard error response of Matrix (Client-Server API, "Standard error response").
+/// What went wrong, for the client: the standard error response of Matrix (Client-Server API,
+/// "Standard error response").
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MatrixError {
     /// The HTTP status.
@@ -85,8 +86,8 @@ impl MatrixError {
         }
     }
 
-    /// In the form that the client reads. Browsers hand an answer to a page only with the CORS field that Matrix asks
-    /// for on every answer.
+    /// In the form that the client reads. Browsers hand an answer to a page only with the CORS field that
+    /// Matrix asks for on every answer.
     pub fn reply(&self, form: Form, keys: Option<&'static KeyTable>) -> Reply {
         // A text is always JSON.
         let text = |text: &str| serde_json::to_string(text).unwrap_or_default();

@@ -1,5 +1,6 @@
-//! The request's half of a stream: CBOR becomes JSON, as a whole. With `hold_headers` the homeserver sees nothing before; without it,
-//! it has the header fields, and a request that turns out to be broken breaks off there.
+//! The request's half of a stream: CBOR becomes JSON, as a whole. With `hold_headers` the homeserver
+//! sees nothing before; without it, it has the header fields, and a request that turns out to be broken
+//! breaks off there.
 
 use crate::client::{Client, form_of_body};
 use crate::config::Config;
@@ -13,11 +14,12 @@ use crate::reply::MatrixError;
 use crate::step::{Step, Then};
 use lowband_codec::{DecodeOptions, Decoder, ErrorKind, KeyTable, Limits};
 
-/// What the sidecar tells the filter; none of it is for the homeserver, and none of it is believed from anybody else.
+/// What the sidecar tells the filter; none of it is for the homeserver, and none of it is believed
+/// from anybody else.
 const FROM_THE_SIDECAR: &str = "lowband-";
 
-/// By these a client asks for less than the whole document, or for none when it has one that may be from before something else was
-/// advertised.
+/// By these a client asks for less than the whole document, or for none when it has one that may be from
+/// before something else was advertised.
 const FOR_LESS: [&str; 4] = ["range", "if-range", "if-none-match", "if-modified-since"];
 
 /// What the header fields decide: a step, and whether the body is held to be translated.
@@ -32,7 +34,8 @@ pub(crate) fn headers(
     }
     let mut edits: Vec<Edit> =
         headers.names_under(FROM_THE_SIDECAR).map(|name| Edit::remove(name.to_vec())).collect();
-    // The homeserver knows JSON only. Nor shall what Envoy itself answers be CBOR for a client that would rather have JSON.
+    // The homeserver knows JSON only. Nor shall what Envoy itself answers be CBOR for a client that would
+    // rather have JSON.
     let names_cbor = || headers.get(Field::Accept).is_some_and(|accept| names_cbor(&accept));
     if client.reads == Form::Cbor || (!client.media && names_cbor()) {
         edits.push(Edit::set("accept", Form::Json.media_type().as_bytes()));

@@ -1,4 +1,5 @@
-//! The answer's half of a stream: JSON becomes CBOR for a client that reads it, and discovery documents get what is advertised.
+//! The answer's half of a stream: JSON becomes CBOR for a client that reads it, and discovery documents get
+//! what is advertised.
 //!
 //! ```text
 //! headers ─▶ Free: goes on as it is
@@ -6,8 +7,9 @@
 //!               └──longer than `hold_response_bytes`──▶ Flowing: each chunk becomes CBOR as it comes ──▶ Free
 //! ```
 //!
-//! An error is a Matrix error for the client as long as the header fields wait, and cuts the stream after that (`exchange`).
-//! Without `hold_headers` they never wait, and leave in a form that is right whatever the body will be.
+//! An error is a Matrix error for the client as long as the header fields wait, and cuts the stream after
+//! that (`exchange`). Without `hold_headers` they never wait, and leave in a form that is right whatever the
+//! body will be.
 
 use crate::client::Client;
 use crate::config::Config;
@@ -89,13 +91,14 @@ pub(crate) fn headers(
         missed(Miss::Partial);
         return forward(Vec::new());
     }
-    // Two messages without a body speak of the one that GET would get with 200 (RFC 9110 9.3.2, 15.4.5). In the others (204, a
-    // length of 0) there is nothing to translate.
+    // Two messages without a body speak of the one that GET would get with 200 (RFC 9110 9.3.2, 15.4.5). In
+    // the others (204, a length of 0) there is nothing to translate.
     let not_modified = *status == *b"304";
     let described = client.head || not_modified;
     let document = client.document.filter(|_| *status == *b"200" || not_modified);
     let by_content = !labelled && document.is_some() && (label.is_some() || !not_modified);
-    // Where no body can be waited for, the label of a document has to be believed if it says what documents are not.
+    // Where no body can be waited for, the label of a document has to be believed if it says what
+    // documents are not.
     let unseen = described || !config.hold_headers;
     let readable = labelled || (by_content && (!unseen || may_be_json(label.as_deref())));
     let (encoded, empty) = (is_encoded(headers), end && !described);
@@ -131,8 +134,9 @@ pub(crate) fn headers(
             return unchanged();
         }
     }
-    // What waits and the piece that comes next have to stay below the host's own limit. Above it the host answers in place of the
-    // filter, or cuts where the header fields have left: there only waits what is known to be short, or is a document that is.
+    // What waits and the piece that comes next have to stay below the host's own limit. Above it the host
+    // answers in place of the filter, or cuts where the header fields have left: there only waits what is
+    // known to be short, or is a document that is.
     let waits = !too_long && (config.hold_headers || announced.is_some() || document.is_some());
     let limit = if waits { limit } else { 0 };
     let document = document.filter(|_| !too_long);
@@ -155,7 +159,8 @@ pub(crate) fn headers(
     }
 }
 
-/// Whether a document may come with this type: web servers that hand out files say no more of one whose name has no ending.
+/// Whether a document may come with this type: web servers that hand out files say no more of one whose name
+/// has no ending.
 fn may_be_json(label: Option<&[u8]>) -> bool {
     const OF_FILES: [&str; 4] =
         ["application/octet-stream", "binary/octet-stream", "text/plain", "text/json"];
@@ -250,7 +255,8 @@ impl Held {
         self.to == Form::Json || (self.by_content && self.edits.is_some())
     }
 
-    /// The whole JSON body becomes what the client reads, or the client hears that the homeserver's answer is of no use.
+    /// The whole JSON body becomes what the client reads, or the client hears that the homeserver's answer is
+    /// of no use.
     fn whole(
         self,
         config: &Config,
@@ -288,8 +294,8 @@ impl Held {
             (Form::Cbor, exchanged) => {
                 match encode(config, client, tally, exchanged.as_deref().unwrap_or(whole)) {
                     Ok(body) => body,
-                    // The page of something before the homeserver, under a label that it does not deserve. Its status and the time
-                    // to come again say more than we could.
+                    // The page of something before the homeserver, under a label that it does not deserve.
+                    // Its status and the time to come again say more than we could.
                     Err(_) if self.is_error && self.edits.is_some() => {
                         tally.message(Direction::Response, Outcome::Passed);
                         let edits = vec![Edit::set("content-type", &b"text/plain"[..])];
@@ -337,8 +343,8 @@ impl Flow {
     }
 }
 
-/// Of an answer, whether it is held or flows. What is held is bounded by its length, and of what flows only what grows with its depth and
-/// its keys is kept, and one text; a sync may be as long as it likes.
+/// Of an answer, whether it is held or flows. What is held is bounded by its length, and of what flows only
+/// what grows with its depth and its keys is kept, and one text; a sync may be as long as it likes.
 fn limits(config: &Config) -> Limits {
     let max_depth = config.max_depth_answers;
     Limits { max_input: usize::MAX, max_output: usize::MAX, max_depth, ..Limits::ENCODE }
@@ -356,7 +362,8 @@ fn encode(config: &Config, client: &Client, tally: &mut Tally, json: &[u8]) -> R
     Ok(cbor)
 }
 
-/// The form of each JSON answer depends on `Accept`, also of one that stays JSON: caches have to know (RFC 9110 12.5.5).
+/// The form of each JSON answer depends on `Accept`, also of one that stays JSON: caches have to know
+/// (RFC 9110 12.5.5).
 fn vary_by_accept(headers: &Headers<'_>) -> Option<Edit> {
     let Some(vary) = headers.get(Field::Vary) else { return Some(Edit::set("vary", &b"Accept"[..])) };
     let mut names = vary.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);

@@ -1,4 +1,5 @@
-//! Envoy's callbacks: each becomes one phase of an [`Exchange`], and its [`Step`] becomes host calls. Decides nothing.
+//! Envoy's callbacks: each becomes one phase of an [`Exchange`], and its [`Step`] becomes host
+//! calls. Decides nothing.
 
 use crate::config::Config;
 use crate::exchange::Exchange;
@@ -23,19 +24,23 @@ struct Contexts {
     streams: BTreeMap<u32, Box<Stream>>,
 }
 
-/// How late Envoy's numbers are at most, in milliseconds. What was counted in them is lost when the VM ends by a trap, and else never.
+/// How late Envoy's numbers are at most, in milliseconds. What was counted in them is lost when the VM ends
+/// by a trap, and else never.
 const TELL_AFTER: u32 = 250;
 
-/// A configuration of the filter, as it stands in a listener. It outlives its streams: the host holds it for each of them.
+/// A configuration of the filter, as it stands in a listener. It outlives its streams: the host holds it for
+/// each of them.
 #[derive(Default)]
 struct Root {
     config: Rc<Config>,
-    /// The host's ids of the series, in the order of `Metric::all`. One that it would not give is not counted.
+    /// The host's ids of the series, in the order of `Metric::all`. One that it would not give
+    /// is not counted.
     ids: Vec<Option<u32>>,
     totals: RefCell<Totals>,
     /// Requests that have not come to their end, of all streams.
     held: RefCell<Held>,
-    /// Whether the host will call `tick`. It is asked to when there is something to tell: an idle Envoy sleeps.
+    /// Whether the host will call `tick`. It is asked to when there is something to tell: an
+    /// idle Envoy sleeps.
     ticking: Cell<bool>,
     /// By [`Metric::place`]: of what there has been a warning. One is enough, the numbers tell the rest.
     warned: RefCell<BTreeSet<usize>>,
@@ -116,8 +121,8 @@ fn with_stream(id: u32, work: impl FnOnce(&mut Stream) -> Action) -> Action {
         .unwrap_or(Action::Pause)
 }
 
-/// A phase of a request, with so many bytes of it in the host's hands. Until its end it has its place among those that have not ended, or one
-/// of them has to go.
+/// A phase of a request, with so many bytes of it in the host's hands. Until its end it has its place among
+/// those that have not ended, or one of them has to go.
 fn with_request(id: u32, held: usize, work: impl FnOnce(&mut Stream) -> Action) -> Action {
     with_contexts(|contexts| {
         let stream = contexts.streams.get_mut(&id)?;
@@ -198,7 +203,8 @@ pub(crate) fn request_headers(id: u32, end: bool) -> Action {
     with_request(id, 0, |stream| {
         let action = stream.headers(&REQUEST, |exchange, headers| exchange.request_headers(headers, end));
         if stream.exchange.reads_cbor() {
-            // For what Envoy answers itself and no callback sees (`local_reply_config` of envoy.yaml): `accept` no longer tells it.
+            // For what Envoy answers itself and no callback sees (`local_reply_config` of envoy.yaml):
+            // `accept` no longer tells it.
             host::set_property("lowband_reads", "cbor");
         }
         action
@@ -297,8 +303,9 @@ impl Stream {
         }
     }
 
-    /// Its request is cut for want of room, from within a callback of another stream: an answer there would stop that one for ever, since
-    /// the host keeps for a VM, and not for a stream, that an answer has been given.
+    /// Its request is cut for want of room, from within a callback of another stream: an answer there
+    /// would stop that one for ever, since the host keeps for a VM, and not for a stream, that an answer
+    /// has been given.
     fn cut(&mut self) {
         self.share = None;
         let step = self.exchange.cut_for_room();

@@ -1,4 +1,5 @@
-//! What `README.md` beside this crate says is so: each field of the configuration with its default, the versions, the image's name.
+//! What `README.md` beside this crate says is so: each field of the configuration with its default, the
+//! versions, the image's name.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -21,7 +22,8 @@ const OLDEST: &str = include_str!("../../tools/envoy-oldest-requirements.txt");
 /// Stands in the table for a default that no JSON says.
 const NOT_SET: &str = "not set";
 
-/// The names of the structs' fields, which are those of the JSON; an object's fields stand behind its name and a point.
+/// The names of the structs' fields, which are those of the JSON; an object's fields stand behind its name
+/// and a point.
 fn fields() -> Vec<String> {
     let of = |name: &str| {
         let (_, after) = SOURCE.split_once(&format!("pub struct {name} {{")).unwrap();

@@ -16,7 +16,8 @@ from parts import CBOR, JSON, MESSAGE_CBOR, Envoy, Homeserver, free_port, until
 
 MIB = 1 << 20
 CONNECTIONS, STREAMS, BYTES = 8, 24, 2 * MIB
-# What one network may have of the filter's `max_held_bytes`, and what else a flood may cost: windows, streams, the copy of a body.
+# What one network may have of the filter's `max_held_bytes`, and what else a flood may cost: windows,
+# streams, the copy of a body.
 SHARE, BESIDES = 16 * MIB, 24 * MIB
 
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8

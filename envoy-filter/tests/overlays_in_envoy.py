@@ -168,8 +168,8 @@ class InEnvoy(unittest.TestCase):
     def istio(self):
         thing, _ = read(OVERLAYS / "istio/clients.yaml")
         spec = thing["spec"]
-        # As Istio 1.31 makes a filter of a plugin, which it leaves with Envoy's own limits; the gateway's agent has taken out the
-        # variables that are meant for itself, and put a file in place of the image.
+        # As Istio 1.31 makes a filter of a plugin, which it leaves with Envoy's own limits; the gateway's
+        # agent has taken out the variables that are meant for itself, and put a file in place of the image.
         plugin = {
             "name": "{namespace}.{name}~istio-translated-wasmplugin".format(**thing["metadata"]),
             "configuration": text(json.dumps(spec["pluginConfig"])),
@@ -226,7 +226,8 @@ class InEnvoy(unittest.TestCase):
         self.assertEqual(limits, ("1Mi", "1Mi"))
         longest = self.envoy_gateway(buffer_limit=1 << 20)
         (patch,) = patches["spec"]["jsonPatches"]
-        # As Envoy Gateway 1.9 names a listener: by its namespace, its gateway, and what the policy for clients calls a section.
+        # As Envoy Gateway 1.9 names a listener: by its namespace, its gateway, and what the policy for
+        # clients calls a section.
         (target,) = clients["spec"]["targetRefs"]
         self.assertEqual(patch["name"], f"{clients['metadata']['namespace']}/{target['name']}/{target['sectionName']}")
         operation = patch["operation"]

@@ -23,7 +23,8 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 CBOR, JSON = "application/cbor", "application/json"
-# {"msgtype": "m.text", "n": 30000.0} with the integer key 24 of version 1, and its float as the reference sends it.
+# {"msgtype": "m.text", "n": 30000.0} with the integer key 24 of version 1, and its float as the
+# reference sends it.
 MESSAGE_CBOR = bytes.fromhex("a2181c666d2e74657874616ef97753")
 MESSAGE_JSON = b'{"msgtype":"m.text","n":30000}'
 
@@ -63,7 +64,7 @@ def indefinite(data, at, major):
     return (items if major == 4 else dict(zip(items[::2], items[1::2]))), at + 1
 
 
-# ---- the homeserver ---------------------------------------------------------------------------------------------------------
+# ---- the homeserver ----------------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass
@@ -161,7 +162,7 @@ def chunked(body, sizes):
     return data + b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces if piece) + b"0\r\n\r\n"
 
 
-# ---- Envoy ------------------------------------------------------------------------------------------------------------------
+# ---- Envoy -------------------------------------------------------------------------------------------------
 
 
 def free_port():

@@ -20,7 +20,8 @@ from parts import CBOR, JSON, MESSAGE_CBOR, MESSAGE_JSON, Case, answer, chunked,
 
 SYNC = "/_matrix/client/v3/sync"
 MIB = 1 << 20
-# One event of a sync, and the same as the filter writes it in a stream: maps of indefinite length, names as text.
+# One event of a sync, and the same as the filter writes it in a stream: maps of indefinite length,
+# names as text.
 EVENT_JSON = b'{"type":"m.room.message","content":{"body":"\\u00fcber ' + b"x" * 400 + b'"}},'
 EVENT_CBOR = b"\xbf\x64type\x6em.room.message\x67content\xbf\x64body\x79\x01\x96\xc3\xbcber " + b"x" * 400 + b"\xff\xff"
 

@@ -18,7 +18,7 @@ JSON_BODY = b'{"secret":"' + b"s" * 300_000 + b'"}'
 SHORT = b'{"secret":"s"}'
 
 
-# ---- the module (WebAssembly Core Specification, chapter 5) -----------------------------------------------------------------
+# ---- the module (WebAssembly Core Specification, chapter 5) ------------------------------------------------
 
 
 def leb128(data, at):
@@ -92,7 +92,7 @@ def with_body(module, name, body):
     return out
 
 
-# ---- the tests --------------------------------------------------------------------------------------------------------------
+# ---- the tests ---------------------------------------------------------------------------------------------
 
 
 class Trap(unittest.TestCase):

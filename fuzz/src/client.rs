@@ -1,7 +1,7 @@
 //! Blockwise at the client (RFC 7959): a server that answers what it likes, in any order and size.
 //!
-//! What the client sends of a body is of that body; a response that came whole is of one body; each request ends once, and
-//! none that was cancelled is heard of again.
+//! What the client sends of a body is of that body; a response that came whole is of one body; each request
+//! ends once, and none that was cancelled is heard of again.
 
 use crate::coap::{BLOCK1, BLOCK2, ETAG, Outgoing, SIZE2, Sent, URI_PATH, block, body, tight_limits, uint};
 use arbitrary::{Arbitrary, Unstructured};

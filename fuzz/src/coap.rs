@@ -1,5 +1,5 @@
-//! What the CoAP targets share: messages written and read with coap-lite, bodies in which every byte is known, and limits so
-//! small that a fuzzer reaches them.
+//! What the CoAP targets share: messages written and read with coap-lite, bodies in which every byte is
+//! known, and limits so small that a fuzzer reaches them.
 
 use coap_lite::{CoapOption, MessageClass, MessageType, Packet};
 use lowband_transport::coap::{BlockSize, Limits, MAX_ACCESS_TOKEN, RequestOptions};

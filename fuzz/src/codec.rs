@@ -1,5 +1,5 @@
-//! The codec both ways: whatever is taken can be taken again and stays the same, whatever is refused leaves the output alone
-//! and names a byte of the input, and no limit is exceeded.
+//! The codec both ways: whatever is taken can be taken again and stays the same, whatever is refused leaves
+//! the output alone and names a byte of the input, and no limit is exceeded.
 //!
 //! One byte of choices, then a JSON text or a CBOR item; each input is tried as both.
 

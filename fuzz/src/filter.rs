@@ -1,6 +1,8 @@
-//! The Envoy filter's state machine: any header bytes, any bodies in any chunks, and in the end any order of phases.
+//! The Envoy filter's state machine: any header bytes, any bodies in any chunks, and in the end any
+//! order of phases.
 //!
-//! First a stream as Envoy drives it: what is sent, answered or cut must be in order. Then phases in an order that no host has.
+//! First a stream as Envoy drives it: what is sent, answered or cut must be in order. Then phases in an order
+//! that no host has.
 
 use arbitrary::{Arbitrary, Unstructured};
 use lowband_codec::{KeyTable, cbor_to_json};
@@ -16,8 +18,8 @@ const HELD: usize = 40;
 
 #[derive(Arbitrary, Debug)]
 struct Script {
-    /// The lowest bit: the sidecar is believed. The next one: headers never wait. With the third one besides: the answer begins
-    /// before the request's body.
+    /// The lowest bit: the sidecar is believed. The next one: headers never wait. With the third one besides:
+    /// the answer begins before the request's body.
     switches: u8,
     knows_keys: bool,
     advertises: bool,

@@ -1,8 +1,8 @@
 //! The hello parser and the stateless front: one datagram from a stranger.
 //!
-//! It may be answered by one smaller datagram and leaves nothing behind. Where it was answered by a cookie, the same hello
-//! with that cookie goes on to OpenSSL from its own address, and from no other: at once if it is whole, and if it is the
-//! first piece of a longer one, when the rest has come.
+//! It may be answered by one smaller datagram and leaves nothing behind. Where it was answered by a cookie,
+//! the same hello with that cookie goes on to OpenSSL from its own address, and from no other: at once if it
+//! is whole, and if it is the first piece of a longer one, when the rest has come.
 
 use crate::dtls::{self, Server};
 use std::time::Duration;

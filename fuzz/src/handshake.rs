@@ -1,7 +1,7 @@
 //! A handshake whose flights are lost, doubled, delayed, changed, cut and taken apart.
 //!
-//! It finishes or it ends, within its limit, with a bounded number of datagrams. When the client takes it for finished, the
-//! server has finished too, and a message passes.
+//! It finishes or it ends, within its limit, with a bounded number of datagrams. When the client takes it for
+//! finished, the server has finished too, and a message passes.
 
 use crate::dtls::{End, Pair};
 use arbitrary::{Arbitrary, Unstructured};
@@ -38,7 +38,8 @@ enum Fate<'a> {
 
 /// Of the client's limit, the server's, and what they may have begun late.
 const LONGEST: Duration = Duration::from_secs(200);
-/// Flights of at most three datagrams, some ten times within a minute, each way, and the repeats that doubles bring.
+/// Flights of at most three datagrams, some ten times within a minute, each way, and the repeats
+/// that doubles bring.
 const MOST_DATAGRAMS: usize = 400;
 
 pub fn run(data: &[u8]) {

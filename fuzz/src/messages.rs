@@ -1,6 +1,7 @@
 //! Messages as bytes to a request at the server and to a response at the client.
 //!
-//! One byte that chooses the role, then messages: a byte that says how each is used, its length in two bytes, and itself.
+//! One byte that chooses the role, then messages: a byte that says how each is used, its length in two
+//! bytes, and itself.
 
 use crate::coap::{Outgoing, Sent, URI_PATH, assert_in_order, body, tight_limits};
 use coap_lite::MessageType;
@@ -144,7 +145,8 @@ fn ended(client: &mut Client, open: &mut BTreeSet<ExchangeId>, download: usize) 
     }
 }
 
-/// The message with the message id (bit 0) and the token (bit 1) of a request, so that it means something to it.
+/// The message with the message id (bit 0) and the token (bit 1) of a request, so that it means
+/// something to it.
 fn addressed(message: &[u8], to: &Sent, how: u8) -> Vec<u8> {
     let mut message = message.to_vec();
     if let (1, Some(id)) = (how & 1, message.get_mut(2..4)) {

@@ -1,5 +1,5 @@
-//! The one place with unsafe code: OpenSSL draws its randomness from a seed, so that the same input makes the same handshake,
-//! byte for byte.
+//! The one place with unsafe code: OpenSSL draws its randomness from a seed, so that the same input makes the
+//! same handshake, byte for byte.
 #![allow(unsafe_code, reason = "RAND_set_rand_method, which the openssl crate does not wrap")]
 
 use crate::dice::Dice;
@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::ffi::{c_double, c_int, c_void};
 use std::sync::Once;
 
-/// RAND_METHOD (rand.h).
+/// OpenSSL's `RAND_METHOD` (rand.h).
 #[repr(C)]
 struct Method {
     seed: Option<extern "C" fn(*const c_void, c_int) -> c_int>,
@@ -35,12 +35,14 @@ thread_local! {
     static DICE: RefCell<Dice> = const { RefCell::new(Dice::new(0)) };
 }
 
-/// From here on this thread's handshakes depend on `seed` alone. For all threads there is no true randomness any more.
+/// From here on this thread's handshakes depend on `seed` alone. For all threads there is no true
+/// randomness any more.
 pub(crate) fn begin(seed: u64) {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         openssl_sys::init();
-        // SAFETY: `METHOD` is a static of the layout of RAND_METHOD, whose members may be null but for those that are set.
+        // SAFETY: `METHOD` is a static of the layout of RAND_METHOD, whose members may be null but for those
+        // that are set.
         let set = unsafe { RAND_set_rand_method(&raw const METHOD) };
         assert_eq!(set, 1);
     });

@@ -1,4 +1,5 @@
-//! Push mode both ways: what comes out does not depend on where the input is cut, and is what one-shot makes of it.
+//! Push mode both ways: what comes out does not depend on where the input is cut, and is what one-shot
+//! makes of it.
 //!
 //! One byte of choices, one of where to cut, then a JSON text or a CBOR item; each input is tried as both.
 
@@ -55,7 +56,8 @@ fn json(input: &[u8], options: PushOptions<'_>, dice: &mut Dice) {
             let read = one_shot_decode(pushed, options).expect("our own CBOR is read");
             assert_eq!(decode(&mut decoder, &cut(pushed, dice, 20)).as_ref(), Ok(&read), "also in pieces");
             let expected = one_shot_decode(&one_shot, options).expect("our own CBOR is read");
-            // Of repeated keys the one keeps the first and the other the last, with what has been repaired in its value.
+            // Of repeated keys the one keeps the first and the other the last, with what has been repaired
+            // in its value.
             assert_eq!(repaired.repeated_keys == 0, repairs.repeated_keys == 0);
             if repairs.repeated_keys == 0 {
                 assert_eq!((repairs, &expected), (*repaired, &read), "the same content");

@@ -1,7 +1,8 @@
-//! The record layer of a live session under datagrams that are lost, doubled, reordered, changed, cut, joined, and made up.
+//! The record layer of a live session under datagrams that are lost, doubled, reordered, changed, cut,
+//! joined, and made up.
 //!
-//! What an end takes for data was sent by the other one, unchanged, and is taken once. Without a close both ends stay
-//! connected and the next honest message passes.
+//! What an end takes for data was sent by the other one, unchanged, and is taken once. Without a close both
+//! ends stay connected and the next honest message passes.
 
 use crate::dtls::{End, Pair};
 use arbitrary::{Arbitrary, Unstructured};

@@ -1,7 +1,8 @@
-//! Blockwise at the server (RFC 7959): a client that does not keep to the order, and an upstream that takes its time.
+//! Blockwise at the server (RFC 7959): a client that does not keep to the order, and an upstream that
+//! takes its time.
 //!
-//! A body that came whole is what was sent; a block that goes out belongs to the body that was asked for; exchanges are told
-//! of once and cancelled once; memory has a bound, and in the end there is none.
+//! A body that came whole is what was sent; a block that goes out belongs to the body that was asked for;
+//! exchanges are told of once and cancelled once; memory has a bound, and in the end there is none.
 
 mod checks;
 

@@ -1,8 +1,9 @@
 //! Sessions that come and go at a server with few places: who gets one, who keeps it, and who gives way.
 //!
-//! Nobody who has been heard of lately, and has asked for something, loses a place to a stranger. Of the others the one that has been
-//! silent longest goes, and only when somebody takes the place. Handshakes that nobody finishes push out each other. Who can have a place is served, who cannot is not. What hung on a session ends
-//! with it, once.
+//! Nobody who has been heard of lately, and has asked for something, loses a place to a stranger. Of the
+//! others the one that has been silent longest goes, and only when somebody takes the place. Handshakes that
+//! nobody finishes push out each other. Who can have a place is served, who cannot is not. What hung on a
+//! session ends with it, once.
 
 use crate::dtls::{SERVER, identity};
 use crate::openssl_random;
@@ -16,7 +17,8 @@ use std::time::{Duration, Instant};
 
 #[derive(Debug, Arbitrary)]
 enum Step {
-    /// A client begins and asks for something at once. The one before it at its address is not heard of again.
+    /// A client begins and asks for something at once. The one before it at its address is not
+    /// heard of again.
     Connect {
         at: u8,
     },
@@ -33,7 +35,7 @@ enum Step {
     Vanish {
         at: u8,
     },
-    /// close_notify.
+    /// The client sends close_notify.
     Close {
         at: u8,
     },

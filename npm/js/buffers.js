@@ -36,7 +36,8 @@ export class Buffers {
    */
   writeText(text) {
     const { length } = text;
-    // A UTF-16 unit takes three bytes at most; a long text is given what it takes if it is ASCII, and the rest when it is not.
+    // A UTF-16 unit takes three bytes at most; a long text is given what it takes if it is ASCII, and the
+    // rest when it is not.
     if (!this.#makeRoom(length * 3 <= this.keptBytes ? length * 3 : length)) return length;
     const { read, written } = toUtf8.encodeInto(text, this.room);
     if (read === length) return written;
@@ -66,7 +67,8 @@ export class Buffers {
   }
 
   /**
-   * True when the room holds this many bytes now. Else the call with this length is refused, as being too long.
+   * True when the room holds this many bytes now. Else the call with this length is refused, as
+   * being too long.
    *
    * @param {number} length
    */

@@ -29,7 +29,8 @@ export class PathError extends Error {
   }
 }
 
-// On the prototype, as with the language's own errors: an own property would be shown twice. In words, as minifiers rename classes.
+// On the prototype, as with the language's own errors: an own property would be shown twice. In words, as
+// minifiers rename classes.
 named(CodecError, 'CodecError');
 named(PathError, 'PathError');
 

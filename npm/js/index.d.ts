@@ -19,7 +19,10 @@ export class CodecError extends Error {
   readonly name: 'CodecError';
   /** A word for programs; `message` is the sentence for people. */
   readonly kind: ErrorKind;
-  /** Bytes from the start of the input, for strings in UTF-8. Where something is missing, of the place where it should stand. */
+  /**
+   * Bytes from the start of the input, for strings in UTF-8. Where something is missing, of the place where
+   * it should stand.
+   */
   readonly offset: number;
 }
 
@@ -31,13 +34,15 @@ export class PathError extends Error {
 }
 
 /**
- * A named table of map keys. Both sides must have agreed on it by its title: never send it to a peer that did not.
+ * A named table of map keys. Both sides must have agreed on it by its title: never send it to a peer
+ * that did not.
  *
  * The module keeps each table that was made, one that is made again only once, and at most 32.
  */
 export class KeyTable implements Iterable<[name: string, integer: number]> {
   /**
-   * @param keys names with integers from 0 to 65534; neither may occur twice, and no name may be a decimal number
+   * @param keys names with integers from 0 to 65534; neither may occur twice, and no name may be a decimal
+   * number
    * @throws RangeError for keys that are no table, or one table too many
    */
   constructor(title: string, keys: Iterable<readonly [string, number]> | Readonly<Record<string, number>>);
@@ -64,7 +69,8 @@ export const paths: Iterable<[code: string, path: string]> & {
   /** The path of a code, parameters in braces: `A` is `/_matrix/client/r0/rooms/{roomId}/event/{eventId}`. */
   path(code: string): string | undefined;
   /**
-   * Uri-Path values to the path of HTTP, percent-encoded. A first value that is a path code stands for its path.
+   * Uri-Path values to the path of HTTP, percent-encoded. A first value that is a path code stands
+   * for its path.
    *
    * @throws {PathError} too few parameters, no value at all, or a value that is `.` or `..`
    */
@@ -72,7 +78,8 @@ export const paths: Iterable<[code: string, path: string]> & {
   /**
    * A path of HTTP (no query) to Uri-Path values, the first of them the path code if there is one.
    *
-   * @throws {PathError} no path, a bad percent escape, a segment `.` or `..`, or a first segment that looks like a code
+   * @throws {PathError} no path, a bad percent escape, a segment `.` or `..`, or a first segment that looks
+   * like a code
    */
   compress(path: string): string[];
 };
@@ -82,13 +89,13 @@ export interface Limits {
   /** Bytes of input; default 64 MiB, at most 256 MiB. */
   readonly maxInput?: number | undefined;
   /**
-   * Bytes of output, at most 512 MiB; default 256 MiB of JSON, and 64 MiB of CBOR, because that is what a decoder takes. JSON to
-   * CBOR may grow 2.25 times, CBOR to JSON 8.5 times and more.
+   * Bytes of output, at most 512 MiB; default 256 MiB of JSON, and 64 MiB of CBOR, because that is what a
+   * decoder takes. JSON to CBOR may grow 2.25 times, CBOR to JSON 8.5 times and more.
    */
   readonly maxOutput?: number | undefined;
   /**
-   * Open arrays and objects; default 128, at most 65536. One more is refused; the lenient policy writes null. Servers write 32 at
-   * most into what they send, see the README.
+   * Open arrays and objects; default 128, at most 65536. One more is refused; the lenient policy writes null.
+   * Servers write 32 at most into what they send, see the README.
    */
   readonly maxDepth?: number | undefined;
 }
@@ -97,13 +104,14 @@ export interface EncodeOptions {
   /** Names that stand in this table are written as their integer. Default `v1`. */
   readonly keys?: 'v1' | 'none' | KeyTable | undefined;
   /**
-   * What happens to JSON that is not clean: repeated keys, numbers beyond 64 bits, lone surrogates, too much depth. `strict`, the
-   * default, refuses; `lenient` repairs, see {@link Repairs}, and passes over a byte order mark before the text.
+   * What happens to JSON that is not clean: repeated keys, numbers beyond 64 bits, lone surrogates, too much
+   * depth. `strict`, the default, refuses; `lenient` repairs, see {@link Repairs}, and passes over a byte
+   * order mark before the text.
    */
   readonly policy?: 'strict' | 'lenient' | undefined;
   /**
-   * The order of a map's keys: as in the JSON (default), bytewise (RFC 8949 section 4.2.1), or shorter ones first (section
-   * 4.2.3, what MSC3079 calls canonical).
+   * The order of a map's keys: as in the JSON (default), bytewise (RFC 8949 section 4.2.1), or shorter ones
+   * first (section 4.2.3, what MSC3079 calls canonical).
    */
   readonly order?: 'as_written' | 'bytewise' | 'length_first' | undefined;
   readonly limits?: Limits | undefined;
@@ -144,7 +152,8 @@ export function encode(json: Uint8Array | string, options?: EncodeOptions): Uint
 /**
  * One CBOR item to one JSON text, in UTF-8.
  *
- * @throws {CodecError} the item is not well-formed, has no form in JSON, holds a key twice, or exceeds a limit
+ * @throws {CodecError} the item is not well-formed, has no form in JSON, holds a key twice, or
+ * exceeds a limit
  */
 export function decode(cbor: Uint8Array, options?: DecodeOptions): Uint8Array<ArrayBuffer>;
 
@@ -165,9 +174,10 @@ export function usesIntegerKeys(cbor: Uint8Array): boolean;
 /**
  * {@link encode} for one JSON text in chunks, cut anywhere: `body.pipeThrough(new EncodeStream())`.
  *
- * Takes documents larger than memory, but for 16 MiB that the keys of all open objects may take (`too_many_keys`). Arrays, objects
- * and long texts leave with an indefinite length, and of repeated keys the lenient policy keeps the first; else verdict, offset
- * and content are those of {@link encode}. The stream fails with a {@link CodecError}, after what was right has left.
+ * Takes documents larger than memory, but for 16 MiB that the keys of all open objects may take
+ * (`too_many_keys`). Arrays, objects and long texts leave with an indefinite length, and of repeated keys the
+ * lenient policy keeps the first; else verdict, offset and content are those of {@link encode}. The stream
+ * fails with a {@link CodecError}, after what was right has left.
  */
 export class EncodeStream extends TransformStream<Uint8Array | string, Uint8Array<ArrayBuffer>> {
   constructor(options?: EncodeStreamOptions);

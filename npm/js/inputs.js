@@ -11,7 +11,8 @@ export function theBytes(bytes) {
 }
 
 /**
- * UTF-8 has no lone surrogates, and an encoder silently puts U+FFFD in their place. As an escape they meet the policy.
+ * UTF-8 has no lone surrogates, and an encoder silently puts U+FFFD in their place. As an escape they
+ * meet the policy.
  *
  * @param {string} text JSON
  */

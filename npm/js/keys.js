@@ -11,7 +11,8 @@ import { buffers, codec } from './module.js';
  */
 export let numberOf;
 
-// What `keys` is made with. The module says what stands in it when somebody asks: while this file is read it may not run yet.
+// What `keys` is made with. The module says what stands in it when somebody asks: while this file is read it
+// may not run yet.
 /** @type {[]} */
 const V1 = [];
 

@@ -58,7 +58,10 @@ export class DecodeStream extends TransformStream {
   }
 }
 
-/** One document on its way, held by the module. When a stream is left alone, the garbage collector gives its part back. */
+/**
+ * One document on its way, held by the module. When a stream is left alone, the garbage collector gives
+ * its part back.
+ */
 class Document {
   #stream;
 

@@ -1,18 +1,22 @@
-//! The memory that JavaScript writes to and reads from: kept from call to call, given back when it grew large.
+//! The memory that JavaScript writes to and reads from: kept from call to call, given back when
+//! it grew large.
 //!
-//! The memory of a wasm module never shrinks, so what one large document needed stays with the module; giving the buffers
-//! back lets the next large one have the same room instead of more.
+//! The memory of a wasm module never shrinks, so what one large document needed stays with the module; giving
+//! the buffers back lets the next large one have the same room instead of more.
 
-/// Bytes of either buffer that are kept: most documents fit, and a page that talks to a homeserver does not miss them.
+/// Bytes of either buffer that are kept: most documents fit, and a page that talks to a homeserver does
+/// not miss them.
 pub const KEPT_BYTES: usize = 1 << 20;
 
-/// The input of the next call. It keeps its full length, as JavaScript writes into it before Rust knows how much.
+/// The input of the next call. It keeps its full length, as JavaScript writes into it before Rust
+/// knows how much.
 #[derive(Debug, Default)]
 pub struct Input(Vec<u8>);
 
 impl Input {
-    /// Makes room for `len` bytes and says where it is; `None` when there is no memory for it. What was written before is
-    /// still there, at the new place. The room stays where it is until the next call of this function.
+    /// Makes room for `len` bytes and says where it is; `None` when there is no memory for it. What was
+    /// written before is still there, at the new place. The room stays where it is until the next call
+    /// of this function.
     pub fn room(&mut self, len: usize) -> Option<*mut u8> {
         if self.0.len() > KEPT_BYTES && len <= KEPT_BYTES {
             self.0.truncate(KEPT_BYTES);
@@ -49,8 +53,8 @@ pub struct Buffers {
 }
 
 impl Buffers {
-    /// Where to write `len` bytes of input, if they are not more than `largest`; `None` then, and when there is no memory for
-    /// them. Nothing has to be written in that case: the call with this length is refused.
+    /// Where to write `len` bytes of input, if they are not more than `largest`; `None` then, and when there
+    /// is no memory for them. Nothing has to be written in that case: the call with this length is refused.
     pub fn room(&mut self, len: usize, largest: usize) -> Option<*mut u8> {
         // JavaScript asks for more than a short text may need.
         if len > largest.max(KEPT_BYTES) { None } else { self.input.room(len) }
@@ -68,8 +72,8 @@ impl Buffers {
         (self.input.written(len), &mut self.output)
     }
 
-    /// The first `len` bytes of the input as a short text. JavaScript writes nothing but UTF-8, and so much as it says: of
-    /// anything else nothing is left.
+    /// The first `len` bytes of the input as a short text. JavaScript writes nothing but UTF-8, and so much
+    /// as it says: of anything else nothing is left.
     pub fn text(&self, len: usize) -> &str {
         self.input.written(len).and_then(|text| str::from_utf8(text).ok()).unwrap_or_default()
     }

@@ -1,9 +1,10 @@
-//! All that JavaScript can call: each function hands on to what decides. Never the package's own face, which is JavaScript on
-//! top of this.
+//! All that JavaScript can call: each function hands on to what decides. Never the package's own face, which
+//! is JavaScript on top of this.
 //!
-//! Only numbers pass. Bytes and texts go through the input and the output, of which the functions take or give the length;
-//! what was refused is a -1, and the reason is asked for afterwards. So a call costs some ten nanoseconds, and the module
-//! holds none of the code that turns strings, lists and exceptions into JavaScript's.
+//! Only numbers pass. Bytes and texts go through the input and the output, of which the functions take
+//! or give the length; what was refused is a -1, and the reason is asked for afterwards. So a call
+//! costs some ten nanoseconds, and the module holds none of the code that turns strings, lists and
+//! exceptions into JavaScript's.
 
 use crate::buffers::KEPT_BYTES;
 use crate::one_shot::OneShot;
@@ -48,7 +49,8 @@ impl Codec {
     }
 }
 
-/// A module has one thread, and no call comes while another runs: of JavaScript nothing is called here but `Number`.
+/// A module has one thread, and no call comes while another runs: of JavaScript nothing is called
+/// here but `Number`.
 fn with<T>(call: impl FnOnce(&mut Codec) -> T) -> T {
     thread_local! {
         // Never given back, so that nothing has to be done when the thread ends.
@@ -79,19 +81,19 @@ pub fn input(len: usize) -> *mut u8 {
     with(|codec| codec.one_shot.input(len).unwrap_or(std::ptr::null_mut()))
 }
 
-/// [`crate::buffers::Buffers::input_len`].
+/// What [`crate::buffers::Buffers::input_len`] says.
 #[wasm_bindgen]
 pub fn input_len() -> usize {
     with(|codec| codec.one_shot.buffers.input_len())
 }
 
-/// [`KEPT_BYTES`].
+/// The constant [`KEPT_BYTES`], for JavaScript.
 #[wasm_bindgen]
 pub fn kept_bytes() -> usize {
     KEPT_BYTES
 }
 
-/// [`MAX_PIECE`].
+/// The constant [`MAX_PIECE`], for JavaScript.
 #[wasm_bindgen]
 pub fn max_piece() -> usize {
     MAX_PIECE
@@ -228,13 +230,13 @@ pub fn finish(stream: &mut Stream) -> i32 {
     })
 }
 
-/// [`Draft::begin`].
+/// Begins a key table, see [`Draft::begin`].
 #[wasm_bindgen]
 pub fn begin_table(title_len: usize) {
     with(|codec| codec.draft.begin(codec.one_shot.buffers.text(title_len)))
 }
 
-/// [`Draft::add`].
+/// Adds a key to it, see [`Draft::add`].
 #[wasm_bindgen]
 pub fn add_key(name_len: usize, integer: f64) {
     with(|codec| codec.draft.add(codec.one_shot.buffers.text(name_len), integer))
@@ -267,7 +269,7 @@ pub fn v1_path(place: usize) -> i32 {
     })
 }
 
-/// [`PathCodes::add`].
+/// Adds a segment of a path, see [`PathCodes::add`].
 #[wasm_bindgen]
 pub fn add_segment(len: usize) {
     with(|codec| codec.path_codes.add(codec.one_shot.buffers.text(len)))

@@ -9,9 +9,9 @@ pub enum Refusal {
     /// Nothing was refused yet.
     #[default]
     None,
-    /// A document.
+    /// A document could not be converted.
     Document(Error),
-    /// A path.
+    /// A path could not be converted.
     Path(PathError),
     /// Choices or a key table: for programmers, so a sentence is all.
     Choice(String),
@@ -35,7 +35,8 @@ impl Refusal {
         result.map_err(|reason| *self = reason.into()).ok()
     }
 
-    /// Of a document: the place of the kind in `ErrorKind::ALL`, which JavaScript has with its words; else -1.
+    /// Of a document: the place of the kind in `ErrorKind::ALL`, which JavaScript has with its
+    /// words; else -1.
     pub fn kind(&self) -> i32 {
         match self {
             Refusal::Document(error) => error.kind as i32,

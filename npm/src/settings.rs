@@ -1,6 +1,8 @@
-//! What a caller may choose, as JavaScript says it: small numbers for words, a key table by its place, limits or none.
+//! What a caller may choose, as JavaScript says it: small numbers for words, a key table by its place,
+//! limits or none.
 //!
-//! Limits have limits of their own here: a module has at most 4 GiB of memory, and running out of it would end the module.
+//! Limits have limits of their own here: a module has at most 4 GiB of memory, and running out of it would
+//! end the module.
 
 use crate::tables::Tables;
 use lowband_codec::{DecodeOptions, EncodeOptions, Limits, Order, Policy, PushOptions};
@@ -24,11 +26,11 @@ pub const ORDERS: [(&str, Order); 3] =
 pub struct Settings {
     /// Place of the key table, see [`Tables`].
     pub keys: u32,
-    /// See [`Policy`].
+    /// What happens to JSON that is not clean.
     pub policy: Policy,
-    /// See [`Order`].
+    /// The order of a map's keys.
     pub order: Order,
-    /// See [`Limits`].
+    /// Bounds of input, output and depth.
     pub limits: Limits,
 }
 
@@ -39,7 +41,7 @@ pub struct Bounds {
     pub max_input: Option<u32>,
     /// Bytes of output.
     pub max_output: Option<u32>,
-    /// Open containers.
+    /// Open arrays and objects at most.
     pub max_depth: Option<u32>,
 }
 

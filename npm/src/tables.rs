@@ -1,11 +1,13 @@
 //! The key tables that JavaScript can name by number: none, v1, and those it made itself.
 //!
-//! A table is never given back, so that encoders and streams can hold it without owning it. What is made twice is stored
-//! once, and there is a largest number and a largest size, so the memory has a bound all the same.
+//! A table is never given back, so that encoders and streams can hold it without owning it. What is
+//! made twice is stored once, and there is a largest number and a largest size, so the memory has a
+//! bound all the same.
 
 use lowband_codec::KeyTable;
 
-/// Tables of JavaScript's own. A program agrees on one or two with its peers; whoever makes more does it in a loop.
+/// Tables of JavaScript's own. A program agrees on one or two with its peers; whoever makes more does it
+/// in a loop.
 pub const MAX_TABLES: usize = 32;
 
 /// Names of all tables of JavaScript's own together: an entry takes some 100 bytes beside its name twice.

@@ -20,7 +20,8 @@ test('documents of one size need the memory of one', () => {
     encode(json);
     decode(cbor);
     assert.throws(() => encode(json.subarray(1)), { kind: 'expected_value' });
-    // Small ones in between make the module give the large buffers back, and the next large one take them again.
+    // Small ones in between make the module give the large buffers back, and the next large one
+    // take them again.
     encode('1');
     decode(Uint8Array.of(1));
   }

@@ -1,5 +1,5 @@
-// The package as its users get it: packed, installed into an empty project, and used from Node, TypeScript, a page that Vite built
-// and one that nobody built.
+// The package as its users get it: packed, installed into an empty project, and used from Node, TypeScript, a
+// page that Vite built and one that nobody built.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';

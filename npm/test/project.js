@@ -1,4 +1,5 @@
-// A project as a user would begin it: an empty folder, the packed package installed into it, and nothing else.
+// A project as a user would begin it: an empty folder, the packed package installed into it,
+// and nothing else.
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';

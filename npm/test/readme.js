@@ -5,7 +5,10 @@ import { readFileSync } from 'node:fs';
 
 export const README = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
 
-/** All blocks in this language, in order, each with the block of output (language `text`) that follows it directly. */
+/**
+ * All blocks in this language, in order, each with the block of output (language `text`) that
+ * follows it directly.
+ */
 export function blocks(language) {
   const all = [...README.matchAll(/^```(\w+)\n(.*?)^```$/gms)].map(([, kind, text]) => ({ kind, text }));
   const found = all.flatMap(({ kind, text }, place) => {

@@ -1,4 +1,5 @@
-// The vector files of the codec, which its Rust tests read as well: ../../codec/vectors/README.md describes them.
+// The vector files of the codec, which its Rust tests read as well:
+// ../../codec/vectors/README.md describes them.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -1,4 +1,5 @@
-//! Shares: how much of a limited thing one client may hold or ask for, so that nobody is refused because somebody else is greedy.
+//! Shares: how much of a limited thing one client may hold or ask for, so that nobody is refused because
+//! somebody else is greedy.
 //!
 //! ```text
 //!                                        a site (IPv4 /24, IPv6 /48)
@@ -8,7 +9,8 @@
 //! Rates  what is asked for: handshakes, requests. Short, it keeps the rest for those who have asked for little.
 //! ```
 //!
-//! Both know nothing of what they count, and nothing in them walks over all that they know. No I/O, no clock: `now` comes in.
+//! Both know nothing of what they count, and nothing in them walks over all that they know. No I/O, no clock:
+//! `now` comes in.
 #![cfg_attr(
     test,
     allow(

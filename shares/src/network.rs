@@ -1,4 +1,5 @@
-//! Whom a share belongs to: the smallest and the next larger piece of the address space that one customer gets.
+//! Whom a share belongs to: the smallest and the next larger piece of the address space that
+//! one customer gets.
 
 use ipnet::IpNet;
 use std::net::IpAddr;
@@ -23,8 +24,8 @@ enum Kind {
     Alone,
 }
 
-/// A kind and a number, in bytes: there is one in several tables for each session, where as an enum it would take 16. Their order is
-/// that of the numbers.
+/// A kind and a number, in bytes: there is one in several tables for each session, where as an enum it would
+/// take 16. Their order is that of the numbers.
 impl Key {
     fn new(kind: Kind, number: u64) -> Key {
         let [a, b, c, d, e, f, g, h] = number.to_be_bytes();
@@ -52,8 +53,8 @@ impl Key {
 }
 
 impl Network {
-    /// The network of an address. IPv4 clients of a socket for both families come as `::ffff:a.b.c.d`, which would be one /64
-    /// for the whole IPv4 internet.
+    /// The network of an address. IPv4 clients of a socket for both families come as `::ffff:a.b.c.d`, which
+    /// would be one /64 for the whole IPv4 internet.
     pub fn of(address: IpAddr) -> Network {
         match address.to_canonical() {
             IpAddr::V4(address) => Network(Key::new(Kind::V4, address.to_bits().into())),
@@ -61,8 +62,8 @@ impl Network {
         }
     }
 
-    /// A share of its own, apart from all addresses: for what comes through a balancer that hides them. No share of a network or
-    /// a site bounds it.
+    /// A share of its own, apart from all addresses: for what comes through a balancer that hides them. No
+    /// share of a network or a site bounds it.
     pub fn alone(id: u64) -> Network {
         Network(Key::new(Kind::Alone, id))
     }
@@ -88,14 +89,15 @@ impl Site {
     }
 }
 
-/// Addresses behind which many clients stand, each with the same one: balancers and nodes that put their own address in place of
-/// the client's. They have no shares; what comes from them is told apart by session alone.
+/// Addresses behind which many clients stand, each with the same one: balancers and nodes that put
+/// their own address in place of the client's. They have no shares; what comes from them is told apart
+/// by session alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Balancers(Vec<IpNet>);
 
 impl Balancers {
-    /// These networks, each an address or a prefix: `192.0.2.7`, `10.0.0.0/8`, `2001:db8::/32`. The error names the first that is
-    /// neither.
+    /// These networks, each an address or a prefix: `192.0.2.7`, `10.0.0.0/8`, `2001:db8::/32`. The error
+    /// names the first that is neither.
     pub fn parse<'a>(networks: impl IntoIterator<Item = &'a str>) -> Result<Balancers, String> {
         let parse = |text: &str| {
             let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));

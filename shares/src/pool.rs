@@ -1,8 +1,9 @@
 //! A limited thing that many hold: who holds how much of it, and who has to give way when it is used up.
 //!
-//! A newcomer is let in, and the heaviest site gives way to it, there the heaviest network, and there the heaviest holder. So whoever holds
-//! little is never refused or robbed as long as somebody holds more. "Heaviest" is told by classes, eight to each doubling, so that a change
-//! seldom moves anything: who holds an eighth less than another may be taken for as heavy.
+//! A newcomer is let in, and the heaviest site gives way to it, there the heaviest network, and there the
+//! heaviest holder. So whoever holds little is never refused or robbed as long as somebody holds more.
+//! "Heaviest" is told by classes, eight to each doubling, so that a change seldom moves anything: who holds
+//! an eighth less than another may be taken for as heavy.
 
 use crate::network::{Network, Site};
 use std::cmp::Reverse;
@@ -33,7 +34,7 @@ pub enum Share {
     Network(Network),
     /// [`Bounds::per_site`] of this one.
     Site(Site),
-    /// [`Bounds::total`].
+    /// The bound of all, [`Bounds::total`].
     Total,
 }
 
@@ -130,8 +131,9 @@ impl<H: Ord + Copy> Pool<H> {
         self.resize(holder, 0);
     }
 
-    /// The network that has to give something up before `more` is held in `network`: None when there is room. It may be the same
-    /// one, but not where another is as heavy, and has something to give unless `more` is more than all that one may hold.
+    /// The network that has to give something up before `more` is held in `network`: None when there is room.
+    /// It may be the same one, but not where another is as heavy, and has something to give unless `more` is
+    /// more than all that one may hold.
     pub fn yields_to(&self, network: Network, more: usize) -> Option<Network> {
         match self.used_up(network, more)? {
             Share::Network(network) => Some(network),

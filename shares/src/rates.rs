@@ -1,8 +1,10 @@
-//! How often may be asked: token buckets of networks, of their sites and of all together, in tables of bounded size.
+//! How often may be asked: token buckets of networks, of their sites and of all together, in tables
+//! of bounded size.
 //!
-//! The emptier the bucket of a network, the fuller that of all must be for it to get anything, and an ask that is refused for want of
-//! the latter costs the network as much as one that is granted. So those who ask as fast as they can share what is left, and who asks
-//! seldom gets its turn at once, unless all that may be asked for is asked for by as many strangers.
+//! The emptier the bucket of a network, the fuller that of all must be for it to get anything, and an ask
+//! that is refused for want of the latter costs the network as much as one that is granted. So those who ask
+//! as fast as they can share what is left, and who asks seldom gets its turn at once, unless all that may be
+//! asked for is asked for by as many strangers.
 
 use crate::network::{Network, Site};
 use std::collections::BTreeMap;
@@ -12,16 +14,16 @@ use std::time::{Duration, Instant};
 /// How much may be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit {
-    /// On average.
+    /// Requests a second on average.
     pub per_second: u32,
-    /// At once.
+    /// Requests at once, after a pause.
     pub burst: u32,
 }
 
 /// What a site may ask for, in networks. Together its networks may ask for no more.
 const NETWORKS_IN_A_SITE: u32 = 8;
 
-/// The buckets.
+/// Token buckets of the networks and sites that have asked lately, and one for all.
 #[derive(Debug)]
 pub struct Rates {
     networks: Buckets<Network>,
@@ -30,9 +32,9 @@ pub struct Rates {
 }
 
 impl Rates {
-    /// Networks, and sites, that have a bucket of their own, some 50 bytes each. One more is counted by its site, and with those of
-    /// all other strange sites when there are as many sites: whoever comes from many addresses costs strangers their share and nobody
-    /// his memory.
+    /// Networks, and sites, that have a bucket of their own, some 50 bytes each. One more is counted by its
+    /// site, and with those of all other strange sites when there are as many sites: whoever comes from many
+    /// addresses costs strangers their share and nobody his memory.
     pub const MOST: usize = 100_000;
 
     /// `each` is for one network; `all`, if there is such a limit, for all of them.

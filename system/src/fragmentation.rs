@@ -2,13 +2,14 @@
 
 /// Lets routers, and this host, cut what is longer than a link takes.
 ///
-/// Linux sets the don't-fragment bit on UDP as a rule, for programs that look for the largest datagram that passes. We do not look:
-/// what we send passes a path of 1280 bytes, and most paths. On one that is smaller the bit would only make the largest datagrams,
-/// flights of handshakes and full blocks, vanish each time, often without a word (RFC 8900 section 3.6). Without it they arrive in
-/// pieces, unless somebody on the way drops these, which is what smaller flights are for.
+/// Linux sets the don't-fragment bit on UDP as a rule, for programs that look for the largest datagram that
+/// passes. We do not look: what we send passes a path of 1280 bytes, and most paths. On one that is smaller
+/// the bit would only make the largest datagrams, flights of handshakes and full blocks, vanish each time,
+/// often without a word (RFC 8900 section 3.6). Without it they arrive in pieces, unless somebody on the way
+/// drops these, which is what smaller flights are for.
 ///
-/// IPv4: what ICMP claims of the path is ignored as well (OMIT), which anybody can forge. IPv6: routers do not cut, and this host
-/// does so by what ICMP claims, for which 1280 bytes are the least.
+/// IPv4: what ICMP claims of the path is ignored as well (OMIT), which anybody can forge. IPv6: routers do
+/// not cut, and this host does so by what ICMP claims, for which 1280 bytes are the least.
 ///
 /// A system that does not know the options does as it likes.
 #[cfg(target_os = "linux")]

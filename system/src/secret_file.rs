@@ -12,8 +12,9 @@ use std::path::Path;
 const OF_OTHERS: u32 = 0o077;
 const NO_FILE: &str = "not a regular file: name another one";
 
-/// Opens a file to append to that only we can read; a new one gets mode 0600. The error names the remedy: anything else that stands
-/// there, a link, a pipe, somebody else's file or one that others can open, would give the secrets to whoever has put it there.
+/// Opens a file to append to that only we can read; a new one gets mode 0600. The error names the remedy:
+/// anything else that stands there, a link, a pipe, somebody else's file or one that others can open, would
+/// give the secrets to whoever has put it there.
 pub fn append(path: &Path) -> io::Result<File> {
     // Without O_NONBLOCK a pipe would keep us until somebody reads it.
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();

@@ -3,8 +3,8 @@
 use super::{Head, Reader};
 use crate::{Error, ErrorKind};
 
-/// Open containers; one more is an error. The same number as [`crate::Limits`] has by default, fixed so that nothing is
-/// allocated.
+/// Open containers; one more is an error. The same number as [`crate::Limits`] has by default, fixed so that
+/// nothing is allocated.
 const MAX_DEPTH: usize = 128;
 
 /// What the walk does at an integer key.
@@ -14,8 +14,8 @@ pub(crate) enum IntegerKeys {
     Stop,
 }
 
-/// Passes over one well-formed item, whatever its types, that lies in `depth` open containers. True if it stopped at an
-/// integer key.
+/// Passes over one well-formed item, whatever its types, that lies in `depth` open containers. True if it
+/// stopped at an integer key.
 pub(crate) fn item(reader: &mut Reader<'_>, depth: usize, integer_keys: IntegerKeys) -> Result<bool, Error> {
     let mut stack =
         Stack { open: [Open::default(); MAX_DEPTH], len: 0, max_len: MAX_DEPTH.saturating_sub(depth) };
@@ -53,8 +53,8 @@ pub(crate) fn item(reader: &mut Reader<'_>, depth: usize, integer_keys: IntegerK
     }
 }
 
-/// The content of a string, if the head is one's; the chunks of an indefinite-length one are definite-length strings of the
-/// same type (RFC 8949 section 3.2.3).
+/// The content of a string, if the head is one's; the chunks of an indefinite-length one are definite-length
+/// strings of the same type (RFC 8949 section 3.2.3).
 fn string(reader: &mut Reader<'_>, head: Head) -> Result<(), Error> {
     match head {
         Head::Bytes(Some(len)) | Head::Text(Some(len)) => {

@@ -1,4 +1,5 @@
-//! The open containers, what is still to come in them, and their keys: each name once, a text before an integer.
+//! The open containers, what is still to come in them, and their keys: each name once, a text
+//! before an integer.
 
 use super::Kind;
 use crate::cbor::Reader;
@@ -9,8 +10,8 @@ use crate::{Error, ErrorKind, scratch};
 use std::ops::Range;
 use std::{mem, slice};
 
-/// What is done with the two forms of one key, integer and text, in one map. The text's value holds (MSC3079), in either
-/// order.
+/// What is done with the two forms of one key, integer and text, in one map. The text's value holds
+/// (MSC3079), in either order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Twins {
     /// Their existence is noted: the first walk.
@@ -175,8 +176,8 @@ impl Containers {
     }
 }
 
-/// An entry reaches to the next one, its comma included; what is cut at a map's end begins with the comma before it. There
-/// is always an entry that stays: the text's.
+/// An entry reaches to the next one, its comma included; what is cut at a map's end begins with the comma
+/// before it. There is always an entry that stays: the text's.
 fn cut_entries(names: &[Name], overruled: &[usize], map_end: usize, cuts: &mut Vec<Range<usize>>) {
     let mut overruled = overruled.iter().peekable();
     let mut at_end = None;

@@ -27,10 +27,12 @@ fn write_up_to_eight(out: &mut Vec<u8>, value: u64) {
     plain::append(out, &(digits >> (8 * zeros)).to_le_bytes(), 8 - zeros as usize);
 }
 
-/// The eight digits of a number below [`EIGHT`], the first in the lowest byte: halved three times, all parts at once.
+/// The eight digits of a number below [`EIGHT`], the first in the lowest byte: halved three times, all
+/// parts at once.
 #[inline(always)]
 fn eight_digits(value: u64) -> u64 {
-    // Of two digits, four and eight: what divides them, as a multiplication and a shift that are exact that far.
+    // Of two digits, four and eight: what divides them, as a multiplication and a shift that are
+    // exact that far.
     let fours = (value / 10_000) | ((value % 10_000) << 32);
     let hundreds = ((fours * 5243) >> 19) & 0x7f_0000_007f;
     let twos = hundreds | ((fours - hundreds * 100) << 16);
@@ -58,8 +60,8 @@ pub(crate) fn is_exact_integer(value: f64) -> bool {
     value.abs() < MAX_EXACT && value.trunc() == value
 }
 
-/// Appends a finite float: as an integer if it is whole and below 2^53 (the reference sends every number as a float, and
-/// homeservers refuse `1.0`), else in the shortest form that reads back the same.
+/// Appends a finite float: as an integer if it is whole and below 2^53 (the reference sends every number as a
+/// float, and homeservers refuse `1.0`), else in the shortest form that reads back the same.
 pub(crate) fn write_float(out: &mut Vec<u8>, value: f64) {
     if is_exact_integer(value) {
         if value < 0.0 {

@@ -1,7 +1,8 @@
 //! The open containers, their heads and their keys: definite lengths without knowing them in advance.
 //!
-//! A head of one byte stands where the container opens and is patched when it closes with fewer than 24 values. A longer
-//! head is noted and inserted at the end, all in one pass from right to left, so that each byte moves once.
+//! A head of one byte stands where the container opens and is patched when it closes with fewer than 24
+//! values. A longer head is noted and inserted at the end, all in one pass from right to left, so that each
+//! byte moves once.
 
 use super::container_major;
 use crate::cbor::{self, IMMEDIATE};
@@ -114,7 +115,8 @@ impl Containers {
         repeated.map_or(Ok(()), |at| Err(Error::new(ErrorKind::RepeatedKey, at)))
     }
 
-    /// Closes all of a walk that has ended early; where the first repeated name of the objects that were open stands.
+    /// Closes all of a walk that has ended early; where the first repeated name of the objects that
+    /// were open stands.
     #[cold]
     pub(super) fn first_repeated(&mut self, out: &[u8]) -> Option<usize> {
         let mut first = None;

@@ -1,5 +1,5 @@
-//! A finished draft with a note of each container and each key, from which the item is put together in another order or
-//! with parts left out. One walk over the notes; the draft is copied once.
+//! A finished draft with a note of each container and each key, from which the item is put together in
+//! another order or with parts left out. One walk over the notes; the draft is copied once.
 
 use super::container_major;
 use crate::cbor::write_head;

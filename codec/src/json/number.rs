@@ -19,8 +19,8 @@ pub(crate) enum Number {
     Float(f64),
 }
 
-/// The longest number in characters. A Matrix event, which holds its numbers, has no more (Client-Server API, "Size limits");
-/// who reads in pieces must hold a number back until its end.
+/// The longest number in characters. A Matrix event, which holds its numbers, has no more (Client-Server API,
+/// "Size limits"); who reads in pieces must hold a number back until its end.
 pub(crate) const MAX_NUMBER: usize = 64 << 10;
 
 /// Reads a number; the cursor stands on its sign or its first digit.
@@ -86,7 +86,8 @@ fn big(number: &str, start: usize) -> Result<Number, Error> {
     }
 }
 
-/// The grammar of `f64::from_str` holds JSON's; it rounds correctly and never fails on a number, however long.
+/// The grammar of `f64::from_str` holds JSON's; it rounds correctly and never fails on a
+/// number, however long.
 #[cfg(not(all(feature = "small", target_arch = "wasm32")))]
 fn nearest(number: &str, start: usize) -> Result<f64, Error> {
     number.parse().map_err(|_| Error::new(ErrorKind::InvalidNumber, start))
@@ -131,7 +132,8 @@ fn leading_digits(word: [u8; WORD]) -> (u64, usize) {
     let values = u64::from_le_bytes(word) ^ (ones * u64::from(b'0'));
     let others = (values | values.wrapping_add(ones * (0x7f - 9))) & (ones << 7);
     let len = others.trailing_zeros() / 8;
-    // The digits move up, so that zeros come to stand before them; then neighbours are put together three times.
+    // The digits move up, so that zeros come to stand before them; then neighbours are put
+    // together three times.
     let values = values.checked_shl(64 - 8 * len).unwrap_or(0);
     let pairs = (values.wrapping_mul(10) + (values >> 8)) & 0x00ff_00ff_00ff_00ff;
     let fours = (pairs.wrapping_mul(100) + (pairs >> 16)) & 0x0000_ffff_0000_ffff;

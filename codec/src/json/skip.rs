@@ -7,7 +7,8 @@ use super::{Cursor, string};
 use crate::plain::STEP;
 use crate::{Error, scratch};
 
-/// Passes over one array or object, checking its grammar and nothing else; the cursor stands on its opening bracket.
+/// Passes over one array or object, checking its grammar and nothing else; the cursor stands on
+/// its opening bracket.
 pub(crate) fn container(cursor: &mut Cursor<'_>, scratch: &mut Vec<u8>) -> Result<(), Error> {
     walk::value(cursor, &mut Skipper { open: Bits::default(), scratch })
 }

@@ -4,8 +4,8 @@ use super::Cursor;
 use crate::plain::{self, STEP};
 use crate::{Error, ErrorKind};
 
-/// Reads a string without escapes and below 16 bytes to its end; the cursor stands behind the opening quote. `None`, with
-/// the cursor left where it was, of any other string, and near the end of the text.
+/// Reads a string without escapes and below 16 bytes to its end; the cursor stands behind the opening quote.
+/// `None`, with the cursor left where it was, of any other string, and near the end of the text.
 #[inline(always)]
 pub(crate) fn short<'j>(cursor: &mut Cursor<'j>) -> Option<(&'j [u8; STEP], usize)> {
     let step = cursor.ahead()?;
@@ -29,7 +29,8 @@ pub(crate) fn short_quoted<'j>(cursor: &mut Cursor<'j>) -> Option<(&'j [u8; 1 + 
     Some((quoted, len))
 }
 
-/// A string without escapes below 48 bytes, as most identifiers are; the cursor stands behind the opening quote.
+/// A string without escapes below 48 bytes, as most identifiers are; the cursor stands behind
+/// the opening quote.
 #[inline(always)]
 pub(crate) fn medium<'j>(cursor: &mut Cursor<'j>) -> Option<(&'j [u8; 3 * STEP], usize)> {
     let piece: &[u8; 3 * STEP] = cursor.ahead()?;
@@ -48,8 +49,8 @@ pub(crate) fn medium<'j>(cursor: &mut Cursor<'j>) -> Option<(&'j [u8; 3 * STEP],
     Some((piece, len))
 }
 
-/// A key of up to 16 bytes with its quotes and the colon right behind them, which the cursor is left behind; it stands before the
-/// opening quote, if there is one.
+/// A key of up to 16 bytes with its quotes and the colon right behind them, which the cursor is left behind;
+/// it stands before the opening quote, if there is one.
 #[inline(always)]
 pub(crate) fn short_key<'j>(cursor: &mut Cursor<'j>) -> Option<(&'j [u8; 1 + STEP], usize)> {
     let window: &[u8; 1 + STEP + 2] = cursor.ahead()?;
@@ -62,8 +63,8 @@ pub(crate) fn short_key<'j>(cursor: &mut Cursor<'j>) -> Option<(&'j [u8; 1 + STE
     Some((quoted, len))
 }
 
-/// Reads a string without escapes to its end; the cursor stands behind the opening quote. `None`, with the cursor left
-/// where it was, if there is an escape; then [`unescape`] reads it.
+/// Reads a string without escapes to its end; the cursor stands behind the opening quote. `None`, with the
+/// cursor left where it was, if there is an escape; then [`unescape`] reads it.
 pub(crate) fn simple<'j>(cursor: &mut Cursor<'j>) -> Result<Option<&'j [u8]>, Error> {
     let rest = cursor.rest();
     let len = plain::len(rest);
@@ -78,8 +79,8 @@ pub(crate) fn simple<'j>(cursor: &mut Cursor<'j>) -> Result<Option<&'j [u8]>, Er
     }
 }
 
-/// Appends the text of a string to its closing quote; the cursor stands behind the opening one. Each lone surrogate becomes
-/// U+FFFD, and is noted in `lone`, which holds also if something else is wrong behind it.
+/// Appends the text of a string to its closing quote; the cursor stands behind the opening one. Each lone
+/// surrogate becomes U+FFFD, and is noted in `lone`, which holds also if something else is wrong behind it.
 pub(crate) fn unescape(
     cursor: &mut Cursor<'_>,
     out: &mut Vec<u8>,
@@ -191,8 +192,8 @@ fn append_character(out: &mut Vec<u8>, character: char) {
     plain::append(out, &utf8, len);
 }
 
-/// The character of one `\uXXXX` or of a pair of them; the cursor stands behind the first `u`. `None` is a lone surrogate; where the
-/// text ends before that is known, that is the error.
+/// The character of one `\uXXXX` or of a pair of them; the cursor stands behind the first `u`. `None` is a
+/// lone surrogate; where the text ends before that is known, that is the error.
 fn character(cursor: &mut Cursor<'_>, start: usize) -> Result<Option<char>, Error> {
     let unit = unit(cursor, start)?;
     if !(0xd800..0xdc00).contains(&unit) {
@@ -257,8 +258,8 @@ fn hex(digits: &[u8; 4]) -> u32 {
     digits.iter().fold(0, |high, digit| high << 4 | value(*digit)) as u32
 }
 
-/// Appends text as the inside of a JSON string; only what must be escaped is. False, with a part written, as soon as
-/// `out` would grow beyond `max_len`.
+/// Appends text as the inside of a JSON string; only what must be escaped is. False, with a part written, as
+/// soon as `out` would grow beyond `max_len`.
 pub(crate) fn write_escaped(text: &[u8], out: &mut Vec<u8>, max_len: usize) -> bool {
     let mut rest = text;
     loop {
@@ -307,7 +308,7 @@ fn append_run(window: &[u8; 2 * STEP], from: usize, to: usize, out: &mut Vec<u8>
     }
 }
 
-/// In bytes.
+/// The longest escape in bytes: `\u001f`.
 const LONGEST_ESCAPE: usize = 6;
 
 /// Appends the escape of a byte that needs one.

@@ -1,4 +1,5 @@
-//! Finding a key by its name: one look at one place, for a name that the table has and for one that it has not.
+//! Finding a key by its name: one look at one place, for a name that the table has and for one that
+//! it has not.
 
 use super::set::KeyBit;
 use crate::names::Ends;
@@ -64,7 +65,8 @@ impl Entry {
         usize::from(self.cbor_len)
     }
 
-    /// True for the name of such ends and such a length, if it has at most sixteen bytes; of a longer one the rest must be compared.
+    /// True for the name of such ends and such a length, if it has at most sixteen bytes; of a longer one the
+    /// rest must be compared.
     #[inline(always)]
     fn fits(&self, ends: Ends, len: usize) -> bool {
         self.ends == ends && self.len == len as u8

@@ -1,5 +1,5 @@
-//! The search for a special byte without anything of a machine. The loops have no branch: of them a compiler makes a few vector
-//! instructions where it has them.
+//! The search for a special byte without anything of a machine. The loops have no branch: of them a compiler
+//! makes a few vector instructions where it has them.
 
 use super::{FLIP, FLIPPED_BELOW, STEP};
 

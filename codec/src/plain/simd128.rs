@@ -1,5 +1,6 @@
-//! The search for a special byte with the vectors of WebAssembly (`simd128`), where a module is built for a host that has them: for the
-//! two words a compiler makes twice the instructions, and of sixteen bits for sixteen bytes half a register is carried about.
+//! The search for a special byte with the vectors of WebAssembly (`simd128`), where a module is built for a
+//! host that has them: for the two words a compiler makes twice the instructions, and of sixteen bits for
+//! sixteen bytes half a register is carried about.
 
 #![allow(
     unsafe_code,
@@ -11,7 +12,8 @@ use std::arch::wasm32::{i8x16_lt, u8x16_bitmask, u8x16_eq, u8x16_splat, v128_loa
 
 pub(crate) use special as each_special;
 
-/// Vectors are compared with a sign, for which a host has an instruction: the flipped bit of it makes them so without.
+/// Vectors are compared with a sign, for which a host has an instruction: the flipped bit of it makes
+/// them so without.
 const SIGN: u8 = 0x80;
 
 /// One bit for each special byte, that of the first byte lowest.
@@ -26,14 +28,15 @@ pub(crate) fn first(special: u32) -> usize {
     (special | 1 << STEP).trailing_zeros() as usize
 }
 
-/// How many of these bytes stand before the first that is special or no ASCII; [`STEP`] if there is none. With a sign, those that are
-/// no ASCII are below all others.
+/// How many of these bytes stand before the first that is special or no ASCII; [`STEP`] if there is none.
+/// With a sign, those that are no ASCII are below all others.
 #[inline(always)]
 pub(crate) fn first_unusual(step: &[u8; STEP]) -> usize {
     first(bits(step, FLIP, FLIPPED_BELOW))
 }
 
-/// One bit for each backslash and for each byte that, with these bits flipped and with a sign, is below the number.
+/// One bit for each backslash and for each byte that, with these bits flipped and with a sign, is
+/// below the number.
 #[inline(always)]
 fn bits(step: &[u8; STEP], flip: u8, below: u8) -> u32 {
     // SAFETY: the pointer is to sixteen bytes that may be read; a load of WebAssembly has no alignment.

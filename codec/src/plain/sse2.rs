@@ -1,5 +1,5 @@
-//! The search for a special byte with SSE2, which every x86-64 has: half the instructions that a compiler makes of the portable
-//! form, because it does not find the one that gathers the top bits of sixteen bytes.
+//! The search for a special byte with SSE2, which every x86-64 has: half the instructions that a compiler
+//! makes of the portable form, because it does not find the one that gathers the top bits of sixteen bytes.
 
 #![allow(unsafe_code, reason = "vector instructions: one call, see there")]
 
@@ -17,7 +17,8 @@ const SIGN: u8 = 0x80;
 /// One bit for each special byte, that of the first byte lowest.
 #[inline(always)]
 pub(crate) fn special(step: &[u8; STEP]) -> u32 {
-    // SAFETY: this module is only compiled where SSE2 may be used everywhere; nothing else is asked of the caller.
+    // SAFETY: this module is only compiled where SSE2 may be used everywhere; nothing else is asked
+    // of the caller.
     unsafe { bits(step, FLIP ^ SIGN, FLIPPED_BELOW ^ SIGN) }
 }
 
@@ -34,8 +35,8 @@ pub(crate) fn first_unusual(step: &[u8; STEP]) -> usize {
     first(unsafe { bits(step, FLIP, FLIPPED_BELOW) })
 }
 
-/// One bit for each backslash and for each byte that, with these bits flipped and with a sign, is below the number; that of the first
-/// byte lowest.
+/// One bit for each backslash and for each byte that, with these bits flipped and with a sign, is below the
+/// number; that of the first byte lowest.
 #[inline]
 #[target_feature(enable = "sse2")]
 fn bits(step: &[u8; STEP], flip: u8, below: u8) -> u32 {

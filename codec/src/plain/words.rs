@@ -1,8 +1,8 @@
-//! The search for a special byte in two words of 64 bits, for WebAssembly without vectors, where a compiler makes sixteen comparisons of
-//! the portable form: a page cannot be sure of them.
+//! The search for a special byte in two words of 64 bits, for WebAssembly without vectors, where a compiler
+//! makes sixteen comparisons of the portable form: a page cannot be sure of them.
 //!
-//! Subtracting one from each byte of a word sets the top bit of those that were zero, and by the borrow perhaps that of bytes
-//! above such a one. So the lowest bit is right, and no other is looked at.
+//! Subtracting one from each byte of a word sets the top bit of those that were zero, and by the borrow
+//! perhaps that of bytes above such a one. So the lowest bit is right, and no other is looked at.
 
 use super::{FLIP, FLIPPED_BELOW, STEP, halves};
 

@@ -27,7 +27,8 @@ impl CutCharacter {
         }
     }
 
-    /// Another byte: the character if it is whole now. The error's offset counts from the character's first byte.
+    /// Another byte: the character if it is whole now. The error's offset counts from the
+    /// character's first byte.
     pub(super) fn push(&mut self, byte: u8) -> Result<Option<char>, Error> {
         if let Some(free) = self.bytes.get_mut(self.len) {
             *free = byte;

@@ -5,8 +5,8 @@
 //!       -> the rest is walked over; texts leave as they come -> a head cut at its end is held back
 //! ```
 //!
-//! An integer key whose text twin has left is dropped with its value; the other order is an error, because the integer's value
-//! has left already.
+//! An integer key whose text twin has left is dropped with its value; the other order is an error, because
+//! the integer's value has left already.
 
 use super::names::Names;
 use crate::cbor::{self, Reader};
@@ -21,11 +21,12 @@ mod keys;
 mod text;
 mod walk;
 
-/// CBOR to JSON text, in pieces of any size. Keep one for many items: [`PushDecoder::reset`] keeps its buffers.
+/// CBOR to JSON text, in pieces of any size. Keep one for many items: [`PushDecoder::reset`]
+/// keeps its buffers.
 ///
-/// The text, the verdict and its offset are those of [`crate::Decoder`], wherever the pieces are cut, but for a key that comes in both
-/// forms: an integer key whose text has left is dropped with its value; a text that comes behind its integer is an error, because
-/// the integer's value has left.
+/// The text, the verdict and its offset are those of [`crate::Decoder`], wherever the pieces are cut, but for
+/// a key that comes in both forms: an integer key whose text has left is dropped with its value; a text that
+/// comes behind its integer is an error, because the integer's value has left.
 #[derive(Debug)]
 pub struct PushDecoder<'t> {
     options: DecodeOptions<'t>,
@@ -77,13 +78,13 @@ impl<'t> PushDecoder<'t> {
         }
     }
 
-    /// Takes the next piece and appends what can leave. After an error what was appended is the beginning of a text that will
-    /// never be whole.
+    /// Takes the next piece and appends what can leave. After an error what was appended is the beginning of
+    /// a text that will never be whole.
     ///
     /// # Errors
     ///
-    /// As [`crate::Decoder::decode`], and [`ErrorKind::TooManyKeys`]; an integer key before its text is a repeated one. Offsets count
-    /// from the start of the first piece. Each further call gives the same error.
+    /// As [`crate::Decoder::decode`], and [`ErrorKind::TooManyKeys`]; an integer key before its text is a
+    /// repeated one. Offsets count from the start of the first piece. Each further call gives the same error.
     pub fn push(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<(), Error> {
         self.call(output, |decoder, output| decoder.take(input, output))
     }

@@ -6,8 +6,9 @@
 //!       -> the rest is walked over until its end cuts a token
 //! ```
 //!
-//! A string that is cut is taken apart as far as it has come; numbers and words are held back as they are written. Nothing is
-//! looked at twice but the few bytes of a cut token, so one-byte pieces cost no more than linear time.
+//! A string that is cut is taken apart as far as it has come; numbers and words are held back as they are
+//! written. Nothing is looked at twice but the few bytes of a cut token, so one-byte pieces cost no more
+//! than linear time.
 
 use super::character::{self, CutCharacter};
 use super::names::Names;
@@ -25,11 +26,13 @@ mod expect;
 mod text;
 mod walk;
 
-/// JSON text to CBOR, in pieces of any size. Keep one for many documents: [`PushEncoder::reset`] keeps its buffers.
+/// JSON text to CBOR, in pieces of any size. Keep one for many documents: [`PushEncoder::reset`]
+/// keeps its buffers.
 ///
-/// The content, the verdict and its offset are those of [`crate::Encoder`], wherever the pieces are cut. Containers are written with
-/// an indefinite length unless they are empty, and texts of more than [`MAX_TEXT`] as chunks. Of repeated keys the lenient policy
-/// keeps the first, because it has left, and drops the later ones with their values.
+/// The content, the verdict and its offset are those of [`crate::Encoder`], wherever the pieces are cut.
+/// Containers are written with an indefinite length unless they are empty, and texts of more than
+/// [`MAX_TEXT`] as chunks. Of repeated keys the lenient policy keeps the first, because it has left, and
+/// drops the later ones with their values.
 ///
 /// ```
 /// use lowband_codec::{KeyTable, PushEncoder, PushOptions};
@@ -102,13 +105,13 @@ impl<'t> PushEncoder<'t> {
         }
     }
 
-    /// Takes the next piece and appends what can leave. After an error what was appended is the beginning of an item that will
-    /// never be whole.
+    /// Takes the next piece and appends what can leave. After an error what was appended is the beginning of
+    /// an item that will never be whole.
     ///
     /// # Errors
     ///
-    /// As [`crate::Encoder::encode`], and [`ErrorKind::TooManyKeys`]. Offsets count from the start of the first piece. Each further
-    /// call gives the same error.
+    /// As [`crate::Encoder::encode`], and [`ErrorKind::TooManyKeys`]. Offsets count from the start of the
+    /// first piece. Each further call gives the same error.
     pub fn push(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<(), Error> {
         self.call(output, |encoder, output| encoder.take(input, output))
     }
@@ -255,8 +258,8 @@ impl<'t> PushEncoder<'t> {
         Ok(())
     }
 
-    /// What of a text belongs to the token that has been cut before it, together with the character that ends it. It is never
-    /// nothing while there is text.
+    /// What of a text belongs to the token that has been cut before it, together with the character that ends
+    /// it. It is never nothing while there is text.
     fn rest_of_token<'s>(&self, text: &'s [u8]) -> (&'s [u8], &'s [u8]) {
         let room = (MAX_NUMBER + 1).saturating_sub(self.token.len());
         let len = text.iter().take(room).take_while(|byte| is_of_token(byte)).count();

@@ -1,9 +1,10 @@
-//! The keys of the open objects that no bit stands for, kept so that a repeated one is noticed as soon as it comes: what has left
-//! cannot be taken back when its object closes.
+//! The keys of the open objects that no bit stands for, kept so that a repeated one is noticed as soon as it
+//! comes: what has left cannot be taken back when its object closes.
 //!
-//! A few names are looked through; of more there is a tree (a crit-bit tree: each node tells the first bit in which the names below
-//! it differ). What it costs to find a key is bounded by the key's length, whatever the other keys were made to be, and a new key
-//! adds one node at the end: those of an inner object stand behind those around it and go with it.
+//! A few names are looked through; of more there is a tree (a crit-bit tree: each node tells the first bit in
+//! which the names below it differ). What it costs to find a key is bounded by the key's length, whatever the
+//! other keys were made to be, and a new key adds one node at the end: those of an inner object stand behind
+//! those around it and go with it.
 
 use crate::{Error, ErrorKind, scratch};
 
@@ -38,7 +39,8 @@ impl Forms {
     pub(super) const INTEGER: Forms = Forms { text: false, integer: true };
 }
 
-/// Where its text begins; it ends where the next one begins. The two lowest bits are its forms. Many are kept, so it is small.
+/// Where its text begins; it ends where the next one begins. The two lowest bits are its forms. Many are
+/// kept, so it is small.
 #[derive(Clone, Copy, Debug)]
 struct Name(u32);
 
@@ -63,7 +65,8 @@ const MAX_BYTES: usize = 1 << 30;
 /// Up to this many names of one object are looked through.
 const FEW: u32 = if cfg!(feature = "small") { 0 } else { 16 };
 
-/// Behind the last byte of a name there is one that UTF-8 has not, so that no name is the beginning of another.
+/// Behind the last byte of a name there is one that UTF-8 has not, so that no name is the
+/// beginning of another.
 const END: u8 = 0xff;
 
 impl Names {
@@ -91,8 +94,8 @@ impl Names {
         }
     }
 
-    /// Notes a key of the innermost object. Returns the forms in which it had come before. An error if there is no room in
-    /// `max_keys` bytes; its offset is `at`.
+    /// Notes a key of the innermost object. Returns the forms in which it had come before. An error if there
+    /// is no room in `max_keys` bytes; its offset is `at`.
     #[inline(never)]
     pub(super) fn note(
         &mut self,
@@ -127,8 +130,8 @@ impl Names {
         Ok(Forms::default())
     }
 
-    /// Notes a key of more than [`super::MAX_TEXT`] bytes, of which a part has left. One is no repeat; what a second one is
-    /// cannot be known.
+    /// Notes a key of more than [`super::MAX_TEXT`] bytes, of which a part has left. One is no repeat; what a
+    /// second one is cannot be known.
     pub(super) fn note_long(part: &mut Part, at: usize) -> Result<(), Error> {
         match std::mem::replace(&mut part.long, true) {
             false => Ok(()),

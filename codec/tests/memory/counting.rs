@@ -1,4 +1,5 @@
-//! An allocator that counts what the calling thread allocates. The only unsafe code of these tests: the trait is.
+//! An allocator that counts what the calling thread allocates. The only unsafe code of these tests:
+//! the trait is.
 
 #![allow(unsafe_code, reason = "an allocator cannot be written without")]
 
@@ -19,7 +20,7 @@ thread_local! {
 struct Count {
     /// Allocations and reallocations.
     calls: usize,
-    /// Bytes.
+    /// Bytes that are allocated now.
     live: isize,
     peak: isize,
 }
@@ -33,7 +34,7 @@ pub(crate) struct Allocated {
     pub(crate) peak: usize,
 }
 
-/// Runs it.
+/// Runs a function and counts what it allocates.
 pub(crate) fn count<T>(run: impl FnOnce() -> T) -> (T, Allocated) {
     let before = COUNT.get();
     COUNT.set(Count { peak: before.live, ..before });

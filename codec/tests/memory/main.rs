@@ -1,4 +1,5 @@
-//! What is allocated: nothing in the steady state, and in push mode never more than depth and one text ask for.
+//! What is allocated: nothing in the steady state, and in push mode never more than depth and one
+//! text ask for.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
 
@@ -15,8 +16,8 @@ const LARGE_SYNC: &str = include_str!("../data/sync-medium.json");
 const BODIES: &str = include_str!("../data/bodies.jsonl");
 const PIECE: usize = 16 << 10;
 
-/// What push mode may hold: one buffer of 64 KiB, the open containers, and, in these tests, the output of one call, which
-/// grows by doubling.
+/// What push mode may hold: one buffer of 64 KiB, the open containers, and, in these tests, the output of one
+/// call, which grows by doubling.
 const BOUND: usize = 400 << 10;
 
 fn encode_options() -> PushOptions<'static> {
@@ -102,7 +103,8 @@ fn nor_does_one_text_of_10_mebibytes_or_one_key_of_them_or_a_million_keys_one_ob
     }
 }
 
-/// What push mode must keep in mind to notice a repeated one: no more than the limit, and twice that while a buffer grows.
+/// What push mode must keep in mind to notice a repeated one: no more than the limit, and twice that while
+/// a buffer grows.
 #[test]
 fn the_keys_of_one_object_take_as_much_memory_as_they_may() {
     let json: String = (0..400_000).map(|i| format!(",\"@user-{i}:example.org\":1")).collect();

@@ -1,4 +1,5 @@
-//! Long things in little memory, and hostile ones in linear time: a step that is quadratic would not come to an end here.
+//! Long things in little memory, and hostile ones in linear time: a step that is quadratic would not come to
+//! an end here.
 
 use crate::{decode, encode, with_keys};
 use lowband_codec::{DecodeOptions, ErrorKind, KeyTable, Limits, MAX_TEXT, Policy, PushOptions, Repairs};

@@ -1,4 +1,5 @@
-//! Push mode against one-shot: wherever an input is cut, the verdict, its offset and the content are the same.
+//! Push mode against one-shot: wherever an input is cut, the verdict, its offset and the content
+//! are the same.
 
 #![allow(
     clippy::unwrap_used,

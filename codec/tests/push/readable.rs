@@ -1,5 +1,5 @@
-//! What we write, we must be able to read: whatever an encoder makes of a text, by any policy, as a whole or in any pieces, the
-//! decoders take with the same limits or with their own, and it says what the text says.
+//! What we write, we must be able to read: whatever an encoder makes of a text, by any policy, as a whole or
+//! in any pieces, the decoders take with the same limits or with their own, and it says what the text says.
 
 use crate::{decode, encode, one_shot_decode, one_shot_encode};
 use lowband_codec::{DecodeOptions, EncodeOptions, ErrorKind, KeyTable, Limits, Policy, PushOptions};
@@ -146,7 +146,8 @@ proptest! {
             same
         };
 
-        // By the lenient policy each of them is taken; one-shot keeps the last of repeated keys, push mode the first.
+        // By the lenient policy each of them is taken; one-shot keeps the last of repeated keys, push
+        // mode the first.
         let one_shot = read(&one_shot_encode(all.as_bytes(), lenient).unwrap().0);
         prop_assert_eq!(&one_shot, &read(&one_shot_encode(last.as_bytes(), lenient).unwrap().0), "{}", all);
         let pushed = encode(all.as_bytes().chunks(size), lenient).unwrap().0;

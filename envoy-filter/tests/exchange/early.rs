@@ -257,7 +257,8 @@ fn an_answer_may_come_before_the_request_has_ended() {
     let mut exchange = begun();
     assert_eq!(pass(&mut exchange, &RESPONSE, &json(b"{}")).sent().1, b"\xa0");
 
-    // The request is broken after that. It is too late to tell the client, and nothing of the answer passes as it is.
+    // The request is broken after that. It is too late to tell the client, and nothing of the answer passes
+    // as it is.
     for (request, reason) in [(&b"\xff"[..], Reason::Malformed), (&[0; 501], Reason::TooLarge)] {
         let mut exchange = begun();
         assert_eq!(exchange.response_headers(&headers(&json(b"{}")), false).then, Then::Forward);

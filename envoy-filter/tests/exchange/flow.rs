@@ -45,7 +45,8 @@ fn an_answer_at_the_limit_is_held_and_has_a_length_and_a_longer_one_has_none() {
             assert_eq!(value(&fields, "content-type").as_deref(), Some(CBOR));
             assert_eq!(value(&fields, "etag").as_deref(), Some("\"1\""));
             assert_eq!(value(&fields, "content-length"), (!flows).then(|| cbor.len().to_string()), "{size}");
-            // Definite lengths, as long as all of it is there before anything leaves (RFC 8949 section 3.2.2).
+            // Definite lengths, as long as all of it is there before anything leaves (RFC
+            // 8949 section 3.2.2).
             assert_eq!(cbor[0], if flows { 0x9f } else { 0x83 });
         }
     }

@@ -1,8 +1,8 @@
 //! Envoy as the exchange sees it: it hands over phases, keeps what is held, and sends on what is forwarded.
 //!
-//! What Envoy would refuse, or would carry out wrongly, fails the test here: edits after the headers have left, a body for a
-//! message that ended with its headers, a message that is neither sent nor answered. And no part of a body leaves before it is known
-//! that all of it is held or all of it flows.
+//! What Envoy would refuse, or would carry out wrongly, fails the test here: edits after the headers have
+//! left, a body for a message that ended with its headers, a message that is neither sent nor answered. And
+//! no part of a body leaves before it is known that all of it is held or all of it flows.
 
 use crate::messages::headers;
 use lowband_envoy_filter::exchange::Exchange;
@@ -22,7 +22,7 @@ pub(crate) struct Message {
     pub(crate) pieces: Vec<Vec<u8>>,
     /// The end of the body is told with an empty piece of its own.
     pub(crate) late_end: bool,
-    /// Trailers follow.
+    /// Trailers follow the body.
     pub(crate) trailers: bool,
 }
 

@@ -82,7 +82,8 @@ impl World {
     pub(super) fn check(&self) {
         let Limits { blockwise_total, snapshot_bytes_per_session: share, exchanges_per_session, .. } =
             self.limits;
-        // A snapshot that somebody waits on is read on all the same, within the share of its session, and a page more is reserved.
+        // A snapshot that somebody waits on is read on all the same, within the share of its session, and a
+        // page more is reserved.
         let most = blockwise_total + SESSIONS * (share + share / 2 + LONGEST_CHUNK + (16 << 10));
         assert!(self.server.blockwise_bytes() <= most, "{} bytes held", self.server.blockwise_bytes());
         assert!(self.server.sessions_in_memory() <= SESSIONS);
@@ -114,7 +115,8 @@ impl World {
     }
 }
 
-/// The body of a request is what the client has sent of this upload, up to the end of the block that completed it.
+/// The body of a request is what the client has sent of this upload, up to the end of the block
+/// that completed it.
 fn whole(message: &Message, uploaded: &[u8]) {
     match message.upload {
         Some((number, end)) => {

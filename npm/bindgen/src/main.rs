@@ -1,7 +1,9 @@
-//! `lowband-npm-bindgen FOLDER MODULE`: the wasm module as the compiler leaves it, to what the npm package holds of it.
+//! `lowband-npm-bindgen FOLDER MODULE`: the wasm module as the compiler leaves it, to what the npm package
+//! holds of it.
 //!
-//! FOLDER gets the module, the JavaScript and the types around it, and the list of the codec's error kinds. The
-//! library that the `wasm-bindgen` command is made of does the work, so that Cargo.lock alone says which version.
+//! FOLDER gets the module, the JavaScript and the types around it, and the list of the codec's error
+//! kinds. The library that the `wasm-bindgen` command is made of does the work, so that Cargo.lock alone
+//! says which version.
 
 use lowband_codec::ErrorKind;
 use std::error::Error;
@@ -34,7 +36,8 @@ fn generate(module: &Path, folder: &Path) -> Result<(), Box<dyn Error>> {
         .out_name("lowband_codec")
         .web(true)?
         .typescript(true)
-        // Else `init()` has no address to load the module from, and the browser says no more than that it got no buffer.
+        // Else `init()` has no address to load the module from, and the browser says no more than that it
+        // got no buffer.
         .omit_default_module_path(false)
         .remove_name_section(true)
         .remove_producers_section(true)

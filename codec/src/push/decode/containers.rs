@@ -15,7 +15,7 @@ pub(super) struct Open {
     /// The table's keys that have occurred, as integer and as text.
     pub(super) known_integers: KeySet,
     pub(super) known_texts: KeySet,
-    /// The others.
+    /// The keys that are not in the table.
     pub(super) names: Part,
     /// Elements or pairs that are not complete yet, if their number is definite.
     remaining: u64,
@@ -33,7 +33,8 @@ pub(super) struct Dropped {
 }
 
 impl PushDecoder<'_> {
-    /// True if a container is open now and a value or key must follow, false if it is empty; `None` if that is not known yet.
+    /// True if a container is open now and a value or key must follow, false if it is empty; `None` if that
+    /// is not known yet.
     #[cfg_attr(not(feature = "small"), inline(always))]
     pub(super) fn enter(
         &mut self,
@@ -69,8 +70,8 @@ impl PushDecoder<'_> {
         Ok(Some(true))
     }
 
-    /// A value of the innermost container is complete: whether another follows; `None` if that is not known yet. A break is
-    /// consumed.
+    /// A value of the innermost container is complete: whether another follows; `None` if that is not known
+    /// yet. A break is consumed.
     #[inline(always)]
     pub(super) fn another(&mut self, reader: &mut Reader<'_>) -> Option<bool> {
         let open = &mut self.innermost;

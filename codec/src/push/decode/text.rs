@@ -1,5 +1,5 @@
-//! A text that a piece has cut, or that has an indefinite length. A value's leaves as it comes; a key's waits for its end, if it is
-//! no longer than [`MAX_TEXT`].
+//! A text that a piece has cut, or that has an indefinite length. A value's leaves as it comes; a key's waits
+//! for its end, if it is no longer than [`MAX_TEXT`].
 
 use super::PushDecoder;
 use super::expect::Expect;
@@ -33,8 +33,8 @@ pub(super) enum Role {
 }
 
 impl PushDecoder<'_> {
-    /// Begins a text whose content is not to be had at once; `length` is that of its head. The comma before it has been written,
-    /// of a value the opening quote too.
+    /// Begins a text whose content is not to be had at once; `length` is that of its head. The comma before
+    /// it has been written, of a value the opening quote too.
     pub(super) fn begin_text(&mut self, role: Role, length: Option<u64>, at: usize) {
         let text = &mut self.text;
         text.role = role;
@@ -47,7 +47,8 @@ impl PushDecoder<'_> {
         self.expect = if length.is_some() { Expect::Text } else { Expect::Chunk };
     }
 
-    /// Between two chunks of an indefinite-length text (RFC 8949 section 3.2.3). False if more input is needed.
+    /// Between two chunks of an indefinite-length text (RFC 8949 section 3.2.3). False if more
+    /// input is needed.
     pub(super) fn chunk(&mut self, reader: &mut Reader<'_>, output: &mut Vec<u8>) -> Result<bool, Error> {
         match reader.rest().first() {
             None => return Ok(false),

@@ -252,7 +252,8 @@ impl PushDecoder<'_> {
         Ok(true)
     }
 
-    /// Appends the content of a text of definite length that is there as a whole; false, with nothing done, of any other.
+    /// Appends the content of a text of definite length that is there as a whole; false, with nothing done,
+    /// of any other.
     #[inline(always)]
     fn whole_text(
         &mut self,
@@ -284,7 +285,8 @@ impl PushDecoder<'_> {
     }
 }
 
-/// Appends what of a text's beginning is ASCII and plain, in steps as far as the input lasts; returns how much that was.
+/// Appends what of a text's beginning is ASCII and plain, in steps as far as the input lasts; returns how
+/// much that was.
 #[inline(always)]
 fn append_ascii(length: u64, reader: &mut Reader<'_>, output: &mut Vec<u8>) -> u64 {
     let mut left = length;

@@ -17,12 +17,13 @@ use std::mem;
 pub(super) struct Open {
     /// The table's keys that have occurred.
     pub(super) known: KeySet,
-    /// The others.
+    /// The keys that are not in the table.
     pub(super) names: Part,
     pub(super) kind: Option<Kind>,
 }
 
-/// What the lenient policy leaves out: it is walked over, and what that writes is taken back, as are the repairs in it.
+/// What the lenient policy leaves out: it is walked over, and what that writes is taken back, as are the
+/// repairs in it.
 #[derive(Debug)]
 pub(super) struct Skipped {
     why: Why,

@@ -1,5 +1,5 @@
-//! The grammar of values (RFC 8259 sections 2 to 5), walked in pieces: after each token it is known what may follow, and the walk
-//! can end.
+//! The grammar of values (RFC 8259 sections 2 to 5), walked in pieces: after each token it is known what may
+//! follow, and the walk can end.
 //!
 //! ```text
 //! Value -> scalar -------------------------> complete
@@ -204,7 +204,8 @@ impl PushEncoder<'_> {
         self.absolute(Error::new(kind, cursor.at))
     }
 
-    /// A value; the cursor stands on its opening quote. False, here and below, if it is not to be had as a whole.
+    /// A value; the cursor stands on its opening quote. False, here and below, if it is not to be had
+    /// as a whole.
     #[inline(always)]
     fn string_value(&mut self, cursor: &mut Cursor<'_>, output: &mut Vec<u8>) -> Result<bool, Error> {
         cursor.at += 1;
