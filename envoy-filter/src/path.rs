@@ -26,10 +26,11 @@ impl<'p> Segments<'p> {
 /// Nobody escapes an escape more often than this.
 const MAX_NESTED_ESCAPES: usize = 4;
 
-/// Whether somebody behind us might take `.` or `..` for steps in this path (RFC 3986 section 5.2.4), and so come out at a place that no
-/// route leads to. A homeserver sees none there; what stands before it may undo escapes first, once or several times, take a
-/// backslash for a slash, and drop what follows a `;`. Without a step the path is as harmless as its beginning says, and passes as it
-/// is: `%2F` and empty segments belong to Matrix.
+/// Whether somebody behind us might take `.` or `..` for steps in this path (RFC 3986 section 5.2.4), and so
+/// come out at a place that no route leads to. A homeserver sees none there; what stands before it may undo
+/// escapes first, once or several times, take a backslash for a slash, and drop what follows a `;`. Without
+/// a step the path is as harmless as its beginning says, and passes as it is: `%2F` and empty segments
+/// belong to Matrix.
 pub(crate) fn has_dot_segment(path: &[u8]) -> bool {
     let mut path = Cow::Borrowed(without_query(path));
     for _ in 0..=MAX_NESTED_ESCAPES {
@@ -69,15 +70,13 @@ fn unescaped(path: &[u8]) -> Option<Vec<u8>> {
     while let Some(at) = rest.iter().position(|byte| *byte == b'%') {
         let (before, from) = rest.split_at_checked(at)?;
         decoded.extend_from_slice(before);
-        let (byte, after) = match from {
-            [_, high, low, after @ ..] if let (Some(high), Some(low)) = (nibble(*high), nibble(*low)) => {
-                (high << 4 | low, after)
-            }
-            [percent, after @ ..] => (*percent, after),
-            [] => break,
+        let escaped = match from {
+            [_, high, low, ..] => nibble(*high).zip(nibble(*low)).map(|(high, low)| high << 4 | low),
+            _ => None,
         };
+        let (byte, length) = escaped.map_or((b'%', 1), |byte| (byte, 3));
         decoded.push(byte);
-        rest = after;
+        rest = from.get(length..)?;
     }
     decoded.extend_from_slice(rest);
     (decoded.len() < path.len()).then_some(decoded)
