@@ -6,7 +6,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DEFAULT_GOAL := help
 
-# ---- what can be changed: make demo PORT=9008 DIR=run-2 -----------------------------------------------------------------
+# ---- what can be changed: make demo PORT=9008 DIR=run-2 ----------------------------------------------------
 
 # UDP port of the sidecar and TCP port of Envoy.
 PORT ?= 8008
@@ -20,8 +20,9 @@ USER1 ?=
 PASSWORD1 ?=
 USER2 ?=
 PASSWORD2 ?=
-# How long `make fuzz` looks at each target, and at which ones.
-SECONDS ?= 60
+# How long `make fuzz` looks at each target, and at which ones. Bash takes SECONDS for its own clock, hence
+# the longer name.
+FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?= $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 
 export CARGO_TARGET_DIR := $(CURDIR)/target
@@ -36,13 +37,14 @@ CALIFORNIUM := $(CARGO_TARGET_DIR)/californium
 ENVOY_GATEWAY := .tools/envoy-gateway
 ISTIO := .tools/istio-pilot
 KUBE_SCORE := .tools/kube-score
+ACTIONLINT := .tools/actionlint
 FUZZ := --locked --manifest-path fuzz/Cargo.toml
 # libFuzzer and the address sanitizer come with the stable compiler, behind flags of the nightly one.
 CARGO_FUZZ := RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=malloc_context_size=2:quarantine_size_mb=32 .tools/bin/cargo-fuzz
 
-# ---- the two commands ---------------------------------------------------------------------------------------------------
+# ---- the two commands --------------------------------------------------------------------------------------
 
-.PHONY: help demo down test check unit test-npm e2e test-kubernetes test-more figures bench-wire bench-load bench-codec bench-chain bench-filter bench-npm fuzz advisories build filter images image-filter images-again kubernetes npm npm-module npm-again setup setup-test setup-more clean
+.PHONY: help demo down test check needed msrv unit test-npm e2e test-kubernetes test-more figures bench-wire bench-load bench-codec bench-chain bench-filter bench-npm fuzz advisories build filter images image-filter images-again kubernetes npm npm-module npm-again setup setup-test setup-more clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -58,11 +60,17 @@ demo: setup build filter ## the main job against a real homeserver; stays up unt
 down: ## end what `make demo` started, and nothing else
 	@[ ! -x $(RELEASE)/demo ] || $(RELEASE)/demo down --dir $(DIR)
 
-test: check unit test-npm e2e test-kubernetes ## all tests, those with Envoy, Synapse and Kubernetes included
+test: setup-test check unit test-npm e2e test-kubernetes ## all tests, those with Envoy, Synapse and Kubernetes included
 
-# ---- parts of `make test` -----------------------------------------------------------------------------------------------
+# ---- parts of `make test` ----------------------------------------------------------------------------------
 
-check: setup-test ## formatting, lints, documentation, licences, bans, sources
+# It needs no root and no part of the tests: what the system lacks is named, and nothing is installed
+# but two linters.
+check: needed .tools/bin/cargo-deny $(ACTIONLINT) ## formatting, lints, documentation, pages, licences, bans, sources
+	tools/check-comments
+	tools/check-pages
+	tools/pictures --check
+	$(ACTIONLINT) -shellcheck= -pyflakes= .github/workflows/*.yml
 	cargo fetch --locked
 	cargo fetch $(FUZZ)
 	cargo fmt --all --check
@@ -75,6 +83,14 @@ check: setup-test ## formatting, lints, documentation, licences, bans, sources
 	  check licenses bans sources
 	@unformatted=$$(gofmt -l e2e/foreign e2e/ingress e2e/kubernetes); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted" >&2; exit 1; }
 	$(GO) vet
+
+needed:
+	@tools/needed
+
+# Only rustup has more than one compiler. What this one builds goes into a folder of its own.
+msrv: ## the oldest compiler that Cargo.toml names still takes all crates; needs rustup
+	rustup toolchain install --profile minimal $(MSRV)
+	CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/msrv cargo +$(MSRV) check --locked --workspace --all-targets
 
 test-npm: setup-test npm-again ## the npm package in Node, a Vite build and Chromium
 	@env $(WITH_NODE) npm --prefix npm run --silent check
@@ -141,13 +157,13 @@ bench-chain: setup build filter ## what sidecar, Envoy and filter cost together 
 bench-filter: setup-test build filter $(COPY_FILTER) ## what the filter costs Envoy, beside a filter that copies; two minutes
 	@python3 bench/filter.py
 
-# OpenSSL keeps some memory from one input to the next: a search for leaks after each would take most of the time. What leaks
-# for good meets the limit of 2 GB.
-fuzz: .tools/bin/cargo-fuzz ## look for inputs that break the transport or the codec: SECONDS=60 for each target
+# OpenSSL keeps some memory from one input to the next: a search for leaks after each would take most of the
+# time. What leaks for good meets the limit of 2 GB.
+fuzz: .tools/bin/cargo-fuzz ## look for inputs that break the transport or the codec: FUZZ_SECONDS=60 for each target
 	@for target in $(FUZZ_TARGETS); do \
 	  mkdir -p fuzz/corpus/$$target; \
 	  $(CARGO_FUZZ) run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
-	    -max_total_time=$(SECONDS) -max_len=4096 -timeout=20 -detect_leaks=0 -print_final_stats=1; \
+	    -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=20 -detect_leaks=0 -print_final_stats=1; \
 	done
 
 bench-npm: npm ## the npm package beside JSON.parse and cbor-x, bytes to bytes
@@ -158,7 +174,7 @@ advisories: .tools/bin/cargo-deny ## known vulnerabilities of the dependencies; 
 	  echo 'The database of advisories is out of reach: nothing has been checked.' >&2; exit 1; }
 	@.tools/bin/cargo-deny check --disable-fetch advisories
 
-# ---- building -----------------------------------------------------------------------------------------------------------
+# ---- building ----------------------------------------------------------------------------------------------
 
 # Without the remapping a program holds the paths of this machine and differs from one machine to the next.
 BUILD_RUSTFLAGS := $(strip $(RUSTFLAGS) --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo --remap-path-prefix=$(CURDIR)=/src)
@@ -168,8 +184,9 @@ BUILD := env RUSTFLAGS="$(BUILD_RUSTFLAGS)" cargo build --locked --release --wor
 build: setup ## release binaries: lowband-sidecar, lowband, demo, figures, wire, load, codec, writers
 	@$(STEP)/build.log 'Building the sidecar, the client and the demo' $(BUILD)
 
-# The wasm modules are built by the installed toolchain where it has the standard library for wasm (`rustup target add
-# wasm32-unknown-unknown`), else by Debian's rustc-web, whose source package has the matching library.
+# The wasm modules are built by the installed toolchain where it has the standard library for wasm
+# (`rustup target add wasm32-unknown-unknown`), else by Debian's rustc-web, whose source package has
+# the matching library.
 WASM := wasm32-unknown-unknown
 WASM_STD_LIB := $(wildcard $(shell rustc --print target-libdir --target $(WASM) 2>/dev/null))
 WASM_ENV := CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/wasm
@@ -179,8 +196,8 @@ ifeq ($(WASM_STD_LIB),)
 WASM_PACKAGES := rustc-web rust-web-src lld-22
 WASM_ENV += RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=wasm-ld-22
 WASM_FLAGS := -Zbuild-std=std,panic_abort
-# Every page that uses the npm package fetches its module, and Envoy compiles its own when it starts: a library for size, and no
-# texts for panics, each of which would be a trap and none of which is known.
+# Every page that uses the npm package fetches its module, and Envoy compiles its own when it starts: a
+# library for size, and no texts for panics, each of which would be a trap and none of which is known.
 WASM_FLAGS += -Zbuild-std-features=optimize_for_size
 WASM_RUSTFLAGS += -Zunstable-options -Cpanic=immediate-abort
 NPM_MAX_GZIPPED := 51200
@@ -192,8 +209,8 @@ BINDGEN := $(CARGO_TARGET_DIR)/debug/lowband-npm-bindgen
 PACKED := $(CARGO_TARGET_DIR)/npm
 AGAIN := $(CARGO_TARGET_DIR)/npm-again
 
-# The command that builds a module, but for its package. Of a crate that is a library for tests as well, Cargo optimises the module
-# without a look at other crates, unless the module is all that it is asked for.
+# The command that builds a module, but for its package. Of a crate that is a library for tests as well, Cargo
+# optimises the module without a look at other crates, unless the module is all that it is asked for.
 WASM_BUILD = env $(WASM_ENV) CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="$(WASM_RUSTFLAGS)" \
   cargo rustc --locked --profile wasm --target $(WASM) $(WASM_FLAGS) --crate-type cdylib
 WASM_OUT := $(CARGO_TARGET_DIR)/wasm/$(WASM)/wasm
@@ -215,8 +232,8 @@ npm-module:
 	@$(STEP)/npm-module.log 'Building the module of the npm package' $(WASM_BUILD) -p lowband-npm
 	@$(BINDGEN) npm/pkg $(WASM_OUT)/lowband_npm.wasm
 
-# In another folder and at another time, with a copy of the standard library that was built for the first one: with other flags
-# it would be built anew.
+# In another folder and at another time, with a copy of the standard library that was built for the first one:
+# with other flags it would be built anew.
 npm-again: npm
 	@rm -rf $(AGAIN) && mkdir -p $(AGAIN)/src $(AGAIN)/target/wasm/$(WASM)
 	@git ls-files -z | xargs -0 cp --parents -t $(AGAIN)/src
@@ -231,6 +248,7 @@ $(COPY_FILTER): $(wildcard bench/copy-filter/*.toml bench/copy-filter/src/*) | s
 	@cp --update $(WASM_OUT)/lowband_copy_filter.wasm $@
 
 VERSION := $(shell sed -nE 's/^version = "(.*)"$$/\1/p' Cargo.toml)
+MSRV = $(shell sed -nE 's/^rust-version = "(.*)"$$/\1/p' Cargo.toml)
 SIDECAR_IMAGE := $(CARGO_TARGET_DIR)/lowband-sidecar.tar
 FILTER_IMAGE := $(FILTER:.wasm=.tar)
 # The compiler whose standard library is in the filter, which may be another one.
@@ -285,6 +303,11 @@ $(KUBE_SCORE): $(wildcard e2e/kubernetes/linters/go.*) | .tools/test.stamp
 	  env -C e2e/kubernetes/linters GOTOOLCHAIN=local GOFLAGS=-mod=readonly CGO_ENABLED=0 \
 	  go build -trimpath -buildvcs=false -ldflags='-s -w' -o $(CURDIR)/$@ github.com/zegl/kube-score/cmd/kube-score
 
+$(ACTIONLINT): $(wildcard tools/actionlint/go.*) | needed
+	@$(STEP)/actionlint.log 'Building actionlint, which looks over the workflows' \
+	  env -C tools/actionlint GOTOOLCHAIN=local GOFLAGS=-mod=readonly CGO_ENABLED=0 \
+	  go build -trimpath -buildvcs=false -ldflags='-s -w' -o $(CURDIR)/$@ github.com/rhysd/actionlint/cmd/actionlint
+
 # Four minutes the first time, on two cores.
 $(ENVOY_GATEWAY): $(wildcard e2e/ingress/envoy-gateway/*) | .tools/test.stamp
 	@$(STEP)/envoy-gateway.log 'Building Envoy Gateway for the tests, which needs Go 1.26' \
@@ -305,9 +328,10 @@ $(CALIFORNIUM)/FetchLate.class: $(wildcard e2e/foreign/californium/* e2e/foreign
 	@cd $(CALIFORNIUM)/lib && sha256sum --quiet -c $(CURDIR)/e2e/foreign/californium/SHA256SUMS
 	@javac -d $(CALIFORNIUM) -cp '$(CALIFORNIUM)/lib/*' e2e/foreign/californium/src/FetchLate.java
 
-# ---- what has to be there -----------------------------------------------------------------------------------------------
+# ---- what has to be there ----------------------------------------------------------------------------------
 
-# Vite asks for Node 20.19; Debian 12 has 18, so that another one is installed where the one that is here does not do.
+# Vite asks for Node 20.19; Debian 12 has 18, so that another one is installed where the one that is here
+# does not do.
 NODE_HERE := $(shell node -p '(([major, minor]) => major > 20 || (major == 20 && minor >= 19) || "")(process.versions.node.split(".").map(Number))' 2>/dev/null)
 WITH_NODE := $(if $(NODE_HERE),,PATH=$(CURDIR)/.venv/node/bin:$(PATH))
 
@@ -319,7 +343,7 @@ MORE_PACKAGES := $(if $(shell command -v javac),,default-jdk-headless) $(if $(sh
 setup: .tools/system.stamp .tools/envoy.stamp .tools/synapse.stamp
 
 setup-test: setup .tools/test.stamp .tools/image.stamp .tools/envoy-oldest.stamp .tools/aiocoap.stamp .tools/nio.stamp \
-  .tools/examples.stamp .tools/monitoring.stamp .tools/crds.stamp .tools/prometheus.stamp .tools/bin/cargo-deny .tools/node-clients.stamp $(REFERENCE_CLIENT)
+  .tools/examples.stamp .tools/monitoring.stamp .tools/crds.stamp .tools/prometheus.stamp .tools/bin/cargo-deny $(ACTIONLINT) .tools/node-clients.stamp $(REFERENCE_CLIENT)
 
 setup-more: setup-test $(GO_COAP_CLIENT) $(ENVOY_GATEWAY) $(ISTIO) $(CALIFORNIUM)/FetchLate.class
 
@@ -388,10 +412,11 @@ $(foreach each,$(ENVIRONMENTS),$(eval $(call ENVIRONMENT,$(each))))
 	@$(STEP)/node-clients.log 'Installing the clients of the tests that need Node' $(NODE_CLIENTS)
 	@touch $@
 
-# `npm ci` refuses: one of them names packages for other machines that the registry does not have. This keeps to the lock as well.
+# `npm ci` refuses: one of them names packages for other machines that the registry does not have. This keeps
+# to the lock as well.
 NODE_CLIENTS = env $(WITH_NODE) npm --prefix e2e/foreign/node install --no-save
 
-.tools/bin/cargo-deny: | .tools/system.stamp
+.tools/bin/cargo-deny: | needed
 	@$(STEP)/cargo-deny.log 'Building cargo-deny' env -u CARGO_TARGET_DIR \
 	  cargo install cargo-deny --version 0.20.2 --locked --root .tools
 
