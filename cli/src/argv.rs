@@ -1,5 +1,6 @@
-//! Go's flag package, with which the first tool of this name was written, takes `-c2j` and `-out FILE` for long flags; clap takes
-//! them for bundles of short ones. Here they become `--c2j` and `--out FILE` before clap sees them. Only `jc` has any.
+//! Go's flag package, with which the first tool of this name was written, takes `-c2j` and `-out FILE` for
+//! long flags; clap takes them for bundles of short ones. Here they become `--c2j` and `--out FILE` before
+//! clap sees them. Only `jc` has any.
 
 use std::ffi::{OsStr, OsString};
 

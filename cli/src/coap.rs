@@ -4,7 +4,8 @@
 //! arguments -> url, header, data -> dtls (or http with --http) -> Answer -> stdout or FILE, exit status
 //! ```
 //!
-//! Absent on purpose: redirects, cookies, proxies, and any conversion of the body: that is what `lowband jc` is for.
+//! Absent on purpose: redirects, cookies, proxies, and any conversion of the body: that is what `lowband
+//! jc` is for.
 
 mod dial;
 mod dtls;
@@ -30,8 +31,8 @@ const MAX_DATA: usize = 64 << 20;
 
 /// Make one request over CoAP and DTLS, and write the body of the answer to stdout as it came.
 ///
-/// The URL's host and port are dialled by DTLS over UDP, whether it says coaps, https, http or no scheme at all; without a
-/// port it is 8008. `coap://` (clear text) is refused.
+/// The URL's host and port are dialled by DTLS over UDP, whether it says coaps, https, http or no scheme at
+/// all; without a port it is 8008. `coap://` (clear text) is refused.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = after_help())]
 pub(crate) struct CoapArgs {
@@ -41,7 +42,8 @@ pub(crate) struct CoapArgs {
     /// GET, POST, PUT or DELETE [default: GET, with -d POST]
     #[arg(short = 'X', long = "request", value_name = "METHOD", value_parser = parse_method)]
     method: Option<Method>,
-    /// The body: DATA itself, `@FILE`, or `-` for stdin; sent as it is, and labelled CBOR unless -H says otherwise
+    /// The body: DATA itself, `@FILE`, or `-` for stdin; sent as it is, and labelled CBOR unless
+    /// -H says otherwise
     #[arg(short, long, visible_alias = "data-binary", value_name = "DATA", allow_hyphen_values = true)]
     data: Option<OsString>,
     /// The body, in which `@` and `-` mean nothing
@@ -50,8 +52,9 @@ pub(crate) struct CoapArgs {
     /// The body as -d takes it, labelled JSON, and JSON wanted in return, unless -H says otherwise
     #[arg(long, value_name = "DATA", allow_hyphen_values = true, conflicts_with_all = ["data", "data_raw"])]
     json: Option<OsString>,
-    /// `Authorization`, `Content-Type` or `Accept`, the headers that CoAP can carry; `@FILE` reads them from a file, one a line. Of
-    /// the types that Accept lists the most wanted is asked for that CoAP has a number for
+    /// `Authorization`, `Content-Type` or `Accept`, the headers that CoAP can carry; `@FILE` reads them
+    /// from a file, one a line. Of the types that Accept lists the most wanted is asked for that CoAP has
+    /// a number for
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     headers: Vec<String>,
     /// Do not verify the server's certificate
@@ -89,8 +92,8 @@ pub(crate) struct CoapArgs {
     /// Send the whole path instead of its one-character code
     #[arg(long)]
     no_path_codes: bool,
-    /// End with an error when the session ends, or the server is silent, before the answer has come. Else a new session is begun and
-    /// GET, PUT and DELETE are made again on it, for two minutes at most
+    /// End with an error when the session ends, or the server is silent, before the answer has come. Else a
+    /// new session is begun and GET, PUT and DELETE are made again on it, for two minutes at most
     #[arg(long, conflicts_with = "http")]
     no_redial: bool,
     /// Announce this key table version (option 257). Servers other than low-bandwidth ones refuse the option

@@ -71,7 +71,8 @@ impl<'a> Input<'a> {
         self.len
     }
 
-    /// Reads up to `limit` bytes; true if that was all. Otherwise there may be one byte more, so that what is too long shows.
+    /// Reads up to `limit` bytes; true if that was all. Otherwise there may be one byte more, so that what is
+    /// too long shows.
     pub(crate) fn read_to_limit(&mut self, limit: usize) -> Result<(Vec<u8>, bool), Failure> {
         let mut bytes = Vec::new();
         let read = (&mut self.from).take(limit as u64 + 1).read_to_end(&mut bytes);

@@ -16,15 +16,17 @@ use std::ffi::OsString;
 
 /// Convert JSON to CBOR (the default) or CBOR to JSON, with Matrix's integer keys.
 ///
-/// CBOR is written in canonical order (RFC 8949 section 4.2.3: shorter keys first), as MSC3079 asks. JSON is written with a
-/// line end. Without -out, CBOR is written to stdout as hexadecimal text, also into a pipe; `-out -` writes the bytes.
+/// CBOR is written in canonical order (RFC 8949 section 4.2.3: shorter keys first), as MSC3079 asks. JSON is
+/// written with a line end. Without -out, CBOR is written to stdout as hexadecimal text, also into a pipe;
+/// `-out -` writes the bytes.
 ///
-/// Canonical order needs the document as a whole, up to 64 MiB. With --stream keys stay as they are written and documents of any
-/// size are converted in little memory, in both directions; longer CBOR is always converted so. Of repeated keys --lenient then
-/// keeps the first instead of the last, and what came before an error has been written.
+/// Canonical order needs the document as a whole, up to 64 MiB. With --stream keys stay as they are written
+/// and documents of any size are converted in little memory, in both directions; longer CBOR is always
+/// converted so. Of repeated keys --lenient then keeps the first instead of the last, and what came before an
+/// error has been written.
 ///
-/// Arrays and objects may be nested 128 deep, both ways; --lenient writes null for what lies deeper. A server's answers hold 32
-/// levels at most by default, because other readers stop there.
+/// Arrays and objects may be nested 128 deep, both ways; --lenient writes null for what lies deeper. A
+/// server's answers hold 32 levels at most by default, because other readers stop there.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = after_help(), allow_negative_numbers = true)]
 pub(crate) struct JcArgs {
@@ -43,8 +45,8 @@ pub(crate) struct JcArgs {
     /// CBOR is hexadecimal text on either side; white space and colons in it do not matter
     #[arg(long)]
     hex: bool,
-    /// Repair what is JSON but not clean (numbers too large, repeated keys, lone surrogates, too deep) and say so; a byte order
-    /// mark before it is passed over
+    /// Repair what is JSON but not clean (numbers too large, repeated keys, lone surrogates, too deep) and
+    /// say so; a byte order mark before it is passed over
     #[arg(long, conflicts_with = "c2j")]
     lenient: bool,
     /// Convert piece by piece: any size, CBOR with indefinite lengths and keys in the order of the input

@@ -6,7 +6,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-/// Where to.
+/// Where the output goes.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Sink {
     Stdout,
@@ -72,8 +72,9 @@ pub(crate) fn message(text: &str) {
     let _ = writeln!(io::stderr().lock(), "lowband: {text}");
 }
 
-/// By way of a file beside it, renamed when it is whole. It gets the permissions of the file that it replaces, else those of
-/// any new file: what is written here is the user's own, and who wants it secret has a umask.
+/// By way of a file beside it, renamed when it is whole. It gets the permissions of the file that it
+/// replaces, else those of any new file: what is written here is the user's own, and who wants it secret
+/// has a umask.
 fn to_file(
     path: &Path,
     fill: impl FnOnce(&mut File) -> Result<(), Failure>,

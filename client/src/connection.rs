@@ -35,7 +35,8 @@ pub struct ConnectOptions {
 }
 
 /// A connection: one UDP socket, one session. Cheap to clone; requests may overlap. Meant for one user (see
-/// [`crate::TokenUse`]). Must be made and used inside a tokio runtime; when the last clone is dropped, the session is closed.
+/// [`crate::TokenUse`]). Must be made and used inside a tokio runtime; when the last clone is dropped, the
+/// session is closed.
 #[derive(Clone)]
 pub struct Connection {
     inner: Arc<Inner>,
@@ -101,8 +102,9 @@ impl Connection {
         }
     }
 
-    /// Sends a request and waits for the whole response; there is no time limit but that of the retransmissions, and that of the
-    /// pings which show that the server is there ([`Settings::keep_alive`]). Dropping the future cancels the request.
+    /// Sends a request and waits for the whole response; there is no time limit but that of the
+    /// retransmissions, and that of the pings which show that the server is there ([`Settings::keep_alive`]).
+    /// Dropping the future cancels the request.
     pub async fn request(&self, request: Request) -> Result<Response, Error> {
         self.attempt(request).await.map_err(|failed| failed.error)
     }
@@ -214,7 +216,8 @@ fn transport_config(options: &ConnectOptions, settings: &Settings) -> client::Co
     }
 }
 
-/// A socket for one server. A port just closed may be given out again, which is why the one not wanted is held meanwhile.
+/// A socket for one server. A port just closed may be given out again, which is why the one not wanted
+/// is held meanwhile.
 async fn bind(server: SocketAddr, not_from: Option<SocketAddr>) -> Result<UdpSocket, Error> {
     let socket = UdpSocket::bind(any_local_address(server)).await?;
     match not_from {
@@ -250,7 +253,8 @@ fn ends_its_token(target: &str) -> bool {
     ["/logout", "/logout/all", "/account/deactivate"].iter().any(|end| path.ends_with(end))
 }
 
-/// Whether the server may leave a request unanswered until something happens: Matrix says for how long by `timeout`.
+/// Whether the server may leave a request unanswered until something happens: Matrix says for how
+/// long by `timeout`.
 fn is_long_poll(method: Method, target: &str) -> bool {
     let query = target.split('#').next().and_then(|target| target.split_once('?'));
     method == Method::Get

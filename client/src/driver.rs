@@ -1,5 +1,5 @@
-//! The task that moves datagrams between the socket and [`lowband_transport::Client`], and the state it shares with
-//! [`crate::Connection`].
+//! The task that moves datagrams between the socket and [`lowband_transport::Client`], and the state it
+//! shares with [`crate::Connection`].
 //!
 //! ```text
 //! Connection::request, cancel, close --lock--> State --wake--> Driver: send what is due, hand out what has come, sleep until
@@ -24,14 +24,16 @@ use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
 use tokio::sync::{Notify, oneshot, watch};
 
-/// Room for the largest DTLS record (RFC 6347 section 4.1). What is longer is cut, and fails its authentication.
+/// Room for the largest DTLS record (RFC 6347 section 4.1). What is longer is cut, and
+/// fails its authentication.
 const RECEIVE_BUFFER: usize = 18 * 1024;
 
-/// So many errors of the socket in a row, without a datagram between them, end the connection. A few are normal: a network
-/// that comes and goes, a server that starts again.
+/// So many errors of the socket in a row, without a datagram between them, end the connection. A few are
+/// normal: a network that comes and goes, a server that starts again.
 const MAX_SOCKET_ERRORS: u32 = 1000;
 
-/// Copies of a message that must have gone out before silence means anything: a slow way has few in a time that is long elsewhere.
+/// Copies of a message that must have gone out before silence means anything: a slow way has few in a time
+/// that is long elsewhere.
 const LEAST_COPIES: u32 = 3;
 
 type Answer = Result<Response, Failed>;
@@ -57,7 +59,8 @@ struct Waiting {
     long_poll: bool,
 }
 
-/// What the handles and the task share. The lock is held for single calls, never while anything is waited for.
+/// What the handles and the task share. The lock is held for single calls, never while anything
+/// is waited for.
 pub(crate) struct Shared {
     state: Mutex<State>,
     wake: Notify,
@@ -168,8 +171,8 @@ impl State {
         if silence.copies < LEAST_COPIES { None } else { silence.since.checked_add(longest) }
     }
 
-    /// Whether the server is to be asked if it is still there: a request has been acknowledged and should be answered soon, and
-    /// nothing else is on its way that would tell.
+    /// Whether the server is to be asked if it is still there: a request has been acknowledged and should be
+    /// answered soon, and nothing else is on its way that would tell.
     fn asks_for_a_sign(&self) -> bool {
         let soon = self.waiting.values().any(|waiting| !waiting.long_poll);
         soon && self.connecting.is_none() && self.client.silence(self.session).is_none()
@@ -184,8 +187,8 @@ impl State {
         }
     }
 
-    /// The server's host says that nobody listens. While connecting that is an answer; later it may be a restart, and anybody
-    /// on the way could have sent it, so that retransmissions go on.
+    /// The server's host says that nobody listens. While connecting that is an answer; later it may be a
+    /// restart, and anybody on the way could have sent it, so that retransmissions go on.
     fn refused(&mut self, now: Instant, server: SocketAddr) {
         if let Some(connecting) = self.connecting.take() {
             let _nobody_waits_any_more = connecting.send(Err(Error::Refused(server)));
@@ -334,7 +337,8 @@ impl Driver {
                 (state.client.poll_transmit(), state.client.poll_key_log())
             };
             if let (Some(line), Some(key_log)) = (&key_line, &mut self.key_log) {
-                // The file could be opened; if its disk is full now, the log has a gap and the connection goes on.
+                // The file could be opened; if its disk is full now, the log has a gap and the
+                // connection goes on.
                 let _ = key_log.append(line);
             }
             match transmit {

@@ -17,7 +17,8 @@ pub enum Error {
     /// Server: its host says that nobody listens on the UDP port.
     #[error("connection refused: nobody listens on UDP {0}")]
     Refused(SocketAddr),
-    /// Server, or the caller's choice of certificates: whom the server says it is cannot be believed; why, in words.
+    /// Server, or the caller's choice of certificates: whom the server says it is cannot be believed;
+    /// why, in words.
     #[error("the server's certificate is not accepted: {0}")]
     Certificate(String),
     /// Either end: the handshake failed, in words.
@@ -50,7 +51,7 @@ pub enum Error {
     /// Caller: the key log cannot be written.
     #[error("key log {}: {source}", path.display())]
     KeyLog {
-        /// Its path.
+        /// The path of the key log.
         path: PathBuf,
         /// What went wrong.
         source: std::io::Error,

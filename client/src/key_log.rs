@@ -14,8 +14,8 @@ pub struct KeyLogFile {
 }
 
 impl KeyLogFile {
-    /// Opens it, or makes it readable for its owner alone: who can read it can read all traffic. A link, what is no regular file,
-    /// belongs to somebody else or can be opened by others is refused.
+    /// Opens it, or makes it readable for its owner alone: who can read it can read all traffic. A link, what
+    /// is no regular file, belongs to somebody else or can be opened by others is refused.
     pub fn open(path: &Path) -> Result<KeyLogFile, Error> {
         match secret_file::append(path) {
             Ok(file) => Ok(KeyLogFile { path: path.to_owned(), file }),

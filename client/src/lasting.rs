@@ -13,17 +13,19 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::time::{sleep_until, timeout_at};
 
-/// A [`Connection`] that is made anew when its session has ended: the server closed it (a pod of it ends), has owed an answer for
-/// [`Redial::silence`], or does not answer pings any more ([`Settings::keep_alive`]). It is dialled **from a new local port**, because load balancers and NATs go on to send the flow of the old
+/// A [`Connection`] that is made anew when its session has ended: the server closed it (a pod of it ends),
+/// has owed an answer for [`Redial::silence`], or does not answer pings any more ([`Settings::keep_alive`]).
+/// It is dialled **from a new local port**, because load balancers and NATs go on to send the flow of the old
 /// one to where the server was; and only when there is a request to send.
 ///
-/// A request that got no response is made again on the new session if it is a GET, PUT or DELETE, or if nothing of it had been sent;
-/// after 5.03 with a Max-Age it is made again when that is over, unless it is a POST. So a **POST that may have arrived fails** with the
-/// end of its session, and a PUT needs what Matrix has in its path, a transaction id, for having its effect once. A new session knows
-/// no access token: the first request on it carries its own again.
+/// A request that got no response is made again on the new session if it is a GET, PUT or DELETE, or if
+/// nothing of it had been sent; after 5.03 with a Max-Age it is made again when that is over, unless it is a
+/// POST. So a **POST that may have arrived fails** with the end of its session, and a PUT needs what Matrix
+/// has in its path, a transaction id, for having its effect once. A new session knows no access token: the
+/// first request on it carries its own again.
 ///
-/// Cheap to clone; requests may overlap. Must be made and used inside a tokio runtime; when the last clone is dropped, the session is
-/// closed.
+/// Cheap to clone; requests may overlap. Must be made and used inside a tokio runtime; when the last clone is
+/// dropped, the session is closed.
 #[derive(Clone)]
 pub struct LastingConnection {
     inner: Arc<Inner>,
@@ -47,8 +49,8 @@ struct Current {
 }
 
 impl LastingConnection {
-    /// Shakes hands once, so that a wrong address is known at once, with the settings of [`Settings::from_environment`] and the
-    /// defaults of [`Redial`].
+    /// Shakes hands once, so that a wrong address is known at once, with the settings of
+    /// [`Settings::from_environment`] and the defaults of [`Redial`].
     pub async fn connect(options: ConnectOptions) -> Result<LastingConnection, Error> {
         LastingConnection::connect_with(options, Settings::from_environment(), Redial::default()).await
     }
@@ -81,7 +83,8 @@ impl LastingConnection {
         Ok(LastingConnection { inner: Arc::new(inner) })
     }
 
-    /// Sends a request and waits for the whole response, over as many sessions as it takes. Dropping the future cancels the request.
+    /// Sends a request and waits for the whole response, over as many sessions as it takes. Dropping the
+    /// future cancels the request.
     pub async fn request(&self, request: Request) -> Result<Response, Error> {
         let inner = &self.inner;
         let mut patience = inner.redial.patience;
@@ -109,7 +112,8 @@ impl LastingConnection {
                 }
                 Err(failed) if redial::repeats(request.method, &failed) && !inner.gives_up(patience) => {
                     inner.trace(Trace::Lost(&failed.error));
-                    // A request that nobody acknowledged in all its time: the session is of no use, even if it has not ended.
+                    // A request that nobody acknowledged in all its time: the session is of no use, even if
+                    // it has not ended.
                     connection.end();
                 }
                 Err(failed) => return Err(failed.error),

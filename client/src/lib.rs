@@ -22,11 +22,11 @@
 //! # }
 //! ```
 //!
-//! A [`Connection`] has one session and ends with it. An app wants a [`LastingConnection`], which dials again and repeats what can be
-//! repeated without harm.
+//! A [`Connection`] has one session and ends with it. An app wants a [`LastingConnection`], which dials again
+//! and repeats what can be repeated without harm.
 //!
-//! Absent on purpose: resolving names, and looking into bodies. A body is what the caller gives, usually CBOR made by
-//! `lowband_codec`.
+//! Absent on purpose: resolving names, and looking into bodies. A body is what the caller gives, usually CBOR
+//! made by `lowband_codec`.
 
 mod connection;
 mod driver;

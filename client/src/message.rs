@@ -6,13 +6,14 @@ use std::fmt;
 /// One request, in HTTP words.
 #[derive(Clone)]
 pub struct Request {
-    /// Its method.
+    /// GET, POST, PUT or DELETE.
     pub method: Method,
-    /// Path and query as in an HTTP request line, e.g. `/_matrix/client/v3/sync?timeout=0`. Sent as a path code where the
-    /// table has the path.
+    /// Path and query as in an HTTP request line, e.g. `/_matrix/client/v3/sync?timeout=0`. Sent as a path
+    /// code where the table has the path.
     pub target: String,
-    /// Option 256, with or without `Bearer `; sticky at the server, so it goes on the wire only where the server may not
-    /// know it yet ([`crate::TokenUse`]). `None` means without one: an empty option says so where the server may hold one.
+    /// Option 256, with or without `Bearer `; sticky at the server, so it goes on the wire only where the
+    /// server may not know it yet ([`crate::TokenUse`]). `None` means without one: an empty option says so
+    /// where the server may hold one.
     pub access_token: Option<String>,
     /// Content-Format of the body. Absent means CBOR to a low-bandwidth server.
     pub content_format: Option<u16>,
@@ -47,14 +48,14 @@ impl fmt::Debug for Request {
     }
 }
 
-/// One response.
+/// One response, its body whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
-    /// Its code.
+    /// The response code (RFC 7252 section 5.9).
     pub code: Code,
     /// Content-Format of the body.
     pub content_format: Option<u16>,
-    /// Max-Age, seconds.
+    /// Max-Age in seconds: when to ask again.
     pub max_age: Option<u32>,
     /// The whole body, or the diagnostic text of an error (RFC 7252 section 5.5.2).
     pub body: Vec<u8>,

@@ -1,4 +1,5 @@
-//! When to dial again and what to say again. No clock, no socket, no randomness of its own: [`crate::LastingConnection`] brings them.
+//! When to dial again and what to say again. No clock, no socket, no randomness of its own:
+//! [`crate::LastingConnection`] brings them.
 //!
 //! ```text
 //! request fails -> repeats()? --no--> the caller is told
@@ -17,25 +18,28 @@ use std::time::Duration;
 /// How a [`crate::LastingConnection`] gets over the loss of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redial {
-    /// A session is lost when the server has owed an answer for this long (see [`crate::Settings::silence`]). 10 s by default.
+    /// A session is lost when the server has owed an answer for this long (see [`crate::Settings::silence`]).
+    /// 10 s by default.
     pub silence: Duration,
-    /// A request fails for good when it has been without a session, or waiting as 5.03 told it, for this long altogether. Time in
-    /// which the server has the request does not count. 120 s by default; none at all: nothing is ever dialled or sent again.
+    /// A request fails for good when it has been without a session, or waiting as 5.03 told it, for this long
+    /// altogether. Time in which the server has the request does not count. 120 s by default; none at all:
+    /// nothing is ever dialled or sent again.
     pub patience: Duration,
-    /// Before the first dial after a session has ended, a random part of this: many clients may have lost theirs at the same
-    /// moment. 250 ms by default.
+    /// Before the first dial after a session has ended, a random part of this: many clients may have lost
+    /// theirs at the same moment. 250 ms by default.
     pub spread: Duration,
-    /// Between that dial and the next, less a random part of up to a half; doubled with each that follows without an answer to a
-    /// request in between. 500 ms by default: the first dial may have met a server that ends, before its balancer knew of it.
+    /// Between that dial and the next, less a random part of up to a half; doubled with each that follows
+    /// without an answer to a request in between. 500 ms by default: the first dial may have met a server
+    /// that ends, before its balancer knew of it.
     pub first_gap: Duration,
     /// The longest such gap. 30 s by default.
     pub longest_gap: Duration,
-    /// A handshake that has not finished in this time, or in four times what the last one took, is begun anew from another port:
-    /// a load balancer may have sent it to where nobody is any more. Doubled with each dial that follows; never more than
-    /// [`crate::ConnectOptions::connect_timeout`]. 2 s by default.
+    /// A handshake that has not finished in this time, or in four times what the last one took, is begun anew
+    /// from another port: a load balancer may have sent it to where nobody is any more. Doubled with each
+    /// dial that follows; never more than [`crate::ConnectOptions::connect_timeout`]. 2 s by default.
     pub handshake: Duration,
-    /// How often a request is made again after 5.03 with a Max-Age, which is waited for. 2 by default: a server that ends, and its
-    /// successor that does so too.
+    /// How often a request is made again after 5.03 with a Max-Age, which is waited for. 2 by default: a
+    /// server that ends, and its successor that does so too.
     pub unavailable: u32,
 }
 
@@ -70,15 +74,15 @@ pub(crate) fn repeats(method: Method, failed: &Failed) -> bool {
     of_the_session && (!failed.sent || is_idempotent(method))
 }
 
-/// How long to wait until a request is made again that the server has refused for now. Behind the sidecar others say 5.03 as well,
-/// and a homeserver may have died of the very request: so never for POST.
+/// How long to wait until a request is made again that the server has refused for now. Behind the sidecar
+/// others say 5.03 as well, and a homeserver may have died of the very request: so never for POST.
 pub(crate) fn waits(method: Method, response: &Response) -> Option<Duration> {
     let refused = response.code == Code::new(5, 3) && is_idempotent(method);
     response.max_age.filter(|_| refused).map(|seconds| Duration::from_secs(seconds.into()))
 }
 
-/// RFC 7252 section 5.1. In Matrix a PUT that sends something carries a transaction id in its path, so that the homeserver knows
-/// the second for a copy of the first.
+/// RFC 7252 section 5.1. In Matrix a PUT that sends something carries a transaction id in its path, so that
+/// the homeserver knows the second for a copy of the first.
 fn is_idempotent(method: Method) -> bool {
     match method {
         Method::Get | Method::Put | Method::Delete => true,
@@ -102,9 +106,9 @@ pub(crate) fn may_pass(error: &Error) -> bool {
 /// One dial to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Dial {
-    /// From now.
+    /// The wait from now on.
     pub(crate) after: Duration,
-    /// Longest handshake.
+    /// The longest time that the handshake may take.
     pub(crate) within: Duration,
 }
 
@@ -114,7 +118,8 @@ pub(crate) struct Dials {
     redial: Redial,
     longest_handshake: Duration,
     last_handshake: Duration,
-    /// Since the last answer to a request: a server that takes handshakes and answers nothing is not dialled for ever faster.
+    /// Since the last answer to a request: a server that takes handshakes and answers nothing is not dialled
+    /// for ever faster.
     in_vain: u32,
     dice: Dice,
 }

@@ -11,28 +11,31 @@ const KEEP_ALIVE: Duration = Duration::from_secs(25);
 /// Everything about a connection that is not its destination.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// An Empty confirmable message (RFC 7252 section 4.3) goes out after this much silence in both directions, so that
-    /// NATs, load balancers and the server keep the session; 25 s by default, since after a single exchange many of them keep
-    /// a flow for 30 s. While requests wait for their answers it goes out after this much silence of the server, and shows
-    /// whether he is still there: when it is not answered for `Times::dead_after` (10 s by default) or for six round trips, and
-    /// nothing else comes either, the connection ends with [`CloseReason::Dead`], and the requests fail. The same ping goes out at
-    /// once when a fatal alert without protection comes, which is what a server says that has lost the session. `None`: never.
+    /// An Empty confirmable message (RFC 7252 section 4.3) goes out after this much silence in both
+    /// directions, so that NATs, load balancers and the server keep the session; 25 s by default, since
+    /// after a single exchange many of them keep a flow for 30 s. While requests wait for their answers it
+    /// goes out after this much silence of the server, and shows whether he is still there: when it is not
+    /// answered for `Times::dead_after` (10 s by default) or for six round trips, and nothing else comes
+    /// either, the connection ends with [`CloseReason::Dead`], and the requests fail. The same ping goes out
+    /// at once when a fatal alert without protection comes, which is what a server says that has lost the
+    /// session. `None`: never.
     ///
     /// [`CloseReason::Dead`]: crate::CloseReason::Dead
     pub keep_alive: Option<Duration>,
-    /// The connection is taken for lost when the server has owed an answer for this long, an acknowledgement at least, and
-    /// has been silent: it ends, and requests under way fail with [`CloseReason::Idle`]. `None`, the default: that is found out
-    /// by pings alone (`keep_alive`). A [`LastingConnection`] sets it.
+    /// The connection is taken for lost when the server has owed an answer for this long, an acknowledgement
+    /// at least, and has been silent: it ends, and requests under way fail with [`CloseReason::Idle`].
+    /// `None`, the default: that is found out by pings alone (`keep_alive`). A [`LastingConnection`] sets it.
     ///
-    /// On a way that loses 30 % in each direction, ten seconds pass in 3 of 100 exchanges (`transport/tests/coap/silence.rs`).
+    /// On a way that loses 30 % in each direction, ten seconds pass in 3 of 100 exchanges
+    /// (`transport/tests/coap/silence.rs`).
     ///
     /// [`CloseReason::Idle`]: crate::CloseReason::Idle
     /// [`LastingConnection`]: crate::LastingConnection
     pub silence: Option<Duration>,
     /// When the access token goes on the wire.
     pub token_use: TokenUse,
-    /// Option 257. Not sent by default: a low-bandwidth server assumes version 1 without it, and the option is critical
-    /// (RFC 7252 section 5.4.1), so that other CoAP servers answer 4.02 to it.
+    /// Option 257. Not sent by default: a low-bandwidth server assumes version 1 without it, and the option
+    /// is critical (RFC 7252 section 5.4.1), so that other CoAP servers answer 4.02 to it.
     pub cbor_version: Option<u32>,
     /// Send the one-character code where the path table has the path.
     pub path_codes: bool,
@@ -40,7 +43,8 @@ pub struct Settings {
     pub key_log: Option<PathBuf>,
     /// Times of the message layer.
     pub times: Times,
-    /// Limits of the CoAP layer. At most `exchanges_per_session` requests are under way; more wait for their turn.
+    /// Limits of the CoAP layer. At most `exchanges_per_session` requests are under way; more wait
+    /// for their turn.
     pub limits: Limits,
     /// Gets to see every datagram. Never sees an access token in the clear.
     pub tracer: Option<Tracer>,

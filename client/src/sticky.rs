@@ -1,14 +1,16 @@
 //! What the server remembers of us: options 256 and 257 of MSC3079 are sticky on a DTLS session.
 //!
-//! Sent once, each saves its bytes on every later request. But a request that leaves the token out is answered for
-//! whatever token the server saw last, so it is left out only when that can be no other: a response has shown that the
-//! server has it, and no request with another token can still arrive there, not even late.
+//! Sent once, each saves its bytes on every later request. But a request that leaves the token out is
+//! answered for whatever token the server saw last, so it is left out only when that can be no other: a
+//! response has shown that the server has it, and no request with another token can still arrive there,
+//! not even late.
 //!
-//! A request without a token says so by an empty option, unless the server is known to hold none. After a 4.01 and after a logout
-//! nothing is known: the server may have ended the token, and a request that means it must name it to hear that.
+//! A request without a token says so by an empty option, unless the server is known to hold none. After a
+//! 4.01 and after a logout nothing is known: the server may have ended the token, and a request that means it
+//! must name it to hear that.
 //!
-//! What this cannot mend: a request without its token that a *later* one with another token overtakes on the way. So one
-//! connection serves one user; who mixes users on one asks for [`TokenUse::EachRequest`].
+//! What this cannot mend: a request without its token that a *later* one with another token overtakes on the
+//! way. So one connection serves one user; who mixes users on one asks for [`TokenUse::EachRequest`].
 
 use crate::settings::TokenUse;
 use lowband_transport::ExchangeId;
@@ -38,7 +40,8 @@ pub(crate) enum Outcome {
     Success,
     /// 4.01: the token may have ended.
     Unauthorized,
-    /// Anything else; errors of the transport (4.02, 4.08, 4.13) need not have got that far with every server.
+    /// Anything else; errors of the transport (4.02, 4.08, 4.13) need not have got that far
+    /// with every server.
     Other,
 }
 
@@ -99,7 +102,8 @@ impl Sticky {
         self.token_use == TokenUse::UntilKnown && self.known.as_deref() == Some(token) && given_up_agree
     }
 
-    /// A request has gone out with this token. `ends_token`: its success ends the token that it was made under.
+    /// A request has gone out with this token. `ends_token`: its success ends the token that it
+    /// was made under.
     pub(crate) fn sent(&mut self, exchange: ExchangeId, access_token: Option<String>, ends_token: bool) {
         if ends_token {
             self.ending.insert(exchange);

@@ -29,7 +29,7 @@ pub enum TargetError {
     /// An option would be longer than CoAP allows.
     #[error("{option} of {length} bytes: CoAP carries at most {MAX_OPTION}")]
     TooLong {
-        /// Which option.
+        /// The name of the option.
         option: &'static str,
         /// How long it would be.
         length: usize,
@@ -45,8 +45,8 @@ pub enum TargetError {
     Path(String),
 }
 
-/// `path_codes`: use the one-character codes of the path table. Else the segments are sent as they stand, which is also how a
-/// code is sent that the caller has chosen (`/0`).
+/// `path_codes`: use the one-character codes of the path table. Else the segments are sent as they stand,
+/// which is also how a code is sent that the caller has chosen (`/0`).
 pub(crate) fn to_options(target: &str, path_codes: bool) -> Result<UriOptions, TargetError> {
     let target = target.split_once('#').map_or(target, |(before, _fragment)| before);
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
@@ -79,8 +79,8 @@ fn segment(raw: &str) -> Result<String, TargetError> {
     }
 }
 
-/// Homeservers read queries as HTML forms do, where `+` is a space, while in a Uri-Query value it is a plus sign: decoded
-/// here, it means to the homeserver what it would have meant over HTTP.
+/// Homeservers read queries as HTML forms do, where `+` is a space, while in a Uri-Query value it is a plus
+/// sign: decoded here, it means to the homeserver what it would have meant over HTTP.
 fn pair(raw: &str) -> Result<String, TargetError> {
     let raw = raw.replace('+', " ");
     match raw.split_once('=') {
@@ -94,7 +94,8 @@ fn parameter_name(raw: &str) -> Result<String, TargetError> {
     if name.contains('=') { Err(TargetError::EqualsInName(name)) } else { Ok(name) }
 }
 
-/// Strict where the `percent-encoding` crate is not: a percent sign that no two hex digits follow is an error.
+/// Strict where the `percent-encoding` crate is not: a percent sign that no two hex digits follow
+/// is an error.
 fn decode(raw: &str) -> Result<String, TargetError> {
     let malformed = || TargetError::Escape(raw.to_owned());
     let escapes_are_whole = raw

@@ -32,8 +32,8 @@ pub enum Trace<'a> {
     Unavailable(Duration),
 }
 
-/// Gets to see what happens. Called from the connection's task, at times with its lock held: it must be quick and must not use
-/// the connection.
+/// Gets to see what happens. Called from the connection's task, at times with its lock held: it must be quick
+/// and must not use the connection.
 #[derive(Clone)]
 pub struct Tracer(Arc<dyn Fn(Trace<'_>) + Send + Sync>);
 
@@ -57,11 +57,11 @@ impl fmt::Debug for Tracer {
 /// Bytes and datagrams of a connection so far, as UDP payload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// Datagrams sent.
+    /// Datagrams sent, records of handshakes included.
     pub datagrams_out: u64,
     /// Their UDP payload.
     pub bytes_out: u64,
-    /// Datagrams received.
+    /// Datagrams received, those that were dropped included.
     pub datagrams_in: u64,
     /// Their UDP payload.
     pub bytes_in: u64,

@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 
 /// Why one address did not do.
 pub(crate) enum NotThis {
-    /// Another may.
+    /// Another address may do.
     Next(Failure),
     /// Another would not either: the server was reached and refused, or cannot be believed.
     Never(Failure),
 }
 
-/// Calls `connect` with each address of the host and its share of the time, until one does. A silent address leaves the
-/// others their share.
+/// Calls `connect` with each address of the host and its share of the time, until one does. A silent address
+/// leaves the others their share.
 pub(crate) async fn each_address<C>(
     job: &Job,
     connect: impl AsyncFn(SocketAddr, Duration) -> Result<C, NotThis>,

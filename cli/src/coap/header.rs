@@ -18,8 +18,8 @@ pub(crate) struct CoapHeaders {
 }
 
 impl Headers {
-    /// Each is `Name: value`, or `@FILE` with one of them a line. `Name:` takes a header away that would be sent otherwise. `json`:
-    /// body and answer are JSON where none of them says otherwise.
+    /// Each is `Name: value`, or `@FILE` with one of them a line. `Name:` takes a header away that would be
+    /// sent otherwise. `json`: body and answer are JSON where none of them says otherwise.
     pub(crate) fn parse(given: &[String], json: bool) -> Result<Headers, Failure> {
         let mut headers = Vec::new();
         if json {
@@ -116,8 +116,8 @@ fn without_number(media_type: &str, header: &str) -> Failure {
     )
 }
 
-/// The first of a list that CoAP can say, the most wanted first (RFC 9110 section 12.5.1): option 17 has room for one. None where
-/// anything will do.
+/// The first of a list that CoAP can say, the most wanted first (RFC 9110 section 12.5.1): option 17 has room
+/// for one. None where anything will do.
 fn accepted(list: &str) -> Result<Option<u16>, Failure> {
     let mut wanted: Vec<(u16, &str)> = list.split(',').map(|range| (quality(range), range.trim())).collect();
     let refused: Vec<_> = wanted

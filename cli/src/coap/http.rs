@@ -1,4 +1,5 @@
-//! `--http`: the same request over HTTP/1.1 with CBOR, to see what low bandwidth saves and whether the fallback works.
+//! `--http`: the same request over HTTP/1.1 with CBOR, to see what low bandwidth saves and whether
+//! the fallback works.
 
 use super::dial::{NotThis, each_address, in_time};
 use super::verbose::without_secrets;

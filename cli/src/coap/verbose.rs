@@ -1,5 +1,5 @@
-//! `-v`: what goes over the wire, on stderr. `*` is ours, `>` goes out, `<` comes in. Never the access token, and nothing of a
-//! body but its length.
+//! `-v`: what goes over the wire, on stderr. `*` is ours, `>` goes out, `<` comes in. Never the access token,
+//! and nothing of a body but its length.
 
 use lowband_client::trace::{Trace, Tracer, Traffic, records};
 use std::fmt::Display;

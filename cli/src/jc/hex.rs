@@ -10,7 +10,7 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
     text
 }
 
-/// Lower case.
+/// Appends bytes as hexadecimal digits in lower case.
 pub(crate) fn append(bytes: &[u8], text: &mut String) {
     for byte in bytes {
         let _infallible = write!(text, "{byte:02x}");

@@ -15,7 +15,8 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// `len`: bytes there are to read, where that is known. `to_stdout`: the output goes there, perhaps to the same terminal.
+    /// `len`: bytes there are to read, where that is known. `to_stdout`: the output goes there, perhaps to
+    /// the same terminal.
     pub(super) fn new(len: Option<u64>, to_stdout: bool) -> Progress {
         let among_output = to_stdout && io::stdout().is_terminal();
         let seen = io::stderr().is_terminal() && !among_output;

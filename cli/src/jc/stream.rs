@@ -1,6 +1,7 @@
 //! `lowband jc` in pieces: documents of any size in the memory of a small one.
 //!
-//! CBOR keeps the order of the keys and gets indefinite lengths, and of repeated keys the first is kept: see the codec's push mode.
+//! CBOR keeps the order of the keys and gets indefinite lengths, and of repeated keys the first is kept: see
+//! the codec's push mode.
 
 use super::super::exit::Failure;
 use super::super::input::{Input, Source};
@@ -16,7 +17,8 @@ use lowband_codec::{
 /// Bytes that are read at once: enough that calls of the system cost little.
 const PIECE: usize = 64 << 10;
 
-/// For the keys of the open objects, in bytes: more than any document of Matrix has, and still no danger to whoever types this.
+/// For the keys of the open objects, in bytes: more than any document of Matrix has, and still no danger to
+/// whoever types this.
 const MAX_KEYS: usize = 256 << 20;
 
 /// No limit but those of depth and keys: what has been read and written is not kept.

@@ -235,7 +235,8 @@ fn long_document() -> impl Iterator<Item = String> {
     std::iter::once(r#"{"type":"all""#.to_owned()).chain(events).chain(["}".to_owned()])
 }
 
-/// Runs it on these pieces of input; what it writes, and the most memory that it held before the last piece, in kB.
+/// Runs it on these pieces of input; what it writes, and the most memory that it held before the last
+/// piece, in kB.
 fn run_in_pieces(arguments: &[&str], mut pieces: Vec<Vec<u8>>) -> (Vec<u8>, usize) {
     let mut command = lowband();
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

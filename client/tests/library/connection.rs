@@ -168,8 +168,8 @@ async fn a_silent_connection_is_kept_alive_by_pings() {
     }
 }
 
-/// Sizes of the requests on the wire: 29 bytes of DTLS record, 4 of CoAP header, 1 of CoAP token, then options and body. The first
-/// request of a session names the client by 4 more.
+/// Sizes of the requests on the wire: 29 bytes of DTLS record, 4 of CoAP header, 1 of CoAP token, then
+/// options and body. The first request of a session names the client by 4 more.
 #[tokio::test]
 async fn requests_are_as_small_as_their_options() {
     let stub = StubServer::start(echo);

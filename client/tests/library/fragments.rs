@@ -1,4 +1,5 @@
-//! A message that fits into no datagram of the path, because of a long access token, arrives in fragments of IP.
+//! A message that fits into no datagram of the path, because of a long access token, arrives in
+//! fragments of IP.
 
 use crate::connection::connect;
 use crate::stub_server::{StubServer, content};

@@ -1,5 +1,5 @@
-//! The library against a stub server on loopback: DTLS and CoAP are the real ones, only what stands behind them is made up.
-//! Nothing here sleeps; waiting is for events.
+//! The library against a stub server on loopback: DTLS and CoAP are the real ones, only what stands behind
+//! them is made up. Nothing here sleeps; waiting is for events.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,5 @@
-//! A low-bandwidth server with a made-up inside: `lowband_transport::Server` on a loopback socket, in a thread of its own.
+//! A low-bandwidth server with a made-up inside: `lowband_transport::Server` on a loopback socket, in a
+//! thread of its own.
 
 use crate::certificate::Certificate;
 use lowband_transport::coap::{Code, Limits, Method, RequestOptions, ResponseOptions, Times};
