@@ -1,4 +1,5 @@
-//! How fast this machine is at what the sidecar spends its time on, so that figures of two machines can be compared.
+//! How fast this machine is at what the sidecar spends its time on, so that figures of two machines
+//! can be compared.
 
 use lowband_bench::usage::{own_thread_time, processor_time};
 use lowband_e2e::{Error, Result};
@@ -31,9 +32,9 @@ pub(crate) fn sha256_megabytes(spend: Duration) -> Result<f64> {
     Ok(blocks * BLOCK as f64 / 1e6)
 }
 
-/// Milliseconds of processor time in which a thread that does nothing else takes one small datagram and answers with one of a
-/// block's size. Whoever asks waits for each answer, so that the thread sleeps in between: on virtual machines waking up costs
-/// many times what sending does.
+/// Milliseconds of processor time in which a thread that does nothing else takes one small datagram and
+/// answers with one of a block's size. Whoever asks waits for each answer, so that the thread sleeps in
+/// between: on virtual machines waking up costs many times what sending does.
 pub(crate) fn echo(count: u32) -> Result<f64> {
     const REQUEST: [u8; 64] = [1; 64];
     const BLOCK: [u8; 1100] = [2; 1100];

@@ -1,12 +1,12 @@
 //! The figures: what each is called, what it is held against, and how it is told.
 //!
-//! What is wanted ("at most") was set for a machine of the kind that the reference was measured on. Elsewhere the
-//! calibration says how much faster or slower everything is.
+//! What is wanted ("at most") was set for a machine of the kind that the reference was measured on. Elsewhere
+//! the calibration says how much faster or slower everything is.
 
 use lowband_e2e::tell::say;
 use lowband_e2e::{Error, Result};
 
-/// One figure.
+/// One figure, beside that of the reference.
 #[derive(Clone, Copy)]
 pub(crate) struct Row {
     name: &'static str,
@@ -15,8 +15,8 @@ pub(crate) struct Row {
     decimals: usize,
     reference: &'static str,
     at_most: Option<f64>,
-    /// What a short run gives on any machine, from and to. Bytes and datagrams do not depend on the machine: for them this is
-    /// what they must not exceed.
+    /// What a short run gives on any machine, from and to. Bytes and datagrams do not depend on the machine:
+    /// for them this is what they must not exceed.
     plausible: (f64, f64),
 }
 

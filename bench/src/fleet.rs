@@ -1,8 +1,8 @@
 //! Thousands of clients in one: a single [`Client`] without I/O, and a UDP socket for each session.
 //!
-//! To the sans-IO client every session has a server of its own, under a name that only looks like an address (its number);
-//! the sidecar sees as many peers as there are sockets. A link of some length is simulated at the sockets: each datagram is
-//! held back for half a round trip on its way out, and again on its way in.
+//! To the sans-IO client every session has a server of its own, under a name that only looks like an address
+//! (its number); the sidecar sees as many peers as there are sockets. A link of some length is simulated at
+//! the sockets: each datagram is held back for half a round trip on its way out, and again on its way in.
 
 use lowband_e2e::{Error, Result};
 use lowband_transport::client::{Config, Event};
@@ -28,9 +28,9 @@ const BATCH: usize = 64;
 /// Datagrams and bytes of UDP payload, both ways.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// Datagrams.
+    /// UDP datagrams that were counted.
     pub datagrams: usize,
-    /// Their payload.
+    /// Bytes of their UDP payload.
     pub bytes: usize,
 }
 
@@ -83,7 +83,8 @@ impl Fleet {
         std::mem::take(&mut self.traffic)
     }
 
-    /// Connects `count` more clients, `at_once` of them at the same time, until each has finished its handshake.
+    /// Connects `count` more clients, `at_once` of them at the same time, until each has
+    /// finished its handshake.
     pub async fn connect(&mut self, count: usize, at_once: usize) -> Result<Vec<SessionId>> {
         let mut connected = Vec::with_capacity(count);
         let mut begun = 0;
@@ -100,8 +101,8 @@ impl Fleet {
         Ok(connected)
     }
 
-    /// Makes `total` requests, one at a time on each of the `sessions`, each of which must be answered by a success with
-    /// `length` bytes. The request is made from its number.
+    /// Makes `total` requests, one at a time on each of the `sessions`, each of which must be answered by a
+    /// success with `length` bytes. The request is made from its number.
     pub async fn ask(
         &mut self,
         sessions: &[SessionId],
@@ -131,7 +132,8 @@ impl Fleet {
         Ok(())
     }
 
-    /// Begins the handshake of one more client, from this address; [`Event::Connected`] or [`Event::Closed`] tells how it went.
+    /// Begins the handshake of one more client, from this address; [`Event::Connected`] or [`Event::Closed`]
+    /// tells how it went.
     pub async fn begin(&mut self, from: Ipv4Addr) -> Result<SessionId> {
         let open = async {
             let socket = UdpSocket::bind((from, 0)).await?;
@@ -166,7 +168,8 @@ impl Fleet {
         })
     }
 
-    /// Moves datagrams until something has happened, or until then; what has arrived is taken even if that is past.
+    /// Moves datagrams until something has happened, or until then; what has arrived is taken even if
+    /// that is past.
     pub async fn event_before(&mut self, until: Instant) -> Option<Event> {
         let mut batch = Vec::with_capacity(BATCH);
         let mut has_looked = false;

@@ -1,4 +1,5 @@
-//! One function for each part of a run. Each takes its clients along and leaves the sidecar as idle as it found it.
+//! One function for each part of a run. Each takes its clients along and leaves the sidecar as idle as
+//! it found it.
 
 use crate::figures::{self, Figures};
 use crate::{Plan, calibration};
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 const ACCESS_TOKEN: &str = "syt_YmVuY2g_aaaaaaaaaaaaaaaaaaaa_1a2B3c4";
 const ROOM: &str = "!aaaaaaaaaaaaaaaaaaaaaaa:matrix.example.org";
 
-/// `{"msgtype":"m.text","body":"Hello World"}`
+/// The body `{"msgtype":"m.text","body":"Hello World"}` in CBOR.
 const HELLO_WORLD: &[u8] = b"\xa2\x18\x1b\x6bHello World\x18\x1c\x66m.text";
 
 /// Handshakes and PUTs under way at the same time, and sessions of the parts that want sixteen.
@@ -49,7 +50,8 @@ pub(crate) fn machine(plan: &Plan, figures: &mut Figures) -> Result<()> {
     Ok(())
 }
 
-/// What goes over the wire. Least of some tries: what was sent again because this machine was busy does not count.
+/// What goes over the wire. Least of some tries: what was sent again because this machine was busy
+/// does not count.
 pub(crate) async fn bytes(subject: Subject, figures: &mut Figures) -> Result<()> {
     const TRIES: usize = 8;
     say("bytes");
@@ -104,7 +106,8 @@ pub(crate) async fn work(plan: &Plan, subject: Subject, figures: &mut Figures) -
     Ok(())
 }
 
-/// Processor time of the sidecar and of Envoy with the filter together, for 200 kB of JSON that go out in blocks.
+/// Processor time of the sidecar and of Envoy with the filter together, for 200 kB of JSON that go
+/// out in blocks.
 pub(crate) async fn chain(plan: &Plan, subject: Subject, envoy: u32, figures: &mut Figures) -> Result<()> {
     let json = stub::json_sync();
     let cbor =
@@ -160,8 +163,8 @@ pub(crate) async fn idleness(plan: &Plan, subject: Subject, figures: &mut Figure
     Ok(())
 }
 
-/// Sessions that connect, send one message, and stay. Each sends it as soon as it can, as clients do, and not when all have
-/// connected: until its first message a session is larger.
+/// Sessions that connect, send one message, and stay. Each sends it as soon as it can, as clients do, and not
+/// when all have connected: until its first message a session is larger.
 async fn sit_down(fleet: &mut Fleet, count: usize) -> Result<()> {
     say(format_args!("{count} sessions, one PUT each"));
     let mut rest = count;

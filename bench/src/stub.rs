@@ -1,5 +1,6 @@
-//! The upstream: HTTP/2 with prior knowledge on a unix socket, as fast as it can be, with CBOR of known sizes. It stands for
-//! Envoy and the homeserver together, so that what is measured is the sidecar. Behind a real Envoy stands a [`Homeserver`].
+//! The upstream: HTTP/2 with prior knowledge on a unix socket, as fast as it can be, with CBOR of known
+//! sizes. It stands for Envoy and the homeserver together, so that what is measured is the sidecar. Behind a
+//! real Envoy stands a [`Homeserver`].
 
 use bytes::Bytes;
 use http::{Method, Request, Response, header};
@@ -23,7 +24,8 @@ pub const BLOCKS: usize = 125;
 /// All of them.
 pub const LARGE: usize = BLOCKS * 1024;
 
-/// `/sync` of a homeserver: 200 kB of JSON, ten small ones in an array. It is held by the filter, and so has definite lengths.
+/// `/sync` of a homeserver: 200 kB of JSON, ten small ones in an array. It is held by the filter, and so
+/// has definite lengths.
 pub fn json_sync() -> Vec<u8> {
     const SMALL: &[u8] = include_bytes!("../../codec/tests/data/sync-small.json");
     [b"[".as_slice(), &[SMALL.trim_ascii(); 10].join(&b","[..]), b"]"].concat()
@@ -72,7 +74,8 @@ pub struct Stub {
 }
 
 impl Stub {
-    /// Listens on the socket that the sidecar looks for in `folder`. A GET of anything but `/sync` is answered with `small` bytes.
+    /// Listens on the socket that the sidecar looks for in `folder`. A GET of anything but `/sync` is
+    /// answered with `small` bytes.
     pub fn start(folder: &Path, small: usize) -> Result<Stub> {
         let path = folder.join("envoy.sock");
         let listener =

@@ -3,7 +3,8 @@
 use lowband_e2e::{Error, Result};
 use std::time::Duration;
 
-/// USER_HZ: what `/proc` counts processor time in, whatever the kernel's own clock is. 100 on every Linux that we build for.
+/// USER_HZ: what `/proc` counts processor time in, whatever the kernel's own clock is. 100 on every Linux
+/// that we build for.
 const TICK: Duration = Duration::from_millis(10);
 
 /// utime + stime of all threads of a process.

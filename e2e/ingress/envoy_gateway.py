@@ -30,7 +30,8 @@ kind: Backend
 metadata: { name: synapse, namespace: matrix }
 spec: { endpoints: [{ ip: { address: 127.0.0.1, port: %d } }] }
 """
-# Envoy Gateway serves the filter with a certificate from /certs, which is not there outside of its image, and under its Service's name.
+# Envoy Gateway serves the filter with a certificate from /certs, which is not there outside of its image, and
+# under its Service's name.
 ROOM = """
 set -eu
 ip link set lo up

@@ -28,16 +28,18 @@ class Applying(Case):
         self.check_exchanges(8008)
 
         before = self.contents()
-        # Some of it kubectl calls "configured" every time: it asks, and the API server finds nothing to change.
+        # Some of it kubectl calls "configured" every time: it asks, and the API server finds
+        # nothing to change.
         cluster.apply(manifests)
         self.assertEqual(self.contents(), before)
         self.check_no_difference(manifests)
 
-        # A port that clients see. Of a Service with both protocols under one number this edit mixes up the two.
+        # A port that clients see. Of a Service with both protocols under one number this edit mixes
+        # up the two.
         for options in [(), ("--server-side",)]:
             if options:
-                # Who has applied at the client's side hands the fields over first, unchanged: with a changed port number the API server
-                # would hold both and refuse.
+                # Who has applied at the client's side hands the fields over first, unchanged: with a changed
+                # port number the API server would hold both and refuse.
                 cluster.apply(manifests, *options, "--force-conflicts")
             for service, (file, target) in SERVICES.items():
                 for old, new in ((8008, 8448), (8448, 8008)):

@@ -11,7 +11,8 @@ import time
 from cluster import NAMESPACE, Case, Certificate, cluster, wait_for
 from pods import all_ready, ready
 
-# The kubelet of the tests looks at a Secret every 10 s, give or take a half, and those of clusters once a minute: there it took 68 to 98 s.
+# The kubelet of the tests looks at a Secret every 10 s, give or take a half, and those of clusters once a
+# minute: there it took 68 to 98 s.
 SYNC = 60
 OVER = {"DTLS": ["-dtls1_2"], "HTTPS": []}
 REFUSED, TAKEN = (f'lowband_certificate_reloads_total{{result="{result}"}}' for result in ("refused", "taken"))
@@ -54,7 +55,8 @@ class Held:
 
 
 def held(pod):
-    # An Empty message that wants to be acknowledged, "CoAP ping" (RFC 7252 section 4.3), and the Reset that answers it.
+    # An Empty message that wants to be acknowledged, "CoAP ping" (RFC 7252 section 4.3), and the Reset
+    # that answers it.
     ping, reset = b"\x40\x00\x12\x34", b"\x70\x00\x12\x34"
     return [Held(pod, "DTLS", ping, reset), Held(pod, "HTTPS", b"GET /.lowband/ready HTTP/1.1\r\nhost: x\r\n\r\n", b"ready\n")]
 

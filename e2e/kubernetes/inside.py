@@ -46,7 +46,7 @@ def until(what, holds, seconds):
         time.sleep(0.05)
 
 
-# ---- the machine, as far as the node sees it --------------------------------------------------------------------------------
+# ---- the machine, as far as the node sees it ---------------------------------------------------------------
 
 
 def set_up_network():
@@ -87,7 +87,7 @@ def make_cgroups():
         (everything / cgroup(FOLDER) / name).write_text((everything / name).read_text())
 
 
-# ---- configurations ---------------------------------------------------------------------------------------------------------
+# ---- configurations ----------------------------------------------------------------------------------------
 
 
 def write_json(name, document):
@@ -99,7 +99,8 @@ def write_json(name, document):
 
 def write_containerd():
     path = FOLDER / "containerd.toml"
-    # Lowering a process's oom_score_adj takes a capability (CAP_SYS_RESOURCE) that containers of a build machine lack.
+    # Lowering a process's oom_score_adj takes a capability (CAP_SYS_RESOURCE) that containers of a
+    # build machine lack.
     path.write_text(
         f"""
 version = 2
@@ -138,11 +139,14 @@ def write_kubelet():
             "failSwapOn": False,
             "oomScoreAdj": 0,
             "resolvConf": "/etc/resolv.conf",
-            # The usual place is the machine's: another node there would sweep these away as logs of pods that it does not know.
+            # The usual place is the machine's: another node there would sweep these away as logs of pods that
+            # it does not know.
             "podLogsDir": f"{FOLDER}/pods",
-            # How often it looks whether a Secret has changed: else once a minute, which would be most of a test's time.
+            # How often it looks whether a Secret has changed: else once a minute, which would be most of
+            # a test's time.
             "syncFrequency": "10s",
-            # The machine's memory and disk are not the node's: it shall not throw pods out for what others take.
+            # The machine's memory and disk are not the node's: it shall not throw pods out for
+            # what others take.
             "evictionHard": {"memory.available": "50Mi", "nodefs.available": "0%", "imagefs.available": "0%"},
             "imageGCHighThresholdPercent": 100,
         },
@@ -178,7 +182,7 @@ class Users:
         return path
 
 
-# ---- programs ---------------------------------------------------------------------------------------------------------------
+# ---- programs ----------------------------------------------------------------------------------------------
 
 
 def start(program, *arguments, **options):
@@ -213,7 +217,8 @@ def main():
 
     users = Users()
     users.add("admin.json", "admin", "system:masters")
-    # Under its own name the controller manager would need a service account for each controller, and seven seconds more.
+    # Under its own name the controller manager would need a service account for each controller, and
+    # seven seconds more.
     manager = users.add("manager.json", "system:kube-controller-manager", "system:masters")
     scheduler = users.add("scheduler.json", "system:kube-scheduler", "")
     proxy = users.add("proxy.json", "system:kube-proxy", "")

@@ -5,8 +5,8 @@ from pods import all_ready, busiest
 from writers import Writers
 
 SESSIONS = 2000
-# A session that has just asked for /versions: the answer is kept for four minutes, in case the request comes again. Later a silent one costs
-# less than 1 kB.
+# A session that has just asked for /versions: the answer is kept for four minutes, in case the request comes
+# again. Later a silent one costs less than 1 kB.
 MOST_EACH = 8_000
 MIB = 1 << 20
 

@@ -11,7 +11,8 @@ from writers import CLIENTS, Running, Writers, timeline
 
 # Of the run with the rolling update and the drained node in it, one after the other.
 SECONDS = 120
-# Of the run in which first the sidecar's process is killed and then a pod, so far apart that the clients have found their way back.
+# Of the run in which first the sidecar's process is killed and then a pod, so far apart that the clients have
+# found their way back.
 SECONDS_OF_KILLS, APART = 50, 25
 LONGEST_GAP = 5
 QUIET = 5

@@ -16,7 +16,8 @@ class Running:
     """A program that works while the test goes on; it ends in time, whatever hangs."""
 
     def __init__(self, enter, line, seconds, **options):
-        # What enters the node is a parent that can end without its child: so the limit is inside, and the group is one of their own.
+        # What enters the node is a parent that can end without its child: so the limit is inside, and the
+        # group is one of their own.
         line = enter("timeout", "--foreground", seconds, *line)
         self.process = subprocess.Popen(line, stdout=subprocess.PIPE, text=True, start_new_session=True, **options)
 

@@ -1,4 +1,5 @@
-//! The client of `e2e/foreign/aiocoap`: a foreign message layer and blockwise, without DTLS, driven by lines of JSON.
+//! The client of `e2e/foreign/aiocoap`: a foreign message layer and blockwise, without DTLS, driven by
+//! lines of JSON.
 
 use crate::driven::Driven;
 use crate::error::Result;
@@ -13,24 +14,24 @@ pub struct Aiocoap {
     client: Driven,
 }
 
-/// One request.
+/// One request that the client is to make.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Order {
     /// GET, POST, PUT, DELETE, FETCH, PATCH or iPATCH; PING for an Empty confirmable message.
     pub method: &'static str,
     /// Uri-Path, a value for each segment.
     pub path: Vec<String>,
-    /// Uri-Query.
+    /// Values of Uri-Query, one each.
     pub query: Vec<String>,
-    /// The payload.
+    /// The payload of the request.
     pub body: String,
-    /// Content-Format.
+    /// Content-Format of the payload.
     pub content_format: Option<u16>,
-    /// Non-confirmable.
+    /// Sends it as a non-confirmable message.
     pub unreliable: bool,
-    /// Observe 0.
+    /// Asks with Observe 0.
     pub observe: bool,
-    /// Further options.
+    /// Further options by number.
     pub options: Vec<(u16, &'static str)>,
     /// Largest exponent of block sizes; 6 unless told.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,13 +49,13 @@ pub struct Order {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Told {
-    /// `2.05`.
+    /// The response code, such as `2.05`.
     pub code: String,
     /// `ACK`, `CON`, `NON` or `RST`: the type of the message that it came in, of the first block's.
     pub kind: String,
     /// The whole body.
     pub body: String,
-    /// Content-Format.
+    /// Content-Format of the response.
     pub content_format: Option<u16>,
     /// Whether the response has the option Observe.
     pub observing: bool,

@@ -1,4 +1,5 @@
-//! The key and certificate of a run, made by the openssl commands that docs/operations.md explains: both of DTLS and of HTTPS.
+//! The key and certificate of a run, made by the openssl commands that docs/operations.md explains: both of
+//! DTLS and of HTTPS.
 
 use crate::error::{Error, Result};
 use crate::parts::system_program;

@@ -18,7 +18,7 @@ const LONGEST_SOCKET_PATH: usize = 107;
 pub enum Homeserver {
     /// One of our own.
     Own(RateLimits),
-    /// Somebody's.
+    /// A homeserver of somebody else's, at this URL.
     At(String),
 }
 

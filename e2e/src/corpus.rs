@@ -1,4 +1,5 @@
-//! The sample that is replayed: requests that Matrix clients made to a Synapse, and what has to be there before some of them.
+//! The sample that is replayed: requests that Matrix clients made to a Synapse, and what has to be there
+//! before some of them.
 //!
 //! `corpus/requests.jsonl` holds one request a line, in order:
 //!
@@ -23,7 +24,7 @@ use std::collections::BTreeMap;
 const REQUESTS: &str = include_str!("../corpus/requests.jsonl");
 const LEFT_OUT: &str = include_str!("../corpus/left-out.json");
 
-/// One request.
+/// One request of the corpus.
 #[derive(Clone, Debug)]
 pub struct Step {
     /// Its line in the recording.
@@ -48,7 +49,7 @@ pub struct Step {
 pub struct LeftOut {
     /// Its line in the recording.
     pub line: u64,
-    /// Why.
+    /// Why it was left out.
     pub reason: String,
 }
 

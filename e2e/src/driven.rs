@@ -1,4 +1,5 @@
-//! A foreign client in a process of its own that is driven by lines of JSON: an order goes in, its answer comes out.
+//! A foreign client in a process of its own that is driven by lines of JSON: an order goes in, its
+//! answer comes out.
 
 use crate::error::{Error, Result};
 use serde::Serialize;

@@ -40,7 +40,8 @@ pub struct Envoy {
 }
 
 impl Envoy {
-    /// Renders its configuration into `folder`, where `certificate.pem` and `key.pem` lie, and starts it; `ready` tells when it serves.
+    /// Renders its configuration into `folder`, where `certificate.pem` and `key.pem` lie, and starts it;
+    /// `ready` tells when it serves.
     pub fn start(parts: &Parts, folder: &Path, public: &Port, homeserver: &str) -> Result<Envoy> {
         let program = parts.envoy()?;
         let (admin, metrics) = (Port::free()?, Port::free()?);

@@ -13,7 +13,7 @@ pub enum Error {
     /// A program or file that an installation step provides is not there.
     #[error("{what} is missing ({}): run `make {target}`", path.display())]
     Missing {
-        /// In words.
+        /// The missing part in words.
         what: &'static str,
         /// Where it was looked for.
         path: PathBuf,
@@ -23,7 +23,7 @@ pub enum Error {
     /// Somebody else listens there.
     #[error("port {port}/{protocol} is in use: choose another with {variable}=NUMBER")]
     PortInUse {
-        /// Its number.
+        /// The number of the port.
         port: u16,
         /// `udp` or `tcp`.
         protocol: &'static str,
@@ -36,7 +36,7 @@ pub enum Error {
     /// A system call failed.
     #[error("cannot {doing}: {source}")]
     Io {
-        /// In words.
+        /// What was tried, in words.
         doing: String,
         /// The system's reason.
         source: std::io::Error,
@@ -44,9 +44,9 @@ pub enum Error {
     /// A part ended although nobody asked it to.
     #[error("{name} ended by itself ({status}); its log is {}{}", log.display(), tail(log))]
     Ended {
-        /// Which part.
+        /// The part that has ended.
         name: String,
-        /// How.
+        /// How it has ended.
         status: std::process::ExitStatus,
         /// What it wrote.
         log: PathBuf,
@@ -56,7 +56,7 @@ pub enum Error {
     Deadline {
         /// What was waited for.
         what: String,
-        /// How long.
+        /// How long was waited.
         after: Duration,
         /// What was there instead at the last look.
         last: String,
@@ -64,7 +64,7 @@ pub enum Error {
     /// An exchange failed below Matrix: no answer at all.
     #[error("{what}: no answer: {why}")]
     NoAnswer {
-        /// Which request.
+        /// The request that was made.
         what: String,
         /// The layer's own words.
         why: String,
@@ -76,7 +76,7 @@ pub enum Error {
         what: String,
         /// What was expected.
         expected: String,
-        /// What came.
+        /// What came in its place.
         got: String,
     },
 }

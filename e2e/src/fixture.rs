@@ -1,6 +1,7 @@
 //! What an end-to-end test begins with: a chain that its file's tests share, and commands that cannot hang.
 //!
-//! A chain in a static is never dropped; its processes end with the test's process all the same ([`crate::process`]).
+//! A chain in a static is never dropped; its processes end with the test's process all
+//! the same ([`crate::process`]).
 
 use crate::chain::{Chain, Homeserver, Layout};
 use crate::error::{Error, Result};
@@ -23,7 +24,7 @@ const COMMAND_WITHIN: Duration = Duration::from_secs(60);
 /// A chain that is ready, and the runtime that its connections live on.
 #[derive(Debug)]
 pub struct Fixture {
-    /// Its parts.
+    /// The programs of the chain.
     pub chain: Chain,
     /// Where their programs are.
     pub parts: Parts,
@@ -69,7 +70,7 @@ impl Fixture {
         self.runtime.block_on(work)
     }
 
-    /// The homeserver.
+    /// The homeserver behind the chain.
     pub fn synapse(&self) -> Result<&Synapse> {
         self.chain
             .synapse

@@ -1,7 +1,7 @@
 //! What "Hello World" costs a client on the reference's stack: with a new connection, and on one that stands.
 //!
-//! The figures are for a certificate, a token and a room id of fixed lengths, so that they can be compared; ours differ by a few
-//! bytes from run to run, and are reckoned back to those.
+//! The figures are for a certificate, a token and a room id of fixed lengths, so that they can be compared;
+//! ours differ by a few bytes from run to run, and are reckoned back to those.
 
 use crate::error::{Error, Result};
 use crate::fixture::Fixture;
@@ -15,7 +15,8 @@ use serde_json::json;
 
 /// Bytes of DER.
 const CERTIFICATE: usize = 413;
-/// An option of 13 to 268 bytes has a header of one length (RFC 7252 section 3.1): with token and room id nothing else grows.
+/// An option of 13 to 268 bytes has a header of one length (RFC 7252 section 3.1): with token and room id
+/// nothing else grows.
 const TOKEN: usize = 40;
 const ROOM_ID: usize = 43;
 const TEXT: &str = "Hello World";
@@ -25,7 +26,7 @@ const NAME: &str = "gopher";
 /// Both ways together.
 #[derive(Clone, Copy, Debug)]
 pub struct Cost {
-    /// Datagrams.
+    /// Datagrams in both directions.
     pub datagrams: u64,
     /// UDP payload in bytes.
     pub bytes: u64,
@@ -45,8 +46,8 @@ pub async fn measure(fixture: &Fixture) -> Result<HelloWorld> {
     let mut https = fixture.https().await?;
     let user = matrix::sign_in(&mut https, &User::new(NAME)).await?;
     let room = matrix::create_room(&mut https, &user, &[]).await?;
-    // The homeserver knows the answers already. So they come before the early acknowledgement, which would cost two datagrams more,
-    // also on a busy machine: what is measured is the wire.
+    // The homeserver knows the answers already. So they come before the early acknowledgement, which would
+    // cost two datagrams more, also on a busy machine: what is measured is the wire.
     let transactions = ["m1", "m2"];
     for transaction in transactions {
         matrix::send(&mut https, &user, &room, transaction, TEXT).await?;

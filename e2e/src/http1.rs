@@ -1,4 +1,5 @@
-//! A plain HTTP/1.1 client on one kept-alive connection, clear or TLS: what an ordinary Matrix client is to Envoy's public port.
+//! A plain HTTP/1.1 client on one kept-alive connection, clear or TLS: what an ordinary Matrix client is to
+//! Envoy's public port.
 
 use crate::error::{Error, Result};
 use crate::tcp::{CountedTcp, Meter};
@@ -25,7 +26,7 @@ pub struct Http1 {
 }
 
 impl Http1 {
-    /// In clear.
+    /// Connects in clear text.
     pub async fn plain(server: SocketAddr) -> Result<Http1> {
         let stream = connect(server).await?;
         let meter = stream.meter();

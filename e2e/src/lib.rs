@@ -1,13 +1,17 @@
-//! Starts and stops the real parts of the chain, and speaks to it from outside: for the end-to-end tests and for the demo.
+//! Starts and stops the real parts of the chain, and speaks to it from outside: for the end-to-end tests and
+//! for the demo.
 //!
-//! - [`chain`] puts together [`synapse`], [`envoy`] and [`sidecar`], which are child processes ([`process`]) on reserved
-//!   [`ports`]; [`parts`] knows where their programs are, [`certificate`] makes key and certificate, [`wait`] waits for them.
-//! - [`wire`] speaks [`matrix`] to it in two ways, measured by [`tcp`] and by [`relay`], which can also lose a flight ([`loss`]) or
-//!   write down a capture; [`mod@reference`] is a third, by a foreign stack, and [`hello_world`] what that costs; [`story`] is the
-//!   main job over either; [`demo`] is `make demo`; [`fixture`] is what the tests begin with.
-//! - [`mod@aiocoap`] is a foreign client without DTLS, for the message layer alone, and [`fetcher`] more of them that only fetch; they and
-//!   [`mod@reference`] are driven by lines.
-//! - [`corpus`] is a recorded sample of what Matrix clients ask, to be replayed; [`twins`] compares the answers of two homeservers.
+//! - [`chain`] puts together [`synapse`], [`envoy`] and [`sidecar`], which are child processes ([`process`])
+//!   on reserved [`ports`]; [`parts`] knows where their programs are, [`certificate`] makes key and
+//!   certificate, [`wait`] waits for them.
+//! - [`wire`] speaks [`matrix`] to it in two ways, measured by [`tcp`] and by [`relay`], which can also lose
+//!   a flight ([`loss`]) or write down a capture; [`mod@reference`] is a third, by a foreign stack, and
+//!   [`hello_world`] what that costs; [`story`] is the main job over either; [`demo`] is `make demo`;
+//!   [`fixture`] is what the tests begin with.
+//! - [`mod@aiocoap`] is a foreign client without DTLS, for the message layer alone, and [`fetcher`] more of
+//!   them that only fetch; they and [`mod@reference`] are driven by lines.
+//! - [`corpus`] is a recorded sample of what Matrix clients ask, to be replayed; [`twins`] compares the
+//!   answers of two homeservers.
 //!
 //! Nothing here stands in for a real part: no fake homeserver, no fake proxy.
 

@@ -1,19 +1,22 @@
-//! What is lost on a way: for a relay, which asks about each datagram. One flight of a DTLS handshake, once; or what a bad path loses.
+//! What is lost on a way: for a relay, which asks about each datagram. One flight of a DTLS handshake, once;
+//! or what a bad path loses.
 //!
-//! A flight is known by its first message, which stands in the clear (RFC 6347 section 4.2.4). All that its sender says from that
-//! message on is lost until the same message comes again; what comes then has been repeated, and passes.
+//! A flight is known by its first message, which stands in the clear (RFC 6347 section 4.2.4). All that its
+//! sender says from that message on is lost until the same message comes again; what comes then has been
+//! repeated, and passes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The content type of a handshake record (RFC 6347 section 4.1).
 const HANDSHAKE: u8 = 22;
-/// The fragment offset behind the record's header, message type, length and sequence number (RFC 6347 section 4.2.2).
+/// The fragment offset behind the record's header, message type, length and sequence number (RFC
+/// 6347 section 4.2.2).
 const FRAGMENT_OFFSET: std::ops::Range<usize> = 19..22;
 /// Where the message type stands, behind the record's header.
 const MESSAGE_TYPE: usize = 13;
 
-/// Which flight.
+/// A flight of the handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flight {
     /// ServerHello to ServerHelloDone.
@@ -38,7 +41,7 @@ pub struct BadPath {
     pub largest: usize,
     /// How many of a hundred datagrams are lost in each direction.
     pub percent: u64,
-    /// Which.
+    /// Seed of the random choice.
     pub seed: u64,
 }
 

@@ -1,5 +1,5 @@
-//! The few calls of the client-server API that the main job needs, each with a check of its answer. On `r0` paths, which have path
-//! codes.
+//! The few calls of the client-server API that the main job needs, each with a check of its answer. On `r0`
+//! paths, which have path codes.
 
 use crate::error::{Error, Result};
 use crate::wire::{Call, Wire};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 pub struct User {
     /// Localpart, or a whole user id when it logs in.
     pub name: String,
-    /// The password.
+    /// The password of the account.
     pub password: String,
     /// Logs in; else registers.
     pub has_account: bool,

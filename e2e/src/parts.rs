@@ -20,9 +20,10 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// From `LOWBAND_BIN_DIR`, `LOWBAND_WASM`, `LOWBAND_ENVOY`, `LOWBAND_SYNAPSE_PYTHON`, `LOWBAND_REFERENCE_CLIENT`,
-    /// `LOWBAND_GO_COAP_CLIENT`, `LOWBAND_CALIFORNIUM`, `LOWBAND_AIOCOAP_PYTHON`, `LOWBAND_NIO_PYTHON` and
-    /// `LOWBAND_PROMETHEUS` (a folder); what is not set lies where the Makefile puts it, relative to the workspace's root.
+    /// From `LOWBAND_BIN_DIR`, `LOWBAND_WASM`, `LOWBAND_ENVOY`, `LOWBAND_SYNAPSE_PYTHON`,
+    /// `LOWBAND_REFERENCE_CLIENT`, `LOWBAND_GO_COAP_CLIENT`, `LOWBAND_CALIFORNIUM`, `LOWBAND_AIOCOAP_PYTHON`,
+    /// `LOWBAND_NIO_PYTHON` and `LOWBAND_PROMETHEUS` (a folder); what is not set lies where the Makefile puts
+    /// it, relative to the workspace's root.
     pub fn from_environment() -> Parts {
         let root = workspace_root();
         let path = |variable: &str, default: PathBuf| match std::env::var_os(variable) {
@@ -54,7 +55,7 @@ impl Parts {
         existing("a program of this project", self.bin.join(name), "build")
     }
 
-    /// The filter.
+    /// The filter's WebAssembly module.
     pub fn wasm(&self) -> Result<PathBuf> {
         existing("the Envoy filter", self.wasm.clone(), "filter")
     }
@@ -108,7 +109,7 @@ impl Parts {
         existing("matrix-nio's Python", self.nio_python.clone(), "setup-test")
     }
 
-    /// Prometheus.
+    /// The program of Prometheus.
     pub fn prometheus(&self) -> Result<PathBuf> {
         existing("Prometheus", self.prometheus.join("prometheus"), "setup-test")
     }
@@ -156,8 +157,8 @@ fn workspace_root() -> PathBuf {
     crate_folder.parent().unwrap_or(crate_folder).to_owned()
 }
 
-/// The binary inside the PyPI package: its wrapper script would stand between us and the process. The folder carries Python's
-/// version in its name.
+/// The binary inside the PyPI package: its wrapper script would stand between us and the process. The folder
+/// carries Python's version in its name.
 fn packaged_envoy(venv: &Path) -> PathBuf {
     let pythons = std::fs::read_dir(venv.join("lib")).into_iter().flatten().flatten();
     let binaries = pythons.map(|python| python.path().join("site-packages/envoy/_bin/envoy"));

@@ -1,10 +1,12 @@
 //! A capture file of what passes a relay, for Wireshark: each datagram behind IPv4 and UDP headers.
 //!
-//! The format is the classic one of libpcap: a header of the file, then a header and the packet, again and again. Written here
-//! instead of taken from the network, it needs no privileges, and nothing is missing at its beginning or its end.
+//! The format is the classic one of libpcap: a header of the file, then a header and the packet, again and
+//! again. Written here instead of taken from the network, it needs no privileges, and nothing is missing at
+//! its beginning or its end.
 //!
-//! Addresses and ports are not the real ones. On loopback both ends of all sessions have the same address, and Wireshark, which
-//! puts the blocks of a body together by addresses alone, would mix one body with another; and it takes some ports for traceroute's.
+//! Addresses and ports are not the real ones. On loopback both ends of all sessions have the same address,
+//! and Wireshark, which puts the blocks of a body together by addresses alone, would mix one body with
+//! another; and it takes some ports for traceroute's.
 
 use crate::loss::From;
 use std::fs::File;
@@ -15,11 +17,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Tells the byte order, and that times are in microseconds.
 const MAGIC: u32 = 0xa1b2_c3d4;
-/// Version 2.4, times in UTC and of unknown accuracy, packets of up to 65,535 bytes, and LINKTYPE_IPV4: packets begin with IPv4.
+/// Version 2.4, times in UTC and of unknown accuracy, packets of up to 65,535 bytes, and LINKTYPE_IPV4:
+/// packets begin with IPv4.
 const FILE_HEADER: [u32; 5] = [2 | 4 << 16, 0, 0, 65_535, 228];
 const IPV4_HEADER: u16 = 20;
 const UDP_HEADER: u16 = 8;
-/// RFC 768.
+/// UDP's number in the header of IP (RFC 768).
 const UDP: u8 = 17;
 
 /// The server in the capture, at the port that it has by default.

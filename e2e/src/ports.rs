@@ -1,7 +1,9 @@
-//! Ports that stay ours from the moment they are chosen, also while the program that serves them is being restarted.
+//! Ports that stay ours from the moment they are chosen, also while the program that serves them
+//! is being restarted.
 //!
-//! The kernel chooses (port 0). For TCP the socket stays bound but never listens: it takes no connection, keeps the number from
-//! being given to anybody else, and does not hinder a listener that sets SO_REUSEADDR or SO_REUSEPORT as all of ours do.
+//! The kernel chooses (port 0). For TCP the socket stays bound but never listens: it takes no connection,
+//! keeps the number from being given to anybody else, and does not hinder a listener that sets SO_REUSEADDR
+//! or SO_REUSEPORT as all of ours do.
 
 use crate::error::{Error, Result};
 use socket2::{Domain, Socket, Type};
@@ -20,7 +22,7 @@ impl Port {
         Port::bind(0).map_err(Error::io("reserve a TCP port"))
     }
 
-    /// Its number.
+    /// The number of the port.
     pub fn number(&self) -> u16 {
         self.number
     }

@@ -1,7 +1,8 @@
 //! Child processes that never outlive us, and that can be stopped, frozen and started again.
 //!
-//! Each has its own process group (a Ctrl-C at the terminal reaches only us, and we end the rest in order), its output in a log
-//! file, and a pid file. A drop ends it; should there be no drop (a static, `exit`, a kill), the kernel ends it with us.
+//! Each has its own process group (a Ctrl-C at the terminal reaches only us, and we end the rest in order),
+//! its output in a log file, and a pid file. A drop ends it; should there be no drop (a static, `exit`, a
+//! kill), the kernel ends it with us.
 
 use crate::error::{Error, Result};
 use crate::sys;
@@ -22,9 +23,9 @@ pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(25);
 pub struct Recipe {
     /// Names it in messages, and its log and pid files.
     pub name: &'static str,
-    /// The program.
+    /// The program to start.
     pub program: PathBuf,
-    /// Its arguments.
+    /// The arguments of the program.
     pub arguments: Vec<String>,
     /// Added to our environment.
     pub environment: Vec<(String, String)>,
@@ -162,8 +163,8 @@ fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
 
 type Job = (Command, mpsc::Sender<std::io::Result<Child>>);
 
-/// The kernel's signal on a parent's death is tied to the *thread* that started the child: one started by a test's own thread would
-/// die with that test. So one thread, which lives as long as we do, starts them all.
+/// The kernel's signal on a parent's death is tied to the *thread* that started the child: one started by a
+/// test's own thread would die with that test. So one thread, which lives as long as we do, starts them all.
 static STARTER: LazyLock<Mutex<mpsc::Sender<Job>>> = LazyLock::new(|| {
     let (jobs, queue) = mpsc::channel::<Job>();
     std::thread::spawn(move || {
@@ -184,8 +185,8 @@ pub fn spawn(mut command: Command) -> std::io::Result<Child> {
     started.recv().map_err(|_| gone())?
 }
 
-/// `NAME.pid` in a run folder: the process id and the moment that process began, so that a number that was given to a stranger
-/// since is not taken for ours.
+/// `NAME.pid` in a run folder: the process id and the moment that process began, so that a number that was
+/// given to a stranger since is not taken for ours.
 #[derive(Debug, PartialEq, Eq)]
 pub struct PidFile {
     /// The part's name.
@@ -256,8 +257,8 @@ impl PidFile {
     }
 }
 
-/// When a live process began, in clock ticks since the boot: field 22 of `/proc/PID/stat`, which counts from behind the name in
-/// parentheses (`proc(5)`). A zombie has ended.
+/// When a live process began, in clock ticks since the boot: field 22 of `/proc/PID/stat`, which counts from
+/// behind the name in parentheses (`proc(5)`). A zombie has ended.
 fn began(id: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
     let (_, after_name) = stat.rsplit_once(") ")?;

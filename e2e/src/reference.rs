@@ -79,7 +79,8 @@ impl Reference {
         self.order(&Order::new(call, call.method_name().as_str())).await
     }
 
-    /// The same, but the request asks for notifications too (Observe 0, RFC 7641), as such clients do on `/sync`.
+    /// The same, but the request asks for notifications too (Observe 0, RFC 7641), as such clients
+    /// do on `/sync`.
     pub async fn observe(&mut self, call: &Call<'_>) -> Result<Told> {
         self.order(&Order { observe: true, ..Order::new(call, call.method_name().as_str()) }).await
     }

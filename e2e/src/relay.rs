@@ -1,10 +1,10 @@
 //! A UDP relay on loopback that counts what passes: the wire on which the demo's CoAP is measured.
 //!
-//! Each client address gets a socket of its own towards the server, so that the server sees as many peers as there are; it may get
-//! another one, as at a NAT that has forgotten it. Nothing is delayed or changed here, and nothing lost but what
-//! ([`crate::loss`]) was asked for. Alerts of DTLS pass uncounted: a
-//! session's end is not part of what it was for, and whether the server's last word still arrives is a matter of chance. What passes
-//! can be written down as a capture.
+//! Each client address gets a socket of its own towards the server, so that the server sees as many peers as
+//! there are; it may get another one, as at a NAT that has forgotten it. Nothing is delayed or changed here,
+//! and nothing lost but what ([`crate::loss`]) was asked for. Alerts of DTLS pass uncounted: a session's end
+//! is not part of what it was for, and whether the server's last word still arrives is a matter of chance.
+//! What passes can be written down as a capture.
 
 use crate::error::{Error, Result};
 use crate::loss::{BadPath, Flight, From, Loss};
@@ -22,7 +22,8 @@ use tokio::task::JoinSet;
 
 /// IPv4 and UDP.
 const DATAGRAM_HEADERS: u64 = 20 + 8;
-/// The content type of a DTLS record, its first byte (RFC 6347 section 4.1), that stands for an alert. It is not encrypted.
+/// The content type of a DTLS record, its first byte (RFC 6347 section 4.1), that stands for an alert. It
+/// is not encrypted.
 const ALERT: u8 = 21;
 /// The largest UDP payload.
 const LARGEST: usize = 65_535;
@@ -55,8 +56,8 @@ impl Relay {
         Relay::with(server, |lost| Some(Box::new(path.takes(lost)) as Loses), None).await
     }
 
-    /// The same, but all that passes is also in the capture file `path`, between port 8008 of one server and one address for each
-    /// client. What somebody has received through the relay is in the file.
+    /// The same, but all that passes is also in the capture file `path`, between port 8008 of one server and
+    /// one address for each client. What somebody has received through the relay is in the file.
     pub async fn capturing(server: SocketAddr, path: &Path) -> Result<Relay> {
         let capture = Pcap::create(path).map_err(Error::io(format!("write {}", path.display())))?;
         Relay::with(server, |_| None, Some(capture)).await
@@ -107,8 +108,8 @@ impl Relay {
         traffic.await.map_err(|_| gone())
     }
 
-    /// As a NAT does when it has heard nothing for too long: what the server says to the old ports is lost, and the next word of
-    /// each client comes to it from a new one.
+    /// As a NAT does when it has heard nothing for too long: what the server says to the old ports is lost,
+    /// and the next word of each client comes to it from a new one.
     pub async fn forget_ports(&self) -> Result<()> {
         let gone = || Error::Setup("the counting relay has ended".to_owned());
         let (reply, forgotten) = oneshot::channel();
@@ -125,7 +126,8 @@ enum Question {
     Forget(oneshot::Sender<()>),
 }
 
-/// One socket, readable both by waiting and at once: tokio's own `try_recv` does not see what came since it last looked.
+/// One socket, readable both by waiting and at once: tokio's own `try_recv` does not see what came since
+/// it last looked.
 #[derive(Debug)]
 struct Socket {
     asynchronous: UdpSocket,
@@ -216,7 +218,8 @@ impl Loop {
         self.loses.as_mut().is_some_and(|loses| loses(from, datagram))
     }
 
-    /// Writes it down before it goes on. A capture that cannot be written ends here, and shows by what is missing.
+    /// Writes it down before it goes on. A capture that cannot be written ends here, and shows by
+    /// what is missing.
     fn capture(&mut self, from: From, client: SocketAddr, datagram: &[u8]) {
         if let Some(capture) = &mut self.capture
             && capture.add(from, client, datagram).is_err()

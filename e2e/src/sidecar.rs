@@ -22,8 +22,8 @@ pub struct Sidecar {
 }
 
 impl Sidecar {
-    /// Starts it on the UDP port of the same number as Envoy's public one; `ready` tells when it serves. `more` goes behind the
-    /// arguments that every run needs.
+    /// Starts it on the UDP port of the same number as Envoy's public one; `ready` tells when it serves.
+    /// `more` goes behind the arguments that every run needs.
     pub fn start(
         parts: &Parts,
         folder: &Path,

@@ -1,5 +1,6 @@
-//! The main job as one story, told the same way over either wire: two users come, one makes a room and says "Hello World" in it,
-//! the other joins and reads it. Each step's answer is checked and its cost on the wire noted.
+//! The main job as one story, told the same way over either wire: two users come, one makes a room and
+//! says "Hello World" in it, the other joins and reads it. Each step's answer is checked and its cost on
+//! the wire noted.
 
 use crate::error::{Error, Result};
 use crate::matrix::{self, SignedIn, User};
@@ -123,7 +124,8 @@ impl<'s> Story<'s> {
         Ok(Ending { costs: self.costs, room: Some((one, room)) })
     }
 
-    /// Connects and asks `/versions` twice: the second answer costs what a request costs on a connection that stands.
+    /// Connects and asks `/versions` twice: the second answer costs what a request costs on a
+    /// connection that stands.
     async fn meet(&mut self) -> Result<Wire> {
         let connected = self.step("connect + GET /versions", async |side| {
             let mut wire = side.connect().await?;
@@ -161,7 +163,8 @@ impl<'s> Story<'s> {
     }
 }
 
-/// A new user's first sync is small. One with a history is asked for this room alone: the rest may be hundreds of megabytes.
+/// A new user's first sync is small. One with a history is asked for this room alone: the rest may be
+/// hundreds of megabytes.
 fn sync_query(user: &User, room: &str) -> String {
     const AT_ONCE: &str = "timeout=0";
     if !user.has_account {

@@ -12,7 +12,7 @@ use std::time::Duration;
 /// The first start of a new installation compiles all of its Python.
 const READY_WITHIN: Duration = Duration::from_secs(120);
 
-/// Which configuration.
+/// Whether the homeserver limits rates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RateLimits {
     /// Out of the way.
@@ -80,7 +80,8 @@ fn render(parts: &Parts, folder: &Path, port: u16, file: &str) -> Result<()> {
     std::fs::write(folder.join(file), text).map_err(Error::io(format!("write {file}")))
 }
 
-/// `ed25519 ID SEED`, the seed as unpadded base64: what `--generate-keys` writes, without starting Python once more for it.
+/// `ed25519 ID SEED`, the seed as unpadded base64: what `--generate-keys` writes, without starting Python
+/// once more for it.
 fn write_signing_key(folder: &Path) -> Result<()> {
     let mut seed = [0; 32];
     openssl::rand::rand_bytes(&mut seed).map_err(|why| Error::Setup(format!("no random bytes: {why}")))?;

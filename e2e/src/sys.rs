@@ -20,7 +20,7 @@ pub enum Signal {
     Kill,
     /// Freezes: how a hung program looks from outside.
     Stop,
-    /// Thaws.
+    /// Lets the process go on after a stop.
     Continue,
 }
 
@@ -59,7 +59,8 @@ pub(crate) fn die_with_starting_thread(command: &mut Command) {
     unsafe { command.pre_exec(ask_for_the_signal) };
 }
 
-/// Segments of a TCP connection since it began, its SYNs and bare acknowledgements included, as the kernel counts them.
+/// Segments of a TCP connection since it began, its SYNs and bare acknowledgements included, as the
+/// kernel counts them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Segments {
     /// Sent by this end.
@@ -68,7 +69,7 @@ pub(crate) struct Segments {
     pub(crate) received: u64,
 }
 
-/// Reads `TCP_INFO`.
+/// Reads the segments counted in `TCP_INFO` of a socket.
 pub(crate) fn tcp_segments(socket: BorrowedFd<'_>) -> io::Result<Segments> {
     let mut info = MaybeUninit::<libc::tcp_info>::zeroed();
     let mut length = libc::socklen_t::try_from(size_of::<libc::tcp_info>()).map_err(io::Error::other)?;

@@ -1,6 +1,8 @@
-//! A TCP connection whose cost is counted where it arises: payload bytes by this wrapper, segments by the kernel.
+//! A TCP connection whose cost is counted where it arises: payload bytes by this wrapper, segments
+//! by the kernel.
 //!
-//! Loopback carries segments of 64 kB; the maximum segment size is set to Ethernet's, so that the count is that of a real link.
+//! Loopback carries segments of 64 kB; the maximum segment size is set to Ethernet's, so that the count is
+//! that of a real link.
 
 use crate::error::{Error, Result};
 use crate::sys;
@@ -86,12 +88,14 @@ impl CountedTcp {
 }
 
 impl Meter {
-    /// What the connection has cost since it began. An acknowledgement that the kernel holds back is sent first, as it would be in
-    /// the pause before a user's next step, so that it counts for the step that caused it.
+    /// What the connection has cost since it began. An acknowledgement that the kernel holds back is
+    /// sent first, as it would be in the pause before a user's next step, so that it counts for the step
+    /// that caused it.
     pub fn traffic(&self) -> Result<Traffic> {
         /// IPv4, TCP, and the timestamps that every segment of Linux carries.
         const SEGMENT_HEADERS: u64 = 20 + 20 + 12;
-        /// What the first segment of each side carries besides: maximum segment size, SACK permitted, window scale.
+        /// What the first segment of each side carries besides: maximum segment size, SACK
+        /// permitted, window scale.
         const SYN_OPTIONS: u64 = 8;
         let read = || -> io::Result<sys::Segments> {
             SockRef::from(&self.socket).set_tcp_quickack(true)?;

@@ -24,14 +24,14 @@ pub enum Voice {
 }
 
 impl Voice {
-    /// See [`say`].
+    /// Tells a line as [`say`] does, if aloud.
     pub fn say(self, line: impl Display) {
         if self == Voice::Aloud {
             say(line);
         }
     }
 
-    /// See [`patiently`].
+    /// Does work as [`patiently`] does, silently if not aloud.
     pub async fn patiently<T>(self, what: &str, work: impl Future<Output = T>) -> T {
         match self {
             Voice::Aloud => patiently(what, work).await,

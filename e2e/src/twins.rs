@@ -1,13 +1,15 @@
 //! Whether two homeservers that were asked the same have answered the same.
 //!
-//! Ids are drawn at random, so each id of the left one has a twin on the right, wherever it turns up: the first answer that
-//! holds both makes them twins, and from then on one never appears without the other. Times and secrets only have to be there
-//! (`FREE`); lists that no specification orders are compared as sets (`UNORDERED`). All else is equal.
+//! Ids are drawn at random, so each id of the left one has a twin on the right, wherever it turns up: the
+//! first answer that holds both makes them twins, and from then on one never appears without the other. Times
+//! and secrets only have to be there (`FREE`); lists that no specification orders are compared as sets
+//! (`UNORDERED`). All else is equal.
 
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 
-/// Members whose values depend on the time or are random, with the place in the specification or in Synapse that says so.
+/// Members whose values depend on the time or are random, with the place in the specification or in Synapse
+/// that says so.
 const FREE: &[(&str, &str)] = &[
     ("origin_server_ts", "client-server API, events: time"),
     ("age", "client-server API, events: time"),
@@ -160,7 +162,8 @@ fn is_free(place: &str) -> bool {
     FREE.iter().any(|(free, _)| *free == name)
 }
 
-/// Finds the ids: `$` or `!` and 43 characters of a hash, `!` and 18 letters and the server, a device as the whole text.
+/// Finds the ids: `$` or `!` and 43 characters of a hash, `!` and 18 letters and the server, a device as
+/// the whole text.
 fn pieces(text: &str) -> Vec<Piece<'_>> {
     const DEVICE: usize = 10;
     if text.len() == DEVICE && text.bytes().all(|byte| byte.is_ascii_uppercase()) {

@@ -1,5 +1,6 @@
-//! The two ways to speak Matrix that the demo compares: CBOR over CoAP and DTLS with our client, JSON over HTTPS with a plain one;
-//! and a third for the tests, a foreign client of the first kind. JSON goes in and comes out on all.
+//! The two ways to speak Matrix that the demo compares: CBOR over CoAP and DTLS with our client, JSON over
+//! HTTPS with a plain one; and a third for the tests, a foreign client of the first kind. JSON goes in and
+//! comes out on all.
 
 use crate::error::{Error, Result};
 use crate::http1::Http1;
@@ -32,7 +33,7 @@ pub enum Wire {
     Reference(Box<Reference>),
 }
 
-/// One request.
+/// One request over any of the wires.
 #[derive(Clone, Debug)]
 pub struct Call<'a> {
     /// GET, POST, PUT or DELETE.
@@ -41,11 +42,11 @@ pub struct Call<'a> {
     pub target: String,
     /// The access token.
     pub token: Option<&'a str>,
-    /// The body.
+    /// The document to send as the body.
     pub body: Option<Value>,
 }
 
-/// One answer.
+/// One answer over any of the wires.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// Which request it answers, for messages.
@@ -59,17 +60,17 @@ pub struct Answer {
 }
 
 impl<'a> Call<'a> {
-    /// A GET.
+    /// A GET without token and body.
     pub fn get(target: impl Into<String>) -> Call<'a> {
         Call { method: Method::Get, target: target.into(), token: None, body: None }
     }
 
-    /// A POST.
+    /// A POST of a document, without token.
     pub fn post(target: impl Into<String>, body: Value) -> Call<'a> {
         Call { method: Method::Post, target: target.into(), token: None, body: Some(body) }
     }
 
-    /// A PUT.
+    /// A PUT of a document, without token.
     pub fn put(target: impl Into<String>, body: Value) -> Call<'a> {
         Call { method: Method::Put, target: target.into(), token: None, body: Some(body) }
     }

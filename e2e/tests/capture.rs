@@ -32,11 +32,12 @@ const FIELDS: [&str; 6] = [
 ];
 /// RFC 6347 section 4.1.
 const APPLICATION_DATA: &str = "23";
-/// Wireshark 4.0 takes options that it does not know for malformed, or notes them: 256 and 257 are MSC3079's, 65020 is ours.
+/// Wireshark 4.0 takes options that it does not know for malformed, or notes them: 256 and 257 are MSC3079's,
+/// 65020 is ours.
 const UNKNOWN_TO_WIRESHARK: [&str; 3] =
     ["Invalid Option Number 256", "Invalid Option Number 257", "Unknown Option Number 65020"];
 
-/// One datagram.
+/// One datagram of the capture.
 #[derive(Debug)]
 struct Row {
     records: String,

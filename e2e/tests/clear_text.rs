@@ -175,7 +175,8 @@ async fn each_request_is_done_once_although_of_each_third_message_a_copy_is_lost
     let told = client.ask(&ask(Order { body: large.clone(), ..order("PUT") })).await.unwrap();
     assert!(told.body == large, "{} {}", told.code, told.error);
     bodies.push(large);
-    // The server says two things each time, an acknowledgement and later the response: of six, one of each kind is lost.
+    // The server says two things each time, an acknowledgement and later the response: of six, one of each
+    // kind is lost.
     for _ in 0..3 {
         let slow = Order { body: "slow".to_owned(), query: vec!["wait=100".to_owned()], ..order("POST") };
         assert_eq!(client.ask(&ask(slow)).await.unwrap().body, "slow");

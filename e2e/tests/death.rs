@@ -1,5 +1,6 @@
-//! Clients that wait for a long poll while the sidecar is killed, or while a NAT gives them another port: by their defaults, they know
-//! within 40 s. The real sidecar; a homeserver that lets everybody wait stands behind the real Envoy.
+//! Clients that wait for a long poll while the sidecar is killed, or while a NAT gives them another port: by
+//! their defaults, they know within 40 s. The real sidecar; a homeserver that lets everybody wait stands
+//! behind the real Envoy.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

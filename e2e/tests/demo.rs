@@ -1,4 +1,5 @@
-//! The demo itself, on other ports and in another folder than its defaults, as `make demo PORT=.. DIR=..` would run it.
+//! The demo itself, on other ports and in another folder than its defaults, as `make demo PORT=.. DIR=..`
+//! would run it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

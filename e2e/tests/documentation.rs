@@ -1,5 +1,5 @@
-//! What the README and the pages show is what happens: their commands give the output printed under them, the table of bytes is
-//! the demo's, the table of options is that of `--help`.
+//! What the README and the pages show is what happens: their commands give the output printed under them, the
+//! table of bytes is the demo's, the table of options is that of `--help`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -22,7 +22,8 @@ static SHARED: Shared = Shared::new();
 const BORDER: &str = "\u{1}border\u{1}\n";
 /// Stands in a page for whatever comes here.
 const ANYTHING: &str = "[...]";
-/// The pages whose commands are run here, and how many each has at least. docs/kubernetes.md has a test in `e2e/kubernetes`.
+/// The pages whose commands are run here, and how many each has at least. docs/kubernetes.md has a
+/// test in `e2e/kubernetes`.
 const PAGES: [(&str, usize); 3] = [("README.md", 3), ("docs/operations.md", 5), ("docs/clients.md", 8)];
 const DEMO_WITHIN: Duration = Duration::from_secs(180);
 

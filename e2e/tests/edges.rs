@@ -39,12 +39,14 @@ fn malformed_cbor_is_4_00_with_its_offset_and_never_reaches_the_homeserver() {
         let connection = fixture.connection().await.unwrap();
         let claims = |head: u8| [b"\xa1\x61a", &[head][..], &(1_u64 << 40).to_be_bytes(), b"abc"].concat();
         let bodies: [(Vec<u8>, usize); 14] = [
-            // {"a": "hel and no more; {"a": 1} and one byte too many; a simple value that nobody has assigned; nothing but a break.
+            // {"a": "hel and no more; {"a": 1} and one byte too many; a simple value that nobody has
+            // assigned; nothing but a break.
             (b"\xa1\x61a\x65hel".to_vec(), 7),
             (b"\xa1\x61a\x01\x00".to_vec(), 4),
             (b"\xa1\x61a\xf0".to_vec(), 3),
             (b"\xff".to_vec(), 0),
-            // Byte strings, as a value and as a key; tags, one and too many; open arrays and maps, of known length and without.
+            // Byte strings, as a value and as a key; tags, one and too many; open arrays and maps, of known
+            // length and without.
             (b"\xa1\x61a\x43abc".to_vec(), 3),
             (b"\xa1\x43abc\x01".to_vec(), 1),
             (b"\xa1\x61a\xc1\x00".to_vec(), 3),
@@ -128,7 +130,8 @@ fn a_post_without_a_body_reaches_the_homeserver_as_an_empty_document() {
         let connection = fixture().connection().await.unwrap();
         let response =
             connection.request(request(Method::Post, "/_matrix/client/v3/register", &[])).await.unwrap();
-        // The homeserver asks for the stages of registration: it understood the body. M_NOT_JSON would be 4.00.
+        // The homeserver asks for the stages of registration: it understood the body. M_NOT_JSON
+        // would be 4.00.
         assert_eq!(code(&response), "4.01");
         let body = document(&response).unwrap();
         assert!(body["flows"].is_array(), "{body}");

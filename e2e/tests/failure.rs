@@ -1,4 +1,5 @@
-//! Parts that are down, hung or slow: what the client is told, and that all is well again without a restart of the sidecar.
+//! Parts that are down, hung or slow: what the client is told, and that all is well again without a restart
+//! of the sidecar.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -77,7 +78,8 @@ async fn one_request_waits(fixture: &Fixture) {
     .unwrap();
 }
 
-/// Works before, gives `expected` while `part` is as `harm` leaves it, works afterwards on the same session and on a new one.
+/// Works before, gives `expected` while `part` is as `harm` leaves it, works afterwards on the same session
+/// and on a new one.
 fn told_and_recovered(part: impl Fn(&Fixture) -> &Process, harm: impl Fn(&Process), expected: &str) {
     let fixture = fixture();
     fixture.run(async {

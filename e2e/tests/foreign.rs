@@ -43,7 +43,8 @@ impl Answer {
 /// Runs a libcoap client on a path, in the run folder.
 async fn ask(program: &'static str, arguments: &[&str], path: &str) -> Answer {
     let fixture = fixture();
-    // What it says would stand in between on its standard output. Tests run at the same time: a file for each.
+    // What it says would stand in between on its standard output. Tests run at the same time: a
+    // file for each.
     let file = fixture.chain.folder().join(format!("{program}{}.cbor", path.replace(['/', '?'], "-")));
     let mut command = Command::new(system_program(program, "setup-test").unwrap());
     command.arg("-C").arg(&fixture.chain.certificate.certificate).arg("-o").arg(&file);
@@ -191,7 +192,8 @@ fn a_slow_homeserver_makes_a_separate_response_of_an_early_acknowledgement() {
         let synced = matrix::sync(&mut wire, &user, "timeout=0").await.unwrap();
         let since = synced["next_batch"].as_str().unwrap();
         let token = format!("256,{}", user.token);
-        // Nothing happens for longer than the server waits with its acknowledgement. Not twice the same: Synapse remembers its answers.
+        // Nothing happens for longer than the server waits with its acknowledgement. Not twice the same:
+        // Synapse remembers its answers.
         for (program, timeout) in PROGRAMS.into_iter().zip([3_000, 3_001]) {
             let path = format!("/7?timeout={timeout}&since={since}");
             let answer = ask(program, &["-O", &token], &path).await;

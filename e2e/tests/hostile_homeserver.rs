@@ -1,5 +1,5 @@
-//! A homeserver that hangs up, breaks off, talks nonsense or too much, behind the real Envoy and the filter: each request gets
-//! its error, and the session and its neighbours go on.
+//! A homeserver that hangs up, breaks off, talks nonsense or too much, behind the real Envoy and the filter:
+//! each request gets its error, and the session and its neighbours go on.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -16,9 +16,11 @@ use lowband_e2e::wire::{code, document};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 
-/// What the homeserver does, by the last segment of the path. What it has written is followed by the end of the connection.
+/// What the homeserver does, by the last segment of the path. What it has written is followed by the end
+/// of the connection.
 fn answer(behaviour: &str) -> Vec<u8> {
-    // Each connection ends after one answer, and says so: else the next request might meet one that is just ending.
+    // Each connection ends after one answer, and says so: else the next request might meet one that
+    // is just ending.
     let json = |length: usize, body: &[u8]| {
         let fields = "content-type: application/json\r\nconnection: close";
         let head = format!("HTTP/1.1 200 OK\r\n{fields}\r\ncontent-length: {length}\r\n\r\n");
@@ -105,7 +107,8 @@ fn each_failure_is_told_and_counted_and_the_session_and_its_neighbour_are_served
         let neighbour = fixture.connection().await.unwrap();
         for (behaviour, expected) in [
             ("hangs-up", "5.03"),
-            // For Envoy this is 502 or 503, as the end of the connection is read with the bytes or after them.
+            // For Envoy this is 502 or 503, as the end of the connection is read with the bytes
+            // or after them.
             ("half-a-status-line", "5.02 5.03"),
             ("half-a-head", "5.02 5.03"),
             ("no-http", "5.02"),

@@ -1,5 +1,6 @@
-//! Answers that come late, as each long poll with news does: after the acknowledgement, in one block or in hundreds, with every
-//! client that there is. The sidecar is the real one; behind it stands something that answers when it is told to.
+//! Answers that come late, as each long poll with news does: after the acknowledgement, in one block or in
+//! hundreds, with every client that there is. The sidecar is the real one; behind it stands something that
+//! answers when it is told to.
 //!
 //! The clients differ in what they do with such an answer: see the page for client authors.
 #![allow(
@@ -236,7 +237,8 @@ fn a_late_answer_reaches_the_reference_although_each_tenth_datagram_is_lost() {
     });
 }
 
-/// Its default takes 8 kB. Where the length is known the first block tells it, so that the client need not fetch all of that to fail.
+/// Its default takes 8 kB. Where the length is known the first block tells it, so that the client need not
+/// fetch all of that to fail.
 #[test]
 #[ignore = "needs what `make test-more` installs"]
 fn californium_fails_at_the_first_block_of_what_is_more_than_it_takes() {
@@ -269,8 +271,8 @@ async fn libcoap(arguments: &[&str], wait: Duration, length: usize) -> Vec<u8> {
     std::fs::read(&file).unwrap_or_default()
 }
 
-/// It loses late answers of more than one block, says nothing and exits with 0; not so when it asks by non-confirmable messages or
-/// for notifications. There is nothing that a server could do.
+/// It loses late answers of more than one block, says nothing and exits with 0; not so when it asks by
+/// non-confirmable messages or for notifications. There is nothing that a server could do.
 async fn libcoap_gets(wait: Duration) {
     let mut fetches = JoinSet::new();
     for (arguments, length) in

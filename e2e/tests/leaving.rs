@@ -1,4 +1,5 @@
-//! Clients that ask and leave at once, many of them: what Envoy thinks of the connection that they share with everybody else.
+//! Clients that ask and leave at once, many of them: what Envoy thinks of the connection that they share
+//! with everybody else.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -21,7 +22,8 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 const SOON: Duration = Duration::from_secs(30);
-/// One after the other, so that all of them use the one connection, which takes a hundred at once before another is opened.
+/// One after the other, so that all of them use the one connection, which takes a hundred at once before
+/// another is opened.
 const GROUPS: usize = 5;
 const SESSIONS: usize = 5;
 /// Two windows of the client: none of them is older than a second when all have arrived.

@@ -1,4 +1,5 @@
-//! Requests that wait at the homeserver: they wait as long as they should, many at once, and no longer than their client.
+//! Requests that wait at the homeserver: they wait as long as they should, many at once, and no longer
+//! than their client.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,5 +1,5 @@
-//! Handshakes of foreign programs that lose a whole flight once: the server's, and the client's last. Each must complete, and the
-//! session must carry a request.
+//! Handshakes of foreign programs that lose a whole flight once: the server's, and the client's last. Each
+//! must complete, and the session must carry a request.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -26,8 +26,8 @@ fn fixture() -> &'static Fixture {
     Fixture::shared(&SHARED, "lost_flights").unwrap_or_else(|why| panic!("{why}"))
 }
 
-/// A confirmable GET of path code 0, `/versions`. It ends with a line feed, the value of a Content-Format that a request without a
-/// payload may have, and holds no zero: both programs read lines of text.
+/// A confirmable GET of path code 0, `/versions`. It ends with a line feed, the value of a Content-Format
+/// that a request without a payload may have, and holds no zero: both programs read lines of text.
 const GET_VERSIONS: &[u8] = b"\x44\x01\x31\x32abcd\xb1\x30\x11\x0a";
 /// What only the answer holds.
 const ANSWER: &[u8] = b"r0.6.1";

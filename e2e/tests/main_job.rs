@@ -1,4 +1,5 @@
-//! The main job: what goes in at one end of the chain comes out at the other, and CBOR over CoAP says what JSON over HTTPS says.
+//! The main job: what goes in at one end of the chain comes out at the other, and CBOR over CoAP says what
+//! JSON over HTTPS says.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -53,7 +54,8 @@ fn the_same_documents_come_over_coap_and_over_https() {
         let (mut coap, user) = fixture.register("equal").await.unwrap();
         let mut https = fixture.https().await.unwrap();
         let room = matrix::create_room(&mut coap, &user, &[]).await.unwrap();
-        // What a codec may trip over: other alphabets, escapes, numbers at their limits, names that are numbers, empty containers.
+        // What a codec may trip over: other alphabets, escapes, numbers at their limits, names that are
+        // numbers, empty containers.
         let odd = json!({
             "msgtype": "m.text", "body": "Grüße \u{1F98A} \u{0} \" \\ \n", "8": 1, "big": 9007199254740991_i64,
             "small": -9007199254740991_i64, "nested": [[], {}, [null, true, false, ""]], "": {"": 0}

@@ -1,6 +1,7 @@
-//! The life of two users of a real client, matrix-nio, twice: in CBOR over HTTPS through Envoy and the filter, without the sidecar,
-//! and as nio comes, in JSON straight to a second homeserver. Each answer of the one is compared with its twin of the other, and
-//! each GET besides with what the same homeserver says to it in JSON.
+//! The life of two users of a real client, matrix-nio, twice: in CBOR over HTTPS through Envoy and the
+//! filter, without the sidecar, and as nio comes, in JSON straight to a second homeserver. Each answer of
+//! the one is compared with its twin of the other, and each GET besides with what the same homeserver says
+//! to it in JSON.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -47,7 +48,8 @@ async fn life(fixture: &Fixture, settings: &Value, homeserver: &Synapse) -> Vec<
     notes.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Integer keys come to who has sent some in the very request, and none of an answer's names is left as text then.
+/// Integer keys come to who has sent some in the very request, and none of an answer's names is left
+/// as text then.
 fn keys_are_as_negotiated(note: &Note) -> bool {
     let asked_with_integers = note.user == "nio-ann" && !note.what.starts_with("GET ");
     note.integer_keys == 0 || (asked_with_integers && note.text_keys == 0)

@@ -154,7 +154,8 @@ fn media_goes_up_and_comes_down_unharmed() {
             request.headers_mut().insert(header::AUTHORIZATION, bearer);
             request
         };
-        // Every byte value, a megabyte of them. The last two would be translated if anything looked into them.
+        // Every byte value, a megabyte of them. The last two would be translated if anything
+        // looked into them.
         let binary: Vec<u8> = (0..1u32 << 20).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
         let cbor = to_cbor(r#"{"body":"x"}"#).unwrap();
         let samples = [("image/png", binary), (CBOR, cbor), (JSON, b"{ \"body\" : \"x\" }".to_vec())];

@@ -42,7 +42,8 @@ fn the_message_over_the_limit_is_answered_4_29_with_max_age() {
         assert_eq!(code(&response), "4.29");
         let body = document(&response).unwrap();
         assert_eq!(body["errcode"], "M_LIMIT_EXCEEDED");
-        // 0.2 messages a second: at most five seconds for one, up to ten after a burst. Rounded up, so never zero.
+        // 0.2 messages a second: at most five seconds for one, up to ten after a burst. Rounded up,
+        // so never zero.
         let wait = response.max_age.expect("a Max-Age");
         assert!((1..=10).contains(&wait), "{wait}");
         if let Some(milliseconds) = body["retry_after_ms"].as_u64() {

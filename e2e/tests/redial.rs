@@ -1,4 +1,5 @@
-//! A client that outlives the sidecar: killed and started again, or told to end. A homeserver that counts stands behind the real Envoy.
+//! A client that outlives the sidecar: killed and started again, or told to end. A homeserver that counts
+//! stands behind the real Envoy.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -28,7 +29,8 @@ const SIDECAR: &[&str] = &["--close-within", "1s", "--grace-period", "5s", "--li
 /// How often each request has arrived, by method and last segment of the path.
 type Arrivals = Arc<Mutex<HashMap<String, u32>>>;
 
-/// Leaves whatever is `slow` without an answer the first time it comes, until somebody hangs up; answers all else.
+/// Leaves whatever is `slow` without an answer the first time it comes, until somebody hangs up;
+/// answers all else.
 fn serve(stream: &TcpStream, arrivals: &Arrivals) {
     let mut lines = BufReader::new(stream).lines();
     // Envoy may have opened a connection in vain.

@@ -1,5 +1,5 @@
-//! A foreign client on the reference's client stack: another DTLS, another CoAP, another CBOR, with the settings that the clients
-//! in the field have.
+//! A foreign client on the reference's client stack: another DTLS, another CoAP, another CBOR, with the
+//! settings that the clients in the field have.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -40,7 +40,8 @@ fn two_of_them_register_meet_in_a_room_and_one_reads_what_the_other_sent() {
         let event = matrix::send(&mut ann, &one, &room, "1", "Hello World").await.unwrap();
         let synced = matrix::sync(&mut bob, &two, "timeout=0").await.unwrap();
         matrix::expect_message(&synced, &room, &event, "Hello World").unwrap();
-        // Nothing happens for longer than the server waits with its acknowledgement: the response comes by itself.
+        // Nothing happens for longer than the server waits with its acknowledgement: the response
+        // comes by itself.
         let query = format!("timeout=3000&since={}", synced["next_batch"].as_str().unwrap());
         let quiet = matrix::sync(&mut bob, &two, &query).await.unwrap();
         assert!(quiet["next_batch"].is_string() && quiet["rooms"].is_null(), "{quiet}");
@@ -74,8 +75,8 @@ fn a_sync_of_300_kb_comes_in_blocks_and_is_the_one_that_https_gives() {
 
         let mut client = fixture.reference().await.unwrap();
         let call = Call::get("/_matrix/client/r0/sync?timeout=0").by(&user.token);
-        // The second asks for notifications, which its requests for further blocks do not repeat (RFC 7959 section 2.6): the answer
-        // is the same, and still one body.
+        // The second asks for notifications, which its requests for further blocks do not repeat (RFC 7959
+        // section 2.6): the answer is the same, and still one body.
         for told in [client.call(&call).await.unwrap(), client.observe(&call).await.unwrap()] {
             assert_eq!((&*told.over, &*told.code), ("coap", "2.05"));
             assert!(told.bytes > 300_000, "{}", told.bytes);
@@ -162,8 +163,8 @@ fn integer_keys_and_whole_numbers_in_floats_arrive_as_what_they_stand_for() {
         let mut https = fixture.https().await.unwrap();
         let user = matrix::sign_in(&mut https, &User::new("reference-keys")).await.unwrap();
         let room = matrix::create_room(&mut https, &user, &[]).await.unwrap();
-        // Keys of the table in a place where they mean nothing, numbers of each width that a float may have, and what looks like an
-        // integer key but is a name.
+        // Keys of the table in a place where they mean nothing, numbers of each width that a float may have,
+        // and what looks like an integer key but is a name.
         let content = json!({
             "msgtype": "m.text", "body": "keys", "8": "eight",
             "nested": [{"type": "t", "sender": {"event_id": null}}],

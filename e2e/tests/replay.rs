@@ -1,4 +1,5 @@
-//! What Matrix clients ask, replayed twice: as CBOR through the whole chain, and as JSON straight to a second homeserver.
+//! What Matrix clients ask, replayed twice: as CBOR through the whole chain, and as JSON straight to
+//! a second homeserver.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,7 +1,8 @@
-//! What a client asks for arrives at the homeserver as a plain HTTP client would have asked for it: paths, queries, headers.
+//! What a client asks for arrives at the homeserver as a plain HTTP client would have asked for it:
+//! paths, queries, headers.
 //!
-//! An echo stands at the end of the chain: it answers with the request line and the headers that have reached it. The plain
-//! client is curl on Envoy's public port; over CoAP both our client and libcoap's ask.
+//! An echo stands at the end of the chain: it answers with the request line and the headers that have reached
+//! it. The plain client is curl on Envoy's public port; over CoAP both our client and libcoap's ask.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -37,8 +38,8 @@ fn fixture() -> &'static Fixture {
     })
 }
 
-/// Answers each request of a connection with its own target, headers and body. No HTTP library stands between, because it
-/// would have a word in how a target is spelled.
+/// Answers each request of a connection with its own target, headers and body. No HTTP library stands
+/// between, because it would have a word in how a target is spelled.
 fn echo(stream: &TcpStream) {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
@@ -143,7 +144,8 @@ fn a_path_and_a_query_arrive_byte_for_byte() {
 
 #[test]
 fn what_is_spelled_in_another_way_arrives_in_one_way_and_means_the_same() {
-    // As a client spells it, and as it arrives over the chain: nothing is escaped without need, and a space is %20.
+    // As a client spells it, and as it arrives over the chain: nothing is escaped without need, and a
+    // space is %20.
     let targets = [
         ("/_matrix/client/v3/profile/%40alice%3Alb.test", "/_matrix/client/v3/profile/@alice:lb.test"),
         (

@@ -1,4 +1,5 @@
-//! A filter that copies every body out of Envoy and in again, and does nothing else: what `make bench-filter` compares with.
+//! A filter that copies every body out of Envoy and in again, and does nothing else: what `make
+//! bench-filter` compares with.
 //!
 //! It holds a body until its end, as the translating filter does with short ones.
 

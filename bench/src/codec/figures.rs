@@ -3,7 +3,7 @@
 use lowband_e2e::tell::say;
 use lowband_e2e::{Error, Result};
 
-/// One figure.
+/// One figure of the codec, with its gate.
 pub(crate) struct Row {
     name: String,
     unit: &'static str,

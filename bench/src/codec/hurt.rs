@@ -1,4 +1,5 @@
-//! Inputs made to hurt: families that grow by a number, of which twice must not cost much more than twice as much.
+//! Inputs made to hurt: families that grow by a number, of which twice must not cost much more than
+//! twice as much.
 
 use crate::documents::array;
 use crate::ways::{self, Way};
@@ -30,7 +31,8 @@ const PUSH_LENIENT: How =
     ("_push_lenient", 1, |json| ways::push_json_to_cbor(json, push_lenient(), ways::PIECE));
 const PUSH_DECODE: How = ("_push", 1, |cbor| ways::push_cbor_to_json(cbor, ways::PIECE));
 
-// Each byte is a call, and is cut off from what it belongs to: what is done again for each piece shows in a tenth already.
+// Each byte is a call, and is cut off from what it belongs to: what is done again for each piece shows in
+// a tenth already.
 const BYTES: How = ("_push_bytes", 10, |json| ways::push_json_to_cbor(json, ways::push_options(), 1));
 const BYTES_LENIENT: How =
     ("_push_bytes_lenient", 10, |json| ways::push_json_to_cbor(json, push_lenient(), 1));
@@ -40,8 +42,8 @@ fn push_lenient() -> PushOptions<'static> {
     PushOptions { policy: Policy::Lenient, ..ways::push_options() }
 }
 
-/// The size of a family is a number of elements, of steps into the depth or of bytes; it is chosen so that a call takes a million
-/// instructions or so, in which a step that is quadratic would show.
+/// The size of a family is a number of elements, of steps into the depth or of bytes; it is chosen so that a
+/// call takes a million instructions or so, in which a step that is quadratic would show.
 pub(crate) fn families() -> Vec<Family> {
     let mut families = Vec::new();
     let mut add = |name: &str, size, make, ways: &[How]| {

@@ -1,5 +1,6 @@
-//! Instructions of single calls: this binary runs once more under callgrind, which counts inside [`measured`] only and writes down a
-//! part after each call of it. The calls before them, which make the buffers grow, do not count.
+//! Instructions of single calls: this binary runs once more under callgrind, which counts inside
+//! [`measured`] only and writes down a part after each call of it. The calls before them, which make the
+//! buffers grow, do not count.
 
 use crate::figures::{self, Figures, Row};
 use crate::ways::{self, Way};
@@ -29,8 +30,8 @@ pub(crate) fn calls() {
     });
 }
 
-/// What is counted, one after the other: a figure of a call over each document, then two calls of each family that is made to
-/// hurt, of one size and of twice that.
+/// What is counted, one after the other: a figure of a call over each document, then two calls of each family
+/// that is made to hurt, of one size and of twice that.
 fn series(call: &mut dyn FnMut(Counted, Way<'_>)) {
     for (document, json) in [
         ("sync_medium", documents::SYNC_MEDIUM),

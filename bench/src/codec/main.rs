@@ -5,9 +5,9 @@
 //! instructions: this binary once more, under callgrind                  -> instructions of single calls
 //! ```
 //!
-//! Times on a shared machine move by more than half; ratios of ways that take turns repeat to about a tenth; instructions of
-//! one binary are the same each time, so the gates of `make test` are about them. Bytes to bytes everywhere, all checks on,
-//! buffers reused.
+//! Times on a shared machine move by more than half; ratios of ways that take turns repeat to about a tenth;
+//! instructions of one binary are the same each time, so the gates of `make test` are about them. Bytes to
+//! bytes everywhere, all checks on, buffers reused.
 
 mod documents;
 mod figures;

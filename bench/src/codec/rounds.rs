@@ -1,4 +1,5 @@
-//! Ratios: all ways over all documents take turns, so that whatever else the machine does meets all of them alike.
+//! Ratios: all ways over all documents take turns, so that whatever else the machine does meets all
+//! of them alike.
 
 use crate::documents;
 use crate::figures::{self, Figures};

@@ -1,5 +1,5 @@
-//! The ways from bytes to bytes: ours, in one go and in pieces, and those it is held against. Each is made once for a document and
-//! then called; what it can keep from call to call it keeps.
+//! The ways from bytes to bytes: ours, in one go and in pieces, and those it is held against. Each is made
+//! once for a document and then called; what it can keep from call to call it keeps.
 
 use ciborium::Value as Cbor;
 use lowband_codec::{
@@ -78,7 +78,7 @@ pub(crate) fn dom_json_to_cbor(json: &[u8]) -> Way<'_> {
     })
 }
 
-/// And back.
+/// Converts CBOR back to JSON by way of a tree.
 pub(crate) fn dom_cbor_to_json(cbor: &[u8]) -> Way<'_> {
     let mut json = Vec::new();
     Box::new(move || {
@@ -89,8 +89,8 @@ pub(crate) fn dom_cbor_to_json(cbor: &[u8]) -> Way<'_> {
     })
 }
 
-/// simd-json reads the text and makes nothing of it but its tape. It writes into its input, so each call needs a copy, which
-/// counts: who has to keep the input, or gets it borrowed, pays for it too.
+/// simd-json reads the text and makes nothing of it but its tape. It writes into its input, so each call
+/// needs a copy, which counts: who has to keep the input, or gets it borrowed, pays for it too.
 pub(crate) fn simd_json_parse(json: &[u8]) -> Way<'_> {
     let (mut copy, mut buffers) = (Vec::new(), simd_json::Buffers::new(json.len()));
     let mut kept: simd_json::Tape<'static> = simd_json::Tape(Vec::new());

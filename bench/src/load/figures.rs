@@ -3,7 +3,7 @@
 use lowband_e2e::tell::say;
 use lowband_e2e::{Error, Result};
 
-/// One figure.
+/// One figure, with its gate.
 #[derive(Clone, Copy)]
 pub(crate) struct Row {
     name: &'static str,

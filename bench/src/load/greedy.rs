@@ -1,4 +1,5 @@
-//! Greedy clients. Each is a process of low priority, so that what it costs here is not taken for what it costs the others.
+//! Greedy clients. Each is a process of low priority, so that what it costs here is not taken for what it
+//! costs the others.
 //!
 //! A line a second on standard output tells how far each has come; the last one counts.
 
@@ -18,7 +19,8 @@ use std::time::{Duration, Instant};
 /// As many as a session may have.
 const AT_ONCE: usize = 32;
 const UPLOADS: usize = 9;
-/// The uploads go on by a block each before a transfer without progress ends (`--blockwise-idle`, two minutes).
+/// The uploads go on by a block each before a transfer without progress ends
+/// (`--blockwise-idle`, two minutes).
 const A_BLOCK_EACH: Duration = Duration::from_secs(60);
 const A_LINE: Duration = Duration::from_secs(1);
 const BLOCK: usize = 1024;
@@ -63,7 +65,8 @@ pub(crate) async fn ask(server: SocketAddr) -> Result<()> {
     }
 }
 
-/// Fills so many bytes with the beginnings of nine uploads and keeps them, until it is ended. What is refused is begun again.
+/// Fills so many bytes with the beginnings of nine uploads and keeps them, until it is ended. What is refused
+/// is begun again.
 pub(crate) async fn upload(server: SocketAddr, bytes: usize) -> Result<()> {
     let (mut fleet, session) = connect(server, Ipv4Addr::new(127, 202, 0, 1)).await?;
     let each = bytes / UPLOADS;

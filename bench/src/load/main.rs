@@ -1,4 +1,5 @@
-//! `make bench-load`: whether everybody is served, and how soon, while many ask, one takes all it can get, and strangers knock.
+//! `make bench-load`: whether everybody is served, and how soon, while many ask, one takes all it can get,
+//! and strangers knock.
 //!
 //! ```text
 //! crowd (this process, one UDP socket and one network each) --+
@@ -7,9 +8,10 @@
 //!                                                        stub (a thread) <--HTTP/2-----+
 //! ```
 //!
-//! A table and then one JSON object a line, as the other benchmarks have it. Requests are asked for at a fixed rate, whether or not those
-//! before have been answered. Time is the client's (asked to answered), or the sidecar's own as its histogram has it. Clients, stub and
-//! sidecar share the machine: on two cores what greedy clients and strangers cost *here* is in the clients' times as well.
+//! A table and then one JSON object a line, as the other benchmarks have it. Requests are asked for at a
+//! fixed rate, whether or not those before have been answered. Time is the client's (asked to answered), or
+//! the sidecar's own as its histogram has it. Clients, stub and sidecar share the machine: on two cores what
+//! greedy clients and strangers cost *here* is in the clients' times as well.
 
 mod figures;
 mod greedy;
@@ -31,7 +33,8 @@ use std::process::ExitCode;
 #[derive(Parser)]
 #[command(name = "load", max_term_width = 120, args_conflicts_with_subcommands = true)]
 struct Options {
-    /// A run of seconds with small numbers, which fails when a count or a share is not as it must be; times are only told.
+    /// A run of seconds with small numbers, which fails when a count or a share is not as it must be; times
+    /// are only told.
     #[arg(long)]
     quick: bool,
     /// Only some parts.

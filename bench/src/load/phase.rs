@@ -20,11 +20,13 @@ use std::time::{Duration, Instant};
 pub(crate) const ANSWER: usize = 1000;
 /// The body of an upload: more than the greedy one leaves free.
 const UPLOAD: usize = 20_000;
-/// What has not come so long after the last request is not counted as answered. Longer than two repeats of a request that was lost.
+/// What has not come so long after the last request is not counted as answered. Longer than two repeats of a
+/// request that was lost.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A newcomer that has not connected so long after the last one was begun was locked out.
 const NEWCOMER: Duration = Duration::from_secs(30);
-/// Requests without an answer. A machine that is too slow for the rate makes fewer; `late` and what is answered tell.
+/// Requests without an answer. A machine that is too slow for the rate makes fewer; `late` and what
+/// is answered tell.
 const MOST_UNDER_WAY: usize = 2_000;
 const A_MOMENT: Duration = Duration::from_millis(10);
 /// Requests made before answers are looked for.
@@ -33,11 +35,11 @@ const ASKED_IN_A_ROW: usize = 16;
 const AT_ONCE: usize = 64;
 const UNAVAILABLE: Code = Code::new(5, 3);
 
-/// What happens.
+/// What happens during a part of a scenario.
 #[derive(Clone, Copy)]
 pub(crate) struct Phase {
     pub(crate) length: Duration,
-    /// Requests.
+    /// Requests a second of all clients together.
     pub(crate) per_second: u32,
     /// Each of so many requests is an upload of more than one block. 0: none is.
     pub(crate) upload_in: usize,
@@ -58,7 +60,7 @@ pub(crate) struct Crowd {
 pub(crate) struct Tally {
     pub(crate) asked: usize,
     pub(crate) answered: usize,
-    /// By 5.03.
+    /// Requests that were refused by 5.03.
     pub(crate) refused: usize,
     /// Uploads among the refused.
     pub(crate) uploads_refused: usize,
@@ -77,7 +79,8 @@ pub(crate) struct Tally {
 }
 
 impl Crowd {
-    /// Connects so many, not more than so many a second and so many at once. Who is refused comes again in its turn.
+    /// Connects so many, not more than so many a second and so many at once. Who is refused comes again
+    /// in its turn.
     pub(crate) async fn connect(server: SocketAddr, count: usize, per_second: u32) -> Result<Crowd> {
         let mut crowd = Crowd {
             fleet: Fleet::new(server, Duration::ZERO)?,

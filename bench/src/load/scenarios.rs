@@ -273,7 +273,7 @@ fn copies(before: &Look, after: &Look) -> f64 {
     grown("lowband_coap_duplicates_total") / grown("lowband_coap_requests_total").max(1.0)
 }
 
-/// Percent.
+/// A share in percent.
 fn share(of: usize, all: usize) -> f64 {
     100.0 * of as f64 / all.max(1) as f64
 }

@@ -1,5 +1,5 @@
-//! Strangers: ClientHellos with a cookie that was asked for once, sent again and again. Each looks like the beginning of a handshake, and
-//! the two of one port in turn supersede each other.
+//! Strangers: ClientHellos with a cookie that was asked for once, sent again and again. Each looks like the
+//! beginning of a handshake, and the two of one port in turn supersede each other.
 
 use lowband_e2e::{Error, Result};
 use lowband_transport::client::Config;
@@ -24,7 +24,8 @@ pub(crate) struct Strangers {
 }
 
 impl Strangers {
-    /// From so many addresses, each in an IPv4 /24 of its own, with one port each; together so many hellos a second.
+    /// From so many addresses, each in an IPv4 /24 of its own, with one port each; together so many
+    /// hellos a second.
     pub(crate) fn start(server: SocketAddr, addresses: u8, per_second: u32) -> Strangers {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);

@@ -82,8 +82,8 @@ impl Look {
         sum(&self.metrics, counter) - sum(&before.metrics, counter)
     }
 
-    /// The sidecar's own time of the requests since then that so many of a hundred do not exceed, in seconds; within a bucket evenly
-    /// spread, as `histogram_quantile` has it.
+    /// The sidecar's own time of the requests since then that so many of a hundred do not exceed, in seconds;
+    /// within a bucket evenly spread, as `histogram_quantile` has it.
     pub(crate) fn own_time(&self, before: &Look, percent: usize) -> f64 {
         let (now, then) = (buckets(&self.metrics), buckets(&before.metrics));
         let counts = now

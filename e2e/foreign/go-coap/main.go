@@ -1,8 +1,9 @@
-// A CoAP client on go-coap v3 over pion's DTLS, with their defaults, driven by lines of JSON: for tests of late answers. It believes
-// any certificate.
+// A CoAP client on go-coap v3 over pion's DTLS, with their defaults, driven by lines of JSON: for tests of
+// late answers. It believes any certificate.
 //
-// The one argument is the server, HOST:PORT. Each line of standard input is a path, as JSON text, that is fetched; each is answered by
-// one line on standard output: the code and the payload in hexadecimal digits, or what failed. It ends with its input.
+// The one argument is the server, HOST:PORT. Each line of standard input is a path, as JSON text, that is
+// fetched; each is answered by one line on standard output: the code and the payload in hexadecimal digits,
+// or what failed. It ends with its input.
 package main
 
 import (

@@ -16,8 +16,8 @@ import nio
 from transport import Client, Form
 
 SLIDING = "/_matrix/client/unstable/org.matrix.simplified_msc3575/sync"
-# Bytes of ciphertext, from a word to the most that still fits into an event of 65,536 bytes. All in one answer are more than
-# the filter holds back before it begins to stream.
+# Bytes of ciphertext, from a word to the most that still fits into an event of 65,536 bytes. All in one
+# answer are more than the filter holds back before it begins to stream.
 SIZES = (2_000, 10_000, 30_000, 57_000, 58_000, 59_000, 60_000)
 # What wakes nobody who waits for a message: who is online and who is typing.
 MESSAGES_ALONE = {"presence": {"not_types": ["*"]}, "room": {"ephemeral": {"not_types": ["*"]}}}

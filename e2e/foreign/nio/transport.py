@@ -12,7 +12,8 @@ import cbor2
 import nio
 
 CBOR, JSON = "application/cbor", "application/json"
-# Members that move between two questions although nothing has happened: how long ago an event was, and a user was active.
+# Members that move between two questions although nothing has happened: how long ago an event was, and a
+# user was active.
 MOVING = {"age", "last_active_ago"}
 
 

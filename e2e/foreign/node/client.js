@@ -1,9 +1,9 @@
-// A CoAP client on node-coap or node-coap-client, without DTLS and with their defaults, driven by lines of JSON: for tests of late
-// answers.
+// A CoAP client on node-coap or node-coap-client, without DTLS and with their defaults, driven by lines of
+// JSON: for tests of late answers.
 //
-// The arguments are "coap" or "node-coap-client", and the server, HOST:PORT. Each line of standard input is a path, as JSON text, that
-// is fetched; each is answered by one line on standard output: the code and the payload in hexadecimal digits, or what failed. It
-// ends with its input.
+// The arguments are "coap" or "node-coap-client", and the server, HOST:PORT. Each line of standard input is a
+// path, as JSON text, that is fetched; each is answered by one line on standard output: the code and the
+// payload in hexadecimal digits, or what failed. It ends with its input.
 "use strict";
 
 const readline = require("node:readline");

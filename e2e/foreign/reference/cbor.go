@@ -21,8 +21,8 @@ func newKeyTable(integers map[string]uint64) keyTable {
 	return keyTable{integers, names}
 }
 
-// encode turns JSON into CBOR in canonical order. Every number becomes a float, in the shortest width that holds it: these clients
-// keep JSON as Go does.
+// encode turns JSON into CBOR in canonical order. Every number becomes a float, in the shortest width that
+// holds it: these clients keep JSON as Go does.
 func (t keyTable) encode(document json.RawMessage) ([]byte, error) {
 	var value any
 	if err := json.Unmarshal(document, &value); err != nil {
@@ -58,8 +58,8 @@ func (t keyTable) shorten(value any) any {
 	}
 }
 
-// decode turns CBOR into what encoding/json can write, and counts the keys that came as integers and those that came as text
-// although the table has them.
+// decode turns CBOR into what encoding/json can write, and counts the keys that came as integers and those
+// that came as text although the table has them.
 func (t keyTable) decode(document []byte) (value any, integers, texts int, err error) {
 	if err = cbor.Unmarshal(document, &value); err != nil {
 		return nil, 0, 0, fmt.Errorf("the answer of %d bytes: %w", len(document), err)

@@ -1,8 +1,9 @@
-// A low-bandwidth Matrix client on the stack that the clients of the protocol's first implementation are made of, with their
-// settings: what passes with it passes with them. It believes any certificate, as they do: it is for tests alone.
+// A low-bandwidth Matrix client on the stack that the clients of the protocol's first implementation are made
+// of, with their settings: what passes with it passes with them. It believes any certificate, as they do: it
+// is for tests alone.
 //
-// The first line of standard input tells where the server is and holds the tables; each further line is a request, answered by one
-// line on standard output. It ends with its input.
+// The first line of standard input tells where the server is and holds the tables; each further line is a
+// request, answered by one line on standard output. It ends with its input.
 //
 // main.go reads and answers, coap.go is the wire, cbor.go and paths.go are the two tables at work.
 package main

@@ -23,7 +23,8 @@ func newPathTable(paths map[string]string) pathTable {
 	return table
 }
 
-// shorten turns the path of a URL into the one that goes out: the code and the parameters, or all of it; not percent-encoded.
+// shorten turns the path of a URL into the one that goes out: the code and the parameters, or all of
+// it; not percent-encoded.
 func (t pathTable) shorten(escaped string) (string, error) {
 	segments := strings.Split(escaped, "/")
 	for index, segment := range segments {

@@ -1,5 +1,5 @@
-//! `make figures`: datagrams and bytes of one exchange on a new session, with `lowband coap`, with Debian's libcoap, and with the
-//! reference's client stack.
+//! `make figures`: datagrams and bytes of one exchange on a new session, with `lowband coap`, with Debian's
+//! libcoap, and with the reference's client stack.
 
 use lowband_e2e::fixture::Fixture;
 use lowband_e2e::hello_world::{self, HelloWorld};

@@ -1,12 +1,13 @@
-//! Clients that each PUT a message a second, while what they talk to is updated, drained or killed: what their users notice.
+//! Clients that each PUT a message a second, while what they talk to is updated, drained or killed: what
+//! their users notice.
 //!
 //! ```text
 //! writers --server ADDRESS --ca FILE --accounts FILE --seconds N [--idle SESSIONS]
 //! ```
 //!
-//! FILE of accounts has a line `{"token": ..., "room": ...}` for each client. Message n of client c has the text `c n` and the transaction id
-//! n, so that the homeserver's timeline tells how often each took effect. `ready` is printed when all are connected; at the end a line
-//! of JSON for each client.
+//! FILE of accounts has a line `{"token": ..., "room": ...}` for each client. Message n of client c has the
+//! text `c n` and the transaction id n, so that the homeserver's timeline tells how often each took effect.
+//! `ready` is printed when all are connected; at the end a line of JSON for each client.
 
 use clap::Parser;
 use lowband_client::{
@@ -63,7 +64,8 @@ struct Told {
     /// What went wrong in the end, a line each.
     failed: Vec<String>,
     redials: u64,
-    /// The longest time without an answer, in seconds: between two answers, with the second between two messages in it.
+    /// The longest time without an answer, in seconds: between two answers, with the second between two
+    /// messages in it.
     longest_gap: f64,
     /// Begin, in seconds from the first message on, and length of each long one.
     gaps: Vec<(f64, f64)>,
@@ -166,8 +168,8 @@ async fn write_messages(
     told
 }
 
-/// As Matrix clients do: what a gateway says of its upstream (5.02 to 5.04) is asked again, under the same transaction id. Of a pod that is
-/// killed Envoy may go first, and the sidecar then says so.
+/// As Matrix clients do: what a gateway says of its upstream (5.02 to 5.04) is asked again, under the same
+/// transaction id. Of a pod that is killed Envoy may go first, and the sidecar then says so.
 async fn send(
     connection: &LastingConnection,
     request: Request,

@@ -17,7 +17,8 @@ pub struct Options {
 /// Up or down.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Starts everything, does the main job over DTLS and over HTTPS, shows what it cost, and stays up until Ctrl-C.
+    /// Starts everything, does the main job over DTLS and over HTTPS, shows what it cost, and stays
+    /// up until Ctrl-C.
     Up(Up),
     /// Ends what `up` started in a folder, by process id, and nothing else.
     Down {
@@ -27,7 +28,7 @@ pub enum Command {
     },
 }
 
-/// Of `up`.
+/// Options of `demo up`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "With --homeserver, the environment variables USER1, PASSWORD1, USER2 and PASSWORD2 name two accounts \

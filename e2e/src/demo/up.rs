@@ -137,7 +137,8 @@ It stays up until Ctrl-C. Talk to it from another terminal:
     ));
 }
 
-/// What goes wrong between the parts is explained by their logs; what the user can put right needs one line only.
+/// What goes wrong between the parts is explained by their logs; what the user can put right needs
+/// one line only.
 fn with_logs(why: Error, folder: &Path) -> Error {
     match why {
         Error::Deadline { .. } | Error::NoAnswer { .. } | Error::Wrong { .. } => {

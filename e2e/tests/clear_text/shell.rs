@@ -1,8 +1,8 @@
-//! The server's message layer and blockwise on a bare UDP socket, with an echo behind it: what a foreign client without DTLS can
-//! speak to.
+//! The server's message layer and blockwise on a bare UDP socket, with an echo behind it: what a foreign
+//! client without DTLS can speak to.
 //!
-//! A peer's address is its session here, which anybody could take over: that is what DTLS is there for. Hence this shell is part of
-//! a test, and of no library and no program.
+//! A peer's address is its session here, which anybody could take over: that is what DTLS is there for. Hence
+//! this shell is part of a test, and of no library and no program.
 
 use lowband_e2e::loss::From;
 use lowband_transport::coap::{
@@ -47,8 +47,8 @@ pub(crate) struct Shell {
 pub(crate) struct Settings {
     pub(crate) times: Times,
     pub(crate) limits: Limits,
-    /// Of each so-manieth message of each direction the first copy is lost; 0: of none. So what is lost does not depend on when copies
-    /// are sent.
+    /// Of each so-manieth message of each direction the first copy is lost; 0: of none. So what is lost does
+    /// not depend on when copies are sent.
     pub(crate) loses_each: usize,
 }
 
@@ -184,7 +184,8 @@ impl Loop {
         }
     }
 
-    /// The echo: the request's body, or as many bytes as it asks for by `bytes=`; after the milliseconds of `wait=`.
+    /// The echo: the request's body, or as many bytes as it asks for by `bytes=`; after the
+    /// milliseconds of `wait=`.
     fn plan_answer(
         &mut self,
         now: Instant,

@@ -14,7 +14,8 @@ pub(crate) struct Shim {
 }
 
 impl Shim {
-    /// A session with the sidecar: each datagram of the one client that uses it becomes one record, and the other way round.
+    /// A session with the sidecar: each datagram of the one client that uses it becomes one record, and the
+    /// other way round.
     pub(crate) async fn dtls(server: SocketAddr) -> Shim {
         let (client, address) = bind().await;
         let (socket, _) = bind().await;

@@ -1,5 +1,5 @@
-//! What stands for Envoy, filter and homeserver: HTTP/2 with prior knowledge on a unix socket, and answers that come when they are
-//! told to. Nothing else about them matters here.
+//! What stands for Envoy, filter and homeserver: HTTP/2 with prior knowledge on a unix socket, and answers
+//! that come when they are told to. Nothing else about them matters here.
 
 use bytes::Bytes;
 use http::{Request, Response, header};
