@@ -309,13 +309,15 @@ impl EventLoop {
 
     fn snapshot(&self) -> Snapshot {
         let (dtls, coap) = self.server.counters();
+        let mut upstream = self.upstream.usage();
+        upstream.running_out += self.exchanges.left() as u64;
         Snapshot {
             dtls,
             coap,
             blockwise_bytes: self.server.blockwise_bytes() as u64,
             exchanges: self.server.open_exchanges() as u64,
             rate_addresses: self.exchanges.rate_networks() as u64,
-            upstream: self.upstream.usage(),
+            upstream,
             log_lines_lost: logging::lost(),
             key_log_lines_lost: self.key_log.as_ref().map_or(0, KeyLog::lost),
         }

@@ -59,7 +59,6 @@ pub struct Metrics {
     handshake_seconds: Histogram,
     request_bytes: Counter,
     response_bytes: Counter,
-    in_flight: Gauge,
     long_polls: Gauge,
     draining: Gauge,
     unsent: Family<ReasonLabel, Counter>,
@@ -189,7 +188,6 @@ impl Metrics {
             ),
             request_bytes: ours.add("request_body_bytes", "Bytes of request bodies", Counter::default()),
             response_bytes: ours.add("response_body_bytes", "Bytes of response bodies", Counter::default()),
-            in_flight: ours.add("requests_in_flight", "Requests that wait for the upstream", Gauge::default()),
             long_polls: ours.add(
                 "long_polls_in_flight",
                 "Those of the requests that wait for the upstream which ask the homeserver to wait",
@@ -315,9 +313,8 @@ impl Metrics {
         self.upstream_failures.get_or_create(&ReasonLabel { reason: failure.name() }).inc();
     }
 
-    /// Requests that wait for the upstream now, and the long polls among them.
-    pub fn in_flight(&self, requests: usize, long_polls: usize) {
-        self.in_flight.set(i64::try_from(requests).unwrap_or(i64::MAX));
+    /// Long polls that wait for the upstream now.
+    pub fn long_polls(&self, long_polls: usize) {
         self.long_polls.set(i64::try_from(long_polls).unwrap_or(i64::MAX));
     }
 

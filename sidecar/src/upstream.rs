@@ -155,8 +155,9 @@ impl Upstream {
 
     /// What there is to do now.
     pub fn usage(&self) -> Usage {
-        let Held { body_bytes, most_of_a_network } = self.places.held();
+        let Held { requests, body_bytes, most_of_a_network } = self.places.held();
         Usage {
+            requests: requests as u64,
             connections: self.pool.connections() as u64,
             body_bytes: body_bytes as u64,
             most_of_a_network: most_of_a_network as u64,

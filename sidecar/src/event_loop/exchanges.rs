@@ -192,7 +192,7 @@ impl Exchanges {
             self.polls.add(session, network, exchange);
         }
         self.long_polls += usize::from(is_long_poll);
-        self.metrics.in_flight(self.open.len(), self.long_polls);
+        self.metrics.long_polls(self.long_polls);
     }
 
     /// An upstream task has something to say.
@@ -330,6 +330,11 @@ impl Exchanges {
         self.refuse(now, server, exchange, Line { dismissed: true, ..line }, &ABOUT_TO_END.again_in(max_age));
     }
 
+    /// Requests whose clients have gone away beyond the rate, and that run on.
+    pub(super) fn left(&self) -> usize {
+        self.left.len()
+    }
+
     /// Networks with a rate of their own.
     pub(super) fn rate_networks(&self) -> usize {
         self.rate.as_ref().map_or(0, Rate::networks)
@@ -393,7 +398,7 @@ impl Exchanges {
             self.polls.remove(open.line.session, exchange);
         }
         self.long_polls -= usize::from(open.is_long_poll);
-        self.metrics.in_flight(self.open.len(), self.long_polls);
+        self.metrics.long_polls(self.long_polls);
         Some(open)
     }
 

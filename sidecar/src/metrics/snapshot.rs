@@ -125,23 +125,26 @@ impl Collector for Others {
                 shares::Rates::MOST as u64,
             ),
             (
-                "requests_in_flight_limit",
-                "Requests that wait for the upstream at most (--upstream-requests)",
-                limits.requests,
+                "requests_in_flight",
+                "Places at the upstream that are taken: by requests that wait for it or read its answer, and by those whose \
+                 clients have gone and that still run there",
+                upstream.requests,
             ),
+            ("requests_in_flight_limit", "Places at the upstream (--upstream-requests)", limits.requests),
             (
                 "requests_in_flight_heaviest_network",
-                "Requests that wait for the upstream of the network (IPv4 address, IPv6 /64) that has most",
+                "Places at the upstream of the network (IPv4 address, IPv6 /64) that has most",
                 upstream.most_of_a_network,
             ),
             (
                 "requests_in_flight_network_limit",
-                "Requests that wait for the upstream of one network at most: a quarter of --upstream-requests",
+                "Places at the upstream of one network at most: a quarter of --upstream-requests",
                 limits.requests_of_a_network,
             ),
             (
                 "requests_running_out",
-                "Requests without a client that are too young to be ended at the upstream (--upstream-cancel-after)",
+                "Requests without a client that run on at the upstream: too young to be ended there (--upstream-cancel-after), or \
+                 beyond --cancels-per-second of their network",
                 upstream.running_out,
             ),
             (

@@ -45,6 +45,7 @@ struct Shares {
 /// How much is held at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Held {
+    pub(super) requests: usize,
     pub(super) body_bytes: usize,
     /// Requests of the network that has most.
     pub(super) most_of_a_network: usize,
@@ -80,6 +81,7 @@ impl Places {
         let shares = self.shares();
         let heaviest = shares.requests.heaviest_network();
         Held {
+            requests: shares.requests.total(),
             body_bytes: shares.bytes.total(),
             most_of_a_network: heaviest.map_or(0, |network| shares.requests.held_in(network)),
         }
@@ -209,7 +211,8 @@ mod tests {
         // Sessions enough use up the share of their network, and no more.
         let others: Vec<_> = (3..300).flat_map(|number| take_all(&places, holder(number, 1), 0)).collect();
         assert_eq!(first.len() + second.len() + others.len(), 100);
-        assert_eq!(places.held().most_of_a_network, 100);
+        let held = Held { requests: 100, body_bytes: 0, most_of_a_network: 100 };
+        assert_eq!(places.held(), held);
         assert_eq!(places.take(holder(500, 1), 0).unwrap_err(), own);
         assert!(places.take(holder(501, 2), 0).is_ok());
         drop((first, second, others));

@@ -37,13 +37,15 @@ pub fn polls_again_in(seconds: u32) -> Refusal {
 /// What an upstream has to do at one moment, and what it has had to do so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
+    /// Places that are taken, those of requests among them whose clients have gone.
+    pub requests: u64,
     /// Connections that are open.
     pub connections: u64,
     /// Bytes of request bodies that are kept.
     pub body_bytes: u64,
     /// Requests of the network that has most.
     pub most_of_a_network: u64,
-    /// Requests that nobody waits for any more, too young to be ended at the upstream.
+    /// Requests that nobody waits for any more, and that run on.
     pub running_out: u64,
     /// Requests that were asked again since the start, because their connection had broken off.
     pub repeated: u64,

@@ -154,18 +154,17 @@ async fn who_goes_away_too_often_uses_up_the_share_of_his_network() {
     chain.metric_reaches("lowband_long_polls_in_flight", 30.0).await;
     wire.close();
     chain.metric_reaches("lowband_requests_cancelled_total", 30.0).await;
-    assert_eq!(chain.metric("lowband_requests_in_flight").await, 0.0);
+    assert_eq!(chain.metric("lowband_long_polls_in_flight").await, 0.0);
     let left = chain.metric("lowband_requests_cancelled_over_rate_total").await;
     assert_eq!(left, 20.0);
-    eventually("the others have ended", async || {
-        chain.metric("lowband_requests_in_flight_heaviest_network").await == left
-    })
-    .await;
+    // The others have ended. These hold their places until their answers come.
+    chain.metric_becomes("lowband_requests_in_flight", left).await;
+    assert_eq!(chain.metric("lowband_requests_in_flight_heaviest_network").await, left);
+    assert_eq!(chain.metric("lowband_requests_running_out").await, left);
     message.send(()).unwrap();
-    eventually("these have ended with their answers", async || {
-        chain.metric("lowband_requests_in_flight_heaviest_network").await == 0.0
-    })
-    .await;
+    for gauge in ["in_flight", "in_flight_heaviest_network", "running_out"] {
+        chain.metric_becomes(&format!("lowband_requests_{gauge}"), 0.0).await;
+    }
 }
 
 #[tokio::test]
@@ -186,7 +185,7 @@ async fn requests_that_nobody_waits_for_give_way_first() {
         })
         .await;
         wire.close();
-        chain.metric_reaches("lowband_long_polls_in_flight", 0.0).await;
+        chain.metric_becomes("lowband_long_polls_in_flight", 0.0).await;
     }
     chain.metric_reaches("lowband_requests_in_flight_heaviest_network", 8.0).await;
     let neighbour = chain.connect().await;

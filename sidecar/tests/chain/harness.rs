@@ -118,6 +118,10 @@ impl Chain {
     pub(crate) async fn metric_reaches(&self, name: &str, value: f64) {
         eventually(name, async || self.metric(name).await >= value).await;
     }
+
+    pub(crate) async fn metric_becomes(&self, name: &str, value: f64) {
+        eventually(name, async || self.metric(name).await == value).await;
+    }
 }
 
 /// Status and text of an admin page, as long as somebody serves it.
