@@ -12,6 +12,8 @@ pub enum Failure {
     Unreachable(String),
     /// It was silent for too long.
     Hung,
+    /// It has refused to process the request, or its connection was about to end, and the request cannot be sent again from here.
+    Unprocessed(String),
     /// The connection or the stream broke off.
     Broken(String),
     /// The task that carried it has ended before it was complete: a mistake in this program.
@@ -20,13 +22,14 @@ pub enum Failure {
 
 impl Failure {
     /// Each word that [`Failure::name`] has.
-    pub const NAMES: [&str; 4] = ["unreachable", "hung", "broken", "lost"];
+    pub const NAMES: [&str; 5] = ["unreachable", "hung", "unprocessed", "broken", "lost"];
 
     /// A short word for metrics.
     pub fn name(&self) -> &'static str {
         match self {
             Failure::Unreachable(_) => "unreachable",
             Failure::Hung => "hung",
+            Failure::Unprocessed(_) => "unprocessed",
             Failure::Broken(_) => "broken",
             Failure::Lost => "lost",
         }
@@ -41,6 +44,13 @@ impl Failure {
             Failure::Hung => {
                 Refusal::matrix(status::GATEWAY_TIMEOUT, "M_UNKNOWN", "the homeserver does not answer")
             }
+            // Nothing has become of it: asking again is right at once, whatever it asks for.
+            Failure::Unprocessed(_) => Refusal::matrix(
+                status::UNAVAILABLE,
+                "M_UNKNOWN",
+                "the homeserver's proxy is about to end; ask again",
+            )
+            .again_in(1),
             Failure::Broken(_) => Refusal::matrix(status::BAD_GATEWAY, "M_UNKNOWN", "the answer broke off"),
             Failure::Lost => {
                 Refusal::matrix(status::BAD_GATEWAY, "M_UNKNOWN", "the proxy has lost the answer")
@@ -54,6 +64,7 @@ impl fmt::Display for Failure {
         match self {
             Failure::Unreachable(why) => write!(f, "cannot be reached: {why}"),
             Failure::Hung => f.write_str("does not answer"),
+            Failure::Unprocessed(why) => write!(f, "did not process it: {why}"),
             Failure::Broken(why) => write!(f, "broke off: {why}"),
             Failure::Lost => f.write_str("was lost by an error of this program"),
         }

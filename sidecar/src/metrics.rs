@@ -156,8 +156,9 @@ impl Metrics {
             ),
             upstream_failures: ours.reasons(
                 "upstream_failures",
-                "Requests that the upstream failed. By reason, unreachable: no connection; hung: silence; broken: the \
-                 connection or the answer broke off; lost: a mistake in this program",
+                "Requests that the upstream failed. By reason, unreachable: no connection; hung: silence; \
+                 unprocessed: refused or about to end, and the request could not be sent again; broken: the connection or the \
+                 answer broke off; lost: a mistake in this program",
                 &Failure::NAMES,
             ),
             // 1 ms to 131 s, more than --response-timeout.

@@ -11,7 +11,7 @@
 //! |---|---|
 //! | `places` | who may have how many requests and bytes on their way |
 //! | `pool`, `connection` | where requests go, and what is tried again |
-//! | `outgoing` | the body of a request |
+//! | `outgoing` | the body of a request, and whose memory it is |
 //! | `waiting` | what becomes of a stream that nobody waits for |
 
 use crate::answer::{Answer, Gone};
@@ -206,7 +206,11 @@ impl Upstream {
         };
         let waits_with_a_body = !long_poll.is_zero() && credentials.second.is_none();
         let request = request.map(|body| {
-            if waits_with_a_body { Outgoing::once(body, &fetch.place) } else { Outgoing::new(body) }
+            if waits_with_a_body {
+                Outgoing::once(body, &fetch.place)
+            } else {
+                Outgoing::new(body, &fetch.place)
+            }
         });
         let second = credentials.second.clone().and_then(|token| {
             let mut request = request.clone();
@@ -225,8 +229,6 @@ impl Upstream {
                 response = other;
             }
         }
-        // Nothing is sent again from here on.
-        fetch.place.give_back_bytes();
         if let Some(news) = credentials.after_success().filter(|_| response.parts.status.is_success()) {
             answer.tell(news).await?;
         }

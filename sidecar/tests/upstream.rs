@@ -62,8 +62,8 @@ impl Played {
             address: Address::Unix(self.path.clone()),
             connections: 1,
             requests: 10,
-            request_bytes: 1000,
-            largest_body: 1000,
+            request_bytes: 1 << 20,
+            largest_body: 1 << 20,
             connect_timeout: long,
             response_timeout: long,
             longest_poll: long,
@@ -196,7 +196,40 @@ async fn a_stream_refused_again_and_again_is_given_up() {
     for _ in 0..3 {
         accept(&mut server).await.1.send_reset(Reason::REFUSED_STREAM);
     }
-    assert!(matches!(started(&mut server, &mut commands).await, Command::Refuse { .. }));
+    is_to_ask_again(started(&mut server, &mut commands).await);
+}
+
+fn is_to_ask_again(command: Command) {
+    let Command::Refuse { refusal, failure } = command else { panic!("{command:?}") };
+    assert_eq!((refusal.code, refusal.max_age), (status::UNAVAILABLE, Some(1)));
+    assert!(matches!(failure, Some(Failure::Unprocessed(_))), "{failure:?}");
+}
+
+/// A sliding sync: a POST that waits.
+fn waits() -> Forward {
+    Forward { long_poll: Duration::from_secs(30), ..put() }
+}
+
+#[tokio::test]
+async fn what_was_not_processed_and_has_no_body_any_more_is_the_clients_to_ask_again() {
+    let played = Played::new();
+    let upstream = played.upstream(Duration::ZERO);
+    let (_task, mut commands) = carry(&upstream, waits());
+    let mut server = played.connection().await;
+    let (request, mut stream) = accept(&mut server).await;
+    let mut body = request.into_body();
+    while_serving(&mut server, body.data()).await.unwrap().unwrap();
+    stream.send_reset(Reason::REFUSED_STREAM);
+    is_to_ask_again(started(&mut server, &mut commands).await);
+
+    let played = Played::new();
+    let (_task, mut commands) = carry(&played.upstream(Duration::ZERO), waits());
+    let goes = tokio::spawn(async move {
+        go_away_at_once(played.listener.accept().await.unwrap().0).await;
+        played
+    });
+    is_to_ask_again(commands.recv().await.unwrap().1);
+    goes.await.unwrap();
 }
 
 #[tokio::test]
@@ -289,15 +322,28 @@ async fn a_stream_that_its_upstream_resets_is_never_repeated() {
 
 #[tokio::test]
 async fn a_body_is_kept_until_the_answer_begins_and_that_of_a_long_poll_until_it_is_sent() {
-    for (long_poll, kept) in [(Duration::ZERO, 4), (Duration::from_secs(30), 0)] {
+    for (forward, kept) in [(put(), LONG_BODY as u64), (waits(), 0)] {
+        let long_poll = forward.long_poll;
+        let forward = Forward { request: forward.request.map(|_| vec![7; LONG_BODY].into()), ..forward };
         let played = Played::new();
         let upstream = played.upstream(Duration::ZERO);
-        let (_task, mut commands) = carry(&upstream, Forward { long_poll, ..put() });
-        assert_eq!(upstream.usage().body_bytes, 4);
+        let (_task, mut commands) = carry(&upstream, forward);
+        assert_eq!(upstream.usage().body_bytes, LONG_BODY as u64);
         let mut server = played.connection().await;
         let (request, stream) = accept(&mut server).await;
         let mut body = request.into_body();
-        while_serving(&mut server, body.data()).await.unwrap().unwrap();
+        let mut read = 0;
+        while read < LONG_BODY {
+            if read + WINDOW < LONG_BODY {
+                assert_eq!(upstream.usage().body_bytes, LONG_BODY as u64, "{long_poll:?}: {read} were read");
+            }
+            let piece = while_serving(&mut server, body.data()).await.unwrap().unwrap();
+            read += piece.len();
+            body.flow_control().release_capacity(piece.len()).unwrap();
+        }
+        // What is written last is let go a moment later: when a ping comes back, that has happened.
+        let mut ping = server.ping_pong().unwrap();
+        while_serving(&mut server, ping.ping(h2::Ping::opaque())).await.unwrap();
         assert_eq!(upstream.usage().body_bytes, kept, "{long_poll:?}");
         let mut answer = respond(stream, false);
         answer.send_data(Bytes::from_static(b"one"), false).unwrap();
@@ -312,6 +358,10 @@ async fn a_body_is_kept_until_the_answer_begins_and_that_of_a_long_poll_until_it
 async fn a_young_stream_that_nobody_waits_for_any_more_keeps_its_place_and_is_reset_later() {
     const YOUNG: Duration = Duration::from_secs(3);
     let played = Played::new();
+/// Of a stream, at the played server (RFC 9113 section 6.9.2).
+const WINDOW: usize = 65_535;
+const LONG_BODY: usize = 300_000;
+
     let upstream = played.upstream(YOUNG);
     let (task, _commands) = carry(&upstream, put());
     let mut server = played.connection().await;

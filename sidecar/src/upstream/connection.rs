@@ -101,6 +101,11 @@ pub(super) fn failure(error: &hyper::Error) -> Failure {
         return Failure::Hung;
     }
     match error.source() {
+    Failure::Broken(reason(error))
+}
+
+/// The error in words, with its cause.
+pub(super) fn reason(error: &hyper::Error) -> String {
         Some(cause) => Failure::Broken(format!("{error}: {cause}")),
         None => Failure::Broken(error.to_string()),
     }

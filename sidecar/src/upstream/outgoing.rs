@@ -1,4 +1,12 @@
-//! The body of a request, kept for as long as the request may have to be sent again.
+//! The body of a request, kept for as long as the request may have to be sent again, and counted for as long as it is there.
+//!
+//! ```text
+//! Outgoing::new    kept here: each attempt sends a clone     memory given back with the last of them: nothing is sent again
+//! Outgoing::once   handed over: HTTP/2 has it alone          memory given back when HTTP/2 has written its last byte
+//! ```
+//!
+//! HTTP/2 lets a body go when all of it is written, piece by piece as the other side's windows open (RFC 9113 section 5.2), and when its
+//! stream ends before.
 
 use super::places::Place;
 use bytes::Bytes;
@@ -8,17 +16,30 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-/// A body that is sent once is let go as soon as it is in the hands of HTTP/2, if it is no longer than this: the flow control window of a
-/// stream takes it whole (RFC 9113 section 6.9.2: 65,535 bytes).
-const LET_GO: usize = 16 << 10;
+/// The bytes themselves, and whose memory they are.
+struct Counted {
+    bytes: Bytes,
+    place: Arc<Place>,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.place.give_back_bytes();
+    }
+}
 
 /// What several attempts have in common.
 #[derive(Debug)]
 struct Kept {
     bytes: Mutex<Option<Bytes>>,
     len: usize,
-    /// Whose memory is given back when the bytes are let go.
-    sent_once: Option<Arc<Place>>,
+    is_sent_once: bool,
 }
 
 /// One attempt to send it. Clones are further attempts.
@@ -35,21 +56,21 @@ impl Clone for Outgoing {
 }
 
 impl Outgoing {
-    /// A body that can be sent again until the last clone is gone.
-    pub(super) fn new(bytes: Bytes) -> Outgoing {
-        Outgoing::keeping(bytes, None)
+    /// A body that can be sent again until the last clone is gone. `place` has the memory for it, and gets it back when nobody has the
+    /// body any more.
+    pub(super) fn new(bytes: Bytes, place: &Arc<Place>) -> Outgoing {
+        Outgoing::keeping(bytes, place, false)
     }
 
-    /// A body whose request may wait for minutes: nobody keeps it when it has been sent, and `place` gets its memory back.
+    /// A body whose request may wait for minutes: nobody keeps it when it has been sent.
     pub(super) fn once(bytes: Bytes, place: &Arc<Place>) -> Outgoing {
-        let is_short = bytes.len() <= LET_GO;
-        Outgoing::keeping(bytes, is_short.then(|| Arc::clone(place)))
+        Outgoing::keeping(bytes, place, true)
     }
 
-    fn keeping(bytes: Bytes, sent_once: Option<Arc<Place>>) -> Outgoing {
+    fn keeping(bytes: Bytes, place: &Arc<Place>, is_sent_once: bool) -> Outgoing {
         let len = bytes.len();
-        let kept = Arc::new(Kept { bytes: Mutex::new(Some(bytes)), len, sent_once });
-        Outgoing { kept, is_sent: false }
+        let bytes = (len > 0).then(|| Bytes::from_owner(Counted { bytes, place: Arc::clone(place) }));
+        Outgoing { kept: Arc::new(Kept { bytes: Mutex::new(bytes), len, is_sent_once }), is_sent: false }
     }
 
     /// Whether a further attempt has something to send.
@@ -58,17 +79,11 @@ impl Outgoing {
     }
 
     fn take(&mut self) -> Option<Bytes> {
-        if std::mem::replace(&mut self.is_sent, true) || self.kept.len == 0 {
+        if std::mem::replace(&mut self.is_sent, true) {
             return None;
         }
         let mut bytes = self.kept.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        match &self.kept.sent_once {
-            None => bytes.clone(),
-            Some(place) => {
-                place.give_back_bytes();
-                bytes.take()
-            }
-        }
+        if self.kept.is_sent_once { bytes.take() } else { bytes.clone() }
     }
 }
 
@@ -94,7 +109,7 @@ impl Body for Outgoing {
 
 #[cfg(test)]
 mod tests {
-    use super::super::places::{Holder, Places};
+    use super::super::places::{Held, Holder, Places};
     use super::*;
     use http_body_util::BodyExt;
     use lowband_transport::SessionId;
@@ -113,27 +128,34 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_is_sent_as_often_as_there_are_clones() {
-        let body = Outgoing::new(Bytes::from_static(b"body"));
+    async fn a_body_is_sent_as_often_as_there_are_clones_and_counted_until_the_last_is_gone() {
+        let places = Arc::new(Places::new(10, 1 << 20, 1 << 20));
+        let body = Outgoing::new(Bytes::from_static(b"body"), &place(&places, 4));
         for _ in 0..2 {
             assert_eq!(send(body.clone()).await, "body");
-            assert!(body.can_be_sent());
+            assert_eq!((places.held().body_bytes, body.can_be_sent()), (4, true));
         }
-        assert!(Outgoing::new(Bytes::new()).is_end_stream());
+        let at_http2 = body.clone().take().unwrap();
+        drop(body);
+        assert_eq!(places.held().body_bytes, 4);
+        drop(at_http2);
+        assert_eq!(places.held(), Held::default());
+        assert!(Outgoing::new(Bytes::new(), &place(&places, 0)).is_end_stream());
     }
 
     #[tokio::test]
-    async fn one_that_is_sent_once_is_let_go_with_its_memory_unless_it_is_long() {
+    async fn one_that_is_sent_once_is_counted_until_it_has_been_sent_however_long_it_is() {
         let places = Arc::new(Places::new(10, 1 << 20, 1 << 20));
-        let body = Outgoing::once(Bytes::from_static(b"body"), &place(&places, 4));
-        assert_eq!((places.held().body_bytes, body.can_be_sent()), (4, true));
-        assert_eq!(send(body.clone()).await, "body");
-        assert_eq!((places.held().body_bytes, body.can_be_sent()), (0, false));
-
-        let place = place(&places, LET_GO + 1);
-        let body = Outgoing::once(vec![0; LET_GO + 1].into(), &place);
-        assert_eq!(send(body.clone()).await.len(), LET_GO + 1);
-        assert_eq!((places.held().body_bytes, body.can_be_sent()), (LET_GO + 1, true));
-        assert!(!Outgoing::once(Bytes::new(), &place).is_sent);
+        for len in [4, 1 << 20] {
+            let place = place(&places, len);
+            let mut body = Outgoing::once(vec![0; len].into(), &place);
+            assert_eq!((places.held().body_bytes, body.can_be_sent()), (len, true));
+            let at_http2 = body.take().unwrap();
+            assert_eq!((places.held().body_bytes, body.can_be_sent()), (len, false));
+            drop(at_http2);
+            let held = places.held();
+            assert_eq!((held.body_bytes, held.requests), (0, 1), "its request still waits");
+        }
+        assert!(!Outgoing::once(Bytes::new(), &place(&places, 0)).is_sent);
     }
 }

@@ -1,8 +1,8 @@
 //! The places of requests at the upstream and the memory for their bodies: who holds how much, and who has to give way.
 //!
 //! ```text
-//! take -> Place -----------------> the head of the answer has come ----> the answer is over
-//!           | a place, body bytes    give_back_bytes                       drop: the place as well
+//! take -> Place -----------------> nobody has the body any more ----> the answer is over
+//!           | a place, body bytes    give_back_bytes                    drop: the place as well
 //!           +-- give_way: the place, for somebody else, while the stream runs out
 //! ```
 

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! A request is sent again when it provably was not processed, and when it may be repeated ([`super::Fetch::is_repeatable`]) and its
-//! connection has broken off; everything else is the client's decision.
+//! connection has broken off; everything else is the client's decision. One that was not processed and whose body is gone is the client's to
+//! send again as well, which is told so ([`Failure::Unprocessed`]).
 
 use super::connection::{self, Sender};
 use super::outgoing::Outgoing;
@@ -132,7 +133,11 @@ impl Pool {
                 repeats += 1;
             }
             if attempt == MAX_ATTEMPTS || !request.body().can_be_sent() {
-                return Err(connection::failure(&error.why));
+                return Err(if was_cut {
+                    connection::failure(&error.why)
+                } else {
+                    Failure::Unprocessed(connection::reason(&error.why))
+                });
             }
             if was_cut {
                 self.repeated.fetch_add(1, Ordering::Relaxed);
