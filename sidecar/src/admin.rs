@@ -22,11 +22,11 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// Connections at a time; the next one waits.
-const MAX_CONNECTIONS: usize = 32;
+pub const MAX_CONNECTIONS: usize = 32;
 /// For the head of a request, and for the event loop to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// For a whole connection; /readyz may take two handshakes.
-const LONGEST: Duration = Duration::from_secs(15);
+pub const LONGEST: Duration = Duration::from_secs(15);
 
 const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 

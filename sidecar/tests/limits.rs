@@ -12,6 +12,9 @@
 use clap::{CommandFactory, Parser};
 use lowband_sidecar::config::{Config, Options};
 use lowband_sidecar::metrics::{Format, Metrics, Snapshot};
+use lowband_sidecar::{admin, lines};
+use lowband_transport::coap::{self, MAX_ACCESS_TOKEN};
+use lowband_transport::shares::Rates;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -99,6 +102,27 @@ fn each_metric_of_the_page_is_there_and_each_limit_of_the_metrics_is_on_the_page
     let limits = there.iter().filter(|name| name.ends_with("_limit") || name.ends_with("_limit_bytes"));
     let missing: Vec<_> = limits.filter(|name| !told.contains(**name)).collect();
     assert_eq!(missing, [&""; 0]);
+}
+
+#[test]
+fn what_no_flag_sets_is_as_the_page_says() {
+    let page = read("docs/limits.md");
+    let coap = coap::Limits::default();
+    let (blocks, connections) = (coap.waiting_blocks_per_session, admin::MAX_CONNECTIONS);
+    for said in [
+        format!("a block that the upstream has not brought yet, {blocks} |"),
+        format!("the admin port, {connections}, each for {} s at most |", admin::LONGEST.as_secs()),
+        format!("nobody has taken yet, {} MiB, and as much", lines::MOST_WAITING >> 20),
+        format!("the one before: {} kB each |", MAX_ACCESS_TOKEN >> 10),
+        format!("for 100,000 sessions {} MB", 2 * (MAX_ACCESS_TOKEN >> 10) * 100),
+        format!("networks with a rate of their own, {},000 |", Rates::MOST / 1000),
+    ] {
+        assert_eq!(
+            page.lines().filter(|line| line.starts_with('|') && line.contains(&said)).count(),
+            1,
+            "{said}"
+        );
+    }
 }
 
 #[test]

@@ -255,6 +255,31 @@ async fn the_next_piece_waits_until_it_is_wanted() {
 }
 
 #[tokio::test]
+async fn of_an_answer_that_is_not_read_on_two_windows_leave_the_upstream() {
+    const STREAM_WINDOW: usize = 16 << 10;
+    let played = Played::new();
+    let (_task, mut commands) = played.ask();
+    let mut server = played.connection().await;
+    let (_, stream) = accept(&mut server).await;
+    let mut body = respond(stream, false);
+    let mut sent = 0;
+    body.reserve_capacity(1 << 20);
+    // Whatever may be sent when a ping has come back twice: then the other side has read all of before, and what it gave for that is here.
+    let mut ping = server.ping_pong().unwrap();
+    for _ in 0..4 {
+        while_serving(&mut server, ping.ping(h2::Ping::opaque())).await.unwrap();
+        let now = body.capacity();
+        body.send_data(vec![b'x'; now].into(), false).unwrap();
+        sent += now;
+        body.reserve_capacity(1 << 20);
+    }
+    let Command::Start { piece, .. } = started(&mut server, &mut commands).await else { panic!() };
+    assert!(piece.go_on.is_some());
+    // One that has been read, and one that waits.
+    assert!((STREAM_WINDOW..=2 * STREAM_WINDOW).contains(&sent), "{sent}");
+}
+
+#[tokio::test]
 async fn an_answer_that_nobody_waits_for_any_more_resets_its_stream() {
     let played = Played::new();
     let (task, _commands) = played.ask();
@@ -320,6 +345,10 @@ async fn a_stream_that_its_upstream_resets_is_never_repeated() {
     assert!(matches!(started(&mut server, &mut commands).await, Command::Refuse { .. }));
 }
 
+/// Of a stream, at the played server (RFC 9113 section 6.9.2).
+const WINDOW: usize = 65_535;
+const LONG_BODY: usize = 300_000;
+
 #[tokio::test]
 async fn a_body_is_kept_until_the_answer_begins_and_that_of_a_long_poll_until_it_is_sent() {
     for (forward, kept) in [(put(), LONG_BODY as u64), (waits(), 0)] {
@@ -358,10 +387,6 @@ async fn a_body_is_kept_until_the_answer_begins_and_that_of_a_long_poll_until_it
 async fn a_young_stream_that_nobody_waits_for_any_more_keeps_its_place_and_is_reset_later() {
     const YOUNG: Duration = Duration::from_secs(3);
     let played = Played::new();
-/// Of a stream, at the played server (RFC 9113 section 6.9.2).
-const WINDOW: usize = 65_535;
-const LONG_BODY: usize = 300_000;
-
     let upstream = played.upstream(YOUNG);
     let (task, _commands) = carry(&upstream, put());
     let mut server = played.connection().await;

@@ -19,11 +19,12 @@ use tokio::time::timeout;
 /// What requests are sent with.
 pub(super) type Sender = SendRequest<Outgoing>;
 
-/// A stream that nobody reads holds as much of the connection's window: small, so that one connection survives
-/// hundreds of clients that have stopped reading.
-const STREAM_WINDOW: u32 = 64 << 10;
-/// The most that one connection may hold for streams that nobody reads.
-const CONNECTION_WINDOW: u32 = 32 << 20;
+/// What of an answer waits in HTTP/2 until it is read (RFC 9113 section 5.2). No pool counts it, so it is small: with 16,384 requests whose
+/// clients have stopped reading it comes to 256 MiB. It is one frame, and a client takes it in sixteen blocks.
+const STREAM_WINDOW: u32 = 16 << 10;
+/// What waits of all answers of a connection: as many full streams as one of the 32 connections has of 16,384 requests. With fewer, some
+/// clients that do not read would stop the others.
+const CONNECTION_WINDOW: u32 = 512 * STREAM_WINDOW;
 /// A header list beyond it ends its request, not the connection.
 const MAX_HEADER_LIST: u32 = 64 << 10;
 /// Cancelled streams whose late frames are still recognised.
@@ -100,14 +101,14 @@ pub(super) fn failure(error: &hyper::Error) -> Failure {
     if error.is_timeout() {
         return Failure::Hung;
     }
-    match error.source() {
     Failure::Broken(reason(error))
 }
 
 /// The error in words, with its cause.
 pub(super) fn reason(error: &hyper::Error) -> String {
-        Some(cause) => Failure::Broken(format!("{error}: {cause}")),
-        None => Failure::Broken(error.to_string()),
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
     }
 }
 
