@@ -5,13 +5,16 @@
 //!      -> counted as lost, when there is no room
 //! ```
 //!
-//! Whoever pushes never waits for whoever reads. Between pushing and writing there are no more than
-//! [`MOST_WAITING`] bytes, and as many again that are being written.
+//! That lines are lost is told once a second at most, with the number of all since the last time.
+//!
+//! Whoever pushes never waits for whoever reads. Between pushing and writing there are no more than [`MOST_WAITING`] bytes, and as many
+//! again that are being written.
 
+use crate::logging::Seldom;
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Bytes that wait to be written, at most: some thousand lines.
 pub const MOST_WAITING: usize = 1 << 20;
@@ -45,15 +48,26 @@ struct Queue {
 }
 
 impl Lines {
-    /// Starts a thread of that name which writes to `to`. `tell` is called there with the number of lines
-    /// that have been lost and the error that was the reason, if there was one; it may push to these lines.
+    /// Starts a thread of that name which writes to `to`. `tell` is called there, once a second at most, with the number of lines that have
+    /// been lost and the last error that was a reason, if there was one; it may push to these lines.
     pub fn new<W, T>(name: &str, to: W, tell: T) -> io::Result<Lines>
     where
         W: Write + Send + 'static,
         T: Fn(u64, Option<&io::Error>) + Send + 'static,
     {
+        Lines::by_clock(name, to, tell, Instant::now)
+    }
+
+    fn by_clock<W, T, C>(name: &str, to: W, tell: T, clock: C) -> io::Result<Lines>
+    where
+        W: Write + Send + 'static,
+        T: Fn(u64, Option<&io::Error>) + Send + 'static,
+        C: Fn() -> Instant + Send + 'static,
+    {
         let shared = Arc::new(Shared::default());
-        let writer = Writer { shared: Arc::clone(&shared), to, tell };
+        let shared_with_us = Arc::clone(&shared);
+        let writer =
+            Writer { shared: shared_with_us, to, tell, clock, seldom: Seldom::default(), error: None };
         thread::Builder::new().name(name.to_owned()).spawn(move || writer.run())?;
         Ok(Lines(shared))
     }
@@ -108,13 +122,17 @@ impl Shared {
 }
 
 /// What the thread has.
-struct Writer<W, T> {
+struct Writer<W, T, C> {
     shared: Arc<Shared>,
     to: W,
     tell: T,
+    clock: C,
+    seldom: Seldom,
+    /// Of lines that nobody has been told of.
+    error: Option<io::Error>,
 }
 
-impl<W: Write, T: Fn(u64, Option<&io::Error>)> Writer<W, T> {
+impl<W: Write, T: Fn(u64, Option<&io::Error>), C: Fn() -> Instant> Writer<W, T, C> {
     fn run(mut self) {
         let mut taken = Vec::new();
         while self.take(&mut taken) {
@@ -122,7 +140,7 @@ impl<W: Write, T: Fn(u64, Option<&io::Error>)> Writer<W, T> {
             let lines = if written.is_err() { lines_in(&taken) } else { 0 };
             taken.clear();
             taken.shrink_to(KEPT);
-            self.tell_lost(lines, written.err().as_ref());
+            self.tell_lost(lines, written.err());
         }
     }
 
@@ -142,15 +160,17 @@ impl<W: Write, T: Fn(u64, Option<&io::Error>)> Writer<W, T> {
         true
     }
 
-    fn tell_lost(&self, more: u64, error: Option<&io::Error>) {
+    fn tell_lost(&mut self, more: u64, error: Option<io::Error>) {
+        self.error = error.or(self.error.take());
         let mut queue = self.shared.lock();
         queue.lost += more;
         let untold = queue.lost - queue.told;
+        if untold == 0 || self.seldom.take((self.clock)()).is_none() {
+            return;
+        }
         queue.told = queue.lost;
         drop(queue);
-        if untold > 0 {
-            (self.tell)(untold, error);
-        }
+        (self.tell)(untold, self.error.take().as_ref());
     }
 }
 
@@ -175,9 +195,10 @@ fn lines_in(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicU64, Ordering};
     use std::sync::mpsc::{Receiver, Sender, channel};
 
-    const PATIENCE: Duration = Duration::from_secs(30);
+    const FOR_EVER: Duration = Duration::MAX;
 
     /// Says what it is to write, and waits until it may.
     struct Slow {
@@ -199,45 +220,73 @@ mod tests {
     type Told = Receiver<(u64, bool)>;
 
     fn slow() -> (Lines, Receiver<Vec<u8>>, Sender<io::Result<()>>, Told) {
+        slow_by_clock(Instant::now)
+    }
+
+    fn slow_by_clock(
+        clock: impl Fn() -> Instant + Send + 'static,
+    ) -> (Lines, Receiver<Vec<u8>>, Sender<io::Result<()>>, Told) {
         let (written, writes) = channel();
         let (go, go_on) = channel();
         let (tell, told) = channel();
         let tell = move |lost, error: Option<&io::Error>| tell.send((lost, error.is_some())).unwrap();
-        (Lines::new("slow", Slow { written, go_on }, tell).unwrap(), writes, go, told)
+        (Lines::by_clock("slow", Slow { written, go_on }, tell, clock).unwrap(), writes, go, told)
     }
 
     #[test]
     fn who_pushes_waits_for_nobody_and_what_has_no_room_is_counted_and_told_once() {
         let (lines, writes, go_on, told) = slow();
         lines.push(b"first\n");
-        assert_eq!(writes.recv_timeout(PATIENCE).unwrap(), b"first\n");
+        assert_eq!(writes.recv().unwrap(), b"first\n");
         // Stuck from here on.
         let line = [b"x".repeat(1023), b"\n".to_vec()].concat();
         (0..1500).for_each(|_| lines.push(&line));
         assert_eq!(lines.lost(), 1500 - 1024);
         lines.flush(Duration::ZERO);
         go_on.send(Ok(())).unwrap();
-        assert_eq!(told.recv_timeout(PATIENCE).unwrap(), (476, false));
-        assert_eq!(writes.recv_timeout(PATIENCE).unwrap().len(), MOST_WAITING);
+        assert_eq!(told.recv().unwrap(), (476, false));
+        assert_eq!(writes.recv().unwrap().len(), MOST_WAITING);
         drop(go_on);
-        lines.finish(PATIENCE);
-        assert_eq!(told.recv_timeout(PATIENCE).ok(), None, "the thread has ended, and nothing more was lost");
+        lines.finish(FOR_EVER);
+        assert_eq!(told.recv().ok(), None, "the thread has ended, and nothing more was lost");
     }
 
     #[test]
     fn what_cannot_be_written_is_lost_and_the_next_lines_are_tried_again() {
         let (lines, writes, go_on, told) = slow();
         lines.push(b"one\ntwo\n");
-        writes.recv_timeout(PATIENCE).unwrap();
+        writes.recv().unwrap();
         go_on.send(Err(io::ErrorKind::StorageFull.into())).unwrap();
-        assert_eq!(told.recv_timeout(PATIENCE).unwrap(), (2, true));
+        assert_eq!(told.recv().unwrap(), (2, true));
         lines.push(b"three\n");
-        assert_eq!(writes.recv_timeout(PATIENCE).unwrap(), b"three\n");
+        assert_eq!(writes.recv().unwrap(), b"three\n");
         go_on.send(Err(io::ErrorKind::WouldBlock.into())).unwrap();
-        assert_eq!(writes.recv_timeout(PATIENCE).unwrap(), b"three\n", "not now is not never");
+        assert_eq!(writes.recv().unwrap(), b"three\n", "not now is not never");
         go_on.send(Ok(())).unwrap();
-        lines.flush(PATIENCE);
+        lines.flush(FOR_EVER);
         assert_eq!((lines.lost(), told.try_recv().ok()), (2, None));
+    }
+
+    #[test]
+    fn that_lines_are_lost_is_told_once_a_second() {
+        let (begin, millis) = (Instant::now(), Arc::new(AtomicU64::new(0)));
+        let now = Arc::clone(&millis);
+        let clock = move || begin + Duration::from_millis(now.load(Ordering::SeqCst));
+        let (lines, writes, go_on, told) = slow_by_clock(clock);
+        for time in [0, 10, 999, 1000, 1001] {
+            millis.store(time, Ordering::SeqCst);
+            lines.push(b"lost\n");
+            writes.recv().unwrap();
+            go_on.send(Err(io::ErrorKind::StorageFull.into())).unwrap();
+            lines.flush(FOR_EVER);
+        }
+        assert_eq!(told.try_iter().collect::<Vec<_>>(), [(1, true), (3, true)]);
+        millis.store(2000, Ordering::SeqCst);
+        lines.push(b"written\n");
+        writes.recv().unwrap();
+        go_on.send(Ok(())).unwrap();
+        lines.flush(FOR_EVER);
+        assert_eq!((told.try_iter().collect::<Vec<_>>(), lines.lost()), (vec![(1, true)], 5));
     }
 
     #[test]
@@ -245,7 +294,7 @@ mod tests {
         let (lines, writes, go_on, _told) = slow();
         drop(go_on);
         (0..100).for_each(|n| lines.push(format!("{n}\n").as_bytes()));
-        lines.flush(PATIENCE);
+        lines.flush(FOR_EVER);
         let written: Vec<u8> = writes.try_iter().flatten().collect();
         assert_eq!(lines_in(&written), 100);
     }
