@@ -64,7 +64,7 @@ pub fn lost() -> u64 {
 }
 
 impl Log {
-    /// A line that is told at every level, in the form of mistakes in the configuration.
+    /// A line for where the log has none, in the form of mistakes in the configuration.
     pub fn tell(&self, line: &str) {
         self.0.push(format!("lowband-sidecar: {line}\n").as_bytes());
     }

@@ -37,8 +37,11 @@ fn main() -> ExitCode {
     match serve(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error}");
-            log.tell(&error.to_string());
+            if tracing::enabled!(tracing::Level::ERROR) {
+                tracing::error!("{error}");
+            } else {
+                log.tell(&error.to_string());
+            }
             ExitCode::from(FAILED)
         }
     }

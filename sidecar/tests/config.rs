@@ -263,6 +263,23 @@ fn the_version_is_that_of_the_package() {
     assert_eq!(text.trim(), concat!("lowband-sidecar ", env!("CARGO_PKG_VERSION")));
 }
 
+#[test]
+fn what_ends_it_is_told_once_whatever_is_logged() {
+    let folder = Folder::new("ends");
+    let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let listen = taken.local_addr().unwrap();
+    for how in [&["--log-level", "off"][..], &["--log-level", "info"], &["--log-format", "json"]] {
+        let mut args = folder.identity();
+        args.extend(how.iter().map(|argument| (*argument).to_owned()));
+        args.push(format!("--listen={listen}"));
+        let output = run(&args, &[]);
+        assert_eq!(output.status.code(), Some(1));
+        let lines = String::from_utf8(output.stderr).unwrap();
+        let told = lines.lines().filter(|line| line.contains(&format!("cannot bind {listen}")));
+        assert_eq!(told.count(), 1, "{how:?}: {lines}");
+    }
+}
+
 /// What stands behind `key` in the first line that has it, up to a blank or the end of a YAML map.
 fn yaml<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     let line = text.lines().find_map(|line| line.trim_start().strip_prefix(key))?;

@@ -38,9 +38,10 @@ impl Watch {
             let paths = self.paths.clone();
             let looking = tokio::task::spawn_blocking(move || {
                 let step = renewal.look(paths.read(), asked, now());
-                (renewal, step)
+                let exposed = matches!(step, Step::Serve(_)).then(|| paths.exposed()).flatten();
+                (renewal, step, exposed)
             });
-            let Ok((back, step)) = looking.await else { return };
+            let Ok((back, step, exposed)) = looking.await else { return };
             renewal = back;
             match step {
                 Step::Nothing => {}
@@ -51,9 +52,9 @@ impl Watch {
                 Step::Refuse(mistakes) => self.refuse(&mistakes),
                 Step::Serve(identity) => match self.inspector.renew_identity(identity.server.clone()).await {
                     None => return,
-                    Some(Ok(())) => self.tell_renewed(&identity),
-                    // Not to be expected: who judges it asks the same of it as who serves it. It is not tried
-                    // again before the files change.
+                    Some(Ok(())) => self.tell_renewed(&identity, exposed),
+                    // Not to be expected: who judges it asks the same of it as who serves it. It is not tried again before the files
+                    // change.
                     Some(Err(why)) => {
                         self.refuse(&[Mistake { option: "--certificate", why: why.to_string() }]);
                     }
@@ -62,7 +63,7 @@ impl Watch {
         }
     }
 
-    fn tell_renewed(&self, identity: &Identity) {
+    fn tell_renewed(&self, identity: &Identity, exposed: Option<String>) {
         self.metrics.certificate_reloaded(true);
         self.metrics.certificate_served(identity.validity.not_after());
         tracing::info!(
@@ -70,7 +71,7 @@ impl Watch {
             "a renewed certificate for new handshakes, {}; sessions go on",
             identity.validity.tell(now())
         );
-        if let Some(why) = self.paths.exposed() {
+        if let Some(why) = exposed {
             tracing::warn!("{why}");
         }
     }
