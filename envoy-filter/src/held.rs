@@ -22,6 +22,8 @@ const STREAM_BYTES: usize = 16 << 10;
 #[derive(Debug)]
 pub struct Held {
     pool: Pool<u32>,
+    /// No address says whose a stream is.
+    are_alone: bool,
 }
 
 /// What a body that grows means for the others.
@@ -51,7 +53,14 @@ impl Held {
                 per_network: at_least(per_network),
                 per_site: at_least(per_site),
             }),
+            are_alone: config.trusted,
         }
+    }
+
+    /// Whose share a stream has, by the host's text for its client's address ([`network`]). Where the sidecar asks each has its own: it has
+    /// given out its places by network already, and behind balancers it knows one address for all clients.
+    pub fn share(&self, stream: u32, source: impl FnOnce() -> Vec<u8>) -> Network {
+        if self.are_alone { Network::alone(stream.into()) } else { network(&source(), stream) }
     }
 
     /// The stream's request has not ended, and so many bytes of it wait.
@@ -87,9 +96,9 @@ impl Held {
     }
 }
 
-/// Whose share a stream has, by the host's text for its client's address: `192.0.2.1:5000`,
-/// `[2001:db8::1]:5000`. Without one it has its own.
-pub fn network(source: &[u8], stream: u32) -> Network {
+/// Whose share a stream has, by the host's text for its client's address: `192.0.2.1:5000`, `[2001:db8::1]:5000`. Without one it has
+/// its own.
+fn network(source: &[u8], stream: u32) -> Network {
     let text = std::str::from_utf8(source).unwrap_or_default();
     let address = text.parse::<SocketAddr>().map(|peer| peer.ip()).or_else(|_| text.parse::<IpAddr>());
     address.map_or_else(|_| Network::alone(stream.into()), Network::of)
@@ -149,6 +158,26 @@ mod tests {
         assert_eq!(held.wait(2, network_of(2), 0), Room { evicted: vec![1], refused: false });
         held.release(2);
         assert_eq!(held.total(), 0);
+    }
+
+    #[test]
+    fn behind_the_sidecar_clients_of_one_address_do_not_share_a_quarter() {
+        for (trusted, refused) in [(false, true), (true, false)] {
+            let mut held = Held::new(&Config {
+                max_held_bytes: 1024 * KIB,
+                max_request_bytes: 48 * KIB,
+                trusted,
+                ..Config::default()
+            });
+            // More than a quarter, and less than all.
+            let rooms: Vec<_> = (0..16)
+                .map(|stream| {
+                    let network = held.share(stream, || b"192.0.2.1:5000".to_vec());
+                    held.wait(stream, network, 32 * KIB)
+                })
+                .collect();
+            assert_eq!(rooms.iter().any(|room| *room != Room::default()), refused, "{rooms:?}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use crate::config::Config;
 use crate::exchange::Exchange;
 use crate::headers::{Edit, Headers};
-use crate::held::{self, Held, Room};
+use crate::held::{Held, Room};
 use crate::host::{self, Action, BufferType, LogLevel, MapType, Refused, StreamType};
 use crate::metrics::{Direction, Metric, Totals};
 use crate::step::{Step, Then};
@@ -286,12 +286,10 @@ impl Stream {
             self.leave(id);
             return Room::default();
         };
+        let Ok(mut held) = self.root.held.try_borrow_mut() else { return Room::default() };
         let network =
-            *self.share.get_or_insert_with(|| held::network(&host::source_address().unwrap_or_default(), id));
-        self.root
-            .held
-            .try_borrow_mut()
-            .map_or_else(|_| Room::default(), |mut held| held.wait(id, network, bytes))
+            *self.share.get_or_insert_with(|| held.share(id, || host::source_address().unwrap_or_default()));
+        held.wait(id, network, bytes)
     }
 
     /// Its request has come to its end.

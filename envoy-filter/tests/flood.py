@@ -43,15 +43,19 @@ class Greedy:
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
 
+    def connect(self):
+        return socket.create_connection(("127.0.0.1", self.port), timeout=60, source_address=(self.source, 0))
+
+    def fields(self):
+        return [(":method", "PUT"), (":scheme", "http"), (":authority", "localhost"), (":path", PATH), ("content-type", self.media_type)]
+
     def run(self):
-        connect = lambda: socket.create_connection(("127.0.0.1", self.port), timeout=60, source_address=(self.source, 0))  # noqa: E731
-        with contextlib.suppress(OSError), connect() as self.connection:
+        with contextlib.suppress(OSError), self.connect() as self.connection:
             self.flood()
         self.done.set()
 
     def flood(self):
-        fields = [(":method", "PUT"), (":scheme", "http"), (":authority", "localhost"), (":path", PATH), ("content-type", self.media_type)]
-        block = b"".join(field(*each) for each in fields)
+        block = b"".join(field(*each) for each in self.fields())
         self.open = {2 * number + 1: [0, 65535] for number in range(STREAMS)}
         self.window, self.initial, self.buffered = 65535, 65535, b""
         opening = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0)
@@ -115,10 +119,23 @@ class Greedy:
             raise ConnectionError
 
 
-def narrow(max_request_bytes, max_held_bytes):
-    """The configuration with these limits at the public listener."""
+class Balanced(Greedy):
+    """The same by way of the sidecar, behind a balancer that hides its clients' addresses."""
+
+    def connect(self):
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(60)
+        connection.connect(self.port)
+        return connection
+
+    def fields(self):
+        return [*super().fields(), ("x-forwarded-for", "192.0.2.1")]
+
+
+def narrow(max_request_bytes, max_held_bytes, trusted="false"):
+    """The configuration with these limits at one of the two listeners."""
     def edit(text):
-        mark = '"trusted": false,'
+        mark = f'"trusted": {trusted},'
         assert text.count(mark) == 1
         return text.replace(mark, f'{mark} "max_request_bytes": {max_request_bytes}, "max_held_bytes": {max_held_bytes},')
 
@@ -142,8 +159,8 @@ class Flood(unittest.TestCase):
     def allocated(self, envoy):
         return int(json.loads(self.admin(envoy, "/memory"))["allocated"])
 
-    def open_requests(self, envoy):
-        return int(self.admin(envoy, "/stats?filter=http.public.downstream_rq_active$").split(": ")[1])
+    def open_requests(self, envoy, listener="public"):
+        return int(self.admin(envoy, f"/stats?filter=http.{listener}.downstream_rq_active$").split(": ")[1])
 
     def refused(self, envoy):
         """Requests that had to give way, as told so far."""
@@ -181,6 +198,14 @@ class Flood(unittest.TestCase):
         self.assertTrue(until(lambda: self.open_requests(envoy) == 16), self.open_requests(envoy))
         for source in ("127.0.0.1", "127.0.0.2"):
             self.assertEqual(self.asks_public(envoy, MESSAGE_CBOR, source), 200)
+
+    def test_behind_a_balancer_the_clients_of_the_sidecar_have_all_that_its_listener_has(self):
+        # Sixteen would be a quarter.
+        envoy = self.envoy(narrow(1024, MIB, trusted="true"))
+        greedy = [Balanced(envoy.socket, JSON, 10) for _ in range(2)]
+        self.assertTrue(all(each.done.wait(30) for each in greedy))
+        self.assertTrue(until(lambda: self.open_requests(envoy, "sidecar") == 2 * STREAMS), self.open_requests(envoy, "sidecar"))
+        self.assertEqual(self.refused(envoy), 0)
 
     def test_who_evicts_others_is_served(self):
         longest = 64 << 10
