@@ -18,17 +18,20 @@ use crate::udp::{Sent, Socket};
 use crate::upstream::Upstream;
 use crate::worker::Worker;
 use exchanges::{Asked, Exchanges};
-use lowband_transport::dtls::{self, CloseReason, Done, ServerIdentity, SetupError};
+pub use inspector::Inspector;
+use inspector::Question;
+use lowband_transport::dtls::{self, CloseReason, Done};
 use lowband_transport::server::Event;
 use lowband_transport::{ExchangeId, Server, SessionId};
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::sleep_until;
 
 mod exchanges;
+mod inspector;
 mod own_time;
 mod polls;
 
@@ -58,40 +61,6 @@ pub struct EventLoop {
     cut: u64,
 }
 
-/// Each with the way back.
-enum Question {
-    Snapshot(oneshot::Sender<Snapshot>),
-    Renew(ServerIdentity, oneshot::Sender<Result<(), SetupError>>),
-}
-
-/// What others may ask the loop.
-#[derive(Debug, Clone)]
-pub struct Inspector {
-    questions: mpsc::Sender<Question>,
-    phase: watch::Receiver<Phase>,
-}
-
-impl Inspector {
-    /// The transport's numbers; `None` when the loop has ended.
-    pub async fn snapshot(&self) -> Option<Snapshot> {
-        let (answer, snapshot) = oneshot::channel();
-        self.questions.send(Question::Snapshot(answer)).await.ok()?;
-        snapshot.await.ok()
-    }
-
-    /// From now on new handshakes are accepted with this; `None` when the loop has ended.
-    pub async fn renew_identity(&self, identity: ServerIdentity) -> Option<Result<(), SetupError>> {
-        let (answer, result) = oneshot::channel();
-        self.questions.send(Question::Renew(identity, answer)).await.ok()?;
-        result.await.ok()
-    }
-
-    /// How far the end has come.
-    pub fn phase(&self) -> Phase {
-        *self.phase.borrow()
-    }
-}
-
 /// Why the loop goes on.
 enum Wake {
     Readable(io::Result<()>),
@@ -117,7 +86,7 @@ impl EventLoop {
         let (phase, watched) = watch::channel(Phase::Serving);
         let upstream = Arc::new(Upstream::new(config.upstream.clone()));
         let exchanges = Exchanges::new(config, Arc::clone(&upstream), answers, Arc::clone(&metrics));
-        let inspector = Inspector { questions: ask, phase: watched };
+        let inspector = Inspector::new(ask, watched);
         let event_loop = EventLoop {
             server,
             socket,

@@ -16,7 +16,7 @@
 //! | `worker` | the thread that signs |
 //! | `drain` | the end, told to every client |
 //! | `renewal` | another certificate while it serves |
-//! | `session`, `server_names`, `target`, `credentials`, `document`, `request` | CoAP request -> HTTP request, what is reachable at all, and under which token |
+//! | `session`, `server_names`, `target`, `reachable`, `credentials`, `document`, `request` | CoAP request -> HTTP request, what is reachable at all, and under which token |
 //! | `status`, `response`, `failure`, `refusal` | HTTP response or failure -> CoAP response |
 //! | `upstream`, `answer` | HTTP/2, pooled, with back-pressure |
 //! | `rate`, `metrics`, `admin`, `readiness`, `key_log`, `logging`, `lines` | operation |
@@ -54,6 +54,7 @@ pub mod lines;
 pub mod logging;
 pub mod metrics;
 pub mod rate;
+pub mod reachable;
 pub mod readiness;
 pub mod refusal;
 pub mod renewal;

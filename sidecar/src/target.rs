@@ -1,8 +1,6 @@
-//! Uri-Path and Uri-Query -> the target of the HTTP request, and what is reachable at all.
-//!
-//! Only `/_matrix/client` (without media) and `/.well-known/matrix/client` are. The path is judged as it is, and as the most
-//! eager proxy behind us might read it (escapes undone, `//` merged): every reading must lead to a place that is served.
+//! Uri-Path and Uri-Query -> the target of the HTTP request. Whether that may be asked for is decided in [`crate::reachable`].
 
+use crate::reachable::DOT_SEGMENT;
 use crate::refusal::Refusal;
 use crate::status;
 use lowband_codec::paths::{PathError, PathTable};
@@ -33,9 +31,6 @@ const QUERY: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/')
     .remove(b'?')
     .remove(b'=');
-
-/// Nobody escapes an escape more often than this.
-const MAX_NESTED_ESCAPES: usize = 4;
 
 /// Where a request goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,13 +82,12 @@ impl UpstreamTarget {
     }
 }
 
-/// Maps the path and judges it, then adds the query.
-pub fn target(method: Method, options: &RequestOptions) -> Result<Target, Refusal> {
+/// Maps path and query, wherever that leads: [`crate::reachable::judge`] comes next.
+pub fn map(method: Method, options: &RequestOptions) -> Result<Target, Refusal> {
     if options.path == READY_PATH {
         return Ok(Target::Ready);
     }
     let mut path_and_query = PathTable::v1().expand(&options.path).map_err(path_refusal)?;
-    judge(&path_and_query)?;
     let path_len = path_and_query.len();
     for (index, query) in options.query.iter().enumerate() {
         path_and_query.push(if index == 0 { '?' } else { '&' });
@@ -117,85 +111,9 @@ fn path_refusal(error: PathError) -> Refusal {
     }
 }
 
-const DOT_SEGMENT: Refusal =
-    Refusal::diagnostic(status::BAD_REQUEST, ". and .. are no Uri-Path values (RFC 7252 section 5.10.1)");
-const NOT_SERVED: Refusal =
-    Refusal::use_https("only /_matrix/client is served over CoAP: use HTTPS on the same host and port");
-const NO_CORE: Refusal = Refusal::diagnostic(status::NOT_FOUND, "no resources are listed here (RFC 6690)");
-/// These two are refused over HTTPS as well, by the filter in Envoy.
-const TOO_ESCAPED: Refusal = Refusal::diagnostic(
-    status::BAD_REQUEST,
-    "the path is escaped too often to be judged, so it is refused for safety",
-);
-/// Of a path that only an eager reader takes there.
-const DOT_SEGMENT_FOR_SOME: Refusal = Refusal::diagnostic(
-    status::BAD_REQUEST,
-    "some servers find . or .. in this path, so it is refused for safety",
-);
-const NOT_SERVED_BY_SOME: Refusal = Refusal::use_https(
-    "some servers read this path as one outside /_matrix/client, so it is refused for safety: use HTTPS",
-);
-const MEDIA_FOR_SOME: Refusal = Refusal::use_https(
-    "some servers read this path as one of media, so it is refused for safety: use HTTPS on the same host and port",
-);
-const MEDIA: Refusal =
-    Refusal::use_https("media is not served over CoAP: use HTTPS on the same host and port");
-
-fn segments(path: &str) -> Vec<Cow<'_, str>> {
+/// The segments of a path as the homeserver reads them.
+pub(crate) fn segments(path: &str) -> Vec<Cow<'_, str>> {
     path.split('/').skip(1).map(|segment| percent_decode_str(segment).decode_utf8_lossy()).collect()
-}
-
-/// Ok when the path may go upstream.
-fn judge(path: &str) -> Result<(), Refusal> {
-    place(&segments(path))?;
-    // As a proxy may read it that undoes every escape first, merges slashes, and perhaps takes a backslash for one.
-    let eager = eagerly_decoded(path).ok_or(TOO_ESCAPED)?;
-    for slashes in [&['/'][..], &['/', '\\']] {
-        let segments: Vec<_> = eager.split(slashes).filter(|segment| !segment.is_empty()).collect();
-        place(&segments).map_err(for_some)?;
-    }
-    Ok(())
-}
-
-/// What is said of a path that the homeserver itself would read as one that is served.
-fn for_some(refusal: Refusal) -> Refusal {
-    match refusal {
-        refusal if refusal == DOT_SEGMENT => DOT_SEGMENT_FOR_SOME,
-        refusal if refusal == MEDIA => MEDIA_FOR_SOME,
-        _ => NOT_SERVED_BY_SOME,
-    }
-}
-
-/// The same for one reading of the path.
-fn place(segments: &[impl AsRef<str>]) -> Result<(), Refusal> {
-    let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
-    if segments.iter().any(|segment| matches!(*segment, "." | "..")) {
-        return Err(DOT_SEGMENT);
-    }
-    match segments.as_slice() {
-        [".well-known", "matrix", "client"] => Ok(()),
-        // /v1/media and the unstable prefixes of MSC3916.
-        ["_matrix", "client", _, "media", ..] | ["_matrix", "client", "unstable", _, "media", ..] => {
-            Err(MEDIA)
-        }
-        ["_matrix", "client", ..] => Ok(()),
-        ["_matrix", "media", ..] => Err(MEDIA),
-        [".well-known", "core"] => Err(NO_CORE),
-        _ => Err(NOT_SERVED),
-    }
-}
-
-/// The path with its escapes undone until none is left; `None` when there is no end to it.
-pub(crate) fn eagerly_decoded(path: &str) -> Option<String> {
-    let mut decoded = path.to_owned();
-    for _ in 0..=MAX_NESTED_ESCAPES {
-        let next = percent_decode_str(&decoded).decode_utf8_lossy().into_owned();
-        if next == decoded {
-            return Some(decoded);
-        }
-        decoded = next;
-    }
-    None
 }
 
 /// The requests for which Matrix has a `timeout`: `/sync` and the older `/events`, and the sync of MSC4186 and MSC3575, a POST that may be
@@ -231,7 +149,7 @@ mod tests {
             query: query.iter().map(|s| (*s).to_owned()).collect(),
             ..RequestOptions::default()
         };
-        target(method, &options)
+        map(method, &options)
     }
 
     fn upstream(path: &[&str], query: &[&str]) -> UpstreamTarget {
@@ -239,11 +157,6 @@ mod tests {
             Ok(Target::Upstream(target)) => target,
             other => panic!("{path:?} {query:?}: {other:?}"),
         }
-    }
-
-    fn code(path: &[&str]) -> (u8, u8) {
-        let refusal = of(path, &[]).unwrap_err();
-        (refusal.code.class(), refusal.code.detail())
     }
 
     #[test]
@@ -270,102 +183,6 @@ mod tests {
             let segment = path.split('/').nth(5).unwrap();
             assert_eq!(percent_decode_str(segment).decode_utf8().unwrap(), value);
             assert!(path.parse::<http::uri::PathAndQuery>().is_ok(), "{path}");
-        }
-    }
-
-    #[test]
-    fn everything_outside_the_client_api_is_5_05() {
-        for path in [
-            &["_matrix", "federation", "v1", "version"][..],
-            &["_matrix"],
-            &["_matrix", "clientele"],
-            &["_matrix", "Client", "versions"],
-            &["_synapse", "admin", "v1", "users"],
-            &["x"],
-            &[""],
-            &["", "_matrix", "client", "versions"],
-            &["_matrix", "", "client", "versions"],
-            &["_matrix/client/versions"],
-            &["_matrix%2Fclient", "versions"],
-            &[".well-known", "matrix", "server"],
-            &[".well-known", "matrix", "client", "x"],
-            &[".well-known", "matrix", "client", ""],
-            &[".lowband", "ready", "x"],
-        ] {
-            assert_eq!(code(path), (5, 5), "{path:?}");
-            let refusal = of(path, &[]).unwrap_err();
-            assert_eq!(refusal.errcode, Some("M_UNRECOGNIZED"));
-            assert!(refusal.text.contains("HTTPS"));
-        }
-    }
-
-    #[test]
-    fn media_is_5_05_under_every_prefix_it_lives_under() {
-        for path in [
-            &["_matrix", "client", "v1", "media", "config"][..],
-            &["_matrix", "client", "v1", "media", "download", "hs", "id"],
-            &["_matrix", "client", "unstable", "org.matrix.msc3916", "media", "config"],
-            &["_matrix", "client", "unstable", "org.matrix.msc3916.v2", "media", "download", "a", "b"],
-            &["_matrix", "client", "v1", "", "media", "config"],
-            &["_matrix", "client", "", "v1", "media"],
-            &["_matrix", "client", "v1/media/config"],
-            &["_matrix", "client", "v1", "%6dedia", "config"],
-            &["_matrix", "client", "v1", "%256dedia"],
-            &["_matrix", "client", "v1\\media\\config"],
-            &["_matrix", "media", "v3", "upload"],
-        ] {
-            assert_eq!(code(path), (5, 5), "{path:?}");
-            assert!(of(path, &[]).unwrap_err().text.contains("media"), "{path:?}");
-        }
-        // A room may be called media.
-        upstream(&["_matrix", "client", "v3", "directory", "room", "media"], &[]);
-    }
-
-    #[test]
-    fn dot_segments_are_4_00_in_every_disguise_and_so_are_endless_escapes() {
-        for path in [
-            &["_matrix", "client", "..", "federation"][..],
-            &["_matrix", "client", ".", "versions"],
-            &["_matrix", "client", "%2e%2e", "federation"],
-            &["_matrix", "client", "%2E.", "federation"],
-            &["_matrix", "client", "%252e%252e", "federation"],
-            &["_matrix", "client", "../../_synapse/admin"],
-            &["_matrix", "client", "v3", "..%2f..%2f..%2f_synapse"],
-            &["_matrix", "client", "v3", "..\\..\\_synapse"],
-            &["9", "!r:hs", "m.room.message", ".."],
-            &["..", "_matrix", "client"],
-            &["_matrix", "client", "a%2525252525252525252fb"],
-        ] {
-            assert_eq!(code(path), (4, 0), "{path:?}");
-            assert_eq!(of(path, &[]).unwrap_err().errcode, None);
-        }
-        upstream(&["_matrix", "client", "v3", "rooms", "a..b", "state", "...", ".x"], &[]);
-    }
-
-    #[test]
-    fn who_is_refused_for_safety_is_told_so_and_sent_to_https_if_that_serves_it() {
-        for (path, https) in [
-            (&["_matrix", "client", "%2e%2e", "federation"][..], false),
-            (&["_matrix", "client", "v3", "rooms", "!r:hs", "state", "x", "../y"], false),
-            (&["_matrix", "client", "a%2525252525252525252fb"], false),
-            (&["_matrix", "client", "v1", "%6dedia", "config"], true),
-            (&["_matrix", "client", "v1/media/config"], true),
-        ] {
-            let text = of(path, &[]).unwrap_err().text;
-            let told = (text.contains("refused for safety"), text.contains("HTTPS"));
-            assert_eq!(told, (true, https), "{path:?}: {text}");
-        }
-        for path in [&["_matrix", "client", ".."][..], &["_matrix", "media"], &["x"]] {
-            let text = of(path, &[]).unwrap_err().text;
-            assert!(!text.contains("safety"), "{path:?}: {text}");
-        }
-    }
-
-    #[test]
-    fn no_path_too_few_parameters_and_the_list_of_resources_are_4_04_with_a_diagnostic() {
-        for path in [&[][..], &["9"], &["9", "!r:hs", "m.room.message"], &[".well-known", "core"]] {
-            assert_eq!(code(path), (4, 4), "{path:?}");
-            assert_eq!(of(path, &[]).unwrap_err().errcode, None);
         }
     }
 
@@ -473,27 +290,5 @@ mod tests {
     #[test]
     fn the_readiness_resource_is_exact() {
         assert_eq!(of(&[".lowband", "ready"], &[]), Ok(Target::Ready));
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn whatever_passes_is_a_valid_http_target_inside_the_client_api(
-            start in 0..3_usize,
-            tail in proptest::collection::vec("[a-z%25efMED./\\\\?#&\u{fc}\r\n ]{0,8}|media|\\.\\.|%2e", 0..6),
-            query in proptest::collection::vec("\\PC{0,12}|[\u{0}-\u{7f}]{0,6}", 0..3),
-        ) {
-            let starts: [&[&str]; 3] = [&["_matrix", "client"], &["_matrix", "client", "v1"], &[]];
-            let path: Vec<&str> = starts[start].iter().copied().chain(tail.iter().map(String::as_str)).collect();
-            let query: Vec<&str> = query.iter().map(String::as_str).collect();
-            if let Ok(Target::Upstream(target)) = of(&path, &query) {
-                proptest::prop_assert!(target.path_and_query.parse::<http::uri::PathAndQuery>().is_ok(), "{target:?}");
-                proptest::prop_assert!(target.path().starts_with("/_matrix/client"), "{target:?}");
-                // As a proxy reads it that undoes one level of escapes and then resolves the path.
-                let once = percent_decode_str(target.path()).decode_utf8_lossy().into_owned();
-                let resolved: Vec<&str> = once.split('/').filter(|segment| !segment.is_empty()).collect();
-                proptest::prop_assert!(!resolved.iter().any(|segment| *segment == "." || *segment == ".."), "{target:?}");
-                proptest::prop_assert!(resolved.get(3) != Some(&"media"), "{target:?}");
-            }
-        }
     }
 }

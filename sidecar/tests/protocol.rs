@@ -11,9 +11,10 @@
 use http::uri::Authority;
 use lowband_codec::{KeyTable, PathTable};
 use lowband_sidecar::credentials::Credentials;
+use lowband_sidecar::reachable::judge;
 use lowband_sidecar::request::{Asker, forward};
 use lowband_sidecar::status;
-use lowband_sidecar::target::{Target, target};
+use lowband_sidecar::target::{Target, map};
 use lowband_transport::coap::{Code, Method, RequestOptions, content_format};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -38,8 +39,11 @@ fn quoted(text: &str) -> Vec<String> {
 
 fn path(segments: &[String]) -> String {
     let options = RequestOptions { path: segments.to_vec(), ..RequestOptions::default() };
-    match target(Method::Get, &options).unwrap() {
-        Target::Upstream(target) => target.path_and_query,
+    match map(Method::Get, &options).unwrap() {
+        Target::Upstream(target) => {
+            judge(target.path()).unwrap();
+            target.path_and_query
+        }
         Target::Ready => panic!("{segments:?} is the sidecar's own"),
     }
 }
@@ -95,7 +99,7 @@ fn content_formats_have_the_numbers_of_the_page() {
 
 fn request(options: &RequestOptions, body: Vec<u8>) -> Result<http::Request<bytes::Bytes>, Code> {
     let method = Method::Put;
-    let Ok(Target::Upstream(target)) = target(method, options) else { panic!("{options:?}") };
+    let Ok(Target::Upstream(target)) = map(method, options) else { panic!("{options:?}") };
     let credentials = Credentials { first: Some("token".into()), ..Credentials::default() };
     let asker = Asker { credentials, cbor_version: 1, peer: Some("192.0.2.7".parse().unwrap()) };
     let forward = forward(&Authority::from_static("localhost"), method, options, target, asker, body);

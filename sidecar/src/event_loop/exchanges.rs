@@ -1,22 +1,24 @@
 //! Open exchanges: each request gets a task, an answer, and one line in the log.
 
+mod answering;
 mod line;
 mod placing;
 
 use super::own_time::OwnTime;
 use super::polls::Polls;
-use crate::answer::{Answer, Command, Piece};
+use crate::answer::{Answer, Command};
 use crate::config::Config;
-use crate::credentials::{self, News};
+use crate::credentials;
 use crate::logging::Seldom;
 use crate::metrics::{Metrics, method_name};
 use crate::rate::Rate;
+use crate::reachable;
 use crate::refusal::Refusal;
 use crate::request::{self, Asker, Forward};
 use crate::server_names::ServerNames;
 use crate::session::Sessions;
 use crate::status;
-use crate::target::{READY_PATH, Target, UpstreamTarget, target};
+use crate::target::{self, READY_PATH, Target, UpstreamTarget};
 use crate::upstream::{Holder, Place, Upstream};
 use line::{Line, loggable};
 use lowband_transport::coap::{Method, RequestOptions, ResponseOptions, Standing};
@@ -195,90 +197,9 @@ impl Exchanges {
         self.metrics.long_polls(self.long_polls);
     }
 
-    /// An upstream task has something to say.
-    pub(super) fn command(
-        &mut self,
-        now: Instant,
-        server: &mut Server,
-        exchange: ExchangeId,
-        command: Command,
-    ) {
-        // Cancelled in the meantime: dropping the command tells the task.
-        let Some(open) = self.open.get_mut(&exchange) else {
-            if !matches!(command, Command::Token(_)) {
-                self.end_left(exchange);
-            }
-            return;
-        };
-        let piece = match command {
-            Command::Start { code, options, piece, waited: at_upstream } => {
-                self.polls.remove(open.line.session, exchange);
-                let waited = now.duration_since(open.line.read);
-                self.metrics.upstream_answered(waited, open.is_long_poll);
-                open.line.code = Some(code);
-                open.line.first_piece = Some(waited);
-                if open.shows_an_account && code.class() == 2 {
-                    server.vouch(open.line.session);
-                }
-                self.own_time.begin(open.line.read, at_upstream);
-                server.respond_head(now, exchange, code, options);
-                piece
-            }
-            Command::Continue(piece) => piece,
-            Command::Token(news) => {
-                self.metrics.access_token_ended(&news);
-                match news {
-                    News::Refused(token) => server.refuse_access_token(open.line.session, &token),
-                    News::Accepted(token) => server.accept_access_token(open.line.session, &token),
-                    News::Ended(token) => server.end_access_token(open.line.session, &token),
-                }
-                return;
-            }
-            Command::Refuse { refusal, failure } => {
-                if let Some(failure) = &failure {
-                    self.metrics.upstream_failed(failure);
-                }
-                open.line.failure = failure;
-                if let Some(Open { mut line, .. }) = self.take(exchange) {
-                    if line.code.is_some() {
-                        server.fail(now, exchange, refusal.code, &refusal.text);
-                        line.code = Some(refusal.code);
-                        self.finish(now, line);
-                    } else {
-                        self.refuse(now, server, exchange, line, &refusal);
-                    }
-                }
-                return;
-            }
-        };
-        let Piece { bytes, go_on } = piece;
-        open.line.bytes_out += bytes.len();
-        let last = go_on.is_none();
-        open.go_on = go_on;
-        server.respond_chunk(now, exchange, &bytes, last);
-        if last {
-            if let Some(Open { line, .. }) = self.take(exchange) {
-                self.finish(now, line);
-            }
-        } else {
-            self.go_on(server, exchange);
-        }
-    }
-
     /// What the transport had to send has been sent.
     pub(super) fn sent(&mut self, now: Instant) {
         self.own_time.sent(now).for_each(|own| self.metrics.answer_sent(own));
-    }
-
-    /// Lets the task read on if the transport wants more.
-    pub(super) fn go_on(&mut self, server: &Server, exchange: ExchangeId) {
-        if let Some(open) = self.open.get_mut(&exchange)
-            && server.wants_chunk(exchange)
-            && let Some(go_on) = open.go_on.take()
-        {
-            // A task that has ended needs nothing.
-            let _ = go_on.send(());
-        }
     }
 
     /// Nobody waits for the answer any more.
@@ -360,10 +281,11 @@ impl Exchanges {
             rate.take(now, network).inspect_err(|_| self.metrics.over_rate())?;
         }
         self.server_names.admit(options.host.as_deref())?;
-        match target(*method, options)? {
+        match target::map(*method, options)? {
             Target::Ready if *method == Method::Get => Ok(Judged::Ready),
             Target::Ready => Err(Refusal::diagnostic(status::METHOD_NOT_ALLOWED, "only GET")),
             Target::Upstream(target) => {
+                reachable::judge(target.path())?;
                 let path = target.segments();
                 let path: Vec<_> = path.iter().map(AsRef::as_ref).collect();
                 let credentials = credentials::decide(*method, &path, options, standing, body);

@@ -3,8 +3,8 @@
 use crate::failure::Failure;
 use crate::logging::Seldom;
 use crate::metrics::{Dotted, method_name};
+use crate::reachable::eagerly_decoded;
 use crate::status;
-use crate::target::eagerly_decoded;
 use lowband_transport::SessionId;
 use lowband_transport::coap::{Code, Method};
 use std::time::{Duration, Instant};
