@@ -57,8 +57,9 @@ impl Held {
         }
     }
 
-    /// Whose share a stream has, by the host's text for its client's address ([`network`]). Where the sidecar asks each has its own: it has
-    /// given out its places by network already, and behind balancers it knows one address for all clients.
+    /// Whose share a stream has, by the host's text for its client's address ([`network`]). Where the sidecar
+    /// asks each has its own: it has given out its places by network already, and behind balancers it knows
+    /// one address for all clients.
     pub fn share(&self, stream: u32, source: impl FnOnce() -> Vec<u8>) -> Network {
         if self.are_alone { Network::alone(stream.into()) } else { network(&source(), stream) }
     }
@@ -96,8 +97,8 @@ impl Held {
     }
 }
 
-/// Whose share a stream has, by the host's text for its client's address: `192.0.2.1:5000`, `[2001:db8::1]:5000`. Without one it has
-/// its own.
+/// Whose share a stream has, by the host's text for its client's address: `192.0.2.1:5000`,
+/// `[2001:db8::1]:5000`. Without one it has its own.
 fn network(source: &[u8], stream: u32) -> Network {
     let text = std::str::from_utf8(source).unwrap_or_default();
     let address = text.parse::<SocketAddr>().map(|peer| peer.ip()).or_else(|_| text.parse::<IpAddr>());

@@ -123,7 +123,8 @@ def whole():
 
 
 class Memory(unittest.TestCase):
-    # What a sync that waits costs Envoy, and what it has for itself (docs/kubernetes.md: 110 MB, of which the filter's machines have 70).
+    # What a sync that waits costs Envoy, and what it has for itself: of the 110 MB of docs/kubernetes.md the
+    # filter's machines have 70.
     WAITING_SYNC = 50_000
     ENVOY_ITSELF = 40_000_000
 

@@ -1,4 +1,5 @@
-//! The event loop: one task that owns the transport, the UDP socket and everything known about sessions and exchanges.
+//! The event loop: one task that owns the transport, the UDP socket and everything known about sessions and
+//! exchanges.
 //!
 //! ```text
 //! datagram, timer, Command -> transport::Server -> settle: events -> exchanges -> tasks (upstream.rs)
@@ -108,8 +109,8 @@ impl EventLoop {
         (event_loop, inspector)
     }
 
-    /// Runs until `shutdown` has resolved and everybody has been told ([`crate::drain`]). Dropping the future ends everything at once,
-    /// without a word to the clients.
+    /// Runs until `shutdown` has resolved and everybody has been told ([`crate::drain`]). Dropping the future
+    /// ends everything at once, without a word to the clients.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let mut shutdown = pin!(shutdown);
         let mut timer = pin!(sleep_until(tokio::time::Instant::now()));
@@ -222,7 +223,8 @@ impl EventLoop {
                         self.metrics.datagram_out(transmit.bytes.len());
                         break;
                     }
-                    // Until there is room nothing else is read or sent: that is the back-pressure of the socket.
+                    // Until there is room nothing else is read or sent: that is the back-pressure of the
+                    // socket.
                     Sent::Blocked => {
                         self.metrics.send_waits();
                         self.socket.writable().await;

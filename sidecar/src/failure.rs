@@ -12,7 +12,8 @@ pub enum Failure {
     Unreachable(String),
     /// It was silent for too long.
     Hung,
-    /// It has refused to process the request, or its connection was about to end, and the request cannot be sent again from here.
+    /// It has refused to process the request, or its connection was about to end, and the request cannot be
+    /// sent again from here.
     Unprocessed(String),
     /// The connection or the stream broke off.
     Broken(String),

@@ -7,8 +7,8 @@
 //!
 //! That lines are lost is told once a second at most, with the number of all since the last time.
 //!
-//! Whoever pushes never waits for whoever reads. Between pushing and writing there are no more than [`MOST_WAITING`] bytes, and as many
-//! again that are being written.
+//! Whoever pushes never waits for whoever reads. Between pushing and writing there are no more than
+//! [`MOST_WAITING`] bytes, and as many again that are being written.
 
 use crate::logging::Seldom;
 use std::io::{self, Write};
@@ -48,8 +48,9 @@ struct Queue {
 }
 
 impl Lines {
-    /// Starts a thread of that name which writes to `to`. `tell` is called there, once a second at most, with the number of lines that have
-    /// been lost and the last error that was a reason, if there was one; it may push to these lines.
+    /// Starts a thread of that name which writes to `to`. `tell` is called there, once a second at most, with
+    /// the number of lines that have been lost and the last error that was a reason, if there was one; it may
+    /// push to these lines.
     pub fn new<W, T>(name: &str, to: W, tell: T) -> io::Result<Lines>
     where
         W: Write + Send + 'static,

@@ -1,8 +1,8 @@
 //! What is counted, in Prometheus' words.
 //!
-//! One family has one meaning: a sum over its labels is a number that means something. Each value of a label that is known beforehand
-//! has its 0 from the start. A new family is a field and a line in `families`; of what the event loop or the transport know, a
-//! field of [`Snapshot`] or a line in their `counters!`.
+//! One family has one meaning: a sum over its labels is a number that means something. Each value of a label
+//! that is known beforehand has its 0 from the start. A new family is a field and a line in `families`; of
+//! what the event loop or the transport know, a field of [`Snapshot`] or a line in their `counters!`.
 //!
 //! | file | holds |
 //! |---|---|

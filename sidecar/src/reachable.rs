@@ -1,7 +1,7 @@
 //! Which paths are served over CoAP: `/_matrix/client` without media, and `/.well-known/matrix/client`.
 //!
-//! A path is judged as it is, and as the most eager proxy behind us might read it (escapes undone, `//` merged): every reading must lead to a
-//! place that is served.
+//! A path is judged as it is, and as the most eager proxy behind us might read it (escapes undone, `//`
+//! merged): every reading must lead to a place that is served.
 
 use crate::refusal::Refusal;
 use crate::status;
@@ -38,7 +38,8 @@ const MEDIA: Refusal =
 /// Ok when the path of an HTTP request, percent-encoded and without its query, may go upstream.
 pub fn judge(path: &str) -> Result<(), Refusal> {
     place(&segments(path))?;
-    // As a proxy may read it that undoes every escape first, merges slashes, and perhaps takes a backslash for one.
+    // As a proxy may read it that undoes every escape first, merges slashes, and perhaps takes a backslash
+    // for one.
     let eager = eagerly_decoded(path).ok_or(TOO_ESCAPED)?;
     for slashes in [&['/'][..], &['/', '\\']] {
         let segments: Vec<_> = eager.split(slashes).filter(|segment| !segment.is_empty()).collect();

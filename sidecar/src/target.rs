@@ -1,4 +1,5 @@
-//! Uri-Path and Uri-Query -> the target of the HTTP request. Whether that may be asked for is decided in [`crate::reachable`].
+//! Uri-Path and Uri-Query -> the target of the HTTP request. Whether that may be asked for is decided in
+//! [`crate::reachable`].
 
 use crate::reachable::DOT_SEGMENT;
 use crate::refusal::Refusal;
@@ -12,8 +13,8 @@ use std::time::Duration;
 /// The one resource of the sidecar itself: 2.05 without the upstream, for the readiness probe.
 pub const READY_PATH: [&str; 2] = [".lowband", "ready"];
 
-/// What may stand unescaped in a query (RFC 3986 section 3.4), less what form decoding at the other end would act
-/// upon: `&` and `;` separate, `+` is a space.
+/// What may stand unescaped in a query (RFC 3986 section 3.4), less what form decoding at the other end would
+/// act upon: `&` and `;` separate, `+` is a space.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -48,8 +49,8 @@ pub struct UpstreamTarget {
     pub path_and_query: String,
     /// Length of the path in it.
     pub path_len: usize,
-    /// How long the request asks the homeserver to wait (`timeout=`, milliseconds). Zero where Matrix knows no waiting: whoever could ask
-    /// for it anywhere would be waited for anywhere.
+    /// How long the request asks the homeserver to wait (`timeout=`, milliseconds). Zero where Matrix knows
+    /// no waiting: whoever could ask for it anywhere would be waited for anywhere.
     pub long_poll: Duration,
 }
 
@@ -59,10 +60,10 @@ impl UpstreamTarget {
         segments(self.path())
     }
 
-    /// Whether the homeserver may be asked twice, and does what is asked for once: a GET changes nothing, and of two PUTs with the same
-    /// transaction identifier the homeserver takes the second for a repetition of the first (client-server API, "Transaction
-    /// identifiers"), as when a client that has got no answer asks again. State events have none: two of them are two events for some
-    /// homeservers.
+    /// Whether the homeserver may be asked twice, and does what is asked for once: a GET changes nothing, and
+    /// of two PUTs with the same transaction identifier the homeserver takes the second for a repetition of
+    /// the first (client-server API, "Transaction identifiers"), as when a client that has got no answer asks
+    /// again. State events have none: two of them are two events for some homeservers.
     pub fn is_repeatable(&self, method: Method) -> bool {
         if method != Method::Put {
             return method == Method::Get;
@@ -116,8 +117,8 @@ pub(crate) fn segments(path: &str) -> Vec<Cow<'_, str>> {
     path.split('/').skip(1).map(|segment| percent_decode_str(segment).decode_utf8_lossy()).collect()
 }
 
-/// The requests for which Matrix has a `timeout`: `/sync` and the older `/events`, and the sync of MSC4186 and MSC3575, a POST that may be
-/// repeated with the same `pos`.
+/// The requests for which Matrix has a `timeout`: `/sync` and the older `/events`, and the sync of MSC4186
+/// and MSC3575, a POST that may be repeated with the same `pos`.
 fn may_wait(method: Method, segments: &[impl AsRef<str>]) -> bool {
     let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
     match (method, segments.as_slice()) {

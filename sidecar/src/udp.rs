@@ -188,7 +188,8 @@ impl Socket {
     }
 }
 
-/// What has been received, each entry of `metas` with its piece of the buffer, which may hold several datagrams of one length.
+/// What has been received, each entry of `metas` with its piece of the buffer, which may hold several
+/// datagrams of one length.
 fn hand_over(
     metas: &[RecvMeta],
     buffer: &[u8],

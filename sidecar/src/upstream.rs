@@ -4,8 +4,8 @@
 //! Forward -> pool (connection) -> response head -> response::read -> Answer::start -> body pieces -> Answer::go_on
 //! ```
 //!
-//! Dropping the task's future resets its HTTP/2 stream, unless it is young ([`Settings::cancel_after`]): a client that goes away ends its
-//! upstream request.
+//! Dropping the task's future resets its HTTP/2 stream, unless it is young ([`Settings::cancel_after`]): a
+//! client that goes away ends its upstream request.
 //!
 //! | file | holds |
 //! |---|---|
@@ -91,7 +91,7 @@ pub struct Settings {
     pub request_bytes: usize,
     /// The largest of them.
     pub largest_body: usize,
-    /// For connecting.
+    /// How long connecting may take.
     pub connect_timeout: Duration,
     /// For silence, before and in a response.
     pub response_timeout: Duration,
@@ -270,8 +270,8 @@ impl Upstream {
         let Response { _lease, parts, begun: mut first, mut body } = response;
         let is_empty = first.is_empty() && body.is_end_stream();
         let mut reading = response::read(parts.status, &parts.headers, is_empty);
-        // The head waits for the first piece of the body, so that an answer that breaks off before it can still be told as a
-        // Matrix error, and for an answer that turns out to have none.
+        // The head waits for the first piece of the body, so that an answer that breaks off before it can
+        // still be told as a Matrix error, and for an answer that turns out to have none.
         if !matches!(reading, Reading::Refused(_)) && first.is_empty() && !is_empty {
             first = self.piece(&mut body).await?;
             if first.is_empty() {

@@ -43,7 +43,8 @@ pub(super) struct Exchanges {
     long_polls: usize,
     /// Those of these that nothing has come of yet.
     polls: Polls,
-    /// Requests whose clients have gone away beyond the rate of cancels: they go on, as long as nobody needs their places.
+    /// Requests whose clients have gone away beyond the rate of cancels: they go on, as long as nobody needs
+    /// their places.
     left: HashMap<ExchangeId, Left>,
     /// Whose they were.
     gone: Polls,
@@ -207,8 +208,8 @@ impl Exchanges {
         if let Some(Open { line, network, task, place, .. }) = self.take(exchange) {
             let is_within_rate = self.cancels.take(now, network).is_ok();
             if !is_within_rate {
-                // It keeps its place until its answer comes, or somebody needs it: whoever asks and goes away uses up his own share, not the
-                // patience of Envoy.
+                // It keeps its place until its answer comes, or somebody needs it: whoever asks and goes away
+                // uses up his own share, not the patience of Envoy.
                 self.gone.add(line.session, network, exchange);
                 self.left.insert(exchange, Left { session: line.session, place, _task: task });
             }
@@ -225,8 +226,8 @@ impl Exchanges {
         }
     }
 
-    /// The session is about to be closed: its long polls that nothing has come of yet are answered, and those to come. Not what changes
-    /// something at the homeserver, whatever it asks for.
+    /// The session is about to be closed: its long polls that nothing has come of yet are answered, and those
+    /// to come. Not what changes something at the homeserver, whatever it asks for.
     pub(super) fn dismiss(&mut self, now: Instant, server: &mut Server, session: SessionId, max_age: u32) {
         self.leaving.insert(session, max_age);
         for exchange in server.exchanges_of(session) {

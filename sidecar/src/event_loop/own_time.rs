@@ -1,5 +1,5 @@
-//! What of a request's time is our own: from the datagram that completes it to the first piece of its answer on its way, less the wait for
-//! the upstream.
+//! What of a request's time is our own: from the datagram that completes it to the first piece of its answer
+//! on its way, less the wait for the upstream.
 //!
 //! ```text
 //! read ---- ours ----> asked ---- the upstream's ----> its first piece ---- ours ----> sent

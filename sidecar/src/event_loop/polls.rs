@@ -1,4 +1,5 @@
-//! Long polls that wait, and which of them is worth least: the one that is answered early when another request needs its place.
+//! Long polls that wait, and which of them is worth least: the one that is answered early when another
+//! request needs its place.
 
 use lowband_transport::shares::{Bounds, Network, Pool};
 use lowband_transport::{ExchangeId, SessionId};

@@ -1,4 +1,5 @@
-//! The names of the families, what each means, and their first values: all that a reader of /metrics can know of them.
+//! The names of the families, what each means, and their first values: all that a reader of /metrics can know
+//! of them.
 
 use super::labels::{Build, DirectionLabel, Dotted, ReasonLabel, RequestLabels, ResultLabel, method_name};
 use super::process;
@@ -23,8 +24,9 @@ pub(super) const TAKEN: &str = "taken";
 pub(super) const TOO_LARGE: &str = "too_large";
 pub(super) const ERROR: &str = "error";
 
-/// `count` buckets, each twice as long as the one before; `first` in seconds. None may end at a whole second: its label would be "1" in one
-/// of the formats and "1.0" in the other, and a Prometheus that changes over would begin a new series.
+/// `count` buckets, each twice as long as the one before; `first` in seconds. None may end at a whole second:
+/// its label would be "1" in one of the formats and "1.0" in the other, and a Prometheus that changes over
+/// would begin a new series.
 fn times(first: f64, count: u16) -> Histogram {
     Histogram::new(exponential_buckets(first, 2.0, count))
 }
@@ -102,8 +104,8 @@ impl Metrics {
                 "The same of requests that ask the homeserver to wait (timeout=)",
                 times(0.3, 13),
             ),
-            // 0.16 ms to 1.28 s, with borders at 10 and 20 ms. One below 0.1 ms would be two series: of one of the two formats Prometheus
-            // keeps it as it is, and of the other it makes 7.8125e-05.
+            // 0.16 ms to 1.28 s, with borders at 10 and 20 ms. One below 0.1 ms would be two series: of one
+            // of the two formats Prometheus keeps it as it is, and of the other it makes 7.8125e-05.
             own_seconds: ours.add(
                 "request_own_seconds",
                 "What the sidecar itself takes for a request that the upstream answers: from the datagram that completes it to the \

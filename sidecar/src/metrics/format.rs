@@ -1,4 +1,5 @@
-//! In which of the two text formats a scrape is written: Prometheus' own (0.0.4), or OpenMetrics (1.0) for whoever prefers it.
+//! In which of the two text formats a scrape is written: Prometheus' own (0.0.4), or OpenMetrics (1.0) for
+//! whoever prefers it.
 
 use http::header::{ACCEPT, HeaderMap, HeaderValue};
 
@@ -7,7 +8,7 @@ use http::header::{ACCEPT, HeaderMap, HeaderValue};
 pub enum Format {
     /// Prometheus' text format, which everything reads.
     Text,
-    /// OpenMetrics.
+    /// OpenMetrics 1.0, for who asks for it.
     OpenMetrics,
 }
 

@@ -1,5 +1,5 @@
-//! What Prometheus' client libraries tell of every process, under the names that dashboards know. Read from /proc with each scrape;
-//! what cannot be read is left out.
+//! What Prometheus' client libraries tell of every process, under the names that dashboards know. Read from
+//! /proc with each scrape; what cannot be read is left out.
 
 use super::snapshot::{counter, gauge};
 use procfs::process::{LimitValue, Process};
@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Panics of this process. One in a task ends that task alone, one in the event loop the process.
 static PANICS: AtomicU64 = AtomicU64::new(0);
 
-/// Counts panics from now on, and tells of them in the log: standard error, where they are told by default, may be a pipe that nobody
-/// reads.
+/// Counts panics from now on, and tells of them in the log: standard error, where they are told by default,
+/// may be a pipe that nobody reads.
 pub fn count_panics() {
     std::panic::set_hook(Box::new(|panic| {
         PANICS.fetch_add(1, Ordering::Relaxed);
@@ -30,7 +30,7 @@ pub(super) fn panics() -> u64 {
     PANICS.load(Ordering::Relaxed)
 }
 
-/// The collector.
+/// Collects the numbers of this process from /proc.
 #[derive(Debug)]
 pub(super) struct ProcessNumbers;
 

@@ -87,7 +87,7 @@ impl Latest {
     }
 }
 
-/// The collector.
+/// Collects what the last snapshot holds.
 #[derive(Debug)]
 pub(super) struct Others(pub(super) Arc<Latest>);
 

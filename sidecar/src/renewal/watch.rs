@@ -53,8 +53,8 @@ impl Watch {
                 Step::Serve(identity) => match self.inspector.renew_identity(identity.server.clone()).await {
                     None => return,
                     Some(Ok(())) => self.tell_renewed(&identity, exposed),
-                    // Not to be expected: who judges it asks the same of it as who serves it. It is not tried again before the files
-                    // change.
+                    // Not to be expected: who judges it asks the same of it as who serves it. It is not tried
+                    // again before the files change.
                     Some(Err(why)) => {
                         self.refuse(&[Mistake { option: "--certificate", why: why.to_string() }]);
                     }

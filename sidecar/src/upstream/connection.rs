@@ -19,11 +19,12 @@ use tokio::time::timeout;
 /// What requests are sent with.
 pub(super) type Sender = SendRequest<Outgoing>;
 
-/// What of an answer waits in HTTP/2 until it is read (RFC 9113 section 5.2). No pool counts it, so it is small: with 16,384 requests whose
-/// clients have stopped reading it comes to 256 MiB. It is one frame, and a client takes it in sixteen blocks.
+/// What of an answer waits in HTTP/2 until it is read (RFC 9113 section 5.2). No pool counts it, so it is
+/// small: with 16,384 requests whose clients have stopped reading it comes to 256 MiB. It is one frame, and a
+/// client takes it in sixteen blocks.
 const STREAM_WINDOW: u32 = 16 << 10;
-/// What waits of all answers of a connection: as many full streams as one of the 32 connections has of 16,384 requests. With fewer, some
-/// clients that do not read would stop the others.
+/// What waits of all answers of a connection: as many full streams as one of the 32 connections has of 16,384
+/// requests. With fewer, some clients that do not read would stop the others.
 const CONNECTION_WINDOW: u32 = 512 * STREAM_WINDOW;
 /// A header list beyond it ends its request, not the connection.
 const MAX_HEADER_LIST: u32 = 64 << 10;
@@ -32,7 +33,8 @@ const RESET_STREAMS: usize = 1024;
 /// A ping that is not answered in this time means a dead connection.
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Connects; the connection lives in a task of its own until both sides are done with it, and is counted in `alive` until then.
+/// Connects; the connection lives in a task of its own until both sides are done with it, and is counted in
+/// `alive` until then.
 pub(super) async fn connect(settings: &Settings, alive: &Arc<AtomicUsize>) -> Result<Sender, Failure> {
     match timeout(settings.connect_timeout, open(settings, alive)).await {
         Ok(Ok(sender)) => Ok(sender),
@@ -57,7 +59,8 @@ async fn open(settings: &Settings, alive: &Arc<AtomicUsize>) -> io::Result<Sende
     }
 }
 
-/// The addresses of a name, in their order from a random one on: who always began with the first would leave the others without work.
+/// The addresses of a name, in their order from a random one on: who always began with the first would leave
+/// the others without work.
 fn from_any(mut addresses: Vec<SocketAddr>, random: u64) -> Vec<SocketAddr> {
     let count = u64::try_from(addresses.len()).unwrap_or(u64::MAX);
     if let Some(first) = random.checked_rem(count) {
@@ -77,8 +80,8 @@ async fn handshake(
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_header_list_size(MAX_HEADER_LIST)
         .max_concurrent_reset_streams(RESET_STREAMS)
-        // Frames for streams cancelled long ago would count as errors of ours and end the connection at 1,024; the
-        // upstream is trusted not to send them for sport.
+        // Frames for streams cancelled long ago would count as errors of ours and end the connection at
+        // 1,024; the upstream is trusted not to send them for sport.
         .max_local_error_reset_streams(None)
         // Only with requests in flight: an idle sidecar is silent.
         .keep_alive_interval(settings.ping)
@@ -112,8 +115,8 @@ pub(super) fn reason(error: &hyper::Error) -> String {
     }
 }
 
-/// True when the upstream says that it has not processed the request: it may be sent again, whatever its method
-/// (RFC 9113 section 8.7: REFUSED_STREAM, or a GOAWAY that does not cover the stream).
+/// True when the upstream says that it has not processed the request: it may be sent again, whatever its
+/// method (RFC 9113 section 8.7: REFUSED_STREAM, or a GOAWAY that does not cover the stream).
 pub(super) fn was_not_processed(error: &hyper::Error) -> bool {
     of_http2(error).is_some_and(|h2| {
         h2.is_remote() && (h2.is_go_away() || h2.reason() == Some(h2::Reason::REFUSED_STREAM))

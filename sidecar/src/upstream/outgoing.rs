@@ -1,12 +1,13 @@
-//! The body of a request, kept for as long as the request may have to be sent again, and counted for as long as it is there.
+//! The body of a request, kept for as long as the request may have to be sent again, and counted for as long
+//! as it is there.
 //!
 //! ```text
 //! Outgoing::new    kept here: each attempt sends a clone     memory given back with the last of them: nothing is sent again
 //! Outgoing::once   handed over: HTTP/2 has it alone          memory given back when HTTP/2 has written its last byte
 //! ```
 //!
-//! HTTP/2 lets a body go when all of it is written, piece by piece as the other side's windows open (RFC 9113 section 5.2), and when its
-//! stream ends before.
+//! HTTP/2 lets a body go when all of it is written, piece by piece as the other side's windows open (RFC 9113
+//! section 5.2), and when its stream ends before.
 
 use super::places::Place;
 use bytes::Bytes;
@@ -56,8 +57,8 @@ impl Clone for Outgoing {
 }
 
 impl Outgoing {
-    /// A body that can be sent again until the last clone is gone. `place` has the memory for it, and gets it back when nobody has the
-    /// body any more.
+    /// A body that can be sent again until the last clone is gone. `place` has the memory for it, and gets it
+    /// back when nobody has the body any more.
     pub(super) fn new(bytes: Bytes, place: &Arc<Place>) -> Outgoing {
         Outgoing::keeping(bytes, place, false)
     }

@@ -1,4 +1,5 @@
-//! The places of requests at the upstream and the memory for their bodies: who holds how much, and who has to give way.
+//! The places of requests at the upstream and the memory for their bodies: who holds how much, and who has to
+//! give way.
 //!
 //! ```text
 //! take -> Place -----------------> nobody has the body any more ----> the answer is over
@@ -24,7 +25,7 @@ pub struct Holder {
 /// No room, and who has too much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Full {
-    /// Of what.
+    /// What there is no room of.
     pub busy: Busy,
     /// Which network has to give something up before there is room; it may be the one that asks.
     pub network: Network,
@@ -51,7 +52,8 @@ pub(super) struct Held {
     pub(super) most_of_a_network: usize,
 }
 
-/// A place among the requests in flight, with the memory for a body. Dropping it gives back what has not been given back before.
+/// A place among the requests in flight, with the memory for a body. Dropping it gives back what has not been
+/// given back before.
 #[derive(Debug)]
 pub struct Place {
     places: Arc<Places>,
@@ -139,8 +141,8 @@ fn memory_for(shares: &Shares, holder: Holder, body_bytes: usize) -> Result<(), 
     yields.map_or(Ok(()), |network| Err(Full { busy: Busy::BodyBytes, network }))
 }
 
-/// One session may hold half of what is free to its network: however many there are that take all they get, something is left for the next
-/// one. Whoever holds nothing may have anything.
+/// One session may hold half of what is free to its network: however many there are that take all they get,
+/// something is left for the next one. Whoever holds nothing may have anything.
 fn has_its_share(pool: &Pool<SessionId>, Holder { session, network }: Holder, more: usize) -> bool {
     let Bounds { total, per_network, .. } = pool.bounds();
     let mut free = total.saturating_sub(pool.total());

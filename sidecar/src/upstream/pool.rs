@@ -6,9 +6,10 @@
 //!              |                            (the old connection ends with its last request)    | cut off: once again, what may be repeated
 //! ```
 //!
-//! A request is sent again when it provably was not processed, and when it may be repeated ([`super::Fetch::is_repeatable`]) and its
-//! connection has broken off; everything else is the client's decision. One that was not processed and whose body is gone is the client's to
-//! send again as well, which is told so ([`Failure::Unprocessed`]).
+//! A request is sent again when it provably was not processed, and when it may be repeated
+//! ([`super::Fetch::is_repeatable`]) and its connection has broken off; everything else is the client's
+//! decision. One that was not processed and whose body is gone is the client's to send again as well, which
+//! is told so ([`Failure::Unprocessed`]).
 
 use super::connection::{self, Sender};
 use super::outgoing::Outgoing;
@@ -22,17 +23,19 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A further connection is opened when each one has this many requests in flight: what many servers allow on one.
+/// A further connection is opened when each one has this many requests in flight: what many servers allow on
+/// one.
 const STREAMS_BEFORE_NEXT: usize = 100;
 /// Connections tried for one request.
 const MAX_ATTEMPTS: usize = 3;
-/// Of them, after the connection was cut off: a request that ends every Envoy it comes to must not end them all.
+/// Of them, after the connection was cut off: a request that ends every Envoy it comes to must not end them
+/// all.
 const MAX_REPEATS: usize = 1;
 /// No new attempt to connect after a first failure; doubled with each further one.
 const BACK_OFF: Duration = Duration::from_millis(50);
 const MAX_BACK_OFF: Duration = Duration::from_secs(1);
-/// A connection over TCP lives for [`Settings::connection_age`], less a random part of it, at most one in so many: connections that were
-/// opened together are not renewed together.
+/// A connection over TCP lives for [`Settings::connection_age`], less a random part of it, at most one in so
+/// many: connections that were opened together are not renewed together.
 const JITTER: u32 = 4;
 
 #[derive(Debug)]
@@ -146,7 +149,7 @@ impl Pool {
         }
     }
 
-    /// One attempt.
+    /// One attempt to send it and to get the head of its response.
     async fn stream(
         &self,
         lease: Lease,
@@ -199,7 +202,8 @@ impl Pool {
         }
     }
 
-    /// When a connection that is opened now has had its time. One over a unix socket leads to the same Envoy for as long as it lives.
+    /// When a connection that is opened now has had its time. One over a unix socket leads to the same Envoy
+    /// for as long as it lives.
     fn too_old(&self) -> Option<Instant> {
         let Address::Tcp(_) = self.settings.address else { return None };
         let most = self.settings.connection_age;
@@ -240,8 +244,8 @@ fn first_with_room(slots: &[Arc<Slot>]) -> Option<usize> {
     with_room.or_else(|| (0..slots.len()).min_by_key(|index| slots.get(*index).map(load)))
 }
 
-/// Of two at random the one with fewer requests in flight: nearly as even as the least busy of all, and what one connection has to do says
-/// nothing to the next request. Each connection may lead to another Envoy.
+/// Of two at random the one with fewer requests in flight: nearly as even as the least busy of all, and what
+/// one connection has to do says nothing to the next request. Each connection may lead to another Envoy.
 fn less_busy_of_two(slots: &[Arc<Slot>]) -> Option<usize> {
     let count = u64::try_from(slots.len()).ok().filter(|count| *count > 0)?;
     let random = random();

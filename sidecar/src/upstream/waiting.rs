@@ -1,4 +1,5 @@
-//! A stream that waits for the head of its response, and what becomes of it when nobody waits with it any more.
+//! A stream that waits for the head of its response, and what becomes of it when nobody waits with it any
+//! more.
 //!
 //! ```text
 //!        sent             the head comes
@@ -8,9 +9,10 @@
 //!    +-- older ------------------------> reset
 //! ```
 //!
-//! Envoy ends a connection on which many streams were reset before their response and within their first second
-//! (`overload.premature_reset_total_stream_count`, `overload.premature_reset_min_stream_lifetime_seconds`; it counts whole seconds). All
-//! clients share our connections: who comes and goes quickly would end the requests of the others.
+//! Envoy ends a connection on which many streams were reset before their response and within their first
+//! second (`overload.premature_reset_total_stream_count`,
+//! `overload.premature_reset_min_stream_lifetime_seconds`; it counts whole seconds). All clients share our
+//! connections: who comes and goes quickly would end the requests of the others.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -167,7 +167,7 @@ async fn of_an_answer_that_is_not_read_on_two_windows_leave_the_upstream() {
     let mut body = respond(stream, false);
     let mut sent = 0;
     body.reserve_capacity(1 << 20);
-    // Whatever may be sent when a ping has come back twice: then the other side has read all of before, and what it gave for that is here.
+    // Whatever may be sent each time that a ping has come back: then the other side has read all of before.
     let mut ping = server.ping_pong().unwrap();
     for _ in 0..4 {
         while_serving(&mut server, ping.ping(h2::Ping::opaque())).await.unwrap();

@@ -26,7 +26,8 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// The request has been answered with this code. What our side has failed is told at a higher level, but seldom.
+    /// The request has been answered with this code. What our side has failed is told at a higher level, but
+    /// seldom.
     pub(super) fn log(&self, now: Instant, code: Code, failed: &mut Seldom) {
         macro_rules! request_line {
             ($level:ident, $left_out:expr) => {
@@ -53,8 +54,8 @@ impl Line {
     }
 }
 
-/// A path for the log. Whoever writes a query into a Uri-Path value may have written an access token there: it ends where a query
-/// might begin, and before a segment that speaks of one, however often it is escaped.
+/// A path for the log. Whoever writes a query into a Uri-Path value may have written an access token there:
+/// it ends where a query might begin, and before a segment that speaks of one, however often it is escaped.
 pub(super) fn loggable(path: &str) -> String {
     let end = ["?", "%3F", "%3f"].iter().filter_map(|mark| path.find(mark)).min().unwrap_or(path.len());
     let path = path.get(..end).unwrap_or_default();

@@ -26,7 +26,8 @@ pub(super) struct Left {
 }
 
 impl Exchanges {
-    /// A place for a request. Where there is none, the long poll that is worth least is answered early; what is no long poll is never cut.
+    /// A place for a request. Where there is none, the long poll that is worth least is answered early; what
+    /// is no long poll is never cut.
     pub(super) fn place(
         &mut self,
         now: Instant,
@@ -59,7 +60,8 @@ impl Exchanges {
             return true;
         }
         let of_network = self.polls.of_network(full.network);
-        // The heaviest network has nothing to give: then somebody else's poll, but not because of one's own share.
+        // The heaviest network has nothing to give: then somebody else's poll, but not because of one's own
+        // share.
         let worst = of_network.or_else(|| self.polls.of_all().filter(|_| full.network != holder.network));
         let Some((session, exchange)) = worst else { return false };
         let Some(open) = self.open.get(&exchange) else { return false };
@@ -69,7 +71,8 @@ impl Exchanges {
         } else {
             (self.upstream.held_in(holder.network), self.upstream.held_in(open.network))
         };
-        // A young stream goes on until it is old enough to be reset, beyond the limit: that is for those only who hold far less.
+        // A young stream goes on until it is old enough to be reset, beyond the limit: that is for those only
+        // who hold far less.
         let is_young = now.duration_since(open.line.read) < self.cancel_after;
         if session != holder.session && (mine > theirs || (is_young && mine * 2 > theirs)) {
             return false;
