@@ -1,24 +1,29 @@
-//! How often may be asked: token buckets of networks, of their sites and of all together, in tables
-//! of bounded size.
+//! How often may be asked: token buckets of networks, of their sites and of all together, in tables of
+//! bounded size.
 //!
-//! The emptier the bucket of a network, the fuller that of all must be for it to get anything, and an ask
-//! that is refused for want of the latter costs the network as much as one that is granted. So those who ask
-//! as fast as they can share what is left, and who asks seldom gets its turn at once, unless all that may be
-//! asked for is asked for by as many strangers.
+//! ```text
+//! a network ----------------> its site ----------------------> all
+//! has a token for itself      is as full as that of the        is as full as those of network and site
+//!                             network is empty                 are empty
+//! ```
+//!
+//! The emptier the bucket of a network, the fuller that of its site must be for it to get anything, and the
+//! emptier either, the fuller that of all. An ask that is refused for want of what is shared costs the
+//! asker as much as one that is granted. So those who ask as fast as they can share what is left, and who
+//! asks seldom gets its turn at once, unless all that may be asked for is asked for by as many strangers.
+//!
+//! What a network may ask for at once lacks from what is shared as well: so much less fullness is asked of
+//! it, and a network that is alone gets the whole of its burst.
+
+mod bucket;
 
 use crate::network::{Network, Site};
+use bucket::{Bucket, interval};
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
 use std::time::{Duration, Instant};
 
-/// How much may be asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limit {
-    /// Requests a second on average.
-    pub per_second: u32,
-    /// Requests at once, after a pause.
-    pub burst: u32,
-}
+pub use bucket::Limit;
 
 /// What a site may ask for, in networks. Together its networks may ask for no more.
 const NETWORKS_IN_A_SITE: u32 = 8;
@@ -33,8 +38,8 @@ pub struct Rates {
 
 impl Rates {
     /// Networks, and sites, that have a bucket of their own, some 50 bytes each. One more is counted by its
-    /// site, and with those of all other strange sites when there are as many sites: whoever comes from many
-    /// addresses costs strangers their share and nobody his memory.
+    /// site, and with those of all other strange sites when there are as many sites: whoever comes from
+    /// many addresses costs strangers their share and nobody his memory.
     pub const MOST: usize = 100_000;
 
     /// `each` is for one network; `all`, if there is such a limit, for all of them.
@@ -55,34 +60,39 @@ impl Rates {
         self.networks.buckets.len()
     }
 
-    /// Takes one token for a network. The error says how long it will take until there is one.
+    /// Takes one token for a network. The error says how long it will take until there is one, if nobody
+    /// else asks.
     pub fn take(&mut self, now: Instant, network: Network) -> Result<(), Duration> {
         self.networks.forget_a_full_one(now);
         self.sites.forget_a_full_one(now);
-        let site = network.site();
-        let counts_itself = !network.is_alone() && self.networks.has_room(network);
-        let mut level = 1.0;
-        if counts_itself {
+        let (each, site) = (self.networks.limit, network.site());
+        // By then it has got back what it pays for having been refused.
+        let refused = |wait: Duration| wait.max(interval(each));
+        let mut used = 0.0;
+        if !network.is_alone() && self.networks.has_room(network) {
             let bucket = self.networks.bucket(network);
-            bucket.check(now, self.networks.limit)?;
-            level = bucket.level(now, self.networks.limit);
-        }
-        if !network.is_alone() {
-            self.sites.bucket(site).check(now, self.sites.limit)?;
-            self.sites.take(now, site);
-        }
-        if counts_itself {
+            bucket.check(now, each, 0.0)?;
+            used = bucket.used(now, each);
             self.networks.take(now, network);
         }
-        let Some((limit, bucket)) = &mut self.all else { return Ok(()) };
-        bucket.check(now, *limit)?;
-        let missing = 1.0 - level;
-        if bucket.level(now, *limit) < missing {
-            return Err(interval(*limit) * limit.burst);
+        if !network.is_alone() {
+            let (bucket, limit) = (self.sites.bucket(site), self.sites.limit);
+            bucket.check(now, limit, used * fullness(each, limit)).map_err(refused)?;
+            used = used.max(bucket.used(now, limit));
+            self.sites.take(now, site);
         }
+        let Some((limit, bucket)) = &mut self.all else { return Ok(()) };
+        bucket.check(now, *limit, used * fullness(each, *limit)).map_err(refused)?;
         bucket.take(now, *limit);
         Ok(())
     }
+}
+
+/// How full, 0 to 1, a bucket that is shared must be for a network that has used up its own. What one
+/// network can take out of it at once need not be in it; but half of it is for others, whatever the limits.
+fn fullness(each: Limit, shared: Limit) -> f64 {
+    let part = f64::from(each.burst) / f64::from(shared.burst.max(1));
+    (1.0 - part).max(0.5)
 }
 
 /// One table. A bucket that is full is as good as none.
@@ -140,51 +150,15 @@ impl<K: Ord + Copy> Buckets<K> {
     }
 }
 
-/// One bucket, known by when it will be full again.
-#[derive(Debug, Clone, Copy)]
-struct Bucket(Option<Instant>);
-
-fn interval(limit: Limit) -> Duration {
-    Duration::from_secs(1) / limit.per_second.max(1)
-}
-
-impl Bucket {
-    const FULL: Bucket = Bucket(None);
-
-    fn missing(self, now: Instant) -> Duration {
-        self.0.map_or(Duration::ZERO, |full| full.saturating_duration_since(now))
-    }
-
-    fn is_full(self, now: Instant) -> bool {
-        self.missing(now).is_zero()
-    }
-
-    /// Between 0, empty, and 1, full.
-    fn level(self, now: Instant, limit: Limit) -> f64 {
-        let burst = interval(limit) * limit.burst.max(1);
-        1.0 - self.missing(now).as_secs_f64() / burst.as_secs_f64()
-    }
-
-    /// Whether there is a token, or how long until there is one.
-    fn check(self, now: Instant, limit: Limit) -> Result<(), Duration> {
-        let most = interval(limit) * (limit.burst.max(1) - 1);
-        match self.missing(now).checked_sub(most) {
-            None => Ok(()),
-            Some(Duration::ZERO) => Ok(()),
-            Some(wait) => Err(wait),
-        }
-    }
-
-    fn take(&mut self, now: Instant, limit: Limit) {
-        self.0 = Some(now + self.missing(now) + interval(limit));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const LIMIT: Limit = Limit { per_second: 2, burst: 3 };
+    /// Twenty a second for a site.
+    const EACH: Limit = Limit { per_second: 2, burst: 10 };
+    const TICK: Duration = Duration::from_millis(100);
 
     fn network(last: u32) -> Network {
         Network::of(std::net::Ipv4Addr::from_bits(0xc000_0200 + last).into())
@@ -235,6 +209,132 @@ mod tests {
     }
 
     #[test]
+    fn a_network_that_is_alone_gets_all_of_its_burst_and_then_its_rate() {
+        for all in
+            [None, Some(Limit { per_second: 5, burst: 20 }), Some(Limit { per_second: 500, burst: 600 })]
+        {
+            let mut rates = Rates::new(EACH, all);
+            let start = Instant::now();
+            let asked =
+                |rates: &mut Rates, now| (0..50).filter(|_| rates.take(now, network(1)).is_ok()).count();
+            assert_eq!(asked(&mut rates, start), 10, "{all:?}");
+            let later = (1..=100).map(|second| asked(&mut rates, start + Duration::from_secs(second)));
+            assert_eq!(later.sum::<usize>(), 200, "{all:?}");
+        }
+    }
+
+    #[test]
+    fn whoever_is_refused_gets_a_token_when_it_was_told_to_ask_again() {
+        for all in [None, Some(Limit { per_second: 3, burst: 20 })] {
+            let mut rates = Rates::new(EACH, all);
+            let mut now = Instant::now();
+            for ask in 0..1200 {
+                let network = network(ask % 30);
+                if let Err(wait) = rates.take(now, network) {
+                    now += wait;
+                    assert_eq!(rates.take(now, network), Ok(()), "{all:?} {ask}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_rate_beyond_what_the_clock_can_tell_refuses_nobody() {
+        let any = Limit { per_second: u32::MAX, burst: u32::MAX };
+        let mut rates = Rates::new(any, Some(any));
+        let now = Instant::now();
+        assert!((0..1000).all(|_| rates.take(now, network(1)).is_ok()));
+    }
+
+    /// Who asks: how many times each tick. In each tick another one begins, by a seed. A modest one asks
+    /// once a second, before the first of them. What each has got after a minute, the modest one first.
+    fn compete(all: Option<Limit>, greedy: &[(Network, usize)], modest: Network, seed: u32) -> Vec<usize> {
+        let mut rates = Rates::new(EACH, all);
+        let start = Instant::now();
+        let (mut random, mut got) = (seed, vec![0; 1 + greedy.len()]);
+        for tick in 0..600 {
+            let now = start + TICK * tick;
+            // Numerical Recipes, section 7.1.
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let first = (random >> 16) as usize % greedy.len();
+            for at in (first..greedy.len()).chain(0..first) {
+                if at == 0 && tick % 10 == 5 {
+                    got[0] += usize::from(rates.take(now, modest).is_ok());
+                }
+                let (network, asks) = greedy[at];
+                got[1 + at] += (0..asks).filter(|_| rates.take(now, network).is_ok()).count();
+            }
+        }
+        got
+    }
+
+    #[test]
+    fn a_site_with_a_new_network_for_each_ask_takes_nothing_from_others() {
+        let mut rates = Rates::new(EACH, Some(Limit { per_second: 10, burst: 20 }));
+        let start = Instant::now();
+        let of = |site: u16, network: u16| {
+            Network::of(std::net::Ipv6Addr::new(0x2001, 0xdb8, site, network, 0, 0, 0, 1).into())
+        };
+        let (mut new, mut others, mut modest) = (0..u16::MAX, 0, 0);
+        for tick in 0..600 {
+            let now = start + TICK * tick;
+            others += new.by_ref().take(10).filter(|last| rates.take(now, of(1, *last)).is_ok()).count();
+            if tick >= 100 && tick % 10 == 5 {
+                modest += u32::from(rates.take(now, of(2, 1)).is_ok());
+            }
+        }
+        assert_eq!(modest, 50);
+        assert!(others > 500, "what is left is used: {others}");
+    }
+
+    #[test]
+    fn heavy_sites_share_what_is_for_all_alike() {
+        for sites in [2, 5, 9] {
+            // Networks of a site one after the other, as those of a program that goes through its own.
+            let greedy: Vec<_> =
+                (0..sites * 10).map(|n| (network(n % sites * 0x100 + n / sites), 2)).collect();
+            let all = Limit { per_second: 10, burst: 20 };
+            let got = compete(Some(all), &greedy, network(0x9000), 1);
+            let mut of_sites = vec![0; sites as usize];
+            got[1..].iter().enumerate().for_each(|(at, got)| of_sites[at % sites as usize] += got);
+            let (least, most) = (of_sites.iter().min().unwrap(), of_sites.iter().max().unwrap());
+            assert!(*most <= least * 2, "{of_sites:?}");
+            assert_eq!(got[0], 60, "{sites}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(8))]
+
+        /// One that comes from all the networks that it has.
+        #[test]
+        fn a_greedy_site_takes_nothing_from_a_modest_network_of_another(
+            asks in prop::collection::vec(0..3_usize, 64..200),
+            seed in any::<u32>(),
+        ) {
+            let greedy: Vec<_> = asks.into_iter().zip(0..).map(|(asks, last)| (network(last), asks)).collect();
+            let all = Limit { per_second: 10, burst: 20 };
+            let got = compete(Some(all), &greedy, network(0x9000), seed);
+            prop_assert_eq!(got[0], 60);
+            let rest: usize = got[1..].iter().sum();
+            prop_assert!((450..=620).contains(&rest), "what is left is used: {rest}");
+        }
+
+        #[test]
+        fn greedy_networks_take_nothing_from_a_modest_one_of_their_site(
+            asks in prop::collection::vec(1..5_usize, 1..40),
+            seed in any::<u32>(),
+        ) {
+            let greedy: Vec<_> = asks.into_iter().zip(1..).map(|(asks, last)| (network(last), asks)).collect();
+            let got = compete(None, &greedy, network(0), seed);
+            prop_assert_eq!(got[0], 60);
+            let rest: usize = got[1..].iter().sum();
+            let most = (EACH.per_second * 59 + EACH.burst) as usize * greedy.len().min(8);
+            prop_assert!(rest * 100 >= most * 85, "what is left is used: {rest} of {most}");
+        }
+    }
+
+    #[test]
     fn what_stands_alone_is_bounded_by_the_limit_of_all_only() {
         let mut rates =
             Rates::new(Limit { per_second: 1, burst: 1 }, Some(Limit { per_second: 5, burst: 5 }));
@@ -251,8 +351,11 @@ mod tests {
             buckets.take(start, network(last));
         }
         assert_eq!(buckets.buckets.len(), 2);
-        assert!(buckets.bucket(network(200)).check(start, LIMIT).is_err(), "the strangers' bucket is empty");
-        assert!(buckets.bucket(network(0)).check(start, LIMIT).is_ok(), "a known one has its own");
+        assert!(
+            buckets.bucket(network(200)).check(start, LIMIT, 0.0).is_err(),
+            "the strangers' bucket is empty"
+        );
+        assert!(buckets.bucket(network(0)).check(start, LIMIT, 0.0).is_ok(), "a known one has its own");
         let later = start + Duration::from_secs(60);
         buckets.forget_a_full_one(later);
         assert_eq!(buckets.buckets.len(), 0);
