@@ -18,6 +18,8 @@ pub enum Library {
     NodeCoapClient,
     /// Californium without DTLS, with this MAX_RESOURCE_BODY_SIZE; 0 leaves it at its 8 kB.
     Californium(usize),
+    /// Californium with DTLS, which is Scandium's.
+    Scandium,
 }
 
 /// A running client. Dropped without [`Fetcher::end`] it is killed.
@@ -45,6 +47,7 @@ impl Library {
             Library::NodeCoap => "coap",
             Library::NodeCoapClient => "node-coap-client",
             Library::Californium(_) => "Californium",
+            Library::Scandium => "Scandium",
         }
     }
 
@@ -57,16 +60,18 @@ impl Library {
                 command.arg(parts.node_client()?).arg(self.name());
                 command
             }
-            Library::Californium(_) => {
+            Library::Californium(_) | Library::Scandium => {
                 let mut command = Command::new(system_program("java", "setup-more")?);
                 command.arg("-cp").arg(parts.californium_classes()?).arg("FetchLate");
                 command
             }
         };
         command.arg(server);
-        if let Library::Californium(largest) = self {
-            command.arg(largest.to_string());
-        }
+        match self {
+            Library::Californium(largest) => command.args(["coap", &largest.to_string()]),
+            Library::Scandium => command.args(["coaps", "0"]),
+            _ => &mut command,
+        };
         Ok(command)
     }
 }

@@ -40,7 +40,7 @@ enum Who {
     /// A body that needs blocks, which must become smaller. It takes a minute: two pings show that it is not silence.
     OursWithBody,
     Reference,
-    GoCoap,
+    Fetcher(Library),
     Libcoap(&'static str),
 }
 
@@ -73,8 +73,8 @@ async fn fetch(who: Who, path: BadPath) {
             assert_eq!(told.body["body"], stub::text(LENGTH));
             client.end().await.unwrap();
         }
-        Who::GoCoap => {
-            let mut client = Fetcher::start(&parts, Library::GoCoap, server).unwrap();
+        Who::Fetcher(library) => {
+            let mut client = Fetcher::start(&parts, library, server).unwrap();
             let expected = to_cbor(&stub::document(LENGTH)).unwrap();
             assert!(client.payload(&target).await.unwrap() == expected);
             client.end().await.unwrap();
@@ -101,6 +101,8 @@ fn all_fetch(who: &[Who], path: BadPath) {
     });
 }
 
+const GO_COAP: Who = Who::Fetcher(Library::GoCoap);
+const SCANDIUM: Who = Who::Fetcher(Library::Scandium);
 const OPENSSL: Who = Who::Libcoap("coap-client-openssl");
 const GNUTLS: Who = Who::Libcoap("coap-client-gnutls");
 
@@ -117,7 +119,7 @@ fn a_tenth_lost_each_way_costs_no_handshake() {
 #[test]
 #[ignore = "needs what `make test-more` installs, and a minute"]
 fn bad_paths_let_the_clients_through_that_need_more() {
-    all_fetch(&[Who::OursWithBody, Who::GoCoap, GNUTLS], BadPath::SMALL);
-    all_fetch(&[Who::GoCoap, GNUTLS], BadPath::losing(10, 2));
-    all_fetch(&[Who::GoCoap, Who::Reference, OPENSSL], BadPath::losing(10, 3));
+    all_fetch(&[Who::OursWithBody, GO_COAP, GNUTLS, SCANDIUM], BadPath::SMALL);
+    all_fetch(&[GO_COAP, GNUTLS, SCANDIUM], BadPath::losing(10, 2));
+    all_fetch(&[GO_COAP, Who::Reference, OPENSSL], BadPath::losing(10, 3));
 }
