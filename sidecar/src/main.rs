@@ -4,6 +4,7 @@
 use clap::Parser;
 use lowband_sidecar::config::{Config, Mistake, Options, Task, now};
 use lowband_sidecar::{Error, Sockets, envoy, logging, metrics, run};
+use lowband_system::heap;
 use std::process::ExitCode;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -27,6 +28,10 @@ fn main() -> ExitCode {
             config.identity.validity.tell(now())
         );
         return ExitCode::SUCCESS;
+    }
+    if config.threads == 1 {
+        // The others, which sign and write logs, take little. Where it does not work there is more memory in use.
+        let _ = heap::share_one();
     }
     // Dropped at the end, by a panic as well: then the last lines are written.
     let log = match logging::init(&config) {

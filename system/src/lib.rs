@@ -1,4 +1,5 @@
 //! What both ends of the wire ask of the operating system, and in the same way.
 
 pub mod fragmentation;
+pub mod heap;
 pub mod secret_file;

@@ -41,6 +41,27 @@ async fn a_log_that_nobody_reads_stops_nobody_and_what_it_lacks_is_counted() {
     assert!(ended.unwrap().success());
 }
 
+/// Of the C library's heaps only the first grows at the end of the data; the others have 64 MiB of addresses each, at
+/// multiples of that, of which what is not used yet may not be touched.
+#[cfg(all(target_env = "gnu", target_pointer_width = "64"))]
+#[tokio::test]
+async fn threads_that_sign_and_write_logs_have_no_heaps_of_their_own() {
+    const HEAP: u64 = 64 << 20;
+    for (threads, has_more) in [("1", false), ("2", true)] {
+        let process = Process::start(ok(), &["--threads", threads]).await;
+        let wire = Wire::connect(process.server()).await;
+        assert_eq!(wire.get("0").await.code, status::CONTENT);
+        let maps = std::fs::read_to_string(format!("/proc/{}/maps", process.child.id().unwrap())).unwrap();
+        let is_end_of_heap = |line: &&str| {
+            let (addresses, rest) = line.split_once(' ').unwrap();
+            let (_, end) = addresses.split_once('-').unwrap();
+            rest.starts_with("---p") && u64::from_str_radix(end, 16).unwrap().is_multiple_of(HEAP)
+        };
+        let heaps: Vec<_> = maps.lines().filter(is_end_of_heap).collect();
+        assert_eq!(!heaps.is_empty(), has_more, "{threads} threads: {heaps:?}");
+    }
+}
+
 #[tokio::test]
 async fn an_upstream_that_fails_every_request_costs_one_line_a_second() {
     const REQUESTS: usize = 60;
