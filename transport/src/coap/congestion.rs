@@ -148,8 +148,16 @@ impl<O: Copy + PartialEq> Queue<O> {
         self.owners().any(|waiting| waiting == owner)
     }
 
+    pub(super) fn find(&mut self, owner: O) -> Option<&mut Waiting<O>> {
+        self.small.iter_mut().chain(&mut self.blocks).find(|waiting| waiting.owner == owner)
+    }
+
+    pub(super) fn each(&self) -> impl Iterator<Item = &Waiting<O>> {
+        self.small.iter().chain(&self.blocks)
+    }
+
     pub(super) fn owners(&self) -> impl Iterator<Item = O> {
-        self.small.iter().chain(&self.blocks).map(|waiting| waiting.owner)
+        self.each().map(|waiting| waiting.owner)
     }
 
     pub(super) fn is_empty(&self) -> bool {

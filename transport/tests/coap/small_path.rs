@@ -2,8 +2,8 @@
 //! not be taken for that.
 
 use super::sim::*;
-use lowband_transport::SessionId;
 use lowband_transport::coap::{FailReason, Limits, Request, Response, Times};
+use lowband_transport::{ExchangeId, SessionId};
 use std::time::Duration;
 
 /// UDP payload that a path of 576 bytes takes (IPv4), less the header and tag of a DTLS record.
@@ -190,4 +190,89 @@ fn a_narrow_path_is_forgotten_with_its_session_and_not_before() {
     let from = sim.sent.len();
     arrives(&mut sim, session, get("down"), &body(10_000, 1));
     assert!(too_large(&sim, from, MIDDLE) > 0, "another session begins anew");
+}
+
+#[test]
+fn what_waits_for_its_turn_when_blocks_become_smaller_goes_in_smaller_ones() {
+    for seed in 0..10 {
+        // Requests that may be carried out twice: whatever is on its way or waits is cut.
+        let (mut sim, session) = one_at_a_time(seed);
+        let make = |number: u64| put(&number.to_string(), body(900, number));
+        let requests: Vec<_> = (0..12).map(|number| sim.request(session, make(number))).collect();
+        until(&mut sim, session, |sim| sim.client.counters().paths_narrowed == 2);
+        let from = sim.sent.len();
+        ends(&mut sim, session, &requests);
+        assert!(requests.iter().all(|request| sim.results[request].is_ok()));
+        assert_eq!((too_large(&sim, from, SMALL), sim.executed.len()), (0, 12), "seed {seed}");
+
+        // Of those that may not be, what waits: nobody has seen it.
+        let (mut sim, session) = one_at_a_time(seed);
+        let make = |number: u64| post("up", body(900, number));
+        let requests: Vec<_> = (0..12).map(|number| sim.request(session, make(number))).collect();
+        ends(&mut sim, session, &requests);
+        let whole = |number: u64| sim.sent.iter().any(|(_, sent)| sent.ends_with(&body(900, number)));
+        for (number, request) in (0..).zip(&requests) {
+            assert_eq!(sim.results[request].is_err(), whole(number), "seed {seed}: {number}");
+        }
+        assert!(sim.results[&requests[11]].is_ok());
+
+        // Answers.
+        let (mut sim, session) = one_at_a_time(seed);
+        sim.answer = Box::new(|request| Answer::new(body(900, request.body.len() as u64)).after(10 * SECOND));
+        let requests: Vec<_> =
+            (0..12).map(|number| sim.request(session, post("late", vec![1; number]))).collect();
+        until(&mut sim, session, |sim| sim.server.counters().paths_narrowed == 2);
+        let from = sim.sent.len();
+        ends(&mut sim, session, &requests);
+        for (number, request) in (0..).zip(&requests) {
+            let response = sim.results[request].clone().unwrap();
+            assert!(response.body == body(900, number), "seed {seed}: {number}");
+        }
+        assert_eq!((too_large(&sim, from, SMALL), sim.executed.len()), (0, 12), "seed {seed}");
+    }
+}
+
+/// A small path, and one message on its way at once.
+fn one_at_a_time(seed: u64) -> (Sim, SessionId) {
+    let limits = Limits { window: 1, ..Limits::default() };
+    let way = Way { delay: Duration::from_millis(100), ..CLEAN };
+    let mut sim = Sim::with(seed, Times::measured(), Times::measured(), limits).both_ways(way);
+    sim.lose = Box::new(|_, bytes| bytes.len() > SMALL);
+    let session = sim.open(1);
+    (sim, session)
+}
+
+fn ends(sim: &mut Sim, session: SessionId, requests: &[ExchangeId]) {
+    until(sim, session, |sim| requests.iter().all(|request| sim.results.contains_key(request)));
+}
+
+fn until(sim: &mut Sim, session: SessionId, done: impl Fn(&Sim) -> bool) {
+    for _ in 0..240 {
+        if sim.run(PINGS_EVERY, &done) {
+            return;
+        }
+        sim.client.ping(sim.now, session);
+    }
+    panic!("no end within twenty minutes")
+}
+
+#[test]
+fn an_upload_whose_large_answer_is_lost_goes_again_where_that_does_no_harm() {
+    for seed in 0..10 {
+        // Everything passes upwards. The answer stands in the acknowledgement of the last block.
+        let (mut sim, session) = sim(seed, 0.0);
+        sim.lose = Box::new(|to, bytes| to == To::Client && bytes.len() > SMALL);
+        sim.answer = Box::new(|_| Answer::new(body(900, 7)));
+        arrives(&mut sim, session, put("up", body(10_000, 3)), &body(900, 7));
+        assert!(sim.executed.iter().all(|request| request.body == body(10_000, 3)));
+        assert_eq!(sim.client.counters().uploads_sent_again, sim.executed.len() as u64 - 1);
+        assert!((2..=3).contains(&sim.executed.len()), "{}", sim.executed.len());
+        // What may not be carried out twice is not.
+        let executed = sim.executed.len();
+        sim.client.session_closed(sim.now, session);
+        sim.server.session_closed(sim.now, session);
+        let session = sim.open(2);
+        assert_eq!(ask(&mut sim, session, post("up", body(10_000, 3))), Err(FailReason::Timeout));
+        assert_eq!(sim.executed.len(), executed + 1);
+    }
 }

@@ -53,14 +53,26 @@ pub(super) struct Exchange {
     pub tells: bool,
     /// How often it has begun again.
     restarts: u8,
+    /// The last block of the body had been sent when it was cut into smaller ones.
+    end_was_sent: bool,
     /// Messages so far; the newest may still wait for its turn.
     pub messages: u32,
 }
 
 impl Exchange {
     pub(super) fn new(session: SessionId, request: Request) -> Exchange {
-        let (state, token) = (State::Queued, Token::EMPTY);
-        Exchange { session, request, state, token, tag: 0, begun: 0, tells: false, restarts: 0, messages: 0 }
+        Exchange {
+            session,
+            request,
+            state: State::Queued,
+            token: Token::EMPTY,
+            tag: 0,
+            begun: 0,
+            tells: false,
+            restarts: 0,
+            end_was_sent: false,
+            messages: 0,
+        }
     }
 
     /// None as long as nothing has been sent.
@@ -93,22 +105,34 @@ impl Exchange {
         }
     }
 
-    /// Cuts what is on its way into smaller blocks, and says which part of the request goes again, under a new message id. None where
-    /// that could carry the request out twice, or does not help.
-    fn cut(&mut self, size: BlockSize) -> Option<Part> {
-        let is_idempotent = self.request.method != Method::Post;
+    /// Cuts the newest message into smaller blocks, and says which part of the request goes again, under a new message id. None where
+    /// that could carry the request out twice, or does not help. `waits`: the message has not been sent yet.
+    fn cut(&mut self, size: BlockSize, waits: bool) -> Option<Part> {
+        let may_go_twice = waits || self.request.method != Method::Post;
         match &self.state {
             State::Queued => None,
             State::Downloading(..) => Some(Part::Download),
             // Whatever the end of a body brings about, it may have brought about.
-            State::Uploading(block) if !block.more && !is_idempotent => None,
-            State::Uploading(block) => Some(if block.num == 0 { Part::First } else { Part::Upload }),
-            State::Asked if self.request.body.len() > size.bytes() && is_idempotent => {
+            State::Uploading(block) if !block.more && !may_go_twice => None,
+            State::Uploading(block) => {
+                self.end_was_sent |= !block.more && !waits;
+                Some(if block.num == 0 { Part::First } else { Part::Upload })
+            }
+            State::Asked if self.request.body.len() > size.bytes() && may_go_twice => {
                 self.state = State::Uploading(Block { num: 0, more: true, size });
                 Some(Part::First)
             }
-            State::Asked => (self.request.method == Method::Get).then_some(Part::First),
+            State::Asked => (waits || self.request.method == Method::Get).then_some(Part::First),
         }
+    }
+
+    /// Whether the answer to a block of the request means that the server had the whole body before its end was cut anew: it keeps no
+    /// body that is complete, and its answer was lost. Then the body goes again from its beginning, in blocks that pass. What may not
+    /// be carried out twice is not cut there.
+    fn uploads_again(&self, code: Code) -> bool {
+        self.end_was_sent
+            && code == Code::REQUEST_ENTITY_INCOMPLETE
+            && matches!(self.state, State::Uploading(block) if block.num > 0)
     }
 
     /// Whether blocks of both could be confused (RFC 9175 section 3).
@@ -207,17 +231,17 @@ impl Client {
         }
     }
 
-    /// The path of a session lets nothing through that is as large as its blocks were: what is on its way goes in smaller ones, and asks
-    /// for such.
+    /// The path of a session lets nothing through that is as large as its blocks were: what is on its way, and what waits for its turn,
+    /// goes in smaller ones and asks for such.
     pub(super) fn cut_smaller(&mut self, now: Instant, session: SessionId) {
         let size = self.messages.block_size(session);
-        let on_their_way: Vec<_> = self.messages.unacknowledged(session).collect();
-        for owner in on_their_way {
+        for owner in self.messages.unsettled(session) {
             let Owner::Exchange(id) = owner else { continue };
-            let Some(part) = self.exchanges.get_mut(&id).and_then(|exchange| exchange.cut(size)) else {
-                continue;
-            };
-            self.messages.stop(now, session, owner);
+            let waits = self.messages.waits(session, owner);
+            let Some(exchange) = self.exchanges.get_mut(&id) else { continue };
+            let Some(part) = exchange.cut(size, waits) else { continue };
+            // What replaces a message that has not been sent is no further one.
+            exchange.messages = exchange.messages.saturating_sub(u32::from(waits));
             self.send(now, id, part);
         }
     }
@@ -238,6 +262,12 @@ impl Client {
             exchange.restarts += 1;
             exchange.state = State::Asked;
             counters.downloads_restarted += 1;
+            return self.send(now, id, Part::First);
+        }
+        if exchange.uploads_again(code) {
+            exchange.end_was_sent = false;
+            counters.uploads_sent_again += 1;
+            exchange.state = State::Uploading(Block { num: 0, more: true, size: BlockSize::MAX });
             return self.send(now, id, Part::First);
         }
         let progress = match std::mem::replace(&mut exchange.state, State::Asked) {

@@ -70,8 +70,9 @@ impl<O> Unacknowledged<O> {
 }
 
 impl<O: Copy + PartialEq> MessageLayer<O> {
-    /// Goes out in its turn, and is sent again until it is acknowledged, reset, or given up. False: it is a request, and too
-    /// long to be sent at all.
+    /// Goes out in its turn, and is sent again until it is acknowledged, reset, or given up. What its owner has sent before and nobody
+    /// has acknowledged is not sent any more: this takes its place, on the way or among those that wait. False: it is a request, and
+    /// too long to be sent at all.
     pub(in super::super) fn send_confirmable(
         &mut self,
         now: Instant,
@@ -81,11 +82,19 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         owner: O,
     ) -> bool {
         let unnumbered = MessageId(0);
-        let Some(bytes) = self.encode(session, message, Kind::Confirmable, unnumbered) else { return false };
-        if self.queues.contains_key(&session) || !self.has_place(now, session) {
-            self.queues.entry(session).or_insert_with(Queue::new).push(turn, Waiting { owner, bytes });
-        } else {
+        let Some(bytes) = self.encode(session, message, Kind::Confirmable, unnumbered) else {
+            self.stop(now, session, owner);
+            return false;
+        };
+        if let Some(waiting) = self.queues.get_mut(&session).and_then(|queue| queue.find(owner)) {
+            waiting.bytes = bytes;
+            return true;
+        }
+        let had_place = self.withdraw(session, owner);
+        if had_place || (!self.queues.contains_key(&session) && self.has_place(now, session)) {
             self.number_and_send(now, session, bytes, owner);
+        } else {
+            self.queues.entry(session).or_insert_with(Queue::new).push(turn, Waiting { owner, bytes });
         }
         true
     }
@@ -150,12 +159,19 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         if let Some(queue) = self.queues.get_mut(&session) {
             queue.remove(owner);
         }
-        let Some(link) = self.links.get_mut(&session) else { return };
+        self.withdraw(session, owner);
+        self.fill_window(now, session);
+    }
+
+    /// Whether anything of the owner was on its way.
+    fn withdraw(&mut self, session: SessionId, owner: O) -> bool {
+        let Some(link) = self.links.get_mut(&session) else { return false };
+        let before = link.unacknowledged.len();
         while let Some(at) = link.unacknowledged.iter().position(|message| message.owner == owner) {
             let message = link.unacknowledged.swap_remove(at);
             self.alarms.clear(Alarm::Retransmit(session, message.id));
         }
-        self.fill_window(now, session);
+        link.unacknowledged.len() < before
     }
 
     /// Whether a message has not been sent yet.
@@ -265,10 +281,19 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         sent.any(|message| message.id == id && (message.is_again || message.backoff.copies > 1))
     }
 
-    /// Whose messages of a session are on their way that have more bytes than this.
+    /// Whose messages of a session have more bytes than this: those on their way, then those that wait for a place.
     pub(in super::super) fn longer_than(&self, session: SessionId, bytes: usize) -> Vec<O> {
         let on_their_way = self.links.get(&session).into_iter().flat_map(|link| &link.unacknowledged);
-        on_their_way.filter(|message| message.bytes.len() > bytes).map(|message| message.owner).collect()
+        let on_their_way = on_their_way.map(|message| (message.owner, message.bytes.len()));
+        let waiting = self.queues.get(&session).into_iter().flat_map(Queue::each);
+        let waiting = waiting.map(|waiting| (waiting.owner, waiting.bytes.len()));
+        on_their_way.chain(waiting).filter(|(_, length)| *length > bytes).map(|(owner, _)| owner).collect()
+    }
+
+    /// Whose messages of a session are on their way or wait for a place, in that order.
+    pub(in super::super) fn unsettled(&self, session: SessionId) -> Vec<O> {
+        let waiting = self.queues.get(&session).into_iter().flat_map(Queue::owners);
+        self.unacknowledged(session).chain(waiting).collect()
     }
 
     /// What the peer may have got before, in other messages: see [`MessageLayer::was_repeated`].

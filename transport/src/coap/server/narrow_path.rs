@@ -17,10 +17,9 @@ impl Server {
     /// The blocks of a session have become smaller.
     pub(super) fn cut_smaller(&mut self, now: Instant, session: SessionId) {
         let size = self.messages.block_size(session);
-        let on_their_way = self.messages.longer_than(session, size.bytes());
-        for id in on_their_way {
+        for id in self.messages.longer_than(session, size.bytes()) {
             if self.send_smaller(now, id, Block { num: 0, more: true, size }).is_some() {
-                // Its client may have got one of the large copies, and resets what it does not expect any more.
+                // If it was on its way its client may have got one of the large copies, and resets what it does not expect any more.
                 self.messages.is_sent_again(session, id);
             }
         }
@@ -29,16 +28,13 @@ impl Server {
     /// None for what stays as it is.
     fn send_smaller(&mut self, now: Instant, id: ExchangeId, block: Block) -> Option<()> {
         let exchange = self.exchanges.get_mut(&id).filter(|exchange| !exchange.for_block)?;
-        let session = exchange.asker.session;
         if let Some(whole) = exchange.whole.take() {
-            self.messages.stop(now, session, id);
             self.change(id, |exchange| (exchange.unacknowledged, exchange.state) = (false, *whole));
             self.start_snapshot(now, id, true);
             return Some(());
         }
-        let (snapshot, token) = (exchange.snapshot()?, exchange.asker.token);
+        let (session, snapshot, token) = (exchange.asker.session, exchange.snapshot()?, exchange.asker.token);
         let message = self.first_block(now, session, snapshot, block, token)?;
-        self.messages.stop(now, session, id);
         self.delivering(now, session, snapshot, false);
         self.reply(now, id, message);
         Some(())
