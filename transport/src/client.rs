@@ -163,6 +163,11 @@ impl Client {
         self.coap.silence(session)
     }
 
+    /// When the last record of the server arrived that is authentic. None: the session is not there, or not yet.
+    pub fn heard(&self, session: SessionId) -> Option<Instant> {
+        self.dtls.heard(session)
+    }
+
     /// The next line for SSLKEYLOGFILE, without line end.
     pub fn poll_key_log(&mut self) -> Option<String> {
         self.dtls.poll_key_log()

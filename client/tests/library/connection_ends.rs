@@ -131,6 +131,33 @@ async fn when_the_server_vanishes_whoever_waits_is_told_by_a_ping() {
     assert!(matches!(next, Err(Error::Closed(CloseReason::Dead))), "{next:?}");
 }
 
+/// Somebody sends what looks as if it came from the server, more often than a ping is due.
+#[tokio::test]
+async fn forged_datagrams_do_not_hide_that_the_server_has_vanished() {
+    let mut stub = StubServer::start(|_| Reply::Never);
+    let ms = Duration::from_millis;
+    let times = Times { ack_timeout: ms(5), dead_after: ms(50), measured: false, ..Times::measured() };
+    let settings = Settings { times, keep_alive: Some(ms(700)), ..Settings::default() };
+    let connection = connect(&stub, settings).await;
+    let waiting = connection.request(Request::get("/sync?timeout=600000"));
+    let forged = async {
+        assert!(matches!(stub.told().await, Told::Request));
+        let client = ("127.0.0.1", stub.only_request().port);
+        stub.vanish();
+        let forger = tokio::net::UdpSocket::bind(stub.address).await.unwrap();
+        let mut often = tokio::time::interval(ms(20));
+        loop {
+            often.tick().await;
+            let record = [&[23, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 9, 0, 30][..], &[7; 30]].concat();
+            forger.send_to(&record, client).await.unwrap();
+        }
+    };
+    tokio::select! {
+        outcome = waiting => assert!(matches!(outcome, Err(Error::Closed(CloseReason::Dead))), "{outcome:?}"),
+        () = forged => {}
+    }
+}
+
 async fn reason_at_the_server(stub: &mut StubServer) -> CloseReason {
     loop {
         if let Told::SessionClosed(why) = stub.told().await {

@@ -90,9 +90,14 @@ async fn a_post_that_may_have_arrived_fails_and_the_next_has_a_new_session() {
 
 #[tokio::test]
 async fn a_post_that_nothing_was_sent_of_is_made_on_the_next_session() {
+    const ALERT: u8 = 21;
     let mut stub = once(|| Reply::Last(b"first".to_vec()));
-    let connection = connect(&stub, quick()).await;
+    let (tracer, mut close_notify) =
+        watcher(|what| matches!(what, Trace::Received(datagram) if datagram.first() == Some(&ALERT)));
+    let settings = Settings { times: times(), tracer: Some(tracer), ..Settings::default() };
+    let connection = LastingConnection::connect_with(options(&stub), settings, quick()).await.unwrap();
     assert_eq!(connection.request(Request::get("/any")).await.unwrap().body, b"first");
+    close_notify.recv().await.unwrap();
     stub.start_again();
     assert_eq!(connection.request(with_token(Method::Post, "body")).await.unwrap().body, b"body");
     assert_eq!((stub.seen().len(), connection.redials()), (2, 1));

@@ -289,6 +289,10 @@ impl Endpoint {
         let live = self.sessions.get(session).map(HasPeer::peer);
         live.or_else(|| self.handshakes.get(session).map(HasPeer::peer))
     }
+    /// When the last record of a live session arrived that is authentic; that of its handshake at first.
+    pub fn heard(&self, session: SessionId) -> Option<Instant> {
+        self.sessions.get(session).map(|session| session.heard)
+    }
     /// Whose share a session's is: that of its address, or one of its own behind a balancer ([`Config::balancers`]).
     pub fn network(&self, session: SessionId) -> Option<Network> {
         Some(self.balancers.network(self.peer(session)?.ip(), session.0))

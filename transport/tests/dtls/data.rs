@@ -3,6 +3,7 @@
 use crate::pair::{End, LATENCY, Pair, data, oddities};
 use lowband_transport::SessionId;
 use lowband_transport::dtls::{Event, SendError};
+use std::time::Duration;
 
 #[test]
 fn messages_of_all_sizes_pass_both_ways() {
@@ -144,4 +145,26 @@ fn a_session_is_known_by_its_id_and_its_address() {
     assert_eq!(pair.server.peer(server), None);
     pair.run_for(LATENCY);
     assert!(matches!(pair.server_events[..], [Event::Closed { .. }]));
+}
+
+#[test]
+fn only_what_is_authentic_counts_as_heard() {
+    let (mut pair, client, server) = Pair::connected();
+    let heard = pair.client.heard(client).unwrap();
+    pair.server.send(pair.now, server, b"x").unwrap();
+    let record = pair.server.poll_transmit().unwrap().bytes;
+    pair.run_for(Duration::from_secs(1));
+    let mut forged = record.clone();
+    *forged.last_mut().unwrap() ^= 1;
+    for datagram in [&forged[..], &[21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 9, 0, 2, 2, 10], &[7; 40], &[]] {
+        pair.inject(End::Client, datagram);
+    }
+    assert_eq!(pair.client.heard(client), Some(heard));
+    pair.inject(End::Client, &record);
+    assert_eq!(pair.client.heard(client), Some(pair.now));
+    pair.run_for(Duration::from_secs(1));
+    pair.inject(End::Client, &record);
+    assert!(pair.client.heard(client) < Some(pair.now), "it has been heard before");
+    pair.client.close(pair.now, client);
+    assert_eq!(pair.client.heard(client), None);
 }

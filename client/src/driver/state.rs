@@ -1,0 +1,243 @@
+//! What the task of a connection shares with its handles: the sans-IO client, and everyone who waits for it.
+
+use super::trace;
+use crate::error::Error;
+use crate::message::Response;
+use crate::settings::Settings;
+use crate::sticky::{Outcome, Sticky};
+use crate::trace::{Trace, Tracer, Traffic};
+use lowband_transport::client::Event;
+use lowband_transport::coap::{self, FailReason};
+use lowband_transport::dtls::CloseReason;
+use lowband_transport::{Client, ExchangeId, SessionId};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, oneshot};
+
+/// Copies of a message that must have gone out before silence means anything: a slow way has few in a time
+/// that is long elsewhere.
+const LEAST_COPIES: u32 = 3;
+
+type Answer = Result<Response, Failed>;
+
+/// A request that got no response.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) error: Error,
+    /// Whether the server can have seen it.
+    pub(crate) sent: bool,
+}
+
+impl Failed {
+    pub(crate) fn unsent(error: impl Into<Error>) -> Failed {
+        Failed { error: error.into(), sent: false }
+    }
+}
+
+/// Who waits for a response.
+struct Waiting {
+    sender: oneshot::Sender<Answer>,
+    /// It may take minutes, with nothing to be heard meanwhile.
+    long_poll: bool,
+}
+
+/// What the handles and the task share. The lock is held for single calls, never while anything is waited
+/// for.
+pub(crate) struct Shared {
+    state: Mutex<State>,
+    pub(super) wake: Notify,
+}
+
+impl Shared {
+    pub(crate) fn new(state: State) -> Shared {
+        Shared { state: Mutex::new(state), wake: Notify::new() }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn wake_driver(&self) {
+        self.wake.notify_one();
+    }
+}
+
+/// What is known of a request by its method and target.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Nature {
+    /// Its success ends the token that it was made under.
+    pub(crate) ends_token: bool,
+    /// It may wait for minutes.
+    pub(crate) long_poll: bool,
+}
+
+/// The sans-IO client with everyone who waits for it.
+pub(crate) struct State {
+    pub(super) client: Client,
+    session: SessionId,
+    connecting: Option<oneshot::Sender<Result<(), Error>>>,
+    waiting: HashMap<ExchangeId, Waiting>,
+    sticky: Sticky,
+    pub(super) ended: Option<CloseReason>,
+    pub(crate) traffic: Traffic,
+}
+
+impl State {
+    /// Also returns what tells the end of the handshake.
+    pub(crate) fn new(
+        client: Client,
+        session: SessionId,
+        settings: &Settings,
+    ) -> (State, oneshot::Receiver<Result<(), Error>>) {
+        let (connecting, connected) = oneshot::channel();
+        let state = State {
+            client,
+            session,
+            connecting: Some(connecting),
+            waiting: HashMap::new(),
+            sticky: Sticky::new(settings.token_use, settings.cbor_version),
+            ended: None,
+            traffic: Traffic::default(),
+        };
+        (state, connected)
+    }
+
+    pub(crate) fn request(
+        &mut self,
+        now: Instant,
+        mut request: coap::Request,
+        access_token: Option<String>,
+        nature: Nature,
+    ) -> Result<(ExchangeId, oneshot::Receiver<Answer>), Failed> {
+        if let Some(why) = &self.ended {
+            return Err(Failed::unsent(Error::ended(why.clone())));
+        }
+        let sticky = self.sticky.to_send(access_token.as_deref());
+        request.options.authorization = sticky.access_token.clone();
+        request.options.cbor_version = sticky.cbor_version;
+        let exchange = self.client.request(now, self.session, request);
+        self.sticky.sent(exchange, sticky.access_token, nature.ends_token);
+        let (sender, receiver) = oneshot::channel();
+        self.waiting.insert(exchange, Waiting { sender, long_poll: nature.long_poll });
+        Ok((exchange, receiver))
+    }
+
+    pub(crate) fn cancel(&mut self, now: Instant, exchange: ExchangeId) {
+        if self.waiting.remove(&exchange).is_some() {
+            self.sticky.gave_up(exchange);
+            self.client.cancel(now, exchange);
+        }
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.is_some()
+    }
+
+    pub(crate) fn close(&mut self, now: Instant) {
+        if self.ended.is_none() {
+            self.client.close(now, self.session);
+            self.ended = Some(CloseReason::Local);
+        }
+    }
+
+    /// A handshake needs no pings: it has its own retransmissions.
+    pub(super) fn ping(&mut self, now: Instant) {
+        if self.connecting.is_none() {
+            self.client.ping(now, self.session);
+        }
+    }
+
+    /// When the server has said something last that nobody else can have said. None: nothing yet.
+    pub(super) fn heard(&self) -> Option<Instant> {
+        self.client.heard(self.session)
+    }
+
+    pub(super) fn somebody_waits(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// When the connection is to be taken for lost, if nothing comes and `longest` is the longest silence.
+    pub(super) fn lost_at(&self, longest: Duration) -> Option<Instant> {
+        let silence = self.client.silence(self.session)?;
+        if silence.copies < LEAST_COPIES { None } else { silence.since.checked_add(longest) }
+    }
+
+    /// Whether the server is to be asked if it is still there: a request has been acknowledged and should be
+    /// answered soon, and nothing else is on its way that would tell.
+    pub(super) fn asks_for_a_sign(&self) -> bool {
+        let soon = self.waiting.values().any(|waiting| !waiting.long_poll);
+        soon && self.connecting.is_none() && self.client.silence(self.session).is_none()
+    }
+
+    /// Nobody is there any more, or the way to him is not: unless something has come after all.
+    pub(super) fn lose(&mut self, now: Instant, longest: Duration) {
+        if self.ended.is_none() && self.lost_at(longest).is_some_and(|at| at <= now) {
+            self.ended = Some(CloseReason::Idle);
+            // Should he be there all the same, he need not keep the session.
+            self.client.close(now, self.session);
+        }
+    }
+
+    /// The server's host says that nobody listens. While connecting that is an answer; later it may be a
+    /// restart, and anybody on the way could have sent it, so that retransmissions go on.
+    pub(super) fn refused(&mut self, now: Instant, server: SocketAddr) {
+        if let Some(connecting) = self.connecting.take() {
+            let _nobody_waits_any_more = connecting.send(Err(Error::Refused(server)));
+            self.close(now);
+        }
+    }
+
+    /// Hands all events to whoever waits for them.
+    pub(super) fn take_events(&mut self, tracer: Option<&Tracer>) {
+        // A session's exchanges fail before its end is told, and the end is what explains them.
+        let mut failed = Vec::new();
+        while let Some(event) = self.client.poll_event() {
+            match event {
+                Event::Connected { round_trip, .. } => {
+                    trace(tracer, Trace::Connected(round_trip));
+                    if let Some(connecting) = self.connecting.take() {
+                        let _nobody_waits_any_more = connecting.send(Ok(()));
+                    }
+                }
+                Event::Response { exchange, response } => {
+                    let response = Response::from(response);
+                    self.sticky.answered(exchange, Outcome::of(response.code));
+                    self.answer(exchange, Ok(response));
+                }
+                Event::Failed { exchange, why, sent } => failed.push((exchange, why, sent)),
+                Event::Pong { .. } => trace(tracer, Trace::Pong),
+                Event::Doubted { .. } => self.ping(Instant::now()),
+                Event::Closed { why, .. } => {
+                    self.ended.get_or_insert(why);
+                }
+            }
+        }
+        for (exchange, why, sent) in failed {
+            self.sticky.gave_up(exchange);
+            self.answer(exchange, Err(Failed { error: Error::failed(why, self.ended.clone()), sent }));
+        }
+        if let Some(why) = self.ended.clone() {
+            self.end(why);
+        }
+    }
+
+    fn answer(&mut self, exchange: ExchangeId, answer: Answer) {
+        if let Some(waiting) = self.waiting.remove(&exchange) {
+            let _nobody_waits_any_more = waiting.sender.send(answer);
+        }
+    }
+
+    /// Nobody may wait for a connection that has ended.
+    pub(super) fn end(&mut self, why: CloseReason) {
+        if let Some(connecting) = self.connecting.take() {
+            let _nobody_waits_any_more = connecting.send(Err(Error::ended(why.clone())));
+        }
+        for (_, waiting) in self.waiting.drain() {
+            let error = Error::failed(FailReason::SessionClosed, Some(why.clone()));
+            let _nobody_waits_any_more = waiting.sender.send(Err(Failed { error, sent: true }));
+        }
+        self.ended = Some(why);
+    }
+}
