@@ -30,6 +30,8 @@ use openssl::ssl::{ErrorCode, SslStream};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+pub(super) use accepting::GoOn;
+
 /// Protected records that overtook the end of the handshake: kept until the keys are there. A client asks one thing
 /// first; what is lost is sent again by CoAP.
 const EARLY_RECORDS: usize = 4;

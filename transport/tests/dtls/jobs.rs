@@ -127,3 +127,24 @@ fn what_nobody_needs_any_more_is_not_handed_out_and_comes_back_to_nobody() {
     assert!(pair.server.poll_transmit().is_none() && pair.server.poll_timeout().is_none());
     assert_eq!((pair.server.counters().half_open, pair.server.counters().handshakes_timed_out), (0, 1));
 }
+
+#[test]
+fn an_answer_right_behind_its_hello_is_a_job_too() {
+    let mut pair = deferring(Limits::default());
+    half_open(&mut pair, stranger(1));
+    let [hello] = <[Job; 1]>::try_from(jobs(&mut pair)).unwrap();
+    // Type, length, message_seq, fragment offset and length; a point of 65 bytes that is on no curve.
+    let key_exchange = [&[16, 0, 0, 66, 0, 2, 0, 0, 0, 0, 0, 66][..], &[65, 4], &[0; 64]].concat();
+    let record = |content_type: u8, sequence: u8, fragment: &[u8]| {
+        let length = fragment.len() as u8;
+        [&[content_type, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, sequence, 0, length][..], fragment].concat()
+    };
+    let datagram = [record(22, 9, &key_exchange), record(20, 10, &[1])].concat();
+    pair.server.handle_datagram(pair.now, stranger(1), None, &datagram);
+    pair.server.handle_done(pair.now, hello.run());
+    assert!(pair.server.poll_transmit().unwrap().bytes.len() > 500, "the flight");
+    assert_eq!(oddities(pair.server.counters()), [], "nothing is computed here");
+    let [answer] = <[Job; 1]>::try_from(jobs(&mut pair)).unwrap();
+    pair.server.handle_done(pair.now, answer.run());
+    assert_eq!(oddities(pair.server.counters()), [("handshakes_failed", 1)]);
+}

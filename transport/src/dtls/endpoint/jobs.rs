@@ -2,7 +2,7 @@
 
 use super::Endpoint;
 use crate::SessionId;
-use crate::dtls::handshake::Progress;
+use crate::dtls::handshake::{GoOn, Progress};
 use crate::dtls::job::{Done, Job, Work};
 use crate::dtls::table::HasPeer;
 use std::collections::VecDeque;
@@ -32,11 +32,25 @@ impl Endpoint {
         let Done { id, outcome } = done;
         let Some(handshake) = self.handshakes.get_mut(id) else { return };
         let mut out = Vec::new();
-        let mut progress = handshake.take_step(now, outcome, &mut out);
-        if matches!(progress, Progress::Waiting) {
-            progress = handshake.go_on(now, &mut self.counters, &mut out);
+        let progress = handshake.take_step(now, outcome, &mut out);
+        if !matches!(progress, Progress::Waiting) {
+            return self.advanced(now, id, progress, out);
         }
-        self.advanced(now, id, progress, out);
+        match handshake.go_on(now, &mut self.counters, &mut out) {
+            GoOn::Progress(progress) => self.advanced(now, id, progress, out),
+            GoOn::Work(work) => {
+                self.advanced(now, id, Progress::Waiting, out);
+                self.answered(now, id, work);
+            }
+        }
+    }
+
+    /// The client of a handshake has answered our flight.
+    pub(super) fn answered(&mut self, now: Instant, id: SessionId, work: Work) {
+        if let Some(peer) = self.handshakes.get(id).map(HasPeer::peer) {
+            self.half_open.answered(id, self.balancers.network(peer.ip(), id.0));
+        }
+        self.hand_out(now, id, work);
     }
 
     pub(super) fn may_queue_a_hello(&self) -> bool {

@@ -70,11 +70,16 @@ impl Endpoint {
         if let Some(id) = session {
             let opened = self.sessions.get_mut(id).map(|session| session.open(&mut self.aeads, record));
             match (opened, handshake) {
-                // Two ends of the same address under one roof: what the session does not know may be the handshake's.
-                (Some(Opened::Forged | Opened::Replayed) | None, Some(handshake)) => {
+                // Two ends of the same address under one roof: what the session does not know may be the handshake's. It is
+                // counted all the same, since it may be a try to forge: a handshake has few such records, and the limit is high.
+                (Some(opened @ (Opened::Forged | Opened::Replayed)), Some(handshake)) => {
+                    if opened == Opened::Forged {
+                        self.count_try(id);
+                    }
                     self.advance_handshake(now, handshake, record);
                 }
                 (Some(opened), _) => self.opened(now, id, local, opened),
+                (None, Some(handshake)) => self.advance_handshake(now, handshake, record),
                 (None, None) => {}
             }
         } else if let Some(id) = handshake {
@@ -86,7 +91,10 @@ impl Endpoint {
 
     fn opened(&mut self, now: Instant, id: SessionId, local: Option<IpAddr>, opened: Opened) {
         match opened {
-            Opened::Forged => return self.forged(id),
+            Opened::Forged => {
+                self.counters.records_forged += 1;
+                return self.count_try(id);
+            }
             Opened::Replayed => return self.counters.records_replayed += 1,
             _ => self.counters.records_in += 1,
         }
@@ -112,8 +120,8 @@ impl Endpoint {
         }
     }
 
-    fn forged(&mut self, id: SessionId) {
-        self.counters.records_forged += 1;
+    /// A record has failed its authentication.
+    fn count_try(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get(id) else { return };
         let tries = self.forged.entry(id).or_default();
         *tries += 1;
@@ -162,8 +170,7 @@ impl Endpoint {
     fn advance_handshake(&mut self, now: Instant, id: SessionId, record: &Record<'_>) {
         let Some(handshake) = self.handshakes.get_mut(id) else { return };
         if let Some(work) = handshake.answer(now, record) {
-            self.half_open.answered(id, self.balancers.network(handshake.peer().ip(), id.0));
-            return self.hand_out(now, id, work);
+            return self.answered(now, id, work);
         }
         let mut out = Vec::new();
         let progress = handshake.handle_record(now, record, &mut self.counters, &mut out);

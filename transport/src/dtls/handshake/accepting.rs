@@ -15,10 +15,17 @@ use super::super::front::{self, INTERNAL_ERROR};
 use super::super::hello::ClientHello;
 use super::super::job::{Step, Work};
 use super::super::keys::Role;
-use super::super::record::{Record, Records};
+use super::super::record::{self, Record};
 use super::{Handshake, Progress};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
+
+/// What has become of the records that came while work was away.
+pub(in crate::dtls) enum GoOn {
+    Progress(Progress),
+    /// One of them is the client's answer: see [`Handshake::answer`].
+    Work(Work),
+}
 
 impl Handshake {
     /// Goes on where the front has stopped. The work is to be done, and to be brought to [`Handshake::take_step`].
@@ -70,22 +77,26 @@ impl Handshake {
         }
     }
 
-    /// What has come in the meantime.
+    /// What has come in the meantime, up to what is work: the rest waits for that.
     pub(in crate::dtls) fn go_on(
         &mut self,
         now: Instant,
         counters: &mut Counters,
         out: &mut Vec<Vec<u8>>,
-    ) -> Progress {
-        for bytes in std::mem::take(&mut self.waiting) {
-            for record in Records::new(&bytes).flatten() {
-                match self.handle_record(now, &record, counters, out) {
-                    Progress::Waiting => {}
-                    other => return other,
-                }
+    ) -> GoOn {
+        let mut waiting = std::mem::take(&mut self.waiting).into_iter();
+        while let Some(bytes) = waiting.next() {
+            let Some((record, _)) = record::parse(&bytes) else { continue };
+            if let Some(work) = self.answer(now, &record) {
+                self.waiting = waiting.collect();
+                return GoOn::Work(work);
+            }
+            match self.handle_record(now, &record, counters, out) {
+                Progress::Waiting => {}
+                other => return GoOn::Progress(other),
             }
         }
-        Progress::Waiting
+        GoOn::Progress(Progress::Waiting)
     }
 
     /// The work that the client's answer is, to be done and brought to [`Handshake::take_step`]. None: it is none, or not now.
