@@ -55,7 +55,12 @@ impl Controller {
     /// Whether the newest copy of a message may still be on its way, or its answer. It is lost when its time is over, and
     /// something has been heard since then: else it may be the whole path that is slow.
     pub(super) fn may_be_on_its_way(&self, now: Instant, sent: &Backoff, times: &Times) -> bool {
-        now < sent.last_sent + self.timeout(times) || !self.has_heard_since(sent.last_sent)
+        self.overdue_at(sent, times).is_none_or(|at| now < at)
+    }
+
+    /// From when on the newest copy of a message is taken for lost. None: not before something is heard.
+    pub(super) fn overdue_at(&self, sent: &Backoff, times: &Times) -> Option<Instant> {
+        self.has_heard_since(sent.last_sent).then(|| sent.last_sent + self.timeout(times))
     }
 
     pub(super) fn admits(&self, on_their_way: usize) -> bool {

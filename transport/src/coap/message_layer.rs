@@ -116,6 +116,8 @@ impl<O> Link<O> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Alarm {
     Retransmit(SessionId, MessageId),
+    /// A place in the window becomes free by itself.
+    Place(SessionId),
     Forget(SessionId),
 }
 
@@ -169,6 +171,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
     pub(super) fn closed(&mut self, session: SessionId) {
         self.narrow.remove(&session);
         self.queues.remove(&session);
+        self.alarms.clear(Alarm::Place(session));
         let Some(link) = self.links.remove(&session) else { return };
         self.remembered.remove(session);
         self.alarms.clear(Alarm::Forget(session));
@@ -243,6 +246,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
             match self.alarms.expired(now)? {
                 Alarm::Forget(session) => self.forget_expired(now, session),
                 Alarm::Retransmit(session, id) => self.retransmit(now, session, id),
+                Alarm::Place(session) => self.fill_window(now, session),
             }
         }
     }

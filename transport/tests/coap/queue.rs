@@ -118,3 +118,19 @@ fn a_server_has_no_more_separate_answers_on_their_way_than_its_window() {
     sim.pass(Duration::from_secs(5));
     assert_eq!((confirmable(&sim), sim.results.len()), (32, 32));
 }
+
+#[test]
+fn a_place_is_free_when_the_answer_is_overdue_although_nothing_comes_then() {
+    for seed in 0..10 {
+        let limits = Limits { window: 1, ..Limits::default() };
+        let mut sim = Sim::with(seed, Times::rfc7252(), Times::rfc7252(), limits);
+        sim.lose = Box::new(|_, bytes| bytes.ends_with(b"lost"));
+        let session = sim.open(1);
+        sim.request(session, get("lost"));
+        let next = sim.request(session, get("next"));
+        sim.pass(100 * MS);
+        sim.client.ping(sim.now, session);
+        sim.run(10 * SECOND, |sim| sim.results.contains_key(&next));
+        assert_eq!((sim.pongs, sim.took(next)), (1, Times::rfc7252().ack_timeout + 40 * MS), "seed {seed}");
+    }
+}

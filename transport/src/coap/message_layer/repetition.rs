@@ -5,6 +5,7 @@
 //!                        ^                            |   ^-----  retransmit: sent again, or withheld (congestion.rs)
 //! fill_window -----------'                            |-------  stop: answered by another way, not wanted any more
 //!   after settle, stop, give_up, heard                `-------  give_up
+//!   and when an answer is overdue
 //! ```
 
 use super::super::congestion::{Controller, Queue, Turn, Waiting};
@@ -95,6 +96,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
             self.number_and_send(now, session, bytes, owner);
         } else {
             self.queues.entry(session).or_insert_with(Queue::new).push(turn, Waiting { owner, bytes });
+            self.watch_places(now, session);
         }
         true
     }
@@ -108,7 +110,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
     }
 
     /// Sends what waits, as far as there are places.
-    fn fill_window(&mut self, now: Instant, session: SessionId) {
+    pub(super) fn fill_window(&mut self, now: Instant, session: SessionId) {
         while self.queues.contains_key(&session) && self.has_place(now, session) {
             let Some(queue) = self.queues.get_mut(&session) else { return };
             let next = queue.pop();
@@ -118,6 +120,23 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
             if let Some(Waiting { owner, bytes }) = next {
                 self.number_and_send(now, session, bytes, owner);
             }
+        }
+        self.watch_places(now, session);
+    }
+
+    /// Who waits is looked at again when the next answer is overdue: that frees a place although nothing comes.
+    fn watch_places(&mut self, now: Instant, session: SessionId) {
+        let link = self.links.get(&session).filter(|_| self.queues.contains_key(&session));
+        let next = link.and_then(|link| {
+            let on_their_way = link.unacknowledged.iter().filter(|message| !message.is_ping());
+            let overdue = on_their_way
+                .filter_map(|message| link.controller.overdue_at(&message.backoff, &self.times))
+                .filter(|at| *at > now);
+            overdue.min()
+        });
+        match next {
+            Some(at) => self.alarms.set(Alarm::Place(session), at),
+            None => self.alarms.clear(Alarm::Place(session)),
         }
     }
 

@@ -323,9 +323,9 @@ impl Server {
 
     pub(super) fn expire_bodies(&mut self, now: Instant, session: SessionId) {
         let idle = self.messages.times.snapshot_idle;
-        let mut counters = self.messages.counters;
-        self.change_bodies(now, session, |bodies| bodies.uploads.expire(now, &mut counters));
-        self.messages.counters = counters;
+        self.change_bodies_and_count(now, session, |bodies, messages| {
+            bodies.uploads.expire(now, &mut messages.counters);
+        });
         let bodies = self.bodies(session).into_iter();
         let silent = bodies
             .flat_map(Bodies::snapshots)
