@@ -30,6 +30,7 @@ pub(crate) fn tight_limits() -> Limits {
         dedup_bytes_per_session: 8 << 10,
         dedup_acknowledging_per_session: 3,
         dedup_total: 24 << 10,
+        answers_total: 16 << 10,
         window: 2,
         block_size: BlockSize::MAX,
     }

@@ -144,6 +144,11 @@ impl<O: Copy + PartialEq> Queue<O> {
         self.blocks.pop_front()
     }
 
+    /// Takes out what has waited least, of the blocks if there are any.
+    pub(super) fn pop_newest(&mut self) -> Option<Waiting<O>> {
+        self.blocks.pop_back().or_else(|| self.small.pop_back())
+    }
+
     pub(super) fn remove(&mut self, owner: O) {
         self.small.retain(|waiting| waiting.owner != owner);
         self.blocks.retain(|waiting| waiting.owner != owner);

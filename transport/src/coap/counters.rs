@@ -6,6 +6,8 @@ counters! {
     gauges {
         /// Bytes that are remembered of answered messages, against duplicates.
         remembered_bytes = "coap_remembered_bytes",
+        /// Bytes of separate answers that nobody has acknowledged yet.
+        waiting_bytes = "coap_waiting_answer_bytes",
         /// Bytes of uploads that are on their way.
         upload_bytes = "coap_upload_bytes",
         /// Bytes of snapshots.
@@ -20,6 +22,8 @@ counters! {
         paths_narrowed = "coap_paths_narrowed",
         /// Confirmable messages that nobody acknowledged.
         gave_up = "coap_messages_unacknowledged",
+        /// Separate answers given up for want of memory, before somebody acknowledged them.
+        answers_gave_way = "coap_answers_gave_way",
         /// Duplicates answered from memory or dropped.
         duplicates = "coap_duplicates",
         /// Empty confirmable messages answered by a Reset.

@@ -23,6 +23,7 @@ mod memory;
 mod path;
 mod receive;
 mod repetition;
+mod room;
 mod size;
 
 use super::config::{Limits, Times};
@@ -119,6 +120,8 @@ enum Alarm {
     /// A place in the window becomes free by itself.
     Place(SessionId),
     Forget(SessionId),
+    /// Somebody has been given up.
+    Tell,
 }
 
 #[derive(Debug)]
@@ -140,11 +143,14 @@ pub(super) struct MessageLayer<O> {
     transmits: VecDeque<(SessionId, Vec<u8>)>,
     /// Bytes that each session's deduplication could give up.
     remembered: Pool<SessionId>,
+    /// What each session's answers take that are not acknowledged.
+    waiting: Pool<SessionId>,
 }
 
 impl<O: Copy + PartialEq> MessageLayer<O> {
     pub(super) fn new(times: Times, limits: Limits, seed: [u8; 32]) -> MessageLayer<O> {
         let remembered = Pool::new(Bounds::of(limits.dedup_total));
+        let waiting = Pool::new(Bounds::of(limits.answers_total));
         MessageLayer {
             times,
             limits,
@@ -158,6 +164,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
             alarms: Timers::new(),
             transmits: VecDeque::new(),
             remembered,
+            waiting,
         }
     }
 
@@ -172,6 +179,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         self.narrow.remove(&session);
         self.queues.remove(&session);
         self.alarms.clear(Alarm::Place(session));
+        self.waiting.remove(session);
         let Some(link) = self.links.remove(&session) else { return };
         self.remembered.remove(session);
         self.alarms.clear(Alarm::Forget(session));
@@ -246,6 +254,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
             match self.alarms.expired(now)? {
                 Alarm::Forget(session) => self.forget_expired(now, session),
                 Alarm::Retransmit(session, id) => self.retransmit(now, session, id),
+                Alarm::Tell => {}
                 Alarm::Place(session) => self.fill_window(now, session),
             }
         }
@@ -309,6 +318,11 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
     /// Bytes that are remembered of answered messages, allocations as a whole.
     pub(super) fn remembered_bytes(&self) -> usize {
         self.remembered.total()
+    }
+
+    /// What separate answers take that are not acknowledged, in bytes.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.waiting.total()
     }
 
     /// Sessions that have state here.

@@ -371,6 +371,7 @@ impl Server {
     pub fn counters(&self) -> Counters {
         Counters {
             remembered_bytes: self.messages.remembered_bytes() as u64,
+            waiting_bytes: self.messages.waiting_bytes() as u64,
             upload_bytes: self.memory.upload_bytes() as u64,
             snapshot_bytes: self.memory.snapshot_bytes() as u64,
             ..self.messages.counters

@@ -3,7 +3,9 @@
 use super::peer::*;
 use super::sim::{SECOND, Sim, body, get};
 use lowband_transport::SessionId;
-use lowband_transport::coap::{Code, FailReason, Limits, Times};
+use lowband_transport::coap::{Code, FailReason, Limits, ServerEvent, Times};
+use lowband_transport::shares::Network;
+use std::time::Duration;
 
 #[test]
 fn one_request_too_many_of_a_session_is_5_03_and_others_are_served() {
@@ -19,7 +21,7 @@ fn one_request_too_many_of_a_session_is_5_03_and_others_are_served() {
     assert_eq!(peer.send_bytes(SessionId(2), &make(CON, GET, 1).path("x").bytes()), []);
     assert_eq!((peer.events().len(), peer.server.counters().exchanges_refused), (1, 2));
     // A copy of the refused request may find room.
-    let lowband_transport::coap::ServerEvent::Request { exchange, .. } = waiting[0] else { panic!() };
+    let ServerEvent::Request { exchange, .. } = waiting[0] else { panic!() };
     peer.respond(exchange, b"");
     assert_eq!(peer.send(&make(CON, GET, 3).path("slow")), []);
     peer.request();
@@ -37,6 +39,35 @@ fn answers_that_nobody_acknowledges_count_as_well() {
     assert_eq!(peer.ask(&make(CON, GET, 9).path("slow")).code(), Code::SERVICE_UNAVAILABLE);
     peer.wait(93 * SECOND);
     assert_eq!(peer.send(&make(CON, GET, 9).path("slow")), []);
+}
+
+#[test]
+fn what_separate_answers_take_is_bounded_in_all_and_the_heaviest_lose_theirs() {
+    const MOST: usize = 256 << 10;
+    let mut peer = Peer::with(Limits { answers_total: MOST, ..Limits::default() });
+    let network = |number: u64| Network::of(std::net::Ipv4Addr::from_bits((number as u32) << 8).into());
+    // Ask, are acknowledged, and then acknowledge nothing: a modest one, and a hundred that ask for 32 answers each.
+    let asks = std::iter::once((1000, 1)).chain((0..100).map(|greedy| (greedy, 32)));
+    for (session, answers) in asks {
+        for id in 0..answers {
+            let request = make(CON, GET, id).path("slow");
+            assert_eq!(peer.send_from(SessionId(session), network(session), &request), []);
+        }
+    }
+    peer.wait(2 * SECOND);
+    for event in peer.events() {
+        let ServerEvent::Request { exchange, .. } = event else { panic!("{event:?}") };
+        peer.respond(exchange, &body(900, 1));
+        assert!(peer.server.counters().waiting_bytes <= MOST as u64);
+    }
+    peer.wait(Duration::ZERO);
+    let held = (peer.server.exchanges_of(SessionId(1000)).len(), peer.server.open_exchanges());
+    let gone = peer.server.counters().answers_gave_way as usize;
+    assert!(held.0 == 1 && held.1 + gone == 3201 && gone > 3000, "{held:?} {gone}");
+    // Nobody has left for that: what is over is forgotten, and all room is given back.
+    peer.wait(100 * SECOND);
+    assert_eq!((peer.server.open_exchanges(), peer.server.counters().waiting_bytes), (0, 0));
+    peer.is_served(99);
 }
 
 #[test]

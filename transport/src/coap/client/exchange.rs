@@ -14,6 +14,7 @@ use super::super::message::{Outgoing, Token};
 use super::super::numbers::{self, Code, Method};
 use super::super::options::{self, ParsedResponse, Part};
 use super::{Client, FailReason, Owner, Request};
+use crate::shares::Network;
 use crate::{ExchangeId, SessionId};
 use std::time::Instant;
 
@@ -223,7 +224,8 @@ impl Client {
         }
         let message = Outgoing { code: request.method.code(), token: exchange.token, options, payload };
         let turn = if part == Part::First { Turn::Small } else { Turn::Block };
-        if !self.messages.send_confirmable(now, session, message, turn, Owner::Exchange(id)) {
+        let (network, owner) = (Network::alone(session.0), Owner::Exchange(id));
+        if !self.messages.send_confirmable(now, session, network, message, turn, owner) {
             let most = self.messages.largest_message(session);
             let why =
                 format!("too long: path, query and access token do not fit into one message of {most} bytes");

@@ -13,6 +13,7 @@ use super::super::message::{self, Kind, MessageId, Outgoing};
 use super::super::retransmission::{Backoff, Content};
 use super::{Alarm, MessageLayer};
 use crate::SessionId;
+use crate::shares::Network;
 use std::time::Instant;
 
 /// Bytes of an Empty message.
@@ -52,6 +53,13 @@ impl<O> Unacknowledged<O> {
         self.bytes.len() == EMPTY_LENGTH
     }
 
+    pub(super) fn owner(&self) -> O
+    where
+        O: Copy,
+    {
+        self.owner
+    }
+
     pub(super) fn first_sent(&self) -> Instant {
         self.backoff.first_sent
     }
@@ -78,6 +86,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         &mut self,
         now: Instant,
         session: SessionId,
+        network: Network,
         message: Outgoing,
         turn: Turn,
         owner: O,
@@ -89,6 +98,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         };
         if let Some(waiting) = self.queues.get_mut(&session).and_then(|queue| queue.find(owner)) {
             waiting.bytes = bytes;
+            self.take_room(now, session, network);
             return true;
         }
         let had_place = self.withdraw(session, owner);
@@ -98,6 +108,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
             self.queues.entry(session).or_insert_with(Queue::new).push(turn, Waiting { owner, bytes });
             self.watch_places(now, session);
         }
+        self.take_room(now, session, network);
         true
     }
 
@@ -179,6 +190,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
             queue.remove(owner);
         }
         self.withdraw(session, owner);
+        self.leave_room(session);
         self.fill_window(now, session);
     }
 
@@ -252,6 +264,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
             let waiting = queue.iter().flat_map(Queue::owners);
             self.given_up.extend(waiting.map(|of| GivenUp { of, sent: false }));
         }
+        self.leave_room(session);
         self.fill_window(now, session);
     }
 
@@ -291,6 +304,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
                 self.alarms.set(Alarm::Retransmit(session, other.id), least);
             }
         }
+        self.leave_room(session);
         self.fill_window(now, session);
         Some(message.owner)
     }
@@ -330,7 +344,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
 }
 
 /// What a message says by its code (RFC 7252 section 3).
-fn content(message: &[u8]) -> Content {
+pub(super) fn content(message: &[u8]) -> Content {
     match message.get(1) {
         None | Some(0) => Content::Nothing,
         Some(1..0x20) => Content::Request,

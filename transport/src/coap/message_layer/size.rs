@@ -174,7 +174,7 @@ mod tests {
         let mut layer = layer(512);
         let options = vec![(numbers::URI_PATH, vec![b'a'; 255]), (numbers::URI_PATH, vec![b'b'; 255])];
         let message = Outgoing { code: Code::GET, token: Token::EMPTY, options, payload: Vec::new() };
-        assert!(!layer.send_confirmable(Instant::now(), SESSION, message, Turn::Small, 0));
+        assert!(!layer.send_confirmable(Instant::now(), SESSION, Network::alone(1), message, Turn::Small, 0));
         assert_eq!((layer.poll_transmit(), layer.counters.unsendable), (None, 1));
     }
 }

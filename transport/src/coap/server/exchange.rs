@@ -244,12 +244,12 @@ impl Server {
     /// Sends the answer to a request, in its acknowledgement if that is still to be sent.
     pub(super) fn reply(&mut self, now: Instant, id: ExchangeId, message: Outgoing) {
         let Some(exchange) = self.exchanges.get_mut(&id) else { return };
-        let session = exchange.asker.session;
+        let Origin { session, network, .. } = exchange.asker;
         if exchange.acknowledged {
             self.messages.counters.separate_responses += 1;
             let turn = if exchange.for_block { Turn::Block } else { Turn::Small };
             let snapshot = exchange.snapshot();
-            let sent = self.messages.send_confirmable(now, session, message, turn, id);
+            let sent = self.messages.send_confirmable(now, session, network, message, turn, id);
             self.change(id, |exchange| exchange.unacknowledged = sent);
             if let (true, Some(snapshot)) = (sent, snapshot) {
                 self.delivering(now, session, snapshot, true);
