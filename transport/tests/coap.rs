@@ -33,6 +33,7 @@ mod coap {
     mod silence;
     mod sim;
     mod small_path;
+    mod snapshot_memory;
     mod snapshots;
     mod sticky;
     mod streaming;

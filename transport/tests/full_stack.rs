@@ -10,179 +10,18 @@
 #[path = "dtls/certificates.rs"]
 #[allow(dead_code, reason = "shared with the tests of the DTLS layer")]
 mod certificates;
+#[path = "full_stack/net.rs"]
+mod net;
 #[path = "coap/sim.rs"]
 #[allow(dead_code, reason = "shared with the tests of the CoAP layer")]
 mod sim;
 
-use lowband_transport::coap::{Code, FailReason, Limits, Response, ResponseOptions, Times};
+use lowband_transport::coap::{Code, FailReason, Limits, ResponseOptions, Times};
 use lowband_transport::dtls::{self, CloseReason, Verification};
-use lowband_transport::{Client, ExchangeId, Server, SessionId, Transmit, client, server};
-use sim::{Dice, MS, SECOND, body, get, post, put, zero};
-use std::collections::BTreeMap;
+use lowband_transport::{Client, client, server};
+use net::{CLIENT, Net, SERVER, new_client, new_client_with};
+use sim::{MS, SECOND, body, get, post, put};
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
-
-const SERVER: &str = "198.51.100.1:8008";
-const CLIENT: &str = "192.0.2.1:5000";
-
-/// One server, and clients that may be replaced by others at the same address.
-struct Net {
-    seed: u64,
-    now: Instant,
-    server: Server,
-    client: Client,
-    server_events: Vec<server::Event>,
-    client_events: Vec<client::Event>,
-    loss: f64,
-    /// Longer datagrams are lost.
-    most: usize,
-    delay: Duration,
-    dice: Dice,
-    /// Datagrams on the way; the client's generation keeps those for its predecessor apart.
-    due: BTreeMap<(Instant, usize), Transmit>,
-    datagrams: usize,
-    bytes: usize,
-    /// The longest datagram with application data.
-    longest_message: usize,
-    /// Requests are answered with their own body, or this where they have none, unless `silent` is set.
-    answer: Vec<u8>,
-    silent: bool,
-    executed: Vec<Vec<u8>>,
-}
-
-fn new_client(seed: u8) -> Client {
-    new_client_with(seed, None)
-}
-
-fn new_client_with(seed: u8, max_fragment_length: Option<dtls::MaxFragmentLength>) -> Client {
-    let dtls =
-        dtls::Config { client: Some(Verification::None), max_fragment_length, ..dtls::Config::default() };
-    let config = client::Config { dtls, times: Times::measured(), limits: Limits::default() };
-    Client::new(config, [seed; 32]).unwrap()
-}
-
-/// Whatever fails, the seed is printed.
-impl Drop for Net {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("the seed of this simulation is {}", self.seed);
-        }
-    }
-}
-
-impl Net {
-    fn new(seed: u64) -> Net {
-        Net::with(seed, certificates::Authority::new().identity(&certificates::p256()))
-    }
-
-    fn with(seed: u64, identity: dtls::ServerIdentity) -> Net {
-        let dtls = dtls::Config { server: Some(identity), ..dtls::Config::default() };
-        let config = server::Config { dtls, times: Times::measured(), limits: Limits::default() };
-        Net {
-            seed,
-            now: zero(),
-            server: Server::new(config, [1; 32]).unwrap(),
-            client: new_client(2),
-            server_events: Vec::new(),
-            client_events: Vec::new(),
-            loss: 0.0,
-            most: usize::MAX,
-            delay: 50 * MS,
-            dice: Dice::new(seed),
-            due: BTreeMap::new(),
-            datagrams: 0,
-            bytes: 0,
-            longest_message: 0,
-            answer: Vec::new(),
-            silent: false,
-            executed: Vec::new(),
-        }
-    }
-
-    fn connect(&mut self) -> SessionId {
-        let session = self.client.connect(self.now, SERVER.parse().unwrap(), "server.test").unwrap();
-        self.drain();
-        session
-    }
-
-    fn drain(&mut self) {
-        loop {
-            let sent = self.client.poll_transmit().or_else(|| self.server.poll_transmit());
-            if let Some(transmit) = sent {
-                self.datagrams += 1;
-                self.bytes += transmit.bytes.len();
-                if transmit.bytes[0] == 23 {
-                    self.longest_message = self.longest_message.max(transmit.bytes.len());
-                }
-                if !self.dice.chance(self.loss) && transmit.bytes.len() <= self.most {
-                    self.due.insert((self.now + self.delay, self.datagrams), transmit);
-                }
-                continue;
-            }
-            if let Some(event) = self.client.poll_event() {
-                self.client_events.push(event);
-                continue;
-            }
-            let Some(event) = self.server.poll_event() else { return };
-            if let server::Event::Request { exchange, body, .. } = &event
-                && !self.silent
-            {
-                self.server.respond_head(self.now, *exchange, Code::CONTENT, ResponseOptions::default());
-                let answer = if body.is_empty() { &self.answer } else { body };
-                self.server.respond_chunk(self.now, *exchange, answer, true);
-            }
-            if let server::Event::Request { body, .. } = &event {
-                self.executed.push(body.clone());
-            }
-            self.server_events.push(event);
-        }
-    }
-
-    fn run(&mut self, most: Duration, done: impl Fn(&Net) -> bool) -> bool {
-        let end = self.now + most;
-        self.drain();
-        while !done(self) {
-            let next = [
-                self.due.keys().next().map(|(at, _)| *at),
-                self.client.poll_timeout(),
-                self.server.poll_timeout(),
-            ];
-            let Some(next) = next.into_iter().flatten().min().filter(|at| *at <= end) else {
-                self.now = end;
-                return done(self);
-            };
-            self.now = self.now.max(next);
-            while let Some(entry) = self.due.first_entry().filter(|entry| entry.key().0 <= self.now) {
-                let transmit = entry.remove();
-                let (server, client): (SocketAddr, SocketAddr) =
-                    (SERVER.parse().unwrap(), CLIENT.parse().unwrap());
-                if transmit.peer == server {
-                    self.server.handle_datagram(self.now, client, Some(server.ip()), &transmit.bytes);
-                } else {
-                    assert_eq!((transmit.peer, transmit.local), (client, Some(server.ip())));
-                    self.client.handle_datagram(self.now, server, None, &transmit.bytes);
-                }
-                self.drain();
-            }
-            self.client.handle_timeout(self.now);
-            self.server.handle_timeout(self.now);
-            self.drain();
-        }
-        true
-    }
-
-    fn pass(&mut self, time: Duration) {
-        self.run(time, |_| false);
-    }
-
-    fn result(&self, exchange: ExchangeId) -> Option<Result<&Response, &FailReason>> {
-        self.client_events.iter().find_map(|event| match event {
-            client::Event::Response { exchange: of, response } if *of == exchange => Some(Ok(response)),
-            client::Event::Failed { exchange: of, why, .. } if *of == exchange => Some(Err(why)),
-            _ => None,
-        })
-    }
-}
 
 #[test]
 fn a_request_made_before_the_handshake_travels_with_its_end() {

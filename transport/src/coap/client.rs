@@ -11,6 +11,7 @@
 
 mod exchange;
 mod liveness;
+mod upload;
 
 use super::config::{Limits, Times};
 use super::counters::Counters;

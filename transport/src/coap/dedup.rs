@@ -27,10 +27,13 @@
 //! To be told is better than silence, in which a client would repeat itself for minutes, and than 5.03, which invites it to send the
 //! same under a new id. Most such copies are late ones, whose client has its answer and ignores this one.
 
-use super::message::{Message, MessageId, Token};
-use super::numbers::{self, Code};
+mod effect;
+
+use super::message::{MessageId, Token};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
+
+pub(super) use effect::Effect;
 
 /// What a duplicate gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,30 +59,6 @@ impl Answer {
         match self {
             Answer::Bytes(bytes) => bytes.len() + ALLOCATION,
             _ => 0,
-        }
-    }
-}
-
-/// What it would do to take a message for a new one although it is a copy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Effect {
-    /// Nothing: it reads.
-    None,
-    /// It reads, but what it says of its session may be out of date.
-    Says,
-    /// It acts again.
-    Acts,
-}
-
-impl Effect {
-    /// Of a request: GET is safe (RFC 7252 section 5.1). Of PUT and DELETE the RFC says that they may be repeated; an event that is
-    /// sent or redacted twice is seen by people.
-    pub(super) fn of(message: &Message) -> Effect {
-        let sticks = |number| [numbers::AUTHORIZATION, numbers::CBOR_VERSION].contains(&number);
-        match message.code {
-            Code::GET if message.options().any(|(number, _)| sticks(number)) => Effect::Says,
-            Code::GET => Effect::None,
-            _ => Effect::Acts,
         }
     }
 }
@@ -382,25 +361,6 @@ mod tests {
         assert_eq!(give_all(&mut seen).len(), 150 + 225);
         assert_eq!((seen.entries.len(), seen.to_give(), seen.bytes), (75, 0, 0));
         assert!(seen.entries.capacity() <= 2 * 75 + 4);
-    }
-
-    #[test]
-    fn a_get_does_no_harm_unless_it_says_something_of_its_session() {
-        use super::super::message::{Kind, Outgoing};
-        for (code, option, effect) in [
-            (Code::GET, None, Effect::None),
-            (Code::GET, Some(numbers::URI_PATH), Effect::None),
-            (Code::GET, Some(numbers::AUTHORIZATION), Effect::Says),
-            (Code::GET, Some(numbers::CBOR_VERSION), Effect::Says),
-            (Code::PUT, None, Effect::Acts),
-            (Code::DELETE, Some(numbers::AUTHORIZATION), Effect::Acts),
-            (Code::CONTENT, None, Effect::Acts),
-        ] {
-            let options = option.into_iter().map(|number| (number, b"x".to_vec())).collect();
-            let message = Outgoing { code, token: Token::EMPTY, options, payload: Vec::new() };
-            let bytes = message.encode(Kind::Confirmable, MessageId(1)).unwrap();
-            assert_eq!(Effect::of(&Message::parse(&bytes).unwrap()), effect, "{code:?} {option:?}");
-        }
     }
 
     #[test]

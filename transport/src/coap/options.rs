@@ -5,6 +5,7 @@
 //! ignored, critical ones refuse the message (5.4.1, 5.4.3, 5.4.5).
 
 mod encode;
+mod response;
 
 use super::block::{Block, from_uint};
 use super::counters::Counters;
@@ -12,6 +13,8 @@ use super::message::Message;
 use super::numbers::{self, Code, Definition, Method};
 
 pub(super) use encode::{Part, encode_request, encode_response};
+pub(super) use response::ParsedResponse;
+pub use response::ResponseOptions;
 
 /// The options of a request that mean something to us, validated; critical ones that we do not know never get here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,17 +36,6 @@ pub struct RequestOptions {
     pub observe: Option<u32>,
     /// Uri-Host (3): whom the client means, where the address does not say it.
     pub host: Option<String>,
-}
-
-/// The options of a response.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ResponseOptions {
-    /// Content-Format (12).
-    pub content_format: Option<u16>,
-    /// Max-Age (14), seconds.
-    pub max_age: Option<u32>,
-    /// Whole length of the body where known: becomes Size2 when the body needs blocks.
-    pub size: Option<u64>,
 }
 
 /// What names a body within a session: the method and the options that make the cache key (RFC 7252 section 5.4.2), as
@@ -75,15 +67,6 @@ pub(super) struct ParsedRequest {
     pub size1: Option<u32>,
     /// The client asks for Size2 (RFC 7959 section 4).
     pub wants_size2: bool,
-}
-
-/// A response, parsed into what the client acts upon.
-#[derive(Debug)]
-pub(super) struct ParsedResponse {
-    pub options: ResponseOptions,
-    pub block1: Option<Block>,
-    pub block2: Option<Block>,
-    pub etag: Option<Vec<u8>>,
 }
 
 /// A request that is answered at once, with a diagnostic text.
@@ -220,34 +203,6 @@ fn block(value: &[u8], counters: &mut Counters) -> Result<Block, Refusal> {
 pub(super) fn capabilities(message: &Message) -> u32 {
     let told = message.options().find(|(number, value)| *number == numbers::CAPABILITIES && value.len() <= 4);
     told.and_then(|(_, value)| from_uint(value)).unwrap_or(0)
-}
-
-impl ParsedResponse {
-    /// An error is the reason to reject the response (RFC 7252 section 5.4.1), in words.
-    pub(super) fn parse(message: &Message, counters: &mut Counters) -> Result<ParsedResponse, String> {
-        let mut parsed =
-            ParsedResponse { options: ResponseOptions::default(), block1: None, block2: None, etag: None };
-        for (number, value) in
-            recognised(message, &numbers::IN_RESPONSES, counters).map_err(|refusal| refusal.text)?
-        {
-            match number {
-                numbers::CONTENT_FORMAT => {
-                    parsed.options.content_format = from_uint(value).map(|value| value as u16);
-                }
-                numbers::MAX_AGE => parsed.options.max_age = from_uint(value),
-                numbers::ETAG => parsed.etag = Some(value.to_vec()),
-                numbers::SIZE2 => parsed.options.size = from_uint(value).map(u64::from),
-                numbers::BLOCK1 => {
-                    parsed.block1 = Some(block(value, counters).map_err(|refusal| refusal.text)?)
-                }
-                numbers::BLOCK2 => {
-                    parsed.block2 = Some(block(value, counters).map_err(|refusal| refusal.text)?)
-                }
-                _ => {}
-            }
-        }
-        Ok(parsed)
-    }
 }
 
 #[cfg(test)]

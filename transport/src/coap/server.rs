@@ -21,6 +21,7 @@ mod exchange;
 mod memory;
 mod narrow_path;
 mod sticky;
+mod turned_away;
 
 use super::access_token;
 use super::config::{Limits, Times};
@@ -258,38 +259,6 @@ impl Server {
         let open = State::Open { key, access_token, block1, block2, head: None, body: Vec::new() };
         let exchange = self.insert(now, asker, open, 0);
         self.events.push_back(ServerEvent::Request { session, exchange, method, options, standing, body });
-    }
-
-    /// A client that keeps to the same limit sends its next request when it has a response, not when we know that it
-    /// has: so those that wait for an acknowledgement have a limit of their own.
-    fn too_many_requests(&self, session: SessionId) -> bool {
-        let limit = self.messages.limits.exchanges_per_session;
-        let Some(state) = self.sessions.get(&session).filter(|state| state.exchanges.len() >= limit) else {
-            return false;
-        };
-        let exchanges = || state.exchanges.iter().filter_map(|exchange| self.exchanges.get(exchange));
-        let all = exchanges().filter(|exchange| !exchange.for_block).count();
-        let waiting = exchanges().filter(|exchange| exchange.waits_for_upstream()).count();
-        waiting >= limit || all >= 2 * limit
-    }
-
-    /// The same for block requests, which wait for the upstream.
-    fn too_many_block_requests(&self, session: SessionId) -> bool {
-        self.has_block_requests(session, self.messages.limits.waiting_blocks_per_session)
-    }
-
-    /// The same for those inside acknowledgements, of which a client has one in each of its exchanges: they cost a message that waits for its
-    /// own acknowledgement.
-    fn too_many_in_acknowledgements(&self, session: SessionId) -> bool {
-        self.has_block_requests(session, self.messages.limits.exchanges_per_session)
-    }
-
-    fn has_block_requests(&self, session: SessionId, limit: usize) -> bool {
-        let Some(state) = self.sessions.get(&session).filter(|state| state.exchanges.len() >= limit) else {
-            return false;
-        };
-        let exchanges = state.exchanges.iter().filter_map(|exchange| self.exchanges.get(exchange));
-        exchanges.filter(|exchange| exchange.for_block).count() >= limit
     }
 
     /// `offset` is that of the block that is asked for.

@@ -17,97 +17,21 @@
 //! others are, whatever their method, since nobody would send them again: a copy is recognised by the id of our message,
 //! which is not given out twice while it is remembered.
 
-use super::super::access_token::AccessToken;
+mod state;
+
 use super::super::block::Block;
 use super::super::congestion::Turn;
 use super::super::message::{Kind, Outgoing, Token};
 use super::super::message_layer::Origin;
 use super::super::numbers::{self, Code};
-use super::super::options::{self, BodyKey, ResponseOptions};
+use super::super::options::{self, ResponseOptions};
 use super::super::snapshot::{End, Snapshot, SnapshotId, negotiate};
 use super::memory::Pause;
 use super::{Alarm, Server, ServerEvent, diagnostic, echo};
 use crate::{ExchangeId, SessionId};
 use std::time::Instant;
 
-#[derive(Debug)]
-pub(super) enum State {
-    /// The upstream has the request; nothing has been sent.
-    Open {
-        key: BodyKey,
-        access_token: Option<AccessToken>,
-        block1: Option<Block>,
-        block2: Option<Block>,
-        head: Option<(Code, ResponseOptions)>,
-        body: Vec<u8>,
-    },
-    /// The upstream fills a snapshot.
-    Feeding(SnapshotId),
-    /// A block request waits for the upstream.
-    WaitingForBlock(SnapshotId),
-    /// The answer has been sent; of the snapshot, if it needed one.
-    Done(Option<SnapshotId>),
-}
-
-#[derive(Debug)]
-pub(super) struct Exchange {
-    pub asker: Origin,
-    pub state: State,
-    /// It asks for a block of a snapshot, or for what needed no upstream.
-    pub for_block: bool,
-    /// Where the block that it asks for begins.
-    offset: usize,
-    arrived: Instant,
-    /// The response will be separate: an empty acknowledgement has gone, or the request was inside one.
-    acknowledged: bool,
-    /// A separate response is on its way.
-    pub unacknowledged: bool,
-    /// What it was before that, where the response is one message that may have to go in smaller blocks.
-    pub whole: Option<Box<State>>,
-}
-
-impl Exchange {
-    pub(super) fn new(now: Instant, asker: Origin, state: State, offset: usize) -> Exchange {
-        let for_block = matches!(state, State::WaitingForBlock(_) | State::Done(_));
-        let acknowledged = asker.kind == Kind::Acknowledgement;
-        Exchange {
-            asker,
-            state,
-            for_block,
-            offset,
-            arrived: now,
-            acknowledged,
-            unacknowledged: false,
-            whole: None,
-        }
-    }
-
-    /// The caller still owes something.
-    pub(super) fn waits_for_upstream(&self) -> bool {
-        matches!(self.state, State::Open { .. } | State::Feeding(_))
-    }
-
-    /// Something is to be sent or acknowledged, apart from what snapshots hold.
-    pub(super) fn is_unfinished(&self) -> bool {
-        matches!(self.state, State::Open { .. }) || self.unacknowledged
-    }
-
-    /// What it is the upstream of.
-    pub(super) fn feeds(&self) -> Option<SnapshotId> {
-        match self.state {
-            State::Feeding(snapshot) => Some(snapshot),
-            _ => None,
-        }
-    }
-
-    pub(super) fn snapshot(&self) -> Option<SnapshotId> {
-        match self.state {
-            State::Open { .. } => None,
-            State::Feeding(snapshot) | State::WaitingForBlock(snapshot) => Some(snapshot),
-            State::Done(snapshot) => snapshot,
-        }
-    }
-}
+pub(super) use state::{Exchange, State};
 
 impl Server {
     /// The only way to an exchange that may begin or end thereby.

@@ -1,0 +1,89 @@
+//! Where an exchange stands.
+
+use super::super::super::access_token::AccessToken;
+use super::super::super::block::Block;
+use super::super::super::message::Kind;
+use super::super::super::message_layer::Origin;
+use super::super::super::numbers::Code;
+use super::super::super::options::{BodyKey, ResponseOptions};
+use super::super::super::snapshot::SnapshotId;
+use std::time::Instant;
+
+#[derive(Debug)]
+pub(in super::super) enum State {
+    /// The upstream has the request; nothing has been sent.
+    Open {
+        key: BodyKey,
+        access_token: Option<AccessToken>,
+        block1: Option<Block>,
+        block2: Option<Block>,
+        head: Option<(Code, ResponseOptions)>,
+        body: Vec<u8>,
+    },
+    /// The upstream fills a snapshot.
+    Feeding(SnapshotId),
+    /// A block request waits for the upstream.
+    WaitingForBlock(SnapshotId),
+    /// The answer has been sent; of the snapshot, if it needed one.
+    Done(Option<SnapshotId>),
+}
+
+#[derive(Debug)]
+pub(in super::super) struct Exchange {
+    pub asker: Origin,
+    pub state: State,
+    /// It asks for a block of a snapshot, or for what needed no upstream.
+    pub for_block: bool,
+    /// Where the block that it asks for begins.
+    pub(super) offset: usize,
+    pub(super) arrived: Instant,
+    /// The response will be separate: an empty acknowledgement has gone, or the request was inside one.
+    pub(super) acknowledged: bool,
+    /// A separate response is on its way.
+    pub unacknowledged: bool,
+    /// What it was before that, where the response is one message that may have to go in smaller blocks.
+    pub whole: Option<Box<State>>,
+}
+
+impl Exchange {
+    pub(in super::super) fn new(now: Instant, asker: Origin, state: State, offset: usize) -> Exchange {
+        let for_block = matches!(state, State::WaitingForBlock(_) | State::Done(_));
+        let acknowledged = asker.kind == Kind::Acknowledgement;
+        Exchange {
+            asker,
+            state,
+            for_block,
+            offset,
+            arrived: now,
+            acknowledged,
+            unacknowledged: false,
+            whole: None,
+        }
+    }
+
+    /// The caller still owes something.
+    pub(in super::super) fn waits_for_upstream(&self) -> bool {
+        matches!(self.state, State::Open { .. } | State::Feeding(_))
+    }
+
+    /// Something is to be sent or acknowledged, apart from what snapshots hold.
+    pub(in super::super) fn is_unfinished(&self) -> bool {
+        matches!(self.state, State::Open { .. }) || self.unacknowledged
+    }
+
+    /// What it is the upstream of.
+    pub(in super::super) fn feeds(&self) -> Option<SnapshotId> {
+        match self.state {
+            State::Feeding(snapshot) => Some(snapshot),
+            _ => None,
+        }
+    }
+
+    pub(in super::super) fn snapshot(&self) -> Option<SnapshotId> {
+        match self.state {
+            State::Open { .. } => None,
+            State::Feeding(snapshot) | State::WaitingForBlock(snapshot) => Some(snapshot),
+            State::Done(snapshot) => snapshot,
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Sessions from their beginning to their end, and who gives way to a new one.
+
+use super::Endpoint;
+use crate::SessionId;
+use crate::dtls::event::{CloseReason, Event};
+use crate::dtls::handshake::Finished;
+use crate::dtls::keys::Role;
+use crate::dtls::record::ContentType;
+use crate::dtls::session::{CLOSE_NOTIFY_ALERT, Session};
+use crate::dtls::table::HasPeer;
+use crate::shares::Network;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+impl Endpoint {
+    /// The session that goes before one more of a network is let in. None: there is room, or nobody has to go.
+    pub(super) fn gives_way(
+        &mut self,
+        now: Instant,
+        network: Network,
+        all_places_are_taken: bool,
+    ) -> Option<SessionId> {
+        let sessions = &self.sessions;
+        let heard = |id| sessions.get(id).map(|session| session.heard);
+        let least = self.crowds.over_bounds(network, heard);
+        if least.is_some() || !all_places_are_taken {
+            return least;
+        }
+        if let Some(least) = self.crowds.before_the_silent(network, heard) {
+            return Some(least);
+        }
+        let longest = self.silence.longest(&self.sessions);
+        let silent = longest.filter(|(_, heard)| *heard + self.limits.make_room_after <= now);
+        silent.map(|(id, _)| id).or_else(|| self.crowds.after_the_silent(heard))
+    }
+
+    /// False: nobody gives way to it.
+    pub(super) fn make_room(&mut self, now: Instant, network: Network) -> bool {
+        while let Some(least) = self.gives_way(now, network, self.sessions.len() >= self.limits.sessions) {
+            self.evict(least);
+        }
+        self.sessions.len() < self.limits.sessions
+    }
+
+    pub(super) fn evict(&mut self, session: SessionId) {
+        self.counters.sessions_evicted += 1;
+        self.end_session(session, CloseReason::Evicted, true);
+    }
+
+    /// The upstream has accepted a request of the session, made under an access token: it goes after all of which nobody has
+    /// said so.
+    pub fn vouch(&mut self, session: SessionId) {
+        if let Some(network) = self.sessions.get(session).and_then(|_| self.network(session)) {
+            self.crowds.prove(session, network);
+        }
+    }
+
+    /// A handshake becomes a session.
+    pub(super) fn establish(&mut self, now: Instant, id: SessionId) {
+        let Some(handshake) = self.remove_handshake(id) else { return };
+        let (role, took) = (handshake.role(), now.duration_since(handshake.began()));
+        let finished = match handshake.finish() {
+            Ok(finished) => finished,
+            Err(why) => {
+                self.counters.handshakes_failed += 1;
+                if role == Role::Client {
+                    self.events.push_back(Event::Closed { session: id, why: CloseReason::Handshake(why) });
+                }
+                return;
+            }
+        };
+        let Finished { peer, local, round_trip, largest: largest_message, .. } = finished;
+        if let Some(older) = self.sessions.id_at(peer) {
+            self.counters.sessions_replaced += 1;
+            self.end_session(older, CloseReason::Replaced, false);
+        }
+        let network = self.balancers.network(peer.ip(), id.0);
+        let has_room = role == Role::Client || self.make_room(now, network);
+        self.counters.handshakes += 1;
+        let early = finished.early.clone();
+        self.sessions.insert(id, Session::new(now, took, finished));
+        self.silence.enter(&mut self.sessions, id);
+        if role == Role::Server {
+            self.crowds.join(id, network);
+        }
+        self.update_gauges();
+        if !has_room {
+            // Who would have given way has come back in the meantime.
+            return self.evict(id);
+        }
+        if role == Role::Client {
+            self.connected(id, peer, round_trip, took, largest_message);
+        }
+        for record in early {
+            self.receive(now, peer, local, &record);
+        }
+    }
+
+    pub(super) fn connected(
+        &mut self,
+        session: SessionId,
+        peer: SocketAddr,
+        round_trip: Option<Duration>,
+        took: Duration,
+        largest_message: usize,
+    ) {
+        let network = self.balancers.network(peer.ip(), session.0);
+        let resumed = false;
+        let connected =
+            Event::Connected { session, peer, network, resumed, round_trip, took, largest_message };
+        self.events.push_back(connected);
+    }
+
+    /// The user hears of the end of what it has heard of the beginning of.
+    pub(super) fn end_session(&mut self, id: SessionId, why: CloseReason, notify_peer: bool) {
+        if notify_peer {
+            self.send_record(id, ContentType::Alert, &CLOSE_NOTIFY_ALERT);
+        }
+        let Some(session) = self.sessions.remove(id) else { return };
+        self.doubted.remove(&id);
+        self.forged.remove(&id);
+        self.silence.leave(&mut self.sessions, session.links);
+        self.crowds.leave(id, self.balancers.network(session.peer().ip(), id.0));
+        self.update_gauges();
+        if session.is_confirmed() {
+            self.events.push_back(Event::Closed { session: id, why });
+        }
+    }
+}
