@@ -104,8 +104,9 @@ fn all_fetch(who: &[Who], path: BadPath) {
 const GO_COAP: Who = Who::Fetcher(Library::GoCoap);
 const SCANDIUM: Who = Who::Fetcher(Library::Scandium);
 const OPENSSL: Who = Who::Libcoap("coap-client-openssl");
-/// libcoap 4.3.1 ends a handshake when the timer that it looks at once a second has expired five times (MAX_RETRANSMIT and one), though
-/// GnuTLS would wait for a minute. Of 120 seeds at a tenth lost each way 11 ended so, after 5 to 10 s; with OpenSSL 2. So the seed matters.
+/// libcoap 4.3.1 ends a handshake when the timer that it looks at once a second has expired five times
+/// (MAX_RETRANSMIT and one), though GnuTLS would wait for a minute. Of 120 seeds at a tenth lost each way 11
+/// ended so, after 5 to 10 s; with OpenSSL 2. So the seed matters.
 const GNUTLS: Who = Who::Libcoap("coap-client-gnutls");
 
 #[test]

@@ -163,7 +163,8 @@ impl Client {
         self.coap.silence(session)
     }
 
-    /// When the last record of the server arrived that is authentic. None: the session is not there, or not yet.
+    /// When the last record of the server arrived that is authentic. None: the session is not there, or not
+    /// yet.
     pub fn heard(&self, session: SessionId) -> Option<Instant> {
         self.dtls.heard(session)
     }

@@ -167,9 +167,10 @@ pub struct Limits {
     /// ([`Bounds::of`](crate::shares::Bounds::of)). At the bound the heaviest session forgets what is worth least, and nothing is
     /// refused. 2,000 requests a second with answers of 1 kB are remembered for half a minute with 64 MiB.
     pub dedup_total: usize,
-    /// Bytes that separate answers take until they are acknowledged, with what is kept to cut them smaller; a quarter of it for one
-    /// network and half for one site ([`Bounds::of`](crate::shares::Bounds::of)). At the bound the heaviest session loses an answer, first
-    /// one that has been sent more than once. 2,000 answers of 1 kB a second that are acknowledged after 2 s take 10 MB.
+    /// Bytes that separate answers take until they are acknowledged, with what is kept to cut them smaller; a
+    /// quarter of it for one network and half for one site ([`Bounds::of`](crate::shares::Bounds::of)). At
+    /// the bound the heaviest session loses an answer, first one that has been sent more than once. 2,000
+    /// answers of 1 kB a second that are acknowledged after 2 s take 10 MB.
     pub answers_total: usize,
     /// Largest block that we send or ask for.
     pub block_size: BlockSize,

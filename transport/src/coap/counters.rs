@@ -48,7 +48,7 @@ counters! {
         snapshots = "coap_snapshots",
         /// Client: bodies asked for again from their beginning, because the server did not know them any more.
         downloads_restarted = "coap_downloads_restarted",
-        /// Client: bodies sent again from their beginning, because the server may have had them whole when their end was cut anew.
+        /// Client: bodies sent again from their beginning: the server may have had them whole already.
         uploads_sent_again = "coap_uploads_sent_again",
         /// Blocks sent out of snapshots.
         snapshot_blocks = "coap_snapshot_blocks",

@@ -46,7 +46,8 @@ fn what_separate_answers_take_is_bounded_in_all_and_the_heaviest_lose_theirs() {
     const MOST: usize = 256 << 10;
     let mut peer = Peer::with(Limits { answers_total: MOST, ..Limits::default() });
     let network = |number: u64| Network::of(std::net::Ipv4Addr::from_bits((number as u32) << 8).into());
-    // Ask, are acknowledged, and then acknowledge nothing: a modest one, and a hundred that ask for 32 answers each.
+    // Ask, are acknowledged, and then acknowledge nothing: a modest one, and a hundred that ask for 32
+    // answers each.
     let asks = std::iter::once((1000, 1)).chain((0..100).map(|greedy| (greedy, 32)));
     for (session, answers) in asks {
         for id in 0..answers {

@@ -1,4 +1,5 @@
-//! What bodies that are read in blocks may hold: reading stops ahead of the client, and what has been read goes.
+//! What bodies that are read in blocks may hold: reading stops ahead of the client, and what has been read
+//! goes.
 
 use super::peer::*;
 use super::sim::{SECOND, body};

@@ -100,8 +100,9 @@ impl Exchange {
         }
     }
 
-    /// Cuts the newest message into smaller blocks, and says which part of the request goes again, under a new message id. None where
-    /// that could carry the request out twice, or does not help. `waits`: the message has not been sent yet.
+    /// Cuts the newest message into smaller blocks, and says which part of the request goes again, under a
+    /// new message id. None where that could carry the request out twice, or does not help. `waits`: the
+    /// message has not been sent yet.
     fn cut(&mut self, size: BlockSize, waits: bool) -> Option<Part> {
         let may_go_twice = waits || self.request.method != Method::Post;
         match &self.state {
@@ -121,9 +122,9 @@ impl Exchange {
         }
     }
 
-    /// Whether the answer to a block of the request means that the server had the whole body before its end was cut anew: it keeps no
-    /// body that is complete, and its answer was lost. Then the body goes again from its beginning, in blocks that pass. What may not
-    /// be carried out twice is not cut there.
+    /// Whether the answer to a block of the request means that the server had the whole body before its end
+    /// was cut anew: it keeps no body that is complete, and its answer was lost. Then the body goes again
+    /// from its beginning, in blocks that pass. What may not be carried out twice is not cut there.
     fn uploads_again(&self, code: Code) -> bool {
         self.end_was_sent
             && code == Code::REQUEST_ENTITY_INCOMPLETE
@@ -227,8 +228,8 @@ impl Client {
         }
     }
 
-    /// The path of a session lets nothing through that is as large as its blocks were: what is on its way, and what waits for its turn,
-    /// goes in smaller ones and asks for such.
+    /// The path of a session lets nothing through that is as large as its blocks were: what is on its way,
+    /// and what waits for its turn, goes in smaller ones and asks for such.
     pub(super) fn cut_smaller(&mut self, now: Instant, session: SessionId) {
         let size = self.messages.block_size(session);
         for owner in self.messages.unsettled(session) {

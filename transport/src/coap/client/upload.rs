@@ -5,8 +5,9 @@ use super::super::numbers::Code;
 use super::super::options::{self, ParsedResponse, Part};
 use super::Request;
 
-/// A request is cut into blocks so that no message of it is longer, where that can be: an IP packet of 1,400 bytes less
-/// the headers of IPv4 and UDP and 37 bytes of DTLS. Long access tokens would else take a block of 1024 beyond it.
+/// A request is cut into blocks so that no message of it is longer, where that can be: an IP packet of 1,400
+/// bytes less the headers of IPv4 and UDP and 37 bytes of DTLS. Long access tokens would else take a block of
+/// 1024 beyond it.
 pub(super) const LARGEST_MESSAGE: usize = 1335;
 
 /// No request is cut into smaller blocks on our own account.
@@ -49,12 +50,13 @@ pub(super) fn next_upload(sent: Block, code: Code, response: &ParsedResponse, le
     }
 }
 
-/// The largest blocks with which the first message, the one with the most options, stays within `most` bytes. Where none does,
-/// because of a long access token, that message goes in fragments of IP, and the others need not be small for it.
+/// The largest blocks with which the first message, the one with the most options, stays within `most` bytes.
+/// Where none does, because of a long access token, that message goes in fragments of IP, and the others need
+/// not be small for it.
 pub(super) fn upload_size(request: &Request, own: BlockSize, most: usize) -> BlockSize {
     let options = options::encode_request(&request.options, Part::First).unwrap_or_default();
-    // Header, an eight-byte token, the payload marker; at most five bytes before each value; Block1, Size1, Request-Tag,
-    // Capabilities.
+    // Header, an eight-byte token, the payload marker; at most five bytes before each value; Block1, Size1,
+    // Request-Tag, Capabilities.
     let around = 13 + options.iter().map(|(_, value)| value.len() + 5).sum::<usize>() + 24;
     if around + request.body.len().min(SMALLEST_BLOCK) > most {
         return own;

@@ -15,8 +15,8 @@ pub(in super::super) enum Effect {
 }
 
 impl Effect {
-    /// Of a request: GET is safe (RFC 7252 section 5.1). Of PUT and DELETE the RFC says that they may be repeated; an event that is
-    /// sent or redacted twice is seen by people.
+    /// Of a request: GET is safe (RFC 7252 section 5.1). Of PUT and DELETE the RFC says that they may be
+    /// repeated; an event that is sent or redacted twice is seen by people.
     pub(in super::super) fn of(message: &Message) -> Effect {
         let sticks = |number| [numbers::AUTHORIZATION, numbers::CBOR_VERSION].contains(&number);
         match message.code {

@@ -79,9 +79,9 @@ impl<O> Unacknowledged<O> {
 }
 
 impl<O: Copy + PartialEq> MessageLayer<O> {
-    /// Goes out in its turn, and is sent again until it is acknowledged, reset, or given up. What its owner has sent before and nobody
-    /// has acknowledged is not sent any more: this takes its place, on the way or among those that wait. False: it is a request, and
-    /// too long to be sent at all.
+    /// Goes out in its turn, and is sent again until it is acknowledged, reset, or given up. What its owner
+    /// has sent before and nobody has acknowledged is not sent any more: this takes its place, on the way or
+    /// among those that wait. False: it is a request, and too long to be sent at all.
     pub(in super::super) fn send_confirmable(
         &mut self,
         now: Instant,
@@ -135,7 +135,8 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         self.watch_places(now, session);
     }
 
-    /// Who waits is looked at again when the next answer is overdue: that frees a place although nothing comes.
+    /// Who waits is looked at again when the next answer is overdue: that frees a place although nothing
+    /// comes.
     fn watch_places(&mut self, now: Instant, session: SessionId) {
         let link = self.links.get(&session).filter(|_| self.queues.contains_key(&session));
         let next = link.and_then(|link| {
@@ -314,7 +315,8 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         sent.any(|message| message.id == id && (message.is_again || message.backoff.copies > 1))
     }
 
-    /// Whose messages of a session have more bytes than this: those on their way, then those that wait for a place.
+    /// Whose messages of a session have more bytes than this: those on their way, then those that wait for a
+    /// place.
     pub(in super::super) fn longer_than(&self, session: SessionId, bytes: usize) -> Vec<O> {
         let on_their_way = self.links.get(&session).into_iter().flat_map(|link| &link.unacknowledged);
         let on_their_way = on_their_way.map(|message| (message.owner, message.bytes.len()));

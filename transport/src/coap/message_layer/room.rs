@@ -1,12 +1,12 @@
-//! How much room separate answers take that nobody has acknowledged yet, on their way or waiting for a place: bounded in all, by a pool
-//! as other memory is ([`Pool`](crate::shares::Pool)).
+//! How much room separate answers take that nobody has acknowledged yet, on their way or waiting for a place:
+//! bounded in all, by a pool as other memory is ([`Pool`](crate::shares::Pool)).
 //!
-//! A newcomer is let in. Where it is one too much, the session that holds most in the heaviest network loses one of its answers, as if it
-//! had been sent in vain:
+//! A newcomer is let in. Where it is one too much, the session that holds most in the heaviest network loses
+//! one of its answers, as if it had been sent in vain:
 //!
 //! ```text
-//!  1. the one that has been sent most often, if any has been sent twice    its client has probably left
-//!  2. the newest that waits for a place, blocks first                      its client may ask for a block again
+//!  1. the one that has been sent most often, if any was sent twice    its client has probably left
+//!  2. the newest that waits for a place, blocks first                 its client may ask for a block again
 //!  3. the oldest on its way
 //! ```
 //!

@@ -19,7 +19,8 @@ impl Server {
         let size = self.messages.block_size(session);
         for id in self.messages.longer_than(session, size.bytes()) {
             if self.send_smaller(now, id, Block { num: 0, more: true, size }).is_some() {
-                // If it was on its way its client may have got one of the large copies, and resets what it does not expect any more.
+                // If it was on its way its client may have got one of the large copies, and resets what it
+                // does not expect any more.
                 self.messages.is_sent_again(session, id);
             }
         }

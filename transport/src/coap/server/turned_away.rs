@@ -4,8 +4,8 @@ use super::Server;
 use crate::SessionId;
 
 impl Server {
-    /// A client that keeps to the same limit sends its next request when it has a response, not when we know that it
-    /// has: so those that wait for an acknowledgement have a limit of their own.
+    /// A client that keeps to the same limit sends its next request when it has a response, not when we know
+    /// that it has: so those that wait for an acknowledgement have a limit of their own.
     pub(super) fn too_many_requests(&self, session: SessionId) -> bool {
         let limit = self.messages.limits.exchanges_per_session;
         let Some(state) = self.sessions.get(&session).filter(|state| state.exchanges.len() >= limit) else {
@@ -22,8 +22,8 @@ impl Server {
         self.has_block_requests(session, self.messages.limits.waiting_blocks_per_session)
     }
 
-    /// The same for those inside acknowledgements, of which a client has one in each of its exchanges: they cost a message that waits for its
-    /// own acknowledgement.
+    /// The same for those inside acknowledgements, of which a client has one in each of its exchanges: they
+    /// cost a message that waits for its own acknowledgement.
     pub(super) fn too_many_in_acknowledgements(&self, session: SessionId) -> bool {
         self.has_block_requests(session, self.messages.limits.exchanges_per_session)
     }

@@ -70,8 +70,9 @@ impl Endpoint {
         if let Some(id) = session {
             let opened = self.sessions.get_mut(id).map(|session| session.open(&mut self.aeads, record));
             match (opened, handshake) {
-                // Two ends of the same address under one roof: what the session does not know may be the handshake's. It is
-                // counted all the same, since it may be a try to forge: a handshake has few such records, and the limit is high.
+                // Two ends of the same address under one roof: what the session does not know may be the
+                // handshake's. It is counted all the same, since it may be a try to forge: a handshake has
+                // few such records, and the limit is high.
                 (Some(opened @ (Opened::Forged | Opened::Replayed)), Some(handshake)) => {
                     if opened == Opened::Forged {
                         self.count_try(id);

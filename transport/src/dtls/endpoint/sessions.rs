@@ -13,7 +13,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 impl Endpoint {
-    /// The session that goes before one more of a network is let in. None: there is room, or nobody has to go.
+    /// The session that goes before one more of a network is let in. None: there is room, or nobody has to
+    /// go.
     pub(super) fn gives_way(
         &mut self,
         now: Instant,
@@ -47,8 +48,8 @@ impl Endpoint {
         self.end_session(session, CloseReason::Evicted, true);
     }
 
-    /// The upstream has accepted a request of the session, made under an access token: it goes after all of which nobody has
-    /// said so.
+    /// The upstream has accepted a request of the session, made under an access token: it goes after all of
+    /// which nobody has said so.
     pub fn vouch(&mut self, session: SessionId) {
         if let Some(network) = self.sessions.get(session).and_then(|_| self.network(session)) {
             self.crowds.prove(session, network);
