@@ -70,6 +70,7 @@ enum Wake {
     Signed(io::Result<Done>),
     Question(Question),
     Shutdown,
+    Hurry,
 }
 
 impl EventLoop {
@@ -109,10 +110,16 @@ impl EventLoop {
         (event_loop, inspector)
     }
 
-    /// Runs until `shutdown` has resolved and everybody has been told ([`crate::drain`]). Dropping the future
-    /// ends everything at once, without a word to the clients.
-    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+    /// Runs until `shutdown` has resolved and all clients have been told ([`crate::drain`]), or until `hurry`
+    /// has resolved as well: then all sessions are closed at once, whatever they have open. Dropping the future
+    /// ends everything without a word to the clients.
+    pub async fn run(
+        mut self,
+        shutdown: impl Future<Output = ()>,
+        hurry: impl Future<Output = ()>,
+    ) -> io::Result<()> {
         let mut shutdown = pin!(shutdown);
+        let mut hurry = pin!(hurry);
         let mut timer = pin!(sleep_until(tokio::time::Instant::now()));
         let mut batch = Vec::with_capacity(COMMANDS_PER_ROUND);
         self.tell_time(Instant::now());
@@ -140,6 +147,7 @@ impl EventLoop {
                 done = self.worker.result() => Wake::Signed(done),
                 Some(question) = self.questions.recv() => Wake::Question(question),
                 () = &mut shutdown, if is_serving => Wake::Shutdown,
+                () = &mut hurry, if !is_serving => Wake::Hurry,
             };
             match wake {
                 Wake::Readable(ready) => {
@@ -156,6 +164,10 @@ impl EventLoop {
                 Wake::Timer => self.server.handle_timeout(Instant::now()),
                 Wake::Question(question) => self.answer(question),
                 Wake::Shutdown => self.begin_end(Instant::now()),
+                Wake::Hurry => {
+                    tracing::warn!("a second signal: ending at once");
+                    break;
+                }
             }
         }
         self.end().await;

@@ -115,12 +115,14 @@ impl Sockets {
     }
 }
 
-/// Serves until `shutdown` resolves and every client has been told, see [`drain`]. Dropping the future ends
-/// at once. Each message of `reload` has certificate and key looked at without delay.
+/// Serves until `shutdown` resolves and every client has been told, see [`drain`]. When `hurry` resolves after
+/// it, all sessions are closed at once. Dropping the future ends without a word to the clients. Each message of
+/// `reload` has certificate and key looked at without delay.
 pub async fn run(
     config: Config,
     sockets: Sockets,
     shutdown: impl Future<Output = ()>,
+    hurry: impl Future<Output = ()>,
     reload: mpsc::Receiver<()>,
 ) -> Result<(), Error> {
     let key_log = config.key_log.as_deref().map(open_key_log).transpose()?;
@@ -146,13 +148,14 @@ pub async fn run(
     };
     watching.spawn(watch.run());
     let (begin, mut begun) = oneshot::channel();
-    let served = event_loop.run(async {
+    let shutdown = async {
         shutdown.await;
         if let Some(port) = config.envoy_admin_port {
             // Whoever waits for it waits below.
             let _ = begin.send(tokio::spawn(envoy::drain::ask(port)));
         }
-    });
+    };
+    let served = event_loop.run(shutdown, hurry);
     let serving = async {
         let served = served.await;
         if let Ok(asking) = begun.try_recv() {

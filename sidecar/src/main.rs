@@ -8,7 +8,7 @@ use lowband_system::heap;
 use std::process::ExitCode;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc};
 
 const FAILED: u8 = 1;
 const WRONG_CONFIGURATION: u8 = 2;
@@ -30,7 +30,8 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if config.threads == 1 {
-        // The others, which sign and write logs, take little. Where it does not work there is more memory in use.
+        // The others, which sign and write logs, take little. Where it does not work there is more
+        // memory in use.
         let _ = heap::share_one();
     }
     // Dropped at the end, by a panic as well: then the last lines are written.
@@ -77,24 +78,19 @@ fn serve(config: Config) -> Result<(), Error> {
     let result = runtime.block_on(async {
         let mut signals = Signals::new()?;
         let sockets = Sockets::bind(&config)?;
-        let (began, drain) = oneshot::channel();
-        let shutdown = async {
-            // A sender that is gone means a second signal, which ends everything anyway.
-            let _ = drain.await;
+        let (first, second) = (Notify::new(), Notify::new());
+        let running = run(config, sockets, first.notified(), second.notified(), hangups()?);
+        let signalled = async {
+            for each in [&first, &second] {
+                signals.next().await;
+                each.notify_one();
+            }
+            signals.next().await;
         };
-        let running = run(config, sockets, shutdown, hangups()?);
-        tokio::pin!(running);
-        tokio::select! {
-            result = &mut running => return result,
-            () = signals.next() => {}
-        }
-        let _ = began.send(());
         tokio::select! {
             result = running => result,
-            () = signals.next() => {
-                tracing::warn!("a second signal: ending at once");
-                Ok(())
-            }
+            // The third one does not even wait for a socket that takes nothing.
+            () = signalled => Ok(()),
         }
     });
     // A disk that hangs while a certificate is looked for there keeps nobody from ending.

@@ -6,6 +6,7 @@ use crate::identity::self_signed;
 use crate::stub::{Handler, Stub, handler, ok};
 use lowband_sidecar::status;
 use lowband_transport::coap::{Method, RequestOptions};
+use lowband_transport::dtls::CloseReason;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
@@ -136,10 +137,10 @@ async fn sigterm_and_sigint_end_with_0() {
 }
 
 #[tokio::test]
-async fn a_second_signal_ends_at_once() {
+async fn a_second_signal_ends_at_once_and_clients_with_open_requests_hear_of_it() {
     let stub = handler(|_| std::future::pending());
     let mut process = Process::start(stub, &["--grace-period", "1h", "--piggyback-wait", "0"]).await;
-    let wire = Wire::connect(process.server).await;
+    let mut wire = Wire::connect(process.server).await;
     let _answered = wire.ask(Method::Get, options("7"), b"");
     // Requests are taken in order, so the first one is open when this one is answered.
     wire.get("/.lowband/ready").await;
@@ -147,6 +148,7 @@ async fn a_second_signal_ends_at_once() {
     process.line_with("draining").await;
     process.signal("TERM").await;
     process.line_with("at once").await;
+    assert_eq!(wire.closed().await, CloseReason::CloseNotify);
     assert!(process.child.wait().await.unwrap().success());
 }
 

@@ -9,7 +9,7 @@ use clap::Args;
 #[derive(Args, Debug, Clone)]
 pub(in crate::config) struct End {
     /// After SIGTERM, how long open requests of a session may go on from its turn to be closed; long polls
-    /// are answered then. A second signal ends at once.
+    /// are answered then. A second signal closes all sessions at once.
     #[arg(long, env = "LOWBAND_GRACE_PERIOD", value_name = "DURATION", default_value = "10s")]
     grace_period: String,
     /// After SIGTERM, the sessions have their turns within this, at most 20 ms apart. Too short lets
