@@ -13,15 +13,17 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
-/// Connections at a time; the next one waits.
+/// Connections at a time. For one more the oldest ends that has not asked for anything yet; where all have
+/// asked, the next one waits.
 pub const MAX_CONNECTIONS: usize = 32;
 /// For the head of a request, and for the event loop to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -44,13 +46,11 @@ pub struct Admin {
 /// Serves until its future is dropped.
 pub async fn serve(listener: TcpListener, admin: Admin) {
     let admin = Arc::new(admin);
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     // Dropped with this future, and all connections with it.
     let mut connections = JoinSet::new();
+    let mut silent = VecDeque::new();
     let mut refused = Seldom::default();
     loop {
-        while connections.try_join_next().is_some() {}
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
@@ -62,9 +62,20 @@ pub async fn serve(listener: TcpListener, admin: Admin) {
                 continue;
             }
         };
+        while connections.try_join_next().is_some() {}
+        silent.retain(Silent::is_so);
+        if connections.len() >= MAX_CONNECTIONS {
+            if let Some(oldest) = silent.pop_front() {
+                oldest.connection.abort();
+            }
+            let _ = connections.join_next().await;
+        }
         let admin = Arc::clone(&admin);
-        connections.spawn(async move {
+        let has_asked = Arc::new(AtomicBool::new(false));
+        let asks = Arc::clone(&has_asked);
+        let connection = connections.spawn(async move {
             let service = service_fn(move |request| {
+                asks.store(true, Ordering::Relaxed);
                 let admin = Arc::clone(&admin);
                 async move { Ok::<_, Infallible>(admin.answer(&request).await) }
             });
@@ -80,8 +91,20 @@ pub async fn serve(listener: TcpListener, admin: Admin) {
                 Ok(Err(error)) => tracing::debug!(%error, "an admin connection has ended"),
                 Err(_elapsed) => tracing::debug!("an admin connection has taken more than {LONGEST:?}"),
             }
-            drop(place);
         });
+        silent.push_back(Silent { connection, has_asked });
+    }
+}
+
+/// A connection on which no request has come yet, as far as is known.
+struct Silent {
+    connection: AbortHandle,
+    has_asked: Arc<AtomicBool>,
+}
+
+impl Silent {
+    fn is_so(&self) -> bool {
+        !self.has_asked.load(Ordering::Relaxed) && !self.connection.is_finished()
     }
 }
 

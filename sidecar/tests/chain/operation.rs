@@ -3,8 +3,12 @@
 use crate::client::options;
 use crate::harness::{Chain, Folder};
 use crate::stub::{Stub, ok};
+use lowband_sidecar::admin::MAX_CONNECTIONS;
 use lowband_sidecar::status;
 use lowband_transport::coap::{Method, RequestOptions};
+use std::time::{Duration, Instant};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
 
 #[tokio::test]
 async fn the_pages_answer_and_readiness_needs_no_upstream() {
@@ -17,6 +21,22 @@ async fn the_pages_answer_and_readiness_needs_no_upstream() {
     assert_eq!(chain.metric("lowband_ready").await, 1.0);
     assert_eq!(chain.page("/").await.0, 404);
     assert!(chain.metric("lowband_requests_total{method=\"GET\",code=\"2.05\"}").await >= 1.0);
+}
+
+#[tokio::test]
+async fn connections_that_ask_for_nothing_keep_nobody_from_the_pages() {
+    let chain = Chain::start(ok(), &[]).await;
+    let (begin, mut silent) = (Instant::now(), Vec::new());
+    for _ in 0..MAX_CONNECTIONS {
+        silent.push(TcpStream::connect(chain.admin).await.unwrap());
+    }
+    assert_eq!(chain.page("/healthz").await.0, 200);
+    assert!(begin.elapsed() < Duration::from_secs(5), "a silent connection has come to its end by itself");
+    // The oldest has made room, and only that one.
+    let oldest = silent.first_mut().unwrap();
+    assert_eq!(oldest.read(&mut [0]).await.unwrap_or(0), 0);
+    let newest = silent.last().unwrap();
+    assert_eq!(newest.try_read(&mut [0]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
 }
 
 #[tokio::test]
@@ -74,6 +94,7 @@ async fn the_configured_limits_stand_beside_what_they_limit() {
         ("handshakes_half_open_limit", 60.0),
         ("blockwise_limit_bytes", 9_437_184.0),
         ("coap_remembered_limit_bytes", 67_108_864.0),
+        ("coap_waiting_answer_limit_bytes", 33_554_432.0),
         ("upstream_body_limit_bytes", 9_437_184.0),
         ("requests_in_flight_limit", 50.0),
         ("upstream_connections_limit", 2.0),
