@@ -291,6 +291,29 @@ mod tests {
     }
 
     #[test]
+    fn a_log_that_tells_of_itself_and_can_write_nothing_comes_to_rest() {
+        struct Full;
+        impl Write for Full {
+            fn write(&mut self, _bytes: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::StorageFull.into())
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let itself = Arc::new(std::sync::OnceLock::<Lines>::new());
+        let begin = Instant::now();
+        let told_of = Arc::clone(&itself);
+        let tell = move |_lost, _error: Option<&io::Error>| told_of.wait().push(b"lines are lost\n");
+        let lines = Lines::by_clock("full", Full, tell, move || begin).unwrap();
+        itself.set(lines.clone()).unwrap();
+        lines.push(b"one\n");
+        lines.flush(FOR_EVER);
+        assert_eq!(lines.lost(), 2);
+    }
+
+    #[test]
     fn all_is_written_when_it_is_flushed() {
         let (lines, writes, go_on, _told) = slow();
         drop(go_on);

@@ -41,8 +41,8 @@ async fn a_log_that_nobody_reads_stops_nobody_and_what_it_lacks_is_counted() {
     assert!(ended.unwrap().success());
 }
 
-/// Of the C library's heaps only the first grows at the end of the data; the others have 64 MiB of addresses each, at
-/// multiples of that, of which what is not used yet may not be touched.
+/// Of the C library's heaps only the first grows at the end of the data; the others have 64 MiB of addresses
+/// each, at multiples of that, of which what is not used yet may not be touched.
 #[cfg(all(target_env = "gnu", target_pointer_width = "64"))]
 #[tokio::test]
 async fn threads_that_sign_and_write_logs_have_no_heaps_of_their_own() {

@@ -23,7 +23,7 @@ pub(crate) struct Chain {
     pub server: SocketAddr,
     pub stub: Stub,
     pub folder: Folder,
-    admin: SocketAddr,
+    pub(crate) admin: SocketAddr,
     reload: mpsc::Sender<()>,
     shutdown: Option<oneshot::Sender<()>>,
     running: JoinHandle<Result<(), Error>>,
@@ -76,7 +76,7 @@ impl Chain {
         let shutting_down = async {
             let _ = asked.await;
         };
-        let running = tokio::spawn(run(config, sockets, shutting_down, reloads));
+        let running = tokio::spawn(run(config, sockets, shutting_down, std::future::pending(), reloads));
         Chain { server, stub, folder, admin, reload, shutdown: Some(shutdown), running }
     }
 

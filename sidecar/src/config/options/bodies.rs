@@ -36,6 +36,11 @@ pub(in crate::config) struct Bodies {
     /// carried out again, others are told that their answer is gone.
     #[arg(long, env = "LOWBAND_DEDUP_MEMORY", value_name = "SIZE", default_value = "64MiB")]
     dedup_memory: String,
+    /// Memory for answers in messages of their own until their clients acknowledge them, all sessions
+    /// together; one address (IPv6: one /64) gets a quarter of it. When it is used up, the session that
+    /// holds most loses an answer.
+    #[arg(long, env = "LOWBAND_ANSWER_MEMORY", value_name = "SIZE", default_value = "32MiB")]
+    answer_memory: String,
 }
 
 impl Bodies {
@@ -51,6 +56,8 @@ impl Bodies {
         let message_ids = mistakes.parse("--message-ids", &self.message_ids, values::within(1..=65_536));
         let dedup_memory =
             mistakes.parse("--dedup-memory", &self.dedup_memory, values::size_within(64 << 10..=MEMORY));
+        let answer_memory =
+            mistakes.parse("--answer-memory", &self.answer_memory, values::size_within(64 << 10..=MEMORY));
         let (upload, blockwise, upload_memory) = (upload?, blockwise?, upload_memory?);
         if upload > blockwise {
             mistakes.add("--upload", format!("{:?} is more than --blockwise-memory holds", self.upload));
@@ -68,6 +75,7 @@ impl Bodies {
             snapshot_bytes_per_session: snapshot_memory?,
             dedup_per_session: message_ids?,
             dedup_total: dedup_memory?,
+            answers_total: answer_memory?,
             ..Limits::default()
         })
     }
