@@ -111,8 +111,8 @@ impl EventLoop {
     }
 
     /// Runs until `shutdown` has resolved and all clients have been told ([`crate::drain`]), or until `hurry`
-    /// has resolved as well: then all sessions are closed at once, whatever they have open. Dropping the future
-    /// ends everything without a word to the clients.
+    /// has resolved as well: then all sessions are closed at once, whatever they have open. Dropping the
+    /// future ends everything without a word to the clients.
     pub async fn run(
         mut self,
         shutdown: impl Future<Output = ()>,

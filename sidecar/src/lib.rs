@@ -115,9 +115,9 @@ impl Sockets {
     }
 }
 
-/// Serves until `shutdown` resolves and every client has been told, see [`drain`]. When `hurry` resolves after
-/// it, all sessions are closed at once. Dropping the future ends without a word to the clients. Each message of
-/// `reload` has certificate and key looked at without delay.
+/// Serves until `shutdown` resolves and every client has been told, see [`drain`]. When `hurry` resolves
+/// after it, all sessions are closed at once. Dropping the future ends without a word to the clients. Each
+/// message of `reload` has certificate and key looked at without delay.
 pub async fn run(
     config: Config,
     sockets: Sockets,
