@@ -57,7 +57,7 @@ impl Held {
         }
     }
 
-    /// Whose share a stream has, by the host's text for its client's address ([`network`]). Where the sidecar
+    /// Whose share a stream has, by the host's text for its client's address. Where the sidecar
     /// asks each has its own: it has given out its places by network already, and behind balancers it knows
     /// one address for all clients.
     pub fn share(&self, stream: u32, source: impl FnOnce() -> Vec<u8>) -> Network {
