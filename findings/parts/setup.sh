@@ -93,3 +93,19 @@ jars() {
     org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies -DoutputDirectory="$dir/jars") >"$dir/mvn.log" 2>&1 \
     || { cat "$dir/mvn.log" >&2; exit 2; }
 }
+
+# cargo_program NAME DEPENDENCY...: builds $dir/NAME.rs; a DEPENDENCY is a line of Cargo.toml's [dependencies].
+cargo_program() {
+  local name=$1
+  shift
+  mkdir -p "$dir/$name.d/src"
+  mv "$dir/$name.rs" "$dir/$name.d/src/main.rs"
+  {
+    printf '[package]\nname = "%s"\nversion = "0.0.0"\nedition = "2021"\n[dependencies]\n' "$name"
+    printf '%s\n' "$@"
+    printf '[workspace]\n'
+  } >"$dir/$name.d/Cargo.toml"
+  (cd "$dir/$name.d" && CARGO_HOME=$dir/cargo CARGO_TARGET_DIR=$dir/$name.target cargo build --quiet) >"$dir/cargo.log" 2>&1 \
+    || { cat "$dir/cargo.log" >&2; exit 2; }
+  mv "$dir/$name.target/debug/$name" "$dir/$name"
+}
