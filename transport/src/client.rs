@@ -1,4 +1,5 @@
-//! The client's face: [`crate::dtls::Endpoint`] below, [`crate::coap::Client`] above. Decides nothing of its own.
+//! The client's face: [`crate::dtls::Endpoint`] below, [`crate::coap::Client`] above. Decides nothing
+//! of its own.
 
 use crate::coap::random::Random;
 use crate::coap::{self, ClientEvent, FailReason, Limits, Request, Response, Silence, Times};
@@ -8,74 +9,77 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-/// What a client is made of.
+/// Configuration of a [`Client`].
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Verification, key log.
+    /// DTLS: how the server's certificate is verified, limits of sessions, key log.
     pub dtls: dtls::Config,
-    /// Times of the message layer.
+    /// Times of the message layer; our own are [`Times::measured`].
     pub times: Times,
     /// Limits of the CoAP layer.
     pub limits: Limits,
 }
 
-/// What the client has to tell.
+/// What the client reports to its caller.
 #[derive(Debug)]
 pub enum Event {
     /// The handshake has finished. Requests made before are on their way.
     Connected {
-        /// Which session.
+        /// The session that [`Client::connect`] has begun.
         session: SessionId,
-        /// Round trip seen in the handshake, where one could be measured.
+        /// Round trip of the handshake; None if no flight was answered at the first try.
         round_trip: Option<Duration>,
     },
     /// A response is complete.
     Response {
-        /// To which request.
+        /// The request that it answers.
         exchange: ExchangeId,
-        /// What came.
+        /// Code, options and the whole body.
         response: Response,
     },
     /// No response will come.
     Failed {
-        /// To which request.
+        /// The request that has failed.
         exchange: ExchangeId,
-        /// Why.
+        /// Reason for the failure.
         why: FailReason,
-        /// Whether some of it has gone out. Else the server has never seen it, and it can be made again without harm.
+        /// True if a part of the request has been sent. If false, the server has never seen it, and repeating
+        /// it does no harm.
         sent: bool,
     },
     /// The server answered a ping.
     Pong {
-        /// On which session.
+        /// Session whose server answered.
         session: SessionId,
     },
-    /// The server may have lost the session, or somebody wants us to think so; see [`dtls::Event::Doubted`]. A ping tells.
+    /// The server may have lost the session, or a forger wants us to believe so; see
+    /// [`dtls::Event::Doubted`]. A ping finds out which.
     Doubted {
-        /// Which.
+        /// Session that is in doubt.
         session: SessionId,
     },
-    /// The session is gone, or its handshake failed; its exchanges have failed before.
+    /// A session has ended, or its handshake has failed; its exchanges were reported as failed before.
     Closed {
-        /// Which.
+        /// Session that ended.
         session: SessionId,
-        /// Why.
+        /// Reason it ended.
         why: CloseReason,
     },
 }
 
-/// Any number of sessions to any number of servers.
+/// The client role: any number of sessions to any number of servers.
 #[derive(Debug)]
 pub struct Client {
     dtls: dtls::Endpoint,
     coap: coap::Client,
     events: VecDeque<Event>,
-    /// Sessions to be ended.
+    /// Sessions that [`Client::pass_on`] still has to end.
     dead: Vec<SessionId>,
 }
 
 impl Client {
-    /// `seed` is the only source of our own randomness. Impossible times and whatever DTLS cannot be set up with are errors.
+    /// Makes a client. `seed` is the only source of our own randomness. Fails if the times make no sense (see
+    /// [`Times::mistakes`]) or the DTLS configuration cannot be used.
     pub fn new(config: Config, seed: [u8; 32]) -> Result<Client, SetupError> {
         let mistakes = config.times.mistakes();
         if !mistakes.is_empty() {
@@ -90,7 +94,7 @@ impl Client {
         })
     }
 
-    /// Starts a handshake; `server_name` goes into SNI and is what the certificate must be for.
+    /// Starts a handshake. `server_name` goes into SNI, and the certificate has to be valid for it.
     pub fn connect(
         &mut self,
         now: Instant,
@@ -103,22 +107,23 @@ impl Client {
         Ok(session)
     }
 
-    /// Sends a request, or keeps it until the handshake has finished or others have made room. On a session that is
-    /// gone it fails at once.
+    /// Sends a request, or keeps it until the handshake has finished and a place is free. On a session that
+    /// has ended, it fails at once.
     pub fn request(&mut self, now: Instant, session: SessionId, request: Request) -> ExchangeId {
         let exchange = self.coap.request(now, session, request);
         self.pass_on(now);
         exchange
     }
 
-    /// Forgets a request: no event will come for it, a late separate response gets a Reset.
+    /// Forgets a request: no event will come for it, and a late separate response is answered by a Reset.
     pub fn cancel(&mut self, now: Instant, exchange: ExchangeId) {
         self.coap.cancel(now, exchange);
         self.pass_on(now);
     }
 
-    /// An Empty confirmable message (RFC 7252 section 4.3), unless one is on its way already. `Pong` comes when it is answered.
-    /// When it is not for [`Times::dead_after`], and nothing else comes either, the session ends with [`CloseReason::Dead`].
+    /// Sends an Empty confirmable message (RFC 7252 section 4.3), unless one is on its way already.
+    /// `Pong` reports the answer. If none comes for [`Times::dead_after`], nor anything else, the session
+    /// ends with [`CloseReason::Dead`].
     pub fn ping(&mut self, now: Instant, session: SessionId) {
         self.coap.ping(now, session);
         self.pass_on(now);
@@ -130,56 +135,57 @@ impl Client {
         self.pass_on(now);
     }
 
-    /// A datagram has arrived.
+    /// Takes in a datagram from `peer`; `local` is the address that it arrived at, where it is known.
     pub fn handle_datagram(&mut self, now: Instant, peer: SocketAddr, local: Option<IpAddr>, bytes: &[u8]) {
         self.dtls.handle_datagram(now, peer, local, bytes);
         self.pass_on(now);
     }
 
-    /// The time of [`Client::poll_timeout`] has come.
+    /// Does what is due; to be called at the time of [`Client::poll_timeout`].
     pub fn handle_timeout(&mut self, now: Instant) {
         self.dtls.handle_timeout(now);
         self.coap.handle_timeout(now);
         self.pass_on(now);
     }
 
-    /// The next datagram to send.
+    /// Returns the next datagram to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         self.dtls.poll_transmit()
     }
 
-    /// The next event.
+    /// Returns the next event.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
 
-    /// When to call [`Client::handle_timeout`].
+    /// Returns when to call [`Client::handle_timeout`]; None while nothing is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
         [self.dtls.poll_timeout(), self.coap.poll_timeout()].into_iter().flatten().min()
     }
 
-    /// Since when the server owes an answer on this session; None: it owes none. See [`coap::Client::silence`].
+    /// Returns since when the server has owed an answer on this session; None if it owes
+    /// none. See [`coap::Client::silence`].
     pub fn silence(&self, session: SessionId) -> Option<Silence> {
         self.coap.silence(session)
     }
 
-    /// When the last record of the server arrived that is authentic. None: the session is not there, or not
-    /// yet.
+    /// Returns when the last authentic record of the server arrived. None if there is no such session,
+    /// or not yet.
     pub fn heard(&self, session: SessionId) -> Option<Instant> {
         self.dtls.heard(session)
     }
 
-    /// The next line for SSLKEYLOGFILE, without line end.
+    /// Returns the next line for SSLKEYLOGFILE, without its line end.
     pub fn poll_key_log(&mut self) -> Option<String> {
         self.dtls.poll_key_log()
     }
 
-    /// Counters of the DTLS layer and of the CoAP layer.
+    /// Returns the counters of the DTLS layer and of the CoAP layer.
     pub fn counters(&self) -> (dtls::Counters, coap::Counters) {
         (*self.dtls.counters(), self.coap.counters())
     }
 
-    /// Carries what one layer has to say to the other, until both are silent.
+    /// Passes messages and events between the two layers until neither has any.
     fn pass_on(&mut self, now: Instant) {
         loop {
             self.take_events();

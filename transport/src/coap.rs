@@ -1,13 +1,14 @@
 //! CoAP (RFC 7252) with blockwise (RFC 7959) over sessions: messages in, requests and responses out.
 //!
-//! Works above any session layer that delivers datagrams: [`crate::dtls`] in production, clear text in tests.
+//! CoAP works above any session layer that delivers datagrams: [`crate::dtls`] in production, clear
+//! text in tests.
 //!
 //! ```text
 //!              client                server             what a request or a response is, block by block
 //!          download  |            |  upload, snapshot
 //!                    options, block                     what options mean
 //!                     message_layer                     which message answers which; duplicates; repetition
-//!             dedup  |     |      |  retransmission      congestion: who may send, and when again
+//!             dedup  |     |      |  retransmission      congestion: what may be sent, and when again
 //!                        message                        bytes
 //! ```
 //!

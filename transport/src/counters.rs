@@ -1,36 +1,37 @@
-//! What happened since the start and what there is now: declared once, listed by the same lines.
+//! Counters of what has happened since the start, and gauges of what there is now. Each number is declared
+//! and listed by the same line.
 //!
-//! The families are those of an exporter such as Prometheus': numbers stand under one name when their sum means something, and
-//! everything else has a name of its own.
+//! Families are those of an exporter such as Prometheus': numbers share a name if their sum means something,
+//! and every other number has a name of its own.
 
-/// What stands under one name.
+/// A name under which one or more numbers are exported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Family {
-    /// Without the program's prefix, and without the `_total` that Prometheus writes behind counters.
+    /// Name without the program's prefix, and without the `_total` that Prometheus appends to counters.
     pub name: &'static str,
-    /// A sentence without the full stop. With a label it tells the meaning of each value.
+    /// A sentence without the full stop. For a family with a label it explains each value of the label.
     pub help: String,
-    /// Whether it only grows.
+    /// Counter if the numbers only grow, else gauge.
     pub kind: Kind,
-    /// One number without a label, or one for each value of this one.
+    /// One number, or one for each value of a label.
     pub numbers: Numbers,
 }
 
 /// What kind of number a family has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Now.
+    /// A number of now, which may grow and shrink.
     Gauge,
-    /// Since the start.
+    /// A number since the start, which only grows.
     Counter,
 }
 
 /// The numbers of a family.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Numbers {
-    /// Without a label.
+    /// A single number without a label.
     One(u64),
-    /// The name of the label, then each of its values with its number.
+    /// Name of the label, then each of its values with its number.
     Labelled(&'static str, Vec<(&'static str, u64)>),
 }
 
@@ -39,7 +40,7 @@ impl Family {
         Family { name, help: sentence(doc).to_owned(), kind, numbers: Numbers::One(number) }
     }
 
-    /// Of `(value, doc, number)`.
+    /// Makes a family of numbers that a label tells apart, from `(value, doc, number)`.
     pub(crate) fn labelled<const N: usize>(
         name: &'static str,
         doc: &str,
@@ -53,13 +54,14 @@ impl Family {
     }
 }
 
-/// The text of a documentation comment, which begins with a space.
+/// Returns the text of a documentation comment without the blank it begins with and its full stop.
 fn sentence(doc: &str) -> &str {
     doc.trim().trim_end_matches('.')
 }
 
-/// Declares the struct `Counters` and its lists, so that an exporter needs no list of its own: a line for each number with its
-/// meaning, its field, and its family or its value in the label of one. What is `unlisted` is of no meaning for a server.
+/// Declares the struct `Counters` and its lists, so that an exporter needs no list of its own. Each number
+/// has a line with its meaning, its field, and either its family or its value of a family's label. `unlisted`
+/// ones mean nothing to a server.
 macro_rules! counters {
     (
         gauges { $( #[doc = $gauge_doc:literal] $gauge:ident = $gauge_name:literal, )* }
@@ -80,7 +82,7 @@ macro_rules! counters {
         }
 
         impl Counters {
-            /// Name and value of everything that only grows.
+            /// Returns the name and the value of every number that only grows.
             pub fn each(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
                 [
                     $( (stringify!($counter), self.$counter), )*
@@ -89,7 +91,7 @@ macro_rules! counters {
                 ].into_iter()
             }
 
-            /// What a server shows to its operators.
+            /// Returns what a server shows to its operators.
             pub fn families(&self) -> Vec<$crate::counters::Family> {
                 use $crate::counters::{Family, Kind};
                 vec![

@@ -1,4 +1,5 @@
-//! DTLS 1.2 (RFC 6347) over datagrams: a stateless front, OpenSSL for the handshake, our own record layer after it.
+//! DTLS 1.2 (RFC 6347) over datagrams: a stateless front, OpenSSL for the handshake, our own record
+//! layer after it.
 //!
 //! ```text
 //!                    client                                    server
@@ -11,14 +12,15 @@
 //!                    | application data               <----->  session, record, aead, replay
 //! ```
 //!
-//! A session has an id of its own, apart from its address: what hangs on it dies with the session, not with its port.
+//! A session has an id of its own, apart from its address: whatever belongs to it ends with the session, not
+//! with its port.
 //!
-//! What OpenSSL agrees to besides, and who keeps it, is the table in `extensions.rs`; what each kind of ClientHello gets is
-//! the one in `front.rs`.
+//! The table in `extensions.rs` lists what else OpenSSL agrees to and what keeps it; the one in `front.rs`
+//! lists how each kind of ClientHello is answered.
 //!
-//! Deliberately absent: suites that are not AEAD, renegotiation, compression, client certificates. The session outlives its OpenSSL object, so that an idle one costs
-//! some hundred bytes. OpenSSL reads the clock (validity of certificates) and draws its own randomness; nothing else here
-//! does.
+//! Deliberately absent: suites that are not AEAD, renegotiation, compression, client certificates. A session
+//! outlives its OpenSSL object, so that an idle one costs some hundred bytes. OpenSSL reads the clock
+//! (validity of certificates) and draws its own randomness; nothing else here does.
 
 mod aead;
 mod config;

@@ -1,4 +1,5 @@
-//! The server's face: [`crate::dtls::Endpoint`] below, [`crate::coap::Server`] above. Decides nothing of its own.
+//! The server's face: [`crate::dtls::Endpoint`] below, [`crate::coap::Server`] above. Decides nothing
+//! of its own.
 
 use crate::coap::random::Random;
 use crate::coap::{
@@ -12,69 +13,70 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-/// What a server is made of.
+/// Configuration of a [`Server`].
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Certificate, limits of sessions, key log.
+    /// DTLS: certificate, limits of sessions, key log.
     pub dtls: dtls::Config,
-    /// Times of the message layer.
+    /// Times of the message layer; our own are [`Times::measured`].
     pub times: Times,
     /// Limits of the CoAP layer.
     pub limits: Limits,
 }
 
-/// What the server has to tell.
+/// What the server reports to its caller.
 #[derive(Debug)]
 pub enum Event {
     /// A client has connected.
     SessionOpened {
-        /// Its session.
+        /// Id of the new session.
         session: SessionId,
-        /// Its address.
+        /// Address of the client.
         peer: SocketAddr,
-        /// Whose share it has: see [`dtls::Endpoint::network`].
+        /// Network whose share the session uses; see [`dtls::Endpoint::network`].
         network: Network,
-        /// By an abbreviated handshake.
+        /// True if the handshake was a resumption.
         resumed: bool,
         /// How long the handshake took, from the client's proof of its address to its Finished.
         took: Duration,
     },
-    /// A session is gone; its exchanges have been cancelled before.
+    /// A session has ended; its exchanges were cancelled before.
     SessionClosed {
-        /// Which.
+        /// Session that ended.
         session: SessionId,
-        /// Why.
+        /// Reason it ended.
         why: CloseReason,
     },
-    /// A whole request. Answer with `respond_head` and `respond_chunk`, or `fail`.
+    /// A whole request has arrived. The caller answers it by `respond_head` and `respond_chunk`,
+    /// or by `fail`.
     Request {
-        /// On which session.
+        /// Session that the request came by.
         session: SessionId,
-        /// What to name in the answer.
+        /// Id by which the answer names the request.
         exchange: ExchangeId,
-        /// Its method.
+        /// Method of the request: GET, POST, PUT or DELETE.
         method: Method,
-        /// Its options; of an upload, those of its first block.
+        /// Options of the request; for an upload, those of its first block.
         options: RequestOptions,
-        /// Access token and CBOR version that hold for it.
+        /// Access token and CBOR version that hold for this request.
         standing: Standing,
-        /// The whole body.
+        /// The whole body; empty if there was none.
         body: Vec<u8>,
     },
-    /// Nobody waits for this answer any more: stop the upstream request. Later answers to it are ignored. Comes only
-    /// for exchanges whose answer was not complete.
+    /// The client no longer waits for this answer: the caller stops the upstream request. Later answers to it
+    /// are ignored. Reported only for exchanges whose answer was not complete.
     Cancelled {
-        /// Which.
+        /// The exchange that is cancelled.
         exchange: ExchangeId,
     },
-    /// `wants_chunk` was false for this exchange and is true now.
+    /// `wants_chunk` was false for this exchange and is true again.
     WantsChunk {
-        /// Which.
+        /// The exchange whose answer may go on.
         exchange: ExchangeId,
     },
 }
 
-/// One UDP socket's worth of clients.
+/// The server role: all clients of one UDP socket.
 #[derive(Debug)]
 pub struct Server {
     dtls: dtls::Endpoint,
@@ -83,7 +85,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// `seed` is the only source of our own randomness. Impossible times and whatever DTLS cannot be set up with are errors.
+    /// Makes a server. `seed` is the only source of our own randomness. Fails if the times make no sense (see
+    /// [`Times::mistakes`]) or the DTLS configuration cannot be used.
     pub fn new(config: Config, seed: [u8; 32]) -> Result<Server, SetupError> {
         let mistakes = config.times.mistakes();
         if !mistakes.is_empty() {
@@ -97,12 +100,12 @@ impl Server {
         })
     }
 
-    /// The wall clock shows `since_epoch`, the time since 1970; see [`dtls::Endpoint::tell_time`].
+    /// Sets the wall clock to `since_epoch`, the time since 1970; see [`dtls::Endpoint::tell_time`].
     pub fn tell_time(&mut self, now: Instant, since_epoch: Duration) {
         self.dtls.tell_time(now, since_epoch);
     }
 
-    /// New handshakes are accepted with this identity; see [`dtls::Endpoint::renew_identity`].
+    /// Accepts new handshakes with this identity from now on; see [`dtls::Endpoint::renew_identity`].
     pub fn renew_identity(
         &mut self,
         now: Instant,
@@ -111,72 +114,74 @@ impl Server {
         self.dtls.renew_identity(now, identity)
     }
 
-    /// A datagram has arrived at `local` from `peer`.
+    /// Takes in a datagram that arrived at `local` from `peer`.
     pub fn handle_datagram(&mut self, now: Instant, peer: SocketAddr, local: Option<IpAddr>, bytes: &[u8]) {
         self.dtls.handle_datagram(now, peer, local, bytes);
         self.pass_on(now);
     }
 
-    /// The next costly step of a handshake to be run; see [`dtls::Endpoint::poll_job`].
+    /// Returns the next costly step of a handshake to be run; see [`dtls::Endpoint::poll_job`].
     pub fn poll_job(&mut self) -> Option<dtls::Job> {
         self.dtls.poll_job()
     }
 
-    /// A costly step of a handshake has been run.
+    /// Takes back a costly step of a handshake that has been run.
     pub fn handle_done(&mut self, now: Instant, done: dtls::Done) {
         self.dtls.handle_done(now, done);
         self.pass_on(now);
     }
 
-    /// The time of [`Server::poll_timeout`] has come.
+    /// Does what is due; to be called at the time of [`Server::poll_timeout`].
     pub fn handle_timeout(&mut self, now: Instant) {
         self.dtls.handle_timeout(now);
         self.coap.handle_timeout(now);
         self.pass_on(now);
     }
 
-    /// Starts the answer. Unknown or cancelled exchanges are ignored, here and below.
+    /// Starts the answer. This method and the next two ignore unknown and cancelled exchanges.
     pub fn respond_head(&mut self, now: Instant, exchange: ExchangeId, code: Code, options: ResponseOptions) {
         self.coap.respond_head(now, exchange, code, options);
         self.pass_on(now);
     }
 
-    /// Adds to the body of the answer; `last` ends it. Bytes are always taken; ask `wants_chunk` before the next one.
-    /// Bytes before the head are ignored.
+    /// Adds to the body of the answer; `last` ends it. All bytes are taken; ask `wants_chunk` before sending
+    /// more. Bytes before the head are ignored.
     pub fn respond_chunk(&mut self, now: Instant, exchange: ExchangeId, bytes: &[u8], last: bool) {
         self.coap.respond_chunk(now, exchange, bytes, last);
         self.pass_on(now);
     }
 
-    /// Ends the exchange with a code and a diagnostic text (RFC 7252 section 5.5.2). After the head has gone, the blocks
-    /// that are still missing are answered with this code.
+    /// Ends the exchange with a code and a diagnostic text (RFC 7252 section 5.5.2). If the head has been
+    /// sent, requests for the blocks that are still missing are answered with this code.
     pub fn fail(&mut self, now: Instant, exchange: ExchangeId, code: Code, text: &str) {
         self.coap.fail(now, exchange, code, text);
         self.pass_on(now);
     }
 
-    /// Back-pressure: false while the memory for this answer is used up. True for unknown exchanges.
+    /// Returns false while the memory for this answer is used up (back-pressure). True for unknown exchanges.
     pub fn wants_chunk(&self, exchange: ExchangeId) -> bool {
         self.coap.wants_chunk(exchange)
     }
 
-    /// The homeserver does not know this access token (any more): where it still sticks to the session, later requests are
-    /// told so ([`Standing::is_refused`]).
+    /// Notes that the homeserver does not know this access token (any more). Where it still sticks to the
+    /// session, later requests carry [`Standing::is_refused`].
     pub fn refuse_access_token(&mut self, session: SessionId, access_token: &AccessToken) {
         self.coap.refuse_access_token(session, access_token);
     }
 
-    /// The homeserver does know this access token, after all.
+    /// Notes that the homeserver knows this access token after all.
     pub fn accept_access_token(&mut self, session: SessionId, access_token: &AccessToken) {
         self.coap.accept_access_token(session, access_token);
     }
 
-    /// This access token has been given up by its owner: where it still sticks to the session, nothing does from now on.
+    /// Notes that the owner of this access token has logged out. Where it still sticks to the session, no
+    /// token does from now on.
     pub fn end_access_token(&mut self, session: SessionId, access_token: &AccessToken) {
         self.coap.end_access_token(session, access_token);
     }
 
-    /// The upstream has accepted a request of the session, made under an access token; see [`dtls::Endpoint::vouch`].
+    /// Notes that the upstream has accepted a request of the session that was made under an access
+    /// token; see [`dtls::Endpoint::vouch`].
     pub fn vouch(&mut self, session: SessionId) {
         self.dtls.vouch(session);
     }
@@ -187,77 +192,80 @@ impl Server {
         self.pass_on(now);
     }
 
-    /// From now on no new handshake is accepted; live sessions go on.
+    /// Accepts no new handshakes from now on; live sessions go on.
     pub fn stop_accepting(&mut self) {
         self.dtls.stop_accepting();
     }
 
-    /// How much of a session is under way, where a body is silent that has made no step after `since`.
+    /// Returns how much of a session is under way; a body that has made no step after `since`
+    /// counts as silent.
     pub fn activity(&self, session: SessionId, since: Instant) -> Activity {
         self.coap.activity(session, since)
     }
 
-    /// What a session has open: requests without an answer, and answers that have not been acknowledged.
+    /// Returns what a session has open: requests without an answer, and answers that have
+    /// not been acknowledged.
     pub fn exchanges_of(&self, session: SessionId) -> Vec<ExchangeId> {
         self.coap.exchanges_of(session)
     }
 
-    /// Exchanges without a finished answer, and answers that their clients have not read to the end.
+    /// Counts the exchanges without a finished answer, and the answers that their clients have not read
+    /// to the end.
     pub fn open_exchanges(&self) -> usize {
         self.coap.open_exchanges()
     }
 
-    /// Live sessions.
+    /// Returns the ids of all live sessions, oldest first.
     pub fn session_ids(&self) -> Vec<SessionId> {
         self.dtls.session_ids()
     }
 
-    /// The address of a session.
+    /// Returns the address of a session's client; None if there is no such session.
     pub fn peer(&self, session: SessionId) -> Option<SocketAddr> {
         self.dtls.peer(session)
     }
 
-    /// Whose share a session's is; see [`dtls::Endpoint::network`].
+    /// Returns the network whose share a session uses; see [`dtls::Endpoint::network`].
     pub fn network(&self, session: SessionId) -> Option<Network> {
         self.dtls.network(session)
     }
 
-    /// The next datagram to send.
+    /// Returns the next datagram to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         self.dtls.poll_transmit()
     }
 
-    /// The next event.
+    /// Returns the next event.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
 
-    /// When to call [`Server::handle_timeout`].
+    /// Returns when to call [`Server::handle_timeout`]; None while nothing is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
         [self.dtls.poll_timeout(), self.coap.poll_timeout()].into_iter().flatten().min()
     }
 
-    /// The next line for SSLKEYLOGFILE, without line end.
+    /// Returns the next line for SSLKEYLOGFILE, without its line end.
     pub fn poll_key_log(&mut self) -> Option<String> {
         self.dtls.poll_key_log()
     }
 
-    /// Counters of the DTLS layer and of the CoAP layer.
+    /// Returns the counters of the DTLS layer and of the CoAP layer.
     pub fn counters(&self) -> (dtls::Counters, coap::Counters) {
         (*self.dtls.counters(), self.coap.counters())
     }
 
-    /// Bytes held in uploads and snapshots now.
+    /// Returns how many bytes uploads and snapshots hold now.
     pub fn blockwise_bytes(&self) -> usize {
         self.coap.blockwise_bytes()
     }
 
-    /// How long a request waits before it is acknowledged (for tests and docs).
+    /// Returns how long a request waits before it is acknowledged (for tests and docs).
     pub fn piggyback_wait(&self) -> Duration {
         self.coap.piggyback_wait()
     }
 
-    /// Carries what one layer has to say to the other, until both are silent.
+    /// Passes messages and events between the two layers until neither has any.
     fn pass_on(&mut self, now: Instant) {
         loop {
             self.take_events();
@@ -285,7 +293,7 @@ impl Server {
                     let network = self.dtls.network(session).unwrap_or(Network::alone(session.0));
                     self.coap.handle_message(now, session, network, &bytes);
                 }
-                // Of sessions that this end has begun, and it begins none.
+                // Reported only for sessions that this end has begun, and a server begins none.
                 dtls::Event::Doubted { .. } => {}
                 dtls::Event::Closed { session, why } => {
                     self.coap.session_closed(now, session);

@@ -1,20 +1,21 @@
-//! Option 256 of MSC3079: the Matrix access token, as a message says it.
+//! Option 256 of MSC3079: the Matrix access token that a message carries.
 //!
-//! By its number the option is elective, so that a server that does not know it answers all the same. This one knows it: a
-//! credential that was given and cannot be read is refused by its name, never passed over, because the request would then run
-//! under the credential of an earlier one.
+//! By its number the option is elective: a server that does not know it answers all the same. This server
+//! knows it. A credential that was given but cannot be read is refused by name, never skipped, because the
+//! request would then run under the credential of an earlier one.
 
 use super::message::Message;
 use super::numbers::{self, Code, MAX_ACCESS_TOKEN};
 use std::fmt;
 use std::sync::Arc;
 
-/// An access token without `Bearer `: 1 to [`MAX_ACCESS_TOKEN`] visible ASCII characters where it came in option 256.
+/// An access token without `Bearer `. From option 256 it has 1 to [`MAX_ACCESS_TOKEN`]
+/// visible ASCII characters.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AccessToken(Arc<str>);
 
 impl AccessToken {
-    /// The text that the homeserver gave out.
+    /// Returns the text that the homeserver gave out.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -26,28 +27,28 @@ impl From<&str> for AccessToken {
     }
 }
 
-/// Without the text, so that it does not end up in a log.
+/// Omits the text, so that it does not end up in a log.
 impl fmt::Debug for AccessToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AccessToken")
     }
 }
 
-/// Why the value of an option 256 is no access token.
+/// Why the value of an option 256 is not an access token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unreadable {
-    /// Above [`MAX_ACCESS_TOKEN`] (RFC 7252 section 5.4.3).
+    /// Longer than [`MAX_ACCESS_TOKEN`] (RFC 7252 section 5.4.3).
     TooLong,
-    /// There are two of them (RFC 7252 section 5.4.5).
+    /// The message has two of them (RFC 7252 section 5.4.5).
     Repeated,
-    /// Not UTF-8.
+    /// The value is not UTF-8.
     NotText,
-    /// Blanks, control characters, or anything outside ASCII.
+    /// The value holds blanks, control characters, or anything outside ASCII.
     Characters,
 }
 
 impl Unreadable {
-    /// The code of the refusal and its text.
+    /// Returns the code and the text of the refusal.
     pub(super) fn refusal(self) -> (Code, &'static str) {
         match self {
             Unreadable::TooLong => {
@@ -62,7 +63,8 @@ impl Unreadable {
     }
 }
 
-/// What one message says: `None` without an option 256, `Some(Ok(None))` with an empty one, which means "without a token".
+/// What one message carries: `None` without an option 256, `Some(Ok(None))` with an empty one, which means
+/// "without a token".
 pub(super) type Said = Option<Result<Option<AccessToken>, Unreadable>>;
 
 pub(super) fn said(message: &Message) -> Said {
@@ -71,7 +73,7 @@ pub(super) fn said(message: &Message) -> Said {
     Some(if values.next().is_some() { Err(Unreadable::Repeated) } else { read(value) })
 }
 
-/// Without `Bearer `, which clients may write or leave out (and one of them writes twice).
+/// Reads the token without `Bearer `, which clients may write or leave out (and one of them writes twice).
 fn read(value: &[u8]) -> Result<Option<AccessToken>, Unreadable> {
     const SCHEME: &str = "bearer ";
     if value.len() > MAX_ACCESS_TOKEN {
@@ -88,7 +90,8 @@ fn read(value: &[u8]) -> Result<Option<AccessToken>, Unreadable> {
     if token.eq_ignore_ascii_case(SCHEME.trim_end()) || token.is_empty() {
         return Ok(None);
     }
-    // Anything else could end the header field, or would not be the token that the homeserver gave out.
+    // Any other character could end the header field, or would not be of the token that the
+    // homeserver gave out.
     if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(Unreadable::Characters);
     }

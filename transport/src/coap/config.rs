@@ -3,43 +3,55 @@
 use super::block::BlockSize;
 use std::time::Duration;
 
-/// Transmission parameters (RFC 7252 section 4.8) and our own times.
+/// Transmission parameters (RFC 7252 section 4.8) and our own times. Defaults: "RFC" is [`Times::rfc7252`],
+/// "measured" is [`Times::measured`]; a single number holds for both.
 #[derive(Clone, Debug)]
 pub struct Times {
-    /// ACK_TIMEOUT: first retransmission of a confirmable message, as long as no round trip is known.
+    /// ACK_TIMEOUT: time until the first retransmission of a confirmable message, as long as no round trip is
+    /// known. Default 2 s.
     pub ack_timeout: Duration,
-    /// ACK_RANDOM_FACTOR: the first timeout is multiplied by a random number between 1 and this.
+    /// ACK_RANDOM_FACTOR: the first timeout is multiplied by a random number between 1 and this, so that
+    /// clients do not repeat in step. From 1 to 10; default 1.5 (RFC), 1.25 (measured).
     pub ack_random_factor: f64,
-    /// Growth of the timeout from one transmission to the next.
+    /// Factor by which the timeout grows from one transmission to the next. From 1 to 10; default 2
+    /// (RFC), 1.5 (measured).
     pub backoff: f64,
-    /// MAX_RETRANSMIT. No copy is sent later than six tenths of `exchange_lifetime` after the first, whatever this says:
-    /// the receiver must still know the message id when the last copy arrives.
+    /// MAX_RETRANSMIT: copies of a message after the first. Whatever this says, no copy is sent later than
+    /// six tenths of `exchange_lifetime` after the first: the receiver must still know the message id when
+    /// the last copy arrives. Default 4 (RFC), 27 (measured).
     pub max_retransmit: u32,
-    /// No gap between two transmissions is longer, but for paths whose round trip needs it.
+    /// Longest gap between two transmissions, except on paths whose round trip needs a longer one. Default 60
+    /// s (RFC), 6 s (measured).
     pub max_interval: Duration,
-    /// Measure the round trip and use srtt + 4 var instead of `ack_timeout`; the first gap is longer by
-    /// `piggyback_wait`, because the peer may hold its acknowledgement back for that long.
+    /// Whether to measure the round trip and use srtt + 4 var instead of `ack_timeout`. The first gap is
+    /// longer by `piggyback_wait`, because the peer may hold its acknowledgement back for that long. Default
+    /// false (RFC), true (measured).
     pub measured: bool,
-    /// A ping that nobody answers for this long, or for six round trips if that is longer, shows that nobody is there, unless
-    /// something else has been heard meanwhile. See [`ClientEvent::Dead`](super::ClientEvent::Dead).
+    /// A ping that is not answered for this long, or for six round trips if that is longer, proves the server
+    /// gone, unless something else has been heard meanwhile. See
+    /// [`ClientEvent::Dead`](super::ClientEvent::Dead). Default 10 s.
     pub dead_after: Duration,
-    /// A request of a client that is known to have short timers is acknowledged (empty) when it has waited for the upstream
-    /// for this long, and no request sooner. What makes a client known for that: see [`Times::short_timers`].
+    /// How long a request of a client with short timers waits for the upstream before it is acknowledged
+    /// (empty); no request is acknowledged sooner. [`Times::short_timers`] says which clients those are. 0
+    /// acknowledges each request at once. Default 500 ms.
     pub piggyback_wait: Duration,
-    /// Any other client has its acknowledgement this long after it sent the request, as far as its round trip is known: just
-    /// before the ACK_TIMEOUT of RFC 7252 is over and it would send a copy. What is answered before that costs one message less,
-    /// and clients that cannot take a long answer behind an acknowledgement get it in place of one.
+    /// The acknowledgement reaches any other client this long after it sent the request, as far as its round
+    /// trip is known: just before the ACK_TIMEOUT of RFC 7252 is over and it would send a copy. An answer
+    /// that comes before then saves a message, and clients that cannot take a long answer behind an
+    /// acknowledgement get it in place of one. 0 acknowledges each request at once. Default 1.8 s.
     pub acknowledge_within: Duration,
-    /// EXCHANGE_LIFETIME: message ids are remembered this long.
+    /// EXCHANGE_LIFETIME: how long message ids are remembered. Shorter times let a late copy act twice.
+    /// Default 247 s.
     pub exchange_lifetime: Duration,
     /// A blockwise upload without progress ends after this; see [`Limits::upload_rate`] for one with little.
+    /// Default 120 s.
     pub blockwise_idle: Duration,
-    /// A snapshot is kept this long after its last block was asked for.
+    /// How long a snapshot is kept after the last request for one of its blocks. Default 60 s.
     pub snapshot_idle: Duration,
 }
 
 impl Times {
-    /// RFC 7252's own numbers.
+    /// Returns RFC 7252's own numbers (section 4.8).
     pub fn rfc7252() -> Times {
         Times {
             ack_timeout: Duration::from_secs(2),
@@ -57,11 +69,13 @@ impl Times {
         }
     }
 
-    /// Our own numbers: measured round trips, growth 1.5, gaps of at most 6 s, up to 28 copies within 148 s.
+    /// Returns our own numbers: measured round trips, growth 1.5, gaps of at most 6 s, up to 28 copies
+    /// within 148 s.
     ///
-    /// At 30 % loss each way every second copy comes through with its answer. Twelve copies would lose 3 in 10,000
-    /// exchanges, which is one body of 100 kB in 30. And a block must be asked for again often enough within `snapshot_idle`
-    /// that the server does not take its reader for gone: thirteen requests of which none arrives are 2 in 10 million.
+    /// At 30 % loss each way every second copy comes through with its answer. Twelve copies would lose 3 in
+    /// 10,000 exchanges, which is one body of 100 kB in 30. Besides, a block must be asked for again often
+    /// enough within `snapshot_idle` that the server does not take its reader for gone: all of thirteen
+    /// requests are lost 2 times in 10 million.
     pub fn measured() -> Times {
         Times {
             ack_random_factor: 1.25,
@@ -74,23 +88,24 @@ impl Times {
     }
 }
 
-/// The least ACK_TIMEOUT of a client that sends its copies as RFC 7252 section 4.8 has it.
+/// The least ACK_TIMEOUT of a client that sends its copies as RFC 7252 section 4.8 says.
 const PATIENT: Duration = Duration::from_secs(2);
 
 impl Times {
-    /// A client with these times may send a copy of a request sooner than one by RFC 7252 would, so it wants the server's
-    /// acknowledgement after `piggyback_wait`. Our client says so by option 65020; of any other the server believes it as soon
-    /// as a copy arrives of a request that it has not acknowledged for that long.
+    /// Returns whether a client with these times may send a copy of a request sooner than RFC 7252 says, so
+    /// that it wants the server's acknowledgement after `piggyback_wait`. Our client announces that by option
+    /// 65020. Of any other client the server assumes it once a copy arrives of a request that it has left
+    /// unacknowledged for that long.
     pub fn short_timers(&self) -> bool {
         self.measured || self.ack_timeout < PATIENT
     }
 }
 
-/// Times are added to the clock and multiplied, which must not overflow.
+/// Longest time that may be set: times are added to the clock and multiplied, which must not overflow.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
 impl Times {
-    /// What makes no sense, one line for each mistake; none if all is well.
+    /// Returns what makes no sense, one line for each mistake; empty if all is well.
     pub fn mistakes(&self) -> Vec<String> {
         let mut mistakes = Vec::new();
         for (name, time) in [
@@ -103,7 +118,7 @@ impl Times {
             ("blockwise_idle", self.blockwise_idle),
             ("snapshot_idle", self.snapshot_idle),
         ] {
-            // Only the waits for the upstream may be none at all: then each request is acknowledged at once.
+            // Only the waits for the upstream may be zero: each request is then acknowledged at once.
             let may_be_none = ["piggyback_wait", "acknowledge_within"].contains(&name);
             if (time.is_zero() && !may_be_none) || time > LONGEST {
                 mistakes.push(format!("time {name} must be more than 0 and at most a year"));
@@ -118,65 +133,76 @@ impl Times {
     }
 }
 
-/// Upper bounds of the CoAP layer; each has a counter of what it turned away.
+/// Upper bounds of the CoAP layer; a counter of each says how often it was reached. Larger numbers cost
+/// memory. Defaults are those of [`Limits::default`].
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Server: requests of one session that wait for the upstream, and again as many whose separate response is not
-    /// acknowledged yet; one more is answered 5.03. Client: requests on the way; one more waits its turn.
+    /// Server: requests of one session that wait for the upstream, and again as many whose separate response
+    /// is not acknowledged yet; one more is answered 5.03. Client: requests under way; one more waits its
+    /// turn. Default 32.
     pub exchanges_per_session: usize,
-    /// Confirmable messages of one session that are on their way at once and not acknowledged; one more waits. A request that has
-    /// been acknowledged and waits for its answer takes no place.
+    /// Confirmable messages of one session that are on their way at once and not acknowledged; one more
+    /// waits. A request that has been acknowledged and waits for its answer takes no place. Default 8.
     pub window: u16,
-    /// Block requests of one session that wait for the upstream; one more is dropped (the client repeats it).
+    /// Block requests of one session that wait for the upstream; one more is dropped (the client repeats
+    /// it). Default 256.
     pub waiting_blocks_per_session: usize,
-    /// Bytes of one request body; more is 4.13.
+    /// Bytes of one request body; a longer one is answered 4.13. Default 8 MiB.
     pub upload: usize,
-    /// Uploads of one session at the same time; one more ends the one that has been silent longest. With fewer than
-    /// `exchanges_per_session` a client that overlaps its requests loses uploads.
+    /// Uploads of one session at the same time; one more ends the one that has been silent longest. With
+    /// fewer than `exchanges_per_session`, a client that overlaps its requests loses uploads. Default 32.
     pub uploads_per_session: usize,
-    /// Bytes of one response body (client role).
+    /// Client: bytes of one response body; a longer one fails the request. Default 64 MiB.
     pub download: usize,
-    /// Bytes in uploads and snapshots, all sessions together. Snapshots have what `upload_total` leaves, at least half; a quarter of
-    /// theirs for one network and half for one site. At the bound the heaviest session loses what has been read of its bodies, and the
-    /// upstreams are not read on for those who hold as much as it, unless somebody waits for the next block; beyond, by an eighth, it
-    /// loses bodies.
+    /// Bytes in uploads and snapshots, all sessions together. Snapshots have what `upload_total` leaves, but
+    /// at least half; one network has at most a quarter of that and one site half. At the bound the heaviest
+    /// session loses what has been read of its bodies, and upstreams of sessions that hold as much are not
+    /// read on, unless a client waits for the next block. An eighth above it, the heaviest session loses
+    /// bodies. Default 64 MiB.
     pub blockwise_total: usize,
-    /// The part of it for uploads; a quarter for one network, half for one site, and at least one upload for each. At the bound the
-    /// slowest upload of the heaviest session ends: its next block is answered 4.08.
+    /// The part of `blockwise_total` for uploads; one network has at most a quarter of it and one site half,
+    /// and each at least one upload. At the bound the slowest upload of the heaviest session ends: its next
+    /// block is answered 4.08. Default 32 MiB.
     pub upload_total: usize,
-    /// Bytes a second that an upload has to make in the long run: see `blockwise_idle`, which is the time that it has in hand.
+    /// Bytes a second that an upload has to make in the long run; `blockwise_idle` is the longest time that
+    /// it has in hand. Default 8.
     pub upload_rate: usize,
-    /// Snapshots of one session, beside two for each of `exchanges_per_session`: a client that overlaps its requests must
-    /// not lose one body to the next, nor the last block of a body when that is lost on the way and asked for again. One
-    /// more ends the oldest that has been read to its end, else the oldest.
+    /// Snapshots of one session, besides two for each of `exchanges_per_session`: a client that overlaps
+    /// its requests must not lose one body to the next, nor the last block of a body when that is lost on
+    /// the way and asked for again. One more ends the oldest that has been read to its end, else the
+    /// oldest. Default 4.
     pub snapshots_per_session: usize,
-    /// Bytes of one session's snapshots. Beyond, the parts go that have been read, and the upstreams are not read on;
-    /// beyond half as much again those go that have been read to their end, then the oldest.
+    /// Bytes of one session's snapshots. Above it, parts that have been read are dropped, and upstreams are
+    /// not read on; half as much again above it, snapshots that have been read to their end are dropped, then
+    /// the oldest. Default 4 MiB.
     pub snapshot_bytes_per_session: usize,
-    /// How far a snapshot is filled beyond what the client has asked for.
+    /// Bytes by which a snapshot is filled beyond what the client has asked for. Default 256 KiB.
     pub read_ahead: usize,
-    /// Message ids remembered per session for deduplication; one more forgets the oldest answered.
+    /// Message ids remembered per session for deduplication; one more forgets the oldest that was
+    /// answered. Default 256.
     pub dedup_per_session: usize,
-    /// Bytes of answers remembered per session for duplicates; more forgets the oldest answered. A client of ours needs a
-    /// hundred answers of one block.
+    /// Bytes of answers remembered per session for duplicates; more forgets the oldest that was answered. A
+    /// client of ours needs a hundred answers of one block. Default 128 KiB.
     pub dedup_bytes_per_session: usize,
-    /// Requests for later blocks that came inside acknowledgements, remembered per session for deduplication; one more forgets
-    /// the oldest. A copy comes within a few round trips, in which each of its exchanges gets on by a few blocks.
+    /// Requests for later blocks that came inside acknowledgements, remembered per session for deduplication;
+    /// one more forgets the oldest. A copy comes within a few round trips, in which each exchange of its
+    /// client gets on by a few blocks. Default 64.
     pub dedup_acknowledging_per_session: usize,
-    /// Bytes of all answered messages that deduplication remembers, a quarter of it for one network and half for one site
-    /// ([`Bounds::of`](crate::shares::Bounds::of)). At the bound the heaviest session forgets what is worth least, and nothing is
-    /// refused. 2,000 requests a second with answers of 1 kB are remembered for half a minute with 64 MiB.
+    /// Bytes of all answered messages that deduplication remembers; one network has at most a quarter of it
+    /// and one site half ([`Bounds::of`](crate::shares::Bounds::of)). At the bound the heaviest session
+    /// forgets what is worth least, and nothing is refused. 64 MiB remember 2,000 requests a second with
+    /// answers of 1 kB for half a minute. Default 64 MiB.
     pub dedup_total: usize,
-    /// Bytes that separate answers take until they are acknowledged, with what is kept to cut them smaller; a
-    /// quarter of it for one network and half for one site ([`Bounds::of`](crate::shares::Bounds::of)). At
-    /// the bound the heaviest session loses an answer, first one that has been sent more than once. 2,000
-    /// answers of 1 kB a second that are acknowledged after 2 s take 10 MB.
+    /// Bytes that separate answers take until they are acknowledged, with what is kept to cut them smaller;
+    /// one network has at most a quarter of it and one site half ([`Bounds::of`](crate::shares::Bounds::of)).
+    /// At the bound the heaviest session loses an answer, first one that has been sent more than once. 2,000
+    /// answers of 1 kB a second that are acknowledged after 2 s take 10 MB. Default 32 MiB.
     pub answers_total: usize,
-    /// Largest block that we send or ask for.
+    /// Largest block that we send or ask for, in either role. Default 1024 bytes, the largest of RFC 7959.
     pub block_size: BlockSize,
 }
 
-/// A queue of eight answers of 1 kB is 7 s at 9.6 kbit/s.
+/// Default of [`Limits::window`]: a queue of eight answers of 1 kB takes 7 s at 9.6 kbit/s.
 const WINDOW: u16 = 8;
 
 impl Default for Limits {

@@ -1,4 +1,4 @@
-//! How many messages of a session may be on their way at once, and who goes next.
+//! How many messages of a session may be on their way at once, and which goes next.
 //!
 //! ```text
 //! send -- a place is free ----------------------------> on its way --- answered: RoundTrip::answered
@@ -8,14 +8,15 @@
 //!                                    no answer in time: sent again; on a silent path only the oldest of all is
 //! ```
 //!
-//! The window stands in the place of NSTART = 1, as RFC 7252 section 4.7 lets it; its width is fixed for now. What counts are
-//! copies that may be on their way. So a long poll that waits for its answer takes no place, nor does a message between the time
-//! when its answer was due and its next copy; and acknowledgements, Resets, answers inside them, and pings never do.
+//! The window replaces NSTART = 1, as RFC 7252 section 4.7 allows; its width is fixed for now. It counts
+//! copies that may be on their way. So a long poll that waits for its answer takes no place, nor does a
+//! message between the time when its answer was due and its next copy. Acknowledgements, Resets, answers
+//! inside them, and pings never take one.
 //!
-//! Where nothing at all comes back, the window is one message: the oldest is sent again, and the others wait with it (RFC 8085
-//! section 3.1.3 allows one datagram in 3 s to somebody of whom nothing is heard).
+//! While nothing at all comes back, the window is one message: the oldest is sent again, and the others wait
+//! with it (RFC 8085 section 3.1.3 allows one datagram in 3 s to a peer that is not heard).
 //!
-//! How long an answer may take is known by the round trip (`round_trip.rs`), which each answer moves.
+//! The round trip (`round_trip.rs`) says how long an answer may take; each answer moves it.
 
 use super::config::Times;
 use super::retransmission::Backoff;
@@ -23,20 +24,21 @@ use super::round_trip::RoundTrip;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Copies without any word from the peer until its path is taken for silent.
+/// Copies without any word from the peer after which its path is taken for silent.
 const SILENT_AFTER: u32 = 3;
 
-/// Small requests that may go in a row while blocks wait, whose bodies the peer keeps for a minute or two only.
+/// Small requests that may go in a row while blocks wait: the peer keeps the bodies of those for a minute
+/// or two only.
 const SMALL_IN_A_ROW: u8 = 2;
 
-/// Of one session.
+/// The window of one session.
 #[derive(Debug)]
 pub(super) struct Controller {
-    /// Where times are measured, as soon as there is a sample.
+    /// The estimate of the round trip. None if times are not measured, or before the first sample.
     pub(super) round_trip: Option<RoundTrip>,
     /// Messages that may be on their way at once.
     cwnd: u16,
-    /// When the peer was last heard.
+    /// When the peer was last heard; None before the first time.
     heard: Option<Instant>,
 }
 
@@ -45,20 +47,21 @@ impl Controller {
         Controller { round_trip: None, cwnd: window.max(1), heard: None }
     }
 
-    /// How long an answer may take.
+    /// Returns how long an answer may take.
     fn timeout(&self, times: &Times) -> Duration {
         self.round_trip
             .filter(|_| times.measured)
             .map_or(times.ack_timeout, |round_trip| round_trip.timeout())
     }
 
-    /// Whether the newest copy of a message may still be on its way, or its answer. It is lost when its time is over, and
-    /// something has been heard since then: else it may be the whole path that is slow.
+    /// Returns whether the newest copy of a message, or its answer, may still be on its way. It counts
+    /// as lost when its time is over and something has been heard since then: otherwise the whole path
+    /// may be slow.
     pub(super) fn may_be_on_its_way(&self, now: Instant, sent: &Backoff, times: &Times) -> bool {
         self.overdue_at(sent, times).is_none_or(|at| now < at)
     }
 
-    /// From when on the newest copy of a message is taken for lost. None: not before something is heard.
+    /// Returns from when on the newest copy of a message counts as lost. None: not before something is heard.
     pub(super) fn overdue_at(&self, sent: &Backoff, times: &Times) -> Option<Instant> {
         self.has_heard_since(sent.last_sent).then(|| sent.last_sent + self.timeout(times))
     }
@@ -75,7 +78,8 @@ impl Controller {
         self.heard.is_some_and(|heard| heard > sent)
     }
 
-    /// Nothing has come since this message was sent, and it has been sent again and again.
+    /// Returns whether nothing has come since this message was sent, although it has been sent
+    /// again and again.
     pub(super) fn is_silent_for(&self, sent: &Backoff) -> bool {
         sent.copies >= SILENT_AFTER && !self.has_heard_since(sent.first_sent)
     }
@@ -91,19 +95,19 @@ impl Controller {
         }
     }
 
-    /// Until when to wait at least for the answers to what was sent later than what has been answered now: they queue up
-    /// behind it (RFC 6298 section 5.3).
+    /// Returns until when to wait at least for the answers to what was sent later than the message that has
+    /// been answered now: they queue up behind it (RFC 6298 section 5.3).
     pub(super) fn next_answer(&self, now: Instant, times: &Times) -> Option<Instant> {
         self.round_trip.map(|round_trip| now + round_trip.room() + times.piggyback_wait)
     }
 }
 
-/// Which of those that wait for a place goes first.
+/// Which of the messages that wait for a place goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Turn {
-    /// A request or answer of one message, or the first of many: somebody waits for it.
+    /// A request or answer of one message, or the first of many: a user waits for it.
     Small,
-    /// A part of a body.
+    /// A later part of a body.
     Block,
 }
 
@@ -114,12 +118,12 @@ pub(super) struct Waiting<O> {
     pub bytes: Vec<u8>,
 }
 
-/// Those of a session that wait. Gone when nobody does.
+/// The messages of a session that wait. Dropped when it is empty.
 #[derive(Debug)]
 pub(super) struct Queue<O> {
     small: VecDeque<Waiting<O>>,
     blocks: VecDeque<Waiting<O>>,
-    /// Small ones since the last block.
+    /// Small messages sent since the last block.
     in_a_row: u8,
 }
 
@@ -144,7 +148,7 @@ impl<O: Copy + PartialEq> Queue<O> {
         self.blocks.pop_front()
     }
 
-    /// Takes out what has waited least, of the blocks if there are any.
+    /// Takes out the message that has waited least, a block if there are any.
     pub(super) fn pop_newest(&mut self) -> Option<Waiting<O>> {
         self.blocks.pop_back().or_else(|| self.small.pop_back())
     }

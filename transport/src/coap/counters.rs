@@ -1,16 +1,16 @@
-//! One number per reason, counted since the start.
+//! Counters of the CoAP layer: one number per reason, counted since the start.
 
 use crate::counters::counters;
 
 counters! {
     gauges {
-        /// Bytes that are remembered of answered messages, against duplicates.
+        /// Bytes that deduplication remembers of answered messages.
         remembered_bytes = "coap_remembered_bytes",
-        /// Bytes of separate answers that nobody has acknowledged yet.
+        /// Bytes of separate answers that have not been acknowledged yet.
         waiting_bytes = "coap_waiting_answer_bytes",
         /// Bytes of uploads that are on their way.
         upload_bytes = "coap_upload_bytes",
-        /// Bytes of snapshots.
+        /// Bytes of responses that are kept for their blocks.
         snapshot_bytes = "coap_snapshot_bytes",
     }
     counters {
@@ -18,11 +18,11 @@ counters! {
         retransmissions = "coap_retransmissions",
         /// Copies not sent, because nothing came back and an older message was being sent again.
         withheld = "coap_retransmissions_withheld",
-        /// Sessions whose blocks have become smaller, because their path let nothing large through.
+        /// Sessions whose blocks have become smaller, because nothing large got through their path.
         paths_narrowed = "coap_paths_narrowed",
-        /// Confirmable messages that nobody acknowledged.
+        /// Confirmable messages given up because they were never acknowledged.
         gave_up = "coap_messages_unacknowledged",
-        /// Separate answers given up for want of memory, before somebody acknowledged them.
+        /// Separate answers given up for want of memory, before they were acknowledged.
         answers_gave_way = "coap_answers_gave_way",
         /// Duplicates answered from memory or dropped.
         duplicates = "coap_duplicates",
@@ -42,41 +42,41 @@ counters! {
         cancelled = "coap_exchanges_cancelled",
         /// Message ids forgotten before their time, at the limits of one session.
         dedup_forgotten = "coap_message_ids_forgotten",
-        /// Copies of messages that had acted, which were told that their answer is not kept any more.
+        /// Copies of messages that had acted, answered that their answer is not kept any more.
         copies_without_answer = "coap_copies_without_answer",
         /// Responses that needed blocks.
         snapshots = "coap_snapshots",
-        /// Client: bodies asked for again from their beginning, because the server did not know them any more.
+        /// Client: bodies asked for again from their beginning, because the server knew them no more.
         downloads_restarted = "coap_downloads_restarted",
         /// Client: bodies sent again from their beginning: the server may have had them whole already.
         uploads_sent_again = "coap_uploads_sent_again",
         /// Blocks sent out of snapshots.
         snapshot_blocks = "coap_snapshot_blocks",
-        /// Times that reading from the upstream had to stop.
+        /// Times that reading from the upstream was paused.
         read_paused = "coap_reads_paused",
-        /// Messages that could not be sent: too large, or the session is gone.
+        /// Messages that could not be sent: too large, or of a session that has ended.
         unsendable = "coap_messages_unsendable",
     }
     families {
-        /// Messages.
+        /// CoAP messages by direction.
         "coap_messages" by "direction" {
-            /// Received.
+            /// Received from peers.
             messages_in = "in",
             /// Sent, copies included.
             messages_out = "out",
         }
-        /// Resets.
+        /// CoAP Resets by direction.
         "coap_resets" by "direction" {
             /// Received for something that was waiting.
             resets_in = "in",
-            /// Sent.
+            /// Sent to peers.
             resets_out = "out",
         }
         /// Messages dropped, or answered by a Reset.
         "coap_messages_rejected" by "reason" {
             /// Fewer than four bytes.
             malformed_too_short = "too_short",
-            /// Another version than 1.
+            /// A version other than 1.
             malformed_version = "version",
             /// A token of more than 8 bytes, or cut off.
             malformed_token_length = "token_length",
@@ -88,11 +88,11 @@ counters! {
             malformed_empty = "empty",
             /// A reserved code class, or a code that does not fit the type.
             malformed_code = "code",
-            /// Empty and non-confirmable: it means nothing.
+            /// Empty and non-confirmable, which means nothing.
             empty_non_confirmable = "empty_non_confirmable",
             /// An acknowledgement or a Reset for nothing that is waiting.
             unmatched = "unmatched",
-            /// A response that nobody asked for.
+            /// A response to no request.
             unexpected_responses = "unexpected_response",
             /// A non-confirmable request with a bad option.
             non_confirmable_dropped = "non_confirmable",
@@ -101,13 +101,13 @@ counters! {
         }
         /// Options that were ignored, or refused with their requests if they are critical.
         "coap_options_rejected" by "reason" {
-            /// Not known.
+            /// Number not known.
             options_unknown = "unknown",
             /// Of an impossible length.
             options_bad_length = "length",
             /// Repeated, and may not be.
             options_repeated = "repeated",
-            /// Their value has no meaning.
+            /// Value without a meaning.
             options_bad_value = "value",
         }
         /// Requests refused by the CoAP layer, but for those with bad options.
@@ -116,13 +116,13 @@ counters! {
             access_tokens_unreadable = "access_token",
             /// Methods that are not served.
             methods_refused = "method",
-            /// To act as a forward proxy.
+            /// Asked for a forward proxy.
             proxying_refused = "proxying",
             /// The limit of exchanges of one session.
             exchanges_refused = "exchanges",
             /// Uploads above the limit of one body.
             uploads_too_large = "upload_size",
-            /// Uploads of those who hold most, for want of memory.
+            /// Uploads of sessions that hold most, for want of memory.
             uploads_no_memory = "upload_memory",
             /// Their path and query are too long.
             paths_too_long = "path",
@@ -140,42 +140,42 @@ counters! {
         "coap_upload_blocks" by "result" {
             /// The next one.
             upload_blocks = "taken",
-            /// There already.
+            /// One that was there already.
             upload_blocks_repeated = "repeated",
         }
         /// Blocks refused in either direction.
         "coap_blocks_refused" by "reason" {
-            /// One that fits no upload: unknown, or out of order.
+            /// A block that fits no upload: unknown, or out of order.
             upload_blocks_incomplete = "upload_incomplete",
-            /// A payload that is not of the size that it claims.
+            /// A payload that does not have the size it claims.
             upload_blocks_bad_size = "upload_block_size",
-            /// Of another Content-Format than the first one, which ends its upload.
+            /// A block of another Content-Format than the first one, which ends its upload.
             upload_blocks_other_format = "upload_format",
-            /// Asked for of a snapshot that is not there.
+            /// A block of a snapshot that is not there.
             snapshot_unknown = "snapshot_unknown",
-            /// Asked for beyond the end.
+            /// A block beyond the end.
             snapshot_out_of_range = "snapshot_range",
-            /// Asked for, but read long ago and gone.
+            /// A block that was read long ago and dropped.
             snapshot_blocks_gone = "snapshot_gone",
         }
         /// Uploads that ended before they were whole.
         "coap_uploads_abandoned" by "reason" {
-            /// Begun anew by a block 0.
+            /// Restarted by a block 0.
             uploads_restarted = "restarted",
-            /// Newer ones of the same session.
+            /// Displaced by newer ones of the same session.
             uploads_evicted = "evicted",
             /// Too little progress.
             uploads_expired = "expired",
-            /// They were slow, and their memory was needed by those who hold less.
+            /// Slow, while sessions that hold less needed their memory.
             uploads_gave_way = "gave_way",
         }
-        /// Snapshots, which are responses kept for their blocks, that were given up.
+        /// Snapshots given up, which are responses kept for their blocks.
         "coap_snapshots_dropped" by "reason" {
-            /// Newer ones of the same session.
+            /// Displaced by newer ones of the same session.
             snapshots_evicted = "evicted",
-            /// Silence.
+            /// Not asked for within the time that they are kept.
             snapshots_expired = "expired",
-            /// Their memory was needed by those who hold less.
+            /// Their memory was needed by sessions that hold less.
             snapshots_gave_way = "gave_way",
         }
     }
@@ -235,7 +235,10 @@ mod tests {
         let families = families();
         let find = |name| families.iter().find(|each| each.name == name).unwrap();
         let messages = find("coap_messages");
-        assert_eq!(messages.help, "Messages. By direction, in: Received; out: Sent, copies included");
+        assert_eq!(
+            messages.help,
+            "CoAP messages by direction. By direction, in: Received from peers; out: Sent, copies included"
+        );
         assert_eq!(messages.numbers, Numbers::Labelled("direction", vec![("in", 7), ("out", 0)]));
         assert_eq!(
             (find("coap_messages_unsendable").kind, find("sessions").kind),

@@ -1,8 +1,8 @@
 //! One CoAP message (RFC 7252 section 3): the wire format by coap-lite, and the checks that it leaves out.
 //!
-//! coap-lite takes versions 0 and 3, a payload marker without payload, and Empty messages that are not empty; its
-//! `assert`s on token lengths are out of reach because [`Token`] cannot be longer than 8 bytes. Options are only told
-//! apart here; what they mean is the business of [`super::options`].
+//! coap-lite takes versions 0 and 3, a payload marker without payload, and Empty messages that are not empty.
+//! Its `assert`s on token lengths are out of reach because a [`Token`] has 8 bytes at most. This file only
+//! separates the options; [`super::options`] knows what they mean.
 
 use super::numbers::Code;
 use coap_lite::{CoapOption, MessageType, Packet};
@@ -10,7 +10,7 @@ use coap_lite::{CoapOption, MessageType, Packet};
 /// Largest message in either direction: the plaintext of one DTLS record (RFC 6347 section 4.1).
 pub(super) const MAX_MESSAGE: usize = 1 << 14;
 
-/// Matches acknowledgements and resets to messages, and shows duplicates (RFC 7252 section 4.4).
+/// Matches acknowledgements and resets to messages, and reveals duplicates (RFC 7252 section 4.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct MessageId(pub u16);
 
@@ -30,7 +30,7 @@ pub(super) struct Token {
 impl Token {
     pub(super) const EMPTY: Token = Token { length: 0, bytes: [0; 8] };
 
-    /// Without leading zeros: the sequence number as a token (RFC 9175 section 4.2).
+    /// Makes a token from a sequence number, without leading zeros (RFC 9175 section 4.2).
     pub(super) fn from_number(number: u64) -> Token {
         let length = 8 - number.leading_zeros() as usize / 8;
         let mut bytes = [0; 8];
@@ -39,7 +39,7 @@ impl Token {
         }
         Token { length: length as u8, bytes }
     }
-    /// None for more than 8 bytes.
+    /// Makes a token; None for more than 8 bytes.
     pub(super) fn new(bytes: &[u8]) -> Option<Token> {
         let mut token = Token { length: bytes.len() as u8, bytes: [0; 8] };
         token.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
@@ -70,22 +70,22 @@ impl Kind {
     }
 }
 
-/// What is wrong with a message as such. Its content is never looked at.
+/// What is wrong with the form of a message. Its content is never looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Malformed {
-    /// Fewer than 4 bytes.
+    /// The message has fewer than 4 bytes.
     TooShort,
-    /// Another version than 1: to be ignored in silence (RFC 7252 section 3).
+    /// The version is not 1: ignored in silence (RFC 7252 section 3).
     Version,
-    /// Token lengths 9 to 15, or a token that is cut off.
+    /// The token length is 9 to 15, or the token is cut off.
     TokenLength,
-    /// A nibble of 15, a number above 65,535, an option that is cut off.
+    /// An option has a nibble of 15 or a number above 65,535, or is cut off.
     Option,
-    /// A payload marker and no payload.
+    /// A payload marker stands without a payload.
     PayloadMarker,
-    /// Code 0.00 and more than the header (RFC 7252 section 4.1).
+    /// The code is 0.00 and the message is longer than its header (RFC 7252 section 4.1).
     EmptyWithContent,
-    /// Code classes 1, 6 and 7, or a code that its type may not carry.
+    /// The code is of class 1, 6 or 7, or does not go with the type.
     Code,
 }
 
@@ -93,11 +93,11 @@ pub(super) enum Malformed {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Refused {
     pub why: Malformed,
-    /// Set for a confirmable message: it is answered by a Reset. All others are ignored.
+    /// Id of a confirmable message, which is answered by a Reset. None for all others, which are ignored.
     pub reset: Option<MessageId>,
 }
 
-/// A received message that is well-formed: what [`Kind`] and code say about each other is true.
+/// A received message that is well-formed: [`Kind`] and code fit each other.
 #[derive(Debug)]
 pub(super) struct Message {
     pub kind: Kind,
@@ -131,7 +131,8 @@ impl Message {
             Kind::Confirmable | Kind::NonConfirmable => {
                 code == Code::EMPTY || code.is_request() || code.is_response()
             }
-            // A request does not belong into an acknowledgement (RFC 7252 section 4.2); go-coap puts one there.
+            // A request does not belong into an acknowledgement (RFC 7252 section 4.2); go-coap
+            // puts one there.
             Kind::Acknowledgement => code == Code::EMPTY || code.is_request() || code.is_response(),
             Kind::Reset => code == Code::EMPTY,
         };
@@ -149,7 +150,7 @@ impl Message {
         Ok(Message { kind, code, id, token, packet })
     }
 
-    /// Numbers and values in ascending order; the values of one number in the order of the message.
+    /// Returns numbers and values in ascending order; values of one number keep the order of the message.
     pub(super) fn options(&self) -> impl Iterator<Item = (u16, &[u8])> {
         self.packet
             .options()
@@ -165,8 +166,9 @@ impl Message {
     }
 }
 
-/// Bytes of header, token and options. The encoding of an option has one form only (each extended form begins where the
-/// shorter one ends), so the length follows from the parsed options, and a marker without payload is one byte more.
+/// Counts the bytes of header, token and options. An option can be encoded in one way only (each extended
+/// form begins where the shorter one ends), so the length follows from the parsed options; a marker without
+/// payload is one byte more.
 fn header_length(packet: &Packet) -> usize {
     let extension = |value: usize| match value {
         0..13 => 0,
@@ -184,18 +186,18 @@ fn header_length(packet: &Packet) -> usize {
     length
 }
 
-/// A message to be sent, but for its type and message id.
+/// A message to be sent, without its type and message id.
 #[derive(Debug, Clone)]
 pub(super) struct Outgoing {
     pub code: Code,
     pub token: Token,
-    /// In any order of numbers; values of one number keep their order.
+    /// Options in any order of numbers; values of one number keep their order.
     pub options: Vec<(u16, Vec<u8>)>,
     pub payload: Vec<u8>,
 }
 
 impl Outgoing {
-    /// None when it is longer than [`MAX_MESSAGE`].
+    /// Encodes the message; None if it is longer than [`MAX_MESSAGE`].
     pub(super) fn encode(self, kind: Kind, id: MessageId) -> Option<Vec<u8>> {
         let mut packet = Packet::new();
         packet.header.set_version(1);
@@ -211,7 +213,7 @@ impl Outgoing {
     }
 }
 
-/// An Empty message (RFC 7252 section 4.1): exactly four bytes.
+/// Encodes an Empty message (RFC 7252 section 4.1): exactly four bytes.
 pub(super) fn empty(kind: Kind, id: MessageId) -> Vec<u8> {
     let first = match kind {
         Kind::Confirmable => 0x40,

@@ -1,8 +1,9 @@
 //! The registry numbers that this crate knows: codes, options with their properties, content formats.
 //!
-//! Data only. Sources: RFC 7252 sections 5.10 and 12, RFC 7641, RFC 7959, RFC 9175, and MSC3079 for options 256 and 257.
-//! Options that are not listed are unrecognised: elective ones are ignored, critical ones refused (RFC 7252 5.4.1). That
-//! is on purpose for If-Match, If-None-Match, OSCORE and the Q-Block options, whose meaning we do not implement.
+//! Data only. Sources: RFC 7252 sections 5.10 and 12, RFC 7641, RFC 7959, RFC 9175, and MSC3079 for options
+//! 256 and 257. Options that are not listed are unrecognised: elective ones are ignored, critical ones
+//! refused (RFC 7252 section 5.4.1). That is deliberate for If-Match, If-None-Match, OSCORE and the Q-Block
+//! options, whose meaning we do not implement.
 
 use std::fmt;
 
@@ -11,21 +12,21 @@ use std::fmt;
 pub struct Code(pub u8);
 
 impl Code {
-    /// 0.00, no method and no response: acknowledgements, resets, pings.
+    /// 0.00, neither a method nor a response: acknowledgements, resets, pings.
     pub const EMPTY: Code = Code::new(0, 0);
-    /// 0.01
+    /// 0.01 GET (RFC 7252 section 5.8.1)
     pub const GET: Code = Code::new(0, 1);
-    /// 0.02
+    /// 0.02 POST (RFC 7252 section 5.8.2)
     pub const POST: Code = Code::new(0, 2);
-    /// 0.03
+    /// 0.03 PUT (RFC 7252 section 5.8.3)
     pub const PUT: Code = Code::new(0, 3);
-    /// 0.04
+    /// 0.04 DELETE (RFC 7252 section 5.8.4)
     pub const DELETE: Code = Code::new(0, 4);
-    /// 2.01 Created
+    /// 2.01 Created (RFC 7252 section 5.9.1.1)
     pub const CREATED: Code = Code::new(2, 1);
-    /// 2.04 Changed
+    /// 2.04 Changed (RFC 7252 section 5.9.1.4)
     pub const CHANGED: Code = Code::new(2, 4);
-    /// 2.05 Content
+    /// 2.05 Content (RFC 7252 section 5.9.1.5)
     pub const CONTENT: Code = Code::new(2, 5);
     /// 2.31 Continue (RFC 7959 section 2.9.1)
     pub const CONTINUE: Code = Code::new(2, 31);
@@ -48,27 +49,27 @@ impl Code {
     /// 5.05 Proxying Not Supported
     pub const PROXYING_NOT_SUPPORTED: Code = Code::new(5, 5);
 
-    /// From class and detail, e.g. `Code::new(2, 5)` for 2.05.
+    /// Makes a code from class and detail, e.g. `Code::new(2, 5)` for 2.05.
     pub const fn new(class: u8, detail: u8) -> Code {
         Code((class << 5) | (detail & 0x1f))
     }
-    /// 0..=7.
+    /// Returns the class, 0 to 7.
     pub const fn class(self) -> u8 {
         self.0 >> 5
     }
-    /// 0..=31.
+    /// Returns the detail, 0 to 31.
     pub const fn detail(self) -> u8 {
         self.0 & 0x1f
     }
-    /// A method, known or not: 0.01 to 0.31.
+    /// Returns whether the code is a method, known or not: 0.01 to 0.31.
     pub const fn is_request(self) -> bool {
         self.class() == 0 && self.0 != 0
     }
-    /// 2.00 to 5.31 (RFC 7252 section 12.1).
+    /// Returns whether the code is of a response: 2.00 to 5.31 (RFC 7252 section 12.1).
     pub const fn is_response(self) -> bool {
         self.class() >= 2 && self.class() <= 5
     }
-    /// 2.xx.
+    /// Returns whether the code is 2.xx.
     pub const fn is_success(self) -> bool {
         self.class() == 2
     }
@@ -80,21 +81,21 @@ impl fmt::Display for Code {
     }
 }
 
-/// The methods that are served (RFC 7252 section 5.8). FETCH, PATCH and iPATCH (RFC 8132) are 4.05.
+/// The methods that are served (RFC 7252 section 5.8). FETCH, PATCH and iPATCH (RFC 8132) are answered 4.05.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Method {
-    /// 0.01
+    /// 0.01, RFC 7252 section 5.8.1
     Get,
-    /// 0.02
+    /// 0.02, RFC 7252 section 5.8.2
     Post,
-    /// 0.03
+    /// 0.03, RFC 7252 section 5.8.3
     Put,
-    /// 0.04
+    /// 0.04, RFC 7252 section 5.8.4
     Delete,
 }
 
 impl Method {
-    /// The code on the wire.
+    /// Returns the code on the wire.
     pub const fn code(self) -> Code {
         match self {
             Method::Get => Code::GET,
@@ -103,7 +104,7 @@ impl Method {
             Method::Delete => Code::DELETE,
         }
     }
-    /// None for a method that is not served.
+    /// Returns the method of a code; None if it is not served.
     pub const fn from_code(code: Code) -> Option<Method> {
         match code {
             Code::GET => Some(Method::Get),
@@ -115,15 +116,15 @@ impl Method {
     }
 }
 
-/// Content formats that the protocol uses (RFC 7252 section 12.3).
+/// Content-Formats that the protocol uses (RFC 7252 section 12.3).
 pub mod content_format {
-    /// text/plain; charset=utf-8
+    /// `text/plain; charset=utf-8`, also of diagnostic texts
     pub const TEXT: u16 = 0;
-    /// application/octet-stream
+    /// `application/octet-stream`, RFC 7252 section 12.3
     pub const OCTET_STREAM: u16 = 42;
-    /// application/json
+    /// `application/json`, RFC 7252 section 12.3
     pub const JSON: u16 = 50;
-    /// application/cbor
+    /// `application/cbor`, RFC 8949 section 9.4
     pub const CBOR: u16 = 60;
 }
 
@@ -147,24 +148,24 @@ pub(super) const SIZE1: u16 = 60;
 pub(super) const AUTHORIZATION: u16 = 256;
 pub(super) const CBOR_VERSION: u16 = 257;
 pub(super) const REQUEST_TAG: u16 = 292;
-/// Of our own, in the range for experiments: what a client is capable of, as a bit field. Elective, safe to forward and no
-/// part of the cache key (RFC 7252 section 5.4.6); unknown bits are ignored.
+/// Our own option, in the range for experiments: a bit field of what a client is capable of. Elective, safe
+/// to forward and not part of the cache key (RFC 7252 section 5.4.6); unknown bits are ignored.
 pub(super) const CAPABILITIES: u16 = 65020;
 
-/// In [`CAPABILITIES`]: the client may send a copy of a request sooner than by RFC 7252's ACK_TIMEOUT. The next bit, 2, is
-/// reserved for requests that ask for lists of blocks.
+/// Bit of [`CAPABILITIES`]: the client may send a copy of a request sooner than the ACK_TIMEOUT of RFC 7252
+/// says. The next bit, 2, is reserved for requests that ask for lists of blocks.
 pub(super) const SHORT_TIMERS: u32 = 1;
 
-/// Longest value of option 256, in bytes: four times what a message holds without fragments of IP.
+/// Longest value of option 256, in bytes: four times what a message holds without IP fragmentation.
 pub const MAX_ACCESS_TOKEN: usize = 4096;
 
-/// What the registry says of one option.
+/// What the registry says about one option.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Definition {
     pub number: u16,
     pub name: &'static str,
     pub repeatable: bool,
-    /// Bytes of a value.
+    /// Shortest value, in bytes.
     pub min: usize,
     pub max: usize,
 }
@@ -173,7 +174,7 @@ const fn option(number: u16, name: &'static str, repeatable: bool, min: usize, m
     Definition { number, name, repeatable, min, max }
 }
 
-/// Options that mean something in a request.
+/// Options that have a meaning in a request.
 pub(super) const IN_REQUESTS: [Definition; 17] = [
     option(URI_HOST, "Uri-Host", false, 1, 255),
     option(OBSERVE, "Observe", false, 0, 3),
@@ -194,7 +195,7 @@ pub(super) const IN_REQUESTS: [Definition; 17] = [
     option(CAPABILITIES, "Capabilities", false, 0, 4),
 ];
 
-/// Options that mean something in a response.
+/// Options that have a meaning in a response.
 pub(super) const IN_RESPONSES: [Definition; 10] = [
     option(ETAG, "ETag", false, 1, 8),
     option(OBSERVE, "Observe", false, 0, 3),
@@ -208,7 +209,7 @@ pub(super) const IN_RESPONSES: [Definition; 10] = [
     option(SIZE1, "Size1", false, 0, 4),
 ];
 
-/// RFC 7252 section 5.4.6: the lowest bit of the number.
+/// Returns whether the lowest bit of the number is set (RFC 7252 section 5.4.6).
 pub(super) const fn is_critical(number: u16) -> bool {
     number & 1 == 1
 }

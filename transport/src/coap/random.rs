@@ -11,7 +11,7 @@ impl Random {
         Random(ChaCha12Rng::from_seed(seed))
     }
 
-    /// A seed for something else, so that two users of one seed never share a stream.
+    /// Draws a seed for another generator, so that two users of one seed never share a stream.
     pub(crate) fn seed(&mut self) -> [u8; 32] {
         let mut seed = [0; 32];
         self.0.fill_bytes(&mut seed);
@@ -22,7 +22,7 @@ impl Random {
         self.0.next_u32() as u16
     }
 
-    /// Evenly between 1 and `factor`.
+    /// Draws a number evenly between 1 and `factor`.
     pub(super) fn between_one_and(&mut self, factor: f64) -> f64 {
         1.0 + (factor - 1.0).max(0.0) * f64::from(self.0.next_u32()) / f64::from(u32::MAX)
     }

@@ -1,55 +1,58 @@
-//! When a confirmable message is sent again (RFC 7252 section 4.2), by fixed times or by measured round trips.
+//! When a confirmable message is sent again (RFC 7252 section 4.2), by fixed times or by
+//! measured round trips.
 
 use super::config::Times;
 use super::random::Random;
 use super::round_trip::RoundTrip;
 use std::time::{Duration, Instant};
 
-/// What a message of ours has to say.
+/// What a message of ours contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Content {
-    /// It is a ping.
+    /// Nothing: the message is a ping.
     Nothing,
     Request,
     Response,
 }
 
-/// Copies of a ping that must have gone out before silence means anything: a slow way has few in a time that is long elsewhere.
+/// Copies of a ping that must have been sent before silence means anything: a slow path has sent few in a
+/// time that is long elsewhere.
 const LEAST_PINGS: u32 = 3;
 
-/// The first gap of a request after a pause, at least, which is RFC 8085's for a path that is not known (section 3.1.1): a phone
-/// whose radio sleeps has it ready within some 300 ms. An answer has ACK_TIMEOUT: a phone that does not ask listens once in 1.28 s.
+/// The least first gap of a request after a pause. RFC 8085 section 3.1.1 has it for an unknown path: a phone
+/// whose radio sleeps has it ready within some 300 ms. An answer uses ACK_TIMEOUT instead: a phone that does
+/// not ask listens once in 1.28 s.
 const WAKES_TO_ASK: Duration = Duration::from_secs(1);
 
-/// Copies of a ping, at least, until it is given up, where the path is not too slow for that.
+/// Copies of a ping that are sent at least before it is given up, unless the path is too slow for that.
 const PINGS: u32 = 6;
 
 /// The schedule of one message.
 #[derive(Debug, Clone)]
 pub(super) struct Backoff {
-    /// When the first copy went out.
+    /// When the first copy was sent.
     pub first_sent: Instant,
-    /// When the newest did.
+    /// When the newest copy was sent.
     pub last_sent: Instant,
     /// Copies sent so far, the first included.
     pub copies: u32,
-    /// No gap is shorter.
+    /// Shortest gap between two copies.
     least: Duration,
-    /// The gap after the newest copy, before the bounds.
+    /// Gap after the newest copy, before the bounds apply.
     gap: Duration,
-    /// No gap is longer.
+    /// Longest gap between two copies.
     most: Duration,
-    /// When a ping is given up.
+    /// When to give up; Some for a ping only.
     ping_until: Option<Instant>,
 }
 
 impl Backoff {
-    /// The first copy goes out now; also says when the second is due.
+    /// Starts the schedule with the first copy, sent now; also returns when the second is due.
     ///
-    /// With measured times only the first gap contains the peer's `piggyback_wait`: a later copy finds the request
-    /// known and is answered at once, or has a longer gap anyway. Nor is a timeout that is kept from earlier
-    /// messages for more than the first. After a pause the first gap is longer where the measured
-    /// path was faster: it was awake then.
+    /// With measured times only the first gap contains the peer's `piggyback_wait`: a later copy finds the
+    /// request known and is answered at once, or has a longer gap anyway. A timeout kept from earlier
+    /// messages counts for the first gap only, too. After a pause the first gap is longer if the measured
+    /// path was faster: its radio was awake then.
     pub(super) fn start(
         now: Instant,
         times: &Times,
@@ -73,7 +76,7 @@ impl Backoff {
         }
         let ping_until = (what == Content::Nothing).then(|| now + give_up);
         let most = match ping_until {
-            // Some must arrive where many are lost.
+            // Some copies must arrive on a path that loses many.
             Some(_) => least.max(give_up / PINGS),
             None => times.max_interval.max(least * 2),
         };
@@ -81,10 +84,11 @@ impl Backoff {
         (backoff, now + first)
     }
 
-    /// The timeout has come. Some: another copy goes out now, and this is when the next is due. None: give up.
+    /// Handles the timeout. Some: another copy is sent now, and the value says when the next is due.
+    /// None: give up.
     pub(super) fn again(&mut self, now: Instant, times: &Times) -> Option<Instant> {
-        // The last copy needs time to arrive while the peer remembers the first (RFC 7252 section 4.8.2: a lifetime of
-        // 247 s holds 100 s of MAX_LATENCY).
+        // The last copy needs time to arrive while the peer remembers the first (RFC 7252 section 4.8.2: a
+        // lifetime of 247 s contains 100 s of MAX_LATENCY).
         let late = now.saturating_duration_since(self.first_sent) > times.exchange_lifetime.mul_f64(0.6);
         let ping_until = self.ping_until.filter(|_| self.copies >= LEAST_PINGS);
         if self.copies > times.max_retransmit || late || ping_until.is_some_and(|until| until <= now) {
@@ -98,7 +102,8 @@ impl Backoff {
         Some(end.map_or(next, |end| next.min(end)))
     }
 
-    /// A sample, if it is one.
+    /// Returns the time since the only copy; None if several were sent, which makes it no sample of
+    /// the round trip.
     pub(super) fn sample(&self, now: Instant) -> Option<Duration> {
         (self.copies == 1).then(|| now.saturating_duration_since(self.first_sent))
     }

@@ -1,32 +1,36 @@
-//! How long the peer of a session takes to answer.
+//! Estimate of how long the peer of a session takes to answer.
 //!
-//! The round trip is that of RFC 6298, with Karn's rule and with its other half: a timeout that proved too short is kept
-//! until a clean sample comes (sections 5.5 to 5.7). Most paths of ours lose, though, and a loss says nothing about the round
-//! trip. So copies are put down to losses where another message was answered in time meanwhile, or where the answer comes
-//! when that to the newest copy was due; the latter not four times in a row. In all other cases the first copy may have been
-//! the one that was answered, as in the weak estimator of CoCoA (draft-ietf-core-cocoa): then the next message waits for as
-//! long as this answer took.
+//! The round trip is that of RFC 6298, with Karn's rule and with its other half: a timeout that proved too
+//! short is kept until a clean sample comes (sections 5.5 to 5.7). But most of our paths lose datagrams, and
+//! a loss says nothing about the round trip. So copies are put down to losses if another message was answered
+//! in time meanwhile, or if the answer comes when that to the newest copy was due; the latter not four times
+//! in a row. In all other cases the first copy may have been the one that was answered, as in the weak
+//! estimator of CoCoA (draft-ietf-core-cocoa): the next message then waits for as long as this answer took.
 //!
-//! The estimate ages: after a pause of [`PAUSE`] the first message gets more time (`retransmission.rs`), and after [`FORGOTTEN`] the
-//! next clean sample takes the place of all that was known. A path that changes is a new session today, which begins anew.
+//! The estimate ages: after a pause of [`PAUSE`] the first message gets more time (`retransmission.rs`), and
+//! after [`FORGOTTEN`] the next clean sample replaces all that was known. A path that changes is a new
+//! session today, which begins anew.
 
 use super::config::Times;
 use super::retransmission::Backoff;
 use std::time::{Duration, Instant};
 
-/// Clocks and schedulers are not finer than this; without it a path that never varies would leave no room at all.
+/// Least room for variation: clocks and schedulers are not finer, and a path that never varies would
+/// otherwise leave none.
 const LEAST_VARIATION: Duration = Duration::from_millis(30);
 
-/// Losses in a row that are believed. A path that loses a fifth each way has more in 2 of 100 messages.
+/// How many messages in a row may have their copies put down to losses. A path that loses a fifth each way
+/// exceeds it for 2 of 100 messages.
 const LOSSES_BELIEVED: u8 = 3;
 
-/// A radio that had nothing to send for this long may need a second or two for the first message, as LTE phones do.
+/// A radio that had nothing to send for this long may need a second or two for the first message, as
+/// LTE phones do.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// After this long, what was known of the path says nothing about it.
+/// Age after which the estimate says nothing about the path any more.
 const FORGOTTEN: Duration = Duration::from_secs(600);
 
-/// Microseconds in 32 bits: 71 minutes. There is one of each per session.
+/// Microseconds in 32 bits, 71 minutes at most: small, because there are some per session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Micros(u32);
 
@@ -42,25 +46,27 @@ impl From<Micros> for Duration {
     }
 }
 
-/// What is known of the way to the peer and back: a smoothed round trip and its variation (RFC 6298 section 2).
+/// What is known of the path to the peer and back: a smoothed round trip and its variation (RFC
+/// 6298 section 2).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct RoundTrip {
     smoothed: Micros,
     variation: Micros,
-    /// The shortest: no answer comes sooner after the copy that it answers.
+    /// Shortest sample: no answer comes sooner after the copy that it answers.
     least: Micros,
-    /// How long an answer took for which the timeout was too short; 0 when it was right.
+    /// Time of an answer for which the timeout was too short; 0 if the timeout was right.
     kept: Micros,
-    /// When that was learned, after the newest clean sample; 0 when it was not.
+    /// When `kept` was learned, after the newest clean sample; 0 if it was not.
     kept_after: Micros,
     /// Messages in a row that needed a copy.
     repeated: u8,
-    /// Of the newest clean sample.
+    /// When the newest clean sample was taken.
     sampled: Instant,
 }
 
 impl RoundTrip {
-    /// The first sample, from the handshake. Its flights are small and answered at once, so a quarter is room enough.
+    /// Starts from the first sample, that of the handshake. Its flights are small and answered at once, so a
+    /// quarter leaves room enough.
     pub(super) fn first(now: Instant, sample: Duration) -> RoundTrip {
         RoundTrip {
             smoothed: sample.into(),
@@ -73,7 +79,7 @@ impl RoundTrip {
         }
     }
 
-    /// A message has been answered.
+    /// Notes that a message has been answered.
     pub(super) fn answered(&mut self, now: Instant, sent: &Backoff, times: &Times) {
         match sent.sample(now) {
             Some(sample) if self.is_forgotten(now) => *self = RoundTrip::first(now, sample),
@@ -82,7 +88,8 @@ impl RoundTrip {
         }
     }
 
-    /// Only for messages that were sent once: which copy an answer belongs to cannot be told (Karn's rule).
+    /// Adds a sample of a message that was sent once: of others it is unknown which copy was
+    /// answered (Karn's rule).
     fn add(&mut self, now: Instant, sample: Duration) {
         let smoothed = self.smoothed();
         self.variation = ((Duration::from(self.variation) * 3 + smoothed.abs_diff(sample)) / 4).into();
@@ -94,7 +101,8 @@ impl RoundTrip {
         self.sampled = now;
     }
 
-    /// The answer to a message of which copies had gone out: were the others lost, or has the path become slower?
+    /// Judges the answer to a message of which copies had been sent: were the other copies lost, or has the
+    /// path become slower?
     fn judge(&mut self, now: Instant, sent: &Backoff, times: &Times) {
         if self.sampled > sent.first_sent {
             return;
@@ -105,7 +113,8 @@ impl RoundTrip {
         if (self.least.into()..=longest).contains(&since_newest) && self.repeated <= LOSSES_BELIEVED {
             return;
         }
-        // Those that were on their way together tell of one thing once: the timeout doubles by the round, not by the message.
+        // Messages that were on their way together report one event: the timeout doubles by the round, not
+        // by the message.
         if self.kept_after > Micros(0) && sent.first_sent < self.sampled + Duration::from(self.kept_after) {
             return;
         }
@@ -114,27 +123,27 @@ impl RoundTrip {
         self.kept_after = now.saturating_duration_since(self.sampled).into();
     }
 
-    /// The estimate without room for its variation.
+    /// Returns the estimate without room for its variation.
     pub(super) fn smoothed(&self) -> Duration {
         self.smoothed.into()
     }
 
-    /// How much later than expected an answer may come.
+    /// Returns how much later than expected an answer may come.
     pub(super) fn room(&self) -> Duration {
         (Duration::from(self.variation) * 4).max(LEAST_VARIATION)
     }
 
-    /// How long an answer may take that the peer gives at once, by the clean samples.
+    /// Returns how long an answer may take that the peer gives at once, by the clean samples.
     pub(super) fn estimate(&self) -> Duration {
         self.smoothed() + self.room()
     }
 
-    /// The same by all that is known.
+    /// Returns how long such an answer may take by all that is known, too short timeouts included.
     pub(super) fn timeout(&self) -> Duration {
         self.estimate().max(Duration::from(self.kept) + LEAST_VARIATION)
     }
 
-    /// There was no clean sample for a while.
+    /// Returns whether there has been no clean sample for [`PAUSE`].
     pub(super) fn is_after_pause(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.sampled) >= PAUSE
     }
@@ -153,12 +162,12 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// No randomness, no wait at the peer.
+    /// Makes times without randomness and without a wait at the peer.
     fn times() -> Times {
         Times { ack_random_factor: 1.0, piggyback_wait: Duration::ZERO, ..Times::measured() }
     }
 
-    /// A message that was sent at `sent`, and so many times more, each `gap` after the one before.
+    /// Makes a message that was sent at `sent`, and `copies` times more, each `gap` after the one before.
     fn message(sent: Instant, copies: u32, gap: Duration) -> Backoff {
         let (mut backoff, _) =
             Backoff::start(sent, &times(), None, Content::Request, &mut Random::new([1; 32]));
@@ -194,7 +203,7 @@ mod tests {
         let mut round_trip = RoundTrip::first(start, 100 * MS);
         let short = round_trip.timeout();
         let sent = start + SECOND;
-        // The first copy was answered: no answer to the second can come so soon.
+        // The first copy was answered: an answer to the second cannot come so soon.
         round_trip.answered(sent + 350 * MS, &message(sent, 1, 300 * MS), &times());
         assert!(round_trip.timeout() >= 350 * MS, "{:?}", round_trip.timeout());
         let kept = round_trip.timeout();

@@ -8,10 +8,11 @@
 //! one message, or a snapshot and its first block <---- respond_head, respond_chunk, fail <-----'    (exchange.rs)
 //! ```
 //!
-//! Who may hold how much of bodies, and who gives way, stands in `memory.rs`.
+//! `memory.rs` says how much of bodies each session may hold, and which gives way.
 //!
-//! A session at rest has no state here but what sticks to it (`sticky.rs`). Deliberately absent: Observe and Q-Block, which come as further ways out of the
-//! options, and a window for answers that go in acknowledgements: of them a server sends no more than it was asked for.
+//! A session at rest has no state here except what sticks to it (`sticky.rs`). Deliberately absent: Observe
+//! and Q-Block, which would branch off after the options; and a window for answers that go in
+//! acknowledgements, of which a server sends no more than it was asked for.
 
 mod activity;
 mod balance;
@@ -44,33 +45,34 @@ use sticky::Sticky;
 pub use activity::Activity;
 pub use sticky::Standing;
 
-/// What the server side has to tell.
+/// What the server role reports to its caller.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ServerEvent {
-    /// A whole request. Answer it with `respond_head` and `respond_chunk`, or `fail`.
+    /// A whole request has arrived. The caller answers it by `respond_head` and `respond_chunk`,
+    /// or by `fail`.
     Request {
-        /// On which session.
+        /// Session that the request came by.
         session: SessionId,
-        /// What to name in the answer.
+        /// Id by which the answer names the request.
         exchange: ExchangeId,
-        /// Its method.
+        /// Method of the request: GET, POST, PUT or DELETE.
         method: Method,
-        /// Its options; of an upload, those of its first block.
+        /// Options of the request; for an upload, those of its first block.
         options: RequestOptions,
-        /// Access token and CBOR version that hold for it.
+        /// Access token and CBOR version that hold for this request.
         standing: Standing,
-        /// The whole body, all blocks together.
+        /// The whole body, all blocks together; empty if there was none.
         body: Vec<u8>,
     },
-    /// Nobody waits for this answer any more: stop the upstream request. Later answers to it are ignored. Comes only
-    /// for exchanges whose answer was not complete.
+    /// The client no longer waits for this answer: the caller stops the upstream request. Later answers to it
+    /// are ignored. Reported only for exchanges whose answer was not complete.
     Cancelled {
-        /// Which.
+        /// The exchange that is cancelled.
         exchange: ExchangeId,
     },
-    /// A response that was refused by back-pressure may go on: ask `wants_chunk` again.
+    /// A response that was paused by back-pressure may go on: ask `wants_chunk` again.
     WantsChunk {
-        /// Which.
+        /// The exchange whose answer may go on.
         exchange: ExchangeId,
     },
 }
@@ -78,12 +80,12 @@ pub enum ServerEvent {
 /// Seconds after which a client that was refused for want of room may try again (Max-Age of a 5.03).
 const RETRY_AFTER: u32 = 5;
 
-/// Longer diagnostic texts are cut.
+/// Bytes of a diagnostic text; longer ones are cut.
 const MAX_DIAGNOSTIC: usize = 512;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Alarm {
-    /// A request has waited long enough for its acknowledgement.
+    /// A request has waited for the upstream long enough, and is acknowledged.
     Acknowledge(ExchangeId),
     /// An upload or a snapshot of the session may have been silent for too long.
     Bodies(SessionId),
@@ -91,7 +93,7 @@ enum Alarm {
     Wake,
 }
 
-/// What a session has open. Gone when nothing is.
+/// What a session has open. Dropped when it is empty.
 #[derive(Debug, Default)]
 struct Session {
     exchanges: BTreeSet<ExchangeId>,
@@ -108,7 +110,7 @@ pub struct Server {
     alarms: Timers<Alarm>,
     events: VecDeque<ServerEvent>,
     memory: Memory,
-    /// How many exchanges are unfinished.
+    /// Number of exchanges that are unfinished.
     unfinished: usize,
     next_exchange: u64,
     next_snapshot: u64,
@@ -116,7 +118,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// `seed` feeds message ids, ETags and the random part of back-off.
+    /// Makes a server. `seed` feeds message ids, ETags and the random part of back-off.
     pub fn new(times: Times, limits: Limits, seed: [u8; 32]) -> Server {
         let memory = Memory::new(&limits);
         let mut messages = MessageLayer::new(times, limits, seed);
@@ -135,18 +137,18 @@ impl Server {
         }
     }
 
-    /// No message to this session may have more than `bytes` (RFC 6066 section 4); 2^14 unless told. To be said before
-    /// the session opens.
+    /// Limits messages to this session to `bytes` (RFC 6066 section 4); without this call they have 2^14 at
+    /// most. To be called before the session opens.
     pub fn limit_messages(&mut self, session: SessionId, bytes: usize) {
         self.messages.limit(session, bytes);
     }
 
-    /// A session has been established.
+    /// Notes that a session has been established.
     pub fn session_opened(&mut self, now: Instant, session: SessionId, round_trip: Option<Duration>) {
         self.messages.opened(now, session, round_trip);
     }
 
-    /// A session has ended: its exchanges are cancelled, its uploads and snapshots are gone.
+    /// Notes that a session has ended: its exchanges are cancelled, its uploads and snapshots dropped.
     pub fn session_closed(&mut self, now: Instant, session: SessionId) {
         self.messages.closed(session);
         self.alarms.clear(Alarm::Bodies(session));
@@ -167,8 +169,8 @@ impl Server {
         self.wake(now);
     }
 
-    /// One CoAP message has arrived.
-    /// `network` is whose share pays for what is kept of it; told with each message, because a session at rest keeps nothing here.
+    /// Takes in one CoAP message. `network` is the one whose share pays for what is kept of it; passed with
+    /// each message, because a session at rest keeps nothing here.
     pub fn handle_message(&mut self, now: Instant, session: SessionId, network: Network, bytes: &[u8]) {
         match self.messages.receive(now, session, network, bytes) {
             Received::Nothing => {}
@@ -183,24 +185,25 @@ impl Server {
                 self.handle_request(now, Origin::of(session, network, &message), message, again);
             }
             Received::Response { message, .. } => {
-                // Nobody here asked for anything (RFC 7252 section 4.2: rejected by a Reset, or ignored).
+                // A server makes no requests (RFC 7252 section 4.2: rejected by a Reset, or ignored).
                 self.messages.counters.unexpected_responses += 1;
                 if message.kind == Kind::Confirmable {
                     self.messages.reset(session, message.id);
                 }
             }
             Received::Acknowledged(exchange) => self.response_acknowledged(now, exchange),
-            // aiocoap acknowledges a late answer and resets each further copy of it, while it asks for the other blocks.
+            // aiocoap acknowledges a late answer and resets each further copy of it, while it asks for
+            // the other blocks.
             Received::Reset { of, of_copy: true } => self.response_acknowledged(now, of),
             Received::Reset { of, of_copy: false } => self.abandon(now, of),
         }
         self.wake(now);
     }
 
-    /// `again`: what it says of its session has been heard.
+    /// `again`: what the request carries for its session has been taken in before.
     fn handle_request(&mut self, now: Instant, asker: Origin, message: Message, again: bool) {
         let session = asker.session;
-        // Before anything is refused: whatever comes back to the client tells it that this has arrived.
+        // Before any refusal: whatever comes back shows the client that this message has arrived.
         if options::capabilities(&message) & numbers::SHORT_TIMERS != 0 {
             self.messages.has_short_timers(session);
         }
@@ -261,7 +264,7 @@ impl Server {
         self.events.push_back(ServerEvent::Request { session, exchange, method, options, standing, body });
     }
 
-    /// `offset` is that of the block that is asked for.
+    /// Enters an exchange; `offset` is that of the block that it asks for.
     fn insert(&mut self, now: Instant, asker: Origin, state: State, offset: usize) -> ExchangeId {
         let id = ExchangeId(self.next_exchange);
         self.next_exchange += 1;
@@ -303,7 +306,7 @@ impl Server {
         self.reply_at_once(now, asker, None, 0, message);
     }
 
-    /// The time of `poll_timeout` has come.
+    /// Does what is due; to be called at the time of `poll_timeout`.
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(given_up) = self.messages.handle_timeout(now) {
             self.abandon(now, given_up.of);
@@ -321,22 +324,22 @@ impl Server {
         self.wake(now);
     }
 
-    /// The next message to send.
+    /// Returns the next message to send.
     pub fn poll_transmit(&mut self) -> Option<(SessionId, Vec<u8>)> {
         self.messages.poll_transmit()
     }
 
-    /// The next event.
+    /// Returns the next event.
     pub fn poll_event(&mut self) -> Option<ServerEvent> {
         self.events.pop_front()
     }
 
-    /// When to call `handle_timeout`.
+    /// Returns when to call `handle_timeout`; None while nothing is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
         [self.messages.poll_timeout(), self.alarms.next()].into_iter().flatten().min()
     }
 
-    /// What happened so far.
+    /// Returns the counters since the start, and the gauges of now.
     pub fn counters(&self) -> Counters {
         Counters {
             remembered_bytes: self.messages.remembered_bytes() as u64,
@@ -347,27 +350,27 @@ impl Server {
         }
     }
 
-    /// The session layer could not send a message.
+    /// Counts a message that the session layer could not send.
     pub(crate) fn count_unsendable(&mut self) {
         self.messages.counters.unsendable += 1;
     }
 
-    /// Bytes held in uploads and snapshots now, allocations as a whole.
+    /// Returns how many bytes uploads and snapshots hold now, allocations as a whole.
     pub fn blockwise_bytes(&self) -> usize {
         self.memory.upload_bytes() + self.memory.snapshot_bytes()
     }
 
-    /// Sessions that have state in this layer; those at rest have none.
+    /// Counts the sessions that have state in this layer; those at rest have none.
     pub fn sessions_in_memory(&self) -> usize {
         self.messages.links().max(self.sessions.len())
     }
 
-    /// How long a request waits before it is acknowledged, where its client has short timers.
+    /// Returns how long a request of a client with short timers waits before it is acknowledged.
     pub fn piggyback_wait(&self) -> Duration {
         self.messages.times.piggyback_wait
     }
 
-    /// Forgets a session's state when nothing of it is left.
+    /// Drops the state of a session if nothing is left of it.
     fn tidy(&mut self, session: SessionId) {
         let is_at_rest =
             |state: &Session| state.exchanges.is_empty() && state.bodies.is_none() && state.sticky.is_empty();
@@ -385,13 +388,13 @@ impl Server {
     }
 }
 
-/// A text for people (RFC 7252 section 5.5.2), cut between characters.
+/// Encodes a text for people (RFC 7252 section 5.5.2), cut between characters.
 fn diagnostic(text: &str) -> Vec<u8> {
     let cut = (0..=MAX_DIAGNOSTIC).rev().find_map(|length| text.get(..length));
     if text.len() <= MAX_DIAGNOSTIC { text } else { cut.unwrap_or_default() }.as_bytes().to_vec()
 }
 
-/// Block1 of an answer to a block: which one, and whether more is expected (RFC 7959 section 2.3).
+/// Makes the Block1 of an answer to a block: which one, and whether more is expected (RFC 7959 section 2.3).
 fn echo(block: super::block::Block) -> (u16, Vec<u8>) {
     (numbers::BLOCK1, block.encode())
 }

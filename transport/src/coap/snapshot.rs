@@ -1,16 +1,19 @@
-//! Response bodies that leave in blocks: the sending side of Block2 (RFC 7959 section 2.4), with random access.
+//! Response bodies that leave in blocks: the sending side of Block2 (RFC 7959 section 2.4),
+//! with random access.
 //!
-//! A snapshot is filled from the upstream while the client reads it. Any block that is there may be asked for at any time,
-//! in any order and size, any number of times; one that is not there yet is waited for; nothing reaches the upstream.
+//! A snapshot is filled from the upstream while the client reads it. Any block that has come may be asked for
+//! at any time, in any order and size, any number of times. A request for a later one waits. No block request
+//! reaches the upstream.
 //!
 //! ```text
 //!   0        start                  demanded              end
 //!   |- gone -|---- may be asked for ----|- read ahead ------|   still at the upstream
 //! ```
 //!
-//! What lies before `start` has been let go to make room: only behind what the client has asked for by more than the widest
-//! window that a pipelining client uses, and only when the session's share is used up. So bodies up to the share are
-//! wholly at random access, and larger ones can still be fetched in order.
+//! What lies before `start` has been dropped to make room: only what lies behind the client's newest
+//! request by more than the widest window of a pipelining client, and only once the session's share is used
+//! up. So any block of a body within the share can be asked for again, and larger bodies can still be
+//! fetched in order.
 
 use super::access_token::AccessToken;
 use super::block::{Block, BlockSize, uint};
@@ -21,20 +24,20 @@ use crate::ExchangeId;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Bytes that are kept behind the newest block asked for: 256 blocks of 1024, the widest window of a client.
+/// Bytes kept behind the newest block asked for: 256 blocks of 1024, the widest window of a client.
 const KEEP_BEHIND: usize = 256 << 10;
 
-/// A multiple of every block size, so that no block lies on two pages.
+/// Bytes of a page: a multiple of every block size, so that no block lies on two pages.
 const PAGE: usize = 16 << 10;
 
-/// Bytes that grow at one end and are let go at the other.
+/// Bytes that grow at one end and are dropped at the other.
 #[derive(Debug, Default)]
 struct Content {
     pages: VecDeque<Vec<u8>>,
-    /// Pages let go.
+    /// Pages dropped from the beginning.
     gone: usize,
     end: usize,
-    /// Bytes of all pages, with what they have to spare.
+    /// Bytes of all pages, spare capacity included.
     allocated: usize,
 }
 
@@ -55,7 +58,7 @@ impl Content {
             if let Some(page) = self.pages.back_mut() {
                 let before = page.capacity();
                 if before - page.len() < now.len() {
-                    // Never beyond a page, and few steps on the way there.
+                    // Grow to a page at most, in few steps.
                     page.reserve_exact(now.len().max(page.len()).min(room));
                 }
                 page.extend_from_slice(now);
@@ -65,14 +68,14 @@ impl Content {
         }
     }
 
-    /// At most `length` bytes, all on one page; fewer at the end, none before the start.
+    /// Returns at most `length` bytes, all on one page; fewer at the end, none before the start.
     fn slice(&self, offset: usize, length: usize) -> &[u8] {
         let page = (offset / PAGE).checked_sub(self.gone).and_then(|page| self.pages.get(page));
         let rest = page.and_then(|page| page.get(offset % PAGE..)).unwrap_or(&[]);
         rest.get(..length).unwrap_or(rest)
     }
 
-    /// Lets go whole pages before `offset`.
+    /// Drops whole pages before `offset`.
     fn trim(&mut self, offset: usize) {
         while self.start() + PAGE <= offset.min(self.end)
             && let Some(page) = self.pages.pop_front()
@@ -82,40 +85,40 @@ impl Content {
         }
     }
 
-    /// Bytes of memory.
+    /// Counts the bytes of memory.
     fn bytes(&self) -> usize {
         self.allocated + self.pages.capacity() * size_of::<Vec<u8>>()
     }
 }
 
-/// How the upstream's part of it ended.
+/// How the upstream has ended its part of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum End {
-    /// Not yet.
+    /// The body still grows.
     Open,
     /// The body is whole.
     Complete,
-    /// Nothing more will come.
+    /// Nothing more will come; blocks that are missing are answered by this.
     Failed(Code, String),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct SnapshotId(pub u64);
 
-/// What a block request gets.
+/// What the answer to a block request is.
 #[derive(Debug)]
 pub(super) enum Lookup {
     Ready(Outgoing),
-    /// It has not come from the upstream yet.
+    /// The block has not come from the upstream yet.
     Wait,
-    /// Beyond the end of the body.
+    /// The block lies beyond the end of the body.
     OutOfRange,
-    /// Read long ago and let go.
+    /// The block was read long ago and has been dropped.
     Gone,
     Failed(Code, String),
 }
 
-/// A block request for what has not come yet.
+/// A block request that waits for its block to come from the upstream.
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub exchange: ExchangeId,
@@ -123,7 +126,8 @@ pub(super) struct Waiting {
     pub token: Token,
 }
 
-/// What one snapshot costs beside its content: itself, a place that its list may have to spare, its ETag, and allocations.
+/// Bytes of a snapshot besides its content: itself, a place that its list may have to spare, its
+/// ETag, and allocations.
 const OVERHEAD: usize = 2 * size_of::<Snapshot>() + 64;
 
 /// One response body, and everything that all its blocks have in common.
@@ -131,17 +135,17 @@ const OVERHEAD: usize = 2 * size_of::<Snapshot>() + 64;
 pub(super) struct Snapshot {
     pub id: SnapshotId,
     pub key: BodyKey,
-    /// The request for its first block, and when it was answered.
+    /// The request for the first block.
     pub request: (MessageId, Token),
     pub answered: Instant,
-    /// The access token of that request.
+    /// Access token of that request.
     pub access_token: Option<AccessToken>,
-    /// The exchange that fills it, as long as the upstream has not ended.
+    /// Exchange that fills the snapshot; None once the upstream has ended.
     pub feeder: Option<ExchangeId>,
-    /// In the order of their arrival.
+    /// Block requests that wait, in the order of their arrival.
     pub waiting: VecDeque<Waiting>,
     pub last_used: Instant,
-    /// The last block has been sent once.
+    /// True once the last block has been sent.
     pub read: bool,
     /// Blocks on their way as separate responses: until they have arrived, the client cannot ask for more.
     pub delivering: u32,
@@ -150,7 +154,7 @@ pub(super) struct Snapshot {
     etag: Vec<u8>,
     content: Content,
     end: End,
-    /// The end of the furthest block that was asked for.
+    /// End of the furthest block that was asked for.
     demanded: usize,
     size_told: bool,
 }
@@ -195,14 +199,14 @@ impl Snapshot {
         self.feeder = None;
     }
 
-    /// Looks a block up for a request that has just arrived.
+    /// Looks up a block for a request that has just arrived.
     pub(super) fn ask(&mut self, now: Instant, block: Block, token: Token, wants_size: bool) -> Lookup {
         self.last_used = now;
         self.demanded = self.demanded.max(block.offset() + block.size.bytes());
         self.look_up(block, token, wants_size)
     }
 
-    /// The first of those that wait whose wait is over.
+    /// Takes out the first request that need not wait any longer.
     pub(super) fn next_ready(&mut self, now: Instant) -> Option<(Waiting, Lookup)> {
         for at in 0..self.waiting.len() {
             let (block, token) = self.waiting.get(at).map(|waiting| (waiting.block, waiting.token))?;
@@ -220,7 +224,7 @@ impl Snapshot {
         if offset < self.content.start() {
             return Lookup::Gone;
         }
-        // Whether a block is the last one is known when a byte after it is, or the end.
+        // A block is known to be the last one once the end has come, and not to be once a byte after it has.
         let more = match &self.end {
             _ if offset + size < end => true,
             End::Open => return Lookup::Wait,
@@ -247,31 +251,31 @@ impl Snapshot {
         Lookup::Ready(Outgoing { code: self.code, token, options, payload })
     }
 
-    /// Bytes that have come and that nobody has asked for yet.
+    /// Counts the bytes that have come but have not been asked for yet.
     pub(super) fn ahead(&self) -> usize {
         self.content.end.saturating_sub(self.demanded)
     }
 
-    /// All that it holds, allocations as a whole, and its place in the list of its session.
+    /// Counts all bytes of memory, allocations as a whole, and the place in the list of the session.
     pub(super) fn bytes(&self) -> usize {
         let token = self.access_token.as_ref().map_or(0, |token| token.as_str().len());
         let waiting = self.waiting.capacity() * size_of::<Waiting>();
         OVERHEAD + self.key.len() + token + waiting + self.content.bytes()
     }
 
-    /// Lets go what has been read, but for the newest part: at most a quarter of the session's `share`.
+    /// Drops what has been read, except the newest part: at most a quarter of the session's `share`.
     pub(super) fn trim(&mut self, share: usize) {
         self.content.trim(self.demanded.saturating_sub(KEEP_BEHIND.min(share / 4)));
     }
 
-    /// None as long as somebody is known to wait.
+    /// Returns when the snapshot ends; None while a client is known to wait.
     pub(super) fn expires(&self, idle: Duration) -> Option<Instant> {
         (self.waiting.is_empty() && self.delivering == 0).then(|| self.last_used + idle)
     }
 }
 
-/// The size of the blocks of a response: the server's own, or what the request asks for if that is smaller
-/// (RFC 7959 section 2.4, early negotiation).
+/// Returns the block size of a response: the server's own, or the one that the request asks for if that is
+/// smaller (RFC 7959 section 2.4, early negotiation).
 pub(super) fn negotiate(asked: Option<Block>, own: BlockSize) -> BlockSize {
     asked.map_or(own, |block| block.size.min(own))
 }

@@ -1,15 +1,18 @@
 //! Request bodies that arrive in blocks: the receiving side of Block1 (RFC 7959 section 2.5).
 //!
-//! Atomic: the caller sees a body when its last block has come, or never. Two uploads of one session are told apart by
-//! their [`BodyKey`], of which Request-Tag is a part (RFC 9175 section 3); with the same key a new block 0 starts a new
-//! body. Blocks are taken in order only; the size of blocks may change where a body has been cut at a common border. All blocks
-//! of a body have one Content-Format (RFC 7959 section 2.3); later ones may leave it out.
+//! Uploads are atomic: the caller sees a body when its last block has come, or never. The [`BodyKey`], of
+//! which Request-Tag is a part (RFC 9175 section 3), tells two uploads of one session apart; a new block 0
+//! with the same key starts a new body. Blocks are taken in order only; their size may change where a body
+//! has been cut at a common border. All blocks of a body have one Content-Format (RFC 7959 section 2.3);
+//! later ones may leave it out.
 //!
-//! The body runs under the access token of its first block, or of a later one that brings its own (`server/sticky.rs`).
+//! The body runs under the access token of its first block, or of a later one that brings
+//! its own (`server/sticky.rs`).
 //!
-//! An upload has no time limit as a whole, because 8 MiB over 9.6 kbit/s take hours. It has to make progress: each byte buys time at
-//! [`Limits::upload_rate`], and no upload has more than the idle time in hand. A block of 1 kB buys two minutes, so an honest link may
-//! be silent for that long between any two; one of 16 bytes buys two seconds, so nobody keeps a large body alive by crumbs.
+//! An upload has no time limit as a whole, because 8 MiB over 9.6 kbit/s take hours. It has to make progress:
+//! each byte buys time at [`Limits::upload_rate`], and no upload has more than the idle time in hand. A block
+//! of 1 kB buys two minutes, so an honest link may be silent for that long between any two. One of 16 bytes
+//! buys two seconds, so a trickle of small blocks does not keep a large body alive.
 
 use super::access_token::AccessToken;
 use super::block::Block;
@@ -20,30 +23,31 @@ use super::options::{BodyKey, RequestOptions};
 use super::server::Standing;
 use std::time::{Duration, Instant};
 
-/// What one upload costs beside its bytes, in the list of its session as well.
+/// Bytes of one upload besides its body, its place in the list of its session included.
 const OVERHEAD: usize = 2 * size_of::<Upload>();
 
 #[derive(Debug)]
 struct Upload {
     key: BodyKey,
-    /// The options of block 0: later blocks may leave out what the session remembers.
+    /// Options of block 0: later blocks may leave out what the session remembers.
     options: RequestOptions,
     standing: Standing,
     body: Vec<u8>,
     began: Instant,
     last_used: Instant,
-    /// When it ends unless it has got on.
+    /// When the upload ends unless a block has come.
     deadline: Instant,
 }
 
 impl Upload {
-    /// With all allocations. The options are those of which the key is made, and twice as large at most.
+    /// Counts the bytes of memory, allocations included. The options are those that the key is made of, at
+    /// most twice as large.
     fn bytes(&self) -> usize {
         let token = self.standing.access_token.as_ref().map_or(0, |token| token.as_str().len());
         OVERHEAD + 3 * self.key.len() + token + self.body.capacity()
     }
 
-    /// Takes the next bytes, with few to spare: the spare ones are paid for as well.
+    /// Takes the next bytes, with little to spare: spare capacity counts against the share as well.
     fn append(&mut self, payload: &[u8]) {
         if self.body.capacity() - self.body.len() < payload.len() {
             self.body.reserve_exact(payload.len().max(self.body.len() / 8));
@@ -51,47 +55,48 @@ impl Upload {
         self.body.extend_from_slice(payload);
     }
 
-    /// Bytes a second, so far.
+    /// Returns the bytes a second so far.
     fn speed(&self, now: Instant) -> u128 {
         self.body.len() as u128 * 1000 / (now.duration_since(self.began).as_millis() + 1)
     }
 }
 
-/// What became of a block.
+/// What has become of a block.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Taken {
-    /// More is to come: 2.31.
+    /// More blocks are to come: answered 2.31.
     Continue,
     /// The body is whole.
     Complete { options: RequestOptions, standing: Standing, body: Vec<u8> },
-    /// Answered at once with this code and text.
+    /// The block is answered at once with this code and text.
     Refused(Code, &'static str),
 }
 
-/// One block, as it arrived.
+/// One block, as it has arrived.
 #[derive(Debug)]
 pub(super) struct Arrived<'a> {
     pub key: &'a BodyKey,
     pub options: &'a RequestOptions,
-    /// What holds since this block has arrived.
+    /// What holds for the session since this block has arrived.
     pub standing: Standing,
     pub block: Block,
     pub payload: &'a [u8],
-    /// Size1, where the client said it.
+    /// Size1, if the client sent it.
     pub size: Option<u32>,
 }
 
-/// Where in the body a block ends. Block numbers are of 20 bits: nothing overflows.
+/// Returns where in the body a block ends. Block numbers have 20 bits, so nothing overflows.
 fn end(block: Block, payload: &[u8]) -> usize {
     block.offset() + payload.len()
 }
 
-/// Bytes of memory that the largest body takes while it arrives, from its limit ([`Limits::upload`]).
+/// Returns how many bytes of memory the largest body takes while it arrives, from its limit
+/// ([`Limits::upload`]).
 pub fn most_bytes(upload: usize) -> usize {
     upload.saturating_add(upload / 8).saturating_add(LARGEST_AROUND)
 }
 
-/// [`OVERHEAD`], options, key and token of one upload are less.
+/// More bytes than [`OVERHEAD`], options, key and token of one upload take.
 const LARGEST_AROUND: usize = 32 << 10;
 
 /// The uploads of one session.
@@ -102,8 +107,8 @@ pub(super) struct Uploads {
 }
 
 impl Uploads {
-    /// Takes a block in, and lets it grow as it needs: [`Uploads::give_way`] follows where that was too much. `idle` is the time that
-    /// an upload may be silent.
+    /// Takes in a block, and lets its upload grow as it needs; the caller calls [`Uploads::give_way`] if that
+    /// was too much. `idle` is how long an upload may be silent.
     pub(super) fn take(
         &mut self,
         now: Instant,
@@ -207,7 +212,7 @@ impl Uploads {
         upload.standing.update(&standing);
         self.bytes += upload.bytes();
         if block.offset() < upload.body.len() && block.more && end(block, payload) <= upload.body.len() {
-            // A copy that came late, under a message id of its own or of one that is not remembered.
+            // A copy that came late, under another message id or one that has been forgotten.
             counters.upload_blocks_repeated += 1;
             return Taken::Continue;
         }
@@ -227,26 +232,28 @@ impl Uploads {
         Taken::Complete { options: upload.options, standing: upload.standing, body: upload.body }
     }
 
-    /// The access token that an upload runs under, where there is one; the inner `None` stands for no token.
+    /// Returns the access token that an upload runs under; the inner `None` stands for no token. None if
+    /// there is no such upload.
     pub(super) fn access_token(&self, key: &BodyKey) -> Option<Option<AccessToken>> {
         let upload = self.list.iter().find(|upload| upload.key == *key)?;
         Some(upload.standing.access_token.clone())
     }
 
-    /// The same where one of its blocks has said it.
+    /// Returns the access token of an upload, if one of its blocks has carried it.
     pub(super) fn said_token(&self, key: &BodyKey) -> Option<Option<AccessToken>> {
         let upload = self.list.iter().find(|upload| upload.key == *key && upload.standing.is_explicit)?;
         Some(upload.standing.access_token.clone())
     }
 
-    /// Ends one upload, where there is one.
+    /// Ends one upload, if it exists.
     pub(super) fn end(&mut self, key: &BodyKey) {
         if let Some(at) = self.position(key) {
             self.remove(at);
         }
     }
 
-    /// Ends the slowest upload, of equals the oldest, and says whether that was `last`, which goes when there is no other.
+    /// Ends the slowest upload, the oldest of equals, and returns whether that was `last`, which goes when
+    /// there is no other.
     pub(super) fn give_way(&mut self, now: Instant, last: Option<&BodyKey>) -> bool {
         let each = self.list.iter().enumerate();
         let rank = |upload: &Upload| (Some(&upload.key) == last, upload.speed(now), upload.began);
@@ -254,7 +261,7 @@ impl Uploads {
         Some(&self.remove(at).key) == last
     }
 
-    /// Ends what has not got on for too long.
+    /// Ends uploads that have not progressed for too long.
     pub(super) fn expire(&mut self, now: Instant, counters: &mut Counters) {
         while let Some(at) = self.list.iter().position(|upload| upload.deadline <= now) {
             counters.uploads_expired += 1;
@@ -262,17 +269,17 @@ impl Uploads {
         }
     }
 
-    /// When [`Uploads::expire`] has something to do.
+    /// Returns when [`Uploads::expire`] has something to do; None without uploads.
     pub(super) fn next_expiry(&self) -> Option<Instant> {
         self.list.iter().map(|upload| upload.deadline).min()
     }
 
-    /// When the last block of any has come.
+    /// Returns when the last block of any upload came; None without uploads.
     pub(super) fn last_used(&self) -> Option<Instant> {
         self.list.iter().map(|upload| upload.last_used).max()
     }
 
-    /// All that they hold, allocations as a whole.
+    /// Counts the bytes of all uploads, allocations as a whole.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }

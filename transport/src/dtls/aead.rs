@@ -1,11 +1,12 @@
-//! Protected records (RFC 6347 section 4.1.2, RFC 5246 section 6.2.3.3): sealed and opened.
+//! Sealing and opening protected records (RFC 6347 section 4.1.2, RFC 5246 section 6.2.3.3).
 //!
-//! One pair of OpenSSL contexts per AEAD serves all sessions and is given the key anew for each record: a context of
-//! its own would cost a session more memory than all the rest of it (seen: 0.6 to 1.2 kB for each direction), and a record
-//! with a shared one takes half the time that it takes with a fresh one (0.5 to 1.1 us).
+//! One pair of OpenSSL contexts per AEAD serves all sessions and gets the key anew for each record. A
+//! context of its own would cost a session more memory than all the rest of it (measured: 0.6 to 1.2 kB for
+//! each direction), and a record with a shared one takes half the time that it takes with a fresh one (0.5
+//! to 1.1 us).
 //!
-//! The explicit nonce is the record number, which is never used twice under one key. The one record that OpenSSL has
-//! sealed under the same key, its Finished, has the number 0 (CCM) or eight random bytes there (GCM).
+//! The explicit nonce is the record number, which is never used twice under one key. The only record that
+//! OpenSSL has sealed under the same key, its Finished, has number 0 there (CCM) or eight random bytes (GCM).
 
 use super::keys::DirectionKeys;
 use super::record::{self, ContentType, DTLS_1_2, MAX_PLAINTEXT, Record, RecordNumber};
@@ -25,7 +26,7 @@ struct Pair {
     open: CipherCtx,
 }
 
-/// RFC 6655 section 3: 12-byte nonces; the CCM of OpenSSL wants both lengths before the key.
+/// RFC 6655 section 3: nonces have 12 bytes; OpenSSL's CCM needs both lengths before the key.
 const NONCE_LEN: usize = 12;
 
 impl Aeads {
@@ -47,7 +48,7 @@ impl Aeads {
         self.pairs.get_mut(at).ok_or_else(ErrorStack::get)
     }
 
-    /// A whole record. `plaintext` must not be longer than a record may be.
+    /// Seals a whole record. `plaintext` must not be longer than a record may be.
     pub(super) fn seal(
         &mut self,
         aead: Aead,
@@ -81,7 +82,7 @@ impl Aeads {
         Ok(out)
     }
 
-    /// The plaintext, if the record is authentic.
+    /// Opens a record; None if it is not authentic.
     pub(super) fn open(&mut self, aead: Aead, keys: &DirectionKeys, record: &Record<'_>) -> Option<Vec<u8>> {
         if record.raw.get(1..3) != Some(&DTLS_1_2) {
             return None;
@@ -127,7 +128,7 @@ impl Aeads {
     }
 }
 
-/// RFC 5246 section 6.2.3.3 with the record number of RFC 6347 section 4.1.2.1.
+/// Makes the additional data of RFC 5246 section 6.2.3.3, with the record number of RFC 6347 section 4.1.2.1.
 fn additional_data(content_type: ContentType, number: RecordNumber, length: usize) -> [u8; 13] {
     let [n0, n1, n2, n3, n4, n5, n6, n7] = number.to_wire();
     let [l0, l1] = (length as u16).to_be_bytes();

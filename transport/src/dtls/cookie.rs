@@ -1,9 +1,10 @@
-//! Cookies of the HelloVerifyRequest (RFC 6347 section 4.2.1): proof that a peer receives at its address, without
-//! state.
+//! Cookies of the HelloVerifyRequest (RFC 6347 section 4.2.1): they prove without state that a peer receives
+//! at its address.
 //!
-//! A hello may change servers between its two flights: behind a balancer, when a replica goes. So the secret comes from the
-//! private key, which all replicas of one certificate have in common, and its periods are those of the wall clock. Then any of
-//! them takes the cookie of any other, and a client is not asked for a new one for ever.
+//! A client may reach another server between its two hellos: behind a balancer, when a replica ends. So the
+//! secret comes from the private key, which all replicas of one certificate have in common, and its periods
+//! are those of the wall clock. Then each replica takes the cookies of all others, and no client is asked for
+//! a new one for ever.
 
 use super::config::ServerIdentity;
 use super::identity;
@@ -13,24 +14,24 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
-/// A cookie belongs to a period of this many seconds of the wall clock. It is accepted in that period and in the next; and in the
-/// one before, so that the clocks of replicas may differ by as much.
+/// A cookie belongs to a period of this many seconds of the wall clock. It is accepted in that period and the
+/// next, and in the one before, so that the clocks of replicas may differ by as much.
 const PERIOD: Duration = Duration::from_secs(60);
-/// 2^64 guesses are enough against somebody who may try for three minutes.
+/// Bytes of a cookie: 2^64 guesses are enough against an attacker who has three minutes.
 pub(super) const COOKIE_LEN: usize = 8;
-/// What else is ever made of the key has another name.
+/// Name of this use of the key, so that nothing else derived from it is equal.
 const LABEL: &[u8] = b"lowband DTLS cookie 1";
 
-/// What cookies are made with.
+/// Key of the HMAC that makes cookies.
 pub(super) type Secret = [u8; 32];
 
 /// Makes and checks cookies.
 pub(super) struct Cookies {
     current: Hmac<Sha256>,
-    /// That of a key that has been replaced, and how long its cookies hold.
+    /// HMAC of a secret that has been replaced, and until when its cookies are accepted.
     previous: Option<(Hmac<Sha256>, Instant)>,
     secret: Secret,
-    /// What the wall clock showed when. None before it was told: then time begins with the first cookie.
+    /// The wall clock at a time. None before it was set: time then begins with the first cookie.
     clock: Option<(Instant, Duration)>,
 }
 
@@ -39,7 +40,7 @@ impl Cookies {
         Cookies { current: keyed(&secret), previous: None, secret, clock: None }
     }
 
-    /// From now on cookies are made with this one; those of the one before hold until their end.
+    /// Makes cookies with this secret from now on; those of the one before stay valid until their end.
     pub(super) fn set_secret(&mut self, now: Instant, secret: Secret) {
         if secret == self.secret {
             return;
@@ -49,7 +50,7 @@ impl Cookies {
         self.previous = Some((last, now + 2 * PERIOD));
     }
 
-    /// The wall clock shows `since_epoch`, the time since 1970.
+    /// Sets the wall clock to `since_epoch`, the time since 1970.
     pub(super) fn tell_time(&mut self, now: Instant, since_epoch: Duration) {
         self.clock = Some((now, since_epoch));
     }
@@ -99,14 +100,14 @@ impl Cookies {
     }
 }
 
-/// The secret of a certificate's key: HKDF-SHA256 (RFC 5869), one way, so that cookies tell nothing of the key. None when it
-/// cannot be read.
+/// Derives the secret from a certificate's key by HKDF-SHA256 (RFC 5869): one way, so that cookies reveal
+/// nothing about the key. None if the key cannot be read.
 pub(super) fn secret_of(identity: &ServerIdentity) -> Option<Secret> {
     let key = Zeroizing::new(identity::private_number(identity)?);
     Some(derive(&key, LABEL))
 }
 
-/// HKDF without a salt, for one block of output: HMAC(HMAC(0, key), label | 1).
+/// Computes HKDF without a salt, for one block of output: HMAC(HMAC(0, key), label | 1).
 fn derive(key: &[u8], label: &[u8]) -> Secret {
     let extracted = keyed(&[0; 32]).chain_update(key).finalize().into_bytes();
     keyed(&extracted.into()).chain_update(label).chain_update([1]).finalize().into_bytes().into()
@@ -119,7 +120,8 @@ fn keyed(secret: &Secret) -> Hmac<Sha256> {
     Hmac::new(&block)
 }
 
-/// Fields of variable length carry their length, so that no two inputs look the same.
+/// Hashes the inputs. Fields of variable length are preceded by their length, so that no two inputs
+/// look the same.
 fn over(
     secret: &Hmac<Sha256>,
     period: u64,
@@ -193,7 +195,7 @@ mod tests {
     #[test]
     fn replicas_with_one_secret_take_each_others_cookies_while_their_clocks_differ_by_a_minute_at_most() {
         let start = Instant::now();
-        // They began at other times, by other steady clocks.
+        // Their steady clocks began at other times.
         for (ahead, valid) in [(0, true), (60, true), (-60, true), (120, false), (-120, false)] {
             let (mut one, mut other) = (cookies(), cookies());
             one.tell_time(start, seconds(6_000_000));
@@ -223,7 +225,7 @@ mod tests {
         cookies.set_secret(start, [2; 32]);
         let new = cookies.make(start, here(), RANDOM, &[]);
         assert_ne!(old, new);
-        // The same again is none.
+        // Setting the same secret again changes nothing.
         cookies.set_secret(start, [2; 32]);
         for cookie in [old, new] {
             assert!(cookies.is_valid(start + seconds(119), here(), RANDOM, &[], &cookie));
@@ -231,7 +233,7 @@ mod tests {
         }
         let late = cookies.make(start + seconds(120), here(), RANDOM, &[]);
         assert!(cookies.is_valid(start + seconds(120), here(), RANDOM, &[], &late));
-        // Who knows nothing but the old secret makes none that are taken now.
+        // The old secret alone makes no cookies that are accepted now.
         let mut last = Cookies::new([1; 32]);
         last.tell_time(start, Duration::ZERO);
         let made = last.make(start + seconds(121), here(), RANDOM, &[]);

@@ -1,10 +1,10 @@
-//! Numbers since the start, one per reason, and how many there are now.
+//! Counters of the DTLS layer: numbers since the start, one per reason, and gauges of now.
 
 use crate::counters::counters;
 
 counters! {
     gauges {
-        /// Established sessions now, those whose peer has not sent data yet included.
+        /// Established sessions now, including those whose peer has not sent data yet.
         sessions = "sessions",
         /// Handshakes under way now.
         half_open = "handshakes_half_open",
@@ -12,7 +12,7 @@ counters! {
         hellos_gathering = "dtls_hellos_gathering",
     }
     counters {
-        /// HelloVerifyRequests sent.
+        /// HelloVerifyRequests sent to clients.
         cookies_sent = "dtls_cookies_sent",
         /// ClientHellos with a cookie that is not, or no longer, ours (answered with a new one).
         cookies_invalid = "dtls_cookies_invalid",
@@ -26,15 +26,15 @@ counters! {
         flights_recut = "dtls_flights_recut",
         /// Repeats of a peer's flight that were not answered because of the limit of repeats.
         flights_over_repeats = "dtls_flights_over_repeats",
-        /// Authentic warning alerts.
+        /// Authentic alerts that were warnings, and ignored.
         alerts_ignored = "dtls_alerts_ignored",
-        /// Key log lines lost because nobody fetched them.
+        /// Key log lines lost because they were not fetched.
         key_log_lost = "key_log_lines_lost",
     }
     families {
         /// Handshakes that have ended.
         "handshakes" by "result" {
-            /// Sessions since then.
+            /// Finished with a session.
             handshakes = "finished",
             /// Ended by an error of ours, or because there is nothing in common.
             handshakes_failed = "failed",
@@ -42,12 +42,12 @@ counters! {
             handshakes_refused = "refused",
             /// Took longer than their limit.
             handshakes_timed_out = "timed_out",
-            /// Given up because the same peer began another one.
+            /// Superseded by a new handshake of the same peer.
             handshakes_superseded = "superseded",
-            /// Given up, or their hello that was being gathered, for a newer one: all half-open places were taken.
+            /// Displaced by a newer one when all half-open places were taken, hellos in pieces included.
             handshakes_evicted = "evicted",
         }
-        /// ClientHellos that led to no handshake; refused with an alert where the client has proved its address.
+        /// ClientHellos that led to no handshake; refused with an alert if the client has proved its address.
         "dtls_hellos_refused" by "reason" {
             /// The limit of sessions.
             hellos_over_sessions = "sessions",
@@ -55,24 +55,24 @@ counters! {
             hellos_over_rate = "rate",
             /// The limit of hellos that wait for a signature.
             hellos_over_queue = "queue",
-            /// The limit of their length, of those that come in pieces.
+            /// The limit of length, of hellos in pieces.
             hellos_over_length = "length",
-            /// To an endpoint that does not accept, or not any more.
+            /// To an endpoint that does not accept, or no longer.
             hellos_not_accepting = "not_accepting",
-            /// Of a client that does not know DTLS 1.2.
+            /// From a client that does not know DTLS 1.2.
             hellos_old_version = "old_version",
-            /// Of a client that has been asked for its cookie too often.
+            /// From a client that has been asked for its cookie too often.
             hellos_over_message_seq = "message_seq",
-            /// They break the format, or their first piece ends before the cookie.
+            /// Broken format, or a first piece that ends before the cookie.
             hellos_malformed = "malformed",
             /// A piece never came, or not before the client began anew.
             hello_pieces_missing = "pieces_missing",
         }
-        /// Records.
+        /// Protected records, authentic ones.
         "dtls_records" by "direction" {
-            /// Decrypted.
+            /// Decrypted, from peers.
             records_in = "in",
-            /// Encrypted.
+            /// Encrypted, to peers.
             records_out = "out",
         }
         /// Records that came and were dropped.
@@ -81,40 +81,40 @@ counters! {
             records_malformed = "malformed",
             /// From a peer without session or handshake.
             records_no_session = "no_session",
-            /// Plaintext against a live session, but for alerts.
+            /// Plaintext for a live session, other than alerts.
             records_unprotected = "unprotected",
-            /// Plaintext alerts against a live session.
+            /// Plaintext alerts for a live session.
             alerts_unprotected = "unprotected_alert",
             /// Of an epoch that does not exist.
             records_wrong_epoch = "wrong_epoch",
-            /// Not authentic.
+            /// Authentication has failed.
             records_forged = "forged",
             /// Seen before, or older than the replay window.
             records_replayed = "replayed",
-            /// Authentic, but they mean nothing at this place.
+            /// Authentic, but without a meaning at this point.
             records_unexpected = "unexpected",
             /// Protected, before the end of the handshake, and beyond the few that are kept.
             records_early_dropped = "early",
-            /// Pieces of ClientHellos that are not being gathered: the first piece was lost, or brought no valid cookie.
+            /// Pieces of ClientHellos not being gathered: the first one was lost, or had no valid cookie.
             hello_pieces_unknown = "hello_piece",
         }
         /// Records of sessions that are not known here.
         "dtls_lost_sessions" by "result" {
-            /// Their senders have been sent an alert.
+            /// Answered by an alert to the sender.
             lost_sessions_told = "told",
-            /// Nothing was sent, for there had been too many.
+            /// Not answered, because there had been too many.
             lost_sessions_untold = "untold",
         }
-        /// Tries to renegotiate, none of which succeeds.
+        /// Attempts to renegotiate, none of which succeeds.
         "dtls_renegotiations" by "result" {
             /// Answered by no_renegotiation.
             renegotiations_refused = "refused",
-            /// Beyond those that are answered.
+            /// Ignored, beyond those that are answered.
             renegotiations_ignored = "ignored",
         }
-        /// Sessions that have ended, but for those that this end has closed.
+        /// Sessions that have ended, except those that this end has closed.
         "sessions_ended" by "reason" {
-            /// The peer's close_notify.
+            /// Closed by the peer.
             sessions_closed_by_peer = "peer",
             /// An authentic fatal alert.
             sessions_alerted = "alert",

@@ -41,12 +41,12 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-/// Idle sessions that one call ends, at most.
+/// Most idle sessions that one call ends.
 const MOST_ENDED: usize = 64;
 
-/// Datagrams in, session data out. After each call the caller drains [`Endpoint::poll_transmit`],
-/// [`Endpoint::poll_event`], [`Endpoint::poll_key_log`] and, where costly steps are handed out, [`Endpoint::poll_job`], and asks
-/// [`Endpoint::poll_timeout`].
+/// All sessions and handshakes of one socket: datagrams in, session data out. After each call the caller
+/// drains [`Endpoint::poll_transmit`], [`Endpoint::poll_event`], [`Endpoint::poll_key_log`] and, if costly
+/// steps are handed out, [`Endpoint::poll_job`], and asks [`Endpoint::poll_timeout`].
 pub struct Endpoint {
     limits: Limits,
     balancers: Balancers,
@@ -61,14 +61,15 @@ pub struct Endpoint {
     rates: Rates,
     deferred: bool,
     jobs: Jobs,
-    /// One entry for each handshake and each hello that is gathered: its next deadline.
+    /// The next deadline of each handshake, and of each hello that is being gathered.
     handshake_timers: BTreeSet<(Instant, SessionId)>,
     silence: Silence,
-    /// Sessions whose end has been claimed, and when that was told last.
+    /// Sessions whose end an unprotected alert has claimed, and when that was last reported.
     doubted: BTreeMap<SessionId, Instant>,
-    /// Records of a session that failed their authentication. Few have any, and memory of each session is dear.
+    /// Records of a session that failed their authentication. Few sessions have any, and each byte of
+    /// a session counts.
     forged: BTreeMap<SessionId, u64>,
-    /// How often the peers of unknown sessions are told.
+    /// Limits how often the peers of unknown sessions are sent an alert.
     lost_sessions: Rates,
     last_id: u64,
     aeads: Aeads,
@@ -84,8 +85,9 @@ impl fmt::Debug for Endpoint {
 }
 
 impl Endpoint {
-    /// `seed` is the only source of our own randomness (the hash of the tables). The secret of cookies comes from the private
-    /// key, so that endpoints with the same key take each other's: see [`Endpoint::tell_time`].
+    /// Makes an endpoint. `seed` is the only source of our own randomness (the hash of the tables). The
+    /// secret of cookies comes from the private key, so that endpoints with the same key accept each
+    /// other's: see [`Endpoint::tell_time`].
     pub fn new(config: Config, seed: [u8; 32]) -> Result<Endpoint, SetupError> {
         let contexts = Contexts::new(&config)?;
         let mut rng = ChaCha20Rng::from_seed(seed);
@@ -94,7 +96,7 @@ impl Endpoint {
         let hash = SeededHash(hash);
         let mut secret = [0; 32];
         rng.fill_bytes(&mut secret);
-        // One of our own where nobody else can have it.
+        // A secret of our own if no other endpoint can have it.
         let secret = config.server.as_ref().and_then(cookie::secret_of).unwrap_or(secret);
         Ok(Endpoint {
             crowds: Crowds::new(config.limits.session_bounds()),
@@ -123,8 +125,9 @@ impl Endpoint {
         })
     }
 
-    /// Starts a handshake. `server_name` goes into SNI (unless an IP address) and is what the certificate must be for. A
-    /// handshake with the same peer that is under way ends; a session with it goes on until the new handshake finishes.
+    /// Starts a handshake. `server_name` goes into SNI (unless it is an IP address), and the certificate has
+    /// to be valid for it. A handshake under way with the same peer ends; a session with it goes on until the
+    /// new handshake finishes.
     pub fn connect(
         &mut self,
         now: Instant,
@@ -141,15 +144,17 @@ impl Endpoint {
         Ok(id)
     }
 
-    /// The wall clock shows `since_epoch`, the time since 1970. Cookies are made for periods of it, so that endpoints with one
-    /// key take each other's (RFC 6347 section 4.2.1), as long as their clocks differ by a minute at most. To be told at the
-    /// start and from time to time, because the clock may be set. Without it time begins with the first cookie.
+    /// Sets the wall clock to `since_epoch`, the time since 1970. Cookies are made for periods of it, so that
+    /// endpoints with one key accept each other's (RFC 6347 section 4.2.1) as long as their clocks differ by
+    /// a minute at most. To be called at the start and from time to time, because the clock may be set.
+    /// Without it, time begins with the first cookie.
     pub fn tell_time(&mut self, now: Instant, since_epoch: Duration) {
         self.cookies.tell_time(now, since_epoch);
     }
 
-    /// New handshakes are accepted with this identity. Sessions, and handshakes under way, go on with the one that they have begun
-    /// with, and so does everything when it is refused. An endpoint that does not accept refuses each.
+    /// Accepts new handshakes with this identity from now on. Sessions, and handshakes under way, keep the
+    /// identity that they began with; if the new one is refused, everything does. An endpoint that does not
+    /// accept refuses every identity.
     pub fn renew_identity(&mut self, now: Instant, identity: &ServerIdentity) -> Result<(), SetupError> {
         self.contexts.renew(identity)?;
         if let Some(secret) = cookie::secret_of(identity) {
@@ -158,18 +163,18 @@ impl Endpoint {
         Ok(())
     }
 
-    /// A datagram has arrived.
+    /// Takes in a datagram from `peer`; `local` is the address that it arrived at, where it is known.
     pub fn handle_datagram(&mut self, now: Instant, peer: SocketAddr, local: Option<IpAddr>, bytes: &[u8]) {
         self.receive(now, peer, local, bytes);
     }
 
-    /// The time of [`Endpoint::poll_timeout`] has come.
+    /// Does what is due; to be called at the time of [`Endpoint::poll_timeout`].
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some((due, id)) = self.handshake_timers.first().copied().filter(|(due, _)| *due <= now) {
             self.handshake_timers.remove(&(due, id));
             self.handshake_timeout(now, id);
         }
-        // Those that are left are due at once.
+        // The remaining sessions stay due at once.
         for _ in 0..MOST_ENDED {
             let longest = self.silence.longest(&self.sessions);
             let silent = longest.filter(|(_, heard)| *heard + self.limits.idle <= now);
@@ -211,61 +216,65 @@ impl Endpoint {
         }
     }
 
-    /// Sends close_notify and forgets the session; an event follows. A handshake is given up without a word to the peer.
+    /// Sends close_notify and forgets the session; an event follows. A handshake is given up without a
+    /// message to the peer.
     pub fn close(&mut self, _now: Instant, session: SessionId) {
         self.end_session(session, CloseReason::Local, true);
         self.end_handshake(session, CloseReason::Local);
     }
 
-    /// The same for a reason that the caller has found. Should the peer be there all the same, it need not keep the session.
+    /// Ends a session as `close` does, for a reason that the caller has found. If the peer is there after
+    /// all, it need not keep the session.
     pub fn end(&mut self, session: SessionId, why: CloseReason) {
         self.end_session(session, why, true);
     }
 
-    /// From now on no new handshake is accepted: who has proved its address gets an alert. Live sessions, and handshakes
-    /// under way, go on.
+    /// Accepts no new handshakes from now on: clients that have proved their address get an alert. Live
+    /// sessions, and handshakes under way, go on.
     pub fn stop_accepting(&mut self) {
         self.accepting = false;
     }
 
-    /// The next datagram to send.
+    /// Returns the next datagram to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         self.transmits.pop_front()
     }
-    /// The next event.
+    /// Returns the next event.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
-    /// When to call [`Endpoint::handle_timeout`].
+    /// Returns when to call [`Endpoint::handle_timeout`]; None while nothing is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let handshake = self.handshake_timers.first().map(|(due, _)| *due);
         let session = self.silence.longest(&self.sessions).map(|(_, heard)| heard + self.limits.idle);
         handshake.into_iter().chain(session).min()
     }
-    /// The next line for SSLKEYLOGFILE (NSS key log format), without line end.
+    /// Returns the next line for SSLKEYLOGFILE (NSS key log format), without its line end.
     pub fn poll_key_log(&mut self) -> Option<String> {
         self.counters.key_log_lost = self.contexts.key_log_lost();
         self.contexts.poll_key_log()
     }
 
-    /// The address a session answers to.
+    /// Returns the peer's address of a session or handshake; None if there is none.
     pub fn peer(&self, session: SessionId) -> Option<SocketAddr> {
         let live = self.sessions.get(session).map(HasPeer::peer);
         live.or_else(|| self.handshakes.get(session).map(HasPeer::peer))
     }
-    /// When the last record of a live session arrived that is authentic; that of its handshake at first.
+    /// Returns when the last authentic record of a live session arrived; at first, that of its handshake.
     pub fn heard(&self, session: SessionId) -> Option<Instant> {
         self.sessions.get(session).map(|session| session.heard)
     }
-    /// Whose share a session's is: that of its address, or one of its own behind a balancer ([`Config::balancers`]).
+    /// Returns the network whose share a session uses: that of its address, or one of its own behind
+    /// a balancer ([`Config::balancers`]).
     pub fn network(&self, session: SessionId) -> Option<Network> {
         Some(self.balancers.network(self.peer(session)?.ip(), session.0))
     }
-    /// Live sessions, oldest first, those that [`Event::Connected`] has not been told of yet included.
+    /// Returns the ids of live sessions, oldest first, including those that [`Event::Connected`] has
+    /// not reported yet.
     pub fn session_ids(&self) -> Vec<SessionId> {
         self.sessions.ids()
     }
-    /// What happened so far.
+    /// Returns the counters since the start, and the gauges of now.
     pub fn counters(&self) -> &Counters {
         &self.counters
     }
@@ -274,7 +283,7 @@ impl Endpoint {
         self.transmits.extend(datagrams.into_iter().map(|bytes| Transmit { peer, local, bytes }));
     }
 
-    /// Whether the record has been queued.
+    /// Encrypts and queues a record; returns whether that succeeded.
     fn send_record(&mut self, id: SessionId, content_type: ContentType, plaintext: &[u8]) -> bool {
         let Some(session) = self.sessions.get_mut(id) else { return false };
         let Some(bytes) = session.seal(&mut self.aeads, content_type, plaintext) else { return false };
@@ -309,7 +318,7 @@ impl Endpoint {
         SessionId(self.last_id)
     }
 
-    /// Others may have to go for it.
+    /// Takes a place for a half-open handshake; others may have to give up theirs.
     fn take_half_open_place(&mut self, id: SessionId, peer: SocketAddr) {
         let network = self.balancers.network(peer.ip(), id.0);
         for gone in self.half_open.enter(id, network) {
@@ -319,7 +328,7 @@ impl Endpoint {
         }
     }
 
-    /// Puts its next deadline into the timers, where an older one may stand.
+    /// Puts the next deadline of a handshake into the timers, in the place of an older one.
     fn schedule_handshake(&mut self, id: SessionId) {
         let Some(handshake) = self.handshakes.get_mut(id) else { return };
         let due = handshake.due();
@@ -332,7 +341,7 @@ impl Endpoint {
         self.handshake_timers.insert((due, id));
     }
 
-    /// The user hears of handshakes that it has started itself.
+    /// Ends a handshake. Only handshakes that the caller started are reported.
     fn end_handshake(&mut self, id: SessionId, why: CloseReason) {
         if self.remove_handshake(id).is_some_and(|handshake| handshake.role() == Role::Client) {
             self.events.push_back(Event::Closed { session: id, why });

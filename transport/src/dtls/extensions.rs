@@ -1,11 +1,12 @@
-//! What the two hellos can agree on with OpenSSL 3.0 in DTLS 1.2, and who keeps it. OpenSSL speaks in the handshake only:
-//! whatever is agreed there and concerns records, messages or times afterwards is ours to keep, or must not be agreed on.
+//! What the two hellos can agree on with OpenSSL 3.0 in DTLS 1.2, and what keeps it. OpenSSL takes part in
+//! the handshake only: an agreement that concerns records, messages or times afterwards has to be honoured by
+//! us, or must not be made.
 //!
 //! | extension | our answer as a server | what keeps it |
 //! |---|---|---|
 //! | max_fragment_length (RFC 6066 section 4) | agreed on | OpenSSL cuts the flight, whose datagrams are no longer than one record; [`Session`] seals nothing longer; CoAP takes blocks and messages that fit |
 //! | extended_master_secret (RFC 7627) | agreed on | the master secret is taken from OpenSSL as it is |
-//! | renegotiation_info (RFC 5746) | agreed on, empty | nobody renegotiates: each try gets the warning no_renegotiation, and the session goes on |
+//! | renegotiation_info (RFC 5746) | agreed on, empty | never renegotiated: each attempt gets the warning no_renegotiation, and the session goes on |
 //! | supported_groups, ec_point_formats (RFC 8422) | X25519, P-256, P-384; uncompressed | the handshake alone |
 //! | signature_algorithms, signature_algorithms_cert | chosen from, not answered | the handshake alone |
 //! | encrypt_then_mac (RFC 7366) | refused ([`super::ffi::no_encrypt_then_mac`]) | concerns CBC suites, of which we have none |
@@ -17,9 +18,9 @@
 //! | compression methods | null alone | OpenSSL 3.0 compresses nothing in DTLS |
 //! | heartbeat (RFC 6520), record_size_limit (RFC 8449), connection_id (RFC 9146), padding, supported_versions, post-quantum groups, whatever is unknown | not answered | OpenSSL 3.0 does not know them in DTLS |
 //!
-//! Nothing of these changes a timer: the flights' and the message layer's are their own. As a client we offer what
-//! OpenSSL offers by itself, but for tickets and encrypt_then_mac, and max_fragment_length where the configuration asks
-//! for it. What a server agrees to without having been asked ends the handshake, by OpenSSL.
+//! None of these changes a timer: flights and the message layer have their own. As a client we offer what
+//! OpenSSL offers by itself, without tickets and encrypt_then_mac, and max_fragment_length where the
+//! configuration asks for it. A server that agrees to what was not offered ends the handshake, by OpenSSL.
 //!
 //! [`Session`]: super::session::Session
 
@@ -31,17 +32,17 @@ use openssl::ssl::SslSessionRef;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum MaxFragmentLength {
-    /// 2^9 bytes.
+    /// 512 bytes, 2^9
     Bytes512 = 1,
-    /// 2^10 bytes.
+    /// 1,024 bytes, 2^10
     Bytes1024 = 2,
-    /// 2^11 bytes.
+    /// 2,048 bytes, 2^11
     Bytes2048 = 3,
-    /// 2^12 bytes.
+    /// 4,096 bytes, 2^12
     Bytes4096 = 4,
 }
 
-/// How many bytes of plaintext a record of this session may have.
+/// Returns how many bytes of plaintext a record of this session may have.
 pub(super) fn largest_plaintext(session: &SslSessionRef) -> usize {
     match ffi::agreed_max_fragment_length(session) {
         code @ 1..=4 => 1 << (8 + code),

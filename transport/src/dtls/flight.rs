@@ -1,15 +1,15 @@
-//! Flights (RFC 6347 section 4.2.4): records packed into datagrams and kept, so that the same fragments of the same
-//! messages can be sent again. OpenSSL would cut the messages anew when it repeats; pion and GnuTLS 3.7 never put such
-//! pieces together.
+//! Flights (RFC 6347 section 4.2.4): records packed into datagrams and kept, so that the same fragments of
+//! the same messages can be sent again. OpenSSL would cut the messages anew when it repeats; pion and GnuTLS
+//! 3.7 never put such pieces together.
 //!
 //! ```text
 //! sent    repeats: 1  2  3  4  5  6 ... 12      s: as it was sent    r: cut anew for a path of 576 bytes (recut.rs)
 //! s                s  s  r  s  r  s ...
 //! ```
 //!
-//! Whether datagrams are lost by chance or for their size cannot be seen from here. Two repeats of the same bytes are for chance;
-//! by turns, then, so that both kinds of path get through, and stacks that cannot join one cut with the other get each of
-//! them whole again.
+//! We cannot see whether datagrams are lost by chance or for their size. Two repeats of the same bytes serve
+//! the first case. After that the two forms take turns: both kinds of path get datagrams through, and stacks
+//! that cannot join pieces of one form with pieces of the other get each form whole again.
 
 use super::counters::Counters;
 use super::patience::Patience;
@@ -18,13 +18,13 @@ use super::recut::{is_large, recut};
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
-/// So many repeats are what was sent, byte for byte.
+/// How many repeats send the same bytes, before a flight is cut anew.
 const REPEATS_AS_SENT: u32 = 2;
-/// A flight is sent again at most this often, by the timer or because the peer repeated its own: a proven address is
-/// no licence to be flooded.
+/// Most repeats of a flight, by the timer or because the peer repeated its own: a proven address is no
+/// licence to flood it.
 const MAX_REPEATS: u32 = 12;
 
-/// The flight that was sent last and the timer that repeats it.
+/// The flight that was sent last, and the timer that repeats it.
 #[derive(Debug)]
 pub(super) struct Flight {
     datagrams: Vec<Vec<u8>>,
@@ -44,19 +44,19 @@ impl Flight {
         &self.datagrams
     }
 
-    /// When the timer repeats it next.
+    /// Returns when the timer repeats the flight next; None if it does not any more.
     pub(super) fn due(&self) -> Option<Instant> {
         (self.repeats < MAX_REPEATS).then(|| self.sent + self.patience.interval())
     }
 
-    /// The timer has expired: it is to be sent once more, the next time later.
+    /// Returns the flight to be sent again, because the timer has expired; the next interval is longer.
     pub(super) fn repeat_by_timer(&mut self, now: Instant, counters: &mut Counters) -> Cow<'_, [Vec<u8>]> {
         self.patience.grow();
         self.repeat(now, counters)
     }
 
-    /// The peer has repeated its own flight, so ours seems lost: it is to be sent once more. What is cut anew needs new
-    /// record numbers.
+    /// Returns the flight to be sent again, because the peer has repeated its own and ours seems lost. If it
+    /// is cut anew it needs new record numbers.
     pub(super) fn repeat(&mut self, now: Instant, counters: &mut Counters) -> Cow<'_, [Vec<u8>]> {
         if self.repeats >= MAX_REPEATS {
             counters.flights_over_repeats += 1;
@@ -73,35 +73,35 @@ impl Flight {
         Cow::Borrowed(&self.datagrams)
     }
 
-    /// The copy that was sent last begins with this record number.
+    /// Records that the copy sent last begins with this record number.
     pub(super) fn number(&mut self, first: u64) {
         self.copies.push((first, self.sent));
     }
 
-    /// How long ago the copy was sent that begins with this record number.
+    /// Returns how long ago the copy that begins with this record number was sent.
     pub(super) fn since(&self, number: u64, now: Instant) -> Option<Duration> {
         let (_, sent) = self.copies.iter().find(|(first, _)| *first == number)?;
         Some(now.saturating_duration_since(*sent))
     }
 
-    /// How long ago the last copy was sent.
+    /// Returns how long ago the last copy was sent.
     pub(super) fn age(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.sent)
     }
 
-    /// How long the peer took to answer; no sample from what was sent twice (RFC 6298 section 3).
+    /// Returns how long the peer took to answer; None if the flight was sent twice (RFC 6298 section 3).
     pub(super) fn round_trip(&self, now: Instant) -> Option<Duration> {
         (self.repeats == 0).then(|| self.age(now))
     }
 }
 
-/// The numbers of the records that we send in a handshake.
+/// Numbers of the records that we send in a handshake.
 #[derive(Debug)]
 pub(super) struct Numbering {
-    /// Next in epoch 0, where we number the records ourselves: a server goes on from the client's number (RFC 6347
-    /// section 4.2.2), which a fresh OpenSSL object does not know.
+    /// Next number of epoch 0, where we number the records ourselves: a server continues from the client's
+    /// number (RFC 6347 section 4.2.2), which a fresh OpenSSL object does not know.
     plain: u64,
-    /// Next in epoch 1, where OpenSSL's numbers are authenticated.
+    /// Next number of epoch 1, where OpenSSL's numbers are authenticated.
     protected: u64,
 }
 
@@ -111,7 +111,7 @@ impl Numbering {
         Numbering { plain: first, protected: 0 }
     }
 
-    /// How many of epoch 0 are used up: the sequence number of the next one.
+    /// Returns the next sequence number of epoch 0, which is how many are used up.
     pub(super) fn plain(&self) -> u64 {
         self.plain
     }
@@ -123,7 +123,7 @@ impl Numbering {
         self.protected += 1;
         RecordNumber::new(EPOCH, self.protected - 1)
     }
-    /// How many of epoch 1 are used up: the sequence number of the next one.
+    /// Returns the next sequence number of epoch 1, which is how many are used up.
     pub(super) fn protected(&self) -> u64 {
         self.protected
     }

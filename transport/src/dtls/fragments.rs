@@ -1,7 +1,7 @@
-//! Handshake messages, or pieces of them, in a plaintext record (RFC 6347 section 4.2.2): their headers, for what is to be
-//! known before OpenSSL reads them.
+//! Headers of handshake messages, or of pieces of them, in a plaintext record (RFC 6347 section 4.2.2): for
+//! what has to be known before OpenSSL reads them.
 
-/// Type (1), length (3), message_seq (2), fragment offset (3), fragment length (3).
+/// Bytes of a header: type (1), length (3), message_seq (2), fragment offset (3), fragment length (3).
 pub(super) const HANDSHAKE_HEADER: usize = 12;
 /// HandshakeType of a HelloRequest.
 pub(super) const HELLO_REQUEST: u8 = 0;
@@ -15,17 +15,17 @@ pub(super) const CLIENT_KEY_EXCHANGE: u8 = 16;
 /// The header of one message or of one piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fragment {
-    /// HandshakeType.
+    /// HandshakeType (RFC 5246 section 7.4)
     pub(super) kind: u8,
-    /// Of the whole message.
+    /// Bytes of the whole message.
     pub(super) length: usize,
     pub(super) message_seq: u16,
-    /// Where in the message it begins.
+    /// Where the piece begins in the message.
     pub(super) offset: usize,
 }
 
 impl Fragment {
-    /// The header of a piece of `here` bytes.
+    /// Makes the header of a piece of `here` bytes.
     pub(super) fn header(&self, here: usize) -> [u8; HANDSHAKE_HEADER] {
         let [[l0, l1, l2], [o0, o1, o2], [f0, f1, f2]] = [self.length, self.offset, here].map(|number| {
             let [_, a, b, c] = (number as u32).to_be_bytes();
@@ -36,11 +36,11 @@ impl Fragment {
     }
 }
 
-/// Something that is no message, or one that ends beyond its record. Nothing after it can be read.
+/// Bytes that are not a message, or a message that ends beyond its record. Nothing after them can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
 
-/// Walks over the fragment of a record.
+/// Iterates over the messages and pieces in the fragment of a record.
 pub(super) struct Fragments<'a>(&'a [u8]);
 
 impl<'a> Fragments<'a> {
@@ -48,7 +48,7 @@ impl<'a> Fragments<'a> {
         Fragments(record)
     }
 
-    /// Each with its bytes, up to the first that is none.
+    /// Returns each with its bytes, up to the first malformed one.
     pub(super) fn bodies(mut self) -> impl Iterator<Item = (Fragment, &'a [u8])> {
         std::iter::from_fn(move || self.split_first())
     }

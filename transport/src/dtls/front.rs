@@ -1,11 +1,11 @@
-//! The stateless front: what a ClientHello gets before anything is allocated for its sender.
+//! The stateless front: how a ClientHello is answered before anything is allocated for its sender.
 //!
-//! | hello | its sender is proven | what it gets |
+//! | hello | its sender is proven | how it is answered |
 //! |---|---|---|
 //! | breaks the format | no | silence: no client sends it |
-//! | of a client that knows no DTLS 1.2 | no | alert protocol_version, 15 bytes; silence where we talk to that address already, because anybody can write it on a hello |
+//! | of a client that does not know DTLS 1.2 | no | alert protocol_version, 15 bytes; silence where we talk to that address already, because anyone can forge it as the sender of a hello |
 //! | without a cookie, or with one that is not ours | no | HelloVerifyRequest, 36 bytes |
-//! | the same, asked too often | no | silence: it would go on for ever |
+//! | without our cookie, asked too often | no | silence: otherwise it would go on for ever |
 //! | a piece that is not the first | no | silence, or a place in the hello that is being gathered |
 //! | with our cookie, but asked too often | yes | alert internal_error |
 //! | with our cookie, to a server that is about to end | yes | alert internal_error |
@@ -15,9 +15,10 @@
 //! | with our cookie, but nothing in common (suites, groups, ...) | yes | OpenSSL's alert, handshake_failure as a rule |
 //! | with our cookie, again | yes | the flight again; nothing once the session is there |
 //!
-//! An alert ends the handshake of OpenSSL, pion and libcoap at once, and that of GnuTLS on a blocking socket when its hello
-//! comes again, a second later: each hello is told so under its own record number, and how often is not limited. So a client
-//! falls back to HTTPS without waiting for its own deadline. Who has not proved its address gets nothing that is longer than what came.
+//! An alert ends the handshake of OpenSSL, pion and libcoap at once. GnuTLS on a blocking socket reads it
+//! when its hello comes again, a second later: the alert carries the record number of each hello, and how
+//! often one is sent is not limited. So a client falls back to HTTPS without waiting for its own deadline. A
+//! sender that has not proved its address never gets more bytes than it sent.
 
 use super::cookie::{COOKIE_LEN, Cookies};
 use super::counters::Counters;
@@ -27,24 +28,25 @@ use super::record::{self, ContentType, DTLS_1_0, Record, plaintext_alert};
 use std::net::SocketAddr;
 use std::time::Instant;
 
-/// A client that was asked for its cookie again (the secret had changed) has a higher message_seq; each one costs a walk
-/// of OpenSSL past one more HelloVerifyRequest. As a client we answer no more of them than we would send.
+/// Highest message_seq of a hello that we answer. It grows each time that a client is asked for its cookie
+/// again (the secret had changed), and each step makes OpenSSL walk past one more HelloVerifyRequest. As a
+/// client we answer no more of them than we would send.
 pub(super) const MAX_MESSAGE_SEQ: u16 = 3;
 
 /// What to do with a ClientHello.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict<'a> {
-    /// Its sender receives at its address: a handshake may begin.
+    /// The sender receives at its address: a handshake may begin.
     Proven(ClientHello<'a>),
-    /// More of one whose beginning may have been proven.
+    /// A later piece of a hello whose beginning may have been proven.
     Later(Piece<'a>),
-    /// Answer with this HelloVerifyRequest.
+    /// To be answered with this HelloVerifyRequest.
     Verify(Vec<u8>),
-    /// Its sender knows no DTLS 1.2. Counted.
+    /// The sender does not know DTLS 1.2. Counted already.
     OldVersion(Record<'a>),
-    /// Its sender receives at its address, but there will be no handshake. Counted.
+    /// The sender receives at its address, but there will be no handshake. Counted already.
     Refuse(ClientHello<'a>),
-    /// Counted.
+    /// To be ignored; counted already.
     Drop,
 }
 
@@ -53,12 +55,12 @@ pub(super) const DECODE_ERROR: u8 = 50;
 pub(super) const PROTOCOL_VERSION: u8 = 70;
 pub(super) const INTERNAL_ERROR: u8 = 80;
 
-/// A fatal alert under the number of the hello and the version of its record, which is one that its sender reads.
+/// Makes a fatal alert under the number of the hello and the version of its record, which its sender reads.
 pub(super) fn refusal(hello: &Record<'_>, description: u8) -> Vec<u8> {
     plaintext_alert(hello.version(), hello.number, description)
 }
 
-/// Judges the first record of a datagram, and says what follows it.
+/// Judges the first record of a datagram, and returns what follows it.
 pub(super) fn judge<'a>(
     cookies: &mut Cookies,
     counters: &mut Counters,
@@ -99,8 +101,8 @@ fn judge_hello<'a>(
         }
         counters.cookies_invalid += 1;
     }
-    // The hello that an answer brings would not be taken. With one, the two ends would go on asking each other at the
-    // speed of the link, for as long as the client's patience lasts.
+    // The hello that an answer would draw would not be accepted. If it were answered, the two ends would go
+    // on asking each other at the speed of the link, for as long as the client's patience lasts.
     if message_seq >= MAX_MESSAGE_SEQ {
         counters.hellos_over_message_seq += 1;
         return Verdict::Drop;
@@ -110,11 +112,12 @@ fn judge_hello<'a>(
     Verdict::Verify(hello_verify_request(&hello, cookie))
 }
 
-/// RFC 6347 section 4.2.1: under the record number of the hello; version 1.0 whatever will be negotiated. 36 bytes,
-/// where the shortest hello has 67 and the shortest first piece of one 61: nothing is amplified.
+/// Makes a HelloVerifyRequest (RFC 6347 section 4.2.1), under the record number of the hello, and of version
+/// 1.0 whatever will be negotiated. It has 36 bytes; the shortest hello has 67 and the shortest first piece
+/// of one 61, so nothing is amplified.
 ///
-/// The message_seq is the hello's too, which is what a server that remembers would send: so a client whose cookie is no
-/// longer ours (we have been restarted) takes the new one.
+/// Its message_seq is the hello's too, which is what a server that remembers would send. So a client whose
+/// cookie is no longer ours (we have been restarted) takes the new one.
 fn hello_verify_request(hello: &ClientHello<'_>, cookie: [u8; COOKIE_LEN]) -> Vec<u8> {
     const BODY: u8 = 2 + 1 + COOKIE_LEN as u8;
     let [s0, s1] = hello.piece.message_seq.to_be_bytes();

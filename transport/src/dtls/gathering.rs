@@ -1,7 +1,9 @@
-//! A ClientHello in pieces (RFC 6347 section 4.2.3), put together once its first piece has brought a valid cookie.
+//! A ClientHello in pieces (RFC 6347 section 4.2.3), put together once its first piece has brought
+//! a valid cookie.
 //!
-//! The cookie covers what the first piece holds, so the rest is gathered only for who receives at its address. Where
-//! pieces overlap the bytes that came first stay: whatever they make of the hello, the Finished will show it.
+//! The cookie covers what the first piece holds, so the rest is gathered only for senders that receive at
+//! their address. Where pieces overlap, the bytes that came first stay: whatever that makes of the hello, the
+//! Finished will show it.
 
 use super::fragments::HANDSHAKE_HEADER;
 use super::handshake::ClientRandom;
@@ -14,15 +16,15 @@ use std::time::Instant;
 /// One hello of which pieces are missing.
 pub(super) struct Gathering {
     peer: SocketAddr,
-    /// Of the first piece, as well as the random: the hello is answered under it.
+    /// Number of the first piece's record; the hello is answered under it. The random is of that piece, too.
     number: RecordNumber,
     random: ClientRandom,
     message_seq: u16,
     body: Vec<u8>,
-    /// For each byte of the body.
+    /// For each byte of the body, whether it has come.
     is_there: Vec<bool>,
     pub(super) began: Instant,
-    /// When the rest is not waited for any more; under this time it stands in the endpoint's timers.
+    /// When gathering is given up; the endpoint's timers have this time.
     pub(super) give_up: Instant,
 }
 
@@ -33,7 +35,7 @@ impl HasPeer for Gathering {
 }
 
 impl Gathering {
-    /// Holds none of the bytes yet. `hello.piece.length` must have been checked against the limit.
+    /// Starts with none of the bytes. `hello.piece.length` must have been checked against the limit.
     pub(super) fn new(
         peer: SocketAddr,
         hello: &ClientHello<'_>,
@@ -53,12 +55,12 @@ impl Gathering {
         }
     }
 
-    /// Whether `hello` is the beginning of the one that is being gathered, come again.
+    /// Returns whether `hello` is a copy of the beginning of the hello that is being gathered.
     pub(super) fn began_with(&self, hello: &ClientHello<'_>) -> bool {
         self.random == *hello.random && self.takes(&hello.piece)
     }
 
-    /// Whether the piece can be one of this hello.
+    /// Returns whether the piece can belong to this hello.
     pub(super) fn takes(&self, piece: &Piece<'_>) -> bool {
         self.message_seq == piece.message_seq && self.body.len() == piece.length
     }
@@ -72,7 +74,7 @@ impl Gathering {
         }
     }
 
-    /// As if it had come in one datagram, when nothing is missing.
+    /// Returns the hello as if it had come in one datagram; None while bytes are missing.
     pub(super) fn whole(&self) -> Option<Vec<u8>> {
         let is_whole = self.is_there.iter().all(|is_there| *is_there);
         is_whole.then(|| hello::build(self.number, self.message_seq, &self.body))

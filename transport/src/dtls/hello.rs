@@ -1,12 +1,13 @@
-//! A ClientHello, whole in one record of one datagram or in pieces (RFC 6347 sections 4.2.1 to 4.2.3, RFC 5246 section
-//! 7.4.1.2), parsed strictly before any state exists.
+//! A ClientHello, whole in one record of one datagram or in pieces (RFC 6347 sections 4.2.1 to 4.2.3, RFC
+//! 5246 section 7.4.1.2), parsed strictly before any state exists.
 //!
-//! The first piece holds what the front needs: version, random, session id and cookie come first, at most 101 bytes.
+//! The first piece holds what the front needs: version, random, session id and cookie come first, in at
+//! most 101 bytes.
 
 use super::fragments::{CLIENT_HELLO, HANDSHAKE_HEADER};
 use super::record::{self, ContentType, RecordNumber};
 
-/// A ClientHello from its beginning, perhaps not up to its end.
+/// A ClientHello from its beginning, possibly cut before its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ClientHello<'a> {
     /// The whole record.
@@ -21,9 +22,9 @@ pub(super) struct ClientHello<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Piece<'a> {
     pub(super) message_seq: u16,
-    /// Of the whole.
+    /// Bytes of the whole hello.
     pub(super) length: usize,
-    /// Where these bytes begin. They end within `length`.
+    /// Where these bytes begin in the hello. They end within `length`.
     pub(super) offset: usize,
     pub(super) bytes: &'a [u8],
 }
@@ -34,16 +35,16 @@ impl Piece<'_> {
     }
 }
 
-/// What a record brings of a ClientHello.
+/// What a record contains of a ClientHello.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hello<'a> {
-    /// Its beginning, or all of it.
+    /// The beginning, or all of it.
     First(ClientHello<'a>),
     /// A piece from further on.
     Later(Piece<'a>),
 }
 
-/// Why a ClientHello is not taken.
+/// Why a ClientHello is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HelloError<'a> {
     Malformed,
@@ -51,14 +52,15 @@ pub(super) enum HelloError<'a> {
     OldVersion(record::Record<'a>),
 }
 
-/// Whether a datagram begins with a plaintext ClientHello: somebody wants a session.
+/// Returns whether a datagram begins with a plaintext ClientHello, which asks for a session.
 pub fn begins_hello(datagram: &[u8]) -> bool {
     datagram.first() == Some(&(ContentType::Handshake as u8))
         && datagram.get(3..5) == Some(&[0, 0])
         && datagram.get(record::HEADER) == Some(&CLIENT_HELLO)
 }
 
-/// What the first record of `datagram` brings of a ClientHello, and what follows it. A whole one comes alone.
+/// Parses what the first record of `datagram` contains of a ClientHello, and returns what follows it. A whole
+/// hello comes alone.
 pub(super) fn parse(datagram: &[u8]) -> Result<(Hello<'_>, &[u8]), HelloError<'_>> {
     let (record, after) = record::parse(datagram).ok_or(HelloError::Malformed)?;
     if record.content_type != ContentType::Handshake || record.number.epoch() != 0 {
@@ -75,7 +77,7 @@ pub(super) fn parse(datagram: &[u8]) -> Result<(Hello<'_>, &[u8]), HelloError<'_
     if version <= 0xfefd { Ok((Hello::First(hello), after)) } else { Err(HelloError::OldVersion(record)) }
 }
 
-/// Takes fields off the front; `None` when they are not all there.
+/// Takes fields off the front; `None` if they are not all there.
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
@@ -88,7 +90,8 @@ impl<'a> Reader<'a> {
         fits.then_some(Piece { message_seq, length, offset, bytes: self.0 })
     }
 
-    /// With the version that it says. Of a piece, what comes after the cookie is not looked at.
+    /// Reads a hello and the version that it names. Of a first piece, what comes after the cookie is
+    /// not looked at.
     fn client_hello(
         &mut self,
         record: record::Record<'a>,
@@ -139,14 +142,15 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A minimal ClientHello without cookie: walks a fresh OpenSSL object past its own HelloVerifyRequest.
+/// Makes a minimal ClientHello without cookie, which walks a fresh OpenSSL object past
+/// its own HelloVerifyRequest.
 pub(super) fn canned(message_seq: u16) -> Vec<u8> {
     // version, random, empty session id, empty cookie, one suite, null compression
     let body = [&[0xfe, 0xfd][..], &[0; 32], &[0], &[0], &[0, 2, 0xc0, 0x2b], &[1, 0]].concat();
     build(RecordNumber::new(0, u64::from(message_seq)), message_seq, &body)
 }
 
-/// The datagram of a whole ClientHello; `body` is no longer than a record may be.
+/// Makes the datagram of a whole ClientHello; `body` is no longer than a record may be.
 pub(super) fn build(number: RecordNumber, message_seq: u16, body: &[u8]) -> Vec<u8> {
     let [_, l0, l1, l2] = (body.len() as u32).to_be_bytes();
     let [s0, s1] = message_seq.to_be_bytes();
@@ -161,7 +165,7 @@ pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// A hello as a client sends it: two suites, one extension.
+    /// Makes a hello as a client sends it: two suites, one extension.
     pub(in crate::dtls) fn sample(
         sequence: u64,
         message_seq: u16,
@@ -178,7 +182,7 @@ pub(super) mod tests {
         build(RecordNumber::new(0, sequence), message_seq, &body)
     }
 
-    /// Its first `length` bytes, in a record of their own.
+    /// Cuts off its first `length` bytes, in a record of their own.
     pub(in crate::dtls) fn piece(hello: &[u8], length: usize) -> Vec<u8> {
         let mut piece = hello[..record::HEADER + HANDSHAKE_HEADER + length].to_vec();
         piece[11..13].copy_from_slice(&((HANDSHAKE_HEADER + length) as u16).to_be_bytes());
@@ -186,7 +190,7 @@ pub(super) mod tests {
         piece
     }
 
-    /// A whole one.
+    /// Parses a datagram that contains a whole hello.
     fn whole(datagram: &[u8]) -> Result<ClientHello<'_>, HelloError<'_>> {
         match parse(datagram)? {
             (Hello::First(hello), []) if hello.piece.is_whole() => Ok(hello),
@@ -194,7 +198,7 @@ pub(super) mod tests {
         }
     }
 
-    /// The same with one byte set, the lengths around it untouched.
+    /// Makes the sample with one byte set, the lengths around it untouched.
     fn with(at: usize, value: u8) -> Vec<u8> {
         let mut bytes = sample(3, 1, [7; 32], b"cookie!!");
         bytes[at] = value;

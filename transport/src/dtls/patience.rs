@@ -11,13 +11,14 @@ pub(super) struct Patience {
 }
 
 impl Patience {
-    /// As long as nothing is known of the path: RFC 6347 section 4.2.4.1.
+    /// Intervals while nothing is known of the path: RFC 6347 section 4.2.4.1.
     pub(super) const DEFAULT: Patience =
         Patience { interval: Duration::from_secs(1), longest: Duration::from_secs(6) };
 
-    /// After a first sample (RFC 6298 sections 2.2 and 2.4), between the bounds of [`Patience::DEFAULT`]: RFC 6347 would let the
-    /// interval grow to a minute, in which time a link that loses a third gets six tries. An answer may be slower than that one was,
-    /// because a flight is longer than a HelloVerifyRequest, but is never expected sooner.
+    /// Starts from a sample (RFC 6298 sections 2.2 and 2.4), within the bounds of [`Patience::DEFAULT`]: RFC
+    /// 6347 would let the interval grow to a minute, in which a link that loses a third gets six tries. An
+    /// answer may be slower than that one was, because a flight is longer than a HelloVerifyRequest, but is
+    /// never expected sooner.
     pub(super) fn after(round_trip: Duration) -> Patience {
         let Patience { interval, longest } = Patience::DEFAULT;
         let least = round_trip + round_trip / 2;
@@ -27,12 +28,12 @@ impl Patience {
         }
     }
 
-    /// Until the next repeat.
+    /// Returns the time until the next repeat.
     pub(super) fn interval(self) -> Duration {
         self.interval
     }
 
-    /// After a repeat.
+    /// Makes the interval longer, after a repeat.
     pub(super) fn grow(&mut self) {
         self.interval = (self.interval * 2).min(self.longest);
     }
@@ -46,12 +47,12 @@ pub(super) struct RoundTrips {
 }
 
 impl RoundTrips {
-    /// The first sample, with the least work in it.
+    /// Returns the first sample, which contains the least work of the peer.
     pub(super) fn first(&self) -> Option<Duration> {
         self.first
     }
 
-    /// The latest sample, or zero.
+    /// Returns the latest sample, or zero.
     pub(super) fn latest(&self) -> Duration {
         self.latest.unwrap_or_default()
     }
@@ -61,11 +62,13 @@ impl RoundTrips {
         self.latest = sample.or(self.latest);
     }
 
-    /// For the next flight. A server has one to repeat, its first, before which it cannot know the round trip.
+    /// Returns the patience for the next flight. A server has only one to repeat, its first, before which it
+    /// cannot know the round trip.
     ///
-    /// RFC 6347 section 4.2.4.1 would have a client stay as patient as losses have made it. But a hello that was lost says nothing
-    /// of how long an answer takes, and a HelloVerifyRequest does, whichever hello it answers: at 30 % loss each way a handshake
-    /// takes 6 s so, 7 s otherwise, and a quarter as many fail.
+    /// RFC 6347 section 4.2.4.1 would have a client stay as patient as losses have made it. But a lost
+    /// hello says nothing about how long an answer takes, while a HelloVerifyRequest does, whichever
+    /// hello it answers. At 30 % loss each way a handshake takes 6 s this way, 7 s otherwise, and a
+    /// quarter as many fail.
     pub(super) fn patience(&self, role: Role) -> Patience {
         match (role, self.latest) {
             (Role::Client, Some(round_trip)) => Patience::after(round_trip),

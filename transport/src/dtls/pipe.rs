@@ -1,4 +1,4 @@
-//! What OpenSSL reads from and writes to: datagrams in memory.
+//! Datagrams in memory, which OpenSSL reads and writes in place of a socket.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -6,9 +6,10 @@ use std::io::{self, Read, Write};
 /// One end of a handshake.
 #[derive(Debug, Default)]
 pub(super) struct Pipe {
-    /// Read one at a time: each read sees the border of its datagram.
+    /// Datagrams to be read one at a time: each read ends where its datagram does.
     incoming: VecDeque<Vec<u8>>,
-    /// A stream of records. OpenSSL buffers a flight and may cut it anywhere, so the borders of writes mean nothing.
+    /// Stream of the records written. OpenSSL buffers a flight and may cut it anywhere, so where a write
+    /// ends means nothing.
     outgoing: Vec<u8>,
 }
 

@@ -1,4 +1,4 @@
-//! The private key of the accepting side, as it is read.
+//! The private key of the accepting side, in the form in which it is read.
 
 use std::fmt;
 use std::ops::Deref;

@@ -1,21 +1,22 @@
 //! Records (RFC 6347 section 4.1): several in one datagram; headers parsed and built.
 //!
-//! Nothing here is authenticated. What does not parse ends the datagram: after a wrong length nothing can be found.
+//! Nothing here is authenticated. A record that does not parse ends the datagram: after a wrong length
+//! nothing can be found.
 
-/// Type (1), version (2), epoch (2), sequence number (6), length (2).
+/// Bytes of a header: type (1), version (2), epoch (2), sequence number (6), length (2).
 pub(super) const HEADER: usize = 13;
-/// Largest plaintext of a record (RFC 5246 section 6.2.1).
+/// Largest plaintext of a record, in bytes (RFC 5246 section 6.2.1).
 pub(super) const MAX_PLAINTEXT: usize = 1 << 14;
-/// Largest fragment of a protected record (RFC 5246 section 6.2.3).
+/// Largest fragment of a protected record, in bytes (RFC 5246 section 6.2.3).
 const MAX_FRAGMENT: usize = MAX_PLAINTEXT + 2048;
-/// The only epoch with protection: nothing is renegotiated.
+/// The only epoch with protection, because nothing is renegotiated.
 pub(super) const EPOCH: u16 = 1;
 /// DTLS 1.2 on the wire.
 pub(super) const DTLS_1_2: [u8; 2] = [0xfe, 0xfd];
-/// DTLS 1.0 on the wire: what a ClientHello and a HelloVerifyRequest may travel under.
+/// DTLS 1.0 on the wire: a ClientHello and a HelloVerifyRequest may carry it.
 pub(super) const DTLS_1_0: [u8; 2] = [0xfe, 0xff];
 
-/// RFC 5246 section 6.2.1.
+/// Types of RFC 5246 section 6.2.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum ContentType {
@@ -37,7 +38,7 @@ impl ContentType {
     }
 }
 
-/// Epoch (16 bits) and sequence number (48 bits): together they number a record within its direction.
+/// Epoch (16 bits) and sequence number (48 bits), which together number a record within its direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct RecordNumber(u64);
 
@@ -45,7 +46,7 @@ impl RecordNumber {
     /// The last sequence number of an epoch.
     pub(super) const LAST: u64 = (1 << 48) - 1;
 
-    /// The bits of `sequence` above 48 are ignored.
+    /// Makes a number; the bits of `sequence` above 48 are ignored.
     pub(super) const fn new(epoch: u16, sequence: u64) -> RecordNumber {
         RecordNumber(((epoch as u64) << 48) | (sequence & RecordNumber::LAST))
     }
@@ -60,23 +61,23 @@ impl RecordNumber {
     }
 }
 
-/// One record as it lies in its datagram.
+/// One record as it stands in its datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Record<'a> {
     pub(super) content_type: ContentType,
     pub(super) number: RecordNumber,
     pub(super) fragment: &'a [u8],
-    /// Header and fragment.
+    /// Bytes of header and fragment.
     pub(super) raw: &'a [u8],
 }
 
 impl Record<'_> {
-    /// As it stands in the header: one of those that [`parse`] takes.
+    /// Returns the version in the header, one of those that [`parse`] accepts.
     pub(super) fn version(&self) -> [u8; 2] {
         if self.raw.get(1..3) == Some(&DTLS_1_0) { DTLS_1_0 } else { DTLS_1_2 }
     }
 
-    /// The record under another number; meaningful in epoch 0 only, where nothing protects it.
+    /// Returns the record under another number; valid in epoch 0 only, where nothing protects it.
     pub(super) fn renumbered(&self, number: RecordNumber) -> Vec<u8> {
         let mut bytes = self.raw.to_vec();
         if let Some(field) = bytes.get_mut(3..11) {
@@ -90,7 +91,7 @@ impl Record<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
 
-/// The records of a datagram, one after the other; ends after the first error.
+/// Iterates over the records of a datagram; ends after the first error.
 #[derive(Clone, Debug)]
 pub(super) struct Records<'a> {
     rest: &'a [u8],
@@ -115,7 +116,7 @@ impl<'a> Iterator for Records<'a> {
     }
 }
 
-/// One record and what follows it.
+/// Parses one record, and returns what follows it.
 pub(super) fn parse(bytes: &[u8]) -> Option<(Record<'_>, &[u8])> {
     let (header, _) = bytes.split_first_chunk::<HEADER>()?;
     let [content_type, v0, v1, n0, n1, n2, n3, n4, n5, n6, n7, l0, l1] = *header;
@@ -136,7 +137,7 @@ pub(super) fn parse(bytes: &[u8]) -> Option<(Record<'_>, &[u8])> {
     Some((record, rest))
 }
 
-/// A header for `length` bytes of fragment.
+/// Makes a header for `length` bytes of fragment.
 pub(super) fn header(
     content_type: ContentType,
     version: [u8; 2],
@@ -148,7 +149,7 @@ pub(super) fn header(
     [content_type as u8, version[0], version[1], n0, n1, n2, n3, n4, n5, n6, n7, l0, l1]
 }
 
-/// A fatal alert in epoch 0, where nothing protects it: 15 bytes.
+/// Makes a fatal alert in epoch 0, where nothing protects it: 15 bytes.
 pub(super) fn plaintext_alert(version: [u8; 2], number: RecordNumber, description: u8) -> Vec<u8> {
     const FATAL: u8 = 2;
     [&header(ContentType::Alert, version, number, 2)[..], &[FATAL, description]].concat()

@@ -1,27 +1,28 @@
-//! A flight cut anew for a path that takes small datagrams only: the same messages in smaller fragments (RFC 6347 sections 4.1.1.1
-//! and 4.2.3).
+//! Cutting a flight anew for a path that takes small datagrams only: the same messages in smaller fragments
+//! (RFC 6347 sections 4.1.1.1 and 4.2.3).
 //!
-//! Where a fragment ended when it was first sent, one ends here too, because there are stacks (pion) that put fragments together
-//! only where the end of one is the beginning of the next: what has arrived of the flight as it was stays of use. What fits
-//! whole is not cut.
+//! Where a fragment ended when it was first sent, one ends here too, because some stacks (pion) put fragments
+//! together only if the end of one is the beginning of the next: what has arrived of the original flight
+//! stays of use. A message that fits whole is not cut.
 
 use super::fragments::{Fragment, Fragments, HANDSHAKE_HEADER};
 use super::record::{self, ContentType, HEADER, Record, Records};
 
-/// The UDP payload for a path of 576 bytes, which is what each IPv4 host must take (RFC 791 section 3.1), less the headers of IPv4
-/// and UDP.
+/// UDP payload of a path of 576 bytes, which each IPv4 host must accept (RFC 791 section 3.1), without the
+/// headers of IPv4 and UDP.
 pub(super) const SMALL_DATAGRAM: usize = 576 - 20 - 8;
 
-/// A piece may be as short as this where the rest of a datagram is to be filled.
+/// Shortest piece, in bytes, that is cut to fill the rest of a datagram.
 const LEAST: usize = 64;
 
-/// Whether it holds a datagram that is longer than a small path takes.
+/// Returns whether a datagram of the flight is longer than a small path takes.
 pub(super) fn is_large(flight: &[Vec<u8>]) -> bool {
     flight.iter().any(|datagram| datagram.len() > SMALL_DATAGRAM)
 }
 
-/// The flight in datagrams of at most [`SMALL_DATAGRAM`] bytes. All pieces of a record have its number: see that they get their own.
-/// What cannot be cut (what is not a handshake message, or encrypted) stays whole.
+/// Cuts the flight into datagrams of at most [`SMALL_DATAGRAM`] bytes. All pieces of a record have its
+/// number: the caller has to renumber them. What cannot be cut (anything encrypted, or not a handshake
+/// message) stays whole.
 pub(super) fn recut(flight: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let mut small = Small::default();
     for record in flight.iter().flat_map(|datagram| Records::new(datagram).flatten()) {
@@ -70,7 +71,7 @@ impl Small {
     }
 }
 
-/// A record with the part of a fragment that begins `at` bytes into it.
+/// Makes a record of the part of a fragment that begins `at` bytes into it.
 fn piece(record: &Record<'_>, fragment: &Fragment, at: usize, body: &[u8]) -> Vec<u8> {
     let message = Fragment { offset: fragment.offset + at, ..*fragment }.header(body.len());
     let length = (message.len() + body.len()) as u16;
@@ -100,7 +101,8 @@ mod tests {
         record(ContentType::Handshake, RecordNumber::new(0, number), fragment)
     }
 
-    /// `(message_seq, offset, length of the piece)` of each message in the clear, datagram by datagram.
+    /// Returns `(message_seq, offset, length of the piece)` of each message in the clear,
+    /// datagram by datagram.
     fn shape(flight: &[Vec<u8>]) -> Vec<Vec<(u16, usize, usize)>> {
         let pieces = |datagram: &Vec<u8>| {
             let records = Records::new(datagram).flatten();

@@ -13,40 +13,41 @@ use super::table::HasPeer;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-/// An established session. There may be a hundred thousand of them: its size counts.
+/// An established session. There may be a hundred thousand of them, so its size matters.
 pub(super) struct Session {
     peer: SocketAddr,
-    /// Where the peer's last authentic record arrived.
+    /// Local address at which the peer's last authentic record arrived.
     pub(super) local: Option<IpAddr>,
     keys: Keys,
-    /// The number 0 of [`EPOCH`] was that of our Finished, sealed by OpenSSL.
+    /// Next record number to write. Number 0 of [`EPOCH`] was that of our Finished, sealed by OpenSSL.
     next_write: u64,
     window: ReplayWindow,
-    /// The beginning of the client's random (accepting side): a hello that comes late is known by it.
+    /// The beginning of the client's random (accepting side), by which a hello that comes late is recognised.
     began_with: Option<[u8; 8]>,
     /// When the peer's last authentic record arrived.
     pub(super) heard: Instant,
-    /// Its place in the order of the silent.
+    /// Place in the order of silence.
     pub(super) links: Links,
-    /// Accepting side, until the first application record.
+    /// Some on the accepting side, until the first application record.
     unconfirmed: Option<Box<Unconfirmed>>,
-    /// Plaintext bytes of a record, at most (RFC 6066 section 4).
+    /// Most bytes of plaintext in a record (RFC 6066 section 4).
     largest: u16,
-    /// Tries to renegotiate since the last application record.
+    /// Attempts to renegotiate since the last application record.
     renegotiations: u8,
 }
 
-/// So many tries to renegotiate in a row are answered: a client repeats its hello, and only until it has an answer.
+/// Attempts to renegotiate in a row that are answered: a client repeats its hello only until it
+/// has an answer.
 const MAX_REFUSALS: u8 = 12;
 
-/// The peer may not have had our Finished yet.
+/// Kept while the peer may not have our Finished yet.
 struct Unconfirmed {
     last_flight: Flight,
     round_trip: Option<Duration>,
     took: Duration,
 }
 
-/// What a record turned out to be.
+/// What a received record contains.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Opened {
     Data(Vec<u8>),
@@ -58,7 +59,7 @@ pub(super) enum Opened {
     Renegotiation,
     /// An alert that ends nothing.
     Warning,
-    /// Authentic, but without meaning here.
+    /// The record is authentic, but has no meaning here.
     Unexpected,
     Forged,
     Replayed,
@@ -71,7 +72,7 @@ impl HasPeer for Session {
 }
 
 impl Session {
-    /// `took`: how long the handshake did.
+    /// Makes a session; `took` is how long its handshake took.
     pub(super) fn new(now: Instant, took: Duration, finished: Finished) -> Session {
         let Finished {
             peer,
@@ -103,28 +104,28 @@ impl Session {
         }
     }
 
-    /// How many bytes one record may carry.
+    /// Returns how many bytes one record may carry.
     pub(super) fn largest_message(&self) -> usize {
         self.largest.into()
     }
 
-    /// Whether the session comes from the handshake that began with a hello of this random. (A client chooses its random
-    /// itself, so a longer comparison would prove no more.)
+    /// Returns whether the session comes from the handshake that began with a hello of this random. (A client
+    /// chooses its random itself, so a longer comparison would prove no more.)
     pub(super) fn began_with(&self, random: &ClientRandom) -> bool {
         self.began_with.is_some_and(|beginning| random.starts_with(&beginning))
     }
 
-    /// Whether the other end has begun it.
+    /// Returns whether the other end has begun the session.
     pub(super) fn is_accepted(&self) -> bool {
         self.began_with.is_some()
     }
 
-    /// How many records that fail their authentication it bears.
+    /// Returns how many records may fail their authentication before the session ends.
     pub(super) fn max_forged(&self) -> u64 {
         self.keys.aead.max_forged()
     }
 
-    /// Encrypts into one record. `None` when the record numbers are used up or OpenSSL fails.
+    /// Encrypts into one record. `None` if the record numbers are used up or OpenSSL fails.
     pub(super) fn seal(
         &mut self,
         aeads: &mut Aeads,
@@ -144,7 +145,7 @@ impl Session {
     pub(super) fn open(&mut self, aeads: &mut Aeads, record: &Record<'_>) -> Opened {
         let sequence = record.number.sequence();
         let fresh = self.window.is_fresh(sequence);
-        // pion repeats its Finished under the number that it had; as long as our last flight is kept it is answered.
+        // pion repeats its Finished under its old number; it is answered as long as our last flight is kept.
         let may_repeat = record.content_type == ContentType::Handshake && self.unconfirmed.is_some();
         if !fresh && !may_repeat {
             return Opened::Replayed;
@@ -171,39 +172,39 @@ impl Session {
         }
     }
 
-    /// Whether one more try to renegotiate is answered.
+    /// Returns whether one more attempt to renegotiate is answered.
     pub(super) fn refuses_renegotiation(&mut self) -> bool {
         let answers = self.renegotiations < MAX_REFUSALS;
         self.renegotiations = self.renegotiations.saturating_add(1);
         answers
     }
 
-    /// Kept until the peer is known to have it.
+    /// Returns our last flight, which is kept until the peer is known to have it.
     pub(super) fn last_flight(&mut self) -> Option<&mut Flight> {
         self.unconfirmed.as_mut().map(|unconfirmed| &mut unconfirmed.last_flight)
     }
 
-    /// Whether the user has been told of the session.
+    /// Returns whether the session has been reported to the caller.
     pub(super) fn is_confirmed(&self) -> bool {
         self.unconfirmed.is_none()
     }
 
-    /// The peer has our Finished: its first application record says so. Returns the round trip of the handshake
-    /// and its time, the first time.
+    /// Notes that the peer has our Finished, which its first application record proves. Returns the round
+    /// trip of the handshake and its duration, the first time.
     pub(super) fn confirm(&mut self) -> Option<(Option<Duration>, Duration)> {
         self.unconfirmed.take().map(|unconfirmed| (unconfirmed.round_trip, unconfirmed.took))
     }
 }
 
-/// RFC 5246 section 7.2.
+/// Level of an alert that ends the session (RFC 5246 section 7.2).
 const FATAL: u8 = 2;
 
-/// Whether the plaintext of an alert is that of one that ends sessions.
+/// Returns whether the plaintext of an alert is that of one that ends sessions.
 pub(super) fn is_fatal(plaintext: &[u8]) -> bool {
     matches!(*plaintext, [FATAL, _])
 }
 
-/// RFC 5246 section 7.2.
+/// Reads the plaintext of an alert (RFC 5246 section 7.2).
 fn alert(plaintext: &[u8]) -> Opened {
     match *plaintext {
         [_, CLOSE_NOTIFY] => Opened::Ended(CloseReason::CloseNotify),
@@ -213,7 +214,7 @@ fn alert(plaintext: &[u8]) -> Opened {
     }
 }
 
-/// The beginning of a hello, or the request for one.
+/// Returns whether it is the beginning of a hello, or the request for one.
 fn begins_renegotiation(plaintext: &[u8]) -> bool {
     let first = Fragments::new(plaintext).next().and_then(Result::ok);
     first.is_some_and(|first| matches!(first.kind, CLIENT_HELLO | HELLO_REQUEST) && first.offset == 0)
@@ -221,10 +222,10 @@ fn begins_renegotiation(plaintext: &[u8]) -> bool {
 
 const CLOSE_NOTIFY: u8 = 0;
 
-/// no_renegotiation, a warning (RFC 5246 section 7.2.2): the session goes on.
+/// A no_renegotiation alert, which is a warning (RFC 5246 section 7.2.2): the session goes on.
 pub(super) const NO_RENEGOTIATION_ALERT: [u8; 2] = [1, 100];
 
-/// A warning.
+/// A close_notify alert, sent as a warning (RFC 5246 section 7.2.1).
 pub(super) const CLOSE_NOTIFY_ALERT: [u8; 2] = [1, CLOSE_NOTIFY];
 
 #[cfg(test)]
@@ -238,14 +239,14 @@ mod tests {
     use zeroize::Zeroizing;
 
     impl Session {
-        /// One of a peer of its own.
+        /// Makes a session with a peer of its own.
         pub(in crate::dtls) fn heard_at(now: Instant, number: u64) -> Session {
             let peer = format!("192.0.2.{number}:5000").parse().unwrap();
             Session { peer, ..end(now, Role::Client) }
         }
     }
 
-    /// The ends of one session, as their handshake leaves them.
+    /// Makes both ends of one session, as their handshake leaves them.
     fn ends() -> [Session; 2] {
         [Role::Client, Role::Server].map(|role| end(Instant::now(), role))
     }
@@ -272,7 +273,7 @@ mod tests {
         Session::new(now, Duration::ZERO, finished)
     }
 
-    /// What `to` makes of a record of `from`.
+    /// Returns how `to` opens a record of `from`.
     fn pass(from: &mut Session, to: &mut Session, content_type: ContentType, plaintext: &[u8]) -> Opened {
         let mut aeads = Aeads::default();
         let bytes = from.seal(&mut aeads, content_type, plaintext).unwrap();

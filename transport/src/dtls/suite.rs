@@ -1,15 +1,16 @@
 //! The cipher suites that are offered and accepted: ECDHE with an AEAD, by preference.
 //!
-//! ChaCha20-Poly1305 comes first: 29 bytes a record instead of the 37 of AES-GCM (no explicit nonce), and it is quick on
-//! phones without AES instructions. CCM_8 is what RFC 7252 section 9.1.3.3 makes mandatory for CoAP; it comes last for
-//! its short tag.
+//! ChaCha20-Poly1305 comes first: 29 bytes a record instead of the 37 of AES-GCM (no explicit nonce), and it
+//! is fast on phones without AES instructions. CCM_8 is mandatory for CoAP by RFC 7252 section 9.1.3.3; it
+//! comes last for its short tag.
 //!
-//! With a key log the order is another: who logs keys wants to read captures, and no Wireshark can read ChaCha20-Poly1305
-//! in DTLS. Its nonce takes the epoch as part of the sequence number (RFC 7905 section 2); Wireshark leaves it out.
+//! With a key log the order is another: an operator who logs keys wants to read captures, and no Wireshark
+//! can read ChaCha20-Poly1305 in DTLS. Its nonce takes the epoch as part of the sequence number (RFC 7905
+//! section 2); Wireshark leaves it out.
 
 use openssl::cipher::{Cipher, CipherRef};
 
-/// RFC 5288, RFC 6655, RFC 7905.
+/// The AEADs of RFC 5288, RFC 6655 and RFC 7905.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Aead {
     ChaCha20Poly1305,
@@ -25,14 +26,15 @@ impl Aead {
             Aead::Aes256Gcm | Aead::ChaCha20Poly1305 => 32,
         }
     }
-    /// What the key block gives for the nonce: the salt (RFC 5288 section 3) or the whole mask (RFC 7905 section 2).
+    /// Returns how many bytes of the nonce the key block gives: the salt (RFC 5288 section 3) or the whole
+    /// mask (RFC 7905 section 2).
     pub(super) const fn iv_len(self) -> usize {
         match self {
             Aead::ChaCha20Poly1305 => 12,
             _ => 4,
         }
     }
-    /// Bytes of the nonce that travel in the record.
+    /// Returns how many bytes of the nonce travel in the record.
     pub(super) const fn explicit_len(self) -> usize {
         12 - self.iv_len()
     }
@@ -42,12 +44,13 @@ impl Aead {
             _ => 16,
         }
     }
-    /// How many records of one session may fail their authentication: each is a try to forge one. RFC 9147 section 4.5.3 allows 2^36
-    /// where the tag has 16 bytes.
+    /// Returns how many records of one session may fail their authentication: each may be an attempt to forge
+    /// one. RFC 9147 section 4.5.3 allows 2^36 where the tag has 16 bytes.
     ///
-    /// It allows none with a tag of 8 bytes, with which each try succeeds with a chance of 2^-64. What it asks of the others, 2^-57 for a
-    /// session, would be 128 tries: so few that whoever can forge a client's address could end its session by 128 datagrams. With
-    /// 2^16 it is 2^-48, and half an hour at 40 datagrams a second.
+    /// It allows none with a tag of 8 bytes, with which each attempt succeeds with a chance of 2^-64. Its
+    /// bound for the others, 2^-57 for a session, would mean 128 attempts: so few that an attacker who can
+    /// forge a client's address could end its session by 128 datagrams. With 2^16 the chance is 2^-48, and
+    /// takes half an hour at 40 datagrams a second.
     pub(super) const fn max_forged(self) -> u64 {
         match self {
             Aead::ChaCha20Poly1305 | Aead::Aes128Gcm | Aead::Aes256Gcm => 1 << 36,
@@ -71,12 +74,12 @@ pub(super) enum PrfHash {
     Sha384,
 }
 
-/// What the record layer must know of a suite.
+/// What the record layer must know about a suite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Suite {
-    /// IANA's number.
+    /// Number in IANA's registry.
     id: [u8; 2],
-    /// OpenSSL's name.
+    /// Name in OpenSSL's lists.
     name: &'static str,
     pub(super) aead: Aead,
     pub(super) prf: PrfHash,
@@ -98,16 +101,18 @@ const SUITES: [Suite; 7] = [
 ];
 
 impl Suite {
-    /// OpenSSL's cipher list of what a server accepts: all of them, with a key log the readable ones first.
+    /// Returns OpenSSL's cipher list of what a server accepts: all of them, with a key log the
+    /// readable ones first.
     pub(super) fn accepted(key_log: bool) -> String {
         let (first, last): (Vec<_>, Vec<_>) = SUITES.iter().partition(|s| !key_log || s.is_readable());
         names(first.into_iter().chain(last))
     }
-    /// The same for what a client offers: with a key log the readable ones alone, because the server chooses.
+    /// Returns OpenSSL's cipher list of what a client offers: with a key log the readable ones alone, because
+    /// the server chooses.
     pub(super) fn offered(key_log: bool) -> String {
         names(SUITES.iter().filter(|s| !key_log || s.is_readable()))
     }
-    /// By Wireshark, with a key log.
+    /// Returns whether Wireshark can read the suite, given a key log.
     fn is_readable(&self) -> bool {
         self.aead != Aead::ChaCha20Poly1305
     }

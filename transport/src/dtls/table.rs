@@ -1,16 +1,16 @@
-//! Things that have an id and an address: sessions, handshakes. One per address.
+//! Tables of what has an id and an address, one per address: sessions, handshakes.
 
 use crate::SessionId;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, DefaultHasher, Hasher};
 use std::net::SocketAddr;
 
-/// What stands in a [`Table`].
+/// An entry of a [`Table`].
 pub(super) trait HasPeer {
     fn peer(&self) -> SocketAddr;
 }
 
-/// Finds by id and by address.
+/// Finds entries by id and by address.
 pub(super) struct Table<T> {
     by_id: HashMap<SessionId, Box<T>, SeededHash>,
     by_peer: HashMap<SocketAddr, SessionId, SeededHash>,
@@ -23,7 +23,7 @@ impl<T: HasPeer> Table<T> {
     pub(super) fn len(&self) -> usize {
         self.by_id.len()
     }
-    /// What stood at the same address must have been removed before.
+    /// Inserts an entry. An older one at the same address must have been removed before.
     pub(super) fn insert(&mut self, id: SessionId, value: T) {
         self.by_peer.insert(value.peer(), id);
         self.by_id.insert(id, Box::new(value));
@@ -42,7 +42,7 @@ impl<T: HasPeer> Table<T> {
     pub(super) fn id_at(&self, peer: SocketAddr) -> Option<SessionId> {
         self.by_peer.get(&peer).copied()
     }
-    /// In order, so that nothing depends on the hash.
+    /// Returns all ids in order, so that nothing depends on the hash.
     pub(super) fn ids(&self) -> Vec<SessionId> {
         let mut ids: Vec<_> = self.by_id.keys().copied().collect();
         ids.sort_unstable();
@@ -50,7 +50,8 @@ impl<T: HasPeer> Table<T> {
     }
 }
 
-/// The standard hasher with a secret prefix from the seed: peers choose their addresses, but cannot aim at a bucket.
+/// The standard hasher with a secret prefix from the seed: peers choose their addresses, but cannot aim
+/// at a bucket.
 #[derive(Clone, Copy)]
 pub(super) struct SeededHash(pub(super) [u8; 16]);
 

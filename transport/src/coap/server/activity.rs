@@ -8,16 +8,18 @@ use std::time::Instant;
 /// How much of a session is under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activity {
-    /// All requests are answered, what is sent again until it is acknowledged has been, and all bodies in blocks are complete.
+    /// All requests are answered, all confirmable messages acknowledged, and all bodies in blocks complete.
     AtRest,
-    /// But for a body in blocks that has made no step for a while: its client may be gone.
+    /// The session would be at rest but for a body in blocks that has made no step for a while: its client
+    /// may be gone.
     Silent,
-    /// Something goes on.
+    /// Requests, answers or bodies are under way.
     Busy,
 }
 
 impl Server {
-    /// Of a session, where a body is silent that has made no step after `since`. One that is not known is at rest.
+    /// Returns how much of a session is under way; a body that has made no step after `since` counts as
+    /// silent. An unknown session is at rest.
     pub fn activity(&self, session: SessionId, since: Instant) -> Activity {
         let Some(state) = self.sessions.get(&session) else { return Activity::AtRest };
         let mut exchanges = state.exchanges.iter().filter_map(|exchange| self.exchanges.get(exchange));
@@ -32,12 +34,14 @@ impl Server {
         }
     }
 
-    /// What a session has open: requests without an answer, and answers that have not been acknowledged.
+    /// Returns what a session has open: requests without an answer, and answers that have
+    /// not been acknowledged.
     pub fn exchanges_of(&self, session: SessionId) -> Vec<ExchangeId> {
         self.sessions.get(&session).map(|state| state.exchanges.iter().copied().collect()).unwrap_or_default()
     }
 
-    /// Exchanges without a finished answer, and answers that their clients have not read to the end.
+    /// Counts the exchanges without a finished answer, and the answers that their clients have not read
+    /// to the end.
     pub fn open_exchanges(&self) -> usize {
         self.unfinished + self.memory.unread()
     }

@@ -1,4 +1,5 @@
-//! Who loses what when bodies take too much, and whose upstream is read on: the decisions of `memory.rs`, carried out.
+//! Which session loses what when bodies take too much, and whose upstream is read on: carries out
+//! what `memory.rs` decides.
 
 use super::super::snapshot::{Snapshot, SnapshotId};
 use super::bodies::Bodies;
@@ -7,11 +8,11 @@ use super::{Alarm, Server};
 use crate::SessionId;
 use std::time::{Duration, Instant};
 
-/// When the rest of those who wait for memory is looked at, after some have gone on.
+/// Time until the next look at upstreams that still wait for memory, after some have gone on.
 const AGAIN: Duration = Duration::from_millis(50);
 
 impl Server {
-    /// Makes room after a snapshot has grown, and says whether its upstream is read on.
+    /// Makes room after a snapshot has grown, and decides whether its upstream is read on.
     pub(super) fn grown(&mut self, now: Instant, session: SessionId, id: SnapshotId) {
         self.trim(now, session);
         let share = self.messages.limits.snapshot_bytes_per_session;
@@ -28,13 +29,13 @@ impl Server {
         self.judge(session, id, 0);
     }
 
-    /// The same after one has been read.
+    /// Makes room after a snapshot has been read, and decides whether its upstream is read on.
     pub(super) fn read_on(&mut self, now: Instant, session: SessionId, id: SnapshotId) {
         self.trim(now, session);
         self.judge(session, id, 0);
     }
 
-    /// A session lets go what it has read, if it has to.
+    /// Drops what a session has read, if it holds too much.
     fn trim(&mut self, now: Instant, session: SessionId) {
         let share = self.messages.limits.snapshot_bytes_per_session;
         let Some((network, before)) =
@@ -50,8 +51,9 @@ impl Server {
         }
     }
 
-    /// The heaviest session gives up something for the snapshot that has just grown: what it has read, then bodies that it has read to
-    /// their end, and where all is overfull, others. False when it has nothing (more) to give.
+    /// Makes the heaviest session give up something for the snapshot that has just grown: what it has read,
+    /// then bodies that it has read to their end, and if all is overfull, others. Returns false if it has
+    /// nothing (more) to give.
     fn gives_way(&mut self, now: Instant, session: SessionId, grown: (SessionId, SnapshotId)) -> bool {
         let share = self.messages.limits.snapshot_bytes_per_session;
         let trimmed = self.change_bodies(now, session, |bodies| {
@@ -86,7 +88,7 @@ impl Server {
         self.drop_snapshot(now, session, id, "a newer body has taken its place");
     }
 
-    /// All upstreams of a session are read on, or not, as it now has to be.
+    /// Reads the upstreams of a session on, or pauses them, as each now has to be.
     pub(super) fn reconsider(&mut self, session: SessionId) {
         let bodies = self.bodies(session).into_iter();
         let fed = bodies.flat_map(Bodies::snapshots).filter(|snapshot| snapshot.feeder.is_some());
@@ -95,7 +97,8 @@ impl Server {
         }
     }
 
-    /// The same for one, of which it also says why not. `expected` others have just been woken, and have not brought anything yet.
+    /// Does so for one snapshot, and returns why it is paused. `expected` others have just been woken, and
+    /// have not brought anything yet.
     fn judge(&mut self, session: SessionId, id: SnapshotId, expected: usize) -> Option<Pause> {
         let limits = &self.messages.limits;
         let bodies = self.bodies(session)?;
@@ -114,7 +117,7 @@ impl Server {
         why
     }
 
-    /// Memory may have become free: those that have waited longest for it go on.
+    /// Lets the upstreams that have waited longest for memory go on, if some has become free.
     pub(super) fn wake(&mut self, now: Instant) {
         if !self.memory.has_released() {
             return;

@@ -1,11 +1,12 @@
-//! Bodies in blocks at the server (RFC 7959): blocks of uploads come in, blocks of snapshots go out, and both share a
-//! bounded memory.
+//! Bodies in blocks at the server (RFC 7959): blocks of uploads come in, blocks of snapshots go out, and both
+//! share a bounded memory.
 //!
-//! What makes room in a session, in this order: what it has read of its bodies; then reading from the upstream stops. So
-//! a client that overlaps its requests does not lose one body to the next, and silence on a bad link costs nothing. A
-//! snapshot that somebody waits on is read on all the same, so that nothing waits for ever: it has been read up to its
-//! end then, and holds little. A session that still has too much, by half as much again, loses bodies: those that have
-//! been read to their end first, then the oldest. Which session makes room for which is said by `memory.rs`.
+//! A session makes room in this order: it drops what has been read of its bodies; then it stops reading from
+//! the upstream. So a client that overlaps its requests does not lose one body to the next, and silence on a
+//! bad link costs nothing. A snapshot with a block request waiting is read on all the same, so that no
+//! request waits for ever: everything before has been read then, and little is held. A session that still
+//! holds half as much again loses bodies: those read to their end first, then the oldest. `memory.rs` says
+//! which session makes room for which.
 
 use super::super::block::{Block, uint};
 use super::super::dedup::Effect;
@@ -21,12 +22,12 @@ use super::{Alarm, Server, Standing, diagnostic, echo};
 use crate::{ExchangeId, SessionId};
 use std::time::Instant;
 
-/// What a block request gets for which there is no snapshot (any more).
+/// Answer to a block request for a snapshot that does not exist (any more).
 const UNKNOWN: &str = "the body is not known (any more); start again at block 0";
 
-/// Uploads.
+/// Uploads: blocks in, a body out.
 impl Server {
-    /// A block of a request body (RFC 7959 section 2.5).
+    /// Takes in a block of a request body (RFC 7959 section 2.5).
     pub(super) fn block_arrived(
         &mut self,
         now: Instant,
@@ -77,8 +78,8 @@ impl Server {
         self.tidy(session);
     }
 
-    /// The heaviest give way for an upload that has grown. False when that is this one itself, and nothing else of its session was left
-    /// to go.
+    /// Makes the heaviest sessions give way for an upload that has grown. Returns false if that is this one,
+    /// and nothing else of its session was left to drop.
     fn make_room_for_upload(&mut self, now: Instant, asker: &Origin, key: &BodyKey) -> bool {
         while let Some(heaviest) = self.memory.upload_gives(asker.network) {
             let last = (heaviest == asker.session).then_some(key);
@@ -92,8 +93,8 @@ impl Server {
         true
     }
 
-    /// Ends the upload that a message belongs to, where it has begun: a credential of one of its blocks cannot be read, and
-    /// the rest must not go on under another one.
+    /// Ends the upload that a message belongs to, if it has begun: a credential in one of its blocks cannot
+    /// be read, and the rest must not go on under another one.
     pub(super) fn end_upload(&mut self, now: Instant, session: SessionId, request: &ParsedRequest) {
         if request.block1.is_some() {
             self.change_bodies(now, session, |bodies| bodies.uploads.end(&request.key));
@@ -102,7 +103,7 @@ impl Server {
     }
 }
 
-/// Snapshots.
+/// Snapshots: a body in, blocks out.
 impl Server {
     fn change_snapshot<R>(
         &mut self,
@@ -119,8 +120,8 @@ impl Server {
         bodies.snapshots().find(|snapshot| snapshot.key == *key)
     }
 
-    /// The request for the first block has come again and is not remembered any more: it gets the block from the snapshot. To carry it
-    /// out once more would take the body from a client that reads it.
+    /// Answers a repeated request for the first block that is not remembered any more from the snapshot.
+    /// Carrying it out once more would take the body from a client that is reading it.
     pub(super) fn begins_again(&mut self, now: Instant, asker: &Origin, request: &ParsedRequest) -> bool {
         let lifetime = self.messages.times.exchange_lifetime;
         let Some(snapshot) = self.snapshot_of(asker.session, &request.key).filter(|snapshot| {
@@ -138,7 +139,7 @@ impl Server {
         true
     }
 
-    /// A request for a block after the first. It never reaches the upstream.
+    /// Answers a request for a block after the first. It never reaches the upstream.
     pub(super) fn block_requested(
         &mut self,
         now: Instant,
@@ -147,7 +148,7 @@ impl Server {
         block: Block,
     ) {
         let session = asker.session;
-        // The same place in the body, in smaller blocks where larger ones do not fit (RFC 7959 section 2.4).
+        // The same place in the body, in smaller blocks if larger ones do not fit (RFC 7959 section 2.4).
         let size = negotiate(Some(block), self.messages.block_size(session));
         let block = Block::at(block.offset(), size, false).unwrap_or(block);
         let id = self.snapshot_of(session, &request.key).map(|snapshot| snapshot.id);
@@ -167,7 +168,8 @@ impl Server {
         self.read_on(now, session, id);
     }
 
-    /// The request for the first block has come again: its client has not got that yet, and wants the rest.
+    /// Keeps a snapshot whose first block was asked for again: its client has not got that yet, and
+    /// wants the rest.
     pub(super) fn still_wanted(&mut self, now: Instant, session: SessionId, request: MessageId) {
         let bodies = self.sessions.get(&session).and_then(|session| session.bodies.as_ref());
         let wanted = bodies.into_iter().flat_map(|bodies| bodies.snapshots());
@@ -177,7 +179,7 @@ impl Server {
         }
     }
 
-    /// None: it is to be waited for.
+    /// Makes the answer to a block request; None if it has to wait.
     fn block_message(&mut self, token: Token, lookup: Lookup) -> Option<Outgoing> {
         let counters = &mut self.messages.counters;
         let (code, text) = match lookup {
@@ -202,7 +204,8 @@ impl Server {
     fn wait_for_block(&mut self, now: Instant, asker: Origin, snapshot: SnapshotId, block: Block) {
         let session = asker.session;
         if self.too_many_block_requests(session) {
-            // Not refused: the client would take that for the end of the body. It will ask again, and must be heard then.
+            // Not refused: the client would take that for the end of the body. It will ask again, and must
+            // be heard then.
             self.messages.forget(&asker);
             self.messages.counters.waiting_blocks_dropped += 1;
             return;
@@ -214,8 +217,8 @@ impl Server {
         self.change_snapshot(now, session, snapshot, |snapshot| snapshot.waiting.push_back(waiting));
     }
 
-    /// Takes its place among the session's snapshots: that of an older answer to the same request, a free one, or that of
-    /// the least needed.
+    /// Enters a snapshot in the place of an older answer to the same request, in a free place, or in that of
+    /// the least needed one.
     pub(super) fn insert_snapshot(&mut self, now: Instant, asker: &Origin, snapshot: Snapshot) {
         let session = asker.session;
         let limits = &self.messages.limits;
@@ -232,7 +235,7 @@ impl Server {
         self.change_bodies(now, session, |bodies| bodies.insert(snapshot));
     }
 
-    /// Block 0, for the request that made the snapshot.
+    /// Returns block 0, for the request that made the snapshot.
     pub(super) fn first_block(
         &mut self,
         now: Instant,
@@ -247,7 +250,7 @@ impl Server {
         Some(message)
     }
 
-    /// More of the body has come from the upstream.
+    /// Takes in more of the body from the upstream.
     pub(super) fn feed(
         &mut self,
         now: Instant,
@@ -265,7 +268,7 @@ impl Server {
         self.grown(now, session, id);
     }
 
-    /// The upstream has ended, well or badly.
+    /// Notes that the upstream has ended, well or badly.
     pub(super) fn end_snapshot(&mut self, now: Instant, session: SessionId, id: SnapshotId, end: End) {
         let ended = self.change_snapshot(now, session, id, |snapshot| {
             let feeder = snapshot.feeder;
@@ -283,7 +286,7 @@ impl Server {
         self.serve_waiting(now, session, id);
     }
 
-    /// Answers those whose block has come, in the order in which they asked.
+    /// Answers the requests whose block has come, in the order of their arrival.
     fn serve_waiting(&mut self, now: Instant, session: SessionId, id: SnapshotId) {
         while let Some((waiting, lookup)) =
             self.change_snapshot(now, session, id, |snapshot| snapshot.next_ready(now)).flatten()
@@ -294,7 +297,8 @@ impl Server {
         }
     }
 
-    /// A snapshot goes, and with it everybody who waits for it and the upstream request that fills it.
+    /// Drops a snapshot; refuses the requests that wait for it, and cancels the upstream request
+    /// that fills it.
     pub(super) fn drop_snapshot(&mut self, now: Instant, session: SessionId, id: SnapshotId, text: &str) {
         let removed = self.change_bodies(now, session, |bodies| bodies.remove(id)).flatten();
         let Some(snapshot) = removed else { return };
@@ -310,7 +314,7 @@ impl Server {
         self.tidy(session);
     }
 
-    /// A block of the snapshot is under way as a separate response (`true`), or has arrived.
+    /// Notes that a block of the snapshot is under way as a separate response (`true`), or has arrived.
     pub(super) fn delivering(&mut self, now: Instant, session: SessionId, id: SnapshotId, begins: bool) {
         self.change_snapshot(now, session, id, |snapshot| {
             snapshot.last_used = now;
@@ -332,7 +336,7 @@ impl Server {
             .filter(|snapshot| snapshot.expires(idle).is_some_and(|at| at <= now));
         for snapshot in silent.map(|snapshot| snapshot.id).collect::<Vec<_>>() {
             self.messages.counters.snapshots_expired += 1;
-            self.drop_snapshot(now, session, snapshot, "nobody has asked for it for too long");
+            self.drop_snapshot(now, session, snapshot, "no request came for it for too long");
         }
         let next = self.bodies(session).and_then(|bodies| {
             let snapshots = bodies.snapshots().filter_map(|snapshot| snapshot.expires(idle));
@@ -346,19 +350,21 @@ impl Server {
     }
 }
 
-/// Their books.
+/// The accounts of both.
 impl Server {
     pub(super) fn bodies(&self, session: SessionId) -> Option<&Bodies> {
         self.sessions.get(&session)?.bodies.as_deref()
     }
 
-    /// There is a place for the bodies of a session. `change_bodies` follows, and takes it away if it stays empty.
+    /// Makes a place for the bodies of a session. `change_bodies` has to follow, and removes it if
+    /// it stays empty.
     fn begin_bodies(&mut self, asker: &Origin) {
         let session = self.sessions.entry(asker.session).or_default();
         session.bodies.get_or_insert_with(|| Box::new(Bodies::new(asker.network)));
     }
 
-    /// The only way to the bodies of a session: it keeps the books, and watches over silence. None when it has none.
+    /// Changes the bodies of a session. The only way to do so: keeps the account and the alarm for silence.
+    /// None if it has no bodies.
     pub(super) fn change_bodies<R>(
         &mut self,
         now: Instant,
@@ -368,7 +374,7 @@ impl Server {
         self.change_bodies_and_count(now, session, |bodies, _| change(bodies))
     }
 
-    /// The same for a change that needs the limits, and counts.
+    /// Changes the bodies of a session like `change_bodies`, for changes that need the limits and count.
     fn change_bodies_and_count<R>(
         &mut self,
         now: Instant,

@@ -7,10 +7,10 @@ use super::super::upload::Uploads;
 use crate::shares::Network;
 use std::time::{Duration, Instant};
 
-/// The uploads and snapshots of one session. Keeps its own books, so that nobody sums anything up.
+/// The uploads and snapshots of one session. Keeps its own account, so that nothing has to be summed up.
 #[derive(Debug)]
 pub(super) struct Bodies {
-    /// Whose share pays for them.
+    /// Network whose share pays for them.
     pub(super) network: Network,
     pub(super) uploads: Uploads,
     snapshots: Vec<Snapshot>,
@@ -42,7 +42,8 @@ impl Bodies {
         self.uploads.is_empty() && self.snapshots.is_empty()
     }
 
-    /// When each upload, and each snapshot that has not been read to the end, made its last step; `None` waits for one of ours.
+    /// Returns when each upload, and each snapshot that has not been read to the end, made its last step;
+    /// `None` for one that waits for a step of ours.
     pub(super) fn last_steps(&self) -> impl Iterator<Item = Option<Instant>> {
         let unread = self.snapshots().filter(|snapshot| !snapshot.read);
         let read_on = unread.map(|snapshot| snapshot.expires(Duration::ZERO));
@@ -57,7 +58,7 @@ impl Bodies {
         self.snapshots().find(|snapshot| snapshot.id == id)
     }
 
-    /// The only way to one that may change.
+    /// Changes a snapshot; the only way to do so.
     pub(super) fn change<R>(&mut self, id: SnapshotId, change: impl FnOnce(&mut Snapshot) -> R) -> Option<R> {
         let snapshot = self.snapshots.iter_mut().find(|snapshot| snapshot.id == id)?;
         let (bytes, read) = (snapshot.bytes(), snapshot.read);
@@ -81,7 +82,7 @@ impl Bodies {
         Some(snapshot)
     }
 
-    /// Lets go what has been read of all, as [`Snapshot::trim`] does.
+    /// Drops what has been read of all snapshots, as [`Snapshot::trim`] does.
     pub(super) fn trim(&mut self, share: usize) {
         for snapshot in &mut self.snapshots {
             let bytes = snapshot.bytes();
@@ -90,8 +91,8 @@ impl Bodies {
         }
     }
 
-    /// The access token under which the body runs that a message goes on with, where it is known; the inner `None` stands for no
-    /// token.
+    /// Returns the access token of the body that a message continues, if it is known; the inner `None` stands
+    /// for no token.
     pub(super) fn access_token(&self, request: &ParsedRequest) -> Option<Option<AccessToken>> {
         match (request.block2, request.block1) {
             (Some(block), _) if block.num > 0 => {
@@ -103,7 +104,8 @@ impl Bodies {
         }
     }
 
-    /// The same of a body that is of one token: an upload in which one has been said, the answer to a request that had one.
+    /// Returns that token if the body is bound to it: an upload of which a block carried one, the answer to a
+    /// request that did.
     pub(super) fn said_token(&self, request: &ParsedRequest) -> Option<Option<AccessToken>> {
         match (request.block2, request.block1) {
             (Some(block), _) if block.num > 0 => self.access_token(request).filter(Option::is_some),
@@ -112,7 +114,8 @@ impl Bodies {
         }
     }
 
-    /// The one whose loss does the least harm, but for `keep`: one that has been read to its end, not lately.
+    /// Returns the snapshot whose loss does the least harm, other than `keep`: of those read to their end,
+    /// else of all, the one used longest ago.
     pub(super) fn least_needed(&self, keep: Option<SnapshotId>) -> Option<&Snapshot> {
         let others = self.snapshots().filter(|snapshot| Some(snapshot.id) != keep);
         others.min_by_key(|snapshot| (!snapshot.read, snapshot.last_used, snapshot.id))

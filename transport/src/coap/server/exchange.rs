@@ -6,16 +6,17 @@
 //! WaitingForBlock(snapshot) -- the block has come -------> Done     a block request that came before its block
 //! ```
 //!
-//! Whatever answers goes out piggybacked if the request has not been acknowledged yet, and else as a separate
-//! confirmable response; then Done lasts until that is acknowledged, reset, or given up.
+//! The answer goes out piggybacked if the request has not been acknowledged yet, and else as a separate
+//! confirmable response; Done then lasts until that is acknowledged, reset, or given up.
 //!
-//! A request may stand inside the acknowledgement of such a response (go-coap, and so the reference's clients, ask for the
-//! next block in that way). Nothing can acknowledge it, and its client will not send it again by itself: so its answer is
-//! confirmable, and repeated until the acknowledgement comes that has the next request in it. A lost request is cured by
-//! that as well: the client gets a copy of what it acknowledged, and acknowledges and asks once more. Non-confirmable
-//! answers would do as long as nothing is lost; then the rest would never come. New requests are taken in this way as
-//! others are, whatever their method, since nobody would send them again: a copy is recognised by the id of our message,
-//! which is not given out twice while it is remembered.
+//! A request may come inside the acknowledgement of such a response (go-coap, and so the reference's
+//! clients, ask for the next block in that way). Nothing can acknowledge it, and its client will not repeat
+//! it. So its answer is confirmable, and repeated until the acknowledgement comes that carries the next
+//! request. That cures a lost request as well: the client gets a copy of what it acknowledged, and
+//! acknowledges and asks once more. Non-confirmable answers would do as long as nothing is lost; then the
+//! rest would never come. New requests are accepted in this way as others are, whatever their method, since
+//! their client would not send them again. A copy is recognised by the id of our message, which is not used
+//! twice while it is remembered.
 
 mod state;
 
@@ -34,7 +35,7 @@ use std::time::Instant;
 pub(super) use state::{Exchange, State};
 
 impl Server {
-    /// The only way to an exchange that may begin or end thereby.
+    /// Changes an exchange; the only way to do so if it may begin or end thereby.
     pub(super) fn change<R>(&mut self, id: ExchangeId, change: impl FnOnce(&mut Exchange) -> R) -> Option<R> {
         let exchange = self.exchanges.get_mut(&id)?;
         let before = exchange.is_unfinished();
@@ -43,7 +44,7 @@ impl Server {
         Some(result)
     }
 
-    /// Starts the answer. Unknown or cancelled exchanges are ignored, here and below.
+    /// Starts the answer. This method and the next two ignore unknown and cancelled exchanges.
     pub fn respond_head(
         &mut self,
         _now: Instant,
@@ -56,8 +57,8 @@ impl Server {
         }
     }
 
-    /// Adds to the body of the answer; `last` ends it. Bytes are always taken; ask `wants_chunk` before the next one.
-    /// Bytes before the head are ignored.
+    /// Adds to the body of the answer; `last` ends it. All bytes are taken; ask `wants_chunk` before sending
+    /// more. Bytes before the head are ignored.
     pub fn respond_chunk(&mut self, now: Instant, exchange: ExchangeId, bytes: &[u8], last: bool) {
         let Some(session) = self.exchanges.get(&exchange).map(|found| found.asker.session) else { return };
         let own_size = self.messages.block_size(session);
@@ -81,8 +82,8 @@ impl Server {
         self.wake(now);
     }
 
-    /// Ends the exchange with a code and a diagnostic text (RFC 7252 section 5.5.2). After the first block has gone, the
-    /// blocks that are still missing are answered with this code.
+    /// Ends the exchange with a code and a diagnostic text (RFC 7252 section 5.5.2). If the first block has
+    /// been sent, requests for the blocks that are still missing are answered with this code.
     pub fn fail(&mut self, now: Instant, exchange: ExchangeId, code: Code, text: &str) {
         let Some(found) = self.exchanges.get_mut(&exchange) else { return };
         match &mut found.state {
@@ -100,13 +101,13 @@ impl Server {
         self.wake(now);
     }
 
-    /// Back-pressure: false while the memory for this answer is used up, until `WantsChunk` comes. True for unknown
-    /// exchanges.
+    /// Returns false while the memory for this answer is used up (back-pressure), until `WantsChunk` comes.
+    /// True for unknown exchanges.
     pub fn wants_chunk(&self, exchange: ExchangeId) -> bool {
         !self.memory.is_paused(exchange)
     }
 
-    /// The body fits into one message.
+    /// Answers with a body that fits into one message.
     fn answer_whole(&mut self, now: Instant, id: ExchangeId) {
         let answered = self.change(id, |exchange| {
             (exchange.asker, std::mem::replace(&mut exchange.state, State::Done(None)))
@@ -128,7 +129,7 @@ impl Server {
         }
         let mut options = options::encode_response(&head);
         options.extend(block1.map(echo));
-        // A client that asked for a size learns that there is but one block.
+        // Shows a client that asked for a size that there is only one block.
         let size = negotiate(block2, own_size);
         if block2.is_some() && body.len() <= size.bytes() {
             options.push((numbers::BLOCK2, Block { num: 0, more: false, size }.encode()));
@@ -136,7 +137,8 @@ impl Server {
         self.reply(now, id, Outgoing { code, token, options, payload: body });
     }
 
-    /// The body needs blocks: what there is of it becomes a snapshot, and its first block is the answer.
+    /// Answers with a body that needs blocks: makes a snapshot of what has come, and answers with
+    /// its first block.
     pub(super) fn start_snapshot(&mut self, now: Instant, id: ExchangeId, last: bool) {
         let (snapshot_id, etag) = self.next_snapshot();
         let state = if last { State::Done(Some(snapshot_id)) } else { State::Feeding(snapshot_id) };
@@ -179,7 +181,7 @@ impl Server {
                 self.delivering(now, session, snapshot, true);
             }
         } else {
-            // The acknowledgement goes with it.
+            // The answer carries the acknowledgement.
             exchange.acknowledged = exchange.asker.kind == Kind::Confirmable;
             self.alarms.clear(Alarm::Acknowledge(id));
             self.messages.respond(now, &exchange.asker, message);
@@ -187,8 +189,8 @@ impl Server {
         self.settle(now, id);
     }
 
-    /// Answers a request for which nothing is kept: its copy would get the same answer, unless nothing but this answer can
-    /// tell the client that it has arrived.
+    /// Answers a request of which nothing is kept, because a copy would get the same answer. It is remembered
+    /// only if no other message can show the client that it has arrived.
     pub(super) fn reply_at_once(
         &mut self,
         now: Instant,
@@ -205,8 +207,8 @@ impl Server {
         self.reply(now, exchange, message);
     }
 
-    /// A request has come again. When that has not been acknowledged for as long as clients with short timers expect, this
-    /// is one, and gets its acknowledgement.
+    /// Handles a copy of a request. If that has gone unacknowledged for as long as clients with short timers
+    /// expect, its client is one of them, and gets the acknowledgement.
     pub(super) fn repeated(&mut self, now: Instant, origin: &Origin) {
         let patience = self.messages.times.piggyback_wait;
         let Some(state) = self.sessions.get(&origin.session) else { return };
@@ -225,9 +227,9 @@ impl Server {
         }
     }
 
-    /// The client asks for a block: it has the first one, which tells that there are more, and those before it that went to the
-    /// same token, whether it acknowledged them or not (node-coap-client acknowledges the last one alone, and puts a copy of any
-    /// other into the body a second time).
+    /// Notes that the client asks for a block. So it has the first one, which says that there are more,
+    /// and those before it that went to the same token, acknowledged or not. (node-coap-client acknowledges
+    /// the last one alone, and puts a copy of any other into the body a second time.)
     pub(super) fn earlier_blocks_arrived(
         &mut self,
         now: Instant,
@@ -279,7 +281,8 @@ impl Server {
         self.tidy(session);
     }
 
-    /// The upstream takes long: an empty acknowledgement keeps the client from repeating (RFC 7252 section 5.2.2).
+    /// Sends an empty acknowledgement while the upstream takes long, to keep the client from repeating (RFC
+    /// 7252 section 5.2.2).
     pub(super) fn acknowledge(&mut self, id: ExchangeId) {
         if let Some(exchange) = self.exchanges.get_mut(&id)
             && !exchange.acknowledged
@@ -302,8 +305,9 @@ impl Server {
         self.settle(now, id);
     }
 
-    /// The client has reset the first copy of a separate response, or never acknowledged any. If that was the answer to its request, the
-    /// client has left, and the rest of the body is not wanted either. A block may have come to it by another way.
+    /// Handles a separate response whose first copy was reset, or of which no copy was acknowledged. If it
+    /// answered the client's request, the client has left, and does not want the rest of the body either. A
+    /// block may have reached it in another way.
     pub(super) fn abandon(&mut self, now: Instant, id: ExchangeId) {
         let abandoned = self.change(id, |exchange| {
             exchange.unacknowledged = false;
@@ -318,8 +322,8 @@ impl Server {
         self.remove(now, id);
     }
 
-    /// The block that a request was waiting for has come, or never will. A duplicate of the request may be answered
-    /// from the snapshot again, so nothing is remembered.
+    /// Answers a request whose block has come, or never will. A duplicate may be answered from the snapshot
+    /// again, so nothing is remembered.
     pub(super) fn reply_to_waiting(&mut self, now: Instant, id: ExchangeId, message: Outgoing) {
         let waited = self.change(id, |exchange| {
             exchange.state = State::Done(exchange.snapshot());
@@ -332,12 +336,12 @@ impl Server {
         self.reply(now, id, message);
     }
 
-    /// Reading from the upstream stops, or goes on.
+    /// Pauses reading from the upstream for this reason; None lets it go on.
     pub(super) fn set_paused(&mut self, exchange: ExchangeId, why: Option<Pause>) {
         match why {
             Some(why) if self.memory.pause(exchange, why) => {
                 self.messages.counters.read_paused += 1;
-                // It may have gone on a moment ago, in the same call.
+                // The same call may have reported a moment ago that it goes on.
                 self.events.retain(|event| *event != ServerEvent::WantsChunk { exchange });
             }
             None if self.memory.go_on(exchange) => {

@@ -1,4 +1,5 @@
-//! What bodies hold, and who gives way for whom: the books, and the queue of upstreams that are not read on.
+//! How much bodies hold, and which session gives way for which: the accounts, and the queue
+//! of paused upstreams.
 //!
 //! ```text
 //!   bodies of a session --- account ---> two pools: uploads, snapshots
@@ -6,21 +7,23 @@
 //!                                          |
 //!       upload_gives, snapshot_gives <-----+-----> used_up: may this session's upstreams be read on?
 //!              |                                      |
-//!     who loses its slowest upload,                pause ---> queue, by what is used up ---> next_to_wake
+//!     which loses its slowest upload,              pause ---> queue, by what is used up ---> next_to_wake
 //!     what it has read, at last a body                          first come, first served, as soon as that is free again
 //! ```
 //!
 //! The rules:
 //!
-//! 1. Every change of a session's bodies is accounted (`Server::change_bodies` is the only way to them), so what the pools hold is what
-//!    there is, allocations as a whole.
-//! 2. A pool above a bound has somebody who gives way: the heaviest session of the heaviest network. Who holds little is never asked.
-//! 3. An upstream is paused either for its own reader's sake, and goes on when that reads on, or because a share is used up. Then it
-//!    stands in the queue of that share until it goes on, ends, or is paused for another reason.
-//! 4. A share that has become lighter is looked at again, at most so many of its queue at a time ([`WAKES`]); who is left is looked at
-//!    by an alarm. So nobody is forgotten, and no event walks all.
-//! 5. A modest session, which holds half as much as the heaviest at most, is read on although the memory is used up: the heaviest gives
-//!    way to it.
+//! 1. Every change of a session's bodies is accounted (`Server::change_bodies` is the only way to them), so
+//!    the pools hold what there is, allocations as a whole.
+//! 2. A pool above a bound has a session that gives way: the heaviest one of the heaviest network. A session
+//!    that holds little is never asked.
+//! 3. An upstream is paused either because its own reader is behind, and goes on when that reads on, or
+//!    because a share is used up. Then it stands in the queue of that share until it goes on, ends, or is
+//!    paused for another reason.
+//! 4. The queue of a share that has become lighter is looked at again, at most [`WAKES`] entries at a time;
+//!    an alarm looks at the rest. So none is forgotten, and no event walks all.
+//! 5. A modest session, which holds at most half as much as the heaviest, is read on although the memory is
+//!    used up: the heaviest gives way to it.
 
 use super::super::config::Limits;
 use super::super::upload;
@@ -29,18 +32,18 @@ use crate::shares::{Bounds, Network, Pool, Share};
 use crate::{ExchangeId, SessionId};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Upstreams that are looked at for one event.
+/// Upstreams that one event looks at.
 pub(super) const WAKES: usize = 32;
 
-/// What one that goes on is expected to bring at once.
+/// Bytes that an upstream which goes on is expected to bring at once.
 const CHUNK: usize = 16 << 10;
 
 /// Why an upstream is not read on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pause {
-    /// Its reader has enough for now.
+    /// The client has not read what there is; it has enough for now.
     Reader,
-    /// This is used up.
+    /// The share is used up.
     Memory(Share),
 }
 
@@ -51,11 +54,11 @@ pub(super) struct Memory {
     uploads: Pool<SessionId>,
     snapshots: Pool<SessionId>,
     unread: usize,
-    /// Those that are not read on, with their places in the queue.
+    /// Upstreams that are paused, with their places in the queue.
     paused: BTreeMap<ExchangeId, Option<Place>>,
     queue: BTreeMap<Place, ExchangeId>,
     next_place: u64,
-    /// What has become lighter since its queue was looked at.
+    /// Shares that have become lighter since their queue was looked at.
     released: BTreeSet<Share>,
 }
 
@@ -77,7 +80,7 @@ impl Memory {
         }
     }
 
-    /// A session's bodies have changed.
+    /// Notes that a session's bodies have changed.
     pub(super) fn account(&mut self, session: SessionId, network: Network, before: Held, after: Held) {
         self.unread = self.unread + after.unread - before.unread;
         self.uploads.set(session, network, after.uploads);
@@ -89,23 +92,26 @@ impl Memory {
         }
     }
 
-    /// Who has to end an upload, after one has grown in this network. None when all bounds hold.
+    /// Returns which session has to end an upload, after one has grown in this network. None while
+    /// all bounds hold.
     pub(super) fn upload_gives(&self, network: Network) -> Option<SessionId> {
         self.uploads.heaviest_in(self.uploads.yields_to(network, 0)?)
     }
 
-    /// Who has to give up what it has read, after a snapshot has grown in this network.
+    /// Returns which session has to give up what it has read, after a snapshot has grown in this network.
+    /// None while all bounds hold.
     pub(super) fn snapshot_gives(&self, network: Network) -> Option<SessionId> {
         self.snapshots.heaviest_in(self.snapshots.yields_to(network, 0)?)
     }
 
-    /// Snapshots hold so much that bodies have to end which are still being read.
+    /// Returns whether snapshots hold so much that bodies which are still being read have to end.
     pub(super) fn is_overfull(&self) -> bool {
         let total = self.snapshots.bounds().total;
         self.snapshots.total() > total + total / 8
     }
 
-    /// Why a session's upstreams are not to be read on, if `expected` others are about to be; None when they are.
+    /// Returns why a session's upstreams are not read on if `expected` others are about to be; None
+    /// if they are.
     pub(super) fn used_up(&self, session: SessionId, network: Network, expected: usize) -> Option<Share> {
         let more = expected * CHUNK + 1;
         let share = self.snapshots.used_up(network, more)?;
@@ -119,7 +125,7 @@ impl Memory {
         (mine * 2 > most).then_some(share)
     }
 
-    /// Whether it was not paused before.
+    /// Pauses an upstream; returns whether it was not paused before.
     pub(super) fn pause(&mut self, exchange: ExchangeId, why: Pause) -> bool {
         let share = match why {
             Pause::Reader => None,
@@ -139,7 +145,7 @@ impl Memory {
         before.is_none()
     }
 
-    /// Whether it was paused.
+    /// Lets an upstream go on; returns whether it was paused.
     pub(super) fn go_on(&mut self, exchange: ExchangeId) -> bool {
         let Some(place) = self.paused.remove(&exchange) else { return false };
         if let Some(place) = place {
@@ -152,7 +158,7 @@ impl Memory {
         self.paused.contains_key(&exchange)
     }
 
-    /// The first in the queue of something that has become lighter.
+    /// Returns the first in the queue of a share that has become lighter.
     pub(super) fn next_to_wake(&mut self) -> Option<(Share, ExchangeId)> {
         while let Some(share) = self.released.first().copied() {
             let mut queue = self.queue.range((share, 0)..=(share, u64::MAX));
@@ -164,12 +170,12 @@ impl Memory {
         None
     }
 
-    /// It is used up again, or still.
+    /// Notes that a share is used up again, or still.
     pub(super) fn is_used_up(&mut self, share: Share) {
         self.released.remove(&share);
     }
 
-    /// Whether somebody may have to be woken.
+    /// Returns whether an upstream may have to be woken.
     pub(super) fn has_released(&self) -> bool {
         !self.released.is_empty()
     }
@@ -214,7 +220,7 @@ mod tests {
         let used_up =
             |memory: &Memory, session| memory.used_up(SessionId(session), network(session as u8), 0);
         assert_eq!([1, 2, 3, 4].map(|session| used_up(&memory, session)), [None; 4]);
-        // Half of the total is what a site may hold.
+        // A site may hold half of the total.
         let site = Some(Share::Site(network(1).site()));
         assert_eq!(used_up(&memory, 1), None);
         hold(&mut memory, 1, 200, 210);
@@ -258,7 +264,7 @@ mod tests {
                         hold(&mut memory, 1, 0, 10);
                         hold(&mut memory, 1, 10, 0);
                         while let Some((of, next)) = memory.next_to_wake() {
-                            // In the order in which they came.
+                            // In the order of their arrival.
                             let first = waiting.iter().position(|id| share(id.0) == of);
                             prop_assert_eq!(first.map(|at| waiting.remove(at)), Some(next));
                             prop_assert!(memory.go_on(next));

@@ -5,8 +5,9 @@
 //! a body in one message --> snapshot, as if it had needed blocks --> its first block
 //! ```
 //!
-//! A server may choose a smaller size than it was asked for (RFC 7959 section 2.4). Blocks after the first are asked for again by their
-//! client. So is what goes in acknowledgements, which nobody acknowledges: who cannot ask for smaller blocks does not get it.
+//! A server may choose a smaller size than it was asked for (RFC 7959 section 2.4). Blocks after the first
+//! need nothing: their client asks for them again. Nor do answers inside acknowledgements, which are not
+//! acknowledged: a client that cannot ask for smaller blocks does not get them.
 
 use super::super::block::Block;
 use super::Server;
@@ -14,19 +15,19 @@ use crate::{ExchangeId, SessionId};
 use std::time::Instant;
 
 impl Server {
-    /// The blocks of a session have become smaller.
+    /// Sends the separate responses of a session again after its blocks have become smaller.
     pub(super) fn cut_smaller(&mut self, now: Instant, session: SessionId) {
         let size = self.messages.block_size(session);
         for id in self.messages.longer_than(session, size.bytes()) {
             if self.send_smaller(now, id, Block { num: 0, more: true, size }).is_some() {
-                // If it was on its way its client may have got one of the large copies, and resets what it
-                // does not expect any more.
+                // If the answer was on its way, the client may have got one of the large copies, and resets a
+                // copy that it does not expect any more.
                 self.messages.is_sent_again(session, id);
             }
         }
     }
 
-    /// None for what stays as it is.
+    /// Sends one answer in blocks of this size; None if it stays as it is.
     fn send_smaller(&mut self, now: Instant, id: ExchangeId, block: Block) -> Option<()> {
         let exchange = self.exchanges.get_mut(&id).filter(|exchange| !exchange.for_block)?;
         if let Some(whole) = exchange.whole.take() {

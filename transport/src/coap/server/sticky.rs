@@ -1,9 +1,10 @@
 //! What sticks to a session: the access token of option 256 and the CBOR version of option 257 (MSC3079).
 //!
-//! **The rule.** What a message says holds from its arrival on, in the order of arrival, whatever becomes of its request: handed
-//! on, refused by the CoAP layer, still being uploaded. A copy of a message has arrived before and says nothing new. A request
-//! runs under what its own messages say, else under what held when its first message arrived; so an upload that ends late
-//! neither borrows a later token nor brings an older one back.
+//! **The rule.** What a message carries holds from its arrival on, in the order of arrival, whatever becomes
+//! of its request: passed on, refused by the CoAP layer, still being uploaded. A copy of a message has
+//! arrived before and changes nothing. A request runs under what its own messages carry, else under what held
+//! when its first message arrived. So an upload that ends late neither borrows a later token nor brings an
+//! older one back.
 //!
 //! | holds        | a message says B | says "none" (empty) | cannot be read   | 401 to A     | A is known after all | A has logged out |
 //! |--------------|------------------|---------------------|------------------|--------------|----------------------|------------------|
@@ -12,13 +13,14 @@
 //! | A as refused | B                | nothing             | nothing, refused | A as refused | A                    | nothing          |
 //! | B            | B                | nothing             | nothing, refused | B            | B                    | B                |
 //!
-//! The last three columns are the caller's word, by the homeserver's answers: an answer to an older token ends nothing. All of
-//! it dies with the session.
+//! The caller reports the last three columns, from the homeserver's answers: an answer to an older token ends
+//! nothing. All of it ends with the session.
 //!
-//! Some clients say the token in each block of a body. The token that the body runs under already says nothing new. In a block of a
-//! body that is not known any more, neither does the token that stuck before the present one. Else a transfer that goes on, or ends
-//! late, while its client changes the token would bring the older one back. A block that says another token than its body runs
-//! under belongs to another body, and is refused by 4.08.
+//! Some clients repeat the token in each block of a body. There, the token that the body runs under
+//! already changes nothing. If the body is not known any more, neither does the token that stuck before
+//! the present one. Otherwise a transfer that goes on, or ends late, while its client changes the token
+//! would bring the older one back. A block with another token than its body's belongs to another body, and
+//! is refused by 4.08.
 
 use super::super::access_token::{AccessToken, Said};
 use super::super::block::from_uint;
@@ -33,18 +35,19 @@ use std::time::Instant;
 /// What holds for one request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
-    /// The access token.
+    /// The access token; None if there is none.
     pub access_token: Option<AccessToken>,
-    /// The token, or the word that there is none, came with this very request.
+    /// True if the token, or the statement that there is none, came with this very request.
     pub is_explicit: bool,
-    /// The token stuck and the homeserver has refused it since ([`super::Server::refuse_access_token`]).
+    /// True if the token stuck and the homeserver has refused it since
+    /// ([`super::Server::refuse_access_token`]).
     pub is_refused: bool,
-    /// What option 257 said, of whatever message came last.
+    /// Value of option 257 in the newest message that had it; None before the first one.
     pub cbor_version: Option<u32>,
 }
 
 impl Standing {
-    /// A further message of the same request has arrived.
+    /// Takes in a further message of the same request.
     pub(in super::super) fn update(&mut self, message: &Standing) {
         if message.is_explicit {
             self.access_token.clone_from(&message.access_token);
@@ -58,19 +61,19 @@ impl Standing {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Sticky {
     access_token: Option<AccessToken>,
-    /// The one that stuck before.
+    /// The token that stuck before.
     previous: Option<AccessToken>,
     is_refused: bool,
     cbor_version: Option<u32>,
 }
 
 impl Sticky {
-    /// A session that never said anything of the kind.
+    /// Returns whether nothing sticks to the session.
     pub(super) fn is_empty(&self) -> bool {
         *self == Sticky::default()
     }
 
-    /// A message has arrived that is not a copy.
+    /// Takes in a message that is not a copy.
     fn arrived(&mut self, said: &Said, cbor_version: Option<u32>) {
         if let Some(token) = said {
             let before = std::mem::replace(&mut self.access_token, token.clone().unwrap_or_default());
@@ -82,7 +85,7 @@ impl Sticky {
         self.cbor_version = cbor_version.or(self.cbor_version);
     }
 
-    /// What holds for a message: what it says, else what sticks.
+    /// Returns what holds for a message: what it carries, else what sticks.
     fn standing(&self, said: &Said) -> Standing {
         let access_token = match said {
             Some(said) => said.clone().unwrap_or_default(),
@@ -113,7 +116,7 @@ impl Sticky {
 }
 
 impl Server {
-    /// Takes in what a message says of its session, before anything can refuse it.
+    /// Takes in what a message carries for its session, before anything can refuse it.
     pub(super) fn arrived(
         &mut self,
         now: Instant,
@@ -124,7 +127,7 @@ impl Server {
         let mut versions = message.options().filter(|(number, _)| *number == numbers::CBOR_VERSION);
         let version = versions.next().filter(|_| versions.next().is_none()).and_then(|(_, it)| from_uint(it));
         if said.is_some() {
-            // A copy says nothing new, also where the request is refused and would be refused again.
+            // A copy changes nothing, even if its request was refused and would be refused again.
             self.messages.remember(now, asker);
         }
         if said.is_some() || version.is_some() {
@@ -143,7 +146,8 @@ impl Server {
             .unwrap_or_else(|| Sticky::default().standing(said))
     }
 
-    /// Whether a block of a body says a token that has been heard before, so that it changes nothing.
+    /// Returns whether a block of a body carries a token that has been seen before, so that
+    /// it changes nothing.
     pub(super) fn says_again(&self, session: SessionId, request: &ParsedRequest, said: &Said) -> bool {
         let Some(Ok(said)) = said else { return false };
         let Some(session) = self.sessions.get(&session).filter(|_| request.goes_on()) else { return false };
@@ -153,28 +157,30 @@ impl Server {
         }
     }
 
-    /// Whether a block says another token than the body runs under to which it seems to belong.
+    /// Returns whether a block carries another token than the body that it seems to belong to.
     pub(super) fn is_of_another(&self, session: SessionId, request: &ParsedRequest, said: &Said) -> bool {
         let Some(Ok(said)) = said else { return false };
         let bodies = self.sessions.get(&session).and_then(|session| session.bodies.as_ref());
         bodies.and_then(|bodies| bodies.said_token(request)).is_some_and(|token| token != *said)
     }
 
-    /// The homeserver does not know this access token (any more): where it still sticks, [`Standing::is_refused`] says so.
+    /// Notes that the homeserver does not know this access token (any more): where it still sticks,
+    /// [`Standing::is_refused`] is set.
     pub fn refuse_access_token(&mut self, session: SessionId, access_token: &AccessToken) {
         if let Some(state) = self.sessions.get_mut(&session) {
             state.sticky.refuse(access_token);
         }
     }
 
-    /// The homeserver does know this access token, after all.
+    /// Notes that the homeserver knows this access token after all.
     pub fn accept_access_token(&mut self, session: SessionId, access_token: &AccessToken) {
         if let Some(state) = self.sessions.get_mut(&session) {
             state.sticky.accept(access_token);
         }
     }
 
-    /// This access token has been given up by its owner: where it still sticks, nothing does from now on.
+    /// Notes that the owner of this access token has logged out. Where it still sticks, no token does
+    /// from now on.
     pub fn end_access_token(&mut self, session: SessionId, access_token: &AccessToken) {
         if let Some(state) = self.sessions.get_mut(&session) {
             state.sticky.end(access_token);

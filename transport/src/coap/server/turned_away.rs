@@ -1,11 +1,12 @@
-//! How many requests a session may have open: what is beyond is turned away.
+//! How many requests a session may have open: further ones are turned away.
 
 use super::Server;
 use crate::SessionId;
 
 impl Server {
-    /// A client that keeps to the same limit sends its next request when it has a response, not when we know
-    /// that it has: so those that wait for an acknowledgement have a limit of their own.
+    /// Returns whether a request is one too many. A client that keeps to the same limit sends its next
+    /// request when it has a response, not when we know that it has: so responses that wait for an
+    /// acknowledgement have a limit of their own.
     pub(super) fn too_many_requests(&self, session: SessionId) -> bool {
         let limit = self.messages.limits.exchanges_per_session;
         let Some(state) = self.sessions.get(&session).filter(|state| state.exchanges.len() >= limit) else {
@@ -17,13 +18,13 @@ impl Server {
         waiting >= limit || all >= 2 * limit
     }
 
-    /// The same for block requests, which wait for the upstream.
+    /// Returns whether a block request that waits for the upstream is one too many.
     pub(super) fn too_many_block_requests(&self, session: SessionId) -> bool {
         self.has_block_requests(session, self.messages.limits.waiting_blocks_per_session)
     }
 
-    /// The same for those inside acknowledgements, of which a client has one in each of its exchanges: they
-    /// cost a message that waits for its own acknowledgement.
+    /// Returns whether a block request inside an acknowledgement is one too many. A client has one of them in
+    /// each of its exchanges, and each costs a message that waits for its own acknowledgement.
     pub(super) fn too_many_in_acknowledgements(&self, session: SessionId) -> bool {
         self.has_block_requests(session, self.messages.limits.exchanges_per_session)
     }

@@ -1,5 +1,5 @@
-//! ClientHellos that arrive: from the front's verdict to a handshake, a hello that is gathered, or a refusal. The table in
-//! `front.rs` says which.
+//! ClientHellos that arrive: from the front's verdict to a handshake, a hello that is gathered, or a refusal.
+//! The table in `front.rs` lists the cases.
 
 use super::Endpoint;
 use crate::SessionId;
@@ -11,7 +11,8 @@ use crate::dtls::record::{self, Record};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-/// Of a hello that asks for what may be there a moment later: after this many its sender is told that it is not.
+/// Repeats of a hello that stay unanswered while a place may become free; the next one is refused
+/// by an alert.
 const SILENT_REPEATS: u64 = 3;
 
 impl Endpoint {
@@ -34,7 +35,7 @@ impl Endpoint {
                 Verdict::Proven(hello) => self.proven(now, peer, local, &hello),
                 Verdict::Later(piece) => self.gather(now, peer, local, &piece),
                 Verdict::Refuse(hello) => self.refuse(peer, local, &hello, INTERNAL_ERROR),
-                // One datagram for one: more would be a gift to whoever forges addresses.
+                // One datagram for one: more would be a gift to anyone who forges addresses.
                 Verdict::Verify(answer) => return self.transmit(peer, local, vec![answer]),
                 Verdict::OldVersion(record) => return self.refuse_version(peer, local, &record),
                 Verdict::Drop => return,
@@ -45,7 +46,7 @@ impl Endpoint {
         }
     }
 
-    /// Its sender receives at its address.
+    /// Handles a hello whose sender receives at its address.
     fn proven(&mut self, now: Instant, peer: SocketAddr, local: Option<IpAddr>, hello: &ClientHello<'_>) {
         if self.has_had(now, peer, local, hello.random) {
             return;
@@ -71,8 +72,8 @@ impl Endpoint {
         }
     }
 
-    /// Whether it is a hello that has been answered before. A handshake that it began repeats its flight. A live session
-    /// at the same address goes on beside a new handshake (RFC 6347 section 4.2.8).
+    /// Returns whether it is a hello that has been answered before. A handshake that it began repeats its
+    /// flight. A live session at the same address goes on beside a new handshake (RFC 6347 section 4.2.8).
     fn has_had(
         &mut self,
         now: Instant,
@@ -97,7 +98,7 @@ impl Endpoint {
         true
     }
 
-    /// `began`: when the first piece of the hello came.
+    /// Starts a handshake; `began` is when the first piece of the hello came.
     fn accept(
         &mut self,
         now: Instant,
@@ -106,8 +107,8 @@ impl Endpoint {
         local: Option<IpAddr>,
         hello: &ClientHello<'_>,
     ) {
-        // Nobody gives way to a handshake that is never finished, but it shall find somebody when it is. Who has a place
-        // already may use it for another session.
+        // No session gives way to a handshake that never finishes, but one must be there to do so when it
+        // does. A peer that has a place already may use it for another session.
         let is_full = self.sessions.len() + self.handshakes.len() >= self.limits.sessions;
         let network = self.balancers.network(peer.ip(), self.last_id + 1);
         if is_full && self.sessions.id_at(peer).is_none() && self.gives_way(now, network, true).is_none() {
@@ -121,28 +122,30 @@ impl Endpoint {
         self.hand_out(now, id, work);
     }
 
-    /// Signatures are what strangers could use up the processor with.
+    /// Returns whether a handshake may begin. Signatures are what strangers could use up the processor with.
     fn may_begin(&mut self, now: Instant, peer: SocketAddr) -> bool {
         let network = self.balancers.network(peer.ip(), self.last_id + 1);
         if self.rates.take(now, network).is_err() {
             self.counters.hellos_over_rate += 1;
             return false;
         }
-        // Asked second, so that those compete for the queue only whom the rates prefer.
+        // Asked second, so that only peers whom the rates admit compete for the queue.
         let has_room = self.may_queue_a_hello();
         self.counters.hellos_over_queue += u64::from(!has_room);
         has_room
     }
 
-    /// Nobody has proved anything, and there are clients that believe an alert in the middle of their session or handshake.
+    /// Refuses an old version only outside of sessions: the sender has proved nothing, and some clients
+    /// believe an alert in the middle of their session or handshake.
     fn refuse_version(&mut self, peer: SocketAddr, local: Option<IpAddr>, hello: &Record<'_>) {
         if self.sessions.id_at(peer).is_none() && self.handshakes.id_at(peer).is_none() {
             self.transmit(peer, local, vec![front::refusal(hello, PROTOCOL_VERSION)]);
         }
     }
 
-    /// There may be a token, or a place, when the hello comes again, after 1, 2 and 4 seconds. If there is none by then its sender is told,
-    /// and can turn to HTTPS. The first hello with a cookie is the record after those that were answered by HelloVerifyRequests.
+    /// Refuses a repeated hello. A place, or a token of the rates, may be there when the hello comes again,
+    /// after 1, 2 and 4 seconds. If not, an alert lets its sender turn to HTTPS. The first hello with a
+    /// cookie has the record number after those that were answered by HelloVerifyRequests.
     fn refuse_repeated(&mut self, peer: SocketAddr, local: Option<IpAddr>, hello: &ClientHello<'_>) {
         let repeats = hello.record.number.sequence().saturating_sub(u64::from(hello.piece.message_seq));
         if repeats >= SILENT_REPEATS {
@@ -181,7 +184,7 @@ impl Endpoint {
         self.gather(now, peer, local, &hello.piece);
     }
 
-    /// A piece of a hello whose first piece has been proven, or of one that is not known.
+    /// Takes in a piece of a hello whose first piece has been proven, or of an unknown one.
     fn gather(&mut self, now: Instant, peer: SocketAddr, local: Option<IpAddr>, piece: &Piece<'_>) {
         let found = self.gatherings.id_at(peer).and_then(|id| Some((id, self.gatherings.get_mut(id)?)));
         let Some((id, gathering)) = found.filter(|(_, gathering)| gathering.takes(piece)) else {

@@ -1,16 +1,17 @@
-//! Whose session goes when another one needs its place.
+//! Which session ends when another one needs its place.
 //!
 //! ```text
 //! its network, or its site, is at its bound   ->  the least of that network or site
 //! all places are taken                        ->  the least of the heaviest site, if it is unproven or the newcomer belongs there
 //!                                                 the oldest unproven one
-//!                                                 (who has been silent for long: the endpoint's timers know)
+//!                                                 (any that has been silent for long: the endpoint's timers know)
 //!                                                 the least of the heaviest site
 //! ```
 //!
-//! The least of a network are the unproven, the oldest first, then whoever has been silent longest among some that are looked at in
-//! turn. A network or site is counted from [`CROWD`] sessions on, because most have one: so a session costs one entry here, and nobody
-//! with fewer gives way while somebody has more.
+//! The least of a network are the unproven sessions, the oldest first, then the one silent longest among
+//! some that are looked at in turn. A network or site is counted from [`CROWD`] sessions on, because most
+//! have one: so a session costs one entry here, and no session of a smaller network gives way while there is
+//! a larger one.
 
 use crate::SessionId;
 use crate::shares::{Bounds, Network, Site};
@@ -20,10 +21,10 @@ use std::ops::Bound::{Excluded, Included};
 use std::ops::RangeInclusive;
 use std::time::Instant;
 
-/// As many sessions of one network or site are nothing unusual.
+/// Sessions that one network or site may have without being counted: so many are nothing unusual.
 const CROWD: usize = 16;
 
-/// Sessions that are looked at for the one that has been silent longest.
+/// Sessions that are looked at to find the one that has been silent longest.
 const LOOKS: usize = 16;
 
 pub(super) struct Crowds {
@@ -34,18 +35,19 @@ pub(super) struct Crowds {
     sites: BTreeMap<Site, usize>,
     networks_by_size: BTreeSet<(Site, usize, Network)>,
     sites_by_size: BTreeSet<(usize, Site)>,
-    /// The last one that was looked at.
+    /// The session that was looked at last.
     hand: Option<(Network, Member)>,
 }
 
-/// A session in the order of its network: the unproven first, then by age. As bytes it fills no gaps behind a [`Network`].
+/// A session in the order of its network: the unproven first, then by age. As bytes it fills no gaps
+/// behind a [`Network`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Member([u8; 8]);
 
 impl Member {
     const FIRST: Member = Member([0; 8]);
     const LAST: Member = Member([0xff; 8]);
-    /// No session has so high a number.
+    /// Bit that marks a proven session; no session has so high a number.
     const PROVEN: u64 = 1 << 63;
 
     fn new(id: SessionId, is_proven: bool) -> Member {
@@ -98,7 +100,7 @@ impl Crowds {
         }
     }
 
-    /// A homeserver knows its client.
+    /// Notes that the homeserver knows the client of a session.
     pub(super) fn prove(&mut self, id: SessionId, network: Network) {
         if self.unproven.remove(&id) {
             self.members.remove(&(network, Member::new(id, false)));
@@ -106,7 +108,7 @@ impl Crowds {
         }
     }
 
-    /// Who goes before one more comes to a network that has, or whose site has, as many as it may.
+    /// Returns which session ends before one more comes to a network that is, or whose site is, at its bound.
     pub(super) fn over_bounds(
         &mut self,
         newcomer: Network,
@@ -123,7 +125,7 @@ impl Crowds {
         }
     }
 
-    /// Who goes, with all places taken, before somebody who has been silent for long does.
+    /// Returns which session ends, with all places taken, before any that has been silent for long.
     pub(super) fn before_the_silent(
         &mut self,
         newcomer: Network,
@@ -132,7 +134,8 @@ impl Crowds {
         let Some((_, site)) = self.heaviest() else { return self.unproven.first().copied() };
         match self.least_at(site, &heard) {
             Some(least) if !least.is_proven() => Some(least.id()),
-            // One more of a crowd takes the place of its own first, however many others there are of another site.
+            // One more of a crowd takes the place of its own first, however many others there are
+            // of another site.
             Some(least) if self.size_at(newcomer.site()) >= CROWD => {
                 let own = self.least_at(newcomer.site(), &heard).filter(|own| !own.is_proven());
                 Some(own.unwrap_or(least).id())
@@ -141,7 +144,7 @@ impl Crowds {
         }
     }
 
-    /// Who goes, with all places taken, when nobody has been silent for long.
+    /// Returns which session ends, with all places taken, if none has been silent for long.
     pub(super) fn after_the_silent(
         &mut self,
         heard: impl Fn(SessionId) -> Option<Instant>,
@@ -180,7 +183,7 @@ impl Crowds {
         looks.into_iter().map(|(_, member)| member).min_by_key(worth)
     }
 
-    /// As far as it matters: 0 below a crowd.
+    /// Returns the size of a network as far as it matters: 0 below a crowd.
     fn size_of(&self, network: Network) -> usize {
         self.networks.get(&network).copied().unwrap_or(0)
     }
@@ -239,7 +242,7 @@ mod tests {
 
     const BOUNDS: Bounds = Bounds { total: 1000, per_network: 30, per_site: 50 };
 
-    /// Four to a site.
+    /// Makes a network; four of them are a site.
     fn network(number: u32) -> Network {
         let (site, last) = (number / 4, number % 4);
         Network::of(std::net::Ipv4Addr::from_bits(0xc000_0200 + site * 256 + last).into())
@@ -253,7 +256,8 @@ mod tests {
             crowds.join(SessionId(id), network(0));
             crowds.prove(SessionId(id), network(0));
         }
-        // The higher its number, the longer it has been silent; those that come later have just spoken.
+        // The higher its number, the longer a session has been silent; those that come later have
+        // just been heard.
         let heard = |id: SessionId| Some(start - std::time::Duration::from_secs(id.0 % 100));
         let mut gone = Vec::new();
         for newer in [100, 200, 300].map(SessionId) {
@@ -263,7 +267,7 @@ mod tests {
             crowds.join(newer, network(0));
             crowds.prove(newer, network(0));
         }
-        // Of 1 to 16; of 17 to 29, the newest, 0 and 1; of 2 to 18.
+        // Least of 1 to 16; of 17 to 29, the newest, 0 and 1; of 2 to 18.
         assert_eq!(gone, [16, 29, 18]);
     }
 

@@ -1,8 +1,9 @@
-//! Places of handshakes that have not finished, and of hellos that are being gathered: who has one, and who gives it up.
+//! Places of handshakes that have not finished, and of hellos that are being gathered: which has one, and
+//! which gives it up.
 //!
-//! A newcomer always gets a place. With all of them taken it is that of the network, or site, that has most of them; where all have as
-//! many, the oldest of all. Before one whose client has answered our flight goes each whose client has not: strangers who send hellos
-//! and nothing else push out each other.
+//! A newcomer always gets a place. If all are taken, it gets one of the network, or site, that has most of
+//! them; if all have as many, the oldest of all. A place whose client has answered our flight goes after
+//! every one whose client has not: strangers who send hellos and nothing else push out each other.
 
 use crate::SessionId;
 use crate::shares::{Bounds, Network, Pool};
@@ -11,7 +12,7 @@ pub(super) struct HalfOpen {
     places: Pool<Place>,
 }
 
-/// Ordered by worth, the least first.
+/// A place, ordered by worth, the least first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     is_answered: bool,
@@ -23,7 +24,7 @@ impl HalfOpen {
         HalfOpen { places: Pool::new(bounds) }
     }
 
-    /// Gives a place, and says who has none any more.
+    /// Gives a place, and returns which handshakes have lost theirs.
     pub(super) fn enter(&mut self, id: SessionId, network: Network) -> Vec<SessionId> {
         let mut gone = Vec::new();
         while let Some(victim) = self.victim(network) {
@@ -47,7 +48,7 @@ impl HalfOpen {
         }
     }
 
-    /// Its client has answered the flight.
+    /// Notes that the client of a handshake has answered the flight.
     pub(super) fn answered(&mut self, id: SessionId, network: Network) {
         let place = Place { is_answered: false, id };
         if self.places.held_by(place) > 0 {
@@ -82,7 +83,7 @@ mod tests {
             assert_eq!(places.enter(SessionId(id), network(address)), []);
         }
         assert_eq!(places.enter(SessionId(5), network("203.0.114.1")), [SessionId(2)]);
-        // Now all have as many.
+        // Now all networks have as many.
         assert_eq!(places.enter(SessionId(6), network("203.0.115.1")), [SessionId(1)]);
     }
 
@@ -109,7 +110,7 @@ mod tests {
         places.leave(SessionId(1));
         places.leave(SessionId(2));
         assert_eq!(places.places.total(), 0);
-        // An answer that comes too late takes none.
+        // An answer that comes too late takes no place.
         places.answered(SessionId(2), network("192.0.2.2"));
         assert_eq!(places.places.total(), 0);
     }

@@ -8,7 +8,7 @@ use crate::dtls::table::HasPeer;
 use std::collections::VecDeque;
 use std::time::Instant;
 
-/// Jobs that wait to be fetched. Those of handshakes that are nearly there go first.
+/// Jobs that wait to be fetched. Those of handshakes that are nearly finished go first.
 #[derive(Default)]
 pub(super) struct Jobs {
     answers: VecDeque<Job>,
@@ -16,18 +16,19 @@ pub(super) struct Jobs {
 }
 
 impl Endpoint {
-    /// The next costly step to be run, if the endpoint hands them out ([`Config::deferred`](crate::dtls::Config::deferred)).
+    /// Returns the next costly step to be run, if the endpoint hands them out
+    /// ([`Config::deferred`](crate::dtls::Config::deferred)).
     pub fn poll_job(&mut self) -> Option<Job> {
         loop {
             let job = self.jobs.answers.pop_front().or_else(|| self.jobs.hellos.pop_front())?;
-            // Somebody else may have needed its place.
+            // Another handshake may have needed its place meanwhile.
             if self.handshakes.get(job.id).is_some() {
                 return Some(job);
             }
         }
     }
 
-    /// A costly step has been run.
+    /// Takes back a costly step that has been run.
     pub fn handle_done(&mut self, now: Instant, done: Done) {
         let Done { id, outcome } = done;
         let Some(handshake) = self.handshakes.get_mut(id) else { return };
@@ -45,7 +46,7 @@ impl Endpoint {
         }
     }
 
-    /// The client of a handshake has answered our flight.
+    /// Notes that the client of a handshake has answered our flight.
     pub(super) fn answered(&mut self, now: Instant, id: SessionId, work: Work) {
         if let Some(peer) = self.handshakes.get(id).map(HasPeer::peer) {
             self.half_open.answered(id, self.balancers.network(peer.ip(), id.0));

@@ -1,4 +1,4 @@
-//! What arrives: to whom it belongs, and what is dropped and counted.
+//! Arriving records: which session or handshake each belongs to, and what is dropped and counted.
 
 use super::Endpoint;
 use crate::SessionId;
@@ -34,7 +34,7 @@ impl Endpoint {
         if let Some(id) = self.handshakes.id_at(peer) {
             return self.advance_handshake(now, id, record);
         }
-        // Nobody has vouched for it: not for an alert either (RFC 6347 section 4.1.2.7).
+        // Nothing vouches for a plaintext record: not even for an alert (RFC 6347 section 4.1.2.7).
         match (record.content_type, self.sessions.id_at(peer)) {
             (_, None) => self.counters.records_no_session += 1,
             (ContentType::Alert, Some(id)) => {
@@ -47,8 +47,8 @@ impl Endpoint {
         }
     }
 
-    /// Who has begun the session can ask its peer whether it is still there. The interval bounds what a forger of alerts can have
-    /// us send.
+    /// Reports that a session is in doubt, if this end has begun it and can ask its peer whether it is still
+    /// there. The interval bounds what a forger of alerts can make us send.
     fn doubt(&mut self, now: Instant, id: SessionId) {
         const INTERVAL: Duration = Duration::from_secs(10);
         let is_ours = self.sessions.get(id).is_some_and(|session| !session.is_accepted());
@@ -70,9 +70,9 @@ impl Endpoint {
         if let Some(id) = session {
             let opened = self.sessions.get_mut(id).map(|session| session.open(&mut self.aeads, record));
             match (opened, handshake) {
-                // Two ends of the same address under one roof: what the session does not know may be the
-                // handshake's. It is counted all the same, since it may be a try to forge: a handshake has
-                // few such records, and the limit is high.
+                // A live session and a new handshake may share an address: a record that the session cannot
+                // open may belong to the handshake. It is counted all the same, since it may be an attempt to
+                // forge: a handshake has few such records, and the limit is high.
                 (Some(opened @ (Opened::Forged | Opened::Replayed)), Some(handshake)) => {
                     if opened == Opened::Forged {
                         self.count_try(id);
@@ -107,7 +107,7 @@ impl Endpoint {
         match opened {
             Opened::Data(bytes) => {
                 self.confirm(id);
-                // RFC 5246 section 6.2.1: empty ones are allowed and say nothing.
+                // RFC 5246 section 6.2.1: empty records are allowed and mean nothing.
                 if !bytes.is_empty() {
                     self.events.push_back(Event::Data { session: id, bytes });
                 }
@@ -121,7 +121,7 @@ impl Endpoint {
         }
     }
 
-    /// A record has failed its authentication.
+    /// Counts a record that has failed its authentication.
     fn count_try(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get(id) else { return };
         let tries = self.forged.entry(id).or_default();
@@ -132,7 +132,7 @@ impl Endpoint {
         }
     }
 
-    /// The first application record proves that the peer has our Finished.
+    /// Notes that the peer has our Finished, which its first application record proves.
     fn confirm(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get_mut(id) else { return };
         let Some((round_trip, took)) = session.confirm() else { return };
@@ -163,7 +163,7 @@ impl Endpoint {
     fn repeat_last_flight(&mut self, now: Instant, id: SessionId) {
         let Some(session) = self.sessions.get_mut(id) else { return };
         let (peer, local) = (session.peer(), session.local);
-        // Byte for byte: who had read our Finished would not ask for it again.
+        // Resend unchanged: a peer that had read our Finished would not be asking.
         let flight = session.last_flight().map(|flight| flight.repeat(now, &mut self.counters).into_owned());
         self.transmit(peer, local, flight.unwrap_or_default());
     }

@@ -1,4 +1,4 @@
-//! Sessions from their beginning to their end, and who gives way to a new one.
+//! Sessions from their beginning to their end, and which one gives way to a new one.
 
 use super::Endpoint;
 use crate::SessionId;
@@ -13,8 +13,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 impl Endpoint {
-    /// The session that goes before one more of a network is let in. None: there is room, or nobody has to
-    /// go.
+    /// Returns the session that ends before one more of a network is let in. None if there is room, or no
+    /// session has to end for it.
     pub(super) fn gives_way(
         &mut self,
         now: Instant,
@@ -35,7 +35,7 @@ impl Endpoint {
         silent.map(|(id, _)| id).or_else(|| self.crowds.after_the_silent(heard))
     }
 
-    /// False: nobody gives way to it.
+    /// Ends sessions until there is room; returns false if none gives way.
     pub(super) fn make_room(&mut self, now: Instant, network: Network) -> bool {
         while let Some(least) = self.gives_way(now, network, self.sessions.len() >= self.limits.sessions) {
             self.evict(least);
@@ -48,15 +48,15 @@ impl Endpoint {
         self.end_session(session, CloseReason::Evicted, true);
     }
 
-    /// The upstream has accepted a request of the session, made under an access token: it goes after all of
-    /// which nobody has said so.
+    /// Notes that the upstream has accepted a request of the session, made under an access token. The session
+    /// then ends after all of which that is not known.
     pub fn vouch(&mut self, session: SessionId) {
         if let Some(network) = self.sessions.get(session).and_then(|_| self.network(session)) {
             self.crowds.prove(session, network);
         }
     }
 
-    /// A handshake becomes a session.
+    /// Turns a handshake into a session.
     pub(super) fn establish(&mut self, now: Instant, id: SessionId) {
         let Some(handshake) = self.remove_handshake(id) else { return };
         let (role, took) = (handshake.role(), now.duration_since(handshake.began()));
@@ -86,7 +86,7 @@ impl Endpoint {
         }
         self.update_gauges();
         if !has_room {
-            // Who would have given way has come back in the meantime.
+            // The session that would have given way has been heard in the meantime.
             return self.evict(id);
         }
         if role == Role::Client {
@@ -112,7 +112,7 @@ impl Endpoint {
         self.events.push_back(connected);
     }
 
-    /// The user hears of the end of what it has heard of the beginning of.
+    /// Ends a session. Reports the end only of sessions whose beginning was reported.
     pub(super) fn end_session(&mut self, id: SessionId, why: CloseReason, notify_peer: bool) {
         if notify_peer {
             self.send_record(id, ContentType::Alert, &CLOSE_NOTIFY_ALERT);

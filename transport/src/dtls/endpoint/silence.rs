@@ -1,5 +1,6 @@
-//! Sessions in the order in which they have been heard of, so that the one that has been silent longest is always at hand. The order
-//! is a list whose links stand in the sessions themselves: an idle session costs 16 bytes, and being heard of a few steps.
+//! Sessions in the order in which they were last heard, so that the one that has been silent longest is
+//! always at hand. The order is a list whose links stand in the sessions themselves: an idle session costs 16
+//! bytes, and hearing from one costs a few steps.
 //!
 //! ```text
 //! longest <-> ... <-> ... <-> shortest
@@ -12,16 +13,16 @@ use super::super::table::Table;
 use crate::SessionId;
 use std::time::Instant;
 
-/// Between whom a session stands.
+/// The neighbours of a session in the list.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::dtls) struct Links {
-    /// Silent for longer.
+    /// The neighbour that has been silent for longer.
     older: Option<Neighbour>,
-    /// Heard of since.
+    /// The neighbour that was heard since.
     newer: Option<Neighbour>,
 }
 
-/// Ids begin with 1, so that a link that leads nowhere takes no room of its own.
+/// A session's id. Ids begin with 1, so that a link that leads nowhere takes no room of its own.
 type Neighbour = std::num::NonZeroU64;
 
 /// Both ends of the list.
@@ -32,13 +33,13 @@ pub(super) struct Silence {
 }
 
 impl Silence {
-    /// The session that has been silent longest, and when it was heard of last.
+    /// Returns the session that has been silent longest, and when it was last heard.
     pub(super) fn longest(&self, sessions: &Table<Session>) -> Option<(SessionId, Instant)> {
         let id = SessionId(self.longest?.get());
         Some((id, sessions.get(id)?.heard))
     }
 
-    /// A new one, which has just been heard of.
+    /// Enters a new session, which has just been heard.
     pub(super) fn enter(&mut self, sessions: &mut Table<Session>, id: SessionId) {
         let Some(new) = Neighbour::new(id.0) else { return };
         let older = self.shortest.replace(new);
@@ -48,7 +49,7 @@ impl Silence {
         *self.newer_of(sessions, older) = Some(new);
     }
 
-    /// It has been heard of.
+    /// Notes that a session has been heard.
     pub(super) fn heard(&mut self, sessions: &mut Table<Session>, id: SessionId) {
         if self.shortest.is_some_and(|shortest| shortest.get() == id.0) {
             return;
@@ -58,13 +59,13 @@ impl Silence {
         self.enter(sessions, id);
     }
 
-    /// The one that these links belong to is gone.
+    /// Removes the session that these links belong to.
     pub(super) fn leave(&mut self, sessions: &mut Table<Session>, Links { older, newer }: Links) {
         *self.newer_of(sessions, older) = newer;
         *self.older_of(sessions, newer) = older;
     }
 
-    /// Where it is said who comes after this one.
+    /// Returns the link to the session after this one.
     fn newer_of<'a>(
         &'a mut self,
         sessions: &'a mut Table<Session>,
@@ -76,7 +77,7 @@ impl Silence {
         }
     }
 
-    /// Where it is said who comes before this one.
+    /// Returns the link to the session before this one.
     fn older_of<'a>(
         &'a mut self,
         sessions: &'a mut Table<Session>,
@@ -96,7 +97,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// The same as a list that is searched from end to end.
+        /// The list agrees with one that is searched from end to end.
         #[test]
         fn whoever_has_been_silent_longest_is_found(steps in prop::collection::vec((1_u64..20, any::<bool>()), 1..300)) {
             let (mut sessions, mut silence) = (Table::new(SeededHash([0; 16])), Silence::default());

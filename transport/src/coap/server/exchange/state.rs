@@ -1,4 +1,4 @@
-//! Where an exchange stands.
+//! State of an exchange.
 
 use super::super::super::access_token::AccessToken;
 use super::super::super::block::Block;
@@ -24,7 +24,7 @@ pub(in super::super) enum State {
     Feeding(SnapshotId),
     /// A block request waits for the upstream.
     WaitingForBlock(SnapshotId),
-    /// The answer has been sent; of the snapshot, if it needed one.
+    /// The answer has been sent, or the first block of this snapshot.
     Done(Option<SnapshotId>),
 }
 
@@ -32,16 +32,17 @@ pub(in super::super) enum State {
 pub(in super::super) struct Exchange {
     pub asker: Origin,
     pub state: State,
-    /// It asks for a block of a snapshot, or for what needed no upstream.
+    /// True if the request asks for a block of a snapshot, or for what needed no upstream.
     pub for_block: bool,
-    /// Where the block that it asks for begins.
+    /// Offset in the body of the block that it asks for.
     pub(super) offset: usize,
     pub(super) arrived: Instant,
-    /// The response will be separate: an empty acknowledgement has gone, or the request was inside one.
+    /// True if the response will be separate: an empty acknowledgement has been sent, or the request
+    /// was inside one.
     pub(super) acknowledged: bool,
-    /// A separate response is on its way.
+    /// True while a separate response is on its way.
     pub unacknowledged: bool,
-    /// What it was before that, where the response is one message that may have to go in smaller blocks.
+    /// The state before that, if the response is one message that may have to be sent in smaller blocks.
     pub whole: Option<Box<State>>,
 }
 
@@ -61,17 +62,17 @@ impl Exchange {
         }
     }
 
-    /// The caller still owes something.
+    /// Returns whether the caller still owes a part of the answer.
     pub(in super::super) fn waits_for_upstream(&self) -> bool {
         matches!(self.state, State::Open { .. } | State::Feeding(_))
     }
 
-    /// Something is to be sent or acknowledged, apart from what snapshots hold.
+    /// Returns whether something is to be sent or acknowledged, apart from what snapshots hold.
     pub(in super::super) fn is_unfinished(&self) -> bool {
         matches!(self.state, State::Open { .. }) || self.unacknowledged
     }
 
-    /// What it is the upstream of.
+    /// Returns the snapshot that this exchange fills.
     pub(in super::super) fn feeds(&self) -> Option<SnapshotId> {
         match self.state {
             State::Feeding(snapshot) => Some(snapshot),
