@@ -1,4 +1,5 @@
-//! The CoAP layer by its behaviour: one file per phenomenon, over a simulated link or against a hand-written peer.
+//! The CoAP layer by its behaviour: one file per phenomenon, over a simulated link or against
+//! a hand-written peer.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

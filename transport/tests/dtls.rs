@@ -1,5 +1,5 @@
-//! The DTLS endpoint, end to end: in memory under a fake clock, over a link that can lose, repeat and reorder; and with
-//! OpenSSL's own programs over loopback. One file per phenomenon.
+//! The DTLS endpoint, end to end: in memory under a fake clock, over a link that can lose, repeat and
+//! reorder; and with OpenSSL's own programs over loopback. One file per phenomenon.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

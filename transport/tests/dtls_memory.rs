@@ -1,4 +1,4 @@
-//! What an idle session costs. A process of its own: the resident memory of the process is the measure.
+//! Memory of an idle session. A process of its own, because its resident memory is the measure.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 #![allow(clippy::disallowed_methods, reason = "the zero of a fake clock")]
 
@@ -12,7 +12,7 @@ use lowband_transport::shares::Limit;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-/// Bytes, without what is not in use any more.
+/// Resident bytes of this process, without freed memory.
 fn resident() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
     statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
@@ -29,7 +29,7 @@ struct Sessions {
 impl Sessions {
     fn add(&mut self, count: u32) {
         for number in self.count..self.count + count {
-            // Each end sees the other one under this address.
+            // Each end knows the other one by this address.
             let address = SocketAddr::from(((0x0a00_0000 + number).to_be_bytes(), 5000));
             let session = self.client.connect(self.now, address, "server.test").unwrap();
             self.settle(address);
@@ -70,7 +70,7 @@ fn an_idle_session_costs_less_than_half_a_kilobyte() {
     };
     sessions.add(500);
     let before = resident();
-    // Above 3,584 and above 7,168 the tables double: this is the dearest point of the curve.
+    // The tables double above 3,584 and above 7,168: the most expensive point of the curve.
     sessions.add(3_500);
     let each = (resident() - before) / 3_500 / 2;
     println!("{each} bytes for one end of an idle session");

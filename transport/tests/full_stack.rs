@@ -90,8 +90,8 @@ fn at_a_fifth_lost_each_way_everything_completes_once_the_handshake_included() {
     }
 }
 
-/// On a path of 576 bytes: the handshake with a chain of three datagrams, then a body in each direction. Whoever waits pings, as
-/// `lowband-client` does.
+/// A path of 576 bytes: the handshake with a chain of three datagrams, then a body in each direction. A
+/// client that waits pings, as `lowband-client` does.
 #[test]
 fn a_path_of_576_bytes_takes_the_handshake_and_bodies_both_ways() {
     for (seed, loss) in [(1, 0.0), (2, 0.0), (3, 0.05), (4, 0.05), (5, 0.1)] {

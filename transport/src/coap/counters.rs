@@ -58,14 +58,14 @@ counters! {
         unsendable = "coap_messages_unsendable",
     }
     families {
-        /// CoAP messages by direction.
+        /// All CoAP messages.
         "coap_messages" by "direction" {
             /// Received from peers.
             messages_in = "in",
             /// Sent, copies included.
             messages_out = "out",
         }
-        /// CoAP Resets by direction.
+        /// All CoAP Resets.
         "coap_resets" by "direction" {
             /// Received for something that was waiting.
             resets_in = "in",
@@ -237,7 +237,7 @@ mod tests {
         let messages = find("coap_messages");
         assert_eq!(
             messages.help,
-            "CoAP messages by direction. By direction, in: Received from peers; out: Sent, copies included"
+            "All CoAP messages. By direction, in: Received from peers; out: Sent, copies included"
         );
         assert_eq!(messages.numbers, Numbers::Labelled("direction", vec![("in", 7), ("out", 0)]));
         assert_eq!(

@@ -131,8 +131,7 @@ impl Message {
             Kind::Confirmable | Kind::NonConfirmable => {
                 code == Code::EMPTY || code.is_request() || code.is_response()
             }
-            // A request does not belong into an acknowledgement (RFC 7252 section 4.2); go-coap
-            // puts one there.
+            // go-coap puts requests into acknowledgements, against RFC 7252 section 4.2.
             Kind::Acknowledgement => code == Code::EMPTY || code.is_request() || code.is_response(),
             Kind::Reset => code == Code::EMPTY,
         };
@@ -166,9 +165,8 @@ impl Message {
     }
 }
 
-/// Counts the bytes of header, token and options. An option can be encoded in one way only (each extended
-/// form begins where the shorter one ends), so the length follows from the parsed options; a marker without
-/// payload is one byte more.
+/// Counts the bytes of header, token and options. Each option has one encoding only (an extended form begins
+/// where the shorter one ends), so the parsed options give the length; a marker without payload adds a byte.
 fn header_length(packet: &Packet) -> usize {
     let extension = |value: usize| match value {
         0..13 => 0,

@@ -68,7 +68,7 @@ counters! {
             /// A piece never came, or not before the client began anew.
             hello_pieces_missing = "pieces_missing",
         }
-        /// Protected records, authentic ones.
+        /// Authentic protected records.
         "dtls_records" by "direction" {
             /// Decrypted, from peers.
             records_in = "in",

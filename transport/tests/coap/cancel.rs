@@ -4,7 +4,7 @@ use super::peer::*;
 use super::sim::{Answer, MS, SECOND, Sim, get};
 use lowband_transport::coap::{Code, Limits, ServerEvent};
 
-/// A request that has been acknowledged and not answered.
+/// Sends a request that is acknowledged but not answered.
 fn acknowledged(peer: &mut Peer, id: u16) -> lowband_transport::ExchangeId {
     peer.send(&make(CON, GET, id).path("slow"));
     let (exchange, _) = peer.request();
@@ -71,7 +71,7 @@ fn a_reset_of_a_later_block_ends_nothing_but_its_repetition() {
     let (exchange, _) = peer.request();
     peer.head(exchange);
     peer.chunk(exchange, &[0; 2000], false);
-    // The same block twice: a client that asks again under a new token and takes whichever comes first.
+    // The same block twice, as of a client that asks again under a new token and takes whichever comes first.
     for id in [2, 3] {
         peer.send(&make(CON, GET, id).path("big").block(BLOCK2, 1, false, 1024));
     }

@@ -1,11 +1,11 @@
-//! One end is gone, without a word: what the other notices, when, and what it sends to nobody.
+//! One end vanishes without a word: what the other notices, when, and how much it still sends.
 
 use super::sim::*;
 use lowband_transport::SessionId;
 use lowband_transport::coap::{FailReason, Limits, Times};
 use std::time::Duration;
 
-/// As the client's own task has it: after so much silence in both directions.
+/// Silence in both directions after which the client's own task pings.
 const KEEP_ALIVE: Duration = Duration::from_secs(25);
 
 fn measured(seed: u64, way: Way) -> (Sim, SessionId) {
@@ -15,7 +15,7 @@ fn measured(seed: u64, way: Way) -> (Sim, SessionId) {
     (sim, session)
 }
 
-/// Until the client knows, from when it has asked.
+/// Returns how long the client takes to find out, from the time it asked.
 fn found_dead(sim: &mut Sim, session: SessionId) -> Duration {
     let asked = sim.now;
     sim.pass(KEEP_ALIVE);

@@ -51,7 +51,7 @@ fn a_non_confirmable_request_is_answered_by_one_and_its_duplicate_not_at_all() {
     assert_eq!((answer.kind(), answer.token(), answer.payload()), (NON, [0, 1].as_slice(), b"y".as_slice()));
     assert_eq!(peer.send(&request), []);
     assert_eq!(peer.events(), []);
-    // Ids of both types are of one space.
+    // Ids of both types share one space.
     assert_eq!(peer.send(&make(CON, GET, 1).path("x")), []);
 }
 
@@ -133,7 +133,7 @@ fn a_session_remembers_no_more_bytes_of_answers_than_its_bound() {
     peer.request();
 }
 
-/// A request of a session and its answer, which is of 1,000 bytes.
+/// Sends a request of a session and its answer of 1,000 bytes.
 fn served(peer: &mut Peer, session: u64, request: &Make) {
     assert_eq!(peer.send_bytes(SessionId(session), &request.bytes()), []);
     let (exchange, _) = peer.request();
@@ -166,7 +166,7 @@ fn a_forgotten_get_with_a_long_answer_gets_its_first_block_from_the_snapshot() {
     assert_eq!((again.option(ETAG), again.payload()), (first.option(ETAG), first.payload()));
     assert_eq!((again.kind(), again.id(), again.block(BLOCK2)), (ACK, 1, Some((0, true, 1024))));
     assert_eq!((peer.events(), peer.server.counters().snapshots), (vec![], 1));
-    // Another request for the same is a new one; so is one that has the id after its lifetime.
+    // Another request for the same path is a new one; so is one that has the id after its lifetime.
     assert_eq!(peer.send(&make(CON, GET, 2).path("big")), []);
     let (exchange, _) = peer.request();
     peer.respond(exchange, &[8; 5000]);
@@ -286,7 +286,7 @@ fn while_a_request_is_sent_again_64_others_may_begin_and_all_when_it_is_acknowle
     }
     sim.pass(20 * SECOND);
     assert_eq!(sim.results.len(), 64);
-    // The acknowledgement says that the copies have an end, though the response is far away.
+    // The acknowledgement stops the copies, although the response is far away.
     cut.set(false);
     sim.pass(60 * SECOND);
     assert_eq!((sim.results.len(), sim.results.contains_key(&stuck)), (200, false));

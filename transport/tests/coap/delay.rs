@@ -1,4 +1,5 @@
-//! Paths whose delay changes: by a step, by jitter, by a radio that sleeps. Nothing is lost, so each copy is one too many.
+//! Paths whose delay changes: by a step, by jitter, by a radio that sleeps. Nothing is lost, so every
+//! copy is superfluous.
 
 use super::sim::*;
 use lowband_transport::SessionId;
@@ -20,13 +21,14 @@ fn set_round_trip(sim: &mut Sim, round_trip: Duration) {
     sim.down.delay = round_trip / 2;
 }
 
-/// Transmissions of each message after the step, on average: of the requests, or of the separate responses to them.
+/// Returns the transmissions of each message after the step, on average: of the requests, or of the separate
+/// responses to them.
 fn copies_after_step(seed: u64, before: Duration, after: Duration, separate: bool) -> f64 {
     const MESSAGES: u32 = 200;
     let (mut sim, session) = measured(seed, before);
     if separate {
         sim.answer = Box::new(|request| Answer::new(request.body.clone()).after(3 * SECOND));
-        // What the server knows of the path it has from separate responses.
+        // The server learns about the path from separate responses.
         for n in 0..10 {
             sim.ask(session, put(&n.to_string(), vec![1; 100]));
         }
@@ -52,7 +54,7 @@ fn when_the_round_trip_grows_few_messages_are_sent_twice() {
             (100, 1000, 1.1),
             (100, 2000, 1.1),
             (300, 5000, 1.2),
-            // What is expected of the second copy comes when the first is answered.
+            // The answer expected to the second copy comes when the first is answered.
             (100, 730, 1.1),
             (100, 800, 1.1),
             (600, 20_000, 1.2),
@@ -98,7 +100,8 @@ fn jitter_of_three_round_trips_costs_few_copies() {
     }
 }
 
-/// LTE: 50 ms awake; some 300 ms until a phone that wants to send may do so, and 1.28 s between two looks for what is sent to it.
+/// LTE: 50 ms awake; some 300 ms until a phone that wants to send may do so, and 1.28 s between two looks for
+/// what is sent to it.
 fn phone(seed: u64, separate: bool) -> u64 {
     let (mut sim, session) = measured(seed, 50 * MS);
     sim.up.wakes_within = 300 * MS;

@@ -1,4 +1,5 @@
-//! Requests and responses on a link without faults: piggybacked, separate, non-confirmable, overlapping, queued.
+//! Requests and responses on a link without faults: piggybacked, separate,
+//! non-confirmable, overlapping, queued.
 
 use super::sim::*;
 use lowband_transport::coap::{Code, FailReason, Limits, Times};

@@ -59,7 +59,7 @@ impl Foreign {
     }
 }
 
-/// A piggybacked response to a request as it arrived.
+/// Makes a piggybacked response to a request as it arrived.
 fn piggybacked(to: &Got, code: Code) -> Make {
     make(ACK, code, to.id()).token(to.token())
 }
@@ -71,7 +71,7 @@ fn a_separate_response_before_any_acknowledgement_ends_the_repetition() {
     let acknowledged = foreign.says(&make(CON, Code::CONTENT, 77).token(asked.token()).payload(b"y"));
     assert_eq!((acknowledged[0].kind(), acknowledged[0].id()), (ACK, 77));
     assert_eq!(foreign.response().body, b"y");
-    // Its copy is acknowledged again, the late acknowledgement of the request is nothing.
+    // Its copy is acknowledged again; the late acknowledgement of the request means nothing.
     let copy = foreign.says(&make(CON, Code::CONTENT, 77).token(asked.token()).payload(b"y"));
     assert_eq!((copy[0].kind(), copy[0].id()), (ACK, 77));
     assert_eq!(foreign.says(&empty(ACK, asked.id())), []);

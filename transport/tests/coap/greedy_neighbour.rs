@@ -1,4 +1,5 @@
-//! A client that takes all it can get, and a modest one beside it who is always served: in another network, and in the same one.
+//! A client that takes all it can get, and a modest one beside it that is always served: in another network,
+//! and in the same one.
 
 use super::peer::*;
 use super::sim::{SECOND, body};
@@ -11,12 +12,12 @@ fn address(third: u8, fourth: u8) -> Network {
     Network::of(Ipv4Addr::new(192, 0, third, fourth).into())
 }
 
-/// Where the greedy one is.
+/// Network of the greedy client.
 fn greedy() -> Network {
     address(2, 1)
 }
 
-/// The modest ones: one behind the same address, one of the same site, one elsewhere.
+/// The modest clients: one behind the same address, one of the same site, one elsewhere.
 fn modest() -> [(SessionId, Network); 3] {
     [(1_000_001, greedy()), (1_000_002, address(2, 2)), (1_000_003, address(3, 1))]
         .map(|(session, network)| (SessionId(session), network))
@@ -63,7 +64,7 @@ fn what_a_modest_client_did_is_remembered_however_much_a_greedy_one_does() {
             assert_eq!(peer.respond(exchange, &[0; 1000])[0].code(), Code::CONTENT);
         }
         assert!(peer.server.counters().remembered_bytes <= 1_000_000);
-        // Each message of theirs is as light as any of the greedy one's sessions can become.
+        // Each of their messages is as light as any of the greedy client's sessions can become.
         for (session, network) in modest() {
             let answers = peer.send_from(session, network, &once);
             assert_eq!((answers.len(), answers[0].payload()), (1, b"done".as_slice()), "{session:?}");
@@ -72,13 +73,13 @@ fn what_a_modest_client_did_is_remembered_however_much_a_greedy_one_does() {
     }
 }
 
-/// Block `num` of a body that is announced to go on, in kilobytes.
+/// Makes block `num`, of a kilobyte, of a body that is announced to go on.
 fn upload_block(id: u16, path: &str, num: u32, more: bool) -> Make {
     let payload = body(if more { 1024 } else { 100 }, num.into());
     make(CON, PUT, id).path(path).block(BLOCK1, num, more, 1024).payload(&payload).token(path.as_bytes())
 }
 
-/// Sends `kilobytes` of an upload that never ends; how many were taken.
+/// Sends `kilobytes` of an upload that never ends; returns how many were accepted.
 fn never_finished(peer: &mut Peer, from: (SessionId, Network), path: &str, kilobytes: u32) -> u32 {
     for num in 0..kilobytes {
         let answer = peer.send_from(from.0, from.1, &upload_block(num as u16, path, num, true)).remove(0);
@@ -89,7 +90,8 @@ fn never_finished(peer: &mut Peer, from: (SessionId, Network), path: &str, kilob
     kilobytes
 }
 
-/// A body of 100 kB, whole, each under a path of its own. All uploads together never hold more than `most`.
+/// Uploads a body of 100 kB, whole, under a path of its own. All uploads together never hold
+/// more than `most`.
 fn uploads(peer: &mut Peer, from: (SessionId, Network), path: &str, most: u64) {
     for num in 0..100 {
         let answer = peer.send_from(from.0, from.1, &upload_block(num, path, num.into(), true)).remove(0);
@@ -102,8 +104,8 @@ fn uploads(peer: &mut Peer, from: (SessionId, Network), path: &str, most: u64) {
 
 #[test]
 fn nine_uploads_that_never_end_keep_nobody_from_uploading() {
-    // Seven eighths of the largest body each, by one session, by nine of one address, by nine of one site, by nine that are far from
-    // each other; the first with the limits as they are.
+    // Seven eighths of the largest body each, by one session, by nine of one address, by nine of one site, by
+    // nine that are far from each other; the first with the limits as they are.
     let small = Limits { upload: 1 << 20, upload_total: 4 << 20, ..Limits::default() };
     for (sessions, networks) in [(1, 1), (9, 1), (9, 9), (9, 0)] {
         let limits = if sessions == 1 { Limits::default() } else { small.clone() };
@@ -123,7 +125,7 @@ fn nine_uploads_that_never_end_keep_nobody_from_uploading() {
         }
         let counters = peer.server.counters();
         assert!(counters.uploads_gave_way + counters.uploads_no_memory > 0, "{sessions} {networks}");
-        // The next block of one that gave way says so in words.
+        // The next block of an upload that gave way is refused with a text that says so.
         let next = |n: u64| {
             let block = upload_block(9999, &format!("huge{n}"), each, true);
             peer.send_from(SessionId(n % sessions), of(n % sessions), &block).remove(0)
@@ -146,7 +148,7 @@ fn of_the_uploads_of_one_who_gives_way_the_slowest_goes() {
         assert_eq!(never_finished(&mut peer, from, path, 16), 16);
         peer.wait(seconds * SECOND);
     }
-    // "a" is the oldest, and as fast by now as "slow" is not.
+    // "a" is the oldest, and by now as fast as "slow" is not.
     for num in 16..20 {
         peer.send_from(from.0, from.1, &upload_block(100 + num as u16, "a", num, true));
     }
@@ -162,7 +164,7 @@ fn of_the_uploads_of_one_who_gives_way_the_slowest_goes() {
     assert_eq!(goes_on(&mut peer, "d", 19), Code::CONTINUE);
 }
 
-/// The one request among what the caller is told.
+/// Returns the one request among the reported events.
 fn asked(peer: &mut Peer) -> ExchangeId {
     let mut asked = peer.events().into_iter().filter_map(|event| match event {
         ServerEvent::Request { exchange, .. } => Some(exchange),
@@ -171,7 +173,7 @@ fn asked(peer: &mut Peer) -> ExchangeId {
     asked.next().expect("a request")
 }
 
-/// Who is told that it may go on.
+/// Returns the exchanges that are reported to go on.
 fn go_on(peer: &mut Peer) -> Vec<ExchangeId> {
     let goes_on = |event| match event {
         ServerEvent::WantsChunk { exchange } => Some(exchange),
@@ -180,7 +182,8 @@ fn go_on(peer: &mut Peer) -> Vec<ExchangeId> {
     peer.events().into_iter().filter_map(goes_on).collect()
 }
 
-/// A GET whose answer is as long as the server lets it be, in chunks of 16 kB, and never read beyond the first block.
+/// Sends a GET whose answer is as long as the server lets it be, in chunks of 16 kB, and never read beyond
+/// the first block.
 fn never_read(peer: &mut Peer, from: (SessionId, Network), id: u16, path: &str) -> usize {
     assert_eq!(peer.send_from(from.0, from.1, &make(CON, GET, id).path(path)), []);
     let exchange = asked(peer);
@@ -261,7 +264,7 @@ fn small_bodies_with_long_names_are_counted_whole() {
 fn whoever_waits_for_memory_goes_on_when_there_is_some_and_few_at_once() {
     let limits = Limits { blockwise_total: 4 << 20, upload_total: 0, ..Limits::default() };
     let mut peer = Peer::with(limits);
-    // Far from each other, and as heavy as each other.
+    // Far from each other, and equally heavy.
     let (mut all, mut sessions) = (Vec::new(), 0);
     let is_paused = |peer: &Peer, exchange: &ExchangeId| !peer.server.wants_chunk(*exchange);
     while all.iter().filter(|exchange| is_paused(&peer, exchange)).count() < 40 {

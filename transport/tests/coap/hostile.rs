@@ -1,4 +1,5 @@
-//! Messages made to hurt: each is refused as the RFC says, counted under its own name, and never ends the session.
+//! Messages made to hurt: each is refused as the RFC says, counted under its own name, and never
+//! ends the session.
 
 use super::peer::*;
 use super::sim::SECOND;
@@ -132,7 +133,7 @@ proptest! {
         peer.wait(600 * SECOND);
         prop_assert_eq!(peer.server.open_exchanges(), 0);
         peer.is_served(60_000);
-        // What sticks to a session stays until its end, and nothing else.
+        // What sticks to a session stays until its end; nothing else does.
         peer.server.session_closed(peer.now, SESSION);
         prop_assert_eq!((peer.server.sessions_in_memory(), peer.server.blockwise_bytes()), (0, 0));
     }

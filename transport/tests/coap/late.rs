@@ -1,4 +1,5 @@
-//! Answers that come after their acknowledgement and need blocks: clients differ in how they acknowledge those and ask for more.
+//! Answers that come after their acknowledgement and need blocks: clients differ in how they acknowledge
+//! those and ask for more.
 
 use super::peer::*;
 use super::sim::{Answer, CLEAN, FOREIGN, MS, SECOND, Sim, Way, body};
@@ -8,12 +9,12 @@ use std::time::Duration;
 
 const TOKEN: &[u8] = b"token";
 
-/// A request for a block of `late`, under the one token.
+/// Makes a request for a block of `late`, under the one token.
 fn next(kind: coap_lite::MessageType, id: u16, num: u32) -> Make {
     make(kind, GET, id).token(TOKEN).path("late").block(BLOCK2, num, false, 1024)
 }
 
-/// A peer whose request for `late` has been acknowledged, and the first block of its answer.
+/// Makes a peer whose request for `late` has been acknowledged; returns the first block of its answer.
 fn asked(peer: &mut Peer, length: usize) -> Got {
     assert_eq!(peer.send(&make(CON, GET, 1).token(TOKEN).path("late")), []);
     let (exchange, _) = peer.request();
@@ -25,7 +26,7 @@ fn asked(peer: &mut Peer, length: usize) -> Got {
     first
 }
 
-/// Nothing is on its way any more, and the upstream was asked once.
+/// Checks that nothing is on its way any more, and that the upstream was asked once.
 fn is_over(peer: &mut Peer, last: &Got) {
     peer.send(&empty(ACK, last.id()));
     assert_eq!(peer.wait(50 * SECOND), []);
@@ -41,7 +42,7 @@ fn an_acknowledgement_with_a_request_in_it_is_both() {
     for num in 1..3 {
         let asks = next(ACK, block.id(), num);
         let answer = peer.ask(&asks);
-        // Nothing of its own acknowledges it, so the answer must come through by itself.
+        // No message of its own acknowledges it, so the answer must be repeated until it gets through.
         assert_eq!((answer.kind(), answer.code(), answer.token()), (CON, Code::CONTENT, TOKEN));
         assert_eq!(answer.block(BLOCK2), Some((u64::from(num), num < 2, 1024)));
         // A copy must not double the rest of the body.
@@ -65,7 +66,7 @@ fn a_request_in_the_second_acknowledgement_of_a_message_is_answered_all_the_same
     assert_eq!(peer.send(&empty(ACK, first.id())), []);
     let answer = peer.ask(&next(ACK, first.id(), 1));
     assert_eq!((answer.kind(), answer.block(BLOCK2)), (CON, Some((1, true, 1024))));
-    // Under another token it is another request: some take a new one for each block.
+    // Under another token it is another request: some clients take a new one for each block.
     let again = peer.ask(&next(ACK, first.id(), 1).token(b"another"));
     assert_eq!((again.kind(), again.token()), (CON, b"another".as_slice()));
     assert_ne!(again.id(), answer.id());
@@ -156,7 +157,8 @@ fn a_block_that_has_not_come_yet_is_sent_when_it_has() {
 
 #[test]
 fn beyond_the_limit_of_blocks_on_their_way_they_go_out_once() {
-    // As many as a client has exchanges, not as many as may wait for the upstream: each of these is kept until it is acknowledged.
+    // As many as a client has exchanges, not as many as may wait for the upstream: each of these is kept
+    // until it is acknowledged.
     let limits = Limits { waiting_blocks_per_session: 256, exchanges_per_session: 2, ..Limits::default() };
     let mut peer = Peer::with(limits);
     let first = asked(&mut peer, 9000);
@@ -204,7 +206,7 @@ fn a_block_acknowledges_the_first_one_and_those_before_it_under_its_own_token() 
     peer.wait(SECOND);
     peer.head(exchange);
     let first = peer.chunk(exchange, &whole[..1025], false).remove(0);
-    // Who asks for another block knows that there are blocks, under whatever token.
+    // A client that asks for another block knows that there are blocks, under whatever token.
     assert_eq!(peer.send(&next(CON, 2, 1).token(b"other")), []);
     assert!(!peer.wait(4 * SECOND).contains(&first));
     // Two blocks under the one token are on their way; a late copy asks for the earlier one.
@@ -221,7 +223,8 @@ fn a_block_acknowledges_the_first_one_and_those_before_it_under_its_own_token() 
     assert!(!copies.contains(&blocks[0]));
 }
 
-/// aiocoap acknowledges a late answer, resets each further copy, and asks for the other blocks under tokens of their own.
+/// aiocoap acknowledges a late answer, resets each further copy, and asks for the other blocks under tokens
+/// of their own.
 #[test]
 fn a_client_that_resets_a_copy_of_the_first_block_goes_on_with_the_others() {
     let whole = body(3000, 1);
@@ -241,8 +244,8 @@ fn a_client_that_resets_a_copy_of_the_first_block_goes_on_with_the_others() {
     assert_eq!((peer.events(), peer.server.open_exchanges()), (vec![], 0));
 }
 
-/// A client as go-coap is one: it takes each message id once and gives the same acknowledgement again, which holds the request
-/// for the next block; what else it says it repeats itself, seldom.
+/// A client that behaves like go-coap: it accepts each message id once and repeats the same acknowledgement,
+/// which contains the request for the next block; its other messages it repeats by itself, seldom.
 struct GoCoap {
     acknowledgements: BTreeMap<u16, Vec<u8>>,
     body: Vec<u8>,
@@ -326,8 +329,8 @@ fn late_bodies_reach_a_client_that_asks_inside_acknowledgements_whatever_is_lost
     }
 }
 
-/// All ways to answer, and what stands in the answers. That each number is even, but for the two of blocks, is checked at every
-/// message of every test: see [`super::sim::assert_anybody_takes`].
+/// All ways to answer, and the options of the answers. Every message of every test is checked for odd
+/// numbers, which only those of blocks may have: see [`super::sim::assert_anybody_takes`].
 #[test]
 fn answers_hold_nothing_but_options_that_everybody_takes() {
     let mut peer = Peer::with(Limits { upload: 4096, exchanges_per_session: 2, ..Limits::default() });

@@ -1,4 +1,4 @@
-//! Limits that no other file hits, and what sessions cost.
+//! Limits that no other file reaches, and what sessions cost.
 
 use super::peer::*;
 use super::sim::{SECOND, Sim, body, get};
@@ -65,7 +65,7 @@ fn what_separate_answers_take_is_bounded_in_all_and_the_heaviest_lose_theirs() {
     let held = (peer.server.exchanges_of(SessionId(1000)).len(), peer.server.open_exchanges());
     let gone = peer.server.counters().answers_gave_way as usize;
     assert!(held.0 == 1 && held.1 + gone == 3201 && gone > 3000, "{held:?} {gone}");
-    // Nobody has left for that: what is over is forgotten, and all room is given back.
+    // No client has acknowledged: what is over is forgotten, and all room is given back.
     peer.wait(100 * SECOND);
     assert_eq!((peer.server.open_exchanges(), peer.server.counters().waiting_bytes), (0, 0));
     peer.is_served(99);

@@ -14,8 +14,9 @@ fn lossy(loss: f64) -> Way {
     }
 }
 
-/// `count` requests, eight or as many as the limit allows at a time on one session, each with a body of its own in both
-/// directions. Returns the failures; checks that nothing was executed twice, and that what came back is right.
+/// Sends `count` requests, eight or as many as the limit allows at a time on one session, each with a body of
+/// its own in both directions. Returns the failures; checks that nothing was executed twice, and that what
+/// came back is right.
 fn many(seed: u64, times: Times, way: Way, count: usize, largest: usize) -> (Sim, Vec<FailReason>) {
     let all_at_once = Limits::default();
     let eight = Limits { exchanges_per_session: 8, ..Limits::default() };
@@ -76,7 +77,7 @@ fn at_a_fifth_lost_each_way_all_requests_complete_once_with_measured_times() {
     for (seed, count, largest) in [(0, 300, 20_000), (1, 300, 20_000), (2, 300, 20_000), (3, 1000, 100_000)] {
         let (sim, failures) = many(seed, Times::measured(), lossy(0.2), count, largest);
         assert_eq!(failures, [], "seed {seed}");
-        // One copy in three of whatever is answered is lost on one of its two ways.
+        // One copy in three of each answered message is lost on one of its two ways.
         assert!(
             sim.client.counters().retransmissions > sim.server.counters().messages_out / 4,
             "seed {seed}"

@@ -1,4 +1,5 @@
-//! Ends in the middle of an exchange: a session that another one replaces, a client that is never heard of again.
+//! Ends in the middle of an exchange: a session that another one replaces, a client that is
+//! never heard again.
 
 use super::sim::*;
 use lowband_transport::coap::Code;
@@ -34,7 +35,7 @@ fn an_upload_cut_off_for_good_leaves_nothing_and_is_never_executed() {
     assert!(sim.server.blockwise_bytes() > 10_000);
     sim.pass(40 * SECOND);
     assert_eq!((sim.server.blockwise_bytes(), sim.executed.len()), (0, 0));
-    // Over a link that works again, the next one is whole.
+    // Once the link works again, the next one is whole.
     sim.lose = Box::new(|_, _| false);
     sim.answer = Box::new(echo);
     assert!(sim.ask(session, post("up", body(50_000, 3))).body == body(50_000, 3));

@@ -1,11 +1,11 @@
-//! Sessions whose records are short (max_fragment_length, RFC 6066 section 4): no message is longer than one record
-//! takes, whatever is asked for, and everything arrives all the same.
+//! Sessions whose records are short (max_fragment_length, RFC 6066 section 4): no message is longer than one
+//! record holds, whatever is asked for, and everything arrives all the same.
 
 use super::peer::{BLOCK1, BLOCK2, CON, GET, Make, NON, PUT, Peer, SESSION, SIZE2, make};
 use super::sim::{SECOND, Sim, body, get, put};
 use lowband_transport::coap::{Code, FailReason, ResponseOptions};
 
-/// Largest message, largest block.
+/// Largest message and largest block, in bytes.
 const LIMITS: [(usize, usize); 5] = [(512, 256), (1024, 512), (2048, 1024), (4096, 1024), (16_384, 1024)];
 
 fn narrow(largest: usize) -> Peer {
@@ -15,7 +15,7 @@ fn narrow(largest: usize) -> Peer {
     peer
 }
 
-/// The bytes of each message that an end sends stay within the limit.
+/// Checks that each message that an end sends stays within the limit, in bytes.
 fn ask_within(peer: &mut Peer, message: &Make, largest: usize) -> super::peer::Got {
     let answer = peer.ask(message);
     assert!(answer.length() <= largest, "{}", answer.length());

@@ -25,7 +25,7 @@ pub(crate) const MAX_AGE: u16 = 14;
 pub(crate) const ETAG: u16 = 4;
 pub(crate) const REQUEST_TAG: u16 = 292;
 
-/// A message to send; the message id doubles as a two-byte token unless told otherwise.
+/// A message to send; the message id doubles as a two-byte token unless a test sets one.
 #[derive(Clone)]
 pub(crate) struct Make(Packet);
 
@@ -41,13 +41,13 @@ pub(crate) fn make(kind: MessageType, code: Code, id: u16) -> Make {
     Make(packet)
 }
 
-/// An acknowledgement or a Reset.
+/// Makes an acknowledgement or a Reset.
 pub(crate) fn empty(kind: MessageType, id: u16) -> Make {
     make(kind, Code::EMPTY, id)
 }
 
 impl Make {
-    /// With another message id; the token stays.
+    /// Sets another message id; the token stays.
     pub(crate) fn id(mut self, id: u16) -> Make {
         self.0.header.message_id = id;
         self
@@ -63,7 +63,7 @@ impl Make {
         self.0.add_option(CoapOption::from(number), value.to_vec());
         self
     }
-    /// NUM, M and the size in bytes.
+    /// Adds a block option of NUM, M and the size in bytes.
     pub(crate) fn block(self, number: u16, num: u32, more: bool, size: usize) -> Make {
         let szx = size.trailing_zeros() - 4;
         let value = (num << 4 | u32::from(more) << 3 | szx).to_be_bytes();
@@ -87,7 +87,7 @@ impl Got {
     pub(crate) fn parse(bytes: &[u8]) -> Got {
         Got(Packet::from_bytes(bytes).unwrap())
     }
-    /// Bytes of the message.
+    /// Returns the bytes of the message.
     pub(crate) fn length(&self) -> usize {
         self.0.to_bytes_unlimited().unwrap().len()
     }
@@ -115,7 +115,7 @@ impl Got {
     pub(crate) fn number(&self, number: u16) -> Option<u64> {
         Some(self.option(number)?.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)))
     }
-    /// NUM, M and the size in bytes.
+    /// Returns NUM, M and the size in bytes.
     pub(crate) fn block(&self, number: u16) -> Option<(u64, bool, usize)> {
         let value = self.number(number)?;
         Some((value >> 4, value & 8 != 0, 16 << (value & 7)))
@@ -138,7 +138,7 @@ impl Peer {
         Peer { now: zero(), server: Server::new(Times::rfc7252(), limits, [7; 32]) }
     }
 
-    /// Sends and returns what comes back at once.
+    /// Sends a message and returns what comes back at once.
     pub(crate) fn send(&mut self, message: &Make) -> Vec<Got> {
         self.send_bytes(SESSION, &message.bytes())
     }
@@ -148,13 +148,13 @@ impl Peer {
         self.received()
     }
 
-    /// From an address that others may share.
+    /// Sends from an address that others may share.
     pub(crate) fn send_from(&mut self, session: SessionId, network: Network, message: &Make) -> Vec<Got> {
         self.server.handle_message(self.now, session, network, &message.bytes());
         self.received()
     }
 
-    /// Sends what is answered at once, by one message.
+    /// Sends a message that is answered at once, by one message.
     pub(crate) fn ask(&mut self, message: &Make) -> Got {
         let mut answers = self.send(message);
         assert_eq!(answers.len(), 1, "{answers:?}");
@@ -183,7 +183,7 @@ impl Peer {
         std::iter::from_fn(|| self.server.poll_event()).collect()
     }
 
-    /// The one request that has reached the caller since the last look.
+    /// Returns the one request that has reached the caller since the last look.
     pub(crate) fn request(&mut self) -> (ExchangeId, Vec<u8>) {
         let mut events = self.events();
         match (events.pop(), events.pop()) {
@@ -201,20 +201,20 @@ impl Peer {
         self.received()
     }
 
-    /// A whole answer.
+    /// Answers with a whole body.
     pub(crate) fn respond(&mut self, exchange: ExchangeId, body: &[u8]) -> Vec<Got> {
         self.head(exchange);
         self.chunk(exchange, body, true)
     }
 
-    /// A GET and its answer, up to the first block.
+    /// Sends a GET and its answer, and returns the first block.
     pub(crate) fn get(&mut self, id: u16, path: &str, body: &[u8]) -> Got {
         assert_eq!(self.send(&make(CON, GET, id).path(path)), []);
         let (exchange, _) = self.request();
         self.respond(exchange, body).remove(0)
     }
 
-    /// Proves that the session goes on.
+    /// Checks that the session goes on.
     pub(crate) fn is_served(&mut self, id: u16) {
         assert_eq!(self.get(id, "still/there", b"yes").payload(), b"yes");
     }

@@ -1,4 +1,5 @@
-//! A client that asks for eight blocks at once, in any order, some of them twice, over links that lose and reorder.
+//! A client that asks for eight blocks at once, in any order, some of them twice, over links that
+//! lose and reorder.
 
 use super::peer::*;
 use super::sim::*;
@@ -11,7 +12,7 @@ const AGAIN_AFTER: Duration = Duration::from_millis(1500);
 const LENGTH: usize = 60_000;
 const BLOCKS: u32 = LENGTH.div_ceil(1024) as u32;
 
-/// Each request for a block has a message id of its own, so that its answer tells which one it answers.
+/// A client that asks for each block under a message id of its own, so that each answer names its request.
 struct Pipelining {
     next_id: u16,
     /// Block and time of each request without an answer, by token.
@@ -27,7 +28,7 @@ impl Pipelining {
         Pipelining { next_id: 0, asked, got, etags, dice: Dice::new(seed + 1000) }
     }
 
-    /// Block 0 is the request itself: its copies are the same message.
+    /// Asks for block 0 with the request itself: its copies are the same message.
     fn begin(&self, sim: &mut Sim) {
         sim.say(make(CON, GET, 0).path("big").bytes());
     }
@@ -38,7 +39,7 @@ impl Pipelining {
         sim.say(make(CON, GET, self.next_id).path("big").block(BLOCK2, num, false, 1024).bytes());
     }
 
-    /// Any of the next blocks that nobody has asked for.
+    /// Returns any of the next blocks that have not been asked for.
     fn next(&mut self) -> Option<u32> {
         let outstanding: BTreeSet<_> = self.asked.values().map(|(num, _)| *num).collect();
         let missing = |num: &u32| !self.got.contains_key(num) && !outstanding.contains(num);
@@ -53,7 +54,7 @@ impl Pipelining {
             let Some(num) = self.next() else { return };
             self.ask(sim, num);
             if self.dice.chance(0.2) {
-                // The same once more, and one that is there already.
+                // Ask for the same once more, and for one that is there already.
                 self.ask(sim, num);
                 let known = 1 + self.dice.below(self.got.len()) as u32;
                 if self.got.contains_key(&known) {
@@ -118,7 +119,8 @@ fn read(seed: u64, answer: impl Fn(Vec<u8>) -> Answer + 'static) -> (Sim, Durati
 fn a_body_that_is_there_comes_whole_from_one_request_to_the_upstream() {
     for seed in 0..8 {
         let (sim, took) = read(seed, Answer::new);
-        // One block after the other would take 58 round trips of half a second, and a third of them one and a half more.
+        // One block after the other would take 58 round trips of half a second, and a third of them one and
+        // a half more.
         assert!(took < 25 * SECOND, "seed {seed}: {took:?}");
         let counters = sim.server.counters();
         assert!(counters.snapshot_blocks > u64::from(BLOCKS), "seed {seed}: some were asked for twice");

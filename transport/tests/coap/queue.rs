@@ -1,11 +1,11 @@
-//! A narrow place with a queue before it: what is sent too often makes the delay that it is sent for.
+//! A narrow link with a queue before it: sending too often causes the very delay that it reacts to.
 
 use super::sim::*;
 use lowband_transport::SessionId;
 use lowband_transport::coap::{Limits, Times};
 use std::time::Duration;
 
-/// 9.6 kbit/s and a round trip of 1.5 s.
+/// Makes a link of 9.6 kbit/s with a round trip of 1.5 s.
 fn narrow(seed: u64, queue: usize) -> (Sim, SessionId) {
     let narrow = Narrow { bits_per_second: 9600, queue };
     let way = Way { delay: 750 * MS, narrow: Some(narrow), ..CLEAN };
@@ -14,7 +14,7 @@ fn narrow(seed: u64, queue: usize) -> (Sim, SessionId) {
     (sim, session)
 }
 
-/// Transmissions of each request, on average.
+/// Returns the transmissions of each request, on average.
 fn copies(sim: &Sim, requests: usize) -> f64 {
     1.0 + sim.client.counters().retransmissions as f64 / requests as f64
 }
@@ -92,7 +92,7 @@ fn what_is_small_goes_before_the_blocks_of_what_is_large() {
     let asked = sim.now;
     let small = sim.request(session, put("small", vec![1]));
     sim.run(600 * SECOND, |sim| sim.results.contains_key(&small));
-    // The queue of the window, 8 kB, and no more.
+    // The queue holds the window, 8 kB, and no more.
     assert!(sim.now - asked < 12 * SECOND, "{:?}", sim.now - asked);
 }
 

@@ -1,4 +1,4 @@
-//! Messages that get lost: who sends what again, how often, and what comes of it.
+//! Messages that get lost: which end sends what again, how often, and what comes of it.
 
 use super::sim::*;
 use lowband_transport::coap::{FailReason, Times};

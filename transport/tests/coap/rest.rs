@@ -6,7 +6,7 @@ use lowband_transport::SessionId;
 use lowband_transport::coap::{Activity, Code};
 use std::time::Duration;
 
-/// How long a body may be silent here.
+/// How long a body may be silent in these tests.
 const SILENCE: Duration = Duration::from_secs(5);
 
 fn activity(peer: &Peer) -> Activity {

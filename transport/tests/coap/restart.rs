@@ -7,7 +7,7 @@ use std::time::Duration;
 
 const LENGTH: usize = 5000;
 
-/// Each body differs from the one before.
+/// Makes a link to a server that forgets bodies after `idle`; each body differs from the one before.
 fn forgets_after(idle: Duration) -> (Sim, SessionId) {
     let server = Times { snapshot_idle: idle, ..Times::measured() };
     let mut sim = Sim::with(1, server, Times::measured(), Limits::default());
@@ -20,7 +20,7 @@ fn forgets_after(idle: Duration) -> (Sim, SessionId) {
     (sim, session)
 }
 
-/// Three blocks arrive, and then nothing for so long.
+/// Lets three blocks arrive, and then nothing for `silence`.
 fn interrupted(request: Request, silence: Duration) -> (Sim, Code, Vec<u8>) {
     let (mut sim, session) = forgets_after(60 * SECOND);
     let exchange = sim.request(session, request);
@@ -62,7 +62,7 @@ fn a_body_that_has_changed_between_two_blocks_is_read_from_its_beginning() {
     let (mut sim, session) = forgets_after(60 * SECOND);
     let first = sim.request(session, get("x"));
     sim.run(SECOND, |sim| sim.sent_to(To::Client) == 3);
-    // Somebody else of this session asks for the same: the newer answer takes the place of the older.
+    // Another client of this session asks for the same path: the newer answer replaces the older.
     sim.say_as(session, super::peer::make(super::peer::CON, super::peer::GET, 7777).path("x").bytes());
     sim.run(60 * SECOND, |sim| !sim.results.is_empty());
     let response = sim.results[&first].clone().unwrap();

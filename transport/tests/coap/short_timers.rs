@@ -1,4 +1,5 @@
-//! When a request that waits for the upstream is acknowledged, and how a client tells that its timers are short.
+//! When a request that waits for the upstream is acknowledged, and how a client announces that its
+//! timers are short.
 
 use super::peer::*;
 use super::sim::*;
@@ -14,7 +15,7 @@ fn slow(client: Times, delay: Duration, after: Duration) -> Sim {
     sim
 }
 
-/// When the server has acknowledged the first request, after it arrived.
+/// Returns when the server acknowledged the first request, after it arrived.
 fn acknowledged_after(client: Times, delay: Duration) -> Duration {
     let mut sim = slow(client, delay, 30 * SECOND);
     let session = sim.open(1);
@@ -51,8 +52,8 @@ fn without_a_known_round_trip_nobody_waits_longer() {
     }
 }
 
-/// What costs a request, an acknowledgement, a response and its acknowledgement otherwise, costs two messages, and no client
-/// repeats for it.
+/// An answer before the acknowledgement takes two messages; later it would take a request, an
+/// acknowledgement, a response and its acknowledgement. No client repeats for it.
 #[test]
 fn what_is_answered_before_the_acknowledgement_takes_two_messages_and_no_copy() {
     for (after, messages) in [(0, 2), (400, 2), (1700, 2), (1800, 4), (5000, 4)] {
@@ -93,7 +94,8 @@ fn who_repeats_a_request_early_has_short_timers_from_then_on() {
 
 #[test]
 fn the_option_is_read_bit_by_bit_and_holds_for_the_session_alone() {
-    // Value, and whether it says short timers. Unknown bits are ignored, so is what no such value can be.
+    // Value, and whether it announces short timers. Unknown bits are ignored, and so are values that the
+    // option cannot have.
     let rows: [(&[u8], bool); 7] = [
         (b"", false),
         (b"\x01", true),
@@ -110,7 +112,7 @@ fn the_option_is_read_bit_by_bit_and_holds_for_the_session_alone() {
         for session in [SESSION, other] {
             peer.server.session_opened(peer.now, session, Some(40 * MS));
         }
-        // Even when it is refused: the client only hears that something has arrived.
+        // Even when the request is refused: the client only learns that something has arrived.
         let refused = peer.ask(&make(CON, GET, 1).option(CAPABILITIES, value).option(65_001, b""));
         assert_eq!(refused.code().to_string(), "4.02");
         // Long after everything else about it is forgotten.
@@ -150,7 +152,7 @@ fn a_round_trip_that_becomes_known_later_changes_nothing_for_who_has_told() {
     }
 }
 
-/// Whether each first message of a request told, in the order in which they went out; copies are left out.
+/// Returns whether the first message of each request announced it, in the order of sending, without copies.
 fn told(sim: &Sim) -> Vec<bool> {
     let mut seen = Vec::new();
     let to_server = sim.sent.iter().filter(|(to, _)| *to == To::Server).map(|(_, bytes)| Got::parse(bytes));
@@ -179,7 +181,7 @@ fn our_client_tells_until_something_comes_back_and_never_again() {
     sim.pass(60 * SECOND);
     assert_eq!(told(&sim)[..3], [true, true, false]);
     assert!(told(&sim)[3..].iter().all(|told| !told), "{:?}", told(&sim));
-    // Another session is told anew.
+    // A new session has to announce it anew.
     let session = sim.open(2);
     sim.sent.clear();
     sim.ask(session, get("d"));
@@ -230,7 +232,8 @@ fn whatever_is_lost_the_server_knows_a_client_that_does_not_tell_any_more() {
         }
         sim.run(600 * SECOND, |sim| sim.results.len() == 6);
         assert!(sim.results.values().all(Result::is_ok), "seed {seed}");
-        // A request that does not tell, on a link that loses nothing, has its acknowledgement after half a second.
+        // A request that does not announce it, on a link that loses nothing, is acknowledged after
+        // half a second.
         let clean = Way { delay: 20 * MS, ..CLEAN };
         (sim.up, sim.down) = (clean, clean);
         sim.pass(600 * SECOND);

@@ -1,4 +1,4 @@
-//! A server that owes an answer and says nothing: since when, and what is no silence.
+//! A server that owes an answer and says nothing: since when, and what does not count as silence.
 
 use super::sim::{Answer, CLEAN, MS, SECOND, Sim, To, Way, get};
 use lowband_transport::coap::{Limits, Times};
@@ -70,7 +70,7 @@ fn whatever_comes_ends_it() {
     sim.request(session, get("lost"));
     sim.pass(10 * SECOND);
     let heard = *sim.finished.values().next().unwrap();
-    // The server sends its answer again as long as our acknowledgement does not arrive.
+    // The server repeats its answer as long as our acknowledgement does not arrive.
     assert!(sim.client.silence(session).unwrap().since >= heard);
 }
 

@@ -1,5 +1,5 @@
-//! A server and a client over a simulated link: a fake clock, seeded loss, duplication, delay and reordering, and an
-//! upstream that answers as slowly and in as many pieces as a test wants.
+//! A server and a client over a simulated link: a fake clock, seeded loss, duplication, delay and reordering,
+//! and an upstream that answers as slowly and in as many pieces as a test wants.
 
 #[path = "sim/dice.rs"]
 mod dice;
@@ -22,7 +22,7 @@ use lowband_transport::{ExchangeId, SessionId};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-/// The one reading of a clock: the zero of the fake one.
+/// The only reading of a clock: the zero of the fake one.
 #[allow(clippy::disallowed_methods, reason = "an Instant cannot be made in any other way")]
 pub(crate) fn zero() -> Instant {
     Instant::now()
@@ -31,17 +31,17 @@ pub(crate) fn zero() -> Instant {
 pub(crate) const MS: Duration = Duration::from_millis(1);
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
-/// The session of a client that is not ours.
+/// Session of a client that is not ours.
 pub(crate) const FOREIGN: SessionId = SessionId(u64::MAX);
 
-/// What the upstream says to a request.
+/// What the upstream answers to a request.
 #[derive(Clone)]
 pub(crate) struct Answer {
     pub(crate) code: Code,
     pub(crate) body: Vec<u8>,
-    /// Until the head comes.
+    /// Time until the head comes.
     pub(crate) after: Duration,
-    /// Pieces of the body, and the time between them.
+    /// Bytes of each piece of the body, and the time between pieces.
     pub(crate) chunk: usize,
     pub(crate) every: Duration,
     pub(crate) tells_size: bool,
@@ -77,14 +77,14 @@ pub(crate) enum To {
 
 enum Due {
     Message(To, SessionId, Vec<u8>),
-    /// The next piece of an answer: from this offset on.
+    /// The next piece of an answer, from this offset on.
     Piece(ExchangeId, usize),
 }
 
-/// What a request is answered.
+/// Decides how a request is answered.
 pub(crate) type Upstream = Box<dyn FnMut(&Executed) -> Answer>;
 
-/// Whether a message is lost on purpose.
+/// Decides whether a message is lost on purpose.
 pub(crate) type Loss = Box<dyn FnMut(To, &[u8]) -> bool>;
 
 pub(crate) struct Sim {
@@ -101,9 +101,9 @@ pub(crate) struct Sim {
     pub(crate) executed: Vec<Executed>,
     pub(crate) cancelled: Vec<ExchangeId>,
     pub(crate) results: BTreeMap<ExchangeId, Result<Response, FailReason>>,
-    /// When each result came.
+    /// When each result came, by exchange.
     pub(crate) finished: BTreeMap<ExchangeId, Instant>,
-    /// Of those that failed: whether anything of them had gone out.
+    /// For each that failed, whether a part of it had been sent.
     pub(crate) sent_before_failing: BTreeMap<ExchangeId, bool>,
     pub(crate) pongs: usize,
     /// Sessions that the client has found dead, and closed.
@@ -124,7 +124,7 @@ pub(crate) struct Sim {
     answers: BTreeMap<ExchangeId, (Answer, usize)>,
 }
 
-/// Whatever fails, the seed is printed.
+/// Prints the seed if a test fails.
 impl Drop for Sim {
     fn drop(&mut self) {
         if std::thread::panicking() {
@@ -134,7 +134,7 @@ impl Drop for Sim {
 }
 
 impl Sim {
-    /// One clean link and an upstream that answers with the path.
+    /// Makes a clean link and an upstream that answers with the path.
     pub(crate) fn new(seed: u64) -> Sim {
         Sim::with(seed, Times::rfc7252(), Times::rfc7252(), Limits::default())
     }
@@ -205,13 +205,13 @@ impl Sim {
         self.say_as(FOREIGN, bytes);
     }
 
-    /// The same in any session.
+    /// Sends such a message in any session.
     pub(crate) fn say_as(&mut self, session: SessionId, bytes: Vec<u8>) {
         self.send(To::Server, session, bytes);
         self.settle();
     }
 
-    /// Lets time pass until `done` says so, or nothing is left to happen within `most`.
+    /// Lets time pass until `done` returns true, or nothing is left to happen within `most`.
     pub(crate) fn run(&mut self, most: Duration, mut done: impl FnMut(&Sim) -> bool) -> bool {
         let end = self.now + most;
         self.settle();
@@ -263,7 +263,7 @@ impl Sim {
         self.settle();
     }
 
-    /// Drains both ends.
+    /// Drains both ends until they are quiet.
     pub(crate) fn settle(&mut self) {
         loop {
             let mut quiet = true;
@@ -320,7 +320,7 @@ impl Sim {
         self.finished.insert(exchange, self.now);
     }
 
-    /// The upstream's next piece, if the server wants one.
+    /// Passes on the upstream's next piece, if the server wants one.
     fn piece(&mut self, exchange: ExchangeId, from: usize) {
         let Some((answer, sent)) = self.answers.get_mut(&exchange).filter(|(_, sent)| *sent == from) else {
             return;
@@ -365,19 +365,20 @@ impl Sim {
         }
     }
 
-    /// Messages towards one end that were sent so far.
+    /// Counts the messages sent towards one end so far.
     pub(crate) fn sent_to(&self, to: To) -> usize {
         self.sent.iter().filter(|(direction, _)| *direction == to).count()
     }
 
-    /// How long an exchange took from the beginning of the simulation.
+    /// Returns how long an exchange took from the beginning of the simulation.
     pub(crate) fn took(&self, exchange: ExchangeId) -> Duration {
         self.finished[&exchange] - self.start
     }
 }
 
-/// An odd option number is critical (RFC 7252 section 5.4.6): who does not know it throws the answer away. Blocks alone have such,
-/// and nobody who does not know those could use the answer.
+/// Checks for odd option numbers, which are critical (RFC 7252 section 5.4.6): a client that does not know
+/// one throws the answer away. Only blocks have such numbers, and a client that does not know those could not
+/// use the answer.
 pub(crate) fn assert_anybody_takes(message: &[u8]) {
     const BLOCK2: u16 = 23;
     const BLOCK1: u16 = 27;

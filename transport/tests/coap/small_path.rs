@@ -1,5 +1,5 @@
-//! A path that drops large datagrams without a word: bodies get through in smaller blocks. And loss that picks out nothing, which must
-//! not be taken for that.
+//! A path that drops large datagrams silently: bodies get through in smaller blocks. And loss regardless of
+//! size, which must not be taken for that.
 
 use super::sim::*;
 use lowband_transport::coap::{FailReason, Limits, Request, Response, Times};
@@ -8,10 +8,10 @@ use std::time::Duration;
 
 /// UDP payload that a path of 576 bytes takes (IPv4), less the header and tag of a DTLS record.
 const SMALL: usize = 548 - 29;
-/// What a path takes on which blocks of 512 pass, with all that may stand around them.
+/// Largest message of a path on which blocks of 512 pass, with all that may stand around them.
 const MIDDLE: usize = 640;
 
-/// How often a client asks for a sign of life while it waits, as `lowband-client` does.
+/// How often a waiting client asks for a sign of life, as `lowband-client` does.
 const PINGS_EVERY: Duration = Duration::from_secs(5);
 
 fn sim(seed: u64, loss: f64) -> (Sim, SessionId) {
@@ -27,7 +27,7 @@ fn small(seed: u64, loss: f64, most: usize) -> (Sim, SessionId) {
     (sim, session)
 }
 
-/// One request to its end; whoever waits pings.
+/// Runs one request to its end; while it waits, the client pings.
 fn ask(sim: &mut Sim, session: SessionId, request: Request) -> Result<Response, FailReason> {
     let exchange = sim.request(session, request);
     for _ in 0..120 {
@@ -44,7 +44,7 @@ fn arrives(sim: &mut Sim, session: SessionId, request: Request, expected: &[u8])
     assert!(response.body == expected, "{} {} bytes", response.code, response.body.len());
 }
 
-/// Messages from now on that the path would drop.
+/// Counts messages from now on that the path would drop.
 fn too_large(sim: &Sim, from: usize, most: usize) -> usize {
     sim.sent[from..].iter().filter(|(_, bytes)| bytes.len() > most).count()
 }
@@ -77,13 +77,13 @@ fn bodies_go_down_and_up_a_small_path_and_the_session_remembers_it() {
 #[test]
 fn an_upload_finds_out_by_itself() {
     for seed in 0..10 {
-        // In blocks, and in one message that is sent in blocks then.
+        // In blocks, and in one message that is then sent in blocks.
         for length in [10_000, 900] {
             let (mut sim, session) = small(seed, 0.0, SMALL);
             arrives(&mut sim, session, put("up", body(length, 3)), b"up");
             assert!(sim.executed.len() == 1 && sim.executed[0].body == body(length, 3));
         }
-        // The end of a body is not sent under another id where that could do something twice.
+        // The end of a body is not sent under another id if that could do something twice.
         let (mut sim, session) = small(seed, 0.0, SMALL);
         assert_eq!(ask(&mut sim, session, post("up", body(900, 3))), Err(FailReason::Timeout));
         assert_eq!(sim.executed.len(), 0);
@@ -141,7 +141,8 @@ fn a_small_path_that_loses_besides_lets_bodies_through() {
     }
 }
 
-/// Sessions of `seeds` whose blocks became smaller while bodies of 100 kB went both ways beside small requests.
+/// Counts the sessions of `seeds` whose blocks became smaller while bodies of 100 kB went both ways
+/// beside small requests.
 fn false_alarms(loss: f64, seeds: u64) -> u64 {
     let mut alarms = 0;
     for seed in 0..seeds {
@@ -205,7 +206,7 @@ fn what_waits_for_its_turn_when_blocks_become_smaller_goes_in_smaller_ones() {
         assert!(requests.iter().all(|request| sim.results[request].is_ok()));
         assert_eq!((too_large(&sim, from, SMALL), sim.executed.len()), (0, 12), "seed {seed}");
 
-        // Of those that may not be, what waits: nobody has seen it.
+        // Of those that may not, only what waits is cut: no peer has seen it.
         let (mut sim, session) = one_at_a_time(seed);
         let make = |number: u64| post("up", body(900, number));
         let requests: Vec<_> = (0..12).map(|number| sim.request(session, make(number))).collect();
@@ -232,7 +233,7 @@ fn what_waits_for_its_turn_when_blocks_become_smaller_goes_in_smaller_ones() {
     }
 }
 
-/// A small path, and one message on its way at once.
+/// Makes a small path, with one message on its way at once.
 fn one_at_a_time(seed: u64) -> (Sim, SessionId) {
     let limits = Limits { window: 1, ..Limits::default() };
     let way = Way { delay: Duration::from_millis(100), ..CLEAN };

@@ -1,5 +1,5 @@
-//! What bodies that are read in blocks may hold: reading stops ahead of the client, and what has been read
-//! goes.
+//! What bodies that are read in blocks may hold: reading stops ahead of the client, and what has been
+//! read is dropped.
 
 use super::peer::*;
 use super::sim::{SECOND, body};
@@ -23,7 +23,7 @@ fn reading_stops_ahead_of_the_client_and_goes_on_when_it_follows() {
     assert!(peer.server.wants_chunk(exchange));
     peer.chunk(exchange, &[7; 1000], false);
     assert!(!peer.server.wants_chunk(exchange));
-    // Somebody who waits for the next block is not kept waiting.
+    // A client that waits for the next block is not kept waiting.
     peer.send(&block(3, 10, 1024));
     assert_eq!(peer.events(), [ServerEvent::WantsChunk { exchange }]);
     // A finished answer is not asked for more.
@@ -127,7 +127,7 @@ fn when_the_memory_for_bodies_is_used_up_reading_stops_until_others_let_go() {
     assert!(peer.server.wants_chunk(exchange), "there is room");
     peer.chunk(exchange, &[1; 24 << 10], false);
     assert!(!peer.server.wants_chunk(exchange));
-    // Who waits is served all the same.
+    // A client that waits is served all the same.
     peer.send(&block(2, 48, 1024));
     assert_eq!(peer.events(), [ServerEvent::WantsChunk { exchange }]);
     assert_eq!(peer.chunk(exchange, &[1; 2048], false).remove(0).id(), 2);

@@ -1,4 +1,5 @@
-//! Response bodies in blocks, block by block: any order, any size, before they have come, after they are gone.
+//! Response bodies in blocks, block by block: any order, any size, before they have come, after
+//! they are gone.
 
 use super::peer::*;
 use super::sim::{MS, SECOND, body};
@@ -100,9 +101,9 @@ fn blocks_of_what_is_not_known_are_4_08_and_never_reach_the_caller() {
     assert_eq!(other(block(2, 1, 1024).option(15, b"q=1")), gone);
     assert_eq!(other(block(2, 1, 1024).option(17, &[50])), gone);
     assert_eq!(other(block(2, 1, 1024).option(REQUEST_TAG, b"t")), gone);
-    // What does not make the cache key is as good as absent.
+    // Options outside the cache key make no difference.
     assert_eq!(other(block(2, 1, 1024).option(256, b"token").option(12, &[42])), Code::CONTENT);
-    // Another session's snapshot is not this one's.
+    // A snapshot of another session is not found.
     let foreign = peer.send_bytes(lowband_transport::SessionId(2), &block(2, 1, 1024).bytes()).remove(0);
     assert_eq!(foreign.code(), gone);
     assert_eq!(peer.server.counters().snapshot_unknown, 1);

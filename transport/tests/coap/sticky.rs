@@ -1,5 +1,5 @@
-//! What sticks to a session, whatever becomes of the request that said it: each way a request can end, with a token before, in and
-//! after it.
+//! What sticks to a session, whatever becomes of the request that carried it: each way in which a request can
+//! end, with a token before, in and after it.
 
 use super::peer::*;
 use super::sim::{SECOND, body};
@@ -9,7 +9,7 @@ use lowband_transport::coap::{AccessToken, Code, Limits, MAX_ACCESS_TOKEN, Serve
 const AUTHORIZATION: u16 = 256;
 const CBOR_VERSION: u16 = 257;
 
-/// A message that ends in one way, but for its token, and what it is answered at once; 0.00 stands for nothing.
+/// A message without its token, its name, and the code that answers it at once; 0.00 stands for none.
 type End = (&'static str, fn(u16) -> Make, Code);
 
 fn request(id: u16) -> Make {
@@ -63,7 +63,7 @@ const ENDS: [End; 17] = [
     ("no memory for copies", |id| request(id).path("full"), Code::EMPTY),
 ];
 
-/// A peer to whom the end of this name comes.
+/// Makes a peer to which this end comes.
 fn peer_for(end: &str) -> Peer {
     let limits = match end {
         "too many requests" => Limits { exchanges_per_session: 1, ..Limits::default() },
@@ -73,7 +73,7 @@ fn peer_for(end: &str) -> Peer {
     Peer::with(limits)
 }
 
-/// Uses up what the end of this name lacks.
+/// Uses up what this end lacks.
 fn use_up(peer: &mut Peer, end: &str) {
     match end {
         "too many requests" => peer.send(&make(CON, GET, 60_000).path("waits")),
@@ -84,7 +84,7 @@ fn use_up(peer: &mut Peer, end: &str) {
     };
 }
 
-/// What holds for a request that says nothing, when all limits are far again.
+/// Returns what holds for a request that carries nothing, once all limits are far again.
 fn holds(peer: &mut Peer) -> Option<String> {
     for event in peer.events() {
         if let ServerEvent::Request { exchange, .. } = event {
@@ -97,7 +97,7 @@ fn holds(peer: &mut Peer) -> Option<String> {
     standing(peer).access_token.map(|token| token.as_str().to_owned())
 }
 
-/// Of the one request that has reached the caller.
+/// Returns what holds for the one request that has reached the caller.
 fn standing(peer: &mut Peer) -> Standing {
     let mut standings = peer.events().into_iter().filter_map(|event| match event {
         ServerEvent::Request { standing, .. } => Some(standing),
@@ -109,7 +109,7 @@ fn standing(peer: &mut Peer) -> Standing {
     }
 }
 
-/// What messages say one after the other, and what holds then.
+/// What messages carry one after the other, and what holds then.
 type Said<'a> = (Option<&'a [u8]>, Option<&'a [u8]>, Option<&'a [u8]>, Option<&'a str>);
 
 fn token(made: Make, token: &[u8]) -> Make {
@@ -119,7 +119,8 @@ fn token(made: Make, token: &[u8]) -> Make {
 #[test]
 fn what_a_message_says_holds_whatever_becomes_of_its_request() {
     let too_long = [b'x'; MAX_ACCESS_TOKEN + 1];
-    // What was said before, in it and after it, and what holds then; `None` says nothing, "" that there is no token.
+    // What was carried before, in it and after it, and what holds then; `None` carries nothing, "" that there
+    // is no token.
     let said: [Said; 9] = [
         (None, Some(b"bob"), None, Some("bob")),
         (Some(b"alice"), Some(b"bob"), None, Some("bob")),
@@ -158,7 +159,8 @@ fn what_a_message_says_holds_whatever_becomes_of_its_request() {
             }
             if let Some(after) = after {
                 peer.send(&token(make(CON, Code::new(0, 5), 3), after));
-                // A copy of the earlier message has lost its way and comes now. Without memory nobody can tell.
+                // A copy of the earlier message was delayed and comes now. Without memory it
+                // cannot be recognised.
                 if end != "no memory for copies" {
                     peer.send(&made);
                 }
@@ -192,7 +194,7 @@ fn a_credential_that_cannot_be_read_is_refused_by_its_name_and_never_passed_over
     }
 }
 
-/// Block `num` of three, of an upload to one path.
+/// Makes block `num` of three, of an upload to one path.
 fn block(id: u16, num: u32) -> Make {
     let last = num == 2;
     make(CON, PUT, id).path("up").block(BLOCK1, num, !last, 16).payload(&[7; 16])
@@ -259,7 +261,7 @@ fn a_download_that_repeats_its_token_does_not_bring_it_back() {
     assert_eq!(peer.ask(&token(next(3), b"old")).code(), Code::CONTENT);
     peer.send(&request(4).path("y"));
     assert_eq!(standing(&mut peer).access_token.as_ref().map(AccessToken::as_str), Some("new"));
-    // Another one than that of the body is news, and the body is not of that one.
+    // Another token than that of the body is new, and the body is not of that one.
     assert_eq!(peer.ask(&token(next(5), b"newest")).code(), Code::REQUEST_ENTITY_INCOMPLETE);
     peer.send(&request(6).path("z"));
     assert_eq!(standing(&mut peer).access_token.as_ref().map(AccessToken::as_str), Some("newest"));
@@ -280,7 +282,7 @@ fn a_late_block_of_a_body_that_is_not_known_any_more_does_not_bring_its_token_ba
     }
     peer.send(&request(10));
     assert_eq!(standing(&mut peer).access_token.as_ref().map(AccessToken::as_str), Some("new"));
-    // A request of its own says what it says, and so does a block with a token that has not been heard.
+    // A request of its own holds what it carries, and so does a block with a token that has not been seen.
     peer.send(&token(request(11), b"old"));
     assert_eq!(standing(&mut peer).access_token.as_ref().map(AccessToken::as_str), Some("old"));
     peer.ask(&token(block(12, 2), b"newest"));
@@ -291,14 +293,15 @@ fn a_late_block_of_a_body_that_is_not_known_any_more_does_not_bring_its_token_ba
 #[test]
 fn bodies_of_two_users_of_one_session_are_not_joined() {
     let mut peer = Peer::new();
-    // Uploads to one path: the block of the first one belongs to no body any more, and that of the second one goes on.
+    // Uploads to one path: the block of the first one belongs to no body any more, and that of the second
+    // one goes on.
     peer.ask(&token(block(1, 0), b"alice"));
     peer.ask(&token(block(2, 0), b"bob"));
     assert_eq!(peer.ask(&token(block(3, 1), b"alice")).code(), Code::REQUEST_ENTITY_INCOMPLETE);
     assert_eq!(peer.ask(&token(block(4, 1), b"bob")).code(), Code::CONTINUE);
     peer.send(&block(5, 2));
     assert_eq!(standing(&mut peer).access_token.as_ref().map(AccessToken::as_str), Some("bob"));
-    // An answer is read by whom it was made for.
+    // An answer is read by the user it was made for.
     peer.send(&token(request(6), b"alice"));
     let ServerEvent::Request { exchange, .. } = peer.events().remove(0) else { panic!() };
     peer.respond(exchange, &body(3000, 1));

@@ -1,4 +1,4 @@
-//! An upstream that takes its time with the body of an answer.
+//! An upstream that is slow with the body of an answer.
 
 use super::sim::*;
 use lowband_transport::coap::{Limits, Times};

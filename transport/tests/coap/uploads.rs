@@ -5,7 +5,7 @@ use super::sim::{SECOND, body};
 use lowband_transport::coap::{BlockSize, Code, Limits, ServerEvent};
 use std::time::Duration;
 
-/// Block `num` of `whole` in blocks of `size`.
+/// Makes block `num` of `whole` in blocks of `size`.
 fn piece(id: u16, whole: &[u8], num: u32, size: usize) -> Make {
     let from = num as usize * size;
     let to = (from + size).min(whole.len());
@@ -120,10 +120,11 @@ fn a_block_that_overlaps_what_is_there_is_no_copy_and_never_joined_to_it() {
     let grown = piece(17, &whole, 1, 1024);
     assert_eq!(peer.ask(&grown).code(), Code::REQUEST_ENTITY_INCOMPLETE);
     assert_eq!(peer.ask(&piece(18, &whole[..1500], 1, 1024)).code(), Code::REQUEST_ENTITY_INCOMPLETE);
-    // A block that is there, as if it were the last.
+    // A block that has come already, as if it were the last.
     assert_eq!(peer.ask(&piece(19, &whole[..512], 7, 64)).code(), Code::REQUEST_ENTITY_INCOMPLETE);
     assert_eq!(peer.server.counters().upload_blocks_incomplete, 3);
-    // One that is there in another size is a copy all the same, and the upload goes on where it was.
+    // One that has come already in another size counts as a copy all the same, and the upload goes on
+    // where it was.
     assert_eq!(peer.ask(&piece(20, &whole, 3, 256)).code(), Code::CONTINUE);
     assert_eq!(peer.server.counters().upload_blocks_repeated, 1);
     for num in 17..32 {
@@ -153,7 +154,7 @@ fn payloads_that_are_not_of_the_claimed_size_are_4_00() {
     assert_eq!(peer.ask(&block(4, true, 64).option(BLOCK1, b"\x07")).code(), Code::BAD_OPTION);
     let reserved = make(CON, PUT, 5).path("up").option(BLOCK1, b"\x0f").payload(b"x");
     assert_eq!(peer.ask(&reserved).code(), Code::BAD_REQUEST);
-    // One whole block is a body.
+    // One whole block can be a body.
     assert_eq!(peer.send(&block(6, false, 64)), []);
     assert_eq!(peer.request().1.len(), 64);
 }
@@ -167,7 +168,7 @@ fn a_body_above_the_limit_is_4_13_with_the_limit_and_its_blocks_are_let_go() {
     let refused = peer.ask(&piece(2, &whole, 2, 1024));
     assert_eq!((refused.code(), refused.number(SIZE1)), (Code::REQUEST_ENTITY_TOO_LARGE, Some(2048)));
     assert_eq!(peer.server.blockwise_bytes(), 0);
-    // Announced, it is refused at the first block; so are block numbers that lie beyond.
+    // An announced size is refused at the first block; so are block numbers that lie beyond.
     let announced = piece(3, &whole, 0, 1024).option(SIZE1, &2049u32.to_be_bytes());
     assert_eq!(peer.ask(&announced).code(), Code::REQUEST_ENTITY_TOO_LARGE);
     let far = make(CON, PUT, 4).path("up").block(BLOCK1, 0xf_ffff, true, 1024).payload(&[0; 1024]);
@@ -223,13 +224,14 @@ fn a_client_that_dies_in_mid_upload_leaves_nothing_behind() {
     peer.wait(SECOND);
     assert_eq!((peer.server.blockwise_bytes(), peer.server.counters().uploads_expired), (0, 1));
     assert_eq!(peer.ask(&piece(2, &whole, 2, 1024)).code(), Code::REQUEST_ENTITY_INCOMPLETE);
-    // The same when its session is replaced.
+    // So is an upload whose session is replaced.
     peer.ask(&piece(3, &whole, 0, 1024));
     peer.server.session_closed(peer.now, SESSION);
     assert_eq!((peer.server.blockwise_bytes(), peer.server.sessions_in_memory()), (0, 0));
 }
 
-/// Sends block after block, one each `every`, until one is refused or all have been sent; says how many were taken.
+/// Sends block after block, one each `every`, until one is refused or all have been sent; returns how
+/// many were accepted.
 fn sent_slowly(peer: &mut Peer, whole: &[u8], size: usize, every: Duration) -> usize {
     for num in 0..whole.len() / size {
         let id = (num % 60_000) as u16;

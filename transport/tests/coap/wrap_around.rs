@@ -1,4 +1,5 @@
-//! Message ids that begin again at 0 in the middle of a session (RFC 7252 section 4.4), over a link with faults.
+//! Message ids that begin again at 0 in the middle of a session (RFC 7252 section 4.4), over a
+//! link with faults.
 
 use super::sim::*;
 use lowband_transport::SessionId;
@@ -8,7 +9,8 @@ use std::time::Duration;
 
 const EXCHANGES: usize = 6000;
 
-/// Each request is acknowledged at once and answered in a message of its own, so that both ends use up ids.
+/// Makes a session in which each request is acknowledged at once and answered separately, so that both ends
+/// use up ids.
 fn separate(seed: u64, way: Way) -> (Sim, SessionId) {
     let times = Times { piggyback_wait: Duration::ZERO, ..Times::measured() };
     let mut sim = Sim::with(seed, times.clone(), times, Limits::default()).both_ways(way);
@@ -17,13 +19,13 @@ fn separate(seed: u64, way: Way) -> (Sim, SessionId) {
     (sim, session)
 }
 
-/// The ids of an end's own messages.
+/// Returns the ids of an end's own messages.
 fn ids(sim: &Sim, to: To) -> BTreeSet<u16> {
     let confirmable = |(end, bytes): &&(To, Vec<u8>)| *end == to && bytes[0] & 0x30 == 0;
     sim.sent.iter().filter(confirmable).map(|(_, bytes)| u16::from_be_bytes([bytes[2], bytes[3]])).collect()
 }
 
-/// The first seed with which both ends begin near the highest id.
+/// Finds the first seed with which both ends begin near the highest id.
 fn seed() -> u64 {
     let is_near = |seed: &u64| {
         let (mut sim, session) = separate(*seed, CLEAN);

@@ -21,7 +21,7 @@ pub(crate) fn p256() -> PKey<Private> {
     curve_key(Nid::X9_62_PRIME256V1)
 }
 
-/// Slow to make: one for all tests.
+/// Returns an RSA key, which is slow to make: one for all tests.
 pub(crate) fn rsa() -> PKey<Private> {
     static KEY: OnceLock<PKey<Private>> = OnceLock::new();
     KEY.get_or_init(|| PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap()).clone()
@@ -42,7 +42,7 @@ impl Authority {
         Authority { key, certificate: builder.build() }
     }
 
-    /// A certificate for `server.test`, `*.wild.test`, `192.0.2.200` and `2001:db8::200`.
+    /// Issues a certificate for `server.test`, `*.wild.test`, `192.0.2.200` and `2001:db8::200`.
     pub(crate) fn issue(&self, key: &PKey<Private>) -> X509 {
         let mut builder = begin("server", "test CA", key);
         let context = builder.x509v3_context(Some(&self.certificate), None);

@@ -1,4 +1,5 @@
-//! How sessions end: close_notify, silence, replacement by a client that began anew; and what does not end them.
+//! How sessions end: close_notify, silence, replacement by a client that began anew; and what does
+//! not end them.
 
 use crate::pair::{End, LATENCY, Pair, client_config, data};
 use lowband_transport::dtls::{CloseReason, Endpoint, Event, Limits, SendError};
@@ -77,7 +78,7 @@ fn a_client_that_begins_anew_at_its_address_replaces_its_session_only_when_its_h
     assert_eq!(data(&pair.server_events), [b"alive"]);
     assert_eq!(closed(&pair.server_events), []);
 
-    // It repeats it and finishes; nothing more is lost.
+    // The client repeats it and finishes; nothing more is lost.
     pair.clear();
     pair.link = Box::new(|_| vec![LATENCY]);
     pair.run_for(Duration::from_secs(2));

@@ -1,5 +1,5 @@
-//! What OpenSSL agrees to and who keeps it: the rows of the table in `src/dtls/extensions.rs`, each with a client or a
-//! server that nobody here wrote.
+//! What OpenSSL agrees to and what keeps it: the rows of the table in `src/dtls/extensions.rs`, each with a
+//! client or a server of other projects.
 
 use crate::certificates::{Authority, p256, rsa};
 use crate::foreign::{Program, Socket, drive, server, until};
@@ -15,7 +15,7 @@ use std::time::Instant;
 
 const LONGEST: usize = 16_384;
 
-/// The longest plaintext among records of both epochs.
+/// Returns the longest plaintext among records of both epochs.
 fn longest_plaintext(datagrams: &[Vec<u8>]) -> usize {
     let mut longest = 0;
     for datagram in datagrams {
@@ -31,16 +31,16 @@ fn longest_plaintext(datagrams: &[Vec<u8>]) -> usize {
 
 /// What a session with the foreign client was like.
 struct Seen {
-    /// Of the records that may follow.
+    /// Most bytes of plaintext in the records that may follow.
     largest: usize,
-    /// The longest plaintext that we have sent, among it the longest that we may.
+    /// The longest plaintext that we have sent, the longest allowed among it.
     longest: usize,
     /// The longest datagram of the handshake.
     longest_of_handshake: usize,
     output: String,
 }
 
-/// A client connects and says "hello"; it is answered by as much as one record takes, and may leave.
+/// Lets a client connect and say "hello"; the answer fills one record, and the client may leave.
 fn serve(key: &PKey<Private>, start: impl FnOnce(&str) -> Program) -> Seen {
     let mut endpoint = server(key, Limits::default());
     let socket = Socket::new(None);
@@ -91,7 +91,7 @@ fn gnutls_cli(port: &str, arguments: &[&str]) -> Program {
     Program::start("gnutls-cli", &[&always, arguments].concat(), Stdio::null())
 }
 
-/// Numbers of the extensions in our ServerHello, as `-tlsextdebug` prints them.
+/// Returns the numbers of the extensions in our ServerHello, as `-tlsextdebug` prints them.
 fn agreed(output: &str) -> Vec<u16> {
     let number = |line: &str| {
         let (_, after) = line.strip_prefix("TLS server extension")?.split_once("(id=")?;
@@ -109,7 +109,8 @@ const RENEGOTIATION_INFO: u16 = 65_281;
 
 #[test]
 fn s_client_gets_of_what_it_offers_only_what_is_kept() {
-    // Without a word it offers encrypt_then_mac, session_ticket, supported_groups, signature_algorithms as well.
+    // It offers encrypt_then_mac, session_ticket, supported_groups, signature_algorithms even
+    // without an argument.
     let nothing = [EC_POINT_FORMATS, EXTENDED_MASTER_SECRET, RENEGOTIATION_INFO];
     let length = [MAX_FRAGMENT_LENGTH, EC_POINT_FORMATS, EXTENDED_MASTER_SECRET, RENEGOTIATION_INFO];
     let rows: [(&str, &[&str], &[u16], usize); 12] = [
@@ -173,7 +174,8 @@ fn key_exchange_takes_p_384_from_who_offers_nothing_else() {
         let seen = serve(&key, |port| s_client(port, &["-curves", curves]));
         assert!(seen.output.contains(&format!("Server Temp Key: {used}")), "{curves}: {}", seen.output);
     }
-    // RFC 8422 section 5.1: the curve of the certificate must be in the list too. Who leaves it out is told so.
+    // RFC 8422 section 5.1: the curve of the certificate must be in the list too. A client that leaves it out
+    // is refused by an alert.
     let mut endpoint = server(&p256(), Limits::default());
     let socket = Socket::new(None);
     let port = socket.udp.local_addr().unwrap().port().to_string();
@@ -186,7 +188,7 @@ fn key_exchange_takes_p_384_from_who_offers_nothing_else() {
     assert!(program.end().contains("SSL alert number 40"));
 }
 
-/// Certificate and key in a file, for servers that nobody here wrote.
+/// Certificate and key in a file, for servers of other projects.
 struct Pem(PathBuf);
 
 impl Pem {
@@ -218,7 +220,7 @@ fn s_server(pem: &Pem) -> (Program, SocketAddr) {
 }
 
 fn gnutls_serv(pem: &Pem) -> (Program, SocketAddr) {
-    // It cannot say which port it has been given; one that was free a moment ago is.
+    // It cannot report which port it has been given; take one that was free a moment ago.
     let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let port_text = port.to_string();
     let files = ["--x509certfile", pem.path(), "--x509keyfile", pem.path()];
@@ -233,7 +235,7 @@ fn client(authority: &Authority, max_fragment_length: Option<MaxFragmentLength>)
     Endpoint::new(config, [4; 32]).unwrap()
 }
 
-/// Connects and sends as much as one record takes, as a line. Returns how much that is.
+/// Connects and sends a line that fills one record. Returns its length in bytes.
 fn say_the_longest(endpoint: &mut Endpoint, socket: &Socket, server: SocketAddr) -> (SessionId, usize) {
     endpoint.connect(Instant::now(), server, "server.test").unwrap();
     let said = drive(endpoint, socket, |endpoint, event| match event {
@@ -301,7 +303,7 @@ fn a_client_that_wants_to_renegotiate_is_told_no_and_the_session_goes_on() {
     input.write_all(b"R\n").unwrap();
     until(&mut endpoint, &socket, |endpoint| endpoint.counters().renegotiations_refused > 0);
     assert_eq!(endpoint.session_ids().len(), 1);
-    // It is OpenSSL's client that ends the session, at once.
+    // OpenSSL's client ends the session, at once.
     let why = drive(&mut endpoint, &socket, |_, event| match event {
         Event::Closed { why, .. } => ControlFlow::Break(why),
         other => panic!("{other:?}"),

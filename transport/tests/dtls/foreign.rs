@@ -12,10 +12,10 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Far beyond what anything here takes.
+/// Far longer than anything here takes.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A shell around an endpoint: one socket, until `on_event` breaks.
+/// Runs an endpoint on one socket until `on_event` breaks.
 pub(crate) fn drive<T>(
     endpoint: &mut Endpoint,
     socket: &Socket,
@@ -45,7 +45,7 @@ pub(crate) fn drive<T>(
     }
 }
 
-/// Drives until the counters say that it has come so far.
+/// Drives the endpoint until `done` returns true.
 pub(crate) fn until(endpoint: &mut Endpoint, socket: &Socket, done: impl Fn(&Endpoint) -> bool) {
     let end = Instant::now() + DEADLINE;
     let mut buffer = vec![0; 65_536];
@@ -79,10 +79,10 @@ pub(crate) enum Way {
     Out,
 }
 
-/// The datagram of this number (from 0) that way.
+/// The datagram of this number (from 0) in that direction.
 pub(crate) type Lost = Option<(Way, usize)>;
 
-/// Whether a datagram is lost.
+/// Decides whether a datagram is lost.
 type Loses = Box<dyn FnMut(Way, &[u8]) -> bool>;
 
 /// A socket that loses datagrams and remembers what was to be sent.
@@ -109,7 +109,7 @@ impl Socket {
     }
 }
 
-/// Ends the program whatever happens to the test.
+/// A program that is ended whatever becomes of the test.
 pub(crate) struct Program(Child);
 
 impl Program {
@@ -121,7 +121,7 @@ impl Program {
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr);
         Program(command.spawn().unwrap_or_else(|_| panic!("`make setup-test` installs {program}")))
     }
-    /// All that it has said, once it has ended by itself: on its error output too, where that is not thrown away.
+    /// Returns all its output once it has ended by itself: its error output too, unless that is thrown away.
     pub(crate) fn end(&mut self) -> String {
         let mut text = String::new();
         self.0.stdout.take().unwrap().read_to_string(&mut text).unwrap();
@@ -133,17 +133,17 @@ impl Program {
     pub(crate) fn input(&mut self) -> ChildStdin {
         self.0.stdin.take().unwrap()
     }
-    /// Its output from now on, up to and with the first line that `is_it` accepts.
+    /// Reads its output from now on, up to and with the first line that `is_it` accepts.
     pub(crate) fn read_until(&mut self, is_it: impl Fn(&str) -> bool) -> String {
         read_until(self.0.stdout.as_mut().unwrap(), is_it)
     }
-    /// The next bytes of its output.
+    /// Reads the next bytes of its output.
     pub(crate) fn read_bytes(&mut self, count: usize) -> Vec<u8> {
         let mut bytes = vec![0; count];
         self.0.stdout.as_mut().unwrap().read_exact(&mut bytes).unwrap();
         bytes
     }
-    /// The same of its error output.
+    /// Reads its error output from now on, up to and with the first line that `is_it` accepts.
     pub(crate) fn read_errors_until(&mut self, is_it: impl Fn(&str) -> bool) -> String {
         read_until(self.0.stderr.as_mut().unwrap(), is_it)
     }
@@ -173,7 +173,7 @@ pub(crate) fn server(key: &PKey<Private>, limits: Limits) -> Endpoint {
     Endpoint::new(config, [3; 32]).unwrap()
 }
 
-/// `s_client` says a line, has it echoed and leaves.
+/// Lets `s_client` say a line, have it echoed and leave.
 pub(crate) fn echo_with_s_client(key: &PKey<Private>, limits: Limits, arguments: &[&str], lost: Lost) {
     let mut endpoint = server(key, limits);
     let socket = Socket::new(lost);
@@ -218,7 +218,8 @@ fn s_client_talks_over_each_suite() {
     }
 }
 
-/// A try to forge a record with a tag of 8 bytes succeeds with a chance of 2^-64: there must not be any number of them.
+/// An attempt to forge a record with a tag of 8 bytes succeeds with a chance of 2^-64: their number
+/// must be bounded.
 #[test]
 fn a_session_over_ccm_8_ends_after_65536_records_that_are_not_authentic_and_others_do_not() {
     const MOST: u64 = 1 << 16;
@@ -248,13 +249,13 @@ fn a_session_over_ccm_8_ends_after_65536_records_that_are_not_authentic_and_othe
         forge(&mut endpoint);
         let closed = Event::Closed { session, why: CloseReason::Forged };
         assert_eq!(endpoint.poll_event(), ends.then_some(closed), "{suite}");
-        // Beside a handshake they may be its own.
+        // Beside a handshake they may belong to it.
         assert_eq!(endpoint.counters().records_forged, if beside_a_handshake { 0 } else { MOST });
         assert_eq!(endpoint.counters().sessions_forged, u64::from(ends));
     }
 }
 
-/// A client of ours gets as far as the server's flight, from that address.
+/// Lets a client of ours get as far as the server's flight, from that address.
 fn begin_handshake(server: &mut Endpoint, from: SocketAddr) {
     let (now, its_address) = (Instant::now(), "198.51.100.1:8008".parse().unwrap());
     let mut client = Endpoint::new(client_config(), [9; 32]).unwrap();
@@ -284,7 +285,7 @@ fn s_client_finishes_when_any_one_datagram_of_the_handshake_is_lost() {
     });
 }
 
-/// Our client says a line to `s_server`, and `s_server` one to our client.
+/// Lets our client say a line to `s_server`, and `s_server` one to our client.
 fn talk_to_s_server(
     name: &str,
     arguments: &[&str],

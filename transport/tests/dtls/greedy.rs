@@ -1,5 +1,5 @@
-//! Greedy clients beside modest ones, who are always served: hellos without end, handshakes that are never finished, sessions without
-//! number.
+//! Greedy clients beside modest ones, which are always served: hellos without end, handshakes that are never
+//! finished, sessions without number.
 
 use crate::pair::{End, client_config, server_config};
 use lowband_transport::SessionId;
@@ -18,7 +18,7 @@ struct Modest {
     address: SocketAddr,
     began: Instant,
     latency: Duration,
-    /// When each arrives, and whether at the server.
+    /// When each datagram arrives, and whether at the server.
     link: VecDeque<(Instant, bool, Vec<u8>)>,
     connected: Option<Instant>,
     closed: Option<CloseReason>,
@@ -37,7 +37,7 @@ impl World {
         World { now: Instant::now(), server, modest: Vec::new(), events: Vec::new() }
     }
 
-    /// A modest client begins.
+    /// Lets a modest client begin.
     fn comes(&mut self, address: SocketAddr, latency: Duration) {
         let mut endpoint = Endpoint::new(client_config(), [7; 32]).unwrap();
         endpoint.connect(self.now, End::Server.address(), "server.test").unwrap();
@@ -46,7 +46,7 @@ impl World {
         self.modest.push(Modest { endpoint, address, began, latency, link, connected: None, closed: None });
     }
 
-    /// The hellos of a client with the cookies that they have been given, to be sent whenever it likes.
+    /// Makes the hellos of a client with the cookies that it has been given, to be sent at any time.
     fn proven_hellos(&mut self, address: SocketAddr, count: usize) -> Vec<Vec<u8>> {
         let mut client = Endpoint::new(client_config(), [9; 32]).unwrap();
         let proven = |_| {
@@ -62,7 +62,7 @@ impl World {
         (0..count).map(proven).collect()
     }
 
-    /// A millisecond passes, in which the greedy send these.
+    /// Lets a millisecond pass, in which the greedy clients send these.
     fn tick<'a>(&mut self, greedy: impl IntoIterator<Item = &'a (SocketAddr, Vec<u8>)>) {
         self.now += TICK;
         for (address, datagram) in greedy {
@@ -105,7 +105,7 @@ impl World {
         }
     }
 
-    /// What the server has to say to those who are not there is lost.
+    /// Passes everything on. What the server sends to clients that are not there is lost.
     fn settle(&mut self) {
         while let Some(sent) = self.server.poll_transmit() {
             if let Some(modest) = self.modest.iter_mut().find(|modest| modest.address == sent.peer) {
@@ -117,7 +117,7 @@ impl World {
         }
     }
 
-    /// Handshakes that have cost a signature so far.
+    /// Counts the handshakes that have cost a signature so far.
     fn begun(&self) -> u64 {
         let counters = self.server.counters();
         counters.half_open
@@ -132,7 +132,8 @@ fn v4(a: u8, b: u8, c: u8, d: u8, port: u16) -> SocketAddr {
     ([a, b, c, d], port).into()
 }
 
-/// For some seconds 8,000 hellos a second, from each of the addresses two in turn, while each second somebody else comes.
+/// Sends 8,000 hellos a second for some seconds, from each of the addresses two in turn, while each second
+/// another client comes.
 fn flood(greedy: &[SocketAddr], newcomer: impl Fn(u8) -> SocketAddr) {
     const SECONDS: u32 = 4;
     let limits = Limits::default();
@@ -216,7 +217,7 @@ fn a_slow_handshake_keeps_its_place_among_those_that_are_never_answered() {
     assert!(world.modest[0].connected.is_some());
 }
 
-/// A whole handshake at once, and a first word.
+/// Makes a whole handshake at once, and sends a first message.
 fn open(world: &mut World, address: SocketAddr) -> SessionId {
     world.comes(address, Duration::ZERO);
     let newest = world.modest.len() - 1;
@@ -253,10 +254,10 @@ fn sessions_of_two_addresses_that_fill_the_table_give_way_to_modest_ones() {
     let modest: Vec<_> = (0..10).map(|n| open(&mut world, v4(198, 18, n, 1, 5000))).collect();
     let greedy: Vec<_> =
         (0..90_u16).map(|n| open(&mut world, v4(203, (n % 2) as u8, 113, 1, 1000 + n))).collect();
-    // Greedy ones may even be clients of the homeserver.
+    // Greedy clients may even be clients of the homeserver.
     greedy.iter().skip(45).for_each(|session| world.server.vouch(*session));
     assert_eq!(evicted(&mut world), []);
-    // They are heard of all the time, and go on asking.
+    // They are heard all the time, and go on asking.
     for n in 0..30_u16 {
         open(&mut world, v4(203, (n % 2) as u8, 113, 1, 5000 + n));
         open(&mut world, v4(198, 19, n as u8, 1, 5000));

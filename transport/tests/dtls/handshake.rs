@@ -105,7 +105,7 @@ fn a_handshake_survives_any_two_losses_in_a_row() {
     }
 }
 
-/// Content types and fragments, without the record numbers.
+/// Returns content types and fragments, without the record numbers.
 fn fragments(datagram: &[u8]) -> Vec<(u8, &[u8])> {
     let mut rest = datagram;
     let mut fragments = Vec::new();
@@ -181,7 +181,7 @@ fn a_hello_that_comes_again_after_its_handshake_begins_nothing() {
     assert_eq!(oddities(pair.server.counters()), [("hellos_repeated", 1)]);
 }
 
-/// The epoch-0 record number of a datagram.
+/// Returns the epoch-0 record number of a datagram.
 fn number(bytes: &[u8]) -> u8 {
     assert_eq!(bytes[3..10], [0; 7]);
     bytes[10]
@@ -189,7 +189,7 @@ fn number(bytes: &[u8]) -> u8 {
 
 #[test]
 fn the_servers_record_numbers_go_on_from_those_of_the_hello() {
-    // Two hellos without an answer, then one with; the hello with the cookie twice too.
+    // Two hellos without an answer, then one with; the hello with the cookie twice as well.
     let mut pair = Pair::default();
     pair.link = Box::new(|sent| match (sent.from, sent.number) {
         (End::Client, 0 | 1 | 3) => vec![],
@@ -233,7 +233,7 @@ fn a_server_that_restarts_between_cookie_and_hello_asks_again_and_goes_on() {
     assert_eq!(data(&pair.server_events), [b"x"]);
 }
 
-/// Type and content of the extensions of a ServerHello.
+/// Returns type and content of the extensions of a ServerHello.
 fn server_hello_extensions(datagram: &[u8]) -> Vec<(u16, Vec<u8>)> {
     let u16_at = |at: usize| u16::from_be_bytes([datagram[at], datagram[at + 1]]);
     assert_eq!((datagram[0], datagram[13]), (22, 2));

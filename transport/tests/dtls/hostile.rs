@@ -35,7 +35,7 @@ fn sixty_thousand_forged_hellos_leave_nothing_and_an_honest_client_is_served_bet
     assert_eq!((counters.half_open, counters.sessions, counters.cookies_sent), (0, 1, 60_001));
 }
 
-/// The records of a datagram.
+/// Splits a datagram into its records.
 fn records(mut datagram: &[u8]) -> Vec<Vec<u8>> {
     let mut records = Vec::new();
     while datagram.len() >= 13 {
@@ -46,7 +46,8 @@ fn records(mut datagram: &[u8]) -> Vec<Vec<u8>> {
     records
 }
 
-/// A pair whose client has just sent its last flight (ClientKeyExchange, ChangeCipherSpec, Finished), which was lost.
+/// Makes a pair whose client has just sent its last flight (ClientKeyExchange, ChangeCipherSpec, Finished),
+/// which was lost.
 fn before_the_last_flight() -> (Pair, Vec<Vec<u8>>) {
     let mut pair = Pair::default();
     pair.link =
@@ -65,7 +66,8 @@ fn the_last_flight_in_pieces_and_in_any_order_finishes_the_handshake() {
         for at in order {
             pair.inject(End::Server, &flight[at]);
         }
-        // A ChangeCipherSpec before its ClientKeyExchange is lost on OpenSSL: the client repeats its flight.
+        // OpenSSL drops a ChangeCipherSpec that precedes its ClientKeyExchange: the client
+        // repeats its flight.
         let at_once = order.iter().position(|at| *at == 0) < order.iter().position(|at| *at == 1);
         assert_eq!(pair.server.counters().handshakes, u64::from(at_once), "{order:?}");
         pair.run_for(Duration::from_secs(2));
@@ -113,7 +115,7 @@ fn protected_records_before_the_end_of_the_handshake_are_kept_up_to_four_and_409
 #[test]
 fn a_message_that_claims_to_be_long_does_not_reach_openssl() {
     let (mut pair, flight) = before_the_last_flight();
-    // A first piece of 1 byte of a message of 100,000, and one that lies about its piece.
+    // A first piece of 1 byte of a message of 100,000, and one with a wrong length of its piece.
     for (length, fragment) in [([1, 0x86, 0xa0], [0, 0, 1]), ([0, 0, 10], [0, 0, 200])] {
         let message = [&[16][..], &length, &[0, 2, 0, 0, 0], &fragment, &[7]].concat();
         let record = [&[22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 9, 0, 13][..], &message].concat();
@@ -135,7 +137,7 @@ fn garbage_instead_of_finished_does_not_finish_the_handshake() {
     assert_eq!(pair.server.counters().handshakes, 1, "the true one still does");
 }
 
-/// What both ends have sent each other in a handshake and a first exchange.
+/// Returns what both ends send each other in a handshake and a first exchange.
 fn conversation() -> Vec<(End, Vec<u8>)> {
     let mut pair = Pair::default();
     let client = pair.connect();

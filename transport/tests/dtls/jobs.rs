@@ -1,4 +1,5 @@
-//! Costly steps that are handed out: sessions do not wait for them, what comes in the meantime does, and nothing is left behind.
+//! Costly steps that are handed out: sessions do not wait for them, what comes in the meantime does, and
+//! nothing is left behind.
 
 use crate::pair::{End, LATENCY, Pair, client_config, data, oddities, server_config};
 use lowband_transport::dtls::{Config, Endpoint, Event, Job, Limits};
@@ -14,7 +15,7 @@ fn jobs(pair: &mut Pair) -> Vec<Job> {
     std::iter::from_fn(|| pair.server.poll_job()).collect()
 }
 
-/// Runs what there is, in another thread. How many there were.
+/// Runs the jobs that there are, in another thread. Returns their number.
 fn run_jobs(pair: &mut Pair) -> usize {
     let jobs = jobs(pair);
     let count = jobs.len();
@@ -25,7 +26,7 @@ fn run_jobs(pair: &mut Pair) -> usize {
     count
 }
 
-/// Time passes, with a look at the jobs every ten milliseconds.
+/// Lets time pass, with a look at the jobs every ten milliseconds.
 fn run_with_jobs(pair: &mut Pair, time: Duration) -> usize {
     const STEP: Duration = Duration::from_millis(10);
     (0..time.as_millis() / STEP.as_millis())
@@ -36,7 +37,7 @@ fn run_with_jobs(pair: &mut Pair, time: Duration) -> usize {
         .sum()
 }
 
-/// A hello with its cookie from another address; what the server says to it is lost.
+/// Sends a hello with its cookie from another address; the server's answer is lost.
 fn half_open(pair: &mut Pair, address: SocketAddr) -> Vec<u8> {
     let mut client = Endpoint::new(client_config(), [7; 32]).unwrap();
     client.connect(pair.now, End::Server.address(), "server.test").unwrap();
@@ -80,7 +81,7 @@ fn what_comes_while_a_job_is_run_waits_for_it() {
     let mut pair = deferring(Limits::default());
     pair.connect();
     pair.run_for(LATENCY * 4);
-    // The hello comes again, as after a second: it is one hello.
+    // The hello comes again, as after a second: it counts as one hello.
     let hello = pair.trace.iter().rfind(|sent| sent.from == End::Client).unwrap().bytes.clone();
     pair.inject(End::Server, &hello);
     assert_eq!(run_jobs(&mut pair), 1);
@@ -121,7 +122,7 @@ fn what_nobody_needs_any_more_is_not_handed_out_and_comes_back_to_nobody() {
     pair.server.handle_done(pair.now, late.run());
     assert!(pair.server.poll_transmit().is_none());
     assert_eq!(oddities(pair.server.counters()), [("handshakes_evicted", 2)]);
-    // The last one is never run: its handshake ends by its time, without a word.
+    // The last one is never run: its handshake times out, without a message.
     pair.now += limits.handshake;
     pair.server.handle_timeout(pair.now);
     assert!(pair.server.poll_transmit().is_none() && pair.server.poll_timeout().is_none());

@@ -1,4 +1,4 @@
-//! SSLKEYLOGFILE.
+//! Key logs in the format of SSLKEYLOGFILE, and the suites that they need.
 
 use crate::pair::{End, Pair, client_config, server_config};
 use lowband_transport::dtls::Config;
@@ -23,7 +23,8 @@ fn both_ends_tell_the_same_secret_in_nss_format_and_only_when_asked() {
 
 #[test]
 fn whichever_end_logs_keys_its_sessions_take_aes_gcm_which_wireshark_can_read() {
-    /// Around the plaintext of a record: header (RFC 6347 section 4.1), explicit nonce (RFC 5288 section 3), tag.
+    /// Bytes around the plaintext of a record: header (RFC 6347 section 4.1), explicit nonce (RFC 5288
+    /// section 3), tag.
     const CHACHA20_POLY1305: usize = 13 + 16;
     const AES_GCM: usize = 13 + 8 + 16;
     let table = [(false, false, CHACHA20_POLY1305), (true, false, AES_GCM), (false, true, AES_GCM)];

@@ -1,4 +1,4 @@
-//! Each limit is hit, counted, and lets go again.
+//! Each limit is reached, counted, and lets go again.
 
 use crate::pair::{End, LATENCY, Pair, client_config, oddities};
 use lowband_transport::SessionId;
@@ -6,7 +6,7 @@ use lowband_transport::dtls::{CloseReason, Endpoint, Event, Limits};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-/// A client at `address` that goes as far as its hello with a cookie, and then is not heard of any more.
+/// Lets a client at `address` go as far as its hello with a cookie; after that it is never heard again.
 fn half_open(pair: &mut Pair, address: SocketAddr) {
     let mut client = Endpoint::new(client_config(), [7; 32]).unwrap();
     client.connect(pair.now, End::Server.address(), "server.test").unwrap();
@@ -14,7 +14,7 @@ fn half_open(pair: &mut Pair, address: SocketAddr) {
         let Some(hello) = client.poll_transmit() else { return };
         pair.server.handle_datagram(pair.now, address, None, &hello.bytes);
         while let Some(answer) = pair.server.poll_transmit() {
-            // What goes elsewhere is the goodbye to a session that has to make room.
+            // Anything for another address is the close_notify to a session that has to make room.
             if answer.peer == address && answer.bytes.len() < hello.bytes.len() {
                 client.handle_datagram(pair.now, End::Server.address(), None, &answer.bytes);
             }
@@ -22,7 +22,7 @@ fn half_open(pair: &mut Pair, address: SocketAddr) {
     }
 }
 
-/// A whole handshake of a client at `address`, and its first word; nothing is lost.
+/// Makes a whole handshake of a client at `address`, and sends its first message; nothing is lost.
 fn finish(pair: &mut Pair, client: &mut Endpoint, address: SocketAddr) -> SessionId {
     let session = client.connect(pair.now, End::Server.address(), "server.test").unwrap();
     let mut said = false;
@@ -120,7 +120,7 @@ fn when_all_places_are_taken_the_client_that_left_longest_ago_gives_way_and_one_
     let make_room_after = Duration::from_secs(600);
     let mut pair = Pair::with_limits(Limits { sessions: 2, make_room_after, ..Limits::default() });
     let minute = Duration::from_secs(60);
-    // Another client takes the other place, and leaves without a word.
+    // Another client takes the other place, and vanishes.
     let mut other = Endpoint::new(client_config(), [9; 32]).unwrap();
     let vanished = finish(&mut pair, &mut other, at([203, 0, 113, 1], 1000));
     let (there, at_the_server) = pair.establish();
@@ -192,13 +192,13 @@ fn a_client_without_an_answer_repeats_its_hello_and_gives_up() {
     }
 }
 
-/// A HelloVerifyRequest, with nothing around it.
+/// Makes a HelloVerifyRequest, with nothing around it.
 fn asks_for_a_cookie(message_seq: u16) -> Vec<u8> {
     let [s0, s1] = message_seq.to_be_bytes();
     [&[3, 0, 0, 11, s0, s1, 0, 0, 0, 0, 0, 11, 0xfe, 0xff, 8][..], b"a cookie"].concat()
 }
 
-/// A plaintext record of handshake messages.
+/// Makes a plaintext record of handshake messages.
 fn plain(number: u8, messages: &[u8]) -> Vec<u8> {
     let [l0, l1] = (messages.len() as u16).to_be_bytes();
     [&[22, 0xfe, 0xff, 0, 0, 0, 0, 0, 0, 0, number, l0, l1][..], messages].concat()

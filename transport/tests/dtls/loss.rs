@@ -6,7 +6,8 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use std::time::Duration;
 
-/// Loses `loss` percent each way, sends every tenth datagram twice, delays by 20 to 220 ms.
+/// Makes a pair whose link loses `loss` percent each way, sends every tenth datagram twice, delays by 20
+/// to 220 ms.
 fn pair(seed: u64, loss: u32) -> Pair {
     let mut rng = ChaCha20Rng::seed_from_u64(seed);
     let mut pair = Pair::default();
@@ -34,7 +35,7 @@ fn at_20_percent_loss_each_handshake_ends_and_nearly_all_finish() {
             [Event::Closed { why: CloseReason::Handshake(_), .. }] => continue,
             other => panic!("seed {seed}: {other:?}"),
         }
-        // Twenty copies: one of them arrives, each one that does arrives once.
+        // Twenty copies: those that arrive do so once each, and at least one does.
         for copy in 0..20 {
             pair.client.send(pair.now, session, &[copy]).unwrap();
             pair.run_for(Duration::from_secs(1));
@@ -47,11 +48,12 @@ fn at_20_percent_loss_each_handshake_ends_and_nearly_all_finish() {
         let counters = [pair.client.counters(), pair.server.counters()];
         assert!(counters.iter().all(|c| (c.sessions, c.half_open) == (1, 0)), "seed {seed}: {counters:?}");
     }
-    // A flight and its answer pass with 64 %, and there are eleven tries within the minute that is given.
+    // A flight and its answer pass with 64 %, and there are eleven attempts within the minute
+    // that is allowed.
     assert!(finished >= SEEDS - 4, "{finished} of {SEEDS}");
 }
 
-/// How many of so many handshakes do not finish within a minute.
+/// Counts how many of so many handshakes do not finish within a minute.
 fn failed(loss: u32, seeds: u64) -> u64 {
     let fails = |seed: &u64| {
         let mut pair = pair(*seed, loss);
@@ -72,7 +74,7 @@ fn of_handshakes_that_lose_30_or_40_percent_each_way_one_in_100_and_two_in_100_f
     }
 }
 
-/// When an end has sent its datagrams, in milliseconds.
+/// Returns when an end has sent its datagrams, in milliseconds.
 fn times(pair: &Pair, from: End) -> Vec<u128> {
     pair.trace.iter().filter(|sent| sent.from == from).map(|sent| sent.at.as_millis()).collect()
 }
@@ -80,7 +82,8 @@ fn times(pair: &Pair, from: End) -> Vec<u128> {
 #[test]
 fn the_round_trip_of_a_hello_tells_a_client_how_long_the_path_is_whichever_copy_is_answered() {
     const SLOW: Duration = Duration::from_millis(800);
-    // The second copy of the hello is sent before an answer can be there; the first copy, or neither, is lost.
+    // The second copy of the hello is sent before an answer can be there; the first copy, or
+    // neither, is lost.
     for (lost, answered) in [(usize::MAX, 1600), (0, 2600)] {
         let mut pair = Pair::default();
         let arrives = move |sent: &Sent| !(sent.from == End::Client && sent.number == lost);

@@ -1,11 +1,11 @@
-//! A server that does not know a session any more, and what its client makes of it.
+//! A server that does not know a session any more, and how its client reacts.
 
 use crate::pair::{End, LATENCY, Pair, data, server_config};
 use lowband_transport::dtls::{CloseReason, Endpoint, Event};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// A fatal alert (RFC 5246 section 7.2) without protection.
+/// Makes a fatal alert (RFC 5246 section 7.2) without protection.
 fn alert(level: u8, description: u8) -> [u8; 15] {
     [21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 7, 0, 2, level, description]
 }
@@ -38,7 +38,7 @@ fn no_doubt_comes_from_warnings_from_what_is_no_alert_or_to_who_has_accepted_the
     assert_eq!((pair.client_events, pair.server_events), (vec![], vec![]));
 }
 
-/// A pair whose server has begun anew and knows nothing.
+/// Makes a pair whose server has begun anew and knows nothing.
 fn restarted() -> (Pair, lowband_transport::SessionId) {
     let (mut pair, session, _) = Pair::connected();
     pair.server = Endpoint::new(server_config(), [9; 32]).unwrap();
@@ -51,7 +51,7 @@ fn a_client_of_a_session_that_is_lost_is_told_by_less_than_it_sent_and_connects_
     pair.client.send(pair.now, session, b"x").unwrap();
     pair.run_for(LATENCY * 2);
     let [record, alert] = &pair.trace[..] else { panic!("{:?}", pair.trace) };
-    // Fatal, unexpected_message; its number is none of the handshake's.
+    // Fatal, unexpected_message; its number is outside the handshake's.
     assert_eq!(alert.bytes[..5], [21, 0xfe, 0xfd, 0, 0]);
     assert_eq!(alert.bytes[5..], [0x80, 0, 0, 0, 0, record.bytes[10], 0, 2, 2, 10]);
     assert!(alert.bytes.len() < record.bytes.len());
@@ -80,7 +80,7 @@ fn nothing_but_protected_data_of_an_unknown_session_is_answered() {
         pair.inject(End::Server, &[&data[..12], &[length], &data[13..13 + usize::from(length)]].concat());
     }
     assert!(pair.trace.is_empty(), "{:?}", pair.trace);
-    // Nor what a live session or a handshake under way does not know.
+    // Nor records that a live session or a handshake under way cannot place.
     pair.connect();
     pair.run_for(LATENCY * 3);
     assert_eq!(pair.server.counters().half_open, 1);
@@ -106,7 +106,7 @@ fn a_network_is_told_40_times_and_then_10_times_a_second_and_others_are_told_mea
     assert_eq!(told(at, address(2, 1)), 1);
     let later = at + Duration::from_secs(1);
     assert_eq!((0..1000).map(|port| told(later, address(1, port))).sum::<usize>(), 10);
-    // Everybody together, from networks of their own.
+    // All of them together, from networks of their own.
     let far = |number: u32| SocketAddr::from(((0x0b00_0000 + (number << 8)).to_be_bytes(), 1));
     let later = at + Duration::from_secs(60);
     assert_eq!((0..10_000).map(|number| told(later, far(number))).sum::<usize>(), 4_000);

@@ -1,4 +1,4 @@
-//! Whose share a session has.
+//! Which network's share a session uses.
 
 use crate::pair::{End, LATENCY, Pair, client_config, server_config};
 use lowband_transport::dtls::{Config, Event};

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// One way.
+/// Delay of each direction.
 pub(crate) const LATENCY: Duration = Duration::from_millis(50);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,13 +35,13 @@ impl End {
 #[derive(Clone, Debug)]
 pub(crate) struct Sent {
     pub(crate) from: End,
-    /// Counts per direction, from 0.
+    /// Number within its direction, from 0.
     pub(crate) number: usize,
     pub(crate) at: Duration,
     pub(crate) bytes: Vec<u8>,
 }
 
-/// For each datagram, after which delays it arrives (each one a copy).
+/// Returns for each datagram after which delays it arrives, one for each copy.
 pub(crate) type Link = Box<dyn FnMut(&Sent) -> Vec<Duration>>;
 
 pub(crate) struct Pair {
@@ -86,13 +86,13 @@ impl Pair {
         Pair::with_limits(Limits::default())
     }
 
-    /// Both ends have these.
+    /// Makes a pair of which both ends have these limits.
     pub(crate) fn with_limits(limits: Limits) -> Pair {
         let client = Config { limits: limits.clone(), ..client_config() };
         Pair::new(client, Config { limits, ..server_config() })
     }
 
-    /// A pair with a session on which one message has gone each way; traces and events are empty.
+    /// Makes a pair with a session on which one message has gone each way; traces and events are empty.
     pub(crate) fn connected() -> (Pair, SessionId, SessionId) {
         let mut pair = Pair::default();
         let (client, server) = pair.establish();
@@ -139,7 +139,7 @@ impl Pair {
         self.drain();
     }
 
-    /// Lets that much time pass.
+    /// Lets this much time pass.
     pub(crate) fn run_for(&mut self, time: Duration) {
         let until = self.now + time;
         loop {
@@ -188,7 +188,7 @@ impl Pair {
     }
 }
 
-/// What the `Data` events carry.
+/// Returns what the `Data` events carry.
 pub(crate) fn data<'a>(events: &'a [Event]) -> Vec<&'a [u8]> {
     let bytes = |event: &'a Event| match event {
         Event::Data { bytes, .. } => Some(bytes.as_slice()),
@@ -197,7 +197,7 @@ pub(crate) fn data<'a>(events: &'a [Event]) -> Vec<&'a [u8]> {
     events.iter().filter_map(bytes).collect()
 }
 
-/// The counters that are not zero, gauges and those of the normal course left out.
+/// Returns the counters that are not zero, without gauges and those of the normal course.
 pub(crate) fn oddities(counters: &Counters) -> Vec<(&'static str, u64)> {
     const NORMAL: [&str; 4] = ["handshakes", "cookies_sent", "records_in", "records_out"];
     counters.each().filter(|(name, value)| *value > 0 && !NORMAL.contains(name)).collect()

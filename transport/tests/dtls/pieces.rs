@@ -1,5 +1,5 @@
-//! ClientHellos in pieces: whatever the cuts and whatever the link does to them, and whatever somebody makes of the right
-//! to send them.
+//! ClientHellos in pieces: whatever the cuts, whatever the link does to them, and however a client abuses the
+//! right to send them.
 
 use crate::certificates::p256;
 use crate::foreign::{Program, Socket, Way, drive, echo_with_s_client, server};
@@ -11,12 +11,12 @@ use std::ops::ControlFlow;
 use std::process::Stdio;
 use std::time::Duration;
 
-/// Headers of the record and of the message.
+/// Bytes of the headers of the record and of the message.
 const HEADERS: usize = 13 + 12;
-/// Version, random, an empty session id, a cookie of ours.
+/// Bytes of version, random, an empty session id, and a cookie of ours.
 const UP_TO_THE_COOKIE: usize = 2 + 32 + 1 + 1 + 8;
 
-/// The bytes `from..to` of a whole hello, in a datagram of their own.
+/// Makes a datagram of the bytes `from..to` of a whole hello.
 fn piece(hello: &[u8], from: usize, to: usize) -> Vec<u8> {
     let u24 = |value: usize| [(value >> 16) as u8, (value >> 8) as u8, value as u8];
     let mut bytes = hello[..HEADERS].to_vec();
@@ -27,7 +27,7 @@ fn piece(hello: &[u8], from: usize, to: usize) -> Vec<u8> {
     bytes
 }
 
-/// Cut into pieces of `first` bytes and then `more` each.
+/// Cuts a hello into pieces of `first` bytes and then `more` each.
 fn pieces(hello: &[u8], first: usize, more: usize) -> Vec<Vec<u8>> {
     let length = hello.len() - HEADERS;
     let mut cuts = vec![0];
@@ -36,7 +36,8 @@ fn pieces(hello: &[u8], first: usize, more: usize) -> Vec<Vec<u8>> {
     cuts.windows(2).map(|cut| piece(hello, cut[0], cut[1])).collect()
 }
 
-/// A pair whose client has sent its second hello, with the cookie; neither that nor a repeat arrives. Returns it.
+/// Makes a pair whose client has sent its second hello, with the cookie; neither that nor a repeat
+/// arrives. Returns it.
 fn before_the_second_hello() -> (Pair, Vec<u8>) {
     before_the_second_hello_with(Limits::default())
 }
@@ -54,7 +55,7 @@ fn before_the_second_hello_with(limits: Limits) -> (Pair, Vec<u8>) {
     (pair, hello)
 }
 
-/// The handshake goes on from here, and a message comes through.
+/// Returns whether the handshake goes on from here and a message comes through.
 fn finishes(pair: &mut Pair) -> bool {
     pair.run_for(LATENCY * 5);
     let [Event::Connected { session, .. }] = pair.client_events[..] else { return false };
@@ -101,7 +102,7 @@ fn the_first_hello_is_answered_by_its_first_piece_alone_and_nothing_is_kept() {
     assert_eq!(answers.collect::<Vec<_>>(), [36]);
     assert_eq!(oddities(pair.server.counters()), [("hello_pieces_unknown", pieces.len() as u64 - 1)]);
     assert_eq!(pair.server.poll_timeout(), None);
-    // The client takes the answer.
+    // The client accepts the answer.
     pair.run_for(LATENCY);
     assert_eq!(pair.trace.last().unwrap().from, End::Client);
 }
@@ -149,7 +150,7 @@ fn what_was_lost_comes_with_the_repeat_of_the_flight() {
         }
         assert_eq!(pair.server.counters().half_open, 0, "{lost} is missing");
         pair.run_for(Duration::from_secs(1));
-        // In other pieces and under other numbers, as a client that has learnt of a smaller MTU does.
+        // In other pieces and under other numbers, as of a client that has learnt of a smaller MTU.
         let again = pair.trace.last().unwrap().bytes.clone();
         assert_ne!(again[5..11], hello[5..11]);
         for piece in pieces(&again, 45, 33) {
@@ -178,7 +179,7 @@ fn the_first_piece_of_a_hello_that_has_been_answered_brings_the_flight_again() {
 
 #[test]
 fn a_client_that_begins_anew_gives_up_what_was_gathered() {
-    // By a whole hello, or by the first piece of another one.
+    // Ended by a whole hello, or by the first piece of another one.
     for whole in [true, false] {
         let (mut pair, hello) = before_the_second_hello();
         pair.inject(End::Server, &piece(&hello, 0, 50));
@@ -252,7 +253,8 @@ fn a_hello_that_claims_too_much_is_refused_before_anything_is_kept() {
     }
 }
 
-/// The first piece, with a cookie, of a client at `address`, sent again if it is not answered, and no more. What it is answered.
+/// Sends the first piece, with a cookie, of a client at `address`, again if it is not answered, and no more.
+/// Returns the answer.
 fn greedy(pair: &mut Pair, address: SocketAddr) -> Option<Vec<u8>> {
     let mut client = Endpoint::new(client_config(), [7; 32]).unwrap();
     client.connect(pair.now, End::Server.address(), "server.test").unwrap();
@@ -281,7 +283,7 @@ fn a_greedy_neighbour_gets_the_places_of_one_address_and_for_a_minute() {
     }
     let counters = pair.server.counters();
     assert_eq!((counters.hellos_gathering, counters.handshakes_evicted), (3, 7));
-    // Somebody else is served, with and without pieces.
+    // Another client is served, with and without pieces.
     assert_eq!(greedy(&mut pair, at(2, 1000)), None);
     pair.establish();
     // In all there are no more than five.

@@ -1,5 +1,5 @@
-//! No proven hello meets silence: the table in `src/dtls/front.rs`. A client that is refused gives up at once, ours and
-//! those that nobody here wrote, and can fall back to HTTPS.
+//! No proven hello meets silence: the table in `src/dtls/front.rs`. A client that is refused gives up at
+//! once, be it ours or another project's, and can fall back to HTTPS.
 
 use crate::certificates::p256;
 use crate::foreign::{Program, Socket, server, until};
@@ -9,7 +9,7 @@ use lowband_transport::shares::Limit;
 use std::process::Stdio;
 use std::time::Duration;
 
-/// A handshake of the client under way, and the server's oddities after it.
+/// Prepares the server of a pair so that it refuses the next client.
 type Prepare = fn(&mut Pair);
 
 #[test]
@@ -50,7 +50,7 @@ fn a_proven_client_that_cannot_be_served_is_told_so_at_once() {
     }
 }
 
-/// There may be one within seconds.
+/// There may be a token within seconds.
 #[test]
 fn a_hello_that_finds_no_token_is_told_so_when_it_comes_for_the_fourth_time() {
     let one = Limit { per_second: 1, burst: 1 };
@@ -101,7 +101,7 @@ fn whoever_has_not_proved_its_address_is_never_told_of_limits() {
     assert_eq!((answers().count(), pair.server.counters().hellos_not_accepting), (50, 0));
 }
 
-/// There are clients that believe an alert that nobody vouches for.
+/// Some clients believe an alert that nothing vouches for.
 #[test]
 fn a_hello_of_an_old_version_with_the_address_of_a_client_on_it_does_not_reach_that_client() {
     let old = |hello: &[u8]| {
@@ -140,7 +140,7 @@ fn an_endpoint_that_never_accepts_says_nothing() {
     assert_eq!((pair.trace.len(), pair.client.counters().hellos_not_accepting), (0, 1));
 }
 
-/// What a foreign client says at its end, after so many refusals.
+/// Returns what a foreign client prints at its end, after so many refusals.
 fn refused(program: &str, arguments: &[&str], limits: Limits, draining: bool, times: u64) -> String {
     let mut endpoint = server(&p256(), limits);
     if draining {
@@ -164,8 +164,8 @@ fn refused(program: &str, arguments: &[&str], limits: Limits, draining: bool, ti
     said
 }
 
-/// OpenSSL ends at the first alert. GnuTLS 3.7 on a blocking socket sends its hello once more, after a second, and ends
-/// at the alert to that.
+/// OpenSSL ends at the first alert. GnuTLS 3.7 on a blocking socket sends its hello once more, after a
+/// second, and ends at the alert to that.
 #[test]
 fn s_client_and_gnutls_cli_give_up_at_once() {
     let old = "DEFAULT@SECLEVEL=0";

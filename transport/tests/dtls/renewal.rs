@@ -1,11 +1,11 @@
-//! Another certificate while the server runs.
+//! Renewal of the certificate while the server runs.
 
 use crate::certificates::{Authority, identity, p256};
 use crate::pair::{End, LATENCY, Pair, data, server_config};
 use lowband_transport::dtls::{Config, Endpoint, Event, ServerIdentity};
 use std::time::Duration;
 
-/// A server whose certificate is of the first authority, and one of the second to come.
+/// A server whose certificate is of the first authority, and the next one, of the second.
 struct Renewal {
     pair: Pair,
     old: Authority,
@@ -14,7 +14,7 @@ struct Renewal {
 }
 
 impl Renewal {
-    /// Its client believes the first authority alone.
+    /// Makes them, and a client that trusts the first authority only.
     fn prepare() -> Renewal {
         let (old, new) = (Authority::new(), Authority::new());
         let server = Config { server: Some(old.identity(&p256())), ..Config::default() };
@@ -26,7 +26,7 @@ impl Renewal {
         self.pair.server.renew_identity(self.pair.now, &self.renewed).unwrap();
     }
 
-    /// Whether somebody new, who believes this authority alone, gets a session.
+    /// Returns whether a new client that trusts only this authority gets a session.
     fn is_shown(&mut self, authority: fn(&Renewal) -> &Authority) -> bool {
         self.pair.client = Endpoint::new(believing(authority(self)), [4; 32]).unwrap();
         self.pair.clear();
@@ -84,7 +84,7 @@ fn a_cookie_of_before_is_taken_and_leads_to_the_new_certificate() {
     let mut renewal = Renewal::prepare();
     renewal.pair.client = Endpoint::new(believing(&renewal.new), [4; 32]).unwrap();
     renewal.pair.connect();
-    // The hello is there, its HelloVerifyRequest is on the way back.
+    // The hello has arrived, its HelloVerifyRequest is on the way back.
     renewal.pair.run_for(LATENCY * 3 / 2);
     assert_eq!(renewal.pair.server.counters().cookies_sent, 1);
     renewal.renew();

@@ -1,4 +1,4 @@
-//! Several servers with one private key behind one address: a hello that changes servers between its two flights.
+//! Several servers with one private key behind one address: a client changes servers between its two hellos.
 
 use crate::certificates::{Authority, p256};
 use crate::pair::{End, Pair, client_config};
@@ -6,7 +6,7 @@ use lowband_transport::dtls::{Config, Endpoint, Event, ServerIdentity};
 use openssl::pkey::{PKey, Private};
 use std::time::Duration;
 
-/// 2026, in the middle of a period.
+/// A time in 2026, in the middle of a period of cookies.
 const WALL_CLOCK: Duration = Duration::from_secs(1_790_000_010);
 
 fn identity(key: &PKey<Private>) -> ServerIdentity {
@@ -17,8 +17,8 @@ fn server(identity: ServerIdentity) -> Config {
     Config { server: Some(identity), ..Config::default() }
 }
 
-/// The first hello is answered by one server, all that follows goes to the other. True if a session comes of that, and how often
-/// the second one asked for a cookie.
+/// Sends the first hello to one server, and all that follows to the other. Returns whether a session comes of
+/// that, and how often the second server asked for a cookie.
 fn changes_servers(one: ServerIdentity, other: ServerIdentity, apart: Duration) -> (bool, u64) {
     let mut first = Endpoint::new(server(one), [3; 32]).unwrap();
     let mut pair = Pair::new(client_config(), server(other));

@@ -1,4 +1,4 @@
-//! What an operator is told about certificate, key and limits.
+//! Messages to the operator about certificate, key and limits.
 
 use crate::certificates::{Authority, curve_key, identity, p256, rsa};
 use crate::pair::{Pair, server_config};
@@ -22,7 +22,7 @@ fn of_identity(certificate: &[u8], key: &[u8]) -> Vec<String> {
     mistakes(Config { server: Some(server), ..Config::default() })
 }
 
-/// What it is, certificate, key, what each line of the error holds.
+/// What is wrong, certificate, key, and what each line of the error contains.
 type Row<'a> = (&'a str, &'a [u8], &'a [u8], &'a [&'a str]);
 
 #[test]

@@ -1,5 +1,5 @@
-//! `openssl s_client -maxfraglen` as a CoAP client: what goes into it is one message, what comes out another. OpenSSL ends
-//! the session by an alert as soon as one record is longer than was agreed.
+//! `openssl s_client -maxfraglen` as a CoAP client: what goes into it is one message, what comes out another.
+//! OpenSSL ends the session by an alert as soon as one record is longer than was agreed.
 
 use crate::certificates::{Authority, rsa};
 use crate::foreign::{DEADLINE, Program};
@@ -13,7 +13,7 @@ use std::net::UdpSocket;
 use std::process::ChildStdin;
 use std::time::{Duration, Instant};
 
-/// Record header and tag of ChaCha20-Poly1305, which our server prefers.
+/// Bytes of the record header and of the tag of ChaCha20-Poly1305, which our server prefers.
 const AROUND: usize = 13 + 16;
 
 struct ByHand {
@@ -39,7 +39,7 @@ impl ByHand {
         ByHand { server, udp, program, input, body: Vec::new(), id: 0 }
     }
 
-    /// A GET, and the message that answers it.
+    /// Sends a GET, and returns the message that answers it.
     fn get(&mut self, path: &str, block2: Option<(u32, usize)>) -> Packet {
         self.id += 1;
         let mut packet = Packet::new();
@@ -58,7 +58,7 @@ impl ByHand {
         Packet::from_bytes(&self.program.read_bytes(length)).unwrap()
     }
 
-    /// Until one message has been sent. Returns its length.
+    /// Serves until one message has been sent. Returns its length in bytes.
     fn serve(&mut self) -> usize {
         let end = Instant::now() + DEADLINE;
         let mut buffer = vec![0; 65_536];
@@ -108,7 +108,7 @@ fn s_client_reads_bodies_of_every_size_within_the_length_that_it_has_asked_for()
             let first = by_hand.get(&path, None);
             let mut body = first.payload.clone();
             assert_eq!(first.get_first_option(CoapOption::Block2).is_some(), length > block, "{length}");
-            // Larger ones than fit are asked for as well.
+            // Blocks that are larger than fit are asked for as well.
             while body.len() < length {
                 let size = if body.len().is_multiple_of(1024) { 1024 } else { block };
                 let next = by_hand.get(&path, Some(((body.len() / size) as u32, size)));

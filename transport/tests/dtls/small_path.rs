@@ -1,4 +1,4 @@
-//! Handshakes on a path of 576 bytes, where datagrams of more than 548 vanish without a word.
+//! Handshakes on a path of 576 bytes, where datagrams of more than 548 are lost silently.
 
 use crate::certificates::{Authority, identity, p256, rsa};
 use crate::foreign::{Program, Socket, Way, drive, flush};
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// UDP payload that the path takes.
 const MOST: usize = 548;
 
-/// A chain like those of public authorities: three datagrams of 1232.
+/// Makes a chain like those of public authorities: three datagrams of 1232.
 fn long_chain() -> ServerIdentity {
     let (authority, key) = (Authority::new(), p256());
     let mut chain = vec![authority.issue(&key)];
@@ -30,7 +30,7 @@ fn passes(sent: &Sent) -> bool {
     sent.bytes.len() <= MOST
 }
 
-/// A datagram without what numbers its records.
+/// Returns a datagram without the numbers of its records.
 fn without_numbers(datagram: &[u8]) -> Vec<u8> {
     let mut bytes = datagram.to_vec();
     let mut at = 0;
@@ -82,7 +82,8 @@ fn a_small_path_that_loses_30_percent_besides_lets_nearly_all_handshakes_through
     assert!(finished >= SEEDS * 9 / 10, "{finished} of {SEEDS}");
 }
 
-/// Lets a program say a line over a socket that loses. On a small path gnutls-cli needs the small datagrams twice: 20 seconds.
+/// Lets a program say a line over a lossy socket. On a small path gnutls-cli needs the small datagrams
+/// twice: 20 seconds.
 fn is_served(program: &str, arguments: &[&str], socket: &Socket) {
     let mut endpoint =
         Endpoint::new(Config { server: Some(long_chain()), ..Config::default() }, [3; 32]).unwrap();
@@ -119,8 +120,8 @@ fn s_client_and_gnutls_cli_come_through_a_small_path() {
     });
 }
 
-/// Loses one of the datagrams of the server's flight three times, and nothing else: what arrives first of what was in it is cut
-/// in another way than all that has arrived before.
+/// Loses one of the datagrams of the server's flight three times, and nothing else: the first part of its
+/// content that arrives is cut in another way than all that has arrived before.
 fn losing_three_times(which: usize) -> Socket {
     let mut sent = Vec::new();
     let mut left = 3;

@@ -1,11 +1,11 @@
-//! Whom the connecting side believes, and what it says when it does not.
+//! Which servers the connecting side trusts, and what it reports when it does not.
 
 use crate::certificates::{Authority, p256};
 use crate::pair::{End, Pair, client_config, server_config};
 use lowband_transport::dtls::{CloseReason, Config, Endpoint, Event, Verification};
 use std::time::Duration;
 
-/// What becomes of a connection to `name`.
+/// Returns what becomes of a connection to `name`.
 fn connect(authority: &Authority, verification: Verification, name: &str) -> Result<(), String> {
     let server = Config { server: Some(authority.identity(&p256())), ..Config::default() };
     let client = Config { client: Some(verification), ..Config::default() };
@@ -15,7 +15,7 @@ fn connect(authority: &Authority, verification: Verification, name: &str) -> Res
     match &pair.client_events[..] {
         [Event::Connected { .. }] => Ok(()),
         [Event::Closed { why: CloseReason::Certificate(why), .. }] => {
-            // The server has been told, and keeps nothing.
+            // An alert has informed the server, which keeps nothing.
             assert_eq!((pair.server.counters().half_open, pair.server.counters().handshakes_refused), (0, 1));
             Err(why.clone())
         }

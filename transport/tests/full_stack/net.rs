@@ -21,7 +21,7 @@ pub(crate) struct Net {
     pub(crate) server_events: Vec<server::Event>,
     pub(crate) client_events: Vec<client::Event>,
     pub(crate) loss: f64,
-    /// Longer datagrams are lost.
+    /// Bytes of the longest datagram that passes; longer ones are lost.
     pub(crate) most: usize,
     pub(crate) delay: Duration,
     pub(crate) dice: Dice,
@@ -31,7 +31,8 @@ pub(crate) struct Net {
     pub(crate) bytes: usize,
     /// The longest datagram with application data.
     pub(crate) longest_message: usize,
-    /// Requests are answered with their own body, or this where they have none, unless `silent` is set.
+    /// Body of the answer to requests that have none; others are answered with their own, unless
+    /// `silent` is set.
     pub(crate) answer: Vec<u8>,
     pub(crate) silent: bool,
     pub(crate) executed: Vec<Vec<u8>>,
@@ -48,7 +49,7 @@ pub(crate) fn new_client_with(seed: u8, max_fragment_length: Option<dtls::MaxFra
     Client::new(config, [seed; 32]).unwrap()
 }
 
-/// Whatever fails, the seed is printed.
+/// Prints the seed if a test fails.
 impl Drop for Net {
     fn drop(&mut self) {
         if std::thread::panicking() {

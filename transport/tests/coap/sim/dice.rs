@@ -1,6 +1,6 @@
-//! Chance from a seed.
+//! Random numbers from a seed.
 
-/// SplitMix64: enough to throw dice.
+/// SplitMix64: good enough for dice.
 pub(crate) struct Dice(u64);
 
 impl Dice {

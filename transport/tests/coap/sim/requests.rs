@@ -1,4 +1,4 @@
-//! What is asked for and answered.
+//! Requests, bodies and answers for the simulation.
 
 use super::dice::Dice;
 use super::{Answer, Executed};
@@ -31,7 +31,7 @@ pub(crate) fn body(length: usize, seed: u64) -> Vec<u8> {
     body
 }
 
-/// Every answer is the request's own body.
+/// Answers each request with its own body.
 pub(crate) fn echo(request: &Executed) -> Answer {
     Answer::new(request.body.clone())
 }

@@ -1,20 +1,21 @@
-//! One direction of a link: what it loses, repeats, delays, and how much of it waits at its narrow place.
+//! One direction of a link: what it loses, repeats and delays, and how much of it waits at its narrow place.
 
 use super::dice::Dice;
 use std::time::{Duration, Instant};
 
-/// IPv4 and UDP, and what DTLS adds to a message.
+/// Bytes of IPv4 and UDP, and those that DTLS adds to a message.
 const AROUND: usize = 28 + 37;
 
-/// One direction.
+/// Properties of one direction of a link.
 #[derive(Clone, Copy)]
 pub(crate) struct Way {
     pub(crate) loss: f64,
     pub(crate) duplication: f64,
     pub(crate) delay: Duration,
-    /// Up to this much more, for each message anew: what overtakes is reordered.
+    /// Greatest additional delay, drawn for each message anew: a message that overtakes is reordered.
     pub(crate) jitter: Duration,
-    /// A radio that sleeps when nothing passes in either direction: so much more, at most, for what comes first after 10 s.
+    /// A radio that sleeps after 10 s without a message in either direction delays the next one by
+    /// up to this.
     pub(crate) wakes_within: Duration,
     /// A narrow place before all that.
     pub(crate) narrow: Option<Narrow>,
@@ -29,10 +30,10 @@ pub(crate) const CLEAN: Way = Way {
     narrow: None,
 };
 
-/// When a radio goes to sleep.
+/// Time after which a radio goes to sleep.
 const SLEEPS_AFTER: Duration = Duration::from_secs(10);
 
-/// So many bits pass in a second; what comes meanwhile waits, as far as there is room.
+/// Bits a second that pass; what comes meanwhile waits, as far as there is room.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Narrow {
     pub(crate) bits_per_second: u32,
@@ -41,13 +42,14 @@ pub(crate) struct Narrow {
 }
 
 impl Way {
-    /// How long the radio takes to wake up, when the last message passed at this time.
+    /// Draws how long the radio takes to wake up, if the last message passed at this time.
     pub(crate) fn wakes(&self, now: Instant, last: Option<Instant>, dice: &mut Dice) -> Duration {
         let sleeps = last.is_none_or(|last| now - last >= SLEEPS_AFTER);
         if sleeps { share(self.wakes_within, dice) } else { Duration::ZERO }
     }
 
-    /// Copies of a message that arrive, each after how long. `free` is when the narrow place has nothing left to send.
+    /// Returns the delay of each copy of a message that arrives. `free` is when the narrow place has nothing
+    /// left to send.
     pub(crate) fn carry(
         &self,
         now: Instant,
@@ -68,7 +70,7 @@ impl Way {
         arrivals
     }
 
-    /// Until the message has passed the narrow place; None when it does not fit in.
+    /// Returns how long the message takes to pass the narrow place; None if it does not fit.
     fn queue(&self, now: Instant, length: usize, free: &mut Option<Instant>) -> Option<Duration> {
         let Some(narrow) = self.narrow else { return Some(Duration::ZERO) };
         let seconds =
