@@ -1,14 +1,17 @@
-//! `make bench-wire`: what the sidecar costs in bytes, memory, processor time and waiting, beside the reference's figures.
+//! `make bench-wire`: what the sidecar costs in bytes, memory, processor time and waiting, beside
+//! the reference's figures.
 //!
 //! ```text
 //! fleet (clients without I/O, one UDP socket each) --DTLS, CoAP--> lowband-sidecar (its own process) --HTTP/2--> stub
 //! ```
 //!
-//! `make bench-chain` has a real Envoy with the filter between sidecar and stub, and counts the processor time of both.
+//! `make bench-chain` has a real Envoy with the filter between sidecar and stub, and counts the processor
+//! time of both.
 //!
-//! Processor time is utime + stime of the sidecar's process, so that neither the clients nor the stub count; but datagrams
-//! on loopback are delivered by whoever sends them, and that work counts for the sidecar. All parts use the real release
-//! binary with its defaults, but for the limit of handshakes per address: here all clients have the same one.
+//! Processor time is utime + stime of the sidecar's process, so that neither the clients nor the stub count;
+//! but on loopback the sender of a datagram also does the work of its delivery, which therefore counts for
+//! the sidecar. All parts use the real release binary with its defaults, except the limit of handshakes per
+//! address: here all clients share one.
 
 mod calibration;
 mod figures;
@@ -35,22 +38,23 @@ use std::time::Duration;
 #[derive(Parser)]
 #[command(name = "wire", max_term_width = 120)]
 struct Options {
-    /// A run of seconds with small numbers, which fails when a figure cannot be; bytes and datagrams are gates.
+    /// Run for seconds with small numbers; fail if a figure is impossible, or beyond its gate for
+    /// bytes or datagrams
     #[arg(long)]
     quick: bool,
-    /// Sidecar, a real Envoy and the filter together, in place of everything else.
+    /// Measure sidecar, a real Envoy and the filter together, in place of everything else
     #[arg(long, conflicts_with_all = ["quick", "busy_only"])]
     chain: bool,
-    /// Leave out the idle sessions, which take ten minutes.
+    /// Leave out the idle sessions, which take ten minutes
     #[arg(long)]
     busy_only: bool,
-    /// Seconds between the last request and the look at the memory. The sidecar remembers an exchange for 247 s
-    /// (EXCHANGE_LIFETIME of RFC 7252): with less the figure holds what is remembered as well.
+    /// Seconds between the last request and the measurement of memory. The sidecar remembers an exchange for
+    /// 247 s (EXCHANGE_LIFETIME of RFC 7252): with less, the figure includes what is remembered
     #[arg(long, value_name = "SECONDS", default_value_t = 255)]
     settle: u64,
 }
 
-/// How much of everything.
+/// How much of each thing to measure.
 struct Plan {
     calibration: Duration,
     echoes: u32,
@@ -78,7 +82,8 @@ impl Plan {
         }
     }
 
-    /// Little, but of each enough to take several of the kernel's ticks of processor time: of a single one a run may miss all.
+    /// Little, but enough of each to take several of the kernel's ticks of processor time: a run may miss all
+    /// of a single one.
     fn quick() -> Plan {
         Plan {
             calibration: Duration::from_millis(200),
@@ -133,7 +138,7 @@ fn bench(options: &Options) -> Result<()> {
             measure::crowd(subject, &mut figures).await?;
         }
         if !options.busy_only {
-            // Another one, whose memory nobody has used yet.
+            // A new sidecar, whose memory is unused yet.
             let (_sidecar, subject) = start(&parts, &folder, &certificate).await?;
             measure::idleness(&plan, subject, &mut figures).await?;
         }
@@ -143,8 +148,8 @@ fn bench(options: &Options) -> Result<()> {
     if options.quick { figures.check() } else { Ok(()) }
 }
 
-/// After a failure it stays: the logs are in it.
-/// No limit of one address, or of strangers, is what is measured.
+/// Removes the folder of a run; after a failure it stays, because the logs are in it.
+/// Lifts the limits of one address and of strangers, which are not measured.
 const MANY_CLIENTS_AT_ONE_ADDRESS: [&str; 8] = [
     "--half-open-per-address",
     "1000",

@@ -1,4 +1,5 @@
-//! Foreign CoAP clients that fetch paths, a line of JSON for each: those of `e2e/foreign/go-coap`, `node` and `californium`.
+//! Foreign CoAP clients that fetch paths, a line of JSON for each: those of `e2e/foreign/go-coap`,
+//! `node` and `californium`.
 
 use crate::driven::Driven;
 use crate::error::{Error, Result};
@@ -7,7 +8,7 @@ use serde::Deserialize;
 use std::net::SocketAddr;
 use tokio::process::Command;
 
-/// Which client.
+/// A CoAP library, and how it is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Library {
     /// go-coap v3, with DTLS.
@@ -22,21 +23,21 @@ pub enum Library {
     Scandium,
 }
 
-/// A running client. Dropped without [`Fetcher::end`] it is killed.
+/// A running client. If it is dropped without [`Fetcher::end`], it is killed.
 #[derive(Debug)]
 pub struct Fetcher {
     client: Driven,
 }
 
-/// What came.
+/// What a client has fetched.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Fetched {
-    /// `2.05`.
+    /// Code of the response, such as `2.05`.
     pub code: String,
-    /// In hexadecimal digits.
+    /// Payload in hexadecimal digits.
     pub payload: String,
-    /// What the client says of a failure; empty if there was none.
+    /// The client's description of a failure; empty if there was none.
     pub error: String,
 }
 
@@ -77,18 +78,18 @@ impl Library {
 }
 
 impl Fetcher {
-    /// Starts it on a server.
+    /// Starts the client on a server.
     pub fn start(parts: &Parts, library: Library, server: SocketAddr) -> Result<Fetcher> {
         let command = library.command(parts, server)?;
         Ok(Fetcher { client: Driven::start(library.name(), command)? })
     }
 
-    /// A GET of this path, and what came of it.
+    /// Makes a GET of this path, and returns what came of it.
     pub async fn fetch(&mut self, path: &str) -> Result<Fetched> {
         self.client.order(path, &path).await
     }
 
-    /// The same for a client that must succeed: the payload.
+    /// Makes a GET of this path that must succeed, and returns the payload.
     pub async fn payload(&mut self, path: &str) -> Result<Vec<u8>> {
         let fetched = self.fetch(path).await?;
         let wrong = || Error::Wrong {
@@ -101,7 +102,7 @@ impl Fetcher {
         payload.filter(|_| fetched.code == "2.05" && fetched.error.is_empty()).ok_or_else(wrong)
     }
 
-    /// Ends it; it must end by itself.
+    /// Ends the client, which must exit by itself.
     pub async fn end(self) -> Result<()> {
         self.client.end().await
     }

@@ -1,7 +1,8 @@
-//! Foreign clients, and ours, on a path of 576 bytes and on one that loses a tenth each way: the handshake and a small request. The
-//! sidecar is the real one; behind it stands something that answers at once.
+//! Foreign clients, and ours, on a path of 576 bytes and on one that loses a tenth each way: the handshake
+//! and a small request. The sidecar is the real one; a stub behind it answers at once.
 //!
-//! Blocks of 1024, which foreign clients ask for, pass a path of 576 bytes in fragments of IP alone, which the relay does not make.
+//! Blocks of 1024, which foreign clients ask for, pass a path of 576 bytes only as IP fragments, which the
+//! relay does not make.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -29,7 +30,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
-/// Of the small request's answer.
+/// Bytes of the answer to the small request.
 const LENGTH: usize = 100;
 /// OpenSSL and GnuTLS double their timers.
 const WITHIN: Duration = Duration::from_secs(100);
@@ -37,7 +38,8 @@ const WITHIN: Duration = Duration::from_secs(100);
 #[derive(Clone, Copy, Debug)]
 enum Who {
     Ours,
-    /// A body that needs blocks, which must become smaller. It takes a minute: two pings show that it is not silence.
+    /// A body that needs blocks, which must become smaller. It takes a minute: two pings show that it
+    /// is not silence.
     OursWithBody,
     Reference,
     Fetcher(Library),
