@@ -348,7 +348,7 @@ impl EventLoop {
                             tracing::info!(
                                 cut = self.cut,
                                 ?linger,
-                                "draining: everybody has been told; not ready any more"
+                                "draining: all sessions have been notified; not ready any more"
                             );
                         }
                         Phase::Serving | Phase::Telling | Phase::Over => {}

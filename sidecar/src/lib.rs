@@ -190,7 +190,7 @@ fn tell_start(config: &Config, listen: SocketAddr, admin: Option<SocketAddr>, so
     let version = env!("CARGO_PKG_VERSION");
     tracing::info!(version, udp = %listen, upstream = %config.upstream.address, ?admin, "serving");
     if let Some(path) = &config.key_log {
-        tracing::warn!(?path, "--key-log: whoever reads this file can decrypt every session");
+        tracing::warn!(?path, "--key-log: anyone who reads this file can decrypt every session");
     } else if std::env::var_os("SSLKEYLOGFILE").is_some() {
         // Somebody's browser was meant: what is inherited must not lay open what all clients say.
         tracing::warn!("SSLKEYLOGFILE does nothing here: --key-log or LOWBAND_KEY_LOG does");

@@ -38,7 +38,7 @@ fn mistake(found: &Metadata, we: u32) -> Option<String> {
         return Some(NO_FILE.to_owned());
     }
     if owner != we {
-        return Some(format!("it belongs to somebody else (uid {owner}): remove it, or name another one"));
+        return Some(format!("it belongs to another user (uid {owner}): remove it, or name another one"));
     }
     (mode & OF_OTHERS != 0).then(|| format!("others can open it (mode {mode:04o}): chmod 600, or remove it"))
 }

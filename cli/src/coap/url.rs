@@ -32,7 +32,7 @@ pub(crate) fn parse(text: &str) -> Result<Destination, Failure> {
         "coaps" | "https" | "http" => {}
         "coap" => {
             return refuse(
-                "CoAP without DTLS would show your access token and messages to everybody on the way, and no \
+                "CoAP without DTLS would show your access token and messages to everyone on the path, and no \
                  low-bandwidth server takes it; say coaps://",
             );
         }

@@ -72,7 +72,7 @@ impl Paths {
         let mode = std::fs::metadata(&self.key).ok()?.mode() & 0o7777;
         (mode & OF_ALL != 0).then(|| {
             format!(
-                "everybody on this machine can open the private key {:?} (mode {mode:04o}): chmod o= it",
+                "every user on this machine can open the private key {:?} (mode {mode:04o}): chmod o= it",
                 self.key
             )
         })

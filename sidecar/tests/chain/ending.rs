@@ -95,7 +95,7 @@ async fn five_clients_are_told_each_as_it_needs_and_readiness_fails_last() {
     let cut = begin.elapsed();
     assert!(cut >= GRACE - Duration::from_millis(100), "not before its time: {cut:?}");
     assert_eq!(late.closed().await, CloseReason::CloseNotify);
-    process.line_with("everybody has been told").await;
+    process.line_with("all sessions have been notified").await;
     assert_eq!(readiness.recv().await.unwrap(), Some(503));
     assert_eq!(process.child.wait().await.unwrap().code(), Some(0));
     assert!(begin.elapsed() >= GRACE + LINGER, "{:?}", begin.elapsed());
