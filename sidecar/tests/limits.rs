@@ -112,7 +112,7 @@ fn what_no_flag_sets_is_as_the_page_says() {
     for said in [
         format!("a block that the upstream has not brought yet, {blocks} |"),
         format!("the admin port, {connections}, each for {} s at most |", admin::LONGEST.as_secs()),
-        format!("nobody has taken yet, {} MiB, and as much", lines::MOST_WAITING >> 20),
+        format!("its reader has not taken yet, {} MiB, and as much", lines::MOST_WAITING >> 20),
         format!("the one before: {} kB each |", MAX_ACCESS_TOKEN >> 10),
         format!("for 100,000 sessions {} MB", 2 * (MAX_ACCESS_TOKEN >> 10) * 100),
         format!("networks with a rate of their own, {},000 |", Rates::MOST / 1000),
