@@ -71,7 +71,7 @@ pub(crate) struct CoapArgs {
     silent: bool,
     #[arg(short = 'S', long, hide = true)]
     show_error: bool,
-    /// Likewise: CoAP has no redirections; a server tells of them by 5.05
+    /// For fingers that know curl, too: CoAP has no redirections; a server answers 5.05 in their place
     #[arg(short = 'L', long, conflicts_with = "http")]
     location: bool,
     /// Write code and options before the body

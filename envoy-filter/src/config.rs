@@ -59,7 +59,7 @@ pub struct Advertise {
     /// it falls back.
     pub dtls_port: Option<u16>,
     /// `advertise.base_url`: what clients shall take for the homeserver, `https://` and a name. With a wrong
-    /// one nobody can log in.
+    /// one no user can log in.
     pub base_url: Option<String>,
     /// `advertise.stable_name`: whether `/versions` names the wire `m.low_bandwidth` as well. It is not yet
     /// in the specification.

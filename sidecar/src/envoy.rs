@@ -46,7 +46,7 @@ pub struct Options {
     #[arg(long, env = "LOWBAND_CA_FILE", value_name = "FILE")]
     pub ca_file: Option<String>,
     /// What clients shall take for the homeserver: replaces base_url in discovery and login. With a wrong one
-    /// nobody can log in.
+    /// no user can log in.
     #[arg(long, env = "LOWBAND_BASE_URL", value_name = "URL")]
     pub base_url: Option<String>,
     /// UDP port that /versions names to clients, where it is not the public port, as behind a load balancer.
