@@ -115,7 +115,7 @@ async fn until_answered(client: &mut Client, socket: &UdpSocket, server: SocketA
         while let Some(event) = client.poll_event() {
             match event {
                 Event::Response { response, .. } if response.code == status::CONTENT => return Ok(()),
-                Event::Response { response, .. } => return Err(format!("answered {:?}", response.code)),
+                Event::Response { response, .. } => return Err(format!("answered {}", response.code)),
                 // Why the session has ended comes next.
                 Event::Failed { why: FailReason::SessionClosed, .. } => {}
                 Event::Failed { why, .. } => return Err(format!("{why:?}")),

@@ -8,7 +8,7 @@
 use std::fmt;
 
 /// A method or response code, `class.detail` (RFC 7252 section 3).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Code(pub u8);
 
 impl Code {
@@ -78,6 +78,13 @@ impl Code {
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{:02}", self.class(), self.detail())
+    }
+}
+
+/// As by [`fmt::Display`]: `4.05` says more in a log than the 133 of the wire.
+impl fmt::Debug for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -222,7 +229,7 @@ mod tests {
     #[test]
     fn codes_are_written_as_class_and_two_digits() {
         for (code, text) in [(Code::GET, "0.01"), (Code::CONTENT, "2.05"), (Code::CONTINUE, "2.31")] {
-            assert_eq!(code.to_string(), text);
+            assert_eq!((code.to_string(), format!("{code:?}")), (text.to_owned(), text.to_owned()));
         }
         assert_eq!(Code::REQUEST_ENTITY_TOO_LARGE.0, 141);
     }
