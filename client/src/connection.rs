@@ -9,7 +9,7 @@ use crate::target;
 use crate::trace::{Trace, Tracer, Traffic};
 use lowband_system::fragmentation;
 use lowband_transport::coap::{self, MAX_ACCESS_TOKEN, Method, RequestOptions};
-use lowband_transport::dtls::{self, CloseReason, SetupError, Verification};
+use lowband_transport::dtls::{self, CloseReason, Verification};
 use lowband_transport::{Client, ExchangeId, client};
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -237,8 +237,7 @@ fn any_local_address(server: SocketAddr) -> SocketAddr {
 
 fn seed() -> Result<[u8; 32], Error> {
     let mut seed = [0; 32];
-    openssl::rand::rand_bytes(&mut seed)
-        .map_err(|error| SetupError(format!("no randomness from OpenSSL: {error}")))?;
+    openssl::rand::rand_bytes(&mut seed).map_err(|error| Error::Randomness(error.to_string()))?;
     Ok(seed)
 }
 

@@ -1,8 +1,9 @@
 //! Why a connection or a request failed, and whose fault it is.
 
 use crate::target::TargetError;
+use lowband_transport::SetupError;
 use lowband_transport::coap::{FailReason, MAX_ACCESS_TOKEN};
-use lowband_transport::dtls::{CloseReason, SetupError};
+use lowband_transport::dtls::CloseReason;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -45,6 +46,9 @@ pub enum Error {
     /// Caller or machine: certificates or OpenSSL cannot be set up.
     #[error("{0}")]
     Setup(#[from] SetupError),
+    /// Machine: OpenSSL has no random numbers, in its words.
+    #[error("no randomness from OpenSSL: {0}")]
+    Randomness(String),
     /// Machine: the socket.
     #[error("UDP socket: {0}")]
     Socket(#[from] std::io::Error),

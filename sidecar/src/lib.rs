@@ -94,7 +94,7 @@ pub enum Error {
     },
     /// The transport cannot be set up.
     #[error("cannot set up DTLS: {0}")]
-    Transport(#[from] lowband_transport::dtls::SetupError),
+    Transport(#[from] lowband_transport::SetupError),
     /// The system has no randomness.
     #[error("no randomness: {0}")]
     Randomness(#[from] openssl::error::ErrorStack),

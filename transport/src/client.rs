@@ -3,8 +3,8 @@
 
 use crate::coap::random::Random;
 use crate::coap::{self, ClientEvent, FailReason, Limits, Request, Response, Silence, Times};
-use crate::dtls::{self, CloseReason, SetupError};
-use crate::{ExchangeId, SessionId, Transmit};
+use crate::dtls::{self, CloseReason};
+use crate::{ExchangeId, SessionId, SetupError, Transmit};
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -81,10 +81,7 @@ impl Client {
     /// Makes a client. `seed` is the only source of our own randomness. Fails if the times make no sense (see
     /// [`Times::mistakes`]) or the DTLS configuration cannot be used.
     pub fn new(config: Config, seed: [u8; 32]) -> Result<Client, SetupError> {
-        let mistakes = config.times.mistakes();
-        if !mistakes.is_empty() {
-            return Err(SetupError(mistakes.join("\n")));
-        }
+        SetupError::unless_empty(config.times.mistakes())?;
         let mut seeds = Random::new(seed);
         Ok(Client {
             dtls: dtls::Endpoint::new(config.dtls, seeds.seed())?,

@@ -51,7 +51,7 @@ mod session;
 mod suite;
 mod table;
 
-pub use config::{Config, Limits, ServerIdentity, SetupError, Verification};
+pub use config::{Config, Limits, ServerIdentity, Verification};
 pub use counters::Counters;
 pub use endpoint::Endpoint;
 pub use event::{CloseReason, Event, SendError};

@@ -34,10 +34,12 @@ pub mod coap;
 pub mod counters;
 pub mod dtls;
 pub mod server;
+mod setup;
 
 pub use client::Client;
 pub use lowband_shares as shares;
 pub use server::Server;
+pub use setup::{CertificateMistake, KeyMistake, Mistake, SetupError};
 
 /// A datagram to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,9 +6,9 @@ use crate::coap::{
     self, AccessToken, Activity, Code, Limits, Method, RequestOptions, ResponseOptions, ServerEvent,
     Standing, Times,
 };
-use crate::dtls::{self, CloseReason, SetupError};
+use crate::dtls::{self, CloseReason};
 use crate::shares::Network;
-use crate::{ExchangeId, SessionId, Transmit};
+use crate::{ExchangeId, SessionId, SetupError, Transmit};
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -88,10 +88,7 @@ impl Server {
     /// Makes a server. `seed` is the only source of our own randomness. Fails if the times make no sense (see
     /// [`Times::mistakes`]) or the DTLS configuration cannot be used.
     pub fn new(config: Config, seed: [u8; 32]) -> Result<Server, SetupError> {
-        let mistakes = config.times.mistakes();
-        if !mistakes.is_empty() {
-            return Err(SetupError(mistakes.join("\n")));
-        }
+        SetupError::unless_empty(config.times.mistakes())?;
         let mut seeds = Random::new(seed);
         Ok(Server {
             dtls: dtls::Endpoint::new(config.dtls, seeds.seed())?,

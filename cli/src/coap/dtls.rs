@@ -86,7 +86,7 @@ fn failure(error: &Error, server: Option<SocketAddr>) -> Failure {
         Error::Handshake(_) => Exit::Handshake,
         Error::Target(_) => Exit::Url,
         Error::AccessToken(_) => Exit::Usage,
-        Error::Setup(_) | Error::KeyLog { .. } => Exit::CaFile,
+        Error::Setup(_) | Error::Randomness(_) | Error::KeyLog { .. } => Exit::CaFile,
         _ => Exit::Transfer,
     };
     let text = match (error, server) {

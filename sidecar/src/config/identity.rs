@@ -1,6 +1,7 @@
 //! Certificate and private key: read here, judged by the transport that serves them.
 
 use super::Mistake;
+use lowband_transport as transport;
 use lowband_transport::dtls::{self, Endpoint, PrivateKey, ServerIdentity};
 use openssl::asn1::{Asn1Time, Asn1TimeRef};
 use openssl::x509::X509;
@@ -43,10 +44,6 @@ pub struct Validity {
     not_after: i64,
 }
 
-/// How the transport begins what it says about the key; the rest is about the certificate.
-const ABOUT_KEY: &str = "private key: ";
-const ABOUT_CERTIFICATE: &str = "certificate: ";
-
 /// Bytes of one file: a chain of hundreds of certificates.
 const MAX_FILE: u64 = 1 << 20;
 
@@ -88,10 +85,11 @@ impl Paths {
         let (mut certificate, mut key) = (Vec::new(), Vec::new());
         let config = dtls::Config { server: Some(server.clone()), ..dtls::Config::default() };
         if let Err(error) = Endpoint::new(config, [0; 32]) {
-            for line in error.mistakes() {
-                match line.strip_prefix(ABOUT_KEY) {
-                    Some(why) => key.push(why.to_owned()),
-                    None => certificate.push(line.trim_start_matches(ABOUT_CERTIFICATE).to_owned()),
+            for mistake in error.mistakes() {
+                match mistake {
+                    transport::Mistake::PrivateKey(why) => key.push(why.to_string()),
+                    transport::Mistake::Certificate(why) => certificate.push(why.to_string()),
+                    other => certificate.push(other.to_string()),
                 }
             }
         }

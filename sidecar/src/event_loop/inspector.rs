@@ -2,7 +2,8 @@
 
 use crate::drain::Phase;
 use crate::metrics::Snapshot;
-use lowband_transport::dtls::{ServerIdentity, SetupError};
+use lowband_transport::SetupError;
+use lowband_transport::dtls::ServerIdentity;
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Each with the way back.

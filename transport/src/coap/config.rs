@@ -1,6 +1,7 @@
 //! Times and limits: everything about the CoAP layer that can be set.
 
 use super::block::BlockSize;
+use crate::Mistake;
 use std::time::Duration;
 
 /// Transmission parameters (RFC 7252 section 4.8) and our own times. Defaults: "RFC" is [`Times::rfc7252`],
@@ -105,10 +106,10 @@ impl Times {
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
 impl Times {
-    /// Returns what makes no sense, one line for each mistake; empty if all is well.
-    pub fn mistakes(&self) -> Vec<String> {
+    /// Returns what makes no sense; empty if all is well.
+    pub fn mistakes(&self) -> Vec<Mistake> {
         let mut mistakes = Vec::new();
-        for (name, time) in [
+        for (time, value) in [
             ("ack_timeout", self.ack_timeout),
             ("max_interval", self.max_interval),
             ("dead_after", self.dead_after),
@@ -119,14 +120,14 @@ impl Times {
             ("snapshot_idle", self.snapshot_idle),
         ] {
             // Only the waits for the upstream may be zero: each request is then acknowledged at once.
-            let may_be_none = ["piggyback_wait", "acknowledge_within"].contains(&name);
-            if (time.is_zero() && !may_be_none) || time > LONGEST {
-                mistakes.push(format!("time {name} must be more than 0 and at most a year"));
+            let may_be_none = ["piggyback_wait", "acknowledge_within"].contains(&time);
+            if (value.is_zero() && !may_be_none) || value > LONGEST {
+                mistakes.push(Mistake::Time { time, value });
             }
         }
-        for (name, factor) in [("ack_random_factor", self.ack_random_factor), ("backoff", self.backoff)] {
-            if !(1.0..=10.0).contains(&factor) {
-                mistakes.push(format!("factor {name} is {factor}; it must be 1 to 10"));
+        for (factor, value) in [("ack_random_factor", self.ack_random_factor), ("backoff", self.backoff)] {
+            if !(1.0..=10.0).contains(&value) {
+                mistakes.push(Mistake::Factor { factor, value });
             }
         }
         mistakes
@@ -244,9 +245,16 @@ mod tests {
             snapshot_idle: Duration::MAX,
             ..Times::rfc7252()
         };
-        let named = ["ack_timeout", "snapshot_idle", "ack_random_factor", "backoff"];
         let mistakes = wrong.mistakes();
-        assert_eq!(mistakes.len(), named.len());
-        assert!(mistakes.iter().zip(named).all(|(mistake, name)| mistake.contains(name)));
+        assert!(matches!(
+            mistakes[..],
+            [
+                Mistake::Time { time: "ack_timeout", value: Duration::ZERO },
+                Mistake::Time { time: "snapshot_idle", value: Duration::MAX },
+                Mistake::Factor { factor: "ack_random_factor", .. },
+                Mistake::Factor { factor: "backoff", value: 0.5 },
+            ]
+        ));
+        assert_eq!(mistakes[3].to_string(), "factor backoff is 0.5; it must be 1 to 10");
     }
 }

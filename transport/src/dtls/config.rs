@@ -1,9 +1,10 @@
-//! What an endpoint is made of, and what is said when it cannot be made.
+//! What an endpoint is made of, and what is wrong when it cannot be made.
 
 use super::extensions::MaxFragmentLength;
 use super::fragments::HANDSHAKE_HEADER;
 use super::private_key::PrivateKey;
 use super::record::MAX_PLAINTEXT;
+use crate::Mistake;
 use crate::shares::{Balancers, Bounds, Limit};
 use std::fmt;
 use std::time::Duration;
@@ -136,9 +137,9 @@ impl Limits {
         }
     }
 
-    pub(super) fn check(&self) -> Vec<String> {
+    pub(super) fn mistakes(&self) -> Vec<Mistake> {
         let mut mistakes = Vec::new();
-        for (name, value) in [
+        for (limit, value) in [
             ("sessions", self.sessions),
             ("sessions_per_address", self.sessions_per_address),
             ("half_open", self.half_open),
@@ -151,39 +152,23 @@ impl Limits {
             ),
         ] {
             if value == 0 {
-                mistakes.push(format!("limit {name} must not be 0"));
+                mistakes.push(Mistake::LimitOfZero { limit });
             }
         }
-        for (name, value) in
+        for (limit, value) in
             [("handshake", self.handshake), ("idle", self.idle), ("make_room_after", self.make_room_after)]
         {
             if value.is_zero() || value > LONGEST {
-                mistakes.push(format!("limit {name} must be more than 0 and at most a year"));
+                mistakes.push(Mistake::LimitInTime { limit, value });
             }
         }
-        if !(256..=LONGEST_HELLO).contains(&self.hello) {
-            mistakes.push(format!("limit hello is {}; it must be 256 to {LONGEST_HELLO} bytes", self.hello));
-        }
-        if !(256..=16_384).contains(&self.mtu) {
-            mistakes.push(format!("limit mtu is {}; it must be 256 to 16384 bytes", self.mtu));
+        for (limit, value, least, most) in
+            [("hello", self.hello, 256, LONGEST_HELLO), ("mtu", self.mtu, 256, 16_384)]
+        {
+            if !(least..=most).contains(&value) {
+                mistakes.push(Mistake::LimitInBytes { limit, value, least, most });
+            }
         }
         mistakes
-    }
-}
-
-/// Why something cannot be set up, in words for an operator: one line for each mistake.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct SetupError(pub String);
-
-impl SetupError {
-    /// All mistakes together.
-    pub(super) fn from_mistakes(mistakes: &[String]) -> SetupError {
-        SetupError(mistakes.join("\n"))
-    }
-
-    /// The mistakes one by one.
-    pub fn mistakes(&self) -> impl Iterator<Item = &str> {
-        self.0.lines()
     }
 }

@@ -1,11 +1,12 @@
 //! OpenSSL's contexts for both roles, and the objects made from them.
 
-use super::config::{Config, ServerIdentity, SetupError, Verification};
+use super::config::{Config, ServerIdentity, Verification};
 use super::extensions::MaxFragmentLength;
 use super::identity::{self, Identity};
 use super::pipe::Pipe;
 use super::suite::Suite;
 use super::{ffi, hello};
+use crate::{Mistake, SetupError};
 use openssl::error::ErrorStack;
 use openssl::ssl::{
     Ssl, SslContext, SslContextBuilder, SslMethod, SslOptions, SslSessionCacheMode, SslStream, SslVerifyMode,
@@ -58,9 +59,9 @@ struct KeyLog {
 
 impl Contexts {
     pub(super) fn new(config: &Config) -> Result<Contexts, SetupError> {
-        let mut mistakes = config.limits.check();
+        let mut mistakes = config.limits.mistakes();
         let key_log = config.key_log.then(Arc::<Mutex<KeyLog>>::default);
-        let mut keep = |result: Result<SslContext, Vec<String>>| match result {
+        let mut keep = |result: Result<SslContext, Vec<Mistake>>| match result {
             Ok(context) => Some(context),
             Err(more) => {
                 mistakes.extend(more);
@@ -73,12 +74,9 @@ impl Contexts {
             let context = keep(client_context(verification, key_log.clone(), config.max_fragment_length))?;
             Some(Client { context, verifies: !matches!(verification, Verification::None) })
         });
-        if mistakes.is_empty() {
-            let mtu = u32::try_from(config.limits.mtu).unwrap_or(u32::MAX);
-            Ok(Contexts { server, client, mtu, key_log })
-        } else {
-            Err(SetupError::from_mistakes(&mistakes))
-        }
+        SetupError::unless_empty(mistakes)?;
+        let mtu = u32::try_from(config.limits.mtu).unwrap_or(u32::MAX);
+        Ok(Contexts { server, client, mtu, key_log })
     }
 
     pub(super) fn accepts(&self) -> bool {
@@ -87,9 +85,11 @@ impl Contexts {
 
     /// What comes from now on is made from this identity; objects that are there keep theirs.
     pub(super) fn renew(&mut self, identity: &ServerIdentity) -> Result<(), SetupError> {
-        let server = self.server.as_mut().ok_or_else(does_not_accept)?;
-        *server = server_context(identity, self.key_log.clone())
-            .map_err(|mistakes| SetupError::from_mistakes(&mistakes))?;
+        let server = self.server.as_mut().ok_or(Mistake::DoesNotAccept)?;
+        match server_context(identity, self.key_log.clone()) {
+            Ok(context) => *server = context,
+            Err(mistakes) => return SetupError::unless_empty(mistakes),
+        }
         Ok(())
     }
 
@@ -99,12 +99,11 @@ impl Contexts {
 
     /// An object that is about to send its ClientHello.
     pub(super) fn connect(&self, server_name: &str) -> Result<SslStream<Pipe>, SetupError> {
-        let client =
-            self.client.as_ref().ok_or_else(|| SetupError("this endpoint does not connect".into()))?;
+        let client = self.client.as_ref().ok_or(Mistake::DoesNotConnect)?;
         let name = server_name.strip_suffix('.').unwrap_or(server_name);
         let valid = !name.is_empty() && name.len() <= 253 && name.bytes().all(|b| b.is_ascii_graphic());
         if !valid {
-            return Err(SetupError(format!("`{}` is not a server name", server_name.escape_debug())));
+            return Err(Mistake::ServerName(server_name.to_owned()).into());
         }
         let stream = object(&client.context, self.mtu).and_then(|mut ssl| {
             let ip = name.parse::<IpAddr>();
@@ -123,7 +122,7 @@ impl Contexts {
             ssl.set_connect_state();
             SslStream::new(ssl, Pipe::default())
         });
-        stream.map_err(openssl_failed)
+        stream.map_err(|error| openssl_failed(error).into())
     }
 
     pub(super) fn poll_key_log(&self) -> Option<String> {
@@ -165,16 +164,12 @@ fn lock(log: &Mutex<KeyLog>) -> std::sync::MutexGuard<'_, KeyLog> {
     log.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn does_not_accept() -> SetupError {
-    SetupError("this endpoint does not accept".into())
+fn openssl_failed(error: ErrorStack) -> Mistake {
+    Mistake::OpenSsl(error.to_string())
 }
 
-fn openssl_failed(error: ErrorStack) -> SetupError {
-    SetupError(format!("OpenSSL: {error}"))
-}
-
-fn openssl_mistake(error: ErrorStack) -> Vec<String> {
-    vec![openssl_failed(error).0]
+fn openssl_mistake(error: ErrorStack) -> Vec<Mistake> {
+    vec![openssl_failed(error)]
 }
 
 /// What both roles have in common.
@@ -209,7 +204,7 @@ fn builder(method: SslMethod, key_log: Option<Arc<Mutex<KeyLog>>>) -> Result<Ssl
 fn server_context(
     identity: &ServerIdentity,
     key_log: Option<Arc<Mutex<KeyLog>>>,
-) -> Result<SslContext, Vec<String>> {
+) -> Result<SslContext, Vec<Mistake>> {
     let Identity { leaf, issuers, key } = identity::parse(identity)?;
     let suites = Suite::accepted(key_log.is_some());
     let build = || {
@@ -242,7 +237,7 @@ fn client_context(
     verification: &Verification,
     key_log: Option<Arc<Mutex<KeyLog>>>,
     max_fragment_length: Option<MaxFragmentLength>,
-) -> Result<SslContext, Vec<String>> {
+) -> Result<SslContext, Vec<Mistake>> {
     let suites = Suite::offered(key_log.is_some());
     let build = || {
         let mut builder = builder(SslMethod::dtls_client(), key_log)?;
@@ -266,7 +261,7 @@ fn client_context(
             builder.set_verify(SslVerifyMode::PEER);
             let roots = X509::stack_from_pem(pem).unwrap_or_default();
             if roots.is_empty() {
-                return Err(vec!["CA certificates: not PEM, or no readable CERTIFICATE block in it".into()]);
+                return Err(vec![Mistake::Roots]);
             }
             let mut store = X509StoreBuilder::new().map_err(openssl_mistake)?;
             for root in roots {

@@ -17,7 +17,7 @@ mod sessions;
 pub(super) mod silence;
 
 use super::aead::Aeads;
-use super::config::{Config, Limits, ServerIdentity, SetupError};
+use super::config::{Config, Limits, ServerIdentity};
 use super::context::Contexts;
 use super::cookie::{self, Cookies};
 use super::counters::Counters;
@@ -29,7 +29,7 @@ use super::record::ContentType;
 use super::session::Session;
 use super::table::{HasPeer, SeededHash, Table};
 use crate::shares::{Balancers, Network, Rates};
-use crate::{SessionId, Transmit};
+use crate::{SessionId, SetupError, Transmit};
 use crowds::Crowds;
 use half_open::HalfOpen;
 use jobs::Jobs;

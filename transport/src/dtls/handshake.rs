@@ -13,7 +13,7 @@ mod accepting;
 mod judging;
 
 use super::aead::Aeads;
-use super::config::{Limits, SetupError};
+use super::config::Limits;
 use super::context::Contexts;
 use super::counters::Counters;
 use super::extensions;
@@ -26,6 +26,7 @@ use super::patience::{Patience, RoundTrips};
 use super::pipe::Pipe;
 use super::record::{ContentType, EPOCH, HEADER, MAX_PLAINTEXT, Record, RecordNumber, Records};
 use super::table::HasPeer;
+use crate::{Mistake, SetupError};
 use openssl::ssl::{ErrorCode, SslStream};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -118,7 +119,7 @@ impl Handshake {
         let mut handshake =
             Handshake::new(Some(stream), limits, now, peer, None, Role::Client, Numbering::starting_at(0));
         match handshake.step(now, out) {
-            Progress::Failed(failure) => Err(SetupError(failure.in_words)),
+            Progress::Failed(failure) => Err(Mistake::OpenSsl(failure.in_words).into()),
             _ => Ok(handshake),
         }
     }

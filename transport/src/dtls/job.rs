@@ -6,10 +6,9 @@
 //! ClientKeyExchange     -> Job -> Done -> (ChangeCipherSpec, Finished, which have waited)
 //! ```
 
-use super::config::SetupError;
 use super::context::Acceptor;
 use super::pipe::Pipe;
-use crate::SessionId;
+use crate::{SessionId, SetupError};
 use openssl::ssl::{self, SslStream};
 use std::fmt;
 

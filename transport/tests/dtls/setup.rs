@@ -4,22 +4,30 @@ use crate::certificates::{Authority, curve_key, identity, p256, rsa};
 use crate::pair::{Pair, server_config};
 use lowband_transport::dtls::{Config, Endpoint, Limits, ServerIdentity, Verification};
 use lowband_transport::shares::Limit;
+use lowband_transport::{CertificateMistake, KeyMistake, Mistake};
 use openssl::nid::Nid;
 use openssl::pkey::PKey;
 use openssl::rsa::Rsa;
 use openssl::symm::Cipher;
 use std::time::Duration;
 
-fn mistakes(config: Config) -> Vec<String> {
+fn mistakes(config: Config) -> Vec<Mistake> {
     match Endpoint::new(config, [1; 32]) {
         Ok(_) => Vec::new(),
-        Err(error) => error.mistakes().map(str::to_owned).collect(),
+        Err(error) => {
+            assert_eq!(error.to_string().lines().count(), error.mistakes().len());
+            error.mistakes().to_vec()
+        }
     }
 }
 
-fn of_identity(certificate: &[u8], key: &[u8]) -> Vec<String> {
+fn of_identity(certificate: &[u8], key: &[u8]) -> Vec<Mistake> {
     let server = ServerIdentity { certificate_chain: certificate.to_vec(), private_key: key.to_vec().into() };
     mistakes(Config { server: Some(server), ..Config::default() })
+}
+
+fn lines(mistakes: &[Mistake]) -> Vec<String> {
+    mistakes.iter().map(Mistake::to_string).collect()
 }
 
 /// What is wrong, certificate, key, and what each line of the error contains.
@@ -80,7 +88,7 @@ fn each_mistake_in_certificate_and_key_has_its_own_line() {
         ("the issuer first", &upside_down, &pem, &["is number 2 in the file; it must come first"]),
     ];
     for (what, certificate, key, expected) in table {
-        let found = of_identity(certificate, key);
+        let found = lines(&of_identity(certificate, key));
         assert_eq!(found.len(), expected.len(), "{what}: {found:?}");
         for (line, part) in found.iter().zip(expected) {
             assert!(line.contains(part), "{what}: {line}");
@@ -99,7 +107,7 @@ fn rsa_sec1_and_chains_are_fine() {
         identity(&chain, &key),
         ServerIdentity { private_key: sec1.into(), ..identity(&chain, &key) },
     ] {
-        assert_eq!(mistakes(Config { server: Some(server), ..Config::default() }), Vec::<String>::new());
+        assert_eq!(mistakes(Config { server: Some(server), ..Config::default() }), []);
     }
 }
 
@@ -121,7 +129,8 @@ fn mistakes_in_limits_roots_and_identity_are_told_together() {
     };
     let server = ServerIdentity { certificate_chain: Vec::new(), private_key: Vec::new().into() };
     let client = Verification::Roots(b"nothing".to_vec());
-    let found = mistakes(Config { server: Some(server), client: Some(client), limits, ..Config::default() });
+    let values = mistakes(Config { server: Some(server), client: Some(client), limits, ..Config::default() });
+    let found = lines(&values);
     let expected = [
         "limit sessions ",
         "limit sessions_per_address",
@@ -143,6 +152,36 @@ fn mistakes_in_limits_roots_and_identity_are_told_together() {
     for (line, part) in found.iter().zip(expected) {
         assert!(line.starts_with(part), "{line}");
     }
+    assert_eq!(values[0], Mistake::LimitOfZero { limit: "sessions" });
+    assert_eq!(values[8], Mistake::LimitInTime { limit: "idle", value: Duration::MAX });
+    assert_eq!(values[11], Mistake::LimitInBytes { limit: "mtu", value: 255, least: 256, most: 16_384 });
+    let of_files = [
+        Mistake::Certificate(CertificateMistake::Empty),
+        Mistake::PrivateKey(KeyMistake::Empty),
+        Mistake::Roots,
+    ];
+    assert_eq!(values[12..], of_files);
+}
+
+#[test]
+fn a_mistake_is_a_value_with_what_a_program_needs_to_know() {
+    let authority = Authority::new();
+    let key = p256();
+    let (cert, pem) = (authority.issue(&key).to_pem().unwrap(), key.private_key_to_pem_pkcs8().unwrap());
+    let p384 = curve_key(Nid::SECP384R1).private_key_to_pem_pkcs8().unwrap();
+    let weak = PKey::from_rsa(Rsa::generate(1024).unwrap()).unwrap().private_key_to_pem_pkcs8().unwrap();
+    let other = p256().private_key_to_pem_pkcs8().unwrap();
+    let upside_down = [authority.certificate.to_pem().unwrap(), cert.clone()].concat();
+    let of_certificate = |mistake| vec![Mistake::Certificate(mistake)];
+    let of_key = |mistake| vec![Mistake::PrivateKey(mistake)];
+    assert_eq!(of_identity(b"x", &pem), of_certificate(CertificateMistake::NotPem));
+    assert_eq!(of_identity(&pem, &pem), of_certificate(CertificateMistake::NoBlock { holds_key: true }));
+    assert_eq!(of_identity(&upside_down, &pem), of_certificate(CertificateMistake::NotFirst { number: 2 }));
+    assert_eq!(of_identity(&cert, b"x"), of_key(KeyMistake::NotPem));
+    assert_eq!(of_identity(&cert, &cert), of_key(KeyMistake::NoBlock { holds_certificate: true }));
+    assert_eq!(of_identity(&cert, &p384), of_key(KeyMistake::Curve { curve: "secp384r1" }));
+    assert_eq!(of_identity(&cert, &weak), of_key(KeyMistake::WeakRsa { bits: 1024, least: 2048 }));
+    assert_eq!(of_identity(&cert, &other), of_key(KeyMistake::OfAnotherCertificate));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use crate::certificates::{Authority, p256};
 use crate::pair::{End, Pair, client_config, server_config};
+use lowband_transport::Mistake;
 use lowband_transport::dtls::{CloseReason, Config, Endpoint, Event, Verification};
 use std::time::Duration;
 
@@ -58,12 +59,13 @@ fn names_that_cannot_be_names_are_refused_before_anything_is_sent() {
     let now = std::time::Instant::now();
     for name in ["", ".", "a b", "a\0b", "m\u{fc}ller.test", &"a".repeat(254)] {
         let error = client.connect(now, End::Server.address(), name).unwrap_err();
-        assert!(error.0.ends_with("is not a server name"), "{error}");
+        assert_eq!(error.mistakes(), [Mistake::ServerName(name.to_owned())]);
+        assert!(error.to_string().ends_with("is not a server name"), "{error}");
     }
     assert!(client.poll_transmit().is_none());
     let mut server = Endpoint::new(server_config(), [1; 32]).unwrap();
     let error = server.connect(now, End::Server.address(), "server.test").unwrap_err();
-    assert_eq!(error.0, "this endpoint does not connect");
+    assert_eq!(error.mistakes(), [Mistake::DoesNotConnect]);
 }
 
 #[test]

@@ -6,7 +6,7 @@
 //!                         (what comes while the work is away waits, and go_on takes it in)
 //! ```
 
-use super::super::config::{Limits, SetupError};
+use super::super::config::Limits;
 use super::super::context::Acceptor;
 use super::super::counters::Counters;
 use super::super::failure::Failure;
@@ -17,6 +17,7 @@ use super::super::job::{Step, Work};
 use super::super::keys::Role;
 use super::super::record::{self, Record};
 use super::{Handshake, Progress};
+use crate::SetupError;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
@@ -57,7 +58,7 @@ impl Handshake {
     ) -> Progress {
         let progress = match outcome {
             Ok(step) => self.stepped(now, step, out),
-            Err(SetupError(why)) => Progress::Failed(Failure::ours(why)),
+            Err(error) => Progress::Failed(Failure::ours(error.to_string())),
         };
         let Some(refusal) = self.refusal.take() else { return progress };
         match progress {
