@@ -3,7 +3,7 @@
 use crate::target::TargetError;
 use lowband_transport::SetupError;
 use lowband_transport::coap::{FailReason, MAX_ACCESS_TOKEN};
-use lowband_transport::dtls::CloseReason;
+use lowband_transport::dtls::{CertificateFailure, CloseReason, HandshakeFailure};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,13 +18,15 @@ pub enum Error {
     /// Server: its host says that nobody listens on the UDP port.
     #[error("connection refused: nobody listens on UDP {0}")]
     Refused(SocketAddr),
-    /// Server, or the caller's choice of certificates: whom the server says it is cannot be believed;
-    /// why, in words.
+    /// Server, or the caller's choice of certificates: whom the server says it is cannot be believed.
     #[error("the server's certificate is not accepted: {0}")]
-    Certificate(String),
-    /// Either end: the handshake failed, in words.
+    Certificate(CertificateFailure),
+    /// Either end: the handshake failed.
     #[error("DTLS handshake failed: {0}")]
-    Handshake(String),
+    Handshake(HandshakeFailure),
+    /// Server: it takes no session now, because it has no room or is about to end.
+    #[error("DTLS handshake failed: {}", CloseReason::Refused)]
+    Unavailable,
     /// Either end: the connection has ended.
     #[error("the connection has ended: {}", close_reason(.0))]
     Closed(CloseReason),
@@ -67,7 +69,8 @@ impl Error {
     pub(crate) fn ended(why: CloseReason) -> Error {
         match why {
             CloseReason::Certificate(why) => Error::Certificate(why),
-            CloseReason::Handshake(text) | CloseReason::Refused(text) => Error::Handshake(text),
+            CloseReason::Handshake(why) => Error::Handshake(why),
+            CloseReason::Refused => Error::Unavailable,
             why => Error::Closed(why),
         }
     }
@@ -84,20 +87,12 @@ impl Error {
     }
 }
 
+/// For a client the peer is the server.
 fn close_reason(why: &CloseReason) -> String {
     match why {
-        CloseReason::Local => "closed by this side".into(),
         CloseReason::CloseNotify => "the server closed it (close_notify)".into(),
         CloseReason::Alert(description) => format!("the server sent the fatal DTLS alert {description}"),
-        CloseReason::Replaced => "replaced by a new handshake from the same address".into(),
-        CloseReason::Idle => "silent for too long".into(),
         CloseReason::Dead => "the server does not answer any more".into(),
-        CloseReason::Evicted => "ended to make room for others".into(),
-        CloseReason::Forged => "somebody has tried to forge it, too often".into(),
-        CloseReason::Unusable => "nothing can be encrypted on it any more".into(),
-        CloseReason::Handshake(text) | CloseReason::Refused(text) | CloseReason::Certificate(text) => {
-            text.clone()
-        }
-        other => format!("{other:?}"),
+        other => other.to_string(),
     }
 }

@@ -50,4 +50,4 @@ pub use settings::{Settings, TokenUse};
 pub use target::{MAX_OPTION, TargetError};
 
 pub use lowband_transport::coap::{Code, Limits, MAX_ACCESS_TOKEN, Method, Times};
-pub use lowband_transport::dtls::{CloseReason, Verification};
+pub use lowband_transport::dtls::{CertificateFailure, CloseReason, HandshakeFailure, Verification};

@@ -96,6 +96,7 @@ pub(crate) fn may_pass(error: &Error) -> bool {
         Error::ConnectTimeout(_)
         | Error::Refused(_)
         | Error::Handshake(_)
+        | Error::Unavailable
         | Error::Closed(_)
         | Error::Socket(_) => true,
         // A certificate that is not accepted, and whatever is the caller's.
@@ -176,7 +177,7 @@ impl Dice {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lowband_transport::dtls::CloseReason;
+    use lowband_transport::dtls::{CertificateFailure, CloseReason};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -219,7 +220,9 @@ mod tests {
     fn a_certificate_that_is_not_accepted_will_not_be_later() {
         assert!(may_pass(&Error::Refused(([127, 0, 0, 1], 1).into())));
         assert!(may_pass(&Error::ConnectTimeout(SECOND)));
-        assert!(!may_pass(&Error::Certificate("expired".into())));
+        assert!(may_pass(&Error::Unavailable));
+        let expired = CertificateFailure { code: CertificateFailure::EXPIRED, text: "expired" };
+        assert!(!may_pass(&Error::Certificate(expired)));
     }
 
     #[test]

@@ -253,8 +253,7 @@ impl World {
                 client::Event::Response { .. } => *self.responses.entry(at).or_default() += 1,
                 client::Event::Closed { why, .. } => {
                     // A handshake that finds no place is refused in so many words.
-                    let refused = matches!(&why, CloseReason::Refused(_));
-                    assert!(why == CloseReason::CloseNotify || refused, "{why:?}");
+                    assert!(matches!(why, CloseReason::CloseNotify | CloseReason::Refused), "{why:?}");
                     self.clients.remove(&at);
                     return;
                 }

@@ -119,8 +119,8 @@ async fn until_answered(client: &mut Client, socket: &UdpSocket, server: SocketA
                 // Why the session has ended comes next.
                 Event::Failed { why: FailReason::SessionClosed, .. } => {}
                 Event::Failed { why, .. } => return Err(format!("{why:?}")),
-                Event::Closed { why: CloseReason::Refused(_), .. } => return Ok(()),
-                Event::Closed { why, .. } => return Err(format!("{why:?}")),
+                Event::Closed { why: CloseReason::Refused, .. } => return Ok(()),
+                Event::Closed { why, .. } => return Err(why.to_string()),
                 Event::Connected { .. } | Event::Pong { .. } | Event::Doubted { .. } => {}
             }
         }

@@ -56,6 +56,7 @@ pub use counters::Counters;
 pub use endpoint::Endpoint;
 pub use event::{CloseReason, Event, SendError};
 pub use extensions::MaxFragmentLength;
+pub use failure::{CertificateFailure, HandshakeFailure};
 pub use hello::begins_hello;
 pub use job::{Done, Job};
 pub use private_key::PrivateKey;

@@ -17,7 +17,7 @@ mod net;
 mod sim;
 
 use lowband_transport::coap::{Code, FailReason, Limits, ResponseOptions, Times};
-use lowband_transport::dtls::{self, CloseReason, Verification};
+use lowband_transport::dtls::{self, CloseReason, HandshakeFailure, Verification};
 use lowband_transport::{Client, client, server};
 use net::{CLIENT, Net, SERVER, new_client, new_client_with};
 use sim::{MS, SECOND, body, get, post, put};
@@ -218,7 +218,7 @@ fn nobody_at_the_other_end_fails_the_request_and_then_the_session() {
     net.pass(300 * SECOND);
     assert!(matches!(&net.client_events[..], [
         client::Event::Failed { exchange: failed, why: FailReason::SessionClosed, sent: false },
-        client::Event::Closed { why: CloseReason::Handshake(_), .. },
+        client::Event::Closed { why: CloseReason::Handshake(HandshakeFailure::NoAnswer), .. },
     ] if *failed == exchange));
     assert_eq!(net.client.poll_timeout(), None);
 }

@@ -83,7 +83,7 @@ fn failure(error: &Error, server: Option<SocketAddr>) -> Failure {
     let exit = match error {
         Error::ConnectTimeout(_) | Error::Timeout => Exit::Timeout,
         Error::Refused(_) | Error::Socket(_) => Exit::Connect,
-        Error::Handshake(_) => Exit::Handshake,
+        Error::Handshake(_) | Error::Unavailable => Exit::Handshake,
         Error::Target(_) => Exit::Url,
         Error::AccessToken(_) => Exit::Usage,
         Error::Setup(_) | Error::Randomness(_) | Error::KeyLog { .. } => Exit::CaFile,

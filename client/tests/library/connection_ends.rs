@@ -4,8 +4,8 @@ use crate::certificate::Certificate;
 use crate::connection::{LONG, connect, options};
 use crate::stub_server::{Reply, StubServer, Told, content};
 use lowband_client::{
-    CloseReason, ConnectOptions, Connection, Error, Limits, Method, Request, Settings, TargetError, Times,
-    Verification,
+    CertificateFailure, CloseReason, ConnectOptions, Connection, Error, Limits, Method, Request, Settings,
+    TargetError, Times, Verification,
 };
 use std::time::Duration;
 
@@ -52,7 +52,8 @@ async fn a_certificate_of_an_unknown_ca_is_not_accepted() {
 async fn a_certificate_for_another_name_is_not_accepted() {
     let stub = StubServer::with_certificate(Certificate::for_another_name(), |_| content("x"));
     let outcome = Connection::connect(options(&stub)).await;
-    assert!(matches!(outcome, Err(Error::Certificate(_))), "{outcome:?}");
+    let Err(Error::Certificate(why)) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(why.code, CertificateFailure::WRONG_NAME, "{why}");
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ use super::context::Contexts;
 use super::cookie::{self, Cookies};
 use super::counters::Counters;
 use super::event::{CloseReason, Event, SendError};
+use super::failure::HandshakeFailure;
 use super::gathering::Gathering;
 use super::handshake::Handshake;
 use super::keys::Role;
@@ -350,10 +351,7 @@ impl Endpoint {
 
     fn supersede(&mut self, id: SessionId) {
         self.counters.handshakes_superseded += 1;
-        self.end_handshake(
-            id,
-            CloseReason::Handshake("another handshake with the same peer has begun".into()),
-        );
+        self.end_handshake(id, CloseReason::Handshake(HandshakeFailure::Superseded));
     }
 
     fn update_gauges(&mut self) {

@@ -1,5 +1,6 @@
 //! What an endpoint has to tell.
 
+use super::failure::{CertificateFailure, HandshakeFailure};
 use crate::SessionId;
 use crate::shares::Network;
 use std::net::SocketAddr;
@@ -52,34 +53,47 @@ pub enum Event {
 }
 
 /// Why a session ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CloseReason {
-    /// We were asked to.
+    /// The caller has closed it.
+    #[error("closed by this side")]
     Local,
-    /// close_notify from the peer.
+    /// The peer has closed it, by close_notify.
+    #[error("the peer closed it (close_notify)")]
     CloseNotify,
-    /// An authentic fatal alert of the peer (its description number).
+    /// The peer has sent an authentic fatal alert; the value is its AlertDescription (RFC 5246 section 7.2).
+    #[error("the peer sent the fatal DTLS alert {0}")]
     Alert(u8),
     /// A new handshake from the same address finished (RFC 6347 section 4.2.8).
+    #[error("replaced by a new handshake from the same address")]
     Replaced,
-    /// Silent for longer than [`super::Limits::idle`].
+    /// The peer was silent for longer than [`super::Limits::idle`].
+    #[error("silent for too long")]
     Idle,
-    /// Client: nobody has answered a ping, and nothing else has come. See [`crate::coap::Times::dead_after`].
+    /// Client: the server has not answered a ping, and nothing else has come. See
+    /// [`crate::coap::Times::dead_after`].
+    #[error("the peer does not answer any more")]
     Dead,
-    /// It was worth least when another one needed its place.
+    /// The session was worth least when another one needed its place.
+    #[error("ended to make room for others")]
     Evicted,
-    /// The handshake failed or timed out, in words.
-    Handshake(String),
-    /// Client: the server is there and takes no session now, for want of room or because it is about to end (alert internal_error), in
-    /// words.
-    Refused(String),
-    /// Client: whom the server says it is cannot be believed, in words.
-    Certificate(String),
-    /// More records of the peer have failed their authentication than the AEAD bears (RFC 9147 section 4.5.3): 2^36, or 2^16 with CCM_8.
-    /// Somebody tries to forge one.
+    /// Client: the handshake failed or timed out.
+    #[error("{0}")]
+    Handshake(HandshakeFailure),
+    /// Client: the server is there and takes no session now, for want of room or because it is about to end
+    /// (alert internal_error).
+    #[error("alert internal error: the server has no room for another session or is about to end, try HTTPS")]
+    Refused,
+    /// Client: whom the server says it is cannot be believed.
+    #[error("{0}")]
+    Certificate(CertificateFailure),
+    /// More records of the peer have failed their authentication than the AEAD bears (RFC 9147 section 4.5.3): 2^36,
+    /// or 2^16 with CCM_8. Somebody tries to forge one.
+    #[error("somebody has tried to forge it, too often")]
     Forged,
     /// Nothing can be encrypted on it any more: all 2^48 record numbers are used up, or OpenSSL refused.
+    #[error("nothing can be encrypted on it any more")]
     Unusable,
 }
 

@@ -1,66 +1,102 @@
-//! Why a handshake failed: in words, and whether it was the certificate, which a user can do something about.
+//! Why a handshake failed, as values: what a user can do about it depends on the kind.
 
 use super::event::CloseReason;
 use openssl::ssl::{self, SslRef};
 use openssl::x509::X509VerifyResult;
 
-/// Why a handshake failed, for an operator or a user.
+/// Why a handshake failed. Only the side that connects is told; the other one counts.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HandshakeFailure {
+    /// Nothing at all has come from the peer within [`super::Limits::handshake`].
+    #[error("no answer")]
+    NoAnswer,
+    /// The peer has answered at first, but did not finish within [`super::Limits::handshake`].
+    #[error("the peer stopped answering")]
+    FellSilent,
+    /// The caller has begun another handshake with the same peer.
+    #[error("another handshake with the same peer has begun")]
+    Superseded,
+    /// The peer has refused with a fatal alert. Nothing vouches for an alert in a handshake.
+    #[error("{text}")]
+    Alert {
+        /// AlertDescription (RFC 5246 section 7.2), for example 40 for handshake_failure.
+        description: u8,
+        /// OpenSSL's words for it.
+        text: String,
+    },
+    /// OpenSSL could not go on with what the peer has sent; in its words.
+    #[error("{0}")]
+    Protocol(String),
+    /// The peer has chosen a cipher suite that was not offered.
+    #[error("a suite was agreed that was not offered")]
+    ForeignSuite,
+    /// OpenSSL has finished, and does not hand out what keys are derived from.
+    #[error("OpenSSL has no master secret")]
+    NoSecrets,
+}
+
+/// Why the server's certificate is not believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct CertificateFailure {
+    /// What OpenSSL's verification has found first, as `X509_V_ERR_...` numbers it; the constants here name those that
+    /// a program may want to tell apart.
+    pub code: i32,
+    /// OpenSSL's words for it.
+    pub text: &'static str,
+}
+
+impl CertificateFailure {
+    /// The certificate, or one of its issuers, is not valid yet. Often this clock is wrong.
+    pub const NOT_YET_VALID: i32 = 9;
+    /// The time of the certificate, or of one of its issuers, is over.
+    pub const EXPIRED: i32 = 10;
+    /// The certificate is for other names than the server's.
+    pub const WRONG_NAME: i32 = 62;
+    /// The certificate is for other IP addresses than the server's.
+    pub const WRONG_ADDRESS: i32 = 64;
+}
+
+impl From<X509VerifyResult> for CertificateFailure {
+    fn from(result: X509VerifyResult) -> CertificateFailure {
+        CertificateFailure { code: result.as_raw(), text: result.error_string() }
+    }
+}
+
+/// Why a handshake failed, and who found that out.
 #[derive(Debug)]
 pub(super) struct Failure {
-    pub in_words: String,
-    /// It was the server's certificate.
-    certificate: bool,
-    /// The server takes no session now.
-    refused: bool,
+    pub(super) why: CloseReason,
     /// The peer has said so, by an alert.
     pub(super) by_peer: bool,
 }
 
+/// OpenSSL's reason for an alert that it has received is the description and this (`SSL_AD_REASON_OFFSET`, ssl.h).
+const ALERT_REASONS: i32 = 1000;
+
+/// The alert by which a server of ours refuses a session (RFC 5246 section 7.2.2).
+const INTERNAL_ERROR: u8 = 80;
+
 impl Failure {
-    /// Before OpenSSL had anything to say.
-    pub(super) fn ours(in_words: String) -> Failure {
-        Failure { in_words, certificate: false, refused: false, by_peer: false }
+    /// A failure that OpenSSL has not reported as that of its object.
+    pub(super) fn ours(why: HandshakeFailure) -> Failure {
+        Failure { why: CloseReason::Handshake(why), by_peer: false }
     }
 
     pub(super) fn of(ssl: &SslRef, error: &ssl::Error) -> Failure {
         if ssl.verify_result() != X509VerifyResult::OK && !ssl.is_server() {
-            return Failure {
-                in_words: ssl.verify_result().error_string().into(),
-                certificate: true,
-                refused: false,
-                by_peer: false,
-            };
+            return Failure { why: CloseReason::Certificate(ssl.verify_result().into()), by_peer: false };
         }
         let stack = error.ssl_error().map_or(&[][..], |stack| stack.errors());
         let reasons: Vec<&str> = stack.iter().filter_map(|error| error.reason()).collect();
-        // OpenSSL's words for an alert that it has received: "tlsv1 alert unknown ca", "sslv3 alert bad certificate".
-        let by_peer = reasons.iter().any(|reason| reason.contains(" alert "));
-        let refused = reasons.contains(&REFUSED);
-        let reasons: Vec<&str> = reasons.into_iter().map(explained).collect();
-        let in_words = if reasons.is_empty() { error.to_string() } else { reasons.join(", ") };
-        Failure { in_words, certificate: false, refused, by_peer }
-    }
-}
-
-/// OpenSSL's words for the alert by which a server of ours refuses a session.
-const REFUSED: &str = "tlsv1 alert internal error";
-
-/// What a server of ours means by it.
-fn explained(reason: &str) -> &str {
-    match reason {
-        REFUSED => {
-            "alert internal error: the server has no room for another session or is about to end, try HTTPS"
-        }
-        reason => reason,
-    }
-}
-
-impl From<Failure> for CloseReason {
-    fn from(Failure { in_words, certificate, refused, .. }: Failure) -> CloseReason {
-        match (certificate, refused) {
-            (true, _) => CloseReason::Certificate(in_words),
-            (_, true) => CloseReason::Refused(in_words),
-            _ => CloseReason::Handshake(in_words),
-        }
+        let text = if reasons.is_empty() { error.to_string() } else { reasons.join(", ") };
+        let alert = stack.iter().find_map(|error| u8::try_from(error.reason_code() - ALERT_REASONS).ok());
+        let why = match alert {
+            Some(INTERNAL_ERROR) => CloseReason::Refused,
+            Some(description) => CloseReason::Handshake(HandshakeFailure::Alert { description, text }),
+            None => CloseReason::Handshake(HandshakeFailure::Protocol(text)),
+        };
+        Failure { why, by_peer: alert.is_some() }
     }
 }

@@ -17,7 +17,7 @@ use super::config::Limits;
 use super::context::Contexts;
 use super::counters::Counters;
 use super::extensions;
-use super::failure::Failure;
+use super::failure::{Failure, HandshakeFailure};
 use super::flight::{Flight, Numbering};
 use super::fragments::{Fragments, HELLO_VERIFY_REQUEST};
 use super::job::Step;
@@ -119,7 +119,7 @@ impl Handshake {
         let mut handshake =
             Handshake::new(Some(stream), limits, now, peer, None, Role::Client, Numbering::starting_at(0));
         match handshake.step(now, out) {
-            Progress::Failed(failure) => Err(Mistake::OpenSsl(failure.in_words).into()),
+            Progress::Failed(failure) => Err(Mistake::OpenSsl(failure.why.to_string()).into()),
             _ => Ok(handshake),
         }
     }
@@ -177,16 +177,16 @@ impl Handshake {
         due.map_or(self.give_up, |due| due.min(self.give_up))
     }
 
-    /// Repeats the flight, or says in words why the handshake is over.
+    /// Repeats the flight, or says why the handshake is over.
     pub(super) fn handle_timeout(
         &mut self,
         now: Instant,
         counters: &mut Counters,
         out: &mut Vec<Vec<u8>>,
-    ) -> Result<(), String> {
+    ) -> Result<(), HandshakeFailure> {
         if now >= self.give_up {
             let answered = self.fed > 0 || self.role == Role::Server;
-            return Err(if answered { "the peer stopped answering" } else { "no answer" }.into());
+            return Err(if answered { HandshakeFailure::FellSilent } else { HandshakeFailure::NoAnswer });
         }
         if self.flight.due().is_some_and(|due| now >= due) {
             let datagrams = self.flight.repeat_by_timer(now, counters).into_owned();
@@ -346,10 +346,10 @@ impl Handshake {
     }
 
     /// Takes the keys out; OpenSSL's object goes.
-    pub(super) fn finish(self) -> Result<Finished, String> {
-        let stream = self.stream.ok_or("OpenSSL's object is away")?;
+    pub(super) fn finish(self) -> Result<Finished, HandshakeFailure> {
+        let stream = self.stream.ok_or(HandshakeFailure::NoSecrets)?;
         let keys = Keys::derive(&Secrets::of(stream.ssl())?, self.role);
-        let session = stream.ssl().session().ok_or("OpenSSL has no session")?;
+        let session = stream.ssl().session().ok_or(HandshakeFailure::NoSecrets)?;
         let largest = extensions::largest_plaintext(session);
         Ok(Finished {
             peer: self.peer,

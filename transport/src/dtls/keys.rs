@@ -1,5 +1,6 @@
 //! From the master secret to the traffic keys: PRF (RFC 5246 section 5) and key block (section 6.3).
 
+use super::failure::HandshakeFailure;
 use super::suite::{Aead, PrfHash, Suite};
 use hmac::{Hmac, KeyInit, Mac};
 use openssl::ssl::SslRef;
@@ -24,9 +25,9 @@ pub(super) struct Secrets {
 
 impl Secrets {
     /// Out of OpenSSL, once a suite has been agreed and the master secret is there.
-    pub(super) fn of(ssl: &SslRef) -> Result<Secrets, String> {
-        let id = ssl.current_cipher().ok_or("OpenSSL names no suite")?.protocol_id();
-        let suite = Suite::from_id(id).ok_or("a suite was agreed that was not offered")?;
+    pub(super) fn of(ssl: &SslRef) -> Result<Secrets, HandshakeFailure> {
+        let id = ssl.current_cipher().ok_or(HandshakeFailure::NoSecrets)?.protocol_id();
+        let suite = Suite::from_id(id).ok_or(HandshakeFailure::ForeignSuite)?;
         let mut secrets = Secrets {
             suite,
             master: Zeroizing::new([0; 48]),
@@ -34,11 +35,11 @@ impl Secrets {
             server_random: [0; 32],
         };
         let lengths = [
-            ssl.session().ok_or("OpenSSL has no session")?.master_key(secrets.master.as_mut_slice()),
+            ssl.session().ok_or(HandshakeFailure::NoSecrets)?.master_key(secrets.master.as_mut_slice()),
             ssl.client_random(&mut secrets.client_random),
             ssl.server_random(&mut secrets.server_random),
         ];
-        if lengths == [48, 32, 32] { Ok(secrets) } else { Err("OpenSSL has no master secret".into()) }
+        if lengths == [48, 32, 32] { Ok(secrets) } else { Err(HandshakeFailure::NoSecrets) }
     }
 }
 

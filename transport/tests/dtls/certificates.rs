@@ -44,7 +44,15 @@ impl Authority {
 
     /// Issues a certificate for `server.test`, `*.wild.test`, `192.0.2.200` and `2001:db8::200`.
     pub(crate) fn issue(&self, key: &PKey<Private>) -> X509 {
+        self.issue_for_days(key, (0, 2))
+    }
+
+    /// The same, valid from the first to the second, in days from now.
+    pub(crate) fn issue_for_days(&self, key: &PKey<Private>, (from, until): (i64, i64)) -> X509 {
         let mut builder = begin("server", "test CA", key);
+        let time = |days: i64| Asn1Time::from_unix(today() + days * DAY).unwrap();
+        builder.set_not_before(&time(from)).unwrap();
+        builder.set_not_after(&time(until)).unwrap();
         let context = builder.x509v3_context(Some(&self.certificate), None);
         let names = SubjectAlternativeName::new()
             .dns("server.test")
@@ -72,6 +80,15 @@ pub(crate) fn identity(chain: &[X509], key: &PKey<Private>) -> ServerIdentity {
         certificate_chain: chain.iter().flat_map(|c| c.to_pem().unwrap()).collect(),
         private_key: key.private_key_to_pem_pkcs8().unwrap().into(),
     }
+}
+
+const DAY: i64 = 24 * 3600;
+
+/// The wall clock, by which OpenSSL verifies: seconds since 1970.
+fn today() -> i64 {
+    let epoch = Asn1Time::from_unix(0).unwrap();
+    let since = epoch.diff(&Asn1Time::days_from_now(0).unwrap()).unwrap();
+    i64::from(since.days) * DAY + i64::from(since.secs)
 }
 
 fn begin(subject: &str, issuer: &str, key: &PKey<Private>) -> X509Builder {

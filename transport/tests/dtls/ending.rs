@@ -2,7 +2,7 @@
 //! not end them.
 
 use crate::pair::{End, LATENCY, Pair, client_config, data};
-use lowband_transport::dtls::{CloseReason, Endpoint, Event, Limits, SendError};
+use lowband_transport::dtls::{CloseReason, Endpoint, Event, HandshakeFailure, Limits, SendError};
 use std::time::Duration;
 
 fn closed(events: &[Event]) -> Vec<CloseReason> {
@@ -136,8 +136,10 @@ fn a_second_connect_to_the_same_server_ends_the_handshake_under_way() {
     let first = pair.connect();
     let second = pair.connect();
     pair.run_for(Duration::from_secs(1));
-    let [Event::Closed { session: gone, why: CloseReason::Handshake(_) }, Event::Connected { session, .. }] =
-        &pair.client_events[..]
+    let [
+        Event::Closed { session: gone, why: CloseReason::Handshake(HandshakeFailure::Superseded) },
+        Event::Connected { session, .. },
+    ] = &pair.client_events[..]
     else {
         panic!("{:?}", pair.client_events)
     };

@@ -2,7 +2,7 @@
 
 use crate::pair::{End, LATENCY, Pair, client_config, oddities};
 use lowband_transport::SessionId;
-use lowband_transport::dtls::{CloseReason, Endpoint, Event, Limits};
+use lowband_transport::dtls::{CloseReason, Endpoint, Event, HandshakeFailure, Limits};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -175,14 +175,14 @@ fn a_newer_hello_from_the_same_address_takes_the_place_of_a_half_open_handshake(
 
 #[test]
 fn a_client_without_an_answer_repeats_its_hello_and_gives_up() {
-    for (lost_from, reason) in [(0, "no answer"), (1, "the peer stopped answering")] {
+    for (lost_from, reason) in [(0, HandshakeFailure::NoAnswer), (1, HandshakeFailure::FellSilent)] {
         let mut pair = Pair::default();
         pair.link = Box::new(move |sent| {
             if sent.from == End::Server && sent.number >= lost_from { vec![] } else { vec![LATENCY] }
         });
         let session = pair.connect();
         pair.run_for(Duration::from_secs(61));
-        let why = CloseReason::Handshake(reason.into());
+        let why = CloseReason::Handshake(reason);
         assert_eq!(pair.client_events, [Event::Closed { session, why }]);
         let seconds: Vec<u64> =
             pair.trace.iter().filter(|sent| sent.from == End::Client).map(|sent| sent.at.as_secs()).collect();

@@ -4,7 +4,7 @@
 use crate::certificates::p256;
 use crate::foreign::{Program, Socket, server, until};
 use crate::pair::{End, LATENCY, Pair, client_config, oddities};
-use lowband_transport::dtls::{CloseReason, Endpoint, Event, Limits};
+use lowband_transport::dtls::{CloseReason, Endpoint, Event, HandshakeFailure, Limits};
 use lowband_transport::shares::Limit;
 use std::process::Stdio;
 use std::time::Duration;
@@ -40,13 +40,36 @@ fn a_proven_client_that_cannot_be_served_is_told_so_at_once() {
         let started = pair.now;
         pair.connect();
         pair.run_for(LATENCY * 4);
-        let [Event::Closed { why: CloseReason::Refused(why), .. }] = &pair.client_events[..] else {
+        let [Event::Closed { why: why @ CloseReason::Refused, .. }] = &pair.client_events[..] else {
             panic!("{counter}: {:?}", pair.client_events)
         };
-        assert!(why.contains("alert internal error"), "{counter}: {why}");
+        assert!(why.to_string().contains("alert internal error"), "{counter}: {why}");
         assert_eq!(pair.trace.last().unwrap().bytes.len(), 15);
         assert!(pair.trace.iter().all(|sent| pair.start + sent.at <= started + LATENCY * 3));
         assert!(oddities(pair.server.counters()).contains(&(counter, 1)), "{:?}", pair.server.counters());
+    }
+}
+
+#[test]
+fn an_alert_in_a_handshake_is_told_by_its_number() {
+    let alert = |description| [21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 9, 0, 2, 2, description];
+    for (description, words) in [(40, "handshake failure"), (70, "protocol version"), (48, "unknown ca")] {
+        let mut pair = Pair::default();
+        pair.link = Box::new(|_| vec![]);
+        let session = pair.connect();
+        pair.run_for(LATENCY);
+        pair.inject(End::Client, &alert(description));
+        let [Event::Closed { session: gone, why: CloseReason::Handshake(why) }] = &pair.client_events[..]
+        else {
+            panic!("{:?}", pair.client_events)
+        };
+        assert_eq!(*gone, session);
+        assert!(
+            matches!(why, HandshakeFailure::Alert { description: told, .. } if *told == description),
+            "{why:?}"
+        );
+        assert!(why.to_string().contains(words), "{why}");
+        assert_eq!(pair.client.counters().handshakes_refused, 1);
     }
 }
 

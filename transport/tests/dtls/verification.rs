@@ -1,14 +1,24 @@
 //! Which servers the connecting side trusts, and what it reports when it does not.
 
-use crate::certificates::{Authority, p256};
+use crate::certificates::{Authority, identity, p256};
 use crate::pair::{End, Pair, client_config, server_config};
 use lowband_transport::Mistake;
-use lowband_transport::dtls::{CloseReason, Config, Endpoint, Event, Verification};
+use lowband_transport::dtls::{
+    CertificateFailure, CloseReason, Config, Endpoint, Event, ServerIdentity, Verification,
+};
 use std::time::Duration;
 
 /// Returns what becomes of a connection to `name`.
-fn connect(authority: &Authority, verification: Verification, name: &str) -> Result<(), String> {
-    let server = Config { server: Some(authority.identity(&p256())), ..Config::default() };
+fn connect(authority: &Authority, verification: Verification, name: &str) -> Result<(), CertificateFailure> {
+    connect_to(authority.identity(&p256()), verification, name)
+}
+
+fn connect_to(
+    server: ServerIdentity,
+    verification: Verification,
+    name: &str,
+) -> Result<(), CertificateFailure> {
+    let server = Config { server: Some(server), ..Config::default() };
     let client = Config { client: Some(verification), ..Config::default() };
     let mut pair = Pair::new(client, server);
     pair.client.connect(pair.now, End::Server.address(), name).unwrap();
@@ -18,7 +28,7 @@ fn connect(authority: &Authority, verification: Verification, name: &str) -> Res
         [Event::Closed { why: CloseReason::Certificate(why), .. }] => {
             // An alert has informed the server, which keeps nothing.
             assert_eq!((pair.server.counters().half_open, pair.server.counters().handshakes_refused), (0, 1));
-            Err(why.clone())
+            Err(*why)
         }
         other => panic!("{other:?}"),
     }
@@ -34,17 +44,36 @@ fn a_server_with_the_right_name_from_a_trusted_authority_is_believed() {
 }
 
 #[test]
-fn wrong_names_addresses_and_authorities_are_told_in_words() {
+fn wrong_names_addresses_and_authorities_are_told_apart() {
     let authority = Authority::new();
     for name in ["other.test", "a.b.wild.test", "wild.test"] {
-        assert_eq!(connect(&authority, authority.roots(), name), Err("hostname mismatch".into()), "{name}");
+        let why = connect(&authority, authority.roots(), name).unwrap_err();
+        assert_eq!((why.code, why.text), (CertificateFailure::WRONG_NAME, "hostname mismatch"), "{name}");
     }
     for name in ["192.0.2.201", "2001:db8::201"] {
-        assert_eq!(connect(&authority, authority.roots(), name), Err("IP address mismatch".into()), "{name}");
+        let why = connect(&authority, authority.roots(), name).unwrap_err();
+        assert_eq!(
+            (why.code, why.text),
+            (CertificateFailure::WRONG_ADDRESS, "IP address mismatch"),
+            "{name}"
+        );
     }
     for verification in [Authority::new().roots(), Verification::System] {
         let why = connect(&authority, verification, "server.test").unwrap_err();
-        assert!(why.contains("certificate"), "{why}");
+        assert!(why.to_string().contains("certificate"), "{why}");
+    }
+}
+
+#[test]
+fn a_certificate_whose_time_is_not_now_is_told_from_others() {
+    let authority = Authority::new();
+    for (days, expected) in
+        [((-9, -1), CertificateFailure::EXPIRED), ((1, 9), CertificateFailure::NOT_YET_VALID)]
+    {
+        let key = p256();
+        let server = identity(&[authority.issue_for_days(&key, days)], &key);
+        let why = connect_to(server, authority.roots(), "server.test").unwrap_err();
+        assert_eq!(why.code, expected, "{why}");
     }
 }
 

@@ -83,7 +83,7 @@ impl Endpoint {
                 } else {
                     &mut self.counters.handshakes_failed
                 } += 1;
-                self.end_handshake(id, failure.into());
+                self.end_handshake(id, failure.why);
             }
         }
     }

@@ -9,7 +9,7 @@
 use super::super::config::Limits;
 use super::super::context::Acceptor;
 use super::super::counters::Counters;
-use super::super::failure::Failure;
+use super::super::failure::{Failure, HandshakeFailure};
 use super::super::flight::Numbering;
 use super::super::front::{self, INTERNAL_ERROR};
 use super::super::hello::ClientHello;
@@ -58,7 +58,7 @@ impl Handshake {
     ) -> Progress {
         let progress = match outcome {
             Ok(step) => self.stepped(now, step, out),
-            Err(error) => Progress::Failed(Failure::ours(error.to_string())),
+            Err(error) => Progress::Failed(Failure::ours(HandshakeFailure::Protocol(error.to_string()))),
         };
         let Some(refusal) = self.refusal.take() else { return progress };
         match progress {
@@ -72,7 +72,9 @@ impl Handshake {
             // Whatever OpenSSL missed in it, there is nothing to wait for.
             _ if self.flight.datagrams().is_empty() => {
                 out.push(refusal);
-                Progress::Failed(Failure::ours("the hello was not answered".into()))
+                Progress::Failed(Failure::ours(HandshakeFailure::Protocol(
+                    "the hello was not answered".into(),
+                )))
             }
             other => other,
         }
