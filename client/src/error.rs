@@ -2,7 +2,7 @@
 
 use crate::target::TargetError;
 use lowband_transport::SetupError;
-use lowband_transport::coap::{FailReason, MAX_ACCESS_TOKEN};
+use lowband_transport::coap::{FailReason, MAX_ACCESS_TOKEN, ProtocolError, Unsendable};
 use lowband_transport::dtls::{CertificateFailure, CloseReason, HandshakeFailure};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -36,9 +36,15 @@ pub enum Error {
     /// Server: it answered the request with a Reset.
     #[error("the server answered the request with a CoAP Reset")]
     Reset,
-    /// Server: it broke the protocol or a limit of ours, in words.
+    /// Server: its answer contradicts itself or the request, or is beyond a limit of ours.
     #[error("the server's answer cannot be used: {0}")]
-    Protocol(String),
+    Protocol(ProtocolError),
+    /// Caller: no CoAP message can carry the request.
+    #[error("the request cannot be sent: {0}")]
+    Unsendable(Unsendable),
+    /// Either end: a reason that has no variant here.
+    #[error("{0}")]
+    Other(FailReason),
     /// Caller: the target cannot be sent.
     #[error("{0}")]
     Target(#[from] TargetError),
@@ -81,8 +87,9 @@ impl Error {
             FailReason::Timeout => Error::Timeout,
             FailReason::Reset => Error::Reset,
             FailReason::SessionClosed => Error::ended(ended.unwrap_or(CloseReason::Local)),
-            FailReason::Protocol(text) => Error::Protocol(text),
-            other => Error::Protocol(format!("{other:?}")),
+            FailReason::Protocol(error) => Error::Protocol(error),
+            FailReason::Unsendable(what) => Error::Unsendable(what),
+            other => Error::Other(other),
         }
     }
 }

@@ -177,6 +177,7 @@ impl Dice {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lowband_transport::coap::ProtocolError;
     use lowband_transport::dtls::{CertificateFailure, CloseReason};
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -197,7 +198,7 @@ mod tests {
                     "{method:?}"
                 );
             }
-            for error in [Error::Reset, Error::Protocol("x".into()), Error::AccessToken(0)] {
+            for error in [Error::Reset, Error::Protocol(ProtocolError::BodyChanged), Error::AccessToken(0)] {
                 assert!(!repeats(method, &Failed { error, sent: true }), "the session is all right");
             }
         }

@@ -118,7 +118,7 @@ async fn until_answered(client: &mut Client, socket: &UdpSocket, server: SocketA
                 Event::Response { response, .. } => return Err(format!("answered {}", response.code)),
                 // Why the session has ended comes next.
                 Event::Failed { why: FailReason::SessionClosed, .. } => {}
-                Event::Failed { why, .. } => return Err(format!("{why:?}")),
+                Event::Failed { why, .. } => return Err(why.to_string()),
                 Event::Closed { why: CloseReason::Refused, .. } => return Ok(()),
                 Event::Closed { why, .. } => return Err(why.to_string()),
                 Event::Connected { .. } | Event::Pong { .. } | Event::Doubted { .. } => {}

@@ -15,6 +15,7 @@ mod upload;
 
 use super::config::{Limits, Times};
 use super::counters::Counters;
+use super::failure::{FailReason, ProtocolError};
 use super::message::{Kind, Message, Token};
 use super::message_layer::{MessageLayer, Origin, Received};
 use super::numbers::{Code, Method};
@@ -85,20 +86,6 @@ pub enum ClientEvent {
         /// Which session.
         session: SessionId,
     },
-}
-
-/// Why a request got no response.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum FailReason {
-    /// No acknowledgement after all retransmissions, or no response within the time allowed.
-    Timeout,
-    /// The peer answered with a Reset.
-    Reset,
-    /// The session ended.
-    SessionClosed,
-    /// The peer's blocks contradict each other, or a limit was hit, in words.
-    Protocol(String),
 }
 
 /// What a confirmable message of ours was.
@@ -243,9 +230,7 @@ impl Client {
         let Some(id) = state.and_then(|state| state.tokens.get(&message.token)).copied() else {
             match (message.kind, to) {
                 (Kind::Acknowledgement, Some(Owner::Exchange(exchange))) => {
-                    self.messages.counters.responses_contradictory += 1;
-                    let why = "the acknowledgement carries a response to another request";
-                    self.fail(now, exchange, FailReason::Protocol(why.into()));
+                    self.contradict(now, exchange, ProtocolError::OtherRequest);
                 }
                 // The second answer to a request that was sent twice.
                 (Kind::Acknowledgement, _) => self.messages.counters.unmatched += 1,
@@ -261,7 +246,8 @@ impl Client {
         // However it comes, it acknowledges the request (RFC 7252 section 5.3.2).
         self.messages.stop(now, session, Owner::Exchange(id));
         self.arrived(session, id);
-        let parsed = ParsedResponse::parse(&message, &mut self.messages.counters);
+        let (parsed, ignored) = ParsedResponse::parse(&message);
+        ignored.into_iter().for_each(|fault| self.messages.counters.count_fault(fault));
         if message.kind == Kind::Confirmable {
             let origin = Origin::of(session, Network::alone(session.0), &message);
             self.messages.remember(now, &origin);
@@ -272,7 +258,7 @@ impl Client {
         }
         match parsed {
             Ok(parsed) => self.advance(now, id, message.code, parsed, message.into_payload()),
-            Err(why) => self.fail(now, id, FailReason::Protocol(why)),
+            Err(error) => self.contradict(now, id, error.into()),
         }
     }
 
@@ -371,6 +357,12 @@ impl Client {
         if self.finish(now, exchange) {
             self.events.push_back(ClientEvent::Failed { exchange, why, sent });
         }
+    }
+
+    /// The response cannot be used.
+    fn contradict(&mut self, now: Instant, exchange: ExchangeId, error: ProtocolError) {
+        self.messages.counters.count_protocol_error(&error);
+        self.fail(now, exchange, FailReason::Protocol(error));
     }
 
     fn succeed(&mut self, now: Instant, exchange: ExchangeId, response: Response) {

@@ -6,7 +6,7 @@
 
 use super::block::Block;
 use super::client::Response;
-use super::counters::Counters;
+use super::failure::ProtocolError;
 use super::numbers::Code;
 use super::options::{ParsedResponse, ResponseOptions};
 
@@ -33,18 +33,16 @@ impl Download {
         response: ParsedResponse,
         payload: Vec<u8>,
         limit: usize,
-        counters: &mut Counters,
-    ) -> Result<Progress, String> {
+    ) -> Result<Progress, ProtocolError> {
         let ParsedResponse { options, block2, etag, .. } = response;
         let Some(block) = block2 else {
             return Ok(Progress::Whole(Response { code, options, body: payload }));
         };
         if options.size.is_some_and(|size| size > limit as u64) {
-            counters.downloads_too_large += 1;
-            return Err(format!("the body is larger than {limit} bytes"));
+            return Err(ProtocolError::TooLarge { limit });
         }
         let download = Download { code, options, etag, body: Vec::new() };
-        download.append(block, &payload, limit, counters)
+        download.append(block, &payload, limit)
     }
 
     /// Whether a block is one of another body: the resource has changed (RFC 7959 section 2.4).
@@ -59,49 +57,32 @@ impl Download {
         response: ParsedResponse,
         payload: Vec<u8>,
         limit: usize,
-        counters: &mut Counters,
-    ) -> Result<Progress, String> {
+    ) -> Result<Progress, ProtocolError> {
         let ParsedResponse { options, block2, etag, .. } = response;
         if code != self.code && !code.is_success() {
             return Ok(Progress::Whole(Response { code, options, body: payload }));
         }
-        let contradiction = if code != self.code {
-            Some("the code changes from one block to the next")
-        } else if etag != self.etag {
-            Some("the body has changed while it was read")
-        } else {
-            None
-        };
-        let block = block2.filter(|_| contradiction.is_none()).ok_or_else(|| {
-            counters.responses_contradictory += 1;
-            contradiction.unwrap_or("a block was asked for and something else came").to_owned()
-        })?;
-        self.append(block, &payload, limit, counters)
+        if code != self.code {
+            return Err(ProtocolError::CodeChanged { from: self.code, to: code });
+        }
+        if etag != self.etag {
+            return Err(ProtocolError::BodyChanged);
+        }
+        let block = block2.ok_or(ProtocolError::NotABlock)?;
+        self.append(block, &payload, limit)
     }
 
-    fn append(
-        mut self,
-        block: Block,
-        payload: &[u8],
-        limit: usize,
-        counters: &mut Counters,
-    ) -> Result<Progress, String> {
+    fn append(mut self, block: Block, payload: &[u8], limit: usize) -> Result<Progress, ProtocolError> {
         let length = self.body.len() + payload.len();
         let size = block.size.bytes();
-        let contradiction = if block.offset() != self.body.len() {
-            Some("another block came than the one that was asked for")
-        } else if payload.len() > size || (block.more && payload.len() < size) {
-            Some("a block is not of the size that Block2 says")
-        } else {
-            None
-        };
-        if let Some(contradiction) = contradiction {
-            counters.responses_contradictory += 1;
-            return Err(contradiction.into());
+        if block.offset() != self.body.len() {
+            return Err(ProtocolError::WrongBlock { expected: self.body.len(), found: block.offset() });
+        }
+        if payload.len() > size || (block.more && payload.len() < size) {
+            return Err(ProtocolError::BlockLength { size, payload: payload.len() });
         }
         if length > limit {
-            counters.downloads_too_large += 1;
-            return Err(format!("the body is larger than {limit} bytes"));
+            return Err(ProtocolError::TooLarge { limit });
         }
         self.body.extend_from_slice(payload);
         if !block.more {
@@ -109,7 +90,7 @@ impl Download {
         }
         match Block::at(self.body.len(), block.size, false) {
             Some(next) => Ok(Progress::Next(self, next)),
-            None => Err("the body has more blocks than Block2 can number".into()),
+            None => Err(ProtocolError::TooManyBlocks { option: "Block2" }),
         }
     }
 }
@@ -134,18 +115,14 @@ mod tests {
         then: ParsedResponse,
         payload: usize,
         promised: Option<u64>,
-    ) -> Result<Progress, String> {
-        let mut counters = Counters::default();
+    ) -> Result<Progress, ProtocolError> {
         let first = response(block(0, true, 0), b"e", promised);
-        let Ok(Progress::Next(download, next)) =
-            Download::start(Code::CONTENT, first, vec![1; 16], 40, &mut counters)
+        let Ok(Progress::Next(download, next)) = Download::start(Code::CONTENT, first, vec![1; 16], 40)
         else {
             panic!("the first block is in order")
         };
         assert_eq!((next.num, next.more), (1, false));
-        let result = download.add(code, then, vec![2; payload], 40, &mut counters);
-        assert_eq!(result.is_err(), counters.responses_contradictory + counters.downloads_too_large == 1);
-        result
+        download.add(code, then, vec![2; payload], 40)
     }
 
     #[test]
@@ -162,18 +139,20 @@ mod tests {
 
     #[test]
     fn blocks_that_contradict_each_other_make_none() {
+        use ProtocolError as E;
+        let changed = E::CodeChanged { from: Code::CONTENT, to: Code::CREATED };
         let cases = [
-            (Code::CONTENT, block(1, false, 0), b"f", 4),
-            (Code::CREATED, block(1, false, 0), b"e", 4),
-            (Code::CONTENT, block(2, false, 0), b"e", 4),
-            (Code::CONTENT, block(0, true, 0), b"e", 16),
-            (Code::CONTENT, None, b"e", 4),
-            (Code::CONTENT, block(1, true, 0), b"e", 15),
-            (Code::CONTENT, block(1, false, 0), b"e", 17),
+            (Code::CONTENT, block(1, false, 0), b"f", 4, E::BodyChanged),
+            (Code::CREATED, block(1, false, 0), b"e", 4, changed),
+            (Code::CONTENT, block(2, false, 0), b"e", 4, E::WrongBlock { expected: 16, found: 32 }),
+            (Code::CONTENT, block(0, true, 0), b"e", 16, E::WrongBlock { expected: 16, found: 0 }),
+            (Code::CONTENT, None, b"e", 4, E::NotABlock),
+            (Code::CONTENT, block(1, true, 0), b"e", 15, E::BlockLength { size: 16, payload: 15 }),
+            (Code::CONTENT, block(1, false, 0), b"e", 17, E::BlockLength { size: 16, payload: 17 }),
         ];
-        for (code, block2, etag, payload) in cases {
+        for (code, block2, etag, payload, expected) in cases {
             let result = second(code, response(block2, etag, None), payload, None);
-            assert!(result.is_err(), "{block2:?}");
+            assert_eq!(result.err(), Some(expected), "{block2:?}");
         }
     }
 
@@ -186,11 +165,11 @@ mod tests {
 
     #[test]
     fn a_body_above_the_limit_is_refused_as_soon_as_it_is_known() {
-        let mut counters = Counters::default();
         let promised = response(block(0, true, 0), b"e", Some(41));
-        assert!(Download::start(Code::CONTENT, promised, vec![1; 16], 40, &mut counters).is_err());
         let unpromised = response(block(0, true, 2), b"e", None);
-        assert!(Download::start(Code::CONTENT, unpromised, vec![1; 64], 40, &mut counters).is_err());
-        assert_eq!(counters.downloads_too_large, 2);
+        for (response, payload) in [(promised, 16), (unpromised, 64)] {
+            let result = Download::start(Code::CONTENT, response, vec![1; payload], 40);
+            assert_eq!(result.err(), Some(ProtocolError::TooLarge { limit: 40 }));
+        }
     }
 }

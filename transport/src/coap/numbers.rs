@@ -216,6 +216,12 @@ pub(super) const IN_RESPONSES: [Definition; 10] = [
     option(SIZE1, "Size1", false, 0, 4),
 ];
 
+/// Returns what the registry calls an option, None for one that means nothing to us.
+pub(super) fn name(number: u16) -> Option<&'static str> {
+    let mut known = IN_REQUESTS.iter().chain(&IN_RESPONSES);
+    known.find(|option| option.number == number).map(|option| option.name)
+}
+
 /// Returns whether the lowest bit of the number is set (RFC 7252 section 5.4.6).
 pub(super) const fn is_critical(number: u16) -> bool {
     number & 1 == 1

@@ -8,7 +8,7 @@ mod encode;
 mod response;
 
 use super::block::{Block, from_uint};
-use super::counters::Counters;
+use super::failure::{OptionError, OptionFault};
 use super::message::Message;
 use super::numbers::{self, Code, Definition, Method};
 
@@ -69,47 +69,69 @@ pub(super) struct ParsedRequest {
     pub wants_size2: bool,
 }
 
-/// A request that is answered at once, with a diagnostic text.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub code: Code,
-    pub text: String,
-    /// An option was the reason: then a non-confirmable request gets no answer (RFC 7252 section 5.4.1).
-    pub bad_option: bool,
+/// Why a request is answered at once; displayed, it is the diagnostic text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Refusal {
+    #[error("{0}")]
+    Option(OptionError),
+    #[error("a path segment must not be . or ..")]
+    DotSegment,
+    #[error("path and query are longer than 4,096 bytes together")]
+    PathTooLong,
+    #[error("only GET, POST, PUT and DELETE are served")]
+    Method,
+    #[error("this is no forward proxy")]
+    Proxying,
 }
 
-fn refuse(code: Code, text: &str) -> Refusal {
-    Refusal { code, text: text.into(), bad_option: code == Code::BAD_OPTION }
+impl Refusal {
+    pub(super) fn code(self) -> Code {
+        match self {
+            // RFC 7959 section 2.2.
+            Refusal::Option(OptionError { fault: OptionFault::ReservedSize, .. }) => Code::BAD_REQUEST,
+            Refusal::Option(_) => Code::BAD_OPTION,
+            Refusal::DotSegment | Refusal::PathTooLong => Code::BAD_REQUEST,
+            Refusal::Method => Code::METHOD_NOT_ALLOWED,
+            Refusal::Proxying => Code::PROXYING_NOT_SUPPORTED,
+        }
+    }
+
+    /// A non-confirmable request gets no answer then (RFC 7252 section 5.4.1).
+    pub(super) fn is_bad_option(self) -> bool {
+        self.code() == Code::BAD_OPTION
+    }
+}
+
+impl From<OptionError> for Refusal {
+    fn from(error: OptionError) -> Refusal {
+        Refusal::Option(error)
+    }
 }
 
 /// The options that are recognised, each with its definition's promises kept; or the first critical one that is not.
+/// What is wrong with elective ones is added to `ignored`.
 fn recognised<'a>(
     message: &'a Message,
     table: &'static [Definition],
-    counters: &mut Counters,
-) -> Result<Vec<(u16, &'a [u8])>, Refusal> {
+    ignored: &mut Vec<OptionFault>,
+) -> Result<Vec<(u16, &'a [u8])>, OptionError> {
     let mut found: Vec<(u16, &[u8])> = Vec::new();
     for (number, value) in message.options() {
-        let definition = table.iter().find(|definition| definition.number == number);
-        let (why, count) = match definition {
-            None => ("is not known", &mut counters.options_unknown),
-            Some(known) if value.len() < known.min || value.len() > known.max => {
-                ("has an impossible length", &mut counters.options_bad_length)
-            }
+        let fault = match table.iter().find(|definition| definition.number == number) {
+            None => OptionFault::Unknown,
+            Some(known) if value.len() < known.min || value.len() > known.max => OptionFault::Length,
             Some(known) if !known.repeatable && found.last().is_some_and(|last| last.0 == number) => {
-                ("is repeated", &mut counters.options_repeated)
+                OptionFault::Repeated
             }
             Some(_) => {
                 found.push((number, value));
                 continue;
             }
         };
-        *count += 1;
         if numbers::is_critical(number) {
-            let name = definition.map_or("", |known| known.name);
-            let space = if name.is_empty() { "" } else { " " };
-            return Err(refuse(Code::BAD_OPTION, &format!("option {number}{space}{name} {why}")));
+            return Err(OptionError { number, fault });
         }
+        ignored.push(fault);
     }
     Ok(found)
 }
@@ -120,12 +142,16 @@ impl ParsedRequest {
         [self.block1, self.block2].into_iter().flatten().any(|block| block.num > 0)
     }
 
-    pub(super) fn parse(message: &Message, counters: &mut Counters) -> Result<ParsedRequest, Refusal> {
-        let recognised = recognised(message, &numbers::IN_REQUESTS, counters)?;
-        let Some(method) = Method::from_code(message.code) else {
-            counters.methods_refused += 1;
-            return Err(refuse(Code::METHOD_NOT_ALLOWED, "only GET, POST, PUT and DELETE are served"));
-        };
+    /// The request, or why it is refused; and what was wrong with options that were ignored.
+    pub(super) fn parse(message: &Message) -> (Result<ParsedRequest, Refusal>, Vec<OptionFault>) {
+        let mut ignored = Vec::new();
+        let result = ParsedRequest::of(message, &mut ignored);
+        (result, ignored)
+    }
+
+    fn of(message: &Message, ignored: &mut Vec<OptionFault>) -> Result<ParsedRequest, Refusal> {
+        let recognised = recognised(message, &numbers::IN_REQUESTS, ignored)?;
+        let method = Method::from_code(message.code).ok_or(Refusal::Method)?;
         let mut options = RequestOptions::default();
         let names = |number| {
             let names = [numbers::URI_PATH, numbers::URI_QUERY, numbers::ACCEPT, numbers::REQUEST_TAG];
@@ -134,8 +160,7 @@ impl ParsedRequest {
         let named = recognised.iter().filter(|(number, _)| names(*number));
         let length = 1 + named.map(|(_, value)| 4 + value.len()).sum::<usize>();
         if length > MAX_KEY {
-            counters.paths_too_long += 1;
-            return Err(refuse(Code::BAD_REQUEST, "path and query are longer than 4,096 bytes together"));
+            return Err(Refusal::PathTooLong);
         }
         let mut key = Vec::with_capacity(length);
         key.push(message.code.0);
@@ -148,24 +173,26 @@ impl ParsedRequest {
                 key.extend(value);
             }
             match number {
-                numbers::URI_HOST => options.host = Some(text(number, value, counters)?),
-                numbers::URI_PATH => options.path.push(path_segment(value, counters)?),
-                numbers::URI_QUERY => options.query.push(text(number, value, counters)?),
+                numbers::URI_HOST => options.host = Some(text(number, value)?),
+                numbers::URI_PATH => options.path.push(path_segment(value)?),
+                numbers::URI_QUERY => options.query.push(text(number, value)?),
                 numbers::CONTENT_FORMAT => {
                     options.content_format = from_uint(value).map(|value| value as u16)
                 }
                 numbers::ACCEPT => options.accept = from_uint(value).map(|value| value as u16),
                 // What cannot be read is refused by the server (`access_token`).
-                numbers::AUTHORIZATION => options.authorization = text(number, value, counters).ok(),
+                numbers::AUTHORIZATION => match text(number, value) {
+                    Ok(text) => options.authorization = Some(text),
+                    Err(error) => ignored.push(error.fault),
+                },
                 numbers::CBOR_VERSION => options.cbor_version = from_uint(value),
                 numbers::OBSERVE => options.observe = from_uint(value),
-                numbers::BLOCK1 => block1 = Some(block(value, counters)?),
-                numbers::BLOCK2 => block2 = Some(block(value, counters)?),
+                numbers::BLOCK1 => block1 = Some(block(number, value)?),
+                numbers::BLOCK2 => block2 = Some(block(number, value)?),
                 numbers::SIZE1 => size1 = from_uint(value),
                 numbers::SIZE2 => wants_size2 = true,
                 numbers::PROXY_URI | numbers::PROXY_SCHEME => {
-                    counters.proxying_refused += 1;
-                    return Err(refuse(Code::PROXYING_NOT_SUPPORTED, "this is no forward proxy"));
+                    return Err(Refusal::Proxying);
                 }
                 _ => {}
             }
@@ -174,29 +201,20 @@ impl ParsedRequest {
     }
 }
 
-fn text(number: u16, value: &[u8], counters: &mut Counters) -> Result<String, Refusal> {
-    String::from_utf8(value.to_vec()).map_err(|_| {
-        counters.options_bad_value += 1;
-        refuse(Code::BAD_OPTION, &format!("option {number} is not UTF-8"))
-    })
+fn text(number: u16, value: &[u8]) -> Result<String, OptionError> {
+    String::from_utf8(value.to_vec()).map_err(|_| OptionError { number, fault: OptionFault::NotUtf8 })
 }
 
 /// `.` and `..` are no legal values (RFC 7252 section 5.10.1); escaping them would not help, since HTTP servers resolve
 /// the escaped form as well.
-fn path_segment(value: &[u8], counters: &mut Counters) -> Result<String, Refusal> {
-    let segment = text(numbers::URI_PATH, value, counters)?;
-    if segment == "." || segment == ".." {
-        counters.options_bad_value += 1;
-        return Err(refuse(Code::BAD_REQUEST, "a path segment must not be . or .."));
-    }
-    Ok(segment)
+fn path_segment(value: &[u8]) -> Result<String, Refusal> {
+    let segment = text(numbers::URI_PATH, value)?;
+    if segment == "." || segment == ".." { Err(Refusal::DotSegment) } else { Ok(segment) }
 }
 
-fn block(value: &[u8], counters: &mut Counters) -> Result<Block, Refusal> {
-    Block::decode(value).map_err(|_| {
-        counters.options_bad_value += 1;
-        refuse(Code::BAD_REQUEST, "SZX 7 is reserved")
-    })
+/// The option table has let values of three bytes at most pass.
+fn block(number: u16, value: &[u8]) -> Result<Block, OptionError> {
+    Block::decode(value).map_err(|_| OptionError { number, fault: OptionFault::ReservedSize })
 }
 
 /// What the client says it is capable of; 0 if it says nothing. A message that is refused for other options says it as well.
@@ -207,6 +225,8 @@ pub(super) fn capabilities(message: &Message) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::counters::Counters;
+    use super::super::failure::Unsendable;
     use super::super::message::{Kind, MessageId, Outgoing, Token};
     use super::super::numbers::MAX_ACCESS_TOKEN;
     use super::*;
@@ -218,8 +238,13 @@ mod tests {
         let options = options.iter().map(|(number, value)| (*number, value.to_vec())).collect();
         let message = Outgoing { code, token: Token::EMPTY, options, payload: vec![] };
         let wire = message.encode(Kind::Confirmable, MessageId(1)).unwrap();
+        let (parsed, ignored) = ParsedRequest::parse(&Message::parse(&wire).unwrap());
         let mut counters = Counters::default();
-        (ParsedRequest::parse(&Message::parse(&wire).unwrap(), &mut counters), counters)
+        ignored.into_iter().for_each(|fault| counters.count_fault(fault));
+        if let Err(refusal) = parsed {
+            counters.count_refusal(refusal);
+        }
+        (parsed, counters)
     }
 
     fn options(wire: Wire) -> RequestOptions {
@@ -285,8 +310,8 @@ mod tests {
         ];
         for (wire, text) in refused {
             let refusal = parse(Code::GET, wire).0.unwrap_err();
-            assert_eq!((refusal.code, refusal.text.as_str()), (Code::BAD_OPTION, *text));
-            assert!(refusal.bad_option);
+            assert_eq!((refusal.code(), refusal.to_string().as_str()), (Code::BAD_OPTION, *text));
+            assert!(refusal.is_bad_option());
         }
         let ignored: &[Wire] = &[
             &[(2, b"x")],
@@ -318,15 +343,13 @@ mod tests {
         assert_eq!(parse(Code::GET, &real).0.unwrap().key.len(), 1 + 11 + 15 * 259);
         let (refused, counters) = parse(Code::GET, &[&real[..], &real[15..]].concat());
         let refused = refused.unwrap_err();
-        assert_eq!(
-            (refused.code, refused.bad_option, counters.paths_too_long),
-            (Code::BAD_REQUEST, false, 1)
-        );
-        assert!(refused.text.contains("4,096 bytes"));
+        assert_eq!((refused, counters.paths_too_long), (Refusal::PathTooLong, 1));
+        assert_eq!((refused.code(), refused.is_bad_option()), (Code::BAD_REQUEST, false));
+        assert!(refused.to_string().contains("4,096 bytes"));
         // Tags are a part of what is kept.
         let tags = vec![(numbers::REQUEST_TAG, b"12345678".as_slice()); 342];
         assert_eq!(parse(Code::GET, &tags[..341]).0.unwrap().key.len(), 1 + 341 * 12);
-        assert_eq!(parse(Code::GET, &tags).0.unwrap_err().code, Code::BAD_REQUEST);
+        assert_eq!(parse(Code::GET, &tags).0.unwrap_err(), Refusal::PathTooLong);
     }
 
     #[test]
@@ -342,7 +365,7 @@ mod tests {
 
     #[test]
     fn values_that_are_illegal_and_methods_that_are_not_served_have_their_codes() {
-        let code = |method, wire: Wire| parse(method, wire).0.unwrap_err().code;
+        let code = |method, wire: Wire| parse(method, wire).0.unwrap_err().code();
         assert_eq!(code(Code::GET, &[(11, b"a"), (11, b"..")]), Code::BAD_REQUEST);
         assert_eq!(code(Code::GET, &[(11, b".")]), Code::BAD_REQUEST);
         assert_eq!(code(Code::GET, &[(27, b"\x07")]), Code::BAD_REQUEST);
@@ -383,12 +406,19 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_into_an_option_is_said_before_it_is_sent() {
-        let encode = |options| encode_request(&options, Part::First).is_err();
-        assert!(encode(RequestOptions { path: vec!["p".repeat(256)], ..Default::default() }));
-        assert!(encode(RequestOptions { query: vec!["q".repeat(256)], ..Default::default() }));
-        assert!(encode(RequestOptions {
-            authorization: Some("t".repeat(MAX_ACCESS_TOKEN + 1)),
-            ..Default::default()
-        }));
+        let encode = |options| encode_request(&options, Part::First).unwrap_err();
+        let path = vec!["p".repeat(256)];
+        let why = encode(RequestOptions { path, ..Default::default() });
+        assert_eq!(why, Unsendable::PathSegment { bytes: 256 });
+        let query = vec!["q".repeat(257)];
+        let why = encode(RequestOptions { query, ..Default::default() });
+        assert_eq!(why, Unsendable::QueryParameter { bytes: 257 });
+        let bytes = MAX_ACCESS_TOKEN + 1;
+        let why = encode(RequestOptions { authorization: Some("t".repeat(bytes)), ..Default::default() });
+        assert_eq!(why, Unsendable::AccessToken { bytes });
+        for bytes in [0, 256] {
+            let why = encode(RequestOptions { host: Some("h".repeat(bytes)), ..Default::default() });
+            assert_eq!(why, Unsendable::Host { bytes });
+        }
     }
 }

@@ -208,19 +208,23 @@ impl Server {
             self.messages.has_short_timers(session);
         }
         let said = access_token::said(&message);
-        let parsed = ParsedRequest::parse(&message, &mut self.messages.counters);
+        let (parsed, ignored) = ParsedRequest::parse(&message);
+        ignored.into_iter().for_each(|fault| self.messages.counters.count_fault(fault));
+        if let Err(refusal) = parsed {
+            self.messages.counters.count_refusal(refusal);
+        }
         let standing = match &parsed {
             Ok(request) if again || self.says_again(session, request, &said) => self.standing(session, &said),
             _ => self.arrived(now, &asker, &message, &said),
         };
         let request = match parsed {
             Ok(request) => request,
-            Err(refusal) if refusal.bad_option && message.kind == Kind::NonConfirmable => {
+            Err(refusal) if refusal.is_bad_option() && message.kind == Kind::NonConfirmable => {
                 // RFC 7252 section 5.4.1.
                 self.messages.counters.non_confirmable_dropped += 1;
                 return;
             }
-            Err(refusal) => return self.refuse(now, &asker, refusal.code, &refusal.text),
+            Err(refusal) => return self.refuse(now, &asker, refusal.code(), &refusal.to_string()),
         };
         if let Some(Err(why)) = said {
             self.messages.counters.access_tokens_unreadable += 1;

@@ -2,7 +2,10 @@
 
 use super::peer::*;
 use super::sim::{SECOND, body, get, post, put, zero};
-use lowband_transport::coap::{Client, ClientEvent, Code, FailReason, Limits, Request, Response, Times};
+use lowband_transport::coap::{
+    Client, ClientEvent, Code, FailReason, Limits, OptionError, OptionFault, ProtocolError, Request,
+    Response, Times,
+};
 use lowband_transport::{ExchangeId, SessionId};
 use std::time::Instant;
 
@@ -152,7 +155,8 @@ fn an_acknowledgement_with_another_requests_token_fails_the_request() {
     let mut foreign = Foreign::new();
     let (_, asked) = foreign.ask(get("x"));
     foreign.says(&make(ACK, Code::CONTENT, asked.id()).token(b"other"));
-    assert!(matches!(foreign.failure(), FailReason::Protocol(_)));
+    assert_eq!(foreign.failure(), FailReason::Protocol(ProtocolError::OtherRequest));
+    assert_eq!(foreign.client.counters().responses_contradictory, 1);
 }
 
 #[test]
@@ -161,12 +165,21 @@ fn a_response_with_an_unknown_critical_option_is_refused() {
     let (_, asked) = foreign.ask(get("x"));
     let refused = foreign.says(&make(CON, Code::CONTENT, 5).token(asked.token()).option(9, b"x"));
     assert_eq!((refused[0].kind(), refused[0].id()), (RST, 5));
-    assert_eq!(foreign.failure(), FailReason::Protocol("option 9 is not known".into()));
+    let refused_by =
+        |number, fault| FailReason::Protocol(ProtocolError::Option(OptionError { number, fault }));
+    assert_eq!(foreign.failure(), refused_by(9, OptionFault::Unknown));
     let again = foreign.says(&make(CON, Code::CONTENT, 5).token(asked.token()).option(9, b"x"));
     assert_eq!(again, refused);
     let (_, asked) = foreign.ask(get("x"));
     foreign.says(&piggybacked(&asked, Code::CONTENT).option(BLOCK2, b"\x07"));
-    assert!(matches!(foreign.failure(), FailReason::Protocol(_)));
+    assert_eq!(foreign.failure(), refused_by(BLOCK2, OptionFault::ReservedSize));
+    // An elective one is passed over, and counted all the same.
+    let (_, asked) = foreign.ask(get("x"));
+    foreign.says(&piggybacked(&asked, Code::CONTENT).option(MAX_AGE, b"12345"));
+    foreign.response();
+    let counters = foreign.client.counters();
+    let rejected = (counters.options_unknown, counters.options_bad_value, counters.options_bad_length);
+    assert_eq!(rejected, (1, 1, 1));
 }
 
 #[test]
@@ -221,7 +234,7 @@ fn a_body_that_changes_whenever_it_is_read_is_begun_again_twice_and_then_fails()
             None => assert_eq!(etags, b"ef"),
         }
     }
-    assert!(matches!(foreign.failure(), FailReason::Protocol(why) if why.contains("changed")));
+    assert_eq!(foreign.failure(), FailReason::Protocol(ProtocolError::BodyChanged));
     let counters = foreign.client.counters();
     assert_eq!((counters.downloads_restarted, counters.responses_contradictory), (2, 1));
 }
@@ -257,7 +270,7 @@ fn continue_where_nothing_is_missing_fails() {
     let mut foreign = Foreign::new();
     let (_, asked) = foreign.ask(post("x", vec![1]));
     foreign.says(&piggybacked(&asked, Code::CONTINUE));
-    assert!(matches!(foreign.failure(), FailReason::Protocol(_)));
+    assert_eq!(foreign.failure(), FailReason::Protocol(ProtocolError::UnexpectedContinue));
 }
 
 #[test]

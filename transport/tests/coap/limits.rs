@@ -3,7 +3,7 @@
 use super::peer::*;
 use super::sim::{SECOND, Sim, body, get};
 use lowband_transport::SessionId;
-use lowband_transport::coap::{Code, FailReason, Limits, ServerEvent, Times};
+use lowband_transport::coap::{Code, FailReason, Limits, ProtocolError, ServerEvent, Times};
 use lowband_transport::shares::Network;
 use std::time::Duration;
 
@@ -79,7 +79,9 @@ fn a_download_above_the_clients_limit_fails_and_ends_at_the_server_too() {
     let session = sim.open(1);
     let exchange = sim.request(session, get("x"));
     sim.pass(100 * SECOND);
-    assert!(matches!(&sim.results[&exchange], Err(FailReason::Protocol(why)) if why.contains("10000")));
+    let too_large = ProtocolError::TooLarge { limit: 10_000 };
+    assert_eq!(sim.results[&exchange], Err(FailReason::Protocol(too_large)));
+    assert_eq!(sim.client.counters().downloads_too_large, 1);
     assert_eq!(sim.server.blockwise_bytes(), 0);
     sim.answer = Box::new(|_| super::sim::Answer::new(body(10_000, 1)));
     assert_eq!(sim.ask(session, get("x")).body.len(), 10_000);

@@ -3,7 +3,7 @@
 
 use super::peer::{BLOCK1, BLOCK2, CON, GET, Make, NON, PUT, Peer, SESSION, SIZE2, make};
 use super::sim::{SECOND, Sim, body, get, put};
-use lowband_transport::coap::{Code, FailReason, ResponseOptions};
+use lowband_transport::coap::{Code, FailReason, ResponseOptions, Unsendable};
 
 /// Largest message and largest block, in bytes.
 const LIMITS: [(usize, usize); 5] = [(512, 256), (1024, 512), (2048, 1024), (4096, 1024), (16_384, 1024)];
@@ -127,8 +127,10 @@ fn a_request_that_cannot_fit_fails_with_a_reason_and_the_session_goes_on() {
     let mut long = get("x");
     long.options.query = vec!["q".repeat(200); 3];
     let exchange = sim.request(session, long);
-    let Err(FailReason::Protocol(why)) = &sim.results[&exchange] else { panic!("{:?}", sim.results) };
-    assert!(why.contains("too long") && why.contains("512 bytes"), "{why}");
+    let Err(why) = &sim.results[&exchange] else { panic!("{:?}", sim.results) };
+    assert_eq!(*why, FailReason::Unsendable(Unsendable::Message { most: 512 }));
+    let words = why.to_string();
+    assert!(words.contains("too long") && words.contains("512 bytes"), "{words}");
     assert_eq!(sim.ask(session, get("y")).body, b"y");
     assert!(sim.sent.iter().all(|(_, bytes)| bytes.len() <= 512));
 }

@@ -10,11 +10,12 @@
 use super::super::block::{Block, BlockSize, uint};
 use super::super::congestion::Turn;
 use super::super::download::{Download, Progress};
+use super::super::failure::{FailReason, ProtocolError, Unsendable};
 use super::super::message::{Outgoing, Token};
 use super::super::numbers::{self, Code, Method};
 use super::super::options::{self, ParsedResponse, Part};
 use super::upload::{LARGEST_MESSAGE, Upload, next_upload, upload_size};
-use super::{Client, FailReason, Owner, Request};
+use super::{Client, Owner, Request};
 use crate::shares::Network;
 use crate::{ExchangeId, SessionId};
 use std::time::Instant;
@@ -185,7 +186,7 @@ impl Client {
         let request = &exchange.request;
         let mut options = match options::encode_request(&request.options, part) {
             Ok(options) => options,
-            Err(why) => return self.fail(now, id, FailReason::Protocol(why)),
+            Err(why) => return self.fail(now, id, FailReason::Unsendable(why)),
         };
         if exchange.tag > 0 {
             options.push((numbers::REQUEST_TAG, uint(exchange.tag)));
@@ -222,9 +223,7 @@ impl Client {
         let (network, owner) = (Network::alone(session.0), Owner::Exchange(id));
         if !self.messages.send_confirmable(now, session, network, message, turn, owner) {
             let most = self.messages.largest_message(session);
-            let why =
-                format!("too long: path, query and access token do not fit into one message of {most} bytes");
-            self.fail(now, id, FailReason::Protocol(why));
+            self.fail(now, id, FailReason::Unsendable(Unsendable::Message { most }));
         }
     }
 
@@ -275,14 +274,12 @@ impl Client {
                     let part = if next.num == 0 { Part::First } else { Part::Upload };
                     return self.send(now, id, part);
                 }
-                Upload::Answered => Download::start(code, response, payload, limit, counters),
-                Upload::Contradiction(why) => Err(why.into()),
+                Upload::Answered => Download::start(code, response, payload, limit),
+                Upload::Contradiction(error) => Err(error),
             },
-            State::Downloading(download, _) => download.add(code, response, payload, limit, counters),
-            State::Asked | State::Queued if code == Code::CONTINUE => {
-                Err("2.31 came although nothing is missing".into())
-            }
-            State::Asked | State::Queued => Download::start(code, response, payload, limit, counters),
+            State::Downloading(download, _) => download.add(code, response, payload, limit),
+            State::Asked | State::Queued if code == Code::CONTINUE => Err(ProtocolError::UnexpectedContinue),
+            State::Asked | State::Queued => Download::start(code, response, payload, limit),
         };
         match progress {
             Ok(Progress::Whole(response)) => self.succeed(now, id, response),
@@ -292,7 +289,7 @@ impl Client {
                 exchange.request.body = Vec::new();
                 self.send(now, id, Part::Download);
             }
-            Err(why) => self.fail(now, id, FailReason::Protocol(why)),
+            Err(error) => self.contradict(now, id, error),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The blocks of a request at the client (RFC 7959 section 2.5): how large they are, and which one follows.
 
 use super::super::block::{Block, BlockSize};
+use super::super::failure::ProtocolError;
 use super::super::numbers::Code;
 use super::super::options::{self, ParsedResponse, Part};
 use super::Request;
@@ -19,7 +20,7 @@ pub(super) enum Upload {
     Next(Block),
     /// It is the response to the whole request, or refuses it.
     Answered,
-    Contradiction(&'static str),
+    Contradiction(ProtocolError),
 }
 
 /// RFC 7959 sections 2.3 and 2.9.
@@ -31,21 +32,18 @@ pub(super) fn next_upload(sent: Block, code: Code, response: &ParsedResponse, le
         return Upload::Next(Block { num: 0, more: length > size.bytes(), size });
     }
     let goes_on = code == Code::CONTINUE || (code.is_success() && echoed.is_some());
+    let acknowledged = echoed.map_or(sent.num, |block| block.num);
     match (goes_on, sent.more) {
-        (true, true) if echoed.is_some_and(|block| block.num != sent.num) => {
-            Upload::Contradiction("another block was acknowledged than the one that was sent")
+        (true, true) if acknowledged != sent.num => {
+            Upload::Contradiction(ProtocolError::WrongAcknowledgement { sent: sent.num, acknowledged })
         }
         (true, true) => {
             let offset = sent.offset() + sent.size.bytes();
             let next = Block::at(offset, size, offset + size.bytes() < length);
-            next.map_or(
-                Upload::Contradiction("the body has more blocks than Block1 can number"),
-                Upload::Next,
-            )
+            let too_many = ProtocolError::TooManyBlocks { option: "Block1" };
+            next.map_or(Upload::Contradiction(too_many), Upload::Next)
         }
-        (_, false) if code == Code::CONTINUE => {
-            Upload::Contradiction("2.31 came although nothing is missing")
-        }
+        (_, false) if code == Code::CONTINUE => Upload::Contradiction(ProtocolError::UnexpectedContinue),
         _ => Upload::Answered,
     }
 }
@@ -112,9 +110,13 @@ mod tests {
         ] {
             assert_eq!(next(sent, code, echoed, 2000), Upload::Answered);
         }
-        assert!(matches!(next(block(1, false, 6), Code::CONTINUE, None, 2000), Upload::Contradiction(_)));
-        let other = Some(block(7, true, 6));
-        assert!(matches!(next(block(1, true, 6), Code::CONTINUE, other, 9000), Upload::Contradiction(_)));
+        let continued = next(block(1, false, 6), Code::CONTINUE, None, 2000);
+        assert_eq!(continued, Upload::Contradiction(ProtocolError::UnexpectedContinue));
+        let other = next(block(1, true, 6), Code::CONTINUE, Some(block(7, true, 6)), 9000);
+        let wrong = ProtocolError::WrongAcknowledgement { sent: 1, acknowledged: 7 };
+        assert_eq!(other, Upload::Contradiction(wrong));
+        let last = next(block(Block::MAX_NUM, true, 0), Code::CONTINUE, None, usize::MAX);
+        assert_eq!(last, Upload::Contradiction(ProtocolError::TooManyBlocks { option: "Block1" }));
     }
 
     #[test]

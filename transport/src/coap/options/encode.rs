@@ -1,6 +1,7 @@
 //! From options with a meaning to numbers and bytes: requests of the client role, responses of the server role.
 
 use super::super::block::uint;
+use super::super::failure::Unsendable;
 use super::super::numbers::{self, MAX_ACCESS_TOKEN};
 use super::{RequestOptions, ResponseOptions};
 
@@ -15,23 +16,23 @@ pub(in super::super) enum Part {
     Download,
 }
 
-/// The request's options for the wire. An error names what no CoAP message can carry.
+/// The request's options for the wire, or what no CoAP message can carry of them.
 pub(in super::super) fn encode_request(
     options: &RequestOptions,
     part: Part,
-) -> Result<Vec<(u16, Vec<u8>)>, String> {
+) -> Result<Vec<(u16, Vec<u8>)>, Unsendable> {
     let mut encoded = Vec::with_capacity(options.path.len() + options.query.len() + 4);
-    let mut texts = |number, values: &[String], name| {
+    let mut texts = |number, values: &[String], too_long: fn(usize) -> Unsendable| {
         for value in values {
             if value.len() > 255 {
-                return Err(format!("a {name} of more than 255 bytes does not fit into CoAP"));
+                return Err(too_long(value.len()));
             }
             encoded.push((number, value.as_bytes().to_vec()));
         }
         Ok(())
     };
-    texts(numbers::URI_PATH, &options.path, "path segment")?;
-    texts(numbers::URI_QUERY, &options.query, "query parameter")?;
+    texts(numbers::URI_PATH, &options.path, |bytes| Unsendable::PathSegment { bytes })?;
+    texts(numbers::URI_QUERY, &options.query, |bytes| Unsendable::QueryParameter { bytes })?;
     if let Some(accept) = options.accept {
         encoded.push((numbers::ACCEPT, uint(accept.into())));
     }
@@ -42,9 +43,7 @@ pub(in super::super) fn encode_request(
     if part == Part::First {
         if let Some(authorization) = &options.authorization {
             if authorization.len() > MAX_ACCESS_TOKEN {
-                return Err(format!(
-                    "an access token of more than {MAX_ACCESS_TOKEN} bytes does not fit into option 256"
-                ));
+                return Err(Unsendable::AccessToken { bytes: authorization.len() });
             }
             encoded.push((numbers::AUTHORIZATION, authorization.as_bytes().to_vec()));
         }
@@ -56,7 +55,7 @@ pub(in super::super) fn encode_request(
         }
         if let Some(host) = &options.host {
             if !(1..=255).contains(&host.len()) {
-                return Err("a Uri-Host has 1 to 255 bytes".to_owned());
+                return Err(Unsendable::Host { bytes: host.len() });
             }
             encoded.push((numbers::URI_HOST, host.as_bytes().to_vec()));
         }

@@ -1,7 +1,7 @@
 //! The options of a response as they arrive (RFC 7252 section 5.10).
 
 use super::super::block::{Block, from_uint};
-use super::super::counters::Counters;
+use super::super::failure::{OptionError, OptionFault};
 use super::super::message::Message;
 use super::super::numbers;
 use super::{block, recognised};
@@ -27,16 +27,20 @@ pub(in super::super) struct ParsedResponse {
 }
 
 impl ParsedResponse {
-    /// An error is the reason to reject the response (RFC 7252 section 5.4.1), in words.
+    /// The response, or the option for which it is to be rejected (RFC 7252 section 5.4.1); and what was wrong with
+    /// options that were ignored.
     pub(in super::super) fn parse(
         message: &Message,
-        counters: &mut Counters,
-    ) -> Result<ParsedResponse, String> {
+    ) -> (Result<ParsedResponse, OptionError>, Vec<OptionFault>) {
+        let mut ignored = Vec::new();
+        let result = ParsedResponse::of(message, &mut ignored);
+        (result, ignored)
+    }
+
+    fn of(message: &Message, ignored: &mut Vec<OptionFault>) -> Result<ParsedResponse, OptionError> {
         let mut parsed =
             ParsedResponse { options: ResponseOptions::default(), block1: None, block2: None, etag: None };
-        for (number, value) in
-            recognised(message, &numbers::IN_RESPONSES, counters).map_err(|refusal| refusal.text)?
-        {
+        for (number, value) in recognised(message, &numbers::IN_RESPONSES, ignored)? {
             match number {
                 numbers::CONTENT_FORMAT => {
                     parsed.options.content_format = from_uint(value).map(|value| value as u16);
@@ -44,12 +48,8 @@ impl ParsedResponse {
                 numbers::MAX_AGE => parsed.options.max_age = from_uint(value),
                 numbers::ETAG => parsed.etag = Some(value.to_vec()),
                 numbers::SIZE2 => parsed.options.size = from_uint(value).map(u64::from),
-                numbers::BLOCK1 => {
-                    parsed.block1 = Some(block(value, counters).map_err(|refusal| refusal.text)?)
-                }
-                numbers::BLOCK2 => {
-                    parsed.block2 = Some(block(value, counters).map_err(|refusal| refusal.text)?)
-                }
+                numbers::BLOCK1 => parsed.block1 = Some(block(number, value)?),
+                numbers::BLOCK2 => parsed.block2 = Some(block(number, value)?),
                 _ => {}
             }
         }
