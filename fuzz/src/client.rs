@@ -267,6 +267,7 @@ impl World {
                 ClientEvent::Pong { session } | ClientEvent::Dead { session } => {
                     assert!(self.sessions.contains(&session));
                 }
+                other => panic!("{other:?}"),
             }
         }
         for session in self.sessions {

@@ -141,6 +141,7 @@ fn ended(client: &mut Client, open: &mut BTreeSet<ExchangeId>, download: usize) 
             }
             ClientEvent::Failed { exchange, .. } => assert!(open.remove(&exchange), "a request ends once"),
             ClientEvent::Pong { session } | ClientEvent::Dead { session } => assert_eq!(session, SESSION),
+            other => panic!("{other:?}"),
         }
     }
 }

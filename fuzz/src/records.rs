@@ -202,9 +202,9 @@ impl Live {
                     Event::Closed { why: CloseReason::Local | CloseReason::CloseNotify, .. } => {
                         assert!(self.closed, "nobody ends a session from outside");
                     }
-                    Event::Closed { why, .. } => panic!("{why:?}"),
                     // What the input has written.
                     Event::Doubted { session } => assert_eq!(session, self.sessions[0]),
+                    other => panic!("{other:?}"),
                 }
             }
             let datagrams = self.pair.sent(end);

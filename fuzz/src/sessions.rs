@@ -258,8 +258,7 @@ impl World {
                     return;
                 }
                 client::Event::Connected { .. } | client::Event::Failed { .. } => {}
-                client::Event::Pong { .. } => panic!("nobody has asked for one"),
-                client::Event::Doubted { .. } => panic!("the server has lost no session"),
+                other => panic!("nobody has asked for one, and the server has lost no session: {other:?}"),
             }
         }
     }
@@ -340,7 +339,7 @@ impl World {
                 server::Event::Cancelled { exchange } => {
                     assert!(self.waiting.remove(&exchange).is_some(), "cancelled once");
                 }
-                server::Event::WantsChunk { .. } => panic!("there are no long answers"),
+                other => panic!("there are no long answers: {other:?}"),
             }
         }
     }

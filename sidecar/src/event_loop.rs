@@ -265,9 +265,9 @@ impl EventLoop {
 
     fn handle(&mut self, now: Instant, event: Event) {
         match event {
-            Event::SessionOpened { session, peer, resumed, took, .. } => {
+            Event::SessionOpened { session, peer, took, .. } => {
                 self.metrics.connected(peer, took);
-                tracing::debug!(session = session.0, %peer, resumed, "session opened");
+                tracing::debug!(session = session.0, %peer, "session opened");
             }
             Event::SessionClosed { session, why } => {
                 self.exchanges.forget(session);
@@ -287,6 +287,8 @@ impl EventLoop {
             }
             Event::Cancelled { exchange } => self.exchanges.cancelled(now, exchange),
             Event::WantsChunk { exchange } => self.exchanges.go_on(&self.server, exchange),
+            // The transport speaks of something that nobody here has asked for.
+            _ => {}
         }
     }
 

@@ -121,7 +121,7 @@ async fn until_answered(client: &mut Client, socket: &UdpSocket, server: SocketA
                 Event::Failed { why, .. } => return Err(why.to_string()),
                 Event::Closed { why: CloseReason::Refused, .. } => return Ok(()),
                 Event::Closed { why, .. } => return Err(why.to_string()),
-                Event::Connected { .. } | Event::Pong { .. } | Event::Doubted { .. } => {}
+                _ => {}
             }
         }
         let deadline = client.poll_timeout().map_or_else(|| Instant::now() + TIMEOUT, Instant::from_std);

@@ -22,6 +22,7 @@ pub struct Config {
 
 /// What the client reports to its caller.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Event {
     /// The handshake has finished. Requests made before are on their way.
     Connected {

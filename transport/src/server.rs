@@ -26,6 +26,7 @@ pub struct Config {
 
 /// What the server reports to its caller.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Event {
     /// A client has connected.
     SessionOpened {
@@ -35,8 +36,6 @@ pub enum Event {
         peer: SocketAddr,
         /// Network whose share the session uses; see [`dtls::Endpoint::network`].
         network: Network,
-        /// True if the handshake was a resumption.
-        resumed: bool,
         /// How long the handshake took, from the client's proof of its address to its Finished.
         took: Duration,
     },
@@ -257,11 +256,6 @@ impl Server {
         self.coap.blockwise_bytes()
     }
 
-    /// Returns how long a request waits before it is acknowledged (for tests and docs).
-    pub fn piggyback_wait(&self) -> Duration {
-        self.coap.piggyback_wait()
-    }
-
     /// Passes messages and events between the two layers until neither has any.
     fn pass_on(&mut self, now: Instant) {
         loop {
@@ -273,18 +267,10 @@ impl Server {
             }
             let Some(event) = self.dtls.poll_event() else { return };
             match event {
-                dtls::Event::Connected {
-                    session,
-                    peer,
-                    network,
-                    resumed,
-                    round_trip,
-                    took,
-                    largest_message,
-                } => {
+                dtls::Event::Connected { session, peer, network, round_trip, took, largest_message } => {
                     self.coap.limit_messages(session, largest_message);
                     self.coap.session_opened(now, session, round_trip);
-                    self.events.push_back(Event::SessionOpened { session, peer, network, resumed, took });
+                    self.events.push_back(Event::SessionOpened { session, peer, network, took });
                 }
                 dtls::Event::Data { session, bytes } => {
                     let network = self.dtls.network(session).unwrap_or(Network::alone(session.0));

@@ -212,6 +212,8 @@ impl State {
                 Event::Closed { why, .. } => {
                     self.ended.get_or_insert(why);
                 }
+                // What this client does not know changes nothing for those who wait.
+                _ => {}
             }
         }
         for (exchange, why, sent) in failed {

@@ -168,7 +168,7 @@ impl Loop {
                     self.plan_answer(now, exchange, method, options, body);
                 }
                 ServerEvent::Cancelled { exchange } => self.answers.retain(|(_, of), _| *of != exchange),
-                ServerEvent::WantsChunk { .. } => {}
+                _ => {}
             }
         }
         while let Some(next) = self.answers.first_entry().filter(|next| next.key().0 <= now) {

@@ -92,7 +92,7 @@ impl Session {
                         let _ = self.client.send_to(&bytes, peer).await;
                     }
                     (Event::Data { .. }, None) => {}
-                    (event @ (Event::Closed { .. } | Event::Doubted { .. }), _) => panic!("{event:?}"),
+                    (event, _) => panic!("{event:?}"),
                 }
             }
         }

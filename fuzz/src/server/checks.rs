@@ -31,6 +31,7 @@ impl World {
                     assert!(!self.answers[&exchange].over, "what is over wants nothing");
                     assert!(self.server.wants_chunk(exchange));
                 }
+                other => panic!("{other:?}"),
             }
         }
         while let Some((session, bytes)) = self.server.poll_transmit() {

@@ -196,7 +196,7 @@ impl Driver {
                 let _ = self.closing.send(Some(why));
                 return;
             }
-            Event::Pong { .. } | Event::Doubted { .. } => return,
+            _ => return,
         };
         if let Some(answer) = self.waiting.remove(&exchange) {
             let _ = answer.send(outcome);

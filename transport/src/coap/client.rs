@@ -58,6 +58,7 @@ pub struct Response {
 
 /// What the client side has to tell.
 #[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ClientEvent {
     /// The response is complete.
     Response {

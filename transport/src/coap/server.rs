@@ -47,6 +47,7 @@ pub use sticky::Standing;
 
 /// What the server role reports to its caller.
 #[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ServerEvent {
     /// A whole request has arrived. The caller answers it by `respond_head` and `respond_chunk`,
     /// or by `fail`.
@@ -367,11 +368,6 @@ impl Server {
     /// Counts the sessions that have state in this layer; those at rest have none.
     pub fn sessions_in_memory(&self) -> usize {
         self.messages.links().max(self.sessions.len())
-    }
-
-    /// Returns how long a request of a client with short timers waits before it is acknowledged.
-    pub fn piggyback_wait(&self) -> Duration {
-        self.messages.times.piggyback_wait
     }
 
     /// Drops the state of a session if nothing is left of it.

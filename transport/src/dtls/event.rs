@@ -8,6 +8,7 @@ use std::time::Duration;
 
 /// What an endpoint has to tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Event {
     /// A handshake has finished and the peer is known to have our Finished: at the accepting side this is told just
     /// before the first [`Event::Data`], at the connecting side when the server's Finished has been verified.
@@ -18,8 +19,6 @@ pub enum Event {
         peer: SocketAddr,
         /// Whose share it has: see [`super::Endpoint::network`].
         network: Network,
-        /// By an abbreviated handshake.
-        resumed: bool,
         /// Round trip seen in the handshake, where one could be measured (no sample from what was sent twice).
         round_trip: Option<Duration>,
         /// How long the handshake took: at the accepting side from the first piece of the hello with a valid cookie, at the
@@ -99,6 +98,7 @@ pub enum CloseReason {
 
 /// Why a message cannot be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SendError {
     /// No such session (any more), or its handshake has not finished.
     #[error("no such session, or its handshake has not finished")]

@@ -285,6 +285,7 @@ impl Sim {
                         self.dead.push((session, self.now));
                         self.client.session_closed(self.now, session);
                     }
+                    other => panic!("{other:?}"),
                 }
             }
             while let Some(event) = self.server.poll_event() {
@@ -307,6 +308,7 @@ impl Sim {
                             self.later(Duration::ZERO, Due::Piece(exchange, from));
                         }
                     }
+                    other => panic!("{other:?}"),
                 }
             }
             if quiet {

@@ -190,7 +190,7 @@ pub(crate) fn echo_with_s_client(key: &PKey<Private>, limits: Limits, arguments:
             ControlFlow::Break(())
         }
         Event::Connected { .. } => ControlFlow::Continue(()),
-        event @ (Event::Closed { .. } | Event::Doubted { .. }) => panic!("{event:?}"),
+        other => panic!("{other:?}"),
     });
     assert!(program.read_until(|line| line == "echo hello").contains("echo hello"));
     drop(input);
@@ -314,7 +314,7 @@ fn talk_to_s_server(
             ControlFlow::Break(Ok(bytes))
         }
         Event::Closed { why, .. } => ControlFlow::Break(Err(why)),
-        Event::Doubted { .. } => panic!("nobody forges alerts here"),
+        other => panic!("nobody forges alerts here: {other:?}"),
     })
 }
 

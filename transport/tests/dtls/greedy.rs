@@ -97,7 +97,7 @@ impl World {
                     endpoint.send(self.now, session, b"hello").unwrap();
                 }
                 Event::Closed { why, .. } => *closed = Some(why),
-                Event::Data { .. } | Event::Doubted { .. } => {}
+                _ => {}
             }
         }
         while let Some(sent) = endpoint.poll_transmit() {

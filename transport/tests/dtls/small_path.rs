@@ -99,7 +99,7 @@ fn is_served(program: &str, arguments: &[&str], socket: &Socket) {
             ControlFlow::Break(())
         }
         Event::Connected { .. } => ControlFlow::Continue(()),
-        event @ (Event::Closed { .. } | Event::Doubted { .. }) => panic!("{event:?}"),
+        other => panic!("{other:?}"),
     });
     let now = Instant::now();
     endpoint.session_ids().into_iter().for_each(|session| endpoint.close(now, session));

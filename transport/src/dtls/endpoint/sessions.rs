@@ -106,9 +106,7 @@ impl Endpoint {
         largest_message: usize,
     ) {
         let network = self.balancers.network(peer.ip(), session.0);
-        let resumed = false;
-        let connected =
-            Event::Connected { session, peer, network, resumed, round_trip, took, largest_message };
+        let connected = Event::Connected { session, peer, network, round_trip, took, largest_message };
         self.events.push_back(connected);
     }
 
