@@ -13,25 +13,26 @@
 //!        `-- Transmit ---------+------- datagrams ------------+-------------------------'
 //! ```
 //!
-//! No I/O, no clock, no randomness of its own: `now`, bytes and a seed come in; transmits, timeouts and events come out.
-//! After each `handle_*` or command the caller drains `poll_transmit` and `poll_event` and asks `poll_timeout` when to call
-//! `handle_timeout`. `clippy.toml` keeps it so.
+//! No I/O, no clock, no randomness of its own: `now`, bytes and a seed come in; transmits, timeouts and
+//! events come out. After each `handle_*` or command the caller drains `poll_transmit` and `poll_event` and
+//! asks `poll_timeout` when to call `handle_timeout`. `clippy.toml` keeps it so.
 //!
 //! # Errors
 //!
-//! Nothing that arrives from the network is an error of the API: what cannot be used is dropped, and one of the
-//! [counters](counters) says how often, by its reason. Only setting up fails, with a [`SetupError`] that has all
-//! [mistakes](Mistake) of the configuration. A session ends with a [`dtls::CloseReason`], a request without a response
-//! with a [`coap::FailReason`]; both say whose fault it is. Reasons are values to match on, and their `Display` is for
-//! people. After any of them the [`Server`] or [`Client`] goes on as before.
+//! Nothing that arrives from the network is an error of the API: what cannot be used is dropped, and one of
+//! the [counters](counters) says how often, by its reason. Only setting up fails, with a [`SetupError`]
+//! that has all [mistakes](Mistake) of the configuration. A session ends with a [`dtls::CloseReason`], a
+//! request without a response with a [`coap::FailReason`]; both say whose fault it is. Reasons are values
+//! to match on, and their `Display` is for people. After any of them the [`Server`] or [`Client`] goes on
+//! as before.
 //!
-//! Events and reasons are `non_exhaustive`: more of them may come without a new major version, and what a program does
-//! not know of them it may ignore.
+//! Events and reasons are `non_exhaustive`: any version may have more of them, and a program may ignore those
+//! that it does not know.
 //!
 //! # Layers
 //!
-//! [`coap`] knows nothing of [`dtls`]: it works above anything that delivers messages within sessions, which is how its
-//! own tests run it. [`Server`] and [`Client`] put one on the other and decide nothing.
+//! [`coap`] knows nothing of [`dtls`]: it works above anything that delivers messages within sessions, which
+//! is how its own tests run it. [`Server`] and [`Client`] put one on the other and decide nothing.
 #![cfg_attr(
     test,
     allow(
@@ -57,11 +58,12 @@ pub use setup::{CertificateMistake, KeyMistake, Mistake, SetupError};
 /// A datagram to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transmit {
-    /// Where to.
+    /// Address and port that it goes to.
     pub peer: SocketAddr,
-    /// The local address that the peer has been talking to, where known: a server answers from the address that was asked.
+    /// The local address that the peer has been talking to, where known: a server answers from the address
+    /// that was asked.
     pub local: Option<IpAddr>,
-    /// One UDP payload.
+    /// The payload of one UDP datagram.
     pub bytes: Vec<u8>,
 }
 

@@ -1,4 +1,5 @@
-//! Why a server, a client or one of their layers cannot be set up: all mistakes of a configuration, each as a value.
+//! Why a server, a client or one of their layers cannot be set up: all mistakes of a configuration, each as
+//! a value.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! The value of the Block1 and Block2 options (RFC 7959 section 2.2): which piece of a body, and how large pieces are.
+//! The value of the Block1 and Block2 options (RFC 7959 section 2.2): which piece of a body, and how large
+//! pieces are.
 
 use std::fmt;
 
@@ -47,7 +48,7 @@ pub(super) enum BlockError {
 /// NUM, M and SZX.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Block {
-    /// Below 2^20.
+    /// Its place in the body, counted in blocks of its size; below 2^20.
     pub num: u32,
     pub more: bool,
     pub size: BlockSize,

@@ -6,8 +6,9 @@
 //! Response <- whole <---- response, by its token <---- message layer <-    Block2: ask for the next block
 //! ```
 //!
-//! How long to wait for a response that has been acknowledged is the caller's business: a long poll takes minutes.
-//! Deliberately absent: starting a request again. Matrix has transaction ids for that, and the caller knows them.
+//! How long to wait for a response that has been acknowledged is the caller's business: a long poll takes
+//! minutes. Deliberately absent: starting a request again. Matrix has transaction ids for that, and the
+//! caller knows them.
 
 mod exchange;
 mod liveness;
@@ -28,18 +29,19 @@ use std::time::{Duration, Instant};
 
 pub use liveness::Silence;
 
-/// Requests of one session that may begin while an older one is still sent again: a copy is recognised only as long as the
-/// server remembers its message id, else the request is executed twice. A server of ours remembers 256 message ids and
-/// 128 KiB of answers (`Limits::dedup_per_session`, `dedup_bytes_per_session`): the first and the last block of these
-/// requests and of the 31 that were on their way before, and an answer of one block to each.
+/// Requests of one session that may begin while an older one is still sent again: a copy is recognised only
+/// as long as the server remembers its message id, else the request is executed twice. A server of ours
+/// remembers 256 message ids and 128 KiB of answers (`Limits::dedup_per_session`,
+/// `dedup_bytes_per_session`): the first and the last block of these requests and of the 31 that were on
+/// their way before, and an answer of one block to each.
 const RUN_AHEAD: u64 = 64;
 
 /// A request of the client side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// Its method.
+    /// What to do with the resource (RFC 7252 section 5.8).
     pub method: Method,
-    /// Its options.
+    /// Path, query and what else CoAP says beside the body.
     pub options: RequestOptions,
     /// The whole body; sent blockwise where it needs more than one block.
     pub body: Vec<u8>,
@@ -48,9 +50,9 @@ pub struct Request {
 /// A whole response at the client side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
-    /// Its code.
+    /// The response code, of class 2, 4 or 5 (RFC 7252 section 5.9).
     pub code: Code,
-    /// Its options.
+    /// What CoAP says of the body.
     pub options: ResponseOptions,
     /// The whole body, or the diagnostic text.
     pub body: Vec<u8>,
@@ -62,29 +64,31 @@ pub struct Response {
 pub enum ClientEvent {
     /// The response is complete.
     Response {
-        /// To which request.
+        /// The request, as [`Client::request`] has named it.
         exchange: ExchangeId,
-        /// What came.
+        /// The whole response, of any code.
         response: Response,
     },
     /// No response will come.
     Failed {
-        /// To which request.
+        /// The request, as [`Client::request`] has named it.
         exchange: ExchangeId,
-        /// Why.
+        /// The reason why there is no response.
         why: FailReason,
-        /// Whether some of it has gone out. Else the peer has never seen it, and it can be made again without harm.
+        /// Whether some of it has gone out. Else the peer has never seen it, and it can be made again
+        /// without harm.
         sent: bool,
     },
     /// The peer answered a ping.
     Pong {
-        /// On which session.
+        /// The session whose peer has answered.
         session: SessionId,
     },
-    /// Nobody is there any more: a ping was not answered for [`Times::dead_after`], and nothing else has come meanwhile. The
-    /// requests of the session are as they were; they fail when it is closed, which is to be done now.
+    /// Nobody is there any more: a ping was not answered for [`Times::dead_after`], and nothing else has
+    /// come meanwhile. The requests of the session are as they were; they fail when it is closed, which is
+    /// to be done now.
     Dead {
-        /// Which session.
+        /// The session that is to be closed.
         session: SessionId,
     },
 }
@@ -144,8 +148,8 @@ impl Client {
         self.sessions.entry(session).or_default();
     }
 
-    /// No message to this session may have more than `bytes` (RFC 6066 section 4); 2^14 unless told. To be said before
-    /// the session opens.
+    /// No message to this session may have more than `bytes` (RFC 6066 section 4); 2^14 unless told. To be
+    /// said before the session opens.
     pub fn limit_messages(&mut self, session: SessionId, bytes: usize) {
         self.messages.limit(session, bytes);
     }
@@ -170,8 +174,8 @@ impl Client {
         self.messages.closed(session);
     }
 
-    /// Sends a request, or keeps it until the session opens or others have made room. On a session that is not there it
-    /// fails at once.
+    /// Sends a request, or keeps it until the session opens or others have made room. On a session that is
+    /// not there it fails at once.
     pub fn request(&mut self, now: Instant, session: SessionId, request: Request) -> ExchangeId {
         let id = ExchangeId(self.next_exchange);
         self.next_exchange += 1;

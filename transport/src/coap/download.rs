@@ -1,8 +1,9 @@
 //! Response bodies that arrive in blocks: the receiving side of Block2 (RFC 7959 section 2.4).
 //!
-//! Whether the pieces belong together is checked at every block: the same ETag and code, the offset that was asked for, and
-//! whole blocks but for the last. Size2 is an estimate (RFC 7959 section 4): it refuses early what is above the limit, and
-//! decides nothing else. One block after the other for now; what asks for several at once goes here as well.
+//! Whether the pieces belong together is checked at every block: the same ETag and code, the offset that
+//! was asked for, and whole blocks but for the last. Size2 is an estimate (RFC 7959 section 4): it refuses
+//! early what is above the limit, and decides nothing else. One block after the other for now; what asks
+//! for several at once goes here as well.
 
 use super::block::Block;
 use super::client::Response;

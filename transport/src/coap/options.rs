@@ -1,46 +1,52 @@
 //! From option numbers and bytes to options with a meaning, and back (RFC 7252 sections 5.4 and 5.10).
 //!
-//! The rules for what is wrong are the same in both directions: an option that is not in the table, whose value has an
-//! impossible length, or that is repeated although it may not be, counts as unrecognised. Elective ones are then
-//! ignored, critical ones refuse the message (5.4.1, 5.4.3, 5.4.5).
+//! The rules for what is wrong are the same in both directions: an option that is not in the table, whose
+//! value has an impossible length, or that is repeated although it may not be, counts as unrecognised.
+//! Elective ones are then ignored, critical ones refuse the message (5.4.1, 5.4.3, 5.4.5).
 
 mod encode;
+mod refusal;
 mod response;
 
 use super::block::{Block, from_uint};
 use super::failure::{OptionError, OptionFault};
 use super::message::Message;
-use super::numbers::{self, Code, Definition, Method};
+use super::numbers::{self, Definition, Method};
 
 pub(super) use encode::{Part, encode_request, encode_response};
+pub(super) use refusal::Refusal;
 pub(super) use response::ParsedResponse;
 pub use response::ResponseOptions;
 
-/// The options of a request that mean something to us, validated; critical ones that we do not know never get here.
+/// The options of a request that mean something to us, validated; critical ones that we do not know never
+/// get here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestOptions {
-    /// Uri-Path values, raw UTF-8, in order. Never `.` or `..` in a received request (RFC 7252 section 5.10.1).
+    /// Uri-Path values, raw UTF-8, in order. Never `.` or `..` in a received request (RFC 7252 section
+    /// 5.10.1).
     pub path: Vec<String>,
     /// Uri-Query values, in order.
     pub query: Vec<String>,
-    /// Content-Format (12).
+    /// Content-Format (option 12): the format of the body, see [`super::content_format`].
     pub content_format: Option<u16>,
-    /// Accept (17).
+    /// Accept (option 17): the format that the client wants, see [`super::content_format`].
     pub accept: Option<u16>,
-    /// Option 256 of MSC3079: the access token as this very request says it. What holds for a request that has been received is
-    /// its [`super::Standing`].
+    /// Option 256 of MSC3079: the access token as this very request says it. What holds for a request that
+    /// has been received is its [`super::Standing`].
     pub authorization: Option<String>,
-    /// Option 257 of MSC3079: CBOR version, likewise.
+    /// Option 257 of MSC3079: the CBOR version as this very request says it.
     pub cbor_version: Option<u32>,
-    /// Observe (6); not acted upon yet.
+    /// Observe (option 6) as the client says it. A server may answer such a request like any other (RFC 7641
+    /// section 4.1), and this one does.
     pub observe: Option<u32>,
-    /// Uri-Host (3): whom the client means, where the address does not say it.
+    /// Uri-Host (option 3): the server that the client means, where the address does not say it.
     pub host: Option<String>,
 }
 
-/// What names a body within a session: the method and the options that make the cache key (RFC 7252 section 5.4.2), as
-/// bytes. Uri-Path, Uri-Query, Accept and Request-Tag. Left out on purpose: options 256 and 257, which belong to the
-/// session once they have been sent, and what speaks of payloads or hosts, which clients leave out of block requests.
+/// What names a body within a session: the method and the options that make the cache key (RFC 7252 section
+/// 5.4.2), as bytes. Uri-Path, Uri-Query, Accept and Request-Tag. Left out on purpose: options 256 and 257,
+/// which belong to the session once they have been sent, and what speaks of payloads or hosts, which
+/// clients leave out of block requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct BodyKey(Box<[u8]>);
 
@@ -50,9 +56,10 @@ impl BodyKey {
     }
 }
 
-/// Bytes of a [`BodyKey`], which is path and query with four bytes for each option. It is kept with each body and each request that
-/// waits. The longest real ones are some 1,500 bytes: a `/sync` with an inline filter and a `since` of many stream positions, a `/join`
-/// with servers to ask; a single parameter has 255 bytes at most (RFC 7252 section 5.10).
+/// Bytes of a [`BodyKey`], which is path and query with four bytes for each option. It is kept with each
+/// body and each request that waits. The longest real ones are some 1,500 bytes: a `/sync` with an inline
+/// filter and a `since` of many stream positions, a `/join` with servers to ask; a single parameter has 255
+/// bytes at most (RFC 7252 section 5.10).
 const MAX_KEY: usize = 4096;
 
 /// A request, parsed into what the server acts upon.
@@ -69,47 +76,8 @@ pub(super) struct ParsedRequest {
     pub wants_size2: bool,
 }
 
-/// Why a request is answered at once; displayed, it is the diagnostic text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Refusal {
-    #[error("{0}")]
-    Option(OptionError),
-    #[error("a path segment must not be . or ..")]
-    DotSegment,
-    #[error("path and query are longer than 4,096 bytes together")]
-    PathTooLong,
-    #[error("only GET, POST, PUT and DELETE are served")]
-    Method,
-    #[error("this is no forward proxy")]
-    Proxying,
-}
-
-impl Refusal {
-    pub(super) fn code(self) -> Code {
-        match self {
-            // RFC 7959 section 2.2.
-            Refusal::Option(OptionError { fault: OptionFault::ReservedSize, .. }) => Code::BAD_REQUEST,
-            Refusal::Option(_) => Code::BAD_OPTION,
-            Refusal::DotSegment | Refusal::PathTooLong => Code::BAD_REQUEST,
-            Refusal::Method => Code::METHOD_NOT_ALLOWED,
-            Refusal::Proxying => Code::PROXYING_NOT_SUPPORTED,
-        }
-    }
-
-    /// A non-confirmable request gets no answer then (RFC 7252 section 5.4.1).
-    pub(super) fn is_bad_option(self) -> bool {
-        self.code() == Code::BAD_OPTION
-    }
-}
-
-impl From<OptionError> for Refusal {
-    fn from(error: OptionError) -> Refusal {
-        Refusal::Option(error)
-    }
-}
-
-/// The options that are recognised, each with its definition's promises kept; or the first critical one that is not.
-/// What is wrong with elective ones is added to `ignored`.
+/// The options that are recognised, each with its definition's promises kept; or the first critical one
+/// that is not. What is wrong with elective ones is added to `ignored`.
 fn recognised<'a>(
     message: &'a Message,
     table: &'static [Definition],
@@ -205,8 +173,8 @@ fn text(number: u16, value: &[u8]) -> Result<String, OptionError> {
     String::from_utf8(value.to_vec()).map_err(|_| OptionError { number, fault: OptionFault::NotUtf8 })
 }
 
-/// `.` and `..` are no legal values (RFC 7252 section 5.10.1); escaping them would not help, since HTTP servers resolve
-/// the escaped form as well.
+/// `.` and `..` are no legal values (RFC 7252 section 5.10.1); escaping them would not help, since HTTP
+/// servers resolve the escaped form as well.
 fn path_segment(value: &[u8]) -> Result<String, Refusal> {
     let segment = text(numbers::URI_PATH, value)?;
     if segment == "." || segment == ".." { Err(Refusal::DotSegment) } else { Ok(segment) }
@@ -217,7 +185,8 @@ fn block(number: u16, value: &[u8]) -> Result<Block, OptionError> {
     Block::decode(value).map_err(|_| OptionError { number, fault: OptionFault::ReservedSize })
 }
 
-/// What the client says it is capable of; 0 if it says nothing. A message that is refused for other options says it as well.
+/// What the client says it is capable of; 0 if it says nothing. A message that is refused for other options
+/// says it as well.
 pub(super) fn capabilities(message: &Message) -> u32 {
     let told = message.options().find(|(number, value)| *number == numbers::CAPABILITIES && value.len() <= 4);
     told.and_then(|(_, value)| from_uint(value)).unwrap_or(0)
@@ -228,7 +197,7 @@ mod tests {
     use super::super::counters::Counters;
     use super::super::failure::Unsendable;
     use super::super::message::{Kind, MessageId, Outgoing, Token};
-    use super::super::numbers::MAX_ACCESS_TOKEN;
+    use super::super::numbers::{Code, MAX_ACCESS_TOKEN};
     use super::*;
 
     /// Options as a test writes them.

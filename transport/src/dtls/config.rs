@@ -9,34 +9,37 @@ use crate::shares::{Balancers, Bounds, Limit};
 use std::fmt;
 use std::time::Duration;
 
-/// What an endpoint is made of. One endpoint may accept, connect, or both.
+/// What an endpoint is made of. One endpoint may accept, connect, or both; by default it does neither.
 #[derive(Debug, Clone, Default)]
 pub struct Config {
-    /// Set to accept handshakes.
+    /// Certificate and key with which handshakes are accepted. None by default: none are.
     pub server: Option<ServerIdentity>,
-    /// Set to start handshakes.
+    /// Whom to believe in handshakes that this endpoint starts. None by default: it starts none.
     pub client: Option<Verification>,
-    /// Produce NSS key log lines ([`super::Endpoint::poll_key_log`]). They decrypt everything. Sessions then take AES-GCM, 8 bytes
-    /// more a record, because Wireshark cannot read ChaCha20-Poly1305 in DTLS.
+    /// Produces NSS key log lines ([`super::Endpoint::poll_key_log`]), which decrypt everything. Off by
+    /// default. Sessions then take AES-GCM, 8 bytes more a record, because Wireshark cannot read
+    /// ChaCha20-Poly1305 in DTLS.
     pub key_log: bool,
-    /// Asks the server for short records, for links on which long datagrams are lost; what has been agreed is kept both
-    /// ways. None by default. A server agrees to what its clients ask for, whatever stands here.
+    /// Asks the server for short records, for links on which long datagrams are lost; what has been agreed
+    /// is kept both ways. None by default. A server agrees to what its clients ask for, whatever stands
+    /// here.
     pub max_fragment_length: Option<MaxFragmentLength>,
-    /// Costly steps of handshakes are handed out ([`super::Endpoint::poll_job`]), to be run where no session waits for them. Without
-    /// it they are run at once.
+    /// Hands out the costly steps of accepted handshakes ([`super::Endpoint::poll_job`]), to be run where
+    /// no session waits for them. Off by default: they are run at once.
     pub deferred: bool,
-    /// See [`Limits`].
+    /// Upper bounds of what peers can make grow.
     pub limits: Limits,
-    /// What comes from their addresses has no share of a network: see [`super::Endpoint::network`]. None by default.
+    /// Addresses of load balancers: what comes from them has no share of a network, see
+    /// [`super::Endpoint::network`]. None by default.
     pub balancers: Balancers,
 }
 
 /// Certificate and key of the accepting side.
 #[derive(Clone)]
 pub struct ServerIdentity {
-    /// PEM, leaf first.
+    /// Certificates in PEM form, the server's own first, its issuers after it.
     pub certificate_chain: Vec<u8>,
-    /// PEM, PKCS#8 or SEC1 or PKCS#1, not encrypted. P-256, or RSA of at least 2048 bits.
+    /// The key in PEM form (PKCS#8, SEC1 or PKCS#1), not encrypted: P-256, or RSA of at least 2048 bits.
     pub private_key: PrivateKey,
 }
 
@@ -50,48 +53,51 @@ impl fmt::Debug for ServerIdentity {
 /// Whom the connecting side believes.
 #[derive(Debug, Clone)]
 pub enum Verification {
-    /// OpenSSL's default store.
+    /// The CA certificates of OpenSSL's default store.
     System,
-    /// These CA certificates, PEM.
+    /// These CA certificates in PEM form, and no others.
     Roots(Vec<u8>),
-    /// Nobody is checked (`-k`).
+    /// Any server is believed: whoever is on the path can read everything.
     None,
 }
 
 /// Upper bounds; each has a counter of what it turned away.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Established sessions; handshakes that were accepted count as well.
+    /// Sessions in all, 100,000 by default; handshakes that were accepted count as well.
     pub sessions: usize,
-    /// The same per IPv4 address or IPv6 /64; twice as many per /24 or /48. One more pushes out another of the same network, see
-    /// `endpoint/crowds.rs`.
+    /// Sessions per IPv4 address or IPv6 /64, 25,000 by default; twice as many per /24 or /48. One more
+    /// pushes out another of the same network, see `endpoint/crowds.rs`.
     pub sessions_per_address: usize,
-    /// Accepted handshakes (past the cookie) that have not finished, in all. Each holds some 80 kB
-    /// (OpenSSL 3.0); one whose ClientHello is still being gathered from pieces holds twice `hello` at most. One more pushes
-    /// out another, see `endpoint/half_open.rs`.
+    /// Accepted handshakes (past the cookie) that have not finished, in all, 1,000 by default. Each holds
+    /// some 80 kB (OpenSSL 3.0); one whose ClientHello is still being gathered from pieces holds twice
+    /// `hello` at most. One more pushes out another, see `endpoint/half_open.rs`.
     pub half_open: usize,
-    /// The same per IPv4 address or IPv6 /64; a quarter of all, or this if it is more, per /24 or /48.
+    /// Handshakes that have not finished per IPv4 address or IPv6 /64, 250 by default; a quarter of all, or
+    /// this if it is more, per /24 or /48.
     pub half_open_per_address: usize,
-    /// New handshakes of all clients. One costs 0.3 to 0.6 ms of processor time with a P-256 certificate, by the machine, 0.6 to 1.4 ms
-    /// with RSA-2048: the default is less than half a core.
+    /// New handshakes of all clients, 300 a second by default, 600 at once. One costs 0.3 to 0.6 ms of
+    /// processor time with a P-256 certificate, by the machine, 0.6 to 1.4 ms with RSA-2048: the default is
+    /// less than half a core.
     pub handshakes: Limit,
-    /// The same per IPv4 address or IPv6 /64; eight times as many per /24 or /48. The burst lets an office behind one address
-    /// come back at once.
+    /// New handshakes per IPv4 address or IPv6 /64, 20 a second by default, 200 at once; eight times as
+    /// many per /24 or /48. The burst lets an office behind one address come back at once.
     pub handshakes_per_address: Limit,
-    /// Hellos that wait for a signature, if those are handed out; one more is dropped. Its client repeats it a second later.
+    /// Hellos that wait for a signature, if those are handed out ([`Config::deferred`]), 256 by default;
+    /// one more is dropped. Its client repeats it a second later.
     pub waiting_hellos: usize,
-    /// A ClientHello in pieces may have this many bytes, 256 to 16372; a longer one is refused. One datagram may bring
-    /// any.
+    /// Bytes of a ClientHello that comes in pieces, 256 to 16372, 4096 by default; a longer one is refused.
+    /// A hello in one datagram may be as long as that.
     pub hello: usize,
-    /// A handshake that takes longer is dropped.
+    /// A handshake that takes longer is given up, 60 s by default.
     pub handshake: Duration,
-    /// A session that has not been heard of for longer is closed.
+    /// A session whose peer has been silent for longer is closed, 24 hours by default.
     pub idle: Duration,
-    /// When all places are taken and no session is worth less, the one that has been silent longest gives its place to a newcomer, if
-    /// it has been silent for this long.
+    /// When all places are taken and no session is worth less, the one that has been silent longest gives
+    /// its place to a newcomer, if it has been silent for this long, 10 minutes by default.
     pub make_room_after: Duration,
-    /// Largest UDP payload we send in a handshake, 256 to 16384. 1232 passes every IPv6 path and holds the flight of an
-    /// RSA-2048 certificate.
+    /// Bytes of the largest UDP payload that is sent in a handshake, 256 to 16384. The default of 1232
+    /// passes every IPv6 path and holds the flight of an RSA-2048 certificate.
     pub mtu: usize,
 }
 

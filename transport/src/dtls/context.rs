@@ -19,11 +19,12 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// X25519 is the quicker one; with a P-256 certificate its curve must be in the list too. Short, because it travels in
-/// each ClientHello.
+/// X25519 is the quicker one; with a P-256 certificate its curve must be in the list too. Short, because it
+/// travels in each ClientHello.
 const OFFERED_GROUPS: &str = "X25519:P-256";
-/// The server's list stays at home. P-384 is for clients that are not allowed anything below; they need an RSA
-/// certificate, because a P-256 key takes its curve's place in the client's list (RFC 8422 section 5.1).
+/// The server's list stays at home. P-384 is for clients that are not allowed anything below; they need an
+/// RSA certificate, because a P-256 key takes its curve's place in the client's list (RFC 8422 section
+/// 5.1).
 const ACCEPTED_GROUPS: &str = "X25519:P-256:P-384";
 /// No SHA-1, which `@SECLEVEL=0` would let in. Short, because it travels in each ClientHello.
 const SIGNATURES: &str = "ECDSA+SHA256:ECDSA+SHA384:RSA-PSS+SHA256:RSA+SHA256:RSA+SHA384:RSA+SHA512";
@@ -134,8 +135,8 @@ impl Contexts {
 }
 
 impl Acceptor {
-    /// An object that waits for a ClientHello with `message_seq`: walked past that many HelloVerifyRequests of its own,
-    /// because OpenSSL takes no other hello than one of message_seq 0 first.
+    /// An object that waits for a ClientHello with `message_seq`: walked past that many HelloVerifyRequests
+    /// of its own, because OpenSSL takes no other hello than one of message_seq 0 first.
     pub(super) fn accept(&self, message_seq: u16) -> Result<SslStream<Pipe>, SetupError> {
         let stream = object(&self.context, self.mtu).and_then(|mut ssl| {
             ssl.set_accept_state();
@@ -199,8 +200,8 @@ fn builder(method: SslMethod, key_log: Option<Arc<Mutex<KeyLog>>>) -> Result<Ssl
     Ok(builder)
 }
 
-/// No callback for SNI: the empty `server_name` with which OpenSSL would acknowledge it makes the pion of the reference
-/// clients fail.
+/// No callback for SNI: the empty `server_name` with which OpenSSL would acknowledge it makes the pion of
+/// the reference clients fail.
 fn server_context(
     identity: &ServerIdentity,
     key_log: Option<Arc<Mutex<KeyLog>>>,
@@ -210,8 +211,9 @@ fn server_context(
     let build = || {
         let mut builder = builder(SslMethod::dtls_server(), key_log)?;
         builder.set_groups_list(ACCEPTED_GROUPS)?;
-        // From OpenSSL 3.2 on, CCM_8 exists at security level 0 only (RFC 7252 section 9.1.3.3 makes it mandatory). What
-        // the level guards otherwise is fixed here: suites, groups, signatures, version, key size.
+        // From OpenSSL 3.2 on, CCM_8 exists at security level 0 only (RFC 7252 section 9.1.3.3 makes it
+        // mandatory). What the level guards otherwise is fixed here: suites, groups, signatures, version,
+        // key size.
         builder.set_cipher_list(&format!("{suites}:@SECLEVEL=0"))?;
         builder.set_options(SslOptions::CIPHER_SERVER_PREFERENCE | SslOptions::COOKIE_EXCHANGE);
         // The front has checked the cookie already; the one that is made here is never sent.

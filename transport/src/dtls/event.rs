@@ -10,43 +10,46 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// A handshake has finished and the peer is known to have our Finished: at the accepting side this is told just
-    /// before the first [`Event::Data`], at the connecting side when the server's Finished has been verified.
+    /// A handshake has finished and the peer is known to have our Finished: at the accepting side this is
+    /// told just before the first [`Event::Data`], at the connecting side when the server's Finished has
+    /// been verified.
     Connected {
         /// The new session.
         session: SessionId,
-        /// Whom with.
+        /// Address of the peer.
         peer: SocketAddr,
-        /// Whose share it has: see [`super::Endpoint::network`].
+        /// Network whose share the session has: see [`super::Endpoint::network`].
         network: Network,
-        /// Round trip seen in the handshake, where one could be measured (no sample from what was sent twice).
+        /// Round trip seen in the handshake, where one could be measured (no sample from what was sent
+        /// twice).
         round_trip: Option<Duration>,
-        /// How long the handshake took: at the accepting side from the first piece of the hello with a valid cookie, at the
-        /// connecting side from the first hello, until the other end's Finished had been verified.
+        /// How long the handshake took: at the accepting side from the first piece of the hello with a
+        /// valid cookie, at the connecting side from the first hello, until the other end's Finished had
+        /// been verified.
         took: Duration,
-        /// The longest message that one record may carry, in bytes: 2^14, or less where the hellos have agreed on a
-        /// max_fragment_length (RFC 6066 section 4).
+        /// The longest message that one record may carry, in bytes: 2^14, or less where the hellos have
+        /// agreed on a max_fragment_length (RFC 6066 section 4).
         largest_message: usize,
     },
     /// Decrypted application data, one record.
     Data {
-        /// From whom.
+        /// The session that received the data.
         session: SessionId,
-        /// The plaintext.
+        /// The plaintext of the record, never empty.
         bytes: Vec<u8>,
     },
-    /// Connecting side: a fatal alert without protection has come for a live session, which is what a server says that has lost it. It
-    /// proves nothing, because anybody can write one (RFC 6347 section 4.1.2.7), and the session goes on: ask the peer whether it
-    /// is still there. Told once in 10 seconds.
+    /// Connecting side: a fatal alert without protection has come for a live session, which is what a
+    /// server says that has lost it. It proves nothing, because anybody can write one (RFC 6347 section
+    /// 4.1.2.7), and the session goes on: ask the peer whether it is still there. Told once in 10 seconds.
     Doubted {
-        /// Which.
+        /// The session that may be lost at the server.
         session: SessionId,
     },
     /// The session is gone; its id is never used again. Also ends a `connect` that failed.
     Closed {
-        /// Which.
+        /// The session that ended.
         session: SessionId,
-        /// Why.
+        /// The reason why it ended.
         why: CloseReason,
     },
 }
@@ -87,8 +90,8 @@ pub enum CloseReason {
     /// Client: whom the server says it is cannot be believed.
     #[error("{0}")]
     Certificate(CertificateFailure),
-    /// More records of the peer have failed their authentication than the AEAD bears (RFC 9147 section 4.5.3): 2^36,
-    /// or 2^16 with CCM_8. Somebody tries to forge one.
+    /// More records of the peer have failed their authentication than the AEAD bears (RFC 9147 section
+    /// 4.5.3): 2^36, or 2^16 with CCM_8. Somebody tries to forge one.
     #[error("somebody has tried to forge it, too often")]
     Forged,
     /// Nothing can be encrypted on it any more: all 2^48 record numbers are used up, or OpenSSL refused.

@@ -40,8 +40,8 @@ pub enum HandshakeFailure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
 pub struct CertificateFailure {
-    /// What OpenSSL's verification has found first, as `X509_V_ERR_...` numbers it; the constants here name those that
-    /// a program may want to tell apart.
+    /// What OpenSSL's verification has found first, as `X509_V_ERR_...` numbers it; the constants here name
+    /// those that a program may want to tell apart.
     pub code: i32,
     /// OpenSSL's words for it.
     pub text: &'static str,
@@ -72,7 +72,8 @@ pub(super) struct Failure {
     pub(super) by_peer: bool,
 }
 
-/// OpenSSL's reason for an alert that it has received is the description and this (`SSL_AD_REASON_OFFSET`, ssl.h).
+/// OpenSSL's reason for an alert that it has received is the description and this (`SSL_AD_REASON_OFFSET`,
+/// ssl.h).
 const ALERT_REASONS: i32 = 1000;
 
 /// The alert by which a server of ours refuses a session (RFC 5246 section 7.2.2).

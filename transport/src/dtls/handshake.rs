@@ -6,8 +6,8 @@
 //!                                                            records (CCS, Finished): done
 //! ```
 //!
-//! A flight is whatever OpenSSL writes in answer to one record; it replaces the one before, which the peer has
-//! evidently received.
+//! A flight is whatever OpenSSL writes in answer to one record; it replaces the one before, which the peer
+//! has evidently received.
 
 mod accepting;
 mod judging;
@@ -33,8 +33,8 @@ use std::time::{Duration, Instant};
 
 pub(super) use accepting::GoOn;
 
-/// Protected records that overtook the end of the handshake: kept until the keys are there. A client asks one thing
-/// first; what is lost is sent again by CoAP.
+/// Protected records that overtook the end of the handshake: kept until the keys are there. A client asks
+/// one thing first; what is lost is sent again by CoAP.
 const EARLY_RECORDS: usize = 4;
 /// All of them together.
 const EARLY_BYTES: usize = 4096;
@@ -52,8 +52,8 @@ pub(super) struct Handshake {
     /// Tells a repeated hello from a new one (accepting side).
     client_random: Option<ClientRandom>,
     mtu: usize,
-    /// Number of the next epoch-0 record for OpenSSL. Nothing is gained by its replay window there, and a peer that
-    /// repeats a flight byte for byte would lose what OpenSSL threw away for coming too early.
+    /// Number of the next epoch-0 record for OpenSSL. Nothing is gained by its replay window there, and a
+    /// peer that repeats a flight byte for byte would lose what OpenSSL threw away for coming too early.
     fed: u64,
     numbering: Numbering,
     flight: Flight,
@@ -75,7 +75,7 @@ pub(super) struct Handshake {
 #[derive(Debug)]
 pub(super) enum Progress {
     Waiting,
-    /// Call [`Handshake::finish`].
+    /// The keys are there: [`Handshake::finish`] takes them out.
     Finished,
     /// An alert to the peer may be among the datagrams.
     Failed(Failure),
@@ -89,9 +89,9 @@ pub(super) struct Finished {
     pub(super) keys: Keys,
     /// First free sequence number of epoch 1.
     pub(super) next_write: u64,
-    /// Accepting side.
+    /// The client's random, at the accepting side.
     pub(super) client_random: Option<ClientRandom>,
-    /// Ours.
+    /// The last flight that we have sent.
     pub(super) last_flight: Flight,
     pub(super) round_trip: Option<Duration>,
     /// Bytes of plaintext that a record may have.
@@ -204,8 +204,8 @@ impl Handshake {
         self.send_again(&datagrams, out);
     }
 
-    /// Each record under a new number (RFC 6347 section 4.1): a peer that keeps a replay window would not look at the
-    /// old ones, and an OpenSSL server whose last flight was lost would never send it again.
+    /// Each record under a new number (RFC 6347 section 4.1): a peer that keeps a replay window would not
+    /// look at the old ones, and an OpenSSL server whose last flight was lost would never send it again.
     fn send_again(&mut self, datagrams: &[Vec<u8>], out: &mut Vec<Vec<u8>>) {
         if datagrams.is_empty() {
             return;
@@ -318,7 +318,8 @@ impl Handshake {
         let Step { stream, result, written } = step;
         let stream = self.stream.insert(stream);
         let first = self.numbering.plain();
-        // Who asks for short records may have room for one only (Californium): no datagram holds more than that.
+        // Who asks for short records may have room for one only (Californium): no datagram holds more than
+        // that.
         let agreed = stream.ssl().session().map_or(MAX_PLAINTEXT, extensions::largest_plaintext);
         let datagrams = self.numbering.pack(&written, self.mtu.min(HEADER + agreed));
         out.extend_from_slice(&datagrams);

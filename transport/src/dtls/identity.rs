@@ -31,8 +31,8 @@ pub(super) fn parse(identity: &ServerIdentity) -> Result<Identity, Vec<Mistake>>
     }
 }
 
-/// What makes the key a secret, whatever form its file has: the scalar of an elliptic curve, the private exponent of RSA. None
-/// when it cannot be read.
+/// What makes the key a secret, whatever form its file has: the scalar of an elliptic curve, the private
+/// exponent of RSA. None when it cannot be read.
 pub(super) fn private_number(identity: &ServerIdentity) -> Option<Zeroizing<Vec<u8>>> {
     let key = parse_key(&identity.private_key).ok()?;
     match key.id() {

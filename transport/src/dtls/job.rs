@@ -1,5 +1,6 @@
-//! The costly steps of an accepted handshake: the signature in its first flight, and the key exchange with the client's answer. Whoever
-//! owns the endpoint may run them in another thread, so that no session waits for them.
+//! The costly steps of an accepted handshake: the signature in its first flight, and the key exchange with
+//! the client's answer. Whoever owns the endpoint may run them in another thread, so that no session waits
+//! for them.
 //!
 //! ```text
 //! hello with its cookie -> Job -> Done -> ServerHello ... ServerHelloDone

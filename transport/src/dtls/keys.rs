@@ -43,7 +43,8 @@ impl Secrets {
     }
 }
 
-/// Key and implicit part of the nonce of one direction. Only the first bytes are used where the AEAD needs fewer.
+/// Key and implicit part of the nonce of one direction. Only the first bytes are used where the AEAD needs
+/// fewer.
 #[derive(Clone, Default)]
 pub(super) struct DirectionKeys {
     key: Zeroizing<[u8; 32]>,
@@ -55,8 +56,9 @@ impl DirectionKeys {
         self.key.get(..aead.key_len()).unwrap_or(self.key.as_slice())
     }
 
-    /// The nonce of the record `number`: salt and number (RFC 5288 section 3, RFC 6655 section 3) or the mask with the
-    /// number added (RFC 7905 section 2). `explicit` is what the record carries of it, for the former.
+    /// The nonce of the record `number`: salt and number (RFC 5288 section 3, RFC 6655 section 3) or the
+    /// mask with the number added (RFC 7905 section 2). `explicit` is what the record carries of it, for
+    /// the former.
     pub(super) fn nonce(&self, aead: Aead, explicit: [u8; 8]) -> [u8; 12] {
         let mut nonce = self.iv;
         let (_, tail) = nonce.split_at_mut(4);

@@ -20,7 +20,8 @@ use crate::shares::Network;
 use crate::{ExchangeId, SessionId};
 use std::time::Instant;
 
-/// So often a GET begins again when the server does not know its body any more: it had to make room, or has begun a newer one.
+/// So often a GET begins again when the server does not know its body any more: it had to make room, or has
+/// begun a newer one.
 const RESTARTS: u8 = 2;
 
 #[derive(Debug)]
@@ -76,8 +77,9 @@ impl Exchange {
         (!matches!(self.state, State::Queued)).then_some(self.token)
     }
 
-    /// Whether the answer to the request for a block means that the body is to be asked for from its beginning. A GET does no harm
-    /// when it is executed once more (RFC 7252 section 5.1); whether anything else does, its caller knows.
+    /// Whether the answer to the request for a block means that the body is to be asked for from its
+    /// beginning. A GET does no harm when it is executed once more (RFC 7252 section 5.1); whether anything
+    /// else does, its caller knows.
     fn begins_again(&self, code: Code, response: &ParsedResponse) -> bool {
         let State::Downloading(download, _) = &self.state else { return false };
         let is_lost = code == Code::REQUEST_ENTITY_INCOMPLETE || download.is_of_another(code, response);
@@ -87,7 +89,8 @@ impl Exchange {
             && self.restarts < RESTARTS
     }
 
-    /// The same place in the body, in smaller blocks, where these have become too large since the last one (RFC 7959 section 2.4).
+    /// The same place in the body, in smaller blocks, where these have become too large since the last one
+    /// (RFC 7959 section 2.4).
     fn keep_within(&mut self, size: BlockSize) {
         let length = self.request.body.len();
         let cut = |block: &Block, is_ours: bool| {
@@ -158,7 +161,8 @@ impl Client {
         self.send(now, id, Part::First);
     }
 
-    /// The smallest number that no other request to the same resource has. Of a session those are looked at that have begun.
+    /// The smallest number that no other request to the same resource has. Of a session those are looked at
+    /// that have begun.
     fn free_tag(&self, id: ExchangeId) -> u32 {
         let Some(own) = self.exchanges.get(&id) else { return 0 };
         let Some(state) = self.sessions.get(&own.session) else { return 0 };
@@ -180,7 +184,8 @@ impl Client {
         exchange.token = Token::from_number(state.last_token);
         exchange.begun = state.begun;
         exchange.messages = exchange.messages.saturating_add(1);
-        // Until one of those that told is known to have arrived: others may be lost, or overtaken by this one.
+        // Until one of those that told is known to have arrived: others may be lost, or overtaken by this
+        // one.
         exchange.tells = part == Part::First && !state.knows_us && self.messages.times.short_timers();
         state.tokens.insert(exchange.token, id);
         let request = &exchange.request;

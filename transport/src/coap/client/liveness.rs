@@ -13,15 +13,17 @@ use std::time::Instant;
 /// A peer that owes an answer and says nothing. See [`Client::silence`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Silence {
-    /// When the oldest message went out that is not acknowledged, or when the peer was last heard, whichever came later.
+    /// When the oldest message went out that is not acknowledged, or when the peer was last heard,
+    /// whichever came later.
     pub since: Instant,
-    /// How often that message has been sent. On a slow way few copies have gone out in a time that is long elsewhere.
+    /// How often that message has been sent. On a slow way few copies have gone out in a time that is long
+    /// elsewhere.
     pub copies: u32,
 }
 
 impl Client {
-    /// An Empty confirmable message (RFC 7252 section 4.3), unless one is on its way already. `Pong` comes when it is answered;
-    /// `Dead` when it is not, and nothing else comes either.
+    /// An Empty confirmable message (RFC 7252 section 4.3), unless one is on its way already. `Pong` comes
+    /// when it is answered; `Dead` when it is not, and nothing else comes either.
     pub fn ping(&mut self, now: Instant, session: SessionId) {
         let Some(state) = self.sessions.get_mut(&session) else { return };
         if state.open && state.pinged.is_none() {
@@ -45,8 +47,8 @@ impl Client {
         }
     }
 
-    /// Since when the peer owes us an answer, an acknowledgement at least, to what is on its way. None: it owes none. A request
-    /// that has been acknowledged may wait for its response as long as it likes.
+    /// Since when the peer owes us an answer, an acknowledgement at least, to what is on its way. None: it
+    /// owes none. A request that has been acknowledged may wait for its response as long as it likes.
     pub fn silence(&self, session: SessionId) -> Option<Silence> {
         let (first_sent, copies) = self.messages.oldest_unacknowledged(session)?;
         let heard = self.sessions.get(&session).and_then(|state| state.heard);

@@ -1,4 +1,5 @@
-//! From options with a meaning to numbers and bytes: requests of the client role, responses of the server role.
+//! From options with a meaning to numbers and bytes: requests of the client role, responses of the server
+//! role.
 
 use super::super::block::uint;
 use super::super::failure::Unsendable;

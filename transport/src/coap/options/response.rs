@@ -9,11 +9,11 @@ use super::{block, recognised};
 /// The options of a response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResponseOptions {
-    /// Content-Format (12).
+    /// Content-Format (option 12): the format of the body, see [`super::super::content_format`].
     pub content_format: Option<u16>,
-    /// Max-Age (14), seconds.
+    /// Max-Age (option 14): how long the response holds, in seconds; of a 5.03, when to ask again.
     pub max_age: Option<u32>,
-    /// Whole length of the body where known: becomes Size2 when the body needs blocks.
+    /// Length of the whole body in bytes, where known: becomes Size2 when the body needs blocks.
     pub size: Option<u64>,
 }
 
@@ -27,8 +27,8 @@ pub(in super::super) struct ParsedResponse {
 }
 
 impl ParsedResponse {
-    /// The response, or the option for which it is to be rejected (RFC 7252 section 5.4.1); and what was wrong with
-    /// options that were ignored.
+    /// The response, or the option for which it is to be rejected (RFC 7252 section 5.4.1); and what was
+    /// wrong with options that were ignored.
     pub(in super::super) fn parse(
         message: &Message,
     ) -> (Result<ParsedResponse, OptionError>, Vec<OptionFault>) {

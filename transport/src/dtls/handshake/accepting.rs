@@ -29,7 +29,8 @@ pub(in crate::dtls) enum GoOn {
 }
 
 impl Handshake {
-    /// Goes on where the front has stopped. The work is to be done, and to be brought to [`Handshake::take_step`].
+    /// Goes on where the front has stopped. The work is to be done, and to be brought to
+    /// [`Handshake::take_step`].
     pub(in crate::dtls) fn accept(
         acceptor: Acceptor,
         limits: &Limits,
@@ -102,7 +103,8 @@ impl Handshake {
         GoOn::Progress(Progress::Waiting)
     }
 
-    /// The work that the client's answer is, to be done and brought to [`Handshake::take_step`]. None: it is none, or not now.
+    /// The work that the client's answer is, to be done and brought to [`Handshake::take_step`]. None: it
+    /// is none, or not now.
     pub(in crate::dtls) fn answer(&mut self, now: Instant, record: &Record<'_>) -> Option<Work> {
         if !self.is_answer(record) {
             return None;
