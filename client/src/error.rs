@@ -103,3 +103,47 @@ fn close_reason(why: &CloseReason) -> String {
         other => other.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_keeps_its_value_and_says_whose_fault_it_is() {
+        let expired =
+            CertificateFailure { code: CertificateFailure::EXPIRED, text: "certificate has expired" };
+        let refused = HandshakeFailure::Alert { description: 40, text: "alert handshake failure".into() };
+        for (why, words) in [
+            (
+                CloseReason::Certificate(expired),
+                "the server's certificate is not accepted: certificate has expired",
+            ),
+            (CloseReason::Handshake(refused), "DTLS handshake failed: alert handshake failure"),
+            (
+                CloseReason::Refused,
+                "DTLS handshake failed: alert internal error: the server has no room for another session or is \
+                 about to end, try HTTPS",
+            ),
+            (CloseReason::CloseNotify, "the connection has ended: the server closed it (close_notify)"),
+            (CloseReason::Alert(20), "the connection has ended: the server sent the fatal DTLS alert 20"),
+            (CloseReason::Idle, "the connection has ended: silent for too long"),
+        ] {
+            let error = Error::failed(FailReason::SessionClosed, Some(why.clone()));
+            assert_eq!(error.to_string(), words);
+            match (why, error) {
+                (CloseReason::Certificate(why), Error::Certificate(told)) => assert_eq!(told, why),
+                (CloseReason::Handshake(why), Error::Handshake(told)) => assert_eq!(told, why),
+                (CloseReason::Refused, Error::Unavailable) => {}
+                (why, Error::Closed(told)) => assert_eq!(told, why),
+                other => panic!("{other:?}"),
+            }
+        }
+        let too_long = Error::failed(FailReason::Unsendable(Unsendable::Message { most: 512 }), None);
+        assert!(matches!(too_long, Error::Unsendable(Unsendable::Message { most: 512 })));
+        let too_large = Error::failed(FailReason::Protocol(ProtocolError::TooLarge { limit: 9 }), None);
+        assert_eq!(
+            too_large.to_string(),
+            "the server's answer cannot be used: the body is larger than 9 bytes"
+        );
+    }
+}

@@ -49,5 +49,8 @@ pub use redial::Redial;
 pub use settings::{Settings, TokenUse};
 pub use target::{MAX_OPTION, TargetError};
 
-pub use lowband_transport::coap::{Code, Limits, MAX_ACCESS_TOKEN, Method, ProtocolError, Times, Unsendable};
+pub use lowband_transport::coap::{
+    Code, FailReason, Limits, MAX_ACCESS_TOKEN, Method, ProtocolError, Times, Unsendable,
+};
 pub use lowband_transport::dtls::{CertificateFailure, CloseReason, HandshakeFailure, Verification};
+pub use lowband_transport::{Mistake, SetupError};

@@ -20,7 +20,7 @@
 //! # Errors
 //!
 //! Nothing that arrives from the network is an error of the API: what cannot be used is dropped, and one of
-//! the [counters](counters) says how often, by its reason. Only setting up fails, with a [`SetupError`]
+//! the [counters] says how often, by its reason. Only setting up fails, with a [`SetupError`]
 //! that has all [mistakes](Mistake) of the configuration. A session ends with a [`dtls::CloseReason`], a
 //! request without a response with a [`coap::FailReason`]; both say whose fault it is. Reasons are values
 //! to match on, and their `Display` is for people. After any of them the [`Server`] or [`Client`] goes on

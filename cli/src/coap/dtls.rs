@@ -84,7 +84,7 @@ fn failure(error: &Error, server: Option<SocketAddr>) -> Failure {
         Error::ConnectTimeout(_) | Error::Timeout => Exit::Timeout,
         Error::Refused(_) | Error::Socket(_) => Exit::Connect,
         Error::Handshake(_) | Error::Unavailable => Exit::Handshake,
-        Error::Target(_) => Exit::Url,
+        Error::Target(_) | Error::Unsendable(_) => Exit::Url,
         Error::AccessToken(_) => Exit::Usage,
         Error::Setup(_) | Error::Randomness(_) | Error::KeyLog { .. } => Exit::CaFile,
         _ => Exit::Transfer,
@@ -119,7 +119,15 @@ fn answer(response: Response) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lowband_client::Code;
+    use lowband_client::{Code, Unsendable};
+
+    #[test]
+    fn what_fits_into_no_message_is_the_fault_of_the_url() {
+        let found = failure(&Error::Unsendable(Unsendable::Message { most: 16_384 }), None);
+        assert_eq!(found.exit, Exit::Url);
+        let message = found.message.unwrap();
+        assert!(message.contains("path, query and access token do not fit"), "{message}");
+    }
 
     #[test]
     fn codes_from_4_00_on_are_errors_and_options_are_shown() {

@@ -5,7 +5,7 @@ use crate::connection::{LONG, connect, options};
 use crate::stub_server::{Reply, StubServer, Told, content};
 use lowband_client::{
     CertificateFailure, CloseReason, ConnectOptions, Connection, Error, Limits, Method, Request, Settings,
-    TargetError, Times, Verification,
+    TargetError, Times, Unsendable, Verification,
 };
 use std::time::Duration;
 
@@ -61,6 +61,16 @@ async fn nobody_is_checked_where_that_is_asked_for() {
     let stub = StubServer::with_certificate(Certificate::for_another_name(), |_| content("x"));
     let options = ConnectOptions { verification: Verification::None, ..options(&stub) };
     assert!(Connection::connect(options).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_request_that_no_message_can_carry_is_the_callers_fault() {
+    let stub = StubServer::start(|_| content("x"));
+    let connection = Connection::connect(options(&stub)).await.unwrap();
+    let target = format!("/any?{}", vec!["q".repeat(200); 100].join("&"));
+    let outcome = connection.request(Request::get(&target)).await;
+    assert!(matches!(outcome, Err(Error::Unsendable(Unsendable::Message { .. }))), "{outcome:?}");
+    assert!(connection.request(Request::get("/any")).await.is_ok());
 }
 
 #[tokio::test]
