@@ -50,6 +50,29 @@ fn malformed_messages_get_a_reset_or_silence_and_are_counted() {
 }
 
 #[test]
+fn what_is_wrong_with_a_request_is_counted_whether_it_is_refused_or_not() {
+    const AUTHORIZATION: u16 = 256;
+    let get = |id| make(CON, GET, id).path("x");
+    let table: [(Make, bool, Count); 8] = [
+        (get(1).option(9, b""), true, |counters| counters.options_unknown),
+        (get(2).option(258, b""), false, |counters| counters.options_unknown),
+        (get(3).option(17, b"123"), true, |counters| counters.options_bad_length),
+        (get(4).option(6, b"").option(6, b""), false, |counters| counters.options_repeated),
+        (get(5).path(".."), true, |counters| counters.options_bad_value),
+        (get(6).option(35, b"coap://x"), true, |counters| counters.proxying_refused),
+        (make(CON, Code::new(0, 5), 7).path("x"), true, |counters| counters.methods_refused),
+        (get(8).option(AUTHORIZATION, b"\xff"), true, |counters| counters.options_bad_value),
+    ];
+    let mut peer = Peer::new();
+    for (message, is_refused, count) in table {
+        let before = count(&peer.server.counters());
+        let answers = peer.send(&message);
+        assert_eq!(count(&peer.server.counters()), before + 1, "{answers:?}");
+        assert_eq!(peer.events().is_empty(), is_refused, "{answers:?}");
+    }
+}
+
+#[test]
 fn bad_options_are_4_02_when_confirmable_and_dropped_when_not() {
     let mut peer = Peer::new();
     for (number, value) in [(9u16, b"".as_slice()), (19, b""), (65001, b""), (17, b"123"), (257, b"12345")] {
