@@ -9,7 +9,7 @@ use std::time::Duration;
 pub struct SetupError(Vec<Mistake>);
 
 impl SetupError {
-    /// All mistakes that were found, in the order of the configuration; one at least.
+    /// Returns all mistakes that were found, in the order of the configuration; one at least.
     pub fn mistakes(&self) -> &[Mistake] {
         &self.0
     }

@@ -13,15 +13,15 @@ impl BlockSize {
     /// 16 bytes, SZX 0.
     pub const MIN: BlockSize = BlockSize(0);
 
-    /// 0 to 6; 7 is reserved.
+    /// Returns the size of an exponent of 0 to 6; None for 7, which is reserved.
     pub const fn from_szx(szx: u8) -> Option<BlockSize> {
         if szx <= 6 { Some(BlockSize(szx)) } else { None }
     }
-    /// The exponent on the wire.
+    /// Returns the exponent on the wire.
     pub const fn szx(self) -> u8 {
         self.0
     }
-    /// Bytes of a block.
+    /// Returns the bytes of a block.
     pub const fn bytes(self) -> usize {
         16 << self.0
     }
@@ -71,24 +71,24 @@ impl Block {
         uint(self.num.min(Block::MAX_NUM) << 4 | u32::from(self.more) << 3 | u32::from(self.size.szx()))
     }
 
-    /// Where in the body it begins. At most 2^30.
+    /// Returns where in the body the block begins, in bytes; at most 2^30.
     pub(super) fn offset(self) -> usize {
         (self.num as usize) << (self.size.szx() + 4)
     }
 
-    /// The block that begins at `offset`, a multiple of `size`. None beyond the highest NUM.
+    /// Returns the block that begins at `offset`, a multiple of `size`; None beyond the highest NUM.
     pub(super) fn at(offset: usize, size: BlockSize, more: bool) -> Option<Block> {
         let num = u32::try_from(offset >> (size.szx() + 4)).ok()?;
         (num <= Block::MAX_NUM).then_some(Block { num, more, size })
     }
 }
 
-/// The shortest form of an unsigned integer (RFC 7252 section 3.2); zero has no bytes.
+/// Writes an unsigned integer in its shortest form (RFC 7252 section 3.2); zero has no bytes.
 pub(super) fn uint(value: u32) -> Vec<u8> {
     value.to_be_bytes().into_iter().skip(value.leading_zeros() as usize / 8).collect()
 }
 
-/// The reverse, leading zeros allowed. None above four bytes.
+/// Reads an unsigned integer, also with leading zeros; None above four bytes.
 pub(super) fn from_uint(value: &[u8]) -> Option<u32> {
     (value.len() <= 4).then(|| value.iter().fold(0, |number, byte| number << 8 | u32::from(*byte)))
 }

@@ -58,7 +58,7 @@ pub struct Response {
     pub body: Vec<u8>,
 }
 
-/// What the client side has to tell.
+/// What the client role reports to its caller.
 #[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClientEvent {
@@ -84,7 +84,7 @@ pub enum ClientEvent {
         /// The session whose peer has answered.
         session: SessionId,
     },
-    /// Nobody is there any more: a ping was not answered for [`Times::dead_after`], and nothing else has
+    /// The peer is gone: a ping was not answered for [`Times::dead_after`], and nothing else has
     /// come meanwhile. The requests of the session are as they were; they fail when it is closed, which is
     /// to be done now.
     Dead {
@@ -132,7 +132,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// `seed` feeds message ids and the random part of back-off.
+    /// Makes a client without sessions. `seed` feeds message ids and the random part of back-off.
     pub fn new(times: Times, limits: Limits, seed: [u8; 32]) -> Client {
         Client {
             messages: MessageLayer::new(times, limits, seed),
@@ -143,25 +143,26 @@ impl Client {
         }
     }
 
-    /// A session is being established: requests for it are kept until it opens.
+    /// Takes note that a session is being established: requests for it are kept until it opens.
     pub fn session_opening(&mut self, session: SessionId) {
         self.sessions.entry(session).or_default();
     }
 
-    /// No message to this session may have more than `bytes` (RFC 6066 section 4); 2^14 unless told. To be
-    /// said before the session opens.
+    /// Limits the messages to this session to `bytes` (RFC 6066 section 4); 2^14 without it. To be called
+    /// before the session opens.
     pub fn limit_messages(&mut self, session: SessionId, bytes: usize) {
         self.messages.limit(session, bytes);
     }
 
-    /// A session has been established. `round_trip` is the first sample for measured times.
+    /// Takes note that a session has been established, and sends its requests. `round_trip` is the first
+    /// sample for measured times.
     pub fn session_opened(&mut self, now: Instant, session: SessionId, round_trip: Option<Duration>) {
         self.messages.opened(now, session, round_trip);
         self.sessions.entry(session).or_default().open = true;
         self.start_queued(now, session);
     }
 
-    /// A session has ended, or was never established: its requests fail, in their order.
+    /// Takes note that a session has ended, or was never established: its requests fail, in their order.
     pub fn session_closed(&mut self, _now: Instant, session: SessionId) {
         let Some(state) = self.sessions.remove(&session) else { return };
         let mut lost: Vec<_> = state.tokens.into_values().chain(state.queue).collect();
@@ -198,7 +199,7 @@ impl Client {
         self.finish(now, exchange);
     }
 
-    /// One CoAP message has arrived.
+    /// Takes one CoAP message that has arrived.
     pub fn handle_message(&mut self, now: Instant, session: SessionId, bytes: &[u8]) {
         if let Some(state) = self.sessions.get_mut(&session) {
             state.heard = Some(now);
@@ -267,7 +268,7 @@ impl Client {
         }
     }
 
-    /// The newest message of an exchange has reached the peer.
+    /// Takes note that the newest message of an exchange has reached the peer.
     fn arrived(&mut self, session: SessionId, exchange: ExchangeId) {
         if self.exchanges.get(&exchange).is_some_and(|exchange| exchange.tells)
             && let Some(state) = self.sessions.get_mut(&session)
@@ -276,7 +277,7 @@ impl Client {
         }
     }
 
-    /// The time of `poll_timeout` has come.
+    /// Does what is due; to be called when the time of [`Client::poll_timeout`] has come.
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(given_up) = self.messages.handle_timeout(now) {
             match given_up.of {
@@ -294,27 +295,27 @@ impl Client {
         }
     }
 
-    /// The next message to send.
+    /// Returns the next message to send.
     pub fn poll_transmit(&mut self) -> Option<(SessionId, Vec<u8>)> {
         self.messages.poll_transmit()
     }
 
-    /// The next event.
+    /// Returns the next event.
     pub fn poll_event(&mut self) -> Option<ClientEvent> {
         self.events.pop_front()
     }
 
-    /// When to call `handle_timeout`.
+    /// Returns when to call [`Client::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.messages.poll_timeout()
     }
 
-    /// What happened so far.
+    /// Returns what happened so far, one number per reason.
     pub fn counters(&self) -> Counters {
         self.messages.counters
     }
 
-    /// The session layer could not send a message.
+    /// Counts a message that the session layer could not send.
     pub(crate) fn count_unsendable(&mut self) {
         self.messages.counters.unsendable += 1;
     }
@@ -339,7 +340,7 @@ impl Client {
         }
     }
 
-    /// How many requests had begun when the oldest message went out that is still sent again.
+    /// Returns how many requests had begun when the oldest message went out that is still sent again.
     fn oldest_repeated(&self, session: SessionId) -> Option<u64> {
         let begun = |owner| match owner {
             Owner::Exchange(id) => self.exchanges.get(&id).map(|exchange| exchange.begun),
@@ -348,7 +349,7 @@ impl Client {
         self.messages.unacknowledged(session).filter_map(begun).min()
     }
 
-    /// Whether anything of a request has gone out.
+    /// Returns whether anything of a request has gone out.
     fn has_been_sent(&self, id: ExchangeId) -> bool {
         self.exchanges.get(&id).is_some_and(|exchange| match exchange.messages {
             0 => false,
@@ -364,7 +365,7 @@ impl Client {
         }
     }
 
-    /// The response cannot be used.
+    /// Fails a request whose response cannot be used.
     fn contradict(&mut self, now: Instant, exchange: ExchangeId, error: ProtocolError) {
         self.messages.counters.count_protocol_error(&error);
         self.fail(now, exchange, FailReason::Protocol(error));
@@ -376,7 +377,7 @@ impl Client {
         }
     }
 
-    /// Forgets an exchange and lets the next one start. False when there was none.
+    /// Forgets an exchange and lets the next one start; false when there was none.
     fn finish(&mut self, now: Instant, id: ExchangeId) -> bool {
         let Some(exchange) = self.exchanges.remove(&id) else { return false };
         let session = exchange.session;

@@ -5,7 +5,7 @@ use super::failure::{OptionFault, ProtocolError};
 use super::options::Refusal;
 
 impl Counters {
-    /// An option that was ignored, or that has refused its message.
+    /// Counts an option that was ignored, or that has refused its message.
     pub(super) fn count_fault(&mut self, fault: OptionFault) {
         match fault {
             OptionFault::Unknown => self.options_unknown += 1,
@@ -15,7 +15,7 @@ impl Counters {
         }
     }
 
-    /// A request that is answered by an error of the CoAP layer.
+    /// Counts a request that the CoAP layer answers by an error.
     pub(super) fn count_refusal(&mut self, refusal: Refusal) {
         match refusal {
             Refusal::Option(error) => self.count_fault(error.fault),
@@ -26,7 +26,7 @@ impl Counters {
         }
     }
 
-    /// A response that cannot be used.
+    /// Counts a response that cannot be used.
     pub(super) fn count_protocol_error(&mut self, error: &ProtocolError) {
         match error {
             ProtocolError::Option(error) => self.count_fault(error.fault),

@@ -28,7 +28,8 @@ pub(super) enum Progress {
 }
 
 impl Download {
-    /// The first response to a request. An error says how it contradicts itself or which limit it breaks.
+    /// Begins with the first response to a request. An error says how it contradicts itself or which limit it
+    /// breaks.
     pub(super) fn start(
         code: Code,
         response: ParsedResponse,
@@ -46,12 +47,12 @@ impl Download {
         download.append(block, &payload, limit)
     }
 
-    /// Whether a block is one of another body: the resource has changed (RFC 7959 section 2.4).
+    /// Returns whether a block is one of another body: the resource has changed (RFC 7959 section 2.4).
     pub(super) fn is_of_another(&self, code: Code, response: &ParsedResponse) -> bool {
         code == self.code && response.block2.is_some() && response.etag != self.etag
     }
 
-    /// A further response. One without success takes the place of the body: the server could not go on.
+    /// Adds a further response. One without success takes the place of the body: the server could not go on.
     pub(super) fn add(
         self,
         code: Code,

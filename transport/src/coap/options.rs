@@ -76,8 +76,8 @@ pub(super) struct ParsedRequest {
     pub wants_size2: bool,
 }
 
-/// The options that are recognised, each with its definition's promises kept; or the first critical one
-/// that is not. What is wrong with elective ones is added to `ignored`.
+/// Returns the options that are recognised, each with its definition's promises kept; or the first critical
+/// one that is not. What is wrong with elective ones is added to `ignored`.
 fn recognised<'a>(
     message: &'a Message,
     table: &'static [Definition],
@@ -105,12 +105,12 @@ fn recognised<'a>(
 }
 
 impl ParsedRequest {
-    /// It is a block of a body that another message has begun.
+    /// Returns whether it is a block of a body that another message has begun.
     pub(super) fn goes_on(&self) -> bool {
         [self.block1, self.block2].into_iter().flatten().any(|block| block.num > 0)
     }
 
-    /// The request, or why it is refused; and what was wrong with options that were ignored.
+    /// Returns the request, or why it is refused; and what was wrong with options that were ignored.
     pub(super) fn parse(message: &Message) -> (Result<ParsedRequest, Refusal>, Vec<OptionFault>) {
         let mut ignored = Vec::new();
         let result = ParsedRequest::of(message, &mut ignored);
@@ -173,20 +173,20 @@ fn text(number: u16, value: &[u8]) -> Result<String, OptionError> {
     String::from_utf8(value.to_vec()).map_err(|_| OptionError { number, fault: OptionFault::NotUtf8 })
 }
 
-/// `.` and `..` are no legal values (RFC 7252 section 5.10.1); escaping them would not help, since HTTP
-/// servers resolve the escaped form as well.
+/// Refuses `.` and `..`, which are no legal values (RFC 7252 section 5.10.1). Escaping them would not help,
+/// since HTTP servers resolve the escaped form as well.
 fn path_segment(value: &[u8]) -> Result<String, Refusal> {
     let segment = text(numbers::URI_PATH, value)?;
     if segment == "." || segment == ".." { Err(Refusal::DotSegment) } else { Ok(segment) }
 }
 
-/// The option table has let values of three bytes at most pass.
+/// Reads a block option. The table of options has let values of three bytes at most pass.
 fn block(number: u16, value: &[u8]) -> Result<Block, OptionError> {
     Block::decode(value).map_err(|_| OptionError { number, fault: OptionFault::ReservedSize })
 }
 
-/// What the client says it is capable of; 0 if it says nothing. A message that is refused for other options
-/// says it as well.
+/// Returns what the client says it is capable of; 0 if it says nothing. A message that is refused for other
+/// options says it as well.
 pub(super) fn capabilities(message: &Message) -> u32 {
     let told = message.options().find(|(number, value)| *number == numbers::CAPABILITIES && value.len() <= 4);
     told.and_then(|(_, value)| from_uint(value)).unwrap_or(0)

@@ -14,7 +14,7 @@ use std::time::Duration;
 pub struct Config {
     /// Certificate and key with which handshakes are accepted. None by default: none are.
     pub server: Option<ServerIdentity>,
-    /// Whom to believe in handshakes that this endpoint starts. None by default: it starts none.
+    /// Which servers to believe in handshakes that this endpoint starts. None by default: it starts none.
     pub client: Option<Verification>,
     /// Produces NSS key log lines ([`super::Endpoint::poll_key_log`]), which decrypt everything. Off by
     /// default. Sessions then take AES-GCM, 8 bytes more a record, because Wireshark cannot read
@@ -50,14 +50,14 @@ impl fmt::Debug for ServerIdentity {
     }
 }
 
-/// Whom the connecting side believes.
+/// Which servers the connecting side believes.
 #[derive(Debug, Clone)]
 pub enum Verification {
     /// The CA certificates of OpenSSL's default store.
     System,
     /// These CA certificates in PEM form, and no others.
     Roots(Vec<u8>),
-    /// Any server is believed: whoever is on the path can read everything.
+    /// Any server is believed: an attacker on the path can read everything.
     None,
 }
 

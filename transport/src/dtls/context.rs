@@ -84,7 +84,7 @@ impl Contexts {
         self.server.is_some()
     }
 
-    /// What comes from now on is made from this identity; objects that are there keep theirs.
+    /// Makes what comes from now on from this identity; objects that are there keep theirs.
     pub(super) fn renew(&mut self, identity: &ServerIdentity) -> Result<(), SetupError> {
         let server = self.server.as_mut().ok_or(Mistake::DoesNotAccept)?;
         match server_context(identity, self.key_log.clone()) {
@@ -98,7 +98,7 @@ impl Contexts {
         self.server.clone().map(|context| Acceptor { context, mtu: self.mtu })
     }
 
-    /// An object that is about to send its ClientHello.
+    /// Makes an object that is about to send its ClientHello.
     pub(super) fn connect(&self, server_name: &str) -> Result<SslStream<Pipe>, SetupError> {
         let client = self.client.as_ref().ok_or(Mistake::DoesNotConnect)?;
         let name = server_name.strip_suffix('.').unwrap_or(server_name);
@@ -135,8 +135,8 @@ impl Contexts {
 }
 
 impl Acceptor {
-    /// An object that waits for a ClientHello with `message_seq`: walked past that many HelloVerifyRequests
-    /// of its own, because OpenSSL takes no other hello than one of message_seq 0 first.
+    /// Makes an object that waits for a ClientHello with `message_seq`: walked past that many
+    /// HelloVerifyRequests of its own, because OpenSSL takes no other hello than one of message_seq 0 first.
     pub(super) fn accept(&self, message_seq: u16) -> Result<SslStream<Pipe>, SetupError> {
         let stream = object(&self.context, self.mtu).and_then(|mut ssl| {
             ssl.set_accept_state();
@@ -173,7 +173,7 @@ fn openssl_mistake(error: ErrorStack) -> Vec<Mistake> {
     vec![openssl_failed(error)]
 }
 
-/// What both roles have in common.
+/// Sets what both roles have in common.
 fn builder(method: SslMethod, key_log: Option<Arc<Mutex<KeyLog>>>) -> Result<SslContextBuilder, ErrorStack> {
     let mut builder = SslContext::builder(method)?;
     builder.set_min_proto_version(Some(SslVersion::DTLS1_2))?;
@@ -200,8 +200,8 @@ fn builder(method: SslMethod, key_log: Option<Arc<Mutex<KeyLog>>>) -> Result<Ssl
     Ok(builder)
 }
 
-/// No callback for SNI: the empty `server_name` with which OpenSSL would acknowledge it makes the pion of
-/// the reference clients fail.
+/// Makes the context of the accepting side. It has no callback for SNI: the empty `server_name` with which
+/// OpenSSL would acknowledge it makes the pion of the reference clients fail.
 fn server_context(
     identity: &ServerIdentity,
     key_log: Option<Arc<Mutex<KeyLog>>>,

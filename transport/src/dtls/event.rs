@@ -1,4 +1,4 @@
-//! What an endpoint has to tell.
+//! What an endpoint reports to its caller.
 
 use super::failure::{CertificateFailure, HandshakeFailure};
 use crate::SessionId;
@@ -6,7 +6,7 @@ use crate::shares::Network;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// What an endpoint has to tell.
+/// What an endpoint reports to its caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
@@ -91,7 +91,7 @@ pub enum CloseReason {
     #[error("{0}")]
     Certificate(CertificateFailure),
     /// More records of the peer have failed their authentication than the AEAD bears (RFC 9147 section
-    /// 4.5.3): 2^36, or 2^16 with CCM_8. Somebody tries to forge one.
+    /// 4.5.3): 2^36, or 2^16 with CCM_8. That is an attempt to forge one.
     #[error("somebody has tried to forge it, too often")]
     Forged,
     /// Nothing can be encrypted on it any more: all 2^48 record numbers are used up, or OpenSSL refused.

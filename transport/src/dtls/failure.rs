@@ -80,7 +80,7 @@ const ALERT_REASONS: i32 = 1000;
 const INTERNAL_ERROR: u8 = 80;
 
 impl Failure {
-    /// A failure that OpenSSL has not reported as that of its object.
+    /// Makes a failure that OpenSSL has not reported as one of its object.
     pub(super) fn ours(why: HandshakeFailure) -> Failure {
         Failure { why: CloseReason::Handshake(why), by_peer: false }
     }

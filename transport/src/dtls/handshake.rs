@@ -157,7 +157,7 @@ impl Handshake {
     pub(super) fn role(&self) -> Role {
         self.role
     }
-    /// It began before its hello was whole.
+    /// Sets when it began, which was before its hello was whole.
     pub(super) fn began_at(&mut self, began: Instant) {
         self.began = began;
     }
@@ -167,11 +167,11 @@ impl Handshake {
     pub(super) fn local(&self) -> Option<IpAddr> {
         self.local
     }
-    /// Whether a hello with this random is the one that this handshake began with.
+    /// Returns whether a hello with this random is the one that this handshake began with.
     pub(super) fn began_with(&self, random: &ClientRandom) -> bool {
         self.client_random.as_ref() == Some(random)
     }
-    /// When to call [`Handshake::handle_timeout`].
+    /// Returns when to call [`Handshake::handle_timeout`].
     pub(super) fn due(&self) -> Instant {
         let due = self.flight.due().filter(|_| !self.flight.datagrams().is_empty());
         due.map_or(self.give_up, |due| due.min(self.give_up))
@@ -195,7 +195,7 @@ impl Handshake {
         Ok(())
     }
 
-    /// The peer has repeated its flight: ours seems lost.
+    /// Sends our flight again: the peer has repeated its own, so ours seems lost.
     pub(super) fn repeat(&mut self, now: Instant, counters: &mut Counters, out: &mut Vec<Vec<u8>>) {
         if self.flight.datagrams().is_empty() {
             return;
@@ -204,8 +204,8 @@ impl Handshake {
         self.send_again(&datagrams, out);
     }
 
-    /// Each record under a new number (RFC 6347 section 4.1): a peer that keeps a replay window would not
-    /// look at the old ones, and an OpenSSL server whose last flight was lost would never send it again.
+    /// Sends each record under a new number (RFC 6347 section 4.1): a peer that keeps a replay window would
+    /// not look at the old ones, and an OpenSSL server whose last flight was lost would never send it again.
     fn send_again(&mut self, datagrams: &[Vec<u8>], out: &mut Vec<Vec<u8>>) {
         if datagrams.is_empty() {
             return;
@@ -269,7 +269,7 @@ impl Handshake {
         Progress::Waiting
     }
 
-    /// A Finished that overtook its ChangeCipherSpec.
+    /// Hands over a Finished that overtook its ChangeCipherSpec.
     fn feed_early(&mut self, now: Instant, out: &mut Vec<Vec<u8>>) -> Progress {
         if !self.reads_protected() {
             return Progress::Waiting;
@@ -337,7 +337,7 @@ impl Handshake {
         progress
     }
 
-    /// How long the peer took to answer our flight.
+    /// Returns how long the peer took to answer our flight.
     fn measure(&self, now: Instant) -> Option<Duration> {
         if self.flight.datagrams().is_empty() {
             return None;

@@ -18,7 +18,7 @@ pub(super) struct Identity {
 /// Shorter RSA keys are refused by the clients of today anyway.
 const MIN_RSA_BITS: u32 = 2048;
 
-/// The identity, or each mistake in it.
+/// Returns the identity, or each mistake in it.
 pub(super) fn parse(identity: &ServerIdentity) -> Result<Identity, Vec<Mistake>> {
     let chain = parse_chain(&identity.certificate_chain).map_err(Mistake::Certificate);
     let key = parse_key(&identity.private_key).map_err(Mistake::PrivateKey);
@@ -31,8 +31,8 @@ pub(super) fn parse(identity: &ServerIdentity) -> Result<Identity, Vec<Mistake>>
     }
 }
 
-/// What makes the key a secret, whatever form its file has: the scalar of an elliptic curve, the private
-/// exponent of RSA. None when it cannot be read.
+/// Returns what makes the key a secret, whatever form its file has: the scalar of an elliptic curve, the
+/// private exponent of RSA. None when it cannot be read.
 pub(super) fn private_number(identity: &ServerIdentity) -> Option<Zeroizing<Vec<u8>>> {
     let key = parse_key(&identity.private_key).ok()?;
     match key.id() {

@@ -47,7 +47,7 @@ pub(super) struct Step {
 }
 
 impl Job {
-    /// Takes some hundred microseconds, with RSA some milliseconds; does no I/O.
+    /// Runs the step. That takes some hundred microseconds, with RSA some milliseconds, and does no I/O.
     pub fn run(self) -> Done {
         let ready = match self.work {
             Work::Accept { acceptor, message_seq, hello } => {

@@ -24,7 +24,7 @@ pub(super) struct Secrets {
 }
 
 impl Secrets {
-    /// Out of OpenSSL, once a suite has been agreed and the master secret is there.
+    /// Takes the secrets out of OpenSSL, once a suite has been agreed and the master secret is there.
     pub(super) fn of(ssl: &SslRef) -> Result<Secrets, HandshakeFailure> {
         let id = ssl.current_cipher().ok_or(HandshakeFailure::NoSecrets)?.protocol_id();
         let suite = Suite::from_id(id).ok_or(HandshakeFailure::ForeignSuite)?;
@@ -56,8 +56,8 @@ impl DirectionKeys {
         self.key.get(..aead.key_len()).unwrap_or(self.key.as_slice())
     }
 
-    /// The nonce of the record `number`: salt and number (RFC 5288 section 3, RFC 6655 section 3) or the
-    /// mask with the number added (RFC 7905 section 2). `explicit` is what the record carries of it, for
+    /// Returns the nonce of the record `number`: salt and number (RFC 5288 section 3, RFC 6655 section 3) or
+    /// the mask with the number added (RFC 7905 section 2). `explicit` is what the record carries of it, for
     /// the former.
     pub(super) fn nonce(&self, aead: Aead, explicit: [u8; 8]) -> [u8; 12] {
         let mut nonce = self.iv;
@@ -84,7 +84,7 @@ impl fmt::Debug for Keys {
 }
 
 impl Keys {
-    /// `role` is ours.
+    /// Derives the keys of both directions. `role` is ours.
     pub(super) fn derive(secrets: &Secrets, role: Role) -> Keys {
         let aead = secrets.suite.aead;
         let label = [b"key expansion".as_slice(), &secrets.server_random, &secrets.client_random].concat();
@@ -119,7 +119,7 @@ fn prf(hash: PrfHash, secret: &[u8], label_and_seed: &[u8], out: &mut [u8]) {
     }
 }
 
-/// P_hash (RFC 5246 section 5).
+/// Fills `out` by P_hash (RFC 5246 section 5).
 fn p_hash<M: Mac + KeyInit + Clone>(secret: &[u8], seed: &[u8], out: &mut [u8]) {
     // HMAC takes keys of any length, so this does not fail.
     let Ok(keyed) = <M as KeyInit>::new_from_slice(secret) else { return };

@@ -72,12 +72,12 @@ impl Exchange {
         }
     }
 
-    /// None as long as nothing has been sent.
+    /// Returns the token of the newest message; None as long as nothing has been sent.
     pub(super) fn token(&self) -> Option<Token> {
         (!matches!(self.state, State::Queued)).then_some(self.token)
     }
 
-    /// Whether the answer to the request for a block means that the body is to be asked for from its
+    /// Returns whether the answer to the request for a block means that the body is to be asked for from its
     /// beginning. A GET does no harm when it is executed once more (RFC 7252 section 5.1); whether anything
     /// else does, its caller knows.
     fn begins_again(&self, code: Code, response: &ParsedResponse) -> bool {
@@ -89,8 +89,8 @@ impl Exchange {
             && self.restarts < RESTARTS
     }
 
-    /// The same place in the body, in smaller blocks, where these have become too large since the last one
-    /// (RFC 7959 section 2.4).
+    /// Keeps the place in the body and cuts smaller blocks, where these have become too large since the last
+    /// one (RFC 7959 section 2.4).
     fn keep_within(&mut self, size: BlockSize) {
         let length = self.request.body.len();
         let cut = |block: &Block, is_ours: bool| {
@@ -126,16 +126,16 @@ impl Exchange {
         }
     }
 
-    /// Whether the answer to a block of the request means that the server had the whole body before its end
-    /// was cut anew: it keeps no body that is complete, and its answer was lost. Then the body goes again
-    /// from its beginning, in blocks that pass. What may not be carried out twice is not cut there.
+    /// Returns whether the answer to a block of the request means that the server had the whole body before
+    /// its end was cut anew: it keeps no body that is complete, and its answer was lost. Then the body goes
+    /// again from its beginning, in blocks that pass. What may not be carried out twice is not cut there.
     fn uploads_again(&self, code: Code) -> bool {
         self.end_was_sent
             && code == Code::REQUEST_ENTITY_INCOMPLETE
             && matches!(self.state, State::Uploading(block) if block.num > 0)
     }
 
-    /// Whether blocks of both could be confused (RFC 9175 section 3).
+    /// Returns whether blocks of both could be confused (RFC 9175 section 3).
     fn same_resource(&self, other: &Request) -> bool {
         let (ours, theirs) = (&self.request.options, &other.options);
         self.request.method == other.method
@@ -161,7 +161,7 @@ impl Client {
         self.send(now, id, Part::First);
     }
 
-    /// The smallest number that no other request to the same resource has. Of a session those are looked at
+    /// Returns the smallest number that no other request to the same resource has, among those of the session
     /// that have begun.
     fn free_tag(&self, id: ExchangeId) -> u32 {
         let Some(own) = self.exchanges.get(&id) else { return 0 };
@@ -232,8 +232,8 @@ impl Client {
         }
     }
 
-    /// The path of a session lets nothing through that is as large as its blocks were: what is on its way,
-    /// and what waits for its turn, goes in smaller ones and asks for such.
+    /// Cuts smaller blocks when the path of a session lets nothing through that is as large as its blocks
+    /// were: what is on its way, and what waits for its turn, goes in smaller ones and asks for such.
     pub(super) fn cut_smaller(&mut self, now: Instant, session: SessionId) {
         let size = self.messages.block_size(session);
         for owner in self.messages.unsettled(session) {
@@ -247,7 +247,7 @@ impl Client {
         }
     }
 
-    /// A response has come to the newest message of an exchange.
+    /// Takes the response to the newest message of an exchange.
     pub(super) fn advance(
         &mut self,
         now: Instant,

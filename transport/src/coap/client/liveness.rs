@@ -22,8 +22,8 @@ pub struct Silence {
 }
 
 impl Client {
-    /// An Empty confirmable message (RFC 7252 section 4.3), unless one is on its way already. `Pong` comes
-    /// when it is answered; `Dead` when it is not, and nothing else comes either.
+    /// Sends an Empty confirmable message (RFC 7252 section 4.3), unless one is on its way already. `Pong`
+    /// comes when it is answered; `Dead` when it is not, and nothing else comes either.
     pub fn ping(&mut self, now: Instant, session: SessionId) {
         let Some(state) = self.sessions.get_mut(&session) else { return };
         if state.open && state.pinged.is_none() {
@@ -39,7 +39,7 @@ impl Client {
         self.events.push_back(ClientEvent::Pong { session });
     }
 
-    /// Some servers answer no pings; what else they say shows that they are there.
+    /// Reports the peer dead, unless it has said something else: some servers answer no pings.
     pub(super) fn ping_failed(&mut self, session: SessionId) {
         let pinged = self.sessions.get_mut(&session).and_then(|state| state.pinged.take());
         if pinged.is_some_and(|pinged| !self.messages.has_heard_since(session, pinged)) {
@@ -47,8 +47,9 @@ impl Client {
         }
     }
 
-    /// Since when the peer owes us an answer, an acknowledgement at least, to what is on its way. None: it
-    /// owes none. A request that has been acknowledged may wait for its response as long as it likes.
+    /// Returns since when the peer owes us an answer, an acknowledgement at least, to what is on its way;
+    /// None if it owes none. A request that has been acknowledged may wait for its response as long as it
+    /// likes.
     pub fn silence(&self, session: SessionId) -> Option<Silence> {
         let (first_sent, copies) = self.messages.oldest_unacknowledged(session)?;
         let heard = self.sessions.get(&session).and_then(|state| state.heard);

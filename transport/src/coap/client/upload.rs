@@ -23,7 +23,7 @@ pub(super) enum Upload {
     Contradiction(ProtocolError),
 }
 
-/// RFC 7959 sections 2.3 and 2.9.
+/// Returns what follows the block that has been answered (RFC 7959 sections 2.3 and 2.9).
 pub(super) fn next_upload(sent: Block, code: Code, response: &ParsedResponse, length: usize) -> Upload {
     let echoed = response.block1;
     let size = echoed.map_or(sent.size, |block| block.size.min(sent.size));
@@ -48,9 +48,9 @@ pub(super) fn next_upload(sent: Block, code: Code, response: &ParsedResponse, le
     }
 }
 
-/// The largest blocks with which the first message, the one with the most options, stays within `most` bytes.
-/// Where none does, because of a long access token, that message goes in fragments of IP, and the others need
-/// not be small for it.
+/// Returns the largest blocks with which the first message, the one with the most options, stays within
+/// `most` bytes. Where none does, because of a long access token, that message goes in fragments of IP, and
+/// the others need not be small for it.
 pub(super) fn upload_size(request: &Request, own: BlockSize, most: usize) -> BlockSize {
     let options = options::encode_request(&request.options, Part::First).unwrap_or_default();
     // Header, an eight-byte token, the payload marker; at most five bytes before each value; Block1, Size1,

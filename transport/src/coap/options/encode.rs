@@ -17,7 +17,7 @@ pub(in super::super) enum Part {
     Download,
 }
 
-/// The request's options for the wire, or what no CoAP message can carry of them.
+/// Returns the request's options for the wire, or what no CoAP message can carry of them.
 pub(in super::super) fn encode_request(
     options: &RequestOptions,
     part: Part,
@@ -64,7 +64,7 @@ pub(in super::super) fn encode_request(
     Ok(encoded)
 }
 
-/// Content-Format and Max-Age of a response; Size2 is the business of blockwise.
+/// Returns Content-Format and Max-Age of a response; blockwise adds Size2.
 pub(in super::super) fn encode_response(options: &ResponseOptions) -> Vec<(u16, Vec<u8>)> {
     let mut encoded = Vec::new();
     if let Some(format) = options.content_format {

@@ -30,7 +30,7 @@ impl Refusal {
         }
     }
 
-    /// A non-confirmable request gets no answer then (RFC 7252 section 5.4.1).
+    /// Returns whether a non-confirmable request gets no answer for it (RFC 7252 section 5.4.1).
     pub(in super::super) fn is_bad_option(self) -> bool {
         self.code() == Code::BAD_OPTION
     }

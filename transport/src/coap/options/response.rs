@@ -27,8 +27,8 @@ pub(in super::super) struct ParsedResponse {
 }
 
 impl ParsedResponse {
-    /// The response, or the option for which it is to be rejected (RFC 7252 section 5.4.1); and what was
-    /// wrong with options that were ignored.
+    /// Returns the response, or the option for which it is to be rejected (RFC 7252 section 5.4.1); and what
+    /// was wrong with options that were ignored.
     pub(in super::super) fn parse(
         message: &Message,
     ) -> (Result<ParsedResponse, OptionError>, Vec<OptionFault>) {

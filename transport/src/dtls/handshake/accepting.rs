@@ -81,7 +81,7 @@ impl Handshake {
         }
     }
 
-    /// What has come in the meantime, up to what is work: the rest waits for that.
+    /// Takes what has come in the meantime, up to what is work: the rest waits for that.
     pub(in crate::dtls) fn go_on(
         &mut self,
         now: Instant,
@@ -103,8 +103,8 @@ impl Handshake {
         GoOn::Progress(Progress::Waiting)
     }
 
-    /// The work that the client's answer is, to be done and brought to [`Handshake::take_step`]. None: it
-    /// is none, or not now.
+    /// Returns the work that the client's answer is, to be done and brought to [`Handshake::take_step`]; None
+    /// if the record is not that answer, or not now.
     pub(in crate::dtls) fn answer(&mut self, now: Instant, record: &Record<'_>) -> Option<Work> {
         if !self.is_answer(record) {
             return None;

@@ -14,7 +14,7 @@ use std::time::Instant;
 const MAX_CLIENT_MESSAGE: usize = 512;
 
 impl Handshake {
-    /// Whether it is the client's answer to our flight.
+    /// Returns whether the record is the client's answer to our flight.
     pub(super) fn is_answer(&self, record: &Record<'_>) -> bool {
         let holds_the_key = |fragment: Fragment| fragment.kind == CLIENT_KEY_EXCHANGE;
         self.role == Role::Server
@@ -24,7 +24,7 @@ impl Handshake {
             && Fragments::new(record.fragment).flatten().any(holds_the_key)
     }
 
-    /// All messages of a client's record are short and whole within it.
+    /// Returns whether all messages of a client's record are short and whole within it.
     pub(super) fn is_acceptable(&self, record: &Record<'_>) -> bool {
         let is_short = |fragment: Result<Fragment, Malformed>| {
             fragment.is_ok_and(|fragment| fragment.length <= MAX_CLIENT_MESSAGE)
@@ -32,10 +32,10 @@ impl Handshake {
         self.role == Role::Client || Fragments::new(record.fragment).all(is_short)
     }
 
-    /// Nothing vouches for a HelloVerifyRequest, and OpenSSL answers one after the other, each with a
-    /// hello: somebody on the path could keep it at that at the speed of the link. It takes them in the
-    /// order of their message_seq (RFC 6347 section 4.2.2), so those that the server repeats because hellos
-    /// were lost are not counted here.
+    /// Returns whether a HelloVerifyRequest is one too many. Nothing vouches for it, and OpenSSL answers one
+    /// after the other, each with a hello: an attacker on the path could keep it at that at the speed of the
+    /// link. OpenSSL takes them in the order of their message_seq (RFC 6347 section 4.2.2), so those that the
+    /// server repeats because hellos were lost are not counted here.
     pub(super) fn asks_for_a_cookie_too_often(&self, record: &Record<'_>) -> bool {
         let is_one_too_many = |fragment: Fragment| {
             fragment.kind == HELLO_VERIFY_REQUEST && fragment.message_seq >= MAX_MESSAGE_SEQ
@@ -43,8 +43,8 @@ impl Handshake {
         self.role == Role::Client && Fragments::new(record.fragment).flatten().any(is_one_too_many)
     }
 
-    /// The server has not had our last flight: it says its ServerHelloDone again, later than it could have
-    /// had it.
+    /// Returns whether the server has not had our last flight: it says its ServerHelloDone again, later than
+    /// it could have had that flight.
     pub(super) fn is_repeated_flight(&self, now: Instant, record: &Record<'_>) -> bool {
         const SERVER_HELLO_DONE: u8 = 14;
         let our_finished_is_sent = self.numbering.protected() > 0;
@@ -57,9 +57,9 @@ impl Handshake {
             && self.flight.age(now) > self.round_trips.latest()
     }
 
-    /// Whether OpenSSL has read the client's ChangeCipherSpec. Until then it would keep up to 100 protected
-    /// records in buffers of 17 kB each. At the connecting side that does no harm: only the server that it
-    /// has chosen could make use of it.
+    /// Returns whether OpenSSL has read the client's ChangeCipherSpec. Until then it would keep up to 100
+    /// protected records in buffers of 17 kB each. At the connecting side that does no harm: only the server
+    /// that it has chosen could make use of it.
     pub(super) fn reads_protected(&self) -> bool {
         let has_cipher = |stream: &SslStream<Pipe>| stream.ssl().current_cipher().is_some();
         self.role == Role::Client || self.stream.as_ref().is_some_and(has_cipher)
