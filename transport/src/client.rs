@@ -3,7 +3,7 @@
 
 use crate::coap::random::Random;
 use crate::coap::{self, ClientEvent, FailReason, Limits, Request, Response, Silence, Times};
-use crate::dtls::{self, CloseReason};
+use crate::dtls::{self, CloseReason, PathSize};
 use crate::{ExchangeId, SessionId, SetupError, Transmit};
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -105,6 +105,19 @@ impl Client {
         Ok(session)
     }
 
+    /// Has a session begin with small blocks, because [`Client::path_is_narrow`] was true of an earlier
+    /// session with the same server. A handshake in which a long datagram passes revokes it. Call it right
+    /// after [`Client::connect`].
+    pub fn take_for_narrow(&mut self, session: SessionId) {
+        self.coap.take_for_narrow(session);
+    }
+
+    /// Returns whether the blocks of a session are smaller because its path seems to drop large datagrams;
+    /// `None` if there is no such session, or not any more.
+    pub fn path_is_narrow(&self, session: SessionId) -> Option<bool> {
+        self.coap.path_is_narrow(session)
+    }
+
     /// Sends a request, or keeps it until the handshake has finished and a place is free. On a session that
     /// has ended, it fails at once.
     pub fn request(&mut self, now: Instant, session: SessionId, request: Request) -> ExchangeId {
@@ -197,8 +210,13 @@ impl Client {
             }
             let Some(event) = self.dtls.poll_event() else { return };
             match event {
-                dtls::Event::Connected { session, round_trip, largest_message, .. } => {
+                dtls::Event::Connected { session, round_trip, largest_message, path, .. } => {
                     self.coap.limit_messages(session, largest_message);
+                    match path {
+                        PathSize::Unknown => {}
+                        PathSize::Small => self.coap.take_for_narrow(session),
+                        PathSize::Large => self.coap.take_for_wide(session),
+                    }
                     self.events.push_back(Event::Connected { session, round_trip });
                     self.coap.session_opened(now, session, round_trip);
                 }

@@ -54,7 +54,7 @@ mod table;
 pub use config::{Config, Limits, ServerIdentity, Verification};
 pub use counters::Counters;
 pub use endpoint::Endpoint;
-pub use event::{CloseReason, Event, SendError};
+pub use event::{CloseReason, Event, PathSize, SendError};
 pub use extensions::MaxFragmentLength;
 pub use failure::{CertificateFailure, HandshakeFailure};
 pub use hello::begins_hello;

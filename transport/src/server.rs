@@ -6,7 +6,7 @@ use crate::coap::{
     self, AccessToken, Activity, Code, Limits, Method, RequestOptions, ResponseOptions, ServerEvent,
     Standing, Times,
 };
-use crate::dtls::{self, CloseReason};
+use crate::dtls::{self, CloseReason, PathSize};
 use crate::shares::Network;
 use crate::{ExchangeId, SessionId, SetupError, Transmit};
 use std::collections::VecDeque;
@@ -267,8 +267,19 @@ impl Server {
             }
             let Some(event) = self.dtls.poll_event() else { return };
             match event {
-                dtls::Event::Connected { session, peer, network, round_trip, took, largest_message } => {
+                dtls::Event::Connected {
+                    session,
+                    peer,
+                    network,
+                    round_trip,
+                    took,
+                    largest_message,
+                    path,
+                } => {
                     self.coap.limit_messages(session, largest_message);
+                    if path == PathSize::Small {
+                        self.coap.take_for_narrow(session);
+                    }
                     self.coap.session_opened(now, session, round_trip);
                     self.events.push_back(Event::SessionOpened { session, peer, network, took });
                 }

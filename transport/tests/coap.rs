@@ -26,6 +26,7 @@ mod coap {
     mod narrow;
     mod peer;
     mod pipelining;
+    mod plain_client;
     mod queue;
     mod repetition;
     mod rest;

@@ -18,7 +18,7 @@ mod sim;
 
 use lowband_transport::coap::{Code, FailReason, Limits, ResponseOptions, Times};
 use lowband_transport::dtls::{self, CloseReason, HandshakeFailure, Verification};
-use lowband_transport::{Client, client, server};
+use lowband_transport::{Client, Server, client, server};
 use net::{CLIENT, Net, SERVER, new_client, new_client_with};
 use sim::{MS, SECOND, body, get, post, put};
 use std::net::SocketAddr;
@@ -117,6 +117,74 @@ fn a_path_of_576_bytes_takes_the_handshake_and_bodies_both_ways() {
             println!("seed {seed}, loss {loss}: {:?}", net.now - began);
             assert!(loss > 0.0 || net.now - began < within * SECOND, "{:?}", net.now - began);
         }
+    }
+}
+
+/// Both ends know what the handshake has shown: neither sends anything large, and no pings are needed.
+#[test]
+fn a_session_whose_handshake_came_in_small_datagrams_begins_with_small_blocks() {
+    for (request, expected) in [
+        (get("down"), body(20_000, 1)),
+        (put("up", body(40_000, 2)), body(40_000, 2)),
+        (get("down"), body(900, 1)),
+    ] {
+        let mut net = Net::with(1, certificates::Authority::new().identity(&certificates::rsa()));
+        (net.most, net.answer) = (548, expected.clone());
+        let session = net.connect();
+        assert!(net.run(10 * SECOND, |net| !net.client_events.is_empty()));
+        assert_eq!(net.client.path_is_narrow(session), Some(true));
+        let began = net.now;
+        let exchange = net.client.request(net.now, session, request);
+        assert!(net.run(60 * SECOND, |net| net.result(exchange).is_some()));
+        assert!(net.result(exchange).unwrap().is_ok_and(|response| response.body == expected));
+        assert!(net.longest_message <= 548, "{}", net.longest_message);
+        assert_eq!(net.client.counters().1.retransmissions, 0);
+        println!("{} bytes: {:?}", expected.len(), net.now - began);
+    }
+}
+
+#[test]
+fn what_an_earlier_session_has_learnt_holds_unless_the_handshake_shows_the_contrary() {
+    for (mtu, is_taken, narrow) in [(548, true, true), (548, false, false), (1232, true, false)] {
+        let mut net = Net::new(1);
+        let identity = certificates::Authority::new().identity(&certificates::rsa());
+        let limits = dtls::Limits { mtu, ..dtls::Limits::default() };
+        let dtls = dtls::Config { server: Some(identity), limits, ..dtls::Config::default() };
+        let config = server::Config { dtls, times: Times::measured(), limits: Limits::default() };
+        net.server = Server::new(config, [1; 32]).unwrap();
+        net.answer = body(5000, 1);
+        let session = net.connect();
+        if is_taken {
+            net.client.take_for_narrow(session);
+        }
+        let exchange = net.client.request(net.now, session, get("down"));
+        assert!(net.run(60 * SECOND, |net| net.result(exchange).is_some()));
+        assert_eq!(net.client.path_is_narrow(session), Some(narrow), "{mtu}");
+        assert_eq!(net.longest_message <= 548, narrow, "{mtu}: {}", net.longest_message);
+        net.client.close(net.now, session);
+        assert_eq!(net.client.path_is_narrow(session), None);
+    }
+}
+
+/// A client of ours knows better than its server whether long datagrams have passed, and its first request
+/// shows it.
+#[test]
+fn a_path_that_loses_at_random_is_seldom_taken_for_a_narrow_one() {
+    for (loss, most) in [(0.0, 0), (0.1, 0), (0.3, 4)] {
+        let mut narrow = 0;
+        for seed in 0..60 {
+            let mut net = Net::with(seed, certificates::Authority::new().identity(&certificates::rsa()));
+            (net.loss, net.answer) = (loss, body(5_000, 1));
+            let session = net.connect();
+            let exchange = net.client.request(net.now, session, get("down"));
+            net.run(600 * SECOND, |net| net.result(exchange).is_some());
+            net.longest_message = 0;
+            let exchange = net.client.request(net.now, session, get("down"));
+            net.run(600 * SECOND, |net| net.result(exchange).is_some());
+            narrow += u32::from(net.longest_message < 1024);
+        }
+        println!("loss {loss}: {narrow} of 60 sessions have small blocks");
+        assert!(narrow <= most, "{loss}: {narrow}");
     }
 }
 

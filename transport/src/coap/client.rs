@@ -12,6 +12,7 @@
 
 mod exchange;
 mod liveness;
+mod narrow_path;
 mod upload;
 
 use super::config::{Limits, Times};
@@ -205,7 +206,7 @@ impl Client {
             state.heard = Some(now);
         }
         match self.messages.receive(now, session, Network::alone(session.0), bytes) {
-            Received::Nothing | Received::Duplicate(_) => {}
+            Received::Nothing | Received::Duplicate(_) | Received::Unheard { .. } => {}
             // It is not sent again any more.
             Received::Acknowledged(Owner::Exchange(exchange)) => {
                 self.arrived(session, exchange);

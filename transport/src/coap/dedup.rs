@@ -89,6 +89,8 @@ struct Entry {
     seen: Instant,
     effect: Effect,
     answer: Answer,
+    /// Copies that have got these bytes.
+    copies: u8,
 }
 
 /// What an allocation costs beside its bytes.
@@ -134,7 +136,16 @@ impl Seen {
             // the holes that they leave in the heap are of no use to anybody. Nor would half of the places in a large one.
             self.entries.reserve_exact(self.entries.len() / 2 + 1);
         }
-        self.entries.push_back(Entry { key, seen: now, effect, answer });
+        self.entries.push_back(Entry { key, seen: now, effect, answer, copies: 0 });
+    }
+
+    /// Counts a copy of an answered message, and returns how many have arrived.
+    pub(super) fn count_copy(&mut self, key: Key) -> u8 {
+        let at = self.position(key);
+        at.and_then(|at| self.entries.get_mut(at)).map_or(0, |entry| {
+            entry.copies = entry.copies.saturating_add(1);
+            entry.copies
+        })
     }
 
     /// Does nothing for a message that is not remembered, here and below.

@@ -41,6 +41,7 @@ use repetition::Unacknowledged;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
+pub(super) use path::halved;
 pub(super) use repetition::GivenUp;
 
 /// Where a message came from: what deduplication knows it by, and what an answer needs to find its way.
@@ -75,6 +76,9 @@ pub(super) enum Received<O> {
     Nothing,
     /// A copy of a message that has been dealt with, or is being dealt with.
     Duplicate(Origin),
+    /// A copy of a request whose answer was sent before; `times` counts such copies. For this one nothing has
+    /// been sent yet.
+    Unheard { message: Message, answer: Vec<u8>, times: u8 },
     /// A request, confirmable or not, seen for the first time and not remembered yet. Or inside an acknowledgement: then of
     /// what, if that was still waiting for one. `again`: it is a copy, whose answer has been forgotten and which does no harm.
     Request { message: Message, acknowledges: Option<O>, again: bool },
@@ -96,6 +100,8 @@ struct Link<O> {
     unacknowledged: Vec<Unacknowledged<O>>,
     controller: Controller,
     path: Path,
+    /// The id of the newest probe (`path.rs`).
+    probe: Option<MessageId>,
     /// The peer is known to send copies sooner than RFC 7252 has it.
     short_timers: bool,
 }
@@ -109,6 +115,7 @@ impl<O> Link<O> {
             unacknowledged: Vec::new(),
             controller: Controller::new(window),
             path: Path::default(),
+            probe: None,
             short_timers: false,
         }
     }
@@ -216,6 +223,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
     pub(super) fn respond(&mut self, now: Instant, origin: &Origin, message: Outgoing) {
         if origin.kind == Kind::Confirmable {
             if let Some(bytes) = self.encode(origin.session, message, Kind::Acknowledgement, origin.id) {
+                self.answer_goes(origin.session, origin.id, bytes.len());
                 self.answer(origin, Answer::Bytes(bytes.as_slice().into()), bytes);
             }
         } else {
@@ -224,6 +232,11 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
                 self.transmit(origin.session, bytes);
             }
         }
+    }
+
+    /// Once more what a message has been answered.
+    pub(super) fn send_again(&mut self, session: SessionId, answer: Vec<u8>) {
+        self.transmit(session, answer);
     }
 
     /// The peer has shown that its copies come sooner than RFC 7252 has it. That holds for the session.
@@ -277,8 +290,10 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         self.transmits.push_back((session, bytes));
     }
 
-    fn unmatched(&mut self) -> Received<O> {
-        self.counters.unmatched += 1;
+    fn unmatched(&mut self, session: SessionId, id: MessageId) -> Received<O> {
+        if self.links.get(&session).is_none_or(|link| link.probe != Some(id)) {
+            self.counters.unmatched += 1;
+        }
         Received::Nothing
     }
 

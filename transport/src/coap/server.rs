@@ -179,6 +179,9 @@ impl Server {
                 self.still_wanted(now, session, origin.id);
                 self.repeated(now, &origin);
             }
+            Received::Unheard { message, answer, times } => {
+                self.answer_smaller(now, &Origin::of(session, network, &message), &message, answer, times);
+            }
             Received::Request { message, acknowledges, again } => {
                 if let Some(exchange) = acknowledges {
                     self.response_acknowledged(now, exchange);
@@ -207,6 +210,7 @@ impl Server {
         // Before any refusal: whatever comes back shows the client that this message has arrived.
         if options::capabilities(&message) & numbers::SHORT_TIMERS != 0 {
             self.messages.has_short_timers(session);
+            self.judge_by_our_client(session, &message);
         }
         let said = access_token::said(&message);
         let (parsed, ignored) = ParsedRequest::parse(&message);

@@ -149,6 +149,8 @@ pub(super) struct Snapshot {
     pub read: bool,
     /// Blocks on their way as separate responses: until they have arrived, the client cannot ask for more.
     pub delivering: u32,
+    /// Its first block has been sent in this smaller size, after so many larger ones seemed lost.
+    pub cut: Option<(BlockSize, u8)>,
     code: Code,
     options: ResponseOptions,
     etag: Vec<u8>,
@@ -180,6 +182,7 @@ impl Snapshot {
             last_used: now,
             read: false,
             delivering: 0,
+            cut: None,
             code: head.0,
             options: head.1,
             etag,

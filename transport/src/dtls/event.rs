@@ -30,6 +30,8 @@ pub enum Event {
         /// The longest message that one record may carry, in bytes: 2^14, or less where the hellos have
         /// agreed on a max_fragment_length (RFC 6066 section 4).
         largest_message: usize,
+        /// What the handshake has shown of its path.
+        path: PathSize,
     },
     /// Decrypted application data, one record.
     Data {
@@ -52,6 +54,20 @@ pub enum Event {
         /// The reason why it ended.
         why: CloseReason,
     },
+}
+
+/// What a handshake has shown of the datagrams that its path lets through. A guess: the length of a
+/// datagram is not authenticated, and the long ones may have been lost by chance.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PathSize {
+    /// Nothing: no datagram was long.
+    #[default]
+    Unknown,
+    /// The handshake went on only after a flight had been repeated in datagrams of at most 548 bytes, which a
+    /// path of 576 bytes lets through (RFC 791 section 3.1).
+    Small,
+    /// A datagram of more than 548 bytes has passed.
+    Large,
 }
 
 /// Why a session ended.

@@ -12,6 +12,7 @@
 //! that cannot join pieces of one form with pieces of the other get each form whole again.
 
 use super::counters::Counters;
+use super::event::PathSize;
 use super::patience::Patience;
 use super::record::{self, EPOCH, RecordNumber};
 use super::recut::{is_large, recut};
@@ -24,6 +25,10 @@ const REPEATS_AS_SENT: u32 = 2;
 /// licence to flood it.
 const MAX_REPEATS: u32 = 12;
 
+/// How long the answer to a flight takes at least, if it had to be cut anew: the third repeat comes after 3
+/// s, or a moment earlier if a repeat of ours asked for it.
+const NEEDS_RECUT: Duration = Duration::from_millis(2500);
+
 /// The flight that was sent last, and the timer that repeats it.
 #[derive(Debug)]
 pub(super) struct Flight {
@@ -31,13 +36,15 @@ pub(super) struct Flight {
     sent: Instant,
     patience: Patience,
     repeats: u32,
+    /// Whether a repeat was cut anew.
+    was_recut: bool,
     /// The record number that each copy begins with in epoch 0, and when it was sent.
     copies: Vec<(u64, Instant)>,
 }
 
 impl Flight {
     pub(super) fn new(now: Instant, datagrams: Vec<Vec<u8>>, patience: Patience) -> Flight {
-        Flight { datagrams, sent: now, patience, repeats: 0, copies: Vec::new() }
+        Flight { datagrams, sent: now, patience, repeats: 0, was_recut: false, copies: Vec::new() }
     }
 
     pub(super) fn datagrams(&self) -> &[Vec<u8>] {
@@ -68,6 +75,7 @@ impl Flight {
         let turn = self.repeats > REPEATS_AS_SENT && (self.repeats - REPEATS_AS_SENT) % 2 == 1;
         if turn && is_large(&self.datagrams) {
             counters.flights_recut += 1;
+            self.was_recut = true;
             return Cow::Owned(recut(&self.datagrams));
         }
         Cow::Borrowed(&self.datagrams)
@@ -82,6 +90,22 @@ impl Flight {
     pub(super) fn since(&self, number: u64, now: Instant) -> Option<Duration> {
         let (_, sent) = self.copies.iter().find(|(first, _)| *first == number)?;
         Some(now.saturating_duration_since(*sent))
+    }
+
+    /// Returns what an answer to this flight shows of the path.
+    pub(super) fn path_size(&self) -> PathSize {
+        match is_large(&self.datagrams) {
+            false => PathSize::Unknown,
+            true if self.was_recut => PathSize::Small,
+            true => PathSize::Large,
+        }
+    }
+
+    /// Returns whether this flight was repeated, and its answer took so long that the peer may have cut it
+    /// anew.
+    pub(super) fn has_waited_for_recut(&self, now: Instant) -> bool {
+        let first = self.copies.first().map_or(self.sent, |(_, sent)| *sent);
+        self.repeats > 0 && now.saturating_duration_since(first) >= NEEDS_RECUT
     }
 
     /// Returns how long ago the last copy was sent.

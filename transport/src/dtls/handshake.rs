@@ -16,6 +16,7 @@ use super::aead::Aeads;
 use super::config::Limits;
 use super::context::Contexts;
 use super::counters::Counters;
+use super::event::PathSize;
 use super::extensions;
 use super::failure::{Failure, HandshakeFailure};
 use super::flight::{Flight, Numbering};
@@ -59,6 +60,9 @@ pub(super) struct Handshake {
     flight: Flight,
     early: Vec<Vec<u8>>,
     round_trips: RoundTrips,
+    path: PathSize,
+    /// Bytes of the datagrams that have come since our flight was sent.
+    answer: usize,
     /// Connecting side: the record number of the hello that is being answered by a HelloVerifyRequest.
     verified_hello: Option<u64>,
     /// Records in plaintext that came while a job was run.
@@ -96,6 +100,7 @@ pub(super) struct Finished {
     pub(super) round_trip: Option<Duration>,
     /// Bytes of plaintext that a record may have.
     pub(super) largest: usize,
+    pub(super) path: PathSize,
     /// Protected records to be handled now.
     pub(super) early: Vec<Vec<u8>>,
 }
@@ -145,6 +150,8 @@ impl Handshake {
             flight: Flight::new(now, Vec::new(), Patience::DEFAULT),
             early: Vec::new(),
             round_trips: RoundTrips::default(),
+            path: PathSize::Unknown,
+            answer: 0,
             verified_hello: None,
             waiting: Vec::new(),
             refusal: None,
@@ -331,6 +338,7 @@ impl Handshake {
         };
         if !datagrams.is_empty() || matches!(progress, Progress::Finished) {
             self.round_trips.add(self.measure(now));
+            self.judge_path(now);
             self.flight = Flight::new(now, datagrams, self.round_trips.patience(self.role));
             self.flight.number(first);
         }
@@ -362,6 +370,7 @@ impl Handshake {
             last_flight: self.flight,
             round_trip: self.round_trips.first(),
             largest,
+            path: self.path,
             early: self.early,
         })
     }

@@ -2,7 +2,7 @@
 
 use super::aead::Aeads;
 use super::endpoint::silence::Links;
-use super::event::CloseReason;
+use super::event::{CloseReason, PathSize};
 use super::flight::Flight;
 use super::fragments::{CLIENT_HELLO, Fragments, HELLO_REQUEST};
 use super::handshake::{ClientRandom, Finished};
@@ -45,6 +45,7 @@ struct Unconfirmed {
     last_flight: Flight,
     round_trip: Option<Duration>,
     took: Duration,
+    path: PathSize,
 }
 
 /// What a received record contains.
@@ -84,11 +85,12 @@ impl Session {
             last_flight,
             round_trip,
             largest,
+            path,
             early: _,
         } = finished;
         let began_with = client_random.as_ref().and_then(|random| random.first_chunk().copied());
         let unconfirmed =
-            (role == Role::Server).then(|| Box::new(Unconfirmed { last_flight, round_trip, took }));
+            (role == Role::Server).then(|| Box::new(Unconfirmed { last_flight, round_trip, took, path }));
         Session {
             peer,
             local,
@@ -190,9 +192,11 @@ impl Session {
     }
 
     /// Notes that the peer has our Finished, which its first application record proves. Returns the round
-    /// trip of the handshake and its duration, the first time.
-    pub(super) fn confirm(&mut self) -> Option<(Option<Duration>, Duration)> {
-        self.unconfirmed.take().map(|unconfirmed| (unconfirmed.round_trip, unconfirmed.took))
+    /// trip of the handshake, its duration and what it has shown of the path, the first time.
+    pub(super) fn confirm(&mut self) -> Option<(Option<Duration>, Duration, PathSize)> {
+        self.unconfirmed
+            .take()
+            .map(|unconfirmed| (unconfirmed.round_trip, unconfirmed.took, unconfirmed.path))
     }
 }
 
@@ -268,6 +272,7 @@ mod tests {
             last_flight: Flight::new(now, vec![vec![9]], Patience::DEFAULT),
             round_trip: Some(Duration::from_millis(5)),
             largest: 1024,
+            path: PathSize::Small,
             early: Vec::new(),
         };
         Session::new(now, Duration::ZERO, finished)
@@ -318,7 +323,7 @@ mod tests {
             pass(&mut client, &mut server, ContentType::ApplicationData, b"x"),
             Opened::Data(b"x".to_vec())
         );
-        assert_eq!(server.confirm(), Some((Some(Duration::from_millis(5)), Duration::ZERO)));
+        assert_eq!(server.confirm(), Some((Some(Duration::from_millis(5)), Duration::ZERO, PathSize::Small)));
         assert!(server.is_confirmed() && server.last_flight().is_none());
         assert_eq!(server.open(&mut aeads, &finished), Opened::Replayed);
         assert_eq!(pass(&mut client, &mut server, ContentType::Handshake, b"finished"), Opened::Unexpected);

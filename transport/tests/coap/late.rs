@@ -261,6 +261,9 @@ impl GoCoap {
             assert_eq!(got.code(), Code::EMPTY);
             return;
         }
+        if (got.kind(), got.code()) == (CON, Code::EMPTY) {
+            return sim.say(empty(RST, got.id()).bytes());
+        }
         assert_eq!((got.kind(), got.code(), got.token()), (CON, Code::CONTENT, TOKEN));
         if let Some(again) = self.acknowledgements.get(&got.id()) {
             return sim.say(again.clone());

@@ -135,7 +135,11 @@ impl Peer {
     }
 
     pub(crate) fn with(limits: Limits) -> Peer {
-        Peer { now: zero(), server: Server::new(Times::rfc7252(), limits, [7; 32]) }
+        Peer::with_times(Times::rfc7252(), limits)
+    }
+
+    pub(crate) fn with_times(times: Times, limits: Limits) -> Peer {
+        Peer { now: zero(), server: Server::new(times, limits, [7; 32]) }
     }
 
     /// Sends a message and returns what comes back at once.

@@ -12,14 +12,21 @@
 //! messages. So those that nobody acknowledged are counted: copies of messages on their way of which some were sent since small messages
 //! have passed, and no large one. A path on which nothing passes says nothing of sizes. A request counts as large where its answer may be.
 //!
-//! What is lost at random is told from that by its number alone. Of a path that has let a block through it is believed only after more.
-//! The blocks of a session never grow again: it would have to lose as many to learn the same once more.
+//! If nothing else arrives from the peer, each third copy of a large message is followed by a probe: an Empty
+//! confirmable message that is not repeated. An answer to it shows that the path drops large messages only.
+//!
+//! A path may begin as narrow, because a handshake or an earlier session has shown it. That is a guess, which
+//! ends when a large message passes.
+//!
+//! What is lost at random is told from that by its number alone. Of a path that has let a block through it
+//! is believed only after more. The blocks of a session never grow again: it would have to lose as many to
+//! learn the same once more.
 
 use super::super::block::BlockSize;
-use super::super::message::{Message, MessageId};
+use super::super::message::{self, Kind, Message, MessageId};
 use super::super::numbers::{self, Code};
-use super::MessageLayer;
 use super::repetition::Unacknowledged;
+use super::{Alarm, MessageLayer};
 use crate::SessionId;
 use std::time::Instant;
 
@@ -37,11 +44,26 @@ const LOST_LATER: u32 = 4 * IN_A_ROW;
 /// what every link of IPv4 was made to take (RFC 791); no link is known to take less.
 const SMALLEST: usize = 256;
 
+/// How many halvings lead from the largest blocks to [`SMALLEST`].
+const STEPS: u8 = 2;
+
+/// How many copies of a request that had been answered before show that its answer does not pass.
+pub(super) const UNHEARD: u8 = 2;
+
+/// The longest UDP payload on a path of 576 bytes (IPv4): a longer message shows that the path is wider.
+const SMALL_MESSAGE: usize = 548;
+
 /// Of one session.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Path {
     /// How often blocks have been halved.
     halved: u8,
+    /// How many large piggybacked responses have been lost since a large message passed.
+    answers_lost: u8,
+    /// The newest request that was answered by a large piggybacked response, until that is known to be lost.
+    answer_open: Option<MessageId>,
+    /// Whether that is a guess.
+    is_guessed: bool,
     /// When a message as long as a block has passed last, since then.
     let_through: Option<Instant>,
 }
@@ -53,13 +75,17 @@ impl Path {
 
     /// The largest block on this path; `most` elsewhere.
     pub(super) fn block_size(self, most: BlockSize) -> BlockSize {
-        (0..self.halved).fold(most, |size, _| smaller(size).unwrap_or(size))
+        halved(most, self.halved)
     }
 
     /// A message of that many bytes has passed, in either direction.
     pub(super) fn passed(&mut self, now: Instant, bytes: usize, most: BlockSize) {
+        if self.is_guessed && bytes > SMALL_MESSAGE {
+            *self = Path::default();
+        }
         if bytes > self.block_size(most).bytes() {
             self.let_through = Some(now);
+            self.answers_lost = 0;
         }
     }
 
@@ -73,6 +99,11 @@ impl Path {
     }
 }
 
+/// Returns the size halved so many times, but no less than every path takes.
+pub(in super::super) fn halved(size: BlockSize, times: u8) -> BlockSize {
+    (0..times).fold(size, |size, _| smaller(size).unwrap_or(size))
+}
+
 fn smaller(size: BlockSize) -> Option<BlockSize> {
     size.smaller().filter(|smaller| smaller.bytes() >= SMALLEST)
 }
@@ -84,10 +115,101 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         }
     }
 
-    /// A message has not been acknowledged in time. It counts with the others, of which the newest copy may still be on its way.
+    pub(in super::super) fn take_for_narrow(&mut self, session: SessionId) {
+        let path = &mut self.link(session).path;
+        if !path.is_narrow() {
+            *path = Path { halved: STEPS, is_guessed: true, ..Path::default() };
+            self.counters.paths_narrowed += 1;
+        }
+    }
+
+    /// Ends a guess that was wrong.
+    pub(in super::super) fn take_for_wide(&mut self, session: SessionId) {
+        if let Some(link) = self.links.get_mut(&session).filter(|link| link.path.is_guessed) {
+            link.path = Path::default();
+        }
+    }
+
+    pub(in super::super) fn path_is_narrow(&self, session: SessionId) -> bool {
+        self.links.get(&session).is_some_and(|link| link.path.is_narrow())
+    }
+
+    /// Notes that large piggybacked responses to a request were lost, `lost` of them, and that a block of
+    /// `size` arrived.
+    pub(in super::super) fn answers_were_lost(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        request: MessageId,
+        size: BlockSize,
+        lost: u8,
+    ) {
+        let most = self.limits.block_size;
+        let path = &mut self.link(session).path;
+        if path.answer_open != Some(request) {
+            // Of many at once some are lost by chance, and a later one may have arrived.
+            return;
+        }
+        path.answer_open = None;
+        path.answers_lost = path.answers_lost.saturating_add(lost);
+        if u32::from(path.answers_lost) < path.copies_believed() || path.block_size(most) <= size {
+            return;
+        }
+        let steps = (path.halved..STEPS).find(|steps| halved(most, *steps) <= size).unwrap_or(STEPS);
+        *path = Path { halved: steps, ..Path::default() };
+        self.counters.paths_narrowed += 1;
+        self.narrowed.push_back(session);
+        self.alarms.set(Alarm::Tell, now);
+    }
+
+    /// Notes that a piggybacked response is sent for the first time. If the one before it is not known to be
+    /// lost, it may have arrived.
+    pub(super) fn answer_goes(&mut self, session: SessionId, request: MessageId, bytes: usize) {
+        let size = self.block_size(session).bytes();
+        if let Some(link) = self.links.get_mut(&session).filter(|_| bytes > size - size / 4)
+            && link.path.answer_open.replace(request).is_some()
+        {
+            link.path.answers_lost = 0;
+        }
+    }
+
+    /// Notes that a large piggybacked response arrived: those that were lost were lost by chance.
+    pub(in super::super) fn large_answer_arrived(&mut self, session: SessionId) {
+        if let Some(link) = self.links.get_mut(&session) {
+            link.path.answers_lost = 0;
+        }
+    }
+
+    /// Sends a probe beside a copy of a message, if nothing has arrived since `before`, when the copy
+    /// before it was sent.
+    pub(super) fn probe_path(&mut self, now: Instant, session: SessionId, id: MessageId, before: Instant) {
+        let size = self.block_size(session);
+        let Some(link) = self.links.get(&session).filter(|link| !link.controller.has_heard_since(before))
+        else {
+            return;
+        };
+        let is_in_doubt = |message: &Unacknowledged<O>| {
+            message.id == id
+                && message.copies().is_multiple_of(IN_A_ROW)
+                && may_be_large(&message.bytes, size)
+        };
+        if smaller(size).is_some() && link.unacknowledged.iter().any(is_in_doubt) {
+            let id = self.allocate(now, session);
+            self.link(session).probe = Some(id);
+            self.transmit(session, message::empty(Kind::Confirmable, id));
+        }
+    }
+
+    /// A message has not been acknowledged in time. It counts with the others, of which the newest copy may
+    /// still be on its way.
     pub(super) fn judge_path(&mut self, session: SessionId, late: MessageId) {
         let size = self.block_size(session);
         let Some(link) = self.links.get_mut(&session) else { return };
+        // Else the path may have been silent when the newest copy was lost.
+        let is_beside = |message: &Unacknowledged<O>| link.controller.has_heard_since(message.last_sent());
+        if !link.unacknowledged.iter().any(|message| message.id == late && is_beside(message)) {
+            return;
+        }
         let copies_lost = |message: &Unacknowledged<O>| {
             let under_way = u32::from(message.id != late);
             let lost = message.copies().saturating_sub(under_way);
@@ -101,7 +223,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         };
         let lost: u32 = link.unacknowledged.iter().map(copies_lost).sum();
         if lost >= link.path.copies_believed() && smaller(size).is_some() {
-            link.path = Path { halved: link.path.halved + 1, let_through: None };
+            link.path = Path { halved: link.path.halved + 1, ..Path::default() };
             self.counters.paths_narrowed += 1;
             self.narrowed.push_back(session);
         }

@@ -3,7 +3,7 @@
 use super::super::dedup::{Answer, Effect};
 use super::super::message::{self, Kind, Message, Outgoing};
 use super::super::numbers::Code;
-use super::{MessageLayer, Origin, Received};
+use super::{MessageLayer, Origin, Received, path};
 use crate::SessionId;
 use crate::shares::Network;
 use std::time::Instant;
@@ -15,6 +15,11 @@ const FORGOTTEN: &str = "this request has been carried out; its answer is not ke
 enum Known {
     /// A copy. Whatever it gets has been sent.
     Copy(Origin),
+    /// A copy of a request whose answer seems not to pass: see [`Received::Unheard`].
+    Unheard {
+        answer: Vec<u8>,
+        times: u8,
+    },
     /// A copy that does no harm and has no answer left: to be carried out once more.
     Again,
     New,
@@ -53,7 +58,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
             }
             (Kind::Acknowledgement, Code::EMPTY) => match self.settle(now, session, message.id) {
                 Some(owner) => Received::Acknowledged(owner),
-                None => self.unmatched(),
+                None => self.unmatched(session, message.id),
             },
             (Kind::Reset, _) => {
                 let of_copy = self.was_repeated(session, message.id);
@@ -62,7 +67,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
                         self.counters.resets_in += 1;
                         Received::Reset { of, of_copy }
                     }
-                    None => self.unmatched(),
+                    None => self.unmatched(session, message.id),
                 }
             }
             (Kind::Acknowledgement, code) if code.is_request() => {
@@ -71,8 +76,9 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
                 match (self.recognise(session, network, &message), acknowledges) {
                     (Known::New, acknowledges) => Received::Request { message, acknowledges, again: false },
                     (Known::Again, acknowledges) => Received::Request { message, acknowledges, again: true },
-                    (Known::Copy(_), Some(owner)) => Received::Acknowledged(owner),
-                    (Known::Copy(_), None) => Received::Nothing,
+                    // `Unheard` is of confirmable requests alone.
+                    (Known::Copy(_) | Known::Unheard { .. }, Some(owner)) => Received::Acknowledged(owner),
+                    (Known::Copy(_) | Known::Unheard { .. }, None) => Received::Nothing,
                 }
             }
             (Kind::Acknowledgement, _) => {
@@ -82,6 +88,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
             (Kind::Confirmable | Kind::NonConfirmable, _) => {
                 match self.recognise(session, network, &message) {
                     Known::Copy(origin) => Received::Duplicate(origin),
+                    Known::Unheard { answer, times } => Received::Unheard { message, answer, times },
                     Known::New if !message.code.is_request() => Received::Response { message, to: None },
                     Known::New => Received::Request { message, acknowledges: None, again: false },
                     Known::Again => Received::Request { message, acknowledges: None, again: true },
@@ -100,7 +107,15 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
             Answer::Pending | Answer::Silence | Answer::Repeated => None,
             Answer::Acknowledged => Some(message::empty(Kind::Acknowledgement, message.id)),
             Answer::Rejected => Some(message::empty(Kind::Reset, message.id)),
-            Answer::Bytes(bytes) => Some(bytes.to_vec()),
+            Answer::Bytes(answer) => {
+                let answer = answer.to_vec();
+                let link = self.links.get_mut(&session);
+                let times = link.map_or(0, |link| link.seen.count_copy(origin.key()));
+                if times >= path::UNHEARD {
+                    return Known::Unheard { answer, times };
+                }
+                Some(answer)
+            }
             Answer::Gone if effect != Effect::Acts => return Known::Again,
             Answer::Gone => {
                 self.counters.copies_without_answer += 1;

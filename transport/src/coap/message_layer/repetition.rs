@@ -64,6 +64,10 @@ impl<O> Unacknowledged<O> {
         self.backoff.first_sent
     }
 
+    pub(super) fn last_sent(&self) -> Instant {
+        self.backoff.last_sent
+    }
+
     pub(super) fn copies(&self) -> u32 {
         self.backoff.copies
     }
@@ -238,6 +242,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         let Some(at) = link.unacknowledged.iter().position(|message| message.id == id) else { return };
         let Some(message) = link.unacknowledged.get_mut(at) else { return };
         let silent = link.controller.is_silent_for(&message.backoff);
+        let before = message.backoff.last_sent;
         let Some(due) = message.backoff.again(now, &self.times) else {
             let message = link.unacknowledged.swap_remove(at);
             self.give_up(now, session, &message);
@@ -251,6 +256,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
             Some(bytes) => {
                 self.counters.retransmissions += 1;
                 self.transmit(session, bytes);
+                self.probe_path(now, session, id, before);
             }
             None => self.counters.withheld += 1,
         }

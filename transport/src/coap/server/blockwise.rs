@@ -105,7 +105,7 @@ impl Server {
 
 /// Snapshots: a body in, blocks out.
 impl Server {
-    fn change_snapshot<R>(
+    pub(super) fn change_snapshot<R>(
         &mut self,
         now: Instant,
         session: SessionId,
@@ -148,6 +148,7 @@ impl Server {
         block: Block,
     ) {
         let session = asker.session;
+        let asked_size = block.size;
         // The same place in the body, in smaller blocks if larger ones do not fit (RFC 7959 section 2.4).
         let size = negotiate(Some(block), self.messages.block_size(session));
         let block = Block::at(block.offset(), size, false).unwrap_or(block);
@@ -160,6 +161,7 @@ impl Server {
             self.messages.counters.snapshot_unknown += 1;
             return self.refuse(now, &asker, Code::REQUEST_ENTITY_INCOMPLETE, UNKNOWN);
         };
+        self.judge_by_next_block(now, session, id, asked_size);
         self.earlier_blocks_arrived(now, session, id, asker.token, block.offset());
         match self.block_message(asker.token, lookup) {
             Some(message) => self.reply_at_once(now, &asker, Some(id), block.offset(), message),

@@ -18,6 +18,11 @@ impl Endpoint {
         if datagram.is_empty() {
             self.counters.records_malformed += 1;
         }
+        if let Some(id) = self.handshakes.id_at(peer)
+            && let Some(handshake) = self.handshakes.get_mut(id)
+        {
+            handshake.has_come(datagram.len());
+        }
         for record in Records::new(datagram) {
             match record {
                 Ok(record) if record.number.epoch() == 0 => self.receive_plain(now, peer, &record),
@@ -135,9 +140,9 @@ impl Endpoint {
     /// Notes that the peer has our Finished, which its first application record proves.
     fn confirm(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get_mut(id) else { return };
-        let Some((round_trip, took)) = session.confirm() else { return };
+        let Some((round_trip, took, path)) = session.confirm() else { return };
         let (peer, largest_message) = (session.peer(), session.largest_message());
-        self.connected(id, peer, round_trip, took, largest_message);
+        self.connected(id, peer, round_trip, took, largest_message, path);
     }
 
     fn ended(&mut self, id: SessionId, why: CloseReason) {

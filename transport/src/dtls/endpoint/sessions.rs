@@ -2,7 +2,7 @@
 
 use super::Endpoint;
 use crate::SessionId;
-use crate::dtls::event::{CloseReason, Event};
+use crate::dtls::event::{CloseReason, Event, PathSize};
 use crate::dtls::handshake::Finished;
 use crate::dtls::keys::Role;
 use crate::dtls::record::ContentType;
@@ -70,7 +70,7 @@ impl Endpoint {
                 return;
             }
         };
-        let Finished { peer, local, round_trip, largest: largest_message, .. } = finished;
+        let Finished { peer, local, round_trip, largest: largest_message, path, .. } = finished;
         if let Some(older) = self.sessions.id_at(peer) {
             self.counters.sessions_replaced += 1;
             self.end_session(older, CloseReason::Replaced, false);
@@ -90,7 +90,7 @@ impl Endpoint {
             return self.evict(id);
         }
         if role == Role::Client {
-            self.connected(id, peer, round_trip, took, largest_message);
+            self.connected(id, peer, round_trip, took, largest_message, path);
         }
         for record in early {
             self.receive(now, peer, local, &record);
@@ -104,9 +104,11 @@ impl Endpoint {
         round_trip: Option<Duration>,
         took: Duration,
         largest_message: usize,
+        path: PathSize,
     ) {
         let network = self.balancers.network(peer.ip(), session.0);
-        let connected = Event::Connected { session, peer, network, round_trip, took, largest_message };
+        let connected =
+            Event::Connected { session, peer, network, round_trip, took, largest_message, path };
         self.events.push_back(connected);
     }
 

@@ -111,6 +111,7 @@ impl Handshake {
         }
         let stream = self.stream.take()?;
         self.round_trips.add(self.measure(now));
+        self.judge_path(now);
         Some(Work::Answer { stream, record: self.for_openssl(record) })
     }
 }

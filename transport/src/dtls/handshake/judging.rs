@@ -1,10 +1,13 @@
-//! What a record is to a handshake: what OpenSSL shall not see of it, and what says that something was lost.
+//! What a record is to a handshake: what OpenSSL shall not see of it, and what says that something was
+//! lost, or what passes.
 
+use super::super::event::PathSize;
 use super::super::fragments::{CLIENT_KEY_EXCHANGE, Fragment, Fragments, HELLO_VERIFY_REQUEST, Malformed};
 use super::super::front::MAX_MESSAGE_SEQ;
 use super::super::keys::Role;
 use super::super::pipe::Pipe;
 use super::super::record::{ContentType, Record};
+use super::super::recut::SMALL_DATAGRAM;
 use super::Handshake;
 use openssl::ssl::SslStream;
 use std::time::Instant;
@@ -55,6 +58,26 @@ impl Handshake {
             && our_finished_is_sent
             && ends_with_done
             && self.flight.age(now) > self.round_trips.latest()
+    }
+
+    /// Notes the length of a datagram that arrived for this handshake.
+    pub(in crate::dtls) fn has_come(&mut self, bytes: usize) {
+        self.answer = self.answer.saturating_add(bytes);
+        if bytes > SMALL_DATAGRAM {
+            self.path = PathSize::Large;
+        }
+    }
+
+    /// Judges the path when our flight has been answered.
+    pub(super) fn judge_path(&mut self, now: Instant) {
+        let came_small = self.answer > SMALL_DATAGRAM && self.flight.has_waited_for_recut(now);
+        match self.flight.path_size() {
+            _ if self.path == PathSize::Large => {}
+            PathSize::Unknown if came_small => self.path = PathSize::Small,
+            PathSize::Unknown => {}
+            shown => self.path = shown,
+        }
+        self.answer = 0;
     }
 
     /// Returns whether OpenSSL has read the client's ChangeCipherSpec. Until then it would keep up to 100
