@@ -61,23 +61,27 @@ impl Connection {
 
     /// The same with settings of the caller's.
     pub async fn connect_with(options: ConnectOptions, settings: Settings) -> Result<Connection, Error> {
-        Connection::connect_from_another_port(options, settings, None).await
+        Connection::connect_anew(options, settings, None).await
     }
 
-    /// The same, and from another local port than this one.
-    pub(crate) async fn connect_from_another_port(
+    /// The same, in place of a connection that was lost: from another local port, and with what was learnt of
+    /// the path.
+    pub(crate) async fn connect_anew(
         options: ConnectOptions,
         settings: Settings,
-        not_from: Option<SocketAddr>,
+        lost: Option<&Connection>,
     ) -> Result<Connection, Error> {
         let key_log = settings.key_log.as_deref().map(KeyLogFile::open).transpose()?;
-        let socket = bind(options.server, not_from).await?;
+        let socket = bind(options.server, lost.map(Connection::local_address)).await?;
         socket.connect(options.server).await?;
         let local = socket.local_addr()?;
         fragmentation::allow(&socket, local.is_ipv6());
         let permits = Semaphore::new(settings.limits.exchanges_per_session.max(1));
         let mut client = Client::new(transport_config(&options, &settings), seed()?)?;
         let session = client.connect(Instant::now(), options.server, &options.server_name)?;
+        if lost.is_some_and(Connection::path_is_narrow) {
+            client.take_for_narrow(session);
+        }
         let (state, connected) = State::new(client, session, &settings);
         let shared = Arc::new(Shared::new(state));
         let (ended, driver_ended) = watch::channel(());
@@ -158,6 +162,11 @@ impl Connection {
     /// Whether it has ended: no request will be sent on it any more.
     pub fn has_ended(&self) -> bool {
         self.inner.shared.lock().has_ended()
+    }
+
+    /// Whether its path is, or was at its end, taken for one that lets no large datagrams through.
+    fn path_is_narrow(&self) -> bool {
+        self.inner.shared.lock().path_is_narrow
     }
 
     /// Datagrams and bytes so far.

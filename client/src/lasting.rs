@@ -173,11 +173,7 @@ impl Inner {
             let within = within.min(deadline.saturating_duration_since(Instant::now()));
             let options = ConnectOptions { connect_timeout: within, ..self.options.clone() };
             let begin = Instant::now();
-            let dialled = Connection::connect_from_another_port(
-                options,
-                self.settings.clone(),
-                Some(lost.local_address()),
-            );
+            let dialled = Connection::connect_anew(options, self.settings.clone(), Some(&lost));
             match dialled.await {
                 Ok(connection) => {
                     dials.connected(begin.elapsed());

@@ -80,6 +80,8 @@ pub(crate) struct State {
     connecting: Option<oneshot::Sender<Result<(), Error>>>,
     waiting: HashMap<ExchangeId, Waiting>,
     sticky: Sticky,
+    /// As long as the session lives, and as it was then.
+    pub(crate) path_is_narrow: bool,
     pub(super) ended: Option<CloseReason>,
     pub(crate) traffic: Traffic,
 }
@@ -98,6 +100,7 @@ impl State {
             connecting: Some(connecting),
             waiting: HashMap::new(),
             sticky: Sticky::new(settings.token_use, settings.cbor_version),
+            path_is_narrow: false,
             ended: None,
             traffic: Traffic::default(),
         };
@@ -193,6 +196,7 @@ impl State {
     pub(super) fn take_events(&mut self, tracer: Option<&Tracer>) {
         // A session's exchanges fail before its end is told, and the end is what explains them.
         let mut failed = Vec::new();
+        self.path_is_narrow = self.client.path_is_narrow(self.session).unwrap_or(self.path_is_narrow);
         while let Some(event) = self.client.poll_event() {
             match event {
                 Event::Connected { round_trip, .. } => {
