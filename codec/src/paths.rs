@@ -4,6 +4,8 @@
 //! percent-encoded (RFC 3986 section 3.3), so that a `/`, `?`, `#` or `%` inside a value stays
 //! inside its segment.
 //!
+//! [`is_media`] is the one rule of Matrix that goes by a path and that several parts have to agree on.
+//!
 //! Deliberately absent: queries, and the 255 bytes a Uri-Path value may have, which are CoAP's to check.
 
 use std::fmt;
@@ -158,6 +160,26 @@ impl Template {
     }
 }
 
+/// Tells whether a path is one of the content repository (Client-Server API, "Content repository"), under
+/// each of the prefixes that it has had, those of MSC3916 among them. `segments` are those between the
+/// slashes, in the form in which they are to be judged; the first five decide.
+///
+/// There `content-type` names a file, and a file stays as it is: the filter translates none, and the sidecar
+/// refuses it, so that clients fetch it over HTTPS.
+///
+/// ```
+/// use lowband_codec::paths::is_media;
+/// assert!(is_media(&["_matrix", "client", "v1", "media", "download", "example.org", "id"]));
+/// assert!(!is_media(&["_matrix", "client", "v3", "directory", "room", "media"]));
+/// ```
+pub fn is_media<S: AsRef<[u8]>>(segments: &[S]) -> bool {
+    let is = |place: usize, word: &str| {
+        segments.get(place).is_some_and(|segment| segment.as_ref() == word.as_bytes())
+    };
+    let below_client = || is(3, "media") || (is(2, "unstable") && is(4, "media"));
+    is(0, "_matrix") && (is(1, "media") || (is(1, "client") && below_client()))
+}
+
 fn is_dots(segment: &str) -> bool {
     matches!(segment, "." | "..")
 }
@@ -226,3 +248,32 @@ impl fmt::Display for PathError {
 }
 
 impl std::error::Error for PathError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_content_repository_is_known_under_each_of_its_prefixes_and_nothing_else_is() {
+        for (path, media) in [
+            ("_matrix/media", true),
+            ("_matrix/media/v3/upload", true),
+            ("_matrix/client/v1/media", true),
+            ("_matrix/client/v1/media/download/hs/id", true),
+            ("_matrix/client/unstable/org.matrix.msc3916/media/config", true),
+            ("_matrix/client/unstable/media/config", true),
+            ("_matrix/client/v1/x/media", false),
+            ("_matrix/client/v3/directory/room/media", false),
+            ("_matrix/client/v1/mediator", false),
+            ("_matrix/client/media", false),
+            ("_matrix/mediaeval", false),
+            ("_matrix/x/v1/media", false),
+            ("x/media", false),
+            ("media", false),
+            ("", false),
+        ] {
+            let segments: Vec<&str> = path.split('/').collect();
+            assert_eq!(is_media(&segments), media, "{path}");
+        }
+    }
+}

@@ -6,6 +6,7 @@ use crate::headers::{Field, Headers};
 use crate::negotiate::{Form, answer, form_of};
 use crate::path::{Segments, has_dot_segment};
 use lowband_codec::KeyTable;
+use lowband_codec::paths::is_media;
 
 /// What is known of the client that the answer depends on.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +54,8 @@ impl Client {
         let path = headers.get(Field::Path).unwrap_or_default();
         let strays = has_dot_segment(&path);
         let path = Segments::of(&path);
-        let media = is_media(path.as_slice());
+        // As it is written: a name in escapes is a matter of the homeserver's alone.
+        let media = path.below_root().is_some_and(is_media);
         let accept = headers.get(Field::Accept);
         Client {
             media,
@@ -71,16 +73,4 @@ impl Client {
 /// The form of the request's body.
 pub(crate) fn form_of_body(headers: &Headers<'_>) -> Form {
     headers.get(Field::ContentType).and_then(|value| form_of(&value)).unwrap_or_default()
-}
-
-/// The content repository (Client-Server API, "Content repository"), under each of its prefixes. There
-/// `content-type` names a file, and a file stays as it is.
-fn is_media(path: &[&[u8]]) -> bool {
-    let below_client = match path {
-        [b"", b"_matrix", b"media", ..] => return true,
-        [b"", b"_matrix", b"client", b"unstable", _feature, below @ ..] => below,
-        [b"", b"_matrix", b"client", _version, below @ ..] => below,
-        _ => return false,
-    };
-    below_client.first() == Some(&&b"media"[..])
 }

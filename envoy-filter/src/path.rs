@@ -21,6 +21,11 @@ impl<'p> Segments<'p> {
     pub(crate) fn as_slice(&self) -> &[&'p [u8]] {
         self.segments.get(..self.count).unwrap_or_default()
     }
+
+    /// Those behind the first slash, with which a path begins; `None` if it does not.
+    pub(crate) fn below_root(&self) -> Option<&[&'p [u8]]> {
+        self.as_slice().strip_prefix(&[&b""[..]])
+    }
 }
 
 /// Nobody escapes an escape more often than this.

@@ -6,6 +6,7 @@
 use crate::refusal::Refusal;
 use crate::status;
 use crate::target::segments;
+use lowband_codec::paths::is_media;
 use percent_encoding::percent_decode_str;
 
 /// Nobody escapes an escape more often than this.
@@ -65,12 +66,8 @@ fn place(segments: &[impl AsRef<str>]) -> Result<(), Refusal> {
     }
     match segments.as_slice() {
         [".well-known", "matrix", "client"] => Ok(()),
-        // /v1/media and the unstable prefixes of MSC3916.
-        ["_matrix", "client", _, "media", ..] | ["_matrix", "client", "unstable", _, "media", ..] => {
-            Err(MEDIA)
-        }
+        segments if is_media(segments) => Err(MEDIA),
         ["_matrix", "client", ..] => Ok(()),
-        ["_matrix", "media", ..] => Err(MEDIA),
         [".well-known", "core"] => Err(NO_CORE),
         _ => Err(NOT_SERVED),
     }

@@ -72,6 +72,8 @@ fn files_are_not_translated_whatever_they_are() {
         ("/_matrix/client/v1/media/download/a/b", true),
         ("/_matrix/client/v1/media?x", true),
         ("/_matrix/client/unstable/org.matrix.msc3916/media/download", true),
+        ("/_matrix/client/unstable/media/config", true),
+        ("_matrix/media/v3/upload", false),
         ("/_matrix/mediaeval", false),
         ("/_matrix/client/v1/mediator", false),
         ("/_matrix/client/v3/sync?x=/media/", false),
