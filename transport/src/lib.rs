@@ -14,8 +14,48 @@
 //! ```
 //!
 //! No I/O, no clock, no randomness of its own: `now`, bytes and a seed come in; transmits, timeouts and
-//! events come out. After each `handle_*` or command the caller drains `poll_transmit` and `poll_event` and
-//! asks `poll_timeout` when to call `handle_timeout`. `clippy.toml` keeps it so.
+//! events come out. `clippy.toml` keeps it so.
+//!
+//! # The loop around it
+//!
+//! After each `handle_*` or command the caller sends what `poll_transmit` has, acts on what `poll_event` has,
+//! and calls `handle_timeout` when it is the time of `poll_timeout`. For a client over a socket of the
+//! standard library that is all there is to it, and for a [`Server`] it is the same:
+//!
+//! ```
+//! use lowband_transport::Client;
+//! use lowband_transport::client::Event;
+//! use std::io::{self, ErrorKind};
+//! use std::net::UdpSocket;
+//! use std::time::{Duration, Instant};
+//!
+//! /// Moves datagrams until something has happened.
+//! fn next_event(client: &mut Client, socket: &UdpSocket) -> io::Result<Event> {
+//!     let mut datagram = [0; 2048];
+//!     loop {
+//!         while let Some(transmit) = client.poll_transmit() {
+//!             socket.send_to(&transmit.bytes, transmit.peer)?;
+//!         }
+//!         if let Some(event) = client.poll_event() {
+//!             return Ok(event);
+//!         }
+//!         let wait = client.poll_timeout().map(|at| at.saturating_duration_since(Instant::now()));
+//!         if wait == Some(Duration::ZERO) {
+//!             client.handle_timeout(Instant::now());
+//!             continue;
+//!         }
+//!         socket.set_read_timeout(wait)?;
+//!         match socket.recv_from(&mut datagram) {
+//!             Ok((length, peer)) => client.handle_datagram(Instant::now(), peer, None, &datagram[..length]),
+//!             Err(why) if matches!(why.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+//!             Err(why) => return Err(why),
+//!         }
+//!     }
+//! }
+//! ```
+//!
+//! `examples/echo` has both ends with all that belongs to them. [`dtls::Config::deferred`] adds `poll_job` to
+//! the loop of a server that leaves the costly steps of handshakes to another thread.
 //!
 //! # Errors
 //!
@@ -33,6 +73,7 @@
 //!
 //! [`coap`] knows nothing of [`dtls`]: it works above anything that delivers messages within sessions, which
 //! is how its own tests run it. [`Server`] and [`Client`] put one on the other and decide nothing.
+
 #![cfg_attr(
     test,
     allow(

@@ -3,6 +3,7 @@
 use crate::certificate::Certificate;
 use crate::connection::{LONG, options};
 use crate::stub_server::{Reply, Seen, StubServer, Told, content};
+use crate::versions::ask_for_versions;
 use lowband_client::trace::{Trace, Tracer};
 use lowband_client::{
     CloseReason, Code, ConnectOptions, Error, LastingConnection, Method, Redial, Request, Settings, Times,
@@ -54,6 +55,14 @@ fn with_token(method: Method, body: &str) -> Request {
         body: body.into(),
         ..Request::new(method, "/_matrix/client/r0/rooms/!r%3Ahs/send/m.room.message/1?k=v")
     }
+}
+
+#[tokio::test]
+async fn the_example_asks_for_the_versions() {
+    let versions = r#"{"versions":["v1.11"]}"#;
+    let stub = StubServer::start(move |_| content(lowband_codec::json_to_cbor(versions.as_bytes()).unwrap()));
+    assert_eq!(ask_for_versions(options(&stub)).await.unwrap(), versions);
+    assert_eq!(stub.only_request().options.path, ["0"]);
 }
 
 #[tokio::test]

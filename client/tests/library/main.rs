@@ -16,3 +16,6 @@ mod fragments;
 mod lasting;
 #[allow(dead_code, reason = "the rest is for the tests of the command line")]
 mod stub_server;
+#[path = "../../examples/versions.rs"]
+#[allow(dead_code, reason = "its `main` is for a command line")]
+mod versions;
