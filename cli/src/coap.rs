@@ -19,7 +19,7 @@ use super::exit::{Exit, Failure};
 use super::input::Source;
 use super::output::{self, Sink};
 use header::Headers;
-use lowband_client::{Method, Verification, names};
+use lowband_client::{Method, Verification};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -198,7 +198,7 @@ fn prepare(arguments: CoapArgs) -> Result<Job, Failure> {
 fn parse_method(text: &str) -> Result<Method, String> {
     [Method::Get, Method::Post, Method::Put, Method::Delete]
         .into_iter()
-        .find(|method| names::method(*method).eq_ignore_ascii_case(text))
+        .find(|method| method.name().eq_ignore_ascii_case(text))
         .ok_or_else(|| "the methods are GET, POST, PUT and DELETE".into())
 }
 

@@ -200,7 +200,7 @@ async fn over_reference(client: &mut Reference, call: &Call<'_>, what: String) -
 
 /// The code of a response as it is written: `2.05`.
 pub fn code(response: &Response) -> String {
-    format!("{}.{:02}", response.code.class(), response.code.detail())
+    response.code.to_string()
 }
 
 /// The document in a response, which must be CBOR and say so.

@@ -163,7 +163,6 @@ impl Drop for Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status;
 
     type Told = mpsc::Receiver<(ExchangeId, Command)>;
 
@@ -174,11 +173,11 @@ mod tests {
 
     async fn is_told_as_lost(told: &mut Told) {
         let Some((ExchangeId(1), Command::Refuse { refusal, failure })) = told.recv().await else { panic!() };
-        assert_eq!((refusal.code, failure), (status::BAD_GATEWAY, Some(Failure::Lost)));
+        assert_eq!((refusal.code, failure), (Code::BAD_GATEWAY, Some(Failure::Lost)));
     }
 
     async fn start(answer: &Answer, last: bool) -> Result<(), Gone> {
-        answer.start(status::CONTENT, ResponseOptions::default(), Bytes::new(), last).await
+        answer.start(Code::CONTENT, ResponseOptions::default(), Bytes::new(), last).await
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 //! log and metrics.
 
 use crate::refusal::Refusal;
-use crate::status;
+use lowband_transport::coap::Code;
 use std::fmt;
 
 /// Why there is no (complete) response of the upstream.
@@ -40,22 +40,20 @@ impl Failure {
     pub fn refusal(&self) -> Refusal {
         match self {
             Failure::Unreachable(_) => {
-                Refusal::matrix(status::BAD_GATEWAY, "M_UNKNOWN", "the homeserver's proxy cannot be reached")
+                Refusal::matrix(Code::BAD_GATEWAY, "M_UNKNOWN", "the homeserver's proxy cannot be reached")
             }
             Failure::Hung => {
-                Refusal::matrix(status::GATEWAY_TIMEOUT, "M_UNKNOWN", "the homeserver does not answer")
+                Refusal::matrix(Code::GATEWAY_TIMEOUT, "M_UNKNOWN", "the homeserver does not answer")
             }
             // Nothing has become of it: asking again is right at once, whatever it asks for.
             Failure::Unprocessed(_) => Refusal::matrix(
-                status::UNAVAILABLE,
+                Code::SERVICE_UNAVAILABLE,
                 "M_UNKNOWN",
                 "the homeserver's proxy is about to end; ask again",
             )
             .again_in(1),
-            Failure::Broken(_) => Refusal::matrix(status::BAD_GATEWAY, "M_UNKNOWN", "the answer broke off"),
-            Failure::Lost => {
-                Refusal::matrix(status::BAD_GATEWAY, "M_UNKNOWN", "the proxy has lost the answer")
-            }
+            Failure::Broken(_) => Refusal::matrix(Code::BAD_GATEWAY, "M_UNKNOWN", "the answer broke off"),
+            Failure::Lost => Refusal::matrix(Code::BAD_GATEWAY, "M_UNKNOWN", "the proxy has lost the answer"),
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::credentials::News;
 use crate::failure::Failure;
 use crate::upstream::Busy;
 use families::{ERROR, LOGOUT, RATE, REFUSED, TAKEN, TOO_LARGE};
-use labels::{ReasonLabel, RequestLabels, ResultLabel};
+use labels::{CodeLabel, ReasonLabel, RequestLabels, ResultLabel};
 use lowband_transport::coap::{Code, Method};
 use prometheus_client::encoding::{prometheus_text, text};
 use prometheus_client::metrics::counter::Counter;
@@ -38,7 +38,6 @@ mod process;
 mod snapshot;
 
 pub use format::Format;
-pub use labels::{Dotted, method_name};
 pub use process::count_panics;
 pub use snapshot::Snapshot;
 
@@ -112,7 +111,7 @@ impl Metrics {
 
     /// A request has its answer.
     pub fn answered(&self, method: Method, code: Code, request_bytes: u64, response_bytes: u64) {
-        let labels = RequestLabels { method: method_name(method), code: Dotted(code) };
+        let labels = RequestLabels { method: method.name(), code: CodeLabel(code) };
         self.requests.get_or_create(&labels).inc();
         self.request_bytes.inc_by(request_bytes);
         self.response_bytes.inc_by(response_bytes);

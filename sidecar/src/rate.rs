@@ -1,7 +1,7 @@
 //! Requests a second for each network.
 
 use crate::refusal::Refusal;
-use crate::status;
+use lowband_transport::coap::Code;
 use lowband_transport::shares::{Limit, Network, Rates};
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ impl Rate {
     /// Takes one request of the network, or tells when there will be one.
     pub fn take(&mut self, now: Instant, network: Network) -> Result<(), Refusal> {
         const TOO_MANY: Refusal = Refusal::matrix(
-            status::TOO_MANY_REQUESTS,
+            Code::TOO_MANY_REQUESTS,
             "M_LIMIT_EXCEEDED",
             "too many requests from this address",
         );
@@ -50,7 +50,7 @@ mod tests {
             assert_eq!(rate.take(start, network), Ok(()));
         }
         let refusal = rate.take(start, network).unwrap_err();
-        assert_eq!((refusal.code, refusal.errcode), (status::TOO_MANY_REQUESTS, Some("M_LIMIT_EXCEEDED")));
+        assert_eq!((refusal.code, refusal.errcode), (Code::TOO_MANY_REQUESTS, Some("M_LIMIT_EXCEEDED")));
         assert_eq!(refusal.max_age, Some(1));
         assert_eq!(
             rate.take(start + Duration::from_millis(refusal.max_age.unwrap().into()) * 1000, network),

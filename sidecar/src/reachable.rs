@@ -4,27 +4,27 @@
 //! merged): every reading must lead to a place that is served.
 
 use crate::refusal::Refusal;
-use crate::status;
 use crate::target::segments;
 use lowband_codec::paths::is_media;
+use lowband_transport::coap::Code;
 use percent_encoding::percent_decode_str;
 
 /// Nobody escapes an escape more often than this.
 const MAX_NESTED_ESCAPES: usize = 4;
 
 pub(crate) const DOT_SEGMENT: Refusal =
-    Refusal::diagnostic(status::BAD_REQUEST, ". and .. are no Uri-Path values (RFC 7252 section 5.10.1)");
+    Refusal::diagnostic(Code::BAD_REQUEST, ". and .. are no Uri-Path values (RFC 7252 section 5.10.1)");
 const NOT_SERVED: Refusal =
     Refusal::use_https("only /_matrix/client is served over CoAP: use HTTPS on the same host and port");
-const NO_CORE: Refusal = Refusal::diagnostic(status::NOT_FOUND, "no resources are listed here (RFC 6690)");
+const NO_CORE: Refusal = Refusal::diagnostic(Code::NOT_FOUND, "no resources are listed here (RFC 6690)");
 /// These two are refused over HTTPS as well, by the filter in Envoy.
 const TOO_ESCAPED: Refusal = Refusal::diagnostic(
-    status::BAD_REQUEST,
+    Code::BAD_REQUEST,
     "the path is escaped too often to be judged, so it is refused for safety",
 );
 /// Of a path that only an eager reader takes there.
 const DOT_SEGMENT_FOR_SOME: Refusal = Refusal::diagnostic(
-    status::BAD_REQUEST,
+    Code::BAD_REQUEST,
     "some servers find . or .. in this path, so it is refused for safety",
 );
 const NOT_SERVED_BY_SOME: Refusal = Refusal::use_https(

@@ -8,10 +8,9 @@
 
 use crate::event_loop::Inspector;
 use crate::metrics::Metrics;
-use crate::status;
 use crate::target::READY_PATH;
 use lowband_transport::client::{Client, Config, Event};
-use lowband_transport::coap::{self, FailReason, Method, Request, RequestOptions};
+use lowband_transport::coap::{self, Code, FailReason, Method, Request, RequestOptions};
 use lowband_transport::dtls::{self, CloseReason, Verification};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -114,7 +113,7 @@ async fn until_answered(client: &mut Client, socket: &UdpSocket, server: SocketA
         }
         while let Some(event) = client.poll_event() {
             match event {
-                Event::Response { response, .. } if response.code == status::CONTENT => return Ok(()),
+                Event::Response { response, .. } if response.code == Code::CONTENT => return Ok(()),
                 Event::Response { response, .. } => return Err(format!("answered {}", response.code)),
                 // Why the session has ended comes next.
                 Event::Failed { why: FailReason::SessionClosed, .. } => {}

@@ -1,7 +1,6 @@
 //! Answers that the sidecar writes itself, and the two forms they take: wrong CoAP gets a diagnostic text
 //! (RFC 7252 section 5.5.2), everything about Matrix or the upstream a Matrix error in CBOR.
 
-use crate::status;
 use lowband_transport::coap::content_format::CBOR;
 use lowband_transport::coap::{Code, ResponseOptions};
 use std::borrow::Cow;
@@ -32,7 +31,7 @@ impl Refusal {
 
     /// Not for this transport.
     pub const fn use_https(text: &'static str) -> Refusal {
-        Refusal::matrix(status::PROXYING_NOT_SUPPORTED, "M_UNRECOGNIZED", text)
+        Refusal::matrix(Code::PROXYING_NOT_SUPPORTED, "M_UNRECOGNIZED", text)
     }
 
     /// The same, with a time.
@@ -79,7 +78,7 @@ mod tests {
 
     #[test]
     fn a_matrix_error_is_a_map_of_two_texts() {
-        let refusal = Refusal::matrix(status::BAD_GATEWAY, "M_UNKNOWN", "no");
+        let refusal = Refusal::matrix(Code::BAD_GATEWAY, "M_UNKNOWN", "no");
         let (options, body) = refusal.matrix_response().unwrap();
         assert_eq!(body, b"\xa2\x67errcode\x69M_UNKNOWN\x65error\x62no");
         assert_eq!(options.content_format, Some(60));

@@ -141,45 +141,39 @@ type Told = (u16, Code, &'static str, &'static str, Option<u32>);
 /// data" and write it anew.
 const BEFORE_THE_HOMESERVER: &[Told] = &[
     (401, Code::new(4, 1), "M_UNAUTHORIZED", "the homeserver's proxy wants to know who asks", None),
-    (403, status::FORBIDDEN, "M_FORBIDDEN", "the homeserver's proxy does not allow this", None),
-    (404, status::NOT_FOUND, "M_UNRECOGNIZED", "the homeserver has nothing at this path", None),
-    (
-        405,
-        status::METHOD_NOT_ALLOWED,
-        "M_UNRECOGNIZED",
-        "the homeserver does not know this method here",
-        None,
-    ),
+    (403, Code::FORBIDDEN, "M_FORBIDDEN", "the homeserver's proxy does not allow this", None),
+    (404, Code::NOT_FOUND, "M_UNRECOGNIZED", "the homeserver has nothing at this path", None),
+    (405, Code::METHOD_NOT_ALLOWED, "M_UNRECOGNIZED", "the homeserver does not know this method here", None),
     // It asks to try again, as Envoy's own does.
+    (408, Code::GATEWAY_TIMEOUT, "M_UNKNOWN", "the homeserver's proxy has not got the request in time", None),
+    (410, Code::BAD_REQUEST, "M_UNRECOGNIZED", "the homeserver has nothing at this path any more", None),
     (
-        408,
-        status::GATEWAY_TIMEOUT,
-        "M_UNKNOWN",
-        "the homeserver's proxy has not got the request in time",
+        413,
+        Code::REQUEST_ENTITY_TOO_LARGE,
+        "M_TOO_LARGE",
+        "the request is larger than the homeserver's proxy takes",
         None,
     ),
-    (410, status::BAD_REQUEST, "M_UNRECOGNIZED", "the homeserver has nothing at this path any more", None),
-    (413, status::TOO_LARGE, "M_TOO_LARGE", "the request is larger than the homeserver's proxy takes", None),
-    (414, status::BAD_REQUEST, "M_TOO_LARGE", "the path is longer than the homeserver's proxy takes", None),
+    (414, Code::BAD_REQUEST, "M_TOO_LARGE", "the path is longer than the homeserver's proxy takes", None),
     (
         431,
-        status::BAD_REQUEST,
+        Code::BAD_REQUEST,
         "M_TOO_LARGE",
         "the access token is longer than the homeserver's proxy takes",
         None,
     ),
-    (429, status::TOO_MANY_REQUESTS, "M_LIMIT_EXCEEDED", "too many requests", Some(AGAIN_SECONDS)),
+    (429, Code::TOO_MANY_REQUESTS, "M_LIMIT_EXCEEDED", "too many requests", Some(AGAIN_SECONDS)),
 ];
 
 /// What Envoy says by itself (no route, no upstream, too slow, over a limit of its own), and every 5xx that
 /// is no Matrix error.
 const ENVOYS_OWN: &[Told] = &[
-    (403, status::FORBIDDEN, "M_FORBIDDEN", "the proxy does not allow this", None),
-    (408, status::GATEWAY_TIMEOUT, "M_UNKNOWN", "the homeserver does not answer", None),
-    (413, status::TOO_LARGE, "M_TOO_LARGE", "the request is larger than the proxy takes", None),
-    (429, status::TOO_MANY_REQUESTS, "M_LIMIT_EXCEEDED", "too many requests", Some(AGAIN_SECONDS)),
-    (503, status::UNAVAILABLE, "M_UNKNOWN", "the homeserver cannot be reached", Some(AGAIN_SECONDS)),
-    (504, status::GATEWAY_TIMEOUT, "M_UNKNOWN", "the homeserver does not answer", None),
+    (403, Code::FORBIDDEN, "M_FORBIDDEN", "the proxy does not allow this", None),
+    (408, Code::GATEWAY_TIMEOUT, "M_UNKNOWN", "the homeserver does not answer", None),
+    (413, Code::REQUEST_ENTITY_TOO_LARGE, "M_TOO_LARGE", "the request is larger than the proxy takes", None),
+    (429, Code::TOO_MANY_REQUESTS, "M_LIMIT_EXCEEDED", "too many requests", Some(AGAIN_SECONDS)),
+    (503, Code::SERVICE_UNAVAILABLE, "M_UNKNOWN", "the homeserver cannot be reached", Some(AGAIN_SECONDS)),
+    (504, Code::GATEWAY_TIMEOUT, "M_UNKNOWN", "the homeserver does not answer", None),
 ];
 
 /// When to come again where nobody says a time.
@@ -215,7 +209,7 @@ fn error(status: u16, via_upstream: bool, again_in: Option<u32>) -> Refusal {
 }
 
 const fn bad_gateway(text: &'static str) -> Refusal {
-    Refusal::matrix(status::BAD_GATEWAY, "M_UNKNOWN", text)
+    Refusal::matrix(Code::BAD_GATEWAY, "M_UNKNOWN", text)
 }
 
 #[cfg(test)]

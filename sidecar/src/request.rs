@@ -4,14 +4,13 @@
 
 use crate::credentials::Credentials;
 use crate::refusal::Refusal;
-use crate::status;
 use crate::target::UpstreamTarget;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Uri};
 use lowband_transport::coap::content_format::{CBOR, JSON, OCTET_STREAM};
-use lowband_transport::coap::{AccessToken, Method, RequestOptions};
+use lowband_transport::coap::{AccessToken, Code, Method, RequestOptions};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -42,7 +41,7 @@ pub struct Forward {
     pub is_repeatable: bool,
 }
 
-const UNFIT: Refusal = Refusal::diagnostic(status::BAD_REQUEST, "the request fits no HTTP request");
+const UNFIT: Refusal = Refusal::diagnostic(Code::BAD_REQUEST, "the request fits no HTTP request");
 
 /// How the two content options read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,7 +129,7 @@ fn content(method: Method, options: &RequestOptions, body: Vec<u8>) -> Result<Co
         Some(JSON) => APPLICATION_JSON,
         Some(_) => {
             return Err(Refusal::diagnostic(
-                status::NOT_ACCEPTABLE,
+                Code::NOT_ACCEPTABLE,
                 "Accept must be 60 (application/cbor) or 50 (application/json)",
             ));
         }
@@ -153,7 +152,7 @@ fn content(method: Method, options: &RequestOptions, body: Vec<u8>) -> Result<Co
         Some(JSON) => APPLICATION_JSON,
         Some(_) => {
             return Err(Refusal::diagnostic(
-                status::UNSUPPORTED_CONTENT_FORMAT,
+                Code::UNSUPPORTED_CONTENT_FORMAT,
                 "Content-Format must be 60 (application/cbor) or 50 (application/json)",
             ));
         }

@@ -62,7 +62,7 @@ pub fn refused(status: StatusCode, headers: &HeaderMap) -> Option<Refusal> {
 
 fn head(status: StatusCode, headers: &HeaderMap, body: Body) -> Head {
     let code = status::code_for(status.as_u16());
-    let timed = code == status::TOO_MANY_REQUESTS || code == status::UNAVAILABLE;
+    let timed = code == Code::TOO_MANY_REQUESTS || code == Code::SERVICE_UNAVAILABLE;
     let max_age = if timed { retry_after(headers) } else { None };
     let content_format = body.content_format();
     let length = || header(headers, CONTENT_LENGTH.as_str()).and_then(|text| text.parse().ok());

@@ -53,7 +53,7 @@ fn is_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status;
+    use lowband_transport::coap::Code;
 
     #[test]
     fn another_name_is_refused_and_none_is_ours() {
@@ -64,7 +64,7 @@ mod tests {
             assert_eq!(names.admit(host), Ok(()), "{host:?}");
         }
         for host in ["example.org", "matrix.example.org.evil.org", "", "192.0.2.10"] {
-            assert_eq!(names.admit(Some(host)).unwrap_err().code, status::PROXYING_NOT_SUPPORTED, "{host}");
+            assert_eq!(names.admit(Some(host)).unwrap_err().code, Code::PROXYING_NOT_SUPPORTED, "{host}");
             assert_eq!(ServerNames::default().admit(Some(host)), Ok(()));
         }
         assert_eq!(ServerNames::parse("any"), Ok(ServerNames::default()));

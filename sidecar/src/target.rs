@@ -3,9 +3,8 @@
 
 use crate::reachable::DOT_SEGMENT;
 use crate::refusal::Refusal;
-use crate::status;
 use lowband_codec::paths::{PathError, PathTable};
-use lowband_transport::coap::{Method, RequestOptions};
+use lowband_transport::coap::{Code, Method, RequestOptions};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use std::borrow::Cow;
 use std::time::Duration;
@@ -104,11 +103,11 @@ pub fn map(method: Method, options: &RequestOptions) -> Result<Target, Refusal> 
 fn path_refusal(error: PathError) -> Refusal {
     match error {
         PathError::DotSegment => DOT_SEGMENT,
-        PathError::Empty => Refusal::diagnostic(status::NOT_FOUND, "a request needs a path"),
+        PathError::Empty => Refusal::diagnostic(Code::NOT_FOUND, "a request needs a path"),
         PathError::MissingParameter { .. } => {
-            Refusal::diagnostic(status::NOT_FOUND, "the path code needs more parameters")
+            Refusal::diagnostic(Code::NOT_FOUND, "the path code needs more parameters")
         }
-        _ => Refusal::diagnostic(status::BAD_REQUEST, "the path cannot be mapped"),
+        _ => Refusal::diagnostic(Code::BAD_REQUEST, "the path cannot be mapped"),
     }
 }
 

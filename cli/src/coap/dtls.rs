@@ -33,7 +33,7 @@ pub(crate) async fn exchange(mut job: Job, choices: Choices) -> Result<Answer, F
     };
     let connection =
         each_address(&job, async |server, time| connect(&job, choices, server, time).await).await?;
-    let method = names::method(request.method);
+    let method = request.method.name();
     let first = format!("{method} {}", without_secrets(&request.target));
     job.verbose.request(first, job.headers.iter(), request.body.len());
     let outcome = in_time(job.deadline, connection.request(request)).await;

@@ -12,7 +12,7 @@ use hyper::client::conn::http1;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT};
 use hyper_util::rt::TokioIo;
 use lowband_client::key_log::KeyLogFile;
-use lowband_client::{Limits, Settings, Verification, names};
+use lowband_client::{Limits, Settings, Verification};
 use openssl::error::ErrorStack;
 use openssl::ssl::{Ssl, SslConnector, SslMethod, SslVerifyMode};
 use openssl::x509::store::X509StoreBuilder;
@@ -45,7 +45,7 @@ pub(crate) async fn exchange(mut job: Job) -> Result<Answer, Failure> {
 
 fn request(job: &Job, body: Option<Vec<u8>>) -> Result<HttpRequest, Failure> {
     let destination = &job.destination;
-    let mut request = Request::builder().method(names::method(job.method)).uri(&destination.target);
+    let mut request = Request::builder().method(job.method.name()).uri(&destination.target);
     let defaults = [
         (HOST, Some(destination.authority.as_str())),
         (USER_AGENT, Some(concat!("lowband/", env!("CARGO_PKG_VERSION")))),

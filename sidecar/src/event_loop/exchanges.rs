@@ -10,18 +10,17 @@ use crate::answer::{Answer, Command};
 use crate::config::Config;
 use crate::credentials;
 use crate::logging::Seldom;
-use crate::metrics::{Metrics, method_name};
+use crate::metrics::Metrics;
 use crate::rate::Rate;
 use crate::reachable;
 use crate::refusal::Refusal;
 use crate::request::{self, Asker, Forward};
 use crate::server_names::ServerNames;
 use crate::session::Sessions;
-use crate::status;
 use crate::target::{self, READY_PATH, Target, UpstreamTarget};
 use crate::upstream::{Holder, Place, Upstream};
 use line::{Line, loggable};
-use lowband_transport::coap::{Method, RequestOptions, ResponseOptions, Standing};
+use lowband_transport::coap::{Code, Method, RequestOptions, ResponseOptions, Standing};
 use lowband_transport::shares::{Network, Rates};
 use lowband_transport::{ExchangeId, Server, SessionId};
 use placing::Left;
@@ -97,7 +96,7 @@ pub(super) struct Asked {
 }
 
 const ABOUT_TO_END: Refusal =
-    Refusal::matrix(status::UNAVAILABLE, "M_UNKNOWN", "this server is about to end; connect again");
+    Refusal::matrix(Code::SERVICE_UNAVAILABLE, "M_UNKNOWN", "this server is about to end; connect again");
 
 impl Exchanges {
     pub(super) fn new(
@@ -147,10 +146,10 @@ impl Exchanges {
                 self.refuse(now, server, exchange, line, &refusal);
             }
             Ok(Judged::Ready) => {
-                server.respond_head(now, exchange, status::CONTENT, ResponseOptions::default());
+                server.respond_head(now, exchange, Code::CONTENT, ResponseOptions::default());
                 server.respond_chunk(now, exchange, &[], true);
                 line.path = format!("/{}", READY_PATH.join("/"));
-                line.code = Some(status::CONTENT);
+                line.code = Some(Code::CONTENT);
                 self.finish(now, line);
             }
             Ok(Judged::Upstream(target, asker)) => {
@@ -216,7 +215,7 @@ impl Exchanges {
             self.metrics.cancelled(is_within_rate);
             tracing::debug!(
                 session = line.session.0,
-                method = method_name(line.method),
+                method = line.method.name(),
                 path = line.path,
                 bytes_in = line.bytes_in,
                 bytes_out = line.bytes_out,
@@ -284,7 +283,7 @@ impl Exchanges {
         self.server_names.admit(options.host.as_deref())?;
         match target::map(*method, options)? {
             Target::Ready if *method == Method::Get => Ok(Judged::Ready),
-            Target::Ready => Err(Refusal::diagnostic(status::METHOD_NOT_ALLOWED, "only GET")),
+            Target::Ready => Err(Refusal::diagnostic(Code::METHOD_NOT_ALLOWED, "only GET")),
             Target::Upstream(target) => {
                 reachable::judge(target.path())?;
                 let path = target.segments();

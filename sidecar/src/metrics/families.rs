@@ -1,7 +1,7 @@
 //! The names of the families, what each means, and their first values: all that a reader of /metrics can know
 //! of them.
 
-use super::labels::{Build, DirectionLabel, Dotted, ReasonLabel, RequestLabels, ResultLabel, method_name};
+use super::labels::{Build, CodeLabel, DirectionLabel, ReasonLabel, RequestLabels, ResultLabel};
 use super::process;
 use super::snapshot::{Latest, Limits, Others};
 use super::{Hot, Metrics};
@@ -166,8 +166,8 @@ impl Metrics {
             probe: Mutex::default(),
             registry,
         };
-        for method in [Method::Get, Method::Post, Method::Put, Method::Delete].map(method_name) {
-            for code in status::codes().map(Dotted) {
+        for method in [Method::Get, Method::Post, Method::Put, Method::Delete].map(Method::name) {
+            for code in status::codes().map(CodeLabel) {
                 drop(metrics.requests.get_or_create(&RequestLabels { method, code }));
             }
         }

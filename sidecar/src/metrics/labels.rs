@@ -1,13 +1,13 @@
 //! Labels, and how their values are written.
 
-use lowband_transport::coap::{Code, Method};
+use lowband_transport::coap::Code;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use std::fmt::{self, Write};
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(super) struct RequestLabels {
     pub(super) method: &'static str,
-    pub(super) code: Dotted,
+    pub(super) code: CodeLabel,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -31,28 +31,12 @@ pub(super) struct Build {
     pub(super) openssl: &'static str,
 }
 
-/// The name of a method in logs and metrics.
-pub fn method_name(method: Method) -> &'static str {
-    match method {
-        Method::Get => "GET",
-        Method::Post => "POST",
-        Method::Put => "PUT",
-        Method::Delete => "DELETE",
-    }
-}
-
 /// A code as people write it: `2.05`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Dotted(pub Code);
+pub(super) struct CodeLabel(pub(super) Code);
 
-impl fmt::Display for Dotted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{:02}", self.0.class(), self.0.detail())
-    }
-}
-
-impl EncodeLabelValue for Dotted {
+impl EncodeLabelValue for CodeLabel {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
-        write!(encoder, "{self}")
+        write!(encoder, "{}", self.0)
     }
 }

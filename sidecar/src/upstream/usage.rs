@@ -1,7 +1,7 @@
 //! How much of the upstream is in use, and what is told when there is no room.
 
 use crate::refusal::Refusal;
-use crate::status;
+use lowband_transport::coap::Code;
 
 /// A pool without room for a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,7 @@ impl Busy {
     }
 }
 
-const BUSY: Refusal = Refusal::matrix(status::UNAVAILABLE, "M_UNKNOWN", "the proxy is busy");
+const BUSY: Refusal = Refusal::matrix(Code::SERVICE_UNAVAILABLE, "M_UNKNOWN", "the proxy is busy");
 
 /// What is told to a long poll that gives way to another request: to ask again in so many seconds.
 pub fn polls_again_in(seconds: u32) -> Refusal {

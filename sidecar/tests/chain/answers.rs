@@ -4,7 +4,6 @@ use crate::client::{answer, options};
 use crate::harness::Chain;
 use crate::stub::{cbor, handler, reply, streamed};
 use bytes::Bytes;
-use lowband_sidecar::status;
 use lowband_transport::coap::{Code, Method};
 use std::sync::Mutex;
 use tokio::sync::mpsc;
@@ -67,7 +66,7 @@ async fn a_rate_limit_carries_its_time_from_the_header_or_from_the_body() {
     });
     let chain = Chain::start(in_header, &[]).await;
     let response = chain.connect().await.get("7").await;
-    assert_eq!((response.code, response.options.max_age), (status::TOO_MANY_REQUESTS, Some(7)));
+    assert_eq!((response.code, response.options.max_age), (Code::TOO_MANY_REQUESTS, Some(7)));
 
     let body =
         lowband_codec::json_to_cbor(br#"{"errcode":"M_LIMIT_EXCEEDED","retry_after_ms":2001}"#).unwrap();
@@ -88,7 +87,7 @@ async fn a_rate_limit_carries_its_time_from_the_header_or_from_the_body() {
     });
     let chain = Chain::start(in_body, &[]).await;
     let response = chain.connect().await.get("7").await;
-    assert_eq!((response.code, response.options.max_age), (status::TOO_MANY_REQUESTS, Some(3)));
+    assert_eq!((response.code, response.options.max_age), (Code::TOO_MANY_REQUESTS, Some(3)));
     assert_eq!(response.body, body);
 }
 

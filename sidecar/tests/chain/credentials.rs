@@ -5,7 +5,6 @@ use crate::harness::Chain;
 use crate::raw::Raw;
 use crate::stub::{Handler, Reply, Seen, cbor, handler};
 use lowband_codec::{KeyTable, json_to_cbor, peek};
-use lowband_sidecar::status;
 use lowband_transport::coap::{Code, Method, RequestOptions, Response};
 use std::sync::Arc;
 use tokio::sync::Notify;
@@ -137,7 +136,7 @@ async fn an_upload_that_ends_late_runs_under_its_own_token_and_does_not_bring_it
     let body = [&b"\x79\x27\x10"[..], &[b'z'; 10_000]].concat();
     let upload = wire.ask(Method::Post, with_token("/_matrix/client/v3/keys/upload", "alice"), &body);
     wire.request(Method::Get, with_token(WHOAMI, "bob"), b"").await;
-    assert_eq!(answer(upload).await.unwrap().code, status::CONTENT);
+    assert_eq!(answer(upload).await.unwrap().code, Code::CONTENT);
     wire.get(WHOAMI).await;
     assert_eq!(tokens(&chain, &mut seen), ["bob", "alice", "bob"]);
 }
@@ -152,8 +151,8 @@ async fn a_token_ends_with_a_successful_logout_and_only_if_it_still_sticks() {
         "/_matrix/client/v3/account/deactivate",
     ] {
         wire.request(Method::Get, with_token(WHOAMI, "alice"), b"").await;
-        assert_eq!(wire.request(Method::Post, options(path), b"").await.code, status::CONTENT);
-        assert_eq!(wire.get(VERSIONS).await.code, status::CONTENT);
+        assert_eq!(wire.request(Method::Post, options(path), b"").await.code, Code::CONTENT);
+        assert_eq!(wire.get(VERSIONS).await.code, Code::CONTENT);
         assert_eq!(wire.get(WHOAMI).await.code, UNAUTHORIZED);
         assert_eq!(tokens(&chain, &mut seen), ["alice", "alice", "-", "-"], "{path}");
     }
@@ -176,10 +175,10 @@ async fn a_token_that_is_not_known_any_more_spoils_no_request_that_needs_none() 
     let mut seen = 0;
     // As the first request that finds it out: it is asked once more without the token.
     wire.request(Method::Get, with_token("/_synapse/x", "expired"), b"").await;
-    assert_eq!(wire.get(VERSIONS).await.code, status::CONTENT);
+    assert_eq!(wire.get(VERSIONS).await.code, Code::CONTENT);
     assert_eq!(tokens(&chain, &mut seen), ["expired", "-"]);
     // Found out: without it at once.
-    assert_eq!(wire.get(VERSIONS).await.code, status::CONTENT);
+    assert_eq!(wire.get(VERSIONS).await.code, Code::CONTENT);
     assert_eq!(tokens(&chain, &mut seen), ["-"]);
     let forgotten = wire.request(Method::Post, options(PASSWORD), b"\xa0").await;
     assert_eq!((forgotten.code, errcode(&forgotten)), (UNAUTHORIZED, None));
@@ -201,7 +200,7 @@ async fn a_token_that_is_not_known_any_more_spoils_no_request_that_needs_none() 
     // The token itself, said again, is asked for again.
     assert_eq!(wire.request(Method::Get, with_token(VERSIONS, "expired"), b"").await.code, UNAUTHORIZED);
     wire.request(Method::Get, with_token(WHOAMI, "carol"), b"").await;
-    assert_eq!(wire.get(PROFILE).await.code, status::CONTENT);
+    assert_eq!(wire.get(PROFILE).await.code, Code::CONTENT);
     assert_eq!(tokens(&chain, &mut seen), ["expired", "carol", "carol"]);
 }
 
@@ -264,7 +263,7 @@ async fn a_token_that_is_known_after_all_is_no_longer_taken_for_refused() {
     let chain = Chain::start(lagging, &[]).await;
     let wire = chain.connect().await;
     assert_eq!(wire.request(Method::Get, with_token(WHOAMI, "alice"), b"").await.code, UNAUTHORIZED);
-    assert_eq!(wire.get(WHOAMI).await.code, status::CONTENT);
+    assert_eq!(wire.get(WHOAMI).await.code, Code::CONTENT);
     let mut seen = chain.stub.seen().len();
     wire.get(VERSIONS).await;
     assert_eq!(tokens(&chain, &mut seen), ["alice"]);

@@ -4,8 +4,7 @@ use crate::client::{Wire, options};
 use crate::harness::Chain;
 use crate::raw::Raw;
 use crate::stub::ok;
-use lowband_sidecar::status;
-use lowband_transport::coap::{Method, RequestOptions};
+use lowband_transport::coap::{Code, Method, RequestOptions};
 use std::net::Ipv4Addr;
 
 const WHOAMI: &str = "/_matrix/client/v3/account/whoami";
@@ -15,7 +14,7 @@ const FINISHED: &str = r#"lowband_handshakes_total{result="finished"}"#;
 
 async fn get_with_token(wire: &Wire, path: &str) {
     let options = RequestOptions { authorization: Some("alice".to_owned()), ..options(path) };
-    assert_eq!(wire.request(Method::Get, options, b"").await.code, status::CONTENT);
+    assert_eq!(wire.request(Method::Get, options, b"").await.code, Code::CONTENT);
 }
 
 #[tokio::test]
@@ -27,14 +26,14 @@ async fn whoever_the_homeserver_knows_keeps_its_session_in_a_full_table() {
     let mut unknown = chain.connect().await;
     get_with_token(&unknown, VERSIONS).await;
     let newcomer = chain.connect().await;
-    assert_eq!(newcomer.get("0").await.code, status::CONTENT);
+    assert_eq!(newcomer.get("0").await.code, Code::CONTENT);
     unknown.closed().await;
-    assert_eq!(known.get("0").await.code, status::CONTENT);
+    assert_eq!(known.get("0").await.code, Code::CONTENT);
     assert_eq!((chain.metric(EVICTED).await, chain.metric(FINISHED).await), (1.0, 3.0));
     // Readiness takes the place of the newcomer, who has shown nothing either, and not that of the one
     // that is known.
     assert_eq!(chain.page("/readyz").await.0, 200);
-    assert_eq!(known.get("0").await.code, status::CONTENT);
+    assert_eq!(known.get("0").await.code, Code::CONTENT);
     assert_eq!(chain.metric(FINISHED).await, 4.0);
 }
 

@@ -5,8 +5,7 @@ use crate::harness::{eventually, page};
 use crate::process::Process;
 use crate::stub::{cbor, handler};
 use lowband_sidecar::drain::POLL_SPREAD;
-use lowband_sidecar::status;
-use lowband_transport::coap::Method;
+use lowband_transport::coap::{Code, Method};
 use lowband_transport::dtls::CloseReason;
 use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, mpsc};
@@ -57,7 +56,7 @@ async fn five_clients_are_told_each_as_it_needs_and_readiness_fails_last() {
     let poll = polling.ask(Method::Get, options("7?timeout=30000"), b"");
     let request = running.ask(Method::Put, options("/_matrix/client/v3/slow"), b"\xa0");
     let unheard = deaf.ask(Method::Get, options("7?timeout=30000"), b"");
-    assert_eq!(idle.get("/_matrix/client/v3/quick").await.code, status::CONTENT);
+    assert_eq!(idle.get("/_matrix/client/v3/quick").await.code, Code::CONTENT);
     let never = greedy.ask(Method::Get, options("/_matrix/client/v3/never"), b"");
     eventually("all requests are there", async || {
         let (_, text) = page(process.admin(), "/metrics").await.unwrap();
@@ -72,21 +71,21 @@ async fn five_clients_are_told_each_as_it_needs_and_readiness_fails_last() {
     process.signal("TERM").await;
     process.line_with("draining: each session").await;
     let refused = answer(poll).await.unwrap();
-    assert_eq!(refused.code, status::UNAVAILABLE);
+    assert_eq!(refused.code, Code::SERVICE_UNAVAILABLE);
     assert!((1..=POLL_SPREAD).contains(&refused.options.max_age.unwrap()));
     assert_eq!(polling.closed().await, CloseReason::CloseNotify);
     assert_eq!(idle.closed().await, CloseReason::CloseNotify);
     assert!(begin.elapsed() < GRACE, "neighbours delay nobody: {:?}", begin.elapsed());
     // Whoever comes is served, as is who has something open.
     let mut late = Wire::connect(server).await;
-    assert_eq!(late.get("/_matrix/client/v3/quick").await.code, status::CONTENT);
-    assert_eq!(running.get("/_matrix/client/v3/quick").await.code, status::CONTENT);
+    assert_eq!(late.get("/_matrix/client/v3/quick").await.code, Code::CONTENT);
+    assert_eq!(running.get("/_matrix/client/v3/quick").await.code, Code::CONTENT);
     message.send(()).unwrap();
-    assert_eq!(answer(request).await.unwrap().code, status::CONTENT);
+    assert_eq!(answer(request).await.unwrap().code, Code::CONTENT);
     assert_eq!(running.closed().await, CloseReason::CloseNotify);
     // Whoever keeps asking is served, but does not come to rest by it.
     for _ in 0..10 {
-        assert_eq!(greedy.get("/_matrix/client/v3/quick").await.code, status::CONTENT);
+        assert_eq!(greedy.get("/_matrix/client/v3/quick").await.code, Code::CONTENT);
     }
     assert!(readiness.try_recv().is_err(), "ready while somebody is to be told");
 

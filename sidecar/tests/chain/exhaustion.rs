@@ -8,8 +8,7 @@ use crate::raw::Raw;
 use crate::stub::{cbor, handler, ok};
 use lowband_sidecar::backlog::LEAST_SHARE;
 use lowband_sidecar::lines::MOST_WAITING;
-use lowband_sidecar::status;
-use lowband_transport::coap::Method;
+use lowband_transport::coap::{Code, Method};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use std::time::Instant;
 use tokio::task::unconstrained;
@@ -31,7 +30,7 @@ async fn a_log_that_nobody_reads_stops_nobody_and_what_it_lacks_is_counted() {
         asked.push_back(wire.ask(Method::Get, options(&path), b""));
         if asked.len() == 16 {
             let response = answer(asked.pop_front().unwrap()).await.unwrap();
-            assert_eq!(response.code, status::CONTENT);
+            assert_eq!(response.code, Code::CONTENT);
         }
     }
     let (_, text) = page(process.admin(), "/metrics").await.unwrap();
@@ -50,7 +49,7 @@ async fn threads_that_sign_and_write_logs_have_no_heaps_of_their_own() {
     for (threads, has_more) in [("1", false), ("2", true)] {
         let process = Process::start(ok(), &["--threads", threads]).await;
         let wire = Wire::connect(process.server()).await;
-        assert_eq!(wire.get("0").await.code, status::CONTENT);
+        assert_eq!(wire.get("0").await.code, Code::CONTENT);
         let maps = std::fs::read_to_string(format!("/proc/{}/maps", process.child.id().unwrap())).unwrap();
         let is_end_of_heap = |line: &&str| {
             let (addresses, rest) = line.split_once(' ').unwrap();
@@ -99,7 +98,7 @@ async fn in_a_flood_of_one_session_the_datagrams_of_others_are_handled() {
         }
     };
     unconstrained(pings).await;
-    assert_eq!(wire.get("0").await.code, status::CONTENT);
+    assert_eq!(wire.get("0").await.code, Code::CONTENT);
     let handled = FLOOD - chain.metric("lowband_udp_datagrams_over_share_total").await as usize;
     assert!((LEAST_SHARE..=LEAST_SHARE + BATCHES).contains(&handled), "{handled}");
     flood.is_served().await;
@@ -116,24 +115,24 @@ fn limit_descriptors(process: &Process, most: Option<u64>) {
 async fn sessions_live_on_when_there_are_no_more_file_descriptors() {
     let mut process = Process::start(ok(), &["--certificate-check", "10ms"]).await;
     let wire = Wire::connect(process.server()).await;
-    assert_eq!(wire.get("0").await.code, status::CONTENT);
+    assert_eq!(wire.get("0").await.code, Code::CONTENT);
 
     limit_descriptors(&process, Some(0));
     let waiting = page(process.admin(), "/healthz");
     let (accepted, ()) = tokio::join!(waiting, async {
         process.line_with("the admin port cannot accept").await;
-        assert_eq!(wire.get("0").await.code, status::CONTENT);
+        assert_eq!(wire.get("0").await.code, Code::CONTENT);
         // A session is no descriptor.
-        assert_eq!(Wire::connect(process.server()).await.get("0").await.code, status::CONTENT);
+        assert_eq!(Wire::connect(process.server()).await.get("0").await.code, Code::CONTENT);
         // Nor can the certificate be looked at, or another connection to the upstream be made.
         process.line_with("Too many open files").await;
         process.stub.die().await;
-        assert_eq!(wire.get("0").await.code, status::BAD_GATEWAY);
+        assert_eq!(wire.get("0").await.code, Code::BAD_GATEWAY);
         process.stub.listen();
-        assert_eq!(wire.get("0").await.code, status::BAD_GATEWAY);
+        assert_eq!(wire.get("0").await.code, Code::BAD_GATEWAY);
         limit_descriptors(&process, None);
     });
     assert_eq!(accepted.unwrap().0, 200, "it has only had to wait");
-    eventually("the upstream is asked again", async || wire.get("0").await.code == status::CONTENT).await;
+    eventually("the upstream is asked again", async || wire.get("0").await.code == Code::CONTENT).await;
     process.line_with("those that are served").await;
 }

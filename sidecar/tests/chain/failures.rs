@@ -4,8 +4,7 @@ use crate::client::{answer, options};
 use crate::harness::{Chain, Folder, eventually};
 use crate::stub::{Stub, cbor, handler, ok, reply, streamed};
 use bytes::Bytes;
-use lowband_sidecar::status;
-use lowband_transport::coap::{Method, RequestOptions, Response};
+use lowband_transport::coap::{Code, Method, RequestOptions, Response};
 use std::io;
 use tokio::net::UnixListener;
 
@@ -23,9 +22,9 @@ async fn a_dead_upstream_is_5_02_and_is_found_again_without_a_restart() {
     let wire = chain.connect().await;
     for _ in 0..2 {
         let response = wire.get("0").await;
-        assert_eq!((response.code, errcode(&response).as_str()), (status::BAD_GATEWAY, "M_UNKNOWN"));
+        assert_eq!((response.code, errcode(&response).as_str()), (Code::BAD_GATEWAY, "M_UNKNOWN"));
         chain.stub.listen();
-        eventually("recovery", async || wire.get("0").await.code == status::CONTENT).await;
+        eventually("recovery", async || wire.get("0").await.code == Code::CONTENT).await;
         chain.stub.die().await;
     }
     assert!(chain.metric("lowband_upstream_failures_total{reason=\"unreachable\"}").await >= 2.0);
@@ -40,7 +39,7 @@ async fn a_hung_upstream_is_5_04() {
     let _listener = UnixListener::bind(socket).unwrap();
     let chain = Chain::with_stub(folder, stub, &["--response-timeout", "100ms"]).await;
     let response = chain.connect().await.get("0").await;
-    assert_eq!((response.code, errcode(&response).as_str()), (status::GATEWAY_TIMEOUT, "M_UNKNOWN"));
+    assert_eq!((response.code, errcode(&response).as_str()), (Code::GATEWAY_TIMEOUT, "M_UNKNOWN"));
     assert_eq!(chain.metric("lowband_upstream_failures_total{reason=\"hung\"}").await, 1.0);
 }
 
@@ -56,7 +55,7 @@ async fn an_upstream_that_dies_in_mid_request_is_5_02() {
     let answered = wire.ask(Method::Put, options("/_matrix/client/v3/x"), b"\xa0");
     told.recv().await.unwrap();
     chain.stub.die().await;
-    assert_eq!(answer(answered).await.unwrap().code, status::BAD_GATEWAY);
+    assert_eq!(answer(answered).await.unwrap().code, Code::BAD_GATEWAY);
     // It may have been executed: it must not be sent again.
     assert_eq!(chain.stub.seen().len(), 1);
 }
@@ -78,9 +77,9 @@ async fn half_a_body_is_5_02_whether_it_breaks_before_or_after_the_first_block()
         let chain = Chain::start(stub, &[]).await;
         let wire = chain.connect().await;
         let response = wire.get("7").await;
-        assert_eq!(response.code, status::BAD_GATEWAY, "{sent}");
+        assert_eq!(response.code, Code::BAD_GATEWAY, "{sent}");
         assert_eq!(chain.metric("lowband_upstream_failures_total{reason=\"broken\"}").await, 1.0, "{sent}");
-        assert_eq!(wire.get("/.lowband/ready").await.code, status::CONTENT, "the session lives on");
+        assert_eq!(wire.get("/.lowband/ready").await.code, Code::CONTENT, "the session lives on");
     }
 }
 
@@ -95,7 +94,7 @@ async fn a_body_that_stalls_is_5_04() {
         reply
     });
     let chain = Chain::start(stub, &["--response-timeout", "100ms"]).await;
-    assert_eq!(chain.connect().await.get("7").await.code, status::GATEWAY_TIMEOUT);
+    assert_eq!(chain.connect().await.get("7").await.code, Code::GATEWAY_TIMEOUT);
 }
 
 #[tokio::test]
@@ -109,9 +108,9 @@ async fn a_header_of_100_kb_ends_its_request_and_nothing_else() {
     let chain = Chain::start(stub, &[]).await;
     let wire = chain.connect().await;
     let response = wire.get("7").await;
-    assert_eq!((response.code, errcode(&response).as_str()), (status::BAD_GATEWAY, "M_UNKNOWN"));
+    assert_eq!((response.code, errcode(&response).as_str()), (Code::BAD_GATEWAY, "M_UNKNOWN"));
     assert_eq!(chain.metric("lowband_upstream_failures_total{reason=\"broken\"}").await, 1.0);
-    assert_eq!(wire.get("0").await.code, status::CONTENT);
+    assert_eq!(wire.get("0").await.code, Code::CONTENT);
 }
 
 #[tokio::test]
@@ -130,7 +129,7 @@ async fn an_error_with_a_body_made_to_hurt_is_searched_in_vain_and_told_in_our_w
         for _ in 0..2 {
             let response = wire.get("7").await;
             let max_age = (!passes).then_some(5);
-            assert_eq!((response.code, response.options.max_age), (status::TOO_MANY_REQUESTS, max_age));
+            assert_eq!((response.code, response.options.max_age), (Code::TOO_MANY_REQUESTS, max_age));
             assert_eq!(response.body == body, passes);
         }
     }
@@ -139,11 +138,11 @@ async fn an_error_with_a_body_made_to_hurt_is_searched_in_vain_and_told_in_our_w
 #[tokio::test]
 async fn what_envoy_says_by_itself_becomes_a_matrix_error() {
     for (status_in, code, max_age) in [
-        (503, status::UNAVAILABLE, Some(5)),
-        (504, status::GATEWAY_TIMEOUT, None),
-        (502, status::BAD_GATEWAY, None),
-        (500, status::BAD_GATEWAY, None),
-        (404, status::BAD_GATEWAY, None),
+        (503, Code::SERVICE_UNAVAILABLE, Some(5)),
+        (504, Code::GATEWAY_TIMEOUT, None),
+        (502, Code::BAD_GATEWAY, None),
+        (500, Code::BAD_GATEWAY, None),
+        (404, Code::BAD_GATEWAY, None),
     ] {
         let text = handler(move |_| async move {
             reply(
@@ -171,7 +170,7 @@ async fn beyond_the_limit_of_requests_in_flight_clients_are_told_to_come_again()
     chain.metric_reaches("lowband_requests_in_flight", 2.0).await;
     for asks in [&wire, &other] {
         let response = asks.get("7").await;
-        assert_eq!((response.code, response.options.max_age), (status::UNAVAILABLE, Some(1)));
+        assert_eq!((response.code, response.options.max_age), (Code::SERVICE_UNAVAILABLE, Some(1)));
         assert_eq!(errcode(&response), "M_UNKNOWN");
     }
 }
@@ -184,9 +183,9 @@ async fn bodies_on_their_way_upstream_share_a_bounded_memory() {
     let _waiting = wire.ask(Method::Put, options("/_matrix/client/v3/x"), &[0; 40_000]);
     chain.metric_reaches("lowband_requests_in_flight", 1.0).await;
     let response = wire.request(Method::Put, options("/_matrix/client/v3/x"), &[0; 40_000]).await;
-    assert_eq!(response.code, status::UNAVAILABLE);
+    assert_eq!(response.code, Code::SERVICE_UNAVAILABLE);
     let small = wire.request(Method::Put, options("/_matrix/client/v3/media/x"), b"").await;
-    assert_eq!(small.code, status::PROXYING_NOT_SUPPORTED);
+    assert_eq!(small.code, Code::PROXYING_NOT_SUPPORTED);
 }
 
 #[tokio::test]
@@ -194,9 +193,9 @@ async fn a_request_for_another_server_never_reaches_ours() {
     let chain = Chain::start(ok(), &["--server-names", "matrix.example.org"]).await;
     let wire = chain.connect().await;
     for (host, code) in [
-        (Some("matrix.example.com"), status::PROXYING_NOT_SUPPORTED),
-        (Some("Matrix.example.org"), status::CONTENT),
-        (None, status::CONTENT),
+        (Some("matrix.example.com"), Code::PROXYING_NOT_SUPPORTED),
+        (Some("Matrix.example.org"), Code::CONTENT),
+        (None, Code::CONTENT),
     ] {
         let options = RequestOptions { host: host.map(str::to_owned), ..options("0") };
         assert_eq!(wire.request(Method::Get, options, b"").await.code, code, "{host:?}");
@@ -213,7 +212,7 @@ async fn an_address_beyond_its_rate_is_told_so_before_the_upstream_is_asked() {
     for one in asked {
         codes.push(answer(one).await.unwrap());
     }
-    let limited: Vec<_> = codes.iter().filter(|r| r.code == status::TOO_MANY_REQUESTS).collect();
+    let limited: Vec<_> = codes.iter().filter(|r| r.code == Code::TOO_MANY_REQUESTS).collect();
     assert_eq!(limited.len(), 1);
     assert_eq!((errcode(limited[0]).as_str(), limited[0].options.max_age), ("M_LIMIT_EXCEEDED", Some(1)));
     assert_eq!(chain.stub.seen().len(), 2);

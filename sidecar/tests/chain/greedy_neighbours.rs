@@ -3,8 +3,7 @@
 use crate::client::{Outcome, Wire, answer, options};
 use crate::harness::{Chain, eventually};
 use crate::stub::{Handler, cbor, handler};
-use lowband_sidecar::status;
-use lowband_transport::coap::Method;
+use lowband_transport::coap::{Code, Method};
 use std::net::Ipv4Addr;
 use tokio::sync::{broadcast, oneshot};
 
@@ -77,7 +76,7 @@ async fn who_asks_for_little_is_served_beside_those_who_take_all_places() {
     all_judged(&chain, unwanted.len() + modest.len()).await;
     for wire in [&stranger, &neighbour] {
         let put = wire.request(Method::Put, options("/_matrix/client/v3/x"), b"\xa0").await;
-        assert_eq!(put.code, status::CONTENT);
+        assert_eq!(put.code, Code::CONTENT);
     }
     // The greedy ones go on, and take from each other.
     for wire in &greedy {
@@ -87,15 +86,15 @@ async fn who_asks_for_little_is_served_beside_those_who_take_all_places() {
     assert!(chain.metric("lowband_requests_in_flight").await <= PLACES as f64);
     message.send(()).unwrap();
     for poll in modest {
-        assert_eq!(answer(poll).await.unwrap().code, status::CONTENT);
+        assert_eq!(answer(poll).await.unwrap().code, Code::CONTENT);
     }
     for poll in unwanted {
         let response = answer(poll).await.unwrap();
         let again = response.options.max_age;
         match response.code {
-            status::CONTENT => {}
+            Code::CONTENT => {}
             code => assert!(
-                code == status::UNAVAILABLE && (Some(1)..=Some(4)).contains(&again),
+                code == Code::SERVICE_UNAVAILABLE && (Some(1)..=Some(4)).contains(&again),
                 "{code:?} {again:?}"
             ),
         }
@@ -114,13 +113,13 @@ async fn nobody_gives_way_to_a_neighbour_who_holds_more() {
     let held: Vec<_> = (0..8).map(|_| slow()).collect();
     chain.metric_reaches("lowband_requests_in_flight", 9.0).await;
     for _ in 0..5 {
-        assert_eq!(answer(slow()).await.unwrap().code, status::UNAVAILABLE);
+        assert_eq!(answer(slow()).await.unwrap().code, Code::SERVICE_UNAVAILABLE);
     }
     assert_eq!(chain.metric("lowband_long_polls_evicted_total").await, 0.0);
     message.send(()).unwrap();
-    assert_eq!(answer(poll).await.unwrap().code, status::CONTENT);
+    assert_eq!(answer(poll).await.unwrap().code, Code::CONTENT);
     for held in held {
-        assert_eq!(answer(held).await.unwrap().code, status::CONTENT);
+        assert_eq!(answer(held).await.unwrap().code, Code::CONTENT);
     }
 }
 
@@ -141,7 +140,7 @@ async fn a_modest_client_gets_a_place_from_networks_of_many_young_polls() {
     let _poll = modest.ask(Method::Get, options(POLL), b"");
     chain.metric_reaches("lowband_long_polls_evicted_total", 1.0).await;
     let put = modest.request(Method::Put, options("/_matrix/client/v3/x"), b"\xa0").await;
-    assert_eq!(put.code, status::CONTENT);
+    assert_eq!(put.code, Code::CONTENT);
 }
 
 #[tokio::test]
@@ -190,6 +189,6 @@ async fn requests_that_nobody_waits_for_give_way_first() {
     chain.metric_reaches("lowband_requests_in_flight_heaviest_network", 8.0).await;
     let neighbour = chain.connect().await;
     let put = neighbour.request(Method::Put, options("/_matrix/client/v3/x"), b"\xa0").await;
-    assert_eq!(put.code, status::CONTENT);
+    assert_eq!(put.code, Code::CONTENT);
     assert_eq!(chain.metric("lowband_long_polls_evicted_total").await, 0.0);
 }

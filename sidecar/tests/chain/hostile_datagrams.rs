@@ -6,7 +6,7 @@ use crate::harness::Chain;
 use crate::process::Process;
 use crate::raw::Raw;
 use crate::stub::ok;
-use lowband_sidecar::status;
+use lowband_transport::coap::Code;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
@@ -101,7 +101,7 @@ async fn each_is_counted_under_its_own_reason_while_an_honest_session_goes_on() 
     }
     assert_eq!(chain.metric("lowband_handshakes_half_open").await, 0.0);
     assert_eq!(chain.metric("lowband_sessions").await, 1.0);
-    assert_eq!(chain.connect().await.get("0").await.code, status::CONTENT);
+    assert_eq!(chain.connect().await.get("0").await.code, Code::CONTENT);
 }
 
 #[tokio::test]
@@ -114,7 +114,7 @@ async fn two_hellos_whose_cookie_is_never_answered_keep_nobody_waiting() {
         silent.receive().await;
     }
     let asked = std::time::Instant::now();
-    assert_eq!(chain.connect().await.get("0").await.code, status::CONTENT);
+    assert_eq!(chain.connect().await.get("0").await.code, Code::CONTENT);
     // A server that waits for them does so for the half minute of a handshake.
     assert!(asked.elapsed() < Duration::from_secs(25), "{:?}", asked.elapsed());
     assert_eq!(chain.metric("lowband_dtls_cookies_sent_total").await, 3.0);
@@ -131,7 +131,7 @@ async fn handshakes_that_are_never_finished_push_out_each_other_and_touch_no_ses
         client.half_open().await;
         silent.push(client);
         honest.is_served().await;
-        assert_eq!(chain.connect().await.get("0").await.code, status::CONTENT);
+        assert_eq!(chain.connect().await.get("0").await.code, Code::CONTENT);
         assert_eq!(chain.page("/readyz").await.0, 200);
     }
     assert!(chain.metric("lowband_handshakes_half_open").await >= 2.0);
@@ -176,7 +176,7 @@ async fn sixty_thousand_forged_hellos_cost_no_memory_and_an_honest_client_is_ser
     while !attacking.is_finished() {
         honest.is_served().await;
         if served < 10 {
-            assert_eq!(Wire::connect(server).await.get("0").await.code, status::CONTENT);
+            assert_eq!(Wire::connect(server).await.get("0").await.code, Code::CONTENT);
             served += 1;
         }
     }

@@ -5,7 +5,6 @@ use crate::client::{Wire, options};
 use crate::harness::Chain;
 use crate::raw::Raw;
 use crate::stub::ok;
-use lowband_sidecar::status;
 use lowband_transport::coap::{Code, Method};
 
 const MEGABYTES_20: usize = 20 << 20;
@@ -116,10 +115,10 @@ async fn an_upload_of_twenty_megabytes_is_4_13_at_once_when_it_is_announced() {
     let chain = Chain::start(ok(), &[]).await;
     let wire = chain.connect().await;
     let refused = wire.request(Method::Put, options("7"), &vec![0; MEGABYTES_20]).await;
-    assert_eq!(refused.code, status::TOO_LARGE);
+    assert_eq!(refused.code, Code::REQUEST_ENTITY_TOO_LARGE);
     assert_eq!(chain.metric(r#"lowband_coap_upload_blocks_total{result="taken"}"#).await, 1.0);
     assert_eq!(chain.metric(r#"lowband_coap_requests_refused_total{reason="upload_size"}"#).await, 1.0);
-    assert_eq!(wire.get("0").await.code, status::CONTENT);
+    assert_eq!(wire.get("0").await.code, Code::CONTENT);
     assert_eq!(chain.stub.seen().len(), 1);
 }
 
@@ -136,7 +135,7 @@ async fn an_upload_of_twenty_megabytes_that_says_nothing_of_its_size_is_4_13_at_
         let [_, b0, b1, b2] = (num << 4 | 0xe).to_be_bytes();
         raw.say(&[&[0x40, 0x03, i0, i1, 0xb1, b'7', 0xd3, 0x03, b0, b1, b2][..], &payload].concat()).await;
         let answer = raw.hear().await;
-        let code = if num < LIMIT { Code::CONTINUE } else { status::TOO_LARGE };
+        let code = if num < LIMIT { Code::CONTINUE } else { Code::REQUEST_ENTITY_TOO_LARGE };
         assert_eq!((answer[0], answer[1]), (0x60, code.0), "block {num}: {answer:02x?}");
     }
     assert_eq!(chain.metric("lowband_blockwise_bytes").await, 0.0);
@@ -165,7 +164,7 @@ async fn cbor_made_to_hurt_is_carried_to_whoever_converts_it_and_the_session_goe
     ];
     for (number, body) in bodies.iter().enumerate() {
         let response = wire.request(Method::Put, options("/_matrix/client/v3/x"), body).await;
-        assert_eq!(response.code, status::CONTENT, "{number}");
+        assert_eq!(response.code, Code::CONTENT, "{number}");
         assert!(chain.stub.last().body == *body, "{number}");
     }
     assert_eq!(chain.stub.seen().len(), bodies.len());

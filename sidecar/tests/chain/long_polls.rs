@@ -3,8 +3,7 @@
 use crate::client::{answer, options};
 use crate::harness::{Chain, PATIENCE};
 use crate::stub::{Handler, cbor, handler};
-use lowband_sidecar::status;
-use lowband_transport::coap::Method;
+use lowband_transport::coap::{Code, Method};
 use tokio::sync::{broadcast, mpsc};
 
 /// Tells when it is dropped.
@@ -57,7 +56,7 @@ async fn two_hundred_long_polls_wait_at_once_on_one_connection_pool() {
     assert_eq!(chain.metric("lowband_requests_in_flight").await, (SESSIONS * POLLS) as f64);
     message.send(()).unwrap();
     for one in answered {
-        assert_eq!(answer(one).await.unwrap().code, status::CONTENT);
+        assert_eq!(answer(one).await.unwrap().code, Code::CONTENT);
     }
     chain.metric_becomes("lowband_requests_in_flight", 0.0).await;
 }
@@ -85,10 +84,10 @@ async fn a_long_poll_may_last_longer_than_the_response_timeout() {
     assert_eq!(next(&mut told).await, "arrived");
     assert_eq!(next(&mut told).await, "arrived");
     // The plain request is given up; by then the long poll has outlived the response timeout as well.
-    assert_eq!(answer(plain).await.unwrap().code, status::GATEWAY_TIMEOUT);
+    assert_eq!(answer(plain).await.unwrap().code, Code::GATEWAY_TIMEOUT);
     assert_eq!(next(&mut told).await, "ended");
     message.send(()).unwrap();
-    assert_eq!(answer(poll).await.unwrap().code, status::CONTENT);
+    assert_eq!(answer(poll).await.unwrap().code, Code::CONTENT);
 }
 
 #[tokio::test]
@@ -96,5 +95,5 @@ async fn a_long_poll_is_believed_up_to_a_limit() {
     let (stub, _message, _told) = polls();
     let chain = Chain::start(stub, &["--response-timeout", "50ms", "--longest-poll", "50ms"]).await;
     let response = chain.connect().await.get("7?timeout=18446744073709551615").await;
-    assert_eq!(response.code, status::GATEWAY_TIMEOUT);
+    assert_eq!(response.code, Code::GATEWAY_TIMEOUT);
 }

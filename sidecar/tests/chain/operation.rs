@@ -4,8 +4,7 @@ use crate::client::options;
 use crate::harness::{Chain, Folder};
 use crate::stub::{Stub, ok};
 use lowband_sidecar::admin::MAX_CONNECTIONS;
-use lowband_sidecar::status;
-use lowband_transport::coap::{Method, RequestOptions};
+use lowband_transport::coap::{Code, Method, RequestOptions};
 use std::time::{Duration, Instant};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -55,13 +54,13 @@ async fn a_sidecar_without_room_for_sessions_stays_ready_for_those_it_has() {
     // The homeserver knows it: whoever it does not know would give way.
     let token = Some("alice".to_owned());
     let options = RequestOptions { authorization: token, ..options("/_matrix/client/v3/account/whoami") };
-    assert_eq!(wire.request(Method::Get, options, b"").await.code, status::CONTENT);
+    assert_eq!(wire.request(Method::Get, options, b"").await.code, Code::CONTENT);
     let (code, text) = chain.page("/readyz").await;
     assert_eq!(code, 200, "{text}");
     assert_eq!(chain.metric("lowband_ready").await, 1.0);
     assert_eq!(chain.page("/healthz").await.0, 200);
     assert_eq!(chain.metric("lowband_dtls_hellos_refused_total{reason=\"sessions\"}").await, 1.0);
-    assert_eq!(wire.get("1").await.code, status::CONTENT);
+    assert_eq!(wire.get("1").await.code, Code::CONTENT);
 }
 
 #[tokio::test]

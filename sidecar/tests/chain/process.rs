@@ -4,8 +4,7 @@ use crate::client::{Wire, options};
 use crate::harness::Folder;
 use crate::identity::self_signed;
 use crate::stub::{Handler, Stub, handler, ok};
-use lowband_sidecar::status;
-use lowband_transport::coap::{Method, RequestOptions};
+use lowband_transport::coap::{Code, Method, RequestOptions};
 use lowband_transport::dtls::CloseReason;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -161,7 +160,7 @@ async fn the_log_never_holds_a_token_a_query_or_a_body() {
         let options = RequestOptions { authorization: token, ..options(target) };
         wire.request(Method::Put, options, b"\x66secret").await;
     }
-    assert_eq!(wire.get("0").await.code, status::CONTENT);
+    assert_eq!(wire.get("0").await.code, Code::CONTENT);
     process.signal("TERM").await;
     let log = process.rest_of_log().await;
     assert_eq!(log.matches("/_matrix/client/v3/x").count(), 1, "{log}");
@@ -196,7 +195,7 @@ async fn the_key_log_of_an_inherited_environment_is_not_written() {
     let mut process = Process::start_in(&[("SSLKEYLOGFILE", file.to_str().unwrap())]).await;
     let line = process.line_with("SSLKEYLOGFILE").await;
     assert!(line.contains("WARN") && line.contains("LOWBAND_KEY_LOG"), "{line}");
-    assert_eq!(Wire::connect(process.server).await.get("0").await.code, status::CONTENT);
+    assert_eq!(Wire::connect(process.server).await.get("0").await.code, Code::CONTENT);
     process.signal("TERM").await;
     process.child.wait().await.unwrap();
     assert!(!file.exists());

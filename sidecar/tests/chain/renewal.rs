@@ -5,8 +5,7 @@ use crate::harness::{Chain, Folder};
 use crate::identity::{DAY, Pair};
 use crate::process::Process;
 use crate::stub::{handler, ok};
-use lowband_sidecar::status;
-use lowband_transport::coap::Method;
+use lowband_transport::coap::{Code, Method};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -62,7 +61,7 @@ async fn a_volume_whose_link_is_swapped_gives_new_handshakes_the_new_certificate
         chain.metric_reaches(TAKEN, taken as f64).await;
         assert!(Wire::is_shown(chain.server, &pair.certificate).await, "{revision}");
         assert_eq!(chain.metric(NOT_AFTER).await, 4_000_000_000.0 + taken as f64);
-        assert_eq!(held.get("0").await.code, status::CONTENT, "{revision}");
+        assert_eq!(held.get("0").await.code, Code::CONTENT, "{revision}");
     }
     assert!(!Wire::is_shown(chain.server, &Pair::new().certificate).await);
     assert_eq!((chain.metric(REFUSED).await, chain.metric(WORKED).await), (0.0, 1.0));
@@ -97,7 +96,7 @@ async fn a_pair_that_does_not_fit_leaves_the_old_one_until_one_comes_that_does()
     chain.metric_reaches(TAKEN, 1.0).await;
     assert!(Wire::is_shown(chain.server, &right.certificate).await);
     assert_eq!(chain.metric(WORKED).await, 1.0);
-    assert_eq!(held.get("0").await.code, status::CONTENT);
+    assert_eq!(held.get("0").await.code, Code::CONTENT);
 }
 
 #[tokio::test]
@@ -132,7 +131,7 @@ async fn sighup_has_the_files_looked_at_and_ends_nothing() {
     let line = process.line_with("a renewed certificate").await;
     assert!(line.contains("valid until Oct  2 07:06:40 2096 GMT") && line.contains("serial="), "{line}");
     assert!(Wire::is_shown(process.server(), &renewed.certificate).await);
-    assert_eq!(held.get("0").await.code, status::CONTENT);
+    assert_eq!(held.get("0").await.code, Code::CONTENT);
 }
 
 #[tokio::test]

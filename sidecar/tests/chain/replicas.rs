@@ -5,7 +5,7 @@ use crate::harness::{Folder, PATIENCE, page, value};
 use crate::identity::self_signed;
 use crate::process::Process;
 use crate::stub::ok;
-use lowband_sidecar::status;
+use lowband_transport::coap::Code;
 use std::net::SocketAddr;
 use tokio::net::UdpSocket;
 
@@ -49,7 +49,7 @@ async fn a_hello_may_change_servers_after_its_cookie() {
     for (second, asks) in [(&other, 0.0), (&stranger, 1.0)] {
         let connecting = Wire::connect(changing(one.server(), second.server()).await);
         let wire = tokio::time::timeout(PATIENCE, connecting).await.expect("no session");
-        assert_eq!(wire.get("0").await.code, status::CONTENT);
+        assert_eq!(wire.get("0").await.code, Code::CONTENT);
         assert_eq!(cookies_sent(second).await, asks);
     }
     assert_eq!(cookies_sent(&one).await, 2.0);

@@ -3,9 +3,7 @@
 use crate::client::{Wire, options};
 use crate::harness::Chain;
 use crate::stub::{handler, ok, reply};
-use lowband_sidecar::metrics::Dotted;
-use lowband_sidecar::status;
-use lowband_transport::coap::{Method, RequestOptions};
+use lowband_transport::coap::{Code, Method, RequestOptions};
 
 fn with_token(path: &str, token: &str) -> RequestOptions {
     RequestOptions { authorization: Some(token.to_owned()), ..options(path) }
@@ -22,7 +20,7 @@ async fn versions_by_path_code_and_by_full_path_is_one_request() {
     let (chain, wire) = start().await;
     for path in ["0", "/_matrix/client/versions"] {
         let response = wire.get(path).await;
-        assert_eq!((response.code, response.body.as_slice()), (status::CONTENT, &b"\xa0"[..]));
+        assert_eq!((response.code, response.body.as_slice()), (Code::CONTENT, &b"\xa0"[..]));
         assert_eq!(response.options.content_format, Some(60));
         let seen = chain.stub.last();
         assert_eq!((seen.method.as_str(), seen.target()), ("GET", "/_matrix/client/versions"));
@@ -48,7 +46,7 @@ async fn bodies_small_large_and_absent_arrive_whole() {
         (Method::Delete, b"\xa0", b"\xa0"),
     ] {
         let response = wire.request(method, options("/_matrix/client/v3/x"), sent).await;
-        assert_eq!(response.code, status::CONTENT);
+        assert_eq!(response.code, Code::CONTENT);
         let seen = chain.stub.last();
         assert_eq!(seen.body, arrived, "{method:?} {}", sent.len());
         let kind = (!arrived.is_empty()).then_some("application/cbor");
@@ -105,11 +103,11 @@ async fn a_token_sticks_to_its_session_and_to_no_other() {
 async fn a_refused_request_replaces_the_token_all_the_same() {
     let (chain, wire) = start().await;
     let refused = wire.request(Method::Get, with_token("/_synapse/admin", "abc"), b"").await;
-    assert_eq!(refused.code, status::PROXYING_NOT_SUPPORTED);
+    assert_eq!(refused.code, Code::PROXYING_NOT_SUPPORTED);
     wire.get("7").await;
     assert_eq!(chain.stub.last().header("authorization"), Some("Bearer abc"));
     let refused = wire.request(Method::Get, with_token("7", "a\r\nx-evil: 1"), b"").await;
-    assert_eq!(refused.code, status::BAD_REQUEST);
+    assert_eq!(refused.code, Code::BAD_REQUEST);
     wire.get("7").await;
     assert_eq!(chain.stub.last().header("authorization"), None);
 }
@@ -136,18 +134,18 @@ async fn the_cbor_version_is_sticky_and_integer_keys_tell_it() {
 async fn what_is_refused_never_reaches_the_upstream() {
     let (chain, wire) = start().await;
     for (path, code) in [
-        ("/_synapse/admin/v1/users", status::PROXYING_NOT_SUPPORTED),
-        ("/_matrix/federation/v1/version", status::PROXYING_NOT_SUPPORTED),
-        ("/_matrix/client/v1/media/config", status::PROXYING_NOT_SUPPORTED),
-        ("/_matrix/client//v1/media/config", status::PROXYING_NOT_SUPPORTED),
-        ("/_matrix/client/v1/%6Dedia/config", status::PROXYING_NOT_SUPPORTED),
-        ("//_matrix/client/versions", status::PROXYING_NOT_SUPPORTED),
-        ("/_matrix/client/%2e%2e/%2e%2e/_synapse", status::BAD_REQUEST),
-        ("9", status::NOT_FOUND),
+        ("/_synapse/admin/v1/users", Code::PROXYING_NOT_SUPPORTED),
+        ("/_matrix/federation/v1/version", Code::PROXYING_NOT_SUPPORTED),
+        ("/_matrix/client/v1/media/config", Code::PROXYING_NOT_SUPPORTED),
+        ("/_matrix/client//v1/media/config", Code::PROXYING_NOT_SUPPORTED),
+        ("/_matrix/client/v1/%6Dedia/config", Code::PROXYING_NOT_SUPPORTED),
+        ("//_matrix/client/versions", Code::PROXYING_NOT_SUPPORTED),
+        ("/_matrix/client/%2e%2e/%2e%2e/_synapse", Code::BAD_REQUEST),
+        ("9", Code::NOT_FOUND),
     ] {
         let response = wire.get(path).await;
         assert_eq!(response.code, code, "{path}");
-        if code == status::PROXYING_NOT_SUPPORTED {
+        if code == Code::PROXYING_NOT_SUPPORTED {
             assert_eq!(response.options.content_format, Some(60));
             let errcode = lowband_codec::peek::text(&response.body, "errcode", None).unwrap();
             assert_eq!(errcode.as_deref(), Some("M_UNRECOGNIZED"));
@@ -156,10 +154,10 @@ async fn what_is_refused_never_reaches_the_upstream() {
         }
     }
     for (options, code) in [
-        (RequestOptions { accept: Some(0), ..options("0") }, status::NOT_ACCEPTABLE),
-        (RequestOptions { content_format: Some(0), ..options("1") }, status::UNSUPPORTED_CONTENT_FORMAT),
+        (RequestOptions { accept: Some(0), ..options("0") }, Code::NOT_ACCEPTABLE),
+        (RequestOptions { content_format: Some(0), ..options("1") }, Code::UNSUPPORTED_CONTENT_FORMAT),
     ] {
-        let counter = format!("lowband_requests_total{{method=\"POST\",code=\"{}\"}}", Dotted(code));
+        let counter = format!("lowband_requests_total{{method=\"POST\",code=\"{code}\"}}");
         assert_eq!(wire.request(Method::Post, options, b"x").await.code, code);
         assert_eq!(chain.metric(&counter).await, 1.0, "{counter}");
     }

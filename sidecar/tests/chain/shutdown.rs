@@ -5,8 +5,7 @@ use crate::client::{Wire, answer, options};
 use crate::harness::Chain;
 use crate::stub::{Handler, cbor, handler, ok};
 use lowband_sidecar::drain::POLL_SPREAD;
-use lowband_sidecar::status;
-use lowband_transport::coap::Method;
+use lowband_transport::coap::{Code, Method};
 use lowband_transport::dtls::CloseReason;
 use tokio::sync::{broadcast, mpsc};
 
@@ -54,11 +53,11 @@ async fn open_requests_are_finished_while_everybody_else_is_served() {
     assert_eq!(chain.page("/healthz").await.0, 200);
     // The flow of whoever comes now cannot get elsewhere.
     let mut late = chain.connect().await;
-    assert_eq!(late.get("/.lowband/ready").await.code, status::CONTENT);
+    assert_eq!(late.get("/.lowband/ready").await.code, Code::CONTENT);
     // The session of the open request is served as ever.
-    assert_eq!(wire.get("/.lowband/ready").await.code, status::CONTENT);
+    assert_eq!(wire.get("/.lowband/ready").await.code, Code::CONTENT);
     message.send(()).unwrap();
-    assert_eq!(answer(answered).await.unwrap().code, status::CONTENT);
+    assert_eq!(answer(answered).await.unwrap().code, Code::CONTENT);
     assert_eq!(wire.closed().await, CloseReason::CloseNotify);
     assert_eq!(late.closed().await, CloseReason::CloseNotify);
     let (mut later, _connected) = Wire::start(chain.server).await;
@@ -90,16 +89,16 @@ async fn long_polls_are_answered_those_that_wait_and_those_to_come() {
     chain.metric_reaches("lowband_requests_in_flight", 3.0).await;
     chain.shut_down();
     let refused = answer(poll).await.unwrap();
-    assert_eq!(refused.code, status::UNAVAILABLE);
+    assert_eq!(refused.code, Code::SERVICE_UNAVAILABLE);
     let max_age = refused.options.max_age.unwrap();
     assert!((1..=POLL_SPREAD).contains(&max_age), "{max_age}");
     // It ends at the homeserver as well.
     ended.recv().await.unwrap();
     let again = wire.get("7?timeout=30000").await;
-    assert_eq!((again.code, again.options.max_age), (status::UNAVAILABLE, Some(max_age)));
+    assert_eq!((again.code, again.options.max_age), (Code::SERVICE_UNAVAILABLE, Some(max_age)));
     message.send(()).unwrap();
-    assert_eq!(answer(running).await.unwrap().code, status::CONTENT);
-    assert_eq!(answer(put).await.unwrap().code, status::CONTENT);
+    assert_eq!(answer(running).await.unwrap().code, Code::CONTENT);
+    assert_eq!(answer(put).await.unwrap().code, Code::CONTENT);
     assert_eq!(wire.closed().await, CloseReason::CloseNotify);
     assert_eq!(chain.metric("lowband_requests_total{method=\"GET\",code=\"5.03\"}").await, 2.0);
 }

@@ -5,7 +5,7 @@ use h2::Reason;
 use lowband_sidecar::answer::Command;
 use lowband_sidecar::failure::Failure;
 use lowband_sidecar::request::Forward;
-use lowband_sidecar::status;
+use lowband_transport::coap::Code;
 use std::time::Duration;
 use tokio::net::UnixStream;
 
@@ -18,10 +18,7 @@ async fn a_refused_stream_is_sent_again_because_it_was_not_processed() {
     first.send_reset(Reason::REFUSED_STREAM);
     let (_, second) = accept(&mut server).await;
     respond(second, true);
-    assert!(matches!(
-        started(&mut server, &mut commands).await,
-        Command::Start { code: status::CONTENT, .. }
-    ));
+    assert!(matches!(started(&mut server, &mut commands).await, Command::Start { code: Code::CONTENT, .. }));
 }
 
 #[tokio::test]
@@ -33,10 +30,7 @@ async fn a_goaway_that_does_not_cover_the_stream_sends_it_again_on_a_new_connect
     let mut server = played.connection().await;
     let (_, second) = accept(&mut server).await;
     respond(second, true);
-    assert!(matches!(
-        started(&mut server, &mut commands).await,
-        Command::Start { code: status::CONTENT, .. }
-    ));
+    assert!(matches!(started(&mut server, &mut commands).await, Command::Start { code: Code::CONTENT, .. }));
 }
 
 /// SETTINGS, then GOAWAY with last stream 0 (RFC 9113 section 6.8), when the request has arrived.
@@ -68,7 +62,7 @@ async fn a_stream_that_breaks_after_it_was_processed_is_never_sent_again() {
     let (_, mut first) = accept(&mut server).await;
     first.send_reset(Reason::INTERNAL_ERROR);
     let Command::Refuse { refusal, failure } = started(&mut server, &mut commands).await else { panic!() };
-    assert_eq!(refusal.code, status::BAD_GATEWAY);
+    assert_eq!(refusal.code, Code::BAD_GATEWAY);
     assert!(matches!(failure, Some(Failure::Broken(_))));
 }
 
@@ -85,7 +79,7 @@ async fn a_stream_refused_again_and_again_is_given_up() {
 
 fn is_to_ask_again(command: Command) {
     let Command::Refuse { refusal, failure } = command else { panic!("{command:?}") };
-    assert_eq!((refusal.code, refusal.max_age), (status::UNAVAILABLE, Some(1)));
+    assert_eq!((refusal.code, refusal.max_age), (Code::SERVICE_UNAVAILABLE, Some(1)));
     assert!(matches!(failure, Some(Failure::Unprocessed(_))), "{failure:?}");
 }
 
@@ -123,7 +117,7 @@ async fn what_may_be_repeated_is_asked_again_once_when_its_connection_breaks_off
             assert_eq!(request.method(), "PUT");
         }
         let (_, Command::Refuse { refusal, failure }) = commands.recv().await.unwrap() else { panic!() };
-        assert_eq!(refusal.code, status::BAD_GATEWAY, "{failure:?}");
+        assert_eq!(refusal.code, Code::BAD_GATEWAY, "{failure:?}");
         assert_eq!(upstream.usage().repeated, connections - 1);
     }
 }

@@ -16,8 +16,8 @@ use lowband_sidecar::answer::{Answer, Command};
 use lowband_sidecar::credentials::Credentials;
 use lowband_sidecar::failure::Failure;
 use lowband_sidecar::request::Forward;
-use lowband_sidecar::status;
 use lowband_sidecar::upstream::{Address, Holder, Settings, Upstream};
+use lowband_transport::coap::Code;
 use lowband_transport::shares::{Limit, Network};
 use lowband_transport::{ExchangeId, SessionId};
 use std::path::PathBuf;
@@ -201,7 +201,7 @@ async fn a_connection_that_answers_no_ping_is_given_up_long_before_a_long_poll_w
     let begun = tokio::time::Instant::now();
     let _unanswered = accept(&mut server).await;
     let (_, Command::Refuse { refusal, failure }) = commands.recv().await.unwrap() else { panic!() };
-    assert_eq!((refusal.code, failure), (status::GATEWAY_TIMEOUT, Some(Failure::Hung)));
+    assert_eq!((refusal.code, failure), (Code::GATEWAY_TIMEOUT, Some(Failure::Hung)));
     assert!(begun.elapsed() < 3 * PING, "{:?}", begun.elapsed());
 }
 

@@ -22,32 +22,6 @@ impl Code {
     pub const PUT: Code = Code::new(0, 3);
     /// 0.04 DELETE (RFC 7252 section 5.8.4)
     pub const DELETE: Code = Code::new(0, 4);
-    /// 2.01 Created (RFC 7252 section 5.9.1.1)
-    pub const CREATED: Code = Code::new(2, 1);
-    /// 2.04 Changed (RFC 7252 section 5.9.1.4)
-    pub const CHANGED: Code = Code::new(2, 4);
-    /// 2.05 Content (RFC 7252 section 5.9.1.5)
-    pub const CONTENT: Code = Code::new(2, 5);
-    /// 2.31 Continue (RFC 7959 section 2.9.1)
-    pub const CONTINUE: Code = Code::new(2, 31);
-    /// 4.00 Bad Request
-    pub const BAD_REQUEST: Code = Code::new(4, 0);
-    /// 4.02 Bad Option
-    pub const BAD_OPTION: Code = Code::new(4, 2);
-    /// 4.04 Not Found
-    pub const NOT_FOUND: Code = Code::new(4, 4);
-    /// 4.05 Method Not Allowed
-    pub const METHOD_NOT_ALLOWED: Code = Code::new(4, 5);
-    /// 4.08 Request Entity Incomplete (RFC 7959 section 2.9.2)
-    pub const REQUEST_ENTITY_INCOMPLETE: Code = Code::new(4, 8);
-    /// 4.13 Request Entity Too Large (RFC 7959 section 2.9.3)
-    pub const REQUEST_ENTITY_TOO_LARGE: Code = Code::new(4, 13);
-    /// 5.00 Internal Server Error
-    pub const INTERNAL_SERVER_ERROR: Code = Code::new(5, 0);
-    /// 5.03 Service Unavailable
-    pub const SERVICE_UNAVAILABLE: Code = Code::new(5, 3);
-    /// 5.05 Proxying Not Supported
-    pub const PROXYING_NOT_SUPPORTED: Code = Code::new(5, 5);
 
     /// Makes a code from class and detail, e.g. `Code::new(2, 5)` for 2.05.
     pub const fn new(class: u8, detail: u8) -> Code {
@@ -88,6 +62,60 @@ impl fmt::Debug for Code {
     }
 }
 
+macro_rules! response_codes {
+    ($($code:ident = $class:literal, $detail:literal, $text:literal;)*) => {
+        impl Code {
+            $(
+                #[doc = $text]
+                pub const $code: Code = Code::new($class, $detail);
+            )*
+
+            /// The response codes that have a name here, in ascending order.
+            pub const RESPONSES: &'static [Code] = &[$(Code::$code),*];
+
+            /// Returns a response code with its name in the registry, e.g. `2.05 Content`; None for any other code.
+            pub const fn text(self) -> Option<&'static str> {
+                match self {
+                    $(Code::$code => Some($text),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+// RFC 7252 section 12.1.2; RFC 7959 section 2.9 adds Continue and Incomplete, RFC 8132 section 4 Conflict and
+// Unprocessable Entity, RFC 8516 Too Many Requests, RFC 8768 Hop Limit Reached.
+response_codes! {
+    CREATED = 2, 1, "2.01 Created";
+    DELETED = 2, 2, "2.02 Deleted";
+    VALID = 2, 3, "2.03 Valid";
+    CHANGED = 2, 4, "2.04 Changed";
+    CONTENT = 2, 5, "2.05 Content";
+    CONTINUE = 2, 31, "2.31 Continue";
+    BAD_REQUEST = 4, 0, "4.00 Bad Request";
+    UNAUTHORIZED = 4, 1, "4.01 Unauthorized";
+    BAD_OPTION = 4, 2, "4.02 Bad Option";
+    FORBIDDEN = 4, 3, "4.03 Forbidden";
+    NOT_FOUND = 4, 4, "4.04 Not Found";
+    METHOD_NOT_ALLOWED = 4, 5, "4.05 Method Not Allowed";
+    NOT_ACCEPTABLE = 4, 6, "4.06 Not Acceptable";
+    REQUEST_ENTITY_INCOMPLETE = 4, 8, "4.08 Request Entity Incomplete";
+    CONFLICT = 4, 9, "4.09 Conflict";
+    PRECONDITION_FAILED = 4, 12, "4.12 Precondition Failed";
+    REQUEST_ENTITY_TOO_LARGE = 4, 13, "4.13 Request Entity Too Large";
+    UNSUPPORTED_CONTENT_FORMAT = 4, 15, "4.15 Unsupported Content-Format";
+    UNPROCESSABLE_ENTITY = 4, 22, "4.22 Unprocessable Entity";
+    TOO_MANY_REQUESTS = 4, 29, "4.29 Too Many Requests";
+    INTERNAL_SERVER_ERROR = 5, 0, "5.00 Internal Server Error";
+    NOT_IMPLEMENTED = 5, 1, "5.01 Not Implemented";
+    BAD_GATEWAY = 5, 2, "5.02 Bad Gateway";
+    SERVICE_UNAVAILABLE = 5, 3, "5.03 Service Unavailable";
+    GATEWAY_TIMEOUT = 5, 4, "5.04 Gateway Timeout";
+    PROXYING_NOT_SUPPORTED = 5, 5, "5.05 Proxying Not Supported";
+    HOP_LIMIT_REACHED = 5, 8, "5.08 Hop Limit Reached";
+}
+
 /// The methods that are served (RFC 7252 section 5.8). FETCH, PATCH and iPATCH (RFC 8132) are answered 4.05.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Method {
@@ -109,6 +137,15 @@ impl Method {
             Method::Post => Code::POST,
             Method::Put => Code::PUT,
             Method::Delete => Code::DELETE,
+        }
+    }
+    /// Returns the name of the method, which is that of HTTP: `GET`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Delete => "DELETE",
         }
     }
     /// Returns the method of a code; None if it is not served.
@@ -235,9 +272,23 @@ mod tests {
     #[test]
     fn codes_are_written_as_class_and_two_digits() {
         for (code, text) in [(Code::GET, "0.01"), (Code::CONTENT, "2.05"), (Code::CONTINUE, "2.31")] {
-            assert_eq!((code.to_string(), format!("{code:?}")), (text.to_owned(), text.to_owned()));
+            assert_eq!(code.to_string(), text);
+            assert_eq!(format!("{code:?}"), text);
         }
         assert_eq!(Code::REQUEST_ENTITY_TOO_LARGE.0, 141);
+    }
+
+    #[test]
+    fn the_texts_of_response_codes_begin_with_their_numbers_and_stand_in_order() {
+        for code in Code::RESPONSES {
+            assert!(code.is_response());
+            assert!(code.text().unwrap().starts_with(&format!("{code} ")), "{code}");
+        }
+        assert!(Code::RESPONSES.is_sorted());
+        assert_eq!(Code::CONTENT.text(), Some("2.05 Content"));
+        for other in [Code::EMPTY, Code::GET, Code::new(4, 20), Code::new(7, 31)] {
+            assert_eq!(other.text(), None, "{other}");
+        }
     }
 
     #[test]

@@ -2,9 +2,7 @@
 
 use crate::failure::Failure;
 use crate::logging::Seldom;
-use crate::metrics::{Dotted, method_name};
 use crate::reachable::eagerly_decoded;
-use crate::status;
 use lowband_transport::SessionId;
 use lowband_transport::coap::{Code, Method};
 use std::time::{Duration, Instant};
@@ -34,9 +32,9 @@ impl Line {
                 tracing::$level!(
                     left_out = $left_out,
                     session = self.session.0,
-                    method = method_name(self.method),
+                    method = self.method.name(),
                     path = self.path,
-                    code = %Dotted(code),
+                    code = %code,
                     bytes_in = self.bytes_in,
                     bytes_out = self.bytes_out,
                     first_millis = self.first_piece.map(|time| time.as_millis()),
@@ -46,7 +44,7 @@ impl Line {
                 )
             };
         }
-        let is_our_side = code.class() == 5 && code != status::PROXYING_NOT_SUPPORTED && !self.dismissed;
+        let is_our_side = code.class() == 5 && code != Code::PROXYING_NOT_SUPPORTED && !self.dismissed;
         match if is_our_side { failed.take(now) } else { None } {
             Some(left_out) => request_line!(info, Some(left_out).filter(|left_out| *left_out > 0)),
             None => request_line!(debug, None::<u64>),
