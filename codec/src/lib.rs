@@ -55,3 +55,21 @@ pub fn cbor_to_json(cbor: &[u8]) -> Result<Vec<u8>, Error> {
         .decode(cbor, &mut json)?;
     Ok(json)
 }
+
+/// Turns a map of texts into CBOR, its keys as text, which every receiver takes whatever key table it knows:
+/// a Matrix error, for instance. They stay in their order; that no key comes twice is up to the caller.
+///
+/// ```
+/// let cbor = lowband_codec::texts_to_cbor(&[("errcode", "M_UNKNOWN"), ("error", "no")]);
+/// assert_eq!(lowband_codec::cbor_to_json(&cbor)?, br#"{"errcode":"M_UNKNOWN","error":"no"}"#);
+/// # Ok::<(), lowband_codec::Error>(())
+/// ```
+pub fn texts_to_cbor(fields: &[(&str, &str)]) -> Vec<u8> {
+    let mut cbor = Vec::new();
+    cbor::write_head(&mut cbor, cbor::major::MAP, fields.len() as u64);
+    for text in fields.iter().flat_map(|(key, value)| [key, value]) {
+        cbor::write_head(&mut cbor, cbor::major::TEXT, text.len() as u64);
+        cbor.extend_from_slice(text.as_bytes());
+    }
+    cbor
+}

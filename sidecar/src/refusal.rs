@@ -1,6 +1,7 @@
 //! Answers that the sidecar writes itself, and the two forms they take: wrong CoAP gets a diagnostic text
 //! (RFC 7252 section 5.5.2), everything about Matrix or the upstream a Matrix error in CBOR.
 
+use lowband_codec::texts_to_cbor;
 use lowband_transport::coap::content_format::CBOR;
 use lowband_transport::coap::{Code, ResponseOptions};
 use std::borrow::Cow;
@@ -41,35 +42,10 @@ impl Refusal {
 
     /// Options and payload of a Matrix error; `None` for a diagnostic.
     pub fn matrix_response(&self) -> Option<(ResponseOptions, Vec<u8>)> {
-        let body = matrix_error(self.errcode?, &self.text);
+        let body = texts_to_cbor(&[("errcode", self.errcode?), ("error", &self.text)]);
         let size = u64::try_from(body.len()).ok();
         Some((ResponseOptions { content_format: Some(CBOR), max_age: self.max_age, size }, body))
     }
-}
-
-/// `{"errcode": .., "error": ..}`. Text keys: every receiver takes them, whatever key table it knows.
-fn matrix_error(errcode: &str, error: &str) -> Vec<u8> {
-    let mut cbor = vec![0xa2];
-    for text in ["errcode", errcode, "error", error] {
-        push_text(&mut cbor, text);
-    }
-    cbor
-}
-
-/// A text string; one longer than the head of 16 bits takes is cut, which no text of ours is.
-fn push_text(cbor: &mut Vec<u8>, text: &str) {
-    let Ok(len) = u16::try_from(text.len()) else {
-        return push_text(cbor, &text.chars().take(usize::from(u16::MAX) / 4).collect::<String>());
-    };
-    match len {
-        0..24 => cbor.push(0x60 | len as u8),
-        24..256 => cbor.extend([0x78, len as u8]),
-        _ => {
-            cbor.push(0x79);
-            cbor.extend(len.to_be_bytes());
-        }
-    }
-    cbor.extend(text.as_bytes());
 }
 
 #[cfg(test)]
@@ -83,23 +59,5 @@ mod tests {
         assert_eq!(body, b"\xa2\x67errcode\x69M_UNKNOWN\x65error\x62no");
         assert_eq!(options.content_format, Some(60));
         assert_eq!(options.size, Some(body.len() as u64));
-    }
-
-    #[test]
-    fn text_heads_are_of_the_shortest_form() {
-        for (len, head) in
-            [(23, vec![0x77]), (24, vec![0x78, 24]), (255, vec![0x78, 255]), (256, vec![0x79, 1, 0])]
-        {
-            let mut cbor = Vec::new();
-            push_text(&mut cbor, &"x".repeat(len));
-            assert_eq!(cbor[..cbor.len() - len], head, "{len}");
-        }
-    }
-
-    #[test]
-    fn a_text_is_cut_between_characters() {
-        let mut cbor = Vec::new();
-        push_text(&mut cbor, &"\u{20ac}".repeat(30_000));
-        assert_eq!(cbor.len(), 3 + 16_383 * 3);
     }
 }
