@@ -7,6 +7,7 @@
 use lowband_system::fragmentation;
 use lowband_transport::Transmit;
 use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSocketState};
+use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockAddr, Type};
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -61,11 +62,8 @@ fn is_any_v6(address: SocketAddr) -> bool {
 }
 
 fn has_no_ipv6(error: &io::Error) -> bool {
-    // ENOPROTOOPT comes from kernels built without IPv6, the others from `disable_ipv6`.
-    const EAFNOSUPPORT: i32 = 97;
-    const EADDRNOTAVAIL: i32 = 99;
-    const ENOPROTOOPT: i32 = 92;
-    matches!(error.raw_os_error(), Some(EAFNOSUPPORT | EADDRNOTAVAIL | ENOPROTOOPT))
+    // NOPROTOOPT comes from kernels built without IPv6, the others from `disable_ipv6`.
+    matches!(Errno::from_io_error(error), Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL | Errno::NOPROTOOPT))
 }
 
 /// The socket on tokio.

@@ -78,11 +78,11 @@ impl Endpoint {
             Progress::Waiting => self.schedule_handshake(id),
             Progress::Finished => self.establish(now, id),
             Progress::Failed(failure) => {
-                *if failure.by_peer {
-                    &mut self.counters.handshakes_refused
+                if failure.by_peer {
+                    self.counters.handshakes_refused += 1;
                 } else {
-                    &mut self.counters.handshakes_failed
-                } += 1;
+                    self.counters.handshakes_failed += 1;
+                }
                 self.end_handshake(id, failure.why);
             }
         }

@@ -148,11 +148,11 @@ impl Endpoint {
     fn ended(&mut self, id: SessionId, why: CloseReason) {
         // RFC 5246 section 7.2.1: close_notify is answered with the same.
         let answer = why == CloseReason::CloseNotify;
-        *if answer {
-            &mut self.counters.sessions_closed_by_peer
+        if answer {
+            self.counters.sessions_closed_by_peer += 1;
         } else {
-            &mut self.counters.sessions_alerted
-        } += 1;
+            self.counters.sessions_alerted += 1;
+        }
         self.end_session(id, why, answer);
     }
 
