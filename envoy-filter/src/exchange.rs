@@ -38,7 +38,7 @@ pub struct Exchange {
     client: Client,
     request: Hold,
     response: Answer,
-    answer_headers: Place,
+    answer_headers: HeaderState,
     /// The request has begun, and not ended.
     begun: bool,
     /// It has ended with an error.
@@ -49,7 +49,7 @@ pub struct Exchange {
 /// Where header fields are. A step may fail, so that they have left for certain only when the
 /// next phase comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum HeaderState {
     Here,
     Leaving,
     Gone,
@@ -65,7 +65,7 @@ impl Exchange {
             client,
             request: Hold::Free,
             response: Answer::Free,
-            answer_headers: Place::Here,
+            answer_headers: HeaderState::Here,
             begun: false,
             over: false,
             tally: Tally::default(),
@@ -187,7 +187,7 @@ impl Exchange {
 
     /// The same where no answer can be given.
     pub fn cut_for_room(&mut self) -> Step {
-        self.answer_headers = Place::Gone;
+        self.answer_headers = HeaderState::Gone;
         self.no_room()
     }
 
@@ -199,8 +199,8 @@ impl Exchange {
 
     /// The host has carried out what the last phase asked for.
     fn next_phase(&mut self) {
-        if self.answer_headers == Place::Leaving {
-            self.answer_headers = Place::Gone;
+        if self.answer_headers == HeaderState::Leaving {
+            self.answer_headers = HeaderState::Gone;
         }
     }
 
@@ -210,8 +210,8 @@ impl Exchange {
         let error = match step {
             Ok(step) => {
                 let goes = matches!(step.then, Then::Forward | Then::Replace(_));
-                if goes && direction == Direction::Response && self.answer_headers == Place::Here {
-                    self.answer_headers = Place::Leaving;
+                if goes && direction == Direction::Response && self.answer_headers == HeaderState::Here {
+                    self.answer_headers = HeaderState::Leaving;
                 }
                 return step;
             }
@@ -219,7 +219,7 @@ impl Exchange {
         };
         self.over = true;
         self.request = Hold::Free;
-        if self.answer_headers == Place::Gone {
+        if self.answer_headers == HeaderState::Gone {
             self.response = Answer::Gone;
             self.tally.failure(direction, Outcome::Cut, error.reason);
             return Then::Cut.into();

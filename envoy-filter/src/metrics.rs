@@ -126,8 +126,8 @@ impl Metric {
     /// How many there are.
     pub const COUNT: usize = 2 * OF_A_DIRECTION + REPAIRS.len() + DOCUMENTS.len() * MISSES.len();
 
-    /// Its place in [`Metric::all`].
-    pub fn place(self) -> usize {
+    /// Its index in [`Metric::all`].
+    pub fn index(self) -> usize {
         let of = |direction: Direction| direction as usize * OF_A_DIRECTION;
         match self {
             Metric::Messages(direction, outcome) => of(direction) + outcome as usize,
@@ -177,9 +177,9 @@ impl Metric {
         matches!(self, Metric::BodySize(_))
     }
 
-    /// The same of the series at this [`Metric::place`].
-    pub fn is_histogram_at(place: usize) -> bool {
-        DIRECTIONS.iter().any(|(direction, _)| Metric::BodySize(*direction).place() == place)
+    /// The same of the series at this [`Metric::index`].
+    pub fn is_histogram_at(index: usize) -> bool {
+        DIRECTIONS.iter().any(|(direction, _)| Metric::BodySize(*direction).index() == index)
     }
 }
 
@@ -245,7 +245,7 @@ const MAX_SIZES: usize = 256;
 /// What has been counted on all streams and not yet been told to the host.
 #[derive(Debug)]
 pub struct Totals {
-    /// A sum for each series, at its [`Metric::place`].
+    /// A sum for each series, at its [`Metric::index`].
     sums: [u64; Metric::COUNT],
     /// Values of histograms have no sum: each is told by itself.
     sizes: Vec<(usize, u64)>,
@@ -260,10 +260,10 @@ impl Default for Totals {
 impl Totals {
     /// Adds to a series, or notes a value of a histogram.
     pub fn add(&mut self, metric: Metric, value: u64) {
-        let place = metric.place();
+        let index = metric.index();
         if metric.is_histogram() {
-            self.sizes.push((place, value));
-        } else if let Some(sum) = self.sums.get_mut(place) {
+            self.sizes.push((index, value));
+        } else if let Some(sum) = self.sums.get_mut(index) {
             *sum = sum.saturating_add(value);
         }
     }
@@ -273,7 +273,7 @@ impl Totals {
         self.sizes.len() >= MAX_SIZES
     }
 
-    /// Takes out everything: [`Metric::place`] and the number to be added there, or the value to be recorded.
+    /// Takes out everything: [`Metric::index`] and the number to be added there, or the value to be recorded.
     pub fn drain(&mut self) -> impl Iterator<Item = (usize, u64)> {
         let sums = std::mem::replace(&mut self.sums, [0; Metric::COUNT]).into_iter().enumerate();
         sums.filter(|(_, sum)| *sum > 0).chain(self.sizes.drain(..))
@@ -296,9 +296,9 @@ mod tests {
     }
 
     #[test]
-    fn each_series_has_its_place() {
-        for (place, (metric, name)) in Metric::all().iter().enumerate() {
-            assert_eq!(metric.place(), place, "{name}");
+    fn each_series_has_its_index() {
+        for (index, (metric, name)) in Metric::all().iter().enumerate() {
+            assert_eq!(metric.index(), index, "{name}");
         }
     }
 
@@ -318,15 +318,15 @@ mod tests {
         ] {
             totals.add(metric, value);
         }
-        let place = |metric: fn(Direction) -> Metric, direction| metric(direction).place();
+        let index = |metric: fn(Direction) -> Metric, direction| metric(direction).index();
         assert_eq!(
             totals.drain().collect::<Vec<_>>(),
             [
-                (place(Metric::BytesIn, Request), u64::MAX),
-                (place(Metric::BytesIn, Response), 7),
-                (place(Metric::BodySize, Response), 3),
-                (place(Metric::BodySize, Request), 0),
-                (place(Metric::BodySize, Response), 4),
+                (index(Metric::BytesIn, Request), u64::MAX),
+                (index(Metric::BytesIn, Response), 7),
+                (index(Metric::BodySize, Response), 3),
+                (index(Metric::BodySize, Request), 0),
+                (index(Metric::BodySize, Response), 4),
             ]
         );
         assert_eq!(totals.drain().count(), 0);

@@ -42,7 +42,7 @@ struct Root {
     /// Whether the host will call `tick`. It is asked to when there is something to tell: an
     /// idle Envoy sleeps.
     ticking: Cell<bool>,
-    /// By [`Metric::place`]: of what there has been a warning. One is enough, the numbers tell the rest.
+    /// By [`Metric::index`]: of what there has been a warning. One is enough, the numbers tell the rest.
     warned: RefCell<BTreeSet<usize>>,
     /// Whether a body has come while its header fields waited, or it has been told that none does.
     bodies_come: Cell<bool>,
@@ -77,7 +77,7 @@ impl Root {
     /// Tells an operator, once of each document and reason, that clients do not hear of this proxy.
     fn warn(&self, metric: Metric) {
         if let Metric::Unadvertised(document, miss) = metric
-            && self.warned.try_borrow_mut().is_ok_and(|mut warned| warned.insert(metric.place()))
+            && self.warned.try_borrow_mut().is_ok_and(|mut warned| warned.insert(metric.index()))
         {
             let (document, miss) = (document.title(), miss.predicate());
             let line = format!(
@@ -99,10 +99,10 @@ impl Root {
     fn tell(&self) -> bool {
         let Ok(mut totals) = self.totals.try_borrow_mut() else { return false };
         let mut told = false;
-        for (place, value) in totals.drain() {
+        for (index, value) in totals.drain() {
             told = true;
-            if let Some(Some(id)) = self.ids.get(place) {
-                host::count(*id, value, Metric::is_histogram_at(place));
+            if let Some(Some(id)) = self.ids.get(index) {
+                host::count(*id, value, Metric::is_histogram_at(index));
             }
         }
         told

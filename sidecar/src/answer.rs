@@ -65,7 +65,7 @@ pub struct Gone;
 
 /// The answering side of one exchange.
 #[derive(Debug)]
-pub struct Answer {
+pub struct AnswerWriter {
     exchange: ExchangeId,
     commands: mpsc::Sender<(ExchangeId, Command)>,
     asked: Option<Instant>,
@@ -73,10 +73,10 @@ pub struct Answer {
     is_over: AtomicBool,
 }
 
-impl Answer {
+impl AnswerWriter {
     /// For one exchange.
-    pub fn new(exchange: ExchangeId, commands: mpsc::Sender<(ExchangeId, Command)>) -> Answer {
-        Answer { exchange, commands, asked: None, is_over: AtomicBool::new(false) }
+    pub fn new(exchange: ExchangeId, commands: mpsc::Sender<(ExchangeId, Command)>) -> AnswerWriter {
+        AnswerWriter { exchange, commands, asked: None, is_over: AtomicBool::new(false) }
     }
 
     /// From now on it is the upstream that takes its time.
@@ -144,7 +144,7 @@ impl Answer {
     }
 }
 
-impl Drop for Answer {
+impl Drop for AnswerWriter {
     fn drop(&mut self) {
         if *self.is_over.get_mut() {
             return;
@@ -166,9 +166,9 @@ mod tests {
 
     type Told = mpsc::Receiver<(ExchangeId, Command)>;
 
-    fn answer(channel: usize) -> (Answer, Told) {
+    fn answer(channel: usize) -> (AnswerWriter, Told) {
         let (commands, told) = mpsc::channel(channel);
-        (Answer::new(ExchangeId(1), commands), told)
+        (AnswerWriter::new(ExchangeId(1), commands), told)
     }
 
     async fn is_told_as_lost(told: &mut Told) {
@@ -176,7 +176,7 @@ mod tests {
         assert_eq!((refusal.code, failure), (Code::BAD_GATEWAY, Some(Failure::Lost)));
     }
 
-    async fn start(answer: &Answer, last: bool) -> Result<(), Gone> {
+    async fn start(answer: &AnswerWriter, last: bool) -> Result<(), Gone> {
         answer.start(Code::CONTENT, ResponseOptions::default(), Bytes::new(), last).await
     }
 

@@ -2,7 +2,7 @@
 //! exchanges.
 //!
 //! ```text
-//! datagram, timer, Command -> transport::Server -> settle: events -> exchanges -> tasks (upstream.rs)
+//! datagram, timer, Command -> transport::Server -> carry_out: events -> exchanges -> tasks (upstream.rs)
 //!                                                          transmits -> socket
 //! ```
 //!
@@ -124,13 +124,13 @@ impl EventLoop {
         let mut batch = Vec::with_capacity(COMMANDS_PER_ROUND);
         self.tell_time(Instant::now());
         loop {
-            self.settle().await;
+            self.carry_out().await;
             let now = Instant::now();
             self.exchanges.sent(now);
             if self.take_steps(now) == Phase::Over {
                 break;
             }
-            self.settle().await;
+            self.carry_out().await;
             let ends = self.drain.as_ref().and_then(Drain::poll_timeout);
             let due = [self.server.poll_timeout(), ends].into_iter().flatten().min();
             let due = due.map(tokio::time::Instant::from_std);
@@ -222,7 +222,7 @@ impl EventLoop {
     }
 
     /// Takes everything out of the transport that is to be done.
-    async fn settle(&mut self) {
+    async fn carry_out(&mut self) {
         let now = Instant::now();
         loop {
             while let Some(event) = self.server.poll_event() {
@@ -366,9 +366,9 @@ impl EventLoop {
     async fn end(mut self) {
         for session in self.server.session_ids() {
             self.server.close(Instant::now(), session);
-            self.settle().await;
+            self.carry_out().await;
         }
-        self.settle().await;
+        self.carry_out().await;
         if self.cut > 0 {
             tracing::warn!(
                 sessions = self.cut,

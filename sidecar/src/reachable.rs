@@ -38,13 +38,13 @@ const MEDIA: Refusal =
 
 /// Ok when the path of an HTTP request, percent-encoded and without its query, may go upstream.
 pub fn judge(path: &str) -> Result<(), Refusal> {
-    place(&segments(path))?;
+    judge_reading(&segments(path))?;
     // As a proxy may read it that undoes every escape first, merges slashes, and perhaps takes a backslash
     // for one.
     let eager = eagerly_decoded(path).ok_or(TOO_ESCAPED)?;
     for slashes in [&['/'][..], &['/', '\\']] {
         let segments: Vec<_> = eager.split(slashes).filter(|segment| !segment.is_empty()).collect();
-        place(&segments).map_err(for_some)?;
+        judge_reading(&segments).map_err(for_some)?;
     }
     Ok(())
 }
@@ -59,7 +59,7 @@ fn for_some(refusal: Refusal) -> Refusal {
 }
 
 /// The same for one reading of the path.
-fn place(segments: &[impl AsRef<str>]) -> Result<(), Refusal> {
+fn judge_reading(segments: &[impl AsRef<str>]) -> Result<(), Refusal> {
     let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
     if segments.iter().any(|segment| matches!(*segment, "." | "..")) {
         return Err(DOT_SEGMENT);

@@ -1,7 +1,7 @@
 //! The HTTP side: one task carries one request to Envoy and its answer back.
 //!
 //! ```text
-//! Forward -> pool (connection) -> response head -> response::read -> Answer::start -> body pieces -> Answer::go_on
+//! Forward -> pool (connection) -> response head -> response::read -> AnswerWriter::start -> body pieces -> AnswerWriter::go_on
 //! ```
 //!
 //! Dropping the task's future resets its HTTP/2 stream, unless it is young ([`Settings::cancel_after`]): a
@@ -14,7 +14,7 @@
 //! | `outgoing` | the body of a request, and whose memory it is |
 //! | `waiting` | what becomes of a stream that nobody waits for |
 
-use crate::answer::{Answer, Gone};
+use crate::answer::{AnswerWriter, Gone};
 use crate::credentials::{News, Refused};
 use crate::failure::Failure;
 use crate::representation::Body;
@@ -188,7 +188,7 @@ impl Upstream {
     }
 
     /// Carries one request and its answer.
-    pub async fn carry(&self, forward: Forward, mut answer: Answer, place: Arc<Place>) {
+    pub async fn carry(&self, forward: Forward, mut answer: AnswerWriter, place: Arc<Place>) {
         answer.asked(Instant::now().into_std());
         if let Err(End::Failed(failure)) = self.exchange(forward, &answer, place).await {
             // Gone: nobody is left to be told.
@@ -196,7 +196,7 @@ impl Upstream {
         }
     }
 
-    async fn exchange(&self, forward: Forward, answer: &Answer, place: Arc<Place>) -> Result<(), End> {
+    async fn exchange(&self, forward: Forward, answer: &AnswerWriter, place: Arc<Place>) -> Result<(), End> {
         let Forward { request, credentials, long_poll, is_repeatable } = forward;
         let fetch = Fetch {
             is_repeatable,
@@ -251,7 +251,7 @@ impl Upstream {
         &self,
         response: &mut Response,
         token: Option<&AccessToken>,
-        answer: &Answer,
+        answer: &AnswerWriter,
     ) -> Result<Option<Refused>, End> {
         if response.parts.status != StatusCode::UNAUTHORIZED {
             return Ok(None);
@@ -266,7 +266,7 @@ impl Upstream {
         Ok(refused)
     }
 
-    async fn relay(&self, response: Response, answer: &Answer) -> Result<(), End> {
+    async fn relay(&self, response: Response, answer: &AnswerWriter) -> Result<(), End> {
         let Response { _lease, parts, begun: mut first, mut body } = response;
         let is_empty = first.is_empty() && body.is_end_stream();
         let mut reading = response::read(parts.status, &parts.headers, is_empty);
@@ -304,7 +304,7 @@ impl Upstream {
         mut head: Head,
         mut first: Bytes,
         body: &mut Incoming,
-        answer: &Answer,
+        answer: &AnswerWriter,
     ) -> Result<(), End> {
         if head.time_in_body {
             first = self.whole_error(first, body).await?;

@@ -6,7 +6,7 @@ mod placing;
 
 use super::own_time::OwnTime;
 use super::polls::Polls;
-use crate::answer::{Answer, Command};
+use crate::answer::{AnswerWriter, Command};
 use crate::config::Config;
 use crate::credentials;
 use crate::logging::Seldom;
@@ -184,7 +184,7 @@ impl Exchanges {
         let shows_an_account = forward.credentials.show_an_account();
         let place = Arc::new(place);
         let upstream = Arc::clone(&self.upstream);
-        let answer = Answer::new(exchange, self.answers.clone());
+        let answer = AnswerWriter::new(exchange, self.answers.clone());
         let held = Arc::clone(&place);
         let task = tokio::spawn(async move { upstream.carry(forward, answer, held).await });
         let task = AbortOnDrop(task.abort_handle());

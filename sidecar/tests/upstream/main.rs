@@ -12,7 +12,7 @@ use bytes::Bytes;
 use h2::server::{Connection, SendResponse};
 use h2::{Reason, RecvStream};
 use http::{Request, Response};
-use lowband_sidecar::answer::{Answer, Command};
+use lowband_sidecar::answer::{AnswerWriter, Command};
 use lowband_sidecar::credentials::Credentials;
 use lowband_sidecar::failure::Failure;
 use lowband_sidecar::request::Forward;
@@ -98,7 +98,7 @@ fn waits() -> Forward {
 
 fn carry(upstream: &Arc<Upstream>, forward: Forward) -> (JoinHandle<()>, Commands) {
     let (commands, commanded) = mpsc::channel(8);
-    let answer = Answer::new(ExchangeId(1), commands);
+    let answer = AnswerWriter::new(ExchangeId(1), commands);
     let holder = Holder { session: SessionId(1), network: Network::alone(1) };
     let place = Arc::new(upstream.place(holder, forward.request.body().len()).unwrap());
     let upstream = Arc::clone(upstream);
