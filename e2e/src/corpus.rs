@@ -15,8 +15,8 @@
 //!
 //! `corpus/left-out.json` holds the lines of the recording that are not replayed, each with its reason.
 
+use crate::call::Call;
 use crate::error::{Error, Result};
-use crate::wire::Call;
 use lowband_client::Method;
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -3,13 +3,13 @@
 //! The figures are for a certificate, a token and a room id of fixed lengths, so that they can be compared;
 //! ours differ by a few bytes from run to run, and are reckoned back to those.
 
+use crate::call::Call;
 use crate::error::{Error, Result};
 use crate::fixture::Fixture;
 use crate::matrix::{self, User};
 use crate::reference::{Reference, Told};
 use crate::relay::Relay;
 use crate::tcp::Traffic;
-use crate::wire::Call;
 use openssl::x509::X509;
 use serde_json::json;
 

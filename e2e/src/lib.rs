@@ -16,6 +16,7 @@
 //! Nothing here stands in for a real part: no fake homeserver, no fake proxy.
 
 pub mod aiocoap;
+pub mod call;
 pub mod certificate;
 pub mod chain;
 pub mod corpus;

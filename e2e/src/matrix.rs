@@ -1,8 +1,9 @@
 //! The few calls of the client-server API that the main job needs, each with a check of its answer. On `r0`
 //! paths, which have path codes.
 
+use crate::call::Call;
 use crate::error::{Error, Result};
-use crate::wire::{Call, Wire};
+use crate::wire::Wire;
 use serde_json::{Value, json};
 
 /// Somebody who can come in.

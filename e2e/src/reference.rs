@@ -1,9 +1,9 @@
 //! The client of `e2e/foreign/reference`: a foreign DTLS, CoAP and CBOR, driven by lines of JSON.
 
+use crate::call::Call;
 use crate::driven::Driven;
 use crate::error::{Error, Result};
 use crate::parts::Parts;
-use crate::wire::Call;
 use lowband_codec::{KeyTable, PathTable};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -76,13 +76,13 @@ impl Reference {
 
     /// One request and what came of it.
     pub async fn call(&mut self, call: &Call<'_>) -> Result<Told> {
-        self.order(&Order::new(call, call.method_name().as_str())).await
+        self.order(&Order::new(call, call.method.name())).await
     }
 
     /// The same, but the request asks for notifications too (Observe 0, RFC 7641), as such clients
     /// do on `/sync`.
     pub async fn observe(&mut self, call: &Call<'_>) -> Result<Told> {
-        self.order(&Order { observe: true, ..Order::new(call, call.method_name().as_str()) }).await
+        self.order(&Order { observe: true, ..Order::new(call, call.method.name()) }).await
     }
 
     /// A CoAP ping, until its answer.

@@ -2,6 +2,7 @@
 //! HTTPS with a plain one; and a third for the tests, a foreign client of the first kind. JSON goes in and
 //! comes out on all.
 
+use crate::call::Call;
 use crate::error::{Error, Result};
 use crate::http1::Http1;
 use crate::reference::Reference;
@@ -10,7 +11,7 @@ use bytes::Bytes;
 use http::{Request, header};
 use http_body_util::Full;
 use lowband_client::names::{CBOR, JSON};
-use lowband_client::{ConnectOptions, Connection, Method, Response, Verification};
+use lowband_client::{ConnectOptions, Connection, Response, Verification};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -28,22 +29,9 @@ pub enum Wire {
     /// CBOR in CoAP in DTLS.
     Coap(Connection),
     /// JSON in HTTP/1.1, in TLS as a rule.
-    Https(Box<Http1>),
+    Http(Box<Http1>),
     /// CBOR in CoAP in DTLS, on the reference's client stack.
     Reference(Box<Reference>),
-}
-
-/// One request over any of the wires.
-#[derive(Clone, Debug)]
-pub struct Call<'a> {
-    /// GET, POST, PUT or DELETE.
-    pub method: Method,
-    /// Path and query.
-    pub target: String,
-    /// The access token.
-    pub token: Option<&'a str>,
-    /// The document to send as the body.
-    pub body: Option<Value>,
 }
 
 /// One answer over any of the wires.
@@ -59,37 +47,6 @@ pub struct Answer {
     pub body: Value,
 }
 
-impl<'a> Call<'a> {
-    /// A GET without token and body.
-    pub fn get(target: impl Into<String>) -> Call<'a> {
-        Call { method: Method::Get, target: target.into(), token: None, body: None }
-    }
-
-    /// A POST of a document, without token.
-    pub fn post(target: impl Into<String>, body: Value) -> Call<'a> {
-        Call { method: Method::Post, target: target.into(), token: None, body: Some(body) }
-    }
-
-    /// A PUT of a document, without token.
-    pub fn put(target: impl Into<String>, body: Value) -> Call<'a> {
-        Call { method: Method::Put, target: target.into(), token: None, body: Some(body) }
-    }
-
-    /// With this access token.
-    pub fn by(self, token: &'a str) -> Call<'a> {
-        Call { token: Some(token), ..self }
-    }
-
-    pub(crate) fn method_name(&self) -> http::Method {
-        match self.method {
-            Method::Get => http::Method::GET,
-            Method::Post => http::Method::POST,
-            Method::Put => http::Method::PUT,
-            Method::Delete => http::Method::DELETE,
-        }
-    }
-}
-
 impl Wire {
     /// A DTLS session: see [`connect`].
     pub async fn coap(server: SocketAddr, ca: &Path) -> Result<Wire> {
@@ -98,30 +55,30 @@ impl Wire {
 
     /// A TLS connection to Envoy's public port; only the certificate in the PEM file `ca` is believed.
     pub async fn https(server: SocketAddr, ca: &Path) -> Result<Wire> {
-        Http1::tls(server, ca).await.map(|connection| Wire::Https(Box::new(connection)))
+        Http1::tls(server, ca).await.map(|connection| Wire::Http(Box::new(connection)))
     }
 
     /// An HTTP connection, for a homeserver that nothing stands in front of.
     pub async fn http(server: SocketAddr) -> Result<Wire> {
-        Http1::plain(server).await.map(|connection| Wire::Https(Box::new(connection)))
+        Http1::plain(server).await.map(|connection| Wire::Http(Box::new(connection)))
     }
 
     /// The reader of a TCP connection's cost. Datagrams are counted outside.
     pub fn meter(&self) -> Option<Arc<Meter>> {
         match self {
             Wire::Coap(_) | Wire::Reference(_) => None,
-            Wire::Https(connection) => Some(connection.meter()),
+            Wire::Http(connection) => Some(connection.meter()),
         }
     }
 
     /// Sends `call` and waits for its answer, whatever that says.
     pub async fn call(&mut self, call: Call<'_>) -> Result<Answer> {
         // Without the query, which may hold what nobody should read.
-        let what = format!("{} {}", call.method_name(), call.target.split('?').next().unwrap_or_default());
+        let what = format!("{} {}", call.method.name(), call.target.split('?').next().unwrap_or_default());
         let answer = async {
             match self {
                 Wire::Coap(connection) => over_coap(connection, call, what.clone()).await,
-                Wire::Https(connection) => over_https(connection, call, what.clone()).await,
+                Wire::Http(connection) => over_http(connection, call, what.clone()).await,
                 Wire::Reference(client) => over_reference(client, &call, what.clone()).await,
             }
         };
@@ -167,10 +124,10 @@ async fn over_coap(connection: &Connection, call: Call<'_>, what: String) -> Res
     Ok(Answer { what, code: code(&response), success: response.code.class() == 2, body })
 }
 
-async fn over_https(connection: &mut Http1, call: Call<'_>, what: String) -> Result<Answer> {
+async fn over_http(connection: &mut Http1, call: Call<'_>, what: String) -> Result<Answer> {
     // What a lean client sends; browsers send several times as much.
     let mut request = Request::builder()
-        .method(call.method_name())
+        .method(call.method.name())
         .uri(&call.target)
         .header(header::USER_AGENT, concat!("lowband-e2e/", env!("CARGO_PKG_VERSION")))
         .header(header::ACCEPT, "application/json");

@@ -16,6 +16,7 @@
 mod stub;
 
 use lowband_client::Request;
+use lowband_e2e::call::Call;
 use lowband_e2e::certificate::Certificate;
 use lowband_e2e::fetcher::{Fetcher, Library};
 use lowband_e2e::fixture::output;
@@ -25,7 +26,7 @@ use lowband_e2e::ports::Port;
 use lowband_e2e::reference::Reference;
 use lowband_e2e::relay::Relay;
 use lowband_e2e::sidecar::Sidecar;
-use lowband_e2e::wire::{self, Call, document, to_cbor};
+use lowband_e2e::wire::{self, document, to_cbor};
 use std::process::Command;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;

@@ -7,10 +7,11 @@
     reason = "what helps a test may fail as the test does"
 )]
 
+use lowband_e2e::call::Call;
 use lowband_e2e::fixture::{Fixture, Shared};
 use lowband_e2e::matrix::{self, SignedIn, User};
 use lowband_e2e::parts::system_program;
-use lowband_e2e::wire::{Call, Wire, from_cbor, to_cbor};
+use lowband_e2e::wire::{Wire, from_cbor, to_cbor};
 use serde_json::{Value, json};
 use std::process::Command;
 

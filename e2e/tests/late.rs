@@ -18,6 +18,7 @@ mod stub;
 
 use lowband_client::{Method, Request};
 use lowband_e2e::aiocoap::{Aiocoap, Order};
+use lowband_e2e::call::Call;
 use lowband_e2e::certificate::Certificate;
 use lowband_e2e::fetcher::{Fetcher, Library};
 use lowband_e2e::fixture::output;
@@ -26,7 +27,7 @@ use lowband_e2e::parts::{Parts, system_program};
 use lowband_e2e::ports::Port;
 use lowband_e2e::reference::Reference;
 use lowband_e2e::sidecar::Sidecar;
-use lowband_e2e::wire::{self, Call, Wire, code, document as read, to_cbor};
+use lowband_e2e::wire::{self, Wire, code, document as read, to_cbor};
 use serde_json::json;
 use shim::Shim;
 use std::net::SocketAddr;

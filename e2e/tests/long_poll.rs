@@ -9,12 +9,13 @@
 )]
 
 use lowband_client::{Method, Request};
+use lowband_e2e::call::Call;
 use lowband_e2e::fixture::Fixture;
 use lowband_e2e::http1;
 use lowband_e2e::matrix::{self, SignedIn};
 use lowband_e2e::synapse::RateLimits;
 use lowband_e2e::wait;
-use lowband_e2e::wire::{Call, Wire, code, document};
+use lowband_e2e::wire::{Wire, code, document};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 

@@ -8,12 +8,12 @@
     reason = "what helps a test may fail as the test does"
 )]
 
+use lowband_e2e::call::Call;
 use lowband_e2e::fixture::{Fixture, Shared};
 use lowband_e2e::loss::Flight;
 use lowband_e2e::parts::system_program;
 use lowband_e2e::reference::Reference;
 use lowband_e2e::relay::Relay;
-use lowband_e2e::wire::Call;
 use std::fs::File;
 use std::process::Stdio;
 use std::time::Duration;

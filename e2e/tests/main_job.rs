@@ -8,12 +8,12 @@
     reason = "what helps a test may fail as the test does"
 )]
 
+use lowband_e2e::call::Call;
 use lowband_e2e::fixture::{Fixture, Shared};
 use lowband_e2e::matrix::{self, User};
 use lowband_e2e::relay::Relay;
 use lowband_e2e::story::{Side, Story};
 use lowband_e2e::tell::Voice;
-use lowband_e2e::wire::Call;
 use serde_json::{Value, json};
 
 static SHARED: Shared = Shared::new();

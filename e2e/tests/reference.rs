@@ -8,12 +8,13 @@
     reason = "what helps a test may fail as the test does"
 )]
 
+use lowband_e2e::call::Call;
 use lowband_e2e::fixture::{Fixture, Shared};
 use lowband_e2e::hello_world::{self, HelloWorld};
 use lowband_e2e::matrix::{self, SignedIn, User};
 use lowband_e2e::reference::Reference;
 use lowband_e2e::wait;
-use lowband_e2e::wire::{Call, Wire};
+use lowband_e2e::wire::Wire;
 use serde_json::{Value, json};
 use std::time::Duration;
 
