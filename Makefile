@@ -121,9 +121,9 @@ e2e: setup-test images-again $(COPY_FILTER) ## the tests against the real parts
 	.venv/examples/bin/python e2e/ingress/plain_envoy.py
 	.venv/monitoring/bin/python e2e/monitoring/monitoring_test.py
 	env $(WITH_NODE) cargo test --locked -p lowband-e2e
-	$(RELEASE)/wire --quick
-	$(RELEASE)/load --quick
-	$(RELEASE)/codec --gates
+	$(RELEASE)/bench-wire --quick
+	$(RELEASE)/bench-load --quick
+	$(RELEASE)/bench-codec --gates
 	python3 bench/filter.py --gates
 
 test-kubernetes: setup-test images kubernetes .tools/linters.stamp $(KUBE_SCORE) ## deploy/ on a real Kubernetes of one node, as root; minutes, and as many again where it has to be built
@@ -138,21 +138,21 @@ test-more: setup-more images kubernetes ## what takes too long for `make test` o
 	env $(WITH_NODE) cargo test --locked -p lowband-e2e --test late --test bad_paths -- --ignored
 
 figures: setup-test build filter ## datagrams and bytes of the exchanges that the README names
-	@$(RELEASE)/figures
+	@$(RELEASE)/wire-figures
 
 # A socket for each of 12,000 sessions.
 bench-wire: build ## what the sidecar costs, beside the reference's figures; eleven minutes
-	@ulimit -n "$$(ulimit -H -n)" && $(RELEASE)/wire
+	@ulimit -n "$$(ulimit -H -n)" && $(RELEASE)/bench-wire
 
 # A socket for each of 5,000 sessions.
 bench-load: build ## whether everybody is served, beside greedy clients and strangers as well; thirteen minutes
-	@ulimit -n "$$(ulimit -H -n)" && $(RELEASE)/load
+	@ulimit -n "$$(ulimit -H -n)" && $(RELEASE)/bench-load
 
 bench-codec: setup-test build ## what the codec costs: ratios over other ways, and instructions; half a minute
-	@$(RELEASE)/codec
+	@$(RELEASE)/bench-codec
 
 bench-chain: setup build filter ## what sidecar, Envoy and filter cost together for 200 kB; half a minute
-	@$(RELEASE)/wire --chain
+	@$(RELEASE)/bench-wire --chain
 
 bench-filter: setup-test build filter $(COPY_FILTER) ## what the filter costs Envoy, beside a filter that copies; two minutes
 	@python3 bench/filter.py
@@ -181,7 +181,7 @@ BUILD_RUSTFLAGS := $(strip $(RUSTFLAGS) --remap-path-prefix=$(or $(CARGO_HOME),$
 BUILD := env RUSTFLAGS="$(BUILD_RUSTFLAGS)" cargo build --locked --release --workspace \
   --exclude lowband-envoy-filter --exclude lowband-copy-filter --exclude 'lowband-npm*'
 
-build: setup ## release binaries: lowband-sidecar, lowband, demo, figures, wire, load, codec, writers
+build: setup ## release binaries: lowband-sidecar, lowband, demo, wire-figures, bench-wire, bench-load, bench-codec, writers
 	@$(STEP)/build.log 'Building the sidecar, the client and the demo' $(BUILD)
 
 # The wasm modules are built by the installed toolchain where it has the standard library for wasm

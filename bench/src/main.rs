@@ -36,7 +36,7 @@ use std::time::Duration;
 ///
 /// The sidecar is the release binary in target/release, or in LOWBAND_BIN_DIR.
 #[derive(Parser)]
-#[command(name = "wire", max_term_width = 120)]
+#[command(name = "bench-wire", max_term_width = 120)]
 struct Options {
     /// Run for seconds with small numbers; fail if a figure is impossible, or beyond its gate for
     /// bytes or datagrams
@@ -103,7 +103,7 @@ fn main() -> ExitCode {
     match bench(&Options::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            eprintln!("wire: {why}");
+            eprintln!("bench-wire: {why}");
             ExitCode::FAILURE
         }
     }

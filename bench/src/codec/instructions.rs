@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// As callgrind calls it.
-const MEASURED: &str = "codec::instructions::measured";
+const MEASURED: &str = concat!(env!("CARGO_CRATE_NAME"), "::instructions::measured");
 
 #[inline(never)]
 fn measured(way: &mut Way<'_>) {

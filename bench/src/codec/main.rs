@@ -25,7 +25,7 @@ use std::process::ExitCode;
 ///
 /// Instructions are counted by valgrind's tool callgrind.
 #[derive(Parser)]
-#[command(name = "codec", max_term_width = 120)]
+#[command(name = "bench-codec", max_term_width = 120)]
 struct Options {
     /// Count instructions only, and fail where a gate is exceeded.
     #[arg(long)]
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
     match bench(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            eprintln!("codec: {why}");
+            eprintln!("bench-codec: {why}");
             ExitCode::FAILURE
         }
     }

@@ -31,7 +31,7 @@ use std::process::ExitCode;
 ///
 /// The sidecar is the release binary in target/release, or in LOWBAND_BIN_DIR. It runs with its defaults.
 #[derive(Parser)]
-#[command(name = "load", max_term_width = 120, args_conflicts_with_subcommands = true)]
+#[command(name = "bench-load", max_term_width = 120, args_conflicts_with_subcommands = true)]
 struct Options {
     /// A run of seconds with small numbers, which fails when a count or a share is not as it must be; times
     /// are only told.
@@ -66,7 +66,7 @@ fn main() -> ExitCode {
     match run(Options::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            eprintln!("load: {why}");
+            eprintln!("bench-load: {why}");
             ExitCode::FAILURE
         }
     }

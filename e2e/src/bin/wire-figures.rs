@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     match figures() {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            eprintln!("figures: {why}");
+            eprintln!("wire-figures: {why}");
             ExitCode::FAILURE
         }
     }
