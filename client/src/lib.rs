@@ -47,10 +47,10 @@ pub use lasting::LastingConnection;
 pub use message::{Request, Response};
 pub use redial::Redial;
 pub use settings::{Settings, TokenUse};
-pub use target::{MAX_OPTION, TargetError};
+pub use target::TargetError;
 
 pub use lowband_transport::coap::{
-    Code, FailReason, Limits, MAX_ACCESS_TOKEN, Method, ProtocolError, Times, Unsendable,
+    Code, FailReason, Limits, MAX_ACCESS_TOKEN, MAX_OPTION, Method, ProtocolError, Times, Unsendable,
 };
 pub use lowband_transport::dtls::{CertificateFailure, CloseReason, HandshakeFailure, Verification};
 pub use lowband_transport::{Mistake, SetupError};

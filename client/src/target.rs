@@ -1,10 +1,8 @@
 //! From an HTTP request target to Uri-Path and Uri-Query options (RFC 7252 section 5.10.1).
 
 use lowband_codec::paths::{PathError, PathTable};
+use lowband_transport::coap::MAX_OPTION;
 use percent_encoding::percent_decode_str;
-
-/// Uri-Path and Uri-Query carry at most this much per option (RFC 7252 section 5.10).
-pub const MAX_OPTION: usize = 255;
 
 /// What a target becomes.
 #[derive(Debug, PartialEq, Eq)]

@@ -42,7 +42,7 @@ pub use client::{Client, ClientEvent, Request, Response, Silence};
 pub use config::{Limits, Times};
 pub use counters::Counters;
 pub use failure::{FailReason, OptionError, OptionFault, ProtocolError, Unsendable};
-pub use numbers::{Code, MAX_ACCESS_TOKEN, Method, content_format};
+pub use numbers::{Code, MAX_ACCESS_TOKEN, MAX_OPTION, Method, content_format};
 pub use options::{RequestOptions, ResponseOptions};
 pub use server::{Activity, Server, ServerEvent, Standing};
 pub use upload::most_bytes as upload_memory;

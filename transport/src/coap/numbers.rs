@@ -73,7 +73,8 @@ macro_rules! response_codes {
             /// The response codes that have a name here, in ascending order.
             pub const RESPONSES: &'static [Code] = &[$(Code::$code),*];
 
-            /// Returns a response code with its name in the registry, e.g. `2.05 Content`; None for any other code.
+            /// Returns a response code with its name in the registry, e.g. `2.05 Content`; None for any
+            /// other code.
             pub const fn text(self) -> Option<&'static str> {
                 match self {
                     $(Code::$code => Some($text),)*
@@ -200,6 +201,9 @@ pub(super) const CAPABILITIES: u16 = 65020;
 /// says. The next bit, 2, is reserved for requests that ask for lists of blocks.
 pub(super) const SHORT_TIMERS: u32 = 1;
 
+/// Longest value of an option of text, in bytes: Uri-Path, Uri-Query and others (RFC 7252 section 5.10).
+pub const MAX_OPTION: usize = 255;
+
 /// Longest value of option 256, in bytes: four times what a message holds without IP fragmentation.
 pub const MAX_ACCESS_TOKEN: usize = 4096;
 
@@ -220,18 +224,18 @@ const fn option(number: u16, name: &'static str, repeatable: bool, min: usize, m
 
 /// Options that have a meaning in a request.
 pub(super) const IN_REQUESTS: [Definition; 17] = [
-    option(URI_HOST, "Uri-Host", false, 1, 255),
+    option(URI_HOST, "Uri-Host", false, 1, MAX_OPTION),
     option(OBSERVE, "Observe", false, 0, 3),
     option(URI_PORT, "Uri-Port", false, 0, 2),
-    option(URI_PATH, "Uri-Path", true, 0, 255),
+    option(URI_PATH, "Uri-Path", true, 0, MAX_OPTION),
     option(CONTENT_FORMAT, "Content-Format", false, 0, 2),
-    option(URI_QUERY, "Uri-Query", true, 0, 255),
+    option(URI_QUERY, "Uri-Query", true, 0, MAX_OPTION),
     option(ACCEPT, "Accept", false, 0, 2),
     option(BLOCK2, "Block2", false, 0, 3),
     option(BLOCK1, "Block1", false, 0, 3),
     option(SIZE2, "Size2", false, 0, 4),
     option(PROXY_URI, "Proxy-Uri", false, 1, 1034),
-    option(PROXY_SCHEME, "Proxy-Scheme", false, 1, 255),
+    option(PROXY_SCHEME, "Proxy-Scheme", false, 1, MAX_OPTION),
     option(SIZE1, "Size1", false, 0, 4),
     option(AUTHORIZATION, "Authorization", false, 0, MAX_ACCESS_TOKEN),
     option(CBOR_VERSION, "CBOR-Version", false, 0, 4),
@@ -243,10 +247,10 @@ pub(super) const IN_REQUESTS: [Definition; 17] = [
 pub(super) const IN_RESPONSES: [Definition; 10] = [
     option(ETAG, "ETag", false, 1, 8),
     option(OBSERVE, "Observe", false, 0, 3),
-    option(LOCATION_PATH, "Location-Path", true, 0, 255),
+    option(LOCATION_PATH, "Location-Path", true, 0, MAX_OPTION),
     option(CONTENT_FORMAT, "Content-Format", false, 0, 2),
     option(MAX_AGE, "Max-Age", false, 0, 4),
-    option(LOCATION_QUERY, "Location-Query", true, 0, 255),
+    option(LOCATION_QUERY, "Location-Query", true, 0, MAX_OPTION),
     option(BLOCK2, "Block2", false, 0, 3),
     option(BLOCK1, "Block1", false, 0, 3),
     option(SIZE2, "Size2", false, 0, 4),
