@@ -35,9 +35,10 @@ fn until_answered(socket: &UdpSocket, client: &mut Client) -> Result<Vec<u8>, Bo
             match event {
                 Event::Response { response, .. } if response.code.is_success() => return Ok(response.body),
                 Event::Response { response, .. } => return Err(response.code.to_string().into()),
-                Event::Failed { why, .. } => return Err(format!("no response: {why:?}").into()),
-                Event::Closed { why, .. } => return Err(format!("no session: {why:?}").into()),
-                Event::Connected { .. } | Event::Pong { .. } | Event::Doubted { .. } => {}
+                Event::Failed { why, .. } => return Err(format!("no response: {why}").into()),
+                Event::Closed { why, .. } => return Err(format!("no session: {why}").into()),
+                // The session is there, or a ping was answered; newer versions may have other events.
+                _ => {}
             }
         }
         send(socket, client)?;

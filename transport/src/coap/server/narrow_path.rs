@@ -101,7 +101,7 @@ impl Server {
         size: BlockSize,
     ) -> Option<Outgoing> {
         let answer = Message::parse(answer).ok().filter(|answer| answer.payload().len() > size.bytes())?;
-        let sent = ParsedResponse::parse(&answer, &mut self.messages.counters).ok()?;
+        let sent = ParsedResponse::parse(&answer).0.ok()?;
         let (session, block1) = (asker.session, sent.block1);
         let snapshot = match sent.block2.filter(|block| block.more) {
             Some(_) => self.snapshot_for(session, asker)?,
@@ -132,7 +132,7 @@ impl Server {
         answer: Message,
         sent: ParsedResponse,
     ) -> Option<SnapshotId> {
-        let parsed = ParsedRequest::parse(request, &mut self.messages.counters).ok()?;
+        let parsed = ParsedRequest::parse(request).0.ok()?;
         let said = access_token::said(request);
         let access_token = self.standing(asker.session, &said).access_token;
         let (id, etag) = self.next_snapshot();

@@ -107,8 +107,7 @@ impl Endpoint {
         path: PathSize,
     ) {
         let network = self.balancers.network(peer.ip(), session.0);
-        let connected =
-            Event::Connected { session, peer, network, round_trip, took, largest_message, path };
+        let connected = Event::Connected { session, peer, network, round_trip, took, largest_message, path };
         self.events.push_back(connected);
     }
 
