@@ -4,7 +4,7 @@
 //! percent-encoded (RFC 3986 section 3.3), so that a `/`, `?`, `#` or `%` inside a value stays
 //! inside its segment.
 //!
-//! [`is_media`] is the one rule of Matrix that goes by a path and that several parts have to agree on.
+//! [`is_media`] and [`MAX_NESTED_ESCAPES`] stand here because several parts judge paths and have to agree.
 //!
 //! Deliberately absent: queries, and the 255 bytes a Uri-Path value may have, which are CoAP's to check.
 
@@ -159,6 +159,10 @@ impl Template {
             })
     }
 }
+
+/// How often a path may be escaped anew, at most: nobody does so more often. Who judges paths refuses those
+/// with more, since there is no end to what a proxy might find in them.
+pub const MAX_NESTED_ESCAPES: usize = 4;
 
 /// Tells whether a path is one of the content repository (Client-Server API, "Content repository"), under
 /// each of the prefixes that it has had, those of MSC3916 among them. `segments` are those between the

@@ -1,5 +1,6 @@
 //! What a path is made of, for the rules that go by it, and which paths nobody behind us may be shown.
 
+use lowband_codec::paths::MAX_NESTED_ESCAPES;
 use std::borrow::Cow;
 
 /// The first segments of a path without its query; no rule looks at more.
@@ -27,9 +28,6 @@ impl<'p> Segments<'p> {
         self.as_slice().strip_prefix(&[&b""[..]])
     }
 }
-
-/// Nobody escapes an escape more often than this.
-const MAX_NESTED_ESCAPES: usize = 4;
 
 /// Whether somebody behind us might take `.` or `..` for steps in this path (RFC 3986 section 5.2.4), and so
 /// come out at a place that no route leads to. A homeserver sees none there; what stands before it may undo

@@ -5,12 +5,9 @@
 
 use crate::refusal::Refusal;
 use crate::target::segments;
-use lowband_codec::paths::is_media;
+use lowband_codec::paths::{MAX_NESTED_ESCAPES, is_media};
 use lowband_transport::coap::Code;
 use percent_encoding::percent_decode_str;
-
-/// Nobody escapes an escape more often than this.
-const MAX_NESTED_ESCAPES: usize = 4;
 
 pub(crate) const DOT_SEGMENT: Refusal =
     Refusal::diagnostic(Code::BAD_REQUEST, ". and .. are no Uri-Path values (RFC 7252 section 5.10.1)");
