@@ -120,7 +120,7 @@ class Mistakes(Case):
     def test_a_port_of_the_pod_that_is_in_use(self):
         # Envoy has it.
         self.wrong.edit("40-deployment.yaml", '"0.0.0.0:9464"', '"0.0.0.0:8008"')
-        self.check_told(self.make(restart=False), r"cannot bind 0\.0\.0\.0:8008: Address (already )?in use")
+        self.check_told(self.make(restart=False), r"cannot bind 0\.0\.0\.0:8008/tcp \(--admin\): Address (already )?in use")
 
     def test_a_port_of_the_node_that_is_in_use(self):
         taken = cluster.node_port("lowband-udp")

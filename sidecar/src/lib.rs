@@ -82,8 +82,17 @@ pub struct Sockets {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// An address cannot be bound.
-    #[error("cannot bind {0}: {1}")]
-    Bind(SocketAddr, #[source] io::Error),
+    #[error("cannot bind {address}/{protocol} ({flag}): {source}")]
+    Bind {
+        /// The address, as it was given.
+        address: SocketAddr,
+        /// `udp` or `tcp`.
+        protocol: &'static str,
+        /// The flag that gives it.
+        flag: &'static str,
+        /// Why it cannot be bound.
+        source: io::Error,
+    },
     /// The key log cannot be used.
     #[error("cannot use the key log (--key-log) {}: {source}", path.display())]
     KeyLog {
@@ -106,9 +115,10 @@ pub enum Error {
 impl Sockets {
     /// Binds what the configuration names.
     pub fn bind(config: &Config) -> Result<Sockets, Error> {
-        let udp = udp::bind(config.listen).map_err(|why| Error::Bind(config.listen, why))?;
+        let refused = |address, protocol, flag| move |source| Error::Bind { address, protocol, flag, source };
+        let udp = udp::bind(config.listen).map_err(refused(config.listen, "udp", "--listen"))?;
         let admin = match config.admin {
-            Some(address) => Some(TcpListener::bind(address).map_err(|why| Error::Bind(address, why))?),
+            Some(address) => Some(TcpListener::bind(address).map_err(refused(address, "tcp", "--admin"))?),
             None => None,
         };
         Ok(Sockets { udp, admin })
@@ -188,7 +198,8 @@ fn seed() -> Result<[u8; 32], openssl::error::ErrorStack> {
 
 fn tell_start(config: &Config, listen: SocketAddr, admin: Option<SocketAddr>, socket: &Socket) {
     let version = env!("CARGO_PKG_VERSION");
-    tracing::info!(version, udp = %listen, upstream = %config.upstream.address, ?admin, "serving");
+    let admin = admin.map_or_else(|| "off".to_owned(), |address| address.to_string());
+    tracing::info!(version, udp = %listen, upstream = %config.upstream.address, %admin, "serving");
     if let Some(path) = &config.key_log {
         tracing::warn!(?path, "--key-log: anyone who reads this file can decrypt every session");
     } else if std::env::var_os("SSLKEYLOGFILE").is_some() {

@@ -275,9 +275,23 @@ fn what_ends_it_is_told_once_whatever_is_logged() {
         let output = run(&args, &[]);
         assert_eq!(output.status.code(), Some(1));
         let lines = String::from_utf8(output.stderr).unwrap();
-        let told = lines.lines().filter(|line| line.contains(&format!("cannot bind {listen}")));
+        let told =
+            lines.lines().filter(|line| line.contains(&format!("cannot bind {listen}/udp (--listen): ")));
         assert_eq!(told.count(), 1, "{how:?}: {lines}");
     }
+}
+
+#[test]
+fn a_port_of_the_operators_that_is_taken_is_told_with_its_flag() {
+    let folder = Folder::new("admin");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let admin = taken.local_addr().unwrap();
+    let mut args = folder.identity();
+    args.extend(["--listen=127.0.0.1:0".to_owned(), format!("--admin={admin}")]);
+    let output = run(&args, &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(told.matches(&format!("cannot bind {admin}/tcp (--admin): ")).count(), 1, "{told}");
 }
 
 /// What stands behind `key` in the first line that has it, up to a blank or the end of a YAML map.

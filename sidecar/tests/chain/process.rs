@@ -70,6 +70,7 @@ impl Process {
             .unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let line = line_with(&mut log, "serving").await;
+        assert!(line.contains("admin=127.0.0.1:") || line.contains("\"admin\":\"127.0.0.1:"), "{line}");
         let mut ports = line
             .split("127.0.0.1:")
             .skip(1)
