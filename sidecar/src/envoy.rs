@@ -26,6 +26,9 @@ pub const ENVOY_YAML: &str = include_str!("../../envoy.yaml");
 /// `envoy-certificate.yaml`, likewise: it names certificate and key.
 pub const CERTIFICATE_YAML: &str = include_str!("../../envoy-certificate.yaml");
 
+/// How `envoy.yaml` says at its head that it is used.
+const HOW_TO_START: &str = "From the checkout, once the filter is built and run/\n# holds a certificate:\n#\n#   envoy -c envoy.yaml\n";
+
 const PUBLIC_PORT: u16 = 8008;
 const ADMIN_PORT: u16 = 9901;
 const MAX_HEAP: u64 = 2 << 30;
@@ -39,10 +42,11 @@ const FILTER: &str = "lowband-filter.wasm";
 #[derive(Args, Debug, Clone, Default)]
 pub struct Options {
     /// Where the homeserver is: http or https, host and port. https is verified, and with a name the
-    /// Host field follows.
+    /// Host field follows. Default: `http://127.0.0.1:8018`.
     #[arg(long, env = "LOWBAND_HOMESERVER", value_name = "URL")]
     pub homeserver: Option<String>,
-    /// Who may vouch for an https homeserver, in PEM form, as Envoy finds it.
+    /// Who may vouch for an https homeserver, in PEM form, as Envoy finds it. Default:
+    /// /etc/ssl/certs/ca-certificates.crt.
     #[arg(long, env = "LOWBAND_CA_FILE", value_name = "FILE")]
     pub ca_file: Option<String>,
     /// What clients shall take for the homeserver: replaces base_url in discovery and login. With a wrong one
@@ -50,28 +54,30 @@ pub struct Options {
     #[arg(long, env = "LOWBAND_BASE_URL", value_name = "URL")]
     pub base_url: Option<String>,
     /// UDP port that /versions names to clients, where it is not the public port, as behind a load balancer.
-    /// A wrong one costs each client its attempts before it falls back to HTTPS.
+    /// A wrong one costs each client its attempts before it falls back to HTTPS. Default: the public port.
     #[arg(long, env = "LOWBAND_DTLS_PORT", value_name = "PORT")]
     pub dtls_port: Option<String>,
-    /// TCP port for clients; the sidecar's UDP port has the same number.
+    /// TCP port for clients; the sidecar's UDP port has the same number. Default: 8008.
     #[arg(long, env = "LOWBAND_PUBLIC_PORT", value_name = "PORT")]
     pub public_port: Option<String>,
-    /// Address that the port is bound to; :: takes IPv4 as well where the system does so.
+    /// Address that the port is bound to; :: takes IPv4 as well, and needs a system with IPv6. Default:
+    /// 0.0.0.0.
     #[arg(long, env = "LOWBAND_PUBLIC_ADDRESS", value_name = "IP")]
     pub public_address: Option<String>,
-    /// Port of Envoy's administration, on 127.0.0.1.
+    /// Port of Envoy's administration, on 127.0.0.1. Default: 9901.
     #[arg(long, env = "LOWBAND_ENVOY_ADMIN_PORT", value_name = "PORT")]
     pub admin_port: Option<String>,
     /// Address and port at which Prometheus finds Envoy's statistics, with the filter's among them: /metrics,
-    /// and nothing else of the administration. There is no password: keep it from the outside.
+    /// and nothing else of the administration. There is no password: keep it from the outside. Default: none.
     #[arg(long, env = "LOWBAND_ENVOY_METRICS", value_name = "ADDRESS")]
     pub metrics: Option<String>,
     /// Memory of Envoy in bytes, without that of the filter's machines, some 100 MiB: nearer than a tenth to
-    /// it strangers are refused, while the sidecar is served.
+    /// it strangers are refused, while the sidecar is served. Default: 2147483648 (2 GiB).
     #[arg(long, env = "LOWBAND_ENVOY_MAX_HEAP", value_name = "BYTES")]
     pub max_heap: Option<String>,
     /// Folder of envoy.sock, certificate.pem and key.pem, and of envoy-certificate.yaml, by which Envoy finds
-    /// those two and without which it does not start.
+    /// those two and without which it does not start. Default: the folder of --install, else run for the
+    /// first three and the folder in which Envoy starts for the last.
     #[arg(long, value_name = "FOLDER")]
     pub dir: Option<String>,
     /// Certificate chain in PEM form, as Envoy finds it; else certificate.pem of the folder.
@@ -80,7 +86,7 @@ pub struct Options {
     /// Private key of the certificate; else key.pem of the folder.
     #[arg(long, env = "LOWBAND_KEY", value_name = "FILE")]
     pub key: Option<String>,
-    /// File of the filter
+    /// File of the filter. Default: target/lowband-filter.wasm, with --install lowband-filter.wasm.
     #[arg(long, value_name = "FILE")]
     pub wasm: Option<String>,
     /// Puts envoy.yaml, envoy-certificate.yaml and a copy of the filter into this folder, in place of
@@ -109,6 +115,8 @@ struct Values {
     certificate: Option<String>,
     key: Option<String>,
     wasm: Option<String>,
+    /// What Envoy is started with, where it is known.
+    file: Option<String>,
 }
 
 /// Why nothing was written.
@@ -233,12 +241,19 @@ impl Options {
                 .or(inside(&install, "certificate.pem")),
             key: key.or(inside(&dir, "key.pem")).or(inside(&install, "key.pem")),
             wasm: inside(&install, FILTER).or(wasm),
+            file: inside(&install, CONFIGURATION),
         })
     }
 }
 
 impl Values {
     fn put_into(&self, mut text: Template) -> Result<String, String> {
+        if let Some(file) = &self.file {
+            let rendered = format!(
+                "Written by `lowband-sidecar render-envoy`. Once certificate\n# and key are there:\n#\n#   envoy -c {file}\n"
+            );
+            text.replace(HOW_TO_START, &rendered, 1)?;
+        }
         if let Some(port) = self.admin_port {
             text.replace(
                 "address: 127.0.0.1, port_value: 9901 }",
@@ -247,10 +262,10 @@ impl Values {
             )?;
         }
         let listener = |address: &str, port: u16| {
-            format!(
-                "address: {{ socket_address: {{ address: {}, port_value: {port} }} }}",
-                template::scalar(address)
-            )
+            // Without it Envoy keeps `::` to IPv6, whatever the system does.
+            let compatible = if address == "::" { ", ipv4_compat: true" } else { "" };
+            let address = template::scalar(address);
+            format!("address: {{ socket_address: {{ address: {address}, port_value: {port}{compatible} }} }}")
         };
         if let Some(metrics) = self.metrics {
             text.uncomment("# - name: metrics\n", 26)?;

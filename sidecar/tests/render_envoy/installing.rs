@@ -47,6 +47,10 @@ fn installing_puts_the_configuration_and_the_filter_where_the_other_container_se
     assert_eq!(
         new,
         [
+            "# Envoy between the clients and the homeserver. Written by `lowband-sidecar render-envoy`. Once certificate"
+                .to_owned(),
+            "# and key are there:".to_owned(),
+            format!("#   envoy -c {shared_text}/envoy.yaml"),
             format!("address: {{ pipe: {{ path: {shared_text}/envoy.sock, mode: 384 }} }}"),
             format!("code: &filter {{ local: {{ filename: {shared_text}/lowband-filter.wasm }} }}"),
             format!("sds_config: {{ path_config_source: {{ path: {shared_text}/envoy-certificate.yaml }} }}"),

@@ -73,6 +73,13 @@ fn the_defaults_spelled_out_are_the_file_itself() {
         --homeserver http://127.0.0.1:8018 --dtls-port 8008";
     let arguments: Vec<_> = arguments.split_ascii_whitespace().collect();
     assert_eq!(run(&arguments), (0, ENVOY_YAML.to_owned(), vec![]));
+    // As one line each: where a sentence is broken is of no matter.
+    let help = run(&["--help"]).1.replace('`', "").split_whitespace().collect::<Vec<_>>().join(" ");
+    for pair in arguments.chunks(2).filter(|pair| pair[0] != "--dtls-port") {
+        let (_, of_flag) = help.split_once(&format!(" {} <", pair[0])).unwrap();
+        let (of_flag, _) = of_flag.split_once(" --").unwrap_or((of_flag, ""));
+        assert!(of_flag.contains(&format!("Default: {}", pair[1])), "{of_flag}");
+    }
     assert_eq!(run(&["--dir", "run", "--only-certificate"]), (0, CERTIFICATE_YAML.to_owned(), vec![]));
     let (_, new) = changes(&["--dir", "run"]);
     assert_eq!(new, ["sds_config: { path_config_source: { path: run/envoy-certificate.yaml } }"]);
@@ -87,7 +94,7 @@ fn ports_and_addresses() {
         [
             "address: { socket_address: { address: 127.0.0.1, port_value: 9902 } }",
             r#"value: '{"trusted": true, "default_key_table": "v1", "advertise": {"dtls_port": 9008}}'"#,
-            r#"address: { socket_address: { address: "::", port_value: 9008 } }"#,
+            r#"address: { socket_address: { address: "::", port_value: 9008, ipv4_compat: true } }"#,
             r#"value: '{"trusted": false, "default_key_table": "none", "advertise": {"dtls_port": 9008}}'"#,
             "#       - endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: 9902 } } }",
         ]
@@ -96,12 +103,14 @@ fn ports_and_addresses() {
 
 #[test]
 fn statistics_have_a_port_of_their_own_when_they_are_given_one() {
-    for (address, bound) in [("0.0.0.0:9465", "0.0.0.0"), ("[::]:9465", "\"::\"")] {
+    for (address, bound, more) in
+        [("0.0.0.0:9465", "0.0.0.0", ""), ("[::]:9465", "\"::\"", ", ipv4_compat: true")]
+    {
         let (gone, new) = changes(&["--metrics", address, "--admin-port", "9902"]);
         assert!(gone.iter().skip(1).all(|line| line.starts_with("# ")), "{gone:?}");
-        assert!(
-            new.contains(&format!("address: {{ socket_address: {{ address: {bound}, port_value: 9465 }} }}"))
-        );
+        assert!(new.contains(&format!(
+            "address: {{ socket_address: {{ address: {bound}, port_value: 9465{more} }} }}"
+        )));
         assert!(
             new.contains(&"- name: metrics".to_owned()) && new.contains(&"- name: administration".to_owned())
         );
