@@ -48,6 +48,7 @@ impl Envoy {
         let mut render = Command::new(parts.program("lowband-sidecar")?);
         render.arg("render-envoy");
         render.arg("--public-port").arg(public.number().to_string());
+        render.arg("--public-address").arg(public.reach().tcp().to_string());
         render.arg("--admin-port").arg(admin.number().to_string());
         render.arg("--metrics").arg(metrics.loopback().to_string());
         render.arg("--dir").arg(folder).arg("--wasm").arg(parts.wasm()?).arg("--install").arg(folder);

@@ -30,6 +30,28 @@ pub enum Error {
         /// The variable that moves it.
         variable: &'static str,
     },
+    /// The user has no right to that port.
+    #[error(
+        "port {port}/{protocol} may not be bound by this user: choose one from 1024 on with {variable}=NUMBER"
+    )]
+    PortForbidden {
+        /// The number of the port.
+        port: u16,
+        /// `udp` or `tcp`.
+        protocol: &'static str,
+        /// The variable that moves it.
+        variable: &'static str,
+    },
+    /// A program or file that an installation step provides is there and cannot be looked at.
+    #[error("{what} cannot be read by this user ({}): {source}", path.display())]
+    Unreadable {
+        /// The part in words.
+        what: &'static str,
+        /// Where it is.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
     /// The machine or the user's input stands in the way; the text says what to do.
     #[error("{0}")]
     Setup(String),

@@ -167,5 +167,39 @@ fn packaged_envoy(venv: &Path) -> PathBuf {
 }
 
 fn existing(what: &'static str, path: PathBuf, target: &'static str) -> Result<PathBuf> {
-    if path.is_file() { Ok(path) } else { Err(Error::Missing { what, path, target }) }
+    let looked_at = std::fs::metadata(&path);
+    found(what, path, target, looked_at.map(|is| is.is_file()))
+}
+
+fn found(
+    what: &'static str,
+    path: PathBuf,
+    target: &'static str,
+    is_file: std::io::Result<bool>,
+) -> Result<PathBuf> {
+    match is_file {
+        Ok(true) => Ok(path),
+        Err(source) if source.kind() == std::io::ErrorKind::PermissionDenied => {
+            Err(Error::Unreadable { what, path, source })
+        }
+        _ => Err(Error::Missing { what, path, target }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::ErrorKind;
+
+    #[test]
+    fn what_this_user_may_not_read_is_not_said_to_be_missing() {
+        let told =
+            |is_file| found("Envoy", "x/envoy".into(), "setup", is_file).map_err(|why| why.to_string());
+        assert_eq!(told(Ok(true)), Ok("x/envoy".into()));
+        let missing = Err("Envoy is missing (x/envoy): run `make setup`".to_owned());
+        assert_eq!(told(Ok(false)), missing);
+        assert_eq!(told(Err(ErrorKind::NotFound.into())), missing);
+        let unreadable = told(Err(ErrorKind::PermissionDenied.into())).unwrap_err();
+        assert!(unreadable.starts_with("Envoy cannot be read by this user (x/envoy): "), "{unreadable}");
+    }
 }

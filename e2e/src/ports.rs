@@ -7,12 +7,41 @@
 
 use crate::error::{Error, Result};
 use socket2::{Domain, Socket, Type};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, UdpSocket};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, TcpListener, UdpSocket};
+
+/// Who can reach what the sidecar and Envoy's public side serve at a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Programs of this machine, at 127.0.0.1.
+    Machine,
+    /// Anyone who reaches an address of this machine.
+    Everywhere,
+}
+
+impl Reach {
+    /// What Envoy's public listener is bound to.
+    pub fn tcp(self) -> IpAddr {
+        match self {
+            Reach::Machine => Ipv4Addr::LOCALHOST.into(),
+            Reach::Everywhere => Ipv4Addr::UNSPECIFIED.into(),
+        }
+    }
+
+    /// What the sidecar's socket is bound to.
+    pub fn udp(self) -> IpAddr {
+        match self {
+            Reach::Machine => Ipv4Addr::LOCALHOST.into(),
+            Reach::Everywhere => Ipv6Addr::UNSPECIFIED.into(),
+        }
+    }
+}
 
 /// A TCP port on loopback, reserved as long as this lives.
 #[derive(Debug)]
 pub struct Port {
     number: u16,
+    reach: Reach,
     _reservation: Socket,
 }
 
@@ -27,18 +56,23 @@ impl Port {
         self.number
     }
 
+    /// Who can reach it where the sidecar and Envoy share it; everywhere unless [`Port::exactly`] says more.
+    pub fn reach(&self) -> Reach {
+        self.reach
+    }
+
     /// On IPv4 loopback.
     pub fn loopback(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.number).into()
     }
 
-    fn bind(number: u16) -> std::io::Result<Port> {
+    fn bind(number: u16) -> io::Result<Port> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         socket.set_reuse_address(true)?;
         socket.set_reuse_port(true)?;
         socket.bind(&SocketAddrV4::new(Ipv4Addr::LOCALHOST, number).into())?;
         let number = socket.local_addr()?.as_socket().map(|bound| bound.port()).unwrap_or_default();
-        Ok(Port { number, _reservation: socket })
+        Ok(Port { number, reach: Reach::Everywhere, _reservation: socket })
     }
 
     /// A number that is free for TCP and for UDP, as the sidecar and Envoy's public side share one.
@@ -47,36 +81,47 @@ impl Port {
         const TRIES: usize = 64;
         for _ in 0..TRIES {
             let port = Port::free()?;
-            if udp_is_free(port.number) {
+            if bind_udp(port.number).is_ok() {
                 return Ok(port);
             }
         }
         Err(Error::Setup(format!("no port that is free for UDP and TCP among {TRIES} tries")))
     }
 
-    /// This very number for both, or who to blame and which `variable` to set.
-    pub fn exactly(number: u16, variable: &'static str) -> Result<Port> {
-        if !udp_is_free(number) {
-            return Err(Error::PortInUse { port: number, protocol: "udp", variable });
-        }
+    /// This very number for both, free on all addresses; or what stands in the way, and which `variable` to
+    /// set.
+    pub fn exactly(number: u16, reach: Reach, variable: &'static str) -> Result<Port> {
+        let refused = |protocol| move |why: io::Error| not_to_be_had(number, protocol, variable, why);
+        bind_udp(number).map_err(refused("udp"))?;
         // Our reservation alone would slip in beside a listener that sets SO_REUSEPORT.
-        let tcp_is_free = std::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, number)).is_ok();
-        let port = tcp_is_free.then(|| Port::bind(number).ok()).flatten();
-        port.ok_or(Error::PortInUse { port: number, protocol: "tcp", variable })
+        TcpListener::bind((Ipv4Addr::UNSPECIFIED, number)).map_err(refused("tcp"))?;
+        let port = Port::bind(number).map_err(refused("tcp"))?;
+        Ok(Port { reach, ..port })
     }
 }
 
-/// On all addresses, because the sidecar binds them all. A machine without IPv6 has only the first to offer.
-fn udp_is_free(number: u16) -> bool {
-    let taken = |error: std::io::Error| error.kind() == std::io::ErrorKind::AddrInUse;
-    UdpSocket::bind((Ipv4Addr::UNSPECIFIED, number)).is_ok()
-        && !UdpSocket::bind((Ipv6Addr::UNSPECIFIED, number)).is_err_and(taken)
+/// On all addresses, because the sidecar may bind them all. A machine without IPv6 has only the first to
+/// offer.
+fn bind_udp(number: u16) -> io::Result<()> {
+    UdpSocket::bind((Ipv4Addr::UNSPECIFIED, number))?;
+    match UdpSocket::bind((Ipv6Addr::UNSPECIFIED, number)) {
+        Err(why) if why.kind() == io::ErrorKind::AddrInUse => Err(why),
+        _ => Ok(()),
+    }
+}
+
+fn not_to_be_had(port: u16, protocol: &'static str, variable: &'static str, why: io::Error) -> Error {
+    match why.kind() {
+        io::ErrorKind::AddrInUse => Error::PortInUse { port, protocol, variable },
+        io::ErrorKind::PermissionDenied => Error::PortForbidden { port, protocol, variable },
+        _ => Error::io(format!("bind port {port}/{protocol}"))(why),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::{TcpListener, TcpStream};
+    use std::net::TcpStream;
 
     #[test]
     fn a_reserved_port_refuses_connections_until_somebody_listens_and_is_not_handed_out_twice() {
@@ -95,11 +140,21 @@ mod tests {
     fn a_taken_port_is_told_with_the_variable_that_moves_it() {
         let udp = UdpSocket::bind("0.0.0.0:0").unwrap();
         let number = udp.local_addr().unwrap().port();
-        let told = Port::exactly(number, "PORT").unwrap_err().to_string();
+        let told = Port::exactly(number, Reach::Machine, "PORT").unwrap_err().to_string();
         assert_eq!(told, format!("port {number}/udp is in use: choose another with PORT=NUMBER"));
         let number = Port::free_for_both().unwrap().number();
         let _tcp = TcpListener::bind((Ipv4Addr::UNSPECIFIED, number)).unwrap();
-        let told = Port::exactly(number, "PORT").unwrap_err().to_string();
+        let told = Port::exactly(number, Reach::Machine, "PORT").unwrap_err().to_string();
         assert_eq!(told, format!("port {number}/tcp is in use: choose another with PORT=NUMBER"));
+    }
+
+    #[test]
+    fn a_port_that_only_root_may_bind_is_not_said_to_be_in_use() {
+        let told = |why: io::ErrorKind| not_to_be_had(88, "udp", "PORT", why.into()).to_string();
+        assert_eq!(
+            told(io::ErrorKind::PermissionDenied),
+            "port 88/udp may not be bound by this user: choose one from 1024 on with PORT=NUMBER"
+        );
+        assert!(told(io::ErrorKind::AddrNotAvailable).starts_with("cannot bind port 88/udp: "));
     }
 }

@@ -33,7 +33,7 @@ impl Sidecar {
     ) -> Result<Sidecar> {
         let admin = Port::free()?;
         let options = [
-            ("--listen", format!("[::]:{}", port.number())),
+            ("--listen", SocketAddr::new(port.reach().udp(), port.number()).to_string()),
             ("--certificate", certificate.certificate.display().to_string()),
             ("--key", certificate.key.display().to_string()),
             ("--upstream", format!("unix:{}", folder.join("envoy.sock").display())),

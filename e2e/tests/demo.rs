@@ -17,6 +17,7 @@ use lowband_e2e::process::{PidFile, Process, Recipe};
 use lowband_e2e::synapse::{RateLimits, Synapse};
 use lowband_e2e::wait;
 use lowband_e2e::wire::Wire;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -66,6 +67,18 @@ async fn once_does_every_step_shows_the_table_and_leaves_nothing_behind() {
     assert!(nothing_runs_in(&folder));
 }
 
+/// The addresses, as the kernel writes them, at which this port is served (proc_net(5)).
+fn bound(table: &str, port: u16) -> BTreeSet<String> {
+    const LISTENING: &str = "0A";
+    const UNCONNECTED: &str = "07";
+    let table = std::fs::read_to_string(table).unwrap();
+    let rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let served = rows.filter(|row| [LISTENING, UNCONNECTED].contains(&row[3]));
+    let sockets = served
+        .filter_map(|row| row[1].split_once(':').map(|(at, number)| (at.to_owned(), number.to_owned())));
+    sockets.filter(|(_, number)| *number == format!("{port:04X}")).map(|(at, _)| at).collect()
+}
+
 async fn what_it_prints_can_be_pasted(printed: &str) {
     let (_, lines) = printed.split_once("another terminal:").unwrap();
     let mut shell = Command::new("bash");
@@ -105,11 +118,24 @@ async fn it_stays_up_until_down_ends_it_and_a_second_one_is_told_what_to_change(
 
     let same_folder = demo(&["up", "--once", "--port", &number_of_free_port(), "--dir", &dir]).await;
     assert!(!same_folder.status.success());
-    assert!(said(&same_folder).contains("DIR="), "{}", said(&same_folder));
+    let down = format!("make down DIR={dir}`");
+    assert!(said(&same_folder).contains(&down), "{}", said(&same_folder));
     let other = folder.join("other").display().to_string();
     let same_port = demo(&["up", "--once", "--port", &port, "--dir", &other]).await;
     assert!(!same_port.status.success());
     assert!(said(&same_port).contains("PORT="), "{}", said(&same_port));
+    let account = [("USER1", "erin")];
+    let no_password =
+        demo_with(&["up", "--port", &port, "--dir", &other, "--homeserver", "http://127.0.0.1:1"], &account)
+            .await;
+    assert!(said(&no_password).contains("set PASSWORD1, USER2, PASSWORD2 too"), "{}", said(&no_password));
+    assert!(!Path::new(&other).exists(), "a demo that was refused left its folder");
+    let no_port = demo(&["up", "--port", "0", "--dir", &other]).await;
+    assert!(!no_port.status.success() && said(&no_port).contains("0 is not in 1.."), "{}", said(&no_port));
+    for table in ["/proc/net/tcp", "/proc/net/udp"] {
+        let only = BTreeSet::from(["0100007F".to_owned()]);
+        assert_eq!(bound(table, port.parse().unwrap()), only, "{table}: not at 127.0.0.1 alone");
+    }
 
     let down = demo(&["down", "--dir", &dir]).await;
     assert!(down.status.success(), "{}", said(&down));

@@ -36,8 +36,11 @@ pub enum Command {
 )]
 pub struct Up {
     /// UDP port of the sidecar and TCP port of Envoy.
-    #[arg(long, default_value_t = 8008)]
+    #[arg(long, default_value_t = 8008, value_parser = clap::value_parser!(u16).range(1..))]
     pub port: u16,
+    /// Binds it on all addresses in place of 127.0.0.1: anyone who reaches the machine can register.
+    #[arg(long)]
+    pub open: bool,
     /// Folder for sockets, certificate, logs and process ids.
     #[arg(long, default_value = "run")]
     pub dir: PathBuf,

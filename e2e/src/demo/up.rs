@@ -6,7 +6,7 @@ use crate::demo::table;
 use crate::error::{Error, Result};
 use crate::matrix::{SignedIn, User};
 use crate::parts::Parts;
-use crate::ports::Port;
+use crate::ports::{Port, Reach};
 use crate::process::PidFile;
 use crate::relay::Relay;
 use crate::story::{Ending, Side, Story};
@@ -24,11 +24,16 @@ const HEALTH_CHECK: Duration = Duration::from_secs(1);
 /// Starts, tells, stays. An interrupt at any point ends it all in order, and is no error while it stays up.
 pub async fn up(options: Up) -> Result<()> {
     let mut interrupted = Interrupted::listen()?;
+    // What is refused leaves no folder behind.
+    let cast = Cast::choose(options.homeserver.as_deref(), |name| std::env::var(name).ok())?;
+    refuse_a_second_one(&options.dir)?;
+    let reach = if options.open { Reach::Everywhere } else { Reach::Machine };
+    let port = Port::exactly(options.port, reach, "PORT")?;
     let folder = run_folder(&options.dir)?;
     let _mark = Mark::set(&folder)?;
     let work = async {
-        let chain = start(&options, &folder).await?;
-        let room = tell(&options, &chain).await?;
+        let chain = start(&options, &folder, port).await?;
+        let room = tell(cast, &chain).await?;
         Ok::<_, Error>((chain, room))
     };
     let done = tokio::select! {
@@ -47,8 +52,7 @@ pub async fn up(options: Up) -> Result<()> {
     Ok(())
 }
 
-async fn start(options: &Up, folder: &Path) -> Result<Chain> {
-    let port = Port::exactly(options.port, "PORT")?;
+async fn start(options: &Up, folder: &Path, port: Port) -> Result<Chain> {
     let homeserver = match &options.homeserver {
         Some(url) => Homeserver::At(url.clone()),
         None => Homeserver::Own(RateLimits::Lifted),
@@ -77,8 +81,7 @@ async fn start(options: &Up, folder: &Path) -> Result<Chain> {
 }
 
 /// The story on both wires and the table; what a later visitor can use of it.
-async fn tell(options: &Up, chain: &Chain) -> Result<Option<(SignedIn, String)>> {
-    let cast = Cast::choose(options.homeserver.as_deref(), |name| std::env::var(name).ok())?;
+async fn tell(cast: Cast, chain: &Chain) -> Result<Option<(SignedIn, String)>> {
     let ca = chain.certificate.certificate.clone();
     say("\nOver CoAP and DTLS, as a low-bandwidth client:");
     let mut side = Side::Coap { relay: Relay::start(chain.address()).await?, ca: ca.clone() };
@@ -122,9 +125,14 @@ fn how_to_talk(options: &Up, chain: &Chain, room: Option<(SignedIn, String)>) {
     let bin = parts.bin().display();
     let ca = chain.certificate.certificate.display();
     let base = format!("https://localhost:{}/_matrix/client", options.port);
+    let down = down_command(&options.dir);
+    let reach = match options.open {
+        true => "anyone who reaches this machine can register",
+        false => "only this machine reaches it (OPEN=1 opens it)",
+    };
     say(format_args!(
         "
-It stays up until Ctrl-C. Talk to it from another terminal:
+It stays up until Ctrl-C, or `{down}`; {reach}. Talk to it from another terminal:
 
   export PATH='{bin}':\"$PATH\" CA='{ca}'
   lowband coap --cacert \"$CA\" {base}/versions | lowband jc -c2j -
@@ -161,6 +169,28 @@ fn run_folder(dir: &Path) -> Result<PathBuf> {
     dir.canonicalize().map_err(Error::io(format!("find {}", dir.display())))
 }
 
+fn refuse_a_second_one(dir: &Path) -> Result<()> {
+    let running = PidFile::all_running(dir);
+    let Some(other) = running.first() else { return Ok(()) };
+    let (dir, down) = (dir.display(), down_command(dir));
+    Err(Error::Setup(format!(
+        "{} (process {}) runs in {dir} already: end it with `{down}`, or choose another folder with DIR=FOLDER",
+        other.name,
+        other.id(),
+    )))
+}
+
+/// The command that ends the demo of this folder, as a shell reads it.
+fn down_command(dir: &Path) -> String {
+    let dir = dir.display().to_string();
+    let is_plain = dir.chars().all(|c| c.is_ascii_alphanumeric() || "_/.-".contains(c));
+    match dir.as_str() {
+        "run" => "make down".to_owned(),
+        _ if is_plain => format!("make down DIR={dir}"),
+        _ => format!("make down DIR='{dir}'"),
+    }
+}
+
 /// `demo.pid`: by it a second demo in the same folder is refused, and `demo down` finds us.
 struct Mark {
     folder: PathBuf,
@@ -168,14 +198,6 @@ struct Mark {
 
 impl Mark {
     fn set(folder: &Path) -> Result<Mark> {
-        if let Some(other) = PidFile::all_running(folder).first() {
-            return Err(Error::Setup(format!(
-                "{} (process {}) runs in {} already: end it with `make down`, or choose another folder with DIR=FOLDER",
-                other.name,
-                other.id(),
-                folder.display()
-            )));
-        }
         PidFile::write(folder, NAME, std::process::id())?;
         Ok(Mark { folder: folder.to_owned() })
     }
@@ -205,5 +227,18 @@ impl Interrupted {
             _ = terminate.recv() => {}
             _ = hangup.recv() => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_that_ends_it_names_its_folder() {
+        let told = |dir: &str| down_command(Path::new(dir));
+        assert_eq!(told("run"), "make down");
+        assert_eq!(told("run-a"), "make down DIR=run-a");
+        assert_eq!(told("my run"), "make down DIR='my run'");
     }
 }
