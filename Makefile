@@ -12,6 +12,8 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 PORT ?= 8008
 # Folder for sockets, certificates, logs and process ids of one demo.
 DIR ?= run
+# 1: bind the demo on all addresses, not on 127.0.0.1 alone.
+OPEN ?=
 # 1: end after the steps, with status 0 only if each gave the right answer.
 ONCE ?=
 # Another homeserver than the embedded one, e.g. https://matrix.example.org, and two accounts there.
@@ -44,7 +46,7 @@ CARGO_FUZZ := RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=malloc_context_size=2:quarantine_si
 
 # ---- the two commands --------------------------------------------------------------------------------------
 
-.PHONY: help demo down test check needed msrv unit test-npm e2e test-kubernetes test-more figures bench-wire bench-load bench-codec bench-chain bench-filter bench-npm fuzz advisories build filter images image-filter images-again kubernetes npm npm-module npm-again setup setup-test setup-more clean
+.PHONY: help demo down test check needed rust msrv unit test-npm e2e test-kubernetes test-more figures bench-wire bench-load bench-codec bench-chain bench-filter bench-npm fuzz advisories build filter images image-filter images-again kubernetes npm npm-module npm-again setup setup-test setup-more clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -55,10 +57,10 @@ demo: export PASSWORD1 := $(PASSWORD1)
 demo: export USER2 := $(USER2)
 demo: export PASSWORD2 := $(PASSWORD2)
 demo: setup build filter ## the main job against a real homeserver; stays up until Ctrl-C
-	@$(RELEASE)/demo up --port $(PORT) --dir $(DIR) $(if $(ONCE),--once) $(if $(HOMESERVER),--homeserver '$(HOMESERVER)')
+	@$(RELEASE)/demo up --port '$(PORT)' --dir '$(DIR)' $(if $(ONCE),--once) $(if $(OPEN),--open) $(if $(HOMESERVER),--homeserver '$(HOMESERVER)')
 
 down: ## end what `make demo` started, and nothing else
-	@[ ! -x $(RELEASE)/demo ] || $(RELEASE)/demo down --dir $(DIR)
+	@[ ! -x $(RELEASE)/demo ] || $(RELEASE)/demo down --dir '$(DIR)'
 
 test: setup-test check unit test-npm e2e test-kubernetes ## all tests, those with Envoy, Synapse and Kubernetes included
 
@@ -86,6 +88,9 @@ check: needed .tools/bin/cargo-deny $(ACTIONLINT) ## formatting, lints, document
 
 needed:
 	@tools/needed
+
+rust:
+	@tools/needed --rust
 
 # Only rustup has more than one compiler. What this one builds goes into a folder of its own.
 msrv: ## the oldest compiler that Cargo.toml names still takes all crates; needs rustup
@@ -181,7 +186,7 @@ BUILD_RUSTFLAGS := $(strip $(RUSTFLAGS) --remap-path-prefix=$(or $(CARGO_HOME),$
 BUILD := env RUSTFLAGS="$(BUILD_RUSTFLAGS)" cargo build --locked --release --workspace \
   --exclude lowband-envoy-filter --exclude lowband-copy-filter --exclude 'lowband-npm*'
 
-build: setup ## release binaries: lowband-sidecar, lowband, demo, wire-figures, bench-wire, bench-load, bench-codec, writers
+build: .tools/system.stamp ## release binaries: lowband-sidecar, lowband, demo, wire-figures, bench-wire, bench-load, bench-codec, writers
 	@$(STEP)/build.log 'Building the sidecar, the client and the demo' $(BUILD)
 
 # The wasm modules are built by the installed toolchain where it has the standard library for wasm
@@ -217,11 +222,11 @@ WASM_OUT := $(CARGO_TARGET_DIR)/wasm/$(WASM)/wasm
 
 # Envoy's V8 has the vectors of WebAssembly, and a long answer costs a tenth less with them.
 filter: WASM_RUSTFLAGS += -Ctarget-feature=+simd128
-filter: setup ## the Envoy filter: target/lowband-filter.wasm
+filter: .tools/system.stamp ## the Envoy filter: target/lowband-filter.wasm
 	@$(STEP)/filter.log 'Building the Envoy filter' $(WASM_BUILD) -p lowband-envoy-filter
 	@cp --update $(WASM_OUT)/lowband_envoy_filter.wasm $(FILTER)
 
-npm: setup .tools/npm.stamp ## the npm package lowband-codec: target/npm/*.tgz
+npm: .tools/system.stamp .tools/npm.stamp ## the npm package lowband-codec: target/npm/*.tgz
 	@$(STEP)/npm-bindgen.log 'Building what makes the JavaScript of the npm package' cargo build --locked -p lowband-npm-bindgen
 	@$(MAKE) npm-module
 	@cp --update LICENSE npm/LICENSE
@@ -243,7 +248,7 @@ npm-again: npm
 	@diff -r npm/pkg $(AGAIN)/src/npm/pkg && echo 'two builds of the npm package gave the same bytes'
 	@rm -rf $(AGAIN)
 
-$(COPY_FILTER): $(wildcard bench/copy-filter/*.toml bench/copy-filter/src/*) | setup
+$(COPY_FILTER): $(wildcard bench/copy-filter/*.toml bench/copy-filter/src/*) | .tools/system.stamp
 	@$(STEP)/copy-filter.log 'Building the filter that copies' $(WASM_BUILD) -p lowband-copy-filter
 	@cp --update $(WASM_OUT)/lowband_copy_filter.wasm $@
 
@@ -340,14 +345,15 @@ TEST_PACKAGES := iproute2 libcoap3-bin gnutls-bin curl tshark chromium valgrind 
 KUBERNETES_PACKAGES := containerd runc containernetworking-plugins iptables nftables conntrack
 MORE_PACKAGES := $(if $(shell command -v javac),,default-jdk-headless) $(if $(shell command -v mvn),,maven)
 
-setup: .tools/system.stamp .tools/envoy.stamp .tools/synapse.stamp
+setup: .tools/system.stamp .tools/envoy.stamp .tools/synapse.stamp ## install what the demo needs: packages of the system, Envoy, Synapse
 
-setup-test: setup .tools/test.stamp .tools/image.stamp .tools/envoy-oldest.stamp .tools/aiocoap.stamp .tools/nio.stamp \
+setup-test: setup ## install what the tests need besides
+setup-test: .tools/test.stamp .tools/image.stamp .tools/envoy-oldest.stamp .tools/aiocoap.stamp .tools/nio.stamp \
   .tools/examples.stamp .tools/monitoring.stamp .tools/crds.stamp .tools/prometheus.stamp .tools/bin/cargo-deny $(ACTIONLINT) .tools/node-clients.stamp $(REFERENCE_CLIENT)
 
-setup-more: setup-test $(GO_COAP_CLIENT) $(ENVOY_GATEWAY) $(ISTIO) $(CALIFORNIUM)/FetchLate.class
+setup-more: setup-test $(GO_COAP_CLIENT) $(ENVOY_GATEWAY) $(ISTIO) $(CALIFORNIUM)/FetchLate.class ## install what `make test-more` needs besides
 
-.tools/system.stamp: Makefile tools/system-packages
+.tools/system.stamp: Makefile tools/system-packages | rust
 	@$(STEP)/system.log 'Looking for system packages' tools/system-packages $(SYSTEM_PACKAGES)
 	@mkdir -p .tools && touch $@
 
