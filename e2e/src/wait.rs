@@ -26,12 +26,7 @@ pub async fn until<T>(
 }
 
 /// Until `path` is answered 200, or the process has ended.
-pub(crate) async fn until_ready(
-    process: &Process,
-    server: SocketAddr,
-    path: &str,
-    limit: Duration,
-) -> Result<()> {
+pub async fn until_ready(process: &Process, server: SocketAddr, path: &str, limit: Duration) -> Result<()> {
     let what = format!("a 200 from http://{server}{path} (log: {})", process.log().display());
     let ready = until(&what, limit, async || {
         if let Err(ended) = process.check() {

@@ -11,7 +11,10 @@
 use lowband_e2e::fixture::{Fixture, Shared, output};
 use lowband_e2e::parts::Parts;
 use lowband_e2e::ports::Port;
-use std::os::unix::fs::symlink;
+use lowband_e2e::process::{Process, Recipe};
+use lowband_e2e::wait;
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -24,7 +27,8 @@ const BORDER: &str = "\u{1}border\u{1}\n";
 const ANYTHING: &str = "[...]";
 /// The pages whose commands are run here, and how many each has at least. docs/kubernetes.md has a
 /// test in `e2e/kubernetes`.
-const PAGES: [(&str, usize); 3] = [("README.md", 3), ("docs/operations.md", 5), ("docs/clients.md", 8)];
+const PAGES: [(&str, usize); 2] = [("README.md", 3), ("docs/clients.md", 8)];
+const OPERATIONS: &str = "docs/operations.md";
 const DEMO_WITHIN: Duration = Duration::from_secs(180);
 
 fn root() -> PathBuf {
@@ -37,7 +41,10 @@ fn read(page: &str) -> String {
 
 /// The contents of a page's fenced blocks of one kind.
 fn blocks(page: &str, kind: &str) -> Vec<String> {
-    let text = read(page);
+    blocks_of(&read(page), kind)
+}
+
+fn blocks_of(text: &str, kind: &str) -> Vec<String> {
     let blocks = text.split("\n```").skip(1).step_by(2);
     blocks.filter_map(|block| Some(block.strip_prefix(kind)?.strip_prefix('\n')?.to_owned() + "\n")).collect()
 }
@@ -114,6 +121,84 @@ fn the_commands_of_the_pages_give_the_output_under_them() {
     }
 }
 
+/// An empty folder with the filter that `make filter` has built, and `envoy` in the `PATH`.
+fn operators_folder(parts: &Parts) -> (PathBuf, String) {
+    let folder = parts.test_folder("documentation_operations").unwrap();
+    std::fs::create_dir(folder.join("target")).unwrap();
+    symlink(parts.wasm().unwrap(), folder.join("target/lowband-filter.wasm")).unwrap();
+    let programs = parts.test_folder("documentation_envoy").unwrap();
+    // Another Envoy of this machine may have taken what two of them need for a hot restart.
+    let envoy =
+        format!("#!/bin/sh\nexec '{}' \"$@\" --disable-hot-restart\n", parts.envoy().unwrap().display());
+    std::fs::write(programs.join("envoy"), envoy).unwrap();
+    std::fs::set_permissions(programs.join("envoy"), Permissions::from_mode(0o700)).unwrap();
+    let path = std::env::var("PATH").unwrap();
+    (folder, format!("{}:{}:{path}", parts.bin().display(), programs.display()))
+}
+
+/// "Start it", as it is printed, but for the homeserver; the ports of this machine are set by variables.
+#[test]
+fn what_an_operator_is_told_to_start_serves_from_an_empty_folder() {
+    let fixture = Fixture::shared(&SHARED, "documentation").unwrap_or_else(|why| panic!("{why}"));
+    let page = read(OPERATIONS)
+        .replace("https://matrix.example.org", &fixture.chain.synapse.as_ref().unwrap().url());
+    let (_, section) = page.split_once("\n## Start it\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let [make, prove] = &blocks_of(section, "console")[..] else { panic!("{section}") };
+    let [start] = &blocks_of(section, "sh")[..] else { panic!("{section}") };
+
+    let (folder, path) = operators_folder(&fixture.parts);
+    let (public, envoy_admin, admin) =
+        (Port::free_for_both().unwrap(), Port::free().unwrap(), Port::free().unwrap());
+    let number = public.number().to_string();
+    let environment = [
+        ("PATH", path),
+        ("LOWBAND_PUBLIC_PORT", number.clone()),
+        ("LOWBAND_ENVOY_ADMIN_PORT", envoy_admin.number().to_string()),
+        ("LOWBAND_LISTEN", format!("[::]:{number}")),
+        ("LOWBAND_ADMIN", admin.loopback().to_string()),
+    ];
+    let shown = |block: &str| {
+        let commands = commands(&block.replace(":8008", &format!(":{number}")));
+        let script: String =
+            commands.iter().map(|(command, _)| format!("{command} 2>&1\nprintf '{BORDER}'\n")).collect();
+        let mut shell = Command::new("bash");
+        shell.args(["-c", &script]).current_dir(&folder).envs(environment.iter().cloned());
+        let got = fixture.run(output(shell, DEMO_WITHIN)).unwrap().stdout;
+        let got = String::from_utf8(got).unwrap();
+        for ((command, shown), got) in commands.iter().zip(got.split(BORDER)) {
+            // OpenSSL's own words are not the page's.
+            let is_openssl = command.starts_with("openssl");
+            assert!(is_openssl || is_as_shown(shown, got), "$ {command}\nshown:\n{shown}\ngot:\n{got}");
+        }
+        commands.len()
+    };
+    assert_eq!(shown(make), 5);
+    let parts: Vec<Process> = ["envoy", "sidecar"]
+        .into_iter()
+        .zip(start.lines())
+        .map(|(name, line)| {
+            Process::start(Recipe {
+                name,
+                program: "bash".into(),
+                arguments: vec!["-c".to_owned(), format!("exec {line}")],
+                environment: environment
+                    .iter()
+                    .map(|(name, value)| ((*name).to_owned(), value.clone()))
+                    .collect(),
+                folder: folder.clone(),
+            })
+            .unwrap()
+        })
+        .collect();
+    assert_eq!(start.lines().count(), parts.len(), "{start}");
+    fixture.run(async {
+        wait::until_ready(&parts[0], envoy_admin.loopback(), "/ready", DEMO_WITHIN).await.unwrap();
+        wait::until_ready(&parts[1], admin.loopback(), "/readyz", DEMO_WITHIN).await.unwrap();
+    });
+    assert_eq!(shown(prove), 2);
+}
+
 /// A row of the table without its numbers, which differ from run to run.
 fn shape(row: &str) -> String {
     let is_number = |word: &str| word.chars().all(|c| c.is_ascii_digit() || c == ',');
@@ -147,7 +232,7 @@ fn the_options_of_the_page_for_operators_are_the_sidecars() {
         cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()
     };
     let mut count = 0;
-    for row in read("docs/operations.md").lines().filter(|line| line.starts_with("| `--")) {
+    for row in read(OPERATIONS).lines().filter(|line| line.starts_with("| `--")) {
         let cells: Vec<&str> = row.split('|').collect();
         let (flags, variables, defaults) = (words(cells[1]), words(cells[2]), words(cells[3]));
         assert_eq!((flags.len(), flags.len()), (variables.len(), defaults.len()), "{row}");
