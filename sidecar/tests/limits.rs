@@ -110,6 +110,7 @@ fn what_no_flag_sets_is_as_the_page_says() {
     let coap = coap::Limits::default();
     let (blocks, connections) = (coap.waiting_blocks_per_session, admin::MAX_CONNECTIONS);
     for said in [
+        format!("bytes of their answers, {} KiB | a session |", coap.dedup_bytes_per_session >> 10),
         format!("a block that the upstream has not brought yet, {blocks} |"),
         format!("the admin port, {connections}, each for {} s at most |", admin::LONGEST.as_secs()),
         format!("its reader has not taken yet, {} MiB, and as much", lines::MOST_WAITING >> 20),
