@@ -48,6 +48,9 @@ struct Options {
     /// Leave out the idle sessions, which take ten minutes
     #[arg(long)]
     busy_only: bool,
+    /// Measure the idle sessions alone
+    #[arg(long, conflicts_with_all = ["chain", "busy_only"])]
+    idle_only: bool,
     /// Seconds between the last request and the measurement of memory. The sidecar remembers an exchange for
     /// 247 s (EXCHANGE_LIFETIME of RFC 7252): with less, the figure includes what is remembered
     #[arg(long, value_name = "SECONDS", default_value_t = 255)]
@@ -112,8 +115,10 @@ fn main() -> ExitCode {
 fn bench(options: &Options) -> Result<()> {
     let plan = if options.quick { Plan::quick() } else { Plan::full(Duration::from_secs(options.settle)) };
     let mut figures = Figures::default();
-    // First, and alone: it counts the processor time of this process.
-    measure::machine(&plan, &mut figures)?;
+    if !options.idle_only {
+        // First, and alone: it counts the processor time of this process.
+        measure::machine(&plan, &mut figures)?;
+    }
     // One thread, so that the other core of a small machine is the sidecar's.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(Error::io("start a runtime"))?.block_on(async {
@@ -131,7 +136,7 @@ fn bench(options: &Options) -> Result<()> {
             return remove(&folder);
         }
         let _stub = Stub::start(&folder, stub::SMALL)?;
-        {
+        if !options.idle_only {
             let (_sidecar, subject) = start(&parts, &folder, &certificate).await?;
             measure::bytes(subject, &mut figures).await?;
             measure::work(&plan, subject, &mut figures).await?;
