@@ -6,10 +6,12 @@
 //! who asks: a session, a handshake  ->   a network (IPv4 address, IPv6 /64)  ->  in all
 //!
 //! Pool   what is held: memory, places. Full, it names the network that has to give way: the heaviest one.
+//!        LazyPool keeps no order as long as no network can have to give way.
 //! Rates  what is asked for: handshakes, requests. Short, it keeps the rest for those who have asked for little.
 //! ```
 //!
-//! Both know nothing of what they count, and nothing in them walks over all that they know. No I/O, no clock:
+//! They know nothing of what they count, and nothing that is done often walks over all that they know.
+//! No I/O, no clock:
 //! `now` comes in.
 #![cfg_attr(
     test,
@@ -19,10 +21,12 @@
     )
 )]
 
+mod lazy_pool;
 mod network;
 mod pool;
 mod rates;
 
+pub use lazy_pool::LazyPool;
 pub use network::{Balancers, Network, Site};
 pub use pool::{Bounds, Pool, Share};
 pub use rates::{Limit, Rates};

@@ -94,6 +94,11 @@ impl<H: Ord + Copy> Pool<H> {
         self.sites.get(&site).copied().unwrap_or(0)
     }
 
+    /// All who hold something, with their networks and how much it is.
+    pub(crate) fn holders(&self) -> impl Iterator<Item = (H, (Network, usize))> {
+        self.holders.iter().map(|(holder, held)| (*holder, *held))
+    }
+
     /// Who comes first in the order of the holders.
     pub fn oldest(&self) -> Option<H> {
         self.holders.first_key_value().map(|(holder, _)| *holder)
