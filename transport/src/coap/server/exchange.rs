@@ -30,6 +30,7 @@ use super::super::snapshot::{End, Snapshot, SnapshotId, negotiate};
 use super::memory::Pause;
 use super::{Alarm, Server, ServerEvent, diagnostic, echo};
 use crate::{ExchangeId, SessionId};
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 pub(super) use state::{Exchange, State};
@@ -277,6 +278,10 @@ impl Server {
         }
         if let Some(state) = self.sessions.get_mut(&session) {
             state.exchanges.remove(&id);
+            if state.exchanges.is_empty() {
+                // An empty tree keeps its root.
+                state.exchanges = BTreeSet::new();
+            }
         }
         self.tidy(session);
     }
