@@ -115,6 +115,7 @@ e2e: setup-test images-again $(COPY_FILTER) ## the tests against the real parts
 	python3 envoy-filter/tests/own_answers.py
 	python3 envoy-filter/tests/paths.py
 	python3 envoy-filter/tests/flood.py
+	python3 envoy-filter/tests/paused.py
 	python3 envoy-filter/tests/certificate.py
 	for test in real_envoy early reload own_answers paths flood certificate; do \
 	  LOWBAND_ENVOY="$$(echo .venv/envoy-oldest/lib/python3*/site-packages/envoy/_bin/envoy)" python3 envoy-filter/tests/$$test.py || exit 1; \

@@ -10,6 +10,7 @@ import copy
 import json
 import os
 import pathlib
+import re
 import unittest
 
 import jsonschema
@@ -127,6 +128,9 @@ class Memory(unittest.TestCase):
     # filter's machines have 70.
     WAITING_SYNC = 50_000
     ENVOY_ITSELF = 40_000_000
+    # Of the sidecar's `--blockwise-memory`, by default: half is for answers, and an eighth more is when
+    # clients lose some.
+    ANSWERS = (64 << 20) // 2 * 9 // 8
 
     def pod(self):
         """Envoy's container, and the settings of all."""
@@ -134,12 +138,32 @@ class Memory(unittest.TestCase):
         check, _, envoy = deployment["spec"]["template"]["spec"]["initContainers"]
         return envoy, {each["name"]: each["value"] for each in check["env"]}
 
-    def test_syncs_that_wait_in_all_places_leave_envoy_short_of_what_it_refuses_at(self):
+    def of_an_answer(self):
+        """What Envoy keeps of one that is not read on: a window of its stream, and one read from the homeserver."""
+        (homeserver,) = read(ROOT / "envoy.yaml")[0]["static_resources"]["clusters"]
+        window = whole()["sidecar"]["http2_protocol_options"]["initial_stream_window_size"]
+        return window, homeserver["per_connection_buffer_limit_bytes"]
+
+    def charged(self):
+        """What the sidecar counts for it, here and there."""
+        (there,) = re.findall(r"HELD_OF_AN_ANSWER: usize = connection::STREAM_WINDOW as usize \+ \((\d+) << 10\);",
+                              (ROOT / "sidecar/src/upstream.rs").read_text())
+        (here,) = re.findall(r"STREAM_WINDOW: u32 = (\d+) << 10;", (ROOT / "sidecar/src/upstream/connection.rs").read_text())
+        return int(here) << 10, int(there) << 10
+
+    def test_the_sidecar_counts_what_envoy_keeps_of_an_answer(self):
+        self.assertEqual(self.charged()[1], sum(self.of_an_answer()))
+
+    def test_syncs_and_answers_in_all_places_leave_envoy_short_of_what_it_refuses_at(self):
         _, settings = self.pod()
+        self.assertNotIn("LOWBAND_BLOCKWISE_MEMORY", settings)
         actions = read(ROOT / "envoy.yaml")[0]["overload_manager"]["actions"]
         (ends,) = [each["triggers"][0]["scaled"] for each in actions if each["name"].endswith("reset_high_memory_stream")]
         refuses_at = ends["scaling_threshold"] * int(settings["LOWBAND_ENVOY_MAX_HEAP"])
-        waiting = int(settings["LOWBAND_UPSTREAM_REQUESTS"]) * self.WAITING_SYNC
+        # Of an answer whose length nobody knows the filter has held 256 KiB before.
+        paused = self.ANSWERS // sum(self.charged())
+        waiting = (int(settings["LOWBAND_UPSTREAM_REQUESTS"]) - paused) * self.WAITING_SYNC
+        waiting += paused * (sum(self.of_an_answer()) + (192 << 10))
         self.assertLess(self.ENVOY_ITSELF + waiting, refuses_at)
         # And no fewer than need be.
         self.assertGreater(self.ENVOY_ITSELF + 1.25 * waiting, refuses_at)
@@ -247,11 +271,11 @@ class Repeated(unittest.TestCase):
         self.assertEqual(patch["spec"]["configPatches"][0]["patch"]["value"]["typed_config"]["http2_protocol_options"], limits)
         (policy,) = [thing for thing in read(OVERLAYS / "envoy-gateway/sidecar.yaml") if thing["kind"] == "ClientTrafficPolicy"]
         http2 = policy["spec"]["http2"]
-        mebibytes = lambda name: int(http2[name].removesuffix("Mi")) << 20  # noqa: E731
+        size = lambda name: int(http2[name][:-2]) << {"Ki": 10, "Mi": 20}[http2[name][-2:]]  # noqa: E731
         self.assertEqual(limits, {
             "max_concurrent_streams": http2["maxConcurrentStreams"],
-            "initial_stream_window_size": mebibytes("initialStreamWindowSize"),
-            "initial_connection_window_size": mebibytes("initialConnectionWindowSize"),
+            "initial_stream_window_size": size("initialStreamWindowSize"),
+            "initial_connection_window_size": size("initialConnectionWindowSize"),
         })
 
     def test_strangers_cannot_take_what_the_sidecar_needs(self):

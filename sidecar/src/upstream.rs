@@ -50,6 +50,13 @@ pub use usage::{Busy, Usage, polls_again_in};
 /// The body of an error is read this far for its `errcode` or `retry_after_ms`.
 const MAX_ERROR: usize = 16 << 10;
 
+/// What HTTP/2 and Envoy hold of an answer that is not read on: a full window here, and in Envoy as much as
+/// envoy.yaml lets a stream have (`initial_stream_window_size`) and then one read from the homeserver
+/// (`per_connection_buffer_limit_bytes`), 64 KiB each. Envoy leaves the sidecar out of its own bounds, so it
+/// counts as what the client holds. Of an answer whose length the homeserver does not tell Envoy's filter may
+/// have held 256 KiB before it lets the first byte go.
+pub const HELD_OF_AN_ANSWER: usize = connection::STREAM_WINDOW as usize + (128 << 10);
+
 /// Where the upstream listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {

@@ -22,7 +22,7 @@ pub(super) type Sender = SendRequest<Outgoing>;
 /// What of an answer waits in HTTP/2 until it is read (RFC 9113 section 5.2). No pool counts it, so it is
 /// small: with 16,384 requests whose clients have stopped reading it comes to 256 MiB. It is one frame, and a
 /// client takes it in sixteen blocks.
-const STREAM_WINDOW: u32 = 16 << 10;
+pub(super) const STREAM_WINDOW: u32 = 16 << 10;
 /// What waits of all answers of a connection: as many full streams as one of the 32 connections has of 16,384
 /// requests. With fewer, some clients that do not read would stop the others.
 const CONNECTION_WINDOW: u32 = 512 * STREAM_WINDOW;

@@ -158,9 +158,13 @@ pub struct Limits {
     /// Bytes in uploads and snapshots, all sessions together. Snapshots have what `upload_total` leaves, but
     /// at least half; one network has at most a quarter of that and one site half. At the bound the heaviest
     /// session loses what has been read of its bodies, and upstreams of sessions that hold as much are not
-    /// read on, unless a client waits for the next block. An eighth above it, the heaviest session loses
+    /// read on, unless a client waits for the next block. An eighth above a bound, the heaviest session loses
     /// bodies. Default 64 MiB.
     pub blockwise_total: usize,
+    /// Bytes that are held elsewhere for a snapshot whose upstream has not come to its end, until they are
+    /// read: they count as its own in `blockwise_total`, up to what is known to be still to come. Default 0,
+    /// for an upstream that makes each chunk when it is asked for.
+    pub snapshot_at_upstream: usize,
     /// The part of `blockwise_total` for uploads; one network has at most a quarter of it and one site half,
     /// and each at least one upload. At the bound the slowest upload of the heaviest session ends: its next
     /// block is answered 4.08. Default 32 MiB.
@@ -216,6 +220,7 @@ impl Default for Limits {
             uploads_per_session: 32,
             download: 64 << 20,
             blockwise_total: 64 << 20,
+            snapshot_at_upstream: 0,
             upload_total: 32 << 20,
             upload_rate: 8,
             snapshots_per_session: 4,

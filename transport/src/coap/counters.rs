@@ -12,6 +12,8 @@ counters! {
         upload_bytes = "coap_upload_bytes",
         /// Bytes of responses that are kept for their blocks.
         snapshot_bytes = "coap_snapshot_bytes",
+        /// Bytes that are held for snapshots at the upstream.
+        snapshot_at_upstream = "coap_snapshot_upstream_bytes",
     }
     counters {
         /// Confirmable messages sent again.

@@ -355,6 +355,7 @@ impl Server {
             waiting_bytes: self.messages.waiting_bytes() as u64,
             upload_bytes: self.memory.upload_bytes() as u64,
             snapshot_bytes: self.memory.snapshot_bytes() as u64,
+            snapshot_at_upstream: self.memory.at_upstream() as u64,
             ..self.messages.counters
         }
     }
@@ -364,9 +365,10 @@ impl Server {
         self.messages.counters.unsendable += 1;
     }
 
-    /// Returns how many bytes uploads and snapshots hold now, allocations as a whole.
+    /// Returns what counts against `blockwise_total` now: bytes that uploads and snapshots hold, allocations as
+    /// a whole, and bytes that are held for snapshots at the upstream.
     pub fn blockwise_bytes(&self) -> usize {
-        self.memory.upload_bytes() + self.memory.snapshot_bytes()
+        self.memory.upload_bytes() + self.memory.snapshot_bytes() + self.memory.at_upstream()
     }
 
     /// Counts the sessions that have state in this layer; those at rest have none.

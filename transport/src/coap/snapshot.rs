@@ -266,6 +266,15 @@ impl Snapshot {
         OVERHEAD + self.key.len() + token + waiting + self.content.bytes()
     }
 
+    /// Returns how many bytes are held for it at the upstream: `most`, or all that is still to come if that is
+    /// known to be less; 0 if its upstream has ended.
+    pub(super) fn at_upstream(&self, most: usize) -> usize {
+        let to_come = self.options.size.map_or(usize::MAX, |size| {
+            usize::try_from(size).unwrap_or(usize::MAX).saturating_sub(self.content.end)
+        });
+        if self.feeder.is_some() { to_come.min(most) } else { 0 }
+    }
+
     /// Drops what has been read, except the newest part: at most a quarter of the session's `share`.
     pub(super) fn trim(&mut self, share: usize) {
         self.content.trim(self.demanded.saturating_sub(KEEP_BEHIND.min(share / 4)));

@@ -3,7 +3,7 @@
 
 use super::peer::*;
 use super::sim::{SECOND, body};
-use lowband_transport::coap::{Code, Limits, ServerEvent};
+use lowband_transport::coap::{Code, Limits, ResponseOptions, ServerEvent};
 use lowband_transport::shares::Network;
 use lowband_transport::{ExchangeId, SessionId};
 use std::net::Ipv4Addr;
@@ -196,20 +196,22 @@ fn never_read(peer: &mut Peer, from: (SessionId, Network), id: u16, path: &str) 
     bytes
 }
 
-/// Reads an answer of 100 kB to its end.
+/// Reads an answer of 100 kB to its end, while it comes.
 fn downloads(peer: &mut Peer, from: (SessionId, Network), id: u16) {
     assert_eq!(peer.send_from(from.0, from.1, &make(CON, GET, id).path("modest")), []);
     let exchange = asked(peer);
     peer.head(exchange);
-    let mut chunks = 0;
-    while chunks < 7 && peer.server.wants_chunk(exchange) {
-        chunks += 1;
-        peer.chunk(exchange, &[2; 16 << 10], chunks == 7);
-    }
-    assert_eq!(chunks, 7, "{from:?} is read on to the end");
+    peer.chunk(exchange, &[2; 16 << 10], false);
+    let mut chunks = 1;
     for num in 1..112 {
         let asked = make(CON, GET, id + num).path("modest").block(BLOCK2, num.into(), false, 1024);
-        assert_eq!(peer.send_from(from.0, from.1, &asked)[0].code(), Code::CONTENT, "{from:?} at {num}");
+        let mut answers = peer.send_from(from.0, from.1, &asked);
+        if answers.is_empty() {
+            assert!(chunks < 7 && peer.server.wants_chunk(exchange), "{from:?} waits, and is read on");
+            chunks += 1;
+            answers = peer.chunk(exchange, &[2; 16 << 10], chunks == 7);
+        }
+        assert_eq!(answers[0].code(), Code::CONTENT, "{from:?} at {num}");
     }
 }
 
@@ -240,6 +242,47 @@ fn answers_that_a_greedy_client_does_not_read_stop_its_own_upstreams_and_nobody_
                     as usize
         );
     }
+}
+
+#[test]
+fn what_the_upstream_holds_of_answers_that_are_not_read_counts_to_their_network() {
+    const AT_UPSTREAM: usize = 100 << 10;
+    let limits = Limits { blockwise_total: 8 << 20, upload_total: 0, ..Limits::default() };
+    let mut peer = Peer::with(Limits { snapshot_at_upstream: AT_UPSTREAM, ..limits });
+    let begin = |peer: &mut Peer, from: (SessionId, Network), size: Option<u64>| {
+        assert_eq!(peer.send_from(from.0, from.1, &make(CON, GET, 1).path("long")), []);
+        let exchange = asked(peer);
+        let options = ResponseOptions { size, ..ResponseOptions::default() };
+        peer.server.respond_head(peer.now, exchange, Code::CONTENT, options);
+        peer.chunk(exchange, &[1; 2000], false);
+        exchange
+    };
+    let held = |peer: &Peer| peer.server.counters().snapshot_at_upstream as usize;
+    // What is known to be still to come is the most that can be held.
+    let elsewhere = modest()[2];
+    let exchange = begin(&mut peer, elsewhere, Some(10_000));
+    assert_eq!(held(&peer), 8000);
+    peer.chunk(exchange, &[1; 3000], false);
+    assert_eq!(held(&peer), 5000);
+    for session in 0..200 {
+        begin(&mut peer, (SessionId(session), greedy()), None);
+        assert!(peer.server.blockwise_bytes() <= (2 << 20) * 9 / 8 + 8000 + 4096, "of the network");
+    }
+    // A quarter is the share of a network, and an eighth more is far beyond it.
+    let most = (2 << 20) * 9 / 8 / AT_UPSTREAM;
+    let open = peer.server.open_exchanges() - 1;
+    assert!((most - 2..=most).contains(&open), "{open} of {most}");
+    assert_eq!(held(&peer), open * AT_UPSTREAM + 5000);
+    assert_eq!(peer.server.counters().snapshots_gave_way as usize, 200 - open);
+    // Who is elsewhere has lost nothing, and its end gives back what it held.
+    peer.chunk(exchange, &[1; 5000], true);
+    assert_eq!(held(&peer), open * AT_UPSTREAM);
+    let last = make(CON, GET, 2).path("long").block(BLOCK2, 9, false, 1024);
+    assert_eq!(peer.send_from(elsewhere.0, elsewhere.1, &last)[0].code(), Code::CONTENT);
+    for session in 0..200 {
+        peer.server.session_closed(peer.now, SessionId(session));
+    }
+    assert_eq!((held(&peer), peer.server.open_exchanges()), (0, 0));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::{MANY, MEMORY};
 use crate::config::{Mistakes, values};
+use crate::upstream::HELD_OF_AN_ANSWER;
 use clap::Args;
 use lowband_transport::coap::{Limits, upload_memory as upload_memory_of};
 
@@ -70,6 +71,7 @@ impl Bodies {
             exchanges_per_session: exchanges?,
             upload,
             blockwise_total: blockwise,
+            snapshot_at_upstream: HELD_OF_AN_ANSWER,
             upload_total: upload_memory.unwrap_or(half),
             snapshots_per_session: snapshots?,
             snapshot_bytes_per_session: snapshot_memory?,

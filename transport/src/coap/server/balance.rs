@@ -24,7 +24,7 @@ impl Server {
         }
         let Some(network) = self.bodies(session).map(|bodies| bodies.network) else { return };
         while let Some(heaviest) = self.memory.snapshot_gives(network)
-            && self.gives_way(now, heaviest, (session, id))
+            && self.gives_way(now, heaviest, (session, id), self.memory.is_overfull(network))
         {}
         self.judge(session, id, 0);
     }
@@ -52,9 +52,15 @@ impl Server {
     }
 
     /// Makes the heaviest session give up something for the snapshot that has just grown: what it has read,
-    /// then bodies that it has read to their end, and if all is overfull, others. Returns false if it has
+    /// then bodies that it has read to their end, and if `is_overfull`, others. Returns false if it has
     /// nothing (more) to give.
-    fn gives_way(&mut self, now: Instant, session: SessionId, grown: (SessionId, SnapshotId)) -> bool {
+    fn gives_way(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        grown: (SessionId, SnapshotId),
+        is_overfull: bool,
+    ) -> bool {
         let share = self.messages.limits.snapshot_bytes_per_session;
         let trimmed = self.change_bodies(now, session, |bodies| {
             let before = bodies.held().snapshots;
@@ -67,7 +73,7 @@ impl Server {
         let keep = (grown.0 == session).then_some(grown.1);
         let goes = self.least_needed(session, keep).map(|goes| (goes.id, goes.read));
         match goes {
-            Some((goes, read)) if read || self.memory.is_overfull() => {
+            Some((goes, read)) if read || is_overfull => {
                 self.messages.counters.snapshots_gave_way += 1;
                 self.drop_snapshot(now, session, goes, "its memory was needed; start again at block 0");
                 true

@@ -361,8 +361,9 @@ impl Server {
     /// Makes a place for the bodies of a session. `change_bodies` has to follow, and removes it if
     /// it stays empty.
     fn begin_bodies(&mut self, asker: &Origin) {
+        let at_upstream = self.messages.limits.snapshot_at_upstream;
         let session = self.sessions.entry(asker.session).or_default();
-        session.bodies.get_or_insert_with(|| Box::new(Bodies::new(asker.network)));
+        session.bodies.get_or_insert_with(|| Box::new(Bodies::new(asker.network, at_upstream)));
     }
 
     /// Changes the bodies of a session. The only way to do so: keeps the account and the alarm for silence.

@@ -16,6 +16,9 @@ pub(super) struct Bodies {
     snapshots: Vec<Snapshot>,
     snapshot_bytes: usize,
     unread: usize,
+    at_upstream: usize,
+    /// What one of them is taken to hold at the upstream at most.
+    most_at_upstream: usize,
 }
 
 /// What a session's bodies take.
@@ -27,15 +30,30 @@ pub(super) struct Held {
     pub(super) snapshots: usize,
     /// Snapshots that have not been read to the end.
     pub(super) unread: usize,
+    /// Bytes that are held for snapshots between here and where their bodies come from.
+    pub(super) at_upstream: usize,
 }
 
 impl Bodies {
-    pub(super) fn new(network: Network) -> Bodies {
-        Bodies { network, uploads: Uploads::default(), snapshots: Vec::new(), snapshot_bytes: 0, unread: 0 }
+    pub(super) fn new(network: Network, most_at_upstream: usize) -> Bodies {
+        Bodies {
+            network,
+            uploads: Uploads::default(),
+            snapshots: Vec::new(),
+            snapshot_bytes: 0,
+            unread: 0,
+            at_upstream: 0,
+            most_at_upstream,
+        }
     }
 
     pub(super) fn held(&self) -> Held {
-        Held { uploads: self.uploads.bytes(), snapshots: self.snapshot_bytes, unread: self.unread }
+        Held {
+            uploads: self.uploads.bytes(),
+            snapshots: self.snapshot_bytes,
+            unread: self.unread,
+            at_upstream: self.at_upstream,
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -60,10 +78,12 @@ impl Bodies {
 
     /// Changes a snapshot; the only way to do so.
     pub(super) fn change<R>(&mut self, id: SnapshotId, change: impl FnOnce(&mut Snapshot) -> R) -> Option<R> {
+        let most = self.most_at_upstream;
         let snapshot = self.snapshots.iter_mut().find(|snapshot| snapshot.id == id)?;
-        let (bytes, read) = (snapshot.bytes(), snapshot.read);
+        let (bytes, read, at_upstream) = (snapshot.bytes(), snapshot.read, snapshot.at_upstream(most));
         let result = change(snapshot);
         self.snapshot_bytes = self.snapshot_bytes + snapshot.bytes() - bytes;
+        self.at_upstream = self.at_upstream + snapshot.at_upstream(most) - at_upstream;
         self.unread -= usize::from(snapshot.read && !read);
         Some(result)
     }
@@ -71,6 +91,7 @@ impl Bodies {
     pub(super) fn insert(&mut self, snapshot: Snapshot) {
         self.snapshot_bytes += snapshot.bytes();
         self.unread += usize::from(!snapshot.read);
+        self.at_upstream += snapshot.at_upstream(self.most_at_upstream);
         self.snapshots.push(snapshot);
     }
 
@@ -79,6 +100,7 @@ impl Bodies {
         let snapshot = self.snapshots.remove(at);
         self.snapshot_bytes -= snapshot.bytes();
         self.unread -= usize::from(!snapshot.read);
+        self.at_upstream -= snapshot.at_upstream(self.most_at_upstream);
         Some(snapshot)
     }
 

@@ -14,7 +14,7 @@
 //! The rules:
 //!
 //! 1. Every change of a session's bodies is accounted (`Server::change_bodies` is the only way to them), so
-//!    the pools hold what there is, allocations as a whole.
+//!    the pools hold what there is, allocations as a whole, and what is held for snapshots at the upstream.
 //! 2. A pool above a bound has a session that gives way: the heaviest one of the heaviest network. A session
 //!    that holds little is never asked.
 //! 3. An upstream is paused either because its own reader is behind, and goes on when that reads on, or
@@ -54,6 +54,7 @@ pub(super) struct Memory {
     uploads: Pool<SessionId>,
     snapshots: Pool<SessionId>,
     unread: usize,
+    at_upstream: usize,
     /// Upstreams that are paused, with their places in the queue.
     paused: BTreeMap<ExchangeId, Option<Place>>,
     queue: BTreeMap<Place, ExchangeId>,
@@ -73,6 +74,7 @@ impl Memory {
             uploads: Pool::new(uploads),
             snapshots: Pool::new(Bounds::of(snapshots)),
             unread: 0,
+            at_upstream: 0,
             paused: BTreeMap::new(),
             queue: BTreeMap::new(),
             next_place: 0,
@@ -84,8 +86,10 @@ impl Memory {
     pub(super) fn account(&mut self, session: SessionId, network: Network, before: Held, after: Held) {
         self.unread = self.unread + after.unread - before.unread;
         self.uploads.set(session, network, after.uploads);
-        self.snapshots.set(session, network, after.snapshots);
-        if after.snapshots < before.snapshots && !self.queue.is_empty() {
+        let [was, is] = [before, after].map(|held| held.snapshots + held.at_upstream);
+        self.snapshots.set(session, network, is);
+        self.at_upstream = self.at_upstream + after.at_upstream - before.at_upstream;
+        if is < was && !self.queue.is_empty() {
             let shares = [Share::Network(network), Share::Site(network.site()), Share::Total];
             let waits = |share: &Share| self.queue.range((*share, 0)..=(*share, u64::MAX)).next().is_some();
             self.released.extend(shares.into_iter().filter(waits));
@@ -104,10 +108,14 @@ impl Memory {
         self.snapshots.heaviest_in(self.snapshots.yields_to(network, 0)?)
     }
 
-    /// Returns whether snapshots hold so much that bodies which are still being read have to end.
-    pub(super) fn is_overfull(&self) -> bool {
-        let total = self.snapshots.bounds().total;
-        self.snapshots.total() > total + total / 8
+    /// Returns whether this network, its site or all hold so much that bodies which are still being read have
+    /// to end.
+    pub(super) fn is_overfull(&self, network: Network) -> bool {
+        let Bounds { total, per_network, per_site } = self.snapshots.bounds();
+        let is_beyond = |held: usize, bound: usize| held > bound + bound / 8;
+        let of_network = is_beyond(self.snapshots.held_in(network), per_network)
+            || is_beyond(self.snapshots.held_at(network.site()), per_site);
+        of_network && !network.is_alone() || is_beyond(self.snapshots.total(), total)
     }
 
     /// Returns why a session's upstreams are not read on if `expected` others are about to be; None
@@ -189,7 +197,12 @@ impl Memory {
     }
 
     pub(super) fn snapshot_bytes(&self) -> usize {
-        self.snapshots.total()
+        self.snapshots.total() - self.at_upstream
+    }
+
+    /// What is held at the upstream for snapshots.
+    pub(super) fn at_upstream(&self) -> usize {
+        self.at_upstream
     }
 }
 

@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+"""Clients of the sidecar that ask for the first block of long answers and never go on: what Envoy keeps of these answers stays within the
+share of their network, and everybody else is served, by UDP and by HTTPS.
+"""
+
+import contextlib
+import http.client
+import json
+import os
+import select
+import subprocess
+import threading
+import unittest
+
+from parts import Envoy, Homeserver, Sidecar, answer, until, wait_for
+
+MIB = 1 << 20
+SESSIONS, ROUNDS = 60, 4
+LONG = "/_matrix/client/v3/long"
+# Of the sidecar's memory for answers, 32 MiB, a network has a quarter, and loses answers beyond an eighth more.
+# Envoy's part of it is less than all, and its buffers are larger than what they hold by some slack.
+SHARE = 8 * MIB * 9 // 8
+# As in deploy/.
+MAX_HEAP = 335544320
+
+
+def ask(number):
+    """A GET for the first block of LONG, confirmable, with a token of its own (RFC 7252 section 3)."""
+    *first, last = LONG.strip("/").split("/")
+    path = bytes([0xB0 | len(first[0])]) + first[0].encode() + b"".join(bytes([len(each)]) + each.encode() for each in (*first[1:], last))
+    # A query of its own: another body. Block2 is 8 from it: block 0 of 1,024 bytes.
+    return bytes([0x42, 1, 0, number, 0, number]) + path + bytes([0x42]) + b"%02d" % number + bytes([0x81, 6])
+
+
+class Stopped:
+    """A session that asks and takes nothing but what comes at once."""
+
+    def __init__(self, port, source):
+        line = ["openssl", "s_client", "-dtls1_2", "-quiet", "-ign_eof", "-bind", f"{source}:0", "-connect", f"127.0.0.1:{port}"]
+        self.process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+    def ask(self, number):
+        self.process.stdin.write(ask(number))
+        self.process.stdin.flush()
+
+    def answered(self):
+        """Whether something has come: an acknowledgement, a block."""
+        output = self.process.stdout.fileno()
+        return select.select([output], [], [], 30)[0] and os.read(output, 2048)
+
+    def stop(self):
+        self.process.kill()
+        self.process.communicate()
+
+
+class Paused(unittest.TestCase):
+    def admin(self, path):
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.envoy.admin, timeout=30)) as connection:
+            connection.request("GET", path)
+            return connection.getresponse().read().decode()
+
+    def allocated(self):
+        return int(json.loads(self.admin("/memory"))["allocated"])
+
+    def is_ready(self):
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.envoy.public, timeout=30)) as connection:
+            connection.request("GET", "/.lowband/ready")
+            return connection.getresponse().status
+
+    def test_answers_that_a_network_does_not_read_on_are_bounded_and_everybody_else_is_served(self):
+        body = json.dumps({"x": "y" * 1_200_000}).encode()
+        homeserver = Homeserver()
+        homeserver.answers[LONG] = answer(body)
+        self.envoy = Envoy(f"http://127.0.0.1:{homeserver.port}", "--max-heap", str(MAX_HEAP))
+        self.addCleanup(self.envoy.stop)
+        self.addCleanup(lambda: self.assertNotIn("[critical]", self.envoy.read_log()))
+        self.envoy.ready()
+        sidecar = Sidecar(self.envoy.folder.name, f"unix:{self.envoy.socket}")
+        self.addCleanup(sidecar.stop)
+        modest = lambda: len(sidecar.ask(LONG).stdout)  # noqa: E731
+        expected = wait_for("the sidecar", modest)
+        self.assertGreater(expected, 1_200_000)
+        before = self.allocated()
+
+        stopped = []
+        for _ in range(SESSIONS):
+            stopped.append(Stopped(sidecar.port, "127.10.1.1"))
+            self.addCleanup(stopped[-1].stop)
+        for number in range(ROUNDS):
+            for each in stopped:
+                each.ask(number)
+            # While they come.
+            beside = []
+            thread = threading.Thread(target=lambda: beside.append(modest()))  # noqa: B023
+            thread.start()
+            for each in stopped:
+                self.assertTrue(each.answered())
+            thread.join()
+            self.assertEqual(beside, [expected])
+            self.assertEqual(self.is_ready(), 200)
+            self.assertLess(self.allocated() - before, SHARE)
+        # All have been asked for, those of the modest one as well.
+        self.assertTrue(until(lambda: len(homeserver.requests) == SESSIONS * ROUNDS + ROUNDS + 1), len(homeserver.requests))
+        self.assertGreater(len(body) * SESSIONS * ROUNDS, MAX_HEAP * 0.85)
+
+
+if __name__ == "__main__":
+    unittest.main()
