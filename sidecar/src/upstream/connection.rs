@@ -10,6 +10,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::error::Error as _;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
@@ -19,13 +20,12 @@ use tokio::time::timeout;
 /// What requests are sent with.
 pub(super) type Sender = SendRequest<Outgoing>;
 
-/// What of an answer waits in HTTP/2 until it is read (RFC 9113 section 5.2). No pool counts it, so it is
-/// small: with 16,384 requests whose clients have stopped reading it comes to 256 MiB. It is one frame, and a
-/// client takes it in sixteen blocks.
+/// What of an answer waits in HTTP/2 until it is read (RFC 9113 section 5.2). It counts as what the client
+/// holds ([`super::HELD_OF_AN_ANSWER`]), so it is small: one frame, which a client takes in sixteen blocks.
 pub(super) const STREAM_WINDOW: u32 = 16 << 10;
-/// What waits of all answers of a connection: as many full streams as one of the 32 connections has of 16,384
-/// requests. With fewer, some clients that do not read would stop the others.
-const CONNECTION_WINDOW: u32 = 512 * STREAM_WINDOW;
+/// The windows that a connection may have: what it begins with, and the largest that there is (RFC 9113
+/// sections 6.9.1 and 6.9.2).
+const CONNECTION_WINDOWS: RangeInclusive<u32> = 65_535..=(1 << 31) - 1;
 /// A header list beyond it ends its request, not the connection.
 const MAX_HEADER_LIST: u32 = 64 << 10;
 /// Cancelled streams whose late frames are still recognised.
@@ -77,7 +77,7 @@ async fn handshake(
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_connection_window_size(connection_window(settings.requests))
         .max_header_list_size(MAX_HEADER_LIST)
         .max_concurrent_reset_streams(RESET_STREAMS)
         // Frames for streams cancelled long ago would count as errors of ours and end the connection at
@@ -97,6 +97,14 @@ async fn handshake(
         }
     });
     Ok(sender)
+}
+
+/// Room for full streams of all requests that there may be, since they may all share one connection: with
+/// less, clients that do not read would stop the others. What it is used for is bounded by the windows of the
+/// streams.
+fn connection_window(requests: usize) -> u32 {
+    let all = u32::try_from(requests).unwrap_or(u32::MAX).saturating_mul(STREAM_WINDOW);
+    all.clamp(*CONNECTION_WINDOWS.start(), *CONNECTION_WINDOWS.end())
 }
 
 /// What an error of hyper means for the request that it ended.
@@ -136,6 +144,12 @@ fn of_http2(error: &hyper::Error) -> Option<&h2::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_connection_has_room_for_the_full_windows_of_all_requests() {
+        let windows = [1, 512, 16_384, usize::MAX].map(connection_window);
+        assert_eq!(windows, [65_535, 8 << 20, 256 << 20, i32::MAX as u32]);
+    }
 
     #[test]
     fn each_address_of_a_name_is_the_first_one_in_its_turn() {

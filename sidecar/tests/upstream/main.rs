@@ -32,6 +32,8 @@ mod again;
 
 /// Of a stream, at the played server (RFC 9113 section 6.9.2).
 const WINDOW: usize = 65_535;
+/// The same here.
+const STREAM_WINDOW: usize = 16 << 10;
 const LONG_BODY: usize = 300_000;
 /// No test waits for it.
 const LONG: Duration = Duration::from_secs(600);
@@ -62,11 +64,16 @@ impl Played {
     }
 
     fn upstream(&self, cancel_after: Duration) -> Arc<Upstream> {
+        self.upstream_for(cancel_after, 10)
+    }
+
+    /// With one connection for so many requests.
+    fn upstream_for(&self, cancel_after: Duration, requests: usize) -> Arc<Upstream> {
         let long = LONG;
         Arc::new(Upstream::new(Settings {
             address: Address::Unix(self.path.clone()),
             connections: 1,
-            requests: 10,
+            requests,
             request_bytes: 1 << 20,
             largest_body: 1 << 20,
             connect_timeout: long,
@@ -159,7 +166,6 @@ async fn the_next_piece_waits_until_it_is_wanted() {
 
 #[tokio::test]
 async fn of_an_answer_that_is_not_read_on_two_windows_leave_the_upstream() {
-    const STREAM_WINDOW: usize = 16 << 10;
     let played = Played::new();
     let (_task, mut commands) = played.ask();
     let mut server = played.connection().await;
@@ -180,6 +186,40 @@ async fn of_an_answer_that_is_not_read_on_two_windows_leave_the_upstream() {
     assert!(piece.go_on.is_some());
     // One that has been read, and one that waits.
     assert!((STREAM_WINDOW..=2 * STREAM_WINDOW).contains(&sent), "{sent}");
+}
+
+#[tokio::test]
+async fn answers_that_are_not_read_on_stop_nobody_else_on_their_connection() {
+    const UNREAD: usize = 600;
+    let played = Played::new();
+    // One session has half of the places that are free.
+    let upstream = played.upstream_for(Duration::ZERO, 4 * UNREAD);
+    let mut unread = vec![carry(&upstream, put())];
+    let mut bodies = Vec::new();
+    let mut server = played.connection().await;
+    let mut ping = server.ping_pong().unwrap();
+    for number in 0..UNREAD {
+        if number > 0 {
+            unread.push(carry(&upstream, put()));
+        }
+        let (_, stream) = accept(&mut server).await;
+        let mut body = respond(stream, false);
+        // The first piece is read, and the second one fills the window of the stream.
+        for _ in 0..2 {
+            body.reserve_capacity(STREAM_WINDOW);
+            // When the ping has come back, the other side has read all of before.
+            while_serving(&mut server, ping.ping(h2::Ping::opaque())).await.unwrap();
+            assert!(body.capacity() > 0, "answer {number} goes on");
+            body.send_data(vec![b'x'; body.capacity()].into(), false).unwrap();
+        }
+        bodies.push(body);
+    }
+    let (task, mut commands) = carry(&upstream, put());
+    let (_, stream) = accept(&mut server).await;
+    respond(stream, false).send_data(Bytes::from_static(b"all"), true).unwrap();
+    let Command::Start { piece, .. } = started(&mut server, &mut commands).await else { panic!() };
+    assert_eq!((piece.bytes.as_ref(), piece.go_on.is_none()), (&b"all"[..], true));
+    while_serving(&mut server, task).await.unwrap();
 }
 
 #[tokio::test]
