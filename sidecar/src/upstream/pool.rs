@@ -185,7 +185,8 @@ impl Pool {
             return Err(why.clone());
         }
         state.sender = None;
-        let connected = connection::connect(&self.settings, &self.alive).await;
+        // On the heap, since each request that waits has the room for it, and few connect.
+        let connected = Box::pin(connection::connect(&self.settings, &self.alive)).await;
         self.up.get_or_init(AtomicBool::default).store(connected.is_ok(), Ordering::Relaxed);
         match connected {
             Ok(sender) => {
@@ -329,6 +330,14 @@ mod tests {
         assert!(!Arc::ptr_eq(&old.slot, &pool.lease().unwrap().slot));
         assert_eq!((super::load(&old.slot), load(&pool)), (1, vec![0]), "the old one has its request still");
         assert_eq!(self::pool(1).too_old(), None, "a unix socket leads to the same Envoy");
+    }
+
+    #[test]
+    fn a_request_that_waits_has_no_room_for_what_it_takes_to_connect() {
+        let pool = pool(1);
+        let (waits, connects) =
+            (size_of_val(&pool.connection()), size_of_val(&connection::connect(&pool.settings, &pool.alive)));
+        assert!(waits < 256 && connects > 1024, "{waits} {connects}");
     }
 
     #[test]
