@@ -17,8 +17,8 @@ from parts import Envoy, Homeserver, Sidecar, answer, until, wait_for
 MIB = 1 << 20
 SESSIONS, ROUNDS = 60, 4
 LONG = "/_matrix/client/v3/long"
-# Of the sidecar's memory for answers, 32 MiB, a network has a quarter, and loses answers beyond an eighth more.
-# Envoy's part of it is less than all, and its buffers are larger than what they hold by some slack.
+# Of the sidecar's memory for answers, 32 MiB, a network has a quarter, and an eighth above that it loses
+# answers. Envoy's part of it is less than all, and its buffers are larger than what they hold by some slack.
 SHARE = 8 * MIB * 9 // 8
 # As in deploy/.
 MAX_HEAP = 335544320

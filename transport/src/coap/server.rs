@@ -365,8 +365,8 @@ impl Server {
         self.messages.counters.unsendable += 1;
     }
 
-    /// Returns what counts against `blockwise_total` now: bytes that uploads and snapshots hold, allocations as
-    /// a whole, and bytes that are held for snapshots at the upstream.
+    /// Returns what counts against `blockwise_total` now: bytes that uploads and snapshots hold, allocations
+    /// as a whole, and bytes that are held for snapshots at the upstream.
     pub fn blockwise_bytes(&self) -> usize {
         self.memory.upload_bytes() + self.memory.snapshot_bytes() + self.memory.at_upstream()
     }

@@ -266,8 +266,8 @@ impl Snapshot {
         OVERHEAD + self.key.len() + token + waiting + self.content.bytes()
     }
 
-    /// Returns how many bytes are held for it at the upstream: `most`, or all that is still to come if that is
-    /// known to be less; 0 if its upstream has ended.
+    /// Returns how many bytes are held for it at the upstream: `most`, or all that is still to come if
+    /// that is known to be less; 0 if its upstream has ended.
     pub(super) fn at_upstream(&self, most: usize) -> usize {
         let to_come = self.options.size.map_or(usize::MAX, |size| {
             usize::try_from(size).unwrap_or(usize::MAX).saturating_sub(self.content.end)
