@@ -31,6 +31,7 @@ pub(crate) fn tight_limits() -> Limits {
         dedup_acknowledging_per_session: 3,
         dedup_total: 24 << 10,
         answers_total: 16 << 10,
+        snapshot_at_upstream: 64,
         window: 2,
         block_size: BlockSize::MAX,
     }

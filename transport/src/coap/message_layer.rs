@@ -193,6 +193,11 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         for message in &link.unacknowledged {
             self.alarms.clear(Alarm::Retransmit(session, message.id));
         }
+        if self.links.is_empty() {
+            // No session is left that could be told of what was given up.
+            self.given_up.clear();
+            self.alarms.clear(Alarm::Tell);
+        }
     }
 
     /// Answers a confirmable message: a piggybacked response, or a bare acknowledgement or Reset. Duplicates of a

@@ -126,6 +126,7 @@ impl Server {
     /// Lets the upstreams that have waited longest for memory go on, if some has become free.
     pub(super) fn wake(&mut self, now: Instant) {
         if !self.memory.has_released() {
+            self.alarms.clear(Alarm::Wake);
             return;
         }
         let mut woken = 0;
