@@ -16,6 +16,7 @@
 
 mod access_token;
 mod block;
+mod by_session;
 mod client;
 mod config;
 mod congestion;

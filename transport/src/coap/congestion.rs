@@ -34,7 +34,8 @@ const SMALL_IN_A_ROW: u8 = 2;
 /// The window of one session.
 #[derive(Debug)]
 pub(super) struct Controller {
-    /// The estimate of the round trip. None if times are not measured, or before the first sample.
+    /// The estimate of the round trip: a copy of what is kept of the session. None if times are not
+    /// measured, or before the first sample.
     pub(super) round_trip: Option<RoundTrip>,
     /// Messages that may be on their way at once.
     cwnd: u16,
@@ -43,8 +44,8 @@ pub(super) struct Controller {
 }
 
 impl Controller {
-    pub(super) fn new(window: u16) -> Controller {
-        Controller { round_trip: None, cwnd: window.max(1), heard: None }
+    pub(super) fn new(window: u16, round_trip: Option<RoundTrip>) -> Controller {
+        Controller { round_trip, cwnd: window.max(1), heard: None }
     }
 
     /// Returns how long an answer may take.

@@ -28,9 +28,10 @@
 //! same under a new id. Most such copies are late ones, whose client has its answer and ignores this one.
 
 mod effect;
+mod entries;
 
 use super::message::{MessageId, Token};
-use std::collections::VecDeque;
+use entries::Entries;
 use std::time::{Duration, Instant};
 
 pub(super) use effect::Effect;
@@ -99,19 +100,23 @@ const ALLOCATION: usize = 16;
 /// What one remembered id costs beside the bytes of its answer.
 const ENTRY: usize = size_of::<Entry>();
 
-/// What a session costs of which anything is remembered: its link, its alarm, its places in the pool.
+/// What a session costs of which anything is remembered: its places in tables that may be half empty, its
+/// reminder, and its places in the pool where that keeps an order.
 const SESSION: usize = 512;
 
-/// The memory of one session, oldest first. Empty it owns no memory.
+/// The memory of one session, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    entries: VecDeque<Entry>,
+    entries: Entries,
     /// Of all answers, with their allocations.
     bytes: usize,
     /// How many have [`Answer::Pending`].
     pending: u32,
     /// How many have [`Answer::Repeated`].
     repeated: u32,
+    /// The newest request that was answered by a large piggybacked response, until that is known to be lost
+    /// (`path.rs`).
+    pub(super) answer_open: Option<MessageId>,
 }
 
 impl Seen {
@@ -121,22 +126,17 @@ impl Seen {
 
     /// Duplicates are mostly of what came last.
     fn position(&self, key: Key) -> Option<usize> {
-        self.entries.iter().rposition(|entry| entry.key == key)
+        self.entries.newest_that(|entry| entry.key == key)
     }
 
     /// Whether this is what was remembered last, with all that belongs to it.
     pub(super) fn newest_is(&self, key: Key) -> bool {
-        self.entries.back().is_some_and(|entry| entry.key == key && entry.answer != Answer::Gone)
+        self.entries.newest().is_some_and(|entry| entry.key == key && entry.answer != Answer::Gone)
     }
 
     pub(super) fn insert(&mut self, now: Instant, key: Key, effect: Effect, answer: Answer) {
         self.count(&answer, true);
-        if self.entries.len() == self.entries.capacity() {
-            // Most sessions say one thing and rest: of the four places that a deque begins with, three would stay empty, and
-            // the holes that they leave in the heap are of no use to anybody. Nor would half of the places in a large one.
-            self.entries.reserve_exact(self.entries.len() / 2 + 1);
-        }
-        self.entries.push_back(Entry { key, seen: now, effect, answer, copies: 0 });
+        self.entries.push(Entry { key, seen: now, effect, answer, copies: 0 });
     }
 
     /// Counts a copy of an answered message, and returns how many have arrived.
@@ -173,12 +173,6 @@ impl Seen {
         if let Some(entry) = self.entries.remove(at) {
             self.count(&entry.answer, false);
         }
-        let (places, used) = (self.entries.capacity(), self.entries.len());
-        if used == 0 {
-            self.entries = VecDeque::new();
-        } else if places > 2 * used + 4 {
-            self.entries.shrink_to(used + used / 4);
-        }
     }
 
     fn count(&mut self, answer: &Answer, comes: bool) {
@@ -206,7 +200,7 @@ impl Seen {
     }
 
     fn oldest_that(&self, goes: impl Fn(&Entry) -> bool) -> Option<usize> {
-        self.entries.iter().position(goes)
+        self.entries.oldest_that(goes)
     }
 
     /// Gives up what is worth least, as the head of this file has it. None when everything waits for its answer.
@@ -230,14 +224,18 @@ impl Seen {
 
     /// Forgets what was seen `lifetime` ago or earlier.
     pub(super) fn expire(&mut self, now: Instant, lifetime: Duration) {
-        while self.entries.front().is_some_and(|entry| entry.seen + lifetime <= now) {
+        while self.entries.get(0).is_some_and(|entry| entry.seen + lifetime <= now) {
             self.remove_at(0);
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.len() == 0
+    }
+
     /// When the oldest was seen.
     pub(super) fn oldest(&self) -> Option<Instant> {
-        self.entries.front().map(|entry| entry.seen)
+        self.entries.get(0).map(|entry| entry.seen)
     }
 
     /// All bytes that [`Seen::give_way`] could free, allocations as a whole. What waits for its answer is bounded by the
@@ -247,7 +245,7 @@ impl Seen {
         if self.entries.len() == pending {
             return 0;
         }
-        (self.entries.capacity() - pending) * ENTRY + self.bytes + SESSION
+        (self.entries.places() - pending) * ENTRY + self.bytes + SESSION
     }
 }
 
@@ -314,7 +312,7 @@ mod tests {
     fn a_session_that_says_one_thing_takes_room_for_one() {
         let mut seen = Seen::default();
         seen.insert(zero(), key(1), Effect::Acts, Answer::Pending);
-        assert_eq!(seen.entries.capacity(), 1);
+        assert_eq!(seen.entries.places(), 1);
     }
 
     /// What [`Seen::give_way`] says until it has nothing left.
@@ -366,12 +364,12 @@ mod tests {
                 _ => answer(100),
             };
             seen.insert(zero(), key(id), Effect::Acts, answer);
-            assert!(seen.entries.capacity() <= seen.entries.len() * 3 / 2 + 1);
+            assert!(seen.entries.places() <= seen.entries.len() * 3 / 2 + 1);
         }
         assert!(seen.to_give() >= 225 * ENTRY + 150 * (100 + ALLOCATION));
         assert_eq!(give_all(&mut seen).len(), 150 + 225);
         assert_eq!((seen.entries.len(), seen.to_give(), seen.bytes), (75, 0, 0));
-        assert!(seen.entries.capacity() <= 2 * 75 + 4);
+        assert!(seen.entries.places() <= 2 * 75 + 4);
     }
 
     #[test]
@@ -384,14 +382,14 @@ mod tests {
         seen.insert(now + Duration::from_secs(1), key(2), Effect::Acts, answer(7));
         assert_eq!(seen.to_give(), 2 * ENTRY + 107 + 2 * ALLOCATION + SESSION);
         seen.insert(now + Duration::from_secs(2), key(3), Effect::Acts, Answer::Silence);
-        let places = seen.entries.capacity();
+        let places = seen.entries.places();
         assert_eq!(seen.to_give(), places * ENTRY + 107 + 2 * ALLOCATION + SESSION);
         seen.remove(key(2));
         assert_eq!(seen.to_give(), places * ENTRY + 100 + ALLOCATION + SESSION);
         let lifetime = Duration::from_secs(10);
         seen.expire(now + lifetime, lifetime);
-        assert_eq!((seen.to_give(), seen.get(key(1))), (places * ENTRY + SESSION, None));
+        assert_eq!((seen.to_give(), seen.get(key(1))), (seen.entries.places() * ENTRY + SESSION, None));
         seen.expire(now + lifetime + Duration::from_secs(2), lifetime);
-        assert_eq!((seen.to_give(), seen.oldest(), seen.entries.capacity()), (0, None, 0));
+        assert_eq!((seen.to_give(), seen.oldest(), seen.entries.places()), (0, None, 0));
     }
 }

@@ -13,8 +13,9 @@
 //!          Received
 //! ```
 //!
-//! State exists only while something is remembered or on its way; a session at rest has none, unless its round trip is
-//! kept. Messages on their way are looked up one by one: the window bounds them.
+//! State exists only while something is remembered or on its way, each in a table of its own: what was seen
+//! of the peer; what is on its way to it, with the ids that were given out. A session at rest has none,
+//! unless its round trip is kept. Messages on their way are looked up one by one: the window bounds them.
 //!
 //! Deliberately absent: a brake for whoever sends more than 65,536 messages within EXCHANGE_LIFETIME, 265 a second on one
 //! session. Deduplication tells messages of one id apart by their tokens, and a client of ours uses none twice.
@@ -26,6 +27,7 @@ mod repetition;
 mod room;
 mod size;
 
+use super::by_session::BySession;
 use super::config::{Limits, Times};
 use super::congestion::{Controller, Queue};
 use super::counters::Counters;
@@ -33,9 +35,9 @@ use super::dedup::{Answer, Effect, Key, Seen};
 use super::message::{self, Kind, Malformed, Message, MessageId, Outgoing, Token};
 use super::random::Random;
 use super::round_trip::RoundTrip;
-use super::timers::Timers;
+use super::timers::{Reminders, Timers};
 use crate::SessionId;
-use crate::shares::{Bounds, Network, Pool};
+use crate::shares::{Bounds, LazyPool, Network, Pool};
 use path::Path;
 use repetition::Unacknowledged;
 use std::collections::{BTreeMap, VecDeque};
@@ -90,35 +92,36 @@ pub(super) enum Received<O> {
     Reset { of: O, of_copy: bool },
 }
 
-/// What the layer knows of one session.
-#[derive(Debug)]
-struct Link<O> {
-    next_id: Option<MessageId>,
-    /// When the last id was given out: for EXCHANGE_LIFETIME none may be given out twice (RFC 7252 section 4.4).
-    last_id_at: Option<Instant>,
-    seen: Seen,
-    unacknowledged: Vec<Unacknowledged<O>>,
-    controller: Controller,
+/// What the layer knows of one session as long as it lasts. There may be a hundred thousand sessions: its
+/// size counts.
+#[derive(Debug, Default)]
+struct Known {
+    /// As soon as there is a sample.
+    round_trip: Option<RoundTrip>,
     path: Path,
-    /// The id of the newest probe (`path.rs`).
-    probe: Option<MessageId>,
     /// The peer is known to send copies sooner than RFC 7252 has it.
     short_timers: bool,
 }
 
-impl<O> Link<O> {
-    fn new(window: u16) -> Link<O> {
-        Link {
-            next_id: None,
-            last_id_at: None,
-            seen: Seen::default(),
-            unacknowledged: Vec::new(),
-            controller: Controller::new(window),
-            path: Path::default(),
-            probe: None,
-            short_timers: false,
-        }
+impl Known {
+    /// Whether nothing is known that the session could not do without.
+    fn is_dispensable(&self) -> bool {
+        self.round_trip.is_none() && !self.short_timers && !self.path.is_narrow()
     }
+}
+
+/// What we have sent in one session. Gone when ids may be given out again.
+#[derive(Debug)]
+struct Link<O> {
+    next_id: Option<MessageId>,
+    /// When the last id was given out: for EXCHANGE_LIFETIME none may be given out twice (RFC 7252 section 4.4).
+    last_id_at: Instant,
+    unacknowledged: Vec<Unacknowledged<O>>,
+    controller: Controller,
+    /// The id of the newest probe (`path.rs`).
+    probe: Option<MessageId>,
+    /// When a message as long as a block has passed last, since blocks became smaller.
+    let_through: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -126,7 +129,6 @@ enum Alarm {
     Retransmit(SessionId, MessageId),
     /// A place in the window becomes free by itself.
     Place(SessionId),
-    Forget(SessionId),
     /// Somebody has been given up.
     Tell,
 }
@@ -137,7 +139,13 @@ pub(super) struct MessageLayer<O> {
     pub limits: Limits,
     pub counters: Counters,
     pub random: Random,
+    known: BySession<Known>,
+    /// What was seen, and the reminders to forget it.
+    seen: BySession<Seen>,
+    forget_seen: Reminders,
+    /// What was sent, and the reminders to forget its ids.
     links: BTreeMap<SessionId, Box<Link<O>>>,
+    forget_ids: Reminders,
     /// Largest messages, in bytes, of the sessions that do not take all.
     narrow: BTreeMap<SessionId, usize>,
     /// Messages that wait for a place in the window.
@@ -149,21 +157,25 @@ pub(super) struct MessageLayer<O> {
     alarms: Timers<Alarm>,
     transmits: VecDeque<(SessionId, Vec<u8>)>,
     /// Bytes that each session's deduplication could give up.
-    remembered: Pool<SessionId>,
+    remembered: LazyPool<SessionId>,
     /// What each session's answers take that are not acknowledged.
     waiting: Pool<SessionId>,
 }
 
 impl<O: Copy + PartialEq> MessageLayer<O> {
     pub(super) fn new(times: Times, limits: Limits, seed: [u8; 32]) -> MessageLayer<O> {
-        let remembered = Pool::new(Bounds::of(limits.dedup_total));
+        let remembered = LazyPool::new(Bounds::of(limits.dedup_total));
         let waiting = Pool::new(Bounds::of(limits.answers_total));
         MessageLayer {
             times,
             limits,
             counters: Counters::default(),
             random: Random::new(seed),
+            known: BySession::new(),
+            seen: BySession::new(),
+            forget_seen: Reminders::default(),
             links: BTreeMap::new(),
+            forget_ids: Reminders::default(),
             narrow: BTreeMap::new(),
             queues: BTreeMap::new(),
             given_up: VecDeque::new(),
@@ -178,7 +190,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
     /// Starts measuring, where the times want that and the handshake has given a first sample.
     pub(super) fn opened(&mut self, now: Instant, session: SessionId, round_trip: Option<Duration>) {
         if let (true, Some(sample)) = (self.times.measured, round_trip) {
-            self.link(session).controller.round_trip = Some(RoundTrip::first(now, sample));
+            self.know(session).round_trip = Some(RoundTrip::first(now, sample));
         }
     }
 
@@ -187,13 +199,15 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         self.queues.remove(&session);
         self.alarms.clear(Alarm::Place(session));
         self.waiting.remove(session);
-        let Some(link) = self.links.remove(&session) else { return };
-        self.remembered.remove(session);
-        self.alarms.clear(Alarm::Forget(session));
-        for message in &link.unacknowledged {
-            self.alarms.clear(Alarm::Retransmit(session, message.id));
+        self.known.remove(session);
+        self.forget_all_seen(session);
+        if let Some(link) = self.links.remove(&session) {
+            self.tidy_ids();
+            for message in &link.unacknowledged {
+                self.alarms.clear(Alarm::Retransmit(session, message.id));
+            }
         }
-        if self.links.is_empty() {
+        if self.sessions() == 0 {
             // No session is left that could be told of what was given up.
             self.given_up.clear();
             self.alarms.clear(Alarm::Tell);
@@ -246,31 +260,29 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
 
     /// The peer has shown that its copies come sooner than RFC 7252 has it. That holds for the session.
     pub(super) fn has_short_timers(&mut self, session: SessionId) {
-        self.link(session).short_timers = true;
+        self.know(session).short_timers = true;
     }
 
     /// How long a request may wait for its acknowledgement.
     pub(super) fn piggyback_wait(&self, session: SessionId) -> Duration {
         let least = self.times.piggyback_wait;
-        match self.links.get(&session).map(Box::as_ref) {
-            Some(Link {
-                short_timers: false,
-                controller: Controller { round_trip: Some(round_trip), .. },
-                ..
-            }) => least.max(self.times.acknowledge_within.saturating_sub(round_trip.smoothed())),
+        match self.known.get(session) {
+            Some(Known { short_timers: false, round_trip: Some(round_trip), .. }) => {
+                least.max(self.times.acknowledge_within.saturating_sub(round_trip.smoothed()))
+            }
             _ => least,
         }
     }
 
     /// Does what is due; returns who has been given up, one at a time.
     pub(super) fn handle_timeout(&mut self, now: Instant) -> Option<GivenUp<O>> {
+        self.forget_expired(now);
         loop {
             if let Some(given_up) = self.given_up.pop_front() {
                 self.counters.gave_up += 1;
                 return Some(given_up);
             }
             match self.alarms.expired(now)? {
-                Alarm::Forget(session) => self.forget_expired(now, session),
                 Alarm::Retransmit(session, id) => self.retransmit(now, session, id),
                 Alarm::Tell => {}
                 Alarm::Place(session) => self.fill_window(now, session),
@@ -287,7 +299,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        self.alarms.next()
+        [self.alarms.next(), self.forget_seen.next(), self.forget_ids.next()].into_iter().flatten().min()
     }
 
     fn transmit(&mut self, session: SessionId, bytes: Vec<u8>) {
@@ -306,19 +318,32 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
     fn allocate(&mut self, now: Instant, session: SessionId) -> MessageId {
         let next = self.links.get(&session).and_then(|link| link.next_id);
         let mut id = next.unwrap_or_else(|| MessageId(self.random.u16()));
-        let link = self.link(session);
+        let link = self.link(now, session);
         while link.unacknowledged.iter().any(|message| message.id == id) {
             id = id.next();
         }
         link.next_id = Some(id.next());
-        link.last_id_at = Some(now);
-        self.schedule_forgetting(session);
+        link.last_id_at = now;
         id
     }
 
-    fn link(&mut self, session: SessionId) -> &mut Link<O> {
-        let window = self.limits.window;
-        self.links.entry(session).or_insert_with(|| Box::new(Link::new(window)))
+    fn know(&mut self, session: SessionId) -> &mut Known {
+        self.known.get_or_insert_with(session, Known::default)
+    }
+
+    fn link(&mut self, now: Instant, session: SessionId) -> &mut Link<O> {
+        self.links.entry(session).or_insert_with(|| {
+            self.forget_ids.set(session, now + self.times.exchange_lifetime);
+            let round_trip = self.known.get(session).and_then(|known| known.round_trip);
+            Box::new(Link {
+                next_id: None,
+                last_id_at: now,
+                unacknowledged: Vec::new(),
+                controller: Controller::new(self.limits.window, round_trip),
+                probe: None,
+                let_through: None,
+            })
+        })
     }
 
     fn count(&mut self, why: Malformed) {
@@ -346,8 +371,8 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
     }
 
     /// Sessions that have state here.
-    pub(super) fn links(&self) -> usize {
-        self.links.len()
+    pub(super) fn sessions(&self) -> usize {
+        self.known.len().max(self.seen.len()).max(self.links.len())
     }
 }
 
@@ -356,8 +381,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_session_whose_round_trip_is_kept_costs_less_than_a_fifth_of_a_kilobyte() {
+    fn what_is_known_of_a_session_for_good_is_small() {
         // The only state of a session at rest; without measured times there is none.
-        assert!(size_of::<Link<crate::ExchangeId>>() <= 192, "{}", size_of::<Link<crate::ExchangeId>>());
+        assert_eq!(size_of::<(SessionId, Known)>(), 56);
     }
 }

@@ -373,7 +373,7 @@ impl Server {
 
     /// Counts the sessions that have state in this layer; those at rest have none.
     pub fn sessions_in_memory(&self) -> usize {
-        self.messages.links().max(self.sessions.len())
+        self.messages.sessions().max(self.sessions.len())
     }
 
     /// Drops the state of a session if nothing is left of it.

@@ -1,7 +1,9 @@
 //! One ordered set of deadlines for all sessions. What is not waiting for a time is not in it, so idle sessions cost
 //! nothing; setting and clearing are logarithmic.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::SessionId;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Instant;
 
 #[derive(Debug)]
@@ -48,5 +50,91 @@ impl<K: Ord + Copy> Timers<K> {
         }
         self.clear(key);
         Some(key)
+    }
+}
+
+/// Sessions of which something is to be forgotten, and when. In one piece, unlike [`Timers`]: each session
+/// that has said anything has one for minutes. A deadline is not taken out or moved: when it comes, its owner
+/// looks whether anything is due, and sets another one for the rest.
+#[derive(Debug, Default)]
+pub(super) struct Reminders(BinaryHeap<Reverse<(Instant, SessionId)>>);
+
+/// So many deadlines of sessions that have nothing to forget are borne.
+const FEW: usize = 64;
+
+impl Reminders {
+    pub(super) fn set(&mut self, session: SessionId, at: Instant) {
+        self.0.push(Reverse((at, session)));
+    }
+
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.0.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// Takes one session whose deadline has come, earliest first.
+    pub(super) fn expired(&mut self, now: Instant) -> Option<SessionId> {
+        if self.next()? > now {
+            return None;
+        }
+        let next = self.0.pop();
+        if self.0.capacity() > FEW && self.0.capacity() > 8 * self.0.len() {
+            self.0.shrink_to(2 * self.0.len());
+        }
+        next.map(|Reverse((_, session))| session)
+    }
+
+    /// A session has nothing to forget any more. Deadlines of such sessions go where they come first, so that
+    /// they wake no caller, and everywhere when they are more than half. `all` are the other sessions, with
+    /// theirs.
+    pub(super) fn tidy(
+        &mut self,
+        is_known: impl Fn(SessionId) -> bool,
+        known: usize,
+        all: impl Iterator<Item = (SessionId, Instant)>,
+    ) {
+        while self.0.peek().is_some_and(|Reverse((_, session))| !is_known(*session)) {
+            self.0.pop();
+        }
+        if self.0.len() > 2 * known + FEW {
+            self.0 = all.map(|(session, at)| Reverse((at, session))).collect();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn reminders_of_sessions_that_have_nothing_any_more_are_few_and_wake_nobody() {
+        let (mut reminders, zero) = (Reminders::default(), Instant::now());
+        let at = |number: u64| zero + Duration::from_secs(number);
+        reminders.set(SessionId(0), at(1000));
+        for number in 1..500 {
+            reminders.set(SessionId(number), at(number));
+            reminders.set(SessionId(number), at(2000 + number));
+            reminders.tidy(|session| session.0 == 0, 1, std::iter::once((SessionId(0), at(1000))));
+            assert!(reminders.0.len() <= 2 + FEW);
+            assert_eq!(reminders.next(), Some(at(1000)));
+        }
+        assert_eq!(reminders.expired(at(999)), None);
+        assert_eq!(reminders.expired(at(1000)), Some(SessionId(0)));
+    }
+
+    #[test]
+    fn reminders_come_in_their_order_and_give_their_room_back() {
+        let (mut reminders, zero) = (Reminders::default(), Instant::now());
+        for number in 0..10_000 {
+            reminders.set(SessionId(number), zero + Duration::from_secs(number * 7 % 10_000));
+        }
+        let end = zero + Duration::from_secs(10_000);
+        let mut before = None;
+        while let Some(next) = reminders.next() {
+            assert!(before <= Some(next));
+            before = Some(next);
+            assert!(reminders.expired(end).is_some());
+        }
+        assert!(reminders.0.capacity() <= FEW, "{}", reminders.0.capacity());
     }
 }

@@ -7,34 +7,17 @@
 
 use super::super::dedup::{Answer, Effect, Evicted, Seen};
 use super::super::message::Kind;
-use super::{Alarm, Link, MessageLayer, Origin};
+use super::{Known, MessageLayer, Origin};
 use crate::SessionId;
 use crate::shares::Network;
-use std::time::{Duration, Instant};
-
-impl<O> Link<O> {
-    /// When the next thing can be forgotten.
-    fn forget_at(&self, lifetime: Duration) -> Option<Instant> {
-        [self.seen.oldest(), self.last_id_at].into_iter().flatten().min().map(|since| since + lifetime)
-    }
-
-    /// Nothing is known of the session that it could not do without.
-    fn is_at_rest(&self) -> bool {
-        let of_the_session =
-            self.controller.round_trip.is_some() || self.short_timers || self.path.is_narrow();
-        self.seen.oldest().is_none()
-            && self.last_id_at.is_none()
-            && self.unacknowledged.is_empty()
-            && !of_the_session
-    }
-}
+use std::time::Instant;
 
 impl<O: Copy + PartialEq> MessageLayer<O> {
     /// From now on a duplicate of this message is recognised; asked twice for the newest message, it is remembered once.
     pub(in super::super) fn remember(&mut self, now: Instant, origin: &Origin) {
         let answer = if origin.kind == Kind::Confirmable { Answer::Pending } else { Answer::Silence };
         if !self.is_newest(origin) {
-            self.change_seen(origin, |seen| {
+            self.add_seen(now, origin, |seen| {
                 // A copy that is carried out once more.
                 if origin.effect == Effect::Says {
                     seen.remove(origin.key());
@@ -48,83 +31,123 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
     /// acknowledged.
     pub(in super::super) fn remember_repeated(&mut self, now: Instant, origin: &Origin) {
         if !self.is_newest(origin) {
-            self.change_seen(origin, |seen| {
+            self.add_seen(now, origin, |seen| {
                 seen.insert(now, origin.key(), origin.effect, Answer::Repeated);
             });
         }
     }
 
     fn is_newest(&self, origin: &Origin) -> bool {
-        self.links.get(&origin.session).is_some_and(|link| link.seen.newest_is(origin.key()))
+        self.seen.get(origin.session).is_some_and(|seen| seen.newest_is(origin.key()))
     }
 
     /// The message may act again: it does no harm.
     pub(in super::super) fn forget(&mut self, origin: &Origin) {
-        if self.links.contains_key(&origin.session) {
-            self.change_seen(origin, |seen| seen.remove(origin.key()));
-        }
+        self.change_seen(origin, |seen| seen.remove(origin.key()));
     }
 
     /// What duplicates get from now on. Does nothing for a message that is not remembered.
     pub(super) fn remember_answer(&mut self, origin: &Origin, answer: Answer) {
-        if self.links.contains_key(&origin.session) {
-            self.change_seen(origin, |seen| seen.set(origin.key(), answer));
-        }
+        self.change_seen(origin, |seen| seen.set(origin.key(), answer));
     }
 
+    /// Puts something into the memory of a session, which may be the first.
+    fn add_seen(&mut self, now: Instant, origin: &Origin, change: impl FnOnce(&mut Seen)) {
+        self.seen.get_or_insert_with(origin.session, || {
+            self.forget_seen.set(origin.session, now + self.times.exchange_lifetime);
+            Seen::default()
+        });
+        self.change_seen(origin, change);
+    }
+
+    /// Does nothing where nothing is remembered.
     fn change_seen(&mut self, origin: &Origin, change: impl FnOnce(&mut Seen)) {
         let (ids, bytes) = (self.limits.dedup_per_session, self.limits.dedup_bytes_per_session);
         let repeated = self.limits.dedup_acknowledging_per_session;
-        let seen = &mut self.link(origin.session).seen;
+        let Some(seen) = self.seen.get_mut(origin.session) else { return };
         change(seen);
-        let forgotten = seen.keep_within(ids, bytes, repeated);
-        self.counters.dedup_forgotten += forgotten;
+        self.counters.dedup_forgotten += seen.keep_within(ids, bytes, repeated);
         self.account(origin.session, origin.network);
         self.give_way(origin.network);
-        self.schedule_forgetting(origin.session);
     }
 
+    /// What the memory of a session takes has changed.
     fn account(&mut self, session: SessionId, network: Network) {
-        let bytes = self.links.get(&session).map_or(0, |link| link.seen.to_give());
-        self.remembered.set(session, network, bytes);
+        let Some(seen) = self.seen.get(session) else { return };
+        if seen.is_empty() {
+            return self.forget_all_seen(session);
+        }
+        self.remembered.set(session, network, seen.to_give());
     }
 
     /// Until all bounds hold again, after something has been remembered in this network.
     fn give_way(&mut self, network: Network) {
-        while let Some(heaviest) = self.remembered.yields_to(network, 0)
+        while let Some(heaviest) = self.remembered.yields_to(network)
             && let Some(session) = self.remembered.heaviest_in(heaviest)
         {
-            match self.links.get_mut(&session).and_then(|link| link.seen.give_way()) {
+            match self.seen.get_mut(session).and_then(Seen::give_way) {
                 Some(Evicted::Repeatable) => self.counters.evicted_repeatable += 1,
                 Some(Evicted::Answer) => self.counters.evicted_answers += 1,
                 Some(Evicted::Id) => self.counters.evicted_ids += 1,
                 None => {}
             }
             self.account(session, heaviest);
-            self.schedule_forgetting(session);
         }
     }
 
-    pub(super) fn schedule_forgetting(&mut self, session: SessionId) {
-        let Some(link) = self.links.get(&session) else { return };
-        if let Some(at) = link.forget_at(self.times.exchange_lifetime) {
-            return self.alarms.set_no_later(Alarm::Forget(session), at);
-        }
-        self.alarms.clear(Alarm::Forget(session));
-        if link.is_at_rest() {
-            self.links.remove(&session);
+    pub(super) fn forget_all_seen(&mut self, session: SessionId) {
+        if let Some(gone) = self.seen.remove(session) {
+            self.remembered.remove(session);
+            if gone.answer_open.is_some() {
+                self.large_answer_arrived(session);
+            }
+            let (seen, lifetime) = (&self.seen, self.times.exchange_lifetime);
+            let all = seen.iter().filter_map(|(id, seen)| Some((id, seen.oldest()? + lifetime)));
+            self.forget_seen.tidy(|id| seen.contains(id), seen.len(), all);
+            self.forget_dispensable(session);
         }
     }
 
-    pub(super) fn forget_expired(&mut self, now: Instant, session: SessionId) {
-        let Some(link) = self.links.get_mut(&session) else { return };
+    /// Nothing of a session is remembered any more, or on its way: what is known of it may go as well.
+    fn forget_dispensable(&mut self, session: SessionId) {
+        let is_at_rest = !self.seen.contains(session) && !self.links.contains_key(&session);
+        if is_at_rest && self.known.get(session).is_some_and(Known::is_dispensable) {
+            self.known.remove(session);
+        }
+    }
+
+    /// The link of a session has gone.
+    pub(super) fn tidy_ids(&mut self) {
+        let (links, lifetime) = (&self.links, self.times.exchange_lifetime);
+        let all = links.iter().map(|(id, link)| (*id, link.last_id_at + lifetime));
+        self.forget_ids.tidy(|id| links.contains_key(&id), links.len(), all);
+    }
+
+    pub(super) fn forget_expired(&mut self, now: Instant) {
         let lifetime = self.times.exchange_lifetime;
-        link.seen.expire(now, lifetime);
-        if link.last_id_at.is_some_and(|at| at + lifetime <= now) {
-            link.last_id_at = None;
-            link.next_id = None;
+        while let Some(session) = self.forget_seen.expired(now) {
+            let Some(seen) = self.seen.get_mut(session) else { continue };
+            seen.expire(now, lifetime);
+            if let Some(oldest) = seen.oldest() {
+                self.forget_seen.set(session, oldest + lifetime);
+                self.remembered.resize(session, seen.to_give());
+            } else {
+                self.forget_all_seen(session);
+            }
         }
-        self.remembered.resize(session, link.seen.to_give());
-        self.schedule_forgetting(session);
+        while let Some(session) = self.forget_ids.expired(now) {
+            let Some(link) = self.links.get_mut(&session) else { continue };
+            if link.last_id_at + lifetime > now {
+                self.forget_ids.set(session, link.last_id_at + lifetime);
+            } else if link.unacknowledged.is_empty() {
+                self.links.remove(&session);
+                self.tidy_ids();
+                self.forget_dispensable(session);
+            } else {
+                // What is on its way has the last ids.
+                link.next_id = None;
+                self.forget_ids.set(session, now + lifetime);
+            }
+        }
     }
 }

@@ -60,12 +60,10 @@ pub(super) struct Path {
     halved: u8,
     /// How many large piggybacked responses have been lost since a large message passed.
     answers_lost: u8,
-    /// The newest request that was answered by a large piggybacked response, until that is known to be lost.
-    answer_open: Option<MessageId>,
     /// Whether that is a guess.
     is_guessed: bool,
-    /// When a message as long as a block has passed last, since then.
-    let_through: Option<Instant>,
+    /// A message as long as a block has passed since then.
+    has_let_through: bool,
 }
 
 impl Path {
@@ -78,24 +76,8 @@ impl Path {
         halved(most, self.halved)
     }
 
-    /// A message of that many bytes has passed, in either direction.
-    pub(super) fn passed(&mut self, now: Instant, bytes: usize, most: BlockSize) {
-        if self.is_guessed && bytes > SMALL_MESSAGE {
-            *self = Path::default();
-        }
-        if bytes > self.block_size(most).bytes() {
-            self.let_through = Some(now);
-            self.answers_lost = 0;
-        }
-    }
-
-    /// Whether nothing large has passed since then.
-    fn is_doubted_since(self, sent: Instant) -> bool {
-        self.let_through.is_none_or(|passed| passed <= sent)
-    }
-
     fn copies_believed(self) -> u32 {
-        if self.let_through.is_some() { LOST_LATER } else { LOST_AT_FIRST }
+        if self.has_let_through { LOST_LATER } else { LOST_AT_FIRST }
     }
 }
 
@@ -109,29 +91,58 @@ fn smaller(size: BlockSize) -> Option<BlockSize> {
 }
 
 impl<O: Copy + PartialEq> MessageLayer<O> {
-    pub(super) fn has_passed(&mut self, now: Instant, session: SessionId, bytes: usize) {
+    pub(super) fn path(&self, session: SessionId) -> Path {
+        self.known.get(session).map(|known| known.path).unwrap_or_default()
+    }
+
+    /// Begins anew with a path: what has passed, or was lost, had other blocks.
+    fn begin_path(&mut self, session: SessionId, path: Path) {
+        self.know(session).path = path;
         if let Some(link) = self.links.get_mut(&session) {
-            link.path.passed(now, bytes, self.limits.block_size);
+            link.let_through = None;
+        }
+        if let Some(seen) = self.seen.get_mut(session) {
+            seen.answer_open = None;
+        }
+    }
+
+    /// A message of that many bytes has passed, in either direction. Of a session of which nothing is kept
+    /// this is no reason to begin.
+    pub(super) fn has_passed(&mut self, now: Instant, session: SessionId, bytes: usize) {
+        if bytes > SMALL_MESSAGE {
+            self.take_for_wide(session);
+        }
+        if bytes <= self.path(session).block_size(self.limits.block_size).bytes() {
+            return;
+        }
+        let link = self.links.get_mut(&session);
+        let is_kept = link.is_some() || self.known.contains(session) || self.seen.contains(session);
+        if let Some(link) = link {
+            link.let_through = Some(now);
+        }
+        if is_kept {
+            let path = &mut self.know(session).path;
+            path.has_let_through = true;
+            path.answers_lost = 0;
         }
     }
 
     pub(in super::super) fn take_for_narrow(&mut self, session: SessionId) {
-        let path = &mut self.link(session).path;
-        if !path.is_narrow() {
-            *path = Path { halved: STEPS, is_guessed: true, ..Path::default() };
+        if !self.path_is_narrow(session) {
+            self.begin_path(session, Path { halved: STEPS, is_guessed: true, ..Path::default() });
             self.counters.paths_narrowed += 1;
         }
     }
 
     /// Ends a guess that was wrong.
     pub(in super::super) fn take_for_wide(&mut self, session: SessionId) {
-        if let Some(link) = self.links.get_mut(&session).filter(|link| link.path.is_guessed) {
-            link.path = Path::default();
+        if self.path(session).is_guessed {
+            self.begin_path(session, Path::default());
         }
     }
 
     pub(in super::super) fn path_is_narrow(&self, session: SessionId) -> bool {
-        self.links.get(&session).is_some_and(|link| link.path.is_narrow())
+        self.path(session).is_narrow()
     }
 
     /// Notes that large piggybacked responses to a request were lost, `lost` of them, and that a block of
@@ -145,18 +156,17 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         lost: u8,
     ) {
         let most = self.limits.block_size;
-        let path = &mut self.link(session).path;
-        if path.answer_open != Some(request) {
-            // Of many at once some are lost by chance, and a later one may have arrived.
-            return;
-        }
-        path.answer_open = None;
+        let newest = self.seen.get_mut(session).filter(|seen| seen.answer_open == Some(request));
+        // Of many at once some are lost by chance, and a later one may have arrived.
+        let Some(seen) = newest else { return };
+        seen.answer_open = None;
+        let path = &mut self.know(session).path;
         path.answers_lost = path.answers_lost.saturating_add(lost);
         if u32::from(path.answers_lost) < path.copies_believed() || path.block_size(most) <= size {
             return;
         }
         let steps = (path.halved..STEPS).find(|steps| halved(most, *steps) <= size).unwrap_or(STEPS);
-        *path = Path { halved: steps, ..Path::default() };
+        self.begin_path(session, Path { halved: steps, ..Path::default() });
         self.counters.paths_narrowed += 1;
         self.narrowed.push_back(session);
         self.alarms.set(Alarm::Tell, now);
@@ -166,17 +176,18 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
     /// lost, it may have arrived.
     pub(super) fn answer_goes(&mut self, session: SessionId, request: MessageId, bytes: usize) {
         let size = self.block_size(session).bytes();
-        if let Some(link) = self.links.get_mut(&session).filter(|_| bytes > size - size / 4)
-            && link.path.answer_open.replace(request).is_some()
+        if let Some(seen) = self.seen.get_mut(session).filter(|_| bytes > size - size / 4)
+            && seen.answer_open.replace(request).is_some()
         {
-            link.path.answers_lost = 0;
+            self.large_answer_arrived(session);
         }
     }
 
-    /// Notes that a large piggybacked response arrived: those that were lost were lost by chance.
+    /// Notes that a large piggybacked response arrived, or may have: those that were lost were lost by
+    /// chance.
     pub(in super::super) fn large_answer_arrived(&mut self, session: SessionId) {
-        if let Some(link) = self.links.get_mut(&session) {
-            link.path.answers_lost = 0;
+        if let Some(known) = self.known.get_mut(session) {
+            known.path.answers_lost = 0;
         }
     }
 
@@ -195,7 +206,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         };
         if smaller(size).is_some() && link.unacknowledged.iter().any(is_in_doubt) {
             let id = self.allocate(now, session);
-            self.link(session).probe = Some(id);
+            self.link(now, session).probe = Some(id);
             self.transmit(session, message::empty(Kind::Confirmable, id));
         }
     }
@@ -203,8 +214,8 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
     /// A message has not been acknowledged in time. It counts with the others, of which the newest copy may
     /// still be on its way.
     pub(super) fn judge_path(&mut self, session: SessionId, late: MessageId) {
-        let size = self.block_size(session);
-        let Some(link) = self.links.get_mut(&session) else { return };
+        let (size, path) = (self.block_size(session), self.path(session));
+        let Some(link) = self.links.get(&session) else { return };
         // Else the path may have been silent when the newest copy was lost.
         let is_beside = |message: &Unacknowledged<O>| link.controller.has_heard_since(message.last_sent());
         if !link.unacknowledged.iter().any(|message| message.id == late && is_beside(message)) {
@@ -214,7 +225,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
             let under_way = u32::from(message.id != late);
             let lost = message.copies().saturating_sub(under_way);
             let beside_others = message.copies_beside_others(&link.controller).saturating_sub(under_way);
-            let is_alone = link.path.is_doubted_since(message.first_sent());
+            let is_alone = link.let_through.is_none_or(|passed| passed <= message.first_sent());
             if beside_others >= IN_A_ROW && is_alone && may_be_large(&message.bytes, size) {
                 lost - lost % IN_A_ROW
             } else {
@@ -222,8 +233,8 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
             }
         };
         let lost: u32 = link.unacknowledged.iter().map(copies_lost).sum();
-        if lost >= link.path.copies_believed() && smaller(size).is_some() {
-            link.path = Path { halved: link.path.halved + 1, ..Path::default() };
+        if lost >= path.copies_believed() && smaller(size).is_some() {
+            self.begin_path(session, Path { halved: path.halved + 1, ..Path::default() });
             self.counters.paths_narrowed += 1;
             self.narrowed.push_back(session);
         }
@@ -241,7 +252,13 @@ fn may_be_large(bytes: &[u8], block: BlockSize) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::config::{Limits, Times};
+    use super::super::super::dedup::Effect;
+    use super::super::super::message::Token;
+    use super::super::Origin;
     use super::*;
+    use crate::shares::Network;
+    use std::time::Duration;
 
     #[test]
     fn blocks_become_smaller_by_steps_down_to_what_every_link_takes() {
@@ -256,10 +273,61 @@ mod tests {
 
     #[test]
     fn a_path_that_has_let_a_block_through_is_doubted_later() {
-        let (mut path, now) = (Path::default(), Instant::now());
-        path.passed(now, 1024, BlockSize::MAX);
-        assert_eq!(path.copies_believed(), LOST_AT_FIRST);
-        path.passed(now, 1025, BlockSize::MAX);
-        assert_eq!(path.copies_believed(), LOST_LATER);
+        let mut layer = MessageLayer::<u8>::new(Times::rfc7252(), Limits::default(), [1; 32]);
+        let (session, now) = (SessionId(1), Instant::now());
+        layer.know(session);
+        for (bytes, believed) in [(1024, LOST_AT_FIRST), (1025, LOST_LATER), (4, LOST_LATER)] {
+            layer.has_passed(now, session, bytes);
+            assert_eq!(layer.path(session).copies_believed(), believed, "{bytes}");
+        }
+    }
+
+    /// A session that has asked, and whose large piggybacked response was lost twice.
+    fn lost_twice(times: Times, round_trip: Option<Duration>) -> (MessageLayer<u8>, Origin, Instant) {
+        let mut layer = MessageLayer::new(times, Limits::default(), [1; 32]);
+        let (session, network, token) = (SessionId(1), Network::alone(1), Token::EMPTY);
+        let (kind, id, effect, now) = (Kind::Confirmable, MessageId(1), Effect::Acts, Instant::now());
+        let origin = Origin { session, network, kind, id, token, effect };
+        layer.opened(now, session, round_trip);
+        layer.remember(now, &origin);
+        layer.answer_goes(session, id, 1024);
+        layer.answers_were_lost(now, session, id, BlockSize::MAX, 2);
+        assert_eq!(layer.path(session).answers_lost, 2);
+        (layer, origin, now)
+    }
+
+    #[test]
+    fn an_answer_of_which_no_more_will_be_known_may_have_arrived() {
+        let sample = Some(Duration::from_millis(100));
+        let (mut layer, origin, now) = lost_twice(Times::measured(), sample);
+        let lifetime = layer.times.exchange_lifetime;
+        assert!(layer.handle_timeout(now + lifetime).is_none());
+        assert_eq!(layer.path(origin.session).answers_lost, 2, "nothing was sent meanwhile");
+        let next = Origin { id: MessageId(2), ..origin };
+        layer.remember(now + lifetime, &next);
+        layer.answer_goes(origin.session, next.id, 1024);
+        assert!(layer.handle_timeout(now + 2 * lifetime).is_none());
+        assert_eq!(layer.path(origin.session).answers_lost, 0);
+    }
+
+    #[test]
+    fn a_path_that_was_taken_for_narrow_wakes_nobody_after_its_session() {
+        let (mut layer, origin, now) = lost_twice(Times::rfc7252(), None);
+        let (session, next, size) = (origin.session, MessageId(2), BlockSize::MAX);
+        layer.answer_goes(session, next, 1024);
+        layer.answers_were_lost(now, session, next, size.smaller().unwrap(), 4);
+        assert!(layer.path_is_narrow(session));
+        assert_eq!(layer.poll_timeout(), Some(now));
+        layer.closed(session);
+        assert_eq!((layer.sessions(), layer.poll_timeout()), (0, None));
+    }
+
+    #[test]
+    fn doubts_of_a_path_are_forgotten_with_all_else() {
+        let (mut layer, origin, now) = lost_twice(Times::rfc7252(), None);
+        layer.has_passed(now, origin.session, 1025);
+        assert_eq!(layer.path(origin.session).copies_believed(), LOST_LATER);
+        assert!(layer.handle_timeout(now + layer.times.exchange_lifetime).is_none());
+        assert_eq!((layer.sessions(), layer.poll_timeout()), (0, None));
     }
 }

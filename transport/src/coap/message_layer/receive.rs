@@ -100,7 +100,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
     /// Whether this is a copy of a message that is remembered; it gets the same answer again.
     fn recognise(&mut self, session: SessionId, network: Network, message: &Message) -> Known {
         let origin = Origin::of(session, network, message);
-        let found = self.links.get(&session).and_then(|link| link.seen.get(origin.key()));
+        let found = self.seen.get(session).and_then(|seen| seen.get(origin.key()));
         let Some((answer, effect)) = found else { return Known::New };
         self.counters.duplicates += 1;
         let again = match answer {
@@ -109,8 +109,8 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
             Answer::Rejected => Some(message::empty(Kind::Reset, message.id)),
             Answer::Bytes(answer) => {
                 let answer = answer.to_vec();
-                let link = self.links.get_mut(&session);
-                let times = link.map_or(0, |link| link.seen.count_copy(origin.key()));
+                let seen = self.seen.get_mut(session);
+                let times = seen.map_or(0, |seen| seen.count_copy(origin.key()));
                 if times >= path::UNHEARD {
                     return Known::Unheard { answer, times };
                 }

@@ -172,7 +172,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
     }
 
     fn send_and_repeat(&mut self, now: Instant, session: SessionId, id: MessageId, bytes: Vec<u8>, owner: O) {
-        let round_trip = self.links.get(&session).and_then(|link| link.controller.round_trip.as_ref());
+        let round_trip = self.known.get(session).and_then(|known| known.round_trip.as_ref());
         let (backoff, due) = Backoff::start(now, &self.times, round_trip, content(&bytes), &mut self.random);
         self.alarms.set(Alarm::Retransmit(session, id), due);
         self.transmit(session, bytes.clone());
@@ -186,7 +186,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
             is_again: false,
             in_silence: 0,
         };
-        self.link(session).unacknowledged.push(message);
+        self.link(now, session).unacknowledged.push(message);
     }
 
     /// Stops sending a message again: its answer came by another way, or is not wanted any more.
@@ -299,7 +299,6 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         let message = link.unacknowledged.swap_remove(at);
         self.alarms.clear(Alarm::Retransmit(session, id));
         link.controller.answered(now, &message.backoff, &self.times);
-        link.path.passed(now, message.bytes.len(), self.limits.block_size);
         if let Some(least) = link.controller.next_answer(now, &self.times) {
             let behind = |other: &&mut Unacknowledged<O>| {
                 other.backoff.copies == 1
@@ -311,6 +310,10 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
                 self.alarms.set(Alarm::Retransmit(session, other.id), least);
             }
         }
+        if let Some(round_trip) = link.controller.round_trip {
+            self.know(session).round_trip = Some(round_trip);
+        }
+        self.has_passed(now, session, message.bytes.len());
         self.leave_room(session);
         self.fill_window(now, session);
         Some(message.owner)

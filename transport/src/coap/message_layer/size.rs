@@ -30,8 +30,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
     /// The largest block that we send to this session or ask it for.
     pub(in crate::coap) fn block_size(&self, session: SessionId) -> BlockSize {
         let most = self.largest_message(session).saturating_sub(AROUND);
-        let path = self.links.get(&session).map(|link| link.path);
-        let mut size = path.unwrap_or_default().block_size(self.limits.block_size);
+        let mut size = self.path(session).block_size(self.limits.block_size);
         while size.bytes() > most {
             let Some(smaller) = size.smaller() else { break };
             size = smaller;
