@@ -29,9 +29,10 @@ fn main() -> ExitCode {
         );
         return ExitCode::SUCCESS;
     }
+    // Where these two do not work there is more memory in use.
+    let _ = heap::give_back_large();
     if config.threads == 1 {
-        // The others, which sign and write logs, take little. Where it does not work there is more
-        // memory in use.
+        // The others, which sign and write logs, take little.
         let _ = heap::share_one();
     }
     // Dropped at the end, by a panic as well: then the last lines are written.

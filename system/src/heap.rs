@@ -19,3 +19,47 @@ pub fn share_one() -> bool {
 pub fn share_one() -> bool {
     false
 }
+
+/// Pieces of 256 KiB and more never stand in the heap, and 1 MiB at its end is kept free at most. To be
+/// called before much is taken from it; whether it has had an effect.
+///
+/// The C library of GNU begins with less, and moves both bounds up to 32 and 64 MiB as large pieces are freed
+/// (M_MMAP_THRESHOLD in mallopt(3)). A table that grows would then leave each of its smaller copies in the
+/// heap, and not with the system. Other C libraries have nothing of the kind.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[expect(unsafe_code, reason = "a setting of the C library, which nothing wraps")]
+pub fn give_back_large() -> bool {
+    [(libc::M_MMAP_THRESHOLD, 256 << 10), (libc::M_TRIM_THRESHOLD, 1 << 20)].into_iter().all(
+        |(what, bytes)| {
+            // SAFETY: the function takes two numbers and keeps one of them, under a lock of its own.
+            unsafe { libc::mallopt(what, bytes) == 1 }
+        },
+    )
+}
+
+/// Nothing of the kind is known of this system.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub fn give_back_large() -> bool {
+    false
+}
+
+#[cfg(all(test, target_os = "linux", target_env = "gnu"))]
+mod tests {
+    use super::*;
+
+    /// Bytes that the C library has taken from the system beside its heap.
+    #[expect(unsafe_code, reason = "figures of the C library, which nothing wraps")]
+    fn beside_the_heap() -> usize {
+        // SAFETY: the function takes nothing, and returns numbers.
+        unsafe { libc::mallinfo2().hblkhd }
+    }
+
+    #[test]
+    fn a_large_piece_stands_beside_the_heap_after_another_was_freed() {
+        assert!(give_back_large());
+        drop(std::hint::black_box(vec![1_u8; 8 << 20]));
+        let before = beside_the_heap();
+        let piece = std::hint::black_box(vec![1_u8; 4 << 20]);
+        assert!(beside_the_heap() >= before + piece.len());
+    }
+}
