@@ -1,19 +1,21 @@
-//! Which message ids of a peer have been seen, and what each was answered (RFC 7252 section 4.5), in bounded memory.
+//! Which message ids of a peer have been seen, and what each was answered (RFC 7252 section 4.5),
+//! in bounded memory.
 //!
-//! Remembered are the messages that must not act twice: requests for the upstream, the first and the last block of an
-//! upload, responses. Requests for later blocks of a snapshot are answered again from the snapshot instead, and later
-//! blocks of an upload are recognised by their number; neither takes an entry, so large bodies do not push the small
-//! requests out.
+//! Remembered are the messages that must not act twice: requests for the upstream, the first and the last
+//! block of an upload, responses. Requests for later blocks of a snapshot are answered again from the
+//! snapshot instead, and later blocks of an upload are recognised by their number; neither takes an entry, so
+//! large bodies do not push the small requests out.
 //!
-//! A request inside an acknowledgement goes by the message id of *our* message, so the two kinds of ids are kept apart. If
-//! it asks for a later block its answer is confirmable, which is repeated anyway: its copies get nothing, else each of them
-//! would double the rest of the body. Such requests share a few places of their own.
+//! A request inside an acknowledgement goes by the message id of *our* message, so the two kinds of ids
+//! are kept apart. If it asks for a later block its answer is confirmable, which is repeated anyway: its
+//! copies get nothing, else each of them would double the rest of the body. Such requests share a few
+//! places of their own.
 //!
-//! A message id that comes again under another token is another message: its peer has gone round all 65,536 ids within
-//! the lifetime of one, which RFC 7252 section 4.4 forbids and a fast link invites.
+//! A message id that comes again under another token is another message: its peer has gone round all 65,536
+//! ids within the lifetime of one, which RFC 7252 section 4.4 forbids and a fast link invites.
 //!
-//! What still waits for its answer is never forgotten before its time: all retransmissions of a request that its client
-//! is waiting for are recognised, unless the client itself sends more than the limit in between.
+//! What still waits for its answer is never forgotten before its time: all retransmissions of a request that
+//! its client is waiting for are recognised, unless the client itself sends more than the limit in between.
 //!
 //! Where memory is short, what is worth least goes first ([`Seen::give_way`]), and nothing is refused for it:
 //!
@@ -24,8 +26,9 @@
 //!  3. a message without bytes            all of it    it acts again, as if nothing were remembered
 //! ```
 //!
-//! To be told is better than silence, in which a client would repeat itself for minutes, and than 5.03, which invites it to send the
-//! same under a new id. Most such copies are late ones, whose client has its answer and ignores this one.
+//! To be told is better than silence, in which a client would repeat itself for minutes, and than 5.03, which
+//! invites it to send the same under a new id. Most such copies are late ones, whose client has its answer
+//! and ignores this one.
 
 mod effect;
 mod entries;
@@ -185,8 +188,8 @@ impl Seen {
         }
     }
 
-    /// Forgets the oldest answered ids until all limits hold; says how many. `repeated` is for requests for blocks that came
-    /// in acknowledgements, the others for all else.
+    /// Forgets the oldest answered ids until all limits hold; says how many. `repeated` is for requests for
+    /// blocks that came in acknowledgements, the others for all else.
     pub(super) fn keep_within(&mut self, ids: usize, bytes: usize, repeated: usize) -> u64 {
         let mut forgotten = 0;
         let mut forget = |seen: &mut Seen, goes: fn(&Entry) -> bool| {
@@ -203,7 +206,8 @@ impl Seen {
         self.entries.oldest_that(goes)
     }
 
-    /// Gives up what is worth least, as the head of this file has it. None when everything waits for its answer.
+    /// Gives up what is worth least, as the head of this file has it. None when everything waits
+    /// for its answer.
     pub(super) fn give_way(&mut self) -> Option<Evicted> {
         let is_known = |entry: &Entry| matches!(entry.answer, Answer::Bytes(_) | Answer::Silence);
         let is_bytes = |entry: &Entry| matches!(entry.answer, Answer::Bytes(_));
@@ -238,8 +242,8 @@ impl Seen {
         self.entries.get(0).map(|entry| entry.seen)
     }
 
-    /// All bytes that [`Seen::give_way`] could free, allocations as a whole. What waits for its answer is bounded by the
-    /// requests that may wait.
+    /// All bytes that [`Seen::give_way`] could free, allocations as a whole. What waits for its answer is
+    /// bounded by the requests that may wait.
     pub(super) fn to_give(&self) -> usize {
         let pending = self.pending as usize;
         if self.entries.len() == pending {

@@ -17,8 +17,9 @@
 //! of the peer; what is on its way to it, with the ids that were given out. A session at rest has none,
 //! unless its round trip is kept. Messages on their way are looked up one by one: the window bounds them.
 //!
-//! Deliberately absent: a brake for whoever sends more than 65,536 messages within EXCHANGE_LIFETIME, 265 a second on one
-//! session. Deduplication tells messages of one id apart by their tokens, and a client of ours uses none twice.
+//! Deliberately absent: a brake for whoever sends more than 65,536 messages within EXCHANGE_LIFETIME, 265 a
+//! second on one session. Deduplication tells messages of one id apart by their tokens, and a client of ours
+//! uses none twice.
 
 mod memory;
 mod path;
@@ -74,21 +75,23 @@ impl Origin {
 /// What a received message means to the layer above. `O` names what was sent: an exchange, a ping.
 #[derive(Debug)]
 pub(super) enum Received<O> {
-    /// Dealt with.
+    /// The layer has dealt with the message; nothing is left to do.
     Nothing,
     /// A copy of a message that has been dealt with, or is being dealt with.
     Duplicate(Origin),
     /// A copy of a request whose answer was sent before; `times` counts such copies. For this one nothing has
     /// been sent yet.
     Unheard { message: Message, answer: Vec<u8>, times: u8 },
-    /// A request, confirmable or not, seen for the first time and not remembered yet. Or inside an acknowledgement: then of
-    /// what, if that was still waiting for one. `again`: it is a copy, whose answer has been forgotten and which does no harm.
+    /// A request, confirmable or not, seen for the first time and not remembered yet. Or inside an
+    /// acknowledgement: then of what, if that was still waiting for one. `again`: it is a copy, whose answer
+    /// has been forgotten and which does no harm.
     Request { message: Message, acknowledges: Option<O>, again: bool },
     /// A response; `to` is set when it came with the acknowledgement of something that was waiting for one.
     Response { message: Message, to: Option<O> },
-    /// An empty acknowledgement.
+    /// An empty acknowledgement of what was sent.
     Acknowledged(O),
-    /// A Reset. `of_copy`: what it answers had been sent more than once, so that the peer may have taken an earlier copy.
+    /// A Reset. `of_copy`: what it answers had been sent more than once, so that the peer may have taken
+    /// an earlier copy.
     Reset { of: O, of_copy: bool },
 }
 
@@ -96,7 +99,7 @@ pub(super) enum Received<O> {
 /// size counts.
 #[derive(Debug, Default)]
 struct Known {
-    /// As soon as there is a sample.
+    /// The measured round trip; None until there is a sample.
     round_trip: Option<RoundTrip>,
     path: Path,
     /// The peer is known to send copies sooner than RFC 7252 has it.
@@ -114,7 +117,8 @@ impl Known {
 #[derive(Debug)]
 struct Link<O> {
     next_id: Option<MessageId>,
-    /// When the last id was given out: for EXCHANGE_LIFETIME none may be given out twice (RFC 7252 section 4.4).
+    /// When the last id was given out: for EXCHANGE_LIFETIME none may be given out twice (RFC
+    /// 7252 section 4.4).
     last_id_at: Instant,
     unacknowledged: Vec<Unacknowledged<O>>,
     controller: Controller,
@@ -129,7 +133,7 @@ enum Alarm {
     Retransmit(SessionId, MessageId),
     /// A place in the window becomes free by itself.
     Place(SessionId),
-    /// Somebody has been given up.
+    /// Something was given up, and is to be reported at once.
     Tell,
 }
 
@@ -150,9 +154,9 @@ pub(super) struct MessageLayer<O> {
     narrow: BTreeMap<SessionId, usize>,
     /// Messages that wait for a place in the window.
     queues: BTreeMap<SessionId, Queue<O>>,
-    /// To be told.
+    /// What was given up and is to be reported to the layer above.
     given_up: VecDeque<GivenUp<O>>,
-    /// To be told: sessions whose blocks have become smaller.
+    /// Sessions whose blocks have become smaller, which is to be reported as well.
     narrowed: VecDeque<SessionId>,
     alarms: Timers<Alarm>,
     transmits: VecDeque<(SessionId, Vec<u8>)>,
@@ -214,8 +218,8 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         }
     }
 
-    /// Answers a confirmable message: a piggybacked response, or a bare acknowledgement or Reset. Duplicates of a
-    /// remembered message will get the same.
+    /// Answers a confirmable message: a piggybacked response, or a bare acknowledgement or Reset. Duplicates
+    /// of a remembered message will get the same.
     fn answer(&mut self, origin: &Origin, answer: Answer, bytes: Vec<u8>) {
         self.remember_answer(origin, answer);
         self.transmit(origin.session, bytes);
@@ -237,8 +241,8 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         self.transmit(session, message::empty(Kind::Reset, id));
     }
 
-    /// Responds to a request as long as it has not been acknowledged: a confirmable one in the acknowledgement, any other in a
-    /// non-confirmable message (RFC 7252 sections 5.2.1 and 5.2.3).
+    /// Responds to a request as long as it has not been acknowledged: a confirmable one in the
+    /// acknowledgement, any other in a non-confirmable message (RFC 7252 sections 5.2.1 and 5.2.3).
     pub(super) fn respond(&mut self, now: Instant, origin: &Origin, message: Outgoing) {
         if origin.kind == Kind::Confirmable {
             if let Some(bytes) = self.encode(origin.session, message, Kind::Acknowledgement, origin.id) {

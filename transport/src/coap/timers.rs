@@ -1,5 +1,5 @@
-//! One ordered set of deadlines for all sessions. What is not waiting for a time is not in it, so idle sessions cost
-//! nothing; setting and clearing are logarithmic.
+//! One ordered set of deadlines for all sessions. What is not waiting for a time is not in it, so idle
+//! sessions cost nothing; setting and clearing are logarithmic.
 
 use crate::SessionId;
 use std::cmp::Reverse;

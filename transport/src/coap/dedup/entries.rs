@@ -4,10 +4,10 @@
 use super::Entry;
 use std::collections::VecDeque;
 
-/// Oldest first.
+/// The remembered messages of one session, the oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Entries {
-    /// None: it is empty.
+    /// The oldest entry; None if there are none.
     first: Option<Entry>,
     rest: VecDeque<Entry>,
 }
@@ -17,7 +17,7 @@ impl Entries {
         usize::from(self.first.is_some()) + self.rest.len()
     }
 
-    /// Those that it has room for, with those that it has.
+    /// Returns the number of entries that fit without another allocation, those that are there included.
     pub(super) fn places(&self) -> usize {
         usize::from(self.first.is_some()) + self.rest.capacity()
     }

@@ -1,9 +1,10 @@
-//! What the message layer remembers of a session, and for how long: EXCHANGE_LIFETIME (RFC 7252 section 4.8.2), within the
-//! limits of deduplication.
+//! What the message layer remembers of a session, and for how long: EXCHANGE_LIFETIME (RFC 7252 section
+//! 4.8.2), within the limits of deduplication.
 //!
-//! Nothing is refused for want of this memory. Where it is used up, the session that holds most of it in the heaviest network gives way
-//! ([`Pool`](crate::shares::Pool)), by what is worth least to it ([`Seen::give_way`]). What waits for its answer is not in the pool: it
-//! is never given up, and the requests that may wait are bounded elsewhere.
+//! Nothing is refused for want of this memory. Where it is used up, the session that holds most of it in the
+//! heaviest network gives way ([`Pool`](crate::shares::Pool)), by what is worth least to it
+//! ([`Seen::give_way`]). What waits for its answer is not in the pool: it is never given up, and the requests
+//! that may wait are bounded elsewhere.
 
 use super::super::dedup::{Answer, Effect, Evicted, Seen};
 use super::super::message::Kind;
@@ -13,7 +14,8 @@ use crate::shares::Network;
 use std::time::Instant;
 
 impl<O: Copy + PartialEq> MessageLayer<O> {
-    /// From now on a duplicate of this message is recognised; asked twice for the newest message, it is remembered once.
+    /// From now on a duplicate of this message is recognised; asked twice for the newest message, it
+    /// is remembered once.
     pub(in super::super) fn remember(&mut self, now: Instant, origin: &Origin) {
         let answer = if origin.kind == Kind::Confirmable { Answer::Pending } else { Answer::Silence };
         if !self.is_newest(origin) {
@@ -27,8 +29,8 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         }
     }
 
-    /// The same for one that came inside an acknowledgement, acts on nothing, and has an answer that is sent until it is
-    /// acknowledged.
+    /// The same for one that came inside an acknowledgement, acts on nothing, and has an answer that is sent
+    /// until it is acknowledged.
     pub(in super::super) fn remember_repeated(&mut self, now: Instant, origin: &Origin) {
         if !self.is_newest(origin) {
             self.add_seen(now, origin, |seen| {

@@ -8,9 +8,10 @@
 //!     `---------> blocks of half the size, not known <---------'
 //! ```
 //!
-//! A router that drops what is too long for its link, and whose word of it does not arrive, looks like loss that picks out large
-//! messages. So those that nobody acknowledged are counted: copies of messages on their way of which some were sent since small messages
-//! have passed, and no large one. A path on which nothing passes says nothing of sizes. A request counts as large where its answer may be.
+//! A router that drops what is too long for its link, and whose word of it does not arrive, looks like loss
+//! that picks out large messages. So those that nobody acknowledged are counted: copies of messages on their
+//! way of which some were sent since small messages have passed, and no large one. A path on which nothing
+//! passes says nothing of sizes. A request counts as large where its answer may be.
 //!
 //! If nothing else arrives from the peer, each third copy of a large message is followed by a probe: an Empty
 //! confirmable message that is not repeated. An answer to it shows that the path drops large messages only.
@@ -30,8 +31,8 @@ use super::{Alarm, MessageLayer};
 use crate::SessionId;
 use std::time::Instant;
 
-/// Copies of one message that count together: fewer say nothing. So two messages that are lost three times are what one is that is lost
-/// six times.
+/// Copies of one message that count together: fewer say nothing. So two messages that are lost three times
+/// are what one is that is lost six times.
 const IN_A_ROW: u32 = 3;
 
 /// Copies that are lost until a path is taken for narrow which has let nothing large through so far.
@@ -40,8 +41,9 @@ const LOST_AT_FIRST: u32 = 2 * IN_A_ROW;
 /// The same for one that has.
 const LOST_LATER: u32 = 4 * IN_A_ROW;
 
-/// The smallest blocks that a path is given. A block of 512 with what stands around it and DTLS is longer than 576 bytes, which is
-/// what every link of IPv4 was made to take (RFC 791); no link is known to take less.
+/// The smallest blocks that a path is given. A block of 512 with what stands around it and DTLS is
+/// longer than 576 bytes, which is what every link of IPv4 was made to take (RFC 791); no link is known
+/// to take less.
 const SMALLEST: usize = 256;
 
 /// How many halvings lead from the largest blocks to [`SMALLEST`].
@@ -241,7 +243,8 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
     }
 }
 
-/// Whether a message of ours, or what answers it, may be longer than half a block: any GET, and any request for a further block.
+/// Whether a message of ours, or what answers it, may be longer than half a block: any GET, and any request
+/// for a further block.
 fn may_be_large(bytes: &[u8], block: BlockSize) -> bool {
     let asks_for_much = |message: Message| {
         let names_block = message.options().any(|(number, _)| number == numbers::BLOCK2);

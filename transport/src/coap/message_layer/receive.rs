@@ -1,4 +1,5 @@
-//! What an arriving message is: malformed, an answer to one of ours, a copy, or something new for the layer above.
+//! What an arriving message is: malformed, an answer to one of ours, a copy, or something new for
+//! the layer above.
 
 use super::super::dedup::{Answer, Effect};
 use super::super::message::{self, Kind, Message, Outgoing};

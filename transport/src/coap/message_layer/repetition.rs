@@ -39,7 +39,8 @@ pub(super) struct Unacknowledged<O> {
     withheld: bool,
     /// The same has been sent before, in another message.
     is_again: bool,
-    /// Copies, sent or withheld, until something came from the peer: they say nothing of the size of what the path lets through.
+    /// Copies, sent or withheld, until something came from the peer: they say nothing of the size of what the
+    /// path lets through.
     in_silence: u32,
 }
 
@@ -229,7 +230,8 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
             .map(|message| message.owner)
     }
 
-    /// When the oldest message of a session that is still sent again went out first, and how often it has been sent.
+    /// When the oldest message of a session that is still sent again went out first, and how often it
+    /// has been sent.
     pub(in super::super) fn oldest_unacknowledged(&self, session: SessionId) -> Option<(Instant, u32)> {
         let sent = self.links.get(&session)?.unacknowledged.iter();
         sent.map(|message| (message.backoff.first_sent, message.backoff.copies)).min()
@@ -262,8 +264,8 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         }
     }
 
-    /// With a message that nobody acknowledged those are given up that wait behind it, unless the peer is there: they would
-    /// be sent as often, to nobody.
+    /// With a message that nobody acknowledged those are given up that wait behind it, unless the peer is
+    /// there: they would be sent as often, to nobody.
     fn give_up(&mut self, now: Instant, session: SessionId, message: &Unacknowledged<O>) {
         self.given_up.push_back(GivenUp { of: message.owner, sent: true });
         if !message.is_ping() && !self.has_heard_since(session, message.backoff.first_sent) {

@@ -1,6 +1,6 @@
-//! How long a message may be: what one record of its session carries, which is less where the handshake has agreed on a
-//! max_fragment_length (RFC 6066 section 4). Every message of ours passes here; what is longer than that is never sent. Blocks are
-//! smaller than that where the path takes no large datagrams (`path.rs`).
+//! How long a message may be: what one record of its session carries, which is less where the handshake has
+//! agreed on a max_fragment_length (RFC 6066 section 4). Every message of ours passes here; what is longer
+//! than that is never sent. Blocks are smaller than that where the path takes no large datagrams (`path.rs`).
 
 use super::super::block::BlockSize;
 use super::super::message::{Kind, MAX_MESSAGE, MessageId, Outgoing};
@@ -8,8 +8,8 @@ use super::super::numbers::{self, Code};
 use super::MessageLayer;
 use crate::SessionId;
 
-/// What stands around a block of a response: header, token and payload marker (13 bytes), Content-Format, Max-Age, ETag,
-/// Block1, Block2, Size2, and as much again for what may be added.
+/// What stands around a block of a response: header, token and payload marker (13 bytes), Content-Format,
+/// Max-Age, ETag, Block1, Block2, Size2, and as much again for what may be added.
 const AROUND: usize = 96;
 
 /// Instead of a response that cannot be sent.
@@ -38,8 +38,8 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         size
     }
 
-    /// None for a request that is too long. A response is cut down until it can go: its client would else repeat the
-    /// request until it gives up.
+    /// None for a request that is too long. A response is cut down until it can go: its client would else
+    /// repeat the request until it gives up.
     pub(super) fn encode(
         &mut self,
         session: SessionId,
