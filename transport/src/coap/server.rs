@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! handle_message -> message layer -> options ---- Block2 > 0 ---> snapshot ----> one block          (blockwise.rs)
-//!                                       |-------- Block1 -------> upload -> 2.31, or whole --.      (blockwise.rs)
+//!                                       |-------- Block1 -------> upload -> 2.31, or whole --.      (uploading.rs)
 //!                                       `-------- else ----------------------------------> Request (this file)
 //!                                                                                              |
 //! one message, or a snapshot and its first block <---- respond_head, respond_chunk, fail <-----'    (exchange.rs)
@@ -19,14 +19,15 @@ mod balance;
 mod blockwise;
 mod bodies;
 mod exchange;
+mod gauges;
 mod memory;
 mod narrow_path;
 mod sticky;
 mod turned_away;
+mod uploading;
 
 use super::access_token;
 use super::config::{Limits, Times};
-use super::counters::Counters;
 use super::message::{Kind, Message, Outgoing};
 use super::message_layer::{MessageLayer, Origin, Received};
 use super::numbers::{self, Code, Method};
@@ -348,32 +349,9 @@ impl Server {
         [self.messages.poll_timeout(), self.alarms.next()].into_iter().flatten().min()
     }
 
-    /// Returns the counters since the start, and the gauges of now.
-    pub fn counters(&self) -> Counters {
-        Counters {
-            remembered_bytes: self.messages.remembered_bytes() as u64,
-            waiting_bytes: self.messages.waiting_bytes() as u64,
-            upload_bytes: self.memory.upload_bytes() as u64,
-            snapshot_bytes: self.memory.snapshot_bytes() as u64,
-            snapshot_at_upstream: self.memory.at_upstream() as u64,
-            ..self.messages.counters
-        }
-    }
-
     /// Counts a message that the session layer could not send.
     pub(crate) fn count_unsendable(&mut self) {
         self.messages.counters.unsendable += 1;
-    }
-
-    /// Returns what counts against `blockwise_total` now: bytes that uploads and snapshots hold, allocations
-    /// as a whole, and bytes that are held for snapshots at the upstream.
-    pub fn blockwise_bytes(&self) -> usize {
-        self.memory.upload_bytes() + self.memory.snapshot_bytes() + self.memory.at_upstream()
-    }
-
-    /// Counts the sessions that have state in this layer; those at rest have none.
-    pub fn sessions_in_memory(&self) -> usize {
-        self.messages.sessions().max(self.sessions.len())
     }
 
     /// Drops the state of a session if nothing is left of it.
