@@ -67,7 +67,8 @@
 //! as before.
 //!
 //! Events and reasons are `non_exhaustive`: any version may have more of them, and a program may ignore those
-//! that it does not know.
+//! that it does not know. Limits, times and options stay open structs: fill them with `..Default::default()`,
+//! and a new field breaks nothing.
 //!
 //! # Layers
 //!
