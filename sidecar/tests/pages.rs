@@ -180,10 +180,10 @@ fn names_belong_to_the_file_before_them_in_their_row_or_paragraph() {
 
 #[test]
 fn what_is_not_there_is_named_with_page_line_and_file() {
-    let page = "`e2e/tests/pages.rs`: `missing`, `absent`\n\n`e2e/tests/none.rs`: `x`\n`e2e/none/`\n";
+    let page = "`sidecar/tests/pages.rs`: `missing`, `absent`\n\n`sidecar/tests/none.rs`: `x`\n`e2e/none/`\n";
     let expected = [
-        "page:1: e2e/tests/pages.rs declares no absent",
-        "page:3: no file e2e/tests/none.rs",
+        "page:1: sidecar/tests/pages.rs declares no absent",
+        "page:3: no file sidecar/tests/none.rs",
         "page:4: no folder e2e/none/",
     ];
     assert_eq!(missing("page", page), expected);
