@@ -46,7 +46,7 @@ CARGO_FUZZ := RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=malloc_context_size=2:quarantine_si
 
 # ---- the two commands --------------------------------------------------------------------------------------
 
-.PHONY: help demo down test check needed rust msrv unit test-npm e2e test-kubernetes test-more figures bench-wire bench-load bench-codec bench-chain bench-filter bench-npm fuzz advisories build filter images image-filter images-again kubernetes npm npm-module npm-again setup setup-test setup-more clean
+.PHONY: help demo down test check needed rust msrv unit test-npm e2e test-kubernetes test-more pictures figures bench-wire bench-load bench-codec bench-chain bench-filter bench-npm fuzz advisories build filter images image-filter images-again kubernetes npm npm-module npm-again setup setup-test setup-more clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -142,6 +142,11 @@ test-more: setup-more images kubernetes ## what takes too long for `make test` o
 	.venv/examples/bin/python e2e/ingress/istio.py
 	python3 e2e/kubernetes/run.py memory
 	env $(WITH_NODE) cargo test --locked -p lowband-e2e --test late --test bad_paths -- --ignored
+
+pictures: setup build filter ## the table of bytes in the README and its pictures, from a run of the demo
+	@mkdir -p $(CARGO_TARGET_DIR)
+	@$(RELEASE)/demo up --once --port '$(PORT)' --dir '$(CARGO_TARGET_DIR)/pictures' --table $(CARGO_TARGET_DIR)/table.txt
+	@tools/pictures --table $(CARGO_TARGET_DIR)/table.txt
 
 figures: setup-test build filter ## datagrams and bytes of the exchanges that the README names
 	@$(RELEASE)/wire-figures

@@ -47,6 +47,9 @@ pub struct Up {
     /// Ends after the steps, with status 0 only if each gave the right answer.
     #[arg(long)]
     pub once: bool,
+    /// File that gets the table of bytes alone, for tools/pictures. Default: none.
+    #[arg(long, value_name = "FILE")]
+    pub table: Option<PathBuf>,
     /// Another homeserver than a local Synapse, such as `https://matrix.example.org`.
     #[arg(long, value_name = "URL")]
     pub homeserver: Option<String>,

@@ -3,7 +3,8 @@
 use crate::story::Cost;
 use crate::tcp::Traffic;
 
-const NOTE: &str = "\
+/// What the columns of the table mean, to be told below it.
+pub(super) const NOTE: &str = "\
 Both directions together. \"payload\" is what UDP and TCP carry: DTLS or TLS records, their handshakes included. \"on the wire\"
 adds IPv4 and UDP headers, 28 bytes a datagram, or IPv4 and TCP headers with timestamps, 52 bytes a segment (SYN: 60). Segments
 count bare acknowledgements, as the kernel does, at an MTU of 1,500. The HTTPS client is a lean one: one kept-alive connection a
@@ -33,8 +34,6 @@ pub(super) fn render(coap: &[Cost], https: &[Cost]) -> String {
         sums = (sums.0 + coap.traffic, sums.1 + https.traffic);
     }
     rows.push(row("all", sums.0, sums.1));
-    rows.push(String::new());
-    rows.push(NOTE.to_owned());
     rows.join("\n")
 }
 

@@ -33,7 +33,7 @@ pub async fn up(options: Up) -> Result<()> {
     let _mark = Mark::set(&folder)?;
     let work = async {
         let chain = start(&options, &folder, port).await?;
-        let room = tell(cast, &chain).await?;
+        let room = tell(cast, &chain, options.table.as_deref()).await?;
         Ok::<_, Error>((chain, room))
     };
     let done = tokio::select! {
@@ -80,8 +80,8 @@ async fn start(options: &Up, folder: &Path, port: Port) -> Result<Chain> {
     Ok(chain)
 }
 
-/// The story on both wires and the table; what a later visitor can use of it.
-async fn tell(cast: Cast, chain: &Chain) -> Result<Option<(SignedIn, String)>> {
+/// The story on both wires and the table, into `file` as well; what a later visitor can use of it.
+async fn tell(cast: Cast, chain: &Chain, file: Option<&Path>) -> Result<Option<(SignedIn, String)>> {
     let ca = chain.certificate.certificate.clone();
     say("\nOver CoAP and DTLS, as a low-bandwidth client:");
     let mut side = Side::Coap { relay: Relay::start(chain.address()).await?, ca: ca.clone() };
@@ -94,7 +94,12 @@ async fn tell(cast: Cast, chain: &Chain) -> Result<Option<(SignedIn, String)>> {
             "\nOnly /versions was shown: set USER1, PASSWORD1, USER2 and PASSWORD2 to two accounts of this homeserver for more.",
         );
     }
-    say(format_args!("\nWhat it cost\n\n{}", table::render(&coap.costs, &https.costs)));
+    let table = table::render(&coap.costs, &https.costs);
+    say(format_args!("\nWhat it cost\n\n{table}\n\n{}", table::NOTE));
+    if let Some(file) = file {
+        let written = std::fs::write(file, format!("{table}\n"));
+        written.map_err(Error::io(format!("write {}", file.display())))?;
+    }
     Ok(coap.room)
 }
 
