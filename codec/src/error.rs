@@ -96,7 +96,7 @@ kinds! {
     /// A raw control character in a string.
     ControlCharacter, "control_character", "a control character in a string must be escaped";
     /// A backslash before something else than an escape.
-    InvalidEscape, "invalid_escape", "the escape in the string is none of JSON's";
+    InvalidEscape, "invalid_escape", "the escape in the string is not one of JSON's";
 
     // JSON that is not clean, refused by the strict policy only.
     /// A surrogate escape without its other half.

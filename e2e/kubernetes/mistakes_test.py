@@ -60,7 +60,7 @@ class Mistakes(Case):
     def test_a_homeserver_that_is_no_url(self):
         self.wrong.edit("10-settings.yaml", "LOWBAND_HOMESERVER: .*", 'LOWBAND_HOMESERVER: "matrix.example.org"')
         pod = self.make()
-        self.check_told(pod, r'lowband-sidecar: --homeserver "matrix.example.org" is no URL like https://')
+        self.check_told(pod, r'lowband-sidecar: --homeserver "matrix.example.org" is not a URL like https://')
         logs = cluster.kubectl("--namespace", NAMESPACE, "logs", pod, "--container", "render").stdout
         self.assertEqual(len(logs.splitlines()), 1, logs)
 
@@ -68,7 +68,7 @@ class Mistakes(Case):
         for name, value in (("LOWBAND_REQUESTS_PER_SECOND", "many"), ("LOWBAND_LOG_LEVEL", "loud")):
             self.wrong.edit("10-settings.yaml", f'{name}: ".*"', f'{name}: "{value}"')
         pod = self.make()
-        for option in ('requests-per-second "many" is no whole number', 'log-level "loud" is none of off, error, warn, info'):
+        for option in ('requests-per-second "many" is not a whole number', 'log-level "loud" is not one of off, error, warn, info'):
             self.check_told(pod, f"lowband-sidecar: --{option}")
         status = cluster.kubectl("--namespace", NAMESPACE, "get", "pod", pod, "--no-headers").stdout.split()[2]
         self.assertIn(status, ("Init:Error", "Init:CrashLoopBackOff"))

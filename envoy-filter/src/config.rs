@@ -101,8 +101,8 @@ impl Config {
         if text.trim_ascii().is_empty() {
             return Ok(config);
         }
-        let text = std::str::from_utf8(text).map_err(|error| vec![format!("no JSON object: {error}")])?;
-        let fields = Members::of(text).map_err(|error| vec![format!("no JSON object: {error}")])?;
+        let text = std::str::from_utf8(text).map_err(|error| vec![format!("not a JSON object: {error}")])?;
+        let fields = Members::of(text).map_err(|error| vec![format!("not a JSON object: {error}")])?;
         let mut mistakes = Vec::new();
         for (name, value) in &fields.0 {
             match (name.as_str(), Members::of(value.get())) {
@@ -133,7 +133,7 @@ impl Config {
                 }
             }
             "trusted" => self.trusted = truth(name, value)?,
-            "advertise" => return Err(format!("{name}: {value} is no object")),
+            "advertise" => return Err(format!("{name}: {value} is not an object")),
             _ => return Err(format!("{name}: no such field")),
         }
         Ok(())
@@ -160,7 +160,7 @@ fn base_url(name: &str, value: &str) -> Result<String, String> {
     let plain = host.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"\\<>?#@".contains(&byte));
     match plain && !host.is_empty() && !host.starts_with('/') {
         true => Ok(text),
-        false => Err(format!("{name}: {value} is no URL like \"https://matrix.example.org\"")),
+        false => Err(format!("{name}: {value} is not a URL like \"https://matrix.example.org\"")),
     }
 }
 
@@ -177,7 +177,7 @@ fn number(name: &str, value: &str, range: RangeInclusive<u64>) -> Result<usize, 
     let number = read::<u64>(value).filter(|number| range.contains(number));
     let number = number.and_then(|number| usize::try_from(number).ok());
     number.ok_or_else(|| {
-        format!("{name}: {value} is no whole number from {} to {}", range.start(), range.end())
+        format!("{name}: {value} is not a whole number from {} to {}", range.start(), range.end())
     })
 }
 
@@ -241,7 +241,9 @@ mod tests {
                 "trusted"
             ]
         );
-        assert!(mistakes.contains(&"max_request_bytes: 0 is no whole number from 1 to 268435456".to_owned()));
+        assert!(
+            mistakes.contains(&"max_request_bytes: 0 is not a whole number from 1 to 268435456".to_owned())
+        );
     }
 
     #[test]
@@ -297,7 +299,10 @@ mod tests {
         for text in ["[]", "1", "{", "{} {}", "trusted: true", "\u{feff}{}"] {
             let mistakes = Config::parse(text.as_bytes()).unwrap_err();
             assert_eq!(mistakes.len(), 1, "{text}");
-            assert!(mistakes.iter().all(|mistake| mistake.starts_with("no JSON object: ")), "{mistakes:?}");
+            assert!(
+                mistakes.iter().all(|mistake| mistake.starts_with("not a JSON object: ")),
+                "{mistakes:?}"
+            );
         }
         assert!(Config::parse(b"{\"trusted\": \"\xff\"}").is_err());
     }

@@ -38,7 +38,7 @@ pub enum Document {
 pub enum Miss {
     /// It has a Content-Encoding that nobody has asked for.
     Encoded,
-    /// It is no JSON object.
+    /// It is not a JSON object.
     NotJson,
     /// It is longer than `hold_response_bytes`.
     TooLong,
@@ -53,7 +53,7 @@ impl Miss {
     pub fn predicate(self) -> &'static str {
         match self {
             Miss::Encoded => "it comes with a Content-Encoding",
-            Miss::NotJson => "it is no JSON object",
+            Miss::NotJson => "it is not a JSON object",
             Miss::TooLong => "it is longer than hold_response_bytes",
             Miss::Partial => "only a part of it comes",
             Miss::NoMember => "it has no base_url where that belongs",

@@ -66,7 +66,7 @@ impl MatrixError {
     /// The homeserver's answer, of which so many bytes have come, is no JSON.
     pub fn bad_answer(error: &lowband_codec::Error, length: u64) -> Self {
         let reason = if error.offset as u64 >= length { Reason::Incomplete } else { Reason::Malformed };
-        let error = format!("the homeserver's answer is no JSON: {error}");
+        let error = format!("the homeserver's answer is not JSON: {error}");
         MatrixError { status: 502, errcode: "M_UNKNOWN", error, reason }
     }
 

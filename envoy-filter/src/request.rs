@@ -96,7 +96,7 @@ pub(crate) fn whole(
     let mut json = Vec::with_capacity(cbor.len().saturating_mul(3) / 2);
     let decoded = decoder.decode(cbor, &mut json).map_err(|error| match error.kind {
         ErrorKind::InputTooLarge | ErrorKind::OutputTooLarge => MatrixError::too_large(max),
-        _ => MatrixError::not_json(format!("the body is no CBOR that stands for JSON: {error}")),
+        _ => MatrixError::not_json(format!("the body is not CBOR that maps to JSON: {error}")),
     })?;
     if decoded.integer_keys && !client.keys_are_told {
         client.keys = Some(KeyTable::v1());

@@ -10,7 +10,7 @@ use lowband_transport::coap::Code;
 use percent_encoding::percent_decode_str;
 
 pub(crate) const DOT_SEGMENT: Refusal =
-    Refusal::diagnostic(Code::BAD_REQUEST, ". and .. are no Uri-Path values (RFC 7252 section 5.10.1)");
+    Refusal::diagnostic(Code::BAD_REQUEST, ". and .. are not allowed in Uri-Path (RFC 7252 section 5.10.1)");
 const NOT_SERVED: Refusal =
     Refusal::use_https("only /_matrix/client is served over CoAP: use HTTPS on the same host and port");
 const NO_CORE: Refusal = Refusal::diagnostic(Code::NOT_FOUND, "no resources are listed here (RFC 6690)");

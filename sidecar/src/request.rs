@@ -41,7 +41,7 @@ pub struct Forward {
     pub is_repeatable: bool,
 }
 
-const UNFIT: Refusal = Refusal::diagnostic(Code::BAD_REQUEST, "the request fits no HTTP request");
+const UNFIT: Refusal = Refusal::diagnostic(Code::BAD_REQUEST, "the request cannot be expressed in HTTP");
 
 /// How the two content options read.
 #[derive(Debug, Clone, PartialEq, Eq)]

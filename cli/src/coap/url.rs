@@ -54,7 +54,7 @@ pub(crate) fn parse(text: &str) -> Result<Destination, Failure> {
         None => return refuse("there is no host"),
     };
     let port = match url.port() {
-        Some(0) => return refuse("port 0 is no port"),
+        Some(0) => return refuse("port 0 is not a valid port"),
         port => port.unwrap_or(DEFAULT_PORT),
     };
     let path = if url.path().is_empty() { "/" } else { url.path() };

@@ -19,7 +19,7 @@ const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 /// `500ms`, `60s`, `2m`, `24h`; a bare number is seconds.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     match scaled(text, DURATIONS).map(Duration::from_millis) {
-        None => Err("is no duration such as 500ms, 60s, 2m or 24h".to_owned()),
+        None => Err("is not a duration: write 500ms, 60s, 2m or 24h".to_owned()),
         Some(long) if long > LONGEST => Err("is longer than a year".to_owned()),
         Some(duration) => Ok(duration),
     }
@@ -35,18 +35,18 @@ pub(super) fn some_duration(text: &str) -> Result<Duration, String> {
 
 /// `65536`, `64KiB`, `8MiB`, `1GiB`, within bounds.
 pub(super) fn size(text: &str, allowed: RangeInclusive<u64>) -> Result<usize, String> {
-    let bytes = scaled(text, SIZES).ok_or("is no size such as 65536, 64KiB or 8MiB")?;
+    let bytes = scaled(text, SIZES).ok_or("is not a size: write 65536, 64KiB or 8MiB")?;
     bounded(bytes, allowed)
 }
 
 /// A whole number within bounds.
 pub(super) fn count(text: &str, allowed: RangeInclusive<u64>) -> Result<usize, String> {
-    bounded(scaled(text, COUNTS).ok_or("is no whole number")?, allowed)
+    bounded(scaled(text, COUNTS).ok_or("is not a whole number")?, allowed)
 }
 
 /// A whole number within bounds, or `auto`.
 pub(super) fn count_or_auto(text: &str, allowed: RangeInclusive<u64>) -> Result<Option<usize>, String> {
-    if text == "auto" { Ok(None) } else { count(text, allowed).map(Some).map_err(|why| why + ", nor auto") }
+    if text == "auto" { Ok(None) } else { count(text, allowed).map(Some).map_err(|why| or_word(why, "auto")) }
 }
 
 /// [`count`], for one range.
@@ -61,12 +61,12 @@ pub(super) fn size_within(allowed: RangeInclusive<u64>) -> impl FnOnce(&str) -> 
 
 /// An IP address and a port; no name, because what a name resolves to may change between check and bind.
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| "is no IP address with a port such as [::]:8008 or 127.0.0.1:9464".to_owned())
+    text.parse().map_err(|_| "is not an IP address with a port, like [::]:8008 or 127.0.0.1:9464".to_owned())
 }
 
 /// An address, or `off`.
 pub(super) fn address_or_off(text: &str) -> Result<Option<SocketAddr>, String> {
-    if text == "off" { Ok(None) } else { address(text).map(Some).map_err(|why| why + ", nor off") }
+    if text == "off" { Ok(None) } else { address(text).map(Some).map_err(|why| or_word(why, "off")) }
 }
 
 /// Addresses and networks with commas between them, or `off`.
@@ -75,7 +75,7 @@ pub(super) fn balancers(text: &str) -> Result<Balancers, String> {
         return Ok(Balancers::default());
     }
     Balancers::parse(text.split(',').map(str::trim))
-        .map_err(|why| format!("is no list of networks, nor off: {why}"))
+        .map_err(|why| format!("is neither a list of networks nor off: {why}"))
 }
 
 /// `unix:PATH` or `http://host:port`.
@@ -103,6 +103,11 @@ pub(super) fn upstream(text: &str) -> Result<Address, String> {
         Some(1..) => Ok(Address::Tcp(authority)),
         _ => Err("names no port".to_owned()),
     }
+}
+
+/// Adds to the error of a value that the option takes this word as well.
+pub(super) fn or_word(why: String, word: &str) -> String {
+    format!("{why}; {word} is allowed too")
 }
 
 fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
@@ -147,6 +152,9 @@ mod tests {
         assert!(size("8MB", 1..=1 << 30).is_err());
         assert_eq!(count("32", 1..=32), Ok(32));
         assert!(count("33", 1..=32).is_err());
+        assert_eq!(count_or_auto("auto", 1..=32), Ok(None));
+        let why = "is not between 1 and 32; auto is allowed too";
+        assert_eq!(count_or_auto("33", 1..=32), Err(why.to_owned()));
         assert!(count("3KiB", 1..=1 << 20).is_err());
     }
 
@@ -189,5 +197,7 @@ mod tests {
         assert!(address("localhost:8008").is_err());
         assert!(address("127.0.0.1").is_err());
         assert_eq!(address_or_off("off"), Ok(None));
+        let why = "is not an IP address with a port, like [::]:8008 or 127.0.0.1:9464; off is allowed too";
+        assert_eq!(address_or_off("localhost:8008"), Err(why.to_owned()));
     }
 }

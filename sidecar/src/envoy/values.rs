@@ -10,13 +10,13 @@ const LONGEST_HOST_NAME: usize = 253;
 pub(super) fn port(text: &str) -> Result<u16, String> {
     match text.parse() {
         Ok(number) if number > 0 && text.chars().all(|c| c.is_ascii_digit()) => Ok(number),
-        _ => Err("is no port from 1 to 65535".to_owned()),
+        _ => Err("is not a port from 1 to 65535".to_owned()),
     }
 }
 
 /// A port, or `off`.
 pub(crate) fn port_or_off(text: &str) -> Result<Option<u16>, String> {
-    if text == "off" { Ok(None) } else { port(text).map(Some).map_err(|why| why + ", nor off") }
+    if text == "off" { Ok(None) } else { port(text).map(Some).map_err(|why| why + "; off is allowed too") }
 }
 
 /// An IP address to listen on.
@@ -24,13 +24,13 @@ pub(super) fn address(text: &str) -> Result<String, String> {
     let address: Result<IpAddr, _> = text.parse();
     address
         .map(|address| address.to_string())
-        .map_err(|_| "is no IP address to listen on, like 0.0.0.0 or ::".to_owned())
+        .map_err(|_| "is not an IP address to listen on, like 0.0.0.0 or ::".to_owned())
 }
 
 /// An IP address and a port to listen on.
 pub(super) fn address_and_port(text: &str) -> Result<SocketAddr, String> {
     let address = text.parse().ok().filter(|address: &SocketAddr| address.port() > 0);
-    address.ok_or_else(|| "is no address with a port, like 0.0.0.0:9465 or [::]:9465".to_owned())
+    address.ok_or_else(|| "is not an address with a port, like 0.0.0.0:9465 or [::]:9465".to_owned())
 }
 
 /// Envoy itself needs some 20 MiB.
@@ -39,13 +39,17 @@ const LEAST_HEAP: u64 = 64 << 20;
 /// Bytes of memory.
 pub(super) fn heap(text: &str) -> Result<u64, String> {
     let bytes = text.parse().ok().filter(|bytes| *bytes >= LEAST_HEAP && !text.starts_with('+'));
-    bytes.ok_or_else(|| format!("is no number of bytes from {LEAST_HEAP} (64 MiB)"))
+    bytes.ok_or_else(|| format!("is not a number of bytes of at least {LEAST_HEAP} (64 MiB)"))
 }
 
 /// Any path that can stand on a line.
 pub(super) fn path(text: &str) -> Result<String, String> {
     let breaks = |c: char| c.is_control() || c == '\u{feff}' || (c.is_whitespace() && c != ' ');
-    if text.is_empty() || text.contains(breaks) { Err("is no path".to_owned()) } else { Ok(text.to_owned()) }
+    if text.is_empty() || text.contains(breaks) {
+        Err("is not a path".to_owned())
+    } else {
+        Ok(text.to_owned())
+    }
 }
 
 /// A folder in which a socket has room, without a slash at its end.
@@ -70,7 +74,7 @@ pub(super) fn base_url(text: &str) -> Result<String, String> {
     let is_last = |c: char| c.is_ascii_alphanumeric() || "]/".contains(c);
     let rest = text.strip_prefix("https://").or(text.strip_prefix("http://")).unwrap_or_default();
     if rest.starts_with('/') || !rest.ends_with(is_last) || !rest.chars().all(is_inner) {
-        return Err("is no URL like https://matrix.example.org".to_owned());
+        return Err("is not a URL like https://matrix.example.org".to_owned());
     }
     Ok(text.to_owned())
 }
@@ -88,7 +92,7 @@ pub(super) struct Homeserver {
 
 impl Homeserver {
     pub(super) fn parse(text: &str) -> Result<Homeserver, String> {
-        const FORM: &str = "is no URL like https://matrix.example.org or http://127.0.0.1:8018";
+        const FORM: &str = "is not a URL like https://matrix.example.org or http://127.0.0.1:8018";
         let (scheme, rest) = text.split_once("://").ok_or(FORM)?;
         let tls = match scheme.to_ascii_lowercase().as_str() {
             "https" => true,
@@ -113,7 +117,7 @@ impl Homeserver {
             return Ok(Homeserver { tls, host: address.to_string(), is_name: false, port });
         }
         if !is_host_name(host) {
-            return Err(format!("names {host:?}, which is no host"));
+            return Err(format!("names {host:?}, which is not a host name"));
         }
         Ok(Homeserver { tls, host: host.to_ascii_lowercase(), is_name: true, port })
     }

@@ -86,6 +86,6 @@ impl Bodies {
 fn half_or_size(text: &str) -> Result<Option<usize>, String> {
     match text {
         "half" => Ok(None),
-        _ => values::size(text, 1..=MEMORY).map(Some).map_err(|why| why + ", nor half"),
+        _ => values::size(text, 1..=MEMORY).map(Some).map_err(|why| values::or_word(why, "half")),
     }
 }

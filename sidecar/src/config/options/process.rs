@@ -73,6 +73,6 @@ fn one_of<T: ValueEnum>(text: &str) -> Result<T, String> {
             .iter()
             .filter_map(|value| Some(value.to_possible_value()?.get_name().to_owned()))
             .collect();
-        format!("is none of {}", names.join(", "))
+        format!("is not one of {}", names.join(", "))
     })
 }

@@ -22,7 +22,7 @@ impl Rates {
         let per_second = match self.requests_per_second.as_str() {
             "off" => None,
             given => Some(mistakes.parse("--requests-per-second", given, |text| {
-                values::count(text, 1..=MOST).map_err(|why| why + ", nor off")
+                values::count(text, 1..=MOST).map_err(|why| values::or_word(why, "off"))
             })),
         };
         let burst = mistakes.parse("--request-burst", &self.request_burst, values::within(1..=MOST));

@@ -72,7 +72,7 @@ impl Sessions {
         let per_address = match self.sessions_per_address.as_str() {
             "auto" => sessions.map(|sessions| (sessions / 4).max(16)),
             given => mistakes.parse("--sessions-per-address", given, |text| {
-                values::count(text, 1..=MANY).map_err(|why| why + ", nor auto")
+                values::count(text, 1..=MANY).map_err(|why| values::or_word(why, "auto"))
             }),
         };
         let half_open = mistakes.parse("--half-open", &self.half_open, values::within(1..=MANY));

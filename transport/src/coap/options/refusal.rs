@@ -14,7 +14,7 @@ pub(in super::super) enum Refusal {
     PathTooLong,
     #[error("only GET, POST, PUT and DELETE are served")]
     Method,
-    #[error("this is no forward proxy")]
+    #[error("this server is not a forward proxy")]
     Proxying,
 }
 
