@@ -66,18 +66,19 @@ pub(crate) struct CoapArgs {
     /// Write no body when the server answers with an error
     #[arg(short, long)]
     fail: bool,
-    /// For fingers that know curl, as is -S: here nothing is written to stderr but errors and warnings anyway
+    /// Accepted for compatibility with curl; has no effect
     #[arg(short, long)]
     silent: bool,
-    #[arg(short = 'S', long, hide = true)]
+    /// Accepted for compatibility with curl; has no effect
+    #[arg(short = 'S', long)]
     show_error: bool,
-    /// For fingers that know curl, too: CoAP has no redirections; a server answers 5.05 in their place
+    /// Accepted for compatibility with curl; CoAP has no redirections
     #[arg(short = 'L', long, conflicts_with = "http")]
     location: bool,
     /// Write code and options before the body
     #[arg(short, long)]
     include: bool,
-    /// Tell on stderr what goes over the wire; never the access token
+    /// Print the traffic to stderr, without the access token
     #[arg(short, long)]
     verbose: bool,
     /// Write to FILE, which is there whole or not at all; `-` is stdout

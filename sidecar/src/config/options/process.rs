@@ -10,8 +10,9 @@ pub(in crate::config) struct Process {
     /// Threads; 1 is cheapest for each request, more help only with thousands of requests a second.
     #[arg(long, env = "LOWBAND_THREADS", value_name = "COUNT", default_value = "1")]
     threads: String,
-    /// What is told on standard error. info has a line a second at most for requests that the upstream
-    /// failed, debug one for each request. Access tokens, queries and bodies are never told.
+    /// Least severe message that is logged to standard error. info has a line a second at most for requests
+    /// that the upstream failed, debug one for each request. Access tokens, queries and bodies are never
+    /// logged.
     #[arg(long, env = "LOWBAND_LOG_LEVEL", value_name = "LEVEL", default_value = "info")]
     log_level: String,
     /// text, or json with one object a line.
@@ -32,7 +33,7 @@ pub(in crate::config) struct Parsed {
     pub(in crate::config) key_log: Option<PathBuf>,
 }
 
-/// The least important thing that is told.
+/// The least severe message that is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum LogLevel {

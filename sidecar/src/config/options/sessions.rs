@@ -12,16 +12,17 @@ pub(in crate::config) struct Sessions {
     /// Sessions at most; an idle one takes 0.8 kB of memory.
     #[arg(long, env = "LOWBAND_SESSIONS", value_name = "COUNT", default_value = "100000")]
     sessions: String,
-    /// The same for one address (IPv6: one /64), or auto for a quarter of --sessions and 16 at least; twice
-    /// as many for an IPv4 /24 or IPv6 /48. One more ends another one of them: first one without a request
-    /// that the homeserver has accepted, then the one silent longest.
+    /// Sessions of one address (an IPv6 /64 counts as one) at most, or auto for a quarter of --sessions and
+    /// 16 at least; twice as many for an IPv4 /24 or IPv6 /48. One more ends another one of them: first one
+    /// without a request that the homeserver has accepted, then the one silent longest.
     #[arg(long, env = "LOWBAND_SESSIONS_PER_ADDRESS", value_name = "COUNT", default_value = "auto")]
     sessions_per_address: String,
     /// Handshakes under way at most; each takes tens of kilobytes. One more ends the oldest of
     /// whoever has most.
     #[arg(long, env = "LOWBAND_HALF_OPEN", value_name = "COUNT", default_value = "1000")]
     half_open: String,
-    /// The same for one address (IPv6: one /64). Too few, and users behind one NAT end each other's.
+    /// Handshakes of one address (an IPv6 /64 counts as one) under way at most. With too few, users behind
+    /// one NAT end each other's.
     #[arg(long, env = "LOWBAND_HALF_OPEN_PER_ADDRESS", value_name = "COUNT", default_value = "250")]
     half_open_per_address: String,
     /// New handshakes a second of all clients, on average; twice as many at once. One takes 0.3 to 0.6 ms of
@@ -31,7 +32,8 @@ pub(in crate::config) struct Sessions {
     /// 1, 2 and 4 seconds.
     #[arg(long, env = "LOWBAND_HANDSHAKES_PER_SECOND", value_name = "COUNT", default_value = "300")]
     handshakes_per_second: String,
-    /// The same for one address (IPv6: one /64); eight times as many for an IPv4 /24 or IPv6 /48.
+    /// New handshakes a second of one address (an IPv6 /64 counts as one), on average; eight times as many
+    /// for an IPv4 /24 or IPv6 /48.
     #[arg(long, env = "LOWBAND_HANDSHAKES_PER_ADDRESS", value_name = "COUNT", default_value = "20")]
     handshakes_per_address: String,
     /// New handshakes of one address at once before its rate counts: an office behind one address
