@@ -81,7 +81,7 @@ class Renewal(Case):
             print(f"\na renewed Secret is served by all pods, over DTLS and HTTPS, {after:.1f} s after it was applied", flush=True)
             for pod in self.pods:
                 self.assertEqual(self.reloads(pod), (1, 0))
-                self.assertIn("a renewed certificate", pod.log("sidecar"))
+                self.assertIn("renewed certificate in use for new handshakes", pod.log("sidecar"))
 
             after = self.replace(self.certificate("other").text, renewed.key, self.all_have_refused, hurry=True)
             print(f"\none that does not fit is refused by all of them {after:.1f} s after it was applied", flush=True)

@@ -141,7 +141,7 @@ impl Admin {
             Phase::Serving | Phase::Telling => self.readiness.check().await,
             // The probe would be refused, as every new session is.
             Phase::Sweeping => Ok(()),
-            Phase::Lingering | Phase::Over => Err("draining, and every client has been told".to_owned()),
+            Phase::Lingering | Phase::Over => Err("draining; all clients have been notified".to_owned()),
         }
     }
 

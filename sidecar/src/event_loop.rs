@@ -342,7 +342,7 @@ impl EventLoop {
                             server.stop_accepting();
                             tracing::info!(
                                 newer,
-                                "draining: no session of before is left, no new one is taken"
+                                "draining: all sessions that were open at the signal are closed; new ones are refused"
                             );
                         }
                         Phase::Lingering => {

@@ -68,7 +68,7 @@ impl Watch {
         self.metrics.certificate_served(identity.validity.not_after());
         tracing::info!(
             serial = identity.serial,
-            "a renewed certificate for new handshakes, {}; sessions go on",
+            "renewed certificate in use for new handshakes, {}; open sessions are not affected",
             identity.validity.tell(now())
         );
         if let Some(why) = exposed {
@@ -80,7 +80,7 @@ impl Watch {
         self.metrics.certificate_reloaded(false);
         let why: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
         tracing::error!(
-            "the certificate and key of before stay, those in the files cannot be served: {}",
+            "keeping the previous certificate and key: the files cannot be used: {}",
             why.join("; ")
         );
     }

@@ -128,7 +128,7 @@ async fn sighup_has_the_files_looked_at_and_ends_nothing() {
 
     renewed.write(process.folder());
     process.signal("HUP").await;
-    let line = process.line_with("a renewed certificate").await;
+    let line = process.line_with("renewed certificate in use for new handshakes").await;
     assert!(line.contains("valid until Oct  2 07:06:40 2096 GMT") && line.contains("serial="), "{line}");
     assert!(Wire::is_shown(process.server(), &renewed.certificate).await);
     assert_eq!(held.get("0").await.code, Code::CONTENT);

@@ -108,7 +108,7 @@ pub enum CloseReason {
     Certificate(CertificateFailure),
     /// More records of the peer have failed their authentication than the AEAD bears (RFC 9147 section
     /// 4.5.3): 2^36, or 2^16 with CCM_8. That is an attempt to forge one.
-    #[error("somebody has tried to forge it, too often")]
+    #[error("too many forged records")]
     Forged,
     /// Nothing can be encrypted on it any more: all 2^48 record numbers are used up, or OpenSSL refused.
     #[error("nothing can be encrypted on it any more")]
