@@ -89,6 +89,8 @@ pub mod client;
 pub mod coap;
 pub mod counters;
 pub mod dtls;
+#[cfg(test)]
+mod page_of_protocol;
 pub mod server;
 mod setup;
 

@@ -33,7 +33,6 @@ const A_MOMENT: Duration = Duration::from_millis(10);
 const ASKED_IN_A_ROW: usize = 16;
 /// Handshakes under way at the same time, while a crowd comes in.
 const AT_ONCE: usize = 64;
-const UNAVAILABLE: Code = Code::new(5, 3);
 
 /// What happens during a part of a scenario.
 #[derive(Clone, Copy)]
@@ -209,7 +208,7 @@ fn note(
                         tally.waits.push(asked.elapsed());
                     }
                 }
-                UNAVAILABLE => {
+                Code::SERVICE_UNAVAILABLE => {
                     tally.refused += 1;
                     tally.uploads_refused += usize::from(is_upload);
                 }

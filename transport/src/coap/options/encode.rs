@@ -3,7 +3,7 @@
 
 use super::super::block::uint;
 use super::super::failure::Unsendable;
-use super::super::numbers::{self, MAX_ACCESS_TOKEN};
+use super::super::numbers::{self, MAX_ACCESS_TOKEN, MAX_OPTION};
 use super::{RequestOptions, ResponseOptions};
 
 /// Which options of a request go into a message of a transfer.
@@ -25,7 +25,7 @@ pub(in super::super) fn encode_request(
     let mut encoded = Vec::with_capacity(options.path.len() + options.query.len() + 4);
     let mut texts = |number, values: &[String], too_long: fn(usize) -> Unsendable| {
         for value in values {
-            if value.len() > 255 {
+            if value.len() > MAX_OPTION {
                 return Err(too_long(value.len()));
             }
             encoded.push((number, value.as_bytes().to_vec()));
@@ -55,7 +55,7 @@ pub(in super::super) fn encode_request(
             encoded.push((numbers::OBSERVE, uint(observe & 0xff_ffff)));
         }
         if let Some(host) = &options.host {
-            if !(1..=255).contains(&host.len()) {
+            if !(1..=MAX_OPTION).contains(&host.len()) {
                 return Err(Unsendable::Host { bytes: host.len() });
             }
             encoded.push((numbers::URI_HOST, host.as_bytes().to_vec()));

@@ -204,7 +204,7 @@ impl Server {
             if let Some(exchange) = self.exchanges.get_mut(&feeder) {
                 exchange.state = State::Done(Some(id));
             }
-            self.settle(now, feeder);
+            self.forget_if_done(now, feeder);
         }
         self.serve_waiting(now, session, id);
     }

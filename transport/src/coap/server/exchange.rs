@@ -187,7 +187,7 @@ impl Server {
             self.alarms.clear(Alarm::Acknowledge(id));
             self.messages.respond(now, &exchange.asker, message);
         }
-        self.settle(now, id);
+        self.forget_if_done(now, id);
     }
 
     /// Answers a request of which nothing is kept, because a copy would get the same answer. It is remembered
@@ -257,7 +257,7 @@ impl Server {
     }
 
     /// Forgets an exchange that is done and acknowledged.
-    pub(super) fn settle(&mut self, now: Instant, id: ExchangeId) {
+    pub(super) fn forget_if_done(&mut self, now: Instant, id: ExchangeId) {
         if self
             .exchanges
             .get(&id)
@@ -307,7 +307,7 @@ impl Server {
         if let Some(snapshot) = snapshot {
             self.delivering(now, session, snapshot, false);
         }
-        self.settle(now, id);
+        self.forget_if_done(now, id);
     }
 
     /// Handles a separate response whose first copy was reset, or of which no copy was acknowledged. If it
