@@ -50,7 +50,7 @@ pub(crate) fn to_options(target: &str, path_codes: bool) -> Result<UriOptions, T
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let path = match path.strip_prefix('/') {
         None => return Err(TargetError::NoSlash(target.to_owned())),
-        // RFC 7252 6.4 step 8: a path of one slash is no option at all.
+        // RFC 7252 section 6.4 step 8: a path of one slash is no option at all.
         Some("") => Vec::new(),
         Some(_) if path_codes => PathTable::v1().compress(path).map_err(|error| from_table(path, error))?,
         Some(segments) => segments.split('/').map(segment).collect::<Result<_, _>>()?,

@@ -92,8 +92,7 @@ impl<'t> Encoder<'t> {
         result.map(Option::unwrap_or_default)
     }
 
-    /// Of two mistakes the first one counts, as for who reads in pieces: what stands before a byte that is no
-    /// UTF-8 is looked at too.
+    /// The earliest error wins, as in push mode: what stands before a byte that is not UTF-8 is read too.
     #[cold]
     fn first_error(&mut self, json: &[u8], error: Error, scratch: &mut Vec<u8>) -> Error {
         let Err(Fault::Invalid(valid) | Fault::Cut(valid)) = utf8::check(json) else { return error };

@@ -115,7 +115,7 @@ impl Document {
 }
 
 /// The text without the byte order mark that an editor may have left at its beginning, and that parsers may
-/// ignore (RFC 8259 8.1).
+/// ignore (RFC 8259 section 8.1).
 pub(crate) fn without_mark(json: &[u8]) -> &[u8] {
     json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json)
 }

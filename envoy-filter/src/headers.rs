@@ -1,6 +1,7 @@
 //! The header fields of one message, as the host hands them out, and the edits that go back.
 //!
-//! Values are bytes: a value that is no UTF-8 is legal HTTP (RFC 9110 5.5) and must not end anything here.
+//! Values are bytes: a value that is not UTF-8 is legal HTTP (RFC 9110 section 5.5) and must not end anything
+//! here.
 
 use crate::negotiate::Form;
 use std::borrow::Cow;
@@ -80,7 +81,7 @@ impl<'a> Headers<'a> {
         Some(Headers::new(fields))
     }
 
-    /// The value of a field; several fields of one name are one list (RFC 9110 5.2).
+    /// The value of a field; several fields of one name are one list (RFC 9110 section 5.2).
     pub fn get(&self, field: Field) -> Option<Cow<'a, [u8]>> {
         let first = self.known.get(field as usize).copied().flatten()?;
         if !self.repeated {
@@ -139,10 +140,10 @@ impl Edit {
     }
 }
 
-/// Fields that describe the bytes of a body and are wrong once it is another one (RFC 9110 8.6 and 14.3, RFC
-/// 9530). `content-length` above all: Envoy does not compare it with a replaced body, and a stale one towards
-/// an HTTP/1 server is request smuggling. An `etag` stays: in Matrix it is a handle that clients send back,
-/// not a digest of the bytes.
+/// Fields that describe the bytes of a body and are wrong once it is another one (RFC 9110 sections 8.6 and
+/// 14.3, RFC 9530). `content-length` above all: Envoy does not compare it with a replaced body, and a stale
+/// one towards an HTTP/1 server is request smuggling. An `etag` stays: in Matrix it is a handle that clients
+/// send back, not a digest of the bytes.
 const OF_THE_BYTES: [&str; 6] =
     ["content-length", "content-digest", "repr-digest", "digest", "content-md5", "accept-ranges"];
 
@@ -170,8 +171,8 @@ pub(crate) fn content_length(length: usize) -> Edit {
     Edit::set("content-length", length.to_string().into_bytes())
 }
 
-/// Whether the body is compressed or otherwise wrapped (RFC 9110 8.4), so that neither JSON nor CBOR can be
-/// seen in it.
+/// Whether the body is compressed or otherwise wrapped (RFC 9110 section 8.4), so that neither JSON nor
+/// CBOR can be seen in it.
 pub(crate) fn is_encoded(headers: &Headers<'_>) -> bool {
     let is_none = |coding: &[u8]| coding.is_empty() || coding.eq_ignore_ascii_case(b"identity");
     let codings = headers.get(Field::ContentEncoding);

@@ -86,7 +86,7 @@ impl Held {
         room
     }
 
-    /// It has ended.
+    /// Removes a stream whose request has ended, and what it held.
     pub fn release(&mut self, stream: u32) {
         self.pool.remove(stream);
     }

@@ -1,4 +1,5 @@
-//! Which form a body has and which form an answer shall have (RFC 9110 8.3.1, 12.4.2, 12.5.1; MSC3079).
+//! Which form a body has and which form an answer shall have (RFC 9110 sections 8.3.1, 12.4.2, 12.5.1;
+//! MSC3079).
 //!
 //! Parameters other than `q` are read over: `application/json; charset=utf-8` is JSON, in `Content-Type`
 //! and in `Accept`. What cannot be parsed is passed over as well, element by element: an odd header costs
@@ -79,7 +80,7 @@ struct Preference {
 }
 
 impl Preference {
-    /// The most specific range that matches gives the q (RFC 9110 12.5.1), the highest one where
+    /// The most specific range that matches gives the q (RFC 9110 section 12.5.1), the highest one where
     /// several are equal.
     fn of(form: Form, ranges: &[Range<'_>]) -> Self {
         let matching = ranges.iter().filter_map(|range| Some((range.matches(form)?, range.q)));
@@ -135,7 +136,7 @@ impl<'a> Range<'a> {
 }
 
 /// The elements of a list, without the white space around them. A separator inside a quoted string is none
-/// (RFC 9110 5.6.4); a string that nobody closes ends with the value.
+/// (RFC 9110 section 5.6.4); a string that nobody closes ends with the value.
 fn elements(list: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     let (mut quoted, mut escaped) = (false, false);
     list.split(move |byte| {
@@ -152,13 +153,13 @@ fn elements(list: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     .filter(|element| !element.is_empty())
 }
 
-/// RFC 9110 5.6.2.
+/// RFC 9110 section 5.6.2.
 fn is_token(text: &[u8]) -> bool {
     let special = |byte: &u8| b"!#$%&'*+-.^_`|~".contains(byte);
     !text.is_empty() && text.iter().all(|byte| byte.is_ascii_alphanumeric() || special(byte))
 }
 
-/// A q value in thousandths (RFC 9110 12.4.2): `0`, `1`, and up to three digits after the point.
+/// A q value in thousandths (RFC 9110 section 12.4.2): `0`, `1`, and up to three digits after the point.
 fn thousandths(text: &[u8]) -> Option<u16> {
     let (whole, fraction) = match text {
         [whole @ (b'0' | b'1')] => (whole, &[][..]),

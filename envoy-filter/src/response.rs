@@ -91,8 +91,8 @@ pub(crate) fn headers(
         missed(Miss::Partial);
         return forward(Vec::new());
     }
-    // Two messages without a body speak of the one that GET would get with 200 (RFC 9110 9.3.2, 15.4.5). In
-    // the others (204, a length of 0) there is nothing to translate.
+    // Two messages without a body speak of the one that GET would get with 200 (RFC 9110 sections
+    // 9.3.2, 15.4.5). In the others (204, a length of 0) there is nothing to translate.
     let not_modified = *status == *b"304";
     let described = client.head || not_modified;
     let document = client.document.filter(|_| *status == *b"200" || not_modified);
@@ -363,7 +363,7 @@ fn encode(config: &Config, client: &Client, tally: &mut Tally, json: &[u8]) -> R
 }
 
 /// The form of each JSON answer depends on `Accept`, also of one that stays JSON: caches have to know
-/// (RFC 9110 12.5.5).
+/// (RFC 9110 section 12.5.5).
 fn vary_by_accept(headers: &Headers<'_>) -> Option<Edit> {
     let Some(vary) = headers.get(Field::Vary) else { return Some(Edit::set("vary", &b"Accept"[..])) };
     let mut names = vary.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);

@@ -24,8 +24,8 @@ struct Contexts {
     streams: BTreeMap<u32, Box<Stream>>,
 }
 
-/// How late Envoy's numbers are at most, in milliseconds. What was counted in them is lost when the VM ends
-/// by a trap, and else never.
+/// How late Envoy's numbers are at most, in milliseconds. Counts of the last interval are lost only if the VM
+/// traps.
 const TELL_AFTER: u32 = 250;
 
 /// A configuration of the filter, as it stands in a listener. It outlives its streams: the host holds it for

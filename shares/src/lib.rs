@@ -10,9 +10,8 @@
 //! Rates  what is asked for: handshakes, requests. Short, it keeps the rest for those who have asked for little.
 //! ```
 //!
-//! They know nothing of what they count, and nothing that is done often walks over all that they know.
-//! No I/O, no clock:
-//! `now` comes in.
+//! Both count without knowing what, and no frequent operation walks over everything that they hold. No I/O,
+//! no clock: `now` comes in.
 #![cfg_attr(
     test,
     allow(

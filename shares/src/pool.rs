@@ -9,7 +9,7 @@ use crate::network::{Network, Site};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Upper bounds of a pool, in whatever it counts.
+/// Upper bounds of a pool, in the unit that it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// Of all holders together.
@@ -55,7 +55,7 @@ pub struct Pool<H> {
 }
 
 impl<H: Ord + Copy> Pool<H> {
-    /// Nobody holds anything.
+    /// Makes an empty pool.
     pub fn new(bounds: Bounds) -> Pool<H> {
         Pool {
             bounds,
@@ -104,7 +104,7 @@ impl<H: Ord + Copy> Pool<H> {
         self.holders.first_key_value().map(|(holder, _)| *holder)
     }
 
-    /// From now on the holder holds this much, 0 for nothing. It stays with the network that it came from.
+    /// Sets what a holder holds; 0 removes it. It stays with the network that it came from.
     pub fn set(&mut self, holder: H, network: Network, amount: usize) {
         let (network, before) = self.holders.get(&holder).copied().unwrap_or((network, 0));
         if before == amount {
@@ -124,14 +124,14 @@ impl<H: Ord + Copy> Pool<H> {
         move_class(&mut self.sites_by_weight, of_site, |class| (class, site));
     }
 
-    /// The same for one that holds something.
+    /// Changes what a holder holds to `amount`; does nothing for one that holds nothing.
     pub fn resize(&mut self, holder: H, amount: usize) {
         if let Some((network, _)) = self.holders.get(&holder).copied() {
             self.set(holder, network, amount);
         }
     }
 
-    /// It holds nothing any more.
+    /// Removes a holder and what it holds.
     pub fn remove(&mut self, holder: H) {
         self.resize(holder, 0);
     }

@@ -38,8 +38,8 @@ pub struct Rates {
 
 impl Rates {
     /// Networks, and sites, that have a bucket of their own, some 50 bytes each. One more is counted by its
-    /// site, and with those of all other strange sites when there are as many sites: whoever comes from
-    /// many addresses costs strangers their share and nobody his memory.
+    /// site, and together with all other unknown sites once there are as many sites: whoever comes from
+    /// many addresses exhausts the shared bucket, not our memory.
     pub const MOST: usize = 100_000;
 
     /// `each` is for one network; `all`, if there is such a limit, for all of them.

@@ -88,12 +88,12 @@ pub enum Step {
     Enter(Phase),
 }
 
-/// How it is with a session.
+/// Whether a session is still open, and what it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
-    /// It is not there any more.
+    /// The session has ended.
     Gone,
-    /// It is there.
+    /// The session is open.
     Open(Activity),
 }
 

@@ -10,7 +10,7 @@ pub(crate) fn definite<'c>(reader: &mut Reader<'c>, length: u64) -> Result<&'c s
     let invalid = |error: Utf8Error| Error::new(ErrorKind::InvalidUtf8, at + error.valid_up_to());
     match reader.take(length) {
         Ok(bytes) => str::from_utf8(bytes).map_err(invalid),
-        // Of two mistakes the first one counts, as for who reads in pieces.
+        // The earliest error wins, as in push mode: bytes that are not UTF-8 come before the missing end.
         Err(end) => match str::from_utf8(reader.rest()) {
             Err(error) if error.error_len().is_some() => Err(invalid(error)),
             _ => Err(end),

@@ -15,7 +15,7 @@ use super::string;
 use crate::plain::STEP;
 use crate::{Error, ErrorKind};
 
-/// The two containers.
+/// The kind of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Array,
@@ -31,7 +31,7 @@ impl Kind {
     }
 }
 
-/// The three words.
+/// A literal name (RFC 8259 section 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Word {
     False,
@@ -39,28 +39,36 @@ pub(crate) enum Word {
     Null,
 }
 
-/// Who makes something of the tokens, and keeps the stack of open containers.
+/// Receives the tokens in the order of the text, and keeps the stack of open containers.
 pub(crate) trait Walker {
-    /// A string value that has been read: so many bytes behind its quote, without an escape.
+    /// Takes a string value without an escape that has been read already: `quoted` begins with its opening
+    /// quote, and `len` bytes of content follow.
     fn short_string(&mut self, quoted: &[u8; 1 + STEP], len: usize);
-    /// Any other; the cursor stands behind its opening quote and is left behind its closing one.
+    /// Reads any other string value: the cursor stands after the opening quote, and is left after the closing
+    /// one.
     fn string(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Error>;
-    /// A key that has been read: so many bytes behind its quote, without an escape. It began at this offset.
+    /// Takes a key without an escape that has been read already, as [`Walker::short_string`] does; it began
+    /// at the offset `at`.
     fn short_key(&mut self, quoted: &[u8; 1 + STEP], len: usize, at: usize) -> Result<(), Error>;
-    /// Any other key, as any other string value.
+    /// Reads any other key, as [`Walker::string`] does.
     fn key(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Error>;
-    /// A number, which began at this offset.
+    /// Takes a number that began at the offset `at`.
     fn number(&mut self, number: Number, at: usize) -> Result<(), Error>;
+    /// Takes `false`, `true` or `null`.
     fn word(&mut self, word: Word) -> Result<(), Error>;
-    /// True if one more container would lie too deep.
+    /// Returns whether one more container would be nested too deeply.
     fn too_deep(&self) -> bool;
-    /// The cursor stands on the bracket of such a container and is left behind it.
+    /// Passes over a container that is nested too deeply: the cursor stands on its opening bracket, and is
+    /// left after the closing one.
     fn pass_over(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Error>;
-    /// A container without content.
+    /// Takes a container without content.
     fn empty(&mut self, kind: Kind) -> Result<(), Error>;
+    /// Begins a container; what comes next belongs to it.
     fn open(&mut self, kind: Kind);
-    /// The innermost open container; it has just got another value, which began at or after this offset.
+    /// Notes that the innermost open container has got another value, which began at or after the offset
+    /// `at`; returns the kind of that container, `None` outside of all.
     fn value_complete(&mut self, at: usize) -> Result<Option<Kind>, Error>;
+    /// Ends the innermost open container.
     fn close(&mut self) -> Result<(), Error>;
 }
 

@@ -40,21 +40,21 @@ pub(super) struct Exchanges {
     leaving: HashMap<SessionId, u32>,
     /// How many of `open` ask the homeserver to wait.
     long_polls: usize,
-    /// Those of these that nothing has come of yet.
+    /// Long polls without any part of an answer yet: they may be answered early.
     polls: Polls,
-    /// Requests whose clients have gone away beyond the rate of cancels: they go on, as long as nobody needs
-    /// their places.
+    /// Requests that go on although their clients have gone away, because the rate of cancels was exceeded;
+    /// they end when somebody needs their places.
     left: HashMap<ExchangeId, Left>,
-    /// Whose they were.
+    /// The requests in `left`, by their sessions and networks.
     gone: Polls,
     sessions: Sessions,
     server_names: ServerNames,
     rate: Option<Rate>,
-    /// Requests that the upstream, or its absence, has failed.
+    /// Limits the log lines about requests that failed at the upstream, or for want of one.
     failed: Seldom,
-    /// Requests that clients go away from.
+    /// The rate at which clients may go away from requests whose streams end with them.
     cancels: Rates,
-    /// How old a request is whose stream ends when it is dropped.
+    /// Age of a request from which its stream ends when its client goes away.
     cancel_after: Duration,
     upstream: Arc<Upstream>,
     answers: mpsc::Sender<(ExchangeId, Command)>,
