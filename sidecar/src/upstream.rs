@@ -42,7 +42,7 @@ mod usage;
 mod waiting;
 
 use outgoing::Outgoing;
-pub use places::{Full, Holder, Place};
+pub use places::{Full, Holder, Permit};
 use places::{Held, Places};
 use pool::Pool;
 pub use usage::{Busy, Usage, polls_again_in};
@@ -130,7 +130,7 @@ struct Fetch {
     is_repeatable: bool,
     /// How long its answer may take to begin.
     patience: Duration,
-    place: Arc<Place>,
+    permit: Arc<Permit>,
 }
 
 /// A response that may not have been read yet, with the connection that brings it.
@@ -174,13 +174,13 @@ impl Upstream {
         }
     }
 
-    /// A place for a request with a body of this length.
-    pub fn place(&self, holder: Holder, body_len: usize) -> Result<Place, Full> {
+    /// Takes a place for a request with a body of this length.
+    pub fn place(&self, holder: Holder, body_len: usize) -> Result<Permit, Full> {
         self.places.take(holder, body_len)
     }
 
-    /// The same in place of a request that has given way.
-    pub fn take_over(&self, holder: Holder, body_len: usize) -> Result<Place, Full> {
+    /// Takes the place of a request that has given way.
+    pub fn take_over(&self, holder: Holder, body_len: usize) -> Result<Permit, Full> {
         self.places.take_over(holder, body_len)
     }
 
@@ -195,28 +195,33 @@ impl Upstream {
     }
 
     /// Carries one request and its answer.
-    pub async fn carry(&self, forward: Forward, mut answer: AnswerWriter, place: Arc<Place>) {
+    pub async fn carry(&self, forward: Forward, mut answer: AnswerWriter, permit: Arc<Permit>) {
         answer.asked(Instant::now().into_std());
-        if let Err(End::Failed(failure)) = self.exchange(forward, &answer, place).await {
+        if let Err(End::Failed(failure)) = self.exchange(forward, &answer, permit).await {
             // Gone: nobody is left to be told.
             let _ = answer.refuse(failure.refusal(), Some(failure)).await;
         }
     }
 
-    async fn exchange(&self, forward: Forward, answer: &AnswerWriter, place: Arc<Place>) -> Result<(), End> {
+    async fn exchange(
+        &self,
+        forward: Forward,
+        answer: &AnswerWriter,
+        permit: Arc<Permit>,
+    ) -> Result<(), End> {
         let Forward { request, credentials, long_poll, is_repeatable } = forward;
         let fetch = Fetch {
             is_repeatable,
             // The head of a long poll comes when the homeserver has waited for as long as it was asked to.
             patience: self.settings.response_timeout + long_poll.min(self.settings.longest_poll),
-            place,
+            permit,
         };
         let waits_with_a_body = !long_poll.is_zero() && credentials.second.is_none();
         let request = request.map(|body| {
             if waits_with_a_body {
-                Outgoing::once(body, &fetch.place)
+                Outgoing::once(body, &fetch.permit)
             } else {
-                Outgoing::new(body, &fetch.place)
+                Outgoing::new(body, &fetch.permit)
             }
         });
         let second = credentials.second.clone().and_then(|token| {

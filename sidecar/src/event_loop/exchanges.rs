@@ -18,7 +18,7 @@ use crate::request::{self, Asker, Forward};
 use crate::server_names::ServerNames;
 use crate::session::Sessions;
 use crate::target::{self, READY_PATH, Target, UpstreamTarget};
-use crate::upstream::{Holder, Place, Upstream};
+use crate::upstream::{Holder, Permit, Upstream};
 use line::{Line, loggable};
 use lowband_transport::coap::{Code, Method, RequestOptions, ResponseOptions, Standing};
 use lowband_transport::shares::{Network, Rates};
@@ -70,7 +70,7 @@ struct Open {
     /// A success speaks for the session.
     shows_an_account: bool,
     go_on: Option<oneshot::Sender<()>>,
-    place: Arc<Place>,
+    permit: Arc<Permit>,
     task: AbortOnDrop,
 }
 
@@ -166,7 +166,7 @@ impl Exchanges {
                     .and_then(|forward| Ok((self.place(now, server, holder, line.bytes_in)?, forward)));
                 match placed {
                     Err(refusal) => self.refuse(now, server, exchange, line, &refusal),
-                    Ok((place, forward)) => self.carry(exchange, line, holder, forward, place),
+                    Ok((permit, forward)) => self.carry(exchange, line, holder, forward, permit),
                 }
             }
         }
@@ -178,17 +178,17 @@ impl Exchanges {
         line: Line,
         Holder { session, network }: Holder,
         forward: Forward,
-        place: Place,
+        permit: Permit,
     ) {
         let is_long_poll = !forward.long_poll.is_zero();
         let shows_an_account = forward.credentials.show_an_account();
-        let place = Arc::new(place);
+        let permit = Arc::new(permit);
         let upstream = Arc::clone(&self.upstream);
         let answer = AnswerWriter::new(exchange, self.answers.clone());
-        let held = Arc::clone(&place);
+        let held = Arc::clone(&permit);
         let task = tokio::spawn(async move { upstream.carry(forward, answer, held).await });
         let task = AbortOnDrop(task.abort_handle());
-        let open = Open { line, network, is_long_poll, shows_an_account, go_on: None, place, task };
+        let open = Open { line, network, is_long_poll, shows_an_account, go_on: None, permit, task };
         self.open.insert(exchange, open);
         if is_long_poll {
             self.polls.add(session, network, exchange);
@@ -204,13 +204,13 @@ impl Exchanges {
 
     /// Nobody waits for the answer any more.
     pub(super) fn cancelled(&mut self, now: Instant, exchange: ExchangeId) {
-        if let Some(Open { line, network, task, place, .. }) = self.take(exchange) {
+        if let Some(Open { line, network, task, permit, .. }) = self.take(exchange) {
             let is_within_rate = self.cancels.take(now, network).is_ok();
             if !is_within_rate {
                 // It keeps its place until its answer comes, or somebody needs it: whoever asks and goes away
                 // uses up his own share, not the patience of Envoy.
                 self.gone.add(line.session, network, exchange);
-                self.left.insert(exchange, Left { session: line.session, place, _task: task });
+                self.left.insert(exchange, Left { session: line.session, permit, _task: task });
             }
             self.metrics.cancelled(is_within_rate);
             tracing::debug!(

@@ -9,7 +9,7 @@
 //! HTTP/2 lets a body go when all of it is written, piece by piece as the other side's windows open (RFC 9113
 //! section 5.2), and when its stream ends before.
 
-use super::places::Place;
+use super::places::Permit;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use std::convert::Infallible;
@@ -20,7 +20,7 @@ use std::task::{Context, Poll};
 /// The bytes themselves, and whose memory they are.
 struct Counted {
     bytes: Bytes,
-    place: Arc<Place>,
+    permit: Arc<Permit>,
 }
 
 impl AsRef<[u8]> for Counted {
@@ -31,7 +31,7 @@ impl AsRef<[u8]> for Counted {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.place.give_back_bytes();
+        self.permit.give_back_bytes();
     }
 }
 
@@ -57,20 +57,20 @@ impl Clone for Outgoing {
 }
 
 impl Outgoing {
-    /// A body that can be sent again until the last clone is gone. `place` has the memory for it, and gets it
+    /// A body that can be sent again until the last clone is gone. `permit` has its memory, and gets it
     /// back when nobody has the body any more.
-    pub(super) fn new(bytes: Bytes, place: &Arc<Place>) -> Outgoing {
-        Outgoing::keeping(bytes, place, false)
+    pub(super) fn new(bytes: Bytes, permit: &Arc<Permit>) -> Outgoing {
+        Outgoing::keeping(bytes, permit, false)
     }
 
     /// A body whose request may wait for minutes: nobody keeps it when it has been sent.
-    pub(super) fn once(bytes: Bytes, place: &Arc<Place>) -> Outgoing {
-        Outgoing::keeping(bytes, place, true)
+    pub(super) fn once(bytes: Bytes, permit: &Arc<Permit>) -> Outgoing {
+        Outgoing::keeping(bytes, permit, true)
     }
 
-    fn keeping(bytes: Bytes, place: &Arc<Place>, is_sent_once: bool) -> Outgoing {
+    fn keeping(bytes: Bytes, permit: &Arc<Permit>, is_sent_once: bool) -> Outgoing {
         let len = bytes.len();
-        let bytes = (len > 0).then(|| Bytes::from_owner(Counted { bytes, place: Arc::clone(place) }));
+        let bytes = (len > 0).then(|| Bytes::from_owner(Counted { bytes, permit: Arc::clone(permit) }));
         Outgoing { kept: Arc::new(Kept { bytes: Mutex::new(bytes), len, is_sent_once }), is_sent: false }
     }
 
@@ -116,7 +116,7 @@ mod tests {
     use lowband_transport::SessionId;
     use lowband_transport::shares::Network;
 
-    fn place(places: &Arc<Places>, bytes: usize) -> Arc<Place> {
+    fn permit(places: &Arc<Places>, bytes: usize) -> Arc<Permit> {
         let holder = Holder { session: SessionId(1), network: Network::alone(1) };
         Arc::new(places.take(holder, bytes).unwrap())
     }
@@ -131,7 +131,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_is_sent_as_often_as_there_are_clones_and_counted_until_the_last_is_gone() {
         let places = Arc::new(Places::new(10, 1 << 20, 1 << 20));
-        let body = Outgoing::new(Bytes::from_static(b"body"), &place(&places, 4));
+        let body = Outgoing::new(Bytes::from_static(b"body"), &permit(&places, 4));
         for _ in 0..2 {
             assert_eq!(send(body.clone()).await, "body");
             assert_eq!((places.held().body_bytes, body.can_be_sent()), (4, true));
@@ -141,15 +141,15 @@ mod tests {
         assert_eq!(places.held().body_bytes, 4);
         drop(at_http2);
         assert_eq!(places.held(), Held::default());
-        assert!(Outgoing::new(Bytes::new(), &place(&places, 0)).is_end_stream());
+        assert!(Outgoing::new(Bytes::new(), &permit(&places, 0)).is_end_stream());
     }
 
     #[tokio::test]
     async fn one_that_is_sent_once_is_counted_until_it_has_been_sent_however_long_it_is() {
         let places = Arc::new(Places::new(10, 1 << 20, 1 << 20));
         for len in [4, 1 << 20] {
-            let place = place(&places, len);
-            let mut body = Outgoing::once(vec![0; len].into(), &place);
+            let permit = permit(&places, len);
+            let mut body = Outgoing::once(vec![0; len].into(), &permit);
             assert_eq!((places.held().body_bytes, body.can_be_sent()), (len, true));
             let at_http2 = body.take().unwrap();
             assert_eq!((places.held().body_bytes, body.can_be_sent()), (len, false));
@@ -157,6 +157,6 @@ mod tests {
             let held = places.held();
             assert_eq!((held.body_bytes, held.requests), (0, 1), "its request still waits");
         }
-        assert!(!Outgoing::once(Bytes::new(), &place(&places, 0)).is_sent);
+        assert!(!Outgoing::once(Bytes::new(), &permit(&places, 0)).is_sent);
     }
 }

@@ -2,7 +2,7 @@
 //! give way.
 //!
 //! ```text
-//! take -> Place -----------------> nobody has the body any more ----> the answer is over
+//! take -> Permit ----------------> nobody has the body any more ----> the answer is over
 //!           | a place, body bytes    give_back_bytes                    drop: the place as well
 //!           +-- give_way: the place, for somebody else, while the stream runs out
 //! ```
@@ -52,10 +52,10 @@ pub(super) struct Held {
     pub(super) most_of_a_network: usize,
 }
 
-/// A place among the requests in flight, with the memory for a body. Dropping it gives back what has not been
-/// given back before.
+/// What a request holds: a place among the requests in flight, and the memory for its body. Dropping it gives
+/// back what has not been given back before.
 #[derive(Debug)]
-pub struct Place {
+pub struct Permit {
     places: Arc<Places>,
     holder: Holder,
     has_request: AtomicBool,
@@ -99,8 +99,8 @@ impl Places {
         self.shares().requests.held_in(network)
     }
 
-    /// A place within the shares.
-    pub(super) fn take(self: &Arc<Self>, holder: Holder, body_bytes: usize) -> Result<Place, Full> {
+    /// Takes a place within the shares.
+    pub(super) fn take(self: &Arc<Self>, holder: Holder, body_bytes: usize) -> Result<Permit, Full> {
         let mut shares = self.shares();
         // First, because nobody gives way for memory: for its sake nobody is to lose a place.
         memory_for(&shares, holder, body_bytes)?;
@@ -113,21 +113,21 @@ impl Places {
         Ok(self.hold(&mut shares, holder, body_bytes))
     }
 
-    /// The same in place of somebody who has given way.
-    pub(super) fn take_over(self: &Arc<Self>, holder: Holder, body_bytes: usize) -> Result<Place, Full> {
+    /// Takes a place of somebody who has given way.
+    pub(super) fn take_over(self: &Arc<Self>, holder: Holder, body_bytes: usize) -> Result<Permit, Full> {
         let mut shares = self.shares();
         memory_for(&shares, holder, body_bytes)?;
         Ok(self.hold(&mut shares, holder, body_bytes))
     }
 
-    fn hold(self: &Arc<Self>, shares: &mut Shares, holder: Holder, body_bytes: usize) -> Place {
+    fn hold(self: &Arc<Self>, shares: &mut Shares, holder: Holder, body_bytes: usize) -> Permit {
         let Holder { session, network } = holder;
         if body_bytes > 0 {
             shares.bytes.set(session, network, shares.bytes.held_by(session) + body_bytes);
         }
         shares.requests.set(session, network, shares.requests.held_by(session) + 1);
         let bytes = AtomicUsize::new(body_bytes);
-        Place { places: Arc::clone(self), holder, has_request: AtomicBool::new(true), bytes }
+        Permit { places: Arc::clone(self), holder, has_request: AtomicBool::new(true), bytes }
     }
 }
 
@@ -153,7 +153,7 @@ fn has_its_share(pool: &Pool<SessionId>, Holder { session, network }: Holder, mo
     held > 0 && held.saturating_add(more) > free
 }
 
-impl Place {
+impl Permit {
     /// The body is not kept any longer.
     pub fn give_back_bytes(&self) {
         let bytes = self.bytes.swap(0, Ordering::Relaxed);
@@ -170,7 +170,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.give_back_bytes();
         self.give_way();
@@ -197,7 +197,7 @@ mod tests {
     }
 
     /// As many as a holder gets.
-    fn take_all(places: &Arc<Places>, holder: Holder, bytes: usize) -> Vec<Place> {
+    fn take_all(places: &Arc<Places>, holder: Holder, bytes: usize) -> Vec<Permit> {
         std::iter::from_fn(|| places.take(holder, bytes).ok()).collect()
     }
 
@@ -238,12 +238,12 @@ mod tests {
     #[test]
     fn a_place_is_taken_over_from_who_gives_way_and_given_back_once() {
         let places = places(4, 0);
-        let place = places.take(holder(1, 1), 0).unwrap();
+        let permit = places.take(holder(1, 1), 0).unwrap();
         assert!(places.take(holder(2, 1), 0).is_err());
-        place.give_way();
+        permit.give_way();
         let over = places.take_over(holder(2, 1), 0).unwrap();
-        place.give_way();
-        drop(place);
+        permit.give_way();
+        drop(permit);
         assert_eq!((places.held_by(SessionId(1)), places.held_by(SessionId(2))), (0, 1));
         drop(over);
         assert_eq!(places.held(), Held::default());
@@ -271,16 +271,16 @@ mod tests {
         assert!(places.take(holder(1, 1), 0).is_ok(), "what has no body needs no memory");
         assert!(places.take(holder(2, 1), 8).is_ok(), "a neighbour that holds nothing");
         assert_eq!(places.held().body_bytes, 8);
-        all.iter().for_each(Place::give_back_bytes);
+        all.iter().for_each(Permit::give_back_bytes);
         assert_eq!((places.held().body_bytes, places.held_by(SessionId(1))), (0, 2));
     }
 
     #[test]
     fn the_largest_body_is_within_the_share_of_a_network() {
         let places = places(10, 8);
-        let place = places.take(holder(1, 1), 8).unwrap();
+        let permit = places.take(holder(1, 1), 8).unwrap();
         assert!(places.take(holder(2, 2), 1).is_err());
-        drop(place);
+        drop(permit);
         assert!(places.take(holder(2, 2), 1).is_ok());
         assert!(places.take(holder(3, 3), 9).is_err());
     }

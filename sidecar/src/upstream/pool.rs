@@ -157,11 +157,11 @@ impl Pool {
         request: Request<Outgoing>,
         fetch: &Fetch,
     ) -> Result<Arrived, Unanswered> {
-        let place = Arc::clone(&fetch.place);
+        let permit = Arc::clone(&fetch.permit);
         let sending = async move {
             let response = sender.try_send_request(request).await;
             // Whatever becomes of whoever asked, the stream keeps both for as long as it lives.
-            let _place = place;
+            let _permit = permit;
             response.map(|response| (lease, response))
         };
         let not_before = Instant::now() + self.settings.cancel_after;

@@ -12,7 +12,7 @@ use super::line::Line;
 use super::{AbortOnDrop, Exchanges, Open};
 use crate::drain::POLL_SPREAD;
 use crate::refusal::Refusal;
-use crate::upstream::{Busy, Full, Holder, Place, polls_again_in};
+use crate::upstream::{Busy, Full, Holder, Permit, polls_again_in};
 use lowband_transport::{ExchangeId, Server, SessionId};
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,7 +21,7 @@ use std::time::Instant;
 #[derive(Debug)]
 pub(super) struct Left {
     pub(super) session: SessionId,
-    pub(super) place: Arc<Place>,
+    pub(super) permit: Arc<Permit>,
     pub(super) _task: AbortOnDrop,
 }
 
@@ -34,9 +34,9 @@ impl Exchanges {
         server: &mut Server,
         holder: Holder,
         body_len: usize,
-    ) -> Result<Place, Refusal> {
+    ) -> Result<Permit, Refusal> {
         let full = match self.upstream.place(holder, body_len) {
-            Ok(place) => return Ok(place),
+            Ok(permit) => return Ok(permit),
             Err(full) => full,
         };
         let placed = match full.busy {
@@ -54,9 +54,9 @@ impl Exchanges {
     fn make_room(&mut self, now: Instant, server: &mut Server, holder: Holder, full: Full) -> bool {
         // What nobody waits for is worth least of all.
         if let Some((_, exchange)) = self.gone.of_network(full.network).or_else(|| self.gone.of_all())
-            && let Some(Left { place, .. }) = self.end_left(exchange)
+            && let Some(Left { permit, .. }) = self.end_left(exchange)
         {
-            place.give_way();
+            permit.give_way();
             return true;
         }
         let of_network = self.polls.of_network(full.network);
@@ -77,8 +77,8 @@ impl Exchanges {
         if session != holder.session && (mine > theirs || (is_young && mine * 2 > theirs)) {
             return false;
         }
-        let Some(Open { line, place, .. }) = self.take(exchange) else { return false };
-        place.give_way();
+        let Some(Open { line, permit, .. }) = self.take(exchange) else { return false };
+        permit.give_way();
         self.metrics.poll_evicted();
         let max_age = 1 + u32::try_from(exchange.0 % u64::from(POLL_SPREAD)).unwrap_or(0);
         self.refuse(now, server, exchange, Line { dismissed: true, ..line }, &polls_again_in(max_age));
