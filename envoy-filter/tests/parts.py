@@ -166,8 +166,13 @@ def chunked(body, sizes):
 
 
 def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return taken.getsockname()[1]
+    """A port of 127.0.0.1 that neither TCP nor UDP has taken."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as taken, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
+            port = taken.getsockname()[1]
+            with contextlib.suppress(OSError):
+                datagrams.bind(("127.0.0.1", port))
+                return port
 
 
 def program(variable, pattern, target):
