@@ -46,6 +46,8 @@ async fn a_log_that_nobody_reads_stops_nobody_and_what_it_lacks_is_counted() {
 #[tokio::test]
 async fn threads_that_sign_and_write_logs_have_no_heaps_of_their_own() {
     const HEAP: u64 = 64 << 20;
+    // The page before a thread's stack may end there as well.
+    const GUARD: u64 = 1 << 20;
     for (threads, has_more) in [("1", false), ("2", true)] {
         let process = Process::start(ok(), &["--threads", threads]).await;
         let wire = Wire::connect(process.server()).await;
@@ -53,8 +55,9 @@ async fn threads_that_sign_and_write_logs_have_no_heaps_of_their_own() {
         let maps = std::fs::read_to_string(format!("/proc/{}/maps", process.child.id().unwrap())).unwrap();
         let is_end_of_heap = |line: &&str| {
             let (addresses, rest) = line.split_once(' ').unwrap();
-            let (_, end) = addresses.split_once('-').unwrap();
-            rest.starts_with("---p") && u64::from_str_radix(end, 16).unwrap().is_multiple_of(HEAP)
+            let (begin, end) = addresses.split_once('-').unwrap();
+            let [begin, end] = [begin, end].map(|address| u64::from_str_radix(address, 16).unwrap());
+            rest.starts_with("---p") && end.is_multiple_of(HEAP) && end - begin > GUARD
         };
         let heaps: Vec<_> = maps.lines().filter(is_end_of_heap).collect();
         assert_eq!(!heaps.is_empty(), has_more, "{threads} threads: {heaps:?}");
