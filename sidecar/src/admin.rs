@@ -22,31 +22,31 @@ use tokio::net::TcpListener;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
-/// Connections at a time. For one more the oldest ends that has not asked for anything yet; where all have
-/// asked, the next one waits.
+/// Connections at a time. One more ends the oldest connection that has not sent a request yet; where all have
+/// sent one, the new connection waits.
 pub const MAX_CONNECTIONS: usize = 32;
-/// For the head of a request, and for the event loop to answer.
+/// Time for a client to send the head of a request, and for the event loop to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// For a whole connection; /readyz may take two handshakes.
+/// Time for a whole connection; /readyz may take two handshakes.
 pub const LONGEST: Duration = Duration::from_secs(15);
 
 const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
-/// What the pages show.
+/// Sources of what the pages show.
 #[derive(Debug)]
 pub struct Admin {
-    /// Counters of the sidecar.
+    /// The counters of the sidecar.
     pub metrics: Arc<Metrics>,
-    /// The way to the event loop.
+    /// The handle that asks the event loop.
     pub inspector: Inspector,
     /// The probe behind `/readyz`.
     pub readiness: Readiness,
 }
 
-/// Serves until its future is dropped.
+/// Serves the pages until its future is dropped.
 pub async fn serve(listener: TcpListener, admin: Admin) {
     let admin = Arc::new(admin);
-    // Dropped with this future, and all connections with it.
+    // All connections end when this future is dropped.
     let mut connections = JoinSet::new();
     let mut silent = VecDeque::new();
     let mut refused = Seldom::default();
@@ -54,7 +54,8 @@ pub async fn serve(listener: TcpListener, admin: Admin) {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                // Out of file descriptors, most likely: try again when some may have been closed.
+                // Most likely the process is out of file descriptors: try again when some may have been
+                // closed.
                 if let Some(left_out) = refused.take(Instant::now()) {
                     tracing::warn!(%error, left_out, "the admin port cannot accept");
                 }
@@ -82,8 +83,8 @@ pub async fn serve(listener: TcpListener, admin: Admin) {
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(PATIENCE)
-                // One request each, in bounded time: whoever does not read keeps a place from
-                // nobody for long.
+                // One request per connection, in bounded time: a client that does not read holds a place only
+                // briefly.
                 .keep_alive(false)
                 .serve_connection(TokioIo::new(stream), service);
             match timeout(LONGEST, connection).await {
@@ -96,7 +97,7 @@ pub async fn serve(listener: TcpListener, admin: Admin) {
     }
 }
 
-/// A connection on which no request has come yet, as far as is known.
+/// A connection that has not sent a request yet, as far as is known.
 struct Silent {
     connection: AbortHandle,
     has_asked: Arc<AtomicBool>,
@@ -137,9 +138,9 @@ impl Admin {
 
     async fn ready(&self) -> Result<(), String> {
         match self.inspector.phase() {
-            // As long as somebody is to be told, flows must not be moved.
+            // As long as clients are still to be notified, flows must not be moved.
             Phase::Serving | Phase::Telling => self.readiness.check().await,
-            // The probe would be refused, as every new session is.
+            // The probe would be refused, like every new session.
             Phase::Sweeping => Ok(()),
             Phase::Lingering | Phase::Over => Err("draining; all clients have been notified".to_owned()),
         }

@@ -1,11 +1,11 @@
-//! The way back: what an upstream task has to say about its exchange, on a bounded channel to the event loop.
+//! The way back: what an upstream task reports about its exchange, on a bounded channel to the event loop.
 //!
-//! Back-pressure: after each piece of a body that is not the last, the task waits until the transport wants
-//! more. So at most one piece of each answer is on its way, and a client that reads slowly slows its own
-//! HTTP/2 stream down.
+//! Back-pressure: after each piece of a body except the last, the task waits until the transport wants more.
+//! So at most one piece of each answer is on its way, and a client that reads slowly slows down its own
+//! HTTP/2 stream.
 //!
-//! An answer that is dropped before its end, by a task that panics or is aborted by mistake, tells so by
-//! itself: no exchange waits for a task that is not there any more.
+//! An answer that is dropped before its end, because its task panics or is aborted by mistake, reports that
+//! itself: no exchange waits for a task that has gone.
 
 use crate::credentials::News;
 use crate::failure::Failure;
@@ -19,7 +19,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
-/// Messages on the channel; tasks wait beyond it.
+/// Messages that the channel holds; tasks wait when it is full.
 pub const CHANNEL: usize = 256;
 
 /// What the event loop is to do with an exchange.
@@ -33,19 +33,19 @@ pub enum Command {
         options: ResponseOptions,
         /// The first piece of the body.
         piece: Piece,
-        /// How long the upstream has taken until it was there.
+        /// How long the upstream took until the first piece was there.
         waited: Duration,
     },
-    /// Go on with the next piece.
+    /// Continue the answer with the next piece.
     Continue(Piece),
     /// What became of an access token; comes before the answer that says so.
     Token(News),
-    /// There will be no (more) answer. Before the start it becomes a response, after it the missing blocks
-    /// get its code.
+    /// End the exchange without a (complete) answer. Before the start the refusal becomes the response;
+    /// afterwards its code answers requests for the missing blocks.
     Refuse {
-        /// What the client is told.
+        /// What the client receives instead.
         refusal: Refusal,
-        /// Why, where the upstream failed; for log and metrics.
+        /// Why the upstream failed, for log and metrics; `None` where it did not.
         failure: Option<Failure>,
     },
 }
@@ -53,13 +53,13 @@ pub enum Command {
 /// A piece of a body.
 #[derive(Debug)]
 pub struct Piece {
-    /// May be empty at the end.
+    /// The bytes of the piece; may be empty at the end.
     pub bytes: Bytes,
-    /// To be fired when the next piece is wanted; `None` on the last piece.
+    /// Fired when the next piece is wanted; `None` on the last piece.
     pub go_on: Option<oneshot::Sender<()>>,
 }
 
-/// Nobody waits for this answer any more.
+/// The error when no client waits for this answer any more.
 #[derive(Debug)]
 pub struct Gone;
 
@@ -69,22 +69,22 @@ pub struct AnswerWriter {
     exchange: ExchangeId,
     commands: mpsc::Sender<(ExchangeId, Command)>,
     asked: Option<Instant>,
-    /// Nothing is left to be said, or nobody is left to hear it.
+    /// True when nothing is left to be said, or no client is left to receive it.
     is_over: AtomicBool,
 }
 
 impl AnswerWriter {
-    /// For one exchange.
+    /// Makes the writer for one exchange.
     pub fn new(exchange: ExchangeId, commands: mpsc::Sender<(ExchangeId, Command)>) -> AnswerWriter {
         AnswerWriter { exchange, commands, asked: None, is_over: AtomicBool::new(false) }
     }
 
-    /// From now on it is the upstream that takes its time.
+    /// Notes that the request goes to the upstream now: from here on the time is the upstream's.
     pub fn asked(&mut self, now: Instant) {
         self.asked = Some(now);
     }
 
-    /// Head and first piece; returns when the next piece is wanted.
+    /// Sends the head and the first piece; returns when the next piece is wanted.
     pub async fn start(
         &self,
         code: Code,
@@ -96,17 +96,17 @@ impl AnswerWriter {
         self.piece(bytes, last, |piece| Command::Start { code, options, piece, waited }).await
     }
 
-    /// The next piece; returns when one more is wanted.
+    /// Sends the next piece; returns when one more is wanted.
     pub async fn go_on(&self, bytes: Bytes, last: bool) -> Result<(), Gone> {
         self.piece(bytes, last, Command::Continue).await
     }
 
-    /// What the answer says of an access token, before it.
+    /// Reports what the answer says about an access token, before the answer itself.
     pub async fn tell(&self, news: News) -> Result<(), Gone> {
         self.send(Command::Token(news)).await
     }
 
-    /// The end, without a (complete) answer.
+    /// Ends the exchange without a (complete) answer.
     pub async fn refuse(&self, refusal: Refusal, failure: Option<Failure>) -> Result<(), Gone> {
         self.send(Command::Refuse { refusal, failure }).await?;
         self.end();

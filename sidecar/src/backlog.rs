@@ -1,26 +1,27 @@
-//! Whose turn it is when datagrams come faster than they are handled.
+//! Decides whose turn it is when datagrams arrive faster than they are handled.
 //!
 //! ```text
-//! a batch that is not full: all have been handled  ->  everybody has his whole share again, and nobody is counted
+//! a batch that is not full: all have been handled  ->  each peer has its whole share again, and no peer is counted
 //! a batch that is full: more are waiting           ->  of each peer no more than its share, until the round is over
 //! ```
 //!
-//! The system keeps what waits in one queue, in the order in which it came: whoever sends most would have
-//! most of it, and the others' datagrams would wait behind his or find no room. Not to read a datagram costs
-//! a small part of what it costs to decrypt and answer it, so that the queue is gone round quickly. It is the
-//! peer's address that counts, before anything is proven: who forges it can take somebody's turn, but only
-//! while he sends more than can be handled, when that turn would be in danger anyway.
+//! The system keeps waiting datagrams in one queue, in order of arrival: the peer that sends most would fill
+//! most of it, and the datagrams of the others would wait behind or find no room. Dropping a datagram unread
+//! costs a small part of what it costs to decrypt and answer it, so the queue is worked through quickly.
+//! Shares go by the peer's address, before anything is proven: an attacker that forges an address can take
+//! the turn of its owner, but only while it sends more than can be handled, when that turn would be in danger
+//! anyway.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-/// Datagrams of a round. Some milliseconds of work.
+/// Datagrams of a round, some milliseconds of work.
 const ROUND: usize = 512;
-/// Those of one peer at least, in a round. A client may send so many at once: its exchanges and
+/// Least number of datagrams of one peer in a round. A client may send this many at once: its exchanges and
 /// as many blocks.
 pub const LEAST_SHARE: usize = 64;
 
-/// The present round.
+/// The state of the current round.
 #[derive(Debug)]
 pub struct Backlog {
     share: usize,
@@ -30,13 +31,13 @@ pub struct Backlog {
 }
 
 impl Backlog {
-    /// For peers with so many exchanges at once.
+    /// Makes a backlog for peers with up to this many exchanges at once.
     pub fn new(exchanges: usize) -> Backlog {
         let share = exchanges.saturating_mul(2).max(LEAST_SHARE);
         Backlog { share, is_behind: false, datagrams: 0, by_peer: HashMap::new() }
     }
 
-    /// Whether the next datagram is to be handled.
+    /// Returns whether the next datagram is to be handled.
     pub fn admits(&mut self, peer: SocketAddr) -> bool {
         if !self.is_behind {
             return true;
@@ -50,7 +51,7 @@ impl Backlog {
         *handled <= self.share
     }
 
-    /// A batch has been received; whether more datagrams may be waiting.
+    /// Notes that a batch has been received, and whether more datagrams may be waiting.
     pub fn received(&mut self, more: bool) {
         if !more && self.is_behind {
             self.begin_round();
@@ -72,7 +73,7 @@ mod tests {
         SocketAddr::from(([192, 0, 2, 1], port))
     }
 
-    /// Of each peer, how many datagrams were handled.
+    /// Returns how many datagrams of each peer were handled.
     fn handled(backlog: &mut Backlog, from: impl Iterator<Item = SocketAddr>) -> HashMap<SocketAddr, usize> {
         let mut handled = HashMap::new();
         for peer in from {
@@ -97,7 +98,7 @@ mod tests {
     fn in_a_flood_of_one_all_others_are_handled_and_he_has_his_share() {
         let mut backlog = Backlog::new(32);
         backlog.received(true);
-        // One modest datagram among fifteen of the flood, ten rounds of them.
+        // Ten rounds: one modest datagram among fifteen of the flood.
         let datagrams = (0..5120_u16).map(|n| if n % 16 == 0 { peer(2 + n) } else { peer(1) });
         let mut handled = handled(&mut backlog, datagrams);
         assert_eq!(handled.remove(&peer(1)), Some(10 * LEAST_SHARE));

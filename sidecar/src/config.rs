@@ -1,7 +1,7 @@
-//! The configuration: what can be set ([`Options`]), and what is right ([`Config`]).
+//! The configuration: what can be set ([`Options`]), and the checked values ([`Config`]).
 //!
-//! Every option is a text until [`Options::check`] has looked at all of them, so that all mistakes are told
-//! at once and before anything is bound.
+//! Every option stays text until [`Options::check`] has looked at all of them, so that all mistakes are
+//! reported together and before anything is bound.
 
 use crate::drain;
 use crate::envoy;
@@ -72,57 +72,57 @@ pub enum Task {
     RenderEnvoy(Box<envoy::Options>),
 }
 
-/// A configuration without mistakes, in the shape of those who use it.
+/// A configuration without mistakes, in the form that the rest of the program uses.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The UDP address that clients reach.
     pub listen: SocketAddr,
-    /// Certificate and key.
+    /// The certificate and the key.
     pub identity: Identity,
-    /// Where they were read.
+    /// The files they were read from.
     pub identity_files: Paths,
-    /// How often they are looked at.
+    /// How often the files are checked.
     pub certificate_check: Duration,
-    /// The names of this server.
+    /// The names that this server goes by.
     pub server_names: ServerNames,
-    /// Where requests go.
+    /// Where requests go, and how.
     pub upstream: upstream::Settings,
     /// The address of `/healthz`, `/readyz` and `/metrics`; `None` for none.
     pub admin: Option<SocketAddr>,
-    /// 0 or 1.
+    /// Key table of clients that never say which they know: 0 or 1.
     pub default_cbor_version: u8,
     /// Limits of the DTLS layer.
     pub dtls_limits: dtls::Limits,
-    /// Behind these addresses stand many clients.
+    /// Addresses behind which there are many clients.
     pub balancers: Balancers,
     /// Limits of the CoAP layer.
     pub coap_limits: coap::Limits,
     /// Times of the CoAP layer.
     pub times: coap::Times,
-    /// Requests a second for each address.
+    /// Requests a second for each address; `None` for no limit.
     pub rate: Option<shares::Limit>,
-    /// SO_RCVBUF and SO_SNDBUF.
+    /// Size in bytes asked for as SO_RCVBUF and SO_SNDBUF.
     pub udp_buffer: usize,
     /// How long the end may take.
     pub end: drain::Settings,
-    /// Of the Envoy that is to be asked to end in order.
+    /// Admin port of the Envoy that is asked to drain at the end; `None` for none.
     pub envoy_admin_port: Option<u16>,
     /// Worker threads of the runtime.
     pub threads: usize,
-    /// The least level that is logged.
+    /// The least severe level that is logged.
     pub log_level: LogLevel,
     /// The form of a log line.
     pub log_format: LogFormat,
-    /// Key log file.
+    /// The key log file; `None` for none.
     pub key_log: Option<PathBuf>,
 }
 
-/// One option that is wrong, and why.
+/// An option that is wrong, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
     /// The flag of the option.
     pub option: &'static str,
-    /// Its value and why it cannot be, in one line.
+    /// Its value and why it cannot be accepted, in one line.
     pub why: String,
 }
 
@@ -155,7 +155,7 @@ impl Mistakes {
 }
 
 impl Options {
-    /// Looks at everything; the mistakes come in the order of the options.
+    /// Checks every option; the mistakes come in the order of the options.
     pub fn check(&self) -> Result<Config, Vec<Mistake>> {
         let mut mistakes = Mistakes::default();
         match self.parse(&mut mistakes) {
@@ -164,7 +164,7 @@ impl Options {
         }
     }
 
-    /// Each group is looked at before any is found wrong.
+    /// Parses every group before any mistake ends the check.
     fn parse(&self, mistakes: &mut Mistakes) -> Option<Config> {
         let serving = self.serving.parse(self.check_config, mistakes);
         let upstream = self.upstream.parse(mistakes);
@@ -208,7 +208,7 @@ impl Options {
 }
 
 impl Config {
-    /// What the transport is made of.
+    /// Returns the configuration of the transport.
     pub fn transport(&self) -> server::Config {
         server::Config {
             dtls: dtls::Config {

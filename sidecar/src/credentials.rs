@@ -1,50 +1,52 @@
-//! Whose request it is: the one place that decides which access token goes with it.
+//! The one place that decides which access token a request goes with.
 //!
 //! | the request | goes with |
 //! |---|---|
 //! | says option 256 itself | that token, or none where the option is empty, whatever its path |
 //! | has `access_token` in its query | no other: homeservers refuse the two together, or would take the wrong one |
-//! | register, login, refresh | none: what they bring stands in their body; but an application service's token, which these need |
-//! | needs a token | the sticky one; one that the homeserver has refused as well, so that the client hears that again |
+//! | register, login, refresh | none: their credentials are in the body; but an application service's token, which these need |
+//! | needs a token | the sticky one, even one that the homeserver has refused, so that the client learns of it again |
 //! | needs none (`needs_none`) | the sticky one; if the homeserver refuses it, once more without |
 //! | needs none, and the homeserver has refused the sticky one before | none; if that is not enough, once more with it |
 //!
-//! `user_id` in a query says for whom an application service acts. It is no credential: the token goes along.
+//! `user_id` in a query names the user that an application service acts for. It is not a credential: the
+//! token goes along.
 
 use crate::document;
 use lowband_transport::coap::{AccessToken, Method, RequestOptions, Standing};
 
-/// A body that says its type at a length which no login has is not looked into.
+/// Largest body, in bytes, in which the type of a login is looked for. No real login is longer.
 const MAX_LOGIN: usize = 64 << 10;
 
-/// Under which tokens a request is tried. `None` stands for no token.
+/// The tokens under which a request is tried. `None` stands for no token.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Credentials {
     /// The token of the first try.
     pub first: Option<AccessToken>,
-    /// Where the homeserver says 401 to that because of the token ([`Refused`]); the outer `None`:
-    /// not at all.
+    /// The token of the second try, after the homeserver has answered 401 because of the first ([`Refused`]).
+    /// The outer `None` means no second try.
     pub second: Option<Option<AccessToken>>,
     /// The token that the request brings in its query.
     pub in_query: Option<AccessToken>,
-    /// A success ends the token of the request ([`News::Ended`]).
+    /// True if a success ends the token of the request ([`News::Ended`]).
     pub ends: bool,
-    /// A 401 `M_UNKNOWN_TOKEN` speaks of the token of the request ([`News::Refused`]); in an answer to a
-    /// refresh, for one, it speaks of the refresh token.
+    /// True if a 401 `M_UNKNOWN_TOKEN` is about the token of the request ([`News::Refused`]); in an answer to
+    /// a refresh, for instance, it is about the refresh token.
     pub refusable: bool,
-    /// The token is known as refused, and a success would show that it is not any more ([`News::Accepted`]).
+    /// True if the token counts as refused and a success would show that it is accepted again
+    /// ([`News::Accepted`]).
     pub proves: bool,
-    /// Without a token of this homeserver's there is no success.
+    /// True if the request cannot succeed without a token of this homeserver.
     pub needed: bool,
 }
 
 impl Credentials {
-    /// Whether a success shows that the homeserver knows the client.
+    /// Returns whether a success shows that the homeserver knows the client.
     pub fn show_an_account(&self) -> bool {
         self.needed && (self.first.is_some() || self.in_query.is_some())
     }
 
-    /// What a success says of the token that it was given to.
+    /// Returns what a success says about the token it was granted to.
     pub fn after_success(&self) -> Option<News> {
         let ended = self.first.as_ref().or(self.in_query.as_ref()).filter(|_| self.ends);
         let accepted = self.first.as_ref().filter(|_| self.proves);
@@ -52,18 +54,18 @@ impl Credentials {
     }
 }
 
-/// What an answer says of a token.
+/// What an answer says about a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum News {
-    /// The homeserver does not know it (any more).
+    /// The homeserver does not know the token (any more).
     Refused(AccessToken),
-    /// It does know it, after all.
+    /// The homeserver knows the token after all.
     Accepted(AccessToken),
-    /// Its owner has given it up.
+    /// The owner has given the token up.
     Ended(AccessToken),
 }
 
-/// Which tokens a request goes with. `path` as the homeserver reads it, segment by segment.
+/// Decides which tokens a request goes with. `path` is as the homeserver reads it, segment by segment.
 pub fn decide(
     method: Method,
     path: &[&str],
@@ -77,7 +79,7 @@ pub fn decide(
         first: first.cloned(),
         second: None,
         in_query: in_query.clone(),
-        // An application service that acts for somebody ends that one's sessions, and not its own token.
+        // An application service that acts for a user ends that user's sessions, and not its own token.
         ends: method == Method::Post && ends_its_token(path) && !acts_for_another(&options.query),
         refusable: !brings_its_own(path) || is_application_service(options, body),
         proves: *is_refused && !brings_its_own(path) && !needs_none(path),
@@ -97,7 +99,8 @@ pub fn decide(
     }
 }
 
-/// The deprecated form: `access_token=...`. An empty one counts, as it does for homeservers.
+/// Returns the token of the deprecated form `access_token=...`. An empty one counts, as it does for
+/// homeservers.
 fn query_token(query: &[String]) -> Option<AccessToken> {
     query.iter().find_map(|pair| match pair.split_once('=') {
         Some(("access_token", token)) => Some(token.into()),
@@ -106,7 +109,8 @@ fn query_token(query: &[String]) -> Option<AccessToken> {
     })
 }
 
-/// Matrix 1.16, application service API: "Identity assertion".
+/// Returns whether the request acts for another user (Matrix 1.16, application service API: "Identity
+/// assertion").
 fn acts_for_another(query: &[String]) -> bool {
     query.iter().any(|pair| pair.split('=').next().is_some_and(|name| name.ends_with("user_id")))
 }
@@ -115,16 +119,17 @@ fn brings_its_own(path: &[&str]) -> bool {
     matches!(path, ["_matrix", "client", _, "register" | "login" | "refresh"])
 }
 
-/// Application services register and log users in under their own token (Matrix 1.16,
-/// application service API).
+/// Returns whether the request comes from an application service, which registers and logs users in under its
+/// own token (Matrix 1.16, application service API).
 fn is_application_service(options: &RequestOptions, body: &[u8]) -> bool {
     const APPLICATION_SERVICE: &str = "m.login.application_service";
     let kind = || document::text(options.content_format, body, "type");
     body.len() <= MAX_LOGIN && kind().is_some_and(|kind| kind == APPLICATION_SERVICE)
 }
 
-/// Endpoints that answer without an access token, if perhaps differently (Matrix 1.16, client-server API:
-/// "Requires authentication: No" or "Optional"), with the unstable names of the newer ones.
+/// Returns whether the endpoint answers without an access token, though perhaps differently (Matrix 1.16,
+/// client-server API: "Requires authentication: No" or "Optional"). The unstable names of newer endpoints are
+/// included.
 fn needs_none(path: &[&str]) -> bool {
     let rest = match path {
         [".well-known", ..] | ["_matrix", "client", "versions"] => return true,
@@ -145,8 +150,8 @@ fn needs_none(path: &[&str]) -> bool {
     }
 }
 
-/// Whether a successful request to this path ends the token that it was made under. Others of the same user
-/// may end with it: those are found out by the homeserver's next 401.
+/// Returns whether a successful request to this path ends the token that it was made under. Other tokens of
+/// the same user may end with it: the homeserver's next 401 reveals those.
 fn ends_its_token(path: &[&str]) -> bool {
     matches!(
         path,
@@ -156,17 +161,17 @@ fn ends_its_token(path: &[&str]) -> bool {
     )
 }
 
-/// What a 401 says of the token of its request.
+/// What a 401 says about the token of its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// `M_UNKNOWN_TOKEN`: it is not known, or not any more.
+    /// `M_UNKNOWN_TOKEN`: the homeserver does not know the token, or no longer.
     Unknown,
-    /// `M_MISSING_TOKEN`: one is needed.
+    /// `M_MISSING_TOKEN`: the request needs a token.
     Missing,
 }
 
 impl Refused {
-    /// From the body of a 401 in CBOR or JSON; `None` where its reason is another one.
+    /// Reads the body of a 401 in CBOR or JSON; `None` where it gives another reason.
     pub fn read(content_format: u16, body: &[u8]) -> Option<Refused> {
         match document::text(Some(content_format), body, "errcode")?.as_str() {
             "M_UNKNOWN_TOKEN" => Some(Refused::Unknown),
@@ -203,7 +208,7 @@ mod tests {
         Standing { access_token: token.map(Into::into), is_explicit: true, ..Standing::default() }
     }
 
-    /// The tokens in the order in which they are tried; "-" for none.
+    /// Returns the tokens in the order in which they are tried; "-" for none.
     fn tried(path: &str, query: &[&str], standing: &Standing, body: &[u8]) -> Vec<String> {
         let options = RequestOptions {
             query: query.iter().map(|pair| (*pair).to_owned()).collect(),
@@ -242,7 +247,7 @@ mod tests {
         for (path, alive, refused) in [
             (SYNC, &["sticky"][..], &["sticky"][..]),
             ("_matrix/client/v3/account/whoami", &["sticky"], &["sticky"]),
-            // Homeservers let who is logged out softly give up the rest.
+            // Homeservers let a user that was logged out softly give up the rest.
             ("_matrix/client/v3/logout", &["sticky"], &["sticky"]),
             ("_matrix/client/v1/login/get_token", &["sticky"], &["sticky"]),
             ("_matrix/client/unstable/org.x/y", &["sticky"], &["sticky"]),
@@ -300,7 +305,7 @@ mod tests {
         }
     }
 
-    /// What a success and a 401 `M_UNKNOWN_TOKEN` say of the token.
+    /// Returns what a success and a 401 `M_UNKNOWN_TOKEN` say about the token.
     fn said(method: Method, target: &str, standing: &Standing) -> (Option<News>, bool) {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let query = query.split('&').filter(|pair| !pair.is_empty()).map(str::to_owned).collect();

@@ -1,16 +1,16 @@
-//! One look into a body that is passed on as it is: a top-level value of a Matrix document in either form.
+//! Reads one top-level value of a Matrix document, in either form, from a body that is passed on unchanged.
 
 use lowband_codec::{KeyTable, peek};
 use lowband_transport::coap::content_format::JSON;
 use std::borrow::Cow;
 
-/// The text under a key; `None` where it is absent, no text, or the body is no such document. What is not
-/// called JSON is read as CBOR.
+/// Returns the text under a key; `None` where the key is absent, its value is not a text, or the body is not
+/// such a document. A body that is not labelled JSON is read as CBOR.
 pub fn text(content_format: Option<u16>, body: &[u8], key: &str) -> Option<String> {
     peek::text(&as_cbor(content_format, body)?, key, Some(KeyTable::v1())).ok()?.map(Cow::into_owned)
 }
 
-/// The same of a whole number.
+/// Returns the whole number under a key, as [`text`] does for texts.
 pub fn unsigned(content_format: Option<u16>, body: &[u8], key: &str) -> Option<u64> {
     peek::unsigned(&as_cbor(content_format, body)?, key, Some(KeyTable::v1())).ok()?
 }

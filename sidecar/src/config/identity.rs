@@ -1,4 +1,4 @@
-//! Certificate and private key: read here, judged by the transport that serves them.
+//! Certificate and private key: read here, checked by the transport that serves them.
 
 use super::Mistake;
 use lowband_transport as transport;
@@ -10,16 +10,16 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Where the two files are.
+/// The paths of the two files.
 #[derive(Debug, Clone)]
 pub struct Paths {
-    /// Of the chain, leaf first.
+    /// Path of the certificate chain, leaf first.
     pub certificate: PathBuf,
-    /// Of the key.
+    /// Path of the private key.
     pub key: PathBuf,
 }
 
-/// What stood in the two files at one moment: bytes, or why there are none.
+/// What the two files held at one moment: their bytes, or why they could not be read.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Files {
     certificate: Result<Vec<u8>, String>,
@@ -29,11 +29,11 @@ pub struct Files {
 /// An identity that can be served.
 #[derive(Debug, Clone)]
 pub struct Identity {
-    /// What the transport takes.
+    /// Certificate and key, as the transport takes them.
     pub server: ServerIdentity,
-    /// In hexadecimal digits, as `openssl x509 -serial` shows it.
+    /// Serial number in hexadecimal digits, as `openssl x509 -serial` shows it.
     pub serial: String,
-    /// When clients believe it.
+    /// The time during which clients accept the certificate.
     pub validity: Validity,
 }
 
@@ -44,16 +44,18 @@ pub struct Validity {
     not_after: i64,
 }
 
-/// Bytes of one file: a chain of hundreds of certificates.
+/// Largest size of one file in bytes: a chain of hundreds of certificates.
 const MAX_FILE: u64 = 1 << 20;
 
-/// Permissions of those who are neither the owner nor of the group.
+/// Permission bits of all accounts that are neither the owner nor in the group.
 const OF_ALL: u32 = 0o007;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
-/// Authorities renew long before that, usually with a third of the time left.
+/// Time left below which a renewal is overdue. Authorities renew long before, usually with a third of the
+/// time left.
 const SHORT: Duration = Duration::from_secs(14 * 24 * 3600);
-/// For certificates that live for days: this part of their time.
+/// Divisor for certificates that live for days: renewal is overdue when less than this part of their time is
+/// left.
 const SHORT_PART: u32 = 5;
 
 impl Paths {
@@ -63,8 +65,8 @@ impl Paths {
         Files { certificate: read(&self.certificate), key: read(&self.key).map(PrivateKey::from) }
     }
 
-    /// Why the key is not safe where it lies: every account of this machine can open it. That its group can
-    /// is how keys are commonly shared, and how Kubernetes hands out secrets.
+    /// Returns why the key is not safe where it lies: every account of this machine can open it. Access by
+    /// its group is accepted: that is how keys are commonly shared, and how Kubernetes hands out secrets.
     pub fn exposed(&self) -> Option<String> {
         let mode = std::fs::metadata(&self.key).ok()?.mode() & 0o7777;
         (mode & OF_ALL != 0).then(|| {
@@ -75,8 +77,8 @@ impl Paths {
         })
     }
 
-    /// Lets the transport hold certificate and key against each other. When the certificate is valid
-    /// is not asked.
+    /// Lets the transport check certificate and key against each other. Whether the certificate is valid now
+    /// is not checked.
     pub fn judge(&self, files: &Files) -> Result<Identity, Vec<Mistake>> {
         let server = ServerIdentity {
             certificate_chain: files.certificate.clone().unwrap_or_default(),
@@ -112,7 +114,7 @@ impl Paths {
         }
     }
 
-    /// The mistake of a certificate whose time has not come or is over.
+    /// Returns the mistake of a certificate that is not valid yet or has expired.
     pub fn untimely(&self, identity: &Identity, now: i64) -> Option<Mistake> {
         identity.validity.mistake(now).map(|why| self.about_certificate(&why))
     }
@@ -122,14 +124,14 @@ impl Paths {
     }
 }
 
-/// A file that is none, such as a pipe, could keep its reader waiting for ever, and a device give
-/// bytes without end.
+/// Reads a regular file. Anything else is refused: a pipe could keep its reader waiting for ever, and a
+/// device could deliver bytes without end.
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let found = std::fs::metadata(path)?;
     if !found.is_file() && !found.is_dir() {
         return Err(io::Error::other("not a regular file"));
     }
-    // At once as large as it will be: a buffer that grows leaves parts of a key behind.
+    // Allocated in full at once: a buffer that grows leaves parts of a key behind in memory.
     let mut content = Vec::with_capacity(found.len().min(MAX_FILE) as usize + 1);
     std::fs::File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut content)?;
     if content.len() as u64 > MAX_FILE {
@@ -156,20 +158,20 @@ fn seconds(time: &Asn1TimeRef) -> Option<i64> {
     Some(i64::from(since.days) * DAY.as_secs() as i64 + i64::from(since.secs))
 }
 
-/// The wall clock: seconds since 1970.
+/// Returns the wall clock in seconds since 1970.
 pub fn now() -> i64 {
-    // Before 1970 is as good as 1970.
+    // A clock before 1970 counts as 1970.
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 impl Validity {
-    /// The first second of which it is over, since 1970.
+    /// Returns the first second after the validity, in seconds since 1970.
     pub fn not_after(self) -> i64 {
         self.not_after
     }
 
-    /// Why it does not hold now, as a phrase.
+    /// Returns why the certificate is not valid now, as a phrase; `None` when it is.
     pub fn mistake(self, now: i64) -> Option<String> {
         if self.not_after < now {
             return Some(format!("it has expired on {}", text(self.not_after)));
@@ -177,17 +179,17 @@ impl Validity {
         (self.not_before > now).then(|| format!("it is not valid before {}", text(self.not_before)))
     }
 
-    /// What is left of it, or nothing.
+    /// Returns the time that is left, zero when it is over.
     pub fn left(self, now: i64) -> Duration {
         Duration::from_secs(u64::try_from(self.not_after.saturating_sub(now)).unwrap_or_default())
     }
 
-    /// Whether it should have been renewed: less than 14 days are left, or than a fifth of its time.
+    /// Returns whether renewal is overdue: less than 14 days, or less than a fifth of the validity, are left.
     pub fn is_short(self, now: i64) -> bool {
         self.left(now) < SHORT.min(self.left(self.not_before) / SHORT_PART)
     }
 
-    /// Its end and the days until then, for people.
+    /// Describes the end of the validity and the days until then, for people.
     pub fn tell(self, now: i64) -> String {
         let days = self.left(now).as_secs() / DAY.as_secs();
         let unit = if days == 1 { "day" } else { "days" };
@@ -204,7 +206,7 @@ mod tests {
     use super::*;
 
     const DAYS: i64 = 24 * 3600;
-    /// Nov 29 2026.
+    /// Nov 29 2026, in seconds since 1970.
     const BEGIN: i64 = 1_795_910_400;
 
     fn lasting(days: i64) -> Validity {

@@ -1,5 +1,5 @@
-//! What can be set, in groups that are parsed together: a file each, with the flags, their help, and the part
-//! of the configuration that they become.
+//! What can be set, in groups that are parsed together. Each group has a file with its flags, their help, and
+//! the part of the configuration that they become.
 
 mod bodies;
 mod end;
@@ -20,7 +20,7 @@ pub(super) use serving::Serving;
 pub(super) use sessions::Sessions;
 pub(super) use upstream::Upstream;
 
-/// The most of anything that is counted.
+/// Upper limit of every count.
 const MANY: u64 = 10_000_000;
-/// The most bytes of anything.
+/// Upper limit of every size in bytes.
 const MEMORY: u64 = 1 << 40;

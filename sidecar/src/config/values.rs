@@ -1,5 +1,5 @@
-//! The texts of options into values: durations, sizes, counts, addresses. Each error is a phrase that fits
-//! behind the option's name and value.
+//! Turns the texts of options into values: durations, sizes, counts, addresses. Each error is a phrase that
+//! fits after the option's name and value.
 
 use crate::upstream::Address;
 use http::uri::Authority;
@@ -13,10 +13,10 @@ const DURATIONS: &[(&str, u64)] = &[("", 1_000), ("ms", 1), ("s", 1_000), ("m", 
 const SIZES: &[(&str, u64)] = &[("", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 const COUNTS: &[(&str, u64)] = &[("", 1)];
 
-/// Times are added to the clock, which must not overflow.
+/// The longest duration: times are added to the clock, which must not overflow.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
-/// `500ms`, `60s`, `2m`, `24h`; a bare number is seconds.
+/// Parses `500ms`, `60s`, `2m`, `24h`; a bare number is seconds.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     match scaled(text, DURATIONS).map(Duration::from_millis) {
         None => Err("is not a duration: write 500ms, 60s, 2m or 24h".to_owned()),
@@ -25,7 +25,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// A duration that is not zero.
+/// Parses a duration that is not zero.
 pub(super) fn some_duration(text: &str) -> Result<Duration, String> {
     match duration(text)? {
         Duration::ZERO => Err("must be longer than zero".to_owned()),
@@ -33,43 +33,44 @@ pub(super) fn some_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// `65536`, `64KiB`, `8MiB`, `1GiB`, within bounds.
+/// Parses `65536`, `64KiB`, `8MiB`, `1GiB`, within bounds.
 pub(super) fn size(text: &str, allowed: RangeInclusive<u64>) -> Result<usize, String> {
     let bytes = scaled(text, SIZES).ok_or("is not a size: write 65536, 64KiB or 8MiB")?;
     bounded(bytes, allowed)
 }
 
-/// A whole number within bounds.
+/// Parses a whole number within bounds.
 pub(super) fn count(text: &str, allowed: RangeInclusive<u64>) -> Result<usize, String> {
     bounded(scaled(text, COUNTS).ok_or("is not a whole number")?, allowed)
 }
 
-/// A whole number within bounds, or `auto`.
+/// Parses a whole number within bounds, or `auto` (`None`).
 pub(super) fn count_or_auto(text: &str, allowed: RangeInclusive<u64>) -> Result<Option<usize>, String> {
     if text == "auto" { Ok(None) } else { count(text, allowed).map(Some).map_err(|why| or_word(why, "auto")) }
 }
 
-/// [`count`], for one range.
+/// Returns [`count`] for one range.
 pub(super) fn within(allowed: RangeInclusive<u64>) -> impl FnOnce(&str) -> Result<usize, String> {
     move |text| count(text, allowed)
 }
 
-/// [`size`], for one range.
+/// Returns [`size`] for one range.
 pub(super) fn size_within(allowed: RangeInclusive<u64>) -> impl FnOnce(&str) -> Result<usize, String> {
     move |text| size(text, allowed)
 }
 
-/// An IP address and a port; no name, because what a name resolves to may change between check and bind.
+/// Parses an IP address and a port. Names are refused, because what a name resolves to may change between
+/// check and bind.
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "is not an IP address with a port, like [::]:8008 or 127.0.0.1:9464".to_owned())
 }
 
-/// An address, or `off`.
+/// Parses an address, or `off` (`None`).
 pub(super) fn address_or_off(text: &str) -> Result<Option<SocketAddr>, String> {
     if text == "off" { Ok(None) } else { address(text).map(Some).map_err(|why| or_word(why, "off")) }
 }
 
-/// Addresses and networks with commas between them, or `off`.
+/// Parses addresses and networks with commas between them, or `off`.
 pub(super) fn balancers(text: &str) -> Result<Balancers, String> {
     if text == "off" {
         return Ok(Balancers::default());
@@ -78,11 +79,11 @@ pub(super) fn balancers(text: &str) -> Result<Balancers, String> {
         .map_err(|why| format!("is neither a list of networks nor off: {why}"))
 }
 
-/// `unix:PATH` or `http://host:port`.
+/// Parses `unix:PATH` or `http://host:port`.
 pub(super) fn upstream(text: &str) -> Result<Address, String> {
     const FORM: &str = "is neither unix:PATH nor http://host:port";
     if let Some(path) = text.strip_prefix("unix:") {
-        // sun_path of unix(7): 108 bytes with the closing zero.
+        // sun_path of unix(7) holds 108 bytes with the closing zero.
         return match path.len() {
             0 => Err("names no path after unix:".to_owned()),
             1..=107 => Ok(Address::Unix(PathBuf::from(path))),
@@ -105,7 +106,7 @@ pub(super) fn upstream(text: &str) -> Result<Address, String> {
     }
 }
 
-/// Adds to the error of a value that the option takes this word as well.
+/// Adds to the error of a value that the option accepts this word as well.
 pub(super) fn or_word(why: String, word: &str) -> String {
     format!("{why}; {word} is allowed too")
 }

@@ -1,4 +1,4 @@
-//! Exchanges and bodies: how many, and how large.
+//! Options for exchanges and bodies: how many, and how large.
 
 use super::{MANY, MEMORY};
 use crate::config::{Mistakes, values};

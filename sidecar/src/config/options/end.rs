@@ -1,4 +1,4 @@
-//! How this ends.
+//! Options for the end of the process.
 
 use crate::config::{Mistakes, values};
 use crate::drain::Settings;

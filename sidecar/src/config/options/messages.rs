@@ -1,4 +1,4 @@
-//! When messages are repeated and transfers are given up.
+//! Options for when messages are repeated and transfers are given up.
 
 use crate::config::{Mistakes, values};
 use clap::Args;

@@ -1,4 +1,4 @@
-//! The process and what it tells.
+//! Options for the process and its log.
 
 use crate::config::{Mistakes, values};
 use clap::{Args, ValueEnum};

@@ -1,4 +1,4 @@
-//! How often may be asked.
+//! Options for how often clients may send requests.
 
 use crate::config::{Mistakes, values};
 use clap::Args;

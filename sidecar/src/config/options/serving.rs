@@ -1,4 +1,4 @@
-//! Where clients come in, and what this proves to be.
+//! Options for where clients connect, and which identity the server proves.
 
 use crate::config::{Identity, Mistakes, Paths, now, values};
 use crate::server_names::ServerNames;
@@ -42,8 +42,9 @@ pub(in crate::config) struct Parsed {
 }
 
 impl Serving {
-    /// A certificate whose time is not now is a mistake where it `must_be_timely`: to those who ask whether
-    /// all is in order. To serve with it is better than not to serve: somebody may know it.
+    /// Parses the group. A certificate that is not valid now is a mistake only where it `must_be_timely`:
+    /// when the operator asks whether the configuration is in order. Serving with such a certificate is
+    /// better than not serving: some clients may accept it.
     pub(in crate::config) fn parse(&self, must_be_timely: bool, mistakes: &mut Mistakes) -> Option<Parsed> {
         let listen = mistakes.parse("--listen", &self.listen, values::address);
         let identity_files = Paths { certificate: self.certificate.clone(), key: self.key.clone() };

@@ -1,4 +1,4 @@
-//! Handshakes and sessions: how many, of whom, and for how long.
+//! Options for handshakes and sessions: how many, for each address, and for how long.
 
 use super::MANY;
 use crate::config::{Mistakes, values};
@@ -91,7 +91,7 @@ impl Sessions {
         let waiting_hellos =
             mistakes.parse("--waiting-hellos", &self.waiting_hellos, values::within(1..=MANY));
         let balancers = mistakes.parse("--balancers", &self.balancers, values::balancers);
-        // 576 less the headers of IPv4 and UDP is what every host takes (RFC 791); 16 kB is one record.
+        // Every host takes 576 bytes less the headers of IPv4 and UDP (RFC 791); 16 kB is one record.
         let hello = mistakes.parse("--hello", &self.hello, values::size_within(256..=16_372));
         let handshake = mistakes.parse("--handshake-timeout", &self.handshake_timeout, values::some_duration);
         let idle = mistakes.parse("--idle-session", &self.idle_session, values::some_duration);

@@ -1,4 +1,4 @@
-//! Where requests go.
+//! Options for where requests go.
 
 use super::MANY;
 use crate::config::{Mistakes, values};
@@ -58,8 +58,8 @@ pub(in crate::config) struct Upstream {
 }
 
 impl Upstream {
-    /// The settings still have to be told how many sessions there may be, and how large and how
-    /// many request bodies.
+    /// Parses the group. The settings still need the number of sessions, and the size and number of request
+    /// bodies.
     pub(in crate::config) fn parse(
         &self,
         mistakes: &mut Mistakes,
@@ -104,15 +104,16 @@ impl Upstream {
     }
 }
 
-/// The circuit breaker of envoy.yaml for what comes from here: more would be refused there, where nobody
-/// knows whose turn it is.
+/// The circuit breaker of envoy.yaml for what comes from here. Envoy would refuse more, without knowing whose
+/// turn it is.
 const ENVOY_TAKES: usize = 16_384;
 
-/// A household behind one address has a quarter of them, and one client half of that: fewer would make its
-/// messages end its syncs.
+/// Fewest requests in flight. A household behind one address has a quarter of them, and one client half of
+/// that: with fewer, a client's messages would end its own syncs.
 const FEWEST: usize = 1024;
 
-/// Every client has a long poll open all the time, and one in four asks for something else.
+/// Returns the default for this many sessions: each client has a long poll open all the time, and one in four
+/// sends another request.
 fn requests_of(sessions: usize) -> usize {
     sessions.saturating_add(sessions / 4).clamp(FEWEST, ENVOY_TAKES)
 }
