@@ -1,36 +1,37 @@
-//! The end, so that clients hardly notice: what happens between SIGTERM and the end of the process.
+//! The end of the process, arranged so that clients hardly notice: what happens between SIGTERM and the exit.
 //!
 //! ```text
 //!          begin                      all of them are closed              all of these too                `linger` is over
 //! Serving -------> Telling ------------------------------> Sweeping ----------------------> Lingering ----------------> Over
 //!                  the sessions that are there, one        those that have come             /readyz fails
-//!                  after another; who comes is served      meanwhile; nobody new
+//!                  after another; new ones are served      meanwhile; no new ones
 //!
 //! a session: waits for its turn -> (turn) long polls are answered 5.03 -> (all is answered, or `grace_period` after the turn) closed
 //! ```
 //!
-//! A balancer sends new flows elsewhere from the beginning, but an old one to this process for as long as it
-//! is ready: so it stays so until everybody has been told. Who is told dials again from a new port, and gets
-//! elsewhere. Turns are [`MOST_APART`] apart or less, so that not all dial at once; with more sessions than
-//! fit they come faster, and all have come after `close_within`. Whatever clients do, `close_within` and
-//! `grace_period` together bound the time until readiness fails.
+//! From the beginning of the end a balancer sends new flows elsewhere, but an old flow comes to this process
+//! for as long as it is ready: so the process stays ready until all clients have been notified. A client that
+//! was notified dials again from a new port, and reaches another process. Turns are [`MOST_APART`] apart or
+//! less, so that clients do not all dial at once; with more sessions than fit they come faster, and all have
+//! come after `close_within`. Whatever clients do, `close_within` and `grace_period` together bound the time
+//! until readiness fails.
 //!
-//! No clock and no I/O: time and what is known of sessions come in, [`Step`]s come out. Deliberately absent:
-//! Observe, which the transport does not know yet. An answer of 5.03 would end an observation, too (RFC 7641
-//! section 4.2), at the turn of its session.
+//! No clock and no I/O: the time and what is known of sessions come in, [`Step`]s come out. Deliberately
+//! absent: Observe, which the transport does not know yet. An answer of 5.03 would end an observation as well
+//! (RFC 7641 section 4.2), at the turn of its session.
 
 use lowband_transport::SessionId;
 use lowband_transport::coap::Activity;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-/// Between the turns of two sessions, at most.
+/// Longest time between the turns of two sessions.
 pub const MOST_APART: Duration = Duration::from_millis(20);
-/// How often sessions that have had their turn are looked at.
+/// Time between two checks of the sessions that have had their turn.
 const LOOK: Duration = Duration::from_millis(20);
-/// A body in blocks that has made no step for this long keeps its session no longer, and is cut: its client
-/// is gone, as a rule. Longer than a client waits until it repeats a block that was lost (ACK_TIMEOUT of RFC
-/// 7252: 2 to 3 s).
+/// Longest time without progress for which a body in blocks keeps its session open; afterwards it is cut,
+/// since its client has usually gone. Longer than a client waits before it repeats a block that was lost
+/// (ACK_TIMEOUT of RFC 7252: 2 to 3 s).
 pub const BODY_SILENCE: Duration = Duration::from_secs(5);
 /// Clients whose long poll has been answered come again after 1 to this many seconds (Max-Age).
 pub const POLL_SPREAD: u32 = 4;
@@ -40,22 +41,22 @@ const FIRST: SessionId = SessionId(0);
 /// How long the end may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// For each session, from its turn on, until what it has open is cut.
+    /// Time that each session has from its turn until what it has open is cut.
     pub grace_period: Duration,
-    /// In which all sessions have their turn.
+    /// Time within which all sessions have their turn.
     pub close_within: Duration,
-    /// From the failing of readiness to the end.
+    /// Time from the failing of readiness to the end.
     pub linger: Duration,
 }
 
 impl Settings {
-    /// From the signal to the end of the process, at most.
+    /// Returns the longest time from the signal to the end of the process.
     pub fn longest(&self) -> Duration {
         self.close_within + self.grace_period + self.linger
     }
 }
 
-/// See the drawing.
+/// The phases of the end; see the drawing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the drawing says it")]
 pub enum Phase {
@@ -66,25 +67,25 @@ pub enum Phase {
     Over,
 }
 
-/// What is to be done.
+/// A step of the end that the event loop carries out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// The session's turn has come: its long polls are answered with 5.03 and this Max-Age, those that wait
-    /// and those to come.
+    /// Begin the session's turn: its long polls, those that wait and those to come, are answered with 5.03
+    /// and this Max-Age.
     Dismiss {
         /// The session whose turn it is.
         session: SessionId,
         /// The Max-Age of its answers in seconds.
         max_age: u32,
     },
-    /// The session is closed by close_notify.
+    /// Close the session by close_notify.
     Close {
         /// The session to close.
         session: SessionId,
-        /// Its time was over before all was answered.
+        /// True if the time of the session was over before all was answered.
         cut: bool,
     },
-    /// A phase begins.
+    /// Begin a phase.
     Enter(Phase),
 }
 
@@ -97,11 +98,11 @@ pub enum Condition {
     Open(Activity),
 }
 
-/// What is known of the sessions.
+/// What the end has to know of the sessions.
 pub trait Sessions {
-    /// All of them.
+    /// Returns all sessions.
     fn all(&self) -> Vec<SessionId>;
-    /// One of them.
+    /// Returns the condition of one session.
     fn condition(&self, session: SessionId) -> Condition;
 }
 
@@ -110,23 +111,23 @@ pub trait Sessions {
 pub struct Drain {
     settings: Settings,
     phase: Phase,
-    /// They wait for their turn, oldest first.
+    /// Sessions that wait for their turn, oldest first.
     queue: BTreeSet<SessionId>,
     apart: Duration,
     turn: Instant,
-    /// They have had it; when they are cut.
+    /// Sessions that have had their turn, and when each is cut.
     leaving: BTreeMap<SessionId, Instant>,
-    /// It has had it just now: most are at rest, and need not wait until all are looked at.
+    /// The session that has just had its turn: most are at rest, and need not wait until all are checked.
     fresh: Option<SessionId>,
-    /// When all are looked at, and where that goes on.
+    /// When all sessions are checked, and where the check continues.
     look: (Instant, SessionId),
-    /// Nothing of a session goes on after it.
+    /// The time at which everything still open in any session is cut.
     deadline: Instant,
     over: Instant,
 }
 
 impl Drain {
-    /// SIGTERM has come.
+    /// Begins the end, once SIGTERM has come.
     pub fn begin(now: Instant, settings: Settings, sessions: &impl Sessions) -> Drain {
         let deadline = now + settings.close_within + settings.grace_period;
         let mut drain = Drain {
@@ -145,12 +146,12 @@ impl Drain {
         drain
     }
 
-    /// How far the end has come.
+    /// Returns how far the end has come.
     pub fn phase(&self) -> Phase {
         self.phase
     }
 
-    /// What is to be done now; to be asked until it is nothing.
+    /// Returns what is to be done now; callers ask again until it is `None`.
     pub fn step(&mut self, now: Instant, sessions: &impl Sessions) -> Option<Step> {
         match self.phase {
             Phase::Serving | Phase::Over => None,
@@ -170,7 +171,7 @@ impl Drain {
         }
     }
 
-    /// When [`Drain::step`] has something to do, if no session changes before.
+    /// Returns when [`Drain::step`] has something to do, if no session changes before.
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.phase {
             Phase::Serving | Phase::Over => None,
@@ -205,7 +206,7 @@ impl Drain {
         None
     }
 
-    /// Of those that have had their turn.
+    /// Closes the next session that has had its turn and is due.
     fn next_end(&mut self, now: Instant, sessions: &impl Sessions) -> Option<Step> {
         if self.look.0 > now {
             return None;
@@ -220,7 +221,7 @@ impl Drain {
         None
     }
 
-    /// Whether it is time for a session that has had its turn.
+    /// Closes a session that has had its turn, if it is due.
     fn end_of(&mut self, now: Instant, session: SessionId, sessions: &impl Sessions) -> Option<Step> {
         let cut_at = *self.leaving.get(&session)?;
         let condition = sessions.condition(session);
@@ -249,7 +250,7 @@ impl Drain {
         Some(Step::Enter(self.phase))
     }
 
-    /// Of handshakes that were under way when nobody new was taken any more.
+    /// Closes sessions from handshakes that were under way when new clients were no longer accepted.
     fn next_late(&mut self, now: Instant, sessions: &impl Sessions) -> Option<Step> {
         if self.look.0 > now {
             return None;
@@ -264,8 +265,8 @@ impl Drain {
     }
 }
 
-/// Sessions have their turns in the order of their numbers: so those that are closed one after another come
-/// again in different seconds.
+/// Returns the Max-Age in seconds. Sessions have their turns in the order of their numbers, so the clients of
+/// sessions closed one after another come again in different seconds.
 fn max_age(session: SessionId) -> u32 {
     let apart = session.0 % u64::from(POLL_SPREAD);
     1 + u32::try_from(apart).unwrap_or_default()

@@ -1,9 +1,9 @@
 //! The configuration of Envoy: the `envoy.yaml` of this project and the `envoy-certificate.yaml` beside it,
-//! written anew for other ports, folders and homeservers.
+//! rewritten for other ports, folders and homeservers.
 //!
 //! Plain replacement of text, without a YAML library: each value is found by the exact words around it, as
-//! often as it has to be there, so that comments and order stay. Where a file has changed so that a value is
-//! not found, nothing is written. Without options the text is the file itself, byte for byte.
+//! often as it has to be there, so that comments and order stay. Where a file has changed and a value is not
+//! found, nothing is written. Without options the text is the file itself, byte for byte.
 
 use crate::config::Mistake;
 use clap::Args;
@@ -23,17 +23,17 @@ pub(crate) use values::port_or_off;
 /// `envoy.yaml` as it was when this program was built.
 pub const ENVOY_YAML: &str = include_str!("../../envoy.yaml");
 
-/// `envoy-certificate.yaml`, likewise: it names certificate and key.
+/// `envoy-certificate.yaml` as it was when this program was built: it names certificate and key.
 pub const CERTIFICATE_YAML: &str = include_str!("../../envoy-certificate.yaml");
 
-/// How `envoy.yaml` says at its head that it is used.
+/// The words at the head of `envoy.yaml` that say how it is used.
 const HOW_TO_START: &str = "From the checkout, once the filter is built and run/\n# holds a certificate:\n#\n#   envoy -c envoy.yaml\n";
 
 const PUBLIC_PORT: u16 = 8008;
 const ADMIN_PORT: u16 = 9901;
 const MAX_HEAP: u64 = 2 << 30;
 
-/// The names of what [`write`] puts into a folder.
+/// The names of the files that [`write`] puts into a folder.
 const CONFIGURATION: &str = "envoy.yaml";
 const CERTIFICATE: &str = "envoy-certificate.yaml";
 const FILTER: &str = "lowband-filter.wasm";
@@ -98,7 +98,7 @@ pub struct Options {
     pub only_certificate: bool,
 }
 
-/// Options without mistakes.
+/// The checked values of the options.
 #[derive(Debug, Default)]
 struct Values {
     homeserver: Option<Homeserver>,
@@ -115,14 +115,14 @@ struct Values {
     certificate: Option<String>,
     key: Option<String>,
     wasm: Option<String>,
-    /// What Envoy is started with, where it is known.
+    /// The file that Envoy is started with, where it is known.
     file: Option<String>,
 }
 
-/// Why nothing was written.
+/// Why no file was written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Options that cannot be, in their order.
+    /// Options with values that are not accepted, in their order.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Options(Vec<Mistake>),
     /// A value is not where this program looks for it.
@@ -133,13 +133,13 @@ pub enum Error {
     File(String, #[source] io::Error),
 }
 
-/// `template` with the values of the options, all of whose mistakes are told at once.
+/// Renders `template` with the values of the options; all mistakes are reported together.
 pub fn render(template: &str, options: &Options) -> Result<String, Error> {
     let values = options.check().map_err(Error::Options)?;
     values.put_into(Template::new(CONFIGURATION, template)).map_err(Error::Template)
 }
 
-/// The same for `envoy-certificate.yaml`.
+/// Renders `envoy-certificate.yaml` with the values of the options, as [`render`] does for `envoy.yaml`.
 pub fn render_certificate(template: &str, options: &Options) -> Result<String, Error> {
     let values = options.check().map_err(Error::Options)?;
     values.put_into_certificate(Template::new(CERTIFICATE, template)).map_err(Error::Template)
@@ -162,10 +162,10 @@ pub fn write(options: &Options) -> Result<(), Error> {
     put(&folder.join(CONFIGURATION), text.as_bytes())
 }
 
-/// Under its name the file is whole or not there.
+/// Writes a file so that under its name it is either whole or absent.
 fn put(path: &Path, content: &[u8]) -> Result<(), Error> {
     let unfinished = path.with_extension("new");
-    // Of somebody's that was interrupted; or a link to elsewhere, which is not followed.
+    // Left by a run that was interrupted; or a link to elsewhere, which is not followed.
     let _not_there = std::fs::remove_file(&unfinished);
     let written = File::create_new(&unfinished)
         .and_then(|mut file| file.write_all(content))
@@ -262,7 +262,7 @@ impl Values {
             )?;
         }
         let listener = |address: &str, port: u16| {
-            // Without it Envoy keeps `::` to IPv6, whatever the system does.
+            // Without this field Envoy keeps `::` to IPv6, whatever the system does.
             let compatible = if address == "::" { ", ipv4_compat: true" } else { "" };
             let address = template::scalar(address);
             format!("address: {{ socket_address: {{ address: {address}, port_value: {port}{compatible} }} }}")
@@ -284,8 +284,7 @@ impl Values {
             text.replace("\"dtls_port\": 8008", &format!("\"dtls_port\": {port}"), 2)?;
         }
         if let Some(url) = &self.base_url {
-            // JSON inside a YAML text in single quotes, neither of which a URL that is accepted
-            // needs to escape.
+            // JSON inside a YAML text in single quotes; a URL that is accepted needs no escapes in either.
             text.replace("\"advertise\": {", &format!("\"advertise\": {{\"base_url\": \"{url}\", "), 2)?;
         }
         if let Some(path) = &self.socket {
@@ -338,7 +337,7 @@ fn put_homeserver(text: &mut Template, homeserver: &Homeserver, ca_file: Option<
         return Ok(());
     }
     text.uncomment("# transport_socket:\n", 10)?;
-    // An address is no server name (RFC 6066 section 3), and its certificate names it as an address.
+    // An address is not a server name (RFC 6066 section 3), and its certificate names it as an address.
     let sni = if homeserver.is_name { format!("        sni: {host}\n") } else { String::new() };
     text.replace("        sni: matrix.example.org\n", &sni, 1)?;
     let kind = if homeserver.is_name { "DNS" } else { "IP_ADDRESS" };

@@ -6,7 +6,8 @@
 //!                                                          transmits -> socket
 //! ```
 //!
-//! It decides nothing about HTTP and nothing about CoAP messages; it carries things between those who do.
+//! The loop decides nothing about HTTP and nothing about CoAP messages; it only passes things on between the
+//! parts that do.
 
 use crate::answer::{CHANNEL, Command};
 use crate::backlog::Backlog;
@@ -36,10 +37,10 @@ mod inspector;
 mod own_time;
 mod polls;
 
-/// Commands taken between two rounds of datagrams.
+/// Commands handled between two batches of datagrams.
 const COMMANDS_PER_ROUND: usize = 64;
 
-/// The loop's state.
+/// The state of the loop.
 #[derive(Debug)]
 pub struct EventLoop {
     server: Server,
@@ -58,7 +59,7 @@ pub struct EventLoop {
     drain: Option<Drain>,
     end: Settings,
     phase: watch::Sender<Phase>,
-    /// Sessions that were closed before all was answered.
+    /// Number of sessions that were closed before all was answered.
     cut: u64,
 }
 
@@ -74,7 +75,7 @@ enum Wake {
 }
 
 impl EventLoop {
-    /// Nothing runs yet.
+    /// Makes the loop; nothing runs yet.
     pub fn new(
         config: &Config,
         server: Server,
@@ -110,9 +111,9 @@ impl EventLoop {
         (event_loop, inspector)
     }
 
-    /// Runs until `shutdown` has resolved and all clients have been told ([`crate::drain`]), or until `hurry`
-    /// has resolved as well: then all sessions are closed at once, whatever they have open. Dropping the
-    /// future ends everything without a word to the clients.
+    /// Runs until `shutdown` has resolved and all clients have been notified ([`crate::drain`]), or until
+    /// `hurry` has resolved as well: then all sessions are closed at once, whatever they have open. Dropping
+    /// the future ends everything without notifying the clients.
     pub async fn run(
         mut self,
         shutdown: impl Future<Output = ()>,
@@ -182,7 +183,7 @@ impl EventLoop {
     }
 
     fn answer(&mut self, question: Question) {
-        // Whoever asked may have gone.
+        // The asking side may have gone.
         match question {
             Question::Snapshot(answer) => drop(answer.send(self.snapshot())),
             Question::Renew(identity, answer) => {
@@ -191,9 +192,9 @@ impl EventLoop {
         }
     }
 
-    /// Replicas take each other's cookies by the wall clock.
+    /// Passes the wall clock to the transport: replicas accept each other's cookies by it.
     fn tell_time(&mut self, now: Instant) {
-        // Before 1970 is as good as 1970.
+        // A clock before 1970 counts as 1970.
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.server.tell_time(now, since_epoch);
     }
@@ -203,7 +204,7 @@ impl EventLoop {
         self.read = now;
         self.tell_time(now);
         let EventLoop { socket, server, metrics, backlog, .. } = self;
-        // Whoever has a session does not wait for those who want one.
+        // Clients that have a session do not wait for those that want one.
         let received = socket.receive(dtls::begins_hello, |peer, local, bytes| {
             metrics.datagram_in(bytes.len());
             if backlog.admits(peer) {
@@ -216,12 +217,12 @@ impl EventLoop {
         match received {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            // An ICMP error of an earlier datagram, for instance: the next call reads on.
+            // For instance an ICMP error of an earlier datagram: the next call reads on.
             Err(error) => tracing::debug!(%error, "receiving"),
         }
     }
 
-    /// Takes everything out of the transport that is to be done.
+    /// Takes everything that is to be done out of the transport, and does it.
     async fn carry_out(&mut self) {
         let now = Instant::now();
         loop {
@@ -287,7 +288,7 @@ impl EventLoop {
             }
             Event::Cancelled { exchange } => self.exchanges.cancelled(now, exchange),
             Event::WantsChunk { exchange } => self.exchanges.go_on(&self.server, exchange),
-            // The transport speaks of something that nobody here has asked for.
+            // The transport reports something that was not asked for here.
             _ => {}
         }
     }
@@ -325,7 +326,7 @@ impl EventLoop {
         self.drain = Some(drain);
     }
 
-    /// Does what the end wants done now.
+    /// Carries out the steps of the end that are due now.
     fn take_steps(&mut self, now: Instant) -> Phase {
         let EventLoop { drain: Some(drain), server, exchanges, .. } = self else { return Phase::Serving };
         while let Some(step) = drain.step(now, &Live { server, now }) {
@@ -362,7 +363,7 @@ impl EventLoop {
         drain.phase()
     }
 
-    /// close_notify to whoever is left.
+    /// Sends close_notify in the sessions that are left.
     async fn end(mut self) {
         for session in self.server.session_ids() {
             self.server.close(Instant::now(), session);
@@ -379,7 +380,7 @@ impl EventLoop {
     }
 }
 
-/// The transport's sessions, as the end sees them.
+/// The transport's sessions, in the form that [`crate::drain`] asks for.
 struct Live<'a> {
     server: &'a Server,
     now: Instant,

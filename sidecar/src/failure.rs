@@ -1,31 +1,31 @@
-//! What can go wrong with the upstream, what the client is told of it, and what it is called in
-//! log and metrics.
+//! What can go wrong with the upstream, the answer that the client gets for it, and its name in log and
+//! metrics.
 
 use crate::refusal::Refusal;
 use lowband_transport::coap::Code;
 use std::fmt;
 
-/// Why there is no (complete) response of the upstream.
+/// Why there is no (complete) response from the upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
-    /// No connection; whoever tries again soon is told the same.
+    /// There was no connection; clients that try again soon get this failure again at once.
     Unreachable(String),
-    /// It was silent for too long.
+    /// The upstream was silent for too long.
     Hung,
-    /// It has refused to process the request, or its connection was about to end, and the request cannot be
-    /// sent again from here.
+    /// The upstream has refused to process the request, or its connection was about to end, and the request
+    /// cannot be sent again from here.
     Unprocessed(String),
     /// The connection or the stream broke off.
     Broken(String),
-    /// The task that carried it has ended before it was complete: a mistake in this program.
+    /// The task that carried the request ended before the response was complete: a bug in this program.
     Lost,
 }
 
 impl Failure {
-    /// Each word that [`Failure::name`] has.
+    /// Every word that [`Failure::name`] returns.
     pub const NAMES: [&str; 5] = ["unreachable", "hung", "unprocessed", "broken", "lost"];
 
-    /// A short word for metrics.
+    /// Returns a short word for metrics.
     pub fn name(&self) -> &'static str {
         match self {
             Failure::Unreachable(_) => "unreachable",
@@ -36,7 +36,7 @@ impl Failure {
         }
     }
 
-    /// What the client is told.
+    /// Returns the answer for the client.
     pub fn refusal(&self) -> Refusal {
         match self {
             Failure::Unreachable(_) => {
@@ -45,7 +45,7 @@ impl Failure {
             Failure::Hung => {
                 Refusal::matrix(Code::GATEWAY_TIMEOUT, "M_UNKNOWN", "the homeserver does not answer")
             }
-            // Nothing has become of it: asking again is right at once, whatever it asks for.
+            // The request has had no effect: repeating it at once is right, whatever it asks for.
             Failure::Unprocessed(_) => Refusal::matrix(
                 Code::SERVICE_UNAVAILABLE,
                 "M_UNKNOWN",

@@ -9,12 +9,13 @@ use std::time::Duration;
 /// How long the end waits for the last lines to be written.
 const LAST_LINES: Duration = Duration::from_millis(500);
 
-/// The open file. Sessions wait for no disk: the lines are written by a thread.
+/// The open file. Sessions do not wait for the disk: a thread writes the lines.
 #[derive(Debug)]
 pub struct KeyLog(Lines);
 
 impl KeyLog {
-    /// Appends to the file; a new one is for its owner only. What stands there must be so as well.
+    /// Opens the file to append to it; a new file is readable by its owner only, and an existing one must be
+    /// so too.
     pub fn open(path: &Path) -> io::Result<KeyLog> {
         // A full disk must not end sessions.
         let lines = Lines::new("key-log", secret_file::append(path)?, |lines, error| {
@@ -24,12 +25,12 @@ impl KeyLog {
         Ok(KeyLog(lines))
     }
 
-    /// Takes one line.
+    /// Takes one line to be written.
     pub fn line(&self, line: &str) {
         self.0.push(format!("{line}\n").as_bytes());
     }
 
-    /// Lines that could not be written, or not in time.
+    /// Returns the number of lines that could not be written, or not in time.
     pub fn lost(&self) -> u64 {
         self.0.lost()
     }

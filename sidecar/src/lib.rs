@@ -14,15 +14,15 @@
 //! | `event_loop` | the one task that owns the transport |
 //! | `backlog` | whose turn it is when datagrams come faster than they are handled |
 //! | `worker` | the thread that signs |
-//! | `drain` | the end, told to every client |
-//! | `renewal` | another certificate while it serves |
+//! | `drain` | the end, of which every client is notified |
+//! | `renewal` | the certificate that is replaced while the sidecar serves |
 //! | `session`, `server_names`, `target`, `reachable`, `credentials`, `document`, `request` | CoAP request -> HTTP request, what is reachable at all, and under which token |
 //! | `status`, `response`, `failure`, `refusal` | HTTP response or failure -> CoAP response |
 //! | `upstream`, `answer` | HTTP/2, pooled, with back-pressure |
 //! | `rate`, `metrics`, `admin`, `readiness`, `key_log`, `logging`, `lines` | operation |
 //!
-//! Deliberately absent: TLS, JSON and routing, which are Envoy's and its filter's; and everything about
-//! records, messages and blocks, which is the transport's.
+//! Deliberately absent: TLS, JSON and routing, which belong to Envoy and its filter; and everything about
+//! records, messages and blocks, which belongs to the transport.
 
 use crate::config::Config;
 use crate::event_loop::EventLoop;
@@ -69,7 +69,7 @@ pub mod udp;
 pub mod upstream;
 pub mod worker;
 
-/// Bound sockets: whoever binds them (main, a test on port 0, a supervisor) hands them over.
+/// Bound sockets: the caller that binds them (main, a test on port 0, a supervisor) hands them over.
 #[derive(Debug)]
 pub struct Sockets {
     /// The UDP socket for clients.
@@ -113,7 +113,7 @@ pub enum Error {
 }
 
 impl Sockets {
-    /// Binds what the configuration names.
+    /// Binds the addresses that the configuration names.
     pub fn bind(config: &Config) -> Result<Sockets, Error> {
         let refused = |address, protocol, flag| move |source| Error::Bind { address, protocol, flag, source };
         let udp = udp::bind(config.listen).map_err(refused(config.listen, "udp", "--listen"))?;
@@ -125,9 +125,9 @@ impl Sockets {
     }
 }
 
-/// Serves until `shutdown` resolves and every client has been told, see [`drain`]. When `hurry` resolves
-/// after it, all sessions are closed at once. Dropping the future ends without a word to the clients. Each
-/// message of `reload` has certificate and key looked at without delay.
+/// Serves until `shutdown` resolves and every client has been notified, see [`drain`]. When `hurry` resolves
+/// after it, all sessions are closed at once. Dropping the future ends without notifying the clients. Each
+/// message of `reload` has certificate and key checked without delay.
 pub async fn run(
     config: Config,
     sockets: Sockets,
@@ -145,7 +145,7 @@ pub async fn run(
 
     let (event_loop, inspector) =
         EventLoop::new(&config, server, socket, Worker::start()?, key_log, Arc::clone(&metrics));
-    // Ends with this future.
+    // The watch ends with this future.
     let mut watching = JoinSet::new();
     metrics.certificate_served(config.identity.validity.not_after());
     let watch = Watch {
@@ -161,7 +161,7 @@ pub async fn run(
     let shutdown = async {
         shutdown.await;
         if let Some(port) = config.envoy_admin_port {
-            // Whoever waits for it waits below.
+            // The asking is awaited below.
             let _ = begin.send(tokio::spawn(envoy::drain::ask(port)));
         }
     };
@@ -169,7 +169,7 @@ pub async fn run(
     let serving = async {
         let served = served.await;
         if let Ok(asking) = begun.try_recv() {
-            // It tells by itself how it went.
+            // The task logs its own outcome.
             let _ = asking.await;
         }
         served
@@ -189,7 +189,7 @@ fn open_key_log(path: &Path) -> Result<KeyLog, Error> {
     KeyLog::open(path).map_err(|source| Error::KeyLog { path: path.to_owned(), source })
 }
 
-/// The only randomness of a transport.
+/// Returns the seed of the transport, its only source of randomness.
 fn seed() -> Result<[u8; 32], openssl::error::ErrorStack> {
     let mut seed = [0; 32];
     openssl::rand::rand_bytes(&mut seed)?;
@@ -203,7 +203,7 @@ fn tell_start(config: &Config, listen: SocketAddr, admin: Option<SocketAddr>, so
     if let Some(path) = &config.key_log {
         tracing::warn!(?path, "--key-log: anyone who reads this file can decrypt every session");
     } else if std::env::var_os("SSLKEYLOGFILE").is_some() {
-        // Somebody's browser was meant: what is inherited must not lay open what all clients say.
+        // The variable was meant for a browser: an inherited setting must not lay open what all clients send.
         tracing::warn!("SSLKEYLOGFILE does nothing here: --key-log or LOWBAND_KEY_LOG does");
     }
     if let Some(why) = config.identity_files.exposed() {

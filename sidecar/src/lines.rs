@@ -1,14 +1,14 @@
-//! Lines on their way to a file or a pipe that may be slow, or that nobody reads.
+//! Lines on their way to a file or a pipe that may be slow, or without a reader.
 //!
 //! ```text
 //! push -> a queue of bounded size -> a thread -> write
 //!      -> counted as lost, when there is no room
 //! ```
 //!
-//! That lines are lost is told once a second at most, with the number of all since the last time.
+//! The loss of lines is reported once a second at most, with the number lost since the last report.
 //!
-//! Whoever pushes never waits for whoever reads. Between pushing and writing there are no more than
-//! [`MOST_WAITING`] bytes, and as many again that are being written.
+//! Pushing never waits for the reader. Between pushing and writing there are no more than [`MOST_WAITING`]
+//! bytes, and as many again that are being written.
 
 use crate::logging::Seldom;
 use std::io::{self, Write};
@@ -16,23 +16,23 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Bytes that wait to be written, at most: some thousand lines.
+/// Most bytes that wait to be written: some thousand lines.
 pub const MOST_WAITING: usize = 1 << 20;
-/// What the queue keeps of its memory when it has been emptied.
+/// Bytes of memory that the queue keeps when it has been emptied.
 const KEPT: usize = 16 << 10;
-/// How long the writer waits before it tries a file again that takes nothing now (`O_NONBLOCK`).
+/// How long the writer waits before it tries again a file that takes nothing now (`O_NONBLOCK`).
 const AGAIN: Duration = Duration::from_millis(10);
 
-/// Where lines are pushed. Clones share one queue.
+/// The queue that lines are pushed to. Clones share one queue.
 #[derive(Debug, Clone)]
 pub struct Lines(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
     queue: Mutex<Queue>,
-    /// Something is to be written.
+    /// Signals that something is to be written.
     work: Condvar,
-    /// All is written.
+    /// Signals that all is written.
     idle: Condvar,
 }
 
@@ -40,17 +40,17 @@ struct Shared {
 struct Queue {
     waiting: Vec<u8>,
     is_writing: bool,
-    /// Nobody pushes any more.
+    /// True when no more lines will be pushed.
     is_over: bool,
     lost: u64,
-    /// Those of them that have been told of.
+    /// How many of the lost lines have been reported.
     told: u64,
 }
 
 impl Lines {
-    /// Starts a thread of that name which writes to `to`. `tell` is called there, once a second at most, with
-    /// the number of lines that have been lost and the last error that was a reason, if there was one; it may
-    /// push to these lines.
+    /// Starts a thread of this name that writes to `to`. It calls `tell` once a second at most, with the
+    /// number of lines that have been lost and the last error that caused a loss, if there was one; `tell`
+    /// may push to these lines.
     pub fn new<W, T>(name: &str, to: W, tell: T) -> io::Result<Lines>
     where
         W: Write + Send + 'static,
@@ -85,7 +85,7 @@ impl Lines {
         self.0.work.notify_one();
     }
 
-    /// Lines lost so far.
+    /// Returns the number of lines lost so far.
     pub fn lost(&self) -> u64 {
         self.0.lock().lost
     }
@@ -96,7 +96,7 @@ impl Lines {
         drop(self.0.idle.wait_timeout_while(self.0.lock(), most, waits));
     }
 
-    /// Waits as [`Lines::flush`] does; then the thread ends when it can. What is pushed later is not written.
+    /// Waits as [`Lines::flush`] does; then the thread ends when it can. Lines pushed later are not written.
     pub fn finish(&self, most: Duration) {
         self.flush(most);
         self.0.lock().is_over = true;
@@ -122,14 +122,14 @@ impl Shared {
     }
 }
 
-/// What the thread has.
+/// The state of the thread.
 struct Writer<W, T, C> {
     shared: Arc<Shared>,
     to: W,
     tell: T,
     clock: C,
     seldom: Seldom,
-    /// Of lines that nobody has been told of.
+    /// Last error of lines whose loss has not been reported; `None` if there was none.
     error: Option<io::Error>,
 }
 
@@ -145,7 +145,7 @@ impl<W: Write, T: Fn(u64, Option<&io::Error>), C: Fn() -> Instant> Writer<W, T, 
         }
     }
 
-    /// Waits for something to write; false at the end.
+    /// Waits for something to write; returns false at the end.
     fn take(&self, taken: &mut Vec<u8>) -> bool {
         let mut queue = self.shared.lock();
         queue.is_writing = false;
@@ -175,7 +175,7 @@ impl<W: Write, T: Fn(u64, Option<&io::Error>), C: Fn() -> Instant> Writer<W, T, 
     }
 }
 
-/// [`Write::write_all`] for what may be a pipe that does not block.
+/// Writes everything, as [`Write::write_all`] does, to a file that may be a pipe that does not block.
 fn write_all(to: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match to.write(bytes) {
@@ -201,7 +201,7 @@ mod tests {
 
     const FOR_EVER: Duration = Duration::MAX;
 
-    /// Says what it is to write, and waits until it may.
+    /// A writer that reports what it is to write, and waits until it may.
     struct Slow {
         written: Sender<Vec<u8>>,
         go_on: Receiver<io::Result<()>>,
@@ -239,7 +239,7 @@ mod tests {
         let (lines, writes, go_on, told) = slow();
         lines.push(b"first\n");
         assert_eq!(writes.recv().unwrap(), b"first\n");
-        // Stuck from here on.
+        // The writer is stuck from here on.
         let line = [b"x".repeat(1023), b"\n".to_vec()].concat();
         (0..1500).for_each(|_| lines.push(&line));
         assert_eq!(lines.lost(), 1500 - 1024);

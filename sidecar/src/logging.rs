@@ -1,10 +1,10 @@
-//! Lines on standard error.
+//! The log: lines on standard error.
 //!
-//! debug: the normal, one line a request. info: what an operator may want to know. warn: somebody else
-//! misbehaves. error: we are at fault. Access tokens, queries, bodies and keys are never logged.
+//! debug: normal events, one line a request. info: what an operator may want to know. warn: a peer
+//! misbehaves. error: the fault is ours. Access tokens, queries, bodies and keys are never logged.
 //!
-//! Nobody waits for whoever reads them ([`crate::lines`]), and of what others can cause as often as they like
-//! one line a second is told at info and above ([`Seldom`]).
+//! Logging never waits for a reader ([`crate::lines`]). An event that peers can cause as often as they like
+//! is logged once a second at most, at info and above ([`Seldom`]).
 
 use crate::config::{Config, LogFormat, LogLevel};
 use crate::lines::Lines;
@@ -16,13 +16,13 @@ use tracing_subscriber::fmt::MakeWriter;
 
 /// How long the end of the process waits for the last lines to be read.
 const LAST_LINES: Duration = Duration::from_millis(500);
-/// Between two lines of what others cause.
+/// Time between two lines about what peers cause.
 const SELDOM: Duration = Duration::from_secs(1);
 
 /// The lines of this process.
 static LINES: OnceLock<Lines> = OnceLock::new();
 
-/// Dropped, it waits a moment for the last lines to be written.
+/// Waits a moment for the last lines to be written when it is dropped.
 #[derive(Debug)]
 #[must_use = "the last lines are written when it is dropped"]
 pub struct Log(&'static Lines);
@@ -42,7 +42,7 @@ pub fn init(config: &Config) -> io::Result<Log> {
         tracing::warn!(lines, error, "lines of this log are lost: it is not taken as fast as it comes");
     })?;
     let lines = LINES.get_or_init(|| started);
-    // Only our own lines: hyper and h2 would log header fields.
+    // Only lines of this crate: hyper and h2 would log header fields.
     let ours = tracing_subscriber::filter::Targets::new().with_target("lowband_sidecar", level);
     use tracing_subscriber::layer::SubscriberExt;
     use tracing_subscriber::util::SubscriberInitExt;
@@ -58,13 +58,13 @@ pub fn init(config: &Config) -> io::Result<Log> {
     Ok(Log(lines))
 }
 
-/// Log lines that nobody took in time.
+/// Returns the number of log lines that no reader took in time.
 pub fn lost() -> u64 {
     LINES.get().map_or(0, Lines::lost)
 }
 
 impl Log {
-    /// A line for where the log has none, in the form of mistakes in the configuration.
+    /// Writes a line where there is no log, in the form of mistakes in the configuration.
     pub fn tell(&self, line: &str) {
         self.0.push(format!("lowband-sidecar: {line}\n").as_bytes());
     }
@@ -86,7 +86,7 @@ impl<'a> MakeWriter<'a> for Queued {
     }
 }
 
-/// One kind of line that others can cause: one a second, and how many have been left out before it.
+/// One kind of line that peers can cause: one line a second, and how many have been left out before it.
 #[derive(Debug, Default)]
 pub struct Seldom {
     told: Option<Instant>,
@@ -94,8 +94,8 @@ pub struct Seldom {
 }
 
 impl Seldom {
-    /// Whether to tell of it now: the number of those that have been left out since the last one. Else it is
-    /// one for debug.
+    /// Returns the number of lines left out since the last one, if a line is due now; `None` if the line
+    /// belongs at debug.
     pub fn take(&mut self, now: Instant) -> Option<u64> {
         if self.told.is_some_and(|told| now.saturating_duration_since(told) < SELDOM) {
             self.left_out += 1;

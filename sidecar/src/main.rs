@@ -1,5 +1,5 @@
-//! `lowband-sidecar`: parses, runs, sets the exit code (0 in order, 1 failed while running,
-//! 2 wrong configuration).
+//! The program `lowband-sidecar`: parses options, runs, and sets the exit code (0 in order, 1 failed while
+//! running, 2 wrong configuration).
 
 use clap::Parser;
 use lowband_sidecar::config::{Config, Mistake, Options, Task, now};
@@ -29,13 +29,13 @@ fn main() -> ExitCode {
         );
         return ExitCode::SUCCESS;
     }
-    // Where these two do not work there is more memory in use.
+    // Where these two calls do not work, more memory is in use.
     let _ = heap::give_back_large();
     if config.threads == 1 {
-        // The others, which sign and write logs, take little.
+        // The other threads, which sign and write logs, take little.
         let _ = heap::share_one();
     }
-    // Dropped at the end, by a panic as well: then the last lines are written.
+    // Dropped at the end, and by a panic as well: then the last lines are written.
     let log = match logging::init(&config) {
         Ok(log) => log,
         Err(error) => return fail(&error),
@@ -90,17 +90,17 @@ fn serve(config: Config) -> Result<(), Error> {
         };
         tokio::select! {
             result = running => result,
-            // The third one does not even wait for a socket that takes nothing.
+            // The third signal does not even wait for a socket that takes nothing.
             () = signalled => Ok(()),
         }
     });
-    // A disk that hangs while a certificate is looked for there keeps nobody from ending.
+    // A disk that hangs while a certificate is looked for must not keep the process from ending.
     runtime.shutdown_background();
     result
 }
 
-/// SIGHUP, the habitual wish for another look at the files, ends nothing at any time. Several at
-/// once are one.
+/// Returns a channel that gets a message for each SIGHUP, which asks for another look at the files and never
+/// ends the process. Several signals at the same time count as one.
 fn hangups() -> std::io::Result<mpsc::Receiver<()>> {
     let mut hangup = signal(SignalKind::hangup())?;
     let (tell, told) = mpsc::channel(1);
@@ -120,7 +120,7 @@ fn runtime(threads: usize) -> std::io::Result<Runtime> {
     }
 }
 
-/// SIGTERM and SIGINT, which mean the same.
+/// The signals SIGTERM and SIGINT, which mean the same thing.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,

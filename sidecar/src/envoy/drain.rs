@@ -1,7 +1,8 @@
-//! The end of the Envoy beside this sidecar: it is asked to let its own clients, those on HTTPS, go in order.
+//! The end of the Envoy beside this sidecar: it is asked to let its own clients, those on HTTPS, finish in
+//! order.
 //!
-//! By itself it cuts all connections at SIGTERM, a millisecond later. Asked before, it adds `connection:
-//! close` or a GOAWAY to each answer from now on and serves as ever for its `--drain-time-s`, which has to be
+//! By itself Envoy cuts all connections at SIGTERM, a millisecond later. When asked before, it adds
+//! `connection: close` or a GOAWAY to each answer and keeps serving for its `--drain-time-s`, which has to be
 //! longer than our end. `inboundonly` spares the listener that we are the client of.
 
 use std::io;
@@ -11,12 +12,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// For the whole exchange, on one machine.
+/// Time for the whole exchange, which stays on one machine.
 const PATIENCE: Duration = Duration::from_secs(2);
 const REQUEST: &[u8] = b"POST /drain_listeners?graceful&inboundonly HTTP/1.1\r\n\
     host: localhost\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
-/// Asks the administration at this port of 127.0.0.1. A failure is told, and changes nothing else.
+/// Asks the administration at this port of 127.0.0.1. A failure is logged, and changes nothing else.
 pub async fn ask(port: u16) {
     let asked =
         timeout(PATIENCE, post(port)).await.unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into()));

@@ -1,8 +1,8 @@
-//! A text in which words are replaced that must be there.
+//! A text in which words that must be there are replaced.
 
 use std::net::Ipv4Addr;
 
-/// The text, as far as it is done.
+/// The text with the replacements made so far.
 #[derive(Debug)]
 pub(super) struct Template {
     name: &'static str,
@@ -10,7 +10,7 @@ pub(super) struct Template {
 }
 
 impl Template {
-    /// `name` is for errors.
+    /// Makes a template of `text`; `name` is for errors.
     pub(super) fn new(name: &'static str, text: &str) -> Template {
         Template { name, text: text.to_owned() }
     }
@@ -19,7 +19,7 @@ impl Template {
         self.text
     }
 
-    /// Replaces what must occur exactly this often.
+    /// Replaces a text that must occur exactly `count` times.
     pub(super) fn replace(&mut self, old: &str, new: &str, count: usize) -> Result<(), String> {
         let found = self.text.matches(old).count();
         if found != count {
@@ -32,7 +32,7 @@ impl Template {
         Ok(())
     }
 
-    /// Takes the `# ` away from so many lines, the first of which holds `first` and nothing behind it.
+    /// Removes the `# ` from this many lines, the first of which holds `first` and nothing after it.
     pub(super) fn uncomment(&mut self, first: &str, lines: usize) -> Result<(), String> {
         self.replace(first, first, 1)?;
         let from =
@@ -56,7 +56,7 @@ impl Template {
     }
 }
 
-/// A YAML scalar: plain where that is safe, inside braces too, else in double quotes.
+/// Returns a YAML scalar: plain where that is safe, inside braces too, else in double quotes.
 pub(super) fn scalar(value: &str) -> String {
     if is_plain(value) {
         return value.to_owned();

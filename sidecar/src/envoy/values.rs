@@ -1,12 +1,13 @@
-//! The texts of the options into values. Each error is a phrase that fits behind the option's name and value.
+//! Turns the texts of the options into values. Each error is a phrase that fits after the option's name and
+//! value.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-/// A socket's path has to fit into `sockaddr_un` with its closing zero (unix(7)).
+/// Longest path of a socket in bytes: it has to fit into `sockaddr_un` with its closing zero (unix(7)).
 const LONGEST_SOCKET_PATH: usize = 107;
 const LONGEST_HOST_NAME: usize = 253;
 
-/// A number from 1 to 65535.
+/// Parses a number from 1 to 65535.
 pub(super) fn port(text: &str) -> Result<u16, String> {
     match text.parse() {
         Ok(number) if number > 0 && text.chars().all(|c| c.is_ascii_digit()) => Ok(number),
@@ -14,12 +15,12 @@ pub(super) fn port(text: &str) -> Result<u16, String> {
     }
 }
 
-/// A port, or `off`.
+/// Parses a port, or `off` (`None`).
 pub(crate) fn port_or_off(text: &str) -> Result<Option<u16>, String> {
     if text == "off" { Ok(None) } else { port(text).map(Some).map_err(|why| why + "; off is allowed too") }
 }
 
-/// An IP address to listen on.
+/// Parses an IP address to listen on.
 pub(super) fn address(text: &str) -> Result<String, String> {
     let address: Result<IpAddr, _> = text.parse();
     address
@@ -27,22 +28,22 @@ pub(super) fn address(text: &str) -> Result<String, String> {
         .map_err(|_| "is not an IP address to listen on, like 0.0.0.0 or ::".to_owned())
 }
 
-/// An IP address and a port to listen on.
+/// Parses an IP address and a port to listen on.
 pub(super) fn address_and_port(text: &str) -> Result<SocketAddr, String> {
     let address = text.parse().ok().filter(|address: &SocketAddr| address.port() > 0);
     address.ok_or_else(|| "is not an address with a port, like 0.0.0.0:9465 or [::]:9465".to_owned())
 }
 
-/// Envoy itself needs some 20 MiB.
+/// Least memory in bytes; Envoy itself needs some 20 MiB.
 const LEAST_HEAP: u64 = 64 << 20;
 
-/// Bytes of memory.
+/// Parses a number of bytes of memory.
 pub(super) fn heap(text: &str) -> Result<u64, String> {
     let bytes = text.parse().ok().filter(|bytes| *bytes >= LEAST_HEAP && !text.starts_with('+'));
     bytes.ok_or_else(|| format!("is not a number of bytes of at least {LEAST_HEAP} (64 MiB)"))
 }
 
-/// Any path that can stand on a line.
+/// Accepts any path that fits on one line.
 pub(super) fn path(text: &str) -> Result<String, String> {
     let breaks = |c: char| c.is_control() || c == '\u{feff}' || (c.is_whitespace() && c != ' ');
     if text.is_empty() || text.contains(breaks) {
@@ -52,7 +53,7 @@ pub(super) fn path(text: &str) -> Result<String, String> {
     }
 }
 
-/// A folder in which a socket has room, without a slash at its end.
+/// Accepts a folder whose path leaves room for a socket; a slash at its end is removed.
 pub(super) fn folder(text: &str) -> Result<String, String> {
     let text = path(text)?;
     let size = text.trim_end_matches('/').len() + "/envoy.sock".len();
@@ -67,8 +68,8 @@ pub(super) fn folder(text: &str) -> Result<String, String> {
     })
 }
 
-/// What clients are given: a scheme, a host and perhaps more, without anything that JSON or YAML would
-/// have to escape.
+/// Accepts the URL that clients are given: a scheme, a host and perhaps more, without anything that JSON or
+/// YAML would have to escape.
 pub(super) fn base_url(text: &str) -> Result<String, String> {
     let is_inner = |c: char| c.is_ascii_alphanumeric() || ".:[]_~%+/-".contains(c);
     let is_last = |c: char| c.is_ascii_alphanumeric() || "]/".contains(c);
@@ -79,13 +80,13 @@ pub(super) fn base_url(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// `scheme://host[:port]`, and nothing behind it.
+/// A URL of the form `scheme://host[:port]`, and nothing after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Homeserver {
     pub(super) tls: bool,
-    /// In lower case, without the brackets of an address.
+    /// The host in lower case; an address is without its brackets.
     pub(super) host: String,
-    /// Else the host is an address.
+    /// True if the host is a name, false if it is an address.
     pub(super) is_name: bool,
     pub(super) port: u16,
 }
@@ -122,8 +123,8 @@ impl Homeserver {
         Ok(Homeserver { tls, host: host.to_ascii_lowercase(), is_name: true, port })
     }
 
-    /// What the homeserver's own front tells its sites apart by: the host, and the port where it is not
-    /// the usual one.
+    /// Returns what the homeserver's front end tells its sites apart by: the host, and the port where it is
+    /// not the usual one.
     pub(super) fn authority(&self) -> String {
         if self.port == usual_port(self.tls) {
             self.host.clone()
@@ -137,7 +138,7 @@ fn usual_port(tls: bool) -> u16 {
     if tls { 443 } else { 80 }
 }
 
-/// Host and port, the latter empty where none is given.
+/// Splits host and port; the port is empty where none is given.
 fn split_authority(authority: &str) -> Option<(&str, &str)> {
     let Some(bracketed) = authority.strip_prefix('[') else {
         return Some(authority.split_once(':').unwrap_or((authority, "")))
@@ -151,7 +152,7 @@ fn split_authority(authority: &str) -> Option<(&str, &str)> {
     }
 }
 
-/// Letters, digits, hyphens and underscores between dots.
+/// Returns whether the text consists of letters, digits, hyphens and underscores between dots.
 fn is_host_name(text: &str) -> bool {
     let is_label = |label: &str| {
         !label.is_empty()

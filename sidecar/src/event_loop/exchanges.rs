@@ -31,28 +31,28 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
-/// All exchanges that wait for the upstream, and what sticks to their sessions.
+/// All exchanges that wait for the upstream, and what is kept for their sessions.
 #[derive(Debug)]
 pub(super) struct Exchanges {
     open: HashMap<ExchangeId, Open>,
     own_time: OwnTime,
-    /// Sessions that are about to be closed, and when their clients shall poll again, in seconds.
+    /// Sessions that are about to be closed, and after how many seconds their clients shall poll again.
     leaving: HashMap<SessionId, u32>,
-    /// How many of `open` ask the homeserver to wait.
+    /// Number of exchanges in `open` that ask the homeserver to wait.
     long_polls: usize,
     /// Long polls without any part of an answer yet: they may be answered early.
     polls: Polls,
     /// Requests that go on although their clients have gone away, because the rate of cancels was exceeded;
-    /// they end when somebody needs their places.
+    /// each ends when another request needs its place.
     left: HashMap<ExchangeId, Left>,
     /// The requests in `left`, by their sessions and networks.
     gone: Polls,
     sessions: Sessions,
     server_names: ServerNames,
     rate: Option<Rate>,
-    /// Limits the log lines about requests that failed at the upstream, or for want of one.
+    /// Limits the log lines about requests that failed at the upstream, or for lack of one.
     failed: Seldom,
-    /// The rate at which clients may go away from requests whose streams end with them.
+    /// The rate at which clients may abandon requests and have their streams ended.
     cancels: Rates,
     /// Age of a request from which its stream ends when its client goes away.
     cancel_after: Duration,
@@ -67,7 +67,7 @@ struct Open {
     line: Line,
     network: Network,
     is_long_poll: bool,
-    /// A success speaks for the session.
+    /// True if a success shows that the homeserver knows the session's client.
     shows_an_account: bool,
     go_on: Option<oneshot::Sender<()>>,
     permit: Arc<Permit>,
@@ -86,7 +86,7 @@ impl Drop for AbortOnDrop {
 /// A whole request, as the transport hands it on.
 #[derive(Debug)]
 pub(super) struct Asked {
-    /// When its last datagram was read.
+    /// When the last datagram of the request was read.
     pub(super) read: Instant,
     pub(super) session: SessionId,
     pub(super) method: Method,
@@ -125,7 +125,7 @@ impl Exchanges {
         }
     }
 
-    /// A request has come: it is answered here or passed to the upstream.
+    /// Handles a request: it is answered here or passed to the upstream.
     pub(super) fn request(&mut self, now: Instant, server: &mut Server, exchange: ExchangeId, asked: Asked) {
         let mut line = Line {
             session: asked.session,
@@ -197,18 +197,18 @@ impl Exchanges {
         self.metrics.long_polls(self.long_polls);
     }
 
-    /// What the transport had to send has been sent.
+    /// Notes that everything the transport had to send has been sent.
     pub(super) fn sent(&mut self, now: Instant) {
         self.own_time.sent(now).for_each(|own| self.metrics.answer_sent(own));
     }
 
-    /// Nobody waits for the answer any more.
+    /// Ends an exchange whose answer no client waits for any more.
     pub(super) fn cancelled(&mut self, now: Instant, exchange: ExchangeId) {
         if let Some(Open { line, network, task, permit, .. }) = self.take(exchange) {
             let is_within_rate = self.cancels.take(now, network).is_ok();
             if !is_within_rate {
-                // It keeps its place until its answer comes, or somebody needs it: whoever asks and goes away
-                // uses up his own share, not the patience of Envoy.
+                // The request keeps its place until its answer comes, or another request needs it: a client
+                // that asks and goes away uses up its own share, not the patience of Envoy.
                 self.gone.add(line.session, network, exchange);
                 self.left.insert(exchange, Left { session: line.session, permit, _task: task });
             }
@@ -225,8 +225,9 @@ impl Exchanges {
         }
     }
 
-    /// The session is about to be closed: its long polls that nothing has come of yet are answered, and those
-    /// to come. Not what changes something at the homeserver, whatever it asks for.
+    /// Prepares a session for being closed: its long polls without any part of an answer are answered, and so
+    /// are those to come. Requests that change something at the homeserver are left alone, even if they ask
+    /// it to wait.
     pub(super) fn dismiss(&mut self, now: Instant, server: &mut Server, session: SessionId, max_age: u32) {
         self.leaving.insert(session, max_age);
         for exchange in server.exchanges_of(session) {
@@ -251,17 +252,17 @@ impl Exchanges {
         self.refuse(now, server, exchange, Line { dismissed: true, ..line }, &ABOUT_TO_END.again_in(max_age));
     }
 
-    /// Requests whose clients have gone away beyond the rate, and that run on.
+    /// Returns the number of requests that run on because their clients have gone away beyond the rate.
     pub(super) fn left(&self) -> usize {
         self.left.len()
     }
 
-    /// Networks with a rate of their own.
+    /// Returns the number of networks with a rate of their own.
     pub(super) fn rate_networks(&self) -> usize {
         self.rate.as_ref().map_or(0, Rate::networks)
     }
 
-    /// The session is gone.
+    /// Forgets a session that has ended.
     pub(super) fn forget(&mut self, session: SessionId) {
         self.leaving.remove(&session);
         self.sessions.forget(session);
@@ -331,7 +332,7 @@ impl Exchanges {
     }
 }
 
-/// Where a request goes.
+/// The decision where a request goes.
 enum Judged {
     Ready,
     Upstream(UpstreamTarget, Asker),

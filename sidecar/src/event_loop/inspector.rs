@@ -1,4 +1,4 @@
-//! What others ask the event loop, and how far its end has come.
+//! The questions that other tasks ask the event loop, and how far its end has come.
 
 use crate::drain::Phase;
 use crate::metrics::Snapshot;
@@ -6,13 +6,13 @@ use lowband_transport::SetupError;
 use lowband_transport::dtls::ServerIdentity;
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// Each with the way back.
+/// The questions, each with the channel for its answer.
 pub(super) enum Question {
     Snapshot(oneshot::Sender<Snapshot>),
     Renew(ServerIdentity, oneshot::Sender<Result<(), SetupError>>),
 }
 
-/// What others may ask the loop.
+/// The handle by which other tasks ask the loop.
 #[derive(Debug, Clone)]
 pub struct Inspector {
     questions: mpsc::Sender<Question>,
@@ -24,21 +24,21 @@ impl Inspector {
         Inspector { questions, phase }
     }
 
-    /// The transport's numbers; `None` when the loop has ended.
+    /// Returns the transport's numbers; `None` when the loop has ended.
     pub async fn snapshot(&self) -> Option<Snapshot> {
         let (answer, snapshot) = oneshot::channel();
         self.questions.send(Question::Snapshot(answer)).await.ok()?;
         snapshot.await.ok()
     }
 
-    /// From now on new handshakes are accepted with this; `None` when the loop has ended.
+    /// Has new handshakes accepted with this identity from now on; `None` when the loop has ended.
     pub async fn renew_identity(&self, identity: ServerIdentity) -> Option<Result<(), SetupError>> {
         let (answer, result) = oneshot::channel();
         self.questions.send(Question::Renew(identity, answer)).await.ok()?;
         result.await.ok()
     }
 
-    /// How far the end has come.
+    /// Returns how far the end has come.
     pub fn phase(&self) -> Phase {
         *self.phase.borrow()
     }

@@ -1,5 +1,5 @@
-//! What of a request's time is our own: from the datagram that completes it to the first piece of its answer
-//! on its way, less the wait for the upstream.
+//! Our own share of a request's time: from the datagram that completes it until the first piece of its answer
+//! is sent, less the wait for the upstream.
 //!
 //! ```text
 //! read ---- ours ----> asked ---- the upstream's ----> its first piece ---- ours ----> sent
@@ -9,20 +9,20 @@
 
 use std::time::{Duration, Instant};
 
-/// Answers that the transport has begun and the socket has not got yet.
+/// Answers that the transport has begun and the socket has not taken yet.
 #[derive(Debug, Default)]
 pub(super) struct OwnTime {
-    /// When each request was read, moved on by what the upstream has taken.
+    /// When each request was read, moved on by the time that the upstream has taken.
     begun: Vec<Instant>,
 }
 
 impl OwnTime {
-    /// The upstream took this long for the first piece of an answer, which goes to the transport now.
+    /// Notes an answer whose first piece took the upstream this long, and now goes to the transport.
     pub(super) fn begin(&mut self, read: Instant, at_upstream: Duration) {
         self.begun.push(read + at_upstream);
     }
 
-    /// The socket has all of them: what each has taken.
+    /// Returns what each answer has taken, now that the socket has taken all of them.
     pub(super) fn sent(&mut self, now: Instant) -> impl Iterator<Item = Duration> {
         self.begun.drain(..).map(move |begun| now.saturating_duration_since(begun))
     }

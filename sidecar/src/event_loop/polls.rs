@@ -1,21 +1,21 @@
-//! Long polls that wait, and which of them is worth least: the one that is answered early when another
-//! request needs its place.
+//! Long polls that wait, and which of them is worth least: that one is answered early when another request
+//! needs its place.
 
 use lowband_transport::shares::{Bounds, Network, Pool};
 use lowband_transport::{ExchangeId, SessionId};
 use std::collections::BTreeSet;
 
-/// All that may be answered before their time: nothing has come for them yet.
+/// All polls that may be answered before their time: nothing has come for them yet.
 #[derive(Debug)]
 pub(super) struct Polls {
-    /// By session, the oldest first.
+    /// The polls by session, the oldest first.
     waiting: BTreeSet<(SessionId, ExchangeId)>,
     counts: Pool<SessionId>,
 }
 
 impl Polls {
     pub(super) fn new() -> Polls {
-        // Places are limited elsewhere: this only knows who has most.
+        // Places are limited elsewhere: this pool only knows which session has most.
         let bounds = Bounds { total: usize::MAX, per_network: usize::MAX, per_site: usize::MAX };
         Polls { waiting: BTreeSet::new(), counts: Pool::new(bounds) }
     }
@@ -26,7 +26,7 @@ impl Polls {
         }
     }
 
-    /// It has been answered, or nobody waits for it any more.
+    /// Removes a poll that has been answered, or that no client waits for any more.
     pub(super) fn remove(&mut self, session: SessionId, exchange: ExchangeId) {
         if self.waiting.remove(&(session, exchange)) {
             match self.counts.held_by(session) {
@@ -36,13 +36,13 @@ impl Polls {
         }
     }
 
-    /// The oldest poll of the session that has most, in this network.
+    /// Returns the oldest poll of the session that has most, in this network.
     pub(super) fn of_network(&self, network: Network) -> Option<(SessionId, ExchangeId)> {
         let session = self.counts.heaviest_in(network)?;
         self.waiting.range((session, ExchangeId(0))..).next().copied().filter(|(found, _)| *found == session)
     }
 
-    /// The same in the network that has most.
+    /// Returns the oldest poll of the session that has most, in the network that has most.
     pub(super) fn of_all(&self) -> Option<(SessionId, ExchangeId)> {
         self.of_network(self.counts.heaviest_network()?)
     }

@@ -1,4 +1,4 @@
-//! What upstream tasks say, on its way to the clients.
+//! What upstream tasks report, on its way to the clients.
 
 use super::{Exchanges, Open};
 use crate::answer::{Command, Piece};
@@ -7,7 +7,7 @@ use lowband_transport::{ExchangeId, Server};
 use std::time::Instant;
 
 impl Exchanges {
-    /// An upstream task has something to say.
+    /// Carries out a command of an upstream task.
     pub(in super::super) fn command(
         &mut self,
         now: Instant,
@@ -15,7 +15,7 @@ impl Exchanges {
         exchange: ExchangeId,
         command: Command,
     ) {
-        // Cancelled in the meantime: dropping the command tells the task.
+        // The exchange was cancelled in the meantime: dropping the command notifies the task.
         let Some(open) = self.open.get_mut(&exchange) else {
             if !matches!(command, Command::Token(_)) {
                 self.end_left(exchange);
@@ -83,7 +83,7 @@ impl Exchanges {
             && server.wants_chunk(exchange)
             && let Some(go_on) = open.go_on.take()
         {
-            // A task that has ended needs nothing.
+            // A task that has ended needs no signal.
             let _ = go_on.send(());
         }
     }

@@ -1,4 +1,4 @@
-//! The line that the log has about each request.
+//! The log line about each request.
 
 use crate::failure::Failure;
 use crate::logging::Seldom;
@@ -7,7 +7,7 @@ use lowband_transport::SessionId;
 use lowband_transport::coap::{Code, Method};
 use std::time::{Duration, Instant};
 
-/// What the log says about a request; no access token, no query, no body.
+/// The fields of the log line: no access token, no query, no body.
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) session: SessionId,
@@ -19,13 +19,13 @@ pub(super) struct Line {
     pub(super) code: Option<Code>,
     pub(super) first_piece: Option<Duration>,
     pub(super) failure: Option<Failure>,
-    /// A long poll that ends because we do.
+    /// True for a long poll that is answered because the process is ending.
     pub(super) dismissed: bool,
 }
 
 impl Line {
-    /// The request has been answered with this code. What our side has failed is told at a higher level, but
-    /// seldom.
+    /// Logs that the request has been answered with this code. Failures on our side are logged at a higher
+    /// level, but seldom.
     pub(super) fn log(&self, now: Instant, code: Code, failed: &mut Seldom) {
         macro_rules! request_line {
             ($level:ident, $left_out:expr) => {
@@ -52,8 +52,9 @@ impl Line {
     }
 }
 
-/// A path for the log. Whoever writes a query into a Uri-Path value may have written an access token there:
-/// it ends where a query might begin, and before a segment that speaks of one, however often it is escaped.
+/// Returns the path for the log. A client that writes a query into a Uri-Path value may have written an
+/// access token there: the path ends where a query might begin, and before a segment that contains the word
+/// for one, however often it is escaped.
 pub(super) fn loggable(path: &str) -> String {
     let end = ["?", "%3F", "%3f"].iter().filter_map(|mark| path.find(mark)).min().unwrap_or(path.len());
     let path = path.get(..end).unwrap_or_default();
@@ -68,7 +69,7 @@ pub(super) fn loggable(path: &str) -> String {
 }
 
 fn speaks_of_a_token(segment: &str) -> bool {
-    // What is escaped more often than anybody reads may hold anything.
+    // A text that is escaped more often than any server decodes may hold anything.
     eagerly_decoded(segment).is_none_or(|text| text.to_ascii_lowercase().contains("access_token"))
 }
 

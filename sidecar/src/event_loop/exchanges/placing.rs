@@ -1,10 +1,10 @@
-//! Places at the upstream: who gets one, and who gives up his for it.
+//! Places at the upstream: which request gets one, and which gives up its place for it.
 //!
 //! ```text
 //! a place is free ----------------------------------------------> taken
 //! none is, or not of this share:
 //!     a request that its client has gone away from (Left) ------> ended, its place taken over
-//!     a long poll of whoever has most, and no less than we have -> answered early, its place taken over
+//!     a long poll of the heaviest holder, if no less than ours --> answered early, its place taken over
 //!     neither --------------------------------------------------> 5.03
 //! ```
 
@@ -17,7 +17,7 @@ use lowband_transport::{ExchangeId, Server, SessionId};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// One that nobody waits for. Dropping it ends its task.
+/// A request that no client waits for. Dropping it ends its task.
 #[derive(Debug)]
 pub(super) struct Left {
     pub(super) session: SessionId,
@@ -26,8 +26,8 @@ pub(super) struct Left {
 }
 
 impl Exchanges {
-    /// A place for a request. Where there is none, the long poll that is worth least is answered early; what
-    /// is no long poll is never cut.
+    /// Takes a place for a request. Where no place is free, the long poll that is worth least is answered
+    /// early; a request that is not a long poll is never cut.
     pub(super) fn place(
         &mut self,
         now: Instant,
@@ -52,7 +52,7 @@ impl Exchanges {
     }
 
     fn make_room(&mut self, now: Instant, server: &mut Server, holder: Holder, full: Full) -> bool {
-        // What nobody waits for is worth least of all.
+        // A request that no client waits for is worth least of all.
         if let Some((_, exchange)) = self.gone.of_network(full.network).or_else(|| self.gone.of_all())
             && let Some(Left { permit, .. }) = self.end_left(exchange)
         {
@@ -60,19 +60,19 @@ impl Exchanges {
             return true;
         }
         let of_network = self.polls.of_network(full.network);
-        // The heaviest network has nothing to give: then somebody else's poll, but not because of one's own
-        // share.
+        // The heaviest network has nothing to give: then another network's poll has to go, but not because of
+        // the asker's own share.
         let worst = of_network.or_else(|| self.polls.of_all().filter(|_| full.network != holder.network));
         let Some((session, exchange)) = worst else { return false };
         let Some(open) = self.open.get(&exchange) else { return false };
-        // Nobody gives way to a neighbour who holds more, nor to a network that does.
+        // A holder never gives way to a neighbour or a network that holds more.
         let (mine, theirs) = if open.network == holder.network {
             (self.upstream.held_by(holder.session), self.upstream.held_by(session))
         } else {
             (self.upstream.held_in(holder.network), self.upstream.held_in(open.network))
         };
-        // A young stream goes on until it is old enough to be reset, beyond the limit: that is for those only
-        // who hold far less.
+        // A young stream goes on until it is old enough to be reset, beyond the limit: only holders of far
+        // less are given its place.
         let is_young = now.duration_since(open.line.read) < self.cancel_after;
         if session != holder.session && (mine > theirs || (is_young && mine * 2 > theirs)) {
             return false;
@@ -85,7 +85,7 @@ impl Exchanges {
         true
     }
 
-    /// A request that its client has gone away from is over, or has to be.
+    /// Ends a request whose client has gone away, because it is complete or has to give way.
     pub(super) fn end_left(&mut self, exchange: ExchangeId) -> Option<Left> {
         let left = self.left.remove(&exchange)?;
         self.gone.remove(left.session, exchange);
