@@ -1,8 +1,8 @@
-//! What is counted, in Prometheus' words.
+//! What is counted, under Prometheus names.
 //!
-//! One family has one meaning: a sum over its labels is a number that means something. Each value of a label
-//! that is known beforehand has its 0 from the start. A new family is a field and a line in `families`; of
-//! what the event loop or the transport know, a field of [`Snapshot`] or a line in their `counters!`.
+//! One family has one meaning: a sum over its labels is a number that means something. Each label value that
+//! is known beforehand starts at 0. A new family is a field and a line in `families`; a number that the event
+//! loop or the transport knows is a field of [`Snapshot`] or a line in their `counters!`.
 //!
 //! | file | holds |
 //! |---|---|
@@ -68,7 +68,7 @@ pub struct Metrics {
     reloads: Family<ResultLabel, Counter>,
     reload_worked: Gauge,
     hot: Hot,
-    /// Where the last handshake of our own came from.
+    /// Address of the last handshake of our own readiness probe.
     probe: Mutex<Option<SocketAddr>>,
 }
 
@@ -84,32 +84,32 @@ struct Hot {
 /// Why a datagram was not sent.
 #[derive(Debug, Clone, Copy)]
 pub enum Unsent {
-    /// Larger than the path takes.
+    /// The datagram is larger than the path takes.
     TooLarge,
     /// Any other error of the socket.
     Failed,
 }
 
 impl Metrics {
-    /// Nothing has happened yet. The configuration gives the limits.
+    /// Makes the metrics at their first values. The configuration gives the limits.
     pub fn new(config: &Config) -> Metrics {
         Metrics::with(Limits::of(config))
     }
 
-    /// This is what clients are shown, with the end of its validity in seconds since 1970.
+    /// Notes the certificate that clients are shown: the end of its validity in seconds since 1970.
     pub fn certificate_served(&self, not_after: i64) {
         self.not_after.set(not_after);
         self.reload_worked.set(1);
     }
 
-    /// The files hold another pair: whether it is served now.
+    /// Counts a change of the certificate files: whether the new pair is served now.
     pub fn certificate_reloaded(&self, is_taken: bool) {
         let result = if is_taken { TAKEN } else { REFUSED };
         self.reloads.get_or_create(&ResultLabel { result }).inc();
         self.reload_worked.set(is_taken.into());
     }
 
-    /// A request has its answer.
+    /// Counts an answered request.
     pub fn answered(&self, method: Method, code: Code, request_bytes: u64, response_bytes: u64) {
         let labels = RequestLabels { method: method.name(), code: CodeLabel(code) };
         self.requests.get_or_create(&labels).inc();
@@ -117,28 +117,28 @@ impl Metrics {
         self.response_bytes.inc_by(response_bytes);
     }
 
-    /// An address has asked too often.
+    /// Counts a request of an address that has sent too many.
     pub fn over_rate(&self) {
         self.refused.get_or_create(&ReasonLabel { reason: RATE }).inc();
     }
 
-    /// There is no place for a request.
+    /// Counts a request that found no place.
     pub fn over_limit(&self, busy: Busy) {
         self.refused.get_or_create(&ReasonLabel { reason: busy.name() }).inc();
     }
 
-    /// A request's client went away, as often as may be or too often.
+    /// Counts a request whose client went away, within the allowed rate or beyond it.
     pub fn cancelled(&self, is_within_rate: bool) {
         self.cancelled.inc();
         self.cancelled_over_rate.inc_by(u64::from(!is_within_rate));
     }
 
-    /// A long poll has given its place to another request.
+    /// Counts a long poll that gave its place to another request.
     pub fn poll_evicted(&self) {
         self.polls_evicted.inc();
     }
 
-    /// An answer ends an access token.
+    /// Counts an answer that ends an access token.
     pub fn access_token_ended(&self, news: &News) {
         let reason = match news {
             News::Refused(_) => REFUSED,
@@ -148,38 +148,39 @@ impl Metrics {
         self.access_tokens_ended.get_or_create(&ReasonLabel { reason }).inc();
     }
 
-    /// The upstream began to answer.
+    /// Notes how long the upstream took to begin an answer.
     pub fn upstream_answered(&self, after: Duration, is_long_poll: bool) {
         let seconds = if is_long_poll { &self.long_poll_seconds } else { &self.response_seconds };
         seconds.observe(after.as_secs_f64());
     }
 
-    /// What the upstream has begun to answer is on its way to the client, after this time of our own.
+    /// Notes that the beginning of an answer was sent to the client, after this time of our own.
     pub fn answer_sent(&self, own: Duration) {
         self.own_seconds.observe(own.as_secs_f64());
     }
 
-    /// The upstream failed a request.
+    /// Counts a request that the upstream failed.
     pub fn upstream_failed(&self, failure: &Failure) {
         self.upstream_failures.get_or_create(&ReasonLabel { reason: failure.name() }).inc();
     }
 
-    /// Long polls that wait for the upstream now.
+    /// Notes the number of long polls that wait for the upstream now.
     pub fn long_polls(&self, long_polls: usize) {
         self.long_polls.set(i64::try_from(long_polls).unwrap_or(i64::MAX));
     }
 
-    /// The readiness probe is about to connect from here: its handshakes would drown those of clients.
+    /// Notes the address that the readiness probe connects from, so that its handshakes are left out: they
+    /// would drown those of clients.
     pub fn probe_from(&self, address: SocketAddr) {
         *self.probe.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
     }
 
-    /// Whether /readyz was answered by yes.
+    /// Notes whether /readyz reported ready.
     pub fn ready(&self, is_ready: bool) {
         self.latest.set_ready(is_ready);
     }
 
-    /// A client has connected.
+    /// Notes that a client has connected, and how long its handshake took.
     pub fn connected(&self, peer: SocketAddr, took: Duration) {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         if *self.probe.lock().unwrap_or_else(PoisonError::into_inner) != Some(peer) {
@@ -187,34 +188,34 @@ impl Metrics {
         }
     }
 
-    /// The end has begun.
+    /// Notes that the end has begun.
     pub fn draining(&self) {
         self.draining.set(1);
     }
 
-    /// A datagram has come in.
+    /// Counts a datagram received.
     pub fn datagram_in(&self, len: usize) {
         self.hot.datagrams_in.inc();
         self.hot.bytes_in.inc_by(len as u64);
     }
 
-    /// A datagram has gone out.
+    /// Counts a datagram sent.
     pub fn datagram_out(&self, len: usize) {
         self.hot.datagrams_out.inc();
         self.hot.bytes_out.inc_by(len as u64);
     }
 
-    /// A datagram is dropped for those of others.
+    /// Counts a datagram that was dropped in favour of those of others.
     pub fn over_share(&self) {
         self.over_share.inc();
     }
 
-    /// A datagram has to wait for the socket's buffer.
+    /// Counts a datagram that has to wait for the socket's buffer.
     pub fn send_waits(&self) {
         self.send_waits.inc();
     }
 
-    /// A datagram could not be sent.
+    /// Counts a datagram that could not be sent.
     pub fn unsent(&self, why: Unsent) {
         let reason = match why {
             Unsent::TooLarge => TOO_LARGE,
@@ -223,7 +224,7 @@ impl Metrics {
         self.unsent.get_or_create(&ReasonLabel { reason }).inc();
     }
 
-    /// The text of a scrape.
+    /// Returns the text of a scrape.
     pub fn encode(&self, snapshot: Snapshot, format: Format) -> Result<String, fmt::Error> {
         self.latest.set(snapshot);
         let mut scrape = String::with_capacity(32 << 10);

@@ -1,4 +1,4 @@
-//! Requests a second for each network.
+//! The limit on requests a second for each network.
 
 use crate::refusal::Refusal;
 use lowband_transport::coap::Code;
@@ -10,17 +10,17 @@ use std::time::{Duration, Instant};
 pub struct Rate(Rates);
 
 impl Rate {
-    /// Everybody may ask.
+    /// Makes a limit that every network has used nothing of yet.
     pub fn new(limit: Limit) -> Rate {
         Rate(Rates::new(limit, None))
     }
 
-    /// Networks with a share of their own.
+    /// Returns the number of networks with a share of their own.
     pub fn networks(&self) -> usize {
         self.0.networks()
     }
 
-    /// Takes one request of the network, or tells when there will be one.
+    /// Takes one request from the network's share, or returns the refusal that says when to come again.
     pub fn take(&mut self, now: Instant, network: Network) -> Result<(), Refusal> {
         const TOO_MANY: Refusal = Refusal::matrix(
             Code::TOO_MANY_REQUESTS,
@@ -31,7 +31,7 @@ impl Rate {
     }
 }
 
-/// Max-Age has no parts of seconds (RFC 7252 section 5.10.5).
+/// Rounds up, since Max-Age has no parts of seconds (RFC 7252 section 5.10.5).
 fn whole_seconds(wait: Duration) -> u32 {
     let more = u64::from(wait.subsec_nanos() > 0);
     u32::try_from(wait.as_secs() + more).unwrap_or(u32::MAX).max(1)

@@ -1,6 +1,6 @@
 //! Which paths are served over CoAP: `/_matrix/client` without media, and `/.well-known/matrix/client`.
 //!
-//! A path is judged as it is, and as the most eager proxy behind us might read it (escapes undone, `//`
+//! A path is checked unchanged, and as the most eager proxy behind us might read it (escapes undone, `//`
 //! merged): every reading must lead to a place that is served.
 
 use crate::refusal::Refusal;
@@ -14,12 +14,12 @@ pub(crate) const DOT_SEGMENT: Refusal =
 const NOT_SERVED: Refusal =
     Refusal::use_https("only /_matrix/client is served over CoAP: use HTTPS on the same host and port");
 const NO_CORE: Refusal = Refusal::diagnostic(Code::NOT_FOUND, "no resources are listed here (RFC 6690)");
-/// These two are refused over HTTPS as well, by the filter in Envoy.
+/// The filter in Envoy refuses these two over HTTPS as well.
 const TOO_ESCAPED: Refusal = Refusal::diagnostic(
     Code::BAD_REQUEST,
     "the path is escaped too often to be judged, so it is refused for safety",
 );
-/// Of a path that only an eager reader takes there.
+/// The refusal of a path that only an eager reader takes there.
 const DOT_SEGMENT_FOR_SOME: Refusal = Refusal::diagnostic(
     Code::BAD_REQUEST,
     "some servers find . or .. in this path, so it is refused for safety",
@@ -33,10 +33,10 @@ const MEDIA_FOR_SOME: Refusal = Refusal::use_https(
 const MEDIA: Refusal =
     Refusal::use_https("media is not served over CoAP: use HTTPS on the same host and port");
 
-/// Ok when the path of an HTTP request, percent-encoded and without its query, may go upstream.
+/// Checks that the path of an HTTP request, percent-encoded and without its query, may go upstream.
 pub fn judge(path: &str) -> Result<(), Refusal> {
     judge_reading(&segments(path))?;
-    // As a proxy may read it that undoes every escape first, merges slashes, and perhaps takes a backslash
+    // The reading of a proxy that undoes every escape first, merges slashes, and perhaps takes a backslash
     // for one.
     let eager = eagerly_decoded(path).ok_or(TOO_ESCAPED)?;
     for slashes in [&['/'][..], &['/', '\\']] {
@@ -46,7 +46,7 @@ pub fn judge(path: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// What is said of a path that the homeserver itself would read as one that is served.
+/// Returns the refusal of a path that the homeserver itself would read as one that is served.
 fn for_some(refusal: Refusal) -> Refusal {
     match refusal {
         refusal if refusal == DOT_SEGMENT => DOT_SEGMENT_FOR_SOME,
@@ -55,7 +55,7 @@ fn for_some(refusal: Refusal) -> Refusal {
     }
 }
 
-/// The same for one reading of the path.
+/// Checks one reading of the path.
 fn judge_reading(segments: &[impl AsRef<str>]) -> Result<(), Refusal> {
     let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
     if segments.iter().any(|segment| matches!(*segment, "." | "..")) {
@@ -70,7 +70,7 @@ fn judge_reading(segments: &[impl AsRef<str>]) -> Result<(), Refusal> {
     }
 }
 
-/// The path with its escapes undone until none is left; `None` when there is no end to it.
+/// Undoes the escapes of a path until none is left; returns `None` when there are too many layers of them.
 pub(crate) fn eagerly_decoded(path: &str) -> Option<String> {
     let mut decoded = path.to_owned();
     for _ in 0..=MAX_NESTED_ESCAPES {
@@ -89,7 +89,7 @@ mod tests {
     use crate::target::{Target, UpstreamTarget, map};
     use lowband_transport::coap::{Method, RequestOptions};
 
-    /// Uri-Path and Uri-Query, mapped and judged.
+    /// Maps and checks Uri-Path and Uri-Query.
     fn of(path: &[&str], query: &[&str]) -> Result<UpstreamTarget, Refusal> {
         let options = RequestOptions {
             path: path.iter().map(|s| (*s).to_owned()).collect(),
@@ -228,7 +228,7 @@ mod tests {
             if let Ok(target) = of(&path, &query) {
                 proptest::prop_assert!(target.path_and_query.parse::<http::uri::PathAndQuery>().is_ok(), "{target:?}");
                 proptest::prop_assert!(target.path().starts_with("/_matrix/client"), "{target:?}");
-                // As a proxy reads it that undoes one level of escapes and then resolves the path.
+                // The reading of a proxy that undoes one level of escapes and then resolves the path.
                 let once = percent_decode_str(target.path()).decode_utf8_lossy().into_owned();
                 let resolved: Vec<&str> = once.split('/').filter(|segment| !segment.is_empty()).collect();
                 proptest::prop_assert!(!resolved.iter().any(|segment| *segment == "." || *segment == ".."), "{target:?}");

@@ -1,9 +1,10 @@
 //! /readyz: a DTLS request to the sidecar's own resource through the real UDP socket, as a client
 //! would send it.
 //!
-//! A whole handshake each time, so that a broken certificate shows. The upstream is deliberately not asked: a
-//! homeserver that is down must not take its clients' sessions down as well. Nor is it a reason that
-//! newcomers are turned away at a limit, of sessions or of handshakes: whoever takes readiness for where
+//! Each check makes a whole handshake, so that a broken certificate shows. The upstream is deliberately not
+//! asked: a homeserver that is down must not take its clients' sessions down as well. Turning newcomers away
+//! at a limit, of sessions or of handshakes, does not fail readiness either: a balancer that goes by
+//! readiness would move the flows of all sessions to a server that does not know them. Metrics report it.
 //! flows may go would move those of all sessions to where nobody knows them. Metrics tell of it.
 
 use crate::event_loop::Inspector;
@@ -19,10 +20,12 @@ use tokio::net::UdpSocket;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
-/// A good result holds for this long. A bad one is looked at again each time, so that two in a row are two.
+/// A good result holds for this long. A bad one is checked again each time, so that two failures in a row are
+/// two.
 const INTERVAL: Duration = Duration::from_secs(5);
-/// On loopback everything beyond it is a failure. A second try follows, because one that counts is expensive:
-/// a balancer moves the flows of all clients to where nobody knows their sessions.
+/// Time for an answer; on loopback anything longer is a failure. A second try follows, because a failure that
+/// counts is expensive: a balancer moves the flows of all clients to a server that does not know their
+/// sessions.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The probe, and when it was last answered.
@@ -35,7 +38,7 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// For a server bound to `listen`.
+    /// Makes a probe of a server bound to `listen`.
     pub fn new(listen: SocketAddr, metrics: Arc<Metrics>, inspector: Inspector) -> Readiness {
         let ip = match listen.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -46,7 +49,7 @@ impl Readiness {
         Readiness { server, metrics, inspector, answered: Mutex::new(None) }
     }
 
-    /// Ready, or why not. Callers at the same time share one request.
+    /// Returns whether the server is ready, or why not. Concurrent callers share one request.
     pub async fn check(&self) -> Result<(), String> {
         let mut answered = self.answered.lock().await;
         if answered.is_some_and(|at| at.elapsed() < INTERVAL) {
@@ -64,8 +67,9 @@ impl Readiness {
         result
     }
 
-    /// How often a newcomer found no place; None when the loop has ended, which is less than any. Hellos that
-    /// wait for their signature do not count: should the thread that signs stand still, the pod is not ready.
+    /// Returns how often a newcomer found no place; `None` when the loop has ended, which compares as less
+    /// than any number. Hellos that wait for their signature do not count: if the thread that signs hangs,
+    /// the pod is not ready.
     async fn turned_away(&self) -> Option<u64> {
         let dtls = self.inspector.snapshot().await?.dtls;
         Some(dtls.hellos_over_rate + dtls.hellos_over_sessions + dtls.handshakes_evicted)
@@ -115,7 +119,7 @@ async fn until_answered(client: &mut Client, socket: &UdpSocket, server: SocketA
             match event {
                 Event::Response { response, .. } if response.code == Code::CONTENT => return Ok(()),
                 Event::Response { response, .. } => return Err(format!("answered {}", response.code)),
-                // Why the session has ended comes next.
+                // The next event says why the session has ended.
                 Event::Failed { why: FailReason::SessionClosed, .. } => {}
                 Event::Failed { why, .. } => return Err(why.to_string()),
                 Event::Closed { why: CloseReason::Refused, .. } => return Ok(()),

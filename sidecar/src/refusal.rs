@@ -1,46 +1,46 @@
-//! Answers that the sidecar writes itself, and the two forms they take: wrong CoAP gets a diagnostic text
-//! (RFC 7252 section 5.5.2), everything about Matrix or the upstream a Matrix error in CBOR.
+//! Answers that the sidecar writes itself, in one of two forms: a request that breaks CoAP gets a diagnostic
+//! text (RFC 7252 section 5.5.2), everything about Matrix or the upstream a Matrix error in CBOR.
 
 use lowband_codec::texts_to_cbor;
 use lowband_transport::coap::content_format::CBOR;
 use lowband_transport::coap::{Code, ResponseOptions};
 use std::borrow::Cow;
 
-/// A code and why, in words for the other side.
+/// A code and the reason, in words for the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// The response code.
     pub code: Code,
-    /// The `errcode` of a Matrix error; without one the text is a diagnostic payload.
+    /// The `errcode` of a Matrix error; `None` for a diagnostic payload.
     pub errcode: Option<&'static str>,
     /// The reason in words.
     pub text: Cow<'static, str>,
-    /// Max-Age: when to come again.
+    /// Max-Age: seconds after which to come again; `None` where there is no such time.
     pub max_age: Option<u32>,
 }
 
 impl Refusal {
-    /// The client broke CoAP's rules or ours for options.
+    /// Makes a refusal of a request that breaks CoAP's rules or ours for options.
     pub const fn diagnostic(code: Code, text: &'static str) -> Refusal {
         Refusal { code, errcode: None, text: Cow::Borrowed(text), max_age: None }
     }
 
-    /// About Matrix or the upstream.
+    /// Makes a refusal about Matrix or the upstream.
     pub const fn matrix(code: Code, errcode: &'static str, text: &'static str) -> Refusal {
         Refusal { code, errcode: Some(errcode), text: Cow::Borrowed(text), max_age: None }
     }
 
-    /// Not for this transport.
+    /// Makes a refusal of a request that is not for this transport.
     pub const fn use_https(text: &'static str) -> Refusal {
         Refusal::matrix(Code::PROXYING_NOT_SUPPORTED, "M_UNRECOGNIZED", text)
     }
 
-    /// The same, with a time.
+    /// Adds the seconds after which to come again.
     pub fn again_in(self, seconds: u32) -> Refusal {
         Refusal { max_age: Some(seconds), ..self }
     }
 
-    /// Options and payload of a Matrix error; `None` for a diagnostic.
+    /// Returns options and payload of a Matrix error; `None` for a diagnostic.
     pub fn matrix_response(&self) -> Option<(ResponseOptions, Vec<u8>)> {
         let body = texts_to_cbor(&[("errcode", self.errcode?), ("error", &self.text)]);
         let size = u64::try_from(body.len()).ok();

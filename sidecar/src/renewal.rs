@@ -1,16 +1,16 @@
-//! A certificate that is renewed while this serves.
+//! A certificate that is renewed while the sidecar serves.
 //!
 //! ```text
 //! a timer, SIGHUP -> Paths::read -> Renewal::look -> the event loop, which serves it
 //!                                                 -> or the old one stays, with one line in the log
 //! ```
 //!
-//! The content of the files is read again every few seconds. What the system tells of changes would have to
-//! follow whatever renews them: a volume of Kubernetes swaps a symbolic link two folders up, certbot turns
-//! one towards another file, others write in place, and a disk of another machine tells nothing. Two small
-//! files cost less than a request.
+//! The content of the files is read again every few seconds. Notifications of the system would have to follow
+//! whatever way the files are renewed: a volume of Kubernetes swaps a symbolic link two folders up, certbot
+//! turns one towards another file, other programs write in place, and a network disk does not notify at all.
+//! Reading two small files costs less than a request.
 //!
-//! [`Renewal`] decides and knows neither files nor clock; `watch` has both.
+//! [`Renewal`] decides, and knows neither files nor clock; `watch` has both.
 
 use crate::config::{Files, Identity, Mistake, Paths};
 
@@ -18,16 +18,16 @@ mod watch;
 
 pub(crate) use watch::Watch;
 
-/// How often an operator is reminded of a certificate that ends soon, in seconds.
+/// Seconds between two reminders of a certificate that ends soon.
 const REMIND: i64 = 24 * 3600;
 
-/// What is served, and what else has been seen in its place.
+/// The identity that is served, and what else has been seen in its place.
 pub struct Renewal {
     paths: Paths,
     identity: Identity,
-    /// Of the last look, where that is something else.
+    /// The files of the last look, where they differ from what is served.
     seen: Option<Files>,
-    /// What has been told of it.
+    /// The files that were last refused, and the mistakes that were reported.
     refused: Option<(Files, Vec<Mistake>)>,
     reminded: Option<i64>,
 }
@@ -35,25 +35,25 @@ pub struct Renewal {
 /// What a look at the files leads to.
 #[derive(Debug)]
 pub enum Step {
-    /// Nothing to do and nothing to tell.
+    /// There is nothing to do and nothing to report.
     Nothing,
-    /// The files hold what is served: somebody has asked, or they held something else before.
+    /// The files hold what is served: the look was asked for, or they held something else before.
     Same,
-    /// To be served from now on.
+    /// The new identity is to be served from now on.
     Serve(Box<Identity>),
-    /// The one that is served stays; why, has not been told yet.
+    /// The old identity stays; the reason has not been reported yet.
     Refuse(Vec<Mistake>),
 }
 
 impl Renewal {
-    /// With what is served since the start.
+    /// Begins with the identity that is served since the start.
     pub fn new(paths: Paths, identity: Identity) -> Renewal {
         Renewal { paths, identity, seen: None, refused: None, reminded: None }
     }
 
-    /// `files` is what stands there at `now`, in seconds since 1970. Two looks in a row have to see the same
-    /// before anything is done, so that what is only half written does no harm; `asked` for by somebody who
-    /// knows that all is written, one will do.
+    /// Decides by `files`, the content at `now`, in seconds since 1970. Two looks in a row have to see the
+    /// same content before anything is done, so that half-written files do no harm; one look is enough where
+    /// it is `asked` for, since the operator knows that all is written.
     pub fn look(&mut self, files: Files, asked: bool, now: i64) -> Step {
         if files == Files::from(&self.identity.server) {
             self.seen = None;
@@ -66,7 +66,7 @@ impl Renewal {
                 return Step::Nothing;
             }
         }
-        // Each time, since a certificate may only have to wait for its time to come.
+        // Checked each time, since a certificate may only have to wait for its time to come.
         let judged = self.paths.judge(&files);
         match judged.and_then(|identity| match self.paths.untimely(&identity, now) {
             Some(mistake) => Err(vec![mistake]),
@@ -88,8 +88,8 @@ impl Renewal {
         }
     }
 
-    /// At the start and once a day: over what clients stumble with the certificate that is served,
-    /// or will soon.
+    /// Returns what is wrong with the certificate that is served, or will be soon; at the start and once a
+    /// day.
     pub fn remind(&mut self, now: i64) -> Option<String> {
         let validity = self.identity.validity;
         if self.reminded.is_some_and(|last| (last..last + REMIND).contains(&now)) {
@@ -106,7 +106,7 @@ impl Renewal {
         Some(what)
     }
 
-    /// What is served.
+    /// Returns the identity that is served.
     pub fn identity(&self) -> &Identity {
         &self.identity
     }

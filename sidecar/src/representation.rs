@@ -1,6 +1,6 @@
-//! What becomes of a response by its status, the type of its body and the coding of it: one table. What is no
-//! answer of Matrix never goes through: it would reach the client under a label that it does not deserve, and
-//! as a whole page over a bad link.
+//! What becomes of a response by its status, the type and the coding of its body: one table. A response that
+//! is not an answer of Matrix never goes through: it would reach the client under a wrong label, and as a
+//! whole page over a bad link.
 //!
 //! ```text
 //! Matrix (CBOR, JSON), or no body ---------------> goes through with the code of its status
@@ -17,42 +17,43 @@ use lowband_transport::coap::Code;
 use lowband_transport::coap::content_format::{CBOR, JSON};
 use std::ops::RangeInclusive;
 
-/// What the head of a response says of its body.
+/// What the head of a response says about its body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Body {
-    /// There is none.
+    /// There is no body.
     Absent,
-    /// CBOR or JSON, by its Content-Format, as it is: what answers of Matrix are made of.
+    /// CBOR or JSON, by its Content-Format and not encoded further: the form of Matrix answers.
     Matrix(u16),
     /// Compressed, or encoded in another way that CoAP has no option for.
     Coded,
     /// A web page (HTML).
     Page,
-    /// Pieces that come as things happen, without an end.
+    /// An endless stream of pieces that come as events happen.
     Stream,
-    /// All else, and what has no type.
+    /// Any other type, or none.
     Other,
 }
 
 /// What is done with a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// It goes through.
+    /// The response goes through.
     Through,
-    /// Our words take its place, whether there is a body or not.
+    /// The refusal takes the place of the response, whether there is a body or not.
     Refused(Refusal),
-    /// Likewise, if there is a body: what has come is the head alone.
+    /// The refusal takes the place of the response if a body follows the head, which does not say whether one
+    /// does.
     RefusedWithBody(Refusal),
 }
 
 impl Body {
-    /// Reads it from the head. `empty`: it is known that none follows.
+    /// Reads the kind of the body from the head. `empty`: it is known that no body follows.
     pub fn of(headers: &HeaderMap, empty: bool) -> Body {
         let value = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default().trim());
         if empty || value(CONTENT_LENGTH) == Some("0") {
             return Body::Absent;
         }
-        // All of them: one field may stand for several.
+        // All fields count: one field may stand for several.
         let plain = |value: &http::HeaderValue| {
             let codings = value.to_str().unwrap_or("unreadable").split(',');
             codings.map(str::trim).all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case("identity"))
@@ -66,7 +67,7 @@ impl Body {
         known.map_or(Body::Other, |(_, body)| *body)
     }
 
-    /// Its Content-Format, where it goes through.
+    /// Returns the Content-Format of a body that goes through.
     pub fn content_format(self) -> Option<u16> {
         match self {
             Body::Matrix(format) => Some(format),
@@ -75,7 +76,7 @@ impl Body {
     }
 }
 
-/// The media types that make a difference.
+/// The media types that are told apart.
 const TYPES: &[(&str, Body)] = &[
     ("application/cbor", Body::Matrix(CBOR)),
     ("application/json", Body::Matrix(JSON)),
@@ -85,21 +86,21 @@ const TYPES: &[(&str, Body)] = &[
     ("multipart/x-mixed-replace", Body::Stream),
 ];
 
-/// What a row of the table says.
+/// The rule of one row of the table.
 #[derive(Debug, Clone, Copy)]
 enum Rule {
     Through,
-    /// 5.05, with these words.
+    /// Refuse with 5.05 and this text.
     Https(&'static str),
-    /// The same, if a body comes.
+    /// Refuse with 5.05 and this text, if a body comes.
     HttpsWithBody(&'static str),
-    /// 5.02, with these words.
+    /// Refuse with 5.02 and this text.
     BadGateway(&'static str),
-    /// As [`BEFORE_THE_HOMESERVER`] or [`ENVOYS_OWN`] has it.
+    /// Refuse as [`BEFORE_THE_HOMESERVER`] or [`ENVOYS_OWN`] says.
     Error,
 }
 
-/// Of either format.
+/// Bodies of Matrix in either format.
 const MATRIX: &[Body] = &[Body::Matrix(CBOR), Body::Matrix(JSON)];
 const ALL: &[Body] = &[
     Body::Absent,
@@ -115,7 +116,7 @@ const ALL: &[Body] = &[
 const TABLE: &[(RangeInclusive<u16>, &[Body], Rule)] = &[
     (304..=304, ALL, Rule::Through),
     (300..=399, ALL, Rule::Https("this is a redirection: follow it over HTTPS")),
-    // Nobody here asks for a range.
+    // The sidecar never asks for a range.
     (206..=206, ALL, Rule::BadGateway("the answer is a part of something that was not asked for")),
     (200..=299, &[Body::Absent], Rule::Through),
     (200..=299, MATRIX, Rule::Through),
@@ -132,19 +133,19 @@ const TABLE: &[(RangeInclusive<u16>, &[Body], Rule)] = &[
     (0..=u16::MAX, ALL, Rule::BadGateway("the answer has a status that HTTP does not know")),
 ];
 
-/// An error that is told in our words: status, code, `errcode`, text, and the seconds until it makes sense to
-/// come again, where the response does not say.
+/// An error in our words: status, code, `errcode`, text, and the seconds until it makes sense to come again,
+/// where the response does not say.
 type Told = (u16, Code, &'static str, &'static str, Option<u32>);
 
-/// 4xx of something between Envoy and the homeserver (a reverse proxy, a firewall), or of the
-/// homeserver in plain text. A 404 is no M_NOT_FOUND: clients would take that for "you have no such
-/// data" and write it anew.
+/// 4xx of something between Envoy and the homeserver (a reverse proxy, a firewall), or of the homeserver in
+/// plain text. A 404 does not become M_NOT_FOUND: clients would take that for "you have no such data" and
+/// write the data anew.
 const BEFORE_THE_HOMESERVER: &[Told] = &[
     (401, Code::new(4, 1), "M_UNAUTHORIZED", "the homeserver's proxy wants to know who asks", None),
     (403, Code::FORBIDDEN, "M_FORBIDDEN", "the homeserver's proxy does not allow this", None),
     (404, Code::NOT_FOUND, "M_UNRECOGNIZED", "the homeserver has nothing at this path", None),
     (405, Code::METHOD_NOT_ALLOWED, "M_UNRECOGNIZED", "the homeserver does not know this method here", None),
-    // It asks to try again, as Envoy's own does.
+    // A 408 asks the client to try again, as Envoy's own answer does.
     (408, Code::GATEWAY_TIMEOUT, "M_UNKNOWN", "the homeserver's proxy has not got the request in time", None),
     (410, Code::BAD_REQUEST, "M_UNRECOGNIZED", "the homeserver has nothing at this path any more", None),
     (
@@ -165,8 +166,8 @@ const BEFORE_THE_HOMESERVER: &[Told] = &[
     (429, Code::TOO_MANY_REQUESTS, "M_LIMIT_EXCEEDED", "too many requests", Some(AGAIN_SECONDS)),
 ];
 
-/// What Envoy says by itself (no route, no upstream, too slow, over a limit of its own), and every 5xx that
-/// is no Matrix error.
+/// Errors that Envoy makes itself (no route, no upstream, too slow, over a limit of its own), and every 5xx
+/// that is not a Matrix error.
 const ENVOYS_OWN: &[Told] = &[
     (403, Code::FORBIDDEN, "M_FORBIDDEN", "the proxy does not allow this", None),
     (408, Code::GATEWAY_TIMEOUT, "M_UNKNOWN", "the homeserver does not answer", None),
@@ -176,11 +177,11 @@ const ENVOYS_OWN: &[Told] = &[
     (504, Code::GATEWAY_TIMEOUT, "M_UNKNOWN", "the homeserver does not answer", None),
 ];
 
-/// When to come again where nobody says a time.
+/// Seconds after which to come again where the response names no time.
 const AGAIN_SECONDS: u32 = 5;
 
-/// Reads the table. `via_upstream`: the response came from Envoy's upstream. `again_in`: the seconds that
-/// it names itself.
+/// Looks up the verdict in the table. `via_upstream`: the response came from Envoy's upstream. `again_in`:
+/// the seconds that the response names itself.
 pub fn judge(status: u16, body: Body, via_upstream: bool, again_in: Option<u32>) -> Verdict {
     let row = TABLE.iter().find(|(statuses, bodies, _)| statuses.contains(&status) && bodies.contains(&body));
     match row.map(|(_, _, rule)| *rule) {
@@ -203,7 +204,7 @@ fn error(status: u16, via_upstream: bool, again_in: Option<u32>) -> Refusal {
             bad_gateway("the proxy has no answer of a homeserver")
         };
     };
-    // A time is said where it may be: others are not asked to come again.
+    // A time is named only for errors that make sense to try again.
     let max_age = seconds.map(|seconds| again_in.unwrap_or(seconds));
     Refusal { max_age, ..Refusal::matrix(*code, errcode, text) }
 }

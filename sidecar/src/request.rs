@@ -1,6 +1,6 @@
-//! A CoAP request -> the HTTP/2 request for the upstream (docs/protocol.md section 9).
+//! Maps a CoAP request to the HTTP/2 request for the upstream (docs/protocol.md section 9).
 //!
-//! The body is passed as it is: the filter in Envoy translates it.
+//! The body is passed on unchanged: the filter in Envoy translates it.
 
 use crate::credentials::Credentials;
 use crate::refusal::Refusal;
@@ -20,30 +20,30 @@ const AGENT: HeaderValue = HeaderValue::from_static(concat!("lowband/", env!("CA
 const CBOR_VERSION: HeaderName = HeaderName::from_static("lowband-cbor-version");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-/// DTLS protects as TLS does; Envoy would go by the unix socket and say `http`, which some homeservers answer
-/// with a redirection.
+/// The scheme of requests. DTLS protects as TLS does; Envoy would go by the unix socket and say `http`, which
+/// some homeservers answer with a redirection.
 const PROTECTED: HeaderValue = HeaderValue::from_static("https");
 
-/// An empty map: Matrix wants an object where a client sends nothing.
+/// An empty CBOR map: Matrix wants an object where a client sends nothing.
 const EMPTY_MAP: &[u8] = &[0xa0];
 
 /// A request for the upstream.
 #[derive(Debug, Clone)]
 pub struct Forward {
-    /// As HTTP/2 takes it, under [`Credentials::first`].
+    /// The request as HTTP/2 takes it, under [`Credentials::first`].
     pub request: Request<Bytes>,
-    /// Under which tokens it is tried.
+    /// The tokens under which the request is tried.
     pub credentials: Credentials,
-    /// How long it asks the homeserver to wait.
+    /// How long the request asks the homeserver to wait.
     pub long_poll: Duration,
-    /// Whether it may be asked again when the connection breaks off and nobody knows whether the homeserver
-    /// has seen it.
+    /// True if the request may be sent again when the connection breaks off and it is unknown whether the
+    /// homeserver has seen it.
     pub is_repeatable: bool,
 }
 
 const UNFIT: Refusal = Refusal::diagnostic(Code::BAD_REQUEST, "the request cannot be expressed in HTTP");
 
-/// How the two content options read.
+/// The values of the two content options.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Content {
     kind: Option<HeaderValue>,
@@ -55,7 +55,7 @@ struct Content {
 ///
 /// # Errors
 ///
-/// No header field can hold the token; none that the transport hands on.
+/// Fails when no header field can hold the token, which is never true of a token that the transport hands on.
 pub fn authorize<B>(request: &mut Request<B>, access_token: Option<&AccessToken>) -> Result<(), Refusal> {
     let headers = request.headers_mut();
     let Some(token) = access_token else {
@@ -69,18 +69,18 @@ pub fn authorize<B>(request: &mut Request<B>, access_token: Option<&AccessToken>
     Ok(())
 }
 
-/// The client that asks, and what is known of it.
+/// The client that sends the request, and what is known of it.
 #[derive(Debug, Clone)]
 pub struct Asker {
-    /// Under which tokens.
+    /// The tokens under which the request is tried.
     pub credentials: Credentials,
-    /// 0 or 1.
+    /// The key table that the client knows: 0 or 1.
     pub cbor_version: u8,
-    /// From the socket.
+    /// The client's address from the socket; `None` where it is not known.
     pub peer: Option<IpAddr>,
 }
 
-/// Builds the request. `authority` is what HTTP/2 calls the host.
+/// Builds the request. `authority` is the host in HTTP/2's terms.
 pub fn forward(
     authority: &Authority,
     method: Method,
@@ -121,7 +121,7 @@ pub fn forward(
 }
 
 fn content(method: Method, options: &RequestOptions, body: Vec<u8>) -> Result<Content, Refusal> {
-    // A client that sends JSON and does not say what it reads reads JSON (MSC3079).
+    // A client that sends JSON and does not say what it accepts accepts JSON (MSC3079).
     let is_json = method != Method::Get && !body.is_empty() && options.content_format == Some(JSON);
     let accept = match options.accept {
         None if is_json => APPLICATION_JSON,
@@ -140,7 +140,7 @@ fn content(method: Method, options: &RequestOptions, body: Vec<u8>) -> Result<Co
         return Ok(Content { kind: None, accept, body: Bytes::new() });
     }
     if body.is_empty() {
-        // Envoy cannot give a body to a message that ends with its headers, so the `{}` comes from here.
+        // Envoy cannot add a body to a message that ends with its headers, so the `{}` comes from here.
         let (kind, body) = match method {
             Method::Post | Method::Put => (Some(APPLICATION_CBOR), Bytes::from_static(EMPTY_MAP)),
             Method::Get | Method::Delete => (None, Bytes::new()),
@@ -267,7 +267,7 @@ mod tests {
             (Post, Some(60), None, b"\xa0", "application/cbor"),
             (Post, Some(42), None, b"\xa0", "application/cbor"),
             (Post, None, None, b"\xa0", "application/cbor"),
-            // Without a payload Content-Format says nothing, and a payload of GET is ignored.
+            // Without a payload Content-Format has no meaning, and a payload of GET is ignored.
             (Post, Some(50), None, b"", "application/cbor"),
             (Get, Some(50), None, b"{}", "application/cbor"),
         ] {

@@ -1,4 +1,4 @@
-//! The head of an HTTP response -> the head of the CoAP response, or words of ours in its place.
+//! Maps the head of an HTTP response to the head of the CoAP response, or to a refusal in its place.
 
 use crate::document;
 use crate::refusal::Refusal;
@@ -8,17 +8,17 @@ use http::header::{CONTENT_LENGTH, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 use lowband_transport::coap::{Code, ResponseOptions};
 
-/// Envoy's router sets it on what came from its upstream, and on nothing else.
+/// The field that Envoy's router sets on responses of its upstream, and on nothing else.
 const VIA_UPSTREAM: &str = "x-envoy-upstream-service-time";
 
-/// A response as it reads from its head.
+/// A response, judged by its head.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reading {
     /// An answer of Matrix: its body goes through.
     Matrix(Head),
-    /// None: our words take its place.
+    /// Not an answer of Matrix: the refusal takes its place.
     Refused(Refusal),
-    /// None if a body comes; without one, which the head does not tell, an answer.
+    /// Not an answer of Matrix if a body comes, which the head does not say; without a body it is one.
     RefusedWithBody(Refusal),
 }
 
@@ -29,7 +29,7 @@ pub struct Head {
     pub code: Code,
     /// The options of the response.
     pub options: ResponseOptions,
-    /// The time to come again may stand in the body (`retry_after_ms`).
+    /// True if the time to come again may be in the body (`retry_after_ms`).
     pub time_in_body: bool,
 }
 
@@ -44,14 +44,14 @@ pub fn read(status: StatusCode, headers: &HeaderMap, empty: bool) -> Reading {
     }
 }
 
-/// Whether the body of an error is one of Matrix: it has an `errcode`, but for a 401 that asks for the
-/// stages of an authentication (Matrix 1.16, client-server API: "Standard error response",
+/// Returns whether the body of an error is one of Matrix: it has an `errcode`, except for a 401 that asks for
+/// the stages of an authentication (Matrix 1.16, client-server API: "Standard error response",
 /// "User-Interactive Authentication API").
 pub fn is_matrix_error(status: StatusCode, content_format: Option<u16>, body: &[u8]) -> bool {
     status == StatusCode::UNAUTHORIZED || document::text(content_format, body, "errcode").is_some()
 }
 
-/// What is said in place of an error that is none of Matrix, whatever it is labelled as.
+/// Returns the refusal in place of an error that is not one of Matrix, whatever its label says.
 pub fn refused(status: StatusCode, headers: &HeaderMap) -> Option<Refusal> {
     let via_upstream = headers.contains_key(VIA_UPSTREAM);
     match representation::judge(status.as_u16(), Body::Other, via_upstream, retry_after(headers)) {
@@ -70,13 +70,14 @@ fn head(status: StatusCode, headers: &HeaderMap, body: Body) -> Head {
     Head { code, options, time_in_body: timed && max_age.is_none() && content_format.is_some() }
 }
 
-/// Max-Age from the `retry_after_ms` of a Matrix error, rounded up to seconds.
+/// Returns Max-Age from the `retry_after_ms` of a Matrix error, rounded up to seconds.
 pub fn retry_after_in_body(content_format: Option<u16>, body: &[u8]) -> Option<u32> {
     let millis = document::unsigned(content_format, body, "retry_after_ms")?;
     Some(u32::try_from(millis.div_ceil(1000)).unwrap_or(u32::MAX))
 }
 
-/// Seconds from Retry-After. The form with a date is deliberately ignored: homeservers do not send it.
+/// Returns the seconds of Retry-After. The form with a date is deliberately ignored: homeservers do not send
+/// it.
 fn retry_after(headers: &HeaderMap) -> Option<u32> {
     let seconds: u64 = header(headers, RETRY_AFTER.as_str())?.trim().parse().ok()?;
     Some(u32::try_from(seconds).unwrap_or(u32::MAX))

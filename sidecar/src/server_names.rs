@@ -1,18 +1,19 @@
-//! Whom this server is, to clients that say whom they mean (Uri-Host, RFC 7252 section 5.10.1).
+//! The names of this server, for clients that name the server they want (Uri-Host, RFC 7252 section 5.10.1).
 
 use crate::refusal::Refusal;
 
-/// The names that are served here: `None` is any.
+/// The names that are served here; `None` means any name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServerNames(Option<Vec<String>>);
 
-/// HTTPS on the same host and port has the name in its own request, and whoever stands there may know it.
+/// The refusal of another name. HTTPS on the same host and port has the name in its own request, and the
+/// server there may know it.
 const ANOTHER: Refusal = Refusal::use_https(
     "the server of that name is not reached over CoAP here: use HTTPS on the same host and port",
 );
 
 impl ServerNames {
-    /// `any`, or names with commas between them.
+    /// Parses `any`, or names with commas between them.
     pub fn parse(text: &str) -> Result<ServerNames, String> {
         if text == "any" {
             return Ok(ServerNames(None));
@@ -24,7 +25,8 @@ impl ServerNames {
         }
     }
 
-    /// A request for `host`: of one that names nobody the address is what it means, and that is ours.
+    /// Accepts or refuses a request for `host`. A request without a name means the address it was sent to,
+    /// which is ours.
     pub fn admit(&self, host: Option<&str>) -> Result<(), Refusal> {
         match (&self.0, host) {
             (Some(names), Some(host)) if !names.contains(&canonical(host)) => Err(ANOTHER),
@@ -33,13 +35,13 @@ impl ServerNames {
     }
 }
 
-/// Names differ neither by case nor by the dot of the root.
+/// Returns the canonical form: names differ neither by case nor by the dot of the root.
 fn canonical(name: &str) -> String {
     name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }
 
-/// Enough to tell a name or an address from a URL or a port. IPv6 addresses stand in brackets,
-/// as in Uri-Host.
+/// Returns whether the text looks like a name or an address rather than a URL or a port. IPv6 addresses stand
+/// in brackets, as in Uri-Host.
 fn is_name(name: &str) -> bool {
     let letters = |name: &str, more: &[char]| {
         !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(&c))

@@ -1,7 +1,7 @@
-//! Which key table a session's client knows: what option 257 says (`lowband_transport::coap::Standing`), else
-//! what its bodies show, else the default.
+//! The key table that a session's client knows: the one that option 257 says
+//! (`lowband_transport::coap::Standing`), else the one that its bodies show, else the default.
 //!
-//! What was seen dies with the session. A session in which nothing was seen costs nothing here.
+//! What was seen is forgotten with the session. A session in which nothing was seen costs nothing here.
 
 use lowband_codec::peek;
 use lowband_transport::SessionId;
@@ -9,24 +9,24 @@ use lowband_transport::coap::content_format::JSON;
 use lowband_transport::coap::{RequestOptions, Standing};
 use std::collections::HashSet;
 
-/// The newest key table that we speak.
+/// The newest key table that this program speaks.
 const NEWEST_VERSION: u8 = 1;
 
 /// What is known of each session beyond the transport.
 #[derive(Debug)]
 pub struct Sessions {
-    /// Integer keys were seen in a body: the client knows version 1 (docs/protocol.md section 6).
+    /// Sessions with integer keys in a body: the client knows version 1 (docs/protocol.md section 6).
     integer_keys: HashSet<SessionId>,
     default_version: u8,
 }
 
 impl Sessions {
-    /// `default_version` is for sessions that say nothing.
+    /// Makes an empty set; `default_version` is for sessions that say nothing.
     pub fn new(default_version: u8) -> Sessions {
         Sessions { integer_keys: HashSet::new(), default_version }
     }
 
-    /// The CBOR version for the answer to a request: 0 or 1.
+    /// Returns the CBOR version for the answer to a request: 0 or 1.
     pub fn cbor_version(
         &mut self,
         session: SessionId,
@@ -37,7 +37,7 @@ impl Sessions {
         if let Some(said) = standing.cbor_version {
             return u8::try_from(said).unwrap_or(NEWEST_VERSION).min(NEWEST_VERSION);
         }
-        // Whoever knows the table by default need not be watched.
+        // A client that counts as knowing the table by default need not be watched.
         if self.default_version >= NEWEST_VERSION || self.integer_keys.contains(&session) {
             return NEWEST_VERSION;
         }
@@ -49,7 +49,7 @@ impl Sessions {
         self.default_version
     }
 
-    /// The session is gone, and everything with it.
+    /// Forgets a session that has ended.
     pub fn forget(&mut self, session: SessionId) {
         self.integer_keys.remove(&session);
     }

@@ -1,4 +1,4 @@
-//! HTTP status -> CoAP code: the table of docs/protocol.md section 7, as data.
+//! Maps HTTP statuses to CoAP codes: the table of docs/protocol.md section 7, as data.
 //!
 //! RFC 7252's own method-dependent successes (PUT -> 2.04, DELETE -> 2.02) are deliberately absent: clients
 //! in the field know 2.05 and take 2.04 and 2.02 for failures.
@@ -30,12 +30,12 @@ const TABLE: &[(u16, Code)] = &[
     (504, Code::GATEWAY_TIMEOUT),
 ];
 
-/// Every code that a client may be answered with.
+/// Returns every code that a client may be answered with.
 pub fn codes() -> impl Iterator<Item = Code> {
     TABLE.iter().map(|(_, code)| *code).chain([Code::PROXYING_NOT_SUPPORTED])
 }
 
-/// The code for a status; what is not in the table goes by its class.
+/// Returns the code for a status; a status that is not in the table goes by its class.
 pub fn code_for(status: u16) -> Code {
     if let Some((_, code)) = TABLE.iter().find(|(known, _)| *known == status) {
         return *code;

@@ -1,5 +1,5 @@
-//! Uri-Path and Uri-Query -> the target of the HTTP request. Whether that may be asked for is decided in
-//! [`crate::reachable`].
+//! Maps Uri-Path and Uri-Query to the target of the HTTP request. Whether a client may ask for it is decided
+//! in [`crate::reachable`].
 
 use crate::reachable::DOT_SEGMENT;
 use crate::refusal::Refusal;
@@ -12,8 +12,8 @@ use std::time::Duration;
 /// The one resource of the sidecar itself: 2.05 without the upstream, for the readiness probe.
 pub const READY_PATH: [&str; 2] = [".lowband", "ready"];
 
-/// What may stand unescaped in a query (RFC 3986 section 3.4), less what form decoding at the other end would
-/// act upon: `&` and `;` separate, `+` is a space.
+/// Characters that are escaped in a query: all that may not stand there (RFC 3986 section 3.4), and those
+/// that form decoding at the other end would act upon: `&` and `;` separate, `+` is a space.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -32,12 +32,12 @@ const QUERY: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'?')
     .remove(b'=');
 
-/// Where a request goes.
+/// The target of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// To the sidecar itself: [`READY_PATH`].
+    /// The sidecar itself: [`READY_PATH`].
     Ready,
-    /// To the upstream.
+    /// A path of the upstream.
     Upstream(UpstreamTarget),
 }
 
@@ -46,23 +46,23 @@ pub enum Target {
 pub struct UpstreamTarget {
     /// Path and query, percent-encoded.
     pub path_and_query: String,
-    /// Length of the path in it.
+    /// Length of the path in bytes, within `path_and_query`.
     pub path_len: usize,
-    /// How long the request asks the homeserver to wait (`timeout=`, milliseconds). Zero where Matrix knows
-    /// no waiting: whoever could ask for it anywhere would be waited for anywhere.
+    /// How long the request asks the homeserver to wait (`timeout=`, milliseconds). Zero where Matrix defines
+    /// no waiting: otherwise any request could make the sidecar wait by naming a time.
     pub long_poll: Duration,
 }
 
 impl UpstreamTarget {
-    /// The path as the homeserver reads it, segment by segment.
+    /// Returns the path as the homeserver reads it, segment by segment.
     pub fn segments(&self) -> Vec<Cow<'_, str>> {
         segments(self.path())
     }
 
-    /// Whether the homeserver may be asked twice, and does what is asked for once: a GET changes nothing, and
+    /// Returns whether the homeserver may be asked twice and still acts only once: a GET changes nothing, and
     /// of two PUTs with the same transaction identifier the homeserver takes the second for a repetition of
     /// the first (client-server API, "Transaction identifiers"), as when a client that has got no answer asks
-    /// again. State events have none: two of them are two events for some homeservers.
+    /// again. State events have no transaction identifier: for some homeservers two of them are two events.
     pub fn is_repeatable(&self, method: Method) -> bool {
         if method != Method::Put {
             return method == Method::Get;
@@ -76,13 +76,13 @@ impl UpstreamTarget {
         )
     }
 
-    /// The path without the query: fit for logs, because access tokens stand in queries only.
+    /// Returns the path without the query: fit for logs, because access tokens stand in queries only.
     pub fn path(&self) -> &str {
         self.path_and_query.get(..self.path_len).unwrap_or(&self.path_and_query)
     }
 }
 
-/// Maps path and query, wherever that leads: [`crate::reachable::judge`] comes next.
+/// Maps path and query, wherever they lead: [`crate::reachable::judge`] comes next.
 pub fn map(method: Method, options: &RequestOptions) -> Result<Target, Refusal> {
     if options.path == READY_PATH {
         return Ok(Target::Ready);
@@ -111,13 +111,13 @@ fn path_refusal(error: PathError) -> Refusal {
     }
 }
 
-/// The segments of a path as the homeserver reads them.
+/// Returns the segments of a path as the homeserver reads them.
 pub(crate) fn segments(path: &str) -> Vec<Cow<'_, str>> {
     path.split('/').skip(1).map(|segment| percent_decode_str(segment).decode_utf8_lossy()).collect()
 }
 
-/// The requests for which Matrix has a `timeout`: `/sync` and the older `/events`, and the sync of MSC4186
-/// and MSC3575, a POST that may be repeated with the same `pos`.
+/// Returns whether the request is one for which Matrix has a `timeout`: `/sync` and the older `/events`, and
+/// the sync of MSC4186 and MSC3575, a POST that may be repeated with the same `pos`.
 fn may_wait(method: Method, segments: &[impl AsRef<str>]) -> bool {
     let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
     match (method, segments.as_slice()) {

@@ -1,8 +1,8 @@
-//! The UDP socket, for IPv4 and IPv6 together: batches in, one datagram a call out, from the address
-//! that was asked.
+//! The UDP socket, for IPv4 and IPv6 together: batches in, one datagram a call out, sent from the address
+//! that the client used.
 //!
-//! Decides nothing: what cannot be sent is counted by the caller. Addresses are canonical on this side of it:
-//! an IPv4 peer is an IPv4 address, whatever the socket calls it.
+//! The socket decides nothing: the caller counts what cannot be sent. Addresses are canonical on the caller's
+//! side: an IPv4 peer is an IPv4 address, whatever form the socket gives it.
 
 use lowband_system::fragmentation;
 use lowband_transport::Transmit;
@@ -19,25 +19,26 @@ use watch::watch;
 
 mod watch;
 
-/// The largest UDP payload; with GRO the kernel hands out up to as much at once.
+/// Bytes of the largest UDP payload; with GRO the kernel hands out up to this much at once.
 const MAX_DATAGRAM: usize = 65_535;
-/// How long to wait for room where the system does not tell when there is some.
+/// How long to wait for room where the system cannot report it.
 const BLIND_WAIT: Duration = Duration::from_millis(1);
 
-/// What became of a datagram that was to be sent.
+/// The outcome of sending a datagram.
 #[derive(Debug)]
 pub enum Sent {
     /// The kernel has it.
     Done,
     /// The socket's buffer is full: try again when it is writable.
     Blocked,
-    /// Larger than any datagram may be (EMSGSIZE): what is larger than the path takes is sent in pieces.
+    /// The datagram is larger than any may be (EMSGSIZE); one that is only larger than the path takes is sent
+    /// in pieces.
     TooLarge,
-    /// Any other error, e.g. no route: datagrams may be lost, so is this one.
+    /// Any other error, e.g. no route: the datagram is lost, as datagrams may be.
     Failed(io::Error),
 }
 
-/// Binds; `[::]` takes IPv4 as well, and becomes `0.0.0.0` where IPv6 is off.
+/// Binds a socket; `[::]` accepts IPv4 as well, and becomes `0.0.0.0` where IPv6 is off.
 pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     match bind_exactly(address) {
         Err(error) if is_any_v6(address) && has_no_ipv6(&error) => {
@@ -62,19 +63,19 @@ fn is_any_v6(address: SocketAddr) -> bool {
 }
 
 fn has_no_ipv6(error: &io::Error) -> bool {
-    // NOPROTOOPT comes from kernels built without IPv6, the others from `disable_ipv6`.
+    // NOPROTOOPT comes from kernels built without IPv6, the other two from `disable_ipv6`.
     matches!(Errno::from_io_error(error), Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL | Errno::NOPROTOOPT))
 }
 
 /// The socket on tokio.
 ///
-/// It is watched for datagrams alone. A socket that is watched for room as well reports room each time that a
-/// datagram has left its buffer: the process would be woken once more for everything it sends.
+/// The socket is watched for datagrams alone. Watched for room as well, it would report room each time a
+/// datagram has left its buffer, and wake the process once more for everything it sends.
 #[derive(Debug)]
 pub struct Socket {
     io: AsyncFd<Arc<UdpSocket>>,
-    /// A second descriptor of the same socket, to be watched for room. It is there from the start: later
-    /// there may be none left.
+    /// A second descriptor of the same socket, to be watched for room. It is made at the start: later there
+    /// may be no descriptor left.
     room: Arc<UdpSocket>,
     state: UdpSocketState,
     is_ipv6: bool,
@@ -90,19 +91,19 @@ impl Socket {
         let state = UdpSocketState::new((&socket).into())?;
         // After quinn-udp, which sets the don't-fragment bit.
         fragmentation::allow(&socket, is_ipv6);
-        // What the system does not grant it does not grant; `buffer_sizes` tells.
+        // The system may grant less; `buffer_sizes` reports the result.
         let _ = state.set_recv_buffer_size((&socket).into(), buffer);
         let _ = state.set_send_buffer_size((&socket).into(), buffer);
         let io = watch(Arc::new(socket), Interest::READABLE)?;
         Ok(Socket { io, room, state, is_ipv6, buffer: vec![0; MAX_DATAGRAM * BATCH_SIZE] })
     }
 
-    /// Where it is bound.
+    /// Returns the address that the socket is bound to.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.io.get_ref().local_addr()
     }
 
-    /// Bytes of the receive and the send buffer as granted (Linux counts double).
+    /// Returns the bytes of the receive and the send buffer as granted (Linux counts double).
     pub fn buffer_sizes(&self) -> io::Result<(usize, usize)> {
         Ok((
             self.state.recv_buffer_size(self.socket().into())?,
@@ -110,14 +111,14 @@ impl Socket {
         ))
     }
 
-    /// Something may have arrived.
+    /// Waits until a datagram may have arrived.
     pub async fn readable(&self) -> io::Result<()> {
         self.io.readable().await.map(drop)
     }
 
-    /// A datagram may be sent again. The second descriptor is watched only as long as somebody waits; a
-    /// system that has nothing left to watch it with (ENOSPC, ENOMEM of epoll_ctl) costs a millisecond, and
-    /// nobody his session.
+    /// Waits until a datagram may be sent again. The second descriptor is watched only while a caller waits;
+    /// a system that has nothing left to watch it with (ENOSPC, ENOMEM of epoll_ctl) costs a millisecond, and
+    /// never a session.
     pub async fn writable(&self) {
         let watched = watch(Arc::clone(&self.room), Interest::WRITABLE);
         let is_told = match &watched {
@@ -133,9 +134,9 @@ impl Socket {
         self.io.get_ref()
     }
 
-    /// Hands over one batch, datagram by datagram, as `(peer, address that was asked, bytes)`, those
-    /// first that do not wait. An empty batch is `WouldBlock`. Returns whether it was full, so that more
-    /// may be waiting.
+    /// Hands over one batch, datagram by datagram, as `(peer, address that the client used, bytes)`;
+    /// datagrams for which `waits` is false come first. An empty batch is `WouldBlock`. Returns whether the
+    /// batch was full, so that more datagrams may be waiting.
     pub fn receive(
         &mut self,
         waits: impl Fn(&[u8]) -> bool,
@@ -148,8 +149,8 @@ impl Socket {
             let mut count = 0;
             let emptied = self.io.try_io(Interest::READABLE, |socket| {
                 count = self.state.recv((&**socket).into(), &mut slices, &mut metas)?;
-                // A batch that is not full has emptied the socket: said here, it saves a call
-                // that finds nothing.
+                // A batch that is not full has emptied the socket: reporting that here saves a call that
+                // would find nothing.
                 if count < BATCH_SIZE { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
             });
             if count == 0 {
@@ -186,8 +187,8 @@ impl Socket {
     }
 }
 
-/// What has been received, each entry of `metas` with its piece of the buffer, which may hold several
-/// datagrams of one length.
+/// Hands over what has been received; each entry of `metas` has its piece of the buffer, which may hold
+/// several datagrams of one length.
 fn hand_over(
     metas: &[RecvMeta],
     buffer: &[u8],
@@ -209,7 +210,7 @@ fn hand_over(
     }
 }
 
-/// An IPv4-mapped address becomes the IPv4 address; any other keeps its scope.
+/// Turns an IPv4-mapped address into the IPv4 address; any other address keeps its scope.
 fn canonical(address: SocketAddr) -> SocketAddr {
     match address.ip().to_canonical() {
         IpAddr::V4(v4) => SocketAddr::from((v4, address.port())),
@@ -268,7 +269,7 @@ mod tests {
                 Sent::Done
             ));
             assert_eq!(peer.recv(&mut buffer).unwrap(), 6);
-            // The runtime looks at its descriptors before it lets the timer expire.
+            // The runtime checks its descriptors before it lets the timer expire.
             let woken = tokio::time::timeout(
                 Duration::from_millis(5),
                 socket.io.ready(Interest::READABLE | Interest::WRITABLE),
@@ -282,7 +283,7 @@ mod tests {
     fn room_is_waited_for_without_another_descriptor() {
         const NAME: &str = "udp::tests::room_is_waited_for_without_another_descriptor";
         const CHILD: &str = "LOWBAND_TEST_CHILD";
-        // The limit is one of the whole process, so this takes one of its own.
+        // The limit applies to a whole process, so this test runs in one of its own.
         if std::env::var_os(CHILD).is_none() {
             let mut child = std::process::Command::new(std::env::current_exe().unwrap());
             assert!(child.args(["--exact", NAME]).env(CHILD, "1").status().unwrap().success());
@@ -298,7 +299,7 @@ mod tests {
         });
     }
 
-    /// A raw socket sees the headers of what arrives on loopback; it takes a network of its own, in which
+    /// A raw socket sees the headers of what arrives on loopback; it needs a network of its own, in which
     /// this test is root.
     #[test]
     fn routers_may_fragment_what_is_sent() {

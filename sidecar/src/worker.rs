@@ -1,18 +1,18 @@
-//! The thread that signs: costly steps of handshakes go there and come back, so that no session
-//! waits for strangers.
+//! The thread that signs: costly steps of handshakes go there and come back, so that no session waits for
+//! strangers.
 //!
-//! A few jobs are on their way at a time; the others wait in the transport, where those of handshakes that
-//! are nearly there go first and what nobody needs any more is dropped (`--waiting-hellos`).
+//! A few jobs are on their way at a time; the others wait in the transport, where the jobs of nearly finished
+//! handshakes go first and jobs that are no longer needed are dropped (`--waiting-hellos`).
 
 use lowband_transport::dtls::{Done, Job};
 use std::io;
 use std::thread::{Builder, JoinHandle};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
-/// Jobs on their way to the thread, and as many results on the way back: enough that it need not wait.
+/// Jobs on their way to the thread, and as many results on the way back: enough to keep it busy.
 const ON_THE_WAY: usize = 4;
 
-/// The thread. It ends, and has ended, when this is dropped.
+/// The handle of the thread. Dropping it ends the thread and waits until it has ended.
 #[derive(Debug)]
 pub struct Worker {
     jobs: Option<Sender<Job>>,
@@ -36,7 +36,7 @@ impl Worker {
         Ok(Worker { jobs: Some(jobs), results, thread: Some(thread) })
     }
 
-    /// Hands over what there is, as long as there is room for it.
+    /// Hands over the jobs there are, as long as there is room for them.
     pub fn feed(&mut self, mut next: impl FnMut() -> Option<Job>) {
         let Some(jobs) = &self.jobs else { return };
         while let Ok(room) = jobs.try_reserve() {
@@ -45,12 +45,12 @@ impl Worker {
         }
     }
 
-    /// The next result. The error is the end of the thread, which only a panic brings about.
+    /// Waits for the next result. An error means the end of the thread, which only a panic causes.
     pub async fn result(&mut self) -> io::Result<Done> {
         self.results.recv().await.ok_or_else(|| io::Error::other("the thread for handshakes has ended"))
     }
 
-    /// One that is there already.
+    /// Returns a result that is there already.
     pub fn try_result(&mut self) -> Option<Done> {
         self.results.try_recv().ok()
     }
@@ -61,7 +61,7 @@ impl Drop for Worker {
         self.jobs = None;
         self.results.close();
         if let Some(thread) = self.thread.take() {
-            // A panic has been told by its hook.
+            // The panic hook has reported a panic.
             let _ = thread.join();
         }
     }

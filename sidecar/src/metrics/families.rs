@@ -1,5 +1,5 @@
-//! The names of the families, what each means, and their first values: all that a reader of /metrics can know
-//! of them.
+//! The names of the families, their meanings and their first values: all that a reader of /metrics can know
+//! about them.
 
 use super::labels::{Build, CodeLabel, DirectionLabel, ReasonLabel, RequestLabels, ResultLabel};
 use super::process;
@@ -24,15 +24,15 @@ pub(super) const TAKEN: &str = "taken";
 pub(super) const TOO_LARGE: &str = "too_large";
 pub(super) const ERROR: &str = "error";
 
-/// `count` buckets, each twice as long as the one before; `first` in seconds. None may end at a whole second:
-/// its label would be "1" in one of the formats and "1.0" in the other, and a Prometheus that changes over
-/// would begin a new series.
+/// Makes `count` buckets, each twice as long as the one before; `first` is in seconds. No bucket may end at a
+/// whole second: its label would be "1" in one of the formats and "1.0" in the other, and a Prometheus that
+/// changes over would begin a new series.
 fn times(first: f64, count: u16) -> Histogram {
     Histogram::new(exponential_buckets(first, 2.0, count))
 }
 
 impl Metrics {
-    /// All families, at their first values.
+    /// Makes all families, at their first values.
     pub(super) fn with(limits: Limits) -> Metrics {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(process::ProcessNumbers));
@@ -92,27 +92,28 @@ impl Metrics {
                  answer broke off; lost: a mistake in this program",
                 &Failure::NAMES,
             ),
-            // 1 ms to 131 s, more than --response-timeout.
+            // Buckets from 1 ms to 131 s, more than --response-timeout.
             response_seconds: ours.add(
                 "upstream_response_seconds",
                 "From a request to the first piece of the upstream's answer, without long polls",
                 times(0.001, 18),
             ),
-            // 0.3 s to 20 min, more than --longest-poll.
+            // Buckets from 0.3 s to 20 min, more than --longest-poll.
             long_poll_seconds: ours.add(
                 "upstream_long_poll_seconds",
                 "The same of requests that ask the homeserver to wait (timeout=)",
                 times(0.3, 13),
             ),
-            // 0.16 ms to 1.28 s, with borders at 10 and 20 ms. One below 0.1 ms would be two series: of one
-            // of the two formats Prometheus keeps it as it is, and of the other it makes 7.8125e-05.
+            // Buckets from 0.16 ms to 1.28 s, with borders at 10 and 20 ms. A border below 0.1 ms would
+            // become two series: Prometheus keeps it unchanged from one of the two formats, and writes it as
+            // 7.8125e-05 from the other.
             own_seconds: ours.add(
                 "request_own_seconds",
                 "What the sidecar itself takes for a request that the upstream answers: from the datagram that completes it to the \
                  first piece of its answer on its way, less the wait for the upstream",
                 times(0.000_156_25, 14),
             ),
-            // 5 ms to 82 s, more than --handshake-timeout.
+            // Buckets from 5 ms to 82 s, more than --handshake-timeout.
             handshake_seconds: ours.add(
                 "handshake_seconds",
                 "From the proof of a client's address to its Finished, without the handshakes of /readyz",
@@ -178,17 +179,17 @@ impl Metrics {
     }
 }
 
-/// Families under our prefix.
+/// The families under our prefix.
 struct Ours<'a>(&'a mut Registry);
 
 impl Ours<'_> {
-    /// `help` is a sentence without the full stop.
+    /// Adds a family; `help` is a sentence without the full stop.
     fn add<M: Metric + Clone>(&mut self, name: &str, help: &str, metric: M) -> M {
         self.0.register(name, help, metric.clone());
         metric
     }
 
-    /// A family by reason, all of which are known.
+    /// Adds a family by reason, all of which are known.
     fn reasons(&mut self, name: &str, help: &str, reasons: &[&'static str]) -> Family<ReasonLabel, Counter> {
         let family = self.add(name, help, Family::<ReasonLabel, Counter>::default());
         for reason in reasons {

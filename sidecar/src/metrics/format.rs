@@ -1,19 +1,20 @@
-//! In which of the two text formats a scrape is written: Prometheus' own (0.0.4), or OpenMetrics (1.0) for
-//! whoever prefers it.
+//! The choice between the two text formats of a scrape: Prometheus' own (0.0.4), or OpenMetrics (1.0) for
+//! readers that prefer it.
 
 use http::header::{ACCEPT, HeaderMap, HeaderValue};
 
-/// A text format.
+/// The text format of a scrape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// Prometheus' text format, which everything reads.
+    /// Prometheus' text format, which every reader understands.
     Text,
-    /// OpenMetrics 1.0, for who asks for it.
+    /// OpenMetrics 1.0, for readers that ask for it.
     OpenMetrics,
 }
 
 impl Format {
-    /// What the reader's `Accept` prefers (RFC 9110 section 12.5.1). Only who names OpenMetrics gets it.
+    /// Returns the format that the reader's `Accept` prefers (RFC 9110 section 12.5.1). Only a reader that
+    /// names OpenMetrics gets it.
     pub fn preferred(headers: &HeaderMap) -> Format {
         let (mut text, mut open_metrics) = (Quality::default(), Quality::default());
         let fields = headers.get_all(ACCEPT).into_iter().filter_map(|field| field.to_str().ok());
@@ -31,7 +32,7 @@ impl Format {
         if open_metrics.q > 0.0 && open_metrics.q >= text.q { Format::OpenMetrics } else { Format::Text }
     }
 
-    /// The `Content-Type` of a scrape.
+    /// Returns the `Content-Type` of a scrape.
     pub fn content_type(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Format::Text => prometheus_client::encoding::prometheus_text::CONTENT_TYPE,
@@ -40,7 +41,8 @@ impl Format {
     }
 }
 
-/// How much a format is liked: the most specific range counts, and of several such the best.
+/// How much a reader likes a format: the most specific range counts, and the best of several equally specific
+/// ones.
 #[derive(Default)]
 struct Quality {
     specific: u8,
@@ -72,7 +74,7 @@ impl Range {
         for (name, value) in parts.filter_map(|part| part.split_once('=')) {
             match name.trim().to_ascii_lowercase().as_str() {
                 "version" => range.version = Some(value.trim().trim_matches('"').to_owned()),
-                // What is no number is no preference.
+                // A value that is not a number is not a preference.
                 "q" => range.q = value.trim().parse().unwrap_or(0.0),
                 _ => {}
             }
@@ -92,7 +94,7 @@ mod tests {
     #[test]
     fn open_metrics_goes_to_who_names_it_and_likes_it_no_less() {
         for (accept, expected) in [
-            // Prometheus 2.42, 3.5 and, when it is told to scrape the old format, 3.5 again.
+            // Prometheus 2.42, 3.5 and, when configured to scrape the old format, 3.5 again.
             (
                 "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
                 Format::OpenMetrics,

@@ -31,7 +31,7 @@ pub(super) struct Build {
     pub(super) openssl: &'static str,
 }
 
-/// A code as people write it: `2.05`.
+/// A code in the usual notation: `2.05`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct CodeLabel(pub(super) Code);
 

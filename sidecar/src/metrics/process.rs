@@ -1,5 +1,5 @@
-//! What Prometheus' client libraries tell of every process, under the names that dashboards know. Read from
-//! /proc with each scrape; what cannot be read is left out.
+//! The metrics that Prometheus' client libraries report for every process, under the names that dashboards
+//! know. They are read from /proc with each scrape; a number that cannot be read is left out.
 
 use super::snapshot::{counter, gauge};
 use procfs::process::{LimitValue, Process};
@@ -9,15 +9,15 @@ use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Panics of this process. One in a task ends that task alone, one in the event loop the process.
+/// Panics of this process. A panic in a task ends that task alone, one in the event loop ends the process.
 static PANICS: AtomicU64 = AtomicU64::new(0);
 
-/// Counts panics from now on, and tells of them in the log: standard error, where they are told by default,
-/// may be a pipe that nobody reads.
+/// Counts panics from now on, and reports them in the log: standard error, where they go by default, may be a
+/// pipe without a reader.
 pub fn count_panics() {
     std::panic::set_hook(Box::new(|panic| {
         PANICS.fetch_add(1, Ordering::Relaxed);
-        // Empty unless RUST_BACKTRACE wants it.
+        // Empty unless RUST_BACKTRACE asks for a trace.
         let trace = Backtrace::capture();
         let trace = (trace.status() == BacktraceStatus::Captured).then(|| tracing::field::display(&trace));
         let thread = std::thread::current();
@@ -25,7 +25,7 @@ pub fn count_panics() {
     }));
 }
 
-/// Panics so far.
+/// Returns the number of panics since the start.
 pub(super) fn panics() -> u64 {
     PANICS.load(Ordering::Relaxed)
 }

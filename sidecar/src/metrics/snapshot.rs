@@ -1,4 +1,4 @@
-//! What others count for themselves: it comes in with each scrape, with the limits beside it.
+//! Numbers that other parts count for themselves: they come in with each scrape, with the limits beside them.
 
 use crate::config::Config;
 use crate::upstream::Usage;
@@ -19,25 +19,25 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 /// The numbers of the event loop at one moment.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Snapshot {
-    /// Of the DTLS layer.
+    /// Counters of the DTLS layer.
     pub dtls: dtls::Counters,
-    /// Of the CoAP layer.
+    /// Counters of the CoAP layer.
     pub coap: coap::Counters,
-    /// Bytes in uploads and snapshots.
+    /// Bytes held in uploads and snapshots.
     pub blockwise_bytes: u64,
     /// Exchanges without a finished answer.
     pub exchanges: u64,
-    /// Addresses with a rate of their own.
+    /// Number of addresses with a rate of their own.
     pub rate_addresses: u64,
-    /// What the upstream has to do.
+    /// What the upstream has to do at the moment.
     pub upstream: Usage,
-    /// Log lines that nobody took in time.
+    /// Log lines that no reader took in time.
     pub log_lines_lost: u64,
     /// Lines of the key log that could not be written.
     pub key_log_lines_lost: u64,
 }
 
-/// The upper ends of gauges: what the configuration says of each pool.
+/// The upper ends of gauges: the configured bound of each pool.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Limits {
     sessions: u64,
@@ -89,7 +89,7 @@ impl Latest {
     }
 }
 
-/// Collects what the last snapshot holds.
+/// Collects the numbers of the last snapshot.
 #[derive(Debug)]
 pub(super) struct Others(pub(super) Arc<Latest>);
 
@@ -242,7 +242,7 @@ pub(super) fn gauge<N: EncodeGaugeValue>(
     ConstGauge::new(value).encode(describe(encoder, name, help, MetricType::Gauge)?)
 }
 
-/// Without the `_total` of its name.
+/// Encodes a counter; `name` is without its `_total`.
 pub(super) fn counter<N: EncodeCounterValue>(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,

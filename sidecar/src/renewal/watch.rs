@@ -1,4 +1,4 @@
-//! Files, clock and log of a renewal.
+//! The files, the clock and the log of a renewal.
 
 use super::{Renewal, Step};
 use crate::config::{Identity, Mistake, Paths, now};
@@ -9,14 +9,14 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-/// Everything that a renewal has to do with.
+/// Everything that a renewal works with.
 pub(crate) struct Watch {
     pub(crate) paths: Paths,
-    /// What is served since the start.
+    /// The identity that is served since the start.
     pub(crate) identity: Identity,
-    /// How long it waits between two looks.
+    /// Time between two looks.
     pub(crate) check: Duration,
-    /// Each message asks for a look at once.
+    /// The channel on which each message asks for a look at once.
     pub(crate) asked: mpsc::Receiver<()>,
     pub(crate) inspector: Inspector,
     pub(crate) metrics: Arc<Metrics>,
@@ -34,7 +34,7 @@ impl Watch {
                 () = sleep(self.check) => false,
                 Some(()) = self.asked.recv() => true,
             };
-            // A disk may take its time, and clients wait for nobody's.
+            // A disk may take its time, and clients must not wait for it.
             let paths = self.paths.clone();
             let looking = tokio::task::spawn_blocking(move || {
                 let step = renewal.look(paths.read(), asked, now());
@@ -53,8 +53,8 @@ impl Watch {
                 Step::Serve(identity) => match self.inspector.renew_identity(identity.server.clone()).await {
                     None => return,
                     Some(Ok(())) => self.tell_renewed(&identity, exposed),
-                    // Not to be expected: who judges it asks the same of it as who serves it. It is not tried
-                    // again before the files change.
+                    // Not expected: the check before asks the same of an identity as the transport that
+                    // serves it. Files that were refused are not tried again before they change.
                     Some(Err(why)) => {
                         self.refuse(&[Mistake { option: "--certificate", why: why.to_string() }]);
                     }

@@ -1,4 +1,4 @@
-//! A socket and what it is watched for: the one place of this crate that vouches for a descriptor.
+//! Watching a socket: the one place of this crate that vouches for a descriptor.
 
 #![expect(
     unsafe_code,

@@ -4,7 +4,7 @@
 //! a place is free ----------------------------------------------> taken
 //! none is, or not of this share:
 //!     a request that its client has gone away from (Left) ------> ended, its place taken over
-//!     a long poll of the heaviest holder, if no less than ours --> answered early, its place taken over
+//!     a long poll of the heaviest holder, if no less than ours -> answered early, its place taken over
 //!     neither --------------------------------------------------> 5.03
 //! ```
 
