@@ -122,7 +122,7 @@ pub struct Config {
 pub struct Mistake {
     /// The flag of the option.
     pub option: &'static str,
-    /// Its value and why it cannot be accepted, in one line.
+    /// The value of the option, and why it is not accepted, in one line.
     pub why: String,
 }
 

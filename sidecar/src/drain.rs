@@ -89,7 +89,7 @@ pub enum Step {
     Enter(Phase),
 }
 
-/// Whether a session is still open, and what it does.
+/// The state of a session: whether it is still open, and what it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
     /// The session has ended.

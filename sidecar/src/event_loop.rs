@@ -63,7 +63,7 @@ pub struct EventLoop {
     cut: u64,
 }
 
-/// Why the loop goes on.
+/// The reasons why the loop goes on.
 enum Wake {
     Readable(io::Result<()>),
     Commands(usize),

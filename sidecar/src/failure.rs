@@ -5,7 +5,7 @@ use crate::refusal::Refusal;
 use lowband_transport::coap::Code;
 use std::fmt;
 
-/// Why there is no (complete) response from the upstream.
+/// Why the upstream's response is missing or incomplete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
     /// There was no connection; clients that try again soon get this failure again at once.

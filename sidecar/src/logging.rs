@@ -64,7 +64,7 @@ pub fn lost() -> u64 {
 }
 
 impl Log {
-    /// Writes a line where there is no log, in the form of mistakes in the configuration.
+    /// Writes a line directly, not as an event of the log, in the form of mistakes in the configuration.
     pub fn tell(&self, line: &str) {
         self.0.push(format!("lowband-sidecar: {line}\n").as_bytes());
     }

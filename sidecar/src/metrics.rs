@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `families` | names and meanings of what is counted here |
 //! | `labels` | labels, and how their values are written |
-//! | `snapshot` | what others count for themselves, and the limits |
+//! | `snapshot` | what other parts count for themselves, and the limits |
 //! | `process` | memory, processor time and file descriptors |
 //! | `format` | which text format a reader gets |
 
@@ -81,7 +81,7 @@ struct Hot {
     bytes_out: Counter,
 }
 
-/// Why a datagram was not sent.
+/// The reason why a datagram was not sent.
 #[derive(Debug, Clone, Copy)]
 pub enum Unsent {
     /// The datagram is larger than the path takes.

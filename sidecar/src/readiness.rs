@@ -5,7 +5,6 @@
 //! asked: a homeserver that is down must not take its clients' sessions down as well. Turning newcomers away
 //! at a limit, of sessions or of handshakes, does not fail readiness either: a balancer that goes by
 //! readiness would move the flows of all sessions to a server that does not know them. Metrics report it.
-//! flows may go would move those of all sessions to where nobody knows them. Metrics tell of it.
 
 use crate::event_loop::Inspector;
 use crate::metrics::Metrics;

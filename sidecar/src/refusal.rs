@@ -15,7 +15,7 @@ pub struct Refusal {
     pub errcode: Option<&'static str>,
     /// The reason in words.
     pub text: Cow<'static, str>,
-    /// Max-Age: seconds after which to come again; `None` where there is no such time.
+    /// Max-Age: seconds after which to come again; `None` where the client is not asked to.
     pub max_age: Option<u32>,
 }
 

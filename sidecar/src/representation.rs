@@ -20,7 +20,7 @@ use std::ops::RangeInclusive;
 /// What the head of a response says about its body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Body {
-    /// There is no body.
+    /// The response has no body.
     Absent,
     /// CBOR or JSON, by its Content-Format and not encoded further: the form of Matrix answers.
     Matrix(u16),
@@ -76,7 +76,7 @@ impl Body {
     }
 }
 
-/// The media types that are told apart.
+/// The media types that are distinguished.
 const TYPES: &[(&str, Body)] = &[
     ("application/cbor", Body::Matrix(CBOR)),
     ("application/json", Body::Matrix(JSON)),

@@ -9,10 +9,10 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `places` | who may have how many requests and bytes on their way |
-//! | `pool`, `connection` | where requests go, and what is tried again |
-//! | `outgoing` | the body of a request, and whose memory it is |
-//! | `waiting` | what becomes of a stream that nobody waits for |
+//! | `places` | the shares of requests and bytes in flight |
+//! | `pool`, `connection` | where requests go, and which are tried again |
+//! | `outgoing` | the body of a request, and the share its memory counts to |
+//! | `waiting` | what becomes of a stream that no client waits for |
 
 use crate::answer::{AnswerWriter, Gone};
 use crate::credentials::{News, Refused};
@@ -47,17 +47,17 @@ use places::{Held, Places};
 use pool::Pool;
 pub use usage::{Busy, Usage, polls_again_in};
 
-/// The body of an error is read this far for its `errcode` or `retry_after_ms`.
+/// Bytes of an error body that are read for its `errcode` or `retry_after_ms`.
 const MAX_ERROR: usize = 16 << 10;
 
-/// What HTTP/2 and Envoy hold of an answer that is not read on: a full window here, and in Envoy as much as
-/// envoy.yaml lets a stream have (`initial_stream_window_size`) and then one read from the homeserver
-/// (`per_connection_buffer_limit_bytes`), 64 KiB each. Envoy leaves the sidecar out of its own bounds, so it
-/// counts as what the client holds. Of an answer whose length the homeserver does not tell Envoy's filter may
-/// have held 256 KiB before it lets the first byte go.
+/// Bytes that HTTP/2 and Envoy hold of an answer that is not read on: a full window here, and in Envoy as
+/// much as envoy.yaml lets a stream have (`initial_stream_window_size`) and then one read from the homeserver
+/// (`per_connection_buffer_limit_bytes`), 64 KiB each. Envoy leaves the sidecar out of its own bounds, so the
+/// bytes count as held by the client. If the homeserver does not state the length of an answer, Envoy's
+/// filter may have held 256 KiB of it before it lets the first byte go.
 pub const HELD_OF_AN_ANSWER: usize = connection::STREAM_WINDOW as usize + (128 << 10);
 
-/// Where the upstream listens.
+/// The address that the upstream listens on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
     /// A unix socket.
@@ -67,7 +67,7 @@ pub enum Address {
 }
 
 impl Address {
-    /// What HTTP/2 calls the host. Behind a unix socket Envoy sets the homeserver's name.
+    /// Returns the host in HTTP/2's terms. Behind a unix socket Envoy sets the homeserver's name.
     pub fn authority(&self) -> Authority {
         match self {
             Address::Unix(_) => Authority::from_static("localhost"),
@@ -85,32 +85,32 @@ impl fmt::Display for Address {
     }
 }
 
-/// Everything about the upstream that can be set.
+/// All settings of the upstream.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Where it listens.
+    /// The address that the upstream listens on.
     pub address: Address,
-    /// Connections at most.
+    /// Most connections at a time.
     pub connections: usize,
-    /// Requests in flight at most.
+    /// Most requests in flight.
     pub requests: usize,
-    /// Bytes of request bodies in flight at most.
+    /// Most bytes of request bodies in flight.
     pub request_bytes: usize,
-    /// The largest of them.
+    /// Bytes of the largest request body.
     pub largest_body: usize,
     /// How long connecting may take.
     pub connect_timeout: Duration,
-    /// For silence, before and in a response.
+    /// Longest silence before a response and within it.
     pub response_timeout: Duration,
-    /// Added to it at most, for long polls.
+    /// Longest time added to `response_timeout` for a long poll.
     pub longest_poll: Duration,
-    /// From sending a request that is cancelled to the end of its stream, at least.
+    /// Least time from sending a request that is cancelled to the end of its stream.
     pub cancel_after: Duration,
     /// Requests a second that the clients of a network may go away from.
     pub cancels: Limit,
-    /// A connection over TCP takes requests for so long at most.
+    /// Longest time for which a connection over TCP takes requests.
     pub connection_age: Duration,
-    /// Between pings on a busy connection.
+    /// Time between pings on a busy connection.
     pub ping: Duration,
 }
 
@@ -123,12 +123,12 @@ pub struct Upstream {
     places: Arc<Places>,
 }
 
-/// How one request is to be carried.
+/// The way one request is to be carried.
 #[derive(Debug, Clone)]
 struct Fetch {
-    /// The homeserver may be asked twice.
+    /// True if the homeserver may be asked twice.
     is_repeatable: bool,
-    /// How long its answer may take to begin.
+    /// How long the answer may take to begin.
     patience: Duration,
     permit: Arc<Permit>,
 }
@@ -136,7 +136,7 @@ struct Fetch {
 /// A response that may not have been read yet, with the connection that brings it.
 type Arrived = (pool::Lease, http::Response<Incoming>);
 
-/// One whose beginning may have been read.
+/// A response whose beginning may have been read.
 struct Response {
     _lease: pool::Lease,
     parts: http::response::Parts,
@@ -145,7 +145,7 @@ struct Response {
 }
 
 impl Upstream {
-    /// Connects when the first request comes.
+    /// Makes the upstream; it connects when the first request comes.
     pub fn new(settings: Settings) -> Upstream {
         Upstream {
             pool: Pool::new(&settings),
@@ -155,12 +155,12 @@ impl Upstream {
         }
     }
 
-    /// What HTTP/2 calls the host.
+    /// Returns the host in HTTP/2's terms.
     pub fn authority(&self) -> &Authority {
         &self.authority
     }
 
-    /// What there is to do now.
+    /// Returns what there is to do at the moment.
     pub fn usage(&self) -> Usage {
         let Held { requests, body_bytes, most_of_a_network } = self.places.held();
         Usage {
@@ -179,17 +179,17 @@ impl Upstream {
         self.places.take(holder, body_len)
     }
 
-    /// Takes the place of a request that has given way.
+    /// Takes over the place of a request that has given way.
     pub fn take_over(&self, holder: Holder, body_len: usize) -> Result<Permit, Full> {
         self.places.take_over(holder, body_len)
     }
 
-    /// Places that a session has.
+    /// Returns the number of places that a session has.
     pub fn held_by(&self, session: SessionId) -> usize {
         self.places.held_by(session)
     }
 
-    /// Places that the sessions of a network have.
+    /// Returns the number of places that the sessions of a network have.
     pub fn held_in(&self, network: Network) -> usize {
         self.places.held_in(network)
     }
@@ -198,7 +198,7 @@ impl Upstream {
     pub async fn carry(&self, forward: Forward, mut answer: AnswerWriter, permit: Arc<Permit>) {
         answer.asked(Instant::now().into_std());
         if let Err(End::Failed(failure)) = self.exchange(forward, &answer, permit).await {
-            // Gone: nobody is left to be told.
+            // On an error here the client has gone, and cannot be answered.
             let _ = answer.refuse(failure.refusal(), Some(failure)).await;
         }
     }
@@ -236,7 +236,7 @@ impl Upstream {
         if let Some((request, token)) = second.filter(|_| refused == Some(expected)) {
             let mut other = self.send(request, &fetch).await?;
             let refused = self.note(&mut other, token.as_ref(), answer).await?;
-            // That a token is needed is not news to a client that has given one.
+            // A client that has sent a token learns nothing from an answer that one is needed.
             if refused != Some(Refused::Missing) {
                 response = other;
             }
@@ -258,7 +258,7 @@ impl Upstream {
         }
     }
 
-    /// Reads the reason of a 401, and tells of a token that the homeserver does not know.
+    /// Reads the reason of a 401, and reports a token that the homeserver does not know.
     async fn note(
         &self,
         response: &mut Response,
@@ -283,7 +283,7 @@ impl Upstream {
         let is_empty = first.is_empty() && body.is_end_stream();
         let mut reading = response::read(parts.status, &parts.headers, is_empty);
         // The head waits for the first piece of the body, so that an answer that breaks off before it can
-        // still be told as a Matrix error, and for an answer that turns out to have none.
+        // still become a Matrix error, and so does an answer that turns out to have no body.
         if !matches!(reading, Reading::Refused(_)) && first.is_empty() && !is_empty {
             first = self.piece(&mut body).await?;
             if first.is_empty() {
@@ -291,7 +291,7 @@ impl Upstream {
             }
         }
         match reading {
-            // Our words go instead of the proxy's; dropping the body resets the stream.
+            // The refusal goes instead of the proxy's answer; dropping the body resets the stream.
             Reading::Refused(refusal) | Reading::RefusedWithBody(refusal) => {
                 Ok(answer.refuse(refusal, None).await?)
             }
@@ -332,7 +332,7 @@ impl Upstream {
         Ok(())
     }
 
-    /// The whole body of an error, unless it is longer than errors are.
+    /// Returns the whole body of an error, unless it is longer than errors are.
     async fn whole_error(&self, first: Bytes, body: &mut Incoming) -> Result<Bytes, Failure> {
         let mut whole = BytesMut::from(first);
         while whole.len() <= MAX_ERROR && !body.is_end_stream() {
@@ -345,14 +345,14 @@ impl Upstream {
         Ok(whole.freeze())
     }
 
-    /// The next piece of a body; empty at its end.
+    /// Returns the next piece of a body; empty at its end.
     async fn piece(&self, body: &mut Incoming) -> Result<Bytes, Failure> {
         loop {
             match timeout(self.settings.response_timeout, body.frame()).await {
                 Err(_elapsed) => return Err(Failure::Hung),
                 Ok(None) => return Ok(Bytes::new()),
                 Ok(Some(Err(error))) => return Err(connection::failure(&error)),
-                // Trailers say nothing that CoAP could pass on.
+                // Trailers hold nothing that CoAP could pass on.
                 Ok(Some(Ok(frame))) => match frame.into_data() {
                     Ok(piece) if !piece.is_empty() => return Ok(piece),
                     _ => {}
@@ -362,11 +362,11 @@ impl Upstream {
     }
 }
 
-/// Why an answer is not complete.
+/// The reason why an answer is not complete.
 enum End {
-    /// Nobody waits for it.
+    /// No client waits for the answer.
     Gone,
-    /// The upstream failed it.
+    /// The upstream failed the request.
     Failed(Failure),
 }
 

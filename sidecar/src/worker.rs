@@ -2,7 +2,7 @@
 //! strangers.
 //!
 //! A few jobs are on their way at a time; the others wait in the transport, where the jobs of nearly finished
-//! handshakes go first and jobs that are no longer needed are dropped (`--waiting-hellos`).
+//! handshakes go first and jobs that are not needed any more are dropped (`--waiting-hellos`).
 
 use lowband_transport::dtls::{Done, Job};
 use std::io;

@@ -37,7 +37,7 @@ impl Folder {
         path.to_str().unwrap().to_owned()
     }
 
-    /// The flags of a certificate and a key made for the test.
+    /// Returns the flags of a certificate and a key made for the test.
     fn identity(&self) -> Vec<String> {
         let (certificate, key) = identity::self_signed(&self.0);
         vec!["--certificate".into(), certificate, "--key".into(), key]
@@ -152,7 +152,7 @@ fn certificate_and_key_are_judged_together() {
         let mut named: Vec<_> = mistakes.iter().map(|mistake| mistake.option).collect();
         named.dedup();
         if certificate == &right[1] && key == &foreign_key {
-            // Which of the two is the wrong one nobody can tell.
+            // It cannot be known which of the two is the wrong one.
             assert_eq!(named.len(), 1, "{mistakes:?}");
         } else {
             assert_eq!(named, options, "{certificate} {key}: {mistakes:?}");
@@ -176,7 +176,7 @@ fn a_wrong_configuration_ends_with_2_and_one_line_for_each_mistake() {
 #[test]
 fn check_config_says_yes_with_0_and_binds_nothing() {
     let folder = Folder::new("check");
-    // An address of nobody: binding it would fail.
+    // An address that the machine does not have: binding it would fail.
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64;
     let (certificate, key) = identity::Pair::valid(now, now + identity::DAY * 3 / 2).write(&folder.0);
     let mut args = ["--certificate", &certificate, "--key", &key].map(str::to_owned).to_vec();
@@ -197,9 +197,9 @@ fn check_config_takes_no_certificate_whose_time_is_not_now() {
     ] {
         let (certificate, key) = identity::Pair::valid(from, to).write(&folder.0);
         let mut args = ["--certificate", &certificate, "--key", &key].map(str::to_owned).to_vec();
-        // It can be served with, and is warned of then.
+        // The program can serve with this certificate, and logs a warning then.
         assert_eq!(check(&args), []);
-        // With all other mistakes, as ever.
+        // The mistake comes with all others.
         args.extend(["--check-config", "--sessions", "0"].map(str::to_owned));
         let output = run(&args, &[]);
         assert_eq!((output.status.code(), output.stdout), (Some(2), vec![]));
@@ -297,7 +297,7 @@ fn a_port_of_the_operators_that_is_taken_is_told_with_its_flag() {
     assert_eq!(told.matches(&format!("cannot bind {admin}/tcp (--admin): ")).count(), 1, "{told}");
 }
 
-/// What stands behind `key` in the first line that has it, up to a blank or the end of a YAML map.
+/// Returns what stands behind `key` in the first line that has it, up to a blank or the end of a YAML map.
 fn yaml<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     let line = text.lines().find_map(|line| line.trim_start().strip_prefix(key))?;
     Some(line.trim_start().split([' ', '}']).next().unwrap_or_default())
@@ -305,7 +305,7 @@ fn yaml<'a>(text: &'a str, key: &str) -> Option<&'a str> {
 
 #[test]
 fn kubernetes_waits_for_the_whole_end_and_moves_flows_before_it() {
-    /// From the sidecar's end to Envoy's, which is a matter of milliseconds, as a kubelet sees it.
+    /// Time from the sidecar's end to Envoy's as a kubelet sees it, although it is a matter of milliseconds.
     const ENVOY: Duration = Duration::from_secs(3);
     let deployment = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/40-deployment.yaml");
     let text = std::fs::read_to_string(deployment).unwrap();
@@ -316,7 +316,7 @@ fn kubernetes_waits_for_the_whole_end_and_moves_flows_before_it() {
         if !["grace-period", "close-within", "linger"].contains(&flag) {
             continue;
         }
-        // Absent: the default holds.
+        // An absent value means that the default holds.
         let key = format!("- {{ name: {}, value:", variable.to_str().unwrap());
         args.extend(yaml(&text, &key).map(|value| format!("--{flag}={value}")));
     }

@@ -42,7 +42,7 @@ impl World {
         World { sessions, ..World::default() }
     }
 
-    /// Does all that is due, as the event loop would, until `until`.
+    /// Does all that is due until `until`, as the event loop would.
     fn run(&mut self, drain: &mut Drain, mut now: Instant, until: Instant) {
         let start = *self.start.get_or_insert(now);
         loop {
@@ -67,7 +67,7 @@ impl World {
         found.unwrap_or_else(|| panic!("{phase:?} has not begun: {:?}", self.log)).0
     }
 
-    /// When, which, and whether it was cut.
+    /// Returns when each session was closed, which one it was, and whether it was cut.
     fn closed(&self) -> Vec<(u128, u64, bool)> {
         let close = |(at, step): &(u128, Step)| match step {
             Step::Close { session, cut } => Some((*at, session.0, *cut)),
@@ -77,7 +77,7 @@ impl World {
     }
 }
 
-/// The whole end of sessions that do not change.
+/// Returns the whole end of sessions that do not change.
 fn ended(settings: Settings, activities: &[Activity]) -> World {
     let (mut world, now) = (World::of(activities), Instant::now());
     let mut drain = Drain::begin(now, settings, &world);
@@ -138,7 +138,7 @@ fn what_never_comes_to_rest_is_cut_a_grace_period_after_its_turn() {
 
 #[test]
 fn nothing_prolongs_the_end_beyond_its_bound() {
-    // Each one stays busy for ever, and whoever is closed comes again at once.
+    // Each session stays busy for ever, and each client whose session is closed comes again at once.
     let (mut world, now) = (World::of(&[Busy; 2000]), Instant::now());
     let mut drain = Drain::begin(now, SETTINGS, &world);
     let mut at = now;

@@ -1,4 +1,4 @@
-//! What docs/limits.md says: its flags with their defaults, its metrics, its lines of envoy.yaml; and that no
+//! Checks docs/limits.md: its flags with their defaults, its metrics, its lines of envoy.yaml; and that no
 //! pool is missing there.
 
 #![allow(
@@ -29,20 +29,20 @@ fn read(file: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(file)).unwrap()
 }
 
-/// The pieces of the page's tables that stand between backquotes.
+/// Returns the pieces of the page's tables that stand between backquotes.
 fn quoted() -> Vec<String> {
     let page = read("docs/limits.md");
     let rows = page.lines().filter(|line| line.starts_with('|'));
     rows.flat_map(|row| row.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 
-/// `--flag value` of the page.
+/// Returns each `--flag value` of the page.
 fn flags() -> Vec<(String, String)> {
     let flags = quoted().into_iter().filter(|piece| piece.starts_with("--"));
     flags.filter_map(|piece| piece.split_once(' ').map(|(flag, value)| (flag.into(), value.into()))).collect()
 }
 
-/// The flags of `--help` with their defaults, and what each value is called.
+/// Returns the flags of `--help` with their defaults, and what each value is called.
 fn help() -> BTreeMap<String, (String, String)> {
     let command = Options::command();
     let describe = |argument: &clap::Arg| {

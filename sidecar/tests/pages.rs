@@ -1,4 +1,5 @@
-//! What the pages in docs/ name in the code is there: files, what they declare, and sections that are cited.
+//! Checks that what the pages in docs/ name in the code is there: files, what they declare, and sections that
+//! are cited.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -21,7 +22,7 @@ fn page(name: &str) -> String {
     std::fs::read_to_string(root().join(name)).unwrap()
 }
 
-/// What a piece of text between backquotes names.
+/// The thing that a piece of text between backquotes names.
 #[derive(Debug, PartialEq, Eq)]
 enum Named {
     Folder(String),
@@ -35,7 +36,7 @@ fn is_identifier(text: &str) -> bool {
     text.chars().all(is_word) && text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
 }
 
-/// All that a page names, each with the number of its line.
+/// Returns all that a page names, each with the number of its line.
 fn named(page: &str) -> Vec<(usize, Named)> {
     let mut named = Vec::new();
     let mut file: Option<&str> = None;
@@ -61,7 +62,7 @@ fn named(page: &str) -> Vec<(usize, Named)> {
     named
 }
 
-/// Whether a source text declares something of this name.
+/// Returns whether a source text declares something of this name.
 fn declares(source: &str, name: &str) -> bool {
     const KINDS: [&str; 10] =
         ["fn", "struct", "enum", "trait", "union", "type", "const", "static", "mod", "macro_rules!"];
@@ -73,7 +74,7 @@ fn declares(source: &str, name: &str) -> bool {
     })
 }
 
-/// One line for each thing that a page names and that is not there.
+/// Returns one line for each thing that a page names and that is not there.
 fn missing(page_name: &str, page: &str) -> Vec<String> {
     let mut sources: BTreeMap<String, Option<String>> = BTreeMap::new();
     let mut missing = Vec::new();
@@ -115,7 +116,7 @@ fn the_other_pages_name_files_that_exist() {
     }
 }
 
-/// The Rust sources and pages below a folder, without what was built or installed there.
+/// Collects the Rust sources and pages below a folder, without what was built or installed there.
 fn texts(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -132,7 +133,7 @@ fn texts(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The numbers of the sections that a text cites.
+/// Returns the numbers of the sections that a text cites.
 fn cited(text: &str) -> BTreeSet<u32> {
     let cite = format!("{PROTOCOL} section ");
     let numbers = text.split(&cite).skip(1).map(|rest| {

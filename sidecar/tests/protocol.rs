@@ -1,4 +1,4 @@
-//! What docs/protocol.md says in tables: codes, content formats, header fields to the filter, table sizes.
+//! Checks the tables of docs/protocol.md: codes, content formats, header fields to the filter, table sizes.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,7 +23,7 @@ fn page() -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/protocol.md")).unwrap()
 }
 
-/// The rows of the table under this head, cell by cell.
+/// Returns the rows of the table under this head, cell by cell.
 fn table(head: &str) -> Vec<Vec<String>> {
     let page = page();
     let (_, after) = page.split_once(&format!("\n{head}\n")).unwrap_or_else(|| panic!("no table {head}"));
@@ -32,7 +32,7 @@ fn table(head: &str) -> Vec<Vec<String>> {
     rows.map(cells).collect()
 }
 
-/// What stands between backquotes.
+/// Returns what stands between backquotes.
 fn quoted(text: &str) -> Vec<String> {
     text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
@@ -48,7 +48,7 @@ fn path(segments: &[String]) -> String {
     }
 }
 
-/// The code of a status by a row's cell: a code, or the status itself as one.
+/// Returns the code of a status by a row's cell: a code, or the status itself as one.
 fn code(cell: &str, status: u16) -> Code {
     if cell == "same" {
         return Code::new((status / 100) as u8, (status % 100) as u8);

@@ -1,5 +1,5 @@
-//! What is done with another certificate: looks at the files, one after the other, at times that
-//! the test tells.
+//! What is done with another certificate: the files are checked one look after the other, at times that the
+//! test names.
 
 #![allow(
     clippy::unwrap_used,
@@ -18,7 +18,7 @@ use lowband_transport::dtls::ServerIdentity;
 #[allow(dead_code, reason = "other tests use the rest")]
 mod identity;
 
-/// Nov 29 2026.
+/// Nov 29 2026, in seconds since 1970.
 const NOW: i64 = 1_795_910_400;
 
 fn paths() -> Paths {
@@ -42,7 +42,7 @@ fn days(count: i64) -> Pair {
     Pair::valid(NOW - DAY, NOW + count * DAY)
 }
 
-/// A certificate with somebody else's key.
+/// Returns a certificate with another certificate's key.
 fn misfit() -> Pair {
     Pair { key: days(9).key, ..days(9) }
 }
@@ -163,7 +163,7 @@ fn a_certificate_that_ends_soon_or_has_ended_is_recalled_once_a_day() {
     assert!(renewal.remind(NOW + DAY).is_some());
     let over = "clients refuse the certificate: it has expired on Dec  9 00:00:00 2026 GMT";
     assert_eq!(renewal.remind(NOW + 11 * DAY).as_deref(), Some(over));
-    // The clock was put right.
+    // The clock was corrected.
     assert!(renewal.remind(NOW + 3 * DAY).is_some());
     let new = Pair::valid(NOW, NOW + 90 * DAY);
     assert!(matches!(renewal.look(files(&new), true, NOW + 11 * DAY), Step::Serve(_)));

@@ -123,7 +123,7 @@ impl Homeserver {
         Ok(Homeserver { tls, host: host.to_ascii_lowercase(), is_name: true, port })
     }
 
-    /// Returns what the homeserver's front end tells its sites apart by: the host, and the port where it is
+    /// Returns what the homeserver's front end distinguishes its sites by: the host, and the port where it is
     /// not the usual one.
     pub(super) fn authority(&self) -> String {
         if self.port == usual_port(self.tls) {

@@ -17,20 +17,20 @@ use std::time::Duration;
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::timeout;
 
-/// What requests are sent with.
+/// The handle that sends requests.
 pub(super) type Sender = SendRequest<Outgoing>;
 
-/// What of an answer waits in HTTP/2 until it is read (RFC 9113 section 5.2). It counts as what the client
-/// holds ([`super::HELD_OF_AN_ANSWER`]), so it is small: one frame, which a client takes in sixteen blocks.
+/// Bytes of an answer that wait in HTTP/2 until they are read (RFC 9113 section 5.2). They count as held by
+/// the client ([`super::HELD_OF_AN_ANSWER`]), so the window is small: one frame, which a client takes in
+/// sixteen blocks.
 pub(super) const STREAM_WINDOW: u32 = 16 << 10;
-/// The windows that a connection may have: what it begins with, and the largest that there is (RFC 9113
-/// sections 6.9.1 and 6.9.2).
+/// The allowed windows of a connection: the initial one and the largest (RFC 9113 sections 6.9.1 and 6.9.2).
 const CONNECTION_WINDOWS: RangeInclusive<u32> = 65_535..=(1 << 31) - 1;
-/// A header list beyond it ends its request, not the connection.
+/// Largest header list in bytes. A larger one ends its request, not the connection.
 const MAX_HEADER_LIST: u32 = 64 << 10;
-/// Cancelled streams whose late frames are still recognised.
+/// Number of cancelled streams whose late frames are still recognised.
 const RESET_STREAMS: usize = 1024;
-/// A ping that is not answered in this time means a dead connection.
+/// A ping that is not answered within this time means a dead connection.
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Connects; the connection lives in a task of its own until both sides are done with it, and is counted in
@@ -59,8 +59,8 @@ async fn open(settings: &Settings, alive: &Arc<AtomicUsize>) -> io::Result<Sende
     }
 }
 
-/// The addresses of a name, in their order from a random one on: who always began with the first would leave
-/// the others without work.
+/// Returns the addresses of a name, in their order from a random one on: always beginning with the first
+/// would leave the others without work.
 fn from_any(mut addresses: Vec<SocketAddr>, random: u64) -> Vec<SocketAddr> {
     let count = u64::try_from(addresses.len()).unwrap_or(u64::MAX);
     if let Some(first) = random.checked_rem(count) {
@@ -81,9 +81,9 @@ async fn handshake(
         .max_header_list_size(MAX_HEADER_LIST)
         .max_concurrent_reset_streams(RESET_STREAMS)
         // Frames for streams cancelled long ago would count as errors of ours and end the connection at
-        // 1,024; the upstream is trusted not to send them for sport.
+        // 1,024; the upstream is trusted not to send them on purpose.
         .max_local_error_reset_streams(None)
-        // Only with requests in flight: an idle sidecar is silent.
+        // Pings go only with requests in flight: an idle sidecar is silent.
         .keep_alive_interval(settings.ping)
         .keep_alive_timeout(PING_TIMEOUT)
         .handshake(io)
@@ -99,15 +99,15 @@ async fn handshake(
     Ok(sender)
 }
 
-/// Room for full streams of all requests that there may be, since they may all share one connection: with
-/// less, clients that do not read would stop the others. What it is used for is bounded by the windows of the
-/// streams.
+/// Returns a window with room for full streams of all requests that there may be, since they may all share
+/// one connection: with less, clients that do not read would stop the others. The use of this room is bounded
+/// by the windows of the streams.
 fn connection_window(requests: usize) -> u32 {
     let all = u32::try_from(requests).unwrap_or(u32::MAX).saturating_mul(STREAM_WINDOW);
     all.clamp(*CONNECTION_WINDOWS.start(), *CONNECTION_WINDOWS.end())
 }
 
-/// What an error of hyper means for the request that it ended.
+/// Returns what an error of hyper means for the request that it ended.
 pub(super) fn failure(error: &hyper::Error) -> Failure {
     if error.is_timeout() {
         return Failure::Hung;
@@ -115,7 +115,7 @@ pub(super) fn failure(error: &hyper::Error) -> Failure {
     Failure::Broken(reason(error))
 }
 
-/// The error in words, with its cause.
+/// Describes the error with its cause.
 pub(super) fn reason(error: &hyper::Error) -> String {
     match error.source() {
         Some(cause) => format!("{error}: {cause}"),
@@ -123,15 +123,15 @@ pub(super) fn reason(error: &hyper::Error) -> String {
     }
 }
 
-/// True when the upstream says that it has not processed the request: it may be sent again, whatever its
-/// method (RFC 9113 section 8.7: REFUSED_STREAM, or a GOAWAY that does not cover the stream).
+/// Returns true when the upstream says that it has not processed the request: it may be sent again, whatever
+/// its method (RFC 9113 section 8.7: REFUSED_STREAM, or a GOAWAY that does not cover the stream).
 pub(super) fn was_not_processed(error: &hyper::Error) -> bool {
     of_http2(error).is_some_and(|h2| {
         h2.is_remote() && (h2.is_go_away() || h2.reason() == Some(h2::Reason::REFUSED_STREAM))
     })
 }
 
-/// True when the connection broke off under the request: the request itself need not be to blame.
+/// Returns true when the connection broke off under the request: the request itself need not be to blame.
 pub(super) fn was_cut(error: &hyper::Error) -> bool {
     let is_io = error.source().is_some_and(|cause| cause.is::<io::Error>());
     is_io || error.is_closed() || error.is_canceled() || of_http2(error).is_some_and(h2::Error::is_go_away)

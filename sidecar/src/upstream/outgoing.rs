@@ -1,13 +1,13 @@
 //! The body of a request, kept for as long as the request may have to be sent again, and counted for as long
-//! as it is there.
+//! as it is in memory.
 //!
 //! ```text
 //! Outgoing::new    kept here: each attempt sends a clone     memory given back with the last of them: nothing is sent again
 //! Outgoing::once   handed over: HTTP/2 has it alone          memory given back when HTTP/2 has written its last byte
 //! ```
 //!
-//! HTTP/2 lets a body go when all of it is written, piece by piece as the other side's windows open (RFC 9113
-//! section 5.2), and when its stream ends before.
+//! HTTP/2 releases a body when all of it is written, piece by piece as the other side's windows open (RFC
+//! 9113 section 5.2), or when its stream ends before that.
 
 use super::places::Permit;
 use bytes::Bytes;
@@ -17,7 +17,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-/// The bytes themselves, and whose memory they are.
+/// The bytes of a body, and the permit that their memory counts to.
 struct Counted {
     bytes: Bytes,
     permit: Arc<Permit>,
@@ -35,7 +35,7 @@ impl Drop for Counted {
     }
 }
 
-/// What several attempts have in common.
+/// The part that all attempts to send a body share.
 #[derive(Debug)]
 struct Kept {
     bytes: Mutex<Option<Bytes>>,
@@ -43,7 +43,7 @@ struct Kept {
     is_sent_once: bool,
 }
 
-/// One attempt to send it. Clones are further attempts.
+/// One attempt to send a body. Clones are further attempts.
 #[derive(Debug)]
 pub(super) struct Outgoing {
     kept: Arc<Kept>,
@@ -57,13 +57,13 @@ impl Clone for Outgoing {
 }
 
 impl Outgoing {
-    /// A body that can be sent again until the last clone is gone. `permit` has its memory, and gets it
-    /// back when nobody has the body any more.
+    /// Makes a body that can be sent again until the last clone is gone. Its memory counts to `permit`, and
+    /// is given back when the body is not held anywhere any more.
     pub(super) fn new(bytes: Bytes, permit: &Arc<Permit>) -> Outgoing {
         Outgoing::keeping(bytes, permit, false)
     }
 
-    /// A body whose request may wait for minutes: nobody keeps it when it has been sent.
+    /// Makes a body whose request may wait for minutes: it is not kept once it has been sent.
     pub(super) fn once(bytes: Bytes, permit: &Arc<Permit>) -> Outgoing {
         Outgoing::keeping(bytes, permit, true)
     }
@@ -74,7 +74,7 @@ impl Outgoing {
         Outgoing { kept: Arc::new(Kept { bytes: Mutex::new(bytes), len, is_sent_once }), is_sent: false }
     }
 
-    /// Whether a further attempt has something to send.
+    /// Returns whether a further attempt has something to send.
     pub(super) fn can_be_sent(&self) -> bool {
         self.kept.len == 0 || self.kept.bytes.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }

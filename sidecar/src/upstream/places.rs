@@ -1,10 +1,10 @@
-//! The places of requests at the upstream and the memory for their bodies: who holds how much, and who has to
-//! give way.
+//! The places of requests at the upstream and the memory for their bodies: how much each holder has, and
+//! which one has to give way.
 //!
 //! ```text
-//! take -> Permit ----------------> nobody has the body any more ----> the answer is over
+//! take -> Permit ----------------> the body has been released ------> the answer is over
 //!           | a place, body bytes    give_back_bytes                    drop: the place as well
-//!           +-- give_way: the place, for somebody else, while the stream runs out
+//!           +-- give_way: the place, for another request, while the stream runs out
 //! ```
 
 use super::usage::Busy;
@@ -13,25 +13,25 @@ use lowband_transport::shares::{Bounds, Network, Pool};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Whose share a request counts to.
+/// The session and network whose shares a request counts to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Holder {
-    /// Which session asks.
+    /// The session that sends the request.
     pub session: SessionId,
-    /// Where it comes from.
+    /// The network that the session comes from.
     pub network: Network,
 }
 
-/// No room, and who has too much.
+/// A pool without room, and the network that has too much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Full {
-    /// What there is no room of.
+    /// The pool without room.
     pub busy: Busy,
-    /// Which network has to give something up before there is room; it may be the one that asks.
+    /// The network that has to give something up before there is room; it may be the one that asks.
     pub network: Network,
 }
 
-/// All that is held.
+/// The places and the memory that all holders have.
 #[derive(Debug)]
 pub(super) struct Places {
     shares: Mutex<Shares>,
@@ -52,8 +52,8 @@ pub(super) struct Held {
     pub(super) most_of_a_network: usize,
 }
 
-/// What a request holds: a place among the requests in flight, and the memory for its body. Dropping it gives
-/// back what has not been given back before.
+/// The share of one request: a place among the requests in flight, and the memory for its body. Dropping the
+/// permit gives back what has not been given back before.
 #[derive(Debug)]
 pub struct Permit {
     places: Arc<Places>,
@@ -63,7 +63,8 @@ pub struct Permit {
 }
 
 impl Places {
-    /// `largest_body` is within the share of a network, however small the memory is.
+    /// Makes the pools; a body of `largest_body` bytes is within the share of a network, however small the
+    /// memory.
     pub(super) fn new(requests: usize, body_bytes: usize, largest_body: usize) -> Places {
         let Bounds { total, per_network, per_site } = Bounds::of(body_bytes);
         let of_bytes = Bounds {
@@ -89,12 +90,12 @@ impl Places {
         }
     }
 
-    /// Requests of a session.
+    /// Returns the number of requests of a session.
     pub(super) fn held_by(&self, session: SessionId) -> usize {
         self.shares().requests.held_by(session)
     }
 
-    /// Requests of a network.
+    /// Returns the number of requests of a network.
     pub(super) fn held_in(&self, network: Network) -> usize {
         self.shares().requests.held_in(network)
     }
@@ -102,7 +103,7 @@ impl Places {
     /// Takes a place within the shares.
     pub(super) fn take(self: &Arc<Self>, holder: Holder, body_bytes: usize) -> Result<Permit, Full> {
         let mut shares = self.shares();
-        // First, because nobody gives way for memory: for its sake nobody is to lose a place.
+        // First, because no request gives way for memory: none is to lose its place for the sake of memory.
         memory_for(&shares, holder, body_bytes)?;
         if let Some(network) = shares.requests.yields_to(holder.network, 1) {
             return Err(Full { busy: Busy::Requests, network });
@@ -113,7 +114,7 @@ impl Places {
         Ok(self.hold(&mut shares, holder, body_bytes))
     }
 
-    /// Takes a place of somebody who has given way.
+    /// Takes the place of a request that has given way.
     pub(super) fn take_over(self: &Arc<Self>, holder: Holder, body_bytes: usize) -> Result<Permit, Full> {
         let mut shares = self.shares();
         memory_for(&shares, holder, body_bytes)?;
@@ -131,7 +132,7 @@ impl Places {
     }
 }
 
-/// Whether there is memory for a body.
+/// Checks that there is memory for a body.
 fn memory_for(shares: &Shares, holder: Holder, body_bytes: usize) -> Result<(), Full> {
     if body_bytes == 0 {
         return Ok(());
@@ -141,8 +142,9 @@ fn memory_for(shares: &Shares, holder: Holder, body_bytes: usize) -> Result<(), 
     yields.map_or(Ok(()), |network| Err(Full { busy: Busy::BodyBytes, network }))
 }
 
-/// One session may hold half of what is free to its network: however many there are that take all they get,
-/// something is left for the next one. Whoever holds nothing may have anything.
+/// Returns whether the session has its share already. One session may hold half of what is free to its
+/// network: however many sessions take all they get, something is left for the next one. A session that holds
+/// nothing may take any amount.
 fn has_its_share(pool: &Pool<SessionId>, Holder { session, network }: Holder, more: usize) -> bool {
     let Bounds { total, per_network, .. } = pool.bounds();
     let mut free = total.saturating_sub(pool.total());
@@ -154,7 +156,7 @@ fn has_its_share(pool: &Pool<SessionId>, Holder { session, network }: Holder, mo
 }
 
 impl Permit {
-    /// The body is not kept any longer.
+    /// Gives back the memory of the body, which is not kept any longer.
     pub fn give_back_bytes(&self) {
         let bytes = self.bytes.swap(0, Ordering::Relaxed);
         if bytes > 0 {
@@ -162,7 +164,7 @@ impl Permit {
         }
     }
 
-    /// Somebody else gets the place.
+    /// Gives the place up for another request.
     pub fn give_way(&self) {
         if self.has_request.swap(false, Ordering::Relaxed) {
             give_back(&mut self.places.shares().requests, self.holder, 1);
@@ -186,7 +188,7 @@ mod tests {
     use super::*;
     use std::net::Ipv4Addr;
 
-    /// Session `number` of the network `last`, each network in a site of its own.
+    /// Returns session `number` of the network `last`, each network in a site of its own.
     fn holder(number: u64, last: u32) -> Holder {
         let network = Network::of(Ipv4Addr::from_bits(0x0a00_0000 + (last << 8)).into());
         Holder { session: SessionId(number), network }
@@ -196,7 +198,7 @@ mod tests {
         Arc::new(Places::new(requests, bytes, 8))
     }
 
-    /// As many as a holder gets.
+    /// Takes as many places as the holder gets.
     fn take_all(places: &Arc<Places>, holder: Holder, bytes: usize) -> Vec<Permit> {
         std::iter::from_fn(|| places.take(holder, bytes).ok()).collect()
     }
@@ -210,7 +212,7 @@ mod tests {
         assert_eq!(second.len(), 25);
         let own = Full { busy: Busy::Requests, network: holder(1, 1).network };
         assert_eq!(places.take(holder(2, 1), 0).unwrap_err(), own);
-        // Sessions enough use up the share of their network, and no more.
+        // Enough sessions use up the share of their network, and no more.
         let others: Vec<_> = (3..300).flat_map(|number| take_all(&places, holder(number, 1), 0)).collect();
         assert_eq!(first.len() + second.len() + others.len(), 100);
         let held = Held { requests: 100, body_bytes: 0, most_of_a_network: 100 };
@@ -252,7 +254,7 @@ mod tests {
     #[test]
     fn where_there_is_no_memory_nobody_is_asked_for_a_place() {
         let places = places(4, 64);
-        // One place, and the memory, of a network.
+        // One network takes a place, and its memory.
         let _held = places.take(holder(1, 1), 16).unwrap();
         for body_bytes in [1, 8] {
             assert_eq!(places.take(holder(2, 1), body_bytes).unwrap_err().busy, Busy::BodyBytes);

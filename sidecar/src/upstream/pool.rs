@@ -7,9 +7,9 @@
 //! ```
 //!
 //! A request is sent again when it provably was not processed, and when it may be repeated
-//! ([`super::Fetch::is_repeatable`]) and its connection has broken off; everything else is the client's
-//! decision. One that was not processed and whose body is gone is the client's to send again as well, which
-//! is told so ([`Failure::Unprocessed`]).
+//! ([`super::Fetch::is_repeatable`]) and its connection has broken off; in every other case the client
+//! decides. A request that was not processed and whose body is gone is also left to the client, and the
+//! answer says so ([`Failure::Unprocessed`]).
 
 use super::connection::{self, Sender};
 use super::outgoing::Outgoing;
@@ -23,40 +23,40 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A further connection is opened when each one has this many requests in flight: what many servers allow on
+/// Requests in flight on each connection at which a further one is opened: many servers allow this many on
 /// one.
 const STREAMS_BEFORE_NEXT: usize = 100;
-/// Connections tried for one request.
+/// Most connections tried for one request.
 const MAX_ATTEMPTS: usize = 3;
-/// Of them, after the connection was cut off: a request that ends every Envoy it comes to must not end them
-/// all.
+/// Most attempts for one request after its connection was cut off: a request that ends every Envoy it reaches
+/// must not end all of them.
 const MAX_REPEATS: usize = 1;
-/// No new attempt to connect after a first failure; doubled with each further one.
+/// Time without a new attempt to connect after a first failure; doubled with each further one.
 const BACK_OFF: Duration = Duration::from_millis(50);
 const MAX_BACK_OFF: Duration = Duration::from_secs(1);
-/// A connection over TCP lives for [`Settings::connection_age`], less a random part of it, at most one in so
-/// many: connections that were opened together are not renewed together.
+/// Part of [`Settings::connection_age`], at most one in this many, that is taken off at random: connections
+/// over TCP that were opened together are not renewed together.
 const JITTER: u32 = 4;
 
 #[derive(Debug)]
 pub(super) struct Pool {
     slots: Mutex<Vec<Arc<Slot>>>,
     settings: Settings,
-    /// Connections that are open.
+    /// Number of connections that are open.
     alive: Arc<AtomicUsize>,
     running_out: Arc<AtomicUsize>,
     repeated: AtomicU64,
-    /// Whether the last attempt succeeded, once there was one.
+    /// Whether the last attempt to connect succeeded; unset before the first one.
     up: OnceLock<AtomicBool>,
 }
 
-/// A place for one connection.
+/// A slot for one connection.
 #[derive(Debug, Default)]
 struct Slot {
     in_flight: AtomicUsize,
-    /// When its connection takes no further request.
+    /// When the connection takes no further request; `None` if it never grows too old.
     too_old: Mutex<Option<Instant>>,
-    /// Held while connecting, so that one attempt serves everybody who waits.
+    /// Held while connecting, so that one attempt serves all requests that wait.
     state: tokio::sync::Mutex<State>,
 }
 
@@ -64,7 +64,8 @@ struct Slot {
 struct State {
     sender: Option<Sender>,
     failures: u32,
-    /// The last attempt failed: until then everybody is told so at once.
+    /// Deadline of the back-off after a failed attempt, and the failure that all requests get at once until
+    /// then.
     down: Option<(Instant, Failure)>,
 }
 
@@ -97,22 +98,22 @@ impl Pool {
         }
     }
 
-    /// Connections that are open.
+    /// Returns the number of open connections.
     pub(super) fn connections(&self) -> usize {
         self.alive.load(Ordering::Relaxed)
     }
 
-    /// Whether the last attempt to connect succeeded.
+    /// Returns whether the last attempt to connect succeeded; `None` before the first one.
     pub(super) fn is_up(&self) -> Option<bool> {
         self.up.get().map(|up| up.load(Ordering::Relaxed))
     }
 
-    /// Requests that nobody waits for any more.
+    /// Returns the number of requests that no client waits for any more.
     pub(super) fn running_out(&self) -> usize {
         self.running_out.load(Ordering::Relaxed)
     }
 
-    /// Requests that were asked again because their connection had broken off.
+    /// Returns the number of requests that were sent again because their connection had broken off.
     pub(super) fn repeated(&self) -> u64 {
         self.repeated.load(Ordering::Relaxed)
     }
@@ -149,7 +150,7 @@ impl Pool {
         }
     }
 
-    /// One attempt to send it and to get the head of its response.
+    /// Makes one attempt to send the request and to get the head of its response.
     async fn stream(
         &self,
         lease: Lease,
@@ -160,7 +161,7 @@ impl Pool {
         let permit = Arc::clone(&fetch.permit);
         let sending = async move {
             let response = sender.try_send_request(request).await;
-            // Whatever becomes of whoever asked, the stream keeps both for as long as it lives.
+            // The stream keeps both for as long as it lives, even if the asking task is gone.
             let _permit = permit;
             response.map(|response| (lease, response))
         };
@@ -185,7 +186,7 @@ impl Pool {
             return Err(why.clone());
         }
         state.sender = None;
-        // On the heap, since each request that waits has the room for it, and few connect.
+        // On the heap: each waiting request has room for this future, and few of them connect.
         let connected = Box::pin(connection::connect(&self.settings, &self.alive)).await;
         self.up.get_or_init(AtomicBool::default).store(connected.is_ok(), Ordering::Relaxed);
         match connected {
@@ -203,8 +204,8 @@ impl Pool {
         }
     }
 
-    /// When a connection that is opened now has had its time. One over a unix socket leads to the same Envoy
-    /// for as long as it lives.
+    /// Returns when a connection that is opened now becomes too old. A connection over a unix socket never
+    /// does: it leads to the same Envoy for as long as it lives.
     fn too_old(&self) -> Option<Instant> {
         let Address::Tcp(_) = self.settings.address else { return None };
         let most = self.settings.connection_age;
@@ -229,7 +230,7 @@ impl Pool {
     }
 }
 
-/// Why a stream has brought no response.
+/// The reason why a stream has brought no response.
 struct Unanswered {
     why: hyper::Error,
     was_not_sent: bool,
@@ -239,14 +240,16 @@ fn load(slot: &Arc<Slot>) -> usize {
     slot.in_flight.load(Ordering::Relaxed)
 }
 
-/// The first connection with room, else the one with the fewest requests in flight: as few connections as do.
+/// Returns the first connection with room, else the one with the fewest requests in flight: as few
+/// connections as possible are used.
 fn first_with_room(slots: &[Arc<Slot>]) -> Option<usize> {
     let with_room = slots.iter().position(|slot| load(slot) < STREAMS_BEFORE_NEXT);
     with_room.or_else(|| (0..slots.len()).min_by_key(|index| slots.get(*index).map(load)))
 }
 
-/// Of two at random the one with fewer requests in flight: nearly as even as the least busy of all, and what
-/// one connection has to do says nothing to the next request. Each connection may lead to another Envoy.
+/// Returns, of two connections at random, the one with fewer requests in flight. That is nearly as even as
+/// the least busy of all, and the load of one connection does not decide for the next request. Each
+/// connection may lead to another Envoy.
 fn less_busy_of_two(slots: &[Arc<Slot>]) -> Option<usize> {
     let count = u64::try_from(slots.len()).ok().filter(|count| *count > 0)?;
     let random = random();
@@ -255,7 +258,7 @@ fn less_busy_of_two(slots: &[Arc<Slot>]) -> Option<usize> {
     [one, other].into_iter().min_by_key(|index| slots.get(*index).map(load))
 }
 
-/// Not for secrets.
+/// Returns a random number, not fit for secrets.
 pub(super) fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }

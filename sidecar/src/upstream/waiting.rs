@@ -1,5 +1,4 @@
-//! A stream that waits for the head of its response, and what becomes of it when nobody waits with it any
-//! more.
+//! A stream that waits for the head of its response, and what becomes of it when its client no longer waits.
 //!
 //! ```text
 //!        sent             the head comes
@@ -12,7 +11,7 @@
 //! Envoy ends a connection on which many streams were reset before their response and within their first
 //! second (`overload.premature_reset_total_stream_count`,
 //! `overload.premature_reset_min_stream_lifetime_seconds`; it counts whole seconds). All clients share our
-//! connections: who comes and goes quickly would end the requests of the others.
+//! connections: a client that comes and goes quickly would end the requests of the others.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,7 +20,7 @@ use std::task::{Context, Poll};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 
-/// See the drawing. The future holds whatever the stream needs to live.
+/// The states are in the drawing. The future holds whatever the stream needs to live.
 pub(super) struct Waiting<F: Future + Send + 'static> {
     sending: Option<Pin<Box<F>>>,
     not_before: Instant,
@@ -29,7 +28,7 @@ pub(super) struct Waiting<F: Future + Send + 'static> {
 }
 
 impl<F: Future + Send + 'static> Waiting<F> {
-    /// For a request that is sent now; counted in `running_out` when it does.
+    /// Makes the wait for a request that is sent now; `running_out` counts it while it runs out.
     pub(super) fn new(sending: F, not_before: Instant, running_out: &Arc<AtomicUsize>) -> Waiting<F> {
         Waiting { sending: Some(Box::pin(sending)), not_before, running_out: Arc::clone(running_out) }
     }
@@ -90,7 +89,7 @@ mod tests {
 
     type Stream = Waiting<oneshot::Receiver<()>>;
 
-    /// A stream, its end at the upstream, and the count.
+    /// Returns a stream, its end at the upstream, and the count.
     fn waiting() -> (Stream, oneshot::Sender<()>, Arc<AtomicUsize>) {
         let (head, sending) = oneshot::channel();
         let count = Arc::default();

@@ -1,4 +1,4 @@
-//! What a client gets for what the upstream answers.
+//! What a client gets for each answer of the upstream.
 
 use crate::client::{answer, options};
 use crate::harness::Chain;
@@ -8,7 +8,7 @@ use lowband_transport::coap::{Code, Method};
 use std::sync::Mutex;
 use tokio::sync::mpsc;
 
-/// The stub answers with the status that is the last segment of the path.
+/// Starts a stub that answers with the status that is the last segment of the path.
 async fn by_status(kind: &'static str, body: &'static [u8]) -> Chain {
     let stub = handler(move |seen| async move {
         let status = seen.target().rsplit('/').next().unwrap().parse().unwrap();

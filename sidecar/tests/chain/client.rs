@@ -31,7 +31,7 @@ impl Wire {
         Wire::connect_from(LOOPBACK, server).await
     }
 
-    /// From another address of the loopback network.
+    /// Connects from another address of the loopback network.
     pub(crate) async fn connect_from(local: Ipv4Addr, server: SocketAddr) -> Wire {
         let (wire, connected) = Wire::believing(local, server, Verification::None).await;
         let done = tokio::time::timeout(PATIENCE, connected).await.expect("no handshake");
@@ -39,14 +39,14 @@ impl Wire {
         wire
     }
 
-    /// Whether the server shows this self-signed certificate (PEM) to who comes now.
+    /// Returns whether the server shows this self-signed certificate (PEM) to new clients.
     pub(crate) async fn is_shown(server: SocketAddr, certificate: &[u8]) -> bool {
         let (_wire, connected) =
             Wire::believing(LOOPBACK, server, Verification::Roots(certificate.to_vec())).await;
         tokio::time::timeout(PATIENCE, connected).await.expect("no end of the handshake").is_ok()
     }
 
-    /// Begins a handshake that may fail; tells when it has finished.
+    /// Begins a handshake that may fail; the receiver reports its end.
     pub(crate) async fn start(server: SocketAddr) -> (Wire, oneshot::Receiver<()>) {
         Wire::believing(LOOPBACK, server, Verification::None).await
     }
@@ -124,12 +124,12 @@ impl Wire {
     }
 }
 
-/// The answer to [`Wire::ask`], with patience.
+/// Returns the answer to [`Wire::ask`], with patience.
 pub(crate) async fn answer(answered: oneshot::Receiver<Outcome>) -> Outcome {
     tokio::time::timeout(PATIENCE, answered).await.expect("no answer").expect("the client has ended")
 }
 
-/// Options from a path with queries, taken literally: nothing is decoded.
+/// Makes options from a path with queries, taken literally: nothing is decoded.
 pub(crate) fn options(target: &str) -> RequestOptions {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     RequestOptions {

@@ -1,4 +1,4 @@
-//! Under whose access token a request reaches the homeserver, and when a token ends.
+//! The access token under which a request reaches the homeserver, and when a token ends.
 
 use crate::client::{Wire, answer, options};
 use crate::harness::Chain;
@@ -23,7 +23,7 @@ fn json(status: u16, text: &str) -> Reply {
     cbor(status, &json_to_cbor(text.as_bytes()).unwrap())
 }
 
-/// A homeserver that knows alice, bob and carol, for as long as they like: it forgets nobody who logs out.
+/// Makes a homeserver that knows alice, bob and carol for ever: it forgets no user that logs out.
 fn homeserver() -> Handler {
     handler(|seen: Seen| async move {
         let token =
@@ -34,7 +34,7 @@ fn homeserver() -> Handler {
             Some(_) => json(401, r#"{"errcode":"M_UNKNOWN_TOKEN","error":"unknown","soft_logout":true}"#),
             None if path == VERSIONS => json(200, r#"{"versions":[]}"#),
             None if path == PASSWORD => json(401, r#"{"flows":[],"session":"x"}"#),
-            // As with `require_auth_for_profile_requests` of Synapse.
+            // Synapse with `require_auth_for_profile_requests` answers like this.
             None => json(401, r#"{"errcode":"M_MISSING_TOKEN","error":"missing"}"#),
         }
     })
@@ -46,7 +46,7 @@ async fn start() -> (Chain, Wire) {
     (chain, wire)
 }
 
-/// The tokens of all requests since the last look, in order; "-" for none.
+/// Returns the tokens of all requests since the last look, in order; "-" for none.
 fn tokens(chain: &Chain, from: &mut usize) -> Vec<String> {
     let seen = chain.stub.seen();
     let new = seen[*from..].iter().map(|seen| {
@@ -156,13 +156,13 @@ async fn a_token_ends_with_a_successful_logout_and_only_if_it_still_sticks() {
         assert_eq!(wire.get(WHOAMI).await.code, UNAUTHORIZED);
         assert_eq!(tokens(&chain, &mut seen), ["alice", "alice", "-", "-"], "{path}");
     }
-    // Somebody else's logout, by option and by query.
+    // Another user's logout, by option and by query.
     wire.request(Method::Post, with_token("/_matrix/client/v3/logout", "bob"), b"").await;
     wire.request(Method::Get, with_token(WHOAMI, "alice"), b"").await;
     wire.request(Method::Post, options("/_matrix/client/v3/logout?access_token=bob"), b"").await;
     wire.get(WHOAMI).await;
     assert_eq!(tokens(&chain, &mut seen), ["bob", "alice", "-", "alice"]);
-    // One that fails: that of a token which is not known.
+    // A logout that fails, since its token is not known.
     wire.request(Method::Post, with_token("/_matrix/client/v3/logout", "nobody"), b"").await;
     wire.get(WHOAMI).await;
     assert_eq!(tokens(&chain, &mut seen), ["nobody", "nobody"]);
@@ -173,11 +173,11 @@ async fn a_token_ends_with_a_successful_logout_and_only_if_it_still_sticks() {
 async fn a_token_that_is_not_known_any_more_spoils_no_request_that_needs_none() {
     let (chain, wire) = start().await;
     let mut seen = 0;
-    // As the first request that finds it out: it is asked once more without the token.
+    // The first request that finds this out is sent once more without the token.
     wire.request(Method::Get, with_token("/_synapse/x", "expired"), b"").await;
     assert_eq!(wire.get(VERSIONS).await.code, Code::CONTENT);
     assert_eq!(tokens(&chain, &mut seen), ["expired", "-"]);
-    // Found out: without it at once.
+    // Once this is known, the request goes without the token at once.
     assert_eq!(wire.get(VERSIONS).await.code, Code::CONTENT);
     assert_eq!(tokens(&chain, &mut seen), ["-"]);
     let forgotten = wire.request(Method::Post, options(PASSWORD), b"\xa0").await;
@@ -187,17 +187,17 @@ async fn a_token_that_is_not_known_any_more_spoils_no_request_that_needs_none() 
         "the flows came"
     );
     assert_eq!(tokens(&chain, &mut seen), ["-"]);
-    // Whoever needs one hears again that it is not known, and may refresh it.
+    // A client that needs a token learns again that it is not known, and may refresh it.
     for path in [WHOAMI, WHOAMI] {
         let refused = wire.get(path).await;
         assert_eq!((refused.code, errcode(&refused).as_deref()), (UNAUTHORIZED, Some("M_UNKNOWN_TOKEN")));
         assert_eq!(tokens(&chain, &mut seen), ["expired"]);
     }
-    // One that turns out to need a token after all.
+    // A path that turns out to need a token after all.
     let refused = wire.get(PROFILE).await;
     assert_eq!((refused.code, errcode(&refused).as_deref()), (UNAUTHORIZED, Some("M_UNKNOWN_TOKEN")));
     assert_eq!(tokens(&chain, &mut seen), ["-", "expired"]);
-    // The token itself, said again, is asked for again.
+    // The token itself, said again, is tried again.
     assert_eq!(wire.request(Method::Get, with_token(VERSIONS, "expired"), b"").await.code, UNAUTHORIZED);
     wire.request(Method::Get, with_token(WHOAMI, "carol"), b"").await;
     assert_eq!(wire.get(PROFILE).await.code, Code::CONTENT);
@@ -251,7 +251,7 @@ async fn a_late_401_of_an_older_token_ends_nothing() {
 
 #[tokio::test]
 async fn a_token_that_is_known_after_all_is_no_longer_taken_for_refused() {
-    // A worker that lags behind: it does not know alice at her first request.
+    // A worker that lags behind does not know alice at her first request.
     let asked = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let inner = homeserver();
     let lagging = handler(move |seen: Seen| {

@@ -1,4 +1,4 @@
-//! Full tables: who keeps a session, who gets one, and that the pod stays ready for both.
+//! Full tables: which client keeps a session, which one gets one, and that the pod stays ready for both.
 
 use crate::client::{Wire, options};
 use crate::harness::Chain;
@@ -30,7 +30,7 @@ async fn whoever_the_homeserver_knows_keeps_its_session_in_a_full_table() {
     unknown.closed().await;
     assert_eq!(known.get("0").await.code, Code::CONTENT);
     assert_eq!((chain.metric(EVICTED).await, chain.metric(FINISHED).await), (1.0, 3.0));
-    // Readiness takes the place of the newcomer, who has shown nothing either, and not that of the one
+    // Readiness takes the place of the newcomer, which has shown nothing either, and not that of the client
     // that is known.
     assert_eq!(chain.page("/readyz").await.0, 200);
     assert_eq!(known.get("0").await.code, Code::CONTENT);

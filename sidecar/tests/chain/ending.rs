@@ -10,7 +10,7 @@ use lowband_transport::dtls::CloseReason;
 use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, mpsc};
 
-/// Statuses of /readyz, each once, until nobody answers any more; in the end without one.
+/// Returns the statuses of /readyz, each once, until the page is not served any more; `None` at the end.
 fn watch_readiness(process: &Process) -> mpsc::UnboundedReceiver<Option<u16>> {
     let (tell, told) = mpsc::unbounded_channel();
     let admin = process.admin();
@@ -76,14 +76,14 @@ async fn five_clients_are_told_each_as_it_needs_and_readiness_fails_last() {
     assert_eq!(polling.closed().await, CloseReason::CloseNotify);
     assert_eq!(idle.closed().await, CloseReason::CloseNotify);
     assert!(begin.elapsed() < GRACE, "neighbours delay nobody: {:?}", begin.elapsed());
-    // Whoever comes is served, as is who has something open.
+    // New clients are served, and so are those with an open request.
     let mut late = Wire::connect(server).await;
     assert_eq!(late.get("/_matrix/client/v3/quick").await.code, Code::CONTENT);
     assert_eq!(running.get("/_matrix/client/v3/quick").await.code, Code::CONTENT);
     message.send(()).unwrap();
     assert_eq!(answer(request).await.unwrap().code, Code::CONTENT);
     assert_eq!(running.closed().await, CloseReason::CloseNotify);
-    // Whoever keeps asking is served, but does not come to rest by it.
+    // A client that keeps sending requests is served, but is not at rest because of it.
     for _ in 0..10 {
         assert_eq!(greedy.get("/_matrix/client/v3/quick").await.code, Code::CONTENT);
     }

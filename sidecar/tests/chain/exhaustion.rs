@@ -1,5 +1,5 @@
-//! What is full or used up keeps nobody from being served: a log that nobody reads, file descriptors, the one
-//! thread of the event loop.
+//! Resources that are full or used up do not keep clients from being served: a log without a reader, file
+//! descriptors, the one thread of the event loop.
 
 use crate::client::{Wire, answer, options};
 use crate::harness::{Chain, PATIENCE, eventually, page, value};
@@ -14,14 +14,14 @@ use std::time::Instant;
 use tokio::task::unconstrained;
 use tokio::time::timeout;
 
-/// What a pipe of Linux holds.
+/// Bytes that a pipe of Linux holds.
 const PIPE: usize = 64 << 10;
 
 #[tokio::test]
 async fn a_log_that_nobody_reads_stops_nobody_and_what_it_lacks_is_counted() {
     let mut process = Process::start(ok(), &["--log-level", "debug", "--close-within", "0"]).await;
     let wire = Wire::connect(process.server()).await;
-    // A line holds the path. From here on nobody reads any.
+    // A line holds the path. From here on the log has no reader.
     let path = format!("/_matrix/client/v3{}", format!("/{}", "x".repeat(240)).repeat(6));
     // As much may be on its way from the queue to the pipe as waits in it.
     let requests = (PIPE + 2 * MOST_WAITING) / path.len() + 100;
@@ -40,8 +40,8 @@ async fn a_log_that_nobody_reads_stops_nobody_and_what_it_lacks_is_counted() {
     assert!(ended.unwrap().success());
 }
 
-/// Of the C library's heaps only the first grows at the end of the data; the others have 64 MiB of addresses
-/// each, at multiples of that, of which what is not used yet may not be touched.
+/// Only the first of the C library's heaps grows at the end of the data; each of the others has 64 MiB of
+/// addresses, at multiples of that size, whose unused part may not be touched.
 #[cfg(all(target_env = "gnu", target_pointer_width = "64"))]
 #[tokio::test]
 async fn threads_that_sign_and_write_logs_have_no_heaps_of_their_own() {
@@ -89,11 +89,11 @@ async fn an_upstream_that_fails_every_request_costs_one_line_a_second() {
 #[tokio::test]
 async fn in_a_flood_of_one_session_the_datagrams_of_others_are_handled() {
     const FLOOD: usize = 300;
-    /// What is read before it is known that more is waiting, and after it is known that nothing is.
+    /// Batches that are read before it is known that more is waiting, and after it is known that nothing is.
     const BATCHES: usize = 2 * 32;
     let chain = Chain::start(ok(), &[]).await;
     let (wire, mut flood) = (chain.connect().await, Raw::connect(chain.server).await);
-    // All are waiting before the sidecar, a task of this very thread, reads the first one.
+    // All are waiting before the sidecar, a task of this same thread, reads the first one.
     let pings = async {
         for _ in 0..FLOOD {
             let [i0, i1] = flood.id();
@@ -125,9 +125,9 @@ async fn sessions_live_on_when_there_are_no_more_file_descriptors() {
     let (accepted, ()) = tokio::join!(waiting, async {
         process.line_with("the admin port cannot accept").await;
         assert_eq!(wire.get("0").await.code, Code::CONTENT);
-        // A session is no descriptor.
+        // A session does not take a descriptor.
         assert_eq!(Wire::connect(process.server()).await.get("0").await.code, Code::CONTENT);
-        // Nor can the certificate be looked at, or another connection to the upstream be made.
+        // Neither can the certificate be read, nor another connection to the upstream be made.
         process.line_with("Too many open files").await;
         process.stub.die().await;
         assert_eq!(wire.get("0").await.code, Code::BAD_GATEWAY);

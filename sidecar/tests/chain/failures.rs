@@ -1,4 +1,4 @@
-//! An upstream that is down, hangs, breaks off, talks nonsense or too much; and limits of our own.
+//! An upstream that is down, hangs, breaks off, talks nonsense or too much; and our own limits.
 
 use crate::client::{answer, options};
 use crate::harness::{Chain, Folder, eventually};
@@ -35,7 +35,7 @@ async fn a_hung_upstream_is_5_04() {
     let folder = Folder::new();
     let socket = folder.path().join("envoy.sock");
     let stub = Stub::new(socket.clone(), ok());
-    // Connections are taken by the kernel, and nobody ever reads them.
+    // The kernel accepts connections, and no program ever reads from them.
     let _listener = UnixListener::bind(socket).unwrap();
     let chain = Chain::with_stub(folder, stub, &["--response-timeout", "100ms"]).await;
     let response = chain.connect().await.get("0").await;
@@ -56,7 +56,7 @@ async fn an_upstream_that_dies_in_mid_request_is_5_02() {
     told.recv().await.unwrap();
     chain.stub.die().await;
     assert_eq!(answer(answered).await.unwrap().code, Code::BAD_GATEWAY);
-    // It may have been executed: it must not be sent again.
+    // The request may have been executed: it must not be sent again.
     assert_eq!(chain.stub.seen().len(), 1);
 }
 

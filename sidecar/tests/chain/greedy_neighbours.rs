@@ -9,7 +9,7 @@ use tokio::sync::{broadcast, oneshot};
 
 const POLL: &str = "7?timeout=600000";
 
-/// Long polls and what is slow wait for a message, the rest is answered at once.
+/// Makes a stub whose long polls and slow requests wait for a message; the rest is answered at once.
 fn polls() -> (Handler, broadcast::Sender<()>) {
     let (message, _) = broadcast::channel::<()>(1);
     let messages = message.clone();
@@ -25,7 +25,7 @@ fn polls() -> (Handler, broadcast::Sender<()>) {
     (stub, message)
 }
 
-/// In a site of its own.
+/// Returns an address in a site of its own.
 fn address(site: u8) -> Ipv4Addr {
     Ipv4Addr::new(127, 1, site, 1)
 }
@@ -34,7 +34,7 @@ fn ask_often(wire: &Wire, times: usize) -> Vec<oneshot::Receiver<Outcome>> {
     (0..times).map(|_| wire.ask(Method::Get, options(POLL), b"")).collect()
 }
 
-/// Until so many long polls have either got a place or an answer.
+/// Waits until this many long polls have got either a place or an answer.
 async fn all_judged(chain: &Chain, polls: usize) {
     eventually("every poll has a place or an answer", async || {
         let waiting = chain.metric("lowband_long_polls_in_flight").await;
@@ -64,7 +64,7 @@ async fn who_asks_for_little_is_served_beside_those_who_take_all_places() {
         }
     }
     all_judged(&chain, unwanted.len()).await;
-    // All places are taken, a quarter of them by one network at most.
+    // All places are taken, at most a quarter of them by one network.
     assert_eq!(chain.metric("lowband_requests_in_flight").await, PLACES as f64);
     let limit = chain.metric("lowband_requests_in_flight_network_limit").await;
     assert_eq!(limit, (PLACES / 4) as f64);
@@ -78,7 +78,7 @@ async fn who_asks_for_little_is_served_beside_those_who_take_all_places() {
         let put = wire.request(Method::Put, options("/_matrix/client/v3/x"), b"\xa0").await;
         assert_eq!(put.code, Code::CONTENT);
     }
-    // The greedy ones go on, and take from each other.
+    // The greedy clients go on, and take places from each other.
     for wire in &greedy {
         unwanted.extend(ask_often(wire, 8));
     }
@@ -126,7 +126,7 @@ async fn nobody_gives_way_to_a_neighbour_who_holds_more() {
 #[tokio::test]
 async fn a_modest_client_gets_a_place_from_networks_of_many_young_polls() {
     let (stub, _message) = polls();
-    // Minutes until a stream may be reset: all of them are young.
+    // A stream may be reset only after minutes: all of them are young.
     let chain = Chain::start(stub, &["--upstream-requests", "32", "--upstream-cancel-after", "10m"]).await;
     let mut greedy = Vec::new();
     for site in 1..=4 {
@@ -146,7 +146,7 @@ async fn a_modest_client_gets_a_place_from_networks_of_many_young_polls() {
 #[tokio::test]
 async fn who_goes_away_too_often_uses_up_the_share_of_his_network() {
     let (stub, message) = polls();
-    // At once ten may be gone away from.
+    // Ten requests may be abandoned at once.
     let chain = Chain::start(stub, &["--cancels-per-second", "1", "--upstream-cancel-after", "0"]).await;
     let wire = chain.connect().await;
     let _unwanted = ask_often(&wire, 30);
@@ -156,7 +156,7 @@ async fn who_goes_away_too_often_uses_up_the_share_of_his_network() {
     assert_eq!(chain.metric("lowband_long_polls_in_flight").await, 0.0);
     let left = chain.metric("lowband_requests_cancelled_over_rate_total").await;
     assert_eq!(left, 20.0);
-    // The others have ended. These hold their places until their answers come.
+    // The others have ended. These requests hold their places until their answers come.
     chain.metric_becomes("lowband_requests_in_flight", left).await;
     assert_eq!(chain.metric("lowband_requests_in_flight_heaviest_network").await, left);
     assert_eq!(chain.metric("lowband_requests_running_out").await, left);
@@ -171,8 +171,8 @@ async fn requests_that_nobody_waits_for_give_way_first() {
     let (stub, _message) = polls();
     let limits = ["--upstream-requests", "32", "--cancels-per-second", "1", "--upstream-cancel-after", "0"];
     let chain = Chain::start(stub, &limits).await;
-    // The share of one network is eight. Ten may be gone away from at once, and one a second; the others keep
-    // their places.
+    // The share of one network is eight. Ten requests may be abandoned at once, and one a second; the others
+    // keep their places.
     let mut asked = 0.0;
     while chain.metric("lowband_requests_in_flight_heaviest_network").await < 8.0 {
         assert!(asked < 400.0, "clients that leave hold no places");

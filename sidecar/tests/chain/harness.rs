@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-/// Nothing in these tests takes longer unless it is broken.
+/// The time limit of all waits: nothing in these tests takes longer unless it is broken.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Chain {
@@ -29,7 +29,7 @@ pub(crate) struct Chain {
     running: JoinHandle<Result<(), Error>>,
 }
 
-/// A temporary folder that goes with its value.
+/// A temporary folder that is removed with its value.
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {
@@ -53,7 +53,7 @@ impl Drop for Folder {
 }
 
 impl Chain {
-    /// With a stub that answers by `handler`, and options beside the defaults.
+    /// Starts a chain with a stub that answers by `handler`, and options beside the defaults.
     pub(crate) async fn start(handler: Handler, options: &[&str]) -> Chain {
         let folder = Folder::new();
         let stub = Stub::new(folder.path().join("envoy.sock"), handler);
@@ -84,12 +84,12 @@ impl Chain {
         Wire::connect(self.server).await
     }
 
-    /// What SIGHUP does.
+    /// Does what SIGHUP does.
     pub(crate) async fn hang_up(&self) {
         self.reload.send(()).await.unwrap();
     }
 
-    /// What SIGTERM does.
+    /// Does what SIGTERM does.
     pub(crate) fn shut_down(&mut self) {
         let _ = self.shutdown.take().unwrap().send(());
     }
@@ -98,17 +98,17 @@ impl Chain {
         tokio::time::timeout(PATIENCE, self.running).await.expect("the sidecar has not ended").unwrap()
     }
 
-    /// Status and text of an admin page.
+    /// Returns status and text of an admin page.
     pub(crate) async fn page(&self, path: &str) -> (u16, String) {
         page(self.admin, path).await.unwrap()
     }
 
-    /// Head and text of an admin page, asked for with further header fields, each with its line end.
+    /// Returns head and text of an admin page, requested with further header fields, each with its line end.
     pub(crate) async fn page_with(&self, path: &str, fields: &str) -> (String, String) {
         page_with(self.admin, path, fields).await.unwrap()
     }
 
-    /// The value of one line of /metrics, which has to be there from the start.
+    /// Returns the value of one line of /metrics, which has to be there from the start.
     pub(crate) async fn metric(&self, name: &str) -> f64 {
         let (_, text) = self.page("/metrics").await;
         value(&text, name)
@@ -124,7 +124,7 @@ impl Chain {
     }
 }
 
-/// Status and text of an admin page, as long as somebody serves it.
+/// Returns status and text of an admin page, as long as it is served.
 pub(crate) async fn page(admin: SocketAddr, path: &str) -> io::Result<(u16, String)> {
     let (head, text) = page_with(admin, path, "").await?;
     Ok((head[9..12].parse().unwrap(), text))
@@ -132,7 +132,7 @@ pub(crate) async fn page(admin: SocketAddr, path: &str) -> io::Result<(u16, Stri
 
 async fn page_with(admin: SocketAddr, path: &str, fields: &str) -> io::Result<(String, String)> {
     let mut stream = TcpStream::connect(admin).await?;
-    // That the server ends the connection is its own rule.
+    // The server ends the connection by its own rule.
     let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n{fields}\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
@@ -141,13 +141,13 @@ async fn page_with(admin: SocketAddr, path: &str, fields: &str) -> io::Result<(S
     Ok((head.to_owned(), text.to_owned()))
 }
 
-/// The value of a metric in the text of /metrics, which has to be there from the start.
+/// Returns the value of a metric in the text of /metrics, which has to be there from the start.
 pub(crate) fn value(text: &str, name: &str) -> f64 {
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
 }
 
-/// Asks again until the answer is yes: for what has no signal of its own.
+/// Asks again until the answer is yes, for conditions without a signal of their own.
 pub(crate) async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let asking = async {
         while !is_so().await {

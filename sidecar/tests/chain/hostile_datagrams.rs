@@ -12,22 +12,22 @@ use std::time::Duration;
 
 const STRANGER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
-/// Where things stand in a datagram with a hello: record header, message header, version, random,
-/// session id (none).
+/// Offsets of fields in a datagram with a hello: record header, message header, version, random, session id
+/// (none).
 const MESSAGE_SEQ: usize = 13 + 4;
 const FRAGMENT_LENGTH: usize = 13 + 9;
 const VERSION: usize = 13 + 12;
 const RANDOM: usize = VERSION + 2;
 const COOKIE: usize = RANDOM + 32 + 1;
 
-/// `hello` with `bytes` at `at`.
+/// Returns `hello` with `bytes` at `at`.
 fn with(hello: &[u8], at: usize, bytes: &[u8]) -> Vec<u8> {
     let mut changed = hello.to_vec();
     changed[at..at + bytes.len()].copy_from_slice(bytes);
     changed
 }
 
-/// The hello once more, with a cookie that nobody has given out.
+/// Returns the hello once more, with a cookie that no server has given out.
 fn with_a_cookie(hello: &[u8], message_seq: u8) -> Vec<u8> {
     let mut forged = with(hello, MESSAGE_SEQ, &[0, message_seq]);
     forged[COOKIE] = 8;
@@ -75,7 +75,7 @@ async fn each_is_counted_under_its_own_reason_while_an_honest_session_goes_on() 
     ];
     let known = honest.seal(b"\x70\x00\xff\xff");
     honest.send(&known).await;
-    // Whoever writes the address of the live session on them.
+    // An attacker that writes the address of the live session on its datagrams.
     let spoofed = [
         (fatal_alert, r#"lowband_dtls_records_dropped_total{reason="unprotected_alert"}"#),
         (record(21, 0, &[1, 0]), r#"lowband_dtls_records_dropped_total{reason="unprotected_alert"}"#),
@@ -115,7 +115,7 @@ async fn two_hellos_whose_cookie_is_never_answered_keep_nobody_waiting() {
     }
     let asked = std::time::Instant::now();
     assert_eq!(chain.connect().await.get("0").await.code, Code::CONTENT);
-    // A server that waits for them does so for the half minute of a handshake.
+    // A server that waits for the silent clients does so for the half minute of a handshake.
     assert!(asked.elapsed() < Duration::from_secs(25), "{:?}", asked.elapsed());
     assert_eq!(chain.metric("lowband_dtls_cookies_sent_total").await, 3.0);
 }
@@ -168,7 +168,7 @@ async fn sixty_thousand_forged_hellos_cost_no_memory_and_an_honest_client_is_ser
         let hello = hello.clone();
         tokio::task::spawn_blocking(move || flood(server, &hello, first, count))
     };
-    // What a process needs once, it has taken after these.
+    // After these the process has taken what it needs once.
     attack(0, 2000).await.unwrap();
     let before = process.resident();
     let attacking = attack(2000, 60_000);

@@ -13,7 +13,7 @@ const MEGABYTES_20: usize = 20 << 20;
 async fn each_bad_message_is_counted_under_its_own_reason_and_the_session_goes_on() {
     let block = [&[0xff][..], &[7; 1024]].concat();
     let with_block = |head: &[u8]| [head, &block].concat();
-    // First byte, code, what follows the message id.
+    // First byte, code, and the bytes that follow the message id.
     let cases: &[(u8, u8, &[u8], &str)] = &[
         (0xc0, 0x01, b"", r#"lowband_coap_messages_rejected_total{reason="version"}"#),
         (0x49, 0x01, b"123456789", r#"lowband_coap_messages_rejected_total{reason="token_length"}"#),
@@ -50,7 +50,7 @@ async fn each_bad_message_is_counted_under_its_own_reason_and_the_session_goes_o
             b"\xffnobody asked",
             r#"lowband_coap_messages_rejected_total{reason="unexpected_response"}"#,
         ),
-        // Option 9, which nobody knows.
+        // Option 9, which is not known.
         (0x40, 0x01, b"\x90\x21\x30", r#"lowband_coap_options_rejected_total{reason="unknown"}"#),
         (0x50, 0x01, b"\x90\x21\x30", r#"lowband_coap_messages_rejected_total{reason="non_confirmable"}"#),
         // Accept of three bytes, and twice.
@@ -65,7 +65,7 @@ async fn each_bad_message_is_counted_under_its_own_reason_and_the_session_goes_o
         (0x40, 0x01, b"\xb1\xff", r#"lowband_coap_options_rejected_total{reason="value"}"#),
         (0x40, 0x05, b"\xb1\x30", r#"lowband_coap_requests_refused_total{reason="method"}"#),
         (0x40, 0x01, b"\xd1\x16x", r#"lowband_coap_requests_refused_total{reason="proxying"}"#),
-        // Block1: a block of nothing, one that is not full, one beyond every limit, the reserved size.
+        // Block1: an empty block, one that is not full, one beyond every limit, the reserved size.
         (
             0x40,
             0x03,
@@ -90,7 +90,7 @@ async fn each_bad_message_is_counted_under_its_own_reason_and_the_session_goes_o
             &with_block(b"\xb1\x30\xd1\x03\x0f"),
             r#"lowband_coap_options_rejected_total{reason="value"}"#,
         ),
-        // Block2 of nothing, and the reserved size.
+        // Block2 of a body that is not kept, and the reserved size.
         (0x40, 0x01, b"\xb1\x30\xc1\x56", r#"lowband_coap_blocks_refused_total{reason="snapshot_unknown"}"#),
         (0x40, 0x01, b"\xb1\x30\xc1\x57", r#"lowband_coap_options_rejected_total{reason="value"}"#),
     ];

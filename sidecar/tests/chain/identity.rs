@@ -22,13 +22,13 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
-    /// P-256, for localhost, for two days.
+    /// Makes a pair with a P-256 key, for localhost, valid for two days.
     pub(crate) fn new() -> Pair {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64;
         Pair::valid(now, now + 2 * DAY)
     }
 
-    /// Between these seconds since 1970.
+    /// Makes a pair that is valid between these seconds since 1970.
     pub(crate) fn valid(from: i64, to: i64) -> Pair {
         let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
         let key = PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap();
@@ -49,7 +49,7 @@ impl Pair {
         Pair { certificate: builder.build().to_pem().unwrap(), key: key.private_key_to_pem_pkcs8().unwrap() }
     }
 
-    /// The names of its files.
+    /// Writes both files and returns their names.
     pub(crate) fn write(&self, folder: &Path) -> (String, String) {
         let write = |file: &str, pem: &[u8]| {
             let path = folder.join(file);
@@ -61,7 +61,7 @@ impl Pair {
     }
 }
 
-/// The names of the files of a new pair.
+/// Writes the files of a new pair and returns their names.
 pub(crate) fn self_signed(folder: &Path) -> (String, String) {
     Pair::new().write(folder)
 }

@@ -6,7 +6,7 @@ use crate::stub::{Handler, cbor, handler};
 use lowband_transport::coap::{Code, Method};
 use tokio::sync::{broadcast, mpsc};
 
-/// Tells when it is dropped.
+/// Reports when it is dropped.
 struct Guard(mpsc::UnboundedSender<&'static str>);
 
 impl Drop for Guard {
@@ -15,7 +15,7 @@ impl Drop for Guard {
     }
 }
 
-/// A stub whose long polls wait for a message; tells when one arrives and when one ends.
+/// Makes a stub whose long polls wait for a message; it reports when one arrives and when one ends.
 fn polls() -> (Handler, broadcast::Sender<()>, mpsc::UnboundedReceiver<&'static str>) {
     let (message, _) = broadcast::channel(1);
     let (tell, told) = mpsc::unbounded_channel();

@@ -1,5 +1,5 @@
-//! The sidecar between a real DTLS client of ours on loopback and a stub of Envoy on a unix socket. One
-//! file a phenomenon.
+//! The sidecar between a real DTLS client of ours on loopback and a stub of Envoy on a unix socket. Each file
+//! covers one phenomenon.
 
 #![allow(
     clippy::unwrap_used,

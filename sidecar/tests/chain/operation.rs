@@ -31,7 +31,7 @@ async fn connections_that_ask_for_nothing_keep_nobody_from_the_pages() {
     }
     assert_eq!(chain.page("/healthz").await.0, 200);
     assert!(begin.elapsed() < Duration::from_secs(5), "a silent connection has come to its end by itself");
-    // The oldest has made room, and only that one.
+    // The oldest connection has made room, and only that one.
     let oldest = silent.first_mut().unwrap();
     assert_eq!(oldest.read(&mut [0]).await.unwrap_or(0), 0);
     let newest = silent.last().unwrap();
@@ -51,7 +51,7 @@ async fn readiness_is_asked_for_once_in_five_seconds_however_often_the_page_is_r
 async fn a_sidecar_without_room_for_sessions_stays_ready_for_those_it_has() {
     let chain = Chain::start(ok(), &["--sessions", "1"]).await;
     let wire = chain.connect().await;
-    // The homeserver knows it: whoever it does not know would give way.
+    // The homeserver knows this client: one that it does not know would give way.
     let token = Some("alice".to_owned());
     let options = RequestOptions { authorization: token, ..options("/_matrix/client/v3/account/whoami") };
     assert_eq!(wire.request(Method::Get, options, b"").await.code, Code::CONTENT);

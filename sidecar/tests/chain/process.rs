@@ -22,21 +22,21 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// With a certificate of its own. Returns when it serves.
+    /// Starts the program with a certificate of its own. Returns when it serves.
     pub(crate) async fn start(answers: Handler, more: &[&str]) -> Process {
         let folder = Folder::new();
         let (certificate, key) = self_signed(folder.path());
         Process::with_identity(folder, answers, &certificate, &key, more).await
     }
 
-    /// With a certificate of its own and an environment.
+    /// Starts the program with a certificate of its own and an environment.
     async fn start_in(environment: &[(&str, &str)]) -> Process {
         let folder = Folder::new();
         let (certificate, key) = self_signed(folder.path());
         Process::with(folder, ok(), &certificate, &key, &[], environment).await
     }
 
-    /// With a certificate that others may have as well.
+    /// Starts the program with a certificate that other processes may have as well.
     pub(crate) async fn with_identity(
         folder: Folder,
         answers: Handler,
@@ -84,7 +84,7 @@ impl Process {
         self.admin
     }
 
-    /// Where certificate and key lie.
+    /// Returns the folder of certificate and key.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -93,7 +93,7 @@ impl Process {
         self.server
     }
 
-    /// Memory in use, in bytes.
+    /// Returns the memory in use, in bytes.
     pub(crate) fn resident(&self) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id().unwrap())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
@@ -104,7 +104,7 @@ impl Process {
         line_with(&mut self.log, text).await
     }
 
-    /// What it tells until it ends.
+    /// Returns what the program logs until it ends.
     pub(crate) async fn rest_of_log(&mut self) -> String {
         let mut log = String::new();
         self.log.read_to_string(&mut log).await.unwrap();

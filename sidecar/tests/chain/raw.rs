@@ -16,7 +16,7 @@ pub(crate) struct Raw {
 }
 
 impl Raw {
-    /// At an address of its own in 127.0.0.0/8. Nothing is sent yet.
+    /// Makes a client at an address of its own in 127.0.0.0/8. Nothing is sent yet.
     pub(crate) async fn at(address: Ipv4Addr, server: SocketAddr) -> Raw {
         let socket = UdpSocket::bind((address, 0)).await.unwrap();
         socket.connect(server).await.unwrap();
@@ -27,7 +27,7 @@ impl Raw {
         Raw { socket, server, endpoint, session: None, next_id: 0 }
     }
 
-    /// With a session.
+    /// Makes a client with a session.
     pub(crate) async fn connect(server: SocketAddr) -> Raw {
         let mut raw = Raw::at(Ipv4Addr::LOCALHOST, server).await;
         let hello = raw.hello();
@@ -45,7 +45,7 @@ impl Raw {
         raw
     }
 
-    /// The first hello of a handshake.
+    /// Returns the first hello of a handshake.
     pub(crate) fn hello(&mut self) -> Vec<u8> {
         self.endpoint.connect(Instant::now(), self.server, "localhost").unwrap();
         self.endpoint.poll_transmit().unwrap().bytes
@@ -65,7 +65,7 @@ impl Raw {
         self.socket.send(datagram).await.unwrap();
     }
 
-    /// The next datagram.
+    /// Returns the next datagram.
     pub(crate) async fn receive(&self) -> Vec<u8> {
         let mut buffer = vec![0; 2048];
         let length = tokio::time::timeout(PATIENCE, self.socket.recv(&mut buffer)).await;
@@ -73,7 +73,7 @@ impl Raw {
         buffer
     }
 
-    /// One message of the session, as the record that carries it.
+    /// Returns one message of the session, as the record that carries it.
     pub(crate) fn seal(&mut self, message: &[u8]) -> Vec<u8> {
         self.endpoint.send(Instant::now(), self.session.unwrap(), message).unwrap();
         self.endpoint.poll_transmit().unwrap().bytes
@@ -84,7 +84,7 @@ impl Raw {
         self.send(&record).await;
     }
 
-    /// The next message of the session.
+    /// Returns the next message of the session.
     pub(crate) async fn hear(&mut self) -> Vec<u8> {
         loop {
             let datagram = self.receive().await;
@@ -97,13 +97,14 @@ impl Raw {
         }
     }
 
-    /// A message id that has not been used.
+    /// Returns a message id that has not been used.
     pub(crate) fn id(&mut self) -> [u8; 2] {
         self.next_id += 1;
         self.next_id.to_be_bytes()
     }
 
-    /// A request in the session is answered as ever. What has been sent before has been received then.
+    /// Checks that a request in the session is answered normally. Everything sent before has been received
+    /// then.
     pub(crate) async fn is_served(&mut self) {
         let [i0, i1] = self.id();
         self.say(&[0x40, 0x01, i0, i1, 0xb1, b'0']).await;

@@ -16,19 +16,19 @@ const REFUSED: &str = r#"lowband_certificate_reloads_total{result="refused"}"#;
 const NOT_AFTER: &str = "lowband_certificate_not_after_timestamp_seconds";
 const WORKED: &str = "lowband_certificate_last_reload_successful";
 
-/// Looked at as often as tests like.
+/// The option for checks as often as tests need them.
 const CHECK: [&str; 2] = ["--certificate-check", "20ms"];
-/// Not before the test is over.
+/// The option for no check before the test is over.
 const NEVER: [&str; 2] = ["--certificate-check", "24h"];
 
-/// One step, as certbot and whoever else renames what it has written.
+/// Replaces the file in one step, as certbot and other programs do that rename what they have written.
 fn rename_into_place(path: &Path, content: &[u8]) {
     let new = path.with_extension("new");
     fs::write(&new, content).unwrap();
     fs::rename(new, path).unwrap();
 }
 
-/// As the kubelet fills a volume: the names are links into `..data`, a link to a folder, which changes
+/// Fills a volume as the kubelet does: the names are links into `..data`, a link to a folder, which changes
 /// in one step.
 fn fill_volume(volume: &Path, revision: &str, pair: &Pair) {
     let folder = volume.join(revision);

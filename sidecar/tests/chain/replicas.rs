@@ -1,4 +1,4 @@
-//! Two real programs with one certificate behind something that spreads datagrams over them.
+//! Two real programs with one certificate behind a balancer that spreads datagrams over them.
 
 use crate::client::Wire;
 use crate::harness::{Folder, PATIENCE, page, value};
@@ -9,7 +9,8 @@ use lowband_transport::coap::Code;
 use std::net::SocketAddr;
 use tokio::net::UdpSocket;
 
-/// One client's flow: the first datagram goes to one server, all others to another. Servers see one address.
+/// Relays one client's flow: the first datagram goes to one server, all others to another. Servers see one
+/// address.
 async fn changing(one: SocketAddr, other: SocketAddr) -> SocketAddr {
     let outer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let inner = UdpSocket::bind("127.0.0.1:0").await.unwrap();

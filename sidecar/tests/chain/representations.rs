@@ -1,5 +1,5 @@
-//! What is no answer of Matrix, whoever wrote it: it never arrives under a label that it does not deserve,
-//! costs few bytes, and tells the client what to do. Each row is asked for through the sidecar.
+//! Responses that are not answers of Matrix, from any source: none arrives under a wrong label, each costs
+//! few bytes and says what the client can do. Each row is requested through the sidecar.
 
 use crate::harness::Chain;
 use crate::stub::{Handler, handler, reply, streamed};
@@ -8,7 +8,7 @@ use lowband_codec::peek;
 use lowband_transport::coap::{Code, Response};
 use std::io;
 
-/// Code and `errcode`.
+/// The code and the `errcode` that the client gets.
 type Told = ((u8, u8), &'static str);
 
 /// A page such as nginx writes, of more than one block.
@@ -22,7 +22,7 @@ const TEXT: (&str, &str) = ("content-type", "text/plain");
 const JSON: (&str, &str) = ("content-type", "application/json");
 const CBOR: (&str, &str) = ("content-type", "application/cbor");
 const GZIP: (&str, &str) = ("content-encoding", "gzip");
-/// Envoy's word for what came from behind it.
+/// The field by which Envoy marks responses from behind it.
 const VIA: (&str, &str) = ("x-envoy-upstream-service-time", "3");
 
 fn page(status: u16, fields: Fields) -> Handler {
@@ -69,11 +69,11 @@ async fn what_works_over_https_is_5_05_and_what_works_nowhere_5_02() {
         (200, &[("content-type", "text/event-stream"), VIA], https),
         (200, &[("content-type", "application/x-ndjson"), VIA], https),
         (200, &[VIA], https),
-        // Compressed, whatever it is.
+        // Compressed bodies of any type.
         (200, &[JSON, ("content-encoding", "gzip"), VIA], https),
         (200, &[CBOR, ("content-encoding", "br"), VIA], https),
         (200, &[CBOR, ("content-encoding", "identity, zstd"), VIA], https),
-        // A part of something, and a status that is none.
+        // A part of something, and a status that HTTP does not know.
         (206, &[JSON, ("content-range", "bytes 0-9/100"), VIA], nowhere),
         (206, &[("content-type", "multipart/byteranges; boundary=x"), VIA], nowhere),
         (700, &[JSON, VIA], nowhere),
@@ -112,7 +112,7 @@ async fn an_error_that_is_none_of_matrix_keeps_its_status_and_gets_an_errcode() 
         (503, &[HTML, VIA], (5, 3), "M_UNKNOWN"),
         (504, &[HTML, VIA], (5, 4), "M_UNKNOWN"),
         (520, &[HTML, VIA], (5, 2), "M_UNKNOWN"),
-        // Envoy's own.
+        // Envoy's own errors.
         (404, &[TEXT], (5, 2), "M_UNKNOWN"),
         (403, &[TEXT], (4, 3), "M_FORBIDDEN"),
         (413, &[TEXT], (4, 13), "M_TOO_LARGE"),
@@ -141,7 +141,7 @@ async fn an_error_without_a_body_gets_one() {
     ] {
         let at_once = ask(handler(move |_| async move { reply(status, fields, b"") })).await;
         assert_told(&at_once, code, errcode, &format!("{status} {fields:?}"));
-        // The head does not tell that nothing follows.
+        // Here the head does not say that nothing follows.
         let late = ask(handler(move |_| async move { streamed(status, fields).1 })).await;
         assert_told(&late, code, errcode, &format!("{status} {fields:?}, late"));
     }
@@ -209,7 +209,7 @@ async fn an_error_without_errcode_is_none_of_matrix_whatever_its_label_says() {
             assert_told(&ask(sent).await, code, errcode, body);
         }
     }
-    // The stages of an authentication have none.
+    // The stages of an authentication have no `errcode`.
     let flows = br#"{"flows":[{"stages":["m.login.dummy"]}],"session":"x","params":{}}"#;
     let response = ask(handler(move |_| async move { reply(401, &[JSON, VIA], flows) })).await;
     assert_eq!((response.code, &response.body[..]), (Code::new(4, 1), &flows[..]));
@@ -219,7 +219,7 @@ async fn an_error_without_errcode_is_none_of_matrix_whatever_its_label_says() {
 async fn a_stream_of_events_is_refused_before_its_first_event() {
     let stub = handler(|_| async {
         let (source, reply) = streamed(200, &[("content-type", "text/event-stream"), VIA]);
-        // It says nothing for longer than anybody waits here, and lives as long as it is listened to.
+        // The stream is silent for longer than any wait here, and lives as long as it is listened to.
         tokio::spawn(async move { source.closed().await });
         reply
     });

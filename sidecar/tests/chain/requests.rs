@@ -1,4 +1,4 @@
-//! What arrives upstream for what a client sends.
+//! What arrives upstream for each request of a client.
 
 use crate::client::{Wire, options};
 use crate::harness::Chain;

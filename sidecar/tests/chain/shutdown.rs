@@ -9,10 +9,10 @@ use lowband_transport::coap::{Code, Method};
 use lowband_transport::dtls::CloseReason;
 use tokio::sync::{broadcast, mpsc};
 
-/// Long enough for whatever is looked at in between.
+/// Long enough for everything that is checked in between.
 const LINGER: [&str; 2] = ["--linger", "1h"];
 
-/// Each request waits for a message.
+/// Makes a stub in which each request waits for a message.
 fn waiting() -> (Handler, broadcast::Sender<()>) {
     let (message, _) = broadcast::channel::<()>(1);
     let messages = message.clone();
@@ -51,17 +51,17 @@ async fn open_requests_are_finished_while_everybody_else_is_served() {
     // A balancer would move the flow of the open request: not yet.
     assert_eq!(chain.page("/readyz").await, (200, "ready\n".to_owned()));
     assert_eq!(chain.page("/healthz").await.0, 200);
-    // The flow of whoever comes now cannot get elsewhere.
+    // The flow of a client that comes now cannot get elsewhere.
     let mut late = chain.connect().await;
     assert_eq!(late.get("/.lowband/ready").await.code, Code::CONTENT);
-    // The session of the open request is served as ever.
+    // The session of the open request is served normally.
     assert_eq!(wire.get("/.lowband/ready").await.code, Code::CONTENT);
     message.send(()).unwrap();
     assert_eq!(answer(answered).await.unwrap().code, Code::CONTENT);
     assert_eq!(wire.closed().await, CloseReason::CloseNotify);
     assert_eq!(late.closed().await, CloseReason::CloseNotify);
     let (mut later, _connected) = Wire::start(chain.server).await;
-    // It is told so, and can go elsewhere at once.
+    // The client is notified of that, and can go elsewhere at once.
     let why = later.closed().await;
     assert_eq!(why, CloseReason::Refused);
     assert!(why.to_string().contains("about to end"), "{why}");
@@ -84,7 +84,7 @@ async fn long_polls_are_answered_those_that_wait_and_those_to_come() {
     let mut wire = chain.connect().await;
     let poll = wire.ask(Method::Get, options("7?timeout=30000"), b"");
     let running = wire.ask(Method::Get, options("7"), b"");
-    // It may change something: nobody could tell whether it has.
+    // The request may change something: a client could not know whether it has.
     let put = wire.ask(Method::Put, options("/_matrix/client/v3/x?timeout=30000"), b"\xa0");
     chain.metric_reaches("lowband_requests_in_flight", 3.0).await;
     chain.shut_down();
@@ -92,7 +92,7 @@ async fn long_polls_are_answered_those_that_wait_and_those_to_come() {
     assert_eq!(refused.code, Code::SERVICE_UNAVAILABLE);
     let max_age = refused.options.max_age.unwrap();
     assert!((1..=POLL_SPREAD).contains(&max_age), "{max_age}");
-    // It ends at the homeserver as well.
+    // The long poll ends at the homeserver as well.
     ended.recv().await.unwrap();
     let again = wire.get("7?timeout=30000").await;
     assert_eq!((again.code, again.options.max_age), (Code::SERVICE_UNAVAILABLE, Some(max_age)));
@@ -103,7 +103,7 @@ async fn long_polls_are_answered_those_that_wait_and_those_to_come() {
     assert_eq!(chain.metric("lowband_requests_total{method=\"GET\",code=\"5.03\"}").await, 2.0);
 }
 
-/// Tells when it is dropped.
+/// Reports when it is dropped.
 struct Guard(mpsc::UnboundedSender<()>);
 
 impl Drop for Guard {

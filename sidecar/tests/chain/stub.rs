@@ -18,7 +18,7 @@ use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-/// What came over HTTP/2.
+/// A request that came over HTTP/2.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
     pub method: Method,
@@ -40,7 +40,7 @@ impl Seen {
 pub(crate) type Reply = Response<BoxBody<Bytes, io::Error>>;
 pub(crate) type Handler = Arc<dyn Fn(Seen) -> Pin<Box<dyn Future<Output = Reply> + Send>> + Send + Sync>;
 
-/// A handler from an async closure.
+/// Makes a handler from an async closure.
 pub(crate) fn handler<F>(answer: impl Fn(Seen) -> F + Send + Sync + 'static) -> Handler
 where
     F: Future<Output = Reply> + Send + 'static,
@@ -62,7 +62,7 @@ pub(crate) fn reply(status: u16, headers: &[(&str, &str)], body: &[u8]) -> Reply
     with_body(status, headers, full)
 }
 
-/// A body that comes piece by piece from a channel; `Err` breaks the stream off.
+/// Makes a body that comes piece by piece from a channel; `Err` breaks the stream off.
 pub(crate) fn streamed(status: u16, headers: &[(&str, &str)]) -> (mpsc::Sender<io::Result<Bytes>>, Reply) {
     let (pieces, source) = mpsc::channel(1);
     (pieces, with_body(status, headers, BodyExt::boxed(Pieces(source))))
@@ -84,7 +84,7 @@ pub(crate) struct Stub {
 }
 
 impl Stub {
-    /// Does not listen yet.
+    /// Makes a stub that does not listen yet.
     pub(crate) fn new(path: PathBuf, handler: Handler) -> Stub {
         Stub { path, handler, seen: Arc::default(), serving: Mutex::default() }
     }
@@ -93,7 +93,7 @@ impl Stub {
         &self.path
     }
 
-    /// All requests so far.
+    /// Returns all requests so far.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
@@ -133,7 +133,7 @@ impl Stub {
         *self.serving.lock().unwrap() = Some(serving);
     }
 
-    /// Ends all connections and the socket, as a process that dies.
+    /// Ends all connections and the socket, like a process that dies.
     pub(crate) async fn die(&self) {
         let serving = self.serving.lock().unwrap().take();
         serving.unwrap().shutdown().await;

@@ -4,7 +4,7 @@ use super::{differences, differences_from, run};
 use lowband_sidecar::envoy::CERTIFICATE_YAML;
 use std::path::PathBuf;
 
-/// A folder of its own, gone at the end.
+/// A folder of its own, removed at the end.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -38,7 +38,7 @@ fn installing_puts_the_configuration_and_the_filter_where_the_other_container_se
         "--key",
         "/tls/tls.key",
     ];
-    // Again, as after a restart of the pod's container, over what is there.
+    // A second time, as after a restart of the pod's container, over the files that are there.
     for _ in 0..2 {
         assert_eq!(run(&arguments), (0, String::new(), vec![]));
     }
@@ -62,7 +62,7 @@ fn installing_puts_the_configuration_and_the_filter_where_the_other_container_se
         ["certificate_chain: { filename: /tls/tls.crt }", "private_key: { filename: /tls/tls.key }"]
     );
     assert_eq!(std::fs::read_dir(&shared).unwrap().count(), 3);
-    // Unless they are said to be elsewhere, they are expected there as well.
+    // Unless the options say otherwise, certificate and key are expected in this folder as well.
     assert_eq!(run(&arguments[..4]), (0, String::new(), vec![]));
     let certificate = std::fs::read_to_string(shared.join("envoy-certificate.yaml")).unwrap();
     assert!(certificate.contains(&format!("filename: {shared_text}/key.pem }}")), "{certificate}");

@@ -20,7 +20,7 @@ fn run_with(environment: &[(&str, &str)], arguments: &[&str]) -> Output {
     command.output().unwrap()
 }
 
-/// (status, standard output, lines of the error output)
+/// Runs the command: (status, standard output, lines of the error output).
 fn run(arguments: &[&str]) -> (i32, String, Vec<String>) {
     let output = run_with(&[], arguments);
     let errors = String::from_utf8(output.stderr).unwrap();
@@ -28,7 +28,7 @@ fn run(arguments: &[&str]) -> (i32, String, Vec<String>) {
     (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap(), errors)
 }
 
-/// The lines that were taken away and those that came in their place, without what surrounds them.
+/// Returns the lines that were removed and those that came in their place, without their surroundings.
 fn differences(text: &str) -> (Vec<String>, Vec<String>) {
     differences_from(ENVOY_YAML, text)
 }
@@ -54,7 +54,7 @@ fn changes(arguments: &[&str]) -> (Vec<String>, Vec<String>) {
     differences(&text)
 }
 
-/// The new lines of the file that names certificate and key.
+/// Returns the new lines of the file that names certificate and key.
 fn certificate_changes(environment: &[(&str, &str)], arguments: &[&str]) -> Vec<String> {
     let output = run_with(environment, &[arguments, &["--only-certificate"]].concat());
     assert_eq!((output.status.code(), output.stderr), (Some(0), vec![]));
@@ -73,7 +73,7 @@ fn the_defaults_spelled_out_are_the_file_itself() {
         --homeserver http://127.0.0.1:8018 --dtls-port 8008";
     let arguments: Vec<_> = arguments.split_ascii_whitespace().collect();
     assert_eq!(run(&arguments), (0, ENVOY_YAML.to_owned(), vec![]));
-    // As one line each: where a sentence is broken is of no matter.
+    // Each help text as one line: where a sentence is broken does not matter.
     let help = run(&["--help"]).1.replace('`', "").split_whitespace().collect::<Vec<_>>().join(" ");
     for pair in arguments.chunks(2).filter(|pair| pair[0] != "--dtls-port") {
         let (_, of_flag) = help.split_once(&format!(" {} <", pair[0])).unwrap();

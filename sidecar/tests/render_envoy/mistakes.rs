@@ -1,4 +1,4 @@
-//! What is refused, and in what words.
+//! The options that are refused, and the words of the refusal.
 
 use super::run;
 use lowband_sidecar::envoy::{self, CERTIFICATE_YAML, ENVOY_YAML, Options};

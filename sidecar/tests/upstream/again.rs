@@ -1,4 +1,4 @@
-//! What is asked again, by whom, and what never is.
+//! Which requests are sent again, by which side, and which never are.
 
 use super::{Played, accept, carry, put, respond, started, waits, while_serving};
 use h2::Reason;
@@ -33,7 +33,7 @@ async fn a_goaway_that_does_not_cover_the_stream_sends_it_again_on_a_new_connect
     assert!(matches!(started(&mut server, &mut commands).await, Command::Start { code: Code::CONTENT, .. }));
 }
 
-/// SETTINGS, then GOAWAY with last stream 0 (RFC 9113 section 6.8), when the request has arrived.
+/// Sends SETTINGS, then GOAWAY with last stream 0 (RFC 9113 section 6.8), when the request has arrived.
 async fn go_away_at_once(mut stream: UnixStream) {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];

@@ -30,12 +30,12 @@ use tokio::task::JoinHandle;
 
 mod again;
 
-/// Of a stream, at the played server (RFC 9113 section 6.9.2).
+/// Bytes of the window of a stream at the played server (RFC 9113 section 6.9.2).
 const WINDOW: usize = 65_535;
-/// The same here.
+/// Bytes of the window of a stream here.
 const STREAM_WINDOW: usize = 16 << 10;
 const LONG_BODY: usize = 300_000;
-/// No test waits for it.
+/// A time that no test waits for.
 const LONG: Duration = Duration::from_secs(600);
 const PING: Duration = Duration::from_secs(20);
 
@@ -67,7 +67,7 @@ impl Played {
         self.upstream_for(cancel_after, 10)
     }
 
-    /// With one connection for so many requests.
+    /// Makes an upstream with one connection for this many requests.
     fn upstream_for(&self, cancel_after: Duration, requests: usize) -> Arc<Upstream> {
         let long = LONG;
         Arc::new(Upstream::new(Settings {
@@ -92,13 +92,13 @@ impl Played {
     }
 }
 
-/// Something that changes the homeserver, each time that it is asked for.
+/// Makes a request that changes the homeserver each time it is sent.
 fn put() -> Forward {
     let request = Request::put("http://localhost/_matrix/client/v3/x").body(Bytes::from("body")).unwrap();
     Forward { request, credentials: Credentials::default(), long_poll: Duration::ZERO, is_repeatable: false }
 }
 
-/// A sliding sync: a POST that waits.
+/// Makes a sliding sync: a POST that waits.
 fn waits() -> Forward {
     Forward { long_poll: Duration::from_secs(30), ..put() }
 }
@@ -122,7 +122,7 @@ async fn accept(server: &mut Server) -> Arrived {
     server.accept().await.unwrap().unwrap()
 }
 
-/// Moves frames while something else is waited for.
+/// Drives the played server's frames while something else is waited for.
 async fn while_serving<T>(server: &mut Server, waited_for: impl Future<Output = T>) -> T {
     tokio::pin!(waited_for);
     loop {
@@ -173,7 +173,7 @@ async fn of_an_answer_that_is_not_read_on_two_windows_leave_the_upstream() {
     let mut body = respond(stream, false);
     let mut sent = 0;
     body.reserve_capacity(1 << 20);
-    // Whatever may be sent each time that a ping has come back: then the other side has read all of before.
+    // Sends whatever is allowed each time a ping has come back: then the other side has read all before it.
     let mut ping = server.ping_pong().unwrap();
     for _ in 0..4 {
         while_serving(&mut server, ping.ping(h2::Ping::opaque())).await.unwrap();
@@ -184,7 +184,7 @@ async fn of_an_answer_that_is_not_read_on_two_windows_leave_the_upstream() {
     }
     let Command::Start { piece, .. } = started(&mut server, &mut commands).await else { panic!() };
     assert!(piece.go_on.is_some());
-    // One that has been read, and one that waits.
+    // One window that has been read, and one that waits.
     assert!((STREAM_WINDOW..=2 * STREAM_WINDOW).contains(&sent), "{sent}");
 }
 
@@ -207,7 +207,7 @@ async fn answers_that_are_not_read_on_stop_nobody_else_on_their_connection() {
         // The first piece is read, and the second one fills the window of the stream.
         for _ in 0..2 {
             body.reserve_capacity(STREAM_WINDOW);
-            // When the ping has come back, the other side has read all of before.
+            // When the ping has come back, the other side has read everything before it.
             while_serving(&mut server, ping.ping(h2::Ping::opaque())).await.unwrap();
             assert!(body.capacity() > 0, "answer {number} goes on");
             body.send_data(vec![b'x'; body.capacity()].into(), false).unwrap();
@@ -266,14 +266,14 @@ async fn a_body_is_kept_until_the_answer_begins_and_that_of_a_long_poll_until_it
             read += piece.len();
             body.flow_control().release_capacity(piece.len()).unwrap();
         }
-        // What is written last is let go a moment later: when a ping comes back, that has happened.
+        // The bytes written last are released a moment later: when a ping comes back, that has happened.
         let mut ping = server.ping_pong().unwrap();
         while_serving(&mut server, ping.ping(h2::Ping::opaque())).await.unwrap();
         assert_eq!(upstream.usage().body_bytes, kept, "{long_poll:?}");
         let mut answer = respond(stream, false);
         answer.send_data(Bytes::from_static(b"one"), false).unwrap();
         let Command::Start { piece, .. } = started(&mut server, &mut commands).await else { panic!() };
-        // The client reads no further.
+        // The client does not read any further.
         assert_eq!((upstream.usage().body_bytes, upstream.held_by(SessionId(1))), (0, 1));
         assert!(piece.go_on.is_some());
     }
