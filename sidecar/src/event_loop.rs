@@ -6,8 +6,7 @@
 //!                                                          transmits -> socket
 //! ```
 //!
-//! The loop decides nothing about HTTP and nothing about CoAP messages; it only passes things on between the
-//! parts that do.
+//! The loop decides nothing about HTTP or CoAP messages; it passes things on between the parts that do.
 
 use crate::answer::{CHANNEL, Command};
 use crate::backlog::Backlog;
