@@ -113,7 +113,7 @@ impl Client {
     }
 
     /// Returns whether the blocks of a session are smaller because its path seems to drop large datagrams;
-    /// `None` if there is no such session, or not any more.
+    /// `None` for an unknown session, or one that has ended.
     pub fn path_is_narrow(&self, session: SessionId) -> Option<bool> {
         self.coap.path_is_narrow(session)
     }
@@ -180,8 +180,8 @@ impl Client {
         self.coap.silence(session)
     }
 
-    /// Returns when the last authentic record of the server arrived. None if there is no such session,
-    /// or not yet.
+    /// Returns when the last authentic record of the server arrived. None for an unknown session, or before
+    /// it is established.
     pub fn heard(&self, session: SessionId) -> Option<Instant> {
         self.dtls.heard(session)
     }

@@ -40,7 +40,7 @@ impl Family {
         Family { name, help: sentence(doc).to_owned(), kind, numbers: Numbers::One(number) }
     }
 
-    /// Makes a family of numbers that a label tells apart, from `(value, doc, number)`.
+    /// Makes a family of numbers that a label distinguishes, from `(value, doc, number)`.
     pub(crate) fn labelled<const N: usize>(
         name: &'static str,
         doc: &str,

@@ -216,7 +216,7 @@ impl Server {
         self.dtls.session_ids()
     }
 
-    /// Returns the address of a session's client; None if there is no such session.
+    /// Returns the address of a session's client; None for an unknown session.
     pub fn peer(&self, session: SessionId) -> Option<SocketAddr> {
         self.dtls.peer(session)
     }

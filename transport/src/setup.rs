@@ -14,7 +14,7 @@ impl SetupError {
         &self.0
     }
 
-    /// Succeeds where there is no mistake.
+    /// Succeeds if no mistake was found.
     pub(crate) fn unless_empty(mistakes: Vec<Mistake>) -> Result<(), SetupError> {
         if mistakes.is_empty() { Ok(()) } else { Err(SetupError(mistakes)) }
     }
@@ -91,7 +91,7 @@ pub enum Mistake {
     /// The private key of [`crate::dtls::ServerIdentity`] cannot be served.
     #[error("private key: {0}")]
     PrivateKey(KeyMistake),
-    /// There is no CA certificate in [`crate::dtls::Verification::Roots`].
+    /// [`crate::dtls::Verification::Roots`] has no CA certificate.
     #[error("CA certificates: not PEM, or no readable CERTIFICATE block in it")]
     Roots,
     /// What has been given as the name of a server cannot be one.

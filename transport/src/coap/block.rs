@@ -21,7 +21,7 @@ impl BlockSize {
     pub const fn szx(self) -> u8 {
         self.0
     }
-    /// Returns the bytes of a block.
+    /// Returns the length of a block in bytes.
     pub const fn bytes(self) -> usize {
         16 << self.0
     }
@@ -48,7 +48,7 @@ pub(super) enum BlockError {
 /// NUM, M and SZX.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Block {
-    /// Its place in the body, counted in blocks of its size; below 2^20.
+    /// Place of the block in the body, counted in blocks of its size; below 2^20.
     pub num: u32,
     pub more: bool,
     pub size: BlockSize,

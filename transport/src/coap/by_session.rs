@@ -1,4 +1,4 @@
-//! A table of what is known of sessions, in one piece: thousands of small ones would leave holes in the heap.
+//! A table of values by session, in one allocation: thousands of small ones would leave holes in the heap.
 
 use crate::SessionId;
 use std::collections::HashMap;
@@ -10,7 +10,7 @@ const FEW: usize = 256;
 /// A table eight times as large as what is in it is made smaller.
 const MOSTLY_EMPTY: usize = 8;
 
-/// Values of sessions. Nothing depends on its order.
+/// Values by session. Nothing depends on their order.
 #[derive(Debug)]
 pub(super) struct BySession<V>(HashMap<SessionId, V, BuildHasherDefault<ByNumber>>);
 

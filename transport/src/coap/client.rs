@@ -42,7 +42,7 @@ const RUN_AHEAD: u64 = 64;
 pub struct Request {
     /// What to do with the resource (RFC 7252 section 5.8).
     pub method: Method,
-    /// Path, query and what else CoAP says beside the body.
+    /// Path, query and everything else that CoAP carries beside the body.
     pub options: RequestOptions,
     /// The whole body; sent blockwise where it needs more than one block.
     pub body: Vec<u8>,
@@ -65,19 +65,19 @@ pub struct Response {
 pub enum ClientEvent {
     /// The response is complete.
     Response {
-        /// The request, as [`Client::request`] has named it.
+        /// Id of the request, as [`Client::request`] returned it.
         exchange: ExchangeId,
         /// The whole response, of any code.
         response: Response,
     },
     /// No response will come.
     Failed {
-        /// The request, as [`Client::request`] has named it.
+        /// Id of the request, as [`Client::request`] returned it.
         exchange: ExchangeId,
-        /// The reason why there is no response.
+        /// Reason why no response will come.
         why: FailReason,
-        /// Whether some of it has gone out. Else the peer has never seen it, and it can be made again
-        /// without harm.
+        /// True if part of the request has been sent. If false, the peer has never seen the request, and it
+        /// can be made again without harm.
         sent: bool,
     },
     /// The peer answered a ping.
@@ -85,16 +85,16 @@ pub enum ClientEvent {
         /// The session whose peer has answered.
         session: SessionId,
     },
-    /// The peer is gone: a ping was not answered for [`Times::dead_after`], and nothing else has
-    /// come meanwhile. The requests of the session are as they were; they fail when it is closed, which is
-    /// to be done now.
+    /// The peer is gone: a ping was not answered for [`Times::dead_after`], and nothing else has come
+    /// meanwhile. The requests of the session are unchanged; they fail when the caller closes the session,
+    /// which it should do now.
     Dead {
-        /// The session that is to be closed.
+        /// Session that is to be closed.
         session: SessionId,
     },
 }
 
-/// What a confirmable message of ours was.
+/// What a confirmable message of ours was sent for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Owner {
     Exchange(ExchangeId),
@@ -106,19 +106,19 @@ struct Session {
     open: bool,
     /// Tokens are numbers that only grow: none is used twice with the same keys (RFC 9175 section 4.2).
     last_token: u64,
-    /// Where a response belongs.
+    /// Exchange that a response belongs to, by its token.
     tokens: BTreeMap<Token, ExchangeId>,
     /// Requests that wait for the session to open, or for their turn.
     queue: VecDeque<ExchangeId>,
-    /// Requests on their way.
+    /// Number of requests on their way.
     active: usize,
-    /// Requests that have ever begun.
+    /// Number of requests that have ever begun.
     begun: u64,
     /// When the last message came.
     heard: Option<Instant>,
     /// When the ping went out that is not answered yet.
     pinged: Option<Instant>,
-    /// Something has come back for a message that told of our capabilities: the peer knows them for good.
+    /// True once the peer has answered a message that carried our capabilities: it knows them for good.
     knows_us: bool,
 }
 
@@ -176,8 +176,8 @@ impl Client {
         self.messages.closed(session);
     }
 
-    /// Sends a request, or keeps it until the session opens or others have made room. On a session that is
-    /// not there it fails at once.
+    /// Sends a request, or keeps it until the session opens or others have made room. Without such a session
+    /// the request fails at once.
     pub fn request(&mut self, now: Instant, session: SessionId, request: Request) -> ExchangeId {
         let id = ExchangeId(self.next_exchange);
         self.next_exchange += 1;
@@ -195,7 +195,7 @@ impl Client {
         id
     }
 
-    /// Forgets a request: no event will come for it, a late separate response gets a Reset.
+    /// Forgets a request: no event will come for it, and a late separate response gets a Reset.
     pub fn cancel(&mut self, now: Instant, exchange: ExchangeId) {
         self.finish(now, exchange);
     }
@@ -207,13 +207,13 @@ impl Client {
         }
         match self.messages.receive(now, session, Network::alone(session.0), bytes) {
             Received::Nothing | Received::Duplicate(_) | Received::Unheard { .. } => {}
-            // It is not sent again any more.
+            // The acknowledged message is not sent again.
             Received::Acknowledged(Owner::Exchange(exchange)) => {
                 self.arrived(session, exchange);
                 self.start_queued(now, session);
             }
             Received::Acknowledged(Owner::Ping(_)) | Received::Reset { of: Owner::Ping(_), .. } => {
-                // A Reset by the RFC; the reference's server sends an empty acknowledgement.
+                // The RFC answers a ping by a Reset; the reference's server sends an empty acknowledgement.
                 self.ping_answered(session);
             }
             Received::Reset { of: Owner::Exchange(exchange), .. } => {
@@ -250,7 +250,7 @@ impl Client {
             }
             return;
         };
-        // However it comes, it acknowledges the request (RFC 7252 section 5.3.2).
+        // A response acknowledges the request in whichever message it comes (RFC 7252 section 5.3.2).
         self.messages.stop(now, session, Owner::Exchange(id));
         self.arrived(session, id);
         let (parsed, ignored) = ParsedResponse::parse(&message);

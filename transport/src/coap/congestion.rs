@@ -24,18 +24,18 @@ use super::round_trip::RoundTrip;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Copies without any word from the peer after which its path is taken for silent.
+/// Number of copies, with nothing heard from the peer, after which its path counts as silent.
 const SILENT_AFTER: u32 = 3;
 
-/// Small requests that may go in a row while blocks wait: the peer keeps the bodies of those for a minute
-/// or two only.
+/// Small requests that may go in a row while blocks wait: the peer keeps the bodies that the blocks belong to
+/// for only a minute or two.
 const SMALL_IN_A_ROW: u8 = 2;
 
 /// The window of one session.
 #[derive(Debug)]
 pub(super) struct Controller {
-    /// The estimate of the round trip: a copy of what is kept of the session. None if times are not
-    /// measured, or before the first sample.
+    /// Estimate of the round trip, copied from what is kept of the session. None if times are not measured,
+    /// or before the first sample.
     pub(super) round_trip: Option<RoundTrip>,
     /// Messages that may be on their way at once.
     cwnd: u16,
@@ -96,8 +96,8 @@ impl Controller {
         }
     }
 
-    /// Returns until when to wait at least for the answers to what was sent later than the message that has
-    /// been answered now: they queue up behind it (RFC 6298 section 5.3).
+    /// Returns until when to wait at least for the answers to messages that were sent later than the one that
+    /// has just been answered: they queue up behind it (RFC 6298 section 5.3).
     pub(super) fn next_answer(&self, now: Instant, times: &Times) -> Option<Instant> {
         self.round_trip.map(|round_trip| now + round_trip.room() + times.piggyback_wait)
     }

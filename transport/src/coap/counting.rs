@@ -1,4 +1,4 @@
-//! Which counter an error has. What parses says what is wrong and counts nothing.
+//! Maps each error to its counter. Parsers report what is wrong and count nothing.
 
 use super::counters::Counters;
 use super::failure::{OptionFault, ProtocolError};

@@ -1,34 +1,35 @@
 //! Which message ids of a peer have been seen, and what each was answered (RFC 7252 section 4.5),
 //! in bounded memory.
 //!
-//! Remembered are the messages that must not act twice: requests for the upstream, the first and the last
+//! The messages that must not act twice are remembered: requests for the upstream, the first and the last
 //! block of an upload, responses. Requests for later blocks of a snapshot are answered again from the
 //! snapshot instead, and later blocks of an upload are recognised by their number; neither takes an entry, so
 //! large bodies do not push the small requests out.
 //!
-//! A request inside an acknowledgement goes by the message id of *our* message, so the two kinds of ids
-//! are kept apart. If it asks for a later block its answer is confirmable, which is repeated anyway: its
-//! copies get nothing, else each of them would double the rest of the body. Such requests share a few
-//! places of their own.
+//! A request inside an acknowledgement goes by the message id of *our* message, so the two kinds of ids are
+//! kept apart. If such a request asks for a later block, its answer is confirmable, which is repeated anyway:
+//! copies of the request get nothing, since each answer to one would double the rest of the body. Such
+//! requests share a few places of their own.
 //!
 //! A message id that comes again under another token is another message: its peer has gone round all 65,536
 //! ids within the lifetime of one, which RFC 7252 section 4.4 forbids and a fast link invites.
 //!
-//! What still waits for its answer is never forgotten before its time: all retransmissions of a request that
-//! its client is waiting for are recognised, unless the client itself sends more than the limit in between.
+//! A message that still waits for its answer is never forgotten before its time: all retransmissions of a
+//! request that its client is waiting for are recognised, unless the client itself sends more than the limit
+//! in between.
 //!
-//! Where memory is short, what is worth least goes first ([`Seen::give_way`]), and nothing is refused for it:
+//! Where memory is short, what is worth least goes first ([`Seen::give_way`]), and no message is refused for it:
 //!
 //! ```text
 //!                                        what goes    what a copy gets then
 //!  1. a GET that says nothing sticky     all of it    it is carried out again, which does no harm
-//!  2. any other answer                   its bytes    a GET is carried out again; what acts is not: the copy is told so, by 5.00
+//!  2. any other answer                   its bytes    a GET is carried out again; what acts is not: the copy is answered 5.00
 //!  3. a message without bytes            all of it    it acts again, as if nothing were remembered
 //! ```
 //!
-//! To be told is better than silence, in which a client would repeat itself for minutes, and than 5.03, which
-//! invites it to send the same under a new id. Most such copies are late ones, whose client has its answer
-//! and ignores this one.
+//! That answer is better than silence, in which a client would repeat itself for minutes, and than 5.03,
+//! which invites the client to send the same request under a new id. Most such copies are late ones, whose
+//! client has its answer and ignores this one.
 
 mod effect;
 mod entries;
@@ -46,7 +47,7 @@ pub(super) enum Answer {
     Pending,
     /// Nothing at all: the message was non-confirmable.
     Silence,
-    /// Nothing either: its own answer is sent until it is acknowledged.
+    /// Nothing: the answer is confirmable, and is sent until it is acknowledged.
     Repeated,
     /// An empty acknowledgement once more.
     Acknowledged,
@@ -67,7 +68,7 @@ impl Answer {
     }
 }
 
-/// What had to go.
+/// What was given up for want of memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Evicted {
     /// A message that may be carried out again.
@@ -78,12 +79,12 @@ pub(super) enum Evicted {
     Id,
 }
 
-/// What a message is known by.
+/// Key by which a message is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Key {
     pub id: MessageId,
     pub token: Token,
-    /// The id is that of a message of ours, which this one acknowledges.
+    /// Whether the id is that of a message of ours, which this one acknowledges.
     pub ours: bool,
 }
 
@@ -93,29 +94,29 @@ struct Entry {
     seen: Instant,
     effect: Effect,
     answer: Answer,
-    /// Copies that have got these bytes.
+    /// Number of copies that were answered by these bytes.
     copies: u8,
 }
 
-/// What an allocation costs beside its bytes.
+/// Bytes that an allocation costs beside its content.
 const ALLOCATION: usize = 16;
 
-/// What one remembered id costs beside the bytes of its answer.
+/// Bytes that one remembered id costs beside its answer.
 const ENTRY: usize = size_of::<Entry>();
 
-/// What a session costs of which anything is remembered: its places in tables that may be half empty, its
-/// reminder, and its places in the pool where that keeps an order.
+/// Bytes that a session costs if anything of it is remembered: its places in tables that may be half empty,
+/// its reminder, and its places in the pool where that keeps an order.
 const SESSION: usize = 512;
 
 /// The memory of one session, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     entries: Entries,
-    /// Of all answers, with their allocations.
+    /// Bytes of all answers, with their allocations.
     bytes: usize,
-    /// How many have [`Answer::Pending`].
+    /// Number of entries that have [`Answer::Pending`].
     pending: u32,
-    /// How many have [`Answer::Repeated`].
+    /// Number of entries that have [`Answer::Repeated`].
     repeated: u32,
     /// The newest request that was answered by a large piggybacked response, until that is known to be lost
     /// (`path.rs`).
@@ -127,12 +128,12 @@ impl Seen {
         self.entries.get(self.position(key)?).map(|entry| (&entry.answer, entry.effect))
     }
 
-    /// Duplicates are mostly of what came last.
+    /// Returns the place of an entry, searched from the newest: most duplicates are of the newest messages.
     fn position(&self, key: Key) -> Option<usize> {
         self.entries.newest_that(|entry| entry.key == key)
     }
 
-    /// Whether this is what was remembered last, with all that belongs to it.
+    /// Returns whether this message was remembered last, and its answer has not been forgotten.
     pub(super) fn newest_is(&self, key: Key) -> bool {
         self.entries.newest().is_some_and(|entry| entry.key == key && entry.answer != Answer::Gone)
     }
@@ -151,7 +152,7 @@ impl Seen {
         })
     }
 
-    /// Does nothing for a message that is not remembered, here and below.
+    /// Sets what a message has been answered. Does nothing for a message that is not remembered.
     pub(super) fn set(&mut self, key: Key, answer: Answer) {
         if let Some(at) = self.position(key) {
             self.set_at(at, answer);
@@ -188,8 +189,8 @@ impl Seen {
         }
     }
 
-    /// Forgets the oldest answered ids until all limits hold; says how many. `repeated` is for requests for
-    /// blocks that came in acknowledgements, the others for all else.
+    /// Forgets the oldest answered ids until all limits hold; returns how many. `repeated` is the limit of
+    /// requests for blocks that came in acknowledgements, the other two hold for all else.
     pub(super) fn keep_within(&mut self, ids: usize, bytes: usize, repeated: usize) -> u64 {
         let mut forgotten = 0;
         let mut forget = |seen: &mut Seen, goes: fn(&Entry) -> bool| {
@@ -206,8 +207,8 @@ impl Seen {
         self.entries.oldest_that(goes)
     }
 
-    /// Gives up what is worth least, as the head of this file has it. None when everything waits
-    /// for its answer.
+    /// Gives up what is worth least, in the order that the head of this file gives. None when all messages
+    /// wait for their answers.
     pub(super) fn give_way(&mut self) -> Option<Evicted> {
         let is_known = |entry: &Entry| matches!(entry.answer, Answer::Bytes(_) | Answer::Silence);
         let is_bytes = |entry: &Entry| matches!(entry.answer, Answer::Bytes(_));
@@ -237,13 +238,13 @@ impl Seen {
         self.entries.len() == 0
     }
 
-    /// When the oldest was seen.
+    /// Returns when the oldest message was seen.
     pub(super) fn oldest(&self) -> Option<Instant> {
         self.entries.get(0).map(|entry| entry.seen)
     }
 
-    /// All bytes that [`Seen::give_way`] could free, allocations as a whole. What waits for its answer is
-    /// bounded by the requests that may wait.
+    /// Returns all bytes that [`Seen::give_way`] could free, counting whole allocations. Messages that wait
+    /// for their answers are bounded by the number of requests that may wait.
     pub(super) fn to_give(&self) -> usize {
         let pending = self.pending as usize;
         if self.entries.len() == pending {
@@ -319,7 +320,7 @@ mod tests {
         assert_eq!(seen.entries.places(), 1);
     }
 
-    /// What [`Seen::give_way`] says until it has nothing left.
+    /// Collects what [`Seen::give_way`] returns until it has nothing left.
     fn give_all(seen: &mut Seen) -> Vec<Evicted> {
         let mut before = seen.to_give();
         let mut gone = Vec::new();

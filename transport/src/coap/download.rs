@@ -1,9 +1,9 @@
 //! Response bodies that arrive in blocks: the receiving side of Block2 (RFC 7959 section 2.4).
 //!
-//! Whether the pieces belong together is checked at every block: the same ETag and code, the offset that
-//! was asked for, and whole blocks but for the last. Size2 is an estimate (RFC 7959 section 4): it refuses
-//! early what is above the limit, and decides nothing else. One block after the other for now; what asks
-//! for several at once goes here as well.
+//! Whether the pieces belong together is checked at every block: the same ETag and code, the offset that was
+//! asked for, and whole blocks but for the last. Size2 is an estimate (RFC 7959 section 4): it refuses early
+//! what is above the limit, and decides nothing else. Blocks are asked for one after the other for now; code
+//! that asks for several at once would go here as well.
 
 use super::block::Block;
 use super::client::Response;
@@ -22,7 +22,7 @@ pub(super) struct Download {
 /// What comes after a block.
 #[derive(Debug)]
 pub(super) enum Progress {
-    /// This block is to be asked for.
+    /// Block that is to be asked for.
     Next(Download, Block),
     Whole(Response),
 }
@@ -47,12 +47,12 @@ impl Download {
         download.append(block, &payload, limit)
     }
 
-    /// Returns whether a block is one of another body: the resource has changed (RFC 7959 section 2.4).
+    /// Returns whether a block belongs to another body: the resource has changed (RFC 7959 section 2.4).
     pub(super) fn is_of_another(&self, code: Code, response: &ParsedResponse) -> bool {
         code == self.code && response.block2.is_some() && response.etag != self.etag
     }
 
-    /// Adds a further response. One without success takes the place of the body: the server could not go on.
+    /// Adds a further response. A response without success replaces the body: the server could not go on.
     pub(super) fn add(
         self,
         code: Code,

@@ -31,25 +31,25 @@ pub enum Unsendable {
     /// A value of [`super::RequestOptions::path`] is too long for Uri-Path.
     #[error("a path segment of more than 255 bytes does not fit into CoAP")]
     PathSegment {
-        /// Its length in bytes.
+        /// Length of the value in bytes.
         bytes: usize,
     },
     /// A value of [`super::RequestOptions::query`] is too long for Uri-Query.
     #[error("a query parameter of more than 255 bytes does not fit into CoAP")]
     QueryParameter {
-        /// Its length in bytes.
+        /// Length of the value in bytes.
         bytes: usize,
     },
     /// [`super::RequestOptions::authorization`] is longer than [`super::MAX_ACCESS_TOKEN`].
     #[error("an access token of more than {} bytes does not fit into option 256", MAX_ACCESS_TOKEN)]
     AccessToken {
-        /// Its length in bytes.
+        /// Length of the token in bytes.
         bytes: usize,
     },
     /// [`super::RequestOptions::host`] is empty or too long for Uri-Host.
     #[error("a Uri-Host has 1 to 255 bytes")]
     Host {
-        /// Its length in bytes.
+        /// Length of the host in bytes.
         bytes: usize,
     },
     /// The options together do not fit into one message, which they have to even if the body goes in blocks.
@@ -125,12 +125,12 @@ pub enum ProtocolError {
     },
 }
 
-/// An option that refuses its message.
+/// An option because of which its message is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OptionError {
-    /// Its number (RFC 7252 section 5.4.6: an odd one is critical).
+    /// Number of the option (RFC 7252 section 5.4.6: an odd one is critical).
     pub number: u16,
-    /// What is wrong with it.
+    /// What is wrong with the option.
     pub fault: OptionFault,
 }
 
@@ -138,15 +138,15 @@ pub struct OptionError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OptionFault {
-    /// It is critical and means nothing to us (RFC 7252 section 5.4.1).
+    /// The option is critical and means nothing to us (RFC 7252 section 5.4.1).
     Unknown,
-    /// Its value is longer or shorter than the option allows (RFC 7252 section 5.4.3).
+    /// The value is longer or shorter than the option allows (RFC 7252 section 5.4.3).
     Length,
-    /// It stands twice and may stand once (RFC 7252 section 5.4.5).
+    /// The option stands twice and may stand once (RFC 7252 section 5.4.5).
     Repeated,
-    /// Its value is text and not UTF-8.
+    /// The value should be text and is not UTF-8.
     NotUtf8,
-    /// It is a block option with SZX 7 (RFC 7959 section 2.2).
+    /// The option is a block option with SZX 7 (RFC 7959 section 2.2).
     ReservedSize,
 }
 

@@ -13,13 +13,14 @@
 //!          Received
 //! ```
 //!
-//! State exists only while something is remembered or on its way, each in a table of its own: what was seen
-//! of the peer; what is on its way to it, with the ids that were given out. A session at rest has none,
-//! unless its round trip is kept. Messages on their way are looked up one by one: the window bounds them.
+//! State exists only while something is remembered or on its way. Two tables hold it: one has the messages
+//! seen from the peer, the other those on their way to it, with the ids that were given out. A session at
+//! rest has no state, unless its round trip is kept. Messages on their way are looked up one by one: the
+//! window bounds them.
 //!
-//! Deliberately absent: a brake for whoever sends more than 65,536 messages within EXCHANGE_LIFETIME, 265 a
-//! second on one session. Deduplication tells messages of one id apart by their tokens, and a client of ours
-//! uses none twice.
+//! Deliberately absent: a brake for clients that send more than 65,536 messages within EXCHANGE_LIFETIME, 265
+//! a second on one session. Deduplication distinguishes messages of one id by their tokens, and our client
+//! does not use a token twice.
 
 mod memory;
 mod path;
@@ -47,16 +48,17 @@ use std::time::{Duration, Instant};
 pub(super) use path::halved;
 pub(super) use repetition::GivenUp;
 
-/// Where a message came from: what deduplication knows it by, and what an answer needs to find its way.
+/// Where a message came from: the key by which deduplication knows it, and what an answer needs to find its
+/// way.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Origin {
     pub session: SessionId,
-    /// Whose share pays for what is kept of it.
+    /// Network whose share pays for what is kept of the message.
     pub network: Network,
     pub kind: Kind,
     pub id: MessageId,
     pub token: Token,
-    /// What it would do to take a copy for a new message.
+    /// Effect of taking a copy for a new message.
     pub effect: Effect,
 }
 
@@ -66,7 +68,7 @@ impl Origin {
         Origin { session, network, kind, id, token, effect: Effect::of(message) }
     }
 
-    /// The id inside an acknowledgement is that of our own message.
+    /// Returns the key of the message; the id inside an acknowledgement is that of our own message.
     pub(super) fn key(&self) -> Key {
         Key { id: self.id, token: self.token, ours: self.kind == Kind::Acknowledgement }
     }
@@ -79,52 +81,52 @@ pub(super) enum Received<O> {
     Nothing,
     /// A copy of a message that has been dealt with, or is being dealt with.
     Duplicate(Origin),
-    /// A copy of a request whose answer was sent before; `times` counts such copies. For this one nothing has
-    /// been sent yet.
+    /// A copy of a request whose answer was sent before; `times` counts such copies. Nothing has been sent
+    /// for this copy yet.
     Unheard { message: Message, answer: Vec<u8>, times: u8 },
-    /// A request, confirmable or not, seen for the first time and not remembered yet. Or inside an
-    /// acknowledgement: then of what, if that was still waiting for one. `again`: it is a copy, whose answer
-    /// has been forgotten and which does no harm.
+    /// A request, confirmable or not, seen for the first time and not remembered yet. `acknowledges`: what
+    /// the request acknowledges, if it came inside an acknowledgement that something was still waiting for.
+    /// `again`: the request is a copy whose answer has been forgotten and which does no harm.
     Request { message: Message, acknowledges: Option<O>, again: bool },
     /// A response; `to` is set when it came with the acknowledgement of something that was waiting for one.
     Response { message: Message, to: Option<O> },
-    /// An empty acknowledgement of what was sent.
+    /// An empty acknowledgement of what we sent.
     Acknowledged(O),
-    /// A Reset. `of_copy`: what it answers had been sent more than once, so that the peer may have taken
-    /// an earlier copy.
+    /// A Reset. `of_copy`: the message that it answers had been sent more than once, so that the peer may
+    /// have taken an earlier copy.
     Reset { of: O, of_copy: bool },
 }
 
-/// What the layer knows of one session as long as it lasts. There may be a hundred thousand sessions: its
-/// size counts.
+/// What the layer knows of one session as long as it lasts. The size matters: there may be a hundred thousand
+/// sessions.
 #[derive(Debug, Default)]
 struct Known {
     /// The measured round trip; None until there is a sample.
     round_trip: Option<RoundTrip>,
     path: Path,
-    /// The peer is known to send copies sooner than RFC 7252 has it.
+    /// Whether the peer is known to send copies sooner than RFC 7252 says.
     short_timers: bool,
 }
 
 impl Known {
-    /// Whether nothing is known that the session could not do without.
+    /// Returns whether the session could do without all that is known of it.
     fn is_dispensable(&self) -> bool {
         self.round_trip.is_none() && !self.short_timers && !self.path.is_narrow()
     }
 }
 
-/// What we have sent in one session. Gone when ids may be given out again.
+/// What we have sent in one session. Dropped when its ids may be given out again.
 #[derive(Debug)]
 struct Link<O> {
     next_id: Option<MessageId>,
-    /// When the last id was given out: for EXCHANGE_LIFETIME none may be given out twice (RFC
-    /// 7252 section 4.4).
+    /// When the last id was given out: for EXCHANGE_LIFETIME no id may be given out twice (RFC 7252 section
+    /// 4.4).
     last_id_at: Instant,
     unacknowledged: Vec<Unacknowledged<O>>,
     controller: Controller,
     /// The id of the newest probe (`path.rs`).
     probe: Option<MessageId>,
-    /// When a message as long as a block has passed last, since blocks became smaller.
+    /// When a message as long as a block last passed, since blocks became smaller.
     let_through: Option<Instant>,
 }
 
@@ -133,7 +135,7 @@ enum Alarm {
     Retransmit(SessionId, MessageId),
     /// A place in the window becomes free by itself.
     Place(SessionId),
-    /// Something was given up, and is to be reported at once.
+    /// A message was given up, which is to be reported at once.
     Tell,
 }
 
@@ -144,25 +146,25 @@ pub(super) struct MessageLayer<O> {
     pub counters: Counters,
     pub random: Random,
     known: BySession<Known>,
-    /// What was seen, and the reminders to forget it.
+    /// Messages seen from the peer of each session, and the reminders to forget them.
     seen: BySession<Seen>,
     forget_seen: Reminders,
-    /// What was sent, and the reminders to forget its ids.
+    /// Messages sent to the peer of each session, and the reminders to forget their ids.
     links: BTreeMap<SessionId, Box<Link<O>>>,
     forget_ids: Reminders,
-    /// Largest messages, in bytes, of the sessions that do not take all.
+    /// Largest message in bytes, for each session that does not take all lengths.
     narrow: BTreeMap<SessionId, usize>,
     /// Messages that wait for a place in the window.
     queues: BTreeMap<SessionId, Queue<O>>,
-    /// What was given up and is to be reported to the layer above.
+    /// Messages that were given up, to be reported to the layer above.
     given_up: VecDeque<GivenUp<O>>,
-    /// Sessions whose blocks have become smaller, which is to be reported as well.
+    /// Sessions whose blocks have become smaller, to be reported to the layer above as well.
     narrowed: VecDeque<SessionId>,
     alarms: Timers<Alarm>,
     transmits: VecDeque<(SessionId, Vec<u8>)>,
     /// Bytes that each session's deduplication could give up.
     remembered: LazyPool<SessionId>,
-    /// What each session's answers take that are not acknowledged.
+    /// Bytes that each session's unacknowledged answers take.
     waiting: Pool<SessionId>,
 }
 
@@ -191,7 +193,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         }
     }
 
-    /// Starts measuring, where the times want that and the handshake has given a first sample.
+    /// Starts measuring, if the times ask for it and the handshake has given a first sample.
     pub(super) fn opened(&mut self, now: Instant, session: SessionId, round_trip: Option<Duration>) {
         if let (true, Some(sample)) = (self.times.measured, round_trip) {
             self.know(session).round_trip = Some(RoundTrip::first(now, sample));
@@ -212,14 +214,14 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
             }
         }
         if self.sessions() == 0 {
-            // No session is left that could be told of what was given up.
+            // No session is left to which a message given up could be reported.
             self.given_up.clear();
             self.alarms.clear(Alarm::Tell);
         }
     }
 
     /// Answers a confirmable message: a piggybacked response, or a bare acknowledgement or Reset. Duplicates
-    /// of a remembered message will get the same.
+    /// of a remembered message will get the same answer.
     fn answer(&mut self, origin: &Origin, answer: Answer, bytes: Vec<u8>) {
         self.remember_answer(origin, answer);
         self.transmit(origin.session, bytes);
@@ -235,7 +237,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         self.answer(origin, Answer::Rejected, message::empty(Kind::Reset, origin.id));
     }
 
-    /// Rejects one that was not, as it will be again.
+    /// Rejects a message that was not remembered; its copies will be rejected in turn.
     pub(super) fn reset(&mut self, session: SessionId, id: MessageId) {
         self.counters.resets_out += 1;
         self.transmit(session, message::empty(Kind::Reset, id));
@@ -257,17 +259,17 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         }
     }
 
-    /// Once more what a message has been answered.
+    /// Sends the answer of a message once more.
     pub(super) fn send_again(&mut self, session: SessionId, answer: Vec<u8>) {
         self.transmit(session, answer);
     }
 
-    /// The peer has shown that its copies come sooner than RFC 7252 has it. That holds for the session.
+    /// Notes that copies of the peer come sooner than RFC 7252 says. That holds for the whole session.
     pub(super) fn has_short_timers(&mut self, session: SessionId) {
         self.know(session).short_timers = true;
     }
 
-    /// How long a request may wait for its acknowledgement.
+    /// Returns how long a request may wait for its acknowledgement.
     pub(super) fn piggyback_wait(&self, session: SessionId) -> Duration {
         let least = self.times.piggyback_wait;
         match self.known.get(session) {
@@ -278,7 +280,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         }
     }
 
-    /// Does what is due; returns who has been given up, one at a time.
+    /// Does what is due; returns what has been given up, one message at a time.
     pub(super) fn handle_timeout(&mut self, now: Instant) -> Option<GivenUp<O>> {
         self.forget_expired(now);
         loop {
@@ -318,7 +320,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         Received::Nothing
     }
 
-    /// Ids are given out in order from a random start, around the end, past those still on their way.
+    /// Gives out ids in order from a random start, wrapping around, and skips those still on their way.
     fn allocate(&mut self, now: Instant, session: SessionId) -> MessageId {
         let next = self.links.get(&session).and_then(|link| link.next_id);
         let mut id = next.unwrap_or_else(|| MessageId(self.random.u16()));
@@ -364,17 +366,17 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         *counter += 1;
     }
 
-    /// Bytes that are remembered of answered messages, allocations as a whole.
+    /// Returns the bytes that are remembered of answered messages, counting whole allocations.
     pub(super) fn remembered_bytes(&self) -> usize {
         self.remembered.total()
     }
 
-    /// What separate answers take that are not acknowledged, in bytes.
+    /// Returns the bytes that unacknowledged separate answers take.
     pub(super) fn waiting_bytes(&self) -> usize {
         self.waiting.total()
     }
 
-    /// Sessions that have state here.
+    /// Returns the number of sessions that have state here.
     pub(super) fn sessions(&self) -> usize {
         self.known.len().max(self.seen.len()).max(self.links.len())
     }

@@ -55,7 +55,7 @@ impl fmt::Display for Code {
     }
 }
 
-/// As by [`fmt::Display`]: `4.05` says more in a log than the 133 of the wire.
+/// Formats as [`fmt::Display`] does: `4.05` says more in a log than the 133 of the wire.
 impl fmt::Debug for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

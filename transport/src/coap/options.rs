@@ -105,7 +105,7 @@ fn recognised<'a>(
 }
 
 impl ParsedRequest {
-    /// Returns whether it is a block of a body that another message has begun.
+    /// Returns whether the request is about a block of a body that another message has begun.
     pub(super) fn goes_on(&self) -> bool {
         [self.block1, self.block2].into_iter().flatten().any(|block| block.num > 0)
     }
@@ -173,7 +173,7 @@ fn text(number: u16, value: &[u8]) -> Result<String, OptionError> {
     String::from_utf8(value.to_vec()).map_err(|_| OptionError { number, fault: OptionFault::NotUtf8 })
 }
 
-/// Refuses `.` and `..`, which are no legal values (RFC 7252 section 5.10.1). Escaping them would not help,
+/// Refuses `.` and `..`, which are not legal values (RFC 7252 section 5.10.1). Escaping them would not help,
 /// since HTTP servers resolve the escaped form as well.
 fn path_segment(value: &[u8]) -> Result<String, Refusal> {
     let segment = text(numbers::URI_PATH, value)?;

@@ -171,8 +171,8 @@ impl Server {
         self.wake(now);
     }
 
-    /// Takes in one CoAP message. `network` is the one whose share pays for what is kept of it; passed with
-    /// each message, because a session at rest keeps nothing here.
+    /// Takes in one CoAP message. `network` is the network whose share pays for what is kept of the message;
+    /// it is passed with each message, because a session at rest keeps nothing here.
     pub fn handle_message(&mut self, now: Instant, session: SessionId, network: Network, bytes: &[u8]) {
         match self.messages.receive(now, session, network, bytes) {
             Received::Nothing => {}
@@ -205,7 +205,7 @@ impl Server {
         self.wake(now);
     }
 
-    /// `again`: what the request carries for its session has been taken in before.
+    /// Handles a request. `again`: what it carries for its session has been taken in before.
     fn handle_request(&mut self, now: Instant, asker: Origin, message: Message, again: bool) {
         let session = asker.session;
         // Before any refusal: whatever comes back shows the client that this message has arrived.

@@ -149,7 +149,8 @@ pub(super) struct Snapshot {
     pub read: bool,
     /// Blocks on their way as separate responses: until they have arrived, the client cannot ask for more.
     pub delivering: u32,
-    /// Its first block has been sent in this smaller size, after so many larger ones seemed lost.
+    /// Smaller size in which the first block has been sent, and how many larger copies seemed lost before
+    /// that.
     pub cut: Option<(BlockSize, u8)>,
     code: Code,
     options: ResponseOptions,
@@ -266,8 +267,8 @@ impl Snapshot {
         OVERHEAD + self.key.len() + token + waiting + self.content.bytes()
     }
 
-    /// Returns how many bytes are held for it at the upstream: `most`, or all that is still to come if
-    /// that is known to be less; 0 if its upstream has ended.
+    /// Returns how many bytes are held for the snapshot at the upstream: `most`, or all that is still to come
+    /// if that is known to be less; 0 if the upstream has ended.
     pub(super) fn at_upstream(&self, most: usize) -> usize {
         let to_come = self.options.size.map_or(usize::MAX, |size| {
             usize::try_from(size).unwrap_or(usize::MAX).saturating_sub(self.content.end)

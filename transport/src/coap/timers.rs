@@ -1,5 +1,5 @@
-//! One ordered set of deadlines for all sessions. What is not waiting for a time is not in it, so idle
-//! sessions cost nothing; setting and clearing are logarithmic.
+//! One ordered set of deadlines for all sessions. Only what waits for a time is in it, so idle sessions cost
+//! nothing; setting and clearing are logarithmic.
 
 use crate::SessionId;
 use std::cmp::Reverse;
@@ -17,7 +17,7 @@ impl<K: Ord + Copy> Timers<K> {
         Timers { by_time: BTreeSet::new(), by_key: BTreeMap::new() }
     }
 
-    /// A key has one deadline: setting it again moves it.
+    /// Sets the deadline of a key, which has one: setting it again moves it.
     pub(super) fn set(&mut self, key: K, at: Instant) {
         if let Some(before) = self.by_key.insert(key, at) {
             self.by_time.remove(&(before, key));
@@ -25,7 +25,8 @@ impl<K: Ord + Copy> Timers<K> {
         self.by_time.insert((at, key));
     }
 
-    /// For deadlines that mostly move later: an earlier one stays, and its owner looks again when it comes.
+    /// Sets a deadline that mostly moves later: an earlier one stays, and its owner looks again when it
+    /// comes.
     pub(super) fn set_no_later(&mut self, key: K, at: Instant) {
         if self.by_key.get(&key).is_none_or(|before| *before > at) {
             self.set(key, at);
@@ -53,13 +54,13 @@ impl<K: Ord + Copy> Timers<K> {
     }
 }
 
-/// Sessions of which something is to be forgotten, and when. In one piece, unlike [`Timers`]: each session
-/// that has said anything has one for minutes. A deadline is not taken out or moved: when it comes, its owner
-/// looks whether anything is due, and sets another one for the rest.
+/// Sessions of which something is to be forgotten, and when. In one allocation, unlike [`Timers`]: each
+/// session that has said anything has a deadline here for minutes. A deadline is not taken out or moved: when
+/// it comes, its owner looks whether anything is due, and sets another one for the rest.
 #[derive(Debug, Default)]
 pub(super) struct Reminders(BinaryHeap<Reverse<(Instant, SessionId)>>);
 
-/// So many deadlines of sessions that have nothing to forget are borne.
+/// Number of deadlines that may stay although their sessions have nothing to forget.
 const FEW: usize = 64;
 
 impl Reminders {
@@ -83,9 +84,9 @@ impl Reminders {
         next.map(|Reverse((_, session))| session)
     }
 
-    /// A session has nothing to forget any more. Deadlines of such sessions go where they come first, so that
-    /// they wake no caller, and everywhere when they are more than half. `all` are the other sessions, with
-    /// theirs.
+    /// Notes that a session has nothing to forget any more. Deadlines of such sessions are dropped where they
+    /// come first, so that they wake no caller, and everywhere when they are more than half. `all` are the
+    /// other sessions, with their deadlines.
     pub(super) fn tidy(
         &mut self,
         is_known: impl Fn(SessionId) -> bool,

@@ -1,7 +1,7 @@
 //! Request bodies that arrive in blocks: the receiving side of Block1 (RFC 7959 section 2.5).
 //!
 //! Uploads are atomic: the caller sees a body when its last block has come, or never. The [`BodyKey`], of
-//! which Request-Tag is a part (RFC 9175 section 3), tells two uploads of one session apart; a new block 0
+//! which Request-Tag is a part (RFC 9175 section 3), distinguishes two uploads of one session; a new block 0
 //! with the same key starts a new body. Blocks are taken in order only; their size may change where a body
 //! has been cut at a common border. All blocks of a body have one Content-Format (RFC 7959 section 2.3);
 //! later ones may leave it out.
@@ -232,8 +232,8 @@ impl Uploads {
         Taken::Complete { options: upload.options, standing: upload.standing, body: upload.body }
     }
 
-    /// Returns the access token that an upload runs under; the inner `None` stands for no token. None if
-    /// there is no such upload.
+    /// Returns the access token that an upload runs under; the inner `None` stands for no token. None without
+    /// such an upload.
     pub(super) fn access_token(&self, key: &BodyKey) -> Option<Option<AccessToken>> {
         let upload = self.list.iter().find(|upload| upload.key == *key)?;
         Some(upload.standing.access_token.clone())
@@ -252,8 +252,8 @@ impl Uploads {
         }
     }
 
-    /// Ends the slowest upload, the oldest of equals, and returns whether that was `last`, which goes when
-    /// there is no other.
+    /// Ends the slowest upload, the oldest of equals, and returns whether that was `last`, which ends only
+    /// when it is the only one.
     pub(super) fn give_way(&mut self, now: Instant, last: Option<&BodyKey>) -> bool {
         let each = self.list.iter().enumerate();
         let rank = |upload: &Upload| (Some(&upload.key) == last, upload.speed(now), upload.began);

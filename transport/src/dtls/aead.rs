@@ -1,9 +1,9 @@
 //! Sealing and opening protected records (RFC 6347 section 4.1.2, RFC 5246 section 6.2.3.3).
 //!
-//! One pair of OpenSSL contexts per AEAD serves all sessions and gets the key anew for each record. A
-//! context of its own would cost a session more memory than all the rest of it (measured: 0.6 to 1.2 kB for
-//! each direction), and a record with a shared one takes half the time that it takes with a fresh one (0.5
-//! to 1.1 us).
+//! One pair of OpenSSL contexts per AEAD serves all sessions and gets the key anew for each record. A context
+//! of its own would cost a session more memory than all the rest of the session (measured: 0.6 to 1.2 kB for
+//! each direction), and a record with a shared context takes half the time that it takes with a fresh one
+//! (0.5 to 1.1 us).
 //!
 //! The explicit nonce is the record number, which is never used twice under one key. The only record that
 //! OpenSSL has sealed under the same key, its Finished, has number 0 there (CCM) or eight random bytes (GCM).
@@ -115,7 +115,7 @@ impl Aeads {
             context.decrypt_init(None, Some(keys.key(aead)), Some(&nonce))?;
             context.set_data_len(ciphertext.len())?;
             context.cipher_update(&aad, None)?;
-            // CCM verifies here; there is no final step.
+            // CCM verifies here, without a final step.
             context.cipher_update_vec(ciphertext, &mut plaintext)?;
         } else {
             context.decrypt_init(None, Some(keys.key(aead)), Some(&nonce))?;

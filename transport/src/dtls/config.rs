@@ -123,7 +123,7 @@ impl Default for Limits {
 /// Times are added to the clock, which must not overflow.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
-/// Once put together, it goes to OpenSSL as one record.
+/// Longest ClientHello, in bytes: once put together, it goes to OpenSSL as one record.
 const LONGEST_HELLO: usize = MAX_PLAINTEXT - HANDSHAKE_HEADER;
 
 impl Limits {

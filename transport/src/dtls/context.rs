@@ -22,11 +22,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// X25519 is the quicker one; with a P-256 certificate its curve must be in the list too. Short, because it
 /// travels in each ClientHello.
 const OFFERED_GROUPS: &str = "X25519:P-256";
-/// The server's list stays at home. P-384 is for clients that are not allowed anything below; they need an
-/// RSA certificate, because a P-256 key takes its curve's place in the client's list (RFC 8422 section
-/// 5.1).
+/// The server's list is never sent. P-384 is for clients that are not allowed anything below; they need an
+/// RSA certificate, because a P-256 key takes its curve's place in the client's list (RFC 8422 section 5.1).
 const ACCEPTED_GROUPS: &str = "X25519:P-256:P-384";
-/// No SHA-1, which `@SECLEVEL=0` would let in. Short, because it travels in each ClientHello.
+/// Leaves out SHA-1, which `@SECLEVEL=0` would let in. Short, because it travels in each ClientHello.
 const SIGNATURES: &str = "ECDSA+SHA256:ECDSA+SHA384:RSA-PSS+SHA256:RSA+SHA256:RSA+SHA384:RSA+SHA512";
 /// Key log lines kept until they are fetched, which is after each call: a datagram brings one at most.
 const MAX_KEY_LOG: usize = 32;
@@ -51,7 +50,7 @@ struct Client {
     verifies: bool,
 }
 
-/// OpenSSL tells its lines from within a handshake.
+/// OpenSSL reports its lines from within a handshake.
 #[derive(Default)]
 struct KeyLog {
     lines: VecDeque<String>,
@@ -84,7 +83,7 @@ impl Contexts {
         self.server.is_some()
     }
 
-    /// Makes what comes from now on from this identity; objects that are there keep theirs.
+    /// Makes objects from this identity from now on; those that exist keep theirs.
     pub(super) fn renew(&mut self, identity: &ServerIdentity) -> Result<(), SetupError> {
         let server = self.server.as_mut().ok_or(Mistake::DoesNotAccept)?;
         match server_context(identity, self.key_log.clone()) {
@@ -145,7 +144,7 @@ impl Acceptor {
         let mut stream = stream.map_err(openssl_failed)?;
         for seq in 0..message_seq {
             stream.get_mut().push(hello::canned(seq));
-            // It waits for the next hello; anything else shows when the real one comes.
+            // The object waits for the next hello; any other error shows when the real one comes.
             let _ = stream.do_handshake();
         }
         stream.get_mut().take_outgoing();
@@ -161,7 +160,7 @@ fn object(context: &SslContext, mtu: u32) -> Result<Ssl, ErrorStack> {
 }
 
 fn lock(log: &Mutex<KeyLog>) -> std::sync::MutexGuard<'_, KeyLog> {
-    // Nothing is left half-done in it by a panic.
+    // A panic leaves nothing half-done in the log.
     log.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

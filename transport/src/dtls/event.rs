@@ -11,7 +11,7 @@ use std::time::Duration;
 #[non_exhaustive]
 pub enum Event {
     /// A handshake has finished and the peer is known to have our Finished: at the accepting side this is
-    /// told just before the first [`Event::Data`], at the connecting side when the server's Finished has
+    /// reported just before the first [`Event::Data`], at the connecting side when the server's Finished has
     /// been verified.
     Connected {
         /// The new session.
@@ -40,9 +40,10 @@ pub enum Event {
         /// The plaintext of the record, never empty.
         bytes: Vec<u8>,
     },
-    /// Connecting side: a fatal alert without protection has come for a live session, which is what a
-    /// server says that has lost it. It proves nothing, because anybody can write one (RFC 6347 section
-    /// 4.1.2.7), and the session goes on: ask the peer whether it is still there. Told once in 10 seconds.
+    /// Connecting side: a fatal alert without protection has come for a live session, as a server sends it
+    /// that has lost the session. The alert proves nothing, because anybody can write one (RFC 6347 section
+    /// 4.1.2.7), and the session goes on: ask the peer whether it is still there. Reported once in 10
+    /// seconds.
     Doubted {
         /// The session that may be lost at the server.
         session: SessionId,
@@ -103,14 +104,15 @@ pub enum CloseReason {
     /// (alert internal_error).
     #[error("alert internal error: the server has no room for another session or is about to end, try HTTPS")]
     Refused,
-    /// Client: whom the server says it is cannot be believed.
+    /// Client: the server's certificate is not believed.
     #[error("{0}")]
     Certificate(CertificateFailure),
     /// More records of the peer have failed their authentication than the AEAD bears (RFC 9147 section
     /// 4.5.3): 2^36, or 2^16 with CCM_8. That is an attempt to forge one.
     #[error("too many forged records")]
     Forged,
-    /// Nothing can be encrypted on it any more: all 2^48 record numbers are used up, or OpenSSL refused.
+    /// Nothing can be encrypted in the session any more: all 2^48 record numbers are used up, or OpenSSL
+    /// refused.
     #[error("nothing can be encrypted on it any more")]
     Unusable,
 }
@@ -119,10 +121,11 @@ pub enum CloseReason {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
-    /// No such session (any more), or its handshake has not finished.
+    /// The session is unknown (or has ended), or its handshake has not finished.
     #[error("no such session, or its handshake has not finished")]
     NoSession,
-    /// Longer than a record of this session may be (RFC 6347 section 4.1: 2^14 bytes; RFC 6066 section 4).
+    /// The message is longer than a record of this session may be (RFC 6347 section 4.1: 2^14 bytes; RFC 6066
+    /// section 4).
     #[error("longer than a record may be")]
     TooLong,
 }

@@ -14,7 +14,7 @@
 //! | server_name (RFC 6066 section 3) | not acknowledged | there is one certificate for every name |
 //! | application_layer_protocol_negotiation (RFC 7301) | not answered | CoAP is all there is |
 //! | status_request, signed_certificate_timestamp | not answered | no such data; a client that insists ends the handshake itself |
-//! | use_srtp (RFC 5764) | not answered | there are no profiles |
+//! | use_srtp (RFC 5764) | not answered | we have no profile |
 //! | compression methods | null alone | OpenSSL 3.0 compresses nothing in DTLS |
 //! | heartbeat (RFC 6520), record_size_limit (RFC 8449), connection_id (RFC 9146), padding, supported_versions, post-quantum groups, whatever is unknown | not answered | OpenSSL 3.0 does not know them in DTLS |
 //!

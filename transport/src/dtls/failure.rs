@@ -4,7 +4,7 @@ use super::event::CloseReason;
 use openssl::ssl::{self, SslRef};
 use openssl::x509::X509VerifyResult;
 
-/// Why a handshake failed. Only the side that connects is told; the other one counts.
+/// Why a handshake failed. Only the connecting side reports it; the accepting side counts it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HandshakeFailure {
@@ -22,7 +22,7 @@ pub enum HandshakeFailure {
     Alert {
         /// AlertDescription (RFC 5246 section 7.2), for example 40 for handshake_failure.
         description: u8,
-        /// OpenSSL's words for it.
+        /// OpenSSL's text for the alert.
         text: String,
     },
     /// OpenSSL could not go on with what the peer has sent; in its words.
@@ -40,10 +40,10 @@ pub enum HandshakeFailure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
 pub struct CertificateFailure {
-    /// What OpenSSL's verification has found first, as `X509_V_ERR_...` numbers it; the constants here name
-    /// those that a program may want to tell apart.
+    /// First error of OpenSSL's verification, as `X509_V_ERR_...` numbers it; the constants here name those
+    /// that a program may want to distinguish.
     pub code: i32,
-    /// OpenSSL's words for it.
+    /// OpenSSL's text for the code.
     pub text: &'static str,
 }
 
@@ -68,7 +68,7 @@ impl From<X509VerifyResult> for CertificateFailure {
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) why: CloseReason,
-    /// The peer has said so, by an alert.
+    /// Whether the peer has reported the failure, by an alert.
     pub(super) by_peer: bool,
 }
 

@@ -37,7 +37,7 @@ pub(super) fn agreed_max_fragment_length(session: &SslSessionRef) -> u8 {
     unsafe { SSL_SESSION_get_max_fragment_length(session.as_ptr()) }
 }
 
-/// Lets a client ask for a length in its hello. False if there is no such code.
+/// Lets a client ask for a length in its hello. Returns false if the code does not exist.
 pub(super) fn ask_for_max_fragment_length(context: &mut SslContextBuilder, code: u8) -> bool {
     // SAFETY: `context` is a live SSL_CTX that we hold exclusively; the function checks the code and
     // sets one field.

@@ -21,8 +21,8 @@ use std::time::{Duration, Instant};
 
 /// How many repeats send the same bytes, before a flight is cut anew.
 const REPEATS_AS_SENT: u32 = 2;
-/// Most repeats of a flight, by the timer or because the peer repeated its own: a proven address is no
-/// licence to flood it.
+/// Most repeats of a flight, by the timer or because the peer repeated its own: that an address is proven
+/// does not permit flooding it.
 const MAX_REPEATS: u32 = 12;
 
 /// How long the answer to a flight takes at least, if it had to be cut anew: the third repeat comes after 3

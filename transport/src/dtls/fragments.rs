@@ -48,7 +48,7 @@ impl<'a> Fragments<'a> {
         Fragments(record)
     }
 
-    /// Returns each with its bytes, up to the first malformed one.
+    /// Returns each message or piece with its bytes, up to the first malformed one.
     pub(super) fn bodies(mut self) -> impl Iterator<Item = (Fragment, &'a [u8])> {
         std::iter::from_fn(move || self.split_first())
     }

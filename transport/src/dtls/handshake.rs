@@ -37,7 +37,7 @@ pub(super) use accepting::GoOn;
 /// Protected records that overtook the end of the handshake: kept until the keys are there. A client asks
 /// one thing first; what is lost is sent again by CoAP.
 const EARLY_RECORDS: usize = 4;
-/// All of them together.
+/// Most bytes of all early records together.
 const EARLY_BYTES: usize = 4096;
 
 /// The `random` of a ClientHello (RFC 5246 section 7.4.1.2).
@@ -50,7 +50,7 @@ pub(super) struct Handshake {
     peer: SocketAddr,
     local: Option<IpAddr>,
     role: Role,
-    /// Tells a repeated hello from a new one (accepting side).
+    /// Random by which a repeated hello is distinguished from a new one (accepting side).
     client_random: Option<ClientRandom>,
     mtu: usize,
     /// Number of the next epoch-0 record for OpenSSL. Nothing is gained by its replay window there, and a
@@ -67,11 +67,11 @@ pub(super) struct Handshake {
     verified_hello: Option<u64>,
     /// Records in plaintext that came while a job was run.
     waiting: Vec<Vec<u8>>,
-    /// What the client is told if no flight comes of its hello (accepting side).
+    /// Alert for the client if no flight comes of its hello (accepting side).
     refusal: Option<Vec<u8>>,
     began: Instant,
     give_up: Instant,
-    /// Under what time it stands in the endpoint's timers.
+    /// Time under which the handshake stands in the endpoint's timers.
     pub(super) timer: Option<Instant>,
 }
 
@@ -325,8 +325,8 @@ impl Handshake {
         let Step { stream, result, written } = step;
         let stream = self.stream.insert(stream);
         let first = self.numbering.plain();
-        // Who asks for short records may have room for one only (Californium): no datagram holds more than
-        // that.
+        // A client that asks for short records may have room for one only (Californium): no datagram holds
+        // more than that.
         let agreed = stream.ssl().session().map_or(MAX_PLAINTEXT, extensions::largest_plaintext);
         let datagrams = self.numbering.pack(&written, self.mtu.min(HEADER + agreed));
         out.extend_from_slice(&datagrams);

@@ -182,7 +182,7 @@ pub(super) mod tests {
         build(RecordNumber::new(0, sequence), message_seq, &body)
     }
 
-    /// Cuts off its first `length` bytes, in a record of their own.
+    /// Cuts off the first `length` bytes of a hello, in a record of their own.
     pub(in crate::dtls) fn piece(hello: &[u8], length: usize) -> Vec<u8> {
         let mut piece = hello[..record::HEADER + HANDSHAKE_HEADER + length].to_vec();
         piece[11..13].copy_from_slice(&((HANDSHAKE_HEADER + length) as u16).to_be_bytes());

@@ -1,4 +1,4 @@
-//! Certificate and key of the accepting side, checked so that an operator is told what is wrong with them.
+//! Certificate and key of the accepting side, checked so that an operator learns what is wrong with them.
 
 use super::config::ServerIdentity;
 use crate::{CertificateMistake, KeyMistake, Mistake};

@@ -1,5 +1,5 @@
 //! The costly steps of an accepted handshake: the signature in its first flight, and the key exchange with
-//! the client's answer. Whoever owns the endpoint may run them in another thread, so that no session waits
+//! the client's answer. The owner of the endpoint may run them in another thread, so that no session waits
 //! for them.
 //!
 //! ```text
@@ -13,7 +13,7 @@ use crate::{SessionId, SetupError};
 use openssl::ssl::{self, SslStream};
 use std::fmt;
 
-/// A costly step that waits to be run. Dropped, its handshake ends by its time.
+/// A costly step that waits to be run. If it is dropped, its handshake ends by its time limit.
 pub struct Job {
     pub(super) id: SessionId,
     pub(super) work: Work,

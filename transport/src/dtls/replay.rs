@@ -1,6 +1,6 @@
 //! The replay window (RFC 6347 section 4.1.2.6): the last 64 record numbers of the peer.
 
-/// Asked before a record is opened, updated after it has proved authentic.
+/// The window is asked before a record is opened, and updated after the record has proved authentic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct ReplayWindow {
     /// One above the highest authentic sequence number.

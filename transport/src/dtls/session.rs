@@ -218,7 +218,7 @@ fn alert(plaintext: &[u8]) -> Opened {
     }
 }
 
-/// Returns whether it is the beginning of a hello, or the request for one.
+/// Returns whether a plaintext is the beginning of a hello, or the request for one.
 fn begins_renegotiation(plaintext: &[u8]) -> bool {
     let first = Fragments::new(plaintext).next().and_then(Result::ok);
     first.is_some_and(|first| matches!(first.kind, CLIENT_HELLO | HELLO_REQUEST) && first.offset == 0)

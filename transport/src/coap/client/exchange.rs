@@ -20,7 +20,7 @@ use crate::shares::Network;
 use crate::{ExchangeId, SessionId};
 use std::time::Instant;
 
-/// So often a GET begins again when the server does not know its body any more: it had to make room, or has
+/// How often a GET begins again when the server no longer knows its body, because it had to make room or has
 /// begun a newer one.
 const RESTARTS: u8 = 2;
 
@@ -40,17 +40,17 @@ pub(super) struct Exchange {
     pub session: SessionId,
     request: Request,
     state: State,
-    /// Of the newest message.
+    /// Token of the newest message.
     token: Token,
     /// Keeps this request apart from others to the same resource; 0 means none is needed.
     tag: u32,
     /// How many requests of its session had begun when the newest message went out.
     pub begun: u64,
-    /// The newest message tells of our capabilities.
+    /// Whether the newest message carries our capabilities.
     pub tells: bool,
-    /// How often it has begun again.
+    /// How often the request has begun again.
     restarts: u8,
-    /// The last block of the body had been sent when it was cut into smaller ones.
+    /// Whether the last block of the body had been sent when the body was cut into smaller blocks.
     end_was_sent: bool,
     /// Messages so far; the newest may still wait for its turn.
     pub messages: u32,
@@ -78,8 +78,8 @@ impl Exchange {
     }
 
     /// Returns whether the answer to the request for a block means that the body is to be asked for from its
-    /// beginning. A GET does no harm when it is executed once more (RFC 7252 section 5.1); whether anything
-    /// else does, its caller knows.
+    /// beginning. A GET does no harm when it is executed once more (RFC 7252 section 5.1); of other methods
+    /// only the caller knows that.
     fn begins_again(&self, code: Code, response: &ParsedResponse) -> bool {
         let State::Downloading(download, _) = &self.state else { return false };
         let is_lost = code == Code::REQUEST_ENTITY_INCOMPLETE || download.is_of_another(code, response);
@@ -104,15 +104,15 @@ impl Exchange {
         }
     }
 
-    /// Cuts the newest message into smaller blocks, and says which part of the request goes again, under a
-    /// new message id. None where that could carry the request out twice, or does not help. `waits`: the
-    /// message has not been sent yet.
+    /// Cuts the newest message into smaller blocks, and returns which part of the request goes again, under a
+    /// new message id. None where that could carry the request out twice, or does not help. `waits`: whether
+    /// the message has not been sent yet.
     fn cut(&mut self, size: BlockSize, waits: bool) -> Option<Part> {
         let may_go_twice = waits || self.request.method != Method::Post;
         match &self.state {
             State::Queued => None,
             State::Downloading(..) => Some(Part::Download),
-            // Whatever the end of a body brings about, it may have brought about.
+            // The last block of the body may already have had its effect.
             State::Uploading(block) if !block.more && !may_go_twice => None,
             State::Uploading(block) => {
                 self.end_was_sent |= !block.more && !waits;
@@ -127,15 +127,16 @@ impl Exchange {
     }
 
     /// Returns whether the answer to a block of the request means that the server had the whole body before
-    /// its end was cut anew: it keeps no body that is complete, and its answer was lost. Then the body goes
-    /// again from its beginning, in blocks that pass. What may not be carried out twice is not cut there.
+    /// its end was cut anew: the server keeps no complete body, and its answer was lost. Then the body is
+    /// sent again from its beginning, in blocks that pass. A request that may not be carried out twice is not
+    /// cut there.
     fn uploads_again(&self, code: Code) -> bool {
         self.end_was_sent
             && code == Code::REQUEST_ENTITY_INCOMPLETE
             && matches!(self.state, State::Uploading(block) if block.num > 0)
     }
 
-    /// Returns whether blocks of both could be confused (RFC 9175 section 3).
+    /// Returns whether blocks of the two requests could be confused (RFC 9175 section 3).
     fn same_resource(&self, other: &Request) -> bool {
         let (ours, theirs) = (&self.request.options, &other.options);
         self.request.method == other.method
@@ -184,8 +185,8 @@ impl Client {
         exchange.token = Token::from_number(state.last_token);
         exchange.begun = state.begun;
         exchange.messages = exchange.messages.saturating_add(1);
-        // Until one of those that told is known to have arrived: others may be lost, or overtaken by this
-        // one.
+        // Sent until one message with the capabilities is known to have arrived: earlier ones may be lost, or
+        // overtaken by this one.
         exchange.tells = part == Part::First && !state.knows_us && self.messages.times.short_timers();
         state.tokens.insert(exchange.token, id);
         let request = &exchange.request;
@@ -232,8 +233,9 @@ impl Client {
         }
     }
 
-    /// Cuts smaller blocks when the path of a session lets nothing through that is as large as its blocks
-    /// were: what is on its way, and what waits for its turn, goes in smaller ones and asks for such.
+    /// Cuts smaller blocks when the path of a session lets no message through that is as large as its blocks
+    /// were. Messages on their way, and those that wait for their turn, go in smaller blocks and ask for
+    /// such.
     pub(super) fn cut_smaller(&mut self, now: Instant, session: SessionId) {
         let size = self.messages.block_size(session);
         for owner in self.messages.unsettled(session) {
@@ -241,7 +243,7 @@ impl Client {
             let waits = self.messages.waits(session, owner);
             let Some(exchange) = self.exchanges.get_mut(&id) else { continue };
             let Some(part) = exchange.cut(size, waits) else { continue };
-            // What replaces a message that has not been sent is no further one.
+            // A message that replaces one that has not been sent does not count as a further one.
             exchange.messages = exchange.messages.saturating_sub(u32::from(waits));
             self.send(now, id, part);
         }
@@ -290,7 +292,7 @@ impl Client {
             Ok(Progress::Whole(response)) => self.succeed(now, id, response),
             Ok(Progress::Next(download, block)) => {
                 exchange.state = State::Downloading(download, block);
-                // What has been sent is not needed again (RFC 7959 section 3.3).
+                // A body that has been sent is not needed again (RFC 7959 section 3.3).
                 exchange.request.body = Vec::new();
                 self.send(now, id, Part::Download);
             }

@@ -16,8 +16,8 @@ pub struct Silence {
     /// When the oldest message went out that is not acknowledged, or when the peer was last heard,
     /// whichever came later.
     pub since: Instant,
-    /// How often that message has been sent. On a slow way few copies have gone out in a time that is long
-    /// elsewhere.
+    /// How often that message has been sent. On a slow path only a few copies have gone out in a time that is
+    /// long elsewhere.
     pub copies: u32,
 }
 

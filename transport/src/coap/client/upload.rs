@@ -6,19 +6,19 @@ use super::super::numbers::Code;
 use super::super::options::{self, ParsedResponse, Part};
 use super::Request;
 
-/// A request is cut into blocks so that no message of it is longer, where that can be: an IP packet of 1,400
-/// bytes less the headers of IPv4 and UDP and 37 bytes of DTLS. Long access tokens would else take a block of
-/// 1024 beyond it.
+/// Longest message, in bytes, of a request that is cut into blocks, where that is possible: an IP packet of
+/// 1,400 bytes less the headers of IPv4 and UDP and 37 bytes of DTLS. With a long access token, a block of
+/// 1024 would otherwise exceed it.
 pub(super) const LARGEST_MESSAGE: usize = 1335;
 
-/// No request is cut into smaller blocks on our own account.
+/// Smallest block, in bytes, into which we cut a request of our own accord.
 const SMALLEST_BLOCK: usize = 64;
 
 /// What a response to a block of the request means.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Upload {
     Next(Block),
-    /// It is the response to the whole request, or refuses it.
+    /// The response answers the whole request, or refuses it.
     Answered,
     Contradiction(ProtocolError),
 }
@@ -28,7 +28,7 @@ pub(super) fn next_upload(sent: Block, code: Code, response: &ParsedResponse, le
     let echoed = response.block1;
     let size = echoed.map_or(sent.size, |block| block.size.min(sent.size));
     if code == Code::REQUEST_ENTITY_TOO_LARGE && sent.num == 0 && size < sent.size {
-        // Not the body is too large but its blocks (section 2.9.3). Nothing has been taken yet.
+        // The blocks are too large, not the body (section 2.9.3). The server has not taken any yet.
         return Upload::Next(Block { num: 0, more: length > size.bytes(), size });
     }
     let goes_on = code == Code::CONTINUE || (code.is_success() && echoed.is_some());
@@ -49,8 +49,8 @@ pub(super) fn next_upload(sent: Block, code: Code, response: &ParsedResponse, le
 }
 
 /// Returns the largest blocks with which the first message, the one with the most options, stays within
-/// `most` bytes. Where none does, because of a long access token, that message goes in fragments of IP, and
-/// the others need not be small for it.
+/// `most` bytes. If no size does, because of a long access token, that message goes in IP fragments, and the
+/// other messages need not be small because of it.
 pub(super) fn upload_size(request: &Request, own: BlockSize, most: usize) -> BlockSize {
     let options = options::encode_request(&request.options, Part::First).unwrap_or_default();
     // Header, an eight-byte token, the payload marker; at most five bytes before each value; Block1, Size1,

@@ -1,22 +1,22 @@
-//! What it would do to take a copy of a message for a new one.
+//! The effect of taking a copy of a message for a new one.
 
 use super::super::message::Message;
 use super::super::numbers::{self, Code};
 
-/// What it would do to take a message for a new one although it is a copy.
+/// Effect of taking a message for a new one although it is a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum Effect {
-    /// Nothing: it reads.
+    /// No effect: the message only reads.
     None,
-    /// It reads, but what it says of its session may be out of date.
+    /// The message reads, but what it says of its session may be out of date.
     Says,
-    /// It acts again.
+    /// The message acts again.
     Acts,
 }
 
 impl Effect {
-    /// Of a request: GET is safe (RFC 7252 section 5.1). Of PUT and DELETE the RFC says that they may be
-    /// repeated; an event that is sent or redacted twice is seen by people.
+    /// Returns the effect of a request: GET is safe (RFC 7252 section 5.1). The RFC says that PUT and DELETE
+    /// may be repeated, but people see an event that is sent or redacted twice.
     pub(in super::super) fn of(message: &Message) -> Effect {
         let sticks = |number| [numbers::AUTHORIZATION, numbers::CBOR_VERSION].contains(&number);
         match message.code {

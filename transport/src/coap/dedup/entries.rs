@@ -1,5 +1,5 @@
-//! A queue whose first place stands in its owner. Most sessions say one thing and rest: a place on the heap
-//! for each of them would leave a hole there.
+//! A queue whose first entry is stored in its owner. Most sessions send one message and rest: an allocation
+//! for each of them would leave a hole in the heap.
 
 use super::Entry;
 use std::collections::VecDeque;

@@ -1,10 +1,10 @@
 //! What the message layer remembers of a session, and for how long: EXCHANGE_LIFETIME (RFC 7252 section
 //! 4.8.2), within the limits of deduplication.
 //!
-//! Nothing is refused for want of this memory. Where it is used up, the session that holds most of it in the
-//! heaviest network gives way ([`Pool`](crate::shares::Pool)), by what is worth least to it
-//! ([`Seen::give_way`]). What waits for its answer is not in the pool: it is never given up, and the requests
-//! that may wait are bounded elsewhere.
+//! No message is refused for want of this memory. Where it is used up, the session that holds most of it in
+//! the heaviest network gives way ([`Pool`](crate::shares::Pool)), by what is worth least to it
+//! ([`Seen::give_way`]). Messages that wait for their answers are not in the pool: they are never given up,
+//! and the number of requests that may wait is bounded elsewhere.
 
 use super::super::dedup::{Answer, Effect, Evicted, Seen};
 use super::super::message::Kind;
@@ -14,8 +14,8 @@ use crate::shares::Network;
 use std::time::Instant;
 
 impl<O: Copy + PartialEq> MessageLayer<O> {
-    /// From now on a duplicate of this message is recognised; asked twice for the newest message, it
-    /// is remembered once.
+    /// Remembers a message, so that its duplicates are recognised from now on. The newest message is
+    /// remembered once, even if this is called twice for it.
     pub(in super::super) fn remember(&mut self, now: Instant, origin: &Origin) {
         let answer = if origin.kind == Kind::Confirmable { Answer::Pending } else { Answer::Silence };
         if !self.is_newest(origin) {
@@ -29,8 +29,8 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         }
     }
 
-    /// The same for one that came inside an acknowledgement, acts on nothing, and has an answer that is sent
-    /// until it is acknowledged.
+    /// Remembers a message that came inside an acknowledgement, acts on nothing, and has an answer that is
+    /// sent until it is acknowledged.
     pub(in super::super) fn remember_repeated(&mut self, now: Instant, origin: &Origin) {
         if !self.is_newest(origin) {
             self.add_seen(now, origin, |seen| {
@@ -43,17 +43,17 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         self.seen.get(origin.session).is_some_and(|seen| seen.newest_is(origin.key()))
     }
 
-    /// The message may act again: it does no harm.
+    /// Forgets a message, which may act again: it does no harm.
     pub(in super::super) fn forget(&mut self, origin: &Origin) {
         self.change_seen(origin, |seen| seen.remove(origin.key()));
     }
 
-    /// What duplicates get from now on. Does nothing for a message that is not remembered.
+    /// Sets what duplicates get from now on. Does nothing for a message that is not remembered.
     pub(super) fn remember_answer(&mut self, origin: &Origin, answer: Answer) {
         self.change_seen(origin, |seen| seen.set(origin.key(), answer));
     }
 
-    /// Puts something into the memory of a session, which may be the first.
+    /// Adds to the memory of a session, which is made if the session has none.
     fn add_seen(&mut self, now: Instant, origin: &Origin, change: impl FnOnce(&mut Seen)) {
         self.seen.get_or_insert_with(origin.session, || {
             self.forget_seen.set(origin.session, now + self.times.exchange_lifetime);
@@ -62,7 +62,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         self.change_seen(origin, change);
     }
 
-    /// Does nothing where nothing is remembered.
+    /// Changes the memory of a session. Does nothing where nothing is remembered.
     fn change_seen(&mut self, origin: &Origin, change: impl FnOnce(&mut Seen)) {
         let (ids, bytes) = (self.limits.dedup_per_session, self.limits.dedup_bytes_per_session);
         let repeated = self.limits.dedup_acknowledging_per_session;
@@ -73,7 +73,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         self.give_way(origin.network);
     }
 
-    /// What the memory of a session takes has changed.
+    /// Accounts for a change of what the memory of a session takes.
     fn account(&mut self, session: SessionId, network: Network) {
         let Some(seen) = self.seen.get(session) else { return };
         if seen.is_empty() {
@@ -82,7 +82,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         self.remembered.set(session, network, seen.to_give());
     }
 
-    /// Until all bounds hold again, after something has been remembered in this network.
+    /// Gives up memory until all bounds hold again, after something has been remembered in this network.
     fn give_way(&mut self, network: Network) {
         while let Some(heaviest) = self.remembered.yields_to(network)
             && let Some(session) = self.remembered.heaviest_in(heaviest)
@@ -110,7 +110,8 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         }
     }
 
-    /// Nothing of a session is remembered any more, or on its way: what is known of it may go as well.
+    /// Forgets what is known of a session, if that is dispensable and no message of the session is remembered
+    /// or on its way.
     fn forget_dispensable(&mut self, session: SessionId) {
         let is_at_rest = !self.seen.contains(session) && !self.links.contains_key(&session);
         if is_at_rest && self.known.get(session).is_some_and(Known::is_dispensable) {
@@ -118,7 +119,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         }
     }
 
-    /// The link of a session has gone.
+    /// Drops the reminders of links that have gone.
     pub(super) fn tidy_ids(&mut self) {
         let (links, lifetime) = (&self.links, self.times.exchange_lifetime);
         let all = links.iter().map(|(id, link)| (*id, link.last_id_at + lifetime));
@@ -146,7 +147,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
                 self.tidy_ids();
                 self.forget_dispensable(session);
             } else {
-                // What is on its way has the last ids.
+                // The messages on their way have the last ids.
                 link.next_id = None;
                 self.forget_ids.set(session, now + lifetime);
             }

@@ -8,9 +8,9 @@
 //!     `---------> blocks of half the size, not known <---------'
 //! ```
 //!
-//! A router that drops what is too long for its link, and whose word of it does not arrive, looks like loss
-//! that picks out large messages. So those that nobody acknowledged are counted: copies of messages on their
-//! way of which some were sent since small messages have passed, and no large one. A path on which nothing
+//! A router that drops datagrams too long for its link, and whose error message does not arrive, looks like
+//! loss that picks out large messages. So copies of unacknowledged large messages are counted, if some of
+//! them were sent since small messages have passed, and if no large message has. A path on which nothing
 //! passes says nothing of sizes. A request counts as large where its answer may be.
 //!
 //! If nothing else arrives from the peer, each third copy of a large message is followed by a probe: an Empty
@@ -19,9 +19,9 @@
 //! A path may begin as narrow, because a handshake or an earlier session has shown it. That is a guess, which
 //! ends when a large message passes.
 //!
-//! What is lost at random is told from that by its number alone. Of a path that has let a block through it
-//! is believed only after more. The blocks of a session never grow again: it would have to lose as many to
-//! learn the same once more.
+//! Random loss differs from that in number alone. A path that has let a block through counts as narrow only
+//! after more losses. The blocks of a session never grow again: the session would have to lose as many
+//! messages to learn the same once more.
 
 use super::super::block::BlockSize;
 use super::super::message::{self, Kind, Message, MessageId};
@@ -32,39 +32,39 @@ use crate::SessionId;
 use std::time::Instant;
 
 /// Copies of one message that count together: fewer say nothing. So two messages that are lost three times
-/// are what one is that is lost six times.
+/// each count as much as one that is lost six times.
 const IN_A_ROW: u32 = 3;
 
-/// Copies that are lost until a path is taken for narrow which has let nothing large through so far.
+/// Number of lost copies after which a path that has let nothing large through so far counts as narrow.
 const LOST_AT_FIRST: u32 = 2 * IN_A_ROW;
 
-/// The same for one that has.
+/// Number of lost copies after which a path that has let something large through counts as narrow.
 const LOST_LATER: u32 = 4 * IN_A_ROW;
 
-/// The smallest blocks that a path is given. A block of 512 with what stands around it and DTLS is
-/// longer than 576 bytes, which is what every link of IPv4 was made to take (RFC 791); no link is known
-/// to take less.
+/// The smallest blocks that a path is given, in bytes. A block of 512, with what CoAP and DTLS put around it,
+/// is longer than 576 bytes, which every link of IPv4 was made to take (RFC 791); no link is known to take
+/// less.
 const SMALLEST: usize = 256;
 
 /// How many halvings lead from the largest blocks to [`SMALLEST`].
 const STEPS: u8 = 2;
 
-/// How many copies of a request that had been answered before show that its answer does not pass.
+/// Number of copies of a request already answered that show that its answer does not pass.
 pub(super) const UNHEARD: u8 = 2;
 
 /// The longest UDP payload on a path of 576 bytes (IPv4): a longer message shows that the path is wider.
 const SMALL_MESSAGE: usize = 548;
 
-/// Of one session.
+/// What is known of the path of one session.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Path {
     /// How often blocks have been halved.
     halved: u8,
     /// How many large piggybacked responses have been lost since a large message passed.
     answers_lost: u8,
-    /// Whether that is a guess.
+    /// Whether the halving is a guess.
     is_guessed: bool,
-    /// A message as long as a block has passed since then.
+    /// Whether a message as long as a block has passed since blocks have had this size.
     has_let_through: bool,
 }
 
@@ -73,7 +73,7 @@ impl Path {
         self.halved > 0
     }
 
-    /// The largest block on this path; `most` elsewhere.
+    /// Returns the largest block on this path; `most` on one that is not narrow.
     pub(super) fn block_size(self, most: BlockSize) -> BlockSize {
         halved(most, self.halved)
     }
@@ -108,8 +108,8 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         }
     }
 
-    /// A message of that many bytes has passed, in either direction. Of a session of which nothing is kept
-    /// this is no reason to begin.
+    /// Notes that a message of that many bytes has passed, in either direction. Keeps nothing for it if
+    /// nothing is kept of the session yet.
     pub(super) fn has_passed(&mut self, now: Instant, session: SessionId, bytes: usize) {
         if bytes > SMALL_MESSAGE {
             self.take_for_wide(session);
@@ -159,7 +159,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
     ) {
         let most = self.limits.block_size;
         let newest = self.seen.get_mut(session).filter(|seen| seen.answer_open == Some(request));
-        // Of many at once some are lost by chance, and a later one may have arrived.
+        // When many are on their way at once, some are lost by chance, and a later one may have arrived.
         let Some(seen) = newest else { return };
         seen.answer_open = None;
         let path = &mut self.know(session).path;
@@ -213,12 +213,12 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         }
     }
 
-    /// A message has not been acknowledged in time. It counts with the others, of which the newest copy may
-    /// still be on its way.
+    /// Judges the path after a message has not been acknowledged in time. It counts together with the other
+    /// messages, whose newest copies may still be on their way.
     pub(super) fn judge_path(&mut self, session: SessionId, late: MessageId) {
         let (size, path) = (self.block_size(session), self.path(session));
         let Some(link) = self.links.get(&session) else { return };
-        // Else the path may have been silent when the newest copy was lost.
+        // Otherwise the path may have been silent when the newest copy was lost.
         let is_beside = |message: &Unacknowledged<O>| link.controller.has_heard_since(message.last_sent());
         if !link.unacknowledged.iter().any(|message| message.id == late && is_beside(message)) {
             return;
@@ -243,8 +243,8 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
     }
 }
 
-/// Whether a message of ours, or what answers it, may be longer than half a block: any GET, and any request
-/// for a further block.
+/// Returns whether a message of ours, or its answer, may be longer than half a block: any GET, and any
+/// request for a further block.
 fn may_be_large(bytes: &[u8], block: BlockSize) -> bool {
     let asks_for_much = |message: Message| {
         let names_block = message.options().any(|(number, _)| number == numbers::BLOCK2);
@@ -285,7 +285,7 @@ mod tests {
         }
     }
 
-    /// A session that has asked, and whose large piggybacked response was lost twice.
+    /// Makes a session that has asked, and whose large piggybacked response was lost twice.
     fn lost_twice(times: Times, round_trip: Option<Duration>) -> (MessageLayer<u8>, Origin, Instant) {
         let mut layer = MessageLayer::new(times, Limits::default(), [1; 32]);
         let (session, network, token) = (SessionId(1), Network::alone(1), Token::EMPTY);

@@ -9,19 +9,19 @@ use crate::SessionId;
 use crate::shares::Network;
 use std::time::Instant;
 
-/// For a copy of a message that has acted, when its answer has been forgotten.
+/// Diagnostic text for a copy of a message that has acted, when its answer has been forgotten.
 const FORGOTTEN: &str = "this request has been carried out; its answer is not kept any more";
 
-/// What a message is to deduplication.
+/// What deduplication knows of a message.
 enum Known {
-    /// A copy. Whatever it gets has been sent.
+    /// A copy. Its answer, if it gets one, has been sent.
     Copy(Origin),
     /// A copy of a request whose answer seems not to pass: see [`Received::Unheard`].
     Unheard {
         answer: Vec<u8>,
         times: u8,
     },
-    /// A copy that does no harm and has no answer left: to be carried out once more.
+    /// A copy that does no harm and whose answer is gone: to be carried out once more.
     Again,
     New,
 }
@@ -77,7 +77,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
                 match (self.recognise(session, network, &message), acknowledges) {
                     (Known::New, acknowledges) => Received::Request { message, acknowledges, again: false },
                     (Known::Again, acknowledges) => Received::Request { message, acknowledges, again: true },
-                    // `Unheard` is of confirmable requests alone.
+                    // `Unheard` is returned for confirmable requests alone.
                     (Known::Copy(_) | Known::Unheard { .. }, Some(owner)) => Received::Acknowledged(owner),
                     (Known::Copy(_) | Known::Unheard { .. }, None) => Received::Nothing,
                 }
@@ -98,7 +98,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         }
     }
 
-    /// Whether this is a copy of a message that is remembered; it gets the same answer again.
+    /// Recognises a copy of a message that is remembered; it gets the same answer again.
     fn recognise(&mut self, session: SessionId, network: Network, message: &Message) -> Known {
         let origin = Origin::of(session, network, message);
         let found = self.seen.get(session).and_then(|seen| seen.get(origin.key()));

@@ -1,4 +1,4 @@
-//! Confirmable messages of ours: in their turn, again and again, and until when (RFC 7252 section 4.2).
+//! Confirmable messages of ours: sent in their turn, repeated, and given up (RFC 7252 section 4.2).
 //!
 //! ```text
 //! send_confirmable -> (Queue) -> number_and_send -> on its way -- settle: acknowledged, reset
@@ -19,7 +19,7 @@ use std::time::Instant;
 /// Bytes of an Empty message.
 const EMPTY_LENGTH: usize = 4;
 
-/// A message that nobody acknowledged, or that waited behind such ones and was never sent.
+/// A message that was never acknowledged, or that waited behind such a message and was never sent.
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct GivenUp<O> {
     pub of: O,
@@ -35,17 +35,17 @@ pub(super) struct Unacknowledged<O> {
     backoff: Backoff,
     /// When the next copy is due.
     due: Instant,
-    /// The newest copy was not sent, because the path is silent.
+    /// Whether the newest copy was withheld, because the path is silent.
     withheld: bool,
-    /// The same has been sent before, in another message.
+    /// Whether the same content has been sent before, in another message.
     is_again: bool,
-    /// Copies, sent or withheld, until something came from the peer: they say nothing of the size of what the
-    /// path lets through.
+    /// Number of copies, sent or withheld, until something came from the peer: they do not show which sizes
+    /// the path lets through.
     in_silence: u32,
 }
 
 impl<O> Unacknowledged<O> {
-    /// Of those that were sent at one time, which is the older.
+    /// Returns the key by which messages are ordered by age; of those sent at one time, by id.
     fn age(&self) -> (Instant, MessageId) {
         (self.backoff.first_sent, self.id)
     }
@@ -73,7 +73,7 @@ impl<O> Unacknowledged<O> {
         self.backoff.copies
     }
 
-    /// Those that have been sent since others have passed.
+    /// Returns the number of copies that have been sent since other messages passed.
     pub(super) fn copies_beside_others(&self, controller: &Controller) -> u32 {
         if controller.has_heard_since(self.backoff.first_sent) {
             self.backoff.copies.saturating_sub(self.in_silence)
@@ -84,9 +84,9 @@ impl<O> Unacknowledged<O> {
 }
 
 impl<O: Copy + PartialEq> MessageLayer<O> {
-    /// Goes out in its turn, and is sent again until it is acknowledged, reset, or given up. What its owner
-    /// has sent before and nobody has acknowledged is not sent any more: this takes its place, on the way or
-    /// among those that wait. False: it is a request, and too long to be sent at all.
+    /// Sends a message in its turn, and again until it is acknowledged, reset, or given up. It takes the
+    /// place of an earlier message of its owner that was not acknowledged, on the way or among those that
+    /// wait. Returns false for a request that is too long to be sent at all.
     pub(in super::super) fn send_confirmable(
         &mut self,
         now: Instant,
@@ -140,8 +140,8 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         self.watch_places(now, session);
     }
 
-    /// Who waits is looked at again when the next answer is overdue: that frees a place although nothing
-    /// comes.
+    /// Sets an alarm for the time when the next answer is overdue: that frees a place for a message that
+    /// waits, although nothing comes.
     fn watch_places(&mut self, now: Instant, session: SessionId) {
         let link = self.links.get(&session).filter(|_| self.queues.contains_key(&session));
         let next = link.and_then(|link| {
@@ -165,7 +165,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         self.send_and_repeat(now, session, id, bytes, owner);
     }
 
-    /// An Empty confirmable message (RFC 7252 section 4.3). It waits for nobody.
+    /// Sends an Empty confirmable message (RFC 7252 section 4.3). It does not wait for a place.
     pub(in super::super) fn send_ping(&mut self, now: Instant, session: SessionId, owner: O) {
         let id = self.allocate(now, session);
         let ping = message::empty(Kind::Confirmable, id);
@@ -200,7 +200,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         self.fill_window(now, session);
     }
 
-    /// Whether anything of the owner was on its way.
+    /// Withdraws the messages of an owner; returns whether any of them was on its way.
     fn withdraw(&mut self, session: SessionId, owner: O) -> bool {
         let Some(link) = self.links.get_mut(&session) else { return false };
         let before = link.unacknowledged.len();
@@ -211,17 +211,17 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         link.unacknowledged.len() < before
     }
 
-    /// Whether a message has not been sent yet.
+    /// Returns whether a message has not been sent yet.
     pub(in super::super) fn waits(&self, session: SessionId, owner: O) -> bool {
         self.queues.get(&session).is_some_and(|queue| queue.has(owner))
     }
 
-    /// Whether anything has come from the peer since then.
+    /// Returns whether anything has come from the peer since then.
     pub(in super::super) fn has_heard_since(&self, session: SessionId, sent: Instant) -> bool {
         self.links.get(&session).is_some_and(|link| link.controller.has_heard_since(sent))
     }
 
-    /// Whose messages of a session are still sent again.
+    /// Returns the owners of a session's messages that are still sent again.
     pub(in super::super) fn unacknowledged(&self, session: SessionId) -> impl Iterator<Item = O> {
         self.links
             .get(&session)
@@ -230,7 +230,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
             .map(|message| message.owner)
     }
 
-    /// When the oldest message of a session that is still sent again went out first, and how often it
+    /// Returns when the oldest message of a session that is still sent again went out first, and how often it
     /// has been sent.
     pub(in super::super) fn oldest_unacknowledged(&self, session: SessionId) -> Option<(Instant, u32)> {
         let sent = self.links.get(&session)?.unacknowledged.iter();
@@ -264,8 +264,8 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         }
     }
 
-    /// With a message that nobody acknowledged those are given up that wait behind it, unless the peer is
-    /// there: they would be sent as often, to nobody.
+    /// Gives up a message that was never acknowledged, and those that wait behind it, unless the peer is
+    /// there: they would be sent as often, in vain.
     fn give_up(&mut self, now: Instant, session: SessionId, message: &Unacknowledged<O>) {
         self.given_up.push_back(GivenUp { of: message.owner, sent: true });
         if !message.is_ping() && !self.has_heard_since(session, message.backoff.first_sent) {
@@ -277,7 +277,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         self.fill_window(now, session);
     }
 
-    /// A message has come: the path is not silent, and what was withheld is due.
+    /// Notes that a message has come: the path is not silent, and withheld copies are due.
     pub(super) fn heard(&mut self, now: Instant, session: SessionId) {
         let Some(link) = self.links.get_mut(&session) else { return };
         for message in &mut link.unacknowledged {
@@ -294,7 +294,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         self.fill_window(now, session);
     }
 
-    /// An acknowledgement or a Reset has come for `id`: whose message was it?
+    /// Takes in an acknowledgement or a Reset for `id`, and returns the owner of the message that it answers.
     pub(super) fn settle(&mut self, now: Instant, session: SessionId, id: MessageId) -> Option<O> {
         let link = self.links.get_mut(&session)?;
         let at = link.unacknowledged.iter().position(|message| message.id == id)?;
@@ -326,8 +326,8 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         sent.any(|message| message.id == id && (message.is_again || message.backoff.copies > 1))
     }
 
-    /// Whose messages of a session have more bytes than this: those on their way, then those that wait for a
-    /// place.
+    /// Returns the owners of a session's messages that have more bytes than this: those on their way, then
+    /// those that wait for a place.
     pub(in super::super) fn longer_than(&self, session: SessionId, bytes: usize) -> Vec<O> {
         let on_their_way = self.links.get(&session).into_iter().flat_map(|link| &link.unacknowledged);
         let on_their_way = on_their_way.map(|message| (message.owner, message.bytes.len()));
@@ -336,13 +336,14 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         on_their_way.chain(waiting).filter(|(_, length)| *length > bytes).map(|(owner, _)| owner).collect()
     }
 
-    /// Whose messages of a session are on their way or wait for a place, in that order.
+    /// Returns the owners of a session's messages that are on their way or wait for a place, in that order.
     pub(in super::super) fn unsettled(&self, session: SessionId) -> Vec<O> {
         let waiting = self.queues.get(&session).into_iter().flat_map(Queue::owners);
         self.unacknowledged(session).chain(waiting).collect()
     }
 
-    /// What the peer may have got before, in other messages: see [`MessageLayer::was_repeated`].
+    /// Notes that the peer may have received the content before, in other messages: see
+    /// [`MessageLayer::was_repeated`].
     pub(in super::super) fn is_sent_again(&mut self, session: SessionId, owner: O) {
         let Some(link) = self.links.get_mut(&session) else { return };
         for message in link.unacknowledged.iter_mut().filter(|message| message.owner == owner) {
@@ -350,13 +351,13 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         }
     }
 
-    /// A session in which what is on its way must be cut into smaller blocks.
+    /// Takes a session whose messages on their way must be cut into smaller blocks.
     pub(in super::super) fn next_narrowed(&mut self) -> Option<SessionId> {
         self.narrowed.pop_front()
     }
 }
 
-/// What a message says by its code (RFC 7252 section 3).
+/// Returns what a message contains, by its code (RFC 7252 section 3).
 pub(super) fn content(message: &[u8]) -> Content {
     match message.get(1) {
         None | Some(0) => Content::Nothing,

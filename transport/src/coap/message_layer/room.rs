@@ -1,7 +1,7 @@
-//! How much room separate answers take that nobody has acknowledged yet, on their way or waiting for a place:
-//! bounded in all, by a pool as other memory is ([`Pool`](crate::shares::Pool)).
+//! How much room unacknowledged separate answers take, on their way or waiting for a place: bounded in all,
+//! by a pool as other memory is ([`Pool`](crate::shares::Pool)).
 //!
-//! A newcomer is let in. Where it is one too much, the session that holds most in the heaviest network loses
+//! A new answer is let in. If it is one too many, the session that holds most in the heaviest network loses
 //! one of its answers, as if it had been sent in vain:
 //!
 //! ```text
@@ -20,10 +20,10 @@ use crate::SessionId;
 use crate::shares::Network;
 use std::time::Instant;
 
-/// What an answer costs beside its bytes: its places in the lists, its exchange.
+/// Bytes that an answer costs beside its own: its places in the lists, its exchange.
 const AROUND: usize = 512;
 
-/// What one takes. Its exchange may keep its body, to cut it smaller.
+/// Returns the bytes that one answer takes. Its exchange may keep its body, to cut it smaller.
 fn room_of(bytes: &[u8]) -> usize {
     match content(bytes) {
         Content::Response => 2 * bytes.len() + AROUND,
@@ -32,7 +32,7 @@ fn room_of(bytes: &[u8]) -> usize {
 }
 
 impl<O: Copy + PartialEq> MessageLayer<O> {
-    /// Something has come to the messages of a session that are not acknowledged.
+    /// Accounts for a message that has come to the unacknowledged ones of a session.
     pub(super) fn take_room(&mut self, now: Instant, session: SessionId, network: Network) {
         self.waiting.set(session, network, self.room_taken(session));
         while let Some(heaviest) = self.waiting.yields_to(network, 0)
@@ -48,7 +48,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         }
     }
 
-    /// Something of them has gone.
+    /// Accounts for a message that has gone from the unacknowledged ones of a session.
     pub(super) fn leave_room(&mut self, session: SessionId) {
         if self.waiting.held_by(session) > 0 {
             self.waiting.resize(session, self.room_taken(session));
@@ -78,7 +78,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         self.withdraw_one(session, |_| true).map(|of| GivenUp { of, sent: true })
     }
 
-    /// Of the answers on their way that is the one with most copies, and of equals the oldest.
+    /// Withdraws the answer on its way with most copies, of equals the oldest; returns its owner.
     fn withdraw_one(&mut self, session: SessionId, may_go: impl Fn(&Unacknowledged<O>) -> bool) -> Option<O> {
         let link: &mut Link<O> = self.links.get_mut(&session)?;
         let answers = link.unacknowledged.iter().enumerate();

@@ -1,6 +1,6 @@
 //! How long a message may be: what one record of its session carries, which is less where the handshake has
-//! agreed on a max_fragment_length (RFC 6066 section 4). Every message of ours passes here; what is longer
-//! than that is never sent. Blocks are smaller than that where the path takes no large datagrams (`path.rs`).
+//! agreed on a max_fragment_length (RFC 6066 section 4). Every message of ours passes here; a longer one is
+//! never sent. Blocks are smaller than that where the path takes no large datagrams (`path.rs`).
 
 use super::super::block::BlockSize;
 use super::super::message::{Kind, MAX_MESSAGE, MessageId, Outgoing};
@@ -8,11 +8,11 @@ use super::super::numbers::{self, Code};
 use super::MessageLayer;
 use crate::SessionId;
 
-/// What stands around a block of a response: header, token and payload marker (13 bytes), Content-Format,
-/// Max-Age, ETag, Block1, Block2, Size2, and as much again for what may be added.
+/// Bytes around a block of a response: header, token and payload marker (13 bytes), Content-Format, Max-Age,
+/// ETag, Block1, Block2, Size2, and as much again for what may be added.
 const AROUND: usize = 96;
 
-/// Instead of a response that cannot be sent.
+/// Diagnostic text in place of a response that cannot be sent.
 const TOO_LONG: &str = "the answer does not fit into a record of this session";
 
 impl<O: Copy + PartialEq> MessageLayer<O> {
@@ -22,12 +22,12 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         }
     }
 
-    /// Bytes of the largest message to this session.
+    /// Returns the bytes of the largest message to this session.
     pub(in crate::coap) fn largest_message(&self, session: SessionId) -> usize {
         self.narrow.get(&session).copied().unwrap_or(MAX_MESSAGE)
     }
 
-    /// The largest block that we send to this session or ask it for.
+    /// Returns the largest block that we send to this session or ask it for.
     pub(in crate::coap) fn block_size(&self, session: SessionId) -> BlockSize {
         let most = self.largest_message(session).saturating_sub(AROUND);
         let mut size = self.path(session).block_size(self.limits.block_size);
@@ -38,8 +38,8 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         size
     }
 
-    /// None for a request that is too long. A response is cut down until it can go: its client would else
-    /// repeat the request until it gives up.
+    /// Encodes a message; None for a request that is too long. A response is cut down until it can be sent:
+    /// its client would otherwise repeat the request until it gives up.
     pub(super) fn encode(
         &mut self,
         session: SessionId,
@@ -61,7 +61,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
     }
 }
 
-/// A diagnostic text (RFC 7252 section 5.5.2) may be cut; a body may not.
+/// Shortens a diagnostic text (RFC 7252 section 5.5.2). A body may not be cut.
 fn shortened_diagnostic(message: &Outgoing, most: usize) -> Option<Outgoing> {
     let has_format = message.options.iter().any(|(number, _)| *number == numbers::CONTENT_FORMAT);
     if message.code.is_request()
@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(closed.block_size(SESSION).bytes(), 1024, "nothing is left of a session");
     }
 
-    /// What arrives of a response, and how many were counted as not to be sent.
+    /// Returns what arrives of a response, and how many messages were counted as not to be sent.
     fn respond(
         kind: Kind,
         code: Code,
@@ -134,9 +134,9 @@ mod tests {
         let (format, max_age) = ((numbers::CONTENT_FORMAT, vec![60]), (numbers::MAX_AGE, vec![5]));
         let text = "é".repeat(300);
         let cases = [
-            // It fits: as it is.
+            // A response that fits is sent unchanged.
             (Code::CONTENT, vec![format.clone()], vec![1; 450], Code::CONTENT, 1, vec![1; 450], 0),
-            // A text is cut between characters; what else there is stays.
+            // A text is cut between characters; the rest of the message stays.
             (
                 Code::SERVICE_UNAVAILABLE,
                 vec![max_age],
@@ -146,10 +146,10 @@ mod tests {
                 text.as_bytes()[..256].to_vec(),
                 0,
             ),
-            // A body is not.
+            // A body is not cut.
             (Code::CONTENT, vec![], vec![1; 520], Code::INTERNAL_SERVER_ERROR, 0, too_long.clone(), 1),
             (Code::NOT_FOUND, vec![format], vec![1; 520], Code::NOT_FOUND, 0, too_long.clone(), 1),
-            // Nor are options.
+            // Options are not cut either.
             (
                 Code::CONTENT,
                 vec![(numbers::ETAG, vec![1; 600])],

@@ -103,8 +103,8 @@ impl Server {
         }
     }
 
-    /// Does so for one snapshot, and returns why it is paused. `expected` others have just been woken, and
-    /// have not brought anything yet.
+    /// Reads the upstream of one snapshot on, or pauses it, and returns why it is paused. `expected` others
+    /// have just been woken, and have not brought anything yet.
     fn judge(&mut self, session: SessionId, id: SnapshotId, expected: usize) -> Option<Pause> {
         let limits = &self.messages.limits;
         let bodies = self.bodies(session)?;

@@ -41,8 +41,8 @@ impl Server {
         bodies.snapshots().find(|snapshot| snapshot.key == *key)
     }
 
-    /// Answers a repeated request for the first block that is not remembered any more from the snapshot.
-    /// Carrying it out once more would take the body from a client that is reading it.
+    /// Answers a repeated request for the first block from the snapshot, if the request is not remembered any
+    /// more. Carrying it out once more would take the body from a client that is reading it.
     pub(super) fn begins_again(&mut self, now: Instant, asker: &Origin, request: &ParsedRequest) -> bool {
         let lifetime = self.messages.times.exchange_lifetime;
         let Some(snapshot) = self.snapshot_of(asker.session, &request.key).filter(|snapshot| {
@@ -60,7 +60,7 @@ impl Server {
         true
     }
 
-    /// Answers a request for a block after the first. It never reaches the upstream.
+    /// Answers a request for a block after the first. The request never reaches the upstream.
     pub(super) fn block_requested(
         &mut self,
         now: Instant,
@@ -70,7 +70,8 @@ impl Server {
     ) {
         let session = asker.session;
         let asked_size = block.size;
-        // The same place in the body, in smaller blocks if larger ones do not fit (RFC 7959 section 2.4).
+        // The block keeps its place in the body, but is smaller if larger ones do not fit (RFC 7959 section
+        // 2.4).
         let size = negotiate(Some(block), self.messages.block_size(session));
         let block = Block::at(block.offset(), size, false).unwrap_or(block);
         let id = self.snapshot_of(session, &request.key).map(|snapshot| snapshot.id);
@@ -91,8 +92,8 @@ impl Server {
         self.read_on(now, session, id);
     }
 
-    /// Keeps a snapshot whose first block was asked for again: its client has not got that yet, and
-    /// wants the rest.
+    /// Keeps a snapshot whose first block was asked for again: its client has not received that block yet,
+    /// and wants the rest.
     pub(super) fn still_wanted(&mut self, now: Instant, session: SessionId, request: MessageId) {
         let bodies = self.sessions.get(&session).and_then(|session| session.bodies.as_ref());
         let wanted = bodies.into_iter().flat_map(|bodies| bodies.snapshots());
@@ -127,8 +128,8 @@ impl Server {
     fn wait_for_block(&mut self, now: Instant, asker: Origin, snapshot: SnapshotId, block: Block) {
         let session = asker.session;
         if self.too_many_block_requests(session) {
-            // Not refused: the client would take that for the end of the body. It will ask again, and must
-            // be heard then.
+            // Not refused: the client would take a refusal for the end of the body. It will ask again, and
+            // must be heard then.
             self.messages.forget(&asker);
             self.messages.counters.waiting_blocks_dropped += 1;
             return;
@@ -273,7 +274,7 @@ impl Server {
     }
 }
 
-/// The accounts of both.
+/// The accounts of uploads and snapshots.
 impl Server {
     pub(super) fn bodies(&self, session: SessionId) -> Option<&Bodies> {
         self.sessions.get(&session)?.bodies.as_deref()

@@ -17,7 +17,7 @@ pub(super) struct Bodies {
     snapshot_bytes: usize,
     unread: usize,
     at_upstream: usize,
-    /// What one of them is taken to hold at the upstream at most.
+    /// Most bytes that one snapshot is taken to hold at the upstream.
     most_at_upstream: usize,
 }
 

@@ -346,7 +346,7 @@ impl Server {
         match why {
             Some(why) if self.memory.pause(exchange, why) => {
                 self.messages.counters.read_paused += 1;
-                // The same call may have reported a moment ago that it goes on.
+                // This call may have reported a moment ago that the answer goes on.
                 self.events.retain(|event| *event != ServerEvent::WantsChunk { exchange });
             }
             None if self.memory.go_on(exchange) => {

@@ -200,7 +200,7 @@ impl Memory {
         self.snapshots.total() - self.at_upstream
     }
 
-    /// What is held at the upstream for snapshots.
+    /// Returns the bytes that are held at the upstream for snapshots.
     pub(super) fn at_upstream(&self) -> usize {
         self.at_upstream
     }

@@ -136,7 +136,7 @@ impl Server {
         let said = access_token::said(request);
         let access_token = self.standing(asker.session, &said).access_token;
         let (id, etag) = self.next_snapshot();
-        // Nobody fills it: it is whole.
+        // No exchange fills the snapshot: it is whole.
         let (head, nobody) = ((answer.code, sent.options), ExchangeId(u64::MAX));
         let asked = (asker.id, asker.token);
         let mut snapshot = Snapshot::new(now, id, parsed.key, asked, nobody, head, etag);

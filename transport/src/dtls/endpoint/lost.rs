@@ -54,7 +54,7 @@ impl Endpoint {
         if !self.contexts.accepts() || !is_data {
             return;
         }
-        // Behind a balancer only the port tells clients apart, and the rate for all bounds them.
+        // Behind a balancer only the port distinguishes clients, and the rate for all bounds them.
         let network = self.balancers.network(peer.ip(), peer.port().into());
         if self.lost_sessions.take(now, network).is_err() {
             self.counters.lost_sessions_untold += 1;

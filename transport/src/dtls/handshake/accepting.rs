@@ -81,7 +81,7 @@ impl Handshake {
         }
     }
 
-    /// Takes what has come in the meantime, up to what is work: the rest waits for that.
+    /// Takes in the records that have come in the meantime, up to one that is work: the rest wait for that.
     pub(in crate::dtls) fn go_on(
         &mut self,
         now: Instant,

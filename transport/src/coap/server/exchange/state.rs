@@ -34,7 +34,7 @@ pub(in super::super) struct Exchange {
     pub state: State,
     /// True if the request asks for a block of a snapshot, or for what needed no upstream.
     pub for_block: bool,
-    /// Offset in the body of the block that it asks for.
+    /// Offset in the body of the block that the request asks for.
     pub(super) offset: usize,
     pub(super) arrived: Instant,
     /// True if the response will be separate: an empty acknowledgement has been sent, or the request
@@ -42,7 +42,7 @@ pub(in super::super) struct Exchange {
     pub(super) acknowledged: bool,
     /// True while a separate response is on its way.
     pub unacknowledged: bool,
-    /// The state before that, if the response is one message that may have to be sent in smaller blocks.
+    /// State before the answer, if the response is one message that may have to be sent in smaller blocks.
     pub whole: Option<Box<State>>,
 }
 
