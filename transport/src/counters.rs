@@ -11,7 +11,7 @@ pub struct Family {
     pub name: &'static str,
     /// A sentence without the full stop. For a family with a label it explains each value of the label.
     pub help: String,
-    /// Counter if the numbers only grow, else gauge.
+    /// Counter if the numbers only grow, otherwise gauge.
     pub kind: Kind,
     /// One number, or one for each value of a label.
     pub numbers: Numbers,

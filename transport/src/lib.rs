@@ -111,10 +111,11 @@ pub struct Transmit {
     pub bytes: Vec<u8>,
 }
 
-/// One DTLS association and all that hangs on it. Never reused within a process, and apart from the address.
+/// One DTLS association and all that hangs on it. The id is never reused within a process, and does not
+/// depend on the address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId(pub u64);
 
-/// One request and its response. Never reused within a process.
+/// One request and its response. The id is never reused within a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ExchangeId(pub u64);

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-/// Returns the rows of the table with this head; `None` where no folder `docs/` stands beside the crate: it
-/// is not published with it.
+/// Returns the rows of the table with this head; `None` where the crate stands without the folder `docs/`,
+/// which is not published with it.
 pub(crate) fn rows(head: &str) -> Option<Vec<String>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
     if !folder.is_dir() {

@@ -43,7 +43,7 @@ impl std::error::Error for SetupError {}
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Mistake {
-    /// A limit is 0 that must let something through.
+    /// A limit that must let something through is 0.
     #[error("limit {limit} must not be 0")]
     LimitOfZero {
         /// Name of the field of [`crate::dtls::Limits`].
@@ -61,7 +61,7 @@ pub enum Mistake {
         /// The most that is allowed, in bytes.
         most: usize,
     },
-    /// A limit in time is 0 or more than a year, which the clock could not be added to.
+    /// A limit in time is 0 or more than a year, which could not be added to the clock.
     #[error("limit {limit} must be more than 0 and at most a year")]
     LimitInTime {
         /// Name of the field of [`crate::dtls::Limits`].
@@ -94,7 +94,7 @@ pub enum Mistake {
     /// [`crate::dtls::Verification::Roots`] has no CA certificate.
     #[error("CA certificates: not PEM, or no readable CERTIFICATE block in it")]
     Roots,
-    /// What has been given as the name of a server cannot be one.
+    /// The text that was given as the name of a server cannot be one.
     #[error("`{}` is not a server name", .0.escape_debug())]
     ServerName(String),
     /// An identity was given to an endpoint without [`crate::dtls::Config::server`].
@@ -103,7 +103,7 @@ pub enum Mistake {
     /// A handshake was to be started by an endpoint without [`crate::dtls::Config::client`].
     #[error("this endpoint does not connect")]
     DoesNotConnect,
-    /// OpenSSL has refused something that this crate thought in order; in its words.
+    /// OpenSSL has refused something that this crate took for valid; the text is OpenSSL's.
     #[error("OpenSSL: {0}")]
     OpenSsl(String),
 }
@@ -118,7 +118,7 @@ pub enum CertificateMistake {
     /// There is not a single PEM block.
     #[error("{NOT_PEM}")]
     NotPem,
-    /// There are PEM blocks, none of them a certificate.
+    /// The file has PEM blocks, none of them a certificate.
     #[error("no CERTIFICATE block in it{}", if *.holds_key { HOLDS_A_KEY } else { "" })]
     NoBlock {
         /// Whether one of the blocks is a private key.
@@ -130,7 +130,7 @@ pub enum CertificateMistake {
     /// The private key belongs to another certificate of the chain than the first.
     #[error("the one that the private key belongs to is number {number} in the file; it must come first")]
     NotFirst {
-        /// Its place in the file, counted from 1.
+        /// Place of that certificate in the file, counted from 1.
         number: usize,
     },
 }
@@ -145,7 +145,7 @@ pub enum KeyMistake {
     /// There is not a single PEM block.
     #[error("{NOT_PEM}")]
     NotPem,
-    /// There are PEM blocks, none of them a private key.
+    /// The file has PEM blocks, none of them a private key.
     #[error("no PRIVATE KEY block in it{}", if *.holds_certificate { HOLDS_A_CERTIFICATE } else { "" })]
     NoBlock {
         /// Whether one of the blocks is a certificate.
@@ -166,7 +166,7 @@ pub enum KeyMistake {
     /// An RSA key is too short.
     #[error("RSA of {bits} bits; at least {least} are needed")]
     WeakRsa {
-        /// Length of its modulus in bits.
+        /// Length of the modulus in bits.
         bits: u32,
         /// The least that is allowed, in bits.
         least: u32,

@@ -1,4 +1,4 @@
-//! Memory of an idle session. A process of its own, because its resident memory is the measure.
+//! Memory of an idle session. The test is a process of its own, because its resident memory is the measure.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 #![allow(clippy::disallowed_methods, reason = "the zero of a fake clock")]
 
@@ -12,7 +12,7 @@ use lowband_transport::shares::Limit;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-/// Resident bytes of this process, without freed memory.
+/// Returns the resident bytes of this process, without freed memory.
 fn resident() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
     statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096

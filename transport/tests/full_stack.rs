@@ -250,7 +250,7 @@ fn a_client_that_comes_back_from_the_same_address_replaces_its_session() {
 
 #[test]
 fn a_session_replaced_in_the_middle_of_a_body_leaves_nothing_of_it_and_the_new_one_is_served() {
-    // In the middle of the request, and of the response.
+    // The session is replaced in the middle of the request, and of the response.
     for (seed, executed) in [(1, 0), (2, 0), (3, 1), (4, 1)] {
         let mut net = Net::new(seed);
         net.loss = 0.05;

@@ -18,7 +18,8 @@ struct Counted;
 static BYTES: AtomicUsize = AtomicUsize::new(0);
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
 
-/// Of an allocation, as the C library of GNU takes it from the heap: a word before it, in steps of two.
+/// Returns the bytes of an allocation, as the C library of GNU takes it from the heap: a word before it, in
+/// steps of two.
 fn size(layout: Layout) -> usize {
     (layout.size() + 8).next_multiple_of(16).max(32)
 }
@@ -51,12 +52,12 @@ unsafe impl GlobalAlloc for Counted {
 #[global_allocator]
 static HEAP: Counted = Counted;
 
-/// Bytes and allocations.
+/// Returns the bytes and the allocations that are in use.
 fn in_use() -> [usize; 2] {
     [BYTES.load(Relaxed), ALLOCATIONS.load(Relaxed)]
 }
 
-/// "Hello World" to a room, with an access token.
+/// Makes a PUT that sends "Hello World" to a room, with an access token.
 fn put() -> Vec<u8> {
     let mut packet = Packet::new();
     packet.header.set_version(1);
@@ -80,7 +81,7 @@ struct Sessions {
 }
 
 impl Sessions {
-    /// Each asks once, and is answered.
+    /// Adds sessions; each asks once, and is answered.
     fn add(&mut self, count: u64) {
         for number in self.count..self.count + count {
             let (session, network) = (SessionId(number), Network::of(Ipv4Addr::LOCALHOST.into()));
@@ -96,7 +97,7 @@ impl Sessions {
         self.count += count;
     }
 
-    /// Until the last exchange is forgotten.
+    /// Lets time pass until the last exchange is forgotten.
     fn rest(&mut self) {
         self.now += Times::measured().exchange_lifetime;
         while let Some(due) = self.server.poll_timeout().filter(|due| *due <= self.now) {
@@ -129,7 +130,7 @@ fn a_session_that_rests_costs_little_and_leaves_few_holes_behind() {
         "at rest: {bytes:.0} bytes in {allocations:.2} allocations; in the heap for minutes: {holes:.2}"
     );
     assert!(bytes < 300.0, "{bytes}");
-    // Its access token, and what bears that; a part of a table.
+    // The access token, what bears it, and a part of a table.
     assert!(allocations < 2.5, "{allocations}");
     // An allocation that is freed after minutes leaves a hole: the answer, and nothing else.
     assert!(holes < 1.1, "{holes}");

@@ -1,4 +1,4 @@
-//! A key, and a certificate for `localhost` that it has signed itself.
+//! A key, and a certificate for `localhost` that is signed with it.
 
 use lowband_transport::dtls::{ServerIdentity, Verification};
 use openssl::asn1::Asn1Time;
@@ -11,7 +11,7 @@ use openssl::pkey::PKey;
 use openssl::x509::extension::SubjectAlternativeName;
 use openssl::x509::{X509Builder, X509NameBuilder};
 
-/// What the server shows, and what its client believes.
+/// Makes what the server shows, and what its client believes.
 pub(crate) fn for_localhost() -> Result<(ServerIdentity, Verification), ErrorStack> {
     let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1)?;
     let key = PKey::from_ec_key(EcKey::generate(&group)?)?;

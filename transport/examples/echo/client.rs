@@ -20,7 +20,7 @@ pub(crate) fn ask(
     let mut client = Client::new(Config { dtls, times: Times::measured(), limits: Limits::default() }, seed)?;
     let session = client.connect(Instant::now(), server, "localhost")?;
     let options = RequestOptions { path: vec!["echo".to_owned()], ..RequestOptions::default() };
-    // It leaves when the handshake has finished.
+    // The request leaves when the handshake has finished.
     client.request(Instant::now(), session, Request { method: Method::Post, options, body });
     let heard = until_answered(&socket, &mut client)?;
     client.close(Instant::now(), session);
@@ -37,7 +37,7 @@ fn until_answered(socket: &UdpSocket, client: &mut Client) -> Result<Vec<u8>, Bo
                 Event::Response { response, .. } => return Err(response.code.to_string().into()),
                 Event::Failed { why, .. } => return Err(format!("no response: {why}").into()),
                 Event::Closed { why, .. } => return Err(format!("no session: {why}").into()),
-                // The session is there, or a ping was answered; newer versions may have other events.
+                // A session was established, or a ping was answered; newer versions may have other events.
                 _ => {}
             }
         }

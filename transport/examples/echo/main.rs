@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What comes back: through a client, a server and their sockets.
+/// Sends a text through a client, a server and their sockets, and returns what comes back.
 fn echo(said: Vec<u8>) -> Result<Vec<u8>, Box<dyn Error>> {
     let (identity, roots) = certificate::for_localhost()?;
     let socket = UdpSocket::bind("127.0.0.1:0")?;
@@ -40,26 +40,26 @@ fn echo(said: Vec<u8>) -> Result<Vec<u8>, Box<dyn Error>> {
     let mut server = server::new(identity, seed()?)?;
     let serving = std::thread::spawn(move || server::serve(&socket, &mut server));
     let heard = client::ask(address, roots, seed()?, said)?;
-    // It has ended with its client.
+    // The server has ended with its client.
     serving.join().map_err(|_| "the server has panicked")??;
     Ok(heard)
 }
 
-/// The next datagram, or None when it is `until`.
+/// Receives the next datagram; None when it is `until`.
 fn receive<'b>(
     socket: &UdpSocket,
     buffer: &'b mut [u8],
     until: Option<Instant>,
 ) -> io::Result<Option<(&'b [u8], SocketAddr)>> {
     let wait = until.map(|until| until.saturating_duration_since(Instant::now()));
-    // A socket takes no time at all for a mistake.
+    // A socket takes a timeout of zero for a mistake.
     if wait == Some(Duration::ZERO) {
         return Ok(None);
     }
     socket.set_read_timeout(wait)?;
     match socket.recv_from(buffer) {
         Ok((length, peer)) => Ok(buffer.get(..length).map(|datagram| (datagram, peer))),
-        // Too early for the timeout does no harm.
+        // Calling too early for the timeout does no harm.
         Err(why)
             if matches!(why.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) =>
         {
@@ -69,7 +69,7 @@ fn receive<'b>(
     }
 }
 
-/// The only randomness that an end has; nobody may guess it.
+/// Draws the only randomness that an end has; no attacker may be able to guess it.
 fn seed() -> Result<[u8; 32], openssl::error::ErrorStack> {
     let mut seed = [0; 32];
     openssl::rand::rand_bytes(&mut seed)?;

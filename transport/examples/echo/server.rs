@@ -26,8 +26,8 @@ pub(crate) fn serve(socket: &UdpSocket, server: &mut Server) -> io::Result<()> {
                     server.respond_chunk(now, exchange, &body, true);
                 }
                 Event::SessionClosed { .. } => has_closed = true,
-                // The whole answer is at hand: it need not wait for room, and there is nothing to be stopped.
-                // Newer versions may have events of which it needs to know nothing.
+                // The whole answer is at hand: it need not wait for room, and nothing has to be stopped.
+                // Newer versions may have events that it need not know.
                 _ => {}
             }
         }
@@ -38,7 +38,7 @@ pub(crate) fn serve(socket: &UdpSocket, server: &mut Server) -> io::Result<()> {
             return Ok(());
         }
         match receive(socket, &mut buffer, server.poll_timeout())? {
-            // With one local address there is none to name: answers leave from where requests arrive.
+            // With one local address it need not be named: answers leave from where requests arrive.
             Some((datagram, peer)) => server.handle_datagram(Instant::now(), peer, None, datagram),
             None => server.handle_timeout(Instant::now()),
         }

@@ -1,8 +1,8 @@
 //! Option 256 of MSC3079: the Matrix access token that a message carries.
 //!
-//! By its number the option is elective: a server that does not know it answers all the same. This server
-//! knows it. A credential that was given but cannot be read is refused by name, never skipped, because the
-//! request would then run under the credential of an earlier one.
+//! By its number the option is elective: a server that does not know the option answers all the same. This
+//! server knows it. A credential that was given but cannot be read is refused by name, never skipped, because
+//! the request would then run under the credential of an earlier one.
 
 use super::message::Message;
 use super::numbers::{self, Code, MAX_ACCESS_TOKEN};
@@ -63,8 +63,8 @@ impl Unreadable {
     }
 }
 
-/// What one message carries: `None` without an option 256, `Some(Ok(None))` with an empty one, which means
-/// "without a token".
+/// Access token that one message carries: `None` without an option 256, `Some(Ok(None))` with an empty one,
+/// which means "without a token".
 pub(super) type Said = Option<Result<Option<AccessToken>, Unreadable>>;
 
 pub(super) fn said(message: &Message) -> Said {

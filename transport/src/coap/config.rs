@@ -157,13 +157,13 @@ pub struct Limits {
     pub download: usize,
     /// Bytes in uploads and snapshots, all sessions together. Snapshots have what `upload_total` leaves, but
     /// at least half; one network has at most a quarter of that and one site half. At the bound the heaviest
-    /// session loses what has been read of its bodies, and upstreams of sessions that hold as much are not
-    /// read on, unless a client waits for the next block. An eighth above a bound, the heaviest session loses
-    /// bodies. Default 64 MiB.
+    /// session loses what has been read of its bodies, and the upstreams of sessions that hold as much are
+    /// not read on, unless a client waits for the next block. An eighth above a bound, the heaviest session
+    /// loses bodies. Default 64 MiB.
     pub blockwise_total: usize,
-    /// Bytes that are held elsewhere for a snapshot whose upstream has not come to its end, until they are
-    /// read: they count as its own in `blockwise_total`, up to what is known to be still to come. Default 0,
-    /// for an upstream that makes each chunk when it is asked for.
+    /// Bytes that are held elsewhere, until they are read, for a snapshot whose upstream has not come to its
+    /// end: they count as the snapshot's own in `blockwise_total`, up to what is known to be still to come.
+    /// Default 0, for an upstream that makes each chunk when it is asked for.
     pub snapshot_at_upstream: usize,
     /// The part of `blockwise_total` for uploads; one network has at most a quarter of it and one site half,
     /// and each at least one upload. At the bound the slowest upload of the heaviest session ends: its next
@@ -172,10 +172,10 @@ pub struct Limits {
     /// Bytes a second that an upload has to make in the long run; `blockwise_idle` is the longest time that
     /// it has in hand. Default 8.
     pub upload_rate: usize,
-    /// Snapshots of one session, besides two for each of `exchanges_per_session`: a client that overlaps
-    /// its requests must not lose one body to the next, nor the last block of a body when that is lost on
-    /// the way and asked for again. One more ends the oldest that has been read to its end, else the
-    /// oldest. Default 4.
+    /// Snapshots of one session, besides two for each of `exchanges_per_session`: a client that overlaps its
+    /// requests must not lose one body to the next, nor the last block of a body when that is lost on the way
+    /// and asked for again. One more ends the oldest that has been read to its end, otherwise the oldest.
+    /// Default 4.
     pub snapshots_per_session: usize,
     /// Bytes of one session's snapshots. Above it, parts that have been read are dropped, and upstreams are
     /// not read on; half as much again above it, snapshots that have been read to their end are dropped, then

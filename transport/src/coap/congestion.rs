@@ -9,9 +9,9 @@
 //! ```
 //!
 //! The window replaces NSTART = 1, as RFC 7252 section 4.7 allows; its width is fixed for now. It counts
-//! copies that may be on their way. So a long poll that waits for its answer takes no place, nor does a
-//! message between the time when its answer was due and its next copy. Acknowledgements, Resets, answers
-//! inside them, and pings never take one.
+//! copies that may be on their way. So a long poll that waits for its answer does not take a place, nor does
+//! a message between the time when its answer was due and its next copy. Acknowledgements, Resets, answers
+//! inside them, and pings never take a place.
 //!
 //! While nothing at all comes back, the window is one message: the oldest is sent again, and the others wait
 //! with it (RFC 8085 section 3.1.3 allows one datagram in 3 s to a peer that is not heard).

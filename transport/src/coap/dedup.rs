@@ -18,7 +18,8 @@
 //! request that its client is waiting for are recognised, unless the client itself sends more than the limit
 //! in between.
 //!
-//! Where memory is short, what is worth least goes first ([`Seen::give_way`]), and no message is refused for it:
+//! Where memory is short, what is worth least goes first ([`Seen::give_way`]), and no message is refused for
+//! it:
 //!
 //! ```text
 //!                                        what goes    what a copy gets then

@@ -148,7 +148,7 @@ impl ParsedRequest {
                     options.content_format = from_uint(value).map(|value| value as u16)
                 }
                 numbers::ACCEPT => options.accept = from_uint(value).map(|value| value as u16),
-                // What cannot be read is refused by the server (`access_token`).
+                // The server refuses a token that cannot be read (`access_token`).
                 numbers::AUTHORIZATION => match text(number, value) {
                     Ok(text) => options.authorization = Some(text),
                     Err(error) => ignored.push(error.fault),

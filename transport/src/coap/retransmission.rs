@@ -19,9 +19,9 @@ pub(super) enum Content {
 /// time that is long elsewhere.
 const LEAST_PINGS: u32 = 3;
 
-/// The least first gap of a request after a pause. RFC 8085 section 3.1.1 has it for an unknown path: a phone
-/// whose radio sleeps has it ready within some 300 ms. An answer uses ACK_TIMEOUT instead: a phone that does
-/// not ask listens once in 1.28 s.
+/// The least first gap of a request after a pause. RFC 8085 section 3.1.1 uses it for an unknown path: a
+/// phone whose radio sleeps has the radio ready within some 300 ms. An answer uses ACK_TIMEOUT instead: a
+/// phone that does not ask listens once in 1.28 s.
 const WAKES_TO_ASK: Duration = Duration::from_secs(1);
 
 /// Copies of a ping that are sent at least before it is given up, unless the path is too slow for that.

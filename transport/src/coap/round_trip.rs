@@ -1,15 +1,16 @@
 //! Estimate of how long the peer of a session takes to answer.
 //!
-//! The round trip is that of RFC 6298, with Karn's rule and with its other half: a timeout that proved too
-//! short is kept until a clean sample comes (sections 5.5 to 5.7). But most of our paths lose datagrams, and
-//! a loss says nothing about the round trip. So copies are put down to losses if another message was answered
-//! in time meanwhile, or if the answer comes when that to the newest copy was due; the latter not four times
-//! in a row. In all other cases the first copy may have been the one that was answered, as in the weak
-//! estimator of CoCoA (draft-ietf-core-cocoa): the next message then waits for as long as this answer took.
+//! The round trip is that of RFC 6298, with Karn's rule and with the other half of that rule: a timeout that
+//! proved too short is kept until a clean sample comes (sections 5.5 to 5.7). But most of our paths lose
+//! datagrams, and a loss says nothing about the round trip. So copies are put down to losses if another
+//! message was answered in time meanwhile, or if the answer comes when that to the newest copy was due; the
+//! latter not four times in a row. In all other cases the first copy may have been the one that was answered,
+//! as in the weak estimator of CoCoA (draft-ietf-core-cocoa): the next message then waits for as long as this
+//! answer took.
 //!
 //! The estimate ages: after a pause of [`PAUSE`] the first message gets more time (`retransmission.rs`), and
-//! after [`FORGOTTEN`] the next clean sample replaces all that was known. A path that changes is a new
-//! session today, which begins anew.
+//! after [`FORGOTTEN`] the next clean sample replaces all that was known. A path that changes brings a new
+//! session today, whose estimate begins anew.
 
 use super::config::Times;
 use super::retransmission::Backoff;

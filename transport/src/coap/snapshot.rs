@@ -2,8 +2,8 @@
 //! with random access.
 //!
 //! A snapshot is filled from the upstream while the client reads it. Any block that has come may be asked for
-//! at any time, in any order and size, any number of times. A request for a later one waits. No block request
-//! reaches the upstream.
+//! at any time, in any order and size, any number of times. A request for a later block waits. No block
+//! request reaches the upstream.
 //!
 //! ```text
 //!   0        start                  demanded              end

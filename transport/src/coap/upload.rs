@@ -11,8 +11,8 @@
 //!
 //! An upload has no time limit as a whole, because 8 MiB over 9.6 kbit/s take hours. It has to make progress:
 //! each byte buys time at [`Limits::upload_rate`], and no upload has more than the idle time in hand. A block
-//! of 1 kB buys two minutes, so an honest link may be silent for that long between any two. One of 16 bytes
-//! buys two seconds, so a trickle of small blocks does not keep a large body alive.
+//! of 1 kB buys two minutes, so an honest link may be silent for that long between any two blocks. A block of
+//! 16 bytes buys two seconds, so a trickle of small blocks does not keep a large body alive.
 
 use super::access_token::AccessToken;
 use super::block::Block;

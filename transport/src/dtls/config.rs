@@ -12,7 +12,7 @@ use std::time::Duration;
 /// What an endpoint is made of. One endpoint may accept, connect, or both; by default it does neither.
 #[derive(Debug, Clone, Default)]
 pub struct Config {
-    /// Certificate and key with which handshakes are accepted. None by default: none are.
+    /// Certificate and key with which handshakes are accepted. None by default: handshakes are not accepted.
     pub server: Option<ServerIdentity>,
     /// Which servers to believe in handshakes that this endpoint starts. None by default: it starts none.
     pub client: Option<Verification>,
@@ -20,9 +20,9 @@ pub struct Config {
     /// default. Sessions then take AES-GCM, 8 bytes more a record, because Wireshark cannot read
     /// ChaCha20-Poly1305 in DTLS.
     pub key_log: bool,
-    /// Asks the server for short records, for links on which long datagrams are lost; what has been agreed
-    /// is kept both ways. None by default. A server agrees to what its clients ask for, whatever stands
-    /// here.
+    /// Asks the server for short records, for links on which long datagrams are lost; what has been agreed is
+    /// kept both ways. None by default. A server agrees to what its clients ask for, whatever this field
+    /// says.
     pub max_fragment_length: Option<MaxFragmentLength>,
     /// Hands out the costly steps of accepted handshakes ([`super::Endpoint::poll_job`]), to be run where
     /// no session waits for them. Off by default: they are run at once.

@@ -25,7 +25,7 @@ pub enum HandshakeFailure {
         /// OpenSSL's text for the alert.
         text: String,
     },
-    /// OpenSSL could not go on with what the peer has sent; in its words.
+    /// OpenSSL could not go on with what the peer has sent; the text is OpenSSL's.
     #[error("{0}")]
     Protocol(String),
     /// The peer has chosen a cipher suite that was not offered.
@@ -64,7 +64,7 @@ impl From<X509VerifyResult> for CertificateFailure {
     }
 }
 
-/// Why a handshake failed, and who found that out.
+/// Why a handshake failed, and which end found that out.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) why: CloseReason,

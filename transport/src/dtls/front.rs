@@ -117,7 +117,7 @@ fn judge_hello<'a>(
 /// of one 61, so nothing is amplified.
 ///
 /// Its message_seq is the hello's too, which is what a server that remembers would send. So a client whose
-/// cookie is no longer ours (we have been restarted) takes the new one.
+/// cookie we do not recognise any more (we have been restarted) takes the new one.
 fn hello_verify_request(hello: &ClientHello<'_>, cookie: [u8; COOKIE_LEN]) -> Vec<u8> {
     const BODY: u8 = 2 + 1 + COOKIE_LEN as u8;
     let [s0, s1] = hello.piece.message_seq.to_be_bytes();

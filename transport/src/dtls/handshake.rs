@@ -45,7 +45,7 @@ pub(super) type ClientRandom = [u8; 32];
 
 /// A handshake under way.
 pub(super) struct Handshake {
-    /// None while a [`Job`](super::job::Job) has it.
+    /// OpenSSL's object; None while a [`Job`](super::job::Job) has it.
     stream: Option<SslStream<Pipe>>,
     peer: SocketAddr,
     local: Option<IpAddr>,
@@ -81,7 +81,7 @@ pub(super) enum Progress {
     Waiting,
     /// The keys are there: [`Handshake::finish`] takes them out.
     Finished,
-    /// An alert to the peer may be among the datagrams.
+    /// The handshake has failed; an alert to the peer may be among the datagrams.
     Failed(Failure),
 }
 
@@ -164,7 +164,7 @@ impl Handshake {
     pub(super) fn role(&self) -> Role {
         self.role
     }
-    /// Sets when it began, which was before its hello was whole.
+    /// Sets when the handshake began, which was before its hello was whole.
     pub(super) fn began_at(&mut self, began: Instant) {
         self.began = began;
     }
@@ -184,7 +184,7 @@ impl Handshake {
         due.map_or(self.give_up, |due| due.min(self.give_up))
     }
 
-    /// Repeats the flight, or says why the handshake is over.
+    /// Repeats the flight, or returns why the handshake is over.
     pub(super) fn handle_timeout(
         &mut self,
         now: Instant,

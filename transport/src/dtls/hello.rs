@@ -150,7 +150,7 @@ pub(super) fn canned(message_seq: u16) -> Vec<u8> {
     build(RecordNumber::new(0, u64::from(message_seq)), message_seq, &body)
 }
 
-/// Makes the datagram of a whole ClientHello; `body` is no longer than a record may be.
+/// Makes the datagram of a whole ClientHello; `body` must not be longer than a record may be.
 pub(super) fn build(number: RecordNumber, message_seq: u16, body: &[u8]) -> Vec<u8> {
     let [_, l0, l1, l2] = (body.len() as u32).to_be_bytes();
     let [s0, s1] = message_seq.to_be_bytes();

@@ -47,10 +47,10 @@ impl Aead {
     /// Returns how many records of one session may fail their authentication: each may be an attempt to forge
     /// one. RFC 9147 section 4.5.3 allows 2^36 where the tag has 16 bytes.
     ///
-    /// It allows none with a tag of 8 bytes, with which each attempt succeeds with a chance of 2^-64. Its
-    /// bound for the others, 2^-57 for a session, would mean 128 attempts: so few that an attacker who can
-    /// forge a client's address could end its session by 128 datagrams. With 2^16 the chance is 2^-48, and
-    /// takes half an hour at 40 datagrams a second.
+    /// The RFC allows none with a tag of 8 bytes, with which each attempt succeeds with a chance of 2^-64.
+    /// Its bound for the others, 2^-57 for a session, would mean 128 attempts: so few that an attacker who
+    /// can forge a client's address could end its session by 128 datagrams. With 2^16 the chance is 2^-48,
+    /// and takes half an hour at 40 datagrams a second.
     pub(super) const fn max_forged(self) -> u64 {
         match self {
             Aead::ChaCha20Poly1305 | Aead::Aes128Gcm | Aead::Aes256Gcm => 1 << 36,

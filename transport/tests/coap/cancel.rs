@@ -71,7 +71,8 @@ fn a_reset_of_a_later_block_ends_nothing_but_its_repetition() {
     let (exchange, _) = peer.request();
     peer.head(exchange);
     peer.chunk(exchange, &[0; 2000], false);
-    // The same block twice, as of a client that asks again under a new token and takes whichever comes first.
+    // Two requests for one block, as of a client that asks again under a new token and takes whichever answer
+    // comes first.
     for id in [2, 3] {
         peer.send(&make(CON, GET, id).path("big").block(BLOCK2, 1, false, 1024));
     }
@@ -107,7 +108,7 @@ fn a_late_copy_of_the_first_block_still_finds_the_rest_of_the_body() {
     let mut peer = Peer::new();
     let exchange = acknowledged(&mut peer, 1);
     peer.respond(exchange, &[0; 5000]);
-    // Not given up before 62 s, and until then the client cannot ask for more.
+    // The message is not given up before 62 s, and until then the client cannot ask for more.
     let copies = peer.wait(61 * SECOND);
     peer.send(&empty(ACK, copies[0].id()));
     peer.wait(59 * SECOND);

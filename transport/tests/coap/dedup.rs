@@ -166,7 +166,8 @@ fn a_forgotten_get_with_a_long_answer_gets_its_first_block_from_the_snapshot() {
     assert_eq!((again.option(ETAG), again.payload()), (first.option(ETAG), first.payload()));
     assert_eq!((again.kind(), again.id(), again.block(BLOCK2)), (ACK, 1, Some((0, true, 1024))));
     assert_eq!((peer.events(), peer.server.counters().snapshots), (vec![], 1));
-    // Another request for the same path is a new one; so is one that has the id after its lifetime.
+    // Another request for the same path is a new one; so is one that has the same id after the lifetime of
+    // that id.
     assert_eq!(peer.send(&make(CON, GET, 2).path("big")), []);
     let (exchange, _) = peer.request();
     peer.respond(exchange, &[8; 5000]);
@@ -256,7 +257,7 @@ fn the_requests_of_a_client_of_ours_are_remembered_for_as_long_as_it_sends_them_
         let mut sim = Sim::with(seed, Times::rfc7252(), Times::measured(), Limits::default()).both_ways(way);
         sim.answer = Box::new(move |_| Answer::new(vec![1; answer]));
         let session = sim.open(1);
-        // All at once, and one in ten in two blocks.
+        // All requests at once, and one in ten in two blocks.
         for n in 0..1500 {
             let length = if n % 10 == 0 { 1500 } else { 50 };
             sim.client.request(sim.now, session, put(&n.to_string(), vec![1; length]));

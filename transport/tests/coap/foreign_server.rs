@@ -74,7 +74,7 @@ fn a_separate_response_before_any_acknowledgement_ends_the_repetition() {
     let acknowledged = foreign.says(&make(CON, Code::CONTENT, 77).token(asked.token()).payload(b"y"));
     assert_eq!((acknowledged[0].kind(), acknowledged[0].id()), (ACK, 77));
     assert_eq!(foreign.response().body, b"y");
-    // Its copy is acknowledged again; the late acknowledgement of the request means nothing.
+    // A copy of the response is acknowledged again; the late acknowledgement of the request means nothing.
     let copy = foreign.says(&make(CON, Code::CONTENT, 77).token(asked.token()).payload(b"y"));
     assert_eq!((copy[0].kind(), copy[0].id()), (ACK, 77));
     assert_eq!(foreign.says(&empty(ACK, asked.id())), []);
@@ -173,7 +173,7 @@ fn a_response_with_an_unknown_critical_option_is_refused() {
     let (_, asked) = foreign.ask(get("x"));
     foreign.says(&piggybacked(&asked, Code::CONTENT).option(BLOCK2, b"\x07"));
     assert_eq!(foreign.failure(), refused_by(BLOCK2, OptionFault::ReservedSize));
-    // An elective one is passed over, and counted all the same.
+    // An elective option is passed over, and counted all the same.
     let (_, asked) = foreign.ask(get("x"));
     foreign.says(&piggybacked(&asked, Code::CONTENT).option(MAX_AGE, b"12345"));
     foreign.response();

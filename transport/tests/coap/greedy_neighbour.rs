@@ -274,7 +274,7 @@ fn what_the_upstream_holds_of_answers_that_are_not_read_counts_to_their_network(
     assert!((most - 2..=most).contains(&open), "{open} of {most}");
     assert_eq!(held(&peer), open * AT_UPSTREAM + 5000);
     assert_eq!(peer.server.counters().snapshots_gave_way as usize, 200 - open);
-    // Who is elsewhere has lost nothing, and its end gives back what it held.
+    // The client elsewhere has lost nothing, and its end gives back what it held.
     peer.chunk(exchange, &[1; 5000], true);
     assert_eq!(held(&peer), open * AT_UPSTREAM);
     let last = make(CON, GET, 2).path("long").block(BLOCK2, 9, false, 1024);
@@ -307,7 +307,7 @@ fn small_bodies_with_long_names_are_counted_whole() {
 fn whoever_waits_for_memory_goes_on_when_there_is_some_and_few_at_once() {
     let limits = Limits { blockwise_total: 4 << 20, upload_total: 0, ..Limits::default() };
     let mut peer = Peer::with(limits);
-    // Far from each other, and equally heavy.
+    // Clients far from each other, and equally heavy.
     let (mut all, mut sessions) = (Vec::new(), 0);
     let is_paused = |peer: &Peer, exchange: &ExchangeId| !peer.server.wants_chunk(*exchange);
     while all.iter().filter(|exchange| is_paused(&peer, exchange)).count() < 40 {

@@ -42,7 +42,7 @@ fn an_acknowledgement_with_a_request_in_it_is_both() {
     for num in 1..3 {
         let asks = next(ACK, block.id(), num);
         let answer = peer.ask(&asks);
-        // No message of its own acknowledges it, so the answer must be repeated until it gets through.
+        // No message of the client acknowledges the answer, so it must be repeated until it gets through.
         assert_eq!((answer.kind(), answer.code(), answer.token()), (CON, Code::CONTENT, TOKEN));
         assert_eq!(answer.block(BLOCK2), Some((u64::from(num), num < 2, 1024)));
         // A copy must not double the rest of the body.
@@ -66,11 +66,11 @@ fn a_request_in_the_second_acknowledgement_of_a_message_is_answered_all_the_same
     assert_eq!(peer.send(&empty(ACK, first.id())), []);
     let answer = peer.ask(&next(ACK, first.id(), 1));
     assert_eq!((answer.kind(), answer.block(BLOCK2)), (CON, Some((1, true, 1024))));
-    // Under another token it is another request: some clients take a new one for each block.
+    // A request under another token is another request: some clients take a new one for each block.
     let again = peer.ask(&next(ACK, first.id(), 1).token(b"another"));
     assert_eq!((again.kind(), again.token()), (CON, b"another".as_slice()));
     assert_ne!(again.id(), answer.id());
-    // And long after we have given the message up.
+    // So is one that comes long after we have given the message up.
     let mut peer = Peer::new();
     let first = asked(&mut peer, 3000);
     peer.send(&next(CON, 2, 1));
@@ -104,7 +104,7 @@ fn a_new_request_in_an_acknowledgement_is_executed_once() {
         assert_eq!(peer.send(&request), []);
         let (exchange, _) = peer.request();
         assert_eq!(peer.send(&request), [], "a copy while it is waiting");
-        // There is nothing to acknowledge.
+        // A request inside an acknowledgement is not acknowledged itself.
         assert_eq!(peer.wait(30 * SECOND), []);
         let answer = peer.respond(exchange, b"done").remove(0);
         assert_eq!((answer.kind(), answer.token(), answer.payload()), (CON, b"new".as_slice(), &b"done"[..]));
@@ -157,8 +157,8 @@ fn a_block_that_has_not_come_yet_is_sent_when_it_has() {
 
 #[test]
 fn beyond_the_limit_of_blocks_on_their_way_they_go_out_once() {
-    // As many as a client has exchanges, not as many as may wait for the upstream: each of these is kept
-    // until it is acknowledged.
+    // As many as a client has exchanges, not as many as may wait for the upstream: each of these requests is
+    // kept until it is acknowledged.
     let limits = Limits { waiting_blocks_per_session: 256, exchanges_per_session: 2, ..Limits::default() };
     let mut peer = Peer::with(limits);
     let first = asked(&mut peer, 9000);
@@ -187,7 +187,7 @@ fn copies_are_recognised_within_their_limit_and_push_out_no_other_request() {
 fn who_asks_for_the_next_block_under_the_same_token_has_the_one_before() {
     let mut peer = Peer::new();
     let first = asked(&mut peer, 3000);
-    // Not acknowledged: the client asks for the next one.
+    // The first block is not acknowledged: the client asks for the next one.
     let second = peer.ask(&next(CON, 2, 1));
     assert_eq!((second.kind(), second.id()), (ACK, 2));
     assert_eq!(peer.wait(100 * SECOND), [], "a copy of the first would be built into the body");
@@ -270,7 +270,7 @@ impl GoCoap {
         }
         let (num, more, size) = got.block(BLOCK2).unwrap();
         self.blocks += 1;
-        // It writes at the offset and cuts off what is behind.
+        // The client writes at the offset and cuts off what is behind.
         self.body.truncate(num as usize * size);
         self.body.extend(got.payload());
         self.done = !more;
@@ -347,7 +347,7 @@ fn answers_hold_nothing_but_options_that_everybody_takes() {
         max_age: Some(7),
         size: Some(2000),
     };
-    // A body in blocks, in one message, none at all; an error, a failure.
+    // Answers with a body in blocks, in one message, without a body; an error, a failure.
     for (id, length) in [(1, 2000), (2, 20), (3, 0)] {
         for code in [Code::CONTENT, Code::new(4, 29)] {
             let id = id + 100 * u16::from(code.0);

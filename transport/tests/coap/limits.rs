@@ -46,8 +46,8 @@ fn what_separate_answers_take_is_bounded_in_all_and_the_heaviest_lose_theirs() {
     const MOST: usize = 256 << 10;
     let mut peer = Peer::with(Limits { answers_total: MOST, ..Limits::default() });
     let network = |number: u64| Network::of(std::net::Ipv4Addr::from_bits((number as u32) << 8).into());
-    // Ask, are acknowledged, and then acknowledge nothing: a modest one, and a hundred that ask for 32
-    // answers each.
+    // Clients that ask, are acknowledged, and then acknowledge nothing: a modest one, and a hundred that ask
+    // for 32 answers each.
     let asks = std::iter::once((1000, 1)).chain((0..100).map(|greedy| (greedy, 32)));
     for (session, answers) in asks {
         for id in 0..answers {
@@ -65,7 +65,7 @@ fn what_separate_answers_take_is_bounded_in_all_and_the_heaviest_lose_theirs() {
     let held = (peer.server.exchanges_of(SessionId(1000)).len(), peer.server.open_exchanges());
     let gone = peer.server.counters().answers_gave_way as usize;
     assert!(held.0 == 1 && held.1 + gone == 3201 && gone > 3000, "{held:?} {gone}");
-    // No client has acknowledged: what is over is forgotten, and all room is given back.
+    // No client has acknowledged: finished exchanges are forgotten, and all room is given back.
     peer.wait(100 * SECOND);
     assert_eq!((peer.server.open_exchanges(), peer.server.counters().waiting_bytes), (0, 0));
     peer.is_served(99);

@@ -24,7 +24,8 @@ fn many(seed: u64, times: Times, way: Way, count: usize, largest: usize) -> (Sim
     let mut sim = Sim::with(seed, Times::measured(), times, limits).both_ways(way);
     let mut dice = Dice::new(seed);
     sim.answer = Box::new(move |request| {
-        // Some at once, some piggybacked, some separate; the answer is the request backwards, in pieces.
+        // Some answers come at once, some piggybacked, some separate; each is its request backwards, in
+        // pieces.
         let after = [0, 0, 300, 700, 3000][dice.below(5)] * MS;
         let mut body = request.body.clone();
         body.reverse();
@@ -34,7 +35,7 @@ fn many(seed: u64, times: Times, way: Way, count: usize, largest: usize) -> (Sim
     let mut sizes = Dice::new(seed + 1);
     let requests: Vec<_> = (0..count)
         .map(|n| {
-            // Most are small.
+            // Most bodies are small.
             let length = if sizes.below(4) == 0 { sizes.below(largest) } else { sizes.below(900) };
             (n, body(length, n as u64))
         })

@@ -35,7 +35,7 @@ fn an_upload_cut_off_for_good_leaves_nothing_and_is_never_executed() {
     assert!(sim.server.blockwise_bytes() > 10_000);
     sim.pass(40 * SECOND);
     assert_eq!((sim.server.blockwise_bytes(), sim.executed.len()), (0, 0));
-    // Once the link works again, the next one is whole.
+    // Once the link works again, the next request is answered whole.
     sim.lose = Box::new(|_, _| false);
     sim.answer = Box::new(echo);
     assert!(sim.ask(session, post("up", body(50_000, 3))).body == body(50_000, 3));

@@ -36,7 +36,7 @@ fn a_body_is_cut_into_blocks_that_fit_whatever_the_client_asks_for() {
             }
             assert_eq!(first.block(BLOCK2), Some((0, true, block)));
             assert_eq!(first.number(SIZE2), Some(length as u64));
-            // In our blocks, and in larger ones than fit: from the same place on.
+            // Blocks in our size, and in a larger one than fits: from the same place on.
             for asked in [block, 1024] {
                 for num in 1..length.div_ceil(asked) {
                     let message =

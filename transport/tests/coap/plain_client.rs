@@ -10,7 +10,7 @@ use std::time::Duration;
 const SMALL: usize = 548 - 29;
 const GAPS: [u32; 4] = [2, 4, 8, 16];
 
-/// The first answer that passes, and how long that took. `body`: what the upstream answers.
+/// Returns the first answer that passes, and how long that took. `body`: what the upstream answers.
 fn ask(peer: &mut Peer, message: &Make, body: &[u8], most: usize) -> (Got, Duration) {
     let began = peer.now;
     let mut answers = peer.send(message);
@@ -28,7 +28,7 @@ fn ask(peer: &mut Peer, message: &Make, body: &[u8], most: usize) -> (Got, Durat
     panic!("nothing has passed")
 }
 
-/// A whole body, and how long its first block took.
+/// Fetches a whole body, and returns how long its first block took.
 fn fetch(peer: &mut Peer, first: &Make, id: u16, body: &[u8], most: usize) -> Duration {
     let (answer, took) = ask(peer, first, body, most);
     let (num, mut more, size) = answer.block(BLOCK2).unwrap();
@@ -81,7 +81,7 @@ fn copies_whose_answers_are_lost_by_chance_teach_nothing_where_large_answers_pas
         let whole = body(5000, id.into());
         let request = make(CON, GET, id).path("big");
         peer.get(id, "big", &whole);
-        // Each other time two answers are lost, and the smaller one is taken.
+        // For every other request two answers are lost, and the smaller one is taken.
         let size = if id % 2 == 0 { 1024 } else { 512 };
         for _ in 0..2 * (id % 2) {
             peer.wait(4 * SECOND);

@@ -68,7 +68,7 @@ fn no_more_than_the_window_is_on_its_way_and_a_waiting_long_poll_takes_no_place_
         sim.request(session, get("poll"));
     }
     assert_eq!(sim.sent_to(To::Server), usize::from(Limits::default().window));
-    // All are acknowledged.
+    // All messages are acknowledged.
     sim.pass(60 * SECOND);
     assert_eq!(sim.executed.len(), 10);
     let before = sim.sent_to(To::Server);
@@ -99,7 +99,8 @@ fn what_is_small_goes_before_the_blocks_of_what_is_large() {
 #[test]
 fn a_server_has_no_more_separate_answers_on_their_way_than_its_window() {
     let mut sim = Sim::with(1, Times::measured(), Times::measured(), Limits::default());
-    // They come eight at a time, each when the eight before are acknowledged, and are ready all at once.
+    // The answers come eight at a time, each when the eight before are acknowledged, and are ready all at
+    // once.
     let mut come = 0;
     sim.answer = Box::new(move |_| {
         come += 1;

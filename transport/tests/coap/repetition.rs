@@ -45,7 +45,7 @@ fn a_request_that_nobody_answers_is_reported_after_five_copies_and_93_seconds_at
     sim.pass(200 * SECOND);
     assert_eq!(sim.results[&exchange], Err(FailReason::Timeout));
     assert!((62..=93).contains(&sim.took(exchange).as_secs()));
-    // With one probe of the path.
+    // The five transmissions, and one probe of the path.
     assert_eq!((sim.sent.len(), sim.client.counters().gave_up), (5 + 1, 1));
 }
 

@@ -115,7 +115,7 @@ fn the_option_is_read_bit_by_bit_and_holds_for_the_session_alone() {
         // Even when the request is refused: the client only learns that something has arrived.
         let refused = peer.ask(&make(CON, GET, 1).option(CAPABILITIES, value).option(65_001, b""));
         assert_eq!(refused.code().to_string(), "4.02");
-        // Long after everything else about it is forgotten.
+        // The announcement holds long after all else about the session is forgotten.
         peer.wait(1000 * SECOND);
         for (session, short) in [(SESSION, short), (other, false)] {
             peer.send_bytes(session, &make(CON, GET, 2).path("slow").bytes());
@@ -152,7 +152,8 @@ fn a_round_trip_that_becomes_known_later_changes_nothing_for_who_has_told() {
     }
 }
 
-/// Returns whether the first message of each request announced it, in the order of sending, without copies.
+/// Returns whether the first message of each request announced short timers, in the order of sending, without
+/// copies.
 fn told(sim: &Sim) -> Vec<bool> {
     let mut seen = Vec::new();
     let to_server = sim.sent.iter().filter(|(to, _)| *to == To::Server).map(|(_, bytes)| Got::parse(bytes));
@@ -173,7 +174,8 @@ fn our_client_tells_until_something_comes_back_and_never_again() {
     let mut sim = Sim::with(1, Times::measured(), Times::measured(), Limits::default());
     sim.answer = Box::new(|_| Answer::new(body(3000, 1)).after(SECOND));
     let session = sim.open(1);
-    // Two at once: either may be lost or overtaken. The empty acknowledgement is enough for the third.
+    // Two requests announce it at once: either may be lost or overtaken. The empty acknowledgement is enough
+    // for the third.
     sim.request(session, get("a"));
     sim.request(session, get("b"));
     sim.pass(600 * MS);
@@ -181,7 +183,7 @@ fn our_client_tells_until_something_comes_back_and_never_again() {
     sim.pass(60 * SECOND);
     assert_eq!(told(&sim)[..3], [true, true, false]);
     assert!(told(&sim)[3..].iter().all(|told| !told), "{:?}", told(&sim));
-    // A new session has to announce it anew.
+    // A new session has to announce short timers anew.
     let session = sim.open(2);
     sim.sent.clear();
     sim.ask(session, get("d"));
@@ -232,7 +234,7 @@ fn whatever_is_lost_the_server_knows_a_client_that_does_not_tell_any_more() {
         }
         sim.run(600 * SECOND, |sim| sim.results.len() == 6);
         assert!(sim.results.values().all(Result::is_ok), "seed {seed}");
-        // A request that does not announce it, on a link that loses nothing, is acknowledged after
+        // A request that does not announce short timers, on a link that loses nothing, is acknowledged after
         // half a second.
         let clean = Way { delay: 20 * MS, ..CLEAN };
         (sim.up, sim.down) = (clean, clean);

@@ -103,12 +103,12 @@ pub(crate) struct Sim {
     pub(crate) results: BTreeMap<ExchangeId, Result<Response, FailReason>>,
     /// When each result came, by exchange.
     pub(crate) finished: BTreeMap<ExchangeId, Instant>,
-    /// For each that failed, whether a part of it had been sent.
+    /// For each exchange that failed, whether a part of it had been sent.
     pub(crate) sent_before_failing: BTreeMap<ExchangeId, bool>,
     pub(crate) pongs: usize,
     /// Sessions that the client has found dead, and closed.
     pub(crate) dead: Vec<(SessionId, Instant)>,
-    /// Messages that are lost on purpose, in both directions: true loses.
+    /// Decides which messages are lost on purpose, in both directions: true loses.
     pub(crate) lose: Loss,
     /// Messages sent, before any loss.
     pub(crate) sent: Vec<(To, Vec<u8>)>,
@@ -379,8 +379,8 @@ impl Sim {
 }
 
 /// Checks for odd option numbers, which are critical (RFC 7252 section 5.4.6): a client that does not know
-/// one throws the answer away. Only blocks have such numbers, and a client that does not know those could not
-/// use the answer.
+/// one throws the answer away. Only blocks have such numbers, and a client that does not know blocks could
+/// not use the answer.
 pub(crate) fn assert_anybody_takes(message: &[u8]) {
     const BLOCK2: u16 = 23;
     const BLOCK1: u16 = 27;

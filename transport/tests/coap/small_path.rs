@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// UDP payload that a path of 576 bytes takes (IPv4), less the header and tag of a DTLS record.
 const SMALL: usize = 548 - 29;
-/// Largest message of a path on which blocks of 512 pass, with all that may stand around them.
+/// Largest message of a path on which blocks of 512 pass, with all that CoAP may put around them.
 const MIDDLE: usize = 640;
 
 /// How often a waiting client asks for a sign of life, as `lowband-client` does.
@@ -129,7 +129,7 @@ fn a_silence_of_half_a_minute_leaves_blocks_as_they_are() {
 #[test]
 fn an_upload_finds_out_by_itself() {
     for seed in 0..10 {
-        // In blocks, and in one message that is then sent in blocks.
+        // Bodies in blocks, and in one message that is then sent in blocks.
         for length in [10_000, 900] {
             let (mut sim, session) = small(seed, 0.0, SMALL);
             arrives(&mut sim, session, put("up", body(length, 3)), b"up");
@@ -139,7 +139,7 @@ fn an_upload_finds_out_by_itself() {
         let (mut sim, session) = small(seed, 0.0, SMALL);
         assert_eq!(ask(&mut sim, session, post("up", body(900, 3))), Err(FailReason::Timeout));
         assert_eq!(sim.executed.len(), 0);
-        // But the next one arrives.
+        // The next body arrives all the same.
         arrives(&mut sim, session, post("up", body(900, 3)), b"up");
     }
 }
@@ -165,7 +165,7 @@ fn late_answers_go_in_smaller_blocks_by_the_servers_own_choice() {
         for length in [600, 1000, 10_000] {
             let (mut sim, session) = small(seed, 0.0, SMALL);
             sim.answer = Box::new(move |_| Answer::new(body(length, 1)).after(10 * SECOND));
-            // Not a GET: it can be carried out only once.
+            // This request is not a GET: it can be carried out only once.
             let exchange = sim.request(session, post("late", b"x".to_vec()));
             let done = |sim: &Sim| sim.results.contains_key(&exchange);
             while !sim.run(PINGS_EVERY, done) && sim.now - sim.start < 200 * SECOND {
@@ -248,7 +248,7 @@ fn a_narrow_path_is_forgotten_with_its_session_and_not_before() {
 #[test]
 fn what_waits_for_its_turn_when_blocks_become_smaller_goes_in_smaller_ones() {
     for seed in 0..10 {
-        // Requests that may be carried out twice: whatever is on its way or waits is cut.
+        // Requests that may be carried out twice are cut whether they are on their way or wait.
         let (mut sim, session) = one_at_a_time(seed);
         let make = |number: u64| put(&number.to_string(), body(900, number));
         let requests: Vec<_> = (0..12).map(|number| sim.request(session, make(number))).collect();
@@ -258,7 +258,7 @@ fn what_waits_for_its_turn_when_blocks_become_smaller_goes_in_smaller_ones() {
         assert!(requests.iter().all(|request| sim.results[request].is_ok()));
         assert_eq!((too_large(&sim, from, SMALL), sim.executed.len()), (0, 12), "seed {seed}");
 
-        // Of those that may not, only what waits is cut: no peer has seen it.
+        // Of requests that may not be carried out twice, only what waits is cut: no peer has seen it.
         let (mut sim, session) = one_at_a_time(seed);
         let make = |number: u64| post("up", body(900, number));
         let requests: Vec<_> = (0..12).map(|number| sim.request(session, make(number))).collect();
@@ -269,7 +269,7 @@ fn what_waits_for_its_turn_when_blocks_become_smaller_goes_in_smaller_ones() {
         }
         assert!(sim.results[&requests[11]].is_ok());
 
-        // Answers.
+        // Answers are cut as well.
         let (mut sim, session) = one_at_a_time(seed);
         sim.answer = Box::new(|request| Answer::new(body(900, request.body.len() as u64)).after(10 * SECOND));
         let requests: Vec<_> =
@@ -334,7 +334,7 @@ fn an_upload_whose_large_answer_is_lost_goes_again_where_that_does_no_harm() {
         let session = sim.open(2);
         arrives(&mut sim, session, put("up", body(10_000, 3)), &body(900, 7));
         assert_eq!((sim.client.counters().uploads_sent_again, sim.executed.len()), (1, 4));
-        // What may not be carried out twice is not.
+        // A request that may not be carried out twice is not cut.
         sim.lose = Box::new(|to, bytes| to == To::Client && bytes[1] == Code::CONTENT.0);
         assert_eq!(ask(&mut sim, session, post("up", body(10_000, 3))), Err(FailReason::Timeout));
         assert_eq!(sim.executed.len(), 5);

@@ -179,7 +179,7 @@ fn one_snapshot_too_many_ends_the_oldest_and_rather_one_that_has_been_read() {
     let ask = |peer: &mut Peer, id, num, block| {
         peer.ask(&make(CON, GET, id).path(&path(num)).block(BLOCK2, block, false, 1024)).code()
     };
-    // Two for each exchange, and one.
+    // Two snapshots for each exchange, and one more.
     for num in 0..5 {
         peer.get(num, &path(num), &body(3000, 1));
         peer.wait(SECOND);
@@ -204,7 +204,7 @@ fn a_block_that_has_not_come_yet_is_answered_when_it_has() {
     assert_eq!(peer.chunk(exchange, &whole[..1024], false), [], "whether more follows is not known yet");
     let first = peer.chunk(exchange, &whole[1024..1025], false).remove(0);
     assert_eq!((first.block(BLOCK2), first.number(SIZE2)), (Some((0, true, 1024)), None));
-    // Two at once, the later one first; a copy of one of them.
+    // Two requests at once, the later block first; a copy of one of them.
     assert_eq!(peer.send(&block(2, 2, 1024)), []);
     assert_eq!(peer.send(&block(3, 1, 1024)), []);
     assert_eq!(peer.send(&block(3, 1, 1024)), []);

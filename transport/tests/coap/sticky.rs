@@ -119,8 +119,8 @@ fn token(made: Make, token: &[u8]) -> Make {
 #[test]
 fn what_a_message_says_holds_whatever_becomes_of_its_request() {
     let too_long = [b'x'; MAX_ACCESS_TOKEN + 1];
-    // What was carried before, in it and after it, and what holds then; `None` carries nothing, "" that there
-    // is no token.
+    // What was carried before the request, in it and after it, and what holds then; `None` carries nothing,
+    // "" says "without a token".
     let said: [Said; 9] = [
         (None, Some(b"bob"), None, Some("bob")),
         (Some(b"alice"), Some(b"bob"), None, Some("bob")),
@@ -153,7 +153,7 @@ fn what_a_message_says_holds_whatever_becomes_of_its_request() {
             if is_readable {
                 assert_eq!(answers.first().map_or(Code::EMPTY, Got::code), code, "{row}");
             } else {
-                // By its credential, or by what is wrong beside it.
+                // The request is refused for its credential, or for what is wrong beside it.
                 let refused = |answer: &Got| answer.code().class() == 4 || answer.code() == code;
                 assert!(answers.iter().all(refused), "{row}: {answers:?}");
             }
@@ -209,7 +209,7 @@ fn an_upload_runs_under_what_held_at_its_beginning_and_brings_nothing_back() {
         peer.ask(&first.map_or(block(2, 0), |first| token(block(2, 0), first)));
         peer.send(&token(request(3), b"new"));
         assert_eq!(standing(&mut peer).access_token.as_ref().map(AccessToken::as_str), Some("new"));
-        // As clients do that repeat their options in each block.
+        // Tokens as clients send them that repeat their options in each block.
         peer.ask(&first.map_or(block(4, 1), |first| token(block(4, 1), first)));
         peer.send(&first.map_or(block(5, 2), |first| token(block(5, 2), first)));
         let upload = standing(&mut peer);
@@ -282,7 +282,8 @@ fn a_late_block_of_a_body_that_is_not_known_any_more_does_not_bring_its_token_ba
     }
     peer.send(&request(10));
     assert_eq!(standing(&mut peer).access_token.as_ref().map(AccessToken::as_str), Some("new"));
-    // A request of its own holds what it carries, and so does a block with a token that has not been seen.
+    // A request outside a body holds what it carries, and so does a block with a token that has not been
+    // seen.
     peer.send(&token(request(11), b"old"));
     assert_eq!(standing(&mut peer).access_token.as_ref().map(AccessToken::as_str), Some("old"));
     peer.ask(&token(block(12, 2), b"newest"));
@@ -293,8 +294,8 @@ fn a_late_block_of_a_body_that_is_not_known_any_more_does_not_bring_its_token_ba
 #[test]
 fn bodies_of_two_users_of_one_session_are_not_joined() {
     let mut peer = Peer::new();
-    // Uploads to one path: the block of the first one belongs to no body any more, and that of the second
-    // one goes on.
+    // Uploads to one path: the block of the first upload no longer belongs to a body, and that of the second
+    // goes on.
     peer.ask(&token(block(1, 0), b"alice"));
     peer.ask(&token(block(2, 0), b"bob"));
     assert_eq!(peer.ask(&token(block(3, 1), b"alice")).code(), Code::REQUEST_ENTITY_INCOMPLETE);

@@ -35,7 +35,7 @@ fn repeated_blocks_are_acknowledged_and_taken_once() {
     let mut peer = Peer::new();
     let whole = body(3000, 1);
     for num in [0, 1, 1, 0x10001, 0, 2, 2] {
-        // The id of a copy is the same, that of a block sent anew is not.
+        // A copy has the same id, a block sent anew another one.
         let id = num as u16 + (num >> 16) as u16 * 100;
         let answers = peer.send(&piece(id, &whole, num & 0xffff, 1024));
         if num & 0xffff < 2 {
@@ -120,10 +120,10 @@ fn a_block_that_overlaps_what_is_there_is_no_copy_and_never_joined_to_it() {
     let grown = piece(17, &whole, 1, 1024);
     assert_eq!(peer.ask(&grown).code(), Code::REQUEST_ENTITY_INCOMPLETE);
     assert_eq!(peer.ask(&piece(18, &whole[..1500], 1, 1024)).code(), Code::REQUEST_ENTITY_INCOMPLETE);
-    // A block that has come already, as if it were the last.
+    // A block that has come already, sent as if it were the last.
     assert_eq!(peer.ask(&piece(19, &whole[..512], 7, 64)).code(), Code::REQUEST_ENTITY_INCOMPLETE);
     assert_eq!(peer.server.counters().upload_blocks_incomplete, 3);
-    // One that has come already in another size counts as a copy all the same, and the upload goes on
+    // A block that has come already in another size counts as a copy all the same, and the upload goes on
     // where it was.
     assert_eq!(peer.ask(&piece(20, &whole, 3, 256)).code(), Code::CONTINUE);
     assert_eq!(peer.server.counters().upload_blocks_repeated, 1);
@@ -224,7 +224,7 @@ fn a_client_that_dies_in_mid_upload_leaves_nothing_behind() {
     peer.wait(SECOND);
     assert_eq!((peer.server.blockwise_bytes(), peer.server.counters().uploads_expired), (0, 1));
     assert_eq!(peer.ask(&piece(2, &whole, 2, 1024)).code(), Code::REQUEST_ENTITY_INCOMPLETE);
-    // So is an upload whose session is replaced.
+    // An upload whose session is replaced is dropped as well.
     peer.ask(&piece(3, &whole, 0, 1024));
     peer.server.session_closed(peer.now, SESSION);
     assert_eq!((peer.server.blockwise_bytes(), peer.server.sessions_in_memory()), (0, 0));
@@ -292,7 +292,7 @@ fn blocks_of_one_body_have_one_content_format() {
         assert_eq!(answers[0].code(), Code::REQUEST_ENTITY_INCOMPLETE, "{first:?} {second:?}");
         assert_eq!((peer.events(), peer.server.blockwise_bytes()), (vec![], 0));
         assert_eq!(peer.server.counters().upload_blocks_other_format, 1);
-        // The upload is gone: it begins anew or not at all.
+        // The upload is gone: the client begins anew or not at all.
         assert_eq!(
             peer.ask(&format(piece(2, &whole, 1, 1024), first)).code(),
             Code::REQUEST_ENTITY_INCOMPLETE

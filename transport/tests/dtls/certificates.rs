@@ -21,7 +21,7 @@ pub(crate) fn p256() -> PKey<Private> {
     curve_key(Nid::X9_62_PRIME256V1)
 }
 
-/// Returns an RSA key, which is slow to make: one for all tests.
+/// Returns an RSA key, which is slow to make: one key for all tests.
 pub(crate) fn rsa() -> PKey<Private> {
     static KEY: OnceLock<PKey<Private>> = OnceLock::new();
     KEY.get_or_init(|| PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap()).clone()
@@ -47,7 +47,7 @@ impl Authority {
         self.issue_for_days(key, (0, 2))
     }
 
-    /// The same, valid from the first to the second, in days from now.
+    /// Issues such a certificate, valid from the first to the second day, counted from now.
     pub(crate) fn issue_for_days(&self, key: &PKey<Private>, (from, until): (i64, i64)) -> X509 {
         let mut builder = begin("server", "test CA", key);
         let time = |days: i64| Asn1Time::from_unix(today() + days * DAY).unwrap();
@@ -84,7 +84,7 @@ pub(crate) fn identity(chain: &[X509], key: &PKey<Private>) -> ServerIdentity {
 
 const DAY: i64 = 24 * 3600;
 
-/// The wall clock, by which OpenSSL verifies: seconds since 1970.
+/// Returns the wall clock, by which OpenSSL verifies: seconds since 1970.
 fn today() -> i64 {
     let epoch = Asn1Time::from_unix(0).unwrap();
     let since = epoch.diff(&Asn1Time::days_from_now(0).unwrap()).unwrap();

@@ -30,7 +30,7 @@ fn an_empty_message_is_authentic_and_says_nothing() {
     assert_eq!(oddities(pair.server.counters()), []);
 }
 
-/// Makes records of the client, numbered by their content; none reaches the server by itself.
+/// Makes records of the client, numbered by their content; no record reaches the server by itself.
 fn sealed(pair: &mut Pair, client: SessionId, count: u8) -> Vec<Vec<u8>> {
     pair.link = Box::new(|_| vec![]);
     for number in 0..count {

@@ -109,7 +109,7 @@ const RENEGOTIATION_INFO: u16 = 65_281;
 
 #[test]
 fn s_client_gets_of_what_it_offers_only_what_is_kept() {
-    // It offers encrypt_then_mac, session_ticket, supported_groups, signature_algorithms even
+    // OpenSSL's client offers encrypt_then_mac, session_ticket, supported_groups, signature_algorithms even
     // without an argument.
     let nothing = [EC_POINT_FORMATS, EXTENDED_MASTER_SECRET, RENEGOTIATION_INFO];
     let length = [MAX_FRAGMENT_LENGTH, EC_POINT_FORMATS, EXTENDED_MASTER_SECRET, RENEGOTIATION_INFO];
@@ -220,7 +220,7 @@ fn s_server(pem: &Pem) -> (Program, SocketAddr) {
 }
 
 fn gnutls_serv(pem: &Pem) -> (Program, SocketAddr) {
-    // It cannot report which port it has been given; take one that was free a moment ago.
+    // The server cannot report which port it has been given; take one that was free a moment ago.
     let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let port_text = port.to_string();
     let files = ["--x509certfile", pem.path(), "--x509keyfile", pem.path()];

@@ -79,7 +79,7 @@ pub(crate) enum Way {
     Out,
 }
 
-/// The datagram of this number (from 0) in that direction.
+/// Number of a datagram (from 0) in that direction.
 pub(crate) type Lost = Option<(Way, usize)>;
 
 /// Decides whether a datagram is lost.
@@ -249,7 +249,7 @@ fn a_session_over_ccm_8_ends_after_65536_records_that_are_not_authentic_and_othe
         forge(&mut endpoint);
         let closed = Event::Closed { session, why: CloseReason::Forged };
         assert_eq!(endpoint.poll_event(), ends.then_some(closed), "{suite}");
-        // Beside a handshake they may belong to it.
+        // Beside a handshake the records may belong to it.
         assert_eq!(endpoint.counters().records_forged, if beside_a_handshake { 0 } else { MOST });
         assert_eq!(endpoint.counters().sessions_forged, u64::from(ends));
     }

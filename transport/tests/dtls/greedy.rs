@@ -257,7 +257,7 @@ fn sessions_of_two_addresses_that_fill_the_table_give_way_to_modest_ones() {
     // Greedy clients may even be clients of the homeserver.
     greedy.iter().skip(45).for_each(|session| world.server.vouch(*session));
     assert_eq!(evicted(&mut world), []);
-    // They are heard all the time, and go on asking.
+    // The sessions are heard all the time, and go on asking.
     for n in 0..30_u16 {
         open(&mut world, v4(203, (n % 2) as u8, 113, 1, 5000 + n));
         open(&mut world, v4(198, 19, n as u8, 1, 5000));
@@ -323,7 +323,7 @@ fn one_address_has_no_more_sessions_than_its_bound_and_the_unproven_go_first() {
     let sessions: Vec<_> = (0..20).map(|n| open(&mut world, v4(203, 0, 113, 1, 1000 + n))).collect();
     sessions.iter().take(18).for_each(|session| world.server.vouch(*session));
     assert_eq!(evicted(&mut world), []);
-    // The others pass, one after the other, through the two places that are left.
+    // The other clients pass, one after the other, through the two places that are left.
     for n in 0..10 {
         open(&mut world, v4(203, 0, 113, 1, 2000 + n));
     }

@@ -189,7 +189,7 @@ fn number(bytes: &[u8]) -> u8 {
 
 #[test]
 fn the_servers_record_numbers_go_on_from_those_of_the_hello() {
-    // Two hellos without an answer, then one with; the hello with the cookie twice as well.
+    // Two hellos without an answer, then an answered one; the hello with the cookie twice as well.
     let mut pair = Pair::default();
     pair.link = Box::new(|sent| match (sent.from, sent.number) {
         (End::Client, 0 | 1 | 3) => vec![],
@@ -202,7 +202,7 @@ fn the_servers_record_numbers_go_on_from_those_of_the_hello() {
     let answers: Vec<u8> = from(End::Server).take(2).map(|sent| number(&sent.bytes)).collect();
     assert_eq!(answers, [2, 4]);
 
-    // A client that leaves gaps.
+    // A client that leaves gaps in its record numbers.
     let mut client = Endpoint::new(client_config(), [1; 32]).unwrap();
     let mut server = Endpoint::new(server_config(), [1; 32]).unwrap();
     let now = std::time::Instant::now();

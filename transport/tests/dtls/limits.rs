@@ -157,7 +157,7 @@ fn nobody_gives_way_to_a_handshake_that_is_never_finished() {
     }
     assert_eq!((pair.server.counters().sessions, pair.server.counters().half_open), (1, 1));
     assert_eq!(oddities(pair.server.counters()), [("handshakes_evicted", 9)]);
-    // One that is finished does take the place.
+    // A handshake that finishes does take the place of the session.
     let mut newcomer = Endpoint::new(client_config(), [10; 32]).unwrap();
     let newest = finish(&mut pair, &mut newcomer, at([203, 0, 113, 3], 1000));
     assert_eq!(pair.server.session_ids(), [newest]);

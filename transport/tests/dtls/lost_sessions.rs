@@ -74,13 +74,13 @@ fn nothing_but_protected_data_of_an_unknown_session_is_answered() {
     for content_type in [20, 21, 22] {
         pair.inject(End::Server, &[&[content_type], &data[1..]].concat());
     }
-    // Epoch 0, and the shortest that parse.
+    // Records of epoch 0, and the shortest that parse.
     pair.inject(End::Server, &[&data[..3], &[0, 0], &data[5..]].concat());
     for length in [0u8, 1, 2] {
         pair.inject(End::Server, &[&data[..12], &[length], &data[13..13 + usize::from(length)]].concat());
     }
     assert!(pair.trace.is_empty(), "{:?}", pair.trace);
-    // Nor records that a live session or a handshake under way cannot place.
+    // Records that a live session or a handshake under way cannot place do not draw an alert either.
     pair.connect();
     pair.run_for(LATENCY * 3);
     assert_eq!(pair.server.counters().half_open, 1);
@@ -106,7 +106,7 @@ fn a_network_is_told_40_times_and_then_10_times_a_second_and_others_are_told_mea
     assert_eq!(told(at, address(2, 1)), 1);
     let later = at + Duration::from_secs(1);
     assert_eq!((0..1000).map(|port| told(later, address(1, port))).sum::<usize>(), 10);
-    // All of them together, from networks of their own.
+    // The limit for all together: each client comes from a network of its own.
     let far = |number: u32| SocketAddr::from(((0x0b00_0000 + (number << 8)).to_be_bytes(), 1));
     let later = at + Duration::from_secs(60);
     assert_eq!((0..10_000).map(|number| told(later, far(number))).sum::<usize>(), 4_000);

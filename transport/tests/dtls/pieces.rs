@@ -150,7 +150,8 @@ fn what_was_lost_comes_with_the_repeat_of_the_flight() {
         }
         assert_eq!(pair.server.counters().half_open, 0, "{lost} is missing");
         pair.run_for(Duration::from_secs(1));
-        // In other pieces and under other numbers, as of a client that has learnt of a smaller MTU.
+        // The hello comes in other pieces and under other numbers, as of a client that has learnt of a
+        // smaller MTU.
         let again = pair.trace.last().unwrap().bytes.clone();
         assert_ne!(again[5..11], hello[5..11]);
         for piece in pieces(&again, 45, 33) {
@@ -179,7 +180,7 @@ fn the_first_piece_of_a_hello_that_has_been_answered_brings_the_flight_again() {
 
 #[test]
 fn a_client_that_begins_anew_gives_up_what_was_gathered() {
-    // Ended by a whole hello, or by the first piece of another one.
+    // A hello in pieces is ended by a whole hello, or by the first piece of another one.
     for whole in [true, false] {
         let (mut pair, hello) = before_the_second_hello();
         pair.inject(End::Server, &piece(&hello, 0, 50));
@@ -212,7 +213,7 @@ fn a_server_that_is_about_to_end_finishes_what_it_has_begun_and_refuses_what_com
     for piece in pieces(&hello, 50, 20) {
         pair.inject(End::Server, &piece);
     }
-    // Its flight was lost, or is late.
+    // The server's flight was lost, or is late.
     pair.inject(End::Server, &piece(&hello, 0, 50));
     let counters = pair.server.counters();
     assert_eq!((counters.flights_repeated, counters.hellos_not_accepting), (1, 1));
@@ -222,7 +223,7 @@ fn a_server_that_is_about_to_end_finishes_what_it_has_begun_and_refuses_what_com
 #[test]
 fn a_hello_that_breaks_the_format_once_it_is_whole_is_refused() {
     let (mut pair, mut hello) = before_the_second_hello();
-    // The length of the suites.
+    // Changes the length of the list of suites.
     hello[HEADERS + UP_TO_THE_COOKIE + 1] += 1;
     for piece in pieces(&hello, 50, 20) {
         pair.inject(End::Server, &piece);
@@ -286,7 +287,7 @@ fn a_greedy_neighbour_gets_the_places_of_one_address_and_for_a_minute() {
     // Another client is served, with and without pieces.
     assert_eq!(greedy(&mut pair, at(2, 1000)), None);
     pair.establish();
-    // In all there are no more than five.
+    // At most five are gathered in all.
     assert_eq!(greedy(&mut pair, at(3, 1000)), None);
     assert_eq!(greedy(&mut pair, at(4, 1000)), None);
     assert_eq!(pair.server.counters().handshakes_evicted, 8);

@@ -15,7 +15,7 @@ struct Renewal {
 }
 
 impl Renewal {
-    /// Makes them, and a client that trusts the first authority only.
+    /// Makes the server and both authorities, and a client that trusts the first authority only.
     fn prepare() -> Renewal {
         let (old, new) = (Authority::new(), Authority::new());
         let server = Config { server: Some(old.identity(&p256())), ..Config::default() };

@@ -22,7 +22,7 @@ fn server(identity: ServerIdentity) -> Config {
 fn changes_servers(one: ServerIdentity, other: ServerIdentity, apart: Duration) -> (bool, u64) {
     let mut first = Endpoint::new(server(one), [3; 32]).unwrap();
     let mut pair = Pair::new(client_config(), server(other));
-    // They have been started at other times, and know nothing of each other.
+    // The servers have been started at other times, and do not know of each other.
     first.tell_time(pair.now, WALL_CLOCK);
     let later = pair.now + Duration::from_secs(5);
     pair.server.tell_time(later, WALL_CLOCK + Duration::from_secs(5) + apart);

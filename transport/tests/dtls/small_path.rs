@@ -52,7 +52,7 @@ fn the_third_repeat_of_a_flight_comes_in_datagrams_that_pass() {
         let counters = pair.server.counters();
         assert_eq!((counters.flights_repeated, counters.flights_recut), (3, 1));
 
-        // Without HelloVerifyRequests and the last flight.
+        // Leaves out HelloVerifyRequests and the last flight.
         let sent: Vec<_> =
             pair.trace.iter().filter(|sent| sent.from == End::Server && sent.bytes.len() > 150).collect();
         let flights: Vec<_> = sent.chunk_by(|a, b| a.at == b.at).collect();
@@ -130,7 +130,7 @@ fn losing_three_times(which: usize) -> Socket {
             return false;
         }
         sent.push(without_numbers(bytes));
-        // The first is the HelloVerifyRequest.
+        // The first datagram is the HelloVerifyRequest.
         let is_it = sent.get(1 + which) == sent.last() && left > 0;
         left -= u32::from(is_it);
         is_it

@@ -32,7 +32,8 @@ fn room_of(bytes: &[u8]) -> usize {
 }
 
 impl<O: Copy + PartialEq> MessageLayer<O> {
-    /// Accounts for a message that has come to the unacknowledged ones of a session.
+    /// Accounts for a new unacknowledged message of a session. Where it is one too many, the heaviest
+    /// sessions give up answers.
     pub(super) fn take_room(&mut self, now: Instant, session: SessionId, network: Network) {
         self.waiting.set(session, network, self.room_taken(session));
         while let Some(heaviest) = self.waiting.yields_to(network, 0)
@@ -48,7 +49,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         }
     }
 
-    /// Accounts for a message that has gone from the unacknowledged ones of a session.
+    /// Accounts for the end of an unacknowledged message of a session.
     pub(super) fn leave_room(&mut self, session: SessionId) {
         if self.waiting.held_by(session) > 0 {
             self.waiting.resize(session, self.room_taken(session));

@@ -1,5 +1,5 @@
-//! Bodies in blocks at the server (RFC 7959): blocks of snapshots go out. They and uploads (`uploading.rs`)
-//! share a bounded memory.
+//! Bodies in blocks at the server (RFC 7959): blocks of snapshots go out. Snapshots and uploads
+//! (`uploading.rs`) share a bounded memory.
 //!
 //! A session makes room in this order: it drops what has been read of its bodies; then it stops reading from
 //! the upstream. So a client that overlaps its requests does not lose one body to the next, and silence on a
@@ -288,8 +288,8 @@ impl Server {
         session.bodies.get_or_insert_with(|| Box::new(Bodies::new(asker.network, at_upstream)));
     }
 
-    /// Changes the bodies of a session. The only way to do so: keeps the account and the alarm for silence.
-    /// None if it has no bodies.
+    /// Changes the bodies of a session, keeping the account and the alarm for silence; the only way to do so.
+    /// None if the session has no bodies.
     pub(super) fn change_bodies<R>(
         &mut self,
         now: Instant,

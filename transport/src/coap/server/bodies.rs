@@ -7,7 +7,8 @@ use super::super::upload::Uploads;
 use crate::shares::Network;
 use std::time::{Duration, Instant};
 
-/// The uploads and snapshots of one session. Keeps its own account, so that nothing has to be summed up.
+/// The uploads and snapshots of one session, with an account of their own, so that nothing has to be summed
+/// up.
 #[derive(Debug)]
 pub(super) struct Bodies {
     /// Network whose share pays for them.
@@ -137,7 +138,7 @@ impl Bodies {
     }
 
     /// Returns the snapshot whose loss does the least harm, other than `keep`: of those read to their end,
-    /// else of all, the one used longest ago.
+    /// otherwise of all, the one used longest ago.
     pub(super) fn least_needed(&self, keep: Option<SnapshotId>) -> Option<&Snapshot> {
         let others = self.snapshots().filter(|snapshot| Some(snapshot.id) != keep);
         others.min_by_key(|snapshot| (!snapshot.read, snapshot.last_used, snapshot.id))

@@ -6,13 +6,13 @@
 //! WaitingForBlock(snapshot) -- the block has come -------> Done     a block request that came before its block
 //! ```
 //!
-//! The answer goes out piggybacked if the request has not been acknowledged yet, and else as a separate
+//! The answer goes out piggybacked if the request has not been acknowledged yet, and otherwise as a separate
 //! confirmable response; Done then lasts until that is acknowledged, reset, or given up.
 //!
-//! A request may come inside the acknowledgement of such a response (go-coap, and so the reference's
-//! clients, ask for the next block in that way). Nothing can acknowledge it, and its client will not repeat
-//! it. So its answer is confirmable, and repeated until the acknowledgement comes that carries the next
-//! request. That cures a lost request as well: the client gets a copy of what it acknowledged, and
+//! A request may come inside the acknowledgement of such a response (go-coap, and so the reference's clients,
+//! ask for the next block in that way). Nothing can acknowledge such a request, and its client will not
+//! repeat it. So the answer is confirmable, and repeated until the acknowledgement comes that carries the
+//! next request. That cures a lost request as well: the client gets a copy of what it acknowledged, and
 //! acknowledges and asks once more. Non-confirmable answers would do as long as nothing is lost; then the
 //! rest would never come. New requests are accepted in this way as others are, whatever their method, since
 //! their client would not send them again. A copy is recognised by the id of our message, which is not used

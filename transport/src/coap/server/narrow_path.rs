@@ -149,8 +149,8 @@ impl Server {
         Some(id)
     }
 
-    /// Judges the path by a request for a block after the first. If it has the size of a first block that was
-    /// cut, the larger ones were lost. Otherwise a large one has arrived.
+    /// Judges the path by a request for a block after the first. If the request has the size of a first block
+    /// that was cut, the larger blocks were lost. Otherwise a large one has arrived.
     pub(super) fn judge_by_next_block(
         &mut self,
         now: Instant,
@@ -170,8 +170,8 @@ impl Server {
     }
 
     /// Judges the path by the first message of a client of ours: a client that takes its path for narrow
-    /// names a small block there. One that does not has received a long datagram of the handshake, or shook
-    /// hands without repeats.
+    /// names a small block there. A client that does not has received a long datagram of the handshake, or
+    /// shook hands without repeats.
     pub(super) fn judge_by_our_client(&mut self, session: SessionId, message: &Message) {
         let mut blocks = message
             .options()

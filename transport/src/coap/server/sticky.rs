@@ -2,9 +2,9 @@
 //!
 //! **The rule.** What a message carries holds from its arrival on, in the order of arrival, whatever becomes
 //! of its request: passed on, refused by the CoAP layer, still being uploaded. A copy of a message has
-//! arrived before and changes nothing. A request runs under what its own messages carry, else under what held
-//! when its first message arrived. So an upload that ends late neither borrows a later token nor brings an
-//! older one back.
+//! arrived before and changes nothing. A request runs under what its own messages carry, otherwise under what
+//! held when its first message arrived. So an upload that ends late neither borrows a later token nor brings
+//! an older one back.
 //!
 //! | holds        | a message says B | says "none" (empty) | cannot be read   | 401 to A     | A is known after all | A has logged out |
 //! |--------------|------------------|---------------------|------------------|--------------|----------------------|------------------|
@@ -85,7 +85,7 @@ impl Sticky {
         self.cbor_version = cbor_version.or(self.cbor_version);
     }
 
-    /// Returns what holds for a message: what it carries, else what sticks.
+    /// Returns what holds for a message: what the message carries, otherwise what sticks.
     fn standing(&self, said: &Said) -> Standing {
         let access_token = match said {
             Some(said) => said.clone().unwrap_or_default(),

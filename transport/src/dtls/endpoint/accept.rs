@@ -35,7 +35,7 @@ impl Endpoint {
                 Verdict::Proven(hello) => self.proven(now, peer, local, &hello),
                 Verdict::Later(piece) => self.gather(now, peer, local, &piece),
                 Verdict::Refuse(hello) => self.refuse(peer, local, &hello, INTERNAL_ERROR),
-                // One datagram for one: more would be a gift to anyone who forges addresses.
+                // One datagram in answer to one: more would be a gift to an attacker that forges addresses.
                 Verdict::Verify(answer) => return self.transmit(peer, local, vec![answer]),
                 Verdict::OldVersion(record) => return self.refuse_version(peer, local, &record),
                 Verdict::Drop => return,
@@ -129,7 +129,7 @@ impl Endpoint {
             self.counters.hellos_over_rate += 1;
             return false;
         }
-        // Asked second, so that only peers whom the rates admit compete for the queue.
+        // Asked second, so that only peers that the rates admit compete for the queue.
         let has_room = self.may_queue_a_hello();
         self.counters.hellos_over_queue += u64::from(!has_room);
         has_room

@@ -1,9 +1,9 @@
 //! Places of handshakes that have not finished, and of hellos that are being gathered: which has one, and
 //! which gives it up.
 //!
-//! A newcomer always gets a place. If all are taken, it gets one of the network, or site, that has most of
-//! them; if all have as many, the oldest of all. A place whose client has answered our flight goes after
-//! every one whose client has not: strangers who send hellos and nothing else push out each other.
+//! A newcomer always gets a place. If all are taken, it gets a place of the network, or site, that has most
+//! of them; if all have as many, the oldest place of all. A place whose client has answered our flight goes
+//! after every place whose client has not: strangers that send hellos and nothing else push out each other.
 
 use crate::SessionId;
 use crate::shares::{Bounds, Network, Pool};

@@ -49,7 +49,7 @@ impl Endpoint {
     }
 
     /// Notes that the upstream has accepted a request of the session, made under an access token. The session
-    /// then ends after all of which that is not known.
+    /// then ends only after all sessions of which that is not known.
     pub fn vouch(&mut self, session: SessionId) {
         if let Some(network) = self.sessions.get(session).and_then(|_| self.network(session)) {
             self.crowds.prove(session, network);

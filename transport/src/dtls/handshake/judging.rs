@@ -1,5 +1,5 @@
-//! What a record is to a handshake: what OpenSSL shall not see of it, and what says that something was
-//! lost, or what passes.
+//! What a record is to a handshake: what OpenSSL must not see of it, and what shows that something was lost,
+//! or what passes.
 
 use super::super::event::PathSize;
 use super::super::fragments::{CLIENT_KEY_EXCHANGE, Fragment, Fragments, HELLO_VERIFY_REQUEST, Malformed};

@@ -20,7 +20,7 @@ pub(crate) fn post(path: &str, body: Vec<u8>) -> Request {
     Request { method: Method::Post, options: options(path), body }
 }
 
-/// A body in which every block differs from every other, and from that of another seed.
+/// Makes a body in which every block differs from every other, and from that of another seed.
 pub(crate) fn body(length: usize, seed: u64) -> Vec<u8> {
     let mut dice = Dice::new(seed ^ 0xb0d1);
     let mut body = Vec::with_capacity(length + 8);
