@@ -12,7 +12,7 @@
 //!                    | application data               <----->  session, record, aead, replay
 //! ```
 //!
-//! A session has an id of its own, apart from its address: whatever belongs to it ends with the session, not
+//! A session has an id of its own, apart from its address: all that belongs to the session ends with it, not
 //! with its port.
 //!
 //! The table in `extensions.rs` lists what else OpenSSL agrees to and what keeps it; the one in `front.rs`

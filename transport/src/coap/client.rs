@@ -104,7 +104,7 @@ enum Owner {
 #[derive(Debug, Default)]
 struct Session {
     open: bool,
-    /// Tokens are numbers that only grow: none is used twice with the same keys (RFC 9175 section 4.2).
+    /// Tokens are numbers that only grow: no token is used twice with the same keys (RFC 9175 section 4.2).
     last_token: u64,
     /// Exchange that a response belongs to, by its token.
     tokens: BTreeMap<Token, ExchangeId>,

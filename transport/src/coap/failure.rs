@@ -70,7 +70,7 @@ pub enum ProtocolError {
     /// An option refuses the response (RFC 7252 section 5.4.1).
     #[error("{0}")]
     Option(OptionError),
-    /// 2.31 asks for a further block of the request, and there is none (RFC 7959 section 2.9.1).
+    /// 2.31 asks for a further block of the request, although the last one was sent (RFC 7959 section 2.9.1).
     #[error("2.31 came although nothing is missing")]
     UnexpectedContinue,
     /// The response to a block of the request is about another block (RFC 7959 section 2.3).

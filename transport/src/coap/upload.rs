@@ -40,7 +40,7 @@ struct Upload {
 }
 
 impl Upload {
-    /// Counts the bytes of memory, allocations included. The options are those that the key is made of, at
+    /// Counts the bytes of memory, allocations included. The options are those from which the key is made, at
     /// most twice as large.
     fn bytes(&self) -> usize {
         let token = self.standing.access_token.as_ref().map_or(0, |token| token.as_str().len());
@@ -72,7 +72,7 @@ pub(super) enum Taken {
     Refused(Code, &'static str),
 }
 
-/// One block, as it has arrived.
+/// One block, as it arrived.
 #[derive(Debug)]
 pub(super) struct Arrived<'a> {
     pub key: &'a BodyKey,

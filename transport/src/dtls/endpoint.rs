@@ -256,7 +256,7 @@ impl Endpoint {
         self.contexts.poll_key_log()
     }
 
-    /// Returns the peer's address of a session or handshake; None if there is none.
+    /// Returns the peer's address of a session or handshake; None for an unknown id.
     pub fn peer(&self, session: SessionId) -> Option<SocketAddr> {
         let live = self.sessions.get(session).map(HasPeer::peer);
         live.or_else(|| self.handshakes.get(session).map(HasPeer::peer))

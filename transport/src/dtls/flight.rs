@@ -51,7 +51,7 @@ impl Flight {
         &self.datagrams
     }
 
-    /// Returns when the timer repeats the flight next; None if it does not any more.
+    /// Returns when the timer repeats the flight next; None if it no longer does.
     pub(super) fn due(&self) -> Option<Instant> {
         (self.repeats < MAX_REPEATS).then(|| self.sent + self.patience.interval())
     }

@@ -113,11 +113,11 @@ fn judge_hello<'a>(
 }
 
 /// Makes a HelloVerifyRequest (RFC 6347 section 4.2.1), under the record number of the hello, and of version
-/// 1.0 whatever will be negotiated. It has 36 bytes; the shortest hello has 67 and the shortest first piece
-/// of one 61, so nothing is amplified.
+/// 1.0 regardless of what will be negotiated. The answer has 36 bytes; the shortest hello has 67 and the
+/// shortest first piece of one 61, so nothing is amplified.
 ///
-/// Its message_seq is the hello's too, which is what a server that remembers would send. So a client whose
-/// cookie we do not recognise any more (we have been restarted) takes the new one.
+/// The message_seq is the hello's too, as a server with state would send it. So a client whose cookie we do
+/// not recognise any more (we have been restarted) takes the new one.
 fn hello_verify_request(hello: &ClientHello<'_>, cookie: [u8; COOKIE_LEN]) -> Vec<u8> {
     const BODY: u8 = 2 + 1 + COOKIE_LEN as u8;
     let [s0, s1] = hello.piece.message_seq.to_be_bytes();

@@ -2,7 +2,7 @@
 //! a valid cookie.
 //!
 //! The cookie covers what the first piece holds, so the rest is gathered only for senders that receive at
-//! their address. Where pieces overlap, the bytes that came first stay: whatever that makes of the hello, the
+//! their address. Where pieces overlap, the bytes that came first stay: if that changes the hello, the
 //! Finished will show it.
 
 use super::fragments::HANDSHAKE_HEADER;
@@ -16,7 +16,8 @@ use std::time::Instant;
 /// One hello of which pieces are missing.
 pub(super) struct Gathering {
     peer: SocketAddr,
-    /// Number of the first piece's record; the hello is answered under it. The random is of that piece, too.
+    /// Number of the first piece's record; the hello is answered under it. The random comes from that piece,
+    /// too.
     number: RecordNumber,
     random: ClientRandom,
     message_seq: u16,

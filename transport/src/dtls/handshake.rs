@@ -6,8 +6,8 @@
 //!                                                            records (CCS, Finished): done
 //! ```
 //!
-//! A flight is whatever OpenSSL writes in answer to one record; it replaces the one before, which the peer
-//! has evidently received.
+//! A flight is all that OpenSSL writes in answer to one record; it replaces the previous flight, which the
+//! peer has evidently received.
 
 mod accepting;
 mod judging;

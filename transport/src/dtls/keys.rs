@@ -57,8 +57,8 @@ impl DirectionKeys {
     }
 
     /// Returns the nonce of the record `number`: salt and number (RFC 5288 section 3, RFC 6655 section 3) or
-    /// the mask with the number added (RFC 7905 section 2). `explicit` is what the record carries of it, for
-    /// the former.
+    /// the mask with the number added (RFC 7905 section 2). `explicit` is the part that the record carries,
+    /// in the first case.
     pub(super) fn nonce(&self, aead: Aead, explicit: [u8; 8]) -> [u8; 12] {
         let mut nonce = self.iv;
         let (_, tail) = nonce.split_at_mut(4);

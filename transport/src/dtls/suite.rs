@@ -4,8 +4,8 @@
 //! is fast on phones without AES instructions. CCM_8 is mandatory for CoAP by RFC 7252 section 9.1.3.3; it
 //! comes last for its short tag.
 //!
-//! With a key log the order is another: an operator who logs keys wants to read captures, and no Wireshark
-//! can read ChaCha20-Poly1305 in DTLS. Its nonce takes the epoch as part of the sequence number (RFC 7905
+//! With a key log the order is another: an operator who logs keys wants to read captures, and Wireshark
+//! cannot read ChaCha20-Poly1305 in DTLS. The nonce takes the epoch as part of the sequence number (RFC 7905
 //! section 2); Wireshark leaves it out.
 
 use openssl::cipher::{Cipher, CipherRef};

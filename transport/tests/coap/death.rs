@@ -1,4 +1,4 @@
-//! One end vanishes without a word: what the other notices, when, and how much it still sends.
+//! One end vanishes without notice: what the other end notices, when, and how much it still sends.
 
 use super::sim::*;
 use lowband_transport::SessionId;
@@ -134,7 +134,7 @@ fn when_a_silent_path_comes_back_all_that_was_withheld_is_sent_at_once() {
     }
     sim.pass(60 * SECOND);
     assert!(sim.client.counters().withheld > 0);
-    // Eight messages three times, and one of them on and on.
+    // Eight messages go out three times, and one of them on and on.
     assert!(sim.sent_to(To::Server) < 8 * 3 + 15, "{}", sim.sent_to(To::Server));
     sim.lose = Box::new(|_, _| false);
     sim.run(20 * SECOND, |sim| !sim.results.is_empty());

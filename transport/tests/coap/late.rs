@@ -26,7 +26,7 @@ fn asked(peer: &mut Peer, length: usize) -> Got {
     first
 }
 
-/// Checks that nothing is on its way any more, and that the upstream was asked once.
+/// Checks that no message is on its way any more, and that the upstream was asked once.
 fn is_over(peer: &mut Peer, last: &Got) {
     peer.send(&empty(ACK, last.id()));
     assert_eq!(peer.wait(50 * SECOND), []);
@@ -245,7 +245,7 @@ fn a_client_that_resets_a_copy_of_the_first_block_goes_on_with_the_others() {
 }
 
 /// A client that behaves like go-coap: it accepts each message id once and repeats the same acknowledgement,
-/// which contains the request for the next block; its other messages it repeats by itself, seldom.
+/// which contains the request for the next block; it repeats its other messages by itself, but seldom.
 struct GoCoap {
     acknowledgements: BTreeMap<u16, Vec<u8>>,
     body: Vec<u8>,

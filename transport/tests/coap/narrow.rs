@@ -1,5 +1,5 @@
 //! Sessions whose records are short (max_fragment_length, RFC 6066 section 4): no message is longer than one
-//! record holds, whatever is asked for, and everything arrives all the same.
+//! record holds, whatever is asked for, and yet everything arrives.
 
 use super::peer::{BLOCK1, BLOCK2, CON, GET, Make, NON, PUT, Peer, SESSION, SIZE2, make};
 use super::sim::{SECOND, Sim, body, get, put};

@@ -1,4 +1,4 @@
-//! Bodies that the server does not know any more when their next block is asked for.
+//! Bodies that the server no longer knows when their next block is asked for.
 
 use super::sim::*;
 use lowband_transport::SessionId;

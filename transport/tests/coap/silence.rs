@@ -65,7 +65,7 @@ fn whatever_comes_ends_it() {
     let session = sim.open(1);
     sim.request(session, get("slow"));
     sim.pass(SECOND);
-    // From here on nothing arrives at the server, but the answer to the first arrives here.
+    // From here on nothing arrives at the server, but the answer to the first request arrives at the client.
     sim.lose = Box::new(|to, _| to == To::Server);
     sim.request(session, get("lost"));
     sim.pass(10 * SECOND);

@@ -97,7 +97,7 @@ fn a_first_exchange_that_is_large_finds_out_where_nobody_pings() {
 
 #[test]
 fn what_no_path_takes_fails_when_its_copies_have_gone_out() {
-    // Pings pass, and no answer however small.
+    // Pings pass, but no answer does, however small.
     let (mut sim, session) = small(1, 0.0, 100);
     sim.answer = Box::new(|_| Answer::new(body(20_000, 1)));
     let exchange = sim.request(session, get("down"));

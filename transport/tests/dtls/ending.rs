@@ -101,7 +101,7 @@ fn a_session_nobody_has_heard_of_for_the_idle_limit_is_closed() {
     pair.run_for(idle - Duration::from_secs(10));
     pair.client.send(pair.now, client, b"x").unwrap();
     pair.run_for(idle / 2);
-    // What we send ourselves does not count: the client has heard nothing and has said goodbye.
+    // Records that we send do not count: the client has heard nothing and has said goodbye.
     assert_eq!(closed(&pair.client_events), [CloseReason::Idle]);
     assert_eq!(closed(&pair.server_events), [CloseReason::CloseNotify]);
 

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Far longer than anything here takes.
+/// A time far longer than any test here takes.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Runs an endpoint on one socket until `on_event` breaks.
@@ -109,7 +109,7 @@ impl Socket {
     }
 }
 
-/// A program that is ended whatever becomes of the test.
+/// A program that is ended even if the test fails.
 pub(crate) struct Program(Child);
 
 impl Program {
@@ -121,7 +121,8 @@ impl Program {
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr);
         Program(command.spawn().unwrap_or_else(|_| panic!("`make setup-test` installs {program}")))
     }
-    /// Returns all its output once it has ended by itself: its error output too, unless that is thrown away.
+    /// Returns all output of the program once it has ended by itself, and its error output unless that is
+    /// thrown away.
     pub(crate) fn end(&mut self) -> String {
         let mut text = String::new();
         self.0.stdout.take().unwrap().read_to_string(&mut text).unwrap();
@@ -133,17 +134,17 @@ impl Program {
     pub(crate) fn input(&mut self) -> ChildStdin {
         self.0.stdin.take().unwrap()
     }
-    /// Reads its output from now on, up to and with the first line that `is_it` accepts.
+    /// Reads the output of the program from now on, up to and with the first line that `is_it` accepts.
     pub(crate) fn read_until(&mut self, is_it: impl Fn(&str) -> bool) -> String {
         read_until(self.0.stdout.as_mut().unwrap(), is_it)
     }
-    /// Reads the next bytes of its output.
+    /// Reads the next bytes of the output.
     pub(crate) fn read_bytes(&mut self, count: usize) -> Vec<u8> {
         let mut bytes = vec![0; count];
         self.0.stdout.as_mut().unwrap().read_exact(&mut bytes).unwrap();
         bytes
     }
-    /// Reads its error output from now on, up to and with the first line that `is_it` accepts.
+    /// Reads the error output from now on, up to and with the first line that `is_it` accepts.
     pub(crate) fn read_errors_until(&mut self, is_it: impl Fn(&str) -> bool) -> String {
         read_until(self.0.stderr.as_mut().unwrap(), is_it)
     }

@@ -105,7 +105,7 @@ impl World {
         }
     }
 
-    /// Passes everything on. What the server sends to clients that are not there is lost.
+    /// Passes everything on. Datagrams of the server to clients that do not exist are lost.
     fn settle(&mut self) {
         while let Some(sent) = self.server.poll_transmit() {
             if let Some(modest) = self.modest.iter_mut().find(|modest| modest.address == sent.peer) {
@@ -188,7 +188,7 @@ fn hellos_of_many_networks_of_one_site_cost_what_one_site_may_cost() {
     flood(&greedy, |n| of(2 + u16::from(n), 1));
 }
 
-/// Its round trip is four seconds, in which every place is given away many times over.
+/// The client has a round trip of four seconds, in which every place is given away many times over.
 #[test]
 fn a_slow_handshake_keeps_its_place_among_those_that_are_never_answered() {
     let limits = Limits {

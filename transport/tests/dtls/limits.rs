@@ -1,4 +1,4 @@
-//! Each limit is reached, counted, and lets go again.
+//! Limits, each of which is reached, counted, and lets clients pass again.
 
 use crate::pair::{End, LATENCY, Pair, client_config, oddities};
 use lowband_transport::SessionId;
@@ -61,7 +61,7 @@ fn half_open_handshakes_are_limited_in_all_and_end_by_their_time() {
     }
     assert_eq!(pair.server.counters().half_open, 10);
     assert_eq!(oddities(pair.server.counters()), [("handshakes_evicted", 5)]);
-    // No link for the repeats: they go to addresses of their own.
+    // The repeats do not pass the link: they go to addresses of their own.
     let mut repeats = 0;
     while let Some(due) = pair.server.poll_timeout() {
         pair.now = due;

@@ -53,7 +53,7 @@ fn at_20_percent_loss_each_handshake_ends_and_nearly_all_finish() {
     assert!(finished >= SEEDS - 4, "{finished} of {SEEDS}");
 }
 
-/// Counts how many of so many handshakes do not finish within a minute.
+/// Counts the handshakes that do not finish within a minute, among one for each seed.
 fn failed(loss: u32, seeds: u64) -> u64 {
     let fails = |seed: &u64| {
         let mut pair = pair(*seed, loss);

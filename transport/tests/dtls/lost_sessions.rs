@@ -1,4 +1,4 @@
-//! A server that does not know a session any more, and how its client reacts.
+//! A server that no longer knows a session, and how its client reacts.
 
 use crate::pair::{End, LATENCY, Pair, data, server_config};
 use lowband_transport::dtls::{CloseReason, Endpoint, Event};
@@ -38,7 +38,7 @@ fn no_doubt_comes_from_warnings_from_what_is_no_alert_or_to_who_has_accepted_the
     assert_eq!((pair.client_events, pair.server_events), (vec![], vec![]));
 }
 
-/// Makes a pair whose server has begun anew and knows nothing.
+/// Makes a pair whose server was restarted and has forgotten all sessions.
 fn restarted() -> (Pair, lowband_transport::SessionId) {
     let (mut pair, session, _) = Pair::connected();
     pair.server = Endpoint::new(server_config(), [9; 32]).unwrap();

@@ -1,5 +1,5 @@
-//! ClientHellos in pieces: whatever the cuts, whatever the link does to them, and however a client abuses the
-//! right to send them.
+//! ClientHellos in pieces: any cuts, any faults of the link, and any way in which a client abuses the right
+//! to send them.
 
 use crate::certificates::p256;
 use crate::foreign::{Program, Socket, Way, drive, echo_with_s_client, server};

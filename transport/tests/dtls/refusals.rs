@@ -73,7 +73,7 @@ fn an_alert_in_a_handshake_is_told_by_its_number() {
     }
 }
 
-/// There may be a token within seconds.
+/// The rates may have a token again within seconds.
 #[test]
 fn a_hello_that_finds_no_token_is_told_so_when_it_comes_for_the_fourth_time() {
     let one = Limit { per_second: 1, burst: 1 };
@@ -163,7 +163,7 @@ fn an_endpoint_that_never_accepts_says_nothing() {
     assert_eq!((pair.trace.len(), pair.client.counters().hellos_not_accepting), (0, 1));
 }
 
-/// Returns what a foreign client prints at its end, after so many refusals.
+/// Returns what a foreign client prints at its end, after this many refusals.
 fn refused(program: &str, arguments: &[&str], limits: Limits, draining: bool, times: u64) -> String {
     let mut endpoint = server(&p256(), limits);
     if draining {

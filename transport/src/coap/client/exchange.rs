@@ -42,7 +42,8 @@ pub(super) struct Exchange {
     state: State,
     /// Token of the newest message.
     token: Token,
-    /// Keeps this request apart from others to the same resource; 0 means none is needed.
+    /// Request-Tag that keeps this request apart from others to the same resource; 0 means that it needs no
+    /// tag.
     tag: u32,
     /// How many requests of its session had begun when the newest message went out.
     pub begun: u64,

@@ -17,7 +17,7 @@ impl Entries {
         usize::from(self.first.is_some()) + self.rest.len()
     }
 
-    /// Returns the number of entries that fit without another allocation, those that are there included.
+    /// Returns the number of entries that fit without another allocation, present entries included.
     pub(super) fn places(&self) -> usize {
         usize::from(self.first.is_some()) + self.rest.capacity()
     }

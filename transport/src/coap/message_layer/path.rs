@@ -83,7 +83,7 @@ impl Path {
     }
 }
 
-/// Returns the size halved so many times, but no less than every path takes.
+/// Returns the size halved this many times; it is not halved below what every path takes.
 pub(in super::super) fn halved(size: BlockSize, times: u8) -> BlockSize {
     (0..times).fold(size, |size, _| smaller(size).unwrap_or(size))
 }
@@ -185,8 +185,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         }
     }
 
-    /// Notes that a large piggybacked response arrived, or may have: those that were lost were lost by
-    /// chance.
+    /// Notes that a large piggybacked response arrived, or may have: earlier responses were lost by chance.
     pub(in super::super) fn large_answer_arrived(&mut self, session: SessionId) {
         if let Some(known) = self.known.get_mut(session) {
             known.path.answers_lost = 0;

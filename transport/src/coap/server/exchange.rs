@@ -14,9 +14,9 @@
 //! repeat it. So the answer is confirmable, and repeated until the acknowledgement comes that carries the
 //! next request. That cures a lost request as well: the client gets a copy of what it acknowledged, and
 //! acknowledges and asks once more. Non-confirmable answers would do as long as nothing is lost; then the
-//! rest would never come. New requests are accepted in this way as others are, whatever their method, since
-//! their client would not send them again. A copy is recognised by the id of our message, which is not used
-//! twice while it is remembered.
+//! rest would never come. New requests of any method are accepted in this way as others are, since their
+//! client would not send them again. A copy is recognised by the id of our message, which is not used twice
+//! while it is remembered.
 
 mod state;
 

@@ -35,7 +35,7 @@ use std::time::Instant;
 /// What holds for one request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
-    /// The access token; None if there is none.
+    /// The access token; None for a request without a token.
     pub access_token: Option<AccessToken>,
     /// True if the token, or the statement that there is none, came with this very request.
     pub is_explicit: bool,

@@ -72,7 +72,7 @@ impl Endpoint {
         }
     }
 
-    /// Returns whether it is a hello that has been answered before. A handshake that it began repeats its
+    /// Returns whether the hello has been answered before. A handshake that the hello began repeats its
     /// flight. A live session at the same address goes on beside a new handshake (RFC 6347 section 4.2.8).
     fn has_had(
         &mut self,
@@ -122,7 +122,7 @@ impl Endpoint {
         self.hand_out(now, id, work);
     }
 
-    /// Returns whether a handshake may begin. Signatures are what strangers could use up the processor with.
+    /// Returns whether a handshake may begin. Strangers could use up the processor with signatures.
     fn may_begin(&mut self, now: Instant, peer: SocketAddr) -> bool {
         let network = self.balancers.network(peer.ip(), self.last_id + 1);
         if self.rates.take(now, network).is_err() {
@@ -145,7 +145,7 @@ impl Endpoint {
 
     /// Refuses a repeated hello. A place, or a token of the rates, may be there when the hello comes again,
     /// after 1, 2 and 4 seconds. If not, an alert lets its sender turn to HTTPS. The first hello with a
-    /// cookie has the record number after those that were answered by HelloVerifyRequests.
+    /// cookie has the record number after those of the hellos that HelloVerifyRequests answered.
     fn refuse_repeated(&mut self, peer: SocketAddr, local: Option<IpAddr>, hello: &ClientHello<'_>) {
         let repeats = hello.record.number.sequence().saturating_sub(u64::from(hello.piece.message_seq));
         if repeats >= SILENT_REPEATS {

@@ -21,7 +21,7 @@ use std::ops::Bound::{Excluded, Included};
 use std::ops::RangeInclusive;
 use std::time::Instant;
 
-/// Sessions that one network or site may have without being counted: so many are nothing unusual.
+/// Sessions that one network or site may have without being counted, because that many are not unusual.
 const CROWD: usize = 16;
 
 /// Sessions that are looked at to find the one that has been silent longest.
@@ -256,8 +256,8 @@ mod tests {
             crowds.join(SessionId(id), network(0));
             crowds.prove(SessionId(id), network(0));
         }
-        // The higher its number, the longer a session has been silent; those that come later have
-        // just been heard.
+        // The higher its number, the longer a session has been silent; sessions that come later have just
+        // been heard.
         let heard = |id: SessionId| Some(start - std::time::Duration::from_secs(id.0 % 100));
         let mut gone = Vec::new();
         for newer in [100, 200, 300].map(SessionId) {

@@ -12,7 +12,7 @@ use super::Handshake;
 use openssl::ssl::SslStream;
 use std::time::Instant;
 
-/// A client's messages are short (no certificate, a key of 65 bytes); OpenSSL would reserve whatever length
+/// A client's messages are short (no certificate, a key of 65 bytes); OpenSSL would reserve any length that
 /// is claimed.
 const MAX_CLIENT_MESSAGE: usize = 512;
 
