@@ -8,11 +8,11 @@
 use lowband_codec::{EncodeOptions, Encoder, ErrorKind, Policy, cbor_to_json, json_to_cbor};
 use std::error::Error;
 
-/// One that a person has written, with a comma too many.
+/// A document written by hand, with a comma too many.
 const WITH_COMMA: &str = r#"{"body":"Hello",}"#;
-/// The same key twice, which receivers read in different ways (RFC 8259 section 4).
+/// A document that holds a key twice, which receivers read in different ways (RFC 8259 section 4).
 const TWICE: &str = r#"{"body":"Hello","body":"Goodbye"}"#;
-/// A text of ten bytes, of which three have come.
+/// A CBOR text of ten bytes, of which only three are there.
 const CUT: &[u8] = b"\x6aabc";
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -21,12 +21,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("{:>width$} {}", '^', error.kind.sentence(), width = error.offset + 1);
     }
     if let Err(error) = cbor_to_json(CUT) {
-        // The word is for metrics, and stays as it is; the sentence may change.
+        // The name is for metrics and stable; the sentence may change.
         println!("{CUT:x?}: {} ({error})", error.kind.name());
     }
     if let Err(error) = json_to_cbor(TWICE.as_bytes()) {
         println!("{TWICE}: {error}");
-        // Who only passes on what others have written repairs it and counts.
+        // A program that only passes on what others have written repairs this and counts it.
         if error.kind == ErrorKind::RepeatedKey {
             let mut cbor = Vec::new();
             let lenient = EncodeOptions { policy: Policy::Lenient, ..EncodeOptions::default() };

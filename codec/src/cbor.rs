@@ -42,13 +42,13 @@ mod first {
 }
 use first::*;
 
-/// RFC 8949 section 3.2.1: what ends an item of indefinite length.
+/// The byte that ends an item of indefinite length (RFC 8949 section 3.2.1).
 pub(crate) const BREAK: u8 = 0xff;
 
-/// In place of an argument: an indefinite length (RFC 8949 section 3.2).
+/// Stands in place of an argument for an indefinite length (RFC 8949 section 3.2).
 pub(crate) const INDEFINITE: u8 = 31;
 
-/// The one tag that is skipped, before everything: "self-described CBOR" (RFC 8949 section 3.4.6).
+/// The only tag that is skipped, in front of the whole item: "self-described CBOR" (RFC 8949 section 3.4.6).
 pub(crate) const SELF_DESCRIBED: u64 = 55799;
 
 /// Arguments below this stand in the head's first byte.
@@ -57,7 +57,7 @@ pub(crate) const IMMEDIATE: u64 = 24;
 /// The longest head in bytes.
 pub(crate) const MAX_HEAD: usize = 9;
 
-/// A head in its shortest form and its length in bytes.
+/// Returns a head in its shortest form and its length in bytes.
 pub(crate) fn head(major: u8, argument: u64) -> ([u8; MAX_HEAD], usize) {
     let (info, width) = match argument {
         0..IMMEDIATE => (argument as u8, 0),
@@ -87,11 +87,11 @@ fn write_long_head(out: &mut Vec<u8>, major: u8, argument: u64) {
     plain::append(out, &bytes, len);
 }
 
-/// One head with its argument; floats whole. A length of `None` is an indefinite one.
+/// One head with its argument, floats with their value. A length of `None` is indefinite.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Head {
     Unsigned(u64),
-    /// The value is -1 minus this.
+    /// A negative integer: its value is -1 minus this argument.
     Negative(u64),
     Bytes(Option<u64>),
     Text(Option<u64>),
@@ -101,13 +101,13 @@ pub(crate) enum Head {
     False,
     True,
     Null,
-    /// A simple value that is neither false, true nor null; undefined is one.
+    /// A simple value other than false, true and null; undefined is one of them.
     Simple,
     Float(f64),
     Break,
 }
 
-/// A place in the input.
+/// A position in the input.
 #[derive(Clone, Debug)]
 pub(crate) struct Reader<'c> {
     bytes: &'c [u8],
@@ -115,7 +115,7 @@ pub(crate) struct Reader<'c> {
 }
 
 impl<'c> Reader<'c> {
-    /// At the start of the item; a self-described tag is passed over.
+    /// Makes a reader at the start of an item; skips a self-described tag.
     pub(crate) fn new(bytes: &'c [u8]) -> Self {
         let mut reader = Reader::of(bytes);
         let mut ahead = reader.clone();
@@ -125,7 +125,7 @@ impl<'c> Reader<'c> {
         reader
     }
 
-    /// At the start of a piece of an item.
+    /// Makes a reader at the start of a piece of an item.
     pub(crate) fn of(bytes: &'c [u8]) -> Self {
         Reader { bytes, at: 0 }
     }
@@ -134,7 +134,7 @@ impl<'c> Reader<'c> {
         self.bytes.get(self.at..).unwrap_or_default()
     }
 
-    /// The next bytes, if there are as many.
+    /// Returns the next `N` bytes without consuming them; `None` if fewer are left.
     #[inline(always)]
     pub(crate) fn ahead<const N: usize>(&self) -> Option<&'c [u8; N]> {
         self.bytes.get(self.at..)?.first_chunk()
@@ -151,8 +151,8 @@ impl<'c> Reader<'c> {
         Ok(bytes)
     }
 
-    /// The content of a definite-length string. A claimed length is compared with what is there before
-    /// it is used.
+    /// Takes the content of a definite-length string. The claimed length is compared with the remaining input
+    /// before it is used.
     pub(crate) fn take(&mut self, len: u64) -> Result<&'c [u8], Error> {
         let taken = usize::try_from(len).ok().and_then(|len| self.rest().get(..len));
         let taken = taken.ok_or_else(|| self.unexpected_end())?;
@@ -167,7 +167,7 @@ impl<'c> Reader<'c> {
         Ok(first == BREAK)
     }
 
-    /// RFC 8949 section 3: the head at this place; its bytes are consumed, its content is not.
+    /// Consumes and returns the head at this position, without its content (RFC 8949 section 3).
     #[inline(always)]
     pub(crate) fn head(&mut self) -> Result<Head, Error> {
         let first = *self.bytes.get(self.at).ok_or_else(|| self.unexpected_end())?;
@@ -207,7 +207,7 @@ impl<'c> Reader<'c> {
         Some(u64::from(value))
     }
 
-    /// The head whose first byte has been consumed.
+    /// Reads the rest of a head whose first byte has been consumed.
     fn other_head(&mut self, first: u8) -> Result<Head, Error> {
         let at = self.at - 1;
         let invalid = || Error::new(ErrorKind::InvalidHead, at);

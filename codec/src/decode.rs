@@ -6,7 +6,7 @@
 //!                                                                 -> the integer's entry is cut out
 //! ```
 //!
-//! Nothing here trusts a claimed length or count: a text is compared with what is there, a count is
+//! No claimed length or count is trusted: a text's length is compared with the remaining input, a count is
 //! only counted down.
 
 use crate::cbor::{Head, Reader, text};
@@ -23,7 +23,7 @@ pub(crate) mod number;
 /// What a decoded item was made of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Decoded {
-    /// At least one map key was an integer: the sender knows a key table.
+    /// True if at least one map key was an integer: the sender knows a key table.
     pub integer_keys: bool,
 }
 
@@ -36,12 +36,12 @@ pub struct Decoder<'t> {
 }
 
 impl<'t> Decoder<'t> {
-    /// A decoder with these options.
+    /// Makes a decoder with these options.
     pub fn new(options: DecodeOptions<'t>) -> Self {
         Decoder { options, containers: Containers::default(), text: String::new() }
     }
 
-    /// Appends the JSON form of one CBOR item to `json`; on an error `json` is as it was before.
+    /// Appends the JSON form of one CBOR item to `json`; on an error `json` keeps its previous content.
     ///
     /// # Errors
     ///
@@ -54,7 +54,7 @@ impl<'t> Decoder<'t> {
         let before = json.len();
         let mut result = self.walk(cbor, json, Twins::Detect, Utf8::Later);
         if result.is_err() || utf8::check(json.get(before..).unwrap_or_default()).is_err() {
-            // What is not UTF-8 may stand before what stopped the first walk.
+            // Invalid UTF-8 may come before the error that stopped the first walk.
             json.truncate(before);
             result = self.walk(cbor, json, Twins::Detect, Utf8::AtOnce);
         }
@@ -90,12 +90,13 @@ impl<'t> Decoder<'t> {
     }
 }
 
-/// When the texts of definite length are checked; each chunk of the others is checked by itself.
+/// When texts of definite length are checked for UTF-8; each chunk of an indefinite-length text is checked by
+/// itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Utf8 {
-    /// All in the output, where they stand between quotes: one check is cheaper than many.
+    /// All texts together in the output, between their quotes: one check is cheaper than many.
     Later,
-    /// One by one, so that the first that is not UTF-8 is the error.
+    /// Each text by itself, so that the first invalid one is the error.
     AtOnce,
 }
 
@@ -103,13 +104,13 @@ enum Utf8 {
 struct Run<'r, 'c, 't> {
     options: DecodeOptions<'t>,
     reader: Reader<'c>,
-    /// This and the containers are taken from their owners and given back at the end, so that no pointer
-    /// stands between the walk and what it touches all the time.
+    /// The output. It and the containers are moved in from their owners and moved back at the end, so that
+    /// the walk does not reach them through a pointer each time.
     out: Vec<u8>,
-    /// Length of `out` that ends the run.
+    /// Length of `out` at which the run ends with an error.
     max_len: usize,
     utf8: Utf8,
-    /// What is to be written before the next element or key: the opening bracket of a container or a comma.
+    /// What is written before the next element or key: the opening bracket of a container or a comma.
     separator: u8,
     containers: Containers,
     /// Scratch for texts of indefinite length.
@@ -176,7 +177,7 @@ impl<'c> Run<'_, 'c, '_> {
         if self.out.len() > self.max_len { Err(Error::new(ErrorKind::OutputTooLarge, at)) } else { Ok(()) }
     }
 
-    /// True if a container is open now and a value or key must follow.
+    /// Returns true if a container was opened and a value or key must follow.
     #[inline(always)]
     fn enter(&mut self, kind: Kind, length: Option<u64>, at: usize) -> Result<bool, Error> {
         if self.containers.depth() >= self.options.limits.max_depth {
@@ -195,7 +196,7 @@ impl<'c> Run<'_, 'c, '_> {
         Ok(!empty)
     }
 
-    /// A map's key with what stands before and behind it.
+    /// Writes a map's key with its separator and its colon.
     #[inline(always)]
     fn key(&mut self) -> Result<(), Error> {
         let at = self.reader.at;
@@ -294,8 +295,8 @@ impl<'c> Run<'_, 'c, '_> {
         }
     }
 
-    /// A text of up to 16 bytes, all of them plain, which the reader still stands before. `None` of any other
-    /// text, near the end of the input, and where each text is to be checked for UTF-8.
+    /// Reads a text of up to 16 bytes, all of them plain, whose head the reader still stands before. Returns
+    /// `None` for any other text, near the end of the input, and if each text must be checked for UTF-8.
     #[inline(always)]
     fn short_text(&self, length: Option<u64>) -> Option<(&'c [u8; STEP], usize)> {
         let len = length.filter(|len| *len <= STEP as u64)? as usize;
@@ -324,7 +325,7 @@ impl<'c> Run<'_, 'c, '_> {
     }
 }
 
-/// The error of a head that no value of JSON begins with.
+/// Returns the error for a head that does not begin a JSON value.
 #[cold]
 pub(crate) fn refused(head: Head, at: usize) -> Error {
     let kind = match head {

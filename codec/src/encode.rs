@@ -5,8 +5,8 @@
 //!                                      -> a draft with its containers noted -> the draft put together (tape)
 //! ```
 //!
-//! The second way is taken for a canonical order, and once more from the start when a lenient encoder meets a
-//! repeated key: only it can move or leave out what was written.
+//! The second way is taken for a canonical order. It is also taken, from the start again, when a lenient
+//! encoder meets a repeated key: only this way can move or omit what was written.
 
 use crate::cbor::{IMMEDIATE, major, simple, write_head};
 use crate::json::number::Number;
@@ -39,7 +39,7 @@ pub struct Encoder<'t> {
 }
 
 impl<'t> Encoder<'t> {
-    /// An encoder with these options.
+    /// Makes an encoder with these options.
     pub fn new(options: EncodeOptions<'t>) -> Self {
         Encoder {
             options,
@@ -50,11 +50,11 @@ impl<'t> Encoder<'t> {
         }
     }
 
-    /// Appends the CBOR form of one JSON text to `cbor`; on an error `cbor` is as it was before.
+    /// Appends the CBOR form of one JSON text to `cbor`; on an error `cbor` keeps its previous content.
     ///
     /// # Errors
     ///
-    /// The text is no JSON (RFC 8259), exceeds a limit, or, by the strict policy, is not clean.
+    /// The text is not JSON (RFC 8259), exceeds a limit, or, by the strict policy, is not clean.
     pub fn encode(&mut self, json: &[u8], cbor: &mut Vec<u8>) -> Result<Repairs, Error> {
         if json.len() > self.options.limits.max_input {
             return Err(Error::new(ErrorKind::InputTooLarge, self.options.limits.max_input));
@@ -79,7 +79,7 @@ impl<'t> Encoder<'t> {
         if let Err(error) = &mut result {
             cbor.truncate(before);
             if self.options.policy == Policy::Strict && self.options.order != Order::AsWritten {
-                // The other walk knows which mistake is the first.
+                // The walk in place finds the earliest mistake.
                 let walked = self.in_place(cursor, cbor);
                 cbor.truncate(before);
                 walked
@@ -92,7 +92,7 @@ impl<'t> Encoder<'t> {
         result.map(Option::unwrap_or_default)
     }
 
-    /// The earliest error wins, as in push mode: what stands before a byte that is not UTF-8 is read too.
+    /// Finds the earliest error, as push mode does: the text before an invalid byte is checked as well.
     #[cold]
     fn first_error(&mut self, json: &[u8], error: Error, scratch: &mut Vec<u8>) -> Error {
         let Err(Fault::Invalid(valid) | Fault::Cut(valid)) = utf8::check(json) else { return error };
@@ -111,7 +111,7 @@ impl<'t> Encoder<'t> {
         }
     }
 
-    /// `None` if a key is repeated and the policy is to keep the last.
+    /// Encodes in one walk. Returns `None` if a key is repeated and the policy is to keep the last.
     fn in_place(&mut self, cursor: Cursor<'_>, cbor: &mut Vec<u8>) -> Result<Option<Repairs>, Error> {
         self.containers.clear();
         let start = cbor.len();
@@ -123,7 +123,8 @@ impl<'t> Encoder<'t> {
                 Ok(None)
             }
             Err(error) if self.options.policy == Policy::Strict => {
-                // Keys are compared when their object closes, which this one may not have come to.
+                // Keys are compared when their object closes, and the failed walk may not have reached that
+                // point.
                 let repeated = self.containers.first_repeated(cbor).filter(|at| *at < error.offset);
                 Err(repeated.map_or(error, |at| Error::new(ErrorKind::RepeatedKey, at)))
             }
@@ -153,13 +154,14 @@ impl<'t> Encoder<'t> {
 /// One walk over one text.
 struct Run<'r, 't> {
     options: EncodeOptions<'t>,
-    /// Where nobody has agreed on a table, the built-in one serves to notice repeated keys.
+    /// The table of keys. If none was agreed on, the built-in one serves to notice repeated keys.
     table: &'t KeyTable,
-    /// This and the containers are taken from their owners and given back at the end, so that no pointer
-    /// stands between the walk and what it touches all the time.
+    /// The output. It and the containers are moved in from their owners and moved back at the end, so that
+    /// the walk does not reach them through a pointer each time.
     out: Vec<u8>,
     containers: Containers,
-    /// Length of `out` that ends the run: the limit, without what the long heads so far will add.
+    /// Length of `out` at which the run ends with an error: the limit, less what the long heads so far will
+    /// add.
     max_len: usize,
     tape: Option<&'r mut Tape>,
     /// Scratch for keys with escapes.
@@ -216,8 +218,8 @@ impl<'r, 't> Run<'r, 't> {
         Ok(())
     }
 
-    /// A key that began at this offset, as its integer if the table was agreed on and has it, else as
-    /// `text` writes it.
+    /// Writes a key that began at this offset: as its integer if the table was agreed on and has it, else by
+    /// `text`.
     #[inline(always)]
     fn write_key(
         &mut self,
@@ -242,7 +244,7 @@ impl<'r, 't> Run<'r, 't> {
         self.other_known_key(key, ends, start, at)
     }
 
-    /// One that was written, and has no bit, has occurred before, or is noted on the tape.
+    /// Notes a key that was written and has no bit, has occurred before, or goes to the tape.
     #[cold]
     fn other_known_key(&mut self, key: &Entry, ends: Ends, start: usize, at: usize) -> Result<(), Error> {
         if self.tape.is_none() && !key.bit.is_none() {
@@ -279,14 +281,13 @@ impl<'r, 't> Run<'r, 't> {
     }
 
     fn string_with_escapes(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Error> {
-        // The length is known at the end only; most texts need one byte of head, so that is what
-        // is left free.
+        // The length is known only at the end. Most texts need a head of one byte, so one byte is reserved.
         let head_at = self.out.len();
         self.out.push(0);
         let mut lone = LoneSurrogates::default();
         let read = string::unescape(cursor, &mut self.out, &mut lone);
         patch_text_head(&mut self.out, head_at);
-        // A surrogate comes before whatever stopped the reading.
+        // A lone surrogate comes before whatever stopped the reading.
         self.count_surrogates(lone).and(read)
     }
 

@@ -3,13 +3,13 @@
 
 use std::fmt;
 
-/// Why an input was refused, and where.
+/// The reason why an input was refused, and the place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Error {
     /// What is wrong.
     pub kind: ErrorKind,
-    /// Offset in bytes from the start of the input. Where something is missing, of the place where
-    /// it should stand.
+    /// Offset in bytes from the start of the input. If something is missing, the offset where it should
+    /// stand.
     pub offset: usize,
 }
 
@@ -40,13 +40,13 @@ macro_rules! kinds {
             /// Every kind, in the order of this list.
             pub const ALL: &'static [ErrorKind] = &[$(ErrorKind::$kind),*];
 
-            /// A short stable word for metrics and for typed errors in other
-            /// languages, e.g. `unexpected_end`.
+            /// Returns a short stable word for metrics and for typed errors in other languages, e.g.
+            /// `unexpected_end`.
             pub fn name(self) -> &'static str {
                 match self { $(ErrorKind::$kind => $name,)* }
             }
 
-            /// What is wrong, for people; no full stop at the end.
+            /// Returns what is wrong, for people; without a full stop.
             pub fn sentence(self) -> &'static str {
                 match self { $(ErrorKind::$kind => $sentence,)* }
             }
@@ -58,7 +58,7 @@ kinds! {
     // Either direction.
     /// The input ends inside a value.
     UnexpectedEnd, "unexpected_end", "the input ends inside a value";
-    /// More follows the value.
+    /// Further input follows the value.
     TrailingData, "trailing_data", "something follows the value, which should be the only one";
     /// A limit: the input is too long.
     InputTooLarge, "input_too_large", "the input is longer than the limit allows";
@@ -76,26 +76,26 @@ kinds! {
     /// one of them.
     TooManyKeys, "too_many_keys", "the keys of the open objects take more memory than the limit allows";
 
-    // JSON that is none (RFC 8259).
+    // Not JSON (RFC 8259).
     /// A byte order mark (RFC 8259 section 8.1).
     ByteOrderMark, "byte_order_mark", "the JSON text begins with a byte order mark";
-    /// No value begins like this.
+    /// A byte with which no JSON value begins.
     ExpectedValue, "expected_value", "a JSON value is expected";
-    /// Something else than `true`, `false` or `null`.
+    /// A word other than `true`, `false` and `null`.
     InvalidLiteral, "invalid_literal", "only the words true, false and null may stand without quotes";
     /// A key does not begin with a quote.
     ExpectedKey, "expected_key", "a key in double quotes is expected";
-    /// No colon behind a key.
+    /// No colon after a key.
     ExpectedColon, "expected_colon", "a colon is expected after the key";
-    /// Neither comma nor closing bracket behind a value.
+    /// Neither a comma nor a closing bracket after a value.
     ExpectedCommaOrEnd, "expected_comma_or_end", "a comma or the closing bracket is expected";
     /// A comma before a closing bracket.
     TrailingComma, "trailing_comma", "no comma may stand before a closing bracket";
-    /// A number that RFC 8259 section 6 does not know, such as `01`, `1.` or `.5`.
+    /// A number that RFC 8259 section 6 does not allow, such as `01`, `1.` or `.5`.
     InvalidNumber, "invalid_number", "the number is not written as JSON wants it";
     /// A raw control character in a string.
     ControlCharacter, "control_character", "a control character in a string must be escaped";
-    /// A backslash before something else than an escape.
+    /// A backslash before something other than an escape.
     InvalidEscape, "invalid_escape", "the escape in the string is not one of JSON's";
 
     // JSON that is not clean, refused by the strict policy only.
@@ -111,13 +111,13 @@ kinds! {
     InvalidHead, "invalid_head", "the CBOR head is reserved or not well-formed";
     /// A break outside an indefinite-length container, or in place of a map's value.
     UnexpectedBreak, "unexpected_break", "a CBOR break stands where no indefinite-length item can end";
-    /// A chunk of an indefinite-length text that is no definite-length text.
+    /// A chunk of an indefinite-length text that is not a definite-length text.
     InvalidChunk, "invalid_chunk", "an indefinite-length text may only hold definite-length texts";
 
-    // CBOR that JSON cannot say.
+    // CBOR without a form in JSON.
     /// A byte string.
     ByteString, "byte_string", "a CBOR byte string has no form in JSON";
-    /// A tag, bignums included, other than one 55799 before everything.
+    /// A tag, including bignums, other than one 55799 in front of the whole item.
     Tag, "tag", "a CBOR tag has no form in JSON";
     /// Undefined, or a simple value without a meaning.
     SimpleValue, "simple_value", "a CBOR simple value other than false, true and null has no form in JSON";

@@ -9,10 +9,10 @@ pub(crate) mod skip;
 pub(crate) mod string;
 pub(crate) mod walk;
 
-/// RFC 8259 section 8.1.
+/// The byte order mark in UTF-8 (RFC 8259 section 8.1).
 pub(crate) const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// A place in a JSON text, whose UTF-8 is checked once, at the start.
+/// A position in a JSON text, whose UTF-8 is checked once, at the start.
 #[derive(Clone, Debug)]
 pub(crate) struct Cursor<'j> {
     text: &'j [u8],
@@ -20,7 +20,7 @@ pub(crate) struct Cursor<'j> {
 }
 
 impl<'j> Cursor<'j> {
-    /// At the start of a text, by the lenient policy behind its byte order mark.
+    /// Makes a cursor at the start of a text; with the lenient policy after its byte order mark.
     pub(crate) fn new(json: &'j [u8], policy: Policy) -> Result<Self, Error> {
         match utf8::check(json) {
             Ok(()) if json.starts_with(BYTE_ORDER_MARK) => match policy {
@@ -28,19 +28,19 @@ impl<'j> Cursor<'j> {
                 Policy::Lenient => Ok(Cursor { text: json, at: BYTE_ORDER_MARK.len() }),
             },
             Ok(()) => Ok(Cursor::of(json)),
-            // A last character that is cut off is no worse than any other cut.
+            // A truncated last character is reported like any other truncation.
             Err(Fault::Cut(_)) => Err(Error::new(ErrorKind::UnexpectedEnd, json.len())),
             Err(Fault::Invalid(at)) => Err(Error::new(ErrorKind::InvalidUtf8, at)),
         }
     }
 
-    /// At the start of a text whose UTF-8 has been checked, or of a piece of one.
+    /// Makes a cursor at the start of a text, or a piece of one, whose UTF-8 has been checked.
     pub(crate) fn of(text: &'j [u8]) -> Self {
         Cursor { text, at: 0 }
     }
 
-    /// Lets a function that is not inlined move the cursor. It gets a copy, so that the walk's own has no
-    /// address and can stay in registers: each token has to wait for it.
+    /// Lets a function that is not inlined move the cursor. The function gets a copy, so that the walk's own
+    /// cursor has no address and can stay in registers: each token depends on it.
     #[inline(always)]
     pub(crate) fn aside<T>(&mut self, call: impl FnOnce(&mut Cursor<'j>) -> T) -> T {
         let mut copy = self.clone();
@@ -53,7 +53,7 @@ impl<'j> Cursor<'j> {
         self.text.get(self.at..).unwrap_or_default()
     }
 
-    /// The next bytes, if there are as many.
+    /// Returns the next bytes without consuming them; `None` if fewer are left.
     #[inline(always)]
     pub(crate) fn ahead<const N: usize>(&self) -> Option<&'j [u8; N]> {
         self.text.get(self.at..)?.first_chunk()
@@ -64,12 +64,12 @@ impl<'j> Cursor<'j> {
         self.text.get(self.at).copied()
     }
 
-    /// What has been read since `start`. Tokens begin and end at characters.
+    /// Returns the text read since `start`. Tokens begin and end at character boundaries.
     pub(crate) fn since(&self, start: usize) -> &'j str {
         self.text.get(start..self.at).and_then(|token| str::from_utf8(token).ok()).unwrap_or_default()
     }
 
-    /// RFC 8259 section 2: space, tab, line feed, carriage return.
+    /// Skips space, tab, line feed and carriage return (RFC 8259 section 2).
     #[cold]
     pub(crate) fn skip_space(&mut self) {
         while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
@@ -77,7 +77,7 @@ impl<'j> Cursor<'j> {
         }
     }
 
-    /// The byte behind the white space here, if there is any; the cursor is left standing on it.
+    /// Returns the next byte after white space, if there is one; the cursor is left standing on it.
     #[inline(always)]
     pub(crate) fn next(&mut self) -> Option<u8> {
         match self.peek() {
@@ -89,11 +89,11 @@ impl<'j> Cursor<'j> {
         }
     }
 
-    /// Consumes this byte and the white space before it; false if something else stands there, and then the
-    /// cursor does too.
+    /// Consumes this byte and the white space before it. Returns false, with the cursor unmoved, if another
+    /// byte stands there.
     #[inline(always)]
     pub(crate) fn take(&mut self, byte: u8) -> bool {
-        // Machines write no white space: it is looked for last.
+        // Machines write no white space, so it is looked for last.
         let taken = self.peek() == Some(byte) || self.aside(|cursor| cursor.is_behind_space(byte));
         self.at += usize::from(taken);
         taken
@@ -105,13 +105,14 @@ impl<'j> Cursor<'j> {
         self.peek() == Some(byte)
     }
 
-    /// The error of something else than what is wanted here; where the text ends here, that is the error.
+    /// Returns the error for a byte other than the one wanted here; at the end of the text,
+    /// [`ErrorKind::UnexpectedEnd`].
     #[inline(always)]
     pub(crate) fn wanted(&self, kind: ErrorKind) -> Error {
         wanted(kind, self.at, self.text.len())
     }
 
-    /// One of the three words; the cursor stands on its first letter.
+    /// Reads one of the three words; the cursor stands on its first letter.
     pub(crate) fn word(&mut self, word: &str) -> Result<(), Error> {
         let start = self.at;
         for letter in word.bytes() {

@@ -20,7 +20,7 @@ pub(crate) fn write(out: &mut Vec<u8>, value: f64) {
 const HALF_FRACTION: u32 = 10;
 const SINGLE_FRACTION: u32 = 23;
 
-/// The half-precision float of the same value; `None` where there is none.
+/// Returns the half-precision float of the same value; `None` if there is none.
 fn to_half(value: f32) -> Option<u16> {
     let bits = value.to_bits();
     let sign = (bits >> 16) as u16 & 0x8000;
@@ -40,7 +40,7 @@ fn to_half(value: f32) -> Option<u16> {
     exact.then_some(sign | (lead << HALF_FRACTION | significand >> dropped) as u16)
 }
 
-/// RFC 8949 appendix D.
+/// Converts a half-precision float (RFC 8949 appendix D).
 pub(crate) fn from_half(half: u16) -> f64 {
     let fraction = f64::from(half & 0x3ff);
     let magnitude = match half >> HALF_FRACTION & 0x1f {

@@ -1,10 +1,10 @@
-//! Passing over one item without looking at what it means: for peeking.
+//! Skips one item without interpreting it: for peeking.
 
 use super::{Head, Reader};
 use crate::{Error, ErrorKind};
 
-/// Open containers; one more is an error. The same number as [`crate::Limits`] has by default, fixed so that
-/// nothing is allocated.
+/// Open containers allowed; one more is an error. Equal to the default of [`crate::Limits`], and fixed so
+/// that nothing is allocated.
 const MAX_DEPTH: usize = 128;
 
 /// What the walk does at an integer key.
@@ -14,8 +14,8 @@ pub(crate) enum IntegerKeys {
     Stop,
 }
 
-/// Passes over one well-formed item, whatever its types, that lies in `depth` open containers. True if it
-/// stopped at an integer key.
+/// Skips one well-formed item of any type that lies in `depth` open containers. True if it stopped at an
+/// integer key.
 pub(crate) fn item(reader: &mut Reader<'_>, depth: usize, integer_keys: IntegerKeys) -> Result<bool, Error> {
     let mut stack =
         Stack { open: [Open::default(); MAX_DEPTH], len: 0, max_len: MAX_DEPTH.saturating_sub(depth) };
@@ -28,7 +28,7 @@ pub(crate) fn item(reader: &mut Reader<'_>, depth: usize, integer_keys: IntegerK
             }
             Head::Array(remaining) => stack.push(Open { remaining, map: false, value_next: false }, at)?,
             Head::Map(remaining) => stack.push(Open { remaining, map: true, value_next: false }, at)?,
-            // A tag stands before its item and completes none.
+            // A tag precedes its item and does not complete one.
             Head::Tag(_) => continue,
             Head::Break => return Err(Error::new(ErrorKind::UnexpectedBreak, at)),
             head => {
@@ -53,8 +53,8 @@ pub(crate) fn item(reader: &mut Reader<'_>, depth: usize, integer_keys: IntegerK
     }
 }
 
-/// The content of a string, if the head is one's; the chunks of an indefinite-length one are definite-length
-/// strings of the same type (RFC 8949 section 3.2.3).
+/// Skips the content if the head is that of a string. The chunks of an indefinite-length string are
+/// definite-length strings of the same type (RFC 8949 section 3.2.3).
 fn string(reader: &mut Reader<'_>, head: Head) -> Result<(), Error> {
     match head {
         Head::Bytes(Some(len)) | Head::Text(Some(len)) => {
@@ -79,10 +79,10 @@ fn string(reader: &mut Reader<'_>, head: Head) -> Result<(), Error> {
 /// An open array or map.
 #[derive(Clone, Copy, Default)]
 struct Open {
-    /// Elements or pairs still to come; `None` until a break.
+    /// Elements or pairs still to come; `None` for an indefinite length.
     remaining: Option<u64>,
     map: bool,
-    /// A map's key was read, its value comes next.
+    /// True if the map's key was read and its value comes next.
     value_next: bool,
 }
 

@@ -4,7 +4,7 @@ use super::{Head, Reader};
 use crate::{Error, ErrorKind, scratch};
 use std::str::Utf8Error;
 
-/// The content of a text of this length; the reader stands behind its head.
+/// Reads the content of a text of this length; the reader stands after its head.
 pub(crate) fn definite<'c>(reader: &mut Reader<'c>, length: u64) -> Result<&'c str, Error> {
     let at = reader.at;
     let invalid = |error: Utf8Error| Error::new(ErrorKind::InvalidUtf8, at + error.valid_up_to());
@@ -18,7 +18,7 @@ pub(crate) fn definite<'c>(reader: &mut Reader<'c>, length: u64) -> Result<&'c s
     }
 }
 
-/// Puts the chunks of an indefinite-length text together; each must be UTF-8 by itself.
+/// Joins the chunks of an indefinite-length text; each must be valid UTF-8 by itself.
 pub(crate) fn indefinite(reader: &mut Reader<'_>, text: &mut String) -> Result<(), Error> {
     scratch::clear_text(text);
     while !reader.at_break()? {
@@ -31,7 +31,7 @@ pub(crate) fn indefinite(reader: &mut Reader<'_>, text: &mut String) -> Result<(
     Ok(())
 }
 
-/// The content of either; `scratch` holds that of an indefinite one.
+/// Reads the content of a text of either kind; `scratch` holds that of an indefinite-length one.
 pub(crate) fn read<'c: 's, 's>(
     reader: &mut Reader<'c>,
     length: Option<u64>,

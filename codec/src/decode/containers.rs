@@ -10,40 +10,40 @@ use crate::{Error, ErrorKind, scratch};
 use std::ops::Range;
 use std::{mem, slice};
 
-/// What is done with the two forms of one key, integer and text, in one map. The text's value holds
-/// (MSC3079), in either order.
+/// How the two forms of one key in a map, integer and text, are handled. The text's value wins (MSC3079), in
+/// either order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Twins {
-    /// Their existence is noted: the first walk.
+    /// Only notes that both forms exist: the first walk.
     #[default]
     Detect,
-    /// Each key is noted, and the integer's entry gets a cut.
+    /// Notes each key and cuts out the integer's entry.
     Cut,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Containers {
     innermost: Open,
-    /// Those around it, the first of them no container but the whole item.
+    /// The containers around the innermost one; the first entry stands for the whole item.
     outer: Vec<Open>,
-    /// The keys of the open maps that no bit stands for, those of the innermost last.
+    /// The keys of the open maps that have no bit in a set; those of the innermost map come last.
     names: Vec<Name>,
     twins: Twins,
     twins_found: bool,
-    /// What is to be cut out of the output. One may lie inside another.
+    /// Ranges to be cut out of the output. One may lie inside another.
     cuts: Vec<Range<usize>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Open {
-    /// The table's keys that have occurred, as integer and as text.
+    /// The table's keys that have occurred as integers. `known_texts` holds those that came as text.
     known_integers: KeySet,
     known_texts: KeySet,
     /// Elements or pairs that are not complete yet, if their number is definite.
     remaining: u64,
     definite: bool,
     kind: Option<Kind>,
-    /// Where its part of `names` begins.
+    /// Index in `names` of this container's first key.
     names: usize,
 }
 
@@ -80,12 +80,13 @@ impl Containers {
             names: self.names.len(),
             ..Open::default()
         };
-        // Copied from where it lies; `push` would copy it twice.
+        // Copied directly; `push` would copy it twice.
         self.outer.extend_from_slice(slice::from_ref(&self.innermost));
         self.innermost = open;
     }
 
-    /// A value of the innermost container is complete: true if another follows. A break is consumed.
+    /// Notes that a value of the innermost container is complete. Returns true if another follows; consumes a
+    /// break.
     #[inline(always)]
     pub(super) fn another(&mut self, reader: &mut Reader<'_>) -> Result<bool, Error> {
         if self.innermost.definite {
@@ -96,7 +97,7 @@ impl Containers {
         }
     }
 
-    /// Notes a key of the table that came as an integer or as text, and was written to `written`.
+    /// Notes a key of the table, which came as an integer or as text and was written to `written`.
     #[inline(always)]
     pub(super) fn known_key(
         &mut self,
@@ -117,13 +118,13 @@ impl Containers {
         }
     }
 
-    /// Notes any other key.
+    /// Notes a key that is not in the table.
     #[inline(always)]
     pub(super) fn key(&mut self, name: Name) {
         self.names.push(name);
     }
 
-    /// Closes the innermost container, whose closing bracket is not written yet.
+    /// Closes the innermost container; its closing bracket is not written yet.
     #[inline(always)]
     pub(super) fn close(&mut self, out: &[u8]) -> Result<(), Error> {
         let Some(outer) = self.outer.pop() else { return Ok(()) };
@@ -132,7 +133,7 @@ impl Containers {
         if self.names.len() > names { self.compare_names(names, out) } else { Ok(()) }
     }
 
-    /// Removes the names from this place on; an error if one of them is repeated.
+    /// Removes the names from this index on. Fails if one of them is repeated.
     fn compare_names(&mut self, from: usize, out: &[u8]) -> Result<(), Error> {
         let names = self.names.get_mut(from..).unwrap_or_default();
         let mut repeated = None;
@@ -158,12 +159,12 @@ impl Containers {
         Ok(())
     }
 
-    /// Cuts what [`Twins::Cut`] has noted out of `out`.
+    /// Removes from `out` the ranges that [`Twins::Cut`] has noted.
     pub(super) fn cut(&mut self, out: &mut Vec<u8>) {
         self.cuts.sort_unstable_by_key(|cut| cut.start);
         let (mut to, mut from) = (0, 0);
         for cut in &self.cuts {
-            // One inside an entry that is cut itself.
+            // This cut lies inside an entry that is itself cut.
             if cut.start < from {
                 continue;
             }
@@ -176,8 +177,8 @@ impl Containers {
     }
 }
 
-/// An entry reaches to the next one, its comma included; what is cut at a map's end begins with the comma
-/// before it. There is always an entry that stays: the text's.
+/// Notes the cuts of overruled entries. An entry reaches to the next one, including its comma; a cut at the
+/// end of a map begins with the comma before it. At least one entry always stays: that of the text.
 fn cut_entries(names: &[Name], overruled: &[usize], map_end: usize, cuts: &mut Vec<Range<usize>>) {
     let mut overruled = overruled.iter().peekable();
     let mut at_end = None;

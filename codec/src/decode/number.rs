@@ -1,4 +1,4 @@
-//! Numbers as Matrix homeservers take them: whole ones never with a point or an exponent.
+//! Numbers as Matrix homeservers accept them: integers without a point or an exponent.
 
 use crate::plain;
 
@@ -27,12 +27,11 @@ fn write_up_to_eight(out: &mut Vec<u8>, value: u64) {
     plain::append(out, &(digits >> (8 * zeros)).to_le_bytes(), 8 - zeros as usize);
 }
 
-/// The eight digits of a number below [`EIGHT`], the first in the lowest byte: halved three times, all
-/// parts at once.
+/// Returns the eight digits of a number below [`EIGHT`], the first in the lowest byte. The number is halved
+/// three times, all parts at once.
 #[inline(always)]
 fn eight_digits(value: u64) -> u64 {
-    // Of two digits, four and eight: what divides them, as a multiplication and a shift that are
-    // exact that far.
+    // The divisions by powers of ten are done as a multiplication and a shift, which are exact in this range.
     let fours = (value / 10_000) | ((value % 10_000) << 32);
     let hundreds = ((fours * 5243) >> 19) & 0x7f_0000_007f;
     let twos = hundreds | ((fours - hundreds * 100) << 16);
@@ -41,7 +40,7 @@ fn eight_digits(value: u64) -> u64 {
     ones | u64::from_le_bytes([b'0'; 8])
 }
 
-/// Appends an integer of major type 1, whose value is -1 minus `argument`: down to -2^64.
+/// Appends an integer of major type 1, whose value is -1 minus `argument`; the smallest is -2^64.
 pub(crate) fn write_negative(out: &mut Vec<u8>, argument: u64) {
     match argument.checked_add(1) {
         Some(magnitude) => {
@@ -52,16 +51,17 @@ pub(crate) fn write_negative(out: &mut Vec<u8>, argument: u64) {
     }
 }
 
-/// Whole floats below this are exact integers, and so are their neighbours.
+/// Integral floats below this are exact integers, and so are their neighbours.
 const MAX_EXACT: f64 = (1_u64 << 53) as f64;
 
-/// Whole and below 2^53.
+/// Returns true for an integral float below 2^53.
 pub(crate) fn is_exact_integer(value: f64) -> bool {
     value.abs() < MAX_EXACT && value.trunc() == value
 }
 
-/// Appends a finite float: as an integer if it is whole and below 2^53 (the reference sends every number as a
-/// float, and homeservers refuse `1.0`), else in the shortest form that reads back the same.
+/// Appends a finite float. An integral one below 2^53 is written as an integer (the reference implementation
+/// sends every number as a float, and homeservers refuse `1.0`), any other in the shortest form that reads
+/// back the same.
 pub(crate) fn write_float(out: &mut Vec<u8>, value: f64) {
     if is_exact_integer(value) {
         if value < 0.0 {

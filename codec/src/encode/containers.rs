@@ -15,12 +15,12 @@ use std::{mem, slice};
 #[derive(Debug, Default)]
 pub(super) struct Containers {
     innermost: Open,
-    /// Those around it, the first of them no container but the whole text.
+    /// The containers around the innermost one; the first entry stands for the whole text.
     outer: Vec<Open>,
-    /// The keys of the open objects that no bit stands for, those of the innermost last.
+    /// The keys of the open objects that have no bit in the set; those of the innermost object come last.
     names: Vec<Name>,
     long_heads: Vec<LongHead>,
-    /// What all of `long_heads` will add.
+    /// Bytes that all of `long_heads` will add.
     long_head_bytes: usize,
 }
 
@@ -30,9 +30,9 @@ struct Open {
     known: KeySet,
     kind: Option<Kind>,
     head_at: usize,
-    /// Elements or pairs.
+    /// Elements or pairs so far.
     count: u64,
-    /// Where its part of `names` begins.
+    /// Index in `names` of this container's first key.
     names: usize,
 }
 
@@ -43,7 +43,8 @@ struct LongHead {
     len: usize,
 }
 
-/// Bytes that the head of a container with so many values, at least [`IMMEDIATE`], will add at the end.
+/// Returns the bytes that the head of a container with this count, at least [`IMMEDIATE`], will add at the
+/// end.
 pub(super) fn long_head_adds(count: u64) -> usize {
     let (_, len) = cbor::head(0, count);
     len - 1
@@ -66,7 +67,7 @@ impl Containers {
     pub(super) fn open(&mut self, kind: Kind, head_at: usize) {
         let names = self.names.len();
         let open = Open { known: KeySet::default(), kind: Some(kind), head_at, count: 0, names };
-        // Copied from where it lies; `push` would copy it twice.
+        // Copied directly; `push` would copy it twice.
         self.outer.extend_from_slice(slice::from_ref(&self.innermost));
         self.innermost = open;
     }
@@ -78,13 +79,13 @@ impl Containers {
         self.innermost.kind
     }
 
-    /// Notes a key of the table; false if it is not new, or has no bit.
+    /// Notes a key of the table. Returns false if it has occurred before or has no bit.
     #[inline(always)]
     pub(super) fn known_key(&mut self, key: KeyBit) -> bool {
         self.innermost.known.add(key)
     }
 
-    /// Notes any other key.
+    /// Notes a key that is not in the table.
     #[inline(always)]
     pub(super) fn key(&mut self, name: Name) {
         self.names.push(name);
@@ -108,15 +109,15 @@ impl Containers {
         Ok(count)
     }
 
-    /// Removes the names from this place on; an error if one of them is repeated.
+    /// Removes the names from this index on. Fails if one of them is repeated.
     fn compare_names(&mut self, from: usize, out: &[u8]) -> Result<(), Error> {
         let repeated = first_repeated(self.names.get_mut(from..).unwrap_or_default(), out);
         self.names.truncate(from);
         repeated.map_or(Ok(()), |at| Err(Error::new(ErrorKind::RepeatedKey, at)))
     }
 
-    /// Closes all of a walk that has ended early; where the first repeated name of the objects that
-    /// were open stands.
+    /// Closes all containers of a walk that ended early. Returns the offset of the first repeated name in the
+    /// objects that were open.
     #[cold]
     pub(super) fn first_repeated(&mut self, out: &[u8]) -> Option<usize> {
         let mut first = None;
@@ -136,7 +137,7 @@ impl Containers {
         self.long_head_bytes += len - 1;
     }
 
-    /// Puts the noted heads into their places in `out`, whose part from `start` on is the item.
+    /// Inserts the noted heads into `out`, where the item begins at `start`.
     pub(super) fn insert_long_heads(&mut self, start: usize, out: &mut Vec<u8>) {
         self.long_heads.sort_unstable_by_key(|head| head.head_at);
         let mut from = out.len();
@@ -154,7 +155,7 @@ impl Containers {
     }
 }
 
-/// Where the first of these names stands that has an equal one before it.
+/// Returns the offset of the first of these names that repeats an earlier one.
 #[inline(never)]
 fn first_repeated(names: &mut [Name], out: &[u8]) -> Option<usize> {
     let mut repeated = None;

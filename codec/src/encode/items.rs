@@ -1,4 +1,4 @@
-//! What one token of JSON becomes, in one go and in pieces alike.
+//! What each token of JSON becomes, both in one-shot and in push mode.
 
 use crate::cbor::{self, float, major, simple, write_head};
 use crate::json::number::Number;
@@ -18,7 +18,7 @@ pub(crate) fn write_text(out: &mut Vec<u8>, text: &[u8]) {
     plain::append_text(out, text);
 }
 
-/// Writes the text of so many bytes behind the quote.
+/// Writes a text of this length; its content stands after the quote.
 #[inline(always)]
 pub(crate) fn write_short_text(out: &mut Vec<u8>, quoted: &[u8; 1 + STEP], len: usize) {
     // The head takes the place of the quote: both are one byte.
@@ -27,17 +27,17 @@ pub(crate) fn write_short_text(out: &mut Vec<u8>, quoted: &[u8; 1 + STEP], len: 
     out.get_mut(head_at).into_iter().for_each(|head| *head = major::TEXT | len as u8);
 }
 
-/// Writes the head of a text that stands at the end of `out`, with one byte left free for it.
+/// Writes the head of a text that stands at the end of `out`, with one byte reserved for it.
 pub(crate) fn patch_text_head(out: &mut Vec<u8>, head_at: usize) {
     let content = head_at + 1..out.len();
     let (head, len) = cbor::head(major::TEXT, content.len() as u64);
-    // The content moves up by what the head is longer than a byte.
+    // A head longer than one byte moves the content up by the difference.
     plain::append(out, &[0; cbor::MAX_HEAD], len - 1);
     out.copy_within(content, head_at + len);
     out.iter_mut().skip(head_at).zip(head).take(len).for_each(|(to, from)| *to = from);
 }
 
-/// Appends a number that began at this offset, by the lenient policy also one that is too large.
+/// Appends a number that began at this offset; the lenient policy also takes one that is too large.
 #[inline(always)]
 pub(crate) fn write_number(
     out: &mut Vec<u8>,

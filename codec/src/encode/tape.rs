@@ -1,5 +1,5 @@
-//! A finished draft with a note of each container and each key, from which the item is put together in
-//! another order or with parts left out. One walk over the notes; the draft is copied once.
+//! A finished draft with a note of each container and each key, from which the item is assembled in another
+//! order or with parts omitted. The notes are walked over once and the draft is copied once.
 
 use super::container_major;
 use crate::cbor::write_head;
@@ -10,29 +10,29 @@ use std::ops::Range;
 
 #[derive(Debug, Default)]
 pub(super) struct Tape {
-    /// The containers in the order in which they open, empty ones apart.
+    /// The containers in the order in which they open, without empty ones.
     containers: Vec<Container>,
-    /// Places in `containers` of those that are still open.
+    /// Indexes in `containers` of those that are still open.
     open: Vec<usize>,
-    /// The entries of the open objects, those of the innermost last.
+    /// The entries of the open objects; those of the innermost object come last.
     pending: Vec<Entry>,
     /// The entries of the closed objects, in the order in which they are to be written.
     entries: Vec<Entry>,
-    /// Earlier entries of repeated keys.
+    /// Number of earlier entries of repeated keys.
     pub(super) left_out: u64,
-    /// What is still to be put together, the next part last.
+    /// Parts still to be assembled; the next one comes last.
     todo: Vec<Todo>,
 }
 
 #[derive(Debug)]
 struct Container {
     kind: Kind,
-    /// The draft's bytes, its one-byte head included.
+    /// Range of the draft, including the one-byte head.
     draft: Range<usize>,
-    /// Place of the next container that does not lie inside.
+    /// Index of the next container that does not lie inside this one.
     next: usize,
     count: u64,
-    /// An object's, while it is open in `pending`, then in `entries`.
+    /// Range of an object's entries: in `pending` while it is open, then in `entries`.
     entries: Range<usize>,
 }
 
@@ -41,7 +41,7 @@ struct Container {
 struct Entry {
     draft: Range<usize>,
     key_end: usize,
-    /// Place of the first container that opens behind the key.
+    /// Index of the first container that opens after the key.
     container: usize,
     /// Offset in the input, for the error.
     at: usize,
@@ -66,7 +66,7 @@ impl Tape {
         self.pending.push(Entry { draft: start..0, key_end, container: self.containers.len(), at });
     }
 
-    /// Closes the innermost container: an object's entries are sorted out and put in order.
+    /// Closes the innermost container. The entries of an object are put in order, and repeated ones dropped.
     pub(super) fn close(
         &mut self,
         draft: &[u8],
@@ -160,10 +160,10 @@ impl Tape {
     }
 }
 
-/// What is still to be written.
+/// A part still to be written.
 #[derive(Debug)]
 enum Todo {
-    /// Bytes of the draft; `container` is the first one that can lie inside.
+    /// Bytes of the draft; `container` is the index of the first container that can lie inside.
     Draft { range: Range<usize>, container: usize },
     /// Entries of one object.
     Entries(Range<usize>),

@@ -6,21 +6,21 @@ use crate::{Error, ErrorKind};
 #[cfg(all(feature = "small", target_arch = "wasm32"))]
 mod engine;
 
-/// A number by how it is written: a point or an exponent makes it a float, whatever its value.
+/// A number by its notation: a point or an exponent makes it a float, whatever its value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Number {
-    /// 0 to 2^64-1; `-0` too.
+    /// An integer from 0 to 2^64-1; also `-0`.
     Unsigned(u64),
-    /// The value is -1 minus this.
+    /// A negative integer: its value is -1 minus this.
     Negative(u64),
-    /// Whole, but beyond both; the nearest float, which may be infinite.
+    /// An integer outside both ranges: the nearest float, which may be infinite.
     Big(f64),
     /// The nearest float, which may be infinite.
     Float(f64),
 }
 
-/// The longest number in characters. A Matrix event, which holds its numbers, has no more (Client-Server API,
-/// "Size limits"); who reads in pieces must hold a number back until its end.
+/// The longest number in characters. A Matrix event, which holds its numbers, is not longer (Client-Server
+/// API, "Size limits"); push mode must hold a number back until its end.
 pub(crate) const MAX_NUMBER: usize = 64 << 10;
 
 /// Reads a number; the cursor stands on its sign or its first digit.
@@ -46,7 +46,7 @@ pub(crate) fn read(cursor: &mut Cursor<'_>) -> Result<Number, Error> {
             not_too_long(cursor, start)?;
             cursor.aside(|cursor| big(cursor.since(start), start))
         }
-        // Of a zero the sign is lost.
+        // The sign of a zero is dropped.
         _ => Ok(match magnitude.checked_sub(1) {
             Some(argument) if negative => Number::Negative(argument),
             _ => Number::Unsigned(magnitude),
@@ -54,13 +54,14 @@ pub(crate) fn read(cursor: &mut Cursor<'_>) -> Result<Number, Error> {
     }
 }
 
-/// Whether the number from `start` to here is; what may be wrong with a longer one is of no interest.
+/// Checks the length of the number from `start` to here; other mistakes of a number that is too long do not
+/// matter.
 #[inline(always)]
 fn not_too_long(cursor: &Cursor<'_>, start: usize) -> Result<(), Error> {
     if cursor.at - start > MAX_NUMBER { Err(Error::new(ErrorKind::NumberTooLong, start)) } else { Ok(()) }
 }
 
-/// The rest of a float that begins at `start`; the cursor stands behind its whole part.
+/// Reads the rest of a float that begins at `start`; the cursor stands after its integral part.
 fn float(cursor: &mut Cursor<'_>, start: usize) -> Result<Number, Error> {
     if cursor.peek() == Some(b'.') {
         cursor.at += 1;
@@ -74,10 +75,10 @@ fn float(cursor: &mut Cursor<'_>, start: usize) -> Result<Number, Error> {
     nearest(cursor.since(start), start).map(Number::Float)
 }
 
-/// A whole number of more digits than every 64-bit number has; 2^64 has one digit more.
+/// Reads an integer with more digits than fit every 64-bit number; 2^64 has one digit more.
 #[cold]
 fn big(number: &str, start: usize) -> Result<Number, Error> {
-    // The value of a negative one is -1 minus its argument.
+    // The value of a negative integer is -1 minus its argument.
     match (number.strip_prefix('-').map(str::parse::<u64>), number.parse()) {
         (None, Ok(magnitude)) => Ok(Number::Unsigned(magnitude)),
         (Some(Ok(magnitude)), _) => Ok(Number::Negative(magnitude - 1)),
@@ -86,20 +87,21 @@ fn big(number: &str, start: usize) -> Result<Number, Error> {
     }
 }
 
-/// The grammar of `f64::from_str` holds JSON's; it rounds correctly and never fails on a
+/// Parses a float. The grammar of `f64::from_str` includes JSON's; it rounds correctly and never fails on a
 /// number, however long.
 #[cfg(not(all(feature = "small", target_arch = "wasm32")))]
 fn nearest(number: &str, start: usize) -> Result<f64, Error> {
     number.parse().map_err(|_| Error::new(ErrorKind::InvalidNumber, start))
 }
 
-/// The same without the standard library's table.
+/// Parses a float without the standard library's table.
 #[cfg(all(feature = "small", target_arch = "wasm32"))]
 fn nearest(number: &str, _: usize) -> Result<f64, Error> {
     Ok(engine::nearest(number))
 }
 
-/// The digits here as a number, which is wrong if they are more than [`MAX_DIGITS`], and how many they are.
+/// Reads digits and returns their value and their number. The value is wrong if there are more than
+/// [`MAX_DIGITS`].
 #[inline(always)]
 fn whole(cursor: &mut Cursor<'_>) -> (u64, usize) {
     let start = cursor.at;
@@ -116,7 +118,7 @@ fn whole(cursor: &mut Cursor<'_>) -> (u64, usize) {
     }
 }
 
-/// As many nines as fit into 64 bits.
+/// The most digits that always fit into 64 bits.
 const MAX_DIGITS: usize = 19;
 
 /// Digits that are read in one step.
@@ -124,16 +126,15 @@ const WORD: usize = 8;
 const POWERS_OF_TEN: [u64; WORD + 1] =
     [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
 
-/// The number that the word begins with and its length: eight digits take no more steps than one.
+/// Returns the number that the word begins with and its length: eight digits take no more steps than one.
 #[inline(always)]
 fn leading_digits(word: [u8; WORD]) -> (u64, usize) {
     let ones = u64::from_le_bytes([1; WORD]);
-    // Of each byte the digit's value, if it is one; from the first other byte on nothing is used.
+    // Each byte becomes its digit's value; bytes from the first non-digit on are not used.
     let values = u64::from_le_bytes(word) ^ (ones * u64::from(b'0'));
     let others = (values | values.wrapping_add(ones * (0x7f - 9))) & (ones << 7);
     let len = others.trailing_zeros() / 8;
-    // The digits move up, so that zeros come to stand before them; then neighbours are put
-    // together three times.
+    // The digits move up so that zeros precede them; then neighbours are combined three times.
     let values = values.checked_shl(64 - 8 * len).unwrap_or(0);
     let pairs = (values.wrapping_mul(10) + (values >> 8)) & 0x00ff_00ff_00ff_00ff;
     let fours = (pairs.wrapping_mul(100) + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
@@ -141,7 +142,7 @@ fn leading_digits(word: [u8; WORD]) -> (u64, usize) {
     (eight, len as usize)
 }
 
-/// What is left of the text, and zeros behind it.
+/// Returns the rest of the text, padded with zeros.
 #[cold]
 fn last_word(rest: &[u8]) -> [u8; WORD] {
     let mut word = [0; WORD];

@@ -1,4 +1,4 @@
-//! Passing over a container that is nested too deep to be translated, however deep it goes.
+//! Skips a container that is nested too deep to be translated, however deep it goes.
 
 use super::number::Number;
 use super::string::LoneSurrogates;
@@ -7,8 +7,7 @@ use super::{Cursor, string};
 use crate::plain::STEP;
 use crate::{Error, scratch};
 
-/// Passes over one array or object, checking its grammar and nothing else; the cursor stands on
-/// its opening bracket.
+/// Skips one array or object, checking only its grammar; the cursor stands on its opening bracket.
 pub(crate) fn container(cursor: &mut Cursor<'_>, scratch: &mut Vec<u8>) -> Result<(), Error> {
     walk::value(cursor, &mut Skipper { open: Bits::default(), scratch })
 }
@@ -18,7 +17,7 @@ struct Skipper<'s> {
     scratch: &'s mut Vec<u8>,
 }
 
-/// A stack of bits, set for an object: 64 MiB of brackets need 8 MiB.
+/// A stack of bits, each set for an object: 64 MiB of brackets need 8 MiB.
 #[derive(Debug, Default)]
 pub(crate) struct Bits {
     words: Vec<u64>,

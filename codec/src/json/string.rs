@@ -4,8 +4,8 @@ use super::Cursor;
 use crate::plain::{self, STEP};
 use crate::{Error, ErrorKind};
 
-/// Reads a string without escapes and below 16 bytes to its end; the cursor stands behind the opening quote.
-/// `None`, with the cursor left where it was, of any other string, and near the end of the text.
+/// Reads a string below 16 bytes without escapes to its end; the cursor stands after the opening quote.
+/// Returns `None`, with the cursor unmoved, for any other string and near the end of the text.
 #[inline(always)]
 pub(crate) fn short<'j>(cursor: &mut Cursor<'j>) -> Option<(&'j [u8; STEP], usize)> {
     let step = cursor.ahead()?;
@@ -17,7 +17,7 @@ pub(crate) fn short<'j>(cursor: &mut Cursor<'j>) -> Option<(&'j [u8; STEP], usiz
     Some((step, len))
 }
 
-/// Likewise with the quote, before which the cursor stands.
+/// Reads such a string together with its opening quote, on which the cursor stands.
 #[inline(always)]
 pub(crate) fn short_quoted<'j>(cursor: &mut Cursor<'j>) -> Option<(&'j [u8; 1 + STEP], usize)> {
     let quoted: &[u8; 1 + STEP] = cursor.ahead()?;
@@ -29,8 +29,8 @@ pub(crate) fn short_quoted<'j>(cursor: &mut Cursor<'j>) -> Option<(&'j [u8; 1 + 
     Some((quoted, len))
 }
 
-/// A string without escapes below 48 bytes, as most identifiers are; the cursor stands behind
-/// the opening quote.
+/// Reads a string below 48 bytes without escapes, as most identifiers are; the cursor stands after the
+/// opening quote.
 #[inline(always)]
 pub(crate) fn medium<'j>(cursor: &mut Cursor<'j>) -> Option<(&'j [u8; 3 * STEP], usize)> {
     let piece: &[u8; 3 * STEP] = cursor.ahead()?;
@@ -49,8 +49,8 @@ pub(crate) fn medium<'j>(cursor: &mut Cursor<'j>) -> Option<(&'j [u8; 3 * STEP],
     Some((piece, len))
 }
 
-/// A key of up to 16 bytes with its quotes and the colon right behind them, which the cursor is left behind;
-/// it stands before the opening quote, if there is one.
+/// Reads a key of up to 16 bytes with its quotes and a colon directly after them; the cursor stands on the
+/// opening quote, if there is one, and is left after the colon.
 #[inline(always)]
 pub(crate) fn short_key<'j>(cursor: &mut Cursor<'j>) -> Option<(&'j [u8; 1 + STEP], usize)> {
     let window: &[u8; 1 + STEP + 2] = cursor.ahead()?;
@@ -63,8 +63,8 @@ pub(crate) fn short_key<'j>(cursor: &mut Cursor<'j>) -> Option<(&'j [u8; 1 + STE
     Some((quoted, len))
 }
 
-/// Reads a string without escapes to its end; the cursor stands behind the opening quote. `None`, with the
-/// cursor left where it was, if there is an escape; then [`unescape`] reads it.
+/// Reads a string without escapes to its end; the cursor stands after the opening quote. Returns `None`, with
+/// the cursor unmoved, if there is an escape; then [`unescape`] reads the string.
 pub(crate) fn simple<'j>(cursor: &mut Cursor<'j>) -> Result<Option<&'j [u8]>, Error> {
     let rest = cursor.rest();
     let len = plain::len(rest);
@@ -79,8 +79,8 @@ pub(crate) fn simple<'j>(cursor: &mut Cursor<'j>) -> Result<Option<&'j [u8]>, Er
     }
 }
 
-/// Appends the text of a string to its closing quote; the cursor stands behind the opening one. Each lone
-/// surrogate becomes U+FFFD, and is noted in `lone`, which holds also if something else is wrong behind it.
+/// Appends the text of a string up to its closing quote; the cursor stands after the opening quote. Each lone
+/// surrogate becomes U+FFFD and is noted in `lone`, which stays valid if a later error ends the reading.
 pub(crate) fn unescape(
     cursor: &mut Cursor<'_>,
     out: &mut Vec<u8>,
@@ -100,7 +100,7 @@ pub(crate) fn unescape(
     }
 }
 
-/// Appends what is plain here.
+/// Appends the plain bytes at this position.
 #[inline(always)]
 fn plain_run(cursor: &mut Cursor<'_>, out: &mut Vec<u8>) {
     while let Some(step) = cursor.ahead() {
@@ -117,21 +117,21 @@ fn plain_run(cursor: &mut Cursor<'_>, out: &mut Vec<u8>) {
     cursor.at += run.len();
 }
 
-/// What [`unescape`] put U+FFFD in place of.
+/// The lone surrogates that [`unescape`] replaced by U+FFFD.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LoneSurrogates {
     pub(crate) number: u64,
     pub(crate) first: usize,
 }
 
-/// One escape; the cursor stands on its backslash.
+/// Reads one escape; the cursor stands on its backslash.
 #[cfg_attr(not(feature = "small"), inline(always))]
 pub(crate) fn escape(
     cursor: &mut Cursor<'_>,
     out: &mut Vec<u8>,
     lone: &mut LoneSurrogates,
 ) -> Result<(), Error> {
-    // Homeservers write all that is no ASCII like this, what is beyond 16 bits as two of them.
+    // Homeservers escape every non-ASCII character like this; characters beyond 16 bits take two escapes.
     if let Some([_, b'u', digits @ ..]) = cursor.ahead::<6>() {
         let unit = hex(digits);
         if let Some(character) = char::from_u32(unit) {
@@ -150,14 +150,14 @@ pub(crate) fn escape(
     other_escape(cursor, out, lone)
 }
 
-/// The character of a pair of surrogates.
+/// Returns the character of a pair of surrogates.
 #[inline(always)]
 fn pair(high: u32, low: u32) -> Option<char> {
     let (high, low) = (high.wrapping_sub(0xd800), low.wrapping_sub(0xdc00));
     if high < 0x400 && low < 0x400 { char::from_u32(0x10000 + (high << 10 | low)) } else { None }
 }
 
-/// One that is short, a lone surrogate, near the end of the text, or none.
+/// Reads a short escape, a lone surrogate, an escape near the end of the text, or an invalid one.
 fn other_escape(cursor: &mut Cursor<'_>, out: &mut Vec<u8>, lone: &mut LoneSurrogates) -> Result<(), Error> {
     let start = cursor.at;
     cursor.at += 1;
@@ -192,8 +192,8 @@ fn append_character(out: &mut Vec<u8>, character: char) {
     plain::append(out, &utf8, len);
 }
 
-/// The character of one `\uXXXX` or of a pair of them; the cursor stands behind the first `u`. `None` is a
-/// lone surrogate; where the text ends before that is known, that is the error.
+/// Reads the character of one `\uXXXX` or of a pair of them; the cursor stands after the first `u`. Returns
+/// `None` for a lone surrogate; if the text ends before that is known, the end is the error.
 fn character(cursor: &mut Cursor<'_>, start: usize) -> Result<Option<char>, Error> {
     let unit = unit(cursor, start)?;
     if !(0xd800..0xdc00).contains(&unit) {
@@ -216,7 +216,7 @@ fn character(cursor: &mut Cursor<'_>, start: usize) -> Result<Option<char>, Erro
     Ok(character)
 }
 
-/// Four hexadecimal digits.
+/// Reads four hexadecimal digits.
 fn unit(cursor: &mut Cursor<'_>, start: usize) -> Result<u32, Error> {
     let digits = cursor.ahead().ok_or_else(|| cut_unit(cursor, start))?;
     let unit = hex(digits);
@@ -227,7 +227,8 @@ fn unit(cursor: &mut Cursor<'_>, start: usize) -> Result<u32, Error> {
     Ok(unit)
 }
 
-/// The error of fewer than four bytes: the first that is no digit, or else the end of the text.
+/// Returns the error for fewer than four digits: the first byte that is not a digit, or else the end of the
+/// text.
 #[cold]
 fn cut_unit(cursor: &Cursor<'_>, start: usize) -> Error {
     let rest = cursor.rest();
@@ -237,10 +238,11 @@ fn cut_unit(cursor: &Cursor<'_>, start: usize) -> Error {
     }
 }
 
-/// The value of four hexadecimal digits; a number beyond all characters if one of them is none.
+/// Returns the value of four hexadecimal digits; a number beyond all characters if one of them is not a
+/// digit.
 #[inline(always)]
 fn hex(digits: &[u8; 4]) -> u32 {
-    // The sign of what is no digit stays, whatever is put behind it.
+    // A non-digit has a negative value, whose sign stays whatever is shifted in after it.
     const VALUES: [i32; 256] = {
         let mut values = [-1; 256];
         let mut rest: &mut [i32] = &mut values;
@@ -258,8 +260,8 @@ fn hex(digits: &[u8; 4]) -> u32 {
     digits.iter().fold(0, |high, digit| high << 4 | value(*digit)) as u32
 }
 
-/// Appends text as the inside of a JSON string; only what must be escaped is. False, with a part written, as
-/// soon as `out` would grow beyond `max_len`.
+/// Appends text as the inside of a JSON string; escapes only what must be escaped. Returns false, with a part
+/// written, as soon as `out` would grow beyond `max_len`.
 pub(crate) fn write_escaped(text: &[u8], out: &mut Vec<u8>, max_len: usize) -> bool {
     let mut rest = text;
     loop {
@@ -275,7 +277,8 @@ pub(crate) fn write_escaped(text: &[u8], out: &mut Vec<u8>, max_len: usize) -> b
     }
 }
 
-/// Likewise, as long as there is something to escape in each step, and not to the end. Returns what is left.
+/// Escapes step by step as long as each step has something to escape, not to the end. Returns the rest of the
+/// text.
 fn escape_steps<'t>(text: &'t [u8], out: &mut Vec<u8>, max_len: usize) -> &'t [u8] {
     let mut rest = text;
     while let Some(window) = rest.first_chunk::<{ 2 * STEP }>()
@@ -300,7 +303,7 @@ fn escape_steps<'t>(text: &'t [u8], out: &mut Vec<u8>, max_len: usize) -> &'t [u
     rest
 }
 
-/// Appends what stands there in the first step of the window: short runs are not worth a call of `memcpy`.
+/// Appends the first step of the window: short runs are not worth a call of `memcpy`.
 #[inline(always)]
 fn append_run(window: &[u8; 2 * STEP], from: usize, to: usize, out: &mut Vec<u8>) {
     if let Some(run) = window.get(from..).and_then(|run| run.first_chunk::<STEP>()) {
@@ -330,7 +333,7 @@ fn write_escape(byte: u8, out: &mut Vec<u8>) {
     out.extend_from_slice(&[b'\\', letter]);
 }
 
-/// A text as a whole JSON string.
+/// Returns a text as a whole JSON string.
 pub(crate) fn quote(text: &str) -> Vec<u8> {
     let mut out = vec![b'"'];
     write_escaped(text.as_bytes(), &mut out, usize::MAX);

@@ -72,11 +72,11 @@ pub(crate) trait Walker {
     fn close(&mut self) -> Result<(), Error>;
 }
 
-/// Walks one value; what follows it is not looked at.
+/// Walks over one value; input after it is not read.
 #[inline(always)]
 pub(crate) fn value(cursor: &mut Cursor<'_>, walker: &mut impl Walker) -> Result<(), Error> {
     let mut inside = None;
-    // Whether that is an object. Asked before each value, and cheaper to ask of a bit than of `inside`.
+    // True if the innermost container is an object. Read before each value, and cheaper than `inside`.
     let mut keyed = false;
     'value: loop {
         if keyed {
@@ -110,7 +110,7 @@ pub(crate) fn value(cursor: &mut Cursor<'_>, walker: &mut impl Walker) -> Result
     }
 }
 
-/// A key and the colon behind it.
+/// Reads a key and the colon after it.
 #[inline(always)]
 fn key(cursor: &mut Cursor<'_>, walker: &mut impl Walker) -> Result<(), Error> {
     let at = cursor.at;
@@ -118,7 +118,7 @@ fn key(cursor: &mut Cursor<'_>, walker: &mut impl Walker) -> Result<(), Error> {
         return walker.short_key(quoted, len, at);
     }
     if !cursor.take(b'"') {
-        // An empty object has been looked for: there is a comma before this bracket.
+        // An empty object was handled before: a comma precedes this bracket.
         let end = cursor.peek() == Some(b'}');
         return Err(cursor.wanted(if end { ErrorKind::TrailingComma } else { ErrorKind::ExpectedKey }));
     }
@@ -126,7 +126,7 @@ fn key(cursor: &mut Cursor<'_>, walker: &mut impl Walker) -> Result<(), Error> {
     if cursor.take(b':') { Ok(()) } else { Err(cursor.wanted(ErrorKind::ExpectedColon)) }
 }
 
-/// The cursor stands on the opening quote.
+/// Reads a string value; the cursor stands on the opening quote.
 #[inline(always)]
 fn string(cursor: &mut Cursor<'_>, walker: &mut impl Walker) -> Result<(), Error> {
     if let Some((quoted, len)) = string::short_quoted(cursor) {
@@ -137,7 +137,8 @@ fn string(cursor: &mut Cursor<'_>, walker: &mut impl Walker) -> Result<(), Error
     walker.string(cursor)
 }
 
-/// A value that is no string and begins with this byte; the kind of a container that is open now.
+/// Reads a value that is not a string and begins with this byte. Returns the kind of a container that is now
+/// open.
 #[inline(always)]
 fn other_value(
     first: Option<u8>,
@@ -153,7 +154,7 @@ fn other_value(
                 cursor.aside(|cursor| walker.pass_over(cursor))?;
             } else {
                 cursor.at += 1;
-                // Looked for first: most containers of a document made of `{}` cost no frame.
+                // Tested first: most containers of a document made of `{}` then cost no frame.
                 if cursor.next() != Some(kind.closing()) {
                     walker.open(kind);
                     return Ok(Some(kind));
@@ -169,7 +170,7 @@ fn other_value(
         Some(b't') => word(cursor, walker, "true", Word::True)?,
         Some(b'f') => word(cursor, walker, "false", Word::False)?,
         Some(b'n') => word(cursor, walker, "null", Word::Null)?,
-        // An empty array has been looked for: there is a comma before this bracket.
+        // An empty array was handled before: a comma precedes this bracket.
         Some(b']') if inside == Some(Kind::Array) => return Err(cursor.wanted(ErrorKind::TrailingComma)),
         _ => return Err(cursor.wanted(ErrorKind::ExpectedValue)),
     }

@@ -1,15 +1,15 @@
-//! The float nearest to a decimal number, as JavaScript's engine reads it, for modules that every page
-//! fetches anew (feature `small`): the standard library's way needs a table of ten kilobytes that no
-//! compression makes smaller.
+//! Converts decimal numbers to the nearest float with JavaScript's engine, for modules that every page
+//! fetches anew (feature `small`): the standard library needs a table of ten kilobytes that does not
+//! compress.
 //!
-//! ECMA-262 (`StringToNumber`) lets an engine round the digits behind the twentieth first; none that
-//! runs WebAssembly does.
+//! ECMA-262 (`StringToNumber`) lets an engine round after the twentieth digit first; no engine that runs
+//! WebAssembly does so.
 
 use wasm_bindgen::prelude::wasm_bindgen;
 
 #[wasm_bindgen]
 extern "C" {
-    /// JSON's numbers are among the texts that `Number` takes; it rounds correctly.
+    /// Parses a number. The texts that `Number` takes include JSON's numbers; it rounds correctly.
     #[wasm_bindgen(js_name = Number)]
     pub(super) fn nearest(number: &str) -> f64;
 }
