@@ -1,5 +1,5 @@
-//! Key tables: names <-> integers (MSC3079). A table is a value: v1 is built in, others can be
-//! made and named.
+//! Key tables: names <-> integers (MSC3079). A table is a value: v1 is built in, others can be made and
+//! named.
 
 use crate::cbor;
 use crate::json::string::quote;
@@ -20,7 +20,7 @@ pub struct KeyTable {
     title: String,
     keys: Vec<Key>,
     by_name: ByName,
-    /// Indexed by integer; [`EMPTY`] or a place in `keys`.
+    /// By integer: a place in `keys`, or [`EMPTY`].
     by_integer: Vec<u16>,
 }
 
@@ -33,14 +33,14 @@ pub(crate) struct Key {
     pub(crate) bit: KeyBit,
     /// The name as it stands in JSON: `,"name":`.
     json: Vec<u8>,
-    /// The first bytes of that, with the comma and without it: of most names all.
+    /// The first bytes of `json`, with the comma and without it; for most names these are all of it.
     json_start: [[u8; JSON_START]; 2],
 }
 
 const JSON_START: usize = 32;
 
 impl Key {
-    /// Appends the name in quotes, and the colon behind it.
+    /// Appends the quoted name and the colon after it.
     #[inline(always)]
     pub(crate) fn write_json(&self, out: &mut Vec<u8>) {
         let [_, start] = &self.json_start;
@@ -71,7 +71,7 @@ impl KeyTable {
     /// The largest integer a table may use: lookups by integer are an array's.
     pub const MAX_INTEGER: u64 = 65_534;
 
-    /// The table of MSC3079, version 1: 104 keys, integers 1..=104.
+    /// Returns the table of MSC3079, version 1: 104 keys, integers 1..=104.
     pub fn v1() -> &'static KeyTable {
         static V1: LazyLock<KeyTable> = LazyLock::new(|| {
             KeyTable::build("v1".into(), v1::NAMES.iter().map(|(n, i)| (n.to_string(), *i)).collect())
@@ -79,13 +79,13 @@ impl KeyTable {
         &V1
     }
 
-    /// A table of one's own. Both sides must have agreed on it by its title: never send it to a peer
-    /// that did not.
+    /// Makes a custom table. Both sides must have agreed on it by its title: never use it with a peer that
+    /// did not agree.
     ///
     /// # Errors
     ///
-    /// A name or an integer that occurs twice, an integer above [`KeyTable::MAX_INTEGER`], and a name that is
-    /// a decimal number, which would be mistaken for an unknown integer key.
+    /// A name or an integer occurs twice, an integer is above [`KeyTable::MAX_INTEGER`], or a name is a
+    /// decimal number, which would be mistaken for an unknown integer key.
     pub fn new<'a>(
         title: &str,
         keys: impl IntoIterator<Item = (&'a str, u64)>,
@@ -96,22 +96,22 @@ impl KeyTable {
         Ok(KeyTable::build(title.to_owned(), keys))
     }
 
-    /// What the two sides call the table, `v1` for the built-in one.
+    /// Returns the title by which the two sides know the table, `v1` for the built-in one.
     pub fn title(&self) -> &str {
         &self.title
     }
 
-    /// The integer of a name.
+    /// Returns the integer of a name; `None` if the table does not have it.
     pub fn integer(&self, name: &str) -> Option<u64> {
         self.by_name(name.as_bytes()).map(|key| key.integer)
     }
 
-    /// The name of an integer.
+    /// Returns the name of an integer; `None` if the table does not have it.
     pub fn name(&self, integer: u64) -> Option<&str> {
         self.by_integer(integer).map(|key| key.name.as_str())
     }
 
-    /// All names with their integers, in the order in which the table was made.
+    /// Returns all names with their integers, in the order in which the table was made.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, u64)> {
         self.keys.iter().map(|key| (key.name.as_str(), key.integer))
     }
@@ -120,13 +120,13 @@ impl KeyTable {
         self.by_ends(Ends::of(name), name)
     }
 
-    /// As `by_name`, with the name's ends at hand.
+    /// Finds a key by its name, with the name's ends already computed.
     #[inline(always)]
     pub(crate) fn by_ends(&self, ends: Ends, name: &[u8]) -> Option<&Key> {
         self.keys.get(usize::from(self.entry(ends, name)?.place))
     }
 
-    /// Likewise, what an encoder needs of it.
+    /// Finds a key by its name; returns the part that an encoder needs.
     #[inline(always)]
     pub(crate) fn entry(&self, ends: Ends, name: &[u8]) -> Option<&Entry> {
         self.by_name.find(ends, name.len(), |entry| self.is_named(entry, name))
@@ -143,7 +143,7 @@ impl KeyTable {
         self.keys.get(usize::from(place))
     }
 
-    /// From pairs that [`check`] lets pass; of others some keys are never found.
+    /// Builds a table from pairs that [`check`] accepts; of other pairs some keys would never be found.
     fn build(title: String, pairs: Vec<(String, u64)>) -> KeyTable {
         let mut table = KeyTable {
             title,
@@ -194,7 +194,7 @@ fn repeated<T: Copy + PartialEq>(sorted: &[T]) -> Option<T> {
     sorted.iter().zip(sorted.iter().skip(1)).find(|(one, next)| one == next).map(|(one, _)| *one)
 }
 
-/// Why pairs of names and integers are no table.
+/// Why pairs of names and integers do not make a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyTableError {
@@ -209,7 +209,7 @@ pub enum KeyTableError {
 }
 
 impl KeyTableError {
-    /// What is wrong, for people; no full stop at the end.
+    /// Returns what is wrong, for people; without a full stop.
     pub fn sentence(&self) -> String {
         let mut digits = itoa::Buffer::new();
         let [before, which, behind] = match self {

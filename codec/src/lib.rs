@@ -40,7 +40,7 @@ pub use paths::PathTable;
 pub use push::{MAX_TEXT, PushDecoder, PushEncoder, PushOptions};
 pub use repairs::Repairs;
 
-/// One JSON text to CBOR: strict, key table v1, default limits, keys as written.
+/// Converts one JSON text to CBOR: strict, key table v1, default limits, keys in the order of the text.
 pub fn json_to_cbor(json: &[u8]) -> Result<Vec<u8>, Error> {
     let mut cbor = Vec::new();
     Encoder::new(EncodeOptions { keys: Some(KeyTable::v1()), ..EncodeOptions::default() })
@@ -48,7 +48,7 @@ pub fn json_to_cbor(json: &[u8]) -> Result<Vec<u8>, Error> {
     Ok(cbor)
 }
 
-/// One CBOR item to JSON: key table v1, default limits.
+/// Converts one CBOR item to JSON: key table v1, default limits.
 pub fn cbor_to_json(cbor: &[u8]) -> Result<Vec<u8>, Error> {
     let mut json = Vec::new();
     Decoder::new(DecodeOptions { keys: Some(KeyTable::v1()), ..DecodeOptions::default() })
@@ -56,8 +56,8 @@ pub fn cbor_to_json(cbor: &[u8]) -> Result<Vec<u8>, Error> {
     Ok(json)
 }
 
-/// Turns a map of texts into CBOR, its keys as text, which every receiver takes whatever key table it knows:
-/// a Matrix error, for instance. They stay in their order; that no key comes twice is up to the caller.
+/// Turns a map of texts, for instance a Matrix error, into CBOR. Its keys are written as text, which every
+/// receiver accepts whatever key table it knows, and keep their order; the caller must not repeat a key.
 ///
 /// ```
 /// let cbor = lowband_codec::texts_to_cbor(&[("errcode", "M_UNKNOWN"), ("error", "no")]);

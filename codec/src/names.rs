@@ -1,4 +1,4 @@
-//! The keys of the open containers that no bit set can hold, and how a repeated one is found.
+//! The keys of the open containers that have no bit in a set, and how a repeated one is found.
 //!
 //! Keys are not looked up while a map is read; they are compared once, when it closes: pair by pair while
 //! they are few, sorted when they are many. Sorting falls back on the bytes, so keys made to share a
@@ -7,13 +7,13 @@
 use crate::plain::{STEP, halves};
 use std::ops::Range;
 
-/// What a name is known by at first sight: the whole of one up to 16 bytes, with zeros behind it, and of a
-/// longer one the first and the last eight bytes.
+/// The ends of a name, its quick identity: a name of up to 16 bytes as a whole, padded with zeros, and the
+/// first and last eight bytes of a longer one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ends([u64; 2]);
 
 impl PartialEq for Ends {
-    /// Half by half: for the comparison of an array both would have to go into memory.
+    /// Compares half by half: comparing arrays would move both into memory.
     #[inline(always)]
     fn eq(&self, other: &Self) -> bool {
         let (Ends([first, last]), Ends([other_first, other_last])) = (self, other);
@@ -22,7 +22,7 @@ impl PartialEq for Ends {
 }
 
 impl Ends {
-    /// Those of no text: UTF-8 has no such bytes.
+    /// Ends that no text has: UTF-8 does not contain such bytes.
     pub(crate) const NOT_UTF8: Ends = Ends([u64::MAX; 2]);
 
     pub(crate) fn of(name: &[u8]) -> Ends {
@@ -38,7 +38,7 @@ impl Ends {
         }
     }
 
-    /// Of the name that is the first `len` bytes.
+    /// Returns the ends of the name that is the first `len` bytes.
     #[inline(always)]
     pub(crate) fn of_start(step: &[u8; STEP], len: usize) -> Ends {
         let [first, last] = halves(step);
@@ -46,7 +46,7 @@ impl Ends {
         Ends([first & of_first, last & of_last])
     }
 
-    /// A number that equal names share: cheap, not secret, and no reason to trust that different ones differ.
+    /// Returns a hash that equal names share. It is cheap and not secret, and different names may share it.
     /// Its top bits depend on every byte.
     #[inline(always)]
     pub(crate) fn fingerprint(self) -> u64 {
@@ -55,11 +55,11 @@ impl Ends {
     }
 }
 
-/// Odd, and otherwise by chance: the first one found that spreads the names of table v1 over 512 places
+/// An odd multiplier, found by trial: the first one that spreads the names of table v1 over 512 places
 /// without a collision.
 const MULTIPLIER: u64 = 0x61d8_bf6f_49fc_4b8f;
 
-/// What is left of the two halves of a step when its first 0 to 16 bytes are kept.
+/// Masks that keep the first 0 to 16 bytes of the two halves of a step.
 const MASKS: [[u64; 2]; STEP + 1] = {
     let mut masks = [[0; 2]; STEP + 1];
     let mut kept = 0_u128;
@@ -80,17 +80,18 @@ pub(crate) struct Name {
     end: usize,
     /// Offset in the input, for the error.
     pub(crate) at: usize,
-    /// The key was an integer; an encoder's never is.
+    /// True if the key was an integer; always false in an encoder.
     pub(crate) integer: bool,
 }
 
 impl Name {
-    /// A key that stands at this place of the output. Keys that are equal there must have equal ends.
+    /// Makes the entry of a key written to this range of the output. Keys that are equal there must have
+    /// equal ends.
     pub(crate) fn new(ends: Ends, written: Range<usize>, at: usize, integer: bool) -> Self {
         Name { fingerprint: ends.fingerprint(), start: written.start, end: written.end, at, integer }
     }
 
-    /// Where the key stands in the output.
+    /// Returns the key's range in the output.
     pub(crate) fn written(&self) -> Range<usize> {
         self.start..self.end
     }
@@ -103,9 +104,8 @@ impl Name {
 /// Up to this many keys are compared pair by pair.
 const FEW: usize = 16;
 
-/// Calls `found` with pairs of equal keys, so that each key which has an equal one before it is once
-/// the second of a pair. Of three equal keys of which two are of one type (integer or text), one pair
-/// is of that type.
+/// Calls `found` with pairs of equal keys, so that each key that repeats an earlier one is once the second of
+/// a pair. If two of three equal keys are of one type (integer or text), one pair is of that type.
 pub(crate) fn equal_pairs(names: &mut [Name], output: &[u8], mut found: impl FnMut(&Name, &Name)) {
     if names.len() <= FEW {
         let mut rest = &*names;
@@ -130,7 +130,7 @@ pub(crate) fn equal_pairs(names: &mut [Name], output: &[u8], mut found: impl FnM
     }
 }
 
-/// Equal ones come to stand side by side. One copy of it serves both directions.
+/// Sorts the names so that equal ones are neighbours. One copy of the code serves both directions.
 #[inline(never)]
 fn sort(names: &mut [Name], output: &[u8]) {
     names.sort_unstable_by(|a, b| {

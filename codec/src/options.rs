@@ -2,46 +2,46 @@
 
 use crate::KeyTable;
 
-/// What happens to a document that is JSON, but not clean: the five cases that [`crate::Repairs`] counts.
+/// How a document is handled that is JSON but not clean: the five cases that [`crate::Repairs`] counts.
 ///
-/// What is no JSON at all is an error under both.
+/// An input that is not JSON at all is an error under both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Policy {
-    /// Refused, with an error that names the byte offset. For requests and for tools.
+    /// The document is refused, with an error that names the byte offset. For requests and for tools.
     #[default]
     Strict,
-    /// Repaired and counted: one odd event must not block a client's sync for ever. For responses. A byte
-    /// order mark before the text is passed over and not counted: nothing of the value is changed (RFC
-    /// 8259 section 8.1).
+    /// The document is repaired and the repairs counted: one odd event must not block a client's sync for
+    /// ever. For responses. A byte order mark before the text is skipped and not counted, since the value
+    /// does not change (RFC 8259 section 8.1).
     Lenient,
 }
 
 /// The order in which the keys of a map are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Order {
-    /// As they stand in the input.
+    /// The order of the input.
     #[default]
     AsWritten,
-    /// RFC 8949 section 4.2.1: bytewise order of the encoded keys.
+    /// Bytewise order of the encoded keys (RFC 8949 section 4.2.1).
     Bytewise,
-    /// RFC 8949 section 4.2.3 (RFC 7049 section 3.9): shorter encoded keys first. What
-    /// MSC3079 calls canonical.
+    /// Shorter encoded keys first (RFC 8949 section 4.2.3, RFC 7049 section 3.9); MSC3079 calls this order
+    /// canonical.
     LengthFirst,
 }
 
-/// Upper bounds of one call. By their defaults no encoder writes what a decoder refuses.
+/// Upper bounds of one call. With the defaults, an encoder never writes what a decoder refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of input. Default 64 MiB.
     pub max_input: usize,
     /// Bytes of output: JSON to CBOR may grow 2.25 times, CBOR to JSON 8.5 times and more. Default 256 MiB,
-    /// and 64 MiB of CBOR, because that is what a decoder takes.
+    /// and 64 MiB of CBOR, because a decoder takes no more.
     pub max_output: usize,
-    /// Open containers; one more is an error, and null by the lenient policy. Default 128.
+    /// Open containers; one more is an error, or null with the lenient policy. Default 128.
     pub max_depth: usize,
-    /// Bytes that the keys of the open objects may take in push mode, which must keep them in mind to notice
-    /// a repeated one: their text and 16 for each, those of the table apart. One more is an error. Default 16
-    /// MiB, some 400,000 user ids.
+    /// Bytes that the keys of the open objects may take in push mode, which must remember them to notice a
+    /// repeated one: the text of each key plus 16 bytes, except for the keys of the table. One byte more is
+    /// an error. Default 16 MiB, some 400,000 user ids.
     pub max_keys: usize,
 }
 
@@ -65,16 +65,16 @@ impl Default for Limits {
 pub struct EncodeOptions<'t> {
     /// Names that stand in this table are written as their integer; `None` writes every name as text.
     pub keys: Option<&'t KeyTable>,
-    /// What happens to JSON that is not clean; strict by default.
+    /// How JSON that is not clean is handled; strict by default.
     pub policy: Policy,
-    /// The order of a map's keys; as they were written by default.
+    /// The order of a map's keys; by default that of the input.
     pub order: Order,
     /// Bounds of input, output and depth; [`Limits::ENCODE`] by default.
     pub limits: Limits,
 }
 
 impl Default for EncodeOptions<'_> {
-    /// No key table, strict, as written.
+    /// Returns the defaults: no key table, strict, order of the input.
     fn default() -> Self {
         EncodeOptions { keys: None, policy: Policy::Strict, order: Order::AsWritten, limits: Limits::ENCODE }
     }
@@ -83,7 +83,7 @@ impl Default for EncodeOptions<'_> {
 /// How CBOR becomes JSON.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DecodeOptions<'t> {
-    /// Integer keys of this table become their names; others their decimal text.
+    /// Integer keys of this table become their names, any others their decimal text. `None` is no table.
     pub keys: Option<&'t KeyTable>,
     /// Bounds of input, output and depth; [`Limits::DECODE`] by default.
     pub limits: Limits,

@@ -4,9 +4,9 @@
 //! percent-encoded (RFC 3986 section 3.3), so that a `/`, `?`, `#` or `%` inside a value stays
 //! inside its segment.
 //!
-//! [`is_media`] and [`MAX_NESTED_ESCAPES`] stand here because several parts judge paths and have to agree.
+//! [`is_media`] and [`MAX_NESTED_ESCAPES`] are defined here because several parts judge paths and must agree.
 //!
-//! Deliberately absent: queries, and the 255 bytes a Uri-Path value may have, which are CoAP's to check.
+//! Deliberately absent: queries, and the limit of 255 bytes for a Uri-Path value, which CoAP checks.
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -35,7 +35,7 @@ enum Segment {
 }
 
 impl PathTable {
-    /// The table of MSC3079, version 1: 57 paths.
+    /// Returns the table of MSC3079, version 1: 57 paths.
     pub fn v1() -> &'static PathTable {
         static V1: LazyLock<PathTable> = LazyLock::new(|| PathTable {
             title: "v1",
@@ -44,18 +44,18 @@ impl PathTable {
         &V1
     }
 
-    /// What the two sides call the table, `v1` for the built-in one.
+    /// Returns the title by which the two sides know the table, `v1` for the built-in one.
     pub fn title(&self) -> &str {
         self.title
     }
 
-    /// All codes with their paths, parameters in braces: `('A',
+    /// Returns all codes with their paths, parameters in braces: `('A',
     /// "/_matrix/client/r0/rooms/{roomId}/event/{eventId}")`.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (char, &str)> {
         self.templates.iter().map(|template| (template.code, template.path))
     }
 
-    /// Uri-Path values (raw UTF-8) to an HTTP path, percent-encoded segment by segment.
+    /// Converts Uri-Path values (raw UTF-8) to an HTTP path, percent-encoded segment by segment.
     ///
     /// A first segment that is a path code stands for its path: its parameters are filled in from left to
     /// right, and segments after the last one are appended, in place of an empty last segment (`n`, `global`
@@ -63,7 +63,7 @@ impl PathTable {
     ///
     /// # Errors
     ///
-    /// No segment, a `.` or `..` among them, or fewer parameters than the code's path has.
+    /// There is no segment, one is `.` or `..`, or there are fewer parameters than the code's path has.
     pub fn expand<S: AsRef<str>>(&self, segments: &[S]) -> Result<String, PathError> {
         let (first, rest) = segments.split_first().ok_or(PathError::Empty)?;
         if segments.iter().any(|segment| is_dots(segment.as_ref())) {
@@ -89,18 +89,18 @@ impl PathTable {
         Ok(path)
     }
 
-    /// An HTTP path (no query) to Uri-Path values: the code and its parameters where the table has the path,
-    /// else the segments themselves, percent-decoded.
+    /// Converts an HTTP path (no query) to Uri-Path values: the code and its parameters if the table has the
+    /// path, else the segments themselves, percent-decoded.
     ///
-    /// What [`PathTable::expand`] makes of the values is the same path, but for the way in which it is
-    /// percent-encoded. A code is only used for exactly its own path, never with segments appended: the
-    /// reference implementation drops those.
+    /// [`PathTable::expand`] turns the values into the same path again, apart from how it is percent-encoded.
+    /// A code is used only for exactly its own path, never with segments appended: the reference
+    /// implementation drops those.
     ///
     /// # Errors
     ///
-    /// The path has no segment (`/`), does not begin with `/` or holds a raw `?` or `#`, has a bad escape or
-    /// a segment that is `.` or `..` once decoded, or its first segment is a path code by chance: Uri-Path
-    /// values cannot say `/9/x`.
+    /// The path has no segment (`/`), does not begin with `/`, holds a raw `?` or `#`, has a bad escape, or
+    /// has a segment that is `.` or `..` once decoded. Or its first segment happens to be a path code:
+    /// Uri-Path values cannot express `/9/x`.
     pub fn compress(&self, path: &str) -> Result<Vec<String>, PathError> {
         let relative = path.strip_prefix('/').filter(|relative| !relative.contains(['?', '#']));
         let relative = relative.ok_or(PathError::NotAPath)?;
@@ -143,7 +143,7 @@ impl Template {
         self.segments.iter().filter(|segment| **segment == Segment::Parameter).count()
     }
 
-    /// The segments, but for an empty last one where more values than parameters come.
+    /// Returns the segments, without an empty last one if there are more values than parameters.
     fn segments_before(&self, values: usize) -> &[Segment] {
         match self.segments.split_last() {
             Some((Segment::Literal(""), before)) if values > self.parameters() => before,
@@ -160,16 +160,16 @@ impl Template {
     }
 }
 
-/// How often a path may be escaped anew, at most: nobody does so more often. Who judges paths refuses those
-/// with more, since there is no end to what a proxy might find in them.
+/// The most times a path may be escaped over and over; no known client escapes it more often. A part that
+/// judges paths refuses one with more, since there is no end to what a proxy might find in it.
 pub const MAX_NESTED_ESCAPES: usize = 4;
 
-/// Tells whether a path is one of the content repository (Client-Server API, "Content repository"), under
-/// each of the prefixes that it has had, those of MSC3916 among them. `segments` are those between the
-/// slashes, in the form in which they are to be judged; the first five decide.
+/// Returns true if a path belongs to the content repository (Client-Server API, "Content repository"), under
+/// any prefix it has had, including those of MSC3916. `segments` are the parts between the slashes, in the
+/// form in which they are to be judged; the first five decide.
 ///
-/// There `content-type` names a file, and a file stays as it is: the filter translates none, and the sidecar
-/// refuses it, so that clients fetch it over HTTPS.
+/// There `content-type` names a file, and a file stays unchanged: the filter does not translate it, and the
+/// sidecar refuses the path, so that clients fetch it over HTTPS.
 ///
 /// ```
 /// use lowband_codec::paths::is_media;
@@ -197,12 +197,12 @@ pub enum PathError {
     DotSegment,
     /// A path code with fewer parameters than its path has: 4.04.
     MissingParameter {
-        /// The path code whose parameters are missing.
+        /// The path code that lacks parameters.
         code: char,
     },
-    /// No segment at all: 4.04.
+    /// The path has no segment: 4.04.
     Empty,
-    /// A percent escape of the HTTP path that is malformed or no UTF-8.
+    /// A percent escape of the HTTP path that is malformed or not UTF-8.
     BadEscape,
     /// An HTTP path that does not begin with `/`, or holds a raw `?` or `#`.
     NotAPath,
@@ -214,7 +214,7 @@ pub enum PathError {
 }
 
 impl PathError {
-    /// A short stable word for typed errors in other languages, e.g. `missing_parameter`.
+    /// Returns a short stable word for typed errors in other languages, e.g. `missing_parameter`.
     pub fn name(&self) -> &'static str {
         match self {
             PathError::DotSegment => "dot_segment",
@@ -226,7 +226,7 @@ impl PathError {
         }
     }
 
-    /// What is wrong, for people; no full stop at the end.
+    /// Returns what is wrong, for people; without a full stop.
     pub fn sentence(&self) -> String {
         let mut utf8 = [0; 4];
         let [before, code, behind] = match self {

@@ -1,8 +1,8 @@
 //! Reading one top-level value of a CBOR map without decoding the rest.
 //!
-//! What is passed over is checked for well-formedness only (RFC 8949 appendix C), nested at most 128
-//! deep; what follows the item is not looked at. A key that is there as text holds over its integer,
-//! as in [`crate::Decoder`].
+//! The values passed over are checked only for well-formedness (RFC 8949 appendix C), with a nesting of at
+//! most 128; input after the item is not read. If a key occurs both as text and as integer, the text wins, as
+//! in [`crate::Decoder`].
 
 use crate::cbor::skip::{self, IntegerKeys};
 use crate::cbor::{Head, Reader, text as cbor_text};
@@ -10,12 +10,12 @@ use crate::decode::number;
 use crate::{Error, KeyTable};
 use std::borrow::Cow;
 
-/// The text under a top-level key (as text, or as its integer in `keys`); `None` where it is absent
-/// or no text.
+/// Returns the text under a top-level key (as text, or as its integer in `keys`); `None` if the key is absent
+/// or its value is not a text.
 ///
 /// # Errors
 ///
-/// What had to be read is not well-formed, ends early, is nested too deep, or the text is not UTF-8.
+/// The part that had to be read is not well-formed, ends early, is nested too deep, or the text is not UTF-8.
 pub fn text<'c>(cbor: &'c [u8], key: &str, keys: Option<&KeyTable>) -> Result<Option<Cow<'c, str>>, Error> {
     let Some(mut reader) = find(cbor, key, keys)? else { return Ok(None) };
     let Head::Text(length) = reader.head()? else { return Ok(None) };
@@ -27,8 +27,8 @@ pub fn text<'c>(cbor: &'c [u8], key: &str, keys: Option<&KeyTable>) -> Result<Op
     Ok(Some(Cow::Owned(joined)))
 }
 
-/// The whole number under a top-level key (CBOR integer or integral float); `None` where it is absent
-/// or another type.
+/// Returns the whole number under a top-level key (CBOR integer or integral float); `None` if the key is
+/// absent or its value is of another type.
 ///
 /// # Errors
 ///
@@ -42,8 +42,8 @@ pub fn unsigned(cbor: &[u8], key: &str, keys: Option<&KeyTable>) -> Result<Optio
     })
 }
 
-/// True when any map key in the item, at any depth, is an integer: the sender knows a key table. Reading
-/// stops at the first.
+/// Returns true if any map key in the item, at any depth, is an integer: the sender knows a key table.
+/// Reading stops at the first such key.
 ///
 /// # Errors
 ///
@@ -52,7 +52,7 @@ pub fn uses_integer_keys(cbor: &[u8]) -> Result<bool, Error> {
     skip::item(&mut Reader::new(cbor), 0, IntegerKeys::Stop)
 }
 
-/// A reader at the value under the key, if the item is a map that has it.
+/// Returns a reader at the value under the key, if the item is a map that has it.
 fn find<'c>(cbor: &'c [u8], name: &str, keys: Option<&KeyTable>) -> Result<Option<Reader<'c>>, Error> {
     let mut reader = Reader::new(cbor);
     let Head::Map(mut remaining) = reader.head()? else { return Ok(None) };
@@ -66,7 +66,7 @@ fn find<'c>(cbor: &'c [u8], name: &str, keys: Option<&KeyTable>) -> Result<Optio
             None => {}
         }
         match key(&mut reader, name)? {
-            // Nothing holds over the text.
+            // A key as text always wins, so the search ends here.
             Key::Wanted => return Ok(Some(reader)),
             Key::Integer(key) if Some(key) == integer => by_integer = by_integer.or(Some(reader.clone())),
             _ => {}
@@ -76,13 +76,13 @@ fn find<'c>(cbor: &'c [u8], name: &str, keys: Option<&KeyTable>) -> Result<Optio
 }
 
 enum Key {
-    /// A text that is the name.
+    /// The text of the wanted name.
     Wanted,
     Integer(u64),
     Other,
 }
 
-/// Passes over a key.
+/// Reads a key and returns what it is.
 fn key(reader: &mut Reader<'_>, name: &str) -> Result<Key, Error> {
     let start = reader.clone();
     match reader.head()? {

@@ -1,11 +1,11 @@
-//! Bytes that need no thought in a JSON string: no quote, no backslash, no control character (RFC 8259
-//! section 7). Both directions spend most of their time on runs of them: the end of a run is looked for 16
-//! bytes at a time, and short runs are copied in whole pieces of which the surplus is cut off again, for less
-//! than a call of `memcpy` costs.
+//! Plain bytes of a JSON string: no quote, no backslash, no control character (RFC 8259 section 7). Both
+//! directions spend most of their time on runs of them. The end of a run is searched 16 bytes at a time, and
+//! short runs are copied in whole pieces whose surplus is cut off again, which costs less than a call of
+//! `memcpy`.
 
-// The search of the target. All have the same functions: `special` is not 0 if one byte of a step is special,
-// of which `first` tells the first; of `each_special` all bits can be trusted; `first_unusual` is also ended
-// by what is no ASCII.
+// The search for this target. All variants have the same functions: `special` is not 0 if a byte of a step is
+// special, and `first` returns the index of that byte; in `each_special` all bits are exact; `first_unusual`
+// also stops at a byte that is not ASCII.
 #[cfg_attr(all(target_arch = "wasm32", target_feature = "simd128"), path = "plain/simd128.rs")]
 #[cfg_attr(all(target_arch = "wasm32", not(target_feature = "simd128")), path = "plain/words.rs")]
 #[cfg_attr(all(target_arch = "x86_64", target_feature = "sse2"), path = "plain/sse2.rs")]
@@ -26,12 +26,12 @@ pub(crate) use search::{each_special, first, first_unusual};
 /// Bytes that are looked at in one step.
 pub(crate) const STEP: usize = 16;
 
-/// This bit makes a space of a quote and leaves control characters what they are: with it flipped, both are
-/// below [`FLIPPED_BELOW`], and nothing else is. So one comparison finds them.
+/// Flipping this bit turns a quote into a space and leaves control characters below [`FLIPPED_BELOW`]; all
+/// other bytes stay above it. So one comparison finds both.
 const FLIP: u8 = b'"' ^ b' ';
 const FLIPPED_BELOW: u8 = b' ' + 1;
 
-/// How many bytes from the start are plain.
+/// Returns the number of plain bytes at the start.
 #[cfg_attr(not(feature = "small"), inline(always))]
 pub(crate) fn len(bytes: &[u8]) -> usize {
     for (step, at) in bytes.as_chunks().0.iter().zip((0..).step_by(STEP)) {
@@ -41,13 +41,13 @@ pub(crate) fn len(bytes: &[u8]) -> usize {
         }
     }
     match bytes.last_chunk() {
-        // Of the last sixteen bytes some may have been looked at before: they are plain.
+        // Some of the last sixteen bytes may have been checked before: those are plain.
         Some(last) => bytes.len() - STEP + first_special(last),
         None => bytes.iter().position(|b| matches!(b, 0..0x20 | b'"' | b'\\')).unwrap_or(bytes.len()),
     }
 }
 
-/// Appends the first `len` bytes of a piece, which is copied whole.
+/// Appends the first `len` bytes of a piece, which is copied as a whole.
 #[inline(always)]
 pub(crate) fn append<const N: usize>(out: &mut Vec<u8>, piece: &[u8; N], len: usize) {
     let end = out.len() + len;
@@ -55,11 +55,11 @@ pub(crate) fn append<const N: usize>(out: &mut Vec<u8>, piece: &[u8; N], len: us
     out.truncate(end);
 }
 
-/// Appends a text, of which short ones are common. Where a copy of a length that is not known is slow, it
-/// goes in two pieces of known length, the second of which may begin within the first.
+/// Appends a text; short ones are common. On targets where a copy of unknown length is slow, it is copied in
+/// two pieces of known length, which may overlap.
 #[inline(always)]
 pub(crate) fn append_text(out: &mut Vec<u8>, text: &[u8]) {
-    // In WebAssembly such a copy is one instruction, and V8 makes a call out of the module of it.
+    // In WebAssembly such a copy is one instruction, but V8 turns it into a call out of the module.
     if cfg!(not(target_arch = "wasm32")) || text.len() > 2 * STEP {
         out.extend_from_slice(text);
     } else if !(append_ends::<STEP>(out, text) || append_ends::<8>(out, text) || append_ends::<4>(out, text))
@@ -68,7 +68,7 @@ pub(crate) fn append_text(out: &mut Vec<u8>, text: &[u8]) {
     }
 }
 
-/// Appends a text of `N` to `2 * N` bytes. False for a shorter one.
+/// Appends a text of `N` to `2 * N` bytes. Returns false for a shorter one.
 #[inline(always)]
 fn append_ends<const N: usize>(out: &mut Vec<u8>, text: &[u8]) -> bool {
     let (Some(first), Some(last)) = (text.first_chunk::<N>(), text.last_chunk::<N>()) else { return false };
@@ -80,7 +80,7 @@ fn append_ends<const N: usize>(out: &mut Vec<u8>, text: &[u8]) -> bool {
     true
 }
 
-/// The two halves of a step as numbers, the first byte lowest.
+/// Returns the two halves of a step as numbers, the first byte lowest.
 #[inline(always)]
 pub(crate) fn halves(step: &[u8; STEP]) -> [u64; 2] {
     match step.as_chunks::<8>().0 {
@@ -89,7 +89,7 @@ pub(crate) fn halves(step: &[u8; STEP]) -> [u64; 2] {
     }
 }
 
-/// How many of these bytes stand before the first special one; [`STEP`] if there is none.
+/// Returns the number of bytes before the first special one; [`STEP`] if there is none.
 #[inline(always)]
 pub(crate) fn first_special(step: &[u8; STEP]) -> usize {
     first(special(step))

@@ -7,7 +7,7 @@ pub struct Repairs {
     pub big_integers: u64,
     /// Numbers beyond float64 (`1e400`), written as null.
     pub huge_numbers: u64,
-    /// Repeated keys, of which one was kept: the last, in push mode the first.
+    /// Repeated keys, of which one was kept: the last in one-shot mode, the first in push mode.
     pub repeated_keys: u64,
     /// Lone surrogate escapes, written as U+FFFD.
     pub lone_surrogates: u64,

@@ -1,7 +1,7 @@
 //! Buffers that are kept from call to call, so that a call allocates nothing in the steady state.
 //!
-//! What one huge document made them grow to is given back at the next call: an encoder may live as long
-//! as its process.
+//! Memory that one huge document needed is given back at the next call: an encoder may live as long as its
+//! process.
 
 /// Entries that a buffer keeps: 160 kB of the largest kind.
 const KEPT_ENTRIES: usize = 4096;

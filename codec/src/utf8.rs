@@ -1,23 +1,23 @@
-//! UTF-8 (RFC 3629), checked once for a whole document: what is ASCII at a glance is passed over in blocks,
-//! twice as fast as the standard library does it, which judges the rest.
+//! UTF-8 (RFC 3629), checked once for a whole document. Blocks of ASCII are skipped, twice as fast as the
+//! standard library does it; the standard library checks the rest.
 
-/// Bytes that are looked at in one step.
+/// Bytes that are checked in one step.
 const BLOCK: usize = 64;
-/// Bytes that are left to the standard library where there is more than ASCII: it is at home there.
+/// Bytes left to the standard library where there is more than ASCII: it is faster there.
 const PIECE: usize = 256;
-/// In a word, the bits that no ASCII character has.
+/// The bits of a word that are never set in ASCII.
 const OTHER: u64 = u64::from_le_bytes([0x80; 8]);
 
-/// Where bytes cease to be UTF-8.
+/// The place at which bytes cease to be UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// A sequence that begins at this offset is none.
+    /// The sequence at this offset is not UTF-8.
     Invalid(usize),
     /// The last sequence, which begins at this offset, is cut off.
     Cut(usize),
 }
 
-/// Checks all bytes.
+/// Checks that all bytes are UTF-8.
 pub(crate) fn check(bytes: &[u8]) -> Result<(), Fault> {
     let mut rest = bytes;
     loop {
@@ -36,7 +36,7 @@ pub(crate) fn check(bytes: &[u8]) -> Result<(), Fault> {
                 if piece.len() == rest.len() {
                     return Err(Fault::Cut(at));
                 }
-                // Cut by the end of the piece only, which is longer than any sequence.
+                // Only the end of the piece cuts this sequence: a piece is longer than any sequence.
                 error.valid_up_to()
             }
         };
@@ -44,10 +44,10 @@ pub(crate) fn check(bytes: &[u8]) -> Result<(), Fault> {
     }
 }
 
-/// How many bytes from the start are ASCII.
+/// Returns the number of ASCII bytes at the start.
 #[inline(always)]
 fn ascii(bytes: &[u8]) -> usize {
-    // Where there has been something else, it is seldom alone.
+    // A character beyond ASCII is seldom alone.
     if let Some(other) = bytes.first_chunk().map(other)
         && other != 0
     {
@@ -67,19 +67,19 @@ fn ascii(bytes: &[u8]) -> usize {
         }
     }
     match bytes.last_chunk() {
-        // Some of the last word may have been looked at before: it is ASCII.
+        // Some of the last word may have been checked before: that part is ASCII.
         Some(word) => bytes.len() - 8 + first(other(word)),
         None => bytes.iter().position(|byte| !byte.is_ascii()).unwrap_or(bytes.len()),
     }
 }
 
-/// Not 0 if one of these bytes is no ASCII.
+/// Returns a value that is not 0 if one of these bytes is not ASCII.
 #[inline(always)]
 fn other(word: &[u8; 8]) -> u64 {
     u64::from_le_bytes(*word) & OTHER
 }
 
-/// Of which the first; of 0 all 64 zeros are counted, eight bytes.
+/// Returns the index of the first such byte. For 0 all 64 zeros are counted: eight bytes.
 #[inline(always)]
 fn first(other: u64) -> usize {
     other.trailing_zeros() as usize / 8
@@ -89,7 +89,7 @@ fn first(other: u64) -> usize {
 mod tests {
     use super::*;
 
-    /// What the standard library says of all bytes at once.
+    /// Returns the standard library's verdict on all bytes at once.
     fn expected(bytes: &[u8]) -> Result<(), Fault> {
         str::from_utf8(bytes).map(|_| ()).map_err(|error| match error.error_len() {
             Some(_) => Fault::Invalid(error.valid_up_to()),

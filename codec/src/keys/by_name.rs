@@ -1,5 +1,5 @@
-//! Finding a key by its name: one look at one place, for a name that the table has and for one that
-//! it has not.
+//! Finding a key by its name: one comparison in one slot, both for a name that the table has and for one that
+//! it does not have.
 
 use super::set::KeyBit;
 use crate::names::Ends;
@@ -11,7 +11,7 @@ const SLOTS: usize = 1 << SLOT_BITS;
 /// The keys of a table by their names.
 #[derive(Debug, Clone)]
 pub(super) struct ByName {
-    /// By the top bits of a name's fingerprint. No two names of v1 share a slot.
+    /// Indexed by the top bits of a name's fingerprint. No two names of v1 share a slot.
     slots: Box<[Entry; SLOTS]>,
     /// Keys whose slot was taken.
     crowded: Vec<Entry>,
@@ -22,22 +22,22 @@ pub(super) struct ByName {
 pub(crate) struct Entry {
     ends: Ends,
     pub(crate) bit: KeyBit,
-    /// The integer as it stands in CBOR: the first `cbor_len` bytes.
+    /// The integer's encoding in CBOR: the first `cbor_len` bytes.
     pub(crate) cbor: [u8; 4],
     cbor_len: u8,
-    /// The last eight bits of the name's length: names of equal ends up to sixteen bytes differ in them.
+    /// The low eight bits of the name's length: names of up to sixteen bytes with equal ends differ in them.
     len: u8,
-    /// In the table's list of keys.
+    /// Index in the table's list of keys.
     pub(super) place: u16,
-    /// Place in `crowded` of the next key of the same slot, or [`NONE`].
+    /// Index in `crowded` of the next key of the same slot, or [`NONE`].
     next: u16,
 }
 
-/// A table has fewer keys.
+/// Larger than any index: a table has fewer keys.
 const NONE: u16 = u16::MAX;
 
 impl Entry {
-    /// Equal to none: a text of sixteen such bytes is no UTF-8, and its length is not zero.
+    /// An entry that equals no name: a text of sixteen such bytes is not UTF-8, and its length is not zero.
     const EMPTY: Entry = Entry {
         ends: Ends::NOT_UTF8,
         bit: KeyBit::NONE,
@@ -65,8 +65,8 @@ impl Entry {
         usize::from(self.cbor_len)
     }
 
-    /// True for the name of such ends and such a length, if it has at most sixteen bytes; of a longer one the
-    /// rest must be compared.
+    /// Returns true for a name with these ends and this length, if it has at most sixteen bytes; the rest of
+    /// a longer name must still be compared.
     #[inline(always)]
     fn fits(&self, ends: Ends, len: usize) -> bool {
         self.ends == ends && self.len == len as u8
@@ -89,7 +89,8 @@ impl ByName {
         }
     }
 
-    /// The key of such ends and such a length that is, if it has more than sixteen bytes, `the_one`.
+    /// Returns the key with these ends and this length. A name of more than sixteen bytes must also satisfy
+    /// `the_one`.
     #[inline(always)]
     pub(super) fn find(&self, ends: Ends, len: usize, the_one: impl Fn(&Entry) -> bool) -> Option<&Entry> {
         let entry = self.slots.get(slot(ends))?;

@@ -3,7 +3,7 @@
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct KeySet([u64; 2]);
 
-/// The bit of one key; of a later one none.
+/// The bit of one key; zero for a key beyond the first 128.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct KeyBit {
     mask: u64,
@@ -13,7 +13,7 @@ pub(crate) struct KeyBit {
 impl KeyBit {
     pub(super) const NONE: KeyBit = KeyBit { mask: 0, word: 0 };
 
-    /// Of the key at this place of its table, counted from 0.
+    /// Returns the bit of the key at this place of its table, counted from 0.
     pub(super) fn new(place: usize) -> Self {
         match place {
             0..64 => KeyBit { mask: 1 << place, word: 0 },
@@ -28,7 +28,7 @@ impl KeyBit {
 }
 
 impl KeySet {
-    /// Adds a key; true if it is new. `None` if it has no bit.
+    /// Adds a key; returns true if it is new, `None` if it has no bit.
     #[inline(always)]
     pub(crate) fn insert(&mut self, key: KeyBit) -> Option<bool> {
         if self.add(key) {
@@ -37,7 +37,7 @@ impl KeySet {
         if key.is_none() { None } else { Some(false) }
     }
 
-    /// Adds a key; true if that made a difference. It makes none if the key has no bit.
+    /// Adds a key; returns true if that changed the set. A key without a bit changes nothing.
     #[inline(always)]
     pub(crate) fn add(&mut self, key: KeyBit) -> bool {
         self.0.get_mut(usize::from(key.word & 1)).is_some_and(|word| {
@@ -47,13 +47,13 @@ impl KeySet {
         })
     }
 
-    /// True if the key has been added; never if it has no bit.
+    /// Returns true if the key has been added; false for a key without a bit.
     #[inline(always)]
     pub(crate) fn holds(self, key: KeyBit) -> bool {
         self.0.get(usize::from(key.word & 1)).is_some_and(|word| word & key.mask != 0)
     }
 
-    /// True if a key is in both.
+    /// Returns true if a key is in both sets.
     #[inline(always)]
     pub(crate) fn meets(self, other: KeySet) -> bool {
         let (KeySet([a, b]), KeySet([c, d])) = (self, other);

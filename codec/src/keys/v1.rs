@@ -1,6 +1,6 @@
 //! Key table v1 of MSC3079: 104 names and their integers, 1..=104.
 //!
-//! Data only, and never edited: tables only grow, and a longer one gets a new version. Other projects use
+//! Data only, and never edited: tables only grow, and a longer table gets a new version. Other projects use
 //! integers above 104 with other meanings.
 
 #[rustfmt::skip]

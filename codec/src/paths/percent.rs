@@ -2,7 +2,7 @@
 
 use super::PathError;
 
-/// Appends `/` and the segment; what is no `pchar` is escaped.
+/// Appends `/` and the segment; escapes each byte that is not a `pchar`.
 pub(super) fn push_segment(path: &mut String, segment: &str) {
     path.push('/');
     for byte in segment.bytes() {
@@ -17,12 +17,13 @@ pub(super) fn push_segment(path: &mut String, segment: &str) {
     }
 }
 
-/// `pchar` without its escapes: unreserved, sub-delims, `:` and `@`.
+/// Returns true for a `pchar` other than an escape: unreserved, sub-delims, `:` and `@`.
 fn is_pchar(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte)
 }
 
-/// The text of a segment; bytes that need no escape may have one, those that need one may lack it.
+/// Returns the text of a segment. Bytes that need no escape may have one, and those that need one may lack
+/// it.
 pub(super) fn decode(segment: &str) -> Result<String, PathError> {
     let mut bytes = Vec::with_capacity(segment.len());
     let mut rest = segment.as_bytes();

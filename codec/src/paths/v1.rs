@@ -1,6 +1,6 @@
 //! Path table v1 of MSC3079: 57 path codes and their paths, parameters in braces.
 //!
-//! Data only, and never edited: tables only grow, and a longer one gets a new version.
+//! Data only, and never edited: tables only grow, and a longer table gets a new version.
 
 #[rustfmt::skip]
 pub(super) const PATHS: [(char, &str); 57] = [

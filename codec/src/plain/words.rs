@@ -1,22 +1,22 @@
-//! The search for a special byte in two words of 64 bits, for WebAssembly without vectors, where a compiler
-//! makes sixteen comparisons of the portable form: a page cannot be sure of them.
+//! The search for a special byte in two 64-bit words, for WebAssembly without vectors, whose presence a page
+//! cannot rely on: compilers would make sixteen comparisons of the portable form.
 //!
-//! Subtracting one from each byte of a word sets the top bit of those that were zero, and by the borrow
-//! perhaps that of bytes above such a one. So the lowest bit is right, and no other is looked at.
+//! Subtracting one from each byte of a word sets the top bit of each zero byte, and through the borrow
+//! perhaps that of bytes above it. So the lowest set bit is right, and no other is used.
 
 use super::{FLIP, FLIPPED_BELOW, STEP, halves};
 
 const ONES: u64 = u64::MAX / 0xff;
 const TOPS: u64 = ONES << 7;
 
-/// Not 0 if one of these bytes is special.
+/// Returns a value that is not 0 if one of these bytes is special.
 #[inline(always)]
 pub(crate) fn special(step: &[u8; STEP]) -> u128 {
     let [low, high] = halves(step);
     join([special_of(low), special_of(high)])
 }
 
-/// One bit for each special byte: without a borrow, at one step more for each comparison.
+/// Returns one bit for each special byte: exact, without a borrow, at one step more for each comparison.
 #[inline(always)]
 pub(crate) fn each_special(step: &[u8; STEP]) -> u128 {
     let below = |bytes: u64, limit: u8| !(((bytes & !TOPS) + ONES * u64::from(0x80 - limit)) | bytes);
@@ -25,13 +25,13 @@ pub(crate) fn each_special(step: &[u8; STEP]) -> u128 {
     join(halves(step).map(|bytes| special(bytes) & TOPS))
 }
 
-/// Of which the first: of 0 all 128 zeros are counted, sixteen bytes.
+/// Returns the index of the first such bit. For 0 all 128 zeros are counted: sixteen bytes.
 #[inline(always)]
 pub(crate) fn first(special: u128) -> usize {
     special.trailing_zeros() as usize / 8
 }
 
-/// How many of these bytes stand before the first that is special or no ASCII; [`STEP`] if there is none.
+/// Returns the number of bytes before the first that is special or not ASCII; [`STEP`] if there is none.
 #[inline(always)]
 pub(crate) fn first_unusual(step: &[u8; STEP]) -> usize {
     let unusual_of = |bytes| special_of(bytes) | (bytes & TOPS);
