@@ -41,9 +41,9 @@ fn long_heads_to_insert_at_every_level_and_in_every_place() {
 fn unknown_keys_in_their_ten_thousands() {
     let names = [
         |i: usize| format!("key{i}"),
-        // All of one length, first eight and last eight bytes: no cheap fingerprint tells them apart.
+        // Names of one length with equal first and last eight bytes: no cheap fingerprint distinguishes them.
         |i: usize| format!("12345678{i:08}12345678"),
-        // Long, and different only at the end of the middle.
+        // Long names that differ only at the end of the middle.
         |i: usize| format!("{}{i:08}12345678", "x".repeat(100)),
     ];
     for name in names {

@@ -53,7 +53,8 @@ proptest! {
         assert_agreed(&serde_json::to_string_pretty(&document).unwrap());
     }
 
-    /// Bytes that ciborium makes of any value that JSON has a form for are taken, and mean the same.
+    /// Checks that the bytes ciborium makes of any value with a form in JSON are accepted, with the same
+    /// meaning.
     #[test]
     fn what_ciborium_writes_is_read(document in document()) {
         let mut cbor = Vec::new();
@@ -62,8 +63,8 @@ proptest! {
         prop_assert_eq!(&numbers_as_matrix_has_them(json), &numbers_as_matrix_has_them(document));
     }
 
-    /// What we take of damaged JSON, serde_json takes too; what it takes and we refuse is one of
-    /// the strict rules.
+    /// Checks that serde_json accepts the damaged JSON that the encoder accepts; if only serde_json accepts a
+    /// text, one of the strict rules explains it.
     #[test]
     fn damaged_json_is_judged_alike(document in document(), place: prop::sample::Index, byte in byte_of_json()) {
         let mut json = document.to_string().into_bytes();
@@ -80,7 +81,8 @@ proptest! {
         }
     }
 
-    /// What we take of damaged CBOR, ciborium takes too; what it takes and we refuse is in the list.
+    /// Checks that ciborium accepts the damaged CBOR that the decoder accepts; if only ciborium accepts an
+    /// item, the list explains it.
     #[test]
     fn damaged_cbor_is_judged_alike(document in document(), place: prop::sample::Index, byte: u8) {
         let mut cbor = json_to_cbor(document.to_string().as_bytes()).unwrap();
@@ -101,13 +103,13 @@ proptest! {
     }
 }
 
-/// What serde_json takes and we refuse.
+/// Errors for texts that serde_json accepts.
 const REFUSED_JSON: [(ErrorKind, &str); 2] = [
     (ErrorKind::RepeatedKey, "it takes the last, the strict policy none"),
     (ErrorKind::BigInteger, "it makes a float of a whole number beyond 64 bits, as the lenient policy does"),
 ];
 
-/// What ciborium takes and we refuse.
+/// Errors for items that ciborium accepts.
 const REFUSED_CBOR: [(ErrorKind, &str); 8] = [
     (ErrorKind::TrailingData, "it stops reading behind the item"),
     (ErrorKind::RepeatedKey, "its maps are lists of pairs"),
@@ -119,7 +121,7 @@ const REFUSED_CBOR: [(ErrorKind, &str); 8] = [
     (ErrorKind::NotFinite, "it has infinities and what is not a number"),
 ];
 
-/// Ours and theirs, there and back, with and without the key table.
+/// Compares both implementations in both directions, with and without the key table.
 fn assert_agreed(json: &str) {
     let expected: Json = serde_json::from_str(json).unwrap();
     for keys in [None, Some(KeyTable::v1())] {
@@ -136,7 +138,7 @@ fn assert_agreed(json: &str) {
         let in_pieces: Cbor = ciborium::from_reader(in_pieces.as_slice()).unwrap();
         assert_eq!(in_pieces, theirs, "what ciborium reads of {json} in pieces");
 
-        // ciborium writes its shortest forms: the same bytes, so ours are definite and shortest.
+        // ciborium writes its shortest forms: equal bytes show that ours are definite and shortest.
         let mut rewritten = Vec::new();
         ciborium::into_writer(&theirs, &mut rewritten).unwrap();
         assert_eq!(cbor, rewritten, "{json}");
@@ -186,7 +188,7 @@ fn has_integer_key(cbor: &Cbor) -> bool {
     }
 }
 
-/// Whole floats below 2^53 come back as integers.
+/// Turns integral floats below 2^53 into integers, as the decoder does.
 fn numbers_as_matrix_has_them(json: Json) -> Json {
     match json {
         Json::Number(number) => match number.as_f64() {

@@ -59,7 +59,7 @@ proptest! {
             prop_assert_eq!(&cbor, &run(turned.as_bytes(), Policy::Strict, order).unwrap().0);
             prop_assert_eq!(cbor.len(), as_written.len());
             prop_assert_eq!(value(&cbor), value(&as_written));
-            // Sorting what is sorted changes nothing.
+            // Sorting a sorted map changes nothing.
             let sorted = cbor_to_json(&cbor).unwrap();
             prop_assert_eq!(&run(&sorted, Policy::Strict, Order::AsWritten).unwrap().0, &cbor);
         }
@@ -122,7 +122,7 @@ proptest! {
         let Ok(path) = table.expand(&segments) else { return Ok(()) };
         let Ok(values) = table.compress(&path) else { return Ok(()) };
         prop_assert_eq!(&table.expand(&values).unwrap(), &path);
-        // Escaping more than is needed changes nothing.
+        // Escaping more than necessary changes nothing.
         let escaped: String = path.bytes().map(|b| if b == b'/' { "/".into() } else { format!("%{b:02x}") }).collect();
         prop_assert!(path.contains('%') || table.compress(&escaped) == Ok(values));
     }
@@ -149,7 +149,7 @@ fn value(cbor: &[u8]) -> serde_json::Value {
     serde_json::from_slice(&cbor_to_json(cbor).unwrap()).unwrap()
 }
 
-/// Sound and unsound JSON from the pieces it is made of.
+/// Makes valid and invalid JSON from pieces of its grammar.
 fn pieces_of_json() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop::sample::select(vec![
         "{",
@@ -206,7 +206,7 @@ fn pieces_of_json() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![loose, sound.prop_map(String::into_bytes)]
 }
 
-/// Heads with their content, which make up an item now and then.
+/// Makes heads with their content, which form an item now and then.
 fn heads_of_cbor() -> impl Strategy<Value = Vec<u8>> {
     let leaf = prop::sample::select(vec![
         vec![0x00],
@@ -259,7 +259,7 @@ fn heads_of_cbor() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// An object as this crate would write it, table keys and others in any order, never a key twice.
+/// Makes an object as this crate would write it, with table keys and others in any order, and no key twice.
 fn object(size: usize) -> impl Strategy<Value = String> {
     let scalar = prop_oneof![
         any::<i64>().prop_map(|n| n.to_string()),

@@ -1,4 +1,4 @@
-//! Key tables of one's own, also beyond the 128 keys that the codec keeps a bit for.
+//! Custom key tables, also with more than the 128 keys for which the codec keeps a bit.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
 
@@ -30,7 +30,7 @@ fn every_key_of_a_large_table_travels_as_its_integer() {
     let cbor = encode(&json, &table, Policy::Strict).unwrap();
     assert_eq!(cbor.len(), 3 + 300 * 6);
     assert_eq!(decode(&cbor, Some(&table)).unwrap(), json);
-    // Without the table each integer is its own name.
+    // Without the table the name of each integer is its decimal text.
     assert!(decode(&cbor, None).unwrap().starts_with(r#"{"1000":1000,"1001":1001,"#));
 }
 

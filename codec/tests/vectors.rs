@@ -82,8 +82,8 @@ fn refused_cbor() {
 fn every_kind_of_error_has_a_vector() {
     let named: Vec<Vector> =
         ["refused-json.json", "refused-cbor.json"].into_iter().flat_map(vectors).collect();
-    // A number of more than 65,536 characters is too long for a table as well, and too many keys are those of
-    // push mode alone; other tests make them.
+    // A number of more than 65,536 characters is too long for a table as well, and the kind "too many keys"
+    // belongs to push mode alone; other tests cover both.
     let elsewhere = [ErrorKind::NumberTooLong, ErrorKind::TooManyKeys];
     for kind in ErrorKind::ALL.iter().filter(|kind| !elsewhere.contains(kind)) {
         assert!(named.iter().any(|vector| vector.text("error") == kind.name()), "{}", kind.name());
@@ -151,7 +151,7 @@ fn each_valid_vector_cut_at_every_byte_is_refused() {
             }
             let json = vector.json();
             let json = json.trim_ascii();
-            // A number's beginning can be a number: `12` of `123`.
+            // The beginning of a number can be a number: `12` of `123`.
             let number = json[0] == b'-' || json[0].is_ascii_digit();
             for len in (0..json.len()).filter(|_| !number) {
                 let error = encode(&json[..len], vector.encode_options()).expect_err(vector.name());

@@ -2,7 +2,7 @@
 
 use crate::{Error, ErrorKind};
 
-/// Its first bytes; empty where nothing was cut.
+/// The first bytes of the character; empty if none was cut.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CutCharacter {
     bytes: [u8; 4],
@@ -18,7 +18,7 @@ impl CutCharacter {
         self.len = 0;
     }
 
-    /// Keeps the one to three bytes that a piece ends with.
+    /// Keeps the last one to three bytes of a piece.
     pub(super) fn keep(&mut self, bytes: &[u8]) {
         self.len = 0;
         for (to, from) in self.bytes.iter_mut().zip(bytes) {
@@ -27,7 +27,7 @@ impl CutCharacter {
         }
     }
 
-    /// Another byte: the character if it is whole now. The error's offset counts from the
+    /// Adds a byte and returns the character if it is now complete. The error's offset counts from the
     /// character's first byte.
     pub(super) fn push(&mut self, byte: u8) -> Result<Option<char>, Error> {
         if let Some(free) = self.bytes.get_mut(self.len) {
@@ -45,13 +45,13 @@ impl CutCharacter {
     }
 }
 
-/// The length of the first character of a text; zero where there is none.
+/// Returns the length of the first character of a text; zero for an empty text.
 pub(super) fn first_len(text: &[u8]) -> usize {
     let continues = |byte: &&u8| (0x80..0xc0).contains(*byte);
     text.len().min(1) + text.iter().skip(1).take_while(continues).count()
 }
 
-/// The length of the longest beginning that ends between two characters and is no longer than `max_len`.
+/// Returns the length of the longest prefix that ends between two characters and is at most `max_len` long.
 pub(super) fn floor(text: &[u8], max_len: usize) -> usize {
     let continues = |len: &usize| text.get(*len).is_some_and(|byte| (0x80..0xc0).contains(byte));
     (0..=max_len.min(text.len())).rev().find(|len| !continues(len)).unwrap_or(0)

@@ -24,31 +24,31 @@ mod walk;
 /// CBOR to JSON text, in pieces of any size. Keep one for many items: [`PushDecoder::reset`]
 /// keeps its buffers.
 ///
-/// The text, the verdict and its offset are those of [`crate::Decoder`], wherever the pieces are cut, but for
-/// a key that comes in both forms: an integer key whose text has left is dropped with its value; a text that
-/// comes behind its integer is an error, because the integer's value has left.
+/// The text, the verdict and its offset are those of [`crate::Decoder`], wherever the pieces are cut, except
+/// for a key that comes in both forms: an integer key whose text has left is dropped with its value; a text
+/// that comes after its integer is an error, because the integer's value has left.
 #[derive(Debug)]
 pub struct PushDecoder<'t> {
     options: DecodeOptions<'t>,
-    /// Offset in the whole input of what is being walked over.
+    /// Offset in the whole input of the bytes being walked over.
     base: usize,
-    /// Bytes of output of earlier calls.
+    /// Bytes of output from earlier calls.
     written: usize,
-    /// Length of the output that ends this call.
+    /// Length of the output at which this call ends with an error.
     max_len: usize,
     failed: Option<Error>,
     expect: Expect,
-    /// Where the last item that is no key began.
+    /// Offset at which the last item that is not a key began.
     item_at: usize,
     /// The innermost open container, and those around it.
     innermost: Open,
     outer: Vec<Open>,
-    /// Their keys that no bit stands for.
+    /// The keys of the open maps that have no bit in a set.
     names: Names,
-    /// The key that comes next is not the first of its map.
+    /// True if the next key is not the first of its map.
     comma: bool,
     dropped: Option<Dropped>,
-    /// A head that the last piece cut.
+    /// The first bytes of a head that the last piece cut.
     head: [u8; cbor::MAX_HEAD],
     head_len: usize,
     text: CutText,
@@ -56,7 +56,7 @@ pub struct PushDecoder<'t> {
 }
 
 impl<'t> PushDecoder<'t> {
-    /// A decoder at the start of an item.
+    /// Makes a decoder at the start of an item.
     pub fn new(options: DecodeOptions<'t>) -> Self {
         PushDecoder {
             options,
@@ -78,22 +78,23 @@ impl<'t> PushDecoder<'t> {
         }
     }
 
-    /// Takes the next piece and appends what can leave. After an error what was appended is the beginning of
-    /// a text that will never be whole.
+    /// Takes the next piece and appends the output that is known by then. After an error, the output so far
+    /// is the beginning of a text that will never be complete.
     ///
     /// # Errors
     ///
-    /// As [`crate::Decoder::decode`], and [`ErrorKind::TooManyKeys`]; an integer key before its text is a
-    /// repeated one. Offsets count from the start of the first piece. Each further call gives the same error.
+    /// The errors of [`crate::Decoder::decode`], and [`ErrorKind::TooManyKeys`]; an integer key before its
+    /// text counts as repeated. Offsets count from the start of the first piece. Each further call returns
+    /// the same error.
     pub fn push(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<(), Error> {
         self.call(output, |decoder, output| decoder.take(input, output))
     }
 
-    /// Says that the last piece was pushed. Appends nothing: every item of CBOR says itself where it ends.
+    /// Ends the input. Appends nothing: every CBOR item shows by itself where it ends.
     ///
     /// # Errors
     ///
-    /// As [`PushDecoder::push`]; [`ErrorKind::UnexpectedEnd`] if the item is not complete.
+    /// The errors of [`PushDecoder::push`]; [`ErrorKind::UnexpectedEnd`] if the item is not complete.
     pub fn finish(&mut self, output: &mut Vec<u8>) -> Result<Decoded, Error> {
         self.call(output, |decoder, _| {
             let end = decoder.base + decoder.head_len;
@@ -102,17 +103,17 @@ impl<'t> PushDecoder<'t> {
         Ok(self.decoded)
     }
 
-    /// The item is complete and has left as a whole: nothing may follow.
+    /// Returns true if the item is complete and all of its output has left: nothing may follow.
     pub fn is_complete(&self) -> bool {
         self.expect == Expect::Nothing
     }
 
-    /// What the item was made of, as far as it has come.
+    /// Returns what the item was made of, as far as it has come.
     pub fn decoded(&self) -> Decoded {
         self.decoded
     }
 
-    /// Forgets the item: the next piece begins another one.
+    /// Forgets the item: the next piece begins a new one.
     pub fn reset(&mut self) {
         self.base = 0;
         self.written = 0;
@@ -126,7 +127,7 @@ impl<'t> PushDecoder<'t> {
         self.decoded = Decoded::default();
     }
 
-    /// One call from outside: keeps count of the output and keeps the first error.
+    /// Runs one public call: counts the output and keeps the first error.
     fn call(
         &mut self,
         output: &mut Vec<u8>,
@@ -164,7 +165,7 @@ impl<'t> PushDecoder<'t> {
         }
     }
 
-    /// A byte behind a head that was cut.
+    /// Takes a byte after a head that was cut.
     fn take_into_head(&mut self, byte: u8, output: &mut Vec<u8>) -> Result<(), Error> {
         self.head.iter_mut().skip(self.head_len).take(1).for_each(|free| *free = byte);
         let len = self.head_len + 1;
@@ -172,12 +173,12 @@ impl<'t> PushDecoder<'t> {
         let head = head.get(..len).unwrap_or_default();
         self.head_len = 0;
         self.walk(&mut Reader::of(head), output)?;
-        // All of it is held again while it is not whole.
+        // The whole head is held back again if it is still incomplete.
         self.base += len - self.head_len;
         Ok(())
     }
 
-    /// An offset that counts from what is being walked over, in the whole input.
+    /// Converts an offset within the bytes being walked over into one in the whole input.
     fn absolute(&self, offset: usize) -> usize {
         self.base + offset
     }

@@ -6,9 +6,8 @@
 //!       -> the rest is walked over until its end cuts a token
 //! ```
 //!
-//! A string that is cut is taken apart as far as it has come; numbers and words are held back as they are
-//! written. Nothing is looked at twice but the few bytes of a cut token, so one-byte pieces cost no more
-//! than linear time.
+//! A string that is cut is unescaped as far as it has come; numbers and words are held back as written. Only
+//! the few bytes of a cut token are read twice, so one-byte pieces cost no more than linear time.
 
 use super::character::{self, CutCharacter};
 use super::names::Names;
@@ -42,7 +41,7 @@ mod walk;
 /// for piece in [r#"{"type":"m.te"#, r#"xt","bo"#, r#"dy":[]}"#] {
 ///     encoder.push(piece.as_bytes(), &mut cbor)?;
 /// }
-/// // All has left with the last bracket.
+/// // All output has left with the last bracket.
 /// assert!(encoder.is_complete());
 /// assert_eq!(cbor, b"\xbf\x02\x66m.text\x18\x1b\x80\xff");
 /// encoder.finish(&mut cbor)?;
@@ -51,24 +50,24 @@ mod walk;
 #[derive(Debug)]
 pub struct PushEncoder<'t> {
     options: PushOptions<'t>,
-    /// Where nobody has agreed on a table, the built-in one serves to notice repeated keys.
+    /// The table of keys. If none was agreed on, the built-in one serves to notice repeated keys.
     table: &'t KeyTable,
-    /// Offset in the whole input of what is being walked over.
+    /// Offset in the whole input of the bytes being walked over.
     base: usize,
-    /// Bytes of output of earlier calls.
+    /// Bytes of output from earlier calls.
     written: usize,
-    /// Length of the output that ends this call.
+    /// Length of the output at which this call ends with an error.
     max_len: usize,
     failed: Option<Error>,
     expect: Expect,
-    /// Where the last value began.
+    /// Offset at which the last value began.
     value_at: usize,
     /// The innermost open container, and those around it.
     innermost: Open,
     outer: Vec<Open>,
-    /// Their keys that no bit stands for.
+    /// The keys of the open objects that have no bit in the set.
     names: Names,
-    /// The value that is being passed over, because it lies too deep or its key has come before.
+    /// The value being skipped, because it is nested too deep or its key has come before.
     skipped: Option<Skipped>,
     cut_character: CutCharacter,
     /// A number or a word that the last piece cut, and a second buffer to walk over it.
@@ -81,7 +80,7 @@ pub struct PushEncoder<'t> {
 }
 
 impl<'t> PushEncoder<'t> {
-    /// An encoder at the start of a document.
+    /// Makes an encoder at the start of a document.
     pub fn new(options: PushOptions<'t>) -> Self {
         PushEncoder {
             options,
@@ -105,22 +104,22 @@ impl<'t> PushEncoder<'t> {
         }
     }
 
-    /// Takes the next piece and appends what can leave. After an error what was appended is the beginning of
-    /// an item that will never be whole.
+    /// Takes the next piece and appends the output that is known by then. After an error, the output so far
+    /// is the beginning of an item that will never be complete.
     ///
     /// # Errors
     ///
-    /// As [`crate::Encoder::encode`], and [`ErrorKind::TooManyKeys`]. Offsets count from the start of the
-    /// first piece. Each further call gives the same error.
+    /// The errors of [`crate::Encoder::encode`], and [`ErrorKind::TooManyKeys`]. Offsets count from the start
+    /// of the first piece. Each further call returns the same error.
     pub fn push(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<(), Error> {
         self.call(output, |encoder, output| encoder.take(input, output))
     }
 
-    /// Says that the last piece was pushed, and appends what that makes known: a number that nothing follows.
+    /// Ends the input and appends what that makes known: a number at its end.
     ///
     /// # Errors
     ///
-    /// As [`PushEncoder::push`]; [`ErrorKind::UnexpectedEnd`] if the value is not complete.
+    /// The errors of [`PushEncoder::push`]; [`ErrorKind::UnexpectedEnd`] if the value is not complete.
     pub fn finish(&mut self, output: &mut Vec<u8>) -> Result<Repairs, Error> {
         self.call(output, |encoder, output| {
             let end = Error::new(ErrorKind::UnexpectedEnd, encoder.base + encoder.cut_character.len());
@@ -131,17 +130,17 @@ impl<'t> PushEncoder<'t> {
         Ok(self.repairs)
     }
 
-    /// The value is complete and has left as a whole: only white space may follow.
+    /// Returns true if the value is complete and all of its output has left: only white space may follow.
     pub fn is_complete(&self) -> bool {
         self.expect == Expect::Nothing
     }
 
-    /// What has been repaired so far.
+    /// Returns the repairs so far.
     pub fn repairs(&self) -> Repairs {
         self.repairs
     }
 
-    /// Forgets the document: the next piece begins another one.
+    /// Forgets the document: the next piece begins a new one.
     pub fn reset(&mut self) {
         self.base = 0;
         self.written = 0;
@@ -157,7 +156,7 @@ impl<'t> PushEncoder<'t> {
         self.repairs = Repairs::default();
     }
 
-    /// One call from outside: keeps count of the output and keeps the first error.
+    /// Runs one public call: counts the output and keeps the first error.
     fn call(
         &mut self,
         output: &mut Vec<u8>,
@@ -209,13 +208,14 @@ impl<'t> PushEncoder<'t> {
         }
     }
 
-    /// This error, unless there is one before it: in a token that was held back.
+    /// Ends with this error, unless a token that was held back has an earlier one.
     fn end_with(&mut self, error: Error, output: &mut Vec<u8>) -> Result<(), Error> {
         self.end_token(error, output)?;
         Err(error)
     }
 
-    /// Nothing of a token follows any more; an early end of it is this error.
+    /// Ends the token that was held back, after which nothing follows; `end` is the error if it is
+    /// incomplete.
     fn end_token(&mut self, end: Error, output: &mut Vec<u8>) -> Result<(), Error> {
         match self.walk_token(output, true) {
             Err(error) if error.kind == ErrorKind::UnexpectedEnd => Err(end),
@@ -223,7 +223,7 @@ impl<'t> PushEncoder<'t> {
         }
     }
 
-    /// Takes whole characters.
+    /// Takes complete characters.
     fn take_text(&mut self, text: &[u8], output: &mut Vec<u8>) -> Result<(), Error> {
         let mut rest = text;
         if self.base == 0
@@ -245,7 +245,7 @@ impl<'t> PushEncoder<'t> {
             rest = after;
             self.token.extend_from_slice(taken);
             self.base += taken.len();
-            // A word is looked at with each byte, for it may end a document; a number only where it ends.
+            // A word is checked at each byte, because it may end a document; a number only at its end.
             let word = self.token.first().is_some_and(u8::is_ascii_lowercase);
             let long = self.token.len() > MAX_NUMBER;
             if word || long || !self.token.last().is_some_and(is_of_token) {
@@ -258,8 +258,8 @@ impl<'t> PushEncoder<'t> {
         Ok(())
     }
 
-    /// What of a text belongs to the token that has been cut before it, together with the character that ends
-    /// it. It is never nothing while there is text.
+    /// Splits off the part of a text that belongs to the token cut before it, together with the character
+    /// that ends the token. That part is never empty unless the text is.
     fn rest_of_token<'s>(&self, text: &'s [u8]) -> (&'s [u8], &'s [u8]) {
         let room = (MAX_NUMBER + 1).saturating_sub(self.token.len());
         let len = text.iter().take(room).take_while(|byte| is_of_token(byte)).count();
@@ -282,13 +282,13 @@ impl<'t> PushEncoder<'t> {
         Ok(())
     }
 
-    /// An error whose offset counts from what is being walked over.
+    /// Converts an error whose offset counts from the bytes being walked over.
     fn absolute(&self, error: Error) -> Error {
         Error::new(error.kind, self.base + error.offset)
     }
 }
 
-/// The characters of which numbers and words are made.
+/// Returns true for a character that may occur in numbers and words.
 fn is_of_token(character: &u8) -> bool {
     character.is_ascii_alphanumeric() || matches!(character, b'+' | b'-' | b'.')
 }

@@ -1,17 +1,17 @@
-//! The keys of the open objects that no bit stands for, kept so that a repeated one is noticed as soon as it
-//! comes: what has left cannot be taken back when its object closes.
+//! The keys of the open objects that have no bit in a set, kept so that a repeated key is noticed as soon as
+//! it comes: output that has left cannot be taken back when its object closes.
 //!
-//! A few names are looked through; of more there is a tree (a crit-bit tree: each node tells the first bit in
-//! which the names below it differ). What it costs to find a key is bounded by the key's length, whatever the
-//! other keys were made to be, and a new key adds one node at the end: those of an inner object stand behind
-//! those around it and go with it.
+//! A few names are compared one by one; for more there is a crit-bit tree, in which each node names the first
+//! bit that differs among the names below it. The cost of finding a key is bounded by its length, whatever
+//! the other keys are, and a new key adds one node at the end: the nodes of an inner object come after those
+//! of the objects around it and are removed with it.
 
 use crate::{Error, ErrorKind, scratch};
 
 #[derive(Debug, Default)]
 pub(super) struct Names {
     names: Vec<Name>,
-    /// Their text, one behind the other.
+    /// The text of all names, one after the other.
     bytes: Vec<u8>,
     nodes: Vec<Node>,
 }
@@ -21,13 +21,13 @@ pub(super) struct Names {
 pub(super) struct Part {
     names: u32,
     nodes: u32,
-    /// Of the tree, once there is one.
+    /// The root of the tree, once there is one.
     root: Option<Place>,
-    /// A key that was too long to be kept.
+    /// True after a key that was too long to be kept.
     long: bool,
 }
 
-/// In which forms a key has come.
+/// The forms in which a key has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Forms {
     pub(super) text: bool,
@@ -39,34 +39,34 @@ impl Forms {
     pub(super) const INTEGER: Forms = Forms { text: false, integer: true };
 }
 
-/// Where its text begins; it ends where the next one begins. The two lowest bits are its forms. Many are
-/// kept, so it is small.
+/// The offset at which a name's text begins; it ends where the next one begins. The two lowest bits are its
+/// forms. There can be many names, so each is small.
 #[derive(Clone, Copy, Debug)]
 struct Name(u32);
 
 #[derive(Clone, Copy, Debug)]
 struct Node {
-    /// The bit that tells the names below apart, counted from the highest of the first byte.
+    /// The bit in which the names below differ, counted from the highest of the first byte.
     bit: u32,
-    /// Without the bit and with it.
+    /// The children without the bit and with it.
     children: [Place; 2],
 }
 
-/// In the tree: a node, or with [`Place::NAME`] a name.
+/// A place in the tree: a node, or with [`Place::NAME`] a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Place(u32);
 
-/// What a name takes besides its text, its node included.
+/// Bytes that a name takes besides its text, including its node.
 const OVERHEAD: usize = size_of::<Name>() + size_of::<Node>();
 
-/// All text together; so many bytes a [`Name`] can tell apart.
+/// The largest total of text: the offsets that a [`Name`] can hold.
 const MAX_BYTES: usize = 1 << 30;
 
-/// Up to this many names of one object are looked through.
+/// Up to this many names of one object are compared one by one.
 const FEW: u32 = if cfg!(feature = "small") { 0 } else { 16 };
 
-/// Behind the last byte of a name there is one that UTF-8 has not, so that no name is the
-/// beginning of another.
+/// A virtual byte after the end of each name, which UTF-8 never contains, so that no name is a prefix of
+/// another.
 const END: u8 = 0xff;
 
 impl Names {
@@ -76,14 +76,14 @@ impl Names {
         scratch::clear(&mut self.nodes);
     }
 
-    /// The part of an object that opens now.
+    /// Opens the part of an object.
     #[cfg_attr(not(feature = "small"), inline(always))]
     #[cfg_attr(feature = "small", inline(never))]
     pub(super) fn open(&self) -> Part {
         Part { names: self.names.len() as u32, nodes: self.nodes.len() as u32, root: None, long: false }
     }
 
-    /// The object of this part closes.
+    /// Closes the part of an object.
     #[cfg_attr(not(feature = "small"), inline(always))]
     #[cfg_attr(feature = "small", inline(never))]
     pub(super) fn close(&mut self, part: &Part) {
@@ -94,8 +94,8 @@ impl Names {
         }
     }
 
-    /// Notes a key of the innermost object. Returns the forms in which it had come before. An error if there
-    /// is no room in `max_keys` bytes; its offset is `at`.
+    /// Notes a key of the innermost object. Returns the forms in which it had come before. Fails, at offset
+    /// `at`, if there is no room in `max_keys` bytes.
     #[inline(never)]
     pub(super) fn note(
         &mut self,
@@ -130,8 +130,8 @@ impl Names {
         Ok(Forms::default())
     }
 
-    /// Notes a key of more than [`super::MAX_TEXT`] bytes, of which a part has left. One is no repeat; what a
-    /// second one is cannot be known.
+    /// Notes a key of more than [`super::MAX_TEXT`] bytes, of which a part has left. One such key cannot be a
+    /// repeat; whether a second one is cannot be known.
     pub(super) fn note_long(part: &mut Part, at: usize) -> Result<(), Error> {
         match std::mem::replace(&mut part.long, true) {
             false => Ok(()),
@@ -139,7 +139,7 @@ impl Names {
         }
     }
 
-    /// The name that the tree leads to: this one, if it is there.
+    /// Returns the name to which the tree leads: this one, if the tree has it.
     fn leaf(&self, root: Place, name: &[u8]) -> Option<u32> {
         let mut place = root;
         loop {
@@ -150,7 +150,7 @@ impl Names {
         }
     }
 
-    /// Puts the name at this place, which is not there, into the tree.
+    /// Inserts the name at this index, which the tree does not have yet.
     fn plant(&mut self, part: &mut Part, place: u32) {
         let Some(root) = part.root else { return };
         let name = self.text(place);
@@ -160,7 +160,7 @@ impl Names {
         let difference = byte_at(name, common) ^ byte_at(neighbour, common);
         let bit = common as u32 * u8::BITS + difference.leading_zeros();
         let mut node = Node { bit, children: [Place(place | Place::NAME); 2] };
-        // Down to where the bit belongs: those on the way come in their order.
+        // The walk goes down to where the bit belongs: the bits on the way ascend.
         let (mut above, mut below) = (None, root);
         while let Some(passed) = self.node(below)
             && passed.bit < bit
@@ -181,7 +181,7 @@ impl Names {
     }
 
     fn node(&self, place: Place) -> Option<&Node> {
-        // A name's place is beyond all nodes.
+        // A name's place lies beyond all nodes.
         self.nodes.get(place.0 as usize)
     }
 
@@ -207,7 +207,7 @@ impl Name {
 }
 
 impl Place {
-    /// More than there can be of names or nodes.
+    /// The mark of a name: more than there can be names or nodes.
     const NAME: u32 = 1 << 31;
 
     fn name(self) -> Option<u32> {
@@ -216,7 +216,7 @@ impl Place {
 }
 
 impl Node {
-    /// The place in `children` of what has such a bit as the name.
+    /// Returns the index in `children` of names with the same bit as this one.
     fn side(&self, name: &[u8]) -> usize {
         let byte = byte_at(name, (self.bit / u8::BITS) as usize);
         usize::from(byte << (self.bit % u8::BITS) & 0x80 != 0)
@@ -270,7 +270,7 @@ mod tests {
     #[test]
     fn the_tree_is_as_deep_as_the_names_are_long_at_most() {
         let (mut names, mut part) = (Names::default(), Part::default());
-        // Each the beginning of the next.
+        // Each name is a prefix of the next.
         for new in [true, false] {
             for len in 0..2_000 {
                 assert_eq!(note(&mut names, &mut part, &"x".repeat(len)), new);

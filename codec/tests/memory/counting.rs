@@ -1,5 +1,5 @@
-//! An allocator that counts what the calling thread allocates. The only unsafe code of these tests:
-//! the trait is.
+//! An allocator that counts what the calling thread allocates. The only unsafe code of these tests, because
+//! the trait is unsafe.
 
 #![allow(unsafe_code, reason = "an allocator cannot be written without")]
 
@@ -15,22 +15,22 @@ thread_local! {
     static COUNT: Cell<Count> = const { Cell::new(Count { calls: 0, live: 0, peak: 0 }) };
 }
 
-/// Of one thread.
+/// The figures of one thread.
 #[derive(Clone, Copy, Debug)]
 struct Count {
-    /// Allocations and reallocations.
+    /// Number of allocations and reallocations.
     calls: usize,
     /// Bytes that are allocated now.
     live: isize,
     peak: isize,
 }
 
-/// What something allocates while it runs.
+/// The allocations of a function while it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Allocated {
-    /// Allocations and reallocations.
+    /// Number of allocations and reallocations.
     pub(crate) calls: usize,
-    /// The most bytes that were there at once on top of what was there before.
+    /// The most bytes held at once, beyond those held before.
     pub(crate) peak: usize,
 }
 
@@ -50,7 +50,7 @@ fn note(calls: usize, bytes: isize) {
     COUNT.set(Count { calls: before + calls, live, peak: peak.max(live) });
 }
 
-// SAFETY: everything is handed to the system's allocator as it comes.
+// SAFETY: every call is passed on to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         note(1, layout.size() as isize);

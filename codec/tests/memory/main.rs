@@ -1,5 +1,4 @@
-//! What is allocated: nothing in the steady state, and in push mode never more than depth and one
-//! text ask for.
+//! Allocations: none in the steady state, and in push mode never more than depth and one text need.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
 
@@ -16,8 +15,8 @@ const LARGE_SYNC: &str = include_str!("../data/sync-medium.json");
 const BODIES: &str = include_str!("../data/bodies.jsonl");
 const PIECE: usize = 16 << 10;
 
-/// What push mode may hold: one buffer of 64 KiB, the open containers, and, in these tests, the output of one
-/// call, which grows by doubling.
+/// The most memory push mode may hold: one buffer of 64 KiB, the open containers, and, in these tests, the
+/// output of one call, which grows by doubling.
 const BOUND: usize = 400 << 10;
 
 fn encode_options() -> PushOptions<'static> {
@@ -28,7 +27,7 @@ fn decode_options() -> DecodeOptions<'static> {
     DecodeOptions { keys: Some(KeyTable::v1()), ..DecodeOptions::default() }
 }
 
-/// Encodes what the pieces give and lets the output go after each.
+/// Encodes the pieces and hands over the output after each.
 fn encode<'p>(pieces: impl Iterator<Item = &'p [u8]>, mut to: impl FnMut(&[u8])) -> Result<(), Error> {
     let limits = Limits { max_input: usize::MAX, max_output: usize::MAX, ..Limits::default() };
     let mut encoder = PushEncoder::new(PushOptions { limits, ..encode_options() });
@@ -56,7 +55,7 @@ fn decode<'p>(pieces: impl Iterator<Item = &'p [u8]>, mut to: impl FnMut(&[u8]))
     Ok(())
 }
 
-/// `head`, then `part` until there are `len` bytes, then `tail`.
+/// Returns `head`, then `part` until there are `len` bytes, then `tail`.
 fn long(head: &str, part: &str, len: usize, tail: &str) -> String {
     let mut text = String::with_capacity(len + part.len() + tail.len());
     text.push_str(head);
@@ -66,7 +65,7 @@ fn long(head: &str, part: &str, len: usize, tail: &str) -> String {
     text + tail
 }
 
-/// Both ways in pieces; the most that was held in either.
+/// Encodes and decodes in pieces; returns the most memory held in either direction.
 fn peaks(json: &str) -> [usize; 2] {
     let mut cbor = Vec::with_capacity(2 * json.len());
     let (result, encoded) =
@@ -75,7 +74,7 @@ fn peaks(json: &str) -> [usize; 2] {
     let mut len = 0;
     let (result, decoded) = count(|| decode(cbor.chunks(PIECE), |output| len += output.len()));
     result.unwrap();
-    // Synapse escapes more than we do.
+    // Synapse escapes more characters than the decoder does.
     assert!(len > json.len() / 10 * 9, "{len} of {}", json.len());
     [encoded.peak, decoded.peak]
 }
@@ -103,8 +102,8 @@ fn nor_does_one_text_of_10_mebibytes_or_one_key_of_them_or_a_million_keys_one_ob
     }
 }
 
-/// What push mode must keep in mind to notice a repeated one: no more than the limit, and twice that while
-/// a buffer grows.
+/// Checks the keys that push mode must remember to notice a repeated one: their memory stays within the
+/// limit, and within twice the limit while a buffer grows.
 #[test]
 fn the_keys_of_one_object_take_as_much_memory_as_they_may() {
     let json: String = (0..400_000).map(|i| format!(",\"@user-{i}:example.org\":1")).collect();
@@ -154,7 +153,7 @@ fn a_second_document_allocates_nothing() {
         assert!(round == 0 || allocated == nothing, "{allocated:?}");
     }
 
-    // In pieces of every size from here on: each cuts other tokens.
+    // From here on pieces of every size are used: each cuts other tokens.
     let (mut encoder, mut decoder) = (PushEncoder::new(encode_options()), PushDecoder::new(decode_options()));
     for size in [7, 1, 2, 3, 5, 64, 1000, PIECE] {
         cbor.clear();
@@ -175,11 +174,11 @@ fn a_second_document_allocates_nothing() {
     }
 }
 
-/// All that a homeserver says, one body after the other, by one encoder and one decoder.
+/// Passes all bodies of a homeserver, one after the other, through one encoder and one decoder.
 #[test]
 fn nor_do_many_different_ones_in_one_go() {
     use Order::{AsWritten, Bytewise, LengthFirst};
-    // Of what a canonical order takes for the large one a part is given back each time.
+    // A part of the memory that a canonical order takes for the large body is given back each time.
     let series = [
         (vec![LARGE_SYNC], vec![AsWritten]),
         (BODIES.lines().collect(), vec![AsWritten, Bytewise, LengthFirst]),

@@ -1,5 +1,5 @@
-//! Long things in little memory, and hostile ones in linear time: a step that is quadratic would not come to
-//! an end here.
+//! Long inputs in little memory, and hostile ones in linear time: with a quadratic step these tests would not
+//! finish.
 
 use crate::{decode, encode, with_keys};
 use lowband_codec::{DecodeOptions, ErrorKind, KeyTable, Limits, MAX_TEXT, Policy, PushOptions, Repairs};
@@ -35,7 +35,7 @@ fn a_text_that_fits_one_buffer_is_definite_and_a_longer_one_goes_in_chunks_cut_b
                     assert_eq!(cbor, expected, "{count} of {character} in pieces of {size}");
                 }
             }
-            // As a key.
+            // The text as a key.
             let json = format!("{{\"{text}\":1}}");
             let (cbor, _) = encode(json.as_bytes().chunks(999), with_keys()).unwrap();
             assert_eq!(cbor, [b"\xbf".as_slice(), &expected, b"\x01\xff"].concat());

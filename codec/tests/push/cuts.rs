@@ -9,7 +9,7 @@ fn options(vector: &Vector) -> PushOptions<'static> {
     PushOptions { keys: options.keys, policy: options.policy, limits: options.limits }
 }
 
-/// The error that the vector tells of.
+/// Returns the error that the vector expects.
 fn refusal(vector: &Vector) -> Error {
     let named = |kind: &&ErrorKind| kind.name() == vector.text("error");
     Error {
@@ -18,7 +18,7 @@ fn refusal(vector: &Vector) -> Error {
     }
 }
 
-/// In two pieces at every place, and in pieces of one byte.
+/// Cuts the input into two pieces at every place, and into pieces of one byte.
 fn every_cut(input: &[u8]) -> impl Iterator<Item = Vec<&[u8]>> {
     let halves = (0..=input.len()).map(|at| vec![&input[..at], &input[at..]]);
     halves.chain([input.chunks(1).collect()])
@@ -74,7 +74,7 @@ fn cbor_is_decoded_alike_wherever_it_is_cut() {
 fn what_is_refused_of_cbor_is_refused_at_the_same_byte_or_before_it() {
     for vector in vectors("refused-cbor.json") {
         match decode([unhex(vector.text("cbor")).as_slice()], vector.decode_options()) {
-            // An integer before its text is named by its text.
+            // An error about an integer before its text names the text.
             Err(error) if error.kind == ErrorKind::RepeatedKey => {
                 assert_eq!(refusal(&vector).kind, ErrorKind::RepeatedKey, "{}", vector.name());
                 assert!(error.offset <= refusal(&vector).offset, "{}", vector.name());
@@ -89,7 +89,7 @@ fn what_is_refused_of_cbor_is_refused_at_the_same_byte_or_before_it() {
 fn each_valid_vector_that_ends_early_is_refused_at_its_end() {
     for vector in vectors("both-ways.json") {
         let (json, cbor) = (vector.json(), unhex(vector.text("cbor")));
-        // A number's beginning can be a number: `12` of `123`.
+        // The beginning of a number can be a number: `12` of `123`.
         let number = json[0] == b'-' || json[0].is_ascii_digit();
         for len in (0..json.len()).filter(|_| !number) {
             let error = encode([&json[..len]], options(&vector)).unwrap_err();

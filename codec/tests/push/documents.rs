@@ -28,7 +28,7 @@ fn bodies_of_a_homeserver_are_the_same_in_pieces_of_every_size() {
 #[test]
 fn a_used_encoder_and_decoder_are_as_good_as_new() {
     let (mut encoder, mut decoder) = (PushEncoder::new(with_keys()), PushDecoder::new(v1()));
-    // Each ends in another place of the grammar.
+    // Each cut ends in another place of the grammar.
     for cut in [r#"{"a":[1,"#, r#"{"type":"te\u00"#, "[tru", "[12", "\"\u{e9}", "[1}"] {
         for bytes in [cut.as_bytes(), &cut.as_bytes()[..cut.len() - 1]] {
             let _ = encoder.push(bytes, &mut Vec::new());
@@ -59,7 +59,7 @@ fn a_used_encoder_and_decoder_are_as_good_as_new() {
     }
 }
 
-/// An input and places where it is cut.
+/// Makes an input and the places where it is cut.
 fn in_pieces(input: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = (Vec<u8>, Vec<usize>)> {
     (input, prop::collection::vec(prop_oneof![3 => 0..20_usize, 1 => 0..400_usize], 0..60))
 }
@@ -118,7 +118,7 @@ fn pieces_of_json() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(prop::sample::select(tokens), 0..40).prop_map(|tokens| tokens.concat())
 }
 
-/// Valid ones as well.
+/// Makes JSON texts, valid ones among them.
 fn json() -> impl Strategy<Value = Vec<u8>> {
     let text =
         prop_oneof!["[ -~&&[^\"\\\\]]{0,40}", "(a|\\\\n|\\\\u00e9|\\\\ud834\\\\udd1e|é|𝄞|\\\\ud800x?){0,12}"];
@@ -198,7 +198,7 @@ proptest! {
         let policy = if lenient { Policy::Lenient } else { Policy::Strict };
         let options = PushOptions { keys: keys.then(KeyTable::v1), policy, ..PushOptions::default() };
         let mut whole = encode([json.as_slice()], options);
-        // Of repeated keys the lenient policy keeps another one in push mode.
+        // In push mode the lenient policy keeps another of the repeated keys.
         if whole.as_ref().is_ok_and(|(_, repairs)| repairs.repeated_keys == 0) || !lenient {
             whole = assert_encodes_alike(&json, options);
         }

@@ -22,7 +22,7 @@ use lowband_codec::{
     PushEncoder, PushOptions, Repairs,
 };
 
-/// Encodes the pieces, and checks on the way that a complete value has left as a whole.
+/// Encodes the pieces, and checks on the way that a complete value has left completely.
 fn encode<'p>(
     pieces: impl IntoIterator<Item = &'p [u8]>,
     options: PushOptions<'_>,
@@ -46,7 +46,7 @@ fn encode<'p>(
     Ok((output, repairs))
 }
 
-/// Decodes the pieces; a complete item has left as a whole with the piece that completes it.
+/// Decodes the pieces; checks that a complete item has left with the piece that completes it.
 fn decode<'p>(
     pieces: impl IntoIterator<Item = &'p [u8]>,
     options: DecodeOptions<'_>,
@@ -79,7 +79,7 @@ fn one_shot_decode(cbor: &[u8], options: DecodeOptions<'_>) -> Result<(Vec<u8>, 
     Ok((json, decoded))
 }
 
-/// What push mode makes of the whole input must be what one-shot makes of it, lengths apart.
+/// Checks that push mode makes of the whole input what one-shot mode makes of it, apart from lengths.
 fn assert_encodes_alike(json: &[u8], options: PushOptions<'_>) -> Result<(Vec<u8>, Repairs), Error> {
     let (pushed, whole) = (encode([json], options), one_shot_encode(json, options));
     match (&pushed, &whole) {
@@ -95,11 +95,11 @@ fn assert_encodes_alike(json: &[u8], options: PushOptions<'_>) -> Result<(Vec<u8
     pushed
 }
 
-/// Likewise the other way.
+/// Checks that push mode decodes the whole input as one-shot mode does.
 fn assert_decodes_alike(cbor: &[u8], options: DecodeOptions<'_>) -> Result<(Vec<u8>, Decoded), Error> {
     let (pushed, whole) = (decode([cbor], options), one_shot_decode(cbor, options));
     match (&pushed, &whole) {
-        // Another mistake comes before the end of the map, or an integer before its text.
+        // Push mode may meet an integer before its text, or another mistake before the map ends.
         (Err(Error { kind: ErrorKind::RepeatedKey, .. }), _) => {}
         _ => assert_eq!(pushed, whole, "{}", cbor.escape_ascii()),
     }

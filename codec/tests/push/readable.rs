@@ -1,5 +1,6 @@
-//! What we write, we must be able to read: whatever an encoder makes of a text, by any policy, as a whole or
-//! in any pieces, the decoders take with the same limits or with their own, and it says what the text says.
+//! Everything an encoder writes can be read: whatever it makes of a text, by any policy, as a whole or in any
+//! pieces, the decoders accept with the same limits or their own defaults, and the meaning is that of the
+//! text.
 
 use crate::{decode, encode, one_shot_decode, one_shot_encode};
 use lowband_codec::{DecodeOptions, EncodeOptions, ErrorKind, KeyTable, Limits, Policy, PushOptions};
@@ -7,15 +8,15 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use std::collections::HashMap;
 
-/// JSON, of which objects may hold a key more than once.
+/// JSON whose objects may hold a key more than once.
 #[derive(Clone, Debug)]
 enum Value {
-    /// As it is written.
+    /// A scalar as it is written.
     Scalar(String),
     Array(Vec<Value>),
-    /// The key as it is written and as it reads.
+    /// Entries: the key as it is written and as it reads, and the value.
     Object(Vec<([String; 2], Value)>),
-    /// So many arrays around a value.
+    /// This many arrays around a value.
     Deep(usize, Box<Value>),
 }
 
@@ -140,14 +141,14 @@ proptest! {
                 whole
             });
             assert_eq!(same, default);
-            // And the way back is read by who takes no repairs.
+            // The decoded text is accepted by the strict policy.
             let strict = PushOptions { policy: Policy::Strict, ..lenient };
             assert!(one_shot_encode(&same, strict).is_ok() && encode([same.as_slice()], strict).is_ok());
             same
         };
 
-        // By the lenient policy each of them is taken; one-shot keeps the last of repeated keys, push
-        // mode the first.
+        // The lenient policy accepts each of them; of repeated keys one-shot mode keeps the last, push mode
+        // the first.
         let one_shot = read(&one_shot_encode(all.as_bytes(), lenient).unwrap().0);
         prop_assert_eq!(&one_shot, &read(&one_shot_encode(last.as_bytes(), lenient).unwrap().0), "{}", all);
         let pushed = encode(all.as_bytes().chunks(size), lenient).unwrap().0;
@@ -155,7 +156,7 @@ proptest! {
         prop_assert_eq!(read(&pushed), expected, "{}", all);
         prop_assert_eq!(&pushed, &encode(first.as_bytes().chunks(size + 7), lenient).unwrap().0);
 
-        // By the strict one both modes take the same.
+        // With the strict policy both modes accept the same texts.
         let strict = PushOptions { policy: Policy::Strict, ..lenient };
         match (one_shot_encode(all.as_bytes(), strict), encode(all.as_bytes().chunks(size), strict)) {
             (Ok((whole, _)), Ok((pushed, _))) => prop_assert!(read(&whole) == one_shot && read(&pushed) == one_shot),

@@ -14,7 +14,7 @@ fn v1() -> DecodeOptions<'static> {
 fn strict_refuses_a_repeated_table_key_at_its_second_place() {
     let error = encode([br#"{"type":1,"a":2,"type":3}"#.as_slice()], with_keys()).unwrap_err();
     assert_eq!((error.kind, error.offset), (ErrorKind::RepeatedKey, 16));
-    // In another object it is another key.
+    // In another object it counts as another key.
     assert!(encode([br#"{"type":{"type":[{"type":1},{"type":2}]}}"#.as_slice()], with_keys()).is_ok());
 }
 
@@ -155,7 +155,7 @@ fn an_integer_key_whose_text_twin_has_left_is_dropped_with_all_its_value_whereve
     }
     assert_eq!(decode(cbor.chunks(1), v1()).unwrap().0, expected);
     assert_eq!(cbor_to_json(&cbor).unwrap(), expected);
-    // As the last entry, twice on one level, and inside of what is dropped.
+    // The dropped entry is last, occurs twice on one level, and lies inside a dropped entry.
     for (cbor, json) in [
         (b"\xa2\x64type\x01\x02\x02".as_slice(), r#"{"type":1}"#),
         (b"\xbf\x64type\x01\x02\x02\x68event_id\x03\x01\x04\xff", r#"{"type":1,"event_id":3}"#),
@@ -171,7 +171,7 @@ fn nothing_is_taken_back_of_what_the_output_held_before_a_call() {
     let mut decoder = PushDecoder::new(v1());
     let mut all = Vec::new();
     for piece in [b"\xa2".as_slice(), b"\x18", b"\x1c\x01", b"\x18", b"", b"\x1d\x02"] {
-        // What the caller had written itself ends as a pause might leave it.
+        // The caller's own earlier output ends as a pause might leave it.
         let mut output = b"before,".to_vec();
         decoder.push(piece, &mut output).unwrap();
         all.extend_from_slice(output.strip_prefix(b"before,").unwrap());
@@ -190,7 +190,7 @@ fn what_is_dropped_is_checked_all_the_same() {
 
 #[test]
 fn what_is_dropped_does_not_count_as_output_wherever_it_is_cut() {
-    // {"type": 1, 2: ["...", "..."]}, and a limit that only what leaves keeps.
+    // {"type": 1, 2: ["...", "..."]}, and a limit that only the output that leaves keeps.
     let cbor = [b"\xa2\x64type\x01\x02\x82".as_slice(), b"\x74", &[b'x'; 20], b"\x74", &[1; 20]].concat();
     let expected = br#"{"type":1}"#.as_slice();
     for (max_output, fits) in [(expected.len(), true), (expected.len() - 1, false)] {
@@ -225,7 +225,7 @@ fn keys_beyond_the_128_that_have_a_bit_are_noticed_too() {
         let json = format!(r#"{{"key-{key}":1,"key-{key}":2}}"#);
         let error = encode([json.as_bytes()], options).unwrap_err();
         assert_eq!((error.kind, error.offset), (ErrorKind::RepeatedKey, json.len() / 2 + 1), "{key}");
-        // The decoder: a text holds over the integer before it.
+        // The decoder: a text wins over the integer before it.
         let integer = 1000 + key as u16;
         let [high, low] = integer.to_be_bytes();
         let name = format!("key-{key}");

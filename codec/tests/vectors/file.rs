@@ -4,10 +4,10 @@ use lowband_codec::{DecodeOptions, EncodeOptions, KeyTable, Limits, Order, Polic
 use serde_json::Value;
 use std::path::Path;
 
-/// One of them.
+/// One vector of a file.
 pub(crate) struct Vector(pub(crate) Value);
 
-/// All of a file.
+/// Returns all vectors of a file.
 pub(crate) fn vectors(file: &str) -> Vec<Vector> {
     let text = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors").join(file)).unwrap();
     let vectors: Vec<Value> = serde_json::from_slice(&text).unwrap();

@@ -1,4 +1,4 @@
-//! The open containers, what is still to come in them, and the entry that is dropped.
+//! The open containers, what is still to come in them, and the entry being dropped.
 
 use super::PushDecoder;
 use super::expect::Expect;
@@ -9,10 +9,10 @@ use crate::push::names::Part;
 use crate::{Error, ErrorKind};
 use std::mem;
 
-/// An open array or map, or around all of them the item.
+/// An open array or map; the outermost one stands for the item.
 #[derive(Debug, Default)]
 pub(super) struct Open {
-    /// The table's keys that have occurred, as integer and as text.
+    /// The table's keys that have occurred as integers. The next field holds those that came as text.
     pub(super) known_integers: KeySet,
     pub(super) known_texts: KeySet,
     /// The keys that are not in the table.
@@ -23,18 +23,18 @@ pub(super) struct Open {
     pub(super) kind: Option<Kind>,
 }
 
-/// An entry that is walked over, but does not leave: its key has a text twin before it.
+/// An entry that is walked over without output: the text form of its key came before it.
 #[derive(Debug)]
 pub(super) struct Dropped {
-    /// Where the output ends that stays.
+    /// Length of the output that stays.
     from: usize,
-    /// Open containers around it.
+    /// Number of open containers around the entry.
     depth: usize,
 }
 
 impl PushDecoder<'_> {
-    /// True if a container is open now and a value or key must follow, false if it is empty; `None` if that
-    /// is not known yet.
+    /// Returns true if a container was opened and a value or key must follow, false if it is empty; `None` if
+    /// that is not known yet.
     #[cfg_attr(not(feature = "small"), inline(always))]
     pub(super) fn enter(
         &mut self,
@@ -70,8 +70,8 @@ impl PushDecoder<'_> {
         Ok(Some(true))
     }
 
-    /// A value of the innermost container is complete: whether another follows; `None` if that is not known
-    /// yet. A break is consumed.
+    /// Notes that a value of the innermost container is complete. Returns whether another follows; `None` if
+    /// that is not known yet. Consumes a break.
     #[inline(always)]
     pub(super) fn another(&mut self, reader: &mut Reader<'_>) -> Option<bool> {
         let open = &mut self.innermost;
@@ -93,7 +93,7 @@ impl PushDecoder<'_> {
         self.innermost = self.outer.pop().unwrap_or_default();
     }
 
-    /// The entry whose key comes now does not leave, nor does the comma before it, which stands already.
+    /// Starts dropping the entry of the next key, with the comma before it, which is already written.
     #[cold]
     pub(super) fn drop_entry(&mut self, output: &[u8]) {
         if self.dropped.is_none() {
@@ -101,7 +101,7 @@ impl PushDecoder<'_> {
         }
     }
 
-    /// A value is complete: perhaps that of the entry.
+    /// Ends dropping if the value that is now complete is the entry's.
     pub(super) fn stop_dropping(&mut self, output: &mut Vec<u8>) {
         let depth = self.outer.len();
         if let Some(dropped) = self.dropped.take_if(|dropped| dropped.depth == depth) {
@@ -109,7 +109,7 @@ impl PushDecoder<'_> {
         }
     }
 
-    /// What a call writes of a dropped entry does not leave with it.
+    /// Removes what this call has written of a dropped entry.
     pub(super) fn pause_dropping(&mut self, output: &mut Vec<u8>) {
         if let Some(dropped) = &self.dropped {
             output.truncate(dropped.from);

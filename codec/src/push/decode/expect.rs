@@ -1,4 +1,4 @@
-//! Where a push decoder is in the grammar.
+//! The position of a push decoder in the grammar.
 
 /// What may come next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -6,17 +6,17 @@ pub(super) enum Expect {
     /// The item, or a self-described tag before it.
     Start,
     Value,
-    /// An array of indefinite length has opened: an element or a break.
+    /// An element or a break: an array of indefinite length has opened.
     FirstElement,
-    /// A map of indefinite length has opened: a key or a break.
+    /// A key or a break: a map of indefinite length has opened.
     FirstKey,
     Key,
-    /// A value is complete: what follows depends on the innermost container.
+    /// What the innermost container allows after a complete value.
     More,
-    /// Inside a text or a chunk of one.
+    /// The rest of a text or of one of its chunks.
     Text,
     /// A chunk of an indefinite-length text or a break.
     Chunk,
-    /// The item is complete.
+    /// Nothing: the item is complete.
     Nothing,
 }

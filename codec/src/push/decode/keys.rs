@@ -1,4 +1,4 @@
-//! The keys of maps (MSC3079): integers of the table, others, texts.
+//! The keys of maps (MSC3079): integers of the table, other integers, texts.
 
 use super::PushDecoder;
 use super::containers::Open;
@@ -13,7 +13,7 @@ use crate::push::names::Forms;
 use crate::{Error, ErrorKind};
 
 impl PushDecoder<'_> {
-    /// True if the entry is dropped.
+    /// Reads a key. Returns true if its entry is dropped.
     #[cfg_attr(not(feature = "small"), inline(always))]
     pub(super) fn integer_key(
         &mut self,
@@ -41,7 +41,7 @@ impl PushDecoder<'_> {
         Ok(dropped)
     }
 
-    /// A key that is a text; false if it is not there as a whole.
+    /// Reads a key that is a text. Returns false if only a part of it is there.
     #[cfg_attr(not(feature = "small"), inline(always))]
     pub(super) fn text_key(
         &mut self,
@@ -77,7 +77,7 @@ impl PushDecoder<'_> {
         reader: &mut Reader<'_>,
         output: &mut Vec<u8>,
     ) -> Result<bool, Error> {
-        // What is too long to be kept leaves as it comes.
+        // A key too long to be kept leaves as it comes.
         let whole = length.filter(|length| *length <= reader.rest().len().min(MAX_TEXT) as u64);
         let Some(length) = whole else {
             self.begin_text(Role::Key, length, at);
@@ -89,7 +89,7 @@ impl PushDecoder<'_> {
         Ok(true)
     }
 
-    /// A key that was a text: its name as a whole.
+    /// Takes a text key by its complete name.
     pub(super) fn name(&mut self, name: &[u8], at: usize, output: &mut Vec<u8>) -> Result<(), Error> {
         if let Some(key) = self.options.keys.and_then(|table| table.by_name(name)) {
             return self.known_name(key, at, output);
@@ -112,7 +112,7 @@ impl PushDecoder<'_> {
         Ok(())
     }
 
-    /// One that the table does not know: its decimal text is the same key.
+    /// Takes an integer key that the table does not have: its decimal text is the same key.
     fn unknown_integer_key(&mut self, integer: u64, at: usize, output: &mut Vec<u8>) -> Result<bool, Error> {
         if i64::try_from(integer).is_err() {
             return Err(Error::new(ErrorKind::KeyRange, at));
@@ -134,7 +134,7 @@ impl PushDecoder<'_> {
         }
     }
 
-    /// A text that no bit stands for; an error if its key has come before.
+    /// Notes a text key that has no bit. Fails if the key has come before.
     fn note_text(&mut self, name: &[u8], at: usize) -> Result<(), Error> {
         match self.note(name, Forms::TEXT, at)? {
             Forms { text: false, integer: false } => Ok(()),

@@ -1,5 +1,5 @@
-//! A text that a piece has cut, or that has an indefinite length. A value's leaves as it comes; a key's waits
-//! for its end, if it is no longer than [`MAX_TEXT`].
+//! A text that a piece has cut, or that has an indefinite length. The text of a value leaves as it comes;
+//! that of a key waits for its end if it is no longer than [`MAX_TEXT`].
 
 use super::PushDecoder;
 use super::expect::Expect;
@@ -13,14 +13,14 @@ use crate::{Error, ErrorKind};
 #[derive(Debug, Default)]
 pub(super) struct CutText {
     role: Role,
-    /// Offset of its head.
+    /// Offset of the text's head.
     at: usize,
     indefinite: bool,
-    /// Bytes of it, or of the chunk, that are still to come.
+    /// Bytes of the text, or of the chunk, that are still to come.
     left: u64,
-    /// The opening quote has left.
+    /// True if the opening quote has left.
     leaving: bool,
-    /// What has come of a key and not left.
+    /// The part of a key that has come and not left.
     pub(super) name: Vec<u8>,
     cut_character: CutCharacter,
 }
@@ -33,8 +33,8 @@ pub(super) enum Role {
 }
 
 impl PushDecoder<'_> {
-    /// Begins a text whose content is not to be had at once; `length` is that of its head. The comma before
-    /// it has been written, of a value the opening quote too.
+    /// Begins a text whose content is not yet complete; `length` is that of its head. The comma before it has
+    /// been written, and for a value also the opening quote.
     pub(super) fn begin_text(&mut self, role: Role, length: Option<u64>, at: usize) {
         let text = &mut self.text;
         text.role = role;
@@ -47,7 +47,7 @@ impl PushDecoder<'_> {
         self.expect = if length.is_some() { Expect::Text } else { Expect::Chunk };
     }
 
-    /// Between two chunks of an indefinite-length text (RFC 8949 section 3.2.3). False if more
+    /// Reads between two chunks of an indefinite-length text (RFC 8949 section 3.2.3). Returns false if more
     /// input is needed.
     pub(super) fn chunk(&mut self, reader: &mut Reader<'_>, output: &mut Vec<u8>) -> Result<bool, Error> {
         match reader.rest().first() {
@@ -71,7 +71,7 @@ impl PushDecoder<'_> {
         }
     }
 
-    /// Goes on with a text or a chunk. False if more input is needed.
+    /// Continues a text or a chunk. Returns false if more input is needed.
     pub(super) fn text_goes_on(
         &mut self,
         reader: &mut Reader<'_>,
@@ -118,7 +118,7 @@ impl PushDecoder<'_> {
         Ok(true)
     }
 
-    /// Takes content, or sees that the text leaves as it comes.
+    /// Takes content, or begins to write the text as it comes.
     fn text_content(&mut self, content: &str, output: &mut Vec<u8>) -> Result<(), Error> {
         let text = &self.text;
         if !text.leaving {
@@ -160,7 +160,7 @@ impl PushDecoder<'_> {
         }
     }
 
-    /// Appends the inside of a string.
+    /// Appends text as the inside of a JSON string.
     pub(super) fn write_escaped(&self, text: &[u8], at: usize, output: &mut Vec<u8>) -> Result<(), Error> {
         let max_len = if self.dropped.is_some() { usize::MAX } else { self.max_len };
         match string::write_escaped(text, output, max_len) {

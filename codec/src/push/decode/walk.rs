@@ -1,4 +1,4 @@
-//! The items of CBOR, walked in pieces: after each it is known what may follow, and the walk can end.
+//! The items of CBOR, walked in pieces: after each item it is known what may follow, and the walk can stop.
 //!
 //! ```text
 //! Start, Value -> scalar --------------------------> complete
@@ -21,13 +21,14 @@ use crate::plain::{self, STEP};
 use crate::{Error, ErrorKind};
 
 impl PushDecoder<'_> {
-    /// Walks to the end of what is there.
+    /// Walks to the end of the available input.
     pub(super) fn walk(&mut self, reader: &mut Reader<'_>, output: &mut Vec<u8>) -> Result<(), Error> {
         loop {
             let more = match self.expect {
                 Expect::Start => self.start(reader)?,
                 Expect::Value | Expect::Key => {
-                    // What drops can do without dropping as well: where size counts, one is enough.
+                    // The variant that drops also works without dropping: where size counts, one variant is
+                    // enough.
                     if self.dropped.is_some() || cfg!(feature = "small") {
                         self.whole_items::<true>(reader, output)?
                     } else {
@@ -49,7 +50,7 @@ impl PushDecoder<'_> {
         }
     }
 
-    /// The next head; `None` if it is cut, and what is there of it is held back.
+    /// Reads the next head. Returns `None` if it is cut; its first bytes are then held back.
     #[inline(always)]
     pub(super) fn head(&mut self, reader: &mut Reader<'_>) -> Result<Option<Head>, Error> {
         let start = reader.at;
@@ -77,7 +78,8 @@ impl PushDecoder<'_> {
         Ok(None)
     }
 
-    /// A self-described tag before everything is passed over. False, here and below, if more input is needed.
+    /// Skips a self-described tag at the start. Returns false if more input is needed, as the functions below
+    /// do.
     fn start(&mut self, reader: &mut Reader<'_>) -> Result<bool, Error> {
         let start = reader.at;
         let Some(head) = self.head(reader)? else { return Ok(false) };
@@ -88,7 +90,7 @@ impl PushDecoder<'_> {
         Ok(true)
     }
 
-    /// From a value or a key on, as long as items are whole: where nearly all of the time is spent.
+    /// Walks from a value or a key on as long as items are complete: most of the time is spent here.
     fn whole_items<const DROPPING: bool>(
         &mut self,
         reader: &mut Reader<'_>,
@@ -114,7 +116,7 @@ impl PushDecoder<'_> {
                         }
                         Some(head) => return Err(not_a_key(head, at)),
                         None => {
-                            // The comma does not leave yet: an entry that is dropped takes it along.
+                            // The comma must not leave yet: an entry that is dropped takes it along.
                             output.truncate(output.len() - usize::from(comma));
                             self.expect = Expect::Key;
                             self.comma = comma;
@@ -195,7 +197,7 @@ impl PushDecoder<'_> {
         }
     }
 
-    /// Behind the head of a container of indefinite length: a break or something else.
+    /// Reads after the head of a container of indefinite length: a break or something else.
     fn first(&mut self, reader: &mut Reader<'_>, output: &mut Vec<u8>) -> bool {
         match reader.rest().first() {
             None => return false,
@@ -213,14 +215,14 @@ impl PushDecoder<'_> {
         true
     }
 
-    /// A scalar, a text or an empty container that began at this offset is complete.
+    /// Notes that a scalar, a text or an empty container that began at this offset is complete.
     pub(super) fn complete(&mut self, at: usize, output: &[u8]) -> Result<(), Error> {
         self.item_at = at;
         self.expect = Expect::More;
         self.check_length(output)
     }
 
-    /// An entry that is dropped leaves nothing: it does not count.
+    /// Checks the length of the output. A dropped entry writes nothing and does not count.
     #[inline(always)]
     fn check_length(&self, output: &[u8]) -> Result<(), Error> {
         if output.len() > self.max_len && self.dropped.is_none() {
@@ -229,7 +231,7 @@ impl PushDecoder<'_> {
         Ok(())
     }
 
-    /// Behind a value, where the whole items have ended.
+    /// Reads after a value when no further item is complete.
     fn more(&mut self, reader: &mut Reader<'_>, output: &mut Vec<u8>) -> Result<bool, Error> {
         self.stop_dropping(output);
         let Some(kind) = self.innermost.kind else {
@@ -252,8 +254,8 @@ impl PushDecoder<'_> {
         Ok(true)
     }
 
-    /// Appends the content of a text of definite length that is there as a whole; false, with nothing done,
-    /// of any other.
+    /// Appends the content of a definite-length text that is completely there. Returns false, with nothing
+    /// done, for any other text.
     #[inline(always)]
     fn whole_text(
         &mut self,
@@ -285,8 +287,8 @@ impl PushDecoder<'_> {
     }
 }
 
-/// Appends what of a text's beginning is ASCII and plain, in steps as far as the input lasts; returns how
-/// much that was.
+/// Appends the plain ASCII at the start of a text, step by step as far as the input lasts. Returns its
+/// length.
 #[inline(always)]
 fn append_ascii(length: u64, reader: &mut Reader<'_>, output: &mut Vec<u8>) -> u64 {
     let mut left = length;

@@ -1,4 +1,4 @@
-//! The open containers, and what is passed over.
+//! The open containers, and the value being skipped.
 
 use super::PushEncoder;
 use super::expect::Expect;
@@ -12,7 +12,7 @@ use crate::push::names::Part;
 use crate::{Error, ErrorKind, Repairs};
 use std::mem;
 
-/// An open array or object, or around all of them the document.
+/// An open array or object; the outermost one stands for the document.
 #[derive(Debug, Default)]
 pub(super) struct Open {
     /// The table's keys that have occurred.
@@ -22,12 +22,11 @@ pub(super) struct Open {
     pub(super) kind: Option<Kind>,
 }
 
-/// What the lenient policy leaves out: it is walked over, and what that writes is taken back, as are the
-/// repairs in it.
+/// A value that the lenient policy omits: it is walked over, and its output and its repairs are taken back.
 #[derive(Debug)]
 pub(super) struct Skipped {
     why: Why,
-    /// Where the output ends that stays.
+    /// Length of the output that stays.
     from: usize,
     open: Bits,
     repairs: Repairs,
@@ -35,17 +34,17 @@ pub(super) struct Skipped {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Why {
-    /// A container lies too deep and becomes null.
+    /// A container is nested too deep and becomes null.
     TooDeep,
-    /// A value whose key has come before leaves nothing.
+    /// The value of a repeated key is written nowhere.
     Repeated,
 }
 
-/// Open containers in what is left out; one more is an error, so that memory stays bounded: 128 kB.
+/// Open containers in an omitted value; one more is an error, so that memory stays bounded: 128 kB.
 const MAX_SKIPPED_DEPTH: usize = 1 << 20;
 
 impl PushEncoder<'_> {
-    /// Another container may be opened; true if it is passed over, or lies in one that is.
+    /// Notes that another container opens. Returns true if it is skipped, or lies in one that is.
     #[cfg_attr(not(feature = "small"), inline(always))]
     pub(super) fn check_depth<const SKIPPING: bool>(
         &mut self,
@@ -75,7 +74,7 @@ impl PushEncoder<'_> {
         self.skipped = Some(Skipped { why, from, open: Bits::default(), repairs });
     }
 
-    /// A key, nothing of which has been written, has come before in its object.
+    /// Handles a key that has come before in its object; nothing of it has been written.
     #[cold]
     pub(super) fn repeated_key(&mut self, at: usize, output: &[u8]) -> Result<(), Error> {
         if !self.lenient() {
@@ -140,7 +139,7 @@ impl PushEncoder<'_> {
         self.skipped.as_ref().is_some_and(|skipped| skipped.open.len() == 0)
     }
 
-    /// A value is complete.
+    /// Notes that a value is complete.
     pub(super) fn complete(&mut self, output: &mut Vec<u8>) -> Result<(), Error> {
         if let Some(skipped) = self.skipped.take_if(|skipped| skipped.open.len() == 0) {
             output.truncate(skipped.from);
@@ -164,7 +163,7 @@ impl PushEncoder<'_> {
         Ok(())
     }
 
-    /// What a call writes of a skipped container does not leave with it.
+    /// Removes what this call has written of a skipped value.
     pub(super) fn pause_skipping(&mut self, output: &mut Vec<u8>) {
         if let Some(skipped) = &self.skipped {
             output.truncate(skipped.from);

@@ -1,19 +1,19 @@
-//! Where a push encoder is in the grammar.
+//! The position of a push encoder in the grammar.
 
 /// What may come next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expect {
     Value,
-    /// Behind `[`: a value or `]`.
+    /// A value or `]`, after `[`.
     FirstElement,
-    /// Behind a comma in an array.
+    /// A value, after a comma in an array.
     Element,
-    /// Behind `{`: a key or `}`.
+    /// A key or `}`, after `{`.
     FirstKey,
-    /// Behind a comma in an object.
+    /// A key, after a comma in an object.
     Key,
     Colon,
     CommaOrEnd,
-    /// The value is complete.
+    /// Nothing: the value is complete.
     Nothing,
 }

@@ -1,4 +1,4 @@
-//! A string that a piece has cut, or that is longer than [`MAX_TEXT`]: taken apart as it comes.
+//! A string that a piece has cut, or that is longer than [`MAX_TEXT`]: unescaped as it comes.
 
 use super::expect::Expect;
 use super::{MAX_TEXT, PushEncoder};
@@ -12,20 +12,20 @@ use crate::{Error, ErrorKind, plain, scratch};
 
 #[derive(Debug, Default)]
 pub(super) struct CutText {
-    /// What the string will be.
+    /// Whether the string is a key or a value.
     role: Option<Role>,
-    /// Offset of its opening quote.
+    /// Offset of the opening quote.
     at: usize,
-    /// What has come and not left, up to [`MAX_TEXT`].
+    /// Content that has come and not left, up to [`MAX_TEXT`].
     content: Vec<u8>,
-    /// A chunk has left: the text has an indefinite length.
+    /// True if a chunk has left: the text has an indefinite length.
     long: bool,
-    /// Lone surrogates in it.
+    /// Number of lone surrogates in the string.
     lone: u64,
-    /// An escape that was cut; no longer than two surrogates but for the last digit, and one character.
+    /// The bytes of an escape that was cut: at most two surrogates without the last digit, and one character.
     escape: [u8; 16],
     escape_len: usize,
-    /// Scratch for what an escape stands for.
+    /// Scratch for the character of an escape.
     character: Vec<u8>,
 }
 
@@ -54,7 +54,7 @@ impl CutText {
         self.escape.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
     }
 
-    /// Appends whole characters; what does not fit makes a chunk of what is there.
+    /// Appends complete characters; if they do not fit, writes the content so far as a chunk.
     fn append(&mut self, mut piece: &[u8], output: &mut Vec<u8>) {
         loop {
             let room = MAX_TEXT - self.content.len();
@@ -76,7 +76,7 @@ impl CutText {
 }
 
 impl PushEncoder<'_> {
-    /// Begins a string that is not to be had at once; the cursor stands behind its opening quote.
+    /// Begins a string that is not completely there; the cursor stands after its opening quote.
     pub(super) fn begin_string(&mut self, role: Role, at: usize) {
         let text = &mut self.text;
         text.role = Some(role);
@@ -84,12 +84,12 @@ impl PushEncoder<'_> {
         text.long = false;
         text.lone = 0;
         text.escape_len = 0;
-        // At its full size from the first cut on, so that nothing has to grow later.
+        // The buffer has its full size from the first cut on, so it never grows later.
         text.content.clear();
         text.content.reserve_exact(MAX_TEXT);
     }
 
-    /// Goes on with the string until it or what is there ends.
+    /// Continues the string until it or the available input ends.
     pub(super) fn string_goes_on(
         &mut self,
         cursor: &mut Cursor<'_>,
@@ -99,7 +99,7 @@ impl PushEncoder<'_> {
             let rest = cursor.rest();
             let (piece, after) = rest.split_at(plain::len(rest).min(rest.len()));
             self.text.append(piece, output);
-            // A shorter text is looked at when its value is complete, wherever it was cut.
+            // A shorter text is checked when its value is complete, wherever it was cut.
             if self.text.long {
                 self.check_length(output, self.text.at)?;
             }
@@ -124,10 +124,11 @@ impl PushEncoder<'_> {
         }
     }
 
-    /// One escape; false, with the cursor left where it was, if it may go on behind what is there.
+    /// Reads one escape. Returns false, with the cursor unmoved, if it may continue after the available
+    /// input.
     fn escape(&mut self, cursor: &mut Cursor<'_>, output: &mut Vec<u8>) -> Result<bool, Error> {
         let (mut ahead, mut lone) = (cursor.clone(), LoneSurrogates::default());
-        // The other half of a surrogate may still come, like the rest of any escape.
+        // The second half of a surrogate pair may still come, like the rest of any escape.
         let mut character = std::mem::take(&mut self.text.character);
         character.clear();
         let read = string::escape(&mut ahead, &mut character, &mut lone);
@@ -146,7 +147,7 @@ impl PushEncoder<'_> {
         Ok(decided)
     }
 
-    /// A character behind an escape that was cut.
+    /// Takes a character after an escape that was cut.
     pub(super) fn take_into_escape(&mut self, character: &[u8], output: &mut Vec<u8>) -> Result<(), Error> {
         let mut held = self.text.escape;
         let held_len = self.text.escape_len;
@@ -186,7 +187,7 @@ impl PushEncoder<'_> {
         }
     }
 
-    /// An error by the strict policy if there are any.
+    /// Fails with the strict policy if there are any lone surrogates.
     fn refuse_surrogates(&self, lone: LoneSurrogates) -> Result<(), Error> {
         if lone.number > 0 && !self.lenient() {
             return Err(self.absolute(Error::new(ErrorKind::LoneSurrogate, lone.first)));
@@ -194,7 +195,7 @@ impl PushEncoder<'_> {
         Ok(())
     }
 
-    /// A string behind its opening quote, if it stands in what is there as a whole and fits one buffer.
+    /// Reads a string after its opening quote, if it is completely there and fits one buffer.
     pub(super) fn whole_string<'j>(&mut self, cursor: &mut Cursor<'j>) -> Result<Whole<'j>, Error> {
         let start = cursor.at;
         match string::simple(cursor) {
@@ -206,12 +207,12 @@ impl PushEncoder<'_> {
         Ok(Whole::No)
     }
 
-    /// Reads a string with escapes into `out`; false, with both left as they were, if it is cut or too long.
+    /// Reads a string with escapes into `out`. Returns false, with both unchanged, if it is cut or too long.
     pub(super) fn unescape(&mut self, cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<bool, Error> {
         let (start, before) = (cursor.at, out.len());
         let mut lone = LoneSurrogates::default();
         let read = string::unescape(cursor, out, &mut lone);
-        // One comes before whatever stopped the reading.
+        // A lone surrogate comes before whatever stopped the reading.
         self.refuse_surrogates(lone)?;
         match read {
             Ok(()) if out.len() - before <= MAX_TEXT => {
@@ -226,19 +227,19 @@ impl PushEncoder<'_> {
         Ok(false)
     }
 
-    /// The scratch buffer for keys, emptied.
+    /// Returns the scratch buffer for keys, emptied.
     pub(super) fn take_name(&mut self) -> Vec<u8> {
         scratch::clear_bytes(&mut self.name);
         std::mem::take(&mut self.name)
     }
 }
 
-/// How a string stands in what is there.
+/// How much of a string is there.
 pub(super) enum Whole<'j> {
-    /// As a whole and as it is.
+    /// The complete string, without escapes.
     Simple(&'j [u8]),
-    /// With escapes; where it ends is not known.
+    /// A string with escapes, whose end is not known.
     Escaped,
-    /// Cut, or longer than [`MAX_TEXT`].
+    /// A string that is cut or longer than [`MAX_TEXT`].
     No,
 }

@@ -1,5 +1,5 @@
 //! The grammar of values (RFC 8259 sections 2 to 5), walked in pieces: after each token it is known what may
-//! follow, and the walk can end.
+//! follow, and the walk can stop.
 //!
 //! ```text
 //! Value -> scalar -------------------------> complete
@@ -24,7 +24,7 @@ use crate::push::names::Forms;
 use crate::{Error, ErrorKind, Policy, plain};
 
 impl PushEncoder<'_> {
-    /// Walks to the end of what is there; a token that it cuts is held back. `last`: nothing follows.
+    /// Walks to the end of the available input and holds back a token cut by it. `last`: nothing follows.
     pub(super) fn walk(
         &mut self,
         cursor: &mut Cursor<'_>,
@@ -52,7 +52,8 @@ impl PushEncoder<'_> {
                 }
                 Expect::CommaOrEnd => self.comma_or_end(byte, cursor, output)?,
                 Expect::Nothing => return Err(self.error(ErrorKind::TrailingData, cursor)),
-                // What skips can do without skipping as well: where size counts, one is enough.
+                // The variant that skips also works without skipping: where size counts, one variant is
+                // enough.
                 Expect::Value | Expect::Element | Expect::Key
                     if self.skipped.is_some() || cfg!(feature = "small") =>
                 {
@@ -66,7 +67,7 @@ impl PushEncoder<'_> {
         Ok(())
     }
 
-    /// From a value or a key on, as long as tokens are whole: where nearly all of the time is spent.
+    /// Walks from a value or a key on as long as tokens are complete: most of the time is spent here.
     fn whole_tokens<const SKIPPING: bool>(
         &mut self,
         cursor: &mut Cursor<'_>,
@@ -79,7 +80,7 @@ impl PushEncoder<'_> {
                 match cursor.next() {
                     Some(b'"') => {}
                     None => return self.pause(expect),
-                    // Of an empty object there is no key to wait for.
+                    // An empty object was handled before: a comma precedes this bracket.
                     Some(b'}') => return Err(self.error(ErrorKind::TrailingComma, cursor)),
                     Some(_) => return Err(self.error(ErrorKind::ExpectedKey, cursor)),
                 }
@@ -113,7 +114,7 @@ impl PushEncoder<'_> {
                     cursor.at += 1;
                     match cursor.next() {
                         Some(byte) if skipping == before => {
-                            // Looked for first: most containers of a document made of `{}` cost no frame.
+                            // Tested first: most containers of a document made of `{}` then cost no frame.
                             if byte != kind.closing() {
                                 self.open_one::<SKIPPING>(kind, output);
                                 expect = if kind == Kind::Object { Expect::Key } else { Expect::Value };
@@ -183,13 +184,13 @@ impl PushEncoder<'_> {
         }
     }
 
-    /// What is there has ended between two tokens.
+    /// Stops at the end of the available input, between two tokens.
     pub(super) fn pause(&mut self, expect: Expect) -> Result<(), Error> {
         self.expect = expect;
         Ok(())
     }
 
-    /// What is there has ended in a number or a word that began at `start`.
+    /// Stops at the end of the available input, in a number or a word that began at `start`.
     #[cold]
     fn hold(&mut self, start: usize, cursor: &mut Cursor<'_>, expect: Expect) -> Result<(), Error> {
         cursor.at = start;
@@ -204,8 +205,8 @@ impl PushEncoder<'_> {
         self.absolute(Error::new(kind, cursor.at))
     }
 
-    /// A value; the cursor stands on its opening quote. False, here and below, if it is not to be had
-    /// as a whole.
+    /// Reads a string value; the cursor stands on its opening quote. Returns false if it is not completely
+    /// there, as the function below does.
     #[inline(always)]
     fn string_value(&mut self, cursor: &mut Cursor<'_>, output: &mut Vec<u8>) -> Result<bool, Error> {
         cursor.at += 1;
@@ -239,7 +240,7 @@ impl PushEncoder<'_> {
         Ok(false)
     }
 
-    /// A key, likewise.
+    /// Reads a key; the cursor stands on its opening quote.
     #[cfg_attr(not(feature = "small"), inline(always))]
     fn string_key<const SKIPPING: bool>(
         &mut self,
@@ -285,7 +286,7 @@ impl PushEncoder<'_> {
         Ok(false)
     }
 
-    /// A key that began at this offset.
+    /// Takes a key that began at this offset.
     pub(super) fn key(&mut self, name: &[u8], at: usize, output: &mut Vec<u8>) -> Result<(), Error> {
         if self.skipped.is_some() {
             return Ok(());
@@ -293,7 +294,8 @@ impl PushEncoder<'_> {
         self.write_key(Ends::of(name), name, at, output)
     }
 
-    /// As its integer if the table was agreed on and has it; nothing if it has come before in this object.
+    /// Writes a key as its integer if the table was agreed on and has it; writes nothing if it has come
+    /// before in this object.
     #[cfg_attr(not(feature = "small"), inline(always))]
     fn write_key(&mut self, ends: Ends, name: &[u8], at: usize, output: &mut Vec<u8>) -> Result<(), Error> {
         let entry = self.table.entry(ends, name);
@@ -309,7 +311,7 @@ impl PushEncoder<'_> {
         Ok(())
     }
 
-    /// Of a key whose bit does not tell: it has none, or it is set.
+    /// Handles a key for which its bit does not decide: it has none, or the bit is set.
     #[inline(never)]
     fn is_new(&mut self, entry: Option<&Entry>, name: &[u8], at: usize) -> Result<bool, Error> {
         if entry.is_some_and(|key| !key.bit.is_none()) {
@@ -343,7 +345,7 @@ impl PushEncoder<'_> {
     }
 }
 
-/// What stands behind a key.
+/// Reads the colon after a key.
 #[inline(always)]
 fn colon(byte: u8, cursor: &mut Cursor<'_>) -> Result<(), Error> {
     if byte != b':' {
