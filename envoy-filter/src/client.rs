@@ -1,4 +1,4 @@
-//! What the header fields of a request say of the client: all that its answer depends on.
+//! The properties of the client that the header fields of a request show: its answer depends on nothing else.
 
 use crate::config::Config;
 use crate::discovery::Document;
@@ -8,27 +8,28 @@ use crate::path::{Segments, has_dot_segment};
 use lowband_codec::KeyTable;
 use lowband_codec::paths::is_media;
 
-/// What is known of the client that the answer depends on.
+/// The properties of the client on which the answer depends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Client {
-    /// The form it reads.
+    /// The form that the client reads.
     pub(crate) reads: Form,
-    /// The integer keys that it knows.
+    /// The key table that the client knows; `None` for none.
     pub(crate) keys: Option<&'static KeyTable>,
-    /// Whether the sidecar has said so, so that nothing has to be concluded from the body.
+    /// True if the sidecar has stated the key table, so that nothing has to be inferred from the body.
     pub(crate) keys_are_told: bool,
-    /// It asked for the header fields alone.
+    /// True if the client asked for the header fields alone (HEAD).
     pub(crate) head: bool,
-    /// It uploads or downloads files.
+    /// True if the request uploads or downloads files.
     pub(crate) media: bool,
-    /// It asked for a document in which something is to be exchanged.
+    /// The discovery document that the client asked for, if any of its values are to be exchanged; else
+    /// `None`.
     pub(crate) document: Option<Document>,
-    /// Its path may lead elsewhere than it seems to.
+    /// True if the path may lead elsewhere than it seems to.
     pub(crate) strays: bool,
 }
 
 impl Client {
-    /// Before its request has been seen: it gets what everybody can read.
+    /// Returns the client of a stream whose request has not been seen: it gets what every client can read.
     pub(crate) fn unknown(config: &Config) -> Client {
         let keys = config.default_key_table;
         Client {
@@ -42,10 +43,10 @@ impl Client {
         }
     }
 
-    /// From the header fields of its request.
+    /// Reads the client's properties from the header fields of its request.
     pub(crate) fn of(config: &Config, headers: &Headers<'_>) -> Client {
-        // The key table of the session: 0 none, 1 and above version 1 (MSC3079: CoAP option 257). The
-        // sidecar's word alone.
+        // The key table of the session: 0 is none, 1 and above version 1 (MSC3079: CoAP option 257). Only the
+        // sidecar is believed.
         let keys = headers.get(Field::CborVersion).filter(|_| config.trusted).and_then(|version| {
             let version: u32 = std::str::from_utf8(&version).ok()?.parse().ok()?;
             Some((version > 0).then(KeyTable::v1))
@@ -54,7 +55,7 @@ impl Client {
         let path = headers.get(Field::Path).unwrap_or_default();
         let strays = has_dot_segment(&path);
         let path = Segments::of(&path);
-        // As it is written: a name in escapes is a matter of the homeserver's alone.
+        // The path is judged as written: a name in escapes concerns the homeserver alone.
         let media = path.below_root().is_some_and(is_media);
         let accept = headers.get(Field::Accept);
         Client {
@@ -70,7 +71,7 @@ impl Client {
     }
 }
 
-/// The form of the request's body.
+/// Returns the form of the request's body.
 pub(crate) fn form_of_body(headers: &Headers<'_>) -> Form {
     headers.get(Field::ContentType).and_then(|value| form_of(&value)).unwrap_or_default()
 }

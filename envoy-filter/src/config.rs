@@ -1,6 +1,6 @@
 //! The configuration of one listener's filter: JSON text, given to Envoy as a `google.protobuf.StringValue`.
 //!
-//! No text at all means the defaults. All mistakes are found in one go; with one of them Envoy refuses to
+//! An empty text means the defaults. All mistakes are reported at once; with any of them Envoy refuses to
 //! start, or keeps the old configuration.
 
 use crate::members::Members;
@@ -9,59 +9,58 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use std::ops::RangeInclusive;
 
-/// What an operator can set.
+/// The settings of an operator.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// `hold_headers`: whether header fields wait until it is known what becomes of the body. That takes
-    /// Envoy's `allow_on_headers_stop_iteration`: without it no body comes while they wait, and the
-    /// message hangs. With `false` they never wait: a translated message tells no length, what is wrong
-    /// with an answer can only cut it, and of answers that have to become CBOR only those are held that
-    /// tell their own length.
+    /// `hold_headers`: whether header fields wait until the outcome for the body is known. That needs Envoy's
+    /// `allow_on_headers_stop_iteration`: without it no body comes while they wait, and the message hangs.
+    /// With `false` they never wait: a translated message has no `content-length`, a mistake in an answer can
+    /// only cut it, and of the answers that must become CBOR only those with a `content-length` are held.
     pub hold_headers: bool,
-    /// `max_request_bytes`: the longest body of a CBOR request, as it comes and as the JSON that leaves;
-    /// above it the client gets `413 M_TOO_LARGE`. Envoy's own buffer limit (`request_body_buffer_limit` of
-    /// the route) has to be higher, or Envoy answers first and in plain text.
+    /// `max_request_bytes`: the longest body of a CBOR request in bytes, both as it comes and as the JSON
+    /// that leaves; above it the client gets `413 M_TOO_LARGE`. Envoy's own buffer limit
+    /// (`request_body_buffer_limit` of the route) must be higher, or Envoy answers first and in plain text.
     pub max_request_bytes: usize,
-    /// `max_held_bytes`: requests that have not come to their end, of all clients of a listener on one of
-    /// Envoy's threads: 16 KiB each, and what is held of their bodies. Beyond it the largest request of the
-    /// network that has most is cut, or gets 503 if it is the one that grows. One of the longest kind
-    /// always has room.
+    /// `max_held_bytes`: bytes for requests that have not ended, for all clients of a listener on one of
+    /// Envoy's threads: 16 KiB for each, plus the parts of their bodies that are held. Above it the largest
+    /// request of the heaviest network is cut, or gets 503 if it is the growing one. There is always room for
+    /// one body of the longest kind.
     pub max_held_bytes: usize,
-    /// `hold_response_bytes`: the longest answer that is held whole, in either form, before it becomes
-    /// CBOR: it gets a `content-length`, definite lengths and, when the homeserver's JSON is broken, an
-    /// error that the client can read. A longer one streams. Envoy's buffer limit has to be higher, by
-    /// the longest piece that a homeserver sends at once. With 0 nothing waits, and nothing is exchanged
-    /// in discovery documents.
+    /// `hold_response_bytes`: the longest answer in bytes that is held whole, in either form, before it
+    /// becomes CBOR: it gets a `content-length`, definite lengths and, if the homeserver's JSON is broken, an
+    /// error that the client can read. A longer one streams. Envoy's buffer limit must be higher, by the
+    /// longest piece that a homeserver sends at once. With 0 nothing waits, and no values in discovery
+    /// documents are exchanged.
     pub hold_response_bytes: usize,
-    /// `max_depth`: open arrays and objects of a request inside each other; one more is refused.
+    /// `max_depth`: the deepest nesting of arrays and objects in a request; a deeper one is refused.
     pub max_depth: usize,
-    /// `max_depth_answers`: the same of an answer, in which what lies deeper becomes null: one event that is
-    /// too deep for a client would lock it out of every sync that holds it. The decoder of the reference
+    /// `max_depth_answers`: the deepest nesting in an answer; deeper values become null, since one event that
+    /// is too deep for a client would lock it out of every sync that holds it. The decoder of the reference
     /// implementation stops at the default of 32, ours at 128.
     pub max_depth_answers: usize,
-    /// `default_key_table`: the integer keys in the answer to a client that shows no sign of knowing
-    /// any: `"none"`, which is the letter of MSC3079, or `"v1"`. A client that knows none cannot read
-    /// such an answer.
+    /// `default_key_table`: the integer keys in the answer to a client that gives no sign of knowing any:
+    /// `"none"`, as MSC3079 says literally, or `"v1"`. A client that knows no table cannot read an answer
+    /// with integer keys.
     pub default_key_table: Option<&'static KeyTable>,
-    /// `trusted`: whether `lowband-cbor-version` is believed. Only for a listener that nobody but the
-    /// sidecar can reach.
+    /// `trusted`: whether `lowband-cbor-version` is believed. Only for a listener that the sidecar alone can
+    /// reach.
     pub trusted: bool,
-    /// `advertise`: what discovery documents say of this proxy. See [`Advertise`].
+    /// `advertise`: the values that discovery documents state for this proxy. See [`Advertise`].
     pub advertise: Advertise,
 }
 
-/// What clients are told, and how it can be wrong: nothing here is checked against what can be
+/// The values that clients get to see. Wrong ones are not noticed: nothing is compared with what can be
 /// reached from outside.
 #[derive(Clone, Debug, Default)]
 pub struct Advertise {
     /// `advertise.dtls_port`: the UDP port of the sidecar as clients reach it, for `/versions`. Behind a load
-    /// balancer it is not the one that the sidecar binds; a wrong one costs every client its attempts before
-    /// it falls back.
+    /// balancer it differs from the port that the sidecar binds; a wrong one costs every client its attempts
+    /// before it falls back.
     pub dtls_port: Option<u16>,
-    /// `advertise.base_url`: what clients shall take for the homeserver, `https://` and a name. With a wrong
-    /// one no user can log in.
+    /// `advertise.base_url`: the homeserver's address for clients, `https://` and a name. With a wrong one no
+    /// user can log in.
     pub base_url: Option<String>,
-    /// `advertise.stable_name`: whether `/versions` names the wire `m.low_bandwidth` as well. It is not yet
+    /// `advertise.stable_name`: whether `/versions` also names the wire `m.low_bandwidth`, which is not yet
     /// in the specification.
     pub stable_name: bool,
 }
@@ -82,20 +81,20 @@ impl Default for Config {
     }
 }
 
-/// A VM has 1 GiB at most and never gives any back: the largest body in both its forms has to fit in with
-/// room to grow.
+/// A VM has at most 1 GiB and never returns memory: the largest body must fit in both its forms, with room to
+/// grow.
 const BYTES: RangeInclusive<u64> = 1..=256 << 20;
-/// All of a VM's clients together; the host has the memory, and a number of 32 bits counts it.
+/// For all of a VM's clients together; the host has the memory, and a 32-bit number counts it.
 const HELD_BY_ALL: RangeInclusive<u64> = 1..=1 << 30;
-/// Nothing has to wait.
+/// Includes 0: nothing has to wait.
 const HELD: RangeInclusive<u64> = 0..=*BYTES.end();
-/// What the codec is tested with, and more than any Matrix event may have.
+/// The depths with which the codec is tested; more than any Matrix event may have.
 const DEPTH: RangeInclusive<u64> = 1..=1024;
-/// As far as the codec's own decoder reads.
+/// The depths that the codec's own decoder reads.
 const DEPTH_ANSWERS: RangeInclusive<u64> = 1..=128;
 
 impl Config {
-    /// Reads the text, or says everything that is wrong with it, one sentence each.
+    /// Reads the text, or returns all mistakes in it, one sentence each.
     pub fn parse(text: &[u8]) -> Result<Self, Vec<String>> {
         let mut config = Config::default();
         if text.trim_ascii().is_empty() {
@@ -153,7 +152,7 @@ impl Advertise {
     }
 }
 
-/// Scheme and host, in characters of which JSON needs to escape none.
+/// Checks a base URL: scheme and host, in characters that JSON need not escape.
 fn base_url(name: &str, value: &str) -> Result<String, String> {
     let text = read::<String>(value).unwrap_or_default();
     let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
@@ -164,7 +163,7 @@ fn base_url(name: &str, value: &str) -> Result<String, String> {
     }
 }
 
-/// A value of this type; `None` for every other one.
+/// Returns a value of this type; `None` for any other value.
 fn read<T: DeserializeOwned>(value: &str) -> Option<T> {
     serde_json::from_str(value).ok()
 }

@@ -7,19 +7,19 @@
 //! | `GET /.well-known/matrix/client` | `m.homeserver.base_url` becomes the advertised one |
 //! | answers to login, register, refresh | `well_known.m.homeserver.base_url` likewise |
 //!
-//! All other bytes stay as the homeserver wrote them: the JSON is not written anew, some of its values are
-//! exchanged. They are JSON by their path and their content: web servers that hand out files give them other
-//! types, or none.
+//! All other bytes stay as the homeserver wrote them: the JSON is not written anew, only some values are
+//! exchanged. Path and content identify it as JSON: web servers that serve files give it other types, or
+//! none.
 
 use crate::config::Advertise;
 use crate::members::Members;
 use std::ops::Range;
 
-/// The key in `/versions` as long as the proposal is none of the specification.
+/// The key in `/versions` until the proposal is part of the specification.
 const UNSTABLE: &str = "org.matrix.msc3079.low_bandwidth";
-/// The key that it will have.
+/// The key once it is part of the specification.
 const STABLE: &str = "m.low_bandwidth";
-/// The versions of the two tables of MSC3079 that are spoken here.
+/// The versions of the two tables of MSC3079 that this proxy speaks.
 const TABLE_VERSION: u8 = 1;
 
 /// A document of the table above.
@@ -29,27 +29,27 @@ pub enum Document {
     Versions,
     /// The answer to `GET /.well-known/matrix/client`.
     WellKnown,
-    /// What login, register and refresh answer.
+    /// The answer to login, register and refresh.
     Session,
 }
 
-/// Why what is advertised is not in the answer to who asked for a document.
+/// Why an answer with a document lacks the advertised values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Miss {
-    /// It has a Content-Encoding that nobody has asked for.
+    /// The answer has a Content-Encoding that was not requested.
     Encoded,
-    /// It is not a JSON object.
+    /// The answer is not a JSON object.
     NotJson,
-    /// It is longer than `hold_response_bytes`.
+    /// The answer is longer than `hold_response_bytes`.
     TooLong,
-    /// A part of it came, which nobody has asked for.
+    /// The answer is a part of the document, which was not requested.
     Partial,
-    /// It has no place for it.
+    /// The document has no place for the value.
     NoMember,
 }
 
 impl Miss {
-    /// The end of a sentence about a document.
+    /// Returns the end of a sentence about a document.
     pub fn predicate(self) -> &'static str {
         match self {
             Miss::Encoded => "it comes with a Content-Encoding",
@@ -62,8 +62,8 @@ impl Miss {
 }
 
 impl Document {
-    /// What a request for these segments of a path asks for; HEAD counts as GET, whose header fields
-    /// it asks for.
+    /// Returns the document that a request for these path segments asks for. HEAD counts as GET, since it
+    /// asks for the same header fields.
     pub(crate) fn of(method: &[u8], path: &[&[u8]]) -> Option<Document> {
         match (method, path) {
             (b"GET" | b"HEAD", [b"", b"_matrix", b"client", b"versions"]) => Some(Document::Versions),
@@ -75,7 +75,7 @@ impl Document {
         }
     }
 
-    /// Whether anything of it is to be exchanged.
+    /// Returns true if any values of the document are to be exchanged.
     pub(crate) fn concerns(self, advertise: &Advertise) -> bool {
         match self {
             Document::Versions => advertise.dtls_port.is_some(),
@@ -83,7 +83,7 @@ impl Document {
         }
     }
 
-    /// What a person calls it.
+    /// Returns the document's name for people.
     pub(crate) fn title(self) -> &'static str {
         match self {
             Document::Versions => "/_matrix/client/versions",
@@ -92,8 +92,8 @@ impl Document {
         }
     }
 
-    /// The document with its values exchanged; `None` when it names no homeserver and need not: most answers
-    /// to a login do not.
+    /// Returns the document with its values exchanged; `None` if it does not name a homeserver and need not:
+    /// most answers to a login do not.
     pub(crate) fn rewrite(self, advertise: &Advertise, json: &[u8]) -> Result<Option<Vec<u8>>, Miss> {
         let json = std::str::from_utf8(json).map_err(|_| Miss::NotJson)?;
         let members = Members::of(json).map_err(|_| Miss::NotJson)?;
@@ -114,17 +114,17 @@ impl Document {
     }
 }
 
-/// The text without the byte order mark that an editor may have left at its beginning, and that parsers may
+/// Returns the text without a byte order mark, which an editor may have left at its beginning and parsers may
 /// ignore (RFC 8259 section 8.1).
 pub(crate) fn without_mark(json: &[u8]) -> &[u8] {
     json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json)
 }
 
-/// These bytes of the document, which become this text.
+/// A range of the document and the text that replaces it.
 type Edit = (Range<usize>, String);
 
-/// The entry of `/versions`, under the names that are wanted: in place of one that is there, else
-/// as the last.
+/// Makes the entry of `/versions` under each wanted name: in place of an existing entry, else as the last
+/// one.
 fn low_bandwidth(advertise: &Advertise, json: &str, members: &Members<'_>) -> Option<Vec<Edit>> {
     let port = advertise.dtls_port?;
     let entry = format!(
@@ -145,7 +145,7 @@ fn low_bandwidth(advertise: &Advertise, json: &str, members: &Members<'_>) -> Op
     Some(edits)
 }
 
-/// The text under this path of names, wherever a name occurs more than once: readers take the first
+/// Replaces the text under this path of names, at each occurrence of a repeated name: readers take the first
 /// or the last.
 fn base_urls(advertise: &Advertise, json: &str, path: &[&str]) -> Option<Vec<Edit>> {
     let url = serde_json::to_string(advertise.base_url.as_deref()?).ok()?;
@@ -159,7 +159,7 @@ fn base_urls(advertise: &Advertise, json: &str, path: &[&str]) -> Option<Vec<Edi
     Some(texts.map(|value| (span(json, value), url.clone())).collect())
 }
 
-/// Where a part of the document lies in it.
+/// Returns the range of a part within the document.
 fn span(json: &str, part: &str) -> Range<usize> {
     let start = (part.as_ptr() as usize).saturating_sub(json.as_ptr() as usize);
     start..start + part.len()

@@ -11,13 +11,13 @@
 //! response   the same with JSON, for a client that reads CBOR; but a long one flows (`response`). The reply is 502
 //! ```
 //!
-//! Without `hold_headers` the headers are edited and forwarded in place of the first Hold, and all else
-//! stays: the homeserver sees a request that breaks off where the client gets its Reply. Once the headers of
+//! Without `hold_headers` the headers are edited and forwarded in place of the first Hold, and all else is
+//! equal: the homeserver sees a request that breaks off where the client gets its Reply. Once the headers of
 //! the answer have left, a Reply is a Cut.
 //!
-//! The host's order is taken as it comes: an answer may begin while the request is still held, or before its
-//! headers were ever seen (a reply of the host's own). The filter's own replies are left as they are when
-//! they come by.
+//! Any order of the host's calls is accepted: an answer may begin while the request is still held, or before
+//! its headers were ever seen (a reply of the host's own). The filter's own replies pass unchanged when the
+//! host hands them back.
 
 use crate::client::Client;
 use crate::config::Config;
@@ -39,15 +39,15 @@ pub struct Exchange {
     request: Hold,
     response: Answer,
     answer_headers: HeaderState,
-    /// The request has begun, and not ended.
+    /// True if the request has begun and not ended.
     begun: bool,
-    /// It has ended with an error.
+    /// True if the stream has ended with an error.
     over: bool,
     tally: Tally,
 }
 
-/// Where header fields are. A step may fail, so that they have left for certain only when the
-/// next phase comes.
+/// Where header fields are. A step may fail, so it is certain that they have left only when the next phase
+/// comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum HeaderState {
     Here,
@@ -56,7 +56,7 @@ enum HeaderState {
 }
 
 impl Exchange {
-    /// A stream that has just begun.
+    /// Makes the state of a stream that has just begun.
     pub fn new(config: impl Into<Rc<Config>>) -> Self {
         let config = config.into();
         let client = Client::unknown(&config);
@@ -72,18 +72,18 @@ impl Exchange {
         }
     }
 
-    /// Takes out what has been counted since the last time.
+    /// Takes out the counts since the last call.
     pub fn counted(&mut self) -> impl Iterator<Item = (Metric, u64)> {
         self.tally.drain()
     }
 
-    /// Whether the client reads CBOR, as far as its request has told.
+    /// Returns true if the client reads CBOR, as far as its request has shown.
     pub fn reads_cbor(&self) -> bool {
         self.client.reads == Form::Cbor
     }
 
-    /// Whether the header fields of this direction wait for the body. A host that stops the body as well, as
-    /// Envoy does without `allow_on_headers_stop_iteration`, never ends this.
+    /// Returns true if the header fields of this direction wait for the body. A host that stops the body as
+    /// well, as Envoy does without `allow_on_headers_stop_iteration`, never ends this wait.
     pub fn headers_wait(&self, direction: Direction) -> bool {
         let held = match direction {
             Direction::Request => self.request != Hold::Free,
@@ -92,7 +92,7 @@ impl Exchange {
         held && self.config.hold_headers
     }
 
-    /// The request's header fields have come; `end`: and there is no body.
+    /// Takes the request's header fields. `end`: there is no body.
     pub fn request_headers(&mut self, headers: &Headers<'_>, end: bool) -> Step {
         self.client = Client::of(&self.config, headers);
         self.begun = !end;
@@ -107,8 +107,8 @@ impl Exchange {
         self.conclude(Direction::Request, step)
     }
 
-    /// A piece of the request's body has come; `held` bytes are in the host's hands now. `end`: that is
-    /// all of it.
+    /// Takes a piece of the request's body, of which the host now holds `held` bytes. `end`: the body is
+    /// complete.
     pub fn request_body(&mut self, held: usize, end: bool) -> Step {
         self.begun &= !end;
         if self.over {
@@ -119,7 +119,7 @@ impl Exchange {
         self.conclude(Direction::Request, then.map(Step::from))
     }
 
-    /// Trailers follow the request's body, which is complete with that.
+    /// Takes note of trailers after the request's body, which is thereby complete.
     pub fn request_trailers(&mut self) -> Step {
         self.begun = false;
         if self.over {
@@ -130,14 +130,14 @@ impl Exchange {
         self.conclude(Direction::Request, then.map(Step::from))
     }
 
-    /// The request's body, after [`Then::Take`].
+    /// Takes the request's body, after [`Then::Take`].
     pub fn request_taken(&mut self, body: &[u8]) -> Step {
         let Some(released) = self.request.release() else { return Then::Forward.into() };
         let step = request::whole(&self.config, &mut self.client, &mut self.tally, &released, body);
         self.conclude(Direction::Request, step)
     }
 
-    /// The answer's header fields have come; `end`: and there is no body.
+    /// Takes the answer's header fields. `end`: there is no body.
     pub fn response_headers(&mut self, headers: &Headers<'_>, end: bool) -> Step {
         if self.over {
             return Then::Forward.into();
@@ -153,59 +153,59 @@ impl Exchange {
         self.conclude(Direction::Response, Ok(step))
     }
 
-    /// A piece of the answer's body has come; `held` bytes are in the host's hands now. `end`: that is
-    /// all of it.
+    /// Takes a piece of the answer's body, of which the host now holds `held` bytes. `end`: the body is
+    /// complete.
     pub fn response_body(&mut self, held: usize, end: bool) -> Step {
         self.next_phase();
         self.response.chunk(held, end).into()
     }
 
-    /// Trailers follow the answer's body, which is complete with that.
+    /// Takes note of trailers after the answer's body, which is thereby complete.
     pub fn response_trailers(&mut self) -> Step {
         self.next_phase();
         let then = self.response.trailers(&mut self.tally);
         self.conclude(Direction::Response, then.map(Step::from))
     }
 
-    /// What the host held of the answer's body, after [`Then::Take`].
+    /// Takes the part of the answer's body that the host held, after [`Then::Take`].
     pub fn response_taken(&mut self, bytes: &[u8]) -> Step {
         let step = self.response.taken(&self.config, &self.client, &mut self.tally, bytes);
         self.conclude(Direction::Response, step)
     }
 
-    /// How many bytes the host holds for us, of the so many in its hands, while the request has not come to
-    /// its end; then None.
+    /// Returns how many of the `held` bytes in the host's hands it holds for us; `None` once the request has
+    /// ended.
     pub fn unfinished(&self, held: usize) -> Option<usize> {
         let bytes = if self.request == Hold::Free { 0 } else { held };
         (self.begun && !self.over).then_some(bytes)
     }
 
-    /// The request has not come to its end, and others need the room.
+    /// Refuses the request, which has not ended, because others need the room.
     pub fn no_room(&mut self) -> Step {
         self.conclude(Direction::Request, Err(MatrixError::no_room()))
     }
 
-    /// The same where no answer can be given.
+    /// Cuts the request for want of room where an answer is not possible.
     pub fn cut_for_room(&mut self) -> Step {
         self.answer_headers = HeaderState::Gone;
         self.no_room()
     }
 
-    /// The host refused a call, so that the message in hand is neither the old one nor the new one: it must
-    /// not go on.
+    /// Ends the stream after the host refused a call: the message in hand is neither the old one nor the new
+    /// one, and must not go on.
     pub fn host_refused(&mut self, direction: Direction) -> Step {
         self.conclude(direction, Err(MatrixError::internal()))
     }
 
-    /// The host has carried out what the last phase asked for.
+    /// Notes that the host has carried out the last phase's step.
     fn next_phase(&mut self) {
         if self.answer_headers == HeaderState::Leaving {
             self.answer_headers = HeaderState::Gone;
         }
     }
 
-    /// An error ends the stream for both directions. It is told to the client in its own form, unless an
-    /// answer has begun.
+    /// Ends the stream for both directions after an error, which is reported to the client in its own form
+    /// unless an answer has begun.
     fn conclude(&mut self, direction: Direction, step: Result<Step, MatrixError>) -> Step {
         let error = match step {
             Ok(step) => {

@@ -1,12 +1,12 @@
 //! The header fields of one message, as the host hands them out, and the edits that go back.
 //!
-//! Values are bytes: a value that is not UTF-8 is legal HTTP (RFC 9110 section 5.5) and must not end anything
-//! here.
+//! Values are bytes: a value that is not UTF-8 is legal HTTP (RFC 9110 section 5.5) and must not cause an
+//! error here.
 
 use crate::negotiate::Form;
 use std::borrow::Cow;
 
-/// A field that decides something. Each is looked for once, when the others are read as well.
+/// A field that decides something. Each is looked up once, when the fields are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "their names say it")]
 pub enum Field {
@@ -22,7 +22,7 @@ pub enum Field {
     Vary,
 }
 
-/// Each field at its own place.
+/// The known fields, each at the index of its variant.
 const NAMES: [(Field, &str); 10] = [
     (Field::Accept, "accept"),
     (Field::AcceptEncoding, "accept-encoding"),
@@ -36,19 +36,19 @@ const NAMES: [(Field, &str); 10] = [
     (Field::Vary, "vary"),
 ];
 
-/// The fields of a message in their order, pseudo-header fields (`:method`, `:status`) included. Names may be
-/// of any case.
+/// The fields of a message in their order, including pseudo-header fields (`:method`, `:status`). Names may
+/// have any case.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Headers<'a> {
     fields: Vec<(&'a [u8], &'a [u8])>,
-    /// The first value under each of [`NAMES`].
+    /// The first value of each field of [`NAMES`].
     known: [Option<&'a [u8]>; NAMES.len()],
-    /// Whether there is more than one under any of them.
+    /// True if any of them occurs more than once.
     repeated: bool,
 }
 
 impl<'a> Headers<'a> {
-    /// From pairs of name and value.
+    /// Makes the list from pairs of name and value.
     pub fn new(fields: Vec<(&'a [u8], &'a [u8])>) -> Self {
         let (mut known, mut repeated) = ([None; NAMES.len()], false);
         for (name, value) in &fields {
@@ -61,9 +61,9 @@ impl<'a> Headers<'a> {
         Headers { fields, known, repeated }
     }
 
-    /// From the form of the proxy-wasm ABI: the number of pairs, the two lengths of each pair (all 32
-    /// bits, little endian), then name and value of each, closed by a zero byte. `None` when the bytes are
-    /// not of that form.
+    /// Reads the form of the proxy-wasm ABI: the number of pairs, the two lengths of each pair (all 32 bits,
+    /// little endian), then each name and value, closed by a zero byte. Returns `None` if the bytes do not
+    /// have that form.
     pub fn parse(map: &'a [u8]) -> Option<Self> {
         if map.is_empty() {
             return Some(Headers::default());
@@ -81,7 +81,7 @@ impl<'a> Headers<'a> {
         Some(Headers::new(fields))
     }
 
-    /// The value of a field; several fields of one name are one list (RFC 9110 section 5.2).
+    /// Returns the value of a field; several fields of one name form one list (RFC 9110 section 5.2).
     pub fn get(&self, field: Field) -> Option<Cow<'a, [u8]>> {
         let first = self.known.get(field as usize).copied().flatten()?;
         if !self.repeated {
@@ -93,19 +93,19 @@ impl<'a> Headers<'a> {
         Some(Cow::Owned(values.join(&b", "[..])))
     }
 
-    /// All names, each as often as it occurs.
+    /// Returns all names, each as often as it occurs.
     fn names(&self) -> impl Iterator<Item = &'a [u8]> {
         self.fields.iter().map(|(name, _)| *name)
     }
 
-    /// The names that start with these bytes of lower case, each as often as it occurs.
+    /// Returns the names that start with this lower-case prefix, each as often as it occurs.
     pub fn names_under(&self, prefix: &'static str) -> impl Iterator<Item = &'a [u8]> {
         self.names().filter(move |name| {
             name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
         })
     }
 
-    /// `content-length`, where it is one decimal number.
+    /// Returns `content-length`, if it is one decimal number.
     pub fn content_length(&self) -> Option<u64> {
         std::str::from_utf8(&self.get(Field::ContentLength)?).ok()?.parse().ok()
     }
@@ -119,60 +119,60 @@ fn closed_text<'a>(texts: &mut &'a [u8], length: [u8; 4]) -> Option<&'a [u8]> {
     Some(text)
 }
 
-/// One change to the header fields of the message in hand.
+/// A change to the header fields of the message in hand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edit {
-    /// The name in lower case.
+    /// The name, in lower case.
     pub name: Cow<'static, [u8]>,
-    /// The only value from now on; `None` removes all fields of the name.
+    /// The only value from now on; `None` removes all fields of this name.
     pub value: Option<Cow<'static, [u8]>>,
 }
 
 impl Edit {
-    /// Leaves one field of this name, with this value.
+    /// Makes an edit that leaves one field of this name, with this value.
     pub fn set(name: &'static str, value: impl Into<Cow<'static, [u8]>>) -> Self {
         Edit { name: Cow::Borrowed(name.as_bytes()), value: Some(value.into()) }
     }
 
-    /// Leaves no field of this name.
+    /// Makes an edit that leaves no field of this name.
     pub fn remove(name: impl Into<Cow<'static, [u8]>>) -> Self {
         Edit { name: name.into(), value: None }
     }
 }
 
-/// Fields that describe the bytes of a body and are wrong once it is another one (RFC 9110 sections 8.6 and
-/// 14.3, RFC 9530). `content-length` above all: Envoy does not compare it with a replaced body, and a stale
-/// one towards an HTTP/1 server is request smuggling. An `etag` stays: in Matrix it is a handle that clients
-/// send back, not a digest of the bytes.
+/// Fields that describe the bytes of a body and are wrong after its translation (RFC 9110 sections 8.6 and
+/// 14.3, RFC 9530). `content-length` matters most: Envoy does not compare it with a replaced body, and a
+/// stale one towards an HTTP/1 server is request smuggling. An `etag` stays: in Matrix it is a handle that
+/// clients send back, not a digest of the bytes.
 const OF_THE_BYTES: [&str; 6] =
     ["content-length", "content-digest", "repr-digest", "digest", "content-md5", "accept-ranges"];
 
-/// Removes what will be wrong when the body of this message has been translated.
+/// Removes the fields that will be wrong after this message's body has been translated.
 pub(crate) fn forget_the_bytes(headers: &Headers<'_>) -> Vec<Edit> {
     removals(headers, &OF_THE_BYTES)
 }
 
-/// Removes those of these fields that are there.
+/// Removes those of these fields that are present.
 pub(crate) fn removals(headers: &Headers<'_>, names: &[&'static str]) -> Vec<Edit> {
     let named = |name: &[u8]| names.iter().find(|known| name.eq_ignore_ascii_case(known.as_bytes()));
     headers.names().filter_map(named).map(|name| Edit::remove(name.as_bytes())).collect()
 }
 
-/// Names the translated body. Without `length`, because trailers follow: HTTP/1 sends none after a body
-/// of known length.
+/// Describes the translated body. `length` is `None` if trailers follow: HTTP/1 sends none after a body of
+/// known length.
 pub(crate) fn describe_body(form: Form, length: Option<usize>) -> Vec<Edit> {
     let mut edits = vec![Edit::set("content-type", form.media_type().as_bytes())];
     edits.extend(length.map(content_length));
     edits
 }
 
-/// Tells the length of a body.
+/// Makes an edit that states the length of a body.
 pub(crate) fn content_length(length: usize) -> Edit {
     Edit::set("content-length", length.to_string().into_bytes())
 }
 
-/// Whether the body is compressed or otherwise wrapped (RFC 9110 section 8.4), so that neither JSON nor
-/// CBOR can be seen in it.
+/// Returns true if the body is compressed or otherwise encoded (RFC 9110 section 8.4), so that neither JSON
+/// nor CBOR can be seen in it.
 pub(crate) fn is_encoded(headers: &Headers<'_>) -> bool {
     let is_none = |coding: &[u8]| coding.is_empty() || coding.eq_ignore_ascii_case(b"identity");
     let codings = headers.get(Field::ContentEncoding);
@@ -185,7 +185,7 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::any;
 
-    /// The form of the ABI, by its description.
+    /// Serializes fields in the form of the ABI, by its description.
     fn serialized(fields: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
         let mut map = (fields.len() as u32).to_le_bytes().to_vec();
         for (name, value) in fields {

@@ -1,5 +1,5 @@
-//! Requests that have not come to their end, of a listener and a thread together, with the bodies that the
-//! host holds for us: who has to give way when there are too many.
+//! Requests that have not ended, of one listener on one thread, with the bodies that the host holds for us;
+//! decides which one gives way when there are too many.
 //!
 //! ```text
 //! held ──▶ room ───────────────────────────────────────────────▶ it goes on
@@ -8,30 +8,30 @@
 //! ```
 //!
 //! A body that waits has left the windows of HTTP/2, and nothing else counts it over all streams: a stranger
-//! could open a thousand and end none. One that flows costs no more than its stream, but takes a connection
-//! to the homeserver until its end.
+//! could open a thousand and end none. A body that flows costs no more than its stream, but occupies a
+//! connection to the homeserver until its end.
 
 use crate::config::Config;
 use lowband_shares::{Bounds, Network, Pool};
 use std::net::{IpAddr, SocketAddr};
 
-/// What a request counts with, besides what waits of its body: about what Envoy takes for a stream.
+/// Bytes counted for a request besides the held part of its body: about what Envoy needs for a stream.
 const STREAM_BYTES: usize = 16 << 10;
 
-/// Who has how much.
+/// The requests that have not ended, with their shares.
 #[derive(Debug)]
 pub struct Held {
     pool: Pool<u32>,
-    /// No address says whose a stream is.
+    /// True if each stream has a share of its own because addresses do not identify clients.
     are_alone: bool,
 }
 
-/// What a body that grows means for the others.
+/// The consequence of a growing body for other streams and for itself.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Room {
-    /// Streams that have to be cut for it.
+    /// Streams that must be cut to make room.
     pub evicted: Vec<u32>,
-    /// Whether this one has to.
+    /// True if the growing stream itself must be refused.
     pub refused: bool,
 }
 
@@ -42,7 +42,7 @@ impl Default for Held {
 }
 
 impl Held {
-    /// Nothing has begun. One body of the longest kind always finds room, as nothing else would be served.
+    /// Makes an empty table. One body of the longest kind always finds room, as nothing else would be served.
     pub fn new(config: &Config) -> Held {
         let longest = config.max_request_bytes.saturating_add(STREAM_BYTES);
         let Bounds { total, per_network, per_site } = Bounds::of(config.max_held_bytes);
@@ -57,14 +57,14 @@ impl Held {
         }
     }
 
-    /// Whose share a stream has, by the host's text for its client's address. Where the sidecar
-    /// asks each has its own: it has given out its places by network already, and behind balancers it knows
-    /// one address for all clients.
+    /// Returns the network to which a stream is charged, by the host's text for its client's address. Towards
+    /// the sidecar each stream is charged to itself: the sidecar has already given out its places by network,
+    /// and behind balancers it knows one address for all clients.
     pub fn share(&self, stream: u32, source: impl FnOnce() -> Vec<u8>) -> Network {
         if self.are_alone { Network::alone(stream.into()) } else { network(&source(), stream) }
     }
 
-    /// The stream's request has not ended, and so many bytes of it wait.
+    /// Notes that the stream's request has not ended and that `bytes` of it wait.
     pub fn wait(&mut self, stream: u32, network: Network, bytes: usize) -> Room {
         let mut room = Room::default();
         let amount = STREAM_BYTES.saturating_add(bytes);
@@ -86,19 +86,19 @@ impl Held {
         room
     }
 
-    /// Removes a stream whose request has ended, and what it held.
+    /// Removes a stream whose request has ended, together with its held bytes.
     pub fn release(&mut self, stream: u32) {
         self.pool.remove(stream);
     }
 
-    /// Bytes that all hold, with what their streams need.
+    /// Returns the bytes of all streams, including the fixed amount for each.
     pub fn total(&self) -> usize {
         self.pool.total()
     }
 }
 
-/// Whose share a stream has, by the host's text for its client's address: `192.0.2.1:5000`,
-/// `[2001:db8::1]:5000`. Without one it has its own.
+/// Returns the network to which a stream is charged, by the host's text for its client's address:
+/// `192.0.2.1:5000`, `[2001:db8::1]:5000`. A stream without an address has a share of its own.
 fn network(source: &[u8], stream: u32) -> Network {
     let text = std::str::from_utf8(source).unwrap_or_default();
     let address = text.parse::<SocketAddr>().map(|peer| peer.ip()).or_else(|_| text.parse::<IpAddr>());
@@ -125,7 +125,7 @@ mod tests {
         let (greedy, modest) = (network_of(1), network_of(2));
         assert_eq!(held.wait(0, modest, KIB), Room::default());
         let mut evicted = 0;
-        // Streams without end, from one network.
+        // Endless streams from one network.
         for stream in 1..10_000 {
             for bytes in [0, 10 * KIB, 40 * KIB] {
                 let room = held.wait(stream, greedy, bytes);
@@ -135,7 +135,7 @@ mod tests {
             }
         }
         assert!(evicted > 9_000);
-        // Its body grows while the other is at work, up to the longest.
+        // Its body grows while the others are active, up to the longest allowed.
         assert_eq!(held.wait(0, modest, 48 * KIB), Room::default());
         held.release(0);
     }
@@ -147,7 +147,7 @@ mod tests {
             assert_eq!(held.wait(stream, network_of(stream), bytes), Room::default());
         }
         assert_eq!(held.wait(6, network_of(6), KIB), Room { evicted: vec![3], refused: false });
-        // Who grows beyond all others is refused himself.
+        // A stream that grows beyond all others is itself refused.
         let room = held.wait(6, network_of(6), 200 * KIB);
         assert!(room.refused, "{room:?}");
     }
@@ -170,7 +170,7 @@ mod tests {
                 trusted,
                 ..Config::default()
             });
-            // More than a quarter, and less than all.
+            // Together they need more than a quarter and less than all.
             let rooms: Vec<_> = (0..16)
                 .map(|stream| {
                     let network = held.share(stream, || b"192.0.2.1:5000".to_vec());

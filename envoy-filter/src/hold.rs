@@ -3,23 +3,23 @@
 use crate::reply::MatrixError;
 use crate::step::Then;
 
-/// Whether a message waits.
+/// Whether a message waits, and for what.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Hold {
-    /// Nothing waits: not begun, not to be translated, or released.
+    /// Nothing waits: the message has not begun, need not be translated, or was released.
     #[default]
     Free,
     /// The body waits for its rest, and the headers wait with it if they may.
     Held,
-    /// The body is complete, and trailers wait behind it.
+    /// The body is complete, and trailers wait after it.
     HeldWithTrailers,
-    /// It is refused for its `content-encoding`, when its end has come: over HTTP/2 an answer before that
-    /// comes with a reset of the stream, for which some clients (curl) throw the answer away.
+    /// The message will be refused for its `content-encoding` when it ends: over HTTP/2 an earlier answer
+    /// comes with a reset of the stream, and some clients (curl) then discard the answer.
     Compressed,
 }
 
 impl Hold {
-    /// A piece has come, `held` bytes are there now; `end`: that is all.
+    /// Takes a piece; `held` bytes are there now. `end`: the body is complete.
     pub(crate) fn piece(self, held: usize, end: bool, limit: usize) -> Result<Then, MatrixError> {
         match self {
             Hold::Free => Ok(Then::Forward),
@@ -30,7 +30,7 @@ impl Hold {
         }
     }
 
-    /// Trailers have come: with them the body is complete (its last piece was not called the end).
+    /// Takes note of trailers, which complete the body (its last piece was not marked as the end).
     pub(crate) fn trailers(&mut self) -> Result<Then, MatrixError> {
         match self {
             Hold::Free => Ok(Then::Forward),
@@ -42,7 +42,7 @@ impl Hold {
         }
     }
 
-    /// Releases the message. `None` when nothing was held.
+    /// Releases the message. Returns `None` if nothing was held.
     pub(crate) fn release(&mut self) -> Option<Released> {
         match std::mem::take(self) {
             Hold::Free | Hold::Compressed => None,
@@ -52,14 +52,14 @@ impl Hold {
     }
 }
 
-/// A message on its way again.
+/// A message that was released.
 pub(crate) struct Released {
     trailers: bool,
 }
 
 impl Released {
-    /// What `content-length` may say of a body of this size: nothing before trailers, because HTTP/1 sends
-    /// none after a body of known length.
+    /// Returns the `content-length` for a body of this size: none before trailers, because HTTP/1 sends none
+    /// after a body of known length.
     pub(crate) fn content_length(&self, size: usize) -> Option<usize> {
         (!self.trailers).then_some(size)
     }

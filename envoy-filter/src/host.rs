@@ -1,11 +1,12 @@
-//! The border to Envoy (proxy-wasm ABI 0.2.1): the calls into it, each that can fail with its status as a
-//! `Result`, and the functions by which it calls the [`shell`].
+//! The border to Envoy (proxy-wasm ABI 0.2.1): the calls into Envoy, whose status becomes a `Result` if they
+//! can fail, and the functions by which Envoy calls the [`shell`].
 //!
-//! The SDK would turn every status that it does not expect into a panic. Here a panic is a trap, and a trap
-//! ends all streams of the VM. It would also export each callback that there is, and Envoy would enter the VM
-//! for those that have nothing to do: an entry costs as much as all that is counted of a stream.
+//! The SDK would turn every unexpected status into a panic. Here a panic is a trap, and a trap ends all
+//! streams of the VM. The SDK would also export every callback, and Envoy would enter the VM for those that
+//! do nothing: an entry costs as much as all the counting of a stream.
 //!
-//! The only file with `unsafe` in this crate: calls across the border, and buffers that come back over it.
+//! This is the only file with `unsafe` in this crate: calls across the border, and buffers that come back
+//! over it.
 
 #![allow(
     unsafe_code,
@@ -23,7 +24,7 @@ pub(crate) enum Action {
     Pause = 1,
 }
 
-/// `proxy_stream_type_t`, and likewise below: those of the ABI that are used here.
+/// `proxy_stream_type_t`; this enum and those below list the values of the ABI that are used here.
 #[derive(Clone, Copy, Debug)]
 #[repr(u32)]
 pub(crate) enum StreamType {
@@ -60,7 +61,7 @@ enum MetricType {
     Histogram = 2,
 }
 
-/// The host did not do what it was asked to; its status (`proxy-wasm/spec`, `proxy_status_t`).
+/// The status with which the host refused a call (`proxy-wasm/spec`, `proxy_status_t`).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Refused(pub(crate) u32);
 
@@ -111,14 +112,14 @@ unsafe extern "C" {
     ) -> u32;
 }
 
-/// All header fields in the form that `Headers::parse` reads.
+/// Returns all header fields in the form that `Headers::parse` reads.
 pub(crate) fn headers(map: MapType) -> Result<Vec<u8>, Refused> {
     // SAFETY: the two pointers are to live variables.
     received(|data, size| unsafe { proxy_get_header_map_pairs(map, data, size) })
 }
 
-/// The address of the stream's client as Envoy knows it, with its port; where `x-forwarded-for` is believed,
-/// what that says.
+/// Returns the address and port of the stream's client as Envoy knows them; where `x-forwarded-for` is
+/// believed, those that it states.
 pub(crate) fn source_address() -> Result<Vec<u8>, Refused> {
     const PATH: &str = "source\0address";
     // SAFETY: the host reads the path, within its length and during the call; the two pointers are
@@ -126,12 +127,12 @@ pub(crate) fn source_address() -> Result<Vec<u8>, Refused> {
     received(|data, size| unsafe { proxy_get_property(PATH.as_ptr(), PATH.len(), data, size) })
 }
 
-/// From now on, and until the callback returns, calls are about this context, whatever the callback is about.
+/// Makes calls concern this context, whatever the callback concerns, until the callback returns.
 pub(crate) fn speak_of(context: u32) -> Result<(), Refused> {
     done(proxy_set_effective_context(context))
 }
 
-/// Leaves one field of this name.
+/// Sets a field and removes all others of its name.
 pub(crate) fn set_header(map: MapType, name: &[u8], value: &[u8]) -> Result<(), Refused> {
     // SAFETY: the host reads the two slices, within their lengths and during the call.
     done(unsafe {
@@ -139,13 +140,13 @@ pub(crate) fn set_header(map: MapType, name: &[u8], value: &[u8]) -> Result<(), 
     })
 }
 
-/// Leaves no field of this name.
+/// Removes all fields of this name.
 pub(crate) fn remove_header(map: MapType, name: &[u8]) -> Result<(), Refused> {
     // SAFETY: the host reads the slice, within its length and during the call.
     done(unsafe { proxy_remove_header_map_value(map, name.as_ptr(), name.len()) })
 }
 
-/// All bytes of a buffer.
+/// Returns all bytes of a buffer.
 pub(crate) fn buffer(buffer: BufferType) -> Result<Vec<u8>, Refused> {
     // SAFETY: the two pointers are to live variables.
     received(|data, size| unsafe { proxy_get_buffer_bytes(buffer, 0, usize::MAX, data, size) })
@@ -182,7 +183,7 @@ pub(crate) fn close(stream: StreamType) -> Result<(), Refused> {
     done(proxy_close_stream(stream))
 }
 
-/// The id under which a series is counted from now on; the same one for the same name.
+/// Returns the id under which a series is counted from now on; equal names have equal ids.
 pub(crate) fn define_metric(name: &str, histogram: bool) -> Result<u32, Refused> {
     let kind = if histogram { MetricType::Histogram } else { MetricType::Counter };
     let mut id = 0;
@@ -191,8 +192,8 @@ pub(crate) fn define_metric(name: &str, histogram: bool) -> Result<u32, Refused>
     Ok(id)
 }
 
-/// Adds to a counter, or records a value in a histogram. A number that the host does not take is missing
-/// there, and nothing else.
+/// Adds to a counter, or records a value in a histogram. If the host refuses, the number is missing there,
+/// and nothing else happens.
 pub(crate) fn count(id: u32, value: u64, histogram: bool) {
     match histogram {
         true => proxy_record_metric(id, value),
@@ -200,20 +201,20 @@ pub(crate) fn count(id: u32, value: u64, histogram: bool) {
     };
 }
 
-/// From now on `proxy_on_tick` is called each time this period is over, in milliseconds; with 0 no more. The
+/// Makes the host call `proxy_on_tick` each time this period in milliseconds has passed; with 0 no more. The
 /// host keeps one period for a root context and its streams.
 pub(crate) fn set_tick_period(period: u32) -> Result<(), Refused> {
     done(proxy_set_tick_period_milliseconds(period))
 }
 
 /// Sets a property of the stream, which Envoy's access log shows as `%FILTER_STATE(wasm.NAME:PLAIN)%`, and
-/// which CEL knows as `filter_state['wasm.NAME']`. That the host may refuse it is nothing to act upon.
+/// which CEL knows as `filter_state['wasm.NAME']`. A refusal by the host is ignored.
 pub(crate) fn set_property(name: &str, value: &str) {
     // SAFETY: the host reads the two texts, within their lengths and during the call.
     unsafe { proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) };
 }
 
-/// Writes a line to Envoy's log. That the host may refuse it is nothing to act upon.
+/// Writes a line to Envoy's log. A refusal by the host is ignored.
 pub(crate) fn log(level: LogLevel, line: &str) {
     // SAFETY: the host reads the text, within its length and during the call.
     unsafe { proxy_log(level, line.as_ptr(), line.len()) };
@@ -223,7 +224,7 @@ fn done(status: u32) -> Result<(), Refused> {
     if status == 0 { Ok(()) } else { Err(Refused(status)) }
 }
 
-/// Runs a call that hands out bytes.
+/// Runs a call that returns bytes.
 fn received(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Vec<u8>, Refused> {
     let (mut data, mut size) = (null_mut::<u8>(), 0);
     done(call(&mut data, &mut size))?;
@@ -231,11 +232,11 @@ fn received(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Vec<u8
         return Ok(Vec::new());
     }
     // SAFETY: the host has filled `size` bytes that it got from `proxy_on_memory_allocate`, which gives away
-    // a boxed slice of exactly this size; nobody else owns it.
+    // a boxed slice of exactly this size; the slice has no other owner.
     Ok(unsafe { Vec::from_raw_parts(data, size, size) })
 }
 
-/// Header fields as the ABI wants them (`Headers::parse` reads the same form).
+/// Serializes header fields in the form of the ABI (`Headers::parse` reads it).
 fn serialized(headers: &[(&str, &str)]) -> Vec<u8> {
     let length = |length: usize| u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes();
     let mut map = length(headers.len()).to_vec();
@@ -251,29 +252,29 @@ fn serialized(headers: &[(&str, &str)]) -> Vec<u8> {
 
 // ---- what the host calls ----------------------------------------------------------------------------------
 
-// Those that are missing here count as called and content: in the end of a stream, for one,
-// `proxy_on_done` and `proxy_on_log`.
+// The host treats a callback that is not exported as called and successful: at the end of a stream, for
+// example, `proxy_on_done` and `proxy_on_log`.
 
-/// By its name the host knows the ABI.
+/// Marks the version of the ABI: the host recognises it by this name.
 // SAFETY: the ABI alone gives this name a meaning, here and below.
 #[unsafe(no_mangle)]
 extern "C" fn proxy_abi_version_0_2_1() {}
 
-/// Memory for bytes that the host hands out; [`received`] takes it over.
+/// Allocates memory for bytes that the host returns; [`received`] takes it over.
 // SAFETY: as above.
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
     Box::into_raw(Box::<[u8]>::new_uninit_slice(size)).cast()
 }
 
-/// A context begins: that of a stream below the root context `parent`, or with 0 a root context.
+/// Begins a context: a stream below the root context `parent`, or with 0 a root context.
 // SAFETY: as above.
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_context_create(context: u32, parent: u32) {
     shell::create(context, parent);
 }
 
-/// The configuration of a root context lies ready.
+/// Reads the configuration of a root context, which is now available.
 // SAFETY: as above.
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_configure(context: u32, _size: usize) -> u32 {
@@ -316,14 +317,14 @@ extern "C" fn proxy_on_response_trailers(context: u32, _count: usize) -> Action 
     shell::response_trailers(context)
 }
 
-/// The period of a root context is over.
+/// Handles the end of a root context's tick period.
 // SAFETY: as above.
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_tick(context: u32) {
     shell::tick(context);
 }
 
-/// Nothing more will come for this context.
+/// Ends a context: no more callbacks come for it.
 // SAFETY: as above.
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_delete(context: u32) {

@@ -5,14 +5,14 @@
 //!          Envoy ◀──host call─ shell ◀──Step─── exchange ─▶ response  (negotiate, codec)
 //! ```
 //!
-//! Everything that decides is plain Rust without a host: [`exchange`] is told of each phase of one HTTP
-//! stream and answers with a [`Step`](step::Step). The shell carries it out. All that crosses the border goes
-//! through one file (`host`), and a call that can fail comes back as a status: a panic would end the VM with
-//! all its streams.
+//! Every decision is made in plain Rust without a host: [`exchange`] is notified of each phase of one HTTP
+//! stream and answers with a [`Step`](step::Step), which the shell carries out. All calls across the border
+//! go through one file (`host`), and a call that can fail returns a status: a panic would end the VM with all
+//! its streams.
 //!
-//! A request is held whole: the homeserver hears nothing of one that turns out to be broken, or no more than
-//! header fields where those must not wait. An answer is held up to a limit, and above it becomes CBOR chunk
-//! by chunk. What is counted comes out beside the steps ([`metrics`]).
+//! A request is held whole: the homeserver sees nothing of a request that turns out to be broken, or only its
+//! header fields if those must not wait. An answer is held up to a limit, and above it becomes CBOR chunk by
+//! chunk. Counts are returned beside the steps ([`metrics`]).
 
 mod client;
 pub mod config;

@@ -1,13 +1,12 @@
-//! The members of a JSON object, each value as the text that it is: for what is looked into and not
-//! turned into something else. A tree of values would be most of the module's code, which Envoy compiles
-//! when it starts.
+//! The members of a JSON object, each value as its text, for documents that are inspected and not converted.
+//! A tree of values would be most of the module's code, which Envoy compiles when it starts.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
 
-/// The members of a JSON object in their order, repeated ones included; each value as the text that it is.
+/// The members of a JSON object in their order, including repeated ones; each value as its text.
 pub(crate) struct Members<'a>(pub(crate) Vec<(String, &'a RawValue)>);
 
 impl<'a> Members<'a> {
