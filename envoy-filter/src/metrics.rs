@@ -1,18 +1,18 @@
-//! What is counted, under which name. Envoy keeps the numbers; `stats_config` of envoy.yaml turns the parts
-//! of a name into labels.
+//! The series that are counted, and their names. Envoy keeps the numbers; `stats_config` of envoy.yaml turns
+//! the parts of a name into labels.
 //!
 //! `lowband_messages.direction.response.result.translated` becomes
 //! `lowband_messages{direction="response",result="translated"}`. Every series exists from the start, so that
 //! "none yet" and "not measured" look different.
 //!
-//! A stream counts into its [`Tally`], which goes into the [`Totals`] of all streams after each phase. The
-//! host is told of these now and then and not for each message: half a dozen calls would be a tenth of what
-//! the filter costs for a short one.
+//! A stream counts into its [`Tally`], which is added to the [`Totals`] of all streams after each phase. The
+//! totals are reported to the host from time to time, not for each message: half a dozen calls would be a
+//! tenth of the filter's cost for a short one.
 
 use crate::discovery::{Document, Miss};
 use lowband_codec::Repairs;
 
-/// Which half of a stream.
+/// The direction of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Direction {
     /// Towards the homeserver.
@@ -24,38 +24,38 @@ pub enum Direction {
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
-    /// It went on in the other form, whole or chunk by chunk.
+    /// The message went on in the other form, whole or chunk by chunk.
     Translated,
     /// A discovery document, in which values were exchanged for an answer in JSON.
     Exchanged,
-    /// It went on as it was.
+    /// The message went on unchanged.
     Passed,
-    /// The client got an error in its place.
+    /// The client got an error in place of the message.
     Refused,
-    /// It broke off after its beginning had left.
+    /// The message broke off after its beginning had left.
     Cut,
 }
 
 /// Why a message was refused or cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
-    /// No CBOR that stands for JSON, or no JSON.
+    /// The message is CBOR without a JSON equivalent, or not JSON.
     Malformed,
-    /// Above a limit.
+    /// The message is above a limit.
     TooLarge,
-    /// CBOR with a Content-Encoding.
+    /// The message is CBOR with a Content-Encoding.
     Compressed,
-    /// A path with `.` or `..` for a segment.
+    /// The path has a segment `.` or `..`.
     DotSegment,
-    /// It ended before its last bracket.
+    /// The message ended before its last bracket.
     Incomplete,
     /// The host refused a call.
     Host,
-    /// It had not come to its end, and others needed the room.
+    /// The message had not ended, and others needed the room.
     NoRoom,
 }
 
-/// What was repaired in an answer; see [`Repairs`].
+/// The kind of a repair in an answer; see [`Repairs`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the codec explains them")]
 pub enum Repair {
@@ -66,16 +66,16 @@ pub enum Repair {
     TooDeep,
 }
 
-/// One series: a family with a value for each of its labels.
+/// A series: a family with a value for each of its labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Metric {
     /// Messages that have come, by what became of them.
     Messages(Direction, Outcome),
-    /// The refused and the cut ones, by reason.
+    /// The refused and the cut messages, by reason.
     Refused(Direction, Reason),
     /// Repairs of answers.
     Repaired(Repair),
-    /// Documents without what is advertised.
+    /// Documents that lack the advertised values.
     Unadvertised(Document, Miss),
     /// Bytes of translated bodies as they came.
     BytesIn(Direction),
@@ -123,10 +123,10 @@ const MISSES: [(Miss, &str); 5] = [
 const OF_A_DIRECTION: usize = OUTCOMES.len() + REASONS.len() + 3;
 
 impl Metric {
-    /// How many there are.
+    /// Number of series.
     pub const COUNT: usize = 2 * OF_A_DIRECTION + REPAIRS.len() + DOCUMENTS.len() * MISSES.len();
 
-    /// Its index in [`Metric::all`].
+    /// Returns the series' index in [`Metric::all`].
     pub fn index(self) -> usize {
         let of = |direction: Direction| direction as usize * OF_A_DIRECTION;
         match self {
@@ -142,7 +142,7 @@ impl Metric {
         }
     }
 
-    /// Every series with its name.
+    /// Returns every series with its name.
     pub fn all() -> Vec<(Metric, String)> {
         let mut all = Vec::new();
         for (direction, of) in DIRECTIONS {
@@ -172,18 +172,18 @@ impl Metric {
         all
     }
 
-    /// Whether its values are sizes to be recorded, and not numbers to be added.
+    /// Returns true if the values are sizes to be recorded, and not numbers to be added.
     pub fn is_histogram(self) -> bool {
         matches!(self, Metric::BodySize(_))
     }
 
-    /// The same of the series at this [`Metric::index`].
+    /// Returns the same for the series at this [`Metric::index`].
     pub fn is_histogram_at(index: usize) -> bool {
         DIRECTIONS.iter().any(|(direction, _)| Metric::BodySize(*direction).index() == index)
     }
 }
 
-/// What has happened on one stream since its last phase.
+/// The events on one stream since its last phase.
 #[derive(Debug, Default)]
 pub struct Tally {
     counts: Vec<(Metric, u64)>,
@@ -196,18 +196,18 @@ impl Tally {
         }
     }
 
-    /// One message and what became of it.
+    /// Counts one message and its outcome.
     pub(crate) fn message(&mut self, direction: Direction, outcome: Outcome) {
         self.add(Metric::Messages(direction, outcome), 1);
     }
 
-    /// A message that did not go on, or not to its end.
+    /// Counts a message that did not go on, or not to its end.
     pub(crate) fn failure(&mut self, direction: Direction, outcome: Outcome, reason: Reason) {
         self.message(direction, outcome);
         self.add(Metric::Refused(direction, reason), 1);
     }
 
-    /// A translated body, when all of it has left.
+    /// Counts a translated body, once all of it has left.
     pub(crate) fn translated(&mut self, direction: Direction, bytes_in: u64, bytes_out: u64) {
         self.message(direction, Outcome::Translated);
         self.add(Metric::BytesIn(direction), bytes_in);
@@ -215,7 +215,7 @@ impl Tally {
         self.add(Metric::BodySize(direction), bytes_in);
     }
 
-    /// An answer that passes this proxy by, or does not tell of it.
+    /// Counts an answer that leads clients past this proxy, or does not mention it.
     pub(crate) fn unadvertised(&mut self, document: Document, miss: Miss) {
         self.add(Metric::Unadvertised(document, miss), 1);
     }
@@ -239,15 +239,15 @@ impl Tally {
     }
 }
 
-/// Values of histograms that wait for the host, at most: some kilobytes.
+/// The most values of histograms that wait for the host: some kilobytes.
 const MAX_SIZES: usize = 256;
 
-/// What has been counted on all streams and not yet been told to the host.
+/// Counts of all streams that have not been reported to the host.
 #[derive(Debug)]
 pub struct Totals {
     /// A sum for each series, at its [`Metric::index`].
     sums: [u64; Metric::COUNT],
-    /// Values of histograms have no sum: each is told by itself.
+    /// Values of histograms, which are reported one by one and not added up.
     sizes: Vec<(usize, u64)>,
 }
 
@@ -268,7 +268,7 @@ impl Totals {
         }
     }
 
-    /// Whether the host must be told before any more is counted.
+    /// Returns true if the counts must be reported to the host before any more is counted.
     pub fn is_full(&self) -> bool {
         self.sizes.len() >= MAX_SIZES
     }

@@ -1,9 +1,8 @@
-//! Which form a body has and which form an answer shall have (RFC 9110 sections 8.3.1, 12.4.2, 12.5.1;
+//! The form of a body, and the form that an answer must have (RFC 9110 sections 8.3.1, 12.4.2, 12.5.1;
 //! MSC3079).
 //!
-//! Parameters other than `q` are read over: `application/json; charset=utf-8` is JSON, in `Content-Type`
-//! and in `Accept`. What cannot be parsed is passed over as well, element by element: an odd header costs
-//! nobody an answer.
+//! Parameters other than `q` are ignored: `application/json; charset=utf-8` is JSON, in `Content-Type` and in
+//! `Accept`. Elements that cannot be parsed are ignored one by one: an odd header costs no client its answer.
 
 use std::cmp::Ordering;
 
@@ -13,12 +12,12 @@ pub enum Form {
     /// `application/json`, and every message without a body or with one of another type.
     #[default]
     Json,
-    /// CBOR, by the name `application/cbor`.
+    /// A body of type `application/cbor`.
     Cbor,
 }
 
 impl Form {
-    /// The media type as it is written.
+    /// Returns the media type of the form.
     pub fn media_type(self) -> &'static str {
         match self {
             Form::Json => "application/json",
@@ -34,7 +33,7 @@ impl Form {
     }
 }
 
-/// The form that a `Content-Type` names, if it is one of the two.
+/// Returns the form that a `Content-Type` names, if it is one of the two.
 pub fn form_of(content_type: &[u8]) -> Option<Form> {
     if let Some(form) = bare(content_type) {
         return Some(form);
@@ -43,11 +42,11 @@ pub fn form_of(content_type: &[u8]) -> Option<Form> {
     [Form::Json, Form::Cbor].into_iter().find(|form| range.matches(*form) == Some(Specificity::Exact))
 }
 
-/// The form of the answer, from `Accept` and the form of the request's body.
+/// Chooses the form of the answer, from `Accept` and the form of the request's body.
 ///
-/// The higher q wins; at equal q the range that says more; and where both forms are equally welcome, CBOR if
-/// it stands there by name, else the form that the client itself used. A wildcard alone never turns the
-/// answer to a JSON request into CBOR (MSC3079: its `Accept` must include `application/cbor`).
+/// The higher q wins; at equal q the more specific range; and if both forms are equally welcome, CBOR if it
+/// is listed by name, else the form that the client itself used. A wildcard alone never turns the answer to a
+/// JSON request into CBOR (MSC3079: its `Accept` must include `application/cbor`).
 pub fn answer(accept: Option<&[u8]>, request: Form) -> Form {
     if let Some(form) = accept.and_then(bare) {
         return form;
@@ -66,8 +65,8 @@ pub fn answer(accept: Option<&[u8]>, request: Form) -> Form {
     }
 }
 
-/// The form whose media type is all of the value, in lower case: so most programs write it, and it needs
-/// no taking apart.
+/// Returns the form whose media type is the whole value, in lower case: most programs write it so, and it
+/// needs no parsing.
 fn bare(value: &[u8]) -> Option<Form> {
     [Form::Json, Form::Cbor].into_iter().find(|form| value == form.media_type().as_bytes())
 }
@@ -80,8 +79,8 @@ struct Preference {
 }
 
 impl Preference {
-    /// The most specific range that matches gives the q (RFC 9110 section 12.5.1), the highest one where
-    /// several are equal.
+    /// Rates a form. The most specific range that matches gives the q (RFC 9110 section 12.5.1), the highest
+    /// one if several are equal.
     fn of(form: Form, ranges: &[Range<'_>]) -> Self {
         let matching = ranges.iter().filter_map(|range| Some((range.matches(form)?, range.q)));
         matching
@@ -105,7 +104,7 @@ enum Specificity {
 struct Range<'a> {
     main: &'a [u8],
     sub: &'a [u8],
-    /// In thousandths; 1000 where the element has none.
+    /// The q value in thousandths; 1000 if the element has none.
     q: u16,
 }
 
@@ -135,8 +134,8 @@ impl<'a> Range<'a> {
     }
 }
 
-/// The elements of a list, without the white space around them. A separator inside a quoted string is none
-/// (RFC 9110 section 5.6.4); a string that nobody closes ends with the value.
+/// Splits a list into its elements, without the white space around them. A separator inside a quoted string
+/// does not count (RFC 9110 section 5.6.4); a string that is not closed ends with the value.
 fn elements(list: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     let (mut quoted, mut escaped) = (false, false);
     list.split(move |byte| {
@@ -153,13 +152,14 @@ fn elements(list: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     .filter(|element| !element.is_empty())
 }
 
-/// RFC 9110 section 5.6.2.
+/// Returns true for a token (RFC 9110 section 5.6.2).
 fn is_token(text: &[u8]) -> bool {
     let special = |byte: &u8| b"!#$%&'*+-.^_`|~".contains(byte);
     !text.is_empty() && text.iter().all(|byte| byte.is_ascii_alphanumeric() || special(byte))
 }
 
-/// A q value in thousandths (RFC 9110 section 12.4.2): `0`, `1`, and up to three digits after the point.
+/// Parses a q value into thousandths (RFC 9110 section 12.4.2): `0`, `1`, and up to three digits after the
+/// point.
 fn thousandths(text: &[u8]) -> Option<u16> {
     let (whole, fraction) = match text {
         [whole @ (b'0' | b'1')] => (whole, &[][..]),
@@ -208,25 +208,25 @@ mod tests {
         assert_eq!(form_of(b"application/cbor; a=\xff"), Some(Form::Cbor));
     }
 
-    /// `Accept`, then the answer to a request with a JSON body or none, then the one to a request with
-    /// a CBOR body.
+    /// Each row: `Accept`, the answer to a request with a JSON body or none, the answer to one with a CBOR
+    /// body.
     #[test]
     fn the_answer_follows_accept_and_then_the_request() {
         use Form::{Cbor, Json};
         for (accept, to_json, to_cbor) in [
-            // Nothing said.
+            // No form is named.
             ("", Json, Cbor),
             (",, ,", Json, Cbor),
             ("*/*", Json, Cbor),
             ("*/*;q=0.1", Json, Cbor),
             ("application/*", Json, Cbor),
-            // By name.
+            // One form is named.
             ("application/cbor", Cbor, Cbor),
             ("APPLICATION/Cbor", Cbor, Cbor),
             ("application/json", Json, Json),
             ("text/html, application/cbor", Cbor, Cbor),
             ("application/cbor;charset=\"a,b\"", Cbor, Cbor),
-            // Both by name.
+            // Both forms are named.
             ("application/cbor, application/json", Cbor, Cbor),
             ("application/json, application/cbor", Cbor, Cbor),
             ("application/json, application/cbor;q=0.9", Json, Json),
@@ -243,13 +243,13 @@ mod tests {
             ("application/*;q=0.2, */*;q=0.8", Json, Cbor),
             ("*/*, application/*;q=0", Json, Json),
             ("application/json;q=0.5, */*;q=0.8", Json, Cbor),
-            // Neither is welcome.
+            // Neither form is welcome.
             ("image/png", Json, Json),
             ("text/*", Json, Json),
             ("application/cbor;q=0", Json, Json),
             ("application/cbor;q=0, application/json;q=0", Json, Json),
             ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", Json, Cbor),
-            // What cannot be parsed is passed over.
+            // Elements that cannot be parsed are ignored.
             ("application/cbor;q=2", Json, Cbor),
             ("application/cbor;q=1.001", Json, Cbor),
             ("application/cbor;q=0.1234", Json, Cbor),
@@ -258,7 +258,8 @@ mod tests {
             ("cbor", Json, Cbor),
             ("application/cbor, \u{fc}", Cbor, Cbor),
             ("application/json;a=\"b, application/cbor", Json, Json),
-            // A quote behind a backslash closes no string, a backslash behind one makes no escape.
+            // A quote after a backslash does not close a string, and a backslash after a string is not an
+            // escape.
             ("application/json;a=\"\\\", application/cbor\"", Json, Json),
             ("application/json;a=\"\\\\\", application/cbor", Cbor, Cbor),
             // Limits of q.

@@ -1,4 +1,5 @@
-//! What a path is made of, for the rules that go by it, and which paths nobody behind us may be shown.
+//! The segments of a path, for the rules that depend on them, and paths that no server behind this proxy may
+//! see.
 
 use lowband_codec::paths::MAX_NESTED_ESCAPES;
 use std::borrow::Cow;
@@ -23,17 +24,17 @@ impl<'p> Segments<'p> {
         self.segments.get(..self.count).unwrap_or_default()
     }
 
-    /// Those behind the first slash, with which a path begins; `None` if it does not.
+    /// Returns the segments after the slash with which a path begins; `None` if it does not begin with one.
     pub(crate) fn below_root(&self) -> Option<&[&'p [u8]]> {
         self.as_slice().strip_prefix(&[&b""[..]])
     }
 }
 
-/// Whether somebody behind us might take `.` or `..` for steps in this path (RFC 3986 section 5.2.4), and so
-/// come out at a place that no route leads to. A homeserver sees none there; what stands before it may undo
-/// escapes first, once or several times, take a backslash for a slash, and drop what follows a `;`. Without
-/// a step the path is as harmless as its beginning says, and passes as it is: `%2F` and empty segments
-/// belong to Matrix.
+/// Returns true if a server behind this proxy might take `.` or `..` in this path for steps (RFC 3986 section
+/// 5.2.4) and so reach a place to which no route leads. A homeserver does not interpret them; programs in
+/// front of it may undo escapes first, once or several times, read a backslash as a slash, and drop the text
+/// after a `;`. Without a step the path is as harmless as its beginning shows and passes unchanged: `%2F` and
+/// empty segments are part of Matrix.
 pub(crate) fn has_dot_segment(path: &[u8]) -> bool {
     let mut path = Cow::Borrowed(without_query(path));
     for _ in 0..=MAX_NESTED_ESCAPES {
@@ -52,18 +53,18 @@ fn without_query(path: &[u8]) -> &[u8] {
     path.split(|byte| *byte == b'?').next().unwrap_or_default()
 }
 
-/// The same as it is written.
+/// Returns true if the path has such a step as written.
 fn steps(path: &[u8]) -> bool {
     let is_step = |segment: &[u8]| {
-        // Whatever ends a path for somebody, once its escape is undone.
+        // These characters may end a path for one program or another, once their escape is undone.
         let name = segment.split(|byte| b";?#\0".contains(byte)).next().unwrap_or_default();
         matches!(name, b"." | b"..")
     };
-    // Most paths have no point at all, or only within names.
+    // Most paths have no dot at all, or only within names.
     path.contains(&b'.') && path.split(|byte| matches!(byte, b'/' | b'\\')).any(is_step)
 }
 
-/// With the escapes undone that are there; `None` without any.
+/// Returns the path with its escapes undone once; `None` if it has none.
 fn unescaped(path: &[u8]) -> Option<Vec<u8>> {
     if !path.contains(&b'%') {
         return None;

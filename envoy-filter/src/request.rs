@@ -1,6 +1,6 @@
-//! The request's half of a stream: CBOR becomes JSON, as a whole. With `hold_headers` the homeserver
-//! sees nothing before; without it, it has the header fields, and a request that turns out to be broken
-//! breaks off there.
+//! The request's half of a stream: CBOR becomes JSON, as a whole. With `hold_headers` the homeserver sees
+//! nothing of a request until then; without it, the header fields have left, and a request that turns out to
+//! be broken breaks off there.
 
 use crate::client::{Client, form_of_body};
 use crate::config::Config;
@@ -14,15 +14,15 @@ use crate::reply::MatrixError;
 use crate::step::{Step, Then};
 use lowband_codec::{DecodeOptions, Decoder, ErrorKind, KeyTable, Limits};
 
-/// What the sidecar tells the filter; none of it is for the homeserver, and none of it is believed
-/// from anybody else.
+/// Fields by which the sidecar informs the filter; none is for the homeserver, and none is believed from any
+/// other client.
 const FROM_THE_SIDECAR: &str = "lowband-";
 
-/// By these a client asks for less than the whole document, or for none when it has one that may be from
-/// before something else was advertised.
+/// Fields by which a client asks for less than the whole document, or for none if it has a copy, which may be
+/// older than the advertised values.
 const FOR_LESS: [&str; 4] = ["range", "if-range", "if-none-match", "if-modified-since"];
 
-/// What the header fields decide: a step, and whether the body is held to be translated.
+/// Decides by the header fields: returns a step, and whether the body is held to be translated.
 pub(crate) fn headers(
     config: &Config,
     client: &Client,
@@ -34,8 +34,7 @@ pub(crate) fn headers(
     }
     let mut edits: Vec<Edit> =
         headers.names_under(FROM_THE_SIDECAR).map(|name| Edit::remove(name.to_vec())).collect();
-    // The homeserver knows JSON only. Nor shall what Envoy itself answers be CBOR for a client that would
-    // rather have JSON.
+    // The homeserver knows only JSON. Nor may Envoy's own answers be CBOR for a client that prefers JSON.
     let names_cbor = || headers.get(Field::Accept).is_some_and(|accept| names_cbor(&accept));
     if client.reads == Form::Cbor || (!client.media && names_cbor()) {
         edits.push(Edit::set("accept", Form::Json.media_type().as_bytes()));
@@ -43,7 +42,7 @@ pub(crate) fn headers(
     let looked_into = client.reads == Form::Cbor || client.document.is_some();
     let coding = headers.get(Field::AcceptEncoding);
     if looked_into && coding.is_some_and(|coding| !coding.trim_ascii().eq_ignore_ascii_case(b"identity")) {
-        // A compressed answer could not be looked into.
+        // A compressed answer could not be inspected.
         edits.push(Edit::remove(&b"accept-encoding"[..]));
     }
     if client.document.is_some() {
@@ -54,7 +53,7 @@ pub(crate) fn headers(
     }
     let too_long = headers.content_length().is_some_and(|length| length > config.max_request_bytes as u64);
     if is_encoded(headers) {
-        // Header fields that may not wait cannot do so for this either.
+        // Header fields that may not wait cannot wait for this either.
         return match config.hold_headers && !end && !too_long {
             true => Ok((Then::Hold.into(), Hold::Compressed)),
             false => Err(MatrixError::compressed()),
@@ -65,7 +64,7 @@ pub(crate) fn headers(
     }
     edits.extend(describe_body(Form::Json, None));
     if end {
-        // The host gives no body to a message that ends with its headers: an empty one stays empty.
+        // The host gives no body to a message that ends with its headers, so an empty one stays empty.
         return Ok((Step { edits, then: Then::Forward }, Hold::Free));
     }
     edits.extend(forget_the_bytes(headers));
@@ -77,7 +76,7 @@ fn names_cbor(accept: &[u8]) -> bool {
     accept.windows(4).any(|word| word.eq_ignore_ascii_case(b"cbor"))
 }
 
-/// The whole CBOR body becomes JSON, or the client hears why not.
+/// Translates the whole CBOR body to JSON, or returns the error for the client.
 pub(crate) fn whole(
     config: &Config,
     client: &mut Client,
@@ -91,7 +90,7 @@ pub(crate) fn whole(
     }
     let max = config.max_request_bytes;
     let limits = Limits { max_input: max, max_output: max, max_depth: config.max_depth, ..Limits::default() };
-    // Receivers take names and integers alike (MSC3079), whatever the client has said of itself.
+    // Receivers accept names and integers alike (MSC3079), whatever the client has stated.
     let mut decoder = Decoder::new(DecodeOptions { keys: Some(KeyTable::v1()), limits });
     let mut json = Vec::with_capacity(cbor.len().saturating_mul(3) / 2);
     let decoded = decoder.decode(cbor, &mut json).map_err(|error| match error.kind {

@@ -1,5 +1,5 @@
 //! The answer's half of a stream: JSON becomes CBOR for a client that reads it, and discovery documents get
-//! what is advertised.
+//! the advertised values.
 //!
 //! ```text
 //! headers ─▶ Free: goes on as it is
@@ -8,8 +8,7 @@
 //! ```
 //!
 //! An error is a Matrix error for the client as long as the header fields wait, and cuts the stream after
-//! that (`exchange`). Without `hold_headers` they never wait, and leave in a form that is right whatever the
-//! body will be.
+//! that (`exchange`). Without `hold_headers` they never wait, and leave in a form that is valid for any body.
 
 use crate::client::Client;
 use crate::config::Config;
@@ -21,33 +20,34 @@ use crate::reply::MatrixError;
 use crate::step::{Step, Then};
 use lowband_codec::{EncodeOptions, Encoder, Limits, Policy, PushEncoder, PushOptions};
 
-/// Where the answer is on its way.
+/// The state of the answer.
 #[derive(Debug, Default)]
 pub(crate) enum Answer {
-    /// Nothing has come, nothing is to be changed, or all of it has gone on.
+    /// Nothing has come, nothing is to be changed, or everything has gone on.
     #[default]
     Free,
     /// The body waits in the host's hands, and the header fields with it if they may.
     Held(Held),
-    /// The header fields have left, the body follows chunk by chunk. Boxed, because few answers are so long.
+    /// The header fields have left and the body follows chunk by chunk. Boxed, because few answers are so
+    /// long.
     Flowing(Box<Flow>),
-    /// It was cut. What still comes goes nowhere.
+    /// The answer was cut. Anything more that comes is dropped.
     Gone,
 }
 
-/// An answer that waits.
+/// An answer that is held.
 #[derive(Debug)]
 pub(crate) struct Held {
-    /// The form in which it goes on.
+    /// The form in which the answer goes on.
     to: Form,
     document: Option<Document>,
-    /// It is a document that is not labelled as JSON: what it is, its content tells.
+    /// True for a document that is not labelled as JSON: its content decides what it is.
     by_content: bool,
-    /// Its status is 4xx or 5xx.
+    /// True if the status is 4xx or 5xx.
     is_error: bool,
-    /// The longest body that waits; nothing waits where a longer one is announced.
+    /// The longest body in bytes that waits; an answer announced as longer does not wait.
     limit: usize,
-    /// Edits of the header fields when it goes on changed; `None` when they have left.
+    /// Edits of the header fields if the answer goes on changed; `None` once the fields have left.
     edits: Option<Vec<Edit>>,
     rest: Rest,
 }
@@ -61,18 +61,18 @@ pub(crate) struct Flow {
     bytes_out: u64,
 }
 
-/// What of a message has not come yet.
+/// The part of a message that has not come yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rest {
     /// More of the body, or its end.
     Body,
-    /// The body is complete, trailers wait behind it.
+    /// The body is complete, and trailers wait after it.
     Trailers,
-    /// All of it is there.
+    /// Nothing is left to come.
     Nothing,
 }
 
-/// What the answer's header fields decide: a step, and what is to be done with the body.
+/// Decides by the answer's header fields: returns a step, and sets how the body is handled.
 pub(crate) fn headers(
     config: &Config,
     client: &Client,
@@ -86,19 +86,19 @@ pub(crate) fn headers(
     let labelled = label.as_deref().and_then(form_of) == Some(Form::Json);
     let mut missed =
         |miss| client.document.into_iter().for_each(|document| tally.unadvertised(document, miss));
-    // A part of a JSON text is no JSON text.
+    // A part of a JSON text is not a JSON text.
     if *status == *b"206" {
         missed(Miss::Partial);
         return forward(Vec::new());
     }
-    // Two messages without a body speak of the one that GET would get with 200 (RFC 9110 sections
-    // 9.3.2, 15.4.5). In the others (204, a length of 0) there is nothing to translate.
+    // Two messages without a body describe the one that GET would get with 200 (RFC 9110 sections 9.3.2,
+    // 15.4.5). In the others (204, a length of 0) there is nothing to translate.
     let not_modified = *status == *b"304";
     let described = client.head || not_modified;
     let document = client.document.filter(|_| *status == *b"200" || not_modified);
     let by_content = !labelled && document.is_some() && (label.is_some() || !not_modified);
-    // Where no body can be waited for, the label of a document has to be believed if it says what
-    // documents are not.
+    // If the body cannot be waited for, the label of a document must be believed when it names a type that
+    // documents do not have.
     let unseen = described || !config.hold_headers;
     let readable = labelled || (by_content && (!unseen || may_be_json(label.as_deref())));
     let (encoded, empty) = (is_encoded(headers), end && !described);
@@ -123,7 +123,7 @@ pub(crate) fn headers(
         edits.extend(describe_body(client.reads, None));
     }
     if described {
-        // The length of the body is not known here, and the one that is told would be wrong.
+        // The length of the body is not known here, and a stated one would be wrong.
         return forward([vary, edits].concat());
     }
     let (announced, limit) = (headers.content_length(), config.hold_response_bytes);
@@ -134,9 +134,9 @@ pub(crate) fn headers(
             return unchanged();
         }
     }
-    // What waits and the piece that comes next have to stay below the host's own limit. Above it the host
-    // answers in place of the filter, or cuts where the header fields have left: there only waits what is
-    // known to be short, or is a document that is.
+    // The bytes that wait and the next piece must stay below the host's own limit. Above it the host answers
+    // in place of the filter, or cuts if the header fields have left: in that mode only answers known to be
+    // short, and documents, wait.
     let waits = !too_long && (config.hold_headers || announced.is_some() || document.is_some());
     let limit = if waits { limit } else { 0 };
     let document = document.filter(|_| !too_long);
@@ -159,8 +159,8 @@ pub(crate) fn headers(
     }
 }
 
-/// Whether a document may come with this type: web servers that hand out files say no more of one whose name
-/// has no ending.
+/// Returns true if a document may have this type: web servers give no better type to a file whose name has no
+/// extension.
 fn may_be_json(label: Option<&[u8]>) -> bool {
     const OF_FILES: [&str; 4] =
         ["application/octet-stream", "binary/octet-stream", "text/plain", "text/json"];
@@ -171,7 +171,7 @@ fn may_be_json(label: Option<&[u8]>) -> bool {
 }
 
 impl Answer {
-    /// A chunk has come, and the host holds so many bytes now; `end`: that is all.
+    /// Takes a chunk; the host holds `bytes` now. `end`: the body is complete.
     pub(crate) fn chunk(&mut self, bytes: usize, end: bool) -> Then {
         match self {
             Answer::Free => Then::Forward,
@@ -186,13 +186,13 @@ impl Answer {
         }
     }
 
-    /// Trailers have come: with them the body is complete (its last chunk was not called the end).
+    /// Takes note of trailers, which complete the body (its last chunk was not marked as the end).
     pub(crate) fn trailers(&mut self, tally: &mut Tally) -> Result<Then, MatrixError> {
         match self {
             Answer::Free => Ok(Then::Forward),
             Answer::Gone => Ok(Then::Hold),
             Answer::Held(held) => Ok(held.take(Rest::Trailers)),
-            // The host takes no more of the body here; but its last bytes have left with its last bracket.
+            // The host accepts no more of the body here; but its last bytes have left with its last bracket.
             Answer::Flowing(flow) if flow.encoder.is_complete() => {
                 flow.has_left(tally);
                 *self = Answer::Free;
@@ -202,7 +202,7 @@ impl Answer {
         }
     }
 
-    /// What the host held of the body, after [`Then::Take`].
+    /// Takes the part of the body that the host held, after [`Then::Take`].
     pub(crate) fn taken(
         &mut self,
         config: &Config,
@@ -227,7 +227,7 @@ impl Answer {
                 }
                 let edits = held.edits;
                 let mut flow = Box::new(Flow::new(config, client));
-                // As long as the header fields wait, what is wrong with the beginning can still be told.
+                // As long as the header fields wait, a mistake at the beginning can still be reported.
                 let cbor = flow.push(bytes)?;
                 *self = Answer::Flowing(flow);
                 Ok(Step { edits: edits.unwrap_or_default(), then: Then::Replace(cbor) })
@@ -250,13 +250,13 @@ impl Held {
         Then::Take
     }
 
-    /// Whether it may go on as it came: nothing has been said of it, or nothing else than is true.
+    /// Returns true if the answer may go on unchanged: no statement about it has left, or only a true one.
     fn may_pass(&self) -> bool {
         self.to == Form::Json || (self.by_content && self.edits.is_some())
     }
 
-    /// The whole JSON body becomes what the client reads, or the client hears that the homeserver's answer is
-    /// of no use.
+    /// Translates the whole JSON body to the client's form, or returns the error for a homeserver's answer
+    /// that is of no use.
     fn whole(
         self,
         config: &Config,
@@ -282,7 +282,7 @@ impl Held {
         let body = match (self.to, exchanged) {
             (Form::Json, None) => {
                 tally.message(Direction::Response, Outcome::Passed);
-                // The same bytes, under their right name.
+                // The body is unchanged and gets its right type.
                 let mut edits = self.edits.filter(|_| self.by_content).unwrap_or_default();
                 edits.retain(|edit| edit.value.is_some());
                 return Ok(Step { edits, then: Then::Forward });
@@ -294,8 +294,8 @@ impl Held {
             (Form::Cbor, exchanged) => {
                 match encode(config, client, tally, exchanged.as_deref().unwrap_or(whole)) {
                     Ok(body) => body,
-                    // The page of something before the homeserver, under a label that it does not deserve.
-                    // Its status and the time to come again say more than we could.
+                    // The page of a program in front of the homeserver, with a wrong type. Its status and its
+                    // Retry-After are more useful than an error of ours.
                     Err(_) if self.is_error && self.edits.is_some() => {
                         tally.message(Direction::Response, Outcome::Passed);
                         let edits = vec![Edit::set("content-type", &b"text/plain"[..])];
@@ -306,7 +306,7 @@ impl Held {
             }
         };
         let edits = self.edits.map(|mut edits| {
-            // Nothing before trailers, because HTTP/1 sends none after a body of known length.
+            // No length is stated before trailers, because HTTP/1 sends none after a body of known length.
             if self.rest == Rest::Nothing {
                 edits.retain(|edit| *edit.name != *b"content-length");
                 edits.push(content_length(body.len()));
@@ -323,7 +323,7 @@ impl Flow {
         Flow { encoder: PushEncoder::new(options), rest: Rest::Body, bytes_in: 0, bytes_out: 0 }
     }
 
-    /// The next chunk as CBOR, and what is left of it when this was the last one.
+    /// Translates the next chunk to CBOR, with the rest of the text if it was the last.
     fn push(&mut self, json: &[u8]) -> Result<Vec<u8>, MatrixError> {
         self.bytes_in += json.len() as u64;
         let mut cbor = Vec::with_capacity(json.len());
@@ -343,15 +343,15 @@ impl Flow {
     }
 }
 
-/// Of an answer, whether it is held or flows. What is held is bounded by its length, and of what flows only
-/// what grows with its depth and its keys is kept, and one text; a sync may be as long as it likes.
+/// Returns the limits of an answer, held or flowing. A held one is bounded by its length. Of a flowing one
+/// only the part that grows with its depth and its keys is kept, and one text; a sync may have any length.
 fn limits(config: &Config) -> Limits {
     let max_depth = config.max_depth_answers;
     Limits { max_input: usize::MAX, max_output: usize::MAX, max_depth, ..Limits::ENCODE }
 }
 
 fn encode(config: &Config, client: &Client, tally: &mut Tally, json: &[u8]) -> Result<Vec<u8>, MatrixError> {
-    // Lenient: one odd event in a sync must not lock its reader out for ever.
+    // The policy is lenient: one odd event in a sync must not lock its reader out for ever.
     let (keys, policy, limits) = (client.keys, Policy::Lenient, limits(config));
     let options = EncodeOptions { keys, policy, limits, ..EncodeOptions::default() };
     let mut cbor = Vec::with_capacity(json.len());
@@ -362,8 +362,8 @@ fn encode(config: &Config, client: &Client, tally: &mut Tally, json: &[u8]) -> R
     Ok(cbor)
 }
 
-/// The form of each JSON answer depends on `Accept`, also of one that stays JSON: caches have to know
-/// (RFC 9110 section 12.5.5).
+/// Adds `Accept` to `Vary`. The form of each JSON answer depends on it, even if the answer stays JSON: caches
+/// must know (RFC 9110 section 12.5.5).
 fn vary_by_accept(headers: &Headers<'_>) -> Option<Edit> {
     let Some(vary) = headers.get(Field::Vary) else { return Some(Edit::set("vary", &b"Accept"[..])) };
     let mut names = vary.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);

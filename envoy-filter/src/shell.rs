@@ -1,5 +1,5 @@
-//! Envoy's callbacks: each becomes one phase of an [`Exchange`], and its [`Step`] becomes host
-//! calls. Decides nothing.
+//! Envoy's callbacks: each becomes one phase of an [`Exchange`], whose [`Step`] becomes host calls. The shell
+//! decides nothing.
 
 use crate::config::Config;
 use crate::exchange::Exchange;
@@ -28,25 +28,26 @@ struct Contexts {
 /// traps.
 const TELL_AFTER: u32 = 250;
 
-/// A configuration of the filter, as it stands in a listener. It outlives its streams: the host holds it for
+/// A configuration of the filter, as written in a listener. It outlives its streams: the host keeps it for
 /// each of them.
 #[derive(Default)]
 struct Root {
     config: Rc<Config>,
-    /// The host's ids of the series, in the order of `Metric::all`. One that it would not give
-    /// is not counted.
+    /// The host's ids of the series, in the order of `Metric::all`. A series for which the host gave no id is
+    /// not counted.
     ids: Vec<Option<u32>>,
     totals: RefCell<Totals>,
-    /// Requests that have not come to their end, of all streams.
+    /// Requests that have not ended, of all streams.
     held: RefCell<Held>,
-    /// Whether the host will call `tick`. It is asked to when there is something to tell: an
-    /// idle Envoy sleeps.
+    /// True if the host will call `tick`. It is asked to only when there are counts to report: an idle Envoy
+    /// sleeps.
     ticking: Cell<bool>,
-    /// By [`Metric::index`]: of what there has been a warning. One is enough, the numbers tell the rest.
+    /// Indexes of the series ([`Metric::index`]) about which a warning was logged. One warning is enough; the
+    /// numbers show the rest.
     warned: RefCell<BTreeSet<usize>>,
-    /// Whether a body has come while its header fields waited, or it has been told that none does.
+    /// True if a body has come while its header fields waited, or once the warning about that was logged.
     bodies_come: Cell<bool>,
-    /// A stream has ended that waited for a body, when none had ever come.
+    /// True if a stream that waited for a body has ended before any body had ever come.
     waited_in_vain: Cell<bool>,
 }
 
@@ -74,7 +75,7 @@ impl Root {
         }
     }
 
-    /// Tells an operator, once of each document and reason, that clients do not hear of this proxy.
+    /// Warns an operator, once for each document and reason, that clients do not learn of this proxy.
     fn warn(&self, metric: Metric) {
         if let Metric::Unadvertised(document, miss) = metric
             && self.warned.try_borrow_mut().is_ok_and(|mut warned| warned.insert(metric.index()))
@@ -88,14 +89,14 @@ impl Root {
         }
     }
 
-    /// Asks the host for ticks, or with 0 for none.
+    /// Asks the host for ticks at this interval, or for none with 0.
     fn tick_after(&self, milliseconds: u32) -> bool {
         let set = host::set_tick_period(milliseconds).is_ok();
         self.ticking.set(set && milliseconds > 0);
         set
     }
 
-    /// Tells the host what has been counted. False if that is nothing.
+    /// Reports the counts to the host. Returns false if there are none.
     fn tell(&self) -> bool {
         let Ok(mut totals) = self.totals.try_borrow_mut() else { return false };
         let mut told = false;
@@ -109,20 +110,21 @@ impl Root {
     }
 }
 
-/// `None` never comes: the host calls nothing of this VM from within a callback but the allocation of memory.
+/// Runs `work` on the contexts. `None` does not occur: within a callback the host calls nothing of this VM
+/// but the allocation of memory.
 fn with_contexts<R>(work: impl FnOnce(&mut Contexts) -> R) -> Option<R> {
     CONTEXTS.with(|contexts| contexts.try_borrow_mut().ok().map(|mut contexts| work(&mut contexts)))
 }
 
-/// A message of an unknown stream does not go on: it could be the untranslated one of a known one.
+/// Runs `work` on a stream. A message of an unknown stream does not go on: it could be an untranslated one.
 fn with_stream(id: u32, work: impl FnOnce(&mut Stream) -> Action) -> Action {
     with_contexts(|contexts| contexts.streams.get_mut(&id).map(|stream| work(stream)))
         .flatten()
         .unwrap_or(Action::Pause)
 }
 
-/// A phase of a request, with so many bytes of it in the host's hands. Until its end it has its place among
-/// those that have not ended, or one of them has to go.
+/// Runs a phase of a request, of which the host holds `held` bytes. Until the request ends it is counted
+/// among those that have not ended, or one of them is cut.
 fn with_request(id: u32, held: usize, work: impl FnOnce(&mut Stream) -> Action) -> Action {
     with_contexts(|contexts| {
         let stream = contexts.streams.get_mut(&id)?;
@@ -203,8 +205,8 @@ pub(crate) fn request_headers(id: u32, end: bool) -> Action {
     with_request(id, 0, |stream| {
         let action = stream.headers(&REQUEST, |exchange, headers| exchange.request_headers(headers, end));
         if stream.exchange.reads_cbor() {
-            // For what Envoy answers itself and no callback sees (`local_reply_config` of envoy.yaml):
-            // `accept` no longer tells it.
+            // For answers of Envoy itself that no callback sees (`local_reply_config` of envoy.yaml): the
+            // request's `accept` no longer shows the form.
             host::set_property("lowband_reads", "cbor");
         }
         action
@@ -237,7 +239,7 @@ pub(crate) fn response_trailers(id: u32) -> Action {
 struct Stream {
     exchange: Exchange,
     root: Rc<Root>,
-    /// Until its request has come to its end: whose share of those that have not it has.
+    /// The network to which the stream is charged until its request has ended; then `None`.
     share: Option<Network>,
 }
 
@@ -266,21 +268,22 @@ const RESPONSE: Half = Half {
     taken: Exchange::response_taken,
 };
 
-/// What an operator has to know who has forgotten one of two settings.
+/// Warning for an operator who has set only one of two related settings.
 const NO_BODY_CAME: &str = "lowband: streams have ended that waited in vain for a body, and none has ever come while header fields \
     wait: either Envoy's allow_on_headers_stop_iteration has to be true, or the filter's hold_headers false";
 
 impl Stream {
     fn end(&self) {
         let waits = [REQUEST, RESPONSE].iter().any(|half| self.exchange.headers_wait(half.direction));
-        // One may be a client that has left before its body.
+        // A single such stream may come from a client that has left before its body.
         if waits && !self.root.bodies_come.get() && self.root.waited_in_vain.replace(true) {
             self.root.bodies_come.set(true);
             host::log(LogLevel::Error, NO_BODY_CAME);
         }
     }
 
-    /// What it means for the others, and for itself, that its request has not come to its end, if it has not.
+    /// Accounts for this stream's unfinished request, if it is unfinished. Returns the streams that must give
+    /// way.
     fn find_room(&mut self, id: u32, bytes: usize) -> Room {
         let Some(bytes) = self.exchange.unfinished(bytes) else {
             self.leave(id);
@@ -292,7 +295,7 @@ impl Stream {
         held.wait(id, network, bytes)
     }
 
-    /// Its request has come to its end.
+    /// Removes the stream's request, which has ended, from the account.
     fn leave(&mut self, id: u32) {
         if self.share.take().is_some()
             && let Ok(mut held) = self.root.held.try_borrow_mut()
@@ -301,16 +304,15 @@ impl Stream {
         }
     }
 
-    /// Its request is cut for want of room, from within a callback of another stream: an answer there
-    /// would stop that one for ever, since the host keeps for a VM, and not for a stream, that an answer
-    /// has been given.
+    /// Cuts the request for want of room, from within a callback of another stream. An answer here would stop
+    /// that stream for ever, since the host keeps for a VM, not for a stream, that an answer was given.
     fn cut(&mut self) {
         self.share = None;
         let step = self.exchange.cut_for_room();
         self.perform(&REQUEST, step);
     }
 
-    /// Its request is refused for want of room.
+    /// Refuses the stream's request for want of room.
     fn give_way(&mut self) -> Action {
         self.share = None;
         let step = self.exchange.no_room();
@@ -346,13 +348,13 @@ impl Stream {
         });
         self.count();
         action.unwrap_or_else(|_| {
-            // Not even an answer is possible any more: a cut stream is better than half a message.
+            // An answer is no longer possible either: a cut stream is better than half a message.
             let _ = host::close(half.stream);
             Action::Pause
         })
     }
 
-    /// Counts what has happened, and sets the sizes of a translated body for the access log.
+    /// Counts the events, and sets the sizes of a translated body for the access log.
     fn count(&mut self) {
         let mut bytes_in = 0;
         for (metric, value) in self.exchange.counted() {

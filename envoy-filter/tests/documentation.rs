@@ -1,5 +1,5 @@
-//! What `README.md` beside this crate says is so: each field of the configuration with its default, the
-//! versions, the image's name.
+//! Checks the statements of `README.md` beside this crate: each field of the configuration with its default,
+//! the versions, the image's name.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -19,11 +19,11 @@ const OVERLAYS: [&str; 2] = [
 ];
 const NEWEST: &str = include_str!("../../tools/envoy-requirements.txt");
 const OLDEST: &str = include_str!("../../tools/envoy-oldest-requirements.txt");
-/// Stands in the table for a default that no JSON says.
+/// Text in the table for a default that JSON cannot express.
 const NOT_SET: &str = "not set";
 
-/// The names of the structs' fields, which are those of the JSON; an object's fields stand behind its name
-/// and a point.
+/// Returns the names of the structs' fields, which are those of the JSON; the fields of an object follow its
+/// name and a dot.
 fn fields() -> Vec<String> {
     let of = |name: &str| {
         let (_, after) = SOURCE.split_once(&format!("pub struct {name} {{")).unwrap();
@@ -36,7 +36,7 @@ fn fields() -> Vec<String> {
     own.chain(of("Advertise").into_iter().map(|field| format!("advertise.{field}"))).collect()
 }
 
-/// Field -> the cells behind it, of the table that has a column for dangers.
+/// Returns field -> the cells after it, of the table that has a column for dangers.
 fn table() -> BTreeMap<&'static str, Vec<&'static str>> {
     let (_, after) = README.split_once("| field | default | meaning | danger |\n").unwrap();
     let rows = after.lines().skip(1).take_while(|line| line.starts_with('|'));
@@ -62,7 +62,7 @@ fn each_field_has_a_row_and_each_row_a_field() {
     assert!(fields.len() >= 5, "{fields:?}");
     assert_eq!(table().into_keys().collect::<Vec<_>>(), fields);
     for field in &fields {
-        // No field takes an array: the mistake must be about the value, not about the name.
+        // No field accepts an array: the mistake must be about the value, not about the name.
         let mistakes = parsed(field, "[]").unwrap_err();
         assert!(mistakes.iter().all(|mistake| !mistake.contains("no such field")), "{mistakes:?}");
     }

@@ -1,4 +1,4 @@
-//! What becomes of bodies and of the fields that describe them.
+//! Bodies, and the fields that describe them, after the filter.
 
 use crate::host::{Fate, Message, REQUEST, pass};
 use crate::messages::*;
@@ -97,13 +97,13 @@ fn answers_that_are_no_whole_plain_json_pass_untouched() {
         let (_, answered) = through(&get(&[("accept", CBOR)]), &answer);
         assert_eq!(answered, Fate::Sent(answer.fields, answer.pieces.concat()));
     }
-    // Compressed JSON passes too, but it would have been another answer with another `Accept`.
+    // Compressed JSON also passes, but another `Accept` would have got another answer.
     let gzip =
         ok(&[("content-type", JSON), ("content-encoding", "gzip"), ("content-length", "2")], b"\x1f\x8b");
     let (sent, body) = through(&get(&[("accept", CBOR)]), &gzip).1.sent();
     assert_eq!((body.as_slice(), value(&sent, "vary").as_deref()), (&b"\x1f\x8b"[..], Some("Accept")));
     assert_eq!(value(&sent, "content-length").as_deref(), Some("2"));
-    // `identity` is no coding.
+    // `identity` does not count as a coding.
     let plain = ok(&[("content-type", JSON), ("content-encoding", "identity")], b"{}");
     assert_eq!(through(&get(&[("accept", CBOR)]), &plain).1.sent().1, b"\xa0");
 }
@@ -166,7 +166,7 @@ fn trailers_are_waited_for_and_leave_the_length_untold() {
         (cbor_to_json(&answer).unwrap().as_slice(), value(&answered, "content-length")),
         (EVENT.as_bytes(), None)
     );
-    // Trailers and no body at all.
+    // Trailers without a body.
     let none = Message { trailers: true, pieces: Vec::new(), ..post(&[("content-type", CBOR)], b"") };
     assert_eq!(pass(&mut Exchange::new(Config::default()), &REQUEST, &none).sent().1, b"");
 }

@@ -1,4 +1,4 @@
-//! Discovery documents that are not called what they are, and those in which nothing can be exchanged.
+//! Discovery documents with a wrong type, and those in which nothing can be exchanged.
 
 use crate::host::{Fate, Message, REQUEST, RESPONSE, pass};
 use crate::messages::*;
@@ -20,7 +20,7 @@ fn config(hold_headers: bool) -> Config {
     Config { advertise, hold_headers, hold_response_bytes: HELD, ..Config::default() }
 }
 
-/// A stream on which this has been asked for.
+/// Makes a stream whose client has sent this request.
 fn asked(hold_headers: bool, method: &str, path: &str, accept: &str) -> Exchange {
     let mut exchange = Exchange::new(config(hold_headers));
     let mut request = get(&[("accept", accept)]);
@@ -31,7 +31,7 @@ fn asked(hold_headers: bool, method: &str, path: &str, accept: &str) -> Exchange
     exchange
 }
 
-/// The same message whole, in pieces, and with trailers.
+/// Returns the message whole, in pieces, and with trailers.
 fn ways(message: Message) -> [Message; 3] {
     let body = message.pieces.concat();
     let pieces = body.chunks(7).map(<[u8]>::to_vec).collect();
@@ -43,7 +43,7 @@ fn labelled(label: Option<&str>, body: &[u8]) -> Message {
     ok(&label.map(|label| ("content-type", label)).into_iter().collect::<Vec<_>>(), body)
 }
 
-/// Longer than what waits, and not known to be at its end when it is.
+/// Makes an answer longer than those that wait, whose end is not known when it comes.
 fn long(answer: Message) -> Message {
     Message { pieces: vec![format!("{DOCUMENT}{}", " ".repeat(HELD)).into_bytes(), b" ".to_vec()], ..answer }
 }
@@ -134,7 +134,7 @@ fn where_headers_do_not_wait_a_label_is_believed_that_says_something_else() {
         assert_eq!(sent, (answer.fields, DOCUMENT.into()), "{label}");
         assert_eq!(missed(&mut exchange), [(WellKnown, Miss::NotJson)]);
     }
-    // One that says nothing is taken for JSON: for a reader of CBOR nothing is left but the end.
+    // An answer without a type is taken for JSON: for a reader of CBOR it can only be cut.
     let answer = labelled(Some("text/plain"), b"not found");
     let mut exchange = asked(false, "GET", WELL_KNOWN, JSON);
     assert_eq!(pass(&mut exchange, &RESPONSE, &answer).sent().1, b"not found");
@@ -183,7 +183,7 @@ fn each_reason_for_which_nothing_is_exchanged_is_counted() {
             fields.retain(|(name, _)| name != b"content-length" && name != b"content-type");
             assert_eq!(sent, fields);
             assert_eq!(missed(&mut exchange), [expected], "{hold_headers}");
-            // Whatever becomes of it for a reader of CBOR, the number is the same.
+            // Whatever a reader of CBOR gets, the count is the same.
             let mut exchange = asked(hold_headers, method, path, CBOR);
             pass(&mut exchange, &RESPONSE, &again);
             assert_eq!(missed(&mut exchange), [expected], "{hold_headers}, CBOR");
@@ -204,7 +204,7 @@ fn a_long_document_flows_to_a_reader_of_cbor_if_it_is_known_to_be_json() {
         let (fields, body) = pass(&mut exchange, &RESPONSE, &answer).sent();
         match hold_headers {
             true => assert_eq!((fields, body), (answer.fields, answer.pieces.concat())),
-            // Its type has been told.
+            // Its type has left.
             false => assert_eq!(cbor_to_json(&body).unwrap(), DOCUMENT.as_bytes()),
         }
     }

@@ -1,4 +1,4 @@
-//! What the filter believes of a client, and what it leaves alone.
+//! Statements of a client that the filter believes, and requests that it leaves alone.
 
 use crate::host::{Fate, REQUEST, RESPONSE, pass};
 use crate::messages::*;
@@ -11,19 +11,19 @@ fn integer_keys_go_to_who_knows_them() {
     let with = json_to_cbor(br#"{"msgtype":"x"}"#).unwrap();
     let without = b"\xa1\x67msgtype\x61x".as_slice();
     for (trusted, default, version, body, integers) in [
-        // The sidecar's word.
+        // A statement of the sidecar.
         (true, false, Some("1"), None, true),
         (true, true, Some("0"), None, false),
         (true, true, Some("0"), Some(with.as_slice()), false),
         (true, false, Some("2"), None, true),
         (true, false, Some("4294967295"), None, true),
-        // No word that can be read: as on the public listener.
+        // A statement that cannot be read: as on the public listener.
         (true, true, None, None, true),
         (true, false, None, None, false),
         (true, false, Some("x"), None, false),
         (true, true, Some("-1"), None, true),
         (true, false, Some(""), Some(with.as_slice()), true),
-        // Strangers: their body, not their word.
+        // Strangers: their body counts, their statement does not.
         (false, false, Some("1"), None, false),
         (false, true, Some("0"), None, true),
         (false, false, None, Some(with.as_slice()), true),

@@ -1,4 +1,4 @@
-//! What is counted of a stream.
+//! The counts of a stream.
 
 use crate::host::{Message, REQUEST, RESPONSE, pass};
 use crate::messages::*;

@@ -87,7 +87,7 @@ fn all_other_answers_in_json_stay_as_they_are() {
         (WELL_KNOWN, ok(&[("content-type", JSON), ("content-encoding", "gzip")], document)),
         (WELL_KNOWN, json(b"{\"m.homeserver\"")),
         (WELL_KNOWN, json(b"")),
-        // Too long to be held: it passes, whether its length was announced or not.
+        // Too long to be held: the document passes, whether its length was announced or not.
         (
             WELL_KNOWN,
             Message { pieces: vec![long.clone(), b" ".to_vec()], ..json(&[&long[..], b" "].concat()) },

@@ -1,4 +1,4 @@
-//! Without `hold_headers`: the headers are right and gone before anything is known of the body.
+//! Without `hold_headers`: the headers are right and have left before anything is known of the body.
 
 use crate::host::{Fate, Message, REQUEST, RESPONSE, pass};
 use crate::messages::*;
@@ -15,7 +15,7 @@ fn config() -> Config {
     Config { hold_headers: false, hold_response_bytes: HELD, max_request_bytes: 500, ..Config::default() }
 }
 
-/// A stream whose client reads CBOR, and whose request has gone on.
+/// Makes a stream whose client reads CBOR, and whose request has gone on.
 fn asked() -> Exchange {
     let mut exchange = Exchange::new(config());
     pass(&mut exchange, &REQUEST, &get(&[("accept", CBOR)])).sent();
@@ -26,7 +26,7 @@ fn document(size: usize) -> Vec<u8> {
     format!("{{\"a\":\"{}\"}}", "x".repeat(size - 8)).into_bytes()
 }
 
-/// The same message in each way in which its body may come.
+/// Returns the message in each way in which its body may come.
 fn ways(message: &Message) -> impl Iterator<Item = Message> + use<> {
     let (message, body) = (message.clone(), message.pieces.concat());
     [(1, false, false), (7, true, false), (usize::MAX, false, false), (7, false, true), (7, true, true)]
@@ -257,8 +257,8 @@ fn an_answer_may_come_before_the_request_has_ended() {
     let mut exchange = begun();
     assert_eq!(pass(&mut exchange, &RESPONSE, &json(b"{}")).sent().1, b"\xa0");
 
-    // The request is broken after that. It is too late to tell the client, and nothing of the answer passes
-    // as it is.
+    // The request then turns out to be broken. It is too late to report that to the client, and no part of
+    // the answer passes unchanged.
     for (request, reason) in [(&b"\xff"[..], Reason::Malformed), (&[0; 501], Reason::TooLarge)] {
         let mut exchange = begun();
         assert_eq!(exchange.response_headers(&headers(&json(b"{}")), false).then, Then::Forward);

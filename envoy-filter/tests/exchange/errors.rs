@@ -1,4 +1,4 @@
-//! Who hears of which fault, and in which form.
+//! Which side sees which error, and in which form.
 
 use crate::host::{Fate, Message, REQUEST, RESPONSE, pass};
 use crate::messages::*;
@@ -49,7 +49,7 @@ fn the_filters_own_reply_is_not_translated_when_it_comes_by() {
                 .replied();
         let answer = ok(&reply.headers, &reply.body);
         assert_eq!(pass(&mut exchange, &RESPONSE, &answer), Fate::Sent(answer.fields, reply.body));
-        // Nor does anything more of the request go on.
+        // No more of the request goes on either.
         assert_eq!(exchange.request_body(1, true).then, Then::Hold);
         assert_eq!(exchange.request_trailers().then, Then::Hold);
     }
@@ -57,7 +57,7 @@ fn the_filters_own_reply_is_not_translated_when_it_comes_by() {
 
 #[test]
 fn a_reply_of_the_hosts_own_is_translated_once_if_it_is_json_and_passes_otherwise() {
-    // Before the request's headers were seen, and while its body was held.
+    // The answer comes before the request's headers were seen, and while its body was held.
     let text = ok(&[("content-type", "text/plain")], b"too large");
     let mut exchange = Exchange::new(Config::default());
     assert_eq!(pass(&mut exchange, &RESPONSE, &text), Fate::Sent(text.fields.clone(), b"too large".to_vec()));
@@ -129,7 +129,7 @@ fn compressed_cbor_is_refused_when_its_end_has_come() {
         let reply = pass(&mut Exchange::new(Config::default()), &REQUEST, &request).replied();
         assert_eq!(errcode(&reply), (415, "M_UNKNOWN".to_owned()));
     }
-    // Not one byte before, but for one that is longer than any that is waited for.
+    // The refusal does not come one byte early, except for a body announced as longer than any that waits.
     let config = Config { max_request_bytes: 100, ..Config::default() };
     let mut exchange = Exchange::new(config.clone());
     assert_eq!(
@@ -150,6 +150,6 @@ fn when_the_host_refuses_a_call_the_client_hears_of_it_in_its_own_form() {
     assert_eq!(exchange.response_headers(&headers(&json(b"")), false).then, Then::Hold);
     let Then::Reply(reply) = exchange.host_refused(Direction::Response).then else { panic!("no reply") };
     assert_eq!((errcode(&reply), reply.headers[0].1), ((500, "M_UNKNOWN".to_owned()), CBOR));
-    // What may still come of the answer waits for nothing.
+    // Later parts of the answer do not wait.
     assert_eq!(exchange.response_body(2, true).then, Then::Forward);
 }

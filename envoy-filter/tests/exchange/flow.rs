@@ -1,4 +1,4 @@
-//! Answers longer than what is held: they flow, chunk by chunk.
+//! Answers longer than those that are held: they flow, chunk by chunk.
 
 use crate::host::{Fate, Message, REQUEST, RESPONSE, pass};
 use crate::messages::*;
@@ -16,7 +16,7 @@ fn exchange() -> Exchange {
     exchange
 }
 
-/// `["xxx...", 1.5, null]` in so many bytes.
+/// Makes `["xxx...", 1.5, null]` of this many bytes.
 fn document(size: usize) -> Vec<u8> {
     let json = format!("[\"{}\",1.5,null]", "x".repeat(size - 13));
     assert_eq!(json.len(), size);
@@ -45,8 +45,8 @@ fn an_answer_at_the_limit_is_held_and_has_a_length_and_a_longer_one_has_none() {
             assert_eq!(value(&fields, "content-type").as_deref(), Some(CBOR));
             assert_eq!(value(&fields, "etag").as_deref(), Some("\"1\""));
             assert_eq!(value(&fields, "content-length"), (!flows).then(|| cbor.len().to_string()), "{size}");
-            // Definite lengths, as long as all of it is there before anything leaves (RFC
-            // 8949 section 3.2.2).
+            // Definite lengths are used if the whole answer is there before anything leaves (RFC 8949 section
+            // 3.2.2).
             assert_eq!(cbor[0], if flows { 0x9f } else { 0x83 });
         }
     }
@@ -73,7 +73,7 @@ fn where_a_longer_one_is_announced_nothing_waits() {
 #[test]
 fn broken_json_is_told_as_long_as_nothing_has_left_and_then_cuts() {
     let broken = [b"[1,".as_slice(), &document(300), b",}]"].concat();
-    // All of it within the first chunk that does not wait any longer.
+    // The whole answer comes within the first chunk that no longer waits.
     let mut exchange_2 = exchange();
     exchange_2.response_headers(&headers(&in_pieces(&broken, 1)), false);
     assert_eq!(exchange_2.response_body(broken.len(), false).then, Then::Take);

@@ -1,8 +1,8 @@
-//! Envoy as the exchange sees it: it hands over phases, keeps what is held, and sends on what is forwarded.
+//! Envoy as the exchange sees it: hands over phases, keeps held bytes, and sends on forwarded ones.
 //!
-//! What Envoy would refuse, or would carry out wrongly, fails the test here: edits after the headers have
-//! left, a body for a message that ended with its headers, a message that is neither sent nor answered. And
-//! no part of a body leaves before it is known that all of it is held or all of it flows.
+//! Anything that Envoy would refuse, or would carry out wrongly, fails the test here: edits after the headers
+//! have left, a body for a message that ended with its headers, a message that is neither sent nor answered.
+//! And no part of a body leaves before it is known whether all of it is held or all of it flows.
 
 use crate::messages::headers;
 use lowband_envoy_filter::exchange::Exchange;
@@ -18,27 +18,27 @@ pub(crate) type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 pub(crate) struct Message {
     /// All header fields.
     pub(crate) fields: Fields,
-    /// The pieces of the body; none at all: the message ends with its headers (if it has no trailers).
+    /// The pieces of the body. Without any, the message ends with its headers (if it has no trailers).
     pub(crate) pieces: Vec<Vec<u8>>,
-    /// The end of the body is told with an empty piece of its own.
+    /// True if an empty piece of its own marks the end of the body.
     pub(crate) late_end: bool,
-    /// Trailers follow the body.
+    /// True if trailers follow the body.
     pub(crate) trailers: bool,
 }
 
-/// What became of a message.
+/// The outcome of a message.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Fate {
-    /// It went on, with these fields and this body.
+    /// The message went on, with these fields and this body.
     Sent(Fields, Vec<u8>),
-    /// The client got this instead; of the body nothing has left, of a request perhaps the fields.
+    /// The client got this reply instead; no part of the body has left, but a request's fields may have.
     Replied(Reply),
-    /// It broke off after these fields and bytes.
+    /// The message broke off after these fields and bytes.
     Cut(Fields, Vec<u8>),
 }
 
 impl Fate {
-    /// Fields and body of a message that was sent.
+    /// Returns the fields and the body of a message that was sent.
     pub(crate) fn sent(self) -> (Fields, Vec<u8>) {
         match self {
             Fate::Sent(fields, body) => (fields, body),
@@ -49,7 +49,7 @@ impl Fate {
         }
     }
 
-    /// The reply that was given.
+    /// Returns the reply that was given.
     pub(crate) fn replied(self) -> Reply {
         match self {
             Fate::Replied(reply) => reply,
@@ -57,7 +57,7 @@ impl Fate {
         }
     }
 
-    /// What had left before the cut.
+    /// Returns the parts that had left before the cut.
     pub(crate) fn cut(self) -> (Fields, Vec<u8>) {
         match self {
             Fate::Cut(fields, body) => (fields, body),
@@ -68,7 +68,7 @@ impl Fate {
 
 /// The three phases of one direction, and the one that takes a body.
 pub(crate) struct Direction {
-    /// The client can be answered although the headers have left.
+    /// True if the client can be answered although the headers have left.
     answers_late: bool,
     headers: fn(&mut Exchange, &Headers<'_>, bool) -> Step,
     body: fn(&mut Exchange, usize, bool) -> Step,
@@ -76,7 +76,7 @@ pub(crate) struct Direction {
     taken: fn(&mut Exchange, &[u8]) -> Step,
 }
 
-/// Towards the homeserver.
+/// The direction towards the homeserver.
 pub(crate) const REQUEST: Direction = Direction {
     answers_late: true,
     headers: Exchange::request_headers,
@@ -85,7 +85,7 @@ pub(crate) const REQUEST: Direction = Direction {
     taken: Exchange::request_taken,
 };
 
-/// Towards the client.
+/// The direction towards the client.
 pub(crate) const RESPONSE: Direction = Direction {
     answers_late: false,
     headers: Exchange::response_headers,
@@ -111,7 +111,7 @@ enum End {
 }
 
 impl Passage {
-    /// Carries a step out; `Some` when the message goes no further.
+    /// Carries a step out. Returns `Some` if the message goes no further.
     fn carry_out(&mut self, exchange: &mut Exchange, direction: &Direction, step: Step) -> Option<End> {
         assert!(
             step.edits.is_empty() || !self.headers_left,
@@ -137,7 +137,7 @@ impl Passage {
             }
             Then::Replace(body) => {
                 assert!(self.has_body, "a body for a message without one");
-                // The host takes nothing more when trailers are next, unless the body waits.
+                // The host accepts nothing more when trailers are next, unless the body waits.
                 assert!(waited || !self.trailers_wait, "a body after its end");
                 self.headers_left = true;
                 self.held.clear();
@@ -158,12 +158,12 @@ impl Passage {
 }
 
 impl Message {
-    /// Whether nothing follows the headers.
+    /// Returns true if nothing follows the headers.
     fn ends_with_headers(&self) -> bool {
         self.pieces.is_empty() && !self.trailers
     }
 
-    /// The pieces of the body, each with whether it is told to be the last.
+    /// Returns the pieces of the body, each with whether it is marked as the last.
     fn told(&self) -> Vec<(&[u8], bool)> {
         let mut told: Vec<(&[u8], bool)> =
             self.pieces.iter().map(|piece| (piece.as_slice(), false)).collect();
@@ -177,7 +177,7 @@ impl Message {
     }
 }
 
-/// Takes one message through one direction of an exchange.
+/// Passes one message through one direction of an exchange.
 pub(crate) fn pass(exchange: &mut Exchange, direction: &Direction, message: &Message) -> Fate {
     let mut passage = Passage {
         fields: message.fields.clone(),

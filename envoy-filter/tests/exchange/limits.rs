@@ -1,4 +1,4 @@
-//! Each limit, at its border.
+//! Each limit, at its boundary.
 
 use crate::host::{Message, REQUEST, RESPONSE, pass};
 use crate::messages::*;
@@ -9,7 +9,7 @@ use lowband_envoy_filter::metrics::Metric::Repaired;
 use lowband_envoy_filter::metrics::Repair;
 use lowband_envoy_filter::step::Then;
 
-/// A text of so many bytes as CBOR, head included.
+/// Makes a text of this many bytes as CBOR, head included.
 fn cbor_text(size: usize) -> Vec<u8> {
     [&[0x79][..], &u16::try_from(size - 3).unwrap().to_be_bytes(), &vec![b'x'; size - 3]].concat()
 }

@@ -1,4 +1,4 @@
-//! Whole streams through the state machine, without Envoy: what the homeserver gets, what the client gets.
+//! Whole streams through the state machine, without Envoy: the messages that homeserver and client get.
 
 #![allow(
     clippy::panic,

@@ -1,4 +1,4 @@
-//! Messages as clients and homeservers send them, and what tests ask of them.
+//! Messages as clients and homeservers send them, and helpers to inspect them.
 
 use crate::host::{Fate, Fields, Message, REQUEST, RESPONSE, pass};
 use lowband_codec::cbor_to_json;
@@ -23,7 +23,7 @@ pub(crate) fn value(fields: &Fields, name: &str) -> Option<String> {
     value
 }
 
-/// A POST with these fields, and a body in one piece.
+/// Makes a POST with these fields and a body in one piece.
 pub(crate) fn post(pairs: &[(&str, &str)], body: &[u8]) -> Message {
     let mut fields = fields(&[(":method", "POST"), (":path", "/_matrix/client/v3/x")]);
     fields.extend(self::fields(pairs));
@@ -47,7 +47,7 @@ pub(crate) fn json(body: &[u8]) -> Message {
     ok(&[("content-type", JSON), ("content-length", &body.len().to_string())], body)
 }
 
-/// One stream with the default configuration.
+/// Passes one stream through the filter with the default configuration.
 pub(crate) fn through(request: &Message, response: &Message) -> (Fate, Fate) {
     let mut exchange = Exchange::new(Config::default());
     (pass(&mut exchange, &REQUEST, request), pass(&mut exchange, &RESPONSE, response))
@@ -64,7 +64,7 @@ pub(crate) fn errcode(reply: &Reply) -> (u16, String) {
     (reply.status, error["errcode"].as_str().unwrap().to_owned())
 }
 
-/// The fields of a message as the exchange is given them.
+/// Returns the fields of a message as the exchange gets them.
 pub(crate) fn headers(message: &Message) -> Headers<'_> {
     Headers::new(message.fields.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect())
 }

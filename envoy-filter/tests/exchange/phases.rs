@@ -11,7 +11,7 @@ use lowband_envoy_filter::step::Then;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-/// A body cut into pieces, empty ones among them.
+/// Cuts a body into pieces, empty ones among them.
 fn pieces(body: Vec<u8>) -> impl Strategy<Value = Vec<Vec<u8>>> {
     vec(0..=body.len(), 0..6).prop_map(move |mut cuts| {
         cuts.sort_unstable();
@@ -141,7 +141,7 @@ proptest! {
             exchange.counted().for_each(drop);
             refused |= matches!(step.then, Then::Reply(_));
         }
-        // Once answered, nothing more of the request may go on.
+        // After an answer, no more of the request may go on.
         prop_assert!(!refused || exchange.request_body(1, true).then == Then::Hold);
     }
 }
