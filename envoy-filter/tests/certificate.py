@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""envoy.yaml and a certificate that is renewed while Envoy runs, or that does not fit when it starts; and how to ask whether TLS works."""
+"""envoy.yaml with a certificate that is renewed while Envoy runs, or that does not fit when it starts; and how to ask whether TLS works."""
 
 import contextlib
 import http.client
@@ -22,7 +22,7 @@ def unverified():
 
 
 class Pair:
-    """A certificate and its key, made anew."""
+    """Makes a certificate and its key anew."""
 
     def __init__(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -45,7 +45,7 @@ class Certificates(unittest.TestCase):
         return connection
 
     def shown(self, envoy):
-        """The certificate that who comes now is shown, or None if the handshake is cut."""
+        """Returns the certificate that a new client is shown, or None if the handshake is cut."""
         with contextlib.suppress(ssl.SSLError, OSError):
             return self.connect(envoy).sock.getpeercert(binary_form=True)
 
@@ -55,7 +55,7 @@ class Certificates(unittest.TestCase):
         return (response.status, response.read()) == (200, b"ready\n")
 
     def metric(self, envoy, name):
-        """As Prometheus reads it: the one line of the family."""
+        """Returns the one line of the family, as Prometheus reads it."""
         with contextlib.closing(http.client.HTTPConnection("127.0.0.1", envoy.admin, timeout=10)) as connection:
             connection.request("GET", "/stats/prometheus")
             text = connection.getresponse().read().decode()
@@ -68,7 +68,7 @@ class Certificates(unittest.TestCase):
             os.rename(self.folder / "new", self.folder / name)
 
     def fill_volume(self, revision, files):
-        """As the kubelet does: the names are links into `..data`, a link to a folder, which changes in one step."""
+        """Writes files as the kubelet does: the names are links into `..data`, a link to a folder, which changes in one step."""
         folder = self.folder / f"..{revision}"
         folder.mkdir()
         for name, content in files.items():
@@ -99,7 +99,7 @@ class Certificates(unittest.TestCase):
         envoy = self.start()
         old = self.shown(envoy)
         pair = Pair()
-        # As certbot does.
+        # The layout of certbot.
         (self.folder / "archive").mkdir()
         for name, content in pair.files.items():
             (self.folder / "archive" / name).write_bytes(content)
@@ -126,7 +126,7 @@ class Certificates(unittest.TestCase):
         def spoil(folder):
             pathlib.Path(folder, "key.pem").write_bytes(Pair().files["key.pem"])
 
-        # It says itself that it is ready.
+        # Envoy itself reports that it is ready.
         envoy = self.start(spoil)
         self.assertIsNone(self.shown(envoy))
         not_ready = "listener_server_ssl_socket_factory_downstream_context_secrets_not_ready"

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Connections over HTTP/1 that are to end after an answer, on a link that is slow or stalls: nobody loses the answer.
+"""Connections over HTTP/1 that end after an answer, on a link that is slow or stalls: no client loses the answer.
 
 The rest is in parts.py.
 """
@@ -14,7 +14,7 @@ import unittest
 from parts import CBOR, Case, Envoy, Homeserver, answer
 from streaming import sync
 
-# Of envoy.yaml, in seconds: how long Envoy waits for a reader that takes nothing.
+# From envoy.yaml, in seconds: how long Envoy waits for a reader that takes nothing.
 DELAYED_CLOSE = 5
 
 
@@ -27,7 +27,7 @@ class Closing(Case):
         cls.envoy.ready()
 
     def test_who_still_sends_when_refused_has_time_to_read_why(self):
-        """Envoy reads no more of the body and ends with a reset, for which many a client forgets an answer that it has not read."""
+        """Envoy reads no more of the body and ends with a reset, upon which many clients drop an answer that they have not read."""
         begun = time.monotonic()
         with socket.create_connection(("127.0.0.1", self.envoy.public), timeout=30) as connection:
             head = f"POST /_matrix/client/v3/x HTTP/1.1\r\nhost: x\r\ncontent-type: {CBOR}\r\ncontent-length: {9 << 20}\r\n\r\n"
@@ -36,15 +36,15 @@ class Closing(Case):
             response.begin()
             response.content = response.read()
             self.assert_matrix_error(response, 413, "M_TOO_LARGE")
-            # What was on its way, and the end.
+            # Reads the bytes that were on their way, and the end.
             with contextlib.suppress(ConnectionError):
                 connection.sendall(b"x" * 1000)
                 self.assertEqual(connection.recv(1), b"")
-        # From before the refusal on: a busy machine can only make it longer.
+        # Counted from before the refusal: a busy machine can only make it longer.
         self.assertGreater(time.monotonic() - begun, 0.9 * DELAYED_CLOSE)
 
     def test_a_reader_that_stalls_gets_a_whole_answer_whose_connection_is_to_end(self):
-        """Of sizes of which some end in the kernel's buffers and some in Envoy's, wherever the one ends and the other begins."""
+        """Answers of sizes of which some end in the kernel's buffers and some in Envoy's, wherever the boundary is."""
         whole, threads = {}, []
 
         def read(size):
@@ -53,7 +53,7 @@ class Closing(Case):
             self.homeserver.answers[path] = answer(json)
             with socket.socket() as connection:
                 connection.settimeout(30)
-                # Before the connection is there, so that little is on its way.
+                # Set before the connection exists, so that little is on its way.
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
                 connection.connect(("127.0.0.1", self.envoy.public))
                 head = f"GET {path} HTTP/1.1\r\nhost: x\r\naccept: {CBOR}\r\nconnection: close\r\n\r\n"

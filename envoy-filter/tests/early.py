@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""The filter with `hold_headers: false`, in an Envoy that has not been told `allow_on_headers_stop_iteration`: as a WasmPlugin of Istio
-or an EnvoyExtensionPolicy of Envoy Gateway sets it up.
+"""The filter with `hold_headers: false`, in an Envoy without `allow_on_headers_stop_iteration`: as a WasmPlugin of Istio or an
+EnvoyExtensionPolicy of Envoy Gateway sets it up.
 
-All that real_envoy.py and streaming.py say of the filter is said again here, but for what is to be different. And what an Envoy does
-that lacks both settings.
+Repeats the tests of real_envoy.py and streaming.py, except for the intended differences. Also tests an Envoy that lacks both
+settings.
 """
 
 import http.client
@@ -34,7 +34,7 @@ class Requests(real_envoy.Requests):
     edit = staticmethod(early)
 
     def test_a_cbor_body_arrives_as_json_with_its_own_length(self):
-        """With none: when it is known, the header fields have left."""
+        """Answers without a length: when it is known, the header fields have left."""
         for body in (MESSAGE_CBOR, iter([MESSAGE_CBOR])):
             response = self.request(body=body, content_type="Application/CBOR; x=1", content_digest="sha-256=:AA==:")
             self.assertEqual((response.status, response.getheader("content-type"), response.content), (200, CBOR, b"\xa0"))
@@ -45,7 +45,7 @@ class Requests(real_envoy.Requests):
         self.assert_next_request_is_served()
 
     def begin(self, body):
-        """A CBOR request of which the homeserver has the header fields and the filter these bytes of the body."""
+        """Sends a CBOR request of which the homeserver has the header fields and the filter has these bytes of the body."""
         begun, broken = len(self.homeserver.begun), self.homeserver.broken
         connection = socket.create_connection(("127.0.0.1", self.envoy.public), timeout=30)
         self.addCleanup(connection.close)
@@ -99,7 +99,7 @@ class Requests(real_envoy.Requests):
         response.begin()
         self.assertEqual((response.status, response.getheader("content-type")), (401, CBOR))
         self.assertEqual(decode(response.read())[0], {"errcode": "M_MISSING_TOKEN"})
-        # Half an answer, and then the request turns out to be broken.
+        # Half an answer has left, and then the request turns out to be broken.
         self.homeserver.answers["/_matrix/client/v3/x"] = chunked(b'{"errcode":"M_MISSING_TOKEN"}', [5]).removesuffix(b"0\r\n\r\n")
         connection, _ = self.begin(MESSAGE_CBOR[:3])
         response = http.client.HTTPResponse(connection)
@@ -113,7 +113,7 @@ class Requests(real_envoy.Requests):
 
     def test_bodies_that_hold_requests_stay_bodies_whatever_length_is_told(self):
         smuggled = b"GET /_matrix/client/v3/smuggled HTTP/1.1\r\nhost: x\r\n\r\n"
-        # One byte of CBOR for each of JSON's six, and the other way round.
+        # One byte of CBOR for each six bytes of JSON, and the other way round.
         for text in (smuggled, b"\x01" * 100 + smuggled, smuggled * 400):
             self.homeserver.requests.clear()
             body = b"\x7a" + len(text).to_bytes(4, "big") + text
@@ -126,7 +126,7 @@ class Answers(real_envoy.Answers):
     edit = staticmethod(early)
 
     def assert_cut(self, raw):
-        """The client gets no end, and nothing in JSON."""
+        """Checks that the client gets no end of the answer, and nothing in JSON."""
         with self.assertRaises((http.client.IncompleteRead, ConnectionError)) as caught:
             self.get(raw)
         self.assertNotIn(b'"', getattr(caught.exception, "partial", b""))
@@ -134,7 +134,7 @@ class Answers(real_envoy.Answers):
         self.assert_next_request_is_served()
 
     def test_json_becomes_cbor_for_who_asks_for_it(self):
-        # Of definite length where it is known beforehand that it is short.
+        # The length is definite if it is known beforehand that the answer is short.
         for raw, content in (
             (answer(b'{"msgtype": "m.text"}', "vary: Origin", "etag: kept"), b"\xa1\x67msgtype\x66m.text"),
             (chunked(b'{"msgtype": "m.text"}', [3]), b"\xbf\x67msgtype\x66m.text\xff"),
@@ -151,7 +151,7 @@ class Answers(real_envoy.Answers):
         self.assertEqual(decode(response.content)[0], {"text": "y" * 70000})
 
     def test_broken_json_is_the_homeservers_fault(self):
-        """And all that can be said of it is that there is no answer."""
+        """The only thing that can be reported of it is that there is no answer."""
         for raw in (answer(b'{"a":'), chunked(b'{"a":1}x', [1]), answer(b"<html>")):
             self.assert_cut(raw)
 
@@ -166,7 +166,7 @@ class Http2(real_envoy.Http2):
     edit = staticmethod(early)
 
     def test_what_is_refused_for_its_header_fields_is_refused_after_a_short_body(self):
-        """It is refused at once, and the homeserver has not heard of it."""
+        """The request is refused at once, and the homeserver has seen nothing of it."""
         for way in self.ways():
             status, _, _ = self.curl(*way, "-X", "POST", "-H", f"content-type: {CBOR}", "-H", "content-encoding: gzip")
             self.assertEqual(status[1], "415")
@@ -181,7 +181,7 @@ class Streams(streaming.Streams):
     edit = staticmethod(early)
 
     def test_a_bad_beginning_is_still_told(self):
-        """It is not: the header fields have left."""
+        """The mistake is not reported to the client: the header fields have left."""
         body, _ = streaming.sync(600_000)
         for raw in (answer(b"<" + body), chunked(b"{" + body, [300_000])):
             self.assert_cut(raw)
@@ -191,7 +191,7 @@ class Trailers(streaming.Trailers):
     edit = staticmethod(lambda text: with_trailers(early(text)))
 
     def test_a_short_answer_with_trailers_is_translated_whole_and_has_no_length(self):
-        """It is not known to be short, unless it is a document in which something is to be exchanged."""
+        """The answer is not known to be short, unless it is a document in which something is to be exchanged."""
         self.assertEqual(self.get(b'{"a":1}', [3]).content, b"\xbf\x61a\x01\xff")
         path = "/_matrix/client/versions"
         for sizes in ([], [1, 3]):
@@ -216,7 +216,7 @@ class Discovery(streaming.Discovery):
 
 
 class LowLimits(Case):
-    """The buffers of an Envoy Gateway that has been told nothing of them: 32 KiB over HTTP/1, and no limits by route."""
+    """The buffers of an Envoy Gateway without settings for them: 32 KiB over HTTP/1, and no limits by route."""
 
     @staticmethod
     def edit(text):
@@ -266,7 +266,7 @@ class NeitherSetting(Case):
         self.assertIn("allow_on_headers_stop_iteration", self.envoy.read_log())
 
     def test_what_is_refused_by_its_header_fields_at_once_is(self):
-        # As little of it as possible, so that the answer meets no body on its way.
+        # The body is sent as late as possible, so that the answer does not meet it on its way.
         for fields in ({}, {"content_encoding": "gzip"}):
             response = self.request(content_type=CBOR, content_length=str(9 << 20), **fields)
             self.assert_matrix_error(response, 415 if fields else 413, "M_UNKNOWN" if fields else "M_TOO_LARGE")

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """A client that opens many requests and ends none, at the public listener of the project's envoy.yaml: Envoy's memory stays bounded, and
-everybody else is served, there and at the sidecar's listener.
+all other clients are served, there and at the sidecar's listener.
 """
 
 import contextlib
@@ -16,8 +16,8 @@ from parts import CBOR, JSON, MESSAGE_CBOR, Envoy, Homeserver, free_port, until
 
 MIB = 1 << 20
 CONNECTIONS, STREAMS, BYTES = 8, 24, 2 * MIB
-# What one network may have of the filter's `max_held_bytes`, and what else a flood may cost: windows,
-# streams, the copy of a body.
+# The share of one network in the filter's `max_held_bytes`, and the other costs of a flood: windows, streams,
+# the copy of a body.
 SHARE, BESIDES = 16 * MIB, 24 * MIB
 
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
@@ -29,7 +29,7 @@ def frame(kind, flags, stream, payload=b""):
 
 
 def field(name, value):
-    """Without the tables of HPACK (RFC 7541 section 6.2.2)."""
+    """Encodes a field without the tables of HPACK (RFC 7541 section 6.2.2)."""
     return b"\0" + b"".join(bytes((len(text),)) + text.encode() for text in (name, value))
 
 
@@ -71,7 +71,7 @@ class Greedy:
                 size = min(16384, self.window, state[1]) if state else 0
                 if size <= 0:
                     continue
-                # The head of a text of 8 MiB, and a part of it.
+                # The head of a text of 8 MiB, and a part of the text.
                 start = b"\x7a\0\x7f\0\0" if state[0] == 0 else b""
                 self.connection.sendall(frame(DATA, 0, stream, start + b"x" * (size - len(start))))
                 self.window, state[0], state[1] = self.window - size, state[0] + size, state[1] - size
@@ -80,7 +80,7 @@ class Greedy:
             with contextlib.suppress(BlockingIOError):
                 self.read()
             self.connection.settimeout(60)
-        # What has been sent stays there until the test is over.
+        # The bytes that were sent stay there until the test is over.
         self.done.set()
         with contextlib.suppress(TimeoutError):
             while True:
@@ -113,14 +113,14 @@ class Greedy:
             elif stream in self.open:
                 self.open[stream][1] += more
         elif kind in (RST_STREAM, HEADERS):
-            # Refused.
+            # The stream was refused.
             self.open.pop(stream, None)
         elif kind == GOAWAY:
             raise ConnectionError
 
 
 class Balanced(Greedy):
-    """The same by way of the sidecar, behind a balancer that hides its clients' addresses."""
+    """The same flood by way of the sidecar, behind a balancer that hides its clients' addresses."""
 
     def connect(self):
         connection = socket.socket(socket.AF_UNIX)
@@ -133,7 +133,7 @@ class Balanced(Greedy):
 
 
 def narrow(max_request_bytes, max_held_bytes, trusted="false"):
-    """The configuration with these limits at one of the two listeners."""
+    """Returns an edit that sets these limits at one of the two listeners."""
     def edit(text):
         mark = f'"trusted": {trusted},'
         assert text.count(mark) == 1
@@ -163,7 +163,7 @@ class Flood(unittest.TestCase):
         return int(self.admin(envoy, f"/stats?filter=http.{listener}.downstream_rq_active$").split(": ")[1])
 
     def refused(self, envoy):
-        """Requests that had to give way, as told so far."""
+        """Returns the number of requests that had to give way, as reported so far."""
         lines = self.admin(envoy, "/stats?filter=lowband_refused.direction.request.kind.no_room").splitlines()
         return sum(int(line.split(": ")[1]) for line in lines)
 
@@ -180,7 +180,7 @@ class Flood(unittest.TestCase):
         most = 0
         while not all(each.done.wait(0.05) for each in greedy):
             most = max(most, self.allocated(envoy) - before)
-            # While all goes on, from another address and from the same one.
+            # The flood goes on; the requests come from another address and from the same one.
             self.assertEqual(self.asks_public(envoy, long), 200)
             self.assertEqual(self.asks_public(envoy, MESSAGE_CBOR, "127.0.0.1"), 200)
             self.assertEqual(Sidecar(envoy).ask("PUT", PATH, {"content-type": CBOR}, long).status, 200)
@@ -200,7 +200,7 @@ class Flood(unittest.TestCase):
             self.assertEqual(self.asks_public(envoy, MESSAGE_CBOR, source), 200)
 
     def test_behind_a_balancer_the_clients_of_the_sidecar_have_all_that_its_listener_has(self):
-        # Sixteen would be a quarter.
+        # Sixteen requests would be a quarter.
         envoy = self.envoy(narrow(1024, MIB, trusted="true"))
         greedy = [Balanced(envoy.socket, JSON, 10) for _ in range(2)]
         self.assertTrue(all(each.done.wait(30) for each in greedy))
@@ -212,11 +212,13 @@ class Flood(unittest.TestCase):
         envoy = self.envoy(narrow(longest, 2 * MIB))
         text = longest - 5
         body = b"\x7a" + text.to_bytes(4, "big") + b"x" * text
-        # In sites of their own, and more than there is room for: less is left than one of the longest needs.
+        # Each source is in a site of its own, and there are more than there is room for: less is left than
+        # one of the longest needs.
         sources = [f"127.0.{site}.1" for site in range(1, 6)]
         greedy = []
         all_told = lambda: self.refused(envoy) + self.open_requests(envoy) == len(greedy) * STREAMS  # noqa: E731
-        # From elsewhere, from a site of the greedy, and from behind the same address as one of them.
+        # The sources are elsewhere, in a site of a greedy network, and behind the same address as one of
+        # them.
         for source in ("127.0.9.1", "127.0.1.2", sources[1]):
             with self.subTest(source=source):
                 more = [Greedy(envoy.public, most=longest // 2, source=each) for each in sources]
@@ -230,19 +232,19 @@ class Flood(unittest.TestCase):
     def test_a_stranger_who_has_used_up_the_memory_leaves_the_sidecar_alone(self):
         def small(text):
             assert text.count("max_heap_size_bytes: 2147483648") == 1
-            # Less than Envoy has when it has started.
+            # The limit is less than Envoy uses after its start.
             return text.replace("max_heap_size_bytes: 2147483648", "max_heap_size_bytes: 1048576")
 
         envoy = self.envoy(small)
         active = "overload.envoy.overload_actions.stop_accepting_connections.active: 1"
         self.assertTrue(until(lambda: active in self.admin(envoy, "/stats?filter=stop_accepting_connections.active")))
-        # The system takes the connection, and Envoy does not.
+        # The system accepts the connection, and Envoy does not.
         with socket.create_connection(("127.0.0.1", envoy.public), timeout=30) as stranger:
             stranger.sendall(b"GET /.lowband/ready HTTP/1.1\r\nhost: x\r\n\r\n")
             for _ in range(3):
                 got = Sidecar(envoy).ask("PUT", PATH, {"content-type": CBOR}, MESSAGE_CBOR)
                 self.assertEqual((got.status, got.content), (200, b"\xa0"))
-            # And the pod stays ready: else it would lose the flows of its sessions.
+            # The pod stays ready: otherwise it would lose the flows of its sessions.
             with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.metrics, timeout=30)) as connection:
                 connection.request("GET", "/.lowband/ready")
                 self.assertEqual(connection.getresponse().read(), b"ready\n")

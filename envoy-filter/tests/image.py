@@ -26,7 +26,7 @@ class Image(unittest.TestCase):
         self.folder = pathlib.Path(folder.name)
 
     def build(self, module=WASM, umask=0o022):
-        """(the digest that is printed, the files of the archive)"""
+        """Returns (the digest that is printed, the files of the archive)."""
         archive = self.folder / "image.tar"
         command = [ROOT / "tools/image-filter", module, archive, "0.1.0"]
         printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, umask=umask, cwd=self.folder).stdout
@@ -34,7 +34,7 @@ class Image(unittest.TestCase):
             return printed.strip(), {file.name: files.extractfile(file).read() for file in files if file.isfile()}
 
     def blob(self, files, descriptor):
-        """What a descriptor stands for, if it keeps its word."""
+        """Returns the content of a descriptor, checked against its digest and size."""
         kind, digest = descriptor["digest"].split(":")
         data = files[f"blobs/{kind}/{digest}"]
         self.assertEqual((len(data), kind, hashlib.sha256(data).hexdigest()), (descriptor["size"], "sha256", digest))
@@ -46,7 +46,7 @@ class Image(unittest.TestCase):
         self.assertEqual(only["digest"], printed)
         manifest = json.loads(self.blob(files, only))
         (layer,) = manifest["layers"]
-        # The kind that Envoy Gateway and Istio look for, beside one of Docker's and one of their own.
+        # The kind that Envoy Gateway and Istio look for, besides one of Docker's and one of their own.
         self.assertEqual(layer["mediaType"], "application/vnd.oci.image.layer.v1.tar+gzip")
         unpacked = gzip.decompress(self.blob(files, layer))
         with tarfile.open(fileobj=io.BytesIO(unpacked)) as content:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""The overlays of deploy/ for an Envoy that is there: their Kubernetes objects by the published schemas, and what they repeat of envoy.yaml.
+"""The overlays of deploy/ for an Envoy that is there: their Kubernetes objects by the published schemas, and the values repeated from envoy.yaml.
 
-Of the schemas all but the rules in CEL is applied, and a field that a schema does not know is refused, as `kubectl apply` would.
+The schemas are applied except for their rules in CEL, and a field that a schema does not know is refused, as by `kubectl apply`.
 LOWBAND_CRDS names the folder that `tools/crds` has filled, if it is another one than the Makefile's.
 """
 
@@ -19,7 +19,7 @@ from parts import CBOR, JSON, ROOT, decode
 
 OVERLAYS = ROOT / "deploy/overlays"
 CRDS = pathlib.Path(os.environ.get("LOWBAND_CRDS") or ROOT / ".tools/crds")
-# The schemas themselves say nothing of it: these are the members of ObjectMeta that an overlay may have.
+# The schemas do not list these: the members of ObjectMeta that an overlay may have.
 METADATA = {
     "type": "object", "required": ["name"], "additionalProperties": False,
     "properties": {
@@ -30,12 +30,12 @@ METADATA = {
 
 
 def read(path):
-    # The loader in C: the schemas are a megabyte of YAML.
+    # The loader in C is used because the schemas are a megabyte of YAML.
     return list(yaml.load_all(path.read_text(encoding="utf-8"), yaml.CSafeLoader))
 
 
 def closed(schema):
-    """The schema with what an API server does besides: a field is known, or the schema says that any may come."""
+    """Returns the schema with a further rule of API servers: a field is known, or the schema says that any may come."""
     schema = dict(schema)
     if "properties" in schema:
         schema["properties"] = {field: closed(inner) for field, inner in schema["properties"].items()}
@@ -53,11 +53,11 @@ KINDS = {"EnvoyExtensionPolicy", "ClientTrafficPolicy", "EnvoyPatchPolicy", "Was
 
 
 def schemas():
-    """(apiVersion, kind) -> schema"""
+    """Returns (apiVersion, kind) -> schema."""
     found = {}
     for file in CRDS.glob("*.yaml"):
         for text in file.read_text(encoding="utf-8").split("\n---\n"):
-            # The others are megabytes.
+            # The other files are megabytes.
             if not any(f"\n    kind: {kind}\n" in text for kind in KINDS):
                 continue
             spec = yaml.load(text, yaml.CSafeLoader)["spec"]
@@ -73,7 +73,7 @@ SCHEMAS = schemas()
 
 
 def mistakes(thing):
-    """What is wrong with a Kubernetes object, one line each."""
+    """Returns the mistakes in a Kubernetes object, one line each."""
     kind = (str(thing.get("apiVersion")), str(thing.get("kind")))
     if kind not in SCHEMAS:
         return [f"no schema is known for {kind}"]
@@ -82,7 +82,7 @@ def mistakes(thing):
 
 
 def places(value, path=()):
-    """All values in a value with their paths, itself first."""
+    """Yields all values in a value with their paths, the value itself first."""
     yield path, value
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, item in inner:
@@ -90,7 +90,7 @@ def places(value, path=()):
 
 
 def changed(thing, path, change):
-    """A copy in which `change` has been made to the value at `path`."""
+    """Returns a copy in which `change` has been made to the value at `path`."""
     result = {"": copy.deepcopy(thing)}
     parent, key = result, ""
     for step in path:
@@ -100,17 +100,17 @@ def changed(thing, path, change):
 
 
 def text(value):
-    """A text as Envoy's configuration holds it where anything may stand."""
+    """Returns a text as Envoy's configuration holds it in a field of any type."""
     return {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": value}
 
 
 def objects():
-    """Those of what is there already; what is for the sidecar alone is whole only as Kustomize makes it."""
+    """Returns the objects of overlays that are complete; those for the sidecar alone are complete only as Kustomize makes them."""
     return [thing for name in ("envoy-gateway", "istio") for thing in read(OVERLAYS / name / "clients.yaml")]
 
 
 def managers(configuration):
-    """The HTTP connection managers of an Envoy's configuration, by their listeners."""
+    """Returns the HTTP connection managers of an Envoy's configuration, by their listeners."""
     found = {}
     for listener in configuration["static_resources"]["listeners"]:
         filters = [each["typed_config"] for each in listener["filter_chains"][0]["filters"]]
@@ -119,33 +119,33 @@ def managers(configuration):
 
 
 def whole():
-    """The managers of the checkout's own envoy.yaml."""
+    """Returns the managers of the checkout's own envoy.yaml."""
     return managers(read(ROOT / "envoy.yaml")[0])
 
 
 class Memory(unittest.TestCase):
-    # What a sync that waits costs Envoy, and what it has for itself: of the 110 MB of docs/kubernetes.md the
+    # The cost of a waiting sync in Envoy, and Envoy's own memory: of the 110 MB of docs/kubernetes.md the
     # filter's machines have 70.
     WAITING_SYNC = 50_000
     ENVOY_ITSELF = 40_000_000
-    # Of the sidecar's `--blockwise-memory`, by default: half is for answers, and an eighth more is when
-    # clients lose some.
+    # From the default of the sidecar's `--blockwise-memory`: half is for answers, and an eighth more is used
+    # when clients lose some.
     ANSWERS = (64 << 20) // 2 * 9 // 8
 
     def pod(self):
-        """Envoy's container, and the settings of all."""
+        """Returns Envoy's container, and the settings of all."""
         (deployment,) = read(ROOT / "deploy/40-deployment.yaml")
         check, _, envoy = deployment["spec"]["template"]["spec"]["initContainers"]
         return envoy, {each["name"]: each["value"] for each in check["env"]}
 
     def of_an_answer(self):
-        """What Envoy keeps of one that is not read on: a window of its stream, and one read from the homeserver."""
+        """Returns the bytes Envoy keeps of an answer that is not read on: a window of its stream, and one read from the homeserver."""
         (homeserver,) = read(ROOT / "envoy.yaml")[0]["static_resources"]["clusters"]
         window = whole()["sidecar"]["http2_protocol_options"]["initial_stream_window_size"]
         return window, homeserver["per_connection_buffer_limit_bytes"]
 
     def charged(self):
-        """What the sidecar counts for it, here and there."""
+        """Returns the bytes the sidecar counts for it, here and there."""
         (there,) = re.findall(r"HELD_OF_AN_ANSWER: usize = connection::STREAM_WINDOW as usize \+ \((\d+) << 10\);",
                               (ROOT / "sidecar/src/upstream.rs").read_text())
         (here,) = re.findall(r"STREAM_WINDOW: u32 = (\d+) << 10;", (ROOT / "sidecar/src/upstream/connection.rs").read_text())
@@ -160,12 +160,12 @@ class Memory(unittest.TestCase):
         actions = read(ROOT / "envoy.yaml")[0]["overload_manager"]["actions"]
         (ends,) = [each["triggers"][0]["scaled"] for each in actions if each["name"].endswith("reset_high_memory_stream")]
         refuses_at = ends["scaling_threshold"] * int(settings["LOWBAND_ENVOY_MAX_HEAP"])
-        # Of an answer whose length nobody knows the filter has held 256 KiB before.
+        # Of an answer of unknown length the filter has held 256 KiB before.
         paused = self.ANSWERS // sum(self.charged())
         waiting = (int(settings["LOWBAND_UPSTREAM_REQUESTS"]) - paused) * self.WAITING_SYNC
         waiting += paused * (sum(self.of_an_answer()) + (192 << 10))
         self.assertLess(self.ENVOY_ITSELF + waiting, refuses_at)
-        # And no fewer than need be.
+        # The number of requests is not smaller than necessary.
         self.assertGreater(self.ENVOY_ITSELF + 1.25 * waiting, refuses_at)
 
     def test_what_envoy_may_take_fits_into_its_pods_limit(self):
@@ -174,14 +174,14 @@ class Memory(unittest.TestCase):
         limit = envoy["resources"]["limits"]["memory"]
         self.assertRegex(limit, r"^\d+Mi$")
         self.assertEqual(heap * 8, int(limit.removesuffix("Mi")) * 5 << 20)
-        # What waits in the filters of both listeners and on each thread, all at once.
+        # The bytes that wait in the filters of both listeners and on each thread, all at once.
         manager = whole()["public"]["http_filters"][0]["typed_config"]["config"]["configuration"]["value"]
         threads = int(envoy["args"][envoy["args"].index("--concurrency") + 1])
         self.assertLess(2 * threads * json.loads(manager).get("max_held_bytes", 64 << 20), 0.85 * heap)
 
 
 class Schemas(unittest.TestCase):
-    # Below these the schema takes anything: it is Envoy's or the filter's own.
+    # Below these fields the schema accepts anything: the content is Envoy's or the filter's own.
     OPEN = {"config", "pluginConfig", "value"}
 
     def test_each_object_is_what_its_published_schema_allows(self):
@@ -231,7 +231,7 @@ class Schemas(unittest.TestCase):
             self.assertEqual(bool(mistakes(changed(plugin, ("spec",), lambda spec: {**spec, "sha256": digest}))), refused, digest)
 
     def test_neither_istio_nor_envoy_gateway_can_say_that_the_body_comes_while_the_headers_wait(self):
-        # Both overlays say so. When it is no longer true, they need no `hold_headers`.
+        # Both overlays state this. When it is no longer true, they do not need `hold_headers`.
         for kind, known in (("WasmPlugin", "pluginconfig"), ("TrafficExtension", "pluginconfig"), ("EnvoyExtensionPolicy", "wasm")):
             (schema,) = [schema for (_, name), schema in SCHEMAS.items() if name == kind]
             fields = [str(path[-1]).lower() for path, _ in places(schema) if path]
@@ -240,10 +240,10 @@ class Schemas(unittest.TestCase):
 
 
 class Repeated(unittest.TestCase):
-    """What stands in envoy.yaml as well is the same there."""
+    """Values that also stand in envoy.yaml are equal there."""
 
     def configurations(self):
-        """Of the filter, by overlay: for clients and for the sidecar."""
+        """Returns the filter's settings, by overlay: for clients and for the sidecar."""
         plain = managers(read(OVERLAYS / "envoy/envoy.yaml")[0])
         config = lambda name: plain[name]["http_filters"][0]["typed_config"]["config"]["configuration"]["value"]  # noqa: E731
         yield "envoy", json.loads(config("matrix")), json.loads(config("lowband"))
@@ -291,14 +291,14 @@ class Repeated(unittest.TestCase):
                 routes = [each.get("route") for each in manager["route_config"]["virtual_hosts"][0]["routes"]]
                 priorities = {route.get("priority") for route in routes if route}
                 self.assertEqual(priorities, {"HIGH"} if apart else {None})
-        # One connection for each request: together no more than the ports from one address to another.
+        # Each request takes one connection: together no more than the ports from one address to another.
         strangers, sidecar = [threshold["max_connections"] for threshold in breakers[0]]
         self.assertLess(strangers + sidecar, 60999 - 32768)
         (policy,) = [thing for thing in read(OVERLAYS / "envoy-gateway/sidecar.yaml") if thing["kind"] == "BackendTrafficPolicy"]
         self.assertEqual(policy["spec"]["circuitBreaker"]["maxConnections"], sidecar)
 
     def test_envoys_own_answers(self):
-        """own_answers.py tries them one by one."""
+        """own_answers.py tries the answers one by one."""
         ours = whole()["public"]["local_reply_config"]
         self.assertEqual(whole()["sidecar"]["local_reply_config"], ours)
         for manager in managers(read(OVERLAYS / "envoy/envoy.yaml")[0]).values():

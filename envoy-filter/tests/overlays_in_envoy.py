@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What becomes of each overlay for an Envoy that is there in an Envoy, which loads the filter and passes messages through it.
+"""The result of each overlay for an existing Envoy, run in an Envoy that loads the filter and passes messages through it.
 
 LOWBAND_ENVOY and LOWBAND_WASM name the programs; what is not set is taken from where the Makefile puts it.
 """
@@ -19,23 +19,23 @@ from paths import LEGAL, STRAYING
 
 
 class InEnvoy(unittest.TestCase):
-    """What each overlay makes of an Envoy for those who come by HTTP, in the frame of the plain one."""
+    """The result of each overlay for clients that come by HTTP, in the frame of the plain one."""
 
     def setUp(self):
         (self.envoy,) = read(OVERLAYS / "envoy/envoy.yaml")
         static = self.envoy["static_resources"]
-        # The sidecar's listener is tried with the sidecar, in e2e/ingress.
+        # The sidecar's listener is tested with the sidecar, in e2e/ingress.
         del static["listeners"][1]
         (self.listener,), (self.cluster,) = static["listeners"], static["clusters"]
         self.manager = self.listener["filter_chains"][0]["filters"][0]["typed_config"]
-        # What the other two get in a part of its own.
+        # The part that the other two overlays have as an object of its own.
         self.own_answers = self.manager.pop("local_reply_config")
         self.filter = self.manager["http_filters"][0]
         (self.host,) = self.manager["route_config"]["virtual_hosts"]
         self.apart = False
 
     def take_plugin(self, plugin, listener, cluster):
-        """Another plugin in place of the plain Envoy's, and other limits in bytes for what Envoy keeps; none by route."""
+        """Replaces the plain Envoy's plugin, and the limits in bytes of what Envoy keeps; sets none by route."""
         self.filter["typed_config"]["config"] = plugin
         for route in self.host["routes"]:
             del route["request_body_buffer_limit"]
@@ -43,7 +43,7 @@ class InEnvoy(unittest.TestCase):
         self.cluster["per_connection_buffer_limit_bytes"] = cluster
 
     def start(self, *arguments):
-        """Envoy with the module of this checkout in place of the overlay's, and a file with what it says."""
+        """Returns Envoy's process with the module of this checkout in place of the overlay's, and a file with its output."""
         wasm = program("LOWBAND_WASM", "target/lowband-filter.wasm", "filter")
         self.filter["typed_config"]["config"]["vm_config"]["code"] = {"local": {"filename": wasm}}
         binary = program("LOWBAND_ENVOY", ".venv/envoy/lib/python3*/site-packages/envoy/_bin/envoy", "setup")
@@ -58,7 +58,7 @@ class InEnvoy(unittest.TestCase):
             return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT), log
 
     def move_filter(self, file):
-        """The filter in a file of its own that the listener names: Istio tells of it apart from the listener, too (Envoy's ECDS)."""
+        """The filter in a file of its own that the listener names: Istio also reports it apart from the listener (Envoy's ECDS)."""
         resource = {"@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig", **self.filter}
         file.write_text(json.dumps({"resources": [resource]}), encoding="utf-8")
         discovery = {
@@ -69,7 +69,7 @@ class InEnvoy(unittest.TestCase):
         self.envoy["node"] = {"id": "gateway", "cluster": "matrix"}
 
     def validate(self):
-        """Envoy's status and what it said of its configuration."""
+        """Returns Envoy's status and its output about the configuration."""
         process, log = self.start("--mode", "validate")
         return process.wait(60), log.read_text(encoding="utf-8")
 
@@ -106,7 +106,7 @@ class InEnvoy(unittest.TestCase):
             self.homeserver.requests.clear()
             sent = self.request("POST", b"\x7a" + size.to_bytes(4, "big") + b"x" * size, content_type=CBOR)
             self.assertEqual((sent, [r.body for r in self.homeserver.requests]), ((200, CBOR, b"\xa0"), [b'"%s"' % (b"x" * size)]))
-        # Only the header fields, so that the answer cannot meet a body on its way.
+        # Only the header fields are sent, so that the answer cannot meet a body on its way.
         sent = self.request("POST", content_type=CBOR, content_length=str(longest_request + 1))
         self.assertEqual(sent[:2], (413, CBOR))
         self.assertNotRegex(self.log.read_text(encoding="utf-8"), r"\[(error|critical)\]|\[wasm\]")
@@ -130,12 +130,12 @@ class InEnvoy(unittest.TestCase):
             error = json.loads(body) if accept == JSON else decode(body)[0]
             self.assertEqual(error["errcode"], "M_UNKNOWN")
         self.assertEqual(self.request("OPTIONS", access_control_request_method="GET", origin="https://app.example")[0], 200)
-        # And the filter's own word is none of them.
+        # The filter's own answer is not one of them.
         status, media_type, body = self.request("POST", b"\xff", content_type=CBOR)
         self.assertEqual((status, media_type, decode(body)[0]["errcode"]), (400, CBOR, "M_NOT_JSON"))
 
     def assert_paths_do_not_stray(self):
-        """What Envoy does with them before the filter sees them is what the overlay says."""
+        """Envoy's own treatment of requests, before the filter sees them, is that of the overlay."""
         self.homeserver.begun.clear()
         for path in STRAYING:
             status, _, body = self.request("GET", path=path, accept=CBOR)
@@ -151,7 +151,7 @@ class InEnvoy(unittest.TestCase):
         config, ours = manager["http_filters"][0]["typed_config"]["config"], self.filter["typed_config"]["config"]
         for field in ("allow_on_headers_stop_iteration", "failure_policy"):
             self.assertEqual(ours[field], config[field], field)
-        # A limit for GET may be lower than the others, but only with short pieces.
+        # The limit for GET may be lower than the others, but only with short pieces.
         limits = [route.get("request_body_buffer_limit") for route in manager["route_config"]["virtual_hosts"][0]["routes"]]
         highest, piece = max(filter(None, limits)), "per_connection_buffer_limit_bytes"
         for route in self.host["routes"]:
@@ -168,8 +168,8 @@ class InEnvoy(unittest.TestCase):
     def istio(self):
         thing, _ = read(OVERLAYS / "istio/clients.yaml")
         spec = thing["spec"]
-        # As Istio 1.31 makes a filter of a plugin, which it leaves with Envoy's own limits; the gateway's
-        # agent has taken out the variables that are meant for itself, and put a file in place of the image.
+        # The filter that Istio 1.31 makes of a plugin, which it leaves with Envoy's own limits; the gateway's
+        # agent has removed the variables that are meant for itself, and put a file in place of the image.
         plugin = {
             "name": "{namespace}.{name}~istio-translated-wasmplugin".format(**thing["metadata"]),
             "configuration": text(json.dumps(spec["pluginConfig"])),
@@ -186,7 +186,7 @@ class InEnvoy(unittest.TestCase):
         _, envoy_filter = read(OVERLAYS / "istio/clients.yaml")
         (patch,) = envoy_filter["spec"]["configPatches"]
         self.assertEqual(patch["match"]["listener"]["filterChain"]["filter"]["name"], self.listener["filter_chains"][0]["filters"][0]["name"])
-        # Merged, as far as it is about what is not there.
+        # The patch is merged, as far as it concerns parts that are absent.
         merged = patch["patch"]["value"]["typed_config"]
         self.assertEqual(merged.pop("@type"), self.manager["@type"])
         self.manager.update(merged)
@@ -206,7 +206,7 @@ class InEnvoy(unittest.TestCase):
     def envoy_gateway(self, buffer_limit):
         policy, *_ = read(OVERLAYS / "envoy-gateway/clients.yaml")
         (wasm,) = policy["spec"]["wasm"]
-        # As Envoy Gateway 1.9 makes a filter of a policy, and turns it on for the routes of the policy alone.
+        # The filter that Envoy Gateway 1.9 makes of a policy, turned on for the routes of the policy alone.
         name = "envoyextensionpolicy/{namespace}/{name}/wasm/0".format(**policy["metadata"])
         plugin = {
             "name": wasm["name"],
@@ -226,8 +226,8 @@ class InEnvoy(unittest.TestCase):
         self.assertEqual(limits, ("1Mi", "1Mi"))
         longest = self.envoy_gateway(buffer_limit=1 << 20)
         (patch,) = patches["spec"]["jsonPatches"]
-        # As Envoy Gateway 1.9 names a listener: by its namespace, its gateway, and what the policy for
-        # clients calls a section.
+        # Envoy Gateway 1.9 names a listener by its namespace, its gateway, and the section of the policy for
+        # clients.
         (target,) = clients["spec"]["targetRefs"]
         self.assertEqual(patch["name"], f"{clients['metadata']['namespace']}/{target['name']}/{target['sectionName']}")
         operation = patch["operation"]

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""What clients see when Envoy answers by itself: a Matrix error in their form, which browsers show to a page. Each way in which that
-happens, on both listeners of the project's envoy.yaml.
+"""The answers of Envoy itself as clients see them: a Matrix error in their form, which browsers show to a page. Tests each way in
+which Envoy answers, on both listeners of the project's envoy.yaml.
 
-Needs curl for HTTP/2. What the filter itself answers is in real_envoy.py as well.
+Needs curl for HTTP/2. The filter's own answers are in real_envoy.py as well.
 """
 
 import contextlib
@@ -28,10 +28,11 @@ LONG_TEXT = b"\x7a" + LONG.to_bytes(4, "big") + b"x" * LONG
 
 
 def impatient(text):
-    """Limits and times that a test can reach; those of the filter stay."""
+    """Returns the configuration with limits and times that a test can reach; those of the filter stay."""
     for old, new, count in (
         (r"(\s)idle_timeout: (1800|300)s", r"\1idle_timeout: 0.3s", 3),
-        # At the beginning of its line: the listener for Prometheus, a comment in the file, has one as well.
+        # Matched at the beginning of its line: the listener for Prometheus, a comment in the file, has one as
+        # well.
         (r"(?m)^( +)request_headers_timeout: 10s", r"\1request_headers_timeout: 1s", 1),
         (r"request_body_buffer_limit: (&\w+) \d+", r"request_body_buffer_limit: \1 65536", 2),
         (r"initial_stream_window_size: \d+", "initial_stream_window_size: 65536", 2),
@@ -43,7 +44,7 @@ def impatient(text):
 
 
 def with_routes(text):
-    """What an operator writes into the routes of the public listener."""
+    """Returns the configuration with routes that an operator adds to the public listener."""
     mark = "              # Media streams through unchanged, in any size"
     assert text.count(mark) == 1
     routes = """
@@ -59,7 +60,7 @@ def with_routes(text):
     return text.replace(mark, routes.lstrip("\n") + mark)
 
 
-# So much of memory is used that requests are refused, and connections are not yet.
+# Enough memory is used for requests to be refused, and not yet connections.
 PRESSURE = tempfile.NamedTemporaryFile()
 PRESSURE.write(b"0.92")
 PRESSURE.flush()
@@ -72,7 +73,7 @@ def without_places(text):
 
 
 def overloaded(text):
-    """Envoy's own protection at work, as it is when memory has run out."""
+    """Envoy's own protection at work, as when memory has run out."""
     monitor = "envoy.resource_monitors.injected_resource"
     injected = f"""  - name: {monitor}
     typed_config:
@@ -85,7 +86,7 @@ def overloaded(text):
 
 
 class Homeservers(Homeserver):
-    """One that also says nothing, hangs up, and breaks off."""
+    """A homeserver that also says nothing, hangs up, and breaks off."""
 
     def __init__(self):
         super().__init__()
@@ -110,7 +111,7 @@ class Answer:
 
 
 class Public:
-    """HTTP/1.1 by hand, because some requests here are none."""
+    """HTTP/1.1 by hand, because some requests here are not valid."""
 
     def __init__(self, envoy):
         self.envoy = envoy
@@ -175,12 +176,12 @@ class OwnAnswers(unittest.TestCase):
         self.assertGreater(len(value["error"]), 10)
 
     def assert_each_form(self, envoy, status, errcode, method="GET", path=PATH, body=None, listeners=(Public, Sidecar), **fields):
-        """To everybody who asks for this, and to the page that has to ask first."""
+        """Checks the answer for every client that asks for this, and for the page that has to ask first."""
         fields = {name.replace("_", "-"): value for name, value in fields.items()}
         for listener in [each(envoy) for each in listeners]:
             for accept, form in (({}, JSON), ({"accept": JSON}, JSON), ({"accept": "*/*"}, JSON), ({"accept": CBOR}, CBOR)):
                 if body is not None and accept.get("accept") in (None, "*/*"):
-                    # A body in CBOR is answered in CBOR.
+                    # A request with a CBOR body is answered in CBOR.
                     form = CBOR
                 with self.subTest(listener=type(listener).__name__, path=path, accept=accept):
                     self.assert_matrix_error(listener.ask(method, path, {**fields, **accept}, body), status, errcode, form)
@@ -193,7 +194,7 @@ class OwnAnswers(unittest.TestCase):
             (methods,), (names,) = got.values("access-control-allow-methods"), got.values("access-control-allow-headers")
             self.assertLessEqual({"GET", "POST", "PUT", "DELETE"}, set(methods.split(", ")))
             self.assertIn("authorization", names.lower().split(", "))
-        # No browser sends it like this.
+        # Browsers do not send it like this.
         self.assertGreaterEqual(Public(envoy).ask("OPTIONS", path, {}).status, 400)
 
     def test_a_homeserver_that_is_away(self):
@@ -216,7 +217,7 @@ class OwnAnswers(unittest.TestCase):
         self.assert_page_may_ask(envoy, HANGS_UP)
         self.assert_each_form(envoy, 504, "M_UNKNOWN", path=SILENT)
         self.assert_page_may_ask(envoy, SILENT)
-        # Who reads JSON has the beginning by then, but of a document in which something is exchanged.
+        # A reader of JSON has the beginning by then, except of a document in which something is exchanged.
         for listener in (Public(envoy), Sidecar(envoy)):
             self.assert_matrix_error(listener.ask("GET", BREAKS_OFF, {"accept": CBOR}), 502, "M_UNKNOWN", CBOR)
 
@@ -291,7 +292,7 @@ class OwnAnswers(unittest.TestCase):
             path = trapping.name
 
             def stays(text, path=path):
-                # A reload would come between: here the filter stays as it is after the trap.
+                # A reload would interfere: here the filter stays as it is after the trap.
                 return text.replace(os.path.abspath(module), path).replace("FAIL_RELOAD", "FAIL_CLOSED")
 
             envoy = self.envoy(stays, homeserver)
@@ -300,7 +301,7 @@ class OwnAnswers(unittest.TestCase):
                     got = Public(envoy).ask("POST", PATH, {"content-type": CBOR, "accept": accept}, b"\xa0")
                     self.assert_matrix_error(got, 503, "M_UNKNOWN", accept)
                     if callback != "proxy_on_request_body":
-                        # Without a body, of which curl throws the answer away when it comes early.
+                        # The request has no body, since curl discards an early answer to a request with one.
                         got = Sidecar(envoy).ask("GET", PATH, {"accept": CBOR})
                         self.assert_matrix_error(got, 503, "M_UNKNOWN", CBOR)
 

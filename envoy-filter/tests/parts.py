@@ -1,7 +1,7 @@
-"""What the tests in a real Envoy are made of: the project's envoy.yaml in an Envoy of its own, between raw sockets on both sides.
+"""The parts of the tests in a real Envoy: the project's envoy.yaml in an Envoy of its own, between raw sockets on both sides.
 
 The homeserver here is a stub that reads its connections by the letter of HTTP/1.1 and keeps what it read, so that a wrong
-length shows up as a request that nobody sent. LOWBAND_ENVOY and LOWBAND_WASM name the two programs; what is not set is
+length shows up as a request that no client sent. LOWBAND_ENVOY and LOWBAND_WASM name the two programs; what is not set is
 taken from where the Makefile puts it.
 """
 
@@ -30,7 +30,7 @@ MESSAGE_JSON = b'{"msgtype":"m.text","n":30000}'
 
 
 def decode(data, at=0):
-    """(value, next offset) of the CBOR that the filter writes; integer keys stay integers."""
+    """Returns (value, next offset) of the CBOR that the filter writes; integer keys stay integers."""
     major, info = data[at] >> 5, data[at] & 31
     at += 1
     if info == 31:
@@ -54,7 +54,7 @@ def decode(data, at=0):
 
 
 def indefinite(data, at, major):
-    """What a stream holds: the items up to the break (RFC 8949 section 3.2)."""
+    """Returns the content of a stream: the items up to the break (RFC 8949 section 3.2)."""
     items = []
     while data[at] != 0xFF:
         value, at = decode(data, at)
@@ -76,8 +76,8 @@ class Request:
 
 
 class Homeserver:
-    """Answers each path with the raw bytes that stand in `answers`, else with the JSON `{}`. `requests` are those that have come to
-    their end, `begun` are header fields that have come, and `broken` is how many requests had no end."""
+    """Answers each path with the raw bytes that stand in `answers`, else with the JSON `{}`. `requests` are those that have
+    ended, `begun` are header fields that have come, and `broken` is how many requests had no end."""
 
     def __init__(self, tls=None):
         self.tls = tls
@@ -110,7 +110,7 @@ class Homeserver:
                 while (line := stream.readline()) != b"\r\n":
                     name, value = line.decode("latin-1").rstrip("\r\n").split(": ", 1)
                     headers[name.lower()] = value
-                # Looked up once: who has the answer may already ask for other things.
+                # Looked up once: a client that has the answer may already ask for other things.
                 hasty, hangs_up = path in self.hasty, path in self.hang_up_after
                 self.begun.append(Request(method, path, headers, None))
                 if hasty:
@@ -133,7 +133,7 @@ class Homeserver:
 
 
 def dechunked(stream):
-    """A body in chunks; None when it breaks off."""
+    """Reads a body in chunks; returns None if it breaks off."""
     body = b""
     while line := stream.readline():
         if not (size := int(line, 16)):
@@ -153,7 +153,7 @@ def answer(body, *fields, status="200 OK", media_type=JSON, length=True):
 
 
 def chunked(body, sizes):
-    """An answer of unknown length, in pieces of these sizes and the rest."""
+    """Returns an answer of unknown length, in pieces of these sizes and the rest."""
     data = answer(b"", "transfer-encoding: chunked", length=False)
     pieces, at = [], 0
     for size in [*sizes, len(body)]:
@@ -166,7 +166,7 @@ def chunked(body, sizes):
 
 
 def free_port():
-    """A port of 127.0.0.1 that neither TCP nor UDP has taken."""
+    """Returns a port of 127.0.0.1 that neither TCP nor UDP has taken."""
     while True:
         with socket.create_server(("127.0.0.1", 0)) as taken, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
             port = taken.getsockname()[1]
@@ -190,8 +190,8 @@ def certificate(folder):
 
 
 class Envoy:
-    """One Envoy with the project's configuration in a folder of its own, perhaps run by another program. `arguments` are for what renders
-    the configuration, `options` for Envoy, `before` is called with the folder. Unless it is patient, a connection that is cut ends sooner, so
+    """One Envoy with the project's configuration in a folder of its own, perhaps run by another program. `arguments` are for the program that
+    renders the configuration, `options` for Envoy, `before` is called with the folder. Unless it is patient, a connection that is cut ends sooner, so
     that tests need not wait."""
 
     def __init__(
@@ -218,7 +218,7 @@ class Envoy:
         before(self.folder.name)
         self.log = open(f"{self.folder.name}/envoy.log", "w+")
         binary = program("LOWBAND_ENVOY", ".venv/envoy/lib/python3*/site-packages/envoy/_bin/envoy", "setup")
-        # Under a program that counts instructions all takes fifty times as long.
+        # Under a program that counts instructions everything takes fifty times as long.
         self.patience = 400 if run_by else 60
         self.started = time.monotonic()
         self.process = subprocess.Popen(
@@ -249,13 +249,13 @@ class Envoy:
 
 
 def with_trailers(text):
-    """The configuration with trailers from both sides, which Envoy drops over HTTP/1 unless it is told not to."""
+    """Returns the configuration with trailers from both sides, which Envoy drops over HTTP/1 by default."""
     text = text.replace("codec_type: AUTO\n", "codec_type: AUTO\n          http_protocol_options: { enable_trailers: true }\n")
     return text.replace("explicit_http_config: { http_protocol_options: {} }", "explicit_http_config: { http_protocol_options: { enable_trailers: true } }")
 
 
 def until(holds):
-    """Waits until something has happened in another process."""
+    """Waits until an event has happened in another process."""
     deadline = time.monotonic() + 10
     while not holds() and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -263,7 +263,7 @@ def until(holds):
 
 
 def wait_for(what, holds, seconds=60):
-    """What `holds` gives once it is true."""
+    """Returns what `holds` gives once it is true."""
     deadline = time.monotonic() + seconds
     while not (result := holds()):
         if time.monotonic() > deadline:
@@ -283,7 +283,7 @@ class Sidecar:
         self.process = subprocess.Popen([binary, *given, *options], cwd=folder, stdout=self.log, stderr=subprocess.STDOUT)
 
     def ask(self, path, *arguments, body=b""):
-        """What has become of one `lowband coap`."""
+        """Starts one `lowband coap` and returns it."""
         lowband = program("LOWBAND", "target/release/lowband", "build")
         line = [lowband, "coap", "--cacert", f"{self.folder}/certificate.pem", *arguments, f"coaps://localhost:{self.port}{path}"]
         return subprocess.run(line, input=body, capture_output=True, timeout=90)
@@ -314,7 +314,7 @@ class Case(unittest.TestCase):
         self.assertNotIn("[critical]", self.envoy.read_log())
 
     def request(self, method="POST", path="/_matrix/client/v3/x", body=None, **headers):
-        """On the test's own connection, which stays open; an iterable body goes chunked."""
+        """Sends on the test's own connection, which stays open; an iterable body is sent in chunks."""
         fields = {name.replace("_", "-"): value for name, value in headers.items()}
         self.connection.request(method, path, body=body, headers=fields, encode_chunked=body is not None and not isinstance(body, bytes))
         response = self.connection.getresponse()
@@ -333,7 +333,7 @@ class Case(unittest.TestCase):
         return value["error"]
 
     def assert_next_request_is_served(self):
-        """On the same connection, if the server has left it open: nothing of the last exchange is left in it."""
+        """Asks on the same connection, if the server has left it open: nothing of the last exchange is left in it."""
         self.homeserver.requests.clear()
         response = self.request("GET", "/_matrix/client/v3/next")
         self.assertEqual((response.status, response.content), (200, b"{}"))

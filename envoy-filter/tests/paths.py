@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Paths at both listeners of the project's envoy.yaml: those that may lead elsewhere than they seem to are refused before the homeserver
-sees anything, and all others reach it byte for byte.
+"""Paths at both listeners of the project's envoy.yaml: paths that may lead elsewhere than they seem to are refused before the
+homeserver sees anything, and all others reach it byte for byte.
 
 Needs curl for HTTP/2.
 """
@@ -10,7 +10,7 @@ import unittest
 from own_answers import Public, Sidecar
 from parts import CBOR, JSON, Case, decode
 
-# A homeserver finds no step in any of them but the plain ones; what stands before it may.
+# A homeserver takes only the plain ones for steps; programs in front of it may take all.
 STRAYING = [
     "/_matrix/client/../../_synapse/admin/v1/users",
     "/_matrix/client/..",
@@ -25,7 +25,7 @@ STRAYING = [
     "/_matrix/client/..%3b/..%00/_synapse/admin",
     "/_matrix/client/v1/media/../../../../_synapse/admin",
 ]
-# Of those that only the public listener serves.
+# Paths of the kind that only the public listener serves.
 STRAYING_IN_PUBLIC = [
     "/_matrix/../_synapse/admin/v1/users",
     "/_matrix/media/../../_synapse/admin",
@@ -59,14 +59,14 @@ class Paths(Case):
                 for accept, form in ((JSON, JSON), (CBOR, CBOR)):
                     with self.subTest(listener=type(listener).__name__, path=path, accept=accept):
                         got = listener.ask("GET", path, {"accept": accept})
-                        # Media is asked for by those who read JSON.
+                        # Media is requested by readers of JSON.
                         form = JSON if "/media/" in path else form
                         self.assertEqual((got.status, got.values("content-type")), (400, [form]), got)
                         self.assertEqual(got.values("access-control-allow-origin"), ["*"])
                         self.assertIn(b"M_UNKNOWN", got.content)
                         if form == CBOR:
                             self.assertEqual(decode(got.content)[1], len(got.content))
-        # With a body, too.
+        # The refusal also comes for a request with a body.
         got = Public(self.envoy).ask("POST", STRAYING[0], {"content-type": CBOR}, b"\xa0")
         self.assertEqual(got.status, 400)
         self.assertEqual(self.homeserver.begun, [])

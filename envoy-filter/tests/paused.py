@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Clients of the sidecar that ask for the first block of long answers and never go on: what Envoy keeps of these answers stays within the
-share of their network, and everybody else is served, by UDP and by HTTPS.
+share of their network, and all other clients are served, by UDP and by HTTPS.
 """
 
 import contextlib
@@ -17,20 +17,20 @@ from parts import Envoy, Homeserver, Sidecar, answer, until, wait_for
 MIB = 1 << 20
 SESSIONS, ROUNDS = 60, 4
 LONG = "/_matrix/client/v3/long"
-# Of the sidecar's memory for answers, 32 MiB, a network has a quarter, and an eighth above that it loses
-# answers. Envoy's part of it is less than all, and its buffers are larger than what they hold by some slack.
+# A network has a quarter of the sidecar's memory for answers, 32 MiB, and loses answers above an eighth more.
+# Envoy's part is less than all, and its buffers are slightly larger than their content.
 SHARE = 8 * MIB * 9 // 8
-# What it has not given back yet of the answer that the modest client has just read to its end.
+# Memory not yet given back of the answer that the modest client has just read to its end.
 JUST_READ = 4 * MIB
-# As in deploy/.
+# The value in deploy/.
 MAX_HEAP = 335544320
 
 
 def ask(number):
-    """A GET for the first block of LONG, confirmable, with a token of its own (RFC 7252 section 3)."""
+    """Returns a GET for the first block of LONG, confirmable, with a token of its own (RFC 7252 section 3)."""
     *first, last = LONG.strip("/").split("/")
     path = bytes([0xB0 | len(first[0])]) + first[0].encode() + b"".join(bytes([len(each)]) + each.encode() for each in (*first[1:], last))
-    # A query of its own: another body. Block2 is 8 from it: block 0 of 1,024 bytes.
+    # Each has a query of its own, and so another body. Block2 is 8 from it: block 0 of 1,024 bytes.
     return bytes([0x42, 1, 0, number, 0, number]) + path + bytes([0x42]) + b"%02d" % number + bytes([0x81, 6])
 
 
@@ -46,7 +46,7 @@ class Stopped:
         self.process.stdin.flush()
 
     def answered(self, number):
-        """Whether something has come: an acknowledgement, a block. Until then it asks again, as every client does."""
+        """Returns whether an acknowledgement or a block has come. Until then it asks again, as every client does."""
         output = self.process.stdout.fileno()
         for _ in range(15):
             if select.select([output], [], [], 2)[0]:
@@ -95,7 +95,7 @@ class Paused(unittest.TestCase):
         for number in range(ROUNDS):
             for each in stopped:
                 each.ask(number)
-            # While they come.
+            # Requests beside them while they come.
             beside = []
             thread = threading.Thread(target=lambda: beside.append(modest()))  # noqa: B023
             thread.start()
@@ -105,7 +105,7 @@ class Paused(unittest.TestCase):
             self.assertEqual(beside, [expected])
             self.assertEqual(self.is_ready(), 200)
             self.assertLess(self.allocated() - before, SHARE + JUST_READ)
-        # All have been asked for, those of the modest one as well.
+        # All requests have been sent, those of the modest client as well.
         self.assertTrue(until(lambda: len(homeserver.requests) == SESSIONS * ROUNDS + ROUNDS + 1), len(homeserver.requests))
         self.assertGreater(len(body) * SESSIONS * ROUNDS, MAX_HEAP * 0.85)
 

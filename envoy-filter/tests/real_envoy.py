@@ -108,7 +108,7 @@ class Requests(Case):
         self.assertEqual(self.homeserver.requests[0].headers["x-forwarded-for"], "127.0.0.1", "nothing a client says")
 
     def test_strangers_cannot_steer_envoy(self):
-        # Obeyed, the first one would end the request, and the second would send it again.
+        # If Envoy obeyed, the first would end the request, and the second would send it again.
         self.homeserver.answers["/_matrix/client/v3/x"] = answer(b"{}", status="500 Internal Server Error")
         response = self.request("GET", x_envoy_upstream_rq_timeout_ms="1", x_envoy_retry_on="5xx", x_envoy_max_retries="3")
         self.assertEqual((response.status, len(self.homeserver.requests)), (500, 1))
@@ -203,7 +203,7 @@ class Answers(Case):
         self.homeserver.hang_up_after.add(self.PATH)
         self.addCleanup(self.homeserver.hang_up_after.clear)
         for raw in (answer(b'{"a":1}').replace(b"length: 7", b"length: 70"), chunked(b"x", []).replace(b"0\r\n\r\n", b"")):
-            # Envoy's own answer: the headers have not left.
+            # This is Envoy's own answer: the headers have not left.
             self.assert_matrix_error(self.get(raw), 502, "M_UNKNOWN")
             self.assert_next_request_is_served()
 
@@ -215,7 +215,7 @@ class Answers(Case):
 
 
 class Http2(Case):
-    """By curl: over the socket of the sidecar, and over TLS and plain text on the public port."""
+    """Asks by curl: over the socket of the sidecar, and over TLS and plain text on the public port."""
 
     def curl(self, *arguments, body=b""):
         command = ["curl", "--silent", "--show-error", "--max-time", "30", "--include", *arguments]
@@ -248,7 +248,7 @@ class Http2(Case):
         self.assertEqual([r.method for r in self.homeserver.requests], ["GET"])
 
     def test_what_is_refused_for_its_header_fields_is_refused_after_a_short_body(self):
-        """Before its end curl would often show no answer but (92) Stream error."""
+        """An answer before the end of the request would often make curl show only (92) Stream error."""
         for way in self.ways():
             for size in (2, 100_000):
                 for _ in range(8):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""What a running Envoy does when it is given another configuration of the filter.
+"""The behaviour of a running Envoy when it gets another configuration of the filter.
 
-Its listeners stand in a file of their own here, which Envoy watches. The rest is in parts.py.
+Its listeners are in a file of their own here, which Envoy watches. The rest is in parts.py.
 """
 
 import json
@@ -17,19 +17,19 @@ from trap import DOES_NOTHING, with_body
 
 
 def taken_apart(text, listeners):
-    """(the configuration without its listeners, which it takes from the file `listeners`; what that file has to hold)"""
+    """Returns (the configuration without its listeners, which it reads from the file `listeners`; the content of that file)."""
     head, rest = text.split("static_resources:\n  listeners:\n")
     found, clusters = rest.split("\n  clusters:\n")
     found, count = re.subn(r"^(  - )(?=name: )", r'\1"@type": type.googleapis.com/envoy.config.listener.v3.Listener\n    ', found, flags=re.MULTILINE)
     assert count == 2, count
-    # Envoy wants to know for whom it asks, even when it asks a file.
+    # Envoy needs a name for itself in its requests, even when it asks a file.
     node = "node: { id: test, cluster: test }\n"
     watched = f"dynamic_resources: {{ lds_config: {{ path_config_source: {{ path: {listeners} }} }} }}\n"
     return f"{head}{node}{watched}static_resources:\n  clusters:\n{clusters}", f"resources:\n{found}\n"
 
 
 class Watched(Metrics):
-    """An Envoy that can be given other listeners."""
+    """An Envoy whose listeners can be replaced."""
 
     module = staticmethod(lambda filter: filter)
 
@@ -48,13 +48,13 @@ class Watched(Metrics):
             return text
 
         cls.homeserver = Homeserver()
-        # What is replaced has a second to come to its end.
+        # A replaced listener has a second to come to its end.
         cls.envoy = Envoy(f"http://127.0.0.1:{cls.homeserver.port}", edit=edit, options=("--drain-time-s", "1"))
         cls.addClassCleanup(cls.envoy.stop)
         cls.envoy.ready()
 
     def load(self, text):
-        """Another configuration of the filter for the public listener. Envoy looks at a file that takes the place of the one it has read."""
+        """Sets another configuration of the filter for the public listener. Envoy looks at a file that takes the place of the one it has read."""
         listeners, count = re.subn(r'\{"trusted": false, .*\}(?=\'$)', lambda _: text, self.listeners, flags=re.MULTILINE)
         self.assertEqual(count, 1)
         new = self.file.with_suffix(".new")
@@ -62,15 +62,15 @@ class Watched(Metrics):
         os.replace(new, self.file)
 
     def port(self):
-        """The one that the configuration tells clients, each time by a connection of its own: an old one stays with what it began with."""
+        """Returns the port that clients are given, on a new connection each time: an old one stays with its first configuration."""
         response = self.request("GET", "/_matrix/client/versions", accept=JSON)
         self.connection.close()
         return json.loads(response.content)["org.matrix.msc3079.low_bandwidth"]["dtls"]
 
 
 class End(Watched):
-    """The filter tells its numbers when some time has passed, and at the end of a configuration. This one never learns that time passes,
-    so that what it tells it tells at the end."""
+    """The filter reports its numbers when some time has passed, and at the end of a configuration. This one never notices that time
+    passes, so that it reports everything at the end."""
 
     module = staticmethod(lambda filter: with_body(filter, "proxy_on_tick", DOES_NOTHING))
 
@@ -93,12 +93,12 @@ class End(Watched):
 
 class Mistakes(Watched):
     def tearDown(self):
-        """Envoy itself calls them critical."""
+        """Envoy itself logs these mistakes as critical."""
 
     def test_mistakes_are_told_and_the_old_configuration_serves_until_there_is_a_good_one(self):
         self.assertEqual(self.port(), self.envoy.public)
         self.load('{"max_depth": 0, "advertise": {"dtls_port": "x"}}')
-        # Envoy's own word comes last.
+        # Envoy's own message comes last.
         self.assertTrue(until(lambda: "update rejected" in self.envoy.read_log()), self.envoy.read_log())
         for field in ("max_depth", "advertise.dtls_port"):
             self.assertIn(f"lowband: configuration: {field}: ", self.envoy.read_log())

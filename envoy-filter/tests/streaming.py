@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Long answers through the filter in a real Envoy: what they cost, how they break off, what is counted of them.
+"""Long answers through the filter in a real Envoy: their cost, how they break off, and their counts.
 
 The rest is in parts.py.
 """
@@ -20,26 +20,26 @@ from parts import CBOR, JSON, MESSAGE_CBOR, MESSAGE_JSON, Case, answer, chunked,
 
 SYNC = "/_matrix/client/v3/sync"
 MIB = 1 << 20
-# One event of a sync, and the same as the filter writes it in a stream: maps of indefinite length,
+# One event of a sync, and the same event as the filter writes it in a stream: maps of indefinite length,
 # names as text.
 EVENT_JSON = b'{"type":"m.room.message","content":{"body":"\\u00fcber ' + b"x" * 400 + b'"}},'
 EVENT_CBOR = b"\xbf\x64type\x6em.room.message\x67content\xbf\x64body\x79\x01\x96\xc3\xbcber " + b"x" * 400 + b"\xff\xff"
 
 
 def sync(size):
-    """(a JSON text of at least this size, the CBOR that it streams as)"""
+    """Returns (a JSON text of at least this size, the CBOR that it streams as)."""
     count = size // len(EVENT_JSON) + 1
     return b'{"events":[' + EVENT_JSON * count + b"0]}", b"\xbf\x66events\x9f" + EVENT_CBOR * count + b"\x00\xff\xff"
 
 
 def status_field(pid, name):
-    """A field of /proc/PID/status in bytes."""
+    """Returns a field of /proc/PID/status in bytes."""
     with open(f"/proc/{pid}/status", encoding="ascii") as status:
         return int(re.search(rf"^{name}:\s+(\d+) kB$", status.read(), re.MULTILINE)[1]) * 1024
 
 
 def forget_peak(pid):
-    """VmHWM becomes what is resident now (proc(5), clear_refs)."""
+    """Sets VmHWM to the resident size (proc(5), clear_refs)."""
     with open(f"/proc/{pid}/clear_refs", "w", encoding="ascii") as clear:
         clear.write("5")
 
@@ -49,7 +49,7 @@ class Reader:
 
     def __init__(self, port, path=SYNC):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
-        # A small buffer of the kernel's: what is not read stays in Envoy.
+        # A small kernel buffer: bytes that are not read stay in Envoy.
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         self.socket.sendall(f"GET {path} HTTP/1.1\r\nhost: x\r\naccept: {CBOR}\r\n\r\n".encode())
 
@@ -60,7 +60,7 @@ class Reader:
         return self.response.read(1)
 
     def rest(self):
-        """The digest of the rest."""
+        """Returns the digest of the rest."""
         digest = hashlib.sha256()
         while data := self.response.read(MIB):
             digest.update(data)
@@ -72,13 +72,13 @@ class Memory(Case):
     def setUp(self):
         super().setUp()
         self.pid = self.envoy.process.pid
-        # An Envoy that has served something, but nothing long.
+        # An Envoy that has served a request, but nothing long.
         self.assert_next_request_is_served()
         forget_peak(self.pid)
         self.before = status_field(self.pid, "VmRSS")
 
     def read(self, count, pause=False):
-        """So many readers at once; with `pause` all of them stop in the middle until nothing moves any more."""
+        """Runs `count` readers at once; with `pause` all of them stop in the middle until nothing moves any more."""
         readers = [Reader(self.envoy.public) for _ in range(count)]
         for reader in readers:
             self.assertEqual(reader.start(), b"\xbf")
@@ -97,7 +97,7 @@ class Memory(Case):
         return digests
 
     def wait_until_nothing_moves(self):
-        """Until Envoy has used no processor time for a while: all buffers on the way are full."""
+        """Waits until Envoy has used no processor time for a while: all buffers on the way are full."""
         def ticks():
             with open(f"/proc/{self.pid}/stat", encoding="ascii") as stat:
                 return stat.read().rpartition(") ")[2].split()[11:13]
@@ -149,7 +149,7 @@ class Streams(Case):
         self.assertEqual(self.get(answer(json), accept=JSON).content, json)
 
     def assert_cut(self, raw):
-        """Over HTTP/1 the connection ends without the last chunk, over HTTP/2 the stream is reset."""
+        """Checks that over HTTP/1 the connection ends without the last chunk, and over HTTP/2 the stream is reset."""
         self.homeserver.answers[SYNC] = raw
         with self.assertRaises(http.client.IncompleteRead):
             self.request("GET", SYNC, accept=CBOR)
@@ -193,7 +193,7 @@ class Streams(Case):
 
 
 class Trailers(Case):
-    """What an end of HTTP/1 adds behind the body: the last piece is then not called the last."""
+    """The bytes at the end of HTTP/1 after the body: the last piece is then not marked as the last."""
 
     edit = staticmethod(with_trailers)
 
@@ -249,7 +249,7 @@ class Metrics(Case):
 
 
 class Counters(Metrics):
-    """In an Envoy of its own: what others have caused may be told late."""
+    """Runs in an Envoy of its own: counts that others have caused may be reported late."""
 
     def test_what_was_translated_refused_and_repaired_is_counted_under_its_labels(self):
         before = self.metrics()
@@ -277,7 +277,8 @@ class Counters(Metrics):
             'lowband_bytes_in{direction="response"}': 13,
             'lowband_bytes_out{direction="response"}': 4,
         }
-        # The filter tells Envoy some times in a second, also when nothing more comes, and each number once.
+        # The filter reports to Envoy several times a second, also when nothing more comes, and each number
+        # once.
         for _ in range(2):
             deadline = time.monotonic() + 10
             while changed() != expected and time.monotonic() < deadline:
@@ -292,7 +293,7 @@ class Numbers(Metrics):
     def test_the_sizes_of_bodies_are_a_histogram(self):
         self.homeserver.answers[SYNC] = answer(sync(100_000)[0])
         self.request("GET", SYNC, accept=CBOR)
-        # Envoy puts the values of its workers together every five seconds.
+        # Envoy merges the values of its workers every five seconds.
         above, deadline = 'lowband_body_size_bucket{direction="response",le="%s"}', time.monotonic() + 30
 
         def between():
@@ -343,7 +344,7 @@ class Discovery(Case):
             self.assert_next_request_is_served()
 
     def missed(self):
-        """The numbers, when they are there."""
+        """Returns the numbers, when they are there."""
         def lines():
             with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.envoy.admin, timeout=10)) as connection:
                 connection.request("GET", "/stats/prometheus?filter=lowband_unadvertised")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""What a trap in the filter costs: the request that meets it, and no other one but those of the next 20 ms.
+"""The cost of a trap in the filter: the request that meets it, and no others but those of the next 20 ms.
 
-The filter has no way to trap that is known. Here one of its callbacks is replaced by the instruction `unreachable` in a copy
+The filter has no known way to trap. Here one of its callbacks is replaced by the instruction `unreachable` in a copy
 of the module, once for each callback. The rest is in parts.py.
 """
 
@@ -22,7 +22,7 @@ SHORT = b'{"secret":"s"}'
 
 
 def leb128(data, at):
-    """(unsigned number, offset behind it)"""
+    """Returns (unsigned number, offset behind it)."""
     number = shift = 0
     while True:
         number |= (data[at] & 127) << shift
@@ -48,7 +48,7 @@ def sections(module):
 
 
 def skip_import(data, at):
-    """(whether it is a function, offset behind it)"""
+    """Returns (whether it is a function, offset behind it)."""
     for _ in range(2):
         size, at = leb128(data, at)
         at += size
@@ -67,12 +67,12 @@ def exported_function(data, name):
     raise AssertionError(f"{name} is not exported")
 
 
-# Their locals, which are none, their instructions and `end`.
+# No locals, the instructions and `end`.
 TRAPS, DOES_NOTHING = b"\x00\x00\x0b", b"\x00\x0b"
 
 
 def with_body(module, name, body):
-    """The module with another body for an exported function."""
+    """Returns the module with another body for an exported function."""
     parts = dict(sections(module))
     imports, at = leb128(parts[2], 0)
     for _ in range(imports):
@@ -96,7 +96,7 @@ def with_body(module, name, body):
 
 
 class Trap(unittest.TestCase):
-    """Each case: the callback that traps, and a request that comes to it."""
+    """Each case: the callback that traps, and a request that reaches it."""
 
     PATH = "/_matrix/client/v3/x"
     edit = staticmethod(with_trailers)
@@ -118,7 +118,7 @@ class Trap(unittest.TestCase):
         return envoy.ready()
 
     def request(self, envoy, method="GET", body=None, **fields):
-        """(status, content), or the exception with which the connection ended."""
+        """Returns (status, content), or the exception with which the connection ended."""
         connection = http.client.HTTPConnection("127.0.0.1", envoy.public, timeout=30)
         self.addCleanup(connection.close)
         fields = {name.replace("_", "-"): value for name, value in fields.items()}
@@ -130,7 +130,7 @@ class Trap(unittest.TestCase):
             return error, getattr(error, "partial", b"")
 
     def request_after_reload(self, envoy, **fields):
-        """The first answer of the new VM: until it is there, which is to take no second, Envoy answers 503."""
+        """Returns the first answer of the new VM. Until the VM is there, which must take less than a second, Envoy answers 503."""
         deadline = time.monotonic() + 1
         while (result := self.request(envoy, **fields))[0] == 503 and time.monotonic() < deadline:
             time.sleep(0.002)
@@ -171,7 +171,7 @@ class Trap(unittest.TestCase):
         self.homeserver.answers[self.PATH] = answer(SHORT)
         for _ in range(3):
             self.assert_trapped(self.request(envoy, accept=CBOR))
-            # The reload is there, or is not; the answer is not.
+            # The reload may or may not have happened; there is no answer either way.
             self.assert_trapped(self.request_after_reload(envoy, accept=CBOR))
 
 
