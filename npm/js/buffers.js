@@ -12,9 +12,9 @@ export class Buffers {
   constructor(memory) {
     this.memory = memory;
     this.keptBytes = codec.kept_bytes();
-    // All of the memory. Empty once it has grown.
+    // The whole memory. Empty once it has grown.
     this.heap = new Uint8Array(0);
-    // Where the input is written to. Empty once the memory has grown, and then asked for again.
+    // The part for the input. Empty once the memory has grown; then it is requested again.
     this.room = new Uint8Array(0);
   }
 
@@ -36,8 +36,8 @@ export class Buffers {
    */
   writeText(text) {
     const { length } = text;
-    // A UTF-16 unit takes three bytes at most; a long text is given what it takes if it is ASCII, and the
-    // rest when it is not.
+    // A UTF-16 unit takes at most three bytes; a long text first gets the room it needs if it is ASCII, and
+    // the rest if it is not.
     if (!this.#makeRoom(length * 3 <= this.keptBytes ? length * 3 : length)) return length;
     const { read, written } = toUtf8.encodeInto(text, this.room);
     if (read === length) return written;
@@ -73,7 +73,7 @@ export class Buffers {
    * @param {number} length
    */
   #makeRoom(length) {
-    // Large room is asked for each time, so that the module can give it back.
+    // Large room is requested each time, so that the module can give it back.
     if (length <= this.room.length && this.room.length <= this.keptBytes) return true;
     const at = codec.input(length);
     this.room = this.#window(at, at === 0 ? 0 : codec.input_len());

@@ -29,8 +29,8 @@ export class PathError extends Error {
   }
 }
 
-// On the prototype, as with the language's own errors: an own property would be shown twice. In words, as
-// minifiers rename classes.
+// The name is on the prototype, as with the language's own errors: an own property would be shown twice. It
+// is a literal, because minifiers rename classes.
 named(CodecError, 'CodecError');
 named(PathError, 'PathError');
 

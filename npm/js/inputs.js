@@ -1,4 +1,4 @@
-// What callers may hand over as bytes and as text.
+// The values that callers may pass as bytes and as text.
 
 /**
  * Bytes, also from another frame, which has a Uint8Array of its own.
@@ -21,7 +21,7 @@ export function theText(text) {
   return text.replace(/\p{Surrogate}/gu, (unit) => `\\u${unit.charCodeAt(0).toString(16)}`);
 }
 
-// Of names, titles and paths, in UTF-16 units: no URL and no key is as long.
+// The limit for names, titles and paths, in UTF-16 units: no URL and no key is as long.
 const MAX_TEXT = 65_536;
 
 /**

@@ -11,14 +11,14 @@ import { buffers, codec } from './module.js';
  */
 export let numberOf;
 
-// What `keys` is made with. The module says what stands in it when somebody asks: while this file is read it
-// may not run yet.
+// The argument with which `keys` is made. The module is asked for its content when a caller uses it: while
+// this file is read the module may not run yet.
 /** @type {[]} */
 const V1 = [];
 
 export class KeyTable {
   #title;
-  // By which the module knows it.
+  // The number by which the module knows the table.
   #number = 1;
   /** @type {Map<string, number> | undefined} */
   #byName;

@@ -9,7 +9,7 @@ import { theBytes, theText } from './inputs.js';
 /** @import { DecodeOptions, EncodeOptions } from './index.js' */
 /** @import { Settings } from './options.js' */
 
-// What the module has been told last.
+// The settings that the module has now.
 let encoding = DEFAULTS;
 let decoding = DEFAULTS;
 

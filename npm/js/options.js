@@ -4,7 +4,7 @@ import { KeyTable, numberOf } from './keys.js';
 
 /** @import { DecodeOptions, EncodeOptions, EncodeStreamOptions, Limits, Repairs } from './index.js' */
 
-// The places in these lists are the module's numbers.
+// The indexes in these lists are the module's numbers.
 const POLICIES = ['strict', 'lenient'];
 const ORDERS = ['as_written', 'bytewise', 'length_first'];
 
@@ -84,7 +84,7 @@ function table(keys = 'v1') {
 function limits(limits = {}) {
   check('limits', limits, ['maxInput', 'maxOutput', 'maxDepth']);
   for (const [name, limit] of Object.entries(limits)) {
-    // What is above the module's own largest value it refuses itself.
+    // Values above the module's own largest one are refused by the module itself.
     if (limit !== undefined && !(Number.isInteger(limit) && limit >= 0 && limit < 2 ** 32)) {
       throw new RangeError(`${name} must be a whole number of bytes or containers, not ${limit}`);
     }

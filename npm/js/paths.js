@@ -19,7 +19,8 @@ export const paths = Object.freeze({
 
   /** @param {readonly string[]} segments */
   expand(segments) {
-    // All are looked at before the first is handed over: what is handed over stays for the next call.
+    // All segments are checked before the first is passed on: segments already passed on would stay for the
+    // next call.
     const texts = Array.from(segments, (segment) => shortText(segment, 'a segment'));
     for (const text of texts) codec.add_segment(buffers.writeText(text));
     const length = codec.expand();

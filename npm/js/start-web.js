@@ -1,4 +1,4 @@
-// Fetches and starts the module: the import waits, and no caller has to.
+// Fetches and starts the module: importing waits for it, so callers need not.
 
 import init from '../pkg/lowband_codec.js';
 import { started } from './module.js';

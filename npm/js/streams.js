@@ -19,7 +19,7 @@ export class EncodeStream extends TransformStream {
     const { keys, policy, limits, onRepairs } = streamSettings(options);
     const { maxInput, maxOutput, maxDepth } = limits;
     const document = new Document(codec.encoder(keys, policy, maxInput, maxOutput, maxDepth));
-    // Half a character at the end of a text chunk: the next one may begin with the other half.
+    // Half a character at the end of a text chunk: the next chunk may begin with the other half.
     let half = '';
     super({
       transform(chunk, controller) {
@@ -101,7 +101,7 @@ class Document {
    */
   #enqueue(length, controller) {
     if (length < 0) {
-      // Nothing comes after an error.
+      // Nothing follows an error.
       this.#stream.free();
       throw refusal();
     }

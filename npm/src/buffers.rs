@@ -1,22 +1,21 @@
-//! The memory that JavaScript writes to and reads from: kept from call to call, given back when
-//! it grew large.
+//! The memory that JavaScript writes to and reads from: kept from call to call, given back when it has grown
+//! large.
 //!
-//! The memory of a wasm module never shrinks, so what one large document needed stays with the module; giving
-//! the buffers back lets the next large one have the same room instead of more.
+//! The memory of a wasm module never shrinks, so memory that one large document needed stays with the module;
+//! giving the buffers back lets the next large document use the same memory instead of more.
 
-/// Bytes of either buffer that are kept: most documents fit, and a page that talks to a homeserver does
-/// not miss them.
+/// Bytes of either buffer that are kept: most documents fit, and a page that talks to a homeserver does not
+/// miss them.
 pub const KEPT_BYTES: usize = 1 << 20;
 
-/// The input of the next call. It keeps its full length, as JavaScript writes into it before Rust
-/// knows how much.
+/// The input of the next call. It keeps its full length, since JavaScript writes into it before Rust knows
+/// the length.
 #[derive(Debug, Default)]
 pub struct Input(Vec<u8>);
 
 impl Input {
-    /// Makes room for `len` bytes and says where it is; `None` when there is no memory for it. What was
-    /// written before is still there, at the new place. The room stays where it is until the next call
-    /// of this function.
+    /// Makes room for `len` bytes and returns its address; `None` if there is no memory for it. Bytes written
+    /// before are still there, at the new address. The room stays there until the next call of this function.
     pub fn room(&mut self, len: usize) -> Option<*mut u8> {
         if self.0.len() > KEPT_BYTES && len <= KEPT_BYTES {
             self.0.truncate(KEPT_BYTES);
@@ -29,23 +28,23 @@ impl Input {
         Some(self.0.as_mut_ptr())
     }
 
-    /// Bytes that the room holds.
+    /// Returns the bytes that the room holds.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is no room yet.
+    /// Returns true if there is no room yet.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The first `len` bytes; `None` where the room is smaller.
+    /// Returns the first `len` bytes; `None` if the room is smaller.
     pub fn written(&self, len: usize) -> Option<&[u8]> {
         self.0.get(..len)
     }
 }
 
-/// Both, as one module has them.
+/// Input and output of one module.
 #[derive(Debug, Default)]
 pub struct Buffers {
     input: Input,
@@ -53,39 +52,39 @@ pub struct Buffers {
 }
 
 impl Buffers {
-    /// Where to write `len` bytes of input, if they are not more than `largest`; `None` then, and when there
-    /// is no memory for them. Nothing has to be written in that case: the call with this length is refused.
+    /// Makes room for `len` bytes of input. Returns `None` if they are more than `largest` or if there is no
+    /// memory for them. In that case nothing need be written: the call with this length is refused.
     pub fn room(&mut self, len: usize, largest: usize) -> Option<*mut u8> {
-        // JavaScript asks for more than a short text may need.
+        // JavaScript requests more than a short text may need.
         if len > largest.max(KEPT_BYTES) { None } else { self.input.room(len) }
     }
 
-    /// Bytes that the input has room for.
+    /// Returns the bytes for which the input has room.
     pub fn input_len(&self) -> usize {
         self.input.len()
     }
 
-    /// The first `len` bytes of the input and the emptied output; no input where the room is smaller.
+    /// Returns the first `len` bytes of the input and the emptied output; `None` if the room is smaller.
     pub fn take(&mut self, len: usize) -> (Option<&[u8]>, &mut Vec<u8>) {
         self.output.clear();
         self.output.shrink_to(KEPT_BYTES);
         (self.input.written(len), &mut self.output)
     }
 
-    /// The first `len` bytes of the input as a short text. JavaScript writes nothing but UTF-8, and so much
-    /// as it says: of anything else nothing is left.
+    /// Returns the first `len` bytes of the input as a short text. JavaScript writes only UTF-8, of the
+    /// stated length; for anything else the text is empty.
     pub fn text(&self, len: usize) -> &str {
         self.input.written(len).and_then(|text| str::from_utf8(text).ok()).unwrap_or_default()
     }
 
-    /// A short text as output, and its length.
+    /// Writes a short text as output and returns its length.
     pub fn answer(&mut self, text: &str) -> usize {
         let (_, output) = self.take(0);
         output.extend_from_slice(text.as_bytes());
         text.len()
     }
 
-    /// What the last call wrote.
+    /// Returns the output of the last call.
     pub fn output(&self) -> &[u8] {
         &self.output
     }

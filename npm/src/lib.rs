@@ -1,5 +1,5 @@
-//! What the npm package `lowband-codec` runs: the codec, callable from JavaScript with as few copies
-//! as can be.
+//! The Rust part of the npm package `lowband-codec`: the codec, callable from JavaScript with as few copies
+//! as possible.
 //!
 //! ```text
 //! JavaScript ─ numbers ─┬─▶ module ─▶ one_shot, push, path_codes ─▶ settings, tables, buffers, refusal ─▶ codec
@@ -7,12 +7,12 @@
 //! ```
 //!
 //! [`module`] is the shell of wasm-bindgen, which decides nothing. Each page that uses the package fetches
-//! all of this, so it is kept small: no formatting of the standard library's (sentences are put together, or
-//! stand on JavaScript's side), a small allocator, floats read by the engine, and of the codec one copy of
-//! what is not hot (its feature `small`).
+//! all of this, so it is kept small: no formatting from the standard library (sentences are concatenated, or
+//! kept on JavaScript's side), a small allocator, floats parsed by the engine, and one copy of each part of
+//! the codec that is not hot (its feature `small`).
 //!
-//! Bytes do not pass through wasm-bindgen: JavaScript writes them to where [`buffers::Input`] says, once, and
-//! copies the result from where it stands, once.
+//! Bytes do not pass through wasm-bindgen: JavaScript writes them once, to the address from
+//! [`buffers::Input`], and copies the result once, from its address.
 //!
 //! Deliberately absent: JavaScript objects (a library that builds them from CBOR is no
 //! slower), files, fetching.

@@ -1,5 +1,5 @@
-//! A pool of very many small holders. As long as all of them together hold no more than one network may,
-//! none has to give way, and no order of them is kept: each costs one place in a table.
+//! A pool of very many small holders. While all of them together hold no more than one network may, none has
+//! to give way and no order is kept: each holder costs one place in a table.
 //!
 //! ```text
 //! a table ---- more is held than one network may ----> a Pool
@@ -14,14 +14,14 @@ use crate::pool::{Bounds, Pool};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher, Hash};
 
-/// A table with fewer places than this is not made smaller.
+/// A table with fewer places is never shrunk.
 const FEW: usize = 256;
 
-/// A table so many times as large as what is in it is made smaller.
+/// A table is shrunk when it has this many times as many places as entries.
 const MOSTLY_EMPTY: usize = 8;
 
-/// Who holds how much, as in a [`Pool`]. `H` names a holder, older ones first. The names must be given out by
-/// this program: a client that chose them could aim at a place of the table.
+/// Holders and their amounts, as in a [`Pool`]. `H` names a holder, older ones first. The names must be
+/// assigned by this program: a client that chose them could aim at a place of the table.
 #[derive(Debug)]
 pub struct LazyPool<H> {
     bounds: Bounds,
@@ -37,12 +37,12 @@ enum Held<H> {
 }
 
 impl<H: Ord + Copy + Hash> LazyPool<H> {
-    /// Nobody holds anything.
+    /// Makes an empty pool.
     pub fn new(bounds: Bounds) -> LazyPool<H> {
         LazyPool { bounds, held: Held::Little { total: 0, holders: Table::default() } }
     }
 
-    /// What all hold.
+    /// Returns the amount that all holders have together.
     pub fn total(&self) -> usize {
         match &self.held {
             Held::Little { total, .. } => *total,
@@ -50,7 +50,7 @@ impl<H: Ord + Copy + Hash> LazyPool<H> {
         }
     }
 
-    /// From now on the holder holds this much, 0 for nothing. It stays with the network that it came from.
+    /// Sets the amount of a holder, 0 for nothing. The holder stays with the network from which it came.
     pub fn set(&mut self, holder: H, network: Network, amount: usize) {
         match &mut self.held {
             Held::Little { total, holders } => {
@@ -67,7 +67,7 @@ impl<H: Ord + Copy + Hash> LazyPool<H> {
         self.rearrange();
     }
 
-    /// The same for one that holds something.
+    /// Sets the amount of a holder that already has one.
     pub fn resize(&mut self, holder: H, amount: usize) {
         match &mut self.held {
             Held::Little { holders, .. } => {
@@ -82,13 +82,13 @@ impl<H: Ord + Copy + Hash> LazyPool<H> {
         }
     }
 
-    /// It holds nothing any more.
+    /// Removes a holder with its amount.
     pub fn remove(&mut self, holder: H) {
         self.resize(holder, 0);
     }
 
-    /// The network that has to give something up after something has come to `network`, as
-    /// [`Pool::yields_to`] names it when nothing more is to come. None while all bounds hold.
+    /// Returns the network that must give something up after an amount was added to `network`, as
+    /// [`Pool::yields_to`] names it if nothing more is to be added; `None` while all bounds hold.
     pub fn yields_to(&self, network: Network) -> Option<Network> {
         match &self.held {
             Held::Little { .. } => None,
@@ -96,7 +96,7 @@ impl<H: Ord + Copy + Hash> LazyPool<H> {
         }
     }
 
-    /// Who holds most in a network that has to give something up.
+    /// Returns the heaviest holder in a network that must give something up.
     pub fn heaviest_in(&self, network: Network) -> Option<H> {
         match &self.held {
             Held::Little { .. } => None,
@@ -104,7 +104,7 @@ impl<H: Ord + Copy + Hash> LazyPool<H> {
         }
     }
 
-    /// So much may be held by any holders without one of them having to give way.
+    /// Returns the amount that any holders may have without one of them having to give way.
     fn little(&self) -> usize {
         self.bounds.total.min(self.bounds.per_network).min(self.bounds.per_site)
     }

@@ -1,5 +1,5 @@
-//! Shares: how much of a limited thing one client may hold or ask for, so that nobody is refused because
-//! somebody else is greedy.
+//! Shares: how much of a limited thing one client may hold or ask for, so that no client is refused because
+//! another is greedy.
 //!
 //! ```text
 //!                                        a site (IPv4 /24, IPv6 /48)
@@ -10,8 +10,8 @@
 //! Rates  what is asked for: handshakes, requests. Short, it keeps the rest for those who have asked for little.
 //! ```
 //!
-//! Both count without knowing what, and no frequent operation walks over everything that they hold. No I/O,
-//! no clock: `now` comes in.
+//! Neither type knows what it counts, and no frequent operation walks over all entries. No I/O, no clock: the
+//! caller passes `now`.
 #![cfg_attr(
     test,
     allow(

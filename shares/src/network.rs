@@ -1,22 +1,22 @@
-//! Whom a share belongs to: the smallest and the next larger piece of the address space that
-//! one customer gets.
+//! The owner of a share: the smallest and the next larger piece of the address space that one customer gets.
 
 use ipnet::IpNet;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-/// Who has one share: an IPv4 address, an IPv6 /64, or a single session where addresses say nothing.
+/// The owner of one share: an IPv4 address, an IPv6 /64, or a single session where addresses do not identify
+/// clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Network(Key);
 
-/// What a network is a part of: an IPv4 /24, an IPv6 /48 (RFC 6177: the end site).
+/// The site of a network: an IPv4 /24, an IPv6 /48 (RFC 6177: the end site).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Site(Key);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Key([u8; 9]);
 
-/// What a key begins with.
+/// The kind with which a key begins.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     V4,
@@ -24,8 +24,8 @@ enum Kind {
     Alone,
 }
 
-/// A kind and a number, in bytes: there is one in several tables for each session, where as an enum it would
-/// take 16. Their order is that of the numbers.
+/// A kind and a number, as bytes: several tables hold one for each session, and an enum would take 16 bytes.
+/// The order is that of the numbers.
 impl Key {
     fn new(kind: Kind, number: u64) -> Key {
         let [a, b, c, d, e, f, g, h] = number.to_be_bytes();
@@ -42,7 +42,7 @@ impl Key {
         u64::from_be_bytes(number)
     }
 
-    /// How many bits tell the networks of one site apart.
+    /// Returns how many bits distinguish the networks of one site.
     fn bits(self) -> u32 {
         match self.kind() {
             Kind::V4 => 8,
@@ -53,8 +53,8 @@ impl Key {
 }
 
 impl Network {
-    /// The network of an address. IPv4 clients of a socket for both families come as `::ffff:a.b.c.d`, which
-    /// would be one /64 for the whole IPv4 internet.
+    /// Returns the network of an address. A socket for both families shows IPv4 clients as `::ffff:a.b.c.d`,
+    /// which would be one /64 for the whole IPv4 internet.
     pub fn of(address: IpAddr) -> Network {
         match address.to_canonical() {
             IpAddr::V4(address) => Network(Key::new(Kind::V4, address.to_bits().into())),
@@ -62,25 +62,25 @@ impl Network {
         }
     }
 
-    /// A share of its own, apart from all addresses: for what comes through a balancer that hides them. No
-    /// share of a network or a site bounds it.
+    /// Returns a share of its own, apart from all addresses: for clients behind a balancer that hides their
+    /// addresses. Neither a network's nor a site's bound applies to it.
     pub fn alone(id: u64) -> Network {
         Network(Key::new(Kind::Alone, id))
     }
 
-    /// Whether it is one of those.
+    /// Returns true for a share made by [`Network::alone`].
     pub fn is_alone(self) -> bool {
         self.0.kind() == Kind::Alone
     }
 
-    /// What it is a part of.
+    /// Returns the site of the network.
     pub fn site(self) -> Site {
         Site(Key::new(self.0.kind(), self.0.number() >> self.0.bits()))
     }
 }
 
 impl Site {
-    /// From the first to the last of its networks, in their order.
+    /// Returns the range of the site's networks, in their order.
     pub fn networks(self) -> RangeInclusive<Network> {
         let (kind, bits) = (self.0.kind(), self.0.bits());
         let first = self.0.number() << bits;
@@ -89,14 +89,13 @@ impl Site {
     }
 }
 
-/// Addresses behind which many clients stand, each with the same one: balancers and nodes that put
-/// their own address in place of the client's. They have no shares; what comes from them is told apart
-/// by session alone.
+/// Addresses shared by many clients: balancers and nodes that put their own address in place of the client's.
+/// They have no shares; their clients are distinguished by session alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Balancers(Vec<IpNet>);
 
 impl Balancers {
-    /// These networks, each an address or a prefix: `192.0.2.7`, `10.0.0.0/8`, `2001:db8::/32`. The error
+    /// Parses networks, each an address or a prefix: `192.0.2.7`, `10.0.0.0/8`, `2001:db8::/32`. The error
     /// names the first that is neither.
     pub fn parse<'a>(networks: impl IntoIterator<Item = &'a str>) -> Result<Balancers, String> {
         let parse = |text: &str| {
@@ -106,13 +105,13 @@ impl Balancers {
         networks.into_iter().map(parse).collect::<Result<_, _>>().map(Balancers)
     }
 
-    /// Whether an address is one of theirs.
+    /// Returns true if an address belongs to a balancer.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// Whose share it is. `id` tells the clients of a balancer apart.
+    /// Returns the network to charge for an address. `id` distinguishes the clients of a balancer.
     pub fn network(&self, address: IpAddr, id: u64) -> Network {
         if self.contains(address) { Network::alone(id) } else { Network::of(address) }
     }
@@ -143,7 +142,7 @@ mod tests {
         assert!(
             last.site().networks().contains(&last) && !last.site().networks().contains(&network("192.0.3.0"))
         );
-        // A prefix of IPv6 and an address of IPv4 with the same bits are not the same.
+        // An IPv6 prefix and an IPv4 address with equal bits are different networks.
         assert_ne!(network("::c000:201:0:0:0:1"), network("192.0.2.1"));
     }
 

@@ -1,9 +1,9 @@
-//! A limited thing that many hold: who holds how much of it, and who has to give way when it is used up.
+//! A limited thing that many hold: how much each holds, and which one gives way when it is used up.
 //!
 //! A newcomer is let in, and the heaviest site gives way to it, there the heaviest network, and there the
-//! heaviest holder. So whoever holds little is never refused or robbed as long as somebody holds more.
-//! "Heaviest" is told by classes, eight to each doubling, so that a change seldom moves anything: who holds
-//! an eighth less than another may be taken for as heavy.
+//! heaviest holder. So a holder of little is never refused or evicted as long as another holds more. Weights
+//! are compared by classes, eight for each doubling, so that a change seldom moves an entry: a holder of an
+//! eighth less than another may count as equally heavy.
 
 use crate::network::{Network, Site};
 use std::cmp::Reverse;
@@ -12,35 +12,36 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Upper bounds of a pool, in the unit that it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// Of all holders together.
+    /// Bound for all holders together.
     pub total: usize,
-    /// Of one network.
+    /// Bound for one network.
     pub per_network: usize,
-    /// Of one site.
+    /// Bound for one site.
     pub per_site: usize,
 }
 
 impl Bounds {
-    /// A quarter of the total for one network, half of it for one site: what is left serves everybody else.
+    /// Returns bounds of a quarter of the total for one network and half of it for one site: the rest serves
+    /// all other clients.
     pub fn of(total: usize) -> Bounds {
         Bounds { total, per_network: (total / 4).max(1), per_site: (total / 2).max(1) }
     }
 }
 
-/// What of a pool may be used up.
+/// The bound of a pool that is used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Share {
-    /// [`Bounds::per_network`] of this one.
+    /// The bound [`Bounds::per_network`] of this network.
     Network(Network),
-    /// [`Bounds::per_site`] of this one.
+    /// The bound [`Bounds::per_site`] of this site.
     Site(Site),
-    /// The bound of all, [`Bounds::total`].
+    /// The bound [`Bounds::total`] of all holders.
     Total,
 }
 
 type Class = u16;
 
-/// Who holds how much. `H` names a holder, older ones first: a session, a handshake.
+/// Holders and their amounts. `H` names a holder, older ones first: a session, a handshake.
 #[derive(Debug)]
 pub struct Pool<H> {
     bounds: Bounds,
@@ -48,7 +49,7 @@ pub struct Pool<H> {
     holders: BTreeMap<H, (Network, usize)>,
     networks: BTreeMap<Network, usize>,
     sites: BTreeMap<Site, usize>,
-    /// Of equals the oldest is the heaviest.
+    /// Holders in the order of their weight; of equally heavy ones the oldest comes last.
     holders_by_weight: BTreeSet<(Network, Class, Reverse<H>)>,
     networks_by_weight: BTreeSet<(Site, Class, Network)>,
     sites_by_weight: BTreeSet<(Class, Site)>,
@@ -69,42 +70,42 @@ impl<H: Ord + Copy> Pool<H> {
         }
     }
 
-    /// What its bounds are.
+    /// Returns the pool's bounds.
     pub fn bounds(&self) -> Bounds {
         self.bounds
     }
 
-    /// What all hold.
+    /// Returns the amount that all holders have together.
     pub fn total(&self) -> usize {
         self.total
     }
 
-    /// What one holds.
+    /// Returns the amount of one holder.
     pub fn held_by(&self, holder: H) -> usize {
         self.holders.get(&holder).map_or(0, |(_, amount)| *amount)
     }
 
-    /// What the holders of one network hold together.
+    /// Returns the amount that the holders of one network have together.
     pub fn held_in(&self, network: Network) -> usize {
         self.networks.get(&network).copied().unwrap_or(0)
     }
 
-    /// What the networks of one site hold together.
+    /// Returns the amount that the networks of one site have together.
     pub fn held_at(&self, site: Site) -> usize {
         self.sites.get(&site).copied().unwrap_or(0)
     }
 
-    /// All who hold something, with their networks and how much it is.
+    /// Returns all holders with their networks and amounts.
     pub(crate) fn holders(&self) -> impl Iterator<Item = (H, (Network, usize))> {
         self.holders.iter().map(|(holder, held)| (*holder, *held))
     }
 
-    /// Who comes first in the order of the holders.
+    /// Returns the first holder in the order of the holders.
     pub fn oldest(&self) -> Option<H> {
         self.holders.first_key_value().map(|(holder, _)| *holder)
     }
 
-    /// Sets what a holder holds; 0 removes it. It stays with the network that it came from.
+    /// Sets the amount of a holder; 0 removes it. The holder stays with the network from which it came.
     pub fn set(&mut self, holder: H, network: Network, amount: usize) {
         let (network, before) = self.holders.get(&holder).copied().unwrap_or((network, 0));
         if before == amount {
@@ -124,21 +125,21 @@ impl<H: Ord + Copy> Pool<H> {
         move_class(&mut self.sites_by_weight, of_site, |class| (class, site));
     }
 
-    /// Changes what a holder holds to `amount`; does nothing for one that holds nothing.
+    /// Changes the amount of a holder; does nothing for one that has none.
     pub fn resize(&mut self, holder: H, amount: usize) {
         if let Some((network, _)) = self.holders.get(&holder).copied() {
             self.set(holder, network, amount);
         }
     }
 
-    /// Removes a holder and what it holds.
+    /// Removes a holder with its amount.
     pub fn remove(&mut self, holder: H) {
         self.resize(holder, 0);
     }
 
-    /// The network that has to give something up before `more` is held in `network`: None when there is room.
-    /// It may be the same one, but not where another is as heavy, and has something to give unless `more` is
-    /// more than all that one may hold.
+    /// Returns the network that must give something up before `more` is held in `network`; `None` if there is
+    /// room. It may be `network` itself, but not if another is as heavy. It has something to give unless
+    /// `more` exceeds all that one network may hold.
     pub fn yields_to(&self, network: Network, more: usize) -> Option<Network> {
         match self.used_up(network, more)? {
             Share::Network(network) => Some(network),
@@ -150,7 +151,7 @@ impl<H: Ord + Copy> Pool<H> {
         }
     }
 
-    /// What would hold too much if `more` were held in `network`: None when there is room.
+    /// Returns the bound that would be exceeded if `more` were held in `network`; `None` if there is room.
     pub fn used_up(&self, network: Network, more: usize) -> Option<Share> {
         let Bounds { total, per_network, per_site } = self.bounds;
         let site = network.site();
@@ -164,14 +165,14 @@ impl<H: Ord + Copy> Pool<H> {
         }
     }
 
-    /// Who holds most in a network.
+    /// Returns the heaviest holder in a network.
     pub fn heaviest_in(&self, network: Network) -> Option<H> {
         let all = (network, Class::MIN, Reverse(self.holders.last_key_value()?.0.to_owned()))
             ..=(network, Class::MAX, Reverse(self.holders.first_key_value()?.0.to_owned()));
         self.holders_by_weight.range(all).next_back().map(|(_, _, Reverse(holder))| *holder)
     }
 
-    /// The network that holds most, of the site that holds most. None when nobody holds anything.
+    /// Returns the heaviest network of the heaviest site; `None` if the pool is empty.
     pub fn heaviest_network(&self) -> Option<Network> {
         let (_, site) = self.sites_by_weight.last()?;
         self.heaviest_network_of(*site, None)
@@ -186,14 +187,14 @@ impl<H: Ord + Copy> Pool<H> {
     }
 }
 
-/// The first of those who come by weight, or the second if that is as heavy and the first is who asks.
+/// Returns the first entry by weight, or the second if it is as heavy and the first is the one that asks.
 fn spare<K: Copy + PartialEq>(mut by_weight: impl Iterator<Item = (Class, K)>, asks: Option<K>) -> Option<K> {
     let (class, heaviest) = by_weight.next()?;
     let other = by_weight.next().filter(|other| Some(heaviest) == asks && other.0 == class);
     Some(other.map_or(heaviest, |(_, other)| other))
 }
 
-/// Before and after.
+/// Moves an entry from its old amount to its new one.
 fn change<K: Ord + Copy>(
     amounts: &mut BTreeMap<K, usize>,
     key: K,
@@ -222,7 +223,7 @@ fn move_class<T: Ord>(ranks: &mut BTreeSet<T>, (was, is): (usize, usize), rank: 
     }
 }
 
-/// Grows with the amount, by eight for each doubling.
+/// Returns the class of an amount: it grows by eight for each doubling.
 fn class(amount: usize) -> Class {
     let Some(octave) = amount.checked_ilog2() else { return 0 };
     let eighths = if octave >= 3 { amount >> (octave - 3) } else { amount << (3 - octave) } & 7;
@@ -242,7 +243,7 @@ mod tests {
         Pool::new(Bounds { total, per_network, per_site })
     }
 
-    /// Lets one in as an owner of a pool does, and says who has given everything up for it.
+    /// Lets a holder in as the owner of a pool does, and returns the holders that were evicted for it.
     fn let_in(pool: &mut Pool<u64>, holder: u64, network: Network, amount: usize) -> Vec<u64> {
         let mut gone = Vec::new();
         while let Some(gives) = pool.yields_to(network, amount) {
@@ -291,7 +292,7 @@ mod tests {
         let_in(&mut pool, 1, network(1), 8);
         let_in(&mut pool, 2, network(2), 6);
         let_in(&mut pool, 3, other_site(1), 10);
-        // The first site holds 14, the other one 10, in the heaviest network.
+        // The first site holds 14; the other site holds 10, in the heaviest network.
         assert_eq!(let_in(&mut pool, 4, other_site(2), 7), [1]);
         assert_eq!(let_in(&mut pool, 5, other_site(3), 9), [3]);
     }
@@ -342,7 +343,7 @@ mod tests {
     }
 
     proptest! {
-        /// A modest holder is never robbed, whatever the others do.
+        /// Checks that a modest holder is never evicted, whatever the others do.
         #[test]
         fn nobody_gives_way_while_another_holds_far_more(
             asks in prop::collection::vec((1_u64..40, 0_u32..600, 1_usize..50), 1..400)

@@ -1,4 +1,4 @@
-//! How often may be asked: token buckets of networks, of their sites and of all together, in tables of
+//! How often clients may ask: token buckets of networks, of their sites and of all together, in tables of
 //! bounded size.
 //!
 //! ```text
@@ -7,13 +7,13 @@
 //!                             network is empty                 are empty
 //! ```
 //!
-//! The emptier the bucket of a network, the fuller that of its site must be for it to get anything, and the
-//! emptier either, the fuller that of all. An ask that is refused for want of what is shared costs the
-//! asker as much as one that is granted. So those who ask as fast as they can share what is left, and who
-//! asks seldom gets its turn at once, unless all that may be asked for is asked for by as many strangers.
+//! The emptier a network's bucket, the fuller its site's bucket must be for the network to get anything, and
+//! the emptier either, the fuller that of all. An ask that is refused for want of the shared tokens costs as
+//! much as one that is granted. So clients that ask as fast as they can share the rest, and a client that
+//! asks seldom is served at once, unless as many strangers ask for everything there is.
 //!
-//! What a network may ask for at once lacks from what is shared as well: so much less fullness is asked of
-//! it, and a network that is alone gets the whole of its burst.
+//! The burst of a network is also missing from the shared bucket: that much less fullness is required of it,
+//! and a network that is alone gets its whole burst.
 
 mod bucket;
 
@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 pub use bucket::Limit;
 
-/// What a site may ask for, in networks. Together its networks may ask for no more.
+/// How many networks' rate a site may have. Its networks together may not exceed that.
 const NETWORKS_IN_A_SITE: u32 = 8;
 
 /// Token buckets of the networks and sites that have asked lately, and one for all.
@@ -37,12 +37,13 @@ pub struct Rates {
 }
 
 impl Rates {
-    /// Networks, and sites, that have a bucket of their own, some 50 bytes each. One more is counted by its
-    /// site, and together with all other unknown sites once there are as many sites: whoever comes from
-    /// many addresses exhausts the shared bucket, not our memory.
+    /// The most networks, and the most sites, with a bucket of their own, some 50 bytes each. A further
+    /// network is counted by its site, and with all other unknown sites once there are as many sites: a flood
+    /// from many addresses exhausts the shared bucket, not our memory.
     pub const MOST: usize = 100_000;
 
-    /// `each` is for one network; `all`, if there is such a limit, for all of them.
+    /// Makes empty tables. `each` is the limit of one network; `all` that of all networks, `None` for no
+    /// limit.
     pub fn new(each: Limit, all: Option<Limit>) -> Rates {
         let site = Limit {
             per_second: each.per_second.saturating_mul(NETWORKS_IN_A_SITE),
@@ -55,18 +56,17 @@ impl Rates {
         }
     }
 
-    /// Networks that have a bucket now: those that have asked lately.
+    /// Returns the number of networks with a bucket: those that have asked lately.
     pub fn networks(&self) -> usize {
         self.networks.buckets.len()
     }
 
-    /// Takes one token for a network. The error says how long it will take until there is one, if nobody
-    /// else asks.
+    /// Takes one token for a network. The error is the time until there is one, if no other client asks.
     pub fn take(&mut self, now: Instant, network: Network) -> Result<(), Duration> {
         self.networks.forget_a_full_one(now);
         self.sites.forget_a_full_one(now);
         let (each, site) = (self.networks.limit, network.site());
-        // By then it has got back what it pays for having been refused.
+        // By then the network has regained what the refusal costs it.
         let refused = |wait: Duration| wait.max(interval(each));
         let mut used = 0.0;
         if !network.is_alone() && self.networks.has_room(network) {
@@ -88,22 +88,22 @@ impl Rates {
     }
 }
 
-/// How full, 0 to 1, a bucket that is shared must be for a network that has used up its own. What one
-/// network can take out of it at once need not be in it; but half of it is for others, whatever the limits.
+/// Returns how full, 0 to 1, a shared bucket must be for a network that has used up its own. The burst of one
+/// network need not be in it; but half of it is for others, whatever the limits.
 fn fullness(each: Limit, shared: Limit) -> f64 {
     let part = f64::from(each.burst) / f64::from(shared.burst.max(1));
     (1.0 - part).max(0.5)
 }
 
-/// One table. A bucket that is full is as good as none.
+/// The buckets of one table. A full bucket is equivalent to none.
 #[derive(Debug)]
 struct Buckets<K> {
     limit: Limit,
     most: usize,
     buckets: BTreeMap<K, Bucket>,
-    /// Where those that have no bucket of their own are counted.
+    /// The bucket of all keys that have none of their own.
     strangers: Bucket,
-    /// The last one that was looked at.
+    /// The key that was checked last.
     hand: Option<K>,
 }
 
@@ -133,7 +133,8 @@ impl<K: Ord + Copy> Buckets<K> {
         bucket.take(now, self.limit);
     }
 
-    /// Each call looks at two: so the table is gone round in half as many calls as it has entries.
+    /// Drops full buckets. Each call checks two, so a round takes half as many calls as the table has
+    /// entries.
     fn forget_a_full_one(&mut self, now: Instant) {
         for _ in 0..2 {
             let after = self.hand.map_or(Unbounded, Excluded);
@@ -156,7 +157,7 @@ mod tests {
     use proptest::prelude::*;
 
     const LIMIT: Limit = Limit { per_second: 2, burst: 3 };
-    /// Twenty a second for a site.
+    /// The limit of a network; a site may have twenty a second.
     const EACH: Limit = Limit { per_second: 2, burst: 10 };
     const TICK: Duration = Duration::from_millis(100);
 
@@ -192,7 +193,7 @@ mod tests {
         let all = Limit { per_second: 10, burst: 20 };
         let mut rates = Rates::new(Limit { per_second: 2, burst: 10 }, Some(all));
         let start = Instant::now();
-        // Eight that may have 16 a second of the 10 that there are.
+        // Eight networks that may have 16 a second of the 10 that there are.
         let greedy: Vec<_> = (1..=8).map(|n| network(n * 0x100)).collect();
         let (mut modest, mut others) = (0, 0);
         for tenth in 0..100 {
@@ -246,8 +247,9 @@ mod tests {
         assert!((0..1000).all(|_| rates.take(now, network(1)).is_ok()));
     }
 
-    /// Who asks: how many times each tick. In each tick another one begins, by a seed. A modest one asks
-    /// once a second, before the first of them. What each has got after a minute, the modest one first.
+    /// Simulates clients with the number of asks each makes per tick. A seed decides which one begins in a
+    /// tick. The modest client asks once a second, before the first of them. Returns the tokens of each after
+    /// a minute, the modest client's first.
     fn compete(all: Option<Limit>, greedy: &[(Network, usize)], modest: Network, seed: u32) -> Vec<usize> {
         let mut rates = Rates::new(EACH, all);
         let start = Instant::now();
@@ -290,7 +292,7 @@ mod tests {
     #[test]
     fn heavy_sites_share_what_is_for_all_alike() {
         for sites in [2, 5, 9] {
-            // Networks of a site one after the other, as those of a program that goes through its own.
+            // The networks of a site ask one after the other, as a program would that goes through its own.
             let greedy: Vec<_> =
                 (0..sites * 10).map(|n| (network(n % sites * 0x100 + n / sites), 2)).collect();
             let all = Limit { per_second: 10, burst: 20 };
@@ -306,7 +308,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(8))]
 
-        /// One that comes from all the networks that it has.
+        /// A client that uses all the networks it has.
         #[test]
         fn a_greedy_site_takes_nothing_from_a_modest_network_of_another(
             asks in prop::collection::vec(0..3_usize, 64..200),

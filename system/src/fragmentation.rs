@@ -2,27 +2,27 @@
 
 /// Lets routers, and this host, cut what is longer than a link takes.
 ///
-/// Linux sets the don't-fragment bit on UDP as a rule, for programs that look for the largest datagram that
-/// passes. We do not look: what we send passes a path of 1280 bytes, and most paths. On one that is smaller
-/// the bit would only make the largest datagrams, flights of handshakes and full blocks, vanish each time,
-/// often without a word (RFC 8900 section 3.6). Without it they arrive in pieces, unless somebody on the way
-/// drops these, which is what smaller flights are for.
+/// Linux by default sets the don't-fragment bit on UDP, for programs that probe for the largest datagram that
+/// passes. This project does not probe: its datagrams pass a path of 1280 bytes, and most paths. On a smaller
+/// path the bit would only make the largest datagrams, flights of handshakes and full blocks, vanish each
+/// time, often without an error (RFC 8900 section 3.6). Without it they arrive in fragments, unless a router
+/// drops these; the smaller flights are for that case.
 ///
-/// IPv4: what ICMP claims of the path is ignored as well (OMIT), which anybody can forge. IPv6: routers do
-/// not cut, and this host does so by what ICMP claims, for which 1280 bytes are the least.
+/// IPv4: ICMP's statement about the path is ignored as well (OMIT), since any host can forge it. IPv6:
+/// routers do not fragment, and this host follows ICMP, which cannot go below 1280 bytes.
 ///
-/// A system that does not know the options does as it likes.
+/// On a system without these options nothing is changed.
 #[cfg(target_os = "linux")]
 pub fn allow(socket: impl std::os::fd::AsFd, is_ipv6: bool) {
     use rustix::net::sockopt;
-    // A socket of IPv6 may have peers of IPv4.
+    // An IPv6 socket may have IPv4 peers.
     let _ = sockopt::set_ip_mtu_discover(&socket, sockopt::Ipv4PathMtuDiscovery::OMIT);
     if is_ipv6 {
         let _ = sockopt::set_ipv6_mtu_discover(&socket, sockopt::Ipv6PathMtuDiscovery::DONT);
     }
 }
 
-/// Other systems do not set the bit by themselves.
+/// Does nothing: other systems do not set the bit by themselves.
 #[cfg(not(target_os = "linux"))]
 pub fn allow(_socket: impl std::os::fd::AsFd, _is_ipv6: bool) {}
 

@@ -1,12 +1,12 @@
 //! The heap of a process.
 
-/// All threads take memory from one heap. To be called before there is a second thread; whether it has
-/// had an effect.
+/// Makes all threads allocate from one heap. Must be called before there is a second thread. Returns whether
+/// it had an effect.
 ///
-/// The C library of GNU gives each thread a heap of its own ("arena", mallopt(3)), so that threads need not
-/// wait for one another, and what is freed by the one is of no use to the other. A process of which one
-/// thread does nearly all the work has no use for a second heap: it costs 0.6 MB and more. Other C libraries
-/// have nothing of the kind.
+/// The GNU C library gives each thread a heap of its own ("arena", mallopt(3)), so that threads need not wait
+/// for one another, and memory freed by one thread is of no use to another. A process in which one thread
+/// does nearly all the work does not need a second heap, which costs 0.6 MB and more. Other C libraries have
+/// no such setting.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[expect(unsafe_code, reason = "a setting of the C library, which nothing wraps")]
 pub fn share_one() -> bool {
@@ -14,18 +14,18 @@ pub fn share_one() -> bool {
     unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) == 1 }
 }
 
-/// Nothing of the kind is known of this system.
+/// Returns false: no such setting is known on this system.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub fn share_one() -> bool {
     false
 }
 
-/// Pieces of 256 KiB and more never stand in the heap, and 1 MiB at its end is kept free at most. To be
-/// called before much is taken from it; whether it has had an effect.
+/// Keeps pieces of 256 KiB and more out of the heap, and at most 1 MiB free at its end. Must be called before
+/// much is allocated. Returns whether it had an effect.
 ///
-/// The C library of GNU begins with less, and moves both bounds up to 32 and 64 MiB as large pieces are freed
-/// (M_MMAP_THRESHOLD in mallopt(3)). A table that grows would then leave each of its smaller copies in the
-/// heap, and not with the system. Other C libraries have nothing of the kind.
+/// The GNU C library begins with less, and raises both bounds up to 32 and 64 MiB as large pieces are freed
+/// (M_MMAP_THRESHOLD in mallopt(3)). A growing table would then leave each of its smaller copies in the heap
+/// instead of returning it to the system. Other C libraries have no such setting.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[expect(unsafe_code, reason = "a setting of the C library, which nothing wraps")]
 pub fn give_back_large() -> bool {
@@ -37,7 +37,7 @@ pub fn give_back_large() -> bool {
     )
 }
 
-/// Nothing of the kind is known of this system.
+/// Returns false: no such setting is known on this system.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub fn give_back_large() -> bool {
     false
@@ -47,7 +47,7 @@ pub fn give_back_large() -> bool {
 mod tests {
     use super::*;
 
-    /// Bytes that the C library has taken from the system beside its heap.
+    /// Returns the bytes that the C library has taken from the system outside its heap.
     #[expect(unsafe_code, reason = "figures of the C library, which nothing wraps")]
     fn beside_the_heap() -> usize {
         // SAFETY: the function takes nothing, and returns numbers.

@@ -1,4 +1,5 @@
-//! What both ends of the wire ask of the operating system, and in the same way: sockets, files, the heap.
+//! The requests that both ends of the wire make of the operating system in the same way: sockets, files, the
+//! heap.
 
 pub mod fragmentation;
 pub mod heap;

@@ -1,4 +1,4 @@
-//! Files of secrets: for their owner alone.
+//! Files of secrets, readable by their owner alone.
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -12,11 +12,11 @@ use std::path::Path;
 const OF_OTHERS: u32 = 0o077;
 const NO_FILE: &str = "not a regular file: name another one";
 
-/// Opens a file to append to that only we can read; a new one gets mode 0600. The error names the remedy:
-/// anything else that stands there, a link, a pipe, somebody else's file or one that others can open, would
-/// give the secrets to whoever has put it there.
+/// Opens a file to append to that only this user can read; a new one gets mode 0600. The error names the
+/// remedy: anything else at this path, a link, a pipe, another user's file or one that others can open, would
+/// give the secrets to whoever put it there.
 pub fn append(path: &Path) -> io::Result<File> {
-    // Without O_NONBLOCK a pipe would keep us until somebody reads it.
+    // Without O_NONBLOCK, opening a pipe would block until another process reads it.
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
     let opened =
         OpenOptions::new().append(true).create(true).mode(0o600).custom_flags(flags as i32).open(path);
@@ -31,7 +31,7 @@ pub fn append(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Why it is not a file that `we` alone can open, and what to do.
+/// Returns why `we` are not the only user who can open the file, and the remedy.
 fn mistake(found: &Metadata, we: u32) -> Option<String> {
     let (owner, mode) = (found.uid(), found.mode() & 0o7777);
     if !found.is_file() {
@@ -105,7 +105,7 @@ mod tests {
         let pipe = fresh("pipe");
         rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
         assert!(refusal(&pipe).contains("not a regular file"));
-        // With somebody who reads it as well.
+        // The pipe also has a reader.
         let reader =
             OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(&pipe).unwrap();
         assert!(refusal(&pipe).contains("not a regular file"));

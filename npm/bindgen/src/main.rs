@@ -1,9 +1,9 @@
-//! `lowband-npm-bindgen FOLDER MODULE`: the wasm module as the compiler leaves it, to what the npm package
-//! holds of it.
+//! `lowband-npm-bindgen FOLDER MODULE`: turns the wasm module as the compiler leaves it into the files of the
+//! npm package.
 //!
-//! FOLDER gets the module, the JavaScript and the types around it, and the list of the codec's error
-//! kinds. The library that the `wasm-bindgen` command is made of does the work, so that Cargo.lock alone
-//! says which version.
+//! FOLDER gets the module, the JavaScript and the types around it, and the list of the codec's error kinds.
+//! The library behind the `wasm-bindgen` command does the work, so that Cargo.lock alone determines its
+//! version.
 
 use lowband_codec::ErrorKind;
 use std::error::Error;
@@ -36,8 +36,8 @@ fn generate(module: &Path, folder: &Path) -> Result<(), Box<dyn Error>> {
         .out_name("lowband_codec")
         .web(true)?
         .typescript(true)
-        // Else `init()` has no address to load the module from, and the browser says no more than that it
-        // got no buffer.
+        // Otherwise `init()` has no address from which to load the module, and the browser only reports that
+        // it got no buffer.
         .omit_default_module_path(false)
         .remove_name_section(true)
         .remove_producers_section(true)
@@ -45,14 +45,14 @@ fn generate(module: &Path, folder: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Word and sentence of each [`ErrorKind`], which the module knows by its place.
+/// Returns the word and the sentence of each [`ErrorKind`], which the module identifies by its index.
 fn error_kinds() -> String {
     let line = |kind: &ErrorKind| format!("  [{:?}, {:?}],\n", kind.name(), kind.sentence());
     let lines: String = ErrorKind::ALL.iter().map(line).collect();
     format!("export const ERROR_KINDS = [\n{lines}];\n")
 }
 
-/// The words as a type of TypeScript.
+/// Returns the words as a TypeScript type.
 fn error_kind_types() -> String {
     let words: String = ErrorKind::ALL.iter().map(|kind| format!("\n  | '{}'", kind.name())).collect();
     format!(

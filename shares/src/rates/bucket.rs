@@ -2,25 +2,25 @@
 
 use std::time::{Duration, Instant};
 
-/// How much may be asked for.
+/// How many requests are allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit {
-    /// Requests a second on average.
+    /// Requests per second on average.
     pub per_second: u32,
     /// Requests at once, after a pause.
     pub burst: u32,
 }
 
-/// One bucket, known by when it will be full again.
+/// A bucket, stored as the time at which it will be full again.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bucket(Option<Instant>);
 
-/// How long one token takes to come.
+/// Returns the time that one token takes to come.
 pub(super) fn interval(limit: Limit) -> Duration {
     Duration::from_secs(1) / limit.per_second.max(1)
 }
 
-/// How long an empty bucket takes to fill.
+/// Returns the time that an empty bucket takes to fill.
 fn burst(limit: Limit) -> Duration {
     interval(limit) * limit.burst.max(1)
 }
@@ -36,14 +36,15 @@ impl Bucket {
         self.missing(now).is_zero()
     }
 
-    /// Between 0, full, and 1, empty.
+    /// Returns how much is used, between 0 (full) and 1 (empty).
     pub(super) fn used(self, now: Instant, limit: Limit) -> f64 {
         let burst = burst(limit).as_secs_f64();
-        // A rate beyond what the clock can tell empties nothing.
+        // A rate too high for the clock to measure empties nothing.
         if burst > 0.0 { (self.missing(now).as_secs_f64() / burst).min(1.0) } else { 0.0 }
     }
 
-    /// Whether there is a token and the bucket is as full as this, 0 to 1, or how long until it is so.
+    /// Checks that there is a token and that the bucket is at least this full, 0 to 1; the error is the time
+    /// until that holds.
     pub(super) fn check(self, now: Instant, limit: Limit, fullness: f64) -> Result<(), Duration> {
         let one_left = burst(limit).saturating_sub(interval(limit));
         let most_used = Duration::try_from_secs_f64(burst(limit).as_secs_f64() * (1.0 - fullness));
