@@ -30,10 +30,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The versions as JSON.
+/// Returns the versions as JSON.
 pub(crate) async fn ask_for_versions(options: ConnectOptions) -> Result<String, Box<dyn Error>> {
     let connection = LastingConnection::connect(options).await?;
-    // Should the session end meanwhile, the request is made again on the next one.
+    // If the session ends meanwhile, the request is made again on the next one.
     let response = connection.request(Request::get("/_matrix/client/versions")).await?;
     connection.close().await;
     if !response.is_success() {

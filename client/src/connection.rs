@@ -1,4 +1,4 @@
-//! A connection as its users see it; [`crate::driver`] moves the datagrams.
+//! A connection as the library's users see it; [`crate::driver`] moves the datagrams.
 
 use crate::driver::{Driver, Failed, Nature, Shared, State};
 use crate::error::Error;
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
 use tokio::sync::{Semaphore, watch};
 
-/// However long the caller would wait: a server that has taken no handshake for an hour takes none.
+/// Bounds the connect timeout: a server that has not taken a handshake for an hour will not take one.
 const LONGEST_HANDSHAKE: Duration = Duration::from_secs(3600);
 
 /// Where and how to connect.
@@ -26,11 +26,11 @@ const LONGEST_HANDSHAKE: Duration = Duration::from_secs(3600);
 pub struct ConnectOptions {
     /// The server's address.
     pub server: SocketAddr,
-    /// SNI, and what the certificate must be for.
+    /// Name for SNI, which the server's certificate must be made out to.
     pub server_name: String,
-    /// Whom to believe.
+    /// Certificates to believe.
     pub verification: Verification,
-    /// The handshake must finish within this.
+    /// Time within which the handshake must finish.
     pub connect_timeout: Duration,
 }
 
@@ -49,22 +49,22 @@ struct Inner {
     tracer: Option<Tracer>,
     /// Requests under way: `Limits::exchanges_per_session`.
     permits: Semaphore,
-    /// Closed when the driver has ended.
+    /// Closes when the driver has ended.
     driver_ended: watch::Receiver<()>,
 }
 
 impl Connection {
-    /// Binds a socket and shakes hands, with the settings of [`Settings::from_environment`].
+    /// Binds a socket and makes the handshake, with the settings of [`Settings::from_environment`].
     pub async fn connect(options: ConnectOptions) -> Result<Connection, Error> {
         Connection::connect_with(options, Settings::from_environment()).await
     }
 
-    /// The same with settings of the caller's.
+    /// Connects with the caller's settings.
     pub async fn connect_with(options: ConnectOptions, settings: Settings) -> Result<Connection, Error> {
         Connection::connect_anew(options, settings, None).await
     }
 
-    /// The same, in place of a connection that was lost: from another local port, and with what was learnt of
+    /// Connects in place of a connection that was lost: from another local port, and with what was learnt of
     /// the path.
     pub(crate) async fn connect_anew(
         options: ConnectOptions,
@@ -106,14 +106,14 @@ impl Connection {
         }
     }
 
-    /// Sends a request and waits for the whole response; there is no time limit but that of the
-    /// retransmissions, and that of the pings which show that the server is there ([`Settings::keep_alive`]).
-    /// Dropping the future cancels the request.
+    /// Sends a request and waits for the whole response. The only time limits are that of the retransmissions
+    /// and that of the pings which show that the server is there ([`Settings::keep_alive`]). Dropping the
+    /// future cancels the request.
     pub async fn request(&self, request: Request) -> Result<Response, Error> {
         self.attempt(request).await.map_err(|failed| failed.error)
     }
 
-    /// The same; also tells whether the server can have seen a request that got no response.
+    /// Makes a request; if it got no response, the error also says whether the server can have seen it.
     pub(crate) async fn attempt(&self, request: Request) -> Result<Response, Failed> {
         let uri = target::to_options(&request.target, self.inner.path_codes).map_err(Failed::unsent)?;
         if let Some(tracer) = &self.inner.tracer {
@@ -129,7 +129,7 @@ impl Connection {
             ..RequestOptions::default()
         };
         let message = coap::Request { method: request.method, options, body: request.body };
-        // Never closed, so there is always a permit in the end.
+        // The semaphore is never closed, so a permit always comes in the end.
         let _permit = self.inner.permits.acquire().await;
         let long_poll = is_long_poll(request.method, &request.target);
         let nature = Nature { ends_token: ends_its_token(&request.target), long_poll };
@@ -149,27 +149,28 @@ impl Connection {
         while driver_ended.changed().await.is_ok() {}
     }
 
-    /// The local port and, where the system has chosen one by now, address.
+    /// Returns the local port and, where the system has chosen one by now, the local address.
     pub fn local_address(&self) -> SocketAddr {
         self.inner.local
     }
 
-    /// The same as [`Connection::close`] without waiting for the last datagram.
+    /// Ends the connection as [`Connection::close`] does, but does not wait for the last datagram.
     pub(crate) fn end(&self) {
         self.inner.close();
     }
 
-    /// Whether it has ended: no request will be sent on it any more.
+    /// Returns whether the connection has ended: no more requests will be sent on it.
     pub fn has_ended(&self) -> bool {
         self.inner.shared.lock().has_ended()
     }
 
-    /// Whether its path is, or was at its end, taken for one that lets no large datagrams through.
+    /// Returns whether the path is, or was at the connection's end, taken for one that lets no large
+    /// datagrams through.
     fn path_is_narrow(&self) -> bool {
         self.inner.shared.lock().path_is_narrow
     }
 
-    /// Datagrams and bytes so far.
+    /// Returns the datagrams and bytes so far.
     pub fn traffic(&self) -> Traffic {
         self.inner.shared.lock().traffic
     }
@@ -225,8 +226,8 @@ fn transport_config(options: &ConnectOptions, settings: &Settings) -> client::Co
     }
 }
 
-/// A socket for one server. A port just closed may be given out again, which is why the one not wanted
-/// is held meanwhile.
+/// Binds a socket for one server. The system may give out a port again that was just closed, so the unwanted
+/// one is held meanwhile.
 async fn bind(server: SocketAddr, not_from: Option<SocketAddr>) -> Result<UdpSocket, Error> {
     let socket = UdpSocket::bind(any_local_address(server)).await?;
     match not_from {
@@ -255,13 +256,13 @@ pub(crate) fn random_number() -> Result<u64, Error> {
     Ok(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
 }
 
-/// Whether a success ends the token of the request.
+/// Returns whether a success ends the token of the request.
 fn ends_its_token(target: &str) -> bool {
     let path = target.split(['?', '#']).next().unwrap_or_default();
     ["/logout", "/logout/all", "/account/deactivate"].iter().any(|end| path.ends_with(end))
 }
 
-/// Whether the server may leave a request unanswered until something happens: Matrix says for how
+/// Returns whether the server may leave a request unanswered until something happens: Matrix says for how
 /// long by `timeout`.
 fn is_long_poll(method: Method, target: &str) -> bool {
     let query = target.split('#').next().and_then(|target| target.split_once('?'));
@@ -269,7 +270,7 @@ fn is_long_poll(method: Method, target: &str) -> bool {
         && query.is_some_and(|(_, query)| query.split('&').any(|pair| pair.starts_with("timeout=")))
 }
 
-/// Servers take the token with and without `Bearer `; without is shorter.
+/// Removes `Bearer `: servers take the token with and without it, and without is shorter.
 fn bare_token(given: &str) -> Result<String, Error> {
     let token = match given.split_at_checked(7) {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer ") => token,

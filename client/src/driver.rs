@@ -22,11 +22,11 @@ use tokio::sync::watch;
 
 pub(crate) use state::{Failed, Nature, Shared, State};
 
-/// Room for the largest DTLS record (RFC 6347 section 4.1). What is longer is cut, and fails its
+/// Room for the largest DTLS record (RFC 6347 section 4.1). A longer datagram is cut, and fails its
 /// authentication.
 const RECEIVE_BUFFER: usize = 18 * 1024;
 
-/// So many errors of the socket in a row, without a datagram between them, end the connection. A few are
+/// Number of socket errors in a row, without a datagram between them, that ends the connection. A few are
 /// normal: a network that comes and goes, a server that starts again.
 const MAX_SOCKET_ERRORS: u32 = 1000;
 
@@ -97,7 +97,7 @@ impl Driver {
         }
     }
 
-    /// Hands out events, then sends all that is due. True if there was any.
+    /// Hands out events, then sends all that is due. Returns whether there were any events.
     async fn flush(&mut self) -> bool {
         let mut sent_any = false;
         loop {
@@ -129,7 +129,7 @@ impl Driver {
             self.socket_error(error);
             result = self.socket.send(datagram).await;
         }
-        // A datagram that cannot be sent is a datagram lost: retransmission knows what to do.
+        // A datagram that cannot be sent is a lost datagram: retransmission copes with it.
         if result.is_ok() {
             let mut state = self.shared.lock();
             state.traffic.datagrams_out += 1;
@@ -156,7 +156,7 @@ impl Driver {
 }
 
 impl Drop for Driver {
-    /// However the task ends, by a dying runtime too, nobody is left waiting.
+    /// However the task ends, even when the runtime shuts down, no caller is left waiting.
     fn drop(&mut self) {
         let mut state = self.shared.lock();
         let why = state.ended.clone().unwrap_or(CloseReason::Local);

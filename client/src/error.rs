@@ -15,34 +15,34 @@ pub enum Error {
     /// Network or server: the handshake did not finish in time.
     #[error("no answer from the server within {0:?}")]
     ConnectTimeout(Duration),
-    /// Server: its host says that nobody listens on the UDP port.
+    /// Server: its host says that no program listens on the UDP port.
     #[error("connection refused: nobody listens on UDP {0}")]
     Refused(SocketAddr),
-    /// Server, or the caller's choice of certificates: whom the server says it is cannot be believed.
+    /// Server, or the caller's choice of certificates: the server's certificate cannot be believed.
     #[error("the server's certificate is not accepted: {0}")]
     Certificate(CertificateFailure),
     /// Either end: the handshake failed.
     #[error("DTLS handshake failed: {0}")]
     Handshake(HandshakeFailure),
-    /// Server: it takes no session now, because it has no room or is about to end.
+    /// Server: it takes no sessions now, because it has no room or is about to end.
     #[error("DTLS handshake failed: {}", CloseReason::Refused)]
     Unavailable,
     /// Either end: the connection has ended.
     #[error("the connection has ended: {}", close_reason(.0))]
     Closed(CloseReason),
-    /// Network or server: no answer, after all retransmissions.
+    /// Network or server: no answer after all retransmissions.
     #[error("no answer to the request after all retransmissions")]
     Timeout,
     /// Server: it answered the request with a Reset.
     #[error("the server answered the request with a CoAP Reset")]
     Reset,
-    /// Server: its answer contradicts itself or the request, or is beyond a limit of ours.
+    /// Server: its answer contradicts itself or the request, or exceeds one of our limits.
     #[error("the server's answer cannot be used: {0}")]
     Protocol(ProtocolError),
     /// Caller: no CoAP message can carry the request.
     #[error("the request cannot be sent: {0}")]
     Unsendable(Unsendable),
-    /// Either end: a reason that has no variant here.
+    /// Either end: a reason without a variant of its own.
     #[error("{0}")]
     Other(FailReason),
     /// Caller: the target cannot be sent.
@@ -54,10 +54,10 @@ pub enum Error {
     /// Caller or machine: certificates or OpenSSL cannot be set up.
     #[error("{0}")]
     Setup(#[from] SetupError),
-    /// Machine: OpenSSL has no random numbers, in its words.
+    /// Machine: OpenSSL has no random numbers; holds OpenSSL's message.
     #[error("no randomness from OpenSSL: {0}")]
     Randomness(String),
-    /// Machine: the socket.
+    /// Machine: an operation of the UDP socket failed.
     #[error("UDP socket: {0}")]
     Socket(#[from] std::io::Error),
     /// Caller: the key log cannot be written.
@@ -65,13 +65,13 @@ pub enum Error {
     KeyLog {
         /// The path of the key log.
         path: PathBuf,
-        /// What went wrong.
+        /// The system's error.
         source: std::io::Error,
     },
 }
 
 impl Error {
-    /// What a connection that ended for `why` means to whoever waits for it.
+    /// Returns what a connection that ended for `why` means to callers that wait for it.
     pub(crate) fn ended(why: CloseReason) -> Error {
         match why {
             CloseReason::Certificate(why) => Error::Certificate(why),
@@ -81,7 +81,7 @@ impl Error {
         }
     }
 
-    /// What a failed exchange means; `ended` is the end of its session, where there was one.
+    /// Returns what a failed exchange means; `ended` is the end of its session, where there was one.
     pub(crate) fn failed(why: FailReason, ended: Option<CloseReason>) -> Error {
         match why {
             FailReason::Timeout => Error::Timeout,
@@ -94,7 +94,7 @@ impl Error {
     }
 }
 
-/// For a client the peer is the server.
+/// Returns the reason in words: for a client the peer is the server.
 fn close_reason(why: &CloseReason) -> String {
     match why {
         CloseReason::CloseNotify => "the server closed it (close_notify)".into(),

@@ -14,8 +14,9 @@ pub struct KeyLogFile {
 }
 
 impl KeyLogFile {
-    /// Opens it, or makes it readable for its owner alone: who can read it can read all traffic. A link, what
-    /// is no regular file, belongs to somebody else or can be opened by others is refused.
+    /// Opens the file, or makes one that only its owner can read: a program that can read it can read all
+    /// traffic. Refuses a link, a file that is not a regular file, and one that another user owns or can
+    /// open.
     pub fn open(path: &Path) -> Result<KeyLogFile, Error> {
         match secret_file::append(path) {
             Ok(file) => Ok(KeyLogFile { path: path.to_owned(), file }),
@@ -23,7 +24,7 @@ impl KeyLogFile {
         }
     }
 
-    /// Appends one line, in one write: several processes may share the file.
+    /// Appends one line, in one write, because several processes may share the file.
     pub fn append(&mut self, line: &str) -> Result<(), Error> {
         let written = self.file.write_all(format!("{line}\n").as_bytes());
         written.map_err(|source| Error::KeyLog { path: self.path.clone(), source })

@@ -36,7 +36,7 @@ struct Inner {
     settings: Settings,
     redial: Redial,
     current: Mutex<Current>,
-    /// Whoever holds it dials; the others wait for the session that he gets.
+    /// Held by the caller that dials; the others wait for the session that it gets.
     dials: tokio::sync::Mutex<Dials>,
     closed: watch::Sender<bool>,
 }
@@ -44,7 +44,7 @@ struct Inner {
 struct Current {
     connection: Connection,
     redials: u64,
-    /// Of the connections before.
+    /// Traffic of the previous connections.
     traffic: Traffic,
 }
 
@@ -55,7 +55,7 @@ impl LastingConnection {
         LastingConnection::connect_with(options, Settings::from_environment(), Redial::default()).await
     }
 
-    /// The same with settings of the caller's.
+    /// Connects with the caller's settings.
     pub async fn connect_with(
         options: ConnectOptions,
         settings: Settings,
@@ -98,7 +98,7 @@ impl LastingConnection {
             }
             match connection.attempt(request.clone()).await {
                 Ok(response) => {
-                    // Whoever dials meanwhile has a newer loss in mind.
+                    // A caller that dials meanwhile has a newer loss in mind.
                     if let Ok(mut dials) = inner.dials.try_lock() {
                         dials.answered();
                     }
@@ -112,8 +112,8 @@ impl LastingConnection {
                 }
                 Err(failed) if redial::repeats(request.method, &failed) && !inner.gives_up(patience) => {
                     inner.trace(Trace::Lost(&failed.error));
-                    // A request that nobody acknowledged in all its time: the session is of no use, even if
-                    // it has not ended.
+                    // No acknowledgement of the request in all its time: the session is of no use, even if it
+                    // has not ended.
                     connection.end();
                 }
                 Err(failed) => return Err(failed.error),
@@ -128,12 +128,12 @@ impl LastingConnection {
         connection.close().await;
     }
 
-    /// How often it has been dialled anew with success.
+    /// Returns how often the connection has been dialled anew with success.
     pub fn redials(&self) -> u64 {
         self.inner.current().redials
     }
 
-    /// Datagrams and bytes of all its sessions so far.
+    /// Returns the datagrams and bytes of all its sessions so far.
     pub fn traffic(&self) -> Traffic {
         let current = self.inner.current();
         current.traffic + current.connection.traffic()
@@ -149,7 +149,7 @@ impl Inner {
         patience.is_zero() || *self.closed.borrow()
     }
 
-    /// A connection that has not ended, by this time at the latest.
+    /// Returns a connection that has not ended, by `deadline` at the latest.
     async fn dial(&self, deadline: Instant) -> Result<Connection, Error> {
         self.unless_closed(self.dial_until(deadline)).await?
     }
@@ -159,7 +159,7 @@ impl Inner {
         let Ok(mut dials) = timeout_at(deadline.into(), self.dials.lock()).await else { return Err(why_not) };
         let lost = self.current().connection.clone();
         if !lost.has_ended() {
-            // Somebody else has dialled meanwhile.
+            // Another caller has dialled meanwhile.
             return Ok(lost);
         }
         loop {
@@ -203,7 +203,7 @@ impl Inner {
     async fn unless_closed<T>(&self, work: impl Future<Output = T>) -> Result<T, Error> {
         let mut closed = self.closed.subscribe();
         tokio::select! {
-            // An error would mean that the sender is gone, which we hold.
+            // An error would mean that the sender is gone, but `self` holds it.
             _ = closed.wait_for(|closed| *closed) => Err(Error::Closed(CloseReason::Local)),
             done = work => Ok(done),
         }

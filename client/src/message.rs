@@ -11,9 +11,9 @@ pub struct Request {
     /// Path and query as in an HTTP request line, e.g. `/_matrix/client/v3/sync?timeout=0`. Sent as a path
     /// code where the table has the path.
     pub target: String,
-    /// Option 256, with or without `Bearer `; sticky at the server, so it goes on the wire only where the
-    /// server may not know it yet ([`crate::TokenUse`]). `None` means without one: an empty option says so
-    /// where the server may hold one.
+    /// Option 256, with or without `Bearer `. Sticky at the server, so it goes on the wire only where the
+    /// server may not know it yet ([`crate::TokenUse`]). `None` makes the request without a token: an empty
+    /// option says so where the server may hold one.
     pub access_token: Option<String>,
     /// Content-Format of the body. Absent means CBOR to a low-bandwidth server.
     pub content_format: Option<u16>,
@@ -24,19 +24,19 @@ pub struct Request {
 }
 
 impl Request {
-    /// A request without token, body and formats.
+    /// Makes a request without token, body and formats.
     pub fn new(method: Method, target: impl Into<String>) -> Request {
         let target = target.into();
         Request { method, target, access_token: None, content_format: None, accept: None, body: Vec::new() }
     }
 
-    /// A GET without token and formats.
+    /// Makes a GET without token and formats.
     pub fn get(target: impl Into<String>) -> Request {
         Request::new(Method::Get, target)
     }
 }
 
-/// Without the access token and the body, so that neither ends up in a log.
+/// Leaves out the access token and the body, so that neither ends up in a log.
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request")
@@ -62,7 +62,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// True for the codes 2.xx.
+    /// Returns true for the codes 2.xx.
     pub fn is_success(&self) -> bool {
         self.code.class() == 2
     }

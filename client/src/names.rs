@@ -11,18 +11,18 @@ const CONTENT_FORMATS: [(&str, u16); 4] = [
     ("text/plain", TEXT),
 ];
 
-/// The media type of a Content-Format, where it is one of ours.
+/// Returns the media type of a Content-Format, where it is one of ours.
 pub fn media_type(content_format: u16) -> Option<&'static str> {
     CONTENT_FORMATS.iter().find(|(_, number)| *number == content_format).map(|(name, _)| *name)
 }
 
-/// The Content-Format of a media type; parameters such as `charset=utf-8` do not matter.
+/// Returns the Content-Format of a media type; parameters such as `charset=utf-8` do not matter.
 pub fn content_format(media_type: &str) -> Option<u16> {
     let essence = media_type.split(';').next().unwrap_or_default().trim();
     CONTENT_FORMATS.iter().find(|(name, _)| name.eq_ignore_ascii_case(essence)).map(|(_, number)| *number)
 }
 
-/// A code as `2.05 Content`, or as its number where it has no name.
+/// Writes a code as `2.05 Content`, or as its number where it has no name.
 pub fn code(code: Code) -> String {
     code.text().map_or_else(|| code.to_string(), str::to_owned)
 }

@@ -1,4 +1,4 @@
-//! When to dial again and what to say again. No clock, no socket, no randomness of its own:
+//! When to dial again and which requests to repeat. No clock, no socket, no randomness of its own:
 //! [`crate::LastingConnection`] brings them.
 //!
 //! ```text
@@ -21,25 +21,25 @@ pub struct Redial {
     /// A session is lost when the server has owed an answer for this long (see [`crate::Settings::silence`]).
     /// 10 s by default.
     pub silence: Duration,
-    /// A request fails for good when it has been without a session, or waiting as 5.03 told it, for this long
-    /// altogether. Time in which the server has the request does not count. 120 s by default; none at all:
+    /// A request fails for good when it has been without a session, or waiting for the Max-Age of a 5.03, for
+    /// this long altogether. Time in which the server has the request does not count. 120 s by default; zero:
     /// nothing is ever dialled or sent again.
     pub patience: Duration,
-    /// Before the first dial after a session has ended, a random part of this: many clients may have lost
-    /// theirs at the same moment. 250 ms by default.
+    /// The first dial after a session has ended waits for a random part of this time: many clients may have
+    /// lost theirs at the same moment. 250 ms by default.
     pub spread: Duration,
-    /// Between that dial and the next, less a random part of up to a half; doubled with each that follows
-    /// without an answer to a request in between. 500 ms by default: the first dial may have met a server
-    /// that ends, before its balancer knew of it.
+    /// Time between that dial and the next, less a random part of up to a half; doubled with each dial that
+    /// follows without an answer to a request in between. 500 ms by default: the first dial may have met a
+    /// server that is about to end, before its balancer knew.
     pub first_gap: Duration,
     /// The longest such gap. 30 s by default.
     pub longest_gap: Duration,
     /// A handshake that has not finished in this time, or in four times what the last one took, is begun anew
-    /// from another port: a load balancer may have sent it to where nobody is any more. Doubled with each
-    /// dial that follows; never more than [`crate::ConnectOptions::connect_timeout`]. 2 s by default.
+    /// from another port: a load balancer may have sent it to a server that is gone. Doubled with each dial
+    /// that follows; never more than [`crate::ConnectOptions::connect_timeout`]. 2 s by default.
     pub handshake: Duration,
-    /// How often a request is made again after 5.03 with a Max-Age, which is waited for. 2 by default: a
-    /// server that ends, and its successor that does so too.
+    /// How often a request is made again after a 5.03 with a Max-Age, which is waited for. 2 by default: for
+    /// a server that is about to end, and a successor that ends too.
     pub unavailable: u32,
 }
 
@@ -58,7 +58,7 @@ impl Default for Redial {
 }
 
 impl Redial {
-    /// Nothing is dialled or sent again, as on a [`crate::Connection`].
+    /// Returns settings with which nothing is dialled or sent again, as on a [`crate::Connection`].
     pub fn never() -> Redial {
         Redial { patience: Duration::ZERO, ..Redial::default() }
     }
@@ -68,21 +68,21 @@ impl Redial {
     }
 }
 
-/// Whether a request without a response is made again on a new session.
+/// Returns whether a request without a response is made again on a new session.
 pub(crate) fn repeats(method: Method, failed: &Failed) -> bool {
     let of_the_session = matches!(failed.error, Error::Closed(_) | Error::Timeout);
     of_the_session && (!failed.sent || is_idempotent(method))
 }
 
-/// How long to wait until a request is made again that the server has refused for now. Behind the sidecar
-/// others say 5.03 as well, and a homeserver may have died of the very request: so never for POST.
+/// Returns how long to wait before making a request again that the server has refused for now. Never for
+/// POST: programs behind the sidecar say 5.03 as well, and a homeserver may have died of this very request.
 pub(crate) fn waits(method: Method, response: &Response) -> Option<Duration> {
     let refused = response.code == Code::new(5, 3) && is_idempotent(method);
     response.max_age.filter(|_| refused).map(|seconds| Duration::from_secs(seconds.into()))
 }
 
-/// RFC 7252 section 5.1. In Matrix a PUT that sends something carries a transaction id in its path, so that
-/// the homeserver knows the second for a copy of the first.
+/// Returns whether the method is idempotent (RFC 7252 section 5.1). In Matrix a PUT that sends something
+/// carries a transaction id in its path, so that the homeserver recognises the second as a copy of the first.
 fn is_idempotent(method: Method) -> bool {
     match method {
         Method::Get | Method::Put | Method::Delete => true,
@@ -90,7 +90,7 @@ fn is_idempotent(method: Method) -> bool {
     }
 }
 
-/// Whether a dial that failed may succeed later.
+/// Returns whether a dial that failed may succeed later.
 pub(crate) fn may_pass(error: &Error) -> bool {
     match error {
         Error::ConnectTimeout(_)
@@ -99,7 +99,7 @@ pub(crate) fn may_pass(error: &Error) -> bool {
         | Error::Unavailable
         | Error::Closed(_)
         | Error::Socket(_) => true,
-        // A certificate that is not accepted, and whatever is the caller's.
+        // A certificate that is not accepted, and all errors of the caller.
         _ => false,
     }
 }
@@ -107,7 +107,7 @@ pub(crate) fn may_pass(error: &Error) -> bool {
 /// One dial to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Dial {
-    /// The wait from now on.
+    /// Time to wait before the dial, from now on.
     pub(crate) after: Duration,
     /// The longest time that the handshake may take.
     pub(crate) within: Duration,
@@ -119,22 +119,23 @@ pub(crate) struct Dials {
     redial: Redial,
     longest_handshake: Duration,
     last_handshake: Duration,
-    /// Since the last answer to a request: a server that takes handshakes and answers nothing is not dialled
-    /// for ever faster.
+    /// Dials since the last answer to a request: a server that takes handshakes and answers nothing is not
+    /// dialled faster and faster.
     in_vain: u32,
     dice: Dice,
 }
 
 impl Dials {
-    /// `handshake`: what the first took. `longest`: what one may take.
+    /// Makes the dials of a connection. `handshake`: what the first handshake took. `longest`: what one may
+    /// take.
     pub(crate) fn new(redial: Redial, handshake: Duration, longest: Duration, seed: u64) -> Dials {
         Dials { redial, longest_handshake: longest, last_handshake: handshake, in_vain: 0, dice: Dice(seed) }
     }
 
-    /// The next dial.
+    /// Returns the next dial.
     pub(crate) fn next(&mut self) -> Dial {
         let Redial { spread, first_gap, longest_gap, handshake, .. } = self.redial;
-        // Beyond this both are at their bounds.
+        // Beyond this both times are at their bounds.
         let doubled = 2_u32.saturating_pow(self.in_vain.min(16));
         let after = match self.in_vain {
             0 => spread.mul_f64(self.dice.share()),
@@ -147,23 +148,23 @@ impl Dials {
         Dial { after, within: least.saturating_mul(doubled).min(self.longest_handshake) }
     }
 
-    /// A dial has come to a session.
+    /// Notes that a dial has made a session.
     pub(crate) fn connected(&mut self, took: Duration) {
         self.last_handshake = took;
     }
 
-    /// A request has been answered.
+    /// Notes that a request has been answered.
     pub(crate) fn answered(&mut self) {
         self.in_vain = 0;
     }
 }
 
-/// SplitMix64: enough to spread dials.
+/// SplitMix64, which is random enough to spread dials.
 #[derive(Debug)]
 struct Dice(u64);
 
 impl Dice {
-    /// 0 to 1, without the 1.
+    /// Draws a number from 0 up to, but not including, 1.
     fn share(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;

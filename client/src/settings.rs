@@ -5,26 +5,27 @@ use lowband_transport::coap::{Limits, Times};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Below the 30 s for which Linux (conntrack) remembers a flow of one exchange.
+/// Keep-alive time: below the 30 s for which Linux (conntrack) remembers a flow of one exchange.
 const KEEP_ALIVE: Duration = Duration::from_secs(25);
 
 /// Everything about a connection that is not its destination.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// An Empty confirmable message (RFC 7252 section 4.3) goes out after this much silence in both
-    /// directions, so that NATs, load balancers and the server keep the session; 25 s by default, since
-    /// after a single exchange many of them keep a flow for 30 s. While requests wait for their answers it
-    /// goes out after this much silence of the server, and shows whether he is still there: when it is not
-    /// answered for `Times::dead_after` (10 s by default) or for six round trips, and nothing else comes
-    /// either, the connection ends with [`CloseReason::Dead`], and the requests fail. The same ping goes out
+    /// Silence in both directions after which an Empty confirmable message (RFC 7252 section 4.3) goes out,
+    /// so that NATs, load balancers and the server keep the session; 25 s by default, since after a single
+    /// exchange many of them keep a flow for 30 s. While requests wait for their answers the message goes out
+    /// after this much silence of the server, and shows whether the server is still there: when the message
+    /// is not answered for `Times::dead_after` (10 s by default) or for six round trips, and nothing else
+    /// comes either, the connection ends with [`CloseReason::Dead`], and the requests fail. It also goes out
     /// at once when a fatal alert without protection comes, which is what a server says that has lost the
     /// session. `None`: never.
     ///
     /// [`CloseReason::Dead`]: crate::CloseReason::Dead
     pub keep_alive: Option<Duration>,
-    /// The connection is taken for lost when the server has owed an answer for this long, an acknowledgement
-    /// at least, and has been silent: it ends, and requests under way fail with [`CloseReason::Idle`].
-    /// `None`, the default: that is found out by pings alone (`keep_alive`). A [`LastingConnection`] sets it.
+    /// Time after which the connection is taken for lost because the server has owed an answer, or at least
+    /// an acknowledgement, and has been silent: it ends, and requests under way fail with
+    /// [`CloseReason::Idle`]. `None`, the default: only pings find out (`keep_alive`). A
+    /// [`LastingConnection`] sets it.
     ///
     /// On a way that loses 30 % in each direction, ten seconds pass in 3 of 100 exchanges
     /// (`transport/tests/coap/silence.rs`).
@@ -37,23 +38,23 @@ pub struct Settings {
     /// Option 257. Not sent by default: a low-bandwidth server assumes version 1 without it, and the option
     /// is critical (RFC 7252 section 5.4.1), so that other CoAP servers answer 4.02 to it.
     pub cbor_version: Option<u32>,
-    /// Send the one-character code where the path table has the path.
+    /// Whether to send the one-character code where the path table has the path.
     pub path_codes: bool,
-    /// Append the DTLS secrets to this file, in NSS key log format. They decrypt everything.
+    /// File to append the DTLS secrets to, in NSS key log format. They decrypt everything. `None`: no file.
     pub key_log: Option<PathBuf>,
     /// Times of the message layer.
     pub times: Times,
     /// Limits of the CoAP layer. At most `exchanges_per_session` requests are under way; more wait
     /// for their turn.
     pub limits: Limits,
-    /// Gets to see every datagram. Never sees an access token in the clear.
+    /// Sees every datagram, but never an access token in the clear. `None`: not traced.
     pub tracer: Option<Tracer>,
 }
 
 /// When the access token goes on the wire (option 256 is sticky: it holds for the DTLS session).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TokenUse {
-    /// Until a response shows that the server has it, and again when it changes.
+    /// With requests until a response shows that the server has the token, and again when the token changes.
     #[default]
     UntilKnown,
     /// With every request: for servers that do not remember it.
@@ -77,7 +78,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The defaults, and the key log that `SSLKEYLOGFILE` names, as browsers do it.
+    /// Returns the defaults, with the key log that `SSLKEYLOGFILE` names, as browsers do it.
     pub fn from_environment() -> Settings {
         let key_log = std::env::var_os("SSLKEYLOGFILE").filter(|path| !path.is_empty()).map(PathBuf::from);
         Settings { key_log, ..Settings::default() }

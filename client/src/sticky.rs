@@ -25,7 +25,8 @@ pub(crate) struct Sticky {
     known: Option<String>,
     /// Tokens in requests under way. Bounded by the number of overlapping requests.
     under_way: HashMap<ExchangeId, String>,
-    /// Different tokens have been under way at once since there were none: which one arrived last is unknown.
+    /// Different tokens have been under way at once since the last time none were: which one arrived last is
+    /// unknown.
     contested: bool,
     /// Tokens in requests that were given up: a copy may still arrive.
     given_up: GivenUp,
@@ -40,8 +41,8 @@ pub(crate) enum Outcome {
     Success,
     /// 4.01: the token may have ended.
     Unauthorized,
-    /// Anything else; errors of the transport (4.02, 4.08, 4.13) need not have got that far
-    /// with every server.
+    /// Any other code; errors of the transport (4.02, 4.08, 4.13) need not have got as far as the token with
+    /// every server.
     Other,
 }
 
@@ -82,11 +83,11 @@ impl Sticky {
         }
     }
 
-    /// What a request with this token, or without one, has to carry.
+    /// Returns what a request with this token, or without one, has to carry.
     pub(crate) fn to_send(&self, access_token: Option<&str>) -> ToSend {
         let said = match self.token_use {
             TokenUse::UntilKnown => Some(access_token.unwrap_or_default()),
-            // For servers that remember nothing: nothing needs to be taken away.
+            // Such servers remember nothing, so nothing needs to be taken away.
             TokenUse::EachRequest => access_token,
         };
         let carried = said.filter(|token| !self.is_known(token));
@@ -102,7 +103,7 @@ impl Sticky {
         self.token_use == TokenUse::UntilKnown && self.known.as_deref() == Some(token) && given_up_agree
     }
 
-    /// A request has gone out with this token. `ends_token`: its success ends the token that it
+    /// Notes that a request has gone out with this token. `ends_token`: its success ends the token that it
     /// was made under.
     pub(crate) fn sent(&mut self, exchange: ExchangeId, access_token: Option<String>, ends_token: bool) {
         if ends_token {
@@ -116,7 +117,7 @@ impl Sticky {
         self.under_way.insert(exchange, token);
     }
 
-    /// Its response has come.
+    /// Notes that the response has come.
     pub(crate) fn answered(&mut self, exchange: ExchangeId, outcome: Outcome) {
         let success = outcome == Outcome::Success;
         if success {
@@ -137,7 +138,7 @@ impl Sticky {
         self.contested &= !self.under_way.is_empty();
     }
 
-    /// No response will come, or nobody waits for it any more.
+    /// Notes that no response will come, or that the caller no longer waits for it.
     pub(crate) fn gave_up(&mut self, exchange: ExchangeId) {
         self.ending.remove(&exchange);
         let Some(token) = self.under_way.remove(&exchange) else { return };
@@ -168,7 +169,7 @@ mod tests {
         carried.is_some()
     }
 
-    /// The same without a token.
+    /// Sends without a token, and says whether an option was needed for that.
     fn send_without(sticky: &mut Sticky, exchange: ExchangeId) -> bool {
         let carried = sticky.to_send(None).access_token;
         assert!(carried.as_deref().is_none_or(str::is_empty));

@@ -4,21 +4,21 @@ use lowband_codec::paths::{PathError, PathTable};
 use lowband_transport::coap::MAX_OPTION;
 use percent_encoding::percent_decode_str;
 
-/// What a target becomes.
+/// The options that a target becomes.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct UriOptions {
     pub(crate) path: Vec<String>,
     pub(crate) query: Vec<String>,
 }
 
-/// Why a target cannot be sent over CoAP. All of them are the caller's.
+/// Why a target cannot be sent over CoAP. All of these are the caller's mistakes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TargetError {
-    /// It must begin with a slash.
+    /// The target does not begin with a slash.
     #[error("the target {0:?} does not begin with a slash")]
     NoSlash(String),
-    /// `.` or `..` as a segment.
+    /// The path has `.` or `..` as a segment.
     #[error("`.` and `..` cannot be path segments in CoAP (RFC 7252 section 5.10.1)")]
     DotSegment,
     /// A malformed percent escape, or one that does not decode to UTF-8.
@@ -29,10 +29,10 @@ pub enum TargetError {
     TooLong {
         /// The name of the option.
         option: &'static str,
-        /// How long it would be.
+        /// The length that the option would have, in bytes.
         length: usize,
     },
-    /// The name of a query parameter holds `=`: it could not be told from its value.
+    /// The name of a query parameter holds `=`: it could not be told apart from the value.
     #[error("the query parameter name {0:?} holds an equals sign, which CoAP cannot carry")]
     EqualsInName(String),
     /// The first segment is a single character that servers take for a path code.
@@ -43,14 +43,14 @@ pub enum TargetError {
     Path(String),
 }
 
-/// `path_codes`: use the one-character codes of the path table. Else the segments are sent as they stand,
-/// which is also how a code is sent that the caller has chosen (`/0`).
+/// Converts a target. `path_codes`: use the one-character codes of the path table. Otherwise the segments are
+/// sent as written, which also lets the caller send a code of its own choice (`/0`).
 pub(crate) fn to_options(target: &str, path_codes: bool) -> Result<UriOptions, TargetError> {
     let target = target.split_once('#').map_or(target, |(before, _fragment)| before);
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let path = match path.strip_prefix('/') {
         None => return Err(TargetError::NoSlash(target.to_owned())),
-        // RFC 7252 section 6.4 step 8: a path of one slash is no option at all.
+        // RFC 7252 section 6.4 step 8: a path of one slash gives no option.
         Some("") => Vec::new(),
         Some(_) if path_codes => PathTable::v1().compress(path).map_err(|error| from_table(path, error))?,
         Some(segments) => segments.split('/').map(segment).collect::<Result<_, _>>()?,
@@ -77,8 +77,9 @@ fn segment(raw: &str) -> Result<String, TargetError> {
     }
 }
 
-/// Homeservers read queries as HTML forms do, where `+` is a space, while in a Uri-Query value it is a plus
-/// sign: decoded here, it means to the homeserver what it would have meant over HTTP.
+/// Decodes a pair of the query. Homeservers read queries as HTML forms do, where `+` is a space, while in a
+/// Uri-Query value it is a plus sign: decoded here, it means to the homeserver what it would have meant over
+/// HTTP.
 fn pair(raw: &str) -> Result<String, TargetError> {
     let raw = raw.replace('+', " ");
     match raw.split_once('=') {
@@ -92,8 +93,8 @@ fn parameter_name(raw: &str) -> Result<String, TargetError> {
     if name.contains('=') { Err(TargetError::EqualsInName(name)) } else { Ok(name) }
 }
 
-/// Strict where the `percent-encoding` crate is not: a percent sign that no two hex digits follow
-/// is an error.
+/// Decodes percent escapes. Strict where the `percent-encoding` crate is not: a percent sign without two hex
+/// digits behind it is an error.
 fn decode(raw: &str) -> Result<String, TargetError> {
     let malformed = || TargetError::Escape(raw.to_owned());
     let escapes_are_whole = raw

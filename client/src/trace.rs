@@ -1,4 +1,4 @@
-//! Watching a connection: every datagram, and what can be told of it from outside the encryption.
+//! Watching a connection: every datagram, and what can be seen of it from outside the encryption.
 
 use crate::error::Error;
 use std::fmt::{self, Write};
@@ -14,9 +14,9 @@ pub enum Trace<'a> {
     Sent(&'a [u8]),
     /// A datagram has arrived.
     Received(&'a [u8]),
-    /// The server's host has said that nobody listens on its UDP port (ICMP).
+    /// The server's host has said that no program listens on its UDP port (ICMP).
     Refused,
-    /// The handshake has finished; its round trip, where one could be measured.
+    /// The handshake has finished; holds its round trip, where one could be measured.
     Connected(Option<Duration>),
     /// A request is on its way, with these Uri-Path options.
     UriPath(&'a [String]),
@@ -26,14 +26,14 @@ pub enum Trace<'a> {
     Lost(&'a Error),
     /// A new session is begun after this time, from a new port.
     Dialling(Duration),
-    /// No session came of it, for this reason; another dial follows.
+    /// A dial made no session, for this reason; another dial follows.
     Unreached(&'a Error),
     /// The server has answered 5.03; the request is made again after this time, its Max-Age.
     Unavailable(Duration),
 }
 
-/// Gets to see what happens. Called from the connection's task, at times with its lock held: it must be quick
-/// and must not use the connection.
+/// A function that sees what happens. Called from the connection's task, at times with its lock held: it must
+/// be quick and must not use the connection.
 #[derive(Clone)]
 pub struct Tracer(Arc<dyn Fn(Trace<'_>) + Send + Sync>);
 
@@ -59,11 +59,11 @@ impl fmt::Debug for Tracer {
 pub struct Traffic {
     /// Datagrams sent, records of handshakes included.
     pub datagrams_out: u64,
-    /// Their UDP payload.
+    /// UDP payload of the datagrams sent.
     pub bytes_out: u64,
-    /// Datagrams received, those that were dropped included.
+    /// Datagrams received, including those that were dropped.
     pub datagrams_in: u64,
-    /// Their UDP payload.
+    /// UDP payload of the datagrams received.
     pub bytes_in: u64,
 }
 
@@ -114,7 +114,7 @@ fn record(content_type: u8, encrypted: bool, body: &[u8]) -> String {
     }
 }
 
-/// RFC 5246 section 7.4 and RFC 6347 section 4.3.2.
+/// Names a handshake message (RFC 5246 section 7.4 and RFC 6347 section 4.3.2).
 fn handshake_message(message: u8) -> String {
     match message {
         0 => "HelloRequest".into(),

@@ -1,7 +1,7 @@
-//! When the server is to be asked if it is still there: what has been silent for how long.
+//! When to ask the server whether it is still there: what has been silent for how long.
 //!
-//! Only what is authentic counts as heard. Anybody can send datagrams that look as if they came from the
-//! server, and would else keep from us that it is gone.
+//! Only authentic data counts as heard. Anyone can send datagrams that look as if they came from the server,
+//! and could otherwise hide from the client that the server is gone.
 
 use std::time::{Duration, Instant};
 
@@ -15,13 +15,13 @@ pub(super) struct Quiet {
 }
 
 impl Quiet {
-    /// `keep_alive`: after so long a silence the server is asked; `silence`: half of that is as long as it
-    /// may owe an answer.
+    /// Makes the times of a connection. `keep_alive`: silence after which the server is asked; `silence`:
+    /// half of it is as long as the server may owe an answer.
     pub(super) fn new(now: Instant, keep_alive: Option<Duration>, silence: Option<Duration>) -> Quiet {
         Quiet { keep_alive, silence, began: now, sent: now, pinged: now }
     }
 
-    /// A datagram has gone out.
+    /// Notes that a datagram has gone out.
     pub(super) fn sent(&mut self, now: Instant) {
         self.sent = now;
     }
@@ -31,8 +31,8 @@ impl Quiet {
         self.sent = now;
     }
 
-    /// When the next ping is due. `heard`: when the server was heard last, if ever; `asks_for_a_sign`: it
-    /// owes an answer soon.
+    /// Returns when the next ping is due. `heard`: when the server was last heard, if ever;
+    /// `asks_for_a_sign`: the server owes an answer soon.
     pub(super) fn ping_at(
         &self,
         heard: Option<Instant>,
@@ -40,7 +40,7 @@ impl Quiet {
         asks_for_a_sign: bool,
     ) -> Option<Instant> {
         let heard = heard.unwrap_or(self.began);
-        // Copies of other requests are no sign of the server.
+        // Copies of other requests are not a sign of the server.
         let since = heard.max(if somebody_waits { self.pinged } else { self.sent });
         let keep_alive_at = self.keep_alive.and_then(|interval| since.checked_add(interval));
         let sign_at =

@@ -1,4 +1,5 @@
-//! What the task of a connection shares with its handles: the sans-IO client, and everyone who waits for it.
+//! What the task of a connection shares with its handles: the sans-IO client, and all callers that wait for
+//! it.
 
 use super::trace;
 use crate::error::Error;
@@ -16,8 +17,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
 
-/// Copies of a message that must have gone out before silence means anything: a slow way has few in a time
-/// that is long elsewhere.
+/// Copies of a message that must have gone out before silence means anything: on a slow path few go out in a
+/// time that is long elsewhere.
 const LEAST_COPIES: u32 = 3;
 
 type Answer = Result<Response, Failed>;
@@ -26,7 +27,7 @@ type Answer = Result<Response, Failed>;
 #[derive(Debug)]
 pub(crate) struct Failed {
     pub(crate) error: Error,
-    /// Whether the server can have seen it.
+    /// Whether the server can have seen the request.
     pub(crate) sent: bool,
 }
 
@@ -36,15 +37,14 @@ impl Failed {
     }
 }
 
-/// Who waits for a response.
+/// A caller that waits for a response.
 struct Waiting {
     sender: oneshot::Sender<Answer>,
-    /// It may take minutes, with nothing to be heard meanwhile.
+    /// The response may take minutes, with nothing to be heard meanwhile.
     long_poll: bool,
 }
 
-/// What the handles and the task share. The lock is held for single calls, never while anything is waited
-/// for.
+/// What the handles and the task share. The lock is held for single calls, never while waiting.
 pub(crate) struct Shared {
     state: Mutex<State>,
     pub(super) wake: Notify,
@@ -67,27 +67,27 @@ impl Shared {
 /// What is known of a request by its method and target.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Nature {
-    /// Its success ends the token that it was made under.
+    /// A success of the request ends the token that it was made under.
     pub(crate) ends_token: bool,
-    /// It may wait for minutes.
+    /// The request may wait for minutes.
     pub(crate) long_poll: bool,
 }
 
-/// The sans-IO client with everyone who waits for it.
+/// The sans-IO client with all callers that wait for it.
 pub(crate) struct State {
     pub(super) client: Client,
     session: SessionId,
     connecting: Option<oneshot::Sender<Result<(), Error>>>,
     waiting: HashMap<ExchangeId, Waiting>,
     sticky: Sticky,
-    /// As long as the session lives, and as it was then.
+    /// Whether the path is narrow; keeps its last value when the session has ended.
     pub(crate) path_is_narrow: bool,
     pub(super) ended: Option<CloseReason>,
     pub(crate) traffic: Traffic,
 }
 
 impl State {
-    /// Also returns what tells the end of the handshake.
+    /// Makes the state; also returns the receiver that reports the end of the handshake.
     pub(crate) fn new(
         client: Client,
         session: SessionId,
@@ -152,7 +152,7 @@ impl State {
         }
     }
 
-    /// When the server has said something last that nobody else can have said. None: nothing yet.
+    /// Returns when the server was last heard with data that no other host can have sent. `None`: never yet.
     pub(super) fn heard(&self) -> Option<Instant> {
         self.client.heard(self.session)
     }
@@ -161,30 +161,32 @@ impl State {
         !self.waiting.is_empty()
     }
 
-    /// When the connection is to be taken for lost, if nothing comes and `longest` is the longest silence.
+    /// Returns when the connection is to be taken for lost, if nothing comes and `longest` is the longest
+    /// silence.
     pub(super) fn lost_at(&self, longest: Duration) -> Option<Instant> {
         let silence = self.client.silence(self.session)?;
         if silence.copies < LEAST_COPIES { None } else { silence.since.checked_add(longest) }
     }
 
-    /// Whether the server is to be asked if it is still there: a request has been acknowledged and should be
-    /// answered soon, and nothing else is on its way that would tell.
+    /// Returns whether to ask the server if it is still there: a request has been acknowledged and should be
+    /// answered soon, and nothing else is on its way that would show it.
     pub(super) fn asks_for_a_sign(&self) -> bool {
         let soon = self.waiting.values().any(|waiting| !waiting.long_poll);
         soon && self.connecting.is_none() && self.client.silence(self.session).is_none()
     }
 
-    /// Nobody is there any more, or the way to him is not: unless something has come after all.
+    /// Ends the connection because the server, or the way to it, is gone; unless something has come after
+    /// all.
     pub(super) fn lose(&mut self, now: Instant, longest: Duration) {
         if self.ended.is_none() && self.lost_at(longest).is_some_and(|at| at <= now) {
             self.ended = Some(CloseReason::Idle);
-            // Should he be there all the same, he need not keep the session.
+            // If the server is there all the same, it need not keep the session.
             self.client.close(now, self.session);
         }
     }
 
-    /// The server's host says that nobody listens. While connecting that is an answer; later it may be a
-    /// restart, and anybody on the way could have sent it, so that retransmissions go on.
+    /// Notes that the server's host says that no program listens. While connecting this is an answer; later
+    /// it may be a restart, and anyone on the way could have sent it, so retransmissions go on.
     pub(super) fn refused(&mut self, now: Instant, server: SocketAddr) {
         if let Some(connecting) = self.connecting.take() {
             let _nobody_waits_any_more = connecting.send(Err(Error::Refused(server)));
@@ -192,9 +194,9 @@ impl State {
         }
     }
 
-    /// Hands all events to whoever waits for them.
+    /// Hands all events to the callers that wait for them.
     pub(super) fn take_events(&mut self, tracer: Option<&Tracer>) {
-        // A session's exchanges fail before its end is told, and the end is what explains them.
+        // A session's exchanges fail before its end is reported, and the end is what explains them.
         let mut failed = Vec::new();
         self.path_is_narrow = self.client.path_is_narrow(self.session).unwrap_or(self.path_is_narrow);
         while let Some(event) = self.client.poll_event() {
@@ -216,7 +218,7 @@ impl State {
                 Event::Closed { why, .. } => {
                     self.ended.get_or_insert(why);
                 }
-                // What this client does not know changes nothing for those who wait.
+                // An event unknown to this client changes nothing for the waiting callers.
                 _ => {}
             }
         }
@@ -235,7 +237,7 @@ impl State {
         }
     }
 
-    /// Nobody may wait for a connection that has ended.
+    /// Ends all waits: no caller may wait for a connection that has ended.
     pub(super) fn end(&mut self, why: CloseReason) {
         if let Some(connecting) = self.connecting.take() {
             let _nobody_waits_any_more = connecting.send(Err(Error::ended(why.clone())));

@@ -9,7 +9,7 @@ use openssl::pkey::{PKey, Private};
 use openssl::x509::extension::{BasicConstraints, SubjectAlternativeName};
 use openssl::x509::{X509, X509Builder, X509NameBuilder};
 
-/// PEM, all of it.
+/// A certificate and its key, all as PEM.
 #[derive(Clone)]
 pub(crate) struct Certificate {
     pub(crate) ca: Vec<u8>,
@@ -18,14 +18,14 @@ pub(crate) struct Certificate {
 }
 
 impl Certificate {
-    /// For `localhost`, 127.0.0.1 and ::1.
+    /// Makes a certificate for `localhost`, 127.0.0.1 and ::1.
     pub(crate) fn for_loopback() -> Certificate {
         let mut names = SubjectAlternativeName::new();
         names.dns("localhost").ip("127.0.0.1").ip("::1");
         Certificate::with_names(&names)
     }
 
-    /// For somebody else.
+    /// Makes a certificate for another name.
     pub(crate) fn for_another_name() -> Certificate {
         Certificate::with_names(SubjectAlternativeName::new().dns("other.example"))
     }

@@ -200,7 +200,7 @@ async fn requests_are_as_small_as_their_options() {
         connection.request(request).await.unwrap();
         let size = told.recv().await.unwrap();
         assert!(size <= expected, "{size} bytes instead of {expected}");
-        // Repetitions on a slow machine are of the same size, and not of interest.
+        // Repetitions on a slow machine have the same size, and are not of interest.
         while told.try_recv().is_ok() {}
     }
 }
@@ -226,7 +226,7 @@ async fn the_counters_say_what_the_trace_saw() {
     }
     let out: Vec<_> = sizes.iter().filter(|(out, _)| *out > 0).collect();
     let come: Vec<_> = sizes.iter().filter(|(_, come)| *come > 0).collect();
-    // One more went out after the count: close_notify.
+    // One more datagram went out after the count: close_notify.
     assert_eq!(traffic.datagrams_out + 1, out.len() as u64);
     assert_eq!(traffic.datagrams_in, come.len() as u64);
     assert_eq!(traffic.bytes_in, come.iter().map(|(_, come)| *come as u64).sum::<u64>());

@@ -121,7 +121,7 @@ async fn when_the_server_vanishes_a_request_fails_after_its_retransmissions() {
     assert!(matches!(outcome, Err(Error::Timeout)), "{outcome:?}");
 }
 
-/// It has been acknowledged, so that nothing of it is sent again.
+/// The request has been acknowledged, so that nothing of it is sent again.
 #[tokio::test]
 async fn when_the_server_vanishes_whoever_waits_is_told_by_a_ping() {
     let mut stub = StubServer::start(|_| Reply::Never);
@@ -142,7 +142,7 @@ async fn when_the_server_vanishes_whoever_waits_is_told_by_a_ping() {
     assert!(matches!(next, Err(Error::Closed(CloseReason::Dead))), "{next:?}");
 }
 
-/// Somebody sends what looks as if it came from the server, more often than a ping is due.
+/// A third host sends what looks as if it came from the server, more often than a ping is due.
 #[tokio::test]
 async fn forged_datagrams_do_not_hide_that_the_server_has_vanished() {
     let mut stub = StubServer::start(|_| Reply::Never);
@@ -191,7 +191,7 @@ async fn closing_tells_the_server_and_fails_what_is_under_way() {
     assert_eq!(reason_at_the_server(&mut stub).await, CloseReason::CloseNotify);
     let outcome = connection.request(Request::get("/any")).await;
     assert!(matches!(outcome, Err(Error::Closed(CloseReason::Local))), "{outcome:?}");
-    // Once more does no harm.
+    // A second close does no harm.
     connection.close().await;
 }
 

@@ -39,11 +39,12 @@ async fn send_the_longest_token() {
     assert_eq!(response.body, [7; 5000]);
     let seen = stub.only_request();
     assert!(seen.options.authorization.as_deref() == Some(&token));
-    // Its 5,200 bytes leave in five pieces; the blocks that follow are of 1,024 bytes, and whole.
+    // The 5,200 bytes leave in five pieces; the blocks that follow are of 1,024 bytes, and whole.
     assert_eq!(fragments_made() - before, 5);
 }
 
-/// What the system has cut since the network was made (`/proc/net/snmp`, `FragCreates`).
+/// Returns how many fragments the system has made since the network was made (`/proc/net/snmp`,
+/// `FragCreates`).
 fn fragments_made() -> u64 {
     let table = std::fs::read_to_string("/proc/self/net/snmp").unwrap();
     let mut lines = table.lines().filter(|line| line.starts_with("Ip:")).map(str::split_whitespace);

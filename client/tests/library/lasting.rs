@@ -15,7 +15,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 const MS: Duration = Duration::from_millis(1);
 
-/// So fast that nobody waits for it, and patient beyond any machine.
+/// Returns settings so fast that no test waits long, and patient beyond any machine.
 fn quick() -> Redial {
     Redial {
         silence: 100 * MS,
@@ -28,7 +28,8 @@ fn quick() -> Redial {
     }
 }
 
-/// Longer than the stub takes to acknowledge what it does not answer: half a second.
+/// Returns settings with a longer silence than the stub takes to acknowledge what it does not answer: half a
+/// second.
 fn patient() -> Redial {
     Redial { silence: 700 * MS, ..quick() }
 }
@@ -164,7 +165,7 @@ async fn who_acknowledges_a_request_and_is_still_there_may_take_his_time() {
         let connection = connection.clone();
         async move { connection.request(with_token(Method::Post, "slow")).await }
     });
-    // Each after half of the longest silence: four of them are twice as long.
+    // Each request comes after half of the longest silence: four of them are twice as long.
     for _ in 0..4 {
         pongs.recv().await.unwrap();
     }

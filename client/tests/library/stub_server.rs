@@ -21,23 +21,23 @@ pub(crate) struct Seen {
     pub(crate) method: Method,
     pub(crate) options: RequestOptions,
     pub(crate) body: Vec<u8>,
-    /// Where it came from.
+    /// The port that the request came from.
     pub(crate) port: u16,
 }
 
 /// What the stub does with a request.
 pub(crate) enum Reply {
     Now(Code, ResponseOptions, Vec<u8>),
-    /// When the next request has been answered.
+    /// The answer comes when the next request has been answered.
     AfterNext(Code, Vec<u8>),
     Never,
-    /// close_notify instead of an answer.
+    /// The stub sends close_notify instead of an answer.
     CloseSession,
-    /// An answer, and close_notify behind it.
+    /// The stub sends an answer, and close_notify behind it.
     Last(Vec<u8>),
 }
 
-/// What the stub tells a test that waits for it.
+/// What the stub reports to a test that waits for it.
 #[derive(Debug)]
 pub(crate) enum Told {
     Request,
@@ -64,7 +64,7 @@ pub(crate) struct StubServer {
 type Replies = dyn FnMut(&Seen) -> Reply + Send;
 
 impl StubServer {
-    /// On 127.0.0.1, with a certificate for loopback.
+    /// Starts the stub on 127.0.0.1, with a certificate for loopback.
     pub(crate) fn start(reply: impl FnMut(&Seen) -> Reply + Send + 'static) -> StubServer {
         StubServer::with_certificate(Certificate::for_loopback(), reply)
     }
@@ -83,7 +83,7 @@ impl StubServer {
         stub
     }
 
-    /// Anew on the port where it was, with no memory of any session. It goes on to reply as it did.
+    /// Starts the stub again on its port, with no memory of any session. It goes on to reply as before.
     pub(crate) fn start_again(&mut self) {
         self.vanish();
         self.serve(std::net::UdpSocket::bind(self.address).unwrap());
@@ -107,24 +107,24 @@ impl StubServer {
         (self.stop, self.thread) = (Some(stop), Some(thread));
     }
 
-    /// `https://localhost:PORT` and this.
+    /// Returns `https://localhost:PORT` with this target behind it.
     pub(crate) fn url(&self, target: &str) -> String {
         format!("https://localhost:{}{target}", self.address.port())
     }
 
-    /// All requests so far.
+    /// Returns all requests so far.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
 
-    /// The only request so far.
+    /// Returns the only request so far.
     pub(crate) fn only_request(&self) -> Seen {
         let mut seen = self.seen();
         assert_eq!(seen.len(), 1, "requests at the stub: {seen:?}");
         seen.remove(0)
     }
 
-    /// The next event but for a session that opens.
+    /// Waits for the next event other than the opening of a session.
     pub(crate) async fn told(&mut self) -> Told {
         loop {
             match self.told.recv().await.unwrap() {
@@ -134,12 +134,12 @@ impl StubServer {
         }
     }
 
-    /// Until somebody has shaken hands.
+    /// Waits until a client has finished its handshake.
     pub(crate) async fn session_opened(&mut self) {
         while !matches!(self.told.recv().await.unwrap(), Told::SessionOpened) {}
     }
 
-    /// Gone without a word: no close_notify, and the port is closed.
+    /// Stops without a word: no close_notify, and the port is closed.
     pub(crate) fn vanish(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
@@ -187,7 +187,7 @@ impl Inside {
                 self.handle(event);
             }
             while let Some(transmit) = self.server.poll_transmit() {
-                // A client that has gone makes an error here; the stub does not care.
+                // A client that has gone makes an error here, which does not matter to the stub.
                 let _ = socket.send_to(&transmit.bytes, transmit.peer).await;
             }
             let timeout = self.server.poll_timeout();
