@@ -6,10 +6,10 @@ use std::ffi::{OsStr, OsString};
 
 /// Long flags of `jc` that may be written with one dash.
 const FLAGS: [&str; 5] = ["c2j", "hex", "lenient", "pretty", "stream"];
-/// The same with a value, `-out FILE` or `-out=FILE`.
+/// Long flags of `jc` with a value that may be written with one dash, `-out FILE` or `-out=FILE`.
 const FLAGS_WITH_VALUE: [&str; 1] = ["out"];
 
-/// The same arguments, with two dashes where they were meant.
+/// Returns the arguments, with two dashes where these were meant.
 pub(crate) fn rewrite(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut rewritten: Vec<OsString> = Vec::new();
     let mut in_jc = false;
@@ -37,7 +37,7 @@ fn with_two_dashes(argument: &OsStr) -> Option<OsString> {
     known.then(|| format!("--{flag}").into())
 }
 
-/// What follows is the value of this flag, whatever it looks like.
+/// Returns whether the next argument is the value of this flag, whatever it looks like.
 fn takes_next(argument: &OsStr) -> bool {
     argument.to_str().is_some_and(|argument| {
         argument == "-v" || argument.strip_prefix("--").is_some_and(|flag| FLAGS_WITH_VALUE.contains(&flag))

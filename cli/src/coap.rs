@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 use url::Destination;
 use verbose::Verbose;
 
-/// Most that is read for -d. Servers refuse far less: 8 MiB by default.
+/// Most bytes that are read for -d. Servers refuse far less: 8 MiB by default.
 const MAX_DATA: usize = 64 << 20;
 
 /// Make one request over CoAP and DTLS, and write the body of the answer to stdout as it came.
@@ -130,9 +130,9 @@ struct Job {
     body: Option<Vec<u8>>,
     verification: Verification,
     verbose: Verbose,
-    /// For all addresses of the host together.
+    /// Time for all addresses of the host together.
     connect_timeout: Duration,
-    /// When all must be over.
+    /// When the whole command must be over. `None`: no limit.
     deadline: Option<Instant>,
 }
 
@@ -140,7 +140,7 @@ struct Job {
 struct Answer {
     /// Status line, options or headers, and an empty line, for -i.
     head: String,
-    /// What the server says went wrong, for codes of 4.00 and more.
+    /// The server's own words about the error, for codes of 4.00 and more.
     error: Option<String>,
     body: Vec<u8>,
 }
@@ -206,7 +206,7 @@ fn parse_method(text: &str) -> Result<Method, String> {
 fn parse_seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
     match Duration::try_from_secs_f64(seconds) {
-        // A year bounds it, so that adding it to the present cannot overflow.
+        // A year bounds the time, so that adding it to the present cannot overflow.
         Ok(time) if !time.is_zero() && time <= Duration::from_secs(365 * 24 * 3600) => Ok(time),
         _ => Err("must be more than 0 and at most a year".into()),
     }

@@ -21,7 +21,7 @@ pub(crate) enum Exit {
     CaFile = 77,
 }
 
-/// What `--help` says of each; those that `jc` can end with come first.
+/// What `--help` says of each status; those that `jc` can end with come first.
 const MEANINGS: [(Exit, &str); 14] = [
     (Exit::Success, "all went well; also when the reader of stdout went away"),
     (Exit::BadInput, "jc: the input is not JSON or CBOR"),
@@ -47,12 +47,12 @@ impl Exit {
         self as u8
     }
 
-    /// The table for `lowband coap --help`.
+    /// Returns the table for `lowband coap --help`.
     pub(crate) fn help_of_coap() -> String {
         table(MEANINGS.iter().filter(|(exit, _)| *exit != Exit::BadInput))
     }
 
-    /// The table for `lowband jc --help`.
+    /// Returns the table for `lowband jc --help`.
     pub(crate) fn help_of_jc() -> String {
         table(MEANINGS.iter().take(MEANINGS_OF_JC))
     }
@@ -73,7 +73,7 @@ fn table<'m>(meanings: impl Iterator<Item = &'m (Exit, &'static str)>) -> String
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) exit: Exit,
-    /// For stderr; `None` where all has been said.
+    /// Message for stderr; `None` where all has been said.
     pub(crate) message: Option<String>,
 }
 

@@ -15,7 +15,7 @@ pub(crate) enum Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    /// `-` and `@-` are stdin.
+    /// Parses an argument; `-` and `@-` are stdin.
     pub(crate) fn parse(argument: &'a OsStr) -> Source<'a> {
         match argument.as_bytes() {
             b"-" | b"@-" => Source::Stdin,
@@ -24,7 +24,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Reads all of it, but not more than `limit` bytes.
+    /// Reads all bytes, but not more than `limit`.
     pub(crate) fn read(&self, limit: usize) -> Result<Vec<u8>, Failure> {
         match self.open()?.read_to_limit(limit)? {
             (bytes, true) => Ok(bytes),
@@ -32,7 +32,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// For reading it in pieces.
+    /// Opens the source for reading it in pieces.
     pub(crate) fn open(&self) -> Result<Input<'a>, Failure> {
         let (from, len): (Box<dyn Read + 'a>, _) = match *self {
             Source::Inline(argument) => {
@@ -61,18 +61,18 @@ impl<'a> Source<'a> {
 pub(crate) struct Input<'a> {
     name: String,
     from: Box<dyn Read + 'a>,
-    /// Bytes that it holds, where that is known.
+    /// Length of the source in bytes, where that is known.
     len: Option<u64>,
 }
 
 impl<'a> Input<'a> {
-    /// Bytes that it holds, where that is known.
+    /// Returns the length of the source in bytes, where that is known.
     pub(crate) fn len(&self) -> Option<u64> {
         self.len
     }
 
-    /// Reads up to `limit` bytes; true if that was all. Otherwise there may be one byte more, so that what is
-    /// too long shows.
+    /// Reads up to `limit` bytes; the flag is true if that was all. Otherwise there may be one byte more, so
+    /// that an input that is too long shows.
     pub(crate) fn read_to_limit(&mut self, limit: usize) -> Result<(Vec<u8>, bool), Failure> {
         let mut bytes = Vec::new();
         let read = (&mut self.from).take(limit as u64 + 1).read_to_end(&mut bytes);
@@ -81,7 +81,7 @@ impl<'a> Input<'a> {
         Ok((bytes, all))
     }
 
-    /// The next piece, up to the length of `buffer`; empty at the end.
+    /// Reads the next piece, up to the length of `buffer`; empty at the end.
     pub(crate) fn read<'b>(&mut self, buffer: &'b mut [u8]) -> Result<&'b [u8], Failure> {
         loop {
             match self.from.read(buffer) {
@@ -92,7 +92,7 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// The same with these bytes once more before what is left.
+    /// Returns the input with these bytes once more before the rest.
     pub(crate) fn put_back(self, bytes: Vec<u8>) -> Input<'a> {
         Input { from: Box::new(io::Cursor::new(bytes).chain(self.from)), ..self }
     }

@@ -80,7 +80,7 @@ pub(crate) fn run(arguments: JcArgs) -> Result<(), Failure> {
     if arguments.c2j { c2j(&arguments, &source, &sink, keys) } else { j2c(&arguments, &source, &sink, keys) }
 }
 
-/// The longest document that is converted as a whole, in bytes: with its other form it is held in memory.
+/// The longest document, in bytes, that is converted as a whole: it is held in memory with its other form.
 const MAX_WHOLE: usize = 64 << 20;
 
 fn j2c(arguments: &JcArgs, source: &Source<'_>, sink: &Sink, keys: Option<&KeyTable>) -> Result<(), Failure> {
@@ -105,7 +105,7 @@ fn j2c(arguments: &JcArgs, source: &Source<'_>, sink: &Sink, keys: Option<&KeyTa
 }
 
 fn c2j(arguments: &JcArgs, source: &Source<'_>, sink: &Sink, keys: Option<&KeyTable>) -> Result<(), Failure> {
-    // An argument cannot hold any byte, so CBOR in one is always text.
+    // An argument cannot hold every byte, so CBOR in one is always text.
     let is_hex = arguments.hex || matches!(source, Source::Inline(_));
     let mut input = source.open()?;
     if arguments.stream {
@@ -137,7 +137,7 @@ fn to_json(cbor: &[u8], keys: Option<&KeyTable>) -> Result<Vec<u8>, Failure> {
     }
 }
 
-/// What an input without a value holds.
+/// Contents of an input without a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Nothing {
     NoByte,
@@ -169,7 +169,7 @@ fn not_cbor(error: Error, looks_like_hex: bool) -> Failure {
     Failure::new(Exit::BadInput, format!("not CBOR that JSON can say: {error}{hint}"))
 }
 
-/// `text` is the whole input, where that is at hand.
+/// Makes the failure. `text` is the whole input, where that is at hand.
 fn not_json(error: Error, text: Option<&[u8]>) -> Failure {
     let place = text.map(|text| line_and_column(text, error.offset));
     let place = place.map(|(line, column)| format!(" (line {line}, column {column})"));
@@ -185,7 +185,7 @@ fn to_cbor(json: &[u8], keys: Option<&KeyTable>, policy: Policy) -> Result<(Vec<
     }
 }
 
-/// Both from 1; columns count characters.
+/// Returns line and column, both from 1; columns count characters.
 fn line_and_column(text: &[u8], offset: usize) -> (usize, usize) {
     let before = text.get(..offset).unwrap_or(text);
     let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;

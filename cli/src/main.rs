@@ -36,7 +36,7 @@ fn main() -> ExitCode {
             Command::Jc(arguments) => jc::run(arguments),
         },
         Err(error) => {
-            // Help goes to stdout, which its reader may have closed: that is no failure.
+            // Help goes to stdout, which its reader may have closed: that is not a failure.
             let _ = error.print();
             if error.use_stderr() { Err(Failure::silent(Exit::Usage)) } else { Ok(()) }
         }

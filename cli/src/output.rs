@@ -14,7 +14,7 @@ pub(crate) enum Sink {
 }
 
 impl Sink {
-    /// Absent or `-` is stdout.
+    /// Parses an argument; an absent one or `-` is stdout.
     pub(crate) fn parse(argument: Option<&OsStr>) -> Sink {
         match argument {
             Some(path) if path != "-" => Sink::File(path.into()),
@@ -22,12 +22,12 @@ impl Sink {
         }
     }
 
-    /// Writes all of it.
+    /// Writes all bytes.
     pub(crate) fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
         self.write_in_pieces(|out| out.write(bytes))
     }
 
-    /// Writes what `fill` gives. When it fails a file is as it was; what stdout got has left.
+    /// Writes what `fill` gives. When `fill` fails, a file stays as it was; what went to stdout has left.
     pub(crate) fn write_in_pieces(
         &self,
         fill: impl FnOnce(&mut Writer<'_>) -> Result<(), Failure>,
@@ -44,7 +44,8 @@ impl Sink {
         }
     }
 
-    /// Unlike `println!` no panic when the reader has gone: `| head` has what it wants.
+    /// Makes the failure. Unlike `println!`, does not panic when the reader has gone: `| head` has what it
+    /// wants.
     fn failure(&self, error: io::Error) -> Failure {
         match self {
             Sink::Stdout if error.kind() == ErrorKind::BrokenPipe => Failure::silent(Exit::Success),
@@ -61,20 +62,20 @@ pub(crate) struct Writer<'w> {
 }
 
 impl Writer<'_> {
-    /// Writes all of the piece.
+    /// Writes the whole piece.
     pub(crate) fn write(&mut self, piece: &[u8]) -> Result<(), Failure> {
         self.to.write_all(piece).map_err(|error| self.sink.failure(error))
     }
 }
 
-/// One line for stderr. A stderr that nobody reads is no reason to fail.
+/// Writes one line to stderr. A stderr without a reader is not a reason to fail.
 pub(crate) fn message(text: &str) {
     let _ = writeln!(io::stderr().lock(), "lowband: {text}");
 }
 
-/// By way of a file beside it, renamed when it is whole. It gets the permissions of the file that it
-/// replaces, else those of any new file: what is written here is the user's own, and who wants it secret
-/// has a umask.
+/// Writes by way of a file beside the target, renamed when it is whole. It gets the permissions of the file
+/// that it replaces, else those of any new file: what is written here is the user's own, and a user who wants
+/// it secret has a umask.
 fn to_file(
     path: &Path,
     fill: impl FnOnce(&mut File) -> Result<(), Failure>,
@@ -82,10 +83,10 @@ fn to_file(
 ) -> Result<(), Failure> {
     let replaced = fs::metadata(path).ok();
     if replaced.as_ref().is_some_and(|metadata| !metadata.is_file()) {
-        // A device, a pipe: to be written to, not to be replaced.
+        // A device or a pipe is to be written to, not to be replaced.
         return fill(&mut OpenOptions::new().write(true).open(path).map_err(failure)?);
     }
-    // Through a symbolic link, not in its place.
+    // Written through a symbolic link, not in its place.
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let beside = beside(&path).map_err(&failure)?;
     let mut file = OpenOptions::new().write(true).create_new(true).open(&beside).map_err(&failure)?;
@@ -96,7 +97,7 @@ fn to_file(
             .map_err(&failure)
     });
     if written.is_err() {
-        // The first error is the one to tell.
+        // The first error is the one to report.
         let _ = fs::remove_file(&beside);
     }
     written
@@ -119,7 +120,7 @@ mod tests {
         Sink::File(path.to_owned()).write(bytes)
     }
 
-    /// A folder of this test alone.
+    /// Makes a folder for this test alone.
     fn folder(name: &str) -> PathBuf {
         let folder = std::env::temp_dir().join(format!("lowband-output-{}-{name}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);

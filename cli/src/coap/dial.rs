@@ -1,4 +1,4 @@
-//! All addresses of a host, one after the other, within one time.
+//! All addresses of a host, one after the other, within one time limit.
 
 use super::Job;
 use super::verbose::Verbose;
@@ -6,16 +6,16 @@ use crate::exit::{Exit, Failure};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// Why one address did not do.
+/// Why one address failed.
 pub(crate) enum NotThis {
-    /// Another address may do.
+    /// Another address may work.
     Next(Failure),
-    /// Another would not either: the server was reached and refused, or cannot be believed.
+    /// Another address would fail too: the server was reached and refused, or cannot be believed.
     Never(Failure),
 }
 
-/// Calls `connect` with each address of the host and its share of the time, until one does. A silent address
-/// leaves the others their share.
+/// Calls `connect` with each address of the host and its share of the time, until one call succeeds. A silent
+/// address leaves the others their share.
 pub(crate) async fn each_address<C>(
     job: &Job,
     connect: impl AsyncFn(SocketAddr, Duration) -> Result<C, NotThis>,
@@ -63,7 +63,7 @@ async fn resolve(job: &Job, deadline: Instant) -> Result<Vec<SocketAddr>, Failur
     }
 }
 
-/// Waits no longer than `--max-time` allows.
+/// Waits for `work`, but no longer than `--max-time` allows.
 pub(crate) async fn in_time<T>(
     job_deadline: Option<Instant>,
     work: impl Future<Output = T>,

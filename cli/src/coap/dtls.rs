@@ -12,7 +12,7 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// What only CoAP has.
+/// Settings that only CoAP has.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Choices {
     pub(crate) path_codes: bool,
@@ -64,7 +64,7 @@ async fn connect(
         tracer: job.verbose.tracer(),
         ..Settings::from_environment()
     };
-    // 5.03 is an answer, which whoever asks wants to see at once.
+    // A 5.03 is an answer, which the user of a command wants to see at once.
     let redial =
         if choices.redial { Redial { unavailable: 0, ..Redial::default() } } else { Redial::never() };
     LastingConnection::connect_with(options, settings, redial).await.map_err(|error| {

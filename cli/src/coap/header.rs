@@ -6,7 +6,7 @@ use lowband_client::names;
 /// Headers in the order in which they were given. No `Debug`: one of them is the access token.
 pub(crate) struct Headers(Vec<(String, String)>);
 
-/// What CoAP carries of them.
+/// The part of the headers that CoAP carries.
 #[derive(Default, PartialEq, Eq)]
 #[cfg_attr(test, derive(Debug))]
 pub(crate) struct CoapHeaders {
@@ -18,8 +18,9 @@ pub(crate) struct CoapHeaders {
 }
 
 impl Headers {
-    /// Each is `Name: value`, or `@FILE` with one of them a line. `Name:` takes a header away that would be
-    /// sent otherwise. `json`: body and answer are JSON where none of them says otherwise.
+    /// Parses the values of -H. Each is `Name: value`, or `@FILE` with one of them a line. `Name:` takes a
+    /// header away that would be sent otherwise. `json`: body and answer are JSON where no header says
+    /// otherwise.
     pub(crate) fn parse(given: &[String], json: bool) -> Result<Headers, Failure> {
         let mut headers = Vec::new();
         if json {
@@ -42,7 +43,7 @@ impl Headers {
         Ok(Headers(headers))
     }
 
-    /// The last value of a header; empty where it was taken away.
+    /// Returns the last value of a header; empty where it was taken away.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().rev().find(|(given, _)| given.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
@@ -52,7 +53,7 @@ impl Headers {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// A body of JSON that goes out as CBOR is a mistake easily made.
+    /// Returns a hint for a body of JSON that would go out as CBOR, a mistake easily made.
     pub(crate) fn hint_for(&self, body: &[u8]) -> Option<&'static str> {
         let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
         (self.get("content-type").is_none() && matches!(first, Some(b'{' | b'['))).then_some(
@@ -61,7 +62,7 @@ impl Headers {
         )
     }
 
-    /// The options of a request. Content-Format describes a body, so without one there is none.
+    /// Returns the options of a request. Content-Format describes a body, so a request without one has none.
     pub(crate) fn to_coap(&self, has_body: bool) -> Result<CoapHeaders, Failure> {
         let mut coap = CoapHeaders::default();
         if has_body {
@@ -92,7 +93,7 @@ impl Headers {
 }
 
 fn split(header: &str) -> Result<(String, String), Failure> {
-    // Not the header itself into the error: it may be a token that was pasted badly.
+    // The error leaves out the header itself, which may be a token that was pasted badly.
     let malformed = || Failure::new(Exit::Usage, "a header of -H is not of the form 'Name: value'");
     let (name, value) = header.split_once(':').ok_or_else(malformed)?;
     let name = name.trim();
@@ -116,8 +117,8 @@ fn without_number(media_type: &str, header: &str) -> Failure {
     )
 }
 
-/// The first of a list that CoAP can say, the most wanted first (RFC 9110 section 12.5.1): option 17 has room
-/// for one. None where anything will do.
+/// Returns the most wanted type of a list that has a number in CoAP (RFC 9110 section 12.5.1): option 17 has
+/// room for one. None where any type will do.
 fn accepted(list: &str) -> Result<Option<u16>, Failure> {
     let mut wanted: Vec<(u16, &str)> = list.split(',').map(|range| (quality(range), range.trim())).collect();
     let refused: Vec<_> = wanted
@@ -126,12 +127,12 @@ fn accepted(list: &str) -> Result<Option<u16>, Failure> {
         .filter_map(|(_, range)| names::content_format(range))
         .collect();
     wanted.retain(|(quality, range)| *quality > 0 && !range.is_empty());
-    // Stable: of equals the first.
+    // The sort is stable: of equals the first stays first.
     wanted.sort_by_key(|(quality, _)| std::cmp::Reverse(*quality));
     for (_, range) in wanted {
         let essence = range.split(';').next().unwrap_or_default().trim();
         if essence == "*/*" || essence.eq_ignore_ascii_case("application/*") {
-            // The server's choice is CBOR.
+            // An answer without Accept is CBOR, the server's choice.
             match (refused.contains(&names::CBOR), refused.contains(&names::JSON)) {
                 (false, _) => return Ok(None),
                 (true, false) => return Ok(Some(names::JSON)),
@@ -145,7 +146,8 @@ fn accepted(list: &str) -> Result<Option<u16>, Failure> {
     Err(without_number(list, "Accept"))
 }
 
-/// In thousandths; what cannot be read is no reason to leave a type out.
+/// Returns the quality of a type in thousandths; one that cannot be read is not a reason to leave the type
+/// out.
 fn quality(range: &str) -> u16 {
     let parameters = range.split(';').skip(1).filter_map(|parameter| parameter.split_once('='));
     let mut values =
@@ -158,7 +160,8 @@ fn quality(range: &str) -> u16 {
     (quality.clamp(0.0, 1.0) * 1000.0) as u16
 }
 
-/// With the scheme `Bearer` or none: Matrix has no other, and option 256 has no room for one.
+/// Returns the token, given with the scheme `Bearer` or none: Matrix has no other scheme, and option 256 has
+/// no room for one.
 fn access_token(value: &str) -> Result<&str, Failure> {
     match value.split_once(char::is_whitespace) {
         None => Ok(value),

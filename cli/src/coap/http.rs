@@ -1,5 +1,5 @@
-//! `--http`: the same request over HTTP/1.1 with CBOR, to see what low bandwidth saves and whether
-//! the fallback works.
+//! `--http`: the request over HTTP/1.1 with CBOR, to see what low bandwidth saves and whether the fallback
+//! works.
 
 use super::dial::{NotThis, each_address, in_time};
 use super::verbose::without_secrets;
@@ -65,7 +65,7 @@ fn request(job: &Job, body: Option<Vec<u8>>) -> Result<HttpRequest, Failure> {
     })
 }
 
-/// A bare access token, as CoAP takes it, gets its scheme; and a token never gets into a trace of hyper's.
+/// Adds the scheme to a bare access token, as CoAP takes it, and keeps every token out of hyper's traces.
 fn header_value(name: &str, value: &str) -> Result<HeaderValue, Failure> {
     let is_token = HeaderName::try_from(name).is_ok_and(|name| name == AUTHORIZATION);
     let value = if is_token && !value.contains(' ') { format!("Bearer {value}") } else { value.to_owned() };
@@ -76,7 +76,7 @@ fn header_value(name: &str, value: &str) -> Result<HeaderValue, Failure> {
     Ok(value)
 }
 
-/// TCP, or TLS over TCP.
+/// A connection of TCP, or of TLS over TCP.
 trait Stream: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send {}
 impl Stream for TcpStream {}
 impl Stream for SslStream<TcpStream> {}
@@ -86,7 +86,7 @@ async fn connect(job: &Job, server: SocketAddr, time: Duration) -> Result<Box<dy
         let tcp = TcpStream::connect(server).await.map_err(|error| {
             NotThis::Next(Failure::new(Exit::Connect, format!("TCP to {server}: {error}")))
         })?;
-        // Best effort: it saves waiting, and nothing depends on it.
+        // Best effort: the option saves waiting, and nothing depends on it.
         let _ = tcp.set_nodelay(true);
         if job.destination.clear_text {
             return Ok(Box::new(tcp) as Box<dyn Stream>);
@@ -151,7 +151,7 @@ async fn send(stream: Box<dyn Stream>, request: HttpRequest) -> Result<Answer, F
     let broken = |error: &dyn Display| Failure::new(Exit::Transfer, format!("HTTP: {error}"));
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
-    // Ends with the sender; an error of it is an error of the request, too.
+    // The task ends with the sender; an error of the connection is an error of the request, too.
     tokio::spawn(connection);
     let (parts, body) = sender.send_request(request).await.map_err(|error| broken(&error))?.into_parts();
     let body =

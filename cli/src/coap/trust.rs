@@ -1,4 +1,4 @@
-//! Whom to believe: `--cacert`, `-k`, and what to say when that ends in mistrust.
+//! Which certificates to believe: `--cacert`, `-k`, and what to say when that ends in mistrust.
 
 use crate::exit::{Exit, Failure};
 use lowband_client::Verification;
@@ -6,7 +6,7 @@ use openssl::x509::X509;
 use std::fmt::Display;
 use std::path::PathBuf;
 
-/// `-k` wins, as with curl.
+/// Returns what to verify. `-k` wins, as with curl.
 pub(crate) fn verification(insecure: bool, cacert: Option<PathBuf>) -> Result<Verification, Failure> {
     match cacert {
         _ if insecure => Ok(Verification::None),
@@ -23,7 +23,7 @@ pub(crate) fn verification(insecure: bool, cacert: Option<PathBuf>) -> Result<Ve
     }
 }
 
-/// `why` is what OpenSSL says of the certificate.
+/// Makes the failure for an untrusted certificate. `why` is OpenSSL's reason.
 pub(crate) fn not_trusted(host: &str, why: impl Display) -> Failure {
     Failure::new(
         Exit::Certificate,

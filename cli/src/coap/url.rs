@@ -3,10 +3,10 @@
 use crate::exit::{Exit, Failure};
 use url::{Host, Url};
 
-/// UDP and TCP alike.
+/// Port that is dialled without one in the URL, for UDP and TCP alike.
 const DEFAULT_PORT: u16 = 8008;
 
-/// Whom to ask for what.
+/// The host to dial and the target to ask for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Destination {
     /// A name or an address, without brackets: for the resolver, SNI and the certificate.
@@ -16,12 +16,12 @@ pub(crate) struct Destination {
     pub(crate) authority: String,
     /// Path and query, percent-encoded.
     pub(crate) target: String,
-    /// The scheme was http: with `--http` that is clear text.
+    /// Whether the scheme was http: with `--http` that is clear text.
     pub(crate) clear_text: bool,
 }
 
 pub(crate) fn parse(text: &str) -> Result<Destination, Failure> {
-    // Without the URL itself: there may be a password or a token in it.
+    // The error leaves out the URL itself, which may hold a password or a token.
     let refuse = |why: &str| Err(Failure::new(Exit::Url, format!("the URL: {why}")));
     let is_scheme =
         |before: &str| before.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
@@ -38,7 +38,7 @@ pub(crate) fn parse(text: &str) -> Result<Destination, Failure> {
         }
         _ => return refuse("the schemes are coaps, https and http"),
     }
-    // One scheme for all: for https the parser would drop the port 443 as its default, where ours is 8008.
+    // One scheme for all: with https the parser would drop port 443 as its default, where ours is 8008.
     let url = match Url::parse(&format!("coaps://{rest}")) {
         Ok(url) => url,
         Err(error) => return refuse(&error.to_string()),

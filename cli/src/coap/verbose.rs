@@ -1,11 +1,11 @@
-//! `-v`: what goes over the wire, on stderr. `*` is ours, `>` goes out, `<` comes in. Never the access token,
-//! and nothing of a body but its length.
+//! `-v`: what goes over the wire, on stderr. `*` marks our own notes, `>` what goes out, `<` what comes in.
+//! Never shows the access token, and nothing of a body but its length.
 
 use lowband_client::trace::{Trace, Tracer, Traffic, records};
 use std::fmt::Display;
 use std::io::{self, Write};
 
-/// Tells, or not.
+/// Writes to stderr, or stays silent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Verbose {
     on: bool,
@@ -30,12 +30,12 @@ impl Verbose {
 
     fn line(self, mark: char, text: impl Display) {
         if self.on {
-            // A stderr that nobody reads is no reason to fail.
+            // A stderr without a reader is not a reason to fail.
             let _ = writeln!(io::stderr().lock(), "{mark} {text}");
         }
     }
 
-    /// For the connection, if there is anything to tell.
+    /// Returns a tracer for the connection; `None` if `-v` was not given.
     pub(crate) fn tracer(self) -> Option<Tracer> {
         self.on.then(|| Tracer::new(move |what| self.see(what)))
     }
@@ -71,7 +71,7 @@ impl Verbose {
         ));
     }
 
-    /// Lines of a request; `headers` as they were given.
+    /// Writes the lines of a request; `headers` as they were given.
     pub(crate) fn request<'h>(
         self,
         first: impl Display,
@@ -88,14 +88,14 @@ impl Verbose {
         }
     }
 
-    /// Lines of an answer's head, as `-i` would write them.
+    /// Writes the lines of an answer's head, as `-i` would write them.
     pub(crate) fn answer(self, head: &str, body: usize) {
         head.lines().filter(|line| !line.is_empty()).for_each(|line| self.came(line));
         self.came(format_args!("({body} bytes of body)"));
     }
 }
 
-/// A target without the value of an `access_token` in its query.
+/// Removes the value of an `access_token` from the query of a target.
 pub(crate) fn without_secrets(target: &str) -> String {
     let Some((path, query)) = target.split_once('?') else { return target.to_owned() };
     let shown: Vec<_> = query

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-/// Lower case, with a line end.
+/// Writes bytes in lower case, with a line end.
 pub(crate) fn encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 2 + 1);
     append(bytes, &mut text);
@@ -33,7 +33,7 @@ impl fmt::Display for HexError {
     }
 }
 
-/// White space and colons do not matter, nor does a leading `0x`.
+/// Reads hexadecimal text. White space, colons and a leading `0x` do not matter.
 pub(crate) fn decode(text: &[u8]) -> Result<Vec<u8>, HexError> {
     let (mut reader, mut bytes) = (HexReader::default(), Vec::with_capacity(text.len() / 2));
     reader.push(text, &mut bytes)?;
@@ -41,13 +41,13 @@ pub(crate) fn decode(text: &[u8]) -> Result<Vec<u8>, HexError> {
     Ok(bytes)
 }
 
-/// The same in pieces.
+/// Reads hexadecimal text in pieces.
 #[derive(Debug, Default)]
 pub(crate) struct HexReader {
     offset: usize,
-    /// The first digit of a byte.
+    /// The first digit of a byte whose second has not come.
     high: Option<u8>,
-    /// Something else than white space has come; of a zero its offset.
+    /// Set once a character other than white space has come; holds the offset if that was a zero.
     started: Option<Option<usize>>,
 }
 

@@ -1,17 +1,17 @@
 //! Indented JSON. Works on the bytes, so that the order of keys and the spelling of numbers stay as they are.
 
-/// `json` is one valid JSON text without white space between its tokens, as the codec writes it.
+/// Indents `json`, one valid JSON text without white space between its tokens, as the codec writes it.
 pub(crate) fn indent(json: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(json.len() * 2);
     Indenter::default().push(json, &mut out);
     out
 }
 
-/// The same in pieces.
+/// Indents JSON in pieces.
 #[derive(Debug, Default)]
 pub(crate) struct Indenter {
     depth: usize,
-    /// The last byte has opened a container, which may be empty.
+    /// Whether the last byte has opened a container, which may be empty.
     opened: bool,
     in_string: bool,
     escaped: bool,

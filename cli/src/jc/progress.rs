@@ -1,29 +1,30 @@
-//! How far a long conversion is: a bar on stderr, where that is a terminal and nothing else is written there.
+//! Progress of a long conversion: a bar on stderr, where that is a terminal and nothing else is written to
+//! it.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
-/// What is done sooner needs no bar.
+/// Time before the bar is shown: a shorter conversion needs none.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Removed from the terminal when dropped, so that what is said next stands on a line of its own.
+/// A progress bar. Removed from the terminal when dropped, so that the next message has a line of its own.
 pub(super) struct Progress {
     since: Instant,
-    /// Counts in secret until it is shown; `None` where nobody would see it.
+    /// Counts unseen until it is shown; `None` where stderr is not a terminal for it.
     bar: Option<ProgressBar>,
 }
 
 impl Progress {
-    /// `len`: bytes there are to read, where that is known. `to_stdout`: the output goes there, perhaps to
-    /// the same terminal.
+    /// Makes the bar. `len`: bytes there are to read, where that is known. `to_stdout`: the output goes
+    /// there, perhaps to the same terminal.
     pub(super) fn new(len: Option<u64>, to_stdout: bool) -> Progress {
         let among_output = to_stdout && io::stdout().is_terminal();
         let seen = io::stderr().is_terminal() && !among_output;
         Progress { since: Instant::now(), bar: seen.then(|| bar(len)) }
     }
 
-    /// So many bytes more have been read and converted.
+    /// Notes that so many bytes more have been read and converted.
     pub(super) fn advance(&mut self, bytes: usize) {
         let Some(bar) = &self.bar else { return };
         if bar.is_hidden() && self.since.elapsed() >= PATIENCE {
@@ -38,7 +39,7 @@ const WITHOUT_LENGTH: &str = "{spinner} {bytes}, {bytes_per_sec}";
 
 fn bar(len: Option<u64>) -> ProgressBar {
     let template = if len.is_some() { WITH_LENGTH } else { WITHOUT_LENGTH };
-    // A test knows that the template is one.
+    // A test makes sure that the template is valid.
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::with_draw_target(len, ProgressDrawTarget::hidden()).with_style(style)
 }

@@ -14,19 +14,19 @@ use lowband_codec::{
     DecodeOptions, KeyTable, Limits, Policy, PushDecoder, PushEncoder, PushOptions, Repairs,
 };
 
-/// Bytes that are read at once: enough that calls of the system cost little.
+/// Bytes that are read at once: enough that system calls cost little.
 const PIECE: usize = 64 << 10;
 
-/// For the keys of the open objects, in bytes: more than any document of Matrix has, and still no danger to
-/// whoever types this.
+/// Bytes for the keys of the open objects: more than any document of Matrix has, and still not a danger to
+/// the user of the command.
 const MAX_KEYS: usize = 256 << 20;
 
-/// No limit but those of depth and keys: what has been read and written is not kept.
+/// Returns limits of depth and keys alone: what has been read and written is not kept.
 fn limits() -> Limits {
     Limits { max_input: usize::MAX, max_output: usize::MAX, max_keys: MAX_KEYS, ..Limits::default() }
 }
 
-/// JSON to CBOR, as bytes or as hexadecimal text.
+/// Converts JSON to CBOR, as bytes or as hexadecimal text.
 pub(super) fn to_cbor(
     input: Input<'_>,
     source: &Source<'_>,
@@ -65,7 +65,7 @@ pub(super) fn to_cbor(
     Ok(repairs)
 }
 
-/// CBOR, as bytes or as hexadecimal text, to JSON with a line end.
+/// Converts CBOR, as bytes or as hexadecimal text, to JSON with a line end.
 pub(super) fn to_json(
     input: Input<'_>,
     source: &Source<'_>,
@@ -108,7 +108,7 @@ pub(super) fn to_json(
     })
 }
 
-/// Reads to the end, piece by piece, and shows how far it is.
+/// Reads to the end, piece by piece, and shows the progress.
 fn pieces(
     mut input: Input<'_>,
     sink: &Sink,

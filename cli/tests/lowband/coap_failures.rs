@@ -108,7 +108,7 @@ fn what_is_unavailable_is_told_at_once() {
 
 #[test]
 fn a_host_that_cannot_be_resolved_is_named() {
-    // A label longer than DNS allows: no resolver is asked.
+    // A label longer than DNS allows, so that no resolver is asked.
     let host = "x".repeat(64);
     assert_fails(&run(&["coap", "-k", &format!("coaps://{host}/any")]), 6, &[&host]);
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-/// The binary, without anything of the surroundings that would change what it does.
+/// Returns the binary, with nothing of the environment that would change what it does.
 pub(crate) fn lowband() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lowband"));
     command.env_remove("SSLKEYLOGFILE").stdin(Stdio::null());
@@ -24,12 +24,12 @@ pub(crate) fn run_with_stdin(arguments: &[&str], stdin: &[u8]) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // One that does not read to the end is judged by what it says.
+    // A command that does not read to the end is judged by its output.
     let _ = child.stdin.take().unwrap().write_all(stdin);
     child.wait_with_output().unwrap()
 }
 
-/// `lowband coap -k ARGUMENTS URL`.
+/// Runs `lowband coap -k ARGUMENTS URL`.
 pub(crate) fn coap(stub: &StubServer, target: &str, arguments: &[&str]) -> Output {
     let url = stub.url(target);
     run(&[&["coap", "-k"], arguments, &[&url]].concat())
@@ -43,7 +43,7 @@ pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// Went well, and had nothing to say.
+/// Asserts that a command went well, and had nothing to say.
 pub(crate) fn assert_quiet_success(output: &Output) {
     assert_eq!((status(output), stderr(output).as_str()), (0, ""));
 }

@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::thread::JoinHandle;
 
-/// Answers one request, and gives back its head and body.
+/// A server that answers one request, and gives back its head and body.
 struct HttpStub {
     port: u16,
     thread: JoinHandle<(String, Vec<u8>)>,

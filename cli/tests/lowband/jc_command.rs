@@ -115,7 +115,7 @@ fn an_input_without_a_value_is_said_to_be_empty_wherever_it_comes_from() {
                 let expected =
                     format!("lowband: not JSON: {name} is empty{white}: a value is expected at byte 0\n");
                 assert_eq!((status(&output), &*stderr(&output)), (1, &*expected));
-                // As bytes, white space is CBOR.
+                // White space read as bytes is CBOR.
                 let as_text = [&["--hex"][..], &[]];
                 let as_text = if white.is_empty() || input == blank { &as_text[..] } else { &as_text[..1] };
                 for hex in as_text {
@@ -225,7 +225,7 @@ fn in_pieces_an_error_has_its_place_and_leaves_a_file_as_it_was() {
     assert!(stderr(&output).contains("1 repeated key: the first was kept"), "{}", stderr(&output));
 }
 
-/// A document of 70 MB, which is more than is converted as a whole.
+/// Makes a document of 70 MB, which is more than is converted as a whole.
 fn long_document() -> impl Iterator<Item = String> {
     let text = "some text ".repeat(8);
     let event = move |i: u32| {
@@ -235,8 +235,8 @@ fn long_document() -> impl Iterator<Item = String> {
     std::iter::once(r#"{"type":"all""#.to_owned()).chain(events).chain(["}".to_owned()])
 }
 
-/// Runs it on these pieces of input; what it writes, and the most memory that it held before the last
-/// piece, in kB.
+/// Runs the command on these pieces of input; returns its output, and the most memory in kB that it held
+/// before the last piece.
 fn run_in_pieces(arguments: &[&str], mut pieces: Vec<Vec<u8>>) -> (Vec<u8>, usize) {
     let mut command = lowband();
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -248,7 +248,7 @@ fn run_in_pieces(arguments: &[&str], mut pieces: Vec<Vec<u8>>) -> (Vec<u8>, usiz
     });
     let last = pieces.pop().unwrap();
     pieces.iter().for_each(|piece| stdin.write_all(piece).unwrap());
-    // It waits for the last piece, so it is there to be asked.
+    // The command waits for the last piece, so its memory can be read.
     let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
     stdin.write_all(&last).unwrap();
     drop(stdin);
