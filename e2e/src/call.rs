@@ -1,4 +1,4 @@
-//! One request, whichever wire it goes over.
+//! One request, whichever wire carries it.
 
 use lowband_client::Method;
 use serde_json::Value;
@@ -10,29 +10,29 @@ pub struct Call<'a> {
     pub method: Method,
     /// Path and query.
     pub target: String,
-    /// The access token.
+    /// The access token. `None` for a request without one.
     pub token: Option<&'a str>,
-    /// The document to send as the body.
+    /// The document to send as the body. `None` for no body.
     pub body: Option<Value>,
 }
 
 impl<'a> Call<'a> {
-    /// A GET without token and body.
+    /// Makes a GET without token and body.
     pub fn get(target: impl Into<String>) -> Call<'a> {
         Call { method: Method::Get, target: target.into(), token: None, body: None }
     }
 
-    /// A POST of a document, without token.
+    /// Makes a POST of a document, without token.
     pub fn post(target: impl Into<String>, body: Value) -> Call<'a> {
         Call { method: Method::Post, target: target.into(), token: None, body: Some(body) }
     }
 
-    /// A PUT of a document, without token.
+    /// Makes a PUT of a document, without token.
     pub fn put(target: impl Into<String>, body: Value) -> Call<'a> {
         Call { method: Method::Put, target: target.into(), token: None, body: Some(body) }
     }
 
-    /// With this access token.
+    /// Adds this access token.
     pub fn by(self, token: &'a str) -> Call<'a> {
         Call { token: Some(token), ..self }
     }

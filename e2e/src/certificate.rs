@@ -1,5 +1,5 @@
-//! The key and certificate of a run, made by the openssl commands that docs/operations.md explains: both of
-//! DTLS and of HTTPS.
+//! The key and certificate of a run, made by the openssl commands that docs/operations.md explains: one pair
+//! for DTLS and HTTPS.
 
 use crate::error::{Error, Result};
 use crate::parts::system_program;
@@ -7,12 +7,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Two PEM files.
+/// The two PEM files of a run.
 #[derive(Clone, Debug)]
 pub struct Certificate {
-    /// Self-signed, so also what a client has to believe.
+    /// Path of the certificate, which is self-signed: clients have to believe this file too.
     pub certificate: PathBuf,
-    /// P-256, readable by its owner only.
+    /// Path of the key, P-256, readable by its owner only.
     pub key: PathBuf,
 }
 

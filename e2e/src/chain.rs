@@ -10,22 +10,22 @@ use crate::synapse::{RateLimits, Synapse};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-/// `sun_path` of unix(7), less its closing zero.
+/// Longest path of a unix socket in bytes: `sun_path` of unix(7), less its closing zero.
 const LONGEST_SOCKET_PATH: usize = 107;
 
-/// Which homeserver stands at the end.
+/// The homeserver at the end of the chain.
 #[derive(Clone, Debug)]
 pub enum Homeserver {
-    /// One of our own.
+    /// A Synapse of our own.
     Own(RateLimits),
-    /// A homeserver of somebody else's, at this URL.
+    /// An existing homeserver, at this URL.
     At(String),
 }
 
 /// How a chain is laid out.
 #[derive(Clone, Debug)]
 pub struct Layout {
-    /// The run folder, which exists; an absolute path.
+    /// The run folder, an absolute path; it must exist.
     pub folder: PathBuf,
     /// The end of the chain.
     pub homeserver: Homeserver,
@@ -33,16 +33,16 @@ pub struct Layout {
     pub sidecar: &'static [&'static str],
 }
 
-/// Its parts. Dropped in the order of the fields: no part sees the one behind it vanish.
+/// The parts of a chain. Dropped in the order of the fields: no part sees the one behind it vanish.
 #[derive(Debug)]
 pub struct Chain {
-    /// DTLS and CoAP.
+    /// Terminates DTLS and CoAP.
     pub sidecar: Sidecar,
-    /// HTTP/2 from the sidecar; HTTPS and HTTP from anybody.
+    /// Takes HTTP/2 from the sidecar, and HTTPS and HTTP from any client.
     pub envoy: Envoy,
-    /// Ours, if it is.
+    /// Our own homeserver. `None` if the chain has an existing one.
     pub synapse: Option<Synapse>,
-    /// What clients must believe.
+    /// The certificate that clients must believe.
     pub certificate: Certificate,
     folder: PathBuf,
     port: Port,
@@ -73,7 +73,7 @@ impl Chain {
         Ok(Chain { sidecar, envoy, synapse, certificate, folder, port })
     }
 
-    /// Until each part answers.
+    /// Waits until each part answers.
     pub async fn ready(&self) -> Result<()> {
         self.sidecar.ready().await?;
         self.envoy.ready().await?;
@@ -83,7 +83,7 @@ impl Chain {
         }
     }
 
-    /// An error as soon as one part has ended by itself.
+    /// Returns an error as soon as one part has ended by itself.
     pub fn check(&self) -> Result<()> {
         let synapse = self.synapse.as_ref().map(|synapse| &synapse.process);
         [Some(&self.sidecar.process), Some(&self.envoy.process), synapse]
@@ -92,12 +92,12 @@ impl Chain {
             .try_for_each(|part| part.check())
     }
 
-    /// Where low-bandwidth clients send to (UDP) and where all others connect to (TCP).
+    /// Returns where low-bandwidth clients send to (UDP) and where all others connect to (TCP).
     pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port.number()).into()
     }
 
-    /// Holds logs, pid files and configuration.
+    /// Returns the folder of logs, pid files and configuration.
     pub fn folder(&self) -> &Path {
         &self.folder
     }

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `line` | its line in the recording; absent where the request only prepares a later one |
 //! | `tag`, `method`, `target`, `body` | what is asked; `${name}` stands for a value that was kept |
-//! | `user` | whose access token it carries and whose session it takes; absent: nobody's |
+//! | `user` | owner of the access token and of the session of the request; absent: no user |
 //! | `token` | this access token in place of the user's |
 //! | `status` | what the recorded homeserver answered, and a fresh one must |
 //! | `keep` | name -> JSON pointer: values of the answer that later requests need |
@@ -27,15 +27,15 @@ const LEFT_OUT: &str = include_str!("../corpus/left-out.json");
 /// One request of the corpus.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// Its line in the recording.
+    /// Line number in the recording. `None` if the request only prepares a later one.
     pub line: Option<u64>,
     /// Line, tag, method and target, for messages.
     pub title: String,
-    /// Whose session it takes; `None` for what nobody in particular asks.
+    /// User whose session the request takes; `None` for a request of no user.
     pub user: Option<String>,
     /// The status that a fresh homeserver gives.
     pub status: u64,
-    /// Whether it is asked again until the answers agree.
+    /// Whether the request is repeated until the answers agree.
     pub eventually: bool,
     method: Method,
     target: String,
@@ -47,18 +47,18 @@ pub struct Step {
 /// A line of the recording that is not replayed.
 #[derive(Clone, Debug)]
 pub struct LeftOut {
-    /// Its line in the recording.
+    /// Line number in the recording.
     pub line: u64,
     /// Why it was left out.
     pub reason: String,
 }
 
-/// All requests in order.
+/// Returns all requests in order.
 pub fn steps() -> Result<Vec<Step>> {
     REQUESTS.lines().map(|line| read(line).and_then(|value| Step::from_value(&value))).collect()
 }
 
-/// All that is left out.
+/// Returns all lines that are left out.
 pub fn left_out() -> Result<Vec<LeftOut>> {
     let all = read(LEFT_OUT)?;
     let all = all.as_array().ok_or_else(|| wrong(&all, "an array"))?;
@@ -101,17 +101,17 @@ impl Step {
     }
 }
 
-/// What one homeserver has answered so far and later requests need.
+/// What one homeserver has answered so far that later requests need.
 #[derive(Clone, Debug, Default)]
 pub struct Names(BTreeMap<String, String>);
 
 impl Names {
-    /// The access token of a step.
+    /// Returns the access token of a step. `None` for a step without one.
     pub fn token(&self, step: &Step) -> Result<Option<String>> {
         step.token.as_ref().map(|token| self.fill(token, str::to_owned)).transpose()
     }
 
-    /// The request of a step, with its `token`.
+    /// Makes the request of a step, with its `token`.
     pub fn call<'a>(&self, step: &Step, token: Option<&'a str>) -> Result<Call<'a>> {
         let escape = |value: &str| url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
         let body = step.body.as_ref().map(|body| {
@@ -127,7 +127,7 @@ impl Names {
         })
     }
 
-    /// Keeps what the step names of its answer.
+    /// Keeps the values of the answer that the step names.
     pub fn keep(&mut self, step: &Step, answer: &Value) -> Result<()> {
         for (name, pointer) in &step.keep {
             let value = answer.pointer(pointer).and_then(Value::as_str).ok_or_else(|| Error::Wrong {

@@ -10,12 +10,12 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-/// More than the clients give themselves for a handshake and an answer.
+/// Time for an answer: more than the clients give themselves for a handshake and an answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(100);
-/// More than they give themselves for their goodbye.
+/// Time for the end: more than the clients give themselves for their goodbye.
 const END_WITHIN: Duration = Duration::from_secs(10);
 
-/// A running client. Dropped without [`Driven::end`] it is killed.
+/// A running client. If it is dropped without [`Driven::end`], it is killed.
 #[derive(Debug)]
 pub(crate) struct Driven {
     name: &'static str,
@@ -25,7 +25,7 @@ pub(crate) struct Driven {
 }
 
 impl Driven {
-    /// Starts it; `name` is for messages.
+    /// Starts the client; `name` is for messages.
     pub(crate) fn start(name: &'static str, mut command: Command) -> Result<Driven> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().map_err(Error::io(format!("start {name}")))?;
@@ -35,7 +35,7 @@ impl Driven {
         Ok(Driven { name, child, orders, answers: BufReader::new(answers).lines() })
     }
 
-    /// A line that is not answered.
+    /// Writes a line that the client does not answer.
     pub(crate) async fn tell(&mut self, line: &impl Serialize) -> Result<()> {
         let line = format!("{}\n", json!(line));
         self.orders
@@ -44,7 +44,7 @@ impl Driven {
             .map_err(Error::io(format!("tell {} what to do", self.name)))
     }
 
-    /// A line and its answer; `what` is for messages.
+    /// Writes a line and returns its answer; `what` is for messages.
     pub(crate) async fn order<T: DeserializeOwned>(
         &mut self,
         what: &str,
@@ -61,7 +61,7 @@ impl Driven {
         serde_json::from_str(&answer).map_err(|why| no_answer(why.to_string()))
     }
 
-    /// Ends its input; it must end by itself, with status 0.
+    /// Ends the client's input; the client must exit by itself, with status 0.
     pub(crate) async fn end(self) -> Result<()> {
         let Driven { name, mut child, orders, answers } = self;
         drop((orders, answers));

@@ -11,10 +11,11 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-/// It compiles the filter when it starts.
+/// Time to get ready: Envoy compiles the filter when it starts.
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
-/// Two workers are enough for one machine's demo. The access log is written at once, for whoever looks at it.
+/// Arguments of every Envoy. Two workers are enough for one machine's demo. The access log is written at
+/// once, for people who look at it.
 const ARGUMENTS: [&str; 11] = [
     "-c",
     "envoy.yaml",
@@ -25,7 +26,7 @@ const ARGUMENTS: [&str; 11] = [
     "2",
     "--file-flush-interval-msec",
     "100",
-    // As in deploy/: counts once somebody asks it to drain.
+    // The value of deploy/: it counts once Envoy is asked to drain.
     "--drain-strategy",
     "immediate",
 ];
@@ -33,15 +34,15 @@ const ARGUMENTS: [&str; 11] = [
 /// A running Envoy.
 #[derive(Debug)]
 pub struct Envoy {
-    /// Its process, to stop or freeze it.
+    /// Envoy's process, to stop or freeze it.
     pub process: Process,
     admin: Port,
     metrics: Port,
 }
 
 impl Envoy {
-    /// Renders its configuration into `folder`, where `certificate.pem` and `key.pem` lie, and starts it;
-    /// `ready` tells when it serves.
+    /// Renders the configuration into `folder`, where `certificate.pem` and `key.pem` lie, and starts Envoy;
+    /// `ready` says when it serves.
     pub fn start(parts: &Parts, folder: &Path, public: &Port, homeserver: &str) -> Result<Envoy> {
         let program = parts.envoy()?;
         let (admin, metrics) = (Port::free()?, Port::free()?);
@@ -72,22 +73,22 @@ impl Envoy {
         Ok(Envoy { process, admin, metrics })
     }
 
-    /// Until it serves.
+    /// Waits until Envoy serves.
     pub async fn ready(&self) -> Result<()> {
         wait::until_ready(&self.process, self.admin(), "/ready", READY_WITHIN).await
     }
 
-    /// Its admin interface.
+    /// Returns the address of Envoy's admin interface.
     pub fn admin(&self) -> SocketAddr {
         self.admin.loopback()
     }
 
-    /// Where Prometheus finds its statistics.
+    /// Returns the address at which Prometheus finds Envoy's statistics.
     pub fn metrics(&self) -> SocketAddr {
         self.metrics.loopback()
     }
 
-    /// The sum of all its counters and gauges whose name ends in `suffix`, zero if there is none.
+    /// Returns the sum of all Envoy's counters and gauges whose name ends in `suffix`, zero if there is none.
     pub async fn stat(&self, suffix: &str) -> Result<u64> {
         let response = http1::get(self.admin(), "/stats").await?;
         let text = String::from_utf8_lossy(response.body());

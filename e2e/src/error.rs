@@ -20,7 +20,7 @@ pub enum Error {
         /// The make target that provides it.
         target: &'static str,
     },
-    /// Somebody else listens there.
+    /// Another program listens on the port.
     #[error("port {port}/{protocol} is in use: choose another with {variable}=NUMBER")]
     PortInUse {
         /// The number of the port.
@@ -30,7 +30,7 @@ pub enum Error {
         /// The variable that moves it.
         variable: &'static str,
     },
-    /// The user has no right to that port.
+    /// The user has no right to use the port.
     #[error(
         "port {port}/{protocol} may not be bound by this user: choose one from 1024 on with {variable}=NUMBER"
     )]
@@ -47,7 +47,7 @@ pub enum Error {
     Unreadable {
         /// The part in words.
         what: &'static str,
-        /// Where it is.
+        /// The path of the part.
         path: PathBuf,
         /// The system's reason.
         source: std::io::Error,
@@ -63,14 +63,14 @@ pub enum Error {
         /// The system's reason.
         source: std::io::Error,
     },
-    /// A part ended although nobody asked it to.
+    /// A part ended although it was not asked to.
     #[error("{name} ended by itself ({status}); its log is {}{}", log.display(), tail(log))]
     Ended {
         /// The part that has ended.
         name: String,
         /// How it has ended.
         status: std::process::ExitStatus,
-        /// What it wrote.
+        /// The log of the part.
         log: PathBuf,
     },
     /// Something that should come true did not within its time.
@@ -88,13 +88,13 @@ pub enum Error {
     NoAnswer {
         /// The request that was made.
         what: String,
-        /// The layer's own words.
+        /// The error message of the layer that failed.
         why: String,
     },
     /// An answer came, but not the right one.
     #[error("{what}: expected {expected}, got {got}")]
     Wrong {
-        /// Which step or request.
+        /// The step or request.
         what: String,
         /// What was expected.
         expected: String,
@@ -104,14 +104,14 @@ pub enum Error {
 }
 
 impl Error {
-    /// For `map_err` on system calls.
+    /// Makes a function for `map_err` on system calls.
     pub fn io(doing: impl Into<String>) -> impl FnOnce(std::io::Error) -> Error {
         let doing = doing.into();
         move |source| Error::Io { doing, source }
     }
 }
 
-/// The last lines of a log, for a message that a person reads; empty when there are none.
+/// Returns the last lines of a log, for a message that a person reads; empty when there are none.
 fn tail(log: &std::path::Path) -> String {
     let text = std::fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);

@@ -1,7 +1,8 @@
-//! What an end-to-end test begins with: a chain that its file's tests share, and commands that cannot hang.
+//! What an end-to-end test begins with: a chain shared by the tests of one file, and commands that cannot
+//! hang.
 //!
-//! A chain in a static is never dropped; its processes end with the test's process all
-//! the same ([`crate::process`]).
+//! A chain in a static is never dropped; its processes end with the test's process all the same
+//! ([`crate::process`]).
 
 use crate::chain::{Chain, Homeserver, Layout};
 use crate::error::{Error, Result};
@@ -26,21 +27,21 @@ const COMMAND_WITHIN: Duration = Duration::from_secs(60);
 pub struct Fixture {
     /// The programs of the chain.
     pub chain: Chain,
-    /// Where their programs are.
+    /// The paths of their programs.
     pub parts: Parts,
     runtime: Runtime,
 }
 
-/// Filled by the first test that asks; the others get the same chain, or the same reason why there is none.
+/// A chain made by the first test that asks; the others get this chain, or the reason why there is none.
 pub type Shared = OnceLock<std::result::Result<Fixture, String>>;
 
 impl Fixture {
-    /// A chain with a homeserver of our own, in the folder `target/e2e/NAME`.
+    /// Starts a chain with a homeserver of our own, in the folder `target/e2e/NAME`.
     pub fn start(name: &str, limits: RateLimits, sidecar: &'static [&'static str]) -> Result<Fixture> {
         Fixture::start_before(name, Homeserver::Own(limits), sidecar)
     }
 
-    /// The same in front of any homeserver.
+    /// Starts a chain in front of any homeserver.
     pub fn start_before(
         name: &str,
         homeserver: Homeserver,
@@ -58,19 +59,19 @@ impl Fixture {
         Ok(Fixture { chain, parts, runtime })
     }
 
-    /// The chain of a test file, with nothing special about it.
+    /// Returns the shared chain of a test file, started with the defaults.
     pub fn shared(shared: &'static Shared, name: &str) -> Result<&'static Fixture> {
         let started = shared
             .get_or_init(|| Fixture::start(name, RateLimits::Lifted, &[]).map_err(|why| why.to_string()));
         started.as_ref().map_err(|why| Error::Setup(why.clone()))
     }
 
-    /// Does the asynchronous work of a test.
+    /// Runs the asynchronous work of a test.
     pub fn run<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.block_on(work)
     }
 
-    /// The homeserver behind the chain.
+    /// Returns the homeserver behind the chain.
     pub fn synapse(&self) -> Result<&Synapse> {
         self.chain
             .synapse
@@ -78,32 +79,32 @@ impl Fixture {
             .ok_or_else(|| Error::Setup("this chain has no homeserver of its own".to_owned()))
     }
 
-    /// A new DTLS session.
+    /// Opens a new DTLS session.
     pub async fn connection(&self) -> Result<Connection> {
         wire::connect(self.chain.address(), &self.chain.certificate.certificate).await
     }
 
-    /// The same, for JSON.
+    /// Opens a new DTLS session for JSON.
     pub async fn coap(&self) -> Result<Wire> {
         self.connection().await.map(Wire::Coap)
     }
 
-    /// A new HTTPS connection for JSON.
+    /// Opens a new HTTPS connection for JSON.
     pub async fn https(&self) -> Result<Wire> {
         Wire::https(self.chain.address(), &self.chain.certificate.certificate).await
     }
 
-    /// A new HTTPS connection for anything.
+    /// Opens a new HTTPS connection for any content.
     pub async fn http1(&self) -> Result<Http1> {
         Http1::tls(self.chain.address(), &self.chain.certificate.certificate).await
     }
 
-    /// A new DTLS session of the client on the reference's stack.
+    /// Opens a new DTLS session of the client on the reference's stack.
     pub async fn reference(&self) -> Result<Reference> {
         Reference::start(&self.parts, self.chain.address()).await
     }
 
-    /// A new user on a new DTLS session. Each test has names of its own.
+    /// Registers a new user on a new DTLS session. Each test has names of its own.
     pub async fn register(&self, name: &str) -> Result<(Wire, SignedIn)> {
         let mut wire = self.coap().await?;
         let user = matrix::sign_in(&mut wire, &User::new(name)).await?;
@@ -121,7 +122,7 @@ impl Fixture {
         output(command, COMMAND_WITHIN).await
     }
 
-    /// A line for the shell, all of whose commands must succeed: its standard output.
+    /// Runs a line in the shell, all of whose commands must succeed. Returns its standard output.
     pub async fn shell(&self, line: &str) -> Result<Vec<u8>> {
         let mut command = Command::new("bash");
         command.args(["-e", "-o", "pipefail", "-c", line]);

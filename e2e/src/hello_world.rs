@@ -1,7 +1,7 @@
-//! What "Hello World" costs a client on the reference's stack: with a new connection, and on one that stands.
+//! What "Hello World" costs a client on the reference's stack: on a new connection, and on an open one.
 //!
 //! The figures are for a certificate, a token and a room id of fixed lengths, so that they can be compared;
-//! ours differ by a few bytes from run to run, and are reckoned back to those.
+//! ours differ by a few bytes from run to run, and are reckoned back to those lengths.
 
 use crate::call::Call;
 use crate::error::{Error, Result};
@@ -13,17 +13,17 @@ use crate::tcp::Traffic;
 use openssl::x509::X509;
 use serde_json::json;
 
-/// Bytes of DER.
+/// Length of the certificate in bytes of DER.
 const CERTIFICATE: usize = 413;
-/// An option of 13 to 268 bytes has a header of one length (RFC 7252 section 3.1): with token and room id
-/// nothing else grows.
+/// Length of the token in bytes. An option of 13 to 268 bytes has a header of one length (RFC 7252 section
+/// 3.1), so nothing but token and room id grows with their lengths.
 const TOKEN: usize = 40;
 const ROOM_ID: usize = 43;
 const TEXT: &str = "Hello World";
 /// A name of six letters makes Synapse's token 40 bytes long.
 const NAME: &str = "gopher";
 
-/// Both ways together.
+/// Datagrams and bytes in both directions.
 #[derive(Clone, Copy, Debug)]
 pub struct Cost {
     /// Datagrams in both directions.
@@ -35,19 +35,19 @@ pub struct Cost {
 /// The two figures.
 #[derive(Clone, Copy, Debug)]
 pub struct HelloWorld {
-    /// Handshake, request with the token, response.
+    /// Cost of the handshake, the request with the token, and the response.
     pub connected: Cost,
-    /// A second request, which needs no token, and its response.
+    /// Cost of a second request, which needs no token, and of its response.
     pub live: Cost,
 }
 
-/// Measures both through a relay, once on each chain.
+/// Measures both costs through a relay, once on each chain.
 pub async fn measure(fixture: &Fixture) -> Result<HelloWorld> {
     let mut https = fixture.https().await?;
     let user = matrix::sign_in(&mut https, &User::new(NAME)).await?;
     let room = matrix::create_room(&mut https, &user, &[]).await?;
-    // The homeserver knows the answers already. So they come before the early acknowledgement, which would
-    // cost two datagrams more, also on a busy machine: what is measured is the wire.
+    // The homeserver knows these answers already. So they come before the early acknowledgement, which would
+    // cost two datagrams more, even on a busy machine: what is measured is the wire.
     let transactions = ["m1", "m2"];
     for transaction in transactions {
         matrix::send(&mut https, &user, &room, transaction, TEXT).await?;
@@ -90,7 +90,7 @@ fn certificate_length(fixture: &Fixture) -> Result<usize> {
     Ok(der.map_err(|why| Error::Setup(format!("{}: {why}", path.display())))?.len())
 }
 
-/// The cost, had each thing the other length.
+/// Returns what the cost would be if each thing had its other length.
 fn reckoned<'l>(traffic: Traffic, lengths: impl Iterator<Item = &'l (usize, usize)>) -> Cost {
     let bytes = lengths.fold(traffic.payload, |bytes, &(ours, theirs)| bytes + theirs as u64 - ours as u64);
     Cost { datagrams: traffic.packets, bytes }

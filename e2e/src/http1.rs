@@ -1,5 +1,5 @@
-//! A plain HTTP/1.1 client on one kept-alive connection, clear or TLS: what an ordinary Matrix client is to
-//! Envoy's public port.
+//! A plain HTTP/1.1 client on one kept-alive connection, clear or TLS: it stands for an ordinary Matrix
+//! client at Envoy's public port.
 
 use crate::error::{Error, Result};
 use crate::tcp::{CountedTcp, Meter};
@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_openssl::SslStream;
 
-/// One connection. A request waits for the response to the one before.
+/// One connection. A request waits for the response to the previous one.
 #[derive(Debug)]
 pub struct Http1 {
     sender: SendRequest<Full<Bytes>>,
@@ -33,7 +33,7 @@ impl Http1 {
         Http1::over(stream, meter, server).await
     }
 
-    /// Over TLS, believing only the certificate in the PEM file `ca`.
+    /// Connects over TLS, and believes only the certificate in the PEM file `ca`.
     pub async fn tls(server: SocketAddr, ca: &Path) -> Result<Http1> {
         let failed = |why: &dyn std::fmt::Display| no_answer(&format!("TLS handshake with {server}"), why);
         let mut builder = SslConnector::builder(SslMethod::tls_client()).map_err(|why| failed(&why))?;
@@ -55,7 +55,7 @@ impl Http1 {
         let failed = |why: &dyn std::fmt::Display| no_answer(&format!("HTTP connection to {server}"), why);
         let (sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(|why| failed(&why))?;
-        // Its end shows at the next request.
+        // The end of the connection shows at the next request.
         tokio::spawn(connection);
         let authority = HeaderValue::from_str(&server.to_string()).map_err(|why| failed(&why))?;
         Ok(Http1 { sender, authority, meter })
@@ -72,13 +72,13 @@ impl Http1 {
         Ok(Response::from_parts(head, body))
     }
 
-    /// The reader of this connection's cost.
+    /// Returns the meter of this connection.
     pub fn meter(&self) -> Arc<Meter> {
         Arc::clone(&self.meter)
     }
 }
 
-/// One GET on a connection of its own, for questions such as "are you ready?".
+/// Makes one GET on a connection of its own, for questions such as "are you ready?".
 pub async fn get(server: SocketAddr, path: &str) -> Result<Response<Bytes>> {
     let what = format!("GET http://{server}{path}");
     let request = Request::get(path).body(Full::default()).map_err(|why| no_answer(&what, &why))?;

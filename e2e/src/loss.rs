@@ -1,9 +1,9 @@
-//! What is lost on a way: for a relay, which asks about each datagram. One flight of a DTLS handshake, once;
-//! or what a bad path loses.
+//! What is lost on a path: a relay asks about each datagram. One flight of a DTLS handshake is lost once, or
+//! a bad path loses some of all datagrams.
 //!
 //! A flight is known by its first message, which stands in the clear (RFC 6347 section 4.2.4). All that its
-//! sender says from that message on is lost until the same message comes again; what comes then has been
-//! repeated, and passes.
+//! sender sends from that message on is lost until this message comes again; datagrams from then on have been
+//! repeated, and pass.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,38 +25,38 @@ pub enum Flight {
     ClientLast,
 }
 
-/// Which side says something.
+/// The side that sends a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum From {
-    /// Towards the server.
+    /// The client, sending towards the server.
     Client,
-    /// Towards the client.
+    /// The server, sending towards the client.
     Server,
 }
 
-/// A path that drops what is too long for it, without a word, and some of the rest.
+/// A path that silently drops datagrams that are too long for it, and some of the rest.
 #[derive(Clone, Copy, Debug)]
 pub struct BadPath {
     /// The largest UDP payload that passes.
     pub largest: usize,
-    /// How many of a hundred datagrams are lost in each direction.
+    /// Percentage of datagrams that are lost in each direction.
     pub percent: u64,
     /// Seed of the random choice.
     pub seed: u64,
 }
 
 impl BadPath {
-    /// IPv4 with an MTU of 576.
+    /// A path over IPv4 with an MTU of 576.
     pub const SMALL: BadPath = BadPath { largest: 576 - 28, percent: 0, seed: 0 };
 
-    /// Random loss alone.
+    /// Makes a path with random loss alone.
     pub const fn losing(percent: u64, seed: u64) -> BadPath {
         BadPath { largest: usize::MAX, percent, seed }
     }
 
-    /// Counts in `lost` how many datagrams it takes.
+    /// Returns a function that decides about each datagram, and counts in `lost` how many it takes.
     pub(crate) fn takes(self, lost: Arc<AtomicUsize>) -> impl FnMut(From, &[u8]) -> bool {
-        // SplitMix64.
+        // The generator is SplitMix64.
         let mut state = self.seed;
         move |_, datagram| {
             state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -85,7 +85,7 @@ enum State {
 }
 
 impl Flight {
-    /// Its sender, and its first message (RFC 5246 section 7.4).
+    /// Returns the sender of the flight, and its first message (RFC 5246 section 7.4).
     fn begin(self) -> (From, u8) {
         match self {
             Flight::Server => (From::Server, 2),
@@ -95,12 +95,12 @@ impl Flight {
 }
 
 impl Loss {
-    /// Counts in `lost` how many datagrams it takes.
+    /// Makes the loss of a flight; counts in `lost` how many datagrams it takes.
     pub(crate) fn of(flight: Flight, lost: Arc<AtomicUsize>) -> Loss {
         Loss { flight, state: State::NotYet, lost }
     }
 
-    /// Whether this datagram is lost.
+    /// Returns whether this datagram is lost.
     pub(crate) fn takes(&mut self, from: From, datagram: &[u8]) -> bool {
         let (sender, first) = self.flight.begin();
         if from != sender {
@@ -115,7 +115,7 @@ impl Loss {
     }
 }
 
-/// Whether the datagram begins with the beginning of a handshake message of this type.
+/// Returns whether the datagram begins with the beginning of a handshake message of this type.
 fn starts_with_message(datagram: &[u8], message: u8) -> bool {
     datagram.first() == Some(&HANDSHAKE)
         && datagram.get(MESSAGE_TYPE) == Some(&message)
@@ -126,7 +126,7 @@ fn starts_with_message(datagram: &[u8], message: u8) -> bool {
 mod tests {
     use super::*;
 
-    /// A record of the handshake, epoch 0, with the head of one message.
+    /// Makes a record of the handshake, epoch 0, with the head of one message.
     fn handshake(message: u8) -> Vec<u8> {
         let mut record = vec![HANDSHAKE, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 1, 0, 12];
         record.extend([message, 0, 0, 40, 0, 1, 0, 0, 0, 0, 0, 40]);

@@ -6,18 +6,18 @@ use crate::error::{Error, Result};
 use crate::wire::Wire;
 use serde_json::{Value, json};
 
-/// Somebody who can come in.
+/// A user who can sign in.
 #[derive(Clone, Debug)]
 pub struct User {
     /// Localpart, or a whole user id when it logs in.
     pub name: String,
     /// The password of the account.
     pub password: String,
-    /// Logs in; else registers.
+    /// Whether the user logs in, instead of registering.
     pub has_account: bool,
 }
 
-/// Somebody who has come in.
+/// A user who has signed in.
 #[derive(Clone, Debug)]
 pub struct SignedIn {
     /// The whole user id.
@@ -27,13 +27,13 @@ pub struct SignedIn {
 }
 
 impl User {
-    /// Who will be made by a registration.
+    /// Makes a user who will register.
     pub fn new(name: &str) -> User {
         User { name: name.to_owned(), password: format!("{name}-secret"), has_account: false }
     }
 }
 
-/// `GET /versions`: the whole document.
+/// Asks `GET /versions`, and returns the whole document.
 pub async fn versions(wire: &mut Wire) -> Result<Value> {
     let body = wire.call(Call::get("/_matrix/client/versions")).await?.ok()?;
     match body.get("versions").and_then(Value::as_array) {
@@ -46,7 +46,7 @@ pub async fn versions(wire: &mut Wire) -> Result<Value> {
     }
 }
 
-/// Registers or logs in.
+/// Registers the user or logs in.
 pub async fn sign_in(wire: &mut Wire, user: &User) -> Result<SignedIn> {
     let User { name, password, .. } = user;
     let call = if user.has_account {
@@ -61,13 +61,13 @@ pub async fn sign_in(wire: &mut Wire, user: &User) -> Result<SignedIn> {
     Ok(SignedIn { id: answer.clone().text("/user_id")?, token: answer.text("/access_token")? })
 }
 
-/// A private room with an invitation for `guests`: its id.
+/// Creates a private room with an invitation for `guests`, and returns its id.
 pub async fn create_room(wire: &mut Wire, who: &SignedIn, guests: &[&str]) -> Result<String> {
     let body = json!({"preset": "private_chat", "name": "lowband demo", "invite": guests});
     wire.call(Call::post("/_matrix/client/r0/createRoom", body).by(&who.token)).await?.text("/room_id")
 }
 
-/// A text message: its event id. `transaction` is new for each.
+/// Sends a text message, and returns its event id. `transaction` is new for each.
 pub async fn send(
     wire: &mut Wire,
     who: &SignedIn,
@@ -90,7 +90,7 @@ pub async fn join(wire: &mut Wire, who: &SignedIn, room: &str) -> Result<()> {
     }
 }
 
-/// `GET /sync` with this query.
+/// Asks `GET /sync` with this query.
 pub async fn sync(wire: &mut Wire, who: &SignedIn, query: &str) -> Result<Value> {
     wire.call(Call::get(format!("/_matrix/client/r0/sync?{query}")).by(&who.token)).await?.ok()
 }

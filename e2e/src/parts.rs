@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
 
-/// Paths, not yet looked at: each part checks its own when it is about to use it.
+/// Paths of the parts, not checked yet: each part checks its own when it is about to use it.
 #[derive(Clone, Debug)]
 pub struct Parts {
     root: PathBuf,
@@ -20,10 +20,10 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// From `LOWBAND_BIN_DIR`, `LOWBAND_WASM`, `LOWBAND_ENVOY`, `LOWBAND_SYNAPSE_PYTHON`,
+    /// Takes the paths from `LOWBAND_BIN_DIR`, `LOWBAND_WASM`, `LOWBAND_ENVOY`, `LOWBAND_SYNAPSE_PYTHON`,
     /// `LOWBAND_REFERENCE_CLIENT`, `LOWBAND_GO_COAP_CLIENT`, `LOWBAND_CALIFORNIUM`, `LOWBAND_AIOCOAP_PYTHON`,
-    /// `LOWBAND_NIO_PYTHON` and `LOWBAND_PROMETHEUS` (a folder); what is not set lies where the Makefile puts
-    /// it, relative to the workspace's root.
+    /// `LOWBAND_NIO_PYTHON` and `LOWBAND_PROMETHEUS` (a folder). The default of each is the path to which the
+    /// Makefile installs it, relative to the workspace's root.
     pub fn from_environment() -> Parts {
         let root = workspace_root();
         let path = |variable: &str, default: PathBuf| match std::env::var_os(variable) {
@@ -45,42 +45,42 @@ impl Parts {
         }
     }
 
-    /// The folder that holds the built programs, for a `PATH`.
+    /// Returns the folder that holds the built programs, for a `PATH`.
     pub fn bin(&self) -> &Path {
         &self.bin
     }
 
-    /// One of our programs.
+    /// Returns the path of one of our programs.
     pub fn program(&self, name: &str) -> Result<PathBuf> {
         existing("a program of this project", self.bin.join(name), "build")
     }
 
-    /// The filter's WebAssembly module.
+    /// Returns the path of the filter's WebAssembly module.
     pub fn wasm(&self) -> Result<PathBuf> {
         existing("the Envoy filter", self.wasm.clone(), "filter")
     }
 
-    /// The Envoy binary.
+    /// Returns the path of the Envoy binary.
     pub fn envoy(&self) -> Result<PathBuf> {
         existing("Envoy", self.envoy.clone(), "setup")
     }
 
-    /// The Python that has Synapse.
+    /// Returns the Python that has Synapse.
     pub fn synapse_python(&self) -> Result<PathBuf> {
         existing("Synapse's Python", self.synapse_python.clone(), "setup")
     }
 
-    /// The foreign client of `e2e/foreign/reference`.
+    /// Returns the foreign client of `e2e/foreign/reference`.
     pub fn reference_client(&self) -> Result<PathBuf> {
         existing("the client on the reference's stack", self.reference_client.clone(), "setup-test")
     }
 
-    /// The foreign client of `e2e/foreign/go-coap`.
+    /// Returns the foreign client of `e2e/foreign/go-coap`.
     pub fn go_coap_client(&self) -> Result<PathBuf> {
         existing("the client on go-coap v3", self.go_coap_client.clone(), "setup-more")
     }
 
-    /// The script of the clients on Node, with what it needs beside it.
+    /// Returns the script of the clients on Node, with what it needs beside it.
     pub fn node_client(&self) -> Result<PathBuf> {
         let script = self.own("foreign/node/client.js");
         existing(
@@ -91,7 +91,7 @@ impl Parts {
         Ok(script)
     }
 
-    /// The class path of `e2e/foreign/californium`.
+    /// Returns the class path of `e2e/foreign/californium`.
     pub fn californium_classes(&self) -> Result<String> {
         let client = self.californium.join("FetchLate.class");
         existing("the client on Californium", client, "setup-more")?;
@@ -99,37 +99,37 @@ impl Parts {
         Ok(format!("{folder}:{folder}/lib/*"))
     }
 
-    /// The Python that has aiocoap.
+    /// Returns the Python that has aiocoap.
     pub fn aiocoap_python(&self) -> Result<PathBuf> {
         existing("aiocoap's Python", self.aiocoap_python.clone(), "setup-test")
     }
 
-    /// The Python that has matrix-nio.
+    /// Returns the Python that has matrix-nio.
     pub fn nio_python(&self) -> Result<PathBuf> {
         existing("matrix-nio's Python", self.nio_python.clone(), "setup-test")
     }
 
-    /// The program of Prometheus.
+    /// Returns the program of Prometheus.
     pub fn prometheus(&self) -> Result<PathBuf> {
         existing("Prometheus", self.prometheus.join("prometheus"), "setup-test")
     }
 
-    /// Prometheus' judge of metrics and rules.
+    /// Returns promtool, Prometheus' checker of metrics and rules.
     pub fn promtool(&self) -> Result<PathBuf> {
         existing("promtool", self.prometheus.join("promtool"), "setup-test")
     }
 
-    /// A file of this project, such as `deploy/Kustomization`.
+    /// Returns the path of a file of this project, such as `deploy/Kustomization`.
     pub fn file(&self, file: &str) -> PathBuf {
         self.root.join(file)
     }
 
-    /// A file of this crate, such as `homeserver/log.yaml`.
+    /// Returns the path of a file of this crate, such as `homeserver/log.yaml`.
     pub fn own(&self, file: &str) -> PathBuf {
         self.root.join("e2e").join(file)
     }
 
-    /// The folder of the test run `name`, emptied.
+    /// Makes or empties the folder of the test run `name`.
     pub fn test_folder(&self, name: &str) -> Result<PathBuf> {
         let folder = self.root.join("target/e2e").join(name);
         if folder.exists() {
@@ -139,13 +139,13 @@ impl Parts {
         Ok(folder)
     }
 
-    /// The default run folder of the demo.
+    /// Returns the default run folder of the demo.
     pub fn demo_folder(&self) -> PathBuf {
         self.root.join("run")
     }
 }
 
-/// A program of the system, looked up in `PATH`; `target` is the make target that installs it.
+/// Looks a program of the system up in `PATH`; `target` is the make target that installs it.
 pub fn system_program(name: &'static str, target: &'static str) -> Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file());
@@ -157,8 +157,8 @@ fn workspace_root() -> PathBuf {
     crate_folder.parent().unwrap_or(crate_folder).to_owned()
 }
 
-/// The binary inside the PyPI package: its wrapper script would stand between us and the process. The folder
-/// carries Python's version in its name.
+/// Finds the binary inside the PyPI package: the package's wrapper script would stand between us and the
+/// process. The folder carries Python's version in its name.
 fn packaged_envoy(venv: &Path) -> PathBuf {
     let pythons = std::fs::read_dir(venv.join("lib")).into_iter().flatten().flatten();
     let binaries = pythons.map(|python| python.path().join("site-packages/envoy/_bin/envoy"));

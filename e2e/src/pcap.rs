@@ -1,8 +1,8 @@
 //! A capture file of what passes a relay, for Wireshark: each datagram behind IPv4 and UDP headers.
 //!
 //! The format is the classic one of libpcap: a header of the file, then a header and the packet, again and
-//! again. Written here instead of taken from the network, it needs no privileges, and nothing is missing at
-//! its beginning or its end.
+//! again. A capture written here needs no privileges, unlike one taken from the network, and nothing is
+//! missing at its beginning or its end.
 //!
 //! Addresses and ports are not the real ones. On loopback both ends of all sessions have the same address,
 //! and Wireshark, which puts the blocks of a body together by addresses alone, would mix one body with
@@ -15,19 +15,19 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Tells the byte order, and that times are in microseconds.
+/// Shows the byte order, and that times are in microseconds.
 const MAGIC: u32 = 0xa1b2_c3d4;
-/// Version 2.4, times in UTC and of unknown accuracy, packets of up to 65,535 bytes, and LINKTYPE_IPV4:
-/// packets begin with IPv4.
+/// The file's header: version 2.4, times in UTC and of unknown accuracy, packets of up to 65,535 bytes, and
+/// LINKTYPE_IPV4, which means that packets begin with IPv4.
 const FILE_HEADER: [u32; 5] = [2 | 4 << 16, 0, 0, 65_535, 228];
 const IPV4_HEADER: u16 = 20;
 const UDP_HEADER: u16 = 8;
 /// UDP's number in the header of IP (RFC 768).
 const UDP: u8 = 17;
 
-/// The server in the capture, at the port that it has by default.
+/// Address of the server in the capture, at the server's default port.
 const SERVER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(198, 51, 100, 1), 8008);
-/// The address before that of the first client, and the port of all.
+/// The address before that of the first client, and the port of all clients.
 const CLIENTS: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 0), 50_000);
 
 /// An open capture file.
@@ -38,7 +38,7 @@ pub(crate) struct Pcap {
 }
 
 impl Pcap {
-    /// An empty one.
+    /// Creates an empty capture file.
     pub(crate) fn create(path: &Path) -> io::Result<Pcap> {
         let mut file = File::create(path)?;
         file.write_all(&MAGIC.to_ne_bytes())?;
@@ -73,7 +73,7 @@ impl Pcap {
         self.file.write_all(&packet)
     }
 
-    /// A client as the capture shows it.
+    /// Returns the address of a client in the capture.
     fn shown(&mut self, client: SocketAddr) -> SocketAddrV4 {
         let known = self.clients.iter().position(|known| *known == client);
         let number = known.unwrap_or_else(|| {
@@ -84,7 +84,7 @@ impl Pcap {
     }
 }
 
-/// RFC 791 section 3.1, as words: no options, never in fragments.
+/// Makes an IPv4 header as words (RFC 791 section 3.1): no options, never in fragments.
 fn ipv4_header(from: SocketAddrV4, to: SocketAddrV4, length: u16) -> [[u8; 2]; 10] {
     let [[a, b, c, d], [e, f, g, h]] = [from.ip().octets(), to.ip().octets()];
     let length = length.to_be_bytes();

@@ -1,26 +1,26 @@
-//! Ports that stay ours from the moment they are chosen, also while the program that serves them
-//! is being restarted.
+//! Ports that stay reserved from the moment they are chosen, also while the program that serves them is being
+//! restarted.
 //!
 //! The kernel chooses (port 0). For TCP the socket stays bound but never listens: it takes no connection,
-//! keeps the number from being given to anybody else, and does not hinder a listener that sets SO_REUSEADDR
-//! or SO_REUSEPORT as all of ours do.
+//! keeps the number from being given to another program, and does not hinder a listener that sets
+//! SO_REUSEADDR or SO_REUSEPORT as all of ours do.
 
 use crate::error::{Error, Result};
 use socket2::{Domain, Socket, Type};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, TcpListener, UdpSocket};
 
-/// Who can reach what the sidecar and Envoy's public side serve at a port.
+/// The range of clients that can reach the sidecar and Envoy's public side at a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
     /// Programs of this machine, at 127.0.0.1.
     Machine,
-    /// Anyone who reaches an address of this machine.
+    /// All programs that reach an address of this machine.
     Everywhere,
 }
 
 impl Reach {
-    /// What Envoy's public listener is bound to.
+    /// Returns the address that Envoy's public listener is bound to.
     pub fn tcp(self) -> IpAddr {
         match self {
             Reach::Machine => Ipv4Addr::LOCALHOST.into(),
@@ -28,7 +28,7 @@ impl Reach {
         }
     }
 
-    /// What the sidecar's socket is bound to.
+    /// Returns the address that the sidecar's socket is bound to.
     pub fn udp(self) -> IpAddr {
         match self {
             Reach::Machine => Ipv4Addr::LOCALHOST.into(),
@@ -46,22 +46,23 @@ pub struct Port {
 }
 
 impl Port {
-    /// Any free one.
+    /// Reserves any free port.
     pub fn free() -> Result<Port> {
         Port::bind(0).map_err(Error::io("reserve a TCP port"))
     }
 
-    /// The number of the port.
+    /// Returns the number of the port.
     pub fn number(&self) -> u16 {
         self.number
     }
 
-    /// Who can reach it where the sidecar and Envoy share it; everywhere unless [`Port::exactly`] says more.
+    /// Returns the reach where the sidecar and Envoy share the port; everywhere unless [`Port::exactly`] says
+    /// more.
     pub fn reach(&self) -> Reach {
         self.reach
     }
 
-    /// On IPv4 loopback.
+    /// Returns the port's address on IPv4 loopback.
     pub fn loopback(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.number).into()
     }
@@ -75,7 +76,7 @@ impl Port {
         Ok(Port { number, reach: Reach::Everywhere, _reservation: socket })
     }
 
-    /// A number that is free for TCP and for UDP, as the sidecar and Envoy's public side share one.
+    /// Reserves a number that is free for TCP and for UDP, as the sidecar and Envoy's public side share one.
     pub fn free_for_both() -> Result<Port> {
         // Free TCP ports whose UDP twin is taken are rare, and each try chooses anew.
         const TRIES: usize = 64;
@@ -88,20 +89,20 @@ impl Port {
         Err(Error::Setup(format!("no port that is free for UDP and TCP among {TRIES} tries")))
     }
 
-    /// This very number for both, free on all addresses; or what stands in the way, and which `variable` to
-    /// set.
+    /// Reserves this very number for both, free on all addresses; or says what stands in the way, and which
+    /// `variable` to set.
     pub fn exactly(number: u16, reach: Reach, variable: &'static str) -> Result<Port> {
         let refused = |protocol| move |why: io::Error| not_to_be_had(number, protocol, variable, why);
         bind_udp(number).map_err(refused("udp"))?;
-        // Our reservation alone would slip in beside a listener that sets SO_REUSEPORT.
+        // Our reservation alone would succeed beside a listener that sets SO_REUSEPORT.
         TcpListener::bind((Ipv4Addr::UNSPECIFIED, number)).map_err(refused("tcp"))?;
         let port = Port::bind(number).map_err(refused("tcp"))?;
         Ok(Port { reach, ..port })
     }
 }
 
-/// On all addresses, because the sidecar may bind them all. A machine without IPv6 has only the first to
-/// offer.
+/// Tries the number for UDP on all addresses, because the sidecar may bind them all. A machine without IPv6
+/// has only the first to offer.
 fn bind_udp(number: u16) -> io::Result<()> {
     UdpSocket::bind((Ipv4Addr::UNSPECIFIED, number))?;
     match UdpSocket::bind((Ipv6Addr::UNSPECIFIED, number)) {

@@ -1,8 +1,8 @@
-//! Child processes that never outlive us, and that can be stopped, frozen and started again.
+//! Child processes that never outlive this one, and that can be stopped, frozen and started again.
 //!
-//! Each has its own process group (a Ctrl-C at the terminal reaches only us, and we end the rest in order),
-//! its output in a log file, and a pid file. A drop ends it; should there be no drop (a static, `exit`, a
-//! kill), the kernel ends it with us.
+//! Each child has its own process group (a Ctrl-C at the terminal reaches only this process, which ends the
+//! rest in order), its output in a log file, and a pid file. A drop ends the child; if there is no drop (a
+//! static, `exit`, a kill), the kernel ends it together with this process.
 
 use crate::error::{Error, Result};
 use crate::sys;
@@ -13,23 +13,23 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
-/// A program that was asked to end gets this long; our parts drain for less.
+/// Time that a program gets to end when asked to; our parts drain for less.
 const GRACE: Duration = Duration::from_secs(10);
-/// Between two looks at a condition. Short, because each look is cheap and somebody waits.
+/// Time between two looks at a condition. Short, because each look is cheap and a person or a test waits.
 pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(25);
 
 /// How to start a part, as often as wanted.
 #[derive(Clone, Debug)]
 pub struct Recipe {
-    /// Names it in messages, and its log and pid files.
+    /// Name of the part in messages, and of its log and pid files.
     pub name: &'static str,
     /// The program to start.
     pub program: PathBuf,
     /// The arguments of the program.
     pub arguments: Vec<String>,
-    /// Added to our environment.
+    /// Variables added to our environment.
     pub environment: Vec<(String, String)>,
-    /// Its working directory; takes the log and pid files too.
+    /// Working directory of the part; takes the log and pid files too.
     pub folder: PathBuf,
 }
 
@@ -41,7 +41,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts it, with an empty log. That it is ready is another question, which the part's own module asks.
+    /// Starts the part, with an empty log. Whether it is ready is another question, which the part's own
+    /// module asks.
     pub fn start(recipe: Recipe) -> Result<Process> {
         let log = log_path(&recipe);
         File::create(&log).map_err(Error::io(format!("write {}", log.display())))?;
@@ -50,7 +51,7 @@ impl Process {
         Ok(process)
     }
 
-    /// Starts it when it does not run.
+    /// Starts the part when it does not run.
     pub fn start_again(&self) -> Result<()> {
         let mut child = self.child();
         if let Some(running) = child.as_mut()
@@ -65,34 +66,34 @@ impl Process {
         Ok(())
     }
 
-    /// Its process id, while it runs.
+    /// Returns the process id while the part runs.
     pub fn id(&self) -> Option<u32> {
         self.child().as_ref().map(Child::id)
     }
 
-    /// What it wrote to standard output and error.
+    /// Returns the log: what the part wrote to standard output and error.
     pub fn log(&self) -> PathBuf {
         log_path(&self.recipe)
     }
 
-    /// An error if it ended by itself.
+    /// Returns an error if the part ended by itself.
     pub fn check(&self) -> Result<()> {
         let Some(status) = self.ended() else { return Ok(()) };
         Err(Error::Ended { name: self.recipe.name.to_owned(), status, log: self.log() })
     }
 
-    /// Sends a signal to it and to all that it started.
+    /// Sends a signal to the part and to all processes that it started.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         let Some(id) = self.id() else { return Ok(()) };
         sys::signal_group(id, signal).map_err(Error::io(format!("signal {}", self.recipe.name)))
     }
 
-    /// Asks it to end, and after a while makes it end. Returns how it ended; nothing if it did not run.
+    /// Asks the part to end, and after a while makes it end. Returns how it ended; `None` if it did not run.
     pub fn stop(&self) -> Option<ExitStatus> {
         self.end(Signal::Terminate)
     }
 
-    /// Ends it without warning, as a crash would.
+    /// Ends the part without warning, as a crash would.
     pub fn kill(&self) -> Option<ExitStatus> {
         self.end(Signal::Kill)
     }
@@ -113,7 +114,7 @@ impl Process {
         status
     }
 
-    /// How it ended, if it has ended by itself.
+    /// Returns how the part ended, if it has ended by itself.
     pub fn ended(&self) -> Option<ExitStatus> {
         self.child().as_mut().and_then(|child| child.try_wait().ok().flatten())
     }
@@ -149,7 +150,7 @@ fn log_path(recipe: &Recipe) -> PathBuf {
     recipe.folder.join(format!("{}.log", recipe.name))
 }
 
-/// Waits, but not for ever.
+/// Waits for the child's end, for `limit` at most.
 fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
     let until = Instant::now() + limit;
     loop {
@@ -163,8 +164,9 @@ fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
 
 type Job = (Command, mpsc::Sender<std::io::Result<Child>>);
 
-/// The kernel's signal on a parent's death is tied to the *thread* that started the child: one started by a
-/// test's own thread would die with that test. So one thread, which lives as long as we do, starts them all.
+/// Starts all children on one thread, which lives as long as this process does. The kernel's signal on a
+/// parent's death is tied to the *thread* that started the child: a child started by a test's own thread
+/// would die with that test.
 static STARTER: LazyLock<Mutex<mpsc::Sender<Job>>> = LazyLock::new(|| {
     let (jobs, queue) = mpsc::channel::<Job>();
     std::thread::spawn(move || {
@@ -175,7 +177,7 @@ static STARTER: LazyLock<Mutex<mpsc::Sender<Job>>> = LazyLock::new(|| {
     Mutex::new(jobs)
 });
 
-/// Starts a command in its own process group, bound to our life.
+/// Starts a command in its own process group, bound to the life of this process.
 pub fn spawn(mut command: Command) -> std::io::Result<Child> {
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     sys::die_with_starting_thread(&mut command);
@@ -185,18 +187,18 @@ pub fn spawn(mut command: Command) -> std::io::Result<Child> {
     started.recv().map_err(|_| gone())?
 }
 
-/// `NAME.pid` in a run folder: the process id and the moment that process began, so that a number that was
-/// given to a stranger since is not taken for ours.
+/// `NAME.pid` in a run folder: the process id and the moment that process began. The moment shows whether the
+/// number has been given to another process since.
 #[derive(Debug, PartialEq, Eq)]
 pub struct PidFile {
-    /// The part's name.
+    /// Name of the part.
     pub name: String,
     id: u32,
     began: u64,
 }
 
 impl PidFile {
-    /// For a process that runs now.
+    /// Writes the file for a process that runs now.
     pub fn write(folder: &Path, name: &str, id: u32) -> Result<()> {
         let began = began(id).unwrap_or_default();
         let path = folder.join(format!("{name}.pid"));
@@ -204,13 +206,13 @@ impl PidFile {
             .map_err(Error::io(format!("write {}", path.display())))
     }
 
-    /// When its process has ended.
+    /// Removes the file when its process has ended.
     pub fn remove(folder: &Path, name: &str) {
-        // A file that is gone already is what was wanted.
+        // The file may be gone already, which is what was wanted.
         let _ = std::fs::remove_file(folder.join(format!("{name}.pid")));
     }
 
-    /// The part of this name in `folder`, if it still runs.
+    /// Returns the part of this name in `folder`, if it still runs.
     pub fn running(folder: &Path, name: &str) -> Option<PidFile> {
         let text = std::fs::read_to_string(folder.join(format!("{name}.pid"))).ok()?;
         let mut words = text.split_ascii_whitespace();
@@ -219,7 +221,7 @@ impl PidFile {
         (began(id) == Some(noted)).then(|| PidFile { name: name.to_owned(), id, began: noted })
     }
 
-    /// All parts in `folder` that still run.
+    /// Returns all parts in `folder` that still run.
     pub fn all_running(folder: &Path) -> Vec<PidFile> {
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
         let mut names: Vec<String> = entries
@@ -230,12 +232,12 @@ impl PidFile {
         names.iter().filter_map(|name| PidFile::running(folder, name)).collect()
     }
 
-    /// Its process id.
+    /// Returns the process id of the part.
     pub fn id(&self) -> u32 {
         self.id
     }
 
-    /// Asks it to end and waits; after the grace time it is made to. True when it is gone.
+    /// Asks the part to end and waits; after the grace time makes it end. Returns true when it is gone.
     pub fn end(&self) -> bool {
         let _ = sys::signal_process(self.id, Signal::Terminate);
         if self.gone_within(GRACE + GRACE) {
@@ -257,8 +259,8 @@ impl PidFile {
     }
 }
 
-/// When a live process began, in clock ticks since the boot: field 22 of `/proc/PID/stat`, which counts from
-/// behind the name in parentheses (`proc(5)`). A zombie has ended.
+/// Returns when a live process began, in clock ticks since the boot: field 22 of `/proc/PID/stat`, counted
+/// from behind the name in parentheses (`proc(5)`). A zombie has ended.
 fn began(id: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
     let (_, after_name) = stat.rsplit_once(") ")?;

@@ -12,23 +12,23 @@ use tokio::process::Command;
 
 const NAME: &str = "the reference's client";
 
-/// A running client with one session. Dropped without [`Reference::end`] it is killed.
+/// A running client with one session. If it is dropped without [`Reference::end`], it is killed.
 #[derive(Debug)]
 pub struct Reference {
     client: Driven,
 }
 
-/// What came of one exchange.
+/// The client's report of one exchange.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Told {
-    /// What failed below Matrix.
+    /// The failure below Matrix. `None` if there was none.
     error: Option<String>,
-    /// `coap`, or `https` after a fallback.
+    /// Protocol of the answer: `coap`, or `https` after a fallback.
     pub over: String,
-    /// `2.05` or `200`.
+    /// Code or status of the answer: `2.05` or `200`.
     pub code: String,
-    /// The code that it took as the sign to fall back.
+    /// The code that the client took as the sign to fall back. `None` if there was no fallback.
     pub refused: Option<String>,
     /// Whether the request carried option 256.
     pub token_sent: bool,
@@ -36,13 +36,13 @@ pub struct Told {
     pub body: Value,
     /// The length of the answer's payload as it came.
     pub bytes: u64,
-    /// Keys that came as integers.
+    /// Number of keys that came as integers.
     pub integer_keys: u64,
-    /// Keys that came as text although the key table has them.
+    /// Number of keys that came as text although the key table has them.
     pub text_keys: u64,
 }
 
-/// One line of its input.
+/// One line of the client's input.
 #[derive(Debug, Default, Serialize)]
 struct Order<'a> {
     ping: bool,
@@ -63,7 +63,7 @@ impl<'a> Order<'a> {
 }
 
 impl Reference {
-    /// Starts it on a server or a relay to it. That the handshake failed is told by the first call.
+    /// Starts the client on a server or on a relay to it. A failed handshake is reported by the first call.
     pub async fn start(parts: &Parts, server: SocketAddr) -> Result<Reference> {
         let mut client = Driven::start(NAME, Command::new(parts.reference_client()?))?;
         let keys: Map<String, Value> =
@@ -74,23 +74,22 @@ impl Reference {
         Ok(Reference { client })
     }
 
-    /// One request and what came of it.
+    /// Makes one request and returns what came of it.
     pub async fn call(&mut self, call: &Call<'_>) -> Result<Told> {
         self.order(&Order::new(call, call.method.name())).await
     }
 
-    /// The same, but the request asks for notifications too (Observe 0, RFC 7641), as such clients
-    /// do on `/sync`.
+    /// Makes a request that also asks for notifications (Observe 0, RFC 7641), as such clients do on `/sync`.
     pub async fn observe(&mut self, call: &Call<'_>) -> Result<Told> {
         self.order(&Order { observe: true, ..Order::new(call, call.method.name()) }).await
     }
 
-    /// A CoAP ping, until its answer.
+    /// Sends a CoAP ping and waits for its answer.
     pub async fn ping(&mut self) -> Result<()> {
         self.order(&Order { ping: true, ..Order::default() }).await.map(drop)
     }
 
-    /// Ends the session; the client must end by itself.
+    /// Ends the session; the client must exit by itself.
     pub async fn end(self) -> Result<()> {
         self.client.end().await
     }
@@ -107,7 +106,7 @@ impl Reference {
 }
 
 impl Told {
-    /// The text of a member of the document; empty when there is none.
+    /// Returns the text of a member of the document; empty when there is none.
     pub fn text(&self, member: &str) -> &str {
         self.body.get(member).and_then(Value::as_str).unwrap_or_default()
     }

@@ -1,10 +1,10 @@
 //! A UDP relay on loopback that counts what passes: the wire on which the demo's CoAP is measured.
 //!
 //! Each client address gets a socket of its own towards the server, so that the server sees as many peers as
-//! there are; it may get another one, as at a NAT that has forgotten it. Nothing is delayed or changed here,
-//! and nothing lost but what ([`crate::loss`]) was asked for. Alerts of DTLS pass uncounted: a session's end
-//! is not part of what it was for, and whether the server's last word still arrives is a matter of chance.
-//! What passes can be written down as a capture.
+//! there are; a client may get another one, as at a NAT that has forgotten it. The relay delays and changes
+//! nothing, and loses only the datagrams that it was asked to ([`crate::loss`]). Alerts of DTLS pass
+//! uncounted: a session's end is not part of its purpose, and whether the server's last word still arrives is
+//! a matter of chance. Passing datagrams can be written down as a capture.
 
 use crate::error::{Error, Result};
 use crate::loss::{BadPath, Flight, From, Loss};
@@ -20,12 +20,12 @@ use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-/// IPv4 and UDP.
+/// Bytes of the headers of IPv4 and UDP.
 const DATAGRAM_HEADERS: u64 = 20 + 8;
-/// The content type of a DTLS record, its first byte (RFC 6347 section 4.1), that stands for an alert. It
-/// is not encrypted.
+/// The content type of a DTLS record, its first byte (RFC 6347 section 4.1), for an alert. This byte is not
+/// encrypted.
 const ALERT: u8 = 21;
-/// The largest UDP payload.
+/// Bytes of the largest UDP payload.
 const LARGEST: usize = 65_535;
 
 /// A running relay; it ends with its last handle.
@@ -42,7 +42,7 @@ impl Relay {
         Relay::with(server, |_| None, None).await
     }
 
-    /// The same, but the flight is lost when it first comes: for one client.
+    /// Starts a relay that loses the flight when it first comes: for one client.
     pub async fn losing(server: SocketAddr, flight: Flight) -> Result<Relay> {
         let loses = |lost| {
             let mut loss = Loss::of(flight, lost);
@@ -51,13 +51,14 @@ impl Relay {
         Relay::with(server, loses, None).await
     }
 
-    /// The same, but the way is a bad one.
+    /// Starts a relay over a bad path.
     pub async fn over(server: SocketAddr, path: BadPath) -> Result<Relay> {
         Relay::with(server, |lost| Some(Box::new(path.takes(lost)) as Loses), None).await
     }
 
-    /// The same, but all that passes is also in the capture file `path`, between port 8008 of one server and
-    /// one address for each client. What somebody has received through the relay is in the file.
+    /// Starts a relay that also writes all that passes to the capture file `path`, between port 8008 of one
+    /// server and one address for each client. A datagram that an end has received through the relay is in
+    /// the file.
     pub async fn capturing(server: SocketAddr, path: &Path) -> Result<Relay> {
         let capture = Pcap::create(path).map_err(Error::io(format!("write {}", path.display())))?;
         Relay::with(server, |_| None, Some(capture)).await
@@ -90,17 +91,17 @@ impl Relay {
         Ok(Relay { address, questions, lost })
     }
 
-    /// Where clients send to.
+    /// Returns the address that clients send to.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// How many datagrams have been lost so far.
+    /// Returns how many datagrams have been lost so far.
     pub fn lost(&self) -> usize {
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// What has passed so far, both ways, with everything that a client had sent before the call.
+    /// Returns what has passed so far, both ways, with everything that a client had sent before the call.
     pub async fn traffic(&self) -> Result<Traffic> {
         let gone = || Error::Setup("the counting relay has ended".to_owned());
         let (reply, traffic) = oneshot::channel();
@@ -108,8 +109,9 @@ impl Relay {
         traffic.await.map_err(|_| gone())
     }
 
-    /// As a NAT does when it has heard nothing for too long: what the server says to the old ports is lost,
-    /// and the next word of each client comes to it from a new one.
+    /// Forgets the ports of all clients, as a NAT does when it has heard nothing for too long: what the
+    /// server sends to the old ports is lost, and the next datagram of each client comes to it from a new
+    /// one.
     pub async fn forget_ports(&self) -> Result<()> {
         let gone = || Error::Setup("the counting relay has ended".to_owned());
         let (reply, forgotten) = oneshot::channel();
@@ -118,7 +120,7 @@ impl Relay {
     }
 }
 
-/// Whether a datagram is lost.
+/// Decides whether a datagram is lost.
 type Loses = Box<dyn FnMut(From, &[u8]) -> bool + Send>;
 
 enum Question {
@@ -126,8 +128,8 @@ enum Question {
     Forget(oneshot::Sender<()>),
 }
 
-/// One socket, readable both by waiting and at once: tokio's own `try_recv` does not see what came since
-/// it last looked.
+/// One socket, readable both by waiting and at once: tokio's own `try_recv` does not see what came since it
+/// last looked.
 #[derive(Debug)]
 struct Socket {
     asynchronous: UdpSocket,
@@ -149,9 +151,10 @@ struct Loop {
     loses: Option<Loses>,
     capture: Option<Pcap>,
     peers: HashMap<SocketAddr, Arc<UdpSocket>>,
-    /// Their ports stay taken, so that none is given out again.
+    /// Sockets whose ports stay taken, so that none is given out again.
     forgotten: Vec<Arc<UdpSocket>>,
-    /// One task a peer, which feeds what the server says into `answers`; they end with the loop.
+    /// One task for each peer, which feeds the server's datagrams into `answers`; the tasks end with the
+    /// loop.
     receivers: JoinSet<()>,
     answers: mpsc::Sender<(SocketAddr, Vec<u8>)>,
     count: Traffic,
@@ -168,7 +171,7 @@ impl Loop {
             tokio::select! {
                 received = self.front.asynchronous.recv_from(&mut buffer) => match received {
                     Ok((length, peer)) => self.forward(peer, buffer.get(..length).unwrap_or_default()).await,
-                    // The port of a client that has gone: its business.
+                    // The client at this port has gone, which is its own business.
                     Err(error) if error.kind() == ErrorKind::ConnectionRefused => {}
                     Err(_) => return,
                 },
@@ -178,11 +181,11 @@ impl Loop {
                         while let Ok((length, peer)) = self.front.immediate.recv_from(&mut buffer) {
                             self.forward(peer, buffer.get(..length).unwrap_or_default()).await;
                         }
-                        // Nobody waits any more: fine, here and below.
+                        // The caller may have stopped waiting, here and below.
                         let _ = reply.send(self.count);
                     }
                     Some(Question::Forget(reply)) => {
-                        // They hold the other handles of the sockets.
+                        // The receivers hold the other handles of the sockets.
                         self.receivers.shutdown().await;
                         self.forgotten.extend(self.peers.drain().map(|(_, socket)| socket));
                         let _ = reply.send(());
@@ -218,7 +221,7 @@ impl Loop {
         self.loses.as_mut().is_some_and(|loses| loses(from, datagram))
     }
 
-    /// Writes it down before it goes on. A capture that cannot be written ends here, and shows by
+    /// Writes the datagram down before it goes on. A capture that cannot be written ends here, and shows by
     /// what is missing.
     fn capture(&mut self, from: From, client: SocketAddr, datagram: &[u8]) {
         if let Some(capture) = &mut self.capture
@@ -236,7 +239,7 @@ impl Loop {
         self.count = self.count + passed;
     }
 
-    /// The socket that stands for `peer` towards the server.
+    /// Returns the socket that stands for `peer` towards the server.
     async fn back(&mut self, peer: SocketAddr) -> std::io::Result<Arc<UdpSocket>> {
         if let Some(socket) = self.peers.get(&peer) {
             return Ok(Arc::clone(socket));
@@ -251,7 +254,7 @@ impl Loop {
             loop {
                 let datagram = match receiver.recv(&mut buffer).await {
                     Ok(length) => buffer.get(..length).unwrap_or_default().to_vec(),
-                    // The server restarts; the client will say its word again.
+                    // The server restarts; the client will send its datagram again.
                     Err(error) if error.kind() == ErrorKind::ConnectionRefused => continue,
                     Err(_) => return,
                 };
@@ -301,7 +304,7 @@ mod tests {
             seen.push(from);
         }
         assert_ne!(seen[0], seen[1]);
-        // In the other order, so that a mix-up would show.
+        // The answers go in the other order, so that a mix-up would show.
         for (client, from) in clients.iter().zip(&seen).rev() {
             server.send_to(from.to_string().as_bytes(), from).await.unwrap();
             let (length, _) = client.recv_from(&mut buffer).await.unwrap();
@@ -310,7 +313,7 @@ mod tests {
         clients[1].send_to(&[ALERT, 0xfe, 0xfd], relay.address()).await.unwrap();
         let (length, _) = server.recv_from(&mut buffer).await.unwrap();
         assert_eq!(buffer[..length], [ALERT, 0xfe, 0xfd], "passes, but does not count");
-        // Sent, but perhaps not yet looked at by the relay's task.
+        // The datagram is sent, but the relay's task may not have looked at it yet.
         clients[0].send_to(b"ack", relay.address()).await.unwrap();
         let traffic = relay.traffic().await.unwrap();
         let answers: usize = seen.iter().map(|from| from.to_string().len()).sum();

@@ -16,14 +16,14 @@ const READY_WITHIN: Duration = Duration::from_secs(20);
 /// A running sidecar.
 #[derive(Debug)]
 pub struct Sidecar {
-    /// Its process, to stop or freeze it.
+    /// The sidecar's process, to stop or freeze it.
     pub process: Process,
     admin: Port,
 }
 
 impl Sidecar {
-    /// Starts it on the UDP port of the same number as Envoy's public one; `ready` tells when it serves.
-    /// `more` goes behind the arguments that every run needs.
+    /// Starts the sidecar on the UDP port of the same number as Envoy's public one; `ready` says when it
+    /// serves. `more` goes behind the arguments that every run needs.
     pub fn start(
         parts: &Parts,
         folder: &Path,
@@ -52,17 +52,17 @@ impl Sidecar {
         Ok(Sidecar { process, admin })
     }
 
-    /// Until it answers a DTLS request of its own.
+    /// Waits until the sidecar answers a DTLS request of its own.
     pub async fn ready(&self) -> Result<()> {
         wait::until_ready(&self.process, self.admin(), "/readyz", READY_WITHIN).await
     }
 
-    /// Whether it says so at this moment.
+    /// Returns whether the sidecar says at this moment that it is ready.
     pub async fn ready_now(&self) -> bool {
         http1::get(self.admin(), "/readyz").await.is_ok_and(|response| response.status() == 200)
     }
 
-    /// Its admin interface.
+    /// Returns the address of the sidecar's admin interface.
     pub fn admin(&self) -> SocketAddr {
         self.admin.loopback()
     }

@@ -1,6 +1,5 @@
-//! The main job as one story, told the same way over either wire: two users come, one makes a room and
-//! says "Hello World" in it, the other joins and reads it. Each step's answer is checked and its cost on
-//! the wire noted.
+//! The main job as one story, the same over either wire: two users come, one makes a room and says "Hello
+//! World" in it, the other joins and reads it. Each step's answer is checked and its cost on the wire noted.
 
 use crate::error::{Error, Result};
 use crate::matrix::{self, SignedIn, User};
@@ -16,23 +15,23 @@ use std::time::Instant;
 
 const HELLO: &str = "Hello World";
 
-/// The wire that a story is told over, and the instrument that measures it.
+/// The wire of a story, and the instrument that measures it.
 #[derive(Debug)]
 pub enum Side {
     /// CBOR, CoAP, DTLS; through a relay that counts.
     Coap {
-        /// Counts and passes on.
+        /// The relay that counts datagrams and passes them on.
         relay: Relay,
-        /// The PEM file to believe.
+        /// The PEM file with the certificate to believe.
         ca: PathBuf,
     },
     /// JSON, HTTP/1.1, TLS.
     Https {
-        /// Envoy's public port.
+        /// Address of Envoy's public port.
         server: SocketAddr,
-        /// The PEM file to believe.
+        /// The PEM file with the certificate to believe.
         ca: PathBuf,
-        /// One for each connection so far.
+        /// One meter for each connection so far.
         meters: Vec<Arc<Meter>>,
     },
 }
@@ -40,18 +39,18 @@ pub enum Side {
 /// What one step cost.
 #[derive(Clone, Copy, Debug)]
 pub struct Cost {
-    /// Its name, the same on both sides.
+    /// Name of the step, the same on both sides.
     pub step: &'static str,
-    /// What it took.
+    /// Packets and bytes of the step.
     pub traffic: Traffic,
 }
 
-/// What a story leaves behind.
+/// The results of a story.
 #[derive(Debug)]
 pub struct Ending {
-    /// In the order of the steps.
+    /// Costs in the order of the steps.
     pub costs: Vec<Cost>,
-    /// The first user and the room, if it came so far: for whoever wants to go on.
+    /// The first user and the room, for callers that want to go on. `None` if the story did not come so far.
     pub room: Option<(SignedIn, String)>,
 }
 
@@ -78,7 +77,7 @@ impl Side {
     }
 }
 
-/// A story being told.
+/// A story that is going on.
 #[derive(Debug)]
 pub struct Story<'s> {
     side: &'s mut Side,
@@ -87,18 +86,18 @@ pub struct Story<'s> {
 }
 
 impl<'s> Story<'s> {
-    /// Nothing has happened yet.
+    /// Makes a story in which nothing has happened yet.
     pub fn over(side: &'s mut Side, voice: Voice) -> Story<'s> {
         Story { side, voice, costs: Vec::new() }
     }
 
-    /// Only what works without an account: `/versions`, with and without a new connection.
+    /// Plays only what works without an account: `/versions`, with and without a new connection.
     pub async fn versions(mut self) -> Result<Ending> {
         self.meet().await?;
         Ok(Ending { costs: self.costs, room: None })
     }
 
-    /// The whole story.
+    /// Plays the whole story.
     pub async fn main_job(mut self, first: &User, second: &User) -> Result<Ending> {
         let mut wire1 = self.meet().await?;
         let step = if first.has_account { "log in" } else { "register" };
@@ -124,8 +123,8 @@ impl<'s> Story<'s> {
         Ok(Ending { costs: self.costs, room: Some((one, room)) })
     }
 
-    /// Connects and asks `/versions` twice: the second answer costs what a request costs on a
-    /// connection that stands.
+    /// Connects and asks `/versions` twice: the second answer shows the cost of a request on an open
+    /// connection.
     async fn meet(&mut self) -> Result<Wire> {
         let connected = self.step("connect + GET /versions", async |side| {
             let mut wire = side.connect().await?;
@@ -146,7 +145,7 @@ impl<'s> Story<'s> {
         Err(Error::Wrong { what: "the second GET /versions".to_owned(), expected, got })
     }
 
-    /// One step: says that it was done, notes what it cost.
+    /// Does one step: says that it was done, notes its cost.
     async fn step<T>(
         &mut self,
         step: &'static str,
@@ -163,8 +162,8 @@ impl<'s> Story<'s> {
     }
 }
 
-/// A new user's first sync is small. One with a history is asked for this room alone: the rest may be
-/// hundreds of megabytes.
+/// Returns the query of a sync. A new user's first sync is small. A user with a history asks for this room
+/// alone: the rest may be hundreds of megabytes.
 fn sync_query(user: &User, room: &str) -> String {
     const AT_ONCE: &str = "timeout=0";
     if !user.has_account {

@@ -9,13 +9,13 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-/// The first start of a new installation compiles all of its Python.
+/// Time to get ready: the first start of a new installation compiles all of its Python.
 const READY_WITHIN: Duration = Duration::from_secs(120);
 
 /// Whether the homeserver limits rates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RateLimits {
-    /// Out of the way.
+    /// Limits so high that they are out of the way.
     #[default]
     Lifted,
     /// `rate-limits.yaml` on top: the third message or login within some seconds is refused.
@@ -25,13 +25,13 @@ pub enum RateLimits {
 /// A running homeserver.
 #[derive(Debug)]
 pub struct Synapse {
-    /// Its process, to stop or freeze it.
+    /// The homeserver's process, to stop or freeze it.
     pub process: Process,
     port: Port,
 }
 
 impl Synapse {
-    /// Writes its files into `folder` and starts it; `ready` tells when it answers.
+    /// Writes the homeserver's files into `folder` and starts it; `ready` says when it answers.
     pub fn start(parts: &Parts, folder: &Path, limits: RateLimits) -> Result<Synapse> {
         let python = parts.synapse_python()?;
         let port = Port::free()?;
@@ -56,17 +56,17 @@ impl Synapse {
         Ok(Synapse { process, port })
     }
 
-    /// Until it answers.
+    /// Waits until the homeserver answers.
     pub async fn ready(&self) -> Result<()> {
         wait::until_ready(&self.process, self.address(), "/_matrix/client/versions", READY_WITHIN).await
     }
 
-    /// Where it answers.
+    /// Returns the address of the homeserver.
     pub fn address(&self) -> SocketAddr {
         self.port.loopback()
     }
 
-    /// The same as a URL.
+    /// Returns the address of the homeserver as a URL.
     pub fn url(&self) -> String {
         format!("http://{}", self.address())
     }
@@ -80,8 +80,8 @@ fn render(parts: &Parts, folder: &Path, port: u16, file: &str) -> Result<()> {
     std::fs::write(folder.join(file), text).map_err(Error::io(format!("write {file}")))
 }
 
-/// `ed25519 ID SEED`, the seed as unpadded base64: what `--generate-keys` writes, without starting Python
-/// once more for it.
+/// Writes the file `ed25519 ID SEED`, the seed as unpadded base64: what `--generate-keys` writes, without
+/// starting Python once more for it.
 fn write_signing_key(folder: &Path) -> Result<()> {
     let mut seed = [0; 32];
     openssl::rand::rand_bytes(&mut seed).map_err(|why| Error::Setup(format!("no random bytes: {why}")))?;

@@ -1,4 +1,5 @@
-//! The system calls that no safe crate of ours offers, each behind a safe function. Decides nothing.
+//! The system calls that no safe crate of ours offers, each behind a safe function. This file decides
+//! nothing.
 
 #![allow(
     unsafe_code,
@@ -14,11 +15,11 @@ use std::process::Command;
 /// The signals that the harness sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
-    /// Asks to end.
+    /// Asks the process to end.
     Terminate,
-    /// Ends at once.
+    /// Ends the process at once.
     Kill,
-    /// Freezes: how a hung program looks from outside.
+    /// Freezes the process: from outside it looks like a hung program.
     Stop,
     /// Lets the process go on after a stop.
     Continue,
@@ -35,21 +36,22 @@ impl Signal {
     }
 }
 
-/// To every process of the group that `leader` leads.
+/// Sends a signal to every process of the group that `leader` leads.
 pub(crate) fn signal_group(leader: u32, signal: Signal) -> io::Result<()> {
     let group = libc::pid_t::try_from(leader).map_err(io::Error::other)?;
     // SAFETY: kill takes plain numbers and touches no memory of ours.
     check(unsafe { libc::kill(-group, signal.number()) })
 }
 
-/// To one process.
+/// Sends a signal to one process.
 pub(crate) fn signal_process(pid: u32, signal: Signal) -> io::Result<()> {
     let pid = libc::pid_t::try_from(pid).map_err(io::Error::other)?;
     // SAFETY: kill takes plain numbers and touches no memory of ours.
     check(unsafe { libc::kill(pid, signal.number()) })
 }
 
-/// The child is killed when the thread that starts it ends, and so in any case when our process does.
+/// Makes the kernel kill the child when the thread that starts it ends, and so in any case when our process
+/// does.
 pub(crate) fn die_with_starting_thread(command: &mut Command) {
     let ask_for_the_signal = || {
         // SAFETY: prctl is async-signal-safe and takes plain numbers here.
@@ -63,9 +65,9 @@ pub(crate) fn die_with_starting_thread(command: &mut Command) {
 /// kernel counts them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Segments {
-    /// Sent by this end.
+    /// Number of segments sent by this end.
     pub(crate) sent: u64,
-    /// Received by this end.
+    /// Number of segments received by this end.
     pub(crate) received: u64,
 }
 

@@ -17,7 +17,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// An MTU of 1,500 less 20 bytes each of IPv4 and TCP header.
+/// Maximum segment size in bytes: an MTU of 1,500 less 20 bytes each of IPv4 and TCP header.
 const SEGMENT: u32 = 1_460;
 
 /// A connected socket.
@@ -27,7 +27,7 @@ pub(crate) struct CountedTcp {
     meter: Arc<Meter>,
 }
 
-/// Reads what one connection has cost so far, also while somebody else owns the connection.
+/// Reads what one connection has cost so far, also while another object owns the connection.
 #[derive(Debug)]
 pub struct Meter {
     sent: AtomicU64,
@@ -35,14 +35,14 @@ pub struct Meter {
     socket: OwnedFd,
 }
 
-/// What crossed the wire, seen from the client.
+/// Packets and bytes that crossed the wire, seen from the client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// Datagrams or segments, both ways.
+    /// Number of datagrams or segments, both ways.
     pub packets: u64,
-    /// UDP or TCP payload, both ways.
+    /// Bytes of UDP or TCP payload, both ways.
     pub payload: u64,
-    /// IP, UDP and TCP headers of those packets, over IPv4.
+    /// Bytes of the IP, UDP and TCP headers of those packets, over IPv4.
     pub headers: u64,
 }
 
@@ -81,21 +81,21 @@ impl CountedTcp {
         Ok(CountedTcp { stream, meter })
     }
 
-    /// The reader of its cost.
+    /// Returns the meter of the connection.
     pub(crate) fn meter(&self) -> Arc<Meter> {
         Arc::clone(&self.meter)
     }
 }
 
 impl Meter {
-    /// What the connection has cost since it began. An acknowledgement that the kernel holds back is
-    /// sent first, as it would be in the pause before a user's next step, so that it counts for the step
-    /// that caused it.
+    /// Returns what the connection has cost since it began. An acknowledgement that the kernel holds back is
+    /// sent first, as it would be in the pause before a user's next step, so that it counts for the step that
+    /// caused it.
     pub fn traffic(&self) -> Result<Traffic> {
-        /// IPv4, TCP, and the timestamps that every segment of Linux carries.
+        /// Bytes of the headers of IPv4 and TCP, and of the timestamps that every segment of Linux carries.
         const SEGMENT_HEADERS: u64 = 20 + 20 + 12;
-        /// What the first segment of each side carries besides: maximum segment size, SACK
-        /// permitted, window scale.
+        /// Bytes that the first segment of each side carries besides: maximum segment size, SACK permitted,
+        /// window scale.
         const SYN_OPTIONS: u64 = 8;
         let read = || -> io::Result<sys::Segments> {
             SockRef::from(&self.socket).set_tcp_quickack(true)?;
@@ -159,7 +159,7 @@ mod tests {
         let meter = client.meter();
         let (mut server, _) = listener.accept().await.unwrap();
         let connected = meter.traffic().unwrap();
-        // SYN, SYN with ACK, ACK.
+        // The three packets are SYN, SYN with ACK, ACK.
         assert_eq!(connected, Traffic { packets: 3, payload: 0, headers: 60 + 60 + 52 });
 
         let body = vec![b'x'; 20_000];
@@ -168,7 +168,8 @@ mod tests {
         client.read_exact(&mut got).await.unwrap();
         let step = meter.traffic().unwrap() - connected;
         assert_eq!(step.payload, 20_000);
-        // At least the segments of the data (1,460 less 12 bytes of timestamps each) and one acknowledgement.
+        // There are at least the segments of the data (1,460 less 12 bytes of timestamps each) and one
+        // acknowledgement.
         assert!(step.packets > 20_000 / 1_448, "{step:?}");
         assert_eq!(step.headers, step.packets * 52);
     }

@@ -8,23 +8,23 @@ use tokio::time::Instant;
 /// The longest silence; the demo promises less than ten seconds.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// One line to standard output. That nobody reads it (a closed pipe) is no reason to stop.
+/// Writes one line to standard output. A reader that has gone (a closed pipe) is not a reason to stop.
 pub fn say(line: impl Display) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
-/// Whether a story is told to somebody.
+/// Whether a story is written to the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Voice {
-    /// To whoever runs the demo.
+    /// Lines are written for the user who runs the demo.
     Aloud,
-    /// To nobody: in a test.
+    /// No lines are written: in a test.
     Silent,
 }
 
 impl Voice {
-    /// Tells a line as [`say`] does, if aloud.
+    /// Writes a line as [`say`] does, if aloud.
     pub fn say(self, line: impl Display) {
         if self == Voice::Aloud {
             say(line);
@@ -40,7 +40,7 @@ impl Voice {
     }
 }
 
-/// Waits for `work` and says now and then that it still does.
+/// Waits for `work`, and now and then says that it is still waiting.
 pub async fn patiently<T>(what: &str, work: impl Future<Output = T>) -> T {
     let begin = Instant::now();
     let mut reminder = tokio::time::interval_at(begin + SILENCE, SILENCE);

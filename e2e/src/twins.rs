@@ -1,4 +1,4 @@
-//! Whether two homeservers that were asked the same have answered the same.
+//! Compares the answers of two homeservers that were asked the same.
 //!
 //! Ids are drawn at random, so each id of the left one has a twin on the right, wherever it turns up: the
 //! first answer that holds both makes them twins, and from then on one never appears without the other. Times
@@ -33,7 +33,7 @@ const FREE: &[(&str, &str)] = &[
 /// Lists without an order, by the end of their place.
 const UNORDERED: &[&str] = &["/joined_rooms", "/changed", "/state/events", "/required_state", "/devices"];
 
-/// A sync tells who is online when a timer of Synapse has found out: these members are not compared.
+/// Members that are not compared: a sync says which users are online when a timer of Synapse has found out.
 const BY_TIMER: &[&str] = &["presence"];
 
 /// Pairs of ids, each on one side.
@@ -57,7 +57,7 @@ enum Piece<'a> {
 }
 
 impl Twins {
-    /// Where and how the two differ; if they do, nothing is learnt from them.
+    /// Compares two documents. The error says where and how they differ; then nothing is learnt from them.
     pub fn compare(&mut self, left: &Value, right: &Value) -> Result<(), String> {
         let mut learnt = self.clone();
         learnt.values("", left, right)?;
@@ -118,7 +118,8 @@ impl Twins {
         }
     }
 
-    /// As the right side would write it; an id whose twin is not known yet as a question mark.
+    /// Returns the text as the right side would write it; an id whose twin is not known yet as a question
+    /// mark.
     fn translated(&self, text: &str, side: Side) -> String {
         let one = |piece: &Piece<'_>| match (*piece, side) {
             (Piece::Text(text), _) => text.to_owned(),
@@ -129,7 +130,7 @@ impl Twins {
         pieces(text).iter().map(one).collect()
     }
 
-    /// What two equal values of the two sides have in common, to sort by.
+    /// Returns what two equal values of the two sides have in common, to sort by.
     fn shape(&self, place: &str, value: &Value, side: Side) -> String {
         match value {
             _ if is_free(place) => "*".to_owned(),
@@ -152,7 +153,7 @@ impl Twins {
     }
 }
 
-/// The presence of one user, which is a text, is compared.
+/// Returns the members to compare. The presence of one user, which is a text, is compared.
 fn compared(members: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
     members.iter().filter(|(key, value)| !(value.is_object() && BY_TIMER.contains(&key.as_str())))
 }
@@ -162,8 +163,8 @@ fn is_free(place: &str) -> bool {
     FREE.iter().any(|(free, _)| *free == name)
 }
 
-/// Finds the ids: `$` or `!` and 43 characters of a hash, `!` and 18 letters and the server, a device as
-/// the whole text.
+/// Finds the ids: `$` or `!` and 43 characters of a hash, `!` and 18 letters and the server, a device as the
+/// whole text.
 fn pieces(text: &str) -> Vec<Piece<'_>> {
     const DEVICE: usize = 10;
     if text.len() == DEVICE && text.bytes().all(|byte| byte.is_ascii_uppercase()) {
@@ -187,7 +188,7 @@ fn pieces(text: &str) -> Vec<Piece<'_>> {
     found
 }
 
-/// The length of the id that `tail` begins with, if it does.
+/// Returns the length of the id that `tail` begins with. `None` if it begins with none.
 fn id_length(tail: &str) -> Option<usize> {
     const HASH: usize = 43;
     const LETTERS: usize = 18;

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Looks until `look` gives a value. It tells by `Err(text)` what is there instead.
+/// Looks until `look` gives a value. Its `Err(text)` says what is there instead.
 pub async fn until<T>(
     what: &str,
     limit: Duration,
@@ -25,7 +25,7 @@ pub async fn until<T>(
     }
 }
 
-/// Until `path` is answered 200, or the process has ended.
+/// Waits until `path` is answered 200, or the process has ended.
 pub async fn until_ready(process: &Process, server: SocketAddr, path: &str, limit: Duration) -> Result<()> {
     let what = format!("a 200 from http://{server}{path} (log: {})", process.log().display());
     let ready = until(&what, limit, async || {

@@ -1,6 +1,6 @@
 //! The two ways to speak Matrix that the demo compares: CBOR over CoAP and DTLS with our client, JSON over
-//! HTTPS with a plain one; and a third for the tests, a foreign client of the first kind. JSON goes in and
-//! comes out on all.
+//! HTTPS with a plain one; and a third for the tests, a foreign client of the first kind. All of them take
+//! and return JSON.
 
 use crate::call::Call;
 use crate::error::{Error, Result};
@@ -20,7 +20,7 @@ use std::time::Duration;
 
 /// The longest that a handshake may take.
 pub const CONNECT_WITHIN: Duration = Duration::from_secs(20);
-/// No step of ours takes this long; a long poll asks for less.
+/// Time for an answer: no step of ours takes this long; a long poll asks for less.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
 /// One connection of one user.
@@ -37,33 +37,33 @@ pub enum Wire {
 /// One answer over any of the wires.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// Which request it answers, for messages.
+    /// The request that was answered, for messages.
     what: String,
-    /// `2.05` or `200`.
+    /// Code or status: `2.05` or `200`.
     pub code: String,
-    /// CoAP's class 2, or a status of 200 to 299.
+    /// Whether the code is of CoAP's class 2, or the status is 200 to 299.
     pub success: bool,
-    /// The body; a text that is no document as a string.
+    /// The body as a document; a text that is not a document is kept as a string.
     pub body: Value,
 }
 
 impl Wire {
-    /// A DTLS session: see [`connect`].
+    /// Opens a DTLS session: see [`connect`].
     pub async fn coap(server: SocketAddr, ca: &Path) -> Result<Wire> {
         connect(server, ca).await.map(Wire::Coap)
     }
 
-    /// A TLS connection to Envoy's public port; only the certificate in the PEM file `ca` is believed.
+    /// Opens a TLS connection to Envoy's public port; only the certificate in the PEM file `ca` is believed.
     pub async fn https(server: SocketAddr, ca: &Path) -> Result<Wire> {
         Http1::tls(server, ca).await.map(|connection| Wire::Http(Box::new(connection)))
     }
 
-    /// An HTTP connection, for a homeserver that nothing stands in front of.
+    /// Opens an HTTP connection, for a homeserver with nothing in front of it.
     pub async fn http(server: SocketAddr) -> Result<Wire> {
         Http1::plain(server).await.map(|connection| Wire::Http(Box::new(connection)))
     }
 
-    /// The reader of a TCP connection's cost. Datagrams are counted outside.
+    /// Returns the meter of a TCP connection. Datagrams are counted outside.
     pub fn meter(&self) -> Option<Arc<Meter>> {
         match self {
             Wire::Coap(_) | Wire::Reference(_) => None,
@@ -71,9 +71,9 @@ impl Wire {
         }
     }
 
-    /// Sends `call` and waits for its answer, whatever that says.
+    /// Sends `call` and waits for its answer, whatever its code.
     pub async fn call(&mut self, call: Call<'_>) -> Result<Answer> {
-        // Without the query, which may hold what nobody should read.
+        // The query is left out: it may hold secrets.
         let what = format!("{} {}", call.method.name(), call.target.split('?').next().unwrap_or_default());
         let answer = async {
             match self {
@@ -87,7 +87,8 @@ impl Wire {
     }
 }
 
-/// A DTLS session with the sidecar, or a relay to it; only the certificate in the PEM file `ca` is believed.
+/// Opens a DTLS session with the sidecar, or a relay to it; only the certificate in the PEM file `ca` is
+/// believed.
 pub async fn connect(server: SocketAddr, ca: &Path) -> Result<Connection> {
     let roots = std::fs::read(ca).map_err(Error::io(format!("read {}", ca.display())))?;
     let options = ConnectOptions {
@@ -125,7 +126,7 @@ async fn over_coap(connection: &Connection, call: Call<'_>, what: String) -> Res
 }
 
 async fn over_http(connection: &mut Http1, call: Call<'_>, what: String) -> Result<Answer> {
-    // What a lean client sends; browsers send several times as much.
+    // These are the headers that a lean client sends; browsers send several times as much.
     let mut request = Request::builder()
         .method(call.method.name())
         .uri(&call.target)
@@ -155,12 +156,12 @@ async fn over_reference(client: &mut Reference, call: &Call<'_>, what: String) -
     Ok(Answer { what, success: told.code.starts_with('2'), code: told.code, body: told.body })
 }
 
-/// The code of a response as it is written: `2.05`.
+/// Writes the code of a response: `2.05`.
 pub fn code(response: &Response) -> String {
     response.code.to_string()
 }
 
-/// The document in a response, which must be CBOR and say so.
+/// Returns the document in a response, which must be CBOR and say so.
 pub fn document(response: &Response) -> Result<Value> {
     if response.content_format == Some(CBOR) {
         return Ok(parse(&from_cbor(&response.body)?));
@@ -177,12 +178,12 @@ pub fn document(response: &Response) -> Result<Value> {
     })
 }
 
-/// JSON text to CBOR with integer keys.
+/// Converts JSON text to CBOR with integer keys.
 pub fn to_cbor(json: &str) -> Result<Vec<u8>> {
     lowband_codec::json_to_cbor(json.as_bytes()).map_err(|why| Error::Setup(format!("JSON to CBOR: {why}")))
 }
 
-/// CBOR to JSON text.
+/// Converts CBOR to JSON text.
 pub fn from_cbor(cbor: &[u8]) -> Result<Vec<u8>> {
     lowband_codec::cbor_to_json(cbor).map_err(|why| Error::Wrong {
         what: "CBOR to JSON".to_owned(),
@@ -196,7 +197,7 @@ fn parse(json: &[u8]) -> Value {
 }
 
 impl Answer {
-    /// The body of a success; else an error that says what came.
+    /// Returns the body of a success; else an error that says what came.
     pub fn ok(self) -> Result<Value> {
         if self.success {
             return Ok(self.body);
@@ -208,7 +209,7 @@ impl Answer {
         })
     }
 
-    /// The text at a JSON pointer in the body of a success.
+    /// Returns the text at a JSON pointer in the body of a success.
     pub fn text(self, pointer: &str) -> Result<String> {
         let what = self.what.clone();
         let body = self.ok()?;

@@ -64,7 +64,7 @@ fn figures() -> Result<()> {
     })
 }
 
-/// One run of a client through the relay, which must succeed.
+/// Runs a client once through the relay; it must succeed.
 async fn measure(
     fixture: &Fixture,
     relay: &Relay,

@@ -1,12 +1,12 @@
-//! Clients that each PUT a message a second, while what they talk to is updated, drained or killed: what
-//! their users notice.
+//! Clients that each PUT a message a second, while the server that they talk to is updated, drained or
+//! killed: shows what their users notice.
 //!
 //! ```text
 //! writers --server ADDRESS --ca FILE --accounts FILE --seconds N [--idle SESSIONS]
 //! ```
 //!
 //! FILE of accounts has a line `{"token": ..., "room": ...}` for each client. Message n of client c has the
-//! text `c n` and the transaction id n, so that the homeserver's timeline tells how often each took effect.
+//! text `c n` and the transaction id n, so that the homeserver's timeline shows how often each took effect.
 //! `ready` is printed when all are connected; at the end a line of JSON for each client.
 
 use clap::Parser;
@@ -24,7 +24,7 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
 
 const EVERY: Duration = Duration::from_secs(1);
-/// Gaps from here on are told one by one.
+/// Gaps of at least this length are reported one by one.
 const LONG_GAP: Duration = Duration::from_millis(1250);
 const CONNECT_WITHIN: Duration = Duration::from_secs(30);
 const GATEWAY: [Code; 3] = [Code::new(5, 2), Code::new(5, 3), Code::new(5, 4)];
@@ -61,13 +61,13 @@ struct Told {
     client: usize,
     sent: u64,
     answered: u64,
-    /// What went wrong in the end, a line each.
+    /// What went wrong in the end, one line for each message.
     failed: Vec<String>,
     redials: u64,
-    /// The longest time without an answer, in seconds: between two answers, with the second between two
-    /// messages in it.
+    /// The longest time without an answer, in seconds: from one answer to the next, including the second
+    /// between two messages.
     longest_gap: f64,
-    /// Begin, in seconds from the first message on, and length of each long one.
+    /// Each long gap: its begin, in seconds after the first message, and its length in seconds.
     gaps: Vec<(f64, f64)>,
 }
 
@@ -168,8 +168,9 @@ async fn write_messages(
     told
 }
 
-/// As Matrix clients do: what a gateway says of its upstream (5.02 to 5.04) is asked again, under the same
-/// transaction id. Of a pod that is killed Envoy may go first, and the sidecar then says so.
+/// Sends a message as Matrix clients do: when a gateway reports an error of its upstream (5.02 to 5.04), the
+/// request is repeated under the same transaction id. When a pod is killed, Envoy may go first, and the
+/// sidecar then reports that.
 async fn send(
     connection: &LastingConnection,
     request: Request,

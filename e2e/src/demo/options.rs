@@ -1,4 +1,4 @@
-//! What the demo can be told.
+//! The options of the demo.
 
 use crate::error::{Error, Result};
 use crate::matrix::User;
@@ -55,19 +55,19 @@ pub struct Up {
     pub homeserver: Option<String>,
 }
 
-/// Who plays the story.
+/// The users of the story.
 #[derive(Debug)]
 pub(super) enum Cast {
-    /// Users that are made for it, in an empty homeserver.
+    /// Users that are made for the story, in an empty homeserver.
     New,
-    /// Two accounts of a homeserver that was given.
+    /// Two accounts of an existing homeserver.
     Accounts([User; 2]),
-    /// Nobody: only `/versions`.
+    /// No users: only `/versions` is asked.
     Nobody,
 }
 
 impl Cast {
-    /// By the homeserver, and by the variables, of which an empty one counts as not set.
+    /// Chooses by the homeserver, and by the variables, of which an empty one counts as not set.
     pub(super) fn choose(
         homeserver: Option<&str>,
         variable: impl Fn(&str) -> Option<String>,

@@ -3,14 +3,14 @@
 use crate::story::Cost;
 use crate::tcp::Traffic;
 
-/// What the columns of the table mean, to be told below it.
+/// Explains the columns of the table; printed below it.
 pub(super) const NOTE: &str = "\
 Both directions together. \"payload\" is what UDP and TCP carry: DTLS or TLS records, their handshakes included. \"on the wire\"
 adds IPv4 and UDP headers, 28 bytes a datagram, or IPv4 and TCP headers with timestamps, 52 bytes a segment (SYN: 60). Segments
 count bare acknowledgements, as the kernel does, at an MTU of 1,500. The HTTPS client is a lean one: one kept-alive connection a
 user, four short headers; browsers send more. Closing a connection is not counted.";
 
-/// The two sides beside each other. They have the same steps.
+/// Writes the two sides beside each other. They have the same steps.
 pub(super) fn render(coap: &[Cost], https: &[Cost]) -> String {
     let mut rows = vec![format!(
         "{:<26}|{:>10}{:>10}{:>13}  |{:>10}{:>10}{:>13}  |{:>7}\n{:<26}|{:>33}  |{:>33}  |{:>7}",
@@ -53,7 +53,7 @@ fn wire(traffic: Traffic) -> u64 {
     traffic.payload + traffic.headers
 }
 
-/// `1234567` as `1,234,567`.
+/// Writes `1234567` as `1,234,567`.
 fn grouped(number: u64) -> String {
     let (thousands, rest) = (number / 1_000, number % 1_000);
     if thousands == 0 { rest.to_string() } else { format!("{},{rest:03}", grouped(thousands)) }

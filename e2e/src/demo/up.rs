@@ -21,10 +21,11 @@ pub(super) const NAME: &str = "demo";
 /// How soon a part that died while the demo stays up is noticed.
 const HEALTH_CHECK: Duration = Duration::from_secs(1);
 
-/// Starts, tells, stays. An interrupt at any point ends it all in order, and is no error while it stays up.
+/// Starts the chain, plays the story, stays up. An interrupt at any point ends all parts in order, and is not
+/// an error while the demo stays up.
 pub async fn up(options: Up) -> Result<()> {
     let mut interrupted = Interrupted::listen()?;
-    // What is refused leaves no folder behind.
+    // Options that are refused leave no folder behind.
     let cast = Cast::choose(options.homeserver.as_deref(), |name| std::env::var(name).ok())?;
     refuse_a_second_one(&options.dir)?;
     let reach = if options.open { Reach::Everywhere } else { Reach::Machine };
@@ -80,7 +81,8 @@ async fn start(options: &Up, folder: &Path, port: Port) -> Result<Chain> {
     Ok(chain)
 }
 
-/// The story on both wires and the table, into `file` as well; what a later visitor can use of it.
+/// Plays the story on both wires and prints the table, into `file` as well. Returns what a later visitor can
+/// use of it.
 async fn tell(cast: Cast, chain: &Chain, file: Option<&Path>) -> Result<Option<(SignedIn, String)>> {
     let ca = chain.certificate.certificate.clone();
     say("\nOver CoAP and DTLS, as a low-bandwidth client:");
@@ -119,7 +121,7 @@ async fn play(story: Story<'_>, cast: &Cast, names: [&str; 2]) -> Result<Ending>
     }
 }
 
-/// Lines to paste. A token of somebody's homeserver is not for the screen.
+/// Prints lines to paste. A token of an existing homeserver is not for the screen.
 fn how_to_talk(options: &Up, chain: &Chain, room: Option<(SignedIn, String)>) {
     let (token, room) = match room {
         Some((user, room)) if options.homeserver.is_none() => (user.token, room),
@@ -150,8 +152,8 @@ It stays up until Ctrl-C, or `{down}`; {reach}. Talk to it from another terminal
     ));
 }
 
-/// What goes wrong between the parts is explained by their logs; what the user can put right needs
-/// one line only.
+/// Adds the logs to an error. Errors between the parts are explained by their logs; a mistake that the user
+/// can put right needs one line only.
 fn with_logs(why: Error, folder: &Path) -> Error {
     match why {
         Error::Deadline { .. } | Error::NoAnswer { .. } | Error::Wrong { .. } => {
@@ -185,7 +187,7 @@ fn refuse_a_second_one(dir: &Path) -> Result<()> {
     )))
 }
 
-/// The command that ends the demo of this folder, as a shell reads it.
+/// Returns the command that ends the demo of this folder, quoted for a shell.
 fn down_command(dir: &Path) -> String {
     let dir = dir.display().to_string();
     let is_plain = dir.chars().all(|c| c.is_ascii_alphanumeric() || "_/.-".contains(c));
@@ -196,7 +198,8 @@ fn down_command(dir: &Path) -> String {
     }
 }
 
-/// `demo.pid`: by it a second demo in the same folder is refused, and `demo down` finds us.
+/// The file `demo.pid`: because of it a second demo in the same folder is refused, and `demo down` finds this
+/// process.
 struct Mark {
     folder: PathBuf,
 }
@@ -214,7 +217,7 @@ impl Drop for Mark {
     }
 }
 
-/// Ctrl-C, `demo down`, or the terminal's end.
+/// The signals of Ctrl-C, of `demo down`, and of a terminal that closes.
 struct Interrupted([tokio::signal::unix::Signal; 3]);
 
 impl Interrupted {
