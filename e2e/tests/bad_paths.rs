@@ -31,11 +31,11 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
-/// Bytes of the answer to the small request.
+/// Length of the answer to the small request, in bytes.
 const LENGTH: usize = 100;
-/// Of large bodies.
+/// Length of large bodies, in bytes.
 const BODY: usize = 20_000;
-/// OpenSSL and GnuTLS double their timers.
+/// Time for one client: OpenSSL and GnuTLS double their timers.
 const WITHIN: Duration = Duration::from_secs(100);
 
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +47,7 @@ enum Who {
     Upload,
     Reference,
     Fetcher(Library),
-    /// With the length of the answer.
+    /// libcoap's client, with the length of the answer.
     Libcoap(&'static str, usize),
 }
 
@@ -127,9 +127,9 @@ fn all_fetch(who: &[Who], path: BadPath) {
 const GO_COAP: Who = Who::Fetcher(Library::GoCoap);
 const SCANDIUM: Who = Who::Fetcher(Library::Scandium);
 const OPENSSL: Who = Who::Libcoap("coap-client-openssl", LENGTH);
-/// libcoap 4.3.1 ends a handshake when the timer that it looks at once a second has expired five times
-/// (MAX_RETRANSMIT and one), though GnuTLS would wait for a minute. Of 120 seeds at a tenth lost each way 11
-/// ended so, after 5 to 10 s; with OpenSSL 2. So the seed matters.
+/// libcoap's client over GnuTLS. libcoap 4.3.1 ends a handshake when the timer that it looks at once a second
+/// has expired five times (MAX_RETRANSMIT and one), though GnuTLS would wait for a minute. Of 120 seeds at a
+/// tenth lost each way 11 ended so, after 5 to 10 s; with OpenSSL 2. So the seed matters.
 const GNUTLS: Who = Who::Libcoap("coap-client-gnutls", LENGTH);
 
 #[test]

@@ -1,4 +1,5 @@
-//! A capture of a whole run, read by Wireshark with the key log of the sidecar: what wire readers do.
+//! A capture of a whole run, read by Wireshark with the key log of the sidecar, as people do who read
+//! captures.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -16,12 +17,12 @@ use lowband_e2e::synapse::RateLimits;
 use lowband_e2e::wire::Wire;
 use std::process::Command;
 
-/// In the run folder, as the page for operators calls them.
+/// Name of the capture in the run folder, as the page for operators calls it.
 const CAPTURE: &str = "capture.pcap";
 const KEY_LOG: &str = "keys.log";
 const PAGE: &str = include_str!("../../docs/operations.md");
 
-/// What tshark tells of each datagram; several values of one field are joined by commas.
+/// Fields that tshark prints for each datagram; several values of one field are joined by commas.
 const FIELDS: [&str; 6] = [
     "dtls.record.content_type",
     "coap.code",
@@ -30,7 +31,7 @@ const FIELDS: [&str; 6] = [
     "_ws.malformed",
     "_ws.expert.message",
 ];
-/// RFC 6347 section 4.1.
+/// Content type of application data (RFC 6347 section 4.1).
 const APPLICATION_DATA: &str = "23";
 /// Wireshark 4.0 takes options that it does not know for malformed, or notes them: 256 and 257 are MSC3079's,
 /// 65020 is ours.
@@ -41,7 +42,7 @@ const UNKNOWN_TO_WIRESHARK: [&str; 3] =
 #[derive(Debug)]
 struct Row {
     records: String,
-    /// As one number: 69 is 2.05.
+    /// Code as one number: 69 is 2.05.
     code: String,
     path: String,
     query: String,
@@ -63,7 +64,7 @@ impl Row {
         }
     }
 
-    /// Method, path and query of a request.
+    /// Returns method, path and query of a request.
     fn request(&self) -> Option<(&str, &str, &str)> {
         let methods = [("1", "GET"), ("2", "POST"), ("3", "PUT"), ("4", "DELETE")];
         let (_, method) = methods.into_iter().find(|(code, _)| *code == self.code)?;
@@ -90,7 +91,7 @@ fn wireshark_decrypts_a_run_and_finds_its_requests_and_nothing_malformed() {
         let relay = Relay::capturing(fixture.chain.address(), &capture).await.unwrap();
         let port = relay.address().port();
 
-        // Ours knows nothing of a key log, and offers ChaCha20-Poly1305 first.
+        // Our client knows nothing of a key log, and offers ChaCha20-Poly1305 first.
         let mut ours = Wire::coap(relay.address(), ca).await.unwrap();
         let user = matrix::sign_in(&mut ours, &User::new("capture")).await.unwrap();
         let room = matrix::create_room(&mut ours, &user, &[]).await.unwrap();
@@ -112,7 +113,7 @@ fn wireshark_decrypts_a_run_and_finds_its_requests_and_nothing_malformed() {
         for row in &rows {
             let is_well = row.expert.is_empty() && row.malformed.is_empty();
             assert!(is_well || UNKNOWN_TO_WIRESHARK.contains(&&*row.expert), "{row:?}");
-            // What is encrypted has been decrypted, and is CoAP.
+            // Every encrypted record has been decrypted, and holds CoAP.
             let is_secret = row.records.split(',').any(|kind| kind == APPLICATION_DATA);
             assert_eq!(is_secret, !row.code.is_empty(), "{row:?}");
         }
@@ -130,7 +131,7 @@ fn wireshark_decrypts_a_run_and_finds_its_requests_and_nothing_malformed() {
             ("GET", "0", ""),
         ];
         assert_eq!(requests, expected);
-        // 4 of the message, some of the sync.
+        // Blocks: 4 of the message, some of the sync.
         assert!(blocks >= expected.len() + 8, "{blocks}");
         for (code, least) in [("69", expected.len()), ("95", 3)] {
             let count = rows.iter().filter(|row| row.code == code).count();

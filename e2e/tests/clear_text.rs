@@ -1,4 +1,4 @@
-//! The message layer and blockwise without DTLS, with a client that nobody here wrote: aiocoap.
+//! The message layer and blockwise without DTLS, with a client of another project: aiocoap.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -17,14 +17,15 @@ use lowband_transport::coap::{BlockSize, Limits, Method, Times};
 use shell::{Seen, Settings, Shell, text_of};
 use std::time::Duration;
 
-/// A shell and a client of it.
+/// Starts a shell and a client of it.
 async fn started(settings: Settings) -> (Shell, Aiocoap) {
     let shell = Shell::start(settings).await;
     let client = Aiocoap::start(&Parts::from_environment(), shell.address()).unwrap();
     (shell, client)
 }
 
-/// Nothing is lost unless a test says so: a busy machine must not look like a lossy one.
+/// Timeout of a patient end: nothing is lost unless a test says so, and a busy machine must not look like a
+/// lossy one.
 const PATIENT: Duration = Duration::from_secs(20);
 
 fn order(method: &'static str) -> Order {
@@ -36,7 +37,7 @@ fn get(query: &str) -> Order {
     Order { query: vec![query.to_owned()], ..order("GET") }
 }
 
-/// The answer to a request with this body.
+/// Returns the answer to a request with this body.
 fn echoed(kind: &str, body: &str) -> Told {
     Told { code: "2.05".to_owned(), kind: kind.to_owned(), body: body.to_owned(), ..Told::default() }
 }
@@ -140,7 +141,7 @@ async fn a_response_that_takes_its_time_comes_separately_after_an_early_acknowle
     let (shell, mut client) = started(Settings { times, ..Settings::default() }).await;
     let told = client.ask(&Order { body: "slow".to_owned(), ..get("wait=900") }).await.unwrap();
     assert_eq!(told, echoed("CON", "slow"));
-    // Whatever comes next, the client's acknowledgement has come before.
+    // Whatever comes next, the client's acknowledgement has come before it.
     client.ask(&Order { method: "PING", ..Order::default() }).await.unwrap();
     let expected = [
         (Client, "CON", "0.01"),
@@ -151,7 +152,7 @@ async fn a_response_that_takes_its_time_comes_separately_after_an_early_acknowle
         (Server, "RST", "0.00"),
     ];
     assert_eq!(shell.messages(), seen(expected));
-    // The same of a body in blocks.
+    // A body in blocks is treated alike.
     let query = vec!["wait=900".to_owned(), "bytes=5000".to_owned()];
     let told = client.ask(&Order { query, ..order("GET") }).await.unwrap();
     assert_eq!(told, echoed("CON", &text_of(5_000)));
@@ -175,7 +176,7 @@ async fn each_request_is_done_once_although_of_each_third_message_a_copy_is_lost
     let told = client.ask(&ask(Order { body: large.clone(), ..order("PUT") })).await.unwrap();
     assert!(told.body == large, "{} {}", told.code, told.error);
     bodies.push(large);
-    // The server says two things each time, an acknowledgement and later the response: of six, one of each
+    // The server sends two messages each time, an acknowledgement and later the response: of six, one of each
     // kind is lost.
     for _ in 0..3 {
         let slow = Order { body: "slow".to_owned(), query: vec!["wait=100".to_owned()], ..order("POST") };
@@ -192,12 +193,12 @@ async fn each_request_is_done_once_although_of_each_third_message_a_copy_is_lost
 #[tokio::test]
 async fn an_unknown_critical_option_is_4_02_or_silence_and_an_elective_one_is_ignored() {
     let (shell, mut client) = started(Settings::default()).await;
-    // The lowest bit of the number says critical (RFC 7252 section 5.4.6).
+    // The lowest bit of an option's number makes it critical (RFC 7252 section 5.4.6).
     let critical = Order { options: vec![(65_001, "new")], ..order("GET") };
     let told = client.ask(&critical).await.unwrap();
     assert_eq!((&*told.code, &*told.kind), ("4.02", "ACK"));
     assert!(told.body.contains("65001"), "{}", told.body);
-    // RFC 7252 section 5.4.1: a non-confirmable one is rejected without a word, or by a Reset.
+    // RFC 7252 section 5.4.1: a non-confirmable request is rejected without a word, or by a Reset.
     let unreliable = Order { unreliable: true, give_up_after: Some(0.1), ..critical };
     assert_eq!(client.ask(&unreliable).await.unwrap().error, "TimeoutError");
     let elective = Order { options: vec![(65_000, "new")], body: "done".to_owned(), ..order("PUT") };
@@ -242,7 +243,7 @@ async fn a_request_for_notifications_has_one_response_that_promises_none() {
         let told = client.ask(&Order { observe: true, ..get(query) }).await.unwrap();
         assert_eq!((&*told.code, told.observing, &*told.error), ("2.05", false, ""), "{query}");
     }
-    // RFC 7641 section 2: such a request is one like any other where nothing can be observed.
+    // RFC 7641 section 2: where nothing can be observed, such a request is treated like any other.
     let requests = shell.requests();
     assert!(requests.iter().all(|request| request.options.observe == Some(0)), "{requests:?}");
     client.end().await.unwrap();

@@ -1,6 +1,6 @@
-//! Clients that wait for a long poll while the sidecar is killed, or while a NAT gives them another port: by
-//! their defaults, they know within 40 s. The real sidecar; a homeserver that lets everybody wait stands
-//! behind the real Envoy.
+//! Clients that wait for a long poll while the sidecar is killed, or while a NAT gives them another port:
+//! with their defaults, they know within 40 s. The real sidecar; a homeserver that lets all clients wait
+//! stands behind the real Envoy.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -27,11 +27,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(20);
-/// What is promised.
+/// The promised time in which clients know.
 const KNOWN_WITHIN: Duration = Duration::from_secs(40);
 const CLIENTS: usize = 3;
 
-/// The first `CLIENTS` that ask for `sync` wait until they hang up; all else is answered.
+/// Serves: the first `CLIENTS` that ask for `sync` wait until they hang up; all other requests are answered.
 fn serve(stream: &TcpStream, polls: &AtomicUsize) {
     let mut lines = BufReader::new(stream).lines();
     let Some(Ok(request)) = lines.next() else { return };
@@ -75,7 +75,7 @@ struct Clients {
     command: tokio::process::Child,
 }
 
-/// All three wait for their long poll, which has been acknowledged.
+/// Makes all three clients wait for their long poll, which has been acknowledged.
 async fn all_wait(fixture: &Fixture, server: SocketAddr, polls: &AtomicUsize) -> Clients {
     let authority = &fixture.chain.certificate.certificate;
     let options = ConnectOptions {
@@ -123,7 +123,8 @@ async fn all_wait(fixture: &Fixture, server: SocketAddr, polls: &AtomicUsize) ->
     Clients { options, plain, lasting, plain_poll, lasting_poll, command }
 }
 
-/// Each has an answer, or an error that it can act on, and its next request is answered.
+/// Asserts that each client has an answer, or an error that it can act on, and that its next request is
+/// answered.
 async fn all_know(clients: Clients) {
     let Clients { options, plain, lasting, plain_poll, lasting_poll, command } = clients;
     let begin = Instant::now();

@@ -35,7 +35,7 @@ async fn demo_with(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     output(command, WITHIN).await.unwrap()
 }
 
-/// A port for the demo to bind anew: it refuses one that somebody holds.
+/// Returns a port for the demo to bind anew: the demo refuses a port that another program holds.
 fn number_of_free_port() -> String {
     Port::free_for_both().unwrap().number().to_string()
 }
@@ -67,7 +67,7 @@ async fn once_does_every_step_shows_the_table_and_leaves_nothing_behind() {
     assert!(nothing_runs_in(&folder));
 }
 
-/// The addresses, as the kernel writes them, at which this port is served (proc_net(5)).
+/// Returns the addresses, as the kernel writes them, at which this port is served (proc_net(5)).
 fn bound(table: &str, port: u16) -> BTreeSet<String> {
     const LISTENING: &str = "0A";
     const UNCONNECTED: &str = "07";

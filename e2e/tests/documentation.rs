@@ -1,4 +1,4 @@
-//! What the README and the pages show is what happens: their commands give the output printed under them, the
+//! The README and the pages show what really happens: their commands give the output printed under them, the
 //! table of bytes is the demo's, the table of options is that of `--help`.
 #![allow(
     clippy::unwrap_used,
@@ -21,16 +21,17 @@ use std::time::Duration;
 
 static SHARED: Shared = Shared::new();
 
-/// Stands between the outputs of two commands of one shell.
+/// Line between the outputs of two commands of one shell.
 const BORDER: &str = "\u{1}border\u{1}\n";
-/// Stands in a page for whatever comes here.
+/// Text in a page that stands for any output.
 const ANYTHING: &str = "[...]";
 /// The pages whose commands are run here, and how many each has at least. docs/kubernetes.md has a
 /// test in `e2e/kubernetes`.
 const PAGES: [(&str, usize); 2] = [("README.md", 3), ("docs/clients.md", 8)];
 const OPERATIONS: &str = "docs/operations.md";
 const DEMO_WITHIN: Duration = Duration::from_secs(180);
-/// In points of a ratio. A run may have an acknowledgement of TCP more or less, which is a point or two.
+/// Allowed difference of a ratio, in points. A run may have an acknowledgement of TCP more or less, which is
+/// a point or two.
 const MOST_DRIFT: i32 = 4;
 
 fn root() -> PathBuf {
@@ -41,7 +42,7 @@ fn read(page: &str) -> String {
     std::fs::read_to_string(root().join(page)).unwrap()
 }
 
-/// The contents of a page's fenced blocks of one kind.
+/// Returns the contents of a page's fenced blocks of one kind.
 fn blocks(page: &str, kind: &str) -> Vec<String> {
     blocks_of(&read(page), kind)
 }
@@ -51,7 +52,7 @@ fn blocks_of(text: &str, kind: &str) -> Vec<String> {
     blocks.filter_map(|block| Some(block.strip_prefix(kind)?.strip_prefix('\n')?.to_owned() + "\n")).collect()
 }
 
-/// Commands and the output that stands under each.
+/// Returns the commands and the output that stands under each.
 fn commands(block: &str) -> Vec<(String, String)> {
     let mut commands: Vec<(String, String)> = Vec::new();
     for line in block.lines() {
@@ -79,7 +80,7 @@ fn is_as_shown(shown: &str, got: &str) -> bool {
     open_end || rest.trim_end().is_empty()
 }
 
-/// A folder that looks like the checkout with a demo running in it.
+/// Makes a folder that looks like the checkout with a demo running in it.
 fn checkout(fixture: &Fixture) -> PathBuf {
     let folder = Parts::from_environment().test_folder("documentation_checkout").unwrap();
     symlink(fixture.chain.folder(), folder.join("run")).unwrap();
@@ -99,7 +100,7 @@ fn run(fixture: &Fixture, folder: &Path, commands: &[(String, String)]) -> Strin
         .iter()
         .map(|(command, _)| format!("{} 2>&1\nprintf '{BORDER}'\n", command.replace("8008", &port)))
         .collect();
-    // Commands that show an error end with one; it is their output that counts.
+    // Commands that show an error end with one; what counts is their output.
     let script = format!("set +e +o pipefail; cd '{}'\n{script}", folder.display());
     let got = fixture.run(fixture.shell(&script)).unwrap_or_else(|why| panic!("{why}"));
     String::from_utf8(got).unwrap()
@@ -123,7 +124,7 @@ fn the_commands_of_the_pages_give_the_output_under_them() {
     }
 }
 
-/// An empty folder with the filter that `make filter` has built, and `envoy` in the `PATH`.
+/// Makes an empty folder with the filter that `make filter` has built, and `envoy` in the `PATH`.
 fn operators_folder(parts: &Parts) -> (PathBuf, String) {
     let folder = parts.test_folder("documentation_operations").unwrap();
     std::fs::create_dir(folder.join("target")).unwrap();
@@ -138,7 +139,7 @@ fn operators_folder(parts: &Parts) -> (PathBuf, String) {
     (folder, format!("{}:{}:{path}", parts.bin().display(), programs.display()))
 }
 
-/// "Start it", as it is printed, but for the homeserver; the ports of this machine are set by variables.
+/// Runs "Start it", as it is printed, but for the homeserver; the ports of this machine are set by variables.
 #[test]
 fn what_an_operator_is_told_to_start_serves_from_an_empty_folder() {
     let fixture = Fixture::shared(&SHARED, "documentation").unwrap_or_else(|why| panic!("{why}"));
@@ -169,7 +170,7 @@ fn what_an_operator_is_told_to_start_serves_from_an_empty_folder() {
         let got = fixture.run(output(shell, DEMO_WITHIN)).unwrap().stdout;
         let got = String::from_utf8(got).unwrap();
         for ((command, shown), got) in commands.iter().zip(got.split(BORDER)) {
-            // OpenSSL's own words are not the page's.
+            // OpenSSL's own output is not printed on the page.
             let is_openssl = command.starts_with("openssl");
             assert!(is_openssl || is_as_shown(shown, got), "$ {command}\nshown:\n{shown}\ngot:\n{got}");
         }
@@ -201,18 +202,18 @@ fn what_an_operator_is_told_to_start_serves_from_an_empty_folder() {
     assert_eq!(shown(prove), 2);
 }
 
-/// A row of the table without its numbers, which differ from run to run.
+/// Returns a row of the table without its numbers, which differ from run to run.
 fn shape(row: &str) -> String {
     let is_number = |word: &str| word.chars().all(|c| c.is_ascii_digit() || c == ',');
     row.split_whitespace().map(|word| if is_number(word) { "N" } else { word }).collect::<Vec<_>>().join(" ")
 }
 
-/// The last column of a row: the bytes of CoAP in per cent of those of HTTPS.
+/// Returns the last column of a row: the bytes of CoAP in per cent of those of HTTPS.
 fn ratio(row: &str) -> Option<i32> {
     row.rsplit_once('|')?.1.trim().strip_suffix(" %")?.parse().ok()
 }
 
-/// Rows of the table in the README that the demo has not printed, or with another ratio.
+/// Returns rows of the README's table that the demo has not printed, or has printed with another ratio.
 fn drifted(page: &str, printed: &str) -> Vec<String> {
     let mut printed = printed.lines();
     let mut is_the_same = |shown: &str| {
@@ -245,7 +246,7 @@ async fn the_table_of_the_readme_is_the_demos() {
     assert_eq!(printed.lines().count(), table.lines().count(), "{printed}");
 }
 
-/// Flags and defaults in the table of the operators' page, against `--help`.
+/// Compares flags and defaults in the table of the operators' page with `--help`.
 #[test]
 fn the_options_of_the_page_for_operators_are_the_sidecars() {
     let sidecar = Parts::from_environment().program("lowband-sidecar").unwrap();

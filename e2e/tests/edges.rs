@@ -1,4 +1,4 @@
-//! What must not pass the chain, and how it is told.
+//! Content that must not pass the chain, and how it is reported.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -39,8 +39,8 @@ fn malformed_cbor_is_4_00_with_its_offset_and_never_reaches_the_homeserver() {
         let connection = fixture.connection().await.unwrap();
         let claims = |head: u8| [b"\xa1\x61a", &[head][..], &(1_u64 << 40).to_be_bytes(), b"abc"].concat();
         let bodies: [(Vec<u8>, usize); 14] = [
-            // {"a": "hel and no more; {"a": 1} and one byte too many; a simple value that nobody has
-            // assigned; nothing but a break.
+            // {"a": "hel and no more; {"a": 1} and one byte too many; a simple value that is not assigned;
+            // nothing but a break.
             (b"\xa1\x61a\x65hel".to_vec(), 7),
             (b"\xa1\x61a\x01\x00".to_vec(), 4),
             (b"\xa1\x61a\xf0".to_vec(), 3),
@@ -79,7 +79,7 @@ fn malformed_cbor_is_4_00_with_its_offset_and_never_reaches_the_homeserver() {
             let line = line.await.unwrap();
             assert!(!line.contains("via_upstream"), "{line}");
         }
-        // The session has taken no harm.
+        // The session is still usable.
         let response =
             connection.request(request(Method::Get, "/_matrix/client/versions", &[])).await.unwrap();
         assert_eq!(code(&response), "2.05");

@@ -19,7 +19,7 @@ use lowband_e2e::sidecar::Sidecar;
 use lowband_e2e::wire;
 use tokio::net::UnixStream;
 
-/// Nobody listens there: what Envoy says by itself is enough here.
+/// A URL at which no program listens: the answers that Envoy makes by itself are enough here.
 const NO_HOMESERVER: &str = "http://127.0.0.1:1";
 
 async fn ask(client: &mut Http1) -> Response<Bytes> {

@@ -1,5 +1,5 @@
-//! Parts that are down, hung or slow: what the client is told, and that all is well again without a restart
-//! of the sidecar.
+//! Parts that are down, hung or slow: the error that the client gets, and the recovery without a restart of
+//! the sidecar.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -18,11 +18,11 @@ use lowband_e2e::wire::{self, code, document};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-/// Shorter than its defaults, so that nobody has to wait a minute for a 5.04.
+/// Timeouts shorter than the sidecar's defaults, so that a 5.04 does not take a minute.
 const SIDECAR: &[&str] = &["--response-timeout", "3s", "--connect-timeout", "2s"];
 const SOON: Duration = Duration::from_secs(20);
 
-/// One test at a time, and whole again whatever the one before has left.
+/// Returns the chain to one test at a time, repaired whatever the previous test has left.
 fn fixture() -> MutexGuard<'static, Fixture> {
     static ONLY: OnceLock<Mutex<Fixture>> = OnceLock::new();
     let start = || {
@@ -34,7 +34,7 @@ fn fixture() -> MutexGuard<'static, Fixture> {
     fixture
 }
 
-/// Thaws and starts what needs it. The sidecar never does, but for a test that ends it itself.
+/// Thaws and starts parts that need it. The sidecar never needs it, except in a test that ends it itself.
 async fn repair(fixture: &Fixture) {
     let synapse = fixture.synapse().unwrap();
     for part in [&synapse.process, &fixture.chain.envoy.process] {
@@ -63,7 +63,7 @@ fn expect_matrix_error(response: &Response, expected: &str) {
     let body = document(response).unwrap();
     assert_eq!(body["errcode"], "M_UNKNOWN", "{body}");
     assert!(body["error"].as_str().is_some_and(|text| !text.is_empty()), "{body}");
-    // Whoever has written it, Envoy or the sidecar.
+    // The answer is alike whether Envoy or the sidecar has written it.
     assert_eq!(response.max_age, (expected == "5.03").then_some(5), "{response:?}");
 }
 
@@ -78,8 +78,8 @@ async fn one_request_waits(fixture: &Fixture) {
     .unwrap();
 }
 
-/// Works before, gives `expected` while `part` is as `harm` leaves it, works afterwards on the same session
-/// and on a new one.
+/// Asserts that the chain works before, gives `expected` while `part` is as `harm` leaves it, and works
+/// afterwards on the old session and on a new one.
 fn told_and_recovered(part: impl Fn(&Fixture) -> &Process, harm: impl Fn(&Process), expected: &str) {
     let fixture = fixture();
     fixture.run(async {
@@ -88,10 +88,10 @@ fn told_and_recovered(part: impl Fn(&Fixture) -> &Process, harm: impl Fn(&Proces
         assert_eq!(code(&versions(&connection_before).await), "2.05");
         harm(part(&fixture));
         expect_matrix_error(&versions(&connection_before).await, expected);
-        // Also on a session that begins while it lasts: DTLS needs no upstream.
+        // A session that begins meanwhile gets the error too: DTLS needs no upstream.
         expect_matrix_error(&versions(&fixture.connection().await.unwrap()).await, expected);
         repair(&fixture).await;
-        // At the first try: nothing here hides a second.
+        // The request works at the first try: nothing here hides a second.
         assert_eq!(code(&versions(&connection_before).await), "2.05");
         assert_eq!(code(&versions(&fixture.connection().await.unwrap()).await), "2.05");
         fixture.chain.check().unwrap();
@@ -166,7 +166,7 @@ fn a_slow_homeserver_is_acknowledged_first_and_answered_when_it_answers() {
         let waiting = connection.clone();
         let waiting = tokio::spawn(async move { versions(&waiting).await });
         wait::until("an empty acknowledgement", SOON, async || {
-            // The request and its acknowledgement; the client may have said its request again.
+            // The packets are the request and its acknowledgement; the client may have repeated its request.
             match relay.traffic().await.unwrap().packets - before {
                 packets @ 0..=1 => Err(format!("{packets} datagrams")),
                 _ => Ok(()),

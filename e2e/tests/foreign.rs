@@ -1,4 +1,4 @@
-//! Clients that nobody here wrote: Debian's libcoap, over OpenSSL and over GnuTLS.
+//! Clients of another project: Debian's libcoap, over OpenSSL and over GnuTLS.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -23,19 +23,19 @@ fn fixture() -> &'static Fixture {
 
 const PROGRAMS: [&str; 2] = ["coap-client-openssl", "coap-client-gnutls"];
 
-/// What a client received, and what it told of the way.
+/// The payload that a client received, and what it printed on the way.
 struct Answer {
     json: Value,
     said: String,
 }
 
 impl Answer {
-    /// The messages that it sent and received, a line each: type, code, message id, options.
+    /// Returns the messages that the client sent and received, a line each: type, code, message id, options.
     fn messages(&self) -> Vec<&str> {
         self.said.lines().filter(|line| line.starts_with("v:1 t:")).collect()
     }
 
-    /// How many messages went or came with all of this in their line.
+    /// Counts the messages with all of these texts in their line.
     fn count(&self, texts: &[&str]) -> usize {
         self.messages().iter().filter(|line| texts.iter().all(|text| line.contains(text))).count()
     }
@@ -44,8 +44,8 @@ impl Answer {
 /// Runs a libcoap client on a path, in the run folder.
 async fn ask(program: &'static str, arguments: &[&str], path: &str) -> Answer {
     let fixture = fixture();
-    // What it says would stand in between on its standard output. Tests run at the same time: a
-    // file for each.
+    // The client's messages would stand in between on its standard output. Tests run at the same time, so
+    // each has a file of its own.
     let file = fixture.chain.folder().join(format!("{program}{}.cbor", path.replace(['/', '?'], "-")));
     let mut command = Command::new(system_program(program, "setup-test").unwrap());
     command.arg("-C").arg(&fixture.chain.certificate.certificate).arg("-o").arg(&file);
@@ -61,9 +61,9 @@ async fn ask(program: &'static str, arguments: &[&str], path: &str) -> Answer {
     Answer { json: serde_json::from_slice(&json).unwrap(), said }
 }
 
-/// Puts a message with this text, read from a file: the event.
+/// Puts a message with this text, read from a file. Returns the answer with the event.
 async fn send(program: &'static str, arguments: &[&str], by: &SignedIn, room: &str, text: &str) -> Answer {
-    // The transaction.
+    // Name of the transaction.
     let name = format!("{program}{}", text.len());
     let file = fixture().chain.folder().join(format!("{name}-sent.cbor"));
     let content = json!({"msgtype": "m.text", "body": text}).to_string();
@@ -83,7 +83,7 @@ async fn expect_sent(wire: &mut Wire, by: &SignedIn, room: &str, answer: &Answer
     assert_eq!(sent.text("/content/body").unwrap(), text);
 }
 
-/// Somebody with a room, on a wire of their own.
+/// Registers a user with a room, on a wire of their own.
 async fn somebody(name: &str) -> (Wire, SignedIn, String) {
     let mut wire = fixture().https().await.unwrap();
     let user = matrix::sign_in(&mut wire, &User::new(name)).await.unwrap();
@@ -130,7 +130,7 @@ fn small_blocks_go_both_ways_as_the_client_wants_them() {
             let blocks = to_cbor(&expected.to_string()).unwrap().len() / 64;
             let came = answer.count(&["c:2.05", "Block2:", "/64 "]);
             assert!(came >= blocks, "{came} of {blocks}: {}", answer.said);
-            // How long it is, in the first block: who takes less can stop there.
+            // The length is in the first block: a client that takes less can stop there.
             assert_eq!(answer.count(&["c:2.05", "Block2:0/M/64", "Size2:"]), 1, "{}", answer.said);
             assert_eq!(answer.count(&["c:2.05", "Size2:"]), 1, "{}", answer.said);
 
@@ -162,7 +162,7 @@ fn messages_of_300_kb_come_in_blocks_and_are_those_that_https_gives() {
             for events in [&mut answer.json["chunk"], &mut expected] {
                 assert_eq!(events.as_array().unwrap().len(), 10);
                 for event in events.as_array_mut().unwrap() {
-                    // How old it is.
+                    // These members say how old an event is.
                     for name in ["age", "unsigned"] {
                         event.as_object_mut().unwrap().remove(name);
                     }
@@ -193,8 +193,8 @@ fn a_slow_homeserver_makes_a_separate_response_of_an_early_acknowledgement() {
         let synced = matrix::sync(&mut wire, &user, "timeout=0").await.unwrap();
         let since = synced["next_batch"].as_str().unwrap();
         let token = format!("256,{}", user.token);
-        // Nothing happens for longer than the server waits with its acknowledgement. Not twice the same:
-        // Synapse remembers its answers.
+        // Nothing happens for longer than the server waits with its acknowledgement. The timeouts differ,
+        // because Synapse remembers its answers.
         for (program, timeout) in PROGRAMS.into_iter().zip([3_000, 3_001]) {
             let path = format!("/7?timeout={timeout}&since={since}");
             let answer = ask(program, &["-O", &token], &path).await;

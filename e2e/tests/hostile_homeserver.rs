@@ -16,11 +16,11 @@ use lowband_e2e::wire::{code, document};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 
-/// What the homeserver does, by the last segment of the path. What it has written is followed by the end
-/// of the connection.
+/// Returns what the homeserver does, by the last segment of the path. The connection ends behind the bytes
+/// that it writes.
 fn answer(behaviour: &str) -> Vec<u8> {
-    // Each connection ends after one answer, and says so: else the next request might meet one that
-    // is just ending.
+    // Each connection ends after one answer, and says so: otherwise the next request might meet one that is
+    // just ending.
     let json = |length: usize, body: &[u8]| {
         let fields = "content-type: application/json\r\nconnection: close";
         let head = format!("HTTP/1.1 200 OK\r\n{fields}\r\ncontent-length: {length}\r\n\r\n");
@@ -59,7 +59,7 @@ fn serve(stream: &TcpStream) {
     let Some(Ok(request)) = lines.next() else { return };
     while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
     let target = request.split(' ').nth(1).unwrap();
-    // Envoy need not wait for the end of what it will not take.
+    // Envoy need not wait for the end of an answer that it will not take.
     let _ = (&mut &*stream).write_all(&answer(target.rsplit('/').next().unwrap()));
 }
 
@@ -79,7 +79,7 @@ async fn get(connection: &Connection, behaviour: &str) -> Response {
     connection.request(Request::get(format!("/_matrix/client/v3/{behaviour}"))).await.unwrap()
 }
 
-/// How many requests the sidecar has answered with this code.
+/// Returns how many requests the sidecar has answered with this code.
 async fn counted(fixture: &Fixture, code: &str) -> u32 {
     let metrics = http1::get(fixture.chain.sidecar.admin(), "/metrics").await.unwrap();
     let text = String::from_utf8(metrics.body().to_vec()).unwrap();
@@ -87,7 +87,7 @@ async fn counted(fixture: &Fixture, code: &str) -> u32 {
     text.lines().find_map(|line| line.strip_prefix(&name)).map_or(0, |count| count.parse().unwrap())
 }
 
-/// A Matrix error; a text where the body has begun as another one.
+/// Expects a Matrix error; a text where the body has begun as another one.
 fn expect_told(response: &Response, behaviour: &str) {
     if response.content_format.is_some() {
         let error = document(response).unwrap();

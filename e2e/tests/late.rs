@@ -1,6 +1,6 @@
 //! Answers that come late, as each long poll with news does: after the acknowledgement, in one block or in
-//! hundreds, with every client that there is. The sidecar is the real one; behind it stands something that
-//! answers when it is told to.
+//! hundreds, with every client that there is. The sidecar is the real one; behind it stands a stub that
+//! answers at the time it is asked to.
 //!
 //! The clients differ in what they do with such an answer: see the page for client authors.
 #![allow(
@@ -38,12 +38,13 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
-/// Longer than any client waits with its first copy.
+/// Time of a late answer: longer than any client waits with its first copy.
 const LATE: Duration = Duration::from_secs(3);
-/// Longer than any client repeats, and than the server keeps a body that nobody asks for.
+/// Time of a very late answer: longer than any client repeats, and than the server keeps a body that no
+/// client asks for.
 const VERY_LATE: Duration = Duration::from_secs(70);
 
-/// Three blocks and three hundred.
+/// Lengths of answers in bytes: three blocks and three hundred.
 const SIZES: [usize; 2] = [3_000, 300_000];
 
 struct Fixture {
@@ -87,9 +88,9 @@ enum Who {
 
 use Who::{Aiocoap as Aio, Other, Ours, Reference as Ref};
 
-/// Those that need nothing but what `make test` installs anyway, and Node.
+/// Clients that need nothing but what `make test` installs anyway, and Node.
 const USUAL: [Who; 5] = [Ours, Ref, Aio, Other(Library::NodeCoap), Other(Library::NodeCoapClient)];
-/// Those that need another Go or Java.
+/// Clients that need another Go or Java.
 const MORE: [Who; 2] = [Other(Library::GoCoap), Other(Library::Californium(1 << 20))];
 
 /// Fetches an answer and compares it.
@@ -121,7 +122,7 @@ async fn fetch_from(who: Who, server: SocketAddr, path: String, length: usize) {
             let shim = Shim::dtls(server).await;
             let mut client = Aiocoap::start(parts, shim.address()).unwrap();
             let path = path[1..].split('/').map(str::to_owned).collect();
-            // It reads text: Accept is 50, which is JSON.
+            // This client reads text: Accept is 50, which is JSON.
             let order = Order { method: "GET", path, options: vec![(17, "2")], ..Order::default() };
             let told = client.ask(&order).await.unwrap();
             assert!(told.body == stub::document(length), "{length}: {} {}", told.code, told.error);
@@ -137,7 +138,7 @@ async fn fetch_from(who: Who, server: SocketAddr, path: String, length: usize) {
     }
 }
 
-/// All of it at once: what takes long is the waiting.
+/// Fetches with all clients at once: what takes long is the waiting.
 async fn all_fetch(who: impl IntoIterator<Item = Who>, wait: Duration) {
     let server = fixture().server;
     let mut fetches = JoinSet::new();
@@ -151,7 +152,7 @@ async fn all_fetch(who: impl IntoIterator<Item = Who>, wait: Duration) {
     }
 }
 
-/// How often something has happened in the sidecar's CoAP layer.
+/// Returns how often an event has happened in the sidecar's CoAP layer.
 async fn events(fixture: &Fixture, name: &str) -> u64 {
     let response = http1::get(fixture.sidecar.admin(), "/metrics").await.unwrap();
     let text = String::from_utf8(response.body().to_vec()).unwrap();
@@ -163,7 +164,7 @@ async fn events(fixture: &Fixture, name: &str) -> u64 {
 fn a_late_answer_of_3_or_300_kb_reaches_every_client() {
     fixture().runtime.block_on(async {
         all_fetch(USUAL, LATE).await;
-        // That it came in their ways, and no easier one.
+        // The blocks came inside acknowledgements, and not by an easier way.
         assert!(events(fixture(), "lowband_coap_requests_in_acknowledgements_total").await >= 295);
         assert!(events(fixture(), "lowband_coap_blocks_acknowledged_by_next_total").await >= 2);
     });
@@ -238,12 +239,12 @@ fn a_late_answer_reaches_the_reference_although_each_tenth_datagram_is_lost() {
     });
 }
 
-/// Its default takes 8 kB. Where the length is known the first block tells it, so that the client need not
-/// fetch all of that to fail.
+/// Californium's default takes 8 kB. Where the length is known the first block gives it, so that the client
+/// need not fetch the whole answer to fail.
 #[test]
 #[ignore = "needs what `make test-more` installs"]
 fn californium_fails_at_the_first_block_of_what_is_more_than_it_takes() {
-    // Of its own: what is counted must be of nobody else.
+    // A chain of its own: the counters must count no other client.
     let fixture = start("late-californium");
     fixture.runtime.block_on(async {
         let shim = Shim::dtls(fixture.server).await;
@@ -259,7 +260,7 @@ fn californium_fails_at_the_first_block_of_what_is_more_than_it_takes() {
     });
 }
 
-/// libcoap's client, which has DTLS. The file holds what it has received.
+/// Fetches with libcoap's client, which has DTLS. The file holds what the client has received.
 async fn libcoap(arguments: &[&str], wait: Duration, length: usize) -> Vec<u8> {
     let fixture = fixture();
     let path = stub::path(wait, length);
@@ -272,8 +273,8 @@ async fn libcoap(arguments: &[&str], wait: Duration, length: usize) -> Vec<u8> {
     std::fs::read(&file).unwrap_or_default()
 }
 
-/// It loses late answers of more than one block, says nothing and exits with 0; not so when it asks by
-/// non-confirmable messages or for notifications. There is nothing that a server could do.
+/// Checks that libcoap's client loses late answers of more than one block, says nothing and exits with 0; not
+/// so when it asks by non-confirmable messages or for notifications. A server cannot help it.
 async fn libcoap_gets(wait: Duration) {
     let mut fetches = JoinSet::new();
     for (arguments, length) in
@@ -301,7 +302,7 @@ fn libcoap_gets_very_late_answers_as_well() {
     fixture().runtime.block_on(libcoap_gets(VERY_LATE));
 }
 
-/// What is answered before the acknowledgement is one message, whatever the client makes of late ones.
+/// An answer before the acknowledgement is one message, whatever the client makes of late ones.
 #[test]
 fn an_answer_after_a_second_comes_in_the_acknowledgement_to_whoever_can_wait_for_it() {
     fixture().runtime.block_on(async {

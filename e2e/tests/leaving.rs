@@ -1,5 +1,5 @@
-//! Clients that ask and leave at once, many of them: what Envoy thinks of the connection that they share
-//! with everybody else.
+//! Clients that ask and leave at once, many of them: how Envoy judges the connection that they share with all
+//! other clients.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -22,11 +22,12 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 const SOON: Duration = Duration::from_secs(30);
-/// One after the other, so that all of them use the one connection, which takes a hundred at once before
-/// another is opened.
+/// Number of groups, one after the other, so that all of them use the one connection, which takes a hundred
+/// requests at once before another is opened.
 const GROUPS: usize = 5;
 const SESSIONS: usize = 5;
-/// Two windows of the client: none of them is older than a second when all have arrived.
+/// Requests of each session: two windows of the client, and none is older than a second when all have
+/// arrived.
 const REQUESTS: usize = 16;
 
 /// A homeserver whose long polls wait until there is news.
@@ -47,7 +48,7 @@ impl Homes {
         drop(self.news.wait_while(self.has_news.lock().unwrap(), |has_news| !*has_news).unwrap());
         let head =
             "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: 2";
-        // Whoever asked may have gone.
+        // The client may have gone.
         let _ = (&mut &*stream).write_all(format!("{head}\r\n\r\n{{}}").as_bytes());
     }
 
@@ -102,12 +103,12 @@ async fn reaches(fixture: &Fixture, name: &str, wanted: u64) {
     .unwrap();
 }
 
-/// Connections that Envoy has cut because too many of their streams were reset young.
+/// Returns how many connections Envoy has cut because too many of their streams were reset young.
 async fn cut(fixture: &Fixture) -> u64 {
     fixture.chain.envoy.stat("http.sidecar.downstream_rq_too_many_premature_resets").await.unwrap()
 }
 
-/// Streams that have been reset by whoever had begun them.
+/// Returns how many streams have been reset by the end that had begun them.
 async fn reset(fixture: &Fixture) -> u64 {
     fixture.chain.envoy.stat("http.sidecar.downstream_rq_rx_reset").await.unwrap()
 }
@@ -141,7 +142,7 @@ fn those_who_ask_and_leave_at_once_do_not_end_the_long_poll_of_a_stranger() {
         let all = u64::try_from(GROUPS * SESSIONS * REQUESTS).unwrap();
         reaches(&fixture, "lowband_requests_cancelled_total", all).await;
         assert_eq!(cut(&fixture).await, 0, "no sooner than they are old");
-        // Those that are ended at all are ended when they are old enough for Envoy.
+        // Streams that are reset at all are reset when they are old enough for Envoy.
         reaches(&fixture, "lowband_requests_running_out", 0).await;
         wait::until("that Envoy knows of all ends", SOON, async || match reset(&fixture).await {
             seen if seen >= all => Ok(()),

@@ -1,5 +1,5 @@
-//! Requests that wait at the homeserver: they wait as long as they should, many at once, and no longer
-//! than their client.
+//! Requests that wait at the homeserver: they wait as long as they should, many at once, and no longer than
+//! their client.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -19,7 +19,7 @@ use lowband_e2e::wire::{Wire, code, document};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-/// One at a time: the tests count the requests that wait at Envoy.
+/// Returns the chain to one test at a time: the tests count the requests that wait at Envoy.
 fn fixture() -> MutexGuard<'static, Fixture> {
     static ONLY: OnceLock<Mutex<Fixture>> = OnceLock::new();
     let start = || {
@@ -29,7 +29,7 @@ fn fixture() -> MutexGuard<'static, Fixture> {
     ONLY.get_or_init(start).lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Until exactly `count` requests of the sidecar wait at Envoy.
+/// Waits until exactly `count` requests of the sidecar wait at Envoy.
 async fn waiting_requests(fixture: &Fixture, count: u64) {
     let what = format!("{count} requests waiting at Envoy");
     wait::until(&what, Duration::from_secs(20), async || {
@@ -42,7 +42,7 @@ async fn waiting_requests(fixture: &Fixture, count: u64) {
     .unwrap();
 }
 
-/// How many requests the sidecar has acknowledged because they wait: their answers come late.
+/// Returns how many requests the sidecar has acknowledged because they wait: their answers come late.
 async fn acknowledged(fixture: &Fixture) -> u64 {
     const NAME: &str = "lowband_coap_empty_acknowledgements_total ";
     let response = http1::get(fixture.chain.sidecar.admin(), "/metrics").await.unwrap();

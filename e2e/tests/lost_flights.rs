@@ -29,9 +29,9 @@ fn fixture() -> &'static Fixture {
 /// A confirmable GET of path code 0, `/versions`. It ends with a line feed, the value of a Content-Format
 /// that a request without a payload may have, and holds no zero: both programs read lines of text.
 const GET_VERSIONS: &[u8] = b"\x44\x01\x31\x32abcd\xb1\x30\x11\x0a";
-/// What only the answer holds.
+/// A text that only the answer holds.
 const ANSWER: &[u8] = b"r0.6.1";
-/// A lost flight costs a second or two.
+/// Time for one client: a lost flight costs a second or two.
 const WITHIN: Duration = Duration::from_secs(30);
 
 /// Lets a program that speaks DTLS between its standard input and output fetch `/versions`.

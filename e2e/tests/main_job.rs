@@ -1,5 +1,5 @@
-//! The main job: what goes in at one end of the chain comes out at the other, and CBOR over CoAP says what
-//! JSON over HTTPS says.
+//! The main job: what goes in at one end of the chain comes out at the other, and the answers in CBOR over
+//! CoAP equal those in JSON over HTTPS.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -38,7 +38,7 @@ fn two_users_meet_in_a_room_over_coap_and_over_https() {
             .main_job(&User::new("carol"), &User::new("dave"))
             .await
             .unwrap();
-        // What the project is for. Each step of it, not only the sum.
+        // The purpose of the project. Each step must be cheaper, not only the sum.
         for (coap, https) in coap.costs.iter().zip(&https.costs) {
             assert_eq!(coap.step, https.step);
             let wire = [coap.traffic, https.traffic].map(|traffic| traffic.payload + traffic.headers);
@@ -54,8 +54,8 @@ fn the_same_documents_come_over_coap_and_over_https() {
         let (mut coap, user) = fixture.register("equal").await.unwrap();
         let mut https = fixture.https().await.unwrap();
         let room = matrix::create_room(&mut coap, &user, &[]).await.unwrap();
-        // What a codec may trip over: other alphabets, escapes, numbers at their limits, names that are
-        // numbers, empty containers.
+        // The content is difficult for a codec: other alphabets, escapes, numbers at their limits, names that
+        // are numbers, empty containers.
         let odd = json!({
             "msgtype": "m.text", "body": "Grüße \u{1F98A} \u{0} \" \\ \n", "8": 1, "big": 9007199254740991_i64,
             "small": -9007199254740991_i64, "nested": [[], {}, [null, true, false, ""]], "": {"": 0}
@@ -92,7 +92,7 @@ fn a_room_alias_with_every_awkward_character_stays_in_its_segment() {
     fixture.run(async {
         let (mut wire, user) = fixture.register("alias").await.unwrap();
         let room = matrix::create_room(&mut wire, &user, &[]).await.unwrap();
-        // `#a/b?c%d+ü:lb.test` as a segment of a path.
+        // The target has `#a/b?c%d+ü:lb.test` as a segment of its path.
         let target = "/_matrix/client/r0/directory/room/%23a%2Fb%3Fc%25d+%C3%BC:lb.test";
         let put = Call::put(target, json!({"room_id": room})).by(&user.token);
         wire.call(put).await.unwrap().ok().unwrap();
@@ -112,7 +112,8 @@ fn the_access_token_sticks_to_its_session_and_a_request_without_one_goes_without
         let refused = wire.call(whoami()).await.unwrap();
         assert_eq!((refused.code.as_str(), &refused.body["errcode"]), ("4.01", &json!("M_MISSING_TOKEN")));
         assert_eq!(wire.call(whoami().by(&user.token)).await.unwrap().text("/user_id").unwrap(), user.id);
-        // The second time it does not travel; who says none takes it away, until it is said again.
+        // The second request does not carry the token; a request that names none takes it away, until one
+        // names it again.
         for _ in 0..2 {
             assert_eq!(wire.call(whoami().by(&user.token)).await.unwrap().text("/user_id").unwrap(), user.id);
             let refused = wire.call(whoami()).await.unwrap();
@@ -141,7 +142,7 @@ fn a_body_of_many_blocks_goes_up_and_comes_down_whole() {
     });
 }
 
-/// What grows with the clock, and so differs between two answers.
+/// Removes members that grow with the clock, and so differ between two answers.
 fn forget_ages(value: &mut Value) {
     match value {
         Value::Object(map) => {

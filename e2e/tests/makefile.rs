@@ -1,4 +1,4 @@
-//! What `make` would do, by its own word: nothing is built or installed here.
+//! The commands that `make` says it would run: nothing is built or installed here.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -15,10 +15,10 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
 }
 
-/// The commands that make these targets when nothing of them is there.
+/// Returns the commands that make these targets when no file of them exists.
 fn commands(arguments: &[&str]) -> Vec<String> {
     let mut make = Command::new("make");
-    // What the make that runs this test was told is not for this one.
+    // Options of the make that runs this test are not meant for this one.
     make.env_remove("MAKEFLAGS").env_remove("MAKELEVEL");
     let done = make.current_dir(root()).args(["-n", "-B"]).args(arguments).output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));

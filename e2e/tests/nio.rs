@@ -1,7 +1,7 @@
 //! The life of two users of a real client, matrix-nio, twice: in CBOR over HTTPS through Envoy and the
-//! filter, without the sidecar, and as nio comes, in JSON straight to a second homeserver. Each answer of
-//! the one is compared with its twin of the other, and each GET besides with what the same homeserver says
-//! to it in JSON.
+//! filter, without the sidecar, and as nio comes, in JSON straight to a second homeserver. Each answer of the
+//! first is compared with its twin of the second, and each GET also with the first homeserver's answer in
+//! JSON.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -18,25 +18,25 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::process::Command;
 
-/// What the client tells of one exchange.
+/// The client's note on one exchange.
 #[derive(Debug, Deserialize)]
 struct Note {
     user: String,
-    /// Method and path.
+    /// Method and path of the request.
     what: String,
     status: u16,
     body: Value,
-    /// The length of the body as it came.
+    /// Length of the body as it came, in bytes.
     bytes: u64,
     integer_keys: u64,
-    /// Keys that came as text although the key table has them.
+    /// Number of keys that came as text although the key table has them.
     text_keys: u64,
-    /// Whether the homeserver was asked the same in JSON, and said the same.
+    /// Whether the homeserver was asked the same in JSON, and answered the same.
     #[serde(default)]
     asked_straight: bool,
 }
 
-/// Lets the client live, with the homeserver's own address taken out of what it was told.
+/// Lets the client live; the homeserver's own address is taken out of the answers it got.
 async fn life(fixture: &Fixture, settings: &Value, homeserver: &Synapse) -> Vec<Note> {
     let mut command = Command::new(fixture.parts.nio_python().unwrap());
     command.arg(fixture.parts.own("foreign/nio/life.py")).arg(settings.to_string());
@@ -48,8 +48,8 @@ async fn life(fixture: &Fixture, settings: &Value, homeserver: &Synapse) -> Vec<
     notes.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Integer keys come to who has sent some in the very request, and none of an answer's names is left
-/// as text then.
+/// Returns whether integer keys come only in answers to requests that had some themselves, and whether such
+/// an answer then has no name of the table left as text.
 fn keys_are_as_negotiated(note: &Note) -> bool {
     let asked_with_integers = note.user == "nio-ann" && !note.what.starts_with("GET ");
     note.integer_keys == 0 || (asked_with_integers && note.text_keys == 0)

@@ -1,4 +1,4 @@
-//! Envoy's public port: HTTPS and HTTP for everybody, JSON or CBOR as they like, and media.
+//! Envoy's public port: HTTPS and HTTP for all clients, JSON or CBOR as they like, and media.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -131,7 +131,7 @@ fn malformed_cbor_is_refused_in_cbor_with_its_offset_and_never_reaches_the_homes
     let fixture = fixture();
     fixture.run(async {
         let mut client = fixture.http1().await.unwrap();
-        // A map of one pair whose value is cut after two bytes of text.
+        // The map has one pair, whose value is cut after two bytes of text.
         let cut = [0xa1, 0x61, b'a', 0x65, b'x', b'y'];
         let response = client.send(post("/_matrix/client/v3/login", CBOR, None, cut.to_vec())).await.unwrap();
         assert_eq!(response.status(), 400);
@@ -154,8 +154,8 @@ fn media_goes_up_and_comes_down_unharmed() {
             request.headers_mut().insert(header::AUTHORIZATION, bearer);
             request
         };
-        // Every byte value, a megabyte of them. The last two would be translated if anything
-        // looked into them.
+        // The body holds every byte value, a megabyte of them. The last two types would be translated if
+        // anything looked into them.
         let binary: Vec<u8> = (0..1u32 << 20).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
         let cbor = to_cbor(r#"{"body":"x"}"#).unwrap();
         let samples = [("image/png", binary), (CBOR, cbor), (JSON, b"{ \"body\" : \"x\" }".to_vec())];
@@ -169,7 +169,7 @@ fn media_goes_up_and_comes_down_unharmed() {
             let download = authorized(get(&format!("/_matrix/client/v1/media/download/{path}"), Some("*/*")));
             let response = client.send(download).await.unwrap();
             assert_eq!(response.status(), 200, "{kind}");
-            // Synapse adds a charset to kinds that it takes for text.
+            // Synapse adds a charset to types that it takes for text.
             let content_type = response.headers()[header::CONTENT_TYPE].to_str().unwrap();
             assert_eq!(content_type.split(';').next(), Some(kind));
             assert!(response.body() == &body, "{kind} was changed on its way");

@@ -1,4 +1,4 @@
-//! A homeserver that limits rates: 429 becomes 4.29, and says when to come again.
+//! A homeserver that limits rates: 429 becomes 4.29, and the answer says when to come again.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

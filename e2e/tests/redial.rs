@@ -1,5 +1,5 @@
-//! A client that outlives the sidecar: killed and started again, or told to end. A homeserver that counts
-//! stands behind the real Envoy.
+//! A client that outlives the sidecar, which is killed and started again, or asked to end. A homeserver that
+//! counts stands behind the real Envoy.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -29,8 +29,8 @@ const SIDECAR: &[&str] = &["--close-within", "1s", "--grace-period", "5s", "--li
 /// How often each request has arrived, by method and last segment of the path.
 type Arrivals = Arc<Mutex<HashMap<String, u32>>>;
 
-/// Leaves whatever is `slow` without an answer the first time it comes, until somebody hangs up;
-/// answers all else.
+/// Serves: leaves a request for `slow` without an answer the first time it comes, until its client hangs up;
+/// answers all others.
 fn serve(stream: &TcpStream, arrivals: &Arrivals) {
     let mut lines = BufReader::new(stream).lines();
     // Envoy may have opened a connection in vain.
@@ -113,7 +113,7 @@ fn count(arrivals: &Arrivals, name: &str) -> u32 {
     arrivals.lock().unwrap().get(name).copied().unwrap_or_default()
 }
 
-/// kill -9: no close_notify, and no memory of any session when it is back on its port.
+/// kill -9: no close_notify, and no memory of any session when the sidecar is back on its port.
 #[test]
 fn a_sidecar_that_was_killed_is_dialled_again_and_no_post_is_made_twice() {
     let (fixture, arrivals) = start("redial-killed");
@@ -127,7 +127,7 @@ fn a_sidecar_that_was_killed_is_dialled_again_and_no_post_is_made_twice() {
         arrived(&arrivals, &["PUT slow-put", "POST slow-post"]).await;
         let sidecar = &fixture.chain.sidecar;
         sidecar.process.kill();
-        // Of the third client the sidecar has never seen a request.
+        // The sidecar has never seen a request of the third client.
         let unseen = ask(&clients[2], Method::Put, "unseen");
         sidecar.process.start_again().unwrap();
         sidecar.ready().await.unwrap();
@@ -145,7 +145,7 @@ fn a_sidecar_that_was_killed_is_dialled_again_and_no_post_is_made_twice() {
     });
 }
 
-/// SIGTERM: each is told, and what runs is finished.
+/// SIGTERM: each client is notified, and requests under way are finished.
 #[test]
 fn a_sidecar_that_ends_costs_a_redial_and_nothing_is_made_twice_but_the_long_poll() {
     let (fixture, arrivals) = start("redial-ended");

@@ -53,7 +53,7 @@ fn two_of_them_register_meet_in_a_room_and_one_reads_what_the_other_sent() {
     });
 }
 
-/// The timeline of a room in a sync, without what differs from one moment to the next.
+/// Returns the timeline of a room in a sync, without members that differ from one moment to the next.
 fn timeline(sync: &Value, room: &str) -> Vec<Value> {
     let mut events = sync["rooms"]["join"][room]["timeline"]["events"].as_array().unwrap().clone();
     events.iter_mut().for_each(|event| drop(event.as_object_mut().unwrap().remove("unsigned")));
@@ -76,8 +76,8 @@ fn a_sync_of_300_kb_comes_in_blocks_and_is_the_one_that_https_gives() {
 
         let mut client = fixture.reference().await.unwrap();
         let call = Call::get("/_matrix/client/r0/sync?timeout=0").by(&user.token);
-        // The second asks for notifications, which its requests for further blocks do not repeat (RFC 7959
-        // section 2.6): the answer is the same, and still one body.
+        // The second request asks for notifications, which its requests for further blocks do not repeat (RFC
+        // 7959 section 2.6): the answer is the same, and still one body.
         for told in [client.call(&call).await.unwrap(), client.observe(&call).await.unwrap()] {
             assert_eq!((&*told.over, &*told.code), ("coap", "2.05"));
             assert!(told.bytes > 300_000, "{}", told.bytes);
@@ -189,7 +189,7 @@ fn integer_keys_and_whole_numbers_in_floats_arrive_as_what_they_stand_for() {
     });
 }
 
-/// How many arrays stand inside one another, down to null.
+/// Returns how many arrays stand inside one another, down to null.
 fn arrays_down_to_null(mut value: &Value) -> usize {
     let mut arrays = 0;
     while let Some(inner) = value.get(0) {
@@ -207,7 +207,7 @@ fn an_event_deeper_than_decoders_read_locks_nobody_out_of_a_sync() {
         let mut https = fixture.https().await.unwrap();
         let user = matrix::sign_in(&mut https, &User::new("reference-deep")).await.unwrap();
         let room = matrix::create_room(&mut https, &user, &[]).await.unwrap();
-        // With what stands around it in a sync, more than the 128 levels of many a decoder.
+        // With the levels of the sync around it, this is more than the 128 levels of many decoders.
         let deep = (0..121).fold(json!("deep"), |inner, _| json!([inner]));
         let state = format!("/_matrix/client/v3/rooms/{room}/state/org.example.deep/x");
         let put = Call::put(&*state, json!({"d": deep})).by(&user.token);
@@ -227,7 +227,7 @@ fn an_event_deeper_than_decoders_read_locks_nobody_out_of_a_sync() {
             let alone = wire.call(Call::get(&*state).by(&user.token)).await.unwrap().ok().unwrap();
             assert_eq!(arrays_down_to_null(&alone["d"]), 31);
         }
-        // It is told by a number, which comes a quarter of a second later.
+        // The number is in a counter, which comes a quarter of a second later.
         wait::until("that what is too deep is counted", Duration::from_secs(20), async || {
             match fixture.chain.envoy.stat("lowband_repaired.kind.too_deep").await.unwrap() {
                 4.. => Ok(()),
@@ -245,12 +245,12 @@ fn an_event_deeper_than_decoders_read_locks_nobody_out_of_a_sync() {
 fn hello_world_takes_no_more_datagrams_and_bytes_than_it_may() {
     let fixture = fixture();
     let HelloWorld { connected, live } = fixture.run(hello_world::measure(fixture)).unwrap();
-    // The reference's server: 8 datagrams and 1,535 bytes, 2 and 244.
+    // The reference's server takes 8 datagrams and 1,535 bytes, 2 and 244.
     assert!(connected.datagrams <= 8 && connected.bytes <= 1_510, "with the handshake: {connected:?}");
     assert!(live.datagrams <= 2 && live.bytes <= 242, "on a session that stands: {live:?}");
 }
 
-/// What requests without a word of a token hear, as the homeserver says it over HTTPS without one.
+/// Asserts that requests without any word of a token get what the homeserver answers over HTTPS without one.
 async fn is_signed_out(client: &mut Reference, user: &SignedIn) {
     let say = async |client: &mut Reference, call: Call<'static>| client.call(&call).await.unwrap();
     let versions = say(client, Call::get("/_matrix/client/versions")).await;

@@ -1,5 +1,5 @@
-//! What Matrix clients ask, replayed twice: as CBOR through the whole chain, and as JSON straight to
-//! a second homeserver.
+//! Requests of Matrix clients, replayed twice: as CBOR through the whole chain, and as JSON straight to a
+//! second homeserver.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -31,14 +31,15 @@ struct Side<'a> {
 }
 
 enum Way<'a> {
-    /// A session of its own for each user, and one for nobody, as an access token stays with its session.
+    /// One session for each user, and one for requests without a user, as an access token stays with its
+    /// session.
     Chain { fixture: &'a Fixture, sessions: HashMap<Option<String>, Wire> },
-    /// A connection of its own for each request, so that none can be closed for having been idle.
+    /// One connection for each request, so that none can be closed for having been idle.
     Plain,
 }
 
 impl Side<'_> {
-    /// The code or status, and the document with the homeserver's own address taken out.
+    /// Returns the code or status, and the document with the homeserver's own address taken out.
     async fn ask(&mut self, step: &Step) -> Result<(String, Value)> {
         let token = self.names.token(step)?;
         let call = self.names.call(step, token.as_deref())?;
@@ -56,7 +57,7 @@ impl Side<'_> {
     }
 }
 
-/// The code that stands for a status of the sample: its twin, but for 200, which is 2.05 for every method.
+/// Returns the code for a status of the sample: its twin, but for 200, which is 2.05 for every method.
 fn code_for(status: u64) -> String {
     assert!(status == 200 || (400..600).contains(&status), "the table of this test has no {status}");
     if status == 200 { "2.05".to_owned() } else { format!("{}.{:02}", status / 100, status % 100) }
@@ -65,7 +66,7 @@ fn code_for(status: u64) -> String {
 const VERSIONS: &str = "/_matrix/client/versions";
 const LOW_BANDWIDTH: &str = "org.matrix.msc3079.low_bandwidth";
 
-/// Asks both: the two documents, or how the answers differ.
+/// Asks both sides; returns the two documents, or how the answers differ.
 async fn ask_both(
     step: &Step,
     chain: &mut Side<'_>,
@@ -75,7 +76,7 @@ async fn ask_both(
     let (over_chain, in_json) = tokio::join!(chain.ask(step), plain.ask(step));
     let (code, mut left) = over_chain.map_err(|why| why.to_string())?;
     if step.title.ends_with(VERSIONS) {
-        // The one thing that the proxy adds; all the rest is the homeserver's.
+        // The proxy adds only this member; all the rest is the homeserver's.
         let own = left.as_object_mut().and_then(|document| document.remove(LOW_BANDWIDTH));
         own.ok_or_else(|| format!("{VERSIONS} does not tell of {LOW_BANDWIDTH}"))?;
     }

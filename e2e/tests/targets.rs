@@ -1,5 +1,5 @@
-//! What a client asks for arrives at the homeserver as a plain HTTP client would have asked for it:
-//! paths, queries, headers.
+//! A client's request arrives at the homeserver as if a plain HTTP client had made it: paths, queries,
+//! headers.
 //!
 //! An echo stands at the end of the chain: it answers with the request line and the headers that have reached
 //! it. The plain client is curl on Envoy's public port; over CoAP both our client and libcoap's ask.
@@ -38,8 +38,8 @@ fn fixture() -> &'static Fixture {
     })
 }
 
-/// Answers each request of a connection with its own target, headers and body. No HTTP library stands
-/// between, because it would have a word in how a target is spelled.
+/// Answers each request of a connection with its own target, headers and body. No HTTP library stands in
+/// between, because it might change how a target is spelled.
 fn echo(stream: &TcpStream) {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
@@ -65,7 +65,7 @@ fn echo(stream: &TcpStream) {
     }
 }
 
-/// What arrives when our client sends the request.
+/// Returns what arrives when our client sends the request.
 async fn over_chain(connection: &Connection, request: Request) -> Value {
     let target = request.target.clone();
     let response = connection.request(request).await.unwrap_or_else(|why| panic!("{target}: {why}"));
@@ -73,7 +73,7 @@ async fn over_chain(connection: &Connection, request: Request) -> Value {
     document(&response).unwrap()
 }
 
-/// What arrives when libcoap's client sends a GET, by the full path.
+/// Returns what arrives when libcoap's client sends a GET, by the full path.
 async fn over_libcoap(target: &str) -> Value {
     let mut command = Command::new(system_program("coap-client-openssl", "setup-test").unwrap());
     command.arg("-C").arg(&fixture().chain.certificate.certificate).args(["-o", "-"]);
@@ -84,7 +84,7 @@ async fn over_libcoap(target: &str) -> Value {
     serde_json::from_slice(&json).unwrap()
 }
 
-/// What arrives when curl sends a request.
+/// Returns what arrives when curl sends a request.
 async fn over_https(arguments: &[&str], target: &str) -> Value {
     let mut command = Command::new(system_program("curl", "setup-test").unwrap());
     command.args(["-sS", "--path-as-is", "--globoff", "--cacert"]);
@@ -97,16 +97,16 @@ async fn over_https(arguments: &[&str], target: &str) -> Value {
 
 #[test]
 fn a_path_and_a_query_arrive_byte_for_byte() {
-    // None longer than the 100 bytes that libcoap's client takes without a warning among its output.
+    // No segment is longer than the 100 bytes that libcoap's client takes without a warning among its output.
     let targets = [
-        // What would end a segment or the path, and the escape itself, as values.
+        // The values hold characters that would end a segment or the path, and the escape itself.
         "/_matrix/client/v3/directory/room/%23lobby:lb.test",
         "/_matrix/client/v3/directory/room/%23a%2Fb%2Fc:lb.test",
         "/_matrix/client/v3/directory/room/%23who%3F:lb.test",
         "/_matrix/client/v3/profile/@100%25:lb.test/displayname",
         "/_matrix/client/v3/rooms/!r:lb.test/state/a%252Fb/%2525",
         "/_matrix/client/v3/rooms/!r:lb.test/state/%3F%23%2F%25/%2F",
-        // Text that is no ASCII, and what curl and a browser escape besides.
+        // Text that is not ASCII, and characters that curl and a browser escape besides.
         "/_matrix/client/v3/directory/room/%23empfang-gr%C3%B6%C3%9Fe:lb.test",
         "/_matrix/client/v3/rooms/!r/state/x/%F0%9F%9B%8E%EF%B8%8F%F0%9F%91%A9%E2%80%8D%F0%9F%91%A7",
         "/_matrix/client/v3/rooms/!r:lb.test/state/org.example/a%20b%22%3C%3E%5B%5D%5C%5E%60%7B%7C%7D%00%7F",
@@ -115,7 +115,7 @@ fn a_path_and_a_query_arrive_byte_for_byte() {
         "/_matrix/client/v3/pushrules/",
         "/_matrix/client/v3/rooms/!r:lb.test/state/m.room.name/",
         "/_matrix/client/v3/rooms//state/m.room.name",
-        // The same by path codes.
+        // Empty segments in paths that have path codes.
         "/_matrix/client/r0/pushrules/",
         "/_matrix/client/r0/directory/room/%23a%2Fb%3F%C3%BC:lb.test",
         "/_matrix/client/r0/rooms/!a%2Fb:lb.test/send/%3F%23%25/%F0%9F%9B%8E",
@@ -125,7 +125,7 @@ fn a_path_and_a_query_arrive_byte_for_byte() {
         "/_matrix/client/v3/sync?b=2&a=1&b=1&a=2",
         "/_matrix/client/v3/sync?flag",
         "/_matrix/client/v3/sync?flag&a=&flag&=b&=",
-        // What separates, as values.
+        // Values that hold separators.
         "/_matrix/client/v3/sync?q=1%2B1&r=a%26b&s=a%3Bb&t=a=b==&u=%23%25",
         "/_matrix/client/v3/sync?a%2Bb%26c=d",
         "/_matrix/client/v3/sync?from=/a/b?c&to=!$'()*,:@-._~",
@@ -144,8 +144,8 @@ fn a_path_and_a_query_arrive_byte_for_byte() {
 
 #[test]
 fn what_is_spelled_in_another_way_arrives_in_one_way_and_means_the_same() {
-    // As a client spells it, and as it arrives over the chain: nothing is escaped without need, and a
-    // space is %20.
+    // Each pair has the target as a client spells it, and as it arrives over the chain: nothing is escaped
+    // without need, and a space is %20.
     let targets = [
         ("/_matrix/client/v3/profile/%40alice%3Alb.test", "/_matrix/client/v3/profile/@alice:lb.test"),
         (
@@ -173,9 +173,9 @@ fn what_is_spelled_in_another_way_arrives_in_one_way_and_means_the_same() {
     });
 }
 
-/// Segments and parameters as a homeserver reads them.
+/// Returns segments and parameters as a homeserver reads them.
 fn meaning(target: &str) -> (Vec<String>, Vec<(String, String)>) {
-    // In a path a plus sign is one.
+    // In a path a plus sign stands for itself.
     let decoded = |raw: &str| {
         form_urlencoded::parse(raw.replace('+', "%2B").as_bytes()).next().map(|(text, _)| text.into())
     };
@@ -206,7 +206,7 @@ fn headers_and_a_body_arrive_as_those_of_a_plain_client() {
         );
         for arrived in [&mut chain, &mut plain] {
             let headers = arrived["headers"].as_object_mut().unwrap();
-            // Who asks, and by which name: these are different in truth.
+            // These headers show the client and the name it asked for, and really differ.
             for name in ["user-agent", "host"] {
                 assert!(headers.remove(name).is_some(), "{name}");
             }

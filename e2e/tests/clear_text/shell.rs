@@ -1,7 +1,7 @@
 //! The server's message layer and blockwise on a bare UDP socket, with an echo behind it: what a foreign
 //! client without DTLS can speak to.
 //!
-//! A peer's address is its session here, which anybody could take over: that is what DTLS is there for. Hence
+//! A peer's address is its session here, which anyone could take over: DTLS is there to prevent that. Hence
 //! this shell is part of a test, and of no library and no program.
 
 use lowband_e2e::loss::From;
@@ -25,7 +25,7 @@ pub(crate) struct Request {
     pub(crate) body: String,
 }
 
-/// A message on the wire: who sent it, its type and its code.
+/// A message on the wire: its sender, its type and its code.
 pub(crate) type Seen = (From, &'static str, String);
 
 #[derive(Default)]
@@ -42,13 +42,13 @@ pub(crate) struct Shell {
     task: JoinHandle<()>,
 }
 
-/// How it differs from the usual.
+/// The settings in which a shell differs from the usual.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) times: Times,
     pub(crate) limits: Limits,
-    /// Of each so-manieth message of each direction the first copy is lost; 0: of none. So what is lost does
-    /// not depend on when copies are sent.
+    /// Of every n-th message of each direction the first copy is lost, n being this number; 0: of none. So
+    /// the losses do not depend on when copies are sent.
     pub(crate) loses_each: usize,
 }
 
@@ -80,12 +80,12 @@ impl Shell {
         self.address
     }
 
-    /// All requests that have reached the application, in order.
+    /// Returns all requests that have reached the application, in order.
     pub(crate) fn requests(&self) -> Vec<Request> {
         self.log().requests.clone()
     }
 
-    /// All messages that were sent or received, lost ones left out.
+    /// Returns all messages that were sent or received, lost ones left out.
     pub(crate) fn messages(&self) -> Vec<Seen> {
         self.log().messages.clone()
     }
@@ -109,12 +109,12 @@ struct Loop {
     socket: UdpSocket,
     server: Server,
     sessions: HashMap<SocketAddr, SessionId>,
-    /// By number of the session.
+    /// Addresses of the peers, by number of the session.
     peers: Vec<SocketAddr>,
-    /// By the time at which they are due.
+    /// Answers to come, by the time at which they are due.
     answers: BTreeMap<(Instant, ExchangeId), (ResponseOptions, Vec<u8>)>,
     loses_each: usize,
-    /// The messages of each direction.
+    /// The messages of each direction that have been seen.
     known: [HashSet<Vec<u8>>; 2],
     log: Arc<Mutex<Log>>,
 }
@@ -135,7 +135,7 @@ impl Loop {
             tokio::select! {
                 received = self.socket.recv_from(&mut buffer) => match received {
                     Ok((length, peer)) => self.receive(peer, &buffer[..length]),
-                    // The port of a client that has gone.
+                    // The client at this port has gone.
                     Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused),
                 },
                 () = timer => {}
@@ -160,7 +160,7 @@ impl Loop {
     /// Does what is due, and sends what there is to send.
     async fn settle(&mut self) {
         let now = Instant::now();
-        // First, so that an acknowledgement goes before the answer also when both are late.
+        // Timeouts come first, so that an acknowledgement goes before the answer also when both are late.
         self.server.handle_timeout(now);
         while let Some(event) = self.server.poll_event() {
             match event {
@@ -184,7 +184,7 @@ impl Loop {
         }
     }
 
-    /// The echo: the request's body, or as many bytes as it asks for by `bytes=`; after the
+    /// Plans the echo: the request's body, or as many bytes as it asks for by `bytes=`; after the
     /// milliseconds of `wait=`.
     fn plan_answer(
         &mut self,
@@ -206,7 +206,7 @@ impl Loop {
         self.log.lock().unwrap().requests.push(Request { method, options, body });
     }
 
-    /// Whether this datagram is lost; if not it is noted.
+    /// Returns whether this datagram is lost; if not, notes it.
     fn loses(&mut self, from: From, message: &[u8]) -> bool {
         let known = &mut self.known[usize::from(from == From::Server)];
         if known.insert(message.to_vec())
@@ -215,7 +215,7 @@ impl Loop {
         {
             return true;
         }
-        // Type and code (RFC 7252 section 3).
+        // Type and code of the message (RFC 7252 section 3).
         let kind = ["CON", "NON", "ACK", "RST"][usize::from(message[0] >> 4 & 3)];
         let code = format!("{}.{:02}", message[1] >> 5, message[1] & 0x1f);
         self.log.lock().unwrap().messages.push((from, kind, code));
@@ -223,7 +223,7 @@ impl Loop {
     }
 }
 
-/// A text of this many bytes in which no part stands twice.
+/// Makes a text of this many bytes in which no part occurs twice.
 pub(crate) fn text_of(length: usize) -> String {
     let mut text: String = (0..).map(|number: u32| format!("{number} ")).take(length / 2 + 1).collect();
     text.truncate(length);

@@ -1,4 +1,4 @@
-//! Ways between a client and the sidecar: DTLS for those that have none, and loss.
+//! Paths between a client and the sidecar: DTLS for clients without it, and loss.
 
 use lowband_e2e::wire::CONNECT_WITHIN;
 use lowband_transport::dtls::{Config, Endpoint, Event, Verification};
@@ -7,15 +7,15 @@ use std::time::Instant;
 use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
 
-/// Ends when dropped.
+/// A running path; it ends when dropped.
 pub(crate) struct Shim {
     address: SocketAddr,
     task: JoinHandle<()>,
 }
 
 impl Shim {
-    /// A session with the sidecar: each datagram of the one client that uses it becomes one record, and the
-    /// other way round.
+    /// Starts a session with the sidecar: each datagram of the one client that uses it becomes one record,
+    /// and the other way round.
     pub(crate) async fn dtls(server: SocketAddr) -> Shim {
         let (client, address) = bind().await;
         let (socket, _) = bind().await;
@@ -28,7 +28,8 @@ impl Shim {
         Shim { address, task: tokio::spawn(Session { client, socket, server, endpoint }.run()) }
     }
 
-    /// A way on which each `nth` datagram of both directions together is lost, once the handshake is over.
+    /// Starts a path on which each `nth` datagram of both directions together is lost, once the handshake is
+    /// over.
     pub(crate) async fn losing(server: SocketAddr, nth: u32) -> Shim {
         let (client, address) = bind().await;
         let (socket, _) = bind().await;
@@ -71,7 +72,7 @@ impl Session {
             }
             let due = self.endpoint.poll_timeout().unwrap_or_else(|| Instant::now() + CONNECT_WITHIN);
             tokio::select! {
-                // What the client says before there is a session waits in its socket.
+                // Datagrams of the client wait in its socket until there is a session.
                 received = self.client.recv_from(&mut inner), if session.is_some() => {
                     // The port of a client that has gone is an error here.
                     let Ok((length, from)) = received else { continue };
@@ -88,7 +89,7 @@ impl Session {
                 match (event, peer) {
                     (Event::Connected { session: opened, .. }, _) => session = Some(opened),
                     (Event::Data { bytes, .. }, Some(peer)) => {
-                        // It may have gone.
+                        // The client may have gone.
                         let _ = self.client.send_to(&bytes, peer).await;
                     }
                     (Event::Data { .. }, None) => {}
@@ -122,7 +123,7 @@ async fn lose(client: UdpSocket, server: UdpSocket, nth: u32) {
             received = server.recv(&mut down) => {
                 let length = received.unwrap();
                 if let Some(peer) = peer && !loses(&down[..length]) {
-                    // It may have gone.
+                    // The client may have gone.
                     let _ = client.send_to(&down[..length], peer).await;
                 }
             }

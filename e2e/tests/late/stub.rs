@@ -1,5 +1,5 @@
-//! What stands for Envoy, filter and homeserver: HTTP/2 with prior knowledge on a unix socket, and answers
-//! that come when they are told to. Nothing else about them matters here.
+//! A stub in place of Envoy, filter and homeserver: HTTP/2 with prior knowledge on a unix socket, and answers
+//! that come at the time they are asked for. Nothing else about those parts matters here.
 
 use bytes::Bytes;
 use http::{Request, Response, header};
@@ -17,24 +17,24 @@ use std::time::Duration;
 use tokio::net::UnixListener;
 use tokio::time::Sleep;
 
-/// Where an answer with a text of `length` bytes comes after `wait`.
+/// Returns the path at which an answer with a text of `length` bytes comes after `wait`.
 pub(crate) fn path(wait: Duration, length: usize) -> String {
     format!("/_matrix/client/v3/late/{}/{length}", wait.as_millis())
 }
 
-/// The same, but half of the answer comes at once, and the rest after `wait`.
+/// Returns the path at which half of the answer comes at once, and the rest after `wait`.
 pub(crate) fn halting_path(wait: Duration, length: usize) -> String {
     path(wait, length).replace("/late/", "/halting/")
 }
 
-/// A text of this many bytes in which no part stands twice.
+/// Makes a text of this many bytes in which no part occurs twice.
 pub(crate) fn text(length: usize) -> String {
     let mut text: String = (0..).map(|number: u32| format!("{number} ")).take(length / 2 + 1).collect();
     text.truncate(length);
     text
 }
 
-/// The answer with such a text, as JSON.
+/// Makes the answer with such a text, as JSON.
 pub(crate) fn document(length: usize) -> String {
     json!({ "body": text(length) }).to_string()
 }
