@@ -1,5 +1,5 @@
-//! How fast this machine is at what the sidecar spends its time on, so that figures of two machines
-//! can be compared.
+//! Speed of this machine at the work that the sidecar spends its time on, so that figures of two machines can
+//! be compared.
 
 use lowband_bench::usage::{own_thread_time, processor_time};
 use lowband_e2e::{Error, Result};
@@ -14,14 +14,14 @@ use std::net::UdpSocket;
 use std::thread;
 use std::time::Duration;
 
-/// P-256 signatures in one second of processor time.
+/// Returns the P-256 signatures in one second of processor time.
 pub(crate) fn signatures(spend: Duration) -> Result<f64> {
     let key = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).and_then(|group| EcKey::generate(&group));
     let key = key.map_err(openssl)?;
     rate(spend, 50, || EcdsaSig::sign(&[7; 32], &key).map(|_| ()))
 }
 
-/// Megabytes (10^6) through SHA-256 in one second of processor time.
+/// Returns the megabytes (10^6) through SHA-256 in one second of processor time.
 pub(crate) fn sha256_megabytes(spend: Duration) -> Result<f64> {
     const BLOCK: usize = 10_000;
     let bytes = vec![7; BLOCK];
@@ -32,16 +32,16 @@ pub(crate) fn sha256_megabytes(spend: Duration) -> Result<f64> {
     Ok(blocks * BLOCK as f64 / 1e6)
 }
 
-/// Milliseconds of processor time in which a thread that does nothing else takes one small datagram and
-/// answers with one of a block's size. Whoever asks waits for each answer, so that the thread sleeps in
-/// between: on virtual machines waking up costs many times what sending does.
+/// Returns the milliseconds of processor time in which a thread that does nothing else takes one small
+/// datagram and answers with one of a block's size. The asking thread waits for each answer, so that the
+/// answering one sleeps in between: on virtual machines waking up costs many times what sending does.
 pub(crate) fn echo(count: u32) -> Result<f64> {
     const REQUEST: [u8; 64] = [1; 64];
     const BLOCK: [u8; 1100] = [2; 1100];
     let bind = || UdpSocket::bind("127.0.0.1:0").map_err(echo_failed);
     let (server, client) = (bind()?, bind()?);
     client.connect(server.local_addr().map_err(echo_failed)?).map_err(echo_failed)?;
-    // One that is lost ends the measurement: loopback loses none as long as one is under way.
+    // A lost datagram ends the measurement: loopback loses none as long as one is under way.
     for socket in [&server, &client] {
         socket.set_read_timeout(Some(Duration::from_secs(5))).map_err(echo_failed)?;
     }

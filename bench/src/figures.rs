@@ -1,6 +1,6 @@
-//! The figures: what each is called, what it is held against, and how it is told.
+//! The figures: what each is called, what it is compared with, and how it is printed.
 //!
-//! What is wanted ("at most") was set for a machine of the kind that the reference was measured on. Elsewhere
+//! The bounds ("at most") were set for a machine of the kind that the reference was measured on. Elsewhere
 //! the calibration says how much faster or slower everything is.
 
 use lowband_e2e::tell::say;
@@ -15,7 +15,7 @@ pub(crate) struct Row {
     decimals: usize,
     reference: &'static str,
     at_most: Option<f64>,
-    /// What a short run gives on any machine, from and to. Bytes and datagrams do not depend on the machine:
+    /// Range of a short run on any machine, from and to. Bytes and datagrams do not depend on the machine:
     /// for them this is what they must not exceed.
     plausible: (f64, f64),
 }
@@ -90,7 +90,7 @@ pub(crate) const CHAIN_MANY: Row = row("chains_cpu", "CPU: 200 kB of JSON, 16 se
 pub(crate) const CHAIN_ENVOY: Row =
     row("chains_envoy_cpu", "  and of that Envoy with the filter", "ms", 2).plausible(0.01, 100.0);
 
-/// What has been measured, in its order.
+/// The figures that have been measured, in the order of measuring.
 #[derive(Default)]
 pub(crate) struct Figures(Vec<(Row, f64)>);
 
@@ -99,7 +99,7 @@ impl Figures {
         self.0.push((row, value));
     }
 
-    /// The table, then one JSON object a line.
+    /// Prints the table, then one JSON object a line.
     pub(crate) fn tell(&self) {
         say(format_args!("\n{:<52}{:>20}{:>10}{:>12}", "", "the reference", "at most", "measured"));
         for (row, value) in &self.0 {
@@ -117,7 +117,7 @@ impl Figures {
         }
     }
 
-    /// An error names each figure that cannot be.
+    /// Returns an error that names each figure that cannot be.
     pub(crate) fn check(&self) -> Result<()> {
         let wrong: Vec<_> = self.0.iter().filter(|(row, value)| !is_plausible(row, *value)).collect();
         if wrong.is_empty() {

@@ -18,17 +18,17 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep, sleep_until};
 
-/// Something must happen within this as long as anything is waited for. Retransmissions come much sooner.
+/// Longest time in which nothing happens while anything is waited for. Retransmissions come much sooner.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Larger than any datagram of a handshake (its MTU) or with a block of 1,024 bytes.
+/// Bytes of a receive buffer: more than any datagram of a handshake (its MTU) or with a block of 1,024 bytes.
 const LARGEST: usize = 2048;
-/// Datagrams taken at once.
+/// Number of datagrams taken at once.
 const BATCH: usize = 64;
 
 /// Datagrams and bytes of UDP payload, both ways.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// UDP datagrams that were counted.
+    /// Number of UDP datagrams that were counted.
     pub datagrams: usize,
     /// Bytes of their UDP payload.
     pub bytes: usize,
@@ -37,7 +37,7 @@ pub struct Traffic {
 /// A datagram for the session with this number.
 type Arrival = (usize, Vec<u8>);
 
-/// Clients of one sidecar.
+/// The clients of one sidecar.
 #[derive(Debug)]
 pub struct Fleet {
     client: Client,
@@ -48,12 +48,12 @@ pub struct Fleet {
     arrived: mpsc::UnboundedReceiver<Arrival>,
     readers: JoinSet<()>,
     traffic: Traffic,
-    /// Datagrams that may still be sent. More are lost.
+    /// Number of datagrams that may still be sent; further ones are lost. `None`: no limit.
     allowance: Option<usize>,
 }
 
 impl Fleet {
-    /// No client yet. `round_trip` is that of the link to the sidecar.
+    /// Makes a fleet without clients. `round_trip` is that of the link to the sidecar.
     pub fn new(server: SocketAddr, round_trip: Duration) -> Result<Fleet> {
         let config = Config {
             dtls: dtls::Config { client: Some(Verification::None), ..dtls::Config::default() },
@@ -78,13 +78,13 @@ impl Fleet {
         })
     }
 
-    /// What the clients have sent and received since this was asked last.
+    /// Returns what the clients have sent and received since the last call.
     pub fn take_traffic(&mut self) -> Traffic {
         std::mem::take(&mut self.traffic)
     }
 
-    /// Connects `count` more clients, `at_once` of them at the same time, until each has
-    /// finished its handshake.
+    /// Connects `count` more clients, `at_once` of them at the same time, until each has finished its
+    /// handshake.
     pub async fn connect(&mut self, count: usize, at_once: usize) -> Result<Vec<SessionId>> {
         let mut connected = Vec::with_capacity(count);
         let mut begun = 0;
@@ -133,7 +133,7 @@ impl Fleet {
     }
 
     /// Begins the handshake of one more client, from this address; [`Event::Connected`] or [`Event::Closed`]
-    /// tells how it went.
+    /// reports how it went.
     pub async fn begin(&mut self, from: Ipv4Addr) -> Result<SessionId> {
         let open = async {
             let socket = UdpSocket::bind((from, 0)).await?;
@@ -149,12 +149,12 @@ impl Fleet {
         begun.map_err(|why| Error::Setup(format!("a handshake cannot begin: {why}")))
     }
 
-    /// Makes a request; what becomes of it is an event.
+    /// Makes a request; its outcome is reported as an event.
     pub fn request(&mut self, session: SessionId, request: Request) -> ExchangeId {
         self.client.request(Instant::now(), session, request)
     }
 
-    /// The sockets take so many more datagrams and then none, as if the rest were lost on the way.
+    /// Lets the sockets take so many more datagrams and then none, as if the rest were lost on the way.
     pub fn allow(&mut self, more: usize) {
         self.allowance = Some(self.allowance.unwrap_or_default() + more);
     }
@@ -168,8 +168,8 @@ impl Fleet {
         })
     }
 
-    /// Moves datagrams until something has happened, or until then; what has arrived is taken even if
-    /// that is past.
+    /// Moves datagrams until something has happened, or until then; datagrams that have arrived are taken
+    /// even if that is past.
     pub async fn event_before(&mut self, until: Instant) -> Option<Event> {
         let mut batch = Vec::with_capacity(BATCH);
         let mut has_looked = false;
@@ -213,7 +213,7 @@ impl Fleet {
             *allowance = less;
         }
         let Some(socket) = self.sockets.get(number(transmit.peer)) else { return };
-        // What cannot be sent is lost, which clients can bear.
+        // A datagram that cannot be sent is lost, which clients can bear.
         if self.one_way.is_zero() {
             let _ = socket.send(&transmit.bytes).await;
         } else {
@@ -231,7 +231,7 @@ impl Fleet {
     }
 }
 
-/// The task of one socket.
+/// Reads one socket, as a task of its own.
 async fn read(
     socket: Arc<UdpSocket>,
     number: usize,
@@ -242,7 +242,7 @@ async fn read(
     while let Ok(length) = socket.recv(&mut buffer).await {
         let arrival = (number, buffer.get(..length).unwrap_or_default().to_vec());
         if one_way.is_zero() {
-            // Nobody listens any more: the fleet is being dropped, and with it this task.
+            // The fleet no longer listens: it is being dropped, and with it this task.
             let _ = arrivals.send(arrival);
         } else {
             let arrivals = arrivals.clone();
@@ -254,7 +254,7 @@ async fn read(
     }
 }
 
-/// What the client without I/O knows the server of a session by.
+/// Returns the name by which the client without I/O knows the server of a session.
 fn name(number: usize) -> SocketAddr {
     let number = u32::try_from(number).unwrap_or(u32::MAX);
     (Ipv4Addr::from(number), 1).into()
@@ -268,7 +268,7 @@ fn number(name: SocketAddr) -> usize {
 }
 
 fn unexpected(event: &Event) -> Error {
-    // A body of 128,000 bytes helps nobody.
+    // A body of 128,000 bytes is of no use in a message.
     let got = format!("{event:?}").chars().take(300).collect();
     Error::Wrong { what: "a client".to_owned(), expected: "to be served".to_owned(), got }
 }

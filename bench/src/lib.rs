@@ -1,5 +1,5 @@
-//! What the benchmarks of the sidecar share: clients without number, an upstream that costs little, and what
-//! the kernel counts.
+//! What the benchmarks of the sidecar share: clients in large numbers, an upstream that costs little, and
+//! figures that the kernel counts.
 
 pub mod fleet;
 pub mod stub;

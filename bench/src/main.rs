@@ -85,8 +85,8 @@ impl Plan {
         }
     }
 
-    /// Little, but enough of each to take several of the kernel's ticks of processor time: a run may miss all
-    /// of a single one.
+    /// Returns a small plan, with enough of each part to take several of the kernel's ticks of processor
+    /// time: a run may miss all of a single tick.
     fn quick() -> Plan {
         Plan {
             calibration: Duration::from_millis(200),
@@ -116,7 +116,7 @@ fn bench(options: &Options) -> Result<()> {
     let plan = if options.quick { Plan::quick() } else { Plan::full(Duration::from_secs(options.settle)) };
     let mut figures = Figures::default();
     if !options.idle_only {
-        // First, and alone: it counts the processor time of this process.
+        // Runs first, and alone: it counts the processor time of this process.
         measure::machine(&plan, &mut figures)?;
     }
     // One thread, so that the other core of a small machine is the sidecar's.
@@ -153,7 +153,6 @@ fn bench(options: &Options) -> Result<()> {
     if options.quick { figures.check() } else { Ok(()) }
 }
 
-/// Removes the folder of a run; after a failure it stays, because the logs are in it.
 /// Lifts the limits of one address and of strangers, which are not measured.
 const MANY_CLIENTS_AT_ONE_ADDRESS: [&str; 8] = [
     "--half-open-per-address",
@@ -166,6 +165,7 @@ const MANY_CLIENTS_AT_ONE_ADDRESS: [&str; 8] = [
     "100000",
 ];
 
+/// Removes the folder of a run; after a failure it stays, because the logs are in it.
 fn remove(folder: &Path) -> Result<()> {
     std::fs::remove_dir_all(folder).map_err(Error::io(format!("remove {}", folder.display())))
 }

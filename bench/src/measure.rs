@@ -1,5 +1,4 @@
-//! One function for each part of a run. Each takes its clients along and leaves the sidecar as idle as
-//! it found it.
+//! One function for each part of a run. Each ends its clients and leaves the sidecar as idle as it found it.
 
 use crate::figures::{self, Figures};
 use crate::{Plan, calibration};
@@ -13,7 +12,8 @@ use lowband_transport::coap::{Method, Request, RequestOptions};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// 40 characters and 43 characters: what the figures of the reference were measured with.
+/// Access token of 40 characters, and below it a room id of 43: the figures of the reference were measured
+/// with such.
 const ACCESS_TOKEN: &str = "syt_YmVuY2g_aaaaaaaaaaaaaaaaaaaa_1a2B3c4";
 const ROOM: &str = "!aaaaaaaaaaaaaaaaaaaaaaa:matrix.example.org";
 
@@ -24,7 +24,7 @@ const HELLO_WORLD: &[u8] = b"\xa2\x18\x1b\x6bHello World\x18\x1c\x66m.text";
 const AT_ONCE: usize = 16;
 const CLIENTS_AT_ONCE: usize = 10;
 const ROUND_TRIP: Duration = Duration::from_millis(300);
-/// A line says that a long wait goes on.
+/// Time after which a line says that a long wait goes on.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 
 /// The sidecar that is measured.
@@ -35,13 +35,13 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    /// Milliseconds of its processor time since `begin`, for each of `count`.
+    /// Returns the milliseconds of the sidecar's processor time since `begin`, for each of `count`.
     fn milliseconds_since(self, begin: Duration, count: usize) -> Result<f64> {
         Ok((processor_time(self.pid)? - begin).as_secs_f64() * 1e3 / count as f64)
     }
 }
 
-/// The speed of the machine.
+/// Measures the speed of the machine.
 pub(crate) fn machine(plan: &Plan, figures: &mut Figures) -> Result<()> {
     say("calibration");
     figures.add(figures::SIGNATURES, calibration::signatures(plan.calibration)?);
@@ -50,8 +50,8 @@ pub(crate) fn machine(plan: &Plan, figures: &mut Figures) -> Result<()> {
     Ok(())
 }
 
-/// What goes over the wire. Least of some tries: what was sent again because this machine was busy
-/// does not count.
+/// Measures what goes over the wire. The least of some tries counts: what was sent again because this machine
+/// was busy does not.
 pub(crate) async fn bytes(subject: Subject, figures: &mut Figures) -> Result<()> {
     const TRIES: usize = 8;
     say("bytes");
@@ -78,7 +78,7 @@ pub(crate) async fn bytes(subject: Subject, figures: &mut Figures) -> Result<()>
     Ok(())
 }
 
-/// Processor time of requests and of handshakes.
+/// Measures the processor time of requests and of handshakes.
 pub(crate) async fn work(plan: &Plan, subject: Subject, figures: &mut Figures) -> Result<()> {
     let mut fleet = Fleet::new(subject.address, Duration::ZERO)?;
     let sessions = fleet.connect(AT_ONCE, AT_ONCE).await?;
@@ -106,8 +106,8 @@ pub(crate) async fn work(plan: &Plan, subject: Subject, figures: &mut Figures) -
     Ok(())
 }
 
-/// Processor time of the sidecar and of Envoy with the filter together, for 200 kB of JSON that go
-/// out in blocks.
+/// Measures the processor time of the sidecar and of Envoy with the filter together, for 200 kB of JSON that
+/// go out in blocks.
 pub(crate) async fn chain(plan: &Plan, subject: Subject, envoy: u32, figures: &mut Figures) -> Result<()> {
     let json = stub::json_sync();
     let cbor =
@@ -130,7 +130,7 @@ pub(crate) async fn chain(plan: &Plan, subject: Subject, envoy: u32, figures: &m
     Ok(())
 }
 
-/// Many clients at once over a long link.
+/// Measures many clients at once over a long link.
 pub(crate) async fn crowd(subject: Subject, figures: &mut Figures) -> Result<()> {
     say(format_args!("{CLIENTS_AT_ONCE} clients at once"));
     let mut fleet = Fleet::new(subject.address, ROUND_TRIP)?;
@@ -142,7 +142,7 @@ pub(crate) async fn crowd(subject: Subject, figures: &mut Figures) -> Result<()>
     Ok(())
 }
 
-/// What sessions cost that do nothing.
+/// Measures the cost of sessions that do nothing.
 pub(crate) async fn idleness(plan: &Plan, subject: Subject, figures: &mut Figures) -> Result<()> {
     let mut fleet = Fleet::new(subject.address, Duration::ZERO)?;
     sit_down(&mut fleet, plan.few).await?;
@@ -163,8 +163,8 @@ pub(crate) async fn idleness(plan: &Plan, subject: Subject, figures: &mut Figure
     Ok(())
 }
 
-/// Sessions that connect, send one message, and stay. Each sends it as soon as it can, as clients do, and not
-/// when all have connected: until its first message a session is larger.
+/// Makes sessions that connect, send one message, and stay. Each sends it as soon as it can, as clients do,
+/// and not when all have connected: until its first message a session is larger.
 async fn sit_down(fleet: &mut Fleet, count: usize) -> Result<()> {
     say(format_args!("{count} sessions, one PUT each"));
     let mut rest = count;
@@ -188,13 +188,13 @@ async fn wait(length: Duration, what: &str) {
     }
 }
 
-/// A GET by its path code (MSC3079), without parameters.
+/// Makes a GET by its path code (MSC3079), without parameters.
 fn get(path_code: &str) -> Request {
     let options = RequestOptions { path: vec![path_code.to_owned()], ..RequestOptions::default() };
     Request { method: Method::Get, options, body: Vec::new() }
 }
 
-/// "Hello World" to a room, on a session that has sent its access token before.
+/// Makes the message "Hello World" to a room, for a session that has sent its access token before.
 fn put() -> Request {
     let path = ["9", ROOM, "m.room.message", "1"];
     let options = RequestOptions {

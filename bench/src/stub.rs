@@ -15,17 +15,17 @@ use std::path::Path;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
 
-/// The answer of a PUT: an event id of 44 characters.
+/// Bytes in the answer of a PUT: an event id of 44 characters.
 pub const SENT: usize = 48;
-/// The answer of a GET: one block, of which it fills the lesser part.
+/// Bytes in the answer of a GET: one block, of which it fills the lesser part.
 pub const SMALL: usize = 300;
-/// The answer of `/sync`: 200 kB of JSON as CBOR, which fills so many blocks of 1,024 bytes.
+/// Blocks of 1,024 bytes in the answer of `/sync`: 200 kB of JSON as CBOR.
 pub const BLOCKS: usize = 125;
-/// All of them.
+/// Bytes in the answer of `/sync`.
 pub const LARGE: usize = BLOCKS * 1024;
 
-/// `/sync` of a homeserver: 200 kB of JSON, ten small ones in an array. It is held by the filter, and so
-/// has definite lengths.
+/// Makes the answer of a homeserver to `/sync`: 200 kB of JSON, ten small ones in an array. The filter holds
+/// it, and so it has definite lengths.
 pub fn json_sync() -> Vec<u8> {
     const SMALL: &[u8] = include_bytes!("../../codec/tests/data/sync-small.json");
     [b"[".as_slice(), &[SMALL.trim_ascii(); 10].join(&b","[..]), b"]"].concat()
@@ -34,13 +34,13 @@ pub fn json_sync() -> Vec<u8> {
 /// A homeserver: HTTP/1.1 over TCP, and [`json_sync`] for every request.
 #[derive(Debug)]
 pub struct Homeserver {
-    /// Where it listens.
+    /// Address at which the homeserver listens.
     pub address: SocketAddr,
     _serving: JoinSet<()>,
 }
 
 impl Homeserver {
-    /// On a port that the kernel chooses.
+    /// Starts the homeserver on a port that the kernel chooses.
     pub async fn start() -> Result<Homeserver> {
         let failed = || Error::io("listen for Envoy");
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(failed())?;
@@ -58,7 +58,7 @@ impl Homeserver {
                         response.headers_mut().insert(header::CONTENT_TYPE, json);
                         std::future::ready(Ok::<_, std::convert::Infallible>(response))
                     });
-                    // It ends when Envoy does.
+                    // The connection ends when Envoy does.
                     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
                 });
             }
@@ -89,7 +89,7 @@ impl Stub {
                 connections.spawn(async move {
                     let service = service_fn(move |request| answer(request, bodies.clone()));
                     let builder = http2::Builder::new(TokioExecutor::new());
-                    // It ends when the sidecar does.
+                    // The connection ends when the sidecar does.
                     let _ = builder.serve_connection(TokioIo::new(stream), service).await;
                 });
             }
@@ -114,13 +114,13 @@ async fn answer(
     Ok(response)
 }
 
-/// `{"event_id":"$..."}` with an integer key, as the filter answers the sidecar's clients.
+/// Makes `{"event_id":"$..."}` with an integer key, as the filter answers the sidecar's clients.
 fn sent() -> Bytes {
     let head = b"\xa1\x01\x78\x2c$";
     [head.as_slice(), &[b'y'; SENT - 5]].concat().into()
 }
 
-/// A CBOR map of `length` bytes, 259 or more: one key of one letter, and a text (RFC 8949 section 3).
+/// Makes a CBOR map of `length` bytes, 259 or more: one key of one letter, and a text (RFC 8949 section 3).
 pub fn document(length: usize) -> Bytes {
     let head = [0xa1, 0x61, b'x', 0x7a];
     let text = length.saturating_sub(head.len() + 4);

@@ -3,21 +3,21 @@
 use lowband_e2e::{Error, Result};
 use std::time::Duration;
 
-/// USER_HZ: what `/proc` counts processor time in, whatever the kernel's own clock is. 100 on every Linux
-/// that we build for.
+/// USER_HZ: the unit in which `/proc` counts processor time, whatever the kernel's own clock is. 100 on every
+/// Linux that we build for.
 const TICK: Duration = Duration::from_millis(10);
 
-/// utime + stime of all threads of a process.
+/// Returns utime + stime of all threads of a process.
 pub fn processor_time(pid: u32) -> Result<Duration> {
     time_of(&format!("/proc/{pid}/stat"))
 }
 
-/// The same of the thread that asks.
+/// Returns utime + stime of the calling thread.
 pub fn own_thread_time() -> Result<Duration> {
     time_of("/proc/thread-self/stat")
 }
 
-/// Fields 14 and 15, which count from behind the name in parentheses.
+/// Reads fields 14 and 15, which count from behind the name in parentheses.
 fn time_of(path: &str) -> Result<Duration> {
     let stat = read(path)?;
     const FROM_STATE_TO_UTIME: usize = 14 - 3;
@@ -29,7 +29,7 @@ fn time_of(path: &str) -> Result<Duration> {
     }
 }
 
-/// VmRSS of `/proc/PID/status`, in kB of 1,024 bytes.
+/// Returns VmRSS of `/proc/PID/status`, in kB of 1,024 bytes.
 pub fn resident(pid: u32) -> Result<f64> {
     let path = format!("/proc/{pid}/status");
     let status = read(&path)?;

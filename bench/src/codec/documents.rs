@@ -1,33 +1,34 @@
-//! The documents: bodies of a real homeserver, and made ones in which one thing outweighs all others.
+//! The documents: bodies of a real homeserver, and made ones in which one feature outweighs all others.
 
 /// An initial sync of Synapse, 24 rooms.
 pub(crate) const SYNC_MEDIUM: &str = include_str!("../../../codec/tests/data/sync-medium.json");
-/// An incremental one.
+/// An incremental sync of Synapse.
 pub(crate) const SYNC_SMALL: &str = include_str!("../../../codec/tests/data/sync-small.json");
 /// A message of the initial sync, of median length among those in plain ASCII.
 pub(crate) const EVENT: &str = include_str!("../../../codec/tests/data/event.json");
-/// Likewise, among those with escapes, as Synapse writes all other characters.
+/// A message of the initial sync, of median length among those with escapes, as Synapse writes all other
+/// characters.
 pub(crate) const ESCAPED_EVENT: &str = include_str!("../../../codec/tests/data/event-escaped.json");
 
-/// A thousand objects of one event each.
+/// Makes a thousand objects of one event each.
 pub(crate) fn small_objects() -> String {
     array((0..1_000).map(|i| {
         format!(r#"{{"type":"m.read","room_id":"!room{i}:example.org","age":{i},"limited":false}}"#)
     }))
 }
 
-/// Arrays and objects in each other, 120 deep, a hundred times.
+/// Makes arrays and objects in each other, 120 deep, a hundred times.
 pub(crate) fn deep_nests() -> String {
     let nest = format!("{}0{}", r#"[{"content":"#.repeat(60), "}]".repeat(60));
     array((0..100).map(|_| nest.clone()))
 }
 
-/// Texts of nothing but escapes, as Synapse writes every character that is no ASCII.
+/// Makes texts of nothing but escapes, as Synapse writes every character that is not ASCII.
 pub(crate) fn long_escapes() -> String {
     array((0..200).map(|_| format!("\"{}\"", r"\u00e4\ud83d\ude00\n".repeat(50))))
 }
 
-/// Small ones, times of day, and fractions.
+/// Makes numbers: small ones, times of day, and fractions.
 pub(crate) fn numbers() -> String {
     let number = |i: u64| match i % 4 {
         0 => i.to_string(),
@@ -38,12 +39,12 @@ pub(crate) fn numbers() -> String {
     array((0..10_000).map(number))
 }
 
-/// One text of 200,000 bytes without an escape.
+/// Makes one text of 200,000 bytes without an escape.
 pub(crate) fn long_string() -> String {
     format!("\"{}\"", "A text of some length. ".repeat(200_000 / 23))
 }
 
-/// The elements between brackets.
+/// Puts the elements between brackets.
 pub(crate) fn array(elements: impl Iterator<Item = String>) -> String {
     format!("[{}]", elements.collect::<Vec<_>>().join(","))
 }

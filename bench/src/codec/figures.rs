@@ -1,4 +1,4 @@
-//! The figures: what each is called, what is wanted of it, what it must not exceed, and how it is told.
+//! The figures: what each is called, what is wanted of it, what it must not exceed, and how it is printed.
 
 use lowband_e2e::tell::say;
 use lowband_e2e::{Error, Result};
@@ -9,7 +9,8 @@ pub(crate) struct Row {
     unit: &'static str,
     decimals: usize,
     wanted: Option<Bound>,
-    /// What `make test` fails beyond: room for another compiler, none for another algorithm.
+    /// Bound beyond which `make test` fails: with room for another compiler, but not for another algorithm.
+    /// `None`: no bound.
     gate: Option<f64>,
 }
 
@@ -19,7 +20,7 @@ enum Bound {
     AtMost(f64),
 }
 
-/// How many times faster than another way.
+/// Returns the figure of how many times faster ours is than another way.
 pub(crate) fn ratio(name: &str) -> Row {
     let wanted = match name {
         "json_to_cbor_over_dom_sync_medium" => Some(10.0),
@@ -29,14 +30,14 @@ pub(crate) fn ratio(name: &str) -> Row {
         "json_to_cbor_over_simd_json_parse_sync_medium" => Some(1.05),
         "push_json_to_cbor_over_one_shot_sync_medium" => Some(0.65),
         "push_cbor_to_json_over_one_shot_sync_medium" => Some(0.7),
-        // Never slower.
+        // Ours must never be slower.
         other if other.contains("_over_dom_") => Some(1.0),
         _ => None,
     };
     Row { name: name.to_owned(), unit: "ratio", decimals: 2, wanted: wanted.map(Bound::AtLeast), gate: None }
 }
 
-/// Instructions for each byte of JSON.
+/// Returns the figure of instructions for each byte of JSON.
 pub(crate) fn instructions(name: &str) -> Row {
     let (wanted, gate) = match name {
         "json_to_cbor_instructions_sync_medium" => (Some(12.0), Some(13.0)),
@@ -50,7 +51,7 @@ pub(crate) fn instructions(name: &str) -> Row {
     Row { name: name.to_owned(), unit: "instructions/byte", decimals: 2, wanted, gate }
 }
 
-/// How much more an input made to hurt costs when it is twice as large: 2 is linear.
+/// Returns the figure of how much more an input made to hurt costs when it is twice as large: 2 is linear.
 pub(crate) fn growth(family: &str) -> Row {
     const MOST: f64 = 2.3;
     let name = format!("growth_{family}");
@@ -66,13 +67,13 @@ impl Row {
         }
     }
 
-    /// Not a number is beyond every gate.
+    /// Returns whether the value is beyond the gate. A NaN is beyond every gate.
     fn is_beyond_gate(&self, value: f64) -> bool {
         self.gate.is_some_and(|gate| value.is_nan() || value > gate)
     }
 }
 
-/// What has been measured, in its order.
+/// The figures that have been measured, in the order of measuring.
 #[derive(Default)]
 pub(crate) struct Figures(Vec<(Row, f64)>);
 
@@ -81,7 +82,7 @@ impl Figures {
         self.0.push((row, value));
     }
 
-    /// The table, then one JSON object a line.
+    /// Prints the table, then one JSON object a line.
     pub(crate) fn tell(&self) {
         say(format_args!("\n{:<56}{:>14}{:>8}{:>12}", "", "wanted", "gate", "measured"));
         for (row, value) in &self.0 {
@@ -101,7 +102,7 @@ impl Figures {
         }
     }
 
-    /// An error names each figure that is beyond its gate.
+    /// Returns an error that names each figure beyond its gate.
     pub(crate) fn check(&self) -> Result<()> {
         let beyond: Vec<_> = self.0.iter().filter(|(row, value)| row.is_beyond_gate(*value)).collect();
         if beyond.is_empty() {

@@ -1,5 +1,5 @@
-//! Inputs made to hurt: families that grow by a number, of which twice must not cost much more than
-//! twice as much.
+//! Inputs made to hurt: families that grow by a number; twice that number must not cost much more than twice
+//! as much.
 
 use crate::documents::array;
 use crate::ways::{self, Way};
@@ -14,7 +14,7 @@ pub(crate) struct Family {
 
 type MakeWay = fn(&[u8]) -> Way<'_>;
 
-/// A way, what it is called, and by how much its inputs are smaller than the family's size says.
+/// A way, its name, and the factor by which its inputs are smaller than the family's size says.
 type How = (&'static str, usize, MakeWay);
 
 const STRICT: How = ("", 1, |json| ways::json_to_cbor(json, ways::encode_options()));
@@ -31,7 +31,7 @@ const PUSH_LENIENT: How =
     ("_push_lenient", 1, |json| ways::push_json_to_cbor(json, push_lenient(), ways::PIECE));
 const PUSH_DECODE: How = ("_push", 1, |cbor| ways::push_cbor_to_json(cbor, ways::PIECE));
 
-// Each byte is a call, and is cut off from what it belongs to: what is done again for each piece shows in
+// Each byte is a call, and is cut off from what it belongs to: work that is repeated for each piece shows in
 // a tenth already.
 const BYTES: How = ("_push_bytes", 10, |json| ways::push_json_to_cbor(json, ways::push_options(), 1));
 const BYTES_LENIENT: How =
@@ -42,8 +42,9 @@ fn push_lenient() -> PushOptions<'static> {
     PushOptions { policy: Policy::Lenient, ..ways::push_options() }
 }
 
-/// The size of a family is a number of elements, of steps into the depth or of bytes; it is chosen so that a
-/// call takes a million instructions or so, in which a step that is quadratic would show.
+/// Returns the families. The size of a family is a number of elements, of steps into the depth or of bytes;
+/// it is chosen so that a call takes a million instructions or so, in which a step that is quadratic would
+/// show.
 pub(crate) fn families() -> Vec<Family> {
     let mut families = Vec::new();
     let mut add = |name: &str, size, make, ways: &[How]| {
@@ -140,7 +141,7 @@ fn nested(depth: usize) -> String {
     format!("{}{}", "[".repeat(depth), "]".repeat(depth))
 }
 
-/// A hundred levels with a long head each, and `n` integers in each.
+/// Makes a hundred levels with a long head each, and `n` integers in each.
 fn long_heads(n: usize) -> Vec<u8> {
     let integers = ",7".repeat(n);
     (0..100).fold("0".to_owned(), |inner, _| format!("[{inner}{integers}]")).into()
@@ -151,12 +152,12 @@ fn object(n: usize, name: impl Fn(usize) -> String) -> Vec<u8> {
     format!("{{{}}}", entries.join(",")).into()
 }
 
-/// A key twice in each of `n` levels, with something around it that has to be moved.
+/// Makes a key twice in each of `n` levels, with something around it that has to be moved.
 fn repeats(n: usize) -> Vec<u8> {
     (0..n).fold("0".to_owned(), |inner, _| format!(r#"{{"a":[1,2,3],"a":{inner},"b":"text"}}"#)).into()
 }
 
-/// `n` different fractions of as many digits.
+/// Makes `n` different fractions of as many digits.
 fn floats(n: usize, digits: usize) -> Vec<u8> {
     let digits = |i: usize| {
         (0..digits).map(|place| char::from(b'1' + (mixed((i + place) as u64) % 9) as u8)).collect::<String>()
@@ -164,14 +165,14 @@ fn floats(n: usize, digits: usize) -> Vec<u8> {
     array((0..n).map(|i| format!("0.{}", digits(i)))).into()
 }
 
-/// A number of 64 bits that looks like chance (the mixer of SplitMix64).
+/// Returns a number of 64 bits that looks random (the mixer of SplitMix64).
 fn mixed(i: u64) -> u64 {
     let mixed = i.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed ^ (mixed >> 31)
 }
 
-/// A head with an argument of four bytes.
+/// Makes a head with an argument of four bytes.
 fn head(major: u8, argument: usize) -> Vec<u8> {
     [vec![major | 26], (argument as u32).to_be_bytes().to_vec()].concat()
 }
@@ -184,18 +185,18 @@ fn map(n: usize, key: impl Fn(usize) -> Vec<u8>) -> Vec<u8> {
     [head(0xa0, n), (0..n).flat_map(|i| [key(i), vec![0x00]].concat()).collect()].concat()
 }
 
-/// Below 24 bytes.
+/// Makes a text of less than 24 bytes.
 fn short_text(content: &str) -> Vec<u8> {
     [&[0x60 | content.len() as u8], content.as_bytes()].concat()
 }
 
-/// Every other key the decimal text of the integer before it.
+/// Makes a key: every other one is the decimal text of the integer before it.
 fn twin(i: usize) -> Vec<u8> {
     let integer = 1_000 + i / 2;
     if i.is_multiple_of(2) { head(0x00, integer) } else { short_text(&integer.to_string()) }
 }
 
-/// `type` as integer and as text in each of `n` levels.
+/// Makes `type` as integer and as text in each of `n` levels.
 fn twins(n: usize) -> Vec<u8> {
     [b"\xa2\x02\x00\x64type".repeat(n), vec![0]].concat()
 }

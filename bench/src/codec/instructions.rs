@@ -12,13 +12,13 @@ use std::hint::black_box;
 use std::path::Path;
 use std::process::Command;
 
-/// As callgrind calls it.
+/// Name that callgrind has for the function.
 const MEASURED: &str = concat!(env!("CARGO_CRATE_NAME"), "::instructions::measured");
 
 #[inline(never)]
 fn measured(way: &mut Way<'_>) {
     way();
-    // Not the last thing that is done: the function must not be left by a jump.
+    // The call must not be the last thing that is done: the function must not be left by a jump.
     black_box(());
 }
 
@@ -30,8 +30,8 @@ pub(crate) fn calls() {
     });
 }
 
-/// What is counted, one after the other: a figure of a call over each document, then two calls of each family
-/// that is made to hurt, of one size and of twice that.
+/// Makes all counted calls, one after the other: a figure of a call over each document, then two calls of
+/// each family that is made to hurt, of one size and of twice that.
 fn series(call: &mut dyn FnMut(Counted, Way<'_>)) {
     for (document, json) in [
         ("sync_medium", documents::SYNC_MEDIUM),
@@ -46,7 +46,7 @@ fn series(call: &mut dyn FnMut(Counted, Way<'_>)) {
             call(Counted::Document(row, json.len()), way);
         };
         call("json_to_cbor", ways::json_to_cbor(json, ways::encode_options()));
-        // What a client gets that has agreed on no table.
+        // Without a table, as for a client that has agreed on none.
         call("json_to_cbor_without_table", ways::json_to_cbor(json, EncodeOptions::default()));
         call("cbor_to_json", ways::cbor_to_json(&cbor));
         call("push_json_to_cbor", ways::push_json_to_cbor(json, ways::push_options(), ways::PIECE));
@@ -60,13 +60,13 @@ fn series(call: &mut dyn FnMut(Counted, Way<'_>)) {
     }
 }
 
-/// What becomes of a number of instructions.
+/// The use of a counted number of instructions.
 enum Counted {
-    /// Divided by the bytes of JSON.
+    /// The number is divided by the bytes of JSON.
     Document(Row, usize),
-    /// Kept for the next one.
+    /// The number is kept for the next one.
     Once,
-    /// Divided by the one before.
+    /// The number is divided by the previous one.
     Twice(Row),
 }
 
@@ -95,7 +95,7 @@ fn run(folder: &Path) -> Result<()> {
     Err(Error::Setup(format!("valgrind: {}", String::from_utf8_lossy(&output.stderr))))
 }
 
-/// One part after the other, in the order of the series.
+/// Adds one part after the other to the figures, in the order of the series.
 fn tell(folder: &Path, figures: &mut Figures) -> Result<()> {
     let mut part = 0;
     let mut before = 0.0;

@@ -1,14 +1,13 @@
-//! Ratios: all ways over all documents take turns, so that whatever else the machine does meets all
-//! of them alike.
+//! Ratios: all ways over all documents take turns, so that other work of the machine meets all of them alike.
 
 use crate::documents;
 use crate::figures::{self, Figures};
 use crate::ways::{self, Way};
 use std::time::{Duration, Instant};
 
-/// Turns of each way. The fastest one counts: it was disturbed least.
+/// Turns of each way. The fastest turn counts: it was disturbed least.
 const ROUNDS: usize = 100;
-/// What a turn should take: long against the clock's steps, short against what the machine does meanwhile.
+/// Wanted length of a turn: long against the clock's steps, short against what the machine does meanwhile.
 const TURN: Duration = Duration::from_millis(2);
 
 pub(crate) fn ratios(figures: &mut Figures) {
@@ -24,7 +23,7 @@ pub(crate) fn ratios(figures: &mut Figures) {
         ("long_string", documents::long_string()),
     ];
     let items = documents.each_ref().map(|(_, json)| {
-        // A document of ours that is refused would be seen in the figures: it takes no time.
+        // If one of our documents were refused, the figures would show it: that takes no time.
         lowband_codec::json_to_cbor(json.as_bytes()).unwrap_or_default()
     });
     let mut contests: Vec<Contest> = Vec::new();
@@ -69,7 +68,7 @@ struct Contest<'d> {
 struct Turns<'d> {
     way: Way<'d>,
     calls: u32,
-    /// Seconds for a call.
+    /// Seconds for a call in the fastest turn.
     fastest: f64,
 }
 

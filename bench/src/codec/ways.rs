@@ -1,5 +1,5 @@
-//! The ways from bytes to bytes: ours, in one go and in pieces, and those it is held against. Each is made
-//! once for a document and then called; what it can keep from call to call it keeps.
+//! The ways from bytes to bytes: ours, in one go and in pieces, and others to compare with. Each is made once
+//! for a document and then called; what it can keep from call to call it keeps.
 
 use ciborium::Value as Cbor;
 use lowband_codec::{
@@ -9,10 +9,10 @@ use serde_json::Value as Json;
 use std::hint::black_box;
 use std::mem;
 
-/// Translates its document once. What comes of it does not matter here: the codec's tests look at that.
+/// Translates its document once. The result does not matter here: the codec's tests look at it.
 pub(crate) type Way<'d> = Box<dyn FnMut() + 'd>;
 
-/// What a stream brings at a time.
+/// Bytes that a stream brings at a time.
 pub(crate) const PIECE: usize = 16 << 10;
 
 pub(crate) fn encode_options() -> EncodeOptions<'static> {
@@ -67,7 +67,7 @@ pub(crate) fn push_cbor_to_json(cbor: &[u8], piece: usize) -> Way<'_> {
     })
 }
 
-/// The obvious way: a tree of serde_json, turned into one of ciborium.
+/// Converts JSON the obvious way: a tree of serde_json, turned into one of ciborium.
 pub(crate) fn dom_json_to_cbor(json: &[u8]) -> Way<'_> {
     let mut cbor = Vec::new();
     Box::new(move || {
@@ -89,8 +89,9 @@ pub(crate) fn dom_cbor_to_json(cbor: &[u8]) -> Way<'_> {
     })
 }
 
-/// simd-json reads the text and makes nothing of it but its tape. It writes into its input, so each call
-/// needs a copy, which counts: who has to keep the input, or gets it borrowed, pays for it too.
+/// Reads the text by simd-json, which makes nothing of it but its tape. It writes into its input, so each
+/// call needs a copy, which counts: a program that has to keep the input, or gets it borrowed, pays for it
+/// too.
 pub(crate) fn simd_json_parse(json: &[u8]) -> Way<'_> {
     let (mut copy, mut buffers) = (Vec::new(), simd_json::Buffers::new(json.len()));
     let mut kept: simd_json::Tape<'static> = simd_json::Tape(Vec::new());

@@ -1,4 +1,4 @@
-//! The figures: what each is called, what it must be, and how it is told.
+//! The figures: what each is called, what it must be, and how it is printed.
 
 use lowband_e2e::tell::say;
 use lowband_e2e::{Error, Result};
@@ -11,7 +11,7 @@ pub(crate) struct Row {
     unit: &'static str,
     decimals: usize,
     must: Option<Bound>,
-    /// Whether a short run fails over it: not where the speed of the machine has a say.
+    /// Whether a short run fails over the figure: not where the speed of the machine has a say.
     is_gate: bool,
 }
 
@@ -134,7 +134,7 @@ macro_rules! hellos {
 pub(crate) const ONE_PORT: Hellos = hellos!("one_port", "one port");
 pub(crate) const MANY_ADDRESSES: Hellos = hellos!("many_addresses", "64 addresses");
 
-/// What has been measured, in its order.
+/// The figures that have been measured, in the order of measuring.
 #[derive(Default)]
 pub(crate) struct Figures(Vec<(Row, f64)>);
 
@@ -143,7 +143,7 @@ impl Figures {
         self.0.push((row, value));
     }
 
-    /// The table, then one JSON object a line.
+    /// Prints the table, then one JSON object a line.
     pub(crate) fn tell(&self) {
         say(format_args!("\n{:<52}{:>12}{:>12}", "", "must be", "measured"));
         for (row, value) in &self.0 {
@@ -158,7 +158,7 @@ impl Figures {
         }
     }
 
-    /// An error names each gate that does not hold.
+    /// Returns an error that names each gate that does not hold.
     pub(crate) fn check(&self) -> Result<()> {
         let wrong: Vec<_> = self.0.iter().filter(|(row, value)| row.is_gate && !row.holds(*value)).collect();
         if wrong.is_empty() {

@@ -1,7 +1,7 @@
-//! Greedy clients. Each is a process of low priority, so that what it costs here is not taken for what it
-//! costs the others.
+//! Greedy clients. Each is a process of low priority, so that its own cost is not taken for its effect on the
+//! others.
 //!
-//! A line a second on standard output tells how far each has come; the last one counts.
+//! A line a second on standard output says how far each has come; the last line counts.
 
 use crate::phase::{get, request_with_body};
 use lowband_bench::fleet::Fleet;
@@ -16,17 +16,17 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// As many as a session may have.
+/// Requests of a client at once: as many as a session may have.
 const AT_ONCE: usize = 32;
 const UPLOADS: usize = 9;
-/// The uploads go on by a block each before a transfer without progress ends
+/// Time in which each upload goes on by a block, before it ends as a transfer without progress
 /// (`--blockwise-idle`, two minutes).
 const A_BLOCK_EACH: Duration = Duration::from_secs(60);
 const A_LINE: Duration = Duration::from_secs(1);
 const BLOCK: usize = 1024;
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Starts one of them.
+/// Starts a greedy client.
 pub(crate) fn start(
     folder: &Path,
     name: &'static str,
@@ -41,7 +41,7 @@ pub(crate) fn start(
     Process::start(Recipe { name, program, arguments, environment: Vec::new(), folder: folder.to_owned() })
 }
 
-/// What it has been answered and refused until now, as its last line tells.
+/// Returns how many requests of a client have been answered and refused until now, as its last line says.
 pub(crate) fn progress(process: &Process) -> (usize, usize) {
     let text = std::fs::read_to_string(process.log()).unwrap_or_default();
     let last = text.lines().rev().find_map(|line| {
@@ -51,7 +51,7 @@ pub(crate) fn progress(process: &Process) -> (usize, usize) {
     last.unwrap_or_default()
 }
 
-/// Asks as fast as it can, until it is ended.
+/// Asks as fast as it can, until the process is ended.
 pub(crate) async fn ask(server: SocketAddr) -> Result<()> {
     let (mut fleet, session) = connect(server, Ipv4Addr::new(127, 201, 0, 1)).await?;
     for _ in 0..AT_ONCE {
@@ -65,8 +65,8 @@ pub(crate) async fn ask(server: SocketAddr) -> Result<()> {
     }
 }
 
-/// Fills so many bytes with the beginnings of nine uploads and keeps them, until it is ended. What is refused
-/// is begun again.
+/// Fills so many bytes with the beginnings of nine uploads and keeps them, until the process is ended. An
+/// upload that is refused is begun again.
 pub(crate) async fn upload(server: SocketAddr, bytes: usize) -> Result<()> {
     let (mut fleet, session) = connect(server, Ipv4Addr::new(127, 202, 0, 1)).await?;
     let each = bytes / UPLOADS;
@@ -108,7 +108,7 @@ struct Count {
 }
 
 impl Count {
-    /// Waits for the next thing that happens, for a second at most; whether a request has had its end.
+    /// Waits for the next event, for a second at most. Returns whether a request has had its end.
     async fn next(&mut self, fleet: &mut Fleet) -> Result<bool> {
         let event = fleet.event_before(Instant::now() + A_LINE).await;
         let is_end = match event {

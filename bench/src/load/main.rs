@@ -1,4 +1,4 @@
-//! `make bench-load`: whether everybody is served, and how soon, while many ask, one takes all it can get,
+//! `make bench-load`: whether all clients are served, and how soon, while many ask, one takes all it can get,
 //! and strangers knock.
 //!
 //! ```text

@@ -16,17 +16,17 @@ use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-/// The answer of a GET: 1 kB, which is one block.
+/// Bytes in the answer of a GET: 1 kB, which is one block.
 pub(crate) const ANSWER: usize = 1000;
-/// The body of an upload: more than the greedy one leaves free.
+/// Bytes in the body of an upload: more than the greedy client leaves free.
 const UPLOAD: usize = 20_000;
-/// What has not come so long after the last request is not counted as answered. Longer than two repeats of a
-/// request that was lost.
+/// Time after the last request in which an answer still counts. Longer than two repeats of a request that was
+/// lost.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// A newcomer that has not connected so long after the last one was begun was locked out.
+/// Time after the begin of the last newcomer in which one has to connect; otherwise it was locked out.
 const NEWCOMER: Duration = Duration::from_secs(30);
-/// Requests without an answer. A machine that is too slow for the rate makes fewer; `late` and what
-/// is answered tell.
+/// Requests without an answer at the same time. A machine that is too slow for the rate makes fewer requests;
+/// `late` and the answered ones show it.
 const MOST_UNDER_WAY: usize = 2_000;
 const A_MOMENT: Duration = Duration::from_millis(10);
 /// Requests made before answers are looked for.
@@ -40,9 +40,9 @@ pub(crate) struct Phase {
     pub(crate) length: Duration,
     /// Requests a second of all clients together.
     pub(crate) per_second: u32,
-    /// Each of so many requests is an upload of more than one block. 0: none is.
+    /// One of so many requests is an upload of more than one block. 0: none is.
     pub(crate) upload_in: usize,
-    /// How many connect, evenly in time.
+    /// Number of clients that connect, evenly in time.
     pub(crate) newcomers: usize,
 }
 
@@ -54,7 +54,7 @@ pub(crate) struct Crowd {
     networks: u32,
 }
 
-/// What became of it.
+/// The results of a phase.
 #[derive(Default)]
 pub(crate) struct Tally {
     pub(crate) asked: usize,
@@ -63,23 +63,23 @@ pub(crate) struct Tally {
     pub(crate) refused: usize,
     /// Uploads among the refused.
     pub(crate) uploads_refused: usize,
-    /// With another code or not at all: the session is gone, or nothing came in time.
+    /// Requests answered with another code or not at all: the session is gone, or nothing came in time.
     pub(crate) failed: usize,
-    /// From asked to answered, of GETs.
+    /// Times of GETs, from asked to answered.
     pub(crate) waits: Vec<Duration>,
-    /// How much later than due a request was made: the generator's own fault.
+    /// How much later than due each request was made: the generator's own fault.
     pub(crate) late: Vec<Duration>,
-    /// From the first ClientHello to the Finished, of those that have connected.
+    /// Times from the first ClientHello to the Finished, of newcomers that have connected.
     pub(crate) connected: Vec<Duration>,
-    /// From the first request's due time to the last one's.
+    /// Time from the first request's due time to the last one's.
     pub(crate) length: Duration,
     /// Processor time of the generator's thread.
     pub(crate) spent: Duration,
 }
 
 impl Crowd {
-    /// Connects so many, not more than so many a second and so many at once. Who is refused comes again
-    /// in its turn.
+    /// Connects so many clients, not more than so many a second and so many at once. A client that is refused
+    /// comes again in its turn.
     pub(crate) async fn connect(server: SocketAddr, count: usize, per_second: u32) -> Result<Crowd> {
         let mut crowd = Crowd {
             fleet: Fleet::new(server, Duration::ZERO)?,
@@ -120,11 +120,11 @@ impl Crowd {
         Ok(crowd)
     }
 
-    /// A new /24 of loopback for each.
+    /// Returns a new /24 of loopback for each client.
     fn network(&mut self) -> Ipv4Addr {
         let [_, high, middle, low] = self.networks.to_be_bytes();
         self.networks += 1;
-        // 127.0 and what is above 127.128 are for others.
+        // Addresses of 127.0 and those above 127.128 have other users.
         Ipv4Addr::new(127, 1 + high + middle, low, 1)
     }
 
@@ -162,7 +162,7 @@ impl Crowd {
                 begun += 1;
                 continue;
             }
-            // What a slow machine has not asked for in time is not asked for.
+            // Requests that a slow machine has not made in time are not made.
             let over = (due >= end && newcomer >= end) || now >= end;
             if over && under_way.is_empty() && connecting.is_empty() {
                 break;
@@ -229,18 +229,18 @@ fn note(
 }
 
 impl Tally {
-    /// The wait that so many of a hundred answers do not exceed; in seconds.
+    /// Returns the wait in seconds that so many of a hundred answers do not exceed.
     pub(crate) fn wait(&self, percent: usize) -> f64 {
         percentile(&self.waits, percent)
     }
 
-    /// Milliseconds of the generator's processor time for each request.
+    /// Returns the milliseconds of the generator's processor time for each request.
     pub(crate) fn cost(&self) -> f64 {
         self.spent.as_secs_f64() * 1e3 / self.asked.max(1) as f64
     }
 }
 
-/// The nearest rank; 0 of nothing.
+/// Returns the nearest rank; 0 of no times.
 pub(crate) fn percentile(times: &[Duration], percent: usize) -> f64 {
     let mut sorted = times.to_vec();
     sorted.sort_unstable();
@@ -248,18 +248,18 @@ pub(crate) fn percentile(times: &[Duration], percent: usize) -> f64 {
     sorted.get(rank).map_or(0.0, Duration::as_secs_f64)
 }
 
-/// `/versions` by its path code (MSC3079).
+/// Makes a request for `/versions` by its path code (MSC3079).
 pub(crate) fn get() -> Request {
     let options = RequestOptions { path: vec!["0".to_owned()], ..RequestOptions::default() };
     Request { method: Method::Get, options, body: Vec::new() }
 }
 
-/// A message to a room, of more than one block.
+/// Makes a message to a room, of more than one block.
 fn upload(number: usize) -> Request {
     request_with_body(number, stub::document(UPLOAD))
 }
 
-/// A message to a room. The number tells one from the next.
+/// Makes a message to a room. The number distinguishes one from the next.
 pub(crate) fn request_with_body(number: usize, body: Bytes) -> Request {
     let path = ["9", "!load:matrix.example.org", "m.room.message", &number.to_string()];
     let options = RequestOptions {

@@ -1,4 +1,4 @@
-//! What is done to the sidecar, in which order, and what is looked at.
+//! The scenarios: what is done to the sidecar, in which order, and what is looked at.
 
 use crate::figures::{self, Figures};
 use crate::greedy;
@@ -16,15 +16,15 @@ use std::thread;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// How much of everything.
+/// How much of everything a run does.
 pub(crate) struct Plan {
     sessions: usize,
-    /// Handshakes, while a crowd comes in.
+    /// Handshakes a second, while a crowd comes in.
     connects_per_second: u32,
     per_second: u32,
     steady: Duration,
     greedy: Duration,
-    /// What nine unfinished uploads hold.
+    /// Bytes that nine unfinished uploads hold.
     upload_bytes: usize,
     live: usize,
     live_per_second: u32,
@@ -36,13 +36,13 @@ pub(crate) struct Plan {
 }
 
 const SECOND: Duration = Duration::from_secs(1);
-/// What nine uploads leave of the pool, for what each of them counts beside its bytes.
+/// Bytes that nine uploads leave free in the pool, because each counts for more than its bytes.
 const NEARLY: usize = 10 << 10;
-/// Each of so many requests beside greedy clients is an upload in blocks.
+/// One of so many requests beside greedy clients is an upload in blocks.
 const UPLOAD_IN: usize = 50;
 
 impl Plan {
-    /// What the figures are about.
+    /// Returns the plan that the figures are about.
     pub(crate) fn full() -> Plan {
         Plan {
             sessions: 5_000,
@@ -60,12 +60,12 @@ impl Plan {
         }
     }
 
-    /// With another rate of the steady crowd.
+    /// Returns the plan with another rate of the steady crowd.
     pub(crate) fn with_rate(self, per_second: Option<u32>) -> Plan {
         Plan { per_second: per_second.unwrap_or(self.per_second), ..self }
     }
 
-    /// Little of each.
+    /// Returns a plan with little of everything.
     pub(crate) fn quick() -> Plan {
         Plan {
             sessions: 100,
@@ -105,7 +105,7 @@ pub(crate) struct Bench {
     _upstream: Upstream,
 }
 
-/// The stub on a thread of its own; it ends with this.
+/// The stub on a thread of its own; the thread ends with this handle.
 struct Upstream {
     _end: oneshot::Sender<()>,
 }
@@ -119,7 +119,7 @@ impl Bench {
         Ok(Bench { plan, parts, folder, certificate, sidecar, _upstream: upstream })
     }
 
-    /// All parts, or those.
+    /// Runs all parts, or only those named.
     pub(crate) async fn run(&self, only: &[Part], figures: &mut Figures) -> Result<()> {
         let wanted = |part| only.is_empty() || only.contains(&part);
         if wanted(Part::Steady) || wanted(Part::Greedy) {
@@ -129,7 +129,7 @@ impl Bench {
             self.hellos(1, &figures::ONE_PORT, figures).await?;
             self.hellos(64, &figures::MANY_ADDRESSES, figures).await?;
         }
-        // After a failure it stays: the logs are in it.
+        // After a failure the folder stays, because the logs are in it.
         std::fs::remove_dir_all(&self.folder).map_err(Error::io(format!("remove {}", self.folder.display())))
     }
 
@@ -253,7 +253,7 @@ impl Upstream {
                 runtime.block_on(async {
                     let stub = Stub::start(&folder, ANSWER);
                     let _ = tell.send(stub.as_ref().map(drop).map_err(ToString::to_string));
-                    // Never sent: its other half is dropped.
+                    // The message never comes; the wait ends when its sender is dropped.
                     let _ = ended.await;
                 });
             };
@@ -267,13 +267,13 @@ impl Upstream {
     }
 }
 
-/// Messages that the sidecar has seen before, for each of its requests.
+/// Returns how many messages came that the sidecar has seen before, for each of its requests.
 fn copies(before: &Look, after: &Look) -> f64 {
     let grown = |counter| after.grown_since(before, counter);
     grown("lowband_coap_duplicates_total") / grown("lowband_coap_requests_total").max(1.0)
 }
 
-/// A share in percent.
+/// Returns a share in percent.
 fn share(of: usize, all: usize) -> f64 {
     100.0 * of as f64 / all.max(1) as f64
 }

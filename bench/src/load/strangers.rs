@@ -1,5 +1,5 @@
 //! Strangers: ClientHellos with a cookie that was asked for once, sent again and again. Each looks like the
-//! beginning of a handshake, and the two of one port in turn supersede each other.
+//! beginning of a handshake, and the two hellos of one port supersede each other in turn.
 
 use lowband_e2e::{Error, Result};
 use lowband_transport::client::Config;
@@ -12,20 +12,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// A cookie lives for two minutes; so long before, another one is asked for.
+/// Time before its end at which a cookie is replaced; a cookie lives for two minutes.
 const FRESH: Duration = Duration::from_secs(60);
 const TRIES: usize = 20;
 const A_TICK: Duration = Duration::from_millis(1);
 
-/// A thread that sends them.
+/// A thread that sends the hellos.
 pub(crate) struct Strangers {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Result<f64>>,
 }
 
 impl Strangers {
-    /// From so many addresses, each in an IPv4 /24 of its own, with one port each; together so many
-    /// hellos a second.
+    /// Starts sending from so many addresses, each in an IPv4 /24 of its own, with one port each; together so
+    /// many hellos a second.
     pub(crate) fn start(server: SocketAddr, addresses: u8, per_second: u32) -> Strangers {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
@@ -33,14 +33,14 @@ impl Strangers {
         Strangers { stop, thread }
     }
 
-    /// Ends them; how many hellos they have sent in a second.
+    /// Ends the thread. Returns how many hellos it has sent in a second.
     pub(crate) fn stop(self) -> Result<f64> {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().map_err(|_| Error::Setup("the strangers' thread has ended".to_owned()))?
     }
 }
 
-/// One port, and its two hellos.
+/// One port and its two hellos.
 struct Stranger {
     socket: UdpSocket,
     hellos: [Vec<u8>; 2],
@@ -65,7 +65,7 @@ fn knock(server: SocketAddr, addresses: u8, per_second: u32, stop: &AtomicBool) 
                 stranger.asked = Instant::now();
             }
             let hello = if turn.is_multiple_of(2) { &stranger.hellos[0] } else { &stranger.hellos[1] };
-            // A full buffer loses it, as networks do.
+            // A full buffer loses the hello, as networks do.
             let _ = stranger.socket.send(hello);
             sent += 1;
         }
@@ -86,14 +86,14 @@ impl Stranger {
 }
 
 fn hellos(socket: &UdpSocket, server: SocketAddr) -> io::Result<[Vec<u8>; 2]> {
-    // What came for hellos of before would take the place of the answer.
+    // A datagram that came for earlier hellos would be taken for the answer.
     socket.set_nonblocking(true)?;
     while socket.recv(&mut [0; 2048]).is_ok() {}
     socket.set_nonblocking(false)?;
     Ok([hello(socket, server)?, hello(socket, server)?])
 }
 
-/// A ClientHello with its cookie, which has not been sent yet.
+/// Makes a ClientHello with its cookie, which has not been sent yet.
 fn hello(socket: &UdpSocket, server: SocketAddr) -> io::Result<Vec<u8>> {
     let mut seed = [0; 32];
     openssl::rand::rand_bytes(&mut seed)?;
@@ -119,7 +119,8 @@ fn hello(socket: &UdpSocket, server: SocketAddr) -> io::Result<Vec<u8>> {
     Err(io::ErrorKind::TimedOut.into())
 }
 
-/// A handshake record whose first message is of type 3 (RFC 6347 sections 4.1 and 4.2.2).
+/// Returns whether the datagram is a handshake record whose first message is of type 3 (RFC 6347 sections 4.1
+/// and 4.2.2).
 fn is_hello_verify_request(datagram: &[u8]) -> bool {
     const HANDSHAKE: u8 = 22;
     const HELLO_VERIFY_REQUEST: u8 = 3;

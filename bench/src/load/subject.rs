@@ -1,4 +1,4 @@
-//! The sidecar under load, and what it tells of itself.
+//! The sidecar under load, and what it reports about itself.
 
 use lowband_bench::usage;
 use lowband_e2e::certificate::Certificate;
@@ -22,7 +22,7 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    /// With its defaults but for these.
+    /// Starts the sidecar with its defaults but for these flags.
     pub(crate) async fn start(
         parts: &Parts,
         folder: &Path,
@@ -38,7 +38,7 @@ impl Subject {
         Ok(Subject { sidecar, address: port.loopback(), pid })
     }
 
-    /// What it has used and counted until now.
+    /// Reads what the sidecar has used and counted until now.
     pub(crate) async fn look(&self) -> Result<Look> {
         let page = http1::get(self.sidecar.admin(), "/metrics").await?;
         let metrics = String::from_utf8_lossy(page.body()).into_owned();
@@ -59,7 +59,7 @@ impl Subject {
         Ok(())
     }
 
-    /// Resident memory in MB of 10^6 bytes.
+    /// Returns the resident memory in MB of 10^6 bytes.
     pub(crate) fn memory(&self) -> Result<f64> {
         Ok(usage::resident(self.pid)? * 1024.0 / 1e6)
     }
@@ -72,18 +72,18 @@ pub(crate) struct Look {
 }
 
 impl Look {
-    /// Seconds of processor time since an earlier look.
+    /// Returns the seconds of processor time since an earlier look.
     pub(crate) fn cpu_since(&self, before: &Look) -> f64 {
         (self.cpu - before.cpu).as_secs_f64()
     }
 
-    /// What a counter has grown by, all its labels together.
+    /// Returns what a counter has grown by, all its labels together.
     pub(crate) fn grown_since(&self, before: &Look, counter: &str) -> f64 {
         sum(&self.metrics, counter) - sum(&before.metrics, counter)
     }
 
-    /// The sidecar's own time of the requests since then that so many of a hundred do not exceed, in seconds;
-    /// within a bucket evenly spread, as `histogram_quantile` has it.
+    /// Returns the time in seconds, by the sidecar's own clock, that so many of a hundred requests since then
+    /// do not exceed; evenly spread within a bucket, as `histogram_quantile` has it.
     pub(crate) fn own_time(&self, before: &Look, percent: usize) -> f64 {
         let (now, then) = (buckets(&self.metrics), buckets(&before.metrics));
         let counts = now
@@ -94,7 +94,7 @@ impl Look {
     }
 }
 
-/// Samples of a family, with or without labels.
+/// Returns the samples of a family, with or without labels.
 fn samples<'a>(metrics: &'a str, name: &str) -> impl Iterator<Item = (&'a str, f64)> {
     metrics.lines().filter_map(move |line| {
         let rest = line.strip_prefix(name)?;
@@ -107,7 +107,7 @@ fn sum(metrics: &str, name: &str) -> f64 {
     samples(metrics, name).map(|(_, value)| value).sum()
 }
 
-/// Upper borders, and how many are below each.
+/// Returns the upper borders, and how many requests are below each.
 fn buckets(metrics: &str) -> Vec<(f64, f64)> {
     let border = |labels: &str| labels.strip_prefix("{le=\"")?.strip_suffix("\"}")?.parse().ok();
     samples(metrics, "lowband_request_own_seconds_bucket")
@@ -121,7 +121,7 @@ fn quantile(buckets: &[(f64, f64)], percent: usize) -> f64 {
     let (mut from, mut below) = (0.0, 0.0);
     for &(border, count) in buckets {
         if count >= rank && count > below {
-            // Of what is beyond the last border nothing is known but that.
+            // Nothing is known of a time beyond the last border but that it is beyond.
             return if border.is_finite() {
                 from + (border - from) * (rank - below) / (count - below)
             } else {
