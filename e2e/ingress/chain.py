@@ -19,7 +19,7 @@ import parts  # noqa: E402
 from parts import CBOR, JSON, Homeserver, answer, certificate, decode, free_port, program, wait_for  # noqa: E402, F401
 
 PATH, WAITS = "/_matrix/client/v3/x", "/_matrix/client/v3/sync"
-# What a stranger says that his address is.
+# The address that a stranger claims to have.
 FORGED = "203.0.113.9"
 # The port of the Gateway that is there before the overlay comes.
 PUBLIC = 18443
@@ -39,7 +39,7 @@ kind: HTTPRoute
 metadata: {{ name: homeserver, namespace: matrix }}
 spec: {{ parentRefs: [{{ name: matrix }}], rules: [{{ backendRefs: [{{ name: synapse, port: 8008 }}] }}] }}
 """
-# Beyond what Envoy gives a route for which nothing is said, 15 s.
+# Seconds: longer than Envoy's default for a route, 15 s.
 LONG = 17
 
 
@@ -58,7 +58,7 @@ class Chain:
 
     # Fields that an ingress adds.
     LEAVES = {}
-    # Whether it resolves `.` and `..`, whatever it is told.
+    # Whether the ingress resolves `.` and `..` in any case.
     TAKES_STEPS = False
 
     def setUp(self):
@@ -86,7 +86,7 @@ class Chain:
             status, _, _ = self.asks_public(path=path, accept=JSON)
             arrived = [request.path for request in self.homeserver.begun]
             if status != 400:
-                # An ingress takes the steps itself, before it chooses a route.
+                # An ingress resolves such segments itself, before it chooses a route.
                 self.assertTrue(self.TAKES_STEPS, path)
                 self.assertNotIn(".", "".join(arrived))
             else:

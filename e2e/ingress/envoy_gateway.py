@@ -82,7 +82,7 @@ class Controller:
         made = [each for each in with_overlay(self.folder / "deploy", "envoy-gateway") if each["apiVersion"].startswith("gateway.")]
         self.made = [(each["kind"], each["metadata"]["name"]) for each in made]
         objects = [*made, *self.existing(), yaml.safe_load(BACKEND % port), self.secret()]
-        # Of several classes it reads one.
+        # Of several classes Envoy Gateway reads one.
         objects = [self.fit(each) for each in objects if (each["kind"], each["metadata"]["name"]) != ("GatewayClass", "lowband")]
         (self.objects / "all.yaml").write_text(yaml.safe_dump_all(objects))
 
@@ -126,7 +126,7 @@ class Controller:
         binary = program("LOWBAND_ENVOY", ".venv/envoy/lib/python3*/site-packages/envoy/_bin/envoy", "setup")
         envoy = self.folder / "data/envoy-versions/0.0.1/bin/envoy"
         envoy.parent.mkdir(parents=True)
-        # There are two of them on one machine.
+        # Two of them run on one machine.
         envoy.write_text(f'#!/bin/sh\nexec {binary} --disable-hot-restart "$@"\n')
         envoy.chmod(0o755)
 
@@ -192,7 +192,7 @@ class EnvoyGateway(Chain, unittest.TestCase):
         self.assertEqual(len(policies), 6)
         self.assertEqual(log.count("message: Policy has been accepted."), len(policies))
         self.assertEqual(log.count("message: Patches have been successfully applied."), 1)
-        # Nobody gives addresses here.
+        # Nothing here assigns addresses.
         self.assertEqual(set(re.findall(r'reason: (\w+)\n *status: "False"', log)), {"AddressNotAssigned"})
 
 

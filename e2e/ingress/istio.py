@@ -21,7 +21,7 @@ from chain import PATH, PUBLIC, Chain, Homeserver, Sidecar, ask, existing, free_
 FORGERY = "The client's address"
 INNER = 8009
 WASM = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"
-# Nobody talks to a workload without the mesh's TLS: a gateway's own listeners are none of its business.
+# No program talks to a workload without the mesh's TLS; this does not concern a gateway's own listeners.
 STRICT = """
 apiVersion: security.istio.io/v1
 kind: PeerAuthentication
@@ -51,7 +51,7 @@ ports: [{{ name: {protocol}, port: {port}, protocol: TCP }}]
 
 
 class Istio(Chain, unittest.TestCase):
-    # Of Envoy, about the request.
+    # Envoy's attributes of the request.
     LEAVES = {"x-envoy-external-address": "127.0.0.1", "x-envoy-attempt-count": "1"}
     TAKES_STEPS = True
 

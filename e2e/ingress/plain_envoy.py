@@ -63,7 +63,7 @@ class PlainEnvoy(Chain, unittest.TestCase):
         self.assertEqual(self.homeserver.requests, [])
 
     def test_the_sidecar_asks_where_that_listener_is(self):
-        # What stands in the file in two forms.
+        # Parts that stand in the file in two forms.
         address = yaml.safe_load(CONFIGURATION.read_text())["static_resources"]["listeners"][1]["address"]["socket_address"]
         overlay = yaml.safe_load((CONFIGURATION.parent / "kustomization.yaml").read_text())
         settings, policy = [yaml.safe_load(each["patch"]) for each in overlay["patches"]]

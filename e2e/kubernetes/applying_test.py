@@ -28,18 +28,18 @@ class Applying(Case):
         self.check_exchanges(8008)
 
         before = self.contents()
-        # Some of it kubectl calls "configured" every time: it asks, and the API server finds
-        # nothing to change.
+        # Some objects kubectl calls "configured" every time: it asks, and the API server finds nothing to
+        # change.
         cluster.apply(manifests)
         self.assertEqual(self.contents(), before)
         self.check_no_difference(manifests)
 
-        # A port that clients see. Of a Service with both protocols under one number this edit mixes
-        # up the two.
+        # A port that clients see. In a Service with both protocols under one number this edit mixes up the
+        # two.
         for options in [(), ("--server-side",)]:
             if options:
-                # Who has applied at the client's side hands the fields over first, unchanged: with a changed
-                # port number the API server would hold both and refuse.
+                # An operator who has applied at the client's side hands the fields over first, unchanged:
+                # with a changed port number the API server would hold both and refuse.
                 cluster.apply(manifests, *options, "--force-conflicts")
             for service, (file, target) in SERVICES.items():
                 for old, new in ((8008, 8448), (8448, 8008)):
@@ -171,7 +171,7 @@ class Running(Case):
     def check_pod(self, pod):
         containers = {each["name"]: each for each in pod.spec["containers"] + pod.spec["initContainers"]}
         self.assertEqual(set(containers), {"check", "render", "envoy", "sidecar"})
-        # The API server may drop what it does not know, without a word.
+        # The API server may drop unknown fields, without a word.
         for each in containers.values():
             mounts = {mount["mountPath"] for mount in each["volumeMounts"]}
             self.assertEqual(mounts, {"/run/lowband", "/etc/lowband/certificate"}, each["name"])

@@ -55,8 +55,7 @@ class Held:
 
 
 def held(pod):
-    # An Empty message that wants to be acknowledged, "CoAP ping" (RFC 7252 section 4.3), and the Reset
-    # that answers it.
+    # The Empty message asks for an acknowledgement, "CoAP ping" (RFC 7252 section 4.3); a Reset answers it.
     ping, reset = b"\x40\x00\x12\x34", b"\x70\x00\x12\x34"
     return [Held(pod, "DTLS", ping, reset), Held(pod, "HTTPS", b"GET /.lowband/ready HTTP/1.1\r\nhost: x\r\n\r\n", b"ready\n")]
 
@@ -87,7 +86,7 @@ class Renewal(Case):
             print(f"\none that does not fit is refused by all of them {after:.1f} s after it was applied", flush=True)
             self.check_shown(renewed)
             for pod in self.pods:
-                # Not once a look.
+                # The line must not come at each look.
                 (line,) = [line for line in pod.log("sidecar").splitlines() if "ERROR" in line]
                 self.assertTrue(line.endswith('--key "/etc/lowband/certificate/tls.key": it does not belong to the certificate'), line)
                 self.assertIn("KEY_VALUES_MISMATCH", pod.log("envoy"))
@@ -135,6 +134,7 @@ class Renewal(Case):
         for pod in ready():
             self.assertEqual(pod.restarts, 0, pod.name)
             metrics = pod.metrics()
-            # Peers close theirs: the readiness probe, and who has looked at the certificate.
+            # Peers close their sessions: the readiness probe, and the clients that have looked at the
+            # certificate.
             for reason in ("alert", "replaced", "idle", "evicted"):
                 self.assertEqual(metrics[f'lowband_sessions_ended_total{{reason="{reason}"}}'], 0, reason)

@@ -23,7 +23,7 @@ from parts import program, wait_for  # noqa: E402
 
 DEPLOY = ROOT / "deploy"
 NAMESPACE = "lowband"
-# A load balancer's, which nobody here has: the client's way to everywhere is the node.
+# Address of a load balancer, which is missing here: the client's way to everywhere is the node.
 BALANCER = "198.51.100.7"
 VERSION = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
 SIDECAR_IMAGE, ENVOY_IMAGE = f"localhost/lowband-sidecar:{VERSION}", "localhost/envoy:test"
@@ -113,7 +113,7 @@ class Cluster:
         folder.mkdir()
         for name in ("homeserver.yaml", "log.yaml"):
             text = (ROOT / "e2e/homeserver" / name).read_text().replace("@DIR@", str(folder)).replace("@PORT@", "8018")
-            # Its clients are pods, not programs of the same machine.
+            # The clients are pods, not programs of this machine.
             (folder / name).write_text(text.replace('bind_addresses: ["127.0.0.1"]', f'bind_addresses: ["{CLIENT}"]'))
         key = base64.b64encode(secrets.token_bytes(32)).decode().rstrip("=")
         (folder / "signing.key").write_text(f"ed25519 a_test {key}\n")
@@ -194,7 +194,7 @@ class Cluster:
 
     def libcoap(self, address, method, path, document=None, token=None):
         """The same by libcoap's client, without path codes."""
-        # Not to standard output, where its warnings go as well.
+        # The output does not go to standard output, where kubectl's warnings go as well.
         answer = self.folder / "answer"
         arguments = ["-m", method.lower(), "-C", self.certificate.path, "-B", "20", "-o", answer]
         arguments += ["-O", f"256,{token}"] if token else []

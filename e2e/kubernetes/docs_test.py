@@ -5,7 +5,7 @@ import re
 
 from cluster import BALANCER, ROOT, Case, Certificate, cluster, lowband
 
-# Stands in the document for whatever comes here.
+# Text in the document that stands for any output.
 ANYTHING = "[...]"
 HOST = "matrix.example.org"
 
@@ -40,7 +40,7 @@ class Documents(Case):
                 with self.subTest(command):
                     self.assertRegex(self.run_as_reader(command), pattern(shown))
             if "apply -f deploy/" in block:
-                # What a cloud does meanwhile.
+                # A cloud assigns addresses in the meantime.
                 cluster.give_address("lowband-udp", "lowband-tcp")
                 url = f"https://{HOST}:8008/_matrix/client/versions"
                 for ask in (f"lowband coap -m 3 {url} | lowband jc -c2j -", f"curl -sS -m 3 {url}"):

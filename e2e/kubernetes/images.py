@@ -112,7 +112,7 @@ class Sidecar(unittest.TestCase):
             self.assertTrue(any(re.match(rf"pkg:cargo/{name}@\d", each) for each in named), name)
         for name in ("libssl3", "libc6", "libgcc-s1", "ca-certificates"):
             self.assertTrue(any(each.startswith(f"pkg:deb/debian/{name}@") for each in named), name)
-        # Those of the tests are not in it.
+        # Crates that only the tests use are not in the list.
         self.assertFalse([each for each in named if "proptest" in each or "clap_derive" in each])
 
     def check_sbom(self, sbom, digest):

@@ -258,7 +258,7 @@ def main():
     )
     (FOLDER / "started").touch()
     while True:
-        # The processes that nobody else waits for come to the first one.
+        # Processes without a waiting parent come to the first process.
         ended, status = os.wait()
         print(f"process {ended} has ended with status {status}", flush=True)
 

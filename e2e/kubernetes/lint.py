@@ -16,7 +16,7 @@ import tempfile
 
 from cluster import DEPLOY, program
 
-# Parts of others.
+# Objects of other projects.
 NOT_ALONE = {"sidecar-alone"}
 
 
@@ -41,7 +41,7 @@ def checkov(file):
     """What it is against: one line each."""
     checker = program("LOWBAND_CHECKOV", ".venv/linters/bin/checkov", "test-kubernetes")
     options = ["--framework", "kubernetes", "--output", "json", "--skip-download", "--quiet", "--compact"]
-    # It would ask its maker's machine.
+    # The lookup would ask its maker's machine.
     told = run(checker, "--file", file, *options, env={**os.environ, "BC_SKIP_MAPPING": "TRUE"})
     try:
         report = json.loads(told.stdout)
@@ -88,7 +88,7 @@ def main():
             for line in found:
                 print(f"deploy/{overlay and f'overlays/{overlay}'}: {line}", file=sys.stderr)
             wrong += len(found)
-        # They do look: this is what nobody may write.
+        # The linters do look: they have to find fault with this text.
         file.write_text(rendered(folder / "deploy", "").replace("readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false"))
         for linter in (checkov, kube_score):
             assert linter(file), f"{linter.__name__} finds nothing in what is wrong"

@@ -19,7 +19,7 @@ class Memory(Case):
             before = {pod.name: self.resident(pod) for pod in all_ready()}
             writers = Writers(5, clients=0, idle=SESSIONS)
             self.addCleanup(writers.stop)
-            # Its clients have one address: all are there.
+            # All clients have one address: all of them are there.
             pod = busiest()
             self.assertGreaterEqual(pod.metrics()["lowband_sessions"], SESSIONS)
             first, now = before[pod.name], self.resident(pod)

@@ -27,7 +27,7 @@ class Mistakes(Case):
         if self.changed:
             cluster.apply(self.right)
             if self.restarted:
-                # Back to the pods that are there.
+                # The selector goes back to the pods that are there.
                 self.rollout("undo")
             cluster.available()
 
@@ -51,7 +51,7 @@ class Mistakes(Case):
         self.check_the_others_serve(https)
 
     def check_the_others_serve(self, https=True):
-        # All that were ready before, and none of them has begun anew.
+        # All pods that were ready before are ready, and none has begun anew.
         self.assertLessEqual(self.before, {(each.name, each.restarts) for each in ready()})
         self.assertIn("v1.1", cluster.coap(f"{BALANCER}:8008", "GET", VERSIONS)["versions"])
         if https:
@@ -98,7 +98,7 @@ class Mistakes(Case):
         was = Certificate(cluster.folder, file="expired")
         sign = ["openssl", "x509", "-in", was.path, "-signkey", was.key_path, "-days", "-1"]
         self.wrong.paste("tls.crt", command(sign, stderr=subprocess.DEVNULL).decode()).paste("tls.key", was.key)
-        # Envoy has no eye for it: it takes whatever fits, at once.
+        # Envoy does not look at the dates: it takes any certificate that fits its key, at once.
         why = r'lowband-sidecar: --certificate "/etc/lowband/certificate/tls.crt": it has expired on '
         self.check_told(self.make(), why, https=False)
         self.addCleanup(cluster.reaches, lambda address, path: cluster.https(address, path, seconds=3), f"{BALANCER}:8008", VERSIONS)
@@ -118,7 +118,7 @@ class Mistakes(Case):
         self.check_told(self.make(restart=False), "InvalidImageName.*fill-in-the-digest|fill-in-the-digest.*invalid reference format")
 
     def test_a_port_of_the_pod_that_is_in_use(self):
-        # Envoy has it.
+        # Envoy has this port.
         self.wrong.edit("40-deployment.yaml", '"0.0.0.0:9464"', '"0.0.0.0:8008"')
         self.check_told(self.make(restart=False), r"cannot bind 0\.0\.0\.0:8008/tcp \(--admin\): Address (already )?in use")
 

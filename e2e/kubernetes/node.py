@@ -20,7 +20,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 LOGS = ROOT / "target/logs/kubernetes"
 READY_WITHIN = 240
-# What the kubelet is known to set; the node has to keep it from doing so.
+# Settings that the kubelet is known to change; the node has to keep it from doing so.
 MACHINE_SETTINGS = ("vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops")
 PR_SET_PDEATHSIG = 1
 
@@ -37,7 +37,7 @@ def die_with_parent():
 class Node:
     def __init__(self, programs):
         self.programs = pathlib.Path(programs).resolve()
-        # A short path: the sockets in it have 107 bytes.
+        # The path is short: the sockets in it have 107 bytes.
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="lowband-node-"))
         self.settings = machine_settings()
         self.process = self.first = self.namespace = None
@@ -108,7 +108,7 @@ class Node:
                 try:
                     path.rmdir()
                 except OSError:
-                    # Its last process is still about to go.
+                    # The last process of the group is still about to end.
                     time.sleep(0.02)
         shutil.rmtree(self.folder)
 
@@ -126,7 +126,7 @@ class Node:
                 if inside or str(self.folder).encode() in (process / "cmdline").read_bytes():
                     found.append(f"process {process.name}: {(process / 'cmdline').read_bytes()!r}")
             except OSError:
-                # It has just ended.
+                # The process has just ended.
                 continue
         changed = {name: value for name, value in machine_settings().items() if value != self.settings[name]}
         return found + [f"setting {name}, now {value}" for name, value in changed.items()]

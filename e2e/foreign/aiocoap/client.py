@@ -27,12 +27,12 @@ from aiocoap.numbers import codes
 from aiocoap.numbers.constants import TransportTuning
 from aiocoap.numbers.optionnumbers import OptionNumber
 
-# Longer than any order or answer: a body of some 100 kB, as JSON.
+# Bytes of a line: longer than any order or answer, a body of some 100 kB as JSON.
 LONGEST_LINE = 4 << 20
 
 
 class Tuning(TransportTuning):
-    # More than are ever lost in a row.
+    # Repetitions: more than are ever lost in a row.
     MAX_RETRANSMIT = 8
 
     def __init__(self, order):
@@ -81,7 +81,7 @@ class Client:
 
     async def ping(self):
         """Until the Reset that answers it (RFC 7252 section 4.3). aiocoap has no call of its own for that."""
-        # Nothing but a request is led to its server.
+        # Only requests are led to their server.
         request = self.message({"method": "GET"})
         await self.context.find_remote_and_interface(request)
         message = aiocoap.Message(code=codes.EMPTY, transport_tuning=request.transport_tuning)

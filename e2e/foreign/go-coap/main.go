@@ -3,7 +3,7 @@
 //
 // The one argument is the server, HOST:PORT. Each line of standard input is a path, as JSON text, that is
 // fetched; each is answered by one line on standard output: the code and the payload in hexadecimal digits,
-// or what failed. It ends with its input.
+// or what failed. The program ends with its input.
 package main
 
 import (

@@ -19,7 +19,7 @@ SLIDING = "/_matrix/client/unstable/org.matrix.simplified_msc3575/sync"
 # Bytes of ciphertext, from a word to the most that still fits into an event of 65,536 bytes. All in one
 # answer are more than the filter holds back before it begins to stream.
 SIZES = (2_000, 10_000, 30_000, 57_000, 58_000, 59_000, 60_000)
-# What wakes nobody who waits for a message: who is online and who is typing.
+# Members that wake no client waiting for a message: which users are online and typing.
 MESSAGES_ALONE = {"presence": {"not_types": ["*"]}, "room": {"ephemeral": {"not_types": ["*"]}}}
 
 
@@ -97,7 +97,8 @@ async def talk(ann, bob, room):
         sent = await good(ann.room_send(room, "m.room.encrypted", encrypted(size), tx_id=f"a{number}"))
     synced = await good(bob.sync(timeout=0))
     assert ciphertexts(synced, room) == [ciphertext(size) for size in SIZES]
-    # What the key table names, in places where it means nothing, and what looks like one of its integers.
+    # Names of the key table in places where they mean nothing, and a name that looks like one of its
+    # integers.
     odd = {"msgtype": "m.text", "body": "2 \u0000 😀", "type": {"sender": [None, True, -1, 9007199254740991]}, "2": "two"}
     await good(bob.room_send(room, "m.room.message", odd, tx_id="b0"))
     await good(bob.room_read_markers(room, sent.event_id, sent.event_id))
@@ -105,7 +106,7 @@ async def talk(ann, bob, room):
     await good(bob.room_redact(room, regretted.event_id, tx_id="b2"))
     for user in (ann, bob):
         await good(user.sync(timeout=0))
-    # It waits, then comes with what it has waited for.
+    # The request waits, then comes with what it has waited for.
     waiting = asyncio.ensure_future(bob.sync(timeout=30_000, sync_filter=MESSAGES_ALONE))
     await asyncio.sleep(0)  # which lets it begin
     await good(ann.room_send(room, "m.room.encrypted", encrypted(2_000), tx_id="a9"))

@@ -12,8 +12,8 @@ import cbor2
 import nio
 
 CBOR, JSON = "application/cbor", "application/json"
-# Members that move between two questions although nothing has happened: how long ago an event was, and a
-# user was active.
+# Members that move between two questions although nothing has happened: the age of an event, and the time
+# since a user was active.
 MOVING = {"age", "last_active_ago"}
 
 
@@ -71,7 +71,7 @@ class Client(nio.AsyncClient):
                 data, fields["Content-Type"] = self.form.encode(json.loads(data)), CBOR
             else:
                 fields.pop("Content-Type", None)
-        # In the order in which the requests begin, which is the same at each run.
+        # Notes stand in the order in which the requests begin, which is the same at each run.
         note = {"user": self.user, "what": f"{method} {urllib.parse.unquote(path.partition('?')[0])}"}
         self.notes.append(note)
         response = await super().send(method, path, data, fields, trace_context, timeout)

@@ -3,7 +3,7 @@
 //
 // The arguments are "coap" or "node-coap-client", and the server, HOST:PORT. Each line of standard input is a
 // path, as JSON text, that is fetched; each is answered by one line on standard output: the code and the
-// payload in hexadecimal digits, or what failed. It ends with its input.
+// payload in hexadecimal digits, or what failed. The program ends with its input.
 "use strict";
 
 const readline = require("node:readline");
@@ -42,7 +42,7 @@ async function main() {
     }
     await new Promise((written) => process.stdout.write(`${JSON.stringify(answer)}\n`, written));
   }
-  // Both keep sockets and timers.
+  // Both libraries keep sockets and timers open.
   process.exit(0);
 }
 

@@ -41,7 +41,7 @@ const (
 	authorization message.OptionID = 256
 )
 
-// The codes that such clients know. Any other is a failure of the transport to them, and sends them to HTTPS.
+// The codes that such clients know. They take any other for a failure of the transport, and go to HTTPS.
 var known = map[codes.Code]bool{
 	codes.Content: true, codes.BadRequest: true, codes.Unauthorized: true, codes.Forbidden: true, codes.NotFound: true,
 	codes.MethodNotAllowed: true, codes.RequestEntityTooLarge: true, codes.InternalServerError: true,
@@ -84,7 +84,7 @@ func dial(begin start) (*session, error) {
 		coapdtls.WithTransmission(startWait, acknowledgeWait, repeats),
 		coapdtls.WithBlockwise(true, blockwise.SZX1024, blockwiseWithin),
 		coapdtls.WithKeepAlive(missedPings, (missedPings+1)*pingInterval, gone),
-		// Standard output is for answers; what an order suffers from comes back as its own error.
+		// Standard output is for answers; an order that fails reports its own error.
 		coapdtls.WithErrors(func(error) {}),
 	)
 	believing := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
@@ -148,13 +148,13 @@ func (s *session) overCoAP(ctx context.Context, next order) (answer, codes.Code,
 	if err != nil {
 		return answer{}, 0, err
 	}
-	// Whatever the response calls its payload: these clients do not look.
+	// The response's Content-Format does not matter: these clients do not look at it.
 	reply.Bytes = len(payload)
 	reply.Body, reply.IntegerKeys, reply.TextKeys, err = s.keys.decode(payload)
 	return reply, code, err
 }
 
-// request is the message for an order, and whether it carries the token.
+// request returns the message for an order, and whether it carries the token.
 func (s *session) request(ctx context.Context, next order) (*pool.Message, bool, error) {
 	target, err := url.ParseRequestURI(next.Target)
 	if err != nil {
@@ -181,7 +181,7 @@ func (s *session) request(ctx context.Context, next order) (*pool.Message, bool,
 		return nil, false, err
 	}
 	request.SetCode(code)
-	// Not the right name for CBOR, and set without a payload too: so do these clients.
+	// This is not the Content-Format of CBOR, and it is set without a payload too, as these clients do.
 	request.SetContentFormat(message.AppOctets)
 	if payload != nil {
 		request.SetBody(payload)

@@ -2,10 +2,10 @@
 // of, with their settings: what passes with it passes with them. It believes any certificate, as they do: it
 // is for tests alone.
 //
-// The first line of standard input tells where the server is and holds the tables; each further line is a
-// request, answered by one line on standard output. It ends with its input.
+// The first line of standard input names the server and holds the tables; each further line is a request,
+// answered by one line on standard output. The program ends with its input.
 //
-// main.go reads and answers, coap.go is the wire, cbor.go and paths.go are the two tables at work.
+// main.go reads and answers, coap.go is the wire, cbor.go and paths.go apply the two tables.
 package main
 
 import (
@@ -17,7 +17,7 @@ import (
 
 // start is the first line.
 type start struct {
-	// Host and port, the same for UDP and TCP.
+	// Host and port of the server, for UDP and TCP alike.
 	Server string `json:"server"`
 	// Name to integer.
 	Keys map[string]uint64 `json:"keys"`
@@ -25,9 +25,9 @@ type start struct {
 	Paths map[string]string `json:"paths"`
 }
 
-// order is any other line.
+// order is any further line.
 type order struct {
-	// An Empty confirmable message; nothing else counts then.
+	// Whether to send an Empty confirmable message; the other fields do not count then.
 	Ping bool `json:"ping"`
 	// GET, POST, PUT or DELETE.
 	Method string `json:"method"`
@@ -35,15 +35,15 @@ type order struct {
 	Target string `json:"target"`
 	// The access token. It goes out with the first request of the session that has one, and never again.
 	Token string `json:"token"`
-	// Asks for notifications (RFC 7641), and takes the first answer.
+	// Whether to ask for notifications (RFC 7641), and take the first answer.
 	Observe bool `json:"observe"`
-	// JSON; absent means no payload.
+	// The body as JSON; absent means no payload.
 	Body json.RawMessage `json:"body"`
 }
 
-// answer is what came of an order.
+// answer is the report on an order.
 type answer struct {
-	// What failed below Matrix; the rest is empty then.
+	// The failure below Matrix; all else is empty then.
 	Error string `json:"error,omitempty"`
 	// "coap", or "https" after a fallback.
 	Over string `json:"over,omitempty"`

@@ -23,8 +23,8 @@ func newPathTable(paths map[string]string) pathTable {
 	return table
 }
 
-// shorten turns the path of a URL into the one that goes out: the code and the parameters, or all of
-// it; not percent-encoded.
+// shorten turns the path of a URL into the one that goes out: the code and the parameters, or the whole path;
+// not percent-encoded.
 func (t pathTable) shorten(escaped string) (string, error) {
 	segments := strings.Split(escaped, "/")
 	for index, segment := range segments {
@@ -37,7 +37,7 @@ func (t pathTable) shorten(escaped string) (string, error) {
 	path, fewest := strings.Join(segments, "/"), len(segments)
 	for _, candidate := range t {
 		parameters, ok := candidate.match(segments)
-		// The most literal one: a name in a path is no value of a parameter.
+		// The most literal match wins: a name in a path is not a value of a parameter.
 		if ok && candidate.parameters < fewest {
 			path, fewest = "/"+strings.Join(append([]string{candidate.code}, parameters...), "/"), candidate.parameters
 		}
@@ -45,7 +45,7 @@ func (t pathTable) shorten(escaped string) (string, error) {
 	return path, nil
 }
 
-// match gives the values of the parameters.
+// match returns the values of the parameters.
 func (t template) match(segments []string) ([]string, bool) {
 	if len(segments) != len(t.segments) {
 		return nil, false
