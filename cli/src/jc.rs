@@ -195,7 +195,7 @@ fn line_and_column(text: &[u8], offset: usize) -> (usize, usize) {
     (line, column)
 }
 
-/// Which of several equal keys is written.
+/// The one of several equal keys that is written.
 #[derive(Clone, Copy, Debug)]
 enum Kept {
     First,

@@ -156,7 +156,7 @@ impl Driver {
 }
 
 impl Drop for Driver {
-    /// However the task ends, even when the runtime shuts down, no caller is left waiting.
+    /// Ends all waits: however the task ends, even when the runtime shuts down, no caller is left waiting.
     fn drop(&mut self) {
         let mut state = self.shared.lock();
         let why = state.ended.clone().unwrap_or(CloseReason::Local);

@@ -1,4 +1,4 @@
-//! When to dial again and which requests to repeat. No clock, no socket, no randomness of its own:
+//! Decides when to dial again and which requests to repeat. No clock, no socket, no randomness of its own:
 //! [`crate::LastingConnection`] brings them.
 //!
 //! ```text

@@ -33,7 +33,7 @@ pub struct Settings {
     /// [`CloseReason::Idle`]: crate::CloseReason::Idle
     /// [`LastingConnection`]: crate::LastingConnection
     pub silence: Option<Duration>,
-    /// When the access token goes on the wire.
+    /// Requests that carry the access token; by default those made before the server is known to have it.
     pub token_use: TokenUse,
     /// Option 257. Not sent by default: a low-bandwidth server assumes version 1 without it, and the option
     /// is critical (RFC 7252 section 5.4.1), so that other CoAP servers answer 4.02 to it.
@@ -51,7 +51,7 @@ pub struct Settings {
     pub tracer: Option<Tracer>,
 }
 
-/// When the access token goes on the wire (option 256 is sticky: it holds for the DTLS session).
+/// The requests that carry the access token (option 256 is sticky: it holds for the DTLS session).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TokenUse {
     /// With requests until a response shows that the server has the token, and again when the token changes.

@@ -10,7 +10,8 @@
 //! must name it to hear that.
 //!
 //! What this cannot mend: a request without its token that a *later* one with another token overtakes on the
-//! way. So one connection serves one user; who mixes users on one asks for [`TokenUse::EachRequest`].
+//! way. So one connection serves one user; an app that mixes users on one asks for
+//! [`TokenUse::EachRequest`].
 
 use crate::settings::TokenUse;
 use lowband_transport::ExchangeId;

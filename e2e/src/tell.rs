@@ -1,4 +1,4 @@
-//! What the demo says while it works: plain lines, none of them late.
+//! Output of the demo while it works: plain lines, none of them late.
 
 use std::fmt::Display;
 use std::io::Write;

@@ -31,7 +31,7 @@ const SOON: Duration = Duration::from_secs(20);
 const KNOWN_WITHIN: Duration = Duration::from_secs(40);
 const CLIENTS: usize = 3;
 
-/// Serves: the first `CLIENTS` that ask for `sync` wait until they hang up; all other requests are answered.
+/// Lets the first `CLIENTS` that ask for `sync` wait until they hang up; answers all other requests.
 fn serve(stream: &TcpStream, polls: &AtomicUsize) {
     let mut lines = BufReader::new(stream).lines();
     let Some(Ok(request)) = lines.next() else { return };

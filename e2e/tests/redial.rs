@@ -29,7 +29,7 @@ const SIDECAR: &[&str] = &["--close-within", "1s", "--grace-period", "5s", "--li
 /// How often each request has arrived, by method and last segment of the path.
 type Arrivals = Arc<Mutex<HashMap<String, u32>>>;
 
-/// Serves: leaves a request for `slow` without an answer the first time it comes, until its client hangs up;
+/// Leaves a request for `slow` without an answer the first time it comes, until its client hangs up;
 /// answers all others.
 fn serve(stream: &TcpStream, arrivals: &Arrivals) {
     let mut lines = BufReader::new(stream).lines();

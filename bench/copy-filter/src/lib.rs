@@ -1,7 +1,7 @@
 //! A filter that copies every body out of Envoy and in again, and does nothing else: what `make
 //! bench-filter` compares with.
 //!
-//! It holds a body until its end, as the translating filter does with short ones.
+//! The filter holds a body until its end, as the translating filter does with short ones.
 
 #![expect(missing_docs, reason = "the SDK's macro writes a function without any")]
 

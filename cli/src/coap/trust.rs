@@ -1,4 +1,4 @@
-//! Which certificates to believe: `--cacert`, `-k`, and what to say when that ends in mistrust.
+//! Choice of the certificates to believe: `--cacert`, `-k`, and what to say when that ends in mistrust.
 
 use crate::exit::{Exit, Failure};
 use lowband_client::Verification;

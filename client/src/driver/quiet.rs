@@ -1,4 +1,4 @@
-//! When to ask the server whether it is still there: what has been silent for how long.
+//! Decides when to ask the server whether it is still there: what has been silent for how long.
 //!
 //! Only authentic data counts as heard. Anyone can send datagrams that look as if they came from the server,
 //! and could otherwise hide from the client that the server is gone.

@@ -145,7 +145,7 @@ impl State {
         }
     }
 
-    /// A handshake needs no pings: it has its own retransmissions.
+    /// Sends a ping, but not during a handshake, which has its own retransmissions.
     pub(super) fn ping(&mut self, now: Instant) {
         if self.connecting.is_none() {
             self.client.ping(now, self.session);

@@ -47,7 +47,7 @@ pub(crate) struct Shell {
 pub(crate) struct Settings {
     pub(crate) times: Times,
     pub(crate) limits: Limits,
-    /// Of every n-th message of each direction the first copy is lost, n being this number; 0: of none. So
+    /// The first copy of every n-th message of each direction is lost, n being this number; 0: none is. So
     /// the losses do not depend on when copies are sent.
     pub(crate) loses_each: usize,
 }
