@@ -1,7 +1,7 @@
 //! Blockwise at the client (RFC 7959): a server that answers what it likes, in any order and size.
 //!
-//! What the client sends of a body is of that body; a response that came whole is of one body; each request
-//! ends once, and none that was cancelled is heard of again.
+//! The parts that the client sends of a body belong to that body; a complete response consists of one body;
+//! each request ends once, and a cancelled one is never reported again.
 
 use crate::coap::{BLOCK1, BLOCK2, ETAG, Outgoing, SIZE2, Sent, URI_PATH, block, body, tight_limits, uint};
 use arbitrary::{Arbitrary, Unstructured};
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 #[derive(Debug, Arbitrary)]
 enum Step {
-    /// Another session takes the place of this one.
+    /// Another session replaces this one.
     Replace {
         session: u8,
     },
@@ -32,7 +32,7 @@ enum Step {
     Ping {
         session: u8,
     },
-    /// Says what an honest server would say, but for the parts that are named.
+    /// Replies as an honest server would, except for the named parts.
     Reply {
         session: u8,
         to: u8,
@@ -49,7 +49,7 @@ enum Step {
         to: u8,
         reset: bool,
     },
-    /// An earlier message of the server, as it was.
+    /// An earlier message of the server, unchanged.
     Repeat {
         session: u8,
         which: u8,
@@ -80,7 +80,7 @@ enum Lie {
     },
     NoBlock2,
     Size2(u16),
-    /// In place of a whole block.
+    /// A length in place of a whole block.
     Length(u16),
     Token(u8),
 }
@@ -104,9 +104,9 @@ struct World {
     /// Requests that have not ended.
     open: BTreeMap<ExchangeId, Asked>,
     known: BTreeSet<ExchangeId>,
-    /// What the client has sent: newest last, each message once.
+    /// Messages of the client: newest last, each once.
     sent: Vec<(SessionId, Sent)>,
-    /// What the server has sent.
+    /// Messages of the server.
     replies: Vec<(SessionId, Vec<u8>)>,
 }
 
@@ -214,7 +214,7 @@ impl World {
     fn request(&mut self, session: SessionId, put: bool, same_resource: bool, length: usize, token: usize) {
         let length = if put { length % 6000 } else { 0 };
         let method = if put { Method::Put } else { Method::Get };
-        // The exchange that comes next: the path names it, but for those that are to get in each other's way.
+        // The next exchange: the path names it, except for exchanges that are meant to collide.
         let number = self.known.len() as u64;
         let resource = if same_resource { String::new() } else { number.to_string() };
         let options = RequestOptions {
@@ -277,7 +277,7 @@ impl World {
         }
     }
 
-    /// A piece of the body of the request that its path names.
+    /// Checks a piece of the body of the request that its path names.
     fn request_sent(&mut self, session: SessionId, sent: &Sent) {
         let path = sent.option(URI_PATH).expect("a path");
         let number = std::str::from_utf8(path).ok().and_then(|path| path.parse().ok());
@@ -286,7 +286,7 @@ impl World {
         let end = from + sent.payload().len();
         assert!(sent.payload().len() <= size && (!more || sent.payload().len() == size));
         let Some(number) = number else { return };
-        // It may have been cancelled in the meantime.
+        // The request may have been cancelled in the meantime.
         let Some(asked) = self.open.get_mut(&ExchangeId(number)) else { return };
         assert_eq!(asked.session, session);
         asked.started = true;
@@ -297,11 +297,11 @@ impl World {
         }
     }
 
-    /// Two bodies are never put together into one.
+    /// Checks that two bodies are never combined into one.
     fn response(&self, response: &Response) {
         let length = response.body.len();
         assert!(length <= self.limits.download.max(1 << 14), "a body within the limit");
-        // A refusal in place of a block is a text of its own, whatever Block2 it carries.
+        // A refusal in place of a block is a text of its own, whatever its Block2.
         assert!(
             !response.code.is_success()
                 || [false, true].into_iter().any(|etag| response.body == body(reply_seed(etag), 0, length)),

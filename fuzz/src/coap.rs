@@ -1,5 +1,5 @@
-//! What the CoAP targets share: messages written and read with coap-lite, bodies in which every byte is
-//! known, and limits so small that a fuzzer reaches them.
+//! Shared by the CoAP targets: messages written and read with coap-lite, bodies in which every byte is known,
+//! and limits so small that a fuzzer reaches them.
 
 use coap_lite::{CoapOption, MessageClass, MessageType, Packet};
 use lowband_transport::coap::{BlockSize, Limits, MAX_ACCESS_TOKEN, RequestOptions};
@@ -12,7 +12,7 @@ pub(crate) const SIZE1: u16 = 60;
 pub(crate) const ETAG: u16 = 4;
 pub(crate) const REQUEST_TAG: u16 = 292;
 
-/// A page of a snapshot has 16 KiB: smaller limits of bytes would say nothing.
+/// Returns small limits. A page of a snapshot has 16 KiB: smaller byte limits would not test anything.
 pub(crate) fn tight_limits() -> Limits {
     Limits {
         exchanges_per_session: 3,
@@ -67,12 +67,12 @@ impl Outgoing {
     }
 }
 
-/// NUM, M and SZX as an option (RFC 7959 section 2.2).
+/// Encodes NUM, M and SZX as an option (RFC 7959 section 2.2).
 pub(crate) fn block(num: u32, more: bool, szx: u8) -> Vec<u8> {
     uint(num << 4 | u32::from(more) << 3 | u32::from(szx))
 }
 
-/// Without leading zeros (RFC 7252 section 3.2).
+/// Encodes a number without leading zeros (RFC 7252 section 3.2).
 pub(crate) fn uint(value: u32) -> Vec<u8> {
     value.to_be_bytes().into_iter().skip(value.leading_zeros() as usize / 8).collect()
 }
@@ -106,7 +106,7 @@ impl Sent {
     pub(crate) fn option(&self, number: u16) -> Option<&[u8]> {
         self.0.get_first_option(CoapOption::from(number)).map(Vec::as_slice)
     }
-    /// Offset, M and size in bytes.
+    /// Returns offset, M and size in bytes.
     pub(crate) fn block(&self, number: u16) -> Option<(usize, bool, usize)> {
         let value = self.option(number)?.iter().fold(0, |value, byte| value << 8 | usize::from(*byte));
         assert!(value & 7 < 7, "SZX 7 is reserved");
@@ -115,7 +115,7 @@ impl Sent {
     }
 }
 
-/// Bytes `from..to` of a body that differs from every other body at nearly every place.
+/// Makes bytes `from..to` of a body that differs from every other body at nearly every place.
 pub(crate) fn body(seed: u64, from: usize, to: usize) -> Vec<u8> {
     let byte = |at: usize| {
         let mixed =
@@ -125,7 +125,7 @@ pub(crate) fn body(seed: u64, from: usize, to: usize) -> Vec<u8> {
     (from..to.max(from)).map(byte).collect()
 }
 
-/// What a request may look like to those who act on it.
+/// Checks a request as its receiver sees it.
 pub(crate) fn assert_in_order(options: &RequestOptions, body: &[u8], limits: &Limits) {
     assert!(options.path.iter().all(|segment| segment.len() <= 255 && segment != "." && segment != ".."));
     assert!(options.query.iter().all(|parameter| parameter.len() <= 255));

@@ -1,5 +1,5 @@
-//! The codec both ways: whatever is taken can be taken again and stays the same, whatever is refused leaves
-//! the output alone and names a byte of the input, and no limit is exceeded.
+//! The codec both ways: accepted input can be converted back and stays equal, refused input leaves the output
+//! alone and names a byte of the input, and no limit is exceeded.
 //!
 //! One byte of choices, then a JSON text or a CBOR item; each input is tried as both.
 
@@ -8,10 +8,10 @@ use lowband_codec::{
     Repairs, peek,
 };
 
-/// So small that an input of a fuzzer reaches each of them.
+/// Limits so small that a fuzzer's input reaches each of them.
 const TIGHT: Limits = Limits { max_input: 200, max_output: 150, max_depth: 4, max_keys: 100 };
 
-/// What the output holds before: it must still be there afterwards.
+/// Earlier output, which must still be there afterwards.
 const BEFORE: &[u8] = b"before";
 
 pub fn run(data: &[u8]) {
@@ -46,7 +46,7 @@ fn json(input: &[u8], options: EncodeOptions<'_>) {
             );
         }
     }
-    // From here on nothing is repaired and no limit is in the way.
+    // From here on nothing is repaired and no limit applies.
     let limits = Limits::DECODE;
     let options = EncodeOptions { policy: Policy::Strict, limits, ..options };
     let text = decode(&cbor, DecodeOptions { keys: options.keys, limits }).expect("our own CBOR is read").0;
@@ -68,7 +68,7 @@ fn cbor(input: &[u8], options: DecodeOptions<'_>) {
     let text = peek::text(input, "type", options.keys);
     let number = peek::unsigned(input, "type", options.keys);
     let Some((json, decoded)) = decode(input, options) else { return };
-    // A tag before everything is the decoder's business alone.
+    // Only the decoder handles a tag in front of the item.
     if input.first().is_none_or(|first| first >> 5 != 6) {
         assert_eq!(integer_keys, Ok(decoded.integer_keys), "peek sees the keys that the decoder sees");
         assert!(text.is_ok() && number.is_ok(), "peek reads what the decoder reads");

@@ -1,4 +1,4 @@
-//! SplitMix64: enough to throw dice.
+//! SplitMix64, for pseudo-random choices.
 
 #[derive(Debug)]
 pub struct Dice(u64);

@@ -27,7 +27,7 @@ fn client_endpoint() -> Endpoint {
     Endpoint::new(config, [1; 32]).expect("a client needs nothing")
 }
 
-/// A server alone.
+/// A server without a client.
 pub(crate) struct Server {
     pub(crate) endpoint: Endpoint,
     pub(crate) start: Instant,
@@ -41,7 +41,7 @@ impl Server {
         Server { endpoint: server_endpoint(), start, now: start }
     }
 
-    /// What comes back at once.
+    /// Delivers a datagram and returns the immediate replies.
     pub(crate) fn receive(&mut self, peer: SocketAddr, datagram: &[u8]) -> Vec<Vec<u8>> {
         self.endpoint.handle_datagram(self.now, peer, None, datagram);
         let answers = std::iter::from_fn(|| self.endpoint.poll_transmit());
@@ -91,7 +91,7 @@ impl Pair {
         }
     }
 
-    /// Gives a datagram to an end as if the other one had sent it.
+    /// Delivers a datagram to an end as if the other one had sent it.
     pub(crate) fn deliver(&mut self, to: End, datagram: &[u8]) {
         let now = self.now;
         self.endpoint(to).handle_datagram(now, to.other().address(), None, datagram);
@@ -102,7 +102,7 @@ impl Pair {
         self.endpoint(to).handle_datagram(now, STRANGER, None, datagram);
     }
 
-    /// What an end has sent to the other one. What it has told a stranger is of no interest.
+    /// Returns the datagrams that an end has sent to the other one. Those sent to strangers are ignored.
     pub(crate) fn sent(&mut self, from: End) -> Vec<Vec<u8>> {
         let to = from.other().address();
         let transmits = std::iter::from_fn(|| self.endpoint(from).poll_transmit());
@@ -118,7 +118,7 @@ impl Pair {
         self.client.connect(now, SERVER, "server.test").expect("a first flight");
     }
 
-    /// Lets time pass, and timers with it.
+    /// Advances the time and runs due timers.
     pub(crate) fn pass(&mut self, time: Duration) {
         let until = self.now + time;
         for end in [End::Client, End::Server] {

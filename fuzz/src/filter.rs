@@ -1,8 +1,8 @@
 //! The Envoy filter's state machine: any header bytes, any bodies in any chunks, and in the end any
 //! order of phases.
 //!
-//! First a stream as Envoy drives it: what is sent, answered or cut must be in order. Then phases in an order
-//! that no host has.
+//! First a stream as Envoy drives it: each message that is sent, answered or cut must be in order. Then
+//! phases in an order that no host uses.
 
 use arbitrary::{Arbitrary, Unstructured};
 use lowband_codec::{KeyTable, cbor_to_json};
@@ -12,20 +12,20 @@ use lowband_envoy_filter::headers::Headers;
 use lowband_envoy_filter::metrics::Direction;
 use lowband_envoy_filter::step::{Step, Then};
 
-/// So small that the bodies of a fuzzer reach them.
+/// A limit so small that a fuzzer's bodies reach it.
 const REQUEST_LIMIT: usize = 300;
 const HELD: usize = 40;
 
 #[derive(Arbitrary, Debug)]
 struct Script {
-    /// The lowest bit: the sidecar is believed. The next one: headers never wait. With the third one besides:
-    /// the answer begins before the request's body.
+    /// The lowest bit: the sidecar is believed. The next one: headers never wait. If the third is set as
+    /// well: the answer begins before the request's body.
     switches: u8,
     knows_keys: bool,
     advertises: bool,
     request: Message,
     response: Message,
-    /// The host call at which the host refuses.
+    /// Number of the host call that the host refuses; `None` for none.
     refuses_at: Option<u8>,
     disorder: Vec<(bool, Phase)>,
 }
@@ -34,7 +34,7 @@ struct Script {
 struct Message {
     fields: Vec<(Name, Value)>,
     body: Vec<u8>,
-    /// Lengths of the pieces; the rest is the last one.
+    /// Lengths of the pieces; the rest of the body is the last one.
     cuts: Vec<u8>,
     late_end: bool,
     trailers: bool,
@@ -165,7 +165,7 @@ pub fn run(data: &[u8]) {
     exchange.counted().for_each(drop);
 }
 
-/// Envoy: hands over phases, keeps what is held, sends on what is forwarded, and refuses a call now and then.
+/// Envoy: hands over phases, keeps held bytes, sends on forwarded ones, and refuses a call now and then.
 struct Host<'m> {
     direction: Direction,
     message: &'m Message,
@@ -177,7 +177,7 @@ struct Host<'m> {
     sent: Vec<u8>,
     replied: bool,
     cut: bool,
-    /// The host refuses when it has come to zero.
+    /// The number of calls until the host refuses; `None` for never.
     calls_left: Option<usize>,
     refused: bool,
 }
@@ -200,7 +200,7 @@ impl<'m> Host<'m> {
         }
     }
 
-    /// The header fields.
+    /// Passes the header fields.
     fn begin(&mut self, exchange: &mut Exchange) {
         let fields = self.fields.clone();
         let headers = Headers::new(fields.iter().map(|(n, v)| (n.as_slice(), v.as_slice())).collect());
@@ -212,7 +212,7 @@ impl<'m> Host<'m> {
         self.perform(exchange, step);
     }
 
-    /// The rest of the message.
+    /// Passes the rest of the message.
     fn finish(&mut self, exchange: &mut Exchange) {
         let (direction, message) = (self.direction, self.message);
         let pieces = message.pieces();
@@ -257,7 +257,7 @@ impl<'m> Host<'m> {
         }
     }
 
-    /// One host call; false when the host refuses it.
+    /// Counts one host call; returns false if the host refuses it.
     fn call(&mut self) -> bool {
         match &mut self.calls_left {
             Some(0) => {
@@ -327,7 +327,7 @@ impl<'m> Host<'m> {
         true
     }
 
-    /// A message that has been sent to its end.
+    /// Checks a message that has been sent to its end.
     fn check(&self, came: &Fields, body: &[u8]) {
         assert!(self.headers_left && self.held.is_empty() && !self.waits, "the message hangs");
         let is_cbor = |fields: &Fields| one(fields, "content-type") == Some(b"application/cbor");
@@ -353,7 +353,7 @@ impl<'m> Host<'m> {
     }
 }
 
-/// The value of the only field of this name.
+/// Returns the value of the only field of this name.
 fn one<'f>(fields: &'f Fields, name: &str) -> Option<&'f [u8]> {
     let mut values = fields.iter().filter(|(n, _)| n == name.as_bytes()).map(|(_, value)| value.as_slice());
     values.next().filter(|_| values.next().is_none())

@@ -1,13 +1,13 @@
 //! The hello parser and the stateless front: one datagram from a stranger.
 //!
-//! It may be answered by one smaller datagram and leaves nothing behind. Where it was answered by a cookie,
-//! the same hello with that cookie goes on to OpenSSL from its own address, and from no other: at once if it
-//! is whole, and if it is the first piece of a longer one, when the rest has come.
+//! The datagram may be answered by one smaller datagram and leaves nothing behind. If the answer is a cookie,
+//! the same hello with that cookie goes on to OpenSSL from its own address and no other: at once if it is
+//! whole, and after the rest has come if it is the first piece of a longer one.
 
 use crate::dtls::{self, Server};
 use std::time::Duration;
 
-/// Record header, message header, version, random.
+/// Length of record header, message header, version and random.
 const BEFORE_SESSION_ID: usize = 13 + 12 + 2 + 32;
 
 pub fn run(data: &[u8]) {
@@ -29,7 +29,7 @@ pub fn run(data: &[u8]) {
     let answered = counters.cookies_sent + counters.hellos_old_version + counters.lost_sessions_told;
     assert_eq!((answer.len(), answered), (1, 1));
     if counters.cookies_sent == 1 {
-        // Of several pieces in one datagram, the first has been answered.
+        // If a datagram has several pieces, the first has been answered.
         let record = &data[..13 + usize::from(u16::from_be_bytes([data[11], data[12]]))];
         let hello = with_cookie(record, &answer[0][28..]);
         match hello[14..17] == hello[22..25] {
@@ -39,7 +39,8 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// The second hello, as RFC 6347 section 4.2.1 wants it: the same but for the cookie and the numbers.
+/// Makes the second hello as RFC 6347 section 4.2.1 requires: equal to the first except for the cookie and
+/// the numbers.
 fn with_cookie(hello: &[u8], cookie: &[u8]) -> Vec<u8> {
     let cookie_at = BEFORE_SESSION_ID + 1 + usize::from(hello[BEFORE_SESSION_ID]);
     let after = cookie_at + 1 + usize::from(hello[cookie_at]);
@@ -52,12 +53,12 @@ fn with_cookie(hello: &[u8], cookie: &[u8]) -> Vec<u8> {
     hello
 }
 
-/// Of the whole message.
+/// Returns the length of the whole message.
 fn length(hello: &[u8]) -> u32 {
     u32::from_be_bytes([0, hello[14], hello[15], hello[16]])
 }
 
-/// How much of it there is in this record.
+/// Sets the length of the part in this record.
 fn set_here(hello: &mut [u8]) {
     let record = (hello.len() - 13) as u16;
     let [_, h0, h1, h2] = (hello.len() as u32 - 25).to_be_bytes();
@@ -65,7 +66,8 @@ fn set_here(hello: &mut [u8]) {
     hello[22..25].copy_from_slice(&[h0, h1, h2]);
 }
 
-/// Where the rest comes, it is gathered and judged as a whole; where it does not, its time ends.
+/// Checks a piece with a valid cookie: if the rest comes, the hello is assembled and judged as a whole; if
+/// not, its time ends.
 fn proven_piece(server: &mut Server, first: &[u8]) {
     // A hello of 2^24 bytes has no room for the cookie.
     let length = length(first) as usize;
@@ -117,7 +119,7 @@ fn proven(server: &mut Server, hello: Vec<u8>) {
     forgets(server);
 }
 
-/// The client is never heard of again.
+/// Checks that the server forgets a client that sends nothing more.
 fn forgets(server: &mut Server) {
     while let Some(due) = server.endpoint.poll_timeout() {
         assert!(due <= server.start + Duration::from_secs(61), "a handshake has its limit");

@@ -1,7 +1,7 @@
 //! A handshake whose flights are lost, doubled, delayed, changed, cut and taken apart.
 //!
-//! It finishes or it ends, within its limit, with a bounded number of datagrams. When the client takes it for
-//! finished, the server has finished too, and a message passes.
+//! A handshake finishes or ends, within its limit, with a bounded number of datagrams. If the client
+//! considers it finished, the server has finished too, and a message passes.
 
 use crate::dtls::{End, Pair};
 use arbitrary::{Arbitrary, Unstructured};
@@ -9,13 +9,13 @@ use lowband_transport::dtls::Event;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// What becomes of one datagram.
+/// The fate of one datagram.
 #[derive(Debug, Arbitrary)]
 enum Fate<'a> {
     Arrives,
     IsLost,
     ArrivesTwice,
-    /// After everything that is on its way.
+    /// The datagram arrives after everything that is on its way.
     IsLate,
     Changes {
         at: u16,
@@ -28,18 +28,18 @@ enum Fate<'a> {
     IsCut {
         length: u16,
     },
-    /// Its records as datagrams of their own, the last one first.
+    /// Its records arrive as datagrams of their own, the last one first.
     IsTakenApart,
-    /// Something else comes before it.
+    /// Another datagram arrives before it.
     IsPreceded {
         by: &'a [u8],
     },
 }
 
-/// Of the client's limit, the server's, and what they may have begun late.
+/// The client's limit plus the server's, and the time by which either may have begun late.
 const LONGEST: Duration = Duration::from_secs(200);
-/// Flights of at most three datagrams, some ten times within a minute, each way, and the repeats
-/// that doubles bring.
+/// Flights of at most three datagrams, some ten times within a minute in each direction, and the repeats that
+/// duplicates cause.
 const MOST_DATAGRAMS: usize = 400;
 
 pub fn run(data: &[u8]) {

@@ -1,8 +1,9 @@
-//! Fuzz targets: each takes bytes and panics when something does not hold. The binaries in
-//! `fuzz_targets/` give them to libFuzzer; `tests/seeds.rs` runs them over the seeds and over changed
-//! seeds, without libFuzzer.
+//! Fuzz targets: each takes bytes and panics if a property does not hold. The binaries in `fuzz_targets/`
+//! give them to libFuzzer; `tests/seeds.rs` runs them over the seeds and over changed seeds, without
+//! libFuzzer.
 //!
-//! All go through the public faces of the crates. The same bytes do the same each time, handshakes included.
+//! All targets use the public interfaces of the crates. Equal bytes have equal effects each time, handshakes
+//! included.
 
 pub mod client;
 mod coap;

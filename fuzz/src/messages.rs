@@ -1,7 +1,7 @@
-//! Messages as bytes to a request at the server and to a response at the client.
+//! Bytes of messages for a request at the server and for a response at the client.
 //!
-//! One byte that chooses the role, then messages: a byte that says how each is used, its length in two
-//! bytes, and itself.
+//! The input: a byte that chooses the role, then messages, each as a byte that decides its use, its length in
+//! two bytes, and its bytes.
 
 use crate::coap::{Outgoing, Sent, URI_PATH, assert_in_order, body, tight_limits};
 use coap_lite::MessageType;
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 const SESSION: SessionId = SessionId(1);
 
-/// Everything that was remembered has been forgotten by then.
+/// Time after which everything remembered has been forgotten.
 const LONG: Duration = Duration::from_secs(3600);
 
 pub fn run(data: &[u8]) {
@@ -26,7 +26,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// How each message is used, and its bytes; the last one may be cut.
+/// Splits the input into messages, each with its use; the last one may be cut.
 fn split(mut data: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     std::iter::from_fn(move || {
         let (&[how, high, low], rest) = data.split_first_chunk()?;
@@ -60,7 +60,7 @@ fn server(messages: &[u8]) {
             pass(&mut server, now);
         }
     }
-    // The upstream gives up, time passes, and all is forgotten: who asks now is served.
+    // The upstream gives up, time passes, and everything is forgotten: new requests are served.
     for exchange in &known {
         server.fail(now, *exchange, Code::new(5, 2), "the upstream is away");
     }
@@ -72,12 +72,12 @@ fn server(messages: &[u8]) {
     server.handle_message(now, SESSION, Network::alone(1), &honest.bytes());
     let event = server.poll_event();
     assert!(matches!(event, Some(ServerEvent::Request { .. })), "the session goes on: {event:?}");
-    // What sticks to a session stays until its end, and nothing else.
+    // State of a session stays until its end, and no other state does.
     server.session_closed(now, SESSION);
     assert_eq!(server.sessions_in_memory(), 0);
 }
 
-/// Not at all, shortly, in blocks, or badly.
+/// Answers not at all, shortly, in blocks, or badly.
 fn answer(server: &mut Server, now: Instant, exchange: ExchangeId, how: u8) {
     let content = |server: &mut Server, length| {
         server.respond_head(now, exchange, Code::CONTENT, ResponseOptions::default());
@@ -146,8 +146,8 @@ fn ended(client: &mut Client, open: &mut BTreeSet<ExchangeId>, download: usize) 
     }
 }
 
-/// The message with the message id (bit 0) and the token (bit 1) of a request, so that it means
-/// something to it.
+/// Gives a message the message id (bit 0) and the token (bit 1) of a request, so that it refers to that
+/// request.
 fn addressed(message: &[u8], to: &Sent, how: u8) -> Vec<u8> {
     let mut message = message.to_vec();
     if let (1, Some(id)) = (how & 1, message.get_mut(2..4)) {

@@ -1,5 +1,5 @@
-//! The one place with unsafe code: OpenSSL draws its randomness from a seed, so that the same input makes the
-//! same handshake, byte for byte.
+//! The only place with unsafe code: OpenSSL draws its randomness from a seed, so that equal inputs make equal
+//! handshakes, byte for byte.
 #![allow(unsafe_code, reason = "RAND_set_rand_method, which the openssl crate does not wrap")]
 
 use crate::dice::Dice;
@@ -35,8 +35,8 @@ thread_local! {
     static DICE: RefCell<Dice> = const { RefCell::new(Dice::new(0)) };
 }
 
-/// From here on this thread's handshakes depend on `seed` alone. For all threads there is no true
-/// randomness any more.
+/// Makes this thread's handshakes depend on `seed` alone from here on. For all threads there is then no true
+/// randomness.
 pub(crate) fn begin(seed: u64) {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -51,7 +51,7 @@ pub(crate) fn begin(seed: u64) {
 
 extern "C" fn bytes(out: *mut u8, length: c_int) -> c_int {
     let Ok(length) = usize::try_from(length) else { return 0 };
-    // SAFETY: OpenSSL gives a buffer of that length, which nobody else looks at meanwhile.
+    // SAFETY: OpenSSL passes a buffer of that length, which has no other user meanwhile.
     let out = unsafe { std::slice::from_raw_parts_mut(out, length) };
     DICE.with_borrow_mut(|dice| out.fill_with(|| dice.u64() as u8));
     1

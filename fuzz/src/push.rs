@@ -1,5 +1,5 @@
-//! Push mode both ways: what comes out does not depend on where the input is cut, and is what one-shot
-//! makes of it.
+//! Push mode both ways: the output does not depend on where the input is cut, and equals that of one-shot
+//! mode.
 //!
 //! One byte of choices, one of where to cut, then a JSON text or a CBOR item; each input is tried as both.
 
@@ -9,7 +9,7 @@ use lowband_codec::{
     Order, Policy, PushDecoder, PushEncoder, PushOptions, Repairs,
 };
 
-/// So small that an input of a fuzzer reaches each of them.
+/// Limits so small that a fuzzer's input reaches each of them.
 const TIGHT: Limits = Limits { max_input: 200, max_output: 150, max_depth: 4, max_keys: 100 };
 
 type Outcome<T> = Result<(Vec<u8>, T), Error>;
@@ -25,7 +25,7 @@ pub fn run(data: &[u8]) {
     cbor(input, DecodeOptions { keys, limits }, &mut dice);
 }
 
-/// Makes long texts of the first two bytes 0x7f: no input of a fuzzer is as long as a buffer.
+/// Replaces the first two bytes 0x7f by long texts: no input of a fuzzer is as long as a buffer.
 fn grow(input: &[u8]) -> Vec<u8> {
     let mut lengths = [MAX_TEXT - 3, MAX_TEXT / 2].into_iter();
     let mut grown = Vec::new();
@@ -56,8 +56,8 @@ fn json(input: &[u8], options: PushOptions<'_>, dice: &mut Dice) {
             let read = one_shot_decode(pushed, options).expect("our own CBOR is read");
             assert_eq!(decode(&mut decoder, &cut(pushed, dice, 20)).as_ref(), Ok(&read), "also in pieces");
             let expected = one_shot_decode(&one_shot, options).expect("our own CBOR is read");
-            // Of repeated keys the one keeps the first and the other the last, with what has been repaired
-            // in its value.
+            // Of repeated keys one mode keeps the first and the other the last, with the repairs in its
+            // value.
             assert_eq!(repaired.repeated_keys == 0, repairs.repeated_keys == 0);
             if repairs.repeated_keys == 0 {
                 assert_eq!((repairs, &expected), (*repaired, &read), "the same content");
@@ -74,7 +74,7 @@ fn cbor(input: &[u8], options: DecodeOptions<'_>, dice: &mut Dice) {
     let whole = decode(&mut decoder, &[input]);
     for pieces in [cut(input, dice, 4), cut(input, dice, 300), cut(input, dice, 1)] {
         match (decode(&mut decoder, &pieces), &whole) {
-            // A text that is too long and no UTF-8 is refused for what is seen first.
+            // A text that is both too long and not UTF-8 is refused for the mistake seen first.
             (Err(one), Err(other)) if [one.kind, other.kind].contains(&ErrorKind::OutputTooLarge) => {}
             (outcome, _) => assert_eq!(&outcome, &whole),
         }
@@ -85,13 +85,14 @@ fn cbor(input: &[u8], options: DecodeOptions<'_>, dice: &mut Dice) {
             assert_eq!(pushed, &one_shot, "the same content");
         }
         (Err(pushed), Err(one_shot)) => assert!(pushed == &one_shot || excused(&[*pushed, one_shot])),
-        // A table key as integer, then as text: too late.
+        // A table key as integer, then as text, comes too late.
         (Err(error), Ok(_)) => assert!(excused(&[*error]), "{error} in push mode alone"),
         (Ok(_), Err(error)) => assert!(excused(&[error]), "{error} in one-shot alone"),
     }
 }
 
-/// One of them is about a repeated key or a limit, which push mode judges in another way or in another order.
+/// Returns true if an error is about a repeated key or a limit, which push mode judges differently or in
+/// another order.
 fn excused(errors: &[Error]) -> bool {
     errors.iter().any(|error| error.kind == ErrorKind::RepeatedKey || is_limit(error.kind))
 }
@@ -100,9 +101,9 @@ fn is_limit(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::InputTooLarge | ErrorKind::OutputTooLarge | ErrorKind::TooManyKeys)
 }
 
-/// Pieces of up to `max_len` bytes, or empty ones.
+/// Cuts the input into pieces of up to `max_len` bytes, or empty ones.
 fn cut<'i>(mut input: &'i [u8], dice: &mut Dice, max_len: usize) -> Vec<&'i [u8]> {
-    // What has grown goes in larger pieces.
+    // Input that has grown is cut into larger pieces.
     let max_len = max_len.max(input.len() / 2000);
     let mut pieces = Vec::new();
     while !input.is_empty() {

@@ -1,7 +1,7 @@
 //! The record layer of a live session under datagrams that are lost, doubled, reordered, changed, cut,
 //! joined, and made up.
 //!
-//! What an end takes for data was sent by the other one, unchanged, and is taken once. Without a close both
+//! Data that an end accepts was sent by the other one, unchanged, and is accepted once. Without a close both
 //! ends stay connected and the next honest message passes.
 
 use crate::dtls::{End, Pair};
@@ -34,13 +34,13 @@ enum Step<'a> {
         which: u8,
         length: u16,
     },
-    /// Two in one datagram.
+    /// Two datagrams in one.
     Join {
         to: End,
         first: u8,
         second: u8,
     },
-    /// Under another record number.
+    /// A datagram under another record number.
     Renumber {
         to: End,
         which: u8,
@@ -63,7 +63,7 @@ enum Step<'a> {
     },
 }
 
-/// More would only repeat what fewer have shown.
+/// A larger number of steps would only repeat what fewer have shown.
 const MOST_STEPS: usize = 100;
 
 pub fn run(data: &[u8]) {
@@ -176,7 +176,7 @@ impl Live {
         }
     }
 
-    /// Sends and delivers.
+    /// Sends a message and delivers it.
     fn honest(&mut self, from: End) {
         self.send(from, 10);
         self.look();
@@ -197,12 +197,12 @@ impl Live {
                             "what is taken for data was sent, and is taken once"
                         );
                     }
-                    // At the server: with the first message.
+                    // At the server this comes with the first message.
                     Event::Connected { session, .. } => assert_eq!(session, self.sessions[1]),
                     Event::Closed { why: CloseReason::Local | CloseReason::CloseNotify, .. } => {
                         assert!(self.closed, "nobody ends a session from outside");
                     }
-                    // What the input has written.
+                    // A message that the input has written.
                     Event::Doubted { session } => assert_eq!(session, self.sessions[0]),
                     other => panic!("{other:?}"),
                 }

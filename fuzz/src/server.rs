@@ -1,8 +1,8 @@
 //! Blockwise at the server (RFC 7959): a client that does not keep to the order, and an upstream that
 //! takes its time.
 //!
-//! A body that came whole is what was sent; a block that goes out belongs to the body that was asked for;
-//! exchanges are told of once and cancelled once; memory has a bound, and in the end there is none.
+//! A complete body equals the one sent; an outgoing block belongs to the requested body; exchanges are
+//! reported once and cancelled once; memory is bounded, and in the end none is used.
 
 mod checks;
 
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 #[derive(Debug, Arbitrary)]
 enum Step {
-    /// Another session takes the place of this one, and nothing of it.
+    /// Another session replaces this one and inherits nothing.
     Replace {
         session: u8,
     },
@@ -43,7 +43,7 @@ enum Step {
         szx: u8,
         wants_size: bool,
     },
-    /// An earlier message, as it was.
+    /// An earlier message, unchanged.
     Repeat {
         session: u8,
         which: u8,
@@ -69,7 +69,7 @@ enum Step {
     },
 }
 
-/// Which body is meant.
+/// The body that a message concerns.
 #[derive(Clone, Copy, Debug, Arbitrary)]
 struct To {
     session: u8,
@@ -87,15 +87,15 @@ enum At {
 
 const SESSIONS: usize = 2;
 
-/// All in one, so that its share is reached as well as the whole.
+/// Puts all sessions in one network, so that its share is reached as well as the whole.
 fn network(_: SessionId) -> Network {
     Network::of(std::net::Ipv4Addr::LOCALHOST.into())
 }
 const MOST_STEPS: usize = 120;
-/// Of one step of the upstream.
+/// The most bytes of one step of the upstream.
 const LONGEST_CHUNK: usize = 12_000;
 
-/// What names a body.
+/// The properties that identify a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
     session: SessionId,
@@ -104,7 +104,7 @@ struct Key {
     tag: bool,
 }
 
-/// A message that was sent, and what it says of an upload.
+/// A message that was sent, and its statement about an upload.
 struct Message {
     bytes: Vec<u8>,
     key: Key,
@@ -123,9 +123,9 @@ struct Answer {
     key: Key,
     begun: bool,
     length: usize,
-    /// All has been given.
+    /// True once the whole answer has been given.
     complete: bool,
-    /// Nothing more is owed.
+    /// True once nothing more is owed.
     over: bool,
 }
 
@@ -140,7 +140,7 @@ struct World {
     uploads: BTreeMap<Key, Upload>,
     answers: BTreeMap<ExchangeId, Answer>,
     etags: BTreeMap<Vec<u8>, ExchangeId>,
-    /// Separate responses to be settled.
+    /// Separate responses to be settled, by session and message id.
     separate: Vec<(SessionId, u16)>,
 }
 
@@ -252,7 +252,7 @@ impl World {
             upload.number += 1;
         }
         let from = num * bytes;
-        // A block that is not full, or too full: wrong unless it is the last.
+        // A block that is not full, or too full: invalid unless it is the last.
         let end = match odd.checked_sub(200) {
             None => from + bytes,
             Some(odd) => from + usize::from(odd) * 20,
@@ -274,7 +274,7 @@ impl World {
         upload: Option<(u64, usize)>,
     ) {
         let key = self.key(to, put);
-        // Some put their requests into acknowledgements.
+        // Some clients put their requests into acknowledgements.
         let acknowledges = self.separate.iter().position(|(session, _)| *session == key.session);
         let (kind, id) = match (to.non_confirmable, acknowledges) {
             (true, Some(at)) => (MessageType::Acknowledgement, self.separate.remove(at).1),
@@ -282,7 +282,7 @@ impl World {
             (false, _) => (MessageType::Confirmable, self.next_id),
         };
         let code = if put { Code::PUT } else { Code::GET };
-        // The token is the place of the message among all.
+        // The token is the index of the message among all.
         let token = (self.messages.len() as u32).to_be_bytes();
         let mut message = Outgoing::new(kind, code.0, id, &token);
         self.next_id += 1;
@@ -303,7 +303,8 @@ impl World {
         self.look(Some(at));
     }
 
-    /// Not a block of an upload that another one has replaced: nothing tells it from a block of that one.
+    /// Repeats a message, but not a block of an upload that was replaced: nothing distinguishes it from a
+    /// block of the new one.
     fn repeat(&mut self, session: u8, which: u8) {
         let session = self.session(session);
         let current = |message: &Message| {
@@ -316,7 +317,7 @@ impl World {
         }
     }
 
-    /// One of the exchanges that wait for the upstream.
+    /// Returns one of the exchanges that wait for the upstream.
     fn owed(&self, which: u8) -> Option<ExchangeId> {
         let owed: Vec<_> =
             self.answers.iter().filter(|(_, answer)| !answer.over).map(|(id, _)| *id).collect();

@@ -1,9 +1,9 @@
-//! Sessions that come and go at a server with few places: who gets one, who keeps it, and who gives way.
+//! Sessions that come and go at a server with few places: which get one, which keep it, and which give way.
 //!
-//! Nobody who has been heard of lately, and has asked for something, loses a place to a stranger. Of the
-//! others the one that has been silent longest goes, and only when somebody takes the place. Handshakes that
-//! nobody finishes push out each other. Who can have a place is served, who cannot is not. What hung on a
-//! session ends with it, once.
+//! A client that was heard of lately, and has asked for something, loses no place to a stranger. Of the
+//! others the one that has been silent longest gives way, and only when another session takes the place.
+//! Unfinished handshakes push out each other. A client that can have a place is served, another is not. The
+//! state of a session ends with it, once.
 
 use crate::dtls::{SERVER, identity};
 use crate::openssl_random;
@@ -17,12 +17,11 @@ use std::time::{Duration, Instant};
 
 #[derive(Debug, Arbitrary)]
 enum Step {
-    /// A client begins and asks for something at once. The one before it at its address is not
-    /// heard of again.
+    /// A client begins and asks for something at once. The previous client at its address sends nothing more.
     Connect {
         at: u8,
     },
-    /// The same, but it is not heard of again after its hello with the cookie.
+    /// A client begins, and sends nothing more after its hello with the cookie.
     HalfOpen {
         at: u8,
     },
@@ -31,7 +30,7 @@ enum Step {
         at: u8,
         waits: bool,
     },
-    /// A client is not heard of again.
+    /// A client sends nothing more.
     Vanish {
         at: u8,
     },
@@ -46,7 +45,7 @@ enum Step {
 
 const MOST_STEPS: usize = 60;
 const ADDRESSES: usize = 6;
-/// Of one client: more would wait for their turn.
+/// The most requests of one client: more would wait for their turn.
 const MOST_WAITING: usize = 4;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -57,7 +56,7 @@ const SESSIONS: usize = 3;
 const HALF_OPEN: usize = 2;
 const HALF_OPEN_PER_ADDRESS: usize = 1;
 
-/// The first two are of one machine, the others far from each other.
+/// Returns an address: the first two are of one machine, the others far from each other.
 fn address(at: usize) -> SocketAddr {
     let machine = at.saturating_sub(1) as u8;
     ([192, 0, machine, 2], 5000 + at as u16).into()
@@ -72,15 +71,15 @@ struct Asking {
 struct World {
     now: Instant,
     server: Server,
-    /// Those that are there, by the number of their address.
+    /// Clients that are present, by the number of their address.
     clients: BTreeMap<usize, Asking>,
     /// Responses of the step, by the number of the client's address.
     responses: BTreeMap<usize, usize>,
-    /// The server's sessions, and when each was heard of last.
+    /// The server's sessions, and the time at which each was last heard of.
     heard: BTreeMap<SessionId, Instant>,
-    /// Handshakes that nobody will finish, the oldest first: the number of the address, and when they end.
+    /// Handshakes that will not be finished, the oldest first: the number of the address, and when they end.
     half_open: Vec<(usize, Instant)>,
-    /// Those of which the server has told.
+    /// Sessions that the server has reported.
     opened: BTreeSet<SessionId>,
     /// Requests that wait for the upstream.
     waiting: BTreeMap<ExchangeId, SessionId>,
@@ -162,7 +161,7 @@ impl World {
         }
     }
 
-    /// A handshake that ends with its hello.
+    /// Begins a handshake that ends with its hello.
     fn begin(&mut self, at: usize) {
         let has_place = self.has_place(at);
         self.clients.remove(&at);
@@ -181,7 +180,7 @@ impl World {
         self.settle();
     }
 
-    /// The first datagram that the server has for an address; those for others arrive.
+    /// Returns the server's first datagram for an address; datagrams for others arrive.
     fn answer(&mut self, at: usize) -> Option<Vec<u8>> {
         let mut answer = None;
         while let Some(transmit) = self.server.poll_transmit() {
@@ -193,7 +192,8 @@ impl World {
         answer
     }
 
-    /// Whether a hello from there begins a handshake. An older one of the same address is over in any case.
+    /// Returns whether a hello from this address begins a handshake. An older one of the same address ends in
+    /// any case.
     fn has_place(&mut self, at: usize) -> bool {
         self.half_open.retain(|(other, _)| *other != at);
         let is_full = self.heard.len() + self.half_open.len() >= SESSIONS;
@@ -202,7 +202,7 @@ impl World {
         !is_full || has_session || gives_way
     }
 
-    /// Who has no half-open place any more when one of this address takes one.
+    /// Removes the half-open handshake that gives way when one of this address takes a place.
     fn push_out(&mut self, at: usize) {
         let same_machine = |(other, _): &(usize, Instant)| address(*other).ip() == address(at).ip();
         if self.half_open.iter().filter(|other| same_machine(other)).count() >= HALF_OPEN_PER_ADDRESS {
@@ -222,7 +222,7 @@ impl World {
         assert_eq!(self.responses.contains_key(&at), !waits);
     }
 
-    /// Carries datagrams to and fro until there are none. Nobody gets those for a client that is not there.
+    /// Carries datagrams to and fro until there are none. Datagrams for an absent client are dropped.
     fn settle(&mut self) {
         loop {
             let mut sent = Vec::new();
@@ -252,7 +252,7 @@ impl World {
             match event {
                 client::Event::Response { .. } => *self.responses.entry(at).or_default() += 1,
                 client::Event::Closed { why, .. } => {
-                    // A handshake that finds no place is refused in so many words.
+                    // A handshake without a place gets an explicit refusal.
                     assert!(matches!(why, CloseReason::CloseNotify | CloseReason::Refused), "{why:?}");
                     self.clients.remove(&at);
                     return;
@@ -290,7 +290,7 @@ impl World {
         self.half_open.retain(|(_, end)| *end > until);
     }
 
-    /// Compares the sessions that are there with those that were.
+    /// Compares the present sessions with the earlier ones.
     fn account(&mut self, before: &Counters) {
         let after = self.server.counters().0;
         let ids: BTreeSet<_> = self.server.session_ids().into_iter().collect();
@@ -316,7 +316,7 @@ impl World {
         }
     }
 
-    /// Takes what the server has to tell.
+    /// Takes the server's events.
     fn look(&mut self) {
         while let Some(event) = self.server.poll_event() {
             match event {
@@ -354,7 +354,7 @@ impl World {
         }
     }
 
-    /// By the server's word, or by silence: nothing is left.
+    /// Checks that nothing is left after the server's close, or after silence.
     fn end(mut self, by_silence: bool) {
         self.clients.clear();
         if by_silence {
@@ -375,7 +375,7 @@ impl World {
     }
 }
 
-/// Its first flight waits to be sent, and its first request for the session.
+/// Makes a client whose first flight waits to be sent, and whose first request waits for the session.
 fn new_client(now: Instant) -> Asking {
     let dtls = dtls::Config { client: Some(Verification::None), ..dtls::Config::default() };
     let config = client::Config { dtls, times: Times::measured(), limits: coap::Limits::default() };

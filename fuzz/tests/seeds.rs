@@ -1,6 +1,6 @@
 //! The fuzz targets without a fuzzer: each seed, and a fixed number of changed seeds.
 //!
-//! Finds what breaks at once, in seconds and always the same; `make fuzz` looks further.
+//! Finds mistakes that show at once, in seconds and always the same; `make fuzz` searches further.
 
 use lowband_fuzz::dice::Dice;
 use lowband_fuzz::{client, codec, filter, front, handshake, messages, push, records, server, sessions};
@@ -77,7 +77,7 @@ fn over_changed_seeds(target: &str, run: fn(&[u8]), changes: usize) {
     }
 }
 
-/// A failure shows the input, which can be written to a file and given to `cargo fuzz run`.
+/// Runs a target; a failure shows the input, which can be written to a file and given to `cargo fuzz run`.
 fn survive(run: fn(&[u8]), input: &[u8], what: &str) {
     if let Err(failure) = panic::catch_unwind(AssertUnwindSafe(|| run(input))) {
         let hex: String = input.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -86,7 +86,7 @@ fn survive(run: fn(&[u8]), input: &[u8], what: &str) {
     }
 }
 
-/// The lengths and numbers at which things change.
+/// Lengths and numbers at which behaviour changes.
 const EDGES: [u8; 12] = [0, 1, 2, 4, 12, 13, 14, 0x40, 0x7f, 0x80, 0xfe, 0xff];
 
 fn change(dice: &mut Dice, input: &mut Vec<u8>, seeds: &[Vec<u8>]) {

@@ -63,7 +63,7 @@ for (const { name, mine, theirs } of results) {
   console.log(JSON.stringify({ name: `npm, ${name}: over JSON and cbor-x`, value: +(theirs / mine).toFixed(3), unit: 'ratio' }));
 }
 
-/** Both ways say the same, and are warm afterwards. */
+/** Checks that both ways give equal results; they are warm afterwards. */
 function same(direction, inputs, ours, usual) {
   for (const input of inputs) {
     const [mine, theirs] = [ours(input), usual(input)];
@@ -72,7 +72,7 @@ function same(direction, inputs, ours, usual) {
   }
 }
 
-/** The milliseconds of one call of each function, in its best round. */
+/** Returns the milliseconds of one call of each function, in its best round. */
 function best(calls) {
   const repeats = calls.map((call) => {
     for (let begun = performance.now(); performance.now() - begun < 100 * ROUND_MS; ) call();

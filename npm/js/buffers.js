@@ -47,7 +47,7 @@ export class Buffers {
   }
 
   /**
-   * The output of the last call.
+   * Returns the output of the last call.
    *
    * @param {number} length
    */
@@ -58,7 +58,7 @@ export class Buffers {
   }
 
   /**
-   * The output of the last call, which is UTF-8.
+   * Returns the output of the last call, which is UTF-8.
    *
    * @param {number} length
    */
@@ -67,8 +67,8 @@ export class Buffers {
   }
 
   /**
-   * True when the room holds this many bytes now. Else the call with this length is refused, as
-   * being too long.
+   * Makes room. Returns true if it holds this many bytes now; otherwise the call with this length is refused
+   * as too long.
    *
    * @param {number} length
    */

@@ -42,7 +42,7 @@ function named({ prototype }, value) {
   Object.defineProperty(prototype, 'name', { value, configurable: true, writable: true });
 }
 
-/** Why a call about a document, or about options, has just been refused. */
+/** Returns why a call about a document, or about options, has just been refused. */
 export function refusal() {
   const place = codec.refusal_kind();
   if (place < 0) return new RangeError(buffers.readText(codec.refusal_message()));
@@ -51,7 +51,7 @@ export function refusal() {
   return new CodecError(kind, offset, `byte ${offset}: ${sentence}`);
 }
 
-/** Why a call about a path has just been refused. */
+/** Returns why a call about a path has just been refused. */
 export function pathRefusal() {
   const kind = /** @type {PathErrorKind} */ (buffers.readText(codec.refusal_path_kind()));
   return new PathError(kind, buffers.readText(codec.refusal_message()));

@@ -1,4 +1,4 @@
-// What the package offers. The words for errors come from the codec itself.
+// The public types of the package. The words for errors come from the codec itself.
 
 import type { ErrorKind } from '../pkg/error-kinds.js';
 
@@ -20,8 +20,8 @@ export class CodecError extends Error {
   /** A word for programs; `message` is the sentence for people. */
   readonly kind: ErrorKind;
   /**
-   * Bytes from the start of the input, for strings in UTF-8. Where something is missing, of the place where
-   * it should stand.
+   * Offset in bytes from the start of the input, for strings in UTF-8. If something is missing, the offset
+   * where it should stand.
    */
   readonly offset: number;
 }
@@ -34,25 +34,25 @@ export class PathError extends Error {
 }
 
 /**
- * A named table of map keys. Both sides must have agreed on it by its title: never send it to a peer
- * that did not.
+ * A named table of map keys. Both sides must have agreed on it by its title: never use it with a peer
+ * that did not agree.
  *
- * The module keeps each table that was made, one that is made again only once, and at most 32.
+ * The module keeps each table that was made, equal ones once, and at most 32.
  */
 export class KeyTable implements Iterable<[name: string, integer: number]> {
   /**
    * @param keys names with integers from 0 to 65534; neither may occur twice, and no name may be a decimal
    * number
-   * @throws RangeError for keys that are no table, or one table too many
+   * @throws RangeError for keys that do not make a table, or one table too many
    */
   constructor(title: string, keys: Iterable<readonly [string, number]> | Readonly<Record<string, number>>);
-  /** What the two sides call the table. */
+  /** The title by which the two sides know the table. */
   readonly title: string;
-  /** How many names it has. */
+  /** Number of names in the table. */
   readonly size: number;
-  /** The integer of a name. */
+  /** Returns the integer of a name; `undefined` if the table does not have it. */
   integer(name: string): number | undefined;
-  /** The name of an integer. */
+  /** Returns the name of an integer; `undefined` if the table does not have it. */
   name(integer: number): string | undefined;
   /** All names with their integers, in the order in which the table was made. */
   [Symbol.iterator](): IterableIterator<[name: string, integer: number]>;
@@ -64,22 +64,25 @@ export const keys: KeyTable;
 /** The path codes of MSC3079, version 1: 57 paths. */
 export const paths: Iterable<[code: string, path: string]> & {
   readonly title: string;
-  /** How many paths it has. */
+  /** Number of paths in the table. */
   readonly size: number;
-  /** The path of a code, parameters in braces: `A` is `/_matrix/client/r0/rooms/{roomId}/event/{eventId}`. */
+  /**
+   * Returns the path of a code, parameters in braces: `A` is
+   * `/_matrix/client/r0/rooms/{roomId}/event/{eventId}`.
+   */
   path(code: string): string | undefined;
   /**
-   * Uri-Path values to the path of HTTP, percent-encoded. A first value that is a path code stands
+   * Converts Uri-Path values to the path of HTTP, percent-encoded. A first value that is a path code stands
    * for its path.
    *
    * @throws {PathError} too few parameters, no value at all, or a value that is `.` or `..`
    */
   expand(segments: readonly string[]): string;
   /**
-   * A path of HTTP (no query) to Uri-Path values, the first of them the path code if there is one.
+   * Converts a path of HTTP (no query) to Uri-Path values, the first of them the path code if there is one.
    *
-   * @throws {PathError} no path, a bad percent escape, a segment `.` or `..`, or a first segment that looks
-   * like a code
+   * @throws {PathError} not a path, a bad percent escape, a segment `.` or `..`, or a first segment that
+   * looks like a code
    */
   compress(path: string): string[];
 };
@@ -104,7 +107,7 @@ export interface EncodeOptions {
   /** Names that stand in this table are written as their integer. Default `v1`. */
   readonly keys?: 'v1' | 'none' | KeyTable | undefined;
   /**
-   * What happens to JSON that is not clean: repeated keys, numbers beyond 64 bits, lone surrogates, too much
+   * How JSON that is not clean is handled: repeated keys, numbers beyond 64 bits, lone surrogates, too much
    * depth. `strict`, the default, refuses; `lenient` repairs, see {@link Repairs}, and passes over a byte
    * order mark before the text.
    */
@@ -128,7 +131,7 @@ export interface DecodeOptions {
   readonly limits?: Limits | undefined;
 }
 
-/** What a lenient conversion repaired. */
+/** Repairs of a lenient conversion, counted. */
 export interface Repairs {
   /** Whole numbers beyond 64 bits, written as float64. */
   readonly bigIntegers: number;
@@ -143,14 +146,14 @@ export interface Repairs {
 }
 
 /**
- * One JSON text to one CBOR item.
+ * Converts one JSON text to one CBOR item.
  *
- * @throws {CodecError} the text is no JSON, exceeds a limit, or, by the strict policy, is not clean
+ * @throws {CodecError} the text is not JSON, exceeds a limit, or, by the strict policy, is not clean
  */
 export function encode(json: Uint8Array | string, options?: EncodeOptions): Uint8Array<ArrayBuffer>;
 
 /**
- * One CBOR item to one JSON text, in UTF-8.
+ * Converts one CBOR item to one JSON text, in UTF-8.
  *
  * @throws {CodecError} the item is not well-formed, has no form in JSON, holds a key twice, or
  * exceeds a limit
@@ -158,14 +161,14 @@ export function encode(json: Uint8Array | string, options?: EncodeOptions): Uint
 export function decode(cbor: Uint8Array, options?: DecodeOptions): Uint8Array<ArrayBuffer>;
 
 /**
- * As {@link decode}, with the JSON text as a string.
+ * Converts like {@link decode}, and returns the JSON text as a string.
  *
  * @throws {CodecError} as {@link decode}
  */
 export function decodeToString(cbor: Uint8Array, options?: DecodeOptions): string;
 
 /**
- * Whether any map in the item has an integer key: its sender knows a key table.
+ * Returns true if any map in the item has an integer key: its sender knows a key table.
  *
  * @throws {CodecError} as {@link decode}
  */

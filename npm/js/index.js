@@ -1,4 +1,4 @@
-// The face of the package; index.d.ts says what each part takes and gives.
+// The interface of the package; index.d.ts describes each part.
 
 export { CodecError, PathError } from './errors.js';
 export { KeyTable, keys } from './keys.js';

@@ -1,7 +1,7 @@
 // The values that callers may pass as bytes and as text.
 
 /**
- * Bytes, also from another frame, which has a Uint8Array of its own.
+ * Returns bytes, also from another frame, which has a Uint8Array of its own.
  *
  * @param {Uint8Array} bytes
  */
@@ -11,8 +11,8 @@ export function theBytes(bytes) {
 }
 
 /**
- * UTF-8 has no lone surrogates, and an encoder silently puts U+FFFD in their place. As an escape they
- * meet the policy.
+ * Escapes lone surrogates, so that the policy applies to them: UTF-8 has none, and an encoder silently
+ * replaces them by U+FFFD.
  *
  * @param {string} text JSON
  */
@@ -25,7 +25,7 @@ export function theText(text) {
 const MAX_TEXT = 65_536;
 
 /**
- * A text that is no JSON, so that nothing could stand for a lone surrogate.
+ * Checks a text that is not JSON, in which nothing could represent a lone surrogate.
  *
  * @param {string} text
  * @param {string} what

@@ -82,7 +82,7 @@ function* v1() {
 }
 
 /**
- * The module stores a table that it is told of twice only once.
+ * Passes a table to the module, which stores equal tables once.
  *
  * @param {string} title
  * @param {Iterable<readonly [string, number]>} entries

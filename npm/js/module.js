@@ -9,7 +9,7 @@ export { codec };
 export let buffers;
 
 /**
- * Before this nothing of the package can be called.
+ * Takes the exports of the started module: before that, no function of the package can be called.
  *
  * @param {{ memory: WebAssembly.Memory }} exports of the module
  */

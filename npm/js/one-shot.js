@@ -66,7 +66,7 @@ function decoded(cbor, options) {
 }
 
 /**
- * Tells the module how to encode from now on, if it does not know.
+ * Sets how the module encodes from now on, if that differs.
  *
  * @param {Settings} settings
  */
@@ -79,7 +79,7 @@ function setEncoding(settings) {
 }
 
 /**
- * Tells the module how to decode from now on, if it does not know.
+ * Sets how the module decodes from now on, if that differs.
  *
  * @param {Settings} settings
  */

@@ -38,7 +38,7 @@ export const paths = Object.freeze({
   [Symbol.iterator]: () => table().entries(),
 });
 
-/** Asked for when it is needed: while this file is read the module may not run yet. */
+/** Requests the table when it is needed: while this file is read the module may not run yet. */
 function table() {
   byCode ??= new Map(v1());
   return byCode;

@@ -1,4 +1,4 @@
-// What a lenient call repaired.
+// The repairs of a lenient call.
 
 /** @import { Repairs } from './index.js' */
 
@@ -7,7 +7,7 @@ const NAMES = /** @type {const} */ (['bigIntegers', 'hugeNumbers', 'repeatedKeys
 
 /**
  * @param {{ repaired(place: number): number }} encoder
- * @returns {Repairs | undefined} nothing if nothing was repaired
+ * @returns {Repairs | undefined} undefined if nothing was repaired
  */
 export function repairsOf(encoder) {
   const counts = NAMES.map((name, place) => /** @type {const} */ ([name, encoder.repaired(place)]));

@@ -1,10 +1,9 @@
-//! All that JavaScript can call: each function hands on to what decides. Never the package's own face, which
-//! is JavaScript on top of this.
+//! All functions that JavaScript can call: each delegates to the part that decides. The package's own
+//! interface is JavaScript on top of these.
 //!
-//! Only numbers pass. Bytes and texts go through the input and the output, of which the functions take
-//! or give the length; what was refused is a -1, and the reason is asked for afterwards. So a call
-//! costs some ten nanoseconds, and the module holds none of the code that turns strings, lists and
-//! exceptions into JavaScript's.
+//! Only numbers pass. Bytes and texts go through the input and the output, whose lengths the functions take
+//! or return; a refusal is a -1, whose reason is requested afterwards. So a call costs some ten nanoseconds,
+//! and the module holds none of the code that turns strings, lists and exceptions into JavaScript's.
 
 use crate::buffers::KEPT_BYTES;
 use crate::one_shot::OneShot;
@@ -18,12 +17,12 @@ use lowband_codec::{Limits, Repairs};
 use std::cell::Cell;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-/// A third of the size of the standard library's, which is why it is here.
+/// The allocator: a third of the size of the standard library's.
 #[cfg(target_arch = "wasm32")]
 #[global_allocator]
 static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
 
-/// What is kept from one call to the next.
+/// The state kept between calls.
 struct Codec {
     tables: Tables,
     draft: Draft,
@@ -34,7 +33,7 @@ struct Codec {
 }
 
 impl Codec {
-    /// Strict, key table v1, default limits.
+    /// Makes the initial state: strict, key table v1, default limits.
     #[inline(never)]
     fn new() -> Codec {
         let tables = Tables::default();
@@ -49,11 +48,11 @@ impl Codec {
     }
 }
 
-/// A module has one thread, and no call comes while another runs: of JavaScript nothing is called
-/// here but `Number`.
+/// Runs `call` on the state. A module has one thread, and no call comes while another runs: the only
+/// JavaScript called here is `Number`.
 fn with<T>(call: impl FnOnce(&mut Codec) -> T) -> T {
     thread_local! {
-        // Never given back, so that nothing has to be done when the thread ends.
+        // The state is never freed, so that nothing has to be done when the thread ends.
         static CODEC: Cell<Option<&'static mut Codec>> = const { Cell::new(None) };
     }
     let codec = CODEC.take().unwrap_or_else(|| Box::leak(Box::new(Codec::new())));
@@ -62,56 +61,56 @@ fn with<T>(call: impl FnOnce(&mut Codec) -> T) -> T {
     answer
 }
 
-/// One document in pieces.
+/// A document in pieces.
 #[wasm_bindgen]
 #[derive(Debug)]
 pub struct Stream(Push);
 
 #[wasm_bindgen]
 impl Stream {
-    /// [`repairs::repaired`] so far.
+    /// Returns [`repairs::repaired`] so far.
     pub fn repaired(&self, place: usize) -> f64 {
         repairs::repaired(&self.0.repairs(), place)
     }
 }
 
-/// [`OneShot::input`]; 0 for none.
+/// Returns the address from [`OneShot::input`]; 0 if there is none.
 #[wasm_bindgen]
 pub fn input(len: usize) -> *mut u8 {
     with(|codec| codec.one_shot.input(len).unwrap_or(std::ptr::null_mut()))
 }
 
-/// What [`crate::buffers::Buffers::input_len`] says.
+/// Returns the room of the input, see [`crate::buffers::Buffers::input_len`].
 #[wasm_bindgen]
 pub fn input_len() -> usize {
     with(|codec| codec.one_shot.buffers.input_len())
 }
 
-/// The constant [`KEPT_BYTES`], for JavaScript.
+/// Returns the constant [`KEPT_BYTES`], for JavaScript.
 #[wasm_bindgen]
 pub fn kept_bytes() -> usize {
     KEPT_BYTES
 }
 
-/// The constant [`MAX_PIECE`], for JavaScript.
+/// Returns the constant [`MAX_PIECE`], for JavaScript.
 #[wasm_bindgen]
 pub fn max_piece() -> usize {
     MAX_PIECE
 }
 
-/// Where the output of the last call begins.
+/// Returns the address at which the output of the last call begins.
 #[wasm_bindgen]
 pub fn output() -> *const u8 {
     with(|codec| codec.one_shot.buffers.output().as_ptr())
 }
 
-/// How long it is, for calls that return something else.
+/// Returns the length of the output, for calls that return something else.
 #[wasm_bindgen]
 pub fn output_len() -> usize {
     with(|codec| codec.one_shot.buffers.output().len())
 }
 
-/// [`OneShot::set_encoding`]: 0 or -1.
+/// Runs [`OneShot::set_encoding`]; returns 0 or -1.
 #[allow(clippy::too_many_arguments, reason = "numbers cost nothing on the way from JavaScript, objects do")]
 #[wasm_bindgen]
 pub fn set_encoding(
@@ -130,7 +129,7 @@ pub fn set_encoding(
     })
 }
 
-/// [`OneShot::set_decoding`]: 0 or -1.
+/// Runs [`OneShot::set_decoding`]; returns 0 or -1.
 #[wasm_bindgen]
 pub fn set_decoding(
     keys: u32,
@@ -146,7 +145,7 @@ pub fn set_decoding(
     })
 }
 
-/// [`OneShot::encode`]: the length of the output, or -1.
+/// Runs [`OneShot::encode`]; returns the length of the output, or -1.
 #[wasm_bindgen]
 pub fn encode(len: usize) -> i32 {
     with(|codec| {
@@ -155,7 +154,7 @@ pub fn encode(len: usize) -> i32 {
     })
 }
 
-/// [`OneShot::decode`]: the length of the output, or -1.
+/// Runs [`OneShot::decode`]; returns the length of the output, or -1.
 #[wasm_bindgen]
 pub fn decode(len: usize) -> i32 {
     with(|codec| {
@@ -164,7 +163,7 @@ pub fn decode(len: usize) -> i32 {
     })
 }
 
-/// [`OneShot::decode`] for `integer_keys`: 0, 1 or -1.
+/// Runs [`OneShot::decode`] for `integer_keys`; returns 0, 1 or -1.
 #[wasm_bindgen]
 pub fn uses_integer_keys(len: usize) -> i32 {
     with(|codec| {
@@ -173,13 +172,13 @@ pub fn uses_integer_keys(len: usize) -> i32 {
     })
 }
 
-/// [`repairs::repaired`] of the last successful [`encode`].
+/// Returns [`repairs::repaired`] of the last successful [`encode`].
 #[wasm_bindgen]
 pub fn repaired(place: usize) -> f64 {
     with(|codec| repairs::repaired(&codec.repairs, place))
 }
 
-/// [`Push::encoder`]; none if the choices were refused.
+/// Runs [`Push::encoder`]; returns none if the settings were refused.
 #[wasm_bindgen]
 pub fn encoder(
     keys: u32,
@@ -196,7 +195,7 @@ pub fn encoder(
     })
 }
 
-/// [`Push::decoder`]; none if the choices were refused.
+/// Runs [`Push::decoder`]; returns none if the settings were refused.
 #[wasm_bindgen]
 pub fn decoder(
     keys: u32,
@@ -212,7 +211,7 @@ pub fn decoder(
     })
 }
 
-/// [`Push::push`]: the length of the output, or -1.
+/// Runs [`Push::push`]; returns the length of the output, or -1.
 #[wasm_bindgen]
 pub fn push(stream: &mut Stream, len: usize) -> i32 {
     with(|codec| {
@@ -221,7 +220,7 @@ pub fn push(stream: &mut Stream, len: usize) -> i32 {
     })
 }
 
-/// [`Push::finish`]: the length of the output, or -1.
+/// Runs [`Push::finish`]; returns the length of the output, or -1.
 #[wasm_bindgen]
 pub fn finish(stream: &mut Stream) -> i32 {
     with(|codec| {
@@ -236,13 +235,13 @@ pub fn begin_table(title_len: usize) {
     with(|codec| codec.draft.begin(codec.one_shot.buffers.text(title_len)))
 }
 
-/// Adds a key to it, see [`Draft::add`].
+/// Adds a key to the table begun last, see [`Draft::add`].
 #[wasm_bindgen]
 pub fn add_key(name_len: usize, integer: f64) {
     with(|codec| codec.draft.add(codec.one_shot.buffers.text(name_len), integer))
 }
 
-/// [`Tables::add`]: the table's number, or -1.
+/// Runs [`Tables::add`]; returns the table's number, or -1.
 #[wasm_bindgen]
 pub fn end_table() -> i32 {
     with(|codec| {
@@ -251,7 +250,7 @@ pub fn end_table() -> i32 {
     })
 }
 
-/// [`Tables::v1_integer`], with the name as output; -1 behind the last.
+/// Runs [`Tables::v1_integer`], with the name as output; returns -1 after the last.
 #[wasm_bindgen]
 pub fn v1_key(place: usize) -> i32 {
     with(|codec| {
@@ -260,7 +259,7 @@ pub fn v1_key(place: usize) -> i32 {
     })
 }
 
-/// [`PathCodes::code`], with the path as output; -1 behind the last.
+/// Runs [`PathCodes::code`], with the path as output; returns -1 after the last.
 #[wasm_bindgen]
 pub fn v1_path(place: usize) -> i32 {
     with(|codec| {
@@ -275,7 +274,7 @@ pub fn add_segment(len: usize) {
     with(|codec| codec.path_codes.add(codec.one_shot.buffers.text(len)))
 }
 
-/// [`PathCodes::expand`]: the length of the output, or -1.
+/// Runs [`PathCodes::expand`]; returns the length of the output, or -1.
 #[wasm_bindgen]
 pub fn expand() -> i32 {
     with(|codec| {
@@ -284,37 +283,37 @@ pub fn expand() -> i32 {
     })
 }
 
-/// [`PathCodes::compress`]: the number of segments, or -1.
+/// Runs [`PathCodes::compress`]; returns the number of segments, or -1.
 #[wasm_bindgen]
 pub fn compress(len: usize) -> i32 {
     with(|codec| codec.refusal.or_length(codec.path_codes.compress(codec.one_shot.buffers.text(len))))
 }
 
-/// [`PathCodes::segment`]: the length of the output.
+/// Runs [`PathCodes::segment`]; returns the length of the output.
 #[wasm_bindgen]
 pub fn segment(place: usize) -> usize {
     with(|codec| codec.one_shot.buffers.answer(&codec.path_codes.segment(place)))
 }
 
-/// [`Refusal::kind`] of the last -1.
+/// Returns [`Refusal::kind`] of the last -1.
 #[wasm_bindgen]
 pub fn refusal_kind() -> i32 {
     with(|codec| codec.refusal.kind())
 }
 
-/// [`Refusal::path_kind`] of the last -1: the length of the output.
+/// Writes [`Refusal::path_kind`] of the last -1; returns the length of the output.
 #[wasm_bindgen]
 pub fn refusal_path_kind() -> usize {
     with(|codec| codec.one_shot.buffers.answer(codec.refusal.path_kind()))
 }
 
-/// [`Refusal::message`] of the last -1: the length of the output.
+/// Writes [`Refusal::message`] of the last -1; returns the length of the output.
 #[wasm_bindgen]
 pub fn refusal_message() -> usize {
     with(|codec| codec.one_shot.buffers.answer(&codec.refusal.message()))
 }
 
-/// The place of the last -1, in bytes.
+/// Returns the offset of the last -1, in bytes.
 #[wasm_bindgen]
 pub fn refusal_offset() -> usize {
     with(|codec| codec.refusal.offset())

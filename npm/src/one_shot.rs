@@ -1,6 +1,6 @@
 //! One document at a time, from the input to the output.
 //!
-//! An encoder and a decoder are kept, for the settings that were used last: callers seldom change them.
+//! An encoder and a decoder are kept for the settings used last: callers seldom change them.
 
 use crate::buffers::Buffers;
 use crate::settings::Settings;
@@ -10,7 +10,7 @@ use lowband_codec::{Decoded, Decoder, Encoder, Error, ErrorKind, Repairs};
 /// Both directions, with the buffers that they share.
 #[derive(Debug)]
 pub struct OneShot {
-    /// What JavaScript writes to and reads from.
+    /// The memory that JavaScript writes to and reads from.
     pub buffers: Buffers,
     encoder: Encoder<'static>,
     encoding: Settings,
@@ -19,7 +19,7 @@ pub struct OneShot {
 }
 
 impl OneShot {
-    /// Strict, key table v1, default limits.
+    /// Makes both directions: strict, key table v1, default limits.
     pub fn new(tables: &Tables) -> OneShot {
         let settings = Settings { keys: Tables::V1, ..Settings::default() };
         OneShot {
@@ -31,7 +31,7 @@ impl OneShot {
         }
     }
 
-    /// From now on [`OneShot::encode`] works like this.
+    /// Sets how [`OneShot::encode`] works from now on.
     pub fn set_encoding(&mut self, settings: Settings, tables: &Tables) {
         if settings != self.encoding {
             self.encoder = Encoder::new(settings.encode_options(tables));
@@ -39,7 +39,7 @@ impl OneShot {
         }
     }
 
-    /// From now on [`OneShot::decode`] works like this.
+    /// Sets how [`OneShot::decode`] works from now on.
     pub fn set_decoding(&mut self, settings: Settings, tables: &Tables) {
         if settings != self.decoding {
             self.decoder = Decoder::new(settings.decode_options(tables));
@@ -47,26 +47,26 @@ impl OneShot {
         }
     }
 
-    /// [`Buffers::room`] for as many bytes as one of the directions takes.
+    /// Returns [`Buffers::room`] for at most as many bytes as one of the directions takes.
     pub fn input(&mut self, len: usize) -> Option<*mut u8> {
         self.buffers.room(len, self.encoding.limits.max_input.max(self.decoding.limits.max_input))
     }
 
-    /// The first `len` bytes of the input, JSON, to CBOR.
+    /// Encodes the first `len` bytes of the input, JSON, to CBOR.
     ///
     /// # Errors
     ///
-    /// As [`Encoder::encode`].
+    /// The errors of [`Encoder::encode`].
     pub fn encode(&mut self, len: usize) -> Result<Repairs, Error> {
         let (json, cbor) = self.buffers.take(len);
         self.encoder.encode(json.ok_or(too_large(self.encoding))?, cbor)
     }
 
-    /// The first `len` bytes of the input, CBOR, to JSON.
+    /// Decodes the first `len` bytes of the input, CBOR, to JSON.
     ///
     /// # Errors
     ///
-    /// As [`Decoder::decode`].
+    /// The errors of [`Decoder::decode`].
     pub fn decode(&mut self, len: usize) -> Result<Decoded, Error> {
         let (cbor, json) = self.buffers.take(len);
         self.decoder.decode(cbor.ok_or(too_large(self.decoding))?, json)

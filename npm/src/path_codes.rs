@@ -1,4 +1,4 @@
-//! Paths, one segment at a time: JavaScript's lists of strings are taken apart and put together on its side.
+//! Paths, one segment at a time: JavaScript takes its lists of strings apart and puts them together.
 
 use lowband_codec::PathTable;
 use lowband_codec::paths::PathError;
@@ -10,41 +10,41 @@ pub struct PathCodes {
 }
 
 impl PathCodes {
-    /// The path of version 1 at this place of its table; empty behind the last.
+    /// Returns the path at this index of table version 1; empty after the last.
     pub fn path(place: usize) -> &'static str {
         PathTable::v1().iter().nth(place).map_or("", |(_, path)| path)
     }
 
-    /// The path code of version 1 at this place of its table, as a Unicode scalar value; -1 behind the last.
+    /// Returns the path code at this index of table version 1, as a Unicode scalar value; -1 after the last.
     pub fn code(place: usize) -> i32 {
         PathTable::v1().iter().nth(place).map_or(-1, |(code, _)| code as i32)
     }
 
-    /// One more segment for [`PathCodes::expand`].
+    /// Adds a segment for [`PathCodes::expand`].
     pub fn add(&mut self, segment: &str) {
         self.segments.push(segment.to_owned());
     }
 
-    /// The path of the segments that were added since the last call.
+    /// Returns the path of the segments that were added since the last call.
     ///
     /// # Errors
     ///
-    /// As [`PathTable::expand`].
+    /// The errors of [`PathTable::expand`].
     pub fn expand(&mut self) -> Result<String, PathError> {
         PathTable::v1().expand(&std::mem::take(&mut self.segments))
     }
 
-    /// The segments of a path, which [`PathCodes::segment`] gives, and how many they are.
+    /// Splits a path into segments, which [`PathCodes::segment`] returns. Returns their number.
     ///
     /// # Errors
     ///
-    /// As [`PathTable::compress`].
+    /// The errors of [`PathTable::compress`].
     pub fn compress(&mut self, path: &str) -> Result<usize, PathError> {
         self.segments = PathTable::v1().compress(path)?;
         Ok(self.segments.len())
     }
 
-    /// The segment at this place, which leaves an empty one behind. The last one clears them all.
+    /// Returns the segment at this index and leaves an empty one. The last one clears them all.
     pub fn segment(&mut self, place: usize) -> String {
         let segment = self.segments.get_mut(place).map(std::mem::take).unwrap_or_default();
         if place + 1 >= self.segments.len() {

@@ -1,40 +1,42 @@
 //! Documents in pieces: one direction of the codec's push mode, for a stream of JavaScript.
 //!
-//! All pieces come and leave by the same buffers: an open stream holds no more than its own document needs.
+//! All pieces come and leave through the same buffers: an open stream holds no more than its own document
+//! needs.
 
 use crate::buffers::Buffers;
 use crate::settings::Settings;
 use crate::tables::Tables;
 use lowband_codec::{Error, ErrorKind, PushDecoder, PushEncoder, Repairs};
 
-/// Bytes of one piece. JavaScript cuts what is larger.
+/// Bytes of one piece. JavaScript cuts larger ones.
 pub const MAX_PIECE: usize = 64 << 10;
 
-/// One document on its way through.
+/// A document on its way through.
 #[derive(Debug)]
 pub enum Push {
-    /// JSON to CBOR.
+    /// From JSON to CBOR.
     Encode(PushEncoder<'static>),
-    /// CBOR to JSON.
+    /// From CBOR to JSON.
     Decode(PushDecoder<'static>),
 }
 
 impl Push {
-    /// At the start of a JSON text; the order of the settings is left alone.
+    /// Makes an encoder at the start of a JSON text; the order in the settings is not used.
     pub fn encoder(settings: Settings, tables: &Tables) -> Push {
         Push::Encode(PushEncoder::new(settings.push_options(tables)))
     }
 
-    /// At the start of a CBOR item.
+    /// Makes a decoder at the start of a CBOR item.
     pub fn decoder(settings: Settings, tables: &Tables) -> Push {
         Push::Decode(PushDecoder::new(settings.decode_options(tables)))
     }
 
-    /// The first `len` bytes of the input as one more piece; what can leave is the output.
+    /// Takes the first `len` bytes of the input as a piece; the output is what can leave by then.
     ///
     /// # Errors
     ///
-    /// As [`PushEncoder::push`] and [`PushDecoder::push`]; also when the input has no room for so many.
+    /// The errors of [`PushEncoder::push`] and [`PushDecoder::push`]; also if the input has no room for so
+    /// many bytes.
     pub fn push(&mut self, len: usize, buffers: &mut Buffers) -> Result<(), Error> {
         let (piece, output) = buffers.take(len);
         let piece = piece.ok_or(Error { kind: ErrorKind::InputTooLarge, offset: MAX_PIECE })?;
@@ -44,11 +46,11 @@ impl Push {
         }
     }
 
-    /// There are no more pieces; what is left is the output.
+    /// Ends the document; the output is its rest.
     ///
     /// # Errors
     ///
-    /// As [`PushEncoder::finish`] and [`PushDecoder::finish`].
+    /// The errors of [`PushEncoder::finish`] and [`PushDecoder::finish`].
     pub fn finish(&mut self, buffers: &mut Buffers) -> Result<(), Error> {
         let (_, output) = buffers.take(0);
         match self {
@@ -57,7 +59,7 @@ impl Push {
         }
     }
 
-    /// What has been repaired so far.
+    /// Returns the repairs so far.
     pub fn repairs(&self) -> Repairs {
         match self {
             Push::Encode(encoder) => encoder.repairs(),

@@ -13,15 +13,15 @@ pub enum Refusal {
     Document(Error),
     /// A path could not be converted.
     Path(PathError),
-    /// Choices or a key table: for programmers, so a sentence is all.
+    /// Settings or a key table were refused: for programmers, so a sentence suffices.
     Choice(String),
 }
 
 impl Refusal {
-    /// A length for JavaScript, or -1 with the reason kept.
+    /// Returns a length for JavaScript, or -1 and keeps the reason.
     pub fn or_length<E: Into<Refusal>>(&mut self, result: Result<usize, E>) -> i32 {
         match result {
-            // The largest `max_output` is far below 2 GiB, and everything else that is counted smaller still.
+            // The largest `max_output` is far below 2 GiB, and all other counts are smaller still.
             Ok(length) => i32::try_from(length).unwrap_or(i32::MAX),
             Err(reason) => {
                 *self = reason.into();
@@ -30,13 +30,12 @@ impl Refusal {
         }
     }
 
-    /// A value, or none with the reason kept.
+    /// Returns a value, or none and keeps the reason.
     pub fn or_none<T, E: Into<Refusal>>(&mut self, result: Result<T, E>) -> Option<T> {
         result.map_err(|reason| *self = reason.into()).ok()
     }
 
-    /// Of a document: the place of the kind in `ErrorKind::ALL`, which JavaScript has with its
-    /// words; else -1.
+    /// Returns the index of a document's error kind in `ErrorKind::ALL`, whose words JavaScript has; else -1.
     pub fn kind(&self) -> i32 {
         match self {
             Refusal::Document(error) => error.kind as i32,
@@ -44,7 +43,7 @@ impl Refusal {
         }
     }
 
-    /// Of a path: a word of [`PathError`].
+    /// Returns a path's error kind: a word of [`PathError`].
     pub fn path_kind(&self) -> &'static str {
         match self {
             Refusal::Path(error) => error.name(),
@@ -52,7 +51,7 @@ impl Refusal {
         }
     }
 
-    /// A sentence for people, which a document's kind has on JavaScript's side.
+    /// Returns a sentence for people; empty for a document's kind, whose sentence JavaScript has.
     pub fn message(&self) -> String {
         match self {
             Refusal::None | Refusal::Document(_) => String::new(),
@@ -61,7 +60,7 @@ impl Refusal {
         }
     }
 
-    /// Bytes from the start of a document.
+    /// Returns the offset in bytes from the start of a document.
     pub fn offset(&self) -> usize {
         match self {
             Refusal::Document(error) => error.offset,

@@ -2,7 +2,8 @@
 
 use lowband_codec::Repairs;
 
-/// One count by its place among the fields of [`Repairs`], which JavaScript's list of their names follows.
+/// Returns one count by its index among the fields of [`Repairs`]; JavaScript's list of names has the same
+/// order.
 pub fn repaired(repairs: &Repairs, place: usize) -> f64 {
     let Repairs { big_integers, huge_numbers, repeated_keys, lone_surrogates, too_deep } = *repairs;
     let counts = [big_integers, huge_numbers, repeated_keys, lone_surrogates, too_deep];

@@ -1,32 +1,33 @@
-//! What a caller may choose, as JavaScript says it: small numbers for words, a key table by its place,
+//! The settings of a caller, as JavaScript passes them: small numbers for words, a key table by its number,
 //! limits or none.
 //!
-//! Limits have limits of their own here: a module has at most 4 GiB of memory, and running out of it would
-//! end the module.
+//! Limits have upper bounds of their own here: a module has at most 4 GiB of memory, and running out of it
+//! would end the module.
 
 use crate::tables::Tables;
 use lowband_codec::{DecodeOptions, EncodeOptions, Limits, Order, Policy, PushOptions};
 
-/// Largest `max_input`. The input has a buffer of its own, and the output's may double while it is copied.
+/// Largest `max_input`. The input has a buffer of its own, and that of the output may double while it is
+/// copied.
 pub const MAX_INPUT: u32 = 256 << 20;
-/// Largest `max_output`: with the double of it while the buffer grows, and the input, well below 4 GiB.
+/// Largest `max_output`: twice that while the buffer grows, plus the input, is well below 4 GiB.
 pub const MAX_OUTPUT: u32 = 512 << 20;
 /// Largest `max_depth`: an open container takes some dozens of bytes.
 pub const MAX_DEPTH: u32 = 1 << 16;
 
-/// The numbers of JavaScript's words for [`Policy`] are places in this list.
+/// Policies; JavaScript passes the index in this list for [`Policy`].
 pub const POLICIES: [(&str, Policy); 2] = [("strict", Policy::Strict), ("lenient", Policy::Lenient)];
 
-/// The numbers of JavaScript's words for [`Order`] are places in this list.
+/// Orders; JavaScript passes the index in this list for [`Order`].
 pub const ORDERS: [(&str, Order); 3] =
     [("as_written", Order::AsWritten), ("bytewise", Order::Bytewise), ("length_first", Order::LengthFirst)];
 
-/// All choices of one call; those that a direction does not know are left alone by it.
+/// All settings of one call; a direction ignores those that it does not use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// Place of the key table, see [`Tables`].
+    /// Number of the key table, see [`Tables`].
     pub keys: u32,
-    /// What happens to JSON that is not clean.
+    /// How JSON that is not clean is handled.
     pub policy: Policy,
     /// The order of a map's keys.
     pub order: Order,
@@ -34,23 +35,23 @@ pub struct Settings {
     pub limits: Limits,
 }
 
-/// [`Limits`] as JavaScript gives them: what is absent has its default.
+/// [`Limits`] as JavaScript passes them: `None` is the default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bounds {
     /// Bytes of input.
     pub max_input: Option<u32>,
     /// Bytes of output.
     pub max_output: Option<u32>,
-    /// Open arrays and objects at most.
+    /// The most open arrays and objects.
     pub max_depth: Option<u32>,
 }
 
 impl Settings {
-    /// From JavaScript's numbers; `defaults` are [`Limits::ENCODE`] or [`Limits::DECODE`].
+    /// Makes settings from JavaScript's numbers; `defaults` are [`Limits::ENCODE`] or [`Limits::DECODE`].
     ///
     /// # Errors
     ///
-    /// A sentence that names the choice that is none.
+    /// A sentence that names the invalid setting.
     pub fn new(
         keys: u32,
         policy: u32,
@@ -75,7 +76,7 @@ impl Settings {
         })
     }
 
-    /// For the way from JSON to CBOR.
+    /// Returns the options for JSON to CBOR.
     pub fn encode_options(&self, tables: &Tables) -> EncodeOptions<'static> {
         EncodeOptions {
             keys: tables.get(self.keys),
@@ -85,12 +86,12 @@ impl Settings {
         }
     }
 
-    /// For the way from JSON to CBOR in pieces.
+    /// Returns the options for JSON to CBOR in pieces.
     pub fn push_options(&self, tables: &Tables) -> PushOptions<'static> {
         PushOptions { keys: tables.get(self.keys), policy: self.policy, limits: self.limits }
     }
 
-    /// For the way from CBOR to JSON.
+    /// Returns the options for CBOR to JSON.
     pub fn decode_options(&self, tables: &Tables) -> DecodeOptions<'static> {
         DecodeOptions { keys: tables.get(self.keys), limits: self.limits }
     }

@@ -1,22 +1,21 @@
-//! The key tables that JavaScript can name by number: none, v1, and those it made itself.
+//! The key tables that JavaScript can name by number: none, v1, and custom ones.
 //!
-//! A table is never given back, so that encoders and streams can hold it without owning it. What is
-//! made twice is stored once, and there is a largest number and a largest size, so the memory has a
-//! bound all the same.
+//! A table is never freed, so that encoders and streams can hold it without owning it. Equal tables are
+//! stored once, and there is a largest number and a largest size, so the memory stays bounded.
 
 use lowband_codec::KeyTable;
 
-/// Tables of JavaScript's own. A program agrees on one or two with its peers; whoever makes more does it
+/// The most custom tables. A program agrees on one or two with its peers; a program that makes more does it
 /// in a loop.
 pub const MAX_TABLES: usize = 32;
 
-/// Names of all tables of JavaScript's own together: an entry takes some 100 bytes beside its name twice.
+/// The most names in all custom tables together: an entry takes some 100 bytes besides its name twice.
 pub const MAX_NAMES: usize = 1 << 16;
 
-/// Bytes of all those names together.
+/// The most bytes in all those names together.
 pub const MAX_NAME_BYTES: usize = 4 << 20;
 
-/// Said of both.
+/// The message for both limits.
 const TOO_LARGE: &str = "all key tables together can have 65536 names of 4194304 bytes";
 
 /// All tables, by number.
@@ -26,12 +25,12 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// The number of no table: every name is a text.
+    /// The number for no table: every name is written as text.
     pub const NONE: u32 = 0;
-    /// The number of MSC3079's table.
+    /// The number of the table of MSC3079.
     pub const V1: u32 = 1;
 
-    /// The table of this number; `None` also where there is none.
+    /// Returns the table of this number; `None` also if there is none.
     pub fn get(&self, number: u32) -> Option<&'static KeyTable> {
         match number {
             Tables::NONE => None,
@@ -40,18 +39,18 @@ impl Tables {
         }
     }
 
-    /// Numbers below this one mean something.
+    /// Returns the number of tables: smaller numbers are valid.
     pub fn len(&self) -> u32 {
-        // MAX_TABLES keeps it small.
+        // MAX_TABLES keeps this number small.
         self.own.len() as u32 + 2
     }
 
-    /// Never: the two built-in numbers always mean something.
+    /// Returns false: the two built-in numbers are always valid.
     pub fn is_empty(&self) -> bool {
         false
     }
 
-    /// The number of a table with these entries, which is made if it is new.
+    /// Returns the number of a table with these entries, which is made if it is new.
     ///
     /// # Errors
     ///
@@ -78,12 +77,12 @@ impl Tables {
         Ok(self.len() - 1)
     }
 
-    /// The name at this place of v1; empty behind the last.
+    /// Returns the name at this index of v1; empty after the last.
     pub fn v1_name(place: usize) -> &'static str {
         KeyTable::v1().iter().nth(place).map_or("", |(name, _)| name)
     }
 
-    /// The integer at this place of v1; -1 behind the last.
+    /// Returns the integer at this index of v1; -1 after the last.
     pub fn v1_integer(place: usize) -> i32 {
         // KeyTable::MAX_INTEGER is small.
         KeyTable::v1().iter().nth(place).map_or(-1, |(_, integer)| integer as i32)
@@ -100,26 +99,26 @@ impl Tables {
     }
 }
 
-/// A table that JavaScript is dictating, name by name.
+/// A table that JavaScript is adding, name by name.
 #[derive(Debug, Default)]
 pub struct Draft {
     title: String,
     keys: Vec<(String, u64)>,
-    /// Of the title and of all names.
+    /// Bytes of the title and of all names.
     bytes: usize,
     too_large: bool,
     fraction: bool,
 }
 
 impl Draft {
-    /// A new one with this title.
+    /// Begins a new table with this title.
     pub fn begin(&mut self, title: &str) {
         *self = Draft { title: title.to_owned(), bytes: title.len(), ..Draft::default() };
     }
 
-    /// One more name. What is wrong with it [`Tables::add`] will say.
+    /// Adds a name. [`Tables::add`] reports any mistake in it.
     pub fn add(&mut self, name: &str, integer: f64) {
-        // Before the cast, which would make integers of fractions and of NaN.
+        // Checked before the cast, which would turn fractions and NaN into integers.
         self.fraction |=
             !(integer >= 0.0 && integer <= KeyTable::MAX_INTEGER as f64 && integer.fract() == 0.0);
         self.bytes += name.len();

@@ -1,4 +1,4 @@
-// What the package takes and gives, beyond the vectors.
+// The inputs and outputs of the package, beyond the vectors.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -85,7 +85,7 @@ test('what is no key table is a RangeError, and too many are one', () => {
 });
 
 test('numbers are read as JavaScript reads them', () => {
-  // Bits that look drawn, the same in each run.
+  // Pseudo-random bits, equal in each run.
   let state = 1;
   const draw = () => (state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0);
   const view = new DataView(new ArrayBuffer(8));
@@ -97,7 +97,7 @@ test('numbers are read as JavaScript reads them', () => {
     if (!Number.isFinite(float)) continue;
     texts.push(float.toExponential(), float.toExponential(draw() % 25), `${draw()}.${draw()}e${(draw() % 638) - 340}`);
   }
-  // Those near the end of the range may have been rounded beyond it.
+  // Texts near the end of the range may have been rounded beyond it.
   const finite = texts.filter((text) => Number.isFinite(Number(text)));
   const there = JSON.parse(decodeToString(encode(`[${finite.join()}]`)));
   finite.forEach((text, place) => assert.equal(there[place] + 0, Number(text) + 0, text));

@@ -11,7 +11,7 @@ const TYPES = {
   '.wasm': 'application/wasm',
 };
 
-// No sandbox, as the tests may run as root; nothing that would call home.
+// No sandbox, since the tests may run as root, and no requests to outside servers.
 const ARGUMENTS = [
   '--no-sandbox',
   '--disable-gpu',
@@ -23,7 +23,7 @@ const ARGUMENTS = [
 ];
 
 export class Browser {
-  /** The paths that were asked for. */
+  /** The paths that were requested. */
   requests = [];
 
   /** Opens a browser on the folder; both it and the server end with the test `t`. */
@@ -40,7 +40,7 @@ export class Browser {
     return own;
   }
 
-  /** What the page writes into its `<output>`. An error in the page, or in its console, is the test's. */
+  /** Returns the text of the page's `<output>`. An error in the page, or in its console, fails the test. */
   async output(path) {
     const failed = new Promise((_, reject) => {
       this.page.on('pageerror', reject);

@@ -6,7 +6,7 @@ import { EncodeStream, decode, encode } from 'lowband-codec';
 import { initSync } from '../pkg/lowband_codec.js';
 
 const MIB = 2 ** 20;
-// Started already: this only gives the exports.
+// The module has started already: this call only returns the exports.
 const { memory } = initSync();
 const bytes = () => memory.buffer.byteLength;
 
@@ -20,8 +20,8 @@ test('documents of one size need the memory of one', () => {
     encode(json);
     decode(cbor);
     assert.throws(() => encode(json.subarray(1)), { kind: 'expected_value' });
-    // Small ones in between make the module give the large buffers back, and the next large one
-    // take them again.
+    // Small documents in between make the module give the large buffers back, and the next large one take
+    // them again.
     encode('1');
     decode(Uint8Array.of(1));
   }

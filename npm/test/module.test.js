@@ -1,4 +1,4 @@
-// The module itself: what a page has to fetch.
+// The module itself: the size that a page must fetch.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { README } from './readme.js';
 const module = readFileSync(new URL('../pkg/lowband_codec_bg.wasm', import.meta.url));
 const gzipped = gzipSync(module, { level: 9 }).length;
 
-// Of a build with the library for size; elsewhere the Makefile says what to expect.
+// The limit for a build with the size-optimised library; for any other the Makefile sets it.
 const MAX_GZIPPED = Number(process.env.LOWBAND_NPM_MAX_GZIPPED ?? 51_200);
 
 test(`the module has at most ${MAX_GZIPPED} bytes gzipped`, (t) => {

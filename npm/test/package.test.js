@@ -1,5 +1,5 @@
 // The package as its users get it: packed, installed into an empty project, and used from Node, TypeScript, a
-// page that Vite built and one that nobody built.
+// page built by Vite, and a page without a build.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';

@@ -34,7 +34,7 @@ export class Project {
     writeFileSync(this.path(name), text);
   }
 
-  /** What a command in the folder prints. */
+  /** Returns the output of a command in the folder. */
   async run(command, ...args) {
     const { stdout } = await run(command, args, { cwd: this.dir });
     return stdout;

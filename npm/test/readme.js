@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 export const README = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
 
 /**
- * All blocks in this language, in order, each with the block of output (language `text`) that
+ * Returns all blocks in this language, in order, each with the block of output (language `text`) that
  * follows it directly.
  */
 export function blocks(language) {

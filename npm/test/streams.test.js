@@ -1,4 +1,4 @@
-// Streams give what whole documents give, wherever the chunks are cut.
+// Streams give the results of whole documents, wherever the chunks are cut.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -114,7 +114,7 @@ test('streams take options of their own, side by side, and have no order', async
   const streams = ['none', 'v1', ours].map((keys) => new EncodeStream({ keys }));
   const writers = streams.map(({ writable }) => writable.getWriter());
   const results = streams.map(({ readable }) => collect(readable));
-  // In turns, so that one would be seen to disturb the others.
+  // Alternating, so that a disturbance by another stream would show.
   for (const letter of '{"msgtype":1}') {
     encode('[]', { policy: 'lenient' });
     for (const writer of writers) await writer.write(letter);

@@ -1,4 +1,4 @@
-// The codec's vector files, and their words in those of the package.
+// The codec's vector files, with their words translated to those of the package.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -21,7 +21,7 @@ export function decodeOptions({ keys: table, limits }) {
   return { keys: table, limits: inWords(limits) };
 }
 
-/** The files' snake_case as the package's camelCase. */
+/** Converts the files' snake_case to the package's camelCase. */
 export function inWords(fields = {}) {
   const word = (name) => name.replace(/_(.)/g, (_, letter) => letter.toUpperCase());
   return Object.fromEntries(Object.entries(fields).map(([name, value]) => [word(name), value]));

@@ -71,7 +71,7 @@ test('each valid vector is refused when it is cut at any byte', () => {
         refused(() => decode(cbor.subarray(0, length), decodeOptions(vector)), length, vector.name);
       }
       const text = Buffer.from(utf8(jsonBytes(vector)).trim());
-      // A number's beginning can be a number: `12` of `123`.
+      // The beginning of a number can be a number: `12` of `123`.
       if (/^[-0-9]/.test(text)) continue;
       for (let length = 0; length < text.length; length += 1) {
         refused(() => encode(text.subarray(0, length), encodeOptions(vector)), length, vector.name);

@@ -14,7 +14,7 @@ const NO_FILE: &str = "not a regular file: name another one";
 
 /// Opens a file to append to that only this user can read; a new one gets mode 0600. The error names the
 /// remedy: anything else at this path, a link, a pipe, another user's file or one that others can open, would
-/// give the secrets to whoever put it there.
+/// give the secrets to the user who put it there.
 pub fn append(path: &Path) -> io::Result<File> {
     // Without O_NONBLOCK, opening a pipe would block until another process reads it.
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();

@@ -1,4 +1,4 @@
-//! What must hold of all that the server tells and sends.
+//! Properties of everything that the server reports and sends.
 
 use super::{Answer, LONGEST_CHUNK, Message, SESSIONS, World, answer_seed, upload_seed};
 use crate::coap::{BLOCK2, ETAG, Sent, assert_in_order, body};
@@ -8,7 +8,7 @@ use lowband_transport::{ExchangeId, SessionId};
 use std::time::Duration;
 
 impl World {
-    /// Takes what the server has to tell and to send. `at`: the message that has just been delivered.
+    /// Takes the server's reports and messages. `at`: the message that has just been delivered.
     pub(super) fn look(&mut self, at: Option<usize>) {
         while let Some(event) = self.server.poll_event() {
             match event {
@@ -46,7 +46,7 @@ impl World {
         }
     }
 
-    /// A response belongs to an answer to the request that its token names.
+    /// Checks that a response belongs to an answer to the request that its token names.
     fn response(&mut self, session: SessionId, sent: &Sent) {
         let token = sent.token().try_into().map(u32::from_be_bytes).expect("a token of ours");
         let key = self.messages[token as usize].key;
@@ -68,7 +68,7 @@ impl World {
             assert!(self.answers.iter().any(|answer| belongs(&answer)), "the body of an answer");
             return;
         };
-        // A last empty block would belong to several.
+        // A last empty block would belong to several bodies.
         let known = self.etags.get(etag).copied();
         let found = self
             .answers
@@ -83,7 +83,7 @@ impl World {
     pub(super) fn check(&self) {
         let Limits { blockwise_total, snapshot_bytes_per_session: share, exchanges_per_session, .. } =
             self.limits;
-        // A snapshot that somebody waits on is read on all the same, within the share of its session, and a
+        // A snapshot with a waiting request is read on in any case, within the share of its session, and one
         // page more is reserved.
         let most = blockwise_total + SESSIONS * (share + share / 2 + LONGEST_CHUNK + (16 << 10));
         assert!(self.server.blockwise_bytes() <= most, "{} bytes held", self.server.blockwise_bytes());
@@ -94,7 +94,7 @@ impl World {
         }
     }
 
-    /// By the end of all sessions, or by silence: nothing is left.
+    /// Checks that nothing is left after the end of all sessions, or after silence.
     pub(super) fn end(mut self, by_silence: bool) {
         if by_silence {
             for id in self.answers.keys() {
@@ -116,8 +116,8 @@ impl World {
     }
 }
 
-/// The body of a request is what the client has sent of this upload, up to the end of the block
-/// that completed it.
+/// Checks that the body of a request is the client's part of this upload, up to the end of the block that
+/// completed it.
 fn whole(message: &Message, uploaded: &[u8]) {
     match message.upload {
         Some((number, end)) => {
