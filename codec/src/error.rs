@@ -6,7 +6,7 @@ use std::fmt;
 /// The reason why an input was refused, and the place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Error {
-    /// What is wrong.
+    /// The kind of the mistake.
     pub kind: ErrorKind,
     /// Offset in bytes from the start of the input. If something is missing, the offset where it should
     /// stand.

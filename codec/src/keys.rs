@@ -24,7 +24,7 @@ pub struct KeyTable {
     by_integer: Vec<u16>,
 }
 
-/// One entry of a table, with what the codec needs at hand.
+/// One entry of a table, with precomputed forms for the codec.
 #[derive(Debug, Clone)]
 pub(crate) struct Key {
     pub(crate) name: String,

@@ -7,7 +7,7 @@ use crate::{headers::Edit, reply::Reply};
 pub struct Step {
     /// Changes to the header fields of the phase's message; only while they are held.
     pub edits: Vec<Edit>,
-    /// What happens to the message.
+    /// The fate of the message.
     pub then: Then,
 }
 

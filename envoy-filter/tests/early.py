@@ -34,7 +34,7 @@ class Requests(real_envoy.Requests):
     edit = staticmethod(early)
 
     def test_a_cbor_body_arrives_as_json_with_its_own_length(self):
-        """Answers without a length: when it is known, the header fields have left."""
+        """The body arrives without a length: when it is known, the header fields have left."""
         for body in (MESSAGE_CBOR, iter([MESSAGE_CBOR])):
             response = self.request(body=body, content_type="Application/CBOR; x=1", content_digest="sha-256=:AA==:")
             self.assertEqual((response.status, response.getheader("content-type"), response.content), (200, CBOR, b"\xa0"))

@@ -105,7 +105,7 @@ def text(value):
 
 
 def objects():
-    """Returns the objects of overlays that are complete; those for the sidecar alone are complete only as Kustomize makes them."""
+    """Returns the objects for an existing Envoy; those for the sidecar alone are complete only as Kustomize makes them."""
     return [thing for name in ("envoy-gateway", "istio") for thing in read(OVERLAYS / name / "clients.yaml")]
 
 
@@ -145,7 +145,7 @@ class Memory(unittest.TestCase):
         return window, homeserver["per_connection_buffer_limit_bytes"]
 
     def charged(self):
-        """Returns the bytes the sidecar counts for it, here and there."""
+        """Returns the bytes that the sidecar counts for such an answer, for itself and for Envoy."""
         (there,) = re.findall(r"HELD_OF_AN_ANSWER: usize = connection::STREAM_WINDOW as usize \+ \((\d+) << 10\);",
                               (ROOT / "sidecar/src/upstream.rs").read_text())
         (here,) = re.findall(r"STREAM_WINDOW: u32 = (\d+) << 10;", (ROOT / "sidecar/src/upstream/connection.rs").read_text())

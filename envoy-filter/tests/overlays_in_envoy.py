@@ -43,7 +43,7 @@ class InEnvoy(unittest.TestCase):
         self.cluster["per_connection_buffer_limit_bytes"] = cluster
 
     def start(self, *arguments):
-        """Returns Envoy's process with the module of this checkout in place of the overlay's, and a file with its output."""
+        """Starts Envoy with this checkout's module in place of the overlay's. Returns its process and the file of its output."""
         wasm = program("LOWBAND_WASM", "target/lowband-filter.wasm", "filter")
         self.filter["typed_config"]["config"]["vm_config"]["code"] = {"local": {"filename": wasm}}
         binary = program("LOWBAND_ENVOY", ".venv/envoy/lib/python3*/site-packages/envoy/_bin/envoy", "setup")

@@ -283,7 +283,7 @@ class Sidecar:
         self.process = subprocess.Popen([binary, *given, *options], cwd=folder, stdout=self.log, stderr=subprocess.STDOUT)
 
     def ask(self, path, *arguments, body=b""):
-        """Starts one `lowband coap` and returns it."""
+        """Runs `lowband coap` and returns its result."""
         lowband = program("LOWBAND", "target/release/lowband", "build")
         line = [lowband, "coap", "--cacert", f"{self.folder}/certificate.pem", *arguments, f"coaps://localhost:{self.port}{path}"]
         return subprocess.run(line, input=body, capture_output=True, timeout=90)

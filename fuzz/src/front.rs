@@ -110,7 +110,7 @@ fn proven(server: &mut Server, hello: Vec<u8>) {
     assert_eq!(counters.half_open + counters.handshakes_failed, 1, "OpenSSL answers or refuses");
     assert!(counters.half_open == 0 || !flight.is_empty());
     let again = server.receive(dtls::CLIENT, &hello);
-    // Under new record numbers (RFC 6347 section 4.1).
+    // The repeated flight has new record numbers (RFC 6347 section 4.1).
     let lengths = |flight: &[Vec<u8>]| flight.iter().map(Vec::len).collect::<Vec<_>>();
     assert!(
         counters.half_open == 0 || lengths(&again) == lengths(&flight),

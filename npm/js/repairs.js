@@ -2,7 +2,7 @@
 
 /** @import { Repairs } from './index.js' */
 
-// In the module's order.
+// The names are in the module's order.
 const NAMES = /** @type {const} */ (['bigIntegers', 'hugeNumbers', 'repeatedKeys', 'loneSurrogates', 'tooDeep']);
 
 /**

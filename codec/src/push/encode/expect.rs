@@ -1,6 +1,6 @@
 //! The position of a push encoder in the grammar.
 
-/// What may come next.
+/// The input that may come next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expect {
     Value,
