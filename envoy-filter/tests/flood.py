@@ -120,7 +120,7 @@ class Greedy:
 
 
 class Balanced(Greedy):
-    """The same flood by way of the sidecar, behind a balancer that hides its clients' addresses."""
+    """A flood by way of the sidecar, behind a balancer that hides its clients' addresses."""
 
     def connect(self):
         connection = socket.socket(socket.AF_UNIX)
