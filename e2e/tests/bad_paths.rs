@@ -129,7 +129,8 @@ const SCANDIUM: Who = Who::Fetcher(Library::Scandium);
 const OPENSSL: Who = Who::Libcoap("coap-client-openssl", LENGTH);
 /// libcoap's client over GnuTLS. libcoap 4.3.1 ends a handshake when the timer that it looks at once a second
 /// has expired five times (MAX_RETRANSMIT and one), though GnuTLS would wait for a minute. Of 120 seeds at a
-/// tenth lost each way 11 ended so, after 5 to 10 s; with OpenSSL 2. So the seed matters.
+/// tenth lost each way 11 ended so, after 5 to 10 s; with OpenSSL 2. Which of them do depends on where its
+/// looks fall, so it is asked on the path alone that loses by size.
 const GNUTLS: Who = Who::Libcoap("coap-client-gnutls", LENGTH);
 
 #[test]
@@ -151,6 +152,6 @@ fn a_tenth_lost_each_way_costs_no_handshake() {
 #[ignore = "needs what `make test-more` installs, and a minute"]
 fn bad_paths_let_the_clients_through_that_need_more() {
     all_fetch(&[GO_COAP, GNUTLS, SCANDIUM], BadPath::SMALL);
-    all_fetch(&[GO_COAP, GNUTLS, SCANDIUM], BadPath::losing(10, 2));
+    all_fetch(&[GO_COAP, SCANDIUM], BadPath::losing(10, 2));
     all_fetch(&[GO_COAP, Who::Reference, OPENSSL], BadPath::losing(10, 3));
 }

@@ -9,7 +9,7 @@ use lowband_transport::shares::{Balancers, Limit};
 /// The limits of the DTLS layer.
 #[derive(Args, Debug, Clone)]
 pub(in crate::config) struct Sessions {
-    /// Sessions at most; an idle one takes 0.8 kB of memory.
+    /// Sessions at most; an idle one takes 0.6 kB of memory.
     #[arg(long, env = "LOWBAND_SESSIONS", value_name = "COUNT", default_value = "100000")]
     sessions: String,
     /// Sessions of one address (an IPv6 /64 counts as one) at most, or auto for a quarter of --sessions and
