@@ -236,6 +236,7 @@ filter: .tools/system.stamp ## the Envoy filter: target/lowband-filter.wasm
 npm: .tools/system.stamp .tools/npm.stamp ## the npm package lowband-codec: target/npm/*.tgz
 	@$(STEP)/npm-bindgen.log 'Building what makes the JavaScript of the npm package' cargo build --locked -p lowband-npm-bindgen
 	@$(MAKE) npm-module
+	@$(STEP)/npm-cjs.log 'Making the npm package for require' env $(WITH_NODE) npm --prefix npm run --silent cjs
 	@cp --update LICENSE npm/LICENSE
 	@rm -rf $(PACKED) && mkdir -p $(PACKED)
 	@$(STEP)/npm-pack.log 'Packing the npm package' env $(WITH_NODE) npm pack --silent --pack-destination $(PACKED) ./npm

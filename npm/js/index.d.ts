@@ -4,6 +4,9 @@ import type { ErrorKind } from '../pkg/error-kinds.js';
 
 export type { ErrorKind };
 
+/** `Uint8Array<ArrayBuffer>` where TypeScript has it (5.7), else `Uint8Array`. */
+type Bytes = ReturnType<Uint8Array['slice']>;
+
 /** Why a path cannot be mapped. The list may grow. */
 export type PathErrorKind =
   | 'dot_segment'
@@ -150,7 +153,7 @@ export interface Repairs {
  *
  * @throws {CodecError} the text is not JSON, exceeds a limit, or, by the strict policy, is not clean
  */
-export function encode(json: Uint8Array | string, options?: EncodeOptions): Uint8Array<ArrayBuffer>;
+export function encode(json: Uint8Array | ArrayBuffer | string, options?: EncodeOptions): Bytes;
 
 /**
  * Converts one CBOR item to one JSON text, in UTF-8.
@@ -158,21 +161,21 @@ export function encode(json: Uint8Array | string, options?: EncodeOptions): Uint
  * @throws {CodecError} the item is not well-formed, has no form in JSON, holds a key twice, or
  * exceeds a limit
  */
-export function decode(cbor: Uint8Array, options?: DecodeOptions): Uint8Array<ArrayBuffer>;
+export function decode(cbor: Uint8Array | ArrayBuffer, options?: DecodeOptions): Bytes;
 
 /**
  * Converts like {@link decode}, and returns the JSON text as a string.
  *
  * @throws {CodecError} as {@link decode}
  */
-export function decodeToString(cbor: Uint8Array, options?: DecodeOptions): string;
+export function decodeToString(cbor: Uint8Array | ArrayBuffer, options?: DecodeOptions): string;
 
 /**
  * Returns true if any map in the item has an integer key: its sender knows a key table.
  *
  * @throws {CodecError} as {@link decode}
  */
-export function usesIntegerKeys(cbor: Uint8Array): boolean;
+export function usesIntegerKeys(cbor: Uint8Array | ArrayBuffer): boolean;
 
 /**
  * {@link encode} for one JSON text in chunks, cut anywhere: `body.pipeThrough(new EncodeStream())`.
@@ -182,13 +185,13 @@ export function usesIntegerKeys(cbor: Uint8Array): boolean;
  * lenient policy keeps the first; else verdict, offset and content are those of {@link encode}. The stream
  * fails with a {@link CodecError}, after what was right has left.
  */
-export class EncodeStream extends TransformStream<Uint8Array | string, Uint8Array<ArrayBuffer>> {
+export class EncodeStream extends TransformStream<Uint8Array | ArrayBuffer | string, Bytes> {
   constructor(options?: EncodeStreamOptions);
 }
 
 /**
  * {@link decode} for one CBOR item in chunks, cut anywhere, as {@link EncodeStream} is for {@link encode}.
  */
-export class DecodeStream extends TransformStream<Uint8Array, Uint8Array<ArrayBuffer>> {
+export class DecodeStream extends TransformStream<Uint8Array | ArrayBuffer, Bytes> {
   constructor(options?: DecodeOptions);
 }

@@ -1,13 +1,32 @@
 // The values that callers may pass as bytes and as text.
 
 /**
- * Returns bytes, also from another frame, which has a Uint8Array of its own.
+ * Returns bytes, also from another frame, which has a Uint8Array and an ArrayBuffer of its own.
  *
- * @param {Uint8Array} bytes
+ * @param {Uint8Array | ArrayBuffer} bytes
  */
 export function theBytes(bytes) {
-  if (!ArrayBuffer.isView(bytes) || bytes.BYTES_PER_ELEMENT !== 1) throw new TypeError('bytes must come as a Uint8Array');
-  return bytes;
+  return asBytes(bytes, 'bytes must come as a Uint8Array or an ArrayBuffer');
+}
+
+/**
+ * Returns the bytes of a JSON text that is not a string.
+ *
+ * @param {Uint8Array | ArrayBuffer} json
+ */
+export function theJson(json) {
+  return asBytes(json, 'JSON must come as a string, a Uint8Array or an ArrayBuffer; pass JSON text: JSON.stringify(value)');
+}
+
+/**
+ * @param {Uint8Array | ArrayBuffer} bytes
+ * @param {string} refusal
+ * @returns {Uint8Array}
+ */
+function asBytes(bytes, refusal) {
+  if (ArrayBuffer.isView(bytes) && bytes.BYTES_PER_ELEMENT === 1) return bytes;
+  if (Object.prototype.toString.call(bytes) === '[object ArrayBuffer]') return new Uint8Array(bytes);
+  throw new TypeError(refusal);
 }
 
 /**

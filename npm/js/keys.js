@@ -2,7 +2,7 @@
 
 import { refusal } from './errors.js';
 import { shortText } from './inputs.js';
-import { buffers, codec } from './module.js';
+import { buffers, codec, needStart } from './module.js';
 
 /**
  * The number by which the module knows a table.
@@ -74,6 +74,7 @@ export const keys = new KeyTable('v1', V1);
 
 /** @returns {Generator<readonly [string, number]>} */
 function* v1() {
+  needStart();
   for (let place = 0; ; place += 1) {
     const integer = codec.v1_key(place);
     if (integer < 0) return;
@@ -88,6 +89,7 @@ function* v1() {
  * @param {Iterable<readonly [string, number]>} entries
  */
 function dictate(title, entries) {
+  needStart();
   codec.begin_table(buffers.writeText(shortText(title, 'the title of a key table')));
   for (const [name, integer] of entries) {
     const length = buffers.writeText(shortText(name, 'a name in a key table'));

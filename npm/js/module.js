@@ -1,4 +1,4 @@
-// The module of the package, which runs once the package has been imported.
+// The module of the package, which runs once the package has been imported, or after `init`.
 
 import * as codec from '../pkg/lowband_codec.js';
 import { Buffers } from './buffers.js';
@@ -15,4 +15,13 @@ export let buffers;
  */
 export function started({ memory }) {
   buffers = new Buffers(memory);
+}
+
+export function isStarted() {
+  return buffers !== undefined;
+}
+
+/** Each public function calls this before it calls the module. */
+export function needStart() {
+  if (buffers === undefined) throw new Error('lowband-codec has not started: await init(...) first');
 }

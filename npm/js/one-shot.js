@@ -1,10 +1,10 @@
 // Whole documents. Each byte is copied once into the module's memory and once out of it.
 
-import { buffers, codec } from './module.js';
+import { buffers, codec, needStart } from './module.js';
 import { DEFAULTS, decodeSettings, encodeSettings } from './options.js';
 import { refusal } from './errors.js';
 import { repairsOf } from './repairs.js';
-import { theBytes, theText } from './inputs.js';
+import { theBytes, theJson, theText } from './inputs.js';
 
 /** @import { DecodeOptions, EncodeOptions } from './index.js' */
 /** @import { Settings } from './options.js' */
@@ -14,13 +14,14 @@ let encoding = DEFAULTS;
 let decoding = DEFAULTS;
 
 /**
- * @param {Uint8Array | string} json
+ * @param {Uint8Array | ArrayBuffer | string} json
  * @param {EncodeOptions} [options]
  */
 export function encode(json, options) {
+  needStart();
   const settings = encodeSettings(options);
   setEncoding(settings);
-  const length = typeof json === 'string' ? buffers.writeText(theText(json)) : buffers.writeBytes(theBytes(json));
+  const length = typeof json === 'string' ? buffers.writeText(theText(json)) : buffers.writeBytes(theJson(json));
   const written = codec.encode(length);
   if (written < 0) throw refusal();
   const cbor = buffers.readBytes(written);
@@ -32,33 +33,37 @@ export function encode(json, options) {
 }
 
 /**
- * @param {Uint8Array} cbor
+ * @param {Uint8Array | ArrayBuffer} cbor
  * @param {DecodeOptions} [options]
  */
 export function decode(cbor, options) {
-  return buffers.readBytes(decoded(cbor, options));
+  const written = decoded(cbor, options);
+  return buffers.readBytes(written);
 }
 
 /**
- * @param {Uint8Array} cbor
+ * @param {Uint8Array | ArrayBuffer} cbor
  * @param {DecodeOptions} [options]
  */
 export function decodeToString(cbor, options) {
-  return buffers.readText(decoded(cbor, options));
+  const written = decoded(cbor, options);
+  return buffers.readText(written);
 }
 
-/** @param {Uint8Array} cbor */
+/** @param {Uint8Array | ArrayBuffer} cbor */
 export function usesIntegerKeys(cbor) {
+  needStart();
   const answer = codec.uses_integer_keys(buffers.writeBytes(theBytes(cbor)));
   if (answer < 0) throw refusal();
   return answer === 1;
 }
 
 /**
- * @param {Uint8Array} cbor
+ * @param {Uint8Array | ArrayBuffer} cbor
  * @param {DecodeOptions | undefined} options
  */
 function decoded(cbor, options) {
+  needStart();
   setDecoding(decodeSettings(options));
   const written = codec.decode(buffers.writeBytes(theBytes(cbor)));
   if (written < 0) throw refusal();

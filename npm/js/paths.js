@@ -2,7 +2,7 @@
 
 import { pathRefusal } from './errors.js';
 import { shortText } from './inputs.js';
-import { buffers, codec } from './module.js';
+import { buffers, codec, needStart } from './module.js';
 
 /** @type {Map<string, string> | undefined} */
 let byCode;
@@ -19,6 +19,7 @@ export const paths = Object.freeze({
 
   /** @param {readonly string[]} segments */
   expand(segments) {
+    needStart();
     // All segments are checked before the first is passed on: segments already passed on would stay for the
     // next call.
     const texts = Array.from(segments, (segment) => shortText(segment, 'a segment'));
@@ -30,6 +31,7 @@ export const paths = Object.freeze({
 
   /** @param {string} path */
   compress(path) {
+    needStart();
     const length = codec.compress(buffers.writeText(shortText(path, 'a path')));
     if (length < 0) throw pathRefusal();
     return Array.from({ length }, (_, place) => buffers.readText(codec.segment(place)));
@@ -46,6 +48,7 @@ function table() {
 
 /** @returns {Generator<readonly [string, string]>} */
 function* v1() {
+  needStart();
   for (let place = 0; ; place += 1) {
     const code = codec.v1_path(place);
     if (code < 0) return;

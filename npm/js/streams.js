@@ -1,8 +1,8 @@
 // Documents in pieces.
 
 import { refusal } from './errors.js';
-import { theBytes, theText } from './inputs.js';
-import { buffers, codec } from './module.js';
+import { theBytes, theJson, theText } from './inputs.js';
+import { buffers, codec, needStart } from './module.js';
 import { decodeSettings, streamSettings } from './options.js';
 import { repairsOf } from './repairs.js';
 
@@ -12,10 +12,11 @@ import { repairsOf } from './repairs.js';
 const HIGH_SURROGATE = /[\ud800-\udbff]$/;
 const toUtf8 = new TextEncoder();
 
-/** @extends {TransformStream<Uint8Array | string, Uint8Array>} */
+/** @extends {TransformStream<Uint8Array | ArrayBuffer | string, Uint8Array>} */
 export class EncodeStream extends TransformStream {
   /** @param {EncodeStreamOptions} [options] */
   constructor(options) {
+    needStart();
     const { keys, policy, limits, onRepairs } = streamSettings(options);
     const { maxInput, maxOutput, maxDepth } = limits;
     const document = new Document(codec.encoder(keys, policy, maxInput, maxOutput, maxDepth));
@@ -30,7 +31,7 @@ export class EncodeStream extends TransformStream {
         } else {
           document.push(toUtf8.encode(theText(half)), controller);
           half = '';
-          document.push(chunk, controller);
+          document.push(theJson(chunk), controller);
         }
       },
       flush(controller) {
@@ -42,15 +43,16 @@ export class EncodeStream extends TransformStream {
   }
 }
 
-/** @extends {TransformStream<Uint8Array, Uint8Array>} */
+/** @extends {TransformStream<Uint8Array | ArrayBuffer, Uint8Array>} */
 export class DecodeStream extends TransformStream {
   /** @param {DecodeOptions} [options] */
   constructor(options) {
+    needStart();
     const { keys, limits } = decodeSettings(options);
     const { maxInput, maxOutput, maxDepth } = limits;
     const document = new Document(codec.decoder(keys, maxInput, maxOutput, maxDepth));
     super({
-      transform: (chunk, controller) => document.push(chunk, controller),
+      transform: (chunk, controller) => document.push(theBytes(chunk), controller),
       flush(controller) {
         document.finish(controller);
       },
@@ -77,7 +79,6 @@ class Document {
    */
   push(chunk, controller) {
     const size = codec.max_piece();
-    theBytes(chunk);
     for (let at = 0; at < chunk.length; at += size) {
       const length = buffers.writeBytes(chunk.subarray(at, at + size));
       this.#enqueue(codec.push(this.#stream, length), controller);

@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CodecError, KeyTable, decode, decodeToString, encode, keys } from 'lowband-codec';
+import { runInNewContext } from 'node:vm';
+import { CodecError, KeyTable, decode, decodeToString, encode, keys, usesIntegerKeys } from 'lowband-codec';
 
 const HELLO = '{"msgtype":"m.text","body":"Hello"}';
 const HELLO_CBOR = 'a2181c666d2e74657874181b6548656c6c6f';
@@ -20,6 +21,16 @@ test('a result is the caller\'s own: later calls do not change it', () => {
   decode(second);
   assert.equal(hex(first), '83010203');
   assert.equal(first.byteLength, first.buffer.byteLength, 'no window on something larger');
+});
+
+test('an ArrayBuffer is as good as its bytes, also one of another realm', () => {
+  for (const { buffer } of [Uint8Array.from(Buffer.from(HELLO)), runInNewContext(`Uint8Array.of(${[...Buffer.from(HELLO)]})`)]) {
+    const cbor = encode(buffer);
+    assert.equal(hex(cbor), HELLO_CBOR);
+    assert.equal(decodeToString(cbor.buffer), HELLO);
+    assert.equal(Buffer.from(decode(cbor.buffer)).toString(), HELLO);
+    assert.equal(usesIntegerKeys(cbor.buffer), true);
+  }
 });
 
 test('a part of a larger buffer is taken as the part', () => {
@@ -140,9 +151,9 @@ test('options that mean nothing are refused before anything is done', () => {
 });
 
 test('inputs that are neither bytes nor text are TypeErrors', () => {
-  for (const wrong of [undefined, null, 1, {}, [1], new ArrayBuffer(1), new Uint16Array(1)]) {
-    assert.throws(() => encode(wrong), TypeError);
-    assert.throws(() => decode(wrong), TypeError);
+  for (const wrong of [undefined, null, 1, {}, { a: 1 }, [1], new Uint16Array(1), new DataView(new ArrayBuffer(1))]) {
+    assert.throws(() => encode(wrong), /^TypeError: .*; pass JSON text: JSON\.stringify\(value\)$/);
+    assert.throws(() => decode(wrong), /^TypeError: bytes must come as a Uint8Array or an ArrayBuffer$/);
   }
   assert.throws(() => decode('00'), TypeError);
 });

@@ -26,10 +26,15 @@ export class Browser {
   /** The paths that were requested. */
   requests = [];
 
-  /** Opens a browser on the folder; both it and the server end with the test `t`. */
-  static async open(t, folder) {
+  /**
+   * Opens a browser on the folder; both it and the server end with the test `t`. `answer` may answer a
+   * request instead of the folder, by returning true.
+   */
+  static async open(t, folder, answer = () => false) {
     const own = new Browser();
-    const server = createServer((request, response) => own.#serve(folder, request, response));
+    const server = createServer((request, response) => {
+      if (!answer(request, response)) own.#serve(folder, request, response);
+    });
     await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
     t.after(() => server.close());
     own.origin = `http://127.0.0.1:${server.address().port}`;

@@ -24,6 +24,8 @@ test('the module asks for nothing but what wasm-bindgen needs', () => {
 });
 
 test('README: the size is about right', { skip: MAX_GZIPPED > 51_200 && 'not a build for size' }, () => {
-  const [, said] = /fetches (\d+) KB of gzipped WebAssembly/.exec(README);
+  const [, said, inline] = /fetches (\d+) KB of gzipped WebAssembly, and (\d+) KB where the module is inline/.exec(README);
   assert.ok(Math.abs(gzipped / 1000 - said) < 2, `${gzipped}`);
+  const text = gzipSync(readFileSync(new URL('../pkg/module-hex.js', import.meta.url)), { level: 9 }).length;
+  assert.ok(Math.abs(text / 1000 - inline) < 2, `${text}`);
 });

@@ -9,8 +9,10 @@ import { createServer } from 'vite';
 import { Browser } from './browser.js';
 import { Project } from './project.js';
 import { README, blocks } from './readme.js';
+import { PAGE, SAID } from './said.js';
 
 const TSC = fileURLToPath(new URL('../node_modules/typescript/bin/tsc', import.meta.url));
+const OLDEST_TSC = fileURLToPath(new URL('../node_modules/typescript-oldest/bin/tsc', import.meta.url));
 const VITE = fileURLToPath(new URL('../node_modules/vite/bin/vite.js', import.meta.url));
 
 test('the package', async (t) => {
@@ -19,7 +21,7 @@ test('the package', async (t) => {
   await t.test('holds what is used, its types, licence and README, and nothing else', async () => {
     const found = (await project.run('find', 'node_modules', '-type', 'f', '-printf', '%P\n')).trim().split('\n');
     const names = found.filter((name) => name !== '.package-lock.json').sort();
-    assert.deepEqual(names.filter((name) => !/^lowband-codec\/(js|pkg)\//.test(name)), [
+    assert.deepEqual(names.filter((name) => !/^lowband-codec\/(cjs|js|pkg)\//.test(name)), [
       'lowband-codec/LICENSE',
       'lowband-codec/README.md',
       'lowband-codec/package.json',
@@ -35,15 +37,22 @@ test('the package', async (t) => {
     });
   }
 
-  await t.test('README: the TypeScript example compiles under --strict', async () => {
+  await t.test('README: the TypeScript example compiles under --strict, with the oldest compiler too', async () => {
     project.write('example.ts', blocks('ts')[0].text);
-    project.write('types.ts', readFileSync(new URL('types.ts', import.meta.url), 'utf8'));
-    for (const resolution of [['nodenext', 'nodenext'], ['esnext', 'bundler']]) {
-      const [module, moduleResolution] = resolution;
-      const options = ['--strict', '--exactOptionalPropertyTypes', '--noEmit', '--target', 'es2024', '--types', ''];
+    const types = readFileSync(new URL('types.ts', import.meta.url), 'utf8');
+    project.write('types.ts', types);
+    // The same of a project of CommonJS, but for the entry that has no such form.
+    project.write('types.cts', types.replace(/^import .*lowband-codec\/init';\n/m, '').replace(/^(\/\/ @ts-expect-error init .*|.*\binit\(.*)\n/gm, ''));
+    const compile = async (tsc, target, module, moduleResolution) => {
+      const options = ['--strict', '--exactOptionalPropertyTypes', '--noEmit', '--target', target];
       const how = ['--module', module, '--moduleResolution', moduleResolution];
-      await project.run('node', TSC, ...options, ...how, 'example.ts', 'types.ts');
-    }
+      await project.run('node', tsc, ...options, ...how, 'example.ts', 'types.ts', 'types.cts');
+    };
+    await Promise.all([
+      compile(TSC, 'es2024', 'nodenext', 'nodenext'),
+      compile(TSC, 'es2024', 'esnext', 'bundler'),
+      compile(OLDEST_TSC, 'es2022', 'node16', 'node16'),
+    ]);
   });
 
   await t.test('README: the page without a bundler says what it should in Chromium', async (t) => {
@@ -52,19 +61,13 @@ test('the package', async (t) => {
     assert.equal(await browser.output('plain.html'), '15 bytes: {"body":"Hello World"}');
   });
 
-  const said = {
-    cbor: 'a2181c666d2e74657874181b6548656c6c6f',
-    json: '{"msgtype":"m.text","body":"Hello"}',
-    error: ['CodecError', 'trailing_comma', 3],
-    streamed: '{"msgtype":"m.text","body":"Hello"}',
-  };
   project.write('index.html', '<!doctype html><output></output><script type="module" src="/main.js"></script>');
-  project.write('main.js', readFileSync(new URL('page.js', import.meta.url), 'utf8'));
+  project.write('main.js', PAGE);
 
   await t.test('a page that Vite built says what it should in Chromium', async (t) => {
     await project.run('node', VITE, 'build', '--logLevel', 'error');
     const browser = await Browser.open(t, project.path('dist'));
-    assert.deepEqual(JSON.parse(await browser.output('index.html')), said);
+    assert.deepEqual(JSON.parse(await browser.output('index.html')), SAID);
   });
 
   await t.test('README: so does one that comes from the development server of Vite', async (t) => {
@@ -75,6 +78,6 @@ test('the package', async (t) => {
     await server.listen();
     const browser = await Browser.open(t, project.dir);
     browser.origin = `http://127.0.0.1:${server.httpServer.address().port}`;
-    assert.deepEqual(JSON.parse(await browser.output('index.html')), said);
+    assert.deepEqual(JSON.parse(await browser.output('index.html')), SAID);
   });
 });

@@ -1,4 +1,4 @@
-// What the page of package.test.js does with the package.
+// What the pages of package.test.js and entries.test.js do with the package.
 
 import { DecodeStream, decodeToString, encode } from 'lowband-codec';
 
@@ -15,6 +15,9 @@ function refusal() {
 const cbor = encode(new TextEncoder().encode('{"msgtype":"m.text","body":"Hello"}'));
 const said = { cbor: hex(cbor), json: decodeToString(cbor), error: refusal() };
 
+// No top-level await: a plain script has none.
 const stream = new Blob([cbor]).stream().pipeThrough(new DecodeStream()).pipeThrough(new TextDecoderStream());
-said.streamed = (await stream.getReader().read()).value;
-document.querySelector('output').textContent = JSON.stringify(said);
+stream.getReader().read().then(({ value }) => {
+  said.streamed = value;
+  document.querySelector('output').textContent = JSON.stringify(said);
+});

@@ -127,8 +127,14 @@ test('streams take options of their own, side by side, and have no order', async
   assert.throws(() => new EncodeStream({ limits: { maxDepth: 2 ** 30 } }), RangeError);
 });
 
+test('a chunk may be an ArrayBuffer', async () => {
+  const { buffer } = Uint8Array.from(Buffer.from('[1,2]'));
+  const cbor = await through(new EncodeStream(), [buffer]);
+  assert.deepEqual(await through(new DecodeStream(), [cbor.buffer]), new Uint8Array(buffer));
+});
+
 test('what is no chunk fails the stream', async () => {
-  await assert.rejects(through(new EncodeStream(), [1]), TypeError);
+  await assert.rejects(through(new EncodeStream(), [{ a: 1 }]), /^TypeError: .*; pass JSON text/);
   await assert.rejects(through(new DecodeStream(), ['a0']), TypeError);
 });
 

@@ -12,11 +12,16 @@ import {
   paths,
   usesIntegerKeys,
 } from 'lowband-codec';
+import { encode as encodeInline } from 'lowband-codec/inline';
+import { encode as encodeOnceStarted, init } from 'lowband-codec/init';
 
 const cbor: Uint8Array = encode('{}');
 const again: Uint8Array = encode(new Uint8Array(1), { keys: 'none', policy: 'strict', order: 'bytewise' });
 const body: BodyInit = encode('{}');
 const json: string = decodeToString(decode(cbor), { limits: { maxDepth: 3 } });
+const here: Uint8Array = encodeInline(new ArrayBuffer(2));
+export const there = init(new URL('lowband_codec.wasm', 'https://example.org')).then(() => encodeOnceStarted('1'));
+init(new Uint8Array(1)).then((nothing: void) => nothing);
 const sees: boolean = usesIntegerKeys(again);
 const own = new KeyTable('ours', { a: 1 });
 const more = new KeyTable('more', [...keys, ['m.mentions', 105]]);
@@ -37,9 +42,13 @@ encode('{}', { policy: 'relaxed' });
 decode(cbor, { policy: 'lenient' });
 // @ts-expect-error CBOR is bytes
 decode('a0');
+// @ts-expect-error a value is not JSON text
+encode({ a: 1 });
+// @ts-expect-error init has to be given the module
+init();
 // @ts-expect-error the codec alone makes these
 new CodecError();
 // @ts-expect-error a word that is none
 const wrong: ErrorKind = 'unexpected';
 
-export { body, integer, of, sees, segments, wrong };
+export { body, here, integer, of, sees, segments, wrong };

@@ -1,7 +1,8 @@
 //! `lowband-npm-bindgen FOLDER MODULE`: turns the wasm module as the compiler leaves it into the files of the
 //! npm package.
 //!
-//! FOLDER gets the module, the JavaScript and the types around it, and the list of the codec's error kinds.
+//! FOLDER gets the module, the JavaScript and the types around it, the module once more as a text, and the
+//! list of the codec's error kinds.
 //! The library behind the `wasm-bindgen` command does the work, so that Cargo.lock alone determines its
 //! version.
 
@@ -21,11 +22,9 @@ fn main() -> ExitCode {
         eprintln!("{}: {error}", module.display());
         return ExitCode::FAILURE;
     }
-    for (name, text) in [("error-kinds.js", error_kinds()), ("error-kinds.d.ts", error_kind_types())] {
-        if let Err(error) = std::fs::write(folder.join(name), text) {
-            eprintln!("{}: {error}", folder.display());
-            return ExitCode::FAILURE;
-        }
+    if let Err(error) = write_texts(folder) {
+        eprintln!("{}: {error}", folder.display());
+        return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
 }
@@ -36,13 +35,38 @@ fn generate(module: &Path, folder: &Path) -> Result<(), Box<dyn Error>> {
         .out_name("lowband_codec")
         .web(true)?
         .typescript(true)
-        // Otherwise `init()` has no address from which to load the module, and the browser only reports that
-        // it got no buffer.
-        .omit_default_module_path(false)
+        // The entries of the package say where the module is. With a default address the JavaScript would
+        // hold `import.meta`, which plain scripts and CommonJS do not have.
+        .omit_default_module_path(true)
         .remove_name_section(true)
         .remove_producers_section(true)
         .generate(folder)?;
     Ok(())
+}
+
+/// Writes what is made of the generated module and of the codec.
+fn write_texts(folder: &Path) -> std::io::Result<()> {
+    let module = std::fs::read(folder.join("lowband_codec_bg.wasm"))?;
+    for (name, text) in [
+        ("module-hex.js", module_text(&module)),
+        ("module-hex.d.ts", "export const HEX: string;\n".into()),
+        ("error-kinds.js", error_kinds()),
+        ("error-kinds.d.ts", error_kind_types()),
+    ] {
+        std::fs::write(folder.join(name), text)?;
+    }
+    Ok(())
+}
+
+/// Returns the module as JavaScript. Hexadecimal, because it keeps bytes whole: gzip makes it a tenth larger
+/// than the module itself, and base64 a third.
+fn module_text(module: &[u8]) -> String {
+    let mut text = String::from("export const HEX =\n  '");
+    for byte in module {
+        text.extend([byte >> 4, byte & 15].map(|digit| char::from_digit(digit.into(), 16).unwrap_or('0')));
+    }
+    text.push_str("';\n");
+    text
 }
 
 /// Returns the word and the sentence of each [`ErrorKind`], which the module identifies by its index.
