@@ -10,9 +10,13 @@ pub(crate) mod text;
 pub(crate) mod major {
     pub(crate) const UNSIGNED: u8 = 0 << 5;
     pub(crate) const NEGATIVE: u8 = 1 << 5;
+    pub(crate) const BYTES: u8 = 2 << 5;
     pub(crate) const TEXT: u8 = 3 << 5;
     pub(crate) const ARRAY: u8 = 4 << 5;
     pub(crate) const MAP: u8 = 5 << 5;
+    pub(crate) const TAG: u8 = 6 << 5;
+    /// Simple values, floats and the break.
+    pub(crate) const OTHER: u8 = 7 << 5;
 }
 
 /// Simple values and floats (RFC 8949 section 3.3), whole heads.

@@ -4,9 +4,9 @@
 //! way, each in one pass and without a tree in between. Map keys that stand in a [`KeyTable`] travel as
 //! integers, paths that stand in a [`PathTable`] as one character. [`PushEncoder`] and [`PushDecoder`] do
 //! the same in pieces, for bodies that should not be held as a whole. [`peek`] looks for one value without
-//! translating the rest.
+//! translating the rest. [`annotate`] says of each byte what it means, for people.
 //!
-//! Deliberately absent: byte strings and tags (JSON has neither), HTTP and CoAP.
+//! Deliberately absent: byte strings and tags (JSON has neither, only [`annotate`] reads them), HTTP, CoAP.
 //!
 //! ```
 //! let cbor = lowband_codec::json_to_cbor(br#"{"msgtype":"m.text","body":"Hello"}"#)?;
@@ -15,6 +15,7 @@
 //! # Ok::<(), lowband_codec::Error>(())
 //! ```
 
+pub mod annotate;
 mod cbor;
 mod decode;
 mod encode;

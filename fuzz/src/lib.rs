@@ -5,6 +5,7 @@
 //! All targets use the public interfaces of the crates. Equal bytes have equal effects each time, handshakes
 //! included.
 
+pub mod annotate;
 pub mod client;
 mod coap;
 pub mod codec;

@@ -3,7 +3,9 @@
 //! Finds mistakes that show at once, in seconds and always the same; `make fuzz` searches further.
 
 use lowband_fuzz::dice::Dice;
-use lowband_fuzz::{client, codec, filter, front, handshake, messages, push, records, server, sessions};
+use lowband_fuzz::{
+    annotate, client, codec, filter, front, handshake, messages, push, records, server, sessions,
+};
 use std::fs;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
@@ -11,6 +13,11 @@ use std::path::Path;
 #[test]
 fn the_codec_holds_over_changed_seeds() {
     over_changed_seeds("codec", codec::run, 20_000);
+}
+
+#[test]
+fn the_annotator_holds_over_changed_seeds() {
+    over_changed_seeds("annotate", annotate::run, 20_000);
 }
 
 #[test]
