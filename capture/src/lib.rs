@@ -1,6 +1,13 @@
 //! Captures of low-bandwidth Matrix: bytes of a file in, exchanges out, no I/O and no clock.
+//!
+//! ```text
+//! bytes of a file -> file::Reader -> packets, key logs -> Datagrams -> UDP datagrams, whatever IP did to them
+//!                    pcap, pcapng                         link, IP, fragments
+//! ```
 
+mod bytes;
 mod datagram;
+pub mod file;
 mod time;
 
 pub use datagram::Datagram;
