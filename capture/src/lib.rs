@@ -7,8 +7,13 @@
 
 mod bytes;
 mod datagram;
+pub mod datagrams;
 pub mod file;
+mod fragments;
+mod ip;
+mod link;
 mod time;
 
 pub use datagram::Datagram;
+pub use datagrams::Datagrams;
 pub use time::Time;
