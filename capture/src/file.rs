@@ -115,7 +115,8 @@ impl fmt::Debug for Item<'_> {
 /// A place in a file that cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unreadable {
-    /// Number of the packet, if it is one that cannot be read; else of the last packet before the place, or 0.
+    /// Number of the packet, if it is one that cannot be read; else of the last packet before the place, 0 if
+    /// there is none.
     pub frame: u64,
     /// Where the unreadable header, packet or block begins in the file, in bytes.
     pub offset: u64,

@@ -6,8 +6,9 @@
 //! ```
 //!
 //! A fragment that says other bytes, or the same bytes at other bounds, than one that came before gives up
-//! the whole (RFC 5722 section 4, RFC 8200 section 4.5): of two readers, each would believe another one. An exact
-//! copy is left out, also of a datagram that is whole already: captures of several interfaces have those.
+//! the whole (RFC 5722 section 4, RFC 8200 section 4.5): of two readers, each would believe another one. An
+//! exact copy is left out, also of a datagram that is whole already: captures of several interfaces have
+//! those.
 
 use crate::datagrams::PacketFault;
 use crate::ip::Fragment;
@@ -57,7 +58,7 @@ enum State {
     Waits { pieces: Vec<Piece>, have: usize, end: Option<usize> },
     /// The whole, kept to recognise copies of its parts.
     Whole(Vec<u8>),
-    /// Refused.
+    /// Refused, until it is old: what still comes of it is refused too.
     GivenUp,
 }
 
@@ -233,7 +234,8 @@ fn place(
     bytes: &[u8],
 ) -> Result<Option<usize>, PacketFault> {
     let own_end = fragment.offset + bytes.len();
-    // Offsets are counted in 8 bytes, so all fragments but the last have a multiple of them (RFC 791 section 3.2).
+    // Offsets are counted in 8 bytes, so all fragments but the last have a multiple of them (RFC 791 section
+    // 3.2).
     if bytes.is_empty() || own_end > LARGEST || fragment.has_more && !bytes.len().is_multiple_of(8) {
         return Err(PacketFault::FragmentLength);
     }

@@ -3,6 +3,7 @@
 //! ```text
 //! bytes of a file -> file::Reader -> packets, key logs -> Datagrams -> UDP datagrams, whatever IP did to them
 //!                    pcap, pcapng                         link, IP, fragments
+//!                                         KeyLog: client random -> master secret
 //! ```
 
 mod bytes;
@@ -11,9 +12,11 @@ pub mod datagrams;
 pub mod file;
 mod fragments;
 mod ip;
+pub mod key_log;
 mod link;
 mod time;
 
 pub use datagram::Datagram;
 pub use datagrams::Datagrams;
+pub use key_log::KeyLog;
 pub use time::Time;

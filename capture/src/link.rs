@@ -27,7 +27,7 @@ mod ether_type {
 pub(crate) enum Network<'a> {
     /// A packet of IP of the version that the link tells, or of either if it tells none.
     Ip { version: Option<u8>, bytes: &'a [u8] },
-    /// Something else.
+    /// What is not IP.
     Other(Kind),
 }
 
