@@ -14,8 +14,6 @@
 //!
 //! Each line uses only lines below it; [`Times`], [`Limits`] and [`Counters`] go through all of them.
 
-mod access_token;
-mod block;
 mod by_session;
 mod client;
 mod config;
@@ -25,10 +23,7 @@ mod counting;
 mod dedup;
 mod download;
 mod failure;
-mod message;
 mod message_layer;
-mod numbers;
-mod options;
 pub(crate) mod random;
 mod retransmission;
 mod round_trip;
@@ -37,13 +32,15 @@ mod snapshot;
 mod timers;
 mod upload;
 
-pub use access_token::AccessToken;
-pub use block::BlockSize;
 pub use client::{Client, ClientEvent, Request, Response, Silence};
 pub use config::{Limits, Times};
 pub use counters::Counters;
-pub use failure::{FailReason, OptionError, OptionFault, ProtocolError, Unsendable};
-pub use numbers::{Code, MAX_ACCESS_TOKEN, MAX_OPTION, Method, content_format};
-pub use options::{RequestOptions, ResponseOptions};
+pub use failure::{FailReason, ProtocolError};
+pub use lowband_wire::coap::access_token::AccessToken;
+pub use lowband_wire::coap::block::BlockSize;
+pub use lowband_wire::coap::fault::{OptionError, OptionFault, Unsendable};
+pub use lowband_wire::coap::numbers::{MAX_ACCESS_TOKEN, MAX_OPTION};
+pub use lowband_wire::coap::options::{RequestOptions, ResponseOptions};
+pub use lowband_wire::coap::{Code, Method, content_format};
 pub use server::{Activity, Server, ServerEvent, Standing};
 pub use upload::most_bytes as upload_memory;

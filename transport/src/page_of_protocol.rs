@@ -14,3 +14,27 @@ pub(crate) fn rows(head: &str) -> Option<Vec<String>> {
     let rows = table.lines().skip(1).take_while(|line| line.starts_with('|'));
     Some(rows.map(str::to_owned).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lowband_wire::coap::numbers::{Definition, IN_REQUESTS, IN_RESPONSES};
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn the_page_of_the_protocol_has_these_options() {
+        let head = "| number | name | bytes | in | repeatable | meaning here |";
+        let Some(rows) = rows(head) else { return };
+        let cells = |row: &str| row.split('|').map(str::trim).skip(1).take(5).collect::<Vec<_>>().join(" ");
+        let told: Vec<String> = rows.iter().map(|row| cells(row)).collect();
+        let mut known = BTreeMap::new();
+        for (table, place) in [(&IN_REQUESTS[..], "request"), (&IN_RESPONSES[..], "response")] {
+            for Definition { number, name, repeatable, min, max } in table {
+                let place = if known.contains_key(number) { "both" } else { place };
+                let repeatable = if *repeatable { "yes" } else { "no" };
+                known.insert(number, format!("{number} {name} {min}-{max} {place} {repeatable}"));
+            }
+        }
+        assert_eq!(told, known.into_values().collect::<Vec<_>>());
+    }
+}

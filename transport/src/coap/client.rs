@@ -18,13 +18,13 @@ mod upload;
 use super::config::{Limits, Times};
 use super::counters::Counters;
 use super::failure::{FailReason, ProtocolError};
-use super::message::{Kind, Message, Token};
 use super::message_layer::{MessageLayer, Origin, Received};
-use super::numbers::{Code, Method};
-use super::options::{ParsedResponse, RequestOptions, ResponseOptions};
 use crate::shares::Network;
 use crate::{ExchangeId, SessionId};
 use exchange::Exchange;
+use lowband_wire::coap::message::{Kind, Message, Token};
+use lowband_wire::coap::options::{ParsedResponse, RequestOptions, ResponseOptions};
+use lowband_wire::coap::{Code, Method};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 

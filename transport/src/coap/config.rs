@@ -1,7 +1,7 @@
 //! Times and limits: everything about the CoAP layer that can be set.
 
-use super::block::BlockSize;
 use crate::Mistake;
+use lowband_wire::coap::block::BlockSize;
 use std::time::Duration;
 
 /// Transmission parameters (RFC 7252 section 4.8) and our own times. Defaults: "RFC" is [`Times::rfc7252`],

@@ -35,8 +35,8 @@
 mod effect;
 mod entries;
 
-use super::message::{MessageId, Token};
 use entries::Entries;
+use lowband_wire::coap::message::{MessageId, Token};
 use std::time::{Duration, Instant};
 
 pub(super) use effect::Effect;

@@ -5,11 +5,11 @@
 //! what is above the limit, and decides nothing else. Blocks are asked for one after the other for now; code
 //! that asks for several at once would go here as well.
 
-use super::block::Block;
 use super::client::Response;
 use super::failure::ProtocolError;
-use super::numbers::Code;
-use super::options::{ParsedResponse, ResponseOptions};
+use lowband_wire::coap::Code;
+use lowband_wire::coap::block::Block;
+use lowband_wire::coap::options::{ParsedResponse, ResponseOptions};
 
 #[derive(Debug)]
 pub(super) struct Download {
@@ -99,8 +99,8 @@ impl Download {
 
 #[cfg(test)]
 mod tests {
-    use super::super::block::BlockSize;
     use super::*;
+    use lowband_wire::coap::block::BlockSize;
 
     fn block(num: u32, more: bool, szx: u8) -> Option<Block> {
         Some(Block { num, more, size: BlockSize::from_szx(szx).unwrap() })

@@ -26,18 +26,18 @@ mod sticky;
 mod turned_away;
 mod uploading;
 
-use super::access_token;
 use super::config::{Limits, Times};
-use super::message::{Kind, Message, Outgoing};
 use super::message_layer::{MessageLayer, Origin, Received};
-use super::numbers::{self, Code, Method};
-use super::options::{self, ParsedRequest, RequestOptions, ResponseOptions};
 use super::snapshot::SnapshotId;
 use super::timers::Timers;
 use crate::shares::Network;
 use crate::{ExchangeId, SessionId};
 use bodies::{Bodies, Held};
 use exchange::{Exchange, State};
+use lowband_wire::coap::block::Block;
+use lowband_wire::coap::message::{Kind, Message, Outgoing};
+use lowband_wire::coap::options::{self, ParsedRequest, RequestOptions, ResponseOptions};
+use lowband_wire::coap::{Code, Method, access_token, numbers};
 use memory::Memory;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -379,6 +379,6 @@ fn diagnostic(text: &str) -> Vec<u8> {
 }
 
 /// Makes the Block1 of an answer to a block: which one, and whether more is expected (RFC 7959 section 2.3).
-fn echo(block: super::block::Block) -> (u16, Vec<u8>) {
+fn echo(block: Block) -> (u16, Vec<u8>) {
     (numbers::BLOCK1, block.encode())
 }

@@ -15,12 +15,13 @@
 //! up. So any block of a body within the share can be asked for again, and larger bodies can still be
 //! fetched in order.
 
-use super::access_token::AccessToken;
-use super::block::{Block, BlockSize, uint};
-use super::message::{MessageId, Outgoing, Token};
-use super::numbers::{self, Code};
-use super::options::{self, BodyKey, ResponseOptions};
 use crate::ExchangeId;
+use lowband_wire::coap::access_token::AccessToken;
+use lowband_wire::coap::block::{Block, BlockSize};
+use lowband_wire::coap::message::{MessageId, Outgoing, Token};
+use lowband_wire::coap::options::{self, BodyKey, ResponseOptions};
+use lowband_wire::coap::uint::uint;
+use lowband_wire::coap::{Code, numbers};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -264,7 +265,7 @@ impl Snapshot {
     pub(super) fn bytes(&self) -> usize {
         let token = self.access_token.as_ref().map_or(0, |token| token.as_str().len());
         let waiting = self.waiting.capacity() * size_of::<Waiting>();
-        OVERHEAD + self.key.len() + token + waiting + self.content.bytes()
+        OVERHEAD + self.key.as_bytes().len() + token + waiting + self.content.bytes()
     }
 
     /// Returns how many bytes are held for the snapshot at the upstream: `most`, or all that is still to come

@@ -14,13 +14,13 @@
 //! of 1 kB buys two minutes, so an honest link may be silent for that long between any two blocks. A block of
 //! 16 bytes buys two seconds, so a trickle of small blocks does not keep a large body alive.
 
-use super::access_token::AccessToken;
-use super::block::Block;
 use super::config::Limits;
 use super::counters::Counters;
-use super::numbers::Code;
-use super::options::{BodyKey, RequestOptions};
 use super::server::Standing;
+use lowband_wire::coap::Code;
+use lowband_wire::coap::access_token::AccessToken;
+use lowband_wire::coap::block::Block;
+use lowband_wire::coap::options::{BodyKey, RequestOptions};
 use std::time::{Duration, Instant};
 
 /// Bytes of one upload besides its body, its place in the list of its session included.
@@ -44,7 +44,7 @@ impl Upload {
     /// most twice as large.
     fn bytes(&self) -> usize {
         let token = self.standing.access_token.as_ref().map_or(0, |token| token.as_str().len());
-        OVERHEAD + 3 * self.key.len() + token + self.body.capacity()
+        OVERHEAD + 3 * self.key.as_bytes().len() + token + self.body.capacity()
     }
 
     /// Takes the next bytes, with little to spare: spare capacity counts against the share as well.

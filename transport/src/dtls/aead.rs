@@ -8,9 +8,10 @@
 //! The explicit nonce is the record number, which is never used twice under one key. The only record that
 //! OpenSSL has sealed under the same key, its Finished, has number 0 there (CCM) or eight random bytes (GCM).
 
-use super::keys::DirectionKeys;
-use super::record::{self, ContentType, DTLS_1_2, MAX_PLAINTEXT, Record, RecordNumber};
-use super::suite::Aead;
+use lowband_wire::dtls::aead::{Aead, NONCE, Sealed, additional_data};
+use lowband_wire::dtls::keys::DirectionKeys;
+use lowband_wire::dtls::record::{self, ContentType, DTLS_1_2, Record, RecordNumber};
+use openssl::cipher::{Cipher, CipherRef};
 use openssl::cipher_ctx::CipherCtx;
 use openssl::error::ErrorStack;
 
@@ -26,8 +27,16 @@ struct Pair {
     open: CipherCtx,
 }
 
-/// RFC 6655 section 3: nonces have 12 bytes; OpenSSL's CCM needs both lengths before the key.
-const NONCE_LEN: usize = 12;
+/// Returns OpenSSL's cipher of an AEAD; its CCM needs lengths of nonce and tag before the key.
+fn cipher(aead: Aead) -> &'static CipherRef {
+    match aead {
+        Aead::ChaCha20Poly1305 => Cipher::chacha20_poly1305(),
+        Aead::Aes128Gcm => Cipher::aes_128_gcm(),
+        Aead::Aes256Gcm => Cipher::aes_256_gcm(),
+        Aead::Aes128Ccm | Aead::Aes128Ccm8 => Cipher::aes_128_ccm(),
+        Aead::Aes256Ccm | Aead::Aes256Ccm8 => Cipher::aes_256_ccm(),
+    }
+}
 
 impl Aeads {
     fn pair(&mut self, aead: Aead) -> Result<&mut Pair, ErrorStack> {
@@ -35,10 +44,10 @@ impl Aeads {
             Some(at) => at,
             None => {
                 let (mut seal, mut open) = (CipherCtx::new()?, CipherCtx::new()?);
-                seal.encrypt_init(Some(aead.cipher()), None, None)?;
-                open.decrypt_init(Some(aead.cipher()), None, None)?;
+                seal.encrypt_init(Some(cipher(aead)), None, None)?;
+                open.decrypt_init(Some(cipher(aead)), None, None)?;
                 for context in [&mut seal, &mut open] {
-                    context.set_iv_length(NONCE_LEN)?;
+                    context.set_iv_length(NONCE)?;
                 }
                 self.pairs.push(Pair { aead, seal, open });
                 self.pairs.len() - 1
@@ -59,11 +68,11 @@ impl Aeads {
     ) -> Result<Vec<u8>, ErrorStack> {
         let context = &mut self.pair(aead)?.seal;
         let nonce = keys.nonce(aead, number.to_wire());
-        if aead == Aead::Aes128Ccm8 {
+        if aead.is_ccm() {
             context.set_tag_length(aead.tag_len())?;
         }
         context.encrypt_init(None, Some(keys.key(aead)), Some(&nonce))?;
-        if aead == Aead::Aes128Ccm8 {
+        if aead.is_ccm() {
             context.set_data_len(plaintext.len())?;
         }
         context.cipher_update(&additional_data(content_type, number, plaintext.len()), None)?;
@@ -84,18 +93,8 @@ impl Aeads {
 
     /// Opens a record; None if it is not authentic.
     pub(super) fn open(&mut self, aead: Aead, keys: &DirectionKeys, record: &Record<'_>) -> Option<Vec<u8>> {
-        if record.raw.get(1..3) != Some(&DTLS_1_2) {
-            return None;
-        }
-        let (explicit, protected) = match aead.explicit_len() {
-            0 => (record.number.to_wire(), record.fragment),
-            _ => record.fragment.split_first_chunk::<8>().map(|(explicit, rest)| (*explicit, rest))?,
-        };
-        let (ciphertext, tag) = protected.split_at_checked(protected.len().checked_sub(aead.tag_len())?)?;
-        if ciphertext.len() > MAX_PLAINTEXT {
-            return None;
-        }
-        self.open_parts(aead, keys, record, keys.nonce(aead, explicit), ciphertext, tag).ok()
+        let sealed = Sealed::of(aead, record).ok()?;
+        self.open_parts(aead, keys, record, &sealed).ok()
     }
 
     fn open_parts(
@@ -103,14 +102,14 @@ impl Aeads {
         aead: Aead,
         keys: &DirectionKeys,
         record: &Record<'_>,
-        nonce: [u8; NONCE_LEN],
-        ciphertext: &[u8],
-        tag: &[u8],
+        sealed: &Sealed<'_>,
     ) -> Result<Vec<u8>, ErrorStack> {
+        let &Sealed { explicit, ciphertext, tag } = sealed;
         let context = &mut self.pair(aead)?.open;
+        let nonce = keys.nonce(aead, explicit);
         let aad = additional_data(record.content_type, record.number, ciphertext.len());
         let mut plaintext = Vec::with_capacity(ciphertext.len());
-        if aead == Aead::Aes128Ccm8 {
+        if aead.is_ccm() {
             context.set_tag(tag)?;
             context.decrypt_init(None, Some(keys.key(aead)), Some(&nonce))?;
             context.set_data_len(ciphertext.len())?;
@@ -128,30 +127,18 @@ impl Aeads {
     }
 }
 
-/// Makes the additional data of RFC 5246 section 6.2.3.3, with the record number of RFC 6347 section 4.1.2.1.
-fn additional_data(content_type: ContentType, number: RecordNumber, length: usize) -> [u8; 13] {
-    let [n0, n1, n2, n3, n4, n5, n6, n7] = number.to_wire();
-    let [l0, l1] = (length as u16).to_be_bytes();
-    [n0, n1, n2, n3, n4, n5, n6, n7, content_type as u8, DTLS_1_2[0], DTLS_1_2[1], l0, l1]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dtls::keys::{Keys, Role, Secrets};
-    use crate::dtls::suite::Suite;
+    use lowband_wire::dtls::keys::{Keys, Role, Secrets};
+    use lowband_wire::dtls::record::MAX_PLAINTEXT;
+    use lowband_wire::dtls::suite::Suite;
     use proptest::prelude::*;
-    use zeroize::Zeroizing;
 
-    const ALL: [[u8; 2]; 4] = [[0xcc, 0xa9], [0xc0, 0x2b], [0xc0, 0x2c], [0xc0, 0xae]];
+    const ALL: [u16; 4] = [0xcca9, 0xc02b, 0xc02c, 0xc0ae];
 
-    fn keys(id: [u8; 2]) -> (Keys, Keys) {
-        let secrets = Secrets {
-            suite: Suite::from_id(id).unwrap(),
-            master: Zeroizing::new([7; 48]),
-            client_random: [1; 32],
-            server_random: [2; 32],
-        };
+    fn keys(id: u16) -> (Keys, Keys) {
+        let secrets = Secrets::new(Suite::from_id(id).unwrap(), &[7; 48], [1; 32], [2; 32]);
         (Keys::derive(&secrets, Role::Client), Keys::derive(&secrets, Role::Server))
     }
 
@@ -161,7 +148,7 @@ mod tests {
     }
 
     fn open(aeads: &mut Aeads, keys: &Keys, bytes: &[u8]) -> Option<Vec<u8>> {
-        aeads.open(keys.aead, &keys.read, &record::parse(bytes)?.0)
+        aeads.open(keys.aead, &keys.read, &record::parse(bytes).ok()?.0)
     }
 
     #[test]

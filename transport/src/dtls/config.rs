@@ -1,11 +1,11 @@
 //! What an endpoint is made of, and what is wrong when it cannot be made.
 
-use super::extensions::MaxFragmentLength;
-use super::fragments::HANDSHAKE_HEADER;
 use super::private_key::PrivateKey;
-use super::record::MAX_PLAINTEXT;
 use crate::Mistake;
 use crate::shares::{Balancers, Bounds, Limit};
+use lowband_wire::dtls::extension::MaxFragmentLength;
+use lowband_wire::dtls::fragments::HANDSHAKE_HEADER;
+use lowband_wire::dtls::record::MAX_PLAINTEXT;
 use std::fmt;
 use std::time::Duration;
 

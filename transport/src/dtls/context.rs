@@ -1,12 +1,14 @@
 //! OpenSSL's contexts for both roles, and the objects made from them.
 
 use super::config::{Config, ServerIdentity, Verification};
-use super::extensions::MaxFragmentLength;
+use super::ffi;
 use super::identity::{self, Identity};
 use super::pipe::Pipe;
-use super::suite::Suite;
-use super::{ffi, hello};
+use super::suite;
 use crate::{Mistake, SetupError};
+use lowband_wire::dtls::extension::MaxFragmentLength;
+use lowband_wire::dtls::hello;
+use lowband_wire::dtls::record::RecordNumber;
 use openssl::error::ErrorStack;
 use openssl::ssl::{
     Ssl, SslContext, SslContextBuilder, SslMethod, SslOptions, SslSessionCacheMode, SslStream, SslVerifyMode,
@@ -143,13 +145,21 @@ impl Acceptor {
         });
         let mut stream = stream.map_err(openssl_failed)?;
         for seq in 0..message_seq {
-            stream.get_mut().push(hello::canned(seq));
+            stream.get_mut().push(canned_hello(seq));
             // The object waits for the next hello; any other error shows when the real one comes.
             let _ = stream.do_handshake();
         }
         stream.get_mut().take_outgoing();
         Ok(stream)
     }
+}
+
+/// Makes a minimal ClientHello without cookie, which walks a fresh OpenSSL object past its own
+/// HelloVerifyRequest.
+pub(super) fn canned_hello(message_seq: u16) -> Vec<u8> {
+    // version, random, empty session id, empty cookie, one suite, null compression
+    let body = [&[0xfe, 0xfd][..], &[0; 32], &[0], &[0], &[0, 2, 0xc0, 0x2b], &[1, 0]].concat();
+    hello::build(RecordNumber::new(0, u64::from(message_seq)), message_seq, &body)
 }
 
 fn object(context: &SslContext, mtu: u32) -> Result<Ssl, ErrorStack> {
@@ -206,7 +216,7 @@ fn server_context(
     key_log: Option<Arc<Mutex<KeyLog>>>,
 ) -> Result<SslContext, Vec<Mistake>> {
     let Identity { leaf, issuers, key } = identity::parse(identity)?;
-    let suites = Suite::accepted(key_log.is_some());
+    let suites = suite::list_to_accept(key_log.is_some());
     let build = || {
         let mut builder = builder(SslMethod::dtls_server(), key_log)?;
         builder.set_groups_list(ACCEPTED_GROUPS)?;
@@ -239,7 +249,7 @@ fn client_context(
     key_log: Option<Arc<Mutex<KeyLog>>>,
     max_fragment_length: Option<MaxFragmentLength>,
 ) -> Result<SslContext, Vec<Mistake>> {
-    let suites = Suite::offered(key_log.is_some());
+    let suites = suite::list_to_offer(key_log.is_some());
     let build = || {
         let mut builder = builder(SslMethod::dtls_client(), key_log)?;
         builder.set_groups_list(OFFERED_GROUPS)?;

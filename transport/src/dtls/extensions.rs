@@ -25,27 +25,12 @@
 //! [`Session`]: super::session::Session
 
 use super::ffi;
-use super::record::MAX_PLAINTEXT;
+use lowband_wire::dtls::extension::MaxFragmentLength;
+use lowband_wire::dtls::record::MAX_PLAINTEXT;
 use openssl::ssl::SslSessionRef;
-
-/// The longest plaintext of a record, in both directions (RFC 6066 section 4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum MaxFragmentLength {
-    /// 512 bytes, 2^9
-    Bytes512 = 1,
-    /// 1,024 bytes, 2^10
-    Bytes1024 = 2,
-    /// 2,048 bytes, 2^11
-    Bytes2048 = 3,
-    /// 4,096 bytes, 2^12
-    Bytes4096 = 4,
-}
 
 /// Returns how many bytes of plaintext a record of this session may have.
 pub(super) fn largest_plaintext(session: &SslSessionRef) -> usize {
-    match ffi::agreed_max_fragment_length(session) {
-        code @ 1..=4 => 1 << (8 + code),
-        _ => MAX_PLAINTEXT,
-    }
+    let agreed = MaxFragmentLength::from_code(ffi::agreed_max_fragment_length(session));
+    agreed.map_or(MAX_PLAINTEXT, MaxFragmentLength::bytes)
 }

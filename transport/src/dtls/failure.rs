@@ -1,6 +1,7 @@
 //! Why a handshake failed, as values: what a user can do about it depends on the kind.
 
 use super::event::CloseReason;
+use lowband_wire::dtls::alert::INTERNAL_ERROR;
 use openssl::ssl::{self, SslRef};
 use openssl::x509::X509VerifyResult;
 
@@ -76,9 +77,6 @@ pub(super) struct Failure {
 /// ssl.h).
 const ALERT_REASONS: i32 = 1000;
 
-/// The alert by which a server of ours refuses a session (RFC 5246 section 7.2.2).
-const INTERNAL_ERROR: u8 = 80;
-
 impl Failure {
     /// Makes a failure that OpenSSL has not reported as one of its object.
     pub(super) fn ours(why: HandshakeFailure) -> Failure {
@@ -94,6 +92,7 @@ impl Failure {
         let text = if reasons.is_empty() { error.to_string() } else { reasons.join(", ") };
         let alert = stack.iter().find_map(|error| u8::try_from(error.reason_code() - ALERT_REASONS).ok());
         let why = match alert {
+            // The alert by which a server of ours refuses a session.
             Some(INTERNAL_ERROR) => CloseReason::Refused,
             Some(description) => CloseReason::Handshake(HandshakeFailure::Alert { description, text }),
             None => CloseReason::Handshake(HandshakeFailure::Protocol(text)),

@@ -14,8 +14,8 @@
 use super::counters::Counters;
 use super::event::PathSize;
 use super::patience::Patience;
-use super::record::{self, EPOCH, RecordNumber};
 use super::recut::{is_large, recut};
+use lowband_wire::dtls::record::{self, EPOCH, RecordNumber};
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
@@ -174,7 +174,7 @@ impl Numbering {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dtls::record::{ContentType, DTLS_1_2, Records, header};
+    use lowband_wire::dtls::record::{ContentType, DTLS_1_2, Records, header};
 
     fn record(number: RecordNumber, length: u16) -> Vec<u8> {
         let mut bytes = header(ContentType::Handshake, DTLS_1_2, number, length).to_vec();

@@ -22,9 +22,11 @@
 
 use super::cookie::{COOKIE_LEN, Cookies};
 use super::counters::Counters;
-use super::fragments::HELLO_VERIFY_REQUEST;
-use super::hello::{self, ClientHello, Hello, HelloError, Piece};
-use super::record::{self, ContentType, DTLS_1_0, Record, plaintext_alert};
+use lowband_wire::dtls::alert::plaintext_alert;
+use lowband_wire::dtls::fragments::Fragment;
+use lowband_wire::dtls::handshake::HELLO_VERIFY_REQUEST;
+use lowband_wire::dtls::hello::{self, ClientHello, Hello, HelloError, Piece};
+use lowband_wire::dtls::record::{self, ContentType, DTLS_1_0, Record};
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -49,11 +51,6 @@ pub(super) enum Verdict<'a> {
     /// To be ignored; counted already.
     Drop,
 }
-
-/// Descriptions of alerts (RFC 5246 section 7.2).
-pub(super) const DECODE_ERROR: u8 = 50;
-pub(super) const PROTOCOL_VERSION: u8 = 70;
-pub(super) const INTERNAL_ERROR: u8 = 80;
 
 /// Makes a fatal alert under the number of the hello and the version of its record, which its sender reads.
 pub(super) fn refusal(hello: &Record<'_>, description: u8) -> Vec<u8> {
@@ -119,10 +116,15 @@ fn judge_hello<'a>(
 /// The message_seq is the hello's too, as a server with state would send it. So a client whose cookie we do
 /// not recognise any more (we have been restarted) takes the new one.
 fn hello_verify_request(hello: &ClientHello<'_>, cookie: [u8; COOKIE_LEN]) -> Vec<u8> {
-    const BODY: u8 = 2 + 1 + COOKIE_LEN as u8;
-    let [s0, s1] = hello.piece.message_seq.to_be_bytes();
-    let message_header = [HELLO_VERIFY_REQUEST, 0, 0, BODY, s0, s1, 0, 0, 0, 0, 0, BODY];
-    let length = message_header.len() as u16 + u16::from(BODY);
+    const BODY: usize = 2 + 1 + COOKIE_LEN;
+    let message = Fragment {
+        kind: HELLO_VERIFY_REQUEST,
+        length: BODY,
+        message_seq: hello.piece.message_seq,
+        offset: 0,
+    };
+    let message_header = message.header(BODY);
+    let length = (message_header.len() + BODY) as u16;
     let header = record::header(ContentType::Handshake, DTLS_1_0, hello.record.number, length);
     [&header[..], &message_header, &DTLS_1_0, &[COOKIE_LEN as u8], &cookie].concat()
 }
@@ -130,7 +132,10 @@ fn hello_verify_request(hello: &ClientHello<'_>, cookie: [u8; COOKIE_LEN]) -> Ve
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dtls::hello::tests::{piece, sample};
+    use crate::dtls::context::canned_hello;
+    use lowband_wire::dtls::alert::PROTOCOL_VERSION;
+    use lowband_wire::dtls::fragments::HANDSHAKE_HEADER;
+    use lowband_wire::dtls::record::RecordNumber;
 
     struct Front(Cookies, Counters, Instant);
 
@@ -149,6 +154,26 @@ mod tests {
         }
     }
 
+    /// Makes a hello as a client sends it: two suites, one extension.
+    fn sample(sequence: u64, message_seq: u16, random: [u8; 32], cookie: &[u8]) -> Vec<u8> {
+        let mut body = vec![0xfe, 0xfd];
+        body.extend(random);
+        body.extend([3, 1, 2, 3]);
+        body.push(cookie.len() as u8);
+        body.extend(cookie);
+        body.extend([0, 4, 0xc0, 0x2b, 0xcc, 0xa9, 1, 0]);
+        body.extend([0, 8, 0, 0x17, 0, 0, 0xff, 0x01, 0, 0]);
+        hello::build(RecordNumber::new(0, sequence), message_seq, &body)
+    }
+
+    /// Cuts off the first `length` bytes of a hello, in a record of their own.
+    fn piece(hello: &[u8], length: usize) -> Vec<u8> {
+        let mut piece = hello[..record::HEADER + HANDSHAKE_HEADER + length].to_vec();
+        piece[11..13].copy_from_slice(&((HANDSHAKE_HEADER + length) as u16).to_be_bytes());
+        piece[22..25].copy_from_slice(&(length as u32).to_be_bytes()[1..]);
+        piece
+    }
+
     #[test]
     fn the_answer_carries_the_numbers_of_the_hello_and_is_smaller() {
         let hello = sample(0x0102_0304, 0, [7; 32], b"");
@@ -156,7 +181,7 @@ mod tests {
         assert_eq!(answer.len(), 36);
         assert_eq!(answer[..13], [22, 0xfe, 0xff, 0, 0, 0, 0, 1, 2, 3, 4, 0, 23]);
         assert_eq!(answer[13..28], [3, 0, 0, 11, 0, 0, 0, 0, 0, 0, 0, 11, 0xfe, 0xff, 8]);
-        assert!(hello::canned(0).len() > answer.len(), "the shortest hello");
+        assert!(canned_hello(0).len() > answer.len(), "the shortest hello");
     }
 
     #[test]

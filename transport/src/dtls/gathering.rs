@@ -5,11 +5,11 @@
 //! their address. Where pieces overlap, the bytes that came first stay: if that changes the hello, the
 //! Finished will show it.
 
-use super::fragments::HANDSHAKE_HEADER;
 use super::handshake::ClientRandom;
-use super::hello::{self, ClientHello, Piece};
-use super::record::{MAX_PLAINTEXT, RecordNumber};
 use super::table::HasPeer;
+use lowband_wire::dtls::fragments::HANDSHAKE_HEADER;
+use lowband_wire::dtls::hello::{self, ClientHello, Piece};
+use lowband_wire::dtls::record::{MAX_PLAINTEXT, RecordNumber};
 use std::net::SocketAddr;
 use std::time::Instant;
 

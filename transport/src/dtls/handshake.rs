@@ -20,14 +20,16 @@ use super::event::PathSize;
 use super::extensions;
 use super::failure::{Failure, HandshakeFailure};
 use super::flight::{Flight, Numbering};
-use super::fragments::{Fragments, HELLO_VERIFY_REQUEST};
 use super::job::Step;
-use super::keys::{Keys, Role, Secrets};
 use super::patience::{Patience, RoundTrips};
 use super::pipe::Pipe;
-use super::record::{ContentType, EPOCH, HEADER, MAX_PLAINTEXT, Record, RecordNumber, Records};
+use super::secrets::secrets_of;
 use super::table::HasPeer;
 use crate::{Mistake, SetupError};
+use lowband_wire::dtls::fragments::Fragments;
+use lowband_wire::dtls::handshake::HELLO_VERIFY_REQUEST;
+use lowband_wire::dtls::keys::{Keys, Role};
+use lowband_wire::dtls::record::{ContentType, EPOCH, HEADER, MAX_PLAINTEXT, Record, RecordNumber, Records};
 use openssl::ssl::{ErrorCode, SslStream};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -229,7 +231,7 @@ impl Handshake {
             return record.renumbered(self.numbering.next_plain());
         }
         // Our Finished. OpenSSL has sealed it; its keys open it.
-        let secrets = self.stream.as_ref().and_then(|stream| Secrets::of(stream.ssl()).ok());
+        let secrets = self.stream.as_ref().and_then(|stream| secrets_of(stream.ssl()).ok());
         let sealed = secrets.and_then(|secrets| {
             let Keys { aead, write, .. } = Keys::derive(&secrets, self.role);
             let mut aeads = Aeads::default();
@@ -357,7 +359,7 @@ impl Handshake {
     /// Takes the keys out; OpenSSL's object goes.
     pub(super) fn finish(self) -> Result<Finished, HandshakeFailure> {
         let stream = self.stream.ok_or(HandshakeFailure::NoSecrets)?;
-        let keys = Keys::derive(&Secrets::of(stream.ssl())?, self.role);
+        let keys = Keys::derive(&secrets_of(stream.ssl())?, self.role);
         let session = stream.ssl().session().ok_or(HandshakeFailure::NoSecrets)?;
         let largest = extensions::largest_plaintext(session);
         Ok(Finished {

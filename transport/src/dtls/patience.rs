@@ -1,6 +1,6 @@
 //! When a flight is sent again, by what is known of the path (RFC 6347 section 4.2.4.1).
 
-use super::keys::Role;
+use lowband_wire::dtls::keys::Role;
 use std::time::Duration;
 
 /// How long to wait for an answer before a flight is sent again.

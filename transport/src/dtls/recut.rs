@@ -5,8 +5,8 @@
 //! together only if the end of one is the beginning of the next: what has arrived of the original flight
 //! stays of use. A message that fits whole is not cut.
 
-use super::fragments::{Fragment, Fragments, HANDSHAKE_HEADER};
-use super::record::{self, ContentType, HEADER, Record, Records};
+use lowband_wire::dtls::fragments::{Fragment, Fragments, HANDSHAKE_HEADER};
+use lowband_wire::dtls::record::{self, ContentType, HEADER, Record, Records};
 
 /// UDP payload of a path of 576 bytes, which each IPv4 host must accept (RFC 791 section 3.1), without the
 /// headers of IPv4 and UDP.
@@ -82,7 +82,7 @@ fn piece(record: &Record<'_>, fragment: &Fragment, at: usize, body: &[u8]) -> Ve
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dtls::record::{DTLS_1_2, RecordNumber};
+    use lowband_wire::dtls::record::{DTLS_1_2, RecordNumber};
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 

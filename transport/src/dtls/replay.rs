@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn the_last_number_of_an_epoch_does_not_overflow() {
         let mut window = ReplayWindow::default();
-        let last = super::super::record::RecordNumber::LAST;
+        let last = lowband_wire::dtls::record::RecordNumber::LAST;
         window.mark(last);
         assert!(!window.is_fresh(last));
         assert!(window.is_fresh(last - 1));

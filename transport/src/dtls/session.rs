@@ -4,12 +4,15 @@ use super::aead::Aeads;
 use super::endpoint::silence::Links;
 use super::event::{CloseReason, PathSize};
 use super::flight::Flight;
-use super::fragments::{CLIENT_HELLO, Fragments, HELLO_REQUEST};
 use super::handshake::{ClientRandom, Finished};
-use super::keys::{Keys, Role};
-use super::record::{ContentType, EPOCH, Record, RecordNumber};
 use super::replay::ReplayWindow;
+use super::suite;
 use super::table::HasPeer;
+use lowband_wire::dtls::alert::{Alert, CLOSE_NOTIFY, NO_RENEGOTIATION, WARNING};
+use lowband_wire::dtls::fragments::Fragments;
+use lowband_wire::dtls::handshake::{CLIENT_HELLO, HELLO_REQUEST};
+use lowband_wire::dtls::keys::{Keys, Role};
+use lowband_wire::dtls::record::{ContentType, EPOCH, Record, RecordNumber};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -124,7 +127,7 @@ impl Session {
 
     /// Returns how many records may fail their authentication before the session ends.
     pub(super) fn max_forged(&self) -> u64 {
-        self.keys.aead.max_forged()
+        suite::max_forged(self.keys.aead)
     }
 
     /// Encrypts into one record. `None` if the record numbers are used up or OpenSSL fails.
@@ -170,7 +173,9 @@ impl Session {
                 }
             }
             ContentType::Handshake if may_repeat => Opened::RepeatedFlight,
-            ContentType::Handshake | ContentType::ChangeCipherSpec => Opened::Unexpected,
+            ContentType::Handshake | ContentType::ChangeCipherSpec | ContentType::ConnectionId => {
+                Opened::Unexpected
+            }
         }
     }
 
@@ -200,21 +205,18 @@ impl Session {
     }
 }
 
-/// Level of an alert that ends the session (RFC 5246 section 7.2).
-const FATAL: u8 = 2;
-
 /// Returns whether the plaintext of an alert is that of one that ends sessions.
 pub(super) fn is_fatal(plaintext: &[u8]) -> bool {
-    matches!(*plaintext, [FATAL, _])
+    Alert::parse(plaintext).is_some_and(Alert::is_fatal)
 }
 
 /// Reads the plaintext of an alert (RFC 5246 section 7.2).
 fn alert(plaintext: &[u8]) -> Opened {
-    match *plaintext {
-        [_, CLOSE_NOTIFY] => Opened::Ended(CloseReason::CloseNotify),
-        [FATAL, description] => Opened::Ended(CloseReason::Alert(description)),
-        [_, _] => Opened::Warning,
-        _ => Opened::Unexpected,
+    match Alert::parse(plaintext) {
+        Some(Alert { description: CLOSE_NOTIFY, .. }) => Opened::Ended(CloseReason::CloseNotify),
+        Some(alert) if alert.is_fatal() => Opened::Ended(CloseReason::Alert(alert.description)),
+        Some(_) => Opened::Warning,
+        None => Opened::Unexpected,
     }
 }
 
@@ -224,23 +226,21 @@ fn begins_renegotiation(plaintext: &[u8]) -> bool {
     first.is_some_and(|first| matches!(first.kind, CLIENT_HELLO | HELLO_REQUEST) && first.offset == 0)
 }
 
-const CLOSE_NOTIFY: u8 = 0;
-
 /// A no_renegotiation alert, which is a warning (RFC 5246 section 7.2.2): the session goes on.
-pub(super) const NO_RENEGOTIATION_ALERT: [u8; 2] = [1, 100];
+pub(super) const NO_RENEGOTIATION_ALERT: [u8; 2] =
+    Alert { level: WARNING, description: NO_RENEGOTIATION }.to_wire();
 
 /// A close_notify alert, sent as a warning (RFC 5246 section 7.2.1).
-pub(super) const CLOSE_NOTIFY_ALERT: [u8; 2] = [1, CLOSE_NOTIFY];
+pub(super) const CLOSE_NOTIFY_ALERT: [u8; 2] = Alert { level: WARNING, description: CLOSE_NOTIFY }.to_wire();
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::dtls::counters::Counters;
-    use crate::dtls::keys::Secrets;
     use crate::dtls::patience::Patience;
-    use crate::dtls::record;
-    use crate::dtls::suite::Suite;
-    use zeroize::Zeroizing;
+    use lowband_wire::dtls::keys::Secrets;
+    use lowband_wire::dtls::record;
+    use lowband_wire::dtls::suite::Suite;
 
     impl Session {
         /// Makes a session with a peer of its own.
@@ -256,12 +256,7 @@ mod tests {
     }
 
     fn end(now: Instant, role: Role) -> Session {
-        let secrets = Secrets {
-            suite: Suite::from_id([0xcc, 0xa9]).unwrap(),
-            master: Zeroizing::new([7; 48]),
-            client_random: [1; 32],
-            server_random: [2; 32],
-        };
+        let secrets = Secrets::new(Suite::from_id(0xcca9).unwrap(), &[7; 48], [1; 32], [2; 32]);
         let finished = Finished {
             peer: "192.0.2.1:5000".parse().unwrap(),
             local: None,

@@ -7,17 +7,19 @@
 //!    `---> Uploading -- 2.31 ... last --------^------------'
 //! ```
 
-use super::super::block::{Block, BlockSize, uint};
 use super::super::congestion::Turn;
 use super::super::download::{Download, Progress};
-use super::super::failure::{FailReason, ProtocolError, Unsendable};
-use super::super::message::{Outgoing, Token};
-use super::super::numbers::{self, Code, Method};
-use super::super::options::{self, ParsedResponse, Part};
+use super::super::failure::{FailReason, ProtocolError};
 use super::upload::{LARGEST_MESSAGE, Upload, next_upload, upload_size};
 use super::{Client, Owner, Request};
 use crate::shares::Network;
 use crate::{ExchangeId, SessionId};
+use lowband_wire::coap::block::{Block, BlockSize};
+use lowband_wire::coap::fault::Unsendable;
+use lowband_wire::coap::message::{Outgoing, Token};
+use lowband_wire::coap::options::{self, ParsedResponse, Part};
+use lowband_wire::coap::uint::uint;
+use lowband_wire::coap::{Code, Method, numbers};
 use std::time::Instant;
 
 /// How often a GET begins again when the server no longer knows its body, because it had to make room or has

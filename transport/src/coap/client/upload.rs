@@ -1,10 +1,10 @@
 //! The blocks of a request at the client (RFC 7959 section 2.5): how large they are, and which one follows.
 
-use super::super::block::{Block, BlockSize};
 use super::super::failure::ProtocolError;
-use super::super::numbers::Code;
-use super::super::options::{self, ParsedResponse, Part};
 use super::Request;
+use lowband_wire::coap::Code;
+use lowband_wire::coap::block::{Block, BlockSize};
+use lowband_wire::coap::options::{self, ParsedResponse, Part};
 
 /// Longest message, in bytes, of a request that is cut into blocks, where that is possible: an IP packet of
 /// 1,400 bytes less the headers of IPv4 and UDP and 37 bytes of DTLS. With a long access token, a block of
@@ -69,9 +69,9 @@ pub(super) fn upload_size(request: &Request, own: BlockSize, most: usize) -> Blo
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::numbers::Method;
-    use super::super::super::options::{RequestOptions, ResponseOptions};
     use super::*;
+    use lowband_wire::coap::Method;
+    use lowband_wire::coap::options::{RequestOptions, ResponseOptions};
 
     fn block(num: u32, more: bool, szx: u8) -> Block {
         Block { num, more, size: BlockSize::from_szx(szx).unwrap() }

@@ -1,7 +1,7 @@
 //! The effect of taking a copy of a message for a new one.
 
-use super::super::message::Message;
-use super::super::numbers::{self, Code};
+use lowband_wire::coap::message::Message;
+use lowband_wire::coap::{Code, numbers};
 
 /// Effect of taking a message for a new one although it is a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,8 +29,8 @@ impl Effect {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::message::{Kind, MessageId, Outgoing, Token};
     use super::*;
+    use lowband_wire::coap::message::{Kind, MessageId, Outgoing, Token};
 
     #[test]
     fn a_get_does_no_harm_unless_it_says_something_of_its_session() {

@@ -7,10 +7,10 @@
 //! and the number of requests that may wait is bounded elsewhere.
 
 use super::super::dedup::{Answer, Effect, Evicted, Seen};
-use super::super::message::Kind;
 use super::{Known, MessageLayer, Origin};
 use crate::SessionId;
 use crate::shares::Network;
+use lowband_wire::coap::message::Kind;
 use std::time::Instant;
 
 impl<O: Copy + PartialEq> MessageLayer<O> {

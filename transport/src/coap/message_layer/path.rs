@@ -23,12 +23,12 @@
 //! after more losses. The blocks of a session never grow again: the session would have to lose as many
 //! messages to learn the same once more.
 
-use super::super::block::BlockSize;
-use super::super::message::{self, Kind, Message, MessageId};
-use super::super::numbers::{self, Code};
 use super::repetition::Unacknowledged;
 use super::{Alarm, MessageLayer};
 use crate::SessionId;
+use lowband_wire::coap::block::BlockSize;
+use lowband_wire::coap::message::{self, Kind, Message, MessageId};
+use lowband_wire::coap::{Code, numbers};
 use std::time::Instant;
 
 /// Copies of one message that count together: fewer say nothing. So two messages that are lost three times
@@ -256,10 +256,10 @@ fn may_be_large(bytes: &[u8], block: BlockSize) -> bool {
 mod tests {
     use super::super::super::config::{Limits, Times};
     use super::super::super::dedup::Effect;
-    use super::super::super::message::Token;
     use super::super::Origin;
     use super::*;
     use crate::shares::Network;
+    use lowband_wire::coap::message::Token;
     use std::time::Duration;
 
     #[test]

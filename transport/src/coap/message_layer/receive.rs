@@ -2,11 +2,11 @@
 //! the layer above.
 
 use super::super::dedup::{Answer, Effect};
-use super::super::message::{self, Kind, Message, Outgoing};
-use super::super::numbers::Code;
 use super::{MessageLayer, Origin, Received, path};
 use crate::SessionId;
 use crate::shares::Network;
+use lowband_wire::coap::Code;
+use lowband_wire::coap::message::{self, Kind, Message, Outgoing};
 use std::time::Instant;
 
 /// Diagnostic text for a copy of a message that has acted, when its answer has been forgotten.

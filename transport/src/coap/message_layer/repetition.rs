@@ -9,11 +9,11 @@
 //! ```
 
 use super::super::congestion::{Controller, Queue, Turn, Waiting};
-use super::super::message::{self, Kind, MessageId, Outgoing};
 use super::super::retransmission::{Backoff, Content};
 use super::{Alarm, MessageLayer};
 use crate::SessionId;
 use crate::shares::Network;
+use lowband_wire::coap::message::{self, Kind, MessageId, Outgoing};
 use std::time::Instant;
 
 /// Bytes of an Empty message.

@@ -2,11 +2,11 @@
 //! agreed on a max_fragment_length (RFC 6066 section 4). Every message of ours passes here; a longer one is
 //! never sent. Blocks are smaller than that where the path takes no large datagrams (`path.rs`).
 
-use super::super::block::BlockSize;
-use super::super::message::{Kind, MAX_MESSAGE, MessageId, Outgoing};
-use super::super::numbers::{self, Code};
 use super::MessageLayer;
 use crate::SessionId;
+use lowband_wire::coap::block::BlockSize;
+use lowband_wire::coap::message::{Kind, MAX_MESSAGE, MessageId, Outgoing};
+use lowband_wire::coap::{Code, numbers};
 
 /// Bytes around a block of a response: header, token and payload marker (13 bytes), Content-Format, Max-Age,
 /// ETag, Block1, Block2, Size2, and as much again for what may be added.
@@ -81,10 +81,10 @@ mod tests {
     use super::super::super::config::{Limits, Times};
     use super::super::super::congestion::Turn;
     use super::super::super::dedup::Effect;
-    use super::super::super::message::{Message, Token};
     use super::super::Origin;
     use super::*;
     use crate::shares::Network;
+    use lowband_wire::coap::message::{Message, Token};
     use std::time::Instant;
 
     const SESSION: SessionId = SessionId(1);

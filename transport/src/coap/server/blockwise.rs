@@ -8,17 +8,17 @@
 //! holds half as much again loses bodies: those read to their end first, then the oldest. `memory.rs` says
 //! which session makes room for which.
 
-use super::super::block::Block;
 use super::super::dedup::Effect;
-use super::super::message::{MessageId, Outgoing, Token};
 use super::super::message_layer::{MessageLayer, Origin};
-use super::super::numbers::Code;
-use super::super::options::{BodyKey, ParsedRequest};
 use super::super::snapshot::{End, Lookup, Snapshot, SnapshotId, Waiting, negotiate};
 use super::bodies::Bodies;
 use super::exchange::State;
 use super::{Alarm, Server, diagnostic};
 use crate::{ExchangeId, SessionId};
+use lowband_wire::coap::Code;
+use lowband_wire::coap::block::Block;
+use lowband_wire::coap::message::{MessageId, Outgoing, Token};
+use lowband_wire::coap::options::{BodyKey, ParsedRequest};
 use std::time::Instant;
 
 /// Answer to a block request for a snapshot that does not exist (any more).

@@ -1,10 +1,10 @@
 //! What a session holds of bodies in blocks, and what can be asked of it.
 
-use super::super::access_token::AccessToken;
-use super::super::options::ParsedRequest;
 use super::super::snapshot::{Snapshot, SnapshotId};
 use super::super::upload::Uploads;
 use crate::shares::Network;
+use lowband_wire::coap::access_token::AccessToken;
+use lowband_wire::coap::options::ParsedRequest;
 use std::time::{Duration, Instant};
 
 /// The uploads and snapshots of one session, with an account of their own, so that nothing has to be summed

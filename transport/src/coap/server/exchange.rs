@@ -20,16 +20,16 @@
 
 mod state;
 
-use super::super::block::Block;
 use super::super::congestion::Turn;
-use super::super::message::{Kind, Outgoing, Token};
 use super::super::message_layer::Origin;
-use super::super::numbers::{self, Code};
-use super::super::options::{self, ResponseOptions};
 use super::super::snapshot::{End, Snapshot, SnapshotId, negotiate};
 use super::memory::Pause;
 use super::{Alarm, Server, ServerEvent, diagnostic, echo};
 use crate::{ExchangeId, SessionId};
+use lowband_wire::coap::block::Block;
+use lowband_wire::coap::message::{Kind, Outgoing, Token};
+use lowband_wire::coap::options::{self, ResponseOptions};
+use lowband_wire::coap::{Code, numbers};
 use std::collections::BTreeSet;
 use std::time::Instant;
 

@@ -19,15 +19,14 @@
 //! bytes of the block       1024    1024     512     256
 //! ```
 
-use super::super::access_token;
-use super::super::block::{Block, BlockSize};
-use super::super::message::{Message, Outgoing};
 use super::super::message_layer::{Origin, halved};
-use super::super::numbers;
-use super::super::options::{ParsedRequest, ParsedResponse};
 use super::super::snapshot::{End, Lookup, Snapshot, SnapshotId};
 use super::{Server, echo};
 use crate::{ExchangeId, SessionId};
+use lowband_wire::coap::block::{Block, BlockSize};
+use lowband_wire::coap::message::{Message, Outgoing};
+use lowband_wire::coap::options::{ParsedRequest, ParsedResponse};
+use lowband_wire::coap::{access_token, numbers};
 use std::time::Instant;
 
 impl Server {

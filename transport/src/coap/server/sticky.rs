@@ -22,14 +22,14 @@
 //! would bring the older one back. A block with another token than its body's belongs to another body, and
 //! is refused by 4.08.
 
-use super::super::access_token::{AccessToken, Said};
-use super::super::block::from_uint;
-use super::super::message::Message;
 use super::super::message_layer::Origin;
-use super::super::numbers;
-use super::super::options::ParsedRequest;
 use super::Server;
 use crate::SessionId;
+use lowband_wire::coap::access_token::{AccessToken, Said};
+use lowband_wire::coap::message::Message;
+use lowband_wire::coap::numbers;
+use lowband_wire::coap::options::ParsedRequest;
+use lowband_wire::coap::uint::from_uint;
 use std::time::Instant;
 
 /// What holds for one request.

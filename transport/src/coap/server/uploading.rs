@@ -1,13 +1,14 @@
 //! Uploads at the server (RFC 7959 section 2.5): blocks come in, a body goes on. `memory.rs` says which
 //! session makes room for which.
 
-use super::super::block::{Block, uint};
 use super::super::message_layer::Origin;
-use super::super::numbers::{self, Code};
-use super::super::options::{BodyKey, ParsedRequest};
 use super::super::upload::{Arrived, Taken};
 use super::{Server, Standing, echo};
 use crate::SessionId;
+use lowband_wire::coap::block::Block;
+use lowband_wire::coap::options::{BodyKey, ParsedRequest};
+use lowband_wire::coap::uint::uint;
+use lowband_wire::coap::{Code, numbers};
 use std::time::Instant;
 
 impl Server {

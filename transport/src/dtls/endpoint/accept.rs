@@ -3,11 +3,12 @@
 
 use super::Endpoint;
 use crate::SessionId;
-use crate::dtls::front::{self, DECODE_ERROR, INTERNAL_ERROR, PROTOCOL_VERSION, Verdict};
+use crate::dtls::front::{self, Verdict};
 use crate::dtls::gathering::Gathering;
 use crate::dtls::handshake::{ClientRandom, Handshake};
-use crate::dtls::hello::{self, ClientHello, Hello, Piece};
-use crate::dtls::record::{self, Record};
+use lowband_wire::dtls::alert::{DECODE_ERROR, INTERNAL_ERROR, PROTOCOL_VERSION};
+use lowband_wire::dtls::hello::{self, ClientHello, Hello, Piece};
+use lowband_wire::dtls::record::{self, Record};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
@@ -208,7 +209,7 @@ impl Endpoint {
     }
 
     fn refuse_gathered(&mut self, peer: SocketAddr, local: Option<IpAddr>, datagram: &[u8]) {
-        if let Some((record, _)) = record::parse(datagram) {
+        if let Ok((record, _)) = record::parse(datagram) {
             self.transmit(peer, local, vec![front::refusal(&record, DECODE_ERROR)]);
         }
     }

@@ -13,8 +13,9 @@
 //! is still there.
 
 use super::Endpoint;
-use crate::dtls::record::{ContentType, DTLS_1_2, Record, RecordNumber, plaintext_alert};
 use crate::shares::{Limit, Rates};
+use lowband_wire::dtls::alert::{UNEXPECTED_MESSAGE, plaintext_alert};
+use lowband_wire::dtls::record::{ContentType, DTLS_1_2, Record, RecordNumber};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
@@ -24,9 +25,6 @@ const EACH: Limit = Limit { per_second: 10, burst: 40 };
 /// Alerts in all: 100,000 clients that ping every 50 seconds draw as many; a hundredth of a core
 /// and 0.7 Mbit/s.
 const ALL: Limit = Limit { per_second: 2_000, burst: 4_000 };
-
-/// The description of the alert: the message was not expected (RFC 5246 section 7.2.2).
-const UNEXPECTED_MESSAGE: u8 = 10;
 
 /// A record number beyond those of any handshake, which a stack with a replay window has seen: it would not
 /// read the alert.

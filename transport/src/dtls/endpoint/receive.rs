@@ -3,10 +3,10 @@
 use super::Endpoint;
 use crate::SessionId;
 use crate::dtls::event::{CloseReason, Event};
-use crate::dtls::hello;
-use crate::dtls::record::{ContentType, EPOCH, Record, Records};
 use crate::dtls::session::{self, NO_RENEGOTIATION_ALERT, Opened, Session};
 use crate::dtls::table::HasPeer;
+use lowband_wire::dtls::hello;
+use lowband_wire::dtls::record::{ContentType, EPOCH, Record, Records};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 

@@ -4,11 +4,11 @@ use super::Endpoint;
 use crate::SessionId;
 use crate::dtls::event::{CloseReason, Event, PathSize};
 use crate::dtls::handshake::Finished;
-use crate::dtls::keys::Role;
-use crate::dtls::record::ContentType;
 use crate::dtls::session::{CLOSE_NOTIFY_ALERT, Session};
 use crate::dtls::table::HasPeer;
 use crate::shares::Network;
+use lowband_wire::dtls::keys::Role;
+use lowband_wire::dtls::record::ContentType;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 

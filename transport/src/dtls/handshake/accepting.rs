@@ -11,13 +11,14 @@ use super::super::context::Acceptor;
 use super::super::counters::Counters;
 use super::super::failure::{Failure, HandshakeFailure};
 use super::super::flight::Numbering;
-use super::super::front::{self, INTERNAL_ERROR};
-use super::super::hello::ClientHello;
+use super::super::front;
 use super::super::job::{Step, Work};
-use super::super::keys::Role;
-use super::super::record::{self, Record};
 use super::{Handshake, Progress};
 use crate::SetupError;
+use lowband_wire::dtls::alert::INTERNAL_ERROR;
+use lowband_wire::dtls::hello::ClientHello;
+use lowband_wire::dtls::keys::Role;
+use lowband_wire::dtls::record::{self, Record};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
@@ -90,7 +91,7 @@ impl Handshake {
     ) -> GoOn {
         let mut waiting = std::mem::take(&mut self.waiting).into_iter();
         while let Some(bytes) = waiting.next() {
-            let Some((record, _)) = record::parse(&bytes) else { continue };
+            let Ok((record, _)) = record::parse(&bytes) else { continue };
             if let Some(work) = self.answer(now, &record) {
                 self.waiting = waiting.collect();
                 return GoOn::Work(work);

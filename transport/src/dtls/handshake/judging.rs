@@ -2,13 +2,14 @@
 //! or what passes.
 
 use super::super::event::PathSize;
-use super::super::fragments::{CLIENT_KEY_EXCHANGE, Fragment, Fragments, HELLO_VERIFY_REQUEST, Malformed};
 use super::super::front::MAX_MESSAGE_SEQ;
-use super::super::keys::Role;
 use super::super::pipe::Pipe;
-use super::super::record::{ContentType, Record};
 use super::super::recut::SMALL_DATAGRAM;
 use super::Handshake;
+use lowband_wire::dtls::fragments::{Fragment, Fragments, HANDSHAKE_HEADER, Malformed};
+use lowband_wire::dtls::handshake::{CLIENT_KEY_EXCHANGE, HELLO_VERIFY_REQUEST, SERVER_HELLO_DONE};
+use lowband_wire::dtls::keys::Role;
+use lowband_wire::dtls::record::{ContentType, Record};
 use openssl::ssl::SslStream;
 use std::time::Instant;
 
@@ -49,10 +50,9 @@ impl Handshake {
     /// Returns whether the server has not had our last flight: it says its ServerHelloDone again, later than
     /// it could have had that flight.
     pub(super) fn is_repeated_flight(&self, now: Instant, record: &Record<'_>) -> bool {
-        const SERVER_HELLO_DONE: u8 = 14;
         let our_finished_is_sent = self.numbering.protected() > 0;
         let ends_with_done = record.content_type == ContentType::Handshake
-            && record.fragment.len().checked_sub(12).and_then(|at| record.fragment.get(at))
+            && record.fragment.len().checked_sub(HANDSHAKE_HEADER).and_then(|at| record.fragment.get(at))
                 == Some(&SERVER_HELLO_DONE);
         self.role == Role::Client
             && our_finished_is_sent

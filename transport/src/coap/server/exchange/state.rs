@@ -1,12 +1,12 @@
 //! State of an exchange.
 
-use super::super::super::access_token::AccessToken;
-use super::super::super::block::Block;
-use super::super::super::message::Kind;
 use super::super::super::message_layer::Origin;
-use super::super::super::numbers::Code;
-use super::super::super::options::{BodyKey, ResponseOptions};
 use super::super::super::snapshot::SnapshotId;
+use lowband_wire::coap::Code;
+use lowband_wire::coap::access_token::AccessToken;
+use lowband_wire::coap::block::Block;
+use lowband_wire::coap::message::Kind;
+use lowband_wire::coap::options::{BodyKey, ResponseOptions};
 use std::time::Instant;
 
 #[derive(Debug)]

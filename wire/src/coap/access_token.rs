@@ -1,11 +1,12 @@
 //! Option 256 of MSC3079: the Matrix access token that a message carries.
 //!
-//! By its number the option is elective: a server that does not know the option answers all the same. This
-//! server knows it. A credential that was given but cannot be read is refused by name, never skipped, because
+//! By its number the option is elective: a server that does not know the option answers all the same. To
+//! one that does, a credential that was given but cannot be read is refused by name, never skipped, because
 //! the request would then run under the credential of an earlier one.
 
+use super::code::Code;
 use super::message::Message;
-use super::numbers::{self, Code, MAX_ACCESS_TOKEN};
+use super::numbers::{self, MAX_ACCESS_TOKEN};
 use std::fmt;
 use std::sync::Arc;
 
@@ -36,7 +37,7 @@ impl fmt::Debug for AccessToken {
 
 /// Why the value of an option 256 is not an access token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unreadable {
+pub enum Unreadable {
     /// Longer than [`MAX_ACCESS_TOKEN`] (RFC 7252 section 5.4.3).
     TooLong,
     /// The message has two of them (RFC 7252 section 5.4.5).
@@ -49,7 +50,7 @@ pub(super) enum Unreadable {
 
 impl Unreadable {
     /// Returns the code and the text of the refusal.
-    pub(super) fn refusal(self) -> (Code, &'static str) {
+    pub fn refusal(self) -> (Code, &'static str) {
         match self {
             Unreadable::TooLong => {
                 (Code::BAD_OPTION, "option 256 Authorization is longer than 4,096 bytes: use HTTPS")
@@ -65,9 +66,10 @@ impl Unreadable {
 
 /// Access token that one message carries: `None` without an option 256, `Some(Ok(None))` with an empty one,
 /// which means "without a token".
-pub(super) type Said = Option<Result<Option<AccessToken>, Unreadable>>;
+pub type Said = Option<Result<Option<AccessToken>, Unreadable>>;
 
-pub(super) fn said(message: &Message) -> Said {
+/// Reads what the message says.
+pub fn said(message: &Message) -> Said {
     let mut values = message.options().filter(|(number, _)| *number == numbers::AUTHORIZATION);
     let (_, value) = values.next()?;
     Some(if values.next().is_some() { Err(Unreadable::Repeated) } else { read(value) })

@@ -1,43 +1,56 @@
-//! A ClientHello, whole in one record of one datagram or in pieces (RFC 6347 sections 4.2.1 to 4.2.3, RFC
-//! 5246 section 7.4.1.2), parsed strictly before any state exists.
+//! A ClientHello as a server meets it, whole in one record of one datagram or in pieces (RFC 6347 sections
+//! 4.2.1 to 4.2.3, RFC 5246 section 7.4.1.2): parsed strictly, so that it can be judged before any state
+//! exists. [`body`] reads hellos that have been put together.
 //!
-//! The first piece holds what the front needs: version, random, session id and cookie come first, in at
-//! most 101 bytes.
+//! The first piece holds what a server without state needs: version, random, session id and cookie come
+//! first, in at most 101 bytes.
 
-use super::fragments::{CLIENT_HELLO, HANDSHAKE_HEADER};
-use super::record::{self, ContentType, RecordNumber};
+pub mod body;
+
+use super::fragments::HANDSHAKE_HEADER;
+use super::handshake::CLIENT_HELLO;
+use super::record::{self, ContentType, Record, RecordNumber};
+use crate::reader::Reader;
+use body::{Beginning, ClientHelloBody};
 
 /// A ClientHello from its beginning, possibly cut before its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ClientHello<'a> {
+pub struct ClientHello<'a> {
     /// The whole record.
-    pub(super) record: record::Record<'a>,
-    pub(super) random: &'a [u8; 32],
-    pub(super) session_id: &'a [u8],
-    pub(super) cookie: &'a [u8],
-    pub(super) piece: Piece<'a>,
+    pub record: Record<'a>,
+    /// Random of the client.
+    pub random: &'a [u8; 32],
+    /// Id of a session that the client wants to resume, at most 32 bytes; empty for none.
+    pub session_id: &'a [u8],
+    /// Cookie of a HelloVerifyRequest; empty for none.
+    pub cookie: &'a [u8],
+    /// Bytes of the message that this record has.
+    pub piece: Piece<'a>,
 }
 
 /// Some of the bytes of a ClientHello, or all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Piece<'a> {
-    pub(super) message_seq: u16,
+pub struct Piece<'a> {
+    /// Number of the message within its handshake.
+    pub message_seq: u16,
     /// Bytes of the whole hello.
-    pub(super) length: usize,
+    pub length: usize,
     /// Where these bytes begin in the hello. They end within `length`.
-    pub(super) offset: usize,
-    pub(super) bytes: &'a [u8],
+    pub offset: usize,
+    /// The bytes themselves.
+    pub bytes: &'a [u8],
 }
 
 impl Piece<'_> {
-    pub(super) fn is_whole(&self) -> bool {
+    /// Returns whether nothing of the hello is missing.
+    pub fn is_whole(&self) -> bool {
         self.bytes.len() == self.length
     }
 }
 
 /// What a record contains of a ClientHello.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Hello<'a> {
+pub enum Hello<'a> {
     /// The beginning, or all of it.
     First(ClientHello<'a>),
     /// A piece from further on.
@@ -46,10 +59,11 @@ pub(super) enum Hello<'a> {
 
 /// Why a ClientHello is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum HelloError<'a> {
+pub enum HelloError<'a> {
+    /// The record or the hello does not parse, or is another message.
     Malformed,
     /// The highest version that the client knows is below DTLS 1.2.
-    OldVersion(record::Record<'a>),
+    OldVersion(Record<'a>),
 }
 
 /// Returns whether a datagram begins with a plaintext ClientHello, which asks for a session.
@@ -61,97 +75,46 @@ pub fn begins_hello(datagram: &[u8]) -> bool {
 
 /// Parses what the first record of `datagram` contains of a ClientHello, and returns what follows it. A whole
 /// hello comes alone.
-pub(super) fn parse(datagram: &[u8]) -> Result<(Hello<'_>, &[u8]), HelloError<'_>> {
-    let (record, after) = record::parse(datagram).ok_or(HelloError::Malformed)?;
+pub fn parse(datagram: &[u8]) -> Result<(Hello<'_>, &[u8]), HelloError<'_>> {
+    let (record, after) = record::parse(datagram).map_err(|_| HelloError::Malformed)?;
     if record.content_type != ContentType::Handshake || record.number.epoch() != 0 {
         return Err(HelloError::Malformed);
     }
-    let piece = Reader(record.fragment).piece().ok_or(HelloError::Malformed)?;
+    let piece = piece(record.fragment).ok_or(HelloError::Malformed)?;
     if piece.offset > 0 {
         return Ok((Hello::Later(piece), after));
     }
-    let hello = Reader(piece.bytes).client_hello(record, piece);
+    let hello = client_hello(record, piece);
     let (hello, version) =
         hello.filter(|_| !piece.is_whole() || after.is_empty()).ok_or(HelloError::Malformed)?;
     // RFC 6347 section 4.1: version numbers count downwards.
     if version <= 0xfefd { Ok((Hello::First(hello), after)) } else { Err(HelloError::OldVersion(record)) }
 }
 
-/// Takes fields off the front; `None` if they are not all there.
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn piece(&mut self) -> Option<Piece<'a>> {
-        let [kind, l0, l1, l2, s0, s1, o0, o1, o2, f0, f1, f2] = *self.array::<HANDSHAKE_HEADER>()?;
-        let [length, offset, fragment] = [[l0, l1, l2], [o0, o1, o2], [f0, f1, f2]]
-            .map(|[a, b, c]| u32::from_be_bytes([0, a, b, c]) as usize);
-        let fits = kind == CLIENT_HELLO && fragment == self.0.len() && offset + fragment <= length;
-        let message_seq = u16::from_be_bytes([s0, s1]);
-        fits.then_some(Piece { message_seq, length, offset, bytes: self.0 })
-    }
-
-    /// Reads a hello and the version that it names. Of a first piece, what comes after the cookie is
-    /// not looked at.
-    fn client_hello(
-        &mut self,
-        record: record::Record<'a>,
-        piece: Piece<'a>,
-    ) -> Option<(ClientHello<'a>, u16)> {
-        let version = self.u16()?;
-        let random = self.array::<32>()?;
-        let session_id = self.vector8().filter(|id| id.len() <= 32)?;
-        let cookie = self.vector8()?;
-        let hello = ClientHello { record, random, session_id, cookie, piece };
-        if !piece.is_whole() {
-            return Some((hello, version));
-        }
-        let _suites =
-            self.vector16().filter(|suites| !suites.is_empty() && suites.len().is_multiple_of(2))?;
-        // Every client offers null compression (RFC 5246 section 7.4.1.2).
-        let _compression = self.vector8().filter(|methods| methods.contains(&0))?;
-        if !self.0.is_empty() {
-            let mut extensions = Reader(self.vector16()?);
-            while !extensions.0.is_empty() {
-                extensions.u16()?;
-                extensions.vector16()?;
-            }
-        }
-        self.0.is_empty().then_some((hello, version))
-    }
-
-    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        Some(taken)
-    }
-    fn array<const N: usize>(&mut self) -> Option<&'a [u8; N]> {
-        let (taken, rest) = self.0.split_first_chunk::<N>()?;
-        self.0 = rest;
-        Some(taken)
-    }
-    fn u16(&mut self) -> Option<u16> {
-        self.array().map(|b| u16::from_be_bytes(*b))
-    }
-    fn vector8(&mut self) -> Option<&'a [u8]> {
-        let [length] = *self.array()?;
-        self.take(length.into())
-    }
-    fn vector16(&mut self) -> Option<&'a [u8]> {
-        let length = self.u16()?;
-        self.take(length.into())
-    }
+fn piece(content: &[u8]) -> Option<Piece<'_>> {
+    let mut rest = Reader(content);
+    let [kind, l0, l1, l2, s0, s1, o0, o1, o2, f0, f1, f2] = *rest.array::<HANDSHAKE_HEADER>()?;
+    let [length, offset, fragment] =
+        [[l0, l1, l2], [o0, o1, o2], [f0, f1, f2]].map(|[a, b, c]| u32::from_be_bytes([0, a, b, c]) as usize);
+    let fits = kind == CLIENT_HELLO && fragment == rest.0.len() && offset + fragment <= length;
+    let message_seq = u16::from_be_bytes([s0, s1]);
+    fits.then_some(Piece { message_seq, length, offset, bytes: rest.0 })
 }
 
-/// Makes a minimal ClientHello without cookie, which walks a fresh OpenSSL object past
-/// its own HelloVerifyRequest.
-pub(super) fn canned(message_seq: u16) -> Vec<u8> {
-    // version, random, empty session id, empty cookie, one suite, null compression
-    let body = [&[0xfe, 0xfd][..], &[0; 32], &[0], &[0], &[0, 2, 0xc0, 0x2b], &[1, 0]].concat();
-    build(RecordNumber::new(0, u64::from(message_seq)), message_seq, &body)
+/// Reads a hello and the version that it names. Of a first piece, what comes after the cookie is not looked
+/// at.
+fn client_hello<'a>(record: Record<'a>, piece: Piece<'a>) -> Option<(ClientHello<'a>, u16)> {
+    let mut rest = Reader(piece.bytes);
+    let beginning = Beginning::read(&mut rest).ok()?;
+    if piece.is_whole() {
+        ClientHelloBody::read(beginning, rest).ok()?;
+    }
+    let Beginning { version, random, session_id, cookie } = beginning;
+    Some((ClientHello { record, random, session_id, cookie, piece }, version))
 }
 
 /// Makes the datagram of a whole ClientHello; `body` must not be longer than a record may be.
-pub(super) fn build(number: RecordNumber, message_seq: u16, body: &[u8]) -> Vec<u8> {
+pub fn build(number: RecordNumber, message_seq: u16, body: &[u8]) -> Vec<u8> {
     let [_, l0, l1, l2] = (body.len() as u32).to_be_bytes();
     let [s0, s1] = message_seq.to_be_bytes();
     let message_header = [CLIENT_HELLO, l0, l1, l2, s0, s1, 0, 0, 0, l0, l1, l2];
@@ -161,17 +124,12 @@ pub(super) fn build(number: RecordNumber, message_seq: u16, body: &[u8]) -> Vec<
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
     use proptest::prelude::*;
 
     /// Makes a hello as a client sends it: two suites, one extension.
-    pub(in crate::dtls) fn sample(
-        sequence: u64,
-        message_seq: u16,
-        random: [u8; 32],
-        cookie: &[u8],
-    ) -> Vec<u8> {
+    fn sample(sequence: u64, message_seq: u16, random: [u8; 32], cookie: &[u8]) -> Vec<u8> {
         let mut body = vec![0xfe, 0xfd];
         body.extend(random);
         body.extend([3, 1, 2, 3]);
@@ -183,7 +141,7 @@ pub(super) mod tests {
     }
 
     /// Cuts off the first `length` bytes of a hello, in a record of their own.
-    pub(in crate::dtls) fn piece(hello: &[u8], length: usize) -> Vec<u8> {
+    fn piece(hello: &[u8], length: usize) -> Vec<u8> {
         let mut piece = hello[..record::HEADER + HANDSHAKE_HEADER + length].to_vec();
         piece[11..13].copy_from_slice(&((HANDSHAKE_HEADER + length) as u16).to_be_bytes());
         piece[22..25].copy_from_slice(&(length as u32).to_be_bytes()[1..]);
@@ -216,7 +174,6 @@ pub(super) mod tests {
             (hello.random, hello.session_id, hello.cookie),
             (&[7; 32], &[1, 2, 3][..], &b"cookie!!"[..])
         );
-        assert_eq!(whole(&canned(2)).map(|hello| hello.piece.message_seq), Ok(2));
     }
 
     #[test]

@@ -1,65 +1,60 @@
 //! From the master secret to the traffic keys: PRF (RFC 5246 section 5) and key block (section 6.3).
 
-use super::failure::HandshakeFailure;
-use super::suite::{Aead, PrfHash, Suite};
+use super::aead::{Aead, NONCE};
+use super::suite::{PrfHash, Suite};
 use hmac::{Hmac, KeyInit, Mac};
-use openssl::ssl::SslRef;
 use sha2::{Sha256, Sha384};
 use std::fmt;
 use zeroize::{Zeroize, Zeroizing};
 
-/// Which end we are.
+/// An end of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
+pub enum Role {
+    /// The end that sent the ClientHello.
     Client,
+    /// The end that sent the ServerHello.
     Server,
 }
 
 /// What a finished handshake leaves behind.
-pub(super) struct Secrets {
-    pub(super) suite: Suite,
-    pub(super) master: Zeroizing<[u8; 48]>,
-    pub(super) client_random: [u8; 32],
-    pub(super) server_random: [u8; 32],
+pub struct Secrets {
+    /// Suite that the server has chosen.
+    pub suite: Suite,
+    /// Master secret, by RFC 5246 section 8.1 or RFC 7627 section 4.
+    pub master: Zeroizing<[u8; 48]>,
+    /// Random of the ClientHello.
+    pub client_random: [u8; 32],
+    /// Random of the ServerHello.
+    pub server_random: [u8; 32],
 }
 
 impl Secrets {
-    /// Takes the secrets out of OpenSSL, once a suite has been agreed and the master secret is there.
-    pub(super) fn of(ssl: &SslRef) -> Result<Secrets, HandshakeFailure> {
-        let id = ssl.current_cipher().ok_or(HandshakeFailure::NoSecrets)?.protocol_id();
-        let suite = Suite::from_id(id).ok_or(HandshakeFailure::ForeignSuite)?;
-        let mut secrets = Secrets {
-            suite,
-            master: Zeroizing::new([0; 48]),
-            client_random: [0; 32],
-            server_random: [0; 32],
-        };
-        let lengths = [
-            ssl.session().ok_or(HandshakeFailure::NoSecrets)?.master_key(secrets.master.as_mut_slice()),
-            ssl.client_random(&mut secrets.client_random),
-            ssl.server_random(&mut secrets.server_random),
-        ];
-        if lengths == [48, 32, 32] { Ok(secrets) } else { Err(HandshakeFailure::NoSecrets) }
+    /// Takes the master secret and the randoms of the two hellos.
+    pub fn new(suite: Suite, master: &[u8; 48], client_random: [u8; 32], server_random: [u8; 32]) -> Secrets {
+        Secrets { suite, master: Zeroizing::new(*master), client_random, server_random }
     }
 }
 
 /// Key and implicit part of the nonce of one direction. Only the first bytes are used where the AEAD needs
 /// fewer.
 #[derive(Clone, Default)]
-pub(super) struct DirectionKeys {
+pub struct DirectionKeys {
     key: Zeroizing<[u8; 32]>,
-    iv: [u8; 12],
+    iv: [u8; NONCE],
 }
 
 impl DirectionKeys {
-    pub(super) fn key(&self, aead: Aead) -> &[u8] {
+    /// Returns the key, as long as the AEAD needs it.
+    #[inline]
+    pub fn key(&self, aead: Aead) -> &[u8] {
         self.key.get(..aead.key_len()).unwrap_or(self.key.as_slice())
     }
 
     /// Returns the nonce of the record `number`: salt and number (RFC 5288 section 3, RFC 6655 section 3) or
-    /// the mask with the number added (RFC 7905 section 2). `explicit` is the part that the record carries,
-    /// in the first case.
-    pub(super) fn nonce(&self, aead: Aead, explicit: [u8; 8]) -> [u8; 12] {
+    /// the mask with the number added (RFC 7905 section 2). `explicit` is the part that the record carries in
+    /// the first case, the number of the record in the second: see [`super::aead::Sealed::explicit`].
+    #[inline]
+    pub fn nonce(&self, aead: Aead, explicit: [u8; 8]) -> [u8; NONCE] {
         let mut nonce = self.iv;
         let (_, tail) = nonce.split_at_mut(4);
         for (byte, add) in tail.iter_mut().zip(explicit) {
@@ -69,11 +64,15 @@ impl DirectionKeys {
     }
 }
 
-/// The traffic keys of both directions.
-pub(super) struct Keys {
-    pub(super) aead: Aead,
-    pub(super) write: DirectionKeys,
-    pub(super) read: DirectionKeys,
+/// The traffic keys of both directions, as one end has them.
+#[derive(Clone)]
+pub struct Keys {
+    /// What the keys are for.
+    pub aead: Aead,
+    /// Keys of the records that this end sends.
+    pub write: DirectionKeys,
+    /// Keys of the records that this end receives.
+    pub read: DirectionKeys,
 }
 
 impl fmt::Debug for Keys {
@@ -84,12 +83,12 @@ impl fmt::Debug for Keys {
 }
 
 impl Keys {
-    /// Derives the keys of both directions. `role` is ours.
-    pub(super) fn derive(secrets: &Secrets, role: Role) -> Keys {
+    /// Derives the keys of both directions for the end that has this role.
+    pub fn derive(secrets: &Secrets, role: Role) -> Keys {
         let aead = secrets.suite.aead;
         let label = [b"key expansion".as_slice(), &secrets.server_random, &secrets.client_random].concat();
         // Two keys, two implicit nonces; an AEAD has no MAC keys (RFC 5246 section 6.2.3.3).
-        let mut block = Zeroizing::new([0u8; 2 * (32 + 12)]);
+        let mut block = Zeroizing::new([0u8; 2 * (32 + NONCE)]);
         prf(secrets.suite.prf, secrets.master.as_slice(), &label, block.as_mut_slice());
 
         let (mut client, mut server) = (DirectionKeys::default(), DirectionKeys::default());
@@ -168,13 +167,8 @@ mod tests {
 
     #[test]
     fn the_ends_hold_the_same_keys_the_other_way_round() {
-        for id in [[0xcc, 0xa9], [0xc0, 0x2b], [0xc0, 0x2c], [0xc0, 0xae]] {
-            let secrets = Secrets {
-                suite: Suite::from_id(id).unwrap(),
-                master: Zeroizing::new([7; 48]),
-                client_random: [1; 32],
-                server_random: [2; 32],
-            };
+        for id in [0xcca9, 0xc02b, 0xc02c, 0xc0ae] {
+            let secrets = Secrets::new(Suite::from_id(id).unwrap(), &[7; 48], [1; 32], [2; 32]);
             let (client, server) =
                 (Keys::derive(&secrets, Role::Client), Keys::derive(&secrets, Role::Server));
             let aead = client.aead;

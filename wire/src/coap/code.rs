@@ -1,9 +1,4 @@
-//! The registry numbers that this crate knows: codes, options with their properties, content formats.
-//!
-//! Data only. Sources: RFC 7252 sections 5.10 and 12, RFC 7641, RFC 7959, RFC 9175, and MSC3079 for options
-//! 256 and 257. Options that are not listed are unrecognised: elective ones are ignored, critical ones
-//! refused (RFC 7252 section 5.4.1). That is deliberate for If-Match, If-None-Match, OSCORE and the Q-Block
-//! options, whose meaning we do not implement.
+//! Codes: methods and responses with their reasons (RFC 7252 sections 3 and 12.1).
 
 use std::fmt;
 
@@ -22,6 +17,12 @@ impl Code {
     pub const PUT: Code = Code::new(0, 3);
     /// 0.04 DELETE (RFC 7252 section 5.8.4)
     pub const DELETE: Code = Code::new(0, 4);
+    /// 0.05 FETCH (RFC 8132 section 2)
+    pub const FETCH: Code = Code::new(0, 5);
+    /// 0.06 PATCH (RFC 8132 section 3)
+    pub const PATCH: Code = Code::new(0, 6);
+    /// 0.07 iPATCH (RFC 8132 section 3)
+    pub const IPATCH: Code = Code::new(0, 7);
 
     /// Makes a code from class and detail, e.g. `Code::new(2, 5)` for 2.05.
     pub const fn new(class: u8, detail: u8) -> Code {
@@ -46,6 +47,23 @@ impl Code {
     /// Returns whether the code is 2.xx.
     pub const fn is_success(self) -> bool {
         self.class() == 2
+    }
+    /// Returns the name of a method, which is that of HTTP where HTTP has it: `GET`; None for any other code.
+    pub const fn method_name(self) -> Option<&'static str> {
+        Some(match self {
+            Code::GET => "GET",
+            Code::POST => "POST",
+            Code::PUT => "PUT",
+            Code::DELETE => "DELETE",
+            Code::FETCH => "FETCH",
+            Code::PATCH => "PATCH",
+            Code::IPATCH => "iPATCH",
+            _ => return None,
+        })
+    }
+    /// Returns a response code as `2.05 Content`, and one without a name as its number.
+    pub fn with_reason(self) -> String {
+        self.text().map_or_else(|| self.to_string(), str::to_owned)
     }
 }
 
@@ -161,118 +179,9 @@ impl Method {
     }
 }
 
-/// Content-Formats that the protocol uses (RFC 7252 section 12.3).
-pub mod content_format {
-    /// `text/plain; charset=utf-8`, also of diagnostic texts
-    pub const TEXT: u16 = 0;
-    /// `application/octet-stream`, RFC 7252 section 12.3
-    pub const OCTET_STREAM: u16 = 42;
-    /// `application/json`, RFC 7252 section 12.3
-    pub const JSON: u16 = 50;
-    /// `application/cbor`, RFC 8949 section 9.4
-    pub const CBOR: u16 = 60;
-}
-
-pub(super) const URI_HOST: u16 = 3;
-pub(super) const ETAG: u16 = 4;
-pub(super) const OBSERVE: u16 = 6;
-pub(super) const URI_PORT: u16 = 7;
-pub(super) const LOCATION_PATH: u16 = 8;
-pub(super) const URI_PATH: u16 = 11;
-pub(super) const CONTENT_FORMAT: u16 = 12;
-pub(super) const MAX_AGE: u16 = 14;
-pub(super) const URI_QUERY: u16 = 15;
-pub(super) const ACCEPT: u16 = 17;
-pub(super) const LOCATION_QUERY: u16 = 20;
-pub(super) const BLOCK2: u16 = 23;
-pub(super) const BLOCK1: u16 = 27;
-pub(super) const SIZE2: u16 = 28;
-pub(super) const PROXY_URI: u16 = 35;
-pub(super) const PROXY_SCHEME: u16 = 39;
-pub(super) const SIZE1: u16 = 60;
-pub(super) const AUTHORIZATION: u16 = 256;
-pub(super) const CBOR_VERSION: u16 = 257;
-pub(super) const REQUEST_TAG: u16 = 292;
-/// Our own option, in the range for experiments: a bit field of what a client is capable of. Elective, safe
-/// to forward and not part of the cache key (RFC 7252 section 5.4.6); unknown bits are ignored.
-pub(super) const CAPABILITIES: u16 = 65020;
-
-/// Bit of [`CAPABILITIES`]: the client may send a copy of a request sooner than the ACK_TIMEOUT of RFC 7252
-/// says. The next bit, 2, is reserved for requests that ask for lists of blocks.
-pub(super) const SHORT_TIMERS: u32 = 1;
-
-/// Longest value of an option of text, in bytes: Uri-Path, Uri-Query and others (RFC 7252 section 5.10).
-pub const MAX_OPTION: usize = 255;
-
-/// Longest value of option 256, in bytes: four times what a message holds without IP fragmentation.
-pub const MAX_ACCESS_TOKEN: usize = 4096;
-
-/// What the registry says about one option.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Definition {
-    pub number: u16,
-    pub name: &'static str,
-    pub repeatable: bool,
-    /// Shortest value, in bytes.
-    pub min: usize,
-    pub max: usize,
-}
-
-const fn option(number: u16, name: &'static str, repeatable: bool, min: usize, max: usize) -> Definition {
-    Definition { number, name, repeatable, min, max }
-}
-
-/// Options that have a meaning in a request.
-pub(super) const IN_REQUESTS: [Definition; 17] = [
-    option(URI_HOST, "Uri-Host", false, 1, MAX_OPTION),
-    option(OBSERVE, "Observe", false, 0, 3),
-    option(URI_PORT, "Uri-Port", false, 0, 2),
-    option(URI_PATH, "Uri-Path", true, 0, MAX_OPTION),
-    option(CONTENT_FORMAT, "Content-Format", false, 0, 2),
-    option(URI_QUERY, "Uri-Query", true, 0, MAX_OPTION),
-    option(ACCEPT, "Accept", false, 0, 2),
-    option(BLOCK2, "Block2", false, 0, 3),
-    option(BLOCK1, "Block1", false, 0, 3),
-    option(SIZE2, "Size2", false, 0, 4),
-    option(PROXY_URI, "Proxy-Uri", false, 1, 1034),
-    option(PROXY_SCHEME, "Proxy-Scheme", false, 1, MAX_OPTION),
-    option(SIZE1, "Size1", false, 0, 4),
-    option(AUTHORIZATION, "Authorization", false, 0, MAX_ACCESS_TOKEN),
-    option(CBOR_VERSION, "CBOR-Version", false, 0, 4),
-    option(REQUEST_TAG, "Request-Tag", true, 0, 8),
-    option(CAPABILITIES, "Capabilities", false, 0, 4),
-];
-
-/// Options that have a meaning in a response.
-pub(super) const IN_RESPONSES: [Definition; 10] = [
-    option(ETAG, "ETag", false, 1, 8),
-    option(OBSERVE, "Observe", false, 0, 3),
-    option(LOCATION_PATH, "Location-Path", true, 0, MAX_OPTION),
-    option(CONTENT_FORMAT, "Content-Format", false, 0, 2),
-    option(MAX_AGE, "Max-Age", false, 0, 4),
-    option(LOCATION_QUERY, "Location-Query", true, 0, MAX_OPTION),
-    option(BLOCK2, "Block2", false, 0, 3),
-    option(BLOCK1, "Block1", false, 0, 3),
-    option(SIZE2, "Size2", false, 0, 4),
-    option(SIZE1, "Size1", false, 0, 4),
-];
-
-/// Returns what the registry calls an option, None for one that means nothing to us.
-pub(super) fn name(number: u16) -> Option<&'static str> {
-    let mut known = IN_REQUESTS.iter().chain(&IN_RESPONSES);
-    known.find(|option| option.number == number).map(|option| option.name)
-}
-
-/// Returns whether the lowest bit of the number is set (RFC 7252 section 5.4.6).
-pub(super) const fn is_critical(number: u16) -> bool {
-    number & 1 == 1
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::page_of_protocol;
-    use std::collections::BTreeMap;
 
     #[test]
     fn codes_are_written_as_class_and_two_digits() {
@@ -297,39 +206,19 @@ mod tests {
     }
 
     #[test]
-    fn tables_are_in_ascending_order_with_possible_lengths() {
-        for table in [&IN_REQUESTS[..], &IN_RESPONSES[..]] {
-            assert!(table.windows(2).all(|pair| pair[0].number < pair[1].number));
-            assert!(table.iter().all(|option| option.min <= option.max));
+    fn codes_are_written_with_their_reason_where_they_have_one() {
+        assert_eq!(Code::new(2, 5).with_reason(), "2.05 Content");
+        assert_eq!(Code::new(4, 29).with_reason(), "4.29 Too Many Requests");
+        assert_eq!(Code::new(4, 20).with_reason(), "4.20");
+    }
+
+    #[test]
+    fn all_methods_of_the_registry_have_names_and_no_other_code_has() {
+        let names: Vec<_> = (0..=255).filter_map(|code| Code(code).method_name()).collect();
+        assert_eq!(names, ["GET", "POST", "PUT", "DELETE", "FETCH", "PATCH", "iPATCH"]);
+        for method in [Method::Get, Method::Post, Method::Put, Method::Delete] {
+            assert_eq!(method.code().method_name(), Some(method.name()));
         }
-    }
-
-    #[test]
-    fn the_page_of_the_protocol_has_these_options() {
-        let head = "| number | name | bytes | in | repeatable | meaning here |";
-        let Some(rows) = page_of_protocol::rows(head) else { return };
-        let cells = |row: &str| row.split('|').map(str::trim).skip(1).take(5).collect::<Vec<_>>().join(" ");
-        let told: Vec<String> = rows.iter().map(|row| cells(row)).collect();
-        let mut known = BTreeMap::new();
-        for (table, place) in [(&IN_REQUESTS[..], "request"), (&IN_RESPONSES[..], "response")] {
-            for Definition { number, name, repeatable, min, max } in table {
-                let place = if known.contains_key(number) { "both" } else { place };
-                let repeatable = if *repeatable { "yes" } else { "no" };
-                known.insert(number, format!("{number} {name} {min}-{max} {place} {repeatable}"));
-            }
-        }
-        assert_eq!(told, known.into_values().collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn msc3079_options_have_the_properties_that_their_numbers_say() {
-        assert!(!is_critical(AUTHORIZATION) && is_critical(CBOR_VERSION));
-    }
-
-    #[test]
-    fn our_own_option_is_elective_safe_to_forward_no_cache_key_and_experimental() {
-        let number = CAPABILITIES;
-        assert!(!is_critical(number) && number & 2 == 0 && number & 0x1e == 0x1c && number >= 65_000);
     }
 
     #[test]

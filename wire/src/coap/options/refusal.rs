@@ -1,25 +1,31 @@
-//! Why the CoAP layer answers a request by itself, and with which code.
+//! Why a request cannot be served as it stands, and by which code that is answered.
 
-use super::super::failure::{OptionError, OptionFault};
-use super::super::numbers::Code;
+use super::super::code::Code;
+use super::super::fault::{OptionError, OptionFault};
 
-/// Why a request is answered at once; displayed, it is the diagnostic text.
+/// Why a request is refused; displayed, it is the diagnostic text (RFC 7252 section 5.5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(in super::super) enum Refusal {
+pub enum Refusal {
+    /// A critical option is wrong or unknown (RFC 7252 section 5.4.1).
     #[error("{0}")]
     Option(OptionError),
+    /// A Uri-Path is `.` or `..` (RFC 7252 section 5.10.1).
     #[error("a path segment must not be . or ..")]
     DotSegment,
+    /// Path, query and what else names the body are longer than its limit.
     #[error("path and query are longer than 4,096 bytes together")]
     PathTooLong,
+    /// The method is not one of [`super::super::Method`].
     #[error("only GET, POST, PUT and DELETE are served")]
     Method,
+    /// The request has a Proxy-Uri or Proxy-Scheme (RFC 7252 section 5.10.2).
     #[error("this server is not a forward proxy")]
     Proxying,
 }
 
 impl Refusal {
-    pub(in super::super) fn code(self) -> Code {
+    /// Returns the code of the response.
+    pub fn code(self) -> Code {
         match self {
             // RFC 7959 section 2.2.
             Refusal::Option(OptionError { fault: OptionFault::ReservedSize, .. }) => Code::BAD_REQUEST,
@@ -31,7 +37,7 @@ impl Refusal {
     }
 
     /// Returns whether a non-confirmable request gets no answer for it (RFC 7252 section 5.4.1).
-    pub(in super::super) fn is_bad_option(self) -> bool {
+    pub fn is_bad_option(self) -> bool {
         self.code() == Code::BAD_OPTION
     }
 }

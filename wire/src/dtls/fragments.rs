@@ -1,32 +1,24 @@
-//! Headers of handshake messages, or of pieces of them, in a plaintext record (RFC 6347 section 4.2.2): for
-//! what has to be known before OpenSSL reads them.
+//! Headers of handshake messages, or of pieces of them, in a plaintext record (RFC 6347 section 4.2.2).
 
 /// Bytes of a header: type (1), length (3), message_seq (2), fragment offset (3), fragment length (3).
-pub(super) const HANDSHAKE_HEADER: usize = 12;
-/// HandshakeType of a HelloRequest.
-pub(super) const HELLO_REQUEST: u8 = 0;
-/// HandshakeType of a ClientHello.
-pub(super) const CLIENT_HELLO: u8 = 1;
-/// HandshakeType of a HelloVerifyRequest.
-pub(super) const HELLO_VERIFY_REQUEST: u8 = 3;
-/// HandshakeType of a ClientKeyExchange.
-pub(super) const CLIENT_KEY_EXCHANGE: u8 = 16;
+pub const HANDSHAKE_HEADER: usize = 12;
 
 /// The header of one message or of one piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Fragment {
-    /// HandshakeType (RFC 5246 section 7.4)
-    pub(super) kind: u8,
+pub struct Fragment {
+    /// HandshakeType, one of the constants in [`super::handshake`] as a rule.
+    pub kind: u8,
     /// Bytes of the whole message.
-    pub(super) length: usize,
-    pub(super) message_seq: u16,
-    /// Where the piece begins in the message.
-    pub(super) offset: usize,
+    pub length: usize,
+    /// Number of the message within its handshake, by its sender.
+    pub message_seq: u16,
+    /// Where the piece begins in the message, in bytes.
+    pub offset: usize,
 }
 
 impl Fragment {
     /// Makes the header of a piece of `here` bytes.
-    pub(super) fn header(&self, here: usize) -> [u8; HANDSHAKE_HEADER] {
+    pub fn header(&self, here: usize) -> [u8; HANDSHAKE_HEADER] {
         let [[l0, l1, l2], [o0, o1, o2], [f0, f1, f2]] = [self.length, self.offset, here].map(|number| {
             let [_, a, b, c] = (number as u32).to_be_bytes();
             [a, b, c]
@@ -37,19 +29,21 @@ impl Fragment {
 }
 
 /// Bytes that are not a message, or a message that ends beyond its record. Nothing after them can be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Malformed;
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a handshake message is cut off by the end of its record")]
+pub struct Malformed;
 
-/// Iterates over the messages and pieces in the fragment of a record.
-pub(super) struct Fragments<'a>(&'a [u8]);
+/// Iterates over the messages and pieces in the content of a record.
+pub struct Fragments<'a>(&'a [u8]);
 
 impl<'a> Fragments<'a> {
-    pub(super) fn new(record: &'a [u8]) -> Fragments<'a> {
+    /// Reads the content of a record of type handshake.
+    pub fn new(record: &'a [u8]) -> Fragments<'a> {
         Fragments(record)
     }
 
     /// Returns each message or piece with its bytes, up to the first malformed one.
-    pub(super) fn bodies(mut self) -> impl Iterator<Item = (Fragment, &'a [u8])> {
+    pub fn bodies(mut self) -> impl Iterator<Item = (Fragment, &'a [u8])> {
         std::iter::from_fn(move || self.split_first())
     }
 

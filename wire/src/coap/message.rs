@@ -4,62 +4,40 @@
 //! Its `assert`s on token lengths are out of reach because a [`Token`] has 8 bytes at most. This file only
 //! separates the options; [`super::options`] knows what they mean.
 
-use super::numbers::Code;
+mod token;
+
+use super::code::Code;
 use coap_lite::{CoapOption, MessageType, Packet};
 
+pub use token::{MessageId, Token};
+
 /// Largest message in either direction: the plaintext of one DTLS record (RFC 6347 section 4.1).
-pub(super) const MAX_MESSAGE: usize = 1 << 14;
-
-/// Matches acknowledgements and resets to messages, and reveals duplicates (RFC 7252 section 4.4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct MessageId(pub u16);
-
-impl MessageId {
-    pub(super) fn next(self) -> MessageId {
-        MessageId(self.0.wrapping_add(1))
-    }
-}
-
-/// Matches responses to requests: 0 to 8 bytes (RFC 7252 section 5.3.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Token {
-    length: u8,
-    bytes: [u8; 8],
-}
-
-impl Token {
-    pub(super) const EMPTY: Token = Token { length: 0, bytes: [0; 8] };
-
-    /// Makes a token from a sequence number, without leading zeros (RFC 9175 section 4.2).
-    pub(super) fn from_number(number: u64) -> Token {
-        let length = 8 - number.leading_zeros() as usize / 8;
-        let mut bytes = [0; 8];
-        for (to, from) in bytes.iter_mut().zip(number.to_be_bytes().iter().skip(8 - length)) {
-            *to = *from;
-        }
-        Token { length: length as u8, bytes }
-    }
-    /// Makes a token; None for more than 8 bytes.
-    pub(super) fn new(bytes: &[u8]) -> Option<Token> {
-        let mut token = Token { length: bytes.len() as u8, bytes: [0; 8] };
-        token.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        Some(token)
-    }
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..usize::from(self.length)).unwrap_or(&[])
-    }
-}
+pub const MAX_MESSAGE: usize = 1 << 14;
 
 /// The type of a message (RFC 7252 section 4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
+    /// CON: is repeated until it is acknowledged (RFC 7252 section 4.2)
     Confirmable,
+    /// NON: is sent once (RFC 7252 section 4.3)
     NonConfirmable,
+    /// ACK: answers a confirmable message
     Acknowledgement,
+    /// RST: answers a message that means nothing to its receiver
     Reset,
 }
 
 impl Kind {
+    /// Returns how the specification abbreviates the type: `CON`, `NON`, `ACK`, `RST`.
+    pub const fn abbreviation(self) -> &'static str {
+        match self {
+            Kind::Confirmable => "CON",
+            Kind::NonConfirmable => "NON",
+            Kind::Acknowledgement => "ACK",
+            Kind::Reset => "RST",
+        }
+    }
+
     fn to_wire(self) -> MessageType {
         match self {
             Kind::Confirmable => MessageType::Confirmable,
@@ -71,27 +49,35 @@ impl Kind {
 }
 
 /// What is wrong with the form of a message. Its content is never looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Malformed {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
     /// The message has fewer than 4 bytes.
+    #[error("fewer than the four bytes of a header")]
     TooShort,
     /// The version is not 1: ignored in silence (RFC 7252 section 3).
+    #[error("the version is not 1")]
     Version,
     /// The token length is 9 to 15, or the token is cut off.
+    #[error("the token is longer than 8 bytes or cut off")]
     TokenLength,
     /// An option has a nibble of 15 or a number above 65,535, or is cut off.
+    #[error("an option is cut off or has an impossible head")]
     Option,
     /// A payload marker stands without a payload.
+    #[error("a payload marker stands without a payload")]
     PayloadMarker,
     /// The code is 0.00 and the message is longer than its header (RFC 7252 section 4.1).
+    #[error("an Empty message has more than its header")]
     EmptyWithContent,
     /// The code is of class 1, 6 or 7, or does not go with the type.
+    #[error("the code is reserved or does not go with the type")]
     Code,
 }
 
 /// A malformed message, with what is needed to refuse it (RFC 7252 sections 4.2 and 4.3).
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Refused {
+pub struct Refused {
+    /// What is wrong.
     pub why: Malformed,
     /// Id of a confirmable message, which is answered by a Reset. None for all others, which are ignored.
     pub reset: Option<MessageId>,
@@ -99,16 +85,21 @@ pub(super) struct Refused {
 
 /// A received message that is well-formed: [`Kind`] and code fit each other.
 #[derive(Debug)]
-pub(super) struct Message {
+pub struct Message {
+    /// Type of the message.
     pub kind: Kind,
+    /// Method, response code or [`Code::EMPTY`].
     pub code: Code,
+    /// Id of the message, or of the one that it acknowledges or resets.
     pub id: MessageId,
+    /// Token of the request; of an Empty message [`Token::EMPTY`].
     pub token: Token,
     packet: Packet,
 }
 
 impl Message {
-    pub(super) fn parse(bytes: &[u8]) -> Result<Message, Refused> {
+    /// Parses one message, which is all of `bytes`.
+    pub fn parse(bytes: &[u8]) -> Result<Message, Refused> {
         let &[first, code, high, low, ..] = bytes else {
             return Err(Refused { why: Malformed::TooShort, reset: None });
         };
@@ -150,17 +141,19 @@ impl Message {
     }
 
     /// Returns numbers and values in ascending order; values of one number keep the order of the message.
-    pub(super) fn options(&self) -> impl Iterator<Item = (u16, &[u8])> {
+    pub fn options(&self) -> impl Iterator<Item = (u16, &[u8])> {
         self.packet
             .options()
             .flat_map(|(number, values)| values.iter().map(move |value| (*number, value.as_slice())))
     }
 
-    pub(super) fn payload(&self) -> &[u8] {
+    /// Returns the payload; empty for none.
+    pub fn payload(&self) -> &[u8] {
         &self.packet.payload
     }
 
-    pub(super) fn into_payload(self) -> Vec<u8> {
+    /// Returns the payload and gives up the rest.
+    pub fn into_payload(self) -> Vec<u8> {
         self.packet.payload
     }
 }
@@ -186,17 +179,20 @@ fn header_length(packet: &Packet) -> usize {
 
 /// A message to be sent, without its type and message id.
 #[derive(Debug, Clone)]
-pub(super) struct Outgoing {
+pub struct Outgoing {
+    /// Method or response code.
     pub code: Code,
+    /// Token of the request.
     pub token: Token,
     /// Options in any order of numbers; values of one number keep their order.
     pub options: Vec<(u16, Vec<u8>)>,
+    /// The payload; empty for none.
     pub payload: Vec<u8>,
 }
 
 impl Outgoing {
     /// Encodes the message; None if it is longer than [`MAX_MESSAGE`].
-    pub(super) fn encode(self, kind: Kind, id: MessageId) -> Option<Vec<u8>> {
+    pub fn encode(self, kind: Kind, id: MessageId) -> Option<Vec<u8>> {
         let mut packet = Packet::new();
         packet.header.set_version(1);
         packet.header.set_type(kind.to_wire());
@@ -212,7 +208,7 @@ impl Outgoing {
 }
 
 /// Encodes an Empty message (RFC 7252 section 4.1): exactly four bytes.
-pub(super) fn empty(kind: Kind, id: MessageId) -> Vec<u8> {
+pub fn empty(kind: Kind, id: MessageId) -> Vec<u8> {
     let first = match kind {
         Kind::Confirmable => 0x40,
         Kind::NonConfirmable => 0x50,
@@ -352,16 +348,6 @@ mod tests {
         }
         // After the token, after each option, and within the payload.
         assert_eq!(shorter, [(0, 0), (1, 0), (2, 0), (3, 0), (3, 1), (3, 2), (3, 3), (3, 4), (3, 5), (3, 6)]);
-    }
-
-    #[test]
-    fn tokens_from_numbers_have_no_leading_zeros() {
-        for (number, bytes) in
-            [(0, b"".as_slice()), (1, b"\x01"), (255, b"\xff"), (256, b"\x01\x00"), (u64::MAX, &[255; 8])]
-        {
-            assert_eq!(Token::from_number(number).as_bytes(), bytes);
-        }
-        assert_eq!(Token::new(&[0; 9]), None);
     }
 
     #[test]

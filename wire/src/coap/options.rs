@@ -8,18 +8,19 @@ mod encode;
 mod refusal;
 mod response;
 
-use super::block::{Block, from_uint};
-use super::failure::{OptionError, OptionFault};
+use super::block::Block;
+use super::code::Method;
+use super::fault::{OptionError, OptionFault};
 use super::message::Message;
-use super::numbers::{self, Definition, Method};
+use super::numbers::{self, Definition};
+use super::uint::from_uint;
 
-pub(super) use encode::{Part, encode_request, encode_response};
-pub(super) use refusal::Refusal;
-pub(super) use response::ParsedResponse;
-pub use response::ResponseOptions;
+pub use encode::{Part, encode_request, encode_response};
+pub use refusal::Refusal;
+pub use response::{ParsedResponse, ResponseOptions};
 
-/// The options of a request that mean something to us, validated; critical ones that we do not know never
-/// get here.
+/// The options of a request that have a meaning, validated; critical ones that have none refuse the
+/// request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestOptions {
     /// Uri-Path values, raw UTF-8, in order. Never `.` or `..` in a received request (RFC 7252 section
@@ -31,13 +32,13 @@ pub struct RequestOptions {
     pub content_format: Option<u16>,
     /// Accept (option 17): the format that the client wants, see [`super::content_format`].
     pub accept: Option<u16>,
-    /// Option 256 of MSC3079: the access token as this very request says it. What holds for a request that
-    /// has been received is its [`super::Standing`].
+    /// Option 256 of MSC3079: the access token as this very request says it. It stays with the session, so a
+    /// request without one may have the token of an earlier request.
     pub authorization: Option<String>,
     /// Option 257 of MSC3079: the CBOR version as this very request says it.
     pub cbor_version: Option<u32>,
     /// Observe (option 6) as the client says it. A server may answer such a request like any other (RFC 7641
-    /// section 4.1), and this one does.
+    /// section 4.1).
     pub observe: Option<u32>,
     /// Uri-Host (option 3): the server that the client means, where the address does not say it.
     pub host: Option<String>,
@@ -48,31 +49,37 @@ pub struct RequestOptions {
 /// which belong to the session once they have been sent, and what speaks of payloads or hosts, which
 /// clients leave out of block requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct BodyKey(Box<[u8]>);
+pub struct BodyKey(Box<[u8]>);
 
 impl BodyKey {
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
+    /// Returns the bytes: code, then number, length and value of each option.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
     }
 }
 
-/// Bytes of a [`BodyKey`], which is path and query with four bytes for each option. It is kept with each
+/// Most bytes of a [`BodyKey`], which is path and query with four bytes for each option. It is kept with each
 /// body and each request that waits. The longest real ones are some 1,500 bytes: a `/sync` with an inline
 /// filter and a `since` of many stream positions, a `/join` with servers to ask; a single parameter has 255
 /// bytes at most (RFC 7252 section 5.10).
 const MAX_KEY: usize = 4096;
 
-/// A request, parsed into what the server acts upon.
+/// A request, parsed into what a server acts upon.
 #[derive(Debug)]
-pub(super) struct ParsedRequest {
+pub struct ParsedRequest {
+    /// What is asked for.
     pub method: Method,
+    /// The options that mean the same in each message of the request.
     pub options: RequestOptions,
+    /// What names the body that the request is about.
     pub key: BodyKey,
+    /// Block1: which block of the request body the message carries.
     pub block1: Option<Block>,
+    /// Block2: which block of the response body is asked for.
     pub block2: Option<Block>,
-    /// What the client says its body measures.
+    /// Size1: what the client says its body measures, in bytes.
     pub size1: Option<u32>,
-    /// The client asks for Size2 (RFC 7959 section 4).
+    /// Whether the client asks for Size2 (RFC 7959 section 4).
     pub wants_size2: bool,
 }
 
@@ -106,12 +113,12 @@ fn recognised<'a>(
 
 impl ParsedRequest {
     /// Returns whether the request is about a block of a body that another message has begun.
-    pub(super) fn goes_on(&self) -> bool {
+    pub fn goes_on(&self) -> bool {
         [self.block1, self.block2].into_iter().flatten().any(|block| block.num > 0)
     }
 
     /// Returns the request, or why it is refused; and what was wrong with options that were ignored.
-    pub(super) fn parse(message: &Message) -> (Result<ParsedRequest, Refusal>, Vec<OptionFault>) {
+    pub fn parse(message: &Message) -> (Result<ParsedRequest, Refusal>, Vec<OptionFault>) {
         let mut ignored = Vec::new();
         let result = ParsedRequest::of(message, &mut ignored);
         (result, ignored)
@@ -187,33 +194,27 @@ fn block(number: u16, value: &[u8]) -> Result<Block, OptionError> {
 
 /// Returns what the client says it is capable of; 0 if it says nothing. A message that is refused for other
 /// options says it as well.
-pub(super) fn capabilities(message: &Message) -> u32 {
+pub fn capabilities(message: &Message) -> u32 {
     let told = message.options().find(|(number, value)| *number == numbers::CAPABILITIES && value.len() <= 4);
     told.and_then(|(_, value)| from_uint(value)).unwrap_or(0)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::counters::Counters;
-    use super::super::failure::Unsendable;
+    use super::super::code::Code;
+    use super::super::fault::Unsendable;
     use super::super::message::{Kind, MessageId, Outgoing, Token};
-    use super::super::numbers::{Code, MAX_ACCESS_TOKEN};
+    use super::super::numbers::MAX_ACCESS_TOKEN;
     use super::*;
 
     /// Options as a test writes them.
     type Wire<'a> = &'a [(u16, &'a [u8])];
 
-    fn parse(code: Code, options: Wire) -> (Result<ParsedRequest, Refusal>, Counters) {
+    fn parse(code: Code, options: Wire) -> (Result<ParsedRequest, Refusal>, Vec<OptionFault>) {
         let options = options.iter().map(|(number, value)| (*number, value.to_vec())).collect();
         let message = Outgoing { code, token: Token::EMPTY, options, payload: vec![] };
         let wire = message.encode(Kind::Confirmable, MessageId(1)).unwrap();
-        let (parsed, ignored) = ParsedRequest::parse(&Message::parse(&wire).unwrap());
-        let mut counters = Counters::default();
-        ignored.into_iter().for_each(|fault| counters.count_fault(fault));
-        if let Err(refusal) = parsed {
-            counters.count_refusal(refusal);
-        }
-        (parsed, counters)
+        ParsedRequest::parse(&Message::parse(&wire).unwrap())
     }
 
     fn options(wire: Wire) -> RequestOptions {
@@ -309,27 +310,24 @@ mod tests {
         let real: Vec<_> = std::iter::once((numbers::URI_PATH, b"_matrix".as_slice()))
             .chain(std::iter::repeat_n((numbers::URI_QUERY, filter.as_bytes()), 15))
             .collect();
-        assert_eq!(parse(Code::GET, &real).0.unwrap().key.len(), 1 + 11 + 15 * 259);
-        let (refused, counters) = parse(Code::GET, &[&real[..], &real[15..]].concat());
-        let refused = refused.unwrap_err();
-        assert_eq!((refused, counters.paths_too_long), (Refusal::PathTooLong, 1));
+        assert_eq!(parse(Code::GET, &real).0.unwrap().key.as_bytes().len(), 1 + 11 + 15 * 259);
+        let refused = parse(Code::GET, &[&real[..], &real[15..]].concat()).0.unwrap_err();
+        assert_eq!(refused, Refusal::PathTooLong);
         assert_eq!((refused.code(), refused.is_bad_option()), (Code::BAD_REQUEST, false));
         assert!(refused.to_string().contains("4,096 bytes"));
         // Tags are a part of what is kept.
         let tags = vec![(numbers::REQUEST_TAG, b"12345678".as_slice()); 342];
-        assert_eq!(parse(Code::GET, &tags[..341]).0.unwrap().key.len(), 1 + 341 * 12);
+        assert_eq!(parse(Code::GET, &tags[..341]).0.unwrap().key.as_bytes().len(), 1 + 341 * 12);
         assert_eq!(parse(Code::GET, &tags).0.unwrap_err(), Refusal::PathTooLong);
     }
 
     #[test]
-    fn each_fault_of_an_option_has_its_own_counter() {
-        let count = |wire: Wire, of: fn(&Counters) -> u64| of(&parse(Code::GET, wire).1);
-        assert_eq!(count(&[(9, b"")], |counters| counters.options_unknown), 1);
-        assert_eq!(count(&[(256, &[0; MAX_ACCESS_TOKEN + 1])], |counters| counters.options_bad_length), 1);
-        assert_eq!(count(&[(6, b""), (6, b"")], |counters| counters.options_repeated), 1);
-        assert_eq!(count(&[(11, b"..")], |counters| counters.options_bad_value), 1);
-        assert_eq!(count(&[(23, b"\x07")], |counters| counters.options_bad_value), 1);
-        assert_eq!(count(&[(35, b"coap://x")], |counters| counters.proxying_refused), 1);
+    fn what_is_wrong_with_ignored_options_is_said() {
+        use OptionFault::*;
+        let faults = |wire: Wire| parse(Code::GET, wire).1;
+        assert_eq!(faults(&[(2, b"x"), (11, b"a"), (60, b"12345")]), [Unknown, Length]);
+        assert_eq!(faults(&[(6, b""), (6, b"")]), [Repeated]);
+        assert_eq!(faults(&[(256, b"\xff")]), [NotUtf8]);
     }
 
     #[test]

@@ -1,14 +1,14 @@
 //! From options with a meaning to numbers and bytes: requests of the client role, responses of the server
 //! role.
 
-use super::super::block::uint;
-use super::super::failure::Unsendable;
+use super::super::fault::Unsendable;
 use super::super::numbers::{self, MAX_ACCESS_TOKEN, MAX_OPTION};
+use super::super::uint::uint;
 use super::{RequestOptions, ResponseOptions};
 
 /// Which options of a request go into a message of a transfer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in super::super) enum Part {
+pub enum Part {
     /// The first or only message: all of them.
     First,
     /// Later blocks of the request body.
@@ -18,10 +18,7 @@ pub(in super::super) enum Part {
 }
 
 /// Returns the request's options for the wire, or what no CoAP message can carry of them.
-pub(in super::super) fn encode_request(
-    options: &RequestOptions,
-    part: Part,
-) -> Result<Vec<(u16, Vec<u8>)>, Unsendable> {
+pub fn encode_request(options: &RequestOptions, part: Part) -> Result<Vec<(u16, Vec<u8>)>, Unsendable> {
     let mut encoded = Vec::with_capacity(options.path.len() + options.query.len() + 4);
     let mut texts = |number, values: &[String], too_long: fn(usize) -> Unsendable| {
         for value in values {
@@ -65,7 +62,7 @@ pub(in super::super) fn encode_request(
 }
 
 /// Returns Content-Format and Max-Age of a response; blockwise adds Size2.
-pub(in super::super) fn encode_response(options: &ResponseOptions) -> Vec<(u16, Vec<u8>)> {
+pub fn encode_response(options: &ResponseOptions) -> Vec<(u16, Vec<u8>)> {
     let mut encoded = Vec::new();
     if let Some(format) = options.content_format {
         encoded.push((numbers::CONTENT_FORMAT, uint(format.into())));

@@ -1,9 +1,10 @@
 //! The options of a response as they arrive (RFC 7252 section 5.10).
 
-use super::super::block::{Block, from_uint};
-use super::super::failure::{OptionError, OptionFault};
+use super::super::block::Block;
+use super::super::fault::{OptionError, OptionFault};
 use super::super::message::Message;
 use super::super::numbers;
+use super::super::uint::from_uint;
 use super::{block, recognised};
 
 /// The options of a response.
@@ -17,21 +18,23 @@ pub struct ResponseOptions {
     pub size: Option<u64>,
 }
 
-/// A response, parsed into what the client acts upon.
+/// A response, parsed into what a client acts upon.
 #[derive(Debug)]
-pub(in super::super) struct ParsedResponse {
+pub struct ParsedResponse {
+    /// The options that mean the same in each message of the response.
     pub options: ResponseOptions,
+    /// Block1: which block of the request body is answered.
     pub block1: Option<Block>,
+    /// Block2: which block of the response body the message carries.
     pub block2: Option<Block>,
+    /// ETag: which state of the resource the body is.
     pub etag: Option<Vec<u8>>,
 }
 
 impl ParsedResponse {
     /// Returns the response, or the option for which it is to be rejected (RFC 7252 section 5.4.1); and what
     /// was wrong with options that were ignored.
-    pub(in super::super) fn parse(
-        message: &Message,
-    ) -> (Result<ParsedResponse, OptionError>, Vec<OptionFault>) {
+    pub fn parse(message: &Message) -> (Result<ParsedResponse, OptionError>, Vec<OptionFault>) {
         let mut ignored = Vec::new();
         let result = ParsedResponse::of(message, &mut ignored);
         (result, ignored)

@@ -1,6 +1,7 @@
 //! The value of the Block1 and Block2 options (RFC 7959 section 2.2): which piece of a body, and how large
 //! pieces are.
 
+use super::uint::uint;
 use std::fmt;
 
 /// SZX: blocks of 16, 32, ... 1024 bytes.
@@ -25,7 +26,8 @@ impl BlockSize {
     pub const fn bytes(self) -> usize {
         16 << self.0
     }
-    pub(super) const fn smaller(self) -> Option<BlockSize> {
+    /// Returns half the size; None below the smallest.
+    pub const fn smaller(self) -> Option<BlockSize> {
         if self.0 == 0 { None } else { Some(BlockSize(self.0 - 1)) }
     }
 }
@@ -37,28 +39,33 @@ impl fmt::Display for BlockSize {
 }
 
 /// Why a block option has no meaning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum BlockError {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BlockError {
     /// SZX 7: 4.00 (RFC 7959 section 2.2).
+    #[error("SZX 7 is reserved")]
     ReservedSize,
-    /// More than three bytes; the option table has refused it before.
+    /// The value has more than three bytes, which the limit of the option forbids.
+    #[error("a block option has three bytes at most")]
     Length,
 }
 
 /// NUM, M and SZX.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Block {
+pub struct Block {
     /// Place of the block in the body, counted in blocks of its size; below 2^20.
     pub num: u32,
+    /// Whether further blocks follow this one.
     pub more: bool,
+    /// Size of the block, and the unit of its place.
     pub size: BlockSize,
 }
 
 impl Block {
     /// The highest NUM.
-    pub(super) const MAX_NUM: u32 = (1 << 20) - 1;
+    pub const MAX_NUM: u32 = (1 << 20) - 1;
 
-    pub(super) fn decode(value: &[u8]) -> Result<Block, BlockError> {
+    /// Reads the value of the option; no bytes are block 0 of 16 bytes.
+    pub fn decode(value: &[u8]) -> Result<Block, BlockError> {
         if value.len() > 3 {
             return Err(BlockError::Length);
         }
@@ -67,30 +74,21 @@ impl Block {
         Ok(Block { num: number >> 4, more: number & 8 != 0, size })
     }
 
-    pub(super) fn encode(self) -> Vec<u8> {
+    /// Writes the value of the option.
+    pub fn encode(self) -> Vec<u8> {
         uint(self.num.min(Block::MAX_NUM) << 4 | u32::from(self.more) << 3 | u32::from(self.size.szx()))
     }
 
     /// Returns where in the body the block begins, in bytes; at most 2^30.
-    pub(super) fn offset(self) -> usize {
+    pub fn offset(self) -> usize {
         (self.num as usize) << (self.size.szx() + 4)
     }
 
     /// Returns the block that begins at `offset`, a multiple of `size`; None beyond the highest NUM.
-    pub(super) fn at(offset: usize, size: BlockSize, more: bool) -> Option<Block> {
+    pub fn at(offset: usize, size: BlockSize, more: bool) -> Option<Block> {
         let num = u32::try_from(offset >> (size.szx() + 4)).ok()?;
         (num <= Block::MAX_NUM).then_some(Block { num, more, size })
     }
-}
-
-/// Writes an unsigned integer in its shortest form (RFC 7252 section 3.2); zero has no bytes.
-pub(super) fn uint(value: u32) -> Vec<u8> {
-    value.to_be_bytes().into_iter().skip(value.leading_zeros() as usize / 8).collect()
-}
-
-/// Reads an unsigned integer, also with leading zeros; None above four bytes.
-pub(super) fn from_uint(value: &[u8]) -> Option<u32> {
-    (value.len() <= 4).then(|| value.iter().fold(0, |number, byte| number << 8 | u32::from(*byte)))
 }
 
 #[cfg(test)]
@@ -135,14 +133,5 @@ mod tests {
         }
         assert_eq!(Block::at(1 << 30, BlockSize::MAX, false), None);
         assert_eq!(BlockSize::from_szx(7), None);
-    }
-
-    #[test]
-    fn unsigned_integers_have_no_leading_zeros() {
-        for (value, wire) in [(0, b"".as_slice()), (1, b"\x01"), (256, b"\x01\x00"), (u32::MAX, &[255; 4])] {
-            assert_eq!(uint(value), wire);
-            assert_eq!(from_uint(wire), Some(value));
-        }
-        assert_eq!(from_uint(&[0; 5]), None);
     }
 }
