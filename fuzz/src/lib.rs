@@ -6,6 +6,8 @@
 //! included.
 
 pub mod annotate;
+pub mod capture_file;
+pub mod capture_ip;
 pub mod client;
 mod coap;
 pub mod codec;
@@ -14,6 +16,7 @@ mod dtls;
 pub mod filter;
 pub mod front;
 pub mod handshake;
+pub mod key_log;
 pub mod messages;
 mod openssl_random;
 pub mod push;

@@ -4,7 +4,8 @@
 
 use lowband_fuzz::dice::Dice;
 use lowband_fuzz::{
-    annotate, client, codec, filter, front, handshake, messages, push, records, server, sessions,
+    annotate, capture_file, capture_ip, client, codec, filter, front, handshake, key_log, messages, push,
+    records, server, sessions,
 };
 use std::fs;
 use std::panic::{self, AssertUnwindSafe};
@@ -63,6 +64,21 @@ fn blockwise_at_the_server_holds_over_changed_seeds() {
 #[test]
 fn blockwise_at_the_client_holds_over_changed_seeds() {
     over_changed_seeds("client", client::run, 5_000);
+}
+
+#[test]
+fn files_of_captures_hold_over_changed_seeds() {
+    over_changed_seeds("capture_file", capture_file::run, 5_000);
+}
+
+#[test]
+fn packets_of_captures_hold_over_changed_seeds() {
+    over_changed_seeds("capture_ip", capture_ip::run, 20_000);
+}
+
+#[test]
+fn key_logs_hold_over_changed_seeds() {
+    over_changed_seeds("key_log", key_log::run, 5_000);
 }
 
 fn over_changed_seeds(target: &str, run: fn(&[u8]), changes: usize) {
