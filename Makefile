@@ -46,7 +46,7 @@ CARGO_FUZZ := RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=malloc_context_size=2:quarantine_si
 
 # ---- the two commands --------------------------------------------------------------------------------------
 
-.PHONY: help demo down test check needed rust msrv unit test-npm e2e test-kubernetes test-more pictures figures bench-wire bench-load bench-codec bench-chain bench-filter bench-npm fuzz advisories build filter images image-filter images-again kubernetes npm npm-module npm-again setup setup-test setup-more clean
+.PHONY: help demo down test check needed rust msrv unit test-npm e2e test-kubernetes test-more pictures figures bench-wire bench-load bench-codec bench-chain bench-filter bench-npm fuzz advisories build filter images image-filter images-again kubernetes npm npm-module npm-again page-module setup setup-test setup-more clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -190,7 +190,7 @@ advisories: .tools/bin/cargo-deny ## known vulnerabilities of the dependencies; 
 # Without the remapping a program holds the paths of this machine and differs from one machine to the next.
 BUILD_RUSTFLAGS := $(strip $(RUSTFLAGS) --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo --remap-path-prefix=$(CURDIR)=/src)
 BUILD := env RUSTFLAGS="$(BUILD_RUSTFLAGS)" cargo build --locked --release --workspace \
-  --exclude lowband-envoy-filter --exclude lowband-copy-filter --exclude 'lowband-npm*'
+  --exclude lowband-envoy-filter --exclude lowband-copy-filter --exclude 'lowband-npm*' --exclude lowband-devtools
 
 build: .tools/system.stamp ## release binaries: lowband-sidecar, lowband, demo, wire-figures, bench-wire, bench-load, bench-codec, writers
 	@$(STEP)/build.log 'Building the sidecar, the client and the demo' $(BUILD)
@@ -244,6 +244,12 @@ npm: .tools/system.stamp .tools/npm.stamp ## the npm package lowband-codec: targ
 npm-module:
 	@$(STEP)/npm-module.log 'Building the module of the npm package' $(WASM_BUILD) -p lowband-npm
 	@$(BINDGEN) npm/pkg $(WASM_OUT)/lowband_npm.wasm
+
+page-module: .tools/system.stamp
+	@$(STEP)/npm-bindgen.log 'Building what makes the JavaScript of the npm package' cargo build --locked -p lowband-npm-bindgen
+	@$(STEP)/page-module.log 'Building the module of the page' $(WASM_BUILD) -p lowband-devtools
+	@mkdir -p devtools/page/pkg
+	@$(BINDGEN) devtools/page/pkg $(WASM_OUT)/lowband_devtools.wasm
 
 # The second build runs in another folder and at another time, with a copy of the standard library that was
 # built for the first one: with other flags it would be built anew.
@@ -442,4 +448,4 @@ NODE_CLIENTS = env $(WITH_NODE) npm --prefix e2e/foreign/node install --no-save
 	@mkdir -p .tools && touch $@
 
 clean: ## remove what was built and installed here
-	rm -rf target .tools .venv npm/node_modules npm/pkg npm/LICENSE e2e/foreign/node/node_modules
+	rm -rf target .tools .venv npm/node_modules npm/pkg npm/LICENSE devtools/page/pkg e2e/foreign/node/node_modules

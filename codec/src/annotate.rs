@@ -220,7 +220,7 @@ impl What {
     }
 }
 
-/// Annotated CBOR.
+/// The items of one input, with their notes and the text in which each is found again.
 #[derive(Clone, Debug)]
 pub struct Annotated<'c> {
     cbor: Cow<'c, [u8]>,

@@ -73,8 +73,8 @@ impl Annotated<'_> {
     }
 
     /// Returns the beginning of a string, on one line: a text in quotes with JSON's escapes, bytes as
-    /// `h'...'`; up to [`MAX_PREVIEW`] characters or bytes, then `...`. `None` for other items and for strings
-    /// of indefinite length, whose chunks have their own.
+    /// `h'...'`; up to [`MAX_PREVIEW`] characters or bytes, then `...`. `None` for other items and for
+    /// strings of indefinite length, whose chunks have their own.
     pub fn preview(&self, item: usize) -> Option<String> {
         let item = self.items().get(item)?;
         if !matches!(item.kind, Kind::Text | Kind::Bytes) || item.argument.is_none() {

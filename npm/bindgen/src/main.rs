@@ -1,10 +1,9 @@
-//! `lowband-npm-bindgen FOLDER MODULE`: turns the wasm module as the compiler leaves it into the files of the
-//! npm package.
+//! `lowband-npm-bindgen FOLDER MODULE`: turns a wasm module as the compiler leaves it into the files that go
+//! to JavaScript: those of the npm package, or of the page in `devtools/`.
 //!
-//! FOLDER gets the module, the JavaScript and the types around it, the module once more as a text, and the
-//! list of the codec's error kinds.
-//! The library behind the `wasm-bindgen` command does the work, so that Cargo.lock alone determines its
-//! version.
+//! FOLDER gets the module and the JavaScript and the types around it; the npm package also the module once
+//! more as a text, and the list of the codec's error kinds. The library behind the `wasm-bindgen` command does
+//! the work, so that Cargo.lock alone determines its version.
 
 use lowband_codec::ErrorKind;
 use std::error::Error;
@@ -12,27 +11,31 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use wasm_bindgen_cli_support::Bindgen;
 
+/// The file name of the module of the page.
+const OF_THE_PAGE: &str = "lowband_devtools";
+
 fn main() -> ExitCode {
     let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
     let [folder, module] = arguments.as_slice() else {
         eprintln!("usage: lowband-npm-bindgen FOLDER MODULE");
         return ExitCode::from(2);
     };
-    if let Err(error) = generate(module, folder) {
+    let of_the_page = module.file_stem().is_some_and(|name| name == OF_THE_PAGE);
+    if let Err(error) = generate(module, folder, of_the_page) {
         eprintln!("{}: {error}", module.display());
         return ExitCode::FAILURE;
     }
-    if let Err(error) = write_texts(folder) {
+    if !of_the_page && let Err(error) = write_texts(folder) {
         eprintln!("{}: {error}", folder.display());
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
 }
 
-fn generate(module: &Path, folder: &Path) -> Result<(), Box<dyn Error>> {
+fn generate(module: &Path, folder: &Path, of_the_page: bool) -> Result<(), Box<dyn Error>> {
     Bindgen::new()
         .input_path(module)
-        .out_name("lowband_codec")
+        .out_name(if of_the_page { OF_THE_PAGE } else { "lowband_codec" })
         .web(true)?
         .typescript(true)
         // The entries of the package say where the module is. With a default address the JavaScript would
