@@ -11,8 +11,8 @@
 //! repeated keys and texts that are not UTF-8 included. A mistake in the form ends the reading at its byte;
 //! all that stands before it is there. The input may be a sequence of items (RFC 8742).
 //!
-//! What JSON has no form for stands in the text in diagnostic notation (RFC 8949 section 8), and its items say
-//! so. Where the decoder takes the input, the text parses to the value that the decoder gives.
+//! What JSON has no form for stands in the text in diagnostic notation (RFC 8949 section 8), and its items
+//! say so. Where the decoder takes the input, the text parses to the value that the decoder gives.
 //!
 //! ```
 //! use lowband_codec::annotate::{Annotated, Options};
@@ -94,13 +94,13 @@ pub enum Kind {
     Unsigned,
     /// An integer below 0: -1 minus the argument.
     Negative,
-    /// A byte string.
+    /// A byte string, which has no form in JSON.
     Bytes,
-    /// A text.
+    /// A text, UTF-8 if all is well.
     Text,
-    /// An array.
+    /// An array, whose argument is the number of its elements.
     Array,
-    /// A map.
+    /// A map, whose argument is the number of its pairs.
     Map,
     /// A tag, whose content is the next item.
     Tag,
@@ -281,8 +281,8 @@ impl<'c> Annotated<'c> {
     }
 
     /// Returns the item's range in the JSON text, in bytes: a key without its colon, a container with its
-    /// brackets, a break as the closing one. `None` for what is not in the text: a pair that is overruled, and
-    /// what comes after the text's limit.
+    /// brackets, a break as the closing one. `None` for what is not in the text: a pair that is overruled,
+    /// and what comes after the text's limit.
     pub fn json_range(&self, item: usize) -> Option<Range<usize>> {
         self.rendered.shown.get(item)?.range()
     }

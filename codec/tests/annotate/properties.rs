@@ -63,8 +63,8 @@ proptest! {
     }
 }
 
-/// What the decoder takes has the same text here but for blanks; what it refuses is a mistake or a note at the
-/// same byte.
+/// What the decoder takes has the same text here but for blanks; what it refuses is a mistake or a note at
+/// the same byte.
 fn as_the_decoder_sees_it(cbor: &[u8], keys: Option<&'static KeyTable>) {
     let annotated = Annotated::new(cbor, Options { keys, ..Options::default() });
     in_order(&annotated);
