@@ -46,7 +46,7 @@ CARGO_FUZZ := RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=malloc_context_size=2:quarantine_si
 
 # ---- the two commands --------------------------------------------------------------------------------------
 
-.PHONY: help demo down test check needed rust msrv unit test-npm e2e test-kubernetes test-more pictures figures bench-wire bench-load bench-codec bench-chain bench-filter bench-npm fuzz advisories build filter images image-filter images-again kubernetes npm npm-module npm-again page-module setup setup-test setup-more clean
+.PHONY: help demo down test check needed rust msrv unit test-npm test-wireshark e2e test-kubernetes test-more pictures figures bench-wire bench-load bench-codec bench-chain bench-filter bench-npm fuzz advisories build filter images image-filter images-again kubernetes npm npm-module npm-again page-module setup setup-test setup-more clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -72,6 +72,7 @@ check: needed .tools/bin/cargo-deny $(ACTIONLINT) ## formatting, lints, document
 	tools/check-comments
 	tools/check-pages
 	tools/pictures --check
+	tools/wireshark-tables --check
 	$(ACTIONLINT) -shellcheck= -pyflakes= .github/workflows/*.yml
 	cargo fetch --locked
 	cargo fetch $(FUZZ)
@@ -101,6 +102,9 @@ test-npm: setup-test npm-again ## the npm package in Node, a Vite build and Chro
 	@env $(WITH_NODE) npm --prefix npm run --silent check
 	@env $(WITH_NODE) LOWBAND_NPM_PACKED=$(PACKED) LOWBAND_NPM_MAX_GZIPPED=$(NPM_MAX_GZIPPED) npm --prefix npm test --silent
 
+test-wireshark: .tools/test.stamp ## the Wireshark plugin in tshark; a quarter of a minute
+	python3 devtools/wireshark/test_lowband.py
+
 unit: ## the tests of all crates but e2e, and the fuzz targets over their seeds
 	cargo test --locked --workspace --exclude lowband-e2e
 	cargo test $(FUZZ) --no-default-features
@@ -120,6 +124,7 @@ e2e: setup-test images-again $(COPY_FILTER) ## the tests against the real parts
 	for test in real_envoy early reload own_answers paths flood certificate; do \
 	  LOWBAND_ENVOY="$$(echo .venv/envoy-oldest/lib/python3*/site-packages/envoy/_bin/envoy)" python3 envoy-filter/tests/$$test.py || exit 1; \
 	done
+	python3 devtools/wireshark/test_lowband.py
 	python3 envoy-filter/tests/image.py
 	python3 e2e/kubernetes/images.py
 	.venv/examples/bin/python envoy-filter/tests/overlays.py
