@@ -15,6 +15,7 @@ use lowband_e2e::reference::Reference;
 use lowband_e2e::relay::Relay;
 use lowband_e2e::synapse::RateLimits;
 use lowband_e2e::wire::Wire;
+use serde_json::json;
 use std::process::Command;
 
 /// Name of the capture in the run folder, as the page for operators calls it.
@@ -33,6 +34,10 @@ const FIELDS: [&str; 6] = [
 ];
 /// Content type of application data (RFC 6347 section 4.1).
 const APPLICATION_DATA: &str = "23";
+/// The plugin that reads the protocol for Wireshark, and the fields of it that the test looks at.
+const PLUGIN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../devtools/wireshark/lowband.lua");
+const PLUGIN_FIELDS: [&str; 6] =
+    ["lowband.code", "lowband.method", "lowband.path", "lowband.json", "lowband.blocks", "lowband.error"];
 /// Wireshark 4.0 takes options that it does not know for malformed, or notes them: 256 and 257 are MSC3079's,
 /// 65020 is ours.
 const UNKNOWN_TO_WIRESHARK: [&str; 3] =
@@ -72,14 +77,55 @@ impl Row {
     }
 }
 
+/// Returns the page's command that reads the capture and has this word.
+fn command(word: &str) -> &'static str {
+    let lines = PAGE.lines().map(|line| line.trim_start_matches("$ "));
+    let mut reads = lines.filter(|line| line.starts_with("tshark ") && line.contains(CAPTURE));
+    reads.find(|line| line.contains(KEY_LOG) && line.contains(word)).expect("the page's command")
+}
+
+/// Runs a command of tshark with these fields, and returns what it prints.
+async fn fields_of(fixture: &Fixture, command: &str, fields: &[&str]) -> String {
+    system_program("tshark", "setup-test").unwrap();
+    let fields: String = fields.iter().map(|field| format!(" -e {field}")).collect();
+    let told = fixture.shell(&format!("{command} -T fields{fields}")).await.unwrap();
+    String::from_utf8(told).unwrap()
+}
+
 /// Reads the capture with the command of the page for operators.
 async fn read(fixture: &Fixture) -> Vec<Row> {
-    system_program("tshark", "setup-test").unwrap();
-    let reads = |line: &&str| line.starts_with("tshark ") && line.contains(CAPTURE) && line.contains(KEY_LOG);
-    let command = PAGE.lines().find(reads).expect("the page's command");
-    let fields = FIELDS.map(|field| format!(" -e {field}")).concat();
-    let told = fixture.shell(&format!("{command} -T fields{fields}")).await.unwrap();
-    String::from_utf8(told).unwrap().lines().map(Row::parse).collect()
+    let told = fields_of(fixture, command("dtls.port==8008,coap"), &FIELDS).await;
+    told.lines().map(Row::parse).collect()
+}
+
+/// One message as the plugin shows it; only the last block of a body has its JSON.
+#[derive(Debug)]
+struct Shown {
+    code: String,
+    method: String,
+    path: String,
+    json: String,
+    blocks: String,
+    error: String,
+}
+
+impl Shown {
+    fn parse(line: &str) -> Shown {
+        let mut cells = line.split('\t').map(str::to_owned);
+        let mut next = || cells.next().unwrap_or_else(|| panic!("{line:?}"));
+        Shown { code: next(), method: next(), path: next(), json: next(), blocks: next(), error: next() }
+    }
+
+    fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.json).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+/// Reads the capture with the plugin and the page's command for it, up to the fields that the page names.
+async fn read_by_plugin(fixture: &Fixture) -> Vec<Shown> {
+    let (command, _) = command("-T fields -e lowband.code").split_once(" -Y ").unwrap();
+    let command = format!("{command} -X lua_script:{PLUGIN} -Y lowband");
+    fields_of(fixture, &command, &PLUGIN_FIELDS).await.lines().map(Shown::parse).collect()
 }
 
 #[test]
@@ -137,5 +183,31 @@ fn wireshark_decrypts_a_run_and_finds_its_requests_and_nothing_malformed() {
             let count = rows.iter().filter(|row| row.code == code).count();
             assert!(count >= least, "{count} times {code}");
         }
+
+        let shown = read_by_plugin(&fixture).await;
+        assert!(shown.iter().all(|row| row.error.is_empty()), "{shown:#?}");
+        let is_request = |row: &&Shown| row.code == row.method;
+        let mut requests: Vec<_> =
+            shown.iter().filter(is_request).map(|row| (&*row.method, &*row.path)).collect();
+        requests.dedup();
+        let path = format!("/_matrix/client/r0/rooms/{room}/send/m.room.message/1");
+        let expected = [
+            ("POST", "/_matrix/client/r0/register"),
+            ("POST", "/_matrix/client/r0/createRoom"),
+            ("PUT", &*path),
+            ("GET", "/_matrix/client/r0/sync"),
+            ("GET", "/_matrix/client/versions"),
+        ];
+        assert_eq!(requests, expected);
+        let of_message: Vec<_> =
+            shown.iter().filter(|row| row.path == path && !row.json.is_empty()).collect();
+        let [sent, answer] = &*of_message else { panic!("{of_message:#?}") };
+        assert_eq!(sent.json(), json!({"msgtype": "m.text", "body": text}));
+        assert_eq!((&*sent.blocks, &*answer.code), ("4", "2.05 Content"));
+        assert_eq!(answer.json(), json!({"event_id": event}));
+        let is_sync = |row: &&Shown| row.path.ends_with("/sync") && !row.json.is_empty();
+        let syncs: Vec<_> = shown.iter().filter(is_sync).collect();
+        let [sync] = &*syncs else { panic!("{syncs:#?}") };
+        assert_eq!(sync.json(), synced);
     });
 }
