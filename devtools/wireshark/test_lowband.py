@@ -213,6 +213,10 @@ class Messages(PluginTest):
             down(coap(ACK, CONTENT, 2, b"b")),
             down(coap(CON, CONTENT, 9, b"a")),
             down(coap(CON, CONTENT, 8, b"c")),
+            # One token for one request after the other, and a notification for the second one.
+            up(coap(CON, GET, 3, b"a", path("I"))),
+            down(coap(ACK, CONTENT, 3, b"a")),
+            down(coap(CON, CONTENT, 10, b"a")),
         ]
         rows = self.rows(datagrams, "lowband.request_in", "lowband.method", "lowband.path", "lowband.query")
         self.assertEqual(rows[3:], [
@@ -220,6 +224,9 @@ class Messages(PluginTest):
             ("3", "PUT", "/_matrix/client/r0/presence/@u:hs/status", ""),
             ("1", "GET", "/_matrix/client/r0/sync", "timeout=30000"),
             ("", "", "", ""),
+            ("", "GET", "/_matrix/client/r0/joined_rooms", ""),
+            ("8", "GET", "/_matrix/client/r0/joined_rooms", ""),
+            ("8", "GET", "/_matrix/client/r0/joined_rooms", ""),
         ])
 
     def test_paths_stand_in_the_list_of_packets(self):
