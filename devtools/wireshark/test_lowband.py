@@ -277,7 +277,7 @@ class Messages(PluginTest):
         datagrams = [up(message[:length]) for length in range(len(message))]
         seed = 20
         chance = random.Random(seed)
-        for _ in range(1500):
+        for _ in range(700):
             changed = bytearray(message)
             for _ in range(chance.randint(1, 4)):
                 changed[chance.randrange(len(changed))] = chance.randrange(256)
@@ -286,7 +286,7 @@ class Messages(PluginTest):
             rows = self.rows(datagrams, "lowband.error", "lowband.code", "lowband.json", more=more)
             self.assertEqual(len(rows), len(datagrams))
             self.assertNotIn("plugin failed", str(rows), f"seed {seed}")
-            self.assertGreater(sum(row[0] != "" for row in rows), 50)
+            self.assertGreater(sum(row[0] != "" for row in rows), 40)
 
     def test_a_capture_that_keeps_the_beginning_of_each_packet_is_read_as_far_as_it_goes(self):
         message = coap(CON, PUT, 1, b"t", [*path("9", "!r:hs", "m", "1"), CBOR], b"\x82\x01" + b"\x78\xc8" + b"x" * 200)
