@@ -7,8 +7,10 @@ use lowband_bench::stub;
 use lowband_bench::usage::{processor_time, resident};
 use lowband_e2e::tell::say;
 use lowband_e2e::{Error, Result};
-use lowband_transport::coap::content_format::CBOR;
-use lowband_transport::coap::{Method, Request, RequestOptions};
+use lowband_transport::coap::Request;
+use lowband_wire::coap::Method;
+use lowband_wire::coap::content_format::CBOR;
+use lowband_wire::coap::options::RequestOptions;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 

@@ -197,10 +197,7 @@ fn prepare(arguments: CoapArgs) -> Result<Job, Failure> {
 }
 
 fn parse_method(text: &str) -> Result<Method, String> {
-    [Method::Get, Method::Post, Method::Put, Method::Delete]
-        .into_iter()
-        .find(|method| method.name().eq_ignore_ascii_case(text))
-        .ok_or_else(|| "the methods are GET, POST, PUT and DELETE".into())
+    Method::from_name(text).ok_or_else(|| "the methods are GET, POST, PUT and DELETE".into())
 }
 
 fn parse_seconds(text: &str) -> Result<Duration, String> {

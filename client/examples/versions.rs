@@ -6,7 +6,7 @@
 //!
 //! The third argument names the CA certificates to believe; without it those of the system are.
 
-use lowband_client::{ConnectOptions, LastingConnection, Request, Verification, names};
+use lowband_client::{ConnectOptions, LastingConnection, Request, Verification};
 use std::error::Error;
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ pub(crate) async fn ask_for_versions(options: ConnectOptions) -> Result<String, 
     let response = connection.request(Request::get("/_matrix/client/versions")).await?;
     connection.close().await;
     if !response.is_success() {
-        return Err(names::code(response.code).into());
+        return Err(response.code.with_reason().into());
     }
     // Without a Content-Format a body is CBOR.
     Ok(String::from_utf8(lowband_codec::cbor_to_json(&response.body)?)?)

@@ -2,8 +2,10 @@
 
 use crate::target::TargetError;
 use lowband_transport::SetupError;
-use lowband_transport::coap::{FailReason, MAX_ACCESS_TOKEN, ProtocolError, Unsendable};
+use lowband_transport::coap::{FailReason, ProtocolError};
 use lowband_transport::dtls::{CertificateFailure, CloseReason, HandshakeFailure};
+use lowband_wire::coap::fault::Unsendable;
+use lowband_wire::coap::numbers::MAX_ACCESS_TOKEN;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;

@@ -16,7 +16,7 @@
 //! })
 //! .await?;
 //! let versions = connection.request(Request::get("/_matrix/client/versions")).await?;
-//! println!("{} {:?}", lowband_client::names::code(versions.code), lowband_codec::cbor_to_json(&versions.body));
+//! println!("{} {:?}", versions.code.with_reason(), lowband_codec::cbor_to_json(&versions.body));
 //! connection.close().await;
 //! # Ok(())
 //! # }
@@ -34,7 +34,6 @@ mod error;
 pub mod key_log;
 mod lasting;
 mod message;
-pub mod names;
 mod redial;
 mod settings;
 mod sticky;
@@ -49,8 +48,9 @@ pub use redial::Redial;
 pub use settings::{Settings, TokenUse};
 pub use target::TargetError;
 
-pub use lowband_transport::coap::{
-    Code, FailReason, Limits, MAX_ACCESS_TOKEN, MAX_OPTION, Method, ProtocolError, Times, Unsendable,
-};
+pub use lowband_transport::coap::{FailReason, Limits, ProtocolError, Times};
 pub use lowband_transport::dtls::{CertificateFailure, CloseReason, HandshakeFailure, Verification};
 pub use lowband_transport::{Mistake, SetupError};
+pub use lowband_wire::coap::fault::Unsendable;
+pub use lowband_wire::coap::numbers::{MAX_ACCESS_TOKEN, MAX_OPTION};
+pub use lowband_wire::coap::{Code, Method, content_format};

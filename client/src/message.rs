@@ -1,6 +1,7 @@
 //! One request and one response, in HTTP words where CoAP has the same thing.
 
-use lowband_transport::coap::{self, Code, Method};
+use lowband_transport::coap::{self};
+use lowband_wire::coap::{Code, Method};
 use std::fmt;
 
 /// One request, in HTTP words.

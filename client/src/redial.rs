@@ -12,7 +12,7 @@
 use crate::driver::Failed;
 use crate::error::Error;
 use crate::message::Response;
-use lowband_transport::coap::{Code, Method};
+use lowband_wire::coap::{Code, Method};
 use std::time::Duration;
 
 /// How a [`crate::LastingConnection`] gets over the loss of a session.

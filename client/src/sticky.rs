@@ -15,7 +15,7 @@
 
 use crate::settings::TokenUse;
 use lowband_transport::ExchangeId;
-use lowband_transport::coap::Code;
+use lowband_wire::coap::Code;
 use std::collections::{HashMap, HashSet};
 
 /// The sticky options of one session. No `Debug`: it holds access tokens.

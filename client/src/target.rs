@@ -1,7 +1,7 @@
 //! From an HTTP request target to Uri-Path and Uri-Query options (RFC 7252 section 5.10.1).
 
 use lowband_codec::paths::{PathError, PathTable};
-use lowband_transport::coap::MAX_OPTION;
+use lowband_wire::coap::numbers::MAX_OPTION;
 use percent_encoding::percent_decode_str;
 
 /// The options that a target becomes.

@@ -1,6 +1,8 @@
 //! Watching a connection: every datagram, and what can be seen of it from outside the encryption.
 
 use crate::error::Error;
+use lowband_wire::dtls::handshake;
+use lowband_wire::dtls::record::{ContentType, Header};
 use std::fmt::{self, Write};
 use std::ops::Add;
 use std::sync::Arc;
@@ -80,20 +82,15 @@ impl Add for Traffic {
     }
 }
 
-/// Length of a DTLS record header (RFC 6347 section 4.1).
-const RECORD_HEADER: usize = 13;
-
 /// Names the DTLS records of a datagram, e.g. `ClientKeyExchange, ChangeCipherSpec, handshake (encrypted)`.
+/// Records are looked at one by one, whatever their type and version.
 pub fn records(datagram: &[u8]) -> String {
     let mut names = String::new();
     let mut rest = datagram;
-    while let Some((header, after)) = rest.split_first_chunk::<RECORD_HEADER>() {
-        let [content_type, _, _, epoch_high, epoch_low, .., length_high, length_low] = *header;
-        let length = usize::from(u16::from_be_bytes([length_high, length_low]));
-        let Some((body, next)) = after.split_at_checked(length) else { break };
+    while let Some((header, after)) = Header::parse(rest) {
+        let Some((body, next)) = after.split_at_checked(header.length) else { break };
         let separator = if names.is_empty() { "" } else { ", " };
-        let encrypted = [epoch_high, epoch_low] != [0, 0];
-        let _infallible = write!(names, "{separator}{}", record(content_type, encrypted, body));
+        let _infallible = write!(names, "{separator}{}", record(&header, body));
         rest = next;
     }
     if !rest.is_empty() {
@@ -102,34 +99,19 @@ pub fn records(datagram: &[u8]) -> String {
     names
 }
 
-fn record(content_type: u8, encrypted: bool, body: &[u8]) -> String {
-    match (content_type, encrypted, body) {
-        (20, _, _) => "ChangeCipherSpec".into(),
-        (21, false, &[_level, description, ..]) => format!("alert {description}"),
-        (21, _, _) => "alert (encrypted)".into(),
-        (22, false, &[message, ..]) => handshake_message(message),
-        (22, _, _) => "handshake (encrypted)".into(),
-        (23, _, _) => "application data".into(),
-        (other, _, _) => format!("record of type {other}"),
-    }
-}
-
-/// Names a handshake message (RFC 5246 section 7.4 and RFC 6347 section 4.3.2).
-fn handshake_message(message: u8) -> String {
-    match message {
-        0 => "HelloRequest".into(),
-        1 => "ClientHello".into(),
-        2 => "ServerHello".into(),
-        3 => "HelloVerifyRequest".into(),
-        4 => "NewSessionTicket".into(),
-        11 => "Certificate".into(),
-        12 => "ServerKeyExchange".into(),
-        13 => "CertificateRequest".into(),
-        14 => "ServerHelloDone".into(),
-        15 => "CertificateVerify".into(),
-        16 => "ClientKeyExchange".into(),
-        20 => "Finished".into(),
-        other => format!("handshake message {other}"),
+fn record(header: &Header, body: &[u8]) -> String {
+    let is_encrypted = header.number.epoch() > 0;
+    match (ContentType::from_wire(header.content_type), is_encrypted, body) {
+        (Some(ContentType::ChangeCipherSpec), _, _) => "ChangeCipherSpec".into(),
+        (Some(ContentType::Alert), false, &[_level, description, ..]) => format!("alert {description}"),
+        (Some(ContentType::Alert), _, _) => "alert (encrypted)".into(),
+        (Some(ContentType::Handshake), false, &[message, ..]) => match handshake::name(message) {
+            Some(name) => name.into(),
+            None => format!("handshake message {message}"),
+        },
+        (Some(ContentType::Handshake), _, _) => "handshake (encrypted)".into(),
+        (Some(ContentType::ApplicationData), _, _) => "application data".into(),
+        (Some(ContentType::ConnectionId) | None, _, _) => format!("record of type {}", header.content_type),
     }
 }
 

@@ -74,13 +74,7 @@ impl Step {
         let optional = |field: &str| value.get(field).and_then(Value::as_str).map(str::to_owned);
         let line = value.get("line").and_then(Value::as_u64);
         let (name, target, tag) = (text(value, "method")?, text(value, "target")?, text(value, "tag")?);
-        let method = match name.as_str() {
-            "GET" => Method::Get,
-            "POST" => Method::Post,
-            "PUT" => Method::Put,
-            "DELETE" => Method::Delete,
-            _ => return Err(wrong(value, "method")),
-        };
+        let method = Method::from_name(&name).ok_or_else(|| wrong(value, "method"))?;
         let place = line.map_or("for a later one".to_owned(), |line| format!("line {line}"));
         let user = optional("user");
         let token = optional("token").or_else(|| user.as_ref().map(|user| format!("${{token.{user}}}")));

@@ -5,16 +5,11 @@
 //! sender sends from that message on is lost until this message comes again; datagrams from then on have been
 //! repeated, and pass.
 
+use lowband_wire::dtls::fragments::Fragments;
+use lowband_wire::dtls::handshake::{CLIENT_KEY_EXCHANGE, SERVER_HELLO};
+use lowband_wire::dtls::record::{self, ContentType};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-
-/// The content type of a handshake record (RFC 6347 section 4.1).
-const HANDSHAKE: u8 = 22;
-/// The fragment offset behind the record's header, message type, length and sequence number (RFC
-/// 6347 section 4.2.2).
-const FRAGMENT_OFFSET: std::ops::Range<usize> = 19..22;
-/// Where the message type stands, behind the record's header.
-const MESSAGE_TYPE: usize = 13;
 
 /// A flight of the handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,8 +83,8 @@ impl Flight {
     /// Returns the sender of the flight, and its first message (RFC 5246 section 7.4).
     fn begin(self) -> (From, u8) {
         match self {
-            Flight::Server => (From::Server, 2),
-            Flight::ClientLast => (From::Client, 16),
+            Flight::Server => (From::Server, SERVER_HELLO),
+            Flight::ClientLast => (From::Client, CLIENT_KEY_EXCHANGE),
         }
     }
 }
@@ -117,19 +112,21 @@ impl Loss {
 
 /// Returns whether the datagram begins with the beginning of a handshake message of this type.
 fn starts_with_message(datagram: &[u8], message: u8) -> bool {
-    datagram.first() == Some(&HANDSHAKE)
-        && datagram.get(MESSAGE_TYPE) == Some(&message)
-        && datagram.get(FRAGMENT_OFFSET) == Some(&[0; 3])
+    let Ok((record, _)) = record::parse(datagram) else { return false };
+    let first = Fragments::new(record.fragment).bodies().next();
+    record.content_type == ContentType::Handshake
+        && first.is_some_and(|(fragment, _)| fragment.kind == message && fragment.offset == 0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Makes a record of the handshake, epoch 0, with the head of one message.
+    /// Makes a record of the handshake, epoch 0, with one message.
     fn handshake(message: u8) -> Vec<u8> {
-        let mut record = vec![HANDSHAKE, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 1, 0, 12];
+        let mut record = vec![ContentType::Handshake as u8, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 1, 0, 52];
         record.extend([message, 0, 0, 40, 0, 1, 0, 0, 0, 0, 0, 40]);
+        record.extend([9; 40]);
         record
     }
 

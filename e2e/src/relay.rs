@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::loss::{BadPath, Flight, From, Loss};
 use crate::pcap::Pcap;
 use crate::tcp::Traffic;
+use lowband_wire::dtls::record::ContentType;
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket as StdSocket};
@@ -22,9 +23,8 @@ use tokio::task::JoinSet;
 
 /// Bytes of the headers of IPv4 and UDP.
 const DATAGRAM_HEADERS: u64 = 20 + 8;
-/// The content type of a DTLS record, its first byte (RFC 6347 section 4.1), for an alert. This byte is not
-/// encrypted.
-const ALERT: u8 = 21;
+/// First byte of an alert of DTLS: the type of a record is not encrypted.
+const ALERT: u8 = ContentType::Alert as u8;
 /// Bytes of the largest UDP payload.
 const LARGEST: usize = 65_535;
 

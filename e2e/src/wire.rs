@@ -10,8 +10,8 @@ use crate::tcp::Meter;
 use bytes::Bytes;
 use http::{Request, header};
 use http_body_util::Full;
-use lowband_client::names::{CBOR, JSON};
 use lowband_client::{ConnectOptions, Connection, Response, Verification};
+use lowband_wire::coap::content_format::{APPLICATION_JSON, CBOR, JSON};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -131,12 +131,12 @@ async fn over_http(connection: &mut Http1, call: Call<'_>, what: String) -> Resu
         .method(call.method.name())
         .uri(&call.target)
         .header(header::USER_AGENT, concat!("lowband-e2e/", env!("CARGO_PKG_VERSION")))
-        .header(header::ACCEPT, "application/json");
+        .header(header::ACCEPT, APPLICATION_JSON);
     if let Some(token) = call.token {
         request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
     }
     if call.body.is_some() {
-        request = request.header(header::CONTENT_TYPE, "application/json");
+        request = request.header(header::CONTENT_TYPE, APPLICATION_JSON);
     }
     let body = call.body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
     let request = request.body(Full::new(body));

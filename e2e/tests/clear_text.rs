@@ -13,7 +13,9 @@ mod shell;
 use lowband_e2e::aiocoap::{Aiocoap, Order, Told};
 use lowband_e2e::loss::From::{self, Client, Server};
 use lowband_e2e::parts::Parts;
-use lowband_transport::coap::{BlockSize, Limits, Method, Times};
+use lowband_transport::coap::{Limits, Times};
+use lowband_wire::coap::Method;
+use lowband_wire::coap::block::BlockSize;
 use shell::{Seen, Settings, Shell, text_of};
 use std::time::Duration;
 

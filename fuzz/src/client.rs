@@ -6,10 +6,11 @@
 use crate::coap::{BLOCK1, BLOCK2, ETAG, Outgoing, SIZE2, Sent, URI_PATH, block, body, tight_limits, uint};
 use arbitrary::{Arbitrary, Unstructured};
 use coap_lite::MessageType;
-use lowband_transport::coap::{
-    BlockSize, Client, ClientEvent, Code, Limits, Method, Request, RequestOptions, Response, Times,
-};
+use lowband_transport::coap::{Client, ClientEvent, Limits, Request, Response, Times};
 use lowband_transport::{ExchangeId, SessionId};
+use lowband_wire::coap::block::BlockSize;
+use lowband_wire::coap::options::RequestOptions;
+use lowband_wire::coap::{Code, Method};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 

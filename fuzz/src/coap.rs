@@ -2,15 +2,13 @@
 //! and limits so small that a fuzzer reaches them.
 
 use coap_lite::{CoapOption, MessageClass, MessageType, Packet};
-use lowband_transport::coap::{BlockSize, Limits, MAX_ACCESS_TOKEN, RequestOptions};
+use lowband_transport::coap::Limits;
+use lowband_wire::coap::block::BlockSize;
+use lowband_wire::coap::numbers::MAX_ACCESS_TOKEN;
+use lowband_wire::coap::options::RequestOptions;
 
-pub(crate) const URI_PATH: u16 = 11;
-pub(crate) const BLOCK2: u16 = 23;
-pub(crate) const BLOCK1: u16 = 27;
-pub(crate) const SIZE2: u16 = 28;
-pub(crate) const SIZE1: u16 = 60;
-pub(crate) const ETAG: u16 = 4;
-pub(crate) const REQUEST_TAG: u16 = 292;
+pub(crate) use lowband_wire::coap::numbers::{BLOCK1, BLOCK2, ETAG, REQUEST_TAG, SIZE1, SIZE2, URI_PATH};
+pub(crate) use lowband_wire::coap::uint::uint;
 
 /// Returns small limits. A page of a snapshot has 16 KiB: smaller byte limits would not test anything.
 pub(crate) fn tight_limits() -> Limits {
@@ -70,11 +68,6 @@ impl Outgoing {
 /// Encodes NUM, M and SZX as an option (RFC 7959 section 2.2).
 pub(crate) fn block(num: u32, more: bool, szx: u8) -> Vec<u8> {
     uint(num << 4 | u32::from(more) << 3 | u32::from(szx))
-}
-
-/// Encodes a number without leading zeros (RFC 7252 section 3.2).
-pub(crate) fn uint(value: u32) -> Vec<u8> {
-    value.to_be_bytes().into_iter().skip(value.leading_zeros() as usize / 8).collect()
 }
 
 /// A message of ours, which must be well-formed.

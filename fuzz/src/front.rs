@@ -5,10 +5,15 @@
 //! whole, and after the rest has come if it is the first piece of a longer one.
 
 use crate::dtls::{self, Server};
+use lowband_wire::dtls::fragments::HANDSHAKE_HEADER;
+use lowband_wire::dtls::record::{self, HEADER, MAX_PLAINTEXT};
 use std::time::Duration;
 
 /// Length of record header, message header, version and random.
-const BEFORE_SESSION_ID: usize = 13 + 12 + 2 + 32;
+const BEFORE_SESSION_ID: usize = HEADERS + 2 + 32;
+
+/// Length of record header and message header.
+const HEADERS: usize = HEADER + HANDSHAKE_HEADER;
 
 pub fn run(data: &[u8]) {
     let mut server = Server::new();
@@ -30,8 +35,8 @@ pub fn run(data: &[u8]) {
     assert_eq!((answer.len(), answered), (1, 1));
     if counters.cookies_sent == 1 {
         // If a datagram has several pieces, the first has been answered.
-        let record = &data[..13 + usize::from(u16::from_be_bytes([data[11], data[12]]))];
-        let hello = with_cookie(record, &answer[0][28..]);
+        let (record, _) = record::parse(data).expect("what is answered is a record");
+        let hello = with_cookie(record.raw, &answer[0][28..]);
         match hello[14..17] == hello[22..25] {
             true => proven(&mut server, hello),
             false => proven_piece(&mut server, &hello),
@@ -60,8 +65,8 @@ fn length(hello: &[u8]) -> u32 {
 
 /// Sets the length of the part in this record.
 fn set_here(hello: &mut [u8]) {
-    let record = (hello.len() - 13) as u16;
-    let [_, h0, h1, h2] = (hello.len() as u32 - 25).to_be_bytes();
+    let record = (hello.len() - HEADER) as u16;
+    let [_, h0, h1, h2] = ((hello.len() - HEADERS) as u32).to_be_bytes();
     hello[11..13].copy_from_slice(&record.to_be_bytes());
     hello[22..25].copy_from_slice(&[h0, h1, h2]);
 }
@@ -71,7 +76,7 @@ fn set_here(hello: &mut [u8]) {
 fn proven_piece(server: &mut Server, first: &[u8]) {
     // A hello of 2^24 bytes has no room for the cookie.
     let length = length(first) as usize;
-    if first.len() > 13 + (1 << 14) || length < first.len() - 25 {
+    if first.len() > HEADER + MAX_PLAINTEXT || length < first.len() - HEADERS {
         return;
     }
     let elsewhere = server.receive(dtls::STRANGER, first);
@@ -81,8 +86,8 @@ fn proven_piece(server: &mut Server, first: &[u8]) {
     assert_eq!(counters.hellos_gathering + counters.hellos_over_length, 1, "it is kept or refused");
     assert_eq!(answer.len() as u64, counters.hellos_over_length);
     if counters.hellos_gathering == 1 && length.is_multiple_of(2) {
-        let mut rest = [&first[..25], &vec![0; length + 25 - first.len()]].concat();
-        let [_, o0, o1, o2] = (first.len() as u32 - 25).to_be_bytes();
+        let mut rest = [&first[..HEADERS], &vec![0; length + HEADERS - first.len()]].concat();
+        let [_, o0, o1, o2] = ((first.len() - HEADERS) as u32).to_be_bytes();
         rest[19..22].copy_from_slice(&[o0, o1, o2]);
         set_here(&mut rest);
         server.receive(dtls::CLIENT, &rest);
@@ -95,7 +100,7 @@ fn proven_piece(server: &mut Server, first: &[u8]) {
 
 fn proven(server: &mut Server, hello: Vec<u8>) {
     // A hello near the longest record has no room for the cookie.
-    if hello.len() > 13 + (1 << 14) {
+    if hello.len() > HEADER + MAX_PLAINTEXT {
         return;
     }
     let before = *server.endpoint.counters();

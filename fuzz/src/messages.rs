@@ -5,11 +5,11 @@
 
 use crate::coap::{Outgoing, Sent, URI_PATH, assert_in_order, body, tight_limits};
 use coap_lite::MessageType;
-use lowband_transport::coap::{
-    Client, ClientEvent, Code, Method, Request, RequestOptions, ResponseOptions, Server, ServerEvent, Times,
-};
+use lowband_transport::coap::{Client, ClientEvent, Request, Server, ServerEvent, Times};
 use lowband_transport::shares::Network;
 use lowband_transport::{ExchangeId, SessionId};
+use lowband_wire::coap::options::{RequestOptions, ResponseOptions};
+use lowband_wire::coap::{Code, Method};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 

@@ -11,9 +11,11 @@ use crate::coap::{
 };
 use arbitrary::{Arbitrary, Unstructured};
 use coap_lite::MessageType;
-use lowband_transport::coap::{Code, Limits, ResponseOptions, Server, Times};
+use lowband_transport::coap::{Limits, Server, Times};
 use lowband_transport::shares::Network;
 use lowband_transport::{ExchangeId, SessionId};
+use lowband_wire::coap::Code;
+use lowband_wire::coap::options::ResponseOptions;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 

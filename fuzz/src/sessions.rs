@@ -8,9 +8,11 @@
 use crate::dtls::{SERVER, identity};
 use crate::openssl_random;
 use arbitrary::{Arbitrary, Unstructured};
-use lowband_transport::coap::{self, Code, Method, Request, RequestOptions, ResponseOptions, Times};
+use lowband_transport::coap::{self, Request, Times};
 use lowband_transport::dtls::{self, CloseReason, Counters, Verification};
 use lowband_transport::{Client, ExchangeId, Server, SessionId, client, server};
+use lowband_wire::coap::options::{RequestOptions, ResponseOptions};
+use lowband_wire::coap::{Code, Method};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

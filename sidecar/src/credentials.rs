@@ -13,7 +13,10 @@
 //! token goes along.
 
 use crate::document;
-use lowband_transport::coap::{AccessToken, Method, RequestOptions, Standing};
+use lowband_transport::coap::Standing;
+use lowband_wire::coap::Method;
+use lowband_wire::coap::access_token::AccessToken;
+use lowband_wire::coap::options::RequestOptions;
 
 /// Largest body, in bytes, in which the type of a login is looked for. No real login is longer.
 const MAX_LOGIN: usize = 64 << 10;
@@ -184,7 +187,7 @@ impl Refused {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lowband_transport::coap::content_format::JSON;
+    use lowband_wire::coap::content_format::JSON;
 
     const SYNC: &str = "_matrix/client/v3/sync";
     const VERSIONS: &str = "_matrix/client/versions";

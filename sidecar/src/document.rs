@@ -1,7 +1,7 @@
 //! Reads one top-level value of a Matrix document, in either form, from a body that is passed on unchanged.
 
 use lowband_codec::{KeyTable, peek};
-use lowband_transport::coap::content_format::JSON;
+use lowband_wire::coap::content_format::JSON;
 use std::borrow::Cow;
 
 /// Returns the text under a key; `None` where the key is absent, its value is not a text, or the body is not

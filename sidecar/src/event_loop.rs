@@ -21,9 +21,10 @@ use crate::worker::Worker;
 use exchanges::{Asked, Exchanges};
 pub use inspector::Inspector;
 use inspector::Question;
-use lowband_transport::dtls::{self, CloseReason, Done};
+use lowband_transport::dtls::{CloseReason, Done};
 use lowband_transport::server::Event;
 use lowband_transport::{ExchangeId, Server, SessionId};
+use lowband_wire::dtls::hello;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -204,7 +205,7 @@ impl EventLoop {
         self.tell_time(now);
         let EventLoop { socket, server, metrics, backlog, .. } = self;
         // Clients that have a session do not wait for those that want one.
-        let received = socket.receive(dtls::begins_hello, |peer, local, bytes| {
+        let received = socket.receive(hello::begins_hello, |peer, local, bytes| {
             metrics.datagram_in(bytes.len());
             if backlog.admits(peer) {
                 server.handle_datagram(now, peer, local, bytes);

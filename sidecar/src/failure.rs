@@ -2,7 +2,7 @@
 //! metrics.
 
 use crate::refusal::Refusal;
-use lowband_transport::coap::Code;
+use lowband_wire::coap::Code;
 use std::fmt;
 
 /// Why the upstream's response is missing or incomplete.

@@ -18,7 +18,7 @@ use crate::failure::Failure;
 use crate::upstream::Busy;
 use families::{ERROR, LOGOUT, RATE, REFUSED, TAKEN, TOO_LARGE};
 use labels::{CodeLabel, ReasonLabel, RequestLabels, ResultLabel};
-use lowband_transport::coap::{Code, Method};
+use lowband_wire::coap::{Code, Method};
 use prometheus_client::encoding::{prometheus_text, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;

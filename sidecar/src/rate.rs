@@ -1,8 +1,8 @@
 //! The limit on requests a second for each network.
 
 use crate::refusal::Refusal;
-use lowband_transport::coap::Code;
 use lowband_transport::shares::{Limit, Network, Rates};
+use lowband_wire::coap::Code;
 use std::time::{Duration, Instant};
 
 /// What is left of each network's share.

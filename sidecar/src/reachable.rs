@@ -6,7 +6,7 @@
 use crate::refusal::Refusal;
 use crate::target::segments;
 use lowband_codec::paths::{MAX_NESTED_ESCAPES, is_media};
-use lowband_transport::coap::Code;
+use lowband_wire::coap::Code;
 use percent_encoding::percent_decode_str;
 
 pub(crate) const DOT_SEGMENT: Refusal =
@@ -87,7 +87,8 @@ pub(crate) fn eagerly_decoded(path: &str) -> Option<String> {
 mod tests {
     use super::*;
     use crate::target::{Target, UpstreamTarget, map};
-    use lowband_transport::coap::{Method, RequestOptions};
+    use lowband_wire::coap::Method;
+    use lowband_wire::coap::options::RequestOptions;
 
     /// Maps and checks Uri-Path and Uri-Query.
     fn of(path: &[&str], query: &[&str]) -> Result<UpstreamTarget, Refusal> {

@@ -2,8 +2,9 @@
 //! text (RFC 7252 section 5.5.2), everything about Matrix or the upstream a Matrix error in CBOR.
 
 use lowband_codec::texts_to_cbor;
-use lowband_transport::coap::content_format::CBOR;
-use lowband_transport::coap::{Code, ResponseOptions};
+use lowband_wire::coap::Code;
+use lowband_wire::coap::content_format::CBOR;
+use lowband_wire::coap::options::ResponseOptions;
 use std::borrow::Cow;
 
 /// A code and the reason, in words for the client.

@@ -13,8 +13,8 @@ use crate::refusal::Refusal;
 use crate::status;
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
-use lowband_transport::coap::Code;
-use lowband_transport::coap::content_format::{CBOR, JSON};
+use lowband_wire::coap::Code;
+use lowband_wire::coap::content_format::{APPLICATION_CBOR, APPLICATION_JSON, CBOR, JSON};
 use std::ops::RangeInclusive;
 
 /// What the head of a response says about its body.
@@ -78,8 +78,8 @@ impl Body {
 
 /// The media types that are distinguished.
 const TYPES: &[(&str, Body)] = &[
-    ("application/cbor", Body::Matrix(CBOR)),
-    ("application/json", Body::Matrix(JSON)),
+    (APPLICATION_CBOR, Body::Matrix(CBOR)),
+    (APPLICATION_JSON, Body::Matrix(JSON)),
     ("text/html", Body::Page),
     ("application/xhtml+xml", Body::Page),
     ("text/event-stream", Body::Stream),

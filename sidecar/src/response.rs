@@ -6,7 +6,8 @@ use crate::representation::{self, Body, Verdict};
 use crate::status;
 use http::header::{CONTENT_LENGTH, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
-use lowband_transport::coap::{Code, ResponseOptions};
+use lowband_wire::coap::Code;
+use lowband_wire::coap::options::ResponseOptions;
 
 /// The field that Envoy's router sets on responses of its upstream, and on nothing else.
 const VIA_UPSTREAM: &str = "x-envoy-upstream-service-time";
@@ -91,7 +92,7 @@ fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 mod tests {
     use super::*;
     use http::{HeaderName, HeaderValue};
-    use lowband_transport::coap::content_format::{CBOR, JSON};
+    use lowband_wire::coap::content_format::{CBOR, JSON};
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect()

@@ -55,7 +55,7 @@ fn is_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lowband_transport::coap::Code;
+    use lowband_wire::coap::Code;
 
     #[test]
     fn another_name_is_refused_and_none_is_ours() {

@@ -5,8 +5,9 @@
 
 use lowband_codec::peek;
 use lowband_transport::SessionId;
-use lowband_transport::coap::content_format::JSON;
-use lowband_transport::coap::{RequestOptions, Standing};
+use lowband_transport::coap::Standing;
+use lowband_wire::coap::content_format::JSON;
+use lowband_wire::coap::options::RequestOptions;
 use std::collections::HashSet;
 
 /// The newest key table that this program speaks.

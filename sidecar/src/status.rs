@@ -3,7 +3,7 @@
 //! RFC 7252's own method-dependent successes (PUT -> 2.04, DELETE -> 2.02) are deliberately absent: clients
 //! in the field know 2.05 and take 2.04 and 2.02 for failures.
 
-use lowband_transport::coap::Code;
+use lowband_wire::coap::Code;
 
 /// The statuses that have a code of their own.
 const TABLE: &[(u16, Code)] = &[

@@ -4,7 +4,8 @@
 use crate::reachable::DOT_SEGMENT;
 use crate::refusal::Refusal;
 use lowband_codec::paths::{PathError, PathTable};
-use lowband_transport::coap::{Code, Method, RequestOptions};
+use lowband_wire::coap::options::RequestOptions;
+use lowband_wire::coap::{Code, Method};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use std::borrow::Cow;
 use std::time::Duration;

@@ -13,8 +13,9 @@ use clap::{CommandFactory, Parser};
 use lowband_sidecar::config::{Config, Options};
 use lowband_sidecar::metrics::{Format, Metrics, Snapshot};
 use lowband_sidecar::{admin, lines};
-use lowband_transport::coap::{self, MAX_ACCESS_TOKEN};
+use lowband_transport::coap::{self};
 use lowband_transport::shares::Rates;
+use lowband_wire::coap::numbers::MAX_ACCESS_TOKEN;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 

@@ -15,7 +15,8 @@ use lowband_sidecar::reachable::judge;
 use lowband_sidecar::request::{Asker, forward};
 use lowband_sidecar::status;
 use lowband_sidecar::target::{Target, map};
-use lowband_transport::coap::{Code, Method, RequestOptions, content_format};
+use lowband_wire::coap::options::RequestOptions;
+use lowband_wire::coap::{Code, Method, content_format};
 use std::collections::BTreeSet;
 use std::path::Path;
 

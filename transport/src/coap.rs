@@ -6,10 +6,9 @@
 //! ```text
 //!              client                server             what a request or a response is, block by block
 //!          download  |            |  upload, snapshot
-//!                    options, block                     what options mean
 //!                     message_layer                     which message answers which; duplicates; repetition
 //!             dedup  |     |      |  retransmission      congestion: what may be sent, and when again
-//!                        message                        bytes
+//!                  lowband_wire::coap                   what messages and options are as bytes
 //! ```
 //!
 //! Each line uses only lines below it; [`Times`], [`Limits`] and [`Counters`] go through all of them.
@@ -36,11 +35,12 @@ pub use client::{Client, ClientEvent, Request, Response, Silence};
 pub use config::{Limits, Times};
 pub use counters::Counters;
 pub use failure::{FailReason, ProtocolError};
+pub use server::{Activity, Server, ServerEvent, Standing};
+pub use upload::most_bytes as upload_memory;
+
+// What of the wire stands in this API.
 pub use lowband_wire::coap::access_token::AccessToken;
 pub use lowband_wire::coap::block::BlockSize;
 pub use lowband_wire::coap::fault::{OptionError, OptionFault, Unsendable};
-pub use lowband_wire::coap::numbers::{MAX_ACCESS_TOKEN, MAX_OPTION};
 pub use lowband_wire::coap::options::{RequestOptions, ResponseOptions};
-pub use lowband_wire::coap::{Code, Method, content_format};
-pub use server::{Activity, Server, ServerEvent, Standing};
-pub use upload::most_bytes as upload_memory;
+pub use lowband_wire::coap::{Code, Method};

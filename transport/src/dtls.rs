@@ -15,6 +15,8 @@
 //! A session has an id of its own, apart from its address: all that belongs to the session ends with it, not
 //! with its port.
 //!
+//! Records, hellos and traffic keys as bytes are those of [`lowband_wire::dtls`].
+//!
 //! The table in `extensions.rs` lists what else OpenSSL agrees to and what keeps it; the one in `front.rs`
 //! lists how each kind of ClientHello is answered.
 //!
@@ -55,5 +57,4 @@ pub use event::{CloseReason, Event, PathSize, SendError};
 pub use failure::{CertificateFailure, HandshakeFailure};
 pub use job::{Done, Job};
 pub use lowband_wire::dtls::extension::MaxFragmentLength;
-pub use lowband_wire::dtls::hello::begins_hello;
 pub use private_key::PrivateKey;

@@ -4,6 +4,9 @@
 use std::fmt;
 use std::time::Duration;
 
+/// Longest time that may be set: times are added to the clock and multiplied, which must not overflow.
+pub(crate) const LONGEST_TIME: Duration = Duration::from_secs(366 * 24 * 3600);
+
 /// Why something cannot be set up. Displayed, each mistake has a line of its own.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SetupError(Vec<Mistake>);

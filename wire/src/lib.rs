@@ -11,9 +11,9 @@
 //!              hello, fragments, alert              in clear text, before there are keys
 //! ```
 //!
-//! Functions of bytes, and nothing else: no socket, no clock, no randomness, no state, no OpenSSL. So the same
-//! parsers serve a server, a client and a reader of captures, the last one in a browser as well: the crate
-//! builds for wasm32.
+//! Functions of bytes, and nothing else: no socket, no clock, no randomness, no state, no OpenSSL. So the
+//! same parsers serve a server, a client and a reader of captures, the last one in a browser as well: the
+//! crate builds for wasm32.
 //!
 //! A parser says what is wrong, as a value. Nothing is counted or logged here, and nothing that arrives makes
 //! it panic. What an error means for a session or for a request is for the caller to decide.

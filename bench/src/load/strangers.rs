@@ -5,6 +5,9 @@ use lowband_e2e::{Error, Result};
 use lowband_transport::client::Config;
 use lowband_transport::coap::{Limits, Times};
 use lowband_transport::{Client, dtls};
+use lowband_wire::dtls::fragments::{Fragment, Fragments};
+use lowband_wire::dtls::handshake::HELLO_VERIFY_REQUEST;
+use lowband_wire::dtls::record::{self, ContentType, Record};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -119,11 +122,13 @@ fn hello(socket: &UdpSocket, server: SocketAddr) -> io::Result<Vec<u8>> {
     Err(io::ErrorKind::TimedOut.into())
 }
 
-/// Returns whether the datagram is a handshake record whose first message is of type 3 (RFC 6347 sections 4.1
-/// and 4.2.2).
+/// Returns whether the datagram begins with a HelloVerifyRequest.
 fn is_hello_verify_request(datagram: &[u8]) -> bool {
-    const HANDSHAKE: u8 = 22;
-    const HELLO_VERIFY_REQUEST: u8 = 3;
-    const RECORD_HEADER: usize = 13;
-    datagram.first() == Some(&HANDSHAKE) && datagram.get(RECORD_HEADER) == Some(&HELLO_VERIFY_REQUEST)
+    let record = record::parse(datagram).map(|(record, _)| record);
+    let is = |record: Record<'_>| {
+        let first = Fragments::new(record.fragment).next();
+        record.content_type == ContentType::Handshake
+            && matches!(first, Some(Ok(Fragment { kind: HELLO_VERIFY_REQUEST, .. })))
+    };
+    record.is_ok_and(is)
 }

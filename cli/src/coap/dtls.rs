@@ -6,8 +6,9 @@ use super::{Answer, Job, trust};
 use crate::exit::{Exit, Failure};
 use crate::output;
 use lowband_client::{
-    ConnectOptions, Error, LastingConnection, Redial, Request, Response, Settings, TargetError, names,
+    ConnectOptions, Error, LastingConnection, Redial, Request, Response, Settings, TargetError,
 };
+use lowband_wire::coap::content_format;
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -103,10 +104,10 @@ fn failure(error: &Error, server: Option<SocketAddr>) -> Failure {
 }
 
 fn answer(response: Response) -> Answer {
-    let status = names::code(response.code);
+    let status = response.code.with_reason();
     let mut head = format!("{status}\n");
     if let Some(number) = response.content_format {
-        let name = names::media_type(number).map(|name| format!(" ({name})")).unwrap_or_default();
+        let name = content_format::media_type(number).map(|name| format!(" ({name})")).unwrap_or_default();
         let _infallible = writeln!(head, "Content-Format: {number}{name}");
     }
     if let Some(seconds) = response.max_age {

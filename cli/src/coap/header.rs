@@ -1,7 +1,7 @@
 //! HTTP headers on the command line, and the CoAP options that some of them become.
 
 use crate::exit::{Exit, Failure};
-use lowband_client::names;
+use lowband_wire::coap::content_format::{self, CBOR, JSON};
 
 /// Headers in the order in which they were given. No `Debug`: one of them is the access token.
 pub(crate) struct Headers(Vec<(String, String)>);
@@ -67,7 +67,7 @@ impl Headers {
         let mut coap = CoapHeaders::default();
         if has_body {
             coap.content_format = match self.get("content-type") {
-                None => Some(names::CBOR),
+                None => Some(CBOR),
                 Some("") => None,
                 Some(media_type) => Some(number(media_type, "Content-Type")?),
             };
@@ -104,7 +104,7 @@ fn split(header: &str) -> Result<(String, String), Failure> {
 }
 
 fn number(media_type: &str, header: &str) -> Result<u16, Failure> {
-    names::content_format(media_type).ok_or_else(|| without_number(media_type, header))
+    content_format::of(media_type).ok_or_else(|| without_number(media_type, header))
 }
 
 fn without_number(media_type: &str, header: &str) -> Failure {
@@ -124,7 +124,7 @@ fn accepted(list: &str) -> Result<Option<u16>, Failure> {
     let refused: Vec<_> = wanted
         .iter()
         .filter(|(quality, _)| *quality == 0)
-        .filter_map(|(_, range)| names::content_format(range))
+        .filter_map(|(_, range)| content_format::of(range))
         .collect();
     wanted.retain(|(quality, range)| *quality > 0 && !range.is_empty());
     // The sort is stable: of equals the first stays first.
@@ -133,13 +133,13 @@ fn accepted(list: &str) -> Result<Option<u16>, Failure> {
         let essence = range.split(';').next().unwrap_or_default().trim();
         if essence == "*/*" || essence.eq_ignore_ascii_case("application/*") {
             // An answer without Accept is CBOR, the server's choice.
-            match (refused.contains(&names::CBOR), refused.contains(&names::JSON)) {
+            match (refused.contains(&CBOR), refused.contains(&JSON)) {
                 (false, _) => return Ok(None),
-                (true, false) => return Ok(Some(names::JSON)),
+                (true, false) => return Ok(Some(JSON)),
                 (true, true) => continue,
             }
         }
-        if let Some(format) = names::content_format(range) {
+        if let Some(format) = content_format::of(range) {
             return Ok(Some(format));
         }
     }

@@ -13,6 +13,7 @@ use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, Heade
 use hyper_util::rt::TokioIo;
 use lowband_client::key_log::KeyLogFile;
 use lowband_client::{Limits, Settings, Verification};
+use lowband_wire::coap::content_format::APPLICATION_CBOR;
 use openssl::error::ErrorStack;
 use openssl::ssl::{Ssl, SslConnector, SslMethod, SslVerifyMode};
 use openssl::x509::store::X509StoreBuilder;
@@ -24,8 +25,6 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
-
-const CBOR: &str = "application/cbor";
 
 type HttpRequest = Request<Full<Bytes>>;
 
@@ -49,8 +48,8 @@ fn request(job: &Job, body: Option<Vec<u8>>) -> Result<HttpRequest, Failure> {
     let defaults = [
         (HOST, Some(destination.authority.as_str())),
         (USER_AGENT, Some(concat!("lowband/", env!("CARGO_PKG_VERSION")))),
-        (ACCEPT, Some(CBOR)),
-        (CONTENT_TYPE, body.as_ref().map(|_| CBOR)),
+        (ACCEPT, Some(APPLICATION_CBOR)),
+        (CONTENT_TYPE, body.as_ref().map(|_| APPLICATION_CBOR)),
     ];
     for (name, value) in defaults {
         if let (Some(value), None) = (value, job.headers.get(name.as_str())) {

@@ -126,7 +126,7 @@ fn an_error_code_is_status_22_and_its_body_is_written_all_the_same() {
         let stub = StubServer::start(move |_| Reply::Now(code, ResponseOptions::default(), b"why".to_vec()));
         let output = coap(&stub, "/any", &[]);
         assert_eq!((status(&output), output.stdout.as_slice()), (22, &b"why"[..]));
-        assert!(stderr(&output).contains(&lowband_client::names::code(code)), "{}", stderr(&output));
+        assert!(stderr(&output).contains(&code.with_reason()), "{}", stderr(&output));
     }
 }
 

@@ -8,7 +8,7 @@ use lowband_client::trace::{Trace, Tracer};
 use lowband_client::{
     CloseReason, Code, ConnectOptions, Error, LastingConnection, Method, Redial, Request, Settings, Times,
 };
-use lowband_transport::coap::ResponseOptions;
+use lowband_wire::coap::options::ResponseOptions;
 use std::collections::HashSet;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};

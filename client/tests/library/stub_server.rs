@@ -2,10 +2,12 @@
 //! thread of its own.
 
 use crate::certificate::Certificate;
-use lowband_transport::coap::{Code, Limits, Method, RequestOptions, ResponseOptions, Times};
+use lowband_transport::coap::{Limits, Times};
 use lowband_transport::dtls::{self, CloseReason, ServerIdentity};
 use lowband_transport::server::{Config, Event};
 use lowband_transport::{ExchangeId, Server, SessionId};
+use lowband_wire::coap::options::{RequestOptions, ResponseOptions};
+use lowband_wire::coap::{Code, Method};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

@@ -5,11 +5,11 @@
 //! this shell is part of a test, and of no library and no program.
 
 use lowband_e2e::loss::From;
-use lowband_transport::coap::{
-    Code, Counters, Limits, Method, RequestOptions, ResponseOptions, Server, ServerEvent, Times,
-};
+use lowband_transport::coap::{Counters, Limits, Server, ServerEvent, Times};
 use lowband_transport::shares::Network;
 use lowband_transport::{ExchangeId, SessionId};
+use lowband_wire::coap::options::{RequestOptions, ResponseOptions};
+use lowband_wire::coap::{Code, Method};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};

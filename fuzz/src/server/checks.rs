@@ -3,8 +3,9 @@
 use super::{Answer, LONGEST_CHUNK, Message, SESSIONS, World, answer_seed, upload_seed};
 use crate::coap::{BLOCK2, ETAG, Sent, assert_in_order, body};
 use coap_lite::MessageType;
-use lowband_transport::coap::{Code, Limits, Method, ServerEvent};
+use lowband_transport::coap::{Limits, ServerEvent};
 use lowband_transport::{ExchangeId, SessionId};
+use lowband_wire::coap::{Code, Method};
 use std::time::Duration;
 
 impl World {

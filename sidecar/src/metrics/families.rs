@@ -8,7 +8,7 @@ use super::{Hot, Metrics};
 use crate::failure::Failure;
 use crate::status;
 use crate::upstream::Busy;
-use lowband_transport::coap::Method;
+use lowband_wire::coap::Method;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;

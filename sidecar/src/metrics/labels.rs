@@ -1,6 +1,6 @@
 //! Labels, and how their values are written.
 
-use lowband_transport::coap::Code;
+use lowband_wire::coap::Code;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use std::fmt::{self, Write};
 

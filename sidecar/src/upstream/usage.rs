@@ -1,7 +1,7 @@
 //! How much of the upstream is in use, and the refusals for lack of room.
 
 use crate::refusal::Refusal;
-use lowband_transport::coap::Code;
+use lowband_wire::coap::Code;
 
 /// A pool without room for a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

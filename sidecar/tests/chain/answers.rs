@@ -4,7 +4,7 @@ use crate::client::{answer, options};
 use crate::harness::Chain;
 use crate::stub::{cbor, handler, reply, streamed};
 use bytes::Bytes;
-use lowband_transport::coap::{Code, Method};
+use lowband_wire::coap::{Code, Method};
 use std::sync::Mutex;
 use tokio::sync::mpsc;
 

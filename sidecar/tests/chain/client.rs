@@ -2,9 +2,11 @@
 
 use crate::harness::PATIENCE;
 use lowband_transport::client::{Client, Config, Event};
-use lowband_transport::coap::{self, FailReason, Method, Request, RequestOptions, Response};
+use lowband_transport::coap::{self, FailReason, Request, Response};
 use lowband_transport::dtls::{self, CloseReason, Verification};
 use lowband_transport::{ExchangeId, SessionId};
+use lowband_wire::coap::Method;
+use lowband_wire::coap::options::RequestOptions;
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Instant;

@@ -5,7 +5,9 @@ use crate::harness::Chain;
 use crate::raw::Raw;
 use crate::stub::{Handler, Reply, Seen, cbor, handler};
 use lowband_codec::{KeyTable, json_to_cbor, peek};
-use lowband_transport::coap::{Code, Method, RequestOptions, Response};
+use lowband_transport::coap::Response;
+use lowband_wire::coap::options::RequestOptions;
+use lowband_wire::coap::{Code, Method};
 use std::sync::Arc;
 use tokio::sync::Notify;
 

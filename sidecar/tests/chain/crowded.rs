@@ -4,7 +4,8 @@ use crate::client::{Wire, options};
 use crate::harness::Chain;
 use crate::raw::Raw;
 use crate::stub::ok;
-use lowband_transport::coap::{Code, Method, RequestOptions};
+use lowband_wire::coap::options::RequestOptions;
+use lowband_wire::coap::{Code, Method};
 use std::net::Ipv4Addr;
 
 const WHOAMI: &str = "/_matrix/client/v3/account/whoami";

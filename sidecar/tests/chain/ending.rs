@@ -5,8 +5,8 @@ use crate::harness::{eventually, page};
 use crate::process::Process;
 use crate::stub::{cbor, handler};
 use lowband_sidecar::drain::POLL_SPREAD;
-use lowband_transport::coap::{Code, Method};
 use lowband_transport::dtls::CloseReason;
+use lowband_wire::coap::{Code, Method};
 use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, mpsc};
 

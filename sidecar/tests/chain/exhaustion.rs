@@ -8,7 +8,7 @@ use crate::raw::Raw;
 use crate::stub::{cbor, handler, ok};
 use lowband_sidecar::backlog::LEAST_SHARE;
 use lowband_sidecar::lines::MOST_WAITING;
-use lowband_transport::coap::{Code, Method};
+use lowband_wire::coap::{Code, Method};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use std::time::Instant;
 use tokio::task::unconstrained;

@@ -4,7 +4,9 @@ use crate::client::{answer, options};
 use crate::harness::{Chain, Folder, eventually};
 use crate::stub::{Stub, cbor, handler, ok, reply, streamed};
 use bytes::Bytes;
-use lowband_transport::coap::{Code, Method, RequestOptions, Response};
+use lowband_transport::coap::Response;
+use lowband_wire::coap::options::RequestOptions;
+use lowband_wire::coap::{Code, Method};
 use std::io;
 use tokio::net::UnixListener;
 

@@ -3,7 +3,7 @@
 use crate::client::{Outcome, Wire, answer, options};
 use crate::harness::{Chain, eventually};
 use crate::stub::{Handler, cbor, handler};
-use lowband_transport::coap::{Code, Method};
+use lowband_wire::coap::{Code, Method};
 use std::net::Ipv4Addr;
 use tokio::sync::{broadcast, oneshot};
 

@@ -6,7 +6,7 @@ use crate::harness::Chain;
 use crate::process::Process;
 use crate::raw::Raw;
 use crate::stub::ok;
-use lowband_transport::coap::Code;
+use lowband_wire::coap::Code;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 

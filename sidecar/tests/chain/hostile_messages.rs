@@ -5,7 +5,7 @@ use crate::client::{Wire, options};
 use crate::harness::Chain;
 use crate::raw::Raw;
 use crate::stub::ok;
-use lowband_transport::coap::{Code, Method};
+use lowband_wire::coap::{Code, Method};
 
 const MEGABYTES_20: usize = 20 << 20;
 

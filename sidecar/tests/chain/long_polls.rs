@@ -3,7 +3,7 @@
 use crate::client::{answer, options};
 use crate::harness::{Chain, PATIENCE};
 use crate::stub::{Handler, cbor, handler};
-use lowband_transport::coap::{Code, Method};
+use lowband_wire::coap::{Code, Method};
 use tokio::sync::{broadcast, mpsc};
 
 /// Reports when it is dropped.

@@ -5,7 +5,7 @@ use crate::harness::{Chain, Folder};
 use crate::identity::{DAY, Pair};
 use crate::process::Process;
 use crate::stub::{handler, ok};
-use lowband_transport::coap::{Code, Method};
+use lowband_wire::coap::{Code, Method};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;

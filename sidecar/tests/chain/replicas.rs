@@ -5,7 +5,7 @@ use crate::harness::{Folder, PATIENCE, page, value};
 use crate::identity::self_signed;
 use crate::process::Process;
 use crate::stub::ok;
-use lowband_transport::coap::Code;
+use lowband_wire::coap::Code;
 use std::net::SocketAddr;
 use tokio::net::UdpSocket;
 

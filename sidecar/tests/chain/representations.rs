@@ -5,7 +5,8 @@ use crate::harness::Chain;
 use crate::stub::{Handler, handler, reply, streamed};
 use bytes::Bytes;
 use lowband_codec::peek;
-use lowband_transport::coap::{Code, Response};
+use lowband_transport::coap::Response;
+use lowband_wire::coap::Code;
 use std::io;
 
 /// The code and the `errcode` that the client gets.

@@ -3,7 +3,8 @@
 use crate::client::{Wire, options};
 use crate::harness::Chain;
 use crate::stub::{handler, ok, reply};
-use lowband_transport::coap::{Code, Method, RequestOptions};
+use lowband_wire::coap::options::RequestOptions;
+use lowband_wire::coap::{Code, Method};
 
 fn with_token(path: &str, token: &str) -> RequestOptions {
     RequestOptions { authorization: Some(token.to_owned()), ..options(path) }

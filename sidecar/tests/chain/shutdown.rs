@@ -5,8 +5,8 @@ use crate::client::{Wire, answer, options};
 use crate::harness::Chain;
 use crate::stub::{Handler, cbor, handler, ok};
 use lowband_sidecar::drain::POLL_SPREAD;
-use lowband_transport::coap::{Code, Method};
 use lowband_transport::dtls::CloseReason;
+use lowband_wire::coap::{Code, Method};
 use tokio::sync::{broadcast, mpsc};
 
 /// Long enough for everything that is checked in between.

@@ -5,7 +5,7 @@ use h2::Reason;
 use lowband_sidecar::answer::Command;
 use lowband_sidecar::failure::Failure;
 use lowband_sidecar::request::Forward;
-use lowband_transport::coap::Code;
+use lowband_wire::coap::Code;
 use std::time::Duration;
 use tokio::net::UnixStream;
 

@@ -1,6 +1,7 @@
 //! Times and limits: everything about the CoAP layer that can be set.
 
 use crate::Mistake;
+use crate::setup::LONGEST_TIME;
 use lowband_wire::coap::block::BlockSize;
 use std::time::Duration;
 
@@ -102,9 +103,6 @@ impl Times {
     }
 }
 
-/// Longest time that may be set: times are added to the clock and multiplied, which must not overflow.
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
-
 impl Times {
     /// Returns what makes no sense; empty if all is well.
     pub fn mistakes(&self) -> Vec<Mistake> {
@@ -121,7 +119,7 @@ impl Times {
         ] {
             // Only the waits for the upstream may be zero: each request is then acknowledged at once.
             let may_be_none = ["piggyback_wait", "acknowledge_within"].contains(&time);
-            if (value.is_zero() && !may_be_none) || value > LONGEST {
+            if (value.is_zero() && !may_be_none) || value > LONGEST_TIME {
                 mistakes.push(Mistake::Time { time, value });
             }
         }

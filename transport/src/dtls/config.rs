@@ -2,6 +2,7 @@
 
 use super::private_key::PrivateKey;
 use crate::Mistake;
+use crate::setup::LONGEST_TIME;
 use crate::shares::{Balancers, Bounds, Limit};
 use lowband_wire::dtls::extension::MaxFragmentLength;
 use lowband_wire::dtls::fragments::HANDSHAKE_HEADER;
@@ -120,9 +121,6 @@ impl Default for Limits {
     }
 }
 
-/// Times are added to the clock, which must not overflow.
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
-
 /// Longest ClientHello, in bytes: once put together, it goes to OpenSSL as one record.
 const LONGEST_HELLO: usize = MAX_PLAINTEXT - HANDSHAKE_HEADER;
 
@@ -164,7 +162,7 @@ impl Limits {
         for (limit, value) in
             [("handshake", self.handshake), ("idle", self.idle), ("make_room_after", self.make_room_after)]
         {
-            if value.is_zero() || value > LONGEST {
+            if value.is_zero() || value > LONGEST_TIME {
                 mistakes.push(Mistake::LimitInTime { limit, value });
             }
         }

@@ -51,7 +51,6 @@ fn malformed_messages_get_a_reset_or_silence_and_are_counted() {
 
 #[test]
 fn what_is_wrong_with_a_request_is_counted_whether_it_is_refused_or_not() {
-    const AUTHORIZATION: u16 = 256;
     let get = |id| make(CON, GET, id).path("x");
     let table: [(Make, bool, Count); 8] = [
         (get(1).option(9, b""), true, |counters| counters.options_unknown),

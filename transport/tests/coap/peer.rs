@@ -16,14 +16,9 @@ pub(crate) const GET: Code = Code::GET;
 pub(crate) const PUT: Code = Code::PUT;
 pub(crate) const POST: Code = Code::POST;
 
-pub(crate) const URI_PATH: u16 = 11;
-pub(crate) const BLOCK2: u16 = 23;
-pub(crate) const BLOCK1: u16 = 27;
-pub(crate) const SIZE2: u16 = 28;
-pub(crate) const SIZE1: u16 = 60;
-pub(crate) const MAX_AGE: u16 = 14;
-pub(crate) const ETAG: u16 = 4;
-pub(crate) const REQUEST_TAG: u16 = 292;
+pub(crate) use lowband_wire::coap::numbers::{
+    AUTHORIZATION, BLOCK1, BLOCK2, CBOR_VERSION, ETAG, MAX_AGE, REQUEST_TAG, SIZE1, SIZE2, URI_PATH,
+};
 
 /// A message to send; the message id doubles as a two-byte token unless a test sets one.
 #[derive(Clone)]

@@ -4,9 +4,8 @@
 use super::peer::*;
 use super::sim::*;
 use lowband_transport::coap::{Limits, Server, Times};
+use lowband_wire::coap::numbers::CAPABILITIES;
 use std::time::Duration;
-
-const CAPABILITIES: u16 = 65_020;
 
 fn slow(client: Times, delay: Duration, after: Duration) -> Sim {
     let mut sim =

@@ -19,6 +19,7 @@ use lowband_transport::coap::{
 };
 use lowband_transport::shares::Network;
 use lowband_transport::{ExchangeId, SessionId};
+use lowband_wire::coap::numbers::{BLOCK1, BLOCK2};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -382,8 +383,6 @@ impl Sim {
 /// one throws the answer away. Only blocks have such numbers, and a client that does not know blocks could
 /// not use the answer.
 pub(crate) fn assert_anybody_takes(message: &[u8]) {
-    const BLOCK2: u16 = 23;
-    const BLOCK1: u16 = 27;
     let packet = Packet::from_bytes(message).unwrap();
     let taken = |number: u16| number.is_multiple_of(2) || number == BLOCK1 || number == BLOCK2;
     assert!(packet.options().all(|(number, _)| taken(*number)), "{packet:?}");

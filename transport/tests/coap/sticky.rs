@@ -4,10 +4,8 @@
 use super::peer::*;
 use super::sim::{SECOND, body};
 use lowband_transport::SessionId;
-use lowband_transport::coap::{AccessToken, Code, Limits, MAX_ACCESS_TOKEN, ServerEvent, Standing};
-
-const AUTHORIZATION: u16 = 256;
-const CBOR_VERSION: u16 = 257;
+use lowband_transport::coap::{AccessToken, Code, Limits, ServerEvent, Standing};
+use lowband_wire::coap::numbers::MAX_ACCESS_TOKEN;
 
 /// A message without its token, its name, and the code that answers it at once; 0.00 stands for none.
 type End = (&'static str, fn(u16) -> Make, Code);

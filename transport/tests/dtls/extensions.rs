@@ -5,6 +5,10 @@ use crate::certificates::{Authority, p256, rsa};
 use crate::foreign::{Program, Socket, drive, server, until};
 use lowband_transport::SessionId;
 use lowband_transport::dtls::{CloseReason, Config, Endpoint, Event, Limits, MaxFragmentLength, SendError};
+use lowband_wire::dtls::extension::{
+    EC_POINT_FORMATS, EXTENDED_MASTER_SECRET, MAX_FRAGMENT_LENGTH, RENEGOTIATION_INFO,
+};
+use lowband_wire::dtls::record::{Record, Records};
 use openssl::pkey::{PKey, Private};
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -17,16 +21,12 @@ const LONGEST: usize = 16_384;
 
 /// Returns the longest plaintext among records of both epochs.
 fn longest_plaintext(datagrams: &[Vec<u8>]) -> usize {
-    let mut longest = 0;
-    for datagram in datagrams {
-        let mut rest = &datagram[..];
-        while !rest.is_empty() {
-            let length = usize::from(u16::from_be_bytes([rest[11], rest[12]]));
-            longest = longest.max(if rest[4] == 0 { length } else { length - 16 });
-            rest = &rest[13 + length..];
-        }
-    }
-    longest
+    let records = datagrams.iter().flat_map(|datagram| Records::new(datagram).map(Result::unwrap));
+    let plaintext = |record: Record<'_>| match record.number.epoch() {
+        0 => record.fragment.len(),
+        _ => record.fragment.len() - 16,
+    };
+    records.map(plaintext).max().unwrap_or(0)
 }
 
 /// What a session with the foreign client was like.
@@ -101,11 +101,6 @@ fn agreed(output: &str) -> Vec<u16> {
     numbers.sort_unstable();
     numbers
 }
-
-const MAX_FRAGMENT_LENGTH: u16 = 1;
-const EC_POINT_FORMATS: u16 = 11;
-const EXTENDED_MASTER_SECRET: u16 = 23;
-const RENEGOTIATION_INFO: u16 = 65_281;
 
 #[test]
 fn s_client_gets_of_what_it_offers_only_what_is_kept() {

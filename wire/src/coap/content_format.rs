@@ -9,12 +9,21 @@ pub const JSON: u16 = 50;
 /// `application/cbor`, RFC 8949 section 9.4
 pub const CBOR: u16 = 60;
 
+/// Media type of [`TEXT`].
+pub const TEXT_PLAIN: &str = "text/plain";
+/// Media type of [`OCTET_STREAM`].
+pub const APPLICATION_OCTET_STREAM: &str = "application/octet-stream";
+/// Media type of [`JSON`].
+pub const APPLICATION_JSON: &str = "application/json";
+/// Media type of [`CBOR`].
+pub const APPLICATION_CBOR: &str = "application/cbor";
+
 /// Media types that have a Content-Format (RFC 7252 section 12.3).
 const CONTENT_FORMATS: [(&str, u16); 4] = [
-    ("application/cbor", CBOR),
-    ("application/json", JSON),
-    ("application/octet-stream", OCTET_STREAM),
-    ("text/plain", TEXT),
+    (APPLICATION_CBOR, CBOR),
+    (APPLICATION_JSON, JSON),
+    (APPLICATION_OCTET_STREAM, OCTET_STREAM),
+    (TEXT_PLAIN, TEXT),
 ];
 
 /// Returns the media type of a Content-Format, where it is one of ours.

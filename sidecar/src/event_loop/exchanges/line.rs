@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use crate::logging::Seldom;
 use crate::reachable::eagerly_decoded;
 use lowband_transport::SessionId;
-use lowband_transport::coap::{Code, Method};
+use lowband_wire::coap::{Code, Method};
 use std::time::{Duration, Instant};
 
 /// The fields of the log line: no access token, no query, no body.

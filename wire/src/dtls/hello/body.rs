@@ -117,6 +117,7 @@ fn extensions(mut rest: Reader<'_>) -> Result<Extensions<'_>, Malformed> {
 mod tests {
     use super::super::super::extension::{self, MaxFragmentLength};
     use super::*;
+    use proptest::prelude::*;
 
     /// Makes a ServerHello with extended_master_secret, a Connection ID and 1,024 bytes a record.
     fn server_hello() -> Vec<u8> {
@@ -215,5 +216,26 @@ mod tests {
         assert_eq!(client(40, 0), Err(Malformed("list of suites")), "none");
         assert_eq!(client(40, 3), Err(Malformed("list of suites")), "half a number");
         assert_eq!(client(47, 1), Err(Malformed("list of compression methods")), "no null compression");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_parsed_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..120)) {
+            let _ = (ClientHelloBody::parse(&bytes), ServerHello::parse(&bytes));
+        }
+
+        #[test]
+        fn any_change_is_parsed_or_refused_and_what_is_found_lies_within(at in 0usize..59, value: u8) {
+            for mut body in [client_hello(), server_hello()] {
+                let at = at % body.len();
+                body[at] = value;
+                let hello = ClientHelloBody::parse(&body).map(|hello| hello.extensions);
+                for extensions in [hello, ServerHello::parse(&body).map(|hello| hello.extensions)] {
+                    let length = |(_, value): (u16, &[u8])| 4 + value.len();
+                    let taken: usize = extensions.iter().flat_map(Extensions::iter).map(length).sum();
+                    prop_assert!(taken < body.len());
+                }
+            }
+        }
     }
 }
