@@ -17,14 +17,14 @@ mod upload;
 
 use super::config::{Limits, Times};
 use super::counters::Counters;
+use super::exchanged::{Request, Response};
 use super::failure::{FailReason, ProtocolError};
 use super::message_layer::{MessageLayer, Origin, Received};
 use crate::shares::Network;
 use crate::{ExchangeId, SessionId};
 use exchange::Exchange;
 use lowband_wire::coap::message::{Kind, Message, Token};
-use lowband_wire::coap::options::{ParsedResponse, RequestOptions, ResponseOptions};
-use lowband_wire::coap::{Code, Method};
+use lowband_wire::coap::options::ParsedResponse;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -36,28 +36,6 @@ pub use liveness::Silence;
 /// `dedup_bytes_per_session`): the first and the last block of these requests and of the 31 that were on
 /// their way before, and an answer of one block to each.
 const RUN_AHEAD: u64 = 64;
-
-/// A request of the client side.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
-    /// What to do with the resource (RFC 7252 section 5.8).
-    pub method: Method,
-    /// Path, query and everything else that CoAP carries beside the body.
-    pub options: RequestOptions,
-    /// The whole body; sent blockwise where it needs more than one block.
-    pub body: Vec<u8>,
-}
-
-/// A whole response at the client side.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Response {
-    /// The response code, of class 2, 4 or 5 (RFC 7252 section 5.9).
-    pub code: Code,
-    /// What CoAP says of the body.
-    pub options: ResponseOptions,
-    /// The whole body, or the diagnostic text.
-    pub body: Vec<u8>,
-}
 
 /// What the client role reports to its caller.
 #[derive(Debug, PartialEq, Eq)]

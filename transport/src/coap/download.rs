@@ -5,7 +5,7 @@
 //! what is above the limit, and decides nothing else. Blocks are asked for one after the other for now; code
 //! that asks for several at once would go here as well.
 
-use super::client::Response;
+use super::exchanged::Response;
 use super::failure::ProtocolError;
 use lowband_wire::coap::Code;
 use lowband_wire::coap::block::Block;

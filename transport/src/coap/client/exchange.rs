@@ -9,9 +9,10 @@
 
 use super::super::congestion::Turn;
 use super::super::download::{Download, Progress};
+use super::super::exchanged::Request;
 use super::super::failure::{FailReason, ProtocolError};
 use super::upload::{LARGEST_MESSAGE, Upload, next_upload, upload_size};
-use super::{Client, Owner, Request};
+use super::{Client, Owner};
 use crate::shares::Network;
 use crate::{ExchangeId, SessionId};
 use lowband_wire::coap::block::{Block, BlockSize};

@@ -1,7 +1,7 @@
 //! The blocks of a request at the client (RFC 7959 section 2.5): how large they are, and which one follows.
 
+use super::super::exchanged::Request;
 use super::super::failure::ProtocolError;
-use super::Request;
 use lowband_wire::coap::Code;
 use lowband_wire::coap::block::{Block, BlockSize};
 use lowband_wire::coap::options::{self, ParsedResponse, Part};
