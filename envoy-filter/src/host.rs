@@ -1,19 +1,16 @@
-//! The border to Envoy (proxy-wasm ABI 0.2.1): the calls into Envoy, whose status becomes a `Result` if they
-//! can fail, and the functions by which Envoy calls the [`shell`].
+//! The calls into Envoy (proxy-wasm ABI 0.2.1), whose status becomes a `Result` if they can fail.
 //!
 //! The SDK would turn every unexpected status into a panic. Here a panic is a trap, and a trap ends all
-//! streams of the VM. The SDK would also export every callback, and Envoy would enter the VM for those that
-//! do nothing: an entry costs as much as all the counting of a stream.
+//! streams of the VM.
 //!
-//! This is the only file with `unsafe` in this crate: calls across the border, and buffers that come back
-//! over it.
+//! This file has all the `unsafe` of this crate but the names in [`crate::entry`]: calls across the border,
+//! and buffers that come back over it.
 
 #![allow(
     unsafe_code,
     reason = "the host's functions are foreign functions, and it finds ours by their names"
 )]
 
-use crate::shell;
 use std::ptr::null_mut;
 
 /// What the host does with the message in hand after a callback (`proxy_action_t`).
@@ -250,83 +247,16 @@ fn serialized(headers: &[(&str, &str)]) -> Vec<u8> {
     map
 }
 
-// ---- what the host calls ----------------------------------------------------------------------------------
-
-// The host treats a callback that is not exported as called and successful: at the end of a stream, for
-// example, `proxy_on_done` and `proxy_on_log`.
+// ---- what the host needs for these calls ------------------------------------------------------------------
 
 /// Marks the version of the ABI: the host recognises it by this name.
-// SAFETY: the ABI alone gives this name a meaning, here and below.
+// SAFETY: the ABI alone gives this name a meaning.
 #[unsafe(no_mangle)]
 extern "C" fn proxy_abi_version_0_2_1() {}
 
 /// Allocates memory for bytes that the host returns; [`received`] takes it over.
-// SAFETY: as above.
+// SAFETY: the ABI alone gives this name a meaning.
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
     Box::into_raw(Box::<[u8]>::new_uninit_slice(size)).cast()
-}
-
-/// Begins a context: a stream below the root context `parent`, or with 0 a root context.
-// SAFETY: as above.
-#[unsafe(no_mangle)]
-extern "C" fn proxy_on_context_create(context: u32, parent: u32) {
-    shell::create(context, parent);
-}
-
-/// Reads the configuration of a root context, which is now available.
-// SAFETY: as above.
-#[unsafe(no_mangle)]
-extern "C" fn proxy_on_configure(context: u32, _size: usize) -> u32 {
-    u32::from(shell::configure(context))
-}
-
-// SAFETY: as above.
-#[unsafe(no_mangle)]
-extern "C" fn proxy_on_request_headers(context: u32, _count: usize, end: u32) -> Action {
-    shell::request_headers(context, end != 0)
-}
-
-// SAFETY: as above.
-#[unsafe(no_mangle)]
-extern "C" fn proxy_on_request_body(context: u32, held: usize, end: u32) -> Action {
-    shell::request_body(context, held, end != 0)
-}
-
-// SAFETY: as above.
-#[unsafe(no_mangle)]
-extern "C" fn proxy_on_request_trailers(context: u32, _count: usize) -> Action {
-    shell::request_trailers(context)
-}
-
-// SAFETY: as above.
-#[unsafe(no_mangle)]
-extern "C" fn proxy_on_response_headers(context: u32, _count: usize, end: u32) -> Action {
-    shell::response_headers(context, end != 0)
-}
-
-// SAFETY: as above.
-#[unsafe(no_mangle)]
-extern "C" fn proxy_on_response_body(context: u32, held: usize, end: u32) -> Action {
-    shell::response_body(context, held, end != 0)
-}
-
-// SAFETY: as above.
-#[unsafe(no_mangle)]
-extern "C" fn proxy_on_response_trailers(context: u32, _count: usize) -> Action {
-    shell::response_trailers(context)
-}
-
-/// Handles the end of a root context's tick period.
-// SAFETY: as above.
-#[unsafe(no_mangle)]
-extern "C" fn proxy_on_tick(context: u32) {
-    shell::tick(context);
-}
-
-/// Ends a context: no more callbacks come for it.
-// SAFETY: as above.
-#[unsafe(no_mangle)]
-extern "C" fn proxy_on_delete(context: u32) {
-    shell::delete(context);
 }
