@@ -1,0 +1,234 @@
+//! One exchange while it may still change.
+
+use super::body::{self, Assembly, Describer, Room, Way, note};
+use super::message::{Message, Short};
+use super::options::{Said, Target};
+use crate::Time;
+use crate::exchange::{Exchange, Kind, Mark, MessageRef, Note, State, Traffic};
+use crate::session::Session;
+use lowband_wire::coap::Code;
+use std::time::Duration;
+
+/// An exchange that is not settled.
+pub(super) struct Open {
+    pub(super) exchange: Exchange,
+    upload: Assembly,
+    download: Assembly,
+    etag: Option<Short>,
+    /// When the response was whole, or a Reset came.
+    done_at: Option<Time>,
+    is_reset: bool,
+    pub(super) begins_before: bool,
+    /// When a message of it came last.
+    pub(super) last: Time,
+    /// The time under which it stands among those that wait to be settled.
+    pub(super) scheduled: u64,
+}
+
+/// What is lent to an exchange that reads a message.
+pub(super) struct Tools<'a> {
+    pub(super) describer: &'a mut Describer,
+    pub(super) room: &'a mut Room,
+}
+
+impl Open {
+    pub(super) fn new(number: u64, session: &Session, first: &MessageRef, kind: Kind) -> Open {
+        let exchange = Exchange {
+            number,
+            session: session.number,
+            time: first.time,
+            client: session.client,
+            server: session.server,
+            kind,
+            from_server: false,
+            method: None,
+            path: String::new(),
+            path_code: None,
+            query: Vec::new(),
+            code: None,
+            state: State::Unanswered,
+            up: Traffic::default(),
+            down: Traffic::default(),
+            repeats: 0,
+            duration: None,
+            request_body: None,
+            response_body: None,
+            observe: false,
+            access_token: false,
+            cbor_version: session.cbor_version,
+            capabilities: session.capabilities,
+            messages: Vec::new(),
+            notes: Vec::new(),
+        };
+        Open {
+            exchange,
+            upload: Assembly::default(),
+            download: Assembly::default(),
+            etag: None,
+            done_at: None,
+            is_reset: false,
+            begins_before: false,
+            last: first.time,
+            scheduled: u64::MAX,
+        }
+    }
+
+    pub(super) fn note(&mut self, which: Note) {
+        note(&mut self.exchange.notes, which);
+    }
+
+    /// Returns whether nothing more is expected.
+    pub(super) fn is_done(&self) -> bool {
+        self.done_at.is_some()
+    }
+
+    /// Returns whether no response has come, not even the first block of one.
+    pub(super) fn waits(&self) -> bool {
+        self.done_at.is_none() && !self.download.has_begun()
+    }
+
+    /// Adds a message to the list, and counts it.
+    pub(super) fn count(&mut self, message: MessageRef, traffic: Traffic, most: usize) {
+        let exchange = &mut self.exchange;
+        if message.mark == Mark::Repeat {
+            exchange.repeats = exchange.repeats.saturating_add(1);
+        }
+        if message.mark != Mark::Duplicate {
+            if message.from_client { &mut exchange.up } else { &mut exchange.down }.add(traffic);
+        }
+        self.last = self.last.max(message.time);
+        if exchange.messages.len() < most {
+            exchange.messages.push(message);
+        } else {
+            self.note(Note::TooManyMessages);
+        }
+    }
+
+    /// Takes the first request, which says what the exchange is about.
+    pub(super) fn begin(&mut self, message: &Message<'_>, said: &Said) {
+        let exchange = &mut self.exchange;
+        let Target { path, path_code, query } = Target::of(message, &mut exchange.notes);
+        (exchange.path, exchange.path_code, exchange.query) = (path, path_code, query);
+        exchange.method = Some(message.code);
+        exchange.observe = said.observe == Some(0);
+        exchange.access_token = said.access_token;
+        if said.goes_on() {
+            self.begins_before = true;
+            self.note(Note::BeginsBefore);
+        }
+    }
+
+    /// Takes a request, the first one or one for another block.
+    pub(super) fn request(&mut self, message: &Message<'_>, said: &Said, tools: Tools<'_>) {
+        let Tools { describer, room } = tools;
+        let exchange = &mut self.exchange;
+        if said.uses_q_block {
+            note(&mut exchange.notes, Note::QBlock);
+        }
+        let format = said.content_format;
+        match said.block1 {
+            Some(block) => {
+                self.upload.add(block, message.payload, format, room, &mut exchange.notes);
+                if self.upload.is_whole() && exchange.request_body.is_none() {
+                    exchange.request_body =
+                        self.upload.describe(describer, Way::Request, room, &mut exchange.notes);
+                }
+            }
+            None if exchange.request_body.is_none() && !self.upload.has_begun() => {
+                exchange.request_body =
+                    body::whole(message.payload, format, Way::Request, describer, &mut exchange.notes);
+            }
+            None => {}
+        }
+    }
+
+    /// Takes a response, the only one or one with a block.
+    pub(super) fn response(&mut self, message: &Message<'_>, said: &Said, tools: Tools<'_>, at: Time) {
+        let Tools { describer, room } = tools;
+        let exchange = &mut self.exchange;
+        if said.uses_q_block {
+            note(&mut exchange.notes, Note::QBlock);
+        }
+        let (code, success) = (message.code, message.code.is_success());
+        let goes_on = code == Code::CONTINUE || (success && said.block1.is_some_and(|block| block.more));
+        if self.done_at.is_some() || goes_on {
+            return;
+        }
+        let way = Way::Response { success };
+        let Some(block) = said.block2 else {
+            exchange.code = Some(code);
+            exchange.response_body =
+                body::whole(message.payload, said.content_format, way, describer, &mut exchange.notes);
+            self.done_at = Some(at);
+            return;
+        };
+        if self.download.has_begun() && self.etag != said.etag {
+            note(&mut exchange.notes, Note::EtagChanged);
+            self.download.give_up(room);
+            self.download = Assembly::default();
+        }
+        self.etag = said.etag;
+        exchange.code = Some(code);
+        self.download.add(block, message.payload, said.content_format, room, &mut exchange.notes);
+        if self.download.is_whole() {
+            exchange.response_body = self.download.describe(describer, way, room, &mut exchange.notes);
+            self.done_at = Some(at);
+        }
+    }
+
+    /// Takes the Reset of one of its messages.
+    pub(super) fn reset(&mut self, at: Time) {
+        if self.exchange.kind != Kind::Ping {
+            self.is_reset = true;
+        }
+        self.done_at.get_or_insert(at);
+    }
+
+    /// Takes the acknowledgement of a ping, which some servers send in place of a Reset.
+    pub(super) fn answer_ping(&mut self, at: Time) {
+        if self.exchange.kind == Kind::Ping {
+            self.done_at.get_or_insert(at);
+        }
+    }
+
+    /// Returns whether the response's block at `offset` is what a client may ask for: the exchange has blocks,
+    /// and not this one.
+    pub(super) fn lacks_download(&self, offset: usize) -> bool {
+        !self.is_done() && self.download.has_begun() && !self.download.has(offset)
+    }
+
+    /// Returns whether the request's block at `offset` is missing in the middle of an upload.
+    pub(super) fn lacks_upload(&self, offset: usize) -> bool {
+        !self.is_done() && self.upload.has_begun() && !self.upload.is_whole() && !self.upload.has(offset)
+    }
+
+    /// Returns the exchange as it has become. `is_cut` says that the capture ends, and that it may have gone
+    /// on.
+    pub(super) fn settle(mut self, is_cut: bool, tools: Tools<'_>) -> Exchange {
+        let Tools { describer, room } = tools;
+        let exchange = &mut self.exchange;
+        if self.upload.has_begun() && exchange.request_body.is_none() {
+            note(&mut exchange.notes, Note::UploadIncomplete);
+            exchange.request_body = self.upload.describe(describer, Way::Request, room, &mut exchange.notes);
+        }
+        if self.download.has_begun() && !self.download.is_whole() {
+            note(&mut exchange.notes, Note::DownloadIncomplete);
+            let way = Way::Response { success: exchange.code.is_some_and(Code::is_success) };
+            let partial = self.download.describe(describer, way, room, &mut exchange.notes);
+            exchange.response_body = exchange.response_body.take().or(partial);
+        }
+        self.upload.give_up(room);
+        self.download.give_up(room);
+        exchange.state = match self.done_at {
+            _ if self.is_reset => State::Reset,
+            _ if self.begins_before => State::Cut,
+            Some(_) => State::Complete,
+            None if is_cut => State::Cut,
+            None => State::Unanswered,
+        };
+        exchange.duration =
+            self.done_at.map(|done| Duration::from_nanos(done.0.saturating_sub(exchange.time.0)));
+        exchange.messages.shrink_to_fit();
+        self.exchange
+    }
+}

@@ -1,0 +1,105 @@
+//! What the options of a message say, as far as it matters for putting exchanges together.
+
+use super::message::{Message, Short};
+use crate::exchange::Note;
+use lowband_codec::PathTable;
+use lowband_codec::paths::PathError;
+use lowband_wire::coap::block::Block;
+use lowband_wire::coap::numbers;
+use lowband_wire::coap::uint::from_uint;
+use std::hash::{DefaultHasher, Hasher};
+
+/// Q-Block1 and Q-Block2 (RFC 9177 section 4.1).
+const Q_BLOCK1: u16 = 19;
+const Q_BLOCK2: u16 = 31;
+
+/// What a message says besides its payload. What has an impossible form counts as not said.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Said {
+    pub(crate) etag: Option<Short>,
+    pub(crate) observe: Option<u32>,
+    pub(crate) content_format: Option<u16>,
+    pub(crate) block1: Option<Block>,
+    pub(crate) block2: Option<Block>,
+    pub(crate) access_token: bool,
+    pub(crate) cbor_version: Option<u32>,
+    pub(crate) capabilities: Option<u32>,
+    pub(crate) uses_q_block: bool,
+    /// Of method, path, query, Accept and Request-Tag: what names a body within its session (RFC 7959 section
+    /// 2.4, RFC 9175 section 3.3).
+    pub(crate) name: u64,
+}
+
+impl Said {
+    /// Reads the options of a message.
+    pub(crate) fn by(message: &Message<'_>) -> Said {
+        let mut said = Said::default();
+        let mut hasher = DefaultHasher::new();
+        hasher.write_u8(message.code.0);
+        for (number, value) in message.options() {
+            match number {
+                numbers::URI_PATH | numbers::URI_QUERY | numbers::ACCEPT | numbers::REQUEST_TAG => {
+                    hasher.write_u32(u32::from(number) << 16 | value.len() as u32);
+                    hasher.write(value);
+                }
+                numbers::ETAG => said.etag = Short::new(value),
+                numbers::OBSERVE => said.observe = from_uint(value),
+                numbers::CONTENT_FORMAT => {
+                    said.content_format = from_uint(value).and_then(|format| u16::try_from(format).ok());
+                }
+                numbers::BLOCK1 => said.block1 = Block::decode(value).ok(),
+                numbers::BLOCK2 => said.block2 = Block::decode(value).ok(),
+                Q_BLOCK1 | Q_BLOCK2 => said.uses_q_block = true,
+                numbers::AUTHORIZATION => said.access_token = !value.is_empty(),
+                numbers::CBOR_VERSION => said.cbor_version = from_uint(value),
+                numbers::CAPABILITIES => said.capabilities = from_uint(value),
+                _ => {}
+            }
+        }
+        said.name = hasher.finish();
+        said
+    }
+
+    /// Returns whether a request is about a block of a body that another message has begun.
+    pub(crate) fn goes_on(&self) -> bool {
+        [self.block1, self.block2].into_iter().flatten().any(|block| block.num > 0)
+    }
+}
+
+/// Where a request goes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Target {
+    pub(crate) path: String,
+    pub(crate) path_code: Option<char>,
+    pub(crate) query: Vec<String>,
+}
+
+impl Target {
+    /// Reads path and query of a request. Options that are not a path are written one after the other, with
+    /// a note.
+    pub(crate) fn of(message: &Message<'_>, notes: &mut Vec<Note>) -> Target {
+        let values = |wanted: u16| {
+            message.options().filter(move |(number, _)| *number == wanted).map(|(_, value)| value)
+        };
+        let segments: Vec<_> = values(numbers::URI_PATH).map(String::from_utf8_lossy).collect();
+        let query = values(numbers::URI_QUERY).map(|value| String::from_utf8_lossy(value).into()).collect();
+        let table = PathTable::v1();
+        let is_utf8 = values(numbers::URI_PATH).all(|value| std::str::from_utf8(value).is_ok());
+        let (path, is_odd) = match table.expand(&segments) {
+            Ok(path) => (path, !is_utf8),
+            Err(PathError::Empty) => (String::new(), false),
+            Err(_) => (segments.iter().flat_map(|segment| ["/", segment]).collect(), true),
+        };
+        if is_odd {
+            super::body::note(notes, Note::OddPath);
+        }
+        let mut first = segments.first().map(|segment| segment.chars()).into_iter().flatten();
+        let path_code = match (first.next(), first.next()) {
+            (Some(code), None) if !is_odd => {
+                table.iter().map(|(known, _)| known).find(|known| *known == code)
+            }
+            _ => None,
+        };
+        Target { path, path_code, query }
+    }
+}
