@@ -149,6 +149,8 @@ pub struct Capture {
     datagrams: Datagrams,
     key_log: KeyLog,
     links: Links,
+    /// True if datagrams come from elsewhere than a file.
+    is_fed: bool,
 }
 
 /// What is above the datagrams.
@@ -173,6 +175,7 @@ impl Capture {
             key_log: KeyLog::new(),
             links: Links::new(&options),
             options,
+            is_fed: false,
         }
     }
 
@@ -193,16 +196,17 @@ impl Capture {
 
     /// Takes a datagram that comes from elsewhere than a file.
     pub fn datagram(&mut self, datagram: &Datagram<'_>, event: &mut dyn FnMut(Event)) {
+        self.is_fed = true;
         self.links.packet(Packet::Datagram(*datagram), &self.key_log, event);
     }
 
     /// Ends the file: tells of all exchanges that are open, and of all sessions.
     pub fn finish(&mut self, event: &mut dyn FnMut(Event)) {
-        let Capture { reader, datagrams, key_log, links, .. } = self;
-        reader.finish(&mut |item| {
-            if let Item::Unreadable(unreadable) = item {
-                event(Event::File(unreadable));
-            }
+        let Capture { reader, datagrams, key_log, links, is_fed, .. } = self;
+        reader.finish(&mut |item| match item {
+            // No file is not an empty file.
+            Item::Unreadable(unreadable) if !*is_fed => event(Event::File(unreadable)),
+            _ => {}
         });
         datagrams.finish(&mut |found| links.packet(found, key_log, event));
         links.exchanges.finish(event);

@@ -48,12 +48,26 @@ pub struct Session {
     pub unread: Vec<(Why, u64)>,
     /// How it ended, if it did.
     pub end: Option<End>,
+    /// The last alert that was sent without protection: of a handshake that failed, of a server that does not
+    /// know the session, or of somebody else.
+    pub unprotected_alert: Option<UnprotectedAlert>,
     /// What its client said last of the key table that it knows (option 257 of MSC3079).
     pub cbor_version: Option<u32>,
     /// What its client said last of what it is capable of (option 65020).
     pub capabilities: Option<u32>,
     /// True if its client has sent an access token (option 256 of MSC3079).
     pub access_token: bool,
+}
+
+/// An alert in the clear, which proves nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnprotectedAlert {
+    /// True if it came from the client's address.
+    pub from_client: bool,
+    /// True if it is fatal, by its level (RFC 5246 section 7.2).
+    pub is_fatal: bool,
+    /// Number of the description (RFC 5246 section 7.2).
+    pub description: u8,
 }
 
 /// What protects a session.
@@ -118,6 +132,7 @@ impl Session {
             duplicates: 0,
             unread: Vec::new(),
             end: None,
+            unprotected_alert: None,
             cbor_version: None,
             capabilities: None,
             access_token: false,

@@ -99,6 +99,8 @@ pub(crate) struct Exchanges {
     /// The latest time that was seen.
     now: u64,
     open: BTreeMap<u64, (Open, Handles)>,
+    /// The open ones that are complete, in the order of completion; also some that were settled since.
+    done: VecDeque<u64>,
     ids: HashMap<IdKey, Known>,
     /// Ids of settled exchanges, which still tell late copies.
     settled_ids: VecDeque<(IdKey, u64)>,
@@ -121,6 +123,7 @@ impl Exchanges {
             last_number: 0,
             now: 0,
             open: BTreeMap::new(),
+            done: VecDeque::new(),
             ids: HashMap::new(),
             settled_ids: VecDeque::new(),
             tokens: HashMap::new(),
@@ -201,6 +204,7 @@ impl Exchanges {
         let is_cut = at_end && self.now.saturating_sub(open.last.0) < self.patience;
         let tools = Tools { describer: &mut self.describer, room: &mut self.room };
         event(Event::Exchange(open.settle(is_cut, tools)));
+        self.trim_done();
         self.settled_ids.extend(handles.ids.into_iter().map(|key| (key, number)));
         while self.settled_ids.len() > self.limits.settled_ids {
             if let Some((key, number)) = self.settled_ids.pop_front()
@@ -224,6 +228,16 @@ impl Exchanges {
         }
     }
 
+    /// Forgets what was complete and is settled by now.
+    fn trim_done(&mut self) {
+        while self.done.front().is_some_and(|number| !self.open.contains_key(number)) {
+            self.done.pop_front();
+        }
+        if self.done.len() / 2 > self.limits.open_exchanges {
+            self.done.retain(|number| self.open.contains_key(number));
+        }
+    }
+
     /// Opens an exchange; the oldest goes if there are too many.
     fn open(
         &mut self,
@@ -232,10 +246,13 @@ impl Exchanges {
         kind: Kind,
         event: &mut dyn FnMut(Event),
     ) -> u64 {
-        if self.open.len() >= self.limits.open_exchanges.max(1)
-            && let Some(oldest) = self.open.first_key_value().map(|(number, _)| *number)
-        {
-            self.settle_one(oldest, false, Some(Note::PushedOut), event);
+        while self.open.len() >= self.limits.open_exchanges.max(1) {
+            // One that is complete loses nothing but copies that may still come.
+            if let Some(done) = self.done.pop_front() {
+                self.settle_one(done, false, None, event);
+            } else if let Some((oldest, _)) = self.open.first_key_value() {
+                self.settle_one(*oldest, false, Some(Note::PushedOut), event);
+            }
         }
         self.last_number += 1;
         let number = self.last_number;
@@ -249,8 +266,12 @@ impl Exchanges {
         open.count(reference, traffic, self.limits.messages);
         let due = due(open, self.settle, self.patience);
         if due < open.scheduled {
+            // At its first message, and when it becomes complete.
             open.scheduled = due;
             self.schedule.push(Reverse((due, number)));
+            if open.is_done() {
+                self.done.push_back(number);
+            }
         }
     }
 }

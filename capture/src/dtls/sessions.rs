@@ -174,10 +174,10 @@ impl Sessions {
             rest = match self.parse(datagram, rest) {
                 Ok((record, after, by_id)) => {
                     account.records += 1;
+                    let place = protected::Place { datagram, at, by_id };
                     if record.number.epoch() == 0 {
-                        self.receive_unprotected(datagram, &record, key_log, &mut account);
+                        self.receive_unprotected(&place, &record, key_log, &mut account, take);
                     } else {
-                        let place = protected::Place { datagram, at, by_id };
                         self.receive_protected(&place, &record, key_log, &mut account, take);
                     }
                     after

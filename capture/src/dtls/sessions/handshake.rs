@@ -2,9 +2,13 @@
 
 use super::super::pieces::Pieces;
 use super::super::tracked::Tracked;
-use super::{Account, FlowKey, Sessions};
+use super::protected::Place;
+use super::{Account, FlowKey, Sessions, Take};
 use crate::Datagram;
 use crate::key_log::KeyLog;
+use crate::session::{Keys, UnprotectedAlert};
+use crate::unread::Why;
+use lowband_wire::dtls::alert::Alert;
 use lowband_wire::dtls::fragments::{Fragment, Fragments};
 use lowband_wire::dtls::handshake::{CLIENT_HELLO, SERVER_HELLO};
 use lowband_wire::dtls::hello::body::{ClientHelloBody, ServerHello};
@@ -17,11 +21,16 @@ impl Sessions {
     /// Takes a record of epoch 0.
     pub(super) fn receive_unprotected(
         &mut self,
-        datagram: &Datagram<'_>,
+        place: &Place<'_>,
         record: &Record<'_>,
         key_log: &KeyLog,
         account: &mut Account,
+        take: Take<'_>,
     ) {
+        let Place { datagram, at, .. } = *place;
+        if matches!(record.content_type, ContentType::ApplicationData | ContentType::ConnectionId) {
+            return self.tell_unread(datagram, at, Why::Unprotected, account, take);
+        }
         if record.content_type == ContentType::Handshake {
             for (fragment, body) in Fragments::new(record.fragment).bodies() {
                 if matches!(fragment.kind, CLIENT_HELLO | SERVER_HELLO) {
@@ -30,8 +39,14 @@ impl Sessions {
             }
         }
         let number = self.session_of(datagram);
-        if let Some(tracked) = self.tracked.get(&number) {
-            account.note(number, datagram.from != tracked.told.server, datagram, false);
+        let Some(Tracked { told, .. }) = self.tracked.get_mut(&number) else { return };
+        let from_client = datagram.from != told.server;
+        account.note(number, from_client, datagram, false);
+        if record.content_type == ContentType::Alert
+            && let Some(alert) = Alert::parse(record.fragment)
+        {
+            let (is_fatal, description) = (alert.is_fatal(), alert.description);
+            told.unprotected_alert = Some(UnprotectedAlert { from_client, is_fatal, description });
         }
     }
 
@@ -129,7 +144,7 @@ impl Sessions {
         let Some(tracked) = self.tracked.get_mut(&number) else { return };
         if tracked.told.client != datagram.to {
             // The ports had said that the other end is the server, and a ServerHello knows better.
-            if tracked.told.keys == crate::session::Keys::Proven || tracked.has_records {
+            if tracked.told.keys == Keys::Proven || tracked.has_records {
                 return;
             }
             (tracked.told.client, tracked.told.server) = (datagram.to, datagram.from);

@@ -1,6 +1,6 @@
 //! Sessions made by hand, datagram by datagram.
 
-use crate::session::{End, Keys, Protection};
+use crate::session::{End, Keys, Protection, UnprotectedAlert};
 use crate::testing::{Bench, CLIENT, Made, SERVER, address, handshake, message};
 use crate::{Limits, Options, State, Why};
 use lowband_wire::dtls::handshake::CLIENT_HELLO;
@@ -411,6 +411,23 @@ fn hellos_in_pieces_beyond_the_limit_give_way() {
         let ids: Vec<_> = bench.sessions().iter().map(|session| session.connection_id_up).collect();
         assert_eq!(ids, expected);
     }
+}
+
+#[test]
+fn what_is_sent_without_protection_is_told_apart() {
+    let mut bench = bench(&[]);
+    let plain = |content_type, content: &[u8]| {
+        let header = header(content_type, DTLS_1_2, RecordNumber::new(0, 9), content.len() as u16);
+        [&header[..], content].concat()
+    };
+    bench.pass(CLIENT, SERVER, &Made::new(1).client_hello());
+    bench.pass(CLIENT, SERVER, &plain(ContentType::ApplicationData, &get(1)));
+    bench.pass(SERVER, CLIENT, &plain(ContentType::Alert, &[2, 40]));
+    bench.finish();
+    assert_eq!(bench.whys(), [(2, "unprotected")]);
+    let [session] = bench.sessions()[..] else { panic!("{:?}", bench.events) };
+    let alert = UnprotectedAlert { from_client: false, is_fatal: true, description: 40 };
+    assert_eq!((session.unprotected_alert, session.end), (Some(alert), None));
 }
 
 #[test]
