@@ -20,6 +20,7 @@ use crate::session::Session;
 use crate::unread::{Unread, Why};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
+use std::time::Duration;
 
 mod link;
 mod registrations;
@@ -98,6 +99,8 @@ pub(crate) struct Exchanges {
     last_number: u64,
     /// The latest time that was seen.
     now: u64,
+    /// When the last message was captured; `now` may be later.
+    latest: Time,
     open: BTreeMap<u64, (Open, Handles)>,
     /// The open ones that are complete, in the order of completion; also some that were settled since.
     done: VecDeque<u64>,
@@ -122,6 +125,7 @@ impl Exchanges {
             limits,
             last_number: 0,
             now: 0,
+            latest: Time::default(),
             open: BTreeMap::new(),
             done: VecDeque::new(),
             ids: HashMap::new(),
@@ -142,6 +146,7 @@ impl Exchanges {
         arrived: &Arrived<'_>,
         event: &mut dyn FnMut(Event),
     ) {
+        self.latest = self.latest.max(arrived.reference.time);
         self.advance(arrived.reference.time, event);
         let failed = match Message::parse(arrived.bytes) {
             Ok(message) => self.link(session, arrived, &message, event).err(),
@@ -151,6 +156,11 @@ impl Exchanges {
             session.count_unread(why);
             event(Event::Unread(Unread { session: Some(session.number), message: arrived.reference, why }));
         }
+    }
+
+    /// Settles what is due if nothing has come for `time` since the last message.
+    pub(crate) fn quiet(&mut self, time: Duration, event: &mut dyn FnMut(Event)) {
+        self.advance(Time(self.latest.0.saturating_add(nanos(time))), event);
     }
 
     /// Takes a copy of a record that has been seen.
@@ -281,7 +291,7 @@ fn due(open: &Open, settle: u64, patience: u64) -> u64 {
     open.last.0.saturating_add(if open.is_done() { settle } else { patience })
 }
 
-fn nanos(duration: std::time::Duration) -> u64 {
+fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
