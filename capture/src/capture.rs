@@ -200,8 +200,8 @@ impl Capture {
         self.links.packet(Packet::Datagram(*datagram), &self.key_log, event);
     }
 
-    /// Tells of the exchanges that are due in a capture that goes on, if nothing has come for `time` since its
-    /// last message. Without this they would wait for the next one.
+    /// Tells of the exchanges that are due in a capture that goes on, if nothing has come for `time` since
+    /// its last message. Without this they would wait for the next one.
     pub fn quiet(&mut self, time: Duration, event: &mut dyn FnMut(Event)) {
         self.links.exchanges.quiet(time, event);
     }

@@ -28,6 +28,7 @@ mod ip;
 pub mod key_log;
 mod link;
 mod ranges;
+pub mod report;
 pub mod session;
 #[cfg(test)]
 mod testing;

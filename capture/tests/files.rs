@@ -118,7 +118,8 @@ fn secrets_stand_before_the_interfaces_and_change_no_packet() {
 
 #[test]
 fn the_random_of_each_hello_has_its_secret() {
-    /// Where the random begins: behind the headers of record and message, and the version (RFC 6347 section 4).
+    /// Where the random begins: behind the headers of record and message, and the version (RFC 6347 section
+    /// 4.1).
     const RANDOM: usize = 13 + 12 + 2;
     let mut log = KeyLog::new();
     log.add(&load("chain.keys"), 1);
