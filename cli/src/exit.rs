@@ -42,6 +42,19 @@ const MEANINGS: [(Exit, &str); 14] = [
 /// How many of [`MEANINGS`] concern `jc`.
 const MEANINGS_OF_JC: usize = 5;
 
+/// What `lowband show --help` says of each status.
+const MEANINGS_OF_SHOW: [(Exit, &str); 6] = [
+    (
+        Exit::Success,
+        "all went well, whether or not all could be decrypted; also when the reader of stdout went away",
+    ),
+    (Exit::BadInput, "the file is not a capture, or is broken or cut off; what came before is shown"),
+    (Exit::Usage, "wrong usage: a flag, an address, a code"),
+    (Exit::Write, "the output cannot be written"),
+    (Exit::Read, "the capture cannot be opened or read"),
+    (Exit::CaFile, "the key log cannot be opened or read"),
+];
+
 impl Exit {
     pub(crate) fn status(self) -> u8 {
         self as u8
@@ -55,6 +68,11 @@ impl Exit {
     /// Returns the table for `lowband jc --help`.
     pub(crate) fn help_of_jc() -> String {
         table(MEANINGS.iter().take(MEANINGS_OF_JC))
+    }
+
+    /// Returns the table for `lowband show --help`.
+    pub(crate) fn help_of_show() -> String {
+        table(MEANINGS_OF_SHOW.iter())
     }
 }
 

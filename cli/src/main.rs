@@ -1,7 +1,7 @@
 //! `lowband`: the command line of the low-bandwidth wire.
 //!
 //! ```text
-//! argv (Go's long flags) -> clap -> coap | jc -> exit status
+//! argv (Go's long flags) -> clap -> coap | jc | show -> exit status
 //! ```
 
 mod argv;
@@ -10,6 +10,7 @@ mod exit;
 mod input;
 mod jc;
 mod output;
+mod show;
 
 use clap::Parser;
 use exit::{Exit, Failure};
@@ -27,6 +28,7 @@ struct Cli {
 enum Command {
     Coap(coap::CoapArgs),
     Jc(jc::JcArgs),
+    Show(show::ShowArgs),
 }
 
 fn main() -> ExitCode {
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         Ok(cli) => match cli.command {
             Command::Coap(arguments) => coap::run(arguments),
             Command::Jc(arguments) => jc::run(arguments),
+            Command::Show(arguments) => show::run(arguments),
         },
         Err(error) => {
             // Help goes to stdout, which its reader may have closed: that is not a failure.

@@ -16,6 +16,7 @@ mod coap_failures;
 mod command;
 mod http_command;
 mod jc_command;
+mod show_command;
 #[allow(dead_code, reason = "the rest is for the library's tests")]
 #[path = "../../../client/tests/library/stub_server.rs"]
 mod stub_server;
