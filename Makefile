@@ -453,4 +453,4 @@ NODE_CLIENTS = env $(WITH_NODE) npm --prefix e2e/foreign/node install --no-save
 	@mkdir -p .tools && touch $@
 
 clean: ## remove what was built and installed here
-	rm -rf target .tools .venv npm/node_modules npm/pkg npm/LICENSE devtools/page/pkg e2e/foreign/node/node_modules
+	rm -rf target .tools .venv npm/node_modules npm/cjs npm/pkg npm/LICENSE devtools/page/pkg e2e/foreign/node/node_modules

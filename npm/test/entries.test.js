@@ -1,5 +1,5 @@
-// The entries of the package without top-level await, where the other one cannot go: workers, service workers,
-// plain scripts, pages from disk, and `require`.
+// The entries of the package without top-level await, where the other one cannot go: workers, service
+// workers, plain scripts, pages from disk, and `require`.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
