@@ -22,6 +22,8 @@ USER1 ?=
 PASSWORD1 ?=
 USER2 ?=
 PASSWORD2 ?=
+# TCP port of `make page-serve`.
+PAGE_PORT ?= 8010
 # Seconds that `make fuzz` spends on each target, and the targets. Bash takes SECONDS for its own clock, hence
 # the longer name.
 FUZZ_SECONDS ?= 60
@@ -46,7 +48,7 @@ CARGO_FUZZ := RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=malloc_context_size=2:quarantine_si
 
 # ---- the two commands --------------------------------------------------------------------------------------
 
-.PHONY: help demo down test check needed rust msrv unit test-npm test-wireshark e2e test-kubernetes test-more pictures figures bench-wire bench-load bench-codec bench-chain bench-filter bench-npm fuzz advisories build filter images image-filter images-again kubernetes npm npm-module npm-again page-module setup setup-test setup-more clean
+.PHONY: help demo down test check needed rust msrv unit test-npm test-wireshark e2e test-kubernetes test-more pictures figures bench-wire bench-load bench-codec bench-chain bench-filter bench-npm fuzz advisories build filter images image-filter images-again kubernetes npm npm-module npm-again page page-module page-serve test-page setup setup-test setup-more clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -101,6 +103,10 @@ msrv: ## the oldest compiler that Cargo.toml names still takes all crates; needs
 test-npm: setup-test npm-again ## the npm package in Node, a Vite build and Chromium
 	@env $(WITH_NODE) npm --prefix npm run --silent check
 	@env $(WITH_NODE) LOWBAND_NPM_PACKED=$(PACKED) LOWBAND_NPM_MAX_GZIPPED=$(NPM_MAX_GZIPPED) npm --prefix npm test --silent
+
+test-page: setup-test page ## the page in Chromium, from disk and from a server
+	@env $(WITH_NODE) npm --prefix devtools run --silent check
+	@env $(WITH_NODE) npm --prefix devtools test --silent
 
 test-wireshark: .tools/test.stamp ## the Wireshark plugin in tshark; a quarter of a minute
 	python3 devtools/wireshark/test_lowband.py
@@ -249,6 +255,13 @@ npm: .tools/system.stamp .tools/npm.stamp ## the npm package lowband-codec: targ
 npm-module:
 	@$(STEP)/npm-module.log 'Building the module of the npm package' $(WASM_BUILD) -p lowband-npm
 	@$(BINDGEN) npm/pkg $(WASM_OUT)/lowband_npm.wasm
+
+page: page-module .tools/devtools.stamp ## the page that shows what is on the wire: target/page/index.html, one file that opens from disk
+	@$(STEP)/page.log 'Building the page' env $(WITH_NODE) npm --prefix devtools run --silent build
+	@echo target/page/index.html
+
+page-serve: page ## the page on 127.0.0.1, at PAGE_PORT=8010
+	python3 -m http.server --bind 127.0.0.1 --directory target/page $(PAGE_PORT)
 
 page-module: .tools/system.stamp
 	@$(STEP)/npm-bindgen.log 'Building what makes the JavaScript of the npm package' cargo build --locked -p lowband-npm-bindgen
@@ -432,6 +445,10 @@ $(foreach each,$(ENVIRONMENTS),$(eval $(call ENVIRONMENT,$(each))))
 	@$(STEP)/npm-ci.log 'Installing what the tests of the npm package use' env $(WITH_NODE) npm --prefix npm ci
 	@touch $@
 
+.tools/devtools.stamp: devtools/package-lock.json devtools/.npmrc | $(if $(WITH_NODE),.tools/node.stamp)
+	@$(STEP)/devtools.log 'Installing what builds and tests the page' env $(WITH_NODE) npm --prefix devtools ci
+	@touch $@
+
 .tools/node-clients.stamp: e2e/foreign/node/package-lock.json e2e/foreign/node/.npmrc | $(if $(WITH_NODE),.tools/node.stamp)
 	@$(STEP)/node-clients.log 'Installing the clients of the tests that need Node' $(NODE_CLIENTS)
 	@touch $@
@@ -453,4 +470,4 @@ NODE_CLIENTS = env $(WITH_NODE) npm --prefix e2e/foreign/node install --no-save
 	@mkdir -p .tools && touch $@
 
 clean: ## remove what was built and installed here
-	rm -rf target .tools .venv npm/node_modules npm/cjs npm/pkg npm/LICENSE devtools/page/pkg e2e/foreign/node/node_modules
+	rm -rf target .tools .venv npm/node_modules npm/cjs npm/pkg npm/LICENSE devtools/page/pkg devtools/node_modules e2e/foreign/node/node_modules
