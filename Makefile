@@ -266,8 +266,9 @@ page-serve: page ## the page on 127.0.0.1, at PAGE_PORT=8010
 page-module: .tools/system.stamp
 	@$(STEP)/npm-bindgen.log 'Building what makes the JavaScript of the npm package' cargo build --locked -p lowband-npm-bindgen
 	@$(STEP)/page-module.log 'Building the module of the page' $(WASM_BUILD) -p lowband-devtools
-	@mkdir -p devtools/page/pkg
+	@mkdir -p devtools/page/pkg devtools/extension/pkg
 	@$(BINDGEN) devtools/page/pkg $(WASM_OUT)/lowband_devtools.wasm
+	@cp devtools/page/pkg/*.js devtools/page/pkg/*.wasm devtools/extension/pkg
 
 # The second build runs in another folder and at another time, with a copy of the standard library that was
 # built for the first one: with other flags it would be built anew.
@@ -470,4 +471,4 @@ NODE_CLIENTS = env $(WITH_NODE) npm --prefix e2e/foreign/node install --no-save
 	@mkdir -p .tools && touch $@
 
 clean: ## remove what was built and installed here
-	rm -rf target .tools .venv npm/node_modules npm/cjs npm/pkg npm/LICENSE devtools/page/pkg devtools/node_modules e2e/foreign/node/node_modules
+	rm -rf target .tools .venv npm/node_modules npm/cjs npm/pkg npm/LICENSE devtools/page/pkg devtools/extension/pkg devtools/node_modules e2e/foreign/node/node_modules

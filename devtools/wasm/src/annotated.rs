@@ -2,8 +2,8 @@
 
 use crate::json;
 use crate::utf16::Places;
-use lowband_codec::KeyTable;
-use lowband_codec::annotate::{self, Item, Options, What};
+use lowband_codec::annotate::{self, Item, Kind, Note, Options, Role, What};
+use lowband_codec::{ErrorKind, KeyTable};
 use wasm_bindgen::prelude::wasm_bindgen;
 
 /// Words of an item in [`Annotated::items`].
@@ -59,6 +59,21 @@ impl Annotated {
     /// Returns true if the text is JSON and its value the one that the codec gives.
     pub fn is_json(&self) -> bool {
         self.inner.is_json()
+    }
+
+    /// Returns true if the input is well-formed to its end and valid as far as a generic decoder can see (RFC
+    /// 8949 section 5.3.1): texts are UTF-8, keys occur once, a bignum is a byte string.
+    pub fn is_valid(&self) -> bool {
+        let invalid =
+            |note: &Note| matches!(note.what, What::Refused(ErrorKind::InvalidUtf8 | ErrorKind::RepeatedKey));
+        let bignum = |item: &Item| item.kind == Kind::Tag && matches!(item.argument, Some(2 | 3));
+        let no_bytes = |item: &Item| {
+            let around = item.parent.and_then(|parent| self.inner.items().get(parent));
+            item.kind != Kind::Bytes && item.role == Role::Content && around.is_some_and(bignum)
+        };
+        self.inner.error().is_none()
+            && !self.inner.notes().iter().any(invalid)
+            && !self.inner.items().iter().any(no_bytes)
     }
 
     /// Returns [`ITEM_WORDS`] numbers for each item: start and end in bytes; length of the head, kind, role
@@ -251,6 +266,24 @@ mod tests {
         assert_eq!(annotated.describe(2, 2), "[]");
         let long = annotate(vec![0x18, 0], false, true).describe(0, 1);
         assert!(long.ends_with(r#""offset":0,"refused":null}]}]"#), "{long}");
+    }
+
+    #[test]
+    fn valid_is_more_than_well_formed() {
+        for (cbor, valid) in [
+            (&b"\xc2\x41\x01"[..], true),
+            (b"\xc2\xa1\x02\x00", false),
+            (b"\xc3\x00", false),
+            (b"\xc1\x00", true),
+            (b"\x61\xff", false),
+            (b"\xa2\x02\x00\x02\x00", false),
+            (b"\xa2\x02\x00\x64type\x00", true),
+            (b"\xf7", true),
+            (b"\x01\x02", false),
+            (b"\x82\x02", false),
+        ] {
+            assert_eq!(annotate(cbor.to_vec(), false, true).is_valid(), valid, "{cbor:x?}");
+        }
     }
 
     #[test]
