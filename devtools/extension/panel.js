@@ -3,6 +3,7 @@
 
 import { initSync } from './pkg/lowband_devtools.js';
 import { isCbor, requestBody, responseBody, typeOf } from './bodies.js';
+import { Recent } from './recent.js';
 import { element, isValid, show } from './view.js';
 
 /** Exchanges in the list; the oldest one goes first. */
@@ -13,15 +14,20 @@ const list = document.getElementById('exchanges');
 const details = document.getElementById('details');
 const status = document.getElementById('status');
 
-/** Entries that are in the list already: the log has some that were also announced. */
-const known = new Set();
+const recent = new Recent(MAX_EXCHANGES);
 
 async function start() {
   document.documentElement.style.colorScheme = panels.themeName === 'dark' ? 'dark' : 'light';
   const module = await fetch('pkg/lowband_devtools_bg.wasm');
   initSync({ module: await module.arrayBuffer() });
-  network.onRequestFinished.addListener(add);
-  network.getHAR((log) => log.entries.forEach(add));
+  let early = [];
+  network.onRequestFinished.addListener((entry) => (early ? early.push(entry) : announce(entry)));
+  network.getHAR((log) => {
+    log.entries.filter(hasCbor).forEach((entry) => recent.addLogged(key(entry), append(entry))?.remove());
+    early.forEach(announce);
+    early = undefined;
+    count();
+  });
   network.onNavigated.addListener(() => {
     if (!document.getElementById('keep').checked) {
       clear();
@@ -31,14 +37,28 @@ async function start() {
   count();
 }
 
-function add(entry) {
-  const { request, response, startedDateTime } = entry;
-  const types = [typeOf(request.headers, request.postData), typeOf(response.headers, response.content)];
-  const key = `${startedDateTime} ${request.method} ${request.url}`;
-  if (!types.some(isCbor) || known.has(key)) {
-    return;
+function hasCbor({ request, response }) {
+  return isCbor(typeOf(request.headers, request.postData)) || isCbor(typeOf(response.headers, response.content));
+}
+
+function key({ request, startedDateTime }) {
+  return `${startedDateTime} ${request.method} ${request.url}`;
+}
+
+/** Lists an exchange that has ended. */
+function announce(entry) {
+  if (hasCbor(entry)) {
+    const row = append(entry);
+    const { replaced, dropped } = recent.addAnnounced(key(entry), row);
+    replaced?.replaceWith(row);
+    dropped?.remove();
+    count();
   }
-  known.add(key);
+}
+
+/** Adds a row for an exchange and returns it. */
+function append(entry) {
+  const { request, response } = entry;
   const { pathname } = new URL(request.url);
   const button = element(
     'button',
@@ -47,22 +67,20 @@ function add(entry) {
     element('small', { textContent: `${response.status} ${response.statusText}` }),
   );
   button.addEventListener('click', () => choose(button, entry));
-  list.append(element('li', {}, button));
-  if (list.childElementCount > MAX_EXCHANGES) {
-    list.firstElementChild.remove();
-  }
-  count();
+  const row = element('li', {}, button);
+  list.append(row);
+  return row;
 }
 
 function clear() {
   list.replaceChildren();
   details.replaceChildren();
-  known.clear();
+  recent.clear();
   count();
 }
 
 function count() {
-  const number = list.childElementCount;
+  const number = recent.size;
   document.getElementById('empty').hidden = number > 0;
   status.textContent = number === 1 ? '1 request' : `${number} requests`;
 }
