@@ -29,8 +29,8 @@ const LIVE_SETTLE: Duration = Duration::from_secs(3);
 
 /// List the exchanges in a capture (pcap or pcapng), decrypted with a key log
 ///
-/// Secrets in a pcapng are used wherever they stand. Access tokens, passwords and bodies that may hold them are
-/// hidden. What cannot be read is told at the end, with its frames as Wireshark counts them.
+/// Secrets in a pcapng are used wherever they stand. Access tokens, passwords and bodies that may hold them
+/// are hidden. What cannot be read is told at the end, with its frames as Wireshark counts them.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = after_help())]
 pub(crate) struct ShowArgs {

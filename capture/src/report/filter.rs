@@ -74,8 +74,8 @@ impl FromStr for Path {
     }
 }
 
-/// Returns whether a text is like a pattern, in time of the product of their lengths at most: after a mistake,
-/// only the last `*` takes one more character.
+/// Returns whether a text is like a pattern, in time of the product of their lengths at most: after a
+/// mistake, only the last `*` takes one more character.
 fn is_like(pattern: &[u8], text: &[u8]) -> bool {
     let (mut at, mut in_text) = (0, 0);
     let mut last_star = None;

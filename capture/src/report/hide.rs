@@ -57,7 +57,8 @@ const SECRET_PARAMETERS: [&str; 8] = [
 /// Returns whether the bodies of an exchange may be shown. Those of a request that is not in the capture are
 /// not: nobody knows what it asked for.
 pub fn shows_bodies(exchange: &Exchange, secrets: Secrets) -> bool {
-    secrets == Secrets::Shown || exchange.method.is_some() && !has_secret_bodies(&exchange.path)
+    let is_known = exchange.method.is_some() || !exchange.path.is_empty();
+    secrets == Secrets::Shown || is_known && !has_secret_bodies(&exchange.path)
 }
 
 fn has_secret_bodies(path: &str) -> bool {

@@ -84,8 +84,8 @@ pub fn connection() -> Cost {
 /// Returns what an exchange would have cost on a connection that is there. `has_token` tells of a session in
 /// which an access token was sent: over HTTPS each request carries it.
 ///
-/// Of an exchange without a response only the request counts. A ping has no counterpart, and of a request that
-/// is not in the capture nothing is known; a notification would have been the answer to a long poll.
+/// Of an exchange without a response only the request counts. A ping has no counterpart, and of a request
+/// that is not in the capture nothing is known; a notification would have been the answer to a long poll.
 pub fn exchange(exchange: &Exchange, has_token: bool) -> Cost {
     let method = match (exchange.kind, exchange.method) {
         (Kind::Notification { .. }, _) => "GET",

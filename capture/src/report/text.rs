@@ -9,7 +9,7 @@ use super::hide::{self, Secrets};
 use super::json::{Hex, text_option};
 use crate::Time;
 use crate::detail::{Content, Decoded, Detail, OptionValue, Value};
-use crate::exchange::{Exchange, Kind, Mark, State};
+use crate::exchange::{Exchange, Kind, Mark, Note, State};
 use lowband_wire::coap::content_format;
 use std::fmt::{self, Display, Write};
 
@@ -96,6 +96,8 @@ pub fn line(out: &mut String, exchange: &Exchange, secrets: Secrets, colours: Co
         State::Complete => {}
         State::Unanswered => remarks.push("unanswered".to_owned()),
         State::Reset => remarks.push("refused by a Reset".to_owned()),
+        // The note says the same, and says which.
+        State::Cut if exchange.notes.contains(&Note::BeginsBefore) => {}
         State::Cut => remarks.push("the capture begins or ends within it".to_owned()),
     }
     remarks.extend(exchange.notes.iter().map(ToString::to_string));

@@ -3,7 +3,7 @@
 use super::source::Source;
 use crate::exit::{Exit, Failure};
 use crate::output::Writer;
-use lowband_capture::file::Unreadable;
+use lowband_capture::file::{FileFault, Unreadable};
 use lowband_capture::report::hide::Secrets;
 use lowband_capture::report::text::{self, Colours};
 use lowband_capture::report::{Faults, Filter, Others, Totals, json};
@@ -158,10 +158,12 @@ impl Screen {
         self.lacks_keys
     }
 
-    /// Returns the failure of a file that could not be read to its end.
+    /// Returns the failure of a file that could not be read to its end. A capture that goes on is left
+    /// wherever it is, often within a packet.
     pub(super) fn outcome(&self, source: &Source) -> Result<(), Failure> {
         match self.broken {
             None => Ok(()),
+            Some(Unreadable { why: FileFault::CutOff, .. }) if source.is_live() => Ok(()),
             Some(Unreadable { offset, why, .. }) => {
                 Err(Failure::new(Exit::BadInput, format!("{}: byte {offset}: {why}", source.name())))
             }

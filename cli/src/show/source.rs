@@ -109,11 +109,17 @@ impl Source {
     pub(super) fn next(&mut self) -> Result<Piece<'_>, Failure> {
         match &mut self.from {
             From::File(file) => {
+                // Asked before the file is: what was written before the end is read.
+                let is_over = !self.is_live || IS_OVER.load(Ordering::Relaxed);
                 self.buffer.resize(PIECE, 0);
                 let length = read(file, &mut self.buffer).map_err(|error| failure(&self.name, &error))?;
                 self.buffer.truncate(length);
+                if length == 0 && is_over {
+                    return Ok(Piece::End);
+                }
                 if length == 0 {
-                    return Ok(self.wait());
+                    std::thread::sleep(POLL);
+                    return Ok(Piece::Quiet(self.last.elapsed()));
                 }
             }
             From::Pipe(pieces) => match pieces.recv_timeout(POLL) {
@@ -127,15 +133,6 @@ impl Source {
             kept.add(&self.buffer);
         }
         Ok(Piece::Bytes(&self.buffer))
-    }
-
-    /// Waits at the end of a file, if it may grow.
-    fn wait(&self) -> Piece<'static> {
-        if !self.is_live || IS_OVER.load(Ordering::Relaxed) {
-            return Piece::End;
-        }
-        std::thread::sleep(POLL);
-        Piece::Quiet(self.last.elapsed())
     }
 
     /// Returns bytes that have come before; None if they are not kept any more.

@@ -143,6 +143,7 @@ fn what_cannot_be_read_is_told_with_its_frames() {
     assert_eq!(status(&output), 0);
     let told = "unread: the capture does not have the whole datagram: 5 x, frame 4, 11, 13, 15, 17\n";
     assert!(stdout(&output).contains(told), "{}", stdout(&output));
+    assert!(stdout(&output).contains("    [its beginning is not in the capture]\n"), "{}", stdout(&output));
 }
 
 #[test]
@@ -245,10 +246,16 @@ fn a_capture_and_a_key_log_are_followed_as_they_grow() {
     append(&capture.0, &whole[frame(&whole, 43)..]);
     assert_eq!(running.path(), "/_matrix/client/versions");
     assert_eq!(running.path(), "/_matrix/client/versions");
+    // Whoever ends it does not wait for the end of a packet.
+    append(&capture.0, &whole[frame(&whole, 1)..][..20]);
     running.interrupt();
     let (rest, output) = running.end();
     assert_quiet_success(&output);
-    assert!(rest[0].starts_with("{\"totals\":{\"exchanges\":6,\"sessions\":4,"), "{rest:?}");
+    assert!(
+        rest[0].starts_with("{\"unread\":\"the file ends in the middle of it\",\"count\":1,"),
+        "{rest:?}"
+    );
+    assert!(rest[1].starts_with("{\"totals\":{\"exchanges\":6,\"sessions\":4,"), "{rest:?}");
 }
 
 fn append(path: &std::path::Path, bytes: &[u8]) {
