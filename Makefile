@@ -48,7 +48,7 @@ CARGO_FUZZ := RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=malloc_context_size=2:quarantine_si
 
 # ---- the two commands --------------------------------------------------------------------------------------
 
-.PHONY: help demo down test check needed rust msrv unit test-npm test-wireshark e2e test-kubernetes test-more pictures figures bench-wire bench-load bench-codec bench-chain bench-filter bench-npm fuzz advisories build filter images image-filter images-again kubernetes npm npm-module npm-again page page-module page-serve test-page setup setup-test setup-more clean
+.PHONY: help demo down test check needed rust msrv unit test-npm test-wireshark e2e test-kubernetes test-more pictures figures bench-wire bench-load bench-codec bench-chain bench-filter bench-capture bench-npm fuzz advisories build filter images image-filter images-again kubernetes npm npm-module npm-again page page-module page-serve test-page setup setup-test setup-more clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -178,6 +178,9 @@ bench-chain: setup build filter ## what sidecar, Envoy and filter cost together 
 
 bench-filter: setup-test build filter $(COPY_FILTER) ## what the filter costs Envoy, beside a filter that copies; two minutes
 	@python3 bench/filter.py
+
+bench-capture: setup-test build ## how fast `lowband show` reads 100 MB of capture, beside tshark; two minutes
+	@python3 bench/capture.py
 
 # OpenSSL keeps some memory from one input to the next: a search for leaks after each would take most of the
 # time. A real leak meets the limit of 2 GB.
