@@ -69,6 +69,7 @@ impl Unreadable {
 pub type Said = Option<Result<Option<AccessToken>, Unreadable>>;
 
 /// Reads what the message says.
+#[inline]
 pub fn said(message: &Message) -> Said {
     let mut values = message.options().filter(|(number, _)| *number == numbers::AUTHORIZATION);
     let (_, value) = values.next()?;

@@ -141,6 +141,7 @@ impl Message {
     }
 
     /// Returns numbers and values in ascending order; values of one number keep the order of the message.
+    #[inline]
     pub fn options(&self) -> impl Iterator<Item = (u16, &[u8])> {
         self.packet
             .options()
@@ -148,6 +149,7 @@ impl Message {
     }
 
     /// Returns the payload; empty for none.
+    #[inline]
     pub fn payload(&self) -> &[u8] {
         &self.packet.payload
     }

@@ -194,6 +194,7 @@ fn block(number: u16, value: &[u8]) -> Result<Block, OptionError> {
 
 /// Returns what the client says it is capable of; 0 if it says nothing. A message that is refused for other
 /// options says it as well.
+#[inline]
 pub fn capabilities(message: &Message) -> u32 {
     let told = message.options().find(|(number, value)| *number == numbers::CAPABILITIES && value.len() <= 4);
     told.and_then(|(_, value)| from_uint(value)).unwrap_or(0)

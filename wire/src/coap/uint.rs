@@ -6,6 +6,7 @@ pub fn uint(value: u32) -> Vec<u8> {
 }
 
 /// Reads an unsigned integer, also with leading zeros; None above four bytes.
+#[inline]
 pub fn from_uint(value: &[u8]) -> Option<u32> {
     (value.len() <= 4).then(|| value.iter().fold(0, |number, byte| number << 8 | u32::from(*byte)))
 }
