@@ -118,7 +118,7 @@ impl Fleet {
         while !under_way.is_empty() {
             match self.next("an answer").await? {
                 Event::Response { exchange, response }
-                    if response.code.class() == 2 && response.body.len() == length =>
+                    if response.code.is_success() && response.body.len() == length =>
                 {
                     let Some(session) = under_way.remove(&exchange) else { continue };
                     if let Some(number) = numbers.next() {

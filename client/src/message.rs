@@ -65,7 +65,7 @@ pub struct Response {
 impl Response {
     /// Returns true for the codes 2.xx.
     pub fn is_success(&self) -> bool {
-        self.code.class() == 2
+        self.code.is_success()
     }
 }
 

@@ -122,7 +122,7 @@ async fn over_coap(connection: &Connection, call: Call<'_>, what: String) -> Res
         Some(JSON) => parse(&response.body),
         _ => Value::String(String::from_utf8_lossy(&response.body).into_owned()),
     };
-    Ok(Answer { what, code: code(&response), success: response.code.class() == 2, body })
+    Ok(Answer { what, code: code(&response), success: response.code.is_success(), body })
 }
 
 async fn over_http(connection: &mut Http1, call: Call<'_>, what: String) -> Result<Answer> {

@@ -112,7 +112,7 @@ impl Count {
     async fn next(&mut self, fleet: &mut Fleet) -> Result<bool> {
         let event = fleet.event_before(Instant::now() + A_LINE).await;
         let is_end = match event {
-            Some(Event::Response { response, .. }) if response.code.class() == 2 => {
+            Some(Event::Response { response, .. }) if response.code.is_success() => {
                 self.answered += 1;
                 true
             }

@@ -203,7 +203,7 @@ fn note(
         Event::Response { exchange, response } => {
             let Some((asked, is_upload)) = under_way.remove(&exchange) else { return };
             match response.code {
-                code if code.class() == 2 => {
+                code if code.is_success() => {
                     tally.answered += 1;
                     // An upload waits for each of its blocks.
                     if !is_upload {

@@ -29,7 +29,7 @@ impl Exchanges {
                 self.metrics.upstream_answered(waited, open.is_long_poll);
                 open.line.code = Some(code);
                 open.line.first_piece = Some(waited);
-                if open.shows_an_account && code.class() == 2 {
+                if open.shows_an_account && code.is_success() {
                     server.vouch(open.line.session);
                 }
                 self.own_time.begin(open.line.read, at_upstream);
