@@ -1,8 +1,8 @@
 //! The functions by which Envoy calls the [`shell`] (proxy-wasm ABI 0.2.1).
 //!
 //! The host treats a callback that is not exported as called and successful: at the end of a stream, for
-//! example, `proxy_on_done` and `proxy_on_log`. The SDK would export every callback, and Envoy would enter the
-//! VM for those that do nothing: an entry costs as much as all the counting of a stream.
+//! example, `proxy_on_done` and `proxy_on_log`. The SDK would export every callback, and Envoy would enter
+//! the VM for those that do nothing: an entry costs as much as all the counting of a stream.
 
 #![allow(unsafe_code, reason = "the host finds these functions by their names")]
 
