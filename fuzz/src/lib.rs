@@ -6,8 +6,10 @@
 //! included.
 
 pub mod annotate;
+pub mod capture_exchanges;
 pub mod capture_file;
 pub mod capture_ip;
+pub mod capture_records;
 pub mod client;
 mod coap;
 pub mod codec;

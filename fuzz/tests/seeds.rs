@@ -4,8 +4,8 @@
 
 use lowband_fuzz::dice::Dice;
 use lowband_fuzz::{
-    annotate, capture_file, capture_ip, client, codec, filter, front, handshake, key_log, messages, push,
-    records, server, sessions,
+    annotate, capture_exchanges, capture_file, capture_ip, capture_records, client, codec, filter, front,
+    handshake, key_log, messages, push, records, server, sessions,
 };
 use std::fs;
 use std::panic::{self, AssertUnwindSafe};
@@ -74,6 +74,16 @@ fn files_of_captures_hold_over_changed_seeds() {
 #[test]
 fn packets_of_captures_hold_over_changed_seeds() {
     over_changed_seeds("capture_ip", capture_ip::run, 20_000);
+}
+
+#[test]
+fn records_of_captures_hold_over_changed_seeds() {
+    over_changed_seeds("capture_records", capture_records::run, 2_000);
+}
+
+#[test]
+fn exchanges_of_captures_hold_over_changed_seeds() {
+    over_changed_seeds("capture_exchanges", capture_exchanges::run, 20_000);
 }
 
 #[test]

@@ -159,7 +159,7 @@ impl Assembly {
         let (start, end) = (block.offset(), block.offset() + payload.len());
         self.blocks = self.blocks.saturating_add(1);
         self.format = self.format.or(format);
-        if self.is_described || (self.have.has(start, end) && !payload.is_empty()) {
+        if self.is_whole() || (self.have.has(start, end) && !payload.is_empty()) {
             return;
         }
         if start != self.next {
