@@ -1,5 +1,5 @@
-//! A capture of a whole run, read by Wireshark with the key log of the sidecar, as people do who read
-//! captures.
+//! A capture of a whole run, read by Wireshark and by `lowband show` with the key log of the sidecar, as
+//! people do who read captures.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -15,7 +15,7 @@ use lowband_e2e::reference::Reference;
 use lowband_e2e::relay::Relay;
 use lowband_e2e::synapse::RateLimits;
 use lowband_e2e::wire::Wire;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::process::Command;
 
 /// Name of the capture in the run folder, as the page for operators calls it.
@@ -116,7 +116,7 @@ impl Shown {
         Shown { code: next(), method: next(), path: next(), json: next(), blocks: next(), error: next() }
     }
 
-    fn json(&self) -> serde_json::Value {
+    fn json(&self) -> Value {
         serde_json::from_str(&self.json).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 }
@@ -128,8 +128,20 @@ async fn read_by_plugin(fixture: &Fixture) -> Vec<Shown> {
     fields_of(fixture, &command, &PLUGIN_FIELDS).await.lines().map(Shown::parse).collect()
 }
 
+/// Reads the capture with our own reader: its exchanges, and what it says of the whole.
+async fn show(fixture: &Fixture) -> (Vec<Value>, Vec<Value>) {
+    let folder = fixture.chain.folder();
+    let mut command = Command::new(fixture.parts.program("lowband").unwrap());
+    command.arg("show").arg(folder.join(CAPTURE)).arg("--key-log").arg(folder.join(KEY_LOG)).arg("--json");
+    let output = fixture.output(command).await.unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let told = text.lines().map(|line| serde_json::from_str(line).unwrap());
+    told.partition(|value: &Value| !value["exchange"].is_null())
+}
+
 #[test]
-fn wireshark_decrypts_a_run_and_finds_its_requests_and_nothing_malformed() {
+fn three_readers_decrypt_a_run_and_find_its_requests_and_nothing_malformed() {
     let fixture = Fixture::start("capture", RateLimits::Lifted, &["--key-log", KEY_LOG]).unwrap();
     fixture.run(async {
         let ca = &fixture.chain.certificate.certificate;
@@ -209,5 +221,33 @@ fn wireshark_decrypts_a_run_and_finds_its_requests_and_nothing_malformed() {
         let syncs: Vec<_> = shown.iter().filter(is_sync).collect();
         let [sync] = &*syncs else { panic!("{syncs:#?}") };
         assert_eq!(sync.json(), synced);
+
+        // Ours makes one exchange of all blocks, and of the codes of MSC3079 the paths that they stand for.
+        let (exchanges, whole) = show(&fixture).await;
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let found: Vec<_> =
+            exchanges.iter().map(|exchange| (text(&exchange["method"]), text(&exchange["path"]))).collect();
+        let versions = ("GET", "versions".to_owned());
+        let expected = [
+            ("POST", "r0/register".to_owned()),
+            ("POST", "r0/createRoom".to_owned()),
+            ("PUT", format!("r0/rooms/{room}/send/m.room.message/1")),
+            ("GET", "r0/sync".to_owned()),
+            versions.clone(),
+            versions,
+        ];
+        assert_eq!(
+            found,
+            expected.map(|(method, path)| (method.to_owned(), format!("/_matrix/client/{path}")))
+        );
+        assert!(
+            exchanges.iter().all(|exchange| exchange["state"] == "complete" && exchange["code"] == "2.05")
+        );
+        // Both have seen the same messages, and ours has nothing else to say than the totals.
+        let frames: usize =
+            exchanges.iter().map(|exchange| exchange["frames"].as_array().unwrap().len()).sum();
+        assert_eq!(frames, rows.iter().filter(|row| !row.code.is_empty()).count());
+        assert_eq!(whole.len(), 1, "{whole:?}");
+        assert_eq!(whole[0]["totals"]["datagrams"], rows.len());
     });
 }
