@@ -51,6 +51,9 @@ pub struct Decoded {
     pub options: Vec<OptionValue>,
     /// What it carries: a body, or a block of one.
     pub payload: Vec<u8>,
+    /// The whole message, decrypted: header, token, options and payload. Of an access token that is hidden,
+    /// all bytes are 0.
+    pub bytes: Vec<u8>,
 }
 
 impl fmt::Debug for Decoded {
@@ -158,7 +161,7 @@ impl Capture {
                 if reference.mark == Mark::First {
                     bodies.take(&message, &mut room);
                 }
-                Ok(self.decode(&message))
+                Ok(self.decode(&message, &plaintext))
             });
             messages.push(MessageDetail { reference: *reference, message });
         }
@@ -186,15 +189,19 @@ impl Capture {
         self.reopen(session, reference.from_client, &bytes, out)
     }
 
-    fn decode(&self, message: &Message<'_>) -> Decoded {
-        let options = message.options().map(|(number, value)| OptionValue {
-            number,
-            name: numbers::name(number),
-            value: if number == numbers::AUTHORIZATION && !self.options().keep_access_tokens {
+    fn decode(&self, message: &Message<'_>, plaintext: &[u8]) -> Decoded {
+        let mut bytes = plaintext.to_vec();
+        let hides = !self.options().keep_access_tokens;
+        let options = message.options().map(|(number, value)| {
+            let value = if number == numbers::AUTHORIZATION && hides {
+                // The value is a part of the plaintext, so the distance is where it stands there.
+                let start = value.as_ptr().addr().saturating_sub(plaintext.as_ptr().addr());
+                bytes.iter_mut().skip(start).take(value.len()).for_each(|byte| *byte = 0);
                 Value::Hidden { bytes: value.len() }
             } else {
                 Value::of(number, value)
-            },
+            };
+            OptionValue { number, name: numbers::name(number), value }
         });
         Decoded {
             kind: message.kind,
@@ -203,6 +210,7 @@ impl Capture {
             token: message.token.as_bytes().to_vec(),
             options: options.collect(),
             payload: message.payload.to_vec(),
+            bytes,
         }
     }
 }

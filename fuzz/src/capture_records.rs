@@ -1,8 +1,8 @@
-//! A capture of a session of our own whose datagrams come, or come changed, cut, joined, twice, from elsewhere,
-//! among made-up ones.
+//! A capture of sessions of our own whose datagrams come, or come changed, cut, joined, twice, from
+//! elsewhere, among made-up ones.
 //!
-//! Each datagram counts once, for one session or as a foreign one. What is told of was sent, unchanged. No more
-//! sessions are kept than the limit allows.
+//! Each datagram counts once, for one session or as a foreign one. What is told of was sent, unchanged. No
+//! more sessions are kept than the limit allows.
 
 use crate::dtls::{CLIENT, SERVER, STRANGER, identity};
 use crate::openssl_random;

@@ -386,6 +386,10 @@ fn the_cbor_version_and_capabilities_stay_with_the_session_and_a_token_is_notice
     let detail = talk.0.detail(&all[0]);
     let hidden = crate::detail::Value::Hidden { bytes: 12 };
     assert!(detail.messages[0].message.as_ref().unwrap().options.iter().any(|one| one.value == hidden));
+    let bytes = &detail.messages[0].message.as_ref().unwrap().bytes;
+    let expected =
+        message(NON, GET, 1, b"a", &[(PATH, b"7"), (256, &[0; 12]), (257, &[1]), (65020, &[1])], b"");
+    assert_eq!(bytes, &expected);
     assert!(!format!("{detail:?} {:?} {:?}", talk.0.capture, all).contains("secret-token"));
 
     let mut talk = Talk::with(Options { keep_access_tokens: true, ..Options::default() });
