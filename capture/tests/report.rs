@@ -125,6 +125,13 @@ fn totals_are_those_of_all_datagrams() {
         out.starts_with(&format!("{begin}\"bytes\":{bytes},\"wire_bytes\":{},", bytes + 56 * 28)),
         "{out}"
     );
+    // Over HTTPS, each session would have been a connection.
+    let mut exchanges = https::Cost::default();
+    let mut alone = Totals::default();
+    demo.exchanges.iter().for_each(|exchange| exchanges += alone.exchange(exchange));
+    assert_eq!(alone.https(), exchanges);
+    (0..3).for_each(|_| exchanges += https::connection());
+    assert_eq!(totals.https(), exchanges);
     // A session of which nothing was shown is not counted.
     let mut totals = Totals::default();
     totals.exchange(&demo.exchanges[0]);
@@ -160,6 +167,12 @@ fn secrets_are_shown_only_when_asked_for() {
             assert!(!hidden.contains(secret), "{file}: {secret}");
             assert!(shown.contains(secret), "{file}: {secret}");
         }
+        // A token in the query, as HTTPS has it.
+        let mut read = Read::with(file, keys, Options::default());
+        read.exchanges.iter_mut().for_each(|exchange| exchange.query.push("access_token=abc".to_owned()));
+        let with_query = everything(&read, Secrets::Hidden);
+        assert!(!with_query.contains("access_token=abc") && with_query.contains("access_token=(hidden)"));
+        assert!(everything(&read, Secrets::Shown).contains("access_token=abc"));
         // What is not secret is there.
         assert!(hidden.contains("\"room_id\":\"!"));
     }

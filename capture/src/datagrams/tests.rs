@@ -271,6 +271,18 @@ fn fragments_that_cannot_be_put_together_are_told() {
         said,
         [Said::Unreadable(1, PacketFault::CutShort), Said::Unreadable(2, PacketFault::CutShort)]
     );
+    // One in the middle is cut: those before and behind it are given up with it.
+    let mut datagrams = Datagrams::new();
+    let mut said = Vec::new();
+    for (frame, cut) in [(1, 0), (2, 6), (3, 0)] {
+        let bytes = &packets[frame as usize - 1];
+        let kept = &bytes[..bytes.len() - cut];
+        let (time, link, length) = (Time(0), LinkType::RAW, bytes.len());
+        datagrams.take(&Packet { frame, offset: 0, time, link, bytes: kept, length }, &mut note(&mut said));
+    }
+    let given_up = PacketFault::FragmentGivenUp;
+    let expected = [(1, given_up), (2, PacketFault::CutShort), (3, given_up)];
+    assert_eq!(said, expected.map(|(frame, why)| Said::Unreadable(frame, why)));
     // Put together, they are too short for what UDP tells.
     let mut body = udp(&[7; 30]);
     body[5] += 1;

@@ -174,6 +174,16 @@ fn pcap_is_read_in_both_orders_and_both_resolutions() {
 }
 
 #[test]
+fn a_packet_is_as_long_as_what_was_captured_of_it_at_least() {
+    let writer = Writer(Little);
+    let pcap = [writer.pcap(0xa1b2_c3d4, 1), writer.record(0, 0, b"abc", 2)].concat();
+    let pcapng = [writer.section(), writer.interface(1, 0, &[]), writer.enhanced(0, 0, b"abc", 2)].concat();
+    for file in [pcap, pcapng] {
+        assert!(matches!(read(&file)[..], [Said::Packet { length: 3, .. }]), "{:?}", read(&file));
+    }
+}
+
+#[test]
 fn of_the_link_type_the_bits_of_the_checksum_are_left_out() {
     let writer = Writer(Little);
     let file = [writer.pcap(0xa1b2_c3d4, 0x4400_0001), writer.record(0, 0, b"a", 1)].concat();
@@ -348,6 +358,10 @@ fn other_broken_blocks_of_pcapng_are_told_and_what_follows_is_read() {
         (writer.block(0x8765, &vec![0; LARGEST_BLOCK + 5]), None),
     ] {
         let file = [&begin[..], &broken, &after].concat();
+        // Of these, one has secrets that are those of TLS.
+        let secrets = read(&file).contains(&Said::Secrets(b"text".to_vec()));
+        let others = read(&file).iter().filter(|said| matches!(said, Said::Secrets(_))).count();
+        assert_eq!(others, usize::from(secrets), "{why:?}");
         let expected: Vec<_> = why.into_iter().map(|why| (0, begin.len() as u64, why)).collect();
         assert_eq!(faults(&file), expected);
         assert_eq!(packets(&file), [(1, 1_000, b"after".to_vec())], "{why:?}");

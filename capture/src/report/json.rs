@@ -280,12 +280,37 @@ impl Display for Hex<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exchange::BodyKind;
 
     #[test]
     fn strings_are_escaped_where_they_must_be() {
         let mut out = String::new();
         string(&mut out, "a\"b\\c\nd\te\u{1}fé\u{7f}");
         assert_eq!(out, "\"a\\\"b\\\\c\\nd\\te\\u0001fé\u{7f}\"");
+    }
+
+    #[test]
+    fn of_the_options_a_parameter_with_a_token_is_hidden() {
+        assert_eq!(text_option(15, "access_token=abc", Secrets::Hidden), "access_token=(hidden)");
+        assert_eq!(text_option(15, "access_token=abc", Secrets::Shown), "access_token=abc");
+        // Not a query: a segment of a path.
+        assert_eq!(text_option(11, "access_token=abc", Secrets::Hidden), "access_token=abc");
+    }
+
+    #[test]
+    fn a_body_stays_on_its_line() {
+        let body = |bytes: &[u8], json: Option<&[u8]>| {
+            let json = json.map(|json| Ok(json.to_vec()));
+            let content = Content { kind: BodyKind::Other, format: None, bytes: bytes.to_vec(), json };
+            let mut out = String::new();
+            let mut object = Object::begin(&mut out);
+            super::content(&mut object, "body", &content);
+            object.end();
+            out
+        };
+        assert_eq!(body(b"", Some(b"{\"a\":\n\r\n1}")), "{\"body\":{\"a\":   1}}");
+        assert_eq!(body(b"line\nline", None), "{\"body\":\"line\\nline\"}");
+        assert_eq!(body(&[0xff, 0], None), "{\"body\":\"ff00\"}");
     }
 
     #[test]
