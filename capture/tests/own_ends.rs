@@ -5,7 +5,8 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "what helps a test may fail as the test does"
+    clippy::disallowed_methods,
+    reason = "what helps a test may fail as the test does, and reads files and clocks"
 )]
 
 use lowband_capture::session::Keys;
