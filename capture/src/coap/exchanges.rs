@@ -83,6 +83,12 @@ struct Handles {
     registration: Option<TokenKey>,
 }
 
+/// An open exchange, and what finds it.
+struct Entry {
+    open: Open,
+    handles: Handles,
+}
+
 /// One message with everything that is known about it.
 pub(crate) struct Arrived<'a> {
     pub(crate) reference: MessageRef,
@@ -101,7 +107,8 @@ pub(crate) struct Exchanges {
     now: u64,
     /// When the last message was captured; `now` may be later.
     latest: Time,
-    open: BTreeMap<u64, (Open, Handles)>,
+    /// In boxes: what a map moves about has to be small.
+    open: BTreeMap<u64, Box<Entry>>,
     /// The open ones that are complete, in the order of completion; also some that were settled since.
     done: VecDeque<u64>,
     ids: HashMap<IdKey, Known>,
@@ -192,7 +199,7 @@ impl Exchanges {
             && at <= self.now
         {
             self.schedule.pop();
-            let Some((open, _)) = self.open.get_mut(&number) else { continue };
+            let Some(Entry { open, .. }) = self.open.get_mut(&number).map(Box::as_mut) else { continue };
             if open.scheduled != at {
                 continue;
             }
@@ -207,7 +214,8 @@ impl Exchanges {
     }
 
     fn settle_one(&mut self, number: u64, at_end: bool, why: Option<Note>, event: &mut dyn FnMut(Event)) {
-        let Some((mut open, handles)) = self.open.remove(&number) else { return };
+        let Some(entry) = self.open.remove(&number) else { return };
+        let Entry { mut open, handles } = *entry;
         if let Some(why) = why {
             open.note(why);
         }
@@ -266,13 +274,14 @@ impl Exchanges {
         }
         self.last_number += 1;
         let number = self.last_number;
-        self.open.insert(number, (Open::new(number, session, first, kind), Handles::default()));
+        let open = Open::new(number, session, first, kind);
+        self.open.insert(number, Box::new(Entry { open, handles: Handles::default() }));
         number
     }
 
     /// Adds a message to an open exchange.
     fn attach(&mut self, number: u64, reference: MessageRef, traffic: Traffic) {
-        let Some((open, _)) = self.open.get_mut(&number) else { return };
+        let Some(Entry { open, .. }) = self.open.get_mut(&number).map(Box::as_mut) else { return };
         open.count(reference, traffic, self.limits.messages);
         let due = due(open, self.settle, self.patience);
         if due < open.scheduled {

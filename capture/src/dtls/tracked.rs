@@ -29,6 +29,8 @@ pub(super) struct Tracked {
     asked: Option<usize>,
     seen_up: Seen,
     seen_down: Seen,
+    /// True once the server has sent a ServerHelloDone, which only full handshakes have.
+    pub(super) is_full: bool,
     /// True once it had a protected record.
     pub(super) has_records: bool,
     /// Where it is found by its addresses.
@@ -50,6 +52,7 @@ impl Tracked {
             asked: None,
             seen_up: Seen::default(),
             seen_down: Seen::default(),
+            is_full: false,
             has_records: false,
             flows: Vec::new(),
         }
@@ -129,7 +132,11 @@ impl Tracked {
         }
         self.derive(key_log)?;
         self.reopen(record, from_client, out)?;
-        self.told.keys = Keys::Proven;
+        if self.told.keys != Keys::Proven {
+            // With a ticket (RFC 5077) no session id tells; but then the server's Finished comes first.
+            self.told.resumed |= !from_client && !self.is_full;
+            self.told.keys = Keys::Proven;
+        }
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use super::registrations::Registration;
 use super::{
-    Arrived, Exchanges, Fingerprint, IdKey, Known, LIFETIME, NameKey, TokenKey, Tools, add_namesake,
+    Arrived, Entry, Exchanges, Fingerprint, IdKey, Known, LIFETIME, NameKey, TokenKey, Tools, add_namesake,
 };
 use crate::capture::Event;
 use crate::coap::message::Message;
@@ -66,7 +66,7 @@ impl Exchanges {
     }
 
     fn remember_id(&mut self, number: u64, key: IdKey, known: Known) {
-        let Some((open, handles)) = self.open.get_mut(&number) else { return };
+        let Some(Entry { open, handles }) = self.open.get_mut(&number).map(Box::as_mut) else { return };
         // An exchange that is not listed any further does not remember any further either.
         if open.exchange.messages.len() >= self.limits.messages {
             return;
@@ -77,7 +77,7 @@ impl Exchanges {
     }
 
     fn set(&mut self, number: u64, change: impl FnOnce(&mut super::Open)) {
-        if let Some((open, _)) = self.open.get_mut(&number) {
+        if let Some(Entry { open, .. }) = self.open.get_mut(&number).map(Box::as_mut) {
             change(open);
         }
     }
@@ -109,7 +109,7 @@ impl Exchanges {
                     open.exchange.from_server = !by_client;
                     open.begin(message, &said);
                 });
-                if let Some((_, handles)) = self.open.get_mut(&number) {
+                if let Some(Entry { handles, .. }) = self.open.get_mut(&number).map(Box::as_mut) {
                     handles.name = Some(name);
                 }
                 add_namesake(self.names.entry(name).or_default(), number);
@@ -117,7 +117,7 @@ impl Exchanges {
             }
         };
         let before = self.tokens.insert(token, number);
-        if let Some((open, handles)) = self.open.get_mut(&number) {
+        if let Some(Entry { open, handles }) = self.open.get_mut(&number).map(Box::as_mut) {
             if before != Some(number) {
                 handles.tokens.push(token);
             }
@@ -143,7 +143,7 @@ impl Exchanges {
             return None;
         }
         let namesakes = self.names.get(&name)?;
-        let open = |number: &u64| self.open.get(number).map(|(open, _)| open);
+        let open = |number: &u64| self.open.get(number).map(|entry| &entry.open);
         if let Some(same) = self.tokens.get(token).filter(|number| namesakes.contains(number))
             && open(same).is_some_and(|open| !open.is_done())
         {
@@ -177,7 +177,7 @@ impl Exchanges {
         let by_token = self.tokens.get(&token).copied();
         let asked = acknowledged.or(by_token);
         // What comes by itself under the token of a registration, whose own answer has come or has begun.
-        let open = asked.and_then(|number| self.open.get(&number)).map(|(open, _)| open);
+        let open = asked.and_then(|number| self.open.get(&number)).map(|entry| &entry.open);
         let waits = open.is_some_and(|open| open.waits());
         let pushed = acknowledged.is_none() && !waits && said.block2.is_none_or(|block| block.num == 0);
         let registration = self.registrations.get(&token).filter(|_| pushed).cloned();
@@ -201,7 +201,7 @@ impl Exchanges {
             }
         };
         let mut registered = None;
-        if let Some((open, handles)) = self.open.get_mut(&number) {
+        if let Some(Entry { open, handles }) = self.open.get_mut(&number).map(Box::as_mut) {
             let tools = Tools { describer: &mut self.describer, room: &mut self.room };
             open.response(message, &said, tools, reference.time);
             let is_first = waits && open.exchange.observe && open.exchange.kind == What::Request;
@@ -228,7 +228,7 @@ impl Exchanges {
         let what = What::Notification { registration: registration.exchange, sequence: said.observe };
         let number = self.open(session, reference, what, event);
         let name = NameKey { session: session.number, by_client: token.by_client, name: registration.name };
-        if let Some((open, handles)) = self.open.get_mut(&number) {
+        if let Some(Entry { open, handles }) = self.open.get_mut(&number).map(Box::as_mut) {
             open.exchange.from_server = !token.by_client;
             registration.apply(&mut open.exchange);
             handles.name = Some(name);
@@ -263,7 +263,7 @@ impl Exchanges {
     ) -> Result<u64, Why> {
         let number = self.answered(session, reference, message).ok_or(Why::Stray)?;
         let mut refused = None;
-        if let Some((open, handles)) = self.open.get_mut(&number) {
+        if let Some(Entry { open, handles }) = self.open.get_mut(&number).map(Box::as_mut) {
             if message.kind == Kind::Reset {
                 open.reset(reference.time);
                 refused = handles.registration;

@@ -10,7 +10,7 @@ use crate::session::{Keys, UnprotectedAlert};
 use crate::unread::Why;
 use lowband_wire::dtls::alert::Alert;
 use lowband_wire::dtls::fragments::{Fragment, Fragments};
-use lowband_wire::dtls::handshake::{CLIENT_HELLO, SERVER_HELLO};
+use lowband_wire::dtls::handshake::{CLIENT_HELLO, SERVER_HELLO, SERVER_HELLO_DONE};
 use lowband_wire::dtls::hello::body::{ClientHelloBody, ServerHello};
 use lowband_wire::dtls::record::{ContentType, Record};
 
@@ -33,8 +33,13 @@ impl Sessions {
         }
         if record.content_type == ContentType::Handshake {
             for (fragment, body) in Fragments::new(record.fragment).bodies() {
-                if matches!(fragment.kind, CLIENT_HELLO | SERVER_HELLO) {
-                    self.hello(datagram, &fragment, body, key_log);
+                match fragment.kind {
+                    CLIENT_HELLO | SERVER_HELLO => self.hello(datagram, &fragment, body, key_log),
+                    SERVER_HELLO_DONE => {
+                        let number = self.session_of(datagram);
+                        self.tracked.get_mut(&number).into_iter().for_each(|tracked| tracked.is_full = true);
+                    }
+                    _ => {}
                 }
             }
         }
