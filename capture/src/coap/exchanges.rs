@@ -272,6 +272,13 @@ impl Exchanges {
                 self.settle_one(*oldest, false, Some(Note::PushedOut), event);
             }
         }
+        if self.schedule.len() / 4 > self.limits.open_exchanges {
+            // Those that were pushed out are still waited for.
+            let open = &self.open;
+            self.schedule.retain(|Reverse((at, number))| {
+                open.get(number).is_some_and(|entry| entry.open.scheduled == *at)
+            });
+        }
         self.last_number += 1;
         let number = self.last_number;
         let open = Open::new(number, session, first, kind);

@@ -116,9 +116,11 @@ impl Exchanges {
                 number
             }
         };
-        let before = self.tokens.insert(token, number);
+        let is_full =
+            self.open.get(&number).is_some_and(|one| one.handles.tokens.len() >= self.limits.messages);
+        let before = if is_full { None } else { self.tokens.insert(token, number) };
         if let Some(Entry { open, handles }) = self.open.get_mut(&number).map(Box::as_mut) {
-            if before != Some(number) {
+            if before != Some(number) && !is_full {
                 handles.tokens.push(token);
             }
             if message.kind == Kind::Acknowledgement {

@@ -1,7 +1,9 @@
 //! Exchanges over plain CoAP, message by message.
 
-use crate::testing::{Bench, CLIENT, COAP, message};
-use crate::{BodyKind, Event, Exchange, Kind, Limits, Mark, Note, Options, State};
+use super::{Arrived, Exchanges};
+use crate::session::Session;
+use crate::testing::{Bench, CLIENT, COAP, address, message};
+use crate::{BodyKind, Event, Exchange, Kind, Limits, Mark, MessageRef, Note, Options, State, Time};
 use std::time::Duration;
 
 const CON: u8 = 0;
@@ -463,6 +465,31 @@ fn bodies_and_lists_of_messages_have_limits() {
     let exchange = talk.only();
     assert_eq!((exchange.messages.len(), exchange.notes), (3, vec![Note::TooManyMessages]));
     assert_eq!((exchange.up.datagrams, exchange.down.datagrams), (3, 3));
+}
+
+#[test]
+fn what_finds_exchanges_stays_within_their_limits() {
+    let limits = Limits { open_exchanges: 2, messages: 3, settled_ids: 5, ..Limits::default() };
+    let mut exchanges = Exchanges::new(&Options { limits, ..Options::default() });
+    let (client, server) = (address(CLIENT), address(COAP));
+    let mut session = Session::new(1, client, server, Time(0));
+    let mut pass = |exchanges: &mut Exchanges, number: u16, options: Values| {
+        let bytes = message(NON, GET, number, &number.to_be_bytes(), options, b"");
+        let (frame, time, mark) = (number.into(), Time(number.into()), Mark::First);
+        let reference =
+            MessageRef { frame, offset: None, length: 0, record_at: 0, time, from_client: true, mark };
+        let traffic = crate::Traffic::default();
+        exchanges.receive(&mut session, &Arrived { reference, traffic, bytes: &bytes }, &mut |_| {});
+        assert!(exchanges.open.len() <= 2 && exchanges.schedule.len() <= 13);
+        assert!(exchanges.settled_ids.len() <= 5 && exchanges.ids.len() <= 5 + 2 * 3);
+        assert!(exchanges.tokens.len() <= 2 * 3 && exchanges.names.len() <= 2 && exchanges.done.len() <= 5);
+    };
+    for number in 0..100 {
+        pass(&mut exchanges, number, &[(PATH, &number.to_be_bytes())]);
+    }
+    for number in 100..200 {
+        pass(&mut exchanges, number, &[(PATH, b"x"), (BLOCK2, &block(u8::from(number > 100), false, 0))]);
+    }
 }
 
 #[test]
