@@ -3,6 +3,7 @@
 //! Nothing is kept of the file itself: of each exchange its summary and where its messages stand, from which
 //! JavaScript reads them again. Dropping the capture ends everything, since nothing runs between two calls.
 
+use crate::pieces::Pieces;
 use crate::sessions;
 use lowband_capture::key_log::Added;
 use lowband_capture::report::hide::{self, Secrets};
@@ -32,7 +33,7 @@ struct Told {
     max_messages: usize,
     /// Lines that JavaScript has not taken yet.
     lines: String,
-    exchanges: Vec<Kept>,
+    exchanges: Pieces<Kept>,
     /// Messages of `exchanges`.
     messages: usize,
     totals: Totals,
@@ -65,7 +66,7 @@ impl Told {
             secrets,
             max_messages: MAX_MESSAGES,
             lines: String::new(),
-            exchanges: Vec::new(),
+            exchanges: Pieces::new(),
             messages: 0,
             totals: Totals::default(),
             faults: Faults::default(),

@@ -15,6 +15,7 @@ pub mod annotated;
 pub mod capture;
 pub mod converted;
 mod json;
+mod pieces;
 mod sessions;
 mod utf16;
 
