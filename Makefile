@@ -104,7 +104,7 @@ test-npm: setup-test npm-again ## the npm package in Node, a Vite build and Chro
 	@env $(WITH_NODE) npm --prefix npm run --silent check
 	@env $(WITH_NODE) LOWBAND_NPM_PACKED=$(PACKED) LOWBAND_NPM_MAX_GZIPPED=$(NPM_MAX_GZIPPED) npm --prefix npm test --silent
 
-test-page: setup-test page ## the page in Chromium, from disk and from a server
+test-page: setup-test page ## the page in Chromium, from disk and from a server, with payloads and captures
 	@env $(WITH_NODE) npm --prefix devtools run --silent check
 	@env $(WITH_NODE) npm --prefix devtools test --silent
 

@@ -1,4 +1,4 @@
-// The built page in a real Chromium, from disk or from a server. Whatever the page must not do fails the test.
+// The built page in a real Chromium, from disk or from a server. What the page must not do fails the test.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';

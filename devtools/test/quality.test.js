@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { after, before, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
+import { capture } from './captures.js';
 import { FILE, Page, browse } from './page.js';
 
 const MAX_GZIPPED = 400_000;
@@ -15,6 +16,15 @@ before(async () => {
   browser = await browse();
 });
 after(() => browser.close());
+
+/** Goes to the room for captures and reads files there. */
+async function read(page, files) {
+  await page.tab.evaluate(() => (location.hash = '#capture'));
+  await page.find('#capture').waitFor();
+  await page.find('#said').evaluate((said) => said.replaceChildren());
+  await page.find('#capture-file').setInputFiles(files.map(capture));
+  await page.find('#said').filter({ hasText: 'read' }).waitFor();
+}
 
 /** The states of the page that a visitor meets. */
 const STATES = {
@@ -40,6 +50,26 @@ const STATES = {
     await page.example('A login');
     await page.find('#share').click();
     await page.find('#link').waitFor();
+  },
+  'the empty room for captures': async (page) => {
+    await page.tab.evaluate(() => (location.hash = '#capture'));
+    await page.find('#capture-empty').waitFor();
+  },
+  'a capture without keys': async (page) => {
+    await read(page, ['chain.pcap']);
+    await page.find('#unread-title').click();
+  },
+  exchanges: (page) => read(page, ['chain.pcap', 'chain.keys']),
+  'an exchange': async (page) => {
+    await read(page, ['chain.pcap', 'chain.keys']);
+    await page.find('#exchanges .exchange').nth(3).click();
+    await page.find('#messages .message').nth(1).click();
+    await page.find('#capture-items .row').nth(2).hover();
+  },
+  'an exchange whose bodies are hidden': async (page) => {
+    await read(page, ['chain.pcap', 'chain.keys']);
+    await page.find('#exchanges .exchange').first().click();
+    await page.find('#body-note').waitFor();
   },
 };
 
@@ -68,6 +98,7 @@ for (const [width, theme] of [[1280, 'light'], [1280, 'dark'], [360, 'light'], [
     };
     await run(`${AXE}; undefined`);
     for (const [name, enter] of Object.entries(STATES)) {
+      await page.tab.evaluate(() => (location.hash = '#payload'));
       await page.find('#clear').click();
       await page.find('#view-items').evaluate((button) => button.click());
       await enter(page);

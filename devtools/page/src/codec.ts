@@ -9,7 +9,6 @@ import {
   to_cbor,
   to_json,
 } from '../pkg/lowband_devtools.js';
-import packed from '../pkg/lowband_devtools_bg.wasm?packed';
 
 export type { Annotated };
 
@@ -34,13 +33,6 @@ export interface Sizes {
 
 /** The order of map keys in CBOR: as in the JSON, RFC 8949 section 4.2.1, section 4.2.3. */
 export type Order = 0 | 1 | 2;
-
-/** Unpacks and compiles the module. */
-export async function compile(): Promise<WebAssembly.Module> {
-  const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
-  const unpacked = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'));
-  return WebAssembly.compile(await new Response(unpacked).arrayBuffer());
-}
 
 /** Starts the module: before that, nothing below may be called. */
 export function start(module: WebAssembly.Module): void {

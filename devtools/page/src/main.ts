@@ -1,20 +1,44 @@
 // Starts the page: the module, the rooms, the theme.
 
-import { compile, start } from './codec.ts';
+import { CaptureRoom } from './capture/room.ts';
+import { start } from './codec.ts';
+import { compile } from './compile.ts';
 import { find } from './dom.ts';
 import { PayloadRoom } from './payload/room.ts';
 import './style/page.css';
 import './style/payload.css';
+import './style/capture.css';
+
+const ROOMS = ['payload', 'capture'];
 
 const theme = find('theme', HTMLSelectElement);
 theme.addEventListener('change', () => {
   document.documentElement.style.colorScheme = theme.value;
 });
 
+/** Shows the room that the address names, the first one if it names none. */
+function enter(): void {
+  const named = ROOMS.find((room) => location.hash === `#${room}` || location.hash.startsWith(`#${room}/`)) ?? 'payload';
+  for (const room of ROOMS) {
+    find(room, HTMLElement).hidden = room !== named;
+    const link = find(`to-${room}`, HTMLAnchorElement);
+    if (room === named) link.setAttribute('aria-current', 'page');
+    else link.removeAttribute('aria-current');
+  }
+}
+
 async function begin(): Promise<void> {
-  start(await compile());
+  const module = await compile();
+  start(module);
   const payload = new PayloadRoom();
-  const follow = () => void payload.showShared(location.hash);
+  new CaptureRoom(module, (bytes) => {
+    location.hash = '#payload';
+    payload.showBytes('body', bytes);
+  });
+  const follow = () => {
+    enter();
+    void payload.showShared(location.hash);
+  };
   addEventListener('hashchange', follow);
   payload.update();
   follow();

@@ -5,3 +5,9 @@ declare module '*.wasm?packed' {
 }
 
 declare module '*.css';
+
+declare module '*?worker&inline' {
+  /** The worker, whose script is part of the page. */
+  const Inlined: new () => Worker;
+  export default Inlined;
+}

@@ -14,6 +14,8 @@ export class Inspector {
     readonly marked: Marked,
   ) {
     marked.listen(() => this.refresh());
+    // On a narrow screen it scrolls: whoever has no mouse has to reach it for that.
+    element.tabIndex = 0;
   }
 
   refresh(): void {

@@ -38,9 +38,14 @@ export class ItemsView {
 
   refresh(): void {
     const { item } = this.marked;
-    if (item >= 0) this.element.setAttribute('aria-activedescendant', `item-${item}`);
+    if (item >= 0) this.element.setAttribute('aria-activedescendant', this.#id(item));
     else this.element.removeAttribute('aria-activedescendant');
     this.#list.refresh();
+  }
+
+  /** The page has more than one list of items. */
+  #id(item: number): string {
+    return `${this.element.id}-${item}`;
   }
 
   #row(item: number): HTMLElement {
@@ -70,7 +75,7 @@ export class ItemsView {
     return make(
       'div',
       {
-        id: `item-${item}`,
+        id: this.#id(item),
         role: 'option',
         class: `row ${kind}${this.marked.look(item)}`,
         'aria-selected': item === this.marked.item ? 'true' : 'false',
@@ -98,7 +103,7 @@ export class ItemsView {
     return make(
       'div',
       {
-        id: `item-${row}`,
+        id: this.#id(row),
         role: 'option',
         class: 'row wrong',
         'aria-selected': 'false',

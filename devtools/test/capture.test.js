@@ -1,0 +1,263 @@
+// The room for captures: real ones with their keys, filters, details, HAR files, and a hundred megabytes.
+
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { capture, har, smallPcap, writeLarge } from './captures.js';
+import { Page, browse } from './page.js';
+
+let browser;
+before(async () => {
+  browser = await browse();
+});
+after(() => browser.close());
+
+/** Opens the room with these files. */
+async function open(t, files, how = {}) {
+  const page = await Page.open(t, browser, { fragment: '#capture', ...how });
+  if (files.length > 0) await read(page, files);
+  return page;
+}
+
+async function read(page, files) {
+  await page.find('#said').evaluate((said) => said.replaceChildren());
+  await page.find('#capture-file').setInputFiles(files);
+  await page.find('#said').filter({ hasText: 'read' }).waitFor();
+}
+
+/** The rows that are seen: method, path, code. */
+async function rows(page) {
+  return page.find('#exchanges .exchange').evaluateAll((all) =>
+    all.map((row) => ['method', 'path', 'code'].map((name) => row.querySelector(`.${name}`).textContent).join(' ')),
+  );
+}
+
+test('a run of the chain is a list of exchanges, from pcap with a key log', async (t) => {
+  const page = await open(t, [capture('chain.pcap'), capture('chain.keys')]);
+  const list = await rows(page);
+  assert.deepEqual(list.map((row) => row.replace(/![^/]+/, '!room')), [
+    'POST /_matrix/client/r0/register 2.05',
+    'POST /_matrix/client/r0/createRoom 2.05',
+    'PUT /_matrix/client/r0/rooms/!room/send/m.room.message/1 2.05',
+    'GET /_matrix/client/r0/sync 2.05',
+    'GET /_matrix/client/versions 2.05',
+    'GET /_matrix/client/versions 2.05',
+  ]);
+  assert.match(await page.find('#totals').textContent(), /^6 exchanges, 4 sessions, \d+ datagrams, 0 repeats, /);
+  const costs = await page.find('#costs .number:not(.percent)').allTextContents();
+  const [ours, https] = costs.map((text) => Number(text.replaceAll(',', '')));
+  assert.ok(ours > 10_000 && https > ours, costs.join());
+});
+
+test('secrets may come before, within or after the capture', async (t) => {
+  const page = await open(t, [capture('secrets.pcapng')]);
+  assert.match((await rows(page))[0], /^POST .*register 2\.05$/);
+
+  await page.find('#capture-file').setInputFiles([capture('chain.pcap')]);
+  await page.find('#capture-problem').filter({ hasText: 'Is the key log of these sessions here?' }).waitFor();
+  assert.deepEqual(await rows(page), []);
+  await page.find('#unread-title').click();
+  assert.match(await page.find('#unread-list').textContent(), /the key log has no line for the session: frame \d/);
+  await read(page, [capture('chain.keys')]);
+  assert.equal((await rows(page)).length, 6);
+  assert.equal(await page.find('#capture-problem').isVisible(), false);
+});
+
+test('an exchange opens into its messages, options and annotated body', async (t) => {
+  const page = await open(t, [capture('chain.pcap'), capture('chain.keys')]);
+  await page.find('#exchanges .exchange').nth(3).click();
+  await page.find('#messages .message').first().waitFor();
+  assert.match(await page.find('#detail-title').textContent(), /^GET \/_matrix\/client\/r0\/sync 2\.05$/);
+  assert.match(await page.find('#detail-facts').textContent(), /SuiteTLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256.*Handshakefull/);
+  assert.match(await page.find('#handshake').textContent(), /^handshake of [\d,]+ bytes, begun \d+ ms before$/);
+  const messages = await page.find('#messages .what').allTextContents();
+  assert.equal(messages[0], 'CON GET');
+  assert.match(messages[1], /^ACK 2\.05 {2}Block2 0\/1\/1024 {2}1,024 bytes$/);
+  assert.match(messages[2], /^CON GET {2}Block2 1\/\d\/1024$/);
+  const options = await page.find('#message-options').textContent();
+  assert.match(options, /Uri-Path117.*256\(hidden\), \d+ bytes/s);
+
+  assert.match((await page.find('#capture-items .row').first().textContent()), /map of \d pairs/);
+  await page.find('#body-json').click();
+  assert.match(await page.find('#capture-json').textContent(), /"next_batch": "s/);
+  await page.find('#open-payload').click();
+  await page.find('#payload #items .row').first().waitFor();
+  assert.match(await page.json(), /"next_batch": "s/);
+  assert.ok(page.tab.url().endsWith('#payload'));
+});
+
+test('what may hold secrets is hidden until it is asked for', async (t) => {
+  const page = await open(t, [capture('chain.pcap'), capture('chain.keys')]);
+  const register = async () => {
+    await page.find('#exchanges .exchange').first().click();
+    await page.find('#detail').waitFor();
+    await page.find('#body-request').click();
+  };
+  await register();
+  assert.equal(await page.find('#body-note').textContent(), 'Hidden: it may hold secrets.');
+  assert.doesNotMatch(await page.find('body').evaluate((body) => body.innerText), /"password"/);
+  await page.find('#said').evaluate((said) => said.replaceChildren());
+  await page.find('#secrets').check();
+  await page.find('#said').filter({ hasText: 'read' }).waitFor();
+  await register();
+  await page.find('#body-json').click();
+  assert.match(await page.find('#capture-json').textContent(), /"password"/);
+});
+
+test('filters choose by client, path, code and state; sums and export follow', async (t) => {
+  const page = await open(t, [capture('chain.pcap'), capture('chain.keys')]);
+  await page.find('#filter-path').fill('versions');
+  assert.equal((await rows(page)).length, 2);
+  assert.match(await page.find('#totals').textContent(), /^2 of 6 exchanges, 8 datagrams, /);
+  const exported = async () => {
+    const downloading = page.tab.waitForEvent('download');
+    await page.find('#export').click();
+    const chunks = [];
+    for await (const chunk of await (await downloading).createReadStream()) chunks.push(chunk);
+    return Buffer.concat(chunks).toString().trim().split('\n').map((line) => JSON.parse(line));
+  };
+  assert.deepEqual((await exported()).map(({ path }) => path), ['/_matrix/client/versions', '/_matrix/client/versions']);
+  await page.find('#filter-path').fill('POST');
+  assert.equal((await rows(page)).length, 2);
+  await page.find('#filter-path').fill('');
+  await page.find('#filter-client').fill('10.0.0.3');
+  assert.equal((await rows(page)).length, 1);
+  await page.find('#filter-client').fill('');
+  await page.find('#filter-code').fill('4.');
+  assert.equal((await rows(page)).length, 0);
+  await page.find('#filter-code').fill('');
+  await page.find('#filter-state').selectOption('errors');
+  assert.equal((await rows(page)).length, 0);
+  await page.find('#filter-state').selectOption('');
+  const all = await exported();
+  assert.equal(all.length, 6);
+  assert.ok(all.every(({ exchange, frames, https_bytes }) => exchange > 0 && frames.length > 0 && https_bytes > 0));
+});
+
+test('repeats and missing answers are seen at once', async (t) => {
+  const page = await open(t, []);
+  await read(page, [{ name: 'small.pcap', mimeType: '', buffer: smallPcap() }]);
+  assert.deepEqual(await rows(page), [
+    'PUT /_matrix/client/r0/sync 2.05',
+    'PUT /_matrix/client/r0/sync 2.05',
+    'PUT /_matrix/client/r0/sync unanswered',
+    'PUT /_matrix/client/r0/sync 2.05',
+  ]);
+  assert.deepEqual(await page.find('#exchanges .repeats').allTextContents(), ['', '1', '', '']);
+  await page.find('#filter-state').selectOption('unanswered');
+  assert.deepEqual(await rows(page), ['PUT /_matrix/client/r0/sync unanswered']);
+  await page.find('#filter-state').selectOption('repeats');
+  await page.find('#exchanges .exchange').click();
+  await page.find('#messages .message').nth(2).waitFor();
+  assert.deepEqual(await page.find('#messages .what').allTextContents(), [
+    'CON PUT  1 byte',
+    'CON PUT  1 byte repeat',
+    'ACK 2.05  1 byte',
+  ]);
+  assert.deepEqual(await page.find('#messages .at').allTextContents(), ['+0.0', '+2,000', '+2,010']);
+});
+
+test('a HAR file shows its bodies of CBOR, and says where it is not sure of them', async (t) => {
+  const page = await open(t, []);
+  const latin1 = (hex) => Buffer.from(hex, 'hex').toString('latin1');
+  const entries = [
+    // A body that is UTF-8 comes as its text, any other as a letter a byte; the answer is base64.
+    ['PUT', '/a', 200, latin1('a2181c666d2e74657874181b6548656c6c6f'), 'oA=='],
+    ['PUT', '/b', 200, Buffer.from('a1181b62c3bc', 'hex').toString('latin1').replace('\u00c3\u00bc', '\u00fc'), undefined],
+    ['GET', '/page', 200, undefined, undefined],
+    ['GET', '/c', 0, undefined, 'oQIB'],
+  ];
+  await read(page, [{ name: 'network.har', mimeType: 'application/json', buffer: Buffer.from(har(entries)) }]);
+  assert.deepEqual(await rows(page), ['PUT /a 200', 'PUT /b 200', 'GET /c unanswered']);
+  await page.find('#exchanges .exchange').first().click();
+  await page.find('#body-request').click();
+  await page.find('#body-json').click();
+  assert.match(await page.find('#capture-json').textContent(), /"body": "Hello"/);
+  assert.equal(await page.find('#body-note').isVisible(), false);
+  await page.find('#exchanges .exchange').nth(1).click();
+  await page.find('#body-note').filter({ hasText: 'does not say whether its letters are bytes or UTF-8' }).waitFor();
+
+  await page.find('#capture-file').setInputFiles([{ name: 'broken.har', mimeType: '', buffer: Buffer.from('{"log": {') }]);
+  await page.find('#capture-problem').waitFor();
+  assert.deepEqual(await rows(page), []);
+  await page.tab.reload();
+  await page.find('#capture-file').setInputFiles([{ name: 'cat.jpg', mimeType: '', buffer: Buffer.from([0xff, 0xd8, 0xff]) }]);
+  await page.find('#capture-problem').filter({ hasText: 'cat.jpg is neither a capture nor a key log nor a HAR file.' }).waitFor();
+});
+
+test('the keyboard alone goes from the list to the body', async (t) => {
+  const page = await open(t, [capture('chain.pcap'), capture('chain.keys')]);
+  const { keyboard } = page.tab;
+  const go = async (id) => {
+    const focused = () => page.tab.evaluate(() => document.activeElement.id);
+    for (let count = 0; count < 40 && (await focused()) !== id; count += 1) await keyboard.press('Tab');
+    assert.equal(await focused(), id);
+  };
+  await go('exchanges');
+  for (let count = 0; count < 4; count += 1) await keyboard.press('ArrowDown');
+  await page.find('#detail-title').filter({ hasText: 'sync' }).waitFor();
+  await go('messages');
+  await keyboard.press('ArrowDown');
+  assert.match(await page.find('#message-options').textContent(), /Block2/);
+  await go('capture-items');
+  await keyboard.press('ArrowDown');
+  await keyboard.press('ArrowDown');
+  assert.match(await page.find('#capture-inspector').textContent(), /Matrix keynext_batch/);
+});
+
+test('a hundred megabytes leave the page quick and small, and can be given up', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'lowband-page-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, 'large.pcap');
+  const exchanges = writeLarge(path, 100_000_000);
+  const page = await open(t, []);
+  await page.tab.evaluate(() => {
+    window.tasks = [0];
+    new PerformanceObserver((list) => window.tasks.push(...list.getEntries().map(({ duration }) => duration))).observe({ type: 'longtask' });
+  });
+  const memory = await memoryOf(browser, page);
+  const begin = performance.now();
+  await page.find('#capture-file').setInputFiles(path);
+  await page.find('#progress').waitFor();
+  // While it is read the list scrolls, and rows are there to be looked at.
+  await page.find('#exchanges .exchange').first().waitFor();
+  await page.find('#exchanges').evaluate(async (list) => {
+    for (let step = 0; step < 60; step += 1) {
+      list.scrollTop += 200;
+      await new Promise(requestAnimationFrame);
+    }
+  });
+  await page.find('#said').filter({ hasText: 'exchanges read' }).waitFor({ timeout: 120_000 });
+  const seconds = (performance.now() - begin) / 1000;
+  const used = (await memoryOf(browser, page)) - memory;
+  const [longest, ...others] = (await page.tab.evaluate(() => window.tasks)).sort((one, other) => other - one);
+  t.diagnostic(`${exchanges} exchanges, ${(100 / seconds).toFixed(1)} MB/s, ${(used / 1e6).toFixed(0)} MB at the most, longest task ${longest} ms of ${others.length}`);
+  assert.match(await page.find('#totals').textContent(), new RegExp(`^${exchanges.toLocaleString('en')} exchanges, `));
+  assert.ok(used < 300e6, `${used} bytes`);
+  assert.ok(longest < 200, `a task of ${longest} ms`);
+  await page.find('#exchanges').focus();
+  await page.tab.keyboard.press('End');
+  await page.find('#detail-title').filter({ hasText: 'sync' }).waitFor();
+  assert.ok((await page.tab.evaluate(() => document.querySelectorAll('*').length)) < 1500);
+
+  await page.find('#capture-file').setInputFiles(path);
+  await page.find('#exchanges .exchange').first().waitFor();
+  await page.find('#cancel').click();
+  await page.find('#progress-text').filter({ hasText: 'cancelled at' }).waitFor();
+  const [some] = /^[\d,]+/.exec(await page.find('#totals').textContent());
+  assert.ok(Number(some.replaceAll(',', '')) < exchanges, some);
+});
+
+/** Bytes that the page's process has used at the most, worker and module included, what it shares not counted. */
+async function memoryOf(browser, page) {
+  const session = await browser.newBrowserCDPSession();
+  const { processInfo } = await session.send('SystemInfo.getProcessInfo');
+  await session.detach();
+  await page.tab.evaluate(() => 0);
+  const anonymous = processInfo
+    .filter(({ type }) => type === 'renderer')
+    .map(({ id }) => /^RssAnon:\s+(\d+) kB/m.exec(readFileSync(`/proc/${id}/status`, 'utf8')));
+  return Math.max(...anonymous.map((found) => Number(found?.[1] ?? 0) * 1024));
+}
