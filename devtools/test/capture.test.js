@@ -250,7 +250,7 @@ test('a hundred megabytes leave the page quick and small, and can be given up', 
   assert.ok(Number(some.replaceAll(',', '')) < exchanges, some);
 });
 
-/** Bytes that the page's process has used at the most, worker and module included, what it shares not counted. */
+/** Bytes that the largest process of a page uses, worker and module included, but not what it shares. */
 async function memoryOf(browser, page) {
   const session = await browser.newBrowserCDPSession();
   const { processInfo } = await session.send('SystemInfo.getProcessInfo');

@@ -60,8 +60,8 @@ function record(microseconds, bytes) {
 }
 
 /**
- * A pcap of four exchanges: one answered at once, one whose request was repeated, one without an answer, and one
- * so much later that nobody waits for it any longer.
+ * A pcap of four exchanges: one answered at once, one whose request was repeated, one without an answer, and
+ * one so much later that nobody waits for it any longer.
  */
 export function smallPcap() {
   const body = Buffer.from([0xa0]);
@@ -95,7 +95,7 @@ export function writeLarge(path, size) {
   return exchanges;
 }
 
-/** A HAR file with these entries: `[method, path, status, request, response]`, bodies as a browser stores them. */
+/** A HAR file with these entries: method, path, status, request, response; bodies as a browser stores them. */
 export function har(entries) {
   return JSON.stringify({
     log: {

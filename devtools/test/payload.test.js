@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { smallPcap } from './captures.js';
 import { Page, browse, serve } from './page.js';
 
 let browser;
@@ -100,6 +101,14 @@ test('a file is read by its content, dropped or opened', async (t) => {
   }, [...Buffer.from(HELLO_CBOR, 'hex')]);
   await page.find('#source-note').filter({ hasText: 'dropped.cbor, 18 bytes' }).waitFor();
   assert.equal(await page.json(), PRETTY);
+});
+
+test('a capture that is dropped into the room for payloads opens in its own', async (t) => {
+  const page = await Page.open(t, browser);
+  await page.find('#file').setInputFiles({ name: 'wire.pcap', mimeType: '', buffer: smallPcap() });
+  await page.find('#exchanges .exchange').nth(3).waitFor();
+  assert.ok(page.tab.url().endsWith('#capture'));
+  assert.equal(await page.find('#source').inputValue(), '');
 });
 
 test('what is pointed at is marked in all views', async (t) => {
@@ -247,6 +256,7 @@ test('a link holds the payload and its options', async (t) => {
   await page.paste('{"a":1,"a":2}');
   await page.find('#policy').selectOption('lenient');
   await page.find('#share').click();
+  await page.find('#link').waitFor();
   const link = await page.find('#link').inputValue();
   assert.ok(link.startsWith(`${server.address}#payload/t.`), link);
   assert.match(await page.find('#shared-note').textContent(), /^Whoever has this link has the payload/);

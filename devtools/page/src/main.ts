@@ -30,8 +30,12 @@ function enter(): void {
 async function begin(): Promise<void> {
   const module = await compile();
   start(module);
-  const payload = new PayloadRoom();
-  new CaptureRoom(module, (bytes) => {
+  // Each room opens in the other one what belongs there.
+  const payload: PayloadRoom = new PayloadRoom((files) => {
+    location.hash = '#capture';
+    capture.read(files);
+  });
+  const capture = new CaptureRoom(module, (bytes) => {
     location.hash = '#payload';
     payload.showBytes('body', bytes);
   });

@@ -79,8 +79,8 @@ function bodyOf(found: { mimeType?: string; text?: string; encoding?: string } |
 }
 
 /**
- * Returns the bytes of a body that a browser wrote as a text: a letter a byte where the bytes are not UTF-8, and
- * as the text that they are otherwise, without a word of which.
+ * Returns the bytes of a body that a browser wrote as a text: a letter a byte where the bytes are not UTF-8,
+ * and as the text that they are otherwise, without a word of which.
  */
 export function spelledBytes(text: string): Pick<Body, 'bytes' | 'remark'> {
   const asText = utf8(text);
@@ -110,7 +110,7 @@ function isUtf8(bytes: Uint8Array): boolean {
   }
 }
 
-/** Says whether bytes are CBOR that stands for JSON: letters of UTF-8 alone would be tags, which JSON lacks. */
+/** Says whether bytes are CBOR that stands for JSON: it has no tags, which letters of UTF-8 would be. */
 function reads(bytes: Uint8Array): boolean {
   return 'bytes' in toJson(bytes, true);
 }

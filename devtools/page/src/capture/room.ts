@@ -74,7 +74,7 @@ export class CaptureRoom {
     this.#tell({ do: 'read', run: this.#run, files, secrets: this.#secrets.checked });
   }
 
-  /** Adds files to those that are shown: a key log often comes after its capture, which another one replaces. */
+  /** Adds files to those that are shown: a key log often comes last. Another capture replaces the first. */
   async #add(files: readonly File[]): Promise<void> {
     const isMain = async (file: File) => ['capture', 'har'].includes((await kindOf(file)) ?? '');
     const replaces = (await Promise.all(files.map(isMain))).includes(true);

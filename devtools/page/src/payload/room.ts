@@ -1,5 +1,6 @@
 // The room for one payload: from what was pasted to the views.
 
+import { kindOf } from '../capture/files.ts';
 import { type Order, type Refusal, type Repairs, toCbor, toJson } from '../codec.ts';
 import { copy, find, make, save, say } from '../dom.ts';
 import { base64, cArray, count, hex, plural } from '../format.ts';
@@ -58,7 +59,8 @@ export class PayloadRoom {
   #sequence = false;
   #reading: Reading | undefined;
 
-  constructor() {
+  /** @param openCapture is called with files that are captures, and belong into another room */
+  constructor(readonly openCapture: (files: readonly File[]) => void) {
     this.#source.addEventListener('input', () => {
       this.#begin();
       this.update();
@@ -286,8 +288,7 @@ export class PayloadRoom {
     const drop = find('drop', HTMLDivElement);
     const file = find('file', HTMLInputElement);
     file.addEventListener('change', () => {
-      const [first] = file.files ?? [];
-      if (first !== undefined) void this.#read(first);
+      void this.#read([...(file.files ?? [])]);
       file.value = '';
     });
     const room = find('payload', HTMLElement);
@@ -299,14 +300,21 @@ export class PayloadRoom {
     room.addEventListener('drop', (event) => {
       event.preventDefault();
       drop.classList.remove('over');
-      const [first] = event.dataTransfer?.files ?? [];
+      const files = [...(event.dataTransfer?.files ?? [])];
       const text = event.dataTransfer?.getData('text/plain') ?? '';
-      if (first !== undefined) void this.#read(first);
+      if (files.length > 0) void this.#read(files);
       else if (text !== '') this.showText(text);
     });
   }
 
-  async #read(file: File): Promise<void> {
+  async #read(files: readonly File[]): Promise<void> {
+    const [file] = files;
+    if (file === undefined) return;
+    const kinds = await Promise.all(files.map(kindOf));
+    if (kinds.includes('capture') || kinds.includes('har')) {
+      this.openCapture(files);
+      return;
+    }
     if (file.size > MAX_PAYLOAD) {
       this.#tell({ title: `${file.name} has ${count(file.size)} bytes: the page shows ${count(MAX_PAYLOAD)} at most.` });
       return;
