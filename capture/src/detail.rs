@@ -143,6 +143,8 @@ struct Bodies {
     formats: [Option<u16>; 2],
     etag: Option<Vec<u8>>,
     success: bool,
+    /// The response is whole: what still comes changes nothing.
+    is_done: bool,
 }
 
 impl Capture {
@@ -255,10 +257,10 @@ impl Bodies {
             *up = up.or(said.content_format);
             match said.block1 {
                 Some(block) => self.upload.add(block, message.payload, None, room, &mut notes),
-                None if self.request.is_none() => self.request = whole(),
+                None if self.request.is_none() && !self.upload.has_begun() => self.request = whole(),
                 None => {}
             }
-        } else if message.code.is_response() && message.code != Code::CONTINUE {
+        } else if message.code.is_response() && !said.goes_on_behind(message.code) && !self.is_done {
             self.success = message.code.is_success();
             match said.block2 {
                 Some(block) => {
@@ -269,9 +271,9 @@ impl Bodies {
                     self.etag = etag;
                     *down = down.or(said.content_format);
                     self.download.add(block, message.payload, None, room, &mut notes);
+                    self.is_done = self.download.is_whole();
                 }
-                None if self.response.is_none() => self.response = whole(),
-                None => {}
+                None => (self.response, self.is_done) = (whole(), true),
             }
         }
     }

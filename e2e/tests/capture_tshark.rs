@@ -1,5 +1,5 @@
-//! What `lowband-capture` decrypts is what Wireshark decrypts, byte for byte, in each suite that Wireshark can
-//! read.
+//! What `lowband-capture` decrypts is what Wireshark decrypts, byte for byte, in each suite that Wireshark
+//! can read.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

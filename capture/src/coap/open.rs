@@ -150,8 +150,7 @@ impl Open {
             note(&mut exchange.notes, Note::QBlock);
         }
         let (code, success) = (message.code, message.code.is_success());
-        let goes_on = code == Code::CONTINUE || (success && said.block1.is_some_and(|block| block.more));
-        if self.done_at.is_some() || goes_on {
+        if self.done_at.is_some() || said.goes_on_behind(code) {
             return;
         }
         let way = Way::Response { success };

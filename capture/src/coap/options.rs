@@ -4,6 +4,7 @@ use super::message::{Message, Short};
 use crate::exchange::Note;
 use lowband_codec::PathTable;
 use lowband_codec::paths::PathError;
+use lowband_wire::coap::Code;
 use lowband_wire::coap::block::Block;
 use lowband_wire::coap::numbers;
 use lowband_wire::coap::uint::from_uint;
@@ -58,6 +59,12 @@ impl Said {
         }
         said.name = hasher.finish();
         said
+    }
+
+    /// Returns whether a response with this code asks for the next block of the request, and is not the answer
+    /// to it (RFC 7959 section 2.3).
+    pub(crate) fn goes_on_behind(&self, code: Code) -> bool {
+        code == Code::CONTINUE || (code.is_success() && self.block1.is_some_and(|block| block.more))
     }
 
     /// Returns whether a request is about a block of a body that another message has begun.
