@@ -3,11 +3,9 @@
 
 mod body;
 mod exchanges;
-mod message;
 mod open;
 mod options;
 
 pub(crate) use body::{Assembly, Describer, Room, Translated, Way};
 pub(crate) use exchanges::{Arrived, Exchanges};
-pub(crate) use message::Message;
 pub(crate) use options::Said;

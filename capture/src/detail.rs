@@ -3,13 +3,13 @@
 //! An exchange that was told of keeps where its datagrams stand, and its session the keys: a record is
 //! decrypted by these and its own number alone.
 
-use crate::coap::{Assembly, Describer, Message, Room, Said, Translated, Way};
+use crate::coap::{Assembly, Describer, Room, Said, Translated, Way};
 use crate::exchange::{BodyKind, Exchange, MessageRef};
 use crate::unread::Why;
 use crate::{Capture, Mark};
 use lowband_wire::coap::Code;
 use lowband_wire::coap::block::{Block, BlockSize};
-use lowband_wire::coap::message::Kind;
+use lowband_wire::coap::message::{Kind, View};
 use lowband_wire::coap::numbers;
 use lowband_wire::coap::uint::from_uint;
 use std::fmt;
@@ -39,9 +39,9 @@ pub struct MessageDetail {
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Decoded {
-    /// Its type.
+    /// Type of the message (RFC 7252 section 4.1).
     pub kind: Kind,
-    /// Its code.
+    /// Method or response code; 0.00 of an Empty message.
     pub code: Code,
     /// Its message id.
     pub id: u16,
@@ -111,7 +111,7 @@ pub enum Value {
     },
 }
 
-/// A body.
+/// A body as it was put together from its blocks.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Content {
@@ -159,7 +159,7 @@ impl Capture {
         for reference in &exchange.messages {
             let message = self.read_again(exchange.session, reference, read, &mut plaintext);
             let message = message.and_then(|()| {
-                let message = Message::parse(&plaintext).map_err(Why::MalformedMessage)?;
+                let message = View::parse(&plaintext).map_err(Why::MalformedMessage)?;
                 if reference.mark == Mark::First {
                     bodies.take(&message, &mut room);
                 }
@@ -191,7 +191,7 @@ impl Capture {
         self.reopen(session, reference.from_client, &bytes, out)
     }
 
-    fn decode(&self, message: &Message<'_>, plaintext: &[u8]) -> Decoded {
+    fn decode(&self, message: &View<'_>, plaintext: &[u8]) -> Decoded {
         let mut bytes = plaintext.to_vec();
         let hides = !self.options().keep_access_tokens;
         let options = message.options().map(|(number, value)| {
@@ -208,7 +208,7 @@ impl Capture {
         Decoded {
             kind: message.kind,
             code: message.code,
-            id: message.id,
+            id: message.id.0,
             token: message.token.as_bytes().to_vec(),
             options: options.collect(),
             payload: message.payload.to_vec(),
@@ -249,7 +249,7 @@ impl Value {
 
 impl Bodies {
     /// Takes a message of the exchange that is not a copy.
-    fn take(&mut self, message: &Message<'_>, room: &mut Room) {
+    fn take(&mut self, message: &View<'_>, room: &mut Room) {
         let (said, mut notes) = (Said::by(message), Vec::new());
         let [up, down] = &mut self.formats;
         let whole = || (!message.payload.is_empty()).then(|| (message.payload.to_vec(), said.content_format));

@@ -160,7 +160,7 @@ pub enum BodyKind {
     Json,
     /// Text for people: a diagnostic payload (RFC 7252 section 5.5.2), or of format 0.
     Text,
-    /// Anything else.
+    /// Neither of these, by its format and by its bytes.
     Other,
 }
 

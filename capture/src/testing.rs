@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 pub(crate) const CLIENT: &str = "10.0.0.1:50000";
 pub(crate) const SERVER: &str = "198.51.100.1:8008";
 pub(crate) const COAP: &str = "198.51.100.1:5683";
-/// TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
+/// The suite of all sessions here, TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256.
 pub(crate) const SUITE: u16 = 0xc02b;
 
 /// A capture, the file that it would have been read from, and what it has told.

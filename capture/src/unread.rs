@@ -54,7 +54,8 @@ pub enum Why {
     /// The payload was put together from fragments of IP, and does not stand in the file as a whole. Said of
     /// details only.
     Fragmented,
-    /// The file does not have the bytes (any more), or the session is not kept any more. Said of details only.
+    /// The file does not have the bytes (any more), or the session is not kept any more. Said of details
+    /// only.
     Gone,
 }
 

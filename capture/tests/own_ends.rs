@@ -41,7 +41,7 @@ struct Link {
     now: Instant,
     client: Client,
     server: Server,
-    /// In percent.
+    /// How many of a hundred datagrams are lost.
     loss: u64,
     due: BTreeMap<(Instant, usize), (bool, Vec<u8>)>,
     count: usize,

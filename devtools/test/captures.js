@@ -95,7 +95,7 @@ export function writeLarge(path, size) {
   return exchanges;
 }
 
-/** A HAR file with these entries: method, path, status, request, response; bodies as a browser stores them. */
+/** A HAR file with these entries: method, path, status, request, response; bodies as browsers store them. */
 export function har(entries) {
   return JSON.stringify({
     log: {

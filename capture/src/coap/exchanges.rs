@@ -11,13 +11,13 @@
 //! Everything that is remembered belongs to an open exchange or stands in a list with a limit.
 
 use super::body::{Describer, Room};
-use super::message::{Message, Short};
 use super::open::{Open, Tools};
 use crate::Time;
 use crate::capture::{Event, Limits, Options};
 use crate::exchange::{Kind, Mark, MessageRef, Note, Traffic};
 use crate::session::Session;
 use crate::unread::{Unread, Why};
+use lowband_wire::coap::message::{Token, View};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 use std::time::Duration;
@@ -47,7 +47,7 @@ struct IdKey {
 struct TokenKey {
     session: u32,
     by_client: bool,
-    token: Short,
+    token: Token,
 }
 
 /// The name of a body in the direction of the request.
@@ -62,7 +62,7 @@ struct NameKey {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Fingerprint {
     code: u8,
-    token: Short,
+    token: Token,
     length: u32,
 }
 
@@ -155,7 +155,7 @@ impl Exchanges {
     ) {
         self.latest = self.latest.max(arrived.reference.time);
         self.advance(arrived.reference.time, event);
-        let failed = match Message::parse(arrived.bytes) {
+        let failed = match View::parse(arrived.bytes) {
             Ok(message) => self.link(session, arrived, &message, event).err(),
             Err(why) => Some(Why::MalformedMessage(why)),
         };
@@ -172,7 +172,7 @@ impl Exchanges {
 
     /// Takes a copy of a record that has been seen.
     pub(crate) fn duplicate(&mut self, session: &Session, reference: MessageRef, bytes: &[u8]) {
-        let Ok(message) = Message::parse(bytes) else { return };
+        let Ok(message) = View::parse(bytes) else { return };
         if let Some(number) = self.copied(session, &reference, &message, bytes.len()) {
             let reference = MessageRef { mark: Mark::Duplicate, ..reference };
             self.attach(number, reference, Traffic::default());

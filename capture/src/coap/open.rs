@@ -1,12 +1,12 @@
 //! One exchange while it may still change.
 
 use super::body::{self, Assembly, Describer, Room, Way, note};
-use super::message::{Message, Short};
 use super::options::{Said, Target};
 use crate::Time;
 use crate::exchange::{Exchange, Kind, Mark, MessageRef, Note, State, Traffic};
 use crate::session::Session;
 use lowband_wire::coap::Code;
+use lowband_wire::coap::message::{Token, View};
 use std::time::Duration;
 
 /// An exchange that is not settled.
@@ -14,7 +14,7 @@ pub(super) struct Open {
     pub(super) exchange: Exchange,
     upload: Assembly,
     download: Assembly,
-    etag: Option<Short>,
+    etag: Option<Token>,
     /// When the response was whole, or a Reset came.
     done_at: Option<Time>,
     is_reset: bool,
@@ -105,7 +105,7 @@ impl Open {
     }
 
     /// Takes the first request, which says what the exchange is about.
-    pub(super) fn begin(&mut self, message: &Message<'_>, said: &Said) {
+    pub(super) fn begin(&mut self, message: &View<'_>, said: &Said) {
         let exchange = &mut self.exchange;
         let Target { path, path_code, query } = Target::of(message, &mut exchange.notes);
         (exchange.path, exchange.path_code, exchange.query) = (path, path_code, query);
@@ -119,7 +119,7 @@ impl Open {
     }
 
     /// Takes a request, the first one or one for another block.
-    pub(super) fn request(&mut self, message: &Message<'_>, said: &Said, tools: Tools<'_>) {
+    pub(super) fn request(&mut self, message: &View<'_>, said: &Said, tools: Tools<'_>) {
         let Tools { describer, room } = tools;
         let exchange = &mut self.exchange;
         if said.uses_q_block {
@@ -143,7 +143,7 @@ impl Open {
     }
 
     /// Takes a response, the only one or one with a block.
-    pub(super) fn response(&mut self, message: &Message<'_>, said: &Said, tools: Tools<'_>, at: Time) {
+    pub(super) fn response(&mut self, message: &View<'_>, said: &Said, tools: Tools<'_>, at: Time) {
         let Tools { describer, room } = tools;
         let exchange = &mut self.exchange;
         if said.uses_q_block {
@@ -190,8 +190,8 @@ impl Open {
         }
     }
 
-    /// Returns whether the response's block at `offset` is what a client may ask for: the exchange has blocks,
-    /// and not this one.
+    /// Returns whether the response's block at `offset` is what a client may ask for: the exchange has
+    /// blocks, and not this one.
     pub(super) fn lacks_download(&self, offset: usize) -> bool {
         !self.is_done() && self.download.has_begun() && !self.download.has(offset)
     }

@@ -1,11 +1,11 @@
 //! What the options of a message say, as far as it matters for putting exchanges together.
 
-use super::message::{Message, Short};
 use crate::exchange::Note;
 use lowband_codec::PathTable;
 use lowband_codec::paths::PathError;
 use lowband_wire::coap::Code;
 use lowband_wire::coap::block::Block;
+use lowband_wire::coap::message::{Token, View};
 use lowband_wire::coap::numbers;
 use lowband_wire::coap::uint::from_uint;
 use std::hash::{DefaultHasher, Hasher};
@@ -17,7 +17,8 @@ const Q_BLOCK2: u16 = 31;
 /// What a message says besides its payload. What has an impossible form counts as not said.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Said {
-    pub(crate) etag: Option<Short>,
+    /// An ETag has up to eight bytes as well (RFC 7252 section 5.10.6).
+    pub(crate) etag: Option<Token>,
     pub(crate) observe: Option<u32>,
     pub(crate) content_format: Option<u16>,
     pub(crate) block1: Option<Block>,
@@ -33,7 +34,7 @@ pub(crate) struct Said {
 
 impl Said {
     /// Reads the options of a message.
-    pub(crate) fn by(message: &Message<'_>) -> Said {
+    pub(crate) fn by(message: &View<'_>) -> Said {
         let mut said = Said::default();
         let mut hasher = DefaultHasher::new();
         hasher.write_u8(message.code.0);
@@ -43,7 +44,7 @@ impl Said {
                     hasher.write_u32(u32::from(number) << 16 | value.len() as u32);
                     hasher.write(value);
                 }
-                numbers::ETAG => said.etag = Short::new(value),
+                numbers::ETAG => said.etag = Token::new(value),
                 numbers::OBSERVE => said.observe = from_uint(value),
                 numbers::CONTENT_FORMAT => {
                     said.content_format = from_uint(value).and_then(|format| u16::try_from(format).ok());
@@ -61,8 +62,8 @@ impl Said {
         said
     }
 
-    /// Returns whether a response with this code asks for the next block of the request, and is not the answer
-    /// to it (RFC 7959 section 2.3).
+    /// Returns whether a response with this code asks for the next block of the request, and is not the
+    /// answer to it (RFC 7959 section 2.3).
     pub(crate) fn goes_on_behind(&self, code: Code) -> bool {
         code == Code::CONTINUE || (code.is_success() && self.block1.is_some_and(|block| block.more))
     }
@@ -84,7 +85,7 @@ pub(crate) struct Target {
 impl Target {
     /// Reads path and query of a request. Options that are not a path are written one after the other, with
     /// a note.
-    pub(crate) fn of(message: &Message<'_>, notes: &mut Vec<Note>) -> Target {
+    pub(crate) fn of(message: &View<'_>, notes: &mut Vec<Note>) -> Target {
         let values = |wanted: u16| {
             message.options().filter(move |(number, _)| *number == wanted).map(|(_, value)| value)
         };

@@ -235,8 +235,8 @@ fn long_document() -> impl Iterator<Item = String> {
     std::iter::once(r#"{"type":"all""#.to_owned()).chain(events).chain(["}".to_owned()])
 }
 
-/// What a document of 64 MiB may take beyond what one of 2 MiB takes, in kB: it is for its 450,000 keys, which
-/// are remembered because none may occur twice.
+/// What a document of 64 MiB may take beyond what one of 2 MiB takes, in kB: it is for its 450,000 keys,
+/// which are remembered because none may occur twice.
 const GROWTH: usize = 10_500;
 
 /// Runs the command on these pieces of input; returns its output, and the most memory in kB that it held

@@ -3,8 +3,8 @@
 /// Values of one piece of the list.
 const PIECE: usize = 1024;
 
-/// A list of which no moment needs twice the memory: a vector is copied to twice its size when it is full, and
-/// the memory of a module never becomes smaller.
+/// A list of which no moment needs twice the memory: a vector is copied to twice its size when it is full,
+/// and the memory of a module never becomes smaller.
 #[derive(Debug)]
 pub(crate) struct Pieces<T> {
     pieces: Vec<Vec<T>>,

@@ -1,15 +1,16 @@
-//! One CoAP message (RFC 7252 section 3): the wire format by coap-lite, and the checks that it leaves out.
+//! One CoAP message (RFC 7252 section 3): read by [`View`], written by coap-lite. This file only separates
+//! the options; [`super::options`] knows what they mean.
 //!
-//! coap-lite takes versions 0 and 3, a payload marker without payload, and Empty messages that are not empty.
-//! Its `assert`s on token lengths are out of reach because a [`Token`] has 8 bytes at most. This file only
-//! separates the options; [`super::options`] knows what they mean.
+//! coap-lite's `assert`s on token lengths are out of reach because a [`Token`] has 8 bytes at most.
 
 mod token;
+mod view;
 
 use super::code::Code;
 use coap_lite::{CoapOption, MessageType, Packet};
 
 pub use token::{MessageId, Token};
+pub use view::{Options, View};
 
 /// Largest message in either direction: the plaintext of one DTLS record (RFC 6347 section 4.1).
 pub const MAX_MESSAGE: usize = 1 << 14;
@@ -94,89 +95,45 @@ pub struct Message {
     pub id: MessageId,
     /// Token of the request; of an Empty message [`Token::EMPTY`].
     pub token: Token,
-    packet: Packet,
+    /// The options as they were received, and behind them the payload.
+    content: Vec<u8>,
+    options: usize,
 }
 
 impl Message {
     /// Parses one message, which is all of `bytes`.
     pub fn parse(bytes: &[u8]) -> Result<Message, Refused> {
-        let &[first, code, high, low, ..] = bytes else {
-            return Err(Refused { why: Malformed::TooShort, reset: None });
-        };
-        if first >> 6 != 1 {
-            return Err(Refused { why: Malformed::Version, reset: None });
-        }
-        let id = MessageId(u16::from_be_bytes([high, low]));
-        let kind = match first >> 4 & 3 {
-            0 => Kind::Confirmable,
-            1 => Kind::NonConfirmable,
-            2 => Kind::Acknowledgement,
-            _ => Kind::Reset,
-        };
-        let refuse = |why| Refused { why, reset: (kind == Kind::Confirmable).then_some(id) };
-        let code = Code(code);
-        if code == Code::EMPTY && bytes.len() > 4 {
-            return Err(refuse(Malformed::EmptyWithContent));
-        }
-        let may_carry = match kind {
-            Kind::Confirmable | Kind::NonConfirmable => {
-                code == Code::EMPTY || code.is_request() || code.is_response()
-            }
-            // go-coap puts requests into acknowledgements, against RFC 7252 section 4.2.
-            Kind::Acknowledgement => code == Code::EMPTY || code.is_request() || code.is_response(),
-            Kind::Reset => code == Code::EMPTY,
-        };
-        if !may_carry {
-            return Err(refuse(Malformed::Code));
-        }
-        if first & 0xf > 8 || bytes.len() < 4 + usize::from(first & 0xf) {
-            return Err(refuse(Malformed::TokenLength));
-        }
-        let packet = Packet::from_bytes(bytes).map_err(|_| refuse(Malformed::Option))?;
-        if packet.payload.is_empty() && bytes.len() > header_length(&packet) {
-            return Err(refuse(Malformed::PayloadMarker));
-        }
-        let token = Token::new(packet.get_token()).ok_or_else(|| refuse(Malformed::TokenLength))?;
-        Ok(Message { kind, code, id, token, packet })
+        let View { kind, code, id, token, options, payload } =
+            View::parse(bytes).map_err(|why| Refused { why, reset: confirmable(bytes) })?;
+        Ok(Message { kind, code, id, token, content: [options, payload].concat(), options: options.len() })
     }
 
     /// Returns numbers and values in ascending order; values of one number keep the order of the message.
     #[inline]
-    pub fn options(&self) -> impl Iterator<Item = (u16, &[u8])> {
-        self.packet
-            .options()
-            .flat_map(|(number, values)| values.iter().map(move |value| (*number, value.as_slice())))
+    pub fn options(&self) -> Options<'_> {
+        Options::of(self.content.get(..self.options).unwrap_or_default())
     }
 
     /// Returns the payload; empty for none.
     #[inline]
     pub fn payload(&self) -> &[u8] {
-        &self.packet.payload
+        self.content.get(self.options..).unwrap_or_default()
     }
 
     /// Returns the payload and gives up the rest.
     pub fn into_payload(self) -> Vec<u8> {
-        self.packet.payload
+        let mut content = self.content;
+        content.drain(..self.options);
+        content
     }
 }
 
-/// Counts the bytes of header, token and options. Each option has one encoding only (an extended form begins
-/// where the shorter one ends), so the parsed options give the length; a marker without payload adds a byte.
-fn header_length(packet: &Packet) -> usize {
-    let extension = |value: usize| match value {
-        0..13 => 0,
-        13..269 => 1,
-        _ => 2,
-    };
-    let mut length = 4 + packet.get_token().len();
-    let mut previous = 0;
-    for (number, values) in packet.options() {
-        for value in values {
-            length += 1 + extension(usize::from(number - previous)) + extension(value.len()) + value.len();
-            previous = *number;
-        }
+/// Returns the id of a message that calls itself confirmable, in a version that is ours.
+fn confirmable(bytes: &[u8]) -> Option<MessageId> {
+    match *bytes {
+        [0x40..0x50, _, high, low, ..] => Some(MessageId(u16::from_be_bytes([high, low]))),
+        _ => None,
     }
-    length
 }
 
 /// A message to be sent, without its type and message id.
@@ -278,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_coap_lite_lets_pass_is_refused_under_its_own_name() {
+    fn what_is_malformed_is_refused_under_its_own_name() {
         use Malformed::*;
         let table: &[(&[u8], Malformed, bool)] = &[
             (b"", TooShort, false),

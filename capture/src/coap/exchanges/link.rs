@@ -5,13 +5,13 @@ use super::{
     Arrived, Entry, Exchanges, Fingerprint, IdKey, Known, LIFETIME, NameKey, TokenKey, Tools, add_namesake,
 };
 use crate::capture::Event;
-use crate::coap::message::Message;
 use crate::coap::options::Said;
 use crate::exchange::{Kind as What, Mark, MessageRef, Note};
 use crate::session::Session;
 use crate::unread::Why;
 use lowband_wire::coap::Code;
 use lowband_wire::coap::message::Kind;
+use lowband_wire::coap::message::View;
 
 impl Exchanges {
     /// Adds a message to its exchange, which may be a new one; or returns why there is none.
@@ -19,7 +19,7 @@ impl Exchanges {
         &mut self,
         session: &mut Session,
         arrived: &Arrived<'_>,
-        message: &Message<'_>,
+        message: &View<'_>,
         event: &mut dyn FnMut(Event),
     ) -> Result<(), Why> {
         let Arrived { reference, traffic, bytes } = *arrived;
@@ -57,7 +57,7 @@ impl Exchanges {
         &self,
         session: &Session,
         reference: &MessageRef,
-        message: &Message<'_>,
+        message: &View<'_>,
         length: usize,
     ) -> Option<u64> {
         let known = self.ids.get(&id_key(session, reference, message))?;
@@ -86,7 +86,7 @@ impl Exchanges {
         &mut self,
         session: &mut Session,
         reference: &MessageRef,
-        message: &Message<'_>,
+        message: &View<'_>,
         event: &mut dyn FnMut(Event),
     ) -> u64 {
         let said = Said::by(message);
@@ -169,7 +169,7 @@ impl Exchanges {
         &mut self,
         session: &Session,
         reference: &MessageRef,
-        message: &Message<'_>,
+        message: &View<'_>,
         event: &mut dyn FnMut(Event),
     ) -> u64 {
         let said = Said::by(message);
@@ -241,13 +241,13 @@ impl Exchanges {
     }
 
     /// Returns the exchange of the message that an acknowledgement or a Reset answers.
-    fn answered(&self, session: &Session, reference: &MessageRef, message: &Message<'_>) -> Option<u64> {
+    fn answered(&self, session: &Session, reference: &MessageRef, message: &View<'_>) -> Option<u64> {
         if !matches!(message.kind, Kind::Acknowledgement | Kind::Reset) {
             return None;
         }
         let key = IdKey {
             session: session.number,
-            id: message.id,
+            id: message.id.0,
             from_client: !reference.from_client,
             is_reply: false,
         };
@@ -261,7 +261,7 @@ impl Exchanges {
         &mut self,
         session: &Session,
         reference: &MessageRef,
-        message: &Message<'_>,
+        message: &View<'_>,
     ) -> Result<u64, Why> {
         let number = self.answered(session, reference, message).ok_or(Why::Stray)?;
         let mut refused = None;
@@ -281,15 +281,15 @@ impl Exchanges {
     }
 }
 
-fn id_key(session: &Session, reference: &MessageRef, message: &Message<'_>) -> IdKey {
+fn id_key(session: &Session, reference: &MessageRef, message: &View<'_>) -> IdKey {
     IdKey {
         session: session.number,
-        id: message.id,
+        id: message.id.0,
         from_client: reference.from_client,
         is_reply: matches!(message.kind, Kind::Acknowledgement | Kind::Reset),
     }
 }
 
-fn fingerprint(message: &Message<'_>, length: usize) -> Fingerprint {
+fn fingerprint(message: &View<'_>, length: usize) -> Fingerprint {
     Fingerprint { code: message.code.0, token: message.token, length: length as u32 }
 }
