@@ -95,7 +95,7 @@ export function writeLarge(path, size) {
   return exchanges;
 }
 
-/** A HAR file with these entries: method, path, status, request, response; bodies as browsers store them. */
+/** A HAR file of entries: method, path, status, request, response; bodies as a browser stores them. */
 export function har(entries) {
   return JSON.stringify({
     log: {
