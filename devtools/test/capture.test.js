@@ -241,7 +241,10 @@ test('a hundred megabytes leave the page quick and small, and can be given up', 
   const seconds = (performance.now() - begin) / 1000;
   const used = (await memoryOf(browser, page)) - memory;
   const [longest, ...others] = (await page.tab.evaluate(() => window.tasks)).sort((one, other) => other - one);
-  t.diagnostic(`${exchanges} exchanges, ${(100 / seconds).toFixed(1)} MB/s, ${(used / 1e6).toFixed(0)} MB at the most, longest task ${longest} ms of ${others.length}, stretched ${stretch.toFixed(1)} times`);
+  t.diagnostic(
+    `${exchanges} exchanges, ${(100 / seconds).toFixed(1)} MB/s, ${(used / 1e6).toFixed(0)} MB at the most, ` +
+      `longest task ${longest} ms of ${others.length}, stretched ${stretch.toFixed(1)} times`,
+  );
   assert.match(await page.find('#totals').textContent(), new RegExp(`^${exchanges.toLocaleString('en')} exchanges, `));
   assert.ok(used < 300e6, `${used} bytes`);
   assert.ok(longest < 200 * stretch, `a task of ${longest} ms`);

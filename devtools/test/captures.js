@@ -69,7 +69,16 @@ export function smallPcap() {
   const [second, secondAnswer] = exchange(2, body);
   const [third] = exchange(3, body);
   const [fourth, fourthAnswer] = exchange(4, body);
-  const packets = [[0, first], [5000, firstAnswer], [10_000, second], [2_010_000, second], [2_020_000, secondAnswer], [3_000_000, third], [300e6, fourth], [301e6, fourthAnswer]];
+  const packets = [
+    [0, first],
+    [5000, firstAnswer],
+    [10_000, second],
+    [2_010_000, second],
+    [2_020_000, secondAnswer],
+    [3_000_000, third],
+    [300e6, fourth],
+    [301e6, fourthAnswer],
+  ];
   return Buffer.concat([pcapHeader(), ...packets.map(([time, bytes]) => record(time, bytes))]);
 }
 

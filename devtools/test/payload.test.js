@@ -61,7 +61,11 @@ test('every usual form of bytes is recognised', async (t) => {
     ['hex', `h'${HELLO_CBOR}'`],
     ['hex', `0x${HELLO_CBOR}\n`],
     ['hex', '00000000: a218 1c66 6d2e 7465 7874 181b 6548 656c  ...fm.text..eHel\n00000010: 6c6f                                     lo\n'],
-    ['hex', `00000000  ${pairs.slice(0, 8).join(' ')}  ${pairs.slice(8, 16).join(' ')}  |...fm.text..eHel|\n00000010  6c 6f                                             |lo|\n00000012\n`],
+    [
+      'hex',
+      `00000000  ${pairs.slice(0, 8).join(' ')}  ${pairs.slice(8, 16).join(' ')}  |...fm.text..eHel|\n` +
+        '00000010  6c 6f                                             |lo|\n00000012\n',
+    ],
     ['hex', `0000   ${pairs.slice(0, 16).join(' ')}   ...fm.text..eHel\n0010   6c 6f   lo`],
     ['base64', Buffer.from(HELLO_CBOR, 'hex').toString('base64')],
     ['base64', Buffer.from(HELLO_CBOR, 'hex').toString('base64url')],
@@ -249,6 +253,52 @@ test('the sizes of all forms stand beside each other', async (t) => {
   assert.equal(shown.CBOR, '121');
   assert.equal(shown['CBOR, no key table'], '189');
   assert.ok(Math.abs(Number(shown['JSON, gzip']) - 192) < 8, shown['JSON, gzip']);
+});
+
+test('no input, however wrong, makes the page fail', async (t) => {
+  const page = await Page.open(t, browser);
+  const event = await page.tab.evaluate(() => {
+    document.querySelector('#examples button').click();
+    return document.querySelector('#source').value.replace(/\s/g, '');
+  });
+  await page.tab.evaluate((event) => {
+    // Pseudo-random numbers, equal in each run.
+    let state = 7;
+    const draw = (below) => (state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0) % below;
+    const find = (id) => document.querySelector(id);
+    const choose = (id, value) => {
+      find(id).value = value;
+      find(id).dispatchEvent(new Event('change'));
+    };
+    const changed = (parts, other) => {
+      const copy = [...parts];
+      for (let count = draw(4); count >= 0; count -= 1) copy[draw(copy.length)] = other();
+      copy.splice(draw(copy.length), draw(3) * draw(9));
+      return copy.join('');
+    };
+    const byte = () => draw(256).toString(16).padStart(2, '0');
+    const json = '{"type":"m.room.message","content":{"body":"one \\ud83d\\ude00 \u00fc","n":[1,2.5,1e400,null,true]},"x":[[[]]]}';
+    for (let round = 0; round < 150; round += 1) {
+      const kinds = [
+        () => changed(event.match(/../g), byte),
+        () => changed(json, () => String.fromCharCode(draw(400))),
+        () => changed('x'.repeat(draw(60) + 1), byte),
+      ];
+      find('#source').value = kinds[round % 3]();
+      find('#source').dispatchEvent(new Event('input'));
+      if (round % 5 === 0) choose('#order', String(draw(3)));
+      if (round % 6 === 0) choose('#policy', ['strict', 'lenient'][draw(2)]);
+      find(round % 7 < 4 ? '#view-items' : '#view-bytes').click();
+      for (const key of ['End', 'ArrowUp', 'ArrowLeft', 'Home', 'ArrowDown', 'ArrowRight']) {
+        for (const view of ['#items', '#bytes', '#json']) find(view).dispatchEvent(new KeyboardEvent('keydown', { key }));
+      }
+      document.querySelectorAll('#problem button').forEach((button) => button.click());
+      if (!find('#next-note').hidden) find('#next-note').click();
+      if (round % 11 === 0 && !find('#edit').disabled) find('#edit').click();
+    }
+  }, event);
+  // What was put off until the next frame has been done then.
+  await page.tab.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
 });
 
 test('a link holds the payload and its options', async (t) => {

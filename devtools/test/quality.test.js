@@ -174,7 +174,12 @@ test('a large payload stays quick: what is not seen is not there', async (t) => 
     window.tasks = [];
     new PerformanceObserver((list) => window.tasks.push(...list.getEntries().map(({ duration }) => duration))).observe({ type: 'longtask' });
   });
-  const events = Array.from({ length: 6000 }, (_, n) => ({ type: 'm.room.message', event_id: `$${n}`, content: { body: `number ${n}` }, origin_server_ts: 1764482400000 + n }));
+  const events = Array.from({ length: 6000 }, (_, n) => ({
+    type: 'm.room.message',
+    event_id: `$${n}`,
+    content: { body: `number ${n}` },
+    origin_server_ts: 1_764_482_400_000 + n,
+  }));
   const json = JSON.stringify({ timeline: { events } });
   const buffer = Buffer.from(json);
   t.diagnostic(`${buffer.length} bytes of JSON`);

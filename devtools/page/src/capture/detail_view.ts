@@ -173,7 +173,8 @@ export class DetailView {
         make('td', {}, make('code', {}, bytes === undefined ? String(value) : `${value}, ${plural(bytes, 'byte')}`)),
       ),
     );
-    const head = make('p', { class: 'quiet' }, `Message ${message.id ?? ''}, token ${message.token || 'empty'}, ${plural(message.bytes ?? 0, 'byte')} of payload`);
+    const names = `Message ${message.id ?? ''}, token ${message.token || 'empty'}`;
+    const head = make('p', { class: 'quiet' }, `${names}, ${plural(message.bytes ?? 0, 'byte')} of payload`);
     this.#options.replaceChildren(head, make('table', {}, make('tbody', {}, ...rows)));
   }
 
@@ -207,7 +208,6 @@ export class DetailView {
     if (this.#reading === undefined || this.#reading.bytes !== bytes) {
       const reading = new Reading(bytes, false, true);
       this.#give(reading);
-      this.#marked.begin(reading);
       this.#itemsView.show(reading);
       this.#jsonView.show(reading);
       this.#inspector.refresh();
@@ -217,9 +217,10 @@ export class DetailView {
 
   /** Takes another reading, and gives the memory of the last one back. */
   #give(reading: Reading | undefined): void {
-    this.#reading?.free();
+    const last = this.#reading;
     this.#reading = reading;
-    this.#marked.reading = reading;
+    this.#marked.begin(reading);
+    last?.free();
   }
 }
 

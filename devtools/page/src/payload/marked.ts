@@ -18,8 +18,8 @@ export class Marked {
     this.#listeners.push(listener);
   }
 
-  /** Begins with a new reading, in which nothing is marked yet. */
-  begin(reading: Reading): void {
+  /** Begins with a new reading, in which nothing is marked; or with none, before the last one is freed. */
+  begin(reading: Reading | undefined): void {
     this.reading = reading;
     this.#item = -1;
   }

@@ -228,15 +228,16 @@ export class PayloadRoom {
   }
 
   #show(reading: Reading | undefined): void {
-    this.#reading?.free();
+    const last = this.#reading;
     this.#reading = reading;
+    this.#marked.begin(reading);
+    last?.free();
     find('reading', HTMLElement).hidden = reading === undefined;
     find('sizes', HTMLElement).hidden = reading === undefined;
     if (reading === undefined) {
       this.#sizes.clear();
       return;
     }
-    this.#marked.begin(reading);
     this.#itemsView.show(reading);
     this.#bytesView.show(reading);
     this.#jsonView.show(reading);
