@@ -96,8 +96,7 @@ export class DetailView {
       make('dl', {}, ...detail.facts.map(([name, value]) => make('div', {}, make('dt', {}, name), make('dd', {}, value)))),
       ...detail.notes.map((note) => make('p', { class: 'note' }, note.replaceAll('_', ' '))),
     );
-    this.#chosen = detail.messages.length > 0 ? 0 : -1;
-    find('handshake', HTMLElement).textContent = detail.handshake ?? '';
+    this.#chosen = detail.messages.findIndex(({ handshake }) => handshake === undefined);
     find('messages-pane', HTMLElement).hidden = detail.messages.length === 0;
     this.#list.show(detail.messages.length);
     this.#showOptions();
@@ -129,9 +128,11 @@ export class DetailView {
     const messages = this.#shown?.messages ?? [];
     const message = messages[number];
     if (message === undefined) return make('div');
-    const whole = Math.max(messages.at(-1)?.ms ?? 0, 0.001);
+    const begin = Math.min(messages[0]?.ms ?? 0, 0);
+    const whole = Math.max((messages.at(-1)?.ms ?? 0) - begin, 0.001);
     const tick = make('i', { class: 'tick' });
-    tick.style.left = `${Math.min(Math.max(message.ms / whole, 0), 1) * 100}%`;
+    tick.style.left = `${Math.min(Math.max((message.ms - begin) / whole, 0), 1) * 100}%`;
+    const isHandshake = message.handshake !== undefined;
     const isUp = message.from === 'client';
     const mark = message.note === undefined ? '' : ` ${message.note}`;
     return make(
@@ -139,19 +140,19 @@ export class DetailView {
       {
         id: `message-${number}`,
         role: 'option',
-        class: `row message ${isUp ? 'up' : 'down'}${message.note === undefined ? '' : ' again'}${number === this.#chosen ? ' marked' : ''}`,
+        class: `row message ${isHandshake ? 'both' : isUp ? 'up' : 'down'}${message.note === undefined ? '' : ' again'}${number === this.#chosen ? ' marked' : ''}`,
         'aria-selected': String(number === this.#chosen),
         'aria-posinset': number + 1,
         'aria-setsize': messages.length,
         'data-row': number,
       },
-      make('span', { class: 'frame' }, `#${message.frame}`),
+      make('span', { class: 'frame' }, isHandshake ? '' : `#${message.frame}`),
       ' ',
-      make('span', { class: 'at number' }, `+${milliseconds(message.ms)}`),
+      make('span', { class: 'at number' }, `${message.ms < 0 ? '−' : '+'}${milliseconds(Math.abs(message.ms))}`),
       ' ',
       make('span', { class: 'track', 'aria-hidden': 'true' }, tick),
       ' ',
-      make('span', { class: 'way' }, isUp ? '→' : '←', make('span', { class: 'unseen' }, isUp ? 'from client' : 'from server')),
+      wayOf(message),
       ' ',
       make('span', { class: 'what' }, `${whatOf(message)}${mark}`),
     );
@@ -224,8 +225,16 @@ export class DetailView {
   }
 }
 
+/** Draws which way a message goes, and says it to those who listen. */
+function wayOf({ from, handshake }: Message): HTMLElement {
+  if (handshake !== undefined) return make('span', { class: 'way' }, '⇄', make('span', { class: 'unseen' }, 'both ways'));
+  const [arrow, words] = from === 'client' ? ['→', 'from client'] : ['←', 'from server'];
+  return make('span', { class: 'way' }, arrow, make('span', { class: 'unseen' }, words));
+}
+
 /** Returns what a message is, in the words of CoAP. */
-function whatOf({ type, code, options, bytes, unread }: Message): string {
+function whatOf({ type, code, options, bytes, unread, handshake }: Message): string {
+  if (handshake !== undefined) return `handshake  ${plural(handshake, 'byte')}`;
   if (unread !== undefined) return `unread: ${unread.replaceAll('_', ' ')}`;
   const block = options?.filter(({ name }) => name?.startsWith('Block')).map(({ name, value }) => `${name} ${value}`) ?? [];
   const size = bytes === undefined || bytes === 0 ? [] : [plural(bytes, 'byte')];

@@ -66,7 +66,7 @@ function exchangeOf(entry: Entry, position: number): HarExchange {
     https: 0,
   };
   const facts: [string, string][] = [['Address', url.split('?', 1)[0] ?? ''], ['Status', row.code || 'none']];
-  return { row, detail: { facts, notes: [], handshake: undefined, messages: [], ...bodies } };
+  return { row, detail: { facts, notes: [], messages: [], ...bodies } };
 }
 
 /** The answer is base64 in what Chromium writes; a request, and what others write, is a text. */

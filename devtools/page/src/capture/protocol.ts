@@ -58,6 +58,7 @@ export interface Option {
 }
 
 export interface Message {
+  /** The number of its packet; 0 for the handshake, which has many. */
   readonly frame: number;
   /** Milliseconds since the exchange began. */
   readonly ms: number;
@@ -69,6 +70,8 @@ export interface Message {
   readonly options?: readonly Option[];
   /** Bytes of its payload. */
   readonly bytes?: number;
+  /** Of a handshake, in place of a message: all of its bytes. */
+  readonly handshake?: number;
   /** Why it could not be read. */
   readonly unread?: string;
   /** `repeat` or `duplicate`. */
@@ -88,8 +91,6 @@ export interface Body {
 export interface Detail {
   readonly facts: readonly (readonly [name: string, value: string])[];
   readonly notes: readonly string[];
-  /** What came before the first exchange of a session; undefined for others. */
-  readonly handshake: string | undefined;
   readonly messages: readonly Message[];
   readonly request: Body | undefined;
   readonly response: Body | undefined;

@@ -1,7 +1,7 @@
 // Reads captures apart from the page, so that the page stays quick.
 
 import { Capture, initSync } from '../../pkg/lowband_devtools.js';
-import { count, plural } from '../format.ts';
+import { plural } from '../format.ts';
 import { sort } from './files.ts';
 import { type HarExchange, readHar } from './har.ts';
 import type { Body, Detail, FromWorker, Message, Row, Summary, ToWorker, Totals, Unread } from './protocol.ts';
@@ -179,9 +179,10 @@ function newSessions(): Sessions {
   return { lines: new Map(), first: new Map() };
 }
 
-function handshakeOf(session: SessionLine, line: Line): string {
-  const before = Date.parse(line.time) - Date.parse(session.first);
-  return `handshake of ${plural(session.handshake_bytes, 'byte')}, begun ${count(before)} ms before`;
+/** The handshake stands before the first exchange of its session, as if it were a message. */
+function handshakeOf(session: SessionLine, line: Line): Message {
+  const ms = Date.parse(session.first) - Date.parse(line.time);
+  return { frame: 0, ms, from: 'client', handshake: session.handshake_bytes };
 }
 
 function factsOf(session: SessionLine): [string, string][] {
@@ -265,10 +266,10 @@ function detailOf(line: Line, sessions: Sessions, bodyOf: (response: boolean) =>
   if (session !== undefined) facts.push(...factsOf(session));
   if (line.query !== '') facts.push(['Query', line.query]);
   if (line.observe) facts.push(['Observe', 'yes']);
-  const messages = line.messages ?? [];
+  const messages = [...(line.messages ?? [])];
   const isFirst = sessions.first.get(line.session) === line.exchange;
-  const handshake = isFirst && session !== undefined && session.handshake_bytes > 0 ? handshakeOf(session, line) : undefined;
-  return { facts, notes: line.notes, handshake, messages, request: bodyOf(false), response: bodyOf(true) };
+  if (isFirst && session !== undefined && session.handshake_bytes > 0) messages.unshift(handshakeOf(session, line));
+  return { facts, notes: line.notes, messages, request: bodyOf(false), response: bodyOf(true) };
 }
 
 /** Gives the lines of all exchanges, or of those with these positions, in order. */
