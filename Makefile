@@ -64,7 +64,7 @@ demo: setup build filter ## the main job against a real homeserver; stays up unt
 down: ## end what `make demo` started, and nothing else
 	@[ ! -x $(RELEASE)/demo ] || $(RELEASE)/demo down --dir '$(DIR)'
 
-test: setup-test check unit test-npm e2e test-kubernetes ## all tests, those with Envoy, Synapse and Kubernetes included
+test: setup-test check unit test-npm test-page e2e test-kubernetes ## all tests, those with Envoy, Synapse and Kubernetes included
 
 # ---- parts of `make test` ----------------------------------------------------------------------------------
 

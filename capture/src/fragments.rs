@@ -18,7 +18,7 @@ use std::net::IpAddr;
 
 /// Most datagrams of which parts are kept.
 pub const MOST_DATAGRAMS: usize = 256;
-/// Most bytes of parts that are kept, with [`PIECE_COST`] for each.
+/// Most bytes of parts that are kept, with 64 for each part besides.
 pub const MOST_BYTES: usize = 4 * 1024 * 1024;
 /// How long parts wait for the rest, in nanoseconds of the capture's time: 60 s (RFC 8200 section 4.5).
 pub const LONGEST_WAIT: u64 = 60_000_000_000;
