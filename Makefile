@@ -332,6 +332,12 @@ $(REFERENCE_CLIENT): $(wildcard e2e/foreign/reference/*) | .tools/test.stamp
 	@mkdir -p $(@D)
 	@$(STEP)/reference-client.log 'Building the foreign client of the tests' $(GO) build -trimpath -buildvcs=false -o $@
 
+# Captures for the tests of another reader, in either byte order, with blocks and options of all kinds.
+GOPACKET := github.com/gopacket/gopacket@v1.7.7 h1:9MaMKsjcFCnUVPI9CHp/ZDhu1SSV+rs0THQ2ztRAqmE=
+.tools/captures.stamp: tools/captures | .tools/test.stamp
+	@$(STEP)/captures.log 'Fetching captures that others made' tools/captures $(GOPACKET) .tools/captures
+	@touch $@
+
 GO_COAP := env -C e2e/foreign/go-coap GOTOOLCHAIN=local go
 
 $(GO_COAP_CLIENT): $(wildcard e2e/foreign/go-coap/*) | .tools/test.stamp
@@ -384,7 +390,7 @@ setup: .tools/system.stamp .tools/envoy.stamp .tools/synapse.stamp ## install wh
 
 setup-test: setup ## install what the tests need besides
 setup-test: .tools/test.stamp .tools/image.stamp .tools/envoy-oldest.stamp .tools/aiocoap.stamp .tools/nio.stamp \
-  .tools/examples.stamp .tools/monitoring.stamp .tools/crds.stamp .tools/prometheus.stamp .tools/bin/cargo-deny $(ACTIONLINT) .tools/node-clients.stamp $(REFERENCE_CLIENT)
+  .tools/examples.stamp .tools/monitoring.stamp .tools/crds.stamp .tools/prometheus.stamp .tools/bin/cargo-deny $(ACTIONLINT) .tools/node-clients.stamp .tools/captures.stamp $(REFERENCE_CLIENT)
 
 setup-more: setup-test $(GO_COAP_CLIENT) $(ENVOY_GATEWAY) $(ISTIO) $(CALIFORNIUM)/FetchLate.class ## install what `make test-more` needs besides
 
