@@ -115,7 +115,7 @@ unit: ## the tests of all crates but e2e, and the fuzz targets over their seeds
 	cargo test --locked --workspace --exclude lowband-e2e
 	cargo test $(FUZZ) --no-default-features
 
-e2e: setup-test images-again $(COPY_FILTER) ## the tests against the real parts
+e2e: setup-test images-again page $(COPY_FILTER) ## the tests against the real parts
 	python3 envoy-filter/tests/real_envoy.py
 	python3 envoy-filter/tests/streaming.py
 	python3 envoy-filter/tests/closing.py

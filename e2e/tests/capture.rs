@@ -1,5 +1,5 @@
-//! A capture of a whole run, read by Wireshark and by `lowband show` with the key log of the sidecar, as
-//! people do who read captures.
+//! A capture of a whole run, read by Wireshark with and without the plugin, by `lowband show` and by the
+//! page, each with the key log of the sidecar, as people do who read captures.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -140,8 +140,20 @@ async fn show(fixture: &Fixture) -> (Vec<Value>, Vec<Value>) {
     told.partition(|value: &Value| !value["exchange"].is_null())
 }
 
+/// Reads the capture with the page, in a browser: what it exports.
+async fn export(fixture: &Fixture) -> Vec<Value> {
+    let folder = fixture.chain.folder();
+    let mut command = Command::new(system_program("node", "setup-test").unwrap());
+    command.arg(fixture.parts.file("devtools/test/export.js"));
+    command.arg(folder.join(CAPTURE)).arg(folder.join(KEY_LOG));
+    let output = fixture.output(command).await.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
 #[test]
-fn three_readers_decrypt_a_run_and_find_its_requests_and_nothing_malformed() {
+fn four_readers_decrypt_a_run_and_find_its_requests_and_nothing_malformed() {
     let fixture = Fixture::start("capture", RateLimits::Lifted, &["--key-log", KEY_LOG]).unwrap();
     fixture.run(async {
         let ca = &fixture.chain.certificate.certificate;
@@ -247,6 +259,7 @@ fn three_readers_decrypt_a_run_and_find_its_requests_and_nothing_malformed() {
         let frames: usize =
             exchanges.iter().map(|exchange| exchange["frames"].as_array().unwrap().len()).sum();
         assert_eq!(frames, rows.iter().filter(|row| !row.code.is_empty()).count());
+        assert_eq!(export(&fixture).await, exchanges);
         assert_eq!(whole.len(), 1, "{whole:?}");
         assert_eq!(whole[0]["totals"]["datagrams"], rows.len());
     });
