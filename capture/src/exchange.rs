@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// One request and its response, with everything that was sent for them: copies, acknowledgements, all blocks
 /// of both bodies. Or a ping, or one notification.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Exchange {
     /// Number in the order of beginning, from 1.
@@ -61,6 +61,24 @@ pub struct Exchange {
     pub messages: Vec<MessageRef>,
     /// What is remarkable about it, each once.
     pub notes: Vec<Note>,
+}
+
+impl fmt::Debug for Exchange {
+    // Without the query, which may have secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Exchange { number, session, time, kind, method, path, code, state, notes, .. } = self;
+        f.debug_struct("Exchange")
+            .field("number", number)
+            .field("session", session)
+            .field("time", time)
+            .field("kind", kind)
+            .field("method", method)
+            .field("path", path)
+            .field("code", code)
+            .field("state", state)
+            .field("notes", notes)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What an exchange is.

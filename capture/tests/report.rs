@@ -180,6 +180,39 @@ fn secrets_are_shown_only_when_asked_for() {
 }
 
 #[test]
+fn bodies_are_hidden_where_nobody_knows_what_they_are() {
+    let mut read = Read::with("chain.pcap", "chain.keys", Options::default());
+    assert!(everything(&read, Secrets::Hidden).contains("\"room_id\":\"!"));
+    for (path, code, method) in [("/Z/x", None, true), ("/%C3%A9", None, true), ("/ZZ/x", None, false)] {
+        for exchange in &mut read.exchanges {
+            exchange.path = path.to_owned();
+            exchange.path_code = code;
+            exchange.method = exchange.method.filter(|_| method);
+        }
+        assert!(!everything(&read, Secrets::Hidden).contains("room_id"), "{path}");
+        assert!(everything(&read, Secrets::Shown).contains("\"room_id\":\"!"), "{path}");
+    }
+}
+
+#[test]
+fn passwords_and_tokens_are_hidden_on_any_path() {
+    let mut read = Read::with("chain.pcap", "chain.keys", Options::default());
+    read.exchanges.iter_mut().for_each(|exchange| exchange.path = "/_matrix/client/v3/x".to_owned());
+    let hidden = everything(&read, Secrets::Hidden);
+    assert!(hidden.contains("\"password\":\"(hidden)\"") && hidden.contains("\"room_id\":\"!"));
+    assert!(!hidden.contains("capture-secret") && !hidden.contains("syt_"));
+}
+
+#[test]
+fn what_is_told_in_errors_has_no_query() {
+    let mut read = Read::with("chain.pcap", "chain.keys", Options::default());
+    let mut exchange = read.exchanges.remove(0);
+    exchange.query.push("access_token=abc".to_owned());
+    let told = format!("{:?}", Event::Exchange(exchange));
+    assert!(told.contains("/register") && !told.contains("abc"), "{told}");
+}
+
+#[test]
 fn colours_change_nothing_else() {
     let chain = Read::with("chain.pcap", "chain.keys", Options::default());
     let (mut plain, mut coloured) = (String::new(), String::new());

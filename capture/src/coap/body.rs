@@ -118,7 +118,7 @@ pub(crate) struct Room {
 }
 
 /// A body on its way.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Assembly {
     bytes: Vec<u8>,
     have: Ranges,

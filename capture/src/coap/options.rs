@@ -75,7 +75,7 @@ impl Said {
 }
 
 /// Where a request goes.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Target {
     pub(crate) path: String,
     pub(crate) path_code: Option<char>,

@@ -1,9 +1,14 @@
 //! What is secret in an exchange: access tokens, passwords, and bodies that may hold them.
 //!
-//! Option 256 is left out where messages are read, by [`Options::keep_access_tokens`].
+//! Option 256 is left out where messages are read, by [`Options::keep_access_tokens`]. A body is hidden as a
+//! whole where its path says that it may hold a secret, or where nobody can say; of any other one the values of
+//! [`members`] with a telling name.
 //!
 //! [`Options::keep_access_tokens`]: crate::Options::keep_access_tokens
 
+mod members;
+
+use crate::detail::Content;
 use crate::exchange::Exchange;
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
@@ -43,9 +48,10 @@ const SECRET_BODIES: [&str; 14] = [
 ];
 
 /// Names of parameters of a query whose values are secret.
-const SECRET_PARAMETERS: [&str; 8] = [
+const SECRET_PARAMETERS: [&str; 9] = [
     "access_token",
     "refresh_token",
+    "id_access_token",
     "loginToken",
     "login_token",
     "token",
@@ -55,28 +61,71 @@ const SECRET_PARAMETERS: [&str; 8] = [
 ];
 
 /// Returns whether the bodies of an exchange may be shown. Those of a request that is not in the capture are
-/// not: nobody knows what it asked for.
+/// not, nor those of a path code that is not known: nobody knows what it asked for.
 pub fn shows_bodies(exchange: &Exchange, secrets: Secrets) -> bool {
-    let is_known = exchange.method.is_some() || !exchange.path.is_empty();
+    let is_known = exchange.method.is_some() && (exchange.path_code.is_some() || !is_code(&exchange.path));
     secrets == Secrets::Shown || is_known && !has_secret_bodies(&exchange.path)
 }
 
-fn has_secret_bodies(path: &str) -> bool {
-    path.split('/').any(|segment| {
-        let segment = percent_decode_str(segment).decode_utf8_lossy();
-        SECRET_BODIES.iter().any(|secret| segment.eq_ignore_ascii_case(secret))
-    })
+/// Returns whether a body of an exchange may be shown as it was sent, byte by byte.
+pub fn shows_body(exchange: &Exchange, content: &Content, secrets: Secrets) -> bool {
+    shows_bodies(exchange, secrets) && shows_bytes(content, secrets)
 }
 
-/// Returns one parameter of a query as it may be shown.
+/// Returns the JSON of a body as it may be shown; None if it has none.
+pub(super) fn json(content: &Content, secrets: Secrets) -> Option<Cow<'_, str>> {
+    let json = std::str::from_utf8(content.json.as_ref()?.as_ref().ok()?).ok()?;
+    Some(if secrets == Secrets::Shown { Cow::Borrowed(json) } else { members::hide(json) })
+}
+
+/// Returns whether the bytes of a body may be shown.
+pub(super) fn shows_bytes(content: &Content, secrets: Secrets) -> bool {
+    secrets == Secrets::Shown || !members::has_secrets(content)
+}
+
+/// Returns true if a path begins with a segment of one character, as a path code does.
+fn is_code(path: &str) -> bool {
+    let first = path.split('/').nth(1).unwrap_or_default();
+    percent_decode_str(first).decode_utf8_lossy().chars().count() == 1
+}
+
+fn has_secret_bodies(path: &str) -> bool {
+    // Decoded first: a slash may be a part of a segment, and all of it what somebody took for a path.
+    percent_decode_str(path)
+        .decode_utf8_lossy()
+        .split('/')
+        .any(|segment| SECRET_BODIES.iter().any(|secret| segment.eq_ignore_ascii_case(secret)))
+}
+
+/// Returns one value of a query as it may be shown, which may be several parameters.
 pub fn parameter(parameter: &str, secrets: Secrets) -> Cow<'_, str> {
-    let name = parameter.split_once('=').map_or(parameter, |(name, _)| name);
-    let decoded = percent_decode_str(name).decode_utf8_lossy();
-    let is_secret = SECRET_PARAMETERS.iter().any(|secret| decoded.eq_ignore_ascii_case(secret));
-    if is_secret && secrets == Secrets::Hidden {
-        return Cow::Owned(format!("{name}={HIDDEN}"));
+    if secrets == Secrets::Shown || !parameter.split('&').any(is_secret) {
+        return Cow::Borrowed(parameter);
     }
-    Cow::Borrowed(parameter)
+    let hide = |one| match is_secret(one) {
+        true => Cow::Owned(format!("{}={HIDDEN}", name(one))),
+        false => Cow::Borrowed(one),
+    };
+    Cow::Owned(parameter.split('&').map(hide).collect::<Vec<_>>().join("&"))
+}
+
+fn is_secret(parameter: &str) -> bool {
+    let decoded = percent_decode_str(name(parameter)).decode_utf8_lossy();
+    SECRET_PARAMETERS.iter().any(|secret| decoded.eq_ignore_ascii_case(secret))
+}
+
+fn name(parameter: &str) -> &str {
+    parameter.split_once('=').map_or(parameter, |(name, _)| name)
+}
+
+/// Returns a URI as it may be shown.
+pub fn uri(uri: &str, secrets: Secrets) -> Cow<'_, str> {
+    match uri.split_once('?') {
+        Some((before, query)) if secrets == Secrets::Hidden => {
+            Cow::Owned(format!("{before}?{}", parameter(query, secrets)))
+        }
+        _ => Cow::Borrowed(uri),
+    }
 }
 
 /// Returns the query of an exchange as it may be shown, without a question mark; empty if there is none.
@@ -102,6 +151,7 @@ mod tests {
             "/_matrix/client/v3/devices/ABC",
             "/_matrix/client/v3/user/@a:b/openid/request_token",
             "/_synapse/admin/v1/reset_password/@a:b",
+            "/_matrix%2Fclient%2fv3%2Flogin",
         ] {
             assert!(has_secret_bodies(path), "{path}");
         }
@@ -118,5 +168,24 @@ mod tests {
         assert_eq!(parameter("loginToken=abc", Hidden), "loginToken=(hidden)");
         assert_eq!(parameter("timeout=0", Hidden), "timeout=0");
         assert_eq!(parameter("timeout", Hidden), "timeout");
+        // Several in one option.
+        assert_eq!(parameter("a=b&token=c&d", Hidden), "a=b&token=(hidden)&d");
+        assert_eq!(parameter("a=b&token=c&d", Shown), "a=b&token=c&d");
+    }
+
+    #[test]
+    fn the_query_of_a_uri_is_hidden_as_well() {
+        assert_eq!(uri("https://a/b?c=d&access_token=e", Hidden), "https://a/b?c=d&access_token=(hidden)");
+        assert_eq!(uri("https://a/b?access_token=e", Shown), "https://a/b?access_token=e");
+        assert_eq!(uri("https://a/access_token=e", Hidden), "https://a/access_token=e");
+    }
+
+    #[test]
+    fn a_path_code_is_a_first_segment_of_one_character() {
+        for (path, expected) in
+            [("/9/x", true), ("/%C3%A9", true), ("/", false), ("", false), ("/ab/c", false)]
+        {
+            assert_eq!(is_code(path), expected, "{path}");
+        }
     }
 }

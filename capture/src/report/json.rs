@@ -1,6 +1,7 @@
 //! An exchange, what cannot be read, and totals as JSON, one line each.
 
 use super::hide::{self, Secrets};
+use super::text::controls_terminal;
 use crate::detail::{Content, Decoded, Detail, MessageDetail, Value};
 use crate::exchange::{Body, Exchange, Mark};
 use lowband_wire::coap::content_format;
@@ -83,7 +84,9 @@ impl<'o> Object<'o> {
 fn string(out: &mut String, text: &str) {
     out.push('"');
     let mut rest = text;
-    while let Some(at) = rest.find(|character: char| matches!(character, '"' | '\\' | '\0'..='\x1f')) {
+    while let Some(at) =
+        rest.find(|character: char| matches!(character, '"' | '\\') || controls_terminal(character))
+    {
         let (before, from) = rest.split_at(at);
         out.push_str(before);
         let mut characters = from.chars();
@@ -202,17 +205,16 @@ fn details(object: &mut Object<'_>, exchange: &Exchange, detail: &Detail, secret
         match content {
             None => object.bare(key, "null"),
             Some(_) if !shown => object.plain(key, hide::HIDDEN),
-            Some(content) => self::content(object, key, content),
+            Some(content) => self::content(object, key, content, secrets),
         }
     }
 }
 
 /// Writes a body: JSON as it is, text as a string, anything else in hexadecimal.
-fn content(object: &mut Object<'_>, key: &str, content: &Content) {
-    let json = content.json.as_ref().and_then(|json| json.as_ref().ok());
-    match (json.and_then(|json| std::str::from_utf8(json).ok()), std::str::from_utf8(&content.bytes)) {
-        // A newline in JSON is white space between two words of it, and would end the line here.
-        (Some(json), _) => object.bare(key, json.replace(['\n', '\r'], " ")),
+fn content(object: &mut Object<'_>, key: &str, content: &Content, secrets: Secrets) {
+    match (hide::json(content, secrets), std::str::from_utf8(&content.bytes)) {
+        (Some(json), _) => object.bare(key, OneLine(&json)),
+        (None, _) if !hide::shows_bytes(content, secrets) => object.plain(key, hide::HIDDEN),
         (None, Ok(text)) => object.text(key, text),
         (None, Err(_)) => object.plain(key, Hex(&content.bytes)),
     }
@@ -262,10 +264,29 @@ fn decoded(object: &mut Object<'_>, message: &Decoded, secrets: Secrets) {
     object.bare("bytes", message.payload.len());
 }
 
+/// JSON on one line, without what would control a terminal.
+struct OneLine<'j>(&'j str);
+
+impl Display for OneLine<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.chars().try_for_each(|character| match character {
+            // White space between two words, of which a newline would end the line.
+            '\n' | '\r' | '\t' => f.write_char(' '),
+            // Outside of strings, JSON has no other one.
+            _ if controls_terminal(character) => write!(f, "\\u{:04x}", u32::from(character)),
+            _ => f.write_char(character),
+        })
+    }
+}
+
 /// Returns the text of an option as it may be shown.
 pub(super) fn text_option(number: u16, text: &str, secrets: Secrets) -> std::borrow::Cow<'_, str> {
-    use lowband_wire::coap::numbers::URI_QUERY;
-    if number == URI_QUERY { hide::parameter(text, secrets) } else { text.into() }
+    use lowband_wire::coap::numbers::{LOCATION_QUERY, PROXY_URI, URI_QUERY};
+    match number {
+        URI_QUERY | LOCATION_QUERY => hide::parameter(text, secrets),
+        PROXY_URI => hide::uri(text, secrets),
+        _ => text.into(),
+    }
 }
 
 /// Bytes in hexadecimal.
@@ -285,8 +306,8 @@ mod tests {
     #[test]
     fn strings_are_escaped_where_they_must_be() {
         let mut out = String::new();
-        string(&mut out, "a\"b\\c\nd\te\u{1}fé\u{7f}");
-        assert_eq!(out, "\"a\\\"b\\\\c\\nd\\te\\u0001fé\u{7f}\"");
+        string(&mut out, "a\"b\\c\nd\te\u{1}fé\u{7f}\u{9b}\u{202e}g");
+        assert_eq!(out, "\"a\\\"b\\\\c\\nd\\te\\u0001fé\\u007f\\u009b\\u202eg\"");
     }
 
     #[test]
@@ -295,6 +316,9 @@ mod tests {
         assert_eq!(text_option(15, "access_token=abc", Secrets::Shown), "access_token=abc");
         // Not a query: a segment of a path.
         assert_eq!(text_option(11, "access_token=abc", Secrets::Hidden), "access_token=abc");
+        // Location-Query and Proxy-Uri.
+        assert_eq!(text_option(20, "loginToken=abc", Secrets::Hidden), "loginToken=(hidden)");
+        assert_eq!(text_option(35, "coap://a?token=abc", Secrets::Hidden), "coap://a?token=(hidden)");
     }
 
     #[test]
@@ -304,13 +328,16 @@ mod tests {
             let content = Content { kind: BodyKind::Other, format: None, bytes: bytes.to_vec(), json };
             let mut out = String::new();
             let mut object = Object::begin(&mut out);
-            super::content(&mut object, "body", &content);
+            super::content(&mut object, "body", &content, Secrets::Hidden);
             object.end();
             out
         };
         assert_eq!(body(b"", Some(b"{\"a\":\n\r\n1}")), "{\"body\":{\"a\":   1}}");
+        assert_eq!(body(b"", Some("[\"\u{9b}\u{2067}é\"]".as_bytes())), "{\"body\":[\"\\u009b\\u2067é\"]}");
         assert_eq!(body(b"line\nline", None), "{\"body\":\"line\\nline\"}");
         assert_eq!(body(&[0xff, 0], None), "{\"body\":\"ff00\"}");
+        assert_eq!(body(b"", Some(b"{\"password\":\"a\"}")), "{\"body\":{\"password\":\"(hidden)\"}}");
+        assert_eq!(body(b"password=a", None), "{\"body\":\"(hidden)\"}");
     }
 
     #[test]

@@ -130,7 +130,7 @@ pub fn details(out: &mut String, exchange: &Exchange, detail: &Detail, secrets: 
     let shown = hide::shows_bodies(exchange, secrets);
     for (name, content) in [("request", &detail.request_body), ("response", &detail.response_body)] {
         if let Some(content) = content {
-            body(out, name, content, shown);
+            body(out, name, content, shown.then_some(secrets));
         }
     }
 }
@@ -147,7 +147,7 @@ fn decoded(out: &mut String, message: &Decoded, secrets: Secrets) {
         option_value(out, option, secrets);
     }
     if !message.payload.is_empty() {
-        let _infallible = write!(out, "  {} bytes", grouped(message.payload.len() as u64));
+        let _infallible = write!(out, "  {}", counted(message.payload.len() as u64, "byte"));
     }
 }
 
@@ -162,17 +162,18 @@ fn option_value(out: &mut String, option: &OptionValue, secrets: Secrets) {
         Value::Block { num, more, size } => write!(out, "{num}/{}/{}", u8::from(*more), size.bytes()),
         Value::Bytes(bytes) if bytes.is_empty() => write!(out, "(empty)"),
         Value::Bytes(bytes) => write!(out, "0x{}", Hex(bytes)),
-        Value::Hidden { bytes } => write!(out, "{} {bytes} bytes", hide::HIDDEN),
+        Value::Hidden { bytes } => write!(out, "{} {}", hide::HIDDEN, counted(*bytes as u64, "byte")),
     };
 }
 
-fn body(out: &mut String, name: &str, content: &Content, shown: bool) {
+/// Writes a body; `secrets` is None for one that is hidden as a whole.
+fn body(out: &mut String, name: &str, content: &Content, secrets: Option<Secrets>) {
     let format = content.format.map(|format| match content_format::media_type(format) {
         Some(name) => format!(" of {name}"),
         None => format!(" of format {format}"),
     });
-    let bytes = grouped(content.bytes.len() as u64);
-    let _infallible = write!(out, "  {name}: {bytes} bytes{}", format.unwrap_or_default());
+    let bytes = counted(content.bytes.len() as u64, "byte");
+    let _infallible = write!(out, "  {name}: {bytes}{}", format.unwrap_or_default());
     match &content.json {
         Some(Ok(json)) => {
             let _infallible = write!(out, ", {} as JSON", grouped(json.len() as u64));
@@ -182,12 +183,14 @@ fn body(out: &mut String, name: &str, content: &Content, shown: bool) {
         }
         None => {}
     }
+    let json = secrets.and_then(|secrets| hide::json(content, secrets));
+    let shown = secrets.is_some_and(|secrets| json.is_some() || hide::shows_bytes(content, secrets));
     if !shown {
         let _infallible = writeln!(out, " {}", hide::HIDDEN);
         return;
     }
-    let _infallible = match (&content.json, std::str::from_utf8(&content.bytes)) {
-        (Some(Ok(json)), _) => write!(out, "\n    {}", Printable(&String::from_utf8_lossy(json))),
+    let _infallible = match (&json, std::str::from_utf8(&content.bytes)) {
+        (Some(json), _) => write!(out, "\n    {}", Printable(json)),
         (_, Ok(text)) => write!(out, "\n    {}", Printable(text)),
         (_, Err(_)) => write!(out, "\n    {}", Hex(&content.bytes)),
     };
@@ -200,14 +203,28 @@ pub(super) fn grouped(number: u64) -> String {
     if thousands == 0 { rest.to_string() } else { format!("{},{rest:03}", grouped(thousands)) }
 }
 
+/// Writes `1 exchange` or `2 exchanges`.
+pub(super) fn counted(number: u64, what: &str) -> String {
+    format!("{} {what}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
+/// Returns whether a character would control a terminal, or the order in which it shows others: controls,
+/// separators of lines, and what directs text (UAX 9 section 2).
+pub(super) fn controls_terminal(character: char) -> bool {
+    let directs = matches!(
+        character,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    );
+    directs || character.is_control()
+}
+
 /// Text from the network: what would control a terminal is shown as an escape.
 pub(super) struct Printable<'t>(pub(super) &'t str);
 
 impl Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.chars().try_for_each(|character| match character {
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => write!(f, "{}", character.escape_unicode()),
-            _ if character.is_control() => write!(f, "{}", character.escape_default()),
+            _ if controls_terminal(character) => write!(f, "{}", character.escape_default()),
             _ => f.write_char(character),
         })
     }
@@ -219,8 +236,8 @@ mod tests {
 
     #[test]
     fn what_would_control_a_terminal_is_escaped() {
-        let shown = Printable("a\x1b[31mb\nc\u{9b}d\u{202e}é").to_string();
-        assert_eq!(shown, "a\\u{1b}[31mb\\nc\\u{9b}d\\u{202e}é");
+        let shown = Printable("a\x1b[31mb\nc\u{9b}d\u{202e}é\u{200f}\u{2028}\u{2069}").to_string();
+        assert_eq!(shown, "a\\u{1b}[31mb\\nc\\u{9b}d\\u{202e}é\\u{200f}\\u{2028}\\u{2069}");
     }
 
     #[test]
@@ -232,5 +249,6 @@ mod tests {
     #[test]
     fn thousands_are_grouped() {
         assert_eq!([0, 999, 1_000, 1_002_003].map(grouped), ["0", "999", "1,000", "1,002,003"]);
+        assert_eq!([0, 1, 2].map(|number| counted(number, "byte")), ["0 bytes", "1 byte", "2 bytes"]);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::https::{self, Cost};
 use super::json::Object;
-use super::text::grouped;
+use super::text::{counted, grouped};
 use crate::exchange::{Exchange, State, Traffic};
 use crate::session::{Protection, Session};
 use std::collections::BTreeSet;
@@ -90,8 +90,9 @@ impl Totals {
             let _infallible = write!(out, ", {}", counted(self.repeats, "repeat"));
         }
         let datagrams = counted(self.traffic.datagrams, "datagram");
-        let [payload, wire] = [self.traffic.bytes, self.traffic.bytes + self.headers].map(grouped);
-        let _infallible = writeln!(out, ": {datagrams}, {payload} bytes of payload, {wire} on the wire");
+        let payload = counted(self.traffic.bytes, "byte");
+        let wire = grouped(self.traffic.bytes + self.headers);
+        let _infallible = writeln!(out, ": {datagrams}, {payload} of payload, {wire} on the wire");
         let Some(share) = self.share() else { return };
         let segments = counted(self.https.segments, "segment");
         let [payload, wire] = [self.https.payload, self.https.wire()].map(grouped);
@@ -125,9 +126,4 @@ impl Totals {
         object.end();
         out.push('\n');
     }
-}
-
-/// Writes `1 exchange` or `2 exchanges`.
-fn counted(number: u64, what: &str) -> String {
-    format!("{} {what}{}", grouped(number), if number == 1 { "" } else { "s" })
 }

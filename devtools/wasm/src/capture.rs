@@ -219,11 +219,9 @@ impl Capture {
     pub fn body(&self, response: bool) -> Option<Vec<u8>> {
         let Last { position, detail } = self.last.as_ref()?;
         let Kept { exchange, .. } = self.told.exchanges.get(*position)?;
-        if !hide::shows_bodies(exchange, self.secrets) {
-            return None;
-        }
         let content = if response { &detail.response_body } else { &detail.request_body };
-        content.as_ref().map(|content| content.bytes.clone())
+        let shown = content.as_ref().filter(|content| hide::shows_body(exchange, content, self.secrets));
+        shown.map(|content| content.bytes.clone())
     }
 
     /// Returns what a body of an exchange is: `cbor`, `json`, `text` or `other`; `undefined` if there is
