@@ -10,6 +10,12 @@ use lowband_wire::dtls::hello::body::{ClientHelloBody, ServerHello};
 use lowband_wire::dtls::keys::Secrets;
 use lowband_wire::dtls::record::{EPOCH, Record};
 use lowband_wire::dtls::suite::Suite;
+use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// Records without protection that are remembered of a session, so that one which is captured twice is told:
+/// more than a handshake has.
+const CLEAR_RECORDS: usize = 64;
 
 /// A session, its handshake as far as it was seen, and its keys. It has no `Debug`, so that they stay here.
 pub(super) struct Tracked {
@@ -29,6 +35,8 @@ pub(super) struct Tracked {
     asked: Option<usize>,
     seen_up: Seen,
     seen_down: Seen,
+    /// Hashes of the latest records without protection, of both directions.
+    seen_clear: VecDeque<u64>,
     /// True once the server has sent a ServerHelloDone, which only full handshakes have.
     pub(super) is_full: bool,
     /// True once it had a protected record.
@@ -52,6 +60,7 @@ impl Tracked {
             asked: None,
             seen_up: Seen::default(),
             seen_down: Seen::default(),
+            seen_clear: VecDeque::new(),
             is_full: false,
             has_records: false,
             flows: Vec::new(),
@@ -61,6 +70,22 @@ impl Tracked {
     /// Returns whether nothing is known but that a handshake may have begun.
     pub(super) fn is_bare(&self) -> bool {
         self.client_random.is_none() && self.server_random.is_none() && !self.has_records
+    }
+
+    /// Notes a record without protection; returns true if the very same one has been noted. One that is sent
+    /// again has another number (RFC 6347 section 4.2.4).
+    pub(super) fn is_clear_copy(&mut self, record: &Record<'_>, from_client: bool) -> bool {
+        let mut hasher = DefaultHasher::new();
+        (record.raw, from_client).hash(&mut hasher);
+        let hash = hasher.finish();
+        if self.seen_clear.contains(&hash) {
+            return true;
+        }
+        if self.seen_clear.len() >= CLEAR_RECORDS {
+            self.seen_clear.pop_front();
+        }
+        self.seen_clear.push_back(hash);
+        false
     }
 
     /// Takes the ClientHello; the last one counts, which has the cookie.

@@ -44,9 +44,11 @@ impl Sessions {
             }
         }
         let number = self.session_of(datagram);
-        let Some(Tracked { told, .. }) = self.tracked.get_mut(&number) else { return };
-        let from_client = datagram.from != told.server;
+        let Some(tracked) = self.tracked.get_mut(&number) else { return };
+        let from_client = datagram.from != tracked.told.server;
         account.note(number, from_client, datagram, false);
+        account.copies += usize::from(tracked.is_clear_copy(record, from_client));
+        let told = &mut tracked.told;
         if record.content_type == ContentType::Alert
             && let Some(alert) = Alert::parse(record.fragment)
         {

@@ -286,6 +286,24 @@ fn a_record_that_is_captured_twice_is_a_duplicate_and_counts_once() {
 }
 
 #[test]
+fn a_handshake_that_is_captured_twice_counts_once() {
+    let mut made = Made::new(1);
+    let (mut once, mut twice) = (bench(&[&made]), bench(&[&made]));
+    for (from_client, datagram) in datagrams(&mut made, &mut once) {
+        let (from, to) = if from_client { (CLIENT, SERVER) } else { (SERVER, CLIENT) };
+        once.pass(from, to, &datagram);
+        twice.pass(from, to, &datagram);
+        twice.pass(from, to, &datagram);
+    }
+    once.finish();
+    twice.finish();
+    let ([once], [twice]) = (&once.sessions()[..], &twice.sessions()[..]) else { panic!() };
+    assert_eq!((once.up, once.down), (twice.up, twice.down));
+    assert_eq!((once.handshake_up, once.handshake_down), (twice.handshake_up, twice.handshake_down));
+    assert_eq!(twice.duplicates, once.up.datagrams + once.down.datagrams);
+}
+
+#[test]
 fn several_records_of_one_datagram_are_read_and_it_counts_once() {
     let mut made = Made::new(1);
     let mut bench = bench(&[&made]);
