@@ -58,6 +58,12 @@ pub struct Limits {
     /// Messages that one exchange lists; more are counted. Default 131,072, which is a body of 64 MiB in
     /// blocks of 1,024 bytes with their requests.
     pub messages: usize,
+    /// Messages that all open exchanges list together; an exchange that is complete, or the oldest, is told
+    /// of as it is. Default 524,288.
+    pub open_messages: usize,
+    /// Bytes of path and query of one exchange as they are shown, and 32 for each value of the query; what is
+    /// longer is cut off. Default 4,096.
+    pub target: usize,
     /// Message ids of settled exchanges, by which late copies are told. Default 65,536.
     pub settled_ids: usize,
     /// Observers that are registered. The oldest are given up, an eighth of them at once. Default 10,000.
@@ -76,6 +82,8 @@ impl Default for Limits {
             sessions: 10_000,
             open_exchanges: 10_000,
             messages: 131_072,
+            open_messages: 524_288,
+            target: 4_096,
             settled_ids: 65_536,
             registrations: 10_000,
             body: 16 << 20,

@@ -262,7 +262,10 @@ pub enum Note {
     OddPath,
     /// More messages than [`Limits::messages`](crate::Limits::messages); the later ones are counted only.
     TooManyMessages,
-    /// It was given up for [`Limits::open_exchanges`](crate::Limits::open_exchanges).
+    /// Path and query are longer than [`Limits::target`](crate::Limits::target), and cut off.
+    TargetCut,
+    /// It was given up for [`Limits::open_exchanges`](crate::Limits::open_exchanges) or
+    /// [`Limits::open_messages`](crate::Limits::open_messages).
     PushedOut,
     /// Its token was used again before it was answered.
     TokenReused,
@@ -283,6 +286,7 @@ impl Note {
             Note::MislabelledCbor => "mislabelled_cbor",
             Note::OddPath => "odd_path",
             Note::TooManyMessages => "too_many_messages",
+            Note::TargetCut => "target_cut",
             Note::PushedOut => "pushed_out",
             Note::TokenReused => "token_reused",
         }
@@ -303,6 +307,7 @@ impl fmt::Display for Note {
             Note::MislabelledCbor => "a CBOR body is labelled JSON",
             Note::OddPath => "the Uri-Path options are not a path",
             Note::TooManyMessages => "it has more messages than are kept",
+            Note::TargetCut => "its path or query is longer than what is kept",
             Note::PushedOut => "it was given up, since too many exchanges were open",
             Note::TokenReused => "its token was used again before the answer",
         })

@@ -11,7 +11,7 @@
 use lowband_capture::report::hide::Secrets;
 use lowband_capture::report::text::{self, Colours};
 use lowband_capture::report::{Totals, https, json};
-use lowband_capture::{Capture, Detail, Event, Exchange, Options, Session};
+use lowband_capture::{Capture, Detail, Event, Exchange, Note, Options, Session};
 use std::fs;
 use std::path::Path;
 
@@ -192,6 +192,9 @@ fn bodies_are_hidden_where_nobody_knows_what_they_are() {
         assert!(!everything(&read, Secrets::Hidden).contains("room_id"), "{path}");
         assert!(everything(&read, Secrets::Shown).contains("\"room_id\":\"!"), "{path}");
     }
+    let mut read = Read::with("chain.pcap", "chain.keys", Options::default());
+    read.exchanges.iter_mut().for_each(|exchange| exchange.notes.push(Note::TargetCut));
+    assert!(!everything(&read, Secrets::Hidden).contains("room_id"));
 }
 
 #[test]

@@ -109,6 +109,8 @@ pub(crate) struct Exchanges {
     latest: Time,
     /// In boxes: what a map moves about has to be small.
     open: BTreeMap<u64, Box<Entry>>,
+    /// Messages that the open ones list.
+    listed: usize,
     /// The open ones that are complete, in the order of completion; also some that were settled since.
     done: VecDeque<u64>,
     ids: HashMap<IdKey, Known>,
@@ -134,6 +136,7 @@ impl Exchanges {
             now: 0,
             latest: Time::default(),
             open: BTreeMap::new(),
+            listed: 0,
             done: VecDeque::new(),
             ids: HashMap::new(),
             settled_ids: VecDeque::new(),
@@ -155,6 +158,7 @@ impl Exchanges {
     ) {
         self.latest = self.latest.max(arrived.reference.time);
         self.advance(arrived.reference.time, event);
+        while self.listed >= self.limits.open_messages && self.give_up_one(event) {}
         let failed = match View::parse(arrived.bytes) {
             Ok(message) => self.link(session, arrived, &message, event).err(),
             Err(why) => Some(Why::MalformedMessage(why)),
@@ -216,6 +220,7 @@ impl Exchanges {
     fn settle_one(&mut self, number: u64, at_end: bool, why: Option<Note>, event: &mut dyn FnMut(Event)) {
         let Some(entry) = self.open.remove(&number) else { return };
         let Entry { mut open, handles } = *entry;
+        self.listed -= open.exchange.messages.len().min(self.listed);
         if let Some(why) = why {
             open.note(why);
         }
@@ -256,6 +261,19 @@ impl Exchanges {
         }
     }
 
+    /// Settles an open exchange to make room; returns false if there is none.
+    fn give_up_one(&mut self, event: &mut dyn FnMut(Event)) -> bool {
+        // One that is complete loses nothing but copies that may still come.
+        if let Some(done) = self.done.pop_front() {
+            self.settle_one(done, false, None, event);
+        } else if let Some((oldest, _)) = self.open.first_key_value() {
+            self.settle_one(*oldest, false, Some(Note::PushedOut), event);
+        } else {
+            return false;
+        }
+        true
+    }
+
     /// Opens an exchange; the oldest goes if there are too many.
     fn open(
         &mut self,
@@ -264,14 +282,7 @@ impl Exchanges {
         kind: Kind,
         event: &mut dyn FnMut(Event),
     ) -> u64 {
-        while self.open.len() >= self.limits.open_exchanges.max(1) {
-            // One that is complete loses nothing but copies that may still come.
-            if let Some(done) = self.done.pop_front() {
-                self.settle_one(done, false, None, event);
-            } else if let Some((oldest, _)) = self.open.first_key_value() {
-                self.settle_one(*oldest, false, Some(Note::PushedOut), event);
-            }
-        }
+        while self.open.len() >= self.limits.open_exchanges.max(1) && self.give_up_one(event) {}
         if self.schedule.len() / 4 > self.limits.open_exchanges {
             // Those that were pushed out are still waited for.
             let open = &self.open;
@@ -289,7 +300,9 @@ impl Exchanges {
     /// Adds a message to an open exchange.
     fn attach(&mut self, number: u64, reference: MessageRef, traffic: Traffic) {
         let Some(Entry { open, .. }) = self.open.get_mut(&number).map(Box::as_mut) else { return };
-        open.count(reference, traffic, self.limits.messages);
+        let has_room = self.listed < self.limits.open_messages || open.exchange.messages.is_empty();
+        let most = if has_room { self.limits.messages } else { 0 };
+        self.listed += usize::from(open.count(reference, traffic, most));
         let due = due(open, self.settle, self.patience);
         if due < open.scheduled {
             // At its first message, and when it becomes complete.

@@ -87,8 +87,8 @@ impl Open {
         self.done_at.is_none() && !self.download.has_begun()
     }
 
-    /// Adds a message to the list, and counts it.
-    pub(super) fn count(&mut self, message: MessageRef, traffic: Traffic, most: usize) {
+    /// Adds a message to the list, unless it has `most`, and counts it. Returns whether it is in the list.
+    pub(super) fn count(&mut self, message: MessageRef, traffic: Traffic, most: usize) -> bool {
         let exchange = &mut self.exchange;
         if message.mark == Mark::Repeat {
             exchange.repeats = exchange.repeats.saturating_add(1);
@@ -97,17 +97,19 @@ impl Open {
             if message.from_client { &mut exchange.up } else { &mut exchange.down }.add(traffic);
         }
         self.last = self.last.max(message.time);
-        if exchange.messages.len() < most {
+        let is_listed = exchange.messages.len() < most;
+        if is_listed {
             exchange.messages.push(message);
         } else {
             self.note(Note::TooManyMessages);
         }
+        is_listed
     }
 
-    /// Takes the first request, which says what the exchange is about.
-    pub(super) fn begin(&mut self, message: &View<'_>, said: &Said) {
+    /// Takes the first request, which says what the exchange is about; of path and query at most `most` bytes.
+    pub(super) fn begin(&mut self, message: &View<'_>, said: &Said, most: usize) {
         let exchange = &mut self.exchange;
-        let Target { path, path_code, query } = Target::of(message, &mut exchange.notes);
+        let Target { path, path_code, query } = Target::of(message, most, &mut exchange.notes);
         (exchange.path, exchange.path_code, exchange.query) = (path, path_code, query);
         exchange.method = Some(message.code);
         exchange.observe = said.observe == Some(0);

@@ -14,6 +14,9 @@ use std::hash::{DefaultHasher, Hasher};
 const Q_BLOCK1: u16 = 19;
 const Q_BLOCK2: u16 = 31;
 
+/// What keeping a value of a query costs besides its bytes.
+const VALUE_COST: usize = 32;
+
 /// What a message says besides its payload. What has an impossible form counts as not said.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Said {
@@ -84,16 +87,17 @@ pub(crate) struct Target {
 
 impl Target {
     /// Reads path and query of a request. Options that are not a path are written one after the other, with
-    /// a note.
-    pub(crate) fn of(message: &View<'_>, notes: &mut Vec<Note>) -> Target {
+    /// a note; and so does a path or query of more than `most` bytes, see [`Limits::target`].
+    ///
+    /// [`Limits::target`]: crate::Limits::target
+    pub(crate) fn of(message: &View<'_>, most: usize, notes: &mut Vec<Note>) -> Target {
         let values = |wanted: u16| {
             message.options().filter(move |(number, _)| *number == wanted).map(|(_, value)| value)
         };
         let segments: Vec<_> = values(numbers::URI_PATH).map(String::from_utf8_lossy).collect();
-        let query = values(numbers::URI_QUERY).map(|value| String::from_utf8_lossy(value).into()).collect();
         let table = PathTable::v1();
         let is_utf8 = values(numbers::URI_PATH).all(|value| std::str::from_utf8(value).is_ok());
-        let (path, is_odd) = match table.expand(&segments) {
+        let (mut path, is_odd) = match table.expand(&segments) {
             Ok(path) => (path, !is_utf8),
             Err(PathError::Empty) => (String::new(), false),
             Err(_) => (segments.iter().flat_map(|segment| ["/", segment]).collect(), true),
@@ -108,6 +112,26 @@ impl Target {
             }
             _ => None,
         };
+        let mut is_cut = path.len() > most;
+        let end = (0..=most.min(path.len())).rfind(|end| path.is_char_boundary(*end));
+        path.truncate(end.unwrap_or(0));
+        path.shrink_to_fit();
+        let (mut left, mut query) = (most.saturating_sub(path.len()), Vec::new());
+        for value in values(numbers::URI_QUERY) {
+            let value: String = String::from_utf8_lossy(value).into();
+            // Whole values only: of half a name nobody could say that it is secret.
+            match left.checked_sub(value.len() + VALUE_COST) {
+                Some(less) => left = less,
+                None => {
+                    is_cut = true;
+                    break;
+                }
+            }
+            query.push(value);
+        }
+        if is_cut {
+            super::body::note(notes, Note::TargetCut);
+        }
         Target { path, path_code, query }
     }
 }

@@ -9,7 +9,7 @@
 mod members;
 
 use crate::detail::Content;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Note};
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 
@@ -61,9 +61,12 @@ const SECRET_PARAMETERS: [&str; 9] = [
 ];
 
 /// Returns whether the bodies of an exchange may be shown. Those of a request that is not in the capture are
-/// not, nor those of a path code that is not known: nobody knows what it asked for.
+/// not, nor those of a path code that is not known, nor of a path that is cut off: nobody knows what it asked
+/// for.
 pub fn shows_bodies(exchange: &Exchange, secrets: Secrets) -> bool {
-    let is_known = exchange.method.is_some() && (exchange.path_code.is_some() || !is_code(&exchange.path));
+    let is_known = exchange.method.is_some()
+        && (exchange.path_code.is_some() || !is_code(&exchange.path))
+        && !exchange.notes.contains(&Note::TargetCut);
     secrets == Secrets::Shown || is_known && !has_secret_bodies(&exchange.path)
 }
 

@@ -105,9 +105,10 @@ impl Exchanges {
             Some(number) => number,
             None => {
                 let number = self.open(session, reference, What::Request, event);
+                let most = self.limits.target;
                 self.set(number, |open| {
                     open.exchange.from_server = !by_client;
-                    open.begin(message, &said);
+                    open.begin(message, &said, most);
                 });
                 if let Some(Entry { handles, .. }) = self.open.get_mut(&number).map(Box::as_mut) {
                     handles.name = Some(name);

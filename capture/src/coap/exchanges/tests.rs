@@ -468,6 +468,41 @@ fn bodies_and_lists_of_messages_have_limits() {
 }
 
 #[test]
+fn paths_and_queries_have_a_limit() {
+    let told = |most: usize, path: &[&str], query: &[&str]| {
+        let mut talk = Talk::limited(Limits { target: most, ..Limits::default() });
+        let path = path.iter().map(|value| (PATH, value.as_bytes()));
+        let options: Vec<_> = path.chain(query.iter().map(|value| (QUERY, value.as_bytes()))).collect();
+        talk.up(CON, GET, 1, b"a", &options, b"");
+        let Exchange { path, query, notes, .. } = talk.only();
+        (path, query.join("&"), notes.contains(&Note::TargetCut))
+    };
+    let expected = |path: &str, query: &str, is_cut| (path.to_owned(), query.to_owned(), is_cut);
+    assert_eq!(told(73, &["ab", "cd"], &["e=f", "g"]), expected("/ab/cd", "e=f", true));
+    assert_eq!(told(74, &["ab", "cd"], &["e=f", "g"]), expected("/ab/cd", "e=f&g", false));
+    assert_eq!(told(5, &["ab", "cd"], &["e"]), expected("/ab/c", "", true));
+    // An odd path is written as it came.
+    assert_eq!(told(5, &["..", "é"], &["a"]), expected("/../", "", true));
+}
+
+#[test]
+fn messages_of_all_open_exchanges_have_a_limit() {
+    let mut talk = Talk::limited(Limits { open_messages: 4, ..Limits::default() });
+    for id in [1, 2, 3, 3, 3, 4] {
+        talk.up(CON, GET, id, &[id as u8], &[(PATH, b"0")], b"");
+        if id == 2 {
+            talk.down(ACK, CONTENT, id, &[id as u8], &[], b"\xa0");
+        }
+    }
+    // First the one that is complete, then the oldest.
+    assert_eq!(talk.told(), [2, 1]);
+    let all = talk.end();
+    assert_eq!(all.iter().map(|one| one.messages.len()).collect::<Vec<_>>(), [1, 2, 3, 1]);
+    assert_eq!(all.iter().map(|one| one.notes.len()).collect::<Vec<_>>(), [1, 0, 0, 0]);
+    assert_eq!(all[0].notes, [Note::PushedOut]);
+}
+
+#[test]
 fn what_finds_exchanges_stays_within_their_limits() {
     let limits = Limits { open_exchanges: 2, messages: 3, settled_ids: 5, ..Limits::default() };
     let mut exchanges = Exchanges::new(&Options { limits, ..Options::default() });
