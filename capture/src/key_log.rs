@@ -28,6 +28,9 @@ const RANDOM: usize = 32;
 /// Bytes of a master secret (RFC 5246 section 8.1).
 const SECRET: usize = 48;
 
+/// U+FEFF in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Labels that belong to other versions of TLS or other ways of decrypting.
 const OTHER_LABELS: [&[u8]; 10] = [
     b"CLIENT_EARLY_TRAFFIC_SECRET",
@@ -165,6 +168,8 @@ impl KeyLog {
     }
 
     fn line(&mut self, line: &[u8]) -> Result<Line, LineFault> {
+        // Some editors begin a file with a byte order mark.
+        let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
         let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
         let label = match words.next() {
             None => return Ok(Line::Nothing),
@@ -235,6 +240,7 @@ mod tests {
             line(0xab, 0xcd).trim_end().to_owned(),
             line(0xab, 0xcd).replace('\n', "\r\n"),
             line(0xab, 0xcd).replace('\n', " \n"),
+            format!("\u{feff}{}", line(0xab, 0xcd)),
             format!("\n\r\n# NSS Key Log File\r\n  \n{}\n\n", line(0xab, 0xcd)),
         ] {
             let mut log = KeyLog::new();

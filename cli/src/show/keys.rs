@@ -4,7 +4,7 @@ use crate::exit::{Exit, Failure};
 use crate::output;
 use lowband_capture::Capture;
 use std::fs::File;
-use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::io::{ErrorKind, Read};
 use std::path::PathBuf;
 use zeroize::Zeroizing;
 
@@ -20,8 +20,8 @@ pub(super) struct Keys {
     /// More may come: the last line counts once it has its end.
     is_growing: bool,
     verbose: bool,
-    /// Bytes that have been read, up to the end of a line.
-    offset: u64,
+    /// The beginning of a line that is not whole: a pipe gives it once only.
+    begun: Zeroizing<Vec<u8>>,
     /// Number of the next line.
     line: u64,
     /// Lines with secrets, repeated ones too.
@@ -33,8 +33,8 @@ pub(super) struct Keys {
 impl Keys {
     /// Opens the key log. One that `is_growing` may be made later.
     pub(super) fn open(path: Option<PathBuf>, is_growing: bool, verbose: bool) -> Result<Keys, Failure> {
-        let mut keys =
-            Keys { path, file: None, is_growing, verbose, offset: 0, line: 1, secrets: 0, unread: 0 };
+        let begun = Zeroizing::default();
+        let mut keys = Keys { path, file: None, is_growing, verbose, begun, line: 1, secrets: 0, unread: 0 };
         keys.reopen()?;
         Ok(keys)
     }
@@ -55,7 +55,6 @@ impl Keys {
         self.reopen()?;
         while let Some(text) = self.piece()? {
             let added = capture.add_secrets(&text, self.line);
-            self.offset += text.len() as u64;
             self.line += text.iter().filter(|byte| **byte == b'\n').count() as u64;
             self.secrets += added.secrets + added.repeated;
             for unread in &added.unread {
@@ -74,18 +73,19 @@ impl Keys {
         let Some(file) = &mut self.file else { return Ok(None) };
         // In one piece: a Vec that grows leaves copies of secrets behind.
         let mut text = Zeroizing::new(Vec::with_capacity(PIECE + 1));
-        let read = file
-            .seek(SeekFrom::Start(self.offset))
-            .and_then(|_| file.take(PIECE as u64).read_to_end(&mut text));
+        text.extend_from_slice(&self.begun);
+        let read = file.take((PIECE - text.len()) as u64).read_to_end(&mut text);
         read.map_err(|error| self.failure(&error))?;
         let is_last = text.len() < PIECE;
-        match text.iter().rposition(|byte| *byte == b'\n') {
+        let end = match text.iter().rposition(|byte| *byte == b'\n') {
             // A file that does not grow ends with its last byte.
-            _ if is_last && !self.is_growing => {}
-            Some(end) => text.truncate(end + 1),
-            None if is_last => text.clear(),
-            None => {}
-        }
+            _ if is_last && !self.is_growing => text.len(),
+            Some(end) => end + 1,
+            None if is_last => 0,
+            None => text.len(),
+        };
+        self.begun = Zeroizing::new(text.get(end..).unwrap_or_default().to_vec());
+        text.truncate(end);
         Ok(Some(text).filter(|text| !text.is_empty()))
     }
 
@@ -96,6 +96,9 @@ impl Keys {
         }
         match &self.path {
             None if lacks_keys => output::message("sessions without keys: give a key log with --key-log"),
+            Some(_) if self.file.is_none() => {
+                output::message(&format!("key log {}: there was no such file", self.name()));
+            }
             Some(path) if lacks_keys && self.secrets == 0 => {
                 output::message(&format!("{}: no line of it begins with CLIENT_RANDOM", path.display()));
             }

@@ -35,6 +35,8 @@ pub(super) struct Source {
     name: String,
     from: From,
     is_live: bool,
+    /// Bytes that have been read.
+    offset: u64,
     buffer: Vec<u8>,
     /// When bytes came last.
     last: Instant,
@@ -72,7 +74,7 @@ impl Source {
             end_with_ctrl_c().map_err(failure)?;
         }
         let kept = (for_details && is_pipe).then(Kept::default);
-        Ok(Source { name, from, is_live, buffer: Vec::new(), last: Instant::now(), kept })
+        Ok(Source { name, from, is_live, offset: 0, buffer: Vec::new(), last: Instant::now(), kept })
     }
 
     /// Returns true if the capture may be going on.
@@ -114,10 +116,16 @@ impl Source {
                 self.buffer.resize(PIECE, 0);
                 let length = read(file, &mut self.buffer).map_err(|error| failure(&self.name, &error))?;
                 self.buffer.truncate(length);
+                self.offset += length as u64;
                 if length == 0 && is_over {
                     return Ok(Piece::End);
                 }
                 if length == 0 {
+                    let has_shrunk = file.metadata().map(|now| now.len() < self.offset);
+                    if has_shrunk.map_err(|error| failure(&self.name, &error))? {
+                        let error = io::Error::other("the file has become shorter");
+                        return Err(failure(&self.name, &error));
+                    }
                     std::thread::sleep(POLL);
                     return Ok(Piece::Quiet(self.last.elapsed()));
                 }
