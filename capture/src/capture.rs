@@ -9,6 +9,7 @@ use crate::file::{Item, Reader, Unreadable};
 use crate::key_log::{Added, KeyLog};
 use crate::session::Session;
 use crate::unread::{Unread, Why};
+use std::collections::HashSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -100,7 +101,7 @@ pub enum Event {
     /// An exchange, once it is settled: in the order of settling, while [`Exchange::number`] has the order of
     /// beginning.
     Exchange(Exchange),
-    /// A session: once it is given up, or at the end of the capture.
+    /// A session: once it is given up, or at the end of the capture; behind its exchanges.
     Session(Session),
     /// A record or message that belongs to no exchange.
     Unread(Unread),
@@ -298,7 +299,8 @@ impl Links {
         }
         let over = sessions.take_over();
         if !over.is_empty() {
-            exchanges.forget(|number| over.iter().any(|session| session.number == number));
+            let numbers: HashSet<u32> = over.iter().map(|session| session.number).collect();
+            exchanges.forget(|number| numbers.contains(&number), event);
             over.into_iter().for_each(|session| event(Event::Session(session)));
         }
     }

@@ -264,8 +264,8 @@ pub enum Note {
     TooManyMessages,
     /// Path and query are longer than [`Limits::target`](crate::Limits::target), and cut off.
     TargetCut,
-    /// It was given up for [`Limits::open_exchanges`](crate::Limits::open_exchanges) or
-    /// [`Limits::open_messages`](crate::Limits::open_messages).
+    /// It was given up for [`Limits::open_exchanges`](crate::Limits::open_exchanges),
+    /// [`Limits::open_messages`](crate::Limits::open_messages) or [`Limits::sessions`](crate::Limits::sessions).
     PushedOut,
     /// Its token was used again before it was answered.
     TokenReused,
@@ -308,7 +308,7 @@ impl fmt::Display for Note {
             Note::OddPath => "the Uri-Path options are not a path",
             Note::TooManyMessages => "it has more messages than are kept",
             Note::TargetCut => "its path or query is longer than what is kept",
-            Note::PushedOut => "it was given up, since too many exchanges were open",
+            Note::PushedOut => "it was given up, since too many exchanges or sessions were open",
             Note::TokenReused => "its token was used again before the answer",
         })
     }

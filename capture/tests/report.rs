@@ -142,6 +142,37 @@ fn totals_are_those_of_all_datagrams() {
     assert!(out.starts_with("1 exchange in 1 session: 10 datagrams, "), "{out}");
 }
 
+#[test]
+fn what_is_of_no_exchange_is_counted_besides() {
+    let demo = Read::with("demo.pcap", "demo.keys", Options::default());
+    let mut totals = Totals::default();
+    demo.exchanges.iter().skip(1).for_each(|exchange| {
+        totals.exchange(exchange);
+    });
+    demo.sessions.iter().for_each(|session| totals.session(session));
+    let [mut text, mut json] = [String::new(), String::new()];
+    totals.besides_text(&mut text);
+    totals.besides_json(&mut json);
+    // The first exchange is the only one of its session.
+    let first = &demo.sessions[0];
+    let (datagrams, bytes) = (first.up.datagrams + first.down.datagrams, first.up.bytes + first.down.bytes);
+    let expected = format!("of no exchange: {datagrams} datagrams, 1,");
+    assert!(text.starts_with(&expected) && text.ends_with("; 1 session without an exchange\n"), "{text}");
+    let expected =
+        format!("{{\"besides\":{{\"datagrams\":{datagrams},\"bytes\":{bytes},\"sessions\":1}}}}\n");
+    assert_eq!(json, expected);
+    // Where all was shown there is nothing else.
+    let mut all = Totals::default();
+    demo.exchanges.iter().for_each(|exchange| {
+        all.exchange(exchange);
+    });
+    demo.sessions.iter().for_each(|session| all.session(session));
+    let mut out = String::new();
+    all.besides_text(&mut out);
+    all.besides_json(&mut out);
+    assert_eq!(out, "");
+}
+
 /// Writes all that the report can say of a capture's exchanges, as text and as JSON.
 fn everything(read: &Read, secrets: Secrets) -> String {
     let mut out = String::new();

@@ -44,11 +44,8 @@ const MEANINGS_OF_JC: usize = 5;
 
 /// What `lowband show --help` says of each status.
 const MEANINGS_OF_SHOW: [(Exit, &str); 6] = [
-    (
-        Exit::Success,
-        "all went well, whether or not all could be decrypted; also when the reader of stdout went away",
-    ),
-    (Exit::BadInput, "the file is not a capture, or is broken or cut off; what came before is shown"),
+    (Exit::Success, "all went well, decrypted or not; also when stdout's reader went away"),
+    (Exit::BadInput, "not a capture, or broken or cut off; what came before is shown"),
     (Exit::Usage, "wrong usage: a flag, an address, a code"),
     (Exit::Write, "the output cannot be written"),
     (Exit::Read, "the capture cannot be opened or read"),

@@ -73,13 +73,15 @@ fn after_help() -> String {
   lowband show capture.pcap -k keys.log -v --path '*/send/*' --code 4.xx
   tcpdump -i any -U -w - udp port 8008 | lowband show -k keys.log -
   lowband show capture.pcapng --json |
-    jq -r 'select(.exchange) | [.path, .bytes_up + .bytes_down, .https_bytes] | @tsv'
+    jq -r 'select(.exchange) | [.path, .bytes_up, .https_bytes] | @tsv'
 
-UP and DOWN are bytes of UDP payload, DTLS included. The totals, and https_bytes of --json, estimate what
-a lean client would have paid for the same exchanges over HTTPS with JSON.
+UP and DOWN are bytes of UDP payload, DTLS included. The totals, and https_bytes
+of --json, estimate what a lean client would have paid for the same exchanges
+over HTTPS with JSON.
 
-With --json there is an object for each exchange. At the end come {{"unread": ...}} for each reason,
-{{"not_coap": ...}} if there was something else, and {{"totals": ...}}.
+With --json there is an object for each exchange. At the end come
+{{"unread": ...}} for each reason, {{"not_coap": ...}} and {{"besides": ...}} if there
+was something else, and {{"totals": ...}}.
 
 {}"#,
         Exit::help_of_show()
@@ -151,6 +153,13 @@ fn choose_colours(is_terminal: bool, no_color: &OsStr, term: &OsStr) -> Colours 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_stands_below_the_help_fits_80_columns() {
+        let help = after_help();
+        let long: Vec<_> = help.lines().filter(|line| line.chars().count() > 80).collect();
+        assert!(long.is_empty(), "{long:#?}");
+    }
 
     #[test]
     fn colours_are_for_terminals_that_are_not_asked_to_do_without() {

@@ -191,8 +191,13 @@ impl Exchanges {
         self.schedule.clear();
     }
 
-    /// Forgets what it remembers of sessions that are not kept any more, apart from open exchanges.
-    pub(crate) fn forget(&mut self, is_gone: impl Fn(u32) -> bool) {
+    /// Settles the exchanges of sessions that are not kept any more, and forgets what it remembers of them.
+    pub(crate) fn forget(&mut self, is_gone: impl Fn(u32) -> bool, event: &mut dyn FnMut(Event)) {
+        let over = self.open.iter().filter(|(_, entry)| is_gone(entry.open.exchange.session));
+        let over: Vec<_> = over.map(|(number, entry)| (*number, entry.open.is_done())).collect();
+        for (number, is_done) in over {
+            self.settle_one(number, false, (!is_done).then_some(Note::PushedOut), event);
+        }
         self.registrations.forget(is_gone);
     }
 

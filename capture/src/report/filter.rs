@@ -17,6 +17,11 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// Returns true if each exchange is to be shown.
+    pub fn is_empty(&self) -> bool {
+        self.peers.is_empty() && self.paths.is_empty() && self.codes.is_empty()
+    }
+
     /// Returns whether an exchange is to be shown.
     pub fn accepts(&self, exchange: &Exchange) -> bool {
         let is_any = |peer: &Peer| peer.is(exchange.client) || peer.is(exchange.server);

@@ -17,6 +17,10 @@ pub struct Totals {
     repeats: u64,
     sessions: u64,
     traffic: Traffic,
+    /// What all sessions have carried, whether or not it was shown.
+    all: Traffic,
+    /// Sessions of which nothing was shown.
+    silent: u64,
     /// Bytes of the headers of IP and UDP.
     headers: u64,
     https: Cost,
@@ -47,7 +51,9 @@ impl Totals {
     /// it would have been a connection.
     pub fn session(&mut self, session: &Session) {
         self.with_token.remove(&session.number);
+        [session.up, session.down].into_iter().for_each(|traffic| self.all.add(traffic));
         if !self.open.remove(&session.number) {
+            self.silent += 1;
             return;
         }
         self.sessions += 1;
@@ -77,6 +83,43 @@ impl Totals {
     fn share(&self) -> Option<u64> {
         let own = self.traffic.bytes + self.headers;
         (100 * own + self.https.wire() / 2).checked_div(self.https.wire())
+    }
+
+    /// Returns what sessions have carried besides what was shown: handshakes that led to nothing, what cannot
+    /// be read, late copies.
+    fn besides(&self) -> Option<Traffic> {
+        let bytes = self.all.bytes.saturating_sub(self.traffic.bytes);
+        let datagrams = self.all.datagrams.saturating_sub(self.traffic.datagrams);
+        (datagrams > 0).then_some(Traffic { bytes, datagrams })
+    }
+
+    /// Writes a line about what sessions have carried besides, if they have. That means something where all
+    /// exchanges are shown.
+    pub fn besides_text(&self, out: &mut String) {
+        let Some(Traffic { bytes, datagrams }) = self.besides() else { return };
+        let [datagrams, bytes] = [counted(datagrams, "datagram"), counted(bytes, "byte")];
+        let _infallible = write!(out, "of no exchange: {datagrams}, {bytes} of payload");
+        if self.silent > 0 {
+            let _infallible = write!(out, "; {} without an exchange", counted(self.silent, "session"));
+        }
+        out.push('\n');
+    }
+
+    /// Writes the same as an object on a line.
+    ///
+    /// ```text
+    /// {"besides":{"datagrams":8,"bytes":1429,"sessions":1}}
+    /// ```
+    pub fn besides_json(&self, out: &mut String) {
+        let Some(Traffic { bytes, datagrams }) = self.besides() else { return };
+        let mut object = Object::begin(out);
+        object.object("besides", |object| {
+            object.bare("datagrams", datagrams);
+            object.bare("bytes", bytes);
+            object.bare("sessions", self.silent);
+        });
+        object.end();
+        out.push('\n');
     }
 
     /// Writes the sums as two lines.

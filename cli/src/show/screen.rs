@@ -131,6 +131,9 @@ impl Screen {
             Form::Json => {
                 self.faults.json(&mut self.out);
                 self.others.json(&mut self.out);
+                if self.filter.is_empty() {
+                    self.totals.besides_json(&mut self.out);
+                }
                 self.totals.json(&mut self.out);
             }
             Form::Text(_) => {
@@ -139,6 +142,9 @@ impl Screen {
                 }
                 self.faults.text(&mut self.out, self.verbose);
                 self.others.text(&mut self.out);
+                if self.filter.is_empty() {
+                    self.totals.besides_text(&mut self.out);
+                }
                 self.totals.text(&mut self.out);
             }
         }

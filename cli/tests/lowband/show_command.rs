@@ -122,6 +122,11 @@ fn what_cannot_be_read_is_told_with_its_frames() {
         stdout(&output)
     );
     assert_eq!(stderr(&output), "lowband: sessions without keys: give a key log with --key-log\n");
+    // Nothing of the capture is left out of the sums.
+    let besides = "of no exchange: 69 datagrams, 23,966 bytes of payload; 4 sessions without an exchange\n";
+    assert!(stdout(&output).contains(besides), "{}", stdout(&output));
+    let filtered = show("chain.pcap", &["--path", "x"]);
+    assert!(!stdout(&filtered).contains("of no exchange"), "{}", stdout(&filtered));
 
     let other = TemporaryFile::with("other.keys", b"SERVER_TRAFFIC_SECRET_0 00 11\nnothing\n");
     let output = show("chain.pcap", &["-k", other.path(), "--json"]);
@@ -256,6 +261,30 @@ fn a_capture_and_a_key_log_are_followed_as_they_grow() {
         "{rest:?}"
     );
     assert!(rest[1].starts_with("{\"totals\":{\"exchanges\":6,\"sessions\":4,"), "{rest:?}");
+}
+
+#[test]
+fn a_followed_file_that_becomes_shorter_ends_the_command() {
+    let whole = std::fs::read(data("chain.pcap")).unwrap();
+    let capture = TemporaryFile::with("shrinking.pcap", &whole[..frame(&whole, 9)]);
+    let mut running = Running::start(&["show", "-f", capture.path(), "-k", &data("chain.keys"), "--json"]);
+    assert_eq!(running.path(), "/_matrix/client/r0/register");
+    std::fs::write(&capture.0, &whole[..24]).unwrap();
+    let (rest, output) = running.end();
+    assert_eq!((rest.len(), status(&output)), (0, 26));
+    assert_eq!(stderr(&output), format!("lowband: {}: the file has become shorter\n", capture.path()));
+}
+
+#[test]
+fn a_key_log_may_be_a_pipe_and_one_that_never_came_is_told() {
+    let script = format!("cat {} | \"$0\" show {} -k /dev/stdin", data("chain.keys"), data("chain.pcap"),);
+    let output = Command::new("sh").args(["-c", &script]).arg(lowband().get_program()).output().unwrap();
+    assert_quiet_success(&output);
+    assert!(stdout(&output).contains("\n6 exchanges in 4 sessions"), "{}", stdout(&output));
+    let whole = std::fs::read(data("chain.pcap")).unwrap();
+    let output = run_with_stdin(&["show", "-", "-k", "/nonexistent/keys"], &whole);
+    assert_eq!(status(&output), 0);
+    assert_eq!(stderr(&output), "lowband: key log /nonexistent/keys: there was no such file\n");
 }
 
 fn append(path: &std::path::Path, bytes: &[u8]) {

@@ -2,7 +2,7 @@
 
 use crate::session::{End, Keys, Protection, UnprotectedAlert};
 use crate::testing::{Bench, CLIENT, Made, SERVER, address, handshake, message};
-use crate::{Limits, Options, State, Why};
+use crate::{Event, Limits, Options, State, Why};
 use lowband_wire::dtls::handshake::CLIENT_HELLO;
 use lowband_wire::dtls::keys::Role;
 use lowband_wire::dtls::record::{ContentType, DTLS_1_2, RecordNumber, header};
@@ -401,6 +401,11 @@ fn details_of_a_session_that_was_given_up_are_gone() {
     made.shake_hands(&mut bench);
     exchange(&mut bench, &mut made, 1);
     bench.pass("10.0.0.2:7", SERVER, &Made::new(2).client_hello());
+    // Its exchanges come before it.
+    let [Event::Exchange(exchange), Event::Session(session)] = &bench.events[..] else {
+        panic!("{:?}", bench.events)
+    };
+    assert_eq!((exchange.session, session.number, &exchange.notes[..]), (1, 1, &[][..]));
     bench.finish();
     let detail = bench.detail(bench.exchanges()[0]);
     assert!(detail.messages.iter().all(|one| one.message == Err(Why::Gone)));
@@ -452,5 +457,5 @@ fn what_is_sent_without_protection_is_told_apart() {
 fn what_is_neither_dtls_nor_at_a_port_of_coap_is_foreign() {
     let mut bench = bench(&[]);
     bench.pass("10.0.0.1:1", "10.0.0.2:53", b"\x12\x34\x01\x00");
-    assert!(matches!(bench.events[..], [crate::Event::Foreign { frame: 1 }]));
+    assert!(matches!(bench.events[..], [Event::Foreign { frame: 1 }]));
 }
