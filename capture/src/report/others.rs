@@ -1,10 +1,13 @@
 //! What a capture holds besides CoAP: how many packets of each kind.
 
 use super::json::Object;
-use super::text::grouped;
+use super::text::{counted, grouped};
 use crate::datagrams::Kind;
 use std::collections::BTreeMap;
 use std::fmt::Write;
+
+/// Most kinds that are named on a line.
+const MOST_NAMED: usize = 10;
 
 /// Counts of packets that are not CoAP.
 ///
@@ -35,12 +38,18 @@ impl Others {
         counts
     }
 
-    /// Writes a line, if there is something to write.
+    /// Writes a line, if there is something to write. It names the most frequent kinds.
     pub fn text(&self, out: &mut String) {
-        let counts: Vec<_> =
-            self.counts().iter().map(|(kind, count)| format!("{} {kind}", grouped(*count))).collect();
-        if !counts.is_empty() {
-            let _infallible = writeln!(out, "not CoAP: {}", counts.join(", "));
+        let counts = self.counts();
+        let (named, rest) = counts.split_at(counts.len().min(MOST_NAMED));
+        let mut all: Vec<_> =
+            named.iter().map(|(kind, count)| format!("{} {kind}", grouped(*count))).collect();
+        if !rest.is_empty() {
+            let count = rest.iter().map(|(_, count)| count).sum();
+            all.push(format!("{} of {}", grouped(count), counted(rest.len() as u64, "other kind")));
+        }
+        if !all.is_empty() {
+            let _infallible = writeln!(out, "not CoAP: {}", all.join(", "));
         }
     }
 
@@ -81,5 +90,17 @@ mod tests {
         others.json(&mut json);
         assert_eq!(text, "not CoAP: 2,000 TCP, 1 ARP, 1 other UDP\n");
         assert_eq!(json, "{\"not_coap\":{\"TCP\":2000,\"ARP\":1,\"other UDP\":1}}\n");
+    }
+
+    #[test]
+    fn of_many_kinds_the_most_frequent_are_named() {
+        let mut others = Others::default();
+        for kind in 0..12 {
+            (0..=kind).for_each(|_| others.add(Kind::EtherType(0x9000 + kind)));
+        }
+        let mut text = String::new();
+        others.text(&mut text);
+        assert!(text.starts_with("not CoAP: 12 Ethernet type 0x900b, 11 "), "{text}");
+        assert!(text.ends_with(", 3 Ethernet type 0x9002, 3 of 2 other kinds\n"), "{text}");
     }
 }
