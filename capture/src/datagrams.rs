@@ -113,9 +113,16 @@ pub enum PacketFault {
 }
 
 /// Finds the datagrams in packets.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Datagrams {
     fragments: Fragments,
+}
+
+impl fmt::Debug for Datagrams {
+    // Without the fragments that wait.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Datagrams").finish_non_exhaustive()
+    }
 }
 
 impl Datagrams {

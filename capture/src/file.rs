@@ -75,7 +75,7 @@ impl Display for LinkType {
 }
 
 /// One packet of a capture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Packet<'a> {
     /// Number in the file, from 1, as Wireshark counts.
     pub frame: u64,
@@ -89,6 +89,21 @@ pub struct Packet<'a> {
     pub bytes: &'a [u8],
     /// Bytes on the wire: more than `bytes` has, if the capture was told to keep only the first ones.
     pub length: usize,
+}
+
+impl fmt::Debug for Packet<'_> {
+    // Without the bytes: without DTLS, access tokens and passwords stand in them as they are.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Packet { frame, offset, time, link, bytes, length } = self;
+        f.debug_struct("Packet")
+            .field("frame", frame)
+            .field("offset", offset)
+            .field("time", time)
+            .field("link", link)
+            .field("captured", &bytes.len())
+            .field("length", length)
+            .finish()
+    }
 }
 
 /// What a file of a capture holds.
@@ -194,7 +209,6 @@ enum Step {
     End,
 }
 
-#[derive(Debug)]
 enum Format {
     Unknown,
     Pcap(Pcap),
@@ -236,7 +250,6 @@ impl Place {
 /// reader.finish(&mut |item| panic!("{item:?}"));
 /// assert_eq!(packets, 1);
 /// ```
-#[derive(Debug)]
 pub struct Reader {
     format: Format,
     place: Place,
@@ -246,6 +259,18 @@ pub struct Reader {
     needs: usize,
     /// Bytes still to be left out.
     skip: u64,
+}
+
+impl fmt::Debug for Reader {
+    // Without what is held.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Reader { place, needs, skip, .. } = self;
+        f.debug_struct("Reader")
+            .field("place", place)
+            .field("needs", needs)
+            .field("skip", skip)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for Reader {

@@ -39,7 +39,6 @@ pub(crate) struct Key {
 }
 
 /// One fragment as it is kept.
-#[derive(Debug)]
 struct Piece {
     frame: u64,
     offset: usize,
@@ -52,7 +51,6 @@ impl Piece {
     }
 }
 
-#[derive(Debug)]
 enum State {
     /// Parts, by their offsets, their bytes in all, and where the last one ends, once it is there.
     Waits { pieces: Vec<Piece>, have: usize, end: Option<usize> },
@@ -62,7 +60,6 @@ enum State {
     GivenUp,
 }
 
-#[derive(Debug)]
 struct Assembly {
     begun: Time,
     state: State,
@@ -83,7 +80,7 @@ impl Assembly {
 }
 
 /// All that waits.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Fragments {
     assemblies: BTreeMap<Key, Assembly>,
     /// Sum of the costs of all assemblies.

@@ -555,3 +555,27 @@ proptest! {
         prop_assert_eq!(read_in(pieces), whole);
     }
 }
+
+#[test]
+fn nothing_that_is_captured_or_held_shows_in_errors() {
+    let secret = b"CLIENT_RANDOM 5e c7";
+    let held = format!("{:?}", secret);
+    let inner = held.trim_matches(['[', ']']);
+    let packet =
+        Packet { frame: 1, offset: 2, time: Time(3), link: LinkType::RAW, bytes: secret, length: 99 };
+    let datagram = crate::Datagram {
+        frame: 1,
+        offset: None,
+        time: Time(3),
+        from: ([10, 0, 0, 1], 1).into(),
+        to: ([10, 0, 0, 2], 2).into(),
+        payload: secret,
+        length: 99,
+    };
+    let mut reader = Reader::new();
+    reader.hold(secret, 40);
+    for told in [format!("{packet:?}"), format!("{datagram:?}"), format!("{reader:?}")] {
+        assert!(!told.contains(inner), "{told}");
+    }
+    assert!(format!("{packet:?} {datagram:?}").matches("captured: 19, length: 99").count() == 2);
+}
