@@ -73,6 +73,9 @@ pub struct Limits {
     pub body: usize,
     /// Bytes of all bodies that are being put together. Default 64 MiB.
     pub bodies: usize,
+    /// Bytes of the messages in one [`Detail`](crate::Detail), with all options; what does not fit is left out.
+    /// Default 64 MiB.
+    pub details: usize,
     /// Bytes of all hellos that are being put together. Default 4 MiB.
     pub pieces: usize,
 }
@@ -89,6 +92,7 @@ impl Default for Limits {
             registrations: 10_000,
             body: 16 << 20,
             bodies: 64 << 20,
+            details: 64 << 20,
             pieces: 4 << 20,
         }
     }

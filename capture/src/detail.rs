@@ -156,10 +156,13 @@ impl Capture {
         let mut bodies = Bodies::default();
         let mut plaintext = Vec::new();
         let mut messages = Vec::with_capacity(exchange.messages.len());
+        let mut left = limits.details;
         for reference in &exchange.messages {
             let message = self.read_again(exchange.session, reference, read, &mut plaintext);
             let message = message.and_then(|()| {
                 let message = View::parse(&plaintext).map_err(Why::MalformedMessage)?;
+                let cost = 3 * plaintext.len() + message.options().count() * size_of::<OptionValue>();
+                left = left.checked_sub(cost).ok_or(Why::DetailTooLong)?;
                 if reference.mark == Mark::First {
                     bodies.take(&message, &mut room);
                 }

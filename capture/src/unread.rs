@@ -57,6 +57,8 @@ pub enum Why {
     /// The file does not have the bytes (any more), or the session is not kept any more. Said of details
     /// only.
     Gone,
+    /// The messages before it have used up [`Limits::details`](crate::Limits::details). Said of details only.
+    DetailTooLong,
 }
 
 impl Why {
@@ -77,6 +79,7 @@ impl Why {
             Why::Late { .. } => "late",
             Why::Fragmented => "fragmented",
             Why::Gone => "gone",
+            Why::DetailTooLong => "detail_too_long",
         }
     }
 }
@@ -98,6 +101,7 @@ impl fmt::Display for Why {
             Why::MalformedMessage(_) => f.write_str("it is not a message of CoAP"),
             Why::Stray => f.write_str("it answers a message that is not in the capture"),
             Why::Late { exchange } => write!(f, "it is a late copy for exchange {exchange}"),
+            Why::DetailTooLong => f.write_str("the messages before it are too long to show more"),
             Why::Fragmented => f.write_str("the datagram was fragmented by IP and is not kept"),
             Why::Gone => {
                 f.write_str("the bytes of the file or the keys of the session are not there any more")

@@ -3,7 +3,7 @@
 use super::{Arrived, Exchanges};
 use crate::session::Session;
 use crate::testing::{Bench, CLIENT, COAP, address, message};
-use crate::{BodyKind, Event, Exchange, Kind, Limits, Mark, MessageRef, Note, Options, State, Time};
+use crate::{BodyKind, Event, Exchange, Kind, Limits, Mark, MessageRef, Note, Options, State, Time, Why};
 use std::time::Duration;
 
 const CON: u8 = 0;
@@ -414,7 +414,7 @@ fn an_exchange_is_told_of_once_it_has_been_quiet_and_a_later_copy_is_late() {
     talk.up(CON, GET, 1, b"a", &[(PATH, b"0")], b"");
     assert_eq!(talk.told(), [1]);
     let late: Vec<_> = talk.0.unread().iter().map(|one| one.why).collect();
-    assert_eq!(late, [crate::Why::Late { exchange: 1 }]);
+    assert_eq!(late, [Why::Late { exchange: 1 }]);
     talk.wait(Duration::from_secs(220));
     talk.up(CON, 0, 901, b"", &[], b"");
     assert_eq!(talk.told(), [1]);
@@ -483,6 +483,24 @@ fn paths_and_queries_have_a_limit() {
     assert_eq!(told(5, &["ab", "cd"], &["e"]), expected("/ab/c", "", true));
     // An odd path is written as it came.
     assert_eq!(told(5, &["..", "é"], &["a"]), expected("/../", "", true));
+}
+
+#[test]
+fn details_have_a_limit() {
+    let told = |details: usize| {
+        let mut talk = Talk::limited(Limits { details, ..Limits::default() });
+        for _ in 0..3 {
+            talk.up(CON, GET, 1, b"a", &[(PATH, b"0")], &[0x80; 1000]);
+        }
+        talk.down(ACK, CONTENT, 1, b"a", &[], b"\xa0");
+        let exchange = talk.only();
+        let detail = talk.0.detail(&exchange);
+        detail.messages.iter().map(|one| one.message.clone().map(|_| ())).collect::<Vec<_>>()
+    };
+    let too_long = Err(Why::DetailTooLong);
+    assert_eq!(told(3_500), [Ok(()), too_long, too_long, Ok(())]);
+    assert_eq!(told(7_000), [Ok(()), Ok(()), too_long, Ok(())]);
+    assert_eq!(told(1 << 20), [Ok(()); 4]);
 }
 
 #[test]
