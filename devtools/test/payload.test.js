@@ -107,6 +107,33 @@ test('a file is read by its content, dropped or opened', async (t) => {
   assert.equal(await page.json(), PRETTY);
 });
 
+test('no text keeps the page busy for long, whatever it was made for', async (t) => {
+  const page = await Page.open(t, browser);
+  const texts = {
+    'empty lines': `${'\n'.repeat(400)}hello`,
+    'a string of C and blanks': `"\\x41"${' '.repeat(1e6)}!`,
+    'comments without an end': `0x1,${'/*x'.repeat(5e5)}`,
+    'a dump with a strange end of line': `0000 ${'aa '.repeat(3e5)}\u2028`,
+  };
+  for (const [name, text] of Object.entries(texts)) {
+    const begin = performance.now();
+    await page.find('#file').setInputFiles({ name, mimeType: '', buffer: Buffer.from(text) });
+    await page.find('#source-note').filter({ hasText: name }).waitFor();
+    t.diagnostic(`${name}: ${Math.round(performance.now() - begin)} ms`);
+  }
+});
+
+test('a hex dump may come from Windows', async (t) => {
+  const page = await Page.open(t, browser);
+  // A byte string of 32,765 bytes: the field would make other ends of lines of a shorter dump.
+  const bytes = Buffer.concat([Buffer.from([0x59, 0x7f, 0xfd]), Buffer.alloc(0x7ffd)]);
+  const line = (at) => `${at.toString(16).padStart(8, '0')}: ${bytes.subarray(at, at + 16).toString('hex').replace(/.{4}/g, '$& ')} ................\r\n`;
+  const dump = Array.from({ length: bytes.length / 16 }, (_, row) => line(row * 16)).join('');
+  await page.find('#file').setInputFiles({ name: 'dump.txt', mimeType: '', buffer: Buffer.from(dump) });
+  await page.find('#source-note').filter({ hasText: 'dump.txt' }).waitFor();
+  assert.equal(await page.find('#cbor-size').textContent(), '32,768 bytes, 1 item');
+});
+
 test('a capture that is dropped into the room for payloads opens in its own', async (t) => {
   const page = await Page.open(t, browser);
   await page.find('#file').setInputFiles({ name: 'wire.pcap', mimeType: '', buffer: smallPcap() });

@@ -17,14 +17,15 @@ export class NotOfForm extends Error {
   }
 }
 
+// None of these may try one text in many ways: a link can hold eight megabytes that were made for it.
 const WHITE = /\s/;
 const C_BYTE = /0[xX][0-9a-fA-F]{1,2}|\b\d{1,3}\b|'.'/g;
 const C_NUMBERS = /^[\s,{}[\];]*(?:(?:0[xX][0-9a-fA-F]{1,2}|\d{1,3}|'.')(?:[uU]?)(?:[\s,{}[\];]+|$))+$/;
 // What stands before the bytes, as `static const uint8_t body[4] =`.
 const C_DECLARATION = /^[^={"]*=\s*/;
-const C_COMMENT = /\/\*[^]*?\*\/|\/\/[^\n]*/g;
-const C_TEXT = /^\s*(?:b?"(?:[^"\\]|\\[^])*"\s*)+;?\s*$/;
-const DUMP_LINE = /^\s*(?:0x)?([0-9a-fA-F]{4,16}):?[ \t]+((?:[0-9a-fA-F]{2,8}[ \t-]{1,2})*[0-9a-fA-F]{2,8})(?:[ \t]{1,}\|?.*)?$/;
+const C_COMMENT = /\/\*[^]*?(?:\*\/|$)|\/\/[^\n]*/g;
+const C_TEXT = /^\s*(?:b?"[^"\\]*(?:\\[^][^"\\]*)*"\s*)+(?:;\s*)?$/;
+const DUMP_LINE = /^\s*(?:0x)?([0-9a-fA-F]{4,16}):?[ \t]+((?:[0-9a-fA-F]{2,8}[ \t-]{1,2})*[0-9a-fA-F]{2,8})(?:[ \t][^]*)?$/;
 
 /** Guesses the form of a text; JSON if it is of no other. */
 export function guess(text: string): Form {
@@ -83,7 +84,7 @@ export function fromHex(text: string): Uint8Array<ArrayBuffer> {
 /** Returns the bytes of what `xxd`, `hexdump -C` and Wireshark print; `undefined` for anything else. */
 function fromDump(text: string): Uint8Array<ArrayBuffer> | undefined {
   const bytes: number[] = [];
-  const lines = text.split('\n').filter((line) => line.trim() !== '');
+  const lines = text.split(/\r?\n/).filter((line) => line.trim() !== '');
   if (lines.length === 0) return undefined;
   let begin = -1;
   for (const line of lines) {
@@ -113,7 +114,7 @@ export function fromBase64(text: string): Uint8Array<ArrayBuffer> {
 }
 
 function isC(text: string): boolean {
-  if (C_TEXT.test(text) && /\\x[0-9a-fA-F]{2}/.test(text)) return true;
+  if (/\\x[0-9a-fA-F]{2}/.test(text) && C_TEXT.test(text)) return true;
   const body = text.replace(C_COMMENT, ' ').replace(C_DECLARATION, '');
   return /0[xX]/.test(body) && body.includes(',') && C_NUMBERS.test(body);
 }

@@ -48,7 +48,12 @@ export async function kindOf(file: File): Promise<'capture' | 'har' | 'keys' | u
   if (beginning.byteLength >= 4 && MAGIC.includes(new DataView(beginning).getUint32(0))) return 'capture';
   const text = new TextDecoder().decode(beginning);
   if (/^\ufeff?\s*\{\s*"log"\s*:/.test(text)) return 'har';
-  // Comments and empty lines, then a label and the random of a client.
-  if (/^(?:\s*(?:#.*)?\n)*\s*[A-Z][A-Z0-9_]* [0-9a-fA-F]{16,}/.test(text)) return 'keys';
-  return undefined;
+  return isKeyLog(text) ? 'keys' : undefined;
+}
+
+/** Says whether a label and the random of a client stand first, after comments and empty lines. */
+function isKeyLog(beginning: string): boolean {
+  const lines = beginning.split('\n', BEGINNING).map((line) => line.trim());
+  const first = lines.find((line) => line !== '' && !line.startsWith('#'));
+  return first !== undefined && /^[A-Z][A-Z0-9_]* [0-9a-fA-F]{16,}/.test(first);
 }
