@@ -188,6 +188,60 @@ test('a HAR file shows its bodies of CBOR, and says where it is not sure of them
   await page.find('#capture-problem').filter({ hasText: 'cat.jpg is neither a capture nor a key log nor a HAR file.' }).waitFor();
 });
 
+test('a HAR file hides what may hold secrets as a capture does', async (t) => {
+  const page = await open(t, []);
+  const password = Buffer.from('a1187268706173732d313233', 'hex').toString('base64');
+  const entries = [
+    ['POST', '/_matrix/client/v3/login?access_token=tok-456', 200, undefined, password],
+    ['GET', '/_matrix/client/v3/sync', 200, undefined, password],
+  ];
+  const file = { name: 'network.har', mimeType: 'application/json', buffer: Buffer.from(har(entries)) };
+  await read(page, [file]);
+  await page.find('#exchanges .exchange').first().click();
+  await page.find('#body-note').filter({ hasText: 'Hidden: it may hold secrets.' }).waitFor();
+  assert.doesNotMatch(await page.find('body').evaluate((body) => body.innerText), /pass-123|tok-456/);
+  await page.find('#exchanges .exchange').nth(1).click();
+  await page.find('#capture-items').filter({ hasText: 'pass-123' }).waitFor();
+  await page.find('#secrets').check();
+  await page.find('#exchanges .exchange').first().click();
+  await page.find('#capture-items').filter({ hasText: 'pass-123' }).waitFor();
+
+  const list = (text, begin) => /\[([^\]]*)\]/.exec(text.slice(text.indexOf(begin)).replace(/^[^=]*=/, ''))[1].match(/\w+/g);
+  const rust = readFileSync(new URL('../../capture/src/report/hide.rs', import.meta.url), 'utf8');
+  const typescript = readFileSync(new URL('../page/src/capture/secrets.ts', import.meta.url), 'utf8');
+  const expected = list(rust, 'const SECRET_BODIES').map((segment) => segment.toLowerCase());
+  assert.deepEqual(list(typescript, 'const SECRET_BODIES'), expected, 'both parts know the same paths');
+});
+
+test('a HAR file may hold anything', async (t) => {
+  const page = await open(t, []);
+  const content = { mimeType: 'application/cbor', encoding: 'base64' };
+  const entries = [
+    null,
+    5,
+    { request: { url: 5, method: {}, postData: { mimeType: 7 } }, response: { status: '200', content: { ...content, text: 'oA==' } } },
+    { request: { url: '/a', method: 'GET' }, startedDateTime: 'soon', time: -1, response: { status: 200, content: { ...content, text: 'o*A==' } } },
+  ];
+  const buffer = Buffer.from(JSON.stringify({ log: { entries } }));
+  await read(page, [{ name: 'strange.har', mimeType: '', buffer }]);
+  assert.deepEqual(await rows(page), ['  unanswered', 'GET /a 200']);
+  await page.find('#exchanges .exchange').nth(1).click();
+  await page.find('#body-note').filter({ hasText: 'should be base64, and is not: character 2' }).waitFor();
+  assert.equal(await page.find('#capture-plain').textContent(), 'o*A==');
+});
+
+test('what is not yet read can be cancelled', async (t) => {
+  const page = await open(t, []);
+  await page.find('#cancel').evaluate((cancel) => {
+    new MutationObserver(() => !cancel.hidden && cancel.click()).observe(cancel, { attributes: true });
+  });
+  const file = { name: 'network.har', mimeType: '', buffer: Buffer.from(har([['GET', '/a', 200, undefined, 'oA==']])) };
+  await page.find('#capture-file').setInputFiles([file]);
+  await page.find('#progress-text').filter({ hasText: 'cancelled' }).waitFor();
+  assert.equal(await page.find('#progress').isVisible(), false);
+  assert.equal(await page.find('#capture-problem').isVisible(), false);
+});
+
 test('the keyboard alone goes from the list to the body', async (t) => {
   const page = await open(t, [capture('chain.pcap'), capture('chain.keys')]);
   const { keyboard } = page.tab;

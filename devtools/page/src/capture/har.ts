@@ -1,23 +1,12 @@
 // HAR files: bodies of application/cbor as a browser stored them.
 
 import { toJson } from '../codec.ts';
-import { fromBase64 } from '../inputs.ts';
+import { NotOfForm, fromBase64 } from '../inputs.ts';
 import type { Body, Detail, Row } from './protocol.ts';
+import { hasSecretBodies } from './secrets.ts';
 
-/** What is read of a HAR file; other programs than browsers write them as well, so nothing is certain. */
-interface Entry {
-  readonly startedDateTime?: string;
-  readonly time?: number;
-  readonly request?: {
-    readonly method?: string;
-    readonly url?: string;
-    readonly postData?: { readonly mimeType?: string; readonly text?: string; readonly encoding?: string };
-  };
-  readonly response?: {
-    readonly status?: number;
-    readonly content?: { readonly mimeType?: string; readonly text?: string; readonly encoding?: string };
-  };
-}
+/** An object of a HAR file. Other programs than browsers write them as well, so nothing in it is certain. */
+type Found = Readonly<Record<string, unknown>>;
 
 export interface HarExchange {
   readonly row: Row;
@@ -26,56 +15,85 @@ export interface HarExchange {
 
 const CBOR = 'application/cbor';
 
-/** Returns the exchanges of a HAR file that have a body of CBOR. */
-export function readHar(text: string): HarExchange[] {
-  const parsed = JSON.parse(text.replace(/^\ufeff/, '')) as { log?: { entries?: readonly Entry[] } };
-  const entries = parsed.log?.entries;
+/**
+ * Returns the exchanges of a HAR file that have a body of CBOR.
+ *
+ * @param secrets whether bodies that may hold secrets are shown
+ * @throws Error if it is not a HAR file
+ */
+export function readHar(text: string, secrets: boolean): HarExchange[] {
+  const { entries } = objectOf(objectOf(JSON.parse(text.replace(/^\ufeff/, ''))).log);
   if (!Array.isArray(entries)) throw new Error('the HAR file has no list of entries');
-  return (entries as readonly Entry[]).filter(hasCbor).map(exchangeOf);
+  return entries.map(objectOf).filter(hasCbor).map((entry, position) => exchangeOf(entry, position, secrets));
 }
 
-function hasCbor({ request, response }: Entry): boolean {
-  return isCbor(request?.postData?.mimeType) || isCbor(response?.content?.mimeType);
+function objectOf(found: unknown): Found {
+  return typeof found === 'object' && found !== null ? (found as Found) : {};
 }
 
-function isCbor(type: string | undefined): boolean {
-  return type?.split(';', 1)[0]?.trim().toLowerCase() === CBOR;
+function textOf(found: unknown): string {
+  return typeof found === 'string' ? found : '';
 }
 
-function exchangeOf(entry: Entry, position: number): HarExchange {
-  const { request, response } = entry;
-  const url = request?.url ?? '';
+function numberOf(found: unknown): number | undefined {
+  return typeof found === 'number' && Number.isFinite(found) && found >= 0 ? found : undefined;
+}
+
+/** The bodies of an entry, as they are stored. */
+function bodiesOf({ request, response }: Found): readonly [request: Found, response: Found] {
+  return [objectOf(objectOf(request).postData), objectOf(objectOf(response).content)];
+}
+
+function hasCbor(entry: Found): boolean {
+  return bodiesOf(entry).some(({ mimeType }) => isCbor(mimeType));
+}
+
+function isCbor(type: unknown): boolean {
+  return textOf(type).split(';', 1)[0]?.trim().toLowerCase() === CBOR;
+}
+
+function exchangeOf(entry: Found, position: number, secrets: boolean): HarExchange {
+  const request = objectOf(entry.request);
+  // The query may hold a token.
+  const url = textOf(request.url).split(/[?#]/, 1)[0] ?? '';
   const address = URL.canParse(url) ? new URL(url) : undefined;
-  const bodies = { request: bodyOf(request?.postData), response: bodyOf(response?.content) };
-  const up = bodies.request?.bytes?.length ?? 0;
-  const down = bodies.response?.bytes?.length ?? 0;
-  const status = response?.status ?? 0;
+  const path = address?.pathname ?? url;
+  const [sent, got] = bodiesOf(entry).map(bodyOf);
+  const status = numberOf(objectOf(entry.response).status) ?? 0;
   const row: Row = {
     position,
-    time: Date.parse(entry.startedDateTime ?? '') || 0,
+    time: Date.parse(textOf(entry.startedDateTime)) || 0,
     client: 'browser',
-    method: request?.method ?? '',
-    path: address?.pathname ?? url,
+    method: textOf(request.method),
+    path,
     code: status > 0 ? String(status) : '',
     state: status > 0 ? 'complete' : 'unanswered',
-    up,
-    down,
+    up: sent?.bytes?.length ?? 0,
+    down: got?.bytes?.length ?? 0,
     datagrams: 0,
     repeats: 0,
-    ms: typeof entry.time === 'number' ? entry.time : null,
+    ms: numberOf(entry.time) ?? null,
     https: 0,
   };
-  const facts: [string, string][] = [['Address', url.split('?', 1)[0] ?? ''], ['Status', row.code || 'none']];
-  return { row, detail: { facts, notes: [], messages: [], ...bodies } };
+  const facts: [string, string][] = [['Address', address === undefined ? url : address.origin + path], ['Status', row.code || 'none']];
+  const isHidden = !secrets && hasSecretBodies(path);
+  const shown = (body: Body | undefined) => (body !== undefined && isHidden ? { kind: body.kind, bytes: undefined } : body);
+  return { row, detail: { facts, notes: [], messages: [], request: shown(sent), response: shown(got) } };
 }
 
 /** The answer is base64 in what Chromium writes; a request, and what others write, is a text. */
-function bodyOf(found: { mimeType?: string; text?: string; encoding?: string } | undefined): Body | undefined {
-  const { mimeType, text, encoding } = found ?? {};
-  if (text === undefined || text === '') return undefined;
-  const kind = isCbor(mimeType) ? 'cbor' : 'text';
-  if (encoding === 'base64') return { kind, bytes: fromBase64(text) };
-  return kind === 'cbor' ? { kind, ...spelledBytes(text) } : { kind, bytes: utf8(text) };
+function bodyOf(found: Found): Body | undefined {
+  const text = textOf(found.text);
+  if (text === '') return undefined;
+  const kind = isCbor(found.mimeType) ? 'cbor' : 'text';
+  if (found.encoding !== 'base64') return kind === 'cbor' ? { kind, ...spelledBytes(text) } : { kind, bytes: utf8(text) };
+  try {
+    return { kind, bytes: fromBase64(text) };
+  } catch (error) {
+    if (!(error instanceof NotOfForm)) throw error;
+    const remark = `This body should be base64, and is not: character ${error.at + 1}, ${error.message}. Shown as it stands.`;
+    return { kind: 'text', bytes: utf8(text), remark };
+  }
 }
 
 /**

@@ -113,7 +113,8 @@ export class CaptureRoom {
       this.#list.begin();
       this.#end(message.cancelled ? `cancelled at ${Math.floor(this.#progress.value * 100)} %` : '');
       this.#showTotals();
-      this.#tellRemarks([...message.summary.remarks, ...this.#whyNothing(message.summary)]);
+      const why = message.cancelled ? [] : this.#whyNothing(message.summary);
+      this.#tellRemarks([...message.summary.remarks, ...why]);
       say(`${plural(this.#rows.all, 'exchange')} read`);
     } else this.#fail(message.why);
   }

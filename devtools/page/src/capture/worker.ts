@@ -36,18 +36,27 @@ async function read(run: number, files: readonly File[], secrets: boolean): Prom
   shown = undefined;
   try {
     const { kind, main, keyLogs, remarks } = await sort(files);
-    if (wanted !== run) return;
-    if (kind === 'har') await readHarFile(run, main, remarks);
+    if (wanted !== run) tellCancelled(run);
+    else if (kind === 'har') await readHarFile(run, main, remarks, secrets);
     else await readCapture(run, main, keyLogs, remarks, secrets);
   } catch (error) {
     tell({ is: 'failed', run, why: error instanceof Error ? error.message : String(error) });
   }
 }
 
-async function readHarFile(run: number, file: File, remarks: readonly string[]): Promise<void> {
+/** Says that nothing was read; the page does not listen if it wants another run. */
+function tellCancelled(run: number): void {
+  tell({ is: 'read', run, summary: { totals: undefined, unread: [], others: {}, remarks: [] }, cancelled: true });
+}
+
+async function readHarFile(run: number, file: File, remarks: readonly string[], secrets: boolean): Promise<void> {
   if (file.size > MAX_HAR) throw new Error(`${file.name} is larger than ${MAX_HAR} bytes`);
-  const exchanges = readHar(await file.text());
-  if (wanted !== run) return;
+  const text = await file.text();
+  if (wanted !== run) {
+    tellCancelled(run);
+    return;
+  }
+  const exchanges = readHar(text, secrets);
   shown = { kind: 'har', exchanges };
   tell({ is: 'rows', run, rows: exchanges.map(({ row }) => row), anew: true });
   const none = exchanges.length === 0 ? ['No body in this HAR file is application/cbor.'] : [];
