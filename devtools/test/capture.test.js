@@ -1,7 +1,7 @@
 // The room for captures: real ones with their keys, filters, details, HAR files, and a hundred megabytes.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { appendFileSync, copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -105,6 +105,48 @@ test('what may hold secrets is hidden until it is asked for', async (t) => {
   await register();
   await page.find('#body-json').click();
   assert.match(await page.find('#capture-json').textContent(), /"password"/);
+});
+
+test('the chosen exchange stays chosen while others come and go', async (t) => {
+  const page = await open(t, [capture('chain.pcap'), capture('chain.keys')]);
+  const chosen = () => page.find('#exchanges .chosen .path').allTextContents();
+  await page.find('#exchanges .exchange').nth(3).click();
+  await page.find('#detail').waitFor();
+  await page.find('#filter-path').fill('sync');
+  assert.deepEqual(await chosen(), ['/_matrix/client/r0/sync']);
+  await page.find('#filter-path').fill('versions');
+  assert.deepEqual(await chosen(), []);
+  assert.equal(await page.find('#exchanges').getAttribute('aria-activedescendant'), null);
+  await page.find('#filter-path').fill('');
+  assert.deepEqual(await chosen(), ['/_matrix/client/r0/sync']);
+  // It is read anew for that.
+  await page.find('#secrets').check();
+  await page.find('#message-options').filter({ hasText: /256(?!\(hidden\))/ }).waitFor();
+  assert.deepEqual(await chosen(), ['/_matrix/client/r0/sync']);
+  assert.equal(await page.find('#exchanges').getAttribute('aria-activedescendant'), 'exchange-3');
+});
+
+test('a file that changes after it was read is told, not kept silent', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'lowband-page-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, 'growing.pcap');
+  copyFileSync(capture('chain.pcap'), path);
+  const page = await open(t, [path, capture('chain.keys')]);
+  appendFileSync(path, Buffer.alloc(16));
+  await page.find('#exchanges .exchange').first().click();
+  await page.find('#capture-problem').filter({ hasText: 'The file has changed since it was opened' }).waitFor();
+  assert.equal(await page.find('#detail').isVisible(), false);
+});
+
+test('an export is not lost when an exchange is chosen meanwhile', async (t) => {
+  const page = await open(t, [capture('chain.pcap'), capture('chain.keys')]);
+  const downloading = page.tab.waitForEvent('download');
+  await page.tab.evaluate(() => {
+    document.querySelector('#export').click();
+    document.querySelector('#exchanges .exchange').click();
+  });
+  assert.equal((await downloading).suggestedFilename(), 'exchanges.jsonl');
+  await page.find('#detail').waitFor();
 });
 
 test('filters choose by client, path, code and state; sums and export follow', async (t) => {

@@ -11,7 +11,8 @@ const ROW_HEIGHT = 24;
 
 export class ExchangeList {
   readonly #list: VirtualList;
-  /** The number of the chosen row among those that are shown. */
+  /** The chosen row, and its number among those that are shown; -1 if it is not. */
+  #row: Row | undefined;
   #chosen = -1;
 
   /** @param choose is called with the row that was chosen */
@@ -20,7 +21,7 @@ export class ExchangeList {
     readonly rows: Rows,
     readonly choose: (row: Row) => void,
   ) {
-    this.#list = new VirtualList(element, ROW_HEIGHT, (row) => this.#row(row));
+    this.#list = new VirtualList(element, ROW_HEIGHT, (row) => this.#render(row));
     element.addEventListener('keydown', (event) => this.#move(event));
     element.addEventListener('click', (event) => {
       const row = event.target instanceof Element ? event.target.closest('[data-row]') : null;
@@ -28,11 +29,22 @@ export class ExchangeList {
     });
   }
 
-  /** Begins anew: other rows are shown. */
+  /** Begins anew: other rows are shown. The chosen one stays so if it is among them. */
   begin(): void {
-    this.#chosen = -1;
     this.#list.show(this.rows.shown.length);
-    this.element.removeAttribute('aria-activedescendant');
+    this.#mark(this.#row === undefined ? -1 : this.rows.shown.indexOf(this.#row));
+  }
+
+  /** Forgets which row was chosen. */
+  clear(): void {
+    this.#row = undefined;
+    this.begin();
+  }
+
+  /** Chooses the exchange with this position, if it is shown. */
+  chooseAt(position: number): void {
+    const row = this.rows.shown.findIndex((shown) => shown.position === position);
+    if (row >= 0) this.#take(row);
   }
 
   /** More rows have come. */
@@ -59,14 +71,22 @@ export class ExchangeList {
   #take(row: number): void {
     const chosen = this.rows.shown[row];
     if (chosen === undefined) return;
-    this.#chosen = row;
-    this.#list.reveal(row);
-    this.#list.refresh();
-    this.element.setAttribute('aria-activedescendant', `exchange-${row}`);
+    this.#row = chosen;
+    this.#mark(row);
     this.choose(chosen);
   }
 
-  #row(number: number): HTMLElement {
+  #mark(row: number): void {
+    this.#chosen = row;
+    if (row < 0) this.element.removeAttribute('aria-activedescendant');
+    else {
+      this.element.setAttribute('aria-activedescendant', `exchange-${row}`);
+      this.#list.reveal(row);
+    }
+    this.#list.refresh();
+  }
+
+  #render(number: number): HTMLElement {
     const row = this.rows.shown[number];
     if (row === undefined) return make('div');
     const isChosen = number === this.#chosen;

@@ -109,4 +109,5 @@ export type FromWorker =
   | { readonly is: 'read'; readonly run: number; readonly summary: Summary; readonly cancelled: boolean }
   | { readonly is: 'failed'; readonly run: number; readonly why: string }
   | { readonly is: 'detail'; readonly ask: number; readonly detail: Detail }
+  | { readonly is: 'no detail'; readonly ask: number; readonly why: string }
   | { readonly is: 'exported'; readonly ask: number; readonly lines: Blob };

@@ -30,6 +30,9 @@ export class CaptureRoom {
   #run = 0;
   #asked = 0;
   #askedRow: Row | undefined;
+  #exported = 0;
+  /** The position of the exchange that is to be chosen again when the same files have been read once more. */
+  #again: number | undefined;
   #summary: Summary | undefined;
 
   /** @param open is called with a body that is to be shown as a payload */
@@ -46,12 +49,15 @@ export class CaptureRoom {
     }
     this.#cancel.addEventListener('click', () => this.#tell({ do: 'cancel', run: this.#run }));
     this.#secrets.addEventListener('change', () => {
-      if (this.#files.length > 0) this.read(this.#files);
+      if (this.#files.length === 0) return;
+      const position = this.#askedRow?.position ?? this.#again;
+      this.read(this.#files);
+      this.#again = position;
     });
     find('export', HTMLButtonElement).addEventListener('click', () => {
       const positions = this.#rows.isFiltered ? Uint32Array.from(this.#rows.shown, ({ position }) => position) : undefined;
-      this.#asked += 1;
-      this.#tell({ do: 'export', ask: this.#asked, positions });
+      this.#exported += 1;
+      this.#tell({ do: 'export', ask: this.#exported, positions });
     });
   }
 
@@ -61,8 +67,11 @@ export class CaptureRoom {
     this.#run += 1;
     this.#summary = undefined;
     this.#problem.hidden = true;
+    this.#again = undefined;
+    this.#askedRow = undefined;
+    this.#asked += 1;
     this.#rows.clear();
-    this.#list.begin();
+    this.#list.clear();
     this.#detail.clear();
     find('capture-empty', HTMLElement).hidden = true;
     find('exchanges-part', HTMLElement).hidden = false;
@@ -89,28 +98,35 @@ export class CaptureRoom {
   #take(message: FromWorker): void {
     if (message.is === 'detail') {
       if (message.ask === this.#asked && this.#askedRow !== undefined) this.#detail.show(this.#askedRow, message.detail);
+    } else if (message.is === 'no detail') {
+      if (message.ask === this.#asked) this.#tellRemarks([message.why]);
     } else if (message.is === 'exported') {
-      if (message.ask === this.#asked) save('exchanges.jsonl', 'application/jsonl', message.lines);
+      if (message.ask !== this.#exported) return;
+      save('exchanges.jsonl', 'application/jsonl', message.lines);
       say('Exported');
     } else if (message.run === this.#run) this.#follow(message);
   }
 
   /** Takes what the worker says of the present run. */
-  #follow(message: Exclude<FromWorker, { is: 'detail' } | { is: 'exported' }>): void {
+  #follow(message: Exclude<FromWorker, { is: 'detail' | 'no detail' | 'exported' }>): void {
     if (message.is === 'progress') {
       const share = message.all === 0 ? 0 : message.done / message.all;
       this.#progress.value = share;
       this.#progressText.textContent = `${Math.floor(share * 100)} %${message.pass > 1 ? ', once more with the secrets' : ''}`;
     } else if (message.is === 'rows') {
-      if (message.anew) this.#rows.clear();
+      if (message.anew) {
+        this.#rows.clear();
+        this.#detail.clear();
+      }
       this.#rows.add(message.rows);
-      if (message.anew) this.#list.begin();
+      if (message.anew) this.#list.clear();
       else this.#list.grow();
       this.#showTotals();
     } else if (message.is === 'read') {
       this.#summary = message.summary;
       this.#rows.sort();
       this.#list.begin();
+      if (this.#again !== undefined) this.#list.chooseAt(this.#again);
       this.#end(message.cancelled ? `cancelled at ${Math.floor(this.#progress.value * 100)} %` : '');
       this.#showTotals();
       const why = message.cancelled ? [] : this.#whyNothing(message.summary);

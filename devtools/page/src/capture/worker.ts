@@ -26,7 +26,7 @@ addEventListener('message', ({ data }: MessageEvent<ToWorker>) => {
   if (data.do === 'start') initSync({ module: data.module });
   else if (data.do === 'read') void read(data.run, data.files, data.secrets);
   else if (data.do === 'cancel') wanted = wanted === data.run ? 0 : wanted;
-  else if (data.do === 'detail') void detail(data.ask, data.position);
+  else if (data.do === 'detail') detail(data.ask, data.position).catch((error: unknown) => tell({ is: 'no detail', ask: data.ask, why: wordsOf(error) }));
   else void exportLines(data.ask, data.positions);
 });
 
@@ -40,8 +40,16 @@ async function read(run: number, files: readonly File[], secrets: boolean): Prom
     else if (kind === 'har') await readHarFile(run, main, remarks, secrets);
     else await readCapture(run, main, keyLogs, remarks, secrets);
   } catch (error) {
-    tell({ is: 'failed', run, why: error instanceof Error ? error.message : String(error) });
+    tell({ is: 'failed', run, why: wordsOf(error) });
   }
+}
+
+function wordsOf(error: unknown): string {
+  // What browsers say of it is about permissions.
+  if (error instanceof DOMException && error.name === 'NotReadableError') {
+    return 'The file has changed since it was opened, and the browser does not read it any more: open it again.';
+  }
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** Says that nothing was read; the page does not listen if it wants another run. */
