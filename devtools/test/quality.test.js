@@ -125,6 +125,46 @@ test('the theme follows the system, and the choice goes before it', async (t) =>
   assert.equal(await ground(), light);
 });
 
+test('forced colours keep what is marked, chosen and pressed apart, and draw the bars', async (t) => {
+  const page = await Page.open(t, browser);
+  await page.tab.emulateMedia({ forcedColors: 'active' });
+  const look = (selector, name) => page.find(selector).first().evaluate((element, name) => getComputedStyle(element)[name], name);
+  const ground = (selector) => look(selector, 'backgroundColor');
+  await page.example('An event');
+  await page.find('#items').focus();
+  for (let count = 0; count < 3; count += 1) await page.tab.keyboard.press('ArrowDown');
+  const marked = await ground('#items .row.marked');
+  assert.notEqual(marked, await ground('#items .row:not(.marked)'));
+  assert.notEqual(marked, await look('#items .row.marked .name, #items .row.marked .value', 'color'));
+  assert.equal(await ground('#json .word.marked'), marked);
+  assert.equal(await ground('#view-items'), marked);
+  assert.notEqual(await ground('#view-bytes'), marked);
+  assert.notEqual(await ground('#sizes .size-bar'), await ground('#sizes'));
+
+  await read(page, ['chain.pcap', 'chain.keys']);
+  await page.find('#exchanges .exchange').first().click();
+  await page.find('#messages .marked').waitFor();
+  for (const chosen of ['#exchanges .chosen', '#messages .marked']) {
+    assert.equal(await ground(chosen), marked, chosen);
+    assert.notEqual(await look(`${chosen} span`, 'color'), marked, chosen);
+  }
+  assert.notEqual(await ground('#exchanges .exchange:not(.chosen) .bar-of-time'), await ground('#exchanges'));
+});
+
+test('the rows of a list leave the line around it seen', async (t) => {
+  const page = await Page.open(t, browser);
+  await page.example('A sync');
+  await page.tab.keyboard.press('Home');
+  const box = await page.find('#items').boundingBox();
+  const clip = { x: box.x + box.width - 1, y: box.y + 8, width: 1, height: 1 };
+  const beside = { ...clip, y: box.y + 22 * 3 + 8 };
+  const pixel = async (clip) => (await page.tab.screenshot({ clip })).toString('base64');
+  // On the first row, which is marked, and below it.
+  assert.equal(await pixel(clip), await pixel(beside));
+  await page.find('#edit').focus();
+  assert.notEqual(await pixel(clip), await pixel({ ...clip, x: box.x + box.width + 4 }));
+});
+
 test('the keyboard alone reaches all that can be used, and one sees where it is', async (t) => {
   const page = await Page.open(t, browser);
   const { keyboard } = page.tab;

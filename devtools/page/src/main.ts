@@ -8,6 +8,7 @@ import { PayloadRoom } from './payload/room.ts';
 import './style/page.css';
 import './style/payload.css';
 import './style/capture.css';
+import './style/media.css';
 
 const ROOMS = ['payload', 'capture'];
 
