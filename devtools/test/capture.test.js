@@ -46,9 +46,11 @@ test('a run of the chain is a list of exchanges, from pcap with a key log', asyn
     'GET /_matrix/client/versions 2.05',
   ]);
   assert.match(await page.find('#totals').textContent(), /^6 exchanges, 4 sessions, \d+ datagrams, 0 repeats, /);
+  const [up, down, rest] = (await page.find('#totals').textContent()).match(/[\d,]+(?= (?:bytes up|down|for sessions))/g).map((text) => Number(text.replaceAll(',', '')));
   const costs = await page.find('#costs .number:not(.percent)').allTextContents();
   const [ours, https] = costs.map((text) => Number(text.replaceAll(',', '')));
   assert.ok(ours > 10_000 && https > ours, costs.join());
+  assert.equal(up + down + rest, ours, 'the sum says what it is of');
 });
 
 test('secrets may come before, within or after the capture', async (t) => {
@@ -56,7 +58,7 @@ test('secrets may come before, within or after the capture', async (t) => {
   assert.match((await rows(page))[0], /^POST .*register 2\.05$/);
 
   await page.find('#capture-file').setInputFiles([capture('chain.pcap')]);
-  await page.find('#capture-problem').filter({ hasText: 'Is the key log of these sessions here?' }).waitFor();
+  await page.find('#capture-problem').filter({ hasText: 'Drop the key log of these sessions on this page as well' }).waitFor();
   assert.deepEqual(await rows(page), []);
   await page.find('#unread-title').click();
   assert.match(await page.find('#unread-list').textContent(), /the key log has no line for the session: frame \d/);
@@ -70,7 +72,7 @@ test('an exchange opens into its messages, options and annotated body', async (t
   await page.find('#exchanges .exchange').nth(3).click();
   await page.find('#messages .message').first().waitFor();
   assert.match(await page.find('#detail-title').textContent(), /^GET \/_matrix\/client\/r0\/sync 2\.05$/);
-  assert.match(await page.find('#detail-facts').textContent(), /SuiteTLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256.*Handshakefull/);
+  assert.match(await page.find('#detail-facts').textContent(), /^Bytes[\d,]+ up, [\d,]+ downHTTPS with JSON, estimated[\d,]+ bytes.*SuiteTLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256.*Handshakefull/);
   const [handshake, ...messages] = await page.find('#messages .what').allTextContents();
   assert.match(handshake, /^handshake {2}[\d,]+ bytes$/);
   assert.match(await page.find('#messages .at').first().textContent(), /^−\d+\.\d$/);
@@ -97,7 +99,7 @@ test('what may hold secrets is hidden until it is asked for', async (t) => {
     await page.find('#body-request').click();
   };
   await register();
-  assert.equal(await page.find('#body-note').textContent(), 'Hidden: it may hold secrets.');
+  assert.equal(await page.find('#body-note').textContent(), 'Hidden: it may hold secrets. “Show secrets” above shows it.');
   assert.doesNotMatch(await page.find('body').evaluate((body) => body.innerText), /"password"/);
   await page.find('#said').evaluate((said) => said.replaceChildren());
   await page.find('#secrets').check();

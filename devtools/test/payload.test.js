@@ -123,6 +123,24 @@ test('no text keeps the page busy for long, whatever it was made for', async (t)
   }
 });
 
+test('nothing in a text is unseen or turns what stands beside it', async (t) => {
+  const page = await Page.open(t, browser);
+  await page.paste('{"a":"x\\u202eabc\\u200b\\u007f","\\u2066b":"\u05d0\u05d1"}');
+  assert.equal(await page.json(), '{\n  "a": "x\\u202eabc\\u200b\\u007f",\n  "\\u2066b": "\u05d0\u05d1"\n}');
+  assert.match((await page.items())[2], /"x\\u202eabc\\u200b\\u007f" text of 11 bytes$/);
+  // As JSON it says the same, and a copy of it as well.
+  assert.deepEqual(JSON.parse(await page.json()), { a: 'x\u202eabc\u200b\u007f', '\u2066b': '\u05d0\u05d1' });
+  await page.find('#items').focus();
+  for (let count = 0; count < 3; count += 1) await page.tab.keyboard.press('ArrowDown');
+  assert.match(await page.find('#inspector').textContent(), /Value"x\\u202eabc/);
+  // A text from right to left stands where it is written, and what follows stands to the right of it.
+  const [value, words] = await page.find('#items .row').nth(4).locator('.meaning span').evaluateAll((all) => all.map((one) => one.getBoundingClientRect().x));
+  assert.ok(words > value, `${words} > ${value}`);
+
+  await page.paste('{"\u202ea":}');
+  assert.equal(await page.find('#problem pre').textContent(), `{"\\u202ea":}\n${' '.repeat(11)}^`);
+});
+
 test('a hex dump may come from Windows', async (t) => {
   const page = await Page.open(t, browser);
   // A byte string of 32,765 bytes: the field would make other ends of lines of a shorter dump.

@@ -1,7 +1,7 @@
 // One exchange: its messages in time, their options, and its bodies.
 
 import { find, make } from '../dom.ts';
-import { plural } from '../format.ts';
+import { count, plural, visible } from '../format.ts';
 import { Inspector } from '../payload/inspector.ts';
 import { ItemsView } from '../payload/items_view.ts';
 import { JsonView } from '../payload/json_view.ts';
@@ -91,9 +91,11 @@ export class DetailView {
   show(row: Row, detail: Detail): void {
     this.#detail.hidden = false;
     this.#shown = detail;
-    this.#title.textContent = `${row.method} ${row.path} ${row.code}`.trim();
+    this.#title.textContent = visible(`${row.method} ${row.path} ${row.code}`.trim());
+    const bytes: (readonly [string, string])[] = [['Bytes', `${count(row.up)} up, ${count(row.down)} down`]];
+    if (row.https > 0) bytes.push(['HTTPS with JSON, estimated', plural(row.https, 'byte')]);
     this.#facts.replaceChildren(
-      make('dl', {}, ...detail.facts.map(([name, value]) => make('div', {}, make('dt', {}, name), make('dd', {}, value)))),
+      make('dl', {}, ...[...bytes, ...detail.facts].map(([name, value]) => make('div', {}, make('dt', {}, name), make('dd', {}, visible(value))))),
       ...detail.notes.map((note) => make('p', { class: 'note' }, note.replaceAll('_', ' '))),
     );
     this.#chosen = detail.messages.findIndex(({ handshake }) => handshake === undefined);
@@ -171,7 +173,7 @@ export class DetailView {
         {},
         make('th', { scope: 'row' }, name ?? `Option ${number}`),
         make('td', { class: 'number' }, String(number)),
-        make('td', {}, make('code', {}, bytes === undefined ? String(value) : `${value}, ${plural(bytes, 'byte')}`)),
+        make('td', {}, make('code', {}, visible(bytes === undefined ? String(value) : `${value}, ${plural(bytes, 'byte')}`))),
       ),
     );
     const names = `Message ${message.id ?? ''}, token ${message.token || 'empty'}`;
@@ -198,12 +200,12 @@ export class DetailView {
     this.#inspectorBox.hidden = !isCbor;
     this.#itemsButton.hidden = this.#jsonButton.hidden = !isCbor;
     this.#plain.hidden = isCbor || bytes === undefined;
-    const remark = body?.remark ?? (body === undefined ? 'No body.' : bytes === undefined ? 'Hidden: it may hold secrets.' : '');
+    const remark = body?.remark ?? (body === undefined ? 'No body.' : bytes === undefined ? 'Hidden: it may hold secrets. “Show secrets” above shows it.' : '');
     this.#note.textContent = remark;
     this.#note.hidden = remark === '';
     if (!isCbor) {
       this.#give(undefined);
-      this.#plain.textContent = bytes === undefined ? '' : new TextDecoder().decode(bytes).slice(0, SHOWN_LETTERS);
+      this.#plain.textContent = bytes === undefined ? '' : new TextDecoder().decode(bytes).slice(0, SHOWN_LETTERS).split('\n').map(visible).join('\n');
       return;
     }
     if (this.#reading === undefined || this.#reading.bytes !== bytes) {

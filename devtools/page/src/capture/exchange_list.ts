@@ -1,7 +1,7 @@
 // The list of exchanges: a line each, with its place in time.
 
 import { make } from '../dom.ts';
-import { count } from '../format.ts';
+import { count, visible } from '../format.ts';
 import { VirtualList } from '../virtual_list.ts';
 import type { Row } from './protocol.ts';
 import type { Rows } from './rows.ts';
@@ -105,11 +105,11 @@ export class ExchangeList {
       },
       cell('time', clock(row.time)),
       ' ',
-      cell('client', row.client),
+      cell('client', visible(row.client)),
       ' ',
-      cell('method', row.method),
+      cell('method', visible(row.method)),
       ' ',
-      pathCell(row.path),
+      pathCell(visible(row.path)),
       ' ',
       cell('code', answer),
       ' ',
@@ -133,7 +133,8 @@ export class ExchangeList {
     const { begin, end } = this.rows;
     const whole = Math.max(end - begin, 1);
     const bar = make('i', { class: 'bar-of-time' });
-    bar.style.left = `${((time - begin) / whole) * 100}%`;
+    // The narrowest bar is as wide as in the style: also the last one is seen.
+    bar.style.left = `min(${((time - begin) / whole) * 100}%, 100% - 3px)`;
     bar.style.width = `${((ms ?? 0) / whole) * 100}%`;
     return make('span', { class: 'span-of-time', 'aria-hidden': 'true' }, bar);
   }

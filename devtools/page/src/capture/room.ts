@@ -1,7 +1,7 @@
 // The room for captures: files in, a list of exchanges out.
 
 import { find, make, save, say } from '../dom.ts';
-import { count, plural } from '../format.ts';
+import { count, plural, visible } from '../format.ts';
 import { DetailView } from './detail_view.ts';
 import { ExchangeList } from './exchange_list.ts';
 import { kindOf } from './files.ts';
@@ -75,7 +75,7 @@ export class CaptureRoom {
     this.#detail.clear();
     find('capture-empty', HTMLElement).hidden = true;
     find('exchanges-part', HTMLElement).hidden = false;
-    find('capture-files', HTMLOutputElement).textContent = files.map(({ name }) => name).join(', ');
+    find('capture-files', HTMLOutputElement).textContent = files.map(({ name }) => visible(name)).join(', ');
     this.#progress.hidden = false;
     this.#progress.value = 0;
     this.#cancel.hidden = false;
@@ -139,7 +139,13 @@ export class CaptureRoom {
   #whyNothing({ unread, others }: Summary): string[] {
     if (this.#rows.all > 0) return [];
     const why = unread.map(({ unread: reason, count: number }) => `${count(number)} × ${reason}`);
-    if (why.length > 0) return [`There is no exchange that can be read: ${why.join('; ')}. Is the key log of these sessions here?`];
+    if (why.length > 0) {
+      const isEncrypted = unread.some(({ unread: reason }) => reason.includes('key log'));
+      const advice = isEncrypted
+        ? ' Drop the key log of these sessions on this page as well: the file that SSLKEYLOGFILE or --key-log named when they began.'
+        : '';
+      return [`There is no exchange that can be read: ${why.join('; ')}.${advice}`];
+    }
     const seen = Object.entries(others).map(([kind, number]) => `${count(number)} × ${kind}`);
     return [`There is no exchange in it${seen.length > 0 ? `, only ${seen.join(', ')}` : ''}.`];
   }
@@ -160,7 +166,7 @@ export class CaptureRoom {
 
   #tellRemarks(remarks: readonly string[]): void {
     this.#problem.hidden = remarks.length === 0;
-    this.#problem.replaceChildren(...remarks.map((remark) => make('p', {}, remark)));
+    this.#problem.replaceChildren(...remarks.map((remark) => make('p', {}, visible(remark))));
   }
 
   #ask(row: Row): void {
@@ -184,12 +190,15 @@ export class CaptureRoom {
     const sums = this.#rows.sums();
     const totals = this.#rows.isFiltered ? undefined : this.#summary?.totals;
     const of = this.#rows.isFiltered ? ` of ${count(this.#rows.all)}` : '';
+    // What belongs to a session and to none of its exchanges.
+    const rest = (totals?.bytes ?? 0) - sums.up - sums.down;
     const parts = [
       `${count(sums.exchanges)}${of} ${this.#rows.all === 1 ? 'exchange' : 'exchanges'}`,
       ...(totals === undefined ? [] : [plural(totals.sessions, 'session')]),
       plural(totals?.datagrams ?? sums.datagrams, 'datagram'),
       plural(sums.repeats, 'repeat'),
       `${count(sums.up)} bytes up, ${count(sums.down)} down`,
+      ...(rest > 0 ? [`${count(rest)} for sessions`] : []),
     ];
     find('totals', HTMLParagraphElement).textContent = parts.join(', ');
     const ours = totals?.bytes ?? sums.up + sums.down;

@@ -1,7 +1,7 @@
 // All that is known of the marked item.
 
 import { make } from '../dom.ts';
-import { count, hex, plural } from '../format.ts';
+import { count, hex, plural, visible } from '../format.ts';
 import type { Marked } from './marked.ts';
 import type { Reading } from './reading.ts';
 
@@ -37,13 +37,13 @@ export class Inspector {
       fact('Item', `${count(item + 1)} of ${count(reading.length)}`),
       fact('Bytes', place),
       fact('Head', make('code', {}, hex(reading.bytes.subarray(start, start + reading.head(item)), ' '))),
-      fact('Meaning', words),
+      fact('Meaning', visible(words)),
     );
     if (argument !== undefined) facts.append(fact('Argument', make('code', {}, argument)));
-    if (key !== undefined) facts.append(fact('Matrix key', make('code', {}, key)));
-    facts.append(fact('Path', make('code', {}, pathOf(reading, item))));
+    if (key !== undefined) facts.append(fact('Matrix key', make('code', {}, visible(key))));
+    facts.append(fact('Path', make('code', {}, visible(pathOf(reading, item)))));
     if (key === undefined && !reading.isContainer(item)) {
-      facts.append(fact('Value', make('code', {}, shortened(reading.diagnostic(item)))));
+      facts.append(fact('Value', make('code', {}, visible(shortened(reading.diagnostic(item))))));
     }
     this.element.replaceChildren(facts);
     for (const { refused, sentence } of notes) {

@@ -1,7 +1,7 @@
 // The list of the items: where each begins, its bytes, and what they mean.
 
 import { make } from '../dom.ts';
-import { hex, offset } from '../format.ts';
+import { hex, offset, visible } from '../format.ts';
 import { VirtualList } from '../virtual_list.ts';
 import type { Marked } from './marked.ts';
 import type { Reading } from './reading.ts';
@@ -62,13 +62,13 @@ export class ItemsView {
     const step = Math.min(reading.depth(item), DEEPEST_STEP);
     const kind = reading.isKey(item) ? 'key' : reading.kind(item);
     const meaning = make('span', { class: `meaning step-${step}` });
-    if (key !== undefined) meaning.append(make('span', { class: 'name' }, key), ' ');
-    else if (preview !== undefined) meaning.append(make('span', { class: 'value' }, preview), ' ');
+    if (key !== undefined) meaning.append(make('span', { class: 'name' }, visible(key)), ' ');
+    else if (preview !== undefined) meaning.append(make('span', { class: 'value' }, visible(preview)), ' ');
     // The name stands in front already.
     const rest = key !== undefined && words.endsWith(`: ${key}`) ? words.slice(0, -key.length - 2) : words;
     // Numbers and words as `true` are their own value.
     const isValue = key === undefined && preview === undefined && !reading.isContainer(item);
-    meaning.append(make('span', { class: isValue ? 'value' : 'words' }, rest));
+    meaning.append(make('span', { class: isValue ? 'value' : 'words' }, visible(rest)));
     for (const { refused, sentence } of notes) {
       meaning.append(make('span', { class: refused === null ? 'note' : 'note refused' }, sentence));
     }

@@ -1,6 +1,7 @@
 // The JSON, line by line, each word of it tied to its item.
 
 import { make } from '../dom.ts';
+import { visible } from '../format.ts';
 import { VirtualList } from '../virtual_list.ts';
 import type { Marked } from './marked.ts';
 import type { Reading } from './reading.ts';
@@ -75,7 +76,7 @@ export class JsonView {
       const item = reading.atJson(start + index);
       const kind = item < 0 ? '' : reading.isKey(item) ? 'key' : reading.kind(item);
       const isMarked = item >= 0 && item === marked && (!whole || /^[[\]{}]/.test(word));
-      element.append(make('span', { class: `word ${kind}${isMarked ? ' marked' : ''}`, 'data-item': item }, word));
+      element.append(make('span', { class: `word ${kind}${isMarked ? ' marked' : ''}`, 'data-item': item }, visible(word)));
     }
     if (end > start + SHOWN_LETTERS) {
       element.append(make('span', { class: 'more' }, ` … ${end - start - SHOWN_LETTERS} more letters`));

@@ -1,7 +1,7 @@
 // What could not be read, told with its place and with what can be done.
 
 import type { Refusal, Repairs } from '../codec.ts';
-import { count } from '../format.ts';
+import { count, visible } from '../format.ts';
 
 export interface Action {
   readonly name: string;
@@ -57,12 +57,13 @@ export function jsonProblem(
   const column = at - (before.lastIndexOf('\n') + 1);
   const from = Math.max(at - column, at - AROUND);
   const end = json.indexOf('\n', at);
-  const text = json.slice(from, Math.min(end < 0 ? json.length : end, at + AROUND));
+  const left = visible(json.slice(from, at));
+  const right = visible(json.slice(at, Math.min(end < 0 ? json.length : end, at + AROUND)));
   const actions = show === undefined ? [] : [{ name: 'Show the place', act: () => show(at) }];
   if (repair !== undefined && REPAIRED.includes(kind)) actions.push({ name: 'Repair it', act: repair });
   return {
     title: `The ${what} is refused at byte ${count(offset)}, line ${count(line)}, column ${count(column + 1)}: ${sentence}.`,
-    excerpt: `${text}\n${' '.repeat(at - from)}^`,
+    excerpt: `${left}${right}\n${' '.repeat(left.length)}^`,
     actions,
   };
 }

@@ -3,7 +3,7 @@
 import { kindOf } from '../capture/files.ts';
 import { type Order, type Refusal, type Repairs, toCbor, toJson } from '../codec.ts';
 import { copy, find, make, save, say } from '../dom.ts';
-import { base64, cArray, count, hex, plural } from '../format.ts';
+import { base64, cArray, count, hex, plural, visible } from '../format.ts';
 import { FORM_NAMES, type Form, MAX_PAYLOAD, NotOfForm, bytesOf, guess, ofFile } from '../inputs.ts';
 import { BytesView } from './bytes_view.ts';
 import { EXAMPLES } from './examples.ts';
@@ -157,7 +157,7 @@ export class PayloadRoom {
     const file = this.#file;
     const text = file?.content ?? this.#source.value;
     if (typeof text !== 'string') {
-      this.#note.textContent = `${file?.name}, ${plural(text.length, 'byte')}`;
+      this.#note.textContent = `${visible(file?.name ?? '')}, ${plural(text.length, 'byte')}`;
       return this.#reorder(text);
     }
     const field = file === undefined ? this.#source : undefined;
@@ -165,7 +165,7 @@ export class PayloadRoom {
     const form = chosen === 'auto' ? guess(text) : (chosen as Form);
     const name = FORM_NAMES[form];
     const notes = [...(file === undefined ? [] : [file.name]), ...(chosen === 'auto' ? [`read as ${name}`] : [])];
-    this.#note.textContent = notes.join(', ');
+    this.#note.textContent = visible(notes.join(', '));
     if (form === 'json') return this.#encode(text, field, 'JSON');
     try {
       const bytes = bytesOf(text, form);
@@ -276,7 +276,7 @@ export class PayloadRoom {
     this.#problem.hidden = problem === undefined;
     this.#problem.replaceChildren();
     if (problem === undefined) return;
-    this.#problem.append(make('p', {}, problem.title));
+    this.#problem.append(make('p', {}, visible(problem.title)));
     if (problem.excerpt !== undefined) this.#problem.append(make('pre', {}, problem.excerpt));
     for (const { name, act } of problem.actions ?? []) {
       const button = make('button', { type: 'button' }, name);
