@@ -73,8 +73,8 @@ pub struct Limits {
     pub body: usize,
     /// Bytes of all bodies that are being put together. Default 64 MiB.
     pub bodies: usize,
-    /// Bytes of the messages in one [`Detail`](crate::Detail), with all options; what does not fit is left out.
-    /// Default 64 MiB.
+    /// Bytes of the messages in one [`Detail`](crate::Detail), with all options; what does not fit is left
+    /// out. Default 64 MiB.
     pub details: usize,
     /// Bytes of all hellos that are being put together. Default 4 MiB.
     pub pieces: usize,

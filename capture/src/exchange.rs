@@ -265,7 +265,8 @@ pub enum Note {
     /// Path and query are longer than [`Limits::target`](crate::Limits::target), and cut off.
     TargetCut,
     /// It was given up for [`Limits::open_exchanges`](crate::Limits::open_exchanges),
-    /// [`Limits::open_messages`](crate::Limits::open_messages) or [`Limits::sessions`](crate::Limits::sessions).
+    /// [`Limits::open_messages`](crate::Limits::open_messages) or
+    /// [`Limits::sessions`](crate::Limits::sessions).
     PushedOut,
     /// Its token was used again before it was answered.
     TokenReused,

@@ -106,7 +106,7 @@ impl Open {
         is_listed
     }
 
-    /// Takes the first request, which says what the exchange is about; of path and query at most `most` bytes.
+    /// Takes the first request, which says what the exchange is about; of path and query `most` bytes.
     pub(super) fn begin(&mut self, message: &View<'_>, said: &Said, most: usize) {
         let exchange = &mut self.exchange;
         let Target { path, path_code, query } = Target::of(message, most, &mut exchange.notes);

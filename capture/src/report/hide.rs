@@ -1,8 +1,8 @@
 //! What is secret in an exchange: access tokens, passwords, and bodies that may hold them.
 //!
 //! Option 256 is left out where messages are read, by [`Options::keep_access_tokens`]. A body is hidden as a
-//! whole where its path says that it may hold a secret, or where nobody can say; of any other one the values of
-//! [`members`] with a telling name.
+//! whole where its path says that it may hold a secret, or where nobody can say; of any other one the values
+//! of [`members`] with a telling name.
 //!
 //! [`Options::keep_access_tokens`]: crate::Options::keep_access_tokens
 
