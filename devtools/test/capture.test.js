@@ -109,6 +109,22 @@ test('what may hold secrets is hidden until it is asked for', async (t) => {
   assert.match(await page.find('#capture-json').textContent(), /"password"/);
 });
 
+test('files that come one right after the other are read together', async (t) => {
+  const page = await open(t, []);
+  const files = ['chain.pcap', 'chain.keys'].map((name) => [name, [...readFileSync(capture(name))]]);
+  await page.tab.evaluate((files) => {
+    for (const [name, bytes] of files) {
+      const dataTransfer = new DataTransfer();
+      dataTransfer.items.add(new File([Uint8Array.from(bytes)], name));
+      document.querySelector('#capture').dispatchEvent(new DragEvent('drop', { dataTransfer, cancelable: true }));
+    }
+  }, files);
+  await page.find('#totals').filter({ hasText: '6 exchanges, 4 sessions' }).waitFor();
+  assert.equal(await page.find('#capture-files').textContent(), 'chain.pcap, chain.keys');
+  await page.find('#filter-path').fill('versions');
+  assert.equal(await page.find('#said').textContent(), '2 of 6 exchanges shown');
+});
+
 test('the chosen exchange stays chosen while others come and go', async (t) => {
   const page = await open(t, [capture('chain.pcap'), capture('chain.keys')]);
   const chosen = () => page.find('#exchanges .chosen .path').allTextContents();

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { smallPcap } from './captures.js';
+import { capture, smallPcap } from './captures.js';
 import { Page, browse, serve } from './page.js';
 
 let browser;
@@ -158,6 +158,15 @@ test('a capture that is dropped into the room for payloads opens in its own', as
   await page.find('#exchanges .exchange').nth(3).waitFor();
   assert.ok(page.tab.url().endsWith('#capture'));
   assert.equal(await page.find('#source').inputValue(), '');
+  assert.match(await page.tab.title(), /^Capture - lowband/);
+
+  // So does a key log, beside its capture.
+  const other = await Page.open(t, browser);
+  await other.find('#file').setInputFiles(capture('chain.pcap'));
+  await other.find('#capture-problem').filter({ hasText: 'Drop the key log' }).waitFor();
+  await other.find('#to-payload').click();
+  await other.find('#file').setInputFiles(capture('chain.keys'));
+  await other.find('#exchanges .exchange').nth(3).waitFor();
 });
 
 test('what is pointed at is marked in all views', async (t) => {
@@ -362,9 +371,21 @@ test('a link holds the payload and its options', async (t) => {
   assert.equal(await other.cbor(), 'a1616102');
   assert.equal(await other.find('#source').inputValue(), '{"a":1,"a":2}');
 
+  // Another link, without options, takes those of the first one back.
+  await other.find('#keys').selectOption('none');
+  await page.find('#policy').selectOption('strict');
+  await page.paste('{"a":2}');
+  await page.find('#share').click();
+  await page.find('#link').waitFor();
+  const plain = await page.find('#link').inputValue();
+  await other.tab.evaluate((hash) => (location.hash = hash), plain.slice(plain.indexOf('#')));
+  await other.find('#cbor-size').filter({ hasText: '4 bytes' }).waitFor();
+  assert.equal(await other.find('#policy').inputValue(), 'strict');
+  assert.equal(await other.find('#keys').inputValue(), 'v1');
+
   const broken = await Page.open(t, browser, { fragment: `${fragment.slice(0, 20)}!` });
   await broken.find('#problem').waitFor();
-  assert.match(await broken.problem(), /^The link cannot be read: /);
+  assert.equal(await broken.problem(), 'The link cannot be read: it was cut or changed on its way.');
 
   const long = Array.from({ length: 9000 }, (_, n) => Math.imul(n + 1, 2654435761) >>> 0);
   await page.paste(JSON.stringify(long));
@@ -384,12 +405,16 @@ test('the CBOR leaves as hex, base64, C array, diagnostic notation and file', as
     ['diagnostic', '{28: "m.text", 27: "Hello"}'],
   ]) {
     await page.find('#said').evaluate((said) => said.replaceChildren());
-    await page.find('#copy-cbor').selectOption(form);
+    await page.find('#copy-as').selectOption(form);
+    assert.equal(await page.find('#said').textContent(), '', 'a choice alone does nothing');
+    await page.find('#copy-cbor').click();
     await page.find('#said').filter({ hasText: 'copied' }).waitFor();
     assert.equal(await page.tab.evaluate(() => navigator.clipboard.readText()), text);
   }
   const downloading = page.tab.waitForEvent('download');
-  await page.find('#copy-cbor').selectOption('save');
+  await page.find('#copy-as').selectOption('save');
+  assert.equal(await page.find('#copy-cbor').textContent(), 'Save');
+  await page.find('#copy-cbor').click();
   const download = await downloading;
   const chunks = [];
   for await (const chunk of await download.createReadStream()) chunks.push(chunk);

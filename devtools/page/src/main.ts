@@ -23,8 +23,10 @@ function enter(): void {
   for (const room of ROOMS) {
     find(room, HTMLElement).hidden = room !== named;
     const link = find(`to-${room}`, HTMLAnchorElement);
-    if (room === named) link.setAttribute('aria-current', 'page');
-    else link.removeAttribute('aria-current');
+    if (room === named) {
+      link.setAttribute('aria-current', 'page');
+      document.title = `${link.textContent} - lowband: what is on the wire`;
+    } else link.removeAttribute('aria-current');
   }
 }
 
@@ -34,7 +36,7 @@ async function begin(): Promise<void> {
   // Each room opens in the other one what belongs there.
   const payload: PayloadRoom = new PayloadRoom((files) => {
     location.hash = '#capture';
-    capture.read(files);
+    capture.add(files);
   });
   const capture = new CaptureRoom(module, (bytes) => {
     location.hash = '#payload';

@@ -11,7 +11,7 @@ import ReadingWorker from './worker.ts?worker&inline';
 
 export class CaptureRoom {
   readonly #progress = find('progress', HTMLProgressElement);
-  readonly #progressText = find('progress-text', HTMLOutputElement);
+  readonly #progressText = find('progress-text', HTMLSpanElement);
   readonly #cancel = find('cancel', HTMLButtonElement);
   readonly #secrets = find('secrets', HTMLInputElement);
   readonly #problem = find('capture-problem', HTMLDivElement);
@@ -26,6 +26,7 @@ export class CaptureRoom {
   readonly #worker: Worker;
 
   #files: readonly File[] = [];
+  #adding = Promise.resolve();
   /** Numbers of the last run and of the last question: answers to earlier ones are not shown. */
   #run = 0;
   #asked = 0;
@@ -51,7 +52,7 @@ export class CaptureRoom {
     this.#secrets.addEventListener('change', () => {
       if (this.#files.length === 0) return;
       const position = this.#askedRow?.position ?? this.#again;
-      this.read(this.#files);
+      this.#read(this.#files);
       this.#again = position;
     });
     find('export', HTMLButtonElement).addEventListener('click', () => {
@@ -61,8 +62,14 @@ export class CaptureRoom {
     });
   }
 
+  /** Adds files to those that are shown: a key log often comes last. Another capture replaces the first. */
+  add(files: readonly File[]): void {
+    // One after the other: which files are kept depends on those before.
+    this.#adding = this.#adding.then(() => this.#add(files)).catch((error: unknown) => this.#fail(String(error)));
+  }
+
   /** Reads files in place of those that are shown. */
-  read(files: readonly File[]): void {
+  #read(files: readonly File[]): void {
     this.#files = files;
     this.#run += 1;
     this.#summary = undefined;
@@ -83,7 +90,6 @@ export class CaptureRoom {
     this.#tell({ do: 'read', run: this.#run, files, secrets: this.#secrets.checked });
   }
 
-  /** Adds files to those that are shown: a key log often comes last. Another capture replaces the first. */
   async #add(files: readonly File[]): Promise<void> {
     const isMain = async (file: File) => ['capture', 'har'].includes((await kindOf(file)) ?? '');
     const replaces = (await Promise.all(files.map(isMain))).includes(true);
@@ -92,7 +98,7 @@ export class CaptureRoom {
       const isNamedAlike = files.some(({ name }) => name === file.name);
       if (!isNamedAlike && !(replaces && (await isMain(file)))) kept.push(file);
     }
-    this.read([...kept, ...files]);
+    this.#read([...kept, ...files]);
   }
 
   #take(message: FromWorker): void {
@@ -131,7 +137,7 @@ export class CaptureRoom {
       this.#showTotals();
       const why = message.cancelled ? [] : this.#whyNothing(message.summary);
       this.#tellRemarks([...message.summary.remarks, ...why]);
-      say(`${plural(this.#rows.all, 'exchange')} read`);
+      say(`${plural(this.#rows.all, 'exchange')} read${message.cancelled ? ', then cancelled' : ''}`);
     } else this.#fail(message.why);
   }
 
@@ -184,6 +190,7 @@ export class CaptureRoom {
     });
     this.#list.begin();
     this.#showTotals();
+    say(`${count(this.#rows.shown.length)} of ${plural(this.#rows.all, 'exchange')} shown`);
   }
 
   #showTotals(): void {
@@ -241,7 +248,7 @@ export class CaptureRoom {
     const input = find('capture-file', HTMLInputElement);
     input.addEventListener('change', () => {
       const files = [...(input.files ?? [])];
-      if (files.length > 0) void this.#add(files);
+      if (files.length > 0) this.add(files);
       input.value = '';
     });
     const room = find('capture', HTMLElement);
@@ -255,7 +262,7 @@ export class CaptureRoom {
       event.preventDefault();
       drop.classList.remove('over');
       const files = [...(event.dataTransfer?.files ?? [])];
-      if (files.length > 0) void this.#add(files);
+      if (files.length > 0) this.add(files);
     });
   }
 

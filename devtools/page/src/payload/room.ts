@@ -111,7 +111,8 @@ export class PayloadRoom {
       if (shared === undefined) return;
       for (const choice of [this.#keys, this.#order, this.#policy]) {
         const wanted = shared.options[choice.id];
-        if (wanted !== undefined && [...choice.options].some(({ value }) => value === wanted)) choice.value = wanted;
+        // A link leaves out what is as it is at first.
+        choice.selectedIndex = Math.max(0, [...choice.options].findIndex(({ value }) => value === wanted));
       }
       if (typeof shared.content === 'string') this.showText(shared.content, 'shared');
       else this.showBytes('shared', shared.content);
@@ -312,7 +313,7 @@ export class PayloadRoom {
     const [file] = files;
     if (file === undefined) return;
     const kinds = await Promise.all(files.map(kindOf));
-    if (kinds.includes('capture') || kinds.includes('har')) {
+    if (kinds.some((kind) => kind !== undefined)) {
       this.openCapture(files);
       return;
     }
@@ -346,11 +347,13 @@ export class PayloadRoom {
       this.#edited = this.#editor.value;
       this.update();
     });
-    const form = find('copy-cbor', HTMLSelectElement);
-    form.addEventListener('change', () => {
-      const chosen = form.value;
-      form.value = '';
-      if (this.#reading !== undefined) this.#handOut(this.#reading, chosen);
+    // A choice alone does nothing: with the keyboard one passes the first ones on the way to the last.
+    const form = find('copy-as', HTMLSelectElement);
+    const name = () => (find('copy-cbor', HTMLButtonElement).textContent = form.value === 'save' ? 'Save' : 'Copy');
+    form.addEventListener('change', name);
+    name();
+    click('copy-cbor', () => {
+      if (this.#reading !== undefined) this.#handOut(this.#reading, form.value);
     });
   }
 

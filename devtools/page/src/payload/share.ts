@@ -33,13 +33,21 @@ export async function fromFragment(fragment: string, maxBytes: number): Promise<
   if (!fragment.startsWith(PREFIX)) return undefined;
   const [body = '', chosen = ''] = fragment.slice(PREFIX.length).split('?', 2);
   const kind = body.slice(0, 2);
-  if (kind !== 't.' && kind !== 'b.') throw new Error('the link does not say what it holds');
-  const letters = atob(body.slice(2).replaceAll('-', '+').replaceAll('_', '/'));
-  const packed = Uint8Array.from(letters, (letter) => letter.charCodeAt(0));
-  const bytes = await through(packed, new DecompressionStream('deflate-raw'), maxBytes);
+  if (kind !== 't.' && kind !== 'b.') throw new Error('it does not say what it holds');
   const options = Object.fromEntries(new URLSearchParams(chosen));
-  return { content: kind === 't.' ? new TextDecoder('utf-8', { fatal: true }).decode(bytes) : bytes, options };
+  try {
+    const letters = atob(body.slice(2).replaceAll('-', '+').replaceAll('_', '/'));
+    const packed = Uint8Array.from(letters, (letter) => letter.charCodeAt(0));
+    const bytes = await through(packed, new DecompressionStream('deflate-raw'), maxBytes);
+    return { content: kind === 't.' ? new TextDecoder('utf-8', { fatal: true }).decode(bytes) : bytes, options };
+  } catch (error) {
+    if (error instanceof TooLong) throw error;
+    // What browsers say of it is about base64 and compression, of which a visitor knows nothing.
+    throw new Error('it was cut or changed on its way', { cause: error });
+  }
 }
+
+class TooLong extends Error {}
 
 /** Sends bytes through a stream. A small link can hold a very long text: what comes out has a limit. */
 async function through(
@@ -56,7 +64,7 @@ async function through(
     length += value.length;
     if (length > maxBytes) {
       await reader.cancel();
-      throw new Error('the link holds more than this page shows');
+      throw new TooLong('it holds more than this page shows');
     }
     parts.push(Uint8Array.from(value));
   }
