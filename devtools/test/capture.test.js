@@ -241,7 +241,7 @@ test('a HAR file shows its bodies of CBOR, and says where it is not sure of them
   await page.find('#body-note').filter({ hasText: 'does not say whether its letters are bytes or UTF-8' }).waitFor();
 
   await page.find('#capture-file').setInputFiles([{ name: 'broken.har', mimeType: '', buffer: Buffer.from('{"log": {') }]);
-  await page.find('#capture-problem').waitFor();
+  await page.find('#capture-problem').filter({ hasText: 'the HAR file is not whole: ' }).waitFor();
   assert.deepEqual(await rows(page), []);
   await page.tab.reload();
   await page.find('#capture-file').setInputFiles([{ name: 'cat.jpg', mimeType: '', buffer: Buffer.from([0xff, 0xd8, 0xff]) }]);

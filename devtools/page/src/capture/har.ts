@@ -22,9 +22,17 @@ const CBOR = 'application/cbor';
  * @throws Error if it is not a HAR file
  */
 export function readHar(text: string, secrets: boolean): HarExchange[] {
-  const { entries } = objectOf(objectOf(JSON.parse(text.replace(/^\ufeff/, ''))).log);
+  const { entries } = objectOf(objectOf(parsed(text)).log);
   if (!Array.isArray(entries)) throw new Error('the HAR file has no list of entries');
   return entries.map(objectOf).filter(hasCbor).map((entry, position) => exchangeOf(entry, position, secrets));
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text.replace(/^\ufeff/, ''));
+  } catch (error) {
+    throw new Error(`the HAR file is not whole: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  }
 }
 
 function objectOf(found: unknown): Found {
