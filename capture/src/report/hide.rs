@@ -9,7 +9,7 @@
 mod members;
 
 use crate::detail::Content;
-use crate::exchange::{Exchange, Note};
+use crate::exchange::{BodyKind, Exchange, Note};
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 
@@ -73,6 +73,18 @@ pub fn shows_bodies(exchange: &Exchange, secrets: Secrets) -> bool {
 /// Returns whether a body of an exchange may be shown as it was sent, byte by byte.
 pub fn shows_body(exchange: &Exchange, content: &Content, secrets: Secrets) -> bool {
     shows_bodies(exchange, secrets) && shows_bytes(content, secrets)
+}
+
+/// Returns whether a body that went over HTTP, to this path or from it, may be shown as it was sent: CBOR, or
+/// anything else.
+pub fn shows_http_body(path: &str, body: &[u8], is_cbor: bool) -> bool {
+    let json = match is_cbor {
+        true => Some(lowband_codec::cbor_to_json(body)),
+        false => lowband_codec::json_to_cbor(body).is_ok().then(|| Ok(body.to_vec())),
+    };
+    let kind = if is_cbor { BodyKind::Cbor } else { BodyKind::Other };
+    let content = Content { kind, format: None, bytes: body.to_vec(), json };
+    !has_secret_bodies(path) && shows_bytes(&content, Secrets::Hidden)
 }
 
 /// Returns the JSON of a body as it may be shown; None if it has none.
@@ -161,6 +173,24 @@ mod tests {
         for path in ["/_matrix/client/v3/sync", "/_matrix/client/versions", "", "/loginx/y"] {
             assert!(!has_secret_bodies(path), "{path}");
         }
+    }
+
+    #[test]
+    fn bodies_over_http_are_hidden_by_their_path_and_by_what_is_in_them() {
+        let cbor = |json: &str| lowband_codec::json_to_cbor(json.as_bytes()).unwrap();
+        let (harmless, secret) = (r#"{"body":"password"}"#, r#"{"auth":{"password":"x"}}"#);
+        for (path, json, expected) in [
+            ("/_matrix/client/v3/sync", harmless, true),
+            ("/_matrix/client/v3/sync", secret, false),
+            ("/_matrix/client/v3/login", harmless, false),
+        ] {
+            assert_eq!(shows_http_body(path, &cbor(json), true), expected, "{path} {json}");
+            assert_eq!(shows_http_body(path, json.as_bytes(), false), expected, "{path} {json}");
+        }
+        // What cannot be read is hidden for a name anywhere in it.
+        let cut = cbor(secret);
+        assert!(!shows_http_body("/", &cut[..cut.len() - 1], true));
+        assert!(!shows_http_body("/", b"<p>password", false));
     }
 
     #[test]

@@ -5,6 +5,7 @@ import {
   type Converted,
   annotate as annotateBytes,
   initSync,
+  may_hold_secrets,
   sizes as sizesOf,
   to_cbor,
   to_json,
@@ -52,6 +53,11 @@ export function toJson(cbor: Uint8Array, keys: boolean): Conversion {
 }
 
 /** Returns the sizes of a JSON text; undefined if it is not JSON. */
+/** Says whether a body of HTTP, of a request to this path or of its answer, may hold secrets. */
+export function mayHoldSecrets(path: string, body: Uint8Array, isCbor: boolean): boolean {
+  return may_hold_secrets(path, body, isCbor);
+}
+
 export function sizes(json: Uint8Array): Sizes | undefined {
   const found = sizesOf(json);
   return found === undefined ? undefined : (JSON.parse(found) as Sizes);

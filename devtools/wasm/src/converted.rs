@@ -2,6 +2,7 @@
 
 use crate::json;
 use crate::utf16::Places;
+use lowband_capture::report::hide;
 use lowband_codec::{
     DecodeOptions, Decoder, EncodeOptions, Encoder, Error, KeyTable, Order, Policy, Repairs, cbor_to_json,
 };
@@ -89,6 +90,13 @@ pub fn to_json(cbor: &[u8], keys: bool) -> Converted {
     let mut bytes = Vec::new();
     let error = Decoder::new(options).decode(cbor, &mut bytes).err();
     Converted { bytes, repairs: Repairs::default(), error: error.map(|error| json::error(error, None)) }
+}
+
+/// Returns whether a body that a browser has sent to this path, or has got from it, may hold secrets: CBOR, or
+/// anything else.
+#[wasm_bindgen]
+pub fn may_hold_secrets(path: &str, body: &[u8], is_cbor: bool) -> bool {
+    !hide::shows_http_body(path, body, is_cbor)
 }
 
 /// Returns the sizes of a JSON text in bytes, as JSON: `json` as it is, `json_compact` without blanks,

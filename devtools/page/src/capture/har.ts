@@ -1,9 +1,8 @@
 // HAR files: bodies of application/cbor as a browser stored them.
 
-import { toJson } from '../codec.ts';
+import { mayHoldSecrets, toJson } from '../codec.ts';
 import { NotOfForm, fromBase64 } from '../inputs.ts';
 import type { Body, Detail, Row } from './protocol.ts';
-import { hasSecretBodies } from './secrets.ts';
 
 /** An object of a HAR file. Other programs than browsers write them as well, so nothing in it is certain. */
 type Found = Readonly<Record<string, unknown>>;
@@ -84,8 +83,8 @@ function exchangeOf(entry: Found, position: number, secrets: boolean): HarExchan
     https: 0,
   };
   const facts: [string, string][] = [['Address', address === undefined ? url : address.origin + path], ['Status', row.code || 'none']];
-  const isHidden = !secrets && hasSecretBodies(path);
-  const shown = (body: Body | undefined) => (body !== undefined && isHidden ? { kind: body.kind, bytes: undefined } : body);
+  const isHidden = ({ kind, bytes }: Body) => !secrets && bytes !== undefined && mayHoldSecrets(path, bytes, kind === 'cbor');
+  const shown = (body: Body | undefined) => (body !== undefined && isHidden(body) ? { kind: body.kind, bytes: undefined } : body);
   return { row, detail: { facts, notes: [], messages: [], request: shown(sent), response: shown(got) } };
 }
 
