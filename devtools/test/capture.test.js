@@ -207,6 +207,10 @@ test('repeats and missing answers are seen at once', async (t) => {
     'PUT /_matrix/client/r0/sync 2.05',
   ]);
   assert.deepEqual(await page.find('#exchanges .repeats').allTextContents(), ['', '1', '', '']);
+  // Who hears a row hears what its numbers are.
+  const heard = await page.find('#exchanges').ariaSnapshot();
+  assert.match(heard, /10\.0\.0\.1:40002 PUT \/_matrix\/client\/r0\/sync 2\.05 28 bytes up, 12 down, 3 datagrams, 1 repeat, 2,010 milliseconds,/);
+  assert.match(heard, /sync unanswered 14 bytes up, 0 down, 1 datagram,/);
   await page.find('#filter-state').selectOption('unanswered');
   assert.deepEqual(await rows(page), ['PUT /_matrix/client/r0/sync unanswered']);
   await page.find('#filter-state').selectOption('repeats');

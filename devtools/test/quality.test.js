@@ -128,7 +128,8 @@ test('the theme follows the system, and the choice goes before it', async (t) =>
 test('forced colours keep what is marked, chosen and pressed apart, and draw the bars', async (t) => {
   const page = await Page.open(t, browser);
   await page.tab.emulateMedia({ forcedColors: 'active' });
-  const look = (selector, name) => page.find(selector).first().evaluate((element, name) => getComputedStyle(element)[name], name);
+  // At once: a row may be made anew between two steps.
+  const look = (...of) => page.tab.evaluate(([selector, name]) => getComputedStyle(document.querySelector(selector))[name], of);
   const ground = (selector) => look(selector, 'backgroundColor');
   await page.example('An event');
   await page.find('#items').focus();

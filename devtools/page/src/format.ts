@@ -2,8 +2,8 @@
 
 const DIGITS = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 
-// Control characters, marks that turn the direction of what follows, and letters without a shape; but not those
-// that join emoji and the letters of some scripts.
+// Control characters, marks that turn the direction of what follows, and letters without a shape; but not
+// those that join emoji and the letters of some scripts.
 const UNSEEN = /[\0-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
 
 /** Returns a text of which nothing hides: what would not be seen is escaped as in JSON. */

@@ -91,6 +91,8 @@ export class ExchangeList {
     if (row === undefined) return make('div');
     const isChosen = number === this.#chosen;
     const cell = (name: string, text: string) => make('span', { class: name }, text);
+    // The heads of the columns, for those who hear a row.
+    const unit = (words: string) => make('span', { class: 'unseen' }, ` ${words}, `);
     const answer = row.code === '' ? row.state : row.code;
     const element = make(
       'div',
@@ -114,15 +116,15 @@ export class ExchangeList {
       cell('code', answer),
       ' ',
       cell('bytes-up number', count(row.up)),
-      ' ',
+      unit('bytes up'),
       cell('bytes-down number', count(row.down)),
-      ' ',
+      unit('down'),
       cell('datagrams number', row.datagrams === 0 ? '' : count(row.datagrams)),
-      ' ',
+      row.datagrams === 0 ? ' ' : unit(row.datagrams === 1 ? 'datagram' : 'datagrams'),
       cell('repeats number', row.repeats === 0 ? '' : count(row.repeats)),
-      ' ',
+      row.repeats === 0 ? ' ' : unit(row.repeats === 1 ? 'repeat' : 'repeats'),
       cell('ms number', row.ms === null ? '' : milliseconds(row.ms)),
-      ' ',
+      row.ms === null ? ' ' : unit('milliseconds'),
       this.#span(row),
     );
     return element;
