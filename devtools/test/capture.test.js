@@ -291,6 +291,8 @@ test('a HAR file may hold anything', async (t) => {
   await page.find('#exchanges .exchange').nth(1).click();
   await page.find('#body-note').filter({ hasText: 'should be base64, and is not: character 2' }).waitFor();
   assert.equal(await page.find('#capture-plain').textContent(), 'o*A==');
+  await read(page, [{ name: 'empty.har', mimeType: '', buffer: Buffer.from('{"log":{"entries":[]}}') }]);
+  assert.equal(await page.find('#capture-problem').textContent(), 'No body in this HAR file is application/cbor.');
 });
 
 test('what is not yet read can be cancelled', async (t) => {
@@ -375,6 +377,7 @@ test('a hundred megabytes leave the page quick and small, and can be given up', 
   await page.find('#exchanges .exchange').first().waitFor();
   await page.find('#cancel').click();
   await page.find('#progress-text').filter({ hasText: 'cancelled at' }).waitFor();
+  assert.equal(await page.find('#unread').isVisible(), false, 'the packet that was cut by that is no fault');
   const [some] = /^[\d,]+/.exec(await page.find('#totals').textContent());
   assert.ok(Number(some.replaceAll(',', '')) < exchanges, some);
 });

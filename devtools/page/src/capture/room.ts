@@ -142,8 +142,9 @@ export class CaptureRoom {
   }
 
   /** Says why there is no exchange at all: most often the key log is missing. */
-  #whyNothing({ unread, others }: Summary): string[] {
-    if (this.#rows.all > 0) return [];
+  #whyNothing({ totals, unread, others }: Summary): string[] {
+    // A HAR file has no totals, and its own words.
+    if (this.#rows.all > 0 || totals === undefined) return [];
     const why = unread.map(({ unread: reason, count: number }) => `${count(number)} × ${reason}`);
     if (why.length > 0) {
       const isEncrypted = unread.some(({ unread: reason }) => reason.includes('key log'));

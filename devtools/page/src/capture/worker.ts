@@ -8,6 +8,8 @@ import type { Body, Detail, FromWorker, Message, Row, Summary, ToWorker, Totals,
 
 /** Bytes of a capture that are read at once: between two pieces the worker listens to the page. */
 const PIECE = 1024 * 1024;
+/** What the Rust part says of the packet in which a file ends. */
+const CUT = 'the file ends in the middle of it';
 /** The largest HAR file, in bytes: it is parsed as a whole. */
 const MAX_HAR = 256 * 1024 * 1024;
 
@@ -98,7 +100,10 @@ async function readCapture(
       mine.sessions.first.clear();
       continue;
     }
-    tell({ is: 'read', run, summary: summaryOf(capture, said), cancelled: !whole });
+    const summary = summaryOf(capture, said);
+    // Where reading was cancelled a packet is cut: that is no fault of the file.
+    const unread = whole ? summary.unread : summary.unread.filter(({ unread: why }) => !why.includes(CUT));
+    tell({ is: 'read', run, summary: { ...summary, unread }, cancelled: !whole });
     return;
   }
 }
