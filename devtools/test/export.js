@@ -1,5 +1,5 @@
-// export.js CAPTURE KEY_LOG: prints what the page exports of a capture, one exchange a line. Any test may call
-// it, to compare the page with another reader of the same files.
+// export.js CAPTURE KEY_LOG: prints what the page exports of a capture, one exchange a line. Tests call it to
+// compare the page with another reader of the same files.
 
 import { readFileSync } from 'node:fs';
 import { Page, browse } from './page.js';

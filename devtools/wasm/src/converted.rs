@@ -92,8 +92,8 @@ pub fn to_json(cbor: &[u8], keys: bool) -> Converted {
     Converted { bytes, repairs: Repairs::default(), error: error.map(|error| json::error(error, None)) }
 }
 
-/// Returns whether a body that a browser has sent to this path, or has got from it, may hold secrets: CBOR, or
-/// anything else.
+/// Returns whether a body that a browser has sent to this path, or has got from it, may hold secrets: CBOR,
+/// or anything else.
 #[wasm_bindgen]
 pub fn may_hold_secrets(path: &str, body: &[u8], is_cbor: bool) -> bool {
     !hide::shows_http_body(path, body, is_cbor)
