@@ -2,7 +2,7 @@
 //!
 //! Option 256 is left out where messages are read, by [`Options::keep_access_tokens`]. A body is hidden as a
 //! whole where its path says that it may hold a secret, or where nobody can say; of any other one the values
-//! of [`members`] with a telling name.
+//! of members with a telling name.
 //!
 //! [`Options::keep_access_tokens`]: crate::Options::keep_access_tokens
 
