@@ -6,7 +6,7 @@ use openssl::pkey::PKey;
 use openssl::ssl::{SslAcceptor, SslMethod};
 use openssl::x509::X509;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::thread::JoinHandle;
 
 /// A server that answers one request, and gives back its head and body.
@@ -131,8 +131,9 @@ fn an_answer_cut_off_is_status_56() {
 #[test]
 fn a_closed_tcp_port_is_refused() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("https://{}/any", listener.local_addr().unwrap());
-    drop(listener);
+    // The port of a connection's own end is taken, and nobody listens there.
+    let connection = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let url = format!("https://{}/any", connection.local_addr().unwrap());
     let output = run(&["coap", "--http", "-k", &url]);
     assert_eq!(status(&output), 7, "{}", stderr(&output));
 }

@@ -26,8 +26,9 @@ async fn a_server_that_is_silent_is_given_up_after_the_connect_timeout() {
 #[tokio::test]
 async fn a_closed_port_is_known_at_once() {
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    // A socket that is connected takes its port, and nothing of others.
+    socket.connect("127.0.0.1:9").unwrap();
     let server = socket.local_addr().unwrap();
-    drop(socket);
     let outcome = Connection::connect(ConnectOptions {
         server,
         server_name: "localhost".into(),

@@ -405,6 +405,8 @@ export class PayloadRoom {
     for (const choice of [this.#keys, this.#order, this.#policy]) {
       if (choice.selectedIndex !== 0) options[choice.id] = choice.value;
     }
+    // A link that was made before is of another payload, or of other options.
+    this.#shared.hidden = true;
     const fragment = await toFragment({ content, options });
     const link = find('link', HTMLInputElement);
     const note = find('shared-note', HTMLParagraphElement);
