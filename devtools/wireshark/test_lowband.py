@@ -196,7 +196,7 @@ class Messages(PluginTest):
         self.assertEqual(rows, [("/_matrix/client/r0/sync", "", "")])
 
     def test_each_code_has_its_name(self):
-        source = "".join(file.read_text() for file in sorted(HERE.parent.parent.glob("*/src/**/numbers.rs")))
+        source = "".join(file.read_text() for file in sorted(HERE.parent.parent.glob("*/src/**/code.rs")))
         known = re.findall(r' = (\d), (\d+), "([^"]+)";', source)
         self.assertGreater(len(known), 20)
         codes = [(int(kind) << 5 | int(detail), text) for kind, detail, text in known]
