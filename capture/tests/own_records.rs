@@ -1,5 +1,5 @@
-//! Records that our own record layer has sealed with ChaCha20-Poly1305, which Wireshark cannot read in DTLS. A
-//! server of ours with a key log prefers other suites, so a client of OpenSSL offers this one alone.
+//! Records that our own record layer has sealed with ChaCha20-Poly1305, which Wireshark cannot read in DTLS.
+//! A server of ours with a key log prefers other suites, so a client of OpenSSL offers this one alone.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
