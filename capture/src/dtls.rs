@@ -7,6 +7,7 @@
 //! ```
 
 mod aead;
+mod flow_key;
 mod pieces;
 mod seen;
 mod sessions;

@@ -10,8 +10,8 @@
 //! exact copy is left out, also of a datagram that is whole already: captures of several interfaces have
 //! those.
 
-use crate::datagrams::PacketFault;
 use crate::ip::Fragment;
+use crate::packet::PacketFault;
 use crate::time::Time;
 use std::collections::BTreeMap;
 use std::net::IpAddr;

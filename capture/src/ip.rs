@@ -4,7 +4,7 @@
 //! was on the wire; then the length says how much there was.
 
 use crate::bytes::ByteOrder;
-use crate::datagrams::PacketFault;
+use crate::packet::PacketFault;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Numbers of protocols and extension headers (IANA, "Assigned Internet Protocol Numbers").

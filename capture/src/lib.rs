@@ -27,6 +27,7 @@ mod fragments;
 mod ip;
 pub mod key_log;
 mod link;
+mod packet;
 mod ranges;
 pub mod report;
 pub mod session;

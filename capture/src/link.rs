@@ -8,8 +8,8 @@
 //! | raw IP | nothing |
 
 use crate::bytes::ByteOrder;
-use crate::datagrams::{Kind, PacketFault};
 use crate::file::LinkType;
+use crate::packet::{Kind, PacketFault};
 
 /// Types of Ethernet (IEEE 802 numbers) that are read on.
 mod ether_type {

@@ -13,6 +13,7 @@ pub mod hide;
 pub mod https;
 pub mod json;
 mod others;
+mod printable;
 pub mod text;
 mod totals;
 

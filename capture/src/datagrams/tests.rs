@@ -1,6 +1,7 @@
 //! Packets written here, byte by byte; those that real programs wrote are in `tests/`.
 
 use super::*;
+use crate::file::LinkType;
 use crate::time::Time;
 use proptest::prelude::*;
 

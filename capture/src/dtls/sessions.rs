@@ -4,6 +4,7 @@
 //! when the newer one has begun: each record is tried with the newest first. The number of sessions has a
 //! limit; those that were quiet for longest are given up, keys and all.
 
+use super::flow_key::FlowKey;
 use super::pieces::Pieces;
 use super::tracked::Tracked;
 use crate::Datagram;
@@ -26,21 +27,6 @@ use by_id::ById;
 const MAX_TRIED: usize = 4;
 /// Most pairs of addresses by which one session is found; those that it had before are forgotten.
 const MAX_FLOWS: usize = 4;
-
-/// Two addresses, whichever sends, with DTLS between them or plain CoAP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct FlowKey {
-    low: SocketAddr,
-    high: SocketAddr,
-    is_plain: bool,
-}
-
-impl FlowKey {
-    fn of(datagram: &Datagram<'_>, is_plain: bool) -> FlowKey {
-        let (low, high) = (datagram.from.min(datagram.to), datagram.from.max(datagram.to));
-        FlowKey { low, high, is_plain }
-    }
-}
 
 /// What goes on between two addresses.
 #[derive(Default)]

@@ -1,8 +1,8 @@
 //! One session with what must not be told of it: its keys.
 
 use super::aead::{Opener, Openers};
+use super::flow_key::FlowKey;
 use super::seen::Seen;
-use super::sessions::FlowKey;
 use crate::key_log::KeyLog;
 use crate::session::{Keys, Session};
 use crate::unread::Why;

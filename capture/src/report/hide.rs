@@ -10,6 +10,7 @@ mod members;
 
 use crate::detail::Content;
 use crate::exchange::{BodyKind, Exchange, Note};
+use lowband_wire::coap::numbers::{LOCATION_QUERY, PROXY_URI, URI_QUERY};
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 
@@ -140,6 +141,15 @@ pub fn uri(uri: &str, secrets: Secrets) -> Cow<'_, str> {
             Cow::Owned(format!("{before}?{}", parameter(query, secrets)))
         }
         _ => Cow::Borrowed(uri),
+    }
+}
+
+/// Returns the text of an option as it may be shown.
+pub(super) fn option(number: u16, text: &str, secrets: Secrets) -> Cow<'_, str> {
+    match number {
+        URI_QUERY | LOCATION_QUERY => parameter(text, secrets),
+        PROXY_URI => uri(text, secrets),
+        _ => text.into(),
     }
 }
 

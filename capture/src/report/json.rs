@@ -1,7 +1,7 @@
 //! An exchange, what cannot be read, and totals as JSON, one line each.
 
 use super::hide::{self, Secrets};
-use super::text::controls_terminal;
+use super::printable::{Hex, controls_terminal};
 use crate::detail::{Content, Decoded, Detail, MessageDetail, Value};
 use crate::exchange::{Body, Exchange, Mark};
 use lowband_wire::coap::content_format;
@@ -248,7 +248,7 @@ fn decoded(object: &mut Object<'_>, message: &Decoded, secrets: Secrets) {
             object.plain("name", name);
         }
         match &option.value {
-            Value::Text(text) => object.text("value", &text_option(option.number, text, secrets)),
+            Value::Text(text) => object.text("value", &hide::option(option.number, text, secrets)),
             Value::Number(number) => object.bare("value", number),
             Value::Block { num, more, size } => {
                 object.plain("value", format_args!("{num}/{}/{}", u8::from(*more), size.bytes()));
@@ -279,25 +279,6 @@ impl Display for OneLine<'_> {
     }
 }
 
-/// Returns the text of an option as it may be shown.
-pub(super) fn text_option(number: u16, text: &str, secrets: Secrets) -> std::borrow::Cow<'_, str> {
-    use lowband_wire::coap::numbers::{LOCATION_QUERY, PROXY_URI, URI_QUERY};
-    match number {
-        URI_QUERY | LOCATION_QUERY => hide::parameter(text, secrets),
-        PROXY_URI => hide::uri(text, secrets),
-        _ => text.into(),
-    }
-}
-
-/// Bytes in hexadecimal.
-pub(super) struct Hex<'b>(pub(super) &'b [u8]);
-
-impl Display for Hex<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -312,13 +293,13 @@ mod tests {
 
     #[test]
     fn of_the_options_a_parameter_with_a_token_is_hidden() {
-        assert_eq!(text_option(15, "access_token=abc", Secrets::Hidden), "access_token=(hidden)");
-        assert_eq!(text_option(15, "access_token=abc", Secrets::Shown), "access_token=abc");
+        assert_eq!(hide::option(15, "access_token=abc", Secrets::Hidden), "access_token=(hidden)");
+        assert_eq!(hide::option(15, "access_token=abc", Secrets::Shown), "access_token=abc");
         // Not a query: a segment of a path.
-        assert_eq!(text_option(11, "access_token=abc", Secrets::Hidden), "access_token=abc");
+        assert_eq!(hide::option(11, "access_token=abc", Secrets::Hidden), "access_token=abc");
         // Location-Query and Proxy-Uri.
-        assert_eq!(text_option(20, "loginToken=abc", Secrets::Hidden), "loginToken=(hidden)");
-        assert_eq!(text_option(35, "coap://a?token=abc", Secrets::Hidden), "coap://a?token=(hidden)");
+        assert_eq!(hide::option(20, "loginToken=abc", Secrets::Hidden), "loginToken=(hidden)");
+        assert_eq!(hide::option(35, "coap://a?token=abc", Secrets::Hidden), "coap://a?token=(hidden)");
     }
 
     #[test]

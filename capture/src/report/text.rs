@@ -6,12 +6,12 @@
 //! ```
 
 use super::hide::{self, Secrets};
-use super::json::{Hex, text_option};
+use super::printable::{Hex, Printable};
 use crate::Time;
 use crate::detail::{Content, Decoded, Detail, OptionValue, Value};
 use crate::exchange::{Exchange, Kind, Mark, Note, State};
 use lowband_wire::coap::content_format;
-use std::fmt::{self, Display, Write};
+use std::fmt::{Display, Write};
 
 /// What stands above the lines.
 pub const HEAD: &str =
@@ -157,7 +157,7 @@ fn option_value(out: &mut String, option: &OptionValue, secrets: Secrets) {
         None => write!(out, "option {} ", option.number),
     };
     let _infallible = match &option.value {
-        Value::Text(text) => write!(out, "{}", Printable(&text_option(option.number, text, secrets))),
+        Value::Text(text) => write!(out, "{}", Printable(&hide::option(option.number, text, secrets))),
         Value::Number(number) => write!(out, "{number}"),
         Value::Block { num, more, size } => write!(out, "{num}/{}/{}", u8::from(*more), size.bytes()),
         Value::Bytes(bytes) if bytes.is_empty() => write!(out, "(empty)"),
@@ -206,28 +206,6 @@ pub(super) fn grouped(number: u64) -> String {
 /// Writes `1 exchange` or `2 exchanges`.
 pub(super) fn counted(number: u64, what: &str) -> String {
     format!("{} {what}{}", grouped(number), if number == 1 { "" } else { "s" })
-}
-
-/// Returns whether a character would control a terminal, or the order in which it shows others: controls,
-/// separators of lines, and what directs text (UAX 9 section 2).
-pub(super) fn controls_terminal(character: char) -> bool {
-    let directs = matches!(
-        character,
-        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-    );
-    directs || character.is_control()
-}
-
-/// Text from the network: what would control a terminal is shown as an escape.
-pub(super) struct Printable<'t>(pub(super) &'t str);
-
-impl Display for Printable<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|character| match character {
-            _ if controls_terminal(character) => write!(f, "{}", character.escape_default()),
-            _ => f.write_char(character),
-        })
-    }
 }
 
 #[cfg(test)]

@@ -3,8 +3,9 @@
 use super::super::pieces::Pieces;
 use super::super::tracked::Tracked;
 use super::protected::Place;
-use super::{Account, FlowKey, Sessions, Take};
+use super::{Account, Sessions, Take};
 use crate::Datagram;
+use crate::dtls::flow_key::FlowKey;
 use crate::key_log::KeyLog;
 use crate::session::{Keys, UnprotectedAlert};
 use crate::unread::Why;

@@ -1,8 +1,9 @@
 //! Protected records: whose they are, and what they contain.
 
 use super::by_id::Candidates;
-use super::{Account, Content, FlowKey, Found, MAX_TRIED, Sessions, Take, reference};
+use super::{Account, Content, Found, MAX_TRIED, Sessions, Take, reference};
 use crate::Datagram;
+use crate::dtls::flow_key::FlowKey;
 use crate::key_log::KeyLog;
 use crate::session::End;
 use crate::unread::Why;
