@@ -9,7 +9,7 @@ import { chromium } from 'playwright-core';
 export const FILE = process.env.LOWBAND_PAGE ?? fileURLToPath(new URL('../../target/page/index.html', import.meta.url));
 
 // No sandbox, since the tests may run as root, and no requests of the browser's own.
-const ARGUMENTS = [
+export const ARGUMENTS = [
   '--no-sandbox',
   '--disable-gpu',
   '--disable-quic',

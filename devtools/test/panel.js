@@ -2,17 +2,7 @@
 // of the tools and the frame of the panel are no pages to playwright.
 
 import { chromium } from 'playwright-core';
-
-// No sandbox, since the tests may run as root, and no requests to outside servers.
-const ARGUMENTS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
+import { ARGUMENTS } from './page.js';
 
 export class Browser {
   #cdp;

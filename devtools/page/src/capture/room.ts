@@ -1,6 +1,7 @@
 // The room for captures: files in, a list of exchanges out.
 
 import { find, make, save, say } from '../dom.ts';
+import { takeDrops } from '../drop.ts';
 import { count, plural, visible } from '../format.ts';
 import { DetailView } from './detail_view.ts';
 import { ExchangeList } from './exchange_list.ts';
@@ -252,17 +253,7 @@ export class CaptureRoom {
       if (files.length > 0) this.add(files);
       input.value = '';
     });
-    const room = find('capture', HTMLElement);
-    const drop = find('capture-drop', HTMLElement);
-    room.addEventListener('dragover', (event) => {
-      event.preventDefault();
-      drop.classList.add('over');
-    });
-    room.addEventListener('dragleave', () => drop.classList.remove('over'));
-    room.addEventListener('drop', (event) => {
-      event.preventDefault();
-      drop.classList.remove('over');
-      const files = [...(event.dataTransfer?.files ?? [])];
+    takeDrops(find('capture', HTMLElement), find('capture-drop', HTMLElement), (files) => {
       if (files.length > 0) this.add(files);
     });
   }

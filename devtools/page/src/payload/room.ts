@@ -3,6 +3,7 @@
 import { kindOf } from '../capture/files.ts';
 import { type Order, type Refusal, type Repairs, toCbor, toJson } from '../codec.ts';
 import { copy, find, make, save, say } from '../dom.ts';
+import { takeDrops } from '../drop.ts';
 import { base64, cArray, count, hex, plural, visible } from '../format.ts';
 import { FORM_NAMES, type Form, MAX_PAYLOAD, NotOfForm, bytesOf, guess, ofFile } from '../inputs.ts';
 import { BytesView } from './bytes_view.ts';
@@ -287,23 +288,12 @@ export class PayloadRoom {
   }
 
   #takeFiles(): void {
-    const drop = find('drop', HTMLDivElement);
     const file = find('file', HTMLInputElement);
     file.addEventListener('change', () => {
       void this.#read([...(file.files ?? [])]);
       file.value = '';
     });
-    const room = find('payload', HTMLElement);
-    room.addEventListener('dragover', (event) => {
-      event.preventDefault();
-      drop.classList.add('over');
-    });
-    room.addEventListener('dragleave', () => drop.classList.remove('over'));
-    room.addEventListener('drop', (event) => {
-      event.preventDefault();
-      drop.classList.remove('over');
-      const files = [...(event.dataTransfer?.files ?? [])];
-      const text = event.dataTransfer?.getData('text/plain') ?? '';
+    takeDrops(find('payload', HTMLElement), find('drop', HTMLDivElement), (files, text) => {
       if (files.length > 0) void this.#read(files);
       else if (text !== '') this.showText(text);
     });
