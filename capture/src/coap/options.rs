@@ -10,10 +10,6 @@ use lowband_wire::coap::numbers;
 use lowband_wire::coap::uint::from_uint;
 use std::hash::{DefaultHasher, Hasher};
 
-/// Q-Block1 and Q-Block2 (RFC 9177 section 4.1).
-const Q_BLOCK1: u16 = 19;
-const Q_BLOCK2: u16 = 31;
-
 /// What keeping a value of a query costs besides its bytes.
 const VALUE_COST: usize = 32;
 
@@ -54,7 +50,7 @@ impl Said {
                 }
                 numbers::BLOCK1 => said.block1 = Block::decode(value).ok(),
                 numbers::BLOCK2 => said.block2 = Block::decode(value).ok(),
-                Q_BLOCK1 | Q_BLOCK2 => said.uses_q_block = true,
+                numbers::Q_BLOCK1 | numbers::Q_BLOCK2 => said.uses_q_block = true,
                 numbers::AUTHORIZATION => said.access_token = !value.is_empty(),
                 numbers::CBOR_VERSION => said.cbor_version = from_uint(value),
                 numbers::CAPABILITIES => said.capabilities = from_uint(value),

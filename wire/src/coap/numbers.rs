@@ -25,6 +25,8 @@ pub const MAX_AGE: u16 = 14;
 pub const URI_QUERY: u16 = 15;
 /// Accept: format that the client wants (RFC 7252 section 5.10.4)
 pub const ACCEPT: u16 = 17;
+/// Q-Block1: block of a request body, sent without waiting for each answer (RFC 9177 section 4.1)
+pub const Q_BLOCK1: u16 = 19;
 /// Location-Query: parameters of what a POST has made (RFC 7252 section 5.10.7)
 pub const LOCATION_QUERY: u16 = 20;
 /// Block2: block of a response body (RFC 7959 section 2.2)
@@ -33,6 +35,8 @@ pub const BLOCK2: u16 = 23;
 pub const BLOCK1: u16 = 27;
 /// Size2: length of a response body in bytes (RFC 7959 section 4)
 pub const SIZE2: u16 = 28;
+/// Q-Block2: blocks of a response body, several in one request (RFC 9177 section 4.1)
+pub const Q_BLOCK2: u16 = 31;
 /// Proxy-Uri: for a forward proxy (RFC 7252 section 5.10.2)
 pub const PROXY_URI: u16 = 35;
 /// Proxy-Scheme: for a forward proxy (RFC 7252 section 5.10.2)
@@ -50,8 +54,13 @@ pub const REQUEST_TAG: u16 = 292;
 pub const CAPABILITIES: u16 = 65020;
 
 /// Bit of [`CAPABILITIES`]: the client may send a copy of a request sooner than the ACK_TIMEOUT of RFC 7252
-/// says. The next bit, 2, is reserved for requests that ask for lists of blocks.
+/// says.
 pub const SHORT_TIMERS: u32 = 1;
+
+/// Bit of [`CAPABILITIES`]: this end knows bodies whose blocks go in any order. A client that sets it may ask for
+/// lists of blocks by [`Q_BLOCK2`]; a server that sets it in its answer takes such lists, and takes the blocks of
+/// a request body in any order under one [`REQUEST_TAG`].
+pub const ANY_ORDER: u32 = 2;
 
 /// Longest value of an option of text, in bytes: Uri-Path, Uri-Query and others (RFC 7252 section 5.10).
 pub const MAX_OPTION: usize = 255;
@@ -120,9 +129,9 @@ const OTHERS: [(u16, &str); 11] = [
     (5, "If-None-Match"),
     (9, "OSCORE"),
     (16, "Hop-Limit"),
-    (19, "Q-Block1"),
+    (Q_BLOCK1, "Q-Block1"),
     (21, "EDHOC"),
-    (31, "Q-Block2"),
+    (Q_BLOCK2, "Q-Block2"),
     (252, "Echo"),
     (258, "No-Response"),
     (2049, "OCF-Accept-Content-Format-Version"),
