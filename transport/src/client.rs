@@ -2,7 +2,9 @@
 //! of its own.
 
 use crate::coap::random::Random;
-use crate::coap::{self, ClientEvent, FailReason, Limits, Request, Response, Silence, Times};
+use crate::coap::{
+    self, ClientEvent, FailReason, Limits, PathReport, Progress, Request, Response, Silence, Times,
+};
 use crate::dtls::{self, CloseReason, PathSize};
 use crate::{ExchangeId, SessionId, SetupError, Transmit};
 use std::collections::VecDeque;
@@ -178,6 +180,16 @@ impl Client {
     /// none. See [`coap::Client::silence`].
     pub fn silence(&self, session: SessionId) -> Option<Silence> {
         self.coap.silence(session)
+    }
+
+    /// Returns how far the body of an exchange has come. See [`coap::Client::progress`].
+    pub fn progress(&self, exchange: ExchangeId) -> Option<Progress> {
+        self.coap.progress(exchange)
+    }
+
+    /// Returns what is known of the path of a session. See [`coap::Client::path`].
+    pub fn path(&self, session: SessionId) -> Option<PathReport> {
+        self.coap.path(session)
     }
 
     /// Returns when the last authentic record of the server arrived. None for an unknown session, or before

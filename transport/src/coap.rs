@@ -32,7 +32,7 @@ mod snapshot;
 mod timers;
 mod upload;
 
-pub use client::{Client, ClientEvent, Silence};
+pub use client::{Client, ClientEvent, Direction, PathReport, Progress, Silence};
 pub use config::{Limits, Times};
 pub use counters::Counters;
 pub use exchanged::{Request, Response};

@@ -13,6 +13,7 @@
 mod exchange;
 mod liveness;
 mod narrow_path;
+mod report;
 mod upload;
 
 use super::config::{Limits, Times};
@@ -29,6 +30,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 pub use liveness::Silence;
+pub use report::{Direction, PathReport, Progress};
 
 /// Requests of one session that may begin while an older one is still sent again: a copy is recognised only
 /// as long as the server remembers its message id, else the request is executed twice. A server of ours
@@ -98,6 +100,8 @@ struct Session {
     pinged: Option<Instant>,
     /// True once the peer has answered a message that carried our capabilities: it knows them for good.
     knows_us: bool,
+    /// What has been counted of its bodies, and the window of the newest.
+    path: PathReport,
 }
 
 /// The asking role over any session layer.

@@ -143,6 +143,9 @@ pub struct Limits {
     /// Confirmable messages of one session that are on their way at once and not acknowledged; one more
     /// waits. A request that has been acknowledged and waits for its answer takes no place. Default 8.
     pub window: u16,
+    /// Client: blocks of one session that may be on their way at once, of all its bodies together; how many
+    /// are, a measured window decides. 1 moves one block after the other. Default 64.
+    pub body_window: u32,
     /// Block requests of one session that wait for the upstream; one more is dropped (the client repeats
     /// it). Default 256.
     pub waiting_blocks_per_session: usize,
@@ -213,6 +216,7 @@ impl Default for Limits {
         Limits {
             exchanges_per_session: 32,
             window: WINDOW,
+            body_window: 64,
             waiting_blocks_per_session: 256,
             upload: 8 << 20,
             uploads_per_session: 32,

@@ -47,6 +47,16 @@ impl Download {
         download.append(block, &payload, limit)
     }
 
+    /// Counts the bytes that have come.
+    pub(super) fn received(&self) -> usize {
+        self.body.len()
+    }
+
+    /// Returns how long the peer says the body is.
+    pub(super) fn size(&self) -> Option<u64> {
+        self.options.size
+    }
+
     /// Returns whether a block belongs to another body: the resource has changed (RFC 7959 section 2.4).
     pub(super) fn is_of_another(&self, code: Code, response: &ParsedResponse) -> bool {
         code == self.code && response.block2.is_some() && response.etag != self.etag

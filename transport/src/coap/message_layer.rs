@@ -280,6 +280,13 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         }
     }
 
+    /// Returns the smoothed round trip and the shortest one; None before there is a sample, or if times are
+    /// not measured.
+    pub(super) fn round_trip(&self, session: SessionId) -> Option<(Duration, Duration)> {
+        let round_trip = self.known.get(session)?.round_trip?;
+        Some((round_trip.smoothed(), round_trip.least()))
+    }
+
     /// Does what is due; returns what has been given up, one message at a time.
     pub(super) fn handle_timeout(&mut self, now: Instant) -> Option<GivenUp<O>> {
         self.forget_expired(now);

@@ -129,6 +129,11 @@ impl RoundTrip {
         self.smoothed.into()
     }
 
+    /// Returns the shortest sample.
+    pub(super) fn least(&self) -> Duration {
+        self.least.into()
+    }
+
     /// Returns how much later than expected an answer may come.
     pub(super) fn room(&self) -> Duration {
         (Duration::from(self.variation) * 4).max(LEAST_VARIATION)

@@ -8,9 +8,10 @@
 //! ```
 
 use super::super::congestion::Turn;
-use super::super::download::{Download, Progress};
+use super::super::download::{self, Download};
 use super::super::exchanged::Request;
 use super::super::failure::{FailReason, ProtocolError};
+use super::report::{Direction, Progress};
 use super::upload::{LARGEST_MESSAGE, Upload, next_upload, upload_size};
 use super::{Client, Owner};
 use crate::shares::Network;
@@ -79,6 +80,23 @@ impl Exchange {
     /// Returns the token of the newest message; None as long as nothing has been sent.
     pub(super) fn token(&self) -> Option<Token> {
         (!matches!(self.state, State::Queued)).then_some(self.token)
+    }
+
+    /// Returns how far the body has come that is on its way.
+    pub(super) fn progress(&self) -> Option<Progress> {
+        match &self.state {
+            State::Uploading(block) if block.num > 0 => Some(Progress {
+                direction: Direction::Upload,
+                moved: block.offset() as u64,
+                total: Some(self.request.body.len() as u64),
+            }),
+            State::Downloading(download, _) => Some(Progress {
+                direction: Direction::Download,
+                moved: download.received() as u64,
+                total: download.size(),
+            }),
+            _ => None,
+        }
     }
 
     /// Returns whether the answer to the request for a block means that the body is to be asked for from its
@@ -228,6 +246,12 @@ impl Client {
             let block = Block { num: 0, more: false, size: own_size };
             options.push((numbers::BLOCK2, block.encode()));
         }
+        if matches!(&exchange.state, State::Uploading(block) if block.num > 0)
+            || matches!(exchange.state, State::Downloading(..))
+        {
+            state.path.blocks += 1;
+            state.path.window = Some(1);
+        }
         let message = Outgoing { code: request.method.code(), token: exchange.token, options, payload };
         let turn = if part == Part::First { Turn::Small } else { Turn::Block };
         let (network, owner) = (Network::alone(session.0), Owner::Exchange(id));
@@ -293,8 +317,8 @@ impl Client {
             State::Asked | State::Queued => Download::start(code, response, payload, limit),
         };
         match progress {
-            Ok(Progress::Whole(response)) => self.succeed(now, id, response),
-            Ok(Progress::Next(download, block)) => {
+            Ok(download::Progress::Whole(response)) => self.succeed(now, id, response),
+            Ok(download::Progress::Next(download, block)) => {
                 exchange.state = State::Downloading(download, block);
                 // A body that has been sent is not needed again (RFC 7959 section 3.3).
                 exchange.request.body = Vec::new();
