@@ -20,6 +20,8 @@ mod congestion;
 mod counters;
 mod counting;
 mod dedup;
+#[allow(dead_code, reason = "the client does not use it yet")]
+mod delay_window;
 mod download;
 mod exchanged;
 mod failure;

@@ -1,0 +1,702 @@
+//! How many blocks of bodies may be on their way in a session, which of them are lost, and when to ask again.
+//!
+//! ```text
+//!   blocks on their way
+//!    ^               .-- rounds: one more while nothing queues, fewer once three blocks queue
+//!    |        /\_/\_/\_/\_
+//!    |      /            slow start: one or two more for each answer, until the round trip grows
+//!    |    /
+//!    +--------------------> time        srtt, least round trip and rate stay for the next body
+//! ```
+//!
+//! The window follows the delay, not the loss: most of our paths lose datagrams that no queue has dropped. A
+//! round trip longer than the least one says how many blocks wait at the narrow place of the path. Loss makes
+//! the window smaller only where it is far above what this path has always lost.
+//!
+//! Each transmission has a number of its own, so each answer says which one it answers and is a sample. A
+//! request counts as lost when requests that were sent later have been answered: three of them, more on a
+//! path that reorders, or one and a time. Where nothing at all is answered, a timer for all asks for the two
+//! oldest once more, at growing intervals.
+//!
+//! Knows nothing of CoAP, and does not send: `client/flight.rs` does.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// Least room for variation, as in `round_trip.rs`.
+const LEAST_VARIATION: Duration = Duration::from_millis(30);
+
+/// Time after which silence is probed while no round trip is known.
+const UNKNOWN_TIMEOUT: Duration = Duration::from_millis(2500);
+
+/// Longest gap between two probes of a silent path, unless its round trip needs a longer one.
+const LONGEST_GAP: Duration = Duration::from_secs(8);
+
+/// The window is never smaller, unless a peer takes one block at a time.
+const LEAST_WINDOW: f64 = 2.0;
+
+/// Blocks that may wait at the narrow place: with fewer than one the window grows, above three it shrinks.
+const QUEUE_LEAST: f64 = 1.0;
+const QUEUE_MOST: f64 = 3.0;
+
+/// How many later requests must have been answered before one counts as lost; grows where that was wrong.
+const OVERTAKEN_BY: u64 = 3;
+const OVERTAKEN_BY_MOST: u64 = 24;
+
+/// Blocks over which a share of loss is taken, and shares that are remembered.
+const PERIOD: u32 = 20;
+const SHARES: usize = 8;
+
+/// Loss above the least share of the path that is taken for a queue that overflows.
+const UNUSUAL_LOSS: f64 = 0.12;
+
+/// Time after which the least round trip is looked for anew, and for how many smoothed ones.
+const LEAST_AGES: Duration = Duration::from_secs(30);
+
+/// How long the rate of the last body says where the next one begins.
+const WARM_FOR: Duration = Duration::from_secs(600);
+
+/// How long the least round trip is believed without any body.
+const LEAST_KEPT: Duration = Duration::from_secs(1800);
+
+/// Answers in a row that tell a rate.
+const TRAIN: u32 = 4;
+
+/// Most answers whose times are kept to tell the rate of a body.
+const ANSWERS_KEPT: usize = 256;
+
+/// A request on its way.
+#[derive(Debug, Clone, Copy)]
+struct Sent {
+    number: u64,
+    at: Instant,
+}
+
+/// A time in which the window is halved, to see the round trip without a queue of ours.
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    /// Requests from this number on were sent meanwhile.
+    from: u64,
+    until: Instant,
+    least: Option<Duration>,
+}
+
+/// The window of one session. Cheap: a few hundred bytes and the requests on their way.
+#[derive(Debug)]
+pub(super) struct DelayWindow {
+    /// The widest window.
+    most: f64,
+    smoothed: Option<Duration>,
+    variation: Duration,
+    latest: Duration,
+    /// How much samples that follow each other differ.
+    jitter: Duration,
+    /// The least round trip of a block, and when it was last seen.
+    least: Option<(Duration, Instant)>,
+    /// Blocks a second of the last body.
+    rate: Option<f64>,
+    used: Option<Instant>,
+    window: f64,
+    /// Above this the window grows by rounds.
+    threshold: f64,
+    /// The round ends when a request from this number on is answered; None before the first answer.
+    round_end: Option<u64>,
+    round_least: Option<Duration>,
+    /// First answer of the round, and how many there have been.
+    train: Option<(Instant, u32)>,
+    /// Blocks a second of the fastest train since the body began.
+    fastest: Option<f64>,
+    overtaken_by: u64,
+    /// Requests that were taken for lost and then answered.
+    wrongly_lost: u32,
+    /// Probes in a row.
+    backoff: u32,
+    lost: u32,
+    answered: u32,
+    shares: VecDeque<f64>,
+    /// Requests on their way, in their order.
+    out: VecDeque<Sent>,
+    next: u64,
+    newest_answered: Option<u64>,
+    /// When something was last sent or answered.
+    moved: Option<Instant>,
+    look: Option<Look>,
+    /// When the newest answers came.
+    answers: VecDeque<Instant>,
+}
+
+impl DelayWindow {
+    /// Makes the window of a session. `round_trip` is that of the handshake, `most` the widest window.
+    pub(super) fn new(round_trip: Option<Duration>, most: u32) -> DelayWindow {
+        DelayWindow {
+            most: f64::from(most.max(1)),
+            smoothed: round_trip,
+            variation: round_trip.unwrap_or_default() / 4,
+            latest: Duration::ZERO,
+            jitter: Duration::ZERO,
+            least: None,
+            rate: None,
+            used: None,
+            window: LEAST_WINDOW,
+            threshold: f64::INFINITY,
+            round_end: None,
+            round_least: None,
+            train: None,
+            fastest: None,
+            overtaken_by: OVERTAKEN_BY,
+            wrongly_lost: 0,
+            backoff: 0,
+            lost: 0,
+            answered: 0,
+            shares: VecDeque::new(),
+            out: VecDeque::new(),
+            next: 0,
+            newest_answered: None,
+            moved: None,
+            look: None,
+            answers: VecDeque::new(),
+        }
+    }
+
+    /// Begins with a body when nothing else is on its way. `initial` is the window where nothing is known:
+    /// a pause shorter than a round trip changes nothing, and for ten minutes the last rate holds.
+    pub(super) fn begin(&mut self, now: Instant, initial: u32) {
+        let idle = self.used.map(|used| now.saturating_duration_since(used));
+        if idle.is_some_and(|idle| idle < self.smoothed.unwrap_or(UNKNOWN_TIMEOUT)) {
+            return;
+        }
+        if idle.is_none_or(|idle| idle >= LEAST_KEPT) {
+            self.least = None;
+        }
+        let warm = match (self.rate, self.least) {
+            (Some(rate), Some((least, _))) if idle.is_some_and(|idle| idle < WARM_FOR) => {
+                Some((0.9 * rate * least.as_secs_f64()).max(LEAST_WINDOW))
+            }
+            _ => None,
+        };
+        self.window = warm.unwrap_or(f64::from(initial.max(1)));
+        self.threshold = warm.unwrap_or(f64::INFINITY);
+        self.jitter = Duration::ZERO;
+        self.round_end = None;
+        self.round_least = None;
+        self.train = None;
+        self.fastest = None;
+        self.overtaken_by = OVERTAKEN_BY;
+        self.wrongly_lost = 0;
+        self.backoff = 0;
+        (self.lost, self.answered) = (0, 0);
+        self.shares.clear();
+        self.look = None;
+        self.answers.clear();
+    }
+
+    /// Widens the window to what a peer takes that has just been found able to answer several requests.
+    pub(super) fn open(&mut self, initial: u32) {
+        self.window = self.window.max(initial.into());
+    }
+
+    /// Returns how many requests may be on their way now.
+    pub(super) fn window(&self) -> usize {
+        let window = if self.look.is_some() { self.window / 2.0 } else { self.window };
+        window.clamp(1.0, self.most) as usize
+    }
+
+    /// Returns how many requests are on their way.
+    pub(super) fn on_their_way(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Returns how often in a row nothing has come in time.
+    pub(super) fn backoff(&self) -> u32 {
+        self.backoff
+    }
+
+    /// Returns the least round trip of a block.
+    pub(super) fn least(&self) -> Option<Duration> {
+        self.least.map(|(least, _)| least)
+    }
+
+    /// Returns the smoothed round trip.
+    pub(super) fn smoothed(&self) -> Option<Duration> {
+        self.smoothed
+    }
+
+    /// Returns when the oldest request on its way was sent.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        self.out.front().map(|sent| sent.at)
+    }
+
+    /// Notes that a request goes out, and returns its number.
+    pub(super) fn send(&mut self, now: Instant) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        self.out.push_back(Sent { number, at: now });
+        self.moved = Some(now);
+        number
+    }
+
+    /// Takes a request out that is not waited for any more: the peer has acknowledged it, or nobody wants it.
+    pub(super) fn withdraw(&mut self, number: u64) -> bool {
+        let at = self.out.binary_search_by_key(&number, |sent| sent.number);
+        at.ok().and_then(|at| self.out.remove(at)).is_some()
+    }
+
+    /// Notes that a request which was sent at `sent` has been answered. `is_newest`: nothing newer was sent
+    /// for the same block.
+    pub(super) fn answered(&mut self, now: Instant, number: u64, sent: Instant, is_newest: bool) {
+        let on_their_way = self.out.len();
+        let was_lost = !self.withdraw(number);
+        self.backoff = 0;
+        self.moved = Some(now);
+        self.used = Some(now);
+        self.answered += 1;
+        if self.answers.len() == ANSWERS_KEPT {
+            self.answers.pop_front();
+        }
+        self.answers.push_back(now);
+        if was_lost {
+            self.wrongly_lost = self.wrongly_lost.saturating_add(1);
+            self.overtaken_by = (self.overtaken_by + 2).min(OVERTAKEN_BY_MOST);
+        }
+        if is_newest {
+            self.sample(now, number, now.saturating_duration_since(sent));
+            self.newest_answered = self.newest_answered.max(Some(number));
+        }
+        self.grow(now, on_their_way);
+        match self.round_end {
+            None => self.round_end = Some(self.next),
+            Some(end) if number >= end => self.end_round(on_their_way),
+            Some(_) => {}
+        }
+        self.look_for_least(now);
+    }
+
+    fn sample(&mut self, now: Instant, number: u64, sample: Duration) {
+        if !self.latest.is_zero() {
+            self.jitter = (self.jitter * 15 + sample.abs_diff(self.latest)) / 16;
+        }
+        self.latest = sample;
+        match self.smoothed {
+            Some(smoothed) => {
+                self.variation = (self.variation * 3 + smoothed.abs_diff(sample)) / 4;
+                self.smoothed = Some((smoothed * 7 + sample) / 8);
+            }
+            None => (self.smoothed, self.variation) = (Some(sample), sample / 2),
+        }
+        self.least = match self.least {
+            Some((least, _)) if sample <= least => Some((sample, now)),
+            Some((least, _)) if sample <= least.mul_f64(1.03) => Some((least, now)),
+            None => Some((sample, now)),
+            known => known,
+        };
+        let shorter = |before: Option<Duration>| Some(before.map_or(sample, |before| before.min(sample)));
+        self.round_least = shorter(self.round_least);
+        if let Some(look) = self.look.as_mut().filter(|look| number >= look.from) {
+            look.least = shorter(look.least);
+        }
+    }
+
+    /// Returns how much longer than the least a round trip may be that does not show a queue.
+    fn tolerance(&self, least: Duration) -> Duration {
+        (self.jitter * 2).min(least.max(Duration::from_millis(300)))
+    }
+
+    /// Grows the window in slow start.
+    fn grow(&mut self, now: Instant, on_their_way: usize) {
+        let (began, count) = self.train.map_or((now, 1), |(began, count)| (began, count + 1));
+        self.train = Some((began, count));
+        let (Some((least, _)), Some(round)) = (self.least, self.round_least) else { return };
+        if self.window >= self.threshold {
+            return;
+        }
+        if count >= TRAIN {
+            let rate = f64::from(count - 1) / now.saturating_duration_since(began).as_secs_f64().max(1e-6);
+            self.fastest = Some(self.fastest.map_or(rate, |fastest| fastest.max(rate)));
+        }
+        // What fits into the path, as far as answers that follow each other tell.
+        let fits = self.fastest.map(|fastest| fastest * least.as_secs_f64());
+        let most = fits.map_or(f64::INFINITY, |fits| (1.5 * fits + 2.0).max(4.0));
+        let is_short = round < least.mul_f64(1.25).max(least + self.tolerance(least));
+        if is_short && self.is_used(on_their_way) {
+            let step = if fits.is_some_and(|fits| self.window < fits / 2.0) { 2.0 } else { 1.0 };
+            self.window += step;
+        }
+        if self.window >= most {
+            // By rounds from here on.
+            self.window = most;
+            self.threshold = most;
+        }
+        self.window = self.window.min(self.most);
+    }
+
+    /// Returns whether the window decides how many requests are on their way: a short body does not.
+    fn is_used(&self, on_their_way: usize) -> bool {
+        2.0 * on_their_way as f64 >= self.window
+    }
+
+    fn end_round(&mut self, on_their_way: usize) {
+        self.round_end = Some(self.next);
+        self.train = None;
+        if let (Some((least, _)), Some(round)) = (self.least, self.round_least.take()) {
+            let queued = if round < least + self.tolerance(least) {
+                0.0
+            } else {
+                self.window * (1.0 - least.as_secs_f64() / round.as_secs_f64())
+            };
+            if self.window < self.threshold {
+                if queued > QUEUE_MOST {
+                    self.window = (self.window - queued + 1.0).max(LEAST_WINDOW);
+                    self.threshold = self.window;
+                }
+            } else if queued > QUEUE_MOST {
+                self.window = (self.window - 1.0 - (queued - QUEUE_MOST) / 2.0).max(LEAST_WINDOW);
+            } else if queued < QUEUE_LEAST && self.is_used(on_their_way) {
+                self.window = (self.window + 1.0).min(self.most);
+            }
+        }
+        let all = self.lost + self.answered;
+        if all >= PERIOD {
+            let share = f64::from(self.lost) / f64::from(all);
+            let usual = self.shares.iter().copied().reduce(f64::min).unwrap_or(0.0);
+            if share > usual + UNUSUAL_LOSS {
+                self.window = (0.75 * self.window).max(LEAST_WINDOW);
+                self.threshold = self.window;
+            }
+            self.shares.push_back(share);
+            if self.shares.len() > SHARES {
+                self.shares.pop_front();
+            }
+            (self.lost, self.answered) = (0, 0);
+        }
+    }
+
+    /// Halves the window for a while when the least round trip has not been seen for long: a queue of ours may
+    /// stand in the path all the time.
+    fn look_for_least(&mut self, now: Instant) {
+        let (Some((least, seen)), Some(smoothed)) = (self.least, self.smoothed) else { return };
+        match self.look {
+            None if now.saturating_duration_since(seen) > LEAST_AGES.max(least * 20) => {
+                self.look = Some(Look { from: self.next, until: now + smoothed * 2, least: None });
+            }
+            Some(Look { until, least: Some(found), .. }) if now >= until => {
+                self.least = Some((found.min(least.mul_f64(1.25)), now));
+                self.look = None;
+            }
+            _ => {}
+        }
+    }
+
+    /// Returns after which time a request is lost that was overtaken by the answer to a later one.
+    fn late(&self) -> Duration {
+        let smoothed = self.smoothed.unwrap_or(UNKNOWN_TIMEOUT);
+        let reorders = smoothed / 8 * self.wrongly_lost.saturating_add(1).min(8);
+        smoothed.max(self.latest) + reorders.max(self.jitter * 2)
+    }
+
+    /// Takes out the requests that are lost because later ones have been answered, oldest first.
+    pub(super) fn take_lost(&mut self, now: Instant) -> Vec<u64> {
+        let mut lost = Vec::new();
+        let Some(newest) = self.newest_answered else { return lost };
+        let late = self.late();
+        while let Some(sent) = self.out.front().copied() {
+            let is_overtaken =
+                sent.number < newest && (newest - sent.number >= self.overtaken_by || now >= sent.at + late);
+            if !is_overtaken {
+                break;
+            }
+            self.out.pop_front();
+            self.lost += 1;
+            lost.push(sent.number);
+        }
+        lost
+    }
+
+    /// Returns how long silence may last after something was sent or answered.
+    fn patience(&self) -> Duration {
+        let timeout = self
+            .smoothed
+            .map_or(UNKNOWN_TIMEOUT, |smoothed| smoothed + (self.variation * 4).max(LEAST_VARIATION));
+        let longest = (timeout * 2).max(LONGEST_GAP);
+        timeout.mul_f64(1.5f64.powi(self.backoff.min(16) as i32)).min(longest)
+    }
+
+    fn probe_at(&self) -> Option<Instant> {
+        let moved = self.moved.filter(|_| !self.out.is_empty())?;
+        Some(moved + self.patience())
+    }
+
+    /// Returns when [`DelayWindow::take_lost`] or [`DelayWindow::take_probes`] has something; None while
+    /// nothing is on its way.
+    pub(super) fn timeout(&self) -> Option<Instant> {
+        let overtaken =
+            self.out.front().filter(|sent| self.newest_answered.is_some_and(|newest| sent.number < newest));
+        let late = overtaken.map(|sent| sent.at + self.late());
+        [late, self.probe_at()].into_iter().flatten().min()
+    }
+
+    /// Takes out the requests to be sent once more because nothing has come in time: the two oldest.
+    pub(super) fn take_probes(&mut self, now: Instant) -> Vec<u64> {
+        if self.probe_at().is_none_or(|at| at > now) {
+            return Vec::new();
+        }
+        self.backoff = self.backoff.saturating_add(1);
+        self.moved = Some(now);
+        if self.backoff == 3 {
+            self.threshold = (self.window / 2.0).max(LEAST_WINDOW);
+            self.window = LEAST_WINDOW;
+        }
+        let count = self.out.len().min(2);
+        self.lost += count as u32;
+        self.out.drain(..count).map(|sent| sent.number).collect()
+    }
+
+    /// Notes that the peer lives, although it has not answered what was probed for: the path was silent for
+    /// a while, and the next probe need not wait its turn.
+    pub(super) fn heard(&mut self, now: Instant) {
+        if self.backoff < 2 || self.out.is_empty() {
+            return;
+        }
+        self.backoff = 1;
+        let soonest = self.moved.map_or(now, |moved| moved + self.smoothed.unwrap_or_default());
+        // The next probe is due after `patience` from here.
+        self.moved = soonest.max(now).checked_sub(self.patience()).or(self.moved);
+    }
+
+    /// Notes that there is nothing more to ask for: the rate until now is that of the path.
+    pub(super) fn tail(&mut self, now: Instant) {
+        let Some(smoothed) = self.smoothed else { return };
+        let since = now.checked_sub(smoothed * 4);
+        while self.answers.front().is_some_and(|at| since.is_some_and(|since| *at < since)) {
+            self.answers.pop_front();
+        }
+        if let (Some(first), Some(last)) = (self.answers.front(), self.answers.back())
+            && self.answers.len() >= TRAIN as usize
+            && last > first
+        {
+            self.rate = Some((self.answers.len() - 1) as f64 / (*last - *first).as_secs_f64());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    /// A window of which each request takes 100 ms, begun with four.
+    fn begun() -> (DelayWindow, Instant) {
+        let start = Instant::now();
+        let mut window = DelayWindow::new(Some(100 * MS), 64);
+        window.begin(start, 4);
+        (window, start)
+    }
+
+    /// Sends what the window admits at once, and answers all of it after `takes` and `apart` each.
+    fn round(window: &mut DelayWindow, now: Instant, takes: Duration, apart: Duration) -> Instant {
+        let numbers: Vec<_> = (0..window.window()).map(|_| window.send(now)).collect();
+        let mut at = now + takes;
+        for number in numbers {
+            window.answered(at, number, now, true);
+            at += apart;
+        }
+        at
+    }
+
+    /// Moves blocks over a path of 100 ms that takes one each `apart`, and returns the widths of the window
+    /// after each `every` answers, and when the last came.
+    fn flow(
+        window: &mut DelayWindow,
+        start: Instant,
+        apart: Duration,
+        every: usize,
+        count: usize,
+    ) -> (Vec<usize>, Instant) {
+        let mut on_their_way: VecDeque<(Instant, u64, Instant)> = VecDeque::new();
+        let (mut now, mut free, mut widths) = (start, start, Vec::new());
+        for answered in 1..=count {
+            while window.on_their_way() < window.window() {
+                free = free.max(now + 100 * MS - apart) + apart;
+                on_their_way.push_back((free, window.send(now), now));
+            }
+            let (at, number, sent) = on_their_way.pop_front().unwrap();
+            now = at;
+            window.answered(now, number, sent, true);
+            if answered % every == 0 {
+                widths.push(window.window());
+            }
+        }
+        on_their_way.iter().for_each(|(_, number, _)| assert!(window.withdraw(*number)));
+        (widths, now)
+    }
+
+    #[test]
+    fn the_window_grows_by_the_answer_or_two_while_the_round_trip_does_not_grow() {
+        let (mut window, start) = begun();
+        // Thirty blocks fit into the path.
+        let (widths, _) = flow(&mut window, start, 100 * MS / 30, 4, 16);
+        assert_eq!(widths, [9, 17, 21, 25]);
+    }
+
+    #[test]
+    fn what_follows_each_other_slowly_ends_slow_start_before_a_queue_stands() {
+        let (mut window, start) = begun();
+        // A block each 50 ms and a round trip of 100 ms: two fit, and five are enough.
+        round(&mut window, start, 100 * MS, 50 * MS);
+        assert_eq!(window.window(), 5);
+        assert!(window.threshold <= 5.0);
+    }
+
+    #[test]
+    fn a_queue_of_more_than_three_blocks_makes_the_window_smaller_and_none_makes_it_wider() {
+        let (mut window, start) = begun();
+        let mut now = round(&mut window, start, 100 * MS, 50 * MS);
+        window.window = 10.0;
+        // Twice the least: half of the window waits.
+        now = round(&mut window, now, 200 * MS, MS);
+        now = round(&mut window, now, 200 * MS, MS);
+        assert!(window.window() < 9, "{}", window.window);
+        window.jitter = Duration::ZERO;
+        window.window = 4.0;
+        window.threshold = 4.0;
+        now = round(&mut window, now, 100 * MS, MS);
+        let before = window.window;
+        round(&mut window, now, 100 * MS, MS);
+        assert_eq!(window.window, before + 1.0);
+    }
+
+    #[test]
+    fn a_request_is_lost_when_three_later_ones_or_one_and_a_time_have_been_answered() {
+        let (mut window, start) = begun();
+        let numbers: Vec<_> = (0..6).map(|_| window.send(start)).collect();
+        let at = start + 100 * MS;
+        window.answered(at, numbers[2], start, true);
+        assert_eq!(window.take_lost(at), []);
+        window.answered(at, numbers[3], start, true);
+        assert_eq!(window.take_lost(at), [numbers[0]], "overtaken by three");
+        // An eighth of the round trip more, and the other is late as well.
+        let late = window.timeout().unwrap();
+        assert_eq!(late, start + 100 * MS + 12 * MS + MS / 2);
+        assert_eq!(window.take_lost(late - MS), []);
+        assert_eq!(window.take_lost(late), [numbers[1]]);
+        assert_eq!(window.on_their_way(), 2);
+    }
+
+    #[test]
+    fn a_request_that_was_lost_and_is_answered_makes_the_next_judgement_slower() {
+        let (mut window, start) = begun();
+        let numbers: Vec<_> = (0..6).map(|_| window.send(start)).collect();
+        let at = start + 100 * MS;
+        window.answered(at, numbers[3], start, true);
+        assert_eq!(window.take_lost(at), [numbers[0]]);
+        window.answered(at, numbers[0], start, false);
+        assert_eq!(window.overtaken_by, OVERTAKEN_BY + 2);
+        for _ in 0..50 {
+            window.answered(at, numbers[0], start, false);
+        }
+        assert_eq!(window.overtaken_by, OVERTAKEN_BY_MOST);
+    }
+
+    #[test]
+    fn silence_is_probed_by_the_two_oldest_at_growing_intervals() {
+        let (mut window, start) = begun();
+        let numbers: Vec<_> = (0..3).map(|_| window.send(start)).collect();
+        let first = window.timeout().unwrap();
+        assert_eq!(first, start + 200 * MS, "srtt and four times a quarter of it");
+        assert_eq!(window.take_probes(first - MS), []);
+        assert_eq!(window.take_probes(first), numbers[..2]);
+        let again: Vec<_> = (0..2).map(|_| window.send(first)).collect();
+        assert_eq!(window.timeout(), Some(first + 300 * MS));
+        let mut now = window.timeout().unwrap();
+        assert_eq!(window.take_probes(now), [numbers[2], again[0]]);
+        // Each probe is sent again, at most eight seconds apart, and the window ends at two.
+        for _ in 0..20 {
+            window.send(now);
+            let next = window.timeout().unwrap();
+            assert!(next - now <= LONGEST_GAP);
+            now = next;
+            assert!(window.take_probes(now).len() <= 2);
+        }
+        assert_eq!(window.window(), 2);
+        window.send(now);
+        assert_eq!((window.backoff(), window.timeout()), (22, Some(now + LONGEST_GAP)));
+        // A sign of life brings the next one near.
+        window.heard(now);
+        assert!(window.timeout().unwrap() <= now + 100 * MS, "{:?}", window.timeout().unwrap() - now);
+    }
+
+    #[test]
+    fn nothing_on_its_way_wakes_nobody() {
+        let (mut window, start) = begun();
+        assert_eq!(window.timeout(), None);
+        let number = window.send(start);
+        assert!(window.timeout().is_some());
+        assert!(window.withdraw(number) && !window.withdraw(number));
+        assert_eq!(window.timeout(), None);
+        assert_eq!(window.take_probes(start + LONGEST_GAP), []);
+    }
+
+    #[test]
+    fn more_loss_than_usual_makes_the_window_smaller_once() {
+        let (mut window, mut now) = begun();
+        window.threshold = 20.0;
+        window.window = 20.0;
+        let mut widths = Vec::new();
+        for _ in 0..4 {
+            let numbers: Vec<_> = (0..20).map(|_| window.send(now)).collect();
+            now += 100 * MS;
+            // Each fourth is lost.
+            for number in &numbers {
+                if number % 4 != 0 {
+                    window.answered(now, *number, now - 100 * MS, true);
+                }
+            }
+            window.take_lost(now + 100 * MS);
+            window.out.clear();
+            widths.push(window.window());
+        }
+        assert!(widths.iter().min() >= Some(&15), "{widths:?}");
+        assert!(widths.contains(&15) || widths.contains(&16), "{widths:?}");
+    }
+
+    #[test]
+    fn a_body_soon_after_another_begins_with_what_the_path_takes() {
+        let (mut window, mut now) = begun();
+        (_, now) = flow(&mut window, now, 5 * MS, 1, 200);
+        window.tail(now);
+        let rate = window.rate.unwrap();
+        assert!((195.0..=201.0).contains(&rate), "{rate}");
+        window.begin(now + Duration::from_secs(60), 4);
+        assert_eq!(window.window(), 18, "nine tenths of what fits into the path");
+        assert_eq!(window.threshold, window.window);
+        window.begin(now + WARM_FOR + Duration::from_secs(1), 4);
+        assert_eq!((window.window(), window.threshold), (4, f64::INFINITY), "too long ago");
+    }
+
+    #[test]
+    fn a_least_round_trip_that_is_not_seen_any_more_is_looked_for_with_half_the_window() {
+        let (mut window, mut now) = begun();
+        now = round(&mut window, now, 100 * MS, MS);
+        window.threshold = 8.0;
+        window.window = 8.0;
+        let mut halved = false;
+        while now < Instant::now() + Duration::from_secs(90) {
+            now = round(&mut window, now, 150 * MS, MS);
+            halved |= window.look.is_some();
+        }
+        assert!(halved);
+        // In steps of a quarter.
+        let least = window.least().unwrap();
+        assert!(least > 120 * MS && least <= 150 * MS, "{least:?}");
+    }
+
+    #[test]
+    fn the_window_is_never_wider_than_its_bound() {
+        let (mut window, mut now) = begun();
+        window.most = 1.0;
+        for _ in 0..10 {
+            now = round(&mut window, now, 100 * MS, MS);
+            assert_eq!(window.window(), 1);
+        }
+    }
+}
