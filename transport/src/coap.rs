@@ -13,6 +13,7 @@
 //!
 //! Each line uses only lines below it; [`Times`], [`Limits`] and [`Counters`] go through all of them.
 
+mod body;
 mod by_session;
 mod client;
 mod config;
@@ -20,7 +21,6 @@ mod congestion;
 mod counters;
 mod counting;
 mod dedup;
-#[allow(dead_code, reason = "the client does not use it yet")]
 mod delay_window;
 mod download;
 mod exchanged;

@@ -21,6 +21,7 @@ mod coap {
     mod interleaved;
     mod late;
     mod limits;
+    mod links;
     mod lossy;
     mod mid_exchange;
     mod narrow;

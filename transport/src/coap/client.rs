@@ -11,6 +11,8 @@
 //! caller knows them.
 
 mod exchange;
+mod flight;
+mod flying;
 mod liveness;
 mod narrow_path;
 mod report;
@@ -21,9 +23,11 @@ use super::counters::Counters;
 use super::exchanged::{Request, Response};
 use super::failure::{FailReason, ProtocolError};
 use super::message_layer::{MessageLayer, Origin, Received};
+use super::timers::Timers;
 use crate::shares::Network;
 use crate::{ExchangeId, SessionId};
 use exchange::Exchange;
+use flight::{Flight, Part};
 use lowband_wire::coap::message::{Kind, Message, Token};
 use lowband_wire::coap::options::ParsedResponse;
 use std::collections::{BTreeMap, VecDeque};
@@ -78,6 +82,8 @@ pub enum ClientEvent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Owner {
     Exchange(ExchangeId),
+    /// A request for one block, among others.
+    Part(Part),
     Ping(SessionId),
 }
 
@@ -102,6 +108,10 @@ struct Session {
     knows_us: bool,
     /// What has been counted of its bodies, and the window of the newest.
     path: PathReport,
+    /// Round trip of the handshake.
+    round_trip: Option<Duration>,
+    /// Blocks on their way; None before the first body of several.
+    flight: Option<Box<Flight>>,
 }
 
 /// The asking role over any session layer.
@@ -111,6 +121,8 @@ pub struct Client {
     sessions: BTreeMap<SessionId, Session>,
     exchanges: BTreeMap<ExchangeId, Exchange>,
     events: VecDeque<ClientEvent>,
+    /// When something is due in the flights of sessions.
+    alarms: Timers<SessionId>,
     next_exchange: u64,
 }
 
@@ -122,6 +134,7 @@ impl Client {
             sessions: BTreeMap::new(),
             exchanges: BTreeMap::new(),
             events: VecDeque::new(),
+            alarms: Timers::new(),
             next_exchange: 0,
         }
     }
@@ -141,15 +154,20 @@ impl Client {
     /// sample for measured times.
     pub fn session_opened(&mut self, now: Instant, session: SessionId, round_trip: Option<Duration>) {
         self.messages.opened(now, session, round_trip);
-        self.sessions.entry(session).or_default().open = true;
+        let state = self.sessions.entry(session).or_default();
+        state.open = true;
+        state.round_trip = round_trip;
         self.start_queued(now, session);
     }
 
     /// Takes note that a session has ended, or was never established: its requests fail, in their order.
     pub fn session_closed(&mut self, _now: Instant, session: SessionId) {
         let Some(state) = self.sessions.remove(&session) else { return };
-        let mut lost: Vec<_> = state.tokens.into_values().chain(state.queue).collect();
+        self.alarms.clear(session);
+        let flying = state.flight.map(|flight| flight.bodies()).unwrap_or_default();
+        let mut lost: Vec<_> = state.tokens.into_values().chain(state.queue).chain(flying).collect();
         lost.sort_unstable();
+        lost.dedup();
         for exchange in lost {
             let sent = self.has_been_sent(exchange);
             self.exchanges.remove(&exchange);
@@ -194,6 +212,8 @@ impl Client {
                 self.arrived(session, exchange);
                 self.start_queued(now, session);
             }
+            Received::Acknowledged(Owner::Part(part)) => self.part_acknowledged(now, part),
+            Received::Reset { of: Owner::Part(part), .. } => self.part_reset(now, part),
             Received::Acknowledged(Owner::Ping(_)) | Received::Reset { of: Owner::Ping(_), .. } => {
                 // The RFC answers a ping by a Reset; the reference's server sends an empty acknowledgement.
                 self.ping_answered(session);
@@ -212,14 +232,25 @@ impl Client {
             }
             Received::Response { message, to } => self.handle_response(now, session, message, to),
         }
+        if let Some(flight) = self.sessions.get_mut(&session).and_then(|state| state.flight.as_mut())
+            && flight.window.heard(now)
+        {
+            self.alarms.set(session, now);
+        }
     }
 
     fn handle_response(&mut self, now: Instant, session: SessionId, message: Message, to: Option<Owner>) {
+        if self.part_answered(now, session, &message) {
+            return;
+        }
         let state = self.sessions.get(&session);
         let Some(id) = state.and_then(|state| state.tokens.get(&message.token)).copied() else {
             match (message.kind, to) {
                 (Kind::Acknowledgement, Some(Owner::Exchange(exchange))) => {
                     self.contradict(now, exchange, ProtocolError::OtherRequest);
+                }
+                (Kind::Acknowledgement, Some(Owner::Part(part))) => {
+                    self.part_contradicts(now, part);
                 }
                 // The second answer to a request that was sent twice.
                 (Kind::Acknowledgement, _) => self.messages.counters.unmatched += 1,
@@ -232,6 +263,12 @@ impl Client {
             }
             return;
         };
+        // Under a token that several requests have, a second answer to an earlier one may come.
+        let keeps_token = self.exchanges.get(&id).is_some_and(|exchange| exchange.keeps_token);
+        if keeps_token && message.kind == Kind::Acknowledgement && to.is_none() {
+            self.messages.counters.unmatched += 1;
+            return;
+        }
         // A response acknowledges the request in whichever message it comes (RFC 7252 section 5.3.2).
         self.messages.stop(now, session, Owner::Exchange(id));
         self.arrived(session, id);
@@ -270,11 +307,16 @@ impl Client {
                     }
                     self.fail(now, exchange, FailReason::Timeout);
                 }
+                // Sent once, never given up here.
+                Owner::Part(_) => {}
                 Owner::Ping(session) => self.ping_failed(session),
             }
         }
         while let Some(session) = self.messages.next_narrowed() {
             self.cut_smaller(now, session);
+        }
+        while let Some(session) = self.alarms.expired(now) {
+            self.flight_due(now, session);
         }
     }
 
@@ -290,7 +332,7 @@ impl Client {
 
     /// Returns when to call [`Client::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.messages.poll_timeout()
+        [self.messages.poll_timeout(), self.alarms.next()].into_iter().flatten().min()
     }
 
     /// Returns what happened so far, one number per reason.
@@ -327,7 +369,7 @@ impl Client {
     fn oldest_repeated(&self, session: SessionId) -> Option<u64> {
         let begun = |owner| match owner {
             Owner::Exchange(id) => self.exchanges.get(&id).map(|exchange| exchange.begun),
-            Owner::Ping(_) => None,
+            Owner::Part(_) | Owner::Ping(_) => None,
         };
         self.messages.unacknowledged(session).filter_map(begun).min()
     }
@@ -364,6 +406,7 @@ impl Client {
     fn finish(&mut self, now: Instant, id: ExchangeId) -> bool {
         let Some(exchange) = self.exchanges.remove(&id) else { return false };
         let session = exchange.session;
+        self.leave_flight(session, id);
         self.messages.stop(now, session, Owner::Exchange(id));
         if let Some(state) = self.sessions.get_mut(&session) {
             match exchange.token() {
@@ -375,6 +418,7 @@ impl Client {
             }
         }
         self.start_queued(now, session);
+        self.fly(now, session);
         true
     }
 }

@@ -104,6 +104,23 @@ impl Times {
 }
 
 impl Times {
+    /// Returns how long a confirmable message is sent again before it is given up, at most: MAX_TRANSMIT_WAIT
+    /// (RFC 7252 section 4.8.2), within what `max_retransmit` allows.
+    pub(super) fn patience(&self) -> Duration {
+        let longest = self.exchange_lifetime.mul_f64(0.6);
+        let (mut gap, mut total) = (self.ack_timeout.mul_f64(self.ack_random_factor), Duration::ZERO);
+        for _ in 0..=self.max_retransmit {
+            total = total.saturating_add(gap);
+            if total >= longest {
+                return longest;
+            }
+            gap = gap.mul_f64(self.backoff).min(self.max_interval.max(gap));
+        }
+        total
+    }
+}
+
+impl Times {
     /// Returns what makes no sense; empty if all is well.
     pub fn mistakes(&self) -> Vec<Mistake> {
         let mut mistakes = Vec::new();

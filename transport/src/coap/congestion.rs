@@ -96,6 +96,14 @@ impl Controller {
         }
     }
 
+    /// Takes note of a round trip measured by a message that was sent once.
+    pub(super) fn sampled(&mut self, now: Instant, sample: Duration) {
+        match &mut self.round_trip {
+            Some(round_trip) => round_trip.sampled(now, sample),
+            none => *none = Some(RoundTrip::first(now, sample)),
+        }
+    }
+
     /// Returns until when to wait at least for the answers to messages that were sent later than the one that
     /// has just been answered: they queue up behind it (RFC 6298 section 5.3).
     pub(super) fn next_answer(&self, now: Instant, times: &Times) -> Option<Instant> {

@@ -50,6 +50,8 @@ counters! {
         snapshots = "coap_snapshots",
         /// Client: bodies asked for again from their beginning, because the server knew them no more.
         downloads_restarted = "coap_downloads_restarted",
+        /// Client: blocks asked for, or sent, once more.
+        blocks_asked_again = "coap_blocks_asked_again",
         /// Client: bodies sent again from their beginning: the server may have had them whole already.
         uploads_sent_again = "coap_uploads_sent_again",
         /// Blocks sent out of snapshots.

@@ -120,6 +120,8 @@ pub(super) struct DelayWindow {
     newest_answered: Option<u64>,
     /// When something was last sent or answered.
     moved: Option<Instant>,
+    /// Since when something has been on its way and nothing has been answered.
+    owed: Option<Instant>,
     look: Option<Look>,
     /// When the newest answers came.
     answers: VecDeque<Instant>,
@@ -153,6 +155,7 @@ impl DelayWindow {
             next: 0,
             newest_answered: None,
             moved: None,
+            owed: None,
             look: None,
             answers: VecDeque::new(),
         }
@@ -190,11 +193,6 @@ impl DelayWindow {
         self.answers.clear();
     }
 
-    /// Widens the window to what a peer takes that has just been found able to answer several requests.
-    pub(super) fn open(&mut self, initial: u32) {
-        self.window = self.window.max(initial.into());
-    }
-
     /// Returns how many requests may be on their way now.
     pub(super) fn window(&self) -> usize {
         let window = if self.look.is_some() { self.window / 2.0 } else { self.window };
@@ -216,14 +214,9 @@ impl DelayWindow {
         self.least.map(|(least, _)| least)
     }
 
-    /// Returns the smoothed round trip.
-    pub(super) fn smoothed(&self) -> Option<Duration> {
-        self.smoothed
-    }
-
-    /// Returns when the oldest request on its way was sent.
-    pub(super) fn oldest(&self) -> Option<Instant> {
-        self.out.front().map(|sent| sent.at)
+    /// Returns since when the peer has owed answers; None if it owes none.
+    pub(super) fn owed_since(&self) -> Option<Instant> {
+        self.owed
     }
 
     /// Notes that a request goes out, and returns its number.
@@ -232,13 +225,18 @@ impl DelayWindow {
         self.next += 1;
         self.out.push_back(Sent { number, at: now });
         self.moved = Some(now);
+        self.owed.get_or_insert(now);
         number
     }
 
     /// Takes a request out that is not waited for any more: the peer has acknowledged it, or nobody wants it.
     pub(super) fn withdraw(&mut self, number: u64) -> bool {
         let at = self.out.binary_search_by_key(&number, |sent| sent.number);
-        at.ok().and_then(|at| self.out.remove(at)).is_some()
+        let was_on_its_way = at.ok().and_then(|at| self.out.remove(at)).is_some();
+        if self.out.is_empty() {
+            self.owed = None;
+        }
+        was_on_its_way
     }
 
     /// Notes that a request which was sent at `sent` has been answered. `is_newest`: nothing newer was sent
@@ -246,6 +244,7 @@ impl DelayWindow {
     pub(super) fn answered(&mut self, now: Instant, number: u64, sent: Instant, is_newest: bool) {
         let on_their_way = self.out.len();
         let was_lost = !self.withdraw(number);
+        self.owed = self.owed.map(|_| now);
         self.backoff = 0;
         self.moved = Some(now);
         self.used = Some(now);
@@ -452,14 +451,16 @@ impl DelayWindow {
 
     /// Notes that the peer lives, although it has not answered what was probed for: the path was silent for
     /// a while, and the next probe need not wait its turn.
-    pub(super) fn heard(&mut self, now: Instant) {
+    /// Returns whether that makes anything due sooner.
+    pub(super) fn heard(&mut self, now: Instant) -> bool {
         if self.backoff < 2 || self.out.is_empty() {
-            return;
+            return false;
         }
         self.backoff = 1;
         let soonest = self.moved.map_or(now, |moved| moved + self.smoothed.unwrap_or_default());
         // The next probe is due after `patience` from here.
         self.moved = soonest.max(now).checked_sub(self.patience()).or(self.moved);
+        true
     }
 
     /// Notes that there is nothing more to ask for: the rate until now is that of the path.

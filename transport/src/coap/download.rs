@@ -1,29 +1,67 @@
-//! Response bodies that arrive in blocks: the receiving side of Block2 (RFC 7959 section 2.4).
+//! Response bodies that arrive in blocks, in any order: the receiving side of Block2 (RFC 7959 section 2.4).
+//!
+//! ```text
+//!   0              body              ahead          next                     end, or what Size2 says
+//!   |-- without gaps --|  gap  |##|  gap  |###|-------|   not asked for yet    |
+//!                        wanted: lost           asked
+//! ```
 //!
 //! Whether the pieces belong together is checked at every block: the same ETag and code, the offset that was
-//! asked for, and whole blocks but for the last. Size2 is an estimate (RFC 7959 section 4): it refuses early
-//! what is above the limit, and decides nothing else. Blocks are asked for one after the other for now; code
-//! that asks for several at once would go here as well.
+//! asked for, whole blocks but for the last, and, of servers that name no ETag, the same length. Places are
+//! bytes, not numbers: the size of blocks may become smaller in the middle of a body.
+//!
+//! Size2 is an estimate (RFC 7959 section 4): it refuses early what is above the limit, nothing is asked for
+//! beyond it as long as blocks before it are missing, and it makes us allocate nothing. Some servers forget a
+//! body once its last block was asked for, so that one is asked for last of all.
+//!
+//! Without a length, blocks beyond the end may be asked for. What is answered to such a request refuses that
+//! place alone, and counts only if the body turns out to have nothing before it.
 
+use super::body::Body;
 use super::exchanged::Response;
 use super::failure::ProtocolError;
 use lowband_wire::coap::Code;
-use lowband_wire::coap::block::Block;
+use lowband_wire::coap::block::{Block, BlockSize};
 use lowband_wire::coap::options::{ParsedResponse, ResponseOptions};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Bytes from the first gap of a body to the newest block asked for: a server of ours may drop what lies
+/// 256 KiB behind it.
+const AHEAD: usize = 192 << 10;
+
+/// Bytes of the ETag of a server that makes one out of its body, and runs a request anew for each token.
+const ETAG_OF_A_SUM: usize = 2;
 
 #[derive(Debug)]
 pub(super) struct Download {
     code: Code,
     options: ResponseOptions,
     etag: Option<Vec<u8>>,
+    /// Size of the blocks to be asked for.
+    size: BlockSize,
+    /// The beginning, as far as it has no gap.
     body: Vec<u8>,
+    /// Blocks behind a gap, by offset.
+    ahead: BTreeMap<usize, Vec<u8>>,
+    /// Bytes of those blocks.
+    ahead_bytes: usize,
+    /// Length of the body, once its last block has come.
+    end: Option<usize>,
+    /// The lowest place at which something else came than a block, and what came.
+    refused: Option<(usize, Option<Response>)>,
+    /// Number of the newest request for each place that has been asked for and has not come.
+    asked: BTreeMap<usize, u64>,
+    /// Places to be asked for once more.
+    wanted: BTreeSet<usize>,
+    /// First place that has never been asked for.
+    next: usize,
 }
 
 /// What comes after a block.
 #[derive(Debug)]
 pub(super) enum Progress {
-    /// Block that is to be asked for.
-    Next(Download, Block),
+    /// Further blocks are missing.
+    More(Box<Download>),
     Whole(Response),
 }
 
@@ -43,67 +81,257 @@ impl Download {
         if options.size.is_some_and(|size| size > limit as u64) {
             return Err(ProtocolError::TooLarge { limit });
         }
-        let download = Download { code, options, etag, body: Vec::new() };
-        download.append(block, &payload, limit)
+        let mut download = Download {
+            code,
+            options,
+            etag,
+            size: block.size,
+            body: Vec::new(),
+            ahead: BTreeMap::new(),
+            ahead_bytes: 0,
+            end: None,
+            refused: None,
+            asked: BTreeMap::new(),
+            wanted: BTreeSet::new(),
+            next: 0,
+        };
+        download.take(block, &payload, Block { num: 0, ..block }, limit)?;
+        Ok(match download.whole() {
+            Some(response) => Progress::Whole(response),
+            None => Progress::More(Box::new(download)),
+        })
     }
 
     /// Counts the bytes that have come.
     pub(super) fn received(&self) -> usize {
-        self.body.len()
+        self.body.len() + self.ahead_bytes
     }
 
     /// Returns how long the peer says the body is.
     pub(super) fn size(&self) -> Option<u64> {
-        self.options.size
+        self.end.map(|end| end as u64).or(self.options.size)
+    }
+
+    /// Returns whether the server may run the request again for a block that is asked for under a token of its
+    /// own, by the look of its answer.
+    pub(super) fn may_hang_on_its_token(&self) -> bool {
+        self.etag.as_ref().is_some_and(|etag| etag.len() == ETAG_OF_A_SUM) && self.options.size.is_none()
     }
 
     /// Returns whether a block belongs to another body: the resource has changed (RFC 7959 section 2.4).
     pub(super) fn is_of_another(&self, code: Code, response: &ParsedResponse) -> bool {
-        code == self.code && response.block2.is_some() && response.etag != self.etag
+        let is_other = match (&self.etag, &response.etag) {
+            (None, None) => match (self.options.size, response.options.size) {
+                (Some(ours), Some(theirs)) => ours != theirs,
+                _ => false,
+            },
+            (ours, theirs) => ours != theirs,
+        };
+        code == self.code && response.block2.is_some() && is_other
     }
 
-    /// Adds a further response. A response without success replaces the body: the server could not go on.
+    /// Wants what has not come between two places.
+    fn want(&mut self, from: usize, to: usize) {
+        let to = self.end.map_or(to, |end| to.min(end));
+        for offset in (from..to).step_by(self.size.bytes()) {
+            if !self.has(offset) && !self.asked.contains_key(&offset) {
+                self.wanted.insert(offset);
+            }
+        }
+    }
+
+    fn has(&self, offset: usize) -> bool {
+        offset < self.body.len() || self.ahead.contains_key(&offset)
+    }
+
+    /// Makes the blocks to be asked for smaller. What is asked for already may come as it was asked for.
+    pub(super) fn cut(&mut self, size: BlockSize) {
+        if size >= self.size {
+            return;
+        }
+        let before = self.size.bytes();
+        self.size = size;
+        for offset in std::mem::take(&mut self.wanted) {
+            self.want(offset, offset + before);
+        }
+    }
+
+    /// Adds a further response, to the request for `asked`; returns the whole response if nothing is missing
+    /// any more. A response without success replaces the body: the server could not go on.
     pub(super) fn add(
-        self,
+        &mut self,
+        asked: Block,
         code: Code,
         response: ParsedResponse,
         payload: Vec<u8>,
         limit: usize,
-    ) -> Result<Progress, ProtocolError> {
+    ) -> Result<Option<Response>, ProtocolError> {
+        let is_of_another = self.is_of_another(code, &response);
         let ParsedResponse { options, block2, etag, .. } = response;
+        let offset = asked.offset();
         if code != self.code && !code.is_success() {
-            return Ok(Progress::Whole(Response { code, options, body: payload }));
+            let response = Response { code, options, body: payload };
+            let is_known = offset < self.body.len() || self.has_beyond(asked);
+            if is_known || self.end.is_some_and(|end| offset < end) {
+                return Ok(Some(response));
+            }
+            self.refuse(offset, Some(response));
+            return Ok(self.whole());
         }
         if code != self.code {
             return Err(ProtocolError::CodeChanged { from: self.code, to: code });
         }
-        if etag != self.etag {
+        if is_of_another || (block2.is_none() && etag != self.etag) {
             return Err(ProtocolError::BodyChanged);
         }
         let block = block2.ok_or(ProtocolError::NotABlock)?;
-        self.append(block, &payload, limit)
+        self.take(block, &payload, asked, limit)?;
+        // The rest of what was asked for, where a smaller block has come.
+        if block.size < asked.size {
+            self.want(offset + block.size.bytes(), offset + asked.size.bytes());
+        }
+        Ok(self.whole())
     }
 
-    fn append(mut self, block: Block, payload: &[u8], limit: usize) -> Result<Progress, ProtocolError> {
-        let length = self.body.len() + payload.len();
-        let size = block.size.bytes();
-        if block.offset() != self.body.len() {
-            return Err(ProtocolError::WrongBlock { expected: self.body.len(), found: block.offset() });
+    fn refuse(&mut self, offset: usize, why: Option<Response>) {
+        self.asked.remove(&offset);
+        if self.refused.as_ref().is_none_or(|(before, _)| offset < *before) {
+            self.refused = Some((offset, why));
         }
-        if payload.len() > size || (block.more && payload.len() < size) {
-            return Err(ProtocolError::BlockLength { size, payload: payload.len() });
+        self.wanted.retain(|wanted| *wanted < offset);
+    }
+
+    fn take(
+        &mut self,
+        block: Block,
+        payload: &[u8],
+        asked: Block,
+        limit: usize,
+    ) -> Result<(), ProtocolError> {
+        let (offset, size, length) = (block.offset(), block.size.bytes(), payload.len());
+        if offset != asked.offset() {
+            return Err(ProtocolError::WrongBlock { expected: asked.offset(), found: offset });
         }
-        if length > limit {
+        if size > asked.size.bytes() {
+            return Err(ProtocolError::BlockLength { size: asked.size.bytes(), payload: length });
+        }
+        if length > size || (block.more && length < size) {
+            return Err(ProtocolError::BlockLength { size, payload: length });
+        }
+        if offset + length > limit {
             return Err(ProtocolError::TooLarge { limit });
         }
-        self.body.extend_from_slice(payload);
+        if block.more && Block::at(offset + size, block.size, false).is_none() {
+            return Err(ProtocolError::TooManyBlocks { option: "Block2" });
+        }
+        self.cut(block.size);
+        if offset > 0 && payload.is_empty() {
+            // Some servers answer so beyond the end. The body may end just there.
+            if self.has_beyond(block) || self.options.size.is_some_and(|told| told > offset as u64) {
+                return Err(ProtocolError::BodyChanged);
+            }
+            self.refuse(offset, None);
+            return Ok(());
+        }
+        let end = offset + length;
+        let is_beyond = self.end.is_some_and(|known| end > known || (!block.more && end != known));
+        let has_more = !block.more && (self.body.len() > end || self.has_beyond(block));
+        if is_beyond || has_more || (block.more && self.end == Some(end)) {
+            return Err(ProtocolError::BodyChanged);
+        }
         if !block.more {
-            return Ok(Progress::Whole(Response { code: self.code, options: self.options, body: self.body }));
+            self.end = Some(end);
+            self.refused = None;
+            self.wanted.retain(|wanted| *wanted < end);
         }
-        match Block::at(self.body.len(), block.size, false) {
-            Some(next) => Ok(Progress::Next(self, next)),
-            None => Err(ProtocolError::TooManyBlocks { option: "Block2" }),
+        self.next = self.next.max(end);
+        // A block that was asked for before blocks became smaller may meet some of these.
+        for (at, piece) in (offset..).step_by(self.size.bytes()).zip(payload.chunks(self.size.bytes())) {
+            self.asked.remove(&at);
+            self.wanted.remove(&at);
+            if !self.has(at) {
+                self.ahead_bytes += piece.len();
+                self.ahead.insert(at, piece.to_vec());
+            }
         }
+        while let Some(entry) = self.ahead.first_entry().filter(|entry| *entry.key() == self.body.len()) {
+            let next = entry.remove();
+            self.ahead_bytes -= next.len();
+            self.body.extend_from_slice(&next);
+        }
+        Ok(())
+    }
+
+    /// Wants all that has been asked for and has not come, what was refused included.
+    pub(super) fn lose_all(&mut self) {
+        if let Some((at, _)) = self.refused.take() {
+            self.wanted.insert(at);
+        }
+        for offset in std::mem::take(&mut self.asked).into_keys() {
+            self.want(offset, offset + self.size.bytes());
+        }
+    }
+
+    /// Returns the code of all blocks.
+    pub(super) fn code(&self) -> Code {
+        self.code
+    }
+
+    /// Returns the response if nothing is missing any more.
+    fn whole(&mut self) -> Option<Response> {
+        let come = self.body.len();
+        let refusal = match &self.refused {
+            Some((at, why)) if self.end.is_none() && come >= *at => Some(why.clone()),
+            _ => None,
+        };
+        match refusal {
+            Some(Some(response)) => return Some(response),
+            None if self.end.is_none_or(|end| come < end) => return None,
+            _ => {}
+        }
+        let body = std::mem::take(&mut self.body);
+        Some(Response { code: self.code, options: std::mem::take(&mut self.options), body })
+    }
+}
+
+impl Body for Download {
+    fn missing(&self, last_at_last: bool) -> Option<Block> {
+        let told = self.options.size.map(|size| size as usize);
+        let end = self.end.or(self.refused.as_ref().map(|(at, _)| *at));
+        let may_ask = |offset: usize| {
+            let is_last = self.end.or(told).is_some_and(|length| offset + self.size.bytes() >= length);
+            let is_inside = end.is_none_or(|end| offset < end)
+                && (self.end.is_some() || told.is_none_or(|told| offset < told) || self.body.len() >= offset);
+            is_inside && (!is_last || !last_at_last || self.body.len() >= offset)
+        };
+        let wanted = self.wanted.first().copied().filter(|offset| may_ask(*offset));
+        let further = || {
+            let is_near = self.next.saturating_sub(self.body.len()) < AHEAD;
+            Some(self.next).filter(|offset| is_near && may_ask(*offset))
+        };
+        Block::at(wanted.or_else(further)?, self.size, false)
+    }
+
+    fn is_asked(&mut self, block: Block, number: u64) {
+        let offset = block.offset();
+        self.wanted.remove(&offset);
+        self.next = self.next.max(offset + block.size.bytes());
+        self.asked.insert(offset, number);
+    }
+
+    fn is_newest(&self, block: Block, number: u64) -> bool {
+        self.asked.get(&block.offset()) == Some(&number)
+    }
+
+    fn is_lost(&mut self, block: Block, number: u64) {
+        if self.is_newest(block, number) {
+            self.asked.remove(&block.offset());
+            self.want(block.offset(), block.offset() + block.size.bytes());
+        }
+    }
+
+    fn has_beyond(&self, block: Block) -> bool {
+        self.ahead.last_key_value().is_some_and(|(offset, _)| *offset > block.offset())
     }
 }
 
@@ -127,21 +355,21 @@ mod tests {
         then: ParsedResponse,
         payload: usize,
         promised: Option<u64>,
-    ) -> Result<Progress, ProtocolError> {
+    ) -> Result<Option<Response>, ProtocolError> {
         let first = response(block(0, true, 0), b"e", promised);
-        let Ok(Progress::Next(download, next)) = Download::start(Code::CONTENT, first, vec![1; 16], 40)
-        else {
+        let Ok(Progress::More(mut download)) = Download::start(Code::CONTENT, first, vec![1; 16], 40) else {
             panic!("the first block is in order")
         };
+        let next = download.missing(true).unwrap();
         assert_eq!((next.num, next.more), (1, false));
-        download.add(code, then, vec![2; payload], 40)
+        download.add(next, code, then, vec![2; payload], 40)
     }
 
     #[test]
     fn blocks_that_belong_together_make_a_body() {
         for promised in [None, Some(20), Some(19), Some(21), Some(0)] {
             let result = second(Code::CONTENT, response(block(1, false, 0), b"e", None), 4, promised);
-            let Ok(Progress::Whole(whole)) = result else { panic!("{result:?}") };
+            let Ok(Some(whole)) = result else { panic!("{result:?}") };
             assert_eq!(whole.body, [vec![1; 16], vec![2; 4]].concat());
             assert_eq!(whole.options.size, promised);
         }
@@ -171,7 +399,7 @@ mod tests {
     #[test]
     fn an_error_in_place_of_a_block_is_the_answer() {
         let result = second(Code::REQUEST_ENTITY_INCOMPLETE, response(None, b"", None), 5, None);
-        let Ok(Progress::Whole(whole)) = result else { panic!("{result:?}") };
+        let Ok(Some(whole)) = result else { panic!("{result:?}") };
         assert_eq!((whole.code, whole.body.len()), (Code::REQUEST_ENTITY_INCOMPLETE, 5));
     }
 

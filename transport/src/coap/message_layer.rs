@@ -23,6 +23,7 @@
 //! does not use a token twice.
 
 mod memory;
+mod once;
 mod path;
 mod receive;
 mod repetition;
@@ -40,6 +41,7 @@ use super::timers::{Reminders, Timers};
 use crate::SessionId;
 use crate::shares::{Bounds, LazyPool, Network, Pool};
 use lowband_wire::coap::message::{self, Kind, Malformed, Message, MessageId, Outgoing, Token};
+use once::Once;
 use path::Path;
 use repetition::Unacknowledged;
 use std::collections::{BTreeMap, VecDeque};
@@ -123,6 +125,10 @@ struct Link<O> {
     /// 4.4).
     last_id_at: Instant,
     unacknowledged: Vec<Unacknowledged<O>>,
+    /// Messages that are not sent again.
+    once: Vec<Once<O>>,
+    /// Owner of the message that was answered last, and how long that took.
+    newest_answer: Option<(O, Duration)>,
     controller: Controller,
     /// The id of the newest probe (`path.rs`).
     probe: Option<MessageId>,
@@ -332,7 +338,9 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         let next = self.links.get(&session).and_then(|link| link.next_id);
         let mut id = next.unwrap_or_else(|| MessageId(self.random.u16()));
         let link = self.link(now, session);
-        while link.unacknowledged.iter().any(|message| message.id == id) {
+        while link.unacknowledged.iter().any(|message| message.id == id)
+            || link.once.iter().any(|message| message.id == id)
+        {
             id = id.next();
         }
         link.next_id = Some(id.next());
@@ -352,6 +360,8 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
                 next_id: None,
                 last_id_at: now,
                 unacknowledged: Vec::new(),
+                once: Vec::new(),
+                newest_answer: None,
                 controller: Controller::new(self.limits.window, round_trip),
                 probe: None,
                 let_through: None,

@@ -83,9 +83,17 @@ impl RoundTrip {
     /// Notes that a message has been answered.
     pub(super) fn answered(&mut self, now: Instant, sent: &Backoff, times: &Times) {
         match sent.sample(now) {
-            Some(sample) if self.is_forgotten(now) => *self = RoundTrip::first(now, sample),
-            Some(sample) => self.add(now, sample),
+            Some(sample) => self.sampled(now, sample),
             None => self.judge(now, sent, times),
+        }
+    }
+
+    /// Adds a clean sample, which replaces an estimate that is too old.
+    pub(super) fn sampled(&mut self, now: Instant, sample: Duration) {
+        if self.is_forgotten(now) {
+            *self = RoundTrip::first(now, sample);
+        } else {
+            self.add(now, sample);
         }
     }
 

@@ -16,7 +16,16 @@ struct Foreign {
 
 impl Foreign {
     fn new() -> Foreign {
-        let mut client = Client::new(Times::rfc7252(), Limits::default(), [3; 32]);
+        Foreign::with(Limits::default())
+    }
+
+    /// Makes a client that moves one block after the other.
+    fn one_by_one() -> Foreign {
+        Foreign::with(Limits { body_window: 1, ..Limits::default() })
+    }
+
+    fn with(limits: Limits) -> Foreign {
+        let mut client = Client::new(Times::rfc7252(), limits, [3; 32]);
         let now = zero();
         client.session_opened(now, SESSION, None);
         Foreign { now, client }
@@ -84,7 +93,7 @@ fn a_separate_response_before_any_acknowledgement_ends_the_repetition() {
 
 #[test]
 fn only_the_newest_message_of_a_transfer_is_repeated() {
-    let mut foreign = Foreign::new();
+    let mut foreign = Foreign::one_by_one();
     let (_, asked) = foreign.ask(get("x"));
     let first =
         make(CON, Code::CONTENT, 77).token(asked.token()).block(BLOCK2, 0, true, 16).payload(&[0; 16]);
@@ -195,7 +204,7 @@ fn an_error_with_a_max_age_comes_through() {
 
 #[test]
 fn a_download_goes_on_in_the_size_that_the_server_chose_and_sends_the_token_once() {
-    let mut foreign = Foreign::new();
+    let mut foreign = Foreign::one_by_one();
     let whole = body(150, 1);
     let mut request = get("x");
     request.options.authorization = Some("secret".into());
@@ -220,7 +229,7 @@ fn a_download_goes_on_in_the_size_that_the_server_chose_and_sends_the_token_once
 
 #[test]
 fn a_body_that_changes_whenever_it_is_read_is_begun_again_twice_and_then_fails() {
-    let mut foreign = Foreign::new();
+    let mut foreign = Foreign::one_by_one();
     let (_, mut asked) = foreign.ask(get("x"));
     let block = |to: &Got, num, etag: &[u8]| {
         piggybacked(to, Code::CONTENT).option(ETAG, etag).block(BLOCK2, num, true, 16).payload(&[0; 16])

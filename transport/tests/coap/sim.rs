@@ -115,9 +115,11 @@ pub(crate) struct Sim {
     pub(crate) sent: Vec<(To, Vec<u8>)>,
     /// What has arrived in sessions that are not our client's: see [`Sim::say`].
     pub(crate) inbox: VecDeque<Vec<u8>>,
-    /// When the narrow place of each direction has nothing left to send.
-    free_up: Option<Instant>,
-    free_down: Option<Instant>,
+    /// What each direction remembers.
+    weather_up: Weather,
+    weather_down: Weather,
+    /// The longest time that a message has waited at the narrow place on its way to the client.
+    pub(crate) longest_queue: Duration,
     /// When something was sent last, in either direction.
     last: Option<Instant>,
     due: BTreeMap<(Instant, u64), Due>,
@@ -170,8 +172,9 @@ impl Sim {
             lose: Box::new(|_, _| false),
             sent: Vec::new(),
             inbox: VecDeque::new(),
-            free_up: None,
-            free_down: None,
+            weather_up: Weather::new(start),
+            weather_down: Weather::new(start),
+            longest_queue: Duration::ZERO,
             last: None,
             due: BTreeMap::new(),
             next_due: 0,
@@ -361,9 +364,12 @@ impl Sim {
         self.sent.push((to, bytes.clone()));
         let wakes = way.wakes(self.now, self.last, &mut self.dice);
         self.last = Some(self.now);
-        let free = if to == To::Server { &mut self.free_up } else { &mut self.free_down };
+        let weather = if to == To::Server { &mut self.weather_up } else { &mut self.weather_down };
+        if to == To::Client {
+            self.longest_queue = self.longest_queue.max(way.backlog(self.now, weather));
+        }
         let lose = &mut self.lose;
-        for after in way.carry(self.now, bytes.len(), free, &mut self.dice, || lose(to, &bytes)) {
+        for after in way.carry(self.now, bytes.len(), weather, &mut self.dice, || lose(to, &bytes)) {
             self.later(wakes + after, Due::Message(to, session, bytes.clone()));
         }
     }

@@ -7,6 +7,7 @@
 //!    `---> Uploading -- 2.31 ... last --------^------------'
 //! ```
 
+use super::super::body::Body;
 use super::super::congestion::Turn;
 use super::super::download::{self, Download};
 use super::super::exchanged::Request;
@@ -29,32 +30,37 @@ use std::time::Instant;
 const RESTARTS: u8 = 2;
 
 #[derive(Debug)]
-enum State {
+pub(super) enum State {
     Queued,
     /// The request went as a whole.
     Asked,
     /// This block of the request is on its way.
     Uploading(Block),
-    /// This block of the response has been asked for.
-    Downloading(Download, Block),
+    /// Blocks of the response have been asked for: this one alone, or those that are in the flight of the
+    /// session.
+    Downloading(Box<Download>, Option<Block>),
 }
 
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub session: SessionId,
     request: Request,
-    state: State,
+    pub state: State,
     /// Token of the newest message.
-    token: Token,
+    pub token: Token,
+    /// Whether all messages have the same token: the peer may run the request again for another.
+    pub keeps_token: bool,
+    /// When a block of its body came last.
+    pub progressed: Option<Instant>,
     /// Request-Tag that keeps this request apart from others to the same resource; 0 means that it needs no
     /// tag.
-    tag: u32,
+    pub tag: u32,
     /// How many requests of its session had begun when the newest message went out.
     pub begun: u64,
     /// Whether the newest message carries our capabilities.
     pub tells: bool,
     /// How often the request has begun again.
-    restarts: u8,
+    pub restarts: u8,
     /// Whether the last block of the body had been sent when the body was cut into smaller blocks.
     end_was_sent: bool,
     /// Messages so far; the newest may still wait for its turn.
@@ -68,6 +74,8 @@ impl Exchange {
             request,
             state: State::Queued,
             token: Token::EMPTY,
+            keeps_token: false,
+            progressed: None,
             tag: 0,
             begun: 0,
             tells: false,
@@ -75,6 +83,15 @@ impl Exchange {
             end_was_sent: false,
             messages: 0,
         }
+    }
+
+    pub(super) fn method(&self) -> Method {
+        self.request.method
+    }
+
+    /// Returns the options of a message of the request.
+    pub(super) fn encode(&self, part: Part) -> Result<Vec<(u16, Vec<u8>)>, Unsendable> {
+        options::encode_request(&self.request.options, part)
     }
 
     /// Returns the token of the newest message; None as long as nothing has been sent.
@@ -102,7 +119,7 @@ impl Exchange {
     /// Returns whether the answer to the request for a block means that the body is to be asked for from its
     /// beginning. A GET does no harm when it is executed once more (RFC 7252 section 5.1); of other methods
     /// only the caller knows that.
-    fn begins_again(&self, code: Code, response: &ParsedResponse) -> bool {
+    pub(super) fn begins_again(&self, code: Code, response: &ParsedResponse) -> bool {
         let State::Downloading(download, _) = &self.state else { return false };
         let is_lost = code == Code::REQUEST_ENTITY_INCOMPLETE || download.is_of_another(code, response);
         is_lost
@@ -121,7 +138,10 @@ impl Exchange {
         };
         match &mut self.state {
             State::Uploading(block) if block.size > size => *block = cut(block, true).unwrap_or(*block),
-            State::Downloading(_, block) if block.size > size => *block = cut(block, false).unwrap_or(*block),
+            State::Downloading(download, Some(block)) if block.size > size => {
+                download.cut(size);
+                *block = cut(block, false).unwrap_or(*block);
+            }
             _ => {}
         }
     }
@@ -133,7 +153,8 @@ impl Exchange {
         let may_go_twice = waits || self.request.method != Method::Post;
         match &self.state {
             State::Queued => None,
-            State::Downloading(..) => Some(Part::Download),
+            State::Downloading(_, Some(_)) => Some(Part::Download),
+            State::Downloading(_, None) => None,
             // The last block of the body may already have had its effect.
             State::Uploading(block) if !block.more && !may_go_twice => None,
             State::Uploading(block) => {
@@ -196,15 +217,17 @@ impl Client {
     }
 
     /// Sends the message that the state asks for, under a token of its own.
-    fn send(&mut self, now: Instant, id: ExchangeId, part: Part) {
+    pub(super) fn send(&mut self, now: Instant, id: ExchangeId, part: Part) {
         let Some(session) = self.exchanges.get(&id).map(|exchange| exchange.session) else { return };
         let own_size = self.messages.block_size(session);
         let Some(exchange) = self.exchanges.get_mut(&id) else { return };
         exchange.keep_within(own_size);
         let Some(state) = self.sessions.get_mut(&exchange.session) else { return };
         state.tokens.remove(&exchange.token);
-        state.last_token += 1;
-        exchange.token = Token::from_number(state.last_token);
+        if !exchange.keeps_token {
+            state.last_token += 1;
+            exchange.token = Token::from_number(state.last_token);
+        }
         exchange.begun = state.begun;
         exchange.messages = exchange.messages.saturating_add(1);
         // Sent until one message with the capabilities is known to have arrived: earlier ones may be lost, or
@@ -236,7 +259,8 @@ impl Client {
                 }
                 asks_for_size &= !block.more;
             }
-            State::Downloading(_, block) => {
+            State::Downloading(_, None) => return,
+            State::Downloading(_, Some(block)) => {
                 options.push((numbers::BLOCK2, block.encode()));
                 asks_for_size = false;
             }
@@ -247,7 +271,7 @@ impl Client {
             options.push((numbers::BLOCK2, block.encode()));
         }
         if matches!(&exchange.state, State::Uploading(block) if block.num > 0)
-            || matches!(exchange.state, State::Downloading(..))
+            || matches!(exchange.state, State::Downloading(_, Some(_)))
         {
             state.path.blocks += 1;
             state.path.window = Some(1);
@@ -275,6 +299,7 @@ impl Client {
             exchange.messages = exchange.messages.saturating_sub(u32::from(waits));
             self.send(now, id, part);
         }
+        self.cut_flight(now, session);
     }
 
     /// Takes the response to the newest message of an exchange.
@@ -290,10 +315,7 @@ impl Client {
         let Some(exchange) = self.exchanges.get_mut(&id) else { return };
         let counters = &mut self.messages.counters;
         if exchange.begins_again(code, &response) {
-            exchange.restarts += 1;
-            exchange.state = State::Asked;
-            counters.downloads_restarted += 1;
-            return self.send(now, id, Part::First);
+            return self.begin_again(now, id);
         }
         if exchange.uploads_again(code) {
             exchange.end_was_sent = false;
@@ -312,17 +334,36 @@ impl Client {
                 Upload::Answered => Download::start(code, response, payload, limit),
                 Upload::Contradiction(error) => Err(error),
             },
-            State::Downloading(download, _) => download.add(code, response, payload, limit),
+            State::Downloading(mut download, Some(block)) => {
+                match download.add(block, code, response, payload, limit) {
+                    Ok(Some(whole)) => Ok(download::Progress::Whole(whole)),
+                    Ok(None) => Ok(download::Progress::More(download)),
+                    Err(error) => Err(error),
+                }
+            }
+            // Its blocks do not come this way.
+            State::Downloading(download, None) => {
+                exchange.state = State::Downloading(download, None);
+                return;
+            }
             State::Asked | State::Queued if code == Code::CONTINUE => Err(ProtocolError::UnexpectedContinue),
             State::Asked | State::Queued => Download::start(code, response, payload, limit),
         };
         match progress {
             Ok(download::Progress::Whole(response)) => self.succeed(now, id, response),
-            Ok(download::Progress::Next(download, block)) => {
-                exchange.state = State::Downloading(download, block);
+            Ok(download::Progress::More(download)) => {
+                exchange.keeps_token |= download.may_hang_on_its_token();
+                let next = download.missing(true);
+                exchange.state = State::Downloading(download, next);
                 // A body that has been sent is not needed again (RFC 7959 section 3.3).
                 exchange.request.body = Vec::new();
-                self.send(now, id, Part::Download);
+                if self.may_fly(id) {
+                    self.take_off(now, id);
+                } else if next.is_some() {
+                    self.send(now, id, Part::Download);
+                } else {
+                    self.contradict(now, id, ProtocolError::TooManyBlocks { option: "Block2" });
+                }
             }
             Err(error) => self.contradict(now, id, error),
         }

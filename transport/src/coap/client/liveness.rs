@@ -51,8 +51,12 @@ impl Client {
     /// None if it owes none. A request that has been acknowledged may wait for its response as long as it
     /// likes.
     pub fn silence(&self, session: SessionId) -> Option<Silence> {
-        let (first_sent, copies) = self.messages.oldest_unacknowledged(session)?;
-        let heard = self.sessions.get(&session).and_then(|state| state.heard);
+        let message = self.messages.oldest_unacknowledged(session);
+        let state = self.sessions.get(&session)?;
+        let window = state.window();
+        let blocks = window.and_then(|window| Some((window.owed_since()?, window.backoff() + 1)));
+        let (first_sent, copies) = message.into_iter().chain(blocks).min()?;
+        let heard = state.heard;
         Some(Silence { since: heard.map_or(first_sent, |heard| heard.max(first_sent)), copies })
     }
 }

@@ -52,7 +52,9 @@ impl Client {
     pub fn path(&self, session: SessionId) -> Option<PathReport> {
         let state = self.sessions.get(&session)?;
         let round_trip = self.messages.round_trip(session);
+        let window = state.window();
         Some(PathReport {
+            window: window.map(|window| window.window() as u32).or(state.path.window),
             round_trip: round_trip.map(|(smoothed, _)| smoothed),
             least_round_trip: round_trip.map(|(_, least)| least),
             ..state.path

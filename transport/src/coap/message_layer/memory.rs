@@ -142,7 +142,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
             let Some(link) = self.links.get_mut(&session) else { continue };
             if link.last_id_at + lifetime > now {
                 self.forget_ids.set(session, link.last_id_at + lifetime);
-            } else if link.unacknowledged.is_empty() {
+            } else if link.unacknowledged.is_empty() && link.once.is_empty() {
                 self.links.remove(&session);
                 self.tidy_ids();
                 self.forget_dispensable(session);

@@ -27,7 +27,7 @@ use super::repetition::Unacknowledged;
 use super::{Alarm, MessageLayer};
 use crate::SessionId;
 use lowband_wire::coap::block::BlockSize;
-use lowband_wire::coap::message::{self, Kind, Message, MessageId};
+use lowband_wire::coap::message::{Message, MessageId};
 use lowband_wire::coap::{Code, numbers};
 use std::time::Instant;
 
@@ -206,16 +206,14 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
                 && may_be_large(&message.bytes, size)
         };
         if smaller(size).is_some() && link.unacknowledged.iter().any(is_in_doubt) {
-            let id = self.allocate(now, session);
-            self.link(now, session).probe = Some(id);
-            self.transmit(session, message::empty(Kind::Confirmable, id));
+            self.probe(now, session);
         }
     }
 
     /// Judges the path after a message has not been acknowledged in time. It counts together with the other
     /// messages, whose newest copies may still be on their way.
     pub(super) fn judge_path(&mut self, session: SessionId, late: MessageId) {
-        let (size, path) = (self.block_size(session), self.path(session));
+        let size = self.block_size(session);
         let Some(link) = self.links.get(&session) else { return };
         // Otherwise the path may have been silent when the newest copy was lost.
         let is_beside = |message: &Unacknowledged<O>| link.controller.has_heard_since(message.last_sent());
@@ -234,6 +232,13 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
             }
         };
         let lost: u32 = link.unacknowledged.iter().map(copies_lost).sum();
+        self.large_are_lost(session, lost);
+    }
+
+    /// Makes the blocks of a session smaller if so many large messages, or answers, were lost one after the
+    /// other while small ones passed.
+    pub(in super::super) fn large_are_lost(&mut self, session: SessionId, lost: u32) {
+        let (size, path) = (self.block_size(session), self.path(session));
         if lost >= path.copies_believed() && smaller(size).is_some() {
             self.begin_path(session, Path { halved: path.halved + 1, ..Path::default() });
             self.counters.paths_narrowed += 1;
@@ -259,7 +264,7 @@ mod tests {
     use super::super::Origin;
     use super::*;
     use crate::shares::Network;
-    use lowband_wire::coap::message::Token;
+    use lowband_wire::coap::message::{Kind, Token};
     use std::time::Duration;
 
     #[test]

@@ -8,6 +8,7 @@
 //!   and when an answer is overdue
 //! ```
 
+use super::super::config::Times;
 use super::super::congestion::{Controller, Queue, Turn, Waiting};
 use super::super::retransmission::{Backoff, Content};
 use super::{Alarm, MessageLayer};
@@ -73,6 +74,22 @@ impl<O> Unacknowledged<O> {
         self.backoff.copies
     }
 
+    /// Returns whether the newest copy takes a place in the window.
+    pub(super) fn may_be_on_its_way(&self, now: Instant, controller: &Controller, times: &Times) -> bool {
+        !self.is_ping() && controller.may_be_on_its_way(now, &self.backoff, times)
+    }
+
+    /// Returns whether the answer queues up behind that to a message sent at `sent`, and the second copy is due
+    /// before `least`.
+    pub(super) fn is_behind(&self, sent: Instant, least: Instant) -> bool {
+        self.backoff.copies == 1 && self.backoff.first_sent >= sent && self.due < least
+    }
+
+    /// Puts the next copy off.
+    pub(super) fn put_off(&mut self, due: Instant) {
+        self.due = due;
+    }
+
     /// Returns the number of copies that have been sent since other messages passed.
     pub(super) fn copies_beside_others(&self, controller: &Controller) -> u32 {
         if controller.has_heard_since(self.backoff.first_sent) {
@@ -119,10 +136,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
 
     fn has_place(&self, now: Instant, session: SessionId) -> bool {
         let Some(link) = self.links.get(&session) else { return true };
-        let takes_place = |message: &&Unacknowledged<O>| {
-            !message.is_ping() && link.controller.may_be_on_its_way(now, &message.backoff, &self.times)
-        };
-        link.controller.admits(link.unacknowledged.iter().filter(takes_place).count())
+        link.controller.admits(self.on_their_way(now, session))
     }
 
     /// Sends what waits, as far as there are places.
@@ -296,25 +310,16 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
 
     /// Takes in an acknowledgement or a Reset for `id`, and returns the owner of the message that it answers.
     pub(super) fn settle(&mut self, now: Instant, session: SessionId, id: MessageId) -> Option<O> {
+        if let Some(once) = self.take_once(session, id) {
+            return Some(once.owner);
+        }
         let link = self.links.get_mut(&session)?;
         let at = link.unacknowledged.iter().position(|message| message.id == id)?;
         let message = link.unacknowledged.swap_remove(at);
         self.alarms.clear(Alarm::Retransmit(session, id));
         link.controller.answered(now, &message.backoff, &self.times);
-        if let Some(least) = link.controller.next_answer(now, &self.times) {
-            let behind = |other: &&mut Unacknowledged<O>| {
-                other.backoff.copies == 1
-                    && other.backoff.first_sent >= message.backoff.first_sent
-                    && other.due < least
-            };
-            for other in link.unacknowledged.iter_mut().filter(behind) {
-                other.due = least;
-                self.alarms.set(Alarm::Retransmit(session, other.id), least);
-            }
-        }
-        if let Some(round_trip) = link.controller.round_trip {
-            self.know(session).round_trip = Some(round_trip);
-        }
+        link.newest_answer = Some((message.owner, now.saturating_duration_since(message.backoff.last_sent)));
+        self.put_off(now, session, message.backoff.first_sent);
         self.has_passed(now, session, message.bytes.len());
         self.leave_room(session);
         self.fill_window(now, session);

@@ -1,0 +1,333 @@
+//! The blocks of a session that are on their way, of all its bodies together: which request asks for which
+//! block, and what has become of it.
+//!
+//! ```text
+//!                     next body that misses a block, in turn
+//!   Body::missing  ----------------------------------------> sent, under a token and an id of its own
+//!        ^                                                      |        |         |
+//!        |             lost: overtaken, or probed for           |        |         `-- acknowledged: waits at the peer
+//!        `------------------------------------------------------'        v
+//!                                                           answered: Body takes the block
+//! ```
+//!
+//! A request that was taken for lost is remembered for a while: its answer may come after all, and shows that
+//! it was taken for lost too early.
+
+use super::super::delay_window::DelayWindow;
+use crate::{ExchangeId, SessionId};
+use lowband_wire::coap::block::Block;
+use lowband_wire::coap::message::{MessageId, Token};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+/// Requests that were taken for lost and are remembered, per session.
+const PAST_KEPT: usize = 256;
+
+/// Time after which a block is asked for again that the peer has acknowledged and not sent, although it has
+/// sent later ones.
+const WAITS_AT_MOST: Duration = Duration::from_secs(30);
+
+/// Requests on their way at once to a peer that has not shown yet that it can answer several.
+const TRIED: usize = 2;
+
+/// How often a block is asked for, beside others that are answered, before its peer is taken for one that
+/// drops what it is asked for at once.
+const TRIES: u32 = 4;
+
+/// What is known of how a peer takes several requests for blocks at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Peer {
+    /// Nothing yet: two at once find out. The number of blocks that came as they were asked for.
+    #[default]
+    Unknown,
+    /// It answers them all.
+    Pipelines,
+    /// It does not.
+    OneByOne,
+}
+
+/// What has become of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    OnItsWay,
+    /// The peer has acknowledged it at this time, and will answer later.
+    Waits(Instant),
+    Lost,
+}
+
+/// One request for a block, or one block of a request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    pub exchange: ExchangeId,
+    pub block: Block,
+    pub sent: Instant,
+    pub token: Token,
+    id: MessageId,
+    fate: Fate,
+    /// How often the block has been asked for, this request included.
+    pub tries: u32,
+}
+
+impl Asked {
+    /// Returns whether the time of the answer says something about the path.
+    pub(super) fn is_sample(&self) -> bool {
+        !matches!(self.fate, Fate::Waits(_))
+    }
+}
+
+/// What has to be done for a session now.
+#[derive(Debug, Default)]
+pub(super) struct Due {
+    /// Requests that are lost.
+    pub lost: Vec<u64>,
+    /// Requests to be sent again at once, because nothing has come in time.
+    pub probes: Vec<u64>,
+}
+
+/// The blocks of one session.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub window: DelayWindow,
+    pub peer: Peer,
+    asked: BTreeMap<u64, Asked>,
+    tokens: BTreeMap<Token, u64>,
+    /// Number of requests that wait at the peer.
+    waiting: usize,
+    /// Number of requests that were taken for lost.
+    lost: usize,
+    /// Bodies, the one whose turn it is first.
+    turns: VecDeque<ExchangeId>,
+    /// Blocks that came as they were asked for, from a peer of which nothing is known.
+    right: u32,
+    /// Whether such a peer has been asked for two blocks at once.
+    has_tried: bool,
+    /// Probes for large answers that were lost, while small messages have come.
+    pub large_lost: u32,
+    pub probed: Option<Instant>,
+}
+
+impl Flight {
+    pub(super) fn new(round_trip: Option<Duration>, most: u32) -> Flight {
+        Flight {
+            window: DelayWindow::new(round_trip, most),
+            peer: Peer::Unknown,
+            asked: BTreeMap::new(),
+            tokens: BTreeMap::new(),
+            waiting: 0,
+            lost: 0,
+            turns: VecDeque::new(),
+            right: 0,
+            has_tried: false,
+            large_lost: 0,
+            probed: None,
+        }
+    }
+
+    /// Takes a body in; `initial` is the window where nothing is known of the path.
+    pub(super) fn board(&mut self, now: Instant, exchange: ExchangeId, initial: u32) {
+        if self.turns.is_empty() {
+            self.window.begin(now, initial);
+        }
+        if !self.turns.contains(&exchange) {
+            self.turns.push_back(exchange);
+        }
+    }
+
+    /// Drops a body with all that was asked for; returns the ids of the messages.
+    pub(super) fn leave(&mut self, exchange: ExchangeId) -> Vec<MessageId> {
+        self.turns.retain(|body| *body != exchange);
+        let numbers = self.asked.iter().filter(|(_, asked)| asked.exchange == exchange);
+        let numbers: Vec<_> = numbers.map(|(number, _)| *number).collect();
+        numbers.into_iter().filter_map(|number| self.forget(number)).map(|asked| asked.id).collect()
+    }
+
+    /// Returns the bodies, the one whose turn it is first.
+    pub(super) fn bodies(&self) -> Vec<ExchangeId> {
+        self.turns.iter().copied().collect()
+    }
+
+    /// Gives the turn to the next body.
+    pub(super) fn pass(&mut self) {
+        if let Some(first) = self.turns.pop_front() {
+            self.turns.push_back(first);
+        }
+    }
+
+    /// Returns whether another block may go beside `small` other messages that are on their way. One always may.
+    pub(super) fn has_room(&self, small: usize) -> bool {
+        let mine = self.window.on_their_way() + self.waiting;
+        let most = match self.peer {
+            Peer::Unknown => self.window.window().min(TRIED),
+            Peer::Pipelines => self.window.window(),
+            Peer::OneByOne => 1,
+        };
+        mine == 0 || mine + small < most
+    }
+
+    /// Notes that a request goes out, and returns its number.
+    pub(super) fn ask(&mut self, now: Instant, exchange: ExchangeId, block: Block) -> u64 {
+        let offset = block.offset();
+        let same = |asked: &&Asked| asked.exchange == exchange && asked.block.offset() == offset;
+        let tries = self.asked.values().filter(same).map(|asked| asked.tries).max().unwrap_or(0) + 1;
+        let number = self.window.send(now);
+        let (id, token, fate) = (MessageId(0), Token::EMPTY, Fate::OnItsWay);
+        self.asked.insert(number, Asked { exchange, block, sent: now, token, id, fate, tries });
+        self.has_tried |= self.window.on_their_way() >= TRIED;
+        number
+    }
+
+    /// Notes under which token and id a request has gone out.
+    pub(super) fn sent_as(&mut self, number: u64, token: Token, id: MessageId) {
+        if let Some(asked) = self.asked.get_mut(&number) {
+            (asked.token, asked.id) = (token, id);
+            self.tokens.insert(token, number);
+        }
+    }
+
+    /// Returns the number of the request that has this token.
+    pub(super) fn by_token(&self, token: Token) -> Option<u64> {
+        self.tokens.get(&token).copied()
+    }
+
+    pub(super) fn get(&self, number: u64) -> Option<&Asked> {
+        self.asked.get(&number)
+    }
+
+    /// Notes that the peer has acknowledged a request, which it will answer later.
+    pub(super) fn waits(&mut self, now: Instant, number: u64) {
+        let Some(asked) = self.asked.get_mut(&number).filter(|asked| asked.fate == Fate::OnItsWay) else {
+            return;
+        };
+        asked.fate = Fate::Waits(now);
+        self.waiting += 1;
+        self.window.withdraw(number);
+    }
+
+    /// Takes a request out that has been answered; returns it with the id of its message.
+    pub(super) fn answered(
+        &mut self,
+        now: Instant,
+        number: u64,
+        is_newest: bool,
+    ) -> Option<(Asked, MessageId)> {
+        let asked = self.asked.get(&number).copied()?;
+        if asked.is_sample() {
+            self.window.answered(now, number, asked.sent, is_newest);
+        }
+        self.forget(number);
+        self.large_lost = 0;
+        Some((asked, asked.id))
+    }
+
+    /// Takes note of a block that came as it was asked for.
+    pub(super) fn came_right(&mut self) {
+        if self.peer == Peer::Unknown && self.has_tried {
+            self.right += 1;
+            if self.right >= TRIED as u32 {
+                self.peer = Peer::Pipelines;
+            }
+        }
+    }
+
+    /// Returns whether what came wrong may be put down to several requests at once.
+    pub(super) fn may_be_one_by_one(&self) -> bool {
+        self.peer == Peer::Unknown && self.has_tried
+    }
+
+    /// Returns whether a peer drops a request as long as it answers another: this one has been sent again and
+    /// again.
+    pub(super) fn drops(&self, tries: u32) -> bool {
+        self.may_be_one_by_one() && self.right > 0 && tries >= TRIES
+    }
+
+    fn forget(&mut self, number: u64) -> Option<Asked> {
+        let asked = self.asked.remove(&number)?;
+        self.tokens.remove(&asked.token);
+        match asked.fate {
+            Fate::OnItsWay => {}
+            Fate::Waits(_) => self.waiting = self.waiting.saturating_sub(1),
+            Fate::Lost => self.lost = self.lost.saturating_sub(1),
+        }
+        self.window.withdraw(number);
+        Some(asked)
+    }
+
+    /// Takes note that a request is lost: it is remembered, but not waited for.
+    fn lose(&mut self, number: u64) {
+        let Some(asked) = self.asked.get_mut(&number) else { return };
+        if matches!(asked.fate, Fate::Waits(_)) {
+            self.waiting = self.waiting.saturating_sub(1);
+        }
+        if asked.fate != Fate::Lost {
+            asked.fate = Fate::Lost;
+            self.lost += 1;
+        }
+    }
+
+    /// Returns what is lost and what is to be probed for, and takes it out of the window.
+    pub(super) fn due(&mut self, now: Instant, has_beyond: impl Fn(&Asked) -> bool) -> Due {
+        let mut lost = self.window.take_lost(now);
+        for (number, asked) in &mut self.asked {
+            if let Fate::Waits(since) = asked.fate
+                && since + WAITS_AT_MOST <= now
+            {
+                if has_beyond(asked) {
+                    lost.push(*number);
+                } else {
+                    asked.fate = Fate::Waits(now);
+                }
+            }
+        }
+        let probes = self.window.take_probes(now);
+        lost.iter().chain(&probes).for_each(|number| self.lose(*number));
+        Due { lost, probes }
+    }
+
+    /// Forgets the oldest requests that were taken for lost, if there are too many; returns the ids of their
+    /// messages.
+    pub(super) fn tidy(&mut self) -> Vec<MessageId> {
+        let excess = self.lost.saturating_sub(PAST_KEPT);
+        if excess == 0 {
+            return Vec::new();
+        }
+        let lost = self.asked.iter().filter(|(_, asked)| asked.fate == Fate::Lost).take(excess);
+        let numbers: Vec<_> = lost.map(|(number, _)| *number).collect();
+        numbers.into_iter().filter_map(|number| self.forget(number)).map(|asked| asked.id).collect()
+    }
+
+    /// Takes all requests of a body for lost that are on their way.
+    pub(super) fn lose_all(&mut self, exchange: ExchangeId) -> Vec<u64> {
+        let of_body = |(_, asked): &(&u64, &Asked)| asked.exchange == exchange && asked.fate != Fate::Lost;
+        let numbers: Vec<_> = self.asked.iter().filter(of_body).map(|(number, _)| *number).collect();
+        for number in &numbers {
+            self.lose(*number);
+            self.window.withdraw(*number);
+        }
+        numbers
+    }
+
+    /// Returns how often the block of a request has been asked for.
+    pub(super) fn tries(&self, number: u64) -> u32 {
+        self.asked.get(&number).map_or(0, |asked| asked.tries)
+    }
+
+    /// Returns when something is due; None while nothing is on its way.
+    pub(super) fn timeout(&self) -> Option<Instant> {
+        let waiting = if self.waiting == 0 { None } else { self.asked.values().filter_map(overdue).min() };
+        [self.window.timeout(), waiting].into_iter().flatten().min()
+    }
+}
+
+fn overdue(asked: &Asked) -> Option<Instant> {
+    match asked.fate {
+        Fate::Waits(since) => Some(since + WAITS_AT_MOST),
+        _ => None,
+    }
+}
+
+/// Name of a request for a block among the messages of all sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Part {
+    pub session: SessionId,
+    pub number: u64,
+}

@@ -1,0 +1,437 @@
+//! Sends the blocks of a session's bodies, as far as its window allows, and takes in what comes for them.
+//!
+//! ```text
+//!   a body begins ---> is the peer known to answer one request at a time? -- yes --> exchange.rs, one by one
+//!                         | no: two requests at once find out      ^
+//!                         v                                        | an error, another block, silence
+//!                       fly: next body in turn ---> ask_for ---> answered ---> whole: a response
+//!                         ^                           |             |
+//!                         `---- flight_due: lost, ----+-------------'
+//!                               probed for, given up
+//! ```
+//!
+//! Only GET is taken to fly by a peer of which nothing is known. A request for a block after the first may be
+//! repeated under new message ids: it does nothing but read (RFC 7959 section 2.4).
+//!
+//! A body outlives silence: its blocks are asked for again, fewer and fewer, until the caller takes the session
+//! for lost, or as long as a confirmable message would be sent again.
+
+use super::super::body::Body;
+use super::super::delay_window::DelayWindow;
+use super::super::failure::{FailReason, ProtocolError};
+use super::super::message_layer::Origin;
+use super::exchange::{Exchange, State};
+use super::flight::{Asked, Flight, Part, Peer};
+use super::{Client, Owner, Session};
+use crate::shares::Network;
+use crate::{ExchangeId, SessionId};
+use lowband_wire::coap::Method;
+use lowband_wire::coap::block::Block;
+use lowband_wire::coap::fault::Unsendable;
+use lowband_wire::coap::message::{Kind, Message, Outgoing, Token};
+use lowband_wire::coap::options::{self, ParsedResponse};
+use lowband_wire::coap::uint::uint;
+use lowband_wire::coap::{Code, numbers};
+use std::time::{Duration, Instant};
+
+/// Blocks that go out first where the path seems to take them at once, and where nothing is known of it.
+const INITIAL: u32 = 10;
+const INITIAL_SLOW: u32 = 4;
+
+/// The first block of a body may take this much longer than a small message on a path that is not slow: 30
+/// kbit/s.
+const NOT_SLOW: Duration = Duration::from_millis(300);
+
+impl Session {
+    fn flight(&mut self, most: u32) -> &mut Flight {
+        let round_trip = self.round_trip;
+        self.flight.get_or_insert_with(|| Box::new(Flight::new(round_trip, most)))
+    }
+
+    /// Returns the window of the session's bodies; None before the first.
+    pub(super) fn window(&self) -> Option<&DelayWindow> {
+        self.flight.as_ref().map(|flight| &flight.window)
+    }
+
+    fn peer(&self) -> Peer {
+        self.flight.as_ref().map(|flight| flight.peer).unwrap_or_default()
+    }
+}
+
+impl Client {
+    /// Returns whether the blocks of a body are asked for several at a time.
+    pub(super) fn may_fly(&self, id: ExchangeId) -> bool {
+        let Some(exchange) = self.exchanges.get(&id) else { return false };
+        let Some(state) = self.sessions.get(&exchange.session) else { return false };
+        self.messages.limits.body_window > 1
+            && state.peer() != Peer::OneByOne
+            && exchange.method() == Method::Get
+            && !exchange.keeps_token
+    }
+
+    /// Begins with the blocks of a body that misses some.
+    pub(super) fn take_off(&mut self, now: Instant, id: ExchangeId) {
+        let most = self.messages.limits.body_window;
+        let Some(exchange) = self.exchanges.get_mut(&id) else { return };
+        let session = exchange.session;
+        exchange.progressed = Some(now);
+        if let State::Downloading(_, one) = &mut exchange.state {
+            *one = None;
+        }
+        let took = self.messages.newest_answer(session, Owner::Exchange(id));
+        let Some(state) = self.sessions.get_mut(&session) else { return };
+        state.tokens.remove(&exchange.token);
+        let is_slow = match (took, state.round_trip) {
+            (Some(took), Some(least)) => took < least || took - least > NOT_SLOW,
+            _ => true,
+        };
+        state.flight(most).board(now, id, if is_slow { INITIAL_SLOW } else { INITIAL });
+        self.fly(now, session);
+    }
+
+    /// Asks for blocks of the session's bodies, one body after the other, as far as there is room.
+    pub(super) fn fly(&mut self, now: Instant, session: SessionId) {
+        loop {
+            let small = self.messages.on_their_way(now, session);
+            let Some(flight) = self.sessions.get_mut(&session).and_then(|state| state.flight.as_mut()) else {
+                return;
+            };
+            if !flight.has_room(small) {
+                break;
+            }
+            let mut bodies = flight.bodies().into_iter();
+            let next = bodies.find_map(|id| {
+                flight.pass();
+                Some((id, self.exchanges.get(&id)?.body()?.missing(true)?))
+            });
+            let Some((id, block)) = next else {
+                flight.window.tail(now);
+                break;
+            };
+            self.ask_for(now, session, id, block);
+        }
+        self.watch_flight(session);
+    }
+
+    fn watch_flight(&mut self, session: SessionId) {
+        let flight = self.sessions.get(&session).and_then(|state| state.flight.as_ref());
+        match flight.and_then(|flight| flight.timeout()) {
+            Some(at) => self.alarms.set(session, at),
+            None => self.alarms.clear(session),
+        }
+    }
+
+    /// Sends one request for a block, whatever the window says.
+    fn ask_for(&mut self, now: Instant, session: SessionId, id: ExchangeId, block: Block) {
+        let Some(exchange) = self.exchanges.get_mut(&id) else { return };
+        let Some(state) = self.sessions.get_mut(&session) else { return };
+        let Some(flight) = state.flight.as_mut() else { return };
+        let number = flight.ask(now, id, block);
+        let is_again = flight.tries(number) > 1;
+        state.path.blocks += u64::from(!is_again);
+        state.path.blocks_again += u64::from(is_again);
+        self.messages.counters.blocks_asked_again += u64::from(is_again);
+        state.last_token += 1;
+        let token = Token::from_number(state.last_token);
+        if let Some(body) = exchange.body_mut() {
+            body.is_asked(block, number);
+        }
+        exchange.messages = exchange.messages.saturating_add(1);
+        let (options, payload) = match exchange.part(block) {
+            Ok(part) => part,
+            Err(why) => return self.fail(now, id, FailReason::Unsendable(why)),
+        };
+        let message = Outgoing { code: exchange.method().code(), token, options, payload };
+        let owner = Owner::Part(Part { session, number });
+        match self.messages.send_once(now, session, message, owner) {
+            Some(message) => flight.sent_as(number, token, message),
+            None => {
+                let most = self.messages.largest_message(session);
+                self.fail(now, id, FailReason::Unsendable(Unsendable::Message { most }));
+            }
+        }
+    }
+
+    /// Takes note that the peer has acknowledged a request for a block: it will answer later.
+    pub(super) fn part_acknowledged(&mut self, now: Instant, part: Part) {
+        if let Some(flight) = self.sessions.get_mut(&part.session).and_then(|state| state.flight.as_mut()) {
+            flight.waits(now, part.number);
+            self.fly(now, part.session);
+        }
+    }
+
+    /// Takes in a Reset of a request for a block: some peers cannot take several.
+    pub(super) fn part_reset(&mut self, now: Instant, part: Part) {
+        let Some(flight) = self.sessions.get_mut(&part.session).and_then(|state| state.flight.as_mut())
+        else {
+            return;
+        };
+        if flight.may_be_one_by_one() {
+            return self.one_by_one(now, part.session);
+        }
+        if let Some(asked) = flight.get(part.number).copied() {
+            self.fail(now, asked.exchange, FailReason::Reset);
+        }
+    }
+
+    /// Takes in an acknowledgement of a request for a block that carries another token.
+    pub(super) fn part_contradicts(&mut self, now: Instant, part: Part) {
+        let Some(flight) = self.sessions.get_mut(&part.session).and_then(|state| state.flight.as_mut())
+        else {
+            return;
+        };
+        if flight.may_be_one_by_one() {
+            return self.one_by_one(now, part.session);
+        }
+        if let Some(asked) = flight.get(part.number).copied() {
+            self.contradict(now, asked.exchange, ProtocolError::OtherRequest);
+        }
+    }
+
+    /// Takes in the answer to a request for a block; false if there was none under this token.
+    pub(super) fn part_answered(&mut self, now: Instant, session: SessionId, message: &Message) -> bool {
+        let Some(flight) = self.sessions.get_mut(&session).and_then(|state| state.flight.as_mut()) else {
+            return false;
+        };
+        let Some(number) = flight.by_token(message.token) else { return false };
+        let Some(exchange) = flight.get(number).map(|asked| asked.exchange) else { return false };
+        let block = flight.get(number).map(|asked| asked.block);
+        let body = self.exchanges.get(&exchange).and_then(Exchange::body);
+        let is_newest = body.zip(block).is_some_and(|(body, block)| body.is_newest(block, number));
+        let Some((asked, id)) = flight.answered(now, number, is_newest) else { return false };
+        self.messages.forget_once(session, id);
+        if is_newest && asked.is_sample() {
+            self.messages.sampled(now, session, asked.sent);
+        }
+        let (parsed, ignored) = ParsedResponse::parse(message);
+        ignored.into_iter().for_each(|fault| self.messages.counters.count_fault(fault));
+        if message.kind == Kind::Confirmable {
+            let origin = Origin::of(session, Network::alone(session.0), message);
+            self.messages.remember(now, &origin);
+            match &parsed {
+                Ok(_) => self.messages.acknowledge(&origin),
+                Err(_) => self.messages.reject(&origin),
+            }
+        }
+        match parsed {
+            Ok(parsed) => self.take_part(now, session, &asked, message.code, parsed, message.payload()),
+            Err(error) => self.contradict(now, asked.exchange, error.into()),
+        }
+        self.flight_due(now, session);
+        true
+    }
+
+    /// Takes in what answers a request for a block of a response.
+    fn take_part(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        asked: &Asked,
+        code: Code,
+        response: ParsedResponse,
+        payload: &[u8],
+    ) {
+        let (id, limit) = (asked.exchange, self.messages.limits.download);
+        let Some(flight) = self.sessions.get_mut(&session).and_then(|state| state.flight.as_mut()) else {
+            return;
+        };
+        let may_be_one_by_one = flight.may_be_one_by_one();
+        let Some(exchange) = self.exchanges.get_mut(&id) else { return };
+        exchange.progressed = Some(now);
+        if exchange.begins_again(code, &response) && !may_be_one_by_one {
+            return self.begin_again(now, id);
+        }
+        let State::Downloading(download, None) = &mut exchange.state else { return };
+        let code_before = download.code();
+        match download.add(asked.block, code, response, payload.to_vec(), limit) {
+            Ok(Some(response)) if may_be_one_by_one && response.code != code_before => {
+                self.one_by_one(now, session);
+            }
+            Ok(Some(response)) => self.succeed(now, id, response),
+            Ok(None) => {
+                if code == code_before {
+                    flight.came_right();
+                }
+            }
+            Err(_) if may_be_one_by_one => self.one_by_one(now, session),
+            Err(error) => self.contradict(now, id, error),
+        }
+    }
+
+    /// Asks for the body of a GET from its beginning.
+    pub(super) fn begin_again(&mut self, now: Instant, id: ExchangeId) {
+        self.land(now, id);
+        let Some(exchange) = self.exchanges.get_mut(&id) else { return };
+        exchange.restarts += 1;
+        exchange.state = State::Asked;
+        self.messages.counters.downloads_restarted += 1;
+        self.send(now, id, options::Part::First);
+    }
+
+    /// Takes a body out of the flight of its session, with all that it has asked for.
+    pub(super) fn land(&mut self, _now: Instant, id: ExchangeId) {
+        let Some(session) = self.exchanges.get(&id).map(|exchange| exchange.session) else { return };
+        self.leave_flight(session, id);
+    }
+
+    /// Forgets what a body has asked for.
+    pub(super) fn leave_flight(&mut self, session: SessionId, id: ExchangeId) {
+        let Some(flight) = self.sessions.get_mut(&session).and_then(|state| state.flight.as_mut()) else {
+            return;
+        };
+        for message in flight.leave(id) {
+            self.messages.forget_once(session, message);
+        }
+        self.watch_flight(session);
+    }
+
+    /// Does what is due in the flight of a session: asks again for what is lost, probes, and gives up.
+    pub(super) fn flight_due(&mut self, now: Instant, session: SessionId) {
+        let exchanges = &self.exchanges;
+        let Some(flight) = self.sessions.get_mut(&session).and_then(|state| state.flight.as_mut()) else {
+            return;
+        };
+        let has_beyond = |asked: &Asked| {
+            let body = exchanges.get(&asked.exchange).and_then(Exchange::body);
+            body.is_some_and(|body| body.has_beyond(asked.block))
+        };
+        let due = flight.due(now, has_beyond);
+        let mut drops = false;
+        let mut probes = Vec::new();
+        for number in due.lost.iter().chain(&due.probes) {
+            let Some(asked) = flight.get(*number).copied() else { continue };
+            drops |= flight.drops(asked.tries);
+            let Some(body) = self.exchanges.get_mut(&asked.exchange).and_then(Exchange::body_mut) else {
+                continue;
+            };
+            if due.probes.contains(number) && body.is_newest(asked.block, *number) {
+                probes.push(asked);
+            }
+            body.is_lost(asked.block, *number);
+        }
+        let past = flight.tidy();
+        for message in past {
+            self.messages.forget_once(session, message);
+        }
+        if drops {
+            return self.one_by_one(now, session);
+        }
+        if !due.probes.is_empty() {
+            self.probe(now, session, &probes);
+        }
+        self.fly(now, session);
+    }
+
+    /// Asks once more for blocks of which nothing has been heard in time, and doubts the path, or the peer.
+    fn probe(&mut self, now: Instant, session: SessionId, probes: &[Asked]) {
+        let patience = self.messages.times.patience();
+        let Some(flight) = self.sessions.get_mut(&session).and_then(|state| state.flight.as_mut()) else {
+            return;
+        };
+        let backoff = flight.window.backoff();
+        if flight.probed.is_some_and(|probed| self.messages.has_heard_since(session, probed)) {
+            flight.large_lost += probes.len() as u32;
+            self.messages.large_are_lost(session, flight.large_lost);
+        }
+        flight.probed = Some(now);
+        let is_over = |id: &ExchangeId| {
+            let progressed = self.exchanges.get(id).and_then(|exchange| exchange.progressed);
+            progressed.is_some_and(|at| now.saturating_duration_since(at) >= patience)
+        };
+        let over: Vec<_> = flight.bodies().into_iter().filter(is_over).collect();
+        for id in over {
+            self.messages.counters.gave_up += 1;
+            self.fail(now, id, FailReason::Timeout);
+        }
+        if backoff >= 2 {
+            self.messages.probe(now, session);
+        }
+        for asked in probes {
+            // A single last block goes twice once a probe has been lost.
+            let copies = if probes.len() == 1 && backoff >= 2 { 2 } else { 1 };
+            let body = self.exchanges.get(&asked.exchange).and_then(Exchange::body);
+            if let Some(block) = body.and_then(|body| body.missing(true)) {
+                for _ in 0..copies {
+                    self.ask_for(now, session, asked.exchange, block);
+                }
+            }
+        }
+        while let Some(narrowed) = self.messages.next_narrowed() {
+            self.cut_smaller(now, narrowed);
+        }
+    }
+
+    /// Goes on with one request at a time in a session whose peer does not take several.
+    fn one_by_one(&mut self, now: Instant, session: SessionId) {
+        let Some(flight) = self.sessions.get_mut(&session).and_then(|state| state.flight.as_mut()) else {
+            return;
+        };
+        flight.peer = Peer::OneByOne;
+        for id in flight.bodies() {
+            self.leave_flight(session, id);
+            let Some(exchange) = self.exchanges.get_mut(&id) else { continue };
+            let State::Downloading(download, one) = &mut exchange.state else { continue };
+            download.lose_all();
+            match download.missing(true) {
+                Some(block) => *one = Some(block),
+                None => {
+                    let error = ProtocolError::TooManyBlocks { option: "Block2" };
+                    self.contradict(now, id, error);
+                    continue;
+                }
+            }
+            self.send(now, id, options::Part::Download);
+        }
+    }
+
+    /// Cuts what is on its way in the flight of a session into smaller blocks.
+    pub(super) fn cut_flight(&mut self, now: Instant, session: SessionId) {
+        let size = self.messages.block_size(session);
+        let Some(flight) = self.sessions.get_mut(&session).and_then(|state| state.flight.as_mut()) else {
+            return;
+        };
+        flight.large_lost = 0;
+        for id in flight.bodies() {
+            let lost = flight.lose_all(id);
+            let Some(State::Downloading(download, _)) =
+                self.exchanges.get_mut(&id).map(|exchange| &mut exchange.state)
+            else {
+                continue;
+            };
+            for number in lost {
+                if let Some(asked) = flight.get(number) {
+                    download.is_lost(asked.block, number);
+                }
+            }
+            download.cut(size);
+        }
+        self.fly(now, session);
+    }
+}
+
+impl Exchange {
+    /// Returns the body whose blocks are on their way in the flight of its session.
+    pub(super) fn body(&self) -> Option<&dyn Body> {
+        match &self.state {
+            State::Downloading(download, None) => Some(&**download),
+            _ => None,
+        }
+    }
+
+    pub(super) fn body_mut(&mut self) -> Option<&mut dyn Body> {
+        match &mut self.state {
+            State::Downloading(download, None) => Some(&mut **download),
+            _ => None,
+        }
+    }
+
+    /// Returns options and payload of the message that moves a block of the body.
+    fn part(&self, block: Block) -> Result<(Vec<(u16, Vec<u8>)>, Vec<u8>), Unsendable> {
+        let mut options = self.encode(options::Part::Download)?;
+        options.push((numbers::BLOCK2, block.encode()));
+        if self.tag > 0 {
+            options.push((numbers::REQUEST_TAG, uint(self.tag)));
+        }
+        Ok((options, Vec::new()))
+    }
+}
