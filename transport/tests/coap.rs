@@ -11,6 +11,7 @@
 mod coap {
     mod bodies;
     mod cancel;
+    mod capabilities;
     mod death;
     mod dedup;
     mod delay;

@@ -42,6 +42,8 @@ use crate::SessionId;
 use crate::shares::{Bounds, LazyPool, Network, Pool};
 use lowband_wire::coap::message::{self, Kind, Malformed, Message, MessageId, Outgoing, Token};
 use once::Once;
+use lowband_wire::coap::uint::uint;
+use lowband_wire::coap::{numbers, options};
 use path::Path;
 use repetition::Unacknowledged;
 use std::collections::{BTreeMap, VecDeque};
@@ -62,12 +64,24 @@ pub(super) struct Origin {
     pub token: Token,
     /// Effect of taking a copy for a new message.
     pub effect: Effect,
+    /// Whether the message says that its sender knows bodies in any order.
+    pub any_order: bool,
 }
 
 impl Origin {
     pub(super) fn of(session: SessionId, network: Network, message: &Message) -> Origin {
         let Message { kind, id, token, .. } = *message;
-        Origin { session, network, kind, id, token, effect: Effect::of(message) }
+        let any_order = options::capabilities(message) & numbers::ANY_ORDER != 0;
+        Origin { session, network, kind, id, token, effect: Effect::of(message), any_order }
+    }
+
+    /// Adds to a response what this server is capable of, if its client asks for that by saying the same of
+    /// itself.
+    pub(super) fn tell_capabilities(&self, mut response: Outgoing) -> Outgoing {
+        if self.any_order {
+            response.options.push((numbers::CAPABILITIES, uint(numbers::ANY_ORDER)));
+        }
+        response
     }
 
     /// Returns the key of the message; the id inside an acknowledgement is that of our own message.
@@ -252,6 +266,7 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
     /// Responds to a request as long as it has not been acknowledged: a confirmable one in the
     /// acknowledgement, any other in a non-confirmable message (RFC 7252 sections 5.2.1 and 5.2.3).
     pub(super) fn respond(&mut self, now: Instant, origin: &Origin, message: Outgoing) {
+        let message = origin.tell_capabilities(message);
         if origin.kind == Kind::Confirmable {
             if let Some(bytes) = self.encode(origin.session, message, Kind::Acknowledgement, origin.id) {
                 self.answer_goes(origin.session, origin.id, bytes.len());

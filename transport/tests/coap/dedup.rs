@@ -182,7 +182,7 @@ fn a_forgotten_get_with_a_long_answer_gets_its_first_block_from_the_snapshot() {
 #[test]
 fn what_acts_is_not_carried_out_twice_when_its_answer_has_been_forgotten_and_its_copy_is_told() {
     let mut peer = Peer::with(Limits { dedup_total: 4500, ..Limits::default() });
-    let put = make(CON, PUT, 1).path("x");
+    let put = make(CON, PUT, 1).path("x").option(CAPABILITIES, b"\x02");
     for session in 0..4 {
         served(&mut peer, session, &put);
     }
@@ -192,6 +192,7 @@ fn what_acts_is_not_carried_out_twice_when_its_answer_has_been_forgotten_and_its
     for told in &told {
         assert_eq!((told.kind(), told.id(), told.token()), (ACK, 1, [0, 1].as_slice()));
         assert_eq!(told.number(MAX_AGE), None, "it invites nobody to try again");
+        assert_eq!(told.number(CAPABILITIES), Some(2));
         assert!(String::from_utf8_lossy(told.payload()).contains("has been carried out"));
     }
     assert_eq!((told.len(), known.len(), peer.events()), (2, 2, vec![]));

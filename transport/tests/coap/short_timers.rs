@@ -4,7 +4,6 @@
 use super::peer::*;
 use super::sim::*;
 use lowband_transport::coap::{Limits, Server, Times};
-use lowband_wire::coap::numbers::CAPABILITIES;
 use std::time::Duration;
 
 fn slow(client: Times, delay: Duration, after: Duration) -> Sim {

@@ -49,7 +49,7 @@ pub const AUTHORIZATION: u16 = 256;
 pub const CBOR_VERSION: u16 = 257;
 /// Request-Tag: which of several bodies a block belongs to (RFC 9175 section 3)
 pub const REQUEST_TAG: u16 = 292;
-/// Our own option, in the range for experiments: a bit field of what a client is capable of. Elective, safe
+/// Our own option, in the range for experiments: a bit field of what an end is capable of. Elective, safe
 /// to forward and not part of the cache key (RFC 7252 section 5.4.6); unknown bits are ignored.
 pub const CAPABILITIES: u16 = 65020;
 
@@ -57,9 +57,9 @@ pub const CAPABILITIES: u16 = 65020;
 /// says.
 pub const SHORT_TIMERS: u32 = 1;
 
-/// Bit of [`CAPABILITIES`]: this end knows bodies whose blocks go in any order. A client that sets it may ask for
-/// lists of blocks by [`Q_BLOCK2`]; a server that sets it in its answer takes such lists, and takes the blocks of
-/// a request body in any order under one [`REQUEST_TAG`].
+/// Bit of [`CAPABILITIES`]: this end knows bodies whose blocks go in any order. A server sets it in its answer
+/// to a request that has it, and in no other. It says that lists of blocks may be asked for by [`Q_BLOCK2`],
+/// and that the blocks of a request body may come in any order under one [`REQUEST_TAG`].
 pub const ANY_ORDER: u32 = 2;
 
 /// Longest value of an option of text, in bytes: Uri-Path, Uri-Query and others (RFC 7252 section 5.10).
@@ -109,7 +109,7 @@ pub const IN_REQUESTS: [Definition; 17] = [
 ];
 
 /// Options that have a meaning in a response.
-pub const IN_RESPONSES: [Definition; 10] = [
+pub const IN_RESPONSES: [Definition; 11] = [
     option(ETAG, "ETag", false, 1, 8),
     option(OBSERVE, "Observe", false, 0, 3),
     option(LOCATION_PATH, "Location-Path", true, 0, MAX_OPTION),
@@ -120,6 +120,7 @@ pub const IN_RESPONSES: [Definition; 10] = [
     option(BLOCK1, "Block1", false, 0, 3),
     option(SIZE2, "Size2", false, 0, 4),
     option(SIZE1, "Size1", false, 0, 4),
+    option(CAPABILITIES, "Capabilities", false, 0, 4),
 ];
 
 /// Options of the registry that mean nothing here, by number: a message may have them, and a reader wants

@@ -192,7 +192,7 @@ fn block(number: u16, value: &[u8]) -> Result<Block, OptionError> {
     Block::decode(value).map_err(|_| OptionError { number, fault: OptionFault::ReservedSize })
 }
 
-/// Returns what the client says it is capable of; 0 if it says nothing. A message that is refused for other
+/// Returns what the sender says it is capable of; 0 if it says nothing. A message that is refused for other
 /// options says it as well.
 #[inline]
 pub fn capabilities(message: &Message) -> u32 {
