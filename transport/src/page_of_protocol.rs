@@ -30,8 +30,13 @@ mod tests {
         let mut known = BTreeMap::new();
         for (table, place) in [(&IN_REQUESTS[..], "request"), (&IN_RESPONSES[..], "response")] {
             for Definition { number, name, repeatable, min, max } in table {
+                let in_requests = IN_REQUESTS.iter().find(|option| option.number == *number);
                 let place = if known.contains_key(number) { "both" } else { place };
-                let repeatable = if *repeatable { "yes" } else { "no" };
+                let repeatable = match in_requests {
+                    Some(other) if other.repeatable && !repeatable => "request",
+                    _ if *repeatable => "yes",
+                    _ => "no",
+                };
                 known.insert(number, format!("{number} {name} {min}-{max} {place} {repeatable}"));
             }
         }

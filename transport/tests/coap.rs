@@ -23,6 +23,7 @@ mod coap {
     mod late;
     mod limits;
     mod links;
+    mod lists;
     mod lossy;
     mod mid_exchange;
     mod narrow;

@@ -163,8 +163,8 @@ pub struct Limits {
     /// Client: blocks of one session that may be on their way at once, of all its bodies together; how many
     /// are, a measured window decides. 1 moves one block after the other. Default 64.
     pub body_window: u32,
-    /// Block requests of one session that wait for the upstream; one more is dropped (the client repeats
-    /// it). Default 256.
+    /// Blocks asked for by one session that wait for the upstream, each block of a list by itself; one more
+    /// is dropped (the client asks again). Default 256.
     pub waiting_blocks_per_session: usize,
     /// Bytes of one request body; a longer one is answered 4.13. Default 8 MiB.
     pub upload: usize,
@@ -207,9 +207,9 @@ pub struct Limits {
     /// Bytes of answers remembered per session for duplicates; more forgets the oldest that was answered. A
     /// client of ours needs a hundred answers of one block. Default 128 KiB.
     pub dedup_bytes_per_session: usize,
-    /// Requests for later blocks that came inside acknowledgements, remembered per session for deduplication;
-    /// one more forgets the oldest. A copy comes within a few round trips, in which each exchange of its
-    /// client gets on by a few blocks. Default 64.
+    /// Requests for later blocks that came inside acknowledgements, or as lists, remembered per session for
+    /// deduplication; one more forgets the oldest. A copy comes within a few round trips, in which each
+    /// exchange of its client gets on by a few blocks. Default 64.
     pub dedup_acknowledging_per_session: usize,
     /// Bytes of all answered messages that deduplication remembers; one network has at most a quarter of it
     /// and one site half ([`Bounds::of`](crate::shares::Bounds::of)). At the bound the heaviest session

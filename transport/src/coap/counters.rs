@@ -56,6 +56,12 @@ counters! {
         uploads_sent_again = "coap_uploads_sent_again",
         /// Blocks sent out of snapshots.
         snapshot_blocks = "coap_snapshot_blocks",
+        /// Blocks sent out of snapshots that had been sent before: they were asked for twice.
+        snapshot_blocks_again = "coap_snapshot_blocks_again",
+        /// Requests for lists of blocks.
+        block_lists = "coap_block_lists",
+        /// Bodies that their clients gave up: each of their blocks has not been sent.
+        bodies_given_up = "coap_bodies_given_up",
         /// Times that reading from the upstream was paused.
         read_paused = "coap_reads_paused",
         /// Messages that could not be sent: too large, or of a session that has ended.

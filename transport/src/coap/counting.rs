@@ -21,7 +21,7 @@ impl Counters {
     pub(super) fn count_refusal(&mut self, refusal: Refusal) {
         match refusal {
             Refusal::Option(error) => self.count_fault(error.fault),
-            Refusal::DotSegment => self.options_bad_value += 1,
+            Refusal::DotSegment | Refusal::List | Refusal::MixedBlocks => self.options_bad_value += 1,
             Refusal::PathTooLong => self.paths_too_long += 1,
             Refusal::Method => self.methods_refused += 1,
             Refusal::Proxying => self.proxying_refused += 1,

@@ -8,8 +8,9 @@
 //!
 //! A request inside an acknowledgement goes by the message id of *our* message, so the two kinds of ids are
 //! kept apart. If such a request asks for a later block, its answer is confirmable, which is repeated anyway:
-//! copies of the request get nothing, since each answer to one would double the rest of the body. Such
-//! requests share a few places of their own.
+//! copies of the request get nothing, since each answer to one would double the rest of the body. Nor do
+//! copies of a list of blocks that is not confirmable, which the network made. Such requests share a few
+//! places of their own.
 //!
 //! A message id that comes again under another token is another message: its peer has gone round all 65,536
 //! ids within the lifetime of one, which RFC 7252 section 4.4 forbids and a fast link invites.
@@ -48,7 +49,8 @@ pub(super) enum Answer {
     Pending,
     /// Nothing at all: the message was non-confirmable.
     Silence,
-    /// Nothing: the answer is confirmable, and is sent until it is acknowledged.
+    /// Nothing: the answer is confirmable, and is sent until it is acknowledged; or the copy is none of the
+    /// client's.
     Repeated,
     /// An empty acknowledgement once more.
     Acknowledged,

@@ -346,7 +346,7 @@ mod tests {
 
     fn response(block2: Option<Block>, etag: &[u8], size: Option<u64>) -> ParsedResponse {
         let options = ResponseOptions { size, ..Default::default() };
-        ParsedResponse { options, block1: None, block2, etag: Some(etag.to_vec()) }
+        ParsedResponse { options, block2, etag: Some(etag.to_vec()), ..Default::default() }
     }
 
     /// First block 0 of 16 bytes, then the given response.

@@ -41,9 +41,9 @@ use super::timers::{Reminders, Timers};
 use crate::SessionId;
 use crate::shares::{Bounds, LazyPool, Network, Pool};
 use lowband_wire::coap::message::{self, Kind, Malformed, Message, MessageId, Outgoing, Token};
-use once::Once;
 use lowband_wire::coap::uint::uint;
 use lowband_wire::coap::{numbers, options};
+use once::Once;
 use path::Path;
 use repetition::Unacknowledged;
 use std::collections::{BTreeMap, VecDeque};
@@ -122,12 +122,14 @@ struct Known {
     path: Path,
     /// Whether the peer is known to send copies sooner than RFC 7252 says.
     short_timers: bool,
+    /// Whether the peer has said that it knows bodies in any order.
+    any_order: bool,
 }
 
 impl Known {
     /// Returns whether the session could do without all that is known of it.
     fn is_dispensable(&self) -> bool {
-        self.round_trip.is_none() && !self.short_timers && !self.path.is_narrow()
+        self.round_trip.is_none() && !self.short_timers && !self.any_order && !self.path.is_narrow()
     }
 }
 
@@ -288,6 +290,16 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
     /// Notes that copies of the peer come sooner than RFC 7252 says. That holds for the whole session.
     pub(super) fn has_short_timers(&mut self, session: SessionId) {
         self.know(session).short_timers = true;
+    }
+
+    /// Notes that the peer knows bodies in any order. That holds for the whole session.
+    pub(super) fn knows_any_order(&mut self, session: SessionId) {
+        self.know(session).any_order = true;
+    }
+
+    /// Returns whether the peer has said that it knows bodies in any order.
+    pub(super) fn is_any_order(&self, session: SessionId) -> bool {
+        self.known.get(session).is_some_and(|known| known.any_order)
     }
 
     /// Returns how long a request may wait for its acknowledgement.

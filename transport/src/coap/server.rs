@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! handle_message -> message layer -> options ---- Block2 > 0 ---> snapshot ----> one block          (blockwise.rs)
+//!                                       |-------- Q-Block2 -----> snapshot ----> several blocks     (lists.rs)
 //!                                       |-------- Block1 -------> upload -> 2.31, or whole --.      (uploading.rs)
 //!                                       `-------- else ----------------------------------> Request (this file)
 //!                                                                                              |
@@ -11,8 +12,8 @@
 //! `memory.rs` says how much of bodies each session may hold, and which gives way.
 //!
 //! A session at rest has no state here except what sticks to it (`sticky.rs`). Deliberately absent: Observe
-//! and Q-Block, which would branch off after the options; and a window for answers that go in
-//! acknowledgements, of which a server sends no more than it was asked for.
+//! and Q-Block1, which would branch off after the options; and a window for answers that go in
+//! acknowledgements or to lists, of which a server sends no more than it was asked for.
 
 mod activity;
 mod balance;
@@ -20,6 +21,7 @@ mod blockwise;
 mod bodies;
 mod exchange;
 mod gauges;
+mod lists;
 mod memory;
 mod narrow_path;
 mod sticky;
@@ -166,6 +168,7 @@ impl Server {
             }
         }
         if let Some(bodies) = state.bodies {
+            self.messages.counters.bodies_given_up += bodies.held().unread as u64;
             self.memory.account(session, bodies.network, bodies.held(), Held::default());
         }
         self.wake(now);
@@ -213,17 +216,21 @@ impl Server {
             self.messages.has_short_timers(session);
             self.judge_by_our_client(session, &message);
         }
+        if asker.any_order {
+            self.messages.knows_any_order(session);
+        }
         let said = access_token::said(&message);
-        let (parsed, ignored) = ParsedRequest::parse(&message);
+        let (mut parsed, ignored) = ParsedRequest::parse(&message);
         ignored.into_iter().for_each(|fault| self.messages.counters.count_fault(fault));
         if let Err(refusal) = parsed {
             self.messages.counters.count_refusal(refusal);
         }
+        let beside = parsed.as_mut().map(|request| self.take_beside(&asker, request)).unwrap_or_default();
         let standing = match &parsed {
             Ok(request) if again || self.says_again(session, request, &said) => self.standing(session, &said),
             _ => self.arrived(now, &asker, &message, &said),
         };
-        let request = match parsed {
+        let mut request = match parsed {
             Ok(request) => request,
             Err(refusal) if refusal.is_bad_option() && message.kind == Kind::NonConfirmable => {
                 // RFC 7252 section 5.4.1.
@@ -242,6 +249,10 @@ impl Server {
             let text = "the block is of another access token than its body; start again at block 0";
             return self.refuse(now, &asker, Code::REQUEST_ENTITY_INCOMPLETE, text);
         }
+        if !request.q_block2.is_empty() {
+            return self.list_requested(now, asker, request);
+        }
+        request.q_block2 = beside;
         match (request.block2, request.block1) {
             // RFC 7959 section 3.3: once the response has begun, requests for its blocks carry no body.
             (Some(block), _) if block.num > 0 => self.block_requested(now, asker, request, block),
@@ -267,9 +278,9 @@ impl Server {
         self.messages.remember(now, &asker);
         self.messages.counters.requests += 1;
         let session = asker.session;
-        let ParsedRequest { method, options, key, block1, block2, .. } = request;
+        let ParsedRequest { method, options, key, block1, block2, q_block2: list, .. } = request;
         let access_token = standing.access_token.clone();
-        let open = State::Open { key, access_token, block1, block2, head: None, body: Vec::new() };
+        let open = State::Open { key, access_token, block1, block2, list, head: None, body: Vec::new() };
         let exchange = self.insert(now, asker, open, 0);
         self.events.push_back(ServerEvent::Request { session, exchange, method, options, standing, body });
     }

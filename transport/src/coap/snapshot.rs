@@ -1,5 +1,5 @@
-//! Response bodies that leave in blocks: the sending side of Block2 (RFC 7959 section 2.4),
-//! with random access.
+//! Response bodies that leave in blocks: the sending side of Block2 (RFC 7959 section 2.4) and of Q-Block2
+//! (RFC 9177), with random access.
 //!
 //! A snapshot is filled from the upstream while the client reads it. Any block that has come may be asked for
 //! at any time, in any order and size, any number of times. A request for a later block waits. No block
@@ -10,12 +10,19 @@
 //!   |- gone -|---- may be asked for ----|- read ahead ------|   still at the upstream
 //! ```
 //!
-//! What lies before `start` has been dropped to make room: only what lies behind the client's newest
-//! request by more than the widest window of a pipelining client, and only once the session's share is used
-//! up. So any block of a body within the share can be asked for again, and larger bodies can still be
-//! fetched in order.
+//! What lies before `start` has been dropped to make room: only what lies behind the client's newest request
+//! by more than the widest window of a pipelining client, what has not been asked for lately, and only once
+//! the session's share is used up. So any block of a body within the share can be asked for again, and larger
+//! bodies can still be fetched in order.
 
+mod asked;
+mod content;
+mod lists;
+
+use super::message_layer::Origin;
 use crate::ExchangeId;
+use asked::Asked;
+use content::Content;
 use lowband_wire::coap::access_token::AccessToken;
 use lowband_wire::coap::block::{Block, BlockSize};
 use lowband_wire::coap::message::{MessageId, Outgoing, Token};
@@ -25,72 +32,10 @@ use lowband_wire::coap::{Code, numbers};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+pub(super) use lists::List;
+
 /// Bytes kept behind the newest block asked for: 256 blocks of 1024, the widest window of a client.
 const KEEP_BEHIND: usize = 256 << 10;
-
-/// Bytes of a page: a multiple of every block size, so that no block lies on two pages.
-const PAGE: usize = 16 << 10;
-
-/// Bytes that grow at one end and are dropped at the other.
-#[derive(Debug, Default)]
-struct Content {
-    pages: VecDeque<Vec<u8>>,
-    /// Pages dropped from the beginning.
-    gone: usize,
-    end: usize,
-    /// Bytes of all pages, spare capacity included.
-    allocated: usize,
-}
-
-impl Content {
-    fn start(&self) -> usize {
-        self.gone * PAGE
-    }
-
-    fn append(&mut self, mut bytes: &[u8]) {
-        self.end += bytes.len();
-        while !bytes.is_empty() {
-            let room = self.pages.back().map_or(0, |page| PAGE - page.len());
-            if room == 0 {
-                self.pages.push_back(Vec::new());
-                continue;
-            }
-            let (now, later) = bytes.split_at(room.min(bytes.len()));
-            if let Some(page) = self.pages.back_mut() {
-                let before = page.capacity();
-                if before - page.len() < now.len() {
-                    // Grow to a page at most, in few steps.
-                    page.reserve_exact(now.len().max(page.len()).min(room));
-                }
-                page.extend_from_slice(now);
-                self.allocated += page.capacity() - before;
-            }
-            bytes = later;
-        }
-    }
-
-    /// Returns at most `length` bytes, all on one page; fewer at the end, none before the start.
-    fn slice(&self, offset: usize, length: usize) -> &[u8] {
-        let page = (offset / PAGE).checked_sub(self.gone).and_then(|page| self.pages.get(page));
-        let rest = page.and_then(|page| page.get(offset % PAGE..)).unwrap_or(&[]);
-        rest.get(..length).unwrap_or(rest)
-    }
-
-    /// Drops whole pages before `offset`.
-    fn trim(&mut self, offset: usize) {
-        while self.start() + PAGE <= offset.min(self.end)
-            && let Some(page) = self.pages.pop_front()
-        {
-            self.allocated -= page.capacity();
-            self.gone += 1;
-        }
-    }
-
-    /// Counts the bytes of memory.
-    fn bytes(&self) -> usize {
-        self.allocated + self.pages.capacity() * size_of::<Vec<u8>>()
-    }
-}
 
 /// How the upstream has ended its part of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,10 +51,37 @@ pub(super) enum End {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct SnapshotId(pub u64);
 
+/// What is asked for, and how it is to be answered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ask {
+    pub block: Block,
+    pub token: Token,
+    /// Option that names the block in the answer: Block2 or Q-Block2.
+    pub option: u16,
+    /// Whether the answer says how long the body is, although another one has.
+    pub wants_size: bool,
+}
+
+impl Ask {
+    /// Makes a question by Block2.
+    pub(super) fn by_block2(block: Block, token: Token, wants_size: bool) -> Ask {
+        Ask { block, token, option: numbers::BLOCK2, wants_size }
+    }
+
+    /// Makes a question by a list.
+    pub(super) fn listed(block: Block, token: Token, wants_size: bool) -> Ask {
+        Ask { block, token, option: numbers::Q_BLOCK2, wants_size }
+    }
+}
+
 /// What the answer to a block request is.
 #[derive(Debug)]
 pub(super) enum Lookup {
-    Ready(Outgoing),
+    /// The block; `again`: it has been sent before.
+    Ready {
+        message: Outgoing,
+        again: bool,
+    },
     /// The block has not come from the upstream yet.
     Wait,
     /// The block lies beyond the end of the body.
@@ -138,6 +110,8 @@ pub(super) struct Snapshot {
     pub key: BodyKey,
     /// The request for the first block.
     pub request: (MessageId, Token),
+    /// Option that names the first block in its answer.
+    pub option: u16,
     pub answered: Instant,
     /// Access token of that request.
     pub access_token: Option<AccessToken>,
@@ -145,8 +119,10 @@ pub(super) struct Snapshot {
     pub feeder: Option<ExchangeId>,
     /// Block requests that wait, in the order of their arrival.
     pub waiting: VecDeque<Waiting>,
+    /// Lists of which blocks wait, likewise.
+    pub lists: Vec<List>,
     pub last_used: Instant,
-    /// True once the last block has been sent.
+    /// True once every block has been sent.
     pub read: bool,
     /// Blocks on their way as separate responses: until they have arrived, the client cannot ask for more.
     pub delivering: u32,
@@ -160,6 +136,7 @@ pub(super) struct Snapshot {
     end: End,
     /// End of the furthest block that was asked for.
     demanded: usize,
+    asked: Asked,
     size_told: bool,
 }
 
@@ -168,7 +145,7 @@ impl Snapshot {
         now: Instant,
         id: SnapshotId,
         key: BodyKey,
-        request: (MessageId, Token),
+        request: &Origin,
         feeder: ExchangeId,
         head: (Code, ResponseOptions),
         etag: Vec<u8>,
@@ -176,11 +153,13 @@ impl Snapshot {
         Snapshot {
             id,
             key,
-            request,
+            request: (request.id, request.token),
+            option: numbers::BLOCK2,
             answered: now,
             access_token: None,
             feeder: Some(feeder),
             waiting: VecDeque::new(),
+            lists: Vec::new(),
             last_used: now,
             read: false,
             delivering: 0,
@@ -191,6 +170,7 @@ impl Snapshot {
             content: Content::default(),
             end: End::Open,
             demanded: 0,
+            asked: Asked::default(),
             size_told: false,
         }
     }
@@ -205,17 +185,18 @@ impl Snapshot {
     }
 
     /// Looks up a block for a request that has just arrived.
-    pub(super) fn ask(&mut self, now: Instant, block: Block, token: Token, wants_size: bool) -> Lookup {
+    pub(super) fn ask(&mut self, now: Instant, ask: Ask) -> Lookup {
         self.last_used = now;
-        self.demanded = self.demanded.max(block.offset() + block.size.bytes());
-        self.look_up(block, token, wants_size)
+        self.demanded = self.demanded.max(ask.block.offset() + ask.block.size.bytes());
+        self.asked.ask(ask.block);
+        self.look_up(ask)
     }
 
     /// Takes out the first request that need not wait any longer.
     pub(super) fn next_ready(&mut self, now: Instant) -> Option<(Waiting, Lookup)> {
         for at in 0..self.waiting.len() {
             let (block, token) = self.waiting.get(at).map(|waiting| (waiting.block, waiting.token))?;
-            let lookup = self.look_up(block, token, false);
+            let lookup = self.look_up(Ask::by_block2(block, token, false));
             if !matches!(lookup, Lookup::Wait) {
                 self.last_used = now;
                 return Some((self.waiting.remove(at)?, lookup));
@@ -224,7 +205,8 @@ impl Snapshot {
         None
     }
 
-    fn look_up(&mut self, block: Block, token: Token, wants_size: bool) -> Lookup {
+    fn look_up(&mut self, ask: Ask) -> Lookup {
+        let Ask { block, token, option, wants_size } = ask;
         let (offset, size, end) = (block.offset(), block.size.bytes(), self.content.end);
         if offset < self.content.start() {
             return Lookup::Gone;
@@ -238,22 +220,27 @@ impl Snapshot {
             End::Complete if offset >= end && offset > 0 => return Lookup::OutOfRange,
             End::Complete => false,
         };
-        self.read |= !more;
+        let again = self.asked.send(block);
+        self.read |= matches!(self.end, End::Complete) && self.asked.is_all_of(end);
         let mut options = options::encode_response(&self.options);
         options.push((numbers::ETAG, self.etag.clone()));
-        options.push((numbers::BLOCK2, Block { more, ..block }.encode()));
-        let length = match self.end {
-            End::Complete => Some(end as u64),
-            _ => self.options.size,
-        };
-        if let Some(length) = length.and_then(|length| u32::try_from(length).ok())
+        options.push((option, Block { more, ..block }.encode()));
+        if let Some(length) = self.length().and_then(|length| u32::try_from(length).ok())
             && (wants_size || !self.size_told)
         {
             self.size_told = true;
             options.push((numbers::SIZE2, uint(length)));
         }
         let payload = self.content.slice(offset, size).to_vec();
-        Lookup::Ready(Outgoing { code: self.code, token, options, payload })
+        Lookup::Ready { message: Outgoing { code: self.code, token, options, payload }, again }
+    }
+
+    /// Returns how many bytes the body has, if that is known.
+    fn length(&self) -> Option<u64> {
+        match self.end {
+            End::Complete => Some(self.content.end as u64),
+            _ => self.options.size,
+        }
     }
 
     /// Counts the bytes that have come but have not been asked for yet.
@@ -265,7 +252,8 @@ impl Snapshot {
     pub(super) fn bytes(&self) -> usize {
         let token = self.access_token.as_ref().map_or(0, |token| token.as_str().len());
         let waiting = self.waiting.capacity() * size_of::<Waiting>();
-        OVERHEAD + self.key.as_bytes().len() + token + waiting + self.content.bytes()
+        let asked = self.asked.bytes() + self.bytes_of_lists();
+        OVERHEAD + self.key.as_bytes().len() + token + waiting + asked + self.content.bytes()
     }
 
     /// Returns how many bytes are held for the snapshot at the upstream: `most`, or all that is still to come
@@ -277,14 +265,17 @@ impl Snapshot {
         if self.feeder.is_some() { to_come.min(most) } else { 0 }
     }
 
-    /// Drops what has been read, except the newest part: at most a quarter of the session's `share`.
+    /// Drops what has been read, except the newest part and what was asked for lately: at most a quarter of
+    /// the session's `share`.
     pub(super) fn trim(&mut self, share: usize) {
-        self.content.trim(self.demanded.saturating_sub(KEEP_BEHIND.min(share / 4)));
+        let newest = self.demanded.saturating_sub(KEEP_BEHIND);
+        let needed = self.asked.lately().map_or(newest, |lately| lately.min(newest));
+        self.content.trim(needed.max(self.demanded.saturating_sub(share / 4)));
     }
 
     /// Returns when the snapshot ends; None while a client is known to wait.
     pub(super) fn expires(&self, idle: Duration) -> Option<Instant> {
-        (self.waiting.is_empty() && self.delivering == 0).then(|| self.last_used + idle)
+        (!self.is_waited_for() && self.delivering == 0).then(|| self.last_used + idle)
     }
 }
 
@@ -292,49 +283,4 @@ impl Snapshot {
 /// smaller (RFC 7959 section 2.4, early negotiation).
 pub(super) fn negotiate(asked: Option<Block>, own: BlockSize) -> BlockSize {
     asked.map_or(own, |block| block.size.min(own))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn pages_are_let_go_only_as_a_whole_and_never_beyond_the_end() {
-        let mut content = Content::default();
-        content.append(&vec![1; PAGE + 10]);
-        content.trim(PAGE - 1);
-        assert_eq!((content.start(), content.allocated), (0, PAGE + 10));
-        content.trim(PAGE);
-        assert_eq!((content.start(), content.allocated), (PAGE, 10));
-        content.trim(10 * PAGE);
-        assert_eq!((content.start(), content.allocated), (PAGE, 10));
-        assert_eq!(content.slice(0, 16), b"");
-        assert_eq!(content.slice(PAGE, 16), [1; 10]);
-    }
-
-    proptest! {
-        #[test]
-        fn any_chunking_gives_the_same_bytes_at_every_offset(
-            chunks in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..9000), 0..12),
-            szx in 0u8..=6,
-            trimmed in 0usize..40_000,
-        ) {
-            let size = BlockSize::from_szx(szx).unwrap().bytes();
-            let whole = chunks.concat();
-            let mut content = Content::default();
-            for chunk in &chunks {
-                content.append(chunk);
-            }
-            content.trim(trimmed);
-            prop_assert_eq!(content.end, whole.len());
-            prop_assert_eq!(content.allocated, content.pages.iter().map(Vec::capacity).sum::<usize>());
-            prop_assert!(content.pages.iter().all(|page| page.capacity() <= PAGE));
-            prop_assert!(content.start() <= trimmed);
-            for (num, block) in whole.chunks(size).enumerate() {
-                let expected = if num * size < content.start() { &[] } else { block };
-                prop_assert_eq!(content.slice(num * size, size), expected);
-            }
-        }
-    }
 }

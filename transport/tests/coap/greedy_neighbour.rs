@@ -277,8 +277,10 @@ fn what_the_upstream_holds_of_answers_that_are_not_read_counts_to_their_network(
     // The client elsewhere has lost nothing, and its end gives back what it held.
     peer.chunk(exchange, &[1; 5000], true);
     assert_eq!(held(&peer), open * AT_UPSTREAM);
-    let last = make(CON, GET, 2).path("long").block(BLOCK2, 9, false, 1024);
-    assert_eq!(peer.send_from(elsewhere.0, elsewhere.1, &last)[0].code(), Code::CONTENT);
+    for num in 1..10 {
+        let next = make(CON, GET, 2 + num).path("long").block(BLOCK2, num.into(), false, 1024);
+        assert_eq!(peer.send_from(elsewhere.0, elsewhere.1, &next)[0].code(), Code::CONTENT);
+    }
     for session in 0..200 {
         peer.server.session_closed(peer.now, SessionId(session));
     }

@@ -17,8 +17,8 @@ pub(crate) const PUT: Code = Code::PUT;
 pub(crate) const POST: Code = Code::POST;
 
 pub(crate) use lowband_wire::coap::numbers::{
-    AUTHORIZATION, BLOCK1, BLOCK2, CAPABILITIES, CBOR_VERSION, ETAG, MAX_AGE, REQUEST_TAG, SIZE1, SIZE2,
-    URI_PATH,
+    AUTHORIZATION, BLOCK1, BLOCK2, CAPABILITIES, CBOR_VERSION, ETAG, MAX_AGE, Q_BLOCK2, REQUEST_TAG, SIZE1,
+    SIZE2, URI_PATH,
 };
 
 /// A message to send; the message id doubles as a two-byte token unless a test sets one.

@@ -2,8 +2,8 @@
 //!
 //! Data only. Sources: RFC 7252 sections 5.10 and 12, RFC 7641, RFC 7959, RFC 9175, and MSC3079 for options
 //! 256 and 257. Options that have no definition here are unrecognised: elective ones are ignored, critical
-//! ones refused (RFC 7252 section 5.4.1). That is deliberate for If-Match, If-None-Match, OSCORE and the
-//! Q-Block options, whose meaning is not implemented.
+//! ones refused (RFC 7252 section 5.4.1). That is deliberate for If-Match, If-None-Match, OSCORE and
+//! Q-Block1, whose meaning is not implemented.
 
 /// Uri-Host: the server that the client means (RFC 7252 section 5.10.1)
 pub const URI_HOST: u16 = 3;
@@ -57,9 +57,9 @@ pub const CAPABILITIES: u16 = 65020;
 /// says.
 pub const SHORT_TIMERS: u32 = 1;
 
-/// Bit of [`CAPABILITIES`]: this end knows bodies whose blocks go in any order. A server sets it in its answer
-/// to a request that has it, and in no other. It says that lists of blocks may be asked for by [`Q_BLOCK2`],
-/// and that the blocks of a request body may come in any order under one [`REQUEST_TAG`].
+/// Bit of [`CAPABILITIES`]: this end knows bodies whose blocks go in any order. A server sets it in its
+/// answer to a request that has it, and in no other. It says that lists of blocks may be asked for by
+/// [`Q_BLOCK2`], and that the blocks of a request body may come in any order under one [`REQUEST_TAG`].
 pub const ANY_ORDER: u32 = 2;
 
 /// Longest value of an option of text, in bytes: Uri-Path, Uri-Query and others (RFC 7252 section 5.10).
@@ -88,7 +88,7 @@ const fn option(number: u16, name: &'static str, repeatable: bool, min: usize, m
 }
 
 /// Options that have a meaning in a request.
-pub const IN_REQUESTS: [Definition; 17] = [
+pub const IN_REQUESTS: [Definition; 18] = [
     option(URI_HOST, "Uri-Host", false, 1, MAX_OPTION),
     option(OBSERVE, "Observe", false, 0, 3),
     option(URI_PORT, "Uri-Port", false, 0, 2),
@@ -99,6 +99,7 @@ pub const IN_REQUESTS: [Definition; 17] = [
     option(BLOCK2, "Block2", false, 0, 3),
     option(BLOCK1, "Block1", false, 0, 3),
     option(SIZE2, "Size2", false, 0, 4),
+    option(Q_BLOCK2, "Q-Block2", true, 0, 3),
     option(PROXY_URI, "Proxy-Uri", false, 1, 1034),
     option(PROXY_SCHEME, "Proxy-Scheme", false, 1, MAX_OPTION),
     option(SIZE1, "Size1", false, 0, 4),
@@ -109,7 +110,7 @@ pub const IN_REQUESTS: [Definition; 17] = [
 ];
 
 /// Options that have a meaning in a response.
-pub const IN_RESPONSES: [Definition; 11] = [
+pub const IN_RESPONSES: [Definition; 12] = [
     option(ETAG, "ETag", false, 1, 8),
     option(OBSERVE, "Observe", false, 0, 3),
     option(LOCATION_PATH, "Location-Path", true, 0, MAX_OPTION),
@@ -119,20 +120,20 @@ pub const IN_RESPONSES: [Definition; 11] = [
     option(BLOCK2, "Block2", false, 0, 3),
     option(BLOCK1, "Block1", false, 0, 3),
     option(SIZE2, "Size2", false, 0, 4),
+    option(Q_BLOCK2, "Q-Block2", false, 0, 3),
     option(SIZE1, "Size1", false, 0, 4),
     option(CAPABILITIES, "Capabilities", false, 0, 4),
 ];
 
 /// Options of the registry that mean nothing here, by number: a message may have them, and a reader wants
 /// their names.
-const OTHERS: [(u16, &str); 11] = [
+const OTHERS: [(u16, &str); 10] = [
     (1, "If-Match"),
     (5, "If-None-Match"),
     (9, "OSCORE"),
     (16, "Hop-Limit"),
     (Q_BLOCK1, "Q-Block1"),
     (21, "EDHOC"),
-    (Q_BLOCK2, "Q-Block2"),
     (252, "Echo"),
     (258, "No-Response"),
     (2049, "OCF-Accept-Content-Format-Version"),

@@ -5,6 +5,7 @@
 //! Elective ones are then ignored, critical ones refuse the message (5.4.1, 5.4.3, 5.4.5).
 
 mod encode;
+mod list;
 mod refusal;
 mod response;
 
@@ -16,6 +17,7 @@ use super::numbers::{self, Definition};
 use super::uint::from_uint;
 
 pub use encode::{Part, encode_request, encode_response};
+pub use list::MAX_LIST;
 pub use refusal::Refusal;
 pub use response::{ParsedResponse, ResponseOptions};
 
@@ -77,6 +79,10 @@ pub struct ParsedRequest {
     pub block1: Option<Block>,
     /// Block2: which block of the response body is asked for.
     pub block2: Option<Block>,
+    /// Q-Block2: which blocks of the response body are asked for, at most [`MAX_LIST`] of one size, in
+    /// ascending order; M asks for more than the block itself (RFC 9177 section 4.4). Empty without the
+    /// option, which never stands beside the two above (section 4.1).
+    pub q_block2: Vec<Block>,
     /// Size1: what the client says its body measures, in bytes.
     pub size1: Option<u32>,
     /// Whether the client asks for Size2 (RFC 7959 section 4).
@@ -114,7 +120,18 @@ fn recognised<'a>(
 impl ParsedRequest {
     /// Returns whether the request is about a block of a body that another message has begun.
     pub fn goes_on(&self) -> bool {
-        [self.block1, self.block2].into_iter().flatten().any(|block| block.num > 0)
+        self.block1.is_some_and(|block| block.num > 0) || self.reads_on()
+    }
+
+    /// Returns whether the request asks for blocks of a response that another message has begun. One with
+    /// Q-Block2 does: a server that takes it for a new request takes the option out first.
+    pub fn reads_on(&self) -> bool {
+        self.block2.is_some_and(|block| block.num > 0) || !self.q_block2.is_empty()
+    }
+
+    /// Returns the first block of the response that is asked for, by either option.
+    pub fn first_asked(&self) -> Option<Block> {
+        self.block2.or(self.q_block2.first().copied())
     }
 
     /// Returns the request, or why it is refused; and what was wrong with options that were ignored.
@@ -140,6 +157,7 @@ impl ParsedRequest {
         let mut key = Vec::with_capacity(length);
         key.push(message.code.0);
         let (mut block1, mut block2, mut size1, mut wants_size2) = (None, None, None, false);
+        let mut q_block2 = Vec::new();
         for (number, value) in recognised {
             if names(number) {
                 // Fixed widths for number and length keep two different lists of options apart.
@@ -164,6 +182,7 @@ impl ParsedRequest {
                 numbers::OBSERVE => options.observe = from_uint(value),
                 numbers::BLOCK1 => block1 = Some(block(number, value)?),
                 numbers::BLOCK2 => block2 = Some(block(number, value)?),
+                numbers::Q_BLOCK2 => list::push(&mut q_block2, block(number, value)?)?,
                 numbers::SIZE1 => size1 = from_uint(value),
                 numbers::SIZE2 => wants_size2 = true,
                 numbers::PROXY_URI | numbers::PROXY_SCHEME => {
@@ -172,7 +191,11 @@ impl ParsedRequest {
                 _ => {}
             }
         }
-        Ok(ParsedRequest { method, options, key: BodyKey(key.into()), block1, block2, size1, wants_size2 })
+        if !q_block2.is_empty() && (block1.is_some() || block2.is_some()) {
+            return Err(Refusal::MixedBlocks);
+        }
+        let key = BodyKey(key.into());
+        Ok(ParsedRequest { method, options, key, block1, block2, q_block2, size1, wants_size2 })
     }
 }
 
@@ -262,7 +285,7 @@ mod tests {
         let refused: &[(Wire, &str)] = &[
             (&[(9, b"x")], "option 9 is not known"),
             (&[(19, b"")], "option 19 is not known"),
-            (&[(31, b"")], "option 31 is not known"),
+            (&[(31, b"1234")], "option 31 Q-Block2 has an impossible length"),
             (&[(1, b"x")], "option 1 is not known"),
             (&[(5, b"")], "option 5 is not known"),
             (&[(65535, b"")], "option 65535 is not known"),

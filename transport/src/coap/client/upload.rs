@@ -79,7 +79,7 @@ mod tests {
 
     fn next(sent: Block, code: Code, block1: Option<Block>, length: usize) -> Upload {
         let options = ResponseOptions::default();
-        next_upload(sent, code, &ParsedResponse { options, block1, block2: None, etag: None }, length)
+        next_upload(sent, code, &ParsedResponse { options, block1, ..Default::default() }, length)
     }
 
     #[test]

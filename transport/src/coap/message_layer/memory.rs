@@ -29,8 +29,8 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         }
     }
 
-    /// Remembers a message that came inside an acknowledgement, acts on nothing, and has an answer that is
-    /// sent until it is acknowledged.
+    /// Remembers a message whose copies get nothing: one that came inside an acknowledgement, acts on
+    /// nothing, and has an answer that is sent until it is acknowledged; or a list of blocks.
     pub(in super::super) fn remember_repeated(&mut self, now: Instant, origin: &Origin) {
         if !self.is_newest(origin) {
             self.add_seen(now, origin, |seen| {

@@ -112,7 +112,7 @@ impl Server {
         let feeder = snapshot.feeder?;
         let has_enough = snapshot.ahead() >= limits.read_ahead
             || bodies.held().snapshots >= limits.snapshot_bytes_per_session;
-        let why = if !snapshot.waiting.is_empty() {
+        let why = if snapshot.is_waited_for() {
             None
         } else if has_enough {
             Some(Pause::Reader)

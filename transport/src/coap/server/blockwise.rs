@@ -1,5 +1,5 @@
 //! Bodies in blocks at the server (RFC 7959): blocks of snapshots go out. Snapshots and uploads
-//! (`uploading.rs`) share a bounded memory.
+//! (`uploading.rs`) share a bounded memory. `lists.rs` has requests for several blocks at once.
 //!
 //! A session makes room in this order: it drops what has been read of its bodies; then it stops reading from
 //! the upstream. So a client that overlaps its requests does not lose one body to the next, and silence on a
@@ -10,19 +10,19 @@
 
 use super::super::dedup::Effect;
 use super::super::message_layer::{MessageLayer, Origin};
-use super::super::snapshot::{End, Lookup, Snapshot, SnapshotId, Waiting, negotiate};
+use super::super::snapshot::{Ask, End, Lookup, Snapshot, SnapshotId, Waiting, negotiate};
 use super::bodies::Bodies;
 use super::exchange::State;
 use super::{Alarm, Server, diagnostic};
 use crate::{ExchangeId, SessionId};
-use lowband_wire::coap::Code;
 use lowband_wire::coap::block::Block;
 use lowband_wire::coap::message::{MessageId, Outgoing, Token};
 use lowband_wire::coap::options::{BodyKey, ParsedRequest};
+use lowband_wire::coap::{Code, numbers};
 use std::time::Instant;
 
 /// Answer to a block request for a snapshot that does not exist (any more).
-const UNKNOWN: &str = "the body is not known (any more); start again at block 0";
+pub(super) const UNKNOWN: &str = "the body is not known (any more); start again at block 0";
 
 /// Snapshots: a body in, blocks out.
 impl Server {
@@ -36,7 +36,7 @@ impl Server {
         self.change_bodies(now, session, |bodies| bodies.change(id, change)).flatten()
     }
 
-    fn snapshot_of(&self, session: SessionId, key: &BodyKey) -> Option<&Snapshot> {
+    pub(super) fn snapshot_of(&self, session: SessionId, key: &BodyKey) -> Option<&Snapshot> {
         let bodies = self.sessions.get(&session)?.bodies.as_ref()?;
         bodies.snapshots().find(|snapshot| snapshot.key == *key)
     }
@@ -53,7 +53,7 @@ impl Server {
             return false;
         };
         let (id, session) = (snapshot.id, asker.session);
-        let size = negotiate(request.block2, self.messages.block_size(session));
+        let size = negotiate(request.first_asked(), self.messages.block_size(session));
         let block = Block { num: 0, more: false, size };
         let Some(message) = self.first_block(now, session, id, block, asker.token) else { return false };
         self.reply_at_once(now, asker, Some(id), 0, message);
@@ -76,7 +76,8 @@ impl Server {
         let block = Block::at(block.offset(), size, false).unwrap_or(block);
         let id = self.snapshot_of(session, &request.key).map(|snapshot| snapshot.id);
         let asked = id.and_then(|id| {
-            let ask = |snapshot: &mut Snapshot| snapshot.ask(now, block, asker.token, request.wants_size2);
+            let ask = Ask::by_block2(block, asker.token, request.wants_size2);
+            let ask = |snapshot: &mut Snapshot| snapshot.ask(now, ask);
             Some((id, self.change_snapshot(now, session, id, ask)?))
         });
         let Some((id, lookup)) = asked else {
@@ -104,12 +105,13 @@ impl Server {
     }
 
     /// Makes the answer to a block request; None if it has to wait.
-    fn block_message(&mut self, token: Token, lookup: Lookup) -> Option<Outgoing> {
+    pub(super) fn block_message(&mut self, token: Token, lookup: Lookup) -> Option<Outgoing> {
         let counters = &mut self.messages.counters;
         let (code, text) = match lookup {
             Lookup::Wait => return None,
-            Lookup::Ready(message) => {
+            Lookup::Ready { message, again } => {
                 counters.snapshot_blocks += 1;
+                counters.snapshot_blocks_again += u64::from(again);
                 return Some(message);
             }
             Lookup::OutOfRange => {
@@ -127,7 +129,7 @@ impl Server {
 
     fn wait_for_block(&mut self, now: Instant, asker: Origin, snapshot: SnapshotId, block: Block) {
         let session = asker.session;
-        if self.too_many_block_requests(session) {
+        if self.room_for_block_requests(session) == 0 {
             // Not refused: the client would take a refusal for the end of the body. It will ask again, and
             // must be heard then.
             self.messages.forget(&asker);
@@ -147,7 +149,10 @@ impl Server {
         let session = asker.session;
         let limits = &self.messages.limits;
         let most = limits.snapshots_per_session + 2 * limits.exchanges_per_session;
-        if let Some(older) = self.snapshot_of(session, &snapshot.key).map(|older| older.id) {
+        if let Some((older, read)) =
+            self.snapshot_of(session, &snapshot.key).map(|older| (older.id, older.read))
+        {
+            self.messages.counters.bodies_given_up += u64::from(!read);
             self.drop_snapshot(now, session, older, "a newer answer has taken its place");
         }
         while let Some(bodies) = self.bodies(session).filter(|bodies| bodies.snapshots().len() >= most.max(1))
@@ -168,10 +173,11 @@ impl Server {
         block: Block,
         token: Token,
     ) -> Option<Outgoing> {
-        let asked = self.change_snapshot(now, session, id, |snapshot| snapshot.ask(now, block, token, false));
-        let Some(Lookup::Ready(message)) = asked else { return None };
-        self.messages.counters.snapshot_blocks += 1;
-        Some(message)
+        let asked = self.change_snapshot(now, session, id, |snapshot| {
+            let (option, wants_size) = (snapshot.option, snapshot.option == numbers::Q_BLOCK2);
+            snapshot.ask(now, Ask { block, token, option, wants_size })
+        });
+        self.block_message(token, asked.filter(|lookup| matches!(lookup, Lookup::Ready { .. }))?)
     }
 
     /// Takes in more of the body from the upstream.
@@ -219,6 +225,7 @@ impl Server {
                 self.reply_to_waiting(now, waiting.exchange, message);
             }
         }
+        self.serve_lists(now, session, id);
     }
 
     /// Drops a snapshot; refuses the requests that wait for it, and cancels the upstream request
@@ -230,6 +237,7 @@ impl Server {
             let (code, payload) = (Code::REQUEST_ENTITY_INCOMPLETE, diagnostic(text));
             self.reply_to_waiting(now, exchange, Outgoing { code, token, options: Vec::new(), payload });
         }
+        self.refuse_lists(now, snapshot.lists, text);
         if let Some(feeder) = snapshot.feeder {
             self.cancelled(feeder);
             self.remove(now, feeder);
@@ -258,8 +266,9 @@ impl Server {
         let silent = bodies
             .flat_map(Bodies::snapshots)
             .filter(|snapshot| snapshot.expires(idle).is_some_and(|at| at <= now));
-        for snapshot in silent.map(|snapshot| snapshot.id).collect::<Vec<_>>() {
+        for (snapshot, read) in silent.map(|snapshot| (snapshot.id, snapshot.read)).collect::<Vec<_>>() {
             self.messages.counters.snapshots_expired += 1;
+            self.messages.counters.bodies_given_up += u64::from(!read);
             self.drop_snapshot(now, session, snapshot, "no request came for it for too long");
         }
         let next = self.bodies(session).and_then(|bodies| {

@@ -105,6 +105,11 @@ impl Bodies {
         Some(snapshot)
     }
 
+    /// Counts the blocks of lists that wait for the upstream.
+    pub(super) fn listed(&self) -> usize {
+        self.snapshots.iter().map(Snapshot::listed).sum()
+    }
+
     /// Drops what has been read of all snapshots, as [`Snapshot::trim`] does.
     pub(super) fn trim(&mut self, share: usize) {
         for snapshot in &mut self.snapshots {
@@ -117,12 +122,12 @@ impl Bodies {
     /// Returns the access token of the body that a message continues, if it is known; the inner `None` stands
     /// for no token.
     pub(super) fn access_token(&self, request: &ParsedRequest) -> Option<Option<AccessToken>> {
-        match (request.block2, request.block1) {
-            (Some(block), _) if block.num > 0 => {
+        match request.block1 {
+            _ if request.reads_on() => {
                 let snapshot = self.snapshots().find(|snapshot| snapshot.key == request.key)?;
                 Some(snapshot.access_token.clone())
             }
-            (_, Some(block)) if block.num > 0 => self.uploads.access_token(&request.key),
+            Some(block) if block.num > 0 => self.uploads.access_token(&request.key),
             _ => None,
         }
     }
@@ -130,9 +135,9 @@ impl Bodies {
     /// Returns that token if the body is bound to it: an upload of which a block carried one, the answer to a
     /// request that did.
     pub(super) fn said_token(&self, request: &ParsedRequest) -> Option<Option<AccessToken>> {
-        match (request.block2, request.block1) {
-            (Some(block), _) if block.num > 0 => self.access_token(request).filter(Option::is_some),
-            (_, Some(block)) if block.num > 0 => self.uploads.said_token(&request.key),
+        match request.block1 {
+            _ if request.reads_on() => self.access_token(request).filter(Option::is_some),
+            Some(block) if block.num > 0 => self.uploads.said_token(&request.key),
             _ => None,
         }
     }

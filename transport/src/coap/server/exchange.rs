@@ -65,8 +65,8 @@ impl Server {
         let own_size = self.messages.block_size(session);
         let Some(found) = self.exchanges.get_mut(&exchange) else { return };
         match &mut found.state {
-            State::Open { head: Some(_), block2, body, .. } => {
-                let size = negotiate(*block2, own_size).bytes();
+            State::Open { head: Some(_), block2, list, body, .. } => {
+                let size = negotiate(block2.or(list.first().copied()), own_size).bytes();
                 body.extend_from_slice(bytes);
                 if body.len() > size {
                     self.start_snapshot(now, exchange, last);
@@ -115,7 +115,7 @@ impl Server {
         });
         let Some((
             Origin { session, token, .. },
-            State::Open { key, access_token, block1, block2, head: Some((code, head)), body },
+            State::Open { key, access_token, block1, block2, list, head: Some((code, head)), body },
         )) = answered
         else {
             return;
@@ -126,7 +126,8 @@ impl Server {
             && body.len() > own_size.bytes() / 2
         {
             let (head, body) = (Some((code, head.clone())), body.clone());
-            exchange.whole = Some(Box::new(State::Open { key, access_token, block1, block2, head, body }));
+            let whole = State::Open { key, access_token, block1, block2, list, head, body };
+            exchange.whole = Some(Box::new(whole));
         }
         let mut options = options::encode_response(&head);
         options.extend(block1.map(echo));
@@ -145,26 +146,31 @@ impl Server {
         let state = if last { State::Done(Some(snapshot_id)) } else { State::Feeding(snapshot_id) };
         let answered =
             self.change(id, |exchange| (exchange.asker, std::mem::replace(&mut exchange.state, state)));
-        let Some((asker, State::Open { key, access_token, block1, block2, head: Some(head), body })) =
+        let Some((asker, State::Open { key, access_token, block1, block2, list, head: Some(head), body })) =
             answered
         else {
             return;
         };
-        let Origin { session, token, id: request, .. } = asker;
+        let Origin { session, token, .. } = asker;
         let own_size = self.messages.block_size(session);
         self.messages.counters.snapshots += 1;
-        let mut snapshot = Snapshot::new(now, snapshot_id, key, (request, token), id, head, etag);
+        let mut snapshot = Snapshot::new(now, snapshot_id, key, &asker, id, head, etag);
+        if list.first().is_some_and(|first| first.num == 0) {
+            snapshot.option = numbers::Q_BLOCK2;
+        }
         snapshot.access_token = access_token;
         snapshot.append(&body);
         if last {
             snapshot.finish(End::Complete);
         }
         self.insert_snapshot(now, &asker, snapshot);
-        let first = Block { num: 0, more: true, size: negotiate(block2, own_size) };
+        let size = negotiate(block2.or(list.first().copied()), own_size);
+        let first = Block { num: 0, more: true, size };
         if let Some(mut message) = self.first_block(now, session, snapshot_id, first, token) {
             message.options.extend(block1.map(echo));
             self.reply(now, id, message);
         }
+        self.send_beside(now, asker, snapshot_id, list, size);
         self.grown(now, session, snapshot_id);
     }
 
@@ -230,8 +236,9 @@ impl Server {
     }
 
     /// Notes that the client asks for a block. So it has the first one, which says that there are more,
-    /// and those before it that went to the same token, acknowledged or not. (node-coap-client acknowledges
-    /// the last one alone, and puts a copy of any other into the body a second time.)
+    /// unless it asked for others together with it; and those before it that went to the same token,
+    /// acknowledged or not. (node-coap-client acknowledges the last one alone, and puts a copy of any other
+    /// into the body a second time.)
     pub(super) fn earlier_blocks_arrived(
         &mut self,
         now: Instant,
@@ -245,7 +252,7 @@ impl Server {
             self.exchanges.get(id).is_some_and(|exchange| {
                 exchange.unacknowledged
                     && exchange.snapshot() == Some(snapshot)
-                    && (exchange.offset == 0 || exchange.asker.token == token)
+                    && (exchange.offset == 0 && !exchange.has_list || exchange.asker.token == token)
                     && exchange.offset < offset
             })
         };
@@ -322,7 +329,12 @@ impl Server {
         let Some((session, for_block, snapshot)) = abandoned else { return };
         match snapshot {
             Some(snapshot) if for_block => self.delivering(now, session, snapshot, false),
-            Some(snapshot) => self.drop_snapshot(now, session, snapshot, "the client has left"),
+            Some(snapshot) => {
+                let unread = self.bodies(session).and_then(|bodies| bodies.snapshot(snapshot));
+                let unread = unread.is_some_and(|snapshot| !snapshot.read);
+                self.messages.counters.bodies_given_up += u64::from(unread);
+                self.drop_snapshot(now, session, snapshot, "the client has left");
+            }
             None => {}
         }
         self.remove(now, id);

@@ -20,7 +20,7 @@
 //! ```
 
 use super::super::message_layer::{Origin, halved};
-use super::super::snapshot::{End, Lookup, Snapshot, SnapshotId};
+use super::super::snapshot::{Ask, End, Lookup, Snapshot, SnapshotId};
 use super::{Server, echo};
 use crate::{ExchangeId, SessionId};
 use lowband_wire::coap::block::{Block, BlockSize};
@@ -102,17 +102,19 @@ impl Server {
         let answer = Message::parse(answer).ok().filter(|answer| answer.payload().len() > size.bytes())?;
         let sent = ParsedResponse::parse(&answer).0.ok()?;
         let (session, block1) = (asker.session, sent.block1);
-        let snapshot = match sent.block2.filter(|block| block.more) {
+        let snapshot = match sent.block2.or(sent.q_block2).filter(|block| block.more) {
             Some(_) => self.snapshot_for(session, asker)?,
             None => self.keep_sent(now, asker, request, answer, sent)?,
         };
         let block = Block { num: 0, more: true, size };
         // The client has not received the size of the body yet.
-        let ask = |snapshot: &mut Snapshot| snapshot.ask(now, block, asker.token, true);
-        let Some(Lookup::Ready(mut message)) = self.change_snapshot(now, session, snapshot, ask) else {
-            return None;
+        let ask = |snapshot: &mut Snapshot| {
+            let option = snapshot.option;
+            snapshot.ask(now, Ask { block, token: asker.token, option, wants_size: true })
         };
-        self.messages.counters.snapshot_blocks += 1;
+        let asked = self.change_snapshot(now, session, snapshot, ask);
+        let block = asked.filter(|lookup| matches!(lookup, Lookup::Ready { .. }))?;
+        let mut message = self.block_message(asker.token, block)?;
         message.options.extend(block1.map(echo));
         Some(message)
     }
@@ -137,8 +139,7 @@ impl Server {
         let (id, etag) = self.next_snapshot();
         // No exchange fills the snapshot: it is whole.
         let (head, nobody) = ((answer.code, sent.options), ExchangeId(u64::MAX));
-        let asked = (asker.id, asker.token);
-        let mut snapshot = Snapshot::new(now, id, parsed.key, asked, nobody, head, etag);
+        let mut snapshot = Snapshot::new(now, id, parsed.key, asker, nobody, head, etag);
         snapshot.access_token = access_token;
         snapshot.append(answer.payload());
         snapshot.finish(End::Complete);
@@ -174,7 +175,7 @@ impl Server {
     pub(super) fn judge_by_our_client(&mut self, session: SessionId, message: &Message) {
         let mut blocks = message
             .options()
-            .filter(|(number, _)| [numbers::BLOCK1, numbers::BLOCK2].contains(number))
+            .filter(|(number, _)| [numbers::BLOCK1, numbers::BLOCK2, numbers::Q_BLOCK2].contains(number))
             .filter_map(|(_, value)| Block::decode(value).ok());
         if !blocks.any(|block| block.size < BlockSize::MAX) {
             self.messages.take_for_wide(session);

@@ -18,18 +18,19 @@ impl Server {
         waiting >= limit || all >= 2 * limit
     }
 
-    /// Returns whether a block request that waits for the upstream is one too many.
-    pub(super) fn too_many_block_requests(&self, session: SessionId) -> bool {
-        self.has_block_requests(session, self.messages.limits.waiting_blocks_per_session)
+    /// Returns how many more blocks may be asked for that wait for the upstream. Each block of a list counts.
+    pub(super) fn room_for_block_requests(&self, session: SessionId) -> usize {
+        let Some(state) = self.sessions.get(&session) else { return 0 };
+        let exchanges = state.exchanges.iter().filter_map(|exchange| self.exchanges.get(exchange));
+        let single = exchanges.filter(|exchange| exchange.for_block).count();
+        let listed = state.bodies.as_ref().map_or(0, |bodies| bodies.listed());
+        self.messages.limits.waiting_blocks_per_session.saturating_sub(single + listed)
     }
 
     /// Returns whether a block request inside an acknowledgement is one too many. A client has one of them in
     /// each of its exchanges, and each costs a message that waits for its own acknowledgement.
     pub(super) fn too_many_in_acknowledgements(&self, session: SessionId) -> bool {
-        self.has_block_requests(session, self.messages.limits.exchanges_per_session)
-    }
-
-    fn has_block_requests(&self, session: SessionId, limit: usize) -> bool {
+        let limit = self.messages.limits.exchanges_per_session;
         let Some(state) = self.sessions.get(&session).filter(|state| state.exchanges.len() >= limit) else {
             return false;
         };

@@ -18,6 +18,12 @@ pub enum Refusal {
     /// The method is not one of [`super::super::Method`].
     #[error("only GET, POST, PUT and DELETE are served")]
     Method,
+    /// Several Q-Block2 are not a list of blocks (RFC 9177 section 4.4).
+    #[error("a list has at most 16 blocks of one size, in ascending order")]
+    List,
+    /// The request has both Q-Block2 and a block option of RFC 7959 (RFC 9177 section 4.1).
+    #[error("Q-Block2 must not stand beside Block1 or Block2")]
+    MixedBlocks,
     /// The request has a Proxy-Uri or Proxy-Scheme (RFC 7252 section 5.10.2).
     #[error("this server is not a forward proxy")]
     Proxying,
@@ -29,8 +35,8 @@ impl Refusal {
         match self {
             // RFC 7959 section 2.2.
             Refusal::Option(OptionError { fault: OptionFault::ReservedSize, .. }) => Code::BAD_REQUEST,
-            Refusal::Option(_) => Code::BAD_OPTION,
-            Refusal::DotSegment | Refusal::PathTooLong => Code::BAD_REQUEST,
+            Refusal::Option(_) | Refusal::MixedBlocks => Code::BAD_OPTION,
+            Refusal::DotSegment | Refusal::PathTooLong | Refusal::List => Code::BAD_REQUEST,
             Refusal::Method => Code::METHOD_NOT_ALLOWED,
             Refusal::Proxying => Code::PROXYING_NOT_SUPPORTED,
         }

@@ -19,7 +19,7 @@ pub struct ResponseOptions {
 }
 
 /// A response, parsed into what a client acts upon.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct ParsedResponse {
     /// The options that mean the same in each message of the response.
     pub options: ResponseOptions,
@@ -27,8 +27,12 @@ pub struct ParsedResponse {
     pub block1: Option<Block>,
     /// Block2: which block of the response body the message carries.
     pub block2: Option<Block>,
+    /// Q-Block2: the same, in an answer to a request that had this option.
+    pub q_block2: Option<Block>,
     /// ETag: which state of the resource the body is.
     pub etag: Option<Vec<u8>>,
+    /// What the server says it is capable of; 0 if it says nothing.
+    pub capabilities: u32,
 }
 
 impl ParsedResponse {
@@ -41,8 +45,7 @@ impl ParsedResponse {
     }
 
     fn of(message: &Message, ignored: &mut Vec<OptionFault>) -> Result<ParsedResponse, OptionError> {
-        let mut parsed =
-            ParsedResponse { options: ResponseOptions::default(), block1: None, block2: None, etag: None };
+        let mut parsed = ParsedResponse::default();
         for (number, value) in recognised(message, &numbers::IN_RESPONSES, ignored)? {
             match number {
                 numbers::CONTENT_FORMAT => {
@@ -53,6 +56,8 @@ impl ParsedResponse {
                 numbers::SIZE2 => parsed.options.size = from_uint(value).map(u64::from),
                 numbers::BLOCK1 => parsed.block1 = Some(block(number, value)?),
                 numbers::BLOCK2 => parsed.block2 = Some(block(number, value)?),
+                numbers::Q_BLOCK2 => parsed.q_block2 = Some(block(number, value)?),
+                numbers::CAPABILITIES => parsed.capabilities = from_uint(value).unwrap_or(0),
                 _ => {}
             }
         }

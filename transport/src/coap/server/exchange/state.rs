@@ -17,6 +17,9 @@ pub(in super::super) enum State {
         access_token: Option<AccessToken>,
         block1: Option<Block>,
         block2: Option<Block>,
+        /// Blocks that the request asks for besides the first one; the first one among them if that is to be
+        /// named by Q-Block2.
+        list: Vec<Block>,
         head: Option<(Code, ResponseOptions)>,
         body: Vec<u8>,
     },
@@ -34,6 +37,9 @@ pub(in super::super) struct Exchange {
     pub state: State,
     /// True if the request asks for a block of a snapshot, or for what needed no upstream.
     pub for_block: bool,
+    /// True if the request asks for further blocks together with the first one, so that its client may ask
+    /// for others before it has that.
+    pub(super) has_list: bool,
     /// Offset in the body of the block that the request asks for.
     pub(super) offset: usize,
     pub(super) arrived: Instant,
@@ -49,11 +55,13 @@ pub(in super::super) struct Exchange {
 impl Exchange {
     pub(in super::super) fn new(now: Instant, asker: Origin, state: State, offset: usize) -> Exchange {
         let for_block = matches!(state, State::WaitingForBlock(_) | State::Done(_));
+        let has_list = matches!(&state, State::Open { list, .. } if !list.is_empty());
         let acknowledged = asker.kind == Kind::Acknowledgement;
         Exchange {
             asker,
             state,
             for_block,
+            has_list,
             offset,
             arrived: now,
             acknowledged,
