@@ -29,6 +29,7 @@ use crate::{ExchangeId, SessionId};
 use exchange::Exchange;
 use flight::{Flight, Part};
 use lowband_wire::coap::message::{Kind, Message, Token};
+use lowband_wire::coap::numbers;
 use lowband_wire::coap::options::ParsedResponse;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -108,6 +109,9 @@ struct Session {
     knows_us: bool,
     /// What has been counted of its bodies, and the window of the newest.
     path: PathReport,
+    /// Whether the peer has said that it knows bodies in any order; None before it has answered a message that
+    /// says so of us.
+    is_ours: Option<bool>,
     /// Round trip of the handshake.
     round_trip: Option<Duration>,
     /// Blocks on their way; None before the first body of several.
@@ -281,6 +285,12 @@ impl Client {
                 Ok(_) => self.messages.acknowledge(&origin),
                 Err(_) => self.messages.reject(&origin),
             }
+        }
+        if let Ok(parsed) = &parsed
+            && self.exchanges.get(&id).is_some_and(|exchange| exchange.tells)
+            && let Some(state) = self.sessions.get_mut(&session)
+        {
+            state.is_ours = Some(parsed.capabilities & numbers::ANY_ORDER != 0);
         }
         match parsed {
             Ok(parsed) => self.advance(now, id, message.code, parsed, message.into_payload()),

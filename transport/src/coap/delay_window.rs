@@ -35,9 +35,11 @@ const LONGEST_GAP: Duration = Duration::from_secs(8);
 /// The window is never smaller, unless a peer takes one block at a time.
 const LEAST_WINDOW: f64 = 2.0;
 
-/// Blocks that may wait at the narrow place: with fewer than one the window grows, above three it shrinks.
+/// Blocks that may wait at the narrow place: with fewer than one the window grows, above three it shrinks, or
+/// above what takes 1.6 s there.
 const QUEUE_LEAST: f64 = 1.0;
 const QUEUE_MOST: f64 = 3.0;
+const QUEUE_SECONDS: f64 = 1.6;
 
 /// How many later requests must have been answered before one counts as lost; grows where that was wrong.
 const OVERTAKEN_BY: u64 = 3;
@@ -209,11 +211,6 @@ impl DelayWindow {
         self.backoff
     }
 
-    /// Returns the least round trip of a block.
-    pub(super) fn least(&self) -> Option<Duration> {
-        self.least.map(|(least, _)| least)
-    }
-
     /// Returns since when the peer has owed answers; None if it owes none.
     pub(super) fn owed_since(&self) -> Option<Instant> {
         self.owed
@@ -314,7 +311,7 @@ impl DelayWindow {
         }
         // What fits into the path, as far as answers that follow each other tell.
         let fits = self.fastest.map(|fastest| fastest * least.as_secs_f64());
-        let most = fits.map_or(f64::INFINITY, |fits| (1.5 * fits + 2.0).max(4.0));
+        let most = fits.map_or(f64::INFINITY, |fits| fits + (0.5 * fits + 2.0).min(self.longest_queue()));
         let is_short = round < least.mul_f64(1.25).max(least + self.tolerance(least));
         if is_short && self.is_used(on_their_way) {
             let step = if fits.is_some_and(|fits| self.window < fits / 2.0) { 2.0 } else { 1.0 };
@@ -326,6 +323,11 @@ impl DelayWindow {
             self.threshold = most;
         }
         self.window = self.window.min(self.most);
+    }
+
+    /// Returns how many blocks pass the narrow place in [`QUEUE_SECONDS`], as far as that is known; more than one.
+    fn longest_queue(&self) -> f64 {
+        self.fastest.or(self.rate).map_or(f64::INFINITY, |rate| (rate * QUEUE_SECONDS).max(1.5))
     }
 
     /// Returns whether the window decides how many requests are on their way: a short body does not.
@@ -342,13 +344,14 @@ impl DelayWindow {
             } else {
                 self.window * (1.0 - least.as_secs_f64() / round.as_secs_f64())
             };
+            let most = self.longest_queue().min(QUEUE_MOST);
             if self.window < self.threshold {
-                if queued > QUEUE_MOST {
+                if queued > most {
                     self.window = (self.window - queued + 1.0).max(LEAST_WINDOW);
                     self.threshold = self.window;
                 }
-            } else if queued > QUEUE_MOST {
-                self.window = (self.window - 1.0 - (queued - QUEUE_MOST) / 2.0).max(LEAST_WINDOW);
+            } else if queued > most {
+                self.window = (self.window - 1.0 - (queued - most) / 2.0).max(LEAST_WINDOW);
             } else if queued < QUEUE_LEAST && self.is_used(on_their_way) {
                 self.window = (self.window + 1.0).min(self.most);
             }
@@ -687,7 +690,7 @@ mod tests {
         }
         assert!(halved);
         // In steps of a quarter.
-        let least = window.least().unwrap();
+        let (least, _) = window.least.unwrap();
         assert!(least > 120 * MS && least <= 150 * MS, "{least:?}");
     }
 

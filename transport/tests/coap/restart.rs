@@ -5,7 +5,7 @@ use lowband_transport::SessionId;
 use lowband_transport::coap::{Code, Limits, Request, Times};
 use std::time::Duration;
 
-const LENGTH: usize = 5000;
+const LENGTH: usize = 50_000;
 
 /// Makes a link to a server that forgets bodies after `idle`; each body differs from the one before.
 fn forgets_after(idle: Duration) -> (Sim, SessionId) {
@@ -24,7 +24,7 @@ fn forgets_after(idle: Duration) -> (Sim, SessionId) {
 fn interrupted(request: Request, silence: Duration) -> (Sim, Code, Vec<u8>) {
     let (mut sim, session) = forgets_after(60 * SECOND);
     let exchange = sim.request(session, request);
-    sim.run(SECOND, |sim| sim.sent_to(To::Client) == 3);
+    sim.run(SECOND, |sim| sim.sent_to(To::Client) >= 3);
     sim.lose = Box::new(|_, _| true);
     sim.pass(silence);
     sim.lose = Box::new(|_, _| false);
@@ -61,7 +61,7 @@ fn a_server_that_forgets_at_once_is_not_asked_for_ever() {
 fn a_body_that_has_changed_between_two_blocks_is_read_from_its_beginning() {
     let (mut sim, session) = forgets_after(60 * SECOND);
     let first = sim.request(session, get("x"));
-    sim.run(SECOND, |sim| sim.sent_to(To::Client) == 3);
+    sim.run(SECOND, |sim| sim.sent_to(To::Client) >= 3);
     // Another client of this session asks for the same path: the newer answer replaces the older.
     sim.say_as(session, super::peer::make(super::peer::CON, super::peer::GET, 7777).path("x").bytes());
     sim.run(60 * SECOND, |sim| !sim.results.is_empty());

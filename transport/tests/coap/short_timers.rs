@@ -163,7 +163,7 @@ fn told(sim: &Sim) -> Vec<bool> {
                 true
             }
         })
-        .map(|got| got.number(CAPABILITIES) == Some(1))
+        .map(|got| got.number(CAPABILITIES).is_some_and(|bits| bits & 1 == 1))
         .collect()
 }
 

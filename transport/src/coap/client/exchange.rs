@@ -232,7 +232,14 @@ impl Client {
         exchange.messages = exchange.messages.saturating_add(1);
         // Sent until one message with the capabilities is known to have arrived: earlier ones may be lost, or
         // overtaken by this one.
-        exchange.tells = part == Part::First && !state.knows_us && self.messages.times.short_timers();
+        let mut capabilities = 0;
+        if !state.knows_us && self.messages.times.short_timers() {
+            capabilities |= numbers::SHORT_TIMERS;
+        }
+        if state.is_ours.is_none() && self.messages.limits.body_window > 1 {
+            capabilities |= numbers::ANY_ORDER;
+        }
+        exchange.tells = part == Part::First && capabilities != 0;
         state.tokens.insert(exchange.token, id);
         let request = &exchange.request;
         let mut options = match options::encode_request(&request.options, part) {
@@ -243,7 +250,7 @@ impl Client {
             options.push((numbers::REQUEST_TAG, uint(exchange.tag)));
         }
         if exchange.tells {
-            options.push((numbers::CAPABILITIES, uint(numbers::SHORT_TIMERS)));
+            options.push((numbers::CAPABILITIES, uint(capabilities)));
         }
         let mut payload = Vec::new();
         let mut asks_for_size = own_size < BlockSize::MAX;
@@ -352,7 +359,8 @@ impl Client {
         match progress {
             Ok(download::Progress::Whole(response)) => self.succeed(now, id, response),
             Ok(download::Progress::More(download)) => {
-                exchange.keeps_token |= download.may_hang_on_its_token();
+                let is_ours = self.sessions.get(&exchange.session).and_then(|state| state.is_ours);
+                exchange.keeps_token |= is_ours != Some(true) && download.may_hang_on_its_token();
                 let next = download.missing(true);
                 exchange.state = State::Downloading(download, next);
                 // A body that has been sent is not needed again (RFC 7959 section 3.3).

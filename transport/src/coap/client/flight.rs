@@ -42,6 +42,8 @@ pub(super) enum Peer {
     Unknown,
     /// It answers them all.
     Pipelines,
+    /// It has said that it knows bodies in any order.
+    Ours,
     /// It does not.
     OneByOne,
 }
@@ -158,10 +160,15 @@ impl Flight {
         let mine = self.window.on_their_way() + self.waiting;
         let most = match self.peer {
             Peer::Unknown => self.window.window().min(TRIED),
-            Peer::Pipelines => self.window.window(),
+            Peer::Pipelines | Peer::Ours => self.window.window(),
             Peer::OneByOne => 1,
         };
         mine == 0 || mine + small < most
+    }
+
+    /// Returns whether the peer may forget a body once its last block was asked for.
+    pub(super) fn last_goes_last(&self) -> bool {
+        self.peer != Peer::Ours
     }
 
     /// Notes that a request goes out, and returns its number.

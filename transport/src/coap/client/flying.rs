@@ -45,7 +45,11 @@ const NOT_SLOW: Duration = Duration::from_millis(300);
 impl Session {
     fn flight(&mut self, most: u32) -> &mut Flight {
         let round_trip = self.round_trip;
-        self.flight.get_or_insert_with(|| Box::new(Flight::new(round_trip, most)))
+        let flight = self.flight.get_or_insert_with(|| Box::new(Flight::new(round_trip, most)));
+        if self.is_ours == Some(true) {
+            flight.peer = Peer::Ours;
+        }
+        flight
     }
 
     /// Returns the window of the session's bodies; None before the first.
@@ -54,7 +58,10 @@ impl Session {
     }
 
     fn peer(&self) -> Peer {
-        self.flight.as_ref().map(|flight| flight.peer).unwrap_or_default()
+        match self.is_ours {
+            Some(true) => Peer::Ours,
+            _ => self.flight.as_ref().map(|flight| flight.peer).unwrap_or_default(),
+        }
     }
 }
 
@@ -64,9 +71,11 @@ impl Client {
         let Some(exchange) = self.exchanges.get(&id) else { return false };
         let Some(state) = self.sessions.get(&exchange.session) else { return false };
         self.messages.limits.body_window > 1
-            && state.peer() != Peer::OneByOne
-            && exchange.method() == Method::Get
-            && !exchange.keeps_token
+            && match state.peer() {
+                Peer::Ours => true,
+                Peer::OneByOne => false,
+                Peer::Unknown | Peer::Pipelines => exchange.method() == Method::Get && !exchange.keeps_token,
+            }
     }
 
     /// Begins with the blocks of a body that misses some.
@@ -99,10 +108,11 @@ impl Client {
             if !flight.has_room(small) {
                 break;
             }
+            let last_goes_last = flight.last_goes_last();
             let mut bodies = flight.bodies().into_iter();
             let next = bodies.find_map(|id| {
                 flight.pass();
-                Some((id, self.exchanges.get(&id)?.body()?.missing(true)?))
+                Some((id, self.exchanges.get(&id)?.body()?.missing(last_goes_last)?))
             });
             let Some((id, block)) = next else {
                 flight.window.tail(now);
@@ -328,7 +338,7 @@ impl Client {
         let Some(flight) = self.sessions.get_mut(&session).and_then(|state| state.flight.as_mut()) else {
             return;
         };
-        let backoff = flight.window.backoff();
+        let (backoff, last_goes_last) = (flight.window.backoff(), flight.last_goes_last());
         if flight.probed.is_some_and(|probed| self.messages.has_heard_since(session, probed)) {
             flight.large_lost += probes.len() as u32;
             self.messages.large_are_lost(session, flight.large_lost);
@@ -350,7 +360,7 @@ impl Client {
             // A single last block goes twice once a probe has been lost.
             let copies = if probes.len() == 1 && backoff >= 2 { 2 } else { 1 };
             let body = self.exchanges.get(&asked.exchange).and_then(Exchange::body);
-            if let Some(block) = body.and_then(|body| body.missing(true)) {
+            if let Some(block) = body.and_then(|body| body.missing(last_goes_last)) {
                 for _ in 0..copies {
                     self.ask_for(now, session, asked.exchange, block);
                 }
