@@ -147,11 +147,10 @@ impl Client {
             body.is_asked(block, number);
         }
         exchange.messages = exchange.messages.saturating_add(1);
-        let (options, payload) = match exchange.part(block) {
-            Ok(part) => part,
+        let message = match exchange.part(block, token) {
+            Ok(message) => message,
             Err(why) => return self.fail(now, id, FailReason::Unsendable(why)),
         };
-        let message = Outgoing { code: exchange.method().code(), token, options, payload };
         let owner = Owner::Part(Part { session, number });
         match self.messages.send_once(now, session, message, owner) {
             Some(message) => flight.sent_as(number, token, message),
@@ -435,13 +434,13 @@ impl Exchange {
         }
     }
 
-    /// Returns options and payload of the message that moves a block of the body.
-    fn part(&self, block: Block) -> Result<(Vec<(u16, Vec<u8>)>, Vec<u8>), Unsendable> {
+    /// Returns the message that moves a block of the body.
+    fn part(&self, block: Block, token: Token) -> Result<Outgoing, Unsendable> {
         let mut options = self.encode(options::Part::Download)?;
         options.push((numbers::BLOCK2, block.encode()));
         if self.tag > 0 {
             options.push((numbers::REQUEST_TAG, uint(self.tag)));
         }
-        Ok((options, Vec::new()))
+        Ok(Outgoing { code: self.method().code(), token, options, payload: Vec::new() })
     }
 }
