@@ -16,6 +16,7 @@ mod coap {
     mod dedup;
     mod delay;
     mod exchange;
+    mod foreign;
     mod foreign_server;
     mod greedy_neighbour;
     mod hostile;
@@ -34,6 +35,7 @@ mod coap {
     mod repetition;
     mod rest;
     mod restart;
+    mod several_at_once;
     mod short_timers;
     mod silence;
     mod sim;

@@ -45,6 +45,9 @@ const QUEUE_SECONDS: f64 = 1.6;
 const OVERTAKEN_BY: u64 = 3;
 const OVERTAKEN_BY_MOST: u64 = 24;
 
+/// Least time by which an answer has to be late: clocks and schedulers are not finer.
+const LEAST_LATENESS: Duration = Duration::from_millis(10);
+
 /// Blocks over which a share of loss is taken, and shares that are remembered.
 const PERIOD: u32 = 20;
 const SHARES: usize = 8;
@@ -180,12 +183,14 @@ impl DelayWindow {
             _ => None,
         };
         self.window = warm.unwrap_or(f64::from(initial.max(1)));
-        self.threshold = warm.unwrap_or(f64::INFINITY);
+        self.threshold = warm.map_or(f64::INFINITY, |warm| warm.max(self.fits().unwrap_or(warm)));
+        if warm.is_none() {
+            self.fastest = None;
+        }
         self.jitter = Duration::ZERO;
         self.round_end = None;
         self.round_least = None;
         self.train = None;
-        self.fastest = None;
         self.overtaken_by = OVERTAKEN_BY;
         self.wrongly_lost = 0;
         self.backoff = 0;
@@ -309,10 +314,9 @@ impl DelayWindow {
             let rate = f64::from(count - 1) / now.saturating_duration_since(began).as_secs_f64().max(1e-6);
             self.fastest = Some(self.fastest.map_or(rate, |fastest| fastest.max(rate)));
         }
-        // What fits into the path, as far as answers that follow each other tell.
-        let fits = self.fastest.map(|fastest| fastest * least.as_secs_f64());
+        let fits = self.fits();
         let most = fits.map_or(f64::INFINITY, |fits| fits + (0.5 * fits + 2.0).min(self.longest_queue()));
-        let is_short = round < least.mul_f64(1.25).max(least + self.tolerance(least));
+        let is_short = round <= least.mul_f64(1.25).max(least + self.tolerance(least));
         if is_short && self.is_used(on_their_way) {
             let step = if fits.is_some_and(|fits| self.window < fits / 2.0) { 2.0 } else { 1.0 };
             self.window += step;
@@ -323,6 +327,11 @@ impl DelayWindow {
             self.threshold = most;
         }
         self.window = self.window.min(self.most);
+    }
+
+    /// Returns how many blocks fit into the path, as far as answers that follow each other tell.
+    fn fits(&self) -> Option<f64> {
+        Some(self.fastest? * self.least?.0.as_secs_f64())
     }
 
     /// Returns how many blocks pass the narrow place in [`QUEUE_SECONDS`], as far as that is known; more than one.
@@ -339,7 +348,7 @@ impl DelayWindow {
         self.round_end = Some(self.next);
         self.train = None;
         if let (Some((least, _)), Some(round)) = (self.least, self.round_least.take()) {
-            let queued = if round < least + self.tolerance(least) {
+            let queued = if round <= least + self.tolerance(least) {
                 0.0
             } else {
                 self.window * (1.0 - least.as_secs_f64() / round.as_secs_f64())
@@ -392,7 +401,7 @@ impl DelayWindow {
     fn late(&self) -> Duration {
         let smoothed = self.smoothed.unwrap_or(UNKNOWN_TIMEOUT);
         let reorders = smoothed / 8 * self.wrongly_lost.saturating_add(1).min(8);
-        smoothed.max(self.latest) + reorders.max(self.jitter * 2)
+        smoothed.max(self.latest) + reorders.max(self.jitter * 2).max(LEAST_LATENESS)
     }
 
     /// Takes out the requests that are lost because later ones have been answered, oldest first.
@@ -477,7 +486,9 @@ impl DelayWindow {
             && self.answers.len() >= TRAIN as usize
             && last > first
         {
-            self.rate = Some((self.answers.len() - 1) as f64 / (*last - *first).as_secs_f64());
+            let rate = (self.answers.len() - 1) as f64 / (*last - *first).as_secs_f64();
+            // A short body has not filled the path.
+            self.rate = Some(rate.max(self.fastest.map_or(0.0, |fastest| 0.8 * fastest)));
         }
     }
 }
@@ -672,7 +683,7 @@ mod tests {
         assert!((195.0..=201.0).contains(&rate), "{rate}");
         window.begin(now + Duration::from_secs(60), 4);
         assert_eq!(window.window(), 18, "nine tenths of what fits into the path");
-        assert_eq!(window.threshold, window.window);
+        assert!((window.threshold - 20.0).abs() < 0.5, "{}", window.threshold);
         window.begin(now + WARM_FOR + Duration::from_secs(1), 4);
         assert_eq!((window.window(), window.threshold), (4, f64::INFINITY), "too long ago");
     }

@@ -1,80 +1,10 @@
 //! Our client against servers that behave otherwise than ours: late, early, wrong, or as the reference does.
 
+use super::foreign::{Foreign, piggybacked};
 use super::peer::*;
-use super::sim::{SECOND, body, get, post, put, zero};
-use lowband_transport::coap::{
-    Client, ClientEvent, Code, FailReason, Limits, OptionError, OptionFault, ProtocolError, Request,
-    Response, Times,
-};
-use lowband_transport::{ExchangeId, SessionId};
-use std::time::Instant;
-
-struct Foreign {
-    now: Instant,
-    client: Client,
-}
-
-impl Foreign {
-    fn new() -> Foreign {
-        Foreign::with(Limits::default())
-    }
-
-    /// Makes a client that moves one block after the other.
-    fn one_by_one() -> Foreign {
-        Foreign::with(Limits { body_window: 1, ..Limits::default() })
-    }
-
-    fn with(limits: Limits) -> Foreign {
-        let mut client = Client::new(Times::rfc7252(), limits, [3; 32]);
-        let now = zero();
-        client.session_opened(now, SESSION, None);
-        Foreign { now, client }
-    }
-
-    /// Makes a request and returns it as it arrives at the server.
-    fn ask(&mut self, request: Request) -> (ExchangeId, Got) {
-        let exchange = self.client.request(self.now, SESSION, request);
-        (exchange, self.arrived())
-    }
-
-    fn arrived(&mut self) -> Got {
-        let mut sent = self.sent();
-        assert_eq!(sent.len(), 1, "{sent:?}");
-        sent.remove(0)
-    }
-
-    fn sent(&mut self) -> Vec<Got> {
-        std::iter::from_fn(|| self.client.poll_transmit()).map(|(_, bytes)| Got::parse(&bytes)).collect()
-    }
-
-    fn says(&mut self, message: &Make) -> Vec<Got> {
-        self.client.handle_message(self.now, SESSION, &message.bytes());
-        self.sent()
-    }
-
-    fn events(&mut self) -> Vec<ClientEvent> {
-        std::iter::from_fn(|| self.client.poll_event()).collect()
-    }
-
-    fn response(&mut self) -> Response {
-        match self.events().pop() {
-            Some(ClientEvent::Response { response, .. }) => response,
-            other => panic!("a response was expected, not {other:?}"),
-        }
-    }
-
-    fn failure(&mut self) -> FailReason {
-        match self.events().pop() {
-            Some(ClientEvent::Failed { why, .. }) => why,
-            other => panic!("a failure was expected, not {other:?}"),
-        }
-    }
-}
-
-/// Makes a piggybacked response to a request as it arrived.
-fn piggybacked(to: &Got, code: Code) -> Make {
-    make(ACK, code, to.id()).token(to.token())
-}
+use super::sim::{SECOND, body, get, post, put};
+use lowband_transport::SessionId;
+use lowband_transport::coap::{ClientEvent, Code, FailReason, OptionError, OptionFault, ProtocolError};
 
 #[test]
 fn a_separate_response_before_any_acknowledgement_ends_the_repetition() {
@@ -305,7 +235,7 @@ fn a_token_is_used_once_and_short() {
 
 #[test]
 fn message_ids_wrap_around_and_pass_over_one_that_is_still_on_its_way() {
-    let mut foreign = Foreign::new();
+    let mut foreign = Foreign::one_by_one();
     let (stuck, unanswered) = foreign.ask(get("stuck"));
     let (_, mut asked) = foreign.ask(get("long"));
     let mut wrapped = false;

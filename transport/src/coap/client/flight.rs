@@ -30,9 +30,9 @@ const WAITS_AT_MOST: Duration = Duration::from_secs(30);
 /// Requests on their way at once to a peer that has not shown yet that it can answer several.
 const TRIED: usize = 2;
 
-/// How often a block is asked for, beside others that are answered, before its peer is taken for one that
-/// drops what it is asked for at once.
-const TRIES: u32 = 4;
+/// How many pairs in a row may have one answer only, before their peer is taken for one that drops what it is
+/// asked for beside something else. Of a path that loses a fifth each way, one in a hundred looks so.
+const HALF_ANSWERED: u32 = 6;
 
 /// What is known of how a peer takes several requests for blocks at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -67,7 +67,7 @@ pub(super) struct Asked {
     id: MessageId,
     fate: Fate,
     /// How often the block has been asked for, this request included.
-    pub tries: u32,
+    tries: u32,
 }
 
 impl Asked {
@@ -99,10 +99,12 @@ pub(super) struct Flight {
     lost: usize,
     /// Bodies, the one whose turn it is first.
     turns: VecDeque<ExchangeId>,
-    /// Blocks that came as they were asked for, from a peer of which nothing is known.
-    right: u32,
-    /// Whether such a peer has been asked for two blocks at once.
-    has_tried: bool,
+    /// Requests of the pair that a peer has got of which nothing is known, and how many of them were answered
+    /// by the right block.
+    pair: usize,
+    right: usize,
+    /// Pairs in a row that had one answer only.
+    half_answered: u32,
     /// Probes for large answers that were lost, while small messages have come.
     pub large_lost: u32,
     pub probed: Option<Instant>,
@@ -118,8 +120,9 @@ impl Flight {
             waiting: 0,
             lost: 0,
             turns: VecDeque::new(),
+            pair: 0,
             right: 0,
-            has_tried: false,
+            half_answered: 0,
             large_lost: 0,
             probed: None,
         }
@@ -159,7 +162,8 @@ impl Flight {
     pub(super) fn has_room(&self, small: usize) -> bool {
         let mine = self.window.on_their_way() + self.waiting;
         let most = match self.peer {
-            Peer::Unknown => self.window.window().min(TRIED),
+            // Nothing else goes beside a pair: a peer that cannot take two is left alone with one then.
+            Peer::Unknown => return mine + self.pair.saturating_sub(mine) < TRIED,
             Peer::Pipelines | Peer::Ours => self.window.window(),
             Peer::OneByOne => 1,
         };
@@ -179,7 +183,7 @@ impl Flight {
         let number = self.window.send(now);
         let (id, token, fate) = (MessageId(0), Token::EMPTY, Fate::OnItsWay);
         self.asked.insert(number, Asked { exchange, block, sent: now, token, id, fate, tries });
-        self.has_tried |= self.window.on_their_way() >= TRIED;
+        self.pair += 1;
         number
     }
 
@@ -228,23 +232,28 @@ impl Flight {
 
     /// Takes note of a block that came as it was asked for.
     pub(super) fn came_right(&mut self) {
-        if self.peer == Peer::Unknown && self.has_tried {
-            self.right += 1;
-            if self.right >= TRIED as u32 {
-                self.peer = Peer::Pipelines;
-            }
+        self.right += 1;
+        if self.may_be_one_by_one() && self.right >= TRIED {
+            self.peer = Peer::Pipelines;
         }
+    }
+
+    /// Ends a pair of which nothing is on its way any more. Returns whether the peer seems to drop what it is
+    /// asked for beside something else.
+    pub(super) fn ends_pair(&mut self) -> bool {
+        if self.peer != Peer::Unknown || self.window.on_their_way() + self.waiting > 0 {
+            return false;
+        }
+        if self.pair >= TRIED && self.right == 1 {
+            self.half_answered += 1;
+        }
+        (self.pair, self.right) = (0, 0);
+        self.half_answered >= HALF_ANSWERED
     }
 
     /// Returns whether what came wrong may be put down to several requests at once.
     pub(super) fn may_be_one_by_one(&self) -> bool {
-        self.peer == Peer::Unknown && self.has_tried
-    }
-
-    /// Returns whether a peer drops a request as long as it answers another: this one has been sent again and
-    /// again.
-    pub(super) fn drops(&self, tries: u32) -> bool {
-        self.may_be_one_by_one() && self.right > 0 && tries >= TRIES
+        self.peer == Peer::Unknown && (self.pair >= TRIED || self.half_answered > 0)
     }
 
     fn forget(&mut self, number: u64) -> Option<Asked> {

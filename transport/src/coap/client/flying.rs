@@ -57,7 +57,8 @@ impl Session {
         self.flight.as_ref().map(|flight| &flight.window)
     }
 
-    fn peer(&self) -> Peer {
+    /// Returns what is known of how the peer takes several requests.
+    pub(super) fn peer(&self) -> Peer {
         match self.is_ours {
             Some(true) => Peer::Ours,
             _ => self.flight.as_ref().map(|flight| flight.peer).unwrap_or_default(),
@@ -100,6 +101,10 @@ impl Client {
 
     /// Asks for blocks of the session's bodies, one body after the other, as far as there is room.
     pub(super) fn fly(&mut self, now: Instant, session: SessionId) {
+        let flight = self.sessions.get_mut(&session).and_then(|state| state.flight.as_mut());
+        if flight.is_some_and(|flight| flight.ends_pair()) {
+            return self.one_by_one(now, session);
+        }
         loop {
             let small = self.messages.on_their_way(now, session);
             let Some(flight) = self.sessions.get_mut(&session).and_then(|state| state.flight.as_mut()) else {
@@ -305,11 +310,9 @@ impl Client {
             body.is_some_and(|body| body.has_beyond(asked.block))
         };
         let due = flight.due(now, has_beyond);
-        let mut drops = false;
         let mut probes = Vec::new();
         for number in due.lost.iter().chain(&due.probes) {
             let Some(asked) = flight.get(*number).copied() else { continue };
-            drops |= flight.drops(asked.tries);
             let Some(body) = self.exchanges.get_mut(&asked.exchange).and_then(Exchange::body_mut) else {
                 continue;
             };
@@ -321,9 +324,6 @@ impl Client {
         let past = flight.tidy();
         for message in past {
             self.messages.forget_once(session, message);
-        }
-        if drops {
-            return self.one_by_one(now, session);
         }
         if !due.probes.is_empty() {
             self.probe(now, session, &probes);
@@ -337,6 +337,9 @@ impl Client {
         let Some(flight) = self.sessions.get_mut(&session).and_then(|state| state.flight.as_mut()) else {
             return;
         };
+        if flight.ends_pair() {
+            return self.one_by_one(now, session);
+        }
         let (backoff, last_goes_last) = (flight.window.backoff(), flight.last_goes_last());
         if flight.probed.is_some_and(|probed| self.messages.has_heard_since(session, probed)) {
             flight.large_lost += probes.len() as u32;

@@ -1,5 +1,6 @@
 //! What a caller may show of a body on its way, and of the path of its session.
 
+use super::flight::Peer;
 use super::{Client, Exchange};
 use crate::{ExchangeId, SessionId};
 use std::time::Duration;
@@ -52,9 +53,10 @@ impl Client {
     pub fn path(&self, session: SessionId) -> Option<PathReport> {
         let state = self.sessions.get(&session)?;
         let round_trip = self.messages.round_trip(session);
-        let window = state.window();
+        let one_by_one = state.peer() == Peer::OneByOne;
+        let window = state.window().map(|window| if one_by_one { 1 } else { window.window() as u32 });
         Some(PathReport {
-            window: window.map(|window| window.window() as u32).or(state.path.window),
+            window: window.or(state.path.window),
             round_trip: round_trip.map(|(smoothed, _)| smoothed),
             least_round_trip: round_trip.map(|(_, least)| least),
             ..state.path
