@@ -260,7 +260,7 @@ fn a_session_replaced_in_the_middle_of_a_body_leaves_nothing_of_it_and_the_new_o
             0 => net.server.blockwise_bytes() > 10_000,
             _ => net.executed.len() == 1,
         }));
-        net.pass(SECOND);
+        net.pass(100 * MS);
         assert_eq!((net.executed.len(), net.client_events.len()), (executed, 1), "seed {seed}");
         assert!(net.server.blockwise_bytes() > 10_000, "seed {seed}");
         net.client = new_client(3);

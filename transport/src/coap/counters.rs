@@ -50,8 +50,6 @@ counters! {
         snapshots = "coap_snapshots",
         /// Client: bodies asked for again from their beginning, because the server knew them no more.
         downloads_restarted = "coap_downloads_restarted",
-        /// Client: blocks asked for, or sent, once more.
-        blocks_asked_again = "coap_blocks_asked_again",
         /// Client: bodies sent again from their beginning: the server may have had them whole already.
         uploads_sent_again = "coap_uploads_sent_again",
         /// Blocks sent out of snapshots.
@@ -194,6 +192,8 @@ counters! {
         unexpected_requests,
         /// Client: responses that break the rules of blockwise or of tokens.
         responses_contradictory,
+        /// Client: blocks asked for, or sent, once more.
+        blocks_asked_again,
         /// Client: response bodies above the limit.
         downloads_too_large,
     }
