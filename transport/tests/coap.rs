@@ -31,6 +31,7 @@ mod coap {
     mod peer;
     mod pipelining;
     mod plain_client;
+    mod q_block;
     mod queue;
     mod repetition;
     mod rest;

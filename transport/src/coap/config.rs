@@ -42,6 +42,10 @@ pub struct Times {
     /// that comes before then saves a message, and clients that cannot take a long answer behind an
     /// acknowledgement get it in place of one. 0 acknowledges each request at once. Default 1.8 s.
     pub acknowledge_within: Duration,
+    /// NON_TIMEOUT (RFC 9177 section 7.2): how long after a set of blocks the next one is sent to a client
+    /// that asks for whole bodies by Q-Block2 and has not confirmed the first; two round trips if that is
+    /// longer. Default 2 s.
+    pub non_timeout: Duration,
     /// EXCHANGE_LIFETIME: how long message ids are remembered. Shorter times let a late copy act twice.
     /// Default 247 s.
     pub exchange_lifetime: Duration,
@@ -65,6 +69,7 @@ impl Times {
             dead_after: Duration::from_secs(10),
             piggyback_wait: Duration::from_millis(500),
             acknowledge_within: Duration::from_millis(1800),
+            non_timeout: Duration::from_secs(2),
             exchange_lifetime: Duration::from_secs(247),
             blockwise_idle: Duration::from_secs(120),
             snapshot_idle: Duration::from_secs(60),
@@ -130,6 +135,7 @@ impl Times {
             ("dead_after", self.dead_after),
             ("piggyback_wait", self.piggyback_wait),
             ("acknowledge_within", self.acknowledge_within),
+            ("non_timeout", self.non_timeout),
             ("exchange_lifetime", self.exchange_lifetime),
             ("blockwise_idle", self.blockwise_idle),
             ("snapshot_idle", self.snapshot_idle),
@@ -201,6 +207,15 @@ pub struct Limits {
     pub snapshot_bytes_per_session: usize,
     /// Bytes by which a snapshot is filled beyond what the client has asked for. Default 256 KiB.
     pub read_ahead: usize,
+    /// MAX_PAYLOADS (RFC 9177 section 7.2): blocks of a set that is sent to a client which asks for whole
+    /// bodies by Q-Block2; it should be the same at both ends. Default 10.
+    pub max_payloads: u32,
+    /// NON_MAX_RETRANSMIT (RFC 9177 section 7.2): sets that such a client is sent although nothing is heard
+    /// of it. Default 4.
+    pub non_max_retransmit: u32,
+    /// Bodies that are sent to one such client at once; of one more only the first block is sent, and what
+    /// its client asks for. Default 4.
+    pub sent_bodies_per_session: usize,
     /// Message ids remembered per session for deduplication; one more forgets the oldest that was
     /// answered. Default 256.
     pub dedup_per_session: usize,
@@ -245,6 +260,9 @@ impl Default for Limits {
             snapshots_per_session: 4,
             snapshot_bytes_per_session: 4 << 20,
             read_ahead: 256 << 10,
+            max_payloads: 10,
+            non_max_retransmit: 4,
+            sent_bodies_per_session: 4,
             dedup_per_session: 256,
             dedup_bytes_per_session: 128 << 10,
             dedup_acknowledging_per_session: 64,

@@ -58,6 +58,12 @@ counters! {
         snapshot_blocks_again = "coap_snapshot_blocks_again",
         /// Requests for lists of blocks.
         block_lists = "coap_block_lists",
+        /// Bodies sent to clients that had asked for the whole.
+        bodies_sent_on = "coap_bodies_sent_on",
+        /// Bodies of which such a client was sent the first block alone, at the limit of its session.
+        bodies_not_sent_on = "coap_bodies_not_sent_on",
+        /// Bodies that were not sent to their end, because nothing was heard of their client.
+        bodies_sent_in_vain = "coap_bodies_sent_in_vain",
         /// Bodies that their clients gave up: each of their blocks has not been sent.
         bodies_given_up = "coap_bodies_given_up",
         /// Times that reading from the upstream was paused.

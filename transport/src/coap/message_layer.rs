@@ -302,6 +302,11 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         self.known.get(session).is_some_and(|known| known.any_order)
     }
 
+    /// Returns the smoothed round trip, if it is known.
+    pub(super) fn round_trip(&self, session: SessionId) -> Option<Duration> {
+        self.known.get(session)?.round_trip.map(|round_trip| round_trip.smoothed())
+    }
+
     /// Returns how long a request may wait for its acknowledgement.
     pub(super) fn piggyback_wait(&self, session: SessionId) -> Duration {
         let least = self.times.piggyback_wait;

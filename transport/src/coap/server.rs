@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! handle_message -> message layer -> options ---- Block2 > 0 ---> snapshot ----> one block          (blockwise.rs)
-//!                                       |-------- Q-Block2 -----> snapshot ----> several blocks     (lists.rs)
+//!                                       |-------- Q-Block2 -----> snapshot ----> several blocks     (lists.rs, sending.rs)
 //!                                       |-------- Block1 -------> upload -> 2.31, or whole --.      (uploading.rs)
 //!                                       `-------- else ----------------------------------> Request (this file)
 //!                                                                                              |
@@ -24,6 +24,7 @@ mod gauges;
 mod lists;
 mod memory;
 mod narrow_path;
+mod sending;
 mod sticky;
 mod turned_away;
 mod uploading;
@@ -93,6 +94,8 @@ enum Alarm {
     Acknowledge(ExchangeId),
     /// An upload or a snapshot of the session may have been silent for too long.
     Bodies(SessionId),
+    /// A block of a body that is sent on by itself is due.
+    Send(SessionId, SnapshotId),
     /// Memory is free, and more upstreams wait for it than one event looks at.
     Wake,
 }
@@ -169,6 +172,7 @@ impl Server {
         }
         if let Some(bodies) = state.bodies {
             self.messages.counters.bodies_given_up += bodies.held().unread as u64;
+            bodies.sent().for_each(|snapshot| self.alarms.clear(Alarm::Send(session, snapshot)));
             self.memory.account(session, bodies.network, bodies.held(), Held::default());
         }
         self.wake(now);
@@ -339,6 +343,7 @@ impl Server {
             match alarm {
                 Alarm::Acknowledge(exchange) => self.acknowledge(exchange),
                 Alarm::Bodies(session) => self.expire_bodies(now, session),
+                Alarm::Send(session, snapshot) => self.send_on(now, session, snapshot),
                 Alarm::Wake => {}
             }
         }

@@ -18,6 +18,7 @@
 mod asked;
 mod content;
 mod lists;
+mod sending;
 
 use super::message_layer::Origin;
 use crate::ExchangeId;
@@ -33,6 +34,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 pub(super) use lists::List;
+pub(super) use sending::{Pace, Sending, Step};
 
 /// Bytes kept behind the newest block asked for: 256 blocks of 1024, the widest window of a client.
 const KEEP_BEHIND: usize = 256 << 10;
@@ -121,6 +123,8 @@ pub(super) struct Snapshot {
     pub waiting: VecDeque<Waiting>,
     /// Lists of which blocks wait, likewise.
     pub lists: Vec<List>,
+    /// How the body is sent on by itself; None if it waits for requests.
+    pub sending: Option<Box<Sending>>,
     pub last_used: Instant,
     /// True once every block has been sent.
     pub read: bool,
@@ -160,6 +164,7 @@ impl Snapshot {
             feeder: Some(feeder),
             waiting: VecDeque::new(),
             lists: Vec::new(),
+            sending: None,
             last_used: now,
             read: false,
             delivering: 0,

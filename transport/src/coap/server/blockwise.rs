@@ -226,6 +226,10 @@ impl Server {
             }
         }
         self.serve_lists(now, session, id);
+        let sending = self.bodies(session).and_then(|bodies| bodies.snapshot(id)?.sending.as_ref());
+        if sending.is_some_and(|sending| sending.is_stalled) {
+            self.send_on(now, session, id);
+        }
     }
 
     /// Drops a snapshot; refuses the requests that wait for it, and cancels the upstream request
@@ -238,6 +242,7 @@ impl Server {
             self.reply_to_waiting(now, exchange, Outgoing { code, token, options: Vec::new(), payload });
         }
         self.refuse_lists(now, snapshot.lists, text);
+        self.alarms.clear(Alarm::Send(session, id));
         if let Some(feeder) = snapshot.feeder {
             self.cancelled(feeder);
             self.remove(now, feeder);

@@ -20,6 +20,8 @@ pub(super) struct Bodies {
     at_upstream: usize,
     /// Most bytes that one snapshot is taken to hold at the upstream.
     most_at_upstream: usize,
+    /// Time between two blocks of a body that is sent on by itself, as the newest one has shown it.
+    pub(super) spacing: Option<Duration>,
 }
 
 /// What a session's bodies take.
@@ -45,6 +47,7 @@ impl Bodies {
             unread: 0,
             at_upstream: 0,
             most_at_upstream,
+            spacing: None,
         }
     }
 
@@ -103,6 +106,11 @@ impl Bodies {
         self.unread -= usize::from(!snapshot.read);
         self.at_upstream -= snapshot.at_upstream(self.most_at_upstream);
         Some(snapshot)
+    }
+
+    /// Returns the snapshots that are sent on by themselves.
+    pub(super) fn sent(&self) -> impl Iterator<Item = SnapshotId> {
+        self.snapshots().filter(|snapshot| snapshot.sending.is_some()).map(|snapshot| snapshot.id)
     }
 
     /// Counts the blocks of lists that wait for the upstream.

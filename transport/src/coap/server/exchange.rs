@@ -170,7 +170,10 @@ impl Server {
             message.options.extend(block1.map(echo));
             self.reply(now, id, message);
         }
-        self.send_beside(now, asker, snapshot_id, list, size);
+        match list.first() {
+            Some(Block { num: 0, more: true, .. }) => self.begin_sending(now, asker, snapshot_id, size),
+            _ => self.send_beside(now, asker, snapshot_id, list, size),
+        }
         self.grown(now, session, snapshot_id);
     }
 

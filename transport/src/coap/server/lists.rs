@@ -2,13 +2,13 @@
 //!
 //! | Q-Block2 of a request | the request |
 //! |---|---|
-//! | NUM 0, M set | begins a body, and asks for its first set of [`SET`] blocks |
+//! | NUM 0, M set | begins a body, and asks for all of it (`sending.rs`) |
 //! | any, in a confirmable request of a client that knows bodies in any order | begins a body, and asks for these blocks besides the first |
 //! | NUM 0 in a GET, and no body of this name is known | begins a body, and asks for these blocks |
 //! | any other | asks for these blocks of a body that is known, and never reaches the upstream |
 //!
-//! M asks for the rest of the set as well, whether the client confirms the sets before it (NUM a multiple of
-//! [`SET`]) or misses what it asks for.
+//! M asks for the rest of the set of MAX_PAYLOADS blocks as well. At the beginning of a set it confirms those
+//! before it, so that a body which is sent on by itself goes on.
 //!
 //! Each block that exists is answered once, in a non-confirmable message; who loses it asks again. So nothing
 //! is repeated here, and what is sent is bounded by what was asked for: some thirty times the bytes of a
@@ -26,18 +26,16 @@ use lowband_wire::coap::options::{MAX_LIST, ParsedRequest};
 use lowband_wire::coap::{Code, Method};
 use std::time::Instant;
 
-/// MAX_PAYLOADS: blocks of a set (RFC 9177 section 7.2).
-const SET: u32 = 10;
-
-/// Returns the blocks that are asked for, each once, in ascending order.
-fn expand(asked: &[Block]) -> Vec<Block> {
+/// Returns the blocks that are asked for, each once, in ascending order; `set` is MAX_PAYLOADS (RFC 9177
+/// section 7.2).
+fn expand(asked: &[Block], set: u32) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::with_capacity(asked.len());
     for block in asked {
-        let last = if block.more { block.num / SET * SET + SET - 1 } else { block.num };
+        let last = if block.more { block.num / set * set + set - 1 } else { block.num };
         let next = blocks.last().map_or(0, |last| last.num + 1);
         blocks.extend((block.num.max(next)..=last).map(|num| Block { num, more: false, size: block.size }));
     }
-    blocks.truncate(MAX_LIST);
+    blocks.truncate(MAX_LIST.max(set as usize));
     blocks
 }
 
@@ -53,7 +51,7 @@ impl Server {
             let is_known = self.snapshot_of(asker.session, &request.key).is_some();
             first.num == 0 && request.method == Method::Get && !is_known
         };
-        if begins { expand(&std::mem::take(&mut request.q_block2)) } else { Vec::new() }
+        if begins { std::mem::take(&mut request.q_block2) } else { Vec::new() }
     }
 
     /// Answers a request for blocks of a body that another request has begun.
@@ -68,15 +66,21 @@ impl Server {
             // A copy of a confirmable list needs its acknowledgement; one of any other has no use.
             self.messages.remember_repeated(now, &asker);
         }
+        let set = self.pace(session).set;
+        let confirms = asked.more && asked.num.is_multiple_of(set) && request.q_block2.len() == 1;
         self.judge_by_next_block(now, session, id, asked.size);
         self.earlier_blocks_arrived(now, session, id, asker.token, asked.offset());
+        if confirms && self.continue_sending(now, asker, id, asked) {
+            return;
+        }
         // As with Block2, a block keeps its place in the body, but is smaller if larger ones do not fit.
         let size = asked.size.min(self.messages.block_size(session));
         let fits = |block: Block| Block::at(block.offset(), size, false).unwrap_or(block);
-        let blocks = expand(&request.q_block2).into_iter().map(fits).collect();
+        let blocks = expand(&request.q_block2, set).into_iter().map(fits).collect();
         let wants_size = self.wants_size(session) || request.wants_size2;
         let list = List { asker, blocks, wants_size, is_answered: false, is_told: false };
         self.answer_list(now, id, list);
+        self.put_off_sending(now, session, id);
         self.read_on(now, session, id);
     }
 
@@ -90,7 +94,8 @@ impl Server {
         list: Vec<Block>,
         size: BlockSize,
     ) {
-        let later = list.into_iter().filter(|block| block.num > 0);
+        let set = self.pace(asker.session).set;
+        let later = expand(&list, set).into_iter().filter(|block| block.num > 0);
         let blocks: Vec<_> = later.map(|block| Block { size, ..block }).collect();
         if blocks.is_empty() {
             return;
@@ -163,7 +168,7 @@ mod tests {
             let size = BlockSize::MAX;
             let asked: Vec<_> =
                 asked.iter().map(|(num, more)| Block { num: *num, more: *more, size }).collect();
-            expand(&asked).iter().map(|block| block.num).collect::<Vec<_>>()
+            expand(&asked, 10).iter().map(|block| block.num).collect::<Vec<_>>()
         };
         assert_eq!(numbers(&[(3, false), (7, false)]), [3, 7]);
         assert_eq!(numbers(&[(0, true)]), (0..10).collect::<Vec<_>>());

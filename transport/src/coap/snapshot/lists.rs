@@ -9,7 +9,7 @@
 //! A block waits in one list only: who asks for it again does not get it twice when it comes.
 
 use super::super::message_layer::Origin;
-use super::{Ask, Lookup, Snapshot};
+use super::{Ask, Lookup, Sending, Snapshot};
 use lowband_wire::coap::block::Block;
 use std::time::Instant;
 
@@ -104,12 +104,14 @@ impl Snapshot {
 
     /// Returns whether a client waits for a block.
     pub(in super::super) fn is_waited_for(&self) -> bool {
-        !self.waiting.is_empty() || !self.lists.is_empty()
+        let is_stalled = self.sending.as_ref().is_some_and(|sending| sending.is_stalled);
+        !self.waiting.is_empty() || !self.lists.is_empty() || is_stalled
     }
 
-    /// Counts the bytes of the lists that wait.
+    /// Counts the bytes of the lists that wait, and of what is known of a body on its way.
     pub(super) fn bytes_of_lists(&self) -> usize {
         let blocks = self.lists.iter().map(|list| list.blocks.capacity()).sum::<usize>();
-        self.lists.capacity() * size_of::<List>() + blocks * size_of::<Block>()
+        let sending = self.sending.as_ref().map_or(0, |_| size_of::<Sending>());
+        self.lists.capacity() * size_of::<List>() + blocks * size_of::<Block>() + sending
     }
 }
