@@ -146,8 +146,8 @@ class Memory(unittest.TestCase):
 
     def charged(self):
         """Returns the bytes that the sidecar counts for such an answer, for itself and for Envoy."""
-        (there,) = re.findall(r"HELD_OF_AN_ANSWER: usize = connection::STREAM_WINDOW as usize \+ \((\d+) << 10\);",
-                              (ROOT / "sidecar/src/upstream.rs").read_text())
+        (there,) = re.findall(r'"LOWBAND_HELD_BY_ENVOY", value_name = "SIZE", default_value = "(\d+)KiB"',
+                              (ROOT / "sidecar/src/config/options/bodies.rs").read_text())
         (here,) = re.findall(r"STREAM_WINDOW: u32 = (\d+) << 10;", (ROOT / "sidecar/src/upstream/connection.rs").read_text())
         return int(here) << 10, int(there) << 10
 
@@ -270,6 +270,9 @@ class Repeated(unittest.TestCase):
         (patch,) = [thing for thing in read(OVERLAYS / "istio/sidecar.yaml") if thing["kind"] == "EnvoyFilter"]
         # Where nothing else bounds what Envoy holds of a request, the window does: a long body has to fit.
         limits = limits | {"initial_stream_window_size": 1 << 20}
+        for name in ("envoy-gateway", "istio"):
+            settings = (OVERLAYS / name / "kustomization.yaml").read_text()
+            self.assertIn(f'LOWBAND_HELD_BY_ENVOY: "{limits["initial_stream_window_size"] >> 20}MiB"', settings)
         self.assertEqual(patch["spec"]["configPatches"][0]["patch"]["value"]["typed_config"]["http2_protocol_options"], limits)
         (policy,) = [thing for thing in read(OVERLAYS / "envoy-gateway/sidecar.yaml") if thing["kind"] == "ClientTrafficPolicy"]
         http2 = policy["spec"]["http2"]

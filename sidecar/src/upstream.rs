@@ -50,12 +50,13 @@ pub use usage::{Busy, Usage, polls_again_in};
 /// Bytes of an error body that are read for its `errcode` or `retry_after_ms`.
 const MAX_ERROR: usize = 16 << 10;
 
-/// Bytes that HTTP/2 and Envoy hold of an answer that is not read on: a full window here, and in Envoy as
-/// much as envoy.yaml lets a stream have (`initial_stream_window_size`) and then one read from the homeserver
-/// (`per_connection_buffer_limit_bytes`), 64 KiB each. Envoy leaves the sidecar out of its own bounds, so the
-/// bytes count as held by the client. If the homeserver does not state the length of an answer, Envoy's
-/// filter may have held 256 KiB of it before it lets the first byte go.
-pub const HELD_OF_AN_ANSWER: usize = connection::STREAM_WINDOW as usize + (128 << 10);
+/// Returns the bytes that HTTP/2 and Envoy hold of an answer that is not read on: a full window here, and
+/// `by_envoy` there (`--held-by-envoy`). Envoy leaves the sidecar out of its own bounds, so the bytes count as
+/// held by the client. If the homeserver does not state the length of an answer, Envoy's filter may have held
+/// 256 KiB of it before it lets the first byte go.
+pub fn held_of_an_answer(by_envoy: usize) -> usize {
+    (connection::STREAM_WINDOW as usize).saturating_add(by_envoy)
+}
 
 /// The address that the upstream listens on.
 #[derive(Debug, Clone, PartialEq, Eq)]

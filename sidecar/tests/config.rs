@@ -112,6 +112,19 @@ fn limits_that_contradict_each_other_are_a_mistake() {
 }
 
 #[test]
+fn what_envoy_holds_of_an_answer_is_what_the_option_says_and_a_window_more() {
+    let folder = Folder::new("held");
+    let charge = |more: &[&str]| {
+        let args = folder.identity().into_iter().chain(more.iter().map(|arg| (*arg).to_owned()));
+        let args = std::iter::once("lowband-sidecar".to_owned()).chain(args);
+        Options::try_parse_from(args).unwrap().check().unwrap().coap_limits.snapshot_at_upstream
+    };
+    assert_eq!(charge(&[]), 144 << 10);
+    assert_eq!(charge(&["--held-by-envoy", "1MiB"]), (1 << 20) + (16 << 10));
+    assert_eq!(charge(&["--held-by-envoy", "0"]), 16 << 10);
+}
+
+#[test]
 fn there_are_places_at_the_upstream_for_the_long_polls_of_all_sessions() {
     let folder = Folder::new("places");
     let places = |more: &[&str]| {

@@ -12,6 +12,7 @@
 use clap::{CommandFactory, Parser};
 use lowband_sidecar::config::{Config, Options};
 use lowband_sidecar::metrics::{Format, Metrics, Snapshot};
+use lowband_sidecar::upstream::held_of_an_answer;
 use lowband_sidecar::{admin, lines};
 use lowband_transport::coap::{self};
 use lowband_transport::shares::Rates;
@@ -109,10 +110,18 @@ fn each_metric_of_the_page_is_there_and_each_limit_of_the_metrics_is_on_the_page
 fn what_no_flag_sets_is_as_the_page_says() {
     let page = read("docs/limits.md");
     let coap = coap::Limits::default();
+    let held = |by_envoy: usize| held_of_an_answer(by_envoy) >> 10;
+    // A network has a quarter of the half that is for answers; all together may go an eighth beyond theirs.
+    let answers = |by_envoy| ((64 << 10) / 8 / held(by_envoy) + 1, (64 << 10) / 2 * 9 / 8 / held(by_envoy));
+    let ((few, all), (fewest, most)) = (answers(128 << 10), answers(1 << 20));
     let (blocks, connections) = (coap.waiting_blocks_per_session, admin::MAX_CONNECTIONS);
     for said in [
         format!("bytes of their answers, {} KiB | a session |", coap.dedup_bytes_per_session >> 10),
         format!("a block that the upstream has not brought yet, {blocks} |"),
+        format!("not come to its end, {} KiB or what is still to come: some {few} answers", held(128 << 10)),
+        format!(
+            "answers of one network, {all} in all; with the 1 MiB of Envoy Gateway and Istio {fewest} and {most}"
+        ),
         format!("the admin port, {connections}, each for {} s at most |", admin::LONGEST.as_secs()),
         format!("its reader has not taken yet, {} MiB, and as much", lines::MOST_WAITING >> 20),
         format!("the one before: {} kB each |", MAX_ACCESS_TOKEN >> 10),

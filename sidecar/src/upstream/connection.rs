@@ -21,7 +21,7 @@ use tokio::time::timeout;
 pub(super) type Sender = SendRequest<Outgoing>;
 
 /// Bytes of an answer that wait in HTTP/2 until they are read (RFC 9113 section 5.2). They count as held by
-/// the client ([`super::HELD_OF_AN_ANSWER`]), so the window is small: one frame, which a client takes in
+/// the client ([`super::held_of_an_answer`]), so the window is small: one frame, which a client takes in
 /// sixteen blocks.
 pub(super) const STREAM_WINDOW: u32 = 16 << 10;
 /// The allowed windows of a connection: the initial one and the largest (RFC 9113 sections 6.9.1 and 6.9.2).

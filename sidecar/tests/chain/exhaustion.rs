@@ -5,7 +5,7 @@ use crate::client::{Wire, answer, options};
 use crate::harness::{Chain, PATIENCE, eventually, page, value};
 use crate::process::Process;
 use crate::raw::Raw;
-use crate::stub::{cbor, handler, ok};
+use crate::stub::{cbor, handler, ok, streamed};
 use lowband_sidecar::backlog::LEAST_SHARE;
 use lowband_sidecar::lines::MOST_WAITING;
 use lowband_wire::coap::{Code, Method};
@@ -138,4 +138,29 @@ async fn sessions_live_on_when_there_are_no_more_file_descriptors() {
     assert_eq!(accepted.unwrap().0, 200, "it has only had to wait");
     eventually("the upstream is asked again", async || wire.get("0").await.code == Code::CONTENT).await;
     process.line_with("those that are served").await;
+}
+
+#[tokio::test]
+async fn what_envoy_holds_of_an_answer_that_is_not_read_on_counts_as_the_option_says() {
+    const WINDOW: f64 = 16_384.0;
+    for (given, held) in [("64KiB", 65_536.0), ("1MiB", 1_048_576.0)] {
+        let (pieces, taken) = tokio::sync::mpsc::unbounded_channel();
+        let endless = handler(move |_| {
+            let (more, reply) = streamed(200, &[("content-type", "application/cbor")]);
+            let pieces = pieces.clone();
+            async move {
+                more.send(Ok(vec![0; 4000].into())).await.unwrap();
+                // The answer stays open as long as this is held.
+                pieces.send(more).unwrap();
+                reply
+            }
+        });
+        let chain = Chain::start(endless, &["--held-by-envoy", given]).await;
+        let mut client = Raw::connect(chain.server).await;
+        let id = client.id();
+        client.say(&[&[0x40, 0x01][..], &id, b"\xb1\x30"].concat()).await;
+        chain.metric_reaches("lowband_coap_snapshots_total", 1.0).await;
+        chain.metric_becomes("lowband_coap_snapshot_upstream_bytes", held + WINDOW).await;
+        drop(taken);
+    }
 }

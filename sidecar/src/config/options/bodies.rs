@@ -2,7 +2,7 @@
 
 use super::{MANY, MEMORY};
 use crate::config::{Mistakes, values};
-use crate::upstream::HELD_OF_AN_ANSWER;
+use crate::upstream::held_of_an_answer;
 use clap::Args;
 use lowband_transport::coap::{Limits, upload_memory as upload_memory_of};
 
@@ -29,6 +29,13 @@ pub(in crate::config) struct Bodies {
     /// Memory for the blockwise responses of one session.
     #[arg(long, env = "LOWBAND_SNAPSHOT_MEMORY", value_name = "SIZE", default_value = "4MiB")]
     snapshot_memory: String,
+    /// What Envoy holds of an answer that its client does not read on: as much as its stream may have
+    /// (initial_stream_window_size) and one read from the homeserver (per_connection_buffer_limit_bytes), here
+    /// as the envoy.yaml of this program has them. It counts to the client's part of --blockwise-memory. With
+    /// 1MiB, for Envoy Gateway and Istio, one address has room for 8 such answers, and all for 35; with more
+    /// than a sixteenth of --blockwise-memory, one address has room for a single one.
+    #[arg(long, env = "LOWBAND_HELD_BY_ENVOY", value_name = "SIZE", default_value = "128KiB")]
+    held_by_envoy: String,
     /// Message ids remembered for one session, against duplicates.
     #[arg(long, env = "LOWBAND_MESSAGE_IDS", value_name = "COUNT", default_value = "256")]
     message_ids: String,
@@ -54,6 +61,8 @@ impl Bodies {
         let snapshots = mistakes.parse("--snapshots", &self.snapshots, values::within(1..=MANY));
         let snapshot_memory =
             mistakes.parse("--snapshot-memory", &self.snapshot_memory, values::size_within(1024..=MEMORY));
+        let held_by_envoy =
+            mistakes.parse("--held-by-envoy", &self.held_by_envoy, values::size_within(0..=MEMORY));
         let message_ids = mistakes.parse("--message-ids", &self.message_ids, values::within(1..=65_536));
         let dedup_memory =
             mistakes.parse("--dedup-memory", &self.dedup_memory, values::size_within(64 << 10..=MEMORY));
@@ -71,7 +80,7 @@ impl Bodies {
             exchanges_per_session: exchanges?,
             upload,
             blockwise_total: blockwise,
-            snapshot_at_upstream: HELD_OF_AN_ANSWER,
+            snapshot_at_upstream: held_of_an_answer(held_by_envoy?),
             upload_total: upload_memory.unwrap_or(half),
             snapshots_per_session: snapshots?,
             snapshot_bytes_per_session: snapshot_memory?,
