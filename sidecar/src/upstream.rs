@@ -51,9 +51,9 @@ pub use usage::{Busy, Usage, polls_again_in};
 const MAX_ERROR: usize = 16 << 10;
 
 /// Returns the bytes that HTTP/2 and Envoy hold of an answer that is not read on: a full window here, and
-/// `by_envoy` there (`--held-by-envoy`). Envoy leaves the sidecar out of its own bounds, so the bytes count as
-/// held by the client. If the homeserver does not state the length of an answer, Envoy's filter may have held
-/// 256 KiB of it before it lets the first byte go.
+/// `by_envoy` there (`--held-by-envoy`). Envoy leaves the sidecar out of its own bounds, so the bytes count
+/// as held by the client. If the homeserver does not state the length of an answer, Envoy's filter may have
+/// held 256 KiB of it before it lets the first byte go.
 pub fn held_of_an_answer(by_envoy: usize) -> usize {
     (connection::STREAM_WINDOW as usize).saturating_add(by_envoy)
 }

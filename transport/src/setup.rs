@@ -80,6 +80,18 @@ pub enum Mistake {
         /// Time that was asked for.
         value: Duration,
     },
+    /// A number of the message layer is out of its range.
+    #[error("{count} is {value}; it must be {least} to {most}")]
+    Count {
+        /// Name of the field of [`crate::coap::Times`].
+        count: &'static str,
+        /// Number that was asked for.
+        value: u32,
+        /// The least that is allowed.
+        least: u32,
+        /// The most that is allowed.
+        most: u32,
+    },
     /// A factor of the message layer is out of its range.
     #[error("factor {factor} is {value}; it must be 1 to 10")]
     Factor {

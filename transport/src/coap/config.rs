@@ -20,8 +20,12 @@ pub struct Times {
     pub backoff: f64,
     /// MAX_RETRANSMIT: copies of a message after the first. Whatever this says, no copy is sent later than
     /// six tenths of `exchange_lifetime` after the first: the receiver must still know the message id when
-    /// the last copy arrives. Default 4 (RFC), 27 (measured).
+    /// the last copy arrives. At most 60; default 4 (RFC), 27 (measured).
     pub max_retransmit: u32,
+    /// PROBING_RATE: bytes a second, in the long run, of Non-confirmable messages to a peer that answers none
+    /// of them (RFC 7252 section 4.7). Confirmable messages do not count: the gaps between their copies bound
+    /// them. At least 1; default 1.
+    pub probing_rate: u32,
     /// Longest gap between two transmissions, except on paths whose round trip needs a longer one. Default 60
     /// s (RFC), 6 s (measured).
     pub max_interval: Duration,
@@ -46,8 +50,8 @@ pub struct Times {
     /// that asks for whole bodies by Q-Block2 and has not confirmed the first; two round trips if that is
     /// longer. Default 2 s.
     pub non_timeout: Duration,
-    /// EXCHANGE_LIFETIME: how long message ids are remembered. Shorter times let a late copy act twice.
-    /// Default 247 s.
+    /// EXCHANGE_LIFETIME: how long message ids are remembered, those of the peer and our own; it bounds how
+    /// long copies are sent ([`Times::derived`]). Shorter times let a late copy act twice. Default 247 s.
     pub exchange_lifetime: Duration,
     /// A blockwise upload without progress ends after this; see [`Limits::upload_rate`] for one with little.
     /// Default 120 s.
@@ -64,6 +68,7 @@ impl Times {
             ack_random_factor: 1.5,
             backoff: 2.0,
             max_retransmit: 4,
+            probing_rate: 1,
             max_interval: Duration::from_secs(60),
             measured: false,
             dead_after: Duration::from_secs(10),
@@ -94,6 +99,9 @@ impl Times {
         }
     }
 }
+
+/// The most copies after the first. At our times 27 fill the lifetime of a message id.
+const MOST_COPIES: u32 = 60;
 
 /// The least ACK_TIMEOUT of a client that sends its copies as RFC 7252 section 4.8 says.
 const PATIENT: Duration = Duration::from_secs(2);
@@ -144,6 +152,14 @@ impl Times {
             let may_be_none = ["piggyback_wait", "acknowledge_within"].contains(&time);
             if (value.is_zero() && !may_be_none) || value > LONGEST_TIME {
                 mistakes.push(Mistake::Time { time, value });
+            }
+        }
+        for (count, value, least, most) in [
+            ("max_retransmit", self.max_retransmit, 0, MOST_COPIES),
+            ("probing_rate", self.probing_rate, 1, u32::MAX),
+        ] {
+            if !(least..=most).contains(&value) {
+                mistakes.push(Mistake::Count { count, value, least, most });
             }
         }
         for (factor, value) in [("ack_random_factor", self.ack_random_factor), ("backoff", self.backoff)] {
@@ -284,6 +300,8 @@ mod tests {
             ack_timeout: Duration::ZERO,
             ack_random_factor: f64::NAN,
             backoff: 0.5,
+            max_retransmit: 61,
+            probing_rate: 0,
             snapshot_idle: Duration::MAX,
             ..Times::rfc7252()
         };
@@ -293,10 +311,13 @@ mod tests {
             [
                 Mistake::Time { time: "ack_timeout", value: Duration::ZERO },
                 Mistake::Time { time: "snapshot_idle", value: Duration::MAX },
+                Mistake::Count { count: "max_retransmit", value: 61, least: 0, most: 60 },
+                Mistake::Count { count: "probing_rate", value: 0, least: 1, most: u32::MAX },
                 Mistake::Factor { factor: "ack_random_factor", .. },
                 Mistake::Factor { factor: "backoff", value: 0.5 },
             ]
         ));
-        assert_eq!(mistakes[3].to_string(), "factor backoff is 0.5; it must be 1 to 10");
+        assert_eq!(mistakes[2].to_string(), "max_retransmit is 61; it must be 0 to 60");
+        assert_eq!(mistakes[5].to_string(), "factor backoff is 0.5; it must be 1 to 10");
     }
 }

@@ -30,8 +30,8 @@ pub(in crate::config) struct Bodies {
     #[arg(long, env = "LOWBAND_SNAPSHOT_MEMORY", value_name = "SIZE", default_value = "4MiB")]
     snapshot_memory: String,
     /// What Envoy holds of an answer that its client does not read on: as much as its stream may have
-    /// (initial_stream_window_size) and one read from the homeserver (per_connection_buffer_limit_bytes), here
-    /// as the envoy.yaml of this program has them. It counts to the client's part of --blockwise-memory. With
+    /// (initial_stream_window_size) and one read from the homeserver (per_connection_buffer_limit_bytes), as
+    /// the envoy.yaml of this program has them. It counts to the client's part of --blockwise-memory. With
     /// 1MiB, for Envoy Gateway and Istio, one address has room for 8 such answers, and all for 35; with more
     /// than a sixteenth of --blockwise-memory, one address has room for a single one.
     #[arg(long, env = "LOWBAND_HELD_BY_ENVOY", value_name = "SIZE", default_value = "128KiB")]
