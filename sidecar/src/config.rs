@@ -174,7 +174,7 @@ impl Options {
         let sessions = self.sessions.parse(mistakes);
         let coap_limits = self.bodies.parse(mistakes);
         let rate = self.rates.parse(mistakes);
-        let times = self.messages.parse(mistakes);
+        let messages = self.messages.parse(mistakes);
         let udp_buffer =
             mistakes.parse("--udp-buffer", &self.udp_buffer, values::size_within(1024..=1 << 30));
         let end = self.end.parse(mistakes);
@@ -182,6 +182,8 @@ impl Options {
 
         let (serving, end, process, coap_limits) = (serving?, end?, process?, coap_limits?);
         let (dtls_limits, balancers) = sessions?;
+        let (times, window) = messages?;
+        let coap_limits = coap::Limits { window, ..coap_limits };
         Some(Config {
             listen: serving.listen,
             identity: serving.identity,
@@ -194,7 +196,7 @@ impl Options {
             dtls_limits,
             balancers,
             coap_limits,
-            times: times?,
+            times,
             rate: rate?,
             udp_buffer: udp_buffer?,
             end: end.end,

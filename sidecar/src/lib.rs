@@ -200,6 +200,7 @@ fn tell_start(config: &Config, listen: SocketAddr, admin: Option<SocketAddr>, so
     let version = env!("CARGO_PKG_VERSION");
     let admin = admin.map_or_else(|| "off".to_owned(), |address| address.to_string());
     tracing::info!(version, udp = %listen, upstream = %config.upstream.address, %admin, "serving");
+    tracing::info!("times of messages: {}", config.times.derived());
     if let Some(path) = &config.key_log {
         tracing::warn!(?path, "--key-log: anyone who reads this file can decrypt every session");
     } else if std::env::var_os("SSLKEYLOGFILE").is_some() {

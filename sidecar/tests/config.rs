@@ -10,6 +10,7 @@
 
 use clap::{CommandFactory, Parser};
 use lowband_sidecar::config::{Mistake, Options};
+use lowband_transport::coap::{Limits, Times};
 use openssl::pkey::PKey;
 use std::collections::BTreeSet;
 use std::fs::Permissions;
@@ -122,6 +123,42 @@ fn what_envoy_holds_of_an_answer_is_what_the_option_says_and_a_window_more() {
     assert_eq!(charge(&[]), 144 << 10);
     assert_eq!(charge(&["--held-by-envoy", "1MiB"]), (1 << 20) + (16 << 10));
     assert_eq!(charge(&["--held-by-envoy", "0"]), 16 << 10);
+}
+
+#[test]
+fn each_parameter_of_rfc_7252_is_an_option_of_its_name() {
+    let folder = Folder::new("parameters");
+    let parse = |more: &[&str]| {
+        let args = folder.identity().into_iter().chain(more.iter().map(|arg| (*arg).to_owned()));
+        let args = std::iter::once("lowband-sidecar".to_owned()).chain(args);
+        Options::try_parse_from(args).unwrap().check().unwrap()
+    };
+    let ours = parse(&[]);
+    assert_eq!(
+        format!("{:?}", ours.times),
+        format!("{:?}", Times::measured()),
+        "the defaults of the library"
+    );
+    assert_eq!(ours.coap_limits.window, Limits::default().window);
+    let given = parse(&[
+        "--ack-timeout=3s",
+        "--ack-random-factor=1.5",
+        "--max-retransmit=4",
+        "--nstart=1",
+        "--probing-rate=7",
+        "--exchange-lifetime=300s",
+    ]);
+    let seconds = Duration::from_secs;
+    assert_eq!((given.times.ack_timeout, given.times.exchange_lifetime), (seconds(3), seconds(300)));
+    assert_eq!((given.times.ack_random_factor, given.times.max_retransmit), (1.5, 4));
+    assert_eq!((given.times.probing_rate, given.coap_limits.window), (7, 1));
+    for wrong in
+        ["--ack-random-factor=0.9", "--max-retransmit=61", "--nstart=0", "--nstart=65", "--probing-rate=0"]
+    {
+        let mistakes = check(&[folder.identity(), vec![wrong.to_owned()]].concat());
+        let option = wrong.split('=').next().unwrap();
+        assert_eq!(mistakes.iter().map(|mistake| mistake.option).collect::<Vec<_>>(), [option]);
+    }
 }
 
 #[test]

@@ -25,7 +25,7 @@ use std::path::Path;
 mod identity;
 
 /// Counts and sizes that bound no pool.
-const NO_POOL: [&str; 3] = ["--max-retransmit", "--mtu", "--threads"];
+const NO_POOL: [&str; 4] = ["--max-retransmit", "--mtu", "--probing-rate", "--threads"];
 
 fn read(file: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(file)).unwrap()

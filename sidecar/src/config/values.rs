@@ -44,6 +44,16 @@ pub(super) fn count(text: &str, allowed: RangeInclusive<u64>) -> Result<usize, S
     bounded(scaled(text, COUNTS).ok_or("is not a whole number")?, allowed)
 }
 
+/// Parses a factor from 1 to 10.
+pub(super) fn factor(text: &str) -> Result<f64, String> {
+    let is_decimal = text.chars().all(|c| c.is_ascii_digit() || c == '.');
+    match text.parse() {
+        Ok(factor) if is_decimal && (1.0..=10.0).contains(&factor) => Ok(factor),
+        Ok(_) => Err("is not between 1 and 10".to_owned()),
+        Err(_) => Err("is not a number like 1.5".to_owned()),
+    }
+}
+
 /// Parses a whole number within bounds, or `auto` (`None`).
 pub(super) fn count_or_auto(text: &str, allowed: RangeInclusive<u64>) -> Result<Option<usize>, String> {
     if text == "auto" { Ok(None) } else { count(text, allowed).map(Some).map_err(|why| or_word(why, "auto")) }
@@ -156,6 +166,10 @@ mod tests {
         assert_eq!(count_or_auto("auto", 1..=32), Ok(None));
         let why = "is not between 1 and 32; auto is allowed too";
         assert_eq!(count_or_auto("33", 1..=32), Err(why.to_owned()));
+        assert_eq!((factor("1"), factor("1.25"), factor("10")), (Ok(1.0), Ok(1.25), Ok(10.0)));
+        for text in ["0.9", "10.1", "1e0", "-1", "nan", "inf", "", "1,5"] {
+            assert!(factor(text).is_err(), "{text}");
+        }
         assert!(count("3KiB", 1..=1 << 20).is_err());
     }
 
