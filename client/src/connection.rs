@@ -8,7 +8,7 @@ use crate::settings::Settings;
 use crate::target;
 use crate::trace::{Trace, Tracer, Traffic};
 use lowband_system::fragmentation;
-use lowband_transport::coap::{self};
+use lowband_transport::coap::{self, PathReport, Progress};
 use lowband_transport::dtls::{self, CloseReason, Verification};
 use lowband_transport::{Client, ExchangeId, client};
 use lowband_wire::coap::Method;
@@ -16,10 +16,12 @@ use lowband_wire::coap::numbers::MAX_ACCESS_TOKEN;
 use lowband_wire::coap::options::RequestOptions;
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
 use tokio::sync::{Semaphore, watch};
+use tokio::time::{MissedTickBehavior, interval_at};
 
 /// Bounds the connect timeout: a server that has not taken a handshake for an hour will not take one.
 const LONGEST_HANDSHAKE: Duration = Duration::from_secs(3600);
@@ -113,11 +115,40 @@ impl Connection {
     /// and that of the pings which show that the server is there ([`Settings::keep_alive`]). Dropping the
     /// future cancels the request.
     pub async fn request(&self, request: Request) -> Result<Response, Error> {
-        self.attempt(request).await.map_err(|failed| failed.error)
+        self.attempt(request, None::<fn(Progress)>).await.map_err(|failed| failed.error)
+    }
+
+    /// Sends a request as [`Connection::request`] does and calls `see` ten times a second while a body of
+    /// several blocks is on its way, first that of the request, then that of the response. A body that is whole
+    /// sooner is not seen. `see` is called by this future, with no lock held; it may borrow what it needs, use
+    /// the connection and take its time.
+    ///
+    /// ```no_run
+    /// # async fn example(connection: &lowband_client::Connection) -> Result<(), lowband_client::Error> {
+    /// use lowband_client::{Progress, Request};
+    /// let avatar = Request::get("/_matrix/client/v1/media/download/example.org/abc");
+    /// let show = |Progress { moved, total, .. }| match total {
+    ///     Some(total) => println!("{} %", moved * 100 / total.max(1)),
+    ///     None => println!("{moved} bytes"),
+    /// };
+    /// let response = connection.request_with_progress(avatar, show).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn request_with_progress(
+        &self,
+        request: Request,
+        see: impl FnMut(Progress),
+    ) -> Result<Response, Error> {
+        self.attempt(request, Some(see)).await.map_err(|failed| failed.error)
     }
 
     /// Makes a request; if it got no response, the error also says whether the server can have seen it.
-    pub(crate) async fn attempt(&self, request: Request) -> Result<Response, Failed> {
+    pub(crate) async fn attempt(
+        &self,
+        request: Request,
+        see: Option<impl FnMut(Progress)>,
+    ) -> Result<Response, Failed> {
         let uri = target::to_options(&request.target, self.inner.path_codes).map_err(Failed::unsent)?;
         if let Some(tracer) = &self.inner.tracer {
             tracer.see(Trace::UriPath(&uri.path));
@@ -140,7 +171,10 @@ impl Connection {
         let (exchange, response) = shared.lock().request(Instant::now(), message, access_token, nature)?;
         let mut pending = Pending { shared: &self.inner.shared, exchange, answered: false };
         self.inner.shared.wake_driver();
-        let outcome = response.await;
+        let outcome = match see {
+            Some(see) => watched(response, see, || shared.lock().client.progress(exchange)).await,
+            None => response.await,
+        };
         pending.answered = true;
         outcome.unwrap_or(Err(Failed { error: Error::Closed(CloseReason::Local), sent: true }))
     }
@@ -173,6 +207,12 @@ impl Connection {
         self.inner.shared.lock().path_is_narrow
     }
 
+    /// Returns what is known of the path: the width of the window, round trips, blocks. Keeps its last value
+    /// when the connection has ended.
+    pub fn path(&self) -> PathReport {
+        self.inner.shared.lock().path()
+    }
+
     /// Returns the datagrams and bytes so far.
     pub fn traffic(&self) -> Traffic {
         self.inner.shared.lock().traffic
@@ -195,6 +235,28 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+/// Time from one call of a function that sees the progress to the next: as often as an eye can follow.
+const BETWEEN_PROGRESS: Duration = Duration::from_millis(100);
+
+/// Waits for a response and meanwhile shows how far its bodies are.
+async fn watched<T>(
+    response: impl Future<Output = T>,
+    mut see: impl FnMut(Progress),
+    progress: impl Fn() -> Option<Progress>,
+) -> T {
+    let mut response = pin!(response);
+    let mut ticks = interval_at(tokio::time::Instant::now() + BETWEEN_PROGRESS, BETWEEN_PROGRESS);
+    // After a pause, that of a phone that slept, one call is enough.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            outcome = &mut response => return outcome,
+            _ = ticks.tick() => progress().into_iter().for_each(&mut see),
+        }
     }
 }
 

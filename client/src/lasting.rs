@@ -6,6 +6,7 @@ use crate::message::{Request, Response};
 use crate::redial::{self, Dial, Dials, Redial};
 use crate::settings::Settings;
 use crate::trace::{Trace, Traffic};
+use lowband_transport::coap::{PathReport, Progress};
 use lowband_transport::dtls::CloseReason;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -86,6 +87,25 @@ impl LastingConnection {
     /// Sends a request and waits for the whole response, over as many sessions as it takes. Dropping the
     /// future cancels the request.
     pub async fn request(&self, request: Request) -> Result<Response, Error> {
+        self.persist(request, None::<fn(Progress)>).await
+    }
+
+    /// Sends a request as [`LastingConnection::request`] does and shows how far it is, as
+    /// [`Connection::request_with_progress`] does. On a new session a body begins anew, and less has moved than
+    /// before.
+    pub async fn request_with_progress(
+        &self,
+        request: Request,
+        see: impl FnMut(Progress),
+    ) -> Result<Response, Error> {
+        self.persist(request, Some(see)).await
+    }
+
+    async fn persist(
+        &self,
+        request: Request,
+        mut see: Option<impl FnMut(Progress)>,
+    ) -> Result<Response, Error> {
         let inner = &self.inner;
         let mut patience = inner.redial.patience;
         let mut unavailable = 0;
@@ -96,7 +116,7 @@ impl LastingConnection {
                 connection = inner.dial(begin + patience).await?;
                 patience = patience.saturating_sub(begin.elapsed());
             }
-            match connection.attempt(request.clone()).await {
+            match connection.attempt(request.clone(), see.as_mut()).await {
                 Ok(response) => {
                     // A caller that dials meanwhile has a newer loss in mind.
                     if let Ok(mut dials) = inner.dials.try_lock() {
@@ -131,6 +151,11 @@ impl LastingConnection {
     /// Returns how often the connection has been dialled anew with success.
     pub fn redials(&self) -> u64 {
         self.inner.current().redials
+    }
+
+    /// Returns what is known of the path of the newest session; see [`Connection::path`].
+    pub fn path(&self) -> PathReport {
+        self.inner.current().connection.path()
     }
 
     /// Returns the datagrams and bytes of all its sessions so far.

@@ -23,7 +23,8 @@
 //! ```
 //!
 //! A [`Connection`] has one session and ends with it. An app wants a [`LastingConnection`], which dials again
-//! and repeats what can be repeated without harm.
+//! and repeats what can be repeated without harm. Either can show how far a body is
+//! ([`Connection::request_with_progress`]) and what the path is like ([`Connection::path`]).
 //!
 //! Absent on purpose: resolving names, and looking into bodies. A body is what the caller gives, usually CBOR
 //! made by `lowband_codec`.
@@ -48,7 +49,9 @@ pub use redial::Redial;
 pub use settings::{Settings, TokenUse};
 pub use target::TargetError;
 
-pub use lowband_transport::coap::{FailReason, Limits, ProtocolError, Times};
+pub use lowband_transport::coap::{
+    Derived, Direction, FailReason, Limits, PathReport, Progress, ProtocolError, Times,
+};
 pub use lowband_transport::dtls::{CertificateFailure, CloseReason, HandshakeFailure, Verification};
 pub use lowband_transport::{Mistake, SetupError};
 pub use lowband_wire::coap::fault::Unsendable;

@@ -42,10 +42,12 @@ pub struct Settings {
     pub path_codes: bool,
     /// File to append the DTLS secrets to, in NSS key log format. They decrypt everything. `None`: no file.
     pub key_log: Option<PathBuf>,
-    /// Times of the message layer.
+    /// Times of the message layer: the parameters of RFC 7252 section 4.8 and times of our own, by default
+    /// those that follow the measured round trip ([`Times::measured`]).
     pub times: Times,
     /// Limits of the CoAP layer. At most `exchanges_per_session` requests are under way; more wait
-    /// for their turn.
+    /// for their turn. `window` is NSTART of RFC 7252 for messages of their own; `body_window` bounds how many
+    /// blocks of bodies are on their way at once, 1 for one after the other.
     pub limits: Limits,
     /// Sees every datagram, but never an access token in the clear. `None`: not traced.
     pub tracer: Option<Tracer>,

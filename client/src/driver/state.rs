@@ -8,7 +8,7 @@ use crate::settings::Settings;
 use crate::sticky::{Outcome, Sticky};
 use crate::trace::{Trace, Tracer, Traffic};
 use lowband_transport::client::Event;
-use lowband_transport::coap::{self, FailReason};
+use lowband_transport::coap::{self, FailReason, PathReport};
 use lowband_transport::dtls::CloseReason;
 use lowband_transport::{Client, ExchangeId, SessionId};
 use std::collections::HashMap;
@@ -75,13 +75,15 @@ pub(crate) struct Nature {
 
 /// The sans-IO client with all callers that wait for it.
 pub(crate) struct State {
-    pub(super) client: Client,
+    pub(crate) client: Client,
     session: SessionId,
     connecting: Option<oneshot::Sender<Result<(), Error>>>,
     waiting: HashMap<ExchangeId, Waiting>,
     sticky: Sticky,
     /// Whether the path is narrow; keeps its last value when the session has ended.
     pub(crate) path_is_narrow: bool,
+    /// What was last known of the path.
+    path: PathReport,
     pub(super) ended: Option<CloseReason>,
     pub(crate) traffic: Traffic,
 }
@@ -101,6 +103,7 @@ impl State {
             waiting: HashMap::new(),
             sticky: Sticky::new(settings.token_use, settings.cbor_version),
             path_is_narrow: false,
+            path: PathReport::default(),
             ended: None,
             traffic: Traffic::default(),
         };
@@ -138,8 +141,14 @@ impl State {
         self.ended.is_some()
     }
 
+    /// Returns what is known of the path, or was when the session ended.
+    pub(crate) fn path(&self) -> PathReport {
+        self.client.path(self.session).unwrap_or(self.path)
+    }
+
     pub(crate) fn close(&mut self, now: Instant) {
         if self.ended.is_none() {
+            self.path = self.path();
             self.client.close(now, self.session);
             self.ended = Some(CloseReason::Local);
         }
@@ -198,6 +207,7 @@ impl State {
     pub(super) fn take_events(&mut self, tracer: Option<&Tracer>) {
         // A session's exchanges fail before its end is reported, and the end is what explains them.
         let mut failed = Vec::new();
+        self.path = self.path();
         self.path_is_narrow = self.client.path_is_narrow(self.session).unwrap_or(self.path_is_narrow);
         while let Some(event) = self.client.poll_event() {
             match event {
