@@ -7,10 +7,12 @@
 //! Absent on purpose: redirects, cookies, proxies, and any conversion of the body: that is what `lowband
 //! jc` is for.
 
+mod bars;
 mod dial;
 mod dtls;
 mod header;
 mod http;
+mod times;
 mod trust;
 mod url;
 mod verbose;
@@ -23,6 +25,7 @@ use lowband_client::{Method, Verification};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+use times::Tuning;
 use url::Destination;
 use verbose::Verbose;
 
@@ -66,7 +69,8 @@ pub(crate) struct CoapArgs {
     /// Write no body when the server answers with an error
     #[arg(short, long)]
     fail: bool,
-    /// Accepted for compatibility with curl; has no effect
+    /// Show no progress. Else stderr has a bar for bodies that take their time, if it is a terminal
+    /// and nothing else goes there
     #[arg(short, long)]
     silent: bool,
     /// Accepted for compatibility with curl; has no effect
@@ -78,7 +82,8 @@ pub(crate) struct CoapArgs {
     /// Write code and options before the body
     #[arg(short, long)]
     include: bool,
-    /// Print the traffic to stderr, without the access token
+    /// Print the traffic to stderr, without the access token; at the end what the path was like, and the time
+    /// from the request to the whole answer
     #[arg(short, long)]
     verbose: bool,
     /// Write to FILE, which is there whole or not at all; `-` is stdout
@@ -97,6 +102,15 @@ pub(crate) struct CoapArgs {
     /// new session is begun and GET, PUT and DELETE are made again on it, for two minutes at most
     #[arg(long, conflicts_with = "http")]
     no_redial: bool,
+    /// Most blocks of bodies on their way at once, 1 to 64; 1 sends one after the other. How many are, the
+    /// measured delay decides [default: 64]
+    #[arg(long, value_name = "BLOCKS", value_parser = clap::value_parser!(u32).range(1..=64), conflicts_with = "http")]
+    window: Option<u32>,
+    /// Parameters of RFC 7252 section 4.8, times in seconds: `ACK_TIMEOUT=2,NSTART=8`, and
+    /// ACK_RANDOM_FACTOR, MAX_RETRANSMIT, PROBING_RATE, EXCHANGE_LIFETIME. `rfc7252` before them takes the
+    /// values of the RFC, and does not measure the round trip; -v tells what follows from them
+    #[arg(long, value_name = "LIST", value_parser = times::parse, conflicts_with = "http")]
+    times: Option<Tuning>,
     /// Announce this key table version (option 257). Servers other than low-bandwidth ones refuse the option
     #[arg(long, value_name = "VERSION", conflicts_with = "http")]
     cbor_version: Option<u32>,
@@ -145,7 +159,7 @@ struct Answer {
     body: Vec<u8>,
 }
 
-pub(crate) fn run(arguments: CoapArgs) -> Result<(), Failure> {
+pub(crate) fn run(mut arguments: CoapArgs) -> Result<(), Failure> {
     let (include, fail) = (arguments.include, arguments.fail);
     let sink = Sink::parse(arguments.output.as_deref());
     let use_http = arguments.http;
@@ -153,6 +167,10 @@ pub(crate) fn run(arguments: CoapArgs) -> Result<(), Failure> {
         path_codes: !arguments.no_path_codes,
         cbor_version: arguments.cbor_version,
         redial: !arguments.no_redial,
+        window: arguments.window,
+        tuning: arguments.times.take(),
+        // With -v each datagram has a line on stderr already.
+        bar: (!arguments.silent && !arguments.verbose).then(|| sink.clone()),
     };
     let job = prepare(arguments)?;
     let runtime = tokio::runtime::Builder::new_current_thread()

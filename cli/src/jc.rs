@@ -2,12 +2,12 @@
 
 mod hex;
 mod pretty;
-mod progress;
 mod stream;
 
 use super::exit::{Exit, Failure};
 use super::input::Source;
 use super::output::{self, Sink};
+use super::progress;
 use hex::HexError;
 use lowband_codec::{
     DecodeOptions, Decoder, EncodeOptions, Encoder, Error, KeyTable, Order, Policy, Repairs,

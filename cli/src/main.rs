@@ -10,6 +10,7 @@ mod exit;
 mod input;
 mod jc;
 mod output;
+mod progress;
 mod show;
 
 use clap::Parser;
@@ -26,7 +27,7 @@ struct Cli {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    Coap(coap::CoapArgs),
+    Coap(Box<coap::CoapArgs>),
     Jc(jc::JcArgs),
     Show(show::ShowArgs),
 }
@@ -34,7 +35,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Cli::try_parse_from(argv::rewrite(std::env::args_os())) {
         Ok(cli) => match cli.command {
-            Command::Coap(arguments) => coap::run(arguments),
+            Command::Coap(arguments) => coap::run(*arguments),
             Command::Jc(arguments) => jc::run(arguments),
             Command::Show(arguments) => show::run(arguments),
         },

@@ -119,9 +119,9 @@ impl Connection {
     }
 
     /// Sends a request as [`Connection::request`] does and calls `see` ten times a second while a body of
-    /// several blocks is on its way, first that of the request, then that of the response. A body that is whole
-    /// sooner is not seen. `see` is called by this future, with no lock held; it may borrow what it needs, use
-    /// the connection and take its time.
+    /// several blocks is on its way, first that of the request, then that of the response. A body that is
+    /// whole sooner is not seen. `see` is called by this future, with no lock held; it may borrow what it
+    /// needs, use the connection and take its time.
     ///
     /// ```no_run
     /// # async fn example(connection: &lowband_client::Connection) -> Result<(), lowband_client::Error> {

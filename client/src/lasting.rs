@@ -91,8 +91,8 @@ impl LastingConnection {
     }
 
     /// Sends a request as [`LastingConnection::request`] does and shows how far it is, as
-    /// [`Connection::request_with_progress`] does. On a new session a body begins anew, and less has moved than
-    /// before.
+    /// [`Connection::request_with_progress`] does. On a new session a body begins anew, and less has moved
+    /// than before.
     pub async fn request_with_progress(
         &self,
         request: Request,

@@ -46,8 +46,8 @@ pub struct Settings {
     /// those that follow the measured round trip ([`Times::measured`]).
     pub times: Times,
     /// Limits of the CoAP layer. At most `exchanges_per_session` requests are under way; more wait
-    /// for their turn. `window` is NSTART of RFC 7252 for messages of their own; `body_window` bounds how many
-    /// blocks of bodies are on their way at once, 1 for one after the other.
+    /// for their turn. `window` is NSTART of RFC 7252, for messages that are no block of a body;
+    /// `body_window` bounds how many blocks are on their way at once, 1 for one after the other.
     pub limits: Limits,
     /// Sees every datagram, but never an access token in the clear. `None`: not traced.
     pub tracer: Option<Tracer>,

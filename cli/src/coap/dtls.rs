@@ -1,24 +1,31 @@
 //! The request over CoAP and DTLS, by the library.
 
+use super::bars::Bars;
 use super::dial::{NotThis, each_address, in_time};
+use super::times::Tuning;
 use super::verbose::without_secrets;
 use super::{Answer, Job, trust};
 use crate::exit::{Exit, Failure};
-use crate::output;
+use crate::output::{self, Sink};
 use lowband_client::{
-    ConnectOptions, Error, LastingConnection, Redial, Request, Response, Settings, TargetError,
+    ConnectOptions, Error, LastingConnection, Limits, Redial, Request, Response, Settings, TargetError, Times,
 };
 use lowband_wire::coap::content_format;
 use std::fmt::Write;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Settings that only CoAP has.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Choices {
     pub(crate) path_codes: bool,
     pub(crate) cbor_version: Option<u32>,
     pub(crate) redial: bool,
+    /// Most blocks on their way at once; `None` for the default.
+    pub(crate) window: Option<u32>,
+    pub(crate) tuning: Option<Tuning>,
+    /// Where the answer goes, if a bar is to show how far it is.
+    pub(crate) bar: Option<Sink>,
 }
 
 pub(crate) async fn exchange(mut job: Job, choices: Choices) -> Result<Answer, Failure> {
@@ -32,16 +39,26 @@ pub(crate) async fn exchange(mut job: Job, choices: Choices) -> Result<Answer, F
         accept: headers.accept,
         body: job.body.take().unwrap_or_default(),
     };
+    if let Some(tuning) = &choices.tuning {
+        job.verbose.note(tuning.times.derived());
+    }
     let connection =
-        each_address(&job, async |server, time| connect(&job, choices, server, time).await).await?;
+        each_address(&job, async |server, time| connect(&job, &choices, server, time).await).await?;
     let method = request.method.name();
     let first = format!("{method} {}", without_secrets(&request.target));
     job.verbose.request(first, job.headers.iter(), request.body.len());
-    let outcome = in_time(job.deadline, connection.request(request)).await;
-    let traffic = connection.clone();
+    let mut bars = Bars::new(choices.bar);
+    let begin = Instant::now();
+    let requesting = connection.request_with_progress(request, |step| bars.see(step));
+    let outcome = in_time(job.deadline, requesting).await;
+    let took = begin.elapsed();
+    drop(bars);
+    let ended = connection.clone();
     connection.close().await;
-    job.verbose.traffic(traffic.traffic());
+    job.verbose.traffic(ended.traffic());
+    job.verbose.path(ended.path());
     let response = outcome?.map_err(|error| failure(&error, None))?;
+    job.verbose.answered(took);
     let answer = answer(response);
     job.verbose.answer(&answer.head, answer.body.len());
     Ok(answer)
@@ -49,7 +66,7 @@ pub(crate) async fn exchange(mut job: Job, choices: Choices) -> Result<Answer, F
 
 async fn connect(
     job: &Job,
-    choices: Choices,
+    choices: &Choices,
     server: SocketAddr,
     time: Duration,
 ) -> Result<LastingConnection, NotThis> {
@@ -59,7 +76,13 @@ async fn connect(
         verification: job.verification.clone(),
         connect_timeout: time,
     };
+    let mut limits = Limits::default();
+    limits.body_window = choices.window.unwrap_or(limits.body_window);
+    limits.window = choices.tuning.as_ref().and_then(|tuning| tuning.nstart).unwrap_or(limits.window);
+    let times = choices.tuning.as_ref().map_or_else(Times::measured, |tuning| tuning.times.clone());
     let settings = Settings {
+        times,
+        limits,
         path_codes: choices.path_codes,
         cbor_version: choices.cbor_version,
         tracer: job.verbose.tracer(),

@@ -1,9 +1,11 @@
 //! `-v`: what goes over the wire, on stderr. `*` marks our own notes, `>` what goes out, `<` what comes in.
 //! Never shows the access token, and nothing of a body but its length.
 
+use lowband_client::PathReport;
 use lowband_client::trace::{Trace, Tracer, Traffic, records};
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::time::Duration;
 
 /// Writes to stderr, or stays silent.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +73,16 @@ impl Verbose {
         ));
     }
 
+    /// Writes what the path was like, in one line whose form does not change (cli/README.md).
+    pub(crate) fn path(self, path: PathReport) {
+        self.note(format_args!("path: {}", in_words(path)));
+    }
+
+    /// Writes how long the answer took, in one line whose form does not change (cli/README.md).
+    pub(crate) fn answered(self, took: Duration) {
+        self.note(format_args!("answered in {:.3} s", took.as_secs_f64()));
+    }
+
     /// Writes the lines of a request; `headers` as they were given.
     pub(crate) fn request<'h>(
         self,
@@ -95,6 +107,18 @@ impl Verbose {
     }
 }
 
+fn in_words(path: PathReport) -> String {
+    let window = path.window.map_or_else(|| "none".into(), |blocks| format!("{blocks} blocks"));
+    let time = |time: Option<Duration>| {
+        time.map_or_else(|| "unknown".into(), |time| format!("{:.0} ms", time.as_secs_f64() * 1000.0))
+    };
+    let (smoothed, least) = (time(path.round_trip), time(path.least_round_trip));
+    let PathReport { blocks, blocks_again, lists, .. } = path;
+    format!(
+        "window {window}, round trip {smoothed}, least {least}; {blocks} blocks, {blocks_again} of them again, {lists} lists"
+    )
+}
+
 /// Removes the value of an `access_token` from the query of a target.
 pub(crate) fn without_secrets(target: &str) -> String {
     let Some((path, query)) = target.split_once('?') else { return target.to_owned() };
@@ -108,6 +132,19 @@ pub(crate) fn without_secrets(target: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_line_of_the_path_keeps_its_form() {
+        let mut path = PathReport::default();
+        let nothing = "window none, round trip unknown, least unknown; 0 blocks, 0 of them again, 0 lists";
+        assert_eq!(in_words(path), nothing);
+        path.window = Some(23);
+        path.round_trip = Some(Duration::from_micros(612_345));
+        path.least_round_trip = Some(Duration::from_millis(600));
+        (path.blocks, path.blocks_again, path.lists) = (97, 3, 12);
+        let all = "window 23 blocks, round trip 612 ms, least 600 ms; 97 blocks, 3 of them again, 12 lists";
+        assert_eq!(in_words(path), all);
+    }
 
     #[test]
     fn a_token_in_the_query_is_not_shown() {

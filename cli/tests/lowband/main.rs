@@ -16,7 +16,11 @@ mod coap_failures;
 mod command;
 mod http_command;
 mod jc_command;
+mod link_options;
+mod progress_bar;
 mod show_command;
+#[path = "../../../client/tests/library/slow_link.rs"]
+mod slow_link;
 #[allow(dead_code, reason = "the rest is for the library's tests")]
 #[path = "../../../client/tests/library/stub_server.rs"]
 mod stub_server;

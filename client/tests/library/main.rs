@@ -15,7 +15,6 @@ mod connection_ends;
 mod fragments;
 mod lasting;
 mod progress;
-#[allow(dead_code, reason = "the rest is for the tests of the command line")]
 mod slow_link;
 #[allow(dead_code, reason = "the rest is for the tests of the command line")]
 mod stub_server;

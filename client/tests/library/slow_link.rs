@@ -34,6 +34,12 @@ impl SlowLink {
         SlowLink { address, most_on_their_way, stop: Some(stop), thread: Some(thread) }
     }
 
+    /// Returns `https://localhost:PORT` with this target behind it.
+    #[allow(dead_code, reason = "only the command line has URLs")]
+    pub(crate) fn url(&self, target: &str) -> String {
+        format!("https://localhost:{}{target}", self.address.port())
+    }
+
     /// Returns how many long datagrams, those of blocks, have been on their way to the client at once.
     pub(crate) fn most_on_their_way(&self) -> usize {
         self.most_on_their_way.load(Ordering::Relaxed)

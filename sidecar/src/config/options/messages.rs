@@ -15,8 +15,8 @@ pub(in crate::config) struct Messages {
     /// is not known yet. Afterwards the measured round trip counts.
     #[arg(long, env = "LOWBAND_ACK_TIMEOUT", value_name = "DURATION", default_value = "2s")]
     ack_timeout: String,
-    /// The first retransmission comes up to so many times later, at random, so that clients and answers do not
-    /// repeat in step (ACK_RANDOM_FACTOR of RFC 7252, where it is 1.5): from 1 to 10.
+    /// The first retransmission comes up to so many times later, at random, so that messages are not repeated
+    /// in step (ACK_RANDOM_FACTOR of RFC 7252, where it is 1.5): from 1 to 10.
     #[arg(long, env = "LOWBAND_ACK_RANDOM_FACTOR", value_name = "FACTOR", default_value = "1.25")]
     ack_random_factor: String,
     /// Retransmissions of a confirmable message (MAX_RETRANSMIT of RFC 7252), at most 6 s apart. The RFC's 4
@@ -24,7 +24,7 @@ pub(in crate::config) struct Messages {
     #[arg(long, env = "LOWBAND_MAX_RETRANSMIT", value_name = "COUNT", default_value = "27")]
     max_retransmit: String,
     /// Confirmable messages of one session on their way at once (NSTART of RFC 7252, where it is 1); one more
-    /// waits its turn. More of them queue up before a slow link: eight answers of 1 kB take 7 s at 9.6 kbit/s.
+    /// waits its turn. They queue up before a slow link: eight answers of 1 kB take 7 s at 9.6 kbit/s.
     #[arg(long, env = "LOWBAND_NSTART", value_name = "COUNT", default_value = "8")]
     nstart: String,
     /// Bytes a second, in the long run, of Non-confirmable messages to a client that answers none of them

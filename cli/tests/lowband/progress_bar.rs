@@ -1,0 +1,130 @@
+//! The bar of `lowband coap`, on a terminal.
+
+use crate::command::{TemporaryFile, lowband, status};
+use crate::slow_link::SlowLink;
+use crate::stub_server::{StubServer, content};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::process::{Output, Stdio};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+const LATENCY: Duration = Duration::from_millis(10);
+/// Bytes of a body that takes well over a second, block by block.
+const LENGTH: usize = 60 << 10;
+/// What clears a line of a terminal.
+const CLEAR: &str = "\x1b[2K";
+
+/// A terminal: the end for a program, and what has been shown.
+struct Terminal {
+    program_end: File,
+    shown: JoinHandle<Vec<u8>>,
+}
+
+impl Terminal {
+    fn new() -> Terminal {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap();
+        let program_end = OpenOptions::new().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+        let shown = std::thread::spawn(move || {
+            let mut shown = Vec::new();
+            // When its last program has gone, a terminal ends with an error.
+            let _ = File::from(master).read_to_end(&mut shown);
+            shown
+        });
+        Terminal { program_end, shown }
+    }
+
+    fn to_program(&self) -> Stdio {
+        self.program_end.try_clone().unwrap().into()
+    }
+
+    /// Returns all that was shown, once no program has the terminal any more.
+    fn shown(self) -> String {
+        drop(self.program_end);
+        String::from_utf8(self.shown.join().unwrap()).unwrap()
+    }
+}
+
+/// Runs `lowband coap` over a link, one block after the other, with stderr on a terminal.
+fn coap(link: &SlowLink, arguments: &[&str]) -> (Output, String) {
+    let terminal = Terminal::new();
+    let mut command = lowband();
+    command.args(["coap", "-k", "--window", "1"]).args(arguments).arg(link.url("/any"));
+    command.env("TERM", "xterm").stdout(Stdio::piped()).stderr(terminal.to_program());
+    let output = command.spawn().unwrap().wait_with_output().unwrap();
+    drop(command);
+    (output, terminal.shown())
+}
+
+fn slow(stub: &StubServer) -> SlowLink {
+    SlowLink::start(stub.address, LATENCY)
+}
+
+#[test]
+fn a_bar_shows_rate_and_time_left_of_uploads_and_downloads_and_leaves_the_terminal() {
+    let stub = StubServer::start(|seen| content(seen.body.clone()));
+    let link = slow(&stub);
+    let body = TemporaryFile::with("bar", &vec![b'x'; LENGTH]);
+    let (output, shown) = coap(&link, &["-d", &body.at()]);
+    assert_eq!((status(&output), output.stdout.len()), (0, LENGTH), "{shown}");
+    let sending = shown.find("sending ").expect(&shown);
+    let receiving = shown.find("receiving ").expect(&shown);
+    assert!(sending < receiving && !shown[receiving..].contains("sending "), "{shown:?}");
+    for part in ["KiB of 60.00 KiB", "KiB/s", " left"] {
+        assert!(shown[sending..receiving].contains(part), "{part}: {shown:?}");
+    }
+    assert!(shown[receiving..].contains("KiB/s"), "{shown:?}");
+    // Each bar has been cleared away behind it.
+    assert!(shown[sending..receiving].contains(CLEAR), "{shown:?}");
+    let last = shown.rfind("KiB").unwrap();
+    assert!(shown[last..].contains(CLEAR), "{shown:?}");
+}
+
+#[test]
+fn a_body_in_a_file_leaves_the_terminal_to_the_bar() {
+    let stub = StubServer::start(|_| content(vec![b'x'; LENGTH]));
+    let link = slow(&stub);
+    let answer = TemporaryFile::absent("bar-answer");
+    let terminal = Terminal::new();
+    let mut command = lowband();
+    command.args(["coap", "-k", "--window", "1", "-o", answer.path(), &link.url("/any")]);
+    command.env("TERM", "xterm").stdout(terminal.to_program()).stderr(terminal.to_program());
+    assert!(command.status().unwrap().success());
+    drop(command);
+    assert!(terminal.shown().contains("receiving "));
+    assert_eq!(std::fs::read(&answer.0).unwrap().len(), LENGTH);
+}
+
+#[test]
+fn a_body_that_goes_to_the_same_terminal_is_alone_there() {
+    let stub = StubServer::start(|_| content(vec![b'x'; LENGTH]));
+    let link = slow(&stub);
+    let terminal = Terminal::new();
+    let mut command = lowband();
+    command.args(["coap", "-k", "--window", "1", &link.url("/any")]).env("TERM", "xterm");
+    command.stdout(terminal.to_program()).stderr(terminal.to_program());
+    assert!(command.status().unwrap().success());
+    drop(command);
+    assert_eq!(terminal.shown(), "x".repeat(LENGTH));
+}
+
+#[test]
+fn a_bar_that_is_not_wanted_or_would_tell_nothing_is_not_shown() {
+    let stub = StubServer::start(|_| content(vec![b'x'; LENGTH]));
+    let link = slow(&stub);
+    let (output, shown) = coap(&link, &["-s"]);
+    assert_eq!((status(&output), output.stdout.len(), shown.as_str()), (0, LENGTH, ""));
+    // Among the lines of the datagrams a bar would only flicker.
+    let (output, shown) = coap(&link, &["-v"]);
+    assert_eq!((status(&output), output.stdout.len()), (0, LENGTH));
+    assert!(shown.contains("* answered in ") && !shown.contains("receiving "), "{shown}");
+
+    let stub = StubServer::start(|_| content(vec![b'x'; 7 << 10]));
+    let link = SlowLink::start(stub.address, Duration::from_millis(60));
+    let (output, shown) = coap(&link, &[]);
+    assert_eq!((status(&output), output.stdout.len(), shown.as_str()), (0, 7 << 10, ""));
+}
