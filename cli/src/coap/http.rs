@@ -22,7 +22,7 @@ use std::fmt::{Display, Write};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
 
@@ -37,7 +37,9 @@ pub(crate) async fn exchange(mut job: Job) -> Result<Answer, Failure> {
     let first = format!("{} {} HTTP/1.1", request.method(), without_secrets(&job.destination.target));
     let shown = request.headers().iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap_or("?")));
     verbose.request(first, shown, body_length);
+    let begin = Instant::now();
     let answer = in_time(deadline, send(stream, request)).await??;
+    verbose.answered(begin.elapsed());
     verbose.answer(&answer.head, answer.body.len());
     Ok(answer)
 }

@@ -121,6 +121,17 @@ fn an_http_error_is_status_22_with_its_body_and_head() {
 }
 
 #[test]
+fn verbose_tells_the_time_of_the_request_and_nothing_that_only_coap_has() {
+    let stub = HttpStub::start(None, OK);
+    let output = run(&["coap", "--http", "-v", &format!("http://127.0.0.1:{}/any", stub.port)]);
+    let told = stderr(&output);
+    let times: Vec<_> = told.lines().filter_map(|line| line.strip_prefix("* answered in ")).collect();
+    assert!(times.len() == 1 && times[0].strip_suffix(" s").unwrap().parse::<f64>().is_ok(), "{told}");
+    assert!(!told.contains("* path"), "{told}");
+    stub.seen();
+}
+
+#[test]
 fn an_answer_cut_off_is_status_56() {
     let stub = HttpStub::start(None, b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nx");
     let output = run(&["coap", "--http", &format!("http://127.0.0.1:{}/any", stub.port)]);
