@@ -303,8 +303,8 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
     }
 
     /// Returns the smoothed round trip, if it is known.
-    pub(super) fn round_trip(&self, session: SessionId) -> Option<Duration> {
-        self.known.get(session)?.round_trip.map(|round_trip| round_trip.smoothed())
+    pub(super) fn smoothed(&self, session: SessionId) -> Option<Duration> {
+        self.round_trip(session).map(|(smoothed, _least)| smoothed)
     }
 
     /// Returns how long a request may wait for its acknowledgement.

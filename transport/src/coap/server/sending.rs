@@ -20,7 +20,7 @@ impl Server {
     pub(super) fn pace(&self, session: SessionId) -> Pace {
         let limits = &self.messages.limits;
         let least = self.messages.times.non_timeout;
-        let timeout = self.messages.round_trip(session).map_or(least, |round_trip| least.max(2 * round_trip));
+        let timeout = self.messages.smoothed(session).map_or(least, |round_trip| least.max(2 * round_trip));
         Pace { set: limits.max_payloads.max(1), timeout, sets_in_silence: limits.non_max_retransmit }
     }
 
@@ -35,7 +35,7 @@ impl Server {
         }
         let (pace, spacing) = (self.pace(session), bodies.spacing);
         let asker = Origin { kind: Kind::NonConfirmable, any_order: false, ..asker };
-        let round_trip = self.messages.round_trip(session);
+        let round_trip = self.messages.smoothed(session);
         let sending = Sending::new(now, asker, size, pace, spacing, round_trip);
         self.messages.counters.bodies_sent_on += 1;
         self.change_snapshot(now, session, id, |snapshot| snapshot.sending = Some(Box::new(sending)));
@@ -52,7 +52,7 @@ impl Server {
         num: Block,
     ) -> bool {
         let session = asker.session;
-        let (pace, round_trip) = (self.pace(session), self.messages.round_trip(session));
+        let (pace, round_trip) = (self.pace(session), self.messages.smoothed(session));
         let spacing = self.change_snapshot(now, session, id, |snapshot| {
             let sending = snapshot.sending.as_mut()?;
             sending.is_heard();
