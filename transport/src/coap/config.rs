@@ -23,8 +23,10 @@ pub struct Times {
     /// the last copy arrives. At most 60; default 4 (RFC), 27 (measured).
     pub max_retransmit: u32,
     /// PROBING_RATE: bytes a second, in the long run, of Non-confirmable messages to a peer that answers none
-    /// of them (RFC 7252 section 4.7). Confirmable messages do not count: the gaps between their copies bound
-    /// them. At least 1; default 1.
+    /// of them (RFC 7252 section 4.7): of the blocks of a body that is sent on by itself, once
+    /// `non_max_retransmit` sets have had no answer. At less than a block in `snapshot_idle`, nothing is sent
+    /// then. Confirmable messages do not count: the gaps between their copies bound them. At least 1; default
+    /// 1.
     pub probing_rate: u32,
     /// Longest gap between two transmissions, except on paths whose round trip needs a longer one. Default 60
     /// s (RFC), 6 s (measured).

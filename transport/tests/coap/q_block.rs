@@ -94,6 +94,38 @@ fn a_set_that_is_not_confirmed_is_followed_by_the_next_and_a_silent_client_gets_
 }
 
 #[test]
+fn a_silent_client_gets_blocks_by_the_probing_rate_after_its_sets() {
+    // By the default rate a block would take 18 minutes, and the body is kept for one.
+    for (rate, gap) in [(1024, Some(2 * SECOND)), (256, Some(4 * SECOND)), (17, None), (1, None)] {
+        let times = Times { probing_rate: rate, ..Times::measured() };
+        let mut peer = Peer::with_times(times, Limits { non_max_retransmit: 1, ..Limits::default() });
+        let exchange = begin(&mut peer, 1);
+        let got = peer.respond(exchange, &body(100_000, 1));
+        let (_, _) = set(&mut peer, got, 10);
+        let mut came = Vec::new();
+        let began = peer.now;
+        for _ in 0..2100 {
+            came.extend(peer.wait(10 * MS).iter().map(|_| peer.now - began));
+        }
+        let expected = gap.map_or(0, |gap| 21 * SECOND.as_millis() / gap.as_millis());
+        assert_eq!(came.len() as u128, expected, "{rate}: {came:?}");
+        assert_eq!(peer.server.counters().bodies_sent_in_vain, u64::from(gap.is_none()));
+        let Some(gap) = gap else { continue };
+        assert!(
+            came.iter().zip(1..).all(|(came, number)| came.abs_diff(number * gap) <= 20 * MS),
+            "{came:?}"
+        );
+        // A word from the client, and the next set goes in its time.
+        let next = 10 + came.len() as u64;
+        let (more, _) = {
+            let got = peer.send(&from(NON, 2, next as u32));
+            set(&mut peer, got, 5)
+        };
+        assert_eq!(numbers(&more)[..5], (next..next + 5).collect::<Vec<_>>());
+    }
+}
+
+#[test]
 fn what_is_lost_is_sent_again_before_the_next_set() {
     let mut peer = Peer::new();
     let exchange = begin(&mut peer, 1);

@@ -27,8 +27,9 @@ pub(in crate::config) struct Messages {
     /// waits its turn. They queue up before a slow link: eight answers of 1 kB take 7 s at 9.6 kbit/s.
     #[arg(long, env = "LOWBAND_NSTART", value_name = "COUNT", default_value = "8")]
     nstart: String,
-    /// Bytes a second, in the long run, of Non-confirmable messages to a client that answers none of them
-    /// (PROBING_RATE of RFC 7252). Confirmable ones have the gaps between their retransmissions.
+    /// Bytes a second, in the long run, to a client that has asked for a whole body by Q-Block2 (RFC 9177)
+    /// and says nothing any more (PROBING_RATE of RFC 7252). At less than a block in --snapshot-idle, nothing
+    /// is sent then. Confirmable messages do not count, but have the gaps between their retransmissions.
     #[arg(long, env = "LOWBAND_PROBING_RATE", value_name = "COUNT", default_value = "1")]
     probing_rate: String,
     /// How long a message id is remembered (EXCHANGE_LIFETIME of RFC 7252). The last retransmission comes

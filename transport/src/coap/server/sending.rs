@@ -21,7 +21,13 @@ impl Server {
         let limits = &self.messages.limits;
         let least = self.messages.times.non_timeout;
         let timeout = self.messages.smoothed(session).map_or(least, |round_trip| least.max(2 * round_trip));
-        Pace { set: limits.max_payloads.max(1), timeout, sets_in_silence: limits.non_max_retransmit }
+        Pace {
+            set: limits.max_payloads.max(1),
+            timeout,
+            sets_in_silence: limits.non_max_retransmit,
+            probing_rate: self.messages.times.probing_rate,
+            patience: self.messages.times.snapshot_idle,
+        }
     }
 
     /// Sends on a body whose block 0, of this size, has been sent. A body too many is not: its client asks

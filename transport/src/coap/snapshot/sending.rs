@@ -4,7 +4,8 @@
 //! ```text
 //! set of MAX_PAYLOADS blocks --- Continue ------------------------> the next set at once
 //!        |                   `-- NON_TIMEOUT after the last of it -> the next set
-//!        `--- nothing heard for NON_MAX_RETRANSMIT sets -----------> no more is sent; what is asked for is answered
+//!        `--- nothing heard for NON_MAX_RETRANSMIT sets -----------> a block now and then, by PROBING_RATE, or no
+//!                                                                   more; what is asked for is answered
 //! ```
 //!
 //! The blocks of a set are spaced, so that they do not queue on the path. The time from the first block of a
@@ -34,6 +35,18 @@ pub(in super::super) struct Pace {
     pub timeout: Duration,
     /// NON_MAX_RETRANSMIT: sets that are sent although nothing is heard of the client.
     pub sets_in_silence: u32,
+    /// PROBING_RATE: bytes a second that go on after those sets (RFC 7252 section 4.7).
+    pub probing_rate: u32,
+    /// The longest time from one block to the next at which a silent client is still sent any.
+    pub patience: Duration,
+}
+
+impl Pace {
+    /// Returns the time from a block of this size to the next in silence; None if nothing more is sent.
+    fn between_probes(&self, size: BlockSize) -> Option<Duration> {
+        let gap = Duration::from_secs_f64(size.bytes() as f64 / f64::from(self.probing_rate.max(1)));
+        (gap <= self.patience).then_some(gap.max(self.timeout))
+    }
 }
 
 /// A body on its way.
@@ -131,6 +144,12 @@ impl Sending {
         self.spacing
     }
 
+    /// Returns when the next block of a set is due.
+    fn due(&self, pace: Pace) -> Instant {
+        let place = self.next % pace.set;
+        self.began + self.spacing * (place + 1).saturating_sub(self.at_once)
+    }
+
     fn begin_set(&mut self, now: Instant) {
         (self.began, self.set_sent) = (now, None);
     }
@@ -155,20 +174,20 @@ impl Snapshot {
     pub(in super::super) fn step(&mut self, now: Instant, size: BlockSize, pace: Pace) -> Step {
         let Some(mut sending) = self.sending.take() else { return Step::Ended { given_up: false } };
         sending.fit(size);
-        if let Some(sent) = sending.set_sent {
-            let due = sent + pace.timeout;
-            if now < due {
-                self.sending = Some(sending);
-                return Step::At(due);
+        let probes = sending.set_sent.is_some() && sending.in_silence + 1 >= pace.sets_in_silence;
+        let due = match sending.set_sent {
+            Some(sent) if probes && now >= sent + pace.timeout => match pace.between_probes(sending.size) {
+                Some(gap) => sent + gap,
+                None => return Step::Ended { given_up: true },
+            },
+            Some(sent) if now < sent + pace.timeout => sent + pace.timeout,
+            Some(_) => {
+                sending.in_silence += 1;
+                sending.begin_set(now);
+                sending.due(pace)
             }
-            sending.in_silence += 1;
-            if sending.in_silence >= pace.sets_in_silence {
-                return Step::Ended { given_up: true };
-            }
-            sending.begin_set(now);
-        }
-        let place = sending.next % pace.set;
-        let due = sending.began + sending.spacing * (place + 1).saturating_sub(sending.at_once);
+            None => sending.due(pace),
+        };
         if now < due {
             self.sending = Some(sending);
             return Step::At(due);
@@ -189,7 +208,7 @@ impl Snapshot {
         sending.is_stalled = false;
         sending.asker.kind = lowband_wire::coap::message::Kind::NonConfirmable;
         sending.next += 1;
-        if sending.next.is_multiple_of(pace.set) {
+        if probes || sending.next.is_multiple_of(pace.set) {
             sending.set_sent = Some(now);
         }
         let is_last =
