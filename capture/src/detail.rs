@@ -224,7 +224,7 @@ impl Value {
     fn of(number: u16, value: &[u8]) -> Value {
         let bytes = || Value::Bytes(value.to_vec());
         match number {
-            numbers::BLOCK1 | numbers::BLOCK2 => Block::decode(value)
+            numbers::BLOCK1 | numbers::BLOCK2 | numbers::Q_BLOCK1 | numbers::Q_BLOCK2 => Block::decode(value)
                 .map_or_else(|_| bytes(), |Block { num, more, size }| Value::Block { num, more, size }),
             numbers::URI_HOST
             | numbers::URI_PATH

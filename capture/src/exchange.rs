@@ -302,7 +302,7 @@ impl fmt::Display for Note {
             Note::DownloadIncomplete => "blocks of the response are not in the capture",
             Note::BlocksOutOfOrder => "blocks came out of order",
             Note::EtagChanged => "the ETag changed between two blocks",
-            Note::QBlock => "it uses Q-Block options, whose blocks are not put together",
+            Note::QBlock => "it uses Q-Block1, whose blocks are not put together",
             Note::RequestInAcknowledgement => "a request stands in an acknowledgement",
             Note::BodyTooLarge => "a body is too large to be put together",
             Note::MislabelledCbor => "a CBOR body is labelled JSON",

@@ -127,16 +127,17 @@ local ERRORS = {
 }
 -- end: written by tools/wireshark-tables
 
--- Options (RFC 7252 section 12.2, RFC 7959 section 6, RFC 9175 section 5.1, MSC3079); 65020 is lowband's own.
+-- Options (RFC 7252 section 12.2, RFC 7959 section 6, RFC 9175 section 5.1, RFC 9177 section
+-- 12.1, MSC3079); 65020 is lowband's own.
 local OPTION = {
     ETAG = 4, URI_PATH = 11, CONTENT_FORMAT = 12, URI_QUERY = 15, ACCEPT = 17, BLOCK2 = 23, BLOCK1 = 27,
-    AUTHORIZATION = 256, CBOR_VERSION = 257, REQUEST_TAG = 292, CAPABILITIES = 65020,
+    Q_BLOCK2 = 31, AUTHORIZATION = 256, CBOR_VERSION = 257, REQUEST_TAG = 292, CAPABILITIES = 65020,
 }
 -- Content-Formats (RFC 7252 section 12.3). The reference's clients say octet-stream for CBOR.
 local FORMAT = { OCTET_STREAM = 42, JSON = 50, CBOR = 60 }
 local METHODS = { "GET", "POST", "PUT", "DELETE", "FETCH", "PATCH", "iPATCH" }
 -- Bits of the capabilities (docs/protocol.md section 3).
-local CAPABILITIES = { { 1, "may repeat a request sooner than after 2 s" }, { 2, "reserved" } }
+local CAPABILITIES = { { 1, "may repeat a request sooner than after 2 s" }, { 2, "knows bodies in any order" } }
 
 ---- limits ------------------------------------------------------------------------------------------------
 
@@ -664,11 +665,14 @@ local function add_block(key, message, block, facts)
     local etag = values_of(message, OPTION.ETAG)[1]
     local body = fetch(bodies, key)
     local first = message.id .. "/" .. message.token
-    local is_other = body and (body.etag ~= etag or block.offset == 0 and body.first ~= first)
+    -- The first block of a body may come after others, if it was lost or they were asked for together with it.
+    local begins = block.offset == 0 and body and body.first and body.first ~= first
+    local is_other = body and (body.etag ~= etag or begins)
     if not body or is_other then
         body = { etag = etag, first = block.offset == 0 and first, pieces = {}, frames = {}, reached = 0 }
         keep(bodies, key, body, 0)
     end
+    if block.offset == 0 and not body.first then body.first = first end
     facts.body = body
     if body.done or body.pieces[block.offset] then return end
     if block.more and #message.payload ~= block.size then
@@ -718,7 +722,7 @@ end
 local function note_response(message, client, server, facts)
     local key = client .. "\0" .. server .. "\0" .. message.token
     facts.request = fetch(requests, key)
-    local block = block_of(message, OPTION.BLOCK2)
+    local block = block_of(message, OPTION.BLOCK2) or block_of(message, OPTION.Q_BLOCK2)
     -- Without its request a block can be told by the token alone.
     local name = facts.request and facts.request.name or key
     if block then add_block("down\0" .. name, message, block, facts) end

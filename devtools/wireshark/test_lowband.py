@@ -26,6 +26,7 @@ GET, POST, PUT, DELETE = range(1, 5)
 CONTENT, CONTINUE = 0x45, 0x5F
 ETAG, URI_PATH, CONTENT_FORMAT, URI_QUERY, ACCEPT, BLOCK2, BLOCK1 = 4, 11, 12, 15, 17, 23, 27
 AUTHORIZATION, CBOR_VERSION, REQUEST_TAG, CAPABILITIES = 256, 257, 292, 65020
+Q_BLOCK2 = 31
 CBOR = (CONTENT_FORMAT, b"\x3c")
 UDP = 17
 
@@ -186,7 +187,7 @@ class Messages(PluginTest):
             "Low-bandwidth Matrix: GET /_matrix/client/r0/sync",
             "Option 256 Authorization: hidden, 10 bytes",
             "Option 257 CBOR-Version: 1",
-            "Option 65020 Capabilities: 3 (1: may repeat a request sooner than after 2 s) (2: reserved)",
+            "Option 65020 Capabilities: 3 (1: may repeat a request sooner than after 2 s) (2: knows bodies in any order)",
         ):
             self.assertIn(line + "\n", tree)
 
@@ -410,6 +411,23 @@ class Blocks(PluginTest):
             for number in (0, 1)
         ]
         self.assertEqual(self.whole(answers), [("x" * 100, 2)])
+
+    def test_blocks_of_a_list_belong_to_the_body_that_their_names_say(self):
+        body = Transfer("x", "x" * 250, 10).body
+        last = (len(body) - 1) // SIZE
+        asked = lambda mid, token, *numbers: up(
+            coap(NON if mid > 1 else CON, GET, mid, token, [*path("x"), *[(Q_BLOCK2, block(number, 0)) for number in numbers]])
+        )
+        part = lambda kind, mid, token, option, number: down(
+            coap(kind, CONTENT, mid, token, [CBOR, (ETAG, b"e"), (option, block(number, number < last))], body[number * SIZE :][:SIZE])
+        )
+        listed = [part(NON, 50 + number, b"a", Q_BLOCK2, number) for number in (1, 2)]
+        rest = [part(NON, 50 + number, b"b", Q_BLOCK2, number) for number in range(3, last + 1)]
+        first = [part(ACK, 1, b"a", BLOCK2, 0)]
+        # A list beside the request, whose first block may come late; then a list by itself.
+        for datagrams in ([*first, *listed], [*listed, *first]):
+            datagrams = [asked(1, b"a", 1, 2), *datagrams, asked(2, b"b", *range(3, last + 1)), *rest]
+            self.assertEqual(self.whole(datagrams), [("x" * 250, last + 1)])
 
     def test_an_empty_last_block_ends_a_body(self):
         def put(number, part):

@@ -124,7 +124,7 @@ impl Open {
     pub(super) fn request(&mut self, message: &View<'_>, said: &Said, tools: Tools<'_>) {
         let Tools { describer, room } = tools;
         let exchange = &mut self.exchange;
-        if said.uses_q_block {
+        if said.uses_q_block1 {
             note(&mut exchange.notes, Note::QBlock);
         }
         let format = said.content_format;
@@ -148,7 +148,7 @@ impl Open {
     pub(super) fn response(&mut self, message: &View<'_>, said: &Said, tools: Tools<'_>, at: Time) {
         let Tools { describer, room } = tools;
         let exchange = &mut self.exchange;
-        if said.uses_q_block {
+        if said.uses_q_block1 {
             note(&mut exchange.notes, Note::QBlock);
         }
         let (code, success) = (message.code, message.code.is_success());

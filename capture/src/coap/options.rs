@@ -5,8 +5,9 @@ use lowband_codec::PathTable;
 use lowband_codec::paths::PathError;
 use lowband_wire::coap::Code;
 use lowband_wire::coap::block::Block;
-use lowband_wire::coap::message::{Token, View};
+use lowband_wire::coap::message::{Kind, Token, View};
 use lowband_wire::coap::numbers;
+use lowband_wire::coap::options::MAX_LIST;
 use lowband_wire::coap::uint::from_uint;
 use std::hash::{DefaultHasher, Hasher};
 
@@ -21,11 +22,16 @@ pub(crate) struct Said {
     pub(crate) observe: Option<u32>,
     pub(crate) content_format: Option<u16>,
     pub(crate) block1: Option<Block>,
+    /// In a response also what Q-Block2 says.
     pub(crate) block2: Option<Block>,
+    /// Blocks that a request asks for by Q-Block2 (RFC 9177 section 4.4); at most [`MAX_LIST`].
+    pub(crate) list: Vec<Block>,
+    /// Whether the list is of blocks of a body that another message has begun.
+    reads_on: bool,
     pub(crate) access_token: bool,
     pub(crate) cbor_version: Option<u32>,
     pub(crate) capabilities: Option<u32>,
-    pub(crate) uses_q_block: bool,
+    pub(crate) uses_q_block1: bool,
     /// Of method, path, query, Accept and Request-Tag: what names a body within its session (RFC 7959 section
     /// 2.4, RFC 9175 section 3.3).
     pub(crate) name: u64,
@@ -50,7 +56,10 @@ impl Said {
                 }
                 numbers::BLOCK1 => said.block1 = Block::decode(value).ok(),
                 numbers::BLOCK2 => said.block2 = Block::decode(value).ok(),
-                numbers::Q_BLOCK1 | numbers::Q_BLOCK2 => said.uses_q_block = true,
+                numbers::Q_BLOCK1 => said.uses_q_block1 = true,
+                numbers::Q_BLOCK2 if said.list.len() < MAX_LIST => {
+                    said.list.extend(Block::decode(value).ok());
+                }
                 numbers::AUTHORIZATION => said.access_token = !value.is_empty(),
                 numbers::CBOR_VERSION => said.cbor_version = from_uint(value),
                 numbers::CAPABILITIES => said.capabilities = from_uint(value),
@@ -58,6 +67,15 @@ impl Said {
             }
         }
         said.name = hasher.finish();
+        if !message.code.is_request() {
+            said.block2 = said.block2.or(said.list.pop());
+        }
+        // A confirmable list stands beside the request that begins a body, and so does NUM 0 with M set.
+        let first = said.list.first();
+        said.reads_on = first.is_some_and(|first| match first.more {
+            true => first.num > 0,
+            false => message.kind != Kind::Confirmable,
+        });
         said
     }
 
@@ -69,7 +87,7 @@ impl Said {
 
     /// Returns whether a request is about a block of a body that another message has begun.
     pub(crate) fn goes_on(&self) -> bool {
-        [self.block1, self.block2].into_iter().flatten().any(|block| block.num > 0)
+        self.reads_on || [self.block1, self.block2].into_iter().flatten().any(|block| block.num > 0)
     }
 }
 

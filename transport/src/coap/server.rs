@@ -239,6 +239,10 @@ impl Server {
             Err(refusal) if refusal.is_bad_option() && message.kind == Kind::NonConfirmable => {
                 // RFC 7252 section 5.4.1.
                 self.messages.counters.non_confirmable_dropped += 1;
+                if message.options().any(|(number, _)| number == numbers::Q_BLOCK1) {
+                    // RFC 9177 section 4.3: a client that hears nothing would send the whole body again.
+                    self.messages.reset(session, message.id);
+                }
                 return;
             }
             Err(refusal) => return self.refuse(now, &asker, refusal.code(), &refusal.to_string()),

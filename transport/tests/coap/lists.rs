@@ -91,6 +91,8 @@ fn what_is_no_list_is_refused_and_what_lies_beyond_the_end_is_left_out() {
     assert_eq!(peer.ask(&mixed).code(), Code::BAD_OPTION);
     // Q-Block1 is not spoken.
     assert_eq!(peer.ask(&make(CON, PUT, 11).path("big").option(19, b"\x0e")).code(), Code::BAD_OPTION);
+    let reset = peer.ask(&make(NON, PUT, 12).path("big").option(19, b"\x0e"));
+    assert_eq!((reset.kind(), reset.id()), (RST, 12));
     assert_eq!(peer.events(), []);
 }
 

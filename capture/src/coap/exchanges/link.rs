@@ -156,7 +156,7 @@ impl Exchanges {
             open(number).is_some_and(|open| match (said.block1, said.block2) {
                 (Some(block), _) if block.num > 0 => open.lacks_upload(block.offset()),
                 (_, Some(block)) => open.lacks_download(block.offset()),
-                _ => false,
+                _ => said.list.iter().any(|block| open.lacks_download(block.offset())),
             })
         };
         let unfinished = |number: &&u64| open(number).is_some_and(|open| !open.is_done());

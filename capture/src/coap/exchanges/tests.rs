@@ -21,6 +21,7 @@ const FORMAT: u16 = 12;
 const QUERY: u16 = 15;
 const BLOCK2: u16 = 23;
 const BLOCK1: u16 = 27;
+const Q_BLOCK2: u16 = 31;
 
 type Values<'a> = &'a [(u16, &'a [u8])];
 
@@ -588,6 +589,76 @@ fn bodies_say_what_they_are_and_what_is_wrong_with_them() {
     assert_eq!(kind(Some(&[40]), CONTENT, b"</x>"), (BodyKind::Other, None, None, vec![]));
     assert_eq!(kind(None, 0x84, b"no"), (BodyKind::Text, None, None, vec![]));
     assert_eq!(kind(None, 0x84, b"\xa0"), (BodyKind::Cbor, Some(2), None, vec![]));
+}
+
+#[test]
+fn lists_and_their_blocks_belong_to_the_exchange_of_their_body() {
+    let path: (u16, &[u8]) = (PATH, b"0");
+    let etag: (u16, &[u8]) = (ETAG, b"e");
+    let part = |num: u8| [0x60 | (num + 1); 16];
+    // A list beside the request: its blocks come before the first one, and one is lost.
+    let mut talk = Talk::new();
+    talk.up(
+        CON,
+        GET,
+        1,
+        b"a",
+        &[path, (Q_BLOCK2, &block(1, false, 0)), (Q_BLOCK2, &block(2, false, 0))],
+        b"",
+    );
+    talk.down(NON, CONTENT, 50, b"a", &[etag, (Q_BLOCK2, &block(1, true, 0))], &part(1));
+    talk.down(ACK, CONTENT, 1, b"a", &[etag, (BLOCK2, &block(0, true, 0))], &part(0));
+    talk.up(
+        NON,
+        GET,
+        2,
+        b"b",
+        &[path, (Q_BLOCK2, &block(2, false, 0)), (Q_BLOCK2, &block(3, false, 0))],
+        b"",
+    );
+    talk.down(NON, CONTENT, 51, b"b", &[etag, (Q_BLOCK2, &block(2, true, 0))], &part(2));
+    // A copy that the network has made, and a block that was sent before.
+    talk.up(
+        NON,
+        GET,
+        2,
+        b"b",
+        &[path, (Q_BLOCK2, &block(2, false, 0)), (Q_BLOCK2, &block(3, false, 0))],
+        b"",
+    );
+    talk.up(NON, GET, 3, b"c", &[path, (Q_BLOCK2, &block(3, false, 0))], b"");
+    talk.down(NON, CONTENT, 52, b"b", &[etag, (Q_BLOCK2, &block(3, false, 0))], &part(3)[..4]);
+    talk.down(NON, CONTENT, 53, b"c", &[etag, (Q_BLOCK2, &block(3, false, 0))], &part(3)[..4]);
+    // The same path again is another exchange, for the request is confirmable.
+    talk.up(CON, GET, 4, b"d", &[path, (Q_BLOCK2, &block(1, false, 0))], b"");
+    talk.down(ACK, CONTENT, 4, b"d", &[], b"\xa0");
+    let all = talk.end();
+    assert_eq!(all.iter().map(|one| one.state).collect::<Vec<_>>(), [State::Complete; 2]);
+    assert_eq!((all[0].repeats, all[0].messages.len()), (1, 9));
+    let body = all[0].response_body.as_ref().unwrap();
+    assert_eq!((body.bytes, body.blocks), (52, 4));
+    assert_eq!((&all[0].notes[..], &all[1].notes[..]), (&[Note::BlocksOutOfOrder][..], &[][..]));
+    let detail = talk.0.detail(&all[0]);
+    assert_eq!(
+        detail.response_body.unwrap().bytes,
+        [&part(0)[..], &part(1), &part(2), &part(3)[..4]].concat()
+    );
+}
+
+#[test]
+fn a_body_that_is_sent_set_by_set_is_one_exchange() {
+    let path: (u16, &[u8]) = (PATH, b"0");
+    let mut talk = Talk::new();
+    talk.up(NON, GET, 1, b"a", &[path, (Q_BLOCK2, &block(0, true, 0))], b"");
+    for num in 0..10 {
+        talk.down(NON, CONTENT, 50 + u16::from(num), b"a", &[(Q_BLOCK2, &block(num, true, 0))], &[0x61; 16]);
+    }
+    // A Continue, which may be confirmable.
+    talk.up(CON, GET, 2, b"b", &[path, (Q_BLOCK2, &block(10, true, 0))], b"");
+    talk.down(ACK, CONTENT, 2, b"b", &[(Q_BLOCK2, &block(10, false, 0))], b"end");
+    let exchange = talk.only();
+    assert_eq!((exchange.state, exchange.messages.len(), exchange.repeats), (State::Complete, 13, 0));
+    assert_eq!((exchange.response_body.unwrap().bytes, exchange.notes), (163, vec![]));
 }
 
 #[test]
