@@ -25,6 +25,7 @@ mod coap {
     mod limits;
     mod links;
     mod lists;
+    mod lists_lossy;
     mod lossy;
     mod mid_exchange;
     mod narrow;

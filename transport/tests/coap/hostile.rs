@@ -74,7 +74,7 @@ fn what_is_wrong_with_a_request_is_counted_whether_it_is_refused_or_not() {
 #[test]
 fn bad_options_are_4_02_when_confirmable_and_dropped_when_not() {
     let mut peer = Peer::new();
-    for (number, value) in [(9u16, b"".as_slice()), (19, b""), (65001, b""), (17, b"123"), (257, b"12345")] {
+    for (number, value) in [(9u16, b"".as_slice()), (5, b""), (65001, b""), (17, b"123"), (257, b"12345")] {
         let refused = peer.ask(&make(CON, GET, number).path("x").option(number, value));
         assert_eq!((refused.kind(), refused.code()), (ACK, Code::BAD_OPTION), "{number}");
         assert!(!refused.payload().is_empty(), "a diagnostic text");

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | NUM 0, M set | begins a body, and asks for all of it (`sending.rs`) |
 //! | any, in a confirmable request of a client that knows bodies in any order | begins a body, and asks for these blocks besides the first |
-//! | NUM 0 in a GET, and no body of this name is known | begins a body, and asks for these blocks |
+//! | NUM 0 in a GET, and no body of this name is known or, for NUM 0 alone, on its way | begins a body, and asks for these blocks |
 //! | any other | asks for these blocks of a body that is known, and never reaches the upstream |
 //!
 //! M asks for the rest of the set of MAX_PAYLOADS blocks as well. At the beginning of a set it confirms those
@@ -16,14 +16,14 @@
 //! message.
 
 use super::super::message_layer::Origin;
-use super::super::snapshot::{List, Lookup, SnapshotId};
+use super::super::snapshot::{List, Lookup, Snapshot, SnapshotId};
 use super::blockwise::UNKNOWN;
 use super::{Server, diagnostic};
 use crate::SessionId;
 use lowband_wire::coap::block::{Block, BlockSize};
 use lowband_wire::coap::message::{Kind, Outgoing};
 use lowband_wire::coap::options::{MAX_LIST, ParsedRequest};
-use lowband_wire::coap::{Code, Method};
+use lowband_wire::coap::{Code, Method, numbers};
 use std::time::Instant;
 
 /// Returns the blocks that are asked for, each once, in ascending order; `set` is MAX_PAYLOADS (RFC 9177
@@ -48,7 +48,10 @@ impl Server {
         } else if self.messages.is_any_order(asker.session) {
             asker.kind == Kind::Confirmable
         } else {
-            let is_known = self.snapshot_of(asker.session, &request.key).is_some();
+            // Block 0 alone may be a request for a body that has changed since, or for a block that was lost.
+            let is_lost = |snapshot: &Snapshot| snapshot.option == numbers::Q_BLOCK2 && !snapshot.read;
+            let known = self.snapshot_of(asker.session, &request.key);
+            let is_known = known.is_some_and(|known| request.q_block2.len() > 1 || is_lost(known));
             first.num == 0 && request.method == Method::Get && !is_known
         };
         if begins { std::mem::take(&mut request.q_block2) } else { Vec::new() }
