@@ -9,6 +9,8 @@
 )]
 
 mod coap {
+    mod any_order;
+    mod any_order_limits;
     mod bodies;
     mod cancel;
     mod capabilities;

@@ -165,6 +165,8 @@ counters! {
             upload_blocks_bad_size = "upload_block_size",
             /// A block of another Content-Format than the first one, which ends its upload.
             upload_blocks_other_format = "upload_format",
+            /// A block that differs from others under its Request-Tag, which ends its upload.
+            upload_blocks_contradictory = "upload_contradiction",
             /// A block of a snapshot that is not there.
             snapshot_unknown = "snapshot_unknown",
             /// A block beyond the end.

@@ -85,6 +85,9 @@ pub enum ServerEvent {
 /// Seconds after which a client that was refused for want of room may try again (Max-Age of a 5.03).
 const RETRY_AFTER: u32 = 5;
 
+/// Text of the answer to a request above the limit of those that wait.
+const TOO_MANY: &str = "too many requests of this session are waiting";
+
 /// Bytes of a diagnostic text; longer ones are cut.
 const MAX_DIAGNOSTIC: usize = 512;
 
@@ -264,7 +267,7 @@ impl Server {
         match (request.block2, request.block1) {
             // RFC 7959 section 3.3: once the response has begun, requests for its blocks carry no body.
             (Some(block), _) if block.num > 0 => self.block_requested(now, asker, request, block),
-            (_, Some(block)) => self.block_arrived(now, asker, request, standing, block, message.payload()),
+            (_, Some(block)) => self.block_arrived(now, asker, request, standing, block, &message),
             _ if self.begins_again(now, &asker, &request) => {}
             _ => self.open(now, asker, request, standing, message.into_payload()),
         }
@@ -281,7 +284,7 @@ impl Server {
     ) {
         if self.too_many_requests(asker.session) {
             self.messages.counters.exchanges_refused += 1;
-            return self.refuse_for_now(now, &asker, "too many requests of this session are waiting");
+            return self.refuse_for_now(now, &asker, TOO_MANY);
         }
         self.messages.remember(now, &asker);
         self.messages.counters.requests += 1;
@@ -319,8 +322,7 @@ impl Server {
     }
 
     fn refuse_for_now(&mut self, now: Instant, asker: &Origin, text: &str) {
-        let max_age = ResponseOptions { max_age: Some(RETRY_AFTER), ..Default::default() };
-        self.answer_at_once(now, asker, Code::SERVICE_UNAVAILABLE, options::encode_response(&max_age), text);
+        self.answer_at_once(now, asker, Code::SERVICE_UNAVAILABLE, try_again_later(), text);
     }
 
     fn answer_at_once(
@@ -396,6 +398,11 @@ impl Server {
 fn diagnostic(text: &str) -> Vec<u8> {
     let cut = (0..=MAX_DIAGNOSTIC).rev().find_map(|length| text.get(..length));
     if text.len() <= MAX_DIAGNOSTIC { text } else { cut.unwrap_or_default() }.as_bytes().to_vec()
+}
+
+/// Makes the options of a 5.03: when to try again.
+fn try_again_later() -> Vec<(u16, Vec<u8>)> {
+    options::encode_response(&ResponseOptions { max_age: Some(RETRY_AFTER), ..Default::default() })
 }
 
 /// Makes the Block1 of an answer to a block: which one, and whether more is expected (RFC 7959 section 2.3).

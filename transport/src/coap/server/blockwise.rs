@@ -264,8 +264,9 @@ impl Server {
 
     pub(super) fn expire_bodies(&mut self, now: Instant, session: SessionId) {
         let idle = self.messages.times.snapshot_idle;
+        let lifetime = self.messages.times.exchange_lifetime;
         self.change_bodies_and_count(now, session, |bodies, messages| {
-            bodies.uploads.expire(now, &mut messages.counters);
+            bodies.uploads.expire(now, lifetime, &mut messages.counters);
         });
         let bodies = self.bodies(session).into_iter();
         let silent = bodies
@@ -278,7 +279,7 @@ impl Server {
         }
         let next = self.bodies(session).and_then(|bodies| {
             let snapshots = bodies.snapshots().filter_map(|snapshot| snapshot.expires(idle));
-            snapshots.chain(bodies.uploads.next_expiry()).min()
+            snapshots.chain(bodies.uploads.next_expiry(lifetime)).min()
         });
         match next {
             Some(at) => self.alarms.set(Alarm::Bodies(session), at),
@@ -324,6 +325,7 @@ impl Server {
         let bodies = state.bodies.as_mut()?;
         let before = bodies.held();
         let result = change(bodies, &mut self.messages);
+        let left = bodies.uploads.take_left();
         self.memory.account(session, bodies.network, before, bodies.held());
         if bodies.is_empty() {
             state.bodies = None;
@@ -332,6 +334,9 @@ impl Server {
             // Nothing can end sooner after a step of its own. The alarm may come too early, never too late.
             let idle = self.messages.times.blockwise_idle.min(self.messages.times.snapshot_idle);
             self.alarms.set_no_later(Alarm::Bodies(session), now + idle);
+        }
+        for exchange in left {
+            self.refuse_last_block(now, exchange);
         }
         Some(result)
     }

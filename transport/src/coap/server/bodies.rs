@@ -4,6 +4,7 @@ use super::super::snapshot::{Snapshot, SnapshotId};
 use super::super::upload::Uploads;
 use crate::shares::Network;
 use lowband_wire::coap::access_token::AccessToken;
+use lowband_wire::coap::block::Block;
 use lowband_wire::coap::options::ParsedRequest;
 use std::time::{Duration, Instant};
 
@@ -135,7 +136,7 @@ impl Bodies {
                 let snapshot = self.snapshots().find(|snapshot| snapshot.key == request.key)?;
                 Some(snapshot.access_token.clone())
             }
-            Some(block) if block.num > 0 => self.uploads.access_token(&request.key),
+            Some(block) if self.goes_on(block, request) => self.uploads.access_token(&request.key),
             _ => None,
         }
     }
@@ -145,9 +146,14 @@ impl Bodies {
     pub(super) fn said_token(&self, request: &ParsedRequest) -> Option<Option<AccessToken>> {
         match request.block1 {
             _ if request.reads_on() => self.access_token(request).filter(Option::is_some),
-            Some(block) if block.num > 0 => self.uploads.said_token(&request.key),
+            Some(block) if self.goes_on(block, request) => self.uploads.said_token(&request.key),
             _ => None,
         }
+    }
+
+    /// Returns whether a block of a request body is not the one that begins it.
+    fn goes_on(&self, block: Block, request: &ParsedRequest) -> bool {
+        block.num > 0 || self.uploads.is_in_any_order(&request.key)
     }
 
     /// Returns the snapshot whose loss does the least harm, other than `keep`: of those read to their end,

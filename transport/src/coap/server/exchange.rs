@@ -4,6 +4,7 @@
 //! Open ---- fits into one message -----------------------> Done
 //!  |------- needs blocks ----> Feeding(snapshot) --------> Done     the first block has been sent, the rest is read
 //! WaitingForBlock(snapshot) -- the block has come -------> Done     a block request that came before its block
+//! WaitingForUpload -- the blocks before it have come ----> Open     the last block of a body came before others
 //! ```
 //!
 //! The answer goes out piggybacked if the request has not been acknowledged yet, and otherwise as a separate
@@ -78,7 +79,7 @@ impl Server {
                 let (session, snapshot) = (found.asker.session, *snapshot);
                 self.feed(now, session, snapshot, bytes, last);
             }
-            State::Open { .. } | State::WaitingForBlock(_) | State::Done(_) => {}
+            State::Open { .. } | State::WaitingForBlock(_) | State::WaitingForUpload | State::Done(_) => {}
         }
         self.wake(now);
     }
@@ -97,7 +98,7 @@ impl Server {
                 let (session, snapshot) = (found.asker.session, *snapshot);
                 self.end_snapshot(now, session, snapshot, End::Failed(code, text.into()));
             }
-            State::WaitingForBlock(_) | State::Done(_) => {}
+            State::WaitingForBlock(_) | State::WaitingForUpload | State::Done(_) => {}
         }
         self.wake(now);
     }

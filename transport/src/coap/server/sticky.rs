@@ -150,7 +150,12 @@ impl Server {
     /// it changes nothing.
     pub(super) fn says_again(&self, session: SessionId, request: &ParsedRequest, said: &Said) -> bool {
         let Some(Ok(said)) = said else { return false };
-        let Some(session) = self.sessions.get(&session).filter(|_| request.goes_on()) else { return false };
+        let Some(session) = self.sessions.get(&session) else { return false };
+        if !request.goes_on() {
+            // Block 0 sent anew, under another message id.
+            let key = &request.key;
+            return session.bodies.as_ref().is_some_and(|bodies| bodies.uploads.has_begun_with(key, said));
+        }
         match session.bodies.as_ref().and_then(|bodies| bodies.access_token(request)) {
             Some(token) => token == *said,
             None => said.is_some() && *said == session.sticky.previous,

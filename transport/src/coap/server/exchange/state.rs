@@ -27,6 +27,8 @@ pub(in super::super) enum State {
     Feeding(SnapshotId),
     /// A block request waits for the upstream.
     WaitingForBlock(SnapshotId),
+    /// The last block of an upload waits for those before it.
+    WaitingForUpload,
     /// The answer has been sent, or the first block of this snapshot.
     Done(Option<SnapshotId>),
 }
@@ -90,7 +92,7 @@ impl Exchange {
 
     pub(in super::super) fn snapshot(&self) -> Option<SnapshotId> {
         match self.state {
-            State::Open { .. } => None,
+            State::Open { .. } | State::WaitingForUpload => None,
             State::Feeding(snapshot) | State::WaitingForBlock(snapshot) => Some(snapshot),
             State::Done(snapshot) => snapshot,
         }
