@@ -10,6 +10,7 @@
 
 mod coap {
     mod any_order;
+    mod any_order_client;
     mod any_order_limits;
     mod bodies;
     mod cancel;
@@ -25,6 +26,7 @@ mod coap {
     mod interleaved;
     mod late;
     mod limits;
+    mod link_uploads;
     mod links;
     mod lists;
     mod lists_lossy;

@@ -16,7 +16,9 @@ mod flying;
 mod liveness;
 mod narrow_path;
 mod report;
+mod sending;
 mod upload;
+mod uploading;
 
 use super::config::{Limits, Times};
 use super::counters::Counters;
@@ -93,6 +95,8 @@ struct Session {
     open: bool,
     /// Tokens are numbers that only grow: no token is used twice with the same keys (RFC 9175 section 4.2).
     last_token: u64,
+    /// So are Request-Tags: a late block belongs to no body but its own (RFC 9175 section 3.4).
+    last_tag: u32,
     /// Exchange that a response belongs to, by its token.
     tokens: BTreeMap<Token, ExchangeId>,
     /// Requests that wait for the session to open, or for their turn.

@@ -429,7 +429,7 @@ proptest! {
         prop_assert!(peer.server.blockwise_bytes() < 200);
     }
 
-    /// Blocks of several tags, sizes and kinds of nonsense: no memory is left behind, no last block unanswered.
+    /// Blocks of several tags, sizes and kinds of nonsense: no memory is left, no last block goes unanswered.
     #[test]
     fn no_sequence_of_blocks_leaves_anything_behind(
         blocks in proptest::collection::vec((0u32..12, any::<bool>(), 0u8..4, 1u8..5, 0u8..40), 0..120),

@@ -1,5 +1,5 @@
-//! Request bodies whose blocks come in any order: what they may hold, how long they may take, and what many of
-//! them cost the others.
+//! Request bodies whose blocks come in any order: what they may hold, how long they may take, and what many
+//! of them cost the others.
 
 use super::any_order::{INCOMPLETE, name, named, piece, refused, tagged};
 use super::peer::*;

@@ -9,7 +9,7 @@ fn a_session_replaced_in_mid_exchange_fails_what_it_carried_and_the_new_one_work
     let mut sim = Sim::new(1);
     sim.answer = Box::new(|_| Answer::new(body(50_000, 1)).in_chunks(5000, SECOND));
     let old = sim.open(1);
-    let upload = sim.request(old, post("up", body(50_000, 2)));
+    let upload = sim.request(old, post("up", body(2_000_000, 2)));
     let download = sim.request(old, get("down"));
     sim.pass(300 * MS);
     sim.server.session_closed(sim.now, old);
@@ -27,13 +27,13 @@ fn a_session_replaced_in_mid_exchange_fails_what_it_carried_and_the_new_one_work
 fn an_upload_cut_off_for_good_leaves_nothing_and_is_never_executed() {
     let mut sim = Sim::new(1);
     let session = sim.open(1);
-    let exchange = sim.request(session, post("up", body(50_000, 2)));
-    sim.pass(SECOND);
+    let exchange = sim.request(session, post("up", body(2_000_000, 2)));
+    sim.pass(300 * MS);
     sim.lose = Box::new(|_, _| true);
-    sim.pass(93 * SECOND);
+    sim.pass(110 * SECOND);
     assert!(sim.results[&exchange].is_err());
     assert!(sim.server.blockwise_bytes() > 10_000);
-    sim.pass(40 * SECOND);
+    sim.pass(300 * SECOND);
     assert_eq!((sim.server.blockwise_bytes(), sim.executed.len()), (0, 0));
     // Once the link works again, the next request is answered whole.
     sim.lose = Box::new(|_, _| false);

@@ -5,6 +5,7 @@
 //!    |        | ^----- 4.08: a GET begins again -----.     ^
 //!    |        `------- Block2, more ----> Downloading -----|
 //!    `---> Uploading -- 2.31 ... last --------^------------'
+//!              `-- 2.31 of a peer of ours --> Sending: blocks in any order (uploading.rs)
 //! ```
 
 use super::super::body::Body;
@@ -13,6 +14,7 @@ use super::super::download::{self, Download};
 use super::super::exchanged::Request;
 use super::super::failure::{FailReason, ProtocolError};
 use super::report::{Direction, Progress};
+use super::sending::Sending;
 use super::upload::{LARGEST_MESSAGE, Upload, next_upload, upload_size};
 use super::{Client, Owner};
 use crate::shares::Network;
@@ -25,9 +27,9 @@ use lowband_wire::coap::uint::uint;
 use lowband_wire::coap::{Code, Method, numbers};
 use std::time::Instant;
 
-/// How often a GET begins again when the server no longer knows its body, because it had to make room or has
-/// begun a newer one.
-const RESTARTS: u8 = 2;
+/// How often a request begins again when the server no longer knows its body, because it had to make room or
+/// has begun a newer one.
+pub(super) const RESTARTS: u8 = 2;
 
 #[derive(Debug)]
 pub(super) enum State {
@@ -36,6 +38,8 @@ pub(super) enum State {
     Asked,
     /// This block of the request is on its way.
     Uploading(Block),
+    /// Blocks of the request are on their way, in the flight of the session.
+    Sending(Box<Sending>),
     /// Blocks of the response have been asked for: this one alone, or those that are in the flight of the
     /// session.
     Downloading(Box<Download>, Option<Block>),
@@ -44,7 +48,7 @@ pub(super) enum State {
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub session: SessionId,
-    request: Request,
+    pub request: Request,
     pub state: State,
     /// Token of the newest message.
     pub token: Token,
@@ -102,6 +106,11 @@ impl Exchange {
     /// Returns how far the body has come that is on its way.
     pub(super) fn progress(&self) -> Option<Progress> {
         match &self.state {
+            State::Sending(sending) if sending.acknowledged() > 0 => Some(Progress {
+                direction: Direction::Upload,
+                moved: sending.acknowledged() as u64,
+                total: Some(self.request.body.len() as u64),
+            }),
             State::Uploading(block) if block.num > 0 => Some(Progress {
                 direction: Direction::Upload,
                 moved: block.offset() as u64,
@@ -152,7 +161,7 @@ impl Exchange {
     fn cut(&mut self, size: BlockSize, waits: bool) -> Option<Part> {
         let may_go_twice = waits || self.request.method != Method::Post;
         match &self.state {
-            State::Queued => None,
+            State::Queued | State::Sending(_) => None,
             State::Downloading(_, Some(_)) => Some(Part::Download),
             State::Downloading(_, None) => None,
             // The last block of the body may already have had its effect.
@@ -192,28 +201,32 @@ impl Exchange {
 impl Client {
     /// Sends the first message of a request.
     pub(super) fn start(&mut self, now: Instant, id: ExchangeId) {
-        let tag = self.free_tag(id);
         let Some(session) = self.exchanges.get(&id).map(|exchange| exchange.session) else { return };
         let (own_size, most) = (self.messages.block_size(session), self.messages.largest_message(session));
+        let Some(exchange) = self.exchanges.get(&id) else { return };
+        let size = upload_size(&exchange.request, own_size, most.min(LARGEST_MESSAGE));
+        let is_upload = exchange.request.body.len() > size.bytes();
+        let needs_tag = self.is_like_another(id) || (is_upload && self.may_send_in_any_order(session));
+        let tag = if needs_tag { self.new_tag(session) } else { 0 };
+        let is_in_any_order = is_upload && self.sends_in_any_order(session);
         let Some(exchange) = self.exchanges.get_mut(&id) else { return };
         exchange.tag = tag;
-        let size = upload_size(&exchange.request, own_size, most.min(LARGEST_MESSAGE));
-        exchange.state = match exchange.request.body.len() > size.bytes() {
+        if is_in_any_order {
+            return self.begin_upload(now, id, size);
+        }
+        exchange.state = match is_upload {
             true => State::Uploading(Block { num: 0, more: true, size }),
             false => State::Asked,
         };
         self.send(now, id, Part::First);
     }
 
-    /// Returns the smallest number that no other request to the same resource has, among those of the session
-    /// that have begun.
-    fn free_tag(&self, id: ExchangeId) -> u32 {
-        let Some(own) = self.exchanges.get(&id) else { return 0 };
-        let Some(state) = self.sessions.get(&own.session) else { return 0 };
-        let others = state.tokens.values().filter_map(|other| self.exchanges.get(other));
-        let taken: Vec<u32> =
-            others.filter(|other| other.same_resource(&own.request)).map(|other| other.tag).collect();
-        (0..).find(|tag| !taken.contains(tag)).unwrap_or(0)
+    /// Returns whether another request of the session that has begun has the same resource and no tag.
+    fn is_like_another(&self, id: ExchangeId) -> bool {
+        let Some(own) = self.exchanges.get(&id) else { return false };
+        let has_begun = |other: &&Exchange| other.session == own.session && other.token().is_some();
+        let mut others = self.exchanges.values().filter(has_begun);
+        others.any(|other| other.tag == 0 && other.same_resource(&own.request))
     }
 
     /// Sends the message that the state asks for, under a token of its own.
@@ -257,6 +270,12 @@ impl Client {
         match &exchange.state {
             State::Queued => return,
             State::Asked => payload.clone_from(&request.body),
+            // The last block; the others go as parts.
+            State::Sending(sending) => {
+                let Some(block) = sending.last() else { return };
+                payload.extend_from_slice(request.body.get(block.offset()..).unwrap_or_default());
+                options.push((numbers::BLOCK1, block.encode()));
+            }
             State::Uploading(block) => {
                 let rest = request.body.get(block.offset()..).unwrap_or(&[]);
                 payload.extend_from_slice(rest.get(..block.size.bytes()).unwrap_or(rest));
@@ -277,11 +296,13 @@ impl Client {
             let block = Block { num: 0, more: false, size: own_size };
             options.push((numbers::BLOCK2, block.encode()));
         }
-        if matches!(&exchange.state, State::Uploading(block) if block.num > 0)
-            || matches!(exchange.state, State::Downloading(_, Some(_)))
-        {
-            state.path.blocks += 1;
-            state.path.window = Some(1);
+        match &exchange.state {
+            State::Uploading(Block { num: 1.., .. }) | State::Downloading(_, Some(_)) => {
+                state.path.blocks += 1;
+                state.path.window = Some(1);
+            }
+            State::Sending(_) => state.path.blocks += 1,
+            _ => {}
         }
         let message = Outgoing { code: request.method.code(), token: exchange.token, options, payload };
         let turn = if part == Part::First { Turn::Small } else { Turn::Block };
@@ -324,6 +345,9 @@ impl Client {
         if exchange.begins_again(code, &response) {
             return self.begin_again(now, id);
         }
+        if matches!(exchange.state, State::Sending(_)) {
+            return self.last_block_answered(now, id, code, response, payload);
+        }
         if exchange.uploads_again(code) {
             exchange.end_was_sent = false;
             counters.uploads_sent_again += 1;
@@ -335,6 +359,12 @@ impl Client {
             {
                 Upload::Next(next) => {
                     exchange.state = State::Uploading(next);
+                    if (block.num, exchange.tag > 0) == (0, true) && next.num > 0 {
+                        let session = exchange.session;
+                        if self.sends_in_any_order(session) {
+                            return self.go_on_in_any_order(now, id, block, next.size);
+                        }
+                    }
                     let part = if next.num == 0 { Part::First } else { Part::Upload };
                     return self.send(now, id, part);
                 }
@@ -348,6 +378,8 @@ impl Client {
                     Err(error) => Err(error),
                 }
             }
+            // Handled above.
+            State::Sending(_) => return,
             // Its blocks do not come this way.
             State::Downloading(download, None) => {
                 exchange.state = State::Downloading(download, None);

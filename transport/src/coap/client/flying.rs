@@ -139,6 +139,9 @@ impl Client {
     /// Sends one request for a block, whatever the window says.
     fn ask_for(&mut self, now: Instant, session: SessionId, id: ExchangeId, block: Block) {
         let Some(exchange) = self.exchanges.get_mut(&id) else { return };
+        if !block.more && matches!(exchange.state, State::Sending(_)) {
+            return self.send_last_block(now, id, block);
+        }
         let Some(state) = self.sessions.get_mut(&session) else { return };
         let Some(flight) = state.flight.as_mut() else { return };
         let number = flight.ask(now, id, block);
@@ -252,6 +255,9 @@ impl Client {
         let may_be_one_by_one = flight.may_be_one_by_one();
         let Some(exchange) = self.exchanges.get_mut(&id) else { return };
         exchange.progressed = Some(now);
+        if matches!(exchange.state, State::Sending(_)) {
+            return self.block_answered(now, id, asked.block, code, response, payload);
+        }
         if exchange.begins_again(code, &response) && !may_be_one_by_one {
             return self.begin_again(now, id);
         }
@@ -403,19 +409,26 @@ impl Client {
             return;
         };
         flight.large_lost = 0;
+        let mut uploads = Vec::new();
         for id in flight.bodies() {
             let lost = flight.lose_all(id);
-            let Some(State::Downloading(download, _)) =
-                self.exchanges.get_mut(&id).map(|exchange| &mut exchange.state)
-            else {
-                continue;
-            };
+            let Some(exchange) = self.exchanges.get_mut(&id) else { continue };
             for number in lost {
-                if let Some(asked) = flight.get(number) {
-                    download.is_lost(asked.block, number);
+                if let (Some(asked), Some(body)) = (flight.get(number), exchange.body_mut()) {
+                    body.is_lost(asked.block, number);
                 }
             }
-            download.cut(size);
+            match &mut exchange.state {
+                State::Downloading(download, _) => download.cut(size),
+                State::Sending(sending) => {
+                    sending.cut(size);
+                    uploads.push(id);
+                }
+                _ => {}
+            }
+        }
+        for id in uploads {
+            self.cut_last_block(now, id);
         }
         self.fly(now, session);
     }
@@ -426,6 +439,7 @@ impl Exchange {
     pub(super) fn body(&self) -> Option<&dyn Body> {
         match &self.state {
             State::Downloading(download, None) => Some(&**download),
+            State::Sending(sending) => Some(&**sending),
             _ => None,
         }
     }
@@ -433,12 +447,16 @@ impl Exchange {
     pub(super) fn body_mut(&mut self) -> Option<&mut dyn Body> {
         match &mut self.state {
             State::Downloading(download, None) => Some(&mut **download),
+            State::Sending(sending) => Some(&mut **sending),
             _ => None,
         }
     }
 
     /// Returns the message that moves a block of the body.
     fn part(&self, block: Block, token: Token) -> Result<Outgoing, Unsendable> {
+        if matches!(self.state, State::Sending(_)) {
+            return self.block_to_send(block, token);
+        }
         let mut options = self.encode(options::Part::Download)?;
         options.push((numbers::BLOCK2, block.encode()));
         if self.tag > 0 {
