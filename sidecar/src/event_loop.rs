@@ -15,7 +15,7 @@ use crate::drain::{BODY_SILENCE, Condition, Drain, Phase, Sessions, Settings, St
 use crate::key_log::KeyLog;
 use crate::logging::{self, Seldom};
 use crate::metrics::{Metrics, Snapshot, Unsent};
-use crate::udp::{Sent, Socket};
+use crate::udp::{Batch, Outbox, Sent, Socket};
 use crate::upstream::Upstream;
 use crate::worker::Worker;
 use exchanges::{Asked, Exchanges};
@@ -45,6 +45,7 @@ const COMMANDS_PER_ROUND: usize = 64;
 pub struct EventLoop {
     server: Server,
     socket: Socket,
+    outbox: Outbox,
     worker: Worker,
     /// When the last batch of datagrams was read.
     read: Instant,
@@ -93,6 +94,7 @@ impl EventLoop {
         let event_loop = EventLoop {
             server,
             socket,
+            outbox: Outbox::default(),
             worker,
             read: Instant::now(),
             backlog: Backlog::new(config.coap_limits.exchanges_per_session),
@@ -229,31 +231,9 @@ impl EventLoop {
             while let Some(event) = self.server.poll_event() {
                 self.handle(now, event);
             }
-            let Some(transmit) = self.server.poll_transmit() else { break };
-            loop {
-                match self.socket.send(&transmit) {
-                    Sent::Done => {
-                        self.metrics.datagram_out(transmit.bytes.len());
-                        break;
-                    }
-                    // Until there is room nothing else is read or sent: that is the back-pressure of the
-                    // socket.
-                    Sent::Blocked => {
-                        self.metrics.send_waits();
-                        self.socket.writable().await;
-                    }
-                    Sent::TooLarge => {
-                        tracing::debug!(bytes = transmit.bytes.len(), "a datagram is larger than any may be");
-                        self.metrics.unsent(Unsent::TooLarge);
-                        break;
-                    }
-                    Sent::Failed(error) => {
-                        tracing::debug!(%error, "a datagram cannot be sent");
-                        self.metrics.unsent(Unsent::Failed);
-                        break;
-                    }
-                }
-            }
+            let EventLoop { socket, server, metrics, outbox, .. } = self;
+            let Some(batch) = outbox.batch(socket.most_at_once(), || server.poll_transmit()) else { break };
+            send(socket, metrics, &batch).await;
         }
         let EventLoop { worker, server, .. } = self;
         worker.feed(|| server.poll_job());
@@ -377,6 +357,49 @@ impl EventLoop {
             );
         }
         tracing::info!("ended");
+    }
+}
+
+/// Sends a batch; where the system refuses it as a whole, its datagrams one by one.
+async fn send(socket: &Socket, metrics: &Metrics, batch: &Batch<'_>) {
+    match hand_over(socket, metrics, batch).await {
+        refused if batch.count() > 1 && !matches!(refused, Sent::Done) => {
+            tracing::debug!(?refused, datagrams = batch.count(), "the datagrams of a batch go one by one");
+            for datagram in batch.singly() {
+                tell(metrics, &datagram, hand_over(socket, metrics, &datagram).await);
+            }
+        }
+        sent => tell(metrics, batch, sent),
+    }
+}
+
+/// Hands a batch to the socket. Until there is room nothing else is read or sent: that is the back-pressure
+/// of the socket.
+async fn hand_over(socket: &Socket, metrics: &Metrics, batch: &Batch<'_>) -> Sent {
+    loop {
+        metrics.handing_over();
+        match socket.send(batch) {
+            Sent::Blocked => {
+                metrics.send_waits();
+                socket.writable().await;
+            }
+            sent => return sent,
+        }
+    }
+}
+
+/// Counts what has become of a batch.
+fn tell(metrics: &Metrics, batch: &Batch<'_>, sent: Sent) {
+    match sent {
+        Sent::Done | Sent::Blocked => metrics.datagrams_out(batch.count(), batch.bytes.len()),
+        Sent::TooLarge => {
+            tracing::debug!(bytes = batch.bytes.len(), "a datagram is larger than any may be");
+            metrics.unsent(Unsent::TooLarge);
+        }
+        Sent::Failed(error) => {
+            tracing::debug!(%error, "a datagram cannot be sent");
+            metrics.unsent(Unsent::Failed);
+        }
     }
 }
 

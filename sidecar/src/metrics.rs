@@ -79,6 +79,7 @@ struct Hot {
     datagrams_out: Counter,
     bytes_in: Counter,
     bytes_out: Counter,
+    send_calls: Counter,
 }
 
 /// The reason why a datagram was not sent.
@@ -199,10 +200,15 @@ impl Metrics {
         self.hot.bytes_in.inc_by(len as u64);
     }
 
-    /// Counts a datagram sent.
-    pub fn datagram_out(&self, len: usize) {
-        self.hot.datagrams_out.inc();
-        self.hot.bytes_out.inc_by(len as u64);
+    /// Counts datagrams that were sent, and all their bytes.
+    pub fn datagrams_out(&self, datagrams: usize, bytes: usize) {
+        self.hot.datagrams_out.inc_by(datagrams as u64);
+        self.hot.bytes_out.inc_by(bytes as u64);
+    }
+
+    /// Counts a call that hands datagrams to the system.
+    pub fn handing_over(&self) {
+        self.hot.send_calls.inc();
     }
 
     /// Counts a datagram that was dropped in favour of those of others.
@@ -210,7 +216,7 @@ impl Metrics {
         self.over_share.inc();
     }
 
-    /// Counts a datagram that has to wait for the socket's buffer.
+    /// Counts a call that found no room in the socket's buffer.
     pub fn send_waits(&self) {
         self.send_waits.inc();
     }
@@ -322,5 +328,34 @@ mod tests {
         }
         let text = scrape(&metrics, Format::Text);
         assert!(text.contains("\nlowband_handshake_seconds_count 2\n"), "{text}");
+    }
+
+    /// Returns whether one of `there` is what the page calls so; `*` stands for any text.
+    fn is_there(named: &str, there: &[String]) -> bool {
+        let pieces: Vec<&str> = named.split('*').collect();
+        there.iter().any(|name| {
+            let (Some(first), Some(last)) = (pieces.first(), pieces.last()) else { return false };
+            let fits = |rest: &str| if pieces.len() == 1 { rest.is_empty() } else { rest.ends_with(last) };
+            name.strip_prefix(first).is_some_and(fits)
+        })
+    }
+
+    #[test]
+    fn the_page_for_operators_names_metrics_that_exist() {
+        let metrics = busy();
+        metrics.ready(true);
+        let mut snapshot = Snapshot::default();
+        snapshot.upstream.up = Some(true);
+        let text = metrics.encode(snapshot, Format::Text).unwrap();
+        let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+        let there: Vec<_> = types.map(str::to_owned).collect();
+        let rows =
+            include_str!("../../docs/operations.md").lines().filter(|line| line.starts_with("| `lowband_"));
+        let named: Vec<_> =
+            rows.flat_map(|row| row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2)).collect();
+        assert!(named.len() >= 30, "{named:?}");
+        for name in named {
+            assert!(is_there(name, &there), "docs/operations.md names {name}");
+        }
     }
 }

@@ -1,11 +1,10 @@
-//! The UDP socket, for IPv4 and IPv6 together: batches in, one datagram a call out, sent from the address
-//! that the client used.
+//! The UDP socket, for IPv4 and IPv6 together: batches in, batches out, sent from the address that the client
+//! used.
 //!
 //! The socket decides nothing: the caller counts what cannot be sent. Addresses are canonical on the caller's
 //! side: an IPv4 peer is an IPv4 address, whatever form the socket gives it.
 
 use lowband_system::fragmentation;
-use lowband_transport::Transmit;
 use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSocketState};
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockAddr, Type};
@@ -17,24 +16,28 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use watch::watch;
 
+mod batch;
 mod watch;
+
+pub use batch::{Batch, Outbox};
 
 /// Bytes of the largest UDP payload; with GRO the kernel hands out up to this much at once.
 const MAX_DATAGRAM: usize = 65_535;
 /// How long to wait for room where the system cannot report it.
 const BLIND_WAIT: Duration = Duration::from_millis(1);
 
-/// The outcome of sending a datagram.
+/// The outcome of sending a batch.
 #[derive(Debug)]
 pub enum Sent {
-    /// The kernel has it.
+    /// The kernel has all of it.
     Done,
     /// The socket's buffer is full: try again when it is writable.
     Blocked,
     /// The datagram is larger than any may be (EMSGSIZE); one that is only larger than the path takes is sent
-    /// in pieces.
+    /// in pieces. Those of a batch are not: they may be sent singly.
     TooLarge,
-    /// Any other error, e.g. no route: the datagram is lost, as datagrams may be.
+    /// Any other error, e.g. no route: the datagram is lost, as datagrams may be. A batch may also have met a
+    /// system or a device that does not cut it: its datagrams may be sent singly.
     Failed(io::Error),
 }
 
@@ -162,16 +165,26 @@ impl Socket {
         Ok(count == BATCH_SIZE)
     }
 
-    /// Sends one datagram.
-    pub fn send(&self, transmit: &Transmit) -> Sent {
-        let datagram = quinn_udp::Transmit {
-            destination: self.as_socket_has_it(transmit.peer),
+    /// Returns how many datagrams a batch may have: 1 where the system does not cut batches, or has refused
+    /// one.
+    pub fn most_at_once(&self) -> usize {
+        self.state.max_gso_segments()
+    }
+
+    /// Sends a batch, all of it or nothing.
+    pub fn send(&self, batch: &Batch<'_>) -> Sent {
+        if batch.peer.port() == 0 {
+            // Nobody can be answered there (RFC 768). The system's refusal would be taken for one of batches.
+            return Sent::Failed(io::ErrorKind::InvalidInput.into());
+        }
+        let datagrams = quinn_udp::Transmit {
+            destination: self.as_socket_has_it(batch.peer),
             ecn: None,
-            contents: &transmit.bytes,
-            segment_size: None,
-            src_ip: transmit.local.filter(|ip| !ip.is_unspecified()),
+            contents: batch.bytes,
+            segment_size: (batch.count() > 1).then_some(batch.each),
+            src_ip: batch.local.filter(|ip| !ip.is_unspecified()),
         };
-        match self.state.try_send(self.socket().into(), &datagram) {
+        match self.state.try_send(self.socket().into(), &datagrams) {
             Ok(()) => Sent::Done,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Sent::Blocked,
             Err(error) if quinn_udp::is_msg_size_err(&error) => Sent::TooLarge,
@@ -230,6 +243,10 @@ mod tests {
         (socket, peer)
     }
 
+    fn one(peer: SocketAddr, local: Option<IpAddr>, bytes: &[u8]) -> Batch<'_> {
+        Batch { peer, local, bytes, each: bytes.len() }
+    }
+
     async fn next(socket: &mut Socket) -> Vec<(SocketAddr, Option<IpAddr>, Vec<u8>)> {
         let mut got = Vec::new();
         while got.is_empty() {
@@ -250,7 +267,7 @@ mod tests {
         let [(from, local, bytes)] = next(&mut socket).await.try_into().unwrap();
         assert_eq!((from, bytes.as_slice()), (peer.local_addr().unwrap(), &b"hello"[..]));
         assert_eq!(local, Some("127.0.0.2".parse().unwrap()));
-        assert!(matches!(socket.send(&Transmit { peer: from, local, bytes }), Sent::Done));
+        assert!(matches!(socket.send(&one(from, local, &bytes)), Sent::Done));
         let mut buffer = [0; 16];
         let (len, answered_from) = peer.recv_from(&mut buffer).unwrap();
         assert_eq!((len, answered_from), (5, SocketAddr::from(([127, 0, 0, 2], port))));
@@ -264,10 +281,7 @@ mod tests {
         peer.send_to(b"one", socket.local_addr().unwrap()).unwrap();
         assert_eq!(next(&mut socket).await.len(), 1);
         for _ in 0..3 {
-            assert!(matches!(
-                socket.send(&Transmit { peer: to, local: None, bytes: b"answer".to_vec() }),
-                Sent::Done
-            ));
+            assert!(matches!(socket.send(&one(to, None, b"answer")), Sent::Done));
             assert_eq!(peer.recv(&mut buffer).unwrap(), 6);
             // The runtime checks its descriptors before it lets the timer expire.
             let woken = tokio::time::timeout(
@@ -323,8 +337,9 @@ mod tests {
             let raw = socket2::Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::UDP)).unwrap();
             raw.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
             let mut raw = raw;
-            let transmit = Transmit { peer: peer.local_addr().unwrap(), local: None, bytes: vec![7; 1232] };
-            assert!(matches!(socket.send(&transmit), Sent::Done));
+            let datagram = [7; 1232];
+            let sent = socket.send(&one(peer.local_addr().unwrap(), None, &datagram));
+            assert!(matches!(sent, Sent::Done));
             let mut packet = [0; 2000];
             let length = io::Read::read(&mut raw, &mut packet).unwrap();
             assert_eq!(length, 20 + 8 + 1232);
@@ -335,9 +350,78 @@ mod tests {
     #[tokio::test]
     async fn a_datagram_larger_than_any_may_be_is_told_apart() {
         let (socket, peer) = loopback_pair("127.0.0.1:0", "127.0.0.1:0");
-        let bytes = vec![0; 65_508];
-        let transmit = Transmit { peer: peer.local_addr().unwrap(), local: None, bytes };
-        assert!(matches!(socket.send(&transmit), Sent::TooLarge));
+        let datagram = [0; 65_508];
+        let sent = socket.send(&one(peer.local_addr().unwrap(), None, &datagram));
+        assert!(matches!(sent, Sent::TooLarge));
+    }
+
+    /// Returns the datagrams of each piece in which the kernel hands out what has come.
+    async fn pieces(socket: &mut Socket) -> Vec<usize> {
+        socket.readable().await.unwrap();
+        let mut metas = [RecvMeta::default(); BATCH_SIZE];
+        let mut slices: Vec<_> = socket.buffer.chunks_mut(MAX_DATAGRAM).map(IoSliceMut::new).collect();
+        let count = socket.state.recv((&**socket.io.get_ref()).into(), &mut slices, &mut metas).unwrap();
+        metas[..count].iter().map(|meta| meta.len.div_ceil(meta.stride)).collect()
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_one_call_and_arrives_as_its_datagrams() {
+        for (listen, to) in
+            [("127.0.0.1:0", "127.0.0.1:0"), ("[::]:0", "127.0.0.1:0"), ("[::1]:0", "[::1]:0")]
+        {
+            let (socket, _) = loopback_pair(listen, to);
+            let (mut receiver, _) = loopback_pair(to, to);
+            let bytes: Vec<u8> = (0..15_000_u32).map(|at| (at / 1100) as u8).collect();
+            let peer = receiver.local_addr().unwrap();
+            let batch = Batch { peer, local: None, bytes: &bytes, each: 1100 };
+            assert!(socket.most_at_once() >= batch.count());
+            // Loopback does not put together what was sent singly.
+            assert!(matches!(socket.send(&batch), Sent::Done));
+            assert_eq!(pieces(&mut receiver).await, [14]);
+            assert!(matches!(socket.send(&batch), Sent::Done));
+            let got: Vec<_> = next(&mut receiver).await.into_iter().map(|(_, _, bytes)| bytes).collect();
+            assert_eq!(got, bytes.chunks(1100).map(<[u8]>::to_vec).collect::<Vec<_>>());
+        }
+    }
+
+    /// Runs in a network of its own, whose device takes less than a datagram of a batch.
+    #[test]
+    fn a_batch_is_refused_where_its_datagrams_go_in_pieces() {
+        const INSIDE: &str = "LOWBAND_TEST_IN_A_NETWORK_OF_SHORT_PACKETS";
+        if std::env::var_os(INSIDE).is_some() {
+            return tokio::runtime::Runtime::new().unwrap().block_on(see_that_singly_all_arrive());
+        }
+        let this = std::thread::current().name().unwrap().to_owned();
+        let status = std::process::Command::new("unshare")
+            .args(["--map-root-user", "--net", "sh", "-c"])
+            .arg("ip link set lo mtu 1000 up && exec \"$0\" \"$@\"")
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", &this])
+            .env(INSIDE, "1")
+            .status();
+        assert!(status.expect("unshare is a part of util-linux").success());
+    }
+
+    async fn see_that_singly_all_arrive() {
+        let (socket, peer) = loopback_pair("127.0.0.1:0", "127.0.0.1:0");
+        let bytes = [7; 2 * 1100];
+        let batch = Batch { peer: peer.local_addr().unwrap(), local: None, bytes: &bytes, each: 1100 };
+        assert!(matches!(socket.send(&batch), Sent::TooLarge | Sent::Failed(_)));
+        let mut buffer = [0; 2048];
+        for datagram in batch.singly() {
+            assert!(matches!(socket.send(&datagram), Sent::Done));
+            assert_eq!(peer.recv(&mut buffer).unwrap(), 1100);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_claims_to_come_from_port_0_does_not_end_the_batches_for_all() {
+        let (socket, _) = loopback_pair("127.0.0.1:0", "127.0.0.1:0");
+        let before = socket.most_at_once();
+        assert!(before > 1);
+        let nowhere = "127.0.0.1:0".parse().unwrap();
+        assert!(matches!(socket.send(&one(nowhere, None, b"answer")), Sent::Failed(_)));
+        assert_eq!(socket.most_at_once(), before);
     }
 
     #[test]

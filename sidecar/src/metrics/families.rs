@@ -54,6 +54,11 @@ impl Metrics {
             datagrams_out: member(&udp_datagrams, "out"),
             bytes_in: member(&udp_bytes, "in"),
             bytes_out: member(&udp_bytes, "out"),
+            send_calls: ours.add(
+                "udp_send_calls",
+                "Calls of the system that sent datagrams, or tried to: one for each batch of datagrams of one length to one peer",
+                Counter::default(),
+            ),
         };
         let metrics = Metrics {
             latest,
@@ -139,7 +144,7 @@ impl Metrics {
             ),
             send_waits: ours.add(
                 "udp_send_waits",
-                "Datagrams that had to wait for the buffer of the socket, and were sent then",
+                "Batches of datagrams that had to wait for the buffer of the socket, and were sent then",
                 Counter::default(),
             ),
             over_share: ours.add(

@@ -10,6 +10,7 @@
 )]
 
 mod answers;
+mod bursts;
 mod client;
 mod credentials;
 mod crowded;
