@@ -18,6 +18,7 @@
 //! | `renewal` | the certificate that is replaced while the sidecar serves |
 //! | `session`, `server_names`, `target`, `reachable`, `credentials`, `document`, `request` | CoAP request -> HTTP request, what is reachable at all, and under which token |
 //! | `status`, `response`, `failure`, `refusal` | HTTP response or failure -> CoAP response |
+//! | `resources` | the list of resources for tools of CoAP, answered here |
 //! | `upstream`, `answer` | HTTP/2, pooled, with back-pressure |
 //! | `rate`, `metrics`, `admin`, `readiness`, `key_log`, `logging`, `lines` | operation |
 //!
@@ -60,6 +61,7 @@ pub mod refusal;
 pub mod renewal;
 pub mod representation;
 pub mod request;
+pub mod resources;
 pub mod response;
 pub mod server_names;
 pub mod session;

@@ -3,6 +3,7 @@
 
 use crate::reachable::DOT_SEGMENT;
 use crate::refusal::Refusal;
+use crate::resources::CORE_PATH;
 use lowband_codec::paths::{PathError, PathTable};
 use lowband_wire::coap::options::RequestOptions;
 use lowband_wire::coap::{Code, Method};
@@ -10,7 +11,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use std::borrow::Cow;
 use std::time::Duration;
 
-/// The one resource of the sidecar itself: 2.05 without the upstream, for the readiness probe.
+/// A resource of the sidecar itself: 2.05 without the upstream, for the readiness probe.
 pub const READY_PATH: [&str; 2] = [".lowband", "ready"];
 
 /// Characters that are escaped in a query: all that may not stand there (RFC 3986 section 3.4), and those
@@ -38,6 +39,8 @@ const QUERY: &AsciiSet = &NON_ALPHANUMERIC
 pub enum Target {
     /// The sidecar itself: [`READY_PATH`].
     Ready,
+    /// The sidecar itself: [`CORE_PATH`].
+    Core,
     /// A path of the upstream.
     Upstream(UpstreamTarget),
 }
@@ -87,6 +90,9 @@ impl UpstreamTarget {
 pub fn map(method: Method, options: &RequestOptions) -> Result<Target, Refusal> {
     if options.path == READY_PATH {
         return Ok(Target::Ready);
+    }
+    if options.path == CORE_PATH {
+        return Ok(Target::Core);
     }
     let mut path_and_query = PathTable::v1().expand(&options.path).map_err(path_refusal)?;
     let path_len = path_and_query.len();
@@ -289,7 +295,11 @@ mod tests {
     }
 
     #[test]
-    fn the_readiness_resource_is_exact() {
+    fn the_paths_of_the_sidecars_own_resources_are_exact() {
         assert_eq!(of(&[".lowband", "ready"], &[]), Ok(Target::Ready));
+        assert_eq!(of(&[".well-known", "core"], &["rt=x"]), Ok(Target::Core));
+        for path in [&[".well-known", "core", ""][..], &[".well-known/core"], &["", ".well-known", "core"]] {
+            assert!(matches!(of(path, &[]), Ok(Target::Upstream(_))), "{path:?}");
+        }
     }
 }

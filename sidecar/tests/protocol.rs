@@ -45,7 +45,7 @@ fn path(segments: &[String]) -> String {
             judge(target.path()).unwrap();
             target.path_and_query
         }
-        Target::Ready => panic!("{segments:?} is the sidecar's own"),
+        Target::Ready | Target::Core => panic!("{segments:?} is the sidecar's own"),
     }
 }
 

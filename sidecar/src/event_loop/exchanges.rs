@@ -15,6 +15,7 @@ use crate::rate::Rate;
 use crate::reachable;
 use crate::refusal::Refusal;
 use crate::request::{self, Asker, Forward};
+use crate::resources::{self, CORE_PATH};
 use crate::server_names::ServerNames;
 use crate::session::Sessions;
 use crate::target::{self, READY_PATH, Target, UpstreamTarget};
@@ -147,11 +148,12 @@ impl Exchanges {
                 line.path = loggable(&format!("/{}", asked.options.path.join("/")));
                 self.refuse(now, server, exchange, line, &refusal);
             }
-            Ok(Judged::Ready) => {
-                server.respond_head(now, exchange, Code::CONTENT, ResponseOptions::default());
-                server.respond_chunk(now, exchange, &[], true);
-                line.path = format!("/{}", READY_PATH.join("/"));
+            Ok(Judged::Own { path, options, body }) => {
+                line.path = format!("/{}", path.join("/"));
                 line.code = Some(Code::CONTENT);
+                line.bytes_out = body.len();
+                server.respond_head(now, exchange, Code::CONTENT, options);
+                server.respond_chunk(now, exchange, body.as_bytes(), true);
                 self.finish(now, line);
             }
             Ok(Judged::Upstream(target, asker)) => {
@@ -285,8 +287,15 @@ impl Exchanges {
         }
         self.server_names.admit(options.host.as_deref())?;
         match target::map(*method, options)? {
-            Target::Ready if *method == Method::Get => Ok(Judged::Ready),
-            Target::Ready => Err(Refusal::diagnostic(Code::METHOD_NOT_ALLOWED, "only GET")),
+            Target::Ready if *method == Method::Get => {
+                let (options, body) = (ResponseOptions::default(), String::new());
+                Ok(Judged::Own { path: READY_PATH, options, body })
+            }
+            Target::Ready => Err(resources::ONLY_GET),
+            Target::Core => {
+                let (options, body) = resources::answer(*method, options)?;
+                Ok(Judged::Own { path: CORE_PATH, options, body })
+            }
             Target::Upstream(target) => {
                 reachable::judge(target.path())?;
                 let path = target.segments();
@@ -336,6 +345,11 @@ impl Exchanges {
 
 /// The decision where a request goes.
 enum Judged {
-    Ready,
+    /// The sidecar's own answer.
+    Own {
+        path: [&'static str; 2],
+        options: ResponseOptions,
+        body: String,
+    },
     Upstream(UpstreamTarget, Asker),
 }

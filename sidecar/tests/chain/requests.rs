@@ -35,6 +35,26 @@ async fn versions_by_path_code_and_by_full_path_is_one_request() {
 }
 
 #[tokio::test]
+async fn the_list_of_resources_is_answered_by_the_sidecar_alone() {
+    let (chain, wire) = start().await;
+    let listed = wire.get("/.well-known/core").await;
+    assert_eq!((listed.code, listed.options.content_format), (Code::CONTENT, Some(40)));
+    let text = String::from_utf8(listed.body).unwrap();
+    assert!(text.starts_with("</_matrix/client>;rt=\"matrix.client\"") && !text.contains("obs"), "{text}");
+    let filtered = wire.get("/.well-known/core?rt=lowband*").await;
+    assert_eq!(filtered.body, b"</.lowband/ready>;rt=\"lowband.ready\"");
+    let nothing = wire.get("/.well-known/core?rt=temperature").await;
+    assert_eq!((nothing.code, nothing.body.len()), (Code::CONTENT, 0));
+    let cbor = RequestOptions { accept: Some(60), ..options("/.well-known/core") };
+    assert_eq!(wire.request(Method::Get, cbor, b"").await.code, Code::NOT_ACCEPTABLE);
+    let posted = wire.request(Method::Post, options("/.well-known/core"), b"").await;
+    assert_eq!(posted.code, Code::METHOD_NOT_ALLOWED);
+    let unread = wire.get("/.well-known/%63ore").await;
+    assert_eq!(unread.code, Code::PROXYING_NOT_SUPPORTED);
+    assert!(chain.stub.seen().is_empty());
+}
+
+#[tokio::test]
 async fn bodies_small_large_and_absent_arrive_whole() {
     let (chain, wire) = start().await;
     let large = vec![0x58; 300_000];
