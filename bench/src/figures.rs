@@ -65,6 +65,14 @@ pub(crate) const DOWNLOADS_CPU: Row =
     row("downloads_cpu", "CPU: response in 125 blocks, 16 sessions", "ms", 2)
         .beside("13-15", 2.0)
         .plausible(0.05, 100.0);
+pub(crate) const PIPELINED_16_CPU: Row =
+    row("pipelined_16_cpu", "CPU: the same, 16 blocks on their way, one session", "ms", 2)
+        .beside("13-15", 1.0)
+        .plausible(0.05, 100.0);
+pub(crate) const PIPELINED_64_CPU: Row =
+    row("pipelined_64_cpu", "CPU: the same, 64 blocks on their way, one session", "ms", 2)
+        .beside("13-15", 1.0)
+        .plausible(0.05, 100.0);
 pub(crate) const HANDSHAKE_CPU: Row =
     row("handshake_cpu", "CPU: full handshake", "ms", 2).beside("0.7-0.9", 0.5).plausible(0.05, 20.0);
 pub(crate) const TEN_CONNECTED: Row =

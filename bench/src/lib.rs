@@ -2,5 +2,6 @@
 //! figures that the kernel counts.
 
 pub mod fleet;
+pub mod pipeline;
 pub mod stub;
 pub mod usage;

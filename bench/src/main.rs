@@ -51,6 +51,9 @@ struct Options {
     /// Measure the idle sessions alone
     #[arg(long, conflicts_with_all = ["chain", "busy_only"])]
     idle_only: bool,
+    /// Measure the large responses alone
+    #[arg(long, conflicts_with_all = ["chain", "busy_only", "idle_only"])]
+    bodies_only: bool,
     /// Seconds between the last request and the measurement of memory. The sidecar remembers an exchange for
     /// 247 s (EXCHANGE_LIFETIME of RFC 7252): with less, the figure includes what is remembered
     #[arg(long, value_name = "SECONDS", default_value_t = 255)]
@@ -138,11 +141,16 @@ fn bench(options: &Options) -> Result<()> {
         let _stub = Stub::start(&folder, stub::SMALL)?;
         if !options.idle_only {
             let (_sidecar, subject) = start(&parts, &folder, &certificate).await?;
-            measure::bytes(subject, &mut figures).await?;
-            measure::work(&plan, subject, &mut figures).await?;
-            measure::crowd(subject, &mut figures).await?;
+            if !options.bodies_only {
+                measure::bytes(subject, &mut figures).await?;
+                measure::work(&plan, subject, &mut figures).await?;
+            }
+            measure::bodies(&plan, subject, &mut figures).await?;
+            if !options.bodies_only {
+                measure::crowd(subject, &mut figures).await?;
+            }
         }
-        if !options.busy_only {
+        if !options.busy_only && !options.bodies_only {
             // A new sidecar, whose memory is unused yet.
             let (_sidecar, subject) = start(&parts, &folder, &certificate).await?;
             measure::idleness(&plan, subject, &mut figures).await?;

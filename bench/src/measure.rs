@@ -3,6 +3,7 @@
 use crate::figures::{self, Figures};
 use crate::{Plan, calibration};
 use lowband_bench::fleet::{Fleet, Traffic};
+use lowband_bench::pipeline::Pipeline;
 use lowband_bench::stub;
 use lowband_bench::usage::{processor_time, resident};
 use lowband_e2e::tell::say;
@@ -86,13 +87,25 @@ pub(crate) async fn work(plan: &Plan, subject: Subject, figures: &mut Figures) -
     let sessions = fleet.connect(AT_ONCE, AT_ONCE).await?;
     // The first ones pay for the connection to the upstream and for buffers.
     fleet.ask(&sessions, 100, stub::SMALL, |_| get("0")).await?;
-    fleet.ask(&sessions, 2 * AT_ONCE, stub::LARGE, |_| get("7")).await?;
 
     say(format_args!("{} GETs", plan.gets));
     let begin = processor_time(subject.pid)?;
     fleet.ask(&sessions, plan.gets, stub::SMALL, |_| get("0")).await?;
     figures.add(figures::GET_CPU, subject.milliseconds_since(begin, plan.gets)?);
 
+    say(format_args!("{} handshakes", plan.handshakes));
+    let begin = processor_time(subject.pid)?;
+    fleet.connect(plan.handshakes, AT_ONCE).await?;
+    figures.add(figures::HANDSHAKE_CPU, subject.milliseconds_since(begin, plan.handshakes)?);
+    Ok(())
+}
+
+/// Measures the processor time of large responses: to clients that ask for one block at a time, and to one
+/// that asks for many.
+pub(crate) async fn bodies(plan: &Plan, subject: Subject, figures: &mut Figures) -> Result<()> {
+    let mut fleet = Fleet::new(subject.address, Duration::ZERO)?;
+    let sessions = fleet.connect(AT_ONCE, AT_ONCE).await?;
+    fleet.ask(&sessions, 2 * AT_ONCE, stub::LARGE, |_| get("7")).await?;
     for (row, clients) in [(figures::DOWNLOAD_CPU, 1), (figures::DOWNLOADS_CPU, AT_ONCE)] {
         say(format_args!("{} large responses to {clients} at a time", plan.downloads));
         let clients = sessions.get(..clients).unwrap_or(&sessions);
@@ -100,11 +113,33 @@ pub(crate) async fn work(plan: &Plan, subject: Subject, figures: &mut Figures) -
         fleet.ask(clients, plan.downloads, stub::LARGE, |_| get("7")).await?;
         figures.add(row, subject.milliseconds_since(begin, plan.downloads)?);
     }
+    for (row, window) in [(figures::PIPELINED_16_CPU, 16), (figures::PIPELINED_64_CPU, 64)] {
+        pipelined(plan, subject, window, row, figures).await?;
+    }
+    Ok(())
+}
 
-    say(format_args!("{} handshakes", plan.handshakes));
+/// Measures the processor time of a large response to a client with so many block requests on their way.
+async fn pipelined(
+    plan: &Plan,
+    subject: Subject,
+    window: usize,
+    row: figures::Row,
+    figures: &mut Figures,
+) -> Result<()> {
+    say(format_args!("{} large responses, {window} blocks on their way", plan.downloads));
+    let mut client = Pipeline::connect(subject.address).await?;
+    client.fetch("7", window, stub::LARGE).await?;
+    client.take_again();
     let begin = processor_time(subject.pid)?;
-    fleet.connect(plan.handshakes, AT_ONCE).await?;
-    figures.add(figures::HANDSHAKE_CPU, subject.milliseconds_since(begin, plan.handshakes)?);
+    for _ in 0..plan.downloads {
+        client.fetch("7", window, stub::LARGE).await?;
+    }
+    figures.add(row, subject.milliseconds_since(begin, plan.downloads)?);
+    match client.take_again() {
+        0 => {}
+        again => say(format_args!("  {again} blocks were asked for again, after a silence")),
+    }
     Ok(())
 }
 
