@@ -1,13 +1,10 @@
-//! One CoAP message (RFC 7252 section 3): read by [`View`], written by coap-lite. This file only separates
+//! One CoAP message (RFC 7252 section 3): read by [`View`], written by [`Outgoing`]. This file only separates
 //! the options; [`super::options`] knows what they mean.
-//!
-//! coap-lite's `assert`s on token lengths are out of reach because a [`Token`] has 8 bytes at most.
 
 mod token;
 mod view;
 
 use super::code::Code;
-use coap_lite::{CoapOption, MessageType, Packet};
 
 pub use token::{MessageId, Token};
 pub use view::{Options, View};
@@ -39,13 +36,15 @@ impl Kind {
         }
     }
 
-    fn to_wire(self) -> MessageType {
-        match self {
-            Kind::Confirmable => MessageType::Confirmable,
-            Kind::NonConfirmable => MessageType::NonConfirmable,
-            Kind::Acknowledgement => MessageType::Acknowledgement,
-            Kind::Reset => MessageType::Reset,
-        }
+    /// Returns the first byte of a message of version 1 with a token of this length.
+    const fn first_byte(self, token_length: u8) -> u8 {
+        let kind = match self {
+            Kind::Confirmable => 0x40,
+            Kind::NonConfirmable => 0x50,
+            Kind::Acknowledgement => 0x60,
+            Kind::Reset => 0x70,
+        };
+        kind | token_length
     }
 }
 
@@ -151,37 +150,89 @@ pub struct Outgoing {
 
 impl Outgoing {
     /// Encodes the message; None if it is longer than [`MAX_MESSAGE`].
-    pub fn encode(self, kind: Kind, id: MessageId) -> Option<Vec<u8>> {
-        let mut packet = Packet::new();
-        packet.header.set_version(1);
-        packet.header.set_type(kind.to_wire());
-        packet.header.code = self.code.0.into();
-        packet.header.message_id = id.0;
-        packet.set_token(self.token.as_bytes().to_vec());
-        for (number, value) in self.options {
-            packet.add_option(CoapOption::from(number), value);
+    pub fn encode(mut self, kind: Kind, id: MessageId) -> Option<Vec<u8>> {
+        self.options.sort_by_key(|(number, _)| *number);
+        let token = self.token.as_bytes();
+        let options = self.options.iter().map(|(_, value)| MAX_HEAD + value.len()).sum::<usize>();
+        let mut bytes = Vec::with_capacity(4 + token.len() + options + 1 + self.payload.len());
+        let [high, low] = id.0.to_be_bytes();
+        bytes.extend([kind.first_byte(token.len() as u8), self.code.0, high, low]);
+        bytes.extend_from_slice(token);
+        let mut before = 0;
+        for (number, value) in &self.options {
+            write_head(&mut bytes, number - before, value.len())?;
+            bytes.extend_from_slice(value);
+            before = *number;
         }
-        packet.payload = self.payload;
-        packet.to_bytes_with_limit(MAX_MESSAGE).ok()
+        if !self.payload.is_empty() {
+            bytes.push(PAYLOAD_MARKER);
+            bytes.extend_from_slice(&self.payload);
+        }
+        (bytes.len() <= MAX_MESSAGE).then_some(bytes)
+    }
+}
+
+/// Bytes of the longest head of an option (RFC 7252 section 3.1).
+const MAX_HEAD: usize = 5;
+
+/// The byte between options and payload.
+const PAYLOAD_MARKER: u8 = 0xff;
+
+/// Writes the head of an option: the distance of its number from the one before, and the length of its value.
+/// None if the value is longer than any message.
+fn write_head(bytes: &mut Vec<u8>, delta: u16, length: usize) -> Option<()> {
+    let length = u16::try_from(length).ok()?;
+    let (delta, length) = (Extended::of(delta), Extended::of(length));
+    bytes.push(delta.nibble() << 4 | length.nibble());
+    delta.write(bytes);
+    length.write(bytes);
+    Some(())
+}
+
+/// A number in the head of an option: a nibble with an extension of no byte, one or two.
+enum Extended {
+    None(u8),
+    One(u8),
+    Two(u16),
+}
+
+impl Extended {
+    fn of(number: u16) -> Extended {
+        match number {
+            0..13 => Extended::None(number as u8),
+            13..269 => Extended::One((number - 13) as u8),
+            269.. => Extended::Two(number - 269),
+        }
+    }
+
+    fn nibble(&self) -> u8 {
+        match self {
+            Extended::None(number) => *number,
+            Extended::One(_) => 13,
+            Extended::Two(_) => 14,
+        }
+    }
+
+    fn write(&self, bytes: &mut Vec<u8>) {
+        match self {
+            Extended::None(_) => {}
+            Extended::One(byte) => bytes.push(*byte),
+            Extended::Two(number) => bytes.extend(number.to_be_bytes()),
+        }
     }
 }
 
 /// Encodes an Empty message (RFC 7252 section 4.1): exactly four bytes.
 pub fn empty(kind: Kind, id: MessageId) -> Vec<u8> {
-    let first = match kind {
-        Kind::Confirmable => 0x40,
-        Kind::NonConfirmable => 0x50,
-        Kind::Acknowledgement => 0x60,
-        Kind::Reset => 0x70,
-    };
     let [high, low] = id.0.to_be_bytes();
-    vec![first, 0, high, low]
+    vec![kind.first_byte(0), Code::EMPTY.0, high, low]
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::numbers::{MAX_AGE, URI_PATH};
     use super::*;
+    use coap_lite::{CoapOption, MessageType, Packet};
     use proptest::prelude::*;
 
     fn refused(bytes: &[u8]) -> Option<(Malformed, bool)> {
@@ -340,6 +391,36 @@ mod tests {
             prop_assert_eq!(found, options);
             prop_assert_eq!(parsed.token.as_bytes(), &token[..]);
             prop_assert_eq!(parsed.into_payload(), payload);
+        }
+
+        /// Holds the writer against coap-lite's.
+        #[test]
+        fn both_writers_of_messages_agree(
+            kind in 0..4_usize,
+            token in proptest::collection::vec(any::<u8>(), 0..=8),
+            options in proptest::collection::vec((0..600_u16, 0..600_usize), 0..6),
+            payload in proptest::collection::vec(any::<u8>(), 0..20),
+        ) {
+            let mut packet = Packet::new();
+            packet.header.set_version(1);
+            packet.header.set_type(
+                [MessageType::Confirmable, MessageType::NonConfirmable, MessageType::Acknowledgement, MessageType::Reset][kind],
+            );
+            packet.header.code = Code::CONTENT.0.into();
+            packet.header.message_id = 0x1234;
+            packet.set_token(token.clone());
+            for (number, length) in &options {
+                packet.add_option(CoapOption::from(*number), vec![7; *length]);
+            }
+            packet.payload = payload.clone();
+            let message = Outgoing {
+                code: Code::CONTENT,
+                token: Token::new(&token).unwrap(),
+                options: options.into_iter().map(|(number, length)| (number, vec![7; length])).collect(),
+                payload,
+            };
+            let kind = [Kind::Confirmable, Kind::NonConfirmable, Kind::Acknowledgement, Kind::Reset][kind];
+            prop_assert_eq!(message.encode(kind, MessageId(0x1234)), packet.to_bytes_with_limit(MAX_MESSAGE).ok());
         }
     }
 }
