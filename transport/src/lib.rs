@@ -85,6 +85,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+mod by_number;
 pub mod client;
 pub mod coap;
 pub mod counters;

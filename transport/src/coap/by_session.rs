@@ -1,8 +1,8 @@
 //! A table of values by session, in one allocation: thousands of small ones would leave holes in the heap.
 
 use crate::SessionId;
+use crate::by_number::ByNumber;
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 
 /// A table with fewer places than this is not made smaller.
 const FEW: usize = 256;
@@ -12,11 +12,11 @@ const MOSTLY_EMPTY: usize = 8;
 
 /// Values by session. Nothing depends on their order.
 #[derive(Debug)]
-pub(super) struct BySession<V>(HashMap<SessionId, V, BuildHasherDefault<ByNumber>>);
+pub(super) struct BySession<V>(HashMap<SessionId, V, ByNumber>);
 
 impl<V> BySession<V> {
     pub(super) fn new() -> BySession<V> {
-        BySession(HashMap::with_hasher(BuildHasherDefault::new()))
+        BySession(HashMap::with_hasher(ByNumber::new()))
     }
 
     pub(super) fn get(&self, session: SessionId) -> Option<&V> {
@@ -49,25 +49,6 @@ impl<V> BySession<V> {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (SessionId, &V)> {
         self.0.iter().map(|(session, value)| (*session, value))
-    }
-}
-
-/// A hash by multiplication (Knuth, The Art of Computer Programming, section 6.4). It is enough because
-/// sessions are numbered here, one after the other: no peer can aim at a place.
-#[derive(Default)]
-pub(super) struct ByNumber(u64);
-
-impl Hasher for ByNumber {
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u64((*byte).into()));
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = (self.0.rotate_left(5) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }
 

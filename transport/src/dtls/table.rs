@@ -1,6 +1,7 @@
 //! Tables of what has an id and an address, one per address: sessions, handshakes.
 
 use crate::SessionId;
+use crate::by_number::ByNumber;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, DefaultHasher, Hasher};
 use std::net::SocketAddr;
@@ -12,13 +13,13 @@ pub(super) trait HasPeer {
 
 /// Finds entries by id and by address.
 pub(super) struct Table<T> {
-    by_id: HashMap<SessionId, Box<T>, SeededHash>,
+    by_id: HashMap<SessionId, Box<T>, ByNumber>,
     by_peer: HashMap<SocketAddr, SessionId, SeededHash>,
 }
 
 impl<T: HasPeer> Table<T> {
     pub(super) fn new(hash: SeededHash) -> Table<T> {
-        Table { by_id: HashMap::with_hasher(hash), by_peer: HashMap::with_hasher(hash) }
+        Table { by_id: HashMap::with_hasher(ByNumber::new()), by_peer: HashMap::with_hasher(hash) }
     }
     pub(super) fn len(&self) -> usize {
         self.by_id.len()
