@@ -272,7 +272,11 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         if origin.kind == Kind::Confirmable {
             if let Some(bytes) = self.encode(origin.session, message, Kind::Acknowledgement, origin.id) {
                 self.answer_goes(origin.session, origin.id, bytes.len());
-                self.answer(origin, Answer::Bytes(bytes.as_slice().into()), bytes);
+                // Most answers to requests for blocks are not kept: their copies are answered anew.
+                if self.is_remembered(origin) {
+                    self.remember_answer(origin, Answer::Bytes(bytes.as_slice().into()));
+                }
+                self.transmit(origin.session, bytes);
             }
         } else {
             let id = self.allocate(now, origin.session);

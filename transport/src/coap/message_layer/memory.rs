@@ -39,6 +39,11 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         }
     }
 
+    /// Returns whether duplicates of a message are recognised.
+    pub(super) fn is_remembered(&self, origin: &Origin) -> bool {
+        self.seen.get(origin.session).is_some_and(|seen| seen.get(origin.key()).is_some())
+    }
+
     fn is_newest(&self, origin: &Origin) -> bool {
         self.seen.get(origin.session).is_some_and(|seen| seen.newest_is(origin.key()))
     }
