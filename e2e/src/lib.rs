@@ -8,6 +8,7 @@
 //!   a flight ([`loss`]) or write down a capture; [`mod@reference`] is a third, by a foreign stack, and
 //!   [`hello_world`] what that costs; [`story`] is the main job over either; [`demo`] is `make demo`;
 //!   [`fixture`] is what the tests begin with.
+//! - [`link_relay`] is a [`link`] of some rate, delay and loss between a client and the sidecar.
 //! - [`mod@aiocoap`] is a foreign client without DTLS, for the message layer alone, and [`fetcher`] more of
 //!   them that only fetch; they and [`mod@reference`] are driven by lines.
 //! - [`corpus`] is a recorded sample of what Matrix clients ask, to be replayed; [`twins`] compares the
@@ -28,6 +29,8 @@ pub mod fetcher;
 pub mod fixture;
 pub mod hello_world;
 pub mod http1;
+pub mod link;
+pub mod link_relay;
 pub mod loss;
 pub mod matrix;
 pub mod parts;

@@ -21,7 +21,7 @@ pub enum Flight {
 }
 
 /// The side that sends a datagram.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum From {
     /// The client, sending towards the server.
     Client,
