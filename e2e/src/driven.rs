@@ -10,8 +10,10 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-/// Time for an answer: more than the clients give themselves for a handshake and an answer.
-const ANSWER_WITHIN: Duration = Duration::from_secs(100);
+/// Time that the clients give themselves for an answer, unless they are told another.
+const ANSWER_WITHIN: Duration = Duration::from_secs(90);
+/// Time beyond that for a handshake.
+const MORE: Duration = Duration::from_secs(10);
 /// Time for the end: more than the clients give themselves for their goodbye.
 const END_WITHIN: Duration = Duration::from_secs(10);
 
@@ -22,17 +24,25 @@ pub(crate) struct Driven {
     child: Child,
     orders: ChildStdin,
     answers: Lines<BufReader<ChildStdout>>,
+    within: Duration,
 }
 
 impl Driven {
     /// Starts the client; `name` is for messages.
-    pub(crate) fn start(name: &'static str, mut command: Command) -> Result<Driven> {
+    pub(crate) fn start(name: &'static str, command: Command) -> Result<Driven> {
+        Driven::patient(name, command, ANSWER_WITHIN)
+    }
+
+    /// Starts the client, which gives itself this long for an answer if it is one of those that can be told;
+    /// `name` is for messages.
+    pub(crate) fn patient(name: &'static str, mut command: Command, within: Duration) -> Result<Driven> {
+        command.env("LOWBAND_ANSWER_WITHIN", within.as_secs().to_string());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().map_err(Error::io(format!("start {name}")))?;
         let (Some(orders), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(Error::Setup(format!("{name} has no pipes")));
         };
-        Ok(Driven { name, child, orders, answers: BufReader::new(answers).lines() })
+        Ok(Driven { name, child, orders, answers: BufReader::new(answers).lines(), within: within + MORE })
     }
 
     /// Writes a line that the client does not answer.
@@ -53,8 +63,8 @@ impl Driven {
         let what = format!("{}, {what}", self.name);
         let no_answer = |why: String| Error::NoAnswer { what: what.clone(), why };
         self.tell(order).await?;
-        let answer = tokio::time::timeout(ANSWER_WITHIN, self.answers.next_line()).await;
-        let answer = answer.map_err(|_| no_answer(format!("silent for {ANSWER_WITHIN:?}")))?;
+        let answer = tokio::time::timeout(self.within, self.answers.next_line()).await;
+        let answer = answer.map_err(|_| no_answer(format!("silent for {:?}", self.within)))?;
         let answer = answer.map_err(|why| no_answer(why.to_string()))?;
         let answer =
             answer.ok_or_else(|| no_answer("it has ended; it says why on standard error".to_owned()))?;
@@ -63,7 +73,7 @@ impl Driven {
 
     /// Ends the client's input; the client must exit by itself, with status 0.
     pub(crate) async fn end(self) -> Result<()> {
-        let Driven { name, mut child, orders, answers } = self;
+        let Driven { name, mut child, orders, answers, .. } = self;
         drop((orders, answers));
         let what = format!("the end of {name}");
         let late = Error::NoAnswer { what: what.clone(), why: "none".to_owned() };

@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::parts::{Parts, system_program};
 use serde::Deserialize;
 use std::net::SocketAddr;
+use std::time::Duration;
 use tokio::process::Command;
 
 /// A CoAP library, and how it is used.
@@ -82,6 +83,12 @@ impl Fetcher {
     pub fn start(parts: &Parts, library: Library, server: SocketAddr) -> Result<Fetcher> {
         let command = library.command(parts, server)?;
         Ok(Fetcher { client: Driven::start(library.name(), command)? })
+    }
+
+    /// Starts the client, which gives itself this long for an answer if it is go-coap's.
+    pub fn patient(parts: &Parts, library: Library, server: SocketAddr, within: Duration) -> Result<Fetcher> {
+        let command = library.command(parts, server)?;
+        Ok(Fetcher { client: Driven::patient(library.name(), command, within)? })
     }
 
     /// Makes a GET of this path, and returns what came of it.

@@ -8,6 +8,7 @@ use lowband_codec::{KeyTable, PathTable};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::net::SocketAddr;
+use std::time::Duration;
 use tokio::process::Command;
 
 const NAME: &str = "the reference's client";
@@ -65,7 +66,17 @@ impl<'a> Order<'a> {
 impl Reference {
     /// Starts the client on a server or on a relay to it. A failed handshake is reported by the first call.
     pub async fn start(parts: &Parts, server: SocketAddr) -> Result<Reference> {
-        let mut client = Driven::start(NAME, Command::new(parts.reference_client()?))?;
+        Reference::greet(Driven::start(NAME, Command::new(parts.reference_client()?))?, server).await
+    }
+
+    /// Starts the client, which gives itself this long for an answer.
+    pub async fn patient(parts: &Parts, server: SocketAddr, within: Duration) -> Result<Reference> {
+        let client = Driven::patient(NAME, Command::new(parts.reference_client()?), within)?;
+        Reference::greet(client, server).await
+    }
+
+    /// Tells the client the server and the tables.
+    async fn greet(mut client: Driven, server: SocketAddr) -> Result<Reference> {
         let keys: Map<String, Value> =
             KeyTable::v1().iter().map(|(name, key)| (name.to_owned(), json!(key))).collect();
         let paths: Map<String, Value> =

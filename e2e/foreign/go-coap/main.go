@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strconv"
 	"time"
 
 	piondtls "github.com/pion/dtls/v3"
@@ -20,8 +21,13 @@ import (
 	"github.com/plgd-dev/go-coap/v3/udp/client"
 )
 
-// The longest that one answer may take.
-const answerWithin = 90 * time.Second
+// The longest that one answer may take: 90 s unless LOWBAND_ANSWER_WITHIN holds another number of seconds.
+func answerWithin() time.Duration {
+	if seconds, err := strconv.Atoi(os.Getenv("LOWBAND_ANSWER_WITHIN")); err == nil {
+		return time.Duration(seconds) * time.Second
+	}
+	return 90 * time.Second
+}
 
 type answer struct {
 	Error   string `json:"error,omitempty"`
@@ -61,7 +67,7 @@ func run(server string) error {
 }
 
 func fetch(connection *client.Conn, path string) (answer, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), answerWithin)
+	ctx, cancel := context.WithTimeout(context.Background(), answerWithin())
 	defer cancel()
 	response, err := connection.Get(ctx, path)
 	if err != nil {

@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -33,13 +35,20 @@ const (
 	pingInterval    = 60 * time.Second
 	missedPings     = 4
 	blockwiseWithin = 2 * time.Minute
-	// The longest that one order may take: a long poll may wait for more than a minute.
-	answerWithin = 90 * time.Second
 	// pion's Close hangs in about one of a thousand handshakes.
 	closeWithin = 2 * time.Second
 
 	authorization message.OptionID = 256
 )
+
+// The longest that one order may take: 90 s, because a long poll may wait for more than a minute, unless
+// LOWBAND_ANSWER_WITHIN holds another number of seconds.
+func answerWithin() time.Duration {
+	if seconds, err := strconv.Atoi(os.Getenv("LOWBAND_ANSWER_WITHIN")); err == nil {
+		return time.Duration(seconds) * time.Second
+	}
+	return 90 * time.Second
+}
 
 // The codes that such clients know. They take any other for a failure of the transport, and go to HTTPS.
 var known = map[codes.Code]bool{
@@ -92,7 +101,7 @@ func dial(begin start) (*session, error) {
 		server:  begin.Server,
 		secured: secured,
 		coap:    coap,
-		https:   http.Client{Transport: believing, Timeout: answerWithin},
+		https:   http.Client{Transport: believing, Timeout: answerWithin()},
 		keys:    newKeyTable(begin.Keys),
 		paths:   newPathTable(begin.Paths),
 	}, nil
@@ -112,7 +121,7 @@ func (s *session) close() {
 }
 
 func (s *session) obey(next order) (answer, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), answerWithin)
+	ctx, cancel := context.WithTimeout(context.Background(), answerWithin())
 	defer cancel()
 	if next.Ping {
 		return answer{Over: "coap"}, s.coap.Ping(ctx)
