@@ -17,6 +17,19 @@ pub fn own_thread_time() -> Result<Duration> {
     time_of("/proc/thread-self/stat")
 }
 
+/// Returns the time for which all threads of a process that live now have run, to the nanosecond:
+/// `/proc/PID/task/TID/schedstat` of the kernel's scheduler. Interrupts taken meanwhile are in it.
+pub fn running_time(pid: u32) -> Result<Duration> {
+    let folder = format!("/proc/{pid}/task");
+    let threads = std::fs::read_dir(&folder).map_err(Error::io(format!("read {folder}")))?;
+    threads.flatten().try_fold(Duration::ZERO, |sum, thread| {
+        let path = thread.path().join("schedstat").display().to_string();
+        let line = read(&path)?;
+        let ran = line.split_ascii_whitespace().next().and_then(|nanoseconds| nanoseconds.parse().ok());
+        Ok(sum + Duration::from_nanos(ran.ok_or_else(|| unreadable(&path))?))
+    })
+}
+
 /// Reads fields 14 and 15, which count from behind the name in parentheses.
 fn time_of(path: &str) -> Result<Duration> {
     let stat = read(path)?;
@@ -54,12 +67,15 @@ mod tests {
     fn work_shows_as_processor_time_and_pages_that_were_written_to_as_memory() {
         let own = std::process::id();
         let (before, memory) = (processor_time(own).unwrap(), resident(own).unwrap());
+        let ran = running_time(own).unwrap();
         let mut pages = vec![0u8; 64 << 20];
         let mut round = 0u8;
         while processor_time(own).unwrap() < before + 5 * TICK {
             round = round.wrapping_add(1);
             pages.iter_mut().step_by(512).for_each(|byte| *byte = round);
         }
+        // Other tests run in this process as well.
+        assert!(running_time(own).unwrap() >= ran + 2 * TICK);
         let grown = resident(own).unwrap() - memory;
         assert!(grown > 60.0 * 1024.0, "{grown} kB");
         assert!(pages.iter().step_by(512).all(|byte| *byte == round));
