@@ -42,7 +42,7 @@ use render::{Rendered, Source, Style};
 use std::borrow::Cow;
 use std::ops::Range;
 
-mod read;
+pub(crate) mod read;
 mod render;
 mod words;
 

@@ -4,9 +4,11 @@
 //! way, each in one pass and without a tree in between. Map keys that stand in a [`KeyTable`] travel as
 //! integers, paths that stand in a [`PathTable`] as one character. [`PushEncoder`] and [`PushDecoder`] do
 //! the same in pieces, for bodies that should not be held as a whole. [`peek`] looks for one value without
-//! translating the rest. [`annotate`] says of each byte what it means, for people.
+//! translating the rest. [`annotate`] says of each byte what it means, for people; [`diagnostic`] turns CBOR
+//! into text that says all of it, and back. [`sequence`] finds where documents end that follow each other.
 //!
-//! Deliberately absent: byte strings and tags (JSON has neither, only [`annotate`] reads them), HTTP, CoAP.
+//! Deliberately absent: byte strings and tags in JSON, which has none ([`annotate`] and [`diagnostic`]
+//! read them), HTTP, CoAP.
 //!
 //! ```
 //! let cbor = lowband_codec::json_to_cbor(br#"{"msgtype":"m.text","body":"Hello"}"#)?;
@@ -18,6 +20,7 @@
 pub mod annotate;
 mod cbor;
 mod decode;
+pub mod diagnostic;
 mod encode;
 mod error;
 mod json;
@@ -30,6 +33,7 @@ mod plain;
 mod push;
 mod repairs;
 mod scratch;
+pub mod sequence;
 mod utf8;
 
 pub use decode::{Decoded, Decoder};

@@ -41,14 +41,33 @@ pub(super) fn read(cbor: &[u8], options: Options<'_>) -> Read {
 
 /// One head, floats as their bits.
 #[derive(Clone, Copy, Debug)]
-struct Head {
-    kind: Kind,
-    argument: Option<u64>,
-    len: u8,
+pub(crate) struct Head {
+    pub(crate) kind: Kind,
+    pub(crate) argument: Option<u64>,
+    pub(crate) len: u8,
+}
+
+impl Head {
+    /// Returns true if the encoder would write the same with a shorter head.
+    pub(crate) fn is_long(self) -> bool {
+        let Some(argument) = self.argument else { return false };
+        match self.kind {
+            Kind::Simple | Kind::Break => false,
+            Kind::Float16 | Kind::Float32 | Kind::Float64 => {
+                let value = float(self.kind, argument);
+                let mut shortest = Vec::new();
+                if value.is_finite() {
+                    float::write(&mut shortest, value);
+                }
+                value.is_finite() && shortest.len() < usize::from(self.len)
+            }
+            _ => cbor::head(0, argument).1 < usize::from(self.len),
+        }
+    }
 }
 
 /// Reads the head at an offset (RFC 8949 section 3).
-fn head(cbor: &[u8], at: usize) -> Result<Head, Error> {
+pub(crate) fn head(cbor: &[u8], at: usize) -> Result<Head, Error> {
     let end = || Error::new(ErrorKind::UnexpectedEnd, cbor.len());
     let invalid = Error::new(ErrorKind::InvalidHead, at);
     let (first, rest) = cbor.get(at..).and_then(<[u8]>::split_first).ok_or_else(end)?;
@@ -86,7 +105,7 @@ fn head(cbor: &[u8], at: usize) -> Result<Head, Error> {
 }
 
 /// Returns the value of a float.
-pub(super) fn float(kind: Kind, bits: u64) -> f64 {
+pub(crate) fn float(kind: Kind, bits: u64) -> f64 {
     match kind {
         Kind::Float16 => float::from_half(bits as u16),
         Kind::Float32 => f64::from(f32::from_bits(bits as u32)),
@@ -96,19 +115,7 @@ pub(super) fn float(kind: Kind, bits: u64) -> f64 {
 
 /// Returns true if the encoder would write the same with a shorter head.
 pub(super) fn is_long(item: &Item) -> bool {
-    let Some(argument) = item.argument else { return false };
-    match item.kind {
-        Kind::Simple | Kind::Break => false,
-        Kind::Float16 | Kind::Float32 | Kind::Float64 => {
-            let value = float(item.kind, argument);
-            let mut shortest = Vec::new();
-            if value.is_finite() {
-                float::write(&mut shortest, value);
-            }
-            value.is_finite() && shortest.len() < usize::from(item.head)
-        }
-        _ => cbor::head(0, argument).1 < usize::from(item.head),
-    }
+    Head { kind: item.kind, argument: item.argument, len: item.head }.is_long()
 }
 
 /// An item in which others are still to come.

@@ -6,13 +6,20 @@ use super::{Style, Writer};
 use crate::decode::number;
 use crate::json::string;
 
+/// The half that stands for all NaNs (RFC 8949 section 4.2.2).
+const QUIET_NAN: u64 = 0x7e00;
+
 impl Writer<'_> {
     /// Writes the encoding indicator of a head that is longer than necessary (RFC 8949 section 8.1).
     pub(super) fn indicator(&mut self, item: &Item) {
         if self.style == Style::Diagnostic && is_long(item) {
-            let width = (item.head - 1).trailing_zeros() as u8;
-            self.out.extend_from_slice(&[b'_', b'0' + width]);
+            self.width(item);
         }
+    }
+
+    fn width(&mut self, item: &Item) {
+        let width = (item.head - 1).trailing_zeros() as u8;
+        self.out.extend_from_slice(&[b'_', b'0' + width]);
     }
 
     pub(super) fn unsigned(&mut self, index: usize, item: &Item, inline: bool) {
@@ -63,6 +70,10 @@ impl Writer<'_> {
             self.out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
         }
         self.mark_if(inline || !value.is_finite(), index);
+        let half = item.kind == Kind::Float16 && (!value.is_nan() || item.argument == Some(QUIET_NAN));
+        if self.style == Style::Diagnostic && !value.is_finite() && !half {
+            self.width(item);
+        }
         self.indicator(item);
     }
 
