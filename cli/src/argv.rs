@@ -5,7 +5,8 @@
 use std::ffi::{OsStr, OsString};
 
 /// Long flags of `jc` that may be written with one dash.
-const FLAGS: [&str; 5] = ["c2j", "hex", "lenient", "pretty", "stream"];
+const FLAGS: [&str; 10] =
+    ["annotate", "base64", "base64url", "c2j", "diag", "from-diag", "hex", "lenient", "pretty", "stream"];
 /// Long flags of `jc` with a value that may be written with one dash, `-out FILE` or `-out=FILE`.
 const FLAGS_WITH_VALUE: [&str; 1] = ["out"];
 

@@ -97,6 +97,14 @@ impl Failure {
         Failure { exit, message: Some(message.to_string()) }
     }
 
+    /// Adds what may help to the message.
+    pub(crate) fn with_hint(mut self, hint: Option<&str>) -> Failure {
+        if let (Some(message), Some(hint)) = (&mut self.message, hint) {
+            message.extend(["; ", hint]);
+        }
+        self
+    }
+
     pub(crate) fn silent(exit: Exit) -> Failure {
         Failure { exit, message: None }
     }

@@ -66,6 +66,12 @@ pub(crate) struct Input<'a> {
 }
 
 impl<'a> Input<'a> {
+    /// Makes an input of bytes that an argument stands for.
+    pub(crate) fn of(bytes: Vec<u8>) -> Input<'a> {
+        let len = Some(bytes.len() as u64);
+        Input { name: "the argument".to_owned(), from: Box::new(io::Cursor::new(bytes)), len }
+    }
+
     /// Returns the length of the source in bytes, where that is known.
     pub(crate) fn len(&self) -> Option<u64> {
         self.len
@@ -90,11 +96,6 @@ impl<'a> Input<'a> {
                 Err(error) => return Err(self.failure(error)),
             }
         }
-    }
-
-    /// Returns the input with these bytes once more before the rest.
-    pub(crate) fn put_back(self, bytes: Vec<u8>) -> Input<'a> {
-        Input { from: Box::new(io::Cursor::new(bytes).chain(self.from)), ..self }
     }
 
     fn failure(&self, error: io::Error) -> Failure {

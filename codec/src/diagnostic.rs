@@ -1,8 +1,8 @@
 //! CBOR as text that people read and write, and back: diagnostic notation (RFC 8949 section 8).
 //!
 //! It says what JSON cannot: byte strings, tags, keys of any type, `undefined`, `NaN`, and how the bytes were
-//! chosen, by encoding indicators (section 8.1): `1_1` is the integer 1 with an argument of two bytes, `[_ 1]`
-//! an array of indefinite length. Integer keys have their names as comments.
+//! chosen, by encoding indicators (section 8.1): `1_1` is the integer 1 with an argument of two bytes,
+//! `[_ 1]` an array of indefinite length. Integer keys have their names as comments.
 //!
 //! What [`from_cbor`] writes, [`to_cbor`] turns into the same bytes, with two exceptions that say so in a
 //! comment: a text that is not UTF-8, which is written as a byte string (and refused among chunks that are

@@ -1,13 +1,6 @@
 //! Indented JSON. Works on the bytes, so that the order of keys and the spelling of numbers stay as they are.
 
-/// Indents `json`, one valid JSON text without white space between its tokens, as the codec writes it.
-pub(crate) fn indent(json: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(json.len() * 2);
-    Indenter::default().push(json, &mut out);
-    out
-}
-
-/// Indents JSON in pieces.
+/// Indents JSON in pieces: one valid text without white space between its tokens, as the codec writes it.
 #[derive(Debug, Default)]
 pub(crate) struct Indenter {
     depth: usize,
@@ -58,6 +51,12 @@ fn new_line(out: &mut Vec<u8>, depth: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn indent(json: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        Indenter::default().push(json, &mut out);
+        out
+    }
 
     #[test]
     fn containers_are_spread_over_lines_and_empty_ones_are_not() {

@@ -11,7 +11,7 @@ const JSON: &str = r#"{"type":"m.room.message","content":{"msgtype":"m.text","bo
 const CBOR: &str = "a5026e6d2e726f6f6d2e6d65737361676503a2181b6b48656c6c6f20576f726c64181c666d2e74657874056e21666f6f3a6c6f63\
                     616c686f7374067040616c6963653a6c6f63616c686f737409a26a626f6f6c5f76616c7565f56a6e756c6c5f76616c7565f6";
 
-fn bytes(hex: &str) -> Vec<u8> {
+pub(crate) fn bytes(hex: &str) -> Vec<u8> {
     (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()).collect()
 }
 
@@ -171,7 +171,9 @@ fn input_that_cannot_be_read_and_flags_that_do_not_fit_are_refused() {
     assert_eq!(status(&run(&["jc", "@/nonexistent"])), 26);
     assert_eq!(status(&run(&["jc", "-pretty", "{}"])), 2);
     assert_eq!(status(&run(&["jc", "-c2j", "-lenient", "a0"])), 2);
-    assert_eq!(status(&run(&["jc"])), 2);
+    for (one, other) in [("--diag", "--annotate"), ("--diag", "--from-diag"), ("--diag", "--stream")] {
+        assert_eq!(status(&run(&["jc", one, other, "a0"])), 2, "{one} {other}");
+    }
 }
 
 #[test]
@@ -241,7 +243,7 @@ const GROWTH: usize = 10_500;
 
 /// Runs the command on these pieces of input; returns its output, and the most memory in kB that it held
 /// before the last piece.
-fn run_in_pieces(arguments: &[&str], mut pieces: Vec<Vec<u8>>) -> (Vec<u8>, usize) {
+pub(crate) fn run_in_pieces(arguments: &[&str], mut pieces: Vec<Vec<u8>>) -> (Vec<u8>, usize) {
     let mut command = lowband();
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();

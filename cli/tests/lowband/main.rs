@@ -16,6 +16,7 @@ mod coap_failures;
 mod command;
 mod http_command;
 mod jc_command;
+mod jc_readers;
 mod link_options;
 mod progress_bar;
 mod show_command;
