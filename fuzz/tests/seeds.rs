@@ -4,8 +4,8 @@
 
 use lowband_fuzz::dice::Dice;
 use lowband_fuzz::{
-    annotate, capture_exchanges, capture_file, capture_ip, capture_records, client, codec, filter, front,
-    handshake, key_log, messages, push, records, server, sessions,
+    annotate, capture_exchanges, capture_file, capture_ip, capture_records, client, codec, diagnostic,
+    filter, front, handshake, key_log, messages, push, records, sequence, server, sessions,
 };
 use std::fs;
 use std::panic::{self, AssertUnwindSafe};
@@ -19,6 +19,16 @@ fn the_codec_holds_over_changed_seeds() {
 #[test]
 fn the_annotator_holds_over_changed_seeds() {
     over_changed_seeds("annotate", annotate::run, 20_000);
+}
+
+#[test]
+fn diagnostic_notation_holds_over_changed_seeds() {
+    over_changed_seeds("diagnostic", diagnostic::run, 20_000);
+}
+
+#[test]
+fn the_ends_of_documents_hold_over_changed_seeds() {
+    over_changed_seeds("sequence", sequence::run, 20_000);
 }
 
 #[test]
