@@ -38,7 +38,9 @@ RELEASE := $(CARGO_TARGET_DIR)/release
 FILTER := $(CARGO_TARGET_DIR)/lowband-filter.wasm
 COPY_FILTER := $(CARGO_TARGET_DIR)/lowband-copy-filter.wasm
 REFERENCE_CLIENT := $(CARGO_TARGET_DIR)/reference-client
+REFERENCE_SERVER := $(CARGO_TARGET_DIR)/reference-server
 GO_COAP_CLIENT := $(CARGO_TARGET_DIR)/go-coap-client
+GO_COAP_SERVER := $(CARGO_TARGET_DIR)/go-coap-server
 CALIFORNIUM := $(CARGO_TARGET_DIR)/californium
 ENVOY_GATEWAY := .tools/envoy-gateway
 ISTIO := .tools/istio-pilot
@@ -89,7 +91,7 @@ check: needed .tools/bin/cargo-deny $(ACTIONLINT) ## formatting, lints, document
 	.tools/bin/cargo-deny --offline --manifest-path fuzz/Cargo.toml --no-default-features --config deny.toml --log-level error \
 	  check licenses bans sources
 	@unformatted=$$(gofmt -l e2e/foreign e2e/ingress e2e/kubernetes); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted" >&2; exit 1; }
-	$(GO) vet
+	$(GO) vet ./...
 
 needed:
 	@tools/needed
@@ -150,11 +152,11 @@ test-kubernetes: setup-test images kubernetes .tools/linters.stamp $(KUBE_SCORE)
 	python3 e2e/kubernetes/run.py
 
 test-more: setup-more images kubernetes ## what takes too long for `make test` or needs Java and a newer Go: late answers, Envoy Gateway, Istio, 2,000 sessions; four minutes
-	$(GO_COAP) vet
+	$(GO_COAP) vet ./...
 	.venv/examples/bin/python e2e/ingress/envoy_gateway.py
 	.venv/examples/bin/python e2e/ingress/istio.py
 	python3 e2e/kubernetes/run.py memory
-	env $(WITH_NODE) cargo test --locked -p lowband-e2e --test late --test bad_paths -- --ignored
+	env $(WITH_NODE) cargo test --locked -p lowband-e2e --test late --test bad_paths --test foreign_servers -- --ignored
 
 pictures: setup build filter ## the table of bytes in the README and its pictures, from a run of the demo
 	@mkdir -p $(CARGO_TARGET_DIR)
@@ -337,6 +339,10 @@ $(REFERENCE_CLIENT): $(wildcard e2e/foreign/reference/*) | .tools/test.stamp
 	@mkdir -p $(@D)
 	@$(STEP)/reference-client.log 'Building the foreign client of the tests' $(GO) build -trimpath -buildvcs=false -o $@
 
+$(REFERENCE_SERVER): $(wildcard e2e/foreign/reference/go.* e2e/foreign/reference/server/*) | .tools/test.stamp
+	@mkdir -p $(@D)
+	@$(STEP)/reference-server.log 'Building the foreign server of the tests' $(GO) build -trimpath -buildvcs=false -o $@ ./server
+
 # Captures for the tests of another reader, in either byte order, with blocks and options of all kinds.
 GOPACKET := github.com/gopacket/gopacket@v1.7.7 h1:9MaMKsjcFCnUVPI9CHp/ZDhu1SSV+rs0THQ2ztRAqmE=
 .tools/captures.stamp: tools/captures | .tools/test.stamp
@@ -349,6 +355,11 @@ $(GO_COAP_CLIENT): $(wildcard e2e/foreign/go-coap/*) | .tools/test.stamp
 	@mkdir -p $(@D)
 	@$(STEP)/go-coap-client.log 'Building the client on go-coap v3, which needs Go 1.26' \
 	  $(GO_COAP) build -trimpath -buildvcs=false -o $@
+
+$(GO_COAP_SERVER): $(wildcard e2e/foreign/go-coap/go.* e2e/foreign/go-coap/server/*) | .tools/test.stamp
+	@mkdir -p $(@D)
+	@$(STEP)/go-coap-server.log 'Building the server on go-coap v3, which needs Go 1.26' \
+	  $(GO_COAP) build -trimpath -buildvcs=false -o $@ ./server
 
 $(KUBE_SCORE): $(wildcard e2e/kubernetes/linters/go.*) | .tools/test.stamp
 	@$(STEP)/kube-score.log 'Building kube-score, which looks over the manifests' \
@@ -373,12 +384,12 @@ $(ISTIO): $(wildcard e2e/ingress/istio-pilot/*) | .tools/test.stamp
 	  go test -c -vet=off -trimpath -buildvcs=false -ldflags='-s -w' -o $(CURDIR)/$@ .
 
 # Maven checks no hash but the one that lies beside the file.
-$(CALIFORNIUM)/FetchLate.class: $(wildcard e2e/foreign/californium/* e2e/foreign/californium/src/*) | .tools/more.stamp
+$(CALIFORNIUM)/FetchLate.class $(CALIFORNIUM)/ServeBody.class &: $(wildcard e2e/foreign/californium/* e2e/foreign/californium/src/*) | .tools/more.stamp
 	@rm -rf $(CALIFORNIUM) && mkdir -p $(CALIFORNIUM)/lib
 	@$(STEP)/californium.log 'Fetching Californium' mvn -B -q -f e2e/foreign/californium/pom.xml \
 	  dependency:copy-dependencies -DoutputDirectory=$(CALIFORNIUM)/lib
 	@cd $(CALIFORNIUM)/lib && sha256sum --quiet -c $(CURDIR)/e2e/foreign/californium/SHA256SUMS
-	@javac -d $(CALIFORNIUM) -cp '$(CALIFORNIUM)/lib/*' e2e/foreign/californium/src/FetchLate.java
+	@javac -d $(CALIFORNIUM) -cp '$(CALIFORNIUM)/lib/*' e2e/foreign/californium/src/*.java
 
 # ---- what has to be there ----------------------------------------------------------------------------------
 
@@ -395,9 +406,9 @@ setup: .tools/system.stamp .tools/envoy.stamp .tools/synapse.stamp ## install wh
 
 setup-test: setup ## install what the tests need besides
 setup-test: .tools/test.stamp .tools/image.stamp .tools/envoy-oldest.stamp .tools/aiocoap.stamp .tools/nio.stamp \
-  .tools/examples.stamp .tools/monitoring.stamp .tools/crds.stamp .tools/prometheus.stamp .tools/bin/cargo-deny $(ACTIONLINT) .tools/node-clients.stamp .tools/captures.stamp $(REFERENCE_CLIENT)
+  .tools/examples.stamp .tools/monitoring.stamp .tools/crds.stamp .tools/prometheus.stamp .tools/bin/cargo-deny $(ACTIONLINT) .tools/node-clients.stamp .tools/captures.stamp $(REFERENCE_CLIENT) $(REFERENCE_SERVER)
 
-setup-more: setup-test $(GO_COAP_CLIENT) $(ENVOY_GATEWAY) $(ISTIO) $(CALIFORNIUM)/FetchLate.class ## install what `make test-more` needs besides
+setup-more: setup-test $(GO_COAP_CLIENT) $(GO_COAP_SERVER) $(ENVOY_GATEWAY) $(ISTIO) $(CALIFORNIUM)/FetchLate.class $(CALIFORNIUM)/ServeBody.class ## install what `make test-more` needs besides
 
 .tools/system.stamp: Makefile tools/system-packages | rust
 	@$(STEP)/system.log 'Looking for system packages' tools/system-packages $(SYSTEM_PACKAGES)

@@ -1,5 +1,5 @@
-//! A foreign client in a process of its own that is driven by lines of JSON: an order goes in, its
-//! answer comes out.
+//! A foreign client or server in a process of its own that is driven by lines of JSON: an order goes in,
+//! its answer comes out.
 
 use crate::error::{Error, Result};
 use serde::Serialize;
@@ -17,7 +17,7 @@ const MORE: Duration = Duration::from_secs(10);
 /// Time for the end: more than the clients give themselves for their goodbye.
 const END_WITHIN: Duration = Duration::from_secs(10);
 
-/// A running client. If it is dropped without [`Driven::end`], it is killed.
+/// A running program. If it is dropped without [`Driven::end`], it is killed.
 #[derive(Debug)]
 pub(crate) struct Driven {
     name: &'static str,
@@ -28,12 +28,12 @@ pub(crate) struct Driven {
 }
 
 impl Driven {
-    /// Starts the client; `name` is for messages.
+    /// Starts the program; `name` is for messages.
     pub(crate) fn start(name: &'static str, command: Command) -> Result<Driven> {
         Driven::patient(name, command, ANSWER_WITHIN)
     }
 
-    /// Starts the client, which gives itself this long for an answer if it is one of those that can be told;
+    /// Starts the program, which gives itself this long for an answer if it is one of those that can be told;
     /// `name` is for messages.
     pub(crate) fn patient(name: &'static str, mut command: Command, within: Duration) -> Result<Driven> {
         command.env("LOWBAND_ANSWER_WITHIN", within.as_secs().to_string());
@@ -45,7 +45,7 @@ impl Driven {
         Ok(Driven { name, child, orders, answers: BufReader::new(answers).lines(), within: within + MORE })
     }
 
-    /// Writes a line that the client does not answer.
+    /// Writes a line that the program does not answer.
     pub(crate) async fn tell(&mut self, line: &impl Serialize) -> Result<()> {
         let line = format!("{}\n", json!(line));
         self.orders
@@ -60,9 +60,14 @@ impl Driven {
         what: &str,
         order: &impl Serialize,
     ) -> Result<T> {
+        self.tell(order).await?;
+        self.hear(what).await
+    }
+
+    /// Returns the next line that the program writes; `what` is for messages.
+    pub(crate) async fn hear<T: DeserializeOwned>(&mut self, what: &str) -> Result<T> {
         let what = format!("{}, {what}", self.name);
         let no_answer = |why: String| Error::NoAnswer { what: what.clone(), why };
-        self.tell(order).await?;
         let answer = tokio::time::timeout(self.within, self.answers.next_line()).await;
         let answer = answer.map_err(|_| no_answer(format!("silent for {:?}", self.within)))?;
         let answer = answer.map_err(|why| no_answer(why.to_string()))?;
@@ -71,7 +76,7 @@ impl Driven {
         serde_json::from_str(&answer).map_err(|why| no_answer(why.to_string()))
     }
 
-    /// Ends the client's input; the client must exit by itself, with status 0.
+    /// Ends the program's input; the program must exit by itself, with status 0.
     pub(crate) async fn end(self) -> Result<()> {
         let Driven { name, mut child, orders, answers, .. } = self;
         drop((orders, answers));

@@ -11,6 +11,8 @@
 //! - [`link_relay`] is a [`link`] of some rate, delay and loss between a client and the sidecar.
 //! - [`mod@aiocoap`] is a foreign client without DTLS, for the message layer alone, and [`fetcher`] more of
 //!   them that only fetch; they and [`mod@reference`] are driven by lines.
+//! - [`foreign_server`] is a foreign server without DTLS, and [`plain`] our client's CoAP on a socket, on a
+//!   path that loses and delays.
 //! - [`corpus`] is a recorded sample of what Matrix clients ask, to be replayed; [`twins`] compares the
 //!   answers of two homeservers.
 //!
@@ -27,6 +29,7 @@ pub mod envoy;
 pub mod error;
 pub mod fetcher;
 pub mod fixture;
+pub mod foreign_server;
 pub mod hello_world;
 pub mod http1;
 pub mod link;
@@ -35,6 +38,7 @@ pub mod loss;
 pub mod matrix;
 pub mod parts;
 mod pcap;
+pub mod plain;
 pub mod ports;
 pub mod process;
 pub mod reference;

@@ -12,7 +12,9 @@ pub struct Parts {
     envoy: PathBuf,
     synapse_python: PathBuf,
     reference_client: PathBuf,
+    reference_server: PathBuf,
     go_coap_client: PathBuf,
+    go_coap_server: PathBuf,
     californium: PathBuf,
     aiocoap_python: PathBuf,
     nio_python: PathBuf,
@@ -21,9 +23,10 @@ pub struct Parts {
 
 impl Parts {
     /// Takes the paths from `LOWBAND_BIN_DIR`, `LOWBAND_WASM`, `LOWBAND_ENVOY`, `LOWBAND_SYNAPSE_PYTHON`,
-    /// `LOWBAND_REFERENCE_CLIENT`, `LOWBAND_GO_COAP_CLIENT`, `LOWBAND_CALIFORNIUM`, `LOWBAND_AIOCOAP_PYTHON`,
-    /// `LOWBAND_NIO_PYTHON` and `LOWBAND_PROMETHEUS` (a folder). The default of each is the path to which the
-    /// Makefile installs it, relative to the workspace's root.
+    /// `LOWBAND_REFERENCE_CLIENT`, `LOWBAND_REFERENCE_SERVER`, `LOWBAND_GO_COAP_CLIENT`,
+    /// `LOWBAND_GO_COAP_SERVER`, `LOWBAND_CALIFORNIUM`, `LOWBAND_AIOCOAP_PYTHON`, `LOWBAND_NIO_PYTHON` and
+    /// `LOWBAND_PROMETHEUS` (a folder). The default of each is the path to which the Makefile installs it,
+    /// relative to the workspace's root.
     pub fn from_environment() -> Parts {
         let root = workspace_root();
         let path = |variable: &str, default: PathBuf| match std::env::var_os(variable) {
@@ -36,7 +39,9 @@ impl Parts {
             envoy: path("LOWBAND_ENVOY", packaged_envoy(&root.join(".venv/envoy"))),
             synapse_python: path("LOWBAND_SYNAPSE_PYTHON", root.join(".venv/synapse/bin/python")),
             reference_client: path("LOWBAND_REFERENCE_CLIENT", root.join("target/reference-client")),
+            reference_server: path("LOWBAND_REFERENCE_SERVER", root.join("target/reference-server")),
             go_coap_client: path("LOWBAND_GO_COAP_CLIENT", root.join("target/go-coap-client")),
+            go_coap_server: path("LOWBAND_GO_COAP_SERVER", root.join("target/go-coap-server")),
             californium: path("LOWBAND_CALIFORNIUM", root.join("target/californium")),
             aiocoap_python: path("LOWBAND_AIOCOAP_PYTHON", root.join(".venv/aiocoap/bin/python")),
             nio_python: path("LOWBAND_NIO_PYTHON", root.join(".venv/nio/bin/python")),
@@ -75,6 +80,16 @@ impl Parts {
         existing("the client on the reference's stack", self.reference_client.clone(), "setup-test")
     }
 
+    /// Returns the foreign server of `e2e/foreign/reference`.
+    pub fn reference_server(&self) -> Result<PathBuf> {
+        existing("the server on the reference's stack", self.reference_server.clone(), "setup-test")
+    }
+
+    /// Returns the foreign server of `e2e/foreign/go-coap`.
+    pub fn go_coap_server(&self) -> Result<PathBuf> {
+        existing("the server on go-coap v3", self.go_coap_server.clone(), "setup-more")
+    }
+
     /// Returns the foreign client of `e2e/foreign/go-coap`.
     pub fn go_coap_client(&self) -> Result<PathBuf> {
         existing("the client on go-coap v3", self.go_coap_client.clone(), "setup-more")
@@ -93,8 +108,9 @@ impl Parts {
 
     /// Returns the class path of `e2e/foreign/californium`.
     pub fn californium_classes(&self) -> Result<String> {
-        let client = self.californium.join("FetchLate.class");
-        existing("the client on Californium", client, "setup-more")?;
+        for class in ["FetchLate.class", "ServeBody.class"] {
+            existing("client and server on Californium", self.californium.join(class), "setup-more")?;
+        }
         let folder = self.californium.display();
         Ok(format!("{folder}:{folder}/lib/*"))
     }

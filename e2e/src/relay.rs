@@ -121,7 +121,7 @@ impl Relay {
 }
 
 /// Decides whether a datagram is lost.
-type Loses = Box<dyn FnMut(From, &[u8]) -> bool + Send>;
+pub(crate) type Loses = Box<dyn FnMut(From, &[u8]) -> bool + Send>;
 
 enum Question {
     Traffic(oneshot::Sender<Traffic>),
