@@ -11,7 +11,9 @@
 use crate::error::{Error, Result};
 use crate::loss::{BadPath, From};
 use crate::relay::Loses;
-use lowband_transport::coap::{Client, ClientEvent, FailReason, Limits, Method, Request, Response, Times};
+use lowband_transport::coap::{
+    BlockSize, Client, ClientEvent, FailReason, Limits, Method, PathReport, Request, Response, Times,
+};
 use lowband_transport::{ExchangeId, SessionId};
 use lowband_wire::coap::block::Block;
 use lowband_wire::coap::message::{Kind, Message, MessageId, Token};
@@ -140,6 +142,8 @@ pub struct Plain {
     began: Instant,
     log: Vec<Passed>,
     ended: BTreeMap<ExchangeId, Outcome>,
+    /// Blocks whose next answer is lost.
+    doomed: Vec<Block>,
 }
 
 impl fmt::Debug for Plain {
@@ -175,6 +179,7 @@ impl Plain {
             began,
             log: Vec::new(),
             ended: BTreeMap::new(),
+            doomed: Vec::new(),
         })
     }
 
@@ -185,9 +190,14 @@ impl Plain {
         self.client.request(Instant::now(), SESSION, request)
     }
 
-    /// Returns the client, for what it tells of itself.
-    pub fn client(&self) -> &Client {
-        &self.client
+    /// Loses the next answer with this block, whether it is the last one or not.
+    pub fn lose_answer(&mut self, num: u32, size: BlockSize) {
+        self.doomed.push(Block { num, more: false, size });
+    }
+
+    /// Returns what the client has found out about the path.
+    pub fn report(&self) -> Option<PathReport> {
+        self.client.path(SESSION)
     }
 
     /// Returns all messages so far: the client's when it sent them, the server's when they arrived or were
@@ -267,7 +277,7 @@ impl Plain {
 
     /// Puts a message on its way, or loses it.
     fn pass(&mut self, from: From, bytes: Vec<u8>) {
-        let lost = (self.loses)(from, &bytes);
+        let lost = (self.loses)(from, &bytes) || self.is_doomed(from, &bytes);
         if from == From::Client || lost {
             self.note(from, lost, &bytes);
         }
@@ -276,6 +286,17 @@ impl Plain {
             let at = Instant::now() + self.delay();
             self.on_their_way.push(Reverse((at, self.sent, from == From::Client, bytes)));
         }
+    }
+
+    fn is_doomed(&mut self, from: From, bytes: &[u8]) -> bool {
+        if from == From::Client || self.doomed.is_empty() {
+            return false;
+        }
+        let answer = Passed::read(Duration::ZERO, from, true, bytes);
+        let Some(block) = answer.and_then(|answer| answer.block) else { return false };
+        let is_it = |doomed: &Block| (doomed.num, doomed.size) == (block.num, block.size);
+        let found = self.doomed.iter().position(is_it);
+        found.map(|place| self.doomed.swap_remove(place)).is_some()
     }
 
     /// Lets the first message on its way arrive.
