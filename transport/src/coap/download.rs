@@ -102,6 +102,13 @@ impl Download {
         })
     }
 
+    /// Returns whether a block is the last one, as far as the length is known, and alone is missing.
+    pub(super) fn is_last(&self, block: Block) -> bool {
+        let length = self.end.or(self.options.size.map(|size| size as usize));
+        let ends = length.is_some_and(|length| block.offset() + block.size.bytes() >= length);
+        ends && self.body.len() >= block.offset()
+    }
+
     /// Counts the bytes that have come.
     pub(super) fn received(&self) -> usize {
         self.body.len() + self.ahead_bytes

@@ -35,6 +35,23 @@ fn only_the_newest_message_of_a_transfer_is_repeated() {
 }
 
 #[test]
+fn the_last_block_is_asked_for_again_under_its_id() {
+    let mut foreign = Foreign::new();
+    let (_, asked) = foreign.ask(get("x"));
+    let first = piggybacked(&asked, Code::CONTENT).block(BLOCK2, 0, true, 16).option(SIZE2, &[20]);
+    let last = foreign.says(&first.payload(&[0; 16])).remove(0);
+    assert_eq!(last.block(BLOCK2), Some((1, false, 16)));
+    // A server that has forgotten the body would give the end of a newer one under another id.
+    for _ in 0..2 {
+        foreign.now = foreign.client.poll_timeout().unwrap();
+        foreign.client.handle_timeout(foreign.now);
+        assert_eq!(foreign.sent(), [last.clone()]);
+    }
+    foreign.says(&piggybacked(&last, Code::CONTENT).block(BLOCK2, 1, false, 16).payload(&[1; 4]));
+    assert_eq!(foreign.response().body.len(), 20);
+}
+
+#[test]
 fn a_non_confirmable_response_is_taken_and_not_answered() {
     let mut foreign = Foreign::new();
     let (_, asked) = foreign.ask(get("x"));

@@ -123,9 +123,29 @@ impl Client {
                 flight.window.tail(now);
                 break;
             };
-            self.ask_for(now, session, id, block);
+            match last_goes_last && self.is_last(id, block) {
+                true => self.ask_for_last(now, id, block),
+                false => self.ask_for(now, session, id, block),
+            }
         }
         self.watch_flight(session);
+    }
+
+    fn is_last(&self, id: ExchangeId, block: Block) -> bool {
+        let state = self.exchanges.get(&id).map(|exchange| &exchange.state);
+        matches!(state, Some(State::Downloading(download, _)) if download.is_last(block))
+    }
+
+    /// Asks for the last block by a message that is sent again under its id. A peer that forgets a body once
+    /// its last block was asked for knows such a copy, and gives the same answer; under another id it would
+    /// give the end of a newer body, and without an ETag nothing would tell.
+    fn ask_for_last(&mut self, now: Instant, id: ExchangeId, block: Block) {
+        self.land(now, id);
+        let Some(exchange) = self.exchanges.get_mut(&id) else { return };
+        if let State::Downloading(_, one) = &mut exchange.state {
+            *one = Some(block);
+        }
+        self.send(now, id, options::Part::Download);
     }
 
     fn watch_flight(&mut self, session: SessionId) {
@@ -369,6 +389,10 @@ impl Client {
             let copies = if probes.len() == 1 && backoff >= 2 { 2 } else { 1 };
             let body = self.exchanges.get(&asked.exchange).and_then(Exchange::body);
             if let Some(block) = body.and_then(|body| body.missing(last_goes_last)) {
+                if last_goes_last && self.is_last(asked.exchange, block) {
+                    self.ask_for_last(now, asked.exchange, block);
+                    continue;
+                }
                 for _ in 0..copies {
                     self.ask_for(now, session, asked.exchange, block);
                 }
