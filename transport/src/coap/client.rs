@@ -272,9 +272,18 @@ impl Client {
             return;
         };
         // Under a token that several requests have, a second answer to an earlier one may come.
-        let keeps_token = self.exchanges.get(&id).is_some_and(|exchange| exchange.keeps_token);
-        if keeps_token && message.kind == Kind::Acknowledgement && to.is_none() {
+        let sharing = self.exchanges.get(&id).filter(|exchange| exchange.keeps_token);
+        let is_late = sharing.is_some_and(|exchange| match message.kind {
+            Kind::Acknowledgement => to.is_none(),
+            _ => !exchange.awaits(&message),
+        });
+        if is_late {
             self.messages.counters.unmatched += 1;
+            if message.kind == Kind::Confirmable {
+                let origin = Origin::of(session, Network::alone(session.0), &message);
+                self.messages.remember(now, &origin);
+                self.messages.acknowledge(&origin);
+            }
             return;
         }
         // A response acknowledges the request in whichever message it comes (RFC 7252 section 5.3.2).

@@ -29,9 +29,6 @@ use std::collections::{BTreeMap, BTreeSet};
 /// 256 KiB behind it.
 const AHEAD: usize = 192 << 10;
 
-/// Bytes of the ETag of a server that makes one out of its body, and runs a request anew for each token.
-const ETAG_OF_A_SUM: usize = 2;
-
 #[derive(Debug)]
 pub(super) struct Download {
     code: Code,
@@ -117,12 +114,6 @@ impl Download {
     /// Returns how long the peer says the body is.
     pub(super) fn size(&self) -> Option<u64> {
         self.end.map(|end| end as u64).or(self.options.size)
-    }
-
-    /// Returns whether the server may run the request again for a block that is asked for under a token of its
-    /// own, by the look of its answer.
-    pub(super) fn may_hang_on_its_token(&self) -> bool {
-        self.etag.as_ref().is_some_and(|etag| etag.len() == ETAG_OF_A_SUM) && self.options.size.is_none()
     }
 
     /// Returns whether a block belongs to another body: the resource has changed (RFC 7959 section 2.4).

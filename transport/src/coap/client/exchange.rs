@@ -13,6 +13,7 @@ use super::super::congestion::Turn;
 use super::super::download::{self, Download};
 use super::super::exchanged::Request;
 use super::super::failure::{FailReason, ProtocolError};
+use super::flight::place;
 use super::report::{Direction, Progress};
 use super::sending::Sending;
 use super::upload::{LARGEST_MESSAGE, Upload, next_upload, upload_size};
@@ -21,7 +22,7 @@ use crate::shares::Network;
 use crate::{ExchangeId, SessionId};
 use lowband_wire::coap::block::{Block, BlockSize};
 use lowband_wire::coap::fault::Unsendable;
-use lowband_wire::coap::message::{Outgoing, Token};
+use lowband_wire::coap::message::{Message, Outgoing, Token};
 use lowband_wire::coap::options::{self, ParsedResponse, Part};
 use lowband_wire::coap::uint::uint;
 use lowband_wire::coap::{Code, Method, numbers};
@@ -96,6 +97,12 @@ impl Exchange {
     /// Returns the options of a message of the request.
     pub(super) fn encode(&self, part: Part) -> Result<Vec<(u16, Vec<u8>)>, Unsendable> {
         options::encode_request(&self.request.options, part)
+    }
+
+    /// Returns whether a message may answer the newest one, where earlier ones had the same token.
+    pub(super) fn awaits(&self, message: &Message) -> bool {
+        let State::Downloading(_, Some(block)) = &self.state else { return true };
+        place(message).is_none_or(|offset| offset == block.offset())
     }
 
     /// Returns the token of the newest message; None as long as nothing has been sent.
@@ -392,7 +399,7 @@ impl Client {
             Ok(download::Progress::Whole(response)) => self.succeed(now, id, response),
             Ok(download::Progress::More(download)) => {
                 let is_ours = self.sessions.get(&exchange.session).and_then(|state| state.is_ours);
-                exchange.keeps_token |= is_ours != Some(true) && download.may_hang_on_its_token();
+                exchange.keeps_token |= is_ours == Some(false);
                 let next = download.missing(true);
                 exchange.state = State::Downloading(download, next);
                 // A body that has been sent is not needed again (RFC 7959 section 3.3).

@@ -3,12 +3,15 @@
 //!
 //! ```text
 //!                     next body that misses a block, in turn
-//!   Body::missing  ----------------------------------------> sent, under a token and an id of its own
+//!   Body::missing  ----------------------------------------> sent, under an id of its own
 //!        ^                                                      |        |         |
 //!        |             lost: overtaken, or probed for           |        |         `-- acknowledged: waits at the peer
 //!        `------------------------------------------------------'        v
 //!                                                           answered: Body takes the block
 //! ```
+//!
+//! A server that is not ours gets one token for all blocks of a body: some run a request anew for each token. A
+//! server of ours gets a token for each block.
 //!
 //! A request that was taken for lost is remembered for a while: its answer may come after all, and shows that
 //! it was taken for lost too early.
@@ -16,7 +19,8 @@
 use super::super::delay_window::DelayWindow;
 use crate::{ExchangeId, SessionId};
 use lowband_wire::coap::block::Block;
-use lowband_wire::coap::message::{MessageId, Token};
+use lowband_wire::coap::message::{Kind, Message, MessageId, Token};
+use lowband_wire::coap::numbers;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -64,6 +68,8 @@ pub(super) struct Asked {
     pub block: Block,
     pub sent: Instant,
     pub token: Token,
+    /// Whether other requests have the same token.
+    shares_token: bool,
     id: MessageId,
     fate: Fate,
     /// How often the block has been asked for, this request included.
@@ -182,22 +188,36 @@ impl Flight {
         let tries = self.asked.values().filter(same).map(|asked| asked.tries).max().unwrap_or(0) + 1;
         let number = self.window.send(now);
         let (id, token, fate) = (MessageId(0), Token::EMPTY, Fate::OnItsWay);
-        self.asked.insert(number, Asked { exchange, block, sent: now, token, id, fate, tries });
+        let asked = Asked { exchange, block, sent: now, token, shares_token: false, id, fate, tries };
+        self.asked.insert(number, asked);
         self.pair += 1;
         number
     }
 
-    /// Notes under which token and id a request has gone out.
-    pub(super) fn sent_as(&mut self, number: u64, token: Token, id: MessageId) {
-        if let Some(asked) = self.asked.get_mut(&number) {
-            (asked.token, asked.id) = (token, id);
+    /// Notes under which id and token a request has gone out, and whether others have the same token.
+    pub(super) fn sent_as(&mut self, number: u64, id: MessageId, token: Token, shares_token: bool) {
+        let Some(asked) = self.asked.get_mut(&number) else { return };
+        (asked.id, asked.token, asked.shares_token) = (id, token, shares_token);
+        if !shares_token {
             self.tokens.insert(token, number);
         }
     }
 
-    /// Returns the number of the request that has this token.
-    pub(super) fn by_token(&self, token: Token) -> Option<u64> {
-        self.tokens.get(&token).copied()
+    /// Returns the number of the request that a message answers. Under a token of many an acknowledgement names
+    /// its request by the id, any other answer by the place of its block.
+    pub(super) fn answered_by(&self, message: &Message) -> Option<u64> {
+        if let Some(number) = self.tokens.get(&message.token) {
+            return Some(*number);
+        }
+        let mut of_token =
+            self.asked.iter().filter(|(_, asked)| asked.shares_token && asked.token == message.token);
+        let found = match (message.kind, place(message)) {
+            (Kind::Acknowledgement, _) => of_token.find(|(_, asked)| asked.id == message.id),
+            (_, Some(offset)) => of_token.rfind(|(_, asked)| asked.block.offset() == offset),
+            // It refuses whichever it was.
+            (_, None) => of_token.find(|(_, asked)| asked.fate != Fate::Lost),
+        };
+        found.map(|(number, _)| *number)
     }
 
     pub(super) fn get(&self, number: u64) -> Option<&Asked> {
@@ -332,6 +352,12 @@ impl Flight {
         let waiting = if self.waiting == 0 { None } else { self.asked.values().filter_map(overdue).min() };
         [self.window.timeout(), waiting].into_iter().flatten().min()
     }
+}
+
+/// Returns where the block begins that is in a message.
+pub(super) fn place(message: &Message) -> Option<usize> {
+    let (_, value) = message.options().find(|(number, _)| *number == numbers::BLOCK2)?;
+    Block::decode(value).ok().map(Block::offset)
 }
 
 fn overdue(asked: &Asked) -> Option<Instant> {

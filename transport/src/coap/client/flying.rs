@@ -75,7 +75,7 @@ impl Client {
             && match state.peer() {
                 Peer::Ours => true,
                 Peer::OneByOne => false,
-                Peer::Unknown | Peer::Pipelines => exchange.method() == Method::Get && !exchange.keeps_token,
+                Peer::Unknown | Peer::Pipelines => exchange.method() == Method::Get,
             }
     }
 
@@ -90,7 +90,9 @@ impl Client {
         }
         let took = self.messages.newest_answer(session, Owner::Exchange(id));
         let Some(state) = self.sessions.get_mut(&session) else { return };
-        state.tokens.remove(&exchange.token);
+        if !exchange.keeps_token {
+            state.tokens.remove(&exchange.token);
+        }
         let is_slow = match (took, state.round_trip) {
             (Some(took), Some(least)) => took < least || took - least > NOT_SLOW,
             _ => true,
@@ -169,8 +171,13 @@ impl Client {
         state.path.blocks += u64::from(!is_again);
         state.path.blocks_again += u64::from(is_again);
         self.messages.counters.blocks_asked_again += u64::from(is_again);
-        state.last_token += 1;
-        let token = Token::from_number(state.last_token);
+        let token = match exchange.keeps_token {
+            true => exchange.token,
+            false => {
+                state.last_token += 1;
+                Token::from_number(state.last_token)
+            }
+        };
         if let Some(body) = exchange.body_mut() {
             body.is_asked(block, number);
         }
@@ -181,7 +188,7 @@ impl Client {
         };
         let owner = Owner::Part(Part { session, number });
         match self.messages.send_once(now, session, message, owner) {
-            Some(message) => flight.sent_as(number, token, message),
+            Some(message) => flight.sent_as(number, message, token, exchange.keeps_token),
             None => {
                 let most = self.messages.largest_message(session);
                 self.fail(now, id, FailReason::Unsendable(Unsendable::Message { most }));
@@ -225,12 +232,12 @@ impl Client {
         }
     }
 
-    /// Takes in the answer to a request for a block; false if there was none under this token.
+    /// Takes in the answer to a request for a block; false if it answers none.
     pub(super) fn part_answered(&mut self, now: Instant, session: SessionId, message: &Message) -> bool {
         let Some(flight) = self.sessions.get_mut(&session).and_then(|state| state.flight.as_mut()) else {
             return false;
         };
-        let Some(number) = flight.by_token(message.token) else { return false };
+        let Some(number) = flight.answered_by(message) else { return false };
         let Some(exchange) = flight.get(number).map(|asked| asked.exchange) else { return false };
         let block = flight.get(number).map(|asked| asked.block);
         let body = self.exchanges.get(&exchange).and_then(Exchange::body);
@@ -303,6 +310,8 @@ impl Client {
         self.land(now, id);
         let Some(exchange) = self.exchanges.get_mut(&id) else { return };
         exchange.restarts += 1;
+        // Late blocks of the body before must not be taken for new ones.
+        exchange.keeps_token = false;
         exchange.state = State::Asked;
         self.messages.counters.downloads_restarted += 1;
         self.send(now, id, options::Part::First);
