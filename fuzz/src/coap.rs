@@ -7,7 +7,9 @@ use lowband_wire::coap::block::BlockSize;
 use lowband_wire::coap::numbers::MAX_ACCESS_TOKEN;
 use lowband_wire::coap::options::RequestOptions;
 
-pub(crate) use lowband_wire::coap::numbers::{BLOCK1, BLOCK2, ETAG, REQUEST_TAG, SIZE1, SIZE2, URI_PATH};
+pub(crate) use lowband_wire::coap::numbers::{
+    BLOCK1, BLOCK2, CAPABILITIES, ETAG, Q_BLOCK2, REQUEST_TAG, SIZE1, SIZE2, URI_PATH,
+};
 pub(crate) use lowband_wire::coap::uint::uint;
 
 /// Returns small limits. A page of a snapshot has 16 KiB: smaller byte limits would not test anything.

@@ -7,7 +7,8 @@
 mod checks;
 
 use crate::coap::{
-    BLOCK1, BLOCK2, Outgoing, REQUEST_TAG, SIZE1, SIZE2, URI_PATH, block, body, tight_limits, uint,
+    BLOCK1, BLOCK2, CAPABILITIES, Outgoing, Q_BLOCK2, REQUEST_TAG, SIZE1, SIZE2, URI_PATH, block, body,
+    tight_limits, uint,
 };
 use arbitrary::{Arbitrary, Unstructured};
 use coap_lite::MessageType;
@@ -68,6 +69,16 @@ enum Step {
     },
     Pass {
         deciseconds: u16,
+    },
+    /// Several blocks at once: `which` has a bit for each block from `num` on.
+    AskList {
+        to: To,
+        put: bool,
+        num: u8,
+        which: u8,
+        more: bool,
+        szx: u8,
+        ours: bool,
     },
 }
 
@@ -144,6 +155,8 @@ struct World {
     etags: BTreeMap<Vec<u8>, ExchangeId>,
     /// Separate responses to be settled, by session and message id.
     separate: Vec<(SessionId, u16)>,
+    /// Whether a client has said what it is capable of, which the server knows as long as its session lasts.
+    has_said: bool,
 }
 
 pub fn run(data: &[u8]) {
@@ -176,6 +189,7 @@ impl World {
             answers: BTreeMap::new(),
             etags: BTreeMap::new(),
             separate: Vec::new(),
+            has_said: false,
         };
         (0..SESSIONS).for_each(|at| world.open(at));
         world
@@ -211,6 +225,14 @@ impl World {
             Step::AskBlock { to, put, num, szx, wants_size } => {
                 let mut options = vec![(BLOCK2, block(num.into(), false, szx % 7))];
                 options.extend(wants_size.then(|| (SIZE2, Vec::new())));
+                self.send(to, put, options, Vec::new(), None);
+            }
+            Step::AskList { to, put, num, which, more, szx, ours } => {
+                let nums = (0..8).filter(|bit| which >> bit & 1 == 1).map(|bit| usize::from(num) + bit);
+                let listed = nums.map(|num| (Q_BLOCK2, block(num as u32, more, szx % 7)));
+                let mut options: Vec<_> = listed.collect();
+                options.extend(ours.then(|| (CAPABILITIES, vec![3])));
+                self.has_said |= ours;
                 self.send(to, put, options, Vec::new(), None);
             }
             Step::Repeat { session, which } => self.repeat(session, which),
