@@ -128,6 +128,9 @@ pub(super) struct Snapshot {
     pub last_used: Instant,
     /// True once every block has been sent.
     pub read: bool,
+    /// True once the client has asked for several blocks in one message, or for one again: it may miss some
+    /// although all have been sent.
+    pub has_gaps: bool,
     /// Blocks on their way as separate responses: until they have arrived, the client cannot ask for more.
     pub delivering: u32,
     /// Smaller size in which the first block has been sent, and how many larger copies seemed lost before
@@ -167,6 +170,7 @@ impl Snapshot {
             sending: None,
             last_used: now,
             read: false,
+            has_gaps: false,
             delivering: 0,
             cut: None,
             code: head.0,
@@ -226,6 +230,7 @@ impl Snapshot {
             End::Complete => false,
         };
         let again = self.asked.send(block);
+        self.has_gaps |= again;
         self.read |= matches!(self.end, End::Complete) && self.asked.is_all_of(end);
         let mut options = options::encode_response(&self.options);
         options.push((numbers::ETAG, self.etag.clone()));

@@ -2,7 +2,7 @@
 
 use super::peer::*;
 use super::sim::{MS, SECOND, body};
-use lowband_transport::coap::{Code, Limits};
+use lowband_transport::coap::{Activity, Code, Limits};
 use lowband_transport::{ExchangeId, SessionId};
 
 const GONE: Code = Code::REQUEST_ENTITY_INCOMPLETE;
@@ -333,6 +333,20 @@ fn a_body_is_read_when_each_of_its_blocks_has_been_sent() {
         peer.wait(61 * SECOND);
         assert_eq!(peer.server.counters().bodies_given_up, 1);
     }
+}
+
+#[test]
+fn a_client_that_may_miss_blocks_is_not_at_rest_at_once() {
+    let (mut peer, _) = ours(&body(5000, 1), Limits::default());
+    let activity = |peer: &Peer| peer.server.activity(SESSION, peer.now - 5 * SECOND);
+    peer.send(&list(2, 1..5));
+    assert_eq!((peer.server.open_exchanges(), activity(&peer)), (0, Activity::Busy));
+    peer.wait(4 * SECOND);
+    peer.send(&list(3, [2]));
+    peer.wait(4 * SECOND);
+    assert_eq!(activity(&peer), Activity::Busy);
+    peer.wait(SECOND);
+    assert_eq!(activity(&peer), Activity::AtRest);
 }
 
 #[test]

@@ -26,6 +26,10 @@ impl Server {
         if exchanges.any(Exchange::is_unfinished) {
             return Activity::Busy;
         }
+        let bodies = || state.bodies.iter().flat_map(|bodies| bodies.snapshots());
+        if bodies().any(|body| body.read && body.has_gaps && body.last_used > since) {
+            return Activity::Busy;
+        }
         let moves = |step: Option<Instant>| step.is_none_or(|last| last > since);
         match state.bodies.iter().flat_map(|bodies| bodies.last_steps()).map(moves).max() {
             None => Activity::AtRest,

@@ -37,6 +37,7 @@ impl Snapshot {
         room: usize,
     ) -> (Vec<Lookup>, usize) {
         self.last_used = now;
+        self.has_gaps = true;
         for other in &mut self.lists {
             other.blocks.retain(|block| !list.blocks.contains(block));
         }
