@@ -380,12 +380,22 @@ impl Client {
             if state.begun.saturating_sub(oldest) >= RUN_AHEAD {
                 return;
             }
+            let free = state.queue.iter().position(|id| !self.has_to_wait(state, *id));
             let Some(state) = self.sessions.get_mut(&session) else { return };
-            let Some(next) = state.queue.pop_front() else { return };
+            let Some(next) = free.and_then(|place| state.queue.remove(place)) else { return };
             state.active += 1;
             state.begun += 1;
             self.start(now, next);
         }
+    }
+
+    /// Returns whether a request waits for another one of the same resource: a server that is not ours may keep
+    /// one body of a resource per client, whatever the Request-Tag, and no ETag would tell whose a block is.
+    fn has_to_wait(&self, state: &Session, id: ExchangeId) -> bool {
+        let may_wait = state.is_ours == Some(false);
+        let Some(own) = self.exchanges.get(&id).filter(|_| may_wait) else { return false };
+        let mut begun = state.tokens.values().filter_map(|other| self.exchanges.get(other));
+        begun.any(|other| own.gets_the_same(other))
     }
 
     /// Returns how many requests had begun when the oldest message went out that is still sent again.

@@ -195,6 +195,11 @@ impl Exchange {
             && matches!(self.state, State::Uploading(block) if block.num > 0)
     }
 
+    /// Returns whether both are a GET of the same resource.
+    pub(super) fn gets_the_same(&self, other: &Exchange) -> bool {
+        self.request.method == Method::Get && self.same_resource(&other.request)
+    }
+
     /// Returns whether blocks of the two requests could be confused (RFC 9175 section 3).
     fn same_resource(&self, other: &Request) -> bool {
         let (ours, theirs) = (&self.request.options, &other.options);
