@@ -106,8 +106,7 @@ async fn all(options: &Options, bench: &Arc<Bench>, results: &Path) -> Result<()
         let (body, count) = LOOPBACK;
         eprintln!("{count} bodies of {body} bytes over loopback");
         // Runs first, and alone: it counts processor time.
-        let values = bench.processor_time(body, count).await?;
-        rows.push(figures::loopback("CPU: body of 125 blocks over loopback".to_owned(), values));
+        rows.extend(figures::loopback(bench.processor_time(body, count).await?));
     }
     let runs = run_all(options, bench, &cells, results).await?;
     for (number, cell) in cells.iter().enumerate() {

@@ -7,7 +7,8 @@
 
 use crate::cells::{Cell, Who, Work};
 use crate::upstream;
-use lowband_client::{ConnectOptions, Connection, Request, Verification};
+use lowband_bench::usage::running_time;
+use lowband_client::{ConnectOptions, Connection, Request, Settings, Verification};
 use lowband_e2e::call::Call;
 use lowband_e2e::certificate::Certificate;
 use lowband_e2e::fetcher::{Fetcher, Library};
@@ -20,6 +21,7 @@ use lowband_e2e::ports::Port;
 use lowband_e2e::reference::Reference;
 use lowband_e2e::sidecar::Sidecar;
 use lowband_e2e::{Error, Result};
+use lowband_transport::coap::Limits;
 use lowband_wire::coap::Method;
 use lowband_wire::coap::content_format::CBOR;
 use lowband_wire::dtls::record::ContentType;
@@ -32,6 +34,8 @@ use std::time::{Duration, Instant};
 const CONNECT_WITHIN: Duration = Duration::from_secs(300);
 /// Time for all of one program. One block at a time over the worst of the links takes half of it.
 const WITHIN: Duration = Duration::from_secs(3_600);
+/// Time for clients of others, of whom some never end: the slowest that does takes half of it.
+const OTHERS_WITHIN: Duration = Duration::from_secs(240);
 /// Number of PUTs alone.
 const PUTS: u64 = 60;
 /// Bytes of the body of a PUT: the message "Hello World" has as many.
@@ -135,18 +139,18 @@ impl Bench {
                 self.lowband(server, &folder.join("client"), &["--window", "1"], &target, body).await
             }
             Who::Reference => {
-                let mut client = Reference::patient(&self.parts, server, WITHIN).await?;
+                let mut client = Reference::patient(&self.parts, server, OTHERS_WITHIN).await?;
                 let told = client.call(&Call::get(target)).await?;
                 right_length(told.bytes as usize, body)
             }
             Who::GoCoap => {
-                let mut client = Fetcher::patient(&self.parts, Library::GoCoap, server, WITHIN)?;
+                let mut client = Fetcher::patient(&self.parts, Library::GoCoap, server, OTHERS_WITHIN)?;
                 right(&client.payload(&target).await?, body)
             }
             Who::Libcoap => {
                 let file = folder.join("body.cbor");
                 let mut command = Command::new(system_program("coap-client-openssl", "setup-test")?);
-                command.arg("-B").arg(WITHIN.as_secs().to_string());
+                command.arg("-B").arg(OTHERS_WITHIN.as_secs().to_string());
                 command.arg("-C").arg(&self.certificate.certificate).arg("-o").arg(&file);
                 command.arg(format!("coaps://localhost:{}{target}", server.port()));
                 succeed(command, &folder.join("client")).await?;
@@ -181,6 +185,10 @@ impl Bench {
     }
 
     async fn connect(&self, server: SocketAddr) -> Result<Connection> {
+        self.connect_with(server, Settings::default()).await
+    }
+
+    async fn connect_with(&self, server: SocketAddr, settings: Settings) -> Result<Connection> {
         let path = &self.certificate.certificate;
         let roots = std::fs::read(path).map_err(Error::io(format!("read {}", path.display())))?;
         let options = ConnectOptions {
@@ -189,7 +197,7 @@ impl Bench {
             verification: Verification::Roots(roots),
             connect_timeout: CONNECT_WITHIN,
         };
-        Connection::connect(options).await.map_err(failed("a DTLS handshake"))
+        Connection::connect_with(options, settings).await.map_err(failed("a DTLS handshake"))
     }
 
     async fn warm(&self, server: SocketAddr, body: usize) -> Result<Vec<(Kind, f64)>> {
@@ -231,22 +239,26 @@ impl Bench {
         Ok(values)
     }
 
-    /// Measures the processor time of the sidecar for each of `count` bodies, over loopback on one session,
-    /// in milliseconds.
-    pub(crate) async fn processor_time(&self, body: usize, count: usize) -> Result<Vec<f64>> {
+    /// Measures the processor time of the sidecar for each of `count` bodies over loopback, in milliseconds:
+    /// on one session of a client as it is, and, in turns with it, on one that asks for one block at a time.
+    pub(crate) async fn processor_time(&self, body: usize, count: usize) -> Result<[Vec<f64>; 2]> {
         const FIRST: usize = 10;
         let (sidecar, server) = self.sidecar(&self.folder.join("loopback")).await?;
         let pid = sidecar.0.process.id().ok_or_else(|| Error::Setup("the sidecar has no id".to_owned()))?;
-        let connection = self.connect(server).await?;
-        // The first ones pay for the connection to the upstream and for buffers.
-        for _ in 0..FIRST {
-            fetch(&connection, body).await?;
-        }
-        let mut values = Vec::with_capacity(count);
-        for _ in 0..count {
-            let before = lowband_bench::usage::running_time(pid)?;
-            fetch(&connection, body).await?;
-            values.push((lowband_bench::usage::running_time(pid)? - before).as_secs_f64() * 1e3);
+        let limits = Limits { body_window: 1, ..Limits::default() };
+        let one_at_a_time = Settings { limits, ..Settings::default() };
+        let connections = [self.connect(server).await?, self.connect_with(server, one_at_a_time).await?];
+        let mut values = [Vec::new(), Vec::new()];
+        for number in 0..FIRST + count {
+            for (connection, values) in connections.iter().zip(&mut values) {
+                let before = running_time(pid)?;
+                fetch(connection, body).await?;
+                let milliseconds = (running_time(pid)? - before).as_secs_f64() * 1e3;
+                // The first ones pay for the connection to the upstream and for buffers.
+                if number >= FIRST {
+                    values.push(milliseconds);
+                }
+            }
         }
         Ok(values)
     }
