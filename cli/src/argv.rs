@@ -62,6 +62,8 @@ mod tests {
             ("lowband jc -out=f {}", "lowband jc --out=f {}"),
             ("lowband jc --out f --c2j @g", "lowband jc --out f --c2j @g"),
             ("lowband jc -hex -lenient -pretty x", "lowband jc --hex --lenient --pretty x"),
+            ("lowband jc -diag -from-diag -annotate x", "lowband jc --diag --from-diag --annotate x"),
+            ("lowband jc -base64 -base64url x", "lowband jc --base64 --base64url x"),
             ("lowband jc -v 1 -c2j -", "lowband jc -v 1 --c2j -"),
             ("lowband jc -v=0 -5", "lowband jc -v=0 -5"),
             ("lowband jc -c2j=x", "lowband jc -c2j=x"),

@@ -6,7 +6,7 @@ use crate::annotate::read::{Head, float, head};
 use crate::cbor::BREAK;
 use crate::decode::number;
 use crate::json::string;
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, utf8};
 
 /// Writes CBOR in diagnostic notation, appended to `out`, in UTF-8. Everything well-formed can be written
 /// (RFC 8949 section 3). The options say whether it is one item or a sequence.
@@ -147,7 +147,9 @@ impl Writer<'_, '_> {
     /// Writes the name of an integer key as a comment, if it has one that can stand in a comment.
     fn name(&mut self, key: u64, at: usize) -> Result<(), Error> {
         let name = self.options.keys.and_then(|keys| keys.name(key));
-        if let Some(name) = name.filter(|name| !name.contains(|c: char| c == '/' || c.is_control())) {
+        if let Some(name) =
+            name.filter(|name| !name.bytes().any(|byte| byte == b'/' || byte.is_ascii_control()))
+        {
             if self.out.len().saturating_add(name.len() + 64) > self.max_len {
                 return Err(self.too_large(at));
             }
@@ -228,7 +230,7 @@ impl Writer<'_, '_> {
         self.at += content.len();
         // Behind the content stand a quote, an indicator and a comment.
         let max_len = self.max_len.saturating_sub(64);
-        let is_text = head.kind == Kind::Text && str::from_utf8(content).is_ok();
+        let is_text = head.kind == Kind::Text && utf8::check(content).is_ok();
         if is_text {
             self.out.push(b'"');
             if !string::write_escaped(content, self.out, max_len) {
