@@ -233,10 +233,10 @@ WASM_FLAGS := -Zbuild-std=std,panic_abort
 # known.
 WASM_FLAGS += -Zbuild-std-features=optimize_for_size
 WASM_RUSTFLAGS += -Zunstable-options -Cpanic=immediate-abort
-NPM_MAX_GZIPPED := 51200
+NPM_MAX_GZIPPED := 56320
 else
 # The library that comes with rustup is built for speed, with all its texts.
-NPM_MAX_GZIPPED := 85000
+NPM_MAX_GZIPPED := 92000
 endif
 BINDGEN := $(CARGO_TARGET_DIR)/debug/lowband-npm-bindgen
 PACKED := $(CARGO_TARGET_DIR)/npm

@@ -134,6 +134,15 @@ export interface DecodeOptions {
   readonly limits?: Limits | undefined;
 }
 
+export interface DiagnoseOptions {
+  /** Integer keys of this table have their names as comments, `/ type / 2`. Default `v1`. */
+  readonly keys?: 'v1' | 'none' | KeyTable | undefined;
+  /** `maxDepth` counts tags and strings of indefinite length too, and is 1024 by default. */
+  readonly limits?: Limits | undefined;
+  /** True for a line for each element and pair; false, the default, for one line. */
+  readonly pretty?: boolean | undefined;
+}
+
 /** Repairs of a lenient conversion, counted. */
 export interface Repairs {
   /** Whole numbers beyond 64 bits, written as float64. */
@@ -169,6 +178,22 @@ export function decode(cbor: Uint8Array | ArrayBuffer, options?: DecodeOptions):
  * @throws {CodecError} as {@link decode}
  */
 export function decodeToString(cbor: Uint8Array | ArrayBuffer, options?: DecodeOptions): string;
+
+/**
+ * Converts a CBOR sequence (RFC 8742), items one behind the other and perhaps none: returns the JSON text of
+ * each. `maxOutput` is for all of them together.
+ *
+ * @throws {CodecError} as {@link decode}, with the offset in the sequence
+ */
+export function decodeSequence(cbor: Uint8Array | ArrayBuffer, options?: DecodeOptions): string[];
+
+/**
+ * Returns CBOR in diagnostic notation (RFC 8949 section 8), for people: it says what JSON cannot, as byte
+ * strings, tags and keys of any type. The items of a sequence (RFC 8742) are divided by commas.
+ *
+ * @throws {CodecError} an item is not well-formed, or exceeds a limit
+ */
+export function diagnose(cbor: Uint8Array | ArrayBuffer, options?: DiagnoseOptions): string;
 
 /**
  * Returns true if any map in the item has an integer key: its sender knows a key table.

@@ -2,6 +2,6 @@
 
 export { CodecError, PathError } from './errors.js';
 export { KeyTable, keys } from './keys.js';
-export { decode, decodeToString, encode, usesIntegerKeys } from './one-shot.js';
+export { decode, decodeSequence, decodeToString, diagnose, encode, usesIntegerKeys } from './one-shot.js';
 export { paths } from './paths.js';
 export { DecodeStream, EncodeStream } from './streams.js';

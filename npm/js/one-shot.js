@@ -1,12 +1,12 @@
 // Whole documents. Each byte is copied once into the module's memory and once out of it.
 
 import { buffers, codec, needStart } from './module.js';
-import { DEFAULTS, decodeSettings, encodeSettings } from './options.js';
+import { DEFAULTS, decodeSettings, diagnoseSettings, encodeSettings } from './options.js';
 import { refusal } from './errors.js';
 import { repairsOf } from './repairs.js';
 import { theBytes, theJson, theText } from './inputs.js';
 
-/** @import { DecodeOptions, EncodeOptions } from './index.js' */
+/** @import { DecodeOptions, DiagnoseOptions, EncodeOptions } from './index.js' */
 /** @import { Settings } from './options.js' */
 
 // The settings that the module has now.
@@ -47,6 +47,31 @@ export function decode(cbor, options) {
  */
 export function decodeToString(cbor, options) {
   const written = decoded(cbor, options);
+  return buffers.readText(written);
+}
+
+/**
+ * @param {Uint8Array | ArrayBuffer} cbor
+ * @param {DecodeOptions} [options]
+ */
+export function decodeSequence(cbor, options) {
+  needStart();
+  setDecoding(decodeSettings(options));
+  const written = codec.decode_sequence(buffers.writeBytes(theBytes(cbor)));
+  if (written < 0) throw refusal();
+  // A line end stands between the texts and in none of them.
+  return written === 0 ? [] : buffers.readText(written).split('\n');
+}
+
+/**
+ * @param {Uint8Array | ArrayBuffer} cbor
+ * @param {DiagnoseOptions} [options]
+ */
+export function diagnose(cbor, options) {
+  needStart();
+  setDecoding(diagnoseSettings(options));
+  const written = codec.diagnose(buffers.writeBytes(theBytes(cbor)), options?.pretty === true);
+  if (written < 0) throw refusal();
   return buffers.readText(written);
 }
 

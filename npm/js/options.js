@@ -2,7 +2,7 @@
 
 import { KeyTable, numberOf } from './keys.js';
 
-/** @import { DecodeOptions, EncodeOptions, EncodeStreamOptions, Limits, Repairs } from './index.js' */
+/** @import { DecodeOptions, DiagnoseOptions, EncodeOptions, EncodeStreamOptions, Limits, Repairs } from './index.js' */
 
 // The indexes in these lists are the module's numbers.
 const POLICIES = ['strict', 'lenient'];
@@ -69,6 +69,19 @@ export function decodeSettings(options) {
     keys: table(options.keys),
     limits: limits(options.limits),
   };
+}
+
+// The default of `diagnostic::LIMITS` in the codec.
+const DIAGNOSE_DEPTH = 1024;
+
+/**
+ * @param {DiagnoseOptions | undefined} options
+ * @returns {Settings}
+ */
+export function diagnoseSettings(options = {}) {
+  check('options', options, ['keys', 'limits', 'pretty']);
+  const { keys, limits } = decodeSettings({ keys: options.keys, limits: options.limits });
+  return { ...DEFAULTS, keys, limits: { ...limits, maxDepth: limits.maxDepth ?? DIAGNOSE_DEPTH } };
 }
 
 /** @param {EncodeOptions['keys']} keys */

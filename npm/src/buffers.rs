@@ -88,6 +88,12 @@ impl Buffers {
     pub fn output(&self) -> &[u8] {
         &self.output
     }
+
+    /// Writes the input of the next call, as JavaScript does.
+    #[cfg(test)]
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
+        self.input.0 = bytes.to_vec();
+    }
 }
 
 #[cfg(test)]

@@ -163,6 +163,24 @@ pub fn decode(len: usize) -> i32 {
     })
 }
 
+/// Runs [`OneShot::decode_sequence`]; returns the length of the output, or -1.
+#[wasm_bindgen]
+pub fn decode_sequence(len: usize) -> i32 {
+    with(|codec| {
+        let decoded = codec.one_shot.decode_sequence(len);
+        codec.refusal.or_length(decoded.map(|()| codec.one_shot.buffers.output().len()))
+    })
+}
+
+/// Runs [`OneShot::diagnose`]; returns the length of the output, or -1.
+#[wasm_bindgen]
+pub fn diagnose(len: usize, pretty: bool) -> i32 {
+    with(|codec| {
+        let written = codec.one_shot.diagnose(len, pretty, &codec.tables);
+        codec.refusal.or_length(written.map(|()| codec.one_shot.buffers.output().len()))
+    })
+}
+
 /// Runs [`OneShot::decode`] for `integer_keys`; returns 0, 1 or -1.
 #[wasm_bindgen]
 pub fn uses_integer_keys(len: usize) -> i32 {

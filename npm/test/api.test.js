@@ -3,7 +3,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { runInNewContext } from 'node:vm';
-import { CodecError, KeyTable, decode, decodeToString, encode, keys, usesIntegerKeys } from 'lowband-codec';
+import {
+  CodecError,
+  KeyTable,
+  decode,
+  decodeSequence,
+  decodeToString,
+  diagnose,
+  encode,
+  keys,
+  usesIntegerKeys,
+} from 'lowband-codec';
 
 const HELLO = '{"msgtype":"m.text","body":"Hello"}';
 const HELLO_CBOR = 'a2181c666d2e74657874181b6548656c6c6f';
@@ -167,6 +177,37 @@ test('options hold for their call only', () => {
   assert.throws(() => decode(Uint8Array.of(0x81, 0x80), small), { kind: 'too_deep', offset: 1 });
   assert.equal(hex(encode('[[1,2]]')), '81820102');
   assert.equal(decodeToString(Uint8Array.of(0x81, 0x80)), '[[]]');
+});
+
+test('a sequence is a list of JSON texts, or an error in the whole', () => {
+  const bytes = (text) => Uint8Array.from(Buffer.from(text, 'hex'));
+  assert.deepEqual(decodeSequence(bytes('a10201820102600a')), ['{"type":1}', '[1,2]', '""', '10']);
+  assert.deepEqual(decodeSequence(bytes('a10201').buffer, { keys: 'none' }), ['{"2":1}']);
+  assert.deepEqual(decodeSequence(new Uint8Array(0)), []);
+  assert.deepEqual(decodeSequence(encode('"a\\nb"')), ['"a\\nb"'], 'a line end in a text stays one text');
+  assert.throws(() => decodeSequence(bytes('01024100')), { name: 'CodecError', kind: 'byte_string', offset: 2 });
+  assert.throws(() => decodeSequence(bytes('018201')), { kind: 'unexpected_end', offset: 3 });
+  assert.throws(() => decodeSequence(bytes('010203'), { limits: { maxInput: 2 } }), { kind: 'input_too_large' });
+  assert.throws(() => decodeSequence(bytes('010203'), { limits: { maxOutput: 4 } }), { kind: 'output_too_large', offset: 2 });
+  assert.throws(() => decodeSequence('01'), TypeError);
+});
+
+test('what JSON cannot say is diagnosed', () => {
+  const bytes = (text) => Uint8Array.from(Buffer.from(text, 'hex'));
+  const cbor = bytes('a30242ff0003c11a514b67b0f4f97e00');
+  assert.throws(() => decode(cbor), { kind: 'byte_string' });
+  assert.equal(diagnose(cbor), "{/ type / 2: h'ff00', / content / 3: 1(1363896240), false: NaN}");
+  assert.equal(diagnose(cbor.buffer, { keys: 'none' }), "{2: h'ff00', 3: 1(1363896240), false: NaN}");
+  assert.equal(diagnose(bytes('a102820102'), { pretty: true }), '{\n  / type / 2: [\n    1,\n    2\n  ]\n}');
+  assert.equal(diagnose(bytes('01f7')), '1, undefined');
+  assert.equal(diagnose(new Uint8Array(0)), '');
+  assert.throws(() => diagnose(bytes('8201')), { name: 'CodecError', kind: 'unexpected_end', offset: 2 });
+  const deep = (depth) => bytes('81'.repeat(depth) + '00');
+  assert.equal(diagnose(deep(1024)).length, 2 * 1024 + 1);
+  assert.throws(() => diagnose(deep(1025)), { kind: 'too_deep', offset: 1024 });
+  assert.throws(() => diagnose(deep(3), { limits: { maxDepth: 2 } }), { kind: 'too_deep', offset: 2 });
+  assert.throws(() => decode(deep(129)), { kind: 'too_deep' }, 'the limits of decoding are its own');
+  assert.throws(() => diagnose(cbor, { prety: true }), TypeError);
 });
 
 test('a callback may call the codec', () => {

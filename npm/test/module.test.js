@@ -10,7 +10,7 @@ const module = readFileSync(new URL('../pkg/lowband_codec_bg.wasm', import.meta.
 const gzipped = gzipSync(module, { level: 9 }).length;
 
 // The limit for a build with the size-optimised library; for any other the Makefile sets it.
-const MAX_GZIPPED = Number(process.env.LOWBAND_NPM_MAX_GZIPPED ?? 51_200);
+const MAX_GZIPPED = Number(process.env.LOWBAND_NPM_MAX_GZIPPED ?? 56_320);
 
 test(`the module has at most ${MAX_GZIPPED} bytes gzipped`, (t) => {
   t.diagnostic(`${gzipped} bytes`);
@@ -23,7 +23,7 @@ test('the module asks for nothing but what wasm-bindgen needs', () => {
   assert.ok(imports.length < 10, JSON.stringify(imports));
 });
 
-test('README: the size is about right', { skip: MAX_GZIPPED > 51_200 && 'not a build for size' }, () => {
+test('README: the size is about right', { skip: MAX_GZIPPED > 56_320 && 'not a build for size' }, () => {
   const [, said, inline] = /fetches (\d+) KB of gzipped WebAssembly, and (\d+) KB where the module is inline/.exec(README);
   assert.ok(Math.abs(gzipped / 1000 - said) < 2, `${gzipped}`);
   const text = gzipSync(readFileSync(new URL('../pkg/module-hex.js', import.meta.url)), { level: 9 }).length;

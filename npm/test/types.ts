@@ -6,7 +6,9 @@ import {
   KeyTable,
   type Repairs,
   decode,
+  decodeSequence,
   decodeToString,
+  diagnose,
   encode,
   keys,
   paths,
@@ -22,6 +24,8 @@ const json: string = decodeToString(decode(cbor), { limits: { maxDepth: 3 } });
 const here: Uint8Array = encodeInline(new ArrayBuffer(2));
 export const there = init(new URL('lowband_codec.wasm', 'https://example.org')).then(() => encodeOnceStarted('1'));
 init(new Uint8Array(1)).then((nothing: void) => nothing);
+const texts: string[] = decodeSequence(new ArrayBuffer(0), { keys: 'none' });
+const notation: string = diagnose(cbor, { pretty: true, keys: 'none', limits: { maxDepth: 3 } });
 const sees: boolean = usesIntegerKeys(again);
 const own = new KeyTable('ours', { a: 1 });
 const more = new KeyTable('more', [...keys, ['m.mentions', 105]]);
@@ -40,6 +44,8 @@ function of(error: unknown): number {
 encode('{}', { policy: 'relaxed' });
 // @ts-expect-error decoding has no policy
 decode(cbor, { policy: 'lenient' });
+// @ts-expect-error a text is written as it is
+diagnose(cbor, { pretty: 2 });
 // @ts-expect-error CBOR is bytes
 decode('a0');
 // @ts-expect-error a value is not JSON text
@@ -51,4 +57,4 @@ new CodecError();
 // @ts-expect-error a word that is none
 const wrong: ErrorKind = 'unexpected';
 
-export { body, here, integer, of, sees, segments, wrong };
+export { body, here, integer, notation, of, sees, segments, texts, wrong };

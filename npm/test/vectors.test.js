@@ -7,7 +7,9 @@ import {
   CodecError,
   PathError,
   decode,
+  decodeSequence,
   decodeToString,
+  diagnose,
   encode,
   keys,
   paths,
@@ -43,6 +45,18 @@ for (const file of ['both-ways', 'cbor-to-json']) {
     }
   });
 }
+
+test('diagnostic: CBOR becomes the text', () => {
+  for (const vector of vectors('diagnostic')) {
+    assert.equal(diagnose(unhex(vector.cbor), decodeOptions(vector)), vector.text, vector.name);
+  }
+});
+
+test('both-ways: items one behind the other become the texts', () => {
+  const all = vectors('both-ways').filter((vector) => decodeOptions(vector).keys === undefined && !vector.limits);
+  const cbor = all.map((vector) => vector.cbor).join('');
+  assert.deepEqual(decodeSequence(unhex(cbor)), all.map((vector) => vector.json));
+});
 
 test('refused JSON: kind and offset, from bytes and from text', () => {
   for (const vector of vectors('refused-json')) {
