@@ -1,5 +1,5 @@
-//! The ends of documents: the same in pieces as in one, those of CBOR the annotator's, those of JSON where the
-//! encoder takes a text.
+//! The ends of documents: the same in pieces as in one, those of CBOR the annotator's, those of JSON where
+//! the encoder takes a text.
 //!
 //! One byte of choices, then CBOR items or JSON texts; each input is tried as both.
 

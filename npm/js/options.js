@@ -2,7 +2,8 @@
 
 import { KeyTable, numberOf } from './keys.js';
 
-/** @import { DecodeOptions, DiagnoseOptions, EncodeOptions, EncodeStreamOptions, Limits, Repairs } from './index.js' */
+/** @import { DecodeOptions, DiagnoseOptions, EncodeOptions, EncodeStreamOptions } from './index.js' */
+/** @import { Limits, Repairs } from './index.js' */
 
 // The indexes in these lists are the module's numbers.
 const POLICIES = ['strict', 'lenient'];

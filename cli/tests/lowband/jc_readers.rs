@@ -1,4 +1,4 @@
-//! `lowband jc` as people try it: what is at hand goes in, and what cannot be converted is shown or explained.
+//! `lowband jc` as people try it: what is at hand goes in, what cannot be converted is shown or explained.
 
 use crate::command::{TemporaryFile, assert_quiet_success, lowband, run, run_with_stdin, status, stderr};
 use crate::jc_command::{bytes, run_in_pieces};
