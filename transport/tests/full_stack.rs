@@ -256,11 +256,9 @@ fn a_session_replaced_in_the_middle_of_a_body_leaves_nothing_of_it_and_the_new_o
         net.loss = 0.05;
         let session = net.connect();
         net.client.request(net.now, session, post("x", body(50_000, seed)));
-        assert!(net.run(60 * SECOND, |net| match executed {
-            0 => net.server.blockwise_bytes() > 10_000,
-            _ => net.executed.len() == 1,
-        }));
-        net.pass(100 * MS);
+        let is_under_way =
+            |net: &Net| net.executed.len() == executed && net.server.blockwise_bytes() > 10_000;
+        assert!(net.run(60 * SECOND, is_under_way), "seed {seed}");
         assert_eq!((net.executed.len(), net.client_events.len()), (executed, 1), "seed {seed}");
         assert!(net.server.blockwise_bytes() > 10_000, "seed {seed}");
         net.client = new_client(3);
