@@ -271,6 +271,9 @@ impl Client {
             }
             return;
         };
+        if self.came_beside(id, &message) {
+            return;
+        }
         // Under a token that several requests have, a second answer to an earlier one may come.
         let sharing = self.exchanges.get(&id).filter(|exchange| exchange.keeps_token);
         let is_late = sharing.is_some_and(|exchange| match message.kind {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   blocks on their way
-//!    ^               .-- rounds: one more while nothing queues, fewer once three blocks queue
+//!    ^               .-- rounds: one more while nothing queues, fewer once two blocks queue
 //!    |        /\_/\_/\_/\_
 //!    |      /            slow start: one or two more for each answer, until the round trip grows
 //!    |    /
@@ -35,10 +35,11 @@ const LONGEST_GAP: Duration = Duration::from_secs(8);
 /// The window is never smaller, unless a peer takes one block at a time.
 const LEAST_WINDOW: f64 = 2.0;
 
-/// Blocks that may wait at the narrow place: with fewer than one the window grows, above three it shrinks, or
-/// above what takes 1.6 s there.
+/// Blocks that may wait at the narrow place: with fewer than one the window grows, above two it shrinks, or
+/// above what takes 1.6 s there. A body may begin with three.
 const QUEUE_LEAST: f64 = 1.0;
-const QUEUE_MOST: f64 = 3.0;
+const QUEUE_MOST: f64 = 2.0;
+const QUEUE_AT_ONCE: f64 = 3.0;
 const QUEUE_SECONDS: f64 = 1.6;
 
 /// How many later requests must have been answered before one counts as lost; grows where that was wrong.
@@ -54,6 +55,9 @@ const SHARES: usize = 8;
 
 /// Loss above the least share of the path that is taken for a queue that overflows.
 const UNUSUAL_LOSS: f64 = 0.12;
+
+/// Loss above which each request goes in a message of its own.
+const MUCH_LOSS: f64 = 0.08;
 
 /// Time after which the least round trip is looked for anew, and for how many smoothed ones.
 const LEAST_AGES: Duration = Duration::from_secs(30);
@@ -169,19 +173,16 @@ impl DelayWindow {
     /// Begins with a body when nothing else is on its way. `initial` is the window where nothing is known:
     /// a pause shorter than a round trip changes nothing, and for ten minutes the last rate holds.
     pub(super) fn begin(&mut self, now: Instant, initial: u32) {
-        let idle = self.used.map(|used| now.saturating_duration_since(used));
+        let idle = self.idle(now);
         if idle.is_some_and(|idle| idle < self.smoothed.unwrap_or(UNKNOWN_TIMEOUT)) {
             return;
         }
         if idle.is_none_or(|idle| idle >= LEAST_KEPT) {
             self.least = None;
         }
-        let warm = match (self.rate, self.least) {
-            (Some(rate), Some((least, _))) if idle.is_some_and(|idle| idle < WARM_FOR) => {
-                Some((0.9 * rate * least.as_secs_f64()).max(LEAST_WINDOW))
-            }
-            _ => None,
-        };
+        // It ages only while something is on its way.
+        self.least = self.least.map(|(least, _)| (least, now));
+        let warm = self.warm(now);
         self.window = warm.unwrap_or(f64::from(initial.max(1)));
         self.threshold = warm.map_or(f64::INFINITY, |warm| warm.max(self.fits().unwrap_or(warm)));
         if warm.is_none() {
@@ -200,6 +201,23 @@ impl DelayWindow {
         self.answers.clear();
     }
 
+    fn idle(&self, now: Instant) -> Option<Duration> {
+        self.used.map(|used| now.saturating_duration_since(used))
+    }
+
+    /// Returns the window with which the next body begins, if the last one still says so.
+    fn warm(&self, now: Instant) -> Option<f64> {
+        let (least, _) = self.least.filter(|_| self.idle(now).is_some_and(|idle| idle < WARM_FOR))?;
+        Some((0.9 * self.rate? * least.as_secs_f64()).clamp(LEAST_WINDOW, self.most.max(LEAST_WINDOW)))
+    }
+
+    /// Returns how many blocks may be asked for at once where nothing is on its way, if the last body still says
+    /// so: what fits into the path, and a short queue.
+    pub(super) fn at_once(&self, now: Instant) -> Option<usize> {
+        let warm = self.warm(now)? / 0.9 + self.longest_queue().min(QUEUE_AT_ONCE);
+        Some(warm.min(self.most) as usize)
+    }
+
     /// Returns how many requests may be on their way now.
     pub(super) fn window(&self) -> usize {
         let window = if self.look.is_some() { self.window / 2.0 } else { self.window };
@@ -209,6 +227,14 @@ impl DelayWindow {
     /// Returns how many requests are on their way.
     pub(super) fn on_their_way(&self) -> usize {
         self.out.len()
+    }
+
+    /// Returns whether so little is lost that several requests may go in one message: all of them are lost with
+    /// it.
+    pub(super) fn loses_little(&self) -> bool {
+        let all = self.lost + self.answered;
+        let now = if all < PERIOD / 2 { None } else { Some(f64::from(self.lost) / f64::from(all)) };
+        now.or(self.shares.back().copied()).unwrap_or(0.0) < MUCH_LOSS
     }
 
     /// Returns how often in a row nothing has come in time.
@@ -231,7 +257,14 @@ impl DelayWindow {
         number
     }
 
-    /// Takes a request out that is not waited for any more: the peer has acknowledged it, or nobody wants it.
+    /// Takes a request out that the peer has acknowledged, and will answer later: the path is not silent.
+    pub(super) fn acknowledged(&mut self, now: Instant, number: u64) {
+        self.withdraw(number);
+        self.backoff = 0;
+        self.moved = Some(now);
+    }
+
+    /// Takes a request out that is not waited for any more.
     pub(super) fn withdraw(&mut self, number: u64) -> bool {
         let at = self.out.binary_search_by_key(&number, |sent| sent.number);
         let was_on_its_way = at.ok().and_then(|at| self.out.remove(at)).is_some();
@@ -241,9 +274,9 @@ impl DelayWindow {
         was_on_its_way
     }
 
-    /// Notes that a request which was sent at `sent` has been answered. `is_newest`: nothing newer was sent
-    /// for the same block.
-    pub(super) fn answered(&mut self, now: Instant, number: u64, sent: Instant, is_newest: bool) {
+    /// Notes that a request has been answered. `is_newest`: nothing newer was sent for the same block. `sent`:
+    /// when it was sent, if the time of its answer says something about the path.
+    pub(super) fn answered(&mut self, now: Instant, number: u64, sent: Option<Instant>, is_newest: bool) {
         let on_their_way = self.out.len();
         let was_lost = !self.withdraw(number);
         self.owed = self.owed.map(|_| now);
@@ -260,7 +293,9 @@ impl DelayWindow {
             self.overtaken_by = (self.overtaken_by + 2).min(OVERTAKEN_BY_MOST);
         }
         if is_newest {
-            self.sample(now, number, now.saturating_duration_since(sent));
+            if let Some(sent) = sent {
+                self.sample(now, number, now.saturating_duration_since(sent));
+            }
             self.newest_answered = self.newest_answered.max(Some(number));
         }
         self.grow(now, on_their_way);
@@ -512,7 +547,7 @@ mod tests {
         let numbers: Vec<_> = (0..window.window()).map(|_| window.send(now)).collect();
         let mut at = now + takes;
         for number in numbers {
-            window.answered(at, number, now, true);
+            window.answered(at, number, Some(now), true);
             at += apart;
         }
         at
@@ -536,7 +571,7 @@ mod tests {
             }
             let (at, number, sent) = on_their_way.pop_front().unwrap();
             now = at;
-            window.answered(now, number, sent, true);
+            window.answered(now, number, Some(sent), true);
             if answered % every == 0 {
                 widths.push(window.window());
             }
@@ -563,7 +598,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_of_more_than_three_blocks_makes_the_window_smaller_and_none_makes_it_wider() {
+    fn a_queue_of_more_than_two_blocks_makes_the_window_smaller_and_none_makes_it_wider() {
         let (mut window, start) = begun();
         let mut now = round(&mut window, start, 100 * MS, 50 * MS);
         window.window = 10.0;
@@ -585,9 +620,9 @@ mod tests {
         let (mut window, start) = begun();
         let numbers: Vec<_> = (0..6).map(|_| window.send(start)).collect();
         let at = start + 100 * MS;
-        window.answered(at, numbers[2], start, true);
+        window.answered(at, numbers[2], Some(start), true);
         assert_eq!(window.take_lost(at), []);
-        window.answered(at, numbers[3], start, true);
+        window.answered(at, numbers[3], Some(start), true);
         assert_eq!(window.take_lost(at), [numbers[0]], "overtaken by three");
         // An eighth of the round trip more, and the other is late as well.
         let late = window.timeout().unwrap();
@@ -602,12 +637,12 @@ mod tests {
         let (mut window, start) = begun();
         let numbers: Vec<_> = (0..6).map(|_| window.send(start)).collect();
         let at = start + 100 * MS;
-        window.answered(at, numbers[3], start, true);
+        window.answered(at, numbers[3], Some(start), true);
         assert_eq!(window.take_lost(at), [numbers[0]]);
-        window.answered(at, numbers[0], start, false);
+        window.answered(at, numbers[0], Some(start), false);
         assert_eq!(window.overtaken_by, OVERTAKEN_BY + 2);
         for _ in 0..50 {
-            window.answered(at, numbers[0], start, false);
+            window.answered(at, numbers[0], Some(start), false);
         }
         assert_eq!(window.overtaken_by, OVERTAKEN_BY_MOST);
     }
@@ -663,7 +698,7 @@ mod tests {
             // Each fourth is lost.
             for number in &numbers {
                 if number % 4 != 0 {
-                    window.answered(now, *number, now - 100 * MS, true);
+                    window.answered(now, *number, Some(now - 100 * MS), true);
                 }
             }
             window.take_lost(now + 100 * MS);

@@ -55,6 +55,10 @@ pub(super) struct Exchange {
     pub token: Token,
     /// Whether all messages have the same token: the peer may run the request again for another.
     pub keeps_token: bool,
+    /// Blocks after the first that the request has asked for besides.
+    pub beside: u32,
+    /// Those of them that came before the first one.
+    pub early: Vec<(Code, ParsedResponse, Vec<u8>)>,
     /// When a block of its body came last.
     pub progressed: Option<Instant>,
     /// Request-Tag that keeps this request apart from others to the same resource; 0 means that it needs no
@@ -80,6 +84,8 @@ impl Exchange {
             state: State::Queued,
             token: Token::EMPTY,
             keeps_token: false,
+            beside: 0,
+            early: Vec::new(),
             progressed: None,
             tag: 0,
             begun: 0,
@@ -302,6 +308,17 @@ impl Client {
                 options.push((numbers::BLOCK2, block.encode()));
                 asks_for_size = false;
             }
+        }
+        let asks_beside = part == Part::First
+            && !asks_for_size
+            && request.method == Method::Get
+            && matches!(exchange.state, State::Asked);
+        let flight = state.flight.as_ref().filter(|_| asks_beside);
+        exchange.beside = flight.map_or(0, |flight| flight.beside(now));
+        exchange.early = Vec::new();
+        for num in 1..=exchange.beside {
+            let block = Block { num, more: false, size: own_size };
+            options.push((numbers::Q_BLOCK2, block.encode()));
         }
         if asks_for_size {
             // Early negotiation (RFC 7959 section 2.4).

@@ -34,6 +34,15 @@ const WAITS_AT_MOST: Duration = Duration::from_secs(30);
 /// Requests on their way at once to a peer that has not shown yet that it can answer several.
 const TRIED: usize = 2;
 
+/// Most blocks of one list: what is lost with it has to be asked for again.
+const LONGEST_LIST: usize = 4;
+
+/// Blocks of the window for each block of a list: a list leaves in one burst, and waits until so many may go.
+const WINDOW_OF_EACH: usize = 16;
+
+/// Most blocks that are asked for with the request that begins a body.
+const MOST_BESIDE: u32 = 9;
+
 /// How many pairs in a row may have one answer only, before their peer is taken for one that drops what it is
 /// asked for beside something else. Of a path that loses a fifth each way, one in a hundred looks so.
 const HALF_ANSWERED: u32 = 6;
@@ -61,16 +70,27 @@ enum Fate {
     Lost,
 }
 
+/// What a message answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answers {
+    /// The request of this number.
+    Asked(u64),
+    /// A request of a list, which has been answered before.
+    Copy,
+    /// No request for a block.
+    Nothing,
+}
+
 /// One request for a block, or one block of a request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked {
     pub exchange: ExchangeId,
     pub block: Block,
-    pub sent: Instant,
+    /// When it was sent; None if it went with the request that began its body.
+    pub sent: Option<Instant>,
     pub token: Token,
-    /// Whether other requests have the same token.
-    shares_token: bool,
-    id: MessageId,
+    /// Id of its message; None if that is not confirmable.
+    id: Option<MessageId>,
     fate: Fate,
     /// How often the block has been asked for, this request included.
     tries: u32,
@@ -79,7 +99,7 @@ pub(super) struct Asked {
 impl Asked {
     /// Returns whether the time of the answer says something about the path.
     pub(super) fn is_sample(&self) -> bool {
-        !matches!(self.fate, Fate::Waits(_))
+        self.sent.is_some() && !matches!(self.fate, Fate::Waits(_))
     }
 }
 
@@ -98,7 +118,8 @@ pub(super) struct Flight {
     pub window: DelayWindow,
     pub peer: Peer,
     asked: BTreeMap<u64, Asked>,
-    tokens: BTreeMap<Token, u64>,
+    /// Requests by their token: one, or those of a list.
+    tokens: BTreeMap<Token, Vec<u64>>,
     /// Number of requests that wait at the peer.
     waiting: usize,
     /// Number of requests that were taken for lost.
@@ -149,7 +170,7 @@ impl Flight {
         self.turns.retain(|body| *body != exchange);
         let numbers = self.asked.iter().filter(|(_, asked)| asked.exchange == exchange);
         let numbers: Vec<_> = numbers.map(|(number, _)| *number).collect();
-        numbers.into_iter().filter_map(|number| self.forget(number)).map(|asked| asked.id).collect()
+        numbers.into_iter().filter_map(|number| self.forget(number)?.id).collect()
     }
 
     /// Returns the bodies, the one whose turn it is first.
@@ -164,16 +185,35 @@ impl Flight {
         }
     }
 
-    /// Returns whether another block may go beside `small` other messages that are on their way. One always may.
-    pub(super) fn has_room(&self, small: usize) -> bool {
+    /// Returns how many further blocks may go beside `small` other messages that are on their way. One always
+    /// may.
+    pub(super) fn room(&self, small: usize) -> usize {
         let mine = self.window.on_their_way() + self.waiting;
         let most = match self.peer {
             // Nothing else goes beside a pair: a peer that cannot take two is left alone with one then.
-            Peer::Unknown => return mine + self.pair.saturating_sub(mine) < TRIED,
+            Peer::Unknown => return TRIED.saturating_sub(self.pair.max(mine)),
             Peer::Pipelines | Peer::Ours => self.window.window(),
             Peer::OneByOne => 1,
         };
-        mine == 0 || mine + small < most
+        most.saturating_sub(mine + small).max(usize::from(mine == 0))
+    }
+
+    /// Returns how many blocks go in one request.
+    pub(super) fn list_length(&self) -> usize {
+        match self.peer {
+            Peer::Ours if self.window.loses_little() => {
+                (self.window.window() / WINDOW_OF_EACH).clamp(1, LONGEST_LIST)
+            }
+            _ => 1,
+        }
+    }
+
+    /// Returns how many blocks after the first a request that begins a body may ask for: what the path takes
+    /// beside that, if this is known and free.
+    pub(super) fn beside(&self, now: Instant) -> u32 {
+        let is_free = self.peer == Peer::Ours && self.turns.is_empty();
+        let at_once = self.window.at_once(now).filter(|_| is_free);
+        at_once.map_or(0, |blocks| (blocks as u32).saturating_sub(1).min(MOST_BESIDE))
     }
 
     /// Returns whether the peer may forget a body once its last block was asked for.
@@ -187,37 +227,65 @@ impl Flight {
         let same = |asked: &&Asked| asked.exchange == exchange && asked.block.offset() == offset;
         let tries = self.asked.values().filter(same).map(|asked| asked.tries).max().unwrap_or(0) + 1;
         let number = self.window.send(now);
-        let (id, token, fate) = (MessageId(0), Token::EMPTY, Fate::OnItsWay);
-        let asked = Asked { exchange, block, sent: now, token, shares_token: false, id, fate, tries };
-        self.asked.insert(number, asked);
+        let (id, token, fate) = (None, Token::EMPTY, Fate::OnItsWay);
+        let sent = Some(now);
+        self.asked.insert(number, Asked { exchange, block, sent, token, id, fate, tries });
         self.pair += 1;
         number
     }
 
-    /// Notes under which id and token a request has gone out, and whether others have the same token.
-    pub(super) fn sent_as(&mut self, number: u64, id: MessageId, token: Token, shares_token: bool) {
-        let Some(asked) = self.asked.get_mut(&number) else { return };
-        (asked.id, asked.token, asked.shares_token) = (id, token, shares_token);
-        if !shares_token {
-            self.tokens.insert(token, number);
+    /// Notes under which token and id a request has gone out.
+    pub(super) fn sent_as(&mut self, number: u64, token: Token, id: Option<MessageId>) {
+        if let Some(asked) = self.asked.get_mut(&number) {
+            (asked.token, asked.id) = (token, id);
+            self.tokens.entry(token).or_default().push(number);
         }
     }
 
-    /// Returns the number of the request that a message answers. Under a token of many an acknowledgement names
-    /// its request by the id, any other answer by the place of its block.
-    pub(super) fn answered_by(&self, message: &Message) -> Option<u64> {
-        if let Some(number) = self.tokens.get(&message.token) {
-            return Some(*number);
+    /// Notes that a request went with that which began its body, at an unknown time.
+    pub(super) fn went_beside(&mut self, number: u64) {
+        if let Some(asked) = self.asked.get_mut(&number) {
+            asked.sent = None;
         }
-        let mut of_token =
-            self.asked.iter().filter(|(_, asked)| asked.shares_token && asked.token == message.token);
+    }
+
+    /// Returns the request that a message answers. Several may have its token: those of a list, and all for one
+    /// body from a foreign server. Then an acknowledgement names its request by the id, any other answer by the
+    /// place of its block, and what has no place refuses them all.
+    pub(super) fn answered_by(&self, message: &Message) -> Answers {
+        let Some(numbers) = self.tokens.get(&message.token) else { return Answers::Nothing };
+        let mut asked = numbers.iter().filter_map(|number| Some((*number, self.asked.get(number)?)));
+        let is_list = asked.clone().any(|(_, asked)| asked.id.is_none());
         let found = match (message.kind, place(message)) {
-            (Kind::Acknowledgement, _) => of_token.find(|(_, asked)| asked.id == message.id),
-            (_, Some(offset)) => of_token.rfind(|(_, asked)| asked.block.offset() == offset),
-            // It refuses whichever it was.
-            (_, None) => of_token.find(|(_, asked)| asked.fate != Fate::Lost),
+            (Kind::Acknowledgement, _) if !is_list => asked.find(|(_, asked)| asked.id == Some(message.id)),
+            (_, Some(offset)) if is_list || numbers.len() > 1 => {
+                asked.filter(|(_, asked)| asked.block.offset() == offset).last()
+            }
+            _ => asked.clone().find(|(_, asked)| asked.fate != Fate::Lost).or_else(|| asked.next()),
         };
-        found.map(|(number, _)| *number)
+        match found {
+            Some((number, _)) => Answers::Asked(number),
+            None if is_list => Answers::Copy,
+            None => Answers::Nothing,
+        }
+    }
+
+    /// Returns the newest request of a token for the block at this place.
+    pub(super) fn of_token_at(&self, token: Token, offset: usize) -> Option<u64> {
+        let mut numbers = self.tokens.get(&token)?.iter().rev();
+        let is_at = |number: &&u64| self.asked.get(number).is_some_and(|asked| asked.block.offset() == offset);
+        numbers.find(is_at).copied()
+    }
+
+    /// Returns the other requests of a list that one refusal answers in place of all blocks.
+    pub(super) fn rest_of_list(&self, number: u64) -> Vec<u64> {
+        match self.asked.get(&number) {
+            Some(Asked { id: None, token, .. }) => {
+                let of_list = self.tokens.get(token).into_iter().flatten().copied();
+                of_list.filter(|other| *other != number).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
     pub(super) fn get(&self, number: u64) -> Option<&Asked> {
@@ -231,7 +299,7 @@ impl Flight {
         };
         asked.fate = Fate::Waits(now);
         self.waiting += 1;
-        self.window.withdraw(number);
+        self.window.acknowledged(now, number);
     }
 
     /// Takes a request out that has been answered; returns it with the id of its message.
@@ -240,9 +308,9 @@ impl Flight {
         now: Instant,
         number: u64,
         is_newest: bool,
-    ) -> Option<(Asked, MessageId)> {
+    ) -> Option<(Asked, Option<MessageId>)> {
         let asked = self.asked.get(&number).copied()?;
-        if asked.is_sample() {
+        if !matches!(asked.fate, Fate::Waits(_)) {
             self.window.answered(now, number, asked.sent, is_newest);
         }
         self.forget(number);
@@ -276,9 +344,14 @@ impl Flight {
         self.peer == Peer::Unknown && (self.pair >= TRIED || self.half_answered > 0)
     }
 
-    fn forget(&mut self, number: u64) -> Option<Asked> {
+    pub(super) fn forget(&mut self, number: u64) -> Option<Asked> {
         let asked = self.asked.remove(&number)?;
-        self.tokens.remove(&asked.token);
+        if let Some(numbers) = self.tokens.get_mut(&asked.token) {
+            numbers.retain(|other| *other != number);
+            if numbers.is_empty() {
+                self.tokens.remove(&asked.token);
+            }
+        }
         match asked.fate {
             Fate::OnItsWay => {}
             Fate::Waits(_) => self.waiting = self.waiting.saturating_sub(1),
@@ -328,7 +401,7 @@ impl Flight {
         }
         let lost = self.asked.iter().filter(|(_, asked)| asked.fate == Fate::Lost).take(excess);
         let numbers: Vec<_> = lost.map(|(number, _)| *number).collect();
-        numbers.into_iter().filter_map(|number| self.forget(number)).map(|asked| asked.id).collect()
+        numbers.into_iter().filter_map(|number| self.forget(number)?.id).collect()
     }
 
     /// Takes all requests of a body for lost that are on their way.
@@ -356,7 +429,8 @@ impl Flight {
 
 /// Returns where the block begins that is in a message.
 pub(super) fn place(message: &Message) -> Option<usize> {
-    let (_, value) = message.options().find(|(number, _)| *number == numbers::BLOCK2)?;
+    let is_block = |number| number == numbers::BLOCK2 || number == numbers::Q_BLOCK2;
+    let (_, value) = message.options().find(|(number, _)| is_block(*number))?;
     Block::decode(value).ok().map(Block::offset)
 }
 

@@ -21,18 +21,21 @@ use super::super::delay_window::DelayWindow;
 use super::super::failure::{FailReason, ProtocolError};
 use super::super::message_layer::Origin;
 use super::exchange::{Exchange, State};
-use super::flight::{Asked, Flight, Part, Peer};
+use super::flight::{Answers, Asked, Flight, Part, Peer, place};
 use super::{Client, Owner, Session};
 use crate::shares::Network;
 use crate::{ExchangeId, SessionId};
 use lowband_wire::coap::Method;
 use lowband_wire::coap::block::Block;
 use lowband_wire::coap::fault::Unsendable;
-use lowband_wire::coap::message::{Kind, Message, Outgoing, Token};
+use lowband_wire::coap::message::{Kind, Message, MessageId, Outgoing, Token};
 use lowband_wire::coap::options::{self, ParsedResponse};
 use lowband_wire::coap::uint::uint;
 use lowband_wire::coap::{Code, numbers};
 use std::time::{Duration, Instant};
+
+/// In place of the id of a message that is not waited for by its id.
+const NO_ID: Option<MessageId> = None;
 
 /// Blocks that go out first where the path seems to take them at once, and where nothing is known of it.
 const INITIAL: u32 = 10;
@@ -97,8 +100,66 @@ impl Client {
             (Some(took), Some(least)) => took < least || took - least > NOT_SLOW,
             _ => true,
         };
-        state.flight(most).board(now, id, if is_slow { INITIAL_SLOW } else { INITIAL });
+        let flight = state.flight(most);
+        flight.board(now, id, if is_slow { INITIAL_SLOW } else { INITIAL });
+        // What was asked for besides the first block is on its way.
+        let (beside, token) = (std::mem::take(&mut exchange.beside), exchange.token);
+        let early = std::mem::take(&mut exchange.early);
+        let mut asked = 0;
+        for _ in 0..beside {
+            let Some(body) = exchange.body_mut() else { break };
+            let Some(block) = body.missing(false) else { break };
+            let number = flight.ask(now, id, block);
+            body.is_asked(block, number);
+            flight.went_beside(number);
+            flight.sent_as(number, token, NO_ID);
+            asked += 1;
+        }
+        state.path.blocks += asked;
+        state.path.lists += u64::from(beside > 0);
+        for (code, response, payload) in early {
+            self.take_beside(now, session, token, code, response, &payload);
+        }
         self.fly(now, session);
+    }
+
+    /// Keeps a block that came before the first one of its body, if the request has asked for it; false for any
+    /// other message.
+    pub(super) fn came_beside(&mut self, id: ExchangeId, message: &Message) -> bool {
+        let Some(exchange) = self.exchanges.get_mut(&id).filter(|exchange| exchange.beside > 0) else {
+            return false;
+        };
+        if message.kind != Kind::NonConfirmable {
+            return false;
+        }
+        let (Ok(response), _) = ParsedResponse::parse(message) else { return false };
+        if response.q_block2.is_none_or(|block| block.num == 0) {
+            return false;
+        }
+        if exchange.early.len() < exchange.beside as usize {
+            exchange.early.push((message.code, response, message.payload().to_vec()));
+        }
+        true
+    }
+
+    /// Takes in a block that came before the first one of its body.
+    fn take_beside(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        token: Token,
+        code: Code,
+        response: ParsedResponse,
+        payload: &[u8],
+    ) {
+        let Some(flight) = self.sessions.get_mut(&session).and_then(|state| state.flight.as_mut()) else {
+            return;
+        };
+        let offset = response.q_block2.map(Block::offset);
+        let Some(number) = offset.and_then(|offset| flight.of_token_at(token, offset)) else { return };
+        if let Some((asked, _)) = flight.answered(now, number, true) {
+            self.take_part(now, session, &asked, code, response, payload);
+        }
     }
 
     /// Asks for blocks of the session's bodies, one body after the other, as far as there is room.
@@ -112,7 +173,8 @@ impl Client {
             let Some(flight) = self.sessions.get_mut(&session).and_then(|state| state.flight.as_mut()) else {
                 return;
             };
-            if !flight.has_room(small) {
+            let (room, length) = (flight.room(small), flight.list_length());
+            if room == 0 || (room < length && flight.window.on_their_way() > 0) {
                 break;
             }
             let last_goes_last = flight.last_goes_last();
@@ -127,7 +189,7 @@ impl Client {
             };
             match last_goes_last && self.is_last(id, block) {
                 true => self.ask_for_last(now, id, block),
-                false => self.ask_for(now, session, id, block),
+                false => self.ask_for(now, session, id, block, room.min(length)),
             }
         }
         self.watch_flight(session);
@@ -158,19 +220,15 @@ impl Client {
         }
     }
 
-    /// Sends one request for a block, whatever the window says.
-    fn ask_for(&mut self, now: Instant, session: SessionId, id: ExchangeId, block: Block) {
+    /// Sends one request for a block, and for those that are missing after it, `most` in all, whatever the
+    /// window says.
+    fn ask_for(&mut self, now: Instant, session: SessionId, id: ExchangeId, block: Block, most: usize) {
         let Some(exchange) = self.exchanges.get_mut(&id) else { return };
         if !block.more && matches!(exchange.state, State::Sending(_)) {
             return self.send_last_block(now, id, block);
         }
         let Some(state) = self.sessions.get_mut(&session) else { return };
         let Some(flight) = state.flight.as_mut() else { return };
-        let number = flight.ask(now, id, block);
-        let is_again = flight.tries(number) > 1;
-        state.path.blocks += u64::from(!is_again);
-        state.path.blocks_again += u64::from(is_again);
-        self.messages.counters.blocks_asked_again += u64::from(is_again);
         let token = match exchange.keeps_token {
             true => exchange.token,
             false => {
@@ -178,20 +236,44 @@ impl Client {
                 Token::from_number(state.last_token)
             }
         };
-        if let Some(body) = exchange.body_mut() {
+        let last_goes_last = flight.last_goes_last();
+        let (mut blocks, mut numbers, mut next) = (Vec::new(), Vec::new(), Some(block));
+        while let Some(block) = next {
+            let number = flight.ask(now, id, block);
+            let is_again = flight.tries(number) > 1;
+            state.path.blocks += u64::from(!is_again);
+            state.path.blocks_again += u64::from(is_again);
+            self.messages.counters.blocks_asked_again += u64::from(is_again);
+            let Some(body) = exchange.body_mut() else { return };
             body.is_asked(block, number);
+            blocks.push(block);
+            numbers.push(number);
+            next = body.missing(last_goes_last).filter(|_| blocks.len() < most);
         }
         exchange.messages = exchange.messages.saturating_add(1);
-        let message = match exchange.part(block, token) {
+        let message = match exchange.part(&blocks, token) {
             Ok(message) => message,
             Err(why) => return self.fail(now, id, FailReason::Unsendable(why)),
         };
-        let owner = Owner::Part(Part { session, number });
-        match self.messages.send_once(now, session, message, owner) {
-            Some(message) => flight.sent_as(number, message, token, exchange.keeps_token),
-            None => {
-                let most = self.messages.largest_message(session);
-                self.fail(now, id, FailReason::Unsendable(Unsendable::Message { most }));
+        let sent = match numbers[..] {
+            [number] => {
+                let owner = Owner::Part(Part { session, number });
+                self.messages.send_once(now, session, message, owner).map(Some)
+            }
+            _ => {
+                state.path.lists += 1;
+                self.messages.send_unconfirmed(now, session, message).then_some(NO_ID)
+            }
+        };
+        let Some(message) = sent else {
+            let most = self.messages.largest_message(session);
+            return self.fail(now, id, FailReason::Unsendable(Unsendable::Message { most }));
+        };
+        for (at, number) in numbers.into_iter().enumerate() {
+            flight.sent_as(number, token, message);
+            // The others queue up behind the first of a list: only that one tells the round trip.
+            if at > 0 {
+                flight.went_beside(number);
             }
         }
     }
@@ -237,17 +319,34 @@ impl Client {
         let Some(flight) = self.sessions.get_mut(&session).and_then(|state| state.flight.as_mut()) else {
             return false;
         };
-        let Some(number) = flight.answered_by(message) else { return false };
+        let number = match flight.answered_by(message) {
+            Answers::Asked(number) => number,
+            Answers::Copy => return true,
+            Answers::Nothing => return false,
+        };
+        let (parsed, ignored) = ParsedResponse::parse(message);
+        let refused = match place(message) {
+            Some(_) => Vec::new(),
+            None => flight.rest_of_list(number),
+        };
         let Some(exchange) = flight.get(number).map(|asked| asked.exchange) else { return false };
         let block = flight.get(number).map(|asked| asked.block);
         let body = self.exchanges.get(&exchange).and_then(Exchange::body);
         let is_newest = body.zip(block).is_some_and(|(body, block)| body.is_newest(block, number));
         let Some((asked, id)) = flight.answered(now, number, is_newest) else { return false };
-        self.messages.forget_once(session, id);
-        if is_newest && asked.is_sample() {
-            self.messages.sampled(now, session, asked.sent);
+        for other in refused {
+            if let Some(asked) = flight.forget(other)
+                && let Some(body) = self.exchanges.get_mut(&exchange).and_then(Exchange::body_mut)
+            {
+                body.is_lost(asked.block, other);
+            }
         }
-        let (parsed, ignored) = ParsedResponse::parse(message);
+        if let Some(id) = id {
+            self.messages.forget_once(session, id);
+        }
+        if let Some(sent) = asked.sent.filter(|_| is_newest && asked.is_sample()) {
+            self.messages.sampled(now, session, sent);
+        }
         ignored.into_iter().for_each(|fault| self.messages.counters.count_fault(fault));
         if message.kind == Kind::Confirmable {
             let origin = Origin::of(session, Network::alone(session.0), message);
@@ -272,9 +371,10 @@ impl Client {
         session: SessionId,
         asked: &Asked,
         code: Code,
-        response: ParsedResponse,
+        mut response: ParsedResponse,
         payload: &[u8],
     ) {
+        response.block2 = response.block2.or(response.q_block2);
         let (id, limit) = (asked.exchange, self.messages.limits.download);
         let Some(flight) = self.sessions.get_mut(&session).and_then(|state| state.flight.as_mut()) else {
             return;
@@ -403,7 +503,7 @@ impl Client {
                     continue;
                 }
                 for _ in 0..copies {
-                    self.ask_for(now, session, asked.exchange, block);
+                    self.ask_for(now, session, asked.exchange, block, 1);
                 }
             }
         }
@@ -485,13 +585,14 @@ impl Exchange {
         }
     }
 
-    /// Returns the message that moves a block of the body.
-    fn part(&self, block: Block, token: Token) -> Result<Outgoing, Unsendable> {
-        if matches!(self.state, State::Sending(_)) {
-            return self.block_to_send(block, token);
+    /// Returns the message that moves blocks of the body.
+    fn part(&self, blocks: &[Block], token: Token) -> Result<Outgoing, Unsendable> {
+        if let (State::Sending(_), [block]) = (&self.state, blocks) {
+            return self.block_to_send(*block, token);
         }
         let mut options = self.encode(options::Part::Download)?;
-        options.push((numbers::BLOCK2, block.encode()));
+        let option = if blocks.len() == 1 { numbers::BLOCK2 } else { numbers::Q_BLOCK2 };
+        options.extend(blocks.iter().map(|block| (option, block.encode())));
         if self.tag > 0 {
             options.push((numbers::REQUEST_TAG, uint(self.tag)));
         }

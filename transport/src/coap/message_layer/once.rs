@@ -36,6 +36,19 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         Some(id)
     }
 
+    /// Sends a message that is not to be acknowledged; false if it is too long to be sent at all.
+    pub(in super::super) fn send_unconfirmed(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        message: Outgoing,
+    ) -> bool {
+        let id = self.allocate(now, session);
+        let Some(bytes) = self.encode(session, message, Kind::NonConfirmable, id) else { return false };
+        self.transmit(session, bytes);
+        true
+    }
+
     /// Forgets a message that was sent once: it was answered by another way, or is not wanted any more.
     pub(in super::super) fn forget_once(&mut self, session: SessionId, id: MessageId) {
         self.take_once(session, id);
