@@ -185,8 +185,8 @@ impl Flight {
         }
     }
 
-    /// Returns how many further blocks may go beside `small` other messages that are on their way. One always
-    /// may.
+    /// Returns how many further blocks may go beside `small` other messages that are on their way. Those take
+    /// half of the window at most: the peer keeps the bodies that the blocks belong to for only a minute or two.
     pub(super) fn room(&self, small: usize) -> usize {
         let mine = self.window.on_their_way() + self.waiting;
         let most = match self.peer {
@@ -195,7 +195,7 @@ impl Flight {
             Peer::Pipelines | Peer::Ours => self.window.window(),
             Peer::OneByOne => 1,
         };
-        most.saturating_sub(mine + small).max(usize::from(mine == 0))
+        most.saturating_sub(mine + small.min(most / 2)).max(usize::from(mine == 0))
     }
 
     /// Returns how many blocks go in one request.
