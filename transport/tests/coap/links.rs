@@ -1,5 +1,5 @@
-//! Bodies over bad links, as multiples of what the link alone needs. The links are those that phones, satellites
-//! and radios have; each is a rate, a delay, and what is lost.
+//! Bodies over bad links, as multiples of what the link alone needs. The links are those that phones,
+//! satellites and radios have; each is a rate, a delay, and what is lost.
 
 use super::sim::*;
 use lowband_transport::coap::{Limits, Times};
@@ -9,7 +9,7 @@ use std::time::Duration;
 /// Bytes around each block of 1024: CoAP, DTLS, UDP and IP.
 const AROUND_BLOCK: usize = 79;
 
-/// A link, and what a body of `bytes` may take, in multiples of what the link alone needs.
+/// A link, the same for each seed but for what it loses.
 struct Link {
     name: &'static str,
     /// Bits a second to the client and to the server.

@@ -1,6 +1,6 @@
-//! Our client asks servers that are not ours for several blocks at once. Each of them answers out of order, and
-//! each in its own way: what it says of the length, what it does beyond the end, what it forgets, and whether it
-//! can at all.
+//! Our client asks servers that are not ours for several blocks at once. Each of them answers out of order,
+//! and each in its own way: what it says of the length, what it does beyond the end, what it forgets, and
+//! whether it can at all.
 
 use super::foreign::{Foreign, piggybacked};
 use super::peer::*;
@@ -39,7 +39,7 @@ enum AtOnce {
 
 struct Server {
     whole: Vec<u8>,
-    /// Largest block.
+    /// Bytes of a block at most; a request for a larger one gets one of these.
     most: usize,
     etag: Option<&'static [u8]>,
     tells: Tells,
