@@ -113,8 +113,8 @@ struct Session {
     knows_us: bool,
     /// What has been counted of its bodies, and the window of the newest.
     path: PathReport,
-    /// Whether the peer has said that it knows bodies in any order; None before it has answered a message that
-    /// says so of us.
+    /// Whether the peer has said that it knows bodies in any order; None before it has answered a message
+    /// that says so of us.
     is_ours: Option<bool>,
     /// Round trip of the handshake.
     round_trip: Option<Duration>,

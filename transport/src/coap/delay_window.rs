@@ -211,8 +211,8 @@ impl DelayWindow {
         Some((0.9 * self.rate? * least.as_secs_f64()).clamp(LEAST_WINDOW, self.most.max(LEAST_WINDOW)))
     }
 
-    /// Returns how many blocks may be asked for at once where nothing is on its way, if the last body still says
-    /// so: what fits into the path, and a short queue.
+    /// Returns how many blocks may be asked for at once where nothing is on its way, if the last body still
+    /// says so: what fits into the path, and a short queue.
     pub(super) fn at_once(&self, now: Instant) -> Option<usize> {
         let warm = self.warm(now)? / 0.9 + self.longest_queue().min(QUEUE_AT_ONCE);
         Some(warm.min(self.most) as usize)
@@ -229,8 +229,8 @@ impl DelayWindow {
         self.out.len()
     }
 
-    /// Returns whether so little is lost that several requests may go in one message: all of them are lost with
-    /// it.
+    /// Returns whether so little is lost that several requests may go in one message: all of them are lost
+    /// with it.
     pub(super) fn loses_little(&self) -> bool {
         let all = self.lost + self.answered;
         let now = if all < PERIOD / 2 { None } else { Some(f64::from(self.lost) / f64::from(all)) };
@@ -274,8 +274,8 @@ impl DelayWindow {
         was_on_its_way
     }
 
-    /// Notes that a request has been answered. `is_newest`: nothing newer was sent for the same block. `sent`:
-    /// when it was sent, if the time of its answer says something about the path.
+    /// Notes that a request has been answered. `is_newest`: nothing newer was sent for the same block.
+    /// `sent`: when it was sent, if the time of its answer says something about the path.
     pub(super) fn answered(&mut self, now: Instant, number: u64, sent: Option<Instant>, is_newest: bool) {
         let on_their_way = self.out.len();
         let was_lost = !self.withdraw(number);
@@ -369,7 +369,8 @@ impl DelayWindow {
         Some(self.fastest? * self.least?.0.as_secs_f64())
     }
 
-    /// Returns how many blocks pass the narrow place in [`QUEUE_SECONDS`], as far as that is known; more than one.
+    /// Returns how many blocks pass the narrow place in [`QUEUE_SECONDS`], as far as that is known; more than
+    /// one.
     fn longest_queue(&self) -> f64 {
         self.fastest.or(self.rate).map_or(f64::INFINITY, |rate| (rate * QUEUE_SECONDS).max(1.5))
     }
@@ -416,8 +417,8 @@ impl DelayWindow {
         }
     }
 
-    /// Halves the window for a while when the least round trip has not been seen for long: a queue of ours may
-    /// stand in the path all the time.
+    /// Halves the window for a while when the least round trip has not been seen for long: a queue of ours
+    /// may stand in the path all the time.
     fn look_for_least(&mut self, now: Instant) {
         let (Some((least, seen)), Some(smoothed)) = (self.least, self.smoothed) else { return };
         match self.look {

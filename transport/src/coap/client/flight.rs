@@ -186,7 +186,8 @@ impl Flight {
     }
 
     /// Returns how many further blocks may go beside `small` other messages that are on their way. Those take
-    /// half of the window at most: the peer keeps the bodies that the blocks belong to for only a minute or two.
+    /// half of the window at most: the peer keeps the bodies that the blocks belong to for only a minute or
+    /// two.
     pub(super) fn room(&self, small: usize) -> usize {
         let mine = self.window.on_their_way() + self.waiting;
         let most = match self.peer {

@@ -13,8 +13,8 @@
 //! Only GET is taken to fly by a peer of which nothing is known. A request for a block after the first may be
 //! repeated under new message ids: it does nothing but read (RFC 7959 section 2.4).
 //!
-//! A body outlives silence: its blocks are asked for again, fewer and fewer, until the caller takes the session
-//! for lost, or as long as a confirmable message would be sent again.
+//! A body outlives silence: its blocks are asked for again, fewer and fewer, until the caller takes the
+//! session for lost, or as long as a confirmable message would be sent again.
 
 use super::super::body::Body;
 use super::super::delay_window::DelayWindow;
@@ -123,8 +123,8 @@ impl Client {
         self.fly(now, session);
     }
 
-    /// Keeps a block that came before the first one of its body, if the request has asked for it; false for any
-    /// other message.
+    /// Keeps a block that came before the first one of its body, if the request has asked for it; false for
+    /// any other message.
     pub(super) fn came_beside(&mut self, id: ExchangeId, message: &Message) -> bool {
         let Some(exchange) = self.exchanges.get_mut(&id).filter(|exchange| exchange.beside > 0) else {
             return false;

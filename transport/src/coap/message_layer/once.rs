@@ -1,6 +1,6 @@
-//! Confirmable messages that are sent once: requests for blocks, of which each transmission is a message of its
-//! own (`client/flight.rs`). RFC 7252 section 4.2 lets a sender give up a message at any time; here its owner
-//! decides when to send another in its place.
+//! Confirmable messages that are sent once: requests for blocks, of which each transmission is a message of
+//! its own (`client/flight.rs`). RFC 7252 section 4.2 lets a sender give up a message at any time; here its
+//! owner decides when to send another in its place.
 //!
 //! They take no place in the window and have no timer. Their ids are not given out again while they are on
 //! their way, and an acknowledgement or a Reset finds its owner by the id.
@@ -20,8 +20,8 @@ pub(super) struct Once<O> {
 }
 
 impl<O: Copy + PartialEq> MessageLayer<O> {
-    /// Sends a confirmable message once, and returns its id; None if it is too long to be sent at all. It stays
-    /// on its way until it is acknowledged or reset, or [`MessageLayer::forget_once`] is called.
+    /// Sends a confirmable message once, and returns its id; None if it is too long to be sent at all. It
+    /// stays on its way until it is acknowledged or reset, or [`MessageLayer::forget_once`] is called.
     pub(in super::super) fn send_once(
         &mut self,
         now: Instant,

@@ -79,8 +79,8 @@ impl<O> Unacknowledged<O> {
         !self.is_ping() && controller.may_be_on_its_way(now, &self.backoff, times)
     }
 
-    /// Returns whether the answer queues up behind that to a message sent at `sent`, and the second copy is due
-    /// before `least`.
+    /// Returns whether the answer queues up behind that to a message sent at `sent`, and the second copy is
+    /// due before `least`.
     pub(super) fn is_behind(&self, sent: Instant, least: Instant) -> bool {
         self.backoff.copies == 1 && self.backoff.first_sent >= sent && self.due < least
     }
