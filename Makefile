@@ -174,7 +174,7 @@ bench-wire: build ## what the sidecar costs, beside the reference's figures; ele
 bench-load: build ## whether everybody is served, beside greedy clients and strangers as well; thirteen minutes
 	@ulimit -n "$$(ulimit -H -n)" && $(RELEASE)/bench-load
 
-bench-link: $(if $(QUICK),build,setup-more build) ## how long bodies take over slow and lossy links, beside other clients; six minutes, QUICK=1: one
+bench-link: $(if $(QUICK),build,setup-more build) ## how long bodies take over slow and lossy links, beside other clients; five minutes, QUICK=1: half of one
 	@$(RELEASE)/bench-link $(if $(QUICK),--quick)
 
 bench-codec: setup-test build ## what the codec costs: ratios over other ways, and instructions; half a minute

@@ -267,7 +267,7 @@ impl Direction {
     }
 }
 
-/// SplitMix64.
+/// A generator of random numbers by the method SplitMix64.
 #[derive(Debug)]
 struct Random(u64);
 
