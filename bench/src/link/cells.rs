@@ -5,7 +5,7 @@ use lowband_e2e::link::Link;
 /// A client that fetches a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Who {
-    /// `lowband coap`.
+    /// `lowband coap` with its defaults: many blocks for each round trip.
     Ours,
     /// `lowband coap --window 1`: one block for each round trip.
     OneAtATime,
