@@ -274,7 +274,8 @@ impl Flight {
     /// Returns the newest request of a token for the block at this place.
     pub(super) fn of_token_at(&self, token: Token, offset: usize) -> Option<u64> {
         let mut numbers = self.tokens.get(&token)?.iter().rev();
-        let is_at = |number: &&u64| self.asked.get(number).is_some_and(|asked| asked.block.offset() == offset);
+        let is_at =
+            |number: &&u64| self.asked.get(number).is_some_and(|asked| asked.block.offset() == offset);
         numbers.find(is_at).copied()
     }
 
