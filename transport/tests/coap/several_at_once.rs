@@ -233,9 +233,14 @@ fn a_server_that_takes_one_request_at_a_time_gets_one_at_a_time() {
 
 #[test]
 fn a_server_that_runs_a_request_for_each_token_sees_one() {
-    let mut server = Server { etag: Some(b"xy"), tells: Tells::Never, ..server(20_000) };
-    server.is_read_whole();
-    assert_eq!((server.most_at_once, server.tokens.len()), (1, 1));
+    for etag in [Some(&b"xy"[..]), Some(b"12345678"), None] {
+        let mut server = Server { etag, tells: Tells::Never, ..server(20_000) };
+        let foreign = server.is_read_whole();
+        // What is asked for beyond the end is refused alone.
+        assert_eq!(foreign.client.path(SESSION).unwrap().blocks_again, 0);
+        assert!(server.most_at_once > 2, "{}", server.most_at_once);
+        assert_eq!(server.tokens.len(), 1);
+    }
 }
 
 #[test]

@@ -224,9 +224,12 @@ impl Client {
     /// window says.
     fn ask_for(&mut self, now: Instant, session: SessionId, id: ExchangeId, block: Block, most: usize) {
         let Some(exchange) = self.exchanges.get_mut(&id) else { return };
-        if !block.more && matches!(exchange.state, State::Sending(_)) {
+        let is_upload = matches!(exchange.state, State::Sending(_));
+        if is_upload && !block.more {
             return self.send_last_block(now, id, block);
         }
+        // A message carries one block of a request, and asks for several of a response.
+        let most = if is_upload { 1 } else { most };
         let Some(state) = self.sessions.get_mut(&session) else { return };
         let Some(flight) = state.flight.as_mut() else { return };
         let token = match exchange.keeps_token {
