@@ -124,7 +124,7 @@ async fn bodies_of_all_lengths(library: Library) -> Vec<String> {
             complaints.push(format!("the handler has run {runs} times"));
         }
         let (asked, needed) = (asked(client.log(), length), blocks(client.log(), length));
-        // Some servers answer so much out of order, and a busy machine so late, that an answer seems to be lost.
+        // Some servers answer so much out of order, and a busy machine so late, that an answer seems lost.
         if asked > needed + needed / 2 {
             complaints.push(format!("{asked} requests for {needed} blocks"));
         }

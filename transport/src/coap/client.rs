@@ -392,8 +392,9 @@ impl Client {
         }
     }
 
-    /// Returns whether a request waits for another one of the same resource: a server that is not ours may keep
-    /// one body of a resource per client, whatever the Request-Tag, and no ETag would tell whose a block is.
+    /// Returns whether a request waits for another one of the same resource: a server that is not ours may
+    /// keep one body of a resource per client, whatever the Request-Tag, and no ETag would tell whose a block
+    /// is.
     fn has_to_wait(&self, state: &Session, id: ExchangeId) -> bool {
         let may_wait = state.is_ours == Some(false);
         let Some(own) = self.exchanges.get(&id).filter(|_| may_wait) else { return false };

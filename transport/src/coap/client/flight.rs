@@ -10,8 +10,8 @@
 //!                                                           answered: Body takes the block
 //! ```
 //!
-//! A server that is not ours gets one token for all blocks of a body: some run a request anew for each token. A
-//! server of ours gets a token for each block.
+//! A server that is not ours gets one token for all blocks of a body: some run a request anew for each token.
+//! A server of ours gets a token for each request.
 //!
 //! A request that was taken for lost is remembered for a while: its answer may come after all, and shows that
 //! it was taken for lost too early.
@@ -250,9 +250,9 @@ impl Flight {
         }
     }
 
-    /// Returns the request that a message answers. Several may have its token: those of a list, and all for one
-    /// body from a foreign server. Then an acknowledgement names its request by the id, any other answer by the
-    /// place of its block, and what has no place refuses them all.
+    /// Returns the request that a message answers. Several may have its token: those of a list, and all for
+    /// one body from a foreign server. Then an acknowledgement names its request by the id, any other answer
+    /// by the place of its block, and what has no place refuses them all.
     pub(super) fn answered_by(&self, message: &Message) -> Answers {
         let Some(numbers) = self.tokens.get(&message.token) else { return Answers::Nothing };
         let mut asked = numbers.iter().filter_map(|number| Some((*number, self.asked.get(number)?)));
