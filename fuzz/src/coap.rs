@@ -36,6 +36,7 @@ pub(crate) fn tight_limits() -> Limits {
         sent_bodies_per_session: 1,
         snapshot_at_upstream: 64,
         window: 2,
+        body_window: 4,
         block_size: BlockSize::MAX,
     }
 }

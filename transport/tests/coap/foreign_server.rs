@@ -47,7 +47,7 @@ fn the_last_block_is_asked_for_again_under_its_id() {
         foreign.client.handle_timeout(foreign.now);
         // It may look for the peer as well, by a ping.
         let copies: Vec<_> = foreign.sent().into_iter().filter(|sent| sent.code() == GET).collect();
-        assert_eq!(copies, [last.clone()]);
+        assert_eq!(copies, std::slice::from_ref(&last));
     }
     foreign.says(&piggybacked(&last, Code::CONTENT).block(BLOCK2, 1, false, 16).payload(&[1; 4]));
     assert_eq!(foreign.response().body.len(), 20);

@@ -260,7 +260,7 @@ impl Flight {
         let found = match (message.kind, place(message)) {
             (Kind::Acknowledgement, _) if !is_list => asked.find(|(_, asked)| asked.id == Some(message.id)),
             (_, Some(offset)) if is_list || numbers.len() > 1 => {
-                asked.filter(|(_, asked)| asked.block.offset() == offset).last()
+                asked.rfind(|(_, asked)| asked.block.offset() == offset)
             }
             _ => asked.clone().find(|(_, asked)| asked.fate != Fate::Lost).or_else(|| asked.next()),
         };
