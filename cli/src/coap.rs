@@ -1,13 +1,14 @@
 //! `lowband coap`: one request to a low-bandwidth server, as curl would make it.
 //!
 //! ```text
-//! arguments -> url, header, data -> dtls (or http with --http) -> Answer -> stdout or FILE, exit status
+//! arguments -> url, header, body -> dtls (or http with --http) -> answer -> stdout or FILE, exit status
 //! ```
 //!
-//! Absent on purpose: redirects, cookies, proxies, and any conversion of the body: that is what `lowband
-//! jc` is for.
+//! Absent on purpose: redirects, cookies and proxies.
 
+mod answer;
 mod bars;
+mod body;
 mod dial;
 mod dtls;
 mod header;
@@ -20,9 +21,12 @@ mod verbose;
 use super::exit::{Exit, Failure};
 use super::input::Source;
 use super::output::{self, Sink};
+use answer::View;
+use body::Given;
 use header::Headers;
 use lowband_client::{Method, Verification};
 use std::ffi::OsString;
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use times::Tuning;
@@ -32,7 +36,10 @@ use verbose::Verbose;
 /// Most bytes that are read for -d. Servers refuse far less: 8 MiB by default.
 const MAX_DATA: usize = 64 << 20;
 
-/// Make one request over CoAP and DTLS, and write the body of the answer to stdout as it came.
+/// Make one request over CoAP and DTLS, and write the body of the answer to stdout.
+///
+/// With stdout on a terminal, bodies are JSON on this side and CBOR on the wire: JSON of -d goes out as CBOR, and
+/// the answer is shown as JSON. Into a pipe or a file everything goes as it came, unless --json asks for JSON.
 ///
 /// The URL's host and port are dialled by DTLS over UDP, whether it says coaps, https, http or no scheme at
 /// all; without a port it is 8008. `coap://` (clear text) is refused.
@@ -46,15 +53,22 @@ pub(crate) struct CoapArgs {
     #[arg(short = 'X', long = "request", value_name = "METHOD", value_parser = parse_method)]
     method: Option<Method>,
     /// The body: DATA itself, `@FILE`, or `-` for stdin; sent as it is, and labelled CBOR unless
-    /// -H says otherwise
+    /// -H says otherwise. With stdout on a terminal, JSON is sent as CBOR
     #[arg(short, long, visible_alias = "data-binary", value_name = "DATA", allow_hyphen_values = true)]
     data: Option<OsString>,
     /// The body, in which `@` and `-` mean nothing
     #[arg(long, value_name = "DATA", allow_hyphen_values = true, conflicts_with = "data")]
     data_raw: Option<OsString>,
-    /// The body as -d takes it, labelled JSON, and JSON wanted in return, unless -H says otherwise
-    #[arg(long, value_name = "DATA", allow_hyphen_values = true, conflicts_with_all = ["data", "data_raw"])]
+    /// The body as -d takes it, in JSON: it is sent as CBOR with the integer keys of Matrix, and the answer is
+    /// written as JSON, an error's too. -H with another Content-Type sends it as it stands
+    #[arg(long, value_name = "BODY", allow_hyphen_values = true, conflicts_with_all = ["data", "data_raw"])]
     json: Option<OsString>,
+    /// Send the body as it stands, also if it is JSON and stdout a terminal
+    #[arg(long, conflicts_with = "json")]
+    as_is: bool,
+    /// Write the bytes of the answer, also to a terminal and with --json
+    #[arg(short, long)]
+    raw: bool,
     /// `Authorization`, `Content-Type` or `Accept`, the headers that CoAP can carry; `@FILE` reads them
     /// from a file, one a line. Of the types that Accept lists the most wanted is asked for that CoAP has
     /// a number for
@@ -122,10 +136,10 @@ pub(crate) struct CoapArgs {
 fn after_help() -> String {
     format!(
         r#"Examples:
-  lowband coap -k coaps://localhost/_matrix/client/versions | lowband jc -c2j -
-  lowband jc -out - '{{"msgtype":"m.text","body":"Hello World"}}' |
-    lowband coap -X PUT -d - -H 'Authorization: Bearer TOKEN' --cacert ca.pem \
-      'coaps://matrix.example.org/_matrix/client/r0/rooms/!room:example.org/send/m.room.message/1'
+  lowband coap -k coaps://localhost/_matrix/client/versions
+  lowband coap -X PUT --json '{{"msgtype":"m.text","body":"Hello World"}}' --cacert ca.pem -H @token.txt \
+    'coaps://matrix.example.org/_matrix/client/r0/rooms/!room:example.org/send/m.room.message/1'
+  lowband coap coaps://matrix.example.org/_matrix/client/versions | lowband jc -c2j
   lowband coap -i -H 'Accept: application/json' coaps://matrix.example.org/_matrix/client/versions
 
 With SSLKEYLOGFILE set, the secrets of the session are appended to that file, for Wireshark. The session then takes AES-GCM,
@@ -150,18 +164,10 @@ struct Job {
     deadline: Option<Instant>,
 }
 
-/// An answer of either protocol.
-struct Answer {
-    /// Status line, options or headers, and an empty line, for -i.
-    head: String,
-    /// The server's own words about the error, for codes of 4.00 and more.
-    error: Option<String>,
-    body: Vec<u8>,
-}
-
 pub(crate) fn run(mut arguments: CoapArgs) -> Result<(), Failure> {
     let (include, fail) = (arguments.include, arguments.fail);
     let sink = Sink::parse(arguments.output.as_deref());
+    let view = View::of(&sink, arguments.json.is_some(), arguments.raw);
     let use_http = arguments.http;
     let settings = dtls::Choices {
         path_codes: !arguments.no_path_codes,
@@ -184,24 +190,38 @@ pub(crate) fn run(mut arguments: CoapArgs) -> Result<(), Failure> {
     runtime.shutdown_background();
     let answer = outcome?;
     let head = if include { answer.head.as_bytes() } else { &[] };
-    if !(fail && answer.error.is_some()) {
-        sink.write(&[head, &answer.body].concat())?;
-    }
-    match answer.error {
-        None => Ok(()),
-        Some(error) => Err(Failure::new(Exit::ErrorCode, format!("the server answered {error}"))),
+    let written = if fail && answer.error.is_some() {
+        Ok(())
+    } else {
+        answer.body(view).and_then(|body| sink.write(&[head, &body].concat()))
+    };
+    match (&answer.error, written) {
+        (None, written) => written,
+        (Some(error), written) => {
+            // The status is that of the answer; what else went wrong is told before it.
+            written
+                .err()
+                .and_then(|failure| failure.message)
+                .iter()
+                .for_each(|message| output::message(message));
+            Err(Failure::new(Exit::ErrorCode, format!("the server answered {error}")))
+        }
     }
 }
 
 fn prepare(arguments: CoapArgs) -> Result<Job, Failure> {
     let destination = url::parse(&arguments.url)?;
-    let headers = Headers::parse(&arguments.headers, arguments.json.is_some())?;
+    let headers = Headers::parse(&arguments.headers)?;
     let data = arguments.data.as_deref().or(arguments.json.as_deref()).map(Source::parse);
     let data = data.or(arguments.data_raw.as_deref().map(Source::Inline));
-    let body = data.map(|data| data.read(MAX_DATA)).transpose()?;
-    if let Some(hint) = body.as_deref().and_then(|body| headers.hint_for(body)) {
-        output::message(hint);
-    }
+    let given = match (arguments.json.is_some(), arguments.as_is) {
+        (true, _) => Given::Json,
+        (_, true) => Given::AsIs,
+        _ if io::stdout().is_terminal() => Given::Typed,
+        _ => Given::Piped,
+    };
+    let to_send = |data: Source<'_>| body::to_send(given, data.read(MAX_DATA)?, &data.to_string(), &headers);
+    let body = data.map(to_send).transpose()?;
     Ok(Job {
         destination,
         method: arguments.method.unwrap_or(if body.is_some() { Method::Post } else { Method::Get }),

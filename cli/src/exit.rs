@@ -24,7 +24,7 @@ pub(crate) enum Exit {
 /// What `--help` says of each status; those that `jc` can end with come first.
 const MEANINGS: [(Exit, &str); 14] = [
     (Exit::Success, "all went well; also when the reader of stdout went away"),
-    (Exit::BadInput, "jc: the input is not JSON, CBOR or diagnostic notation"),
+    (Exit::BadInput, "the input, or the body of --json, is not JSON, CBOR or diagnostic notation"),
     (Exit::Usage, "wrong usage: a flag, a header, a method, a value"),
     (Exit::Write, "the output cannot be written"),
     (Exit::Read, "the input or the data of -d cannot be read"),
@@ -59,7 +59,7 @@ impl Exit {
 
     /// Returns the table for `lowband coap --help`.
     pub(crate) fn help_of_coap() -> String {
-        table(MEANINGS.iter().filter(|(exit, _)| *exit != Exit::BadInput))
+        table(MEANINGS.iter())
     }
 
     /// Returns the table for `lowband jc --help`.
@@ -134,11 +134,10 @@ mod tests {
             Exit::help_of_jc().lines().map(|line| line.trim()).collect::<Vec<_>>()[1..4],
             [
                 "0  all went well; also when the reader of stdout went away",
-                "1  jc: the input is not JSON, CBOR or diagnostic notation",
+                "1  the input, or the body of --json, is not JSON, CBOR or diagnostic notation",
                 "2  wrong usage: a flag, a header, a method, a value",
             ]
         );
         assert!(Exit::help_of_coap().contains("\n  28  --connect-timeout"));
-        assert!(!Exit::help_of_coap().contains("jc:"));
     }
 }

@@ -11,6 +11,7 @@ mod input;
 mod jc;
 mod output;
 mod progress;
+mod screen;
 mod show;
 
 use clap::Parser;

@@ -3,7 +3,7 @@
 use super::exit::{Exit, Failure};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 /// Where the output goes.
@@ -20,6 +20,11 @@ impl Sink {
             Some(path) if path != "-" => Sink::File(path.into()),
             _ => Sink::Stdout,
         }
+    }
+
+    /// Returns whether what is written appears on a terminal.
+    pub(crate) fn is_terminal(&self) -> bool {
+        self == &Sink::Stdout && io::stdout().is_terminal()
     }
 
     /// Writes all bytes.

@@ -140,7 +140,7 @@ fn read(
 }
 
 /// Returns whether the output gets colours: on a terminal, unless the environment is against it.
-fn colours() -> Colours {
+pub(crate) fn colours() -> Colours {
     let variable = |name| std::env::var_os(name).unwrap_or_default();
     choose_colours(std::io::stdout().is_terminal(), &variable("NO_COLOR"), &variable("TERM"))
 }

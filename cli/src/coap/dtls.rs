@@ -1,10 +1,11 @@
 //! The request over CoAP and DTLS, by the library.
 
+use super::answer::{Answer, Form};
 use super::bars::Bars;
 use super::dial::{NotThis, each_address, in_time};
 use super::times::Tuning;
 use super::verbose::without_secrets;
-use super::{Answer, Job, trust};
+use super::{Job, trust};
 use crate::exit::{Exit, Failure};
 use crate::output::{self, Sink};
 use lowband_client::{
@@ -137,7 +138,12 @@ fn answer(response: Response) -> Answer {
         let _infallible = writeln!(head, "Max-Age: {seconds}");
     }
     head.push('\n');
-    Answer { head, error: (response.code.class() >= 4).then_some(status), body: response.body }
+    Answer {
+        head,
+        error: (response.code.class() >= 4).then_some(status),
+        form: Form::of_number(response.content_format),
+        body: response.body,
+    }
 }
 
 #[cfg(test)]

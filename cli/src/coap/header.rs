@@ -19,15 +19,9 @@ pub(crate) struct CoapHeaders {
 
 impl Headers {
     /// Parses the values of -H. Each is `Name: value`, or `@FILE` with one of them a line. `Name:` takes a
-    /// header away that would be sent otherwise. `json`: body and answer are JSON where no header says
-    /// otherwise.
-    pub(crate) fn parse(given: &[String], json: bool) -> Result<Headers, Failure> {
+    /// header away that would be sent otherwise.
+    pub(crate) fn parse(given: &[String]) -> Result<Headers, Failure> {
         let mut headers = Vec::new();
-        if json {
-            headers.extend(
-                ["Content-Type", "Accept"].map(|name| (name.to_owned(), "application/json".to_owned())),
-            );
-        }
         for header in given {
             match header.strip_prefix('@') {
                 None => headers.push(split(header)?),
@@ -53,13 +47,9 @@ impl Headers {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// Returns a hint for a body of JSON that would go out as CBOR, a mistake easily made.
-    pub(crate) fn hint_for(&self, body: &[u8]) -> Option<&'static str> {
-        let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
-        (self.get("content-type").is_none() && matches!(first, Some(b'{' | b'['))).then_some(
-            "warning: the body looks like JSON, but goes out labelled as CBOR: convert it with `lowband jc -out -`, \
-             or add -H 'Content-Type: application/json'",
-        )
+    /// Returns whether the body is CBOR by its label: by a Content-Type, or because there is none.
+    pub(crate) fn take_cbor(&self) -> bool {
+        self.get("content-type").is_none_or(|media_type| content_format::of(media_type) == Some(CBOR))
     }
 
     /// Returns the options of a request. Content-Format describes a body, so a request without one has none.
@@ -175,7 +165,7 @@ mod tests {
     use super::*;
 
     fn headers(given: &[&str]) -> Headers {
-        Headers::parse(&given.iter().map(|header| (*header).to_owned()).collect::<Vec<_>>(), false).unwrap()
+        Headers::parse(&given.iter().map(|header| (*header).to_owned()).collect::<Vec<_>>()).unwrap()
     }
 
     #[test]
@@ -264,18 +254,9 @@ mod tests {
     #[test]
     fn malformed_headers_are_refused_and_not_repeated() {
         for given in ["Bearer secret", ": secret", "A secret: b"] {
-            let failure = Headers::parse(&[given.to_owned()], false).err().unwrap();
+            let failure = Headers::parse(&[given.to_owned()]).err().unwrap();
             assert_eq!(failure.exit, Exit::Usage);
             assert!(!failure.to_string().contains("secret"), "{failure}");
         }
-    }
-
-    #[test]
-    fn json_without_a_label_is_hinted_at() {
-        assert!(headers(&[]).hint_for(b" \n{\"a\":1}").is_some());
-        assert!(headers(&[]).hint_for(b"\xa0").is_none());
-        assert!(headers(&[]).hint_for(b"").is_none());
-        assert!(headers(&["Content-Type: application/json"]).hint_for(b"{}").is_none());
-        assert!(headers(&["Content-Type: application/cbor"]).hint_for(b"{}").is_none());
     }
 }

@@ -1,9 +1,10 @@
 //! `--http`: the request over HTTP/1.1 with CBOR, to see what low bandwidth saves and whether the fallback
 //! works.
 
+use super::answer::{Answer, Form};
 use super::dial::{NotThis, each_address, in_time};
 use super::verbose::without_secrets;
-use super::{Answer, Job, trust};
+use super::{Job, trust};
 use crate::exit::{Exit, Failure};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -159,12 +160,16 @@ async fn send(stream: Box<dyn Stream>, request: HttpRequest) -> Result<Answer, F
         Limited::new(body, Limits::default().download).collect().await.map_err(|error| broken(&error))?;
     let mut head = format!("{:?} {}\n", parts.version, parts.status);
     for (name, value) in &parts.headers {
-        let _infallible = writeln!(head, "{name}: {}", String::from_utf8_lossy(value.as_bytes()));
+        // What a server says may go to a terminal, and must not work it.
+        let value = String::from_utf8_lossy(value.as_bytes()).replace(char::is_control, "\u{fffd}");
+        let _infallible = writeln!(head, "{name}: {value}");
     }
     head.push('\n');
+    let media_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let is_error = parts.status.is_client_error() || parts.status.is_server_error();
     Ok(Answer {
         head,
+        form: Form::of_media_type(media_type),
         error: is_error.then(|| format!("HTTP {}", parts.status)),
         body: body.to_bytes().to_vec(),
     })

@@ -5,7 +5,7 @@ use lowband_codec::Repairs;
 
 /// The one of several equal keys that is written.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Kept {
+pub(crate) enum Kept {
     First,
     Last,
 }
@@ -14,7 +14,7 @@ pub(super) fn tell(repairs: Repairs, kept: Kept) {
     repaired(repairs, kept).for_each(|line| output::message(&line));
 }
 
-fn repaired(repairs: Repairs, kept: Kept) -> impl Iterator<Item = String> {
+pub(crate) fn repaired(repairs: Repairs, kept: Kept) -> impl Iterator<Item = String> {
     let Repairs { big_integers, huge_numbers, repeated_keys, lone_surrogates, too_deep } = repairs;
     let kept = match kept {
         Kept::First => "the first was kept",

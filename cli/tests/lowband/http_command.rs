@@ -2,6 +2,7 @@
 
 use crate::certificate::Certificate;
 use crate::command::{TemporaryFile, assert_quiet_success, run, status, stderr};
+use crate::terminal::run_on_terminal;
 use openssl::pkey::PKey;
 use openssl::ssl::{SslAcceptor, SslMethod};
 use openssl::x509::X509;
@@ -79,6 +80,27 @@ fn http_is_spoken_in_the_clear_to_http_urls() {
         assert!(head.contains(header), "{header} is missing in: {head}");
     }
     assert_eq!(body, b"\x01");
+}
+
+#[test]
+fn json_is_cbor_over_http_too() {
+    let stub = HttpStub::start(None, OK);
+    let url = format!("http://localhost:{}/any", stub.port);
+    let output = run(&["coap", "--http", "--json", "{\"type\":1}", &url]);
+    assert_quiet_success(&output);
+    assert_eq!(output.stdout, b"{}\n");
+    let (head, body) = stub.seen();
+    assert!(head.contains("content-type: application/cbor\r\n"), "{head}");
+    assert_eq!(body, b"\xa1\x02\x01");
+
+    let stub = HttpStub::start(
+        None,
+        b"HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\nContent-Length: 7\r\n\r\n{\"a\":1}",
+    );
+    let url = format!("http://localhost:{}/any", stub.port);
+    let (status, shown, _) = run_on_terminal(&["coap", "--http", &url], &[("NO_COLOR", "1")]);
+    assert_eq!((status, shown.as_str()), (22, "{\n  \"a\": 1\n}\n"));
+    stub.seen();
 }
 
 #[test]

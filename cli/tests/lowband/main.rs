@@ -17,6 +17,7 @@ mod command;
 mod http_command;
 mod jc_command;
 mod jc_readers;
+mod json_bodies;
 mod link_options;
 mod progress_bar;
 mod show_command;
@@ -25,4 +26,5 @@ mod slow_link;
 #[allow(dead_code, reason = "the rest is for the library's tests")]
 #[path = "../../../client/tests/library/stub_server.rs"]
 mod stub_server;
+mod terminal;
 mod tutorial;

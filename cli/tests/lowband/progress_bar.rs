@@ -2,12 +2,11 @@
 
 use crate::command::{TemporaryFile, lowband, status};
 use crate::slow_link::SlowLink;
-use crate::stub_server::{StubServer, content};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use std::fs::{File, OpenOptions};
-use std::io::Read;
+use crate::stub_server::{Reply, StubServer, content};
+use crate::terminal::Terminal;
+use lowband_client::Code;
+use lowband_transport::coap::ResponseOptions;
 use std::process::{Output, Stdio};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 const LATENCY: Duration = Duration::from_millis(10);
@@ -15,39 +14,6 @@ const LATENCY: Duration = Duration::from_millis(10);
 const LENGTH: usize = 60 << 10;
 /// What clears a line of a terminal.
 const CLEAR: &str = "\x1b[2K";
-
-/// A terminal: the end for a program, and what has been shown.
-struct Terminal {
-    program_end: File,
-    shown: JoinHandle<Vec<u8>>,
-}
-
-impl Terminal {
-    fn new() -> Terminal {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&master).unwrap();
-        unlockpt(&master).unwrap();
-        let name = ptsname(&master, Vec::new()).unwrap();
-        let program_end = OpenOptions::new().read(true).write(true).open(name.to_str().unwrap()).unwrap();
-        let shown = std::thread::spawn(move || {
-            let mut shown = Vec::new();
-            // When its last program has gone, a terminal ends with an error.
-            let _ = File::from(master).read_to_end(&mut shown);
-            shown
-        });
-        Terminal { program_end, shown }
-    }
-
-    fn to_program(&self) -> Stdio {
-        self.program_end.try_clone().unwrap().into()
-    }
-
-    /// Returns all that was shown, once no program has the terminal any more.
-    fn shown(self) -> String {
-        drop(self.program_end);
-        String::from_utf8(self.shown.join().unwrap()).unwrap()
-    }
-}
 
 /// Runs `lowband coap` over a link, one block after the other, with stderr on a terminal.
 fn coap(link: &SlowLink, arguments: &[&str]) -> (Output, String) {
@@ -101,7 +67,10 @@ fn a_body_in_a_file_leaves_the_terminal_to_the_bar() {
 
 #[test]
 fn a_body_that_goes_to_the_same_terminal_is_alone_there() {
-    let stub = StubServer::start(|_| content(vec![b'x'; LENGTH]));
+    let stub = StubServer::start(|_| {
+        let text = ResponseOptions { content_format: Some(0), ..ResponseOptions::default() };
+        Reply::Now(Code::new(2, 5), text, vec![b'x'; LENGTH])
+    });
     let link = slow(&stub);
     let terminal = Terminal::new();
     let mut command = lowband();
@@ -109,7 +78,7 @@ fn a_body_that_goes_to_the_same_terminal_is_alone_there() {
     command.stdout(terminal.to_program()).stderr(terminal.to_program());
     assert!(command.status().unwrap().success());
     drop(command);
-    assert_eq!(terminal.shown(), "x".repeat(LENGTH));
+    assert_eq!(terminal.shown(), format!("{}\r\n", "x".repeat(LENGTH)));
 }
 
 #[test]
