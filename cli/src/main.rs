@@ -13,6 +13,7 @@ mod output;
 mod progress;
 mod screen;
 mod show;
+mod tips;
 
 use clap::Parser;
 use exit::{Exit, Failure};
@@ -20,7 +21,13 @@ use std::process::ExitCode;
 
 /// Low-bandwidth Matrix (MSC3079): CBOR over CoAP over DTLS.
 #[derive(Debug, Parser)]
-#[command(name = "lowband", version, max_term_width = 110, arg_required_else_help = true)]
+#[command(
+    name = "lowband",
+    version,
+    propagate_version = true,
+    max_term_width = 110,
+    arg_required_else_help = true
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -33,6 +40,11 @@ enum Command {
     Show(show::ShowArgs),
 }
 
+/// Returns whether the arguments are those of `lowband coap`.
+fn in_coap() -> bool {
+    std::env::args_os().nth(1).is_some_and(|command| command == "coap")
+}
+
 fn main() -> ExitCode {
     let outcome = match Cli::try_parse_from(argv::rewrite(std::env::args_os())) {
         Ok(cli) => match cli.command {
@@ -41,6 +53,7 @@ fn main() -> ExitCode {
             Command::Show(arguments) => show::run(arguments),
         },
         Err(error) => {
+            let error = if in_coap() { tips::improve(error) } else { error };
             // Help goes to stdout, which its reader may have closed: that is not a failure.
             let _ = error.print();
             if error.use_stderr() { Err(Failure::silent(Exit::Usage)) } else { Ok(()) }

@@ -16,6 +16,9 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+/// The version of the key table by which JSON becomes CBOR here.
+const KEY_TABLE: u32 = 1;
+
 /// Settings that only CoAP has.
 #[derive(Clone, Debug)]
 pub(crate) struct Choices {
@@ -40,6 +43,12 @@ pub(crate) async fn exchange(mut job: Job, choices: Choices) -> Result<Answer, F
         accept: headers.accept,
         body: job.body.take().unwrap_or_default(),
     };
+    if let Some(version) = choices.cbor_version.filter(|version| *version != KEY_TABLE) {
+        output::message(&format!(
+            "warning: key table version {version} is announced, but {KEY_TABLE} is the only one that this program \
+             reads and writes"
+        ));
+    }
     if let Some(tuning) = &choices.tuning {
         job.verbose.note(tuning.times.derived());
     }
@@ -94,7 +103,7 @@ async fn connect(
         if choices.redial { Redial { unavailable: 0, ..Redial::default() } } else { Redial::never() };
     LastingConnection::connect_with(options, settings, redial).await.map_err(|error| {
         let failure = match &error {
-            Error::Certificate(why) => trust::not_trusted(&job.destination.host, why),
+            Error::Certificate(why) => trust::not_trusted(&job.destination.host, *why),
             _ => failure(&error, Some(server)),
         };
         match error {

@@ -119,7 +119,7 @@ async fn secure(
         Ok(()) => Ok(stream),
         Err(error) => Err(match stream.ssl().verify_result() {
             X509VerifyResult::OK => Failure::new(Exit::Handshake, format!("TLS handshake failed: {error}")),
-            why => trust::not_trusted(host, why.error_string()),
+            why => trust::not_trusted(host, why.into()),
         }),
     }
 }

@@ -1,9 +1,8 @@
 //! Choice of the certificates to believe: `--cacert`, `-k`, and what to say when that ends in mistrust.
 
 use crate::exit::{Exit, Failure};
-use lowband_client::Verification;
+use lowband_client::{CertificateFailure, Verification};
 use openssl::x509::X509;
-use std::fmt::Display;
 use std::path::PathBuf;
 
 /// Returns what to verify. `-k` wins, as with curl.
@@ -23,13 +22,25 @@ pub(crate) fn verification(insecure: bool, cacert: Option<PathBuf>) -> Result<Ve
     }
 }
 
-/// Makes the failure for an untrusted certificate. `why` is OpenSSL's reason.
-pub(crate) fn not_trusted(host: &str, why: impl Display) -> Failure {
+/// Makes the failure for a certificate that is not accepted, with the cure for what is wrong with it.
+pub(crate) fn not_trusted(host: &str, why: CertificateFailure) -> Failure {
+    let cure = match why.code {
+        CertificateFailure::EXPIRED => {
+            "The server's operator has to renew it, or the clock of this machine is wrong"
+        }
+        CertificateFailure::NOT_YET_VALID => {
+            "Its time has still to come, or the clock of this machine is wrong"
+        }
+        CertificateFailure::WRONG_NAME | CertificateFailure::WRONG_ADDRESS => {
+            "It is made out to another host: ask for that name, by --resolve NAME:PORT:ADDRESS if no resolver knows it"
+        }
+        _ => "If its CA is yours, name it with --cacert FILE",
+    };
     Failure::new(
         Exit::Certificate,
         format!(
-            "the certificate of {host} is not trusted: {why}. If its CA is yours, name it with --cacert FILE; \
-             -k connects without knowing whom to"
+            "the certificate of {host} is not trusted: {}. {cure}; -k connects without knowing whom to",
+            why.text
         ),
     )
 }
@@ -48,6 +59,23 @@ mod tests {
                 Exit::CaFile,
                 "{unusable}"
             );
+        }
+    }
+
+    #[test]
+    fn the_cure_is_that_of_what_is_wrong() {
+        for (code, cure) in [
+            (CertificateFailure::EXPIRED, "renew"),
+            (CertificateFailure::NOT_YET_VALID, "clock"),
+            (CertificateFailure::WRONG_NAME, "--resolve"),
+            (CertificateFailure::WRONG_ADDRESS, "--resolve"),
+            // A self-signed certificate, and an issuer that is not known.
+            (18, "--cacert"),
+            (20, "--cacert"),
+        ] {
+            let told = not_trusted("hs", CertificateFailure { code, text: "why" }).to_string();
+            assert!(told.contains(cure) && told.contains("-k"), "{code}: {told}");
+            assert_eq!(told.contains("--cacert"), cure == "--cacert", "{code}: {told}");
         }
     }
 }

@@ -48,6 +48,11 @@ pub(crate) fn parse(text: &str) -> Result<Destination, Failure> {
             "user and password in a URL are not used by Matrix; an access token goes into -H 'Authorization: ...'",
         );
     }
+    if url.fragment().is_some() {
+        return refuse(
+            "a # begins a fragment, which is not sent; one in a path, as that of a room alias, is written %23",
+        );
+    }
     let host = match url.host_str().filter(|host| !host.is_empty()).map(Host::parse) {
         Some(Ok(host)) => host,
         Some(Err(error)) => return refuse(&error.to_string()),
@@ -93,7 +98,7 @@ mod tests {
             ("coaps://[::1]:9/a", "::1", 9, "/a"),
             ("coaps://b\u{fc}cher.example/a", "xn--bcher-kva.example", 8008, "/a"),
             ("coaps://hs?k=v", "hs", 8008, "/?k=v"),
-            ("coaps://hs/a?k=v&l#fragment", "hs", 8008, "/a?k=v&l"),
+            ("coaps://hs/directory/room/%23a:hs", "hs", 8008, "/directory/room/%23a:hs"),
             ("coaps://hs/rooms/!r:hs/send/a%2Fb", "hs", 8008, "/rooms/!r:hs/send/a%2Fb"),
             ("coaps://hs/pushrules/", "hs", 8008, "/pushrules/"),
         ] {
@@ -127,6 +132,8 @@ mod tests {
             ("coaps://hs:65536/", "port"),
             ("coaps://user:secret@hs/", "user and password"),
             ("coaps://[::1/", "IPv6"),
+            ("coaps://hs/directory/room/#a:hs", "%23"),
+            ("coaps://hs/a?k=v#l", "%23"),
         ] {
             let failure = parse(url).unwrap_err();
             assert_eq!(failure.exit, Exit::Url, "{url}");

@@ -182,6 +182,10 @@ fn path_codes_and_the_cbor_version_can_be_chosen() {
     ));
     let options = stub.only_request().options;
     assert_eq!((options.path.join("/").as_str(), options.cbor_version), ("_matrix/client/versions", Some(1)));
+    let output = coap(&stub, "/any", &["--cbor-version", "9"]);
+    assert_eq!(status(&output), 0);
+    assert!(stderr(&output).contains("key table version 9"), "{}", stderr(&output));
+    assert_eq!(stub.seen().pop().unwrap().options.cbor_version, Some(9));
 }
 
 #[test]

@@ -32,7 +32,11 @@ fn certificates_are_verified_and_the_way_out_is_told() {
 fn a_certificate_for_another_name_is_refused() {
     let stub = StubServer::with_certificate(Certificate::for_another_name(), |_| content("x"));
     let ca = TemporaryFile::with("other-ca.pem", &stub.certificate.ca);
-    assert_fails(&run(&["coap", "--cacert", ca.path(), &stub.url("/any")]), 60, &["not trusted"]);
+    assert_fails(
+        &run(&["coap", "--cacert", ca.path(), &stub.url("/any")]),
+        60,
+        &["not trusted", "--resolve"],
+    );
 }
 
 #[test]
@@ -121,6 +125,7 @@ fn urls_that_cannot_be_used_are_refused_with_their_reason() {
         ("ftp://localhost/any", "schemes"),
         ("coaps://user:secret@localhost/any", "user and password"),
         ("coaps:///any", "no host"),
+        ("coaps://localhost/_matrix/client/v3/directory/room/#secret:hs", "%23"),
     ] {
         let output = run(&["coap", "-k", url]);
         assert_fails(&output, 3, &[word]);
@@ -158,6 +163,28 @@ fn wrong_usage_is_status_2() {
 }
 
 #[test]
+fn tips_are_true() {
+    for (arguments, tip) in [
+        (&["--insecur"][..], Some("'--insecure'")),
+        (&["-I"], Some("no HEAD")),
+        (&["-sI"], Some("no HEAD")),
+        (&["--head"], Some("no HEAD")),
+        (&["-O"], Some("-o FILE")),
+        (&["--data-urlencode=a=b"], Some("the query stands in the URL")),
+        (&["-ualice:secret"], Some("Authorization")),
+        (&["-Z"], Some("on one session")),
+        (&["-q"], None),
+        (&["--zzz"], None),
+    ] {
+        let output = run(&[&["coap"], arguments, &["localhost"]].concat());
+        let told = stderr(&output);
+        assert_eq!(status(&output), 2, "{told}");
+        assert_eq!(told.matches("tip:").count(), usize::from(tip.is_some()), "{told}");
+        assert!(told.contains(tip.unwrap_or_default()) && !told.contains("-- -"), "{told}");
+    }
+}
+
+#[test]
 fn data_that_cannot_be_read_is_status_26() {
     assert_fails(&run(&["coap", "-d", "@/nonexistent", "localhost"]), 26, &["/nonexistent"]);
     assert_fails(&run(&["coap", "-H", "@/nonexistent", "localhost"]), 26, &["/nonexistent"]);
@@ -175,6 +202,11 @@ fn help_and_version_are_status_0() {
         (&["--help"][..], "coap"),
         (&["coap", "--help"], "Exit status:"),
         (&["jc", "--help"], "Exit status:"),
+        (&["-V"], env!("CARGO_PKG_VERSION")),
+        (&["coap", "-V"], env!("CARGO_PKG_VERSION")),
+        (&["coap", "--version"], env!("CARGO_PKG_VERSION")),
+        (&["show", "-V"], env!("CARGO_PKG_VERSION")),
+        (&["jc", "--version"], env!("CARGO_PKG_VERSION")),
         (&["--version"], env!("CARGO_PKG_VERSION")),
     ] {
         let output = run(arguments);
