@@ -5,8 +5,10 @@ use crate::output::{self, Sink};
 use crate::screen;
 use lowband_capture::report::text::Colours;
 use lowband_codec::{DecodeOptions, Decoder, EncodeOptions, Encoder, Error, KeyTable, Policy};
-use lowband_wire::coap::content_format::{self, CBOR, JSON};
+use lowband_wire::coap::Code;
+use lowband_wire::coap::content_format::{self, APPLICATION_CBOR, APPLICATION_JSON, CBOR, JSON};
 use std::str;
+use std::time::Duration;
 
 /// An answer of either protocol.
 pub(super) struct Answer {
@@ -14,6 +16,12 @@ pub(super) struct Answer {
     pub(super) head: String,
     /// The server's own words about the error, for codes of 4.00 and more.
     pub(super) error: Option<String>,
+    /// `2.05`, or `200` of HTTP.
+    pub(super) code: String,
+    /// The status that the code is in HTTP.
+    pub(super) http_code: u16,
+    /// When to ask again, where the server says so.
+    pub(super) ask_again: Option<Duration>,
     pub(super) form: Form,
     pub(super) body: Vec<u8>,
 }
@@ -54,6 +62,25 @@ impl Form {
                 _ => Form::Other(media_type.to_owned()),
             },
         }
+    }
+
+    /// Returns the media type; empty where there is none.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Form::Cbor => APPLICATION_CBOR.to_owned(),
+            Form::Json => APPLICATION_JSON.to_owned(),
+            Form::Other(name) => name.clone(),
+            Form::Unlabelled => String::new(),
+        }
+    }
+}
+
+/// Returns the status of HTTP that a code is: 200 for what is done, 201 for 2.01, and 404 for 4.04.
+pub(super) fn in_http(code: Code) -> u16 {
+    match code.class() {
+        2 if code == Code::new(2, 1) => 201,
+        2 => 200,
+        class => 100 * u16::from(class) + u16::from(code.detail()),
     }
 }
 
@@ -171,11 +198,26 @@ fn not_cbor(error: Error) -> Failure {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
+    /// Returns an answer without a body.
+    pub(in super::super) fn answer_of(http_code: u16, ask_again: Option<Duration>) -> Answer {
+        let (head, code) = (String::new(), http_code.to_string());
+        Answer { head, error: None, code, http_code, ask_again, form: Form::Unlabelled, body: Vec::new() }
+    }
+
     fn answer(form: Form, body: &[u8]) -> Answer {
-        Answer { head: String::new(), error: None, form, body: body.to_vec() }
+        Answer { form, body: body.to_vec(), ..answer_of(200, None) }
+    }
+
+    #[test]
+    fn codes_have_their_status_in_http() {
+        for (class, detail, expected) in
+            [(2, 5, 200), (2, 4, 200), (2, 1, 201), (4, 4, 404), (4, 29, 429), (5, 3, 503)]
+        {
+            assert_eq!(in_http(Code::new(class, detail)), expected);
+        }
     }
 
     const SCREEN: View = View::Screen(Colours::Plain);

@@ -51,16 +51,16 @@ async fn try_each<C>(
 
 async fn resolve(job: &Job, deadline: Instant) -> Result<Vec<SocketAddr>, Failure> {
     let host = &job.destination.host;
+    if let Some(fixed) = job.addresses.fixed(host, job.destination.port) {
+        return job.addresses.of(host, fixed);
+    }
     let lookup = tokio::net::lookup_host((host.as_str(), job.destination.port));
     let found: Vec<_> = match tokio::time::timeout_at(deadline.into(), lookup).await {
         Ok(Ok(addresses)) => addresses.collect(),
         Ok(Err(error)) => return Err(Failure::new(Exit::Resolve, format!("cannot resolve {host}: {error}"))),
         Err(_elapsed) => return Err(Failure::new(Exit::Timeout, format!("{host} was not resolved in time"))),
     };
-    match found {
-        found if found.is_empty() => Err(Failure::new(Exit::Resolve, format!("{host} has no address"))),
-        found => Ok(found),
-    }
+    job.addresses.of(host, found)
 }
 
 /// Waits for `work`, but no longer than `--max-time` allows.

@@ -1,15 +1,19 @@
 //! The request over CoAP and DTLS, by the library.
 
-use super::answer::{Answer, Form};
+use super::answer::{Answer, Form, in_http};
 use super::bars::Bars;
 use super::dial::{NotThis, each_address, in_time};
+use super::header::CoapHeaders;
 use super::times::Tuning;
 use super::verbose::without_secrets;
-use super::{Job, trust};
+use super::write_out::Measures;
+use super::{Job, Part, trust};
 use crate::exit::{Exit, Failure};
-use crate::output::{self, Sink};
+use crate::output;
+use lowband_client::trace::Traffic;
 use lowband_client::{
-    ConnectOptions, Error, LastingConnection, Limits, Redial, Request, Response, Settings, TargetError, Times,
+    ConnectOptions, Error, LastingConnection, Limits, PathReport, Redial, Request, Response, Settings,
+    TargetError, Times,
 };
 use lowband_wire::coap::content_format;
 use std::fmt::Write;
@@ -28,50 +32,110 @@ pub(crate) struct Choices {
     /// Most blocks on their way at once; `None` for the default.
     pub(crate) window: Option<u32>,
     pub(crate) tuning: Option<Tuning>,
-    /// Where the answer goes, if a bar is to show how far it is.
-    pub(crate) bar: Option<Sink>,
+    /// Whether a bar may show how far bodies are.
+    pub(crate) bar: bool,
 }
 
-pub(crate) async fn exchange(mut job: Job, choices: Choices) -> Result<Answer, Failure> {
-    let headers = job.headers.to_coap(job.body.is_some())?;
-    headers.warnings.iter().for_each(|warning| output::message(warning));
-    let request = Request {
-        method: job.method,
-        target: job.destination.target.clone(),
-        access_token: headers.access_token,
-        content_format: headers.content_format,
-        accept: headers.accept,
-        body: job.body.take().unwrap_or_default(),
-    };
-    if let Some(version) = choices.cbor_version.filter(|version| *version != KEY_TABLE) {
-        output::message(&format!(
-            "warning: key table version {version} is announced, but {KEY_TABLE} is the only one that this program \
-             reads and writes"
-        ));
+/// A session, or none as yet.
+pub(super) struct Line {
+    choices: Choices,
+    headers: CoapHeaders,
+    connection: Option<LastingConnection>,
+    /// What was there before the exchange that is next.
+    before: (Traffic, PathReport),
+}
+
+impl Line {
+    pub(super) fn new(choices: Choices, job: &Job) -> Result<Line, Failure> {
+        let headers = job.headers.to_coap(job.body.is_some())?;
+        headers.warnings.iter().for_each(|warning| output::message(warning));
+        if let Some(version) = choices.cbor_version.filter(|version| *version != KEY_TABLE) {
+            output::message(&format!(
+                "warning: key table version {version} is announced, but {KEY_TABLE} is the only one that this \
+                 program reads and writes"
+            ));
+        }
+        if let Some(tuning) = &choices.tuning {
+            job.verbose.note(tuning.times.derived());
+        }
+        Ok(Line { choices, headers, connection: None, before: Default::default() })
     }
-    if let Some(tuning) = &choices.tuning {
-        job.verbose.note(tuning.times.derived());
+
+    pub(super) async fn exchange(
+        &mut self,
+        job: &Job,
+        part: &Part,
+        measures: &mut Measures,
+    ) -> Result<Answer, Failure> {
+        let connection = match &self.connection {
+            Some(connection) => connection.clone(),
+            None => {
+                let begin = Instant::now();
+                let choices = &self.choices;
+                let dial = async |server, time| connect(job, choices, server, time).await;
+                let connection = each_address(job, dial).await?;
+                measures.connect = begin.elapsed();
+                self.connection.insert(connection).clone()
+            }
+        };
+        let request = Request {
+            method: job.method,
+            target: part.target.clone(),
+            access_token: self.headers.access_token.clone(),
+            content_format: self.headers.content_format,
+            accept: self.headers.accept,
+            body: job.body.clone().unwrap_or_default(),
+        };
+        let first = format!("{} {}", request.method.name(), without_secrets(&request.target));
+        job.verbose.request(first, job.headers.iter(), request.body.len());
+        let mut bars = Bars::new(self.choices.bar.then(|| part.sink.clone()));
+        let begin = Instant::now();
+        let requesting = connection.request_with_progress(request, |step| bars.see(step));
+        let outcome = in_time(job.deadline, requesting).await;
+        measures.answered = begin.elapsed();
+        drop(bars);
+        self.measure(&connection, measures);
+        Ok(answer(outcome?.map_err(|error| failure(&error, None))?))
     }
-    let connection =
-        each_address(&job, async |server, time| connect(&job, &choices, server, time).await).await?;
-    let method = request.method.name();
-    let first = format!("{method} {}", without_secrets(&request.target));
-    job.verbose.request(first, job.headers.iter(), request.body.len());
-    let mut bars = Bars::new(choices.bar);
-    let begin = Instant::now();
-    let requesting = connection.request_with_progress(request, |step| bars.see(step));
-    let outcome = in_time(job.deadline, requesting).await;
-    let took = begin.elapsed();
-    drop(bars);
-    let ended = connection.clone();
-    connection.close().await;
-    job.verbose.traffic(ended.traffic());
-    job.verbose.path(ended.path());
-    let response = outcome?.map_err(|error| failure(&error, None))?;
-    job.verbose.answered(took);
-    let answer = answer(response);
-    job.verbose.answer(&answer.head, answer.body.len());
-    Ok(answer)
+
+    /// Counts what has come and gone since the last exchange.
+    fn measure(&mut self, connection: &LastingConnection, measures: &mut Measures) {
+        let (traffic, path) = (connection.traffic(), connection.path());
+        let (before, path_before) = std::mem::replace(&mut self.before, (traffic, path));
+        measures.traffic = measures.traffic
+            + Traffic {
+                datagrams_out: traffic.datagrams_out.saturating_sub(before.datagrams_out),
+                bytes_out: traffic.bytes_out.saturating_sub(before.bytes_out),
+                datagrams_in: traffic.datagrams_in.saturating_sub(before.datagrams_in),
+                bytes_in: traffic.bytes_in.saturating_sub(before.bytes_in),
+            };
+        let counts = measures.path;
+        measures.path = path;
+        // A new session counts from the beginning.
+        let since = |now: u64, before: u64| now.checked_sub(before).unwrap_or(now);
+        measures.path.blocks = counts.blocks + since(path.blocks, path_before.blocks);
+        measures.path.blocks_again = counts.blocks_again + since(path.blocks_again, path_before.blocks_again);
+        measures.path.lists = counts.lists + since(path.lists, path_before.lists);
+    }
+
+    pub(super) fn is_down(&self) -> bool {
+        self.connection.is_none()
+    }
+
+    pub(super) async fn report(&mut self, job: &Job, is_last: bool) {
+        let Some(connection) = self.connection.clone() else { return };
+        if is_last {
+            self.close().await;
+        }
+        job.verbose.traffic(connection.traffic());
+        job.verbose.path(connection.path());
+    }
+
+    pub(super) async fn close(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            connection.close().await;
+        }
+    }
 }
 
 async fn connect(
@@ -150,6 +214,9 @@ fn answer(response: Response) -> Answer {
     Answer {
         head,
         error: (response.code.class() >= 4).then_some(status),
+        code: response.code.to_string(),
+        http_code: in_http(response.code),
+        ask_again: response.max_age.map(|seconds| Duration::from_secs(seconds.into())),
         form: Form::of_number(response.content_format),
         body: response.body,
     }

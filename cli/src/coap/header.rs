@@ -7,7 +7,7 @@ use lowband_wire::coap::content_format::{self, CBOR, JSON};
 pub(crate) struct Headers(Vec<(String, String)>);
 
 /// The part of the headers that CoAP carries.
-#[derive(Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 #[cfg_attr(test, derive(Debug))]
 pub(crate) struct CoapHeaders {
     pub(crate) access_token: Option<String>,

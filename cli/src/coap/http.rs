@@ -4,13 +4,16 @@
 use super::answer::{Answer, Form};
 use super::dial::{NotThis, each_address, in_time};
 use super::verbose::without_secrets;
-use super::{Job, trust};
+use super::write_out::Measures;
+use super::{Job, Part, trust};
 use crate::exit::{Exit, Failure};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::Request;
 use hyper::client::conn::http1;
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT};
+use hyper::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT,
+};
 use hyper_util::rt::TokioIo;
 use lowband_client::key_log::KeyLogFile;
 use lowband_client::{Limits, Settings, Verification};
@@ -29,25 +32,24 @@ use tokio_openssl::SslStream;
 
 type HttpRequest = Request<Full<Bytes>>;
 
-pub(crate) async fn exchange(mut job: Job) -> Result<Answer, Failure> {
-    let body = job.body.take();
-    let body_length = body.as_ref().map_or(0, Vec::len);
-    let request = request(&job, body)?;
-    let (deadline, verbose) = (job.deadline, job.verbose);
-    let stream = each_address(&job, async |server, time| connect(&job, server, time).await).await?;
-    let first = format!("{} {} HTTP/1.1", request.method(), without_secrets(&job.destination.target));
-    let shown = request.headers().iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap_or("?")));
-    verbose.request(first, shown, body_length);
+/// Asks for one URL on a connection of its own.
+pub(super) async fn exchange(job: &Job, part: &Part, measures: &mut Measures) -> Result<Answer, Failure> {
+    let request = request(job, &part.target)?;
     let begin = Instant::now();
-    let answer = in_time(deadline, send(stream, request)).await??;
-    verbose.answered(begin.elapsed());
-    verbose.answer(&answer.head, answer.body.len());
-    Ok(answer)
+    let stream = each_address(job, async |server, time| connect(job, server, time).await).await?;
+    measures.connect = begin.elapsed();
+    let first = format!("{} {} HTTP/1.1", request.method(), without_secrets(&part.target));
+    let shown = request.headers().iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap_or("?")));
+    job.verbose.request(first, shown, measures.body);
+    let begin = Instant::now();
+    let answer = in_time(job.deadline, send(stream, request)).await?;
+    measures.answered = begin.elapsed();
+    answer
 }
 
-fn request(job: &Job, body: Option<Vec<u8>>) -> Result<HttpRequest, Failure> {
-    let destination = &job.destination;
-    let mut request = Request::builder().method(job.method.name()).uri(&destination.target);
+fn request(job: &Job, target: &str) -> Result<HttpRequest, Failure> {
+    let (destination, body) = (&job.destination, job.body.clone());
+    let mut request = Request::builder().method(job.method.name()).uri(target);
     let defaults = [
         (HOST, Some(destination.authority.as_str())),
         (USER_AGENT, Some(concat!("lowband/", env!("CARGO_PKG_VERSION")))),
@@ -166,9 +168,13 @@ async fn send(stream: Box<dyn Stream>, request: HttpRequest) -> Result<Answer, F
     }
     head.push('\n');
     let media_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let ask_again = parts.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     let is_error = parts.status.is_client_error() || parts.status.is_server_error();
     Ok(Answer {
         head,
+        code: parts.status.as_str().to_owned(),
+        http_code: parts.status.as_u16(),
+        ask_again: ask_again.map(Duration::from_secs),
         form: Form::of_media_type(media_type),
         error: is_error.then(|| format!("HTTP {}", parts.status)),
         body: body.to_bytes().to_vec(),

@@ -1,6 +1,6 @@
 //! `--times`: the parameters of RFC 7252 section 4.8, by their names there.
 
-use super::parse_seconds;
+use super::args::parse_seconds;
 use lowband_client::Times;
 use std::str::FromStr;
 

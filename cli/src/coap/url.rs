@@ -20,6 +20,11 @@ pub(crate) struct Destination {
     pub(crate) clear_text: bool,
 }
 
+/// Removes the brackets of an IPv6 address.
+pub(super) fn unbracketed(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+}
+
 pub(crate) fn parse(text: &str) -> Result<Destination, Failure> {
     // The error leaves out the URL itself, which may hold a password or a token.
     let refuse = |why: &str| Err(Failure::new(Exit::Url, format!("the URL: {why}")));

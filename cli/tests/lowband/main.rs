@@ -13,6 +13,7 @@
 mod certificate;
 mod coap_command;
 mod coap_failures;
+mod coap_many;
 mod command;
 mod http_command;
 mod jc_command;
