@@ -166,7 +166,7 @@ impl Capture {
                 if reference.mark == Mark::First {
                     bodies.take(&message, &mut room);
                 }
-                Ok(self.decode(&message, &plaintext))
+                Ok(Decoded::of(&message, &plaintext, !self.options().keep_access_tokens))
             });
             messages.push(MessageDetail { reference: *reference, message });
         }
@@ -193,12 +193,14 @@ impl Capture {
         let bytes = read(offset + u64::from(at), length.saturating_sub(at) as usize).ok_or(Why::Gone)?;
         self.reopen(session, reference.from_client, &bytes, out)
     }
+}
 
-    fn decode(&self, message: &View<'_>, plaintext: &[u8]) -> Decoded {
+impl Decoded {
+    /// Decodes a message; `plaintext` are its bytes, a part of which `message` is.
+    pub(crate) fn of(message: &View<'_>, plaintext: &[u8], hides_access_token: bool) -> Decoded {
         let mut bytes = plaintext.to_vec();
-        let hides = !self.options().keep_access_tokens;
         let options = message.options().map(|(number, value)| {
-            let value = if number == numbers::AUTHORIZATION && hides {
+            let value = if number == numbers::AUTHORIZATION && hides_access_token {
                 // The value is a part of the plaintext, so the distance is where it stands there.
                 let start = value.as_ptr().addr().saturating_sub(plaintext.as_ptr().addr());
                 bytes.iter_mut().skip(start).take(value.len()).for_each(|byte| *byte = 0);

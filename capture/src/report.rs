@@ -20,4 +20,5 @@ mod totals;
 pub use faults::{Faults, MOST_FRAMES, MOST_REASONS};
 pub use filter::{Code, Filter, Path, Peer};
 pub use others::Others;
+pub use printable::controls_terminal;
 pub use totals::Totals;

@@ -89,7 +89,7 @@ pub(crate) fn run(mut arguments: CoapArgs) -> Result<(), Failure> {
         window: arguments.window,
         tuning: arguments.times.take(),
         // With -v each datagram has a line on stderr already.
-        bar: !arguments.silent && !arguments.verbose,
+        bar: !arguments.silent && arguments.verbose == 0,
     };
     let aftermath = Aftermath {
         include: arguments.include,

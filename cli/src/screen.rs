@@ -1,6 +1,7 @@
 //! What a person reads on a terminal: JSON in lines and colours, and text that cannot work the terminal.
 
 use crate::jc::pretty::Indenter;
+use lowband_capture::report::controls_terminal;
 use lowband_capture::report::text::Colours;
 use std::fmt::Write;
 
@@ -11,13 +12,13 @@ const NUMBER: &str = "\x1b[36m";
 const WORD: &str = "\x1b[35m";
 const END: &str = "\x1b[m";
 
-/// Returns whether a text leaves a terminal as it is: no control characters but line ends and tabs.
+/// Returns whether a text leaves a terminal as it is: nothing that controls it but line ends and tabs.
 pub(crate) fn is_harmless(text: &str) -> bool {
-    text.chars().all(|character| !character.is_control() || matches!(character, '\n' | '\r' | '\t'))
+    text.chars().all(|character| !controls_terminal(character) || matches!(character, '\n' | '\r' | '\t'))
 }
 
-/// Lays a valid JSON text out over lines, without an end to the last. Control characters that JSON may hold
-/// as they are (U+007F to U+009F) are written as escapes, because some terminals obey them.
+/// Lays a valid JSON text out over lines, without an end to the last. What JSON may hold as it is and terminals
+/// obey (U+007F to U+009F, and what directs text) is written as escapes.
 pub(crate) fn lay_out(json: &str, colours: Colours) -> String {
     let mut spread = Vec::with_capacity(2 * json.len());
     Indenter::default().push(without_white_space(json).as_bytes(), &mut spread);
@@ -61,7 +62,7 @@ fn paint(json: &str, colours: Colours) -> String {
         for character in token.chars() {
             match character {
                 // A line end between tokens is the only other control character of a JSON text.
-                control if control.is_control() && control != '\n' => {
+                control if controls_terminal(control) && control != '\n' => {
                     let _infallible = write!(out, "\\u{:04x}", u32::from(control));
                 }
                 other => out.push(other),
@@ -149,9 +150,14 @@ mod tests {
             0
         );
         assert_eq!(lay_out("\"\u{9b}\u{7f}\u{e9}\"", Colours::Plain), "\"\\u009b\\u007f\u{e9}\"");
-        for (text, harmless) in
-            [("a\r\n\tb", true), ("", true), ("\x1b[31m", false), ("\u{9b}31m", false), ("\0", false)]
-        {
+        for (text, harmless) in [
+            ("a\r\n\tb", true),
+            ("", true),
+            ("\x1b[31m", false),
+            ("\u{9b}31m", false),
+            ("\u{202e}", false),
+            ("\0", false),
+        ] {
             assert_eq!(is_harmless(text), harmless, "{text:?}");
         }
     }

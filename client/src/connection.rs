@@ -83,6 +83,9 @@ impl Connection {
         fragmentation::allow(&socket, local.is_ipv6());
         let permits = Semaphore::new(settings.limits.exchanges_per_session.max(1));
         let mut client = Client::new(transport_config(&options, &settings), seed()?)?;
+        if settings.tracer.is_some() {
+            client.overhear();
+        }
         let session = client.connect(Instant::now(), options.server, &options.server_name)?;
         if lost.is_some_and(Connection::path_is_narrow) {
             client.take_for_narrow(session);

@@ -6,6 +6,7 @@
 //!                                                               a datagram, a timeout or the next wake
 //! ```
 
+mod masked;
 mod quiet;
 mod state;
 

@@ -49,7 +49,7 @@ pub struct Settings {
     /// for their turn. `window` is NSTART of RFC 7252, for messages that are no block of a body;
     /// `body_window` bounds how many blocks are on their way at once, 1 for one after the other.
     pub limits: Limits,
-    /// Sees every datagram, but never an access token in the clear. `None`: not traced.
+    /// Sees every datagram and every message, but never an access token in the clear. `None`: not traced.
     pub tracer: Option<Tracer>,
 }
 

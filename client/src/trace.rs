@@ -1,6 +1,8 @@
-//! Watching a connection: every datagram, and what can be seen of it from outside the encryption.
+//! Watching a connection: every datagram, what can be seen of it from outside the encryption, and the CoAP
+//! messages inside.
 
 use crate::error::Error;
+use lowband_wire::coap::message::{Malformed, View};
 use lowband_wire::dtls::handshake;
 use lowband_wire::dtls::record::{ContentType, Header};
 use std::fmt::{self, Write};
@@ -20,6 +22,12 @@ pub enum Trace<'a> {
     Refused,
     /// The handshake has finished; holds its round trip, where one could be measured.
     Connected(Option<Duration>),
+    /// A CoAP message has been sent; copies count. Its datagram follows.
+    MessageSent(Message<'a>),
+    /// A CoAP message has arrived; copies count.
+    MessageReceived(Message<'a>),
+    /// What has arrived in a record is not a CoAP message.
+    Unreadable(Malformed),
     /// A request is on its way, with these Uri-Path options.
     UriPath(&'a [String]),
     /// A keep-alive ping has been answered.
@@ -32,6 +40,37 @@ pub enum Trace<'a> {
     Unreached(&'a Error),
     /// The server has answered 5.03; the request is made again after this time, its Max-Age.
     Unavailable(Duration),
+}
+
+/// A CoAP message in the clear, but for what is secret in its options: each byte of an access token and of a
+/// parameter that names a token, password or secret is an asterisk. The payload is as it is, and may hold any
+/// secret of a body.
+#[derive(Clone, Copy)]
+pub struct Message<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> Message<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Message<'a> {
+        Message { bytes }
+    }
+
+    /// Returns the whole message.
+    pub fn bytes(self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// Reads the message, which is well-formed.
+    pub fn view(self) -> Result<View<'a>, Malformed> {
+        View::parse(self.bytes)
+    }
+}
+
+/// Omits the bytes: the payload must not end up in a log.
+impl fmt::Debug for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Message({} bytes)", self.bytes.len())
+    }
 }
 
 /// A function that sees what happens. Called from the connection's task, at times with its lock held: it must

@@ -8,6 +8,7 @@ use crate::coap::{
 use crate::dtls::{self, CloseReason, PathSize};
 use crate::{ExchangeId, SessionId, SetupError, Transmit};
 use std::collections::VecDeque;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -70,6 +71,25 @@ pub enum Event {
     },
 }
 
+/// Most messages that wait for [`Client::poll_message`]: far more than one datagram or timeout brings about. More
+/// are not kept.
+const MAX_OVERHEARD: usize = 1024;
+
+/// A CoAP message as it stands inside of its DTLS record, with all that is secret in it.
+pub struct Overheard {
+    /// Whether the message was sent, and not received.
+    pub sent: bool,
+    /// The whole message.
+    pub bytes: Vec<u8>,
+}
+
+/// Omits the bytes, among which may be an access token.
+impl fmt::Debug for Overheard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Overheard").field("sent", &self.sent).finish_non_exhaustive()
+    }
+}
+
 /// The client role: any number of sessions to any number of servers.
 #[derive(Debug)]
 pub struct Client {
@@ -78,6 +98,8 @@ pub struct Client {
     events: VecDeque<Event>,
     /// Sessions that [`Client::pass_on`] still has to end.
     dead: Vec<SessionId>,
+    /// Messages for [`Client::poll_message`]; `None` if nobody wants them.
+    overheard: Option<VecDeque<Overheard>>,
 }
 
 impl Client {
@@ -91,7 +113,19 @@ impl Client {
             coap: coap::Client::new(config.times, config.limits, seeds.seed()),
             events: VecDeque::new(),
             dead: Vec::new(),
+            overheard: None,
         })
+    }
+
+    /// Keeps each message from now on for [`Client::poll_message`], which has to be called then as often as
+    /// [`Client::poll_event`]. For programs that show the wire to people.
+    pub fn overhear(&mut self) {
+        self.overheard.get_or_insert_default();
+    }
+
+    /// Returns the next message in the clear that was sent or received, copies included.
+    pub fn poll_message(&mut self) -> Option<Overheard> {
+        self.overheard.as_mut()?.pop_front()
     }
 
     /// Starts a handshake. `server_name` goes into SNI, and the certificate has to be valid for it.
@@ -216,8 +250,9 @@ impl Client {
                 self.dtls.end(session, CloseReason::Dead);
             }
             while let Some((session, message)) = self.coap.poll_transmit() {
-                if self.dtls.send(now, session, &message).is_err() {
-                    self.coap.count_unsendable();
+                match self.dtls.send(now, session, &message) {
+                    Ok(()) => self.keep(true, &message),
+                    Err(_) => self.coap.count_unsendable(),
                 }
             }
             let Some(event) = self.dtls.poll_event() else { return };
@@ -232,7 +267,10 @@ impl Client {
                     self.events.push_back(Event::Connected { session, round_trip });
                     self.coap.session_opened(now, session, round_trip);
                 }
-                dtls::Event::Data { session, bytes } => self.coap.handle_message(now, session, &bytes),
+                dtls::Event::Data { session, bytes } => {
+                    self.keep(false, &bytes);
+                    self.coap.handle_message(now, session, &bytes);
+                }
                 dtls::Event::Doubted { session } => self.events.push_back(Event::Doubted { session }),
                 dtls::Event::Closed { session, why } => {
                     self.coap.session_closed(now, session);
@@ -240,6 +278,12 @@ impl Client {
                     self.events.push_back(Event::Closed { session, why });
                 }
             }
+        }
+    }
+
+    fn keep(&mut self, sent: bool, message: &[u8]) {
+        if let Some(overheard) = self.overheard.as_mut().filter(|overheard| overheard.len() < MAX_OVERHEARD) {
+            overheard.push_back(Overheard { sent, bytes: message.to_vec() });
         }
     }
 
@@ -255,5 +299,38 @@ impl Client {
                 }
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client() -> Client {
+        let dtls = dtls::Config { client: Some(dtls::Verification::None), ..dtls::Config::default() };
+        let config = Config { dtls, times: Times::rfc7252(), limits: Limits::default() };
+        Client::new(config, [7; 32]).unwrap()
+    }
+
+    #[test]
+    fn messages_are_kept_for_who_asks_for_them_and_so_many_at_most() {
+        let mut client = client();
+        client.keep(true, b"x");
+        client.overhear();
+        assert!(client.poll_message().is_none(), "nobody had asked");
+        for number in 0..=MAX_OVERHEARD {
+            client.keep(number % 2 == 0, &number.to_be_bytes());
+        }
+        client.overhear();
+        for number in 0..MAX_OVERHEARD {
+            let message = client.poll_message().unwrap();
+            assert_eq!(
+                (message.sent, message.bytes.as_slice()),
+                (number % 2 == 0, &number.to_be_bytes()[..])
+            );
+        }
+        assert!(client.poll_message().is_none());
+        client.keep(true, b"x");
+        assert!(client.poll_message().is_some());
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Write};
 
 /// Returns whether a character would control a terminal, or the order in which it shows others: controls,
 /// separators of lines, and what directs text (UAX 9 section 2).
-pub(super) fn controls_terminal(character: char) -> bool {
+pub fn controls_terminal(character: char) -> bool {
     let directs = matches!(
         character,
         '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'

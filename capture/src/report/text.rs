@@ -11,6 +11,7 @@ use crate::Time;
 use crate::detail::{Content, Decoded, Detail, OptionValue, Value};
 use crate::exchange::{Exchange, Kind, Mark, Note, State};
 use lowband_wire::coap::content_format;
+use lowband_wire::coap::message::View;
 use std::fmt::{Display, Write};
 
 /// What stands above the lines.
@@ -133,6 +134,12 @@ pub fn details(out: &mut String, exchange: &Exchange, detail: &Detail, secrets: 
             body(out, name, content, shown.then_some(secrets));
         }
     }
+}
+
+/// Writes one message in a line, as [`details`] does, without what is secret in its options; `plaintext` are its
+/// bytes.
+pub fn message(out: &mut String, message: &View<'_>, plaintext: &[u8]) {
+    decoded(out, &Decoded::of(message, plaintext, true), Secrets::Hidden);
 }
 
 fn decoded(out: &mut String, message: &Decoded, secrets: Secrets) {

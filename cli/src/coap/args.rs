@@ -73,10 +73,11 @@ pub(crate) struct CoapArgs {
     /// Write code and options before the body
     #[arg(short, long)]
     pub(super) include: bool,
-    /// Print the traffic to stderr, without the access token; at the end what the path was like, and the time
-    /// from the request to the whole answer
-    #[arg(short, long)]
-    pub(super) verbose: bool,
+    /// Tell on stderr what goes over the wire: handshakes, and each message with its type, id, token, code, options
+    /// and length; the access token is hidden. At the end what the path was like, and the time from the request to
+    /// the whole answer. -vv shows all records, and the bytes of messages, those of bodies too
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub(super) verbose: u8,
     /// Write to FILE, which is there whole or not at all; `-` is stdout. With several URLs the first -o is for
     /// the first of them, and so on; what is left goes to stdout
     #[arg(short, long, value_name = "FILE", allow_hyphen_values = true)]

@@ -94,7 +94,7 @@ mod tests {
     async fn try_all<C>(
         connect: impl AsyncFn(SocketAddr, Duration) -> Result<C, NotThis>,
     ) -> Result<C, Failure> {
-        try_each(&addresses(), Instant::now() + MINUTE, Verbose::new(false), connect).await
+        try_each(&addresses(), Instant::now() + MINUTE, Verbose::new(0), connect).await
     }
 
     #[tokio::test]

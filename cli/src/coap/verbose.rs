@@ -1,21 +1,28 @@
 //! `-v`: what goes over the wire, on stderr. `*` marks our own notes, `>` what goes out, `<` what comes in.
-//! Never shows the access token, and nothing of a body but its length.
+//! Never shows the access token, and of a body its length alone, unless `-vv` asks for the bytes.
 
+use lowband_capture::report::text;
 use lowband_client::PathReport;
-use lowband_client::trace::{Trace, Tracer, Traffic, records};
-use std::fmt::Display;
+use lowband_client::trace::{Message, Trace, Tracer, Traffic, records};
+use lowband_wire::coap::message::Kind;
+use std::collections::VecDeque;
+use std::fmt::{Display, Write as _};
 use std::io::{self, Write};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Writes to stderr, or stays silent.
+/// Messages whose copies are known for copies; they come soon or never.
+const REMEMBERED: usize = 1024;
+
+/// How much is written to stderr: nothing, messages with `-v`, their bytes too with `-vv`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Verbose {
-    on: bool,
+    level: u8,
 }
 
 impl Verbose {
-    pub(crate) fn new(on: bool) -> Verbose {
-        Verbose { on }
+    pub(crate) fn new(level: u8) -> Verbose {
+        Verbose { level }
     }
 
     pub(crate) fn note(self, text: impl Display) {
@@ -31,7 +38,7 @@ impl Verbose {
     }
 
     fn line(self, mark: char, text: impl Display) {
-        if self.on {
+        if self.level > 0 {
             // A stderr without a reader is not a reason to fail.
             let _ = writeln!(io::stderr().lock(), "{mark} {text}");
         }
@@ -39,17 +46,19 @@ impl Verbose {
 
     /// Returns a tracer for the connection; `None` if `-v` was not given.
     pub(crate) fn tracer(self) -> Option<Tracer> {
-        self.on.then(|| Tracer::new(move |what| self.see(what)))
+        (self.level > 0).then(|| {
+            let copies = Mutex::new(Copies::default());
+            Tracer::new(move |what| self.see(what, &copies))
+        })
     }
 
-    fn see(self, what: Trace<'_>) {
+    fn see(self, what: Trace<'_>, copies: &Mutex<Copies>) {
         match what {
-            Trace::Sent(datagram) => {
-                self.note(format_args!("-> {} bytes: {}", datagram.len(), records(datagram)))
-            }
-            Trace::Received(datagram) => {
-                self.note(format_args!("<- {} bytes: {}", datagram.len(), records(datagram)))
-            }
+            Trace::Sent(datagram) => self.datagram("->", datagram),
+            Trace::Received(datagram) => self.datagram("<-", datagram),
+            Trace::MessageSent(message) => self.message(true, message, copies),
+            Trace::MessageReceived(message) => self.message(false, message, copies),
+            Trace::Unreadable(why) => self.note(format_args!("<- not a CoAP message: {why}")),
             Trace::Refused => self.note("<- port unreachable"),
             Trace::UriPath(path) => self.note(format_args!("Uri-Path {}", path.join(" / "))),
             Trace::Connected(Some(time)) => {
@@ -63,6 +72,32 @@ impl Verbose {
                 self.note(format_args!("5.03: the request is made again in {time:.1?}"))
             }
             other => self.note(format_args!("{other:?}")),
+        }
+    }
+
+    /// Writes what a datagram holds. Of one that holds nothing but application data the message has a line.
+    fn datagram(self, arrow: &str, datagram: &[u8]) {
+        let records = records(datagram);
+        if self.level > 1 || records.split(", ").any(|record| record != "application data") {
+            self.note(format_args!("{arrow} {} bytes: {records}", datagram.len()));
+        }
+    }
+
+    /// Writes a message in a line, and with `-vv` its bytes.
+    fn message(self, sent: bool, message: Message<'_>, copies: &Mutex<Copies>) {
+        let Ok(view) = message.view() else { return };
+        let mut line = String::from(if sent { "-> " } else { "<- " });
+        text::message(&mut line, &view, message.bytes());
+        let is_reply = matches!(view.kind, Kind::Acknowledgement | Kind::Reset);
+        let copy = copies.lock().unwrap_or_else(PoisonError::into_inner).count((sent, is_reply, view.id.0));
+        if copy > 1 {
+            let _infallible = write!(line, "  [copy {copy}]");
+        }
+        self.note(line);
+        if self.level > 1 {
+            for (at, row) in message.bytes().chunks(16).enumerate() {
+                self.note(format_args!("   {}", dump(16 * at, row)));
+            }
         }
     }
 
@@ -105,6 +140,42 @@ impl Verbose {
         head.lines().filter(|line| !line.is_empty()).for_each(|line| self.came(line));
         self.came(format_args!("({body} bytes of body)"));
     }
+}
+
+/// The last messages and how often each has gone out or come.
+#[derive(Debug, Default)]
+struct Copies(VecDeque<(Which, u32)>);
+
+/// Whether a message was sent, whether it is an acknowledgement or a reset, and its id.
+type Which = (bool, bool, u16);
+
+impl Copies {
+    /// Counts a message, and returns how often it has been there.
+    fn count(&mut self, which: Which) -> u32 {
+        if let Some((_, times)) = self.0.iter_mut().rev().find(|(known, _)| *known == which) {
+            *times += 1;
+            return *times;
+        }
+        if self.0.len() == REMEMBERED {
+            self.0.pop_front();
+        }
+        self.0.push_back((which, 1));
+        1
+    }
+}
+
+/// Returns a line of up to 16 bytes: offset, hexadecimal, and what is visible ASCII.
+fn dump(offset: usize, bytes: &[u8]) -> String {
+    let mut line = format!("{offset:04x} ");
+    for at in 0..16 {
+        let _infallible = match bytes.get(at) {
+            Some(byte) => write!(line, " {byte:02x}"),
+            None => write!(line, "   "),
+        };
+    }
+    line.push_str("  ");
+    line.extend(bytes.iter().map(|byte| if byte.is_ascii_graphic() { char::from(*byte) } else { '.' }));
+    line
 }
 
 fn in_words(path: PathReport) -> String {
@@ -153,5 +224,34 @@ mod tests {
             "/sync?a=b&access_token=(not shown)&c"
         );
         assert_eq!(without_secrets("/sync"), "/sync");
+    }
+
+    #[test]
+    fn copies_are_known_by_direction_kind_and_id() {
+        let mut copies = Copies::default();
+        for (which, times) in [
+            ((true, false, 7), 1),
+            ((true, false, 7), 2),
+            ((false, true, 7), 1),
+            ((false, false, 7), 1),
+            ((true, false, 8), 1),
+            ((true, false, 7), 3),
+        ] {
+            assert_eq!(copies.count(which), times, "{which:?}");
+        }
+        for id in 100..100 + REMEMBERED as u16 {
+            assert_eq!(copies.count((true, false, id)), 1);
+        }
+        assert_eq!(copies.0.len(), REMEMBERED);
+        assert_eq!(copies.count((true, false, 7)), 1, "forgotten");
+    }
+
+    #[test]
+    fn bytes_have_their_offset_and_their_text() {
+        assert_eq!(
+            dump(16, b"GET a\x00\xff"),
+            format!("0010  47 45 54 20 61 00 ff{}  GET.a..", " ".repeat(27))
+        );
+        assert_eq!(dump(0, b"0123456789abcdef").split("  ").last(), Some("0123456789abcdef"));
     }
 }

@@ -196,7 +196,14 @@ fn verbose_tells_of_datagrams_and_options_but_never_the_token() {
     let told = stderr(&output);
     for expected in [
         "ClientHello",
-        "application data",
+        "-> CON ",
+        " GET  token ",
+        "Uri-Path any  Uri-Query access_token=(hidden)",
+        "Authorization (hidden) 7 bytes",
+        "<- ACK ",
+        " 2.05 Content  token ",
+        "Content-Format 60",
+        "  1 byte\n",
         "> GET /any",
         "< 2.05 Content",
         "connected by DTLS",
@@ -205,7 +212,27 @@ fn verbose_tells_of_datagrams_and_options_but_never_the_token() {
     ] {
         assert!(told.contains(expected), "{expected} is missing in: {told}");
     }
-    assert!(!told.contains("secret"), "{told}");
+    assert!(!told.contains("secret") && !told.contains("application data"), "{told}");
+}
+
+#[test]
+fn twice_verbose_shows_records_and_bytes_and_hides_the_token_still() {
+    let stub = StubServer::start(|_| content("the answer"));
+    let secret = ["-H", "Authorization: Bearer secret2", "-d", "the body"];
+    let output = coap(&stub, "/any?access_token=secret1", &[&["-vv"][..], &secret].concat());
+    assert_eq!((status(&output), output.stdout.as_slice()), (0, &b"the answer"[..]));
+    let told = stderr(&output);
+    // The bytes of a message as they stand in its dump, with blanks as full stops.
+    let dumped: String = told
+        .lines()
+        .filter_map(|line| line.strip_prefix("*    "))
+        .filter_map(|line| line.split("  ").last().map(str::trim))
+        .collect();
+    for expected in ["access_token=*******", "*******", "the.body", "the.answer"] {
+        assert!(dumped.contains(expected), "{expected} is missing in: {told}");
+    }
+    assert!(told.contains("application data"), "{told}");
+    assert!(!told.contains("secret") && !dumped.contains("secret"), "{told}");
 }
 
 #[test]

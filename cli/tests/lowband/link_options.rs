@@ -79,6 +79,10 @@ fn parameters_of_the_rfc_decide_when_a_request_is_given_up() {
     let told = stderr(&output);
     assert_eq!(status(&output), 28, "{told}");
     assert!(told.contains("after all retransmissions"), "{told}");
+    // The request is sent again twice, as the same message.
+    for copies in ["  [copy 2]\n", "  [copy 3]\n"] {
+        assert_eq!(told.matches(copies).count(), 1, "{told}");
+    }
     // 20 and 40 ms, and 80 ms until it is given up.
     let follows = line(&told, "* MAX_TRANSMIT_SPAN ");
     assert!(follows.starts_with("0.1 s, MAX_TRANSMIT_WAIT 0.1 s, "), "{follows}");

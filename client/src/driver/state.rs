@@ -1,7 +1,7 @@
 //! What the task of a connection shares with its handles: the sans-IO client, and all callers that wait for
 //! it.
 
-use super::trace;
+use super::{masked, trace};
 use crate::error::Error;
 use crate::message::Response;
 use crate::settings::Settings;
@@ -209,6 +209,11 @@ impl State {
         let mut failed = Vec::new();
         self.path = self.path();
         self.path_is_narrow = self.client.path_is_narrow(self.session).unwrap_or(self.path_is_narrow);
+        while let Some(message) = self.client.poll_message() {
+            if let Some(tracer) = tracer {
+                masked::trace(tracer, message);
+            }
+        }
         while let Some(event) = self.client.poll_event() {
             match event {
                 Event::Connected { round_trip, .. } => {
