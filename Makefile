@@ -52,7 +52,7 @@ CARGO_FUZZ := RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=malloc_context_size=2:quarantine_si
 
 # ---- the two commands --------------------------------------------------------------------------------------
 
-.PHONY: help demo down test check needed rust msrv unit test-npm test-wireshark e2e test-kubernetes test-more pictures figures bench-wire bench-load bench-link bench-codec bench-chain bench-filter bench-capture bench-npm fuzz advisories build filter images image-filter images-again kubernetes npm npm-module npm-again page page-module page-serve test-page setup setup-test setup-more clean
+.PHONY: help demo down test check needed rust msrv unit test-npm test-wireshark e2e test-kubernetes test-more pictures figures bench-wire bench-load bench-link bench-codec bench-chain bench-filter bench-capture bench-npm fuzz advisories build man filter images image-filter images-again kubernetes npm npm-module npm-again page page-module page-serve test-page setup setup-test setup-more clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -215,6 +215,12 @@ BUILD := env RUSTFLAGS="$(BUILD_RUSTFLAGS)" cargo build --locked --release --wor
 
 build: .tools/system.stamp ## release binaries: lowband-sidecar, lowband, demo, wire-figures, bench-wire, bench-load, bench-link, bench-codec, writers
 	@$(STEP)/build.log 'Building the sidecar, the client and the demo' $(BUILD)
+
+man: build ## man pages and completions of lowband: target/man/*.1, target/completions/lowband.*
+	@$(RELEASE)/lowband man $(CARGO_TARGET_DIR)/man
+	@mkdir -p $(CARGO_TARGET_DIR)/completions
+	@for shell in bash fish zsh; do \
+	  $(RELEASE)/lowband completions $$shell > $(CARGO_TARGET_DIR)/completions/lowband.$$shell; done
 
 # The wasm modules are built by the installed toolchain where it has the standard library for wasm
 # (`rustup target add wasm32-unknown-unknown`), else by Debian's rustc-web, whose source package has

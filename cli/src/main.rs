@@ -1,7 +1,7 @@
 //! `lowband`: the command line of the low-bandwidth wire.
 //!
 //! ```text
-//! argv (Go's long flags) -> clap -> coap | jc | show -> exit status
+//! argv (Go's long flags) -> clap -> coap | jc | show | completions | man -> exit status
 //! ```
 
 mod argv;
@@ -12,10 +12,11 @@ mod jc;
 mod output;
 mod progress;
 mod screen;
+mod shell;
 mod show;
 mod tips;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use exit::{Exit, Failure};
 use std::process::ExitCode;
 
@@ -38,6 +39,8 @@ enum Command {
     Coap(Box<coap::CoapArgs>),
     Jc(jc::JcArgs),
     Show(show::ShowArgs),
+    Completions(shell::CompletionsArgs),
+    Man(shell::ManArgs),
 }
 
 /// Returns whether the arguments are those of `lowband coap`.
@@ -51,6 +54,8 @@ fn main() -> ExitCode {
             Command::Coap(arguments) => coap::run(*arguments),
             Command::Jc(arguments) => jc::run(arguments),
             Command::Show(arguments) => show::run(arguments),
+            Command::Completions(arguments) => shell::completions(&arguments, Cli::command()),
+            Command::Man(arguments) => shell::man(&arguments, Cli::command()),
         },
         Err(error) => {
             let error = if in_coap() { tips::improve(error) } else { error };

@@ -21,6 +21,7 @@ mod jc_readers;
 mod json_bodies;
 mod link_options;
 mod progress_bar;
+mod shell_files;
 mod show_command;
 #[path = "../../../client/tests/library/slow_link.rs"]
 mod slow_link;
