@@ -61,7 +61,7 @@ struct Job {
     deadline: Option<Instant>,
 }
 
-/// One URL.
+/// One of the URLs of a command, and what becomes of its answer.
 struct Part {
     /// Path and query.
     target: String,

@@ -17,8 +17,8 @@ pub(crate) fn is_harmless(text: &str) -> bool {
     text.chars().all(|character| !controls_terminal(character) || matches!(character, '\n' | '\r' | '\t'))
 }
 
-/// Lays a valid JSON text out over lines, without an end to the last. What JSON may hold as it is and terminals
-/// obey (U+007F to U+009F, and what directs text) is written as escapes.
+/// Lays a valid JSON text out over lines, without an end to the last. What JSON may hold as it is and
+/// terminals obey (U+007F to U+009F, and what directs text) is written as escapes.
 pub(crate) fn lay_out(json: &str, colours: Colours) -> String {
     let mut spread = Vec::with_capacity(2 * json.len());
     Indenter::default().push(without_white_space(json).as_bytes(), &mut spread);

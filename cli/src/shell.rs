@@ -13,7 +13,7 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 #[command(after_help = COMPLETIONS_HELP)]
 pub(crate) struct CompletionsArgs {
-    /// The shell
+    /// The shell that is to complete commands and flags
     #[arg(value_name = "SHELL")]
     shell: Shell,
 }

@@ -71,8 +71,8 @@ pub enum Event {
     },
 }
 
-/// Most messages that wait for [`Client::poll_message`]: far more than one datagram or timeout brings about. More
-/// are not kept.
+/// Most messages that wait for [`Client::poll_message`]: far more than one datagram or timeout brings about.
+/// More are not kept.
 const MAX_OVERHEARD: usize = 1024;
 
 /// A CoAP message as it stands inside of its DTLS record, with all that is secret in it.

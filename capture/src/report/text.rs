@@ -136,8 +136,8 @@ pub fn details(out: &mut String, exchange: &Exchange, detail: &Detail, secrets: 
     }
 }
 
-/// Writes one message in a line, as [`details`] does, without what is secret in its options; `plaintext` are its
-/// bytes.
+/// Writes one message in a line, as [`details`] does, without what is secret in its options; `plaintext` are
+/// its bytes.
 pub fn message(out: &mut String, message: &View<'_>, plaintext: &[u8]) {
     decoded(out, &Decoded::of(message, plaintext, true), Secrets::Hidden);
 }

@@ -221,7 +221,7 @@ pub(super) mod tests {
     }
 
     const SCREEN: View = View::Screen(Colours::Plain);
-    /// `{"a":[1]}`
+    /// What `{"a":[1]}` is in CBOR.
     const MAP: &[u8] = b"\xa1\x61a\x81\x01";
 
     #[test]

@@ -16,8 +16,9 @@ use std::time::Duration;
 /// have the same flags and body. An answer that is an error does not keep the next from being asked for; the
 /// exit status is that of the first failure.
 ///
-/// With stdout on a terminal, bodies are JSON on this side and CBOR on the wire: JSON of -d goes out as CBOR, and
-/// the answer is shown as JSON. Into a pipe or a file everything goes as it came, unless --json asks for JSON.
+/// With stdout on a terminal, bodies are JSON on this side and CBOR on the wire: JSON of -d goes out as
+/// CBOR, and the answer is shown as JSON. Into a pipe or a file everything goes as it came, unless --json
+/// asks for JSON.
 ///
 /// The URL's host and port are dialled by DTLS over UDP, whether it says coaps, https, http or no scheme at
 /// all; without a port it is 8008. `coap://` (clear text) is refused.
@@ -36,8 +37,8 @@ pub(crate) struct CoapArgs {
     /// The body, in which `@` and `-` mean nothing
     #[arg(long, value_name = "DATA", allow_hyphen_values = true, conflicts_with = "data")]
     pub(super) data_raw: Option<OsString>,
-    /// The body as -d takes it, in JSON: it is sent as CBOR with the integer keys of Matrix, and the answer is
-    /// written as JSON, an error's too. -H with another Content-Type sends it as it stands
+    /// The body as -d takes it, in JSON: it is sent as CBOR with the integer keys of Matrix, and the answer
+    /// is written as JSON, an error's too. -H with another Content-Type sends it as it stands
     #[arg(long, value_name = "BODY", allow_hyphen_values = true, conflicts_with_all = ["data", "data_raw"])]
     pub(super) json: Option<OsString>,
     /// Send the body as it stands, also if it is JSON and stdout a terminal
@@ -73,25 +74,26 @@ pub(crate) struct CoapArgs {
     /// Write code and options before the body
     #[arg(short, long)]
     pub(super) include: bool,
-    /// Tell on stderr what goes over the wire: handshakes, and each message with its type, id, token, code, options
-    /// and length; the access token is hidden. At the end what the path was like, and the time from the request to
-    /// the whole answer. -vv shows all records, and the bytes of messages, those of bodies too
+    /// Tell on stderr what goes over the wire: handshakes, and each message with its type, id, token, code,
+    /// options and length; the access token is hidden. At the end what the path was like, and the time from
+    /// the request to the whole answer. -vv shows all records, and the bytes of messages, those of bodies
+    /// too
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub(super) verbose: u8,
-    /// Write to FILE, which is there whole or not at all; `-` is stdout. With several URLs the first -o is for
-    /// the first of them, and so on; what is left goes to stdout
+    /// Write to FILE, which is there whole or not at all; `-` is stdout. With several URLs the first -o is
+    /// for the first of them, and so on; what is left goes to stdout
     #[arg(short, long, value_name = "FILE", allow_hyphen_values = true)]
     pub(super) output: Vec<OsString>,
     /// Write FORMAT to stdout after each answer, or failure; `@FILE` reads it from a file. `%{code}` and the
-    /// other variables below are replaced, `\\n`, `\\r` and `\\t` are what they are in C, `%%` is a percent sign
+    /// other variables below are replaced, `\n`, `\r` and `\t` are what they are in C, `%%` is a percent sign
     #[arg(short, long, value_name = "FORMAT", value_parser = write_out::parse)]
     pub(super) write_out: Option<Format>,
     /// Give up when no connection has come about, over all addresses of the host together
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = parse_seconds)]
     pub(super) connect_timeout: Duration,
-    /// Try again up to so many times when there is no connection, no answer in time, or an answer that may pass:
-    /// 4.08, 4.29, 5.00, 5.02, 5.03 and 5.04, or the same of HTTP; with POST too. The wait before it is what the
-    /// server asks for, else a second, doubled each time
+    /// Try again up to so many times when there is no connection, no answer in time, or an answer that may
+    /// pass: 4.08, 4.29, 5.00, 5.02, 5.03 and 5.04, or the same of HTTP; with POST too. The wait before it
+    /// is what the server asks for, else a second, doubled each time
     #[arg(long, value_name = "N", default_value = "0", hide_default_value = true)]
     pub(super) retry: u32,
     /// Dial only IPv4 addresses of the host

@@ -41,8 +41,8 @@ impl Line {
         }
     }
 
-    /// Writes what -v has to say after an exchange. After the last one the session is closed first, so that all
-    /// its datagrams are counted.
+    /// Writes what -v has to say after an exchange. After the last one the session is closed first, so that
+    /// all its datagrams are counted.
     pub(super) async fn report(
         &mut self,
         job: &Job,

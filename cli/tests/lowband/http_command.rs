@@ -135,9 +135,11 @@ fn https_is_verified() {
 #[test]
 fn an_http_error_is_status_22_with_its_body_and_head() {
     let stub = HttpStub::start(None, b"HTTP/1.1 404 Not Found\r\nContent-Length: 3\r\nX: y\r\n\r\nwhy");
-    let output = run(&["coap", "--http", "-i", &format!("http://127.0.0.1:{}/any", stub.port)]);
+    let format = "|%{code} %{http_code} %{method} %{size_download} %{exitcode} %{datagrams_in}";
+    let output = run(&["coap", "--http", "-i", "-w", format, &format!("http://127.0.0.1:{}/any", stub.port)]);
     assert_eq!(status(&output), 22);
-    assert_eq!(output.stdout, b"HTTP/1.1 404 Not Found\ncontent-length: 3\nx: y\n\nwhy");
+    let expected = b"HTTP/1.1 404 Not Found\ncontent-length: 3\nx: y\n\nwhy|404 404 GET 3 22 0";
+    assert_eq!(output.stdout, expected);
     assert!(stderr(&output).contains("404"));
     stub.seen();
 }

@@ -40,8 +40,8 @@ impl Terminal {
     }
 }
 
-/// Runs `lowband ARGUMENTS` with stdout on a terminal and `more` in its environment. Returns the status, what the
-/// terminal has shown, with its line ends as a program writes them, and stderr.
+/// Runs `lowband ARGUMENTS` with stdout on a terminal and `more` in its environment. Returns the status,
+/// what the terminal has shown, with its line ends as a program writes them, and stderr.
 pub(crate) fn run_on_terminal(arguments: &[&str], more: &[(&str, &str)]) -> (i32, String, String) {
     let terminal = Terminal::new();
     let mut command = lowband();
