@@ -41,7 +41,8 @@ pub struct Exchange {
     pub up: Traffic,
     /// What its server sent for it.
     pub down: Traffic,
-    /// Messages that were sent again, with the same id.
+    /// Messages that were sent again: with the same id, or for blocks that earlier ones had carried or asked
+    /// for.
     pub repeats: u32,
     /// From its first datagram to the one that completed the response; None if nothing did.
     pub duration: Option<Duration>,
@@ -219,7 +220,7 @@ pub struct MessageRef {
 pub enum Mark {
     /// It is the first.
     First,
-    /// Its sender has sent it before.
+    /// Its sender has sent it before, or has carried or asked for its blocks by an earlier message.
     Repeat,
     /// The capture has the very same record twice: the network doubled it, or it was captured in two places.
     Duplicate,

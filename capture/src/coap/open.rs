@@ -4,8 +4,10 @@ use super::body::{self, Assembly, Describer, Room, Way, note};
 use super::options::{Said, Target};
 use crate::Time;
 use crate::exchange::{Exchange, Kind, Mark, MessageRef, Note, State, Traffic};
+use crate::ranges::Ranges;
 use crate::session::Session;
 use lowband_wire::coap::Code;
+use lowband_wire::coap::block::Block;
 use lowband_wire::coap::message::{Token, View};
 use std::time::Duration;
 
@@ -14,6 +16,8 @@ pub(super) struct Open {
     pub(super) exchange: Exchange,
     upload: Assembly,
     download: Assembly,
+    /// Which bytes of the response requests have asked for, after the first one.
+    asked: Ranges,
     etag: Option<Token>,
     /// When the response was whole, or a Reset came.
     done_at: Option<Time>,
@@ -64,6 +68,7 @@ impl Open {
             exchange,
             upload: Assembly::default(),
             download: Assembly::default(),
+            asked: Ranges::default(),
             etag: None,
             done_at: None,
             is_reset: false,
@@ -120,14 +125,30 @@ impl Open {
         }
     }
 
-    /// Takes a request, the first one or one for another block.
-    pub(super) fn request(&mut self, message: &View<'_>, said: &Said, tools: Tools<'_>) {
+    /// Takes note that a block is the first one of the request's body, and has the options of the request,
+    /// though others came before it.
+    fn begins_here(&mut self, said: &Said) {
+        let exchange = &mut self.exchange;
+        exchange.observe |= said.observe == Some(0);
+        exchange.access_token |= said.access_token;
+        exchange.notes.retain(|note| *note != Note::BeginsBefore);
+        self.begins_before = false;
+    }
+
+    /// Takes a request, the first one or one for another block. It is a repeat if an earlier message has
+    /// brought and asked for the same blocks.
+    pub(super) fn request(&mut self, message: &View<'_>, said: &Said, tools: Tools<'_>) -> Mark {
         let Tools { describer, room } = tools;
+        if self.begins_before && said.tagged().is_some_and(|block| block.num == 0) {
+            self.begins_here(said);
+        }
+        let asked = self.ask(said);
         let exchange = &mut self.exchange;
         if said.uses_q_block1 {
             note(&mut exchange.notes, Note::QBlock);
         }
         let format = said.content_format;
+        let brought = said.block1.map(|block| self.upload.has(block.offset()));
         match said.block1 {
             Some(block) => {
                 self.upload.add(block, message.payload, format, room, &mut exchange.notes);
@@ -142,18 +163,37 @@ impl Open {
             }
             None => {}
         }
+        let said_before = [brought, asked].into_iter().flatten();
+        said_before.reduce(|one, other| one && other).map_or(Mark::First, mark)
     }
 
-    /// Takes a response, the only one or one with a block.
-    pub(super) fn response(&mut self, message: &View<'_>, said: &Said, tools: Tools<'_>, at: Time) {
+    /// Notes which blocks of the response a request asks for, and returns whether all of them were asked for
+    /// before; None if it asks for none after the first.
+    fn ask(&mut self, said: &Said) -> Option<bool> {
+        let asked = said.block2.iter().chain(&said.list).filter(|block| block.num > 0);
+        asked.fold(None, |before, block| {
+            let (start, end) = (block.offset(), block.offset() + block.size.bytes());
+            let is_known = self.asked.has(start, end);
+            self.asked.insert(start, end);
+            Some(is_known && before != Some(false))
+        })
+    }
+
+    /// Takes a response, the only one or one with a block. It is a repeat if the block was there.
+    pub(super) fn response(&mut self, message: &View<'_>, said: &Said, tools: Tools<'_>, at: Time) -> Mark {
         let Tools { describer, room } = tools;
         let exchange = &mut self.exchange;
         if said.uses_q_block1 {
             note(&mut exchange.notes, Note::QBlock);
         }
         let (code, success) = (message.code, message.code.is_success());
-        if self.done_at.is_some() || said.goes_on_behind(code) {
-            return;
+        if said.goes_on_behind(code) {
+            return Mark::First;
+        }
+        let is_known = |block: Block| self.etag == said.etag && self.download.has(block.offset());
+        let was_there = mark(said.block2.is_some_and(is_known));
+        if self.done_at.is_some() {
+            return was_there;
         }
         let way = Way::Response { success };
         let Some(block) = said.block2 else {
@@ -161,12 +201,12 @@ impl Open {
             exchange.response_body =
                 body::whole(message.payload, said.content_format, way, describer, &mut exchange.notes);
             self.done_at = Some(at);
-            return;
+            return Mark::First;
         };
         if self.download.has_begun() && self.etag != said.etag {
             note(&mut exchange.notes, Note::EtagChanged);
             self.download.give_up(room);
-            self.download = Assembly::default();
+            (self.download, self.asked) = (Assembly::default(), Ranges::default());
         }
         self.etag = said.etag;
         exchange.code = Some(code);
@@ -175,6 +215,7 @@ impl Open {
             exchange.response_body = self.download.describe(describer, way, room, &mut exchange.notes);
             self.done_at = Some(at);
         }
+        was_there
     }
 
     /// Takes the Reset of one of its messages.
@@ -232,4 +273,8 @@ impl Open {
         exchange.messages.shrink_to_fit();
         self.exchange
     }
+}
+
+fn mark(is_again: bool) -> Mark {
+    if is_again { Mark::Repeat } else { Mark::First }
 }

@@ -32,6 +32,7 @@ pub(crate) struct Said {
     pub(crate) cbor_version: Option<u32>,
     pub(crate) capabilities: Option<u32>,
     pub(crate) uses_q_block1: bool,
+    is_tagged: bool,
     /// Of method, path, query, Accept and Request-Tag: what names a body within its session (RFC 7959 section
     /// 2.4, RFC 9175 section 3.3).
     pub(crate) name: u64,
@@ -48,6 +49,7 @@ impl Said {
                 numbers::URI_PATH | numbers::URI_QUERY | numbers::ACCEPT | numbers::REQUEST_TAG => {
                     hasher.write_u32(u32::from(number) << 16 | value.len() as u32);
                     hasher.write(value);
+                    said.is_tagged |= number == numbers::REQUEST_TAG;
                 }
                 numbers::ETAG => said.etag = Token::new(value),
                 numbers::OBSERVE => said.observe = from_uint(value),
@@ -83,6 +85,12 @@ impl Said {
     /// answer to it (RFC 7959 section 2.3).
     pub(crate) fn goes_on_behind(&self, code: Code) -> bool {
         code == Code::CONTINUE || (code.is_success() && self.block1.is_some_and(|block| block.more))
+    }
+
+    /// Returns the block of the request's body that a message brings under a Request-Tag: its body may have
+    /// begun with any other.
+    pub(crate) fn tagged(&self) -> Option<Block> {
+        self.block1.filter(|_| self.is_tagged)
     }
 
     /// Returns whether a request is about a block of a body that another message has begun.

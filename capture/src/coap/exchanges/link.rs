@@ -12,6 +12,7 @@ use crate::unread::Why;
 use lowband_wire::coap::Code;
 use lowband_wire::coap::message::Kind;
 use lowband_wire::coap::message::View;
+use lowband_wire::coap::numbers::ANY_ORDER;
 
 impl Exchanges {
     /// Adds a message to its exchange, which may be a new one; or returns why there is none.
@@ -32,23 +33,23 @@ impl Exchanges {
             return Ok(());
         }
         let is_reply = matches!(message.kind, Kind::Acknowledgement | Kind::Reset);
-        let number = if message.code.is_request() {
+        let (number, mark) = if message.code.is_request() {
             self.link_request(session, &reference, message, event)
         } else if message.code.is_response() {
             self.link_response(session, &reference, message, event)
         } else if is_reply {
-            self.link_reply(session, &reference, message)?
+            (self.link_reply(session, &reference, message)?, Mark::First)
         } else {
             // RFC 7252 section 4.3: an Empty confirmable message asks for a Reset.
             let number = self.open(session, &reference, What::Ping, event);
             self.set(number, |open| open.exchange.from_server = !reference.from_client);
-            number
+            (number, Mark::First)
         };
         let key = id_key(session, &reference, message);
         let fingerprint = fingerprint(message, bytes.len());
         let known = Known { exchange: number, fingerprint, time: reference.time };
         self.remember_id(number, key, known);
-        self.attach(number, reference, traffic);
+        self.attach(number, MessageRef { mark, ..reference }, traffic);
         Ok(())
     }
 
@@ -88,7 +89,7 @@ impl Exchanges {
         reference: &MessageRef,
         message: &View<'_>,
         event: &mut dyn FnMut(Event),
-    ) -> u64 {
+    ) -> (u64, Mark) {
         let said = Said::by(message);
         if reference.from_client {
             session.cbor_version = said.cbor_version.or(session.cbor_version);
@@ -101,7 +102,9 @@ impl Exchanges {
         if said.observe == Some(1) {
             self.registrations.remove(&token);
         }
-        let number = match self.continued(&said, name, &token) {
+        // Ends that know bodies in any order use a Request-Tag once: what comes late begins no other body.
+        let any_order = by_client && session.capabilities.is_some_and(|bits| bits & ANY_ORDER != 0);
+        let number = match self.continued(&said, name, &token, any_order) {
             Some(number) => number,
             None => {
                 let number = self.open(session, reference, What::Request, event);
@@ -119,6 +122,7 @@ impl Exchanges {
         };
         let is_full =
             self.open.get(&number).is_some_and(|one| one.handles.tokens.len() >= self.limits.messages);
+        let mut mark = Mark::First;
         let before = if is_full { None } else { self.tokens.insert(token, number) };
         if let Some(Entry { open, handles }) = self.open.get_mut(&number).map(Box::as_mut) {
             if before != Some(number) && !is_full {
@@ -128,7 +132,7 @@ impl Exchanges {
                 open.note(Note::RequestInAcknowledgement);
             }
             let tools = Tools { describer: &mut self.describer, room: &mut self.room };
-            open.request(message, &said, tools);
+            mark = open.request(message, &said, tools);
         }
         if let Some(before) = before.filter(|before| *before != number) {
             self.set(before, |open| {
@@ -137,33 +141,37 @@ impl Exchanges {
                 }
             });
         }
-        number
+        (number, mark)
     }
 
-    /// Returns the exchange of which a request asks for, or brings, another block.
-    fn continued(&self, said: &Said, name: NameKey, token: &TokenKey) -> Option<u64> {
-        if !said.goes_on() {
+    /// Returns the exchange of which a request asks for, or brings, another block. `any_order` says that a
+    /// Request-Tag names one body for as long as the session lasts.
+    fn continued(&self, said: &Said, name: NameKey, token: &TokenKey, any_order: bool) -> Option<u64> {
+        let tagged = said.tagged();
+        let goes_on = said.goes_on() || (any_order && tagged.is_some());
+        if !goes_on && tagged.is_none() {
             return None;
         }
         let namesakes = self.names.get(&name)?;
-        let open = |number: &u64| self.open.get(number).map(|entry| &entry.open);
-        if let Some(same) = self.tokens.get(token).filter(|number| namesakes.contains(number))
-            && open(same).is_some_and(|open| !open.is_done())
-        {
+        if let Some(same) = self.tokens.get(token).filter(|number| goes_on && namesakes.contains(number)) {
             return Some(*same);
         }
+        let open = |number: &u64| self.open.get(number).map(|entry| &entry.open);
         let lacks = |number: &&u64| {
             open(number).is_some_and(|open| match (said.block1, said.block2) {
-                (Some(block), _) if block.num > 0 => open.lacks_upload(block.offset()),
+                (Some(block), _) if block.num > 0 || tagged.is_some() => open.lacks_upload(block.offset()),
                 (_, Some(block)) => open.lacks_download(block.offset()),
                 _ => said.list.iter().any(|block| open.lacks_download(block.offset())),
             })
         };
         let unfinished = |number: &&u64| open(number).is_some_and(|open| !open.is_done());
         let mut all = namesakes.iter();
-        let found = all.clone().find(lacks).or_else(|| all.clone().rfind(unfinished));
-        // A block that was there already, asked for again under a new id.
-        found.or_else(|| all.next_back()).copied()
+        let found = all.clone().find(lacks);
+        if !goes_on {
+            return found.copied();
+        }
+        // A block that was there already, sent or asked for again under a new id.
+        found.or_else(|| all.clone().rfind(unfinished)).or_else(|| all.next_back()).copied()
     }
 
     fn link_response(
@@ -172,7 +180,7 @@ impl Exchanges {
         reference: &MessageRef,
         message: &View<'_>,
         event: &mut dyn FnMut(Event),
-    ) -> u64 {
+    ) -> (u64, Mark) {
         let said = Said::by(message);
         let by_client = !reference.from_client;
         let token = TokenKey { session: session.number, by_client, token: message.token };
@@ -203,10 +211,10 @@ impl Exchanges {
                 number
             }
         };
-        let mut registered = None;
+        let (mut registered, mut mark) = (None, Mark::First);
         if let Some(Entry { open, handles }) = self.open.get_mut(&number).map(Box::as_mut) {
             let tools = Tools { describer: &mut self.describer, room: &mut self.room };
-            open.response(message, &said, tools, reference.time);
+            mark = open.response(message, &said, tools, reference.time);
             let is_first = waits && open.exchange.observe && open.exchange.kind == What::Request;
             if is_first && said.observe.is_some() && message.code.is_success() {
                 let name = handles.name.map_or(0, |name| name.name);
@@ -216,7 +224,7 @@ impl Exchanges {
         if let Some(registration) = registered.filter(|_| by_token == Some(number)) {
             self.registrations.insert(token, registration);
         }
-        number
+        (number, mark)
     }
 
     fn open_notification(
