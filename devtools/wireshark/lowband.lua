@@ -137,7 +137,10 @@ local OPTION = {
 local FORMAT = { OCTET_STREAM = 42, JSON = 50, CBOR = 60 }
 local METHODS = { "GET", "POST", "PUT", "DELETE", "FETCH", "PATCH", "iPATCH" }
 -- Bits of the capabilities (docs/protocol.md section 3).
-local CAPABILITIES = { { 1, "may repeat a request sooner than after 2 s" }, { 2, "knows bodies in any order" } }
+local ANY_ORDER = 2
+local CAPABILITIES = {
+    { 1, "may repeat a request sooner than after 2 s" }, { ANY_ORDER, "knows bodies in any order" },
+}
 
 ---- limits ------------------------------------------------------------------------------------------------
 
@@ -153,6 +156,8 @@ local MAX_SHOWN = 5000
 -- Requests whose answers may still come, and bodies whose blocks are kept, of the whole capture.
 local MAX_REQUESTS = 65536
 local MAX_OPEN_BODIES = 4096
+-- Clients that are known to send and take bodies in any order, each with its server.
+local MAX_ANY_ORDER = 65536
 -- Messages about which something is kept for the time when they are looked at again.
 local MAX_NOTED = 1000000
 -- Bytes of blocks, and of bodies put together, that are kept at a time. The oldest go first.
@@ -648,25 +653,27 @@ local function keep(store, key, value, bytes)
     grow(store, key, bytes)
 end
 
-local requests, bodies, noted
+local requests, bodies, noted, any_order
 
 local function forget_all()
     requests = new_store(MAX_REQUESTS, MAX_KEPT)
     bodies = new_store(MAX_OPEN_BODIES, MAX_KEPT)
     noted = new_store(MAX_NOTED, MAX_KEPT)
+    any_order = new_store(MAX_ANY_ORDER, MAX_KEPT)
 end
 forget_all()
 
 -- What a block costs besides its bytes.
 local PIECE = 100
 
--- Adds a block to the body of this key, and fills `facts`.
-local function add_block(key, message, block, facts)
+-- Adds a block to the body of this key, and fills `facts`. `is_only` says that the key has one body: a first
+-- block that comes again, as another message, does not begin a new one.
+local function add_block(key, message, block, facts, is_only)
     local etag = values_of(message, OPTION.ETAG)[1]
     local body = fetch(bodies, key)
     local first = message.id .. "/" .. message.token
     -- The first block of a body may come after others, if it was lost or they were asked for together with it.
-    local begins = block.offset == 0 and body and body.first and body.first ~= first
+    local begins = block.offset == 0 and not is_only and body and body.first and body.first ~= first
     local is_other = body and (body.etag ~= etag or begins)
     if not body or is_other then
         body = { etag = etag, first = block.offset == 0 and first, pieces = {}, frames = {}, reached = 0 }
@@ -715,8 +722,12 @@ local function note_request(message, client, server, facts)
         table.concat(accept), table.concat(tags) }, "\0")
     facts.request.name = name
     keep(requests, client .. "\0" .. server .. "\0" .. message.token, facts.request, #name)
+    local pair = client .. "\0" .. server
+    local capabilities = number_in(values_of(message, OPTION.CAPABILITIES)[1]) or 0
+    if math.floor(capabilities / ANY_ORDER) % 2 == 1 then keep(any_order, pair, true, #pair) end
     local block = block_of(message, OPTION.BLOCK1)
-    if block then add_block("up\0" .. name, message, block, facts) end
+    -- Such a client uses a Request-Tag once.
+    if block then add_block("up\0" .. name, message, block, facts, #tags > 0 and fetch(any_order, pair)) end
 end
 
 local function note_response(message, client, server, facts)

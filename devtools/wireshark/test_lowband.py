@@ -375,6 +375,30 @@ class Blocks(PluginTest):
         end = one.blocks(4, 3)
         self.assertEqual(self.whole(first + third + third + first + second + end + second), [(x, 5)])
 
+    def test_blocks_of_a_request_may_begin_with_the_last_and_come_again_as_other_messages(self):
+        hello = [up(coap(CON, GET, 1, b"h", [*path("0"), (CAPABILITIES, b"\x02")]))]
+        one = Transfer("x", "x" * 250, 10, PUT, tag=b"t")
+        # Block 0 comes twice before the end, and again after it.
+        datagrams = hello + one.blocks(3, 0, 2, 2, 0, 1, 0, 3)
+        for more in ([], ["-2"]):
+            self.assertEqual(self.whole(datagrams, more), [("x" * 250, 4)])
+
+    def test_a_tag_may_name_another_body_for_a_client_that_knows_no_bodies_in_any_order(self):
+        one = Transfer("x", "x" * 250, 10, PUT, tag=b"t")
+        datagrams = one.blocks(3, 0, 2, 1) + one.use("z" * 100).blocks()
+        self.assertEqual(self.whole(datagrams), [("x" * 250, 4), ("z" * 100, 2)])
+        hello = [up(coap(CON, GET, 1, b"h", [*path("0"), (CAPABILITIES, b"\x02")]))]
+        self.assertEqual(self.whole(hello + datagrams), [("x" * 250, 4)])
+
+    def test_blocks_that_are_asked_for_at_once_under_one_token_are_one_body(self):
+        body = Transfer("x", "x" * 250, 10).body
+        asked = lambda number: up(coap(CON, GET, number, b"a", [*path("x"), (BLOCK2, block(number, 0))]))
+        part = lambda number: down(
+            coap(ACK, CONTENT, number, b"a", [CBOR, (ETAG, b"e"), (BLOCK2, block(number, number < 3))], body[number * SIZE :][:SIZE])
+        )
+        datagrams = [asked(0), part(0), asked(1), asked(2), asked(3), part(3), part(1), part(1), part(2), part(2)]
+        self.assertEqual(self.whole(datagrams), [("x" * 250, 4)])
+
     def test_a_body_that_was_given_up_leaves_nothing_behind(self):
         one = Transfer("x", "x" * 250, 10, etag=False)
         begun = one.blocks(0, 1, 3)
@@ -474,6 +498,18 @@ class Limits(PluginTest):
         asked = [up(coap(CON, GET, mid, bytes([mid]), path("7"))) for mid in (1, 2, 3)]
         rows = self.rows(asked + [down(coap(ACK, CONTENT, mid, bytes([mid]))) for mid in (1, 2, 3)], "lowband.request_in")
         self.assertEqual(rows[3:], [("",), ("2",), ("3",)])
+
+    def test_the_oldest_client_that_knows_bodies_in_any_order_is_forgotten_first(self):
+        clients = [("10.0.0.1", port) for port in (40000, 40001)]
+        hello = [up(coap(CON, GET, 1, b"h", [*path("0"), (CAPABILITIES, b"\x02")]), client) for client in clients]
+        one = Transfer("x", "x" * 100, 10, PUT, tag=b"t")
+        both = lambda *numbers: [(client, SERVER, data) for client in clients for _, _, data in one.blocks(*numbers)[::2]]
+        # Both blocks go again: for a client that was forgotten they are another body.
+        datagrams = hello + both(1, 0) + both(0, 1)
+        ended = lambda: [row for row in self.rows(datagrams, "lowband.json") if row[0]]
+        self.assertEqual(len(ended()), 2)
+        self.limits = {"MAX_ANY_ORDER": 1}
+        self.assertEqual(len(ended()), 3)
 
     def test_the_oldest_body_is_forgotten_first(self):
         one, other, third = (Transfer(name, name * 100, mid) for name, mid in (("x", 10), ("y", 50), ("z", 90)))
