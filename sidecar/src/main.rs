@@ -77,10 +77,11 @@ fn render_envoy(options: &envoy::Options) -> ExitCode {
 fn serve(config: Config) -> Result<(), Error> {
     let runtime = runtime(config.threads)?;
     let result = runtime.block_on(async {
-        let mut signals = Signals::new()?;
+        // Before everything that takes time: a signal that comes early must not end the process.
+        let (mut signals, hangups) = (Signals::new()?, hangups()?);
         let sockets = Sockets::bind(&config)?;
         let (first, second) = (Notify::new(), Notify::new());
-        let running = run(config, sockets, first.notified(), second.notified(), hangups()?);
+        let running = run(config, sockets, first.notified(), second.notified(), hangups);
         let signalled = async {
             for each in [&first, &second] {
                 signals.next().await;
@@ -120,10 +121,12 @@ fn runtime(threads: usize) -> std::io::Result<Runtime> {
     }
 }
 
-/// The signals SIGTERM and SIGINT, which mean the same thing.
+/// The signals SIGTERM and SIGINT, which mean the same thing. SIGUSR1 and SIGUSR2, which would end the process
+/// by default, mean nothing.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    _unused: [Signal; 2],
 }
 
 impl Signals {
@@ -131,6 +134,7 @@ impl Signals {
         Ok(Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            _unused: [signal(SignalKind::user_defined1())?, signal(SignalKind::user_defined2())?],
         })
     }
 

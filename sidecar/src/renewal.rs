@@ -18,8 +18,12 @@ mod watch;
 
 pub(crate) use watch::Watch;
 
-/// Seconds between two reminders of a certificate that ends soon.
-const REMIND: i64 = 24 * 3600;
+const DAY: i64 = 24 * 3600;
+/// Seconds between two reminders of a certificate whose renewal is overdue.
+const REMIND: i64 = DAY;
+/// Seconds before its end at which a certificate is spoken of, however long it lives. One that lives less than
+/// twice as long is left out: its renewal is not due yet.
+const MARKS: [i64; 3] = [30 * DAY, 7 * DAY, DAY];
 
 /// The identity that is served, and what else has been seen in its place.
 pub struct Renewal {
@@ -30,6 +34,17 @@ pub struct Renewal {
     /// The files that were last refused, and the mistakes that were reported.
     refused: Option<(Files, Vec<Mistake>)>,
     reminded: Option<i64>,
+    /// The mark that was last told of; `None` before the first one.
+    mark: Option<i64>,
+}
+
+/// A line for the log about the end of the certificate that is served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reminder {
+    /// True if clients refuse the certificate, or if its renewal is overdue.
+    pub is_overdue: bool,
+    /// The line.
+    pub what: String,
 }
 
 /// What a look at the files leads to.
@@ -48,7 +63,7 @@ pub enum Step {
 impl Renewal {
     /// Begins with the identity that is served since the start.
     pub fn new(paths: Paths, identity: Identity) -> Renewal {
-        Renewal { paths, identity, seen: None, refused: None, reminded: None }
+        Renewal { paths, identity, seen: None, refused: None, reminded: None, mark: None }
     }
 
     /// Decides by `files`, the content at `now`, in seconds since 1970. Two looks in a row have to see the
@@ -74,7 +89,7 @@ impl Renewal {
         }) {
             Ok(identity) => {
                 self.identity = identity.clone();
-                (self.seen, self.refused, self.reminded) = (None, None, None);
+                (self.seen, self.refused, self.reminded, self.mark) = (None, None, None, None);
                 Step::Serve(Box::new(identity))
             }
             Err(mistakes) => {
@@ -88,22 +103,27 @@ impl Renewal {
         }
     }
 
-    /// Returns what is wrong with the certificate that is served, or will be soon; at the start and once a
-    /// day.
-    pub fn remind(&mut self, now: i64) -> Option<String> {
+    /// Returns what is wrong with the certificate that is served, or will be soon: when 30 days, 7 days and one
+    /// day are left, and once a day when its renewal is overdue. At the start what holds then is told.
+    pub fn remind(&mut self, now: i64) -> Option<Reminder> {
         let validity = self.identity.validity;
-        if self.reminded.is_some_and(|last| (last..last + REMIND).contains(&now)) {
-            return None;
-        }
-        let what = match validity.mistake(now) {
-            Some(why) => format!("clients refuse the certificate: {why}"),
-            None if validity.is_short(now) => {
-                format!("the certificate should have been renewed: {}", validity.tell(now))
+        let left = validity.not_after().saturating_sub(now);
+        let reached = MARKS.into_iter().rev().find(|mark| left <= *mark && validity.lasts() >= 2 * mark);
+        let is_new_mark = reached.is_some_and(|mark| self.mark.is_none_or(|told| mark < told));
+        let is_due = !self.reminded.is_some_and(|last| (last..last + REMIND).contains(&now));
+        let (is_overdue, what) = match validity.mistake(now) {
+            Some(why) if is_due => (true, format!("clients refuse the certificate: {why}")),
+            None if validity.is_short(now) && (is_due || is_new_mark) => {
+                (true, format!("the certificate should have been renewed: {}", validity.tell(now)))
             }
-            None => return None,
+            None if is_new_mark => {
+                (false, format!("the certificate should be renewed soon: {}", validity.tell(now)))
+            }
+            _ => return None,
         };
-        self.reminded = Some(now);
-        Some(what)
+        self.reminded = is_overdue.then_some(now);
+        self.mark = reached;
+        Some(Reminder { is_overdue, what })
     }
 
     /// Returns the identity that is served.

@@ -11,7 +11,7 @@
 
 use identity::{DAY, Pair};
 use lowband_sidecar::config::{Files, Mistake, Paths};
-use lowband_sidecar::renewal::{Renewal, Step};
+use lowband_sidecar::renewal::{Reminder, Renewal, Step};
 use lowband_transport::dtls::ServerIdentity;
 
 #[path = "chain/identity.rs"]
@@ -154,18 +154,52 @@ fn a_certificate_whose_time_is_over_is_not_taken_and_one_whose_time_comes_is_whe
     assert!(matches!(renewal.look(files(&early), false, NOW + 60), Step::Serve(_)));
 }
 
+fn overdue(what: &str) -> Option<Reminder> {
+    Some(Reminder { is_overdue: true, what: what.to_owned() })
+}
+
 #[test]
 fn a_certificate_that_ends_soon_or_has_ended_is_recalled_once_a_day() {
     let mut renewal = renewal(&Pair::valid(NOW - 80 * DAY, NOW + 10 * DAY));
     let soon = "the certificate should have been renewed: valid until Dec  9 00:00:00 2026 GMT, 10 days";
-    assert_eq!(renewal.remind(NOW).as_deref(), Some(soon));
+    assert_eq!(renewal.remind(NOW), overdue(soon));
     assert_eq!(renewal.remind(NOW + DAY - 1), None);
     assert!(renewal.remind(NOW + DAY).is_some());
     let over = "clients refuse the certificate: it has expired on Dec  9 00:00:00 2026 GMT";
-    assert_eq!(renewal.remind(NOW + 11 * DAY).as_deref(), Some(over));
+    assert_eq!(renewal.remind(NOW + 11 * DAY), overdue(over));
     // The clock was corrected.
     assert!(renewal.remind(NOW + 3 * DAY).is_some());
     let new = Pair::valid(NOW, NOW + 90 * DAY);
     assert!(matches!(renewal.look(files(&new), true, NOW + 11 * DAY), Step::Serve(_)));
     assert_eq!(renewal.remind(NOW + 12 * DAY), None);
+}
+
+#[test]
+fn the_end_of_a_certificate_is_told_30_days_7_days_and_one_day_before() {
+    for (lives, marks) in [(365, &[30, 7, 1][..]), (90, &[30, 7, 1]), (30, &[7, 1]), (10, &[1]), (1, &[])] {
+        let end = NOW + lives * DAY;
+        let mut renewal = renewal(&Pair::valid(NOW, end));
+        // A look each minute, as the watch has one every few seconds.
+        let mut told = Vec::new();
+        for now in (NOW..=end).step_by(60) {
+            told.extend(renewal.remind(now).map(|reminder| (end - now, reminder.is_overdue)));
+        }
+        for mark in marks {
+            let at_mark = told.iter().filter(|(left, _)| *left == mark * DAY).count();
+            assert_eq!(at_mark, 1, "{lives} days, {mark} before: {told:?}");
+        }
+        let early: Vec<_> = told.iter().filter(|(_, is_overdue)| !is_overdue).collect();
+        assert_eq!(early.len(), usize::from(lives >= 30), "{lives} days: {told:?}");
+    }
+}
+
+#[test]
+fn a_certificate_that_is_renewed_is_told_of_again_at_its_own_marks() {
+    let mut renewal = renewal(&days(60));
+    let at = |end: i64, left: i64| NOW + (end - left) * DAY;
+    assert!(renewal.remind(at(60, 30)).is_some_and(|reminder| !reminder.is_overdue));
+    assert_eq!(renewal.remind(at(60, 30) + DAY), None);
+    assert!(matches!(renewal.look(files(&days(90)), true, at(60, 28)), Step::Serve(_)));
+    assert_eq!(renewal.remind(at(60, 28)), None);
+    assert!(renewal.remind(at(90, 30)).is_some());
 }

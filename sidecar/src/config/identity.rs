@@ -184,6 +184,11 @@ impl Validity {
         Duration::from_secs(u64::try_from(self.not_after.saturating_sub(now)).unwrap_or_default())
     }
 
+    /// Returns how many seconds the certificate lives in all.
+    pub fn lasts(self) -> i64 {
+        self.not_after.saturating_sub(self.not_before)
+    }
+
     /// Returns whether renewal is overdue: less than 14 days, or less than a fifth of the validity, are left.
     pub fn is_short(self, now: i64) -> bool {
         self.left(now) < SHORT.min(self.left(self.not_before) / SHORT_PART)

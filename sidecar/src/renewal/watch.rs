@@ -1,6 +1,6 @@
 //! The files, the clock and the log of a renewal.
 
-use super::{Renewal, Step};
+use super::{Reminder, Renewal, Step};
 use crate::config::{Identity, Mistake, Paths, now};
 use crate::event_loop::Inspector;
 use crate::metrics::Metrics;
@@ -27,8 +27,10 @@ impl Watch {
     pub(crate) async fn run(mut self) {
         let mut renewal = Renewal::new(self.paths.clone(), self.identity.clone());
         loop {
-            if let Some(what) = renewal.remind(now()) {
-                tracing::warn!("{what}");
+            match renewal.remind(now()) {
+                Some(Reminder { is_overdue: true, what }) => tracing::warn!("{what}"),
+                Some(Reminder { is_overdue: false, what }) => tracing::info!("{what}"),
+                None => {}
             }
             let asked = tokio::select! {
                 () = sleep(self.check) => false,

@@ -138,6 +138,20 @@ async fn sigterm_and_sigint_end_with_0() {
 }
 
 #[tokio::test]
+async fn sigusr1_sigusr2_and_sighup_never_end_it() {
+    let mut process = Process::start(ok(), &[]).await;
+    let wire = Wire::connect(process.server).await;
+    for name in ["USR1", "USR2", "HUP"] {
+        process.signal(name).await;
+    }
+    // The signals were sent in this order: the last one has been handled when this line comes.
+    process.line_with("certificate and key are those that are served").await;
+    assert_eq!(wire.get("0").await.code, Code::CONTENT);
+    process.signal("TERM").await;
+    assert_eq!(process.child.wait().await.unwrap().code(), Some(0));
+}
+
+#[tokio::test]
 async fn a_second_signal_ends_at_once_and_clients_with_open_requests_hear_of_it() {
     let stub = handler(|_| std::future::pending());
     let mut process = Process::start(stub, &["--grace-period", "1h", "--piggyback-wait", "0"]).await;
