@@ -11,6 +11,7 @@
 //! |---|---|
 //! | `places` | the shares of requests and bytes in flight |
 //! | `pool`, `connection` | where requests go, and which are tried again |
+//! | `health` | whether the upstream can be reached, told once for each change |
 //! | `outgoing` | the body of a request, and the share its memory counts to |
 //! | `waiting` | what becomes of a stream that no client waits for |
 
@@ -35,6 +36,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
 
 mod connection;
+mod health;
 mod outgoing;
 mod places;
 mod pool;

@@ -202,8 +202,8 @@ impl Collector for Others {
             gauge(&mut encoder, "ready", help, u64::from(ready.load(Ordering::Relaxed)))?;
         }
         if let Some(up) = upstream.up {
-            let help =
-                "1 when the last attempt to connect to the upstream succeeded; absent before the first one";
+            let help = "1 when the upstream could be connected to at the last attempt and spoke HTTP/2; absent before \
+                        the first one";
             gauge(&mut encoder, "upstream_up", help, u64::from(up))?;
         }
         Ok(())

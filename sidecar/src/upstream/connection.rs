@@ -1,5 +1,6 @@
 //! One HTTP/2 connection with prior knowledge (RFC 9113 section 3.3), over a unix socket or TCP.
 
+use super::health::{Health, Hint};
 use super::outgoing::Outgoing;
 use super::waiting::Counted;
 use super::{Address, Settings, pool};
@@ -33,30 +34,62 @@ const RESET_STREAMS: usize = 1024;
 /// A ping that is not answered within this time means a dead connection.
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// An attempt to connect that has failed.
+#[derive(Debug)]
+pub(super) struct Unconnected {
+    /// The failure of each request that waited for the connection.
+    pub(super) failure: Failure,
+    /// What to look at.
+    pub(super) hint: Hint,
+}
+
 /// Connects; the connection lives in a task of its own until both sides are done with it, and is counted in
 /// `alive` until then.
-pub(super) async fn connect(settings: &Settings, alive: &Arc<AtomicUsize>) -> Result<Sender, Failure> {
-    match timeout(settings.connect_timeout, open(settings, alive)).await {
-        Ok(Ok(sender)) => Ok(sender),
-        Ok(Err(why)) => Err(Failure::Unreachable(why.to_string())),
-        Err(_elapsed) => Err(Failure::Hung),
+pub(super) async fn connect(
+    settings: &Settings,
+    alive: &Arc<AtomicUsize>,
+    health: &Arc<Health>,
+) -> Result<Sender, Unconnected> {
+    match timeout(settings.connect_timeout, open(settings, alive, health)).await {
+        Ok(opened) => opened,
+        Err(_elapsed) => Err(Unconnected { failure: Failure::Hung, hint: Hint::Silence }),
     }
 }
 
-async fn open(settings: &Settings, alive: &Arc<AtomicUsize>) -> io::Result<Sender> {
+async fn open(
+    settings: &Settings,
+    alive: &Arc<AtomicUsize>,
+    health: &Arc<Health>,
+) -> Result<Sender, Unconnected> {
     match &settings.address {
         Address::Unix(path) => {
-            handshake(settings, alive, TokioIo::new(UnixStream::connect(path).await?)).await
+            let stream = UnixStream::connect(path).await.map_err(refused)?;
+            handshake(settings, alive, health, TokioIo::new(stream)).await
         }
         Address::Tcp(authority) => {
             let host = authority.host().trim_start_matches('[').trim_end_matches(']');
             let port = authority.port_u16().unwrap_or_default();
-            let found = lookup_host((host, port)).await?;
-            let stream = TcpStream::connect(&*from_any(found.collect(), pool::random())).await?;
-            stream.set_nodelay(true)?;
-            handshake(settings, alive, TokioIo::new(stream)).await
+            let found = lookup_host((host, port)).await.map_err(|why| unreachable(&why, Hint::Name))?;
+            let addresses = from_any(found.collect(), pool::random());
+            let stream = TcpStream::connect(&*addresses).await.map_err(refused)?;
+            stream.set_nodelay(true).map_err(refused)?;
+            handshake(settings, alive, health, TokioIo::new(stream)).await
         }
     }
+}
+
+fn refused(why: io::Error) -> Unconnected {
+    let hint = match why.kind() {
+        io::ErrorKind::PermissionDenied => Hint::User,
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Hint::Absent,
+        io::ErrorKind::TimedOut => Hint::Silence,
+        _ => Hint::None,
+    };
+    unreachable(&why, hint)
+}
+
+fn unreachable(why: &io::Error, hint: Hint) -> Unconnected {
+    Unconnected { failure: Failure::Unreachable(why.to_string()), hint }
 }
 
 /// Returns the addresses of a name, in their order from a random one on: always beginning with the first
@@ -72,8 +105,9 @@ fn from_any(mut addresses: Vec<SocketAddr>, random: u64) -> Vec<SocketAddr> {
 async fn handshake(
     settings: &Settings,
     alive: &Arc<AtomicUsize>,
+    health: &Arc<Health>,
     io: impl Read + Write + Send + Unpin + 'static,
-) -> io::Result<Sender> {
+) -> Result<Sender, Unconnected> {
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
@@ -88,11 +122,16 @@ async fn handshake(
         .keep_alive_timeout(PING_TIMEOUT)
         .handshake(io)
         .await
-        .map_err(io::Error::other)?;
+        .map_err(|why| refused(io::Error::other(why)))?;
     let counted = Counted::new(alive);
+    let health = Arc::clone(health);
     tokio::spawn(async move {
         let _counted = counted;
         if let Err(error) = connection.await {
+            // Requests of the connection may see no more of it than that it is closed.
+            if speaks_no_http2(&error) {
+                health.failed(&reason(&error), Hint::Protocol);
+            }
             tracing::debug!(%error, "a connection to the upstream has ended");
         }
     });
@@ -137,6 +176,12 @@ pub(super) fn was_cut(error: &hyper::Error) -> bool {
     is_io || error.is_closed() || error.is_canceled() || of_http2(error).is_some_and(h2::Error::is_go_away)
 }
 
+/// Returns true when what came is not HTTP/2: the beginning of an answer in HTTP/1 reads as the head of a frame
+/// far larger than any that is allowed (RFC 9113 section 4.2).
+fn speaks_no_http2(error: &hyper::Error) -> bool {
+    of_http2(error).is_some_and(|h2| h2.is_library() && h2.reason() == Some(h2::Reason::FRAME_SIZE_ERROR))
+}
+
 fn of_http2(error: &hyper::Error) -> Option<&h2::Error> {
     error.source().and_then(|cause| cause.downcast_ref())
 }
@@ -149,6 +194,31 @@ mod tests {
     fn a_connection_has_room_for_the_full_windows_of_all_requests() {
         let windows = [1, 512, 16_384, usize::MAX].map(connection_window);
         assert_eq!(windows, [65_535, 8 << 20, 256 << 20, i32::MAX as u32]);
+    }
+
+    #[test]
+    fn what_the_system_says_of_a_connection_has_its_hint() {
+        use io::ErrorKind::{ConnectionRefused, NotFound, OutOfMemory, PermissionDenied, TimedOut};
+        for (kind, hint) in [
+            (PermissionDenied, Hint::User),
+            (NotFound, Hint::Absent),
+            (ConnectionRefused, Hint::Absent),
+            (TimedOut, Hint::Silence),
+            (OutOfMemory, Hint::None),
+        ] {
+            assert_eq!(refused(kind.into()).hint, hint, "{kind}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_does_not_resolve_is_told_to_be_one() {
+        // No resolver is asked for a label of more than 63 characters (RFC 1035 section 2.3.4).
+        let name = "x".repeat(64);
+        let settings = pool::settings_for(Address::Tcp(format!("{name}:80").parse().unwrap()));
+        let health = Arc::new(Health::new(settings.address.clone()));
+        let unconnected = connect(&settings, &Arc::default(), &health).await.unwrap_err();
+        assert_eq!(unconnected.hint, Hint::Name, "{unconnected:?}");
+        assert!(matches!(unconnected.failure, Failure::Unreachable(_)));
     }
 
     #[test]

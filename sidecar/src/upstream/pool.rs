@@ -11,15 +11,16 @@
 //! decides. A request that was not processed and whose body is gone is also left to the client, and the
 //! answer says so ([`Failure::Unprocessed`]).
 
-use super::connection::{self, Sender};
+use super::connection::{self, Sender, Unconnected};
+use super::health::Health;
 use super::outgoing::Outgoing;
 use super::waiting::Waiting;
 use super::{Address, Arrived, Fetch, Settings};
 use crate::failure::Failure;
 use http::Request;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -46,8 +47,7 @@ pub(super) struct Pool {
     alive: Arc<AtomicUsize>,
     running_out: Arc<AtomicUsize>,
     repeated: AtomicU64,
-    /// Whether the last attempt to connect succeeded; unset before the first one.
-    up: OnceLock<AtomicBool>,
+    health: Arc<Health>,
 }
 
 /// A slot for one connection.
@@ -94,7 +94,7 @@ impl Pool {
             alive: Arc::default(),
             running_out: Arc::default(),
             repeated: AtomicU64::new(0),
-            up: OnceLock::new(),
+            health: Arc::new(Health::new(settings.address.clone())),
         }
     }
 
@@ -103,9 +103,9 @@ impl Pool {
         self.alive.load(Ordering::Relaxed)
     }
 
-    /// Returns whether the last attempt to connect succeeded; `None` before the first one.
+    /// Returns whether the upstream could be used at the last attempt; `None` before the first one.
     pub(super) fn is_up(&self) -> Option<bool> {
-        self.up.get().map(|up| up.load(Ordering::Relaxed))
+        self.health.is_up()
     }
 
     /// Returns the number of requests that no client waits for any more.
@@ -126,10 +126,17 @@ impl Pool {
             let (lease, sender) = self.connection().await?;
             let sent = self.stream(lease, sender, request.clone(), fetch).await;
             let error = match sent {
-                Ok(arrived) => return Ok(arrived),
+                Ok(arrived) => {
+                    self.health.answered();
+                    return Ok(arrived);
+                }
                 Err(error) => error,
             };
-            let was_cut = !error.was_not_sent && !connection::was_not_processed(&error.why);
+            let was_refused = connection::was_not_processed(&error.why);
+            if !was_refused && connection::was_cut(&error.why) {
+                self.health.cut(&connection::reason(&error.why));
+            }
+            let was_cut = !error.was_not_sent && !was_refused;
             if was_cut {
                 if !fetch.is_repeatable || repeats == MAX_REPEATS || !connection::was_cut(&error.why) {
                     return Err(connection::failure(&error.why));
@@ -187,16 +194,17 @@ impl Pool {
         }
         state.sender = None;
         // On the heap: each waiting request has room for this future, and few of them connect.
-        let connected = Box::pin(connection::connect(&self.settings, &self.alive)).await;
-        self.up.get_or_init(AtomicBool::default).store(connected.is_ok(), Ordering::Relaxed);
+        let connected = Box::pin(connection::connect(&self.settings, &self.alive, &self.health)).await;
         match connected {
             Ok(sender) => {
+                self.health.connected();
                 *state = State { sender: Some(sender.clone()), ..State::default() };
                 *lock(&lease.slot.too_old) = self.too_old();
                 drop(state);
                 Ok((lease, sender))
             }
-            Err(why) => {
+            Err(Unconnected { failure: why, hint }) => {
+                self.health.failed(&why.to_string(), hint);
                 state.down = Some((Instant::now() + back_off(state.failures), why.clone()));
                 state.failures = state.failures.saturating_add(1);
                 Err(why)
@@ -267,28 +275,33 @@ fn back_off(failures: u32) -> Duration {
     BACK_OFF.saturating_mul(1 << failures.min(10)).min(MAX_BACK_OFF)
 }
 
+/// Returns settings of tests for one request to this address.
+#[cfg(test)]
+pub(super) fn settings_for(address: Address) -> Settings {
+    let second = Duration::from_secs(1);
+    Settings {
+        address,
+        connections: 1,
+        requests: 1,
+        request_bytes: 1,
+        largest_body: 1,
+        connect_timeout: second,
+        response_timeout: second,
+        longest_poll: second,
+        cancel_after: second,
+        cancels: lowband_transport::shares::Limit { per_second: 1, burst: 1 },
+        connection_age: 100 * second,
+        ping: second,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::Address;
-    use lowband_transport::shares::Limit;
 
     fn pool(connections: usize) -> Pool {
-        let second = Duration::from_secs(1);
-        Pool::new(&Settings {
-            address: Address::Unix("/nonexistent/envoy.sock".into()),
-            connections,
-            requests: 1,
-            request_bytes: 1,
-            largest_body: 1,
-            connect_timeout: second,
-            response_timeout: second,
-            longest_poll: second,
-            cancel_after: second,
-            cancels: Limit { per_second: 1, burst: 1 },
-            connection_age: 100 * second,
-            ping: second,
-        })
+        let address = Address::Unix("/nonexistent/envoy.sock".into());
+        Pool::new(&Settings { connections, ..settings_for(address) })
     }
 
     fn over_tcp(connections: usize) -> Pool {
@@ -338,8 +351,10 @@ mod tests {
     #[test]
     fn a_request_that_waits_has_no_room_for_what_it_takes_to_connect() {
         let pool = pool(1);
-        let (waits, connects) =
-            (size_of_val(&pool.connection()), size_of_val(&connection::connect(&pool.settings, &pool.alive)));
+        let (waits, connects) = (
+            size_of_val(&pool.connection()),
+            size_of_val(&connection::connect(&pool.settings, &pool.alive, &pool.health)),
+        );
         assert!(waits < 256 && connects > 1024, "{waits} {connects}");
     }
 

@@ -49,6 +49,6 @@ pub struct Usage {
     pub running_out: u64,
     /// Requests that were sent again since the start because their connection had broken off.
     pub repeated: u64,
-    /// Whether the last attempt to connect succeeded; `None` before the first one.
+    /// Whether the upstream could be used at the last attempt; `None` before the first one.
     pub up: Option<bool>,
 }

@@ -32,3 +32,4 @@ mod representations;
 mod requests;
 mod shutdown;
 mod stub;
+mod upstream_health;

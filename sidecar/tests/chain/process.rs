@@ -37,6 +37,14 @@ impl Process {
         Process::with(folder, ok(), &certificate, &key, &[], environment).await
     }
 
+    /// Starts the program with a certificate of its own and no upstream at the path of its stub.
+    pub(crate) async fn without_upstream(more: &[&str]) -> Process {
+        let folder = Folder::new();
+        let (certificate, key) = self_signed(folder.path());
+        let stub = Stub::new(folder.path().join("envoy.sock"), ok());
+        Process::before(stub, folder, &certificate, &key, more, &[]).await
+    }
+
     /// Starts the program with a certificate that other processes may have as well.
     pub(crate) async fn with_identity(
         folder: Folder,
@@ -58,6 +66,18 @@ impl Process {
     ) -> Process {
         let stub = Stub::new(folder.path().join("envoy.sock"), answers);
         stub.listen();
+        Process::before(stub, folder, certificate, key, more, environment).await
+    }
+
+    /// Starts the program before a stub that may not listen.
+    async fn before(
+        stub: Stub,
+        folder: Folder,
+        certificate: &str,
+        key: &str,
+        more: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Process {
         let upstream = format!("unix:{}", stub.path().display());
         let mut child = Command::new(env!("CARGO_BIN_EXE_lowband-sidecar"))
             .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--upstream", &upstream])
