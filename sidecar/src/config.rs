@@ -15,10 +15,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod environment;
 mod identity;
 mod options;
 mod values;
 
+pub use environment::{Environment, read};
 pub use identity::{Files, Identity, Paths, Validity, now};
 pub use options::{LogFormat, LogLevel};
 
@@ -162,6 +164,11 @@ impl Options {
             Some(config) if mistakes.0.is_empty() => Ok(config),
             _ => Err(mistakes.0),
         }
+    }
+
+    /// Returns the form in which mistakes are reported: that of the log, text where it is a mistake itself.
+    pub fn log_format(&self) -> LogFormat {
+        self.process.format()
     }
 
     /// Parses every group before any mistake ends the check.

@@ -259,7 +259,7 @@ impl EventLoop {
                         }
                         None => tracing::debug!(session = session.0, alert, "session closed by an alert"),
                     },
-                    why => tracing::debug!(session = session.0, ?why, "session closed"),
+                    why => tracing::debug!(session = session.0, %why, "session closed"),
                 }
             }
             Event::Request { session, exchange, method, options, standing, body } => {
@@ -296,8 +296,8 @@ impl EventLoop {
         tracing::info!(
             sessions,
             exchanges,
-            ?close_within,
-            ?grace_period,
+            close_within_seconds = close_within.as_secs_f64(),
+            grace_period_seconds = grace_period.as_secs_f64(),
             "draining: each session is told to go elsewhere; a second signal ends at once"
         );
         self.metrics.draining();
@@ -330,7 +330,7 @@ impl EventLoop {
                             let linger = self.end.linger;
                             tracing::info!(
                                 cut = self.cut,
-                                ?linger,
+                                linger_seconds = linger.as_secs_f64(),
                                 "draining: all sessions have been notified; not ready any more"
                             );
                         }
@@ -364,7 +364,7 @@ impl EventLoop {
 async fn send(socket: &Socket, metrics: &Metrics, batch: &Batch<'_>) {
     match hand_over(socket, metrics, batch).await {
         refused if batch.count() > 1 && !matches!(refused, Sent::Done) => {
-            tracing::debug!(?refused, datagrams = batch.count(), "the datagrams of a batch go one by one");
+            tracing::debug!(datagrams = batch.count(), "the datagrams of a batch go one by one");
             for datagram in batch.singly() {
                 tell(metrics, &datagram, hand_over(socket, metrics, &datagram).await);
             }

@@ -204,7 +204,7 @@ fn tell_start(config: &Config, listen: SocketAddr, admin: Option<SocketAddr>, so
     tracing::info!(version, udp = %listen, upstream = %config.upstream.address, %admin, "serving");
     tracing::info!("times of messages: {}", config.times.derived());
     if let Some(path) = &config.key_log {
-        tracing::warn!(?path, "--key-log: anyone who reads this file can decrypt every session");
+        tracing::warn!(path = %path.display(), "--key-log: anyone who reads this file can decrypt every session");
     } else if std::env::var_os("SSLKEYLOGFILE").is_some() {
         // The variable was meant for a browser: an inherited setting must not lay open what all clients send.
         tracing::warn!("SSLKEYLOGFILE does nothing here: --key-log or LOWBAND_KEY_LOG does");

@@ -8,11 +8,13 @@
 
 use crate::config::{Config, LogFormat, LogLevel};
 use crate::lines::Lines;
-use std::io;
+use std::io::{self, Write};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// How long the end of the process waits for the last lines to be read.
 const LAST_LINES: Duration = Duration::from_millis(500);
@@ -25,7 +27,10 @@ static LINES: OnceLock<Lines> = OnceLock::new();
 /// Waits a moment for the last lines to be written when it is dropped.
 #[derive(Debug)]
 #[must_use = "the last lines are written when it is dropped"]
-pub struct Log(&'static Lines);
+pub struct Log {
+    lines: &'static Lines,
+    format: LogFormat,
+}
 
 /// Sets up logging for the process.
 pub fn init(config: &Config) -> io::Result<Log> {
@@ -44,8 +49,6 @@ pub fn init(config: &Config) -> io::Result<Log> {
     let lines = LINES.get_or_init(|| started);
     // Only lines of this crate: hyper and h2 would log header fields.
     let ours = tracing_subscriber::filter::Targets::new().with_target("lowband_sidecar", level);
-    use tracing_subscriber::layer::SubscriberExt;
-    use tracing_subscriber::util::SubscriberInitExt;
     let registry = tracing_subscriber::registry().with(ours);
     let layer = tracing_subscriber::fmt::layer().with_writer(Queued(lines));
     match config.log_format {
@@ -55,7 +58,7 @@ pub fn init(config: &Config) -> io::Result<Log> {
         }
         LogFormat::Json => registry.with(layer.json().flatten_event(true)).init(),
     }
-    Ok(Log(lines))
+    Ok(Log { lines, format: config.log_format })
 }
 
 /// Returns the number of log lines that no reader took in time.
@@ -64,15 +67,35 @@ pub fn lost() -> u64 {
 }
 
 impl Log {
-    /// Writes a line directly, not as an event of the log, in the form of mistakes in the configuration.
+    /// Writes a line whatever the level of the log is, in the form of mistakes in the configuration.
     pub fn tell(&self, line: &str) {
-        self.0.push(format!("lowband-sidecar: {line}\n").as_bytes());
+        write(self.format, Queued(self.lines), line);
+    }
+}
+
+/// Writes a line to standard error when there is no log yet: a text for people, or an object like those of the
+/// log.
+pub fn print(format: LogFormat, line: &str) {
+    write(format, io::stderr, line);
+}
+
+fn write(format: LogFormat, to: impl for<'w> MakeWriter<'w> + Send + Sync + 'static, line: &str) {
+    match format {
+        LogFormat::Text => {
+            // Nobody is there to be told that standard error is closed.
+            let _ = to.make_writer().write_all(format!("lowband-sidecar: {line}\n").as_bytes());
+        }
+        LogFormat::Json => {
+            let layer = tracing_subscriber::fmt::layer().with_writer(to).json().flatten_event(true);
+            let alone = tracing_subscriber::registry().with(layer);
+            tracing::subscriber::with_default(alone, || tracing::error!("{line}"));
+        }
     }
 }
 
 impl Drop for Log {
     fn drop(&mut self) {
-        self.0.flush(LAST_LINES);
+        self.lines.flush(LAST_LINES);
     }
 }
 

@@ -1,8 +1,7 @@
 //! The program `lowband-sidecar`: parses options, runs, and sets the exit code (0 in order, 1 failed while
 //! running, 2 wrong configuration).
 
-use clap::Parser;
-use lowband_sidecar::config::{Config, Mistake, Options, Task, now};
+use lowband_sidecar::config::{self, Config, LogFormat, Mistake, Task, now};
 use lowband_sidecar::{Error, Sockets, envoy, logging, metrics, run};
 use lowband_system::heap;
 use std::process::ExitCode;
@@ -14,15 +13,31 @@ const FAILED: u8 = 1;
 const WRONG_CONFIGURATION: u8 = 2;
 
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let (options, environment) = match config::read() {
+        Ok(read) => read,
+        Err(error) => return refuse_arguments(&error),
+    };
+    let format = options.log_format();
+    let refuse = |mistakes: &[Mistake]| {
+        mistakes.iter().for_each(|mistake| logging::print(format, &environment.describe(mistake)));
+        ExitCode::from(WRONG_CONFIGURATION)
+    };
     if let Some(Task::RenderEnvoy(options)) = &options.task {
-        return render_envoy(options);
+        return match envoy::write(options) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(envoy::Error::Options(mistakes)) => refuse(&mistakes),
+            Err(error) => fail(format, &error),
+        };
     }
     let config = match options.check() {
         Ok(config) => config,
-        Err(mistakes) => return refuse(&mistakes),
+        Err(mistakes) => {
+            environment.notes().iter().for_each(|note| logging::print(format, note));
+            return refuse(&mistakes);
+        }
     };
     if options.check_config {
+        environment.notes().iter().for_each(|note| logging::print(format, note));
         println!(
             "the configuration is in order; the certificate is {}",
             config.identity.validity.tell(now())
@@ -38,9 +53,10 @@ fn main() -> ExitCode {
     // Dropped at the end, and by a panic as well: then the last lines are written.
     let log = match logging::init(&config) {
         Ok(log) => log,
-        Err(error) => return fail(&error),
+        Err(error) => return fail(format, &error),
     };
     metrics::count_panics();
+    environment.notes().iter().for_each(|note| tracing::warn!("{note}"));
     match serve(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -54,24 +70,21 @@ fn main() -> ExitCode {
     }
 }
 
-fn fail(error: &dyn std::error::Error) -> ExitCode {
-    eprintln!("lowband-sidecar: {error}");
+fn fail(format: LogFormat, error: &dyn std::error::Error) -> ExitCode {
+    logging::print(format, &error.to_string());
     ExitCode::from(FAILED)
 }
 
-fn refuse(mistakes: &[Mistake]) -> ExitCode {
-    for mistake in mistakes {
-        eprintln!("lowband-sidecar: {mistake}");
+/// Reports what cannot be parsed at all. The form of the log is not known then, unless the environment says it.
+fn refuse_arguments(error: &clap::Error) -> ExitCode {
+    let is_json = std::env::var_os("LOWBAND_LOG_FORMAT").is_some_and(|format| format == "json");
+    if !error.use_stderr() || !is_json {
+        error.exit();
     }
+    let text = error.render().to_string();
+    let first = text.lines().next().unwrap_or_default();
+    logging::print(LogFormat::Json, first.strip_prefix("error: ").unwrap_or(first));
     ExitCode::from(WRONG_CONFIGURATION)
-}
-
-fn render_envoy(options: &envoy::Options) -> ExitCode {
-    match envoy::write(options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(envoy::Error::Options(mistakes)) => refuse(&mistakes),
-        Err(error) => fail(&error),
-    }
 }
 
 fn serve(config: Config) -> Result<(), Error> {

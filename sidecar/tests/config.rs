@@ -272,6 +272,101 @@ fn a_flag_wins_over_the_environment() {
     assert_eq!(run(&args, &[("LOWBAND_LISTEN", "wrong")]).status.code(), Some(0));
 }
 
+/// Returns what is written to standard error with these variables, and the exit status.
+fn told(args: &[String], environment: &[(&str, &str)]) -> (String, Option<i32>) {
+    let output = run(args, environment);
+    (String::from_utf8(output.stderr).unwrap(), output.status.code())
+}
+
+#[test]
+fn a_mistake_names_the_variable_that_its_value_came_from() {
+    let folder = Folder::new("variable");
+    let args = [folder.identity(), vec!["--check-config".to_owned()]].concat();
+    let line = "lowband-sidecar: --sessions \"many\" is not a whole number (set by LOWBAND_SESSIONS)\n";
+    assert_eq!(told(&args, &[("LOWBAND_SESSIONS", "many")]), (line.to_owned(), Some(2)));
+    let by_flag = [args, vec!["--sessions".to_owned(), "many".to_owned()]].concat();
+    let line = "lowband-sidecar: --sessions \"many\" is not a whole number\n";
+    assert_eq!(told(&by_flag, &[("LOWBAND_SESSIONS", "5")]), (line.to_owned(), Some(2)));
+    let (text, code) = told(&[], &[("LOWBAND_KEY", "/nonexistent/key.pem"), ("LOWBAND_CERTIFICATE", "/x")]);
+    assert!(text.contains("No such file or directory (os error 2) (set by LOWBAND_KEY)\n"), "{text}");
+    assert_eq!(code, Some(2));
+}
+
+#[test]
+fn a_variable_without_a_value_counts_as_not_set() {
+    let folder = Folder::new("empty");
+    let args = [folder.identity(), vec!["--check-config".to_owned()]].concat();
+    let every: Vec<_> = Options::command()
+        .get_arguments()
+        .filter_map(|argument| Some(argument.get_env()?.to_str()?.to_owned()))
+        .collect();
+    let empty: Vec<_> = every.iter().map(|name| (name.as_str(), "")).collect();
+    let (text, code) = told(&args, &empty);
+    assert_eq!((text.lines().count(), code), (every.len(), Some(0)), "{text}");
+    assert!(text.contains("LOWBAND_SESSIONS has no value, so it counts as not set\n"), "{text}");
+}
+
+#[test]
+fn a_misspelled_variable_is_told_of_and_those_of_kubernetes_are_not() {
+    let folder = Folder::new("misspelled");
+    let args = [folder.identity(), vec!["--check-config".to_owned()]].concat();
+    let environment = [
+        ("LOWBAND_SESIONS", "5"),
+        ("LOWBAND_HOMESERVER", "http://127.0.0.1:8018"),
+        ("LOWBAND_SERVICE_HOST", "10.96.0.7"),
+        ("LOWBAND_PORT_8008_UDP", "udp://10.96.0.7:8008"),
+    ];
+    let line = "LOWBAND_SESIONS does nothing: no option has this name; LOWBAND_SESSIONS is meant, perhaps";
+    assert_eq!(told(&args, &environment), (format!("lowband-sidecar: {line}\n"), Some(0)));
+}
+
+#[test]
+fn in_json_mode_mistakes_are_json_too() {
+    let folder = Folder::new("json");
+    let bind = ["--listen", "192.0.2.1:8008", "--admin", "off"].map(str::to_owned);
+    let off = ["--log-level", "off"].map(str::to_owned);
+    let json = ("LOWBAND_LOG_FORMAT", "json");
+    for (args, environment, code, part) in [
+        (
+            folder.identity(),
+            &[json, ("LOWBAND_SESSIONS", "many")][..],
+            2,
+            "--sessions \"many\" is not a whole number",
+        ),
+        (
+            folder.identity(),
+            &[json, ("LOWBAND_SESIONS", "1"), ("LOWBAND_SESSIONS", "many")],
+            2,
+            "LOWBAND_SESIONS",
+        ),
+        ([folder.identity(), bind.to_vec()].concat(), &[json], 1, "cannot bind 192.0.2.1:8008/udp"),
+        (
+            [folder.identity(), bind.to_vec(), off.to_vec()].concat(),
+            &[json],
+            1,
+            "cannot bind 192.0.2.1:8008/udp",
+        ),
+        (vec!["--no-such-flag".to_owned()], &[json], 2, "--no-such-flag"),
+        (
+            vec!["render-envoy".to_owned(), "--homeserver".to_owned(), "x".to_owned()],
+            &[json],
+            2,
+            "--homeserver",
+        ),
+    ] {
+        let (text, status) = told(&args, environment);
+        assert_eq!(status, Some(code), "{text}");
+        let messages: Vec<_> = text.lines().map(message).collect();
+        assert!(messages.iter().any(|message| message.contains(part)), "{text}");
+    }
+}
+
+/// Returns the message of a line in JSON.
+fn message(line: &str) -> String {
+    let object = lowband_codec::json_to_cbor(line.as_bytes()).unwrap_or_else(|why| panic!("{why}: {line}"));
+    lowband_codec::peek::text(&object, "message", None).unwrap().expect("a message").into_owned()
+}
+
 #[test]
 fn every_option_has_its_variable_and_its_help() {
     for argument in Options::command().get_arguments() {

@@ -20,7 +20,7 @@ use crate::server_names::ServerNames;
 use crate::session::Sessions;
 use crate::target::{self, READY_PATH, Target, UpstreamTarget};
 use crate::upstream::{Holder, Permit, Upstream};
-use line::{Line, loggable};
+use line::{Line, loggable, whole_millis};
 use lowband_transport::coap::Standing;
 use lowband_transport::shares::{Network, Rates};
 use lowband_transport::{ExchangeId, Server, SessionId};
@@ -223,7 +223,7 @@ impl Exchanges {
                 path = line.path,
                 bytes_in = line.bytes_in,
                 bytes_out = line.bytes_out,
-                millis = now.duration_since(line.read).as_millis(),
+                millis = whole_millis(now.duration_since(line.read)),
                 "request cancelled by its client"
             );
         }

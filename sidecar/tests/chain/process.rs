@@ -216,6 +216,30 @@ async fn a_json_log_is_one_object_a_line() {
 }
 
 #[tokio::test]
+async fn a_json_log_has_numbers_as_numbers_and_nothing_of_rust_in_its_values() {
+    let folder = Folder::new();
+    let file = folder.path().join("keys.log");
+    let more = ["--log-format", "json", "--log-level", "debug", "--key-log", file.to_str().unwrap()];
+    let mut process = Process::start(ok(), &more).await;
+    let wire = Wire::connect(process.server).await;
+    wire.get("0").await;
+    let line = process.line_with("\"request\"").await;
+    for number in ["millis", "first_millis", "session", "bytes_in", "bytes_out"] {
+        let at = line.find(&format!("\"{number}\":")).unwrap_or_else(|| panic!("no {number} in {line}"));
+        assert!(line[at + number.len() + 3..].starts_with(|c: char| c.is_ascii_digit()), "{number}: {line}");
+    }
+    process.signal("TERM").await;
+    let rest = process.rest_of_log().await;
+    assert!(rest.contains("\"grace_period_seconds\":10.0"), "{rest}");
+    for line in rest.lines() {
+        lowband_codec::json_to_cbor(line.as_bytes()).unwrap_or_else(|why| panic!("{why}: {line}"));
+        let is_of_rust =
+            ["Some(", "\"None\"", "CloseNotify", "\\\"", "\"10s\""].iter().any(|word| line.contains(word));
+        assert!(!is_of_rust, "{line}");
+    }
+}
+
+#[tokio::test]
 async fn a_key_log_is_warned_about_at_start() {
     let folder = Folder::new();
     let file = folder.path().join("keys.log");

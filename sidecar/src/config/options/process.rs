@@ -55,6 +55,11 @@ pub enum LogFormat {
 }
 
 impl Process {
+    /// Returns the form of lines that are written before all options have been checked.
+    pub(in crate::config) fn format(&self) -> LogFormat {
+        one_of(&self.log_format).unwrap_or(LogFormat::Text)
+    }
+
     pub(in crate::config) fn parse(&self, mistakes: &mut Mistakes) -> Option<Parsed> {
         let threads = mistakes.parse("--threads", &self.threads, values::within(1..=64));
         let log_level = mistakes.parse("--log-level", &self.log_level, one_of::<LogLevel>);

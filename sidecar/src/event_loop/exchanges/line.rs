@@ -37,8 +37,8 @@ impl Line {
                     code = %code,
                     bytes_in = self.bytes_in,
                     bytes_out = self.bytes_out,
-                    first_millis = self.first_piece.map(|time| time.as_millis()),
-                    millis = now.duration_since(self.read).as_millis(),
+                    first_millis = self.first_piece.map(whole_millis),
+                    millis = whole_millis(now.duration_since(self.read)),
                     upstream = self.failure.as_ref().map(tracing::field::display),
                     "request"
                 )
@@ -50,6 +50,11 @@ impl Line {
             None => request_line!(debug, None::<u64>),
         }
     }
+}
+
+/// Returns the milliseconds as a number that stays one in a log of JSON.
+pub(super) fn whole_millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Returns the path for the log. A client that writes a query into a Uri-Path value may have written an

@@ -1,0 +1,204 @@
+//! The environment variables of the options: which of them gave a value, and which do nothing.
+//!
+//! A variable without a value counts as not set: files for Compose write `LOWBAND_SESSIONS=` for "no wish". One
+//! whose name no option has is most likely misspelled, and is told of with the name that is nearest.
+
+use super::{Mistake, Options};
+use clap::builder::Resettable;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+
+const PREFIX: &str = "LOWBAND_";
+/// Changes of one letter between a name and the one that was meant, at most.
+const FARTHEST: usize = 3;
+
+/// What has been found in the environment.
+#[derive(Debug, Default)]
+pub struct Environment {
+    /// Flags whose value a variable gave, each with its variable.
+    given: Vec<(String, String)>,
+    notes: Vec<String>,
+}
+
+/// Reads the options of this process from its arguments and its environment.
+pub fn read() -> Result<(Options, Environment), clap::Error> {
+    let ours = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        let name = name.into_string().ok().filter(|name| name.starts_with(PREFIX))?;
+        Some((name, value.to_string_lossy().into_owned()))
+    };
+    let variables: Vec<_> = std::env::vars_os().filter_map(ours).collect();
+    let command = without_empty(Options::command());
+    let mut used = command.clone();
+    let matches = used.try_get_matches_from_mut(std::env::args_os())?;
+    let options = Options::from_arg_matches(&matches).map_err(|error| error.format(&mut used))?;
+    Ok((options, Environment { given: given(&command, &matches), notes: notes(&variables) }))
+}
+
+impl Environment {
+    /// Describes a mistake with the variable that its value came from, if it came from one.
+    pub fn describe(&self, mistake: &Mistake) -> String {
+        match self.given.iter().find(|(flag, _)| mistake.option == flag) {
+            Some((_, variable)) => format!("{mistake} (set by {variable})"),
+            None => mistake.to_string(),
+        }
+    }
+
+    /// Returns a line for each variable that does nothing, in the order of their names.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+}
+
+/// Returns the command with options that do not look at variables without a value.
+fn without_empty(command: Command) -> Command {
+    let names: Vec<_> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    let command = command.mut_args(|arg| match arg.get_env() {
+        Some(name) if std::env::var_os(name).is_some_and(|value| value.is_empty()) => {
+            arg.env(Resettable::Reset)
+        }
+        _ => arg,
+    });
+    names.into_iter().fold(command, |command, name| command.mut_subcommand(name, without_empty))
+}
+
+fn given(command: &Command, matches: &ArgMatches) -> Vec<(String, String)> {
+    if let Some((name, matches)) = matches.subcommand()
+        && let Some(command) = command.find_subcommand(name)
+    {
+        return given(command, matches);
+    }
+    let from_variable = command.get_arguments().filter_map(|arg| {
+        let (flag, variable) = (arg.get_long()?, arg.get_env()?.to_str()?);
+        let source = matches.value_source(arg.get_id().as_str());
+        (source == Some(ValueSource::EnvVariable)).then(|| (format!("--{flag}"), variable.to_owned()))
+    });
+    from_variable.collect()
+}
+
+/// Returns the names of all variables that some option has.
+fn known() -> BTreeSet<String> {
+    let command = Options::command();
+    let all = command.get_subcommands().flat_map(Command::get_arguments).chain(command.get_arguments());
+    all.filter_map(|arg| arg.get_env().and_then(OsStr::to_str)).map(str::to_owned).collect()
+}
+
+fn notes(variables: &[(String, String)]) -> Vec<String> {
+    let known = known();
+    let mut notes: Vec<_> = variables
+        .iter()
+        .filter_map(|(name, value)| match known.contains(name) {
+            true => value.is_empty().then(|| format!("{name} has no value, so it counts as not set")),
+            false if is_of_kubernetes(name, value) => None,
+            false => Some(match nearest(name, &known) {
+                Some(meant) => {
+                    format!("{name} does nothing: no option has this name; {meant} is meant, perhaps")
+                }
+                None => format!("{name} does nothing: no option has this name"),
+            }),
+        })
+        .collect();
+    notes.sort();
+    notes
+}
+
+/// Returns whether Kubernetes sets this variable for a service whose name begins with `lowband`
+/// (`LOWBAND_SERVICE_HOST`, `LOWBAND_SERVICE_PORT_DTLS`, `LOWBAND_PORT=udp://10.0.0.1:8008`,
+/// `LOWBAND_PORT_8008_UDP_ADDR`).
+fn is_of_kubernetes(name: &str, value: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit());
+    let is_url = ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme));
+    let of_a_port = |rest: &str| {
+        let mut words = rest.split('_');
+        words.next().is_some_and(is_number) && matches!(words.next(), Some("TCP" | "UDP" | "SCTP"))
+    };
+    name.ends_with("_SERVICE_HOST")
+        || (name.contains("_SERVICE_PORT") && is_number(value))
+        || (name.ends_with("_PORT") && is_url)
+        || name.match_indices("_PORT_").any(|(at, word)| name.get(at + word.len()..).is_some_and(of_a_port))
+}
+
+fn nearest<'k>(name: &str, known: &'k BTreeSet<String>) -> Option<&'k String> {
+    let far = known.iter().map(|known| (distance(name, known), known));
+    far.filter(|(distance, _)| *distance <= FARTHEST)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, known)| known)
+}
+
+/// Returns how many letters have to be added, removed or replaced to make one text of the other.
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (number, letter) in one.bytes().enumerate() {
+        let mut diagonal = number;
+        let mut left = number + 1;
+        let mut next = vec![left];
+        for (above, theirs) in row.iter().skip(1).zip(other.bytes()) {
+            left = (diagonal + usize::from(letter != theirs)).min(above + 1).min(left + 1);
+            diagonal = *above;
+            next.push(left);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noted(variables: &[(&str, &str)]) -> Vec<String> {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        notes(&variables.iter().map(owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_misspelled_variable_is_told_of_with_the_name_that_was_meant() {
+        for (name, meant) in [
+            ("LOWBAND_SESIONS", "LOWBAND_SESSIONS"),
+            ("LOWBAND_LOGLEVEL", "LOWBAND_LOG_LEVEL"),
+            ("LOWBAND_HOME_SERVER", "LOWBAND_HOMESERVER"),
+            ("LOWBAND_ENVOY_ADMN_PORT", "LOWBAND_ENVOY_ADMIN_PORT"),
+        ] {
+            let line = format!("{name} does nothing: no option has this name; {meant} is meant, perhaps");
+            assert_eq!(noted(&[(name, "5")]), [line]);
+        }
+        let line = "LOWBAND_WHATEVER_ELSE does nothing: no option has this name";
+        assert_eq!(noted(&[("LOWBAND_WHATEVER_ELSE", "1"), ("LOWBAND_SESSIONS", "5")]), [line]);
+    }
+
+    #[test]
+    fn what_kubernetes_sets_for_its_services_is_none_of_ours() {
+        let variables = [
+            ("LOWBAND_SERVICE_HOST", "10.96.0.7"),
+            ("LOWBAND_SERVICE_PORT", "8008"),
+            ("LOWBAND_SERVICE_PORT_DTLS", "8008"),
+            ("LOWBAND_PORT", "udp://10.96.0.7:8008"),
+            ("LOWBAND_PORT_8008_UDP", "udp://10.96.0.7:8008"),
+            ("LOWBAND_PORT_8008_UDP_PROTO", "udp"),
+            ("LOWBAND_PORT_8008_UDP_PORT", "8008"),
+            ("LOWBAND_PORT_8008_UDP_ADDR", "10.96.0.7"),
+            ("LOWBAND_TCP_SERVICE_HOST", "10.96.0.8"),
+            ("LOWBAND_TCP_PORT_8008_TCP_ADDR", "10.96.0.8"),
+        ];
+        assert_eq!(noted(&variables), [""; 0]);
+        for misspelled in [("LOWBAND_PORT", "8008"), ("LOWBAND_PORT_UDP", "8008")] {
+            assert_eq!(noted(&[misspelled]).len(), 1, "{misspelled:?}");
+        }
+    }
+
+    #[test]
+    fn a_variable_without_a_value_is_told_to_count_as_not_set() {
+        let line = "LOWBAND_SESSIONS has no value, so it counts as not set";
+        assert_eq!(noted(&[("LOWBAND_SESSIONS", "")]), [line]);
+    }
+
+    #[test]
+    fn the_distance_is_the_number_of_letters_that_differ() {
+        for (one, other, letters) in
+            [("", "", 0), ("a", "", 1), ("", "ab", 2), ("kitten", "sitting", 3), ("ab", "ba", 2)]
+        {
+            assert_eq!(distance(one, other), letters, "{one} {other}");
+        }
+    }
+}
