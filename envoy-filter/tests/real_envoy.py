@@ -286,7 +286,7 @@ class Log(Case):
         deadline = time.monotonic() + 10
         while "/_matrix/client/v3/sync" not in self.envoy.read_log() and time.monotonic() < deadline:
             time.sleep(0.05)
-        self.assertRegex(self.envoy.read_log(), r"(?m) public-plain GET /_matrix/client/v3/sync 200 in=0 out=2 request=- response=- ms=\d+ via_upstream$")
+        self.assertRegex(self.envoy.read_log(), r"(?m) public-plain GET /_matrix/client/v3/sync 200 in=0 out=2 request=- response=- ms=\d+ via_upstream peer=127\.0\.0\.1 id=[0-9a-f-]{36}$")
         self.assertNotIn("secret", self.envoy.read_log())
 
 

@@ -16,7 +16,7 @@
 //! | `worker` | the thread that signs |
 //! | `drain` | the end, of which every client is notified |
 //! | `renewal` | the certificate that is replaced while the sidecar serves |
-//! | `session`, `server_names`, `target`, `reachable`, `credentials`, `document`, `request` | CoAP request -> HTTP request, what is reachable at all, and under which token |
+//! | `session`, `server_names`, `target`, `reachable`, `credentials`, `document`, `request`, `request_id` | CoAP request -> HTTP request, what is reachable at all, and under which token |
 //! | `status`, `response`, `failure`, `refusal` | HTTP response or failure -> CoAP response |
 //! | `resources` | the list of resources for tools of CoAP, answered here |
 //! | `upstream`, `answer` | HTTP/2, pooled, with back-pressure |
@@ -61,6 +61,7 @@ pub mod refusal;
 pub mod renewal;
 pub mod representation;
 pub mod request;
+pub mod request_id;
 pub mod resources;
 pub mod response;
 pub mod server_names;

@@ -1,10 +1,11 @@
 //! The log: lines on standard error.
 //!
-//! debug: normal events, one line a request. info: what an operator may want to know. warn: a peer
-//! misbehaves. error: the fault is ours. Access tokens, queries, bodies and keys are never logged.
+//! debug: normal events. info: what an operator may want to know, and a line for each request that is passed to
+//! the upstream. warn: a peer misbehaves. error: the fault is ours. Access tokens, queries, bodies and keys are never logged.
 //!
 //! Logging never waits for a reader ([`crate::lines`]). An event that peers can cause as often as they like
-//! is logged once a second at most, at info and above ([`Seldom`]).
+//! is logged once a second at most, at info and above ([`Seldom`]), unless it is a request that has a place at
+//! the upstream.
 
 use crate::config::{Config, LogFormat, LogLevel};
 use crate::lines::Lines;

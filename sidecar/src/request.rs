@@ -4,6 +4,7 @@
 
 use crate::credentials::Credentials;
 use crate::refusal::Refusal;
+use crate::request_id::RequestId;
 use crate::target::UpstreamTarget;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
@@ -20,6 +21,7 @@ const APPLICATION_CBOR: HeaderValue = HeaderValue::from_static(content_format::A
 const APPLICATION_JSON: HeaderValue = HeaderValue::from_static(content_format::APPLICATION_JSON);
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("lowband/", env!("CARGO_PKG_VERSION")));
 const CBOR_VERSION: HeaderName = HeaderName::from_static("lowband-cbor-version");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// The scheme of requests. DTLS protects as TLS does; Envoy would go by the unix socket and say `http`, which
@@ -80,6 +82,8 @@ pub struct Asker {
     pub cbor_version: u8,
     /// The client's address from the socket; `None` where it is not known.
     pub peer: Option<IpAddr>,
+    /// The id of the request in all logs; `None` for none.
+    pub id: Option<RequestId>,
 }
 
 /// Builds the request. `authority` is the host in HTTP/2's terms.
@@ -91,7 +95,7 @@ pub fn forward(
     asker: Asker,
     body: Vec<u8>,
 ) -> Result<Forward, Refusal> {
-    let Asker { credentials, cbor_version, peer } = asker;
+    let Asker { credentials, cbor_version, peer, id } = asker;
     let content = content(method, options, body)?;
     let is_repeatable = target.is_repeatable(method);
     let path_and_query = PathAndQuery::from_maybe_shared(target.path_and_query).map_err(|_| UNFIT)?;
@@ -104,11 +108,14 @@ pub fn forward(
     *request.method_mut() = http_method(method);
     *request.uri_mut() = Uri::from_parts(uri).map_err(|_| UNFIT)?;
     let headers = request.headers_mut();
-    headers.reserve(7);
+    headers.reserve(8);
     headers.insert(ACCEPT, content.accept);
     headers.insert(USER_AGENT, AGENT);
     headers.insert(CBOR_VERSION, HeaderValue::from_static(if cbor_version == 0 { "0" } else { "1" }));
     headers.insert(FORWARDED_PROTO, PROTECTED);
+    if let Some(id) = id.and_then(RequestId::header) {
+        headers.insert(REQUEST_ID, id);
+    }
     if let Some(kind) = content.kind {
         headers.insert(CONTENT_TYPE, kind);
     }
@@ -190,7 +197,7 @@ mod tests {
             long_poll: Duration::from_millis(1),
         };
         let credentials = Credentials { first: token.map(Into::into), ..Credentials::default() };
-        let asker = Asker { credentials, cbor_version, peer };
+        let asker = Asker { credentials, cbor_version, peer, id: None };
         forward(&authority, method, options, target, asker, body.to_vec()).unwrap().request
     }
 

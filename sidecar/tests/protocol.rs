@@ -102,7 +102,7 @@ fn request(options: &RequestOptions, body: Vec<u8>) -> Result<http::Request<byte
     let method = Method::Put;
     let Ok(Target::Upstream(target)) = map(method, options) else { panic!("{options:?}") };
     let credentials = Credentials { first: Some("token".into()), ..Credentials::default() };
-    let asker = Asker { credentials, cbor_version: 1, peer: Some("192.0.2.7".parse().unwrap()) };
+    let asker = Asker { credentials, cbor_version: 1, peer: Some("192.0.2.7".parse().unwrap()), id: None };
     let forward = forward(&Authority::from_static("localhost"), method, options, target, asker, body);
     forward.map(|forward| forward.request).map_err(|refusal| refusal.code)
 }

@@ -15,12 +15,13 @@ use crate::rate::Rate;
 use crate::reachable;
 use crate::refusal::Refusal;
 use crate::request::{self, Asker, Forward};
+use crate::request_id::RequestId;
 use crate::resources::{self, CORE_PATH};
 use crate::server_names::ServerNames;
 use crate::session::Sessions;
 use crate::target::{self, READY_PATH, Target, UpstreamTarget};
 use crate::upstream::{Holder, Permit, Upstream};
-use line::{Line, loggable, whole_millis};
+use line::{Line, loggable};
 use lowband_transport::coap::Standing;
 use lowband_transport::shares::{Network, Rates};
 use lowband_transport::{ExchangeId, Server, SessionId};
@@ -53,8 +54,8 @@ pub(super) struct Exchanges {
     sessions: Sessions,
     server_names: ServerNames,
     rate: Option<Rate>,
-    /// Limits the log lines about requests that failed at the upstream, or for lack of one.
-    failed: Seldom,
+    /// Limits the log lines about requests that were refused here.
+    refused: Seldom,
     /// The rate at which clients may abandon requests and have their streams ended.
     cancels: Rates,
     /// Age of a request from which its stream ends when its client goes away.
@@ -119,7 +120,7 @@ impl Exchanges {
             sessions: Sessions::new(config.default_cbor_version),
             server_names: config.server_names.clone(),
             rate: config.rate.map(Rate::new),
-            failed: Seldom::default(),
+            refused: Seldom::default(),
             cancels: Rates::new(config.upstream.cancels, None),
             cancel_after: config.upstream.cancel_after,
             upstream,
@@ -130,8 +131,11 @@ impl Exchanges {
 
     /// Handles a request: it is answered here or passed to the upstream.
     pub(super) fn request(&mut self, now: Instant, server: &mut Server, exchange: ExchangeId, asked: Asked) {
+        let peer = server.peer(asked.session);
         let mut line = Line {
             session: asked.session,
+            peer,
+            id: None,
             method: asked.method,
             path: String::new(),
             read: asked.read,
@@ -140,10 +144,9 @@ impl Exchanges {
             code: None,
             first_piece: None,
             failure: None,
-            dismissed: false,
+            is_refused: false,
         };
-        let peer = server.peer(asked.session).map(|peer| peer.ip());
-        match self.judge(now, &asked, peer, server.network(asked.session)) {
+        match self.judge(now, &asked, peer.map(|peer| peer.ip()), server.network(asked.session)) {
             Err(refusal) => {
                 line.path = loggable(&format!("/{}", asked.options.path.join("/")));
                 self.refuse(now, server, exchange, line, &refusal);
@@ -157,6 +160,7 @@ impl Exchanges {
                 self.finish(now, line);
             }
             Ok(Judged::Upstream(target, asker)) => {
+                line.id = asker.id;
                 line.path = loggable(target.path());
                 let is_long_poll = !target.long_poll.is_zero();
                 if is_long_poll && let Some(max_age) = self.leaving.get(&asked.session).copied() {
@@ -169,7 +173,10 @@ impl Exchanges {
                 let placed = request::forward(authority, method, &options, target, asker, body)
                     .and_then(|forward| Ok((self.place(now, server, holder, line.bytes_in)?, forward)));
                 match placed {
-                    Err(refusal) => self.refuse(now, server, exchange, line, &refusal),
+                    Err(refusal) => {
+                        line.is_refused = true;
+                        self.refuse(now, server, exchange, line, &refusal);
+                    }
                     Ok((permit, forward)) => self.carry(exchange, line, holder, forward, permit),
                 }
             }
@@ -217,15 +224,7 @@ impl Exchanges {
                 self.left.insert(exchange, Left { session: line.session, permit, _task: task });
             }
             self.metrics.cancelled(is_within_rate);
-            tracing::debug!(
-                session = line.session.0,
-                method = line.method.name(),
-                path = line.path,
-                bytes_in = line.bytes_in,
-                bytes_out = line.bytes_out,
-                millis = whole_millis(now.duration_since(line.read)),
-                "request cancelled by its client"
-            );
+            line.log_cancelled(now);
         }
     }
 
@@ -253,7 +252,7 @@ impl Exchanges {
         line: Line,
         max_age: u32,
     ) {
-        self.refuse(now, server, exchange, Line { dismissed: true, ..line }, &ABOUT_TO_END.again_in(max_age));
+        self.refuse(now, server, exchange, line, &ABOUT_TO_END.again_in(max_age));
     }
 
     /// Returns the number of requests that run on because their clients have gone away beyond the rate.
@@ -301,7 +300,7 @@ impl Exchanges {
                 let path = target.segments();
                 let path: Vec<_> = path.iter().map(AsRef::as_ref).collect();
                 let credentials = credentials::decide(*method, &path, options, standing, body);
-                Ok(Judged::Upstream(target, Asker { credentials, cbor_version, peer }))
+                Ok(Judged::Upstream(target, Asker { credentials, cbor_version, peer, id: RequestId::draw() }))
             }
         }
     }
@@ -339,7 +338,7 @@ impl Exchanges {
     fn finish(&mut self, now: Instant, line: Line) {
         let Some(code) = line.code else { return };
         self.metrics.answered(line.method, code, line.bytes_in as u64, line.bytes_out as u64);
-        line.log(now, code, &mut self.failed);
+        line.log(now, code, &mut self.refused);
     }
 }
 

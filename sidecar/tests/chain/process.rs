@@ -216,6 +216,27 @@ async fn a_json_log_is_one_object_a_line() {
 }
 
 #[tokio::test]
+async fn a_request_has_one_line_at_info_with_its_peer_its_session_and_the_id_that_the_upstream_sees() {
+    let mut process = Process::start(ok(), &["--close-within", "0"]).await;
+    let wire = Wire::connect(process.server).await;
+    for _ in 0..3 {
+        assert_eq!(wire.get("0").await.code, Code::CONTENT);
+    }
+    wire.get("/.lowband/ready").await;
+    process.signal("TERM").await;
+    let log = process.rest_of_log().await;
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("path=")).collect();
+    assert_eq!(lines.len(), 3, "{log}");
+    let seen = process.stub.seen();
+    for (line, seen) in lines.iter().zip(&seen) {
+        let id = seen.header("x-request-id").unwrap();
+        assert!(line.contains("INFO request peer=127.0.0.1:") && line.contains(" session="), "{line}");
+        assert!(line.contains(&format!(" id={id} method=\"GET\"")), "{id}: {line}");
+    }
+    assert_ne!(seen[0].header("x-request-id"), seen[1].header("x-request-id"));
+}
+
+#[tokio::test]
 async fn a_json_log_has_numbers_as_numbers_and_nothing_of_rust_in_its_values() {
     let folder = Folder::new();
     let file = folder.path().join("keys.log");

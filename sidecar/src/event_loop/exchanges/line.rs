@@ -3,14 +3,19 @@
 use crate::failure::Failure;
 use crate::logging::Seldom;
 use crate::reachable::eagerly_decoded;
+use crate::request_id::RequestId;
 use lowband_transport::SessionId;
 use lowband_wire::coap::{Code, Method};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// The fields of the log line: no access token, no query, no body.
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) session: SessionId,
+    pub(super) peer: Option<SocketAddr>,
+    /// The id that Envoy and the homeserver see; `None` for a request that is not passed on.
+    pub(super) id: Option<RequestId>,
     pub(super) method: Method,
     pub(super) path: String,
     pub(super) read: Instant,
@@ -19,19 +24,21 @@ pub(super) struct Line {
     pub(super) code: Option<Code>,
     pub(super) first_piece: Option<Duration>,
     pub(super) failure: Option<Failure>,
-    /// True for a long poll that is answered because the process is ending.
-    pub(super) dismissed: bool,
+    /// True for a request that has got no place at the upstream.
+    pub(super) is_refused: bool,
 }
 
 impl Line {
-    /// Logs that the request has been answered with this code. Failures on our side are logged at a higher
-    /// level, but seldom.
-    pub(super) fn log(&self, now: Instant, code: Code, failed: &mut Seldom) {
+    /// Logs that the request has been answered with this code. One that was passed to the upstream has its line
+    /// at info. One that was refused here costs its client nothing, so its line is seldom.
+    pub(super) fn log(&self, now: Instant, code: Code, refused: &mut Seldom) {
         macro_rules! request_line {
             ($level:ident, $left_out:expr) => {
                 tracing::$level!(
                     left_out = $left_out,
+                    peer = self.peer.map(tracing::field::display),
                     session = self.session.0,
+                    id = self.id.map(tracing::field::display),
                     method = self.method.name(),
                     path = self.path,
                     code = %code,
@@ -44,11 +51,29 @@ impl Line {
                 )
             };
         }
-        let is_our_side = code.class() == 5 && code != Code::PROXYING_NOT_SUPPORTED && !self.dismissed;
-        match if is_our_side { failed.take(now) } else { None } {
-            Some(left_out) => request_line!(info, Some(left_out).filter(|left_out| *left_out > 0)),
-            None => request_line!(debug, None::<u64>),
+        match self.id {
+            Some(_) if !self.is_refused => request_line!(info, None::<u64>),
+            None if code.is_success() => request_line!(debug, None::<u64>),
+            _ => match refused.take(now) {
+                Some(left_out) => request_line!(info, Some(left_out).filter(|left_out| *left_out > 0)),
+                None => request_line!(debug, None::<u64>),
+            },
         }
+    }
+
+    /// Logs that the client has gone away from the request.
+    pub(super) fn log_cancelled(&self, now: Instant) {
+        tracing::info!(
+            peer = self.peer.map(tracing::field::display),
+            session = self.session.0,
+            id = self.id.map(tracing::field::display),
+            method = self.method.name(),
+            path = self.path,
+            bytes_in = self.bytes_in,
+            bytes_out = self.bytes_out,
+            millis = whole_millis(now.duration_since(self.read)),
+            "request cancelled by its client"
+        );
     }
 }
 

@@ -8,7 +8,6 @@
 //!     neither --------------------------------------------------> 5.03
 //! ```
 
-use super::line::Line;
 use super::{AbortOnDrop, Exchanges, Open};
 use crate::drain::POLL_SPREAD;
 use crate::refusal::Refusal;
@@ -81,7 +80,7 @@ impl Exchanges {
         permit.give_way();
         self.metrics.poll_evicted();
         let max_age = 1 + u32::try_from(exchange.0 % u64::from(POLL_SPREAD)).unwrap_or(0);
-        self.refuse(now, server, exchange, Line { dismissed: true, ..line }, &polls_again_in(max_age));
+        self.refuse(now, server, exchange, line, &polls_again_in(max_age));
         true
     }
 
