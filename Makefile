@@ -31,6 +31,10 @@ PAGE_PORT ?= 8010
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?= $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 
+# Where `make install` puts programs, filter, unit and man pages; DESTDIR is a root for packages.
+PREFIX ?= /usr/local
+DESTDIR ?=
+
 export CARGO_TARGET_DIR := $(CURDIR)/target
 LOGS := $(CARGO_TARGET_DIR)/logs
 STEP := tools/step $(LOGS)
@@ -52,7 +56,7 @@ CARGO_FUZZ := RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=malloc_context_size=2:quarantine_si
 
 # ---- the two commands --------------------------------------------------------------------------------------
 
-.PHONY: help demo down test check needed rust msrv unit test-npm test-wireshark e2e test-kubernetes test-more pictures figures bench-wire bench-load bench-link bench-codec bench-chain bench-filter bench-capture bench-npm fuzz advisories build man filter images image-filter images-again kubernetes npm npm-module npm-again page page-module page-serve test-page setup setup-test setup-more clean
+.PHONY: help demo down test check needed rust msrv unit test-npm test-wireshark e2e test-kubernetes test-more pictures figures bench-wire bench-load bench-link bench-codec bench-chain bench-filter bench-capture bench-npm fuzz advisories build man install filter images image-filter images-again kubernetes npm npm-module npm-again page page-module page-serve test-page setup setup-test setup-more clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -221,6 +225,19 @@ man: build ## man pages and completions of lowband: target/man/*.1, target/compl
 	@mkdir -p $(CARGO_TARGET_DIR)/completions
 	@for shell in bash fish zsh; do \
 	  $(RELEASE)/lowband completions $$shell > $(CARGO_TARGET_DIR)/completions/lowband.$$shell; done
+
+# Builds nothing, so that root need not run cargo. The unit names the program by its path.
+install: ## put what `make build filter` has made below PREFIX, with the systemd unit; DESTDIR=... for packages
+	@for made in $(RELEASE)/lowband-sidecar $(RELEASE)/lowband $(FILTER); do \
+	  [ -e "$$made" ] || { echo "$$made is missing: make build filter" >&2; exit 1; }; \
+	done
+	install -D -m 755 $(RELEASE)/lowband-sidecar $(RELEASE)/lowband -t '$(DESTDIR)$(PREFIX)/bin'
+	install -D -m 644 $(FILTER) -t '$(DESTDIR)$(PREFIX)/share/lowband'
+	install -D -m 644 deploy/systemd/lowband-sidecar.service -t '$(DESTDIR)$(PREFIX)/lib/systemd/system'
+	sed -i 's|^ExecStart=/usr/local/|ExecStart=$(PREFIX)/|' '$(DESTDIR)$(PREFIX)/lib/systemd/system/lowband-sidecar.service'
+	@for page in $(CARGO_TARGET_DIR)/man/*.1; do \
+	  [ ! -e "$$page" ] || install -D -m 644 "$$page" -t '$(DESTDIR)$(PREFIX)/share/man/man1'; \
+	done
 
 # The wasm modules are built by the installed toolchain where it has the standard library for wasm
 # (`rustup target add wasm32-unknown-unknown`), else by Debian's rustc-web, whose source package has

@@ -20,7 +20,7 @@
 //! | `status`, `response`, `failure`, `refusal` | HTTP response or failure -> CoAP response |
 //! | `resources` | the list of resources for tools of CoAP, answered here |
 //! | `upstream`, `answer` | HTTP/2, pooled, with back-pressure |
-//! | `rate`, `metrics`, `admin`, `readiness`, `key_log`, `logging`, `lines` | operation |
+//! | `rate`, `metrics`, `admin`, `readiness`, `key_log`, `logging`, `lines`, `service` | operation |
 //!
 //! Deliberately absent: TLS, JSON and routing, which belong to Envoy and its filter; and everything about
 //! records, messages and blocks, which belongs to the transport.
@@ -65,6 +65,7 @@ pub mod request_id;
 pub mod resources;
 pub mod response;
 pub mod server_names;
+mod service;
 pub mod session;
 pub mod status;
 pub mod target;
@@ -160,9 +161,12 @@ pub async fn run(
         metrics: Arc::clone(&metrics),
     };
     watching.spawn(watch.run());
+    watching.spawn(service::keep_alive(inspector.clone()));
+    service::ready();
     let (begin, mut begun) = oneshot::channel();
     let shutdown = async {
         shutdown.await;
+        service::stopping();
         if let Some(port) = config.envoy_admin_port {
             // The asking is awaited below.
             let _ = begin.send(tokio::spawn(envoy::drain::ask(port)));

@@ -4,6 +4,7 @@ use super::{Reminder, Renewal, Step};
 use crate::config::{Identity, Mistake, Paths, now};
 use crate::event_loop::Inspector;
 use crate::metrics::Metrics;
+use crate::service;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -36,6 +37,9 @@ impl Watch {
                 () = sleep(self.check) => false,
                 Some(()) = self.asked.recv() => true,
             };
+            if asked {
+                service::reloading();
+            }
             // A disk may take its time, and clients must not wait for it.
             let paths = self.paths.clone();
             let looking = tokio::task::spawn_blocking(move || {
@@ -61,6 +65,9 @@ impl Watch {
                         self.refuse(&[Mistake { option: "--certificate", why: why.to_string() }]);
                     }
                 },
+            }
+            if asked {
+                service::ready();
             }
         }
     }

@@ -30,6 +30,7 @@ mod renewal;
 mod replicas;
 mod representations;
 mod requests;
+mod service;
 mod shutdown;
 mod stub;
 mod upstream_health;

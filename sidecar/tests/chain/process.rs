@@ -31,7 +31,7 @@ impl Process {
     }
 
     /// Starts the program with a certificate of its own and an environment.
-    async fn start_in(environment: &[(&str, &str)]) -> Process {
+    pub(crate) async fn start_in(environment: &[(&str, &str)]) -> Process {
         let folder = Folder::new();
         let (certificate, key) = self_signed(folder.path());
         Process::with(folder, ok(), &certificate, &key, &[], environment).await
