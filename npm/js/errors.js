@@ -10,11 +10,13 @@ export class CodecError extends Error {
    * @param {ErrorKind} kind
    * @param {number} offset
    * @param {string} message
+   * @param {string} [pointer]
    */
-  constructor(kind, offset, message) {
+  constructor(kind, offset, message, pointer) {
     super(message);
     this.kind = kind;
     this.offset = offset;
+    if (pointer !== undefined) this.pointer = pointer;
   }
 }
 

@@ -24,9 +24,14 @@ export class CodecError extends Error {
   readonly kind: ErrorKind;
   /**
    * Offset in bytes from the start of the input, for strings in UTF-8. If something is missing, the offset
-   * where it should stand.
+   * where it should stand. Of {@link encodeObject}: in the text that `JSON.stringify` makes of the value.
    */
   readonly offset: number;
+  /**
+   * Of {@link encodeObject} alone: the place in the value as a JSON Pointer (RFC 6901), `/content/body`; for
+   * a key, that of its object. Empty for the value itself.
+   */
+  readonly pointer?: string;
 }
 
 /** A path has no path code form, or Uri-Path values no path. */
@@ -134,6 +139,16 @@ export interface DecodeOptions {
   readonly limits?: Limits | undefined;
 }
 
+/** Options of {@link encodeObject}. It has no input in bytes. */
+export interface EncodeObjectOptions extends Omit<EncodeOptions, 'limits'> {
+  readonly limits?: Omit<Limits, 'maxInput'> | undefined;
+}
+
+/** Options of {@link decodeObject}. It has no output in bytes. */
+export interface DecodeObjectOptions extends Omit<DecodeOptions, 'limits'> {
+  readonly limits?: Omit<Limits, 'maxOutput'> | undefined;
+}
+
 export interface DiagnoseOptions {
   /** Integer keys of this table have their names as comments, `/ type / 2`. Default `v1`. */
   readonly keys?: 'v1' | 'none' | KeyTable | undefined;
@@ -178,6 +193,25 @@ export function decode(cbor: Uint8Array | ArrayBuffer, options?: DecodeOptions):
  * @throws {CodecError} as {@link decode}
  */
 export function decodeToString(cbor: Uint8Array | ArrayBuffer, options?: DecodeOptions): string;
+
+/**
+ * Converts a value of JavaScript to one CBOR item, the same as `encode(JSON.stringify(value), options)`, in
+ * less time. So `toJSON` is called, `undefined` is left out of objects and null in arrays, as are functions
+ * and symbols; NaN and the infinities are null, and minus zero is 0. Whole numbers have the digits of
+ * JavaScript: from 2^53 on these are rounded, from 2^64 on the policy decides.
+ *
+ * @throws {CodecError} a lone surrogate, a number beyond 64 bits, a limit; with its `pointer`
+ * @throws {TypeError} as `JSON.stringify`: a BigInt, a cycle; or what JSON has no form for, as `undefined`
+ */
+export function encodeObject(value: unknown, options?: EncodeObjectOptions): Bytes;
+
+/**
+ * Converts one CBOR item to a value of JavaScript, the same as `JSON.parse(decodeToString(cbor, options))`, in
+ * less time. Whole numbers beyond 2^53 are rounded to the nearest one that JavaScript has.
+ *
+ * @throws {CodecError} as {@link decode}
+ */
+export function decodeObject(cbor: Uint8Array | ArrayBuffer, options?: DecodeObjectOptions): any;
 
 /**
  * Converts a CBOR sequence (RFC 8742), items one behind the other and perhaps none: returns the JSON text of

@@ -19,11 +19,19 @@ let decoding = DEFAULTS;
  */
 export function encode(json, options) {
   needStart();
-  const settings = encodeSettings(options);
+  return encodeText(json, encodeSettings(options), (refused) => refused);
+}
+
+/**
+ * @param {Uint8Array | ArrayBuffer | string} json
+ * @param {Settings} settings
+ * @param {(refused: Error) => Error} inWords what is thrown for a refusal
+ */
+export function encodeText(json, settings, inWords) {
   setEncoding(settings);
   const length = typeof json === 'string' ? buffers.writeText(theText(json)) : buffers.writeBytes(theJson(json));
   const written = codec.encode(length);
-  if (written < 0) throw refusal();
+  if (written < 0) throw inWords(refusal());
   const cbor = buffers.readBytes(written);
   if (settings.onRepairs !== undefined) {
     const repairs = repairsOf(codec);
@@ -37,7 +45,8 @@ export function encode(json, options) {
  * @param {DecodeOptions} [options]
  */
 export function decode(cbor, options) {
-  const written = decoded(cbor, options);
+  needStart();
+  const written = decoded(cbor, decodeSettings(options));
   return buffers.readBytes(written);
 }
 
@@ -46,7 +55,16 @@ export function decode(cbor, options) {
  * @param {DecodeOptions} [options]
  */
 export function decodeToString(cbor, options) {
-  const written = decoded(cbor, options);
+  needStart();
+  return decodeText(cbor, decodeSettings(options));
+}
+
+/**
+ * @param {Uint8Array | ArrayBuffer} cbor
+ * @param {Settings} settings
+ */
+export function decodeText(cbor, settings) {
+  const written = decoded(cbor, settings);
   return buffers.readText(written);
 }
 
@@ -85,11 +103,10 @@ export function usesIntegerKeys(cbor) {
 
 /**
  * @param {Uint8Array | ArrayBuffer} cbor
- * @param {DecodeOptions | undefined} options
+ * @param {Settings} settings
  */
-function decoded(cbor, options) {
-  needStart();
-  setDecoding(decodeSettings(options));
+function decoded(cbor, settings) {
+  setDecoding(settings);
   const written = codec.decode(buffers.writeBytes(theBytes(cbor)));
   if (written < 0) throw refusal();
   return written;
@@ -100,7 +117,7 @@ function decoded(cbor, options) {
  *
  * @param {Settings} settings
  */
-function setEncoding(settings) {
+export function setEncoding(settings) {
   if (settings === encoding) return;
   const { keys, policy, order, limits } = settings;
   const { maxInput, maxOutput, maxDepth } = limits;
@@ -113,7 +130,7 @@ function setEncoding(settings) {
  *
  * @param {Settings} settings
  */
-function setDecoding(settings) {
+export function setDecoding(settings) {
   if (settings === decoding) return;
   const { maxInput, maxOutput, maxDepth } = settings.limits;
   if (codec.set_decoding(settings.keys, maxInput, maxOutput, maxDepth) < 0) throw refusal();

@@ -2,8 +2,8 @@
 
 import { KeyTable, numberOf } from './keys.js';
 
-/** @import { DecodeOptions, DiagnoseOptions, EncodeOptions, EncodeStreamOptions } from './index.js' */
-/** @import { Limits, Repairs } from './index.js' */
+/** @import { DecodeObjectOptions, DecodeOptions, DiagnoseOptions, EncodeObjectOptions } from './index.js' */
+/** @import { EncodeOptions, EncodeStreamOptions, Limits, Repairs } from './index.js' */
 
 // The indexes in these lists are the module's numbers.
 const POLICIES = ['strict', 'lenient'];
@@ -16,6 +16,12 @@ const ORDERS = ['as_written', 'bytewise', 'length_first'];
  * @property {number} order
  * @property {Limits} limits
  * @property {((repairs: Repairs) => void) | undefined} onRepairs
+ */
+
+/**
+ * With the key table itself: not all values go through the module.
+ *
+ * @typedef {Settings & { table: DecodeOptions['keys'] }} ObjectSettings
  */
 
 /** @type {Settings} */
@@ -70,6 +76,37 @@ export function decodeSettings(options) {
     keys: table(options.keys),
     limits: limits(options.limits),
   };
+}
+
+// The module's own largest one: the text between is nobody's input.
+const MAX_JSON = 256 * 2 ** 20;
+
+/** @type {ObjectSettings} */
+const ENCODE_OBJECT = { ...DEFAULTS, limits: { maxInput: MAX_JSON }, table: 'v1' };
+
+/**
+ * @param {EncodeObjectOptions | undefined} options
+ * @returns {ObjectSettings}
+ */
+export function encodeObjectSettings(options) {
+  if (options === undefined) return ENCODE_OBJECT;
+  const found = encodeSettings(options);
+  check('limits', found.limits, ['maxOutput', 'maxDepth']);
+  return { ...found, limits: { ...found.limits, maxInput: MAX_JSON }, table: options.keys };
+}
+
+/** @type {ObjectSettings} */
+const DECODE_OBJECT = { ...DEFAULTS, table: 'v1' };
+
+/**
+ * @param {DecodeObjectOptions | undefined} options
+ * @returns {ObjectSettings}
+ */
+export function decodeObjectSettings(options) {
+  if (options === undefined) return DECODE_OBJECT;
+  const found = decodeSettings(options);
+  check('limits', found.limits, ['maxInput', 'maxDepth']);
+  return { ...found, table: options.keys };
 }
 
 // The default of `diagnostic::LIMITS` in the codec.

@@ -2,10 +2,10 @@
 //! to JavaScript: those of the npm package, or of the page in `devtools/`.
 //!
 //! FOLDER gets the module and the JavaScript and the types around it; the npm package also the module once
-//! more as a text, and the list of the codec's error kinds. The library behind the `wasm-bindgen` command
+//! more as a text, the list of the codec's error kinds, and its default limits. The library behind the `wasm-bindgen` command
 //! does the work, so that Cargo.lock alone determines its version.
 
-use lowband_codec::ErrorKind;
+use lowband_codec::{ErrorKind, Limits};
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -55,6 +55,8 @@ fn write_texts(folder: &Path) -> std::io::Result<()> {
         ("module-hex.d.ts", "export const HEX: string;\n".into()),
         ("error-kinds.js", error_kinds()),
         ("error-kinds.d.ts", error_kind_types()),
+        ("limits.js", limits()),
+        ("limits.d.ts", LIMIT_TYPES.into()),
     ] {
         std::fs::write(folder.join(name), text)?;
     }
@@ -87,3 +89,20 @@ fn error_kind_types() -> String {
 export const ERROR_KINDS: readonly (readonly [kind: ErrorKind, sentence: string])[];\n"
     )
 }
+
+/// Returns the default limits of the codec, which what is written in JavaScript keeps as well.
+fn limits() -> String {
+    let line = |name: &str, Limits { max_input, max_output, max_depth, .. }: Limits| {
+        format!(
+            "export const {name} = {{ maxInput: {max_input}, maxOutput: {max_output}, maxDepth: {max_depth} }};\n"
+        )
+    };
+    line("ENCODE_LIMITS", Limits::ENCODE) + &line("DECODE_LIMITS", Limits::DECODE)
+}
+
+const LIMIT_TYPES: &str =
+    "type Limits = { readonly maxInput: number; readonly maxOutput: number; readonly maxDepth: number };
+export const ENCODE_LIMITS: Limits;
+export const DECODE_LIMITS: Limits;
+export {};
+";
