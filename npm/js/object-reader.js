@@ -25,6 +25,9 @@ const fromUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const { Buffer } = /** @type {{ Buffer?: any }} */ (globalThis);
 const hasBuffer = typeof Buffer?.from === 'function' && typeof Buffer.prototype.utf8Slice === 'function';
 
+// Not as a literal: a bundler may write it as it is, into a page of another encoding.
+const REPLACEMENT = String.fromCharCode(0xfffd);
+
 /** Thrown, and caught here, at what has to go through JSON text. */
 const AS_TEXT = Symbol('as text');
 
@@ -157,13 +160,25 @@ function readMap(info, depth) {
     const name = known === '' ? String(integer) : known;
     if (known !== '' && integer < BITS) {
       const bit = 1 << (integer & 31);
-      const word = integer >> 5;
-      const seen = word === 0 ? first : word === 1 ? second : word === 2 ? third : fourth;
+      let seen = 0;
+      switch (integer >> 5) {
+        case 0:
+          seen = first;
+          first |= bit;
+          break;
+        case 1:
+          seen = second;
+          second |= bit;
+          break;
+        case 2:
+          seen = third;
+          third |= bit;
+          break;
+        case 3:
+          seen = fourth;
+          fourth |= bit;
+      }
       if ((seen & bit) !== 0) throw AS_TEXT;
-      if (word === 0) first |= bit;
-      else if (word === 1) second |= bit;
-      else if (word === 2) third |= bit;
-      else fourth |= bit;
     } else if (object[name] !== undefined) {
       throw AS_TEXT;
     }
@@ -203,7 +218,7 @@ function readChunk(length) {
   if (hasBuffer) {
     const text = buffer.utf8Slice(start, at);
     // It stands in place of what is not UTF-8.
-    if (text.includes('\ufffd')) throw AS_TEXT;
+    if (text.includes(REPLACEMENT)) throw AS_TEXT;
     return text;
   }
   try {
@@ -220,21 +235,13 @@ function readChunk(length) {
  */
 function argument(info) {
   if (info < 24) return info;
-  if (info === 24) return end(1, /** @type {number} */ (bytes[at]));
-  if (info === 25) return end(2, number(at, 2));
-  if (info === 26) return end(4, number(at, 4));
-  if (info === 27) return end(8, number(at, 4) * 0x1_0000_0000 + number(at + 4, 4));
-  throw AS_TEXT;
-}
-
-/**
- * @param {number} length
- * @param {number} value
- */
-function end(length, value) {
-  at += length;
+  if (info > 27) throw AS_TEXT;
+  const from = at;
+  at += 1 << (info - 24);
   if (at > bytes.length) throw AS_TEXT;
-  return value;
+  if (info === 24) return /** @type {number} */ (bytes[from]);
+  if (info === 25) return number(from, 2);
+  return info === 26 ? number(from, 4) : number(from, 4) * 0x1_0000_0000 + number(from + 4, 4);
 }
 
 /** @param {number} argument rounded perhaps: what is made of it would not be the nearest one then */

@@ -14,8 +14,8 @@
 //! Bytes do not pass through wasm-bindgen: JavaScript writes them once, to the address from
 //! [`buffers::Input`], and copies the result once, from its address.
 //!
-//! Deliberately absent: JavaScript objects (a library that builds them from CBOR is no
-//! slower), files, fetching.
+//! Deliberately absent: JavaScript objects, which JavaScript itself writes and reads faster than they could
+//! cross over; files, fetching.
 
 pub mod buffers;
 pub mod module;

@@ -118,7 +118,7 @@ test('entries without top-level await', async (t) => {
     const plain = ['--bundle', '--format=iife', '--log-level=warning', '--outfile=plain/esbuild.js'];
     await project.run('node', ESBUILD, 'main.js', ...plain);
     for (const name of ['vite', 'esbuild']) {
-      project.write(`plain/${name}.html`, `<!doctype html><output></output><script src="./${name}.js"></script>`);
+      project.write(`plain/${name}.html`, `<!doctype html><meta charset="utf-8"><output></output><script src="./${name}.js"></script>`);
     }
     const browser = await Browser.open(t, project.path('plain'));
     for (const origin of [browser.origin, `file://${project.path('plain')}`]) {
@@ -148,7 +148,7 @@ test('entries without top-level await', async (t) => {
     project.write('init.mjs', `
       import { readFileSync } from 'node:fs';
       import * as codec from 'lowband-codec/init';
-      const { DecodeStream, EncodeStream, KeyTable, decode, decodeToString, encode } = codec;
+      const { DecodeStream, EncodeStream, KeyTable, decode, decodeObject, decodeToString, encode, encodeObject } = codec;
       const { init, keys, paths, usesIntegerKeys } = codec;
       const said = [];
       const calls = [
@@ -156,7 +156,7 @@ test('entries without top-level await', async (t) => {
         () => decodeToString(new Uint8Array(1), { keys: 'none' }), () => usesIntegerKeys(new Uint8Array(1)),
         () => new KeyTable('t', {}), () => keys.size, () => keys.name(1), () => [...keys], () => [...paths],
         () => paths.size, () => paths.path('7'), () => paths.expand([]), () => paths.compress('/a'),
-        () => new EncodeStream(), () => new DecodeStream(),
+        () => new EncodeStream(), () => new DecodeStream(), () => encodeObject(1), () => decodeObject(new Uint8Array(1)),
       ];
       for (const call of calls) {
         try {

@@ -1,9 +1,10 @@
-// The module itself: the size that a page must fetch.
+// The module itself, and the size that a page must fetch with each entry.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
+import { build } from 'esbuild';
 import { README } from './readme.js';
 
 const module = readFileSync(new URL('../pkg/lowband_codec_bg.wasm', import.meta.url));
@@ -23,9 +24,16 @@ test('the module asks for nothing but what wasm-bindgen needs', () => {
   assert.ok(imports.length < 10, JSON.stringify(imports));
 });
 
-test('README: the size is about right', { skip: MAX_GZIPPED > 56_320 && 'not a build for size' }, () => {
-  const [, said, inline] = /fetches (\d+) KB of gzipped WebAssembly, and (\d+) KB where the module is inline/.exec(README);
-  assert.ok(Math.abs(gzipped / 1000 - said) < 2, `${gzipped}`);
-  const text = gzipSync(readFileSync(new URL('../pkg/module-hex.js', import.meta.url)), { level: 9 }).length;
-  assert.ok(Math.abs(text / 1000 - inline) < 2, `${text}`);
+test('README: the size of each entry is about right', { skip: MAX_GZIPPED > 56_320 && 'not a build for size' }, async (t) => {
+  const entries = { '`lowband-codec`': 'js/web.js', '`lowband-codec/inline`': 'js/inline.js', '`lowband-codec/init`': 'js/init.js', "`require('lowband-codec')`": 'cjs/lowband_codec.cjs' };
+  for (const [name, file] of Object.entries(entries)) {
+    const entry = new URL(`../${file}`, import.meta.url).pathname;
+    const { outputFiles: [{ contents }] } = await build({ entryPoints: [entry], bundle: true, minify: true, format: 'esm', target: 'es2022', write: false });
+    const size = gzipSync(contents, { level: 9 }).length;
+    t.diagnostic(`${name}: ${size} bytes`);
+    const row = README.split('\n').find((line) => line.startsWith(`| ${name} |`));
+    const [, said, module] = /(\d+) KB(?:, and the module's (\d+) KB)? \|$/.exec(row);
+    assert.ok(Math.abs(size / 1000 - said) < 1, `${name}: ${size}`);
+    if (module !== undefined) assert.ok(Math.abs(gzipped / 1000 - module) < 1, `${gzipped}`);
+  }
 });

@@ -8,5 +8,6 @@ export const SAID = {
   cbor: 'a2181c666d2e74657874181b6548656c6c6f',
   json: '{"msgtype":"m.text","body":"Hello"}',
   error: ['CodecError', 'trailing_comma', 3],
+  value: { msgtype: 'm.text', body: 'ü€😀 and a longer text' },
   streamed: '{"msgtype":"m.text","body":"Hello"}',
 };
