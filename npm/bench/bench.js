@@ -1,6 +1,6 @@
 // Bytes to bytes against the usual way, JSON.parse and cbor-x with the same key map; values to bytes and back
-// against cbor-x alone. Both ways alternate in short rounds, so that other load on the machine affects both; the
-// best round of each counts. Prints a table, then JSON lines.
+// against cbor-x alone. Both ways alternate in short rounds, so that other load on the machine affects both;
+// the best round of each counts. Prints a table, then JSON lines.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';

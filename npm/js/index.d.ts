@@ -206,8 +206,8 @@ export function decodeToString(cbor: Uint8Array | ArrayBuffer, options?: DecodeO
 export function encodeObject(value: unknown, options?: EncodeObjectOptions): Bytes;
 
 /**
- * Converts one CBOR item to a value of JavaScript, the same as `JSON.parse(decodeToString(cbor, options))`, in
- * less time. Whole numbers beyond 2^53 are rounded to the nearest one that JavaScript has.
+ * Converts one CBOR item to a value of JavaScript, the same as `JSON.parse(decodeToString(cbor, options))`,
+ * in less time. Whole numbers beyond 2^53 are rounded to the nearest one that JavaScript has.
  *
  * @throws {CodecError} as {@link decode}
  */

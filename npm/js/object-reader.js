@@ -1,5 +1,5 @@
-// CBOR to JavaScript values, without a text between: what has a form in JSON, no key twice, within the limits.
-// For anything else the caller takes the way through JSON text, which refuses it or knows better.
+// CBOR to JavaScript values, without a text between: what has a form in JSON, no key twice, within the
+// limits. For anything else the caller takes the way through JSON text, which refuses it or knows better.
 
 import { formsOf } from './key-forms.js';
 import { DECODE_LIMITS } from '../pkg/limits.js';

@@ -1,5 +1,5 @@
-// JavaScript values <-> CBOR. What is common goes straight, without a text between; anything else goes as JSON
-// text through the codec, which alone refuses and repairs.
+// JavaScript values <-> CBOR. What is common goes straight, without a text between; anything else goes as
+// JSON text through the codec, which alone refuses and repairs.
 
 import { CodecError } from './errors.js';
 import { theBytes } from './inputs.js';

@@ -1,4 +1,4 @@
-// The tests of values once more, as in a browser: without Node's Buffer, whose way with texts is a faster one.
+// The tests of values once more, as in a browser: without Node's Buffer, which has a faster way with texts.
 
 const { Buffer } = globalThis;
 globalThis.Buffer = undefined;

@@ -2,8 +2,8 @@
 //! to JavaScript: those of the npm package, or of the page in `devtools/`.
 //!
 //! FOLDER gets the module and the JavaScript and the types around it; the npm package also the module once
-//! more as a text, the list of the codec's error kinds, and its default limits. The library behind the `wasm-bindgen` command
-//! does the work, so that Cargo.lock alone determines its version.
+//! more as a text, the list of the codec's error kinds, and its default limits. The library behind the
+//! `wasm-bindgen` command does the work, so that Cargo.lock alone determines its version.
 
 use lowband_codec::{ErrorKind, Limits};
 use std::error::Error;
