@@ -155,11 +155,12 @@ test-kubernetes: setup-test images kubernetes .tools/linters.stamp $(KUBE_SCORE)
 	python3 e2e/kubernetes/lint.py
 	python3 e2e/kubernetes/run.py
 
-test-more: setup-more images kubernetes ## what takes too long for `make test` or needs Java and a newer Go: late answers, Envoy Gateway, Istio, 2,000 sessions; four minutes
+test-more: setup-more images kubernetes npm ## what takes too long for `make test` or needs Java and a newer Go: late answers, Envoy Gateway, Istio, 2,000 sessions, other bundlers; eight minutes
 	$(GO_COAP) vet ./...
 	.venv/examples/bin/python e2e/ingress/envoy_gateway.py
 	.venv/examples/bin/python e2e/ingress/istio.py
 	python3 e2e/kubernetes/run.py memory
+	env $(WITH_NODE) LOWBAND_NPM_PACKED=$(PACKED) npm --prefix npm run --silent test-more
 	env $(WITH_NODE) cargo test --locked -p lowband-e2e --test late --test bad_paths --test foreign_servers -- --ignored
 
 pictures: setup build filter ## the table of bytes in the README and its pictures, from a run of the demo

@@ -129,6 +129,31 @@ test('entries without top-level await', async (t) => {
     }
   });
 
+  await t.test('a classic worker answers what came before it was read, built by esbuild', async (t) => {
+    project.write('classic-source.js', example('worker.js'));
+    const plain = ['--bundle', '--format=iife', '--log-level=warning', '--outfile=classic-worker.js'];
+    await project.run('node', ESBUILD, 'classic-source.js', ...plain);
+    project.write('classic.html', page(`const worker = new Worker('./classic-worker.js'); ${ASKS}`));
+    const browser = await Browser.open(t, project.dir);
+    assert.equal(await browser.output('classic.html'), ANSWERED);
+  });
+
+  await t.test('README: a Content-Security-Policy needs wasm-unsafe-eval and nothing else, with either entry', async (t) => {
+    for (const [name, entry] of [['web', './node_modules/lowband-codec/js/web.js'], ['inline', INLINE]]) {
+      project.write(`csp-${name}.js`, `import { encodeObject } from '${entry}';
+        document.querySelector('output').textContent = [...encodeObject([1])].join();`);
+      for (const [kind, script] of [['allowed', `'self' 'wasm-unsafe-eval'`], ['refused', `'self'`]]) {
+        const policy = `<meta http-equiv="Content-Security-Policy" content="default-src 'self'; script-src ${script}">`;
+        project.write(`csp-${name}-${kind}.html`, `<!doctype html>${policy}<output></output><script type="module" src="./csp-${name}.js"></script>`);
+      }
+    }
+    for (const name of ['web', 'inline']) {
+      const browser = await Browser.open(t, project.dir);
+      assert.equal(await browser.output(`csp-${name}-allowed.html`), '129,1');
+      await assert.rejects(browser.output(`csp-${name}-refused.html`), /Content Security Policy/);
+    }
+  });
+
   await t.test('README: require gives the same functions, also where Node cannot require ES modules', async () => {
     const [{ text, output }] = blocks('cjs');
     project.write('example.cjs', text);
