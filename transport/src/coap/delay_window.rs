@@ -18,6 +18,10 @@
 //! path that reorders, or one and a time. Where nothing at all is answered, a timer for all asks for the two
 //! oldest once more, at growing intervals.
 //!
+//! Two sessions on one path share it: each keeps the same few blocks in the queue. A session that begins in
+//! the queue of another must not take that for the path: its least round trip is far above that of its
+//! handshake then, and a look with two blocks on their way finds the true one.
+//!
 //! Knows nothing of CoAP, and does not send: `client/flight.rs` does.
 
 use std::collections::VecDeque;
@@ -41,6 +45,20 @@ const QUEUE_LEAST: f64 = 1.0;
 const QUEUE_MOST: f64 = 2.0;
 const QUEUE_AT_ONCE: f64 = 3.0;
 const QUEUE_SECONDS: f64 = 1.6;
+
+/// Part of what fits into a wide path that may wait there instead, up to so many blocks: the window grows by
+/// one a round only, and where two sessions share the path, the smaller one needs room to grow into.
+const QUEUE_OF_FITS: f64 = 8.0;
+const QUEUE_WIDE: f64 = 4.0;
+
+/// How far the least round trip of a block may be above that of the handshake: times it, and blocks.
+const ABOVE_HANDSHAKE: f64 = 1.25;
+const BLOCKS_ABOVE_HANDSHAKE: f64 = 2.0;
+
+/// Round trips from one look to the next where it is farther above, and looks that find nothing shorter,
+/// after which the handshake is not believed.
+const LOOK_AGAIN: u32 = 6;
+const VAIN_LOOKS: u32 = 3;
 
 /// How many later requests must have been answered before one counts as lost; grows where that was wrong.
 const OVERTAKEN_BY: u64 = 3;
@@ -81,13 +99,15 @@ struct Sent {
     at: Instant,
 }
 
-/// A time in which the window is halved, to see the round trip without a queue of ours.
+/// A time in which the window is small, to see the round trip without a queue of ours.
 #[derive(Debug, Clone, Copy)]
 struct Look {
     /// Requests from this number on were sent meanwhile.
     from: u64,
     until: Instant,
     least: Option<Duration>,
+    /// The window meanwhile.
+    window: f64,
 }
 
 /// The window of one session. Cheap: a few hundred bytes and the requests on their way.
@@ -132,6 +152,11 @@ pub(super) struct DelayWindow {
     /// Since when something has been on its way and nothing has been answered.
     owed: Option<Instant>,
     look: Option<Look>,
+    /// Round trip of the handshake, as long as it is believed; how many looks have spoken against it, and when
+    /// the next is due.
+    handshake: Option<Duration>,
+    vain_looks: u32,
+    next_look: Option<Instant>,
     /// When the newest answers came.
     answers: VecDeque<Instant>,
 }
@@ -166,6 +191,9 @@ impl DelayWindow {
             moved: None,
             owed: None,
             look: None,
+            handshake: round_trip,
+            vain_looks: 0,
+            next_look: None,
             answers: VecDeque::new(),
         }
     }
@@ -220,7 +248,7 @@ impl DelayWindow {
 
     /// Returns how many requests may be on their way now.
     pub(super) fn window(&self) -> usize {
-        let window = if self.look.is_some() { self.window / 2.0 } else { self.window };
+        let window = self.look.map_or(self.window, |look| look.window.min(self.window));
         window.clamp(1.0, self.most) as usize
     }
 
@@ -328,6 +356,10 @@ impl DelayWindow {
         let shorter = |before: Option<Duration>| Some(before.map_or(sample, |before| before.min(sample)));
         self.round_least = shorter(self.round_least);
         if let Some(look) = self.look.as_mut().filter(|look| number >= look.from) {
+            if look.least.is_none() {
+                // What was on its way before has left the path; a few more samples are enough.
+                look.until = look.until.min(now + sample / 4);
+            }
             look.least = shorter(look.least);
         }
     }
@@ -389,15 +421,20 @@ impl DelayWindow {
             } else {
                 self.window * (1.0 - least.as_secs_f64() / round.as_secs_f64())
             };
-            let most = self.longest_queue().min(QUEUE_MOST);
-            if self.window < self.threshold {
+            // Where jitter is large, so is the error of what fits.
+            let fits = self.fits().filter(|_| self.jitter.mul_f64(QUEUE_OF_FITS) < least);
+            let wide = fits.map_or(0.0, |fits| (fits / QUEUE_OF_FITS).min(QUEUE_WIDE));
+            let most = self.longest_queue().min(QUEUE_MOST.max(wide));
+            if self.look.is_some() {
+                // What a narrowed window shows says nothing about the window.
+            } else if self.window < self.threshold {
                 if queued > most {
                     self.window = (self.window - queued + 1.0).max(LEAST_WINDOW);
                     self.threshold = self.window;
                 }
             } else if queued > most {
                 self.window = (self.window - 1.0 - (queued - most) / 2.0).max(LEAST_WINDOW);
-            } else if queued < QUEUE_LEAST && self.is_used(on_their_way) {
+            } else if queued < QUEUE_LEAST.max(wide) && self.is_used(on_their_way) {
                 self.window = (self.window + 1.0).min(self.most);
             }
         }
@@ -417,20 +454,40 @@ impl DelayWindow {
         }
     }
 
-    /// Halves the window for a while when the least round trip has not been seen for long: a queue of ours
-    /// may stand in the path all the time.
+    /// Makes the window small for a while: halves it when the least round trip has not been seen for long, as
+    /// a queue of ours may stand in the path all the time, and leaves two when that of the handshake was
+    /// shorter by far, as all samples may have waited in the queue of others.
     fn look_for_least(&mut self, now: Instant) {
         let (Some((least, seen)), Some(smoothed)) = (self.least, self.smoothed) else { return };
+        let (from, until) = (self.next, now + smoothed * 2);
         match self.look {
+            None if self.is_doubtful(least) && self.next_look.is_none_or(|at| now >= at) => {
+                self.look = Some(Look { from, until, least: None, window: LEAST_WINDOW });
+                self.next_look = Some(now + smoothed * (LOOK_AGAIN << self.vain_looks));
+            }
             None if now.saturating_duration_since(seen) > LEAST_AGES.max(least * 20) => {
-                self.look = Some(Look { from: self.next, until: now + smoothed * 2, least: None });
+                self.look = Some(Look { from, until, least: None, window: self.window / 2.0 });
             }
             Some(Look { until, least: Some(found), .. }) if now >= until => {
-                self.least = Some((found.min(least.mul_f64(1.25)), now));
+                if self.is_doubtful(least) && found > least.mul_f64(0.95) {
+                    self.vain_looks += 1;
+                    self.handshake = self.handshake.filter(|_| self.vain_looks < VAIN_LOOKS);
+                }
+                let is_same = found >= least && found <= least + self.tolerance(least);
+                self.least = Some((if is_same { least } else { found.min(least.mul_f64(1.25)) }, now));
                 self.look = None;
+                (self.round_end, self.round_least) = (Some(self.next), None);
             }
             _ => {}
         }
+    }
+
+    /// Returns whether the least round trip seems to be one through the queue of others.
+    fn is_doubtful(&self, least: Duration) -> bool {
+        let (Some(handshake), Some(fastest)) = (self.handshake, self.fastest) else { return false };
+        let usual = (handshake.as_secs_f64() + BLOCKS_ABOVE_HANDSHAKE / fastest)
+            .max(handshake.as_secs_f64() * ABOVE_HANDSHAKE);
+        least.saturating_sub(self.tolerance(least)).as_secs_f64() > usual
     }
 
     /// Returns after which time a request is lost that was overtaken by the answer to a later one.

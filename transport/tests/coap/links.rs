@@ -170,6 +170,50 @@ fn two_bodies_at_once_share_the_link() {
     }
 }
 
+/// Returns how many bytes of two bodies move in sessions of their own, while both do. The second begins later
+/// by `pause`.
+fn side_by_side(link: &Link, seed: u64, length: usize, pause: Duration) -> [u64; 2] {
+    let (mut sim, first) = link.sim(seed);
+    sim.answer = Box::new(move |_| whole(length));
+    let one = sim.request(first, get("one"));
+    sim.pass(pause);
+    let second = sim.open(2);
+    let other = sim.request(second, get("other"));
+    let moved = |sim: &Sim, exchange| match sim.results.contains_key(&exchange) {
+        true => length as u64,
+        false => sim.client.progress(exchange).map_or(0, |progress| progress.moved),
+    };
+    let has_begun = |sim: &Sim| [one, other].iter().all(|exchange| moved(sim, *exchange) > 0);
+    assert!(sim.run(60 * SECOND, has_begun));
+    let before = [one, other].map(|exchange| moved(&sim, exchange));
+    assert!(sim.run(4000 * SECOND, |sim| !sim.results.is_empty()));
+    let after = [one, other].map(|exchange| moved(&sim, exchange));
+    [after[0] - before[0], after[1] - before[1]]
+}
+
+/// Links, bytes of two bodies that begin together, and of two that begin ten seconds apart.
+const SHARED: [(&str, usize, usize); 3] =
+    [("b", 300_000, 600_000), ("c", MEGABYTE, 3 * MEGABYTE), ("e", 4 * MEGABYTE, 8 * MEGABYTE)];
+
+#[test]
+fn two_sessions_at_once_share_the_link() {
+    let seeds = std::env::var("LINK_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(5);
+    for (name, together, apart) in SHARED {
+        let link = link(name);
+        for (pause, length) in [(Duration::ZERO, together), (10 * SECOND, apart)] {
+            let share_of_slower = |seed| {
+                let [one, other] = side_by_side(&link, seed, length, pause);
+                one.min(other) as f64 / (one + other) as f64
+            };
+            let mut shares: Vec<_> = (0..seeds).map(share_of_slower).collect();
+            shares.sort_by(f64::total_cmp);
+            let (least, median) = (shares[0], shares[shares.len() / 2]);
+            println!("{name}, begun {pause:?} apart: the slower has {median:.2}, at least {least:.2}");
+            assert!(median >= 0.4, "{name}, begun {pause:?} apart: {shares:.2?}");
+        }
+    }
+}
+
 /// Returns how long a hundred small requests take, with or without a body beside them.
 fn small(seed: u64, beside: bool) -> Vec<Duration> {
     let (mut sim, session) = link("b").sim(seed);

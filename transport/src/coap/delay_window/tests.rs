@@ -219,3 +219,25 @@ fn the_window_is_never_wider_than_its_bound() {
         assert_eq!(window.window(), 1);
     }
 }
+
+#[test]
+fn a_body_that_begins_in_the_queue_of_others_looks_for_the_path_without_it() {
+    let (mut window, start) = begun();
+    // Blocks of 20 ms, and a queue of 400 ms: the handshake took 100 ms.
+    let now = round(&mut window, start, 500 * MS, 20 * MS);
+    assert_eq!(window.window(), 2, "{:?}", window.look);
+    let now = round(&mut window, now, 120 * MS, 20 * MS);
+    round(&mut window, now, 120 * MS, 20 * MS);
+    assert!(window.look.is_none() && window.window() > 2);
+    assert_eq!(window.least.map(|(least, _)| least), Some(120 * MS));
+}
+
+#[test]
+fn looks_end_when_they_find_nothing_shorter_than_what_the_handshake_made_doubtful() {
+    let (mut window, mut now) = begun();
+    for _ in 0..100 {
+        now = round(&mut window, now, 500 * MS, 20 * MS);
+    }
+    assert_eq!((window.handshake, window.vain_looks), (None, VAIN_LOOKS));
+    assert!(window.look.is_none() && window.window() > 2);
+}
