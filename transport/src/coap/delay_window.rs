@@ -374,7 +374,7 @@ impl DelayWindow {
         let (began, count) = self.train.map_or((now, 1), |(began, count)| (began, count + 1));
         self.train = Some((began, count));
         let (Some((least, _)), Some(round)) = (self.least, self.round_least) else { return };
-        if self.window >= self.threshold {
+        if self.window >= self.threshold || self.look.is_some() {
             return;
         }
         if count >= TRAIN {
