@@ -152,8 +152,8 @@ pub(super) struct DelayWindow {
     /// Since when something has been on its way and nothing has been answered.
     owed: Option<Instant>,
     look: Option<Look>,
-    /// Round trip of the handshake, as long as it is believed; how many looks have spoken against it, and when
-    /// the next is due.
+    /// Round trip of the handshake, as long as it is believed; how many looks have spoken against it, and
+    /// when the next is due.
     handshake: Option<Duration>,
     vain_looks: u32,
     next_look: Option<Instant>,
