@@ -291,3 +291,25 @@ fn block_0_carries_the_access_token_and_the_others_do_not() {
     }
     assert_eq!(sim.executed[0].options.authorization.as_deref(), Some("token"));
 }
+
+#[test]
+fn an_upload_that_waits_for_its_answer_outlives_the_silence_of_another_body() {
+    let (mut sim, session) = link(1, CLEAN);
+    sim.answer = Box::new(|request| match request.method {
+        Method::Get => Answer::new(body(100_000, 3)),
+        _ => Answer::new(b"ok".to_vec()).after(400 * SECOND),
+    });
+    let upload = sim.request(session, post("media", body(20_000, 1)));
+    sim.pass(200 * SECOND);
+    let other = sim.request(session, get("x"));
+    // A gap in the middle of the other body.
+    sim.pass(100 * MS);
+    (sim.up, sim.down) = (Way { loss: 1.0, ..CLEAN }, Way { loss: 1.0, ..CLEAN });
+    sim.pass(10 * SECOND);
+    (sim.up, sim.down) = (CLEAN, CLEAN);
+    for exchange in [other, upload] {
+        run(&mut sim, exchange);
+    }
+    assert!(sim.client.counters().blocks_asked_again > 0, "the other body has been probed for");
+    assert_eq!(sim.results[&upload].as_ref().unwrap().body, b"ok");
+}

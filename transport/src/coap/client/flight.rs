@@ -422,6 +422,12 @@ impl Flight {
         self.asked.get(&number).map_or(0, |asked| asked.tries)
     }
 
+    /// Returns whether the peer has acknowledged a request for a block of this body, and will answer later.
+    pub(super) fn has_waiting(&self, exchange: ExchangeId) -> bool {
+        let waits = |asked: &Asked| asked.exchange == exchange && matches!(asked.fate, Fate::Waits(_));
+        self.asked.values().any(waits)
+    }
+
     /// Returns when something is due; None while nothing is on its way.
     pub(super) fn timeout(&self) -> Option<Instant> {
         let waiting = if self.waiting == 0 { None } else { self.asked.values().filter_map(overdue).min() };

@@ -484,11 +484,15 @@ impl Client {
             self.messages.large_are_lost(session, flight.large_lost);
         }
         flight.probed = Some(now);
+        // A body of which the peer has acknowledged a request waits for its answer, however long that takes.
         let is_over = |id: &ExchangeId| {
             let progressed = self.exchanges.get(id).and_then(|exchange| exchange.progressed);
-            progressed.is_some_and(|at| now.saturating_duration_since(at) >= patience)
+            let is_late = progressed.is_some_and(|at| now.saturating_duration_since(at) >= patience);
+            is_late && !flight.has_waiting(*id)
         };
-        let over: Vec<_> = flight.bodies().into_iter().filter(is_over).collect();
+        let mut probed: Vec<_> = probes.iter().map(|asked| asked.exchange).collect();
+        probed.dedup();
+        let over: Vec<_> = probed.into_iter().filter(is_over).collect();
         for id in over {
             self.messages.counters.gave_up += 1;
             self.fail(now, id, FailReason::Timeout);
