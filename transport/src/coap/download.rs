@@ -238,8 +238,12 @@ impl Download {
             return Err(ProtocolError::BodyChanged);
         }
         if !block.more {
+            // What was refused inside the body is not asked for again: `whole` says what that means.
+            if self.refused.as_ref().is_some_and(|(at, why)| *at < end && why.is_none()) {
+                return Err(ProtocolError::BodyChanged);
+            }
             self.end = Some(end);
-            self.refused = None;
+            self.refused = self.refused.take().filter(|(at, _)| *at < end);
             self.wanted.retain(|wanted| *wanted < end);
         }
         self.next = self.next.max(end);
@@ -279,7 +283,7 @@ impl Download {
     fn whole(&mut self) -> Option<Response> {
         let come = self.body.len();
         let refusal = match &self.refused {
-            Some((at, why)) if self.end.is_none() && come >= *at => Some(why.clone()),
+            Some((at, why)) if self.end.map_or(come >= *at, |end| *at < end) => Some(why.clone()),
             _ => None,
         };
         match refusal {
@@ -399,6 +403,35 @@ mod tests {
         let result = second(Code::REQUEST_ENTITY_INCOMPLETE, response(None, b"", None), 5, None);
         let Ok(Some(whole)) = result else { panic!("{result:?}") };
         assert_eq!((whole.code, whole.body.len()), (Code::REQUEST_ENTITY_INCOMPLETE, 5));
+    }
+
+    #[test]
+    fn a_block_that_was_refused_before_the_end_was_known_refuses_the_body() {
+        // Blocks 1 to 3 have been asked for; 2 has been refused, then 3 comes, and is the last.
+        let last_after = |code, refusal| {
+            let first = response(block(0, true, 0), b"e", None);
+            let Ok(Progress::More(mut download)) = Download::start(Code::CONTENT, first, vec![1; 16], 99)
+            else {
+                panic!("the first block is in order")
+            };
+            let asked = [1, 2, 3].map(|number| {
+                let block = download.missing(true).unwrap();
+                download.is_asked(block, number);
+                block
+            });
+            let refused = download.add(asked[1], code, refusal, vec![], 99);
+            assert_eq!(refused, Ok(None), "it may lie beyond the end");
+            let last = response(block(3, false, 0), b"e", None);
+            let result = download.add(asked[2], Code::CONTENT, last, vec![3; 4], 99);
+            // A peer that may take one request at a time only is asked for all of it again.
+            download.lose_all();
+            assert_eq!(download.missing(true).map(|block| block.num), Some(1));
+            result
+        };
+        let refused = last_after(Code::SERVICE_UNAVAILABLE, response(None, b"", None));
+        assert_eq!(refused.unwrap().map(|whole| whole.code), Some(Code::SERVICE_UNAVAILABLE));
+        let empty = last_after(Code::CONTENT, response(block(2, false, 0), b"e", None));
+        assert_eq!(empty, Err(ProtocolError::BodyChanged));
     }
 
     #[test]
