@@ -51,5 +51,6 @@ mod coap {
     mod sticky;
     mod streaming;
     mod uploads;
+    mod walk;
     mod wrap_around;
 }

@@ -43,6 +43,11 @@ pub(crate) fn empty(kind: MessageType, id: u16) -> Make {
 }
 
 impl Make {
+    /// Sets another type.
+    pub(crate) fn kind(mut self, kind: MessageType) -> Make {
+        self.0.header.set_type(kind);
+        self
+    }
     /// Sets another message id; the token stays.
     pub(crate) fn id(mut self, id: u16) -> Make {
         self.0.header.message_id = id;
@@ -110,6 +115,12 @@ impl Got {
     }
     pub(crate) fn number(&self, number: u16) -> Option<u64> {
         Some(self.option(number)?.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)))
+    }
+    /// Returns all blocks that an option names.
+    pub(crate) fn blocks(&self, number: u16) -> Vec<(u64, bool, usize)> {
+        let values = self.0.get_option(CoapOption::from(number)).into_iter().flatten();
+        let number = values.map(|value| value.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)));
+        number.map(|value| (value >> 4, value & 8 != 0, 16 << (value & 7))).collect()
     }
     /// Returns NUM, M and the size in bytes.
     pub(crate) fn block(&self, number: u16) -> Option<(u64, bool, usize)> {

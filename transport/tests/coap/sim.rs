@@ -240,6 +240,15 @@ impl Sim {
         self.run(time, |_| false);
     }
 
+    /// Closes a session at both ends; what is on its way in it arrives nowhere.
+    pub(crate) fn close(&mut self, session: SessionId) {
+        self.due.retain(|_, due| !matches!(due, Due::Message(_, of, _) if *of == session));
+        self.client.session_closed(self.now, session);
+        self.server.session_closed(self.now, session);
+        while self.client.poll_transmit().is_some() || self.server.poll_transmit().is_some() {}
+        self.settle();
+    }
+
     /// Runs one request to its end.
     pub(crate) fn ask(&mut self, session: SessionId, request: Request) -> Response {
         let exchange = self.request(session, request);
