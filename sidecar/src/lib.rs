@@ -98,12 +98,20 @@ pub enum Error {
         source: io::Error,
     },
     /// The key log cannot be used.
-    #[error("cannot use the key log (--key-log) {}: {source}", path.display())]
+    #[error("cannot use the key log (--key-log, LOWBAND_KEY_LOG) {}: {source}", path.display())]
     KeyLog {
         /// The file's name, as it was given.
         path: PathBuf,
         /// Why it cannot be used.
         source: io::Error,
+    },
+    /// The system allows too few open files.
+    #[error(
+        "the limit of open files is {limit}, and {LEAST_FILES} are needed at least (ulimit -n, LimitNOFILE=)"
+    )]
+    Files {
+        /// The limit of this process.
+        limit: u64,
     },
     /// The transport cannot be set up.
     #[error("cannot set up DTLS: {0}")]
@@ -114,6 +122,18 @@ pub enum Error {
     /// A socket fails.
     #[error("a socket fails: {0}")]
     Socket(#[from] io::Error),
+}
+
+/// Open files without which not even one client can be served: standard streams, what waits for events and
+/// signals, the sockets, a connection to the upstream and one to the pages for operators.
+const LEAST_FILES: u64 = 16;
+
+/// Checks what the system allows this process, before anything is opened.
+pub fn check_limits() -> Result<(), Error> {
+    match rustix::process::getrlimit(rustix::process::Resource::Nofile).current {
+        Some(limit) if limit < LEAST_FILES => Err(Error::Files { limit }),
+        _ => Ok(()),
+    }
 }
 
 impl Sockets {

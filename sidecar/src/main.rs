@@ -2,7 +2,7 @@
 //! running, 2 wrong configuration).
 
 use lowband_sidecar::config::{self, Config, LogFormat, Mistake, Task, now};
-use lowband_sidecar::{Error, Sockets, envoy, logging, metrics, run};
+use lowband_sidecar::{Error, Sockets, check_limits, envoy, logging, metrics, run};
 use lowband_system::heap;
 use std::process::ExitCode;
 use tokio::runtime::{Builder, Runtime};
@@ -88,6 +88,8 @@ fn refuse_arguments(error: &clap::Error) -> ExitCode {
 }
 
 fn serve(config: Config) -> Result<(), Error> {
+    // With too few files the runtime would panic.
+    check_limits()?;
     let runtime = runtime(config.threads)?;
     let result = runtime.block_on(async {
         // Before everything that takes time: a signal that comes early must not end the process.

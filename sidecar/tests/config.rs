@@ -392,6 +392,32 @@ fn an_address_that_cannot_be_bound_ends_with_1() {
 }
 
 #[test]
+fn too_few_open_files_end_with_1_and_no_panic() {
+    let folder = Folder::new("files");
+    let args = [folder.identity(), ["--listen", "127.0.0.1:0"].map(str::to_owned).to_vec()].concat();
+    for limit in [5, 6, 7, 15] {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {limit}; exec \"$0\" \"$@\"")]);
+        command.arg(env!("CARGO_BIN_EXE_lowband-sidecar")).args(&args).env_clear();
+        let output = command.output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.contains(&format!("the limit of open files is {limit}, and 16 are needed")), "{text}");
+    }
+}
+
+#[test]
+fn a_key_log_that_cannot_be_opened_is_named_with_its_flag_and_its_variable() {
+    let folder = Folder::new("no-key-log");
+    let mut args = folder.identity();
+    args.extend(["--listen", "127.0.0.1:0", "--admin", "off"].map(str::to_owned));
+    let (text, code) = told(&args, &[("LOWBAND_KEY_LOG", "/nonexistent/keys.log")]);
+    assert_eq!(code, Some(1));
+    let words = ["(--key-log, LOWBAND_KEY_LOG)", "/nonexistent/keys.log", "No such file"];
+    assert!(words.iter().all(|word| text.contains(word)), "{text}");
+}
+
+#[test]
 fn a_key_log_that_others_can_open_ends_with_1_and_the_remedy() {
     let folder = Folder::new("key-log");
     let mut args = folder.identity();
