@@ -107,6 +107,13 @@ class Requests(Case):
         self.assertEqual([n for n in self.homeserver.requests[0].headers if n.startswith("lowband")], [])
         self.assertEqual(self.homeserver.requests[0].headers["x-forwarded-for"], "127.0.0.1", "nothing a client says")
 
+    def test_the_request_id_of_a_stranger_is_replaced(self):
+        theirs = "30313233-3435-4637-b839-616263646566"
+        self.request("GET", x_request_id=theirs)
+        got = self.homeserver.requests[-1].headers["x-request-id"]
+        self.assertNotEqual(got, theirs)
+        self.assertRegex(got, "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+
     def test_strangers_cannot_steer_envoy(self):
         # If Envoy obeyed, the first would end the request, and the second would send it again.
         self.homeserver.answers["/_matrix/client/v3/x"] = answer(b"{}", status="500 Internal Server Error")
@@ -271,13 +278,38 @@ class Http2(Case):
         way = next(self.ways())
         for version, keys in (("0", ["msgtype"]), ("1", [28]), ("7", [28]), ("x", [28])):
             fields = ("-H", f"lowband-cbor-version: {version}", "-H", f"accept: {CBOR}", "-H", "x-forwarded-for: 192.0.2.7")
+            theirs = "30313233-3435-4637-b839-616263646566"
+            fields += ("-H", f"x-request-id: {theirs}")
             _, _, content = self.curl(*way, *fields)
             self.assertEqual(list(decode(content)[0]), keys)
             got = self.homeserver.requests[-1].headers
             self.assertEqual((got["x-forwarded-for"], "lowband-cbor-version" in got), ("192.0.2.7", False))
+            self.assertEqual(got["x-request-id"], theirs)
 
     def test_the_socket_is_for_its_owner_alone(self):
         self.assertEqual(os.stat(self.envoy.socket).st_mode & 0o777, 0o600)
+
+
+class BothFamilies(unittest.TestCase):
+    def test_the_public_port_takes_ipv6_and_ipv4_and_each_client_has_its_address(self):
+        homeserver = Homeserver()
+        envoy = Envoy(f"http://127.0.0.1:{homeserver.port}", edit=both_families)
+        self.addCleanup(envoy.stop)
+        envoy.ready()
+        for address in ("127.0.0.1", "::1"):
+            connection = http.client.HTTPConnection(address, envoy.public, timeout=30)
+            self.addCleanup(connection.close)
+            connection.request("GET", "/_matrix/client/v3/x")
+            self.assertEqual(connection.getresponse().status, 200)
+            self.assertEqual(homeserver.requests[-1].headers["x-forwarded-for"], address)
+
+
+def both_families(text):
+    """Undoes --public-address, with which the tests keep their ports to this machine: the address is what envoy.yaml has."""
+    kept = re.compile(r"(  - name: public\n(?:    .*\n)*?    address: \{ socket_address: \{ address: )127\.0\.0\.1(, port_value: \d+)")
+    text, count = kept.subn(r'\1"::"\2, ipv4_compat: true', text)
+    assert count == 1
+    return text
 
 
 class Log(Case):

@@ -9,7 +9,7 @@ use crate::config::Mistake;
 use clap::Args;
 use std::fs::File;
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::Path;
 
 pub mod drain;
@@ -60,8 +60,8 @@ pub struct Options {
     /// TCP port for clients; the sidecar's UDP port has the same number. Default: 8008.
     #[arg(long, env = "LOWBAND_PUBLIC_PORT", value_name = "PORT")]
     pub public_port: Option<String>,
-    /// Address that the port is bound to; :: takes IPv4 as well, and needs a system with IPv6. Default:
-    /// 0.0.0.0.
+    /// Address that the port is bound to; :: takes IPv4 as well, and needs a system with IPv6. Default: ::,
+    /// or 0.0.0.0 where this machine has no IPv6.
     #[arg(long, env = "LOWBAND_PUBLIC_ADDRESS", value_name = "IP")]
     pub public_address: Option<String>,
     /// Port of Envoy's administration, on 127.0.0.1. Default: 9901.
@@ -147,6 +147,7 @@ pub fn render_certificate(template: &str, options: &Options) -> Result<String, E
 
 /// Renders one of the files to standard output, or all into the folder of `--install`.
 pub fn write(options: &Options) -> Result<(), Error> {
+    let options = &options.for_machine(has_ipv6());
     let text = render(ENVOY_YAML, options)?;
     let certificate = render_certificate(CERTIFICATE_YAML, options)?;
     let Some(folder) = &options.install else {
@@ -160,6 +161,11 @@ pub fn write(options: &Options) -> Result<(), Error> {
     put(&folder.join(FILTER), &filter)?;
     put(&folder.join(CERTIFICATE), certificate.as_bytes())?;
     put(&folder.join(CONFIGURATION), text.as_bytes())
+}
+
+/// Returns whether a socket can be bound to all addresses of IPv6, as the sidecar finds out for its own.
+fn has_ipv6() -> bool {
+    TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok()
 }
 
 /// Writes a file so that under its name it is either whole or absent.
@@ -177,6 +183,16 @@ fn put(path: &Path, content: &[u8]) -> Result<(), Error> {
 }
 
 impl Options {
+    /// Returns the options with an address for the public port that the machine can bind: Envoy does not
+    /// start with one of IPv6 where there is none.
+    pub fn for_machine(&self, has_ipv6: bool) -> Options {
+        let address = self.public_address.clone();
+        Options {
+            public_address: address.or_else(|| (!has_ipv6).then(|| Ipv4Addr::UNSPECIFIED.to_string())),
+            ..self.clone()
+        }
+    }
+
     fn check(&self) -> Result<Values, Vec<Mistake>> {
         let mut mistakes = Vec::new();
         macro_rules! take {
@@ -274,8 +290,8 @@ impl Values {
             text.replace(&listener("127.0.0.1", 9465), &new, 1)?;
         }
         let (address, port) =
-            (self.public_address.as_deref().unwrap_or("0.0.0.0"), self.public_port.unwrap_or(PUBLIC_PORT));
-        text.replace(&listener("0.0.0.0", PUBLIC_PORT), &listener(address, port), 1)?;
+            (self.public_address.as_deref().unwrap_or("::"), self.public_port.unwrap_or(PUBLIC_PORT));
+        text.replace(&listener("::", PUBLIC_PORT), &listener(address, port), 1)?;
         if let Some(bytes) = self.max_heap {
             let heap = |bytes: u64| format!("max_heap_size_bytes: {bytes}\n");
             text.replace(&heap(MAX_HEAP), &heap(bytes), 1)?;

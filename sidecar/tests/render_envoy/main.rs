@@ -8,7 +8,7 @@
     reason = "tests and their helpers fail by panicking"
 )]
 
-use lowband_sidecar::envoy::{CERTIFICATE_YAML, ENVOY_YAML};
+use lowband_sidecar::envoy::{CERTIFICATE_YAML, ENVOY_YAML, Options, render};
 use std::process::{Command, Output};
 
 mod installing;
@@ -69,7 +69,7 @@ fn without_options_each_is_the_file_itself() {
 
 #[test]
 fn the_defaults_spelled_out_are_the_file_itself() {
-    let arguments = "--public-port 8008 --public-address 0.0.0.0 --admin-port 9901 --wasm target/lowband-filter.wasm \
+    let arguments = "--public-port 8008 --public-address :: --admin-port 9901 --wasm target/lowband-filter.wasm \
         --homeserver http://127.0.0.1:8018 --dtls-port 8008";
     let arguments: Vec<_> = arguments.split_ascii_whitespace().collect();
     assert_eq!(run(&arguments), (0, ENVOY_YAML.to_owned(), vec![]));
@@ -99,6 +99,20 @@ fn ports_and_addresses() {
             "#       - endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: 9902 } } }",
         ]
     );
+}
+
+#[test]
+fn where_there_is_no_ipv6_the_public_port_is_bound_to_ipv4_unless_an_address_is_given() {
+    let address = |given: Option<&str>, has_ipv6| {
+        let options = Options { public_address: given.map(str::to_owned), ..Options::default() };
+        let text = render(ENVOY_YAML, &options.for_machine(has_ipv6)).unwrap();
+        let (_, public) = text.split_once("  - name: public\n").unwrap();
+        public.lines().find(|line| line.trim_start().starts_with("address: ")).unwrap().trim().to_owned()
+    };
+    let both = r#"address: { socket_address: { address: "::", port_value: 8008, ipv4_compat: true } }"#;
+    let ipv4 = "address: { socket_address: { address: 0.0.0.0, port_value: 8008 } }";
+    assert_eq!([address(None, true), address(None, false)], [both, ipv4]);
+    assert_eq!(address(Some("::"), false), both);
 }
 
 #[test]
