@@ -1,11 +1,12 @@
 //! The log: lines on standard error.
 //!
-//! debug: normal events. info: what an operator may want to know, and a line for each request that is passed to
-//! the upstream. warn: a peer misbehaves. error: the fault is ours. Access tokens, queries, bodies and keys are never logged.
+//! debug: normal events. info: what an operator may want to know, and a line for each request that is passed
+//! to the upstream. warn: a peer misbehaves. error: the fault is ours. Access tokens, queries, bodies and
+//! keys are never logged.
 //!
 //! Logging never waits for a reader ([`crate::lines`]). An event that peers can cause as often as they like
-//! is logged once a second at most, at info and above ([`Seldom`]), unless it is a request that has a place at
-//! the upstream.
+//! is logged once a second at most, at info and above ([`Seldom`]), unless it is a request that has a place
+//! at the upstream.
 
 use crate::config::{Config, LogFormat, LogLevel};
 use crate::lines::Lines;
@@ -74,8 +75,8 @@ impl Log {
     }
 }
 
-/// Writes a line to standard error when there is no log yet: a text for people, or an object like those of the
-/// log.
+/// Writes a line to standard error when there is no log yet: a text for people, or an object like those of
+/// the log.
 pub fn print(format: LogFormat, line: &str) {
     write(format, io::stderr, line);
 }

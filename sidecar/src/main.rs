@@ -75,7 +75,8 @@ fn fail(format: LogFormat, error: &dyn std::error::Error) -> ExitCode {
     ExitCode::from(FAILED)
 }
 
-/// Reports what cannot be parsed at all. The form of the log is not known then, unless the environment says it.
+/// Reports what cannot be parsed at all. The form of the log is not known then, unless the environment says
+/// it.
 fn refuse_arguments(error: &clap::Error) -> ExitCode {
     let is_json = std::env::var_os("LOWBAND_LOG_FORMAT").is_some_and(|format| format == "json");
     if !error.use_stderr() || !is_json {
@@ -136,8 +137,8 @@ fn runtime(threads: usize) -> std::io::Result<Runtime> {
     }
 }
 
-/// The signals SIGTERM and SIGINT, which mean the same thing. SIGUSR1 and SIGUSR2, which would end the process
-/// by default, mean nothing.
+/// The signals SIGTERM and SIGINT, which mean the same thing. SIGUSR1 and SIGUSR2, which would end the
+/// process by default, mean nothing.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,

@@ -21,8 +21,8 @@ pub(crate) use watch::Watch;
 const DAY: i64 = 24 * 3600;
 /// Seconds between two reminders of a certificate whose renewal is overdue.
 const REMIND: i64 = DAY;
-/// Seconds before its end at which a certificate is spoken of, however long it lives. One that lives less than
-/// twice as long is left out: its renewal is not due yet.
+/// Seconds before its end at which a certificate is spoken of, however long it lives. One that lives less
+/// than twice as long is left out: its renewal is not due yet.
 const MARKS: [i64; 3] = [30 * DAY, 7 * DAY, DAY];
 
 /// The identity that is served, and what else has been seen in its place.
@@ -43,7 +43,7 @@ pub struct Renewal {
 pub struct Reminder {
     /// True if clients refuse the certificate, or if its renewal is overdue.
     pub is_overdue: bool,
-    /// The line.
+    /// What is wrong, or will be, as a line for the log.
     pub what: String,
 }
 
@@ -103,8 +103,8 @@ impl Renewal {
         }
     }
 
-    /// Returns what is wrong with the certificate that is served, or will be soon: when 30 days, 7 days and one
-    /// day are left, and once a day when its renewal is overdue. At the start what holds then is told.
+    /// Returns what is wrong with the certificate that is served, or will be soon: when 30 days, 7 days and
+    /// one day are left, and once a day when its renewal is overdue. At the start what holds then is told.
     pub fn remind(&mut self, now: i64) -> Option<Reminder> {
         let validity = self.identity.validity;
         let left = validity.not_after().saturating_sub(now);

@@ -1,7 +1,7 @@
 //! The environment variables of the options: which of them gave a value, and which do nothing.
 //!
-//! A variable without a value counts as not set: files for Compose write `LOWBAND_SESSIONS=` for "no wish". One
-//! whose name no option has is most likely misspelled, and is told of with the name that is nearest.
+//! A variable without a value counts as not set: files for Compose write `LOWBAND_SESSIONS=` for "no wish".
+//! One whose name no option has is most likely misspelled, and is told of with the name that is nearest.
 
 use super::{Mistake, Options};
 use clap::builder::Resettable;

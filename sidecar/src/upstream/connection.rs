@@ -176,8 +176,8 @@ pub(super) fn was_cut(error: &hyper::Error) -> bool {
     is_io || error.is_closed() || error.is_canceled() || of_http2(error).is_some_and(h2::Error::is_go_away)
 }
 
-/// Returns true when what came is not HTTP/2: the beginning of an answer in HTTP/1 reads as the head of a frame
-/// far larger than any that is allowed (RFC 9113 section 4.2).
+/// Returns true when what came is not HTTP/2: the beginning of an answer in HTTP/1 reads as the head of a
+/// frame far larger than any that is allowed (RFC 9113 section 4.2).
 fn speaks_no_http2(error: &hyper::Error) -> bool {
     of_http2(error).is_some_and(|h2| h2.is_library() && h2.reason() == Some(h2::Reason::FRAME_SIZE_ERROR))
 }

@@ -26,7 +26,8 @@ async fn lines_of_state(process: &mut Process) -> Vec<String> {
     log.lines().filter(|line| line.contains("the upstream can")).map(str::to_owned).collect()
 }
 
-/// Sends these bytes on each connection, and reads on until the other side ends it or, if so asked, not at all.
+/// Sends these bytes on each connection, and reads on until the other side ends it or, if so asked, not at
+/// all.
 fn answer_all(listener: UnixListener, answer: &'static [u8], reads_on: bool) -> JoinHandle<()> {
     tokio::spawn(async move {
         loop {

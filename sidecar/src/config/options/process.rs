@@ -11,8 +11,8 @@ pub(in crate::config) struct Process {
     #[arg(long, env = "LOWBAND_THREADS", value_name = "COUNT", default_value = "1")]
     threads: String,
     /// Least severe message that is logged to standard error. info has a line for each request that is passed
-    /// on, with its peer, its session and its x-request-id, and one a second at most for those that are refused
-    /// here. Access tokens, queries and bodies are never logged.
+    /// on, with its peer, its session and its x-request-id, and one a second at most for those that are
+    /// refused here. Access tokens, queries and bodies are never logged.
     #[arg(long, env = "LOWBAND_LOG_LEVEL", value_name = "LEVEL", default_value = "info")]
     log_level: String,
     /// text, or json with one object a line.

@@ -29,8 +29,8 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// Logs that the request has been answered with this code. One that was passed to the upstream has its line
-    /// at info. One that was refused here costs its client nothing, so its line is seldom.
+    /// Logs that the request has been answered with this code. One that was passed to the upstream has its
+    /// line at info. One that was refused here costs its client nothing, so its line is seldom.
     pub(super) fn log(&self, now: Instant, code: Code, refused: &mut Seldom) {
         macro_rules! request_line {
             ($level:ident, $left_out:expr) => {
