@@ -2,13 +2,25 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { EncodeStream, decode, encode } from 'lowband-codec';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { EncodeStream, decode, encode, encodeObject } from 'lowband-codec';
 import { initSync } from '../pkg/lowband_codec.js';
 
 const MIB = 2 ** 20;
 // The module has started already: this call only returns the exports.
 const { memory } = initSync();
 const bytes = () => memory.buffer.byteLength;
+
+// Before the others, which leave much to collect.
+test('a large value is not kept, nor the room that its CBOR took', () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc');
+  const held = () => (collect(), process.memoryUsage().arrayBuffers);
+  const before = held();
+  for (const length of [8 * MIB, 1]) assert.ok(encodeObject('x'.repeat(length)).length > length);
+  assert.ok(held() < before + 2 * MIB, `${held() / MIB} MiB after ${before / MIB} MiB`);
+});
 
 test('documents of one size need the memory of one', () => {
   const json = Buffer.from(JSON.stringify('x'.repeat(8 * MIB)));
