@@ -101,6 +101,8 @@ struct Session {
     tokens: BTreeMap<Token, ExchangeId>,
     /// Requests that wait for the session to open, or for their turn.
     queue: VecDeque<ExchangeId>,
+    /// Whether requests that have waited are being started.
+    is_starting: bool,
     /// Number of requests on their way.
     active: usize,
     /// Number of requests that have ever begun.
@@ -372,24 +374,36 @@ impl Client {
     }
 
     /// Sends what waits for its turn, as far as the limit of requests on their way and [`RUN_AHEAD`] allow.
+    ///
+    /// A request that cannot be sent ends at once, and its end starts the next: that one belongs to the loop
+    /// which is under way, however many there are.
     fn start_queued(&mut self, now: Instant, session: SessionId) {
-        let most = self.messages.limits.exchanges_per_session.max(1);
-        loop {
-            let Some(state) = self.sessions.get(&session) else { return };
-            if !state.open || state.active >= most || state.queue.is_empty() {
-                return;
-            }
-            let oldest = self.oldest_repeated(session).unwrap_or(state.begun);
-            if state.begun.saturating_sub(oldest) >= RUN_AHEAD {
-                return;
-            }
-            let free = state.queue.iter().position(|id| !self.has_to_wait(state, *id));
-            let Some(state) = self.sessions.get_mut(&session) else { return };
-            let Some(next) = free.and_then(|place| state.queue.remove(place)) else { return };
-            state.active += 1;
-            state.begun += 1;
+        let Some(state) = self.sessions.get_mut(&session).filter(|state| !state.is_starting) else { return };
+        state.is_starting = true;
+        while let Some(next) = self.next_queued(session) {
             self.start(now, next);
         }
+        if let Some(state) = self.sessions.get_mut(&session) {
+            state.is_starting = false;
+        }
+    }
+
+    fn next_queued(&mut self, session: SessionId) -> Option<ExchangeId> {
+        let most = self.messages.limits.exchanges_per_session.max(1);
+        let state = self.sessions.get(&session)?;
+        if !state.open || state.active >= most || state.queue.is_empty() {
+            return None;
+        }
+        let oldest = self.oldest_repeated(session).unwrap_or(state.begun);
+        if state.begun.saturating_sub(oldest) >= RUN_AHEAD {
+            return None;
+        }
+        let free = state.queue.iter().position(|id| !self.has_to_wait(state, *id))?;
+        let state = self.sessions.get_mut(&session)?;
+        let next = state.queue.remove(free)?;
+        state.active += 1;
+        state.begun += 1;
+        Some(next)
     }
 
     /// Returns whether a request waits for another one of the same resource: a server that is not ours may

@@ -185,7 +185,8 @@ pub struct Limits {
     /// waits. A request that has been acknowledged and waits for its answer takes no place. Default 8.
     pub window: u16,
     /// Client: blocks of one session that may be on their way at once, of all its bodies together; how many
-    /// are, a measured window decides. 1 moves one block after the other. Default 64.
+    /// are, a measured window decides. 1 moves one block after the other, more than 256 count as 256. Default
+    /// 64.
     pub body_window: u32,
     /// Blocks asked for by one session that wait for the upstream, each block of a list by itself; one more
     /// is dropped (the client asks again). Default 256.

@@ -36,6 +36,9 @@ const UNKNOWN_TIMEOUT: Duration = Duration::from_millis(2500);
 /// Longest gap between two probes of a silent path, unless its round trip needs a longer one.
 const LONGEST_GAP: Duration = Duration::from_secs(8);
 
+/// The widest window: beyond it the replay windows of many peers would drop what overtakes.
+const WIDEST: u32 = 256;
+
 /// The window is never smaller, unless a peer takes one block at a time.
 const LEAST_WINDOW: f64 = 2.0;
 
@@ -165,7 +168,7 @@ impl DelayWindow {
     /// Makes the window of a session. `round_trip` is that of the handshake, `most` the widest window.
     pub(super) fn new(round_trip: Option<Duration>, most: u32) -> DelayWindow {
         DelayWindow {
-            most: f64::from(most.max(1)),
+            most: f64::from(most.clamp(1, WIDEST)),
             smoothed: round_trip,
             variation: round_trip.unwrap_or_default() / 4,
             latest: Duration::ZERO,

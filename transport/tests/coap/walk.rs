@@ -303,9 +303,7 @@ impl Walk {
                 continue;
             };
             if response.code != Code::CONTENT {
-                // A GET that went anew may have another answer, which ends before a block that is asked for.
-                let refusals =
-                    [Code::REQUEST_ENTITY_INCOMPLETE, Code::SERVICE_UNAVAILABLE, Code::BAD_REQUEST];
+                let refusals = [Code::REQUEST_ENTITY_INCOMPLETE, Code::SERVICE_UNAVAILABLE];
                 assert!(
                     self.is_hostile || refusals.contains(&response.code),
                     "{}: {}",

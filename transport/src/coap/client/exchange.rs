@@ -11,7 +11,7 @@
 use super::super::body::Body;
 use super::super::congestion::Turn;
 use super::super::download::{self, Download};
-use super::super::exchanged::Request;
+use super::super::exchanged::{Request, Response};
 use super::super::failure::{FailReason, ProtocolError};
 use super::flight::place;
 use super::report::{Direction, Progress};
@@ -144,10 +144,18 @@ impl Exchange {
     pub(super) fn begins_again(&self, code: Code, response: &ParsedResponse) -> bool {
         let State::Downloading(download, _) = &self.state else { return false };
         let is_lost = code == Code::REQUEST_ENTITY_INCOMPLETE || download.is_of_another(code, response);
-        is_lost
-            && self.request.method == Method::Get
-            && self.request.body.is_empty()
-            && self.restarts < RESTARTS
+        is_lost && self.may_begin_again()
+    }
+
+    /// Returns whether a refusal inside the body means that a shorter one has taken its place, so that the
+    /// body is to be asked for from its beginning.
+    pub(super) fn has_shrunk(&self, refusal: &Response) -> bool {
+        refusal.code == Code::BAD_REQUEST && self.may_begin_again()
+    }
+
+    /// Returns whether the request may be executed once more for its body.
+    pub(super) fn may_begin_again(&self) -> bool {
+        self.request.method == Method::Get && self.request.body.is_empty() && self.restarts < RESTARTS
     }
 
     /// Keeps the place in the body and cuts smaller blocks, where these have become too large since the last
@@ -383,6 +391,7 @@ impl Client {
             exchange.state = State::Uploading(Block { num: 0, more: true, size: BlockSize::MAX });
             return self.send(now, id, Part::First);
         }
+        let is_inside = matches!(exchange.state, State::Downloading(..));
         let progress = match std::mem::replace(&mut exchange.state, State::Asked) {
             State::Uploading(block) => match next_upload(block, code, &response, exchange.request.body.len())
             {
@@ -418,6 +427,9 @@ impl Client {
             State::Asked | State::Queued => Download::start(code, response, payload, limit),
         };
         match progress {
+            Ok(download::Progress::Whole(response)) if is_inside && exchange.has_shrunk(&response) => {
+                self.begin_again(now, id);
+            }
             Ok(download::Progress::Whole(response)) => self.succeed(now, id, response),
             Ok(download::Progress::More(download)) => {
                 let is_ours = self.sessions.get(&exchange.session).and_then(|state| state.is_ours);

@@ -397,6 +397,9 @@ impl Client {
             Ok(Some(response)) if may_be_one_by_one && response.code != code_before => {
                 self.one_by_one(now, session);
             }
+            Ok(Some(response)) if response.code != code_before && exchange.has_shrunk(&response) => {
+                self.begin_again(now, id);
+            }
             Ok(Some(response)) => self.succeed(now, id, response),
             Ok(None) => {
                 if code == code_before {
