@@ -122,7 +122,10 @@ async fn handshake(
         .keep_alive_timeout(PING_TIMEOUT)
         .handshake(io)
         .await
-        .map_err(|why| refused(io::Error::other(why)))?;
+        .map_err(|why| Unconnected {
+            failure: Failure::Unreachable(reason(&why)),
+            hint: health.hint_at_an_early_end(),
+        })?;
     let counted = Counted::new(alive);
     let health = Arc::clone(health);
     tokio::spawn(async move {

@@ -116,6 +116,12 @@ impl Health {
         }
     }
 
+    /// Returns what to look at when a connection ends before its first bytes have gone out: where no answer
+    /// has ever come, the other side may speak something else.
+    pub(super) fn hint_at_an_early_end(&self) -> Hint {
+        if self.lock().has_answered { Hint::None } else { Hint::Protocol }
+    }
+
     /// Notes that the upstream cannot be used, and why.
     pub(super) fn failed(&self, why: &str, hint: Hint) {
         let line = {
