@@ -16,14 +16,15 @@
 //! A body outlives silence: its blocks are asked for again, fewer and fewer, until the caller takes the
 //! session for lost, or as long as a confirmable message would be sent again.
 
+mod answers;
+mod lost;
+
 use super::super::body::Body;
 use super::super::delay_window::DelayWindow;
-use super::super::failure::{FailReason, ProtocolError};
-use super::super::message_layer::Origin;
+use super::super::failure::FailReason;
 use super::exchange::{Exchange, State};
-use super::flight::{Answers, Asked, Flight, Part, Peer, place};
+use super::flight::{Flight, Part, Peer};
 use super::{Client, Owner, Session};
-use crate::shares::Network;
 use crate::{ExchangeId, SessionId};
 use lowband_wire::coap::Method;
 use lowband_wire::coap::block::Block;
@@ -281,136 +282,6 @@ impl Client {
         }
     }
 
-    /// Takes note that the peer has acknowledged a request for a block: it will answer later.
-    pub(super) fn part_acknowledged(&mut self, now: Instant, part: Part) {
-        if let Some(flight) = self.sessions.get_mut(&part.session).and_then(|state| state.flight.as_mut()) {
-            flight.waits(now, part.number);
-            self.fly(now, part.session);
-        }
-    }
-
-    /// Takes in a Reset of a request for a block: some peers cannot take several.
-    pub(super) fn part_reset(&mut self, now: Instant, part: Part) {
-        let Some(flight) = self.sessions.get_mut(&part.session).and_then(|state| state.flight.as_mut())
-        else {
-            return;
-        };
-        if flight.may_be_one_by_one() {
-            return self.one_by_one(now, part.session);
-        }
-        if let Some(asked) = flight.get(part.number).copied() {
-            self.fail(now, asked.exchange, FailReason::Reset);
-        }
-    }
-
-    /// Takes in an acknowledgement of a request for a block that carries another token.
-    pub(super) fn part_contradicts(&mut self, now: Instant, part: Part) {
-        let Some(flight) = self.sessions.get_mut(&part.session).and_then(|state| state.flight.as_mut())
-        else {
-            return;
-        };
-        if flight.may_be_one_by_one() {
-            return self.one_by_one(now, part.session);
-        }
-        if let Some(asked) = flight.get(part.number).copied() {
-            self.contradict(now, asked.exchange, ProtocolError::OtherRequest);
-        }
-    }
-
-    /// Takes in the answer to a request for a block; false if it answers none.
-    pub(super) fn part_answered(&mut self, now: Instant, session: SessionId, message: &Message) -> bool {
-        let Some(flight) = self.sessions.get_mut(&session).and_then(|state| state.flight.as_mut()) else {
-            return false;
-        };
-        let number = match flight.answered_by(message) {
-            Answers::Asked(number) => number,
-            Answers::Copy => return true,
-            Answers::Nothing => return false,
-        };
-        let (parsed, ignored) = ParsedResponse::parse(message);
-        let refused = match place(message) {
-            Some(_) => Vec::new(),
-            None => flight.rest_of_list(number),
-        };
-        let Some(exchange) = flight.get(number).map(|asked| asked.exchange) else { return false };
-        let block = flight.get(number).map(|asked| asked.block);
-        let body = self.exchanges.get(&exchange).and_then(Exchange::body);
-        let is_newest = body.zip(block).is_some_and(|(body, block)| body.is_newest(block, number));
-        let Some((asked, id)) = flight.answered(now, number, is_newest) else { return false };
-        for other in refused {
-            if let Some(asked) = flight.forget(other)
-                && let Some(body) = self.exchanges.get_mut(&exchange).and_then(Exchange::body_mut)
-            {
-                body.is_lost(asked.block, other);
-            }
-        }
-        if let Some(id) = id {
-            self.messages.forget_once(session, id);
-        }
-        if let Some(sent) = asked.sent.filter(|_| is_newest && asked.is_sample()) {
-            self.messages.sampled(now, session, sent);
-        }
-        ignored.into_iter().for_each(|fault| self.messages.counters.count_fault(fault));
-        if message.kind == Kind::Confirmable {
-            let origin = Origin::of(session, Network::alone(session.0), message);
-            self.messages.remember(now, &origin);
-            match &parsed {
-                Ok(_) => self.messages.acknowledge(&origin),
-                Err(_) => self.messages.reject(&origin),
-            }
-        }
-        match parsed {
-            Ok(parsed) => self.take_part(now, session, &asked, message.code, parsed, message.payload()),
-            Err(error) => self.contradict(now, asked.exchange, error.into()),
-        }
-        self.flight_due(now, session);
-        true
-    }
-
-    /// Takes in what answers a request for a block of a response.
-    fn take_part(
-        &mut self,
-        now: Instant,
-        session: SessionId,
-        asked: &Asked,
-        code: Code,
-        mut response: ParsedResponse,
-        payload: &[u8],
-    ) {
-        response.block2 = response.block2.or(response.q_block2);
-        let (id, limit) = (asked.exchange, self.messages.limits.download);
-        let Some(flight) = self.sessions.get_mut(&session).and_then(|state| state.flight.as_mut()) else {
-            return;
-        };
-        let may_be_one_by_one = flight.may_be_one_by_one();
-        let Some(exchange) = self.exchanges.get_mut(&id) else { return };
-        exchange.progressed = Some(now);
-        if matches!(exchange.state, State::Sending(_)) {
-            return self.block_answered(now, id, asked.block, code, response, payload);
-        }
-        if exchange.begins_again(code, &response) && !may_be_one_by_one {
-            return self.begin_again(now, id);
-        }
-        let State::Downloading(download, None) = &mut exchange.state else { return };
-        let code_before = download.code();
-        match download.add(asked.block, code, response, payload.to_vec(), limit) {
-            Ok(Some(response)) if may_be_one_by_one && response.code != code_before => {
-                self.one_by_one(now, session);
-            }
-            Ok(Some(response)) if response.code != code_before && exchange.has_shrunk(&response) => {
-                self.begin_again(now, id);
-            }
-            Ok(Some(response)) => self.succeed(now, id, response),
-            Ok(None) => {
-                if code == code_before {
-                    flight.came_right();
-                }
-            }
-            Err(_) if may_be_one_by_one => self.one_by_one(now, session),
-            Err(error) => self.contradict(now, id, error),
-        }
-    }
-
     /// Asks for the body of a GET from its beginning.
     pub(super) fn begin_again(&mut self, now: Instant, id: ExchangeId) {
         self.land(now, id);
@@ -438,142 +309,6 @@ impl Client {
             self.messages.forget_once(session, message);
         }
         self.watch_flight(session);
-    }
-
-    /// Does what is due in the flight of a session: asks again for what is lost, probes, and gives up.
-    pub(super) fn flight_due(&mut self, now: Instant, session: SessionId) {
-        let exchanges = &self.exchanges;
-        let Some(flight) = self.sessions.get_mut(&session).and_then(|state| state.flight.as_mut()) else {
-            return;
-        };
-        let has_beyond = |asked: &Asked| {
-            let body = exchanges.get(&asked.exchange).and_then(Exchange::body);
-            body.is_some_and(|body| body.has_beyond(asked.block))
-        };
-        let due = flight.due(now, has_beyond);
-        let mut probes = Vec::new();
-        for number in due.lost.iter().chain(&due.probes) {
-            let Some(asked) = flight.get(*number).copied() else { continue };
-            let Some(body) = self.exchanges.get_mut(&asked.exchange).and_then(Exchange::body_mut) else {
-                continue;
-            };
-            if due.probes.contains(number) && body.is_newest(asked.block, *number) {
-                probes.push(asked);
-            }
-            body.is_lost(asked.block, *number);
-        }
-        let past = flight.tidy();
-        for message in past {
-            self.messages.forget_once(session, message);
-        }
-        if !due.probes.is_empty() {
-            self.probe(now, session, &probes);
-        }
-        self.fly(now, session);
-    }
-
-    /// Asks once more for blocks of which nothing has been heard in time, and doubts the path, or the peer.
-    fn probe(&mut self, now: Instant, session: SessionId, probes: &[Asked]) {
-        let patience = self.messages.times.patience();
-        let Some(flight) = self.sessions.get_mut(&session).and_then(|state| state.flight.as_mut()) else {
-            return;
-        };
-        if flight.ends_pair() {
-            return self.one_by_one(now, session);
-        }
-        let (backoff, last_goes_last) = (flight.window.backoff(), flight.last_goes_last());
-        if flight.probed.is_some_and(|probed| self.messages.has_heard_since(session, probed)) {
-            flight.large_lost += probes.len() as u32;
-            self.messages.large_are_lost(session, flight.large_lost);
-        }
-        flight.probed = Some(now);
-        // A body of which the peer has acknowledged a request waits for its answer, however long that takes.
-        let is_over = |id: &ExchangeId| {
-            let progressed = self.exchanges.get(id).and_then(|exchange| exchange.progressed);
-            let is_late = progressed.is_some_and(|at| now.saturating_duration_since(at) >= patience);
-            is_late && !flight.has_waiting(*id)
-        };
-        let mut probed: Vec<_> = probes.iter().map(|asked| asked.exchange).collect();
-        probed.dedup();
-        let over: Vec<_> = probed.into_iter().filter(is_over).collect();
-        for id in over {
-            self.messages.counters.gave_up += 1;
-            self.fail(now, id, FailReason::Timeout);
-        }
-        if backoff >= 2 {
-            self.messages.probe(now, session);
-        }
-        for asked in probes {
-            // A single last block goes twice once a probe has been lost.
-            let copies = if probes.len() == 1 && backoff >= 2 { 2 } else { 1 };
-            let body = self.exchanges.get(&asked.exchange).and_then(Exchange::body);
-            if let Some(block) = body.and_then(|body| body.missing(last_goes_last)) {
-                if last_goes_last && self.is_last(asked.exchange, block) {
-                    self.ask_for_last(now, asked.exchange, block);
-                    continue;
-                }
-                for _ in 0..copies {
-                    self.ask_for(now, session, asked.exchange, block, 1);
-                }
-            }
-        }
-        while let Some(narrowed) = self.messages.next_narrowed() {
-            self.cut_smaller(now, narrowed);
-        }
-    }
-
-    /// Goes on with one request at a time in a session whose peer does not take several.
-    fn one_by_one(&mut self, now: Instant, session: SessionId) {
-        let Some(flight) = self.sessions.get_mut(&session).and_then(|state| state.flight.as_mut()) else {
-            return;
-        };
-        flight.peer = Peer::OneByOne;
-        for id in flight.bodies() {
-            self.leave_flight(session, id);
-            let Some(exchange) = self.exchanges.get_mut(&id) else { continue };
-            let State::Downloading(download, one) = &mut exchange.state else { continue };
-            download.lose_all();
-            match download.missing(true) {
-                Some(block) => *one = Some(block),
-                None => {
-                    let error = ProtocolError::TooManyBlocks { option: "Block2" };
-                    self.contradict(now, id, error);
-                    continue;
-                }
-            }
-            self.send(now, id, options::Part::Download);
-        }
-    }
-
-    /// Cuts what is on its way in the flight of a session into smaller blocks.
-    pub(super) fn cut_flight(&mut self, now: Instant, session: SessionId) {
-        let size = self.messages.block_size(session);
-        let Some(flight) = self.sessions.get_mut(&session).and_then(|state| state.flight.as_mut()) else {
-            return;
-        };
-        flight.large_lost = 0;
-        let mut uploads = Vec::new();
-        for id in flight.bodies() {
-            let lost = flight.lose_all(id);
-            let Some(exchange) = self.exchanges.get_mut(&id) else { continue };
-            for number in lost {
-                if let (Some(asked), Some(body)) = (flight.get(number), exchange.body_mut()) {
-                    body.is_lost(asked.block, number);
-                }
-            }
-            match &mut exchange.state {
-                State::Downloading(download, _) => download.cut(size),
-                State::Sending(sending) => {
-                    sending.cut(size);
-                    uploads.push(id);
-                }
-                _ => {}
-            }
-        }
-        for id in uploads {
-            self.cut_last_block(now, id);
-        }
-        self.fly(now, session);
     }
 }
 
