@@ -39,9 +39,13 @@ const PLUGIN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../devtools/wireshark
 const PLUGIN_FIELDS: [&str; 6] =
     ["lowband.code", "lowband.method", "lowband.path", "lowband.json", "lowband.blocks", "lowband.error"];
 /// Wireshark 4.0 takes options that it does not know for malformed, or notes them: 256 and 257 are MSC3079's,
-/// 65020 is ours.
-const UNKNOWN_TO_WIRESHARK: [&str; 3] =
-    ["Invalid Option Number 256", "Invalid Option Number 257", "Unknown Option Number 65020"];
+/// 292 is RFC 9175's, 65020 is ours.
+const UNKNOWN_TO_WIRESHARK: [&str; 4] = [
+    "Invalid Option Number 256",
+    "Invalid Option Number 257",
+    "Invalid Option Number 292",
+    "Unknown Option Number 65020",
+];
 
 /// One datagram of the capture.
 #[derive(Debug)]
