@@ -7,23 +7,23 @@
 //!
 //! Absent on purpose: redirects, cookies and proxies.
 
-mod address;
-mod answer;
-mod args;
+pub(crate) mod address;
+pub(crate) mod answer;
+pub(crate) mod args;
 mod bars;
 mod body;
-mod dial;
-mod dtls;
-mod header;
-mod http;
+pub(crate) mod dial;
+pub(crate) mod dtls;
+pub(crate) mod header;
+pub(crate) mod http;
 mod line;
 mod retry;
 mod times;
-mod trust;
-mod url;
+pub(crate) mod trust;
+pub(crate) mod url;
 mod urls;
-mod verbose;
-mod write_out;
+pub(crate) mod verbose;
+pub(crate) mod write_out;
 
 use super::exit::{Exit, Failure};
 use super::input::Source;
@@ -46,27 +46,27 @@ use write_out::{Format, Measures, Transfer};
 const MAX_DATA: usize = 64 << 20;
 
 /// What is the same for all URLs of a command.
-struct Job {
+pub(crate) struct Job {
     /// Host and port; the target is that of the first URL.
-    destination: Destination,
-    addresses: Choice,
-    method: Method,
-    headers: Headers,
-    body: Option<Vec<u8>>,
-    verification: Verification,
-    verbose: Verbose,
+    pub(crate) destination: Destination,
+    pub(crate) addresses: Choice,
+    pub(crate) method: Method,
+    pub(crate) headers: Headers,
+    pub(crate) body: Option<Vec<u8>>,
+    pub(crate) verification: Verification,
+    pub(crate) verbose: Verbose,
     /// Time for all addresses of the host together.
-    connect_timeout: Duration,
+    pub(crate) connect_timeout: Duration,
     /// When the whole command must be over. `None`: no limit.
-    deadline: Option<Instant>,
+    pub(crate) deadline: Option<Instant>,
 }
 
 /// One of the URLs of a command, and what becomes of its answer.
-struct Part {
+pub(crate) struct Part {
     /// Path and query.
-    target: String,
+    pub(crate) target: String,
     /// Where its answer goes.
-    sink: Sink,
+    pub(crate) sink: Sink,
 }
 
 /// What is done with answers and failures.

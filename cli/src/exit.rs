@@ -19,6 +19,8 @@ pub(crate) enum Exit {
     Transfer = 56,
     Certificate = 60,
     CaFile = 77,
+    /// None of curl's: it has one way to a server, and nothing to compare.
+    Disagrees = 120,
 }
 
 /// What `--help` says of each status; those that `jc` can end with come first.
@@ -52,6 +54,23 @@ const MEANINGS_OF_SHOW: [(Exit, &str); 6] = [
     (Exit::CaFile, "the key log cannot be opened or read"),
 ];
 
+/// What `lowband doctor --help` says of each status.
+const MEANINGS_OF_DOCTOR: [(Exit, &str); 13] = [
+    (Exit::Success, "nothing failed; a `warn` or `not seen` leaves it so"),
+    (Exit::Usage, "wrong usage: a flag, a value"),
+    (Exit::Url, "the URL is malformed, or cannot be used over CoAP"),
+    (Exit::Resolve, "name: the host has no address"),
+    (Exit::Connect, "https, udp: refused, unreachable"),
+    (Exit::ErrorCode, "https, coap: the server answered with an error"),
+    (Exit::Write, "the output cannot be written"),
+    (Exit::Timeout, "name, https, udp, coap: no answer within --connect-timeout"),
+    (Exit::Handshake, "https, dtls: the handshake failed"),
+    (Exit::Transfer, "https, coap: the connection ended, or the answer is not Matrix's"),
+    (Exit::Certificate, "https, certificate: it is not trusted"),
+    (Exit::CaFile, "the file of --cacert or the key log cannot be used"),
+    (Exit::Disagrees, "agreement: CoAP, HTTPS and the URL do not agree on versions or the UDP port"),
+];
+
 impl Exit {
     pub(crate) fn status(self) -> u8 {
         self as u8
@@ -65,6 +84,11 @@ impl Exit {
     /// Returns the table for `lowband jc --help`.
     pub(crate) fn help_of_jc() -> String {
         table(MEANINGS.iter().take(MEANINGS_OF_JC))
+    }
+
+    /// Returns the table for `lowband doctor --help`.
+    pub(crate) fn help_of_doctor() -> String {
+        table(MEANINGS_OF_DOCTOR.iter())
     }
 
     /// Returns the table for `lowband show --help`.

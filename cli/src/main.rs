@@ -1,11 +1,12 @@
 //! `lowband`: the command line of the low-bandwidth wire.
 //!
 //! ```text
-//! argv (Go's long flags) -> clap -> coap | jc | show | completions | man -> exit status
+//! argv (Go's long flags) -> clap -> coap | doctor | jc | show | completions | man -> exit status
 //! ```
 
 mod argv;
 mod coap;
+mod doctor;
 mod exit;
 mod input;
 mod jc;
@@ -37,6 +38,7 @@ struct Cli {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Coap(Box<coap::CoapArgs>),
+    Doctor(doctor::DoctorArgs),
     Jc(jc::JcArgs),
     Show(show::ShowArgs),
     Completions(shell::CompletionsArgs),
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::try_parse_from(argv::rewrite(std::env::args_os())) {
         Ok(cli) => match cli.command {
             Command::Coap(arguments) => coap::run(*arguments),
+            Command::Doctor(arguments) => doctor::run(arguments),
             Command::Jc(arguments) => jc::run(arguments),
             Command::Show(arguments) => show::run(arguments),
             Command::Completions(arguments) => shell::completions(&arguments, Cli::command()),

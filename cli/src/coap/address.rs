@@ -6,14 +6,14 @@ use std::net::{IpAddr, SocketAddr};
 
 /// The user's choice of addresses.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Choice {
-    pub(super) family: Family,
-    pub(super) fixed: Vec<Fixed>,
+pub(crate) struct Choice {
+    pub(crate) family: Family,
+    pub(crate) fixed: Vec<Fixed>,
 }
 
 /// The addresses that may be dialled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Family {
+pub(crate) enum Family {
     #[default]
     Any,
     Ipv4,
@@ -22,7 +22,7 @@ pub(super) enum Family {
 
 /// Addresses of a host and port that no resolver is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Fixed {
+pub(crate) struct Fixed {
     /// As it is dialled, without brackets.
     host: String,
     port: u16,
@@ -31,7 +31,7 @@ pub(super) struct Fixed {
 
 impl Fixed {
     /// Parses `HOST:PORT:ADDRESS[,ADDRESS]`; IPv6 addresses may stand in brackets, and as a host they must.
-    pub(super) fn parse(text: &str) -> Result<Fixed, String> {
+    pub(crate) fn parse(text: &str) -> Result<Fixed, String> {
         let form = || "HOST:PORT:ADDRESS is expected".to_owned();
         let behind_host =
             if text.starts_with('[') { text.find("]:").map(|at| at + 1) } else { text.find(':') };
@@ -45,18 +45,23 @@ impl Fixed {
         let addresses = addresses.split(',').map(parse).collect::<Result<_, _>>()?;
         Ok(Fixed { host: unbracketed(host).to_ascii_lowercase(), port, addresses })
     }
+
+    /// Has the addresses of a port hold for another one instead.
+    pub(crate) fn change_port(&mut self, from: u16, to: u16) {
+        self.port = if self.port == from { to } else { self.port };
+    }
 }
 
 impl Choice {
     /// Returns the addresses that are fixed for a host and port; `None` for one that is to be resolved. Of
     /// several for the same host and port the last holds.
-    pub(super) fn fixed(&self, host: &str, port: u16) -> Option<Vec<SocketAddr>> {
+    pub(crate) fn fixed(&self, host: &str, port: u16) -> Option<Vec<SocketAddr>> {
         let fixed = self.fixed.iter().rev().find(|fixed| fixed.port == port && fixed.host == host)?;
         Some(fixed.addresses.iter().map(|address| SocketAddr::new(*address, port)).collect())
     }
 
     /// Returns the addresses that may be dialled of those that a host has. Fails if there are none.
-    pub(super) fn of(&self, host: &str, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, Failure> {
+    pub(crate) fn of(&self, host: &str, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, Failure> {
         let (left, wanted): (Vec<_>, _) = match self.family {
             Family::Any => (found, ""),
             Family::Ipv4 => (found.into_iter().filter(SocketAddr::is_ipv4).collect(), "IPv4 "),
@@ -90,6 +95,13 @@ mod tests {
             let expected = expected.map(|all| all.iter().map(|one| one.parse().unwrap()).collect());
             assert_eq!(choice.fixed(host, port), expected, "{host}:{port}");
         }
+    }
+
+    #[test]
+    fn only_the_addresses_of_a_port_move_to_another() {
+        let mut fixed = ["hs:8008:192.0.2.1", "hs:1:192.0.2.2"].map(|text| Fixed::parse(text).unwrap());
+        fixed.iter_mut().for_each(|fixed| fixed.change_port(8008, 443));
+        assert_eq!(fixed.map(|fixed| fixed.port), [443, 1]);
     }
 
     #[test]

@@ -11,24 +11,24 @@ use std::str;
 use std::time::Duration;
 
 /// An answer of either protocol.
-pub(super) struct Answer {
+pub(crate) struct Answer {
     /// Status line, options or headers, and an empty line, for -i.
-    pub(super) head: String,
+    pub(crate) head: String,
     /// The server's own words about the error, for codes of 4.00 and more.
-    pub(super) error: Option<String>,
+    pub(crate) error: Option<String>,
     /// `2.05`, or `200` of HTTP.
-    pub(super) code: String,
+    pub(crate) code: String,
     /// The status that the code is in HTTP.
-    pub(super) http_code: u16,
+    pub(crate) http_code: u16,
     /// When to ask again, where the server says so.
-    pub(super) ask_again: Option<Duration>,
-    pub(super) form: Form,
-    pub(super) body: Vec<u8>,
+    pub(crate) ask_again: Option<Duration>,
+    pub(crate) form: Form,
+    pub(crate) body: Vec<u8>,
 }
 
 /// What the server calls the body.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(crate) enum Form {
     Cbor,
     Json,
     /// Something else, by the name of its type.
@@ -40,7 +40,7 @@ pub(super) enum Form {
 
 impl Form {
     /// Returns the form of a Content-Format, option 12.
-    pub(super) fn of_number(number: Option<u16>) -> Form {
+    pub(crate) fn of_number(number: Option<u16>) -> Form {
         match number {
             None => Form::Unlabelled,
             Some(CBOR) => Form::Cbor,
@@ -53,7 +53,7 @@ impl Form {
     }
 
     /// Returns the form of a media type as HTTP has it, with or without parameters.
-    pub(super) fn of_media_type(media_type: Option<&str>) -> Form {
+    pub(crate) fn of_media_type(media_type: Option<&str>) -> Form {
         match media_type {
             None => Form::Unlabelled,
             Some(media_type) => match content_format::of(media_type) {
@@ -65,7 +65,7 @@ impl Form {
     }
 
     /// Returns the media type; empty where there is none.
-    pub(super) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         match self {
             Form::Cbor => APPLICATION_CBOR.to_owned(),
             Form::Json => APPLICATION_JSON.to_owned(),
@@ -76,7 +76,7 @@ impl Form {
 }
 
 /// Returns the status of HTTP that a code is: 200 for what is done, 201 for 2.01, and 404 for 4.04.
-pub(super) fn in_http(code: Code) -> u16 {
+pub(crate) fn in_http(code: Code) -> u16 {
     match code.class() {
         2 if code == Code::new(2, 1) => 201,
         2 => 200,
@@ -86,7 +86,7 @@ pub(super) fn in_http(code: Code) -> u16 {
 
 /// How an answer is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum View {
+pub(crate) enum View {
     /// As it came.
     Bytes,
     /// CBOR as JSON in one line, all else as it came.
@@ -97,7 +97,7 @@ pub(super) enum View {
 
 impl View {
     /// Returns the view that is wanted. `json`: the user has asked for JSON, `raw`: for the bytes.
-    pub(super) fn of(sink: &Sink, json: bool, raw: bool) -> View {
+    pub(crate) fn of(sink: &Sink, json: bool, raw: bool) -> View {
         match (raw, sink.is_terminal(), json) {
             (true, ..) => View::Bytes,
             (_, true, _) => View::Screen(crate::show::colours()),
@@ -109,7 +109,7 @@ impl View {
 
 impl Answer {
     /// Returns the body as it is to be written. Fails if it cannot be written so.
-    pub(super) fn body(&self, view: View) -> Result<Vec<u8>, Failure> {
+    pub(crate) fn body(&self, view: View) -> Result<Vec<u8>, Failure> {
         let as_it_is = || self.body.clone();
         if view == View::Bytes || self.body.is_empty() {
             return Ok(as_it_is());
@@ -198,7 +198,7 @@ fn not_cbor(error: Error) -> Failure {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// Returns an answer without a body.

@@ -156,7 +156,7 @@ fn parse_method(text: &str) -> Result<Method, String> {
     Method::from_name(text).ok_or_else(|| "the methods are GET, POST, PUT and DELETE".into())
 }
 
-pub(super) fn parse_seconds(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
     match Duration::try_from_secs_f64(seconds) {
         // A year bounds the time, so that adding it to the present cannot overflow.

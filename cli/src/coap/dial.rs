@@ -49,7 +49,8 @@ async fn try_each<C>(
     Err(Failure::new(exit, all.join("; ")))
 }
 
-async fn resolve(job: &Job, deadline: Instant) -> Result<Vec<SocketAddr>, Failure> {
+/// Returns the addresses of the host that may be dialled.
+pub(crate) async fn resolve(job: &Job, deadline: Instant) -> Result<Vec<SocketAddr>, Failure> {
     let host = &job.destination.host;
     if let Some(fixed) = job.addresses.fixed(host, job.destination.port) {
         return job.addresses.of(host, fixed);

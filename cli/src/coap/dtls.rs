@@ -166,10 +166,7 @@ async fn connect(
     let redial =
         if choices.redial { Redial { unavailable: 0, ..Redial::default() } } else { Redial::never() };
     LastingConnection::connect_with(options, settings, redial).await.map_err(|error| {
-        let failure = match &error {
-            Error::Certificate(why) => trust::not_trusted(&job.destination.host, *why),
-            _ => failure(&error, Some(server)),
-        };
+        let failure = not_connected(&error, &job.destination.host, server);
         match error {
             Error::ConnectTimeout(_) | Error::Refused(_) | Error::Socket(_) => NotThis::Next(failure),
             _ => NotThis::Never(failure),
@@ -177,7 +174,15 @@ async fn connect(
     })
 }
 
-fn failure(error: &Error, server: Option<SocketAddr>) -> Failure {
+/// Makes the failure of a connection that did not come about.
+pub(crate) fn not_connected(error: &Error, host: &str, server: SocketAddr) -> Failure {
+    match error {
+        Error::Certificate(why) => trust::not_trusted(host, *why),
+        _ => failure(error, Some(server)),
+    }
+}
+
+pub(crate) fn failure(error: &Error, server: Option<SocketAddr>) -> Failure {
     let exit = match error {
         Error::ConnectTimeout(_) | Error::Timeout => Exit::Timeout,
         Error::Refused(_) | Error::Socket(_) => Exit::Connect,
@@ -200,7 +205,7 @@ fn failure(error: &Error, server: Option<SocketAddr>) -> Failure {
     Failure::new(exit, text)
 }
 
-fn answer(response: Response) -> Answer {
+pub(crate) fn answer(response: Response) -> Answer {
     let status = response.code.with_reason();
     let mut head = format!("{status}\n");
     if let Some(number) = response.content_format {

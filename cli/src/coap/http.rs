@@ -33,7 +33,7 @@ use tokio_openssl::SslStream;
 type HttpRequest = Request<Full<Bytes>>;
 
 /// Asks for one URL on a connection of its own.
-pub(super) async fn exchange(job: &Job, part: &Part, measures: &mut Measures) -> Result<Answer, Failure> {
+pub(crate) async fn exchange(job: &Job, part: &Part, measures: &mut Measures) -> Result<Answer, Failure> {
     let request = request(job, &part.target)?;
     let begin = Instant::now();
     let stream = each_address(job, async |server, time| connect(job, server, time).await).await?;

@@ -9,7 +9,7 @@ const MOST_AT_ONCE: u16 = 64;
 
 /// What `--times` sets.
 #[derive(Clone, Debug)]
-pub(super) struct Tuning {
+pub(crate) struct Tuning {
     pub(super) times: Times,
     /// NSTART; `None` for the default.
     pub(super) nstart: Option<u16>,

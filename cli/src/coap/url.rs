@@ -20,6 +20,16 @@ pub(crate) struct Destination {
     pub(crate) clear_text: bool,
 }
 
+impl Destination {
+    /// Changes the port, of the authority too.
+    pub(crate) fn change_port(&mut self, port: u16) {
+        let behind_host = self.authority.rfind(':').unwrap_or(self.authority.len());
+        self.authority.truncate(behind_host);
+        self.authority.push_str(&format!(":{port}"));
+        self.port = port;
+    }
+}
+
 /// Removes the brackets of an IPv6 address.
 pub(super) fn unbracketed(host: &str) -> &str {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
@@ -122,6 +132,15 @@ mod tests {
         }
         assert_eq!(parse("coaps://[::1]:9/").unwrap().authority, "[::1]:9");
         assert_eq!(parse("coaps://hs/").unwrap().authority, "hs:8008");
+    }
+
+    #[test]
+    fn another_port_is_that_of_the_authority_too() {
+        for (url, authority) in [("hs/a", "hs:443"), ("coaps://[::1]:9/", "[::1]:443")] {
+            let mut destination = parse(url).unwrap();
+            destination.change_port(443);
+            assert_eq!((destination.authority.as_str(), destination.port), (authority, 443));
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// What was measured of a transfer.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Measures {
+pub(crate) struct Measures {
     /// Time until there was a connection; zero on one that was there.
     pub(super) connect: Duration,
     /// Time from the request to the whole answer.

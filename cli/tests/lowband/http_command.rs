@@ -37,7 +37,7 @@ impl HttpStub {
     }
 }
 
-fn acceptor(certificate: &Certificate) -> SslAcceptor {
+pub(crate) fn acceptor(certificate: &Certificate) -> SslAcceptor {
     let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).unwrap();
     acceptor.set_certificate(&X509::from_pem(&certificate.chain).unwrap()).unwrap();
     acceptor.set_private_key(&PKey::private_key_from_pem(&certificate.key).unwrap()).unwrap();
@@ -45,6 +45,14 @@ fn acceptor(certificate: &Certificate) -> SslAcceptor {
 }
 
 fn serve(stream: impl Read + Write, answer: &[u8]) -> (String, Vec<u8>) {
+    serve_by_head(stream, |_| answer.to_vec())
+}
+
+/// Answers one request as its head, in lower case, asks for.
+pub(crate) fn serve_by_head(
+    stream: impl Read + Write,
+    answer: impl Fn(&str) -> Vec<u8>,
+) -> (String, Vec<u8>) {
     let mut stream = BufReader::new(stream);
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
@@ -54,7 +62,7 @@ fn serve(stream: impl Read + Write, answer: &[u8]) -> (String, Vec<u8>) {
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
     let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
     stream.read_exact(&mut body).unwrap();
-    stream.get_mut().write_all(answer).unwrap();
+    stream.get_mut().write_all(&answer(&head)).unwrap();
     (head, body)
 }
 

@@ -15,6 +15,7 @@ mod coap_command;
 mod coap_failures;
 mod coap_many;
 mod command;
+mod doctor;
 mod http_command;
 mod jc_command;
 mod jc_readers;

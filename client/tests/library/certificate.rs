@@ -8,6 +8,7 @@ use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
 use openssl::x509::extension::{BasicConstraints, SubjectAlternativeName};
 use openssl::x509::{X509, X509Builder, X509NameBuilder};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A certificate and its key, all as PEM.
 #[derive(Clone)]
@@ -30,7 +31,23 @@ impl Certificate {
         Certificate::with_names(SubjectAlternativeName::new().dns("other.example"))
     }
 
+    /// Makes a certificate for the loopback names whose time is over since yesterday.
+    #[allow(dead_code, reason = "for the tests of the command line")]
+    pub(crate) fn expired() -> Certificate {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64;
+        let days_ago = |days: i64| Asn1Time::from_unix(now - days * 86_400).unwrap();
+        let mut names = SubjectAlternativeName::new();
+        names.dns("localhost").ip("127.0.0.1").ip("::1");
+        Certificate::with(&names, &days_ago(30), &days_ago(1))
+    }
+
     fn with_names(names: &SubjectAlternativeName) -> Certificate {
+        let in_days = |days| Asn1Time::days_from_now(days).unwrap();
+        Certificate::with(names, &in_days(0), &in_days(1))
+    }
+
+    /// Makes a certificate that is valid from one time to the other.
+    fn with(names: &SubjectAlternativeName, from: &Asn1Time, to: &Asn1Time) -> Certificate {
         let ca_key = p256();
         let mut ca = unsigned("lowband test CA", &ca_key);
         ca.append_extension(BasicConstraints::new().critical().ca().build().unwrap()).unwrap();
@@ -41,6 +58,8 @@ impl Certificate {
         let key = p256();
         let mut leaf = unsigned("lowband test server", &key);
         leaf.set_issuer_name(ca.subject_name()).unwrap();
+        leaf.set_not_before(from).unwrap();
+        leaf.set_not_after(to).unwrap();
         let extension = names.build(&leaf.x509v3_context(Some(&ca), None)).unwrap();
         leaf.append_extension(extension).unwrap();
         leaf.sign(&ca_key, MessageDigest::sha256()).unwrap();
