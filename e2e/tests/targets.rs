@@ -206,8 +206,8 @@ fn headers_and_a_body_arrive_as_those_of_a_plain_client() {
         );
         for arrived in [&mut chain, &mut plain] {
             let headers = arrived["headers"].as_object_mut().unwrap();
-            // These headers show the client and the name it asked for, and really differ.
-            for name in ["user-agent", "host"] {
+            // These headers show the client, the name it asked for and the request itself, and really differ.
+            for name in ["user-agent", "host", "x-request-id"] {
                 assert!(headers.remove(name).is_some(), "{name}");
             }
         }
