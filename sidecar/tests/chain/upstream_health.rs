@@ -48,6 +48,8 @@ async fn an_upstream_that_is_away_and_back_is_one_warning_and_one_line() {
     let line = process.line_with("the upstream cannot be used").await;
     assert!(line.contains("WARN") && line.contains("No such file"), "{line}");
     assert!(line.contains("Envoy has not started, or listens elsewhere than --upstream says"), "{line}");
+    let line = process.line_with("method=").await;
+    assert!(line.contains("upstream=\"cannot be reached: "), "what has spaces is in quotes: {line}");
     assert_eq!(is_up(&process).await, 0.0);
 
     process.stub.listen();

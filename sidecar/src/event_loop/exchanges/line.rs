@@ -46,7 +46,7 @@ impl Line {
                     bytes_out = self.bytes_out,
                     first_millis = self.first_piece.map(whole_millis),
                     millis = whole_millis(now.duration_since(self.read)),
-                    upstream = self.failure.as_ref().map(tracing::field::display),
+                    upstream = self.failure.as_ref().map(ToString::to_string),
                     "request"
                 )
             };
