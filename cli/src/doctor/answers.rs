@@ -47,22 +47,42 @@ impl Ways {
 pub(crate) async fn over_https(job: &Job, ways: &mut Ways, report: &mut Report) -> Result<(), Failure> {
     let (name, way) = if job.destination.clear_text { ("http", "HTTP") } else { ("https", "HTTPS") };
     let begin = Instant::now();
-    let outcome = ask_https(job, VERSIONS).await.and_then(|answer| versions(&answer));
+    let answer = ask_https(job, VERSIONS).await;
+    let status = answer.as_ref().map_or(0, |answer| answer.http_code);
+    let outcome = answer.and_then(|answer| versions(&answer));
     let authority = &job.destination.authority;
     report.add(match outcome {
         Ok(found) => {
-            let text = format!("{way} at {authority} answers in {} ms, {}", milliseconds(begin), found.in_words());
+            let text =
+                format!("{way} at {authority} answers in {} ms, {}", milliseconds(begin), found.in_words());
             let check = found.with_facts(Check::ok(name, text));
             ways.https = Some(found);
             check
         }
         Err(failure) => {
             let failure = Failure::new(failure.exit, format!("{way} at {authority}: {failure}"));
-            Check::failed(name, &failure).cure(
-                "Clients fall back to it where UDP is blocked: serve it there, or name its port by --https-port",
-            )
+            let check = Check::failed(name, &failure);
+            match cure_of_https(failure.exit, status) {
+                Some(cure) => check.cure(cure),
+                None => check,
+            }
         }
     })
+}
+
+/// Says what to do about a failure over HTTPS, which may have come with an answer of this status.
+fn cure_of_https(exit: Exit, status: u16) -> Option<&'static str> {
+    match (exit, status) {
+        (_, 502..=504) => Some(
+            "A proxy answers, and not the homeserver behind it: see that this is up, and the proxy's upstream",
+        ),
+        (Exit::Connect | Exit::Timeout, _) => Some(
+            "Clients fall back to it where UDP is blocked: serve it there, or name its port by --https-port",
+        ),
+        // The failure says what to do by itself.
+        (Exit::Certificate, _) => None,
+        _ => Some("See that this port is the homeserver's, or name that by --https-port"),
+    }
 }
 
 /// Asks over CoAP.

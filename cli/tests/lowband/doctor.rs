@@ -11,6 +11,9 @@ use std::process::Output;
 
 const LARGE: usize = 5000;
 
+/// What /versions says while the homeserver is down: nothing, and each way answers with an error.
+const DOWN: &str = "";
+
 /// What /versions says.
 fn versions(names: &str, port: Option<u16>) -> String {
     let entry = port.map(|port| {
@@ -23,6 +26,9 @@ fn versions(names: &str, port: Option<u16>) -> String {
 fn answer_coap(versions: &str, seen: &Seen) -> Reply {
     let options = |content_format| ResponseOptions { content_format, ..ResponseOptions::default() };
     match seen.options.path.join("/").as_str() {
+        "0" | ".well-known/matrix/client" if versions == DOWN => {
+            Reply::Now(Code::new(5, 2), options(None), Vec::new())
+        }
         "0" => content(lowband_codec::json_to_cbor(versions.as_bytes()).unwrap()),
         ".well-known/core" => Reply::Now(Code::new(2, 5), options(Some(40)), vec![b'x'; LARGE]),
         _ => Reply::Now(Code::new(4, 4), options(None), Vec::new()),
@@ -44,7 +50,11 @@ fn serve_https(address: SocketAddr, certificate: &Certificate, versions: &str, b
             } else {
                 None
             };
-            let (code, body) = body.map_or(("404 Not Found", "{}".into()), |body| ("200 OK", body));
+            let (code, body) = match body {
+                _ if versions == DOWN => ("503 Service Unavailable", "{}".into()),
+                Some(body) => ("200 OK", body),
+                None => ("404 Not Found", "{}".into()),
+            };
             let length = body.len();
             let head =
                 format!("HTTP/1.1 {code}\r\nContent-Type: application/json\r\nContent-Length: {length}");
@@ -188,6 +198,7 @@ fn a_certificate_that_is_not_trusted_is_told_with_its_names() {
     let told = lines(&output);
     assert_eq!(status(&output), 60, "{told}");
     assert_line(&told, "https", "failed", &["not trusted"]);
+    assert!(!line(&told, "https").contains("--https-port"), "{told}");
     assert_line(&told, "udp", "ok", &["answers"]);
     assert_line(&told, "dtls", "ok", &["DTLS 1.2"]);
     assert_line(&told, "certificate", "failed", &["not trusted", "--cacert", "for localhost"]);
@@ -304,6 +315,18 @@ fn coap_without_https_lacks_the_way_back() {
     assert_eq!(status(&output), 7, "{told}");
     assert_line(&told, "https", "failed", &["fall back", "--https-port"]);
     assert_line(&told, "coap", "ok", &[]);
+}
+
+#[test]
+fn a_homeserver_that_is_down_is_told_apart_from_its_proxies() {
+    let down = |_| DOWN.to_owned();
+    let site = Site::start("down", Certificate::for_loopback(), down, down, None);
+    let output = site.examine(&[]);
+    let told = lines(&output);
+    assert_eq!(status(&output), 22, "{told}");
+    assert_line(&told, "https", "failed", &["503", "not the homeserver"]);
+    assert!(!line(&told, "https").contains("fall back"), "{told}");
+    assert_line(&told, "coap", "failed", &["5.02", "homeserver"]);
 }
 
 #[test]
