@@ -157,8 +157,16 @@ pub(crate) async fn well_known(
         Some(line) => ask_coap(coap, line, WELL_KNOWN).await,
         None => return Ok(()),
     };
-    let found = outcome.and_then(|answer| base_url(&answer));
-    report.add(match found {
+    let answer = match outcome {
+        Ok(answer) if answer.http_code < 500 => answer,
+        // Whether there is a document cannot be told, so none is asked for.
+        Ok(answer) => {
+            let error = answer.error.unwrap_or(answer.code);
+            return report.add(Check::unseen(NAME, format!("the server answered {error}")));
+        }
+        Err(failure) => return report.add(Check::unseen(NAME, failure.to_string())),
+    };
+    report.add(match base_url(&answer) {
         Ok(Some(base)) => {
             let text = format!("base_url is {base}");
             let check = if leads_to(&base, https) {

@@ -327,6 +327,8 @@ fn a_homeserver_that_is_down_is_told_apart_from_its_proxies() {
     assert_line(&told, "https", "failed", &["503", "not the homeserver"]);
     assert!(!line(&told, "https").contains("fall back"), "{told}");
     assert_line(&told, "coap", "failed", &["5.02", "homeserver"]);
+    assert_line(&told, "well-known", "not seen", &["5.02"]);
+    assert!(!line(&told, "well-known").contains("m.homeserver"), "{told}");
 }
 
 #[test]
