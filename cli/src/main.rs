@@ -61,7 +61,7 @@ fn main() -> ExitCode {
             Command::Man(arguments) => shell::man(&arguments, Cli::command()),
         },
         Err(error) => {
-            let error = if in_coap() { tips::improve(error) } else { error };
+            let error = tips::improve(error, in_coap());
             // Help goes to stdout, which its reader may have closed: that is not a failure.
             let _ = error.print();
             if error.use_stderr() { Err(Failure::silent(Exit::Usage)) } else { Ok(()) }

@@ -1,5 +1,5 @@
 //! What to say of an option that there is not. The parser's own tip, to pass it as a value, is true of no
-//! option; of curl's there is more to say.
+//! option of any command; of curl's there is more to say.
 
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -25,12 +25,24 @@ const OF_CURL: &[(&[&str], &str)] = &[
     (&["--retry-all-errors", "--retry-max-time", "--retry-connrefused", "--retry-delay"], "--retry N"),
 ];
 
-/// Returns the error with a tip that is true, or without one.
-pub(crate) fn improve(mut error: clap::Error) -> clap::Error {
+/// Words of the parser's own tip.
+const AS_A_VALUE: &str = "as a value";
+
+/// Returns the error with a tip that is true, or without one. Options of curl get theirs if it is those of
+/// `lowband coap` that were read.
+pub(crate) fn improve(mut error: clap::Error, is_coap: bool) -> clap::Error {
     if error.kind() != ErrorKind::UnknownArgument {
         return error;
     }
-    error.remove(ContextKind::Suggested);
+    if let Some(ContextValue::StyledStrs(mut tips)) = error.remove(ContextKind::Suggested) {
+        tips.retain(|tip| !tip.to_string().contains(AS_A_VALUE));
+        if !tips.is_empty() {
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
+        }
+    }
+    if !is_coap {
+        return error;
+    }
     let given = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(given)) => given.clone(),
         _ => return error,

@@ -185,6 +185,27 @@ fn tips_are_true() {
 }
 
 #[test]
+fn tips_of_other_commands_are_true() {
+    for (arguments, tip) in [
+        (&["doctor", "-v", "hs"][..], None),
+        (&["doctor", "-I", "hs"], None),
+        (&["doctor", "--insecur", "hs"], Some("'--insecure'")),
+        (&["jc", "-x", "{}"], None),
+        (&["show", "-x", "f"], None),
+        (&["completions", "-x"], None),
+        (&["man", "-x"], None),
+        (&["--insecure", "doctor", "hs"], Some("exists")),
+        (&["-x"], None),
+    ] {
+        let output = run(arguments);
+        let told = stderr(&output);
+        assert_eq!(status(&output), 2, "{told}");
+        assert_eq!(told.matches("tip:").count(), usize::from(tip.is_some()), "{arguments:?}: {told}");
+        assert!(told.contains(tip.unwrap_or_default()) && !told.contains("-- -"), "{told}");
+    }
+}
+
+#[test]
 fn data_that_cannot_be_read_is_status_26() {
     assert_fails(&run(&["coap", "-d", "@/nonexistent", "localhost"]), 26, &["/nonexistent"]);
     assert_fails(&run(&["coap", "-H", "@/nonexistent", "localhost"]), 26, &["/nonexistent"]);
