@@ -130,14 +130,12 @@ async fn examine(coap: &Job, https: &Job, report: &mut Report) -> Result<(), Fai
     let mut ways = Ways::default();
     answers::over_https(https, &mut ways, report).await?;
     let line = dial::each(coap, &addresses, &ways, report).await?;
-    if let Some(line) = &line {
-        answers::over_coap(coap, line, &mut ways, report).await?;
-    }
+    answers::over_coap(coap, line.as_ref(), &mut ways, report).await?;
     answers::compare(coap, &ways, report)?;
     answers::well_known(coap, https, line.as_ref(), &ways, report).await?;
+    answers::large(coap, line.as_ref(), report).await?;
+    answers::round_trips(coap, line.as_ref(), report).await?;
     if let Some(line) = line {
-        answers::large(coap, &line, report).await?;
-        answers::round_trips(coap, &line, report).await?;
         line.connection.close().await;
     }
     Ok(())

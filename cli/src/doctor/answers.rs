@@ -85,22 +85,29 @@ fn cure_of_https(exit: Exit, status: u16) -> Option<&'static str> {
     }
 }
 
+/// Makes the check of what only a session shows, where no address gave one.
+fn without_session(name: &'static str) -> Check {
+    Check::unseen(name, "no session")
+}
+
 /// Asks over CoAP.
 pub(crate) async fn over_coap(
     job: &Job,
-    line: &Line,
+    line: Option<&Line>,
     ways: &mut Ways,
     report: &mut Report,
 ) -> Result<(), Failure> {
+    const NAME: &str = "coap";
+    let Some(line) = line else { return report.add(without_session(NAME)) };
     let begin = Instant::now();
     report.add(match ask_coap(job, line, VERSIONS).await.and_then(|answer| versions(&answer)) {
         Ok(found) => {
             let text = format!("{VERSIONS} answered in {} ms, {}", milliseconds(begin), found.in_words());
-            let check = found.with_facts(Check::ok("coap", text));
+            let check = found.with_facts(Check::ok(NAME, text));
             ways.coap = Some(found);
             check
         }
-        Err(failure) => Check::failed("coap", &failure).cure(
+        Err(failure) => Check::failed(NAME, &failure).cure(
             "The sidecar was reached: see its log, and whether Envoy and the homeserver behind it are up",
         ),
     })
@@ -155,7 +162,7 @@ pub(crate) async fn well_known(
     let outcome = match line {
         _ if ways.https.is_some() => ask_https(https, WELL_KNOWN).await,
         Some(line) => ask_coap(coap, line, WELL_KNOWN).await,
-        None => return Ok(()),
+        None => return report.add(without_session(NAME)),
     };
     let answer = match outcome {
         Ok(answer) if answer.http_code < 500 => answer,
@@ -202,8 +209,9 @@ fn leads_to(base: &str, job: &Job) -> bool {
 }
 
 /// Looks for an answer of several blocks: the path may let small datagrams through and not large ones.
-pub(crate) async fn large(job: &Job, line: &Line, report: &mut Report) -> Result<(), Failure> {
+pub(crate) async fn large(job: &Job, line: Option<&Line>, report: &mut Report) -> Result<(), Failure> {
     const NAME: &str = "large";
+    let Some(line) = line else { return report.add(without_session(NAME)) };
     if line.connection.path().blocks == 0 {
         // A server that has no such list answers with an error, which is as good a sign that it is there.
         if let Err(failure) = ask_coap(job, line, RESOURCES).await {
@@ -239,8 +247,9 @@ pub(crate) async fn large(job: &Job, line: &Line, report: &mut Report) -> Result
 }
 
 /// Measures round trips, and counts what had to be sent again on the whole session.
-pub(crate) async fn round_trips(job: &Job, line: &Line, report: &mut Report) -> Result<(), Failure> {
+pub(crate) async fn round_trips(job: &Job, line: Option<&Line>, report: &mut Report) -> Result<(), Failure> {
     const NAME: &str = "round trip";
+    let Some(line) = line else { return report.add(without_session(NAME)) };
     let mut times: Vec<Duration> = Vec::new();
     for _ in 0..ROUNDS {
         let begin = Instant::now();

@@ -116,6 +116,13 @@ impl Site {
     }
 }
 
+/// Returns a socket that takes nothing of others: who sends to its port is refused.
+fn closed_port() -> UdpSocket {
+    let closed = UdpSocket::bind("127.0.0.1:0").unwrap();
+    closed.connect("127.0.0.1:9").unwrap();
+    closed
+}
+
 fn lines(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
@@ -181,6 +188,23 @@ fn json_is_one_object_with_facts() {
 }
 
 #[test]
+fn json_has_each_check_without_a_session_too() {
+    let site = Site::whole("json-silent");
+    let closed = closed_port();
+    let url = format!("coaps://{}", closed.local_addr().unwrap());
+    let https = site.stub.address.port().to_string();
+    let output = run(&["doctor", "--json", "--cacert", site.ca.path(), "--https-port", &https, &url]);
+    let all: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let told: Vec<_> = all["checks"].as_array().unwrap().iter().map(|check| &check["check"]).collect();
+    let expected = ["name", "https", "udp", "coap", "agreement", "well-known", "large", "round trip"];
+    assert_eq!(told, expected, "{all}");
+    for name in ["coap", "large", "round trip"] {
+        let check = all["checks"].as_array().unwrap().iter().find(|check| check["check"] == name).unwrap();
+        assert_eq!((&check["state"], &check["text"]), (&"not seen".into(), &"no session".into()), "{all}");
+    }
+}
+
+#[test]
 fn what_leads_elsewhere_is_told() {
     let text = |port| versions(r#""v1.1""#, Some(port));
     let base = Some("https://other.example");
@@ -202,6 +226,9 @@ fn a_certificate_that_is_not_trusted_is_told_with_its_names() {
     assert_line(&told, "udp", "ok", &["answers"]);
     assert_line(&told, "dtls", "ok", &["DTLS 1.2"]);
     assert_line(&told, "certificate", "failed", &["not trusted", "--cacert", "for localhost"]);
+    for name in ["coap", "well-known", "large", "round trip"] {
+        assert_line(&told, name, "not seen", &["no session"]);
+    }
     assert!(site.stub.seen().is_empty());
 }
 
@@ -272,9 +299,7 @@ fn a_wrong_port_is_told_with_the_advertised_one() {
     assert_eq!(status(&output), 120, "{told}");
     assert_line(&told, "agreement", "failed", &["UDP port 8448 is advertised", "advertise.dtls_port"]);
 
-    // The port of a socket that takes nothing of others.
-    let closed = UdpSocket::bind("127.0.0.1:0").unwrap();
-    closed.connect("127.0.0.1:9").unwrap();
+    let closed = closed_port();
     let (https, url) = (site.stub.address.port().to_string(), closed.local_addr().unwrap());
     let url = format!("coaps://{url}");
     let output = run(&["doctor", "--cacert", site.ca.path(), "--https-port", &https, &url]);
