@@ -232,8 +232,9 @@ pub(crate) async fn large(job: &Job, line: Option<&Line>, report: &mut Report) -
         if path.blocks_again == 0 { String::new() } else { format!(", {} of them again", path.blocks_again) };
     let window = path.window.map(|blocks| format!(", window {blocks}")).unwrap_or_default();
     let text = format!(
-        "{} more blocks after the first{again}{window}; the largest datagram had {largest} bytes",
-        path.blocks
+        "{} more block{} after the first{again}{window}; the largest datagram had {largest} bytes",
+        path.blocks,
+        if path.blocks == 1 { "" } else { "s" }
     );
     let check = if block < Limits::default().block_size.bytes() {
         Check::warn(NAME, format!("{text}, and no block had more than {block}")).cure(
@@ -251,10 +252,14 @@ pub(crate) async fn round_trips(job: &Job, line: Option<&Line>, report: &mut Rep
     const NAME: &str = "round trip";
     let Some(line) = line else { return report.add(without_session(NAME)) };
     let mut times: Vec<Duration> = Vec::new();
+    let mut errors: Vec<String> = Vec::new();
     for _ in 0..ROUNDS {
         let begin = Instant::now();
         match ask_coap(job, line, VERSIONS).await {
-            Ok(_) => times.push(begin.elapsed()),
+            Ok(answer) => {
+                times.push(begin.elapsed());
+                errors.extend(answer.error.filter(|_| answer.http_code >= 500));
+            }
             Err(failure) => {
                 let cure =
                     "The session worked at first: see whether the path is lossy, and the sidecar's log";
@@ -273,11 +278,16 @@ pub(crate) async fn round_trips(job: &Job, line: Option<&Line>, report: &mut Rep
         milliseconds(least),
         milliseconds(most)
     );
-    let check = if again == 0 {
-        Check::ok(NAME, text)
-    } else {
-        Check::warn(NAME, text)
-            .cure("Datagrams are lost or late: on a radio link that is so, on a wire it is not")
+    let check = match errors.last() {
+        // They come from a sidecar or a proxy, and say nothing of the way to the homeserver.
+        Some(error) if errors.len() == ROUNDS => {
+            Check::unseen(NAME, format!("{text}; each was an error, {error}"))
+        }
+        Some(error) => Check::warn(NAME, format!("{text}; {} of them an error, {error}", errors.len()))
+            .cure("The homeserver answers now and then: see its log, and the sidecar's"),
+        None if again == 0 => Check::ok(NAME, text),
+        None => Check::warn(NAME, text)
+            .cure("Datagrams are lost or late: on a radio link that is so, on a wire it is not"),
     };
     report.add(
         check

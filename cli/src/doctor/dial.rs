@@ -151,6 +151,7 @@ fn failed(
     let failure = dtls::not_connected(error, &job.destination.host, server);
     let text = match error {
         Error::ConnectTimeout(time) if seen.datagrams == 0 => format!("nothing answers within {time:.1?}"),
+        Error::Refused(_) => "connection refused: nobody listens there".into(),
         Error::ConnectTimeout(time) => format!("the handshake did not end within {time:.1?}"),
         _ => failure.to_string(),
     };
@@ -160,7 +161,7 @@ fn failed(
         return vec![Check::unseen(UDP, text).cure("Ask again from a machine that has one, or say -4")];
     }
     if seen.datagrams == 0 {
-        return vec![Check::failed(UDP, &failure).cure(cure_of_silence(job, ways))];
+        return vec![Check::failed(UDP, &failure).cure(cure_of_udp(job, ways, error))];
     }
     let mut checks = vec![Check::ok(UDP, format!("{server} answers"))];
     if let Error::Certificate(_) = error {
@@ -186,13 +187,18 @@ fn lacks_ipv6(error: &Error, server: SocketAddr) -> bool {
     server.is_ipv6() && unreached.contains(&error.kind())
 }
 
-/// Says what to do about an address that does not answer by UDP.
-fn cure_of_silence(job: &Job, ways: &Ways) -> String {
+/// Says what to do about an address that refuses UDP, or is silent.
+fn cure_of_udp(job: &Job, ways: &Ways, error: &Error) -> String {
     let port = job.destination.port;
     match (ways.advertised_over_https(), ways.https_answers()) {
         (Some(advertised), _) if advertised != u64::from(port) => {
             format!("The server advertises UDP port {advertised}: ask for that one")
         }
+        // The refusal is itself an answer of the host, or of a firewall in its place.
+        _ if matches!(error, Error::Refused(_)) => format!(
+            "A refusal is an answer: see that the sidecar runs, that it listens on UDP port {port} of this \
+             address, and that no firewall rejects it"
+        ),
         (_, true) => format!(
             "HTTPS answers, so the host is up: see that the sidecar runs, and let UDP port {port} through \
              firewalls, security groups and load balancers, this network's too"

@@ -306,6 +306,11 @@ fn a_wrong_port_is_told_with_the_advertised_one() {
     let told = lines(&output);
     assert_eq!(status(&output), 7, "{told}");
     assert_line(&told, "udp", "failed", &["refused", "advertises UDP port 8448"]);
+    let output = run(&["doctor", "--cacert", site.ca.path(), &url]);
+    let (told, address) = (lines(&output), closed.local_addr().unwrap().to_string());
+    assert_line(&told, "udp", "failed", &["connection refused", "see that the sidecar runs"]);
+    assert!(!line(&told, "udp").contains("host is up"), "{told}");
+    assert_eq!(line(&told, "udp").matches(&address).count(), 1, "{told}");
 }
 
 #[test]
@@ -354,6 +359,7 @@ fn a_homeserver_that_is_down_is_told_apart_from_its_proxies() {
     assert_line(&told, "coap", "failed", &["5.02", "homeserver"]);
     assert_line(&told, "well-known", "not seen", &["5.02"]);
     assert!(!line(&told, "well-known").contains("m.homeserver"), "{told}");
+    assert_line(&told, "round trip", "not seen", &["each was an error", "5.02"]);
 }
 
 #[test]
@@ -430,6 +436,30 @@ fn a_path_that_loses_a_datagram_is_a_warning() {
     });
     let output = run(&["doctor", "-k", &format!("coaps://{address}")]);
     assert_line(&lines(&output), "round trip", "warn", &["1 of ", "sent again", "lost or late"]);
+}
+
+#[test]
+fn a_homeserver_that_answers_now_and_then_is_a_warning() {
+    let mut requests = 0;
+    let stub = StubServer::start(move |seen| {
+        requests += usize::from(seen.options.path == ["0"]);
+        let text = if requests == 3 { DOWN.into() } else { versions(r#""v1.1""#, None) };
+        answer_coap(&text, seen)
+    });
+    let output = run(&["doctor", "-k", &format!("coaps://127.0.0.1:{}", stub.address.port())]);
+    assert_line(&lines(&output), "round trip", "warn", &["1 of them an error", "5.02", "now and then"]);
+}
+
+#[test]
+fn one_block_more_is_told_in_the_singular() {
+    let stub = StubServer::start(|seen| match answer_coap(&versions(r#""v1.1""#, None), seen) {
+        Reply::Now(code, options, body) if body.len() == LARGE => {
+            Reply::Now(code, options, body[..LARGE / 4].to_vec())
+        }
+        reply => reply,
+    });
+    let output = run(&["doctor", "-k", &format!("coaps://127.0.0.1:{}", stub.address.port())]);
+    assert_line(&lines(&output), "large", "ok", &["1 more block after"]);
 }
 
 #[test]
