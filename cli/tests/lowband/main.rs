@@ -16,6 +16,7 @@ mod coap_failures;
 mod coap_many;
 mod command;
 mod doctor;
+mod doctor_losses;
 mod http_command;
 mod jc_command;
 mod jc_readers;
