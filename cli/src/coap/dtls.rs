@@ -122,13 +122,14 @@ impl Line {
         self.connection.is_none()
     }
 
-    pub(super) async fn report(&mut self, job: &Job, is_last: bool) {
+    pub(super) async fn report(&mut self, job: &Job, mut measures: Measures, is_last: bool) {
         let Some(connection) = self.connection.clone() else { return };
         if is_last {
             self.close().await;
+            self.measure(&connection, &mut measures);
         }
-        job.verbose.traffic(connection.traffic());
-        job.verbose.path(connection.path());
+        job.verbose.traffic(measures.traffic);
+        job.verbose.path(measures.path);
     }
 
     pub(super) async fn close(&mut self) {

@@ -51,7 +51,7 @@ impl Line {
         is_last: bool,
     ) {
         if let Line::Coap(line) = self {
-            line.report(job, is_last).await;
+            line.report(job, *measures, is_last).await;
         }
         if let Some(answer) = answer {
             job.verbose.answered(measures.answered);

@@ -39,6 +39,23 @@ fn several_urls_are_asked_for_in_order_on_one_session() {
 }
 
 #[test]
+fn each_url_has_counts_of_its_own() {
+    let stub = StubServer::start(name);
+    let [one, two] = ["/x/one", "/x/two"].map(|target| stub.url(target));
+    let output = run(&["coap", "-k", "-v", &one, &two]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    let sent = told.lines().filter_map(|line| line.strip_prefix("* sent "));
+    let datagrams: Vec<u32> = sent
+        .map(|line| {
+            line.split(" in ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap().parse().unwrap()
+        })
+        .collect();
+    let [first, second] = datagrams[..] else { panic!("{told}") };
+    // The handshake is the first one's, the second has its request and the end of the session.
+    assert!(first > 2 && second == 2, "{told}");
+}
+
+#[test]
 fn all_urls_have_the_same_flags_and_body() {
     let stub = StubServer::start(|seen| content(seen.body.clone()));
     let [one, two] = ["/x/one", "/x/two"].map(|target| stub.url(target));
