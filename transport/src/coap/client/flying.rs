@@ -205,7 +205,7 @@ impl Client {
     /// its last block was asked for knows such a copy, and gives the same answer; under another id it would
     /// give the end of a newer body, and without an ETag nothing would tell.
     fn ask_for_last(&mut self, now: Instant, id: ExchangeId, block: Block) {
-        self.land(now, id);
+        self.land(id);
         let Some(exchange) = self.exchanges.get_mut(&id) else { return };
         if let State::Downloading(_, one) = &mut exchange.state {
             *one = Some(block);
@@ -284,7 +284,7 @@ impl Client {
 
     /// Asks for the body of a GET from its beginning.
     pub(super) fn begin_again(&mut self, now: Instant, id: ExchangeId) {
-        self.land(now, id);
+        self.land(id);
         let Some(exchange) = self.exchanges.get_mut(&id) else { return };
         exchange.restarts += 1;
         // Late blocks of the body before must not be taken for new ones.
@@ -295,7 +295,7 @@ impl Client {
     }
 
     /// Takes a body out of the flight of its session, with all that it has asked for.
-    pub(super) fn land(&mut self, _now: Instant, id: ExchangeId) {
+    pub(super) fn land(&mut self, id: ExchangeId) {
         let Some(session) = self.exchanges.get(&id).map(|exchange| exchange.session) else { return };
         self.leave_flight(session, id);
     }
