@@ -118,6 +118,7 @@ fn what_no_flag_sets_is_as_the_page_says() {
     for said in [
         format!("bytes of their answers, {} KiB | a session |", coap.dedup_bytes_per_session >> 10),
         format!("a block that the upstream has not brought yet, {blocks} |"),
+        format!("sent on by themselves (RFC 9177), {} | a session |", coap.sent_bodies_per_session),
         format!("not come to its end, {} KiB or what is still to come: some {few} answers", held(128 << 10)),
         format!(
             "answers of one network, {all} in all; with the 1 MiB of Envoy Gateway and Istio {fewest} and {most}"
