@@ -121,8 +121,8 @@ pub(crate) struct CoapArgs {
     pub(super) window: Option<u32>,
     /// Parameters of RFC 7252 section 4.8, times in seconds: `ACK_TIMEOUT=2,NSTART=8`, and
     /// ACK_RANDOM_FACTOR, MAX_RETRANSMIT, PROBING_RATE, EXCHANGE_LIFETIME. PROBING_RATE changes nothing here:
-    /// what goes to a silent server is confirmable. `rfc7252` before them takes the values of the RFC, and does
-    /// not measure the round trip; -v tells what follows from them
+    /// what goes to a silent server is confirmable. `rfc7252` before them takes the values of the RFC, and
+    /// does not measure the round trip; -v tells what follows from them
     #[arg(long, value_name = "LIST", value_parser = times::parse, conflicts_with = "http")]
     pub(super) times: Option<Tuning>,
     /// Announce this key table version (option 257). Servers other than low-bandwidth ones refuse the option
