@@ -1,4 +1,4 @@
-//! Ends in the middle of an exchange: a session that another one replaces, a client that is
+//! Ends and silences in the middle of an exchange: a session that another one replaces, a client that is
 //! never heard again.
 
 use super::sim::*;
@@ -39,4 +39,23 @@ fn an_upload_cut_off_for_good_leaves_nothing_and_is_never_executed() {
     sim.lose = Box::new(|_, _| false);
     sim.answer = Box::new(echo);
     assert!(sim.ask(session, post("up", body(50_000, 3))).body == body(50_000, 3));
+}
+
+#[test]
+fn a_body_goes_on_after_a_silence_where_it_was() {
+    let mut sim = Sim::new(1);
+    sim.answer = Box::new(|_| Answer::new(body(1_000_000, 1)));
+    let session = sim.open(1);
+    let exchange = sim.request(session, get("down"));
+    let moved = |sim: &Sim| sim.client.progress(exchange).map_or(0, |progress| progress.moved);
+    assert!(sim.run(60 * SECOND, |sim| moved(sim) > 500_000));
+    sim.lose = Box::new(|_, _| true);
+    sim.pass(40 * SECOND);
+    assert!((500_000..1_000_000).contains(&moved(&sim)) && !sim.results.contains_key(&exchange));
+    sim.lose = Box::new(|_, _| false);
+    assert!(sim.run(60 * SECOND, |sim| sim.results.contains_key(&exchange)));
+    assert!(sim.results[&exchange].clone().unwrap().body == body(1_000_000, 1));
+    let path = sim.client.path(session).unwrap();
+    assert!(path.blocks_again < 200, "what had come is not asked for again: {path:?}");
+    assert_eq!((sim.executed.len(), sim.client.counters().downloads_restarted), (1, 0));
 }
