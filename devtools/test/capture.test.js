@@ -297,11 +297,18 @@ test('a HAR file may hold anything', async (t) => {
 
 test('what is not yet read can be cancelled', async (t) => {
   const page = await open(t, []);
-  await page.find('#cancel').evaluate((cancel) => {
-    new MutationObserver(() => !cancel.hidden && cancel.click()).observe(cancel, { attributes: true });
+  // The worker has the first bytes of the file only once it has heard of the cancelling.
+  const worker = page.tab.workers()[0] ?? (await page.tab.waitForEvent('worker'));
+  await worker.evaluate(() => {
+    const { arrayBuffer } = Blob.prototype;
+    Blob.prototype.arrayBuffer = async function () {
+      await new Promise((resolve) => addEventListener('message', resolve, { once: true }));
+      return arrayBuffer.call(this);
+    };
   });
   const file = { name: 'network.har', mimeType: '', buffer: Buffer.from(har([['GET', '/a', 200, undefined, 'oA==']])) };
   await page.find('#capture-file').setInputFiles([file]);
+  await page.find('#cancel').click();
   await page.find('#progress-text').filter({ hasText: 'cancelled' }).waitFor();
   assert.equal(await page.find('#progress').isVisible(), false);
   assert.equal(await page.find('#capture-problem').isVisible(), false);
