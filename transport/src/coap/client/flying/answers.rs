@@ -5,8 +5,8 @@ use super::super::super::message_layer::Origin;
 use super::super::Client;
 use super::super::exchange::{Exchange, State};
 use super::super::flight::{Answers, Asked, Part, place};
-use crate::SessionId;
 use crate::shares::Network;
+use crate::{ExchangeId, SessionId};
 use lowband_wire::coap::Code;
 use lowband_wire::coap::message::{Kind, Message};
 use lowband_wire::coap::options::ParsedResponse;
@@ -21,32 +21,29 @@ impl Client {
         }
     }
 
-    /// Takes in a Reset of a request for a block: some peers cannot take several.
+    /// Takes in a Reset of a request for a block.
     pub(in super::super) fn part_reset(&mut self, now: Instant, part: Part) {
-        let Some(flight) = self.sessions.get_mut(&part.session).and_then(|state| state.flight.as_mut())
-        else {
-            return;
-        };
-        if flight.may_be_one_by_one() {
-            return self.one_by_one(now, part.session);
-        }
-        if let Some(asked) = flight.get(part.number).copied() {
-            self.fail(now, asked.exchange, FailReason::Reset);
+        if let Some(exchange) = self.one_by_one_or(now, part) {
+            self.fail(now, exchange, FailReason::Reset);
         }
     }
 
     /// Takes in an acknowledgement of a request for a block that carries another token.
     pub(in super::super) fn part_contradicts(&mut self, now: Instant, part: Part) {
-        let Some(flight) = self.sessions.get_mut(&part.session).and_then(|state| state.flight.as_mut())
-        else {
-            return;
-        };
+        if let Some(exchange) = self.one_by_one_or(now, part) {
+            self.contradict(now, exchange, ProtocolError::OtherRequest);
+        }
+    }
+
+    /// Goes on with one block after the other, if that has not been tried: some peers cannot take several.
+    /// Else returns the exchange of the block.
+    fn one_by_one_or(&mut self, now: Instant, part: Part) -> Option<ExchangeId> {
+        let flight = self.sessions.get_mut(&part.session)?.flight.as_mut()?;
         if flight.may_be_one_by_one() {
-            return self.one_by_one(now, part.session);
+            self.one_by_one(now, part.session);
+            return None;
         }
-        if let Some(asked) = flight.get(part.number).copied() {
-            self.contradict(now, asked.exchange, ProtocolError::OtherRequest);
-        }
+        flight.get(part.number).map(|asked| asked.exchange)
     }
 
     /// Takes in the answer to a request for a block; false if it answers none.
