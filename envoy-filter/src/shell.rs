@@ -1,17 +1,19 @@
 //! Envoy's callbacks: each becomes one phase of an [`Exchange`], whose [`Step`] becomes host calls. The shell
 //! decides nothing.
 
-use crate::config::Config;
-use crate::exchange::Exchange;
-use crate::headers::{Edit, Headers};
-use crate::held::{Held, Room};
+use crate::config;
 use crate::host::{self, Action, BufferType, LogLevel, MapType, Refused, StreamType};
-use crate::metrics::{Direction, Metric, Totals};
-use crate::step::{Step, Then};
 use lowband_shares::Network;
+use lowband_translation::config::Config;
+use lowband_translation::exchange::Exchange;
+use lowband_translation::headers::{Edit, Headers};
+use lowband_translation::held::{Held, Room};
+use lowband_translation::metrics::{Direction, Metric, Totals};
+use lowband_translation::step::{Step, Then};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::sync::Arc;
 
 thread_local! {
     /// The contexts of this VM: the host runs one for each of its threads.
@@ -32,7 +34,7 @@ const TELL_AFTER: u32 = 250;
 /// each of them.
 #[derive(Default)]
 struct Root {
-    config: Rc<Config>,
+    config: Arc<Config>,
     /// The host's ids of the series, in the order of `Metric::all`. A series for which the host gave no id is
     /// not counted.
     ids: Vec<Option<u32>>,
@@ -62,7 +64,7 @@ impl Root {
         };
         let ids = Metric::all().into_iter().map(define).collect();
         let held = RefCell::new(Held::new(&config));
-        Root { config: Rc::new(config), ids, held, ..Root::default() }
+        Root { config: Arc::new(config), ids, held, ..Root::default() }
     }
 
     fn count(&self, metric: Metric, value: u64) {
@@ -152,7 +154,7 @@ pub(crate) fn create(id: u32, parent: u32) {
         if parent == 0 {
             contexts.roots.insert(id, Rc::default());
         } else if let Some(root) = contexts.roots.get(&parent) {
-            let exchange = Exchange::new(Rc::clone(&root.config));
+            let exchange = Exchange::new(Arc::clone(&root.config));
             contexts.streams.insert(id, Box::new(Stream { exchange, root: Rc::clone(root), share: None }));
         }
     });
@@ -166,7 +168,7 @@ pub(crate) fn configure(id: u32) -> bool {
             return false;
         }
     };
-    match Config::parse(&text) {
+    match config::parse(&text) {
         Ok(config) => {
             let root = Rc::new(Root::new(config));
             with_contexts(|contexts| contexts.roots.insert(id, root)).is_some()

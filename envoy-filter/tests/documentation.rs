@@ -7,12 +7,13 @@
     reason = "what helps a test may fail as the test does"
 )]
 
-use lowband_envoy_filter::config::Config;
-use lowband_envoy_filter::metrics::Metric;
+use lowband_envoy_filter::config;
+use lowband_translation::config::Config;
+use lowband_translation::metrics::Metric;
 use std::collections::BTreeMap;
 
 const README: &str = include_str!("../README.md");
-const SOURCE: &str = include_str!("../src/config.rs");
+const SOURCE: &str = include_str!("../../translation/src/config.rs");
 const OVERLAYS: [&str; 2] = [
     include_str!("../../deploy/overlays/envoy-gateway/clients.yaml"),
     include_str!("../../deploy/overlays/istio/clients.yaml"),
@@ -52,7 +53,7 @@ fn parsed(field: &str, json: &str) -> Result<String, Vec<String>> {
         Some((object, field)) => format!("{{\"{object}\": {{\"{field}\": {json}}}}}"),
         None => format!("{{\"{field}\": {json}}}"),
     };
-    Config::parse(text.as_bytes()).map(|config| format!("{config:?}"))
+    config::parse(text.as_bytes()).map(|config| format!("{config:?}"))
 }
 
 #[test]

@@ -6,11 +6,11 @@
 
 use arbitrary::{Arbitrary, Unstructured};
 use lowband_codec::{KeyTable, cbor_to_json};
-use lowband_envoy_filter::config::{Advertise, Config};
-use lowband_envoy_filter::exchange::Exchange;
-use lowband_envoy_filter::headers::Headers;
-use lowband_envoy_filter::metrics::Direction;
-use lowband_envoy_filter::step::{Step, Then};
+use lowband_translation::config::{Advertise, Config};
+use lowband_translation::exchange::Exchange;
+use lowband_translation::headers::Headers;
+use lowband_translation::metrics::Direction;
+use lowband_translation::step::{Step, Then};
 
 /// A limit so small that a fuzzer's bodies reach it.
 const REQUEST_LIMIT: usize = 300;

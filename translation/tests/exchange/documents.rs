@@ -3,8 +3,8 @@
 use crate::host::{Message, REQUEST, RESPONSE, pass};
 use crate::messages::*;
 use lowband_codec::cbor_to_json;
-use lowband_envoy_filter::config::{Advertise, Config};
-use lowband_envoy_filter::exchange::Exchange;
+use lowband_translation::config::{Advertise, Config};
+use lowband_translation::exchange::Exchange;
 
 const VERSIONS: &str = "/_matrix/client/versions";
 const WELL_KNOWN: &str = "/.well-known/matrix/client";

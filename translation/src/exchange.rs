@@ -29,12 +29,12 @@ use crate::reply::MatrixError;
 use crate::response::Answer;
 use crate::step::{Step, Then};
 use crate::{request, response};
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// The state of one stream: a request and its response.
 #[derive(Debug)]
 pub struct Exchange {
-    config: Rc<Config>,
+    config: Arc<Config>,
     client: Client,
     request: Hold,
     response: Answer,
@@ -57,7 +57,7 @@ enum HeaderState {
 
 impl Exchange {
     /// Makes the state of a stream that has just begun.
-    pub fn new(config: impl Into<Rc<Config>>) -> Self {
+    pub fn new(config: impl Into<Arc<Config>>) -> Self {
         let config = config.into();
         let client = Client::unknown(&config);
         Exchange {

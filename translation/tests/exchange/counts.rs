@@ -3,12 +3,12 @@
 use crate::host::{Message, REQUEST, RESPONSE, pass};
 use crate::messages::*;
 use lowband_codec::json_to_cbor;
-use lowband_envoy_filter::config::Config;
-use lowband_envoy_filter::exchange::Exchange;
-use lowband_envoy_filter::metrics::Direction::{Request, Response};
-use lowband_envoy_filter::metrics::Metric::{self, BodySize, BytesIn, BytesOut, Messages, Refused, Repaired};
-use lowband_envoy_filter::metrics::{Outcome, Reason, Repair};
-use lowband_envoy_filter::step::Then;
+use lowband_translation::config::Config;
+use lowband_translation::exchange::Exchange;
+use lowband_translation::metrics::Direction::{Request, Response};
+use lowband_translation::metrics::Metric::{self, BodySize, BytesIn, BytesOut, Messages, Refused, Repaired};
+use lowband_translation::metrics::{Outcome, Reason, Repair};
+use lowband_translation::step::Then;
 
 fn counted(request: &Message, response: Option<&Message>) -> Vec<(Metric, u64)> {
     let mut exchange =

@@ -3,8 +3,8 @@
 use crate::host::{Fate, Message, REQUEST, pass};
 use crate::messages::*;
 use lowband_codec::{cbor_to_json, json_to_cbor};
-use lowband_envoy_filter::config::Config;
-use lowband_envoy_filter::exchange::Exchange;
+use lowband_translation::config::Config;
+use lowband_translation::exchange::Exchange;
 
 #[test]
 fn cbor_arrives_as_json_and_its_fields_with_it() {

@@ -3,11 +3,11 @@
 use crate::host::{Fate, Fields, Message, REQUEST, RESPONSE, pass};
 use crate::messages::*;
 use lowband_codec::{cbor_to_json, json_to_cbor};
-use lowband_envoy_filter::config::Config;
-use lowband_envoy_filter::exchange::Exchange;
-use lowband_envoy_filter::headers::Headers;
-use lowband_envoy_filter::metrics::Direction;
-use lowband_envoy_filter::step::Then;
+use lowband_translation::config::Config;
+use lowband_translation::exchange::Exchange;
+use lowband_translation::headers::Headers;
+use lowband_translation::metrics::Direction;
+use lowband_translation::step::Then;
 use proptest::collection::vec;
 use proptest::prelude::*;
 

@@ -3,8 +3,8 @@
 use crate::host::{Fate, REQUEST, RESPONSE, pass};
 use crate::messages::*;
 use lowband_codec::{KeyTable, json_to_cbor};
-use lowband_envoy_filter::config::Config;
-use lowband_envoy_filter::exchange::Exchange;
+use lowband_translation::config::Config;
+use lowband_translation::exchange::Exchange;
 
 #[test]
 fn integer_keys_go_to_who_knows_them() {

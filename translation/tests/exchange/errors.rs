@@ -3,10 +3,10 @@
 use crate::host::{Fate, Message, REQUEST, RESPONSE, pass};
 use crate::messages::*;
 use lowband_codec::{cbor_to_json, json_to_cbor};
-use lowband_envoy_filter::config::Config;
-use lowband_envoy_filter::exchange::Exchange;
-use lowband_envoy_filter::metrics::Direction;
-use lowband_envoy_filter::step::Then;
+use lowband_translation::config::Config;
+use lowband_translation::exchange::Exchange;
+use lowband_translation::metrics::Direction;
+use lowband_translation::step::Then;
 
 #[test]
 fn a_cbor_body_cut_at_any_byte_is_refused_with_the_offset_and_nothing_is_sent() {

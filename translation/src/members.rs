@@ -7,10 +7,11 @@ use serde_json::value::RawValue;
 use std::fmt;
 
 /// The members of a JSON object in their order, including repeated ones; each value as its text.
-pub(crate) struct Members<'a>(pub(crate) Vec<(String, &'a RawValue)>);
+pub struct Members<'a>(pub Vec<(String, &'a RawValue)>);
 
 impl<'a> Members<'a> {
-    pub(crate) fn of(json: &'a str) -> Result<Self, serde_json::Error> {
+    /// Reads a JSON object, or says why the text is not one.
+    pub fn of(json: &'a str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(json)
     }
 }

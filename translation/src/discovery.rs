@@ -64,7 +64,7 @@ impl Miss {
 impl Document {
     /// Returns the document that a request for these path segments asks for. HEAD counts as GET, since it
     /// asks for the same header fields.
-    pub(crate) fn of(method: &[u8], path: &[&[u8]]) -> Option<Document> {
+    pub fn of(method: &[u8], path: &[&[u8]]) -> Option<Document> {
         match (method, path) {
             (b"GET" | b"HEAD", [b"", b"_matrix", b"client", b"versions"]) => Some(Document::Versions),
             (b"GET" | b"HEAD", [b"", b".well-known", b"matrix", b"client"]) => Some(Document::WellKnown),
@@ -76,7 +76,7 @@ impl Document {
     }
 
     /// Returns true if any values of the document are to be exchanged.
-    pub(crate) fn concerns(self, advertise: &Advertise) -> bool {
+    pub fn concerns(self, advertise: &Advertise) -> bool {
         match self {
             Document::Versions => advertise.dtls_port.is_some(),
             Document::WellKnown | Document::Session => advertise.base_url.is_some(),
@@ -84,7 +84,7 @@ impl Document {
     }
 
     /// Returns the document's name for people.
-    pub(crate) fn title(self) -> &'static str {
+    pub fn title(self) -> &'static str {
         match self {
             Document::Versions => "/_matrix/client/versions",
             Document::WellKnown => "/.well-known/matrix/client",
@@ -94,7 +94,7 @@ impl Document {
 
     /// Returns the document with its values exchanged; `None` if it does not name a homeserver and need not:
     /// most answers to a login do not.
-    pub(crate) fn rewrite(self, advertise: &Advertise, json: &[u8]) -> Result<Option<Vec<u8>>, Miss> {
+    pub fn rewrite(self, advertise: &Advertise, json: &[u8]) -> Result<Option<Vec<u8>>, Miss> {
         let json = std::str::from_utf8(json).map_err(|_| Miss::NotJson)?;
         let members = Members::of(json).map_err(|_| Miss::NotJson)?;
         let (edits, needed) = match self {
@@ -116,7 +116,7 @@ impl Document {
 
 /// Returns the text without a byte order mark, which an editor may have left at its beginning and parsers may
 /// ignore (RFC 8259 section 8.1).
-pub(crate) fn without_mark(json: &[u8]) -> &[u8] {
+pub fn without_mark(json: &[u8]) -> &[u8] {
     json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json)
 }
 

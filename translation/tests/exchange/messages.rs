@@ -2,10 +2,10 @@
 
 use crate::host::{Fate, Fields, Message, REQUEST, RESPONSE, pass};
 use lowband_codec::cbor_to_json;
-use lowband_envoy_filter::config::Config;
-use lowband_envoy_filter::exchange::Exchange;
-use lowband_envoy_filter::headers::Headers;
-use lowband_envoy_filter::reply::Reply;
+use lowband_translation::config::Config;
+use lowband_translation::exchange::Exchange;
+use lowband_translation::headers::Headers;
+use lowband_translation::reply::Reply;
 
 pub(crate) const CBOR: &str = "application/cbor";
 pub(crate) const JSON: &str = "application/json";

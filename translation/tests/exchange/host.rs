@@ -5,10 +5,10 @@
 //! And no part of a body leaves before it is known whether all of it is held or all of it flows.
 
 use crate::messages::headers;
-use lowband_envoy_filter::exchange::Exchange;
-use lowband_envoy_filter::headers::Headers;
-use lowband_envoy_filter::reply::Reply;
-use lowband_envoy_filter::step::{Step, Then};
+use lowband_translation::exchange::Exchange;
+use lowband_translation::headers::Headers;
+use lowband_translation::reply::Reply;
+use lowband_translation::step::{Step, Then};
 
 /// Header fields as owned pairs.
 pub(crate) type Fields = Vec<(Vec<u8>, Vec<u8>)>;

@@ -3,11 +3,11 @@
 use crate::host::{Fate, Message, REQUEST, RESPONSE, pass};
 use crate::messages::*;
 use lowband_codec::{cbor_to_json, json_to_cbor};
-use lowband_envoy_filter::config::{Advertise, Config};
-use lowband_envoy_filter::exchange::Exchange;
-use lowband_envoy_filter::metrics::Metric::{Messages, Refused};
-use lowband_envoy_filter::metrics::{Direction, Outcome, Reason};
-use lowband_envoy_filter::step::Then;
+use lowband_translation::config::{Advertise, Config};
+use lowband_translation::exchange::Exchange;
+use lowband_translation::metrics::Metric::{Messages, Refused};
+use lowband_translation::metrics::{Direction, Outcome, Reason};
+use lowband_translation::step::Then;
 
 const HELD: usize = 100;
 

@@ -3,11 +3,11 @@
 use crate::host::{Fate, Message, REQUEST, RESPONSE, pass};
 use crate::messages::*;
 use lowband_codec::cbor_to_json;
-use lowband_envoy_filter::config::{Advertise, Config};
-use lowband_envoy_filter::discovery::Document::{self, Session, Versions, WellKnown};
-use lowband_envoy_filter::discovery::Miss;
-use lowband_envoy_filter::exchange::Exchange;
-use lowband_envoy_filter::metrics::Metric;
+use lowband_translation::config::{Advertise, Config};
+use lowband_translation::discovery::Document::{self, Session, Versions, WellKnown};
+use lowband_translation::discovery::Miss;
+use lowband_translation::exchange::Exchange;
+use lowband_translation::metrics::Metric;
 
 const WELL_KNOWN: &str = "/.well-known/matrix/client";
 const DOCUMENT: &str = r#"{"m.homeserver":{"base_url":"https://hs"}}"#;

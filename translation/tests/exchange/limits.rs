@@ -3,11 +3,11 @@
 use crate::host::{Message, REQUEST, RESPONSE, pass};
 use crate::messages::*;
 use lowband_codec::cbor_to_json;
-use lowband_envoy_filter::config::Config;
-use lowband_envoy_filter::exchange::Exchange;
-use lowband_envoy_filter::metrics::Metric::Repaired;
-use lowband_envoy_filter::metrics::Repair;
-use lowband_envoy_filter::step::Then;
+use lowband_translation::config::Config;
+use lowband_translation::exchange::Exchange;
+use lowband_translation::metrics::Metric::Repaired;
+use lowband_translation::metrics::Repair;
+use lowband_translation::step::Then;
 
 /// Makes a text of this many bytes as CBOR, head included.
 fn cbor_text(size: usize) -> Vec<u8> {

@@ -5,13 +5,14 @@ use lowband_codec::paths::MAX_NESTED_ESCAPES;
 use std::borrow::Cow;
 
 /// The first segments of a path without its query; no rule looks at more.
-pub(crate) struct Segments<'p> {
+pub struct Segments<'p> {
     segments: [&'p [u8]; 6],
     count: usize,
 }
 
 impl<'p> Segments<'p> {
-    pub(crate) fn of(path: &'p [u8]) -> Self {
+    /// Takes a path apart, whose query may follow.
+    pub fn of(path: &'p [u8]) -> Self {
         let (mut segments, mut count) = ([&b""[..]; 6], 0);
         for (place, segment) in segments.iter_mut().zip(without_query(path).split(|byte| *byte == b'/')) {
             *place = segment;
@@ -20,12 +21,13 @@ impl<'p> Segments<'p> {
         Segments { segments, count }
     }
 
-    pub(crate) fn as_slice(&self) -> &[&'p [u8]] {
+    /// Returns the segments; the first one is empty if the path begins with a slash.
+    pub fn as_slice(&self) -> &[&'p [u8]] {
         self.segments.get(..self.count).unwrap_or_default()
     }
 
     /// Returns the segments after the slash with which a path begins; `None` if it does not begin with one.
-    pub(crate) fn below_root(&self) -> Option<&[&'p [u8]]> {
+    pub fn below_root(&self) -> Option<&[&'p [u8]]> {
         self.as_slice().strip_prefix(&[&b""[..]])
     }
 }
@@ -35,7 +37,7 @@ impl<'p> Segments<'p> {
 /// front of it may undo escapes first, once or several times, read a backslash as a slash, and drop the text
 /// after a `;`. Without a step the path is as harmless as its beginning shows and passes unchanged: `%2F` and
 /// empty segments are part of Matrix.
-pub(crate) fn has_dot_segment(path: &[u8]) -> bool {
+pub fn has_dot_segment(path: &[u8]) -> bool {
     let mut path = Cow::Borrowed(without_query(path));
     for _ in 0..=MAX_NESTED_ESCAPES {
         if steps(&path) {
