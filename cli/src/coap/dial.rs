@@ -6,6 +6,8 @@ use crate::exit::{Exit, Failure};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+const MAX_TIME_IS_OVER: &str = "the time of --max-time is over";
+
 /// Why one address failed.
 pub(crate) enum NotThis {
     /// Another address may work.
@@ -20,8 +22,18 @@ pub(crate) async fn each_address<C>(
     job: &Job,
     connect: impl AsyncFn(SocketAddr, Duration) -> Result<C, NotThis>,
 ) -> Result<C, Failure> {
-    let deadline = job.deadline.into_iter().fold(Instant::now() + job.connect_timeout, Instant::min);
-    try_each(&resolve(job, deadline).await?, deadline, job.verbose, connect).await
+    let own = Instant::now() + job.connect_timeout;
+    let deadline = job.deadline.into_iter().fold(own, Instant::min);
+    let connecting = async { try_each(&resolve(job, deadline).await?, deadline, job.verbose, connect).await };
+    connecting.await.map_err(|failure| if deadline < own { by_max_time(failure) } else { failure })
+}
+
+/// Says of a time that is over that it was `--max-time`, and not the time for a connection.
+fn by_max_time(failure: Failure) -> Failure {
+    match failure.exit {
+        Exit::Timeout => Failure::new(failure.exit, format!("{MAX_TIME_IS_OVER}: {failure}")),
+        _ => failure,
+    }
 }
 
 async fn try_each<C>(
@@ -73,7 +85,7 @@ pub(crate) async fn in_time<T>(
         None => Ok(work.await),
         Some(deadline) => tokio::time::timeout_at(deadline.into(), work)
             .await
-            .map_err(|_elapsed| Failure::new(Exit::Timeout, "the time of --max-time is over")),
+            .map_err(|_elapsed| Failure::new(Exit::Timeout, MAX_TIME_IS_OVER)),
     }
 }
 

@@ -56,7 +56,26 @@ fn a_port_without_dtls_ends_at_the_connect_timeout() {
     let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let url = format!("coaps://{}/any", silent.local_addr().unwrap());
     assert_fails(&run(&["coap", "-k", "--connect-timeout", "0.1", &url]), 28, &["127.0.0.1", "firewall"]);
-    assert_fails(&run(&["coap", "-k", "--max-time", "0.1", &url]), 28, &["127.0.0.1"]);
+}
+
+#[test]
+fn a_handshake_that_max_time_ends_names_max_time() {
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let also_silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    for (more, address) in
+        [(&[][..], silent.local_addr().unwrap()), (&["--http"], also_silent.local_addr().unwrap())]
+    {
+        let (url, address) = (format!("coaps://{address}/any"), address.to_string());
+        let told = |time: &str| {
+            let output = run(&[&["coap", "-k", time, "0.1"], more, &[&url]].concat());
+            assert_fails(&output, 28, &[&address]);
+            stderr(&output)
+        };
+        let told_of_max_time = told("-m");
+        assert!(told_of_max_time.contains("--max-time"), "{told_of_max_time}");
+        assert!(!told_of_max_time.contains("--connect-timeout"), "{told_of_max_time}");
+        assert!(!told("--connect-timeout").contains("--max-time"));
+    }
 }
 
 #[test]
