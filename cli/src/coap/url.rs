@@ -1,6 +1,7 @@
 //! What a URL means here: coaps, https and http all name a host and a port that is dialled by DTLS.
 
 use crate::exit::{Exit, Failure};
+use std::net::Ipv6Addr;
 use url::{Host, Url};
 
 /// Port that is dialled without one in the URL, for UDP and TCP alike.
@@ -35,6 +36,23 @@ pub(super) fn unbracketed(host: &str) -> &str {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
+/// Says what is meant, perhaps, by an IPv6 address without brackets; `rest` is what follows the scheme. Of
+/// what is not an address, nothing is said: it may hold a password.
+fn lacks_brackets(rest: &str) -> Option<String> {
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let is_address = |text: &str| text.parse::<Ipv6Addr>().is_ok();
+    let port = |text: &str| text.parse::<u16>().ok().filter(|port| *port > 0);
+    let split = authority.rsplit_once(':');
+    let with_port = split.filter(|(address, digits)| is_address(address) && port(digits).is_some());
+    let with_port = with_port.map(|(address, port)| format!("coaps://[{address}]:{port}"));
+    let whole = is_address(authority).then(|| format!("coaps://[{authority}]"));
+    let meant = match (with_port, whole) {
+        (Some(with_port), Some(whole)) => format!("{with_port}, or {whole} if all of it is the address"),
+        (one, other) => one.or(other)?,
+    };
+    Some(format!("an IPv6 address stands in brackets: {meant}"))
+}
+
 pub(crate) fn parse(text: &str) -> Result<Destination, Failure> {
     // The error leaves out the URL itself, which may hold a password or a token.
     let refuse = |why: &str| Err(Failure::new(Exit::Url, format!("the URL: {why}")));
@@ -52,6 +70,9 @@ pub(crate) fn parse(text: &str) -> Result<Destination, Failure> {
             );
         }
         _ => return refuse("the schemes are coaps, https and http"),
+    }
+    if let Some(why) = lacks_brackets(rest) {
+        return refuse(&why);
     }
     // One scheme for all: with https the parser would drop port 443 as its default, where ours is 8008.
     let url = match Url::parse(&format!("coaps://{rest}")) {
@@ -156,6 +177,13 @@ mod tests {
             ("coaps://hs:65536/", "port"),
             ("coaps://user:secret@hs/", "user and password"),
             ("coaps://[::1/", "IPv6"),
+            ("coaps://::1:9108/a", "in brackets: coaps://[::1]:9108, or coaps://[::1:9108] if all"),
+            ("::1:9108", "in brackets: coaps://[::1]:9108,"),
+            ("coaps://::1", "in brackets: coaps://[::1]"),
+            ("coaps://2001:db8::1?a", "in brackets: coaps://[2001:db8::1]"),
+            ("coaps://2001:db8::a:60000", "in brackets: coaps://[2001:db8::a]:60000"),
+            ("coaps://2001:db8:1:2:3:4:5:6:8008/a", "in brackets: coaps://[2001:db8:1:2:3:4:5:6]:8008"),
+            ("coaps://hs:1:2", "port"),
             ("coaps://hs/directory/room/#a:hs", "%23"),
             ("coaps://hs/a?k=v#l", "%23"),
         ] {

@@ -131,6 +131,14 @@ fn what_is_unavailable_is_told_at_once() {
 }
 
 #[test]
+fn an_ipv6_address_without_brackets_is_told_with_them() {
+    for command in [&["coap", "-k"][..], &["doctor"]] {
+        let output = run(&[command, &["coaps://::1:9108"]].concat());
+        assert_fails(&output, 3, &["in brackets", "coaps://[::1]:9108"]);
+    }
+}
+
+#[test]
 fn a_host_that_cannot_be_resolved_is_named() {
     // A label longer than DNS allows, so that no resolver is asked.
     let host = "x".repeat(64);
