@@ -220,15 +220,22 @@ fn prepare(arguments: CoapArgs) -> Result<(Job, Vec<Part>), Failure> {
     let destination =
         destinations.into_iter().next().ok_or_else(|| Failure::new(Exit::Url, "there is no URL"))?;
     let headers = Headers::parse(&arguments.headers)?;
-    let data = arguments.data.as_deref().or(arguments.json.as_deref()).map(Source::parse);
-    let data = data.or(arguments.data_raw.as_deref().map(Source::Inline));
+    let data = arguments.data.as_deref().map(|data| ("-d", Source::parse(data)));
+    let data = data.or(arguments.data_raw.as_deref().map(|data| ("--data-raw", Source::Inline(data))));
+    let data = data.or(arguments.json.as_deref().map(|json| ("--json", Source::parse(json))));
     let given = match (arguments.json.is_some(), arguments.as_is) {
         (true, _) => Given::Json,
         (_, true) => Given::AsIs,
         _ if io::stdout().is_terminal() => Given::Typed,
         _ => Given::Piped,
     };
-    let to_send = |data: Source<'_>| body::to_send(given, data.read(MAX_DATA)?, &data.to_string(), &headers);
+    let to_send = |(flag, data): (&str, Source<'_>)| {
+        let name = match data {
+            Source::Inline(_) => format!("the argument of {flag}"),
+            _ => data.to_string(),
+        };
+        body::to_send(given, data.read(MAX_DATA)?, &name, &headers)
+    };
     let body = data.map(to_send).transpose()?;
     let family = match (arguments.ipv4, arguments.ipv6) {
         (true, _) => Family::Ipv4,

@@ -45,12 +45,25 @@ pub(super) fn to_send(
         Given::Typed => {
             to_cbor(&bytes, name).map_err(|failure| failure.with_hint(Some("--as-is sends it as it stands")))
         }
+        Given::Json if bytes.iter().all(u8::is_ascii_whitespace) => Err(empty(name, bytes.len())),
         Given::Json => {
             let binary = std::str::from_utf8(&bytes).is_err();
             let hint = binary.then_some("if it is CBOR already, -d sends it as it stands");
             to_cbor(&bytes, name).map_err(|failure| failure.with_hint(hint))
         }
     }
+}
+
+/// Makes the failure of a JSON text without a value: `bytes` of white space are all that it has.
+fn empty(name: &str, bytes: usize) -> Failure {
+    let white = if bytes > 0 { " but for white space" } else { "" };
+    Failure::new(
+        Exit::BadInput,
+        format!(
+            "{name} is empty{white}, and an empty text is not JSON: '{{}}' is an empty object; leave --json \
+             out for a request without a body"
+        ),
+    )
 }
 
 /// Returns true for what begins as an object or array does. No CBOR of a size that can be sent begins so.
@@ -135,7 +148,8 @@ mod tests {
             (Given::Json, b"{\"a\":\n  1,}", "(line 2, column 5)"),
             (Given::Typed, b"{a:1}", "; --as-is sends"),
             (Given::Json, b"\xa1\x01\xff", "; if it is CBOR already, -d"),
-            (Given::Json, b"", "byte 0"),
+            (Given::Json, b"", "the argument is empty, and an empty text is not JSON: '{}' is"),
+            (Given::Json, b" \n", "the argument is empty but for white space, and"),
         ] {
             let failure = send(given, body, &[]).unwrap_err();
             assert_eq!(failure.exit, Exit::BadInput);

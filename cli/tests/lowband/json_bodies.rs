@@ -34,6 +34,18 @@ fn json_goes_out_as_cbor_and_the_answer_comes_as_json_in_one_process() {
 }
 
 #[test]
+fn an_empty_text_is_not_json_and_its_argument_is_named() {
+    let file = TemporaryFile::with("empty.json", b"\n");
+    for (json, name) in [("", "the argument of --json"), (&*file.at(), file.path()), ("-", "stdin")] {
+        let output = run_with_stdin(&["coap", "-k", "--json", json, "localhost:1/any"], b"");
+        let told = stderr(&output);
+        assert_eq!(status(&output), 1, "{told}");
+        assert!(told.starts_with(&format!("lowband: {name} is empty")), "{told}");
+        assert!(told.contains("an empty text is not JSON") && told.contains("leave --json out"), "{told}");
+    }
+}
+
+#[test]
 fn an_error_is_json_too_and_its_status_is_that_of_the_command() {
     let stub = StubServer::start(|_| {
         let options = ResponseOptions { content_format: Some(60), ..ResponseOptions::default() };
