@@ -1,6 +1,7 @@
 //! Where bytes come from: written out as an argument, `@FILE`, or `-` for stdin.
 
 use super::exit::{Exit, Failure};
+use super::words::counted;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
@@ -49,7 +50,7 @@ impl<'a> Source<'a> {
     }
 
     pub(crate) fn longer_than(&self, limit: usize) -> Failure {
-        Failure::new(Exit::Read, format!("{self} is longer than {limit} bytes"))
+        Failure::new(Exit::Read, format!("{self} is longer than {}", counted(limit, "byte")))
     }
 
     fn failure(&self, error: io::Error) -> Failure {

@@ -16,6 +16,7 @@ mod screen;
 mod shell;
 mod show;
 mod tips;
+mod words;
 
 use clap::{CommandFactory, Parser};
 use exit::{Exit, Failure};

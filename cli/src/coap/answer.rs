@@ -3,6 +3,7 @@
 use crate::exit::{Exit, Failure};
 use crate::output::{self, Sink};
 use crate::screen;
+use crate::words::counted;
 use lowband_capture::report::text::Colours;
 use lowband_codec::{DecodeOptions, Decoder, EncodeOptions, Encoder, Error, KeyTable, Policy};
 use lowband_wire::coap::Code;
@@ -152,9 +153,9 @@ impl Answer {
             Form::Cbor | Form::Unlabelled => String::new(),
         };
         let message = format!(
-            "the answer is binary ({named}{} bytes) and does not go to a terminal: -o FILE keeps it, a pipe takes \
+            "the answer is binary ({named}{}) and does not go to a terminal: -o FILE keeps it, a pipe takes \
              it, -r writes it all the same",
-            self.body.len()
+            counted(self.body.len(), "byte")
         );
         Failure::new(Exit::Write, message)
     }

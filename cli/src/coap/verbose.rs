@@ -1,6 +1,7 @@
 //! `-v`: what goes over the wire, on stderr. `*` marks our own notes, `>` what goes out, `<` what comes in.
 //! Never shows the access token, and of a body its length alone, unless `-vv` asks for the bytes.
 
+use crate::words::counted;
 use lowband_capture::report::text;
 use lowband_client::PathReport;
 use lowband_client::trace::{Message, Trace, Tracer, Traffic, records};
@@ -79,7 +80,7 @@ impl Verbose {
     fn datagram(self, arrow: &str, datagram: &[u8]) {
         let records = records(datagram);
         if self.level > 1 || records.split(", ").any(|record| record != "application data") {
-            self.note(format_args!("{arrow} {} bytes: {records}", datagram.len()));
+            self.note(format_args!("{arrow} {}: {records}", counted(datagram.len(), "byte")));
         }
     }
 
@@ -101,6 +102,7 @@ impl Verbose {
         }
     }
 
+    /// Writes what has come and gone, in one line whose form does not change (cli/README.md).
     pub(crate) fn traffic(self, traffic: Traffic) {
         let Traffic { datagrams_out, bytes_out, datagrams_in, bytes_in } = traffic;
         self.note(format_args!(
@@ -131,14 +133,14 @@ impl Verbose {
             self.out(format_args!("{name}: {shown}"));
         }
         if body > 0 {
-            self.out(format_args!("({body} bytes of body)"));
+            self.out(format_args!("({} of body)", counted(body, "byte")));
         }
     }
 
     /// Writes the lines of an answer's head, as `-i` would write them.
     pub(crate) fn answer(self, head: &str, body: usize) {
         head.lines().filter(|line| !line.is_empty()).for_each(|line| self.came(line));
-        self.came(format_args!("({body} bytes of body)"));
+        self.came(format_args!("({} of body)", counted(body, "byte")));
     }
 }
 

@@ -7,6 +7,7 @@ use crate::coap::write_out::Measures;
 use crate::coap::{Job, Part, dtls, http};
 use crate::exit::{Exit, Failure};
 use crate::output::Sink;
+use crate::words::counted;
 use lowband_client::{Limits, Request};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -225,16 +226,17 @@ pub(crate) async fn large(job: &Job, line: Option<&Line>, report: &mut Report) -
         (seen.largest, seen.largest_payload)
     };
     if path.blocks == 0 {
-        let text = format!("no answer had more than a block; the largest datagram had {largest} bytes");
+        let text =
+            format!("no answer had more than a block; the largest datagram had {}", counted(largest, "byte"));
         return report.add(Check::unseen(NAME, text).fact("largest_datagram", largest));
     }
     let again =
         if path.blocks_again == 0 { String::new() } else { format!(", {} of them again", path.blocks_again) };
     let window = path.window.map(|blocks| format!(", window {blocks}")).unwrap_or_default();
     let text = format!(
-        "{} more block{} after the first{again}{window}; the largest datagram had {largest} bytes",
-        path.blocks,
-        if path.blocks == 1 { "" } else { "s" }
+        "{} after the first{again}{window}; the largest datagram had {}",
+        counted(path.blocks, "more block"),
+        counted(largest, "byte")
     );
     let check = if block < Limits::default().block_size.bytes() {
         Check::warn(NAME, format!("{text}, and no block had more than {block}")).cure(
@@ -274,9 +276,10 @@ pub(crate) async fn round_trips(job: &Job, line: Option<&Line>, report: &mut Rep
     let round_trip =
         measured.map(|time| format!(", round trip {:.1} ms", milliseconds(Some(time)))).unwrap_or_default();
     let text = format!(
-        "{ROUNDS} answers in {:.1} to {:.1} ms each{round_trip}; {again} of {messages} messages sent again",
+        "{ROUNDS} answers in {:.1} to {:.1} ms each{round_trip}; {again} of {} sent again",
         milliseconds(least),
-        milliseconds(most)
+        milliseconds(most),
+        counted(messages, "message")
     );
     let check = match errors.last() {
         // They come from a sidecar or a proxy, and say nothing of the way to the homeserver.
@@ -345,8 +348,7 @@ fn versions(answer: &Answer) -> Result<Versions, Failure> {
 
 impl Versions {
     fn in_words(&self) -> String {
-        let count = self.versions.len();
-        format!("{count} version{} of Matrix", if count == 1 { "" } else { "s" })
+        format!("{} of Matrix", counted(self.versions.len(), "version"))
     }
 
     fn with_facts(&self, check: Check) -> Check {

@@ -5,6 +5,7 @@ use super::check::{Check, Report};
 use super::seen::{Chain, Seen};
 use crate::coap::{Job, dtls};
 use crate::exit::{Exit, Failure};
+use crate::words::counted;
 use lowband_client::trace::Tracer;
 use lowband_client::{ConnectOptions, Connection, Error, Settings, Verification};
 use std::io::ErrorKind;
@@ -116,18 +117,14 @@ fn in_words(chain: &Chain) -> String {
         left if left < 0 => format!("ended {}", in_days(-left)) + " ago",
         left => format!("{} left", in_days(left)),
     };
-    format!(
-        "for {}; {left}; {certificates} in the chain, {bytes} bytes in {datagrams} datagram{}",
-        chain.names.join(", "),
-        if *datagrams == 1 { "" } else { "s" }
-    )
+    let [bytes, datagrams] = [counted(*bytes, "byte"), counted(*datagrams, "datagram")];
+    format!("for {}; {left}; {certificates} in the chain, {bytes} in {datagrams}", chain.names.join(", "))
 }
 
 fn in_days(seconds: i64) -> String {
     match seconds / 86_400 {
-        0 => format!("{} hours", seconds / 3600),
-        1 => "1 day".into(),
-        days => format!("{days} days"),
+        0 => counted(seconds / 3600, "hour"),
+        days => counted(days, "day"),
     }
 }
 
@@ -239,7 +236,8 @@ mod tests {
 
     #[test]
     fn time_left_is_told_in_hours_and_then_in_days() {
-        for (seconds, told) in [(0, "0 hours"), (86_399, "23 hours"), (86_400, "1 day"), (864_000, "10 days")]
+        for (seconds, told) in
+            [(0, "0 hours"), (3600, "1 hour"), (86_399, "23 hours"), (86_400, "1 day"), (864_000, "10 days")]
         {
             assert_eq!(in_days(seconds), told);
         }

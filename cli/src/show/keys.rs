@@ -2,6 +2,7 @@
 
 use crate::exit::{Exit, Failure};
 use crate::output;
+use crate::words::counted;
 use lowband_capture::Capture;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -92,7 +93,8 @@ impl Keys {
     /// Tells what to do about sessions without keys, and how many lines could not be read.
     pub(super) fn hint(&self, lacks_keys: bool) {
         if !self.verbose && self.unread > SOME {
-            output::message(&format!("{}: {} more lines cannot be read", self.name(), self.unread - SOME));
+            let more = counted(self.unread - SOME, "more line");
+            output::message(&format!("{}: {more} cannot be read", self.name()));
         }
         match &self.path {
             None if lacks_keys => output::message("sessions without keys: give a key log with --key-log"),

@@ -216,6 +216,18 @@ fn verbose_tells_of_datagrams_and_options_but_never_the_token() {
 }
 
 #[test]
+fn one_byte_is_told_in_the_singular() {
+    let stub = StubServer::start(|seen| content(seen.body.clone()));
+    for (body, told) in [("x", "(1 byte of body)"), ("xy", "(2 bytes of body)")] {
+        let output = coap(&stub, "/any", &["-v", "-d", body]);
+        for arrow in [">", "<"] {
+            let line = format!("{arrow} {told}");
+            assert!(stderr(&output).lines().any(|found| found == line), "{line}: {}", stderr(&output));
+        }
+    }
+}
+
+#[test]
 fn twice_verbose_shows_records_and_bytes_and_hides_the_token_still() {
     let stub = StubServer::start(|_| content("the answer"));
     let secret = ["-H", "Authorization: Bearer secret2", "-d", "the body"];

@@ -140,6 +140,12 @@ fn what_cannot_be_read_is_told_with_its_frames() {
     );
     assert_eq!(stderr(&output), expected);
 
+    for (lines, more) in [(4, "1 more line cannot"), (5, "2 more lines cannot")] {
+        let other = TemporaryFile::with("nothing.keys", "nothing\n".repeat(lines).as_bytes());
+        let output = show("chain.pcap", &["-k", other.path()]);
+        assert!(stderr(&output).contains(more), "{}", stderr(&output));
+    }
+
     let output = show("ethernet.pcap", &[]);
     assert_quiet_success(&output);
     assert!(stdout(&output).starts_with("not CoAP: 6 other UDP, 1 ICMP, 1 ICMPv6\n"), "{}", stdout(&output));
