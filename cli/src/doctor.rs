@@ -16,6 +16,7 @@ use crate::coap::header::Headers;
 use crate::coap::verbose::Verbose;
 use crate::coap::{Job, dial as coap_dial, trust, url};
 use crate::exit::{Exit, Failure};
+use crate::output;
 use answers::Ways;
 use check::{Check, Report};
 use lowband_client::Method;
@@ -80,7 +81,7 @@ Of several failures the first decides.",
 }
 
 pub(crate) fn run(arguments: DoctorArgs) -> Result<(), Failure> {
-    let lines = (!arguments.json).then(crate::show::colours);
+    let lines = (!arguments.json).then(output::colours);
     let (coap, https) = prepare(arguments)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

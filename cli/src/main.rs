@@ -63,9 +63,14 @@ fn main() -> ExitCode {
         },
         Err(error) => {
             let error = tips::improve(error, in_coap());
-            // Help goes to stdout, which its reader may have closed: that is not a failure.
-            let _ = error.print();
-            if error.use_stderr() { Err(Failure::silent(Exit::Usage)) } else { Ok(()) }
+            if error.use_stderr() {
+                output::refusal(&error);
+                Err(Failure::silent(Exit::Usage))
+            } else {
+                // Help goes to stdout, which its reader may have closed: that is not a failure.
+                let _ = error.print();
+                Ok(())
+            }
         }
     };
     match outcome {

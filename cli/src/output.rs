@@ -1,6 +1,7 @@
 //! Where bytes go: stdout, or a file that is there whole or not at all.
 
 use super::exit::{Exit, Failure};
+use lowband_capture::report::text::Colours;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -73,9 +74,43 @@ impl Writer<'_> {
     }
 }
 
+/// What stands before each message on stderr.
+const NAME: &str = "lowband:";
+/// What the parser of the command line has in its place.
+const PARSERS_NAME: &str = "error:";
+
 /// Writes one line to stderr. A stderr without a reader is not a reason to fail.
 pub(crate) fn message(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "lowband: {text}");
+    // In one piece: another program may write to the same terminal.
+    let _ = io::stderr().lock().write_all(format!("{NAME} {text}\n").as_bytes());
+}
+
+/// Writes to stderr what the parser of the command line refuses, and why, as [`message`] does.
+pub(crate) fn refusal(error: &clap::Error) {
+    let rendered = error.render();
+    let plain = rendered.to_string();
+    let text = match colours_on(io::stderr().is_terminal()) {
+        Colours::Coloured => rendered.ansi().to_string(),
+        Colours::Plain => plain.clone(),
+    };
+    // What is told where arguments are missing altogether is the help.
+    let text = if plain.starts_with(PARSERS_NAME) { text.replacen(PARSERS_NAME, NAME, 1) } else { text };
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Returns whether what goes to stdout gets colours: on a terminal, unless the environment is against it.
+pub(crate) fn colours() -> Colours {
+    colours_on(io::stdout().is_terminal())
+}
+
+fn colours_on(is_terminal: bool) -> Colours {
+    let variable = |name| std::env::var_os(name).unwrap_or_default();
+    choose_colours(is_terminal, &variable("NO_COLOR"), &variable("TERM"))
+}
+
+/// Chooses as <https://no-color.org> says: any text in NO_COLOR is against colours.
+fn choose_colours(is_terminal: bool, no_color: &OsStr, term: &OsStr) -> Colours {
+    if is_terminal && no_color.is_empty() && term != "dumb" { Colours::Coloured } else { Colours::Plain }
 }
 
 /// Writes by way of a file beside the target, renamed when it is whole. It gets the permissions of the file
@@ -192,5 +227,18 @@ mod tests {
         assert_eq!(failure.unwrap_err().exit, Exit::BadInput);
         assert_eq!(names(&folder), ["is_a_folder"]);
         fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn colours_are_for_terminals_that_are_not_asked_to_do_without() {
+        let chosen = |is_terminal, no_color: &str, term: &str| {
+            choose_colours(is_terminal, no_color.as_ref(), term.as_ref())
+        };
+        assert_eq!(chosen(true, "", "xterm"), Colours::Coloured);
+        assert_eq!(chosen(true, "", ""), Colours::Coloured);
+        for (is_terminal, no_color, term) in [(false, "", "xterm"), (true, "1", "xterm"), (true, "", "dumb")]
+        {
+            assert_eq!(chosen(is_terminal, no_color, term), Colours::Plain);
+        }
     }
 }

@@ -10,16 +10,14 @@ mod screen;
 mod source;
 
 use super::exit::{Exit, Failure};
-use super::output::{Sink, Writer};
+use super::output::{self, Sink, Writer};
 use keys::Keys;
 use lowband_capture::report::hide::Secrets;
-use lowband_capture::report::text::Colours;
 use lowband_capture::report::{Code, Filter, Path, Peer};
 use lowband_capture::{Capture, Options};
 use screen::{Form, Screen};
 use source::{Piece, Source};
-use std::ffi::{OsStr, OsString};
-use std::io::IsTerminal;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -104,7 +102,7 @@ pub(crate) fn run(arguments: ShowArgs) -> Result<(), Failure> {
     source.secrets(&mut |text| {
         capture.add_secrets(text, 1);
     })?;
-    let form = if arguments.json { Form::Json } else { Form::Text(colours()) };
+    let form = if arguments.json { Form::Json } else { Form::Text(output::colours()) };
     let filter = Filter { peers: arguments.peer, paths: arguments.path, codes: arguments.code };
     let mut screen = Screen::new(form, filter, secrets, arguments.verbose);
     Sink::Stdout.write_in_pieces(|out| read(&mut source, &mut capture, &mut keys, &mut screen, out))?;
@@ -139,17 +137,6 @@ fn read(
     }
 }
 
-/// Returns whether the output gets colours: on a terminal, unless the environment is against it.
-pub(crate) fn colours() -> Colours {
-    let variable = |name| std::env::var_os(name).unwrap_or_default();
-    choose_colours(std::io::stdout().is_terminal(), &variable("NO_COLOR"), &variable("TERM"))
-}
-
-/// Chooses as <https://no-color.org> says: any text in NO_COLOR is against colours.
-fn choose_colours(is_terminal: bool, no_color: &OsStr, term: &OsStr) -> Colours {
-    if is_terminal && no_color.is_empty() && term != "dumb" { Colours::Coloured } else { Colours::Plain }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,18 +146,5 @@ mod tests {
         let help = after_help();
         let long: Vec<_> = help.lines().filter(|line| line.chars().count() > 80).collect();
         assert!(long.is_empty(), "{long:#?}");
-    }
-
-    #[test]
-    fn colours_are_for_terminals_that_are_not_asked_to_do_without() {
-        let chosen = |is_terminal, no_color: &str, term: &str| {
-            choose_colours(is_terminal, no_color.as_ref(), term.as_ref())
-        };
-        assert_eq!(chosen(true, "", "xterm"), Colours::Coloured);
-        assert_eq!(chosen(true, "", ""), Colours::Coloured);
-        for (is_terminal, no_color, term) in [(false, "", "xterm"), (true, "1", "xterm"), (true, "", "dumb")]
-        {
-            assert_eq!(chosen(is_terminal, no_color, term), Colours::Plain);
-        }
     }
 }

@@ -101,7 +101,7 @@ impl View {
     pub(crate) fn of(sink: &Sink, json: bool, raw: bool) -> View {
         match (raw, sink.is_terminal(), json) {
             (true, ..) => View::Bytes,
-            (_, true, _) => View::Screen(crate::show::colours()),
+            (_, true, _) => View::Screen(output::colours()),
             (.., true) => View::Json,
             _ => View::Bytes,
         }

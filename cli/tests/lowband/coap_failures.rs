@@ -1,8 +1,9 @@
 //! `lowband coap`: requests that come to nothing, and the status that says so.
 
 use crate::certificate::Certificate;
-use crate::command::{TemporaryFile, assert_quiet_success, coap, run, status, stderr};
+use crate::command::{TemporaryFile, assert_quiet_success, coap, lowband, run, status, stderr};
 use crate::stub_server::{Reply, StubServer, content};
+use crate::terminal::Terminal;
 use lowband_transport::coap::{Code, ResponseOptions};
 use std::process::Output;
 
@@ -187,6 +188,44 @@ fn wrong_usage_is_status_2() {
         assert_eq!(status(&output), 2, "{arguments:?}: {}", stderr(&output));
         assert!(!output.stderr.is_empty(), "{arguments:?}");
     }
+}
+
+#[test]
+fn all_messages_begin_with_the_name_of_the_program() {
+    for arguments in [
+        // What the parser of the command line refuses, and what the commands themselves do.
+        &["--unknown"][..],
+        &["unknown"],
+        &["coap"],
+        &["coap", "--unknown", "localhost"],
+        &["coap", "--max-time", "0", "localhost"],
+        &["coap", "ftp://localhost"],
+        &["coap", "-d", "{}", "--http", "http://localhost:1", "ftp://x"],
+        &["doctor", "-4", "-6", "localhost"],
+        &["doctor", "ftp://localhost"],
+        &["jc", "--unknown"],
+        &["jc", "{"],
+        &["show"],
+        &["show", "/nonexistent"],
+        &["completions", "tcsh"],
+        &["man"],
+        &["man", "/dev/null/pages"],
+    ] {
+        let told = stderr(&run(arguments));
+        assert!(told.starts_with("lowband: "), "{arguments:?}: {told}");
+        assert!(!told.contains("error:"), "{arguments:?}: {told}");
+    }
+    let terminal = Terminal::new();
+    let mut command = lowband();
+    command.args(["coap", "--unknown", "localhost"]).env("TERM", "xterm").env_remove("NO_COLOR");
+    let output = command.stderr(terminal.to_program()).output().unwrap();
+    drop(command);
+    let shown = terminal.shown();
+    assert_eq!(status(&output), 2);
+    assert!(
+        shown.starts_with("\x1b[") && shown.contains("lowband:") && !shown.contains("error:"),
+        "{shown:?}"
+    );
 }
 
 #[test]
