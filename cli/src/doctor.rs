@@ -127,7 +127,11 @@ fn prepare(arguments: DoctorArgs) -> Result<(Job, Job), Failure> {
 
 /// Looks at everything. Fails only if the report cannot be written.
 async fn examine(coap: &Job, https: &Job, report: &mut Report) -> Result<(), Failure> {
-    let Some(addresses) = look_up(coap, report).await? else { return Ok(()) };
+    let Some(addresses) = look_up(coap, report).await? else {
+        let https = answers::over_tcp(https).0;
+        let checks = [https, "udp", "coap", "agreement", "well-known", "large", "round trip"];
+        return checks.into_iter().try_for_each(|name| report.add(Check::unseen(name, "no address to ask")));
+    };
     let mut ways = Ways::default();
     answers::over_https(https, &mut ways, report).await?;
     let line = dial::each(coap, &addresses, &ways, report).await?;
@@ -145,7 +149,16 @@ async fn examine(coap: &Job, https: &Job, report: &mut Report) -> Result<(), Fai
 async fn look_up(job: &Job, report: &mut Report) -> Result<Option<Vec<SocketAddr>>, Failure> {
     const NAME: &str = "name";
     let host = &job.destination.host;
-    match coap_dial::resolve(job, Instant::now() + job.connect_timeout).await {
+    let found = match coap_dial::look_up(job, Instant::now() + job.connect_timeout).await {
+        Ok(found) => found,
+        Err(failure) => {
+            let cure = "Look at the spelling and at the records A and AAAA of DNS; --resolve \
+                        HOST:PORT:ADDRESS goes on without them";
+            report.add(Check::failed(NAME, &failure).cure(cure))?;
+            return Ok(None);
+        }
+    };
+    match job.addresses.of(host, found) {
         Ok(addresses) => {
             let all: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
             let text = format!("{host} is {}{}", all.join(", "), without(job, &addresses));
@@ -153,8 +166,7 @@ async fn look_up(job: &Job, report: &mut Report) -> Result<Option<Vec<SocketAddr
             Ok(Some(addresses))
         }
         Err(failure) => {
-            let cure = "Look at the spelling and at the records A and AAAA of DNS; --resolve \
-                        HOST:PORT:ADDRESS goes on without them";
+            let cure = "Leave out -4 and -6 to look at the addresses that there are";
             report.add(Check::failed(NAME, &failure).cure(cure))?;
             Ok(None)
         }

@@ -62,17 +62,18 @@ impl Choice {
 
     /// Returns the addresses that may be dialled of those that a host has. Fails if there are none.
     pub(crate) fn of(&self, host: &str, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, Failure> {
-        let (left, wanted): (Vec<_>, _) = match self.family {
-            Family::Any => (found, ""),
-            Family::Ipv4 => (found.into_iter().filter(SocketAddr::is_ipv4).collect(), "IPv4 "),
-            Family::Ipv6 => (found.into_iter().filter(SocketAddr::is_ipv6).collect(), "IPv6 "),
+        let (wanted, is_wanted): (_, fn(&SocketAddr) -> bool) = match self.family {
+            Family::Any => ("", |_| true),
+            Family::Ipv4 => ("IPv4 ", SocketAddr::is_ipv4),
+            Family::Ipv6 => ("IPv6 ", SocketAddr::is_ipv6),
         };
-        match left {
-            none if none.is_empty() => {
-                Err(Failure::new(Exit::Resolve, format!("{host} has no {wanted}address")))
-            }
-            left => Ok(left),
+        let (left, others): (Vec<_>, Vec<_>) = found.into_iter().partition(is_wanted);
+        if !left.is_empty() {
+            return Ok(left);
         }
+        let others: Vec<String> = others.iter().map(|address| address.ip().to_string()).collect();
+        let others = if others.is_empty() { String::new() } else { format!(", only {}", others.join(", ")) };
+        Err(Failure::new(Exit::Resolve, format!("{host} has no {wanted}address{others}")))
     }
 }
 
@@ -129,7 +130,7 @@ mod tests {
         assert_eq!(of(Family::Any, &all), Ok(all.clone()));
         assert_eq!(of(Family::Ipv4, &all), Ok(all[1..].to_vec()));
         assert_eq!(of(Family::Ipv6, &all), Ok(all[..1].to_vec()));
-        assert_eq!(of(Family::Ipv6, &all[1..]), Err("hs has no IPv6 address".into()));
+        assert_eq!(of(Family::Ipv6, &all[1..]), Err("hs has no IPv6 address, only 127.0.0.1".into()));
         assert_eq!(of(Family::Any, &[]), Err("hs has no address".into()));
     }
 }

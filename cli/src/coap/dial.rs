@@ -62,18 +62,22 @@ async fn try_each<C>(
 }
 
 /// Returns the addresses of the host that may be dialled.
-pub(crate) async fn resolve(job: &Job, deadline: Instant) -> Result<Vec<SocketAddr>, Failure> {
+async fn resolve(job: &Job, deadline: Instant) -> Result<Vec<SocketAddr>, Failure> {
+    job.addresses.of(&job.destination.host, look_up(job, deadline).await?)
+}
+
+/// Returns all addresses of the host, whatever family is wanted.
+pub(crate) async fn look_up(job: &Job, deadline: Instant) -> Result<Vec<SocketAddr>, Failure> {
     let host = &job.destination.host;
     if let Some(fixed) = job.addresses.fixed(host, job.destination.port) {
-        return job.addresses.of(host, fixed);
+        return Ok(fixed);
     }
     let lookup = tokio::net::lookup_host((host.as_str(), job.destination.port));
-    let found: Vec<_> = match tokio::time::timeout_at(deadline.into(), lookup).await {
-        Ok(Ok(addresses)) => addresses.collect(),
-        Ok(Err(error)) => return Err(Failure::new(Exit::Resolve, format!("cannot resolve {host}: {error}"))),
-        Err(_elapsed) => return Err(Failure::new(Exit::Timeout, format!("{host} was not resolved in time"))),
-    };
-    job.addresses.of(host, found)
+    match tokio::time::timeout_at(deadline.into(), lookup).await {
+        Ok(Ok(addresses)) => Ok(addresses.collect()),
+        Ok(Err(error)) => Err(Failure::new(Exit::Resolve, format!("cannot resolve {host}: {error}"))),
+        Err(_elapsed) => Err(Failure::new(Exit::Timeout, format!("{host} was not resolved in time"))),
+    }
 }
 
 /// Waits for `work`, but no longer than `--max-time` allows.

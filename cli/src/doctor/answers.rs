@@ -3,6 +3,7 @@
 use super::check::{Check, Report};
 use super::dial::{Line, too_late};
 use crate::coap::answer::{Answer, View};
+use crate::coap::url::Destination;
 use crate::coap::write_out::Measures;
 use crate::coap::{Job, Part, dtls, http};
 use crate::exit::{Exit, Failure};
@@ -44,9 +45,14 @@ impl Ways {
     }
 }
 
+/// Returns what the way over TCP is called, as a check and in a sentence.
+pub(crate) fn over_tcp(job: &Job) -> (&'static str, &'static str) {
+    if job.destination.clear_text { ("http", "HTTP") } else { ("https", "HTTPS") }
+}
+
 /// Asks over HTTPS, which clients fall back to.
 pub(crate) async fn over_https(job: &Job, ways: &mut Ways, report: &mut Report) -> Result<(), Failure> {
-    let (name, way) = if job.destination.clear_text { ("http", "HTTP") } else { ("https", "HTTPS") };
+    let (name, way) = over_tcp(job);
     let begin = Instant::now();
     let answer = ask_https(job, VERSIONS).await;
     let status = answer.as_ref().map_or(0, |answer| answer.http_code);
@@ -61,7 +67,7 @@ pub(crate) async fn over_https(job: &Job, ways: &mut Ways, report: &mut Report) 
             check
         }
         Err(failure) => {
-            let failure = Failure::new(failure.exit, format!("{way} at {authority}: {failure}"));
+            let failure = placed(way, job, &failure);
             let check = Check::failed(name, &failure);
             match cure_of_https(failure.exit, status) {
                 Some(cure) => check.cure(cure),
@@ -69,6 +75,19 @@ pub(crate) async fn over_https(job: &Job, ways: &mut Ways, report: &mut Report) 
             }
         }
     })
+}
+
+/// Says where a failure was, if it does not say that by itself.
+fn placed(way: &str, job: &Job, failure: &Failure) -> Failure {
+    let (Destination { host, port, authority, .. }, told) = (&job.destination, failure.to_string());
+    let place = if told.contains(authority.as_str()) {
+        way.to_owned()
+    } else if told.split_whitespace().any(|word| word == host) {
+        format!("{way} on port {port}")
+    } else {
+        format!("{way} at {authority}")
+    };
+    Failure::new(failure.exit, format!("{place}: {told}"))
 }
 
 /// Says what to do about a failure over HTTPS, which may have come with an answer of this status.

@@ -363,14 +363,43 @@ fn a_homeserver_that_is_down_is_told_apart_from_its_proxies() {
 }
 
 #[test]
-fn an_unknown_host_ends_the_examination() {
+fn of_an_unknown_host_nothing_else_can_be_seen_and_each_check_says_so() {
     // A label longer than DNS allows, so that no resolver is asked.
     let host = "x".repeat(64);
     let output = run(&["doctor", &format!("coaps://{host}")]);
     let told = lines(&output);
     assert_eq!(status(&output), 6, "{told}");
     assert_line(&told, "name", "failed", &[&host, "DNS", "--resolve"]);
-    assert_eq!(told.lines().count(), 1);
+    for name in ["https", "udp", "coap", "agreement", "well-known", "large", "round trip"] {
+        assert_line(&told, name, "not seen", &["no address"]);
+    }
+    assert_eq!(told.lines().count(), 8, "{told}");
+}
+
+#[test]
+fn the_addresses_that_there_are_are_told_where_the_family_that_is_wanted_has_none() {
+    let output = run(&["doctor", "-6", "--resolve", "hs:8008:127.0.0.1", "coaps://hs"]);
+    let told = lines(&output);
+    assert_eq!(status(&output), 6, "{told}");
+    assert_line(&told, "name", "failed", &["no IPv6 address, only 127.0.0.1", "Leave out"]);
+    assert!(!line(&told, "name").contains("DNS"), "{told}");
+    let output = run(&["coap", "-6", "--resolve", "hs:8008:127.0.0.1", "coaps://hs/any"]);
+    assert!(stderr(&output).contains("hs has no IPv6 address, only 127.0.0.1"), "{}", stderr(&output));
+}
+
+#[test]
+fn an_address_is_named_once_in_the_line_of_https() {
+    let site = Site::whole("once");
+    let port = site.stub.address.port();
+    let closed = closed_port();
+    let stranger = TemporaryFile::with("doctor-once.pem", &Certificate::for_loopback().ca);
+    let (open, closed) = (format!("127.0.0.1:{port}"), closed.local_addr().unwrap().to_string());
+    for (address, said) in [(&open, "HTTPS on port"), (&closed, "HTTPS: TCP to")] {
+        let output = run(&["doctor", "--cacert", stranger.path(), &format!("coaps://{address}")]);
+        let told = lines(&output);
+        assert_line(&told, "https", "failed", &[said]);
+        assert_eq!(line(&told, "https").matches("127.0.0.1").count(), 1, "{told}");
+    }
 }
 
 #[test]
