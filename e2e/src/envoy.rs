@@ -50,6 +50,8 @@ impl Envoy {
         render.arg("render-envoy");
         render.arg("--public-port").arg(public.number().to_string());
         render.arg("--public-address").arg(public.reach().tcp().to_string());
+        // Clients that begin with discovery, or go where a login sends them, stay on this chain.
+        render.arg("--base-url").arg(format!("https://localhost:{}", public.number()));
         render.arg("--admin-port").arg(admin.number().to_string());
         render.arg("--metrics").arg(metrics.loopback().to_string());
         render.arg("--dir").arg(folder).arg("--wasm").arg(parts.wasm()?).arg("--install").arg(folder);

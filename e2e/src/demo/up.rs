@@ -131,7 +131,8 @@ fn how_to_talk(options: &Up, chain: &Chain, room: Option<(SignedIn, String)>) {
     let parts = Parts::from_environment();
     let bin = parts.bin().display();
     let ca = chain.certificate.certificate.display();
-    let base = format!("https://localhost:{}/_matrix/client", options.port);
+    let port = options.port;
+    let base = format!("https://localhost:{port}/_matrix/client");
     let down = down_command(&options.dir);
     let reach = match options.open {
         true => "anyone who reaches this machine can register",
@@ -142,10 +143,11 @@ fn how_to_talk(options: &Up, chain: &Chain, room: Option<(SignedIn, String)>) {
 It stays up until Ctrl-C, or `{down}`; {reach}. Talk to it from another terminal:
 
   export PATH='{bin}':\"$PATH\" CA='{ca}'
-  lowband coap --cacert \"$CA\" {base}/versions | lowband jc -c2j -
-  lowband jc -out - '{{\"msgtype\":\"m.text\",\"body\":\"Hello again\"}}' | lowband coap --cacert \"$CA\" -X PUT -d - \\
-    -H 'Authorization: Bearer {token}' -H 'Content-Type: application/cbor' \\
-    '{base}/r0/rooms/{room}/send/m.room.message/again1' | lowband jc -c2j -
+  lowband doctor -4 --cacert \"$CA\" localhost:{port}
+  lowband coap --cacert \"$CA\" {base}/versions
+  lowband coap --cacert \"$CA\" -H 'Authorization: Bearer {token}' \\
+    -X PUT --json '{{\"msgtype\":\"m.text\",\"body\":\"Hello again\"}}' \\
+    '{base}/r0/rooms/{room}/send/m.room.message/again1'
   curl --cacert \"$CA\" -H 'Authorization: Bearer {token}' \\
     '{base}/v3/rooms/{room}/messages?dir=b&limit=1'
 "
