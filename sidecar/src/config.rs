@@ -61,7 +61,9 @@ pub struct Options {
     end: options::End,
     #[command(flatten)]
     process: options::Process,
-    /// Tells what is wrong with the configuration, and ends: 0 when nothing is, else 2.
+    /// Says what the start would say, and ends: with 0 if the program could serve, with 2 if the
+    /// configuration is wrong, with 1 if something else is. No port is taken, so it can be asked beside one
+    /// that serves. A certificate that is not valid now is a mistake here; the start warns of it, and serves.
     #[arg(long)]
     pub check_config: bool,
 }

@@ -25,6 +25,11 @@ impl KeyLog {
         Ok(KeyLog(lines))
     }
 
+    /// Returns the error with which [`KeyLog::open`] would fail now. No file is made.
+    pub fn check(path: &Path) -> io::Result<()> {
+        secret_file::check(path)
+    }
+
     /// Takes one line to be written.
     pub fn line(&self, line: &str) {
         self.0.push(format!("{line}\n").as_bytes());

@@ -20,7 +20,7 @@
 //! | `status`, `response`, `failure`, `refusal` | HTTP response or failure -> CoAP response |
 //! | `resources` | the list of resources for tools of CoAP, answered here |
 //! | `upstream`, `answer` | HTTP/2, pooled, with back-pressure |
-//! | `rate`, `metrics`, `admin`, `readiness`, `key_log`, `logging`, `lines`, `service` | operation |
+//! | `rate`, `metrics`, `admin`, `readiness`, `key_log`, `logging`, `lines`, `notes`, `service` | operation |
 //!
 //! Deliberately absent: TLS, JSON and routing, which belong to Envoy and its filter; and everything about
 //! records, messages and blocks, which belongs to the transport.
@@ -29,6 +29,7 @@ use crate::config::Config;
 use crate::event_loop::EventLoop;
 use crate::key_log::KeyLog;
 use crate::metrics::Metrics;
+use crate::notes::Note;
 use crate::readiness::Readiness;
 use crate::renewal::Watch;
 use crate::udp::Socket;
@@ -54,6 +55,7 @@ pub mod key_log;
 pub mod lines;
 pub mod logging;
 pub mod metrics;
+pub mod notes;
 pub mod rate;
 pub mod reachable;
 pub mod readiness;
@@ -127,6 +129,17 @@ pub enum Error {
 /// Open files without which not even one client can be served: standard streams, what waits for events and
 /// signals, the sockets, a connection to the upstream and one to the pages for operators.
 const LEAST_FILES: u64 = 16;
+
+/// Finds out whether a start with this configuration would fail, as far as that shows without the ports,
+/// which another sidecar may be serving. No file is made.
+pub fn check(config: &Config) -> Result<(), Error> {
+    check_limits()?;
+    if let Some(path) = &config.key_log {
+        KeyLog::check(path).map_err(|source| Error::KeyLog { path: path.clone(), source })?;
+    }
+    lowband_transport::Server::new(config.transport(), seed()?)?;
+    Ok(())
+}
 
 /// Checks what the system allows this process, before anything is opened.
 pub fn check_limits() -> Result<(), Error> {
@@ -228,22 +241,6 @@ fn tell_start(config: &Config, listen: SocketAddr, admin: Option<SocketAddr>, so
     let admin = admin.map_or_else(|| "off".to_owned(), |address| address.to_string());
     tracing::info!(version, udp = %listen, upstream = %config.upstream.address, %admin, "serving");
     tracing::info!("times of messages: {}", config.times.derived());
-    if let Some(path) = &config.key_log {
-        tracing::warn!(path = %path.display(), "--key-log: anyone who reads this file can decrypt every session");
-    } else if std::env::var_os("SSLKEYLOGFILE").is_some() {
-        // The variable was meant for a browser: an inherited setting must not lay open what all clients send.
-        tracing::warn!("SSLKEYLOGFILE does nothing here: --key-log or LOWBAND_KEY_LOG does");
-    }
-    if let Some(why) = config.identity_files.exposed() {
-        tracing::warn!("{why}");
-    }
-    if let Ok((receive, _send)) = socket.buffer_sizes()
-        && receive < config.udp_buffer
-    {
-        tracing::info!(
-            granted = receive,
-            asked = config.udp_buffer,
-            "a small UDP buffer: see net.core.rmem_max"
-        );
-    }
+    let granted = socket.buffer_sizes().ok().map(|(receive, _send)| receive);
+    notes::at_the_start(config, granted).iter().for_each(Note::log);
 }

@@ -1,8 +1,8 @@
 //! The program `lowband-sidecar`: parses options, runs, and sets the exit code (0 in order, 1 failed while
 //! running, 2 wrong configuration).
 
-use lowband_sidecar::config::{self, Config, LogFormat, Mistake, Task, now};
-use lowband_sidecar::{Error, Sockets, check_limits, envoy, logging, metrics, run};
+use lowband_sidecar::config::{self, Config, Environment, LogFormat, Mistake, Task, now};
+use lowband_sidecar::{Error, Sockets, check_limits, envoy, logging, metrics, notes, run};
 use lowband_system::heap;
 use std::process::ExitCode;
 use tokio::runtime::{Builder, Runtime};
@@ -37,12 +37,7 @@ fn main() -> ExitCode {
         }
     };
     if options.check_config {
-        environment.notes().iter().for_each(|note| logging::print(format, note));
-        println!(
-            "the configuration is in order; the certificate is {}",
-            config.identity.validity.tell(now())
-        );
-        return ExitCode::SUCCESS;
+        return check(&config, &environment, format);
     }
     // Where these two calls do not work, more memory is in use.
     let _ = heap::give_back_large();
@@ -68,6 +63,17 @@ fn main() -> ExitCode {
             ExitCode::from(FAILED)
         }
     }
+}
+
+/// Says what the start would say, and whether it would fail.
+fn check(config: &Config, environment: &Environment, format: LogFormat) -> ExitCode {
+    environment.notes().iter().for_each(|note| logging::print(format, note));
+    notes::before_the_start(config).iter().for_each(|note| logging::print(format, &note.text));
+    if let Err(error) = lowband_sidecar::check(config) {
+        return fail(format, &error);
+    }
+    println!("the configuration is in order; the certificate is {}", config.identity.validity.tell(now()));
+    ExitCode::SUCCESS
 }
 
 fn fail(format: LogFormat, error: &dyn std::error::Error) -> ExitCode {

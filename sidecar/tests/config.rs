@@ -14,9 +14,10 @@ use lowband_transport::coap::{Limits, Times};
 use openssl::pkey::PKey;
 use std::collections::BTreeSet;
 use std::fs::Permissions;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -238,6 +239,103 @@ fn check_config_says_yes_with_0_and_binds_nothing() {
     assert!(text.ends_with(" GMT, 1 day\n"), "{text}");
 }
 
+/// Returns the lines of the log, without time and level, up to the one that ends in `last`; the process is
+/// ended then. Where it does not come, `timeout` ends it.
+fn lines_of_the_start(args: &[String], environment: &[(&str, &str)], last: &str) -> Vec<String> {
+    let mut command = Command::new("timeout");
+    command.arg("20").arg(env!("CARGO_BIN_EXE_lowband-sidecar")).args(args).env_clear();
+    command.envs(environment.iter().copied()).stderr(Stdio::piped());
+    let mut started = command.env("PATH", std::env::var_os("PATH").unwrap()).spawn().unwrap();
+    let mut lines = Vec::new();
+    for line in BufReader::new(started.stderr.take().unwrap()).lines() {
+        let line = line.unwrap();
+        let text = [" WARN ", " INFO "].iter().find_map(|level| line.split_once(level)).unwrap().1;
+        lines.push(text.trim_start().to_owned());
+        if text.ends_with(last) {
+            break;
+        }
+    }
+    // `timeout` passes the signal on.
+    rustix::process::kill_process(rustix::process::Pid::from_child(&started), rustix::process::Signal::TERM)
+        .unwrap();
+    started.wait().unwrap();
+    lines
+}
+
+#[test]
+fn check_config_says_what_the_start_says_and_ends_with_0_all_the_same() {
+    let folder = Folder::new("notes");
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64;
+    let day = identity::DAY;
+    for (from, to, left) in [
+        (now - 89 * day, now + day - 1800, "should have been renewed: valid until [...], 23 hours"),
+        (now - 85 * day, now + 5 * day + 60, "should have been renewed: valid until [...], 5 days"),
+        (now - 70 * day, now + 20 * day + 60, "should be renewed soon: valid until [...], 20 days"),
+    ] {
+        let (certificate, key) = identity::Pair::valid(from, to).write(&folder.0);
+        std::fs::set_permissions(&key, Permissions::from_mode(0o644)).unwrap();
+        let log = folder.0.join("keys.log").to_str().unwrap().to_owned();
+        let _ = std::fs::remove_file(&log);
+        // A buffer that no system grants.
+        let args = [
+            "--certificate",
+            &certificate,
+            "--key",
+            &key,
+            "--key-log",
+            &log,
+            "--udp-buffer",
+            "1GiB",
+            "--listen",
+            "127.0.0.1:0",
+            "--admin",
+            "off",
+        ]
+        .map(str::to_owned);
+        let environment = [("LOWBAND_SESIONS", "5")];
+        let output = run(&[&args[..], &["--check-config".to_owned()]].concat(), &environment);
+        assert!(!std::path::Path::new(&log).exists(), "the check has made a key log");
+        assert_eq!(output.status.code(), Some(0));
+        let text = String::from_utf8(output.stderr).unwrap();
+        let told: Vec<_> =
+            text.lines().map(|line| line.strip_prefix("lowband-sidecar: ").unwrap().to_owned()).collect();
+        let (before, after) = left.split_once("[...]").unwrap();
+        for (line, words) in told.iter().zip([
+            &["LOWBAND_SESIONS does nothing"][..],
+            &["--key-log", "can decrypt every session"],
+            &["every user on this machine can open the private key", "mode 0644", "chmod o= it"],
+            &["a small UDP buffer", "net.core.rmem_max"],
+            &[before, after],
+        ]) {
+            assert!(words.iter().all(|word| line.contains(word)), "{line}: {words:?}");
+        }
+        assert_eq!(told.len(), 5, "{text}");
+        assert!(String::from_utf8(output.stdout).unwrap().starts_with("the configuration is in order; "));
+
+        let started = lines_of_the_start(&args, &environment, after);
+        let without =
+            |line: &&String| !["serving", "times of messages"].iter().any(|word| line.starts_with(word));
+        assert_eq!(started.iter().filter(without).collect::<Vec<_>>(), told.iter().collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn check_config_ends_as_the_start_does_where_that_fails() {
+    let folder = Folder::new("fails");
+    let exposed = folder.file("keys.log", b"");
+    std::fs::set_permissions(&exposed, Permissions::from_mode(0o644)).unwrap();
+    for key_log in ["/nonexistent/keys.log", &exposed, "/dev/null"] {
+        let mut args = folder.identity();
+        args.extend(["--listen", "127.0.0.1:0", "--admin", "off", "--key-log", key_log].map(str::to_owned));
+        let (started, code) = told(&args, &[("LOWBAND_LOG_LEVEL", "off")]);
+        assert_eq!(code, Some(1), "{started}");
+        args.push("--check-config".to_owned());
+        let (checked, code) = told(&args, &[]);
+        assert_eq!(code, Some(1), "{checked}");
+        assert_eq!(checked.lines().last(), started.lines().last(), "{key_log}");
+    }
+}
+
 #[test]
 fn check_config_takes_no_certificate_whose_time_is_not_now() {
     let folder = Folder::new("untimely");
@@ -395,10 +493,10 @@ fn an_address_that_cannot_be_bound_ends_with_1() {
 fn too_few_open_files_end_with_1_and_no_panic() {
     let folder = Folder::new("files");
     let args = [folder.identity(), ["--listen", "127.0.0.1:0"].map(str::to_owned).to_vec()].concat();
-    for limit in [5, 6, 7, 15] {
+    for (limit, more) in [(5, None), (6, None), (7, None), (15, None), (15, Some("--check-config"))] {
         let mut command = Command::new("sh");
         command.args(["-c", &format!("ulimit -n {limit}; exec \"$0\" \"$@\"")]);
-        command.arg(env!("CARGO_BIN_EXE_lowband-sidecar")).args(&args).env_clear();
+        command.arg(env!("CARGO_BIN_EXE_lowband-sidecar")).args(&args).args(more).env_clear();
         let output = command.output().unwrap();
         let text = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{text}");

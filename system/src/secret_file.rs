@@ -1,6 +1,6 @@
 //! Files of secrets, readable by their owner alone.
 
-use rustix::fs::OFlags;
+use rustix::fs::{Access, OFlags};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 use std::fs::{File, Metadata, OpenOptions};
@@ -16,10 +16,26 @@ const NO_FILE: &str = "not a regular file: name another one";
 /// remedy: anything else at this path, a link, a pipe, another user's file or one that others can open, would
 /// give the secrets to the user who put it there.
 pub fn append(path: &Path) -> io::Result<File> {
+    open(path, true)
+}
+
+/// Returns the error with which [`append`] would fail now. No file is made.
+pub fn check(path: &Path) -> io::Result<()> {
+    match open(path, false) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let folder = folder.unwrap_or(Path::new("."));
+            Ok(rustix::fs::access(folder, Access::EXISTS | Access::WRITE_OK | Access::EXEC_OK)?)
+        }
+        opened => opened.map(drop),
+    }
+}
+
+fn open(path: &Path, create: bool) -> io::Result<File> {
     // Without O_NONBLOCK, opening a pipe would block until another process reads it.
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
     let opened =
-        OpenOptions::new().append(true).create(true).mode(0o600).custom_flags(flags as i32).open(path);
+        OpenOptions::new().append(true).create(create).mode(0o600).custom_flags(flags as i32).open(path);
     let file = opened.map_err(|error| match Errno::from_io_error(&error) {
         Some(Errno::LOOP) => io::Error::other("it is a symbolic link: name the file itself"),
         Some(Errno::NXIO) => io::Error::other(NO_FILE),
@@ -83,6 +99,24 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "before");
         std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
         append(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn a_check_says_what_opening_would_say_and_makes_no_file() {
+        let path = fresh("check");
+        check(&path).unwrap();
+        assert!(!path.exists());
+        std::fs::write(&path, "before").unwrap();
+        for (mode, is_fine) in [(0o600, true), (0o644, false)] {
+            std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            assert_eq!(check(&path).is_ok(), is_fine, "{mode:o}");
+        }
+        for path in [path.as_path(), &path.join("below"), Path::new("/nonexistent/x"), Path::new("/dev/null")]
+        {
+            assert_eq!(check(path).unwrap_err().to_string(), refusal(path), "{path:?}");
+        }
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "before");
         std::fs::remove_file(&path).unwrap();
     }
 

@@ -194,12 +194,25 @@ impl Validity {
         self.left(now) < SHORT.min(self.left(self.not_before) / SHORT_PART)
     }
 
-    /// Describes the end of the validity and the days until then, for people.
+    /// Describes the end of the validity and the time until then, for people.
     pub fn tell(self, now: i64) -> String {
-        let days = self.left(now).as_secs() / DAY.as_secs();
-        let unit = if days == 1 { "day" } else { "days" };
-        format!("valid until {}, {days} {unit}", text(self.not_after))
+        format!("valid until {}, {}", text(self.not_after), in_words(self.left(now)))
     }
+}
+
+/// Returns the time in whole days; below one day in hours, below one hour in minutes.
+fn in_words(time: Duration) -> String {
+    const MINUTE: u64 = 60;
+    const HOUR: u64 = 60 * MINUTE;
+    const A_DAY: u64 = DAY.as_secs();
+    let seconds = time.as_secs();
+    let (size, unit) = match seconds {
+        0..HOUR => (MINUTE, "minute"),
+        HOUR..A_DAY => (HOUR, "hour"),
+        _ => (A_DAY, "day"),
+    };
+    let number = seconds / size;
+    format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
 }
 
 fn text(seconds: i64) -> String {
@@ -231,6 +244,22 @@ mod tests {
         }
         assert_eq!(validity.tell(BEGIN), "valid until Feb 27 00:00:00 2027 GMT, 90 days");
         assert_eq!(validity.left(BEGIN + 91 * DAYS), Duration::ZERO);
+    }
+
+    #[test]
+    fn what_is_left_is_told_in_days_and_at_last_in_hours_and_minutes() {
+        for (left, told) in [
+            (2 * DAYS - 1, "1 day"),
+            (DAYS, "1 day"),
+            (DAYS - 1, "23 hours"),
+            (3600, "1 hour"),
+            (3599, "59 minutes"),
+            (119, "1 minute"),
+            (0, "0 minutes"),
+        ] {
+            let text = lasting(90).tell(BEGIN + 90 * DAYS - left);
+            assert_eq!(text, format!("valid until Feb 27 00:00:00 2027 GMT, {told}"));
+        }
     }
 
     #[test]

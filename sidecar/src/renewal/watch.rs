@@ -1,9 +1,10 @@
 //! The files, the clock and the log of a renewal.
 
-use super::{Reminder, Renewal, Step};
+use super::{Renewal, Step};
 use crate::config::{Identity, Mistake, Paths, now};
 use crate::event_loop::Inspector;
 use crate::metrics::Metrics;
+use crate::notes::Note;
 use crate::service;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,10 +29,8 @@ impl Watch {
     pub(crate) async fn run(mut self) {
         let mut renewal = Renewal::new(self.paths.clone(), self.identity.clone());
         loop {
-            match renewal.remind(now()) {
-                Some(Reminder { is_overdue: true, what }) => tracing::warn!("{what}"),
-                Some(Reminder { is_overdue: false, what }) => tracing::info!("{what}"),
-                None => {}
+            if let Some(reminder) = renewal.remind(now()) {
+                Note::from(reminder).log();
             }
             let asked = tokio::select! {
                 () = sleep(self.check) => false,

@@ -1,0 +1,74 @@
+//! What an operator should know of a configuration that works: told at the start, and by `--check-config` in
+//! the same words.
+
+use crate::config::{Config, now};
+use crate::renewal::{Reminder, Renewal};
+use socket2::{Domain, Protocol, Socket, Type};
+use std::ffi::OsStr;
+
+/// One thing to know, as a line for the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// True if something is to be done about it.
+    pub is_warning: bool,
+    /// The line.
+    pub text: String,
+}
+
+impl Note {
+    fn warning(text: impl Into<String>) -> Note {
+        Note { is_warning: true, text: text.into() }
+    }
+
+    /// Writes the line to the log.
+    pub fn log(&self) {
+        let text = &self.text;
+        if self.is_warning { tracing::warn!("{text}") } else { tracing::info!("{text}") }
+    }
+}
+
+impl From<Reminder> for Note {
+    fn from(reminder: Reminder) -> Note {
+        Note { is_warning: reminder.is_overdue, text: reminder.what }
+    }
+}
+
+/// Returns the notes on what is true from the start on. `granted` is the size in bytes of the receive buffer
+/// that the system gives to the UDP socket; `None` where that is not known.
+pub fn at_the_start(config: &Config, granted: Option<usize>) -> Vec<Note> {
+    let mut notes = Vec::new();
+    if let Some(path) = &config.key_log {
+        notes.push(Note::warning(format!(
+            "--key-log {path:?}: anyone who reads this file can decrypt every session"
+        )));
+    } else if std::env::var_os("SSLKEYLOGFILE").is_some_and(|file| file != OsStr::new("")) {
+        // The variable was meant for a browser: an inherited setting must not lay open what all clients send.
+        notes.push(Note::warning("SSLKEYLOGFILE does nothing here: --key-log or LOWBAND_KEY_LOG does"));
+    }
+    notes.extend(config.identity_files.exposed().map(Note::warning));
+    let asked = config.udp_buffer;
+    if let Some(granted) = granted.filter(|granted| *granted < asked) {
+        let text = format!(
+            "a small UDP buffer: {granted} bytes are granted and {asked} were asked for, see net.core.rmem_max"
+        );
+        notes.push(Note { is_warning: false, text });
+    }
+    notes
+}
+
+/// Returns what would be noted if the sidecar started now: what [`at_the_start`] says, and what a look at the
+/// certificate says right after.
+pub fn before_the_start(config: &Config) -> Vec<Note> {
+    let mut notes = at_the_start(config, granted(config.udp_buffer));
+    let mut renewal = Renewal::new(config.identity_files.clone(), config.identity.clone());
+    notes.extend(renewal.remind(now()).map(Note::from));
+    notes
+}
+
+/// Returns the size in bytes that the system grants to a receive buffer for which `asked` are asked, as a
+/// socket reports it that is bound to nothing.
+fn granted(asked: usize) -> Option<usize> {
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP)).ok()?;
+    let _ = socket.set_recv_buffer_size(asked);
+    socket.recv_buffer_size().ok()
+}
