@@ -315,6 +315,7 @@ pub(crate) async fn round_trips(job: &Job, line: Option<&Line>, report: &mut Rep
         check
             .fact("least_ms", milliseconds(least))
             .fact("most_ms", milliseconds(most))
+            .fact("round_trip_ms", measured.map(|time| milliseconds(Some(time))))
             .fact("messages", messages)
             .fact("sent_again", again),
     )
