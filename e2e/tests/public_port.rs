@@ -10,9 +10,13 @@
 use bytes::Bytes;
 use http::{Request, Response, header};
 use http_body_util::Full;
+use lowband_e2e::certificate::Certificate;
+use lowband_e2e::envoy::Envoy;
 use lowband_e2e::fixture::{Fixture, Shared};
 use lowband_e2e::http1::{self, Http1};
 use lowband_e2e::matrix::{self, User};
+use lowband_e2e::parts::Parts;
+use lowband_e2e::ports::Port;
 use lowband_e2e::wire::{from_cbor, to_cbor};
 use serde_json::{Value, json};
 
@@ -205,4 +209,23 @@ fn nothing_of_the_homeserver_but_the_client_side_can_be_reached() {
             assert_eq!(document(&response, JSON)["errcode"], "M_UNRECOGNIZED", "{path}");
         }
     });
+}
+
+#[tokio::test]
+async fn a_second_envoy_does_not_share_the_port_without_a_word() {
+    let parts = Parts::from_environment();
+    let port = Port::free_for_both().unwrap();
+    let start = |name| {
+        let folder = parts.test_folder(name).unwrap();
+        Certificate::make(&folder).unwrap();
+        Envoy::start(&parts, &folder, &port, "http://127.0.0.1:1").unwrap()
+    };
+    let first = start("port_first");
+    first.ready().await.unwrap();
+    let second = start("port_second");
+    assert!(second.ready().await.is_err());
+    let log = std::fs::read_to_string(second.process.log()).unwrap();
+    let refused = format!("cannot bind '0.0.0.0:{}': Address already in use", port.number());
+    assert!(log.contains(&refused), "{log}");
+    first.process.check().unwrap();
 }
