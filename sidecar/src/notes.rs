@@ -11,7 +11,7 @@ use std::ffi::OsStr;
 pub struct Note {
     /// True if something is to be done about it.
     pub is_warning: bool,
-    /// The line.
+    /// What is true, and what to do about it, in one line.
     pub text: String,
 }
 
