@@ -221,8 +221,9 @@ BUILD := env RUSTFLAGS="$(BUILD_RUSTFLAGS)" cargo build --locked --release --wor
 build: .tools/system.stamp ## release binaries: lowband-sidecar, lowband, demo, wire-figures, bench-wire, bench-load, bench-link, bench-codec, writers
 	@$(STEP)/build.log 'Building the sidecar, the client and the demo' $(BUILD)
 
-man: build ## man pages and completions of lowband: target/man/*.1, target/completions/lowband.*
+man: build ## man pages and completions: target/man/*.1, target/man/*.8, target/completions/lowband.*
 	@$(RELEASE)/lowband man $(CARGO_TARGET_DIR)/man
+	@$(RELEASE)/lowband-sidecar man $(CARGO_TARGET_DIR)/man
 	@mkdir -p $(CARGO_TARGET_DIR)/completions
 	@for shell in bash fish zsh; do \
 	  $(RELEASE)/lowband completions $$shell > $(CARGO_TARGET_DIR)/completions/lowband.$$shell; done
@@ -236,8 +237,8 @@ install: ## put what `make build filter` has made below PREFIX, with the systemd
 	install -D -m 644 $(FILTER) -t '$(DESTDIR)$(PREFIX)/share/lowband'
 	install -D -m 644 deploy/systemd/lowband-sidecar.service -t '$(DESTDIR)$(PREFIX)/lib/systemd/system'
 	sed -i 's|^ExecStart=/usr/local/|ExecStart=$(PREFIX)/|' '$(DESTDIR)$(PREFIX)/lib/systemd/system/lowband-sidecar.service'
-	@for page in $(CARGO_TARGET_DIR)/man/*.1; do \
-	  [ ! -e "$$page" ] || install -D -m 644 "$$page" -t '$(DESTDIR)$(PREFIX)/share/man/man1'; \
+	@for page in $(CARGO_TARGET_DIR)/man/*.[18]; do \
+	  [ ! -e "$$page" ] || install -D -m 644 "$$page" -t "$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}"; \
 	done
 
 # The wasm modules are built by the installed toolchain where it has the standard library for wasm

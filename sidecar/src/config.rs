@@ -5,6 +5,7 @@
 
 use crate::drain;
 use crate::envoy;
+use crate::man;
 use crate::server_names::ServerNames;
 use crate::upstream;
 use clap::{Parser, Subcommand};
@@ -74,6 +75,8 @@ pub enum Task {
     /// Writes envoy.yaml, the configuration of the Envoy behind this sidecar, for other ports,
     /// folders and homeservers.
     RenderEnvoy(Box<envoy::Options>),
+    /// Writes the man pages of this program into a folder.
+    Man(man::Destination),
 }
 
 /// A configuration without mistakes, in the form that the rest of the program uses.

@@ -21,6 +21,7 @@
 //! | `resources` | the list of resources for tools of CoAP, answered here |
 //! | `upstream`, `answer` | HTTP/2, pooled, with back-pressure |
 //! | `rate`, `metrics`, `admin`, `readiness`, `key_log`, `logging`, `lines`, `notes`, `service` | operation |
+//! | `man` | the man pages |
 //!
 //! Deliberately absent: TLS, JSON and routing, which belong to Envoy and its filter; and everything about
 //! records, messages and blocks, which belongs to the transport.
@@ -54,6 +55,7 @@ pub mod failure;
 pub mod key_log;
 pub mod lines;
 pub mod logging;
+pub mod man;
 pub mod metrics;
 pub mod notes;
 pub mod rate;

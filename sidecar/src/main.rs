@@ -2,7 +2,7 @@
 //! running, 2 wrong configuration).
 
 use lowband_sidecar::config::{self, Config, Environment, LogFormat, Mistake, Task, now};
-use lowband_sidecar::{Error, Sockets, check_limits, envoy, logging, metrics, notes, run};
+use lowband_sidecar::{Error, Sockets, check_limits, envoy, logging, man, metrics, notes, run};
 use lowband_system::heap;
 use std::process::ExitCode;
 use tokio::runtime::{Builder, Runtime};
@@ -22,12 +22,21 @@ fn main() -> ExitCode {
         mistakes.iter().for_each(|mistake| logging::print(format, &environment.describe(mistake)));
         ExitCode::from(WRONG_CONFIGURATION)
     };
-    if let Some(Task::RenderEnvoy(options)) = &options.task {
-        return match envoy::write(options) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(envoy::Error::Options(mistakes)) => refuse(&mistakes),
-            Err(error) => fail(format, &error),
-        };
+    match &options.task {
+        None => {}
+        Some(Task::RenderEnvoy(options)) => {
+            return match envoy::write(options) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(envoy::Error::Options(mistakes)) => refuse(&mistakes),
+                Err(error) => fail(format, &error),
+            };
+        }
+        Some(Task::Man(destination)) => {
+            return match man::write(destination) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => fail(format, &error),
+            };
+        }
     }
     let config = match options.check() {
         Ok(config) => config,
