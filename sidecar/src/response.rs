@@ -9,8 +9,9 @@ use http::{HeaderMap, StatusCode};
 use lowband_wire::coap::Code;
 use lowband_wire::coap::options::ResponseOptions;
 
-/// The field that Envoy's router sets on responses of its upstream, and on nothing else.
-const VIA_UPSTREAM: &str = "x-envoy-upstream-service-time";
+/// The field that Envoy's router sets on responses of its upstream, and on nothing else; so does the
+/// translator where there is no Envoy.
+pub(crate) const VIA_UPSTREAM: &str = "x-envoy-upstream-service-time";
 
 /// A response, judged by its head.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,7 +11,6 @@
 //! |---|---|
 //! | `places` | the shares of requests and bytes in flight |
 //! | `pool`, `connection` | where requests go, and which are tried again |
-//! | `health` | whether the upstream can be reached, told once for each change |
 //! | `outgoing` | the body of a request, and the share its memory counts to |
 //! | `waiting` | what becomes of a stream that no client waits for |
 
@@ -36,7 +35,6 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
 
 mod connection;
-mod health;
 mod outgoing;
 mod places;
 mod pool;
@@ -48,6 +46,7 @@ pub use places::{Full, Holder, Permit};
 use places::{Held, Places};
 use pool::Pool;
 pub use usage::{Busy, Usage, polls_again_in};
+pub(crate) use waiting::Counted;
 
 /// Bytes of an error body that are read for its `errcode` or `retry_after_ms`.
 const MAX_ERROR: usize = 16 << 10;

@@ -1,10 +1,10 @@
 //! One HTTP/2 connection with prior knowledge (RFC 9113 section 3.3), over a unix socket or TCP.
 
-use super::health::{Health, Hint};
 use super::outgoing::Outgoing;
 use super::waiting::Counted;
 use super::{Address, Settings, pool};
 use crate::failure::Failure;
+use crate::health::{Health, Hint};
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper::rt::{Read, Write};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -192,6 +192,7 @@ fn of_http2(error: &hyper::Error) -> Option<&h2::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::health::Watched;
 
     #[test]
     fn a_connection_has_room_for_the_full_windows_of_all_requests() {
@@ -218,7 +219,7 @@ mod tests {
         // No resolver is asked for a label of more than 63 characters (RFC 1035 section 2.3.4).
         let name = "x".repeat(64);
         let settings = pool::settings_for(Address::Tcp(format!("{name}:80").parse().unwrap()));
-        let health = Arc::new(Health::new(settings.address.clone()));
+        let health = Arc::new(Health::new(Watched::Upstream(settings.address.to_string())));
         let unconnected = connect(&settings, &Arc::default(), &health).await.unwrap_err();
         assert_eq!(unconnected.hint, Hint::Name, "{unconnected:?}");
         assert!(matches!(unconnected.failure, Failure::Unreachable(_)));

@@ -12,11 +12,11 @@
 //! answer says so ([`Failure::Unprocessed`]).
 
 use super::connection::{self, Sender, Unconnected};
-use super::health::Health;
 use super::outgoing::Outgoing;
 use super::waiting::Waiting;
 use super::{Address, Arrived, Fetch, Settings};
 use crate::failure::Failure;
+use crate::health::{Health, Watched};
 use http::Request;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -94,7 +94,7 @@ impl Pool {
             alive: Arc::default(),
             running_out: Arc::default(),
             repeated: AtomicU64::new(0),
-            health: Arc::new(Health::new(settings.address.clone())),
+            health: Arc::new(Health::new(Watched::Upstream(settings.address.to_string()))),
         }
     }
 

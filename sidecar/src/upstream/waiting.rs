@@ -64,10 +64,11 @@ impl<F: Future + Send + 'static> Drop for Waiting<F> {
 }
 
 /// Counts something for as long as it lives.
-pub(super) struct Counted(Arc<AtomicUsize>);
+#[derive(Debug)]
+pub(crate) struct Counted(Arc<AtomicUsize>);
 
 impl Counted {
-    pub(super) fn new(count: &Arc<AtomicUsize>) -> Counted {
+    pub(crate) fn new(count: &Arc<AtomicUsize>) -> Counted {
         count.fetch_add(1, Ordering::Relaxed);
         Counted(Arc::clone(count))
     }

@@ -1,4 +1,5 @@
-//! Whether the upstream can be reached: a metric, and one line in the log for each change.
+//! Whether the other side can be reached, Envoy or the homeserver: a metric, and one line in the log for each
+//! change.
 //!
 //! ```text
 //! a connection fails -----------------------> down: WARN, with the reason and what to look at
@@ -6,32 +7,42 @@
 //! a connection is opened, an answer comes --> up: INFO, if it was down
 //! ```
 
-use super::Address;
 use crate::logging::Seldom;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// What is known of the upstream, by the attempts to use it.
+/// What is known of the other side, by the attempts to use it.
 #[derive(Debug)]
-pub(super) struct Health {
-    address: Address,
+pub(crate) struct Health {
+    watched: Watched,
     /// True while an answer is no news, so that most answers cost one load.
     is_settled: AtomicBool,
     state: Mutex<State>,
 }
 
-/// Why the upstream cannot be used, and what helps.
+/// The other side, with its address.
+#[derive(Debug)]
+pub(crate) enum Watched {
+    /// Envoy.
+    Upstream(String),
+    /// The homeserver itself.
+    Homeserver(String),
+}
+
+/// Why the other side cannot be used, and what helps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Hint {
+pub(crate) enum Hint {
     /// The system does not let this user connect.
     User,
     /// There is no socket, or nothing listens.
     Absent,
     /// The name has no address.
     Name,
-    /// The other side speaks HTTP/1 or something else.
+    /// The other side speaks something else than is expected there.
     Protocol,
+    /// Nobody trusted vouches for the certificate of the other side, or it is for another name.
+    Certificate,
     /// The other side accepts and says nothing, or datagrams vanish.
     Silence,
     /// The reason says it all.
@@ -61,8 +72,17 @@ enum Line {
     UpAgain(Duration),
 }
 
+impl Watched {
+    fn hint(&self, hint: Hint) -> &'static str {
+        match self {
+            Watched::Upstream(_) => hint.at_envoy(),
+            Watched::Homeserver(_) => hint.at_the_homeserver(),
+        }
+    }
+}
+
 impl Hint {
-    fn text(self) -> &'static str {
+    fn at_envoy(self) -> &'static str {
         match self {
             Hint::User => {
                 "; the sidecar and Envoy must run as the same user, because the socket has mode 0600"
@@ -73,30 +93,49 @@ impl Hint {
                 "; what listens there speaks no HTTP/2 with prior knowledge, but HTTP/1 perhaps: --upstream has to \
                  name Envoy's listener for the sidecar"
             }
-            Hint::Silence => "; a firewall drops what is sent, or the other side is stuck",
-            Hint::None => "",
+            Hint::Silence => SILENCE,
+            Hint::Certificate | Hint::None => "",
+        }
+    }
+
+    fn at_the_homeserver(self) -> &'static str {
+        match self {
+            Hint::Absent => "; the homeserver has not started, or listens elsewhere than --homeserver says",
+            Hint::Name => "; the name in --homeserver does not resolve here",
+            Hint::Protocol => {
+                "; what listens there speaks something else: --homeserver begins with https:// where the homeserver \
+                 speaks TLS, and with http:// where it does not"
+            }
+            Hint::Certificate => {
+                "; --homeserver has to name the homeserver as its certificate does, and --homeserver-ca the \
+                 authorities where they are your own"
+            }
+            Hint::Silence => SILENCE,
+            Hint::User | Hint::None => "",
         }
     }
 }
 
+const SILENCE: &str = "; a firewall drops what is sent, or the other side is stuck";
+
 impl Health {
-    pub(super) fn new(address: Address) -> Health {
-        Health { address, is_settled: AtomicBool::new(false), state: Mutex::default() }
+    pub(crate) fn new(watched: Watched) -> Health {
+        Health { watched, is_settled: AtomicBool::new(false), state: Mutex::default() }
     }
 
-    /// Returns whether the upstream could be used at the last attempt; `None` before the first one.
-    pub(super) fn is_up(&self) -> Option<bool> {
+    /// Returns whether the other side could be used at the last attempt; `None` before the first one.
+    pub(crate) fn is_up(&self) -> Option<bool> {
         self.lock().up
     }
 
     /// Notes that a connection has been opened.
-    pub(super) fn connected(&self) {
+    pub(crate) fn connected(&self) {
         let line = self.lock().connected(Instant::now());
         self.tell(line, "", Hint::None);
     }
 
     /// Notes that an answer has begun.
-    pub(super) fn answered(&self) {
+    pub(crate) fn answered(&self) {
         if self.is_settled.load(Ordering::Relaxed) {
             return;
         }
@@ -110,7 +149,7 @@ impl Health {
     }
 
     /// Notes that a connection ended under a request, which is no news where answers have come.
-    pub(super) fn cut(&self, why: &str) {
+    pub(crate) fn cut(&self, why: &str) {
         if !self.lock().has_answered {
             self.failed(why, Hint::Protocol);
         }
@@ -118,12 +157,12 @@ impl Health {
 
     /// Returns what to look at when a connection ends before its first bytes have gone out: where no answer
     /// has ever come, the other side may speak something else.
-    pub(super) fn hint_at_an_early_end(&self) -> Hint {
+    pub(crate) fn hint_at_an_early_end(&self) -> Hint {
         if self.lock().has_answered { Hint::None } else { Hint::Protocol }
     }
 
-    /// Notes that the upstream cannot be used, and why.
-    pub(super) fn failed(&self, why: &str, hint: Hint) {
+    /// Notes that the other side cannot be used, and why.
+    pub(crate) fn failed(&self, why: &str, hint: Hint) {
         let line = {
             let mut state = self.lock();
             self.is_settled.store(false, Ordering::Relaxed);
@@ -133,14 +172,20 @@ impl Health {
     }
 
     fn tell(&self, line: Option<Line>, why: &str, hint: Hint) {
-        let upstream = &self.address;
-        match line {
-            None => {}
-            Some(Line::Down) => {
-                tracing::warn!(%upstream, "the upstream cannot be used: {why}{}", hint.text());
+        let hint = self.watched.hint(hint);
+        match (&self.watched, line) {
+            (_, None) => {}
+            (Watched::Upstream(upstream), Some(Line::Down)) => {
+                tracing::warn!(%upstream, "the upstream cannot be used: {why}{hint}");
             }
-            Some(Line::UpAgain(after)) => {
+            (Watched::Homeserver(homeserver), Some(Line::Down)) => {
+                tracing::warn!(%homeserver, "the homeserver cannot be used: {why}{hint}");
+            }
+            (Watched::Upstream(upstream), Some(Line::UpAgain(after))) => {
                 tracing::info!(%upstream, after_seconds = after.as_secs(), "the upstream can be used again");
+            }
+            (Watched::Homeserver(homeserver), Some(Line::UpAgain(after))) => {
+                tracing::info!(%homeserver, after_seconds = after.as_secs(), "the homeserver can be used again");
             }
         }
     }

@@ -1,0 +1,171 @@
+//! The body of an answer on its way to the client.
+
+use super::stream::Stream;
+use crate::homeserver::Lease;
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use lowband_translation::step::Then;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::time::{Sleep, sleep};
+
+/// The body of a translated answer. Dropping it before its end ends the request at the homeserver.
+#[derive(Debug)]
+pub struct TranslatedBody {
+    state: State,
+    idle: Option<Idle>,
+    _lease: Option<Lease>,
+}
+
+/// Why an answer breaks off.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// The homeserver's answer breaks off.
+    #[error("{0}")]
+    Broken(#[from] hyper::Error),
+    /// Nothing has come for too long.
+    #[error("nothing has come for too long")]
+    Hung,
+    /// The homeserver's answer turns out not to be JSON.
+    #[error("the answer is not JSON")]
+    NotJson,
+}
+
+#[derive(Debug)]
+enum State {
+    /// All that is left is here.
+    Whole(Option<Bytes>),
+    /// The rest goes on as it comes.
+    Passing { first: Option<Bytes>, rest: Incoming },
+    /// The rest becomes CBOR as it comes. Boxed, because few answers are so long.
+    Flowing(Box<Flowing>),
+}
+
+#[derive(Debug)]
+struct Flowing {
+    /// CBOR that has not been taken.
+    ready: Option<Bytes>,
+    stream: Stream,
+    rest: Incoming,
+    is_over: bool,
+}
+
+/// Ends what does not move.
+#[derive(Debug)]
+struct Idle {
+    limit: Duration,
+    /// Set while something is waited for.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl TranslatedBody {
+    /// Makes a body of which all is there.
+    pub(super) fn whole(bytes: Bytes) -> TranslatedBody {
+        TranslatedBody { state: State::Whole(some(bytes)), idle: None, _lease: None }
+    }
+
+    /// Makes a body that goes on as it comes; `first` has come already.
+    pub(super) fn passing(first: Bytes, rest: Incoming) -> TranslatedBody {
+        TranslatedBody { state: State::Passing { first: some(first), rest }, idle: None, _lease: None }
+    }
+
+    /// Makes a body that becomes CBOR as it comes; `first` has become CBOR already.
+    pub(super) fn flowing(first: Vec<u8>, rest: Incoming, stream: Stream) -> TranslatedBody {
+        let flowing = Flowing { ready: some(first.into()), stream, rest, is_over: false };
+        TranslatedBody { state: State::Flowing(Box::new(flowing)), idle: None, _lease: None }
+    }
+
+    /// Ends with an error when nothing has come for this long, and keeps the share of its request until then.
+    pub(super) fn held_by(self, lease: Lease, idle: Option<Duration>) -> TranslatedBody {
+        let idle = idle.map(|limit| Idle { limit, timer: None });
+        TranslatedBody { idle, _lease: Some(lease), ..self }
+    }
+}
+
+fn some(bytes: Bytes) -> Option<Bytes> {
+    (!bytes.is_empty()).then_some(bytes)
+}
+
+impl Body for TranslatedBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        let polled = match &mut this.state {
+            State::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            State::Passing { first, rest } => match first.take() {
+                Some(first) => Poll::Ready(Some(Ok(Frame::data(first)))),
+                None => Pin::new(rest).poll_frame(cx).map_err(BodyError::Broken),
+            },
+            State::Flowing(flowing) => {
+                flowing.poll(cx).map(|piece| piece.map(|piece| piece.map(Frame::data)))
+            }
+        };
+        let Some(idle) = &mut this.idle else { return polled };
+        match polled {
+            Poll::Ready(_) => {
+                idle.timer = None;
+                polled
+            }
+            Poll::Pending => {
+                let limit = idle.limit;
+                let timer = idle.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
+                ready!(timer.as_mut().poll(cx));
+                Poll::Ready(Some(Err(BodyError::Hung)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.state {
+            State::Whole(bytes) => bytes.is_none(),
+            State::Passing { first, rest } => first.is_none() && rest.is_end_stream(),
+            State::Flowing(flowing) => flowing.is_over && flowing.ready.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.state {
+            State::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            State::Passing { first: None, rest } => rest.size_hint(),
+            State::Passing { .. } | State::Flowing(_) => SizeHint::default(),
+        }
+    }
+}
+
+impl Flowing {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        loop {
+            if let Some(piece) = self.ready.take() {
+                return Poll::Ready(Some(Ok(piece)));
+            }
+            if self.is_over {
+                return Poll::Ready(None);
+            }
+            let piece = match ready!(Pin::new(&mut self.rest).poll_frame(cx)) {
+                None => Bytes::new(),
+                Some(frame) => match frame?.into_data() {
+                    Ok(piece) if piece.is_empty() => continue,
+                    Ok(piece) => piece,
+                    // Trailers complete the body.
+                    Err(_trailers) => Bytes::new(),
+                },
+            };
+            self.is_over = piece.is_empty() || self.rest.is_end_stream();
+            match self.stream.flow(&piece, self.is_over) {
+                Then::Replace(cbor) => self.ready = some(cbor.into()),
+                Then::Forward | Then::Hold => {}
+                Then::Take | Then::Reply(_) | Then::Cut => {
+                    self.is_over = true;
+                    return Poll::Ready(Some(Err(BodyError::NotJson)));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! One exchange: each phase of it is put to the decisions, and their steps are carried out here.
+
+use super::answer::TranslatedBody;
+use super::own::{self, Own};
+use super::pieces::{self, Pieces};
+use super::{Client, Shared, fields, routes};
+use crate::homeserver::{Lease, Outbound};
+use crate::response::VIA_UPSTREAM;
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, Version, request, response};
+use http_body::Body;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use lowband_translation::exchange::Exchange;
+use lowband_translation::negotiate::Form;
+use lowband_translation::reply::Reply;
+use lowband_translation::step::{Step, Then};
+use std::convert::Infallible;
+use std::error::Error;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// Most attempts for one request after its connection was cut off.
+const MAX_REPEATS: usize = 1;
+
+/// The state of one exchange.
+#[derive(Debug)]
+pub(super) struct Stream {
+    exchange: Exchange,
+    shared: Arc<Shared>,
+    client: Client,
+    idle: Option<Duration>,
+}
+
+/// Why the answer comes from here.
+enum Stop {
+    /// The decisions have made one.
+    Reply(Reply),
+    /// The homeserver has none.
+    Own(Own),
+}
+
+impl From<Own> for Stop {
+    fn from(own: Own) -> Stop {
+        Stop::Own(own)
+    }
+}
+
+/// The body of an answer, as far as it has come.
+enum Begun {
+    Whole(Bytes),
+    Passing(Bytes, Incoming),
+    Flowing(Vec<u8>, Incoming),
+}
+
+impl Stream {
+    pub(super) fn new(shared: Arc<Shared>, client: Client) -> Stream {
+        let config = match client {
+            Client::Coap { .. } => &shared.for_coap,
+            Client::Stranger { .. } => &shared.for_strangers,
+        };
+        Stream { exchange: Exchange::new(Arc::clone(config)), shared, client, idle: None }
+    }
+
+    pub(super) async fn carry<B>(mut self, request: Request<B>) -> Response<TranslatedBody>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let (parts, body) = request.into_parts();
+        let is_preflight = own::is_preflight(&parts);
+        match self.run(parts, body).await {
+            Ok((lease, parts, begun)) => {
+                let idle = self.idle;
+                let body = match begun {
+                    Begun::Whole(bytes) => TranslatedBody::whole(bytes),
+                    Begun::Passing(first, rest) => TranslatedBody::passing(first, rest),
+                    Begun::Flowing(first, rest) => TranslatedBody::flowing(first, rest, self),
+                };
+                Response::from_parts(parts, body.held_by(lease, idle))
+            }
+            Err(Stop::Reply(reply)) => own::of_reply(reply),
+            Err(Stop::Own(own)) => {
+                let reads = if self.exchange.reads_cbor() { Form::Cbor } else { Form::Json };
+                own.answer(reads, is_preflight)
+            }
+        }
+    }
+
+    async fn run<B>(
+        &mut self,
+        mut parts: request::Parts,
+        body: B,
+    ) -> Result<(Lease, response::Parts, Begun), Stop>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        if let Client::Stranger { address, is_secure } = self.client {
+            fields::introduce(&mut parts.headers, address, is_secure);
+        }
+        let end = body.is_end_stream();
+        let step = self.exchange.request_headers(&fields::of_request(&parts), end);
+        let then = self.edit(&mut parts.headers, step);
+        self.idle = routes::idle(self.client, parts.uri.path());
+        let leads_on = routes::lead_on(self.client, parts.uri.path());
+        let (lease, response) = match then {
+            Then::Reply(reply) => return Err(Stop::Reply(reply)),
+            _ if !leads_on => return Err(Own::NoSuchPath.into()),
+            // What comes from CoAP is whole already.
+            Then::Forward if matches!(self.client, Client::Coap { .. }) => {
+                let body = whole(pin!(body)).await?;
+                self.send(parts, body).await?
+            }
+            Then::Forward if end => self.send(parts, Bytes::new()).await?,
+            Then::Forward => self.attempt(Request::from_parts(parts, outbound(body))).await?,
+            Then::Hold => {
+                let body = self.held(pin!(body), &mut parts.headers).await?;
+                self.send(parts, body).await?
+            }
+            Then::Take | Then::Replace(_) | Then::Cut => return Err(Own::NotTaken.into()),
+        };
+        let (parts, body) = response.into_parts();
+        let (parts, begun) = self.answer(parts, body).await?;
+        Ok((lease, parts, begun))
+    }
+
+    /// Waits for the whole request, and translates it.
+    async fn held<B: Body<Data = Bytes>>(
+        &mut self,
+        mut body: Pin<&mut B>,
+        headers: &mut http::HeaderMap,
+    ) -> Result<Bytes, Stop> {
+        let mut held = Pieces::default();
+        loop {
+            let piece = self.in_time(pieces::next(body.as_mut())).await?.map_err(|_| Own::NotTaken)?;
+            let end = piece.is_none() || body.is_end_stream();
+            held.push(piece.unwrap_or_default());
+            match self.exchange.request_body(held.len(), end).then {
+                Then::Hold if !end => {}
+                Then::Take => break,
+                Then::Reply(reply) => return Err(Stop::Reply(reply)),
+                _ => return Err(Own::NotTaken.into()),
+            }
+        }
+        let body = held.whole();
+        let step = self.exchange.request_taken(&body);
+        match self.edit(headers, step) {
+            Then::Forward => Ok(body),
+            Then::Replace(json) => Ok(Bytes::from_owner(Translated { json, _from: body })),
+            Then::Reply(reply) => Err(Stop::Reply(reply)),
+            _ => Err(Own::NotTaken.into()),
+        }
+    }
+
+    /// Sends a request whose body is here, and once more if it may be repeated and its connection breaks off.
+    async fn send(&self, parts: request::Parts, body: Bytes) -> Result<(Lease, Response<Incoming>), Stop> {
+        let is_repeatable = match self.client {
+            Client::Coap { is_repeatable } => is_repeatable,
+            Client::Stranger { .. } => matches!(parts.method, Method::GET | Method::HEAD) && body.is_empty(),
+        };
+        let again = is_repeatable.then(|| (parts.clone(), body.clone()));
+        let homeserver = &self.shared.homeserver;
+        let mut sent = self.in_time(homeserver.send(whole_request(parts, body))).await?;
+        for _ in 0..MAX_REPEATS {
+            match (&sent, &again) {
+                (Err(unanswered), Some((parts, body))) if unanswered.was_cut => {
+                    homeserver.count_a_repetition();
+                    let request = whole_request(parts.clone(), body.clone());
+                    sent = self.in_time(homeserver.send(request)).await?;
+                }
+                _ => break,
+            }
+        }
+        sent.map_err(|unanswered| Own::from(&unanswered.failure).into())
+    }
+
+    async fn attempt(&self, request: Request<Outbound>) -> Result<(Lease, Response<Incoming>), Stop> {
+        let sent = self.in_time(self.shared.homeserver.send(request)).await?;
+        sent.map_err(|unanswered| Own::from(&unanswered.failure).into())
+    }
+
+    /// Reads the answer as far as it has to wait.
+    async fn answer(
+        &mut self,
+        mut parts: response::Parts,
+        mut body: Incoming,
+    ) -> Result<(response::Parts, Begun), Stop> {
+        parts.version = Version::HTTP_11;
+        fields::forget_the_hop(&mut parts.headers);
+        if let Client::Coap { .. } = self.client {
+            parts.headers.insert(VIA_UPSTREAM, HeaderValue::from_static("0"));
+        }
+        let step = self.exchange.response_headers(&fields::of_response(&parts), body.is_end_stream());
+        match self.edit(&mut parts.headers, step) {
+            Then::Forward => return Ok((parts, Begun::Passing(Bytes::new(), body))),
+            Then::Hold => {}
+            Then::Reply(reply) => return Err(Stop::Reply(reply)),
+            Then::Take | Then::Replace(_) | Then::Cut => return Err(Own::NotWhole.into()),
+        }
+        let mut held = Pieces::default();
+        let end = loop {
+            let next = self.in_time(pieces::next(Pin::new(&mut body))).await?;
+            let piece = next.map_err(|_| Own::NotWhole)?;
+            let end = piece.is_none() || body.is_end_stream();
+            held.push(piece.unwrap_or_default());
+            match self.exchange.response_body(held.len(), end).then {
+                Then::Hold if !end => {}
+                Then::Take => break end,
+                _ => return Err(Own::NotWhole.into()),
+            }
+        };
+        let held = held.whole();
+        let step = self.exchange.response_taken(&held);
+        let begun = match self.edit(&mut parts.headers, step) {
+            Then::Forward if end => Begun::Whole(held),
+            Then::Forward => Begun::Passing(held, body),
+            Then::Replace(new) if end => Begun::Whole(new.into()),
+            Then::Replace(new) => Begun::Flowing(new, body),
+            Then::Reply(reply) => return Err(Stop::Reply(reply)),
+            Then::Hold | Then::Take | Then::Cut => return Err(Own::NotWhole.into()),
+        };
+        Ok((parts, begun))
+    }
+
+    /// Translates the next piece of an answer that flows; `end` with its last one.
+    pub(super) fn flow(&mut self, piece: &[u8], end: bool) -> Then {
+        match self.exchange.response_body(piece.len(), end).then {
+            Then::Take => self.exchange.response_taken(piece).then,
+            other => other,
+        }
+    }
+
+    fn edit(&self, headers: &mut http::HeaderMap, step: Step) -> Then {
+        fields::edit(headers, step.edits);
+        step.then
+    }
+
+    async fn in_time<T>(&self, waited_for: impl Future<Output = T>) -> Result<T, Stop> {
+        match self.idle {
+            None => Ok(waited_for.await),
+            Some(limit) => timeout(limit, waited_for).await.map_err(|_elapsed| Own::Hung.into()),
+        }
+    }
+}
+
+/// JSON on its way, with the CBOR that it was: a body from CoAP counts to its client for as long as it is in
+/// memory, in either form.
+struct Translated {
+    json: Vec<u8>,
+    _from: Bytes,
+}
+
+impl AsRef<[u8]> for Translated {
+    fn as_ref(&self) -> &[u8] {
+        &self.json
+    }
+}
+
+async fn whole<B: Body<Data = Bytes>>(mut body: Pin<&mut B>) -> Result<Bytes, Stop> {
+    let mut held = Pieces::default();
+    while let Some(piece) = pieces::next(body.as_mut()).await.map_err(|_| Own::NotTaken)? {
+        held.push(piece);
+    }
+    Ok(held.whole())
+}
+
+fn whole_request(parts: request::Parts, body: Bytes) -> Request<Outbound> {
+    Request::from_parts(parts, Full::new(body).map_err(|never: Infallible| match never {}).boxed_unsync())
+}
+
+fn outbound<B>(body: B) -> Outbound
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    body.map_err(Into::into).boxed_unsync()
+}
