@@ -7,6 +7,7 @@ use crate::drain;
 use crate::envoy;
 use crate::man;
 use crate::server_names::ServerNames;
+use crate::translator;
 use crate::upstream;
 use clap::{Parser, Subcommand};
 use lowband_transport::shares::{self, Balancers};
@@ -25,7 +26,8 @@ pub use environment::{Environment, read};
 pub use identity::{Files, Identity, Paths, Validity, now};
 pub use options::{LogFormat, LogLevel};
 
-/// Serves Matrix clients over DTLS and CoAP on one UDP port, and passes their requests to Envoy over HTTP/2.
+/// Serves Matrix clients over DTLS and CoAP on one UDP port, and passes their requests to Envoy over HTTP/2, or
+/// translates by itself and asks the homeserver (--homeserver).
 ///
 /// Each option can be given by its environment variable as well; a flag wins. Durations: 500ms, 60s, 2m, 24h.
 /// Sizes: 65536, 64KiB, 8MiB.
@@ -40,6 +42,8 @@ pub struct Options {
     serving: options::Serving,
     #[command(flatten)]
     upstream: options::Upstream,
+    #[command(flatten)]
+    homeserver: options::Homeserver,
     /// Address of /healthz, /readyz and /metrics, or off. There is no password: keep it from the outside.
     #[arg(long, env = "LOWBAND_ADMIN", value_name = "ADDRESS", default_value = "127.0.0.1:9464")]
     admin: String,
@@ -94,6 +98,8 @@ pub struct Config {
     pub server_names: ServerNames,
     /// Where requests go, and how.
     pub upstream: upstream::Settings,
+    /// The homeserver that is asked in place of the upstream; `None` where Envoy is in between.
+    pub homeserver: Option<translator::Settings>,
     /// The address of `/healthz`, `/readyz` and `/metrics`; `None` for none.
     pub admin: Option<SocketAddr>,
     /// Key table of clients that never say which they know: 0 or 1.
@@ -179,7 +185,8 @@ impl Options {
     /// Parses every group before any mistake ends the check.
     fn parse(&self, mistakes: &mut Mistakes) -> Option<Config> {
         let serving = self.serving.parse(self.check_config, mistakes);
-        let upstream = self.upstream.parse(mistakes);
+        let upstream = self.upstream.parse(self.homeserver.is_given(), mistakes);
+        let homeserver = self.homeserver.parse(mistakes);
         let admin = mistakes.parse("--admin", &self.admin, values::address_or_off);
         let version =
             mistakes.parse("--default-cbor-version", &self.default_cbor_version, values::within(0..=1));
@@ -196,13 +203,15 @@ impl Options {
         let (dtls_limits, balancers) = sessions?;
         let (times, window) = messages?;
         let coap_limits = coap::Limits { window, ..coap_limits };
+        let upstream = upstream?(&dtls_limits, &coap_limits);
         Some(Config {
             listen: serving.listen,
             identity: serving.identity,
             identity_files: serving.identity_files,
             certificate_check: serving.certificate_check,
             server_names: serving.server_names,
-            upstream: upstream?(&dtls_limits, &coap_limits),
+            homeserver: homeserver?(&upstream),
+            upstream,
             admin: admin?,
             default_cbor_version: u8::try_from(version?).ok()?,
             dtls_limits,

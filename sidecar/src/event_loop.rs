@@ -15,6 +15,7 @@ use crate::drain::{BODY_SILENCE, Condition, Drain, Phase, Sessions, Settings, St
 use crate::key_log::KeyLog;
 use crate::logging::{self, Seldom};
 use crate::metrics::{Metrics, Snapshot, Unsent};
+use crate::translator::Translator;
 use crate::udp::{Batch, Outbox, Sent, Socket};
 use crate::upstream::Upstream;
 use crate::worker::Worker;
@@ -76,7 +77,7 @@ enum Wake {
 }
 
 impl EventLoop {
-    /// Makes the loop; nothing runs yet.
+    /// Makes the loop; nothing runs yet. A `translator` takes the place of the upstream's pool.
     pub fn new(
         config: &Config,
         server: Server,
@@ -84,11 +85,12 @@ impl EventLoop {
         worker: Worker,
         key_log: Option<KeyLog>,
         metrics: Arc<Metrics>,
+        translator: Option<Translator>,
     ) -> (EventLoop, Inspector) {
         let (answers, commands) = mpsc::channel(CHANNEL);
         let (ask, questions) = mpsc::channel(1);
         let (phase, watched) = watch::channel(Phase::Serving);
-        let upstream = Arc::new(Upstream::new(config.upstream.clone()));
+        let upstream = Arc::new(Upstream::new(config.upstream.clone(), translator));
         let exchanges = Exchanges::new(config, Arc::clone(&upstream), answers, Arc::clone(&metrics));
         let inspector = Inspector::new(ask, watched);
         let event_loop = EventLoop {

@@ -1,5 +1,5 @@
 //! The server's shell of low-bandwidth Matrix (MSC3079): DTLS and CoAP on one UDP socket, HTTP/2 with
-//! CBOR towards Envoy.
+//! CBOR towards Envoy, or HTTP with JSON towards the homeserver.
 //!
 //! ```text
 //! udp -> event_loop (owns lowband_transport::Server) -> target, credentials, request -> upstream (a task a request)
@@ -19,12 +19,14 @@
 //! | `session`, `server_names`, `target`, `reachable`, `credentials`, `document`, `request`, `request_id` | CoAP request -> HTTP request, what is reachable at all, and under which token |
 //! | `status`, `response`, `failure`, `refusal` | HTTP response or failure -> CoAP response |
 //! | `resources` | the list of resources for tools of CoAP, answered here |
-//! | `upstream`, `answer` | HTTP/2, pooled, with back-pressure |
+//! | `upstream`, `answer` | HTTP/2 to Envoy, pooled, with back-pressure |
+//! | `translator`, `homeserver` | in place of Envoy and its filter: translation, and HTTP to the homeserver |
+//! | `health` | whether the other side can be reached, told once for each change |
 //! | `rate`, `metrics`, `admin`, `readiness`, `key_log`, `logging`, `lines`, `notes`, `service` | operation |
 //! | `man` | the man pages |
 //!
-//! Deliberately absent: TLS, JSON and routing, which belong to Envoy and its filter; and everything about
-//! records, messages and blocks, which belongs to the transport.
+//! Deliberately absent: JSON, which belongs to the codec and the translation; and everything about records,
+//! messages and blocks, which belongs to the transport.
 
 use crate::config::Config;
 use crate::event_loop::EventLoop;
@@ -33,6 +35,7 @@ use crate::metrics::Metrics;
 use crate::notes::Note;
 use crate::readiness::Readiness;
 use crate::renewal::Watch;
+use crate::translator::Translator;
 use crate::udp::Socket;
 use crate::worker::Worker;
 use std::io;
@@ -126,6 +129,9 @@ pub enum Error {
     /// The system has no randomness.
     #[error("no randomness: {0}")]
     Randomness(#[from] openssl::error::ErrorStack),
+    /// TLS towards the homeserver cannot be set up.
+    #[error("cannot set up TLS: {0}")]
+    Tls(openssl::error::ErrorStack),
     /// A socket fails.
     #[error("a socket fails: {0}")]
     Socket(#[from] io::Error),
@@ -183,10 +189,11 @@ pub async fn run(
     let listen = socket.local_addr()?;
     let metrics = Arc::new(Metrics::new(&config));
     let admin = sockets.admin.as_ref().map(TcpListener::local_addr).transpose()?;
+    let translator = config.homeserver.as_ref().map(Translator::new).transpose().map_err(Error::Tls)?;
     tell_start(&config, listen, admin, &socket);
 
     let (event_loop, inspector) =
-        EventLoop::new(&config, server, socket, Worker::start()?, key_log, Arc::clone(&metrics));
+        EventLoop::new(&config, server, socket, Worker::start()?, key_log, Arc::clone(&metrics), translator);
     // The watch ends with this future.
     let mut watching = JoinSet::new();
     metrics.certificate_served(config.identity.validity.not_after());
@@ -244,7 +251,15 @@ fn seed() -> Result<[u8; 32], openssl::error::ErrorStack> {
 fn tell_start(config: &Config, listen: SocketAddr, admin: Option<SocketAddr>, socket: &Socket) {
     let version = env!("CARGO_PKG_VERSION");
     let admin = admin.map_or_else(|| "off".to_owned(), |address| address.to_string());
-    tracing::info!(version, udp = %listen, upstream = %config.upstream.address, %admin, "serving");
+    match &config.homeserver {
+        None => {
+            tracing::info!(version, udp = %listen, upstream = %config.upstream.address, %admin, "serving")
+        }
+        Some(settings) => {
+            let homeserver = &settings.homeserver.base;
+            tracing::info!(version, udp = %listen, %homeserver, %admin, "serving without Envoy");
+        }
+    }
     tracing::info!("times of messages: {}", config.times.derived());
     let granted = socket.buffer_sizes().ok().map(|(receive, _send)| receive);
     notes::at_the_start(config, granted).iter().for_each(Note::log);

@@ -20,6 +20,7 @@
 //! | `pieces` | a body that is held |
 
 use crate::homeserver::{self, Homeserver};
+use crate::request_id::RequestId;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
@@ -82,6 +83,8 @@ pub enum Client {
         address: IpAddr,
         /// Whether its connection is protected by TLS.
         is_secure: bool,
+        /// The id of the request in all logs; one is drawn for `None`.
+        id: Option<RequestId>,
     },
 }
 

@@ -1,15 +1,16 @@
-//! The HTTP side: one task carries one request to Envoy and its answer back.
+//! The HTTP side: one task carries one request to Envoy, or to the homeserver itself, and its answer back.
 //!
 //! ```text
-//! Forward -> pool (connection) -> response head -> response::read -> AnswerWriter::start -> body pieces -> AnswerWriter::go_on
+//! Forward -> carrier: pool (connection), or translator -> response head -> response::read -> AnswerWriter::start -> body pieces -> AnswerWriter::go_on
 //! ```
 //!
-//! Dropping the task's future resets its HTTP/2 stream, unless it is young ([`Settings::cancel_after`]): a
-//! client that goes away ends its upstream request.
+//! Dropping the task's future ends its request there, unless it is young ([`Settings::cancel_after`]): a client
+//! that goes away ends its upstream request.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `places` | the shares of requests and bytes in flight |
+//! | `carrier`, `arriving` | Envoy or the homeserver, and what comes from there |
 //! | `pool`, `connection` | where requests go, and which are tried again |
 //! | `outgoing` | the body of a request, and the share its memory counts to |
 //! | `waiting` | what becomes of a stream that no client waits for |
@@ -20,11 +21,10 @@ use crate::failure::Failure;
 use crate::representation::Body;
 use crate::request::{self, Forward};
 use crate::response::{self, Head, Reading};
+use crate::translator::Translator;
 use bytes::{Bytes, BytesMut};
 use http::uri::Authority;
 use http::{Request, StatusCode};
-use http_body_util::BodyExt;
-use hyper::body::{Body as _, Incoming};
 use lowband_transport::SessionId;
 use lowband_transport::shares::{Limit, Network};
 use lowband_wire::coap::access_token::AccessToken;
@@ -34,6 +34,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
 
+mod arriving;
+mod carrier;
 mod connection;
 mod outgoing;
 mod places;
@@ -41,10 +43,11 @@ mod pool;
 mod usage;
 mod waiting;
 
+use arriving::Arriving;
+use carrier::Carrier;
 use outgoing::Outgoing;
 pub use places::{Full, Holder, Permit};
 use places::{Held, Places};
-use pool::Pool;
 pub use usage::{Busy, Usage, polls_again_in};
 pub(crate) use waiting::Counted;
 
@@ -119,7 +122,7 @@ pub struct Settings {
 /// The upstream, shared by all tasks.
 #[derive(Debug)]
 pub struct Upstream {
-    pool: Pool,
+    carrier: Carrier,
     settings: Settings,
     authority: Authority,
     places: Arc<Places>,
@@ -135,22 +138,22 @@ struct Fetch {
     permit: Arc<Permit>,
 }
 
-/// A response that may not have been read yet, with the connection that brings it.
-type Arrived = (pool::Lease, http::Response<Incoming>);
+/// A response that may not have been read yet.
+type Arrived = http::Response<Arriving>;
 
 /// A response whose beginning may have been read.
 struct Response {
-    _lease: pool::Lease,
     parts: http::response::Parts,
     begun: Bytes,
-    body: Incoming,
+    body: Arriving,
 }
 
 impl Upstream {
-    /// Makes the upstream; it connects when the first request comes.
-    pub fn new(settings: Settings) -> Upstream {
+    /// Makes the upstream; it connects when the first request comes. With a `translator` requests go through
+    /// it to the homeserver, else to Envoy.
+    pub fn new(settings: Settings, translator: Option<Translator>) -> Upstream {
         Upstream {
-            pool: Pool::new(&settings),
+            carrier: Carrier::new(&settings, translator),
             authority: settings.address.authority(),
             places: Arc::new(Places::new(settings.requests, settings.request_bytes, settings.largest_body)),
             settings,
@@ -167,12 +170,12 @@ impl Upstream {
         let Held { requests, body_bytes, most_of_a_network } = self.places.held();
         Usage {
             requests: requests as u64,
-            connections: self.pool.connections() as u64,
+            connections: self.carrier.connections() as u64,
             body_bytes: body_bytes as u64,
             most_of_a_network: most_of_a_network as u64,
-            running_out: self.pool.running_out() as u64,
-            repeated: self.pool.repeated(),
-            up: self.pool.is_up(),
+            running_out: self.carrier.running_out() as u64,
+            repeated: self.carrier.repeated(),
+            up: self.carrier.is_up(),
         }
     }
 
@@ -250,10 +253,10 @@ impl Upstream {
     }
 
     async fn send(&self, request: Request<Outgoing>, fetch: &Fetch) -> Result<Response, Failure> {
-        match timeout_at(Instant::now() + fetch.patience, self.pool.send(request, fetch)).await {
-            Ok(Ok((lease, response))) => {
+        match timeout_at(Instant::now() + fetch.patience, self.carrier.send(request, fetch)).await {
+            Ok(Ok(response)) => {
                 let (parts, body) = response.into_parts();
-                Ok(Response { _lease: lease, parts, begun: Bytes::new(), body })
+                Ok(Response { parts, begun: Bytes::new(), body })
             }
             Ok(Err(failure)) => Err(failure),
             Err(_elapsed) => Err(Failure::Hung),
@@ -281,7 +284,7 @@ impl Upstream {
     }
 
     async fn relay(&self, response: Response, answer: &AnswerWriter) -> Result<(), End> {
-        let Response { _lease, parts, begun: mut first, mut body } = response;
+        let Response { parts, begun: mut first, mut body } = response;
         let is_empty = first.is_empty() && body.is_end_stream();
         let mut reading = response::read(parts.status, &parts.headers, is_empty);
         // The head waits for the first piece of the body, so that an answer that breaks off before it can
@@ -317,7 +320,7 @@ impl Upstream {
         &self,
         mut head: Head,
         mut first: Bytes,
-        body: &mut Incoming,
+        body: &mut Arriving,
         answer: &AnswerWriter,
     ) -> Result<(), End> {
         if head.time_in_body {
@@ -335,7 +338,7 @@ impl Upstream {
     }
 
     /// Returns the whole body of an error, unless it is longer than errors are.
-    async fn whole_error(&self, first: Bytes, body: &mut Incoming) -> Result<Bytes, Failure> {
+    async fn whole_error(&self, first: Bytes, body: &mut Arriving) -> Result<Bytes, Failure> {
         let mut whole = BytesMut::from(first);
         while whole.len() <= MAX_ERROR && !body.is_end_stream() {
             let piece = self.piece(body).await?;
@@ -348,18 +351,10 @@ impl Upstream {
     }
 
     /// Returns the next piece of a body; empty at its end.
-    async fn piece(&self, body: &mut Incoming) -> Result<Bytes, Failure> {
-        loop {
-            match timeout(self.settings.response_timeout, body.frame()).await {
-                Err(_elapsed) => return Err(Failure::Hung),
-                Ok(None) => return Ok(Bytes::new()),
-                Ok(Some(Err(error))) => return Err(connection::failure(&error)),
-                // Trailers hold nothing that CoAP could pass on.
-                Ok(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(piece) if !piece.is_empty() => return Ok(piece),
-                    _ => {}
-                },
-            }
+    async fn piece(&self, body: &mut Arriving) -> Result<Bytes, Failure> {
+        match timeout(self.settings.response_timeout, body.piece()).await {
+            Err(_elapsed) => Err(Failure::Hung),
+            Ok(piece) => piece,
         }
     }
 }

@@ -127,6 +127,54 @@ fn what_envoy_holds_of_an_answer_is_what_the_option_says_and_a_window_more() {
 }
 
 #[test]
+fn a_homeserver_takes_the_place_of_envoy_and_not_both_can_be_named() {
+    let folder = Folder::new("homeserver");
+    let with = |more: &[&str]| {
+        [folder.identity(), more.iter().map(|arg| (*arg).to_owned()).collect::<Vec<_>>()].concat()
+    };
+    let args = with(&["--homeserver", "https://matrix.example.org"]);
+    let args = std::iter::once("lowband-sidecar".to_owned()).chain(args);
+    let config = Options::try_parse_from(args).unwrap().check().unwrap();
+    let homeserver = config.homeserver.unwrap().homeserver;
+    assert_eq!(homeserver.base.to_string(), "https://matrix.example.org");
+    assert_eq!(homeserver.requests, config.upstream.requests);
+    let both = with(&["--homeserver", "http://127.0.0.1:8018", "--upstream", "unix:run/envoy.sock"]);
+    let own = folder.identity()[1].clone();
+    for (args, option, why) in [
+        (both, "--upstream", "does without"),
+        (with(&["--homeserver", "matrix.example.org"]), "--homeserver", "is not a URL like"),
+        (
+            with(&["--homeserver", "https://a", "--homeserver-ca", "/no/such"]),
+            "--homeserver-ca",
+            "cannot be read",
+        ),
+        (with(&["--homeserver-ca", &own]), "--homeserver-ca", "does nothing without --homeserver"),
+    ] {
+        let mistakes = check(&args);
+        assert!(matches!(&*mistakes, [one] if one.option == option && one.why.contains(why)), "{mistakes:?}");
+    }
+    assert_eq!(check(&with(&["--homeserver", "https://a", "--homeserver-ca", &own])), []);
+}
+
+#[test]
+fn a_variable_for_envoys_homeserver_does_not_take_its_place() {
+    let folder = Folder::new("both");
+    let envoy = ("LOWBAND_UPSTREAM", "unix:run/envoy.sock");
+    let wrong = ("LOWBAND_HOMESERVER", "nowhere");
+    let checked = [folder.identity(), vec!["--check-config".to_owned()]].concat();
+    let by_flag = [checked.clone(), vec!["--homeserver".to_owned(), "https://a".to_owned()]].concat();
+    for (args, environment, code) in [
+        (&checked, &[envoy, wrong][..], Some(0)),
+        (&checked, &[wrong], Some(2)),
+        (&by_flag, &[envoy], Some(0)),
+        (&by_flag, &[envoy, wrong], Some(0)),
+        (&[by_flag.clone(), vec!["--upstream".to_owned(), "unix:x".to_owned()]].concat(), &[], Some(2)),
+    ] {
+        assert_eq!(told(args, environment).1, code, "{args:?} {environment:?}");
+    }
+}
+
+#[test]
 fn each_parameter_of_rfc_7252_is_an_option_of_its_name() {
     let folder = Folder::new("parameters");
     let parse = |more: &[&str]| {

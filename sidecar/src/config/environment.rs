@@ -32,8 +32,21 @@ pub fn read() -> Result<(Options, Environment), clap::Error> {
     let command = without_empty(Options::command());
     let mut used = command.clone();
     let matches = used.try_get_matches_from_mut(std::env::args_os())?;
-    let options = Options::from_arg_matches(&matches).map_err(|error| error.format(&mut used))?;
+    let mut options = Options::from_arg_matches(&matches).map_err(|error| error.format(&mut used))?;
+    settle(&mut options, &matches);
     Ok((options, Environment { given: given(&command, &matches), notes: notes(&variables) }))
+}
+
+/// Decides between Envoy and the homeserver where not both are flags. The variable of `--homeserver` is that of
+/// `render-envoy --homeserver` as well: where a variable names Envoy's listener beside it, as in a pod with both
+/// containers, it is meant for Envoy. A flag wins over a variable.
+fn settle(options: &mut Options, matches: &ArgMatches) {
+    let source = |id| matches.value_source(id);
+    match (source("homeserver"), source("upstream")) {
+        (Some(ValueSource::EnvVariable), Some(_)) => options.homeserver.forget(),
+        (Some(_), Some(ValueSource::EnvVariable)) => options.upstream.forget(),
+        _ => {}
+    }
 }
 
 impl Environment {

@@ -3,6 +3,7 @@
 
 mod bodies;
 mod end;
+mod homeserver;
 mod messages;
 mod process;
 mod rates;
@@ -12,6 +13,7 @@ mod upstream;
 
 pub(super) use bodies::Bodies;
 pub(super) use end::End;
+pub(super) use homeserver::Homeserver;
 pub(super) use messages::Messages;
 pub(super) use process::Process;
 pub use process::{LogFormat, LogLevel};

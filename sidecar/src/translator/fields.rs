@@ -72,7 +72,7 @@ pub(super) fn forget_the_hop(headers: &mut HeaderMap) {
 }
 
 /// Puts what is known of a stranger in place of what it says of itself.
-pub(super) fn introduce(headers: &mut HeaderMap, address: IpAddr, is_secure: bool) {
+pub(super) fn introduce(headers: &mut HeaderMap, address: IpAddr, is_secure: bool, id: Option<RequestId>) {
     forget_the_hop(headers);
     let of_proxies = |name: &HeaderName| OF_PROXIES.iter().any(|begin| name.as_str().starts_with(begin));
     let claimed: Vec<HeaderName> = headers.keys().filter(|name| of_proxies(name)).cloned().collect();
@@ -83,7 +83,7 @@ pub(super) fn introduce(headers: &mut HeaderMap, address: IpAddr, is_secure: boo
         headers.insert(FORWARDED_FOR, address);
     }
     headers.insert(FORWARDED_PROTO, HeaderValue::from_static(if is_secure { "https" } else { "http" }));
-    if let Some(id) = RequestId::draw().and_then(RequestId::header) {
+    if let Some(id) = id.or_else(RequestId::draw).and_then(RequestId::header) {
         headers.insert(REQUEST_ID, id);
     }
 }
@@ -133,7 +133,7 @@ mod tests {
             ("x-envoy-retry-on", "5xx"),
             ("x-request-id", "mine"),
         ]);
-        introduce(&mut headers, "::ffff:192.0.2.7".parse().unwrap(), false);
+        introduce(&mut headers, "::ffff:192.0.2.7".parse().unwrap(), false, None);
         assert_ne!(headers.remove("x-request-id").unwrap(), "mine");
         let expected = map(&[
             ("authorization", "Bearer x"),
@@ -141,7 +141,9 @@ mod tests {
             ("x-forwarded-proto", "http"),
         ]);
         assert_eq!(headers, expected);
-        introduce(&mut headers, "2001:db8::1".parse().unwrap(), true);
+        let id = RequestId::draw();
+        introduce(&mut headers, "2001:db8::1".parse().unwrap(), true, id);
+        assert_eq!(headers["x-request-id"], id.unwrap().header().unwrap());
         assert_eq!(headers["x-forwarded-for"], "2001:db8::1");
         assert_eq!(headers["x-forwarded-proto"], "https");
     }

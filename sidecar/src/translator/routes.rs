@@ -47,7 +47,7 @@ mod tests {
     const COAP: Client = Client::Coap { is_repeatable: false };
 
     fn stranger() -> Client {
-        Client::Stranger { address: [192, 0, 2, 1].into(), is_secure: true }
+        Client::Stranger { address: [192, 0, 2, 1].into(), is_secure: true, id: None }
     }
 
     #[test]

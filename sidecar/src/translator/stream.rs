@@ -98,8 +98,8 @@ impl Stream {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        if let Client::Stranger { address, is_secure } = self.client {
-            fields::introduce(&mut parts.headers, address, is_secure);
+        if let Client::Stranger { address, is_secure, id } = self.client {
+            fields::introduce(&mut parts.headers, address, is_secure, id);
         }
         let end = body.is_end_stream();
         let step = self.exchange.request_headers(&fields::of_request(&parts), end);

@@ -11,6 +11,7 @@
 //! decides. A request that was not processed and whose body is gone is also left to the client, and the
 //! answer says so ([`Failure::Unprocessed`]).
 
+use super::arriving::Arriving;
 use super::connection::{self, Sender, Unconnected};
 use super::outgoing::Outgoing;
 use super::waiting::Waiting;
@@ -170,7 +171,7 @@ impl Pool {
             let response = sender.try_send_request(request).await;
             // The stream keeps both for as long as it lives, even if the asking task is gone.
             let _permit = permit;
-            response.map(|response| (lease, response))
+            response.map(|response| response.map(|body| Arriving::from_envoy(body, lease)))
         };
         let not_before = Instant::now() + self.settings.cancel_after;
         Waiting::new(sending, not_before, &self.running_out).await.map_err(|mut error| {

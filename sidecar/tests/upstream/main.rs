@@ -70,7 +70,7 @@ impl Played {
     /// Makes an upstream with one connection for this many requests.
     fn upstream_for(&self, cancel_after: Duration, requests: usize) -> Arc<Upstream> {
         let long = LONG;
-        Arc::new(Upstream::new(Settings {
+        let settings = Settings {
             address: Address::Unix(self.path.clone()),
             connections: 1,
             requests,
@@ -83,7 +83,8 @@ impl Played {
             cancels: Limit { per_second: 1, burst: 1 },
             connection_age: long,
             ping: PING,
-        }))
+        };
+        Arc::new(Upstream::new(settings, None))
     }
 
     /// Starts one request; its commands come on the receiver.

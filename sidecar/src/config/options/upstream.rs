@@ -11,9 +11,10 @@ use lowband_transport::{coap, dtls};
 #[derive(Args, Debug, Clone)]
 pub(in crate::config) struct Upstream {
     /// Where requests go: unix:PATH, or http://host:port, always HTTP/2 with prior knowledge. Plain http to
-    /// another machine shows access tokens to the network between.
-    #[arg(long, env = "LOWBAND_UPSTREAM", value_name = "URL", default_value = "unix:run/envoy.sock")]
-    upstream: String,
+    /// another machine shows access tokens to the network between. Without it and without --homeserver,
+    /// unix:run/envoy.sock.
+    #[arg(long, env = "LOWBAND_UPSTREAM", value_name = "URL")]
+    upstream: Option<String>,
     /// Connections to the upstream at most. Over a unix socket one more is opened when each has 100 requests
     /// in flight; over TCP requests are spread over all of them.
     #[arg(long, env = "LOWBAND_UPSTREAM_CONNECTIONS", value_name = "COUNT", default_value = "32")]
@@ -57,14 +58,27 @@ pub(in crate::config) struct Upstream {
     upstream_ping: String,
 }
 
+/// Where Envoy listens by the envoy.yaml of this program.
+const OF_ENVOY: &str = "unix:run/envoy.sock";
+
 impl Upstream {
+    /// Forgets an address in favour of a homeserver.
+    pub(in crate::config) fn forget(&mut self) {
+        self.upstream = None;
+    }
+
     /// Parses the group. The settings still need the number of sessions, and the size and number of request
     /// bodies.
     pub(in crate::config) fn parse(
         &self,
+        without_envoy: bool,
         mistakes: &mut Mistakes,
     ) -> Option<impl FnOnce(&dtls::Limits, &coap::Limits) -> Settings + use<>> {
-        let address = mistakes.parse("--upstream", &self.upstream, values::upstream);
+        let given = self.upstream.as_deref();
+        let address = mistakes.parse("--upstream", given.unwrap_or(OF_ENVOY), |url| match without_envoy {
+            true if given.is_some() => Err("names an Envoy, which --homeserver does without".to_owned()),
+            _ => values::upstream(url),
+        });
         let connections =
             mistakes.parse("--upstream-connections", &self.upstream_connections, values::within(1..=1024));
         let connection_age =
