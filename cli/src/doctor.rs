@@ -15,6 +15,7 @@ use crate::coap::args::parse_seconds;
 use crate::coap::header::Headers;
 use crate::coap::verbose::Verbose;
 use crate::coap::{Job, dial as coap_dial, trust, url};
+use crate::environment;
 use crate::exit::{Exit, Failure};
 use crate::output;
 use answers::Ways;
@@ -75,7 +76,10 @@ fn after_help() -> String {
   lowband doctor --json matrix.example.org
 
 {}
+
+{}
 Of several failures the first decides.",
+        environment::OF_SESSIONS,
         Exit::help_of_doctor()
     )
 }

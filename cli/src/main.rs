@@ -7,6 +7,7 @@
 mod argv;
 mod coap;
 mod doctor;
+mod environment;
 mod exit;
 mod input;
 mod jc;

@@ -1,11 +1,12 @@
 //! What a system needs besides the program: completions for shells, and man pages. Both are made of the same
 //! description of the flags as `--help`, so that they cannot fall behind it.
 
+mod page;
+
 use crate::exit::{Exit, Failure};
 use crate::output::Sink;
 use clap::Command;
 use clap_complete::Shell;
-use clap_mangen::Man;
 use std::fs;
 use std::path::PathBuf;
 
@@ -44,11 +45,8 @@ pub(crate) fn man(arguments: &ManArgs, program: Command) -> Result<(), Failure> 
     let mut program = program.disable_help_subcommand(true);
     program.build();
     for command in std::iter::once(&program).chain(program.get_subcommands()) {
-        // The source of each page is the program, whatever its command.
-        let page = Man::new(command.clone()).source(concat!("lowband ", env!("CARGO_PKG_VERSION")));
-        let mut roff = Vec::new();
-        page.render(&mut roff).map_err(failed)?;
-        Sink::File(arguments.folder.join(page.get_filename())).write(&roff)?;
+        let page = page::render(command, &program).map_err(failed)?;
+        Sink::File(arguments.folder.join(page::file_name(command))).write(&page)?;
     }
     Ok(())
 }

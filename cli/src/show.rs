@@ -9,6 +9,7 @@ mod keys;
 mod screen;
 mod source;
 
+use super::environment;
 use super::exit::{Exit, Failure};
 use super::output::{self, Sink, Writer};
 use keys::Keys;
@@ -81,7 +82,10 @@ With --json there is an object for each exchange. At the end come
 {{"unread": ...}} for each reason, {{"not_coap": ...}} and {{"besides": ...}} if there
 was something else, and {{"totals": ...}}.
 
+{}
+
 {}"#,
+        environment::OF_TERMINALS,
         Exit::help_of_show()
     )
 }

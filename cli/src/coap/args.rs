@@ -4,6 +4,7 @@ use super::address::Fixed;
 use super::times::{self, Tuning};
 use super::urls::Urls;
 use super::write_out::{self, Format};
+use crate::environment;
 use crate::exit::Exit;
 use lowband_client::Method;
 use std::ffi::OsString;
@@ -143,11 +144,12 @@ fn after_help() -> String {
   lowband coap -w '%{{code}} %{{bytes_in}} bytes\n' -o login coaps://localhost/_matrix/client/v3/login
   lowband coap -i -H 'Accept: application/json' coaps://matrix.example.org/_matrix/client/versions
 
-With SSLKEYLOGFILE set, the secrets of the session are appended to that file, for Wireshark. The session then takes AES-GCM, 8 bytes more a record, because Wireshark cannot read ChaCha20-Poly1305 in DTLS.
+{}
 
 {}
 
 {}"#,
+        environment::OF_SESSIONS,
         write_out::help(),
         Exit::help_of_coap()
     )

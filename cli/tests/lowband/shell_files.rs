@@ -49,11 +49,36 @@ fn man_pages_say_what_help_says() {
         .map(|name| format!("lowband{name}.1"));
     assert_eq!(names, expected);
     let page = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
-    assert!(page("lowband.1").contains("lowband\\-coap(1)"), "{}", page("lowband.1"));
+    let program = page("lowband.1");
+    assert!(program.contains(".SH COMMANDS\n.TP\nlowband\\-coap(1)\n"), "{program}");
+    assert!(program.contains("\\fICOMMAND\\fR"), "{program}");
     let coap = page("lowband-coap.1");
-    let title = format!(".TH lowband-coap 1  \"lowband {}\"", env!("CARGO_PKG_VERSION"));
-    for part in [title.as_str(), "\\-\\-write\\-out", "Variables of \\-w", "Exit status:"] {
+    let title = format!(".TH \"LOWBAND-COAP\" 1 \"\" \"lowband {}\"", env!("CARGO_PKG_VERSION"));
+    for part in [
+        title.as_str(),
+        "\\-\\-write\\-out",
+        "[\\fB\\-X\\fR \\fIMETHOD\\fR] [\\fB\\-d\\fR \\fIDATA\\fR]",
+        // The rows of a table have a paragraph each, and examples stay as they are.
+        ".SH \"VARIABLES OF \\-w\"\n.TP\n\\fBcode\\fR\n",
+        ".SH \"EXIT STATUS\"\n.TP\n\\fB0\\fR\nall went well",
+        "\n.TP\n\\fB77\\fR\nthe file of \\-\\-cacert",
+        ".SH ENVIRONMENT\n.TP\n\\fBSSLKEYLOGFILE\\fR\n",
+        ".SH EXAMPLES\n.nf\nlowband coap \\-k coaps://localhost/",
+        ".SH \"SEE ALSO\"\n\\fBlowband\\fR(1),\n",
+    ] {
         assert!(coap.contains(part), "{part} is missing in: {coap}");
+    }
+    let version = format!("lowband {}", env!("CARGO_PKG_VERSION"));
+    for name in &names {
+        let page = page(name);
+        let headings: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix(".SH ")).collect();
+        assert!(headings.starts_with(&["NAME", "SYNOPSIS", "DESCRIPTION"]), "{name}: {headings:?}");
+        assert!(!headings.contains(&"EXTRA") && page.contains(&version), "{name}: {headings:?}");
+        // Nothing runs together: outside of examples no line begins with a blank.
+        let mut parts = page.split(".nf\n");
+        let mut outside = parts.next().unwrap().to_owned();
+        outside.extend(parts.map(|part| part.split_once(".fi\n").unwrap().1));
+        assert!(!outside.lines().any(|line| line.starts_with(' ')), "{name}: {outside}");
     }
     std::fs::remove_dir_all(&folder).unwrap();
 
