@@ -165,12 +165,17 @@ async fn look_up(job: &Job, report: &mut Report) -> Result<Option<Vec<SocketAddr
     match job.addresses.of(host, found) {
         Ok(addresses) => {
             let all: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
-            let text = format!("{host} is {}{}", all.join(", "), without(job, &addresses));
+            let text = if all == [host.as_str()] {
+                format!("{host} is an address")
+            } else {
+                format!("{host} is {}{}", all.join(", "), without(job, &addresses))
+            };
             report.add(Check::ok(NAME, text).fact("addresses", all))?;
             Ok(Some(addresses))
         }
         Err(failure) => {
-            let cure = "Leave out -4 and -6 to look at the addresses that there are";
+            let flag = if job.addresses.family == Family::Ipv6 { "-6" } else { "-4" };
+            let cure = format!("Leave out {flag} to look at the addresses that there are");
             report.add(Check::failed(NAME, &failure).cure(cure))?;
             Ok(None)
         }

@@ -381,7 +381,7 @@ fn the_addresses_that_there_are_are_told_where_the_family_that_is_wanted_has_non
     let output = run(&["doctor", "-6", "--resolve", "hs:8008:127.0.0.1", "coaps://hs"]);
     let told = lines(&output);
     assert_eq!(status(&output), 6, "{told}");
-    assert_line(&told, "name", "failed", &["no IPv6 address, only 127.0.0.1", "Leave out"]);
+    assert_line(&told, "name", "failed", &["no IPv6 address, only 127.0.0.1", "Leave out -6 "]);
     assert!(!line(&told, "name").contains("DNS"), "{told}");
     let output = run(&["coap", "-6", "--resolve", "hs:8008:127.0.0.1", "coaps://hs/any"]);
     assert!(stderr(&output).contains("hs has no IPv6 address, only 127.0.0.1"), "{}", stderr(&output));
@@ -397,6 +397,7 @@ fn an_address_is_named_once_in_the_line_of_https() {
     for (address, said) in [(&open, "HTTPS on port"), (&closed, "HTTPS: TCP to")] {
         let output = run(&["doctor", "--cacert", stranger.path(), &format!("coaps://{address}")]);
         let told = lines(&output);
+        assert_line(&told, "name", "ok", &["127.0.0.1 is an address"]);
         assert_line(&told, "https", "failed", &[said]);
         assert_eq!(line(&told, "https").matches("127.0.0.1").count(), 1, "{told}");
     }
