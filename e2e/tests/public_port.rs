@@ -17,8 +17,11 @@ use lowband_e2e::http1::{self, Http1};
 use lowband_e2e::matrix::{self, User};
 use lowband_e2e::parts::Parts;
 use lowband_e2e::ports::Port;
+use lowband_e2e::process::{Process, Recipe};
+use lowband_e2e::wait;
 use lowband_e2e::wire::{from_cbor, to_cbor};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 static SHARED: Shared = Shared::new();
 
@@ -228,4 +231,42 @@ async fn a_second_envoy_does_not_share_the_port_without_a_word() {
     let refused = format!("cannot bind '0.0.0.0:{}': Address already in use", port.number());
     assert!(log.contains(&refused), "{log}");
     first.process.check().unwrap();
+}
+
+#[tokio::test]
+async fn a_sidecar_whose_upstream_is_this_port_is_told_so() {
+    let parts = Parts::from_environment();
+    let folder = parts.test_folder("port_as_upstream").unwrap();
+    let certificate = Certificate::make(&folder).unwrap();
+    let port = Port::free_for_both().unwrap();
+    let envoy = Envoy::start(&parts, &folder, &port, "http://127.0.0.1:1").unwrap();
+    envoy.ready().await.unwrap();
+    let upstream = format!("http://{}", port.loopback());
+    let arguments = [
+        ("--listen", port.loopback().to_string()),
+        ("--certificate", certificate.certificate.display().to_string()),
+        ("--key", certificate.key.display().to_string()),
+        ("--upstream", upstream.clone()),
+        ("--admin", "off".to_owned()),
+    ];
+    let sidecar = Process::start(Recipe {
+        name: "sidecar",
+        program: parts.program("lowband-sidecar").unwrap(),
+        arguments: arguments.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect(),
+        environment: Vec::new(),
+        folder: folder.clone(),
+    })
+    .unwrap();
+    wait::until("a warning", Duration::from_secs(20), async || {
+        let log = std::fs::read_to_string(sidecar.log()).unwrap();
+        let warning = log.lines().find(|line| line.contains("WARN")).map(str::to_owned);
+        let warning = warning.ok_or(log)?;
+        assert!(warning.contains("--upstream names Envoy's port for clients") && warning.contains(&upstream));
+        assert!(warning.contains("unix:run/envoy.sock"), "the cure: {warning}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    let log = std::fs::read_to_string(envoy.process.log()).unwrap();
+    assert!(!log.contains("/.lowband/ready"), "the question stands in the access log: {log}");
 }

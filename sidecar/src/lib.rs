@@ -23,6 +23,7 @@
 //! | `translator`, `homeserver` | in place of Envoy and its filter: translation, and HTTP to the homeserver |
 //! | `health` | whether the other side can be reached, told once for each change |
 //! | `rate`, `metrics`, `admin`, `readiness`, `key_log`, `logging`, `lines`, `notes`, `service` | operation |
+//! | `wrong_port` | an upstream that is Envoy's port for clients |
 //! | `man` | the man pages |
 //!
 //! Deliberately absent: JSON, which belongs to the codec and the translation; and everything about records,
@@ -82,6 +83,7 @@ pub mod translator;
 pub mod udp;
 pub mod upstream;
 pub mod worker;
+pub mod wrong_port;
 
 /// Bound sockets: the caller that binds them (main, a test on port 0, a supervisor) hands them over.
 #[derive(Debug)]
@@ -207,6 +209,7 @@ pub async fn run(
     };
     watching.spawn(watch.run());
     watching.spawn(service::keep_alive(inspector.clone()));
+    watching.spawn(wrong_port::look_out(config.upstream.address.clone()));
     service::ready();
     let (begin, mut begun) = oneshot::channel();
     let shutdown = async {
