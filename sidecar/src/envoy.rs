@@ -226,12 +226,15 @@ impl Options {
                 why: "goes only with --homeserver https://...".to_owned(),
             });
         }
-        let taken = [public_port.unwrap_or(PUBLIC_PORT), admin_port.unwrap_or(ADMIN_PORT)];
-        if taken[0] == taken[1] {
-            let why = format!("{} is the public port as well", taken[0]);
+        // What is not a port is no other port's twin.
+        let is_port = |option: &str| !mistakes.iter().any(|mistake| mistake.option == option);
+        let public = is_port("--public-port").then(|| public_port.unwrap_or(PUBLIC_PORT));
+        let admin = is_port("--admin-port").then(|| admin_port.unwrap_or(ADMIN_PORT));
+        if let Some(port) = public.filter(|port| admin == Some(*port)) {
+            let why = format!("{port} is the public port as well");
             mistakes.push(Mistake { option: "--admin-port", why });
         }
-        if metrics.is_some_and(|metrics: SocketAddr| taken.contains(&metrics.port())) {
+        if metrics.is_some_and(|metrics: SocketAddr| [public, admin].contains(&Some(metrics.port()))) {
             let why = "is the public port or that of the administration as well".to_owned();
             mistakes.push(Mistake { option: "--metrics", why });
         }

@@ -75,6 +75,17 @@ fn an_authority_without_https_is_a_mistake() {
 }
 
 #[test]
+fn a_port_that_is_none_is_not_said_to_be_taken_by_another() {
+    // 9901 is the other one's default.
+    for ports in
+        [["--public-port", "9901", "--admin-port", "70000"], ["--admin-port", "8008", "--public-port", "0"]]
+    {
+        let (status, _, errors) = run(&ports);
+        assert_eq!((status, errors.len()), (2, 1), "{errors:?}");
+    }
+}
+
+#[test]
 fn one_port_for_two_things_is_a_mistake() {
     for ports in [
         &["--public-port", "9902", "--admin-port", "9902"][..],
