@@ -44,7 +44,7 @@ const IDLE: Duration = Duration::from_secs(30);
 pub(crate) const WINDOW: u32 = 64 << 10;
 /// The window of a connection in HTTP/2: room for the full windows of all requests of its lane.
 const CONNECTION_WINDOW: u32 = WINDOW * (REQUESTS_ON_A_LANE as u32 + 28);
-/// Largest header list of an answer in bytes, over HTTP/2. A larger one ends its request.
+/// Largest header list of an answer in bytes. A larger one ends its request.
 const MAX_HEADER_LIST: u32 = WINDOW;
 /// A ping that is not answered within this time means a dead connection.
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
@@ -82,8 +82,10 @@ pub(crate) struct Homeserver {
 
 #[derive(Debug, Default)]
 struct Lane {
-    /// Made with the first request.
-    client: OnceLock<Client<Connector, Outbound>>,
+    /// The client for a homeserver of which it is not known that it speaks HTTP/2, and the one for a homeserver
+    /// that does: requests that come together share the connection that is being opened, instead of opening
+    /// one each. Made with the first request.
+    clients: [OnceLock<Client<Connector, Outbound>>; 2],
     in_flight: Arc<AtomicUsize>,
 }
 
@@ -159,7 +161,12 @@ impl Homeserver {
         match client.request(request).await {
             Ok(response) => {
                 self.health.answered();
-                Ok((lease, response))
+                // Over HTTP/1.1 the buffer alone lets more through.
+                let fields = response.headers().iter().map(|(name, value)| name.as_str().len() + value.len());
+                match fields.sum::<usize>() > MAX_HEADER_LIST as usize {
+                    true => Err(unanswered(Failure::Broken("the header fields are too long".to_owned()))),
+                    false => Ok((lease, response)),
+                }
             }
             Err(error) => Err(self.judge(&error)),
         }
@@ -169,10 +176,13 @@ impl Homeserver {
         let load = |lane: &&Lane| lane.in_flight.load(Ordering::Relaxed);
         let with_room = self.lanes.iter().find(|lane| load(lane) < REQUESTS_ON_A_LANE);
         let lane = with_room.or_else(|| self.lanes.iter().min_by_key(load))?;
+        let is_http_2 = self.connector.has_met_http_2();
+        let [any, http_2] = &lane.clients;
+        let client = if is_http_2 { http_2 } else { any };
         lane.in_flight.fetch_add(1, Ordering::Relaxed);
         Some((
             Lease { in_flight: Arc::clone(&lane.in_flight) },
-            lane.client.get_or_init(|| client(self.connector.clone(), self.ping)),
+            client.get_or_init(|| make_client(self.connector.expecting(is_http_2), is_http_2, self.ping)),
         ))
     }
 
@@ -204,8 +214,9 @@ impl Homeserver {
     }
 }
 
-fn client(connector: Connector, ping: Duration) -> Client<Connector, Outbound> {
+fn make_client(connector: Connector, is_http_2: bool, ping: Duration) -> Client<Connector, Outbound> {
     Client::builder(TokioExecutor::new())
+        .http2_only(is_http_2)
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE)

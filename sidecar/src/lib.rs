@@ -189,9 +189,13 @@ pub async fn run(
     let server = lowband_transport::Server::new(config.transport(), seed()?)?;
     let socket = Socket::new(sockets.udp, config.udp_buffer)?;
     let listen = socket.local_addr()?;
-    let metrics = Arc::new(Metrics::new(&config));
-    let admin = sockets.admin.as_ref().map(TcpListener::local_addr).transpose()?;
     let translator = config.homeserver.as_ref().map(Translator::new).transpose().map_err(Error::Tls)?;
+    let metrics = Metrics::new(&config);
+    let metrics = Arc::new(match &translator {
+        Some(translator) => metrics.with_translation(translator.counts()),
+        None => metrics,
+    });
+    let admin = sockets.admin.as_ref().map(TcpListener::local_addr).transpose()?;
     tell_start(&config, listen, admin, &socket);
 
     let (event_loop, inspector) =

@@ -9,12 +9,14 @@
 //! | `families` | names and meanings of what is counted here |
 //! | `labels` | labels, and how their values are written |
 //! | `snapshot` | what other parts count for themselves, and the limits |
+//! | `translation` | what the translator counts, where there is no Envoy |
 //! | `process` | memory, processor time and file descriptors |
 //! | `format` | which text format a reader gets |
 
 use crate::config::Config;
 use crate::credentials::News;
 use crate::failure::Failure;
+use crate::translator::Counts;
 use crate::upstream::Busy;
 use families::{ERROR, LOGOUT, RATE, REFUSED, TAKEN, TOO_LARGE};
 use labels::{CodeLabel, ReasonLabel, RequestLabels, ResultLabel};
@@ -36,6 +38,7 @@ mod format;
 mod labels;
 mod process;
 mod snapshot;
+mod translation;
 
 pub use format::Format;
 pub use process::count_panics;
@@ -95,6 +98,12 @@ impl Metrics {
     /// Makes the metrics at their first values. The configuration gives the limits.
     pub fn new(config: &Config) -> Metrics {
         Metrics::with(Limits::of(config))
+    }
+
+    /// Shows what a translator counts as well.
+    pub fn with_translation(mut self, counts: Arc<Counts>) -> Metrics {
+        self.registry.register_collector(Box::new(translation::Translation(counts)));
+        self
     }
 
     /// Notes the certificate that clients are shown: the end of its validity in seconds since 1970.

@@ -18,6 +18,8 @@
 //! | `routes` | the paths that lead to the homeserver |
 //! | `own` | the answers that come from here |
 //! | `pieces` | a body that is held |
+//! | `strangers` | how much of all this one client on TCP may have |
+//! | `counts` | what is counted |
 
 use crate::homeserver::{self, Homeserver};
 use crate::request_id::RequestId;
@@ -32,13 +34,18 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 mod answer;
+mod counts;
 mod fields;
 mod own;
 mod pieces;
 mod routes;
+mod strangers;
 mod stream;
 
 pub use answer::{BodyError, TranslatedBody};
+pub use counts::Counts;
+pub use strangers::MOST as MOST_STRANGERS;
+use strangers::Strangers;
 use stream::Stream;
 
 /// The settings of a translator.
@@ -65,6 +72,8 @@ struct Shared {
     for_coap: Arc<Config>,
     /// For requests of everybody else.
     for_strangers: Arc<Config>,
+    strangers: Arc<Strangers>,
+    counts: Arc<Counts>,
 }
 
 /// The client of an exchange.
@@ -105,6 +114,8 @@ impl Translator {
             shared: Arc::new(Shared {
                 homeserver: Homeserver::new(&settings.homeserver)?,
                 for_coap: Arc::new(for_coap),
+                strangers: Arc::new(Strangers::new(&config, MOST_STRANGERS)),
+                counts: Arc::default(),
                 for_strangers: Arc::new(config),
             }),
         })
@@ -118,6 +129,16 @@ impl Translator {
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         Stream::new(Arc::clone(&self.shared), client).carry(request).await
+    }
+
+    /// Returns what is counted.
+    pub fn counts(&self) -> Arc<Counts> {
+        Arc::clone(&self.shared.counts)
+    }
+
+    /// Returns the number of requests of strangers in flight, and the bytes of those that have not ended.
+    pub fn held_by_strangers(&self) -> (usize, usize) {
+        self.shared.strangers.held()
     }
 
     /// Returns the number of open connections to the homeserver.

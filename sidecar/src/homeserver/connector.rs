@@ -13,7 +13,7 @@ use std::error::Error;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -34,6 +34,10 @@ pub(crate) struct Connector {
     tls: Option<Tls>,
     patience: Duration,
     alive: Arc<AtomicUsize>,
+    /// Whether the homeserver has chosen HTTP/2 last.
+    met_http_2: Arc<AtomicBool>,
+    /// True if only a connection in HTTP/2 is of use.
+    expects_http_2: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -81,7 +85,24 @@ impl Connector {
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(settings.ping));
-        Ok(Connector { tcp, tls, patience: settings.connect_timeout, alive: Arc::default() })
+        Ok(Connector {
+            tcp,
+            tls,
+            patience: settings.connect_timeout,
+            alive: Arc::default(),
+            met_http_2: Arc::default(),
+            expects_http_2: false,
+        })
+    }
+
+    /// Returns a connector for a client that speaks HTTP/2 alone, or either.
+    pub(super) fn expecting(&self, http_2: bool) -> Connector {
+        Connector { expects_http_2: http_2, ..self.clone() }
+    }
+
+    /// Returns whether the homeserver has chosen HTTP/2 when it was connected to last.
+    pub(super) fn has_met_http_2(&self) -> bool {
+        self.met_http_2.load(Ordering::Relaxed)
     }
 
     /// Returns the number of open connections.
@@ -102,6 +123,7 @@ impl Service<Uri> for Connector {
     fn call(&mut self, uri: Uri) -> Self::Future {
         let connecting = self.tcp.call(uri);
         let (tls, alive, patience) = (self.tls.clone(), Arc::clone(&self.alive), self.patience);
+        let (met_http_2, expects_http_2) = (Arc::clone(&self.met_http_2), self.expects_http_2);
         Box::pin(async move {
             let opening = async {
                 let tcp = connecting.await.map_err(|why| of_tcp(&why))?.into_inner();
@@ -113,6 +135,12 @@ impl Service<Uri> for Connector {
                     Some(tls) => {
                         let stream = tls.handshake(tcp).await?;
                         let is_http_2 = stream.ssl().selected_alpn_protocol() == Some(HTTP_2);
+                        met_http_2.store(is_http_2, Ordering::Relaxed);
+                        if expects_http_2 && !is_http_2 {
+                            // The next request goes to the other client.
+                            let why = "it speaks HTTP/2 no longer".to_owned();
+                            return Err(Unconnected::Tls(why, Hint::None));
+                        }
                         Ok(Stream { io: TokioIo::new(Box::new(stream)), is_http_2, _counted: counted })
                     }
                 }

@@ -62,7 +62,11 @@ impl Limits {
             requests: config.upstream.requests as u64,
             requests_of_a_network: Bounds::of(config.upstream.requests).per_network as u64,
             body_bytes: config.upstream.request_bytes as u64,
-            connections: config.upstream.connections as u64,
+            // Without Envoy each request may need one of its own.
+            connections: match &config.homeserver {
+                None => config.upstream.connections as u64,
+                Some(settings) => settings.homeserver.requests as u64,
+            },
         }
     }
 }
@@ -202,8 +206,8 @@ impl Collector for Others {
             gauge(&mut encoder, "ready", help, u64::from(ready.load(Ordering::Relaxed)))?;
         }
         if let Some(up) = upstream.up {
-            let help = "1 when the upstream could be connected to at the last attempt and spoke HTTP/2; absent before \
-                        the first one";
+            let help = "1 when the upstream, or the homeserver where there is no Envoy, could be connected to at the last \
+                        attempt and spoke as it should; absent before the first one";
             gauge(&mut encoder, "upstream_up", help, u64::from(up))?;
         }
         Ok(())

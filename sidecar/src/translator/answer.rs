@@ -1,5 +1,6 @@
 //! The body of an answer on its way to the client.
 
+use super::strangers::Place;
 use super::stream::Stream;
 use crate::homeserver::Lease;
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use lowband_translation::step::Then;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
+use tokio::sync::oneshot;
 use tokio::time::{Sleep, sleep};
 
 /// The body of a translated answer. Dropping it before its end ends the request at the homeserver.
@@ -16,6 +18,8 @@ use tokio::time::{Sleep, sleep};
 pub struct TranslatedBody {
     state: State,
     idle: Option<Idle>,
+    /// The place of its request, and what says that it has to be given up.
+    place: Option<(Place, oneshot::Receiver<()>)>,
     _lease: Option<Lease>,
 }
 
@@ -28,6 +32,9 @@ pub enum BodyError {
     /// Nothing has come for too long.
     #[error("nothing has come for too long")]
     Hung,
+    /// Others need the place of the request.
+    #[error("others need the place of the request")]
+    NoRoom,
     /// The homeserver's answer turns out not to be JSON.
     #[error("the answer is not JSON")]
     NotJson,
@@ -63,24 +70,34 @@ struct Idle {
 impl TranslatedBody {
     /// Makes a body of which all is there.
     pub(super) fn whole(bytes: Bytes) -> TranslatedBody {
-        TranslatedBody { state: State::Whole(some(bytes)), idle: None, _lease: None }
+        TranslatedBody::of(State::Whole(some(bytes)))
     }
 
     /// Makes a body that goes on as it comes; `first` has come already.
     pub(super) fn passing(first: Bytes, rest: Incoming) -> TranslatedBody {
-        TranslatedBody { state: State::Passing { first: some(first), rest }, idle: None, _lease: None }
+        TranslatedBody::of(State::Passing { first: some(first), rest })
     }
 
     /// Makes a body that becomes CBOR as it comes; `first` has become CBOR already.
     pub(super) fn flowing(first: Vec<u8>, rest: Incoming, stream: Stream) -> TranslatedBody {
         let flowing = Flowing { ready: some(first.into()), stream, rest, is_over: false };
-        TranslatedBody { state: State::Flowing(Box::new(flowing)), idle: None, _lease: None }
+        TranslatedBody::of(State::Flowing(Box::new(flowing)))
     }
 
-    /// Ends with an error when nothing has come for this long, and keeps the share of its request until then.
-    pub(super) fn held_by(self, lease: Lease, idle: Option<Duration>) -> TranslatedBody {
+    fn of(state: State) -> TranslatedBody {
+        TranslatedBody { state, idle: None, place: None, _lease: None }
+    }
+
+    /// Keeps the shares of its request. Ends with an error when nothing has come for this long, or when others
+    /// need the place.
+    pub(super) fn held_by(
+        self,
+        lease: Lease,
+        idle: Option<Duration>,
+        place: Option<(Place, oneshot::Receiver<()>)>,
+    ) -> TranslatedBody {
         let idle = idle.map(|limit| Idle { limit, timer: None });
-        TranslatedBody { idle, _lease: Some(lease), ..self }
+        TranslatedBody { idle, place, _lease: Some(lease), ..self }
     }
 }
 
@@ -97,6 +114,13 @@ impl Body for TranslatedBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
+        if let Some((_, cut)) = &mut this.place
+            && Pin::new(cut).poll(cx).is_ready()
+        {
+            this.place = None;
+            this.state = State::Whole(None);
+            return Poll::Ready(Some(Err(BodyError::NoRoom)));
+        }
         let polled = match &mut this.state {
             State::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             State::Passing { first, rest } => match first.take() {

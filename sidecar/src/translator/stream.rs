@@ -3,12 +3,13 @@
 use super::answer::TranslatedBody;
 use super::own::{self, Own};
 use super::pieces::{self, Pieces};
+use super::strangers::{NoRoom, Place, Unended};
 use super::{Client, Shared, fields, routes};
 use crate::homeserver::{Lease, Outbound};
 use crate::response::VIA_UPSTREAM;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, Version, request, response};
-use http_body::Body;
+use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use lowband_translation::exchange::Exchange;
@@ -19,6 +20,7 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -32,6 +34,8 @@ pub(super) struct Stream {
     shared: Arc<Shared>,
     client: Client,
     idle: Option<Duration>,
+    /// `None` for a request from CoAP, which has its place before it comes here.
+    place: Option<Place>,
 }
 
 /// Why the answer comes from here.
@@ -40,6 +44,20 @@ enum Stop {
     Reply(Reply),
     /// The homeserver has none.
     Own(Own),
+    /// There is no room for the request.
+    NoRoom,
+}
+
+/// An answer from here.
+enum Ended {
+    Reply(Reply),
+    Own(Own),
+}
+
+impl From<NoRoom> for Stop {
+    fn from(_: NoRoom) -> Stop {
+        Stop::NoRoom
+    }
 }
 
 impl From<Own> for Stop {
@@ -61,7 +79,7 @@ impl Stream {
             Client::Coap { .. } => &shared.for_coap,
             Client::Stranger { .. } => &shared.for_strangers,
         };
-        Stream { exchange: Exchange::new(Arc::clone(config)), shared, client, idle: None }
+        Stream { exchange: Exchange::new(Arc::clone(config)), shared, client, idle: None, place: None }
     }
 
     pub(super) async fn carry<B>(mut self, request: Request<B>) -> Response<TranslatedBody>
@@ -71,22 +89,59 @@ impl Stream {
     {
         let (parts, body) = request.into_parts();
         let is_preflight = own::is_preflight(&parts);
-        match self.run(parts, body).await {
+        let mut cut = None;
+        if let Client::Stranger { address, .. } = self.client
+            && let Ok((place, is_cut)) = self.shared.strangers.enter(address)
+        {
+            (self.place, cut) = (Some(place), Some(is_cut));
+        }
+        let result = match &mut cut {
+            None => self.run(parts, body).await,
+            Some(cut) => tokio::select! {
+                biased;
+                _ = cut => Err(Stop::NoRoom),
+                result = self.run(parts, body) => result,
+            },
+        };
+        let result = result.map_err(|stop| self.conclude(stop));
+        self.count();
+        match result {
             Ok((lease, parts, begun)) => {
-                let idle = self.idle;
+                let (idle, place) = (self.idle, self.place.take().zip(cut));
                 let body = match begun {
                     Begun::Whole(bytes) => TranslatedBody::whole(bytes),
                     Begun::Passing(first, rest) => TranslatedBody::passing(first, rest),
                     Begun::Flowing(first, rest) => TranslatedBody::flowing(first, rest, self),
                 };
-                Response::from_parts(parts, body.held_by(lease, idle))
+                Response::from_parts(parts, body.held_by(lease, idle, place))
             }
-            Err(Stop::Reply(reply)) => own::of_reply(reply),
-            Err(Stop::Own(own)) => {
+            Err(Ended::Reply(reply)) => own::of_reply(reply),
+            Err(Ended::Own(own)) => {
                 let reads = if self.exchange.reads_cbor() { Form::Cbor } else { Form::Json };
                 own.answer(reads, is_preflight)
             }
         }
+    }
+
+    fn conclude(&mut self, stop: Stop) -> Ended {
+        match stop {
+            Stop::Reply(reply) => Ended::Reply(reply),
+            Stop::Own(own) => Ended::Own(own),
+            Stop::NoRoom => match self.exchange.no_room().then {
+                Then::Reply(reply) => Ended::Reply(reply),
+                _ => Ended::Own(Own::Unreachable),
+            },
+        }
+    }
+
+    /// Adds what the exchange has counted.
+    pub(super) fn count(&mut self) {
+        self.shared.counts.take(&mut self.exchange);
+    }
+
+    /// Notes that the request has not ended.
+    fn begin(&self) -> Result<Option<Unended>, Stop> {
+        Ok(self.place.as_ref().map(Place::begin).transpose()?)
     }
 
     async fn run<B>(
@@ -109,13 +164,19 @@ impl Stream {
         let (lease, response) = match then {
             Then::Reply(reply) => return Err(Stop::Reply(reply)),
             _ if !leads_on => return Err(Own::NoSuchPath.into()),
+            _ if self.place.is_none() && matches!(self.client, Client::Stranger { .. }) => {
+                return Err(Stop::NoRoom);
+            }
             // What comes from CoAP is whole already.
             Then::Forward if matches!(self.client, Client::Coap { .. }) => {
                 let body = whole(pin!(body)).await?;
                 self.send(parts, body).await?
             }
             Then::Forward if end => self.send(parts, Bytes::new()).await?,
-            Then::Forward => self.attempt(Request::from_parts(parts, outbound(body))).await?,
+            Then::Forward => {
+                let body = outbound(Watched { body: Box::pin(body), unended: self.begin()? });
+                self.attempt(Request::from_parts(parts, body)).await?
+            }
             Then::Hold => {
                 let body = self.held(pin!(body), &mut parts.headers).await?;
                 self.send(parts, body).await?
@@ -134,10 +195,14 @@ impl Stream {
         headers: &mut http::HeaderMap,
     ) -> Result<Bytes, Stop> {
         let mut held = Pieces::default();
+        let unended = self.begin()?;
         loop {
             let piece = self.in_time(pieces::next(body.as_mut())).await?.map_err(|_| Own::NotTaken)?;
             let end = piece.is_none() || body.is_end_stream();
             held.push(piece.unwrap_or_default());
+            if let Some(unended) = &unended {
+                unended.grow(held.len())?;
+            }
             match self.exchange.request_body(held.len(), end).then {
                 Then::Hold if !end => {}
                 Then::Take => break,
@@ -227,10 +292,12 @@ impl Stream {
 
     /// Translates the next piece of an answer that flows; `end` with its last one.
     pub(super) fn flow(&mut self, piece: &[u8], end: bool) -> Then {
-        match self.exchange.response_body(piece.len(), end).then {
+        let then = match self.exchange.response_body(piece.len(), end).then {
             Then::Take => self.exchange.response_taken(piece).then,
             other => other,
-        }
+        };
+        self.count();
+        then
     }
 
     fn edit(&self, headers: &mut http::HeaderMap, step: Step) -> Then {
@@ -256,6 +323,36 @@ struct Translated {
 impl AsRef<[u8]> for Translated {
     fn as_ref(&self) -> &[u8] {
         &self.json
+    }
+}
+
+/// A body that goes on as it comes, whose request counts as one that has not ended until then.
+struct Watched<B> {
+    body: Pin<Box<B>>,
+    unended: Option<Unended>,
+}
+
+impl<B: Body<Data = Bytes>> Body for Watched<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let frame = ready!(self.body.as_mut().poll_frame(cx));
+        if !matches!(frame, Some(Ok(_))) || self.body.is_end_stream() {
+            self.unended = None;
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

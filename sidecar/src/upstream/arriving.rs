@@ -48,7 +48,7 @@ impl Arriving {
             Arriving::FromHomeserver(body) => body.frame().await?.map_err(|error| match &error {
                 BodyError::Hung => Failure::Hung,
                 BodyError::Broken(error) => connection::failure(error),
-                BodyError::NotJson => Failure::Broken(error.to_string()),
+                BodyError::NotJson | BodyError::NoRoom => Failure::Broken(error.to_string()),
             }),
         })
     }

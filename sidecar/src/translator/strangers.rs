@@ -1,0 +1,201 @@
+//! The requests of strangers: how many there may be, how much of their bodies may wait, and which one gives way
+//! when there are too many. What comes from CoAP has its places before it gets here
+//! ([`crate::upstream`]).
+//!
+//! ```text
+//! enter ──▶ a place ───────────────────────────────────────────▶ the answer is complete, or nobody wants it
+//! begin, grow ──▶ a share of the bytes of what has not ended ──▶ the request has ended
+//!           └─ no room ──▶ the heaviest network's largest or oldest request: another one is cut, or this one is refused
+//! ```
+
+use lowband_translation::config::Config;
+use lowband_translation::held::Held;
+use lowband_transport::shares::{Bounds, Network, Pool};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::oneshot;
+
+/// Requests of strangers in flight, at most; a quarter of them from one network, half from one site. Envoy's
+/// configuration has the same number (`circuit_breakers` of envoy.yaml).
+pub const MOST: usize = 8192;
+
+#[derive(Debug)]
+pub(super) struct Strangers {
+    table: Mutex<Table>,
+}
+
+#[derive(Debug)]
+struct Table {
+    places: Pool<u32>,
+    unended: Held,
+    /// What ends a request that has to give way.
+    cuts: HashMap<u32, oneshot::Sender<()>>,
+    next: u32,
+}
+
+/// There is no room for a request.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct NoRoom;
+
+/// A place for a request in flight.
+#[derive(Debug)]
+pub(super) struct Place {
+    strangers: Arc<Strangers>,
+    id: u32,
+    network: Network,
+}
+
+/// The share of a request that has not ended.
+#[derive(Debug)]
+pub(super) struct Unended {
+    strangers: Arc<Strangers>,
+    id: u32,
+    network: Network,
+}
+
+impl Strangers {
+    /// Makes the pools.
+    pub(super) fn new(config: &Config, most: usize) -> Strangers {
+        let places = Pool::new(Bounds::of(most));
+        let table = Table { places, unended: Held::new(config), cuts: HashMap::new(), next: 0 };
+        Strangers { table: Mutex::new(table) }
+    }
+
+    /// Takes a place. The receiver says that it has to be given up.
+    pub(super) fn enter(self: &Arc<Self>, address: IpAddr) -> Result<(Place, oneshot::Receiver<()>), NoRoom> {
+        let network = Network::of(address);
+        let mut table = self.lock();
+        while let Some(heaviest) = table.places.yields_to(network, 1) {
+            // A client that asks for too much ends its own oldest request.
+            let oldest = table.places.heaviest_in(heaviest).ok_or(NoRoom)?;
+            table.cut(oldest);
+        }
+        let (cut, is_cut) = oneshot::channel();
+        let id = table.next_id();
+        table.cuts.insert(id, cut);
+        table.places.set(id, network, 1);
+        Ok((Place { strangers: Arc::clone(self), id, network }, is_cut))
+    }
+
+    /// Returns the number of requests in flight, and the bytes of those that have not ended.
+    pub(super) fn held(&self) -> (usize, usize) {
+        let table = self.lock();
+        (table.places.total(), table.unended.total())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn next_id(&mut self) -> u32 {
+        // There are fewer requests than numbers.
+        while self.cuts.contains_key(&self.next) {
+            self.next = self.next.wrapping_add(1);
+        }
+        let id = self.next;
+        self.next = self.next.wrapping_add(1);
+        id
+    }
+
+    fn cut(&mut self, id: u32) {
+        self.places.remove(id);
+        self.unended.release(id);
+        if let Some(cut) = self.cuts.remove(&id) {
+            let _ = cut.send(());
+        }
+    }
+}
+
+impl Place {
+    /// Notes that the request has not ended.
+    pub(super) fn begin(&self) -> Result<Unended, NoRoom> {
+        let unended = Unended { strangers: Arc::clone(&self.strangers), id: self.id, network: self.network };
+        unended.grow(0)?;
+        Ok(unended)
+    }
+}
+
+impl Unended {
+    /// Notes that this much of the body waits.
+    pub(super) fn grow(&self, bytes: usize) -> Result<(), NoRoom> {
+        let mut table = self.strangers.lock();
+        let room = table.unended.wait(self.id, self.network, bytes);
+        room.evicted.into_iter().for_each(|other| table.cut(other));
+        if room.refused { Err(NoRoom) } else { Ok(()) }
+    }
+}
+
+impl Drop for Unended {
+    fn drop(&mut self) {
+        self.strangers.lock().unended.release(self.id);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.strangers.lock().cut(self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GREEDY: [u8; 4] = [192, 0, 2, 1];
+    const MODEST: [u8; 4] = [198, 51, 100, 1];
+    const KIB: usize = 1 << 10;
+
+    fn strangers(most: usize) -> Arc<Strangers> {
+        let config = Config { max_held_bytes: 1024 * KIB, max_request_bytes: 48 * KIB, ..Config::default() };
+        Arc::new(Strangers::new(&config, most))
+    }
+
+    #[test]
+    fn a_greedy_client_ends_its_own_oldest_request_and_a_modest_one_is_served() {
+        let strangers = strangers(16);
+        let (modest, mut modest_cut) = strangers.enter(MODEST.into()).unwrap();
+        let mut greedy: Vec<_> = (0..100).map(|_| strangers.enter(GREEDY.into()).unwrap()).collect();
+        assert_eq!(strangers.held().0, 1 + 4, "a quarter, and the modest one");
+        let is_cut: Vec<_> = greedy.iter_mut().map(|(_, cut)| cut.try_recv().is_ok()).collect();
+        assert!(is_cut[..96].iter().all(|cut| *cut) && !is_cut[96..].iter().any(|cut| *cut), "{is_cut:?}");
+        assert!(modest_cut.try_recv().is_err());
+        drop((modest, greedy));
+        assert_eq!(strangers.held(), (0, 0));
+        assert!(strangers.lock().cuts.is_empty());
+    }
+
+    #[test]
+    fn of_many_networks_one_with_most_gives_way() {
+        let strangers = strangers(8);
+        let mut all: Vec<_> =
+            (0..6).map(|number| strangers.enter([10, number / 2, 0, 1].into()).unwrap()).collect();
+        all.extend((0..2).map(|number| strangers.enter([10, 9, number, 1].into()).unwrap()));
+        let newcomer = strangers.enter(MODEST.into());
+        assert!(newcomer.is_ok());
+        let cut = all.iter_mut().filter_map(|(_, cut)| cut.try_recv().ok()).count();
+        assert_eq!((cut, strangers.held().0), (1, 8));
+    }
+
+    #[test]
+    fn bodies_that_wait_are_bounded_and_the_largest_gives_way() {
+        let strangers = strangers(10_000);
+        let (modest, mut modest_cut) = strangers.enter(MODEST.into()).unwrap();
+        let modest_body = modest.begin().unwrap();
+        let greedy: Vec<_> = (0..100)
+            .map(|_| {
+                let (place, cut) = strangers.enter(GREEDY.into()).unwrap();
+                let unended = place.begin().and_then(|unended| unended.grow(40 * KIB).map(|()| unended));
+                assert!(strangers.held().1 <= 1024 * KIB);
+                (place, cut, unended)
+            })
+            .collect();
+        assert!(strangers.held().0 < 101, "some have given way");
+        assert_eq!(modest_body.grow(48 * KIB), Ok(()));
+        assert!(modest_cut.try_recv().is_err());
+        drop((greedy, modest_body));
+        assert_eq!(strangers.held(), (1, 0));
+    }
+}

@@ -1,0 +1,41 @@
+//! Many that wait, and one that asks for too much.
+
+use crate::stub::{Homeserver, json};
+use crate::{PATIENCE, document, get, translator};
+use lowband_sidecar::translator::Client;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+#[tokio::test]
+async fn a_greedy_stranger_ends_its_own_oldest_requests_and_nobody_elses() {
+    const ALL: usize = lowband_sidecar::translator::MOST_STRANGERS;
+    let homeserver = Homeserver::start(|seen| async move {
+        if seen.uri.path().ends_with("waits") {
+            std::future::pending::<()>().await;
+        }
+        json(200, "{}")
+    })
+    .await;
+    let translator = translator(&homeserver.url());
+    let from = |last: u8| Client::Stranger { address: [192, 0, 2, last].into(), is_secure: true, id: None };
+    let mut asked = JoinSet::new();
+    let ask = |asked: &mut JoinSet<_>, last| {
+        let translator = translator.clone();
+        asked.spawn(
+            async move { (last, translator.carry(get("/_matrix/client/v3/waits"), from(last)).await) },
+        );
+    };
+    ask(&mut asked, 1);
+    timeout(PATIENCE, homeserver.works_on(1)).await.unwrap();
+    // One more than a quarter. They need not all arrive: the connections of so many cost more than the test.
+    for _ in 0..=ALL / 4 {
+        ask(&mut asked, 2);
+    }
+    let (last, response) = timeout(PATIENCE, asked.join_next()).await.unwrap().unwrap().unwrap();
+    assert_eq!((last, response.status().as_u16()), (2, 503));
+    assert_eq!(crate::header(&response, "retry-after"), Some("5"));
+    assert_eq!(document(response).await["error"], "the proxy has no room for this request at the moment");
+    assert_eq!(translator.held_by_strangers().0, 1 + ALL / 4);
+    let response = translator.carry(get("/_matrix/client/v3/x"), from(3)).await;
+    assert_eq!(response.status(), 200, "a modest one is served");
+}
