@@ -99,6 +99,7 @@ impl Connection {
             shared: Arc::clone(&shared),
             key_log,
             tracer: settings.tracer.clone(),
+            meter: settings.meter.clone(),
             keep_alive: settings.keep_alive,
             silence: settings.silence,
             _ended: ended,

@@ -11,7 +11,7 @@ mod quiet;
 mod state;
 
 use crate::key_log::KeyLogFile;
-use crate::trace::{Trace, Tracer};
+use crate::trace::{Meter, Trace, Tracer};
 use lowband_transport::dtls::CloseReason;
 use quiet::Quiet;
 use std::io;
@@ -38,6 +38,7 @@ pub(crate) struct Driver {
     pub(crate) shared: Arc<Shared>,
     pub(crate) key_log: Option<KeyLogFile>,
     pub(crate) tracer: Option<Tracer>,
+    pub(crate) meter: Option<Arc<Meter>>,
     pub(crate) keep_alive: Option<Duration>,
     pub(crate) silence: Option<Duration>,
     /// Dropped with the driver, which is how `close` learns of its end.
@@ -136,12 +137,18 @@ impl Driver {
             state.traffic.datagrams_out += 1;
             state.traffic.bytes_out += datagram.len() as u64;
             drop(state);
+            if let Some(meter) = &self.meter {
+                meter.sent(datagram.len() as u64);
+            }
             trace(self.tracer.as_ref(), Trace::Sent(datagram));
         }
     }
 
     fn received(&self, datagram: &[u8]) {
         trace(self.tracer.as_ref(), Trace::Received(datagram));
+        if let Some(meter) = &self.meter {
+            meter.received(datagram.len() as u64);
+        }
         let mut state = self.shared.lock();
         state.traffic.datagrams_in += 1;
         state.traffic.bytes_in += datagram.len() as u64;

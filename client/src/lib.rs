@@ -39,6 +39,7 @@ mod redial;
 mod settings;
 mod sticky;
 mod target;
+pub mod tls;
 pub mod trace;
 
 pub use connection::{ConnectOptions, Connection};

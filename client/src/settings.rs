@@ -1,8 +1,9 @@
 //! What can be tuned on a connection; the defaults are those of the low-bandwidth wire.
 
-use crate::trace::Tracer;
+use crate::trace::{Meter, Tracer};
 use lowband_transport::coap::{Limits, Times};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Keep-alive time: below the 30 s for which Linux (conntrack) remembers a flow of one exchange.
@@ -51,6 +52,9 @@ pub struct Settings {
     pub limits: Limits,
     /// Sees every datagram and every message, but never an access token in the clear. `None`: not traced.
     pub tracer: Option<Tracer>,
+    /// Counts what passes, that of handshakes which come to nothing included. `None`: not counted beyond
+    /// [`crate::Connection::traffic`].
+    pub meter: Option<Arc<Meter>>,
 }
 
 /// The requests that carry the access token (option 256 is sticky: it holds for the DTLS session).
@@ -75,6 +79,7 @@ impl Default for Settings {
             times: Times::measured(),
             limits: Limits::default(),
             tracer: None,
+            meter: None,
         }
     }
 }

@@ -8,6 +8,7 @@ use lowband_wire::dtls::record::{ContentType, Header};
 use std::fmt::{self, Write};
 use std::ops::Add;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// What happened on a connection.
@@ -118,6 +119,39 @@ impl Add for Traffic {
             datagrams_in: self.datagrams_in + other.datagrams_in,
             bytes_in: self.bytes_in + other.bytes_in,
         }
+    }
+}
+
+/// Counts what passes on one connection or on several, while it passes, that of handshakes which come to
+/// nothing included ([`crate::Settings::meter`]). Outlives the connections that it counts.
+#[derive(Debug, Default)]
+pub struct Meter {
+    datagrams_out: AtomicU64,
+    bytes_out: AtomicU64,
+    datagrams_in: AtomicU64,
+    bytes_in: AtomicU64,
+}
+
+impl Meter {
+    /// Returns what has passed so far. The four numbers are read one by one, so that a datagram may be in one
+    /// and not yet in another.
+    pub fn traffic(&self) -> Traffic {
+        Traffic {
+            datagrams_out: self.datagrams_out.load(Ordering::Relaxed),
+            bytes_out: self.bytes_out.load(Ordering::Relaxed),
+            datagrams_in: self.datagrams_in.load(Ordering::Relaxed),
+            bytes_in: self.bytes_in.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(crate) fn sent(&self, bytes: u64) {
+        self.bytes_out.fetch_add(bytes, Ordering::Relaxed);
+        self.datagrams_out.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn received(&self, bytes: u64) {
+        self.bytes_in.fetch_add(bytes, Ordering::Relaxed);
+        self.datagrams_in.fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -16,16 +16,14 @@ use hyper::header::{
 };
 use hyper_util::rt::TokioIo;
 use lowband_client::key_log::KeyLogFile;
-use lowband_client::{Limits, Settings, Verification};
+use lowband_client::{Limits, Settings, Verification, tls};
 use lowband_wire::coap::content_format::APPLICATION_CBOR;
 use openssl::error::ErrorStack;
-use openssl::ssl::{Ssl, SslConnector, SslMethod, SslVerifyMode};
-use openssl::x509::store::X509StoreBuilder;
-use openssl::x509::{X509, X509VerifyResult};
+use openssl::ssl::Ssl;
+use openssl::x509::X509VerifyResult;
 use std::fmt::{Display, Write};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
@@ -127,27 +125,8 @@ async fn secure(
 }
 
 fn session(host: &str, verification: &Verification, key_log: Option<KeyLogFile>) -> Result<Ssl, ErrorStack> {
-    let mut connector = SslConnector::builder(SslMethod::tls_client())?;
-    match verification {
-        Verification::System => {}
-        Verification::None => connector.set_verify(SslVerifyMode::NONE),
-        Verification::Roots(pem) => {
-            let mut roots = X509StoreBuilder::new()?;
-            for certificate in X509::stack_from_pem(pem)? {
-                roots.add_cert(certificate)?;
-            }
-            connector.set_cert_store(roots.build());
-        }
-    }
-    if let Some(file) = key_log {
-        let file = Mutex::new(file);
-        connector.set_keylog_callback(move |_, line| {
-            // A log that cannot be written (a full disk) has a gap, and the connection goes on.
-            let _ = file.lock().unwrap_or_else(PoisonError::into_inner).append(line);
-        });
-    }
-    let mut configuration = connector.build().configure()?;
-    configuration.set_verify_hostname(!matches!(verification, Verification::None));
+    let mut configuration = tls::connector(verification, key_log)?.build().configure()?;
+    tls::checked(&mut configuration, verification);
     configuration.into_ssl(host)
 }
 

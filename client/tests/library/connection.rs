@@ -1,11 +1,12 @@
 //! The library: what goes over a connection that works.
 
 use crate::stub_server::{Reply, Seen, StubServer, content};
-use lowband_client::trace::{Trace, Tracer, records};
+use lowband_client::trace::{Meter, Trace, Tracer, records};
 use lowband_client::{
     Code, ConnectOptions, Connection, Limits, Method, Request, Settings, TokenUse, Verification,
 };
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Long enough for any machine; no test waits for it to pass.
@@ -230,6 +231,19 @@ async fn the_counters_say_what_the_trace_saw() {
     assert_eq!(traffic.datagrams_out + 1, out.len() as u64);
     assert_eq!(traffic.datagrams_in, come.len() as u64);
     assert_eq!(traffic.bytes_in, come.iter().map(|(_, come)| *come as u64).sum::<u64>());
+}
+
+#[tokio::test]
+async fn a_meter_counts_several_connections_and_handshakes_that_come_to_nothing() {
+    let stub = StubServer::start(echo);
+    let meter = Arc::new(Meter::default());
+    let settings = || Settings { meter: Some(Arc::clone(&meter)), ..Settings::default() };
+    let (one, other) = (connect(&stub, settings()).await, connect(&stub, settings()).await);
+    assert_eq!(meter.traffic(), one.traffic() + other.traffic());
+    let before = meter.traffic();
+    let distrusted = ConnectOptions { verification: Verification::System, ..options(&stub) };
+    Connection::connect_with(distrusted, settings()).await.unwrap_err();
+    assert!(meter.traffic().bytes_in > before.bytes_in && meter.traffic().bytes_out > before.bytes_out);
 }
 
 #[tokio::test]
