@@ -1,0 +1,38 @@
+//! Why the proxy cannot begin.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Why the proxy cannot begin.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Caller: the homeserver is neither a name nor a URL.
+    #[error("{0:?} is neither the name nor the URL of a homeserver")]
+    Homeserver(String),
+    /// Caller: other machines would reach the address.
+    #[error("{0} can be reached from other machines: anyone there could use the proxy; it has to be allowed")]
+    Remote(SocketAddr),
+    /// Machine: the address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The system's error.
+        source: std::io::Error,
+    },
+    /// Caller: the listener's certificate or key cannot be used.
+    #[error("{}: {source}", path.display())]
+    Identity {
+        /// The file.
+        path: PathBuf,
+        /// OpenSSL's error.
+        source: openssl::error::ErrorStack,
+    },
+    /// Machine: OpenSSL cannot be set up.
+    #[error("OpenSSL: {0}")]
+    Tls(#[from] openssl::error::ErrorStack),
+    /// Machine: the listener fails.
+    #[error("the listener fails: {0}")]
+    Io(#[from] std::io::Error),
+}

@@ -1,0 +1,21 @@
+//! The local proxy for low-bandwidth Matrix (MSC3079): for clients that know nothing of it.
+//!
+//! ```text
+//! HTTP client -> listener -> guard (Host), cors (OPTIONS) -> exchange -> sessions (one for each access token) -> UDP
+//!                                                                     -> https (media, what 5.05 refuses) -> TCP
+//! ```
+//!
+//! A client asks in JSON over HTTP and gets the JSON value that its homeserver would have given; on the wire it
+//! is CBOR over CoAP and DTLS where that gets through, and HTTPS where not. Access tokens, queries and bodies
+//! never reach the log.
+
+mod body;
+mod error;
+mod https;
+mod settings;
+mod stats;
+mod ways;
+
+pub use error::Error;
+pub use settings::{Identity, Limits, Settings, Times};
+pub use stats::Summary;

@@ -1,0 +1,156 @@
+//! What a user may choose, and every limit of the proxy.
+
+use crate::ways::Udp;
+use lowband_client::{ConnectOptions, Redial, Verification};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The settings of a local proxy.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The homeserver: a server name (`example.org`, looked up as Matrix clients do) or the URL of its
+    /// client-server API (`https://matrix.example.org`).
+    pub homeserver: String,
+    /// Where datagrams go, as `HOST` or `HOST:PORT`. `None`: to the host of the homeserver, at the port that
+    /// `/versions` names or 8008.
+    pub udp: Option<String>,
+    /// The address to listen on; `127.0.0.1:8009` by default.
+    pub listen: SocketAddr,
+    /// Whether the proxy may listen on an address that other machines reach. Whoever reaches it can ask the
+    /// homeserver through it; false by default.
+    pub allow_remote: bool,
+    /// Names that clients may know the proxy by, besides `localhost`, the loopback addresses and the address
+    /// that it listens on. A request for any other host is refused: the page of a stranger whose name leads
+    /// here (DNS rebinding) must not reach the proxy as its own server.
+    pub names: Vec<String>,
+    /// The certificate with which the listener speaks TLS. `None`, the default: plain HTTP.
+    pub identity: Option<Identity>,
+    /// The certificates that the homeserver's are verified against, for DTLS and HTTPS alike.
+    pub verification: Verification,
+    /// What is bounded.
+    pub limits: Limits,
+    /// How long is waited for what.
+    pub times: Times,
+    /// A file to append the DTLS secrets to; see [`lowband_client::Settings::key_log`].
+    pub key_log: Option<PathBuf>,
+}
+
+/// The listener's certificate.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The certificate and its chain, in PEM form.
+    pub certificate: PathBuf,
+    /// Its private key, in PEM form.
+    pub key: PathBuf,
+}
+
+/// Upper bounds. All clients are on this machine, so an access token stands for a client: what one of them
+/// holds is bounded too, and the others are served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections of clients, 256 by default. One more takes the place of the one that has been without a
+    /// request for the longest; if all have one, it waits.
+    pub connections: usize,
+    /// Requests under way, 512 by default; one more is answered 429.
+    pub requests: usize,
+    /// Requests under way with one access token, or without any, 128 by default; one more is answered 429.
+    pub requests_of_one: usize,
+    /// DTLS sessions, 64 by default. One more closes the one that has been idle for the longest; if none is
+    /// idle, its requests go over HTTPS.
+    pub sessions: usize,
+    /// Bytes of one request's JSON that is translated, 8 MiB by default; a longer one goes over HTTPS, or is
+    /// answered 413 if its length was not told.
+    pub request_body: usize,
+    /// Bytes of request bodies that are held, 32 MiB by default; a request beyond it is answered 429.
+    pub held: usize,
+    /// Bytes of them that one access token may hold, 16 MiB by default; a request beyond it is answered 429.
+    pub held_by_one: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            connections: 256,
+            requests: 512,
+            requests_of_one: 128,
+            sessions: 64,
+            request_body: 8 << 20,
+            held: 32 << 20,
+            held_by_one: 16 << 20,
+        }
+    }
+}
+
+/// How long is waited for what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// A session without a request is closed after this time; 5 minutes by default.
+    pub idle: Duration,
+    /// The longest time for a handshake over UDP; 30 s by default.
+    pub handshake: Duration,
+    /// The longest poll that is asked of the homeserver, 55 s by default: matrix-nio gives any request up
+    /// after 60 s, and by default polls for as long.
+    pub poll: Duration,
+    /// How long `/versions` is waited for where an earlier answer is remembered; 5 s by default.
+    pub versions: Duration,
+    /// How late the first failure of `/sync` is told, 2 s by default, and twice as late with each one that
+    /// follows, up to 30 s and the client's patience.
+    pub late: Duration,
+    /// How long the requests under way may take once the proxy is told to end; 3 s by default.
+    pub ending: Duration,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Times {
+            idle: Duration::from_secs(300),
+            handshake: Duration::from_secs(30),
+            poll: Duration::from_secs(55),
+            versions: Duration::from_secs(5),
+            late: Duration::from_secs(2),
+            ending: Duration::from_secs(3),
+        }
+    }
+}
+
+impl Settings {
+    /// Makes the settings for a homeserver, with all defaults.
+    pub fn new(homeserver: impl Into<String>) -> Settings {
+        Settings {
+            homeserver: homeserver.into(),
+            udp: None,
+            listen: SocketAddr::from(([127, 0, 0, 1], 8009)),
+            allow_remote: false,
+            names: Vec::new(),
+            identity: None,
+            verification: Verification::System,
+            limits: Limits::default(),
+            times: Times::default(),
+            key_log: None,
+        }
+    }
+
+    /// Returns how to dial the server's datagram port.
+    pub(crate) fn connect_options(&self, udp: &Udp) -> ConnectOptions {
+        ConnectOptions {
+            server: udp.server,
+            server_name: udp.server_name.clone(),
+            verification: self.verification.clone(),
+            connect_timeout: self.times.handshake,
+        }
+    }
+
+    /// Returns the settings of a connection over UDP.
+    pub(crate) fn client_settings(&self) -> lowband_client::Settings {
+        lowband_client::Settings { key_log: self.key_log.clone(), ..lowband_client::Settings::default() }
+    }
+
+    /// Returns how a lost session is got over: soon given up, since the proxy looks for another way then.
+    pub(crate) fn redial(&self) -> Redial {
+        Redial { patience: REDIAL_PATIENCE, ..Redial::default() }
+    }
+}
+
+/// How long a request waits for a new session before another way is looked for.
+const REDIAL_PATIENCE: Duration = Duration::from_secs(10);
