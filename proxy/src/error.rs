@@ -7,9 +7,14 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Caller: the homeserver is neither a name nor a URL.
-    #[error("{0:?} is neither the name nor the URL of a homeserver")]
-    Homeserver(String),
+    /// Caller: the homeserver is neither a name nor a URL that can be used.
+    #[error("the homeserver {told:?}: {why}")]
+    Homeserver {
+        /// What the caller calls it.
+        told: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// Caller: other machines would reach the address.
     #[error("{0} can be reached from other machines: anyone there could use the proxy; it has to be allowed")]
     Remote(SocketAddr),
@@ -29,6 +34,9 @@ pub enum Error {
         /// OpenSSL's error.
         source: openssl::error::ErrorStack,
     },
+    /// Caller: the key log cannot be written.
+    #[error("{0}")]
+    KeyLog(lowband_client::Error),
     /// Machine: OpenSSL cannot be set up.
     #[error("OpenSSL: {0}")]
     Tls(#[from] openssl::error::ErrorStack),

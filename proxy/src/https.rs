@@ -1,77 +1,215 @@
-//! The way over HTTPS.
+//! The way over HTTPS: a client of the homeserver with connections that are kept, verified as those over DTLS
+//! are, HTTP/1.1 or HTTP/2 by ALPN. Bodies stream both ways. A redirect is an answer and is not followed: the
+//! request may carry an access token.
+//!
+//! ```text
+//! Request -> base, Host -> hyper's pool -> within (time limit) -> TLS -> connector (names, happy eyeballs, counts) -> TCP
+//! Response <- watched (no silence in a body) <-'
+//! ```
+
+mod connector;
+mod watched;
 
 use crate::body::{Body, BoxError};
+use crate::discovery::base::Base;
 use crate::error::Error;
+use crate::names::Names;
 use crate::settings::Settings;
-use http::uri::{PathAndQuery, Uri};
-use http::{Request, Response, header};
+use crate::stats::Stats;
+use connector::{Connector, Within};
+use http::header::HOST;
+use http::uri::PathAndQuery;
+use http::{Request, Response};
 use http_body_util::BodyExt;
 use hyper_openssl::client::legacy::HttpsConnector;
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use lowband_client::Verification;
-use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
-use openssl::x509::X509;
-use openssl::x509::store::X509StoreBuilder;
+use lowband_client::key_log::KeyLogFile;
+use lowband_client::tls;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+use tokio::time::sleep_until;
+use watched::{Counted, Moved, Watched};
+
+/// ALPN (RFC 7301): HTTP/2 where the server has it.
+const PROTOCOLS: &[u8] = b"\x02h2\x08http/1.1";
+/// Time for the head of an answer, from the last piece of the request on. Longer than any long poll that is
+/// asked for ([`crate::Times::poll`]).
+const ANSWER: Duration = Duration::from_secs(120);
+/// Silence in the middle of a body after which the answer has broken off.
+const SILENCE: Duration = Duration::from_secs(60);
+/// How long a connection is kept that nobody uses.
+const KEPT: Duration = Duration::from_secs(90);
+/// Most connections that are kept without use: homeservers with HTTP/2 need one.
+const MOST_KEPT: usize = 8;
+/// Time between the questions to a server with HTTP/2 whether it is still there, while requests wait, and time
+/// for its answer.
+const PING: Duration = Duration::from_secs(30);
 
 /// Why a request over HTTPS got no answer.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct Failed(BoxError, bool);
+pub(crate) enum Failed {
+    /// The request cannot be sent: its address is malformed.
+    #[error("{0}")]
+    Malformed(#[from] http::Error),
+    /// No connection: nothing of the request has been sent.
+    #[error("no connection")]
+    Connect(#[source] BoxError),
+    /// The connection broke.
+    #[error("the connection broke")]
+    Broken(#[source] BoxError),
+    /// The server is silent.
+    #[error("no answer within {ANSWER:?}")]
+    Silent,
+}
 
 impl Failed {
     /// Returns whether nothing of the request can have arrived.
     pub(crate) fn unsent(&self) -> bool {
-        self.1
+        matches!(self, Failed::Malformed(_) | Failed::Connect(_))
     }
+}
+
+/// Returns an error with its causes, and with the cure where a certificate is not trusted.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let told = error.to_string();
+        // Layers repeat what the next one says.
+        if !text.contains(&told) {
+            let _infallible = write!(text, ": {told}");
+        }
+        cause = error.source();
+    }
+    if text.contains("certificate verify failed") {
+        text.push_str("; if its CA is yours, name it with --cacert FILE");
+    }
+    text
 }
 
 /// A client for the homeserver's HTTPS side. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Https {
-    base: Uri,
-    client: Client<HttpsConnector<HttpConnector>, Body>,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    client: Client<Within<HttpsConnector<Connector>>, Body>,
+    /// Where the homeserver is; `None` until discovery has said so.
+    base: watch::Sender<Option<Base>>,
+    /// Tells discovery that HTTPS is needed.
+    wanted: Notify,
 }
 
 impl Https {
-    /// Makes the client.
-    pub(crate) fn new(settings: &Settings) -> Result<Https, Error> {
-        let told = &settings.homeserver;
-        let base = if told.contains("://") { told.clone() } else { format!("https://{told}") };
-        let base = base.parse().map_err(|_| Error::Homeserver(told.clone()))?;
-        let mut tls = SslConnector::builder(SslMethod::tls_client())?;
-        match &settings.verification {
-            Verification::System => {}
-            Verification::Roots(pem) => {
-                let mut store = X509StoreBuilder::new()?;
-                for root in X509::stack_from_pem(pem)? {
-                    store.add_cert(root)?;
-                }
-                tls.set_cert_store(store.build());
-            }
-            Verification::None => tls.set_verify(SslVerifyMode::NONE),
-        }
-        let mut http = HttpConnector::new();
-        http.enforce_http(false);
-        let connector = HttpsConnector::with_connector(http, tls)?;
-        let client = Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
-        Ok(Https { base, client })
+    /// Makes the client. Fails if OpenSSL does, or for certificates that are none.
+    pub(crate) fn new(settings: &Settings, stats: &Stats) -> Result<Https, Error> {
+        let key_log = settings.key_log.as_deref().map(KeyLogFile::open).transpose().map_err(Error::KeyLog)?;
+        let mut connector = tls::connector(&settings.verification, key_log)?;
+        connector.set_alpn_protos(PROTOCOLS)?;
+        let names = Names::new(&settings.resolve, settings.family);
+        let mut connector = HttpsConnector::with_connector(Connector::new(names, stats.tcp()), connector)?;
+        let verification = settings.verification.clone();
+        connector.set_callback(move |configuration, _| {
+            tls::checked(configuration, &verification);
+            Ok(())
+        });
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .timer(TokioTimer::new())
+            .pool_idle_timeout(KEPT)
+            .pool_max_idle_per_host(MOST_KEPT)
+            .http2_keep_alive_interval(PING)
+            .http2_keep_alive_timeout(PING)
+            .build(Within::new(connector));
+        let inner = Inner { client, base: watch::Sender::new(None), wanted: Notify::new() };
+        Ok(Https { inner: Arc::new(inner) })
     }
 
-    /// Sends a request and returns the answer as soon as its head is there.
+    /// Sends a request to the homeserver and returns the answer as soon as its head is there. The request has
+    /// path and query as its client wrote them. Waits while it is not known where the homeserver is.
     pub(crate) async fn send(&self, request: Request<Body>) -> Result<Response<Body>, Failed> {
+        self.want();
+        let mut base = self.inner.base.subscribe();
+        // The sender is in `self`, so that the wait cannot fail.
+        let Ok(base) = base.wait_for(Option::is_some).await.map(|base| base.clone()) else {
+            return Err(Failed::Silent);
+        };
         let (mut parts, body) = request.into_parts();
-        let mut uri = self.base.clone().into_parts();
-        let target = parts.uri.path_and_query().cloned();
-        uri.path_and_query = target.or_else(|| Some(PathAndQuery::from_static("/")));
-        parts.uri = Uri::from_parts(uri).map_err(|error| Failed(error.into(), true))?;
-        parts.headers.remove(header::HOST);
-        let answer = self.client.request(Request::from_parts(parts, body)).await;
+        let target = parts.uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
+        if let Some(base) = base {
+            parts.uri = base.uri(&target)?;
+        }
+        // The client's own leads here.
+        parts.headers.remove(HOST);
+        self.ask(Request::from_parts(parts, body)).await
+    }
+
+    /// Sends a request with a whole URL.
+    pub(crate) async fn ask(&self, request: Request<Body>) -> Result<Response<Body>, Failed> {
+        let moved = Moved::default();
+        let request = request.map(|body| Counted::new(body, moved.clone()).boxed_unsync());
+        let mut answer = std::pin::pin!(self.inner.client.request(request));
+        let answer = loop {
+            let due = moved.last() + ANSWER;
+            tokio::select! {
+                answer = &mut answer => break answer,
+                () = sleep_until(due.into()) => if moved.last() + ANSWER <= due {
+                    return Err(Failed::Silent);
+                }
+            }
+        };
         let answer = answer.map_err(|error| {
-            let unsent = error.is_connect();
-            Failed(error.into(), unsent)
+            if error.is_connect() { Failed::Connect(error.into()) } else { Failed::Broken(error.into()) }
         })?;
-        Ok(answer.map(|body| body.map_err(BoxError::from).boxed_unsync()))
+        Ok(answer.map(|body| Watched::new(body, SILENCE).boxed_unsync()))
+    }
+
+    /// Notes where the homeserver is.
+    pub(crate) fn found(&self, base: &Base) {
+        self.inner.base.send_if_modified(|known| {
+            let is_new = known.as_ref() != Some(base);
+            *known = Some(base.clone());
+            is_new
+        });
+    }
+
+    /// Notes that somebody needs HTTPS.
+    pub(crate) fn want(&self) {
+        self.inner.wanted.notify_one();
+    }
+
+    /// Waits until somebody needs HTTPS; returns at once if somebody has since the last call.
+    pub(crate) async fn wanted(&self) {
+        self.inner.wanted.notified().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Layer(&'static str, #[source] Option<Box<Layer>>);
+
+    #[test]
+    fn an_error_is_told_with_its_causes_once_each_and_with_the_cure() {
+        let inner = Layer("certificate verify failed: self-signed", None);
+        let error = Layer("connect", Some(Box::new(Layer("connect", Some(Box::new(inner))))));
+        assert_eq!(
+            chain(&error),
+            "connect: certificate verify failed: self-signed; if its CA is yours, name it with --cacert FILE"
+        );
+        assert_eq!(chain(&Failed::Connect("refused".into())), "no connection: refused");
+    }
+
+    #[test]
+    fn only_what_never_left_is_unsent() {
+        assert!(Failed::Connect("x".into()).unsent());
+        assert!(!Failed::Broken("x".into()).unsent() && !Failed::Silent.unsent());
     }
 }

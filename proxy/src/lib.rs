@@ -10,12 +10,15 @@
 //! never reach the log.
 
 mod body;
+mod discovery;
 mod error;
 mod https;
+mod names;
 mod settings;
 mod stats;
 mod ways;
 
 pub use error::Error;
+pub use names::{Family, Fixed};
 pub use settings::{Identity, Limits, Settings, Times};
 pub use stats::Summary;

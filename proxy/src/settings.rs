@@ -1,5 +1,6 @@
 //! What a user may choose, and every limit of the proxy.
 
+use crate::names::{Family, Fixed};
 use crate::ways::Udp;
 use lowband_client::{ConnectOptions, Redial, Verification};
 use std::net::SocketAddr;
@@ -15,6 +16,15 @@ pub struct Settings {
     /// Where datagrams go, as `HOST` or `HOST:PORT`. `None`: to the host of the homeserver, at the port that
     /// `/versions` names or 8008.
     pub udp: Option<String>,
+    /// Whether `http://` is allowed for a homeserver that is not on this machine, where it shows access tokens
+    /// to everybody on the way; false by default.
+    pub clear_text: bool,
+    /// Addresses for hosts and ports that no resolver is asked for.
+    pub resolve: Vec<Fixed>,
+    /// The addresses that may be dialled, of both families by default.
+    pub family: Family,
+    /// A file that remembers what worked, for the next start. `None`: only this process remembers.
+    pub state: Option<PathBuf>,
     /// The address to listen on; `127.0.0.1:8009` by default.
     pub listen: SocketAddr,
     /// Whether the proxy may listen on an address that other machines reach. Whoever reaches it can ask the
@@ -120,6 +130,10 @@ impl Settings {
         Settings {
             homeserver: homeserver.into(),
             udp: None,
+            clear_text: false,
+            resolve: Vec::new(),
+            family: Family::Any,
+            state: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 8009)),
             allow_remote: false,
             names: Vec::new(),

@@ -1,13 +1,44 @@
-//! Which way requests go.
+//! Which way requests go: UDP, or HTTPS with CBOR, or HTTPS with JSON. [`race`] decides; here are the tasks that
+//! dial and look for the homeserver.
+//!
+//! ```text
+//! start -> keep: dials HOST:8008 at once ------------------> the first session, best() is UDP
+//!       -> look: /.well-known, /versions, or remembered ---> base, UDP port, CBOR?; best() may be HTTPS
+//! best() <- race <- through, failed, answered, found
+//! ```
+//!
+//! Each change is one line of the log, and is remembered for the next start.
 
+mod dial;
+mod race;
+mod remembered;
+
+use crate::discovery::base::Named;
+use crate::discovery::{self, Homeserver};
+use crate::error::Error;
 use crate::https::Https;
+use crate::names::Names;
 use crate::settings::Settings;
+use crate::stats::Stats;
+use dial::{Dialler, Heard};
 use lowband_client::LastingConnection;
+use race::{Best, Form, Race, SILENCE};
+use remembered::Remembered;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, sleep_until};
 
 /// The port for datagrams where nothing else is known.
 const PORT: u16 = 8008;
+/// How long the session of a dial is kept for a request to take it.
+const FIRST_KEPT: Duration = Duration::from_secs(60);
+/// Time from the first discovery in vain to the next; doubled with each that follows.
+const FIRST_GAP: Duration = Duration::from_secs(5);
+/// The longest such time.
+const LONGEST_GAP: Duration = Duration::from_secs(300);
 
 /// A way to the homeserver.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,42 +58,447 @@ pub(crate) struct Udp {
     pub(crate) server_name: String,
 }
 
-/// The ways to the homeserver, and which of them works.
+/// The ways to the homeserver, and which of them works. Cheap to clone; when the last clone is dropped, its
+/// tasks end.
 #[derive(Clone)]
-pub(crate) struct Ways(Arc<Settings>);
+pub(crate) struct Ways {
+    inner: Arc<Inner>,
+    _tasks: Arc<JoinSet<()>>,
+}
+
+struct Inner {
+    settings: Arc<Settings>,
+    named: Named,
+    https: Https,
+    dialler: Dialler,
+    state: Mutex<State>,
+    /// Changes with `state`, for those that wait.
+    changed: watch::Sender<()>,
+}
+
+struct State {
+    race: Race,
+    /// Where datagrams are to go.
+    place: Place,
+    /// Whether the dial under way has been heard.
+    heard: Heard,
+    /// Where datagrams got through the last time.
+    udp: Option<Udp>,
+    /// The session of the last dial, for whoever takes it first.
+    first: Option<LastingConnection>,
+    /// Dials that made a session so far.
+    sessions: u64,
+    /// Whether a request has come since the last dial began.
+    is_wanted: bool,
+    homeserver: Option<Homeserver>,
+    found: u64,
+    /// The way that was told last.
+    told: Option<Way>,
+    /// Why datagrams do not get through.
+    why_not_udp: String,
+    /// Why the homeserver was not found over HTTPS.
+    why_not_https: String,
+}
+
+/// A host and a port for datagrams.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Place {
+    host: String,
+    port: u16,
+}
+
+impl Place {
+    /// Returns where datagrams go: as the user says, else to the host of the API, at the port that the server
+    /// names, or that of its URL, which is one number for both in every example.
+    fn of(settings: &Settings, named: &Named, homeserver: Option<&Homeserver>) -> Place {
+        let base = homeserver.map_or(named.base(), |homeserver| &homeserver.base);
+        let port = homeserver.and_then(|homeserver| homeserver.udp_port).or(base.port()).unwrap_or(PORT);
+        let Some(told) = settings.udp.as_deref() else {
+            return Place { host: base.host().to_owned(), port };
+        };
+        let bare = |host: &str| host.trim_matches(['[', ']']).to_owned();
+        match told.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?))) {
+            // An IPv6 address without brackets has colons of its own.
+            Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
+                Place { host: bare(host), port }
+            }
+            _ => Place { host: bare(told), port },
+        }
+    }
+}
 
 impl Ways {
-    /// Begins to look for ways.
-    pub(crate) fn start(settings: &Arc<Settings>, _https: &Https) -> Ways {
-        Ways(Arc::clone(settings))
+    /// Begins to look for ways. Must be called inside a tokio runtime.
+    pub(crate) fn start(settings: &Arc<Settings>, https: &Https, stats: &Stats) -> Result<Ways, Error> {
+        let told = &settings.homeserver;
+        let named = Named::parse(told, settings.clear_text)
+            .map_err(|why| Error::Homeserver { told: told.clone(), why })?;
+        let remembered =
+            settings.state.as_deref().and_then(|path| Remembered::read(path, told, settings.clear_text));
+        let homeserver = remembered.as_ref().map(|remembered| remembered.homeserver.clone());
+        if let Some(homeserver) = &homeserver {
+            https.found(&homeserver.base);
+        }
+        let form = homeserver.as_ref().map(Homeserver::form);
+        let patient = remembered.as_ref().is_none_or(|remembered| remembered.udp);
+        let state = State {
+            race: Race::begin(Instant::now(), form, patient),
+            place: Place::of(settings, &named, homeserver.as_ref()),
+            heard: Heard::default(),
+            udp: None,
+            first: None,
+            sessions: 0,
+            is_wanted: false,
+            homeserver,
+            found: remembered.as_ref().map_or(0, |remembered| remembered.found),
+            told: None,
+            why_not_udp: "not dialled yet".into(),
+            why_not_https: "not looked for yet".into(),
+        };
+        let dialler = Dialler {
+            settings: Arc::clone(settings),
+            names: Names::new(&settings.resolve, settings.family),
+            stats: stats.clone(),
+        };
+        let inner = Arc::new(Inner {
+            settings: Arc::clone(settings),
+            named,
+            https: https.clone(),
+            dialler,
+            state: Mutex::new(state),
+            changed: watch::Sender::new(()),
+        });
+        let mut tasks = JoinSet::new();
+        tasks.spawn(keep(Arc::clone(&inner)));
+        tasks.spawn(look(Arc::clone(&inner), remembered.is_some_and(|remembered| remembered.is_fresh())));
+        Ok(Ways { inner, _tasks: Arc::new(tasks) })
     }
 
-    /// Returns the way of the next request, as soon as one is known to work.
+    /// Returns the way of the next request, as soon as one is known to work. Waits for ever where none does:
+    /// the caller's patience bounds it.
     pub(crate) async fn best(&self) -> Way {
-        match self.0.udp.as_deref() {
-            Some(target) => resolve(target).await.map_or(Way::HttpsJson, Way::Udp),
-            None => Way::HttpsJson,
+        let mut changed = self.inner.changed.subscribe();
+        loop {
+            changed.mark_unchanged();
+            match self.inner.best() {
+                Ok(way) => return way,
+                Err(again) => {
+                    let again = async {
+                        match again {
+                            Some(at) => sleep_until(at.into()).await,
+                            None => std::future::pending().await,
+                        }
+                    };
+                    // The sender is in `self`, so that the wait cannot fail.
+                    tokio::select! { _ = changed.changed() => {} () = again => {} }
+                }
+            }
         }
     }
 
-    /// Returns the first session, once.
+    /// Returns the session that the last dial made, to whoever asks first.
     pub(crate) fn take_first(&self) -> Option<LastingConnection> {
-        None
+        self.inner.lock().first.take()
     }
 
-    /// Notes that a dial or a request over UDP failed by the link.
+    /// Dials a session of its own for a caller. Gives up on a server that has been silent for 3 s where HTTPS
+    /// works. A failure is noted: the next [`Ways::best`] may be another.
+    pub(crate) async fn dial(&self, udp: &Udp) -> Result<LastingConnection, lowband_client::Error> {
+        let heard = Heard::default();
+        let silence = async {
+            sleep(SILENCE).await;
+            if heard.any() || !self.inner.lock().race.knows_https() {
+                std::future::pending().await
+            }
+        };
+        let outcome = tokio::select! {
+            outcome = self.inner.dialler.address(udp, &heard) => outcome,
+            () = silence => Err(lowband_client::Error::ConnectTimeout(SILENCE)),
+        };
+        if let Err(error) = &outcome {
+            self.udp_failed(error);
+        }
+        outcome
+    }
+
+    /// Notes that a dial or a request over UDP failed by the link. Failures of a single request, as one that is
+    /// too long for CoAP, are none of the link's.
     pub(crate) fn udp_failed(&self, why: &lowband_client::Error) {
-        tracing::debug!(%why, "UDP does not get through");
+        use lowband_client::Error;
+        let is_of_the_link = !matches!(
+            why,
+            Error::Protocol(_)
+                | Error::Unsendable(_)
+                | Error::Target(_)
+                | Error::AccessToken(_)
+                | Error::Reset
+        );
+        if is_of_the_link {
+            self.inner.change(|state| {
+                if state.race.failed(Instant::now(), false) {
+                    state.why_not_udp = why.to_string();
+                }
+            });
+        }
     }
 
     /// Notes that an answer came over UDP.
-    pub(crate) fn udp_answered(&self) {}
+    pub(crate) fn udp_answered(&self) {
+        self.inner.lock().race.answered();
+    }
+
+    /// Notes that the server does not read CBOR over HTTPS.
+    pub(crate) fn cbor_refused(&self) {
+        self.inner.change(|state| {
+            state.race.https(Form::Json);
+            if let Some(homeserver) = &mut state.homeserver {
+                homeserver.cbor = false;
+            }
+        });
+    }
+
+    /// Says why nothing works at present, without secrets.
+    pub(crate) fn why(&self) -> String {
+        let state = self.inner.lock();
+        format!("UDP {}: {}; HTTPS: {}", state.place, state.why_not_udp, state.why_not_https)
+    }
 }
 
-async fn resolve(target: &str) -> Option<Udp> {
-    let has_port = target.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    let address = if has_port { target.to_owned() } else { format!("{target}:{PORT}") };
-    let server = tokio::net::lookup_host(&address).await.ok()?.next()?;
-    let (name, _port) = address.rsplit_once(':')?;
-    Some(Udp { server, server_name: name.trim_matches(['[', ']']).to_owned() })
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl Homeserver {
+    fn form(&self) -> Form {
+        if self.cbor { Form::Cbor } else { Form::Json }
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the state and wakes those that wait.
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let changed = change(&mut self.lock());
+        self.changed.send_replace(());
+        changed
+    }
+
+    /// Returns the way of the next request, or when to ask again.
+    fn best(&self) -> Result<Way, Option<Instant>> {
+        let mut state = self.lock();
+        let best = state.race.best(Instant::now(), state.heard.any());
+        let way = match (best, &state.udp) {
+            (Best::Udp, Some(udp)) => Way::Udp(udp.clone()),
+            (Best::Https(Form::Cbor), _) => Way::HttpsCbor,
+            (Best::Https(Form::Json), _) => Way::HttpsJson,
+            (Best::Wait(at), _) => {
+                self.want(&mut state);
+                self.https.want();
+                return Err(at);
+            }
+            (Best::Udp, None) => return Err(None),
+        };
+        if !matches!(way, Way::Udp(_)) {
+            self.want(&mut state);
+        }
+        if state.told.as_ref() != Some(&way) {
+            state.told = Some(way.clone());
+            state.tell(&way);
+            self.remember(&state);
+        }
+        Ok(way)
+    }
+
+    /// Notes that a dial has somebody to dial for.
+    fn want(&self, state: &mut State) {
+        if !std::mem::replace(&mut state.is_wanted, true) {
+            self.changed.send_replace(());
+        }
+    }
+
+    /// Writes what works to the file, beside the tasks: its disk may be slow.
+    fn remember(&self, state: &State) {
+        let (Some(path), Some(homeserver)) = (self.settings.state.clone(), state.homeserver.clone()) else {
+            return;
+        };
+        let udp = matches!(state.told, Some(Way::Udp(_)));
+        let told = self.settings.homeserver.clone();
+        let remembered = Remembered { homeserver, udp, found: state.found };
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = remembered.write(&path, &told) {
+                tracing::warn!("{}: {error}: what works is not remembered", path.display());
+            }
+        });
+    }
+
+    /// Takes what discovery has found: where datagrams go may be another place.
+    fn found(&self, homeserver: Homeserver) {
+        self.https.found(&homeserver.base);
+        self.change(|state| {
+            state.race.https(homeserver.form());
+            state.found = remembered::now();
+            let place = Place::of(&self.settings, &self.named, Some(&homeserver));
+            state.homeserver = Some(homeserver);
+            if place != state.place {
+                tracing::debug!("datagrams go to {place}, not to {}", state.place);
+                state.place = place;
+                state.udp = None;
+                state.first = None;
+                state.race.moved(Instant::now());
+                state.is_wanted = true;
+            }
+            self.remember(state);
+        });
+    }
+}
+
+impl State {
+    /// Writes the line about a change of way.
+    fn tell(&self, way: &Way) {
+        let base = self.homeserver.as_ref().map(|homeserver| homeserver.base.to_string()).unwrap_or_default();
+        let (place, why) = (&self.place, &self.why_not_udp);
+        match way {
+            Way::Udp(udp) => tracing::info!("requests go over UDP, to {} ({place})", udp.server),
+            Way::HttpsCbor => {
+                tracing::info!("requests go over HTTPS with CBOR, to {base}: UDP {place}: {why}")
+            }
+            Way::HttpsJson => tracing::info!(
+                "requests go over HTTPS with JSON, to {base}, which offers no CBOR: UDP {place}: {why}"
+            ),
+        }
+    }
+}
+
+/// Dials, at once and whenever it is due and a request has asked for it.
+async fn keep(inner: Arc<Inner>) {
+    let mut changed = inner.changed.subscribe();
+    let mut place = inner.lock().place.clone();
+    // The first dial is that of `Race::begin`.
+    let mut dial = Some(begin(&inner, &place));
+    loop {
+        changed.mark_unchanged();
+        let due = {
+            let mut state = inner.lock();
+            if state.place != place {
+                dial = None;
+                place = state.place.clone();
+            }
+            let due = state.race.dial_at().filter(|_| dial.is_none() && state.is_wanted);
+            if due.is_some_and(|at| at <= Instant::now()) {
+                // Those who have HTTPS do not wait for it; a new place is a first dial.
+                let patient = state.udp.is_none() && state.told.is_none();
+                state.race.dialling(Instant::now(), patient);
+                state.is_wanted = false;
+                drop(state);
+                dial = Some(begin(&inner, &place));
+                continue;
+            }
+            due
+        };
+        let outcome = async {
+            match &mut dial {
+                Some(dial) => dial.join_next().await,
+                None => std::future::pending().await,
+            }
+        };
+        let at_due = async {
+            match due {
+                Some(at) => sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            outcome = outcome => {
+                dial = None;
+                // `None` and a task that was cancelled: the runtime ends.
+                if let Some(Ok(outcome)) = outcome {
+                    dialled(&inner, outcome);
+                }
+            }
+            _ = changed.changed() => {}
+            () = at_due => {}
+        }
+    }
+}
+
+type Outcome = Result<(LastingConnection, Udp), lowband_client::Error>;
+
+/// Begins a dial; it ends when what is returned is dropped.
+fn begin(inner: &Arc<Inner>, place: &Place) -> JoinSet<Outcome> {
+    let heard = Heard::default();
+    {
+        let mut state = inner.lock();
+        state.heard = heard.clone();
+        state.why_not_udp = format!("no session within {SILENCE:?}, the handshake goes on");
+    }
+    let (dialler, place) = (inner.dialler.clone(), place.clone());
+    let mut dial = JoinSet::new();
+    dial.spawn(async move { dialler.host(&place.host, place.port, &heard).await });
+    dial
+}
+
+fn dialled(inner: &Arc<Inner>, outcome: Outcome) {
+    match outcome {
+        Ok((connection, udp)) => {
+            let number = inner.change(|state| {
+                state.race.through();
+                state.udp = Some(udp);
+                state.first = Some(connection);
+                state.sessions += 1;
+                state.sessions
+            });
+            let inner = Arc::downgrade(inner);
+            tokio::spawn(async move {
+                sleep(FIRST_KEPT).await;
+                let Some(inner) = inner.upgrade() else { return };
+                let mut state = inner.lock();
+                // Nobody has taken it: the session is closed, and one is dialled when it is needed.
+                if state.sessions == number {
+                    state.first = None;
+                }
+            });
+        }
+        Err(error) => inner.change(|state| {
+            state.race.failed(Instant::now(), true);
+            state.why_not_udp = error.to_string();
+        }),
+    }
+}
+
+/// Looks for the homeserver over HTTPS. Where what is remembered is `fresh`, and after a first time in vain,
+/// waits for a request that needs it: nothing goes over the wire for nobody.
+async fn look(inner: Arc<Inner>, fresh: bool) {
+    let mut is_needed = !fresh;
+    let mut gap = FIRST_GAP;
+    loop {
+        if !std::mem::replace(&mut is_needed, false) {
+            inner.https.wanted().await;
+        }
+        match discovery::discover(&inner.https, &inner.named, inner.settings.clear_text).await {
+            Ok(homeserver) => {
+                inner.found(homeserver);
+                gap = FIRST_GAP;
+                sleep(remembered::FRESH).await;
+            }
+            Err(why) => {
+                let why = why.to_string();
+                let is_news =
+                    inner.change(|state| std::mem::replace(&mut state.why_not_https, why.clone()) != why);
+                if is_news {
+                    tracing::warn!("the homeserver is not found over HTTPS: {why}");
+                }
+                sleep(gap).await;
+                gap = (gap * 2).min(LONGEST_GAP);
+            }
+        }
+    }
 }

@@ -15,6 +15,7 @@
 
 use crate::exchange::{Body, Exchange, Kind};
 use std::ops::AddAssign;
+use std::time::Duration;
 
 /// Bytes of a request's header fields besides its line, its token and what tells of its body: `user-agent`,
 /// `accept`, `host` with a name of 18 bytes, and the empty line.
@@ -41,9 +42,9 @@ const SYN_OPTIONS: u64 = 16;
 /// Bytes of the headers of IPv4 and TCP, and of the timestamps that each segment of Linux carries.
 const SEGMENT_HEADERS: u64 = 52;
 /// Bytes of a full segment at an MTU of 1,500.
-const SEGMENT: u64 = 1_448;
-/// How long Linux waits with an acknowledgement for data to send it with, in milliseconds.
-const DELAYED_ACKNOWLEDGEMENT: u128 = 40;
+pub const SEGMENT: u64 = 1_448;
+/// How long Linux waits with an acknowledgement for data to send it with.
+pub const DELAYED_ACKNOWLEDGEMENT: Duration = Duration::from_millis(40);
 
 /// Bytes that TCP would have carried.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,7 +63,8 @@ impl Cost {
         self.payload + self.headers
     }
 
-    fn of(payload: u64, segments: u64) -> Cost {
+    /// Returns what so many segments with this payload cost.
+    pub fn of(payload: u64, segments: u64) -> Cost {
         Cost { payload, segments, headers: segments * SEGMENT_HEADERS }
     }
 }
@@ -94,15 +96,41 @@ pub fn exchange(exchange: &Exchange, has_token: bool) -> Cost {
     };
     let json = |body: &Option<Body>| body.as_ref().map(|body| body.json_bytes.unwrap_or(body.bytes));
     let query: usize = exchange.query.iter().map(|parameter| parameter.len() + 1).sum();
-    let line = (method.len() + exchange.path.len() + query) as u64 + REQUEST_LINE;
-    let token = if has_token { AUTHORIZATION } else { 0 };
-    let body = json(&exchange.request_body).map_or(0, |length| CONTENT + length);
+    lengths(&Lengths {
+        method: method.len() as u64,
+        target: (exchange.path.len() + query) as u64,
+        has_token,
+        request: json(&exchange.request_body),
+        response: exchange.code.map(|_| json(&exchange.response_body).unwrap_or_default()),
+        is_slow: exchange.duration.is_some_and(|time| time > DELAYED_ACKNOWLEDGEMENT),
+    })
+}
+
+/// The lengths of an exchange that decide what it costs, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lengths {
+    /// The name of the method.
+    pub method: u64,
+    /// Path and query.
+    pub target: u64,
+    /// Whether the request carries an access token.
+    pub has_token: bool,
+    /// The JSON of the request. `None`: it has no body.
+    pub request: Option<u64>,
+    /// The JSON of the response, 0 without a body. `None`: there is no response.
+    pub response: Option<u64>,
+    /// Whether the response takes longer than [`DELAYED_ACKNOWLEDGEMENT`].
+    pub is_slow: bool,
+}
+
+/// Returns what an exchange of these lengths costs on a connection that is there.
+pub fn lengths(lengths: &Lengths) -> Cost {
+    let line = lengths.method + lengths.target + REQUEST_LINE;
+    let token = if lengths.has_token { AUTHORIZATION } else { 0 };
+    let body = lengths.request.map_or(0, |length| CONTENT + length);
     let up = sealed(line + REQUEST_HEAD + token + body);
-    let down = exchange
-        .code
-        .map_or(0, |_| sealed(RESPONSE_HEAD + json(&exchange.response_body).unwrap_or_default()));
-    let is_slow = exchange.duration.is_some_and(|time| time.as_millis() > DELAYED_ACKNOWLEDGEMENT);
-    let acknowledgements = 1 + u64::from(is_slow);
+    let down = lengths.response.map_or(0, |length| sealed(RESPONSE_HEAD + length));
+    let acknowledgements = 1 + u64::from(lengths.is_slow);
     Cost::of(up + down, up.div_ceil(SEGMENT) + down.div_ceil(SEGMENT) + acknowledgements)
 }
 
