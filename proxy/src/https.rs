@@ -189,7 +189,7 @@ impl Https {
 }
 
 #[cfg(test)]
-mod tests {
+mod tests_of_errors {
     use super::*;
 
     #[derive(Debug, thiserror::Error)]
@@ -213,3 +213,6 @@ mod tests {
         assert!(!Failed::Broken("x".into()).unsent() && !Failed::Silent.unsent());
     }
 }
+
+#[cfg(test)]
+mod tests;

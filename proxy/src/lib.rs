@@ -10,12 +10,22 @@
 //! never reach the log.
 
 mod body;
+#[cfg(test)]
+#[allow(dead_code, reason = "the rest is for the client library's tests")]
+#[path = "../../client/tests/library/certificate.rs"]
+mod certificate;
 mod discovery;
 mod error;
 mod https;
 mod names;
 mod settings;
 mod stats;
+#[cfg(test)]
+#[allow(dead_code, reason = "the rest is for the client library's tests")]
+#[path = "../../client/tests/library/stub_server.rs"]
+mod stub_server;
+#[cfg(test)]
+mod testing;
 mod ways;
 
 pub use error::Error;

@@ -1,7 +1,7 @@
 //! Names to addresses, for datagrams and for HTTPS alike.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Addresses of a host and port that no resolver is asked for.
@@ -11,8 +11,9 @@ pub struct Fixed {
     pub host: String,
     /// The port that the addresses hold for.
     pub port: u16,
-    /// Its addresses, the first of which is tried first.
-    pub addresses: Vec<IpAddr>,
+    /// Its addresses, the first of which is tried first; each with the port that is dialled in place of
+    /// `port`, usually the same.
+    pub addresses: Vec<SocketAddr>,
 }
 
 /// The addresses that may be dialled.
@@ -44,7 +45,7 @@ impl Names {
     pub(crate) async fn addresses(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         let is_it = |fixed: &&Fixed| fixed.port == port && fixed.host.eq_ignore_ascii_case(host);
         let found: Vec<SocketAddr> = match self.fixed.iter().rev().find(is_it) {
-            Some(fixed) => fixed.addresses.iter().map(|address| SocketAddr::new(*address, port)).collect(),
+            Some(fixed) => fixed.addresses.clone(),
             None => tokio::net::lookup_host((host, port)).await?.collect(),
         };
         let allowed = |address: &SocketAddr| match self.family {
@@ -72,9 +73,9 @@ mod tests {
         };
         Names::new(
             &[
-                fixed(443, &["192.0.2.1"]),
-                fixed(8008, &["192.0.2.9"]),
-                fixed(8008, &["2001:db8::1", "192.0.2.2"]),
+                fixed(443, &["192.0.2.1:443"]),
+                fixed(8008, &["192.0.2.9:8008"]),
+                fixed(8008, &["[2001:db8::1]:8008", "192.0.2.2:9"]),
             ],
             family,
         )
@@ -88,9 +89,9 @@ mod tests {
         assert_eq!(of(Family::Any, "HS.example", 443).await.unwrap(), all(&["192.0.2.1:443"]));
         assert_eq!(
             of(Family::Any, "hs.example", 8008).await.unwrap(),
-            all(&["[2001:db8::1]:8008", "192.0.2.2:8008"])
+            all(&["[2001:db8::1]:8008", "192.0.2.2:9"])
         );
-        assert_eq!(of(Family::Ipv4, "hs.example", 8008).await.unwrap(), all(&["192.0.2.2:8008"]));
+        assert_eq!(of(Family::Ipv4, "hs.example", 8008).await.unwrap(), all(&["192.0.2.2:9"]));
         assert_eq!(of(Family::Any, "::1", 1).await.unwrap(), all(&["[::1]:1"]));
         let none = of(Family::Ipv6, "hs.example", 443).await.unwrap_err();
         assert_eq!(none.to_string(), "hs.example has no address to dial");

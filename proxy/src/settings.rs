@@ -99,6 +99,14 @@ pub struct Times {
     pub idle: Duration,
     /// The longest time for a handshake over UDP; 30 s by default.
     pub handshake: Duration,
+    /// Time without any datagram back after which HTTPS is used beside a dial; 3 s by default.
+    pub silence: Duration,
+    /// Time that a handshake may take, once the server has been heard, before HTTPS is used beside it; 10 s
+    /// by default: on 9.6 kbit/s the certificates alone take four.
+    pub slow_handshake: Duration,
+    /// Time from the second dial in vain to the next, 15 s by default; doubled with each that follows, up to
+    /// 10 minutes.
+    pub again: Duration,
     /// The longest poll that is asked of the homeserver, 55 s by default: matrix-nio gives any request up
     /// after 60 s, and by default polls for as long.
     pub poll: Duration,
@@ -116,6 +124,9 @@ impl Default for Times {
         Times {
             idle: Duration::from_secs(300),
             handshake: Duration::from_secs(30),
+            silence: Duration::from_secs(3),
+            slow_handshake: Duration::from_secs(10),
+            again: Duration::from_secs(15),
             poll: Duration::from_secs(55),
             versions: Duration::from_secs(5),
             late: Duration::from_secs(2),

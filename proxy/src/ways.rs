@@ -22,7 +22,7 @@ use crate::settings::Settings;
 use crate::stats::Stats;
 use dial::{Dialler, Heard};
 use lowband_client::LastingConnection;
-use race::{Best, Form, Race, SILENCE};
+use race::{Best, Form, Race};
 use remembered::Remembered;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -142,7 +142,7 @@ impl Ways {
         let form = homeserver.as_ref().map(Homeserver::form);
         let patient = remembered.as_ref().is_none_or(|remembered| remembered.udp);
         let state = State {
-            race: Race::begin(Instant::now(), form, patient),
+            race: Race::begin(&settings.times, Instant::now(), form, patient),
             place: Place::of(settings, &named, homeserver.as_ref()),
             heard: Heard::default(),
             udp: None,
@@ -201,19 +201,20 @@ impl Ways {
         self.inner.lock().first.take()
     }
 
-    /// Dials a session of its own for a caller. Gives up on a server that has been silent for 3 s where HTTPS
-    /// works. A failure is noted: the next [`Ways::best`] may be another.
+    /// Dials a session of its own for a caller. Gives up on a server that is silent for
+    /// [`crate::Times::silence`] where HTTPS works. A failure is noted: the next [`Ways::best`] may be another.
     pub(crate) async fn dial(&self, udp: &Udp) -> Result<LastingConnection, lowband_client::Error> {
         let heard = Heard::default();
+        let longest = self.inner.settings.times.silence;
         let silence = async {
-            sleep(SILENCE).await;
+            sleep(longest).await;
             if heard.any() || !self.inner.lock().race.knows_https() {
                 std::future::pending().await
             }
         };
         let outcome = tokio::select! {
             outcome = self.inner.dialler.address(udp, &heard) => outcome,
-            () = silence => Err(lowband_client::Error::ConnectTimeout(SILENCE)),
+            () = silence => Err(lowband_client::Error::ConnectTimeout(longest)),
         };
         if let Err(error) = &outcome {
             self.udp_failed(error);
@@ -438,7 +439,7 @@ fn begin(inner: &Arc<Inner>, place: &Place) -> JoinSet<Outcome> {
     {
         let mut state = inner.lock();
         state.heard = heard.clone();
-        state.why_not_udp = format!("no session within {SILENCE:?}, the handshake goes on");
+        state.why_not_udp = "no session as yet, the handshake goes on".into();
     }
     let (dialler, place) = (inner.dialler.clone(), place.clone());
     let mut dial = JoinSet::new();
@@ -502,3 +503,6 @@ async fn look(inner: Arc<Inner>, fresh: bool) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,16 +9,10 @@
 //!
 //! While nothing is known of HTTPS, requests wait for the one that comes first.
 
+use crate::settings::Times;
 use std::time::{Duration, Instant};
 
-/// Time without any datagram from the server after which HTTPS is used beside the dial.
-pub(crate) const SILENCE: Duration = Duration::from_secs(3);
-/// Time that a handshake may take, once the server has been heard, before HTTPS is used beside it: on 9.6
-/// kbit/s the certificates alone take four seconds.
-const HANDSHAKE: Duration = Duration::from_secs(10);
-/// Time from the second dial in vain to the next; doubled with each that follows.
-const FIRST_GAP: Duration = Duration::from_secs(15);
-/// The longest such time.
+/// The longest time between two dials.
 const LONGEST_GAP: Duration = Duration::from_secs(600);
 
 /// What HTTPS speaks.
@@ -40,6 +34,7 @@ pub(crate) enum Best {
 /// What is known of both ways.
 #[derive(Clone, Debug)]
 pub(crate) struct Race {
+    times: Times,
     udp: Datagrams,
     https: Option<Form>,
     /// Dials and sessions in a row that gave no answer.
@@ -60,8 +55,8 @@ impl Race {
     /// Begins with a dial that is about to be made. `https`: what HTTPS is remembered to speak. `patient`:
     /// whether requests wait for the dial a while, which they do not where UDP is remembered not to get
     /// through.
-    pub(crate) fn begin(now: Instant, https: Option<Form>, patient: bool) -> Race {
-        Race { udp: Datagrams::Dialling { since: now, patient }, https, in_vain: 0 }
+    pub(crate) fn begin(times: &Times, now: Instant, https: Option<Form>, patient: bool) -> Race {
+        Race { times: times.clone(), udp: Datagrams::Dialling { since: now, patient }, https, in_vain: 0 }
     }
 
     /// Returns where the next request goes. `heard`: whether the dial under way has had a datagram back.
@@ -69,13 +64,9 @@ impl Race {
         match (self.udp, self.https) {
             (Datagrams::Through, _) => Best::Udp,
             (Datagrams::Dialling { since, patient }, Some(form)) => {
-                let until = since + if heard { HANDSHAKE } else { SILENCE };
-                if patient && now < until {
-                    // Not heard by now does not mean not heard by the end of the longer time.
-                    Best::Wait(Some(until.min((since + SILENCE).max(now + SILENCE / 10))))
-                } else {
-                    Best::Https(form)
-                }
+                let Times { silence, slow_handshake, .. } = self.times;
+                let until = since + if heard { slow_handshake } else { silence };
+                if patient && now < until { Best::Wait(Some(until)) } else { Best::Https(form) }
             }
             (Datagrams::Down { .. }, Some(form)) => Best::Https(form),
             (Datagrams::Down { until }, None) => Best::Wait(Some(until)),
@@ -117,8 +108,10 @@ impl Race {
         let gap = match self.in_vain {
             // A session that is lost may have been lost by its server alone: the next one may get through.
             0 if !by_dial => Duration::ZERO,
-            0 => FIRST_GAP,
-            more => FIRST_GAP.saturating_mul(2_u32.saturating_pow((more - 1).min(16))).min(LONGEST_GAP),
+            0 => self.times.again,
+            more => {
+                self.times.again.saturating_mul(2_u32.saturating_pow((more - 1).min(16))).min(LONGEST_GAP)
+            }
         };
         self.in_vain = self.in_vain.saturating_add(1);
         self.udp = Datagrams::Down { until: now + gap };
@@ -145,10 +138,11 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
+    const SILENCE: Duration = Duration::from_secs(3);
 
     fn begin(https: Option<Form>) -> (Race, Instant) {
         let now = Instant::now();
-        (Race::begin(now, https, true), now)
+        (Race::begin(&Times::default(), now, https, true), now)
     }
 
     #[test]
@@ -164,10 +158,8 @@ mod tests {
     #[test]
     fn a_server_that_was_heard_has_ten_seconds_for_its_handshake() {
         let (race, began) = begin(Some(Form::Json));
-        assert!(matches!(race.best(began + SILENCE, true), Best::Wait(Some(_))));
-        let Best::Wait(Some(until)) = race.best(began + 9 * SECOND, true) else { panic!() };
-        assert!(until <= began + HANDSHAKE && until > began + 9 * SECOND);
-        assert_eq!(race.best(began + HANDSHAKE, true), Best::Https(Form::Json));
+        assert_eq!(race.best(began + SILENCE, true), Best::Wait(Some(began + 10 * SECOND)));
+        assert_eq!(race.best(began + 10 * SECOND, true), Best::Https(Form::Json));
     }
 
     #[test]
@@ -182,7 +174,7 @@ mod tests {
     #[test]
     fn what_was_remembered_not_to_get_through_is_not_waited_for() {
         let now = Instant::now();
-        let race = Race::begin(now, Some(Form::Cbor), false);
+        let race = Race::begin(&Times::default(), now, Some(Form::Cbor), false);
         assert_eq!(race.best(now, false), Best::Https(Form::Cbor));
     }
 
@@ -212,7 +204,7 @@ mod tests {
     fn a_first_dial_that_fails_is_not_repeated_at_once() {
         let (mut race, now) = begin(None);
         assert!(race.failed(now, true));
-        assert_eq!(race.best(now, false), Best::Wait(Some(now + FIRST_GAP)));
+        assert_eq!(race.best(now, false), Best::Wait(Some(now + 15 * SECOND)));
         race.https(Form::Json);
         assert_eq!(race.best(now, false), Best::Https(Form::Json));
     }

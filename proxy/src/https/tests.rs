@@ -1,0 +1,138 @@
+//! The client against a homeserver of HTTP/1.1 and one of HTTP/2.
+
+use super::*;
+use crate::body::{empty, whole};
+use crate::certificate::Certificate;
+use crate::testing::{self, Homeserver, answer, documents};
+use bytes::Bytes;
+use http::StatusCode;
+use http_body::Frame;
+use http_body_util::channel::Channel;
+use std::net::SocketAddr;
+
+const PROTOCOLS_OF: [&[u8]; 2] = [b"\x08http/1.1", b"\x02h2"];
+
+fn client(settings: &Settings, base: &str) -> Https {
+    let https = Https::new(settings, &Stats::default()).unwrap();
+    https.found(&Base::parse(base, false).unwrap());
+    https
+}
+
+fn settings(certificate: &Certificate) -> Settings {
+    let nobody = SocketAddr::from(([127, 0, 0, 1], 9));
+    testing::settings(certificate, nobody, nobody)
+}
+
+fn request(target: &str) -> Request<Body> {
+    Request::get(target).header("host", "127.0.0.1:8009").body(empty()).unwrap()
+}
+
+#[tokio::test]
+async fn the_host_is_the_homeservers_and_connections_are_kept() {
+    for protocols in PROTOCOLS_OF {
+        let certificate = Certificate::for_loopback();
+        let homeserver =
+            Homeserver::start(&certificate, protocols, |request| documents(request, None, 0, false)).await;
+        let https = client(&settings(&certificate), &format!("{}/prefix", homeserver.url()));
+        for target in ["/_matrix/a%2Fb?c=%20d", "/_matrix/e"] {
+            let response = https.send(request(target)).await.unwrap();
+            assert_eq!(response.status(), StatusCode::OK);
+            response.into_body().collect().await.unwrap();
+        }
+        let seen = homeserver.seen();
+        let authority = format!("localhost:{}", homeserver.address.port());
+        for (seen, target) in seen.iter().zip(["/prefix/_matrix/a%2Fb?c=%20d", "/prefix/_matrix/e"]) {
+            assert_eq!(seen.uri().path_and_query().unwrap(), target);
+            let host = seen.headers().get(HOST).map(|host| host.to_str().unwrap().to_owned());
+            let told = host.or(seen.uri().authority().map(ToString::to_string));
+            assert_eq!(told.as_deref(), Some(authority.as_str()));
+        }
+        assert_eq!((seen.len(), homeserver.connections()), (2, 1));
+    }
+}
+
+#[tokio::test]
+async fn bodies_stream_both_ways() {
+    for protocols in PROTOCOLS_OF {
+        let certificate = Certificate::for_loopback();
+        let homeserver =
+            Homeserver::start(&certificate, protocols, |request| documents(request, None, 0, false)).await;
+        let https = client(&settings(&certificate), &homeserver.url());
+        let (mut send, body) = Channel::<Bytes, BoxError>::new(1);
+        let request = Request::post("/echo").body(body.boxed_unsync()).unwrap();
+        // The echo of the first piece comes back before the second is sent.
+        let (response, ()) = tokio::join!(https.send(request), async {
+            send.send(Frame::data(Bytes::from_static(b"one"))).await.unwrap();
+        });
+        let mut response = response.unwrap().into_body();
+        assert_eq!(response.frame().await.unwrap().unwrap().into_data().unwrap(), "one");
+        send.send(Frame::data(Bytes::from_static(b"two"))).await.unwrap();
+        assert_eq!(response.frame().await.unwrap().unwrap().into_data().unwrap(), "two");
+        drop(send);
+        assert!(response.collect().await.unwrap().to_bytes().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_is_an_answer() {
+    let certificate = Certificate::for_loopback();
+    let homeserver = Homeserver::start(&certificate, PROTOCOLS, |_| {
+        let mut answer = answer(307, "text/html", "");
+        answer.headers_mut().insert("location", "/elsewhere".parse().unwrap());
+        answer
+    })
+    .await;
+    let https = client(&settings(&certificate), &homeserver.url());
+    let asked = Request::get("/a").header("authorization", "Bearer secret").body(whole("x")).unwrap();
+    assert_eq!(https.send(asked).await.unwrap().status(), StatusCode::TEMPORARY_REDIRECT);
+    assert_eq!(homeserver.targets(), ["/a"]);
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_trusted_gets_no_request() {
+    let certificate = Certificate::for_loopback();
+    let reply = |request| documents(request, None, 0, false);
+    let another = Homeserver::start(&Certificate::for_loopback(), PROTOCOLS, reply).await;
+    let wrong = Homeserver::start(&Certificate::for_another_name(), PROTOCOLS, reply).await;
+    let https = client(&settings(&certificate), &another.url());
+    let failed = https.send(request("/a")).await.unwrap_err();
+    assert!(failed.unsent());
+    let told = chain(&failed);
+    assert!(told.contains("certificate verify failed") && told.contains("--cacert FILE"), "{told}");
+    let mut unverified = settings(&certificate);
+    unverified.verification = lowband_client::Verification::None;
+    assert!(client(&unverified, &wrong.url()).send(request("/a")).await.is_ok());
+    assert_eq!((another.seen().len(), wrong.seen().len()), (0, 1));
+}
+
+#[tokio::test]
+async fn what_nobody_takes_is_unsent_and_a_request_waits_for_its_homeserver() {
+    let certificate = Certificate::for_loopback();
+    let homeserver =
+        Homeserver::start(&certificate, PROTOCOLS, |request| documents(request, None, 0, false)).await;
+    let https = client(&settings(&certificate), "https://localhost");
+    let failed = https.send(request("/a")).await.unwrap_err();
+    assert!(failed.unsent(), "{}", chain(&failed));
+
+    let https = Https::new(&settings(&certificate), &Stats::default()).unwrap();
+    let found = async {
+        https.wanted().await;
+        https.found(&Base::parse(&homeserver.url(), false).unwrap());
+    };
+    let (response, ()) = tokio::join!(https.send(request("/a")), found);
+    assert_eq!(response.unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn bytes_are_counted_beneath_tls() {
+    let certificate = Certificate::for_loopback();
+    let homeserver =
+        Homeserver::start(&certificate, PROTOCOLS, |_| answer(200, "text/plain", vec![b'x'; 100_000])).await;
+    let stats = Stats::default();
+    let https = Https::new(&settings(&certificate), &stats).unwrap();
+    https.found(&Base::parse(&homeserver.url(), false).unwrap());
+    let response = https.send(request("/a")).await.unwrap();
+    response.into_body().collect().await.unwrap();
+    let wire = stats.summary().https_wire;
+    assert!(wire > 100_000 && wire < 130_000, "{wire}");
+}
