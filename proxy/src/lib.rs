@@ -31,4 +31,4 @@ mod ways;
 pub use error::Error;
 pub use names::{Family, Fixed};
 pub use settings::{Identity, Limits, Settings, Times};
-pub use stats::Summary;
+pub use stats::{Stats, Summary};

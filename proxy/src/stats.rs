@@ -94,9 +94,9 @@ pub(crate) struct Exchanged {
     pub(crate) took: Duration,
 }
 
-/// Counts for the [`Summary`]. Cheap to clone.
+/// Counts for the [`Summary`]. Cheap to clone; all clones count the same.
 #[derive(Clone, Default)]
-pub(crate) struct Stats {
+pub struct Stats {
     counts: Arc<Mutex<Counts>>,
     tcp: Arc<Tcp>,
 }
@@ -184,7 +184,7 @@ impl Stats {
     }
 
     /// Returns all counts.
-    pub(crate) fn summary(&self) -> Summary {
+    pub fn summary(&self) -> Summary {
         let mut counts = self.counts();
         counts.fold();
         let mut udp = counts.ended;
