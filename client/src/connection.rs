@@ -1,7 +1,8 @@
 //! A connection as the library's users see it; [`crate::driver`] moves the datagrams.
 
-use crate::driver::{Driver, Failed, Nature, Shared, State};
+use crate::driver::{Driver, Failed, Nature, Shared, State, Wants};
 use crate::error::Error;
+use crate::incoming::{Incoming, Pieces};
 use crate::key_log::KeyLogFile;
 use crate::message::{Request, Response};
 use crate::settings::Settings;
@@ -20,7 +21,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval_at};
 
 /// Bounds the connect timeout: a server that has not taken a handshake for an hour will not take one.
@@ -53,7 +54,7 @@ struct Inner {
     path_codes: bool,
     tracer: Option<Tracer>,
     /// Requests under way: `Limits::exchanges_per_session`.
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
     /// Closes when the driver has ended.
     driver_ended: watch::Receiver<()>,
 }
@@ -81,7 +82,7 @@ impl Connection {
         socket.connect(options.server).await?;
         let local = socket.local_addr()?;
         fragmentation::allow(&socket, local.is_ipv6());
-        let permits = Semaphore::new(settings.limits.exchanges_per_session.max(1));
+        let permits = Arc::new(Semaphore::new(settings.limits.exchanges_per_session.max(1)));
         let mut client = Client::new(transport_config(&options, &settings), seed()?)?;
         if settings.tracer.is_some() {
             client.overhear();
@@ -147,12 +148,38 @@ impl Connection {
         self.attempt(request, Some(see)).await.map_err(|failed| failed.error)
     }
 
+    /// Sends a request and waits for the head of the response; the body follows in pieces. A response of one
+    /// block comes at once with its body, and of a longer one each piece as soon as it has no gap before it.
+    pub async fn begin(&self, request: Request) -> Result<Incoming, Error> {
+        self.attempt_to_begin(request).await.map_err(|failed| failed.error)
+    }
+
+    /// Makes a request as [`Connection::begin`] does; if it got no head, the error also says whether the
+    /// server can have seen it.
+    pub(crate) async fn attempt_to_begin(&self, request: Request) -> Result<Incoming, Failed> {
+        let (sender, parts) = mpsc::unbounded_channel();
+        let (pending, permit) = self.send(request, Wants::Pieces(Pieces::new(sender))).await?;
+        Incoming::begin(parts, pending, permit).await
+    }
+
     /// Makes a request; if it got no response, the error also says whether the server can have seen it.
     pub(crate) async fn attempt(
         &self,
         request: Request,
         see: Option<impl FnMut(Progress)>,
     ) -> Result<Response, Failed> {
+        let (sender, response) = oneshot::channel();
+        let (pending, _permit) = self.send(request, Wants::Whole(sender)).await?;
+        let shared = &self.inner.shared;
+        let outcome = match see {
+            Some(see) => watched(response, see, || shared.lock().client.progress(pending.exchange)).await,
+            None => response.await,
+        };
+        outcome.unwrap_or_else(|_| Err(Failed { error: Error::cut_off(), sent: true }))
+    }
+
+    /// Sends a request once it has a place among those under way.
+    async fn send(&self, request: Request, wants: Wants) -> Result<(Pending, OwnedSemaphorePermit), Failed> {
         let uri = target::to_options(&request.target, self.inner.path_codes).map_err(Failed::unsent)?;
         if let Some(tracer) = &self.inner.tracer {
             tracer.see(Trace::UriPath(&uri.path));
@@ -167,20 +194,15 @@ impl Connection {
             ..RequestOptions::default()
         };
         let message = coap::Request { method: request.method, options, body: request.body };
-        // The semaphore is never closed, so a permit always comes in the end.
-        let _permit = self.inner.permits.acquire().await;
+        let permit = Arc::clone(&self.inner.permits).acquire_owned().await;
+        // The semaphore is never closed.
+        let permit = permit.map_err(|_| Failed::unsent(Error::cut_off()))?;
         let long_poll = is_long_poll(request.method, &request.target);
         let nature = Nature { ends_token: ends_its_token(&request.target), long_poll };
         let shared = &self.inner.shared;
-        let (exchange, response) = shared.lock().request(Instant::now(), message, access_token, nature)?;
-        let mut pending = Pending { shared: &self.inner.shared, exchange, answered: false };
-        self.inner.shared.wake_driver();
-        let outcome = match see {
-            Some(see) => watched(response, see, || shared.lock().client.progress(exchange)).await,
-            None => response.await,
-        };
-        pending.answered = true;
-        outcome.unwrap_or(Err(Failed { error: Error::Closed(CloseReason::Local), sent: true }))
+        let exchange = shared.lock().request(Instant::now(), message, access_token, nature, wants)?;
+        shared.wake_driver();
+        Ok((Pending { connection: Arc::clone(&self.inner), exchange }, permit))
     }
 
     /// Sends close_notify and ends the connection, for all its clones. Requests under way fail.
@@ -264,18 +286,17 @@ async fn watched<T>(
     }
 }
 
-/// Cancels its request when it is dropped before the answer.
-struct Pending<'c> {
-    shared: &'c Shared,
+/// Cancels its request when it is dropped before the answer. Keeps the connection until then.
+pub(crate) struct Pending {
+    connection: Arc<Inner>,
     exchange: ExchangeId,
-    answered: bool,
 }
 
-impl Drop for Pending<'_> {
+impl Drop for Pending {
     fn drop(&mut self) {
-        if !self.answered {
-            self.shared.lock().cancel(Instant::now(), self.exchange);
-            self.shared.wake_driver();
+        let shared = &self.connection.shared;
+        if shared.lock().cancel(Instant::now(), self.exchange) {
+            shared.wake_driver();
         }
     }
 }
@@ -332,11 +353,15 @@ fn ends_its_token(target: &str) -> bool {
 }
 
 /// Returns whether the server may leave a request unanswered until something happens: Matrix says for how
-/// long by `timeout`.
+/// long by `timeout`. Sliding sync asks by POST.
 fn is_long_poll(method: Method, target: &str) -> bool {
     let query = target.split('#').next().and_then(|target| target.split_once('?'));
-    method == Method::Get
-        && query.is_some_and(|(_, query)| query.split('&').any(|pair| pair.starts_with("timeout=")))
+    let may_wait = match method {
+        Method::Get => true,
+        Method::Post => target.split('?').next().is_some_and(|path| path.ends_with("/sync")),
+        Method::Put | Method::Delete => false,
+    };
+    may_wait && query.is_some_and(|(_, query)| query.split('&').any(|pair| pair.starts_with("timeout=")))
 }
 
 /// Removes `Bearer `: servers take the token with and without it, and without is shorter.
@@ -379,6 +404,8 @@ mod tests {
         assert!(!is_long_poll(Method::Get, "/_matrix/client/v3/sync?since=s1&no_timeout=1"));
         assert!(!is_long_poll(Method::Get, "/sync#?timeout=1"));
         assert!(!is_long_poll(Method::Put, "/sync?timeout=1"));
+        assert!(is_long_poll(Method::Post, "/unstable/org.matrix.simplified_msc3575/sync?pos=1&timeout=1"));
+        assert!(!is_long_poll(Method::Post, "/keys/query?timeout=1"));
     }
 
     #[test]

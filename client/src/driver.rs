@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
 
-pub(crate) use state::{Failed, Nature, Shared, State};
+pub(crate) use state::{Failed, Nature, Shared, State, Wants};
 
 /// Room for the largest DTLS record (RFC 6347 section 4.1). A longer datagram is cut, and fails its
 /// authentication.

@@ -83,6 +83,11 @@ impl Error {
         }
     }
 
+    /// Returns the error of a caller whose driver is gone.
+    pub(crate) fn cut_off() -> Error {
+        Error::Closed(CloseReason::Local)
+    }
+
     /// Returns what a failed exchange means; `ended` is the end of its session, where there was one.
     pub(crate) fn failed(why: FailReason, ended: Option<CloseReason>) -> Error {
         match why {

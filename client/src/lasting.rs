@@ -1,13 +1,16 @@
 //! A connection that outlives its sessions; [`crate::redial`] decides, this carries out.
 
 use crate::connection::{self, ConnectOptions, Connection};
+use crate::driver::Failed;
 use crate::error::Error;
+use crate::incoming::Incoming;
 use crate::message::{Request, Response};
 use crate::redial::{self, Dial, Dials, Redial};
 use crate::settings::Settings;
 use crate::trace::{Trace, Traffic};
 use lowband_transport::coap::{PathReport, Progress};
 use lowband_transport::dtls::CloseReason;
+use lowband_wire::coap::Code;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -87,7 +90,10 @@ impl LastingConnection {
     /// Sends a request and waits for the whole response, over as many sessions as it takes. Dropping the
     /// future cancels the request.
     pub async fn request(&self, request: Request) -> Result<Response, Error> {
-        self.persist(request, None::<fn(Progress)>).await
+        self.persist(request, async |connection, request| {
+            connection.attempt(request, None::<fn(Progress)>).await
+        })
+        .await
     }
 
     /// Sends a request as [`LastingConnection::request`] does and shows how far it is, as
@@ -96,16 +102,23 @@ impl LastingConnection {
     pub async fn request_with_progress(
         &self,
         request: Request,
-        see: impl FnMut(Progress),
+        mut see: impl FnMut(Progress),
     ) -> Result<Response, Error> {
-        self.persist(request, Some(see)).await
+        self.persist(request, async |connection, request| connection.attempt(request, Some(&mut see)).await)
+            .await
     }
 
-    async fn persist(
+    /// Sends a request and waits for the head of the response, over as many sessions as it takes; the body
+    /// follows in pieces. A session that ends in the middle of the body ends the response.
+    pub async fn begin(&self, request: Request) -> Result<Incoming, Error> {
+        self.persist(request, async |connection, request| connection.attempt_to_begin(request).await).await
+    }
+
+    async fn persist<A: Answer>(
         &self,
         request: Request,
-        mut see: Option<impl FnMut(Progress)>,
-    ) -> Result<Response, Error> {
+        mut attempt: impl AsyncFnMut(Connection, Request) -> Result<A, Failed>,
+    ) -> Result<A, Error> {
         let inner = &self.inner;
         let mut patience = inner.redial.patience;
         let mut unavailable = 0;
@@ -116,13 +129,13 @@ impl LastingConnection {
                 connection = inner.dial(begin + patience).await?;
                 patience = patience.saturating_sub(begin.elapsed());
             }
-            match connection.attempt(request.clone(), see.as_mut()).await {
+            match attempt(connection.clone(), request.clone()).await {
                 Ok(response) => {
                     // A caller that dials meanwhile has a newer loss in mind.
                     if let Ok(mut dials) = inner.dials.try_lock() {
                         dials.answered();
                     }
-                    let wait = redial::waits(request.method, &response)
+                    let wait = redial::waits(request.method, response.refusal())
                         .filter(|wait| unavailable < inner.redial.unavailable && *wait < patience);
                     let Some(wait) = wait else { return Ok(response) };
                     unavailable += 1;
@@ -162,6 +175,24 @@ impl LastingConnection {
     pub fn traffic(&self) -> Traffic {
         let current = self.inner.current();
         current.traffic + current.connection.traffic()
+    }
+}
+
+/// What a request brings.
+trait Answer {
+    /// Returns the code, and the Max-Age that came with it.
+    fn refusal(&self) -> (Code, Option<u32>);
+}
+
+impl Answer for Response {
+    fn refusal(&self) -> (Code, Option<u32>) {
+        (self.code, self.max_age)
+    }
+}
+
+impl Answer for Incoming {
+    fn refusal(&self) -> (Code, Option<u32>) {
+        (self.code, self.max_age)
     }
 }
 

@@ -32,6 +32,7 @@
 mod connection;
 mod driver;
 mod error;
+mod incoming;
 pub mod key_log;
 mod lasting;
 mod message;
@@ -44,6 +45,7 @@ pub mod trace;
 
 pub use connection::{ConnectOptions, Connection};
 pub use error::Error;
+pub use incoming::Incoming;
 pub use lasting::LastingConnection;
 pub use message::{Request, Response};
 pub use redial::Redial;

@@ -11,7 +11,6 @@
 
 use crate::driver::Failed;
 use crate::error::Error;
-use crate::message::Response;
 use lowband_wire::coap::{Code, Method};
 use std::time::Duration;
 
@@ -76,9 +75,9 @@ pub(crate) fn repeats(method: Method, failed: &Failed) -> bool {
 
 /// Returns how long to wait before making a request again that the server has refused for now. Never for
 /// POST: programs behind the sidecar say 5.03 as well, and a homeserver may have died of this very request.
-pub(crate) fn waits(method: Method, response: &Response) -> Option<Duration> {
-    let refused = response.code == Code::new(5, 3) && is_idempotent(method);
-    response.max_age.filter(|_| refused).map(|seconds| Duration::from_secs(seconds.into()))
+pub(crate) fn waits(method: Method, (code, max_age): (Code, Option<u32>)) -> Option<Duration> {
+    let refused = code == Code::new(5, 3) && is_idempotent(method);
+    max_age.filter(|_| refused).map(|seconds| Duration::from_secs(seconds.into()))
 }
 
 /// Returns whether the method is idempotent (RFC 7252 section 5.1). In Matrix a PUT that sends something
@@ -207,15 +206,14 @@ mod tests {
 
     #[test]
     fn only_5_03_with_a_max_age_is_waited_for_and_never_by_post() {
-        let response = |code, max_age| Response { code, content_format: None, max_age, body: Vec::new() };
-        let unavailable = response(Code::new(5, 3), Some(7));
+        let unavailable = (Code::new(5, 3), Some(7));
         for method in [Method::Get, Method::Put, Method::Delete] {
-            assert_eq!(waits(method, &unavailable), Some(7 * SECOND));
+            assert_eq!(waits(method, unavailable), Some(7 * SECOND));
         }
-        assert_eq!(waits(Method::Post, &unavailable), None);
-        assert_eq!(waits(Method::Get, &response(Code::new(5, 3), None)), None);
-        assert_eq!(waits(Method::Get, &response(Code::new(4, 29), Some(7))), None);
-        assert_eq!(waits(Method::Get, &response(Code::new(2, 5), Some(7))), None);
+        assert_eq!(waits(Method::Post, unavailable), None);
+        assert_eq!(waits(Method::Get, (Code::new(5, 3), None)), None);
+        assert_eq!(waits(Method::Get, (Code::new(4, 29), Some(7))), None);
+        assert_eq!(waits(Method::Get, (Code::new(2, 5), Some(7))), None);
     }
 
     #[test]

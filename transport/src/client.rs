@@ -3,7 +3,7 @@
 
 use crate::coap::random::Random;
 use crate::coap::{
-    self, ClientEvent, FailReason, Limits, PathReport, Progress, Request, Response, Silence, Times,
+    self, ClientEvent, FailReason, Limits, Partial, PathReport, Progress, Request, Response, Silence, Times,
 };
 use crate::dtls::{self, CloseReason, PathSize};
 use crate::{ExchangeId, SessionId, SetupError, Transmit};
@@ -219,6 +219,11 @@ impl Client {
     /// Returns how far the body of an exchange has come. See [`coap::Client::progress`].
     pub fn progress(&self, exchange: ExchangeId) -> Option<Progress> {
         self.coap.progress(exchange)
+    }
+
+    /// Returns what has come of a response of several blocks. See [`coap::Client::partial`].
+    pub fn partial(&self, exchange: ExchangeId) -> Option<Partial<'_>> {
+        self.coap.partial(exchange)
     }
 
     /// Returns what is known of the path of a session. See [`coap::Client::path`].

@@ -35,7 +35,7 @@ mod snapshot;
 mod timers;
 mod upload;
 
-pub use client::{Client, ClientEvent, Direction, PathReport, Progress, Silence};
+pub use client::{Client, ClientEvent, Direction, Partial, PathReport, Progress, Silence};
 pub use config::{Limits, Times};
 pub use counters::Counters;
 pub use derived::Derived;

@@ -3,6 +3,7 @@
 
 use super::{masked, trace};
 use crate::error::Error;
+use crate::incoming::{self, Pieces};
 use crate::message::Response;
 use crate::settings::Settings;
 use crate::sticky::{Outcome, Sticky};
@@ -39,9 +40,26 @@ impl Failed {
 
 /// A caller that waits for a response.
 struct Waiting {
-    sender: oneshot::Sender<Answer>,
+    wants: Wants,
     /// The response may take minutes, with nothing to be heard meanwhile.
     long_poll: bool,
+}
+
+/// How a caller wants its response.
+pub(crate) enum Wants {
+    Whole(oneshot::Sender<Answer>),
+    Pieces(Pieces),
+}
+
+impl Wants {
+    fn finish(self, answer: Answer) {
+        match self {
+            Wants::Whole(sender) => {
+                let _nobody_waits_any_more = sender.send(answer);
+            }
+            Wants::Pieces(pieces) => pieces.finish(answer),
+        }
+    }
 }
 
 /// What the handles and the task share. The lock is held for single calls, never while waiting.
@@ -116,7 +134,8 @@ impl State {
         mut request: coap::Request,
         access_token: Option<String>,
         nature: Nature,
-    ) -> Result<(ExchangeId, oneshot::Receiver<Answer>), Failed> {
+        wants: Wants,
+    ) -> Result<ExchangeId, Failed> {
         if let Some(why) = &self.ended {
             return Err(Failed::unsent(Error::ended(why.clone())));
         }
@@ -125,16 +144,18 @@ impl State {
         request.options.cbor_version = sticky.cbor_version;
         let exchange = self.client.request(now, self.session, request);
         self.sticky.sent(exchange, sticky.access_token, nature.ends_token);
-        let (sender, receiver) = oneshot::channel();
-        self.waiting.insert(exchange, Waiting { sender, long_poll: nature.long_poll });
-        Ok((exchange, receiver))
+        self.waiting.insert(exchange, Waiting { wants, long_poll: nature.long_poll });
+        Ok(exchange)
     }
 
-    pub(crate) fn cancel(&mut self, now: Instant, exchange: ExchangeId) {
-        if self.waiting.remove(&exchange).is_some() {
+    /// Cancels a request; returns false if it has been answered.
+    pub(crate) fn cancel(&mut self, now: Instant, exchange: ExchangeId) -> bool {
+        let waits = self.waiting.remove(&exchange).is_some();
+        if waits {
             self.sticky.gave_up(exchange);
             self.client.cancel(now, exchange);
         }
+        waits
     }
 
     pub(crate) fn has_ended(&self) -> bool {
@@ -244,11 +265,30 @@ impl State {
         if let Some(why) = self.ended.clone() {
             self.end(why);
         }
+        // What has failed has nothing more to hand out.
+        self.hand_out();
     }
 
     fn answer(&mut self, exchange: ExchangeId, answer: Answer) {
         if let Some(waiting) = self.waiting.remove(&exchange) {
-            let _nobody_waits_any_more = waiting.sender.send(answer);
+            waiting.wants.finish(answer);
+        }
+    }
+
+    /// Hands out what has come of the responses that are wanted in pieces.
+    fn hand_out(&mut self) {
+        let mut changed = Vec::new();
+        for (exchange, waiting) in &mut self.waiting {
+            if let Wants::Pieces(pieces) = &mut waiting.wants
+                && !pieces.go_on(self.client.partial(*exchange))
+            {
+                changed.push(*exchange);
+            }
+        }
+        for exchange in changed {
+            self.answer(exchange, Err(incoming::changed()));
+            self.sticky.gave_up(exchange);
+            self.client.cancel(Instant::now(), exchange);
         }
     }
 
@@ -259,7 +299,7 @@ impl State {
         }
         for (_, waiting) in self.waiting.drain() {
             let error = Error::failed(FailReason::SessionClosed, Some(why.clone()));
-            let _nobody_waits_any_more = waiting.sender.send(Err(Failed { error, sent: true }));
+            waiting.wants.finish(Err(Failed { error, sent: true }));
         }
         self.ended = Some(why);
     }

@@ -13,6 +13,7 @@ mod certificate;
 mod connection;
 mod connection_ends;
 mod fragments;
+mod incoming;
 mod lasting;
 mod progress;
 mod slow_link;

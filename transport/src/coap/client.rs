@@ -37,7 +37,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 pub use liveness::Silence;
-pub use report::{Direction, PathReport, Progress};
+pub use report::{Direction, Partial, PathReport, Progress};
 
 /// Requests of one session that may begin while an older one is still sent again: a copy is recognised only
 /// as long as the server remembers its message id, else the request is executed twice. A server of ours

@@ -18,6 +18,7 @@
 //! place alone, and counts only if the body turns out to have nothing before it.
 
 use super::body::Body;
+use super::client::Partial;
 use super::exchanged::Response;
 use super::failure::ProtocolError;
 use lowband_wire::coap::Code;
@@ -104,6 +105,11 @@ impl Download {
         let length = self.end.or(self.options.size.map(|size| size as usize));
         let ends = length.is_some_and(|length| block.offset() + block.size.bytes() >= length);
         ends && self.body.len() >= block.offset()
+    }
+
+    /// Returns the beginning of the response, without gaps.
+    pub(super) fn partial(&self, restarts: u8) -> Partial<'_> {
+        Partial { code: self.code, options: &self.options, body: &self.body, restarts }
     }
 
     /// Counts the bytes that have come.

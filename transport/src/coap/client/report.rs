@@ -1,8 +1,11 @@
 //! What a caller may show of a body on its way, and of the path of its session.
 
+use super::exchange::State;
 use super::flight::Peer;
 use super::{Client, Exchange};
 use crate::{ExchangeId, SessionId};
+use lowband_wire::coap::Code;
+use lowband_wire::coap::options::ResponseOptions;
 use std::time::Duration;
 
 /// Which way a body goes.
@@ -23,6 +26,19 @@ pub struct Progress {
     pub moved: u64,
     /// Bytes of the whole body: of a download what the peer says (Size2), if it says anything.
     pub total: Option<u64>,
+}
+
+/// What has come of a response of several blocks, without gaps. See [`Client::partial`].
+#[derive(Clone, Copy, Debug)]
+pub struct Partial<'c> {
+    /// The code of the response, unless the server has to break off.
+    pub code: Code,
+    /// Its options.
+    pub options: &'c ResponseOptions,
+    /// The beginning of its body.
+    pub body: &'c [u8],
+    /// How often the request has begun again. The body is another one with each time.
+    pub restarts: u8,
 }
 
 /// What has been found out about the path of a session. See [`Client::path`].
@@ -47,6 +63,14 @@ impl Client {
     /// several blocks, and after the exchange has ended.
     pub fn progress(&self, exchange: ExchangeId) -> Option<Progress> {
         self.exchanges.get(&exchange).and_then(Exchange::progress)
+    }
+
+    /// Returns what has come of the response of an exchange; None before its first block, and after the
+    /// exchange has ended.
+    pub fn partial(&self, exchange: ExchangeId) -> Option<Partial<'_>> {
+        let exchange = self.exchanges.get(&exchange)?;
+        let State::Downloading(download, _) = &exchange.state else { return None };
+        Some(download.partial(exchange.restarts))
     }
 
     /// Returns what is known of the path of a session; None without such a session.

@@ -1,0 +1,212 @@
+//! A response that is handed out while it comes.
+//!
+//! ```text
+//! State::take_events -> Pieces --channel--> Incoming::piece -> the caller
+//! ```
+
+use crate::connection::Pending;
+use crate::driver::Failed;
+use crate::error::Error;
+use crate::message::Response;
+use lowband_transport::coap::{Partial, ProtocolError};
+use lowband_wire::coap::Code;
+use std::fmt;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+
+/// A response whose head is there, and whose body may still come. Dropping it cancels the request.
+pub struct Incoming {
+    /// The response code (RFC 7252 section 5.9).
+    pub code: Code,
+    /// Content-Format of the body.
+    pub content_format: Option<u16>,
+    /// Max-Age in seconds: when to ask again.
+    pub max_age: Option<u32>,
+    parts: UnboundedReceiver<Part>,
+    is_whole: bool,
+    _pending: Pending,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// The head of a response.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head {
+    pub(crate) code: Code,
+    pub(crate) content_format: Option<u16>,
+    pub(crate) max_age: Option<u32>,
+}
+
+/// What goes from the driver to an [`Incoming`]. All that goes unread is in the limit of a response's body.
+pub(crate) enum Part {
+    Head(Head),
+    Bytes(Vec<u8>),
+    /// The end of the body; nothing follows.
+    End,
+    /// Nothing follows.
+    Failed(Failed),
+}
+
+impl Incoming {
+    /// Waits for the head of the response.
+    pub(crate) async fn begin(
+        mut parts: UnboundedReceiver<Part>,
+        pending: Pending,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Incoming, Failed> {
+        match parts.recv().await {
+            Some(Part::Head(Head { code, content_format, max_age })) => Ok(Incoming {
+                code,
+                content_format,
+                max_age,
+                parts,
+                is_whole: false,
+                _pending: pending,
+                _permit: permit,
+            }),
+            Some(Part::Failed(failed)) => Err(failed),
+            // The head always comes first.
+            Some(Part::Bytes(_) | Part::End) | None => Err(Failed { error: Error::cut_off(), sent: true }),
+        }
+    }
+
+    /// Returns the next piece of the body; `None` at its end. After an error the body stays incomplete: what
+    /// has been handed out cannot be taken back, so nothing is asked for again.
+    pub async fn piece(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        if self.is_whole {
+            return Ok(None);
+        }
+        match self.parts.recv().await {
+            Some(Part::Bytes(bytes)) => Ok(Some(bytes)),
+            Some(Part::End) => {
+                self.is_whole = true;
+                Ok(None)
+            }
+            Some(Part::Failed(failed)) => Err(failed.error),
+            Some(Part::Head(_)) | None => Err(Error::cut_off()),
+        }
+    }
+
+    /// Returns the response once its body is whole.
+    pub async fn whole(mut self) -> Result<Response, Error> {
+        let mut body = Vec::new();
+        while let Some(piece) = self.piece().await? {
+            match body.is_empty() {
+                true => body = piece,
+                false => body.extend_from_slice(&piece),
+            }
+        }
+        Ok(Response { code: self.code, content_format: self.content_format, max_age: self.max_age, body })
+    }
+}
+
+/// Leaves out the body.
+impl fmt::Debug for Incoming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Incoming")
+            .field("code", &self.code)
+            .field("content_format", &self.content_format)
+            .field("max_age", &self.max_age)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Hands out a response in parts.
+pub(crate) struct Pieces {
+    parts: UnboundedSender<Part>,
+    /// What has been handed out: code, restarts of the request and bytes of the body. `None`: nothing yet.
+    begun: Option<(Code, u8, usize)>,
+}
+
+impl Pieces {
+    pub(crate) fn new(parts: UnboundedSender<Part>) -> Pieces {
+        Pieces { parts, begun: None }
+    }
+
+    /// Hands out what has come since the last time. Returns false if the body is another one than that of
+    /// which a part has been handed out.
+    pub(crate) fn go_on(&mut self, partial: Option<Partial<'_>>) -> bool {
+        let Some(partial) = partial else { return self.begun.is_none() };
+        if self.begun.is_none() {
+            let (content_format, max_age) = (partial.options.content_format, partial.options.max_age);
+            self.send(Part::Head(Head { code: partial.code, content_format, max_age }));
+        }
+        let (code, restarts, sent) = self.begun.unwrap_or((partial.code, partial.restarts, 0));
+        if code != partial.code || restarts != partial.restarts {
+            return false;
+        }
+        if let Some(more) = partial.body.get(sent..).filter(|more| !more.is_empty()) {
+            self.send(Part::Bytes(more.to_vec()));
+        }
+        self.begun = Some((code, restarts, partial.body.len().max(sent)));
+        true
+    }
+
+    /// Hands out the rest.
+    pub(crate) fn finish(self, answer: Result<Response, Failed>) {
+        let mut response = match answer {
+            Ok(response) => response,
+            Err(failed) => return self.send(Part::Failed(failed)),
+        };
+        let Response { code, content_format, max_age, .. } = response;
+        let sent = match self.begun {
+            None => {
+                self.send(Part::Head(Head { code, content_format, max_age }));
+                0
+            }
+            Some((begun, _, sent)) if begun == code && sent <= response.body.len() => sent,
+            // The server could not go on, and said so in place of a block.
+            Some(_) => return self.send(Part::Failed(changed())),
+        };
+        response.body.drain(..sent);
+        if !response.body.is_empty() {
+            self.send(Part::Bytes(response.body));
+        }
+        self.send(Part::End);
+    }
+
+    fn send(&self, part: Part) {
+        let _nobody_waits_any_more = self.parts.send(part);
+    }
+}
+
+/// Returns the failure of a response of which a part has been handed out that is not its own any more.
+pub(crate) fn changed() -> Failed {
+    Failed { error: Error::Protocol(ProtocolError::BodyChanged), sent: true }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lowband_wire::coap::options::ResponseOptions;
+    use tokio::sync::mpsc::unbounded_channel;
+
+    fn partial<'c>(options: &'c ResponseOptions, body: &'c [u8], restarts: u8) -> Option<Partial<'c>> {
+        Some(Partial { code: Code::new(2, 5), options, body, restarts })
+    }
+
+    #[test]
+    fn a_body_that_begins_again_goes_on_only_where_nothing_was_handed_out() {
+        let options = ResponseOptions::default();
+        let (sender, _parts) = unbounded_channel();
+        let mut pieces = Pieces::new(sender);
+        assert!(pieces.go_on(None), "nothing has come");
+        assert!(pieces.go_on(partial(&options, b"ab", 1)));
+        assert!(pieces.go_on(partial(&options, b"abc", 1)));
+        assert!(!pieces.go_on(None), "it is asked for again");
+        assert!(!pieces.go_on(partial(&options, b"abcd", 2)));
+    }
+
+    #[test]
+    fn a_refusal_in_the_middle_of_a_body_is_a_failure() {
+        let options = ResponseOptions::default();
+        let (sender, mut parts) = unbounded_channel();
+        let mut pieces = Pieces::new(sender);
+        assert!(pieces.go_on(partial(&options, b"ab", 0)));
+        let response = |code| Response { code, content_format: None, max_age: None, body: b"abc".to_vec() };
+        pieces.finish(Ok(response(Code::new(5, 4))));
+        assert!(matches!(parts.try_recv(), Ok(Part::Head(_))));
+        assert!(matches!(parts.try_recv(), Ok(Part::Bytes(bytes)) if bytes == b"ab"));
+        assert!(matches!(parts.try_recv(), Ok(Part::Failed(_))));
+        assert!(parts.try_recv().is_err());
+    }
+}
