@@ -1,5 +1,6 @@
 // The entries of key tables in the forms that writing and reading need.
 
+import { NameCache } from './name-cache.js';
 import { KeyTable, keys as v1 } from './keys.js';
 
 /** @import { DecodeOptions } from './index.js' */
@@ -8,6 +9,7 @@ import { KeyTable, keys as v1 } from './keys.js';
  * @typedef {object} KeyForms
  * @property {ReadonlyMap<string, number>} byName
  * @property {readonly string[]} byInteger the empty string where there is no name
+ * @property {NameCache} cache names that the table does not have
  * @property {boolean} plain false if assigning to one of the names could do something else than add a key
  */
 
@@ -15,7 +17,7 @@ import { KeyTable, keys as v1 } from './keys.js';
 const known = new WeakMap();
 
 /** @type {KeyForms} */
-const NONE = { byName: new Map(), byInteger: [], plain: true };
+const NONE = { byName: new Map(), byInteger: [], cache: new NameCache(), plain: true };
 
 /**
  * @param {DecodeOptions['keys']} keys checked
@@ -42,5 +44,5 @@ function made(table) {
   for (const [name, integer] of byName) byInteger[integer] = name;
   // An empty name would look like none.
   const plain = [...byName.keys()].every((name) => name !== '' && !(name in Object.prototype));
-  return { byName, byInteger, plain };
+  return { byName, byInteger, cache: new NameCache(), plain };
 }

@@ -2,6 +2,7 @@
 // limits. For anything else the caller takes the way through JSON text, which refuses it or knows better.
 
 import { formsOf } from './key-forms.js';
+import { beginTexts, endTexts, textAt, view } from './texts.js';
 import { DECODE_LIMITS } from '../pkg/limits.js';
 
 /** @import { KeyForms } from './key-forms.js' */
@@ -13,32 +14,12 @@ const INDEFINITE = 31;
 
 // The stack of JavaScript is no place for more.
 const MAX_DEPTH = DECODE_LIMITS.maxDepth;
-// Keys of the table below this have a bit each, by which a repeated one is found.
-const BITS = 128;
-
-// Texts up to this length are made here, longer ones by the engine.
-const SHORT = 16;
-/** For each length an array that the next text of this length is read into. */
-const units = Array.from({ length: SHORT + 1 }, (_, length) => new Array(length).fill(0));
-const fromUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-// Node's own way is twice as fast for the texts of usual length.
-const { Buffer } = /** @type {{ Buffer?: any }} */ (globalThis);
-const hasBuffer = typeof Buffer?.from === 'function' && typeof Buffer.prototype.utf8Slice === 'function';
-
-// Not as a literal: a bundler may write it as it is, into a page of another encoding.
-const REPLACEMENT = String.fromCharCode(0xfffd);
 
 /** Thrown, and caught here, at what has to go through JSON text. */
 const AS_TEXT = Symbol('as text');
 
-const NO_BYTES = new Uint8Array(0);
-
-// The item being read. Kept in the module: objects would cost a fifth of the time. None of the user's code
-// runs meanwhile.
-/** @type {Uint8Array} */
-let bytes = NO_BYTES;
-/** @type {any} */
-let buffer;
+// Where in the CBOR the next byte is. Kept in the module: objects would cost a fifth of the time. None of the
+// user's code runs meanwhile.
 let at = 0;
 /** @type {KeyForms} */
 let forms;
@@ -53,18 +34,16 @@ export function readValue(cbor, { table, limits }) {
   forms = formsOf(table);
   if (!forms.plain) return undefined;
   try {
-    bytes = cbor;
-    buffer = hasBuffer ? Buffer.from(cbor.buffer, cbor.byteOffset, cbor.length) : undefined;
+    beginTexts(cbor);
     at = 0;
     const value = read(Math.min(limits.maxDepth ?? MAX_DEPTH, MAX_DEPTH));
-    // Behind the end all bytes are undefined, so what ends too early stands behind it now.
     return at === cbor.length ? value : undefined;
   } catch (error) {
-    if (error !== AS_TEXT) throw error;
+    // A RangeError where the CBOR ends too early.
+    if (error !== AS_TEXT && !(error instanceof RangeError)) throw error;
     return undefined;
   } finally {
-    bytes = NO_BYTES;
-    buffer = undefined;
+    endTexts();
   }
 }
 
@@ -73,8 +52,7 @@ export function readValue(cbor, { table, limits }) {
  * @returns {unknown}
  */
 function read(depth) {
-  if (at >= bytes.length) throw AS_TEXT;
-  const first = /** @type {number} */ (bytes[at++]);
+  const first = view.getUint8(at++);
   const info = first & 0x1f;
   switch (first >> 5) {
     case 0:
@@ -121,7 +99,7 @@ function readOther(first) {
 function readArray(info, depth) {
   const array = [];
   if (info === INDEFINITE) {
-    while (bytes[at] !== BREAK) array.push(read(depth));
+    while (view.getUint8(at) !== BREAK) array.push(read(depth));
     at += 1;
   } else {
     const count = argument(info);
@@ -137,62 +115,70 @@ function readArray(info, depth) {
 function readMap(info, depth) {
   /** @type {Record<string, unknown>} */
   const object = {};
+  const { byInteger } = forms;
   const count = info === INDEFINITE ? Infinity : argument(info);
-  // The keys of the table that came as integers, 32 in each.
-  let first = 0;
-  let second = 0;
-  let third = 0;
-  let fourth = 0;
+  // The keys of the table that came as integers below 32, the usual ones.
+  let seen = 0;
   for (let place = 0; place < count; place += 1) {
-    const head = /** @type {number} */ (bytes[at++]);
+    const head = view.getUint8(at++);
+    let name;
     if (head >> 5 === 3) {
-      const name = readText(head & 0x1f);
-      // A text that the table has, or that is there already, as far as a property of all objects, which is
-      // not there: who is right decides the codec.
-      if (forms.byName.has(name) || object[name] !== undefined) throw AS_TEXT;
-      object[name] = read(depth);
-      continue;
-    }
-    if (head === BREAK && count === Infinity) return object;
-    if (head >> 5 !== 0) throw AS_TEXT;
-    const integer = safe(argument(head & 0x1f));
-    const known = forms.byInteger[integer] ?? '';
-    const name = known === '' ? String(integer) : known;
-    if (known !== '' && integer < BITS) {
-      const bit = 1 << (integer & 31);
-      let seen = 0;
-      switch (integer >> 5) {
-        case 0:
-          seen = first;
-          first |= bit;
-          break;
-        case 1:
-          seen = second;
-          second |= bit;
-          break;
-        case 2:
-          seen = third;
-          third |= bit;
-          break;
-        case 3:
-          seen = fourth;
-          fourth |= bit;
+      name = readName(head & 0x1f);
+    } else if (head >> 5 === 0) {
+      const integer = safe(argument(head));
+      name = integer < byInteger.length ? /** @type {string} */ (byInteger[integer]) : '';
+      if (name === '') {
+        name = String(integer);
+      } else if (integer < 32) {
+        const bit = 1 << integer;
+        if ((seen & bit) !== 0) throw AS_TEXT;
+        seen |= bit;
+        object[name] = read(depth);
+        continue;
       }
-      if ((seen & bit) !== 0) throw AS_TEXT;
-    } else if (object[name] !== undefined) {
+    } else if (head === BREAK && count === Infinity) {
+      return object;
+    } else {
       throw AS_TEXT;
     }
+    // It is there already, or all objects have it, which does not mean that it is there: the codec decides.
+    if (object[name] !== undefined) throw AS_TEXT;
     object[name] = read(depth);
   }
   return object;
+}
+
+/** @param {number} info of the head of a key, which is a text */
+function readName(info) {
+  if (info === INDEFINITE) return unlisted(readText(info));
+  const length = argument(info);
+  const from = at;
+  const known = forms.cache.get(from, from + length);
+  if (known !== undefined) {
+    at = from + length;
+    return known;
+  }
+  const name = unlisted(readChunk(length));
+  forms.cache.put(from, at, name);
+  return name;
+}
+
+/**
+ * Returns a name that came as a text. If the table has an integer for it, the codec decides who is right.
+ *
+ * @param {string} name
+ */
+function unlisted(name) {
+  if (forms.byName.has(name)) throw AS_TEXT;
+  return name;
 }
 
 /** @param {number} info of the head of a text, which has been read */
 function readText(info) {
   if (info !== INDEFINITE) return readChunk(argument(info));
   let text = '';
-  while (bytes[at] !== BREAK) {
-    const head = /** @type {number} */ (bytes[at++]);
+  while (view.getUint8(at) !== BREAK) {
+    const head = view.getUint8(at++);
     if (head >> 5 !== 3 || (head & 0x1f) === INDEFINITE) throw AS_TEXT;
     text += readChunk(argument(head & 0x1f));
   }
@@ -202,30 +188,11 @@ function readText(info) {
 
 /** @param {number} length */
 function readChunk(length) {
-  const start = at;
+  const from = at;
   at += length;
-  if (at > bytes.length) throw AS_TEXT;
-  if (length <= SHORT) {
-    const codes = units[length];
-    let all = 0;
-    for (let place = 0; place < length; place += 1) {
-      const byte = /** @type {number} */ (bytes[start + place]);
-      all |= byte;
-      /** @type {number[]} */ (codes)[place] = byte;
-    }
-    if (all < 0x80) return String.fromCharCode.apply(null, /** @type {number[]} */ (codes));
-  }
-  if (hasBuffer) {
-    const text = buffer.utf8Slice(start, at);
-    // It stands in place of what is not UTF-8.
-    if (text.includes(REPLACEMENT)) throw AS_TEXT;
-    return text;
-  }
-  try {
-    return fromUtf8.decode(bytes.subarray(start, at));
-  } catch {
-    throw AS_TEXT;
-  }
+  const text = textAt(from, at);
+  if (text === undefined) throw AS_TEXT;
+  return text;
 }
 
 /**
@@ -238,10 +205,9 @@ function argument(info) {
   if (info > 27) throw AS_TEXT;
   const from = at;
   at += 1 << (info - 24);
-  if (at > bytes.length) throw AS_TEXT;
-  if (info === 24) return /** @type {number} */ (bytes[from]);
-  if (info === 25) return number(from, 2);
-  return info === 26 ? number(from, 4) : number(from, 4) * 0x1_0000_0000 + number(from + 4, 4);
+  if (info === 24) return view.getUint8(from);
+  if (info === 25) return view.getUint16(from);
+  return info === 26 ? view.getUint32(from) : view.getUint32(from) * 0x1_0000_0000 + view.getUint32(from + 4);
 }
 
 /** @param {number} argument rounded perhaps: what is made of it would not be the nearest one then */
@@ -250,22 +216,11 @@ function safe(argument) {
   return argument;
 }
 
-/**
- * @param {number} from
- * @param {number} length
- */
-function number(from, length) {
-  let value = 0;
-  for (let place = 0; place < length; place += 1) value = value * 0x100 + /** @type {number} */ (bytes[from + place]);
-  return value;
-}
-
 /** @param {number} length */
 function float(length) {
-  if (at + length > bytes.length) throw AS_TEXT;
-  const view = new DataView(bytes.buffer, bytes.byteOffset + at, length);
+  const from = at;
   at += length;
-  return finite(length === 4 ? view.getFloat32(0) : view.getFloat64(0));
+  return finite(length === 4 ? view.getFloat32(from) : view.getFloat64(from));
 }
 
 /** @param {number} bits of a float of half precision (RFC 8949 appendix D) */

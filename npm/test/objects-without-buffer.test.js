@@ -5,3 +5,4 @@ globalThis.Buffer = undefined;
 await import('lowband-codec');
 globalThis.Buffer = Buffer;
 await import('./objects.test.js');
+await import('./texts.test.js');

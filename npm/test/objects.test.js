@@ -7,40 +7,13 @@ import { runInNewContext } from 'node:vm';
 import { CodecError, KeyTable, decodeObject, decodeToString, encode, encodeObject, keys } from 'lowband-codec';
 import { DECODE_LIMITS, ENCODE_LIMITS } from '../pkg/limits.js';
 import { Draw } from './draw.js';
+import { assertDecodes, assertEncodes, outcome } from './same.js';
 import { decodeOptions, encodeOptions, hex, unhex, vectors } from './vectors.js';
 
 const SYNC = JSON.parse(readFileSync(new URL('../../codec/tests/data/sync-medium.json', import.meta.url), 'utf8'));
 const NAMES = [...keys].map(([name]) => name);
 const OURS = new KeyTable('ours of the objects', { type: 1, toString: 2, body: 127, msgtype: 128, '': 129, __proto: 60_000 });
 const DENSE = new KeyTable('dense', [...keys, ['m.mentions', 200], ['m.relates', 4000]]);
-
-/** Returns what a call gives, or what it throws. */
-function outcome(call) {
-  try {
-    return { value: call() };
-  } catch (error) {
-    return { error };
-  }
-}
-
-function assertEncodes(value, options, name) {
-  const { maxInput, ...limits } = options?.limits ?? {};
-  const ours = outcome(() => encodeObject(value, options));
-  const text = outcome(() => encode(JSON.stringify(value), { ...options, limits: { maxInput: 2 ** 28, ...limits } }));
-  assert.equal(ours.error?.name, text.error?.name, name);
-  assert.deepEqual([ours.error?.kind, ours.error?.offset], [text.error?.kind, text.error?.offset], name);
-  assert.equal(ours.value && hex(ours.value), text.value && hex(text.value), name);
-  return ours.value;
-}
-
-function assertDecodes(cbor, options, name) {
-  const ours = outcome(() => decodeObject(cbor, options));
-  const text = outcome(() => JSON.parse(decodeToString(cbor, options)));
-  assert.deepEqual([ours.error?.kind, ours.error?.offset], [text.error?.kind, text.error?.offset], name);
-  // It tells 0 from -0, and own properties from a prototype.
-  assert.deepStrictEqual(ours.value, text.value, name);
-  assert.equal(JSON.stringify(ours.value), JSON.stringify(text.value), `the order of keys: ${name}`);
-}
 
 test('a sync goes both ways, without a text between', (t) => {
   const cbor = encode(JSON.stringify(SYNC));
