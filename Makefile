@@ -431,7 +431,7 @@ setup: .tools/system.stamp .tools/envoy.stamp .tools/synapse.stamp ## install wh
 
 setup-test: setup ## install what the tests need besides
 setup-test: .tools/test.stamp .tools/image.stamp .tools/envoy-oldest.stamp .tools/aiocoap.stamp .tools/nio.stamp \
-  .tools/examples.stamp .tools/monitoring.stamp .tools/crds.stamp .tools/prometheus.stamp .tools/bin/cargo-deny $(ACTIONLINT) .tools/node-clients.stamp .tools/captures.stamp $(REFERENCE_CLIENT) $(REFERENCE_SERVER)
+  .tools/examples.stamp .tools/monitoring.stamp .tools/crds.stamp .tools/prometheus.stamp .tools/bin/cargo-deny $(ACTIONLINT) .tools/node-clients.stamp .tools/sdk.stamp .tools/captures.stamp $(REFERENCE_CLIENT) $(REFERENCE_SERVER)
 
 setup-more: setup-test $(GO_COAP_CLIENT) $(GO_COAP_SERVER) $(ENVOY_GATEWAY) $(ISTIO) $(CALIFORNIUM)/FetchLate.class $(CALIFORNIUM)/ServeBody.class ## install what `make test-more` needs besides
 
@@ -504,6 +504,12 @@ $(foreach each,$(ENVIRONMENTS),$(eval $(call ENVIRONMENT,$(each))))
 	@$(STEP)/node-clients.log 'Installing the clients of the tests that need Node' $(NODE_CLIENTS)
 	@touch $@
 
+# matrix-js-sdk wants Node 22, which few systems have.
+.tools/sdk.stamp: e2e/sdk/js/package-lock.json e2e/sdk/js/.npmrc | .tools/node.stamp
+	@$(STEP)/sdk.log 'Installing matrix-js-sdk, a foreign client of the tests' \
+	  env PATH=$(CURDIR)/.venv/node/bin:$(PATH) npm --prefix e2e/sdk/js ci
+	@touch $@
+
 # `npm ci` refuses: one of them names packages for other machines that the registry does not have. This
 # command keeps to the lock as well.
 NODE_CLIENTS = env $(WITH_NODE) npm --prefix e2e/foreign/node install --no-save
@@ -521,4 +527,4 @@ NODE_CLIENTS = env $(WITH_NODE) npm --prefix e2e/foreign/node install --no-save
 	@mkdir -p .tools && touch $@
 
 clean: ## remove what was built and installed here
-	rm -rf target .tools .venv npm/node_modules npm/cjs npm/pkg npm/LICENSE devtools/page/pkg devtools/extension/pkg devtools/node_modules e2e/foreign/node/node_modules
+	rm -rf target .tools .venv npm/node_modules npm/cjs npm/pkg npm/LICENSE devtools/page/pkg devtools/extension/pkg devtools/node_modules e2e/foreign/node/node_modules e2e/sdk/js/node_modules

@@ -14,7 +14,7 @@
 //! - [`foreign_server`] is a foreign server without DTLS, and [`plain`] our client's CoAP on a socket, on a
 //!   path that loses and delays.
 //! - [`corpus`] is a recorded sample of what Matrix clients ask, to be replayed; [`twins`] compares the
-//!   answers of two homeservers.
+//!   answers of two homeservers, and [`days`] what two users of a foreign library made of them.
 //!
 //! Nothing here stands in for a real part: no fake homeserver, no fake proxy.
 
@@ -23,6 +23,7 @@ pub mod call;
 pub mod certificate;
 pub mod chain;
 pub mod corpus;
+pub mod days;
 pub mod demo;
 mod driven;
 pub mod envoy;

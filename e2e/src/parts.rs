@@ -18,15 +18,16 @@ pub struct Parts {
     californium: PathBuf,
     aiocoap_python: PathBuf,
     nio_python: PathBuf,
+    sdk_node: PathBuf,
     prometheus: PathBuf,
 }
 
 impl Parts {
     /// Takes the paths from `LOWBAND_BIN_DIR`, `LOWBAND_WASM`, `LOWBAND_ENVOY`, `LOWBAND_SYNAPSE_PYTHON`,
-    /// `LOWBAND_REFERENCE_CLIENT`, `LOWBAND_REFERENCE_SERVER`, `LOWBAND_GO_COAP_CLIENT`,
-    /// `LOWBAND_GO_COAP_SERVER`, `LOWBAND_CALIFORNIUM`, `LOWBAND_AIOCOAP_PYTHON`, `LOWBAND_NIO_PYTHON` and
-    /// `LOWBAND_PROMETHEUS` (a folder). The default of each is the path to which the Makefile installs it,
-    /// relative to the workspace's root.
+    /// `LOWBAND_REFERENCE_CLIENT`, `LOWBAND_REFERENCE_SERVER`,
+    /// `LOWBAND_GO_COAP_CLIENT`, `LOWBAND_GO_COAP_SERVER`, `LOWBAND_CALIFORNIUM`, `LOWBAND_AIOCOAP_PYTHON`,
+    /// `LOWBAND_NIO_PYTHON`, `LOWBAND_SDK_NODE` and `LOWBAND_PROMETHEUS` (a folder). The default of each is
+    /// the path to which the Makefile installs it, relative to the workspace's root.
     pub fn from_environment() -> Parts {
         let root = workspace_root();
         let path = |variable: &str, default: PathBuf| match std::env::var_os(variable) {
@@ -45,6 +46,7 @@ impl Parts {
             californium: path("LOWBAND_CALIFORNIUM", root.join("target/californium")),
             aiocoap_python: path("LOWBAND_AIOCOAP_PYTHON", root.join(".venv/aiocoap/bin/python")),
             nio_python: path("LOWBAND_NIO_PYTHON", root.join(".venv/nio/bin/python")),
+            sdk_node: path("LOWBAND_SDK_NODE", root.join(".venv/node/bin/node")),
             prometheus: path("LOWBAND_PROMETHEUS", root.join(".tools/prometheus")),
             root,
         }
@@ -123,6 +125,19 @@ impl Parts {
     /// Returns the Python that has matrix-nio.
     pub fn nio_python(&self) -> Result<PathBuf> {
         existing("matrix-nio's Python", self.nio_python.clone(), "setup-test")
+    }
+
+    /// Returns the Node that is new enough for matrix-js-sdk.
+    pub fn sdk_node(&self) -> Result<PathBuf> {
+        existing("Node 22 or later", self.sdk_node.clone(), "setup-test")
+    }
+
+    /// Returns the script of the day of matrix-js-sdk, with what it needs beside it.
+    pub fn sdk_day(&self) -> Result<PathBuf> {
+        let script = self.own("sdk/js/day.mjs");
+        let library = script.with_file_name("node_modules/matrix-js-sdk/package.json");
+        existing("matrix-js-sdk", library, "setup-test")?;
+        Ok(script)
     }
 
     /// Returns the program of Prometheus.
