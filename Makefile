@@ -43,6 +43,7 @@ FILTER := $(CARGO_TARGET_DIR)/lowband-filter.wasm
 COPY_FILTER := $(CARGO_TARGET_DIR)/lowband-copy-filter.wasm
 REFERENCE_CLIENT := $(CARGO_TARGET_DIR)/reference-client
 REFERENCE_SERVER := $(CARGO_TARGET_DIR)/reference-server
+REFERENCE_PROXY := $(CARGO_TARGET_DIR)/reference-proxy
 GO_COAP_CLIENT := $(CARGO_TARGET_DIR)/go-coap-client
 GO_COAP_SERVER := $(CARGO_TARGET_DIR)/go-coap-server
 CALIFORNIUM := $(CARGO_TARGET_DIR)/californium
@@ -368,6 +369,10 @@ $(REFERENCE_SERVER): $(wildcard e2e/foreign/reference/go.* e2e/foreign/reference
 	@mkdir -p $(@D)
 	@$(STEP)/reference-server.log 'Building the foreign server of the tests' $(GO) build -trimpath -buildvcs=false -o $@ ./server
 
+$(REFERENCE_PROXY): $(wildcard e2e/foreign/reference/go.* e2e/foreign/reference/proxy/*) | .tools/test.stamp
+	@mkdir -p $(@D)
+	@$(STEP)/reference-proxy.log 'Building the foreign proxy that ours is measured beside' $(GO) build -trimpath -buildvcs=false -o $@ ./proxy
+
 # Captures for the tests of another reader, in either byte order, with blocks and options of all kinds.
 GOPACKET := github.com/gopacket/gopacket@v1.7.7 h1:9MaMKsjcFCnUVPI9CHp/ZDhu1SSV+rs0THQ2ztRAqmE=
 .tools/captures.stamp: tools/captures | .tools/test.stamp
@@ -431,7 +436,7 @@ setup: .tools/system.stamp .tools/envoy.stamp .tools/synapse.stamp ## install wh
 
 setup-test: setup ## install what the tests need besides
 setup-test: .tools/test.stamp .tools/image.stamp .tools/envoy-oldest.stamp .tools/aiocoap.stamp .tools/nio.stamp \
-  .tools/examples.stamp .tools/monitoring.stamp .tools/crds.stamp .tools/prometheus.stamp .tools/bin/cargo-deny $(ACTIONLINT) .tools/node-clients.stamp .tools/sdk.stamp .tools/captures.stamp $(REFERENCE_CLIENT) $(REFERENCE_SERVER)
+  .tools/examples.stamp .tools/monitoring.stamp .tools/crds.stamp .tools/prometheus.stamp .tools/bin/cargo-deny $(ACTIONLINT) .tools/node-clients.stamp .tools/sdk.stamp .tools/captures.stamp $(REFERENCE_CLIENT) $(REFERENCE_SERVER) $(REFERENCE_PROXY)
 
 setup-more: setup-test $(GO_COAP_CLIENT) $(GO_COAP_SERVER) $(ENVOY_GATEWAY) $(ISTIO) $(CALIFORNIUM)/FetchLate.class $(CALIFORNIUM)/ServeBody.class ## install what `make test-more` needs besides
 

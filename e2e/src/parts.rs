@@ -13,6 +13,7 @@ pub struct Parts {
     synapse_python: PathBuf,
     reference_client: PathBuf,
     reference_server: PathBuf,
+    reference_proxy: PathBuf,
     go_coap_client: PathBuf,
     go_coap_server: PathBuf,
     californium: PathBuf,
@@ -24,7 +25,7 @@ pub struct Parts {
 
 impl Parts {
     /// Takes the paths from `LOWBAND_BIN_DIR`, `LOWBAND_WASM`, `LOWBAND_ENVOY`, `LOWBAND_SYNAPSE_PYTHON`,
-    /// `LOWBAND_REFERENCE_CLIENT`, `LOWBAND_REFERENCE_SERVER`,
+    /// `LOWBAND_REFERENCE_CLIENT`, `LOWBAND_REFERENCE_SERVER`, `LOWBAND_REFERENCE_PROXY`,
     /// `LOWBAND_GO_COAP_CLIENT`, `LOWBAND_GO_COAP_SERVER`, `LOWBAND_CALIFORNIUM`, `LOWBAND_AIOCOAP_PYTHON`,
     /// `LOWBAND_NIO_PYTHON`, `LOWBAND_SDK_NODE` and `LOWBAND_PROMETHEUS` (a folder). The default of each is
     /// the path to which the Makefile installs it, relative to the workspace's root.
@@ -41,6 +42,7 @@ impl Parts {
             synapse_python: path("LOWBAND_SYNAPSE_PYTHON", root.join(".venv/synapse/bin/python")),
             reference_client: path("LOWBAND_REFERENCE_CLIENT", root.join("target/reference-client")),
             reference_server: path("LOWBAND_REFERENCE_SERVER", root.join("target/reference-server")),
+            reference_proxy: path("LOWBAND_REFERENCE_PROXY", root.join("target/reference-proxy")),
             go_coap_client: path("LOWBAND_GO_COAP_CLIENT", root.join("target/go-coap-client")),
             go_coap_server: path("LOWBAND_GO_COAP_SERVER", root.join("target/go-coap-server")),
             californium: path("LOWBAND_CALIFORNIUM", root.join("target/californium")),
@@ -85,6 +87,11 @@ impl Parts {
     /// Returns the foreign server of `e2e/foreign/reference`.
     pub fn reference_server(&self) -> Result<PathBuf> {
         existing("the server on the reference's stack", self.reference_server.clone(), "setup-test")
+    }
+
+    /// Returns the proxy of `e2e/foreign/reference`, which stands for the reference's own.
+    pub fn reference_proxy(&self) -> Result<PathBuf> {
+        existing("the proxy on the reference's stack", self.reference_proxy.clone(), "setup-test")
     }
 
     /// Returns the foreign server of `e2e/foreign/go-coap`.
