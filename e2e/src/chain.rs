@@ -1,9 +1,9 @@
-//! The whole chain in one run folder: homeserver, Envoy, sidecar.
+//! The whole chain in one run folder: homeserver, Envoy, sidecar; or homeserver and sidecar, without Envoy.
 
 use crate::certificate::Certificate;
 use crate::envoy::Envoy;
 use crate::error::{Error, Result};
-use crate::parts::Parts;
+use crate::parts::{Parts, Translator};
 use crate::ports::Port;
 use crate::sidecar::Sidecar;
 use crate::synapse::{RateLimits, Synapse};
@@ -31,6 +31,8 @@ pub struct Layout {
     pub homeserver: Homeserver,
     /// Arguments for the sidecar besides those that every run needs.
     pub sidecar: &'static [&'static str],
+    /// The part that translates.
+    pub translator: Translator,
 }
 
 /// The parts of a chain. Dropped in the order of the fields: no part sees the one behind it vanish.
@@ -38,8 +40,8 @@ pub struct Layout {
 pub struct Chain {
     /// Terminates DTLS and CoAP.
     pub sidecar: Sidecar,
-    /// Takes HTTP/2 from the sidecar, and HTTPS and HTTP from any client.
-    pub envoy: Envoy,
+    /// Takes HTTP/2 from the sidecar, and HTTPS and HTTP from any client. `None` where the sidecar translates.
+    pub envoy: Option<Envoy>,
     /// Our own homeserver. `None` if the chain has an existing one.
     pub synapse: Option<Synapse>,
     /// The certificate that clients must believe.
@@ -51,7 +53,7 @@ pub struct Chain {
 impl Chain {
     /// Starts all parts at once. They are not ready yet: see [`Chain::ready`].
     pub fn start(parts: &Parts, layout: Layout, port: Port) -> Result<Chain> {
-        let Layout { folder, homeserver, sidecar } = layout;
+        let Layout { folder, homeserver, sidecar, translator } = layout;
         let socket = folder.join("envoy.sock");
         if socket.as_os_str().len() > LONGEST_SOCKET_PATH {
             return Err(Error::Setup(format!(
@@ -68,15 +70,25 @@ impl Chain {
             }
             Homeserver::At(url) => (None, url),
         };
-        let envoy = Envoy::start(parts, &folder, &port, &homeserver)?;
-        let sidecar = Sidecar::start(parts, &folder, &port, &certificate, sidecar)?;
+        let (envoy, sidecar) = match translator {
+            Translator::Envoy => (
+                Some(Envoy::start(parts, &folder, &port, &homeserver)?),
+                Sidecar::start(parts, &folder, &port, &certificate, sidecar)?,
+            ),
+            Translator::Sidecar => (
+                None,
+                Sidecar::start_without_envoy(parts, &folder, &port, &certificate, &homeserver, sidecar)?,
+            ),
+        };
         Ok(Chain { sidecar, envoy, synapse, certificate, folder, port })
     }
 
     /// Waits until each part answers.
     pub async fn ready(&self) -> Result<()> {
         self.sidecar.ready().await?;
-        self.envoy.ready().await?;
+        if let Some(envoy) = &self.envoy {
+            envoy.ready().await?;
+        }
         match &self.synapse {
             Some(synapse) => synapse.ready().await,
             None => Ok(()),
@@ -86,10 +98,16 @@ impl Chain {
     /// Returns an error as soon as one part has ended by itself.
     pub fn check(&self) -> Result<()> {
         let synapse = self.synapse.as_ref().map(|synapse| &synapse.process);
-        [Some(&self.sidecar.process), Some(&self.envoy.process), synapse]
-            .into_iter()
-            .flatten()
-            .try_for_each(|part| part.check())
+        let envoy = self.envoy.as_ref().map(|envoy| &envoy.process);
+        [Some(&self.sidecar.process), envoy, synapse].into_iter().flatten().try_for_each(|part| part.check())
+    }
+
+    /// Returns how many requests of the sidecar wait for the homeserver, as the part knows that translates.
+    pub async fn waiting_requests(&self) -> Result<u64> {
+        match &self.envoy {
+            Some(envoy) => envoy.stat("http.sidecar.downstream_rq_active").await,
+            None => self.sidecar.metric("lowband_requests_in_flight").await,
+        }
     }
 
     /// Returns where low-bandwidth clients send to (UDP) and where all others connect to (TCP).

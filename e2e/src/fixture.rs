@@ -8,7 +8,7 @@ use crate::chain::{Chain, Homeserver, Layout};
 use crate::error::{Error, Result};
 use crate::http1::Http1;
 use crate::matrix::{self, SignedIn, User};
-use crate::parts::Parts;
+use crate::parts::{Parts, Translator};
 use crate::ports::Port;
 use crate::reference::Reference;
 use crate::synapse::{RateLimits, Synapse};
@@ -41,7 +41,7 @@ impl Fixture {
         Fixture::start_before(name, Homeserver::Own(limits), sidecar)
     }
 
-    /// Starts a chain in front of any homeserver.
+    /// Starts a chain in front of any homeserver, laid out as [`Parts::translator`] says.
     pub fn start_before(
         name: &str,
         homeserver: Homeserver,
@@ -49,8 +49,12 @@ impl Fixture {
     ) -> Result<Fixture> {
         let runtime = Runtime::new().map_err(Error::io("start a runtime"))?;
         let parts = Parts::from_environment();
-        let folder = parts.test_folder(name)?;
-        let layout = Layout { folder, homeserver, sidecar };
+        let translator = parts.translator();
+        let folder = match translator {
+            Translator::Envoy => parts.test_folder(name)?,
+            Translator::Sidecar => parts.test_folder(&format!("{name}-without-envoy"))?,
+        };
+        let layout = Layout { folder, homeserver, sidecar, translator };
         let chain = runtime.block_on(async {
             let chain = Chain::start(&parts, layout, Port::free_for_both()?)?;
             chain.ready().await?;

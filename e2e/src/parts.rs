@@ -21,6 +21,17 @@ pub struct Parts {
     nio_python: PathBuf,
     sdk_node: PathBuf,
     prometheus: PathBuf,
+    translator: Translator,
+}
+
+/// The part of a chain that translates between clients and the homeserver.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Translator {
+    /// Envoy, with the filter.
+    #[default]
+    Envoy,
+    /// The sidecar: there is no Envoy.
+    Sidecar,
 }
 
 impl Parts {
@@ -29,6 +40,7 @@ impl Parts {
     /// `LOWBAND_GO_COAP_CLIENT`, `LOWBAND_GO_COAP_SERVER`, `LOWBAND_CALIFORNIUM`, `LOWBAND_AIOCOAP_PYTHON`,
     /// `LOWBAND_NIO_PYTHON`, `LOWBAND_SDK_NODE` and `LOWBAND_PROMETHEUS` (a folder). The default of each is
     /// the path to which the Makefile installs it, relative to the workspace's root.
+    /// `LOWBAND_TRANSLATOR=sidecar` lays chains out without Envoy.
     pub fn from_environment() -> Parts {
         let root = workspace_root();
         let path = |variable: &str, default: PathBuf| match std::env::var_os(variable) {
@@ -50,8 +62,17 @@ impl Parts {
             nio_python: path("LOWBAND_NIO_PYTHON", root.join(".venv/nio/bin/python")),
             sdk_node: path("LOWBAND_SDK_NODE", root.join(".venv/node/bin/node")),
             prometheus: path("LOWBAND_PROMETHEUS", root.join(".tools/prometheus")),
+            translator: match std::env::var_os("LOWBAND_TRANSLATOR") {
+                Some(part) if part == "sidecar" => Translator::Sidecar,
+                _ => Translator::Envoy,
+            },
             root,
         }
+    }
+
+    /// Returns the part that translates.
+    pub fn translator(&self) -> Translator {
+        self.translator
     }
 
     /// Returns the folder that holds the built programs, for a `PATH`.

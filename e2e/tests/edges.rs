@@ -32,6 +32,22 @@ fn request(method: Method, target: &str, body: &[u8]) -> Request {
     }
 }
 
+/// Expects that the request for `target`, the malformed one of this number, has not left for the homeserver.
+async fn never_left(fixture: &Fixture, target: &str, number: u64) {
+    let Some(envoy) = &fixture.chain.envoy else {
+        let refused = "lowband_refused_total{direction=\"request\",kind=\"malformed\"}";
+        return assert_eq!(fixture.chain.sidecar.metric(refused).await.unwrap(), number);
+    };
+    let log = envoy.process.log();
+    let what = format!("a line for {target} in Envoy's log");
+    let line = wait::until(&what, Duration::from_secs(20), async || {
+        let log = std::fs::read_to_string(&log).unwrap();
+        log.lines().find(|line| line.contains(target)).map(str::to_owned).ok_or(log)
+    });
+    let line = line.await.unwrap();
+    assert!(!line.contains("via_upstream"), "{line}");
+}
+
 #[test]
 fn malformed_cbor_is_4_00_with_its_offset_and_never_reaches_the_homeserver() {
     let fixture = fixture();
@@ -70,14 +86,7 @@ fn malformed_cbor_is_4_00_with_its_offset_and_never_reaches_the_homeserver() {
                 text.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok()).collect();
             assert!(numbers.contains(&offset), "{number}: no offset {offset} in {text:?}");
 
-            let log = fixture.chain.envoy.process.log();
-            let what = format!("a line for {target} in Envoy's log");
-            let line = wait::until(&what, Duration::from_secs(20), async || {
-                let log = std::fs::read_to_string(&log).unwrap();
-                log.lines().find(|line| line.contains(&target)).map(str::to_owned).ok_or(log)
-            });
-            let line = line.await.unwrap();
-            assert!(!line.contains("via_upstream"), "{line}");
+            never_left(fixture, &target, number as u64 + 1).await;
         }
         // The session is still usable.
         let response =

@@ -11,7 +11,6 @@
 use lowband_client::{Method, Request};
 use lowband_e2e::call::Call;
 use lowband_e2e::fixture::Fixture;
-use lowband_e2e::http1;
 use lowband_e2e::matrix::{self, SignedIn};
 use lowband_e2e::synapse::RateLimits;
 use lowband_e2e::wait;
@@ -19,7 +18,7 @@ use lowband_e2e::wire::{Wire, code, document};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Returns the chain to one test at a time: the tests count the requests that wait at Envoy.
+/// Returns the chain to one test at a time: the tests count the requests that wait.
 fn fixture() -> MutexGuard<'static, Fixture> {
     static ONLY: OnceLock<Mutex<Fixture>> = OnceLock::new();
     let start = || {
@@ -29,11 +28,11 @@ fn fixture() -> MutexGuard<'static, Fixture> {
     ONLY.get_or_init(start).lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits until exactly `count` requests of the sidecar wait at Envoy.
+/// Waits until exactly `count` requests of the sidecar wait for the homeserver.
 async fn waiting_requests(fixture: &Fixture, count: u64) {
-    let what = format!("{count} requests waiting at Envoy");
+    let what = format!("{count} requests that wait");
     wait::until(&what, Duration::from_secs(20), async || {
-        match fixture.chain.envoy.stat("http.sidecar.downstream_rq_active").await.unwrap() {
+        match fixture.chain.waiting_requests().await.unwrap() {
             now if now == count => Ok(()),
             now => Err(format!("{now} are waiting")),
         }
@@ -44,10 +43,7 @@ async fn waiting_requests(fixture: &Fixture, count: u64) {
 
 /// Returns how many requests the sidecar has acknowledged because they wait: their answers come late.
 async fn acknowledged(fixture: &Fixture) -> u64 {
-    const NAME: &str = "lowband_coap_empty_acknowledgements_total ";
-    let response = http1::get(fixture.chain.sidecar.admin(), "/metrics").await.unwrap();
-    let text = String::from_utf8(response.body().to_vec()).unwrap();
-    text.lines().find_map(|line| line.strip_prefix(NAME)).unwrap().parse().unwrap()
+    fixture.chain.sidecar.metric("lowband_coap_empty_acknowledgements_total").await.unwrap()
 }
 
 fn long_poll(user: &SignedIn, since: &str, timeout: Duration) -> Request {

@@ -5,7 +5,7 @@ use crate::demo::options::{Cast, Up};
 use crate::demo::table;
 use crate::error::{Error, Result};
 use crate::matrix::{SignedIn, User};
-use crate::parts::Parts;
+use crate::parts::{Parts, Translator};
 use crate::ports::{Port, Reach};
 use crate::process::PidFile;
 use crate::relay::Relay;
@@ -60,13 +60,16 @@ async fn start(options: &Up, folder: &Path, port: Port) -> Result<Chain> {
     };
     say(format_args!("Starting the chain in {}", folder.display()));
     let begin = Instant::now();
-    let layout = Layout { folder: folder.to_owned(), homeserver, sidecar: &[] };
+    let translator = Translator::Envoy;
+    let layout = Layout { folder: folder.to_owned(), homeserver, sidecar: &[], translator };
     let chain = Chain::start(&Parts::from_environment(), layout, port)?;
     let ready = |part: &str, at: String| {
         say(format_args!("  {part:<12}{at:<52}{:>5.1} s", begin.elapsed().as_secs_f32()));
     };
-    patiently("Envoy", chain.envoy.ready()).await?;
-    ready("Envoy", format!("HTTPS and HTTP on port {}/tcp", options.port));
+    if let Some(envoy) = &chain.envoy {
+        patiently("Envoy", envoy.ready()).await?;
+        ready("Envoy", format!("HTTPS and HTTP on port {}/tcp", options.port));
+    }
     patiently("the sidecar", chain.sidecar.ready()).await?;
     ready("sidecar", format!("CoAP in DTLS on port {}/udp", options.port));
     match (&chain.synapse, &options.homeserver) {
