@@ -6,6 +6,7 @@
 use crate::drain;
 use crate::envoy;
 use crate::man;
+use crate::public;
 use crate::server_names::ServerNames;
 use crate::translator;
 use crate::upstream;
@@ -44,6 +45,8 @@ pub struct Options {
     upstream: options::Upstream,
     #[command(flatten)]
     homeserver: options::Homeserver,
+    #[command(flatten)]
+    public: options::Public,
     /// Address of /healthz, /readyz and /metrics, or off. There is no password: keep it from the outside.
     #[arg(long, env = "LOWBAND_ADMIN", value_name = "ADDRESS", default_value = "127.0.0.1:9464")]
     admin: String,
@@ -100,6 +103,8 @@ pub struct Config {
     pub upstream: upstream::Settings,
     /// The homeserver that is asked in place of the upstream; `None` where Envoy is in between.
     pub homeserver: Option<translator::Settings>,
+    /// The TCP port for clients; `None` for none, as where Envoy has it.
+    pub public: Option<public::Settings>,
     /// The address of `/healthz`, `/readyz` and `/metrics`; `None` for none.
     pub admin: Option<SocketAddr>,
     /// Key table of clients that never say which they know: 0 or 1.
@@ -187,6 +192,7 @@ impl Options {
         let serving = self.serving.parse(self.check_config, mistakes);
         let upstream = self.upstream.parse(self.homeserver.is_given(), mistakes);
         let homeserver = self.homeserver.parse(mistakes);
+        let public = self.public.parse(self.homeserver.is_given(), mistakes);
         let admin = mistakes.parse("--admin", &self.admin, values::address_or_off);
         let version =
             mistakes.parse("--default-cbor-version", &self.default_cbor_version, values::within(0..=1));
@@ -203,14 +209,16 @@ impl Options {
         let (dtls_limits, balancers) = sessions?;
         let (times, window) = messages?;
         let coap_limits = coap::Limits { window, ..coap_limits };
-        let upstream = upstream?(&dtls_limits, &coap_limits);
+        let (upstream, public) = (upstream?(&dtls_limits, &coap_limits), public?);
+        let advertise = public.advertise(serving.listen.port());
         Some(Config {
             listen: serving.listen,
             identity: serving.identity,
             identity_files: serving.identity_files,
             certificate_check: serving.certificate_check,
             server_names: serving.server_names,
-            homeserver: homeserver?(&upstream),
+            homeserver: homeserver?(&upstream, advertise),
+            public: public.settings(&dtls_limits, upstream.cancels, &balancers, end.end),
             upstream,
             admin: admin?,
             default_cbor_version: u8::try_from(version?).ok()?,

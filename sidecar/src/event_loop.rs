@@ -20,6 +20,7 @@ use crate::udp::{Batch, Outbox, Sent, Socket};
 use crate::upstream::Upstream;
 use crate::worker::Worker;
 use exchanges::{Asked, Exchanges};
+pub(crate) use exchanges::{loggable, whole_millis};
 pub use inspector::Inspector;
 use inspector::Question;
 use lowband_transport::dtls::{CloseReason, Done};

@@ -22,9 +22,10 @@
 //! | `upstream`, `answer` | HTTP/2 to Envoy, pooled, with back-pressure |
 //! | `translator`, `homeserver` | in place of Envoy and its filter: translation, and HTTP to the homeserver |
 //! | `health` | whether the other side can be reached, told once for each change |
-//! | `rate`, `metrics`, `admin`, `readiness`, `key_log`, `logging`, `lines`, `notes`, `service` | operation |
 //! | `wrong_port` | an upstream that is Envoy's port for clients |
 //! | `man` | the man pages |
+//! | `public` | without Envoy: HTTPS and HTTP for clients over TCP |
+//! | `rate`, `metrics`, `admin`, `readiness`, `key_log`, `logging`, `lines`, `notes`, `open_files`, `service` | operation |
 //!
 //! Deliberately absent: JSON, which belongs to the codec and the translation; and everything about records,
 //! messages and blocks, which belongs to the transport.
@@ -34,6 +35,7 @@ use crate::event_loop::EventLoop;
 use crate::key_log::KeyLog;
 use crate::metrics::Metrics;
 use crate::notes::Note;
+use crate::public::{Public, Stage};
 use crate::readiness::Readiness;
 use crate::renewal::Watch;
 use crate::translator::Translator;
@@ -43,7 +45,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 pub mod admin;
@@ -64,6 +66,8 @@ pub mod logging;
 pub mod man;
 pub mod metrics;
 pub mod notes;
+mod open_files;
+pub mod public;
 pub mod rate;
 pub mod reachable;
 pub mod readiness;
@@ -90,6 +94,8 @@ pub mod wrong_port;
 pub struct Sockets {
     /// The UDP socket for clients.
     pub udp: UdpSocket,
+    /// The listener for clients over TCP; `None` for none.
+    pub public: Option<TcpListener>,
     /// The listener of the pages for operators; `None` for none.
     pub admin: Option<TcpListener>,
 }
@@ -167,11 +173,15 @@ impl Sockets {
     pub fn bind(config: &Config) -> Result<Sockets, Error> {
         let refused = |address, protocol, flag| move |source| Error::Bind { address, protocol, flag, source };
         let udp = udp::bind(config.listen).map_err(refused(config.listen, "udp", "--listen"))?;
+        let public = match config.public.as_ref().map(|public| public.listen.address) {
+            Some(address) => Some(public::bind(address).map_err(refused(address, "tcp", "--public"))?),
+            None => None,
+        };
         let admin = match config.admin {
             Some(address) => Some(TcpListener::bind(address).map_err(refused(address, "tcp", "--admin"))?),
             None => None,
         };
-        Ok(Sockets { udp, admin })
+        Ok(Sockets { udp, public, admin })
     }
 }
 
@@ -196,7 +206,19 @@ pub async fn run(
         None => metrics,
     });
     let admin = sockets.admin.as_ref().map(TcpListener::local_addr).transpose()?;
+    if config.homeserver.is_some() {
+        open_files::raise();
+    }
     tell_start(&config, listen, admin, &socket);
+    let port = match (&config.public, sockets.public, &translator) {
+        (Some(settings), Some(listener), Some(translator)) => {
+            tell_public(settings, listen, listener.local_addr()?);
+            let (identity, translator) = (&config.identity.server, translator.clone());
+            let public = Public::new(settings.clone(), identity, translator, Arc::clone(&metrics))?;
+            Some((public, listener))
+        }
+        _ => None,
+    };
 
     let (event_loop, inspector) =
         EventLoop::new(&config, server, socket, Worker::start()?, key_log, Arc::clone(&metrics), translator);
@@ -209,29 +231,57 @@ pub async fn run(
         check: config.certificate_check,
         asked: reload,
         inspector: inspector.clone(),
+        public: port.as_ref().map(|(public, _)| public.clone()),
         metrics: Arc::clone(&metrics),
     };
     watching.spawn(watch.run());
     watching.spawn(service::keep_alive(inspector.clone()));
-    watching.spawn(wrong_port::look_out(config.upstream.address.clone()));
+    if config.homeserver.is_none() {
+        watching.spawn(wrong_port::look_out(config.upstream.address.clone()));
+    }
     service::ready();
     let (begin, mut begun) = oneshot::channel();
+    let (stage, reached) = watch::channel(Stage::Serving);
     let shutdown = async {
         shutdown.await;
         service::stopping();
+        raise(&stage, Stage::Leaving);
         if let Some(port) = config.envoy_admin_port {
             // The asking is awaited below.
             let _ = begin.send(tokio::spawn(envoy::drain::ask(port)));
         }
     };
-    let served = event_loop.run(shutdown, hurry);
-    let serving = async {
+    let mut hurried = reached.clone();
+    // Boxed, as it is large and is moved into the futures around it.
+    let served = Box::pin(event_loop.run(shutdown, async move {
+        // The sender outlives the loop.
+        let _ = hurried.wait_for(|stage| *stage == Stage::Cut).await;
+    }));
+    let over_udp = async {
         let served = served.await;
+        raise(&stage, Stage::Closing);
         if let Ok(asking) = begun.try_recv() {
             // The task logs its own outcome.
             let _ = asking.await;
         }
         served
+    };
+    let over_tcp = async {
+        match port {
+            Some((public, listener)) => public.run(listener, reached.clone()).await,
+            None => Ok(()),
+        }
+    };
+    let hurrying = async {
+        hurry.await;
+        raise(&stage, Stage::Cut);
+        std::future::pending().await
+    };
+    let serving = async {
+        tokio::select! {
+            served = async { tokio::try_join!(over_udp, over_tcp).map(|_| ()) } => served,
+            never = hurrying => never,
+        }
     };
     let Some(listener) = sockets.admin else { return Ok(serving.await?) };
     listener.set_nonblocking(true)?;
@@ -244,6 +294,15 @@ pub async fn run(
     }
 }
 
+/// Enters a stage of the end, unless a later one has come already.
+fn raise(stage: &watch::Sender<Stage>, reached: Stage) {
+    stage.send_if_modified(|stage| {
+        let is_later = reached > *stage;
+        *stage = reached.max(*stage);
+        is_later
+    });
+}
+
 fn open_key_log(path: &Path) -> Result<KeyLog, Error> {
     KeyLog::open(path).map_err(|source| Error::KeyLog { path: path.to_owned(), source })
 }
@@ -253,6 +312,33 @@ fn seed() -> Result<[u8; 32], openssl::error::ErrorStack> {
     let mut seed = [0; 32];
     openssl::rand::rand_bytes(&mut seed)?;
     Ok(seed)
+}
+
+/// Reports the public port, and what of it an operator may not have meant.
+fn tell_public(settings: &public::Settings, udp: SocketAddr, tcp: SocketAddr) {
+    let scheme = if settings.listen.is_clear { "http" } else { "https" };
+    tracing::info!(%tcp, scheme, "serving clients over TCP");
+    if settings.listen.is_clear && !tcp.ip().to_canonical().is_loopback() {
+        tracing::warn!(
+            %tcp,
+            "--public http: passwords and access tokens of clients cross the network in clear text, unless what is \
+             before this port encrypts them"
+        );
+    }
+    if let Some(limit) = open_files::shortage(settings) {
+        tracing::warn!(
+            limit,
+            connections = settings.connections,
+            "the limit of open files (ulimit -n, LimitNOFILE=) is less than clients over TCP may need"
+        );
+    }
+    if tcp.port() != udp.port() {
+        tracing::warn!(
+            %udp,
+            %tcp,
+            "clients that UDP does not reach fall back to HTTPS at the number of the UDP port, and this one differs"
+        );
+    }
 }
 
 fn tell_start(config: &Config, listen: SocketAddr, admin: Option<SocketAddr>, socket: &Socket) {

@@ -9,6 +9,7 @@
 //! | `families` | names and meanings of what is counted here |
 //! | `labels` | labels, and how their values are written |
 //! | `snapshot` | what other parts count for themselves, and the limits |
+//! | `public` | what is counted of the public port |
 //! | `translation` | what the translator counts, where there is no Envoy |
 //! | `process` | memory, processor time and file descriptors |
 //! | `format` | which text format a reader gets |
@@ -37,6 +38,7 @@ mod families;
 mod format;
 mod labels;
 mod process;
+mod public;
 mod snapshot;
 mod translation;
 
@@ -70,6 +72,7 @@ pub struct Metrics {
     not_after: Gauge,
     reloads: Family<ResultLabel, Counter>,
     reload_worked: Gauge,
+    public: public::Public,
     hot: Hot,
     /// Address of the last handshake of our own readiness probe.
     probe: Mutex<Option<SocketAddr>>,

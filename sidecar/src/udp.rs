@@ -61,11 +61,11 @@ fn bind_exactly(address: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket.into())
 }
 
-fn is_any_v6(address: SocketAddr) -> bool {
+pub(crate) fn is_any_v6(address: SocketAddr) -> bool {
     address.is_ipv6() && address.ip().is_unspecified()
 }
 
-fn has_no_ipv6(error: &io::Error) -> bool {
+pub(crate) fn has_no_ipv6(error: &io::Error) -> bool {
     // NOPROTOOPT comes from kernels built without IPv6, the other two from `disable_ipv6`.
     matches!(Errno::from_io_error(error), Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL | Errno::NOPROTOOPT))
 }

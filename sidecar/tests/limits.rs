@@ -12,6 +12,7 @@
 use clap::{CommandFactory, Parser};
 use lowband_sidecar::config::{Config, Options};
 use lowband_sidecar::metrics::{Format, Metrics, Snapshot};
+use lowband_sidecar::public::Times;
 use lowband_sidecar::upstream::held_of_an_answer;
 use lowband_sidecar::{admin, lines};
 use lowband_transport::coap::{self};
@@ -114,6 +115,7 @@ fn what_no_flag_sets_is_as_the_page_says() {
     // A network has a quarter of the half that is for answers; all together may go an eighth beyond theirs.
     let answers = |by_envoy| ((64 << 10) / 8 / held(by_envoy) + 1, (64 << 10) / 2 * 9 / 8 / held(by_envoy));
     let ((few, all), (fewest, most)) = (answers(128 << 10), answers(1 << 20));
+    let over_tcp = Times::default();
     let (blocks, connections) = (coap.waiting_blocks_per_session, admin::MAX_CONNECTIONS);
     for said in [
         format!("bytes of their answers, {} KiB | a session |", coap.dedup_bytes_per_session >> 10),
@@ -128,6 +130,11 @@ fn what_no_flag_sets_is_as_the_page_says() {
         format!("the one before: {} kB each |", MAX_ACCESS_TOKEN >> 10),
         format!("for 100,000 sessions {} MB", 2 * (MAX_ACCESS_TOKEN >> 10) * 100),
         format!("networks with a rate of their own, {},000 |", Rates::MOST / 1000),
+        format!("time for the TLS handshake, {} s |", over_tcp.handshake.as_secs()),
+        format!("over HTTP/1, {} s from its first byte |", over_tcp.head.as_secs()),
+        format!("time without a request, {} s |", over_tcp.idle.as_secs()),
+        format!("of an answer that is there, {} s |", over_tcp.stall.as_secs()),
+        format!("within the body of a request, {} s,", over_tcp.silence.as_secs()),
     ] {
         assert_eq!(
             page.lines().filter(|line| line.starts_with('|') && line.contains(&said)).count(),

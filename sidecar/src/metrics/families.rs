@@ -3,6 +3,7 @@
 
 use super::labels::{Build, CodeLabel, DirectionLabel, ReasonLabel, RequestLabels, ResultLabel};
 use super::process;
+use super::public::Public;
 use super::snapshot::{Latest, Limits, Others};
 use super::{Hot, Metrics};
 use crate::failure::Failure;
@@ -168,6 +169,7 @@ impl Metrics {
                 "1 while what certificate and key hold is what is served",
                 Gauge::default(),
             ),
+            public: Public::new(ours),
             hot,
             probe: Mutex::default(),
             registry,
@@ -185,17 +187,22 @@ impl Metrics {
 }
 
 /// The families under our prefix.
-struct Ours<'a>(&'a mut Registry);
+pub(super) struct Ours<'a>(&'a mut Registry);
 
 impl Ours<'_> {
     /// Adds a family; `help` is a sentence without the full stop.
-    fn add<M: Metric + Clone>(&mut self, name: &str, help: &str, metric: M) -> M {
+    pub(super) fn add<M: Metric + Clone>(&mut self, name: &str, help: &str, metric: M) -> M {
         self.0.register(name, help, metric.clone());
         metric
     }
 
     /// Adds a family by reason, all of which are known.
-    fn reasons(&mut self, name: &str, help: &str, reasons: &[&'static str]) -> Family<ReasonLabel, Counter> {
+    pub(super) fn reasons(
+        &mut self,
+        name: &str,
+        help: &str,
+        reasons: &[&'static str],
+    ) -> Family<ReasonLabel, Counter> {
         let family = self.add(name, help, Family::<ReasonLabel, Counter>::default());
         for reason in reasons {
             drop(family.get_or_create(&ReasonLabel { reason }));

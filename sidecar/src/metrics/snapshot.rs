@@ -49,6 +49,7 @@ pub(super) struct Limits {
     requests_of_a_network: u64,
     body_bytes: u64,
     connections: u64,
+    public_connections: u64,
 }
 
 impl Limits {
@@ -67,6 +68,7 @@ impl Limits {
                 None => config.upstream.connections as u64,
                 Some(settings) => settings.homeserver.requests as u64,
             },
+            public_connections: config.public.as_ref().map_or(0, |public| public.connections as u64),
         }
     }
 }
@@ -173,6 +175,11 @@ impl Collector for Others {
                 "upstream_connections_limit",
                 "Connections to the upstream at most (--upstream-connections)",
                 limits.connections,
+            ),
+            (
+                "public_connections_limit",
+                "Connections to --public at most (--public-connections); 0 where there is no such port",
+                limits.public_connections,
             ),
         ] {
             gauge(&mut encoder, name, help, value)?;

@@ -5,7 +5,9 @@ use crate::config::{Identity, Mistake, Paths, now};
 use crate::event_loop::Inspector;
 use crate::metrics::Metrics;
 use crate::notes::Note;
+use crate::public::Public;
 use crate::service;
+use lowband_transport::dtls::ServerIdentity;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -21,6 +23,8 @@ pub(crate) struct Watch {
     /// The channel on which each message asks for a look at once.
     pub(crate) asked: mpsc::Receiver<()>,
     pub(crate) inspector: Inspector,
+    /// The port over TCP that shows the same identity.
+    pub(crate) public: Option<Public>,
     pub(crate) metrics: Arc<Metrics>,
 }
 
@@ -55,20 +59,27 @@ impl Watch {
                     tracing::info!("certificate and key are those that are served");
                 }
                 Step::Refuse(mistakes) => self.refuse(&mistakes),
-                Step::Serve(identity) => match self.inspector.renew_identity(identity.server.clone()).await {
+                Step::Serve(identity) => match self.serve(&identity.server).await {
                     None => return,
                     Some(Ok(())) => self.tell_renewed(&identity, exposed),
                     // Not expected: the check before asks the same of an identity as the transport that
                     // serves it. Files that were refused are not tried again before they change.
-                    Some(Err(why)) => {
-                        self.refuse(&[Mistake { option: "--certificate", why: why.to_string() }]);
-                    }
+                    Some(Err(why)) => self.refuse(&[Mistake { option: "--certificate", why }]),
                 },
             }
             if asked {
                 service::ready();
             }
         }
+    }
+
+    /// Has the identity served over UDP and TCP; `None` if the event loop has ended.
+    async fn serve(&self, identity: &ServerIdentity) -> Option<Result<(), String>> {
+        let over_udp = self.inspector.renew_identity(identity.clone()).await?;
+        Some(over_udp.map_err(|why| why.to_string()).and_then(|()| match &self.public {
+            Some(public) => public.renew(identity).map_err(|why| why.to_string()),
+            None => Ok(()),
+        }))
     }
 
     fn tell_renewed(&self, identity: &Identity, exposed: Option<String>) {

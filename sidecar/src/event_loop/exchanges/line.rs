@@ -78,14 +78,14 @@ impl Line {
 }
 
 /// Returns the milliseconds as a number that stays one in a log of JSON.
-pub(super) fn whole_millis(time: Duration) -> u64 {
+pub(crate) fn whole_millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Returns the path for the log. A client that writes a query into a Uri-Path value may have written an
 /// access token there: the path ends where a query might begin, and before a segment that contains the word
 /// for one, however often it is escaped.
-pub(super) fn loggable(path: &str) -> String {
+pub(crate) fn loggable(path: &str) -> String {
     let end = ["?", "%3F", "%3f"].iter().filter_map(|mark| path.find(mark)).min().unwrap_or(path.len());
     let path = path.get(..end).unwrap_or_default();
     let mut shown = 0;

@@ -1,0 +1,84 @@
+//! The program itself: what the log says at the start.
+
+use crate::harness::{Folder, PATIENCE};
+use crate::identity::self_signed;
+use std::net::TcpListener;
+use std::process::Stdio;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+/// Starts the program and returns the lines of its log up to the one that contains `last`.
+async fn log(args: &[&str], last: &str) -> (Child, Vec<String>) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_lowband-sidecar"))
+        .args(args)
+        .env_clear()
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut reader = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut lines = Vec::new();
+    let reading = async {
+        while let Some(line) = reader.next_line().await.unwrap() {
+            lines.push(line);
+            if lines.last().unwrap().contains(last) {
+                return;
+            }
+        }
+        panic!("no line with {last}: {lines:?}");
+    };
+    timeout(PATIENCE, reading).await.unwrap();
+    (child, lines)
+}
+
+#[tokio::test]
+async fn clear_text_on_an_address_that_others_reach_is_warned_of_once() {
+    let folder = Folder::new();
+    let (certificate, key) = self_signed(folder.path());
+    for (public, warned) in [("http://0.0.0.0:0", 1), ("http://127.0.0.1:0", 0), ("0.0.0.0:0", 0)] {
+        let args = [
+            "--homeserver",
+            "http://127.0.0.1:9",
+            "--certificate",
+            &certificate,
+            "--key",
+            &key,
+            "--listen",
+            "127.0.0.1:0",
+            "--admin",
+            "off",
+            "--public",
+            public,
+        ];
+        let (_child, lines) = log(&args, "fall back to HTTPS at the number of the UDP port").await;
+        let warnings = lines.iter().filter(|line| line.contains("WARN") && line.contains("in clear text"));
+        assert_eq!(warnings.count(), warned, "{public}: {lines:#?}");
+    }
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_named() {
+    let folder = Folder::new();
+    let (certificate, key) = self_signed(folder.path());
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let public = taken.local_addr().unwrap().to_string();
+    let args = [
+        "--homeserver",
+        "http://127.0.0.1:9",
+        "--certificate",
+        &certificate,
+        "--key",
+        &key,
+        "--listen",
+        "127.0.0.1:0",
+        "--admin",
+        "off",
+        "--public",
+        &public,
+    ];
+    let (mut child, lines) = log(&args, "ERROR").await;
+    let line = lines.last().unwrap();
+    assert!(line.contains(&format!("cannot bind {public}/tcp (--public)")), "{line}");
+    assert_eq!(timeout(PATIENCE, child.wait()).await.unwrap().unwrap().code(), Some(1));
+}
