@@ -70,10 +70,10 @@ pub(crate) struct DoctorArgs {
 fn after_help() -> String {
     format!(
         "Examples:
-  lowband doctor coaps://matrix.example.org
-  lowband doctor --cacert ca.pem --https-port 443 coaps://matrix.example.org:5684
-  lowband doctor -k --resolve matrix.example.org:8008:192.0.2.7 matrix.example.org
-  lowband doctor --json matrix.example.org
+  lowband doctor coaps://hs.example
+  lowband doctor --cacert ca.pem --https-port 443 coaps://hs.example:5684
+  lowband doctor -k --resolve hs.example:8008:192.0.2.7 hs.example
+  lowband doctor --json hs.example
 
 {}
 

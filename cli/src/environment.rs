@@ -11,15 +11,3 @@ pub(crate) const OF_SESSIONS: &str = "Environment:
 /// Variables that commands look at which write to terminals alone.
 pub(crate) const OF_TERMINALS: &str = "Environment:
   NO_COLOR  with any text in it there are no colours";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_tables_fit_80_columns() {
-        assert!(
-            [OF_SESSIONS, OF_TERMINALS].iter().flat_map(|table| table.lines()).all(|line| line.len() <= 80)
-        );
-    }
-}

@@ -68,7 +68,7 @@ const MEANINGS_OF_DOCTOR: [(Exit, &str); 13] = [
     (Exit::Transfer, "https, coap: the connection ended, or the answer is not Matrix's"),
     (Exit::Certificate, "https, certificate: it is not trusted"),
     (Exit::CaFile, "the file of --cacert or the key log cannot be used"),
-    (Exit::Disagrees, "agreement: CoAP, HTTPS and the URL do not agree on versions or the UDP port"),
+    (Exit::Disagrees, "agreement: CoAP, HTTPS and the URL differ on versions or the UDP port"),
 ];
 
 impl Exit {

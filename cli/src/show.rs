@@ -140,15 +140,3 @@ fn read(
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_stands_below_the_help_fits_80_columns() {
-        let help = after_help();
-        let long: Vec<_> = help.lines().filter(|line| line.chars().count() > 80).collect();
-        assert!(long.is_empty(), "{long:#?}");
-    }
-}

@@ -138,11 +138,13 @@ fn after_help() -> String {
     format!(
         r#"Examples:
   lowband coap -k coaps://localhost/_matrix/client/versions
-  lowband coap -X PUT --json '{{"msgtype":"m.text","body":"Hello World"}}' -H @token.txt \
-    'coaps://matrix.example.org/_matrix/client/r0/rooms/!room:example.org/send/m.room.message/1'
-  lowband coap coaps://matrix.example.org/_matrix/client/versions | lowband jc -c2j
-  lowband coap -w '%{{code}} %{{bytes_in}} bytes\n' -o login coaps://localhost/_matrix/client/v3/login
-  lowband coap -i -H 'Accept: application/json' coaps://matrix.example.org/_matrix/client/versions
+  lowband coap -X PUT --json '{{"msgtype":"m.text","body":"Hi"}}' -H @token.txt \
+    'coaps://hs.example/_matrix/client/v3/rooms/!r:hs/send/m.room.message/1'
+  lowband coap coaps://hs.example/_matrix/client/versions | lowband jc -c2j
+  lowband coap -w '%{{code}} %{{bytes_in}} bytes\n' -o login \
+    coaps://hs.example/_matrix/client/v3/login
+  lowband coap -i -H 'Accept: application/json' \
+    coaps://hs.example/_matrix/client/versions
 
 {}
 

@@ -39,7 +39,7 @@ type Fill = fn(&Transfer<'_>, &mut String);
 
 /// The variables, with what `--help` says of each.
 const VARIABLES: [(&str, &str, Fill); 21] = [
-    ("code", "code of the answer, 2.05; with --http its number, 200; 0.00 without an answer", |t, out| {
+    ("code", "code of the answer: 2.05, with --http 200; 0.00 without one", |t, out| {
         out.push_str(t.answer.map_or("0.00", |answer| &answer.code));
     }),
     ("http_code", "what the code is in HTTP: 200 for 2.05; 000 without an answer", |t, out| {
@@ -60,7 +60,7 @@ const VARIABLES: [(&str, &str, Fill); 21] = [
     ("bytes_in", "bytes received", |t, out| number(t.measures.traffic.bytes_in, out)),
     ("datagrams_out", "datagrams sent", |t, out| number(t.measures.traffic.datagrams_out, out)),
     ("datagrams_in", "datagrams received", |t, out| number(t.measures.traffic.datagrams_in, out)),
-    ("time_connect", "seconds until the handshake was over; 0 on a session that was there", |t, out| {
+    ("time_connect", "seconds until there was a session; 0 if it was there", |t, out| {
         seconds(t.measures.connect, out);
     }),
     ("time_total", "seconds of all of it", |t, out| seconds(t.measures.total, out)),

@@ -284,6 +284,17 @@ fn output_that_cannot_be_written_is_status_23() {
 }
 
 #[test]
+fn what_stands_below_the_options_fits_80_columns() {
+    for command in ["coap", "doctor", "jc", "show", "completions"] {
+        let output = run(&[command, "--help"]);
+        let help = String::from_utf8(output.stdout).unwrap();
+        let below = help.lines().skip_while(|line| *line != "Examples:");
+        let long: Vec<_> = below.clone().filter(|line| line.chars().count() > 80).collect();
+        assert!(below.count() > 1 && long.is_empty(), "{command}: {long:#?}");
+    }
+}
+
+#[test]
 fn help_and_version_are_status_0() {
     for (arguments, word) in [
         (&["--help"][..], "coap"),
