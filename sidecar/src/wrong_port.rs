@@ -28,8 +28,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Longest time between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
-/// Asks until there is an answer, and warns if it is that of the port for clients. A unix socket is not asked:
-/// that port is never one.
+/// Asks until there is an answer, and warns if it is that of the port for clients. A unix socket is not
+/// asked: that port is never one.
 pub async fn look_out(upstream: Address) {
     let Address::Tcp(authority) = &upstream else { return };
     let mut pause = PAUSE;
