@@ -156,8 +156,9 @@ test-kubernetes: setup-test images kubernetes .tools/linters.stamp $(KUBE_SCORE)
 	python3 e2e/kubernetes/lint.py
 	python3 e2e/kubernetes/run.py
 
-test-more: setup-more images kubernetes npm ## what takes too long for `make test` or needs Java and a newer Go: late answers, Envoy Gateway, Istio, 2,000 sessions, other bundlers; eight minutes
+test-more: setup-more images kubernetes npm ## what takes too long for `make test` or needs Java, a newer Go or systemd: late answers, Envoy Gateway, Istio, 2,000 sessions, other bundlers, the unit; eight minutes
 	$(GO_COAP) vet ./...
+	python3 e2e/systemd/run.py
 	.venv/examples/bin/python e2e/ingress/envoy_gateway.py
 	.venv/examples/bin/python e2e/ingress/istio.py
 	python3 e2e/kubernetes/run.py memory
@@ -430,7 +431,7 @@ WITH_NODE := $(if $(NODE_HERE),,PATH=$(CURDIR)/.venv/node/bin:$(PATH))
 SYSTEM_PACKAGES := gcc libssl-dev pkg-config openssl python3-venv $(WASM_PACKAGES)
 TEST_PACKAGES := iproute2 libcoap3-bin gnutls-bin curl tshark chromium valgrind $(if $(shell command -v go),,golang-go)
 KUBERNETES_PACKAGES := containerd runc containernetworking-plugins iptables nftables conntrack
-MORE_PACKAGES := $(if $(shell command -v javac),,default-jdk-headless) $(if $(shell command -v mvn),,maven)
+MORE_PACKAGES := systemd $(if $(shell command -v javac),,default-jdk-headless) $(if $(shell command -v mvn),,maven)
 
 setup: .tools/system.stamp .tools/envoy.stamp .tools/synapse.stamp ## install what the demo needs: packages of the system, Envoy, Synapse
 
@@ -453,7 +454,7 @@ setup-more: setup-test $(GO_COAP_CLIENT) $(GO_COAP_SERVER) $(ENVOY_GATEWAY) $(IS
 	@mkdir -p .tools && touch $@
 
 .tools/more.stamp: Makefile tools/system-packages
-	@$(STEP)/more-packages.log 'Looking for Java and Maven' tools/system-packages $(MORE_PACKAGES)
+	@$(STEP)/more-packages.log 'Looking for Java, Maven and systemd' tools/system-packages $(MORE_PACKAGES)
 	@mkdir -p .tools && touch $@
 
 .tools/image.stamp: Makefile tools/system-packages
