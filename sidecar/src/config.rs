@@ -34,7 +34,7 @@ pub use options::{LogFormat, LogLevel};
 /// Sizes: 65536, 64KiB, 8MiB.
 #[derive(Parser, Debug, Clone)]
 #[command(name = "lowband-sidecar", version, max_term_width = 120, disable_help_subcommand = true)]
-#[command(args_conflicts_with_subcommands = true)]
+#[command(args_conflicts_with_subcommands = true, propagate_version = true)]
 pub struct Options {
     /// Something else than to serve.
     #[command(subcommand)]

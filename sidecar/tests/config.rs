@@ -578,9 +578,15 @@ fn a_key_log_that_others_can_open_ends_with_1_and_the_remedy() {
 
 #[test]
 fn the_version_is_that_of_the_package() {
-    let output = run(&["--version".into()], &[]);
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(text.trim(), concat!("lowband-sidecar ", env!("CARGO_PKG_VERSION")));
+    for (arguments, name) in [
+        (&["--version"][..], "lowband-sidecar"),
+        (&["render-envoy", "-V"], "lowband-sidecar-render-envoy"),
+        (&["man", "-V"], "lowband-sidecar-man"),
+    ] {
+        let output = run(&arguments.iter().map(|argument| (*argument).to_owned()).collect::<Vec<_>>(), &[]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(text.trim(), format!("{name} {}", env!("CARGO_PKG_VERSION")));
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 /// The main job against real parts: a homeserver, Envoy and the sidecar on this machine.
 #[derive(Debug, Parser)]
-#[command(name = "demo", version)]
+#[command(name = "demo", version, propagate_version = true)]
 pub struct Options {
     /// What to do.
     #[command(subcommand)]
