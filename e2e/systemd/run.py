@@ -21,8 +21,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 UNIT = "lowband-sidecar.service"
 WITHIN = 30
-# Ten times the exposure that `systemd-analyze security` may come to. What is left: sockets of the families that the
-# sidecar needs, this machine's network and its root folder.
+# Ten times the exposure that `systemd-analyze security` may come to. What is left: sockets of the families
+# that the sidecar needs, this machine's network and its root folder.
 EXPOSURE = 11
 DROP_IN = """[Service]
 StandardOutput=append:/shared/sidecar.log
