@@ -21,6 +21,7 @@ use std::time::Duration;
 mod environment;
 mod identity;
 mod options;
+mod reference;
 mod values;
 
 pub use environment::{Environment, read};

@@ -3,6 +3,7 @@
 //! A variable without a value counts as not set: files for Compose write `LOWBAND_SESSIONS=` for "no wish".
 //! One whose name no option has is most likely misspelled, and is told of with the name that is nearest.
 
+use super::reference::{self, Translated};
 use super::{Mistake, Options};
 use clap::builder::Resettable;
 use clap::parser::ValueSource;
@@ -29,12 +30,14 @@ pub fn read() -> Result<(Options, Environment), clap::Error> {
         Some((name, value.to_string_lossy().into_owned()))
     };
     let variables: Vec<_> = std::env::vars_os().filter_map(ours).collect();
+    let Translated { arguments, notes: mut told } = reference::translate(std::env::args_os());
+    told.extend(notes(&variables));
     let command = without_empty(Options::command());
     let mut used = command.clone();
-    let matches = used.try_get_matches_from_mut(std::env::args_os())?;
+    let matches = used.try_get_matches_from_mut(arguments)?;
     let mut options = Options::from_arg_matches(&matches).map_err(|error| error.format(&mut used))?;
     settle(&mut options, &matches);
-    Ok((options, Environment { given: given(&command, &matches), notes: notes(&variables) }))
+    Ok((options, Environment { given: given(&command, &matches), notes: told }))
 }
 
 /// Decides between Envoy and the homeserver where not both are flags. The variable of `--homeserver` is that of
@@ -58,7 +61,8 @@ impl Environment {
         }
     }
 
-    /// Returns a line for each variable that does nothing, in the order of their names.
+    /// Returns a line for each flag of the reference's, in their order, and then one for each variable that
+    /// does nothing, in the order of their names.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }

@@ -1,8 +1,8 @@
-//! The program itself: what the log says at the start.
+//! The program itself: the reference's flags, and what the log says at the start.
 
 use crate::harness::{Folder, PATIENCE};
 use crate::identity::self_signed;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -30,6 +30,50 @@ async fn log(args: &[&str], last: &str) -> (Child, Vec<String>) {
     };
     timeout(PATIENCE, reading).await.unwrap();
     (child, lines)
+}
+
+/// Returns a port of 127.0.0.1 that is free over UDP and TCP.
+fn free_port() -> u16 {
+    loop {
+        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = tcp.local_addr().unwrap().port();
+        if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_references_flags_serve_as_the_reference_does_and_are_told_by_todays_names() {
+    let folder = Folder::new();
+    let (certificate, key) = self_signed(folder.path());
+    let bind = format!("127.0.0.1:{}", free_port());
+    let args = [
+        "-local",
+        "http://127.0.0.1:9",
+        "--tls-cert",
+        &certificate,
+        "-tls-key",
+        &key,
+        "-advertise",
+        "http://lb.example.org:8008",
+        "-dtls-bind-addr",
+        &bind,
+        "--admin",
+        "off",
+    ];
+    let (_child, lines) = log(&args, "serving clients over TCP").await;
+    for told in [
+        "-local is the reference's name of --homeserver",
+        "-tls-cert is the reference's name of --certificate",
+        "-tls-key is the reference's name of --key",
+        "-advertise is the reference's name of --advertise",
+        "-dtls-bind-addr is the reference's name of --listen",
+        &format!("--public http://{bind} does it today"),
+        &format!("tcp={bind} scheme=\"http\""),
+    ] {
+        assert_eq!(lines.iter().filter(|line| line.contains(told)).count(), 1, "{told}: {lines:#?}");
+    }
 }
 
 #[tokio::test]
