@@ -1,7 +1,7 @@
 """The life of two users of matrix-nio: they register, meet in an encrypted room, talk, sync in both ways, and leave.
 
-The one argument is a JSON object: `server` (URL), and for CBOR in place of JSON also `keys` (name -> integer), `ca` (PEM file to
-believe) and `straight` (URL of the homeserver itself). Each exchange is told in a line of JSON on standard output, when all are
+The one argument is a JSON object: `server` (URL), for HTTPS also `ca` (PEM file to believe), and for CBOR in place of JSON `keys`
+(name -> integer) and `straight` (URL of the homeserver itself). Each exchange is told in a line of JSON on standard output, when all are
 done. Ann sends integer keys, Bob does not.
 """
 
@@ -159,9 +159,11 @@ async def leave(ann, bob, room):
 
 async def main(settings):
     options, form = {}, lambda integers_out: None
+    if ca := settings.get("ca"):
+        options["ssl"] = ssl.create_default_context(cafile=ca)
     if keys := settings.get("keys"):
         form = lambda integers_out: Form(keys, integers_out)
-        options = {"straight": settings["straight"], "ssl": ssl.create_default_context(cafile=settings["ca"])}
+        options["straight"] = settings["straight"]
     notes = []
     ann = Client(settings["server"], "nio-ann", notes, form(True), **options)
     bob = Client(settings["server"], "nio-bob", notes, form(False), **options)

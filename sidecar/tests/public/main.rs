@@ -1,5 +1,5 @@
-//! The public port of a sidecar without Envoy: real clients over TCP, with and without TLS, before a stub of a
-//! homeserver. Each file covers one phenomenon.
+//! The public port of a sidecar without Envoy: real clients over TCP, with and without TLS, before a stub of
+//! a homeserver. Each file covers one phenomenon.
 
 #![allow(
     clippy::unwrap_used,
