@@ -8,7 +8,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 # ---- what can be changed: make demo PORT=9008 DIR=run-2 ----------------------------------------------------
 
-# UDP port of the sidecar and TCP port of Envoy.
+# UDP port of the sidecar, and TCP port of Envoy or of the sidecar itself.
 PORT ?= 8008
 # Folder for sockets, certificates, logs and process ids of one demo.
 DIR ?= run
@@ -16,6 +16,8 @@ DIR ?= run
 OPEN ?=
 # 1: end after the steps, with status 0 only if each gave the right answer.
 ONCE ?=
+# 1: the sidecar translates and serves HTTPS by itself; neither Envoy nor the filter is needed.
+WITHOUT_ENVOY ?=
 # Another homeserver than the embedded one, e.g. https://matrix.example.org, and two accounts there.
 HOMESERVER ?=
 USER1 ?=
@@ -67,8 +69,8 @@ demo: export USER1 := $(USER1)
 demo: export PASSWORD1 := $(PASSWORD1)
 demo: export USER2 := $(USER2)
 demo: export PASSWORD2 := $(PASSWORD2)
-demo: setup build filter ## the main job against a real homeserver; stays up until Ctrl-C
-	@$(RELEASE)/demo up --port '$(PORT)' --dir '$(DIR)' $(if $(ONCE),--once) $(if $(OPEN),--open) $(if $(HOMESERVER),--homeserver '$(HOMESERVER)')
+demo: $(if $(WITHOUT_ENVOY),.tools/system.stamp .tools/synapse.stamp build,setup build filter) ## the main job against a real homeserver; stays up until Ctrl-C
+	@$(RELEASE)/demo up --port '$(PORT)' --dir '$(DIR)' $(if $(ONCE),--once) $(if $(OPEN),--open) $(if $(WITHOUT_ENVOY),--without-envoy) $(if $(HOMESERVER),--homeserver '$(HOMESERVER)')
 
 down: ## end what `make demo` started, and nothing else
 	@[ ! -x $(RELEASE)/demo ] || $(RELEASE)/demo down --dir '$(DIR)'

@@ -50,21 +50,25 @@ fn nothing_runs_in(folder: &Path) -> bool {
 
 #[tokio::test]
 async fn once_does_every_step_shows_the_table_and_leaves_nothing_behind() {
-    let folder = Parts::from_environment().test_folder("demo_once").unwrap();
-    let dir = folder.display().to_string();
-    let done = demo(&["up", "--once", "--port", &number_of_free_port(), "--dir", &dir]).await;
-    let said = said(&done);
-    assert!(done.status.success(), "{said}");
-    for expected in [
-        "\"versions\": [",
-        "@bob:lb.test reads \"Hello World\" from @alice:lb.test",
-        "datagrams",
-        "send \"Hello World\"",
-    ] {
-        assert!(said.contains(expected), "no {expected:?} in {said}");
+    for (name, more) in [("demo_once", &[][..]), ("demo_once_without_envoy", &["--without-envoy"])] {
+        let folder = Parts::from_environment().test_folder(name).unwrap();
+        let (dir, port) = (folder.display().to_string(), number_of_free_port());
+        let arguments = ["up", "--once", "--port", &port, "--dir", &dir];
+        let done = demo(&[&arguments, more].concat()).await;
+        let said = said(&done);
+        assert!(done.status.success(), "{said}");
+        for expected in [
+            "\"versions\": [",
+            "@bob:lb.test reads \"Hello World\" from @alice:lb.test",
+            "datagrams",
+            "send \"Hello World\"",
+        ] {
+            assert!(said.contains(expected), "no {expected:?} in {said}");
+        }
+        assert_eq!(said.contains("Envoy"), more.is_empty(), "{said}");
+        assert!(!said.contains('\x1b'), "colours where no terminal is");
+        assert!(nothing_runs_in(&folder));
     }
-    assert!(!said.contains('\x1b'), "colours where no terminal is");
-    assert!(nothing_runs_in(&folder));
 }
 
 /// Returns the addresses, as the kernel writes them, at which this port is served (proc_net(5)).

@@ -5,7 +5,7 @@ use crate::matrix::User;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
-/// The main job against real parts: a homeserver, Envoy and the sidecar on this machine.
+/// The main job against real parts: a homeserver, Envoy and the sidecar on this machine; or without Envoy.
 #[derive(Debug, Parser)]
 #[command(name = "demo", version, propagate_version = true)]
 pub struct Options {
@@ -35,7 +35,7 @@ pub enum Command {
                         there. Without them only /versions is shown."
 )]
 pub struct Up {
-    /// UDP port of the sidecar and TCP port of Envoy.
+    /// UDP port of the sidecar, and TCP port of Envoy or of the sidecar itself.
     #[arg(long, default_value_t = 8008, value_parser = clap::value_parser!(u16).range(1..))]
     pub port: u16,
     /// Binds it on all addresses in place of 127.0.0.1: anyone who reaches the machine can register.
@@ -50,6 +50,9 @@ pub struct Up {
     /// File that gets the table of bytes alone, for tools/pictures. Default: none.
     #[arg(long, value_name = "FILE")]
     pub table: Option<PathBuf>,
+    /// Lets the sidecar translate and serve HTTPS by itself, in place of Envoy and the filter.
+    #[arg(long)]
+    pub without_envoy: bool,
     /// Another homeserver than a local Synapse, such as `https://matrix.example.org`.
     #[arg(long, value_name = "URL")]
     pub homeserver: Option<String>,

@@ -60,7 +60,7 @@ async fn start(options: &Up, folder: &Path, port: Port) -> Result<Chain> {
     };
     say(format_args!("Starting the chain in {}", folder.display()));
     let begin = Instant::now();
-    let translator = Translator::Envoy;
+    let translator = if options.without_envoy { Translator::Sidecar } else { Translator::Envoy };
     let layout = Layout { folder: folder.to_owned(), homeserver, sidecar: &[], translator };
     let chain = Chain::start(&Parts::from_environment(), layout, port)?;
     let ready = |part: &str, at: String| {
@@ -71,7 +71,8 @@ async fn start(options: &Up, folder: &Path, port: Port) -> Result<Chain> {
         ready("Envoy", format!("HTTPS and HTTP on port {}/tcp", options.port));
     }
     patiently("the sidecar", chain.sidecar.ready()).await?;
-    ready("sidecar", format!("CoAP in DTLS on port {}/udp", options.port));
+    let and_https = if options.without_envoy { ", HTTPS on the same of TCP" } else { "" };
+    ready("sidecar", format!("CoAP in DTLS on port {}/udp{and_https}", options.port));
     match (&chain.synapse, &options.homeserver) {
         (Some(synapse), _) => {
             patiently("Synapse", synapse.ready()).await?;
