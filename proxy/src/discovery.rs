@@ -25,8 +25,8 @@ const CBOR_OR_JSON: &str = "application/cbor, application/json;q=0.5";
 const JSON: &str = "application/json";
 /// Most bytes of a document; Synapse's `/versions` has 3,000.
 const LONGEST: usize = 256 * 1024;
-/// Most redirects of `/.well-known/matrix/client`, which often lies on another host (`www.`). No other request
-/// follows any: they carry tokens.
+/// Most redirects of `/.well-known/matrix/client`, which often lies on another host (`www.`). No other
+/// request follows any: it may carry a token.
 const REDIRECTS: u32 = 5;
 
 /// What discovery finds.
@@ -45,42 +45,52 @@ pub(crate) struct Homeserver {
 #[error("{0}")]
 pub(crate) struct NotFound(String);
 
-/// Finds the homeserver. Of a name whose document is of no use (FAIL_PROMPT) the log says so with the cure,
-/// and the API is looked for at the name itself; one that leads astray (FAIL_ERROR) is believed by nobody.
+/// Finds the homeserver. Of a name whose document is of no use (FAIL_PROMPT) the API is looked for at the name
+/// itself, and the log says so with the cure; one that leads astray (FAIL_ERROR) is believed by nobody.
 pub(crate) async fn discover(https: &Https, named: &Named, clear_text: bool) -> Result<Homeserver, NotFound> {
-    let base = match named {
-        Named::Api(base) => base.clone(),
+    let (base, useless) = match named {
+        Named::Api(base) => (base.clone(), None),
         Named::Name(name) => look_up(https, name, clear_text).await?,
     };
-    let told = |why: String| NotFound(format!("{base}{VERSIONS}: {why}"));
-    let uri = base.uri(&VERSIONS).map_err(|error| told(error.to_string()))?;
-    let (status, is_cbor, body) =
-        get(https, uri, CBOR_OR_JSON).await.map_err(told)?.read().await.map_err(told)?;
+    match ask_versions(https, &base).await {
+        Ok((udp_port, cbor)) => {
+            if let Some(why) = useless {
+                tracing::warn!(
+                    "{why}; {base} is the homeserver itself, --homeserver https://... names another"
+                );
+            }
+            Ok(Homeserver { base, udp_port, cbor })
+        }
+        Err(why) => {
+            let before = useless.map(|why| format!("{why}; ")).unwrap_or_default();
+            Err(NotFound(format!("{before}{base}{VERSIONS}: {why}")))
+        }
+    }
+}
+
+/// Returns the port for datagrams, and whether the server speaks CBOR.
+async fn ask_versions(https: &Https, base: &Base) -> Result<(Option<u16>, bool), String> {
+    let uri = base.uri(&VERSIONS).map_err(|error| error.to_string())?;
+    let (status, is_cbor, body) = get(https, uri, CBOR_OR_JSON).await?.read().await?;
     let json = if is_cbor {
-        let json = lowband_codec::cbor_to_json(&body).map_err(|error| told(error.to_string()))?;
-        Bytes::from(json)
+        Bytes::from(lowband_codec::cbor_to_json(&body).map_err(|error| error.to_string())?)
     } else {
         body
     };
-    let versions = documents::versions(status, &json).map_err(told)?;
-    Ok(Homeserver { udp_port: versions.udp_port, cbor: is_cbor, base })
+    Ok((documents::versions(status, &json)?.udp_port, is_cbor))
 }
 
-async fn look_up(https: &Https, name: &Base, clear_text: bool) -> Result<Base, NotFound> {
+/// Returns where the document of a name leads, and what is wrong with it if that is the name itself.
+async fn look_up(https: &Https, name: &Base, clear_text: bool) -> Result<(Base, Option<String>), NotFound> {
     let document = format!("{name}{WELL_KNOWN}");
     let found = match well_known(https, name).await {
         Ok((status, body)) => documents::well_known(status, &body, clear_text),
         Err(why) => WellKnown::Prompt(why),
     };
     match found {
-        WellKnown::Base(base) => Ok(base),
-        WellKnown::Ignore => Ok(name.clone()),
-        WellKnown::Prompt(why) => {
-            tracing::warn!(
-                "{document}: {why}; {name} is taken for the homeserver itself, --homeserver https://... names another"
-            );
-            Ok(name.clone())
-        }
+        WellKnown::Base(base) => Ok((base, None)),
+        WellKnown::Ignore => Ok((name.clone(), None)),
+        WellKnown::Prompt(why) => Ok((name.clone(), Some(format!("{document}: {why}")))),
         WellKnown::Error(why) => {
             Err(NotFound(format!("{document}: {why}; --homeserver https://... does without it")))
         }

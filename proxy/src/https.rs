@@ -44,8 +44,8 @@ const SILENCE: Duration = Duration::from_secs(60);
 const KEPT: Duration = Duration::from_secs(90);
 /// Most connections that are kept without use: homeservers with HTTP/2 need one.
 const MOST_KEPT: usize = 8;
-/// Time between the questions to a server with HTTP/2 whether it is still there, while requests wait, and time
-/// for its answer.
+/// Time between the questions to a server with HTTP/2 whether it is still there, while requests wait, and
+/// time for its answer.
 const PING: Duration = Duration::from_secs(30);
 
 /// Why a request over HTTPS got no answer.

@@ -22,9 +22,9 @@ pub enum Family {
     /// Both families, which is the default.
     #[default]
     Any,
-    /// IPv4 alone.
+    /// Those of IPv4 alone.
     Ipv4,
-    /// IPv6 alone.
+    /// Those of IPv6 alone.
     Ipv6,
 }
 

@@ -1,5 +1,7 @@
 //! What a user may choose, and every limit of the proxy.
 
+use crate::discovery::base::Named;
+use crate::error::Error;
 use crate::names::{Family, Fixed};
 use crate::ways::Udp;
 use lowband_client::{ConnectOptions, Redial, Verification};
@@ -153,6 +155,15 @@ impl Settings {
             limits: Limits::default(),
             times: Times::default(),
             key_log: None,
+        }
+    }
+
+    /// Tells whether the homeserver is a name or a URL that can be used.
+    pub fn check(&self) -> Result<(), Error> {
+        let told = &self.homeserver;
+        match Named::parse(told, self.clear_text) {
+            Ok(_) => Ok(()),
+            Err(why) => Err(Error::Homeserver { told: told.clone(), why }),
         }
     }
 

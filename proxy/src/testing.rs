@@ -89,7 +89,7 @@ impl Homeserver {
         self.connections.load(Ordering::SeqCst)
     }
 
-    /// Returns `https://localhost:PORT`.
+    /// Returns its address as `https://localhost:PORT`.
     pub(crate) fn url(&self) -> String {
         format!("https://localhost:{}", self.address.port())
     }

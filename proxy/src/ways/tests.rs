@@ -246,8 +246,8 @@ async fn what_worked_is_dialled_the_next_time_without_a_question() {
     let chain = Chain::start(true).await;
     let homeserver =
         Homeserver::start(&chain.certificate, HTTP1, |request| documents(request, None, 0, true)).await;
-    let found = crate::discovery::Homeserver {
-        base: crate::discovery::base::Base::parse(&homeserver.url(), false).unwrap(),
+    let found = discovery::Homeserver {
+        base: discovery::base::Base::parse(&homeserver.url(), false).unwrap(),
         udp_port: Some(chain.udp.address.port()),
         cbor: true,
     };
