@@ -11,6 +11,7 @@ use crate::message::Response;
 use lowband_transport::coap::{Partial, ProtocolError};
 use lowband_wire::coap::Code;
 use std::fmt;
+use std::task::{Context, Poll, ready};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
@@ -72,10 +73,15 @@ impl Incoming {
     /// Returns the next piece of the body; `None` at its end. After an error the body stays incomplete: what
     /// has been handed out cannot be taken back, so nothing is asked for again.
     pub async fn piece(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        std::future::poll_fn(|context| self.poll_piece(context)).await
+    }
+
+    /// Returns the next piece as [`Incoming::piece`] does, or has the task woken when there is one.
+    pub fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Vec<u8>>, Error>> {
         if self.is_whole {
-            return Ok(None);
+            return Poll::Ready(Ok(None));
         }
-        match self.parts.recv().await {
+        Poll::Ready(match ready!(self.parts.poll_recv(context)) {
             Some(Part::Bytes(bytes)) => Ok(Some(bytes)),
             Some(Part::End) => {
                 self.is_whole = true;
@@ -83,7 +89,7 @@ impl Incoming {
             }
             Some(Part::Failed(failed)) => Err(failed.error),
             Some(Part::Head(_)) | None => Err(Error::cut_off()),
-        }
+        })
     }
 
     /// Returns the response once its body is whole.

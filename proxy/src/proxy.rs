@@ -1,0 +1,197 @@
+//! What all requests share, and the rules that hold for each.
+
+use crate::answer::{self, MatrixError};
+use crate::asked::{Asked, Kind, Route};
+use crate::body::Body;
+use crate::cors;
+use crate::exchange::{Exchange, retry_after};
+use crate::failure::Down;
+use crate::guard::Guard;
+use crate::https::Https;
+use crate::late::Failures;
+use crate::patience;
+use crate::places::Places;
+use crate::sessions::Sessions;
+use crate::settings::Settings;
+use crate::stats::Stats;
+use crate::ways::Ways;
+use bytes::Bytes;
+use http::header::USER_AGENT;
+use http::{Method, Request, Response, StatusCode};
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until};
+
+/// A request under way; dropping it ends the request, a long poll as well.
+pub(crate) type Answering = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
+
+/// A running proxy.
+pub(crate) struct Proxy {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) ways: Ways,
+    pub(crate) https: Https,
+    pub(crate) sessions: Arc<Sessions>,
+    pub(crate) stats: Stats,
+    pub(crate) held: Places,
+    guard: Guard,
+    requests: Places,
+    failures: Failures,
+    /// The last answer to `/versions`.
+    versions: Mutex<Option<Bytes>>,
+    ending: watch::Receiver<bool>,
+}
+
+impl Proxy {
+    pub(crate) fn new(
+        settings: Arc<Settings>,
+        listens_on: IpAddr,
+        (ways, https, stats): (Ways, Https, Stats),
+        ending: watch::Receiver<bool>,
+    ) -> Proxy {
+        let limits = &settings.limits;
+        Proxy {
+            sessions: Sessions::new(ways.clone(), limits.sessions, settings.times.idle),
+            held: Places::new(limits.held, limits.held_by_one),
+            guard: Guard::new(&settings, listens_on),
+            requests: Places::new(limits.requests, limits.requests_of_one),
+            failures: Failures::default(),
+            versions: Mutex::default(),
+            settings,
+            ways,
+            https,
+            stats,
+            ending,
+        }
+    }
+
+    /// Answers a request, whatever happens: by JSON, and never by silence.
+    pub(crate) fn answer(self: Arc<Self>, request: Request<Body>) -> Answering {
+        Box::pin(async move {
+            let mut response = self.judge(request).await;
+            cors::allow(response.headers_mut());
+            response
+        })
+    }
+
+    async fn judge(self: &Arc<Self>, request: Request<Body>) -> Response<Body> {
+        let (parts, body) = request.into_parts();
+        let Some(url) = self.guard.admit(&parts) else {
+            let error = "the proxy is not known by this name";
+            return MatrixError::new(StatusCode::FORBIDDEN, "M_FORBIDDEN", error).response();
+        };
+        if parts.method == Method::OPTIONS {
+            return cors::preflight(&parts.headers);
+        }
+        let asked = Asked::of(&parts, self.settings.times.poll);
+        match &asked.route {
+            Route::WellKnown => return well_known(&url),
+            Route::Refused(error) => return error.response(),
+            Route::Coap(_) | Route::Https => {}
+        }
+        let Some(place) = self.requests.take(&asked.account, 1) else {
+            return MatrixError::no_room("so many requests at once").response();
+        };
+        let user_agent = parts.headers.get(USER_AGENT).and_then(|name| name.to_str().ok());
+        let begin = Instant::now();
+        let exchange = Exchange {
+            deadline: begin + patience::of(user_agent.unwrap_or_default(), asked.kind),
+            proxy: Arc::clone(self),
+            asked,
+            method: parts.method,
+            headers: parts.headers,
+            url,
+            begin,
+            place: Some(place),
+        };
+        self.carry(exchange, body).await
+    }
+
+    async fn carry(&self, mut exchange: Exchange, body: Body) -> Response<Body> {
+        let (kind, begin, deadline) = (exchange.asked.kind, exchange.begin, exchange.deadline);
+        let account = exchange.asked.account.clone();
+        let is_end_of_token = ends_token(&exchange.method, exchange.asked.path());
+        let path = exchange.asked.path().to_owned();
+        let method = exchange.method.clone();
+        let outcome = tokio::select! {
+            outcome = exchange.run(body) => outcome,
+            Some(versions) = self.remembered(kind) => {
+                tracing::debug!("/versions is answered from memory");
+                return answer::json(StatusCode::OK, versions);
+            }
+            error = self.end(kind) => return error.response(),
+        };
+        let response = match outcome {
+            Ok(response) => response,
+            Err(down) => self.down(down, kind),
+        };
+        let status = response.status();
+        if is_end_of_token && status.is_success() {
+            self.sessions.forget(&account);
+        }
+        if matches!(kind, Kind::Sync(_)) {
+            let late = self.failures.delay(&account, status, self.settings.times.late);
+            let late = if late.is_zero() { late } else { late.max(retry_after(response.headers())) };
+            tokio::select! {
+                () = sleep_until((begin + late).min(deadline)) => {}
+                _ = self.end(kind) => {}
+            }
+        }
+        let took = begin.elapsed();
+        tracing::debug!(%method, path, status = status.as_u16(), ?took, "answered");
+        response
+    }
+
+    /// Returns what a client hears if no way leads to the homeserver.
+    fn down(&self, down: Down, kind: Kind) -> Response<Body> {
+        if let (Kind::Versions, Some(versions)) = (kind, self.kept_versions()) {
+            return answer::json(StatusCode::OK, versions);
+        }
+        down.error(kind, &self.ways.why()).response()
+    }
+
+    /// Waits until `/versions` is to be answered from memory, if that can be: clients ask it to find out
+    /// whether the homeserver is there, and wait for seconds only.
+    async fn remembered(&self, kind: Kind) -> Option<Bytes> {
+        if kind != Kind::Versions || self.kept_versions().is_none() {
+            return std::future::pending().await;
+        }
+        sleep(self.settings.times.versions).await;
+        self.kept_versions()
+    }
+
+    pub(crate) fn keep_versions(&self, json: &[u8]) {
+        *self.versions.lock().unwrap_or_else(PoisonError::into_inner) = Some(Bytes::copy_from_slice(json));
+    }
+
+    fn kept_versions(&self) -> Option<Bytes> {
+        self.versions.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until the proxy ends: for a sync at once, for the rest some time more.
+    async fn end(&self, kind: Kind) -> MatrixError {
+        let mut ending = self.ending.clone();
+        if ending.wait_for(|ends| *ends).await.is_ok() && !matches!(kind, Kind::Sync(_)) {
+            sleep(self.settings.times.ending).await;
+        }
+        MatrixError {
+            retry_after: Some(Duration::from_secs(5)),
+            ..MatrixError::new(StatusCode::SERVICE_UNAVAILABLE, "M_UNKNOWN", "the proxy ends")
+        }
+    }
+}
+
+/// Answers where the homeserver is: here. matrix-sdk leaves for wherever this points before it asks anything
+/// else.
+fn well_known(url: &str) -> Response<Body> {
+    let document = serde_json::json!({ "m.homeserver": { "base_url": url } });
+    answer::json(StatusCode::OK, document.to_string())
+}
+
+/// Returns whether a success of the request ends the token that it was made under.
+fn ends_token(method: &Method, path: &str) -> bool {
+    *method == Method::POST
+        && ["/logout", "/logout/all", "/account/deactivate"].iter().any(|end| path.ends_with(end))
+}

@@ -1,0 +1,148 @@
+//! An answer's CBOR that becomes JSON while it comes.
+
+use crate::body::{Body, BoxError};
+use crate::places::Place;
+use crate::sessions::Lease;
+use crate::stats::{Exchanged, Stats};
+use bytes::Bytes;
+use http_body::{Body as _, Frame};
+use lowband_client::Incoming;
+use lowband_codec::{DecodeOptions, KeyTable, PushDecoder};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+/// Where the pieces of an answer come from.
+pub(crate) enum Source {
+    /// Over CoAP. The session is in use until the body has ended.
+    Coap { incoming: Incoming, _lease: Lease },
+    /// Over HTTPS.
+    Https(Body),
+}
+
+impl Source {
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BoxError>> {
+        match self {
+            Source::Coap { incoming, .. } => {
+                incoming.poll_piece(context).map_ok(|piece| piece.map(Bytes::from)).map_err(BoxError::from)
+            }
+            Source::Https(body) => loop {
+                let Some(frame) = ready!(Pin::new(&mut *body).poll_frame(context)).transpose()? else {
+                    return Poll::Ready(Ok(None));
+                };
+                // Trailers say nothing to a client of Matrix.
+                if let Ok(piece) = frame.into_data() {
+                    return Poll::Ready(Ok(Some(piece)));
+                }
+            },
+        }
+    }
+}
+
+/// The JSON of an answer, as far as its pieces have come.
+pub(crate) struct Translated {
+    source: Source,
+    /// `None`: the answer is JSON already.
+    decoder: Option<PushDecoder<'static>>,
+    is_whole: bool,
+    counted: Counted,
+    _place: Option<Place>,
+}
+
+/// Counts an answer once it is whole.
+pub(crate) struct Counted {
+    pub(crate) stats: Stats,
+    pub(crate) exchanged: Exchanged,
+    pub(crate) begin: Instant,
+}
+
+impl Translated {
+    /// `is_cbor`: whether the pieces are CBOR; otherwise they are JSON.
+    pub(crate) fn new(source: Source, is_cbor: bool, counted: Counted, place: Option<Place>) -> Translated {
+        let options = DecodeOptions { keys: Some(KeyTable::v1()), ..DecodeOptions::default() };
+        let decoder = is_cbor.then(|| PushDecoder::new(options));
+        Translated { source, decoder, is_whole: false, counted, _place: place }
+    }
+
+    /// Returns the JSON of what has come, and whether that is all: a short answer has come whole with its
+    /// head, and gets a length.
+    pub(crate) async fn at_hand(&mut self) -> Result<(Vec<u8>, bool), BoxError> {
+        let mut json = Vec::new();
+        std::future::poll_fn(|context| {
+            loop {
+                match self.poll_more(context, &mut json) {
+                    Poll::Ready(Ok(true)) => {}
+                    Poll::Ready(Ok(false)) => return Poll::Ready(Ok(())),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Pending => return Poll::Ready(Ok(())),
+                }
+            }
+        })
+        .await?;
+        Ok((json, self.is_whole))
+    }
+
+    /// Returns the JSON of the whole answer.
+    pub(crate) async fn whole(mut self, mut json: Vec<u8>) -> Result<Vec<u8>, BoxError> {
+        while std::future::poll_fn(|context| self.poll_more(context, &mut json)).await? {}
+        Ok(json)
+    }
+
+    /// Adds the JSON of the next piece; returns false once the answer is whole.
+    fn poll_more(&mut self, context: &mut Context<'_>, json: &mut Vec<u8>) -> Poll<Result<bool, BoxError>> {
+        if self.is_whole {
+            return Poll::Ready(Ok(false));
+        }
+        let before = json.len();
+        let piece = ready!(self.source.poll_piece(context))?;
+        match (&piece, &mut self.decoder) {
+            (Some(piece), Some(decoder)) => decoder.push(piece, json)?,
+            (Some(piece), None) => json.extend_from_slice(piece),
+            (None, decoder) => {
+                if let Some(decoder) = decoder {
+                    decoder.finish(json)?;
+                }
+                self.is_whole = true;
+            }
+        }
+        let Counted { stats, exchanged, begin } = &mut self.counted;
+        exchanged.answer_json += json.len() - before;
+        if self.is_whole {
+            exchanged.took = begin.elapsed();
+            stats.exchanged(exchanged);
+        }
+        Poll::Ready(Ok(!self.is_whole))
+    }
+}
+
+/// A body of which the beginning has been taken already.
+pub(crate) struct Streamed {
+    beginning: Vec<u8>,
+    rest: Translated,
+}
+
+impl Streamed {
+    pub(crate) fn new(beginning: Vec<u8>, rest: Translated) -> Streamed {
+        Streamed { beginning, rest }
+    }
+}
+
+impl http_body::Body for Streamed {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let mut json = std::mem::take(&mut self.beginning);
+        while json.is_empty() {
+            match ready!(self.rest.poll_more(context, &mut json)) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => return Poll::Ready(Some(Err(error))),
+            }
+        }
+        Poll::Ready((!json.is_empty()).then(|| Ok(Frame::data(json.into()))))
+    }
+}
