@@ -63,7 +63,7 @@ mod tests {
     fn failures_in_a_row_are_told_later_and_later_and_a_success_ends_the_row() {
         let failures = Failures::default();
         let (one, other) = (account("one"), account("other"));
-        let mut told = |account, status| failures.delay(account, status, FIRST).as_secs();
+        let told = |account, status| failures.delay(account, status, FIRST).as_secs();
         let bad_gateway = StatusCode::BAD_GATEWAY;
         assert_eq!([told(&one, bad_gateway), told(&one, bad_gateway), told(&one, bad_gateway)], [2, 4, 8]);
         assert_eq!(told(&other, bad_gateway), 2, "accounts are apart");

@@ -33,6 +33,10 @@ mod proxy;
 mod relay;
 mod sessions;
 mod settings;
+#[cfg(test)]
+#[allow(dead_code, reason = "the rest is for the client library's tests")]
+#[path = "../../client/tests/library/slow_link.rs"]
+mod slow_link;
 mod stats;
 mod status;
 #[cfg(test)]
@@ -41,6 +45,8 @@ mod status;
 mod stub_server;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod translated;
 mod upload;
 mod ways;

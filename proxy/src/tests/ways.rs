@@ -1,0 +1,90 @@
+//! Which way a request goes, and what its client hears if there is none.
+
+use super::*;
+use crate::testing::Relay;
+use std::time::Instant;
+
+const MESSAGE: &str = "/_matrix/client/v3/rooms/!r:b/send/m.room.message/1";
+
+#[tokio::test]
+async fn media_goes_over_https_both_ways_as_it_is() {
+    let chain = Chain::start(|_| panic!("media over CoAP")).await;
+    let file: Vec<u8> = (0..200_000).map(|at| (at % 256) as u8).collect();
+    let upload = Request::post("/_matrix/media/v3/upload?filename=a%2Fb").header("content-type", "image/png");
+    let response = chain.send(upload.body(body::whole(file.clone())).unwrap()).await;
+    assert_eq!(response.status(), 200);
+    // The homeserver of this test answers with what it got.
+    assert!(response.into_body().collect().await.unwrap().to_bytes() == file);
+    assert_eq!(chain.homeserver.targets().pop().unwrap(), "/_matrix/media/v3/upload?filename=a%2Fb");
+    assert!(chain.stub.seen().is_empty());
+}
+
+#[tokio::test]
+async fn what_the_server_says_is_for_https_goes_there_with_its_body() {
+    let chain = Chain::start(|_| {
+        coded(Code::new(5, 5), json!({ "errcode": "M_UNRECOGNIZED", "error": "this path is for HTTPS" }))
+    });
+    let chain = chain.await;
+    let body = json!({ "body": "a" });
+    let response = chain.send(request(Method::PUT, MESSAGE, Some("t"), &body)).await;
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), body.to_string());
+    let seen = chain.homeserver.seen().pop().unwrap();
+    assert_eq!(
+        (seen.uri().path(), &seen.headers()["authorization"]),
+        (MESSAGE, &"Bearer t".parse().unwrap())
+    );
+}
+
+#[tokio::test]
+async fn json_that_cbor_cannot_say_goes_over_https_byte_for_byte() {
+    let chain = Chain::start(|_| content(json!({}))).await;
+    for odd in ["{\"a\":1, \"a\":2}", "\"\\ud800\"", "[1e400]", "[18446744073709551616]"] {
+        let put = Request::put(MESSAGE).body(body::whole(bytes(odd))).unwrap();
+        let response = chain.send(put).await;
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), odd);
+    }
+    assert!(chain.stub.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_filter_that_no_option_can_carry_goes_over_https() {
+    let chain = Chain::start(|_| content(json!({}))).await;
+    let target = format!("/_matrix/client/v3/sync?filter={}", "x".repeat(300));
+    let response = chain.send(request(Method::GET, &target, Some("t"), &Value::Null)).await;
+    assert_eq!(response.status(), 200);
+    assert!(chain.homeserver.targets().contains(&target));
+}
+
+/// A chain whose datagrams can be swallowed, and whose HTTPS is nowhere.
+async fn cut_off(times: impl FnOnce(&mut crate::Times)) -> (Chain, Relay) {
+    let certificate = Certificate::for_loopback();
+    let stub =
+        StubServer::with_certificate(certificate.clone(), |_| content(json!({ "versions": ["v1.1"] })));
+    let relay = Relay::start(stub.address).await;
+    let port = relay.address.port();
+    let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let fixed = |port, address| crate::Fixed { host: "localhost".into(), port, addresses: vec![address] };
+    let chain = Chain::start_with(
+        |_| Reply::Never,
+        |settings| {
+            settings.udp = Some(format!("localhost:{port}"));
+            settings.verification = lowband_client::Verification::Roots(certificate.ca.clone());
+            settings.resolve = vec![fixed(443, nowhere), fixed(port, relay.address)];
+            times(&mut settings.times);
+        },
+    );
+    let mut chain = chain.await;
+    chain.stub = stub;
+    (chain, relay)
+}
+
+#[tokio::test]
+async fn versions_are_answered_from_memory_while_the_link_is_down() {
+    let (chain, relay) = cut_off(|times| times.versions = Duration::from_millis(100)).await;
+    let versions = json!({ "versions": ["v1.1"] });
+    assert_eq!(chain.get("/_matrix/client/versions").await, (200, versions.clone()));
+    relay.swallow(true);
+    let begin = Instant::now();
+    assert_eq!(chain.get("/_matrix/client/versions").await, (200, versions));
+    assert!(begin.elapsed() >= Duration::from_millis(100), "it has not been asked for");
+}
