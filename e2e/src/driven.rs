@@ -45,6 +45,11 @@ impl Driven {
         Ok(Driven { name, child, orders, answers: BufReader::new(answers).lines(), within: within + MORE })
     }
 
+    /// Returns the process id while the program runs.
+    pub(crate) fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// Writes a line that the program does not answer.
     pub(crate) async fn tell(&mut self, line: &impl Serialize) -> Result<()> {
         let line = format!("{}\n", json!(line));

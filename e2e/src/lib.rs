@@ -13,8 +13,9 @@
 //!   them that only fetch; they and [`mod@reference`] are driven by lines.
 //! - [`foreign_server`] is a foreign server without DTLS, and [`plain`] our client's CoAP on a socket, on a
 //!   path that loses and delays.
-//! - [`corpus`] is a recorded sample of what Matrix clients ask, to be replayed; [`twins`] compares the
-//!   answers of two homeservers, and [`days`] what two users of a foreign library made of them.
+//! - [`corpus`] is a recorded sample of what Matrix clients ask, to be replayed ([`replay`]); [`twins`]
+//!   compares the answers of two homeservers, and [`days`] what two users of a foreign library made of them.
+//! - [`reference_proxy`] is what a server without Envoy is measured beside.
 //!
 //! Nothing here stands in for a real part: no fake homeserver, no fake proxy.
 
@@ -43,7 +44,9 @@ pub mod plain;
 pub mod ports;
 pub mod process;
 pub mod reference;
+pub mod reference_proxy;
 pub mod relay;
+pub mod replay;
 pub mod sidecar;
 pub mod story;
 pub mod synapse;

@@ -77,10 +77,7 @@ impl Reference {
 
     /// Tells the client the server and the tables.
     async fn greet(mut client: Driven, server: SocketAddr) -> Result<Reference> {
-        let keys: Map<String, Value> =
-            KeyTable::v1().iter().map(|(name, key)| (name.to_owned(), json!(key))).collect();
-        let paths: Map<String, Value> =
-            PathTable::v1().iter().map(|(code, path)| (code.to_string(), json!(path))).collect();
+        let (keys, paths) = tables();
         client.tell(&json!({"server": server.to_string(), "keys": keys, "paths": paths})).await?;
         Ok(Reference { client })
     }
@@ -114,6 +111,13 @@ impl Reference {
             None => Ok(told),
         }
     }
+}
+
+/// Returns the key table and the path table as programs on the reference's stack read them.
+pub(crate) fn tables() -> (Map<String, Value>, Map<String, Value>) {
+    let keys = KeyTable::v1().iter().map(|(name, key)| (name.to_owned(), json!(key)));
+    let paths = PathTable::v1().iter().map(|(code, path)| (code.to_string(), json!(path)));
+    (keys.collect(), paths.collect())
 }
 
 impl Told {
