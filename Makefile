@@ -59,7 +59,7 @@ CARGO_FUZZ := RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=malloc_context_size=2:quarantine_si
 
 # ---- the two commands --------------------------------------------------------------------------------------
 
-.PHONY: help demo down test check needed rust msrv unit test-npm test-wireshark e2e test-kubernetes test-more pictures figures bench-wire bench-load bench-link bench-codec bench-chain bench-filter bench-capture bench-npm fuzz advisories build man install filter images image-filter images-again kubernetes npm npm-module npm-again page page-module page-serve test-page setup setup-test setup-more clean
+.PHONY: help demo down test check needed rust msrv unit test-npm test-wireshark e2e test-kubernetes test-more pictures figures bench-wire bench-load bench-link bench-codec bench-chain bench-client bench-filter bench-capture bench-npm fuzz advisories build man install filter images image-filter images-again kubernetes npm npm-module npm-again page page-module page-serve test-page setup setup-test setup-more clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -183,6 +183,9 @@ bench-wire: build ## what the sidecar costs, beside the reference's figures; ele
 bench-load: build ## whether everybody is served, beside greedy clients and strangers as well; thirteen minutes
 	@ulimit -n "$$(ulimit -H -n)" && $(RELEASE)/bench-load
 
+bench-client: setup-test build ## what a server without Envoy costs, beside a stand-in for the reference's proxy; one minute
+	@$(RELEASE)/bench-client
+
 bench-link: $(if $(QUICK),build,setup-more build) ## how long bodies take over slow and lossy links, beside other clients; five minutes, QUICK=1: half of one
 	@$(RELEASE)/bench-link $(if $(QUICK),--quick)
 
@@ -222,7 +225,7 @@ BUILD_RUSTFLAGS := $(strip $(RUSTFLAGS) --remap-path-prefix=$(or $(CARGO_HOME),$
 BUILD := env RUSTFLAGS="$(BUILD_RUSTFLAGS)" cargo build --locked --release --workspace \
   --exclude lowband-envoy-filter --exclude lowband-copy-filter --exclude 'lowband-npm*' --exclude lowband-devtools
 
-build: .tools/system.stamp ## release binaries: lowband-sidecar, lowband, demo, wire-figures, bench-wire, bench-load, bench-link, bench-codec, writers
+build: .tools/system.stamp ## release binaries: lowband-sidecar, lowband, demo, wire-figures, bench-wire, bench-load, bench-client, bench-link, bench-codec, writers
 	@$(STEP)/build.log 'Building the sidecar, the client and the demo' $(BUILD)
 
 man: build ## man pages and completions: target/man/*.1, target/man/*.8, target/completions/lowband.*

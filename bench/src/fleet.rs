@@ -132,6 +132,17 @@ impl Fleet {
         Ok(())
     }
 
+    /// Makes one request on the first of the `sessions`, which must be answered by a success. Returns the
+    /// bytes of the answer.
+    pub async fn length(&mut self, sessions: &[SessionId], request: Request) -> Result<usize> {
+        let first = sessions.first().ok_or_else(|| Error::Setup("the fleet has no session".to_owned()))?;
+        self.client.request(Instant::now(), *first, request);
+        match self.next("an answer").await? {
+            Event::Response { response, .. } if response.code.is_success() => Ok(response.body.len()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
     /// Begins the handshake of one more client, from this address; [`Event::Connected`] or [`Event::Closed`]
     /// reports how it went.
     pub async fn begin(&mut self, from: Ipv4Addr) -> Result<SessionId> {

@@ -31,7 +31,13 @@ pub fn json_sync() -> Vec<u8> {
     [b"[".as_slice(), &[SMALL.trim_ascii(); 10].join(&b","[..]), b"]"].concat()
 }
 
-/// A homeserver: HTTP/1.1 over TCP, and [`json_sync`] for every request.
+/// Returns the answer of a homeserver to `/versions`: 1.5 kB of JSON.
+pub fn json_versions() -> &'static [u8] {
+    const BODIES: &[u8] = include_bytes!("../../codec/tests/data/bodies.jsonl");
+    BODIES.split(|byte| *byte == b'\n').next().unwrap_or_default()
+}
+
+/// A homeserver: HTTP/1.1 over TCP, [`json_versions`] for `/versions` and [`json_sync`] for all else.
 #[derive(Debug)]
 pub struct Homeserver {
     /// Address at which the homeserver listens.
@@ -45,20 +51,22 @@ impl Homeserver {
         let failed = || Error::io("listen for Envoy");
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(failed())?;
         let address = listener.local_addr().map_err(failed())?;
-        let body = Bytes::from(json_sync());
+        let (sync, versions) = (Bytes::from(json_sync()), Bytes::from_static(json_versions()));
         let mut serving = JoinSet::new();
         serving.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                let body = body.clone();
+                let (sync, versions) = (sync.clone(), versions.clone());
                 connections.spawn(async move {
-                    let service = service_fn(move |_| {
+                    let service = service_fn(move |request: Request<Incoming>| {
+                        let is_small = request.uri().path().ends_with("/versions");
+                        let body = if is_small { &versions } else { &sync };
                         let mut response = Response::new(Full::new(body.clone()));
                         let json = header::HeaderValue::from_static("application/json");
                         response.headers_mut().insert(header::CONTENT_TYPE, json);
                         std::future::ready(Ok::<_, std::convert::Infallible>(response))
                     });
-                    // The connection ends when Envoy does.
+                    // The connection ends when its client does.
                     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
                 });
             }
@@ -131,6 +139,12 @@ pub fn document(length: usize) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_small_answer_of_the_homeserver_is_that_of_versions() {
+        let document: serde_json::Value = serde_json::from_slice(json_versions()).unwrap();
+        assert!(document["versions"].is_array() && json_versions().len() > 1_000, "{document}");
+    }
 
     #[test]
     fn the_answers_are_cbor_of_the_sizes_that_they_are_said_to_have() {
