@@ -20,8 +20,8 @@ const NULL = 0xf6;
 
 // The longest head in bytes.
 const MAX_HEAD = 9;
-// Texts up to this length are copied here, longer ones by the engine.
-const SHORT = 64;
+// Texts up to this length are copied here, longer ones by the engine, which begins slowly in a browser.
+const SHORT = 512;
 // The stack of JavaScript is no place for more.
 const MAX_DEPTH = ENCODE_LIMITS.maxDepth;
 
@@ -154,20 +154,69 @@ function writeText(text) {
   let to = at + headLength(length);
   for (let place = 0; place < length; place += 1) {
     const unit = text.charCodeAt(place);
-    if (unit > 0x7f) return writeLongText(text);
+    if (unit > 0x7f) return writeRest(text, place, to);
     bytes[to++] = unit;
   }
   writeHead(TEXT, length);
   at = to;
 }
 
+/**
+ * Writes a text of which the beginning has been written, as UTF-8 (RFC 3629 section 3).
+ *
+ * @param {string} text
+ * @param {number} from
+ * @param {number} to where its next byte goes
+ */
+function writeRest(text, from, to) {
+  const { length } = text;
+  const bytes = out;
+  for (let place = from; place < length; place += 1) {
+    let unit = text.charCodeAt(place);
+    if (unit < 0x80) {
+      bytes[to++] = unit;
+      continue;
+    }
+    if (unit < 0x800) {
+      bytes[to++] = 0xc0 | (unit >> 6);
+    } else {
+      if (unit < 0xd800 || unit > 0xdfff) {
+        bytes[to++] = 0xe0 | (unit >> 12);
+      } else {
+        place += 1;
+        // NaN at the end.
+        const low = text.charCodeAt(place);
+        if (unit > 0xdbff || !(low >= 0xdc00 && low <= 0xdfff)) throw AS_TEXT;
+        unit = 0x1_0000 + ((unit & 0x3ff) << 10) + (low & 0x3ff);
+        bytes[to++] = 0xf0 | (unit >> 18);
+        bytes[to++] = 0x80 | ((unit >> 12) & 0x3f);
+      }
+      bytes[to++] = 0x80 | ((unit >> 6) & 0x3f);
+    }
+    bytes[to++] = 0x80 | (unit & 0x3f);
+  }
+  finishText(length, to);
+}
+
 /** @param {string} text */
 function writeLongText(text) {
   if (!text.isWellFormed()) throw AS_TEXT;
-  const guess = headLength(text.length);
-  const { written } = toUtf8.encodeInto(text, out.subarray(at + guess));
+  const { length } = text;
+  const from = at + headLength(length);
+  finishText(length, from + toUtf8.encodeInto(text, out.subarray(from)).written);
+}
+
+/**
+ * Writes the head of a text that has been written behind the room of a shorter head.
+ *
+ * @param {number} length of the text in UTF-16 units, by which the room was chosen
+ * @param {number} to where its last byte ends
+ */
+function finishText(length, to) {
+  const guess = headLength(length);
+  const written = to - at - guess;
   const needed = headLength(written);
-  if (needed !== guess) out.copyWithin(at + needed, at + guess, at + guess + written);
+  if (needed !== guess) out.copyWithin(at + needed, at + guess, to);
   writeHead(TEXT, written);
   at += written;
 }

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { KeyTable, decodeObject, encode } from 'lowband-codec';
 import { Draw } from './draw.js';
-import { assertDecodes, outcome } from './same.js';
+import { assertDecodes, assertEncodes, outcome } from './same.js';
 
 /** Returns a CBOR text of these bytes. */
 function cborText(utf8) {
@@ -18,6 +18,23 @@ test('texts of each length, of ASCII and not, alone and behind others, are those
     const texts = [ascii, 'x', `${ascii}\u00fc`, ascii, `\u20ac${ascii}`, ascii];
     assert.deepEqual(decodeObject(encode(JSON.stringify(ascii))), ascii);
     assert.deepEqual(decodeObject(encode(JSON.stringify(texts))), texts);
+  }
+});
+
+test('characters of each kind, and halves of them, are written as the text of their value is', () => {
+  const kinds = ['a', '\u007f', '\u0080', '\u07ff', '\u0800', '\ud7ff', '\ue000', '\uffff', '\u{10000}', '\u{10ffff}'];
+  const halves = ['\ud800', '\udbff', '\udc00', '\udfff'];
+  for (const first of [...kinds, ...halves]) {
+    for (const second of [...kinds, ...halves]) {
+      for (const text of [first + second, `ab${first}${second}c`, `${second}a${first}`]) {
+        for (const policy of ['strict', 'lenient']) assertEncodes([text, 'x'], { policy }, JSON.stringify(text));
+      }
+    }
+  }
+  for (const kind of kinds) {
+    for (let length = 0; length < 600; length += length < 30 ? 1 : 11) {
+      for (const text of [kind.repeat(length), 'a'.repeat(length) + kind]) assertEncodes([text, text, 'x'], {}, `${length} of ${kind}`);
+    }
   }
 });
 
