@@ -8,10 +8,7 @@ const MUST = {
   'CBOR to value': [1, 0.9],
 };
 
-/**
- * Prints the results of a comparison, made at the place `where`. If it is `gated`, the program fails if one is
- * not enough.
- */
+/** Prints the results of a comparison, made at the place `where`; fails the program if one must be better. */
 export function report(where, results, gated) {
   console.log(`${where.padEnd(28)}${'lowband-codec'.padStart(16)}${'the usual way'.padStart(16)}   ratio`);
   const lines = [];

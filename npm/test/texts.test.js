@@ -1,4 +1,5 @@
-// Texts and names in CBOR, which are read in several ways: by length, by content, and by whether they came before.
+// Texts and names, which are read and written in several ways: by their length, by what is in them, and by
+// whether they came before.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
