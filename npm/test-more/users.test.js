@@ -3,8 +3,10 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { pathToFileURL } from 'node:url';
 import { Browser } from '../test/browser.js';
 import { Project } from '../test/project.js';
+import { README } from '../test/readme.js';
 import { PAGE, SAID } from '../test/said.js';
 
 const INLINE_PAGE = PAGE.replace("'lowband-codec'", "'lowband-codec/inline'");
@@ -19,6 +21,9 @@ worker.postMessage([1]);`;
 const ANSWERED = '129,1';
 const html = (script) => `<!doctype html><meta charset="utf-8"><output></output>${script}`;
 const MODULE = (source) => `<script type="module" src="${source}"></script>`;
+
+// What the README says of one version of Vite.
+const LEFT_AS_IT_IS = { exclude: JSON.parse(/`optimizeDeps: \{ exclude: (\[.*?\]) \}`/.exec(README)[1].replaceAll("'", '"')) };
 
 const ARM = process.arch === 'arm64';
 
@@ -68,6 +73,16 @@ for (const [vite, ways] of [
     }
     for (const way of ways) {
       await t.test(`a page with the entry ${way}`, (t) => assertPage(t, project, 'dist', `${way}.html`, SAID));
+      await t.test(`README: a page from the development server, with the entry ${way}`, async (t) => {
+        const options = vite.startsWith('7.') && way === 'main' ? { optimizeDeps: LEFT_AS_IT_IS } : {};
+        const { createServer } = await import(pathToFileURL(project.path('node_modules/vite/dist/node/index.js')));
+        const server = await createServer({ ...options, root: project.dir, configFile: false, logLevel: 'error', server: { host: '127.0.0.1', port: 0 } });
+        t.after(() => server.close());
+        await server.listen();
+        const browser = await Browser.open(t, project.dir);
+        browser.origin = `http://127.0.0.1:${server.httpServer.address().port}`;
+        assert.deepEqual(JSON.parse(await browser.output(`${way}.html`)), SAID);
+      });
     }
   });
 }
