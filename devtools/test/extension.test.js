@@ -72,7 +72,13 @@ test('the panel shows CBOR from the network log', { timeout: 120_000 }, async (t
   const browser = await Browser.start(t, EXTENSION);
   const tab = await browser.open('about:blank');
   const tools = await browser.openTools(tab);
-  const { url } = await browser.target(ADDED);
+  const adding = await browser.target(ADDED);
+  const { url } = adding;
+  // The tools answer it after all that was asked before: they have the panel then.
+  await adding.run(async () => {
+    if (document.readyState !== 'complete') await new Promise((resolve) => addEventListener('load', resolve));
+    await new Promise((resolve) => chrome.devtools.network.getHAR(resolve));
+  });
   await tab.send('Page.enable');
   await tab.send('Page.navigate', { url: origin });
   await tab.until(() => document.title === 'done');

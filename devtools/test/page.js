@@ -54,7 +54,7 @@ export class Page {
       await context.close();
       assert.deepEqual(own.faults, []);
     });
-    context.setDefaultTimeout(10_000);
+    context.setDefaultTimeout(60_000);
     own.tab = await context.newPage();
     own.tab.on('console', (message) => own.faults.push(`${message.type()}: ${message.text()}`));
     own.tab.on('pageerror', ({ message }) => own.faults.push(message));
@@ -63,8 +63,13 @@ export class Page {
       if (url.split('#', 1)[0] !== address && !url.startsWith('data:') && !url.startsWith('blob:')) own.faults.push(url);
     });
     await own.tab.goto(address + fragment);
-    await own.tab.locator('html[data-ready]').waitFor();
+    await own.started();
     return own;
+  }
+
+  /** Waits until the page has started; before, it takes no files. */
+  started() {
+    return this.find('html[data-ready]').waitFor();
   }
 
   find(selector) {

@@ -140,6 +140,8 @@ test('forced colours keep what is marked, chosen and pressed apart, and draw the
   assert.equal(await ground('#json .word.marked'), marked);
   assert.equal(await ground('#view-items'), marked);
   assert.notEqual(await ground('#view-bytes'), marked);
+  // What gzip makes of it comes later than the rest.
+  await page.find('#sizes .size-bar').first().waitFor();
   assert.notEqual(await ground('#sizes .size-bar'), await ground('#sizes'));
 
   await read(page, ['chain.pcap', 'chain.keys']);

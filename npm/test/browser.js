@@ -42,6 +42,7 @@ export class Browser {
     const browser = await chromium.launch({ executablePath, args: ARGUMENTS, timeout: 60_000 });
     t.after(() => browser.close());
     own.page = await browser.newPage();
+    own.page.setDefaultTimeout(60_000);
     return own;
   }
 
@@ -58,7 +59,7 @@ export class Browser {
     const said = (async () => {
       await this.page.goto(`${this.origin}/${path}`);
       const output = this.page.locator('output:not(:empty)');
-      await output.waitFor({ timeout: 60_000 });
+      await output.waitFor();
       return output.textContent();
     })();
     return Promise.race([said, failed]);
