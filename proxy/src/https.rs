@@ -98,6 +98,7 @@ pub(crate) struct Https {
 
 struct Inner {
     client: Client<Within<HttpsConnector<Connector>>, Body>,
+    stats: Stats,
     /// Where the homeserver is; `None` until discovery has said so.
     base: watch::Sender<Option<Base>>,
     /// Tells discovery that HTTPS is needed.
@@ -125,7 +126,8 @@ impl Https {
             .http2_keep_alive_interval(PING)
             .http2_keep_alive_timeout(PING)
             .build(Within::new(connector));
-        let inner = Inner { client, base: watch::Sender::new(None), wanted: Notify::new() };
+        let inner =
+            Inner { client, stats: stats.clone(), base: watch::Sender::new(None), wanted: Notify::new() };
         Ok(Https { inner: Arc::new(inner) })
     }
 
@@ -145,7 +147,9 @@ impl Https {
         }
         // The client's own leads here.
         parts.headers.remove(HOST);
-        self.ask(Request::from_parts(parts, body)).await
+        let answer = self.ask(Request::from_parts(parts, body)).await?;
+        self.inner.stats.answered_over_https();
+        Ok(answer)
     }
 
     /// Sends a request with a whole URL.

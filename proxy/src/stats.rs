@@ -159,23 +159,26 @@ impl Stats {
         Arc::clone(&self.tcp)
     }
 
-    /// Notes an answered request.
+    /// Notes an answered request. What went over HTTPS is counted there, whatever became of its answer.
     pub(crate) fn exchanged(&self, one: &Exchanged) {
-        let mut counts = self.counts();
-        match one.way {
-            Way::Udp(_) => {
-                counts.over_udp += 1;
-                counts.instead += https::lengths(&Lengths {
-                    method: one.method as u64,
-                    target: one.target as u64,
-                    has_token: one.has_token,
-                    request: one.request_json.map(|length| length as u64),
-                    response: Some(one.answer_json as u64),
-                    is_slow: one.took > DELAYED_ACKNOWLEDGEMENT,
-                });
-            }
-            Way::HttpsCbor | Way::HttpsJson => counts.over_https += 1,
+        if !matches!(one.way, Way::Udp(_)) {
+            return;
         }
+        let mut counts = self.counts();
+        counts.over_udp += 1;
+        counts.instead += https::lengths(&Lengths {
+            method: one.method as u64,
+            target: one.target as u64,
+            has_token: one.has_token,
+            request: one.request_json.map(|length| length as u64),
+            response: Some(one.answer_json as u64),
+            is_slow: one.took > DELAYED_ACKNOWLEDGEMENT,
+        });
+    }
+
+    /// Notes a request that was answered over HTTPS.
+    pub(crate) fn answered_over_https(&self) {
+        self.counts().over_https += 1;
     }
 
     /// Notes values that were changed.
@@ -264,6 +267,7 @@ mod tests {
         let stats = Stats::default();
         stats.exchanged(&exchanged(udp()));
         stats.exchanged(&exchanged(Way::HttpsJson));
+        stats.answered_over_https();
         let summary = stats.summary();
         assert_eq!((summary.over_udp, summary.over_https, summary.sessions), (1, 1, 0));
         // 3 + 27 + 12 + 85 + 64 + 22 up, 471 + 1000 + 22 down; 4 segments of headers.
