@@ -243,7 +243,9 @@ install: ## put what `make build filter` has made below PREFIX, with the systemd
 	install -D -m 755 $(RELEASE)/lowband-sidecar $(RELEASE)/lowband -t '$(DESTDIR)$(PREFIX)/bin'
 	install -D -m 644 $(FILTER) -t '$(DESTDIR)$(PREFIX)/share/lowband'
 	install -D -m 644 deploy/systemd/lowband-sidecar.service -t '$(DESTDIR)$(PREFIX)/lib/systemd/system'
-	sed -i 's|^ExecStart=/usr/local/|ExecStart=$(PREFIX)/|' '$(DESTDIR)$(PREFIX)/lib/systemd/system/lowband-sidecar.service'
+	install -D -m 644 deploy/systemd/lowband-proxy.service -t '$(DESTDIR)$(PREFIX)/lib/systemd/user'
+	sed -i 's|^ExecStart=/usr/local/|ExecStart=$(PREFIX)/|' '$(DESTDIR)$(PREFIX)/lib/systemd/system/lowband-sidecar.service' \
+	  '$(DESTDIR)$(PREFIX)/lib/systemd/user/lowband-proxy.service'
 	@for page in $(CARGO_TARGET_DIR)/man/*.[18]; do \
 	  [ ! -e "$$page" ] || install -D -m 644 "$$page" -t "$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}"; \
 	done

@@ -71,6 +71,17 @@ const MEANINGS_OF_DOCTOR: [(Exit, &str); 13] = [
     (Exit::Disagrees, "agreement: CoAP, HTTPS and the URL differ on versions or the UDP port"),
 ];
 
+/// What `lowband proxy --help` says of each status.
+const MEANINGS_OF_PROXY: [(Exit, &str); 7] = [
+    (Exit::Success, "it was told to end, by SIGINT or SIGTERM"),
+    (Exit::Usage, "wrong usage: a flag, a value, an address that other machines reach"),
+    (Exit::Url, "--homeserver is neither a name nor a URL that can be used"),
+    (Exit::Connect, "the address of --listen cannot be listened on"),
+    (Exit::Write, "the log cannot be written"),
+    (Exit::Transfer, "the listener failed"),
+    (Exit::CaFile, "the file of --cacert, --certificate, --key or the key log cannot be used"),
+];
+
 impl Exit {
     pub(crate) fn status(self) -> u8 {
         self as u8
@@ -89,6 +100,11 @@ impl Exit {
     /// Returns the table for `lowband doctor --help`.
     pub(crate) fn help_of_doctor() -> String {
         table(MEANINGS_OF_DOCTOR.iter())
+    }
+
+    /// Returns the table for `lowband proxy --help`.
+    pub(crate) fn help_of_proxy() -> String {
+        table(MEANINGS_OF_PROXY.iter())
     }
 
     /// Returns the table for `lowband show --help`.

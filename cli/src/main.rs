@@ -1,7 +1,7 @@
 //! `lowband`: the command line of the low-bandwidth wire.
 //!
 //! ```text
-//! argv (Go's long flags) -> clap -> coap | doctor | jc | show | completions | man -> exit status
+//! argv (Go's long flags) -> clap -> coap | doctor | jc | proxy | show | completions | man -> exit status
 //! ```
 
 mod argv;
@@ -13,6 +13,7 @@ mod input;
 mod jc;
 mod output;
 mod progress;
+mod proxy;
 mod screen;
 mod shell;
 mod show;
@@ -42,6 +43,7 @@ enum Command {
     Coap(Box<coap::CoapArgs>),
     Doctor(doctor::DoctorArgs),
     Jc(jc::JcArgs),
+    Proxy(Box<proxy::ProxyArgs>),
     Show(show::ShowArgs),
     Completions(shell::CompletionsArgs),
     Man(shell::ManArgs),
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
             Command::Coap(arguments) => coap::run(*arguments),
             Command::Doctor(arguments) => doctor::run(arguments),
             Command::Jc(arguments) => jc::run(arguments),
+            Command::Proxy(arguments) => proxy::run(*arguments),
             Command::Show(arguments) => show::run(arguments),
             Command::Completions(arguments) => shell::completions(&arguments, Cli::command()),
             Command::Man(arguments) => shell::man(&arguments, Cli::command()),

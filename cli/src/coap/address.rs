@@ -46,6 +46,13 @@ impl Fixed {
         Ok(Fixed { host: unbracketed(host).to_ascii_lowercase(), port, addresses })
     }
 
+    /// Returns the same for `lowband proxy`.
+    pub(crate) fn for_proxy(self) -> lowband_proxy::Fixed {
+        let Fixed { host, port, addresses } = self;
+        let addresses = addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect();
+        lowband_proxy::Fixed { host, port, addresses }
+    }
+
     /// Has the addresses of a port hold for another one instead.
     pub(crate) fn change_port(&mut self, from: u16, to: u16) {
         self.port = if self.port == from { to } else { self.port };

@@ -23,6 +23,7 @@ mod jc_readers;
 mod json_bodies;
 mod link_options;
 mod progress_bar;
+mod proxy_command;
 mod shell_files;
 mod show_command;
 #[path = "../../../client/tests/library/slow_link.rs"]

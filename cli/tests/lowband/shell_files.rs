@@ -45,7 +45,7 @@ fn man_pages_say_what_help_says() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
-    let expected = ["-coap", "-completions", "-doctor", "-jc", "-man", "-show", ""]
+    let expected = ["-coap", "-completions", "-doctor", "-jc", "-man", "-proxy", "-show", ""]
         .map(|name| format!("lowband{name}.1"));
     assert_eq!(names, expected);
     let page = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
