@@ -39,7 +39,7 @@ class Certificates(unittest.TestCase):
         return envoy.ready()
 
     def connect(self, envoy):
-        connection = http.client.HTTPSConnection("127.0.0.1", envoy.public, timeout=10, context=unverified())
+        connection = http.client.HTTPSConnection("127.0.0.1", envoy.public, timeout=60, context=unverified())
         self.addCleanup(connection.close)
         connection.connect()
         return connection
@@ -56,7 +56,7 @@ class Certificates(unittest.TestCase):
 
     def metric(self, envoy, name):
         """Returns the one line of the family, as Prometheus reads it."""
-        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", envoy.admin, timeout=10)) as connection:
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", envoy.admin, timeout=60)) as connection:
             connection.request("GET", "/stats/prometheus")
             text = connection.getresponse().read().decode()
         (value,) = [line.rsplit(" ", 1)[1] for line in text.splitlines() if line.startswith(f"envoy_{name}{{")]
@@ -140,7 +140,7 @@ class Certificates(unittest.TestCase):
 class Readiness(Case):
     def test_it_is_asked_over_tls_or_without_and_nowhere_else_and_leaves_no_line_in_the_log(self):
         for kind, more in ((http.client.HTTPSConnection, {"context": unverified()}), (http.client.HTTPConnection, {})):
-            with contextlib.closing(kind("127.0.0.1", self.envoy.public, timeout=10, **more)) as connection:
+            with contextlib.closing(kind("127.0.0.1", self.envoy.public, timeout=60, **more)) as connection:
                 for path, status in ((READY, 200), ("/.lowband", 404), ("/.lowband/ready/", 404), ("/.lowband/x", 404)):
                     connection.request("GET", path)
                     response = connection.getresponse()

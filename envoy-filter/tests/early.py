@@ -254,7 +254,7 @@ class Trap(trap.Trap):
 class NeitherSetting(Case):
     """Header fields wait, and Envoy lets the body wait with them."""
 
-    edit = staticmethod(lambda text: re.sub(r"(stream_)?idle_timeout: (300|1800)s", r"\1idle_timeout: 1s", without_the_flag(text)))
+    edit = staticmethod(lambda text: re.sub(r"(stream_)?idle_timeout: (300|1800)s", r"\1idle_timeout: 3s", without_the_flag(text)))
 
     def test_what_is_to_be_translated_hangs_until_envoy_gives_it_up_and_the_log_says_why(self):
         self.assertEqual(self.request("GET").content, b"{}", "all else passes")
@@ -262,6 +262,7 @@ class NeitherSetting(Case):
         for method, body, fields in (("POST", MESSAGE_CBOR, {"content_type": CBOR}), ("GET", None, {"accept": CBOR})):
             self.assert_matrix_error(self.request(method, body=body, **fields), 504, "M_UNKNOWN")
             self.connection.close()
+        self.assertTrue(until(lambda: "waited in vain" in self.envoy.read_log()))
         self.assertEqual(self.envoy.read_log().count("waited in vain"), 1)
         self.assertIn("allow_on_headers_stop_iteration", self.envoy.read_log())
 

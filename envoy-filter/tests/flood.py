@@ -194,7 +194,7 @@ class Flood(unittest.TestCase):
         # Sixteen requests for one network.
         envoy = self.envoy(narrow(1024, MIB))
         greedy = [Greedy(envoy.public, JSON, 10) for _ in range(CONNECTIONS)]
-        self.assertTrue(all(each.done.wait(30) for each in greedy))
+        self.assertTrue(all(each.done.wait(120) for each in greedy))
         self.assertTrue(until(lambda: self.open_requests(envoy) == 16), self.open_requests(envoy))
         for source in ("127.0.0.1", "127.0.0.2"):
             self.assertEqual(self.asks_public(envoy, MESSAGE_CBOR, source), 200)
@@ -203,7 +203,7 @@ class Flood(unittest.TestCase):
         # Sixteen requests would be a quarter.
         envoy = self.envoy(narrow(1024, MIB, trusted="true"))
         greedy = [Balanced(envoy.socket, JSON, 10) for _ in range(2)]
-        self.assertTrue(all(each.done.wait(30) for each in greedy))
+        self.assertTrue(all(each.done.wait(120) for each in greedy))
         self.assertTrue(until(lambda: self.open_requests(envoy, "sidecar") == 2 * STREAMS), self.open_requests(envoy, "sidecar"))
         self.assertEqual(self.refused(envoy), 0)
 
@@ -223,7 +223,7 @@ class Flood(unittest.TestCase):
             with self.subTest(source=source):
                 more = [Greedy(envoy.public, most=longest // 2, source=each) for each in sources]
                 greedy += more
-                self.assertTrue(all(each.done.wait(30) for each in more))
+                self.assertTrue(all(each.done.wait(120) for each in more))
                 self.assertTrue(until(all_told))
                 before = self.refused(envoy)
                 self.assertEqual(self.asks_public(envoy, body, source), 200)

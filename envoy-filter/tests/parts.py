@@ -255,8 +255,8 @@ def with_trailers(text):
 
 
 def until(holds):
-    """Waits until an event has happened in another process."""
-    deadline = time.monotonic() + 10
+    """Waits until an event has happened in another process, and returns what `holds` gives then, or after a minute."""
+    deadline = time.monotonic() + 60
     while not holds() and time.monotonic() < deadline:
         time.sleep(0.01)
     return holds()
@@ -290,7 +290,7 @@ class Sidecar:
 
     def stop(self):
         self.process.terminate()
-        self.process.wait(20)
+        self.process.wait(60)
         self.log.close()
 
 

@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import http.client
 import json
+import os
 import re
 import socket
 import subprocess
@@ -97,16 +98,24 @@ class Memory(Case):
         return digests
 
     def wait_until_nothing_moves(self):
-        """Waits until Envoy has used no processor time for a while: all buffers on the way are full."""
-        def ticks():
-            with open(f"/proc/{self.pid}/stat", encoding="ascii") as stat:
-                return stat.read().rpartition(") ")[2].split()[11:13]
+        """Waits until Envoy and the homeserver have used no processor time for a while, nor waited for any: all buffers on the way are full."""
+        def threads(process, *but):
+            for thread in set(os.listdir(f"/proc/{process}/task")) - set(map(str, but)):
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{process}/task/{thread}/stat", encoding="ascii") as stat:
+                    state, *numbers = stat.read().rpartition(") ")[2].split()
+                    yield thread, state == "R", *numbers[10:12]
 
-        seen, since = ticks(), time.monotonic()
-        while time.monotonic() - since < 0.5:
+        def look():
+            """Returns the time that each thread has used, and whether one is running or waits for its turn."""
+            found = sorted([*threads(self.pid), *threads(os.getpid(), threading.get_native_id())])
+            return found, any(is_running for _, is_running, *_ in found)
+
+        seen, still = look()[0], 0
+        while still < 10:
             time.sleep(0.05)
-            if (now := ticks()) != seen:
-                seen, since = now, time.monotonic()
+            now, is_running = look()
+            still = 0 if is_running or now != seen else still + 1
+            seen = now
 
     def grown(self):
         return (status_field(self.pid, "VmHWM") - self.before) / MIB
@@ -280,9 +289,7 @@ class Counters(Metrics):
         # The filter reports to Envoy several times a second, also when nothing more comes, and each number
         # once.
         for _ in range(2):
-            deadline = time.monotonic() + 10
-            while changed() != expected and time.monotonic() < deadline:
-                time.sleep(0.02)
+            until(lambda: changed() == expected)
             self.assertEqual(changed(), expected)
             self.request("GET", "/_matrix/client/v3/x")
             for direction in ("request", "response"):
@@ -294,14 +301,13 @@ class Numbers(Metrics):
         self.homeserver.answers[SYNC] = answer(sync(100_000)[0])
         self.request("GET", SYNC, accept=CBOR)
         # Envoy merges the values of its workers every five seconds.
-        above, deadline = 'lowband_body_size_bucket{direction="response",le="%s"}', time.monotonic() + 30
+        above = 'lowband_body_size_bucket{direction="response",le="%s"}'
 
         def between():
             metrics = self.metrics()
             return int(metrics.get(above % 300000, 0)) - int(metrics.get(above % 60000, 0))
 
-        while between() == 0 and time.monotonic() < deadline:
-            time.sleep(0.1)
+        until(lambda: between() != 0)
         self.assertEqual(between(), 1)
 
     def test_the_access_log_shows_bytes_before_and_after(self):
@@ -309,9 +315,7 @@ class Numbers(Metrics):
         self.homeserver.answers[SYNC] = answer(json)
         self.request("GET", SYNC, accept=CBOR)
         self.request("PUT", "/_matrix/client/v3/y", body=b"\xa0", content_type=CBOR, accept=JSON)
-        deadline = time.monotonic() + 10
-        while "/v3/y" not in self.envoy.read_log() and time.monotonic() < deadline:
-            time.sleep(0.05)
+        until(lambda: "/v3/y" in self.envoy.read_log())
         log = self.envoy.read_log()
         self.assertRegex(log, rf"GET {SYNC} 200 in=0 out={len(cbor)} request=- response={len(json)}>{len(cbor)} ")
         self.assertRegex(log, r"PUT /_matrix/client/v3/y 200 in=1 out=2 request=1>2 response=- ")
