@@ -400,7 +400,7 @@ test('a hundred megabytes leave the page quick and small, and can be given up', 
   assert.ok(Number(some.replaceAll(',', '')) < exchanges, some);
 });
 
-/** Returns the longest task of a page in a trace, in milliseconds of the processor: load does not stretch it. */
+/** Returns the longest task of a page, in milliseconds of the processor: load stretches those of a clock. */
 function longestTask(trace) {
   const { traceEvents } = JSON.parse(trace);
   const isMain = ({ name, args }) => name === 'thread_name' && args.name === 'CrRendererMain';
