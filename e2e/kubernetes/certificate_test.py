@@ -38,7 +38,7 @@ class Held:
 
     def lives(self):
         self.process.stdin.write(self.said)
-        got, deadline = b"", time.monotonic() + 10
+        got, deadline = b"", time.monotonic() + 60
         while self.heard not in got and time.monotonic() < deadline:
             if select.select([self.process.stdout], [], [], 1)[0]:
                 more = self.process.stdout.read(4096)
