@@ -15,7 +15,8 @@ export function theBytes(bytes) {
  * @param {Uint8Array | ArrayBuffer} json
  */
 export function theJson(json) {
-  return asBytes(json, 'JSON must come as a string, a Uint8Array or an ArrayBuffer; pass JSON text: JSON.stringify(value)');
+  const forms = 'JSON must come as a string, a Uint8Array or an ArrayBuffer';
+  return asBytes(json, `${forms}; pass JSON text: JSON.stringify(value), or call encodeObject(value)`);
 }
 
 /**

@@ -162,7 +162,7 @@ test('options that mean nothing are refused before anything is done', () => {
 
 test('inputs that are neither bytes nor text are TypeErrors', () => {
   for (const wrong of [undefined, null, 1, {}, { a: 1 }, [1], new Uint16Array(1), new DataView(new ArrayBuffer(1))]) {
-    assert.throws(() => encode(wrong), /^TypeError: .*; pass JSON text: JSON\.stringify\(value\)$/);
+    assert.throws(() => encode(wrong), /^TypeError: .*; pass JSON text: JSON\.stringify\(value\), or call encodeObject\(value\)$/);
     assert.throws(() => decode(wrong), /^TypeError: bytes must come as a Uint8Array or an ArrayBuffer$/);
   }
   assert.throws(() => decode('00'), TypeError);
