@@ -27,6 +27,21 @@ test('a sync goes both ways, without a text between', (t) => {
   assert.equal(there.byteLength, there.buffer.byteLength, 'the bytes are the caller\'s own');
 });
 
+test('real bodies go both ways as their text does, by each table, also when they are cut', () => {
+  const data = (name) => readFileSync(new URL(`../../codec/tests/data/${name}`, import.meta.url), 'utf8');
+  const files = ['event.json', 'event-escaped.json', 'sync-small.json', 'sync-medium.json'].map(data);
+  const bodies = [...files, ...data('bodies.jsonl').trimEnd().split('\n')];
+  assert.ok(bodies.length > 100, `${bodies.length}`);
+  const draw = new Draw(4);
+  for (const [place, body] of bodies.entries()) {
+    for (const table of ['v1', 'none', DENSE]) {
+      const cbor = assertEncodes(JSON.parse(body), { keys: table }, `body ${place}`);
+      assertDecodes(cbor, { keys: table }, `body ${place}`);
+      assertDecodes(cbor.subarray(0, draw.below(cbor.length)), { keys: table }, `body ${place}, cut`);
+    }
+  }
+});
+
 for (const file of ['both-ways', 'json-to-cbor', 'lenient', 'refused-json']) {
   test(`${file}: values become what their text becomes`, () => {
     for (const vector of vectors(file)) {
