@@ -166,6 +166,11 @@ impl LastingConnection {
         self.inner.current().redials
     }
 
+    /// Returns whether the newest session has not ended, as far as is known.
+    pub fn is_connected(&self) -> bool {
+        !self.inner.current().connection.has_ended()
+    }
+
     /// Returns what is known of the path of the newest session; see [`Connection::path`].
     pub fn path(&self) -> PathReport {
         self.inner.current().connection.path()

@@ -21,11 +21,13 @@ use crate::ways::{Udp, Way};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use lowband_client::content_format::{CBOR, JSON};
 use lowband_client::{Code, Incoming, Request};
 use lowband_translation::config::Advertise;
 use lowband_translation::discovery::Document;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -36,6 +38,9 @@ const FOR_HTTPS: Code = Code::new(5, 5);
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// The longest such time.
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+
+/// Bytes of a body that may take longer than any client's patience.
+const LARGE: u64 = 64 << 10;
 
 /// One request.
 pub(crate) struct Exchange {
@@ -139,22 +144,27 @@ impl Exchange {
             body: cbor.to_vec(),
             ..Request::new(method, self.asked.target.clone())
         };
-        let begun = self.in_time(connection.begin(request)).await?;
+        let is_up = || connection.is_connected();
+        let begun = self.in_time(connection.begin(request), is_up).await?;
         let incoming = begun.map_err(|error| self.trouble(&error))?;
         self.proxy.ways.udp_answered();
         let way = Way::Udp(udp.clone());
         self.coap_answer(incoming, lease, way, upload.json.len()).await
     }
 
-    /// Waits for the head of an answer for as long as the client does, where that is known: a sync, whose
-    /// time the client has named.
-    async fn in_time<T>(&self, head: impl Future<Output = T>) -> Result<T, Trouble> {
-        match self.asked.kind {
-            Kind::Sync(asked) if !asked.is_zero() => {
-                timeout_at(self.deadline, head).await.map_err(|_elapsed| Trouble::Late)
-            }
-            _ => Ok(head.await),
+    /// Waits for the head of an answer for as long as the client does. A homeserver that takes its time is
+    /// waited for while the way to it is up, but not with a poll: its client has named the time.
+    async fn in_time<T>(
+        &self,
+        head: impl Future<Output = T>,
+        is_up: impl Fn() -> bool,
+    ) -> Result<T, Trouble> {
+        let mut head = pin!(head);
+        if let Ok(head) = timeout_at(self.deadline, &mut head).await {
+            return Ok(head);
         }
+        let is_poll = matches!(self.asked.kind, Kind::Sync(asked) if !asked.is_zero());
+        if is_poll || !is_up() { Err(Trouble::Late) } else { Ok(head.await) }
     }
 
     /// Returns what an error of a connection means, and lets the ways know.
@@ -218,15 +228,7 @@ impl Exchange {
         way: Way,
         request_json: usize,
     ) -> Result<Response<Body>, Trouble> {
-        let exchanged = Exchanged {
-            way,
-            method: self.method.as_str().len(),
-            target: self.asked.original.len(),
-            has_token: !self.asked.account.is_nobody(),
-            request_json: (request_json > 0).then_some(request_json),
-            answer_json: 0,
-            took: Duration::ZERO,
-        };
+        let exchanged = self.exchanged(way, request_json);
         let counted = Counted { stats: self.proxy.stats.clone(), exchanged, begin: self.begin.into_std() };
         // The request's place goes with the answer's body.
         let place = self.place.take();
@@ -315,14 +317,30 @@ impl Exchange {
             headers.insert(AUTHORIZATION, token);
         }
         let request = (&self.method, self.asked.target.as_str(), headers);
-        let sent = self.in_time(relay::send(&self.proxy.https, request, form, body)).await?;
+        let body_is_large = body.size_hint().upper().is_none_or(|most| most > LARGE);
+        // What can be sent again is not worth waiting for a connection that may be dead.
+        let is_up = || self.asked.kind != Kind::Write || body_is_large;
+        let sent = self.in_time(relay::send(&self.proxy.https, request, form, body), is_up).await?;
         sent.map_err(|failed| {
             tracing::debug!(path = self.asked.path(), %failed, "no answer over HTTPS");
             Trouble::Link { arrived: !failed.unsent() }
         })
     }
 
+    fn exchanged(&self, way: Way, request_json: usize) -> Exchanged {
+        Exchanged {
+            way,
+            method: self.method.as_str().len(),
+            target: self.asked.original.len(),
+            has_token: !self.asked.account.is_nobody(),
+            request_json: (request_json > 0).then_some(request_json),
+            answer_json: 0,
+            took: Duration::ZERO,
+        }
+    }
+
     async fn https_answer(&mut self, response: Response<Body>) -> Result<Response<Body>, Trouble> {
+        self.proxy.stats.exchanged(&self.exchanged(Way::HttpsJson, 0));
         if self.asked.document.is_some() && response.status().is_success() {
             let (mut parts, body) = response.into_parts();
             let json = relay::read(body).await.map_err(|_| Trouble::Link { arrived: true })?;

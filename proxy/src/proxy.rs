@@ -96,8 +96,10 @@ impl Proxy {
         };
         let user_agent = parts.headers.get(USER_AGENT).and_then(|name| name.to_str().ok());
         let begin = Instant::now();
+        let patience = patience::of(user_agent.unwrap_or_default(), asked.kind);
+        let is_sync = matches!(asked.kind, Kind::Sync(_));
         let exchange = Exchange {
-            deadline: begin + patience::of(user_agent.unwrap_or_default(), asked.kind),
+            deadline: begin + if is_sync { patience } else { patience.min(self.settings.times.hold) },
             proxy: Arc::clone(self),
             asked,
             method: parts.method,

@@ -112,6 +112,9 @@ pub struct Times {
     /// The longest poll that is asked of the homeserver, 55 s by default: matrix-nio gives any request up
     /// after 60 s, and by default polls for as long.
     pub poll: Duration,
+    /// How long a request other than a sync is held while no way leads to the homeserver, 120 s by default;
+    /// less for clients that are known to give up sooner.
+    pub hold: Duration,
     /// How long `/versions` is waited for where an earlier answer is remembered; 5 s by default.
     pub versions: Duration,
     /// How late the first failure of `/sync` is told, 2 s by default, and twice as late with each one that
@@ -130,6 +133,7 @@ impl Default for Times {
             slow_handshake: Duration::from_secs(10),
             again: Duration::from_secs(15),
             poll: Duration::from_secs(55),
+            hold: Duration::from_secs(120),
             versions: Duration::from_secs(5),
             late: Duration::from_secs(2),
             ending: Duration::from_secs(3),

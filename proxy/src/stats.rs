@@ -40,8 +40,6 @@ pub struct Summary {
     pub instead: u64,
     /// Bytes on the wire over HTTPS, media included; headers are estimated.
     pub https_wire: u64,
-    /// Values that CBOR cannot hold as they were and that were changed for it.
-    pub repairs: u64,
 }
 
 impl Summary {
@@ -54,8 +52,7 @@ impl Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Summary { over_udp, over_https, sessions, traffic, udp_wire, instead, https_wire, repairs } =
-            self;
+        let Summary { over_udp, over_https, sessions, traffic, udp_wire, instead, https_wire } = self;
         let datagrams = traffic.datagrams_out + traffic.datagrams_in;
         let plural = |count: u64| if count == 1 { "" } else { "s" };
         write!(
@@ -69,9 +66,6 @@ impl fmt::Display for Summary {
             write!(f, ", {share} % of the {instead} that HTTPS with JSON would have cost (estimated)")?;
         }
         write!(f, "; by HTTPS {over_https} request{}, {https_wire} bytes", plural(*over_https))?;
-        if *repairs > 0 {
-            write!(f, "; {repairs} value{} changed that CBOR cannot hold", plural(*repairs))?;
-        }
         Ok(())
     }
 }
@@ -105,7 +99,6 @@ pub struct Stats {
 struct Counts {
     over_udp: u64,
     over_https: u64,
-    repairs: u64,
     instead: Cost,
     /// What those meters have counted that nobody counts on any more.
     ended: Udp,
@@ -181,11 +174,6 @@ impl Stats {
         self.counts().over_https += 1;
     }
 
-    /// Notes values that were changed.
-    pub(crate) fn repaired(&self, repairs: u64) {
-        self.counts().repairs += repairs;
-    }
-
     /// Returns all counts.
     pub fn summary(&self) -> Summary {
         let mut counts = self.counts();
@@ -200,7 +188,6 @@ impl Stats {
             udp_wire: udp.wire,
             instead: counts.instead.wire() + udp.sessions * https::connection().wire(),
             https_wire: self.tcp.wire(),
-            repairs: counts.repairs,
         }
     }
 
@@ -311,9 +298,8 @@ mod tests {
              JSON would have cost (estimated); by HTTPS 0 requests, 0 bytes"
         );
         summary.over_udp = 0;
-        summary.repairs = 1;
         let line = summary.to_string();
-        assert!(!line.contains('%') && line.ends_with("; 1 value changed that CBOR cannot hold"), "{line}");
+        assert!(!line.contains('%'), "{line}");
     }
 
     #[test]

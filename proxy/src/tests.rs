@@ -238,3 +238,37 @@ fn long() -> Value {
 fn bytes(text: &str) -> Bytes {
     Bytes::copy_from_slice(text.as_bytes())
 }
+
+#[tokio::test]
+async fn with_a_certificate_the_listener_speaks_tls() {
+    let certificate = Certificate::for_loopback();
+    let folder = std::env::temp_dir().join(format!("lowband-proxy-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let [chain_file, key_file] = ["chain.pem", "key.pem"].map(|name| folder.join(name));
+    std::fs::write(&chain_file, &certificate.chain).unwrap();
+    std::fs::write(&key_file, &certificate.key).unwrap();
+    let identity = crate::Identity { certificate: chain_file, key: key_file };
+    let chain =
+        Chain::start_with(|_| content(json!({})), |settings| settings.identity = Some(identity)).await;
+    let mut connector = openssl::ssl::SslConnector::builder(openssl::ssl::SslMethod::tls_client()).unwrap();
+    connector.set_alpn_protos(b"\x08http/1.1").unwrap();
+    let ca = openssl::x509::X509::from_pem(&certificate.ca).unwrap();
+    connector.cert_store_mut().add_cert(ca).unwrap();
+    let ssl = connector.build().configure().unwrap().into_ssl("localhost").unwrap();
+    let tcp = TcpStream::connect(chain.proxy).await.unwrap();
+    let mut stream = tokio_openssl::SslStream::new(ssl, tcp).unwrap();
+    std::pin::Pin::new(&mut stream).connect().await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let request = Request::get("/.well-known/matrix/client").header("host", "localhost:8009");
+    let response = sender.send_request(request.body(body::empty()).unwrap()).await.unwrap();
+    let here = json!({ "m.homeserver": { "base_url": "https://localhost:8009" } });
+    assert_eq!(read(response).await, (200, here));
+    std::fs::remove_dir_all(folder).unwrap();
+    // A key that does not belong to the certificate is told, and nothing begins.
+    let other = Settings {
+        identity: Some(crate::Identity { certificate: "/nowhere".into(), key: "/nowhere".into() }),
+        ..Settings::new("localhost")
+    };
+    assert!(matches!(crate::listener::acceptor(other.identity.as_ref()), Err(crate::Error::Identity { .. })));
+}

@@ -88,3 +88,36 @@ async fn versions_are_answered_from_memory_while_the_link_is_down() {
     assert_eq!(chain.get("/_matrix/client/versions").await, (200, versions));
     assert!(begin.elapsed() >= Duration::from_millis(100), "it has not been asked for");
 }
+
+#[tokio::test]
+async fn while_the_link_is_down_a_message_is_held_and_then_told_to_come_again() {
+    let (chain, relay) = cut_off(|times| times.hold = Duration::from_millis(300)).await;
+    relay.swallow(true);
+    for (method, target, status, errcode) in [
+        (Method::PUT, MESSAGE, 429, "M_LIMIT_EXCEEDED"),
+        (Method::POST, "/_matrix/client/v3/createRoom", 429, "M_LIMIT_EXCEEDED"),
+        (Method::GET, "/_matrix/client/v3/account/whoami", 504, "M_UNKNOWN"),
+        (Method::GET, "/_matrix/client/versions", 504, "M_UNKNOWN"),
+    ] {
+        let begin = Instant::now();
+        let response = chain.send(request(method, target, Some("secret"), &json!({}))).await;
+        assert!(begin.elapsed() >= Duration::from_millis(300), "{target} was not held");
+        assert_eq!(response.headers().contains_key("retry-after"), status == 429);
+        let (told, answer) = read(response).await;
+        assert_eq!((told, &answer["errcode"]), (status, &json!(errcode)), "{target}");
+        assert_eq!(answer["retry_after_ms"].is_u64(), status == 429);
+        assert!(!answer.to_string().contains("secret"));
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_was_held_goes_out_as_soon_as_the_link_is_up() {
+    let (chain, relay) = cut_off(|_| {}).await;
+    relay.swallow(true);
+    let mut connection = chain.connect().await;
+    let message = chain.named(request(Method::PUT, MESSAGE, Some("t"), &json!({})));
+    let held = tokio::spawn(connection.send_request(message));
+    relay.swallow(false);
+    assert_eq!(held.await.unwrap().unwrap().status(), 200);
+    assert_eq!(chain.stub.seen().len(), 1);
+}
