@@ -203,6 +203,10 @@ fn settled_text(text: &str, server: &Server) -> String {
     for name in server.names.iter().chain([&server.url]).filter(|name| !name.is_empty()) {
         text = text.replace(name, "SERVER");
     }
+    // A base URL may end with a slash or without.
+    if text == "SERVER/" {
+        text.pop();
+    }
     without_random(&text)
 }
 
@@ -249,7 +253,7 @@ mod tests {
             assert_eq!(without_random(kept), kept);
         }
         let server = Server { url: "http://a".to_owned(), ..Server::default() };
-        assert_eq!(settled(&json!({"x": "http://a/"}), &server), json!({"x": "SERVER/"}));
+        assert_eq!(settled(&json!({"x": "http://a/"}), &server), json!({"x": "SERVER"}));
         let (one, other) = ("B".repeat(43), "C".repeat(43));
         assert_eq!(settled(&json!({one: 1, other: 2}), &server), json!({"<43>": 1, "<43>'": 2}));
     }

@@ -14,7 +14,8 @@
 //! - [`foreign_server`] is a foreign server without DTLS, and [`plain`] our client's CoAP on a socket, on a
 //!   path that loses and delays.
 //! - [`corpus`] is a recorded sample of what Matrix clients ask, to be replayed ([`replay`]); [`twins`]
-//!   compares the answers of two homeservers, and [`days`] what two users of a foreign library made of them.
+//!   compares the answers of two homeservers, and [`days`] what two users of a foreign library made of them,
+//!   through the [`local_proxy`] or without it; [`tcp_relay`] counts what passes.
 //! - [`reference_proxy`] is what a server without Envoy is measured beside.
 //!
 //! Nothing here stands in for a real part: no fake homeserver, no fake proxy.
@@ -36,6 +37,7 @@ pub mod hello_world;
 pub mod http1;
 pub mod link;
 pub mod link_relay;
+pub mod local_proxy;
 pub mod loss;
 pub mod matrix;
 pub mod parts;
@@ -52,6 +54,7 @@ pub mod story;
 pub mod synapse;
 mod sys;
 pub mod tcp;
+pub mod tcp_relay;
 pub mod tell;
 pub mod twins;
 pub mod wait;

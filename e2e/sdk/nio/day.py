@@ -69,7 +69,7 @@ class Day:
         self.notes = []
         options = {"ssl": ssl.create_default_context(cafile=settings["ca"])} if "ca" in settings else {}
         client = lambda user: Client(settings["server"], user, settings["folder"], self.notes, **options)
-        self.ann, self.bob, self.laptop = client("ann"), client("bob"), client("ann")
+        self.ann, self.ben, self.laptop = client("ann"), client("ben"), client("ann")
         self.room = None
 
     def saw(self, what, value):
@@ -92,7 +92,7 @@ class Day:
         return sent.event_id
 
     async def sign_in(self):
-        for client, name in ((self.ann, "Ann 🛎️"), (self.bob, "Bób \\ \"2\"")):
+        for client, name in ((self.ann, "Ann 🛎️"), (self.ben, "Bén \\ \"2\"")):
             flows = await good(client.login_info())
             self.saw("flows", sorted(flows.flows))
             await good(client.register(client.name, "correct horse", device_name="phone"))
@@ -101,73 +101,75 @@ class Day:
         await good(self.laptop.login("correct horse", device_name="laptop"))
 
     async def first_sync(self):
-        for client in (self.ann, self.bob, self.laptop):
+        for client in (self.ann, self.ben, self.laptop):
             await self.news(client, full_state=True)
 
     async def upload_keys(self):
-        for client in (self.ann, self.bob, self.laptop):
+        for client in (self.ann, self.ben, self.laptop):
             assert client.should_upload_keys
             await good(client.keys_upload())
 
     async def make_room(self):
         encryption = {"type": "m.room.encryption", "state_key": "", "content": {"algorithm": "m.megolm.v1.aes-sha2"}}
-        made = await good(self.ann.room_create(name="Grüße", topic="a\nb\u2028c", invite=[self.bob.user_id], initial_state=[encryption]))
+        about = {"name": "Grüße", "topic": "a\nb\u2028c", "invite": [self.ben.user_id], "initial_state": [encryption]}
+        made = await good(self.ann.room_create(**about))
         self.room = made.room_id
-        invited = await self.news(self.bob)
+        invited = await self.news(self.ben)
         self.saw("invited", list(invited.rooms.invite))
-        await good(self.bob.join(self.room))
-        for client in (self.ann, self.bob, self.laptop):
+        await good(self.ben.join(self.room))
+        for client in (self.ann, self.ben, self.laptop):
             await self.news(client)
             room = client.rooms[self.room]
             self.saw("room", [client.name, room.display_name, room.topic, room.encrypted, sorted(room.users)])
 
     async def first_message(self):
         """The devices of all members are looked up, and each gets the key of the room."""
-        for client, text in ((self.ann, "Hello World"), (self.bob, "Grüße 😀 \u0000 \u2028")):
+        for client, text in ((self.ann, "Hello World"), (self.ben, "Grüße 😀 \u0000 \u2028")):
             if client.should_query_keys:
                 await good(client.keys_query())
             await self.say(client, text, "first")
-            for reader in (self.ann, self.bob, self.laptop):
+            for reader in (self.ann, self.ben, self.laptop):
                 await self.news(reader)
                 if reader.should_upload_keys:
                     await good(reader.keys_upload())
 
     async def talk(self):
         for number in range(10):
-            writer, reader = (self.ann, self.bob) if number % 2 else (self.bob, self.ann)
+            writer, reader = (self.ann, self.ben) if number % 2 else (self.ben, self.ann)
             event = await self.say(writer, f"message {number}: {'how are you? ' * number}", f"t{number}")
             await self.news(reader)
             await good(reader.room_read_markers(self.room, event, event))
-        await good(self.bob.room_typing(self.room, True, timeout=30_000))
-        regretted = await self.say(self.bob, "regretted", "r1")
-        await good(self.bob.room_redact(self.room, regretted, reason="typo", tx_id="r2"))
+        await good(self.ben.room_typing(self.room, True, timeout=30_000))
+        regretted = await self.say(self.ben, "regretted", "r1")
+        await good(self.ben.room_redact(self.room, regretted, reason="typo", tx_id="r2"))
 
     async def nothing_new(self):
-        for client in (self.ann, self.bob, self.laptop):
+        for client in (self.ann, self.ben, self.laptop):
             await self.news(client)
         for _ in range(10):
             await self.news(self.ann)
 
     async def look_back(self):
-        messages = await good(self.bob.room_messages(self.room, limit=10))
+        messages = await good(self.ben.room_messages(self.room, limit=10))
         self.saw("history", [event.body for event in messages.chunk if isinstance(event, nio.RoomMessageText)])
         event = messages.chunk[-1].event_id
-        await good(self.bob.room_get_event(self.room, event))
-        await good(self.bob.room_context(self.room, event))
+        await good(self.ben.room_get_event(self.room, event))
+        await good(self.ben.room_context(self.room, event))
         members = await good(self.ann.joined_members(self.room))
         self.saw("members", sorted([member.user_id, member.display_name] for member in members.members))
         await good(self.ann.devices())
-        await good(self.ann.get_profile(self.bob.user_id))
+        await good(self.ann.get_profile(self.ben.user_id))
         await good(self.ann.room_get_state(self.room))
 
     async def media(self):
         plain = random_looking(40_000, "media")
-        uploaded, keys = await self.ann.upload(lambda *_: plain, content_type="image/png", filename="a b.png", encrypt=True, filesize=len(plain))
+        file = {"content_type": "image/png", "filename": "a b.png", "filesize": len(plain)}
+        uploaded, keys = await self.ann.upload(lambda *_: plain, encrypt=True, **file)
         assert isinstance(uploaded, nio.UploadResponse), uploaded
-        downloaded = await good(self.bob.download(mxc=uploaded.content_uri))
+        downloaded = await good(self.ben.download(mxc=uploaded.content_uri))
         decrypted = decrypt_attachment(downloaded.body, keys["key"]["k"], keys["hashes"]["sha256"], keys["iv"])
         self.saw("media", [len(downloaded.body), decrypted == plain])
-        missing = await self.bob.download(mxc="mxc://lb.test/nosuchmedia")
+        missing = await self.ben.download(mxc="mxc://lb.test/nosuchmedia")
         self.saw("no media", [missing.status_code, isinstance(missing, nio.DownloadError)])
 
     async def backup(self):
@@ -193,21 +195,21 @@ class Day:
         lists = {"all": {"ranges": [[0, 19]], "required_state": [["*", "*"]], "timeline_limit": 20}}
         extensions = {name: {"enabled": True} for name in ("to_device", "e2ee", "account_data", "receipts", "typing")}
         wish = {"conn_id": "phone", "lists": lists, "extensions": extensions}
-        first = await self.bob.ask("POST", f"{SLIDING}?timeout=0", wish)
+        first = await self.ben.ask("POST", f"{SLIDING}?timeout=0", wish)
         assert first["rooms"][self.room]["initial"], first
         await self.say(self.ann, "slid", "s1")
-        second = await self.bob.ask("POST", f"{SLIDING}?timeout=0&pos={first['pos']}", wish)
+        second = await self.ben.ask("POST", f"{SLIDING}?timeout=0&pos={first['pos']}", wish)
         (event,) = second["rooms"][self.room]["timeline"]
         self.saw("slid", event["type"])
-        await self.news(self.bob)
+        await self.news(self.ben)
 
     async def leave(self):
-        await good(self.bob.room_leave(self.room))
-        await good(self.bob.room_forget(self.room))
-        token = self.bob.access_token
-        await good(self.bob.logout())
-        self.bob.access_token = token
-        for refused in (await self.bob.whoami(), await self.bob.login("wrong horse")):
+        await good(self.ben.room_leave(self.room))
+        await good(self.ben.room_forget(self.room))
+        token = self.ben.access_token
+        await good(self.ben.logout())
+        self.ben.access_token = token
+        for refused in (await self.ben.whoami(), await self.ben.login("wrong horse")):
             self.saw("refused", [type(refused).__name__, refused.status_code])
         await good(self.laptop.logout())
         await good(self.ann.logout(all_devices=True))
@@ -229,7 +231,7 @@ class Day:
                 self.notes.clear()
             print(json.dumps({"step": "end"}), flush=True)
         finally:
-            for client in (self.ann, self.bob, self.laptop):
+            for client in (self.ann, self.ben, self.laptop):
                 await client.close()
 
 
