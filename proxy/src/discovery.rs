@@ -45,8 +45,8 @@ pub(crate) struct Homeserver {
 #[error("{0}")]
 pub(crate) struct NotFound(String);
 
-/// Finds the homeserver. Of a name whose document is of no use (FAIL_PROMPT) the API is looked for at the name
-/// itself, and the log says so with the cure; one that leads astray (FAIL_ERROR) is believed by nobody.
+/// Finds the homeserver. Of a name whose document is of no use (FAIL_PROMPT) the API is looked for at the
+/// name itself, and the log says so with the cure; one that leads astray (FAIL_ERROR) is not believed.
 pub(crate) async fn discover(https: &Https, named: &Named, clear_text: bool) -> Result<Homeserver, NotFound> {
     let (base, useless) = match named {
         Named::Api(base) => (base.clone(), None),

@@ -1,5 +1,5 @@
-//! Which way requests go: UDP, or HTTPS with CBOR, or HTTPS with JSON. [`race`] decides; here are the tasks that
-//! dial and look for the homeserver.
+//! Which way requests go: UDP, or HTTPS with CBOR, or HTTPS with JSON. [`race`] decides; here are the tasks
+//! that dial and look for the homeserver.
 //!
 //! ```text
 //! start -> keep: dials HOST:8008 at once ------------------> the first session, best() is UDP
@@ -202,7 +202,7 @@ impl Ways {
     }
 
     /// Dials a session of its own for a caller. Gives up on a server that is silent for
-    /// [`crate::Times::silence`] where HTTPS works. A failure is noted: the next [`Ways::best`] may be another.
+    /// [`crate::Times::silence`] where HTTPS works. A failure is noted: [`Ways::best`] may be another then.
     pub(crate) async fn dial(&self, udp: &Udp) -> Result<LastingConnection, lowband_client::Error> {
         let heard = Heard::default();
         let longest = self.inner.settings.times.silence;
@@ -222,7 +222,7 @@ impl Ways {
         outcome
     }
 
-    /// Notes that a dial or a request over UDP failed by the link. Failures of a single request, as one that is
+    /// Notes that a dial or a request over UDP failed by the link. Failures of one request, as one that is
     /// too long for CoAP, are none of the link's.
     pub(crate) fn udp_failed(&self, why: &lowband_client::Error) {
         use lowband_client::Error;
