@@ -5,6 +5,9 @@
 //!      -> counted as lost, when there is no room
 //! ```
 //!
+//! Lines that come quickly are written together: the thread is woken for the first line after a silence, and
+//! looks again [`GATHER`] after each writing.
+//!
 //! The loss of lines is reported once a second at most, with the number lost since the last report.
 //!
 //! Pushing never waits for the reader. Between pushing and writing there are no more than [`MOST_WAITING`]
@@ -20,6 +23,8 @@ use std::time::{Duration, Instant};
 pub const MOST_WAITING: usize = 1 << 20;
 /// Bytes of memory that the queue keeps when it has been emptied.
 const KEPT: usize = 16 << 10;
+/// Least time between two writings: otherwise each line of a busy server would wake a thread.
+const GATHER: Duration = Duration::from_millis(10);
 /// How long the writer waits before it tries again a file that takes nothing now (`O_NONBLOCK`).
 const AGAIN: Duration = Duration::from_millis(10);
 
@@ -32,6 +37,8 @@ struct Shared {
     queue: Mutex<Queue>,
     /// Signals that something is to be written.
     work: Condvar,
+    /// Signals that what waits is wanted now.
+    hurry: Condvar,
     /// Signals that all is written.
     idle: Condvar,
 }
@@ -40,6 +47,8 @@ struct Shared {
 struct Queue {
     waiting: Vec<u8>,
     is_writing: bool,
+    /// True when somebody waits until all is written.
+    is_wanted: bool,
     /// True when no more lines will be pushed.
     is_over: bool,
     lost: u64,
@@ -67,8 +76,8 @@ impl Lines {
     {
         let shared = Arc::new(Shared::default());
         let shared_with_us = Arc::clone(&shared);
-        let writer =
-            Writer { shared: shared_with_us, to, tell, clock, seldom: Seldom::default(), error: None };
+        let (seldom, error, written) = (Seldom::default(), None, None);
+        let writer = Writer { shared: shared_with_us, to, tell, clock, seldom, error, written };
         thread::Builder::new().name(name.to_owned()).spawn(move || writer.run())?;
         Ok(Lines(shared))
     }
@@ -80,9 +89,15 @@ impl Lines {
             queue.lost += 1;
             return;
         }
+        let is_first = queue.waiting.is_empty();
         queue.waiting.extend_from_slice(line);
+        let is_much = queue.waiting.len() > MOST_WAITING / 2;
         drop(queue);
-        self.0.work.notify_one();
+        if is_first {
+            self.0.work.notify_one();
+        } else if is_much {
+            self.0.hurry.notify_one();
+        }
     }
 
     /// Returns the number of lines lost so far.
@@ -93,7 +108,10 @@ impl Lines {
     /// Waits until all is written, but no longer than `most`.
     pub fn flush(&self, most: Duration) {
         let waits = |queue: &mut Queue| queue.is_writing || !queue.waiting.is_empty();
-        drop(self.0.idle.wait_timeout_while(self.0.lock(), most, waits));
+        let mut queue = self.0.lock();
+        queue.is_wanted = waits(&mut queue);
+        self.0.hurry.notify_one();
+        drop(self.0.idle.wait_timeout_while(queue, most, waits));
     }
 
     /// Waits as [`Lines::flush`] does; then the thread ends when it can. Lines pushed later are not written.
@@ -131,6 +149,8 @@ struct Writer<W, T, C> {
     seldom: Seldom,
     /// Last error of lines whose loss has not been reported; `None` if there was none.
     error: Option<io::Error>,
+    /// When lines were written last.
+    written: Option<Instant>,
 }
 
 impl<W: Write, T: Fn(u64, Option<&io::Error>), C: Fn() -> Instant> Writer<W, T, C> {
@@ -141,6 +161,7 @@ impl<W: Write, T: Fn(u64, Option<&io::Error>), C: Fn() -> Instant> Writer<W, T, 
             let lines = if written.is_err() { lines_in(&taken) } else { 0 };
             taken.clear();
             taken.shrink_to(KEPT);
+            self.written = Some(Instant::now());
             self.tell_lost(lines, written.err());
         }
     }
@@ -150,12 +171,18 @@ impl<W: Write, T: Fn(u64, Option<&io::Error>), C: Fn() -> Instant> Writer<W, T, 
         let mut queue = self.shared.lock();
         queue.is_writing = false;
         while queue.waiting.is_empty() {
+            queue.is_wanted = false;
             self.shared.idle.notify_all();
             if queue.is_over {
                 return false;
             }
             queue = self.shared.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
+        let left = self.written.map_or(Duration::ZERO, |written| GATHER.saturating_sub(written.elapsed()));
+        let may_wait =
+            |queue: &mut Queue| !queue.is_wanted && !queue.is_over && queue.waiting.len() <= MOST_WAITING / 2;
+        let gathered = self.shared.hurry.wait_timeout_while(queue, left, may_wait);
+        let mut queue = gathered.unwrap_or_else(PoisonError::into_inner).0;
         queue.is_writing = true;
         std::mem::swap(&mut queue.waiting, taken);
         true
@@ -311,6 +338,22 @@ mod tests {
         lines.push(b"one\n");
         lines.flush(FOR_EVER);
         assert_eq!(lines.lost(), 2);
+    }
+
+    #[test]
+    fn lines_that_come_quickly_are_written_together() {
+        let (lines, writes, go_on, _told) = slow();
+        lines.push(b"first\n");
+        assert_eq!(writes.recv().unwrap(), b"first\n");
+        go_on.send(Ok(())).unwrap();
+        lines.flush(FOR_EVER);
+        let written = Instant::now();
+        lines.push(b"second\n");
+        lines.push(b"third\n");
+        drop(go_on);
+        let together = writes.recv().unwrap();
+        // A test that is delayed may push them one by one.
+        assert!(together == b"second\nthird\n" || written.elapsed() >= GATHER, "{together:?}");
     }
 
     #[test]
