@@ -28,8 +28,8 @@ pub use environment::{Environment, read};
 pub use identity::{Files, Identity, Paths, Validity, now};
 pub use options::{LogFormat, LogLevel};
 
-/// Serves Matrix clients over DTLS and CoAP on one UDP port, and passes their requests to Envoy over HTTP/2, or
-/// translates by itself and asks the homeserver (--homeserver).
+/// Serves Matrix clients over DTLS and CoAP on one UDP port, and passes their requests to Envoy over HTTP/2,
+/// or translates by itself and asks the homeserver (--homeserver).
 ///
 /// Each option can be given by its environment variable as well; a flag wins. Durations: 500ms, 60s, 2m, 24h.
 /// Sizes: 65536, 64KiB, 8MiB.

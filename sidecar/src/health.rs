@@ -24,9 +24,9 @@ pub(crate) struct Health {
 /// The other side, with its address.
 #[derive(Debug)]
 pub(crate) enum Watched {
-    /// Envoy.
+    /// Envoy, at this address.
     Upstream(String),
-    /// The homeserver itself.
+    /// The homeserver itself, at this URL.
     Homeserver(String),
 }
 

@@ -15,10 +15,8 @@
 use crate::failure::Failure;
 use crate::health::{Health, Hint, Watched};
 use base::Base;
-use bytes::Bytes;
 use connector::{Connector, Unconnected};
 use http::{Request, Response};
-use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -30,8 +28,10 @@ use std::time::Duration;
 
 pub mod base;
 mod connector;
+mod outbound;
 pub mod roots;
 
+pub(crate) use outbound::Outbound;
 pub use roots::Roots;
 
 /// Requests in flight at which a further lane is opened: many servers allow this many on one connection.
@@ -50,9 +50,6 @@ const MAX_HEADER_LIST: u32 = WINDOW;
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Number of cancelled streams of a connection whose late frames are still recognised.
 const RESET_STREAMS: usize = 1024;
-
-/// Bytes of a request on their way to the homeserver.
-pub(crate) type Outbound = UnsyncBoxBody<Bytes, Box<dyn Error + Send + Sync>>;
 
 /// Where the homeserver is, and how it is reached.
 #[derive(Debug, Clone)]
@@ -82,9 +79,9 @@ pub(crate) struct Homeserver {
 
 #[derive(Debug, Default)]
 struct Lane {
-    /// The client for a homeserver of which it is not known that it speaks HTTP/2, and the one for a homeserver
-    /// that does: requests that come together share the connection that is being opened, instead of opening
-    /// one each. Made with the first request.
+    /// The client for a homeserver of which it is not known that it speaks HTTP/2, and the one for a
+    /// homeserver that does: requests that come together share the connection that is being opened, instead
+    /// of opening one each. Made with the first request.
     clients: [OnceLock<Client<Connector, Outbound>>; 2],
     in_flight: Arc<AtomicUsize>,
 }

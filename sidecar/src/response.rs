@@ -5,13 +5,13 @@ use crate::refusal::Refusal;
 use crate::representation::{self, Body, Verdict};
 use crate::status;
 use http::header::{CONTENT_LENGTH, RETRY_AFTER};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 use lowband_wire::coap::Code;
 use lowband_wire::coap::options::ResponseOptions;
 
 /// The field that Envoy's router sets on responses of its upstream, and on nothing else; so does the
 /// translator where there is no Envoy.
-pub(crate) const VIA_UPSTREAM: &str = "x-envoy-upstream-service-time";
+pub(crate) const VIA_UPSTREAM: HeaderName = HeaderName::from_static("x-envoy-upstream-service-time");
 
 /// A response, judged by its head.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,7 +92,7 @@ fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::{HeaderName, HeaderValue};
+    use http::HeaderValue;
     use lowband_wire::coap::content_format::{CBOR, JSON};
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn what_stands_before_the_homeserver_keeps_its_status_and_gets_an_errcode() {
-        let page = &[("content-type", "text/html"), (VIA_UPSTREAM, "3")];
+        let page = &[("content-type", "text/html"), ("x-envoy-upstream-service-time", "3")];
         for (status, code, errcode) in [
             (400, (4, 0), "M_UNKNOWN"),
             (401, (4, 1), "M_UNAUTHORIZED"),

@@ -1,5 +1,5 @@
-//! Carries HTTP exchanges to the homeserver and translates them on the way: what Envoy and its filter do where
-//! there is an Envoy, by the same decisions (`lowband_translation`).
+//! Carries HTTP exchanges to the homeserver and translates them on the way: what Envoy and its filter do
+//! where there is an Envoy, by the same decisions (`lowband_translation`).
 //!
 //! ```text
 //! request -> Exchange, routes -> as it came, or as JSON once it is whole -> homeserver

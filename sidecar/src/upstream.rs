@@ -4,8 +4,8 @@
 //! Forward -> carrier: pool (connection), or translator -> response head -> response::read -> AnswerWriter::start -> body pieces -> AnswerWriter::go_on
 //! ```
 //!
-//! Dropping the task's future ends its request there, unless it is young ([`Settings::cancel_after`]): a client
-//! that goes away ends its upstream request.
+//! Dropping the task's future ends its request there, unless it is young ([`Settings::cancel_after`]): a
+//! client that goes away ends its upstream request.
 //!
 //! | file | holds |
 //! |---|---|

@@ -40,9 +40,9 @@ pub fn read() -> Result<(Options, Environment), clap::Error> {
     Ok((options, Environment { given: given(&command, &matches), notes: told }))
 }
 
-/// Decides between Envoy and the homeserver where not both are flags. The variable of `--homeserver` is that of
-/// `render-envoy --homeserver` as well: where a variable names Envoy's listener beside it, as in a pod with both
-/// containers, it is meant for Envoy. A flag wins over a variable.
+/// Decides between Envoy and the homeserver where not both are flags. The variable of `--homeserver` is that
+/// of `render-envoy --homeserver` as well: where a variable names Envoy's listener beside it, as in a pod
+/// with both containers, it is meant for Envoy. A flag wins over a variable.
 fn settle(options: &mut Options, matches: &ArgMatches) {
     let source = |id| matches.value_source(id);
     match (source("homeserver"), source("upstream")) {

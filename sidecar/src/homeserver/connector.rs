@@ -52,10 +52,10 @@ pub(crate) enum Unconnected {
     /// Connecting took too long.
     #[error("no connection in time")]
     Hung,
-    /// The name, or TCP.
+    /// The name has no address, or nothing accepts a connection there.
     #[error("{0}")]
     Tcp(String, Hint),
-    /// TLS.
+    /// The handshake of TLS has failed.
     #[error("{0}")]
     Tls(String, Hint),
 }

@@ -88,8 +88,8 @@ impl TranslatedBody {
         TranslatedBody { state, idle: None, place: None, _lease: None }
     }
 
-    /// Keeps the shares of its request. Ends with an error when nothing has come for this long, or when others
-    /// need the place.
+    /// Keeps the shares of its request. Ends with an error when nothing has come for this long, or when
+    /// others need the place.
     pub(super) fn held_by(
         self,
         lease: Lease,

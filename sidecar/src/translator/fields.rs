@@ -2,9 +2,11 @@
 //! hop alone or are not believed.
 
 use crate::request_id::RequestId;
+use bytes::Bytes;
 use http::header::{CONNECTION, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, request, response};
 use lowband_translation::headers::{Edit, Headers};
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 pub(super) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -46,7 +48,11 @@ fn of<'m>(first: &[(&'m [u8], &'m [u8])], headers: &'m HeaderMap) -> Headers<'m>
 pub(super) fn edit(headers: &mut HeaderMap, edits: Vec<Edit>) {
     for Edit { name, value } in edits {
         let Ok(name) = HeaderName::from_bytes(&name) else { continue };
-        match value.map(|value| HeaderValue::from_bytes(&value)) {
+        let value = value.map(|value| match value {
+            Cow::Borrowed(value) => HeaderValue::from_maybe_shared(Bytes::from_static(value)),
+            Cow::Owned(value) => HeaderValue::from_maybe_shared(Bytes::from(value)),
+        });
+        match value {
             Some(Ok(value)) => {
                 headers.insert(name, value);
             }

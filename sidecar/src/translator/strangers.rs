@@ -1,5 +1,5 @@
-//! The requests of strangers: how many there may be, how much of their bodies may wait, and which one gives way
-//! when there are too many. What comes from CoAP has its places before it gets here
+//! The requests of strangers: how many there may be, how much of their bodies may wait, and which one gives
+//! way when there are too many. What comes from CoAP has its places before it gets here
 //! ([`crate::upstream`]).
 //!
 //! ```text

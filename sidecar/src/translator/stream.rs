@@ -10,22 +10,18 @@ use crate::response::VIA_UPSTREAM;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, Version, request, response};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use lowband_translation::exchange::Exchange;
 use lowband_translation::negotiate::Form;
 use lowband_translation::reply::Reply;
 use lowband_translation::step::{Step, Then};
-use std::convert::Infallible;
 use std::error::Error;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::timeout;
-
-/// Most attempts for one request after its connection was cut off.
-const MAX_REPEATS: usize = 1;
 
 /// The state of one exchange.
 #[derive(Debug)]
@@ -95,13 +91,16 @@ impl Stream {
         {
             (self.place, cut) = (Some(place), Some(is_cut));
         }
-        let result = match &mut cut {
-            None => self.run(parts, body).await,
-            Some(cut) => tokio::select! {
-                biased;
-                _ = cut => Err(Stop::NoRoom),
-                result = self.run(parts, body) => result,
-            },
+        let given_up = async {
+            match &mut cut {
+                Some(cut) => drop(cut.await),
+                None => std::future::pending().await,
+            }
+        };
+        let result = tokio::select! {
+            biased;
+            () = given_up => Err(Stop::NoRoom),
+            result = self.run(parts, body) => result,
         };
         let result = result.map_err(|stop| self.conclude(stop));
         self.count();
@@ -175,10 +174,10 @@ impl Stream {
             Then::Forward if end => self.send(parts, Bytes::new()).await?,
             Then::Forward => {
                 let body = outbound(Watched { body: Box::pin(body), unended: self.begin()? });
-                self.attempt(Request::from_parts(parts, body)).await?
+                Box::pin(self.attempt(Request::from_parts(parts, body))).await?
             }
             Then::Hold => {
-                let body = self.held(pin!(body), &mut parts.headers).await?;
+                let body = Box::pin(self.held(pin!(body), &mut parts.headers)).await?;
                 self.send(parts, body).await?
             }
             Then::Take | Then::Replace(_) | Then::Cut => return Err(Own::NotTaken.into()),
@@ -197,7 +196,7 @@ impl Stream {
         let mut held = Pieces::default();
         let unended = self.begin()?;
         loop {
-            let piece = self.in_time(pieces::next(body.as_mut())).await?.map_err(|_| Own::NotTaken)?;
+            let piece = self.in_time(pin!(pieces::next(body.as_mut()))).await?.map_err(|_| Own::NotTaken)?;
             let end = piece.is_none() || body.is_end_stream();
             held.push(piece.unwrap_or_default());
             if let Some(unended) = &unended {
@@ -226,24 +225,23 @@ impl Stream {
             Client::Coap { is_repeatable } => is_repeatable,
             Client::Stranger { .. } => matches!(parts.method, Method::GET | Method::HEAD) && body.is_empty(),
         };
-        let again = is_repeatable.then(|| (parts.clone(), body.clone()));
+        let mut again = is_repeatable.then(|| (parts.clone(), body.clone()));
         let homeserver = &self.shared.homeserver;
-        let mut sent = self.in_time(homeserver.send(whole_request(parts, body))).await?;
-        for _ in 0..MAX_REPEATS {
-            match (&sent, &again) {
+        let mut request = whole_request(parts, body);
+        loop {
+            let sent = self.in_time(pin!(homeserver.send(request))).await?;
+            match (sent, again.take()) {
                 (Err(unanswered), Some((parts, body))) if unanswered.was_cut => {
                     homeserver.count_a_repetition();
-                    let request = whole_request(parts.clone(), body.clone());
-                    sent = self.in_time(homeserver.send(request)).await?;
+                    request = whole_request(parts, body);
                 }
-                _ => break,
+                (sent, _) => return sent.map_err(|unanswered| Own::from(&unanswered.failure).into()),
             }
         }
-        sent.map_err(|unanswered| Own::from(&unanswered.failure).into())
     }
 
     async fn attempt(&self, request: Request<Outbound>) -> Result<(Lease, Response<Incoming>), Stop> {
-        let sent = self.in_time(self.shared.homeserver.send(request)).await?;
+        let sent = self.in_time(pin!(self.shared.homeserver.send(request))).await?;
         sent.map_err(|unanswered| Own::from(&unanswered.failure).into())
     }
 
@@ -254,9 +252,12 @@ impl Stream {
         mut body: Incoming,
     ) -> Result<(response::Parts, Begun), Stop> {
         parts.version = Version::HTTP_11;
-        fields::forget_the_hop(&mut parts.headers);
-        if let Client::Coap { .. } = self.client {
-            parts.headers.insert(VIA_UPSTREAM, HeaderValue::from_static("0"));
+        match self.client {
+            // CoAP has options for what it needs to know, and nothing else goes on.
+            Client::Coap { .. } => {
+                parts.headers.insert(VIA_UPSTREAM, HeaderValue::from_static("0"));
+            }
+            Client::Stranger { .. } => fields::forget_the_hop(&mut parts.headers),
         }
         let step = self.exchange.response_headers(&fields::of_response(&parts), body.is_end_stream());
         match self.edit(&mut parts.headers, step) {
@@ -267,7 +268,7 @@ impl Stream {
         }
         let mut held = Pieces::default();
         let end = loop {
-            let next = self.in_time(pieces::next(Pin::new(&mut body))).await?;
+            let next = self.in_time(pin!(pieces::next(Pin::new(&mut body)))).await?;
             let piece = next.map_err(|_| Own::NotWhole)?;
             let end = piece.is_none() || body.is_end_stream();
             held.push(piece.unwrap_or_default());
@@ -305,7 +306,9 @@ impl Stream {
         step.then
     }
 
-    async fn in_time<T>(&self, waited_for: impl Future<Output = T>) -> Result<T, Stop> {
+    /// Waits within the limit. By reference, because a future that is moved into another takes its room
+    /// twice.
+    async fn in_time<F: Future>(&self, waited_for: Pin<&mut F>) -> Result<F::Output, Stop> {
         match self.idle {
             None => Ok(waited_for.await),
             Some(limit) => timeout(limit, waited_for).await.map_err(|_elapsed| Own::Hung.into()),
@@ -365,7 +368,7 @@ async fn whole<B: Body<Data = Bytes>>(mut body: Pin<&mut B>) -> Result<Bytes, St
 }
 
 fn whole_request(parts: request::Parts, body: Bytes) -> Request<Outbound> {
-    Request::from_parts(parts, Full::new(body).map_err(|never: Infallible| match never {}).boxed_unsync())
+    Request::from_parts(parts, Outbound::whole(body))
 }
 
 fn outbound<B>(body: B) -> Outbound
@@ -373,5 +376,5 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    body.map_err(Into::into).boxed_unsync()
+    Outbound::Streaming(body.map_err(Into::into).boxed_unsync())
 }

@@ -12,7 +12,7 @@ use hyper::body::{Body, Frame, Incoming};
 pub(super) enum Arriving {
     /// A stream of HTTP/2 from Envoy, with its share in the connection.
     FromEnvoy { body: Incoming, _lease: pool::Lease },
-    /// The translator.
+    /// What the translator makes of the homeserver's answer.
     FromHomeserver(TranslatedBody),
 }
 

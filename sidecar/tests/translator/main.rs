@@ -1,5 +1,5 @@
-//! The translator by itself, between requests as the two sides of the server make them and a homeserver in this
-//! process.
+//! The translator by itself, between requests as the two sides of the server make them and a homeserver in
+//! this process.
 
 #![allow(
     clippy::unwrap_used,
@@ -20,6 +20,7 @@ use lowband_translation::config::Advertise;
 use serde_json::Value;
 use std::time::Duration;
 
+mod carried;
 mod failures;
 mod long;
 mod streams;

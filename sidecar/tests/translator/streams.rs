@@ -90,7 +90,7 @@ async fn an_answer_that_is_not_read_on_stops_the_homeserver() {
     let translator = translator(&homeserver.url());
     let response = translator.carry(get(PATH), COAP).await;
     assert_eq!(response.status(), 200);
-    // Reads as long as it takes until what is sent no longer grows with each look: the buffers between are full.
+    // Looks until what is sent no longer grows: the buffers between are full.
     let mut before = 0;
     loop {
         for _ in 0..1000 {

@@ -1,5 +1,5 @@
-//! A homeserver in this process: HTTP/1.1 in clear text, or HTTP/2 over TLS; and one that says what a test has
-//! written, byte by byte.
+//! A homeserver in this process: HTTP/1.1 in clear text, or HTTP/2 over TLS; and one that says what a test
+//! has written, byte by byte.
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, Uri};
