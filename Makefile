@@ -126,6 +126,9 @@ unit: ## the tests of all crates but e2e, and the fuzz targets over their seeds
 	cargo test --locked --workspace --exclude lowband-e2e
 	cargo test $(FUZZ) --no-default-features
 
+# The tests that hold as well where the sidecar translates and there is no Envoy: a minute and a half.
+WITHOUT_ENVOY := $(addprefix --test ,edges failure hostile_homeserver leaving long_poll main_job public_port rate_limit reference targets)
+
 e2e: setup-test images-again page $(COPY_FILTER) ## the tests against the real parts
 	python3 envoy-filter/tests/real_envoy.py
 	python3 envoy-filter/tests/streaming.py
@@ -149,6 +152,7 @@ e2e: setup-test images-again page $(COPY_FILTER) ## the tests against the real p
 	.venv/examples/bin/python e2e/ingress/plain_envoy.py
 	.venv/monitoring/bin/python e2e/monitoring/monitoring_test.py
 	env $(WITH_NODE) cargo test --locked -p lowband-e2e
+	LOWBAND_TRANSLATOR=sidecar cargo test --locked -p lowband-e2e $(WITHOUT_ENVOY)
 	$(RELEASE)/bench-wire --quick
 	$(RELEASE)/bench-load --quick
 	$(RELEASE)/bench-codec --gates
@@ -166,6 +170,7 @@ test-more: setup-more images kubernetes npm ## what takes too long for `make tes
 	python3 e2e/kubernetes/run.py memory
 	env $(WITH_NODE) LOWBAND_NPM_PACKED=$(PACKED) npm --prefix npm run --silent test-more
 	env $(WITH_NODE) cargo test --locked -p lowband-e2e --test late --test bad_paths --test foreign_servers -- --ignored
+	LOWBAND_TRANSLATOR=sidecar cargo test --locked -p lowband-e2e --test nio --test replay
 
 pictures: setup build filter ## the table of bytes in the README and its pictures, from a run of the demo
 	@mkdir -p $(CARGO_TARGET_DIR)

@@ -40,7 +40,8 @@ pub struct Layout {
 pub struct Chain {
     /// Terminates DTLS and CoAP.
     pub sidecar: Sidecar,
-    /// Takes HTTP/2 from the sidecar, and HTTPS and HTTP from any client. `None` where the sidecar translates.
+    /// Takes HTTP/2 from the sidecar, and HTTPS and HTTP from any client. `None` where the sidecar
+    /// translates.
     pub envoy: Option<Envoy>,
     /// Our own homeserver. `None` if the chain has an existing one.
     pub synapse: Option<Synapse>,

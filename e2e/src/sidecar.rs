@@ -87,7 +87,7 @@ impl Sidecar {
         http1::get(self.admin(), "/readyz").await.is_ok_and(|response| response.status() == 200)
     }
 
-    /// Returns the sum of the numbers whose series begins with this: a name, or a name and some of its labels.
+    /// Returns the sum of the numbers whose series begins with this: a name, or a name with all its labels.
     pub async fn metric(&self, series: &str) -> Result<u64> {
         let response = http1::get(self.admin(), "/metrics").await?;
         let text = String::from_utf8_lossy(response.body());

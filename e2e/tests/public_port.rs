@@ -114,6 +114,10 @@ fn the_answer_to_a_cbor_body_is_cbor_unless_the_client_wants_json() {
 #[test]
 fn the_port_speaks_plain_http_too() {
     let fixture = fixture();
+    // Envoy tells the two apart; the sidecar takes one of them on a port.
+    if fixture.chain.envoy.is_none() {
+        return;
+    }
     fixture.run(async {
         let response = http1::get(fixture.chain.address(), VERSIONS).await.unwrap();
         assert!(document(&response, JSON)["versions"].is_array());
