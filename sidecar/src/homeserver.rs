@@ -9,7 +9,7 @@
 //! Over HTTP/2 a lane is one connection. Servers allow some 100 requests on one, and further ones would
 //! wait for the end of somebody's long poll.
 //!
-//! Dropping what [`Homeserver::send`] returns, or its answer, ends the request: over HTTP/1.1 with its
+//! Dropping what `Homeserver::send` returns, or its answer, ends the request: over HTTP/1.1 with its
 //! connection.
 
 use crate::failure::Failure;

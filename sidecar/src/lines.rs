@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Lines that come quickly are written together: the thread is woken for the first line after a silence, and
-//! looks again [`GATHER`] after each writing.
+//! looks again `GATHER` after each writing.
 //!
 //! The loss of lines is reported once a second at most, with the number lost since the last report.
 //!
