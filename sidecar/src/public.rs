@@ -228,15 +228,23 @@ impl Serving {
     fn enter(&mut self, stage: Stage, now: Instant) {
         if stage >= Stage::Leaving && self.leaving.is_none() {
             self.shared.is_leaving.store(true, Ordering::Relaxed);
-            let all = self.shared.places().all().map(|(id, _)| id).collect();
-            self.leaving = Some(Leaving::begin(now, &self.shared.settings.end, all));
+            self.leaving = Some(self.all_leave(now, &self.shared.settings.end));
         }
-        if stage >= Stage::Closing {
-            self.listener = None;
+        if stage >= Stage::Closing && self.listener.take().is_some() {
+            let is_over = self.leaving.as_ref().is_none_or(Leaving::is_over);
+            // Those that have come after the time of the others was over have a time of their own.
+            if is_over {
+                let end = drain::Settings { close_within: Duration::ZERO, ..self.shared.settings.end };
+                self.leaving = Some(self.all_leave(now, &end));
+            }
         }
         if stage >= Stage::Cut {
             self.connections.abort_all();
         }
+    }
+
+    fn all_leave(&self, now: Instant, end: &drain::Settings) -> Leaving {
+        Leaving::begin(now, end, self.shared.places().all().map(|(id, _)| id).collect())
     }
 
     /// Carries out what is due of the end. Returns true when nothing is left to do.

@@ -157,6 +157,23 @@ fn a_homeserver_takes_the_place_of_envoy_and_not_both_can_be_named() {
 }
 
 #[test]
+fn the_tcp_side_needs_a_homeserver_since_it_is_envoys_otherwise() {
+    let folder = Folder::new("public");
+    let with = |more: &[&str]| {
+        [folder.identity(), more.iter().map(|arg| (*arg).to_owned()).collect::<Vec<_>>()].concat()
+    };
+    for (args, options) in [
+        (&["--public", "[::]:8008"][..], &["--public"][..]),
+        (&["--advertise", "https://a", "--public", "http://[::]:8008"], &["--public", "--advertise"]),
+        (&["--advertise", "off", "--public", "off", "--dtls-port", "443"], &[]),
+        (&["--homeserver", "http://a", "--advertise", "https://a", "--public", "[::]:8008"], &[]),
+    ] {
+        let named: Vec<_> = check(&with(args)).into_iter().map(|mistake| mistake.option).collect();
+        assert_eq!(named, options, "{args:?}");
+    }
+}
+
+#[test]
 fn a_variable_for_envoys_homeserver_does_not_take_its_place() {
     let folder = Folder::new("both");
     let envoy = ("LOWBAND_UPSTREAM", "unix:run/envoy.sock");

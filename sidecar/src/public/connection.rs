@@ -92,9 +92,9 @@ impl Client {
             None => Kind::Clear(stream),
             Some(tls) => {
                 let accepted = tls.accept(stream).await;
-                let (stream, _is_http2) =
-                    accepted.inspect_err(|_| self.shared.metrics.public_ended(Over::Handshake))?;
-                Kind::Tls(Box::new(stream))
+                accepted
+                    .map(|stream| Kind::Tls(Box::new(stream)))
+                    .inspect_err(|_| self.shared.metrics.public_ended(Over::Handshake))?
             }
         };
         self.activity().shaken(Instant::now());
@@ -131,7 +131,8 @@ impl Client {
         if self.activity().end(now, number) {
             self.shared.places().idle(now, self.id);
         }
-        if is_cancelled && !self.shared.may_cancel(now, self.network) {
+        // At the end of the process it is this side that goes away.
+        if is_cancelled && !self.shared.is_leaving() && !self.shared.may_cancel(now, self.network) {
             self.shared.metrics.public_ended(Over::Cancels);
             self.orders.cut.notify_one();
         }

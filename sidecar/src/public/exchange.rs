@@ -22,6 +22,9 @@ const READY: &str = "/.lowband/ready";
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
+/// Characters of a path that the log shows: all of any that Matrix has, and not what fills a disk.
+const LONGEST_PATH: usize = 1000;
+
 /// The body of an answer: our own, or one by way of the translator.
 pub(super) type Body = Answer<Either<Full<Bytes>, TranslatedBody>>;
 
@@ -30,7 +33,7 @@ pub(super) async fn answer(client: Arc<Client>, request: Request<Incoming>) -> R
     let (parts, body) = request.into_parts();
     let mut open = Open::new(Arc::clone(&client), &parts);
     if parts.uri.path() == READY {
-        return open.pass(Response::new(Either::Left(Full::new(Bytes::from_static(b"ready\n")))));
+        return open.answer(Response::new(Bytes::from_static(b"ready\n")));
     }
     if let Err(refusal) = judge(&parts) {
         return open.refuse(refusal.answer(&parts.method, &parts.headers), refusal);
@@ -99,7 +102,7 @@ pub(super) struct Open {
     first_piece: Option<Duration>,
     bytes_out: u64,
     /// True if the answer is our own.
-    is_refused: bool,
+    is_own: bool,
     end: End,
 }
 
@@ -121,21 +124,26 @@ impl Open {
             is_http2,
             id: None,
             method: parts.method.clone(),
-            path: loggable(parts.uri.path()),
+            path: loggable(parts.uri.path()).chars().take(LONGEST_PATH).collect(),
             read: Instant::now(),
             progress: Arc::default(),
             status: None,
             first_piece: None,
             bytes_out: 0,
-            is_refused: false,
+            is_own: false,
             end: End::Gone,
         }
     }
 
-    /// Answers by ourselves.
-    fn refuse(mut self, response: Response<Bytes>, why: Refusal) -> Response<Body> {
-        self.is_refused = true;
+    /// Refuses the request with this answer.
+    fn refuse(self, response: Response<Bytes>, why: Refusal) -> Response<Body> {
         self.client.shared.metrics.public_refused(why);
+        self.answer(response)
+    }
+
+    /// Answers by ourselves.
+    fn answer(mut self, response: Response<Bytes>) -> Response<Body> {
+        self.is_own = true;
         self.pass(response.map(|body| Either::Left(Full::new(body))))
     }
 
@@ -198,8 +206,8 @@ impl Drop for Open {
                 )
             };
         }
-        // What is refused here costs its client nothing, so its line is seldom.
-        match self.is_refused {
+        // What is answered here costs its client nothing, so its line is seldom.
+        match self.is_own {
             false => line!(info, None::<u64>),
             true => match self.client.shared.take_line() {
                 Some(left_out) => line!(info, Some(left_out).filter(|left_out| *left_out > 0)),

@@ -58,6 +58,11 @@ impl Leaving {
         self.deadline.take_if(|deadline| *deadline <= now).map(|_| Order::CutAll)
     }
 
+    /// Returns true if the time of all is over.
+    pub(super) fn is_over(&self) -> bool {
+        self.deadline.is_none()
+    }
+
     /// Returns when [`Leaving::step`] has something to do.
     pub(super) fn due(&self) -> Option<Instant> {
         let first = |queue: &VecDeque<(Instant, Id)>| queue.front().map(|(at, _)| *at);
@@ -90,7 +95,7 @@ mod tests {
                 orders.push((now.duration_since(start), order));
             }
             let Some(due) = leaving.due() else { break };
-            assert!(due > now);
+            assert!(due > now && !leaving.is_over());
             now = due;
         }
         assert_eq!(orders.len(), 201);
@@ -98,6 +103,7 @@ mod tests {
         assert_eq!(orders[1], (Duration::from_millis(10), Order::Leave(1)));
         assert_eq!(orders[100], (seconds(10), Order::Cut(0)));
         assert_eq!(orders[200], (seconds(11), Order::CutAll));
+        assert!(leaving.is_over());
     }
 
     #[test]

@@ -3,7 +3,10 @@
 use lowband_transport::dtls::ServerIdentity;
 use openssl::error::ErrorStack;
 use openssl::pkey::PKey;
-use openssl::ssl::{AlpnError, Ssl, SslAcceptor, SslContext, SslMethod, SslMode, select_next_proto};
+use openssl::ssl::{
+    AlpnError, Ssl, SslAcceptor, SslContext, SslMethod, SslMode, SslOptions, SslSessionCacheMode,
+    select_next_proto,
+};
 use openssl::x509::X509;
 use std::io;
 use std::pin::Pin;
@@ -13,7 +16,6 @@ use tokio_openssl::SslStream;
 
 /// HTTP/2 before HTTP/1.1 (RFC 7301 section 3.1).
 const PROTOCOLS: &[u8] = b"\x02h2\x08http/1.1";
-const HTTP2: &[u8] = b"h2";
 
 /// The identity that new connections are shown.
 pub(super) struct Tls(RwLock<SslContext>);
@@ -31,13 +33,12 @@ impl Tls {
         Ok(())
     }
 
-    /// Makes the handshake. Returns the connection, and whether its client speaks HTTP/2.
-    pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<(SslStream<TcpStream>, bool)> {
+    /// Makes the handshake.
+    pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<SslStream<TcpStream>> {
         let ssl = Ssl::new(&self.0.read().unwrap_or_else(PoisonError::into_inner))?;
         let mut stream = SslStream::new(ssl, stream)?;
         Pin::new(&mut stream).accept().await.map_err(io::Error::other)?;
-        let is_http2 = stream.ssl().selected_alpn_protocol() == Some(HTTP2);
-        Ok((stream, is_http2))
+        Ok(stream)
     }
 }
 
@@ -53,6 +54,10 @@ fn context(identity: &ServerIdentity) -> Result<SslContext, ErrorStack> {
     }
     builder.set_private_key(PKey::private_key_from_pem(&identity.private_key)?.as_ref())?;
     builder.check_private_key()?;
+    // A client resumes by its ticket (RFC 5077, RFC 8446 section 2.2), so nothing is kept for it here; and it
+    // cannot have a handshake made again and again on one connection.
+    builder.set_session_cache_mode(SslSessionCacheMode::OFF);
+    builder.set_options(SslOptions::NO_RENEGOTIATION);
     // Most connections wait for a long poll, and then need no buffers: 34 kB each.
     builder.set_mode(SslMode::RELEASE_BUFFERS);
     // A client that knows neither goes without (RFC 7301 has an alert for it, which some take badly).

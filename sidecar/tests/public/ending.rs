@@ -97,6 +97,29 @@ async fn a_request_that_outlasts_the_grace_period_is_cut() {
 }
 
 #[tokio::test]
+async fn who_comes_when_the_time_is_over_does_not_keep_the_process() {
+    let options = ["--close-within", "10ms", "--grace-period", "50ms", "--linger", "2s"];
+    let mut server = Server::clear(waits_for_sync(), &options).await;
+    let poll = async |address| {
+        let mut client = Http::clear(address, true).await;
+        client.ask(get("/_matrix/client/v3/sync")).await.is_err()
+    };
+    let first = tokio::spawn(poll(server.address));
+    let begun = async {
+        while server.homeserver.seen().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, begun).await.unwrap();
+    server.shut_down();
+    assert!(timeout(PATIENCE, first).await.unwrap().unwrap());
+    // The process lingers, and serves.
+    let late = tokio::spawn(poll(server.address));
+    server.ended().await.unwrap();
+    assert!(late.await.unwrap());
+}
+
+#[tokio::test]
 async fn a_second_signal_waits_for_nobody() {
     let mut server = Server::clear(waits_for_sync(), &END).await;
     let mut client = Http::clear(server.address, false).await;
