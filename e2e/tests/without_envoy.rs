@@ -32,7 +32,7 @@ const LOW_BANDWIDTH: &str = "org.matrix.msc3079.low_bandwidth";
 struct Curl {
     base: String,
     ca: PathBuf,
-    /// `--http1.1`, `--http2`.
+    /// The argument that chooses the version of HTTP: `--http1.1` or `--http2`.
     version: &'static str,
 }
 
