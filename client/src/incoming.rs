@@ -43,7 +43,7 @@ pub(crate) enum Part {
     Bytes(Vec<u8>),
     /// The end of the body; nothing follows.
     End,
-    /// Nothing follows.
+    /// The body has broken off: nothing follows.
     Failed(Failed),
 }
 

@@ -2,11 +2,13 @@
 
 use crate::body::{self, Body};
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 use std::time::Duration;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// CoAP carries no word on what may be kept, so nothing may.
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// An error in the form of the specification (Client-Server API, "Standard error response").
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +59,7 @@ pub(crate) fn json(status: StatusCode, json: impl Into<Bytes>) -> Response<Body>
     let mut response = Response::new(body::whole(json));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, JSON);
+    response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
     response
 }
 

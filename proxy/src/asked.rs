@@ -19,7 +19,7 @@ pub(crate) enum Route {
     Coap(Method),
     /// Only over HTTPS: a file, a method or a field that CoAP has no place for.
     Https,
-    /// Nowhere.
+    /// To nobody: this is the answer.
     Refused(MatrixError),
 }
 

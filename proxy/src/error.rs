@@ -21,7 +21,7 @@ pub enum Error {
     /// Machine: the address cannot be listened on.
     #[error("cannot listen on {address}: {source}")]
     Listen {
-        /// The address.
+        /// The address that was asked for.
         address: SocketAddr,
         /// The system's error.
         source: std::io::Error,
@@ -29,9 +29,9 @@ pub enum Error {
     /// Caller: the listener's certificate or key cannot be used.
     #[error("{}: {source}", path.display())]
     Identity {
-        /// The file.
+        /// The file of the certificate or the key.
         path: PathBuf,
-        /// OpenSSL's error.
+        /// OpenSSL's reason for refusing it.
         source: openssl::error::ErrorStack,
     },
     /// Caller: the key log cannot be written.

@@ -42,7 +42,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 /// Bytes of a body that may take longer than any client's patience.
 const LARGE: u64 = 64 << 10;
 
-/// One request.
+/// One request on its way to an answer.
 pub(crate) struct Exchange {
     pub(crate) proxy: Arc<Proxy>,
     pub(crate) asked: Asked,
@@ -340,7 +340,6 @@ impl Exchange {
     }
 
     async fn https_answer(&mut self, response: Response<Body>) -> Result<Response<Body>, Trouble> {
-        self.proxy.stats.exchanged(&self.exchanged(Way::HttpsJson, 0));
         if self.asked.document.is_some() && response.status().is_success() {
             let (mut parts, body) = response.into_parts();
             let json = relay::read(body).await.map_err(|_| Trouble::Link { arrived: true })?;

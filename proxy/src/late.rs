@@ -1,8 +1,9 @@
 //! Failures of `/sync` are told late.
 //!
-//! matrix-nio repeats a failed sync at once, a thousand times a second. The first refusal of a sync is told at
-//! once, since it may be one that the client has to act upon: a token or a position that has ended. Failures
-//! of the way or of the homeserver are late from the first on, and each that follows is twice as late.
+//! matrix-nio repeats a failed sync at once, a thousand times a second. The first refusal of a sync is told
+//! at once, since it may be one that the client has to act upon: a token or a position that has ended.
+//! Failures of the way or of the homeserver are late from the first on, and each that follows is twice as
+//! late.
 
 use crate::account::Account;
 use http::StatusCode;

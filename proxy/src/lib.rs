@@ -5,9 +5,9 @@
 //!                                                                     -> https (media, what 5.05 refuses) -> TCP
 //! ```
 //!
-//! A client asks in JSON over HTTP and gets the JSON value that its homeserver would have given; on the wire it
-//! is CBOR over CoAP and DTLS where that gets through, and HTTPS where not. Access tokens, queries and bodies
-//! never reach the log.
+//! A client asks in JSON over HTTP and gets the JSON value that its homeserver would have given; on the wire
+//! it is CBOR over CoAP and DTLS where that gets through, and HTTPS where not. Access tokens, queries and
+//! bodies never reach the log.
 
 mod account;
 mod answer;

@@ -16,7 +16,7 @@ use std::time::Instant;
 pub(crate) enum Source {
     /// Over CoAP. The session is in use until the body has ended.
     Coap { incoming: Incoming, _lease: Lease },
-    /// Over HTTPS.
+    /// Over HTTPS, in CBOR as well.
     Https(Body),
 }
 

@@ -33,7 +33,7 @@ pub struct Progress {
 pub struct Partial<'c> {
     /// The code of the response, unless the server has to break off.
     pub code: Code,
-    /// Its options.
+    /// The options of its first block.
     pub options: &'c ResponseOptions,
     /// The beginning of its body.
     pub body: &'c [u8],
