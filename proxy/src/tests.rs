@@ -43,12 +43,21 @@ impl Chain {
         reply: impl FnMut(&Seen) -> Reply + Send + 'static,
         choose: impl FnOnce(&mut Settings),
     ) -> Chain {
+        let homeserver = |request, udp_port| documents(request, None, udp_port, false);
+        Chain::start_before(homeserver, reply, choose).await
+    }
+
+    /// Starts a chain whose homeserver answers over HTTPS by `homeserver`, which learns the UDP port.
+    async fn start_before(
+        homeserver: impl Fn(Request<hyper::body::Incoming>, u16) -> Response<Body> + Send + Sync + 'static,
+        reply: impl FnMut(&Seen) -> Reply + Send + 'static,
+        choose: impl FnOnce(&mut Settings),
+    ) -> Chain {
         let certificate = Certificate::for_loopback();
         let stub = StubServer::with_certificate(certificate.clone(), reply);
         let port = stub.address.port();
         let homeserver =
-            Homeserver::start(&certificate, b"\x02h2", move |request| documents(request, None, port, false));
-        let homeserver = homeserver.await;
+            Homeserver::start(&certificate, b"\x02h2", move |request| homeserver(request, port)).await;
         let mut settings = testing::settings(&certificate, homeserver.address, stub.address);
         settings.udp = Some(format!("localhost:{port}"));
         settings.resolve.push(crate::Fixed { host: "localhost".into(), port, addresses: vec![stub.address] });

@@ -1,7 +1,7 @@
 //! Which way a request goes, and what its client hears if there is none.
 
 use super::*;
-use crate::testing::Relay;
+use crate::testing::{self, Relay};
 use std::time::Instant;
 
 const MESSAGE: &str = "/_matrix/client/v3/rooms/!r:b/send/m.room.message/1";
@@ -120,4 +120,41 @@ async fn a_message_that_was_held_goes_out_as_soon_as_the_link_is_up() {
     relay.swallow(false);
     assert_eq!(held.await.unwrap().unwrap().status(), 200);
     assert_eq!(chain.stub.seen().len(), 1);
+}
+
+/// A chain whose datagrams nobody reads, before a homeserver that reads CBOR over HTTPS or does not.
+async fn without_udp(reads_cbor: bool) -> (Chain, std::net::UdpSocket) {
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    let homeserver = move |request: Request<hyper::body::Incoming>, _| {
+        let accept = request.headers().get("accept").cloned();
+        let wants_cbor = accept.is_some_and(|accept| accept.to_str().unwrap().contains("cbor"));
+        if !request.uri().path().ends_with("/whoami") {
+            return documents(request, None, address.port(), reads_cbor);
+        }
+        let json = json!({ "in": if wants_cbor { "CBOR" } else { "JSON" } }).to_string();
+        match wants_cbor {
+            true => {
+                let cbor = lowband_codec::json_to_cbor(json.as_bytes()).unwrap();
+                testing::answer(200, "application/cbor", cbor)
+            }
+            false => testing::answer(200, "application/json", json),
+        }
+    };
+    let choose = move |settings: &mut Settings| {
+        settings.udp = Some(format!("localhost:{}", address.port()));
+        settings.times.silence = Duration::from_millis(50);
+        let place = crate::Fixed { host: "localhost".into(), port: address.port(), addresses: vec![address] };
+        settings.resolve.push(place);
+    };
+    (Chain::start_before(homeserver, |_| Reply::Never, choose).await, silent)
+}
+
+#[tokio::test]
+async fn where_udp_does_not_get_through_https_carries_cbor_or_else_json() {
+    for (reads_cbor, form) in [(true, "CBOR"), (false, "JSON")] {
+        let (chain, _silent) = without_udp(reads_cbor).await;
+        let answer = chain.get("/_matrix/client/v3/account/whoami").await;
+        assert_eq!(answer, (200, json!({ "in": form })), "{reads_cbor}");
+    }
 }
