@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { EncodeStream, decode, encode, encodeObject } from 'lowband-codec';
+import { EncodeStream, decode, decodeObject, encode, encodeObject } from 'lowband-codec';
 import { initSync } from '../pkg/lowband_codec.js';
 
 const MIB = 2 ** 20;
@@ -20,6 +20,19 @@ test('a large value is not kept, nor the room that its CBOR took', () => {
   const before = held();
   for (const length of [8 * MIB, 1]) assert.ok(encodeObject('x'.repeat(length)).length > length);
   assert.ok(held() < before + 2 * MIB, `${held() / MIB} MiB after ${before / MIB} MiB`);
+});
+
+test('README: a text that is kept keeps a KB of its document, and not all of it', () => {
+  const collect = runInNewContext('gc');
+  const held = () => (collect(), process.memoryUsage().heapUsed);
+  const texts = Array.from({ length: 2000 }, (_, place) => `a text that is no longer than a hundred letters, ${place}`);
+  const cbor = encode(JSON.stringify(texts));
+  decodeObject(cbor);
+  const before = held();
+  const kept = Array.from({ length: 300 }, (_, place) => decodeObject(cbor)[place]);
+  const each = (held() - before) / kept.length;
+  assert.equal(kept[299], texts[299]);
+  assert.ok(each < 2000, `${each} bytes each`);
 });
 
 test('documents of one size need the memory of one', () => {
