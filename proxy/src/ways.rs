@@ -40,6 +40,9 @@ const FIRST_GAP: Duration = Duration::from_secs(5);
 /// The longest such time.
 const LONGEST_GAP: Duration = Duration::from_secs(300);
 
+/// Least time to the next look: a dial that is due is begun by another task.
+const SOON: Duration = Duration::from_millis(10);
+
 /// A way to the homeserver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
@@ -185,7 +188,7 @@ impl Ways {
                 Err(again) => {
                     let again = async {
                         match again {
-                            Some(at) => sleep_until(at.into()).await,
+                            Some(at) => sleep_until(at.max(Instant::now() + SOON).into()).await,
                             None => std::future::pending().await,
                         }
                     };
