@@ -188,7 +188,7 @@ bench-wire: build ## what the sidecar costs, beside the reference's figures; ele
 bench-load: build ## whether everybody is served, beside greedy clients and strangers as well; thirteen minutes
 	@ulimit -n "$$(ulimit -H -n)" && $(RELEASE)/bench-load
 
-bench-client: setup-test build ## what a server without Envoy costs, beside a stand-in for the reference's proxy; one minute
+bench-client: setup-test build filter ## what a server without Envoy costs, and what the local proxy costs and saves; five minutes
 	@$(RELEASE)/bench-client
 
 bench-link: $(if $(QUICK),build,setup-more build) ## how long bodies take over slow and lossy links, beside other clients; five minutes, QUICK=1: half of one

@@ -74,7 +74,9 @@ impl<'a> Side<'a> {
         };
         self.took += begin.elapsed();
         let text = answer.body.to_string().replace(&self.homeserver.to_string(), "homeserver");
-        let text = text.replace(&own.to_string(), "homeserver");
+        // A base URL may end with a slash or without.
+        let text =
+            text.replace(&own.to_string(), "homeserver").replace("://homeserver/\"", "://homeserver\"");
         let body =
             serde_json::from_str(&text).map_err(|why| Error::Setup(format!("{}: {why}", step.title)))?;
         Ok((answer.code, body))

@@ -142,10 +142,10 @@ class Day:
         await good(self.ben.room_typing(self.room, True, timeout=30_000))
         regretted = await self.say(self.ben, "regretted", "r1")
         await good(self.ben.room_redact(self.room, regretted, reason="typo", tx_id="r2"))
-
-    async def nothing_new(self):
         for client in (self.ann, self.ben, self.laptop):
             await self.news(client)
+
+    async def nothing_new(self):
         for _ in range(10):
             await self.news(self.ann)
 
