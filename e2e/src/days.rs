@@ -1,5 +1,5 @@
-//! A day of two users of a Matrix library that others wrote, with end-to-end encryption: what it asked, what it
-//! was answered and what it made of that. The programs are `sdk/nio/day.py` and `sdk/js/day.mjs`.
+//! A day of two users of a Matrix library that others wrote, with end-to-end encryption: what it asked, what
+//! it was answered and what it made of that. The programs are `sdk/nio/day.py` and `sdk/js/day.mjs`.
 //!
 //! Two such days, through two servers, are compared note by note. What is drawn at random and is no id is
 //! compared by its length: a key that arrives changed decrypts nothing.
@@ -42,7 +42,7 @@ impl Library {
 /// The server that a day goes to.
 #[derive(Clone, Debug, Default)]
 pub struct Server {
-    /// Its URL.
+    /// The URL that clients are given.
     pub url: String,
     /// The certificate to believe besides those of the system, a PEM file.
     pub ca: Option<PathBuf>,

@@ -18,8 +18,8 @@ pub struct Settings {
     /// Where datagrams go, as `HOST` or `HOST:PORT`. `None`: to the host of the homeserver, at the port that
     /// `/versions` names or 8008.
     pub udp: Option<String>,
-    /// Whether `http://` is allowed for a homeserver that is not on this machine, where it shows access tokens
-    /// to everybody on the way; false by default.
+    /// Whether `http://` is allowed for a homeserver that is not on this machine, where it shows access
+    /// tokens to everybody on the way; false by default.
     pub clear_text: bool,
     /// Addresses for hosts and ports that no resolver is asked for.
     pub resolve: Vec<Fixed>,

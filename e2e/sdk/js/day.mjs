@@ -1,7 +1,8 @@
-// A day of two users of matrix-js-sdk with its Rust cryptography, as the library comes: over the server that it is given.
+// A day of two users of matrix-js-sdk with its Rust cryptography, as the library comes: over the server that it
+// is given.
 //
-// The one argument is a JSON object: `server` (URL). Lines of JSON come out, as from ../nio/day.py; requests come without their
-// bodies, because the library decides by itself how often it polls.
+// The one argument is a JSON object: `server` (URL). Lines of JSON come out, as from ../nio/day.py; requests come
+// without their bodies, because the library decides by itself how often it polls.
 import {Console} from 'node:console';
 import {createInterface} from 'node:readline';
 
@@ -130,7 +131,8 @@ const STEPS = {
         saw('backup', await crypto.getActiveSessionBackupVersion());
     },
     'make a room': async () => {
-        const made = await day.jane.createRoom({name: 'Grüße', topic: 'a\nb\u2028c', invite: ['@jim:lb.test'], initial_state: [ENCRYPTION]});
+        const about = {name: 'Grüße', topic: 'a\nb\u2028c', invite: ['@jim:lb.test'], initial_state: [ENCRYPTION]};
+        const made = await day.jane.createRoom(about);
         day.room = made.room_id;
         await inRoom('the invitation', day.jim, day.room, (room) => room.getMyMembership() === 'invite' || undefined);
         await day.jim.joinRoom(day.room);
@@ -144,13 +146,15 @@ const STEPS = {
         await talk(day.jane, day.jim, 'Hello World');
         const [, event] = await talk(day.jim, day.jane, 'Grüße 😀 \u0000 \u2028 "\\');
         await day.jane.sendReadReceipt(event);
-        await inRoom('the receipt', day.jim, day.room, (room) => room.hasUserReadEvent('@jane:lb.test', event.getId()) || undefined);
+        const isRead = (room) => room.hasUserReadEvent('@jane:lb.test', event.getId()) || undefined;
+        await inRoom('the receipt', day.jim, day.room, isRead);
         for (let number = 0; number < 6; number += 1) {
             const [from, to] = number % 2 ? [day.jane, day.jim] : [day.jim, day.jane];
             await talk(from, to, `message ${number} ${'how are you? '.repeat(number)}`);
         }
         await day.jane.sendTyping(day.room, true, 30_000);
-        await day.jane.sendEvent(day.room, 'm.reaction', {'m.relates_to': {rel_type: 'm.annotation', event_id: event.getId(), key: '👍'}});
+        const relation = {rel_type: 'm.annotation', event_id: event.getId(), key: '👍'};
+        await day.jane.sendEvent(day.room, 'm.reaction', {'m.relates_to': relation});
         const [regretted] = await talk(day.jim, day.jane, 'regretted');
         await day.jim.redactEvent(day.room, regretted, undefined, {reason: 'typo'});
         await inRoom('the redaction', day.jane, day.room, (room) => room.findEventById(regretted)?.isRedacted() || undefined);
@@ -165,7 +169,8 @@ const STEPS = {
     },
     media: async () => {
         const bytes = Uint8Array.from({length: 40_000}, (_, index) => (index * index) >> 5);
-        const {content_uri: uri} = await day.jane.uploadContent(new Blob([bytes]), {name: 'a b.bin', type: 'application/octet-stream'});
+        const file = {name: 'a b.bin', type: 'application/octet-stream'};
+        const {content_uri: uri} = await day.jane.uploadContent(new Blob([bytes]), file);
         const download = async (mxc) => {
             const url = day.jim.mxcUrlToHttp(mxc, undefined, undefined, undefined, false, true, true);
             return fetchFn('jim')(url, {headers: {Authorization: `Bearer ${day.jim.getAccessToken()}`}});
@@ -183,7 +188,8 @@ const STEPS = {
             const event = await readable(day.jim, day.room, `session ${number}`);
             day.slash = event.getWireContent().session_id.includes('/') && {id, body: event.getContent().body};
         }
-        const version = () => day.jane.http.authedRequest('GET', '/room_keys/version', undefined, undefined, {prefix: '/_matrix/client/v3'});
+        const prefix = {prefix: '/_matrix/client/v3'};
+        const version = () => day.jane.http.authedRequest('GET', '/room_keys/version', undefined, undefined, prefix);
         await soon('the backup of all keys', (async () => {
             const all = new Set(JSON.parse(await day.jane.getCrypto().exportRoomKeysAsJson()).map((each) => each.session_id)).size;
             while ((await version()).count < all);
@@ -207,7 +213,8 @@ const STEPS = {
     'sliding sync': async () => {
         day.tablet = account('tablet', await logIn('jim', 'tablet'), {});
         const list = {ranges: [[0, 19]], required_state: [['*', '*']], timeline_limit: 20, filters: {}};
-        const slidingSync = new SlidingSync(server, new Map([['all', list]]), {required_state: [['*', '*']], timeline_limit: 20}, day.tablet, 30_000);
+        const subscription = {required_state: [['*', '*']], timeline_limit: 20};
+        const slidingSync = new SlidingSync(server, new Map([['all', list]]), subscription, day.tablet, 30_000);
         await start(day.tablet, {slidingSync});
         saw('room', (await inRoom('the room', day.tablet, day.room, (room) => room)).name);
         await until('the new device', day.jane, [CryptoEvent.DevicesUpdated, sdk.ClientEvent.Sync], async () => {

@@ -1,10 +1,11 @@
-// A proxy of low-bandwidth Matrix on the stack of the protocol's first implementation, in one process: CoAP over
-// DTLS and CBOR with integer keys on one side, JSON over HTTP on the other. For measurements alone: it stands for
-// what that implementation costs, has its libraries in their versions and its settings, and none of its care.
+// A proxy of low-bandwidth Matrix on the stack of the protocol's first implementation, in one process: CoAP
+// over DTLS and CBOR with integer keys on one side, JSON over HTTP on the other. For measurements alone: it
+// stands for what that implementation costs, has its libraries in their versions and its settings, and none
+// of its care.
 //
 // One line of standard input configures it. It prints its port and ends with its input.
 //
-// main.go listens, exchange.go carries a request to the homeserver and back, tables.go applies the two tables.
+// main.go listens, exchange.go carries a request to the homeserver and back, tables.go applies the tables.
 package main
 
 import (

@@ -20,7 +20,8 @@ func newTables(begin start) tables {
 	return tables{integers: begin.Keys, names: names, paths: begin.Paths}
 }
 
-// lengthen returns the path of a URL: a code's path with its parameters filled in, or the segments as they are.
+// lengthen returns the path of a URL: a code's path with its parameters filled in, or the segments as they
+// are.
 func (t tables) lengthen(segments []string) string {
 	path, ok := t.paths[segments[0]]
 	if !ok {
