@@ -61,7 +61,8 @@ fn name(command: &Command) -> &str {
     command.get_display_name().unwrap_or_else(|| command.get_name())
 }
 
-/// Writes the synopsis: each option with the names of its values, and where it stands for several words, once.
+/// Writes the synopsis: each option with the names of its values, and where it stands for several words,
+/// once.
 fn synopsis(command: &Command) -> Roff {
     let mut words = vec![bold(command.get_bin_name().unwrap_or_else(|| command.get_name()))];
     let shown = |argument: &&Arg| !argument.is_hide_set();
@@ -120,8 +121,8 @@ struct Section {
     lines: Vec<String>,
 }
 
-/// Takes the text below the options apart, and puts the parts in the order of a page. A heading is a line that
-/// begins at the margin and ends with a colon, before lines that are indented.
+/// Takes the text below the options apart, and puts the parts in the order of a page. A heading is a line
+/// that begins at the margin and ends with a colon, before lines that are indented.
 fn sections(help: &str) -> Vec<Section> {
     let mut sections: Vec<Section> = Vec::new();
     let mut lines = help.lines().peekable();
@@ -148,7 +149,8 @@ fn sections(help: &str) -> Vec<Section> {
     sections
 }
 
-/// Returns a heading of `--help` as one of a page: in capitals, but for flags, and without what follows a comma.
+/// Returns a heading of `--help` as one of a page: in capitals, but for flags, and without what follows a
+/// comma.
 fn heading_of(heading: &str) -> String {
     let heading = heading.split(',').next().unwrap_or_default();
     let capitals = |word: &str| if word.starts_with('-') { word.to_owned() } else { word.to_uppercase() };
