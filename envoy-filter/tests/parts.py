@@ -165,14 +165,19 @@ def chunked(body, sizes):
 # ---- Envoy -------------------------------------------------------------------------------------------------
 
 
+GIVEN_OUT = set()
+
+
 def free_port():
-    """Returns a port of 127.0.0.1 that neither TCP nor UDP has taken."""
+    """Returns a port of 127.0.0.1 that neither TCP nor UDP has taken, another one each time."""
     while True:
         with socket.create_server(("127.0.0.1", 0)) as taken, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
             port = taken.getsockname()[1]
             with contextlib.suppress(OSError):
                 datagrams.bind(("127.0.0.1", port))
-                return port
+                if port not in GIVEN_OUT:
+                    GIVEN_OUT.add(port)
+                    return port
 
 
 def program(variable, pattern, target):
