@@ -14,6 +14,7 @@
 //! |---|---|
 //! | `stream` | one exchange: what the decisions become |
 //! | `answer` | the body of an answer |
+//! | `upload` | the body of a request that goes on as it comes |
 //! | `fields` | header fields: those of one hop, those that nobody believes, edits |
 //! | `routes` | the paths that lead to the homeserver |
 //! | `own` | the answers that come from here |
@@ -41,6 +42,7 @@ mod pieces;
 mod routes;
 mod strangers;
 mod stream;
+mod upload;
 
 pub use answer::{BodyError, TranslatedBody};
 pub use counts::Counts;

@@ -4,13 +4,13 @@ use super::answer::TranslatedBody;
 use super::own::{self, Own};
 use super::pieces::{self, Pieces};
 use super::strangers::{NoRoom, Place, Unended};
+use super::upload::{self, Moved};
 use super::{Client, Shared, fields, routes};
 use crate::homeserver::{Lease, Outbound};
 use crate::response::VIA_UPSTREAM;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, Version, request, response};
-use http_body::{Body, Frame, SizeHint};
-use http_body_util::BodyExt;
+use http_body::Body;
 use hyper::body::Incoming;
 use lowband_translation::exchange::Exchange;
 use lowband_translation::negotiate::Form;
@@ -19,9 +19,8 @@ use lowband_translation::step::{Step, Then};
 use std::error::Error;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// The state of one exchange.
 #[derive(Debug)]
@@ -173,8 +172,8 @@ impl Stream {
             }
             Then::Forward if end => self.send(parts, Bytes::new()).await?,
             Then::Forward => {
-                let body = outbound(Watched { body: Box::pin(body), unended: self.begin()? });
-                Box::pin(self.attempt(Request::from_parts(parts, body))).await?
+                let (body, moved) = upload::outbound(body, self.begin()?);
+                Box::pin(self.upload(Request::from_parts(parts, body), &moved)).await?
             }
             Then::Hold => {
                 let body = Box::pin(self.held(pin!(body), &mut parts.headers)).await?;
@@ -240,8 +239,22 @@ impl Stream {
         }
     }
 
-    async fn attempt(&self, request: Request<Outbound>) -> Result<(Lease, Response<Incoming>), Stop> {
-        let sent = self.in_time(pin!(self.shared.homeserver.send(request))).await?;
+    /// Sends a request whose body goes on as it comes. The limit is for the time in which nothing of it moves:
+    /// a large file over a slow link takes longer.
+    async fn upload(
+        &self,
+        request: Request<Outbound>,
+        moved: &Moved,
+    ) -> Result<(Lease, Response<Incoming>), Stop> {
+        let mut sending = pin!(self.shared.homeserver.send(request));
+        let sent = loop {
+            let Some(limit) = self.idle else { break sending.await };
+            match timeout_at(moved.last() + limit, sending.as_mut()).await {
+                Ok(sent) => break sent,
+                Err(_elapsed) if moved.last() + limit > Instant::now() => {}
+                Err(_elapsed) => return Err(Own::Hung.into()),
+            }
+        };
         sent.map_err(|unanswered| Own::from(&unanswered.failure).into())
     }
 
@@ -329,36 +342,6 @@ impl AsRef<[u8]> for Translated {
     }
 }
 
-/// A body that goes on as it comes, whose request counts as one that has not ended until then.
-struct Watched<B> {
-    body: Pin<Box<B>>,
-    unended: Option<Unended>,
-}
-
-impl<B: Body<Data = Bytes>> Body for Watched<B> {
-    type Data = Bytes;
-    type Error = B::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let frame = ready!(self.body.as_mut().poll_frame(cx));
-        if !matches!(frame, Some(Ok(_))) || self.body.is_end_stream() {
-            self.unended = None;
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
 async fn whole<B: Body<Data = Bytes>>(mut body: Pin<&mut B>) -> Result<Bytes, Stop> {
     let mut held = Pieces::default();
     while let Some(piece) = pieces::next(body.as_mut()).await.map_err(|_| Own::NotTaken)? {
@@ -369,12 +352,4 @@ async fn whole<B: Body<Data = Bytes>>(mut body: Pin<&mut B>) -> Result<Bytes, St
 
 fn whole_request(parts: request::Parts, body: Bytes) -> Request<Outbound> {
     Request::from_parts(parts, Outbound::whole(body))
-}
-
-fn outbound<B>(body: B) -> Outbound
-where
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
-{
-    Outbound::Streaming(body.map_err(Into::into).boxed_unsync())
 }

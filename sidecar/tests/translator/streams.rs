@@ -11,6 +11,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::timeout;
 
@@ -150,6 +151,38 @@ async fn an_upload_streams_and_an_early_end_of_its_client_ends_it_there() {
         }
         assert_eq!(translator.held_by_strangers(), (0, 0));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_may_take_any_time_as_long_as_it_moves() {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let homeserver = Homeserver::start(move |mut seen| {
+        let tell = tell.clone();
+        async move {
+            while let Some(frame) = seen.body.frame().await {
+                tell.send(frame.unwrap().into_data().unwrap()).unwrap();
+            }
+            std::future::pending().await
+        }
+    })
+    .await;
+    let translator = translator(&homeserver.url());
+    let (pieces, sent) = mpsc::channel(1);
+    let request = Request::post("/_matrix/media/v3/upload").header("content-type", "image/png");
+    let request = request.body(Sent(sent)).unwrap();
+    let begun = tokio::time::Instant::now();
+    let task = tokio::spawn(async move { translator.carry(request, stranger()).await });
+    // Each pause is within the limit of 300 s, and all of them are not.
+    for _ in 0..4 {
+        pieces.send(Bytes::from_static(b"piece")).await.unwrap();
+        assert_eq!(told.recv().await.unwrap(), "piece");
+        tokio::time::sleep(Duration::from_secs(200)).await;
+    }
+    assert!(!task.is_finished());
+    drop(pieces);
+    // The homeserver says nothing then.
+    assert_eq!(task.await.unwrap().status(), 504);
+    assert_eq!(begun.elapsed().as_secs(), 800 + 300);
 }
 
 #[tokio::test]

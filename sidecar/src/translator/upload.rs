@@ -1,0 +1,70 @@
+//! The body of a request that goes on as it comes.
+
+use super::strangers::Unended;
+use crate::homeserver::Outbound;
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use std::error::Error;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use tokio::time::Instant;
+
+/// Makes a body for the homeserver of one that is on its way, whose request counts as `unended` until all of
+/// it has gone on. The other value tells when it has moved last.
+pub(super) fn outbound<B>(body: B, unended: Option<Unended>) -> (Outbound, Moved)
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let moved = Moved(Arc::new(Mutex::new(Instant::now())));
+    let watched = Watched { body: Box::pin(body), unended, moved: moved.clone() };
+    (Outbound::Streaming(watched.map_err(Into::into).boxed_unsync()), moved)
+}
+
+/// When a body has moved last.
+#[derive(Clone)]
+pub(super) struct Moved(Arc<Mutex<Instant>>);
+
+impl Moved {
+    fn note(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// Returns when a piece has gone on last; at first, when the body was made.
+    pub(super) fn last(&self) -> Instant {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Watched<B> {
+    body: Pin<Box<B>>,
+    unended: Option<Unended>,
+    moved: Moved,
+}
+
+impl<B: Body<Data = Bytes>> Body for Watched<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let frame = ready!(self.body.as_mut().poll_frame(cx));
+        self.moved.note();
+        if !matches!(frame, Some(Ok(_))) || self.body.is_end_stream() {
+            self.unended = None;
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
