@@ -9,9 +9,13 @@ use std::task::{Context, Poll};
 
 type Failed = Box<dyn Error + Send + Sync>;
 
+/// The longest piece that is handed out at once, in bytes: what has been handed out may be copied, and then
+/// counts for nobody.
+const PIECE: usize = 32 << 10;
+
 /// A body that is here, or one that goes on as it comes.
 pub(crate) enum Outbound {
-    /// All of it; `None` once it has been taken, and for an empty one.
+    /// What has not been taken; `None` for nothing.
     Whole(Option<Bytes>),
     /// A body on its way.
     Streaming(UnsyncBoxBody<Bytes, Failed>),
@@ -30,7 +34,11 @@ impl Body for Outbound {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failed>>> {
         match self.get_mut() {
-            Outbound::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Outbound::Whole(rest) => Poll::Ready(rest.take().map(|mut bytes| {
+                let piece = bytes.split_to(bytes.len().min(PIECE));
+                *rest = Some(bytes).filter(|bytes| !bytes.is_empty());
+                Ok(Frame::data(piece))
+            })),
             Outbound::Streaming(body) => Pin::new(body).poll_frame(cx),
         }
     }

@@ -212,7 +212,17 @@ impl Stream {
         let step = self.exchange.request_taken(&body);
         match self.edit(headers, step) {
             Then::Forward => Ok(body),
-            Then::Replace(json) => Ok(Bytes::from_owner(Translated { json, _from: body })),
+            Then::Replace(json) => {
+                let _held_by = match unended {
+                    Some(unended) => {
+                        drop(body);
+                        unended.grow(json.len())?;
+                        HeldBy::Stranger(unended)
+                    }
+                    None => HeldBy::Coap(body),
+                };
+                Ok(Bytes::from_owner(Translated { json, _held_by }))
+            }
             Then::Reply(reply) => Err(Stop::Reply(reply)),
             _ => Err(Own::NotTaken.into()),
         }
@@ -329,11 +339,18 @@ impl Stream {
     }
 }
 
-/// JSON on its way, with the CBOR that it was: a body from CoAP counts to its client for as long as it is in
-/// memory, in either form.
+/// JSON on its way. It counts to its client for as long as it is in memory: a homeserver may take its time.
 struct Translated {
     json: Vec<u8>,
-    _from: Bytes,
+    _held_by: HeldBy,
+}
+
+/// What counts a body.
+#[expect(dead_code, reason = "only the end of each counts")]
+enum HeldBy {
+    /// The CBOR that it was, which counts as long as it is in memory.
+    Coap(Bytes),
+    Stranger(Unended),
 }
 
 impl AsRef<[u8]> for Translated {

@@ -1,7 +1,7 @@
 //! Bodies that go on as they come, and clients that go away.
 
 use crate::stub::{Homeserver, json, streamed};
-use crate::{COAP, PATIENCE, decoded, get, header, stranger, translator};
+use crate::{COAP, PATIENCE, decoded, get, header, post, stranger, translator};
 use bytes::{Bytes, BytesMut};
 use http::Request;
 use http_body_util::BodyExt;
@@ -12,6 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::timeout;
 
@@ -183,6 +185,33 @@ async fn an_upload_may_take_any_time_as_long_as_it_moves() {
     // The homeserver says nothing then.
     assert_eq!(task.await.unwrap().status(), 504);
     assert_eq!(begun.elapsed().as_secs(), 800 + 300);
+}
+
+#[tokio::test]
+async fn what_the_homeserver_has_not_taken_counts_to_its_stranger() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let translator = translator(&format!("http://{}", listener.local_addr().unwrap()));
+    // More than the kernel takes for a homeserver that does not read.
+    let strings = (0..120).flat_map(|_| [&b"\x7a\x00\x01\x00\x00"[..], &[b'x'; 65_536]].concat());
+    let body: Vec<u8> = [0x98, 120].into_iter().chain(strings).collect();
+    let length = body.len();
+    let task = tokio::spawn({
+        let translator = translator.clone();
+        async move { translator.carry(post("/_matrix/client/v3/x", body), stranger()).await }
+    });
+    let (mut stream, _) = timeout(PATIENCE, listener.accept()).await.unwrap().unwrap();
+    // When its head comes, all of it has been translated.
+    stream.read_exact(&mut [0; 4]).await.unwrap();
+    let (requests, bytes) = translator.held_by_strangers();
+    assert!(requests == 1 && bytes > length - 1000, "{bytes} of {length}");
+    drop(stream);
+    assert_eq!(timeout(PATIENCE, task).await.unwrap().unwrap().status(), 503);
+    let given_back = async {
+        while translator.held_by_strangers() != (0, 0) {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, given_back).await.unwrap();
 }
 
 #[tokio::test]
