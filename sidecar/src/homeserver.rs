@@ -92,6 +92,13 @@ pub(crate) struct Lease {
     in_flight: Arc<AtomicUsize>,
 }
 
+impl Lease {
+    pub(crate) fn new(in_flight: &Arc<AtomicUsize>) -> Lease {
+        in_flight.fetch_add(1, Ordering::Relaxed);
+        Lease { in_flight: Arc::clone(in_flight) }
+    }
+}
+
 impl Drop for Lease {
     fn drop(&mut self) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
@@ -176,9 +183,8 @@ impl Homeserver {
         let is_http_2 = self.connector.has_met_http_2();
         let [any, http_2] = &lane.clients;
         let client = if is_http_2 { http_2 } else { any };
-        lane.in_flight.fetch_add(1, Ordering::Relaxed);
         Some((
-            Lease { in_flight: Arc::clone(&lane.in_flight) },
+            Lease::new(&lane.in_flight),
             client.get_or_init(|| make_client(self.connector.expecting(is_http_2), is_http_2, self.ping)),
         ))
     }

@@ -1,6 +1,6 @@
 //! The body of an answer on its way to the client.
 
-use super::strangers::Place;
+use super::strangers::{NoRoom, Place};
 use super::stream::Stream;
 use crate::homeserver::Lease;
 use bytes::Bytes;
@@ -8,19 +8,49 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use lowband_translation::step::Then;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
-use tokio::sync::oneshot;
 use tokio::time::{Sleep, sleep};
 
 /// The body of a translated answer. Dropping it before its end ends the request at the homeserver.
 #[derive(Debug)]
 pub struct TranslatedBody {
-    state: State,
+    kept: Arc<Mutex<Kept>>,
     idle: Option<Idle>,
-    /// The place of its request, and what says that it has to be given up.
-    place: Option<(Place, oneshot::Receiver<()>)>,
-    _lease: Option<Lease>,
+    _place: Option<Place>,
+}
+
+/// What an answer keeps, here and at the homeserver.
+#[derive(Debug)]
+struct Kept {
+    state: State,
+    /// Who waits for the next piece.
+    waker: Option<Waker>,
+    lease: Option<Lease>,
+}
+
+/// Gives an answer up, whether or not anybody asks for the rest of it: while its client does not read, nobody
+/// does.
+#[derive(Debug, Clone)]
+pub(super) struct Handle(Weak<Mutex<Kept>>);
+
+impl Handle {
+    pub(super) fn give_up(&self) {
+        let Some(kept) = self.0.upgrade() else { return };
+        let (state, waker, lease) = {
+            let mut kept = lock(&kept);
+            (std::mem::replace(&mut kept.state, State::GivenUp), kept.waker.take(), kept.lease.take())
+        };
+        drop((state, lease));
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Why an answer breaks off.
@@ -48,6 +78,8 @@ enum State {
     Passing { first: Option<Bytes>, rest: Incoming },
     /// The rest becomes CBOR as it comes. Boxed, because few answers are so long.
     Flowing(Box<Flowing>),
+    /// Others needed the place.
+    GivenUp,
 }
 
 #[derive(Debug)]
@@ -85,7 +117,8 @@ impl TranslatedBody {
     }
 
     fn of(state: State) -> TranslatedBody {
-        TranslatedBody { state, idle: None, place: None, _lease: None }
+        let kept = Kept { state, waker: None, lease: None };
+        TranslatedBody { kept: Arc::new(Mutex::new(kept)), idle: None, _place: None }
     }
 
     /// Keeps the shares of its request. Ends with an error when nothing has come for this long, or when
@@ -94,10 +127,16 @@ impl TranslatedBody {
         self,
         lease: Lease,
         idle: Option<Duration>,
-        place: Option<(Place, oneshot::Receiver<()>)>,
+        place: Option<Place>,
     ) -> TranslatedBody {
+        lock(&self.kept).lease = Some(lease);
+        let handle = Handle(Arc::downgrade(&self.kept));
+        // The place may have been given to another just now.
+        if place.as_ref().is_some_and(|place| place.answered(handle.clone()) == Err(NoRoom)) {
+            handle.give_up();
+        }
         let idle = idle.map(|limit| Idle { limit, timer: None });
-        TranslatedBody { idle, place, _lease: Some(lease), ..self }
+        TranslatedBody { idle, _place: place, ..self }
     }
 }
 
@@ -114,23 +153,7 @@ impl Body for TranslatedBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        if let Some((_, cut)) = &mut this.place
-            && Pin::new(cut).poll(cx).is_ready()
-        {
-            this.place = None;
-            this.state = State::Whole(None);
-            return Poll::Ready(Some(Err(BodyError::NoRoom)));
-        }
-        let polled = match &mut this.state {
-            State::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            State::Passing { first, rest } => match first.take() {
-                Some(first) => Poll::Ready(Some(Ok(Frame::data(first)))),
-                None => Pin::new(rest).poll_frame(cx).map_err(BodyError::Broken),
-            },
-            State::Flowing(flowing) => {
-                flowing.poll(cx).map(|piece| piece.map(|piece| piece.map(Frame::data)))
-            }
-        };
+        let polled = lock(&this.kept).poll(cx);
         let Some(idle) = &mut this.idle else { return polled };
         match polled {
             Poll::Ready(_) => {
@@ -147,19 +170,43 @@ impl Body for TranslatedBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.state {
+        match &lock(&self.kept).state {
             State::Whole(bytes) => bytes.is_none(),
             State::Passing { first, rest } => first.is_none() && rest.is_end_stream(),
             State::Flowing(flowing) => flowing.is_over && flowing.ready.is_none(),
+            State::GivenUp => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.state {
+        match &lock(&self.kept).state {
             State::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             State::Passing { first: None, rest } => rest.size_hint(),
-            State::Passing { .. } | State::Flowing(_) => SizeHint::default(),
+            State::Passing { .. } | State::Flowing(_) | State::GivenUp => SizeHint::default(),
         }
+    }
+}
+
+impl Kept {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let polled = match &mut self.state {
+            State::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            State::Passing { first, rest } => match first.take() {
+                Some(first) => Poll::Ready(Some(Ok(Frame::data(first)))),
+                None => Pin::new(rest).poll_frame(cx).map_err(BodyError::Broken),
+            },
+            State::Flowing(flowing) => {
+                flowing.poll(cx).map(|piece| piece.map(|piece| piece.map(Frame::data)))
+            }
+            State::GivenUp => {
+                self.state = State::Whole(None);
+                return Poll::Ready(Some(Err(BodyError::NoRoom)));
+            }
+        };
+        if polled.is_pending() {
+            self.waker = Some(cx.waker().clone());
+        }
+        polled
     }
 }
 
@@ -191,5 +238,36 @@ impl Flowing {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::strangers::Strangers;
+    use super::*;
+    use http_body_util::BodyExt;
+    use lowband_translation::config::Config;
+    use std::sync::atomic::Ordering;
+
+    #[tokio::test]
+    async fn an_answer_that_nobody_reads_ends_when_its_place_is_needed() {
+        const GREEDY: [u8; 4] = [192, 0, 2, 1];
+        // One request of each network.
+        let strangers = Arc::new(Strangers::new(&Config::default(), 4));
+        let in_flight = Arc::default();
+        let answered = || {
+            let (place, _) = strangers.enter(GREEDY.into()).unwrap();
+            let body = TranslatedBody::whole(Bytes::from_static(b"{}"));
+            body.held_by(Lease::new(&in_flight), None, Some(place))
+        };
+        let mut first = answered();
+        assert_eq!(in_flight.load(Ordering::Relaxed), 1);
+        let second = answered();
+        assert_eq!((in_flight.load(Ordering::Relaxed), strangers.held().0), (1, 1));
+        assert!(!first.is_end_stream());
+        assert!(matches!(first.frame().await, Some(Err(BodyError::NoRoom))));
+        drop(first);
+        assert_eq!(second.collect().await.unwrap().to_bytes(), "{}");
+        assert_eq!((in_flight.load(Ordering::Relaxed), strangers.held().0), (0, 0));
     }
 }

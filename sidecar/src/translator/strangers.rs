@@ -8,6 +8,7 @@
 //!           └─ no room ──▶ the heaviest network's largest or oldest request: another one is cut, or this one is refused
 //! ```
 
+use super::answer::Handle;
 use lowband_translation::config::Config;
 use lowband_translation::held::Held;
 use lowband_transport::shares::{Bounds, Network, Pool};
@@ -30,8 +31,26 @@ struct Table {
     places: Pool<u32>,
     unended: Held,
     /// What ends a request that has to give way.
-    cuts: HashMap<u32, oneshot::Sender<()>>,
+    cuts: HashMap<u32, Cut>,
     next: u32,
+}
+
+/// Ends a request. Carried out without the lock: what is dropped may have a place itself.
+#[derive(Debug)]
+enum Cut {
+    /// It waits for its answer.
+    Waiting(oneshot::Sender<()>),
+    /// Its answer is on its way, and perhaps nobody reads it.
+    Answered(Handle),
+}
+
+impl Cut {
+    fn carry_out(self) {
+        match self {
+            Cut::Waiting(cut) => drop(cut.send(())),
+            Cut::Answered(answer) => answer.give_up(),
+        }
+    }
 }
 
 /// There is no room for a request.
@@ -65,17 +84,10 @@ impl Strangers {
     /// Takes a place. The receiver says that it has to be given up.
     pub(super) fn enter(self: &Arc<Self>, address: IpAddr) -> Result<(Place, oneshot::Receiver<()>), NoRoom> {
         let network = Network::of(address);
-        let mut table = self.lock();
-        while let Some(heaviest) = table.places.yields_to(network, 1) {
-            // A client that asks for too much ends its own oldest request.
-            let oldest = table.places.heaviest_in(heaviest).ok_or(NoRoom)?;
-            table.cut(oldest);
-        }
         let (cut, is_cut) = oneshot::channel();
-        let id = table.next_id();
-        table.cuts.insert(id, cut);
-        table.places.set(id, network, 1);
-        Ok((Place { strangers: Arc::clone(self), id, network }, is_cut))
+        let (id, given_up) = self.lock().enter(network, Cut::Waiting(cut));
+        given_up.into_iter().for_each(Cut::carry_out);
+        Ok((Place { strangers: Arc::clone(self), id: id?, network }, is_cut))
     }
 
     /// Returns the number of requests in flight, and the bytes of those that have not ended.
@@ -90,6 +102,20 @@ impl Strangers {
 }
 
 impl Table {
+    /// Returns the number of a new request, and what it takes for it to have a place.
+    fn enter(&mut self, network: Network, cut: Cut) -> (Result<u32, NoRoom>, Vec<Cut>) {
+        let mut given_up = Vec::new();
+        while let Some(heaviest) = self.places.yields_to(network, 1) {
+            // A client that asks for too much ends its own oldest request.
+            let Some(oldest) = self.places.heaviest_in(heaviest) else { return (Err(NoRoom), given_up) };
+            given_up.extend(self.remove(oldest));
+        }
+        let id = self.next_id();
+        self.cuts.insert(id, cut);
+        self.places.set(id, network, 1);
+        (Ok(id), given_up)
+    }
+
     fn next_id(&mut self) -> u32 {
         // There are fewer requests than numbers.
         while self.cuts.contains_key(&self.next) {
@@ -100,12 +126,11 @@ impl Table {
         id
     }
 
-    fn cut(&mut self, id: u32) {
+    /// Frees what a request has, and returns what ends it.
+    fn remove(&mut self, id: u32) -> Option<Cut> {
         self.places.remove(id);
         self.unended.release(id);
-        if let Some(cut) = self.cuts.remove(&id) {
-            let _ = cut.send(());
-        }
+        self.cuts.remove(&id)
     }
 }
 
@@ -116,15 +141,27 @@ impl Place {
         unended.grow(0)?;
         Ok(unended)
     }
+
+    /// Notes that the answer is on its way, which is given up from now on where others need the place.
+    pub(super) fn answered(&self, answer: Handle) -> Result<(), NoRoom> {
+        let mut table = self.strangers.lock();
+        let cut = table.cuts.get_mut(&self.id).ok_or(NoRoom)?;
+        *cut = Cut::Answered(answer);
+        Ok(())
+    }
 }
 
 impl Unended {
     /// Notes that this much of the body waits.
     pub(super) fn grow(&self, bytes: usize) -> Result<(), NoRoom> {
-        let mut table = self.strangers.lock();
-        let room = table.unended.wait(self.id, self.network, bytes);
-        room.evicted.into_iter().for_each(|other| table.cut(other));
-        if room.refused { Err(NoRoom) } else { Ok(()) }
+        let (is_refused, given_up) = {
+            let mut table = self.strangers.lock();
+            let room = table.unended.wait(self.id, self.network, bytes);
+            let given_up: Vec<_> = room.evicted.into_iter().filter_map(|other| table.remove(other)).collect();
+            (room.refused, given_up)
+        };
+        given_up.into_iter().for_each(Cut::carry_out);
+        if is_refused { Err(NoRoom) } else { Ok(()) }
     }
 }
 
@@ -136,7 +173,8 @@ impl Drop for Unended {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.strangers.lock().cut(self.id);
+        let cut = self.strangers.lock().remove(self.id);
+        drop(cut);
     }
 }
 

@@ -105,7 +105,7 @@ impl Stream {
         self.count();
         match result {
             Ok((lease, parts, begun)) => {
-                let (idle, place) = (self.idle, self.place.take().zip(cut));
+                let (idle, place) = (self.idle, self.place.take());
                 let body = match begun {
                     Begun::Whole(bytes) => TranslatedBody::whole(bytes),
                     Begun::Passing(first, rest) => TranslatedBody::passing(first, rest),
