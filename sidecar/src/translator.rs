@@ -99,6 +99,10 @@ pub enum Client {
     },
 }
 
+/// An extension of answers to requests of which the homeserver has heard nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct NotPassedOn;
+
 impl Translator {
     /// Makes a translator; it connects when the first request comes.
     ///

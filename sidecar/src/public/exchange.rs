@@ -5,7 +5,7 @@ use super::connection::Client;
 use super::refusal::Refusal;
 use crate::event_loop::{loggable, whole_millis};
 use crate::request_id::RequestId;
-use crate::translator::{self, TranslatedBody};
+use crate::translator::{self, NotPassedOn, TranslatedBody};
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, UPGRADE};
 use http::request::Parts;
@@ -47,6 +47,9 @@ pub(super) async fn answer(client: Arc<Client>, request: Request<Incoming>) -> R
     let response = client.shared.translator.carry(request, asker).await;
     if progress.is_slow() {
         return open.refuse(too_slow, Refusal::SlowBody);
+    }
+    if response.extensions().get::<NotPassedOn>().is_some() {
+        (open.is_own, open.id) = (true, None);
     }
     open.pass(response.map(Either::Right))
 }
@@ -101,7 +104,7 @@ pub(super) struct Open {
     status: Option<StatusCode>,
     first_piece: Option<Duration>,
     bytes_out: u64,
-    /// True if the answer is our own.
+    /// True if the answer is our own, and the homeserver has heard nothing of the request.
     is_own: bool,
     end: End,
 }

@@ -5,7 +5,7 @@ use super::own::{self, Own};
 use super::pieces::{self, Pieces};
 use super::strangers::{NoRoom, Place, Unended};
 use super::upload::{self, Moved};
-use super::{Client, Shared, fields, routes};
+use super::{Client, NotPassedOn, Shared, fields, routes};
 use crate::homeserver::{Lease, Outbound};
 use crate::response::VIA_UPSTREAM;
 use bytes::Bytes;
@@ -31,6 +31,8 @@ pub(super) struct Stream {
     idle: Option<Duration>,
     /// `None` for a request from CoAP, which has its place before it comes here.
     place: Option<Place>,
+    /// True once the homeserver may have heard of the request.
+    is_passed_on: bool,
 }
 
 /// Why the answer comes from here.
@@ -74,7 +76,14 @@ impl Stream {
             Client::Coap { .. } => &shared.for_coap,
             Client::Stranger { .. } => &shared.for_strangers,
         };
-        Stream { exchange: Exchange::new(Arc::clone(config)), shared, client, idle: None, place: None }
+        Stream {
+            exchange: Exchange::new(Arc::clone(config)),
+            shared,
+            client,
+            idle: None,
+            place: None,
+            is_passed_on: false,
+        }
     }
 
     pub(super) async fn carry<B>(mut self, request: Request<B>) -> Response<TranslatedBody>
@@ -103,7 +112,8 @@ impl Stream {
         };
         let result = result.map_err(|stop| self.conclude(stop));
         self.count();
-        match result {
+        let is_passed_on = self.is_passed_on;
+        let mut response = match result {
             Ok((lease, parts, begun)) => {
                 let (idle, place) = (self.idle, self.place.take());
                 let body = match begun {
@@ -118,7 +128,11 @@ impl Stream {
                 let reads = if self.exchange.reads_cbor() { Form::Cbor } else { Form::Json };
                 own.answer(reads, is_preflight)
             }
+        };
+        if !is_passed_on {
+            response.extensions_mut().insert(NotPassedOn);
         }
+        response
     }
 
     fn conclude(&mut self, stop: Stop) -> Ended {
@@ -229,12 +243,17 @@ impl Stream {
     }
 
     /// Sends a request whose body is here, and once more if it may be repeated and its connection breaks off.
-    async fn send(&self, parts: request::Parts, body: Bytes) -> Result<(Lease, Response<Incoming>), Stop> {
+    async fn send(
+        &mut self,
+        parts: request::Parts,
+        body: Bytes,
+    ) -> Result<(Lease, Response<Incoming>), Stop> {
         let is_repeatable = match self.client {
             Client::Coap { is_repeatable } => is_repeatable,
             Client::Stranger { .. } => matches!(parts.method, Method::GET | Method::HEAD) && body.is_empty(),
         };
         let mut again = is_repeatable.then(|| (parts.clone(), body.clone()));
+        self.is_passed_on = true;
         let homeserver = &self.shared.homeserver;
         let mut request = whole_request(parts, body);
         loop {
@@ -252,10 +271,11 @@ impl Stream {
     /// Sends a request whose body goes on as it comes. The limit is for the time in which nothing of it moves:
     /// a large file over a slow link takes longer.
     async fn upload(
-        &self,
+        &mut self,
         request: Request<Outbound>,
         moved: &Moved,
     ) -> Result<(Lease, Response<Incoming>), Stop> {
+        self.is_passed_on = true;
         let mut sending = pin!(self.shared.homeserver.send(request));
         let sent = loop {
             let Some(limit) = self.idle else { break sending.await };

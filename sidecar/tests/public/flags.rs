@@ -1,15 +1,24 @@
 //! The program itself: the reference's flags, and what the log says at the start.
 
+use crate::client::{Http, get};
 use crate::harness::{Folder, PATIENCE};
 use crate::identity::self_signed;
-use std::net::{TcpListener, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::process::Stdio;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, Command};
 use tokio::time::timeout;
+
+type Log = Lines<BufReader<ChildStderr>>;
 
 /// Starts the program and returns the lines of its log up to the one that contains `last`.
 async fn log(args: &[&str], last: &str) -> (Child, Vec<String>) {
+    let (child, mut log) = start(args);
+    let lines = until(&mut log, last).await;
+    (child, lines)
+}
+
+fn start(args: &[&str]) -> (Child, Log) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_lowband-sidecar"))
         .args(args)
         .env_clear()
@@ -17,10 +26,15 @@ async fn log(args: &[&str], last: &str) -> (Child, Vec<String>) {
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    let mut reader = BufReader::new(child.stderr.take().unwrap()).lines();
+    let log = BufReader::new(child.stderr.take().unwrap()).lines();
+    (child, log)
+}
+
+/// Returns the next lines up to the one that contains `last`.
+async fn until(log: &mut Log, last: &str) -> Vec<String> {
     let mut lines = Vec::new();
     let reading = async {
-        while let Some(line) = reader.next_line().await.unwrap() {
+        while let Some(line) = log.next_line().await.unwrap() {
             lines.push(line);
             if lines.last().unwrap().contains(last) {
                 return;
@@ -29,7 +43,7 @@ async fn log(args: &[&str], last: &str) -> (Child, Vec<String>) {
         panic!("no line with {last}: {lines:?}");
     };
     timeout(PATIENCE, reading).await.unwrap();
-    (child, lines)
+    lines
 }
 
 /// Returns a port of 127.0.0.1 that is free over UDP and TCP.
@@ -74,6 +88,36 @@ async fn the_references_flags_serve_as_the_reference_does_and_are_told_by_todays
     ] {
         assert_eq!(lines.iter().filter(|line| line.contains(told)).count(), 1, "{told}: {lines:#?}");
     }
+}
+
+#[tokio::test]
+async fn paths_that_lead_nowhere_do_not_fill_the_log() {
+    let folder = Folder::new();
+    let (certificate, key) = self_signed(folder.path());
+    let public: SocketAddr = ([127, 0, 0, 1], free_port()).into();
+    let (listen, url) = (format!("127.0.0.1:{}", free_port()), format!("http://{public}"));
+    let args = [
+        "--homeserver",
+        "http://127.0.0.1:9",
+        "--certificate",
+        &certificate,
+        "--key",
+        &key,
+        "--admin",
+        "off",
+    ];
+    let (_child, mut log) = start(&[&args[..], &["--listen", &listen, "--public", &url]].concat());
+    until(&mut log, "serving clients over TCP").await;
+    let mut client = Http::clear(public, true).await;
+    for _ in 0..200 {
+        assert_eq!(client.send(get("/wp-login.php")).await.status(), 404);
+        assert_eq!(client.send(get("/_matrix/../x")).await.status(), 400);
+    }
+    // A request with a place at the homeserver has its line.
+    assert_eq!(client.send(get("/_matrix/client/v3/x")).await.status(), 503);
+    let lines = until(&mut log, "path=\"/_matrix/client/v3/x\"").await;
+    assert!(lines.len() < 100, "{} lines", lines.len());
+    assert!(lines.iter().any(|line| line.contains("path=\"/wp-login.php\"")), "{lines:#?}");
 }
 
 #[tokio::test]
