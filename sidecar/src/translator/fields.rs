@@ -3,7 +3,7 @@
 
 use crate::request_id::RequestId;
 use bytes::Bytes;
-use http::header::{CONNECTION, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, COOKIE, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, request, response};
 use lowband_translation::headers::{Edit, Headers};
 use std::borrow::Cow;
@@ -82,6 +82,7 @@ pub(super) fn introduce(headers: &mut HeaderMap, address: IpAddr, is_secure: boo
     forget_the_hop(headers);
     let of_proxies = |name: &HeaderName| OF_PROXIES.iter().any(|begin| name.as_str().starts_with(begin));
     let claimed: Vec<HeaderName> = headers.keys().filter(|name| of_proxies(name)).cloned().collect();
+    put_cookies_together(headers);
     for name in claimed.into_iter().chain(OF_OTHER_PROXIES).chain([EXPECT, HOST, REQUEST_ID]) {
         headers.remove(name);
     }
@@ -91,6 +92,16 @@ pub(super) fn introduce(headers: &mut HeaderMap, address: IpAddr, is_secure: boo
     headers.insert(FORWARDED_PROTO, HeaderValue::from_static(if is_secure { "https" } else { "http" }));
     if let Some(id) = id.or_else(RequestId::draw).and_then(RequestId::header) {
         headers.insert(REQUEST_ID, id);
+    }
+}
+
+/// Makes one field of all cookies: HTTP/2 has them in several, and HTTP/1 must not (RFC 9113 section 8.2.3).
+fn put_cookies_together(headers: &mut HeaderMap) {
+    let all: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if all.len() > 1
+        && let Ok(one) = HeaderValue::from_bytes(&all.join(&b"; "[..]))
+    {
+        headers.insert(COOKIE, one);
     }
 }
 
@@ -152,5 +163,16 @@ mod tests {
         assert_eq!(headers["x-request-id"], id.unwrap().header().unwrap());
         assert_eq!(headers["x-forwarded-for"], "2001:db8::1");
         assert_eq!(headers["x-forwarded-proto"], "https");
+    }
+
+    #[test]
+    fn cookies_of_several_fields_are_one_field_for_the_homeserver() {
+        let mut headers = map(&[("cookie", "a=1")]);
+        for more in ["b=2", "c=3; d=4"] {
+            headers.append("cookie", HeaderValue::from_static(more));
+        }
+        introduce(&mut headers, [192, 0, 2, 7].into(), true, None);
+        let cookies: Vec<_> = headers.get_all("cookie").iter().collect();
+        assert_eq!(cookies, ["a=1; b=2; c=3; d=4"]);
     }
 }
