@@ -137,7 +137,9 @@ fn a_homeserver_takes_the_place_of_envoy_and_not_both_can_be_named() {
     let config = Options::try_parse_from(args).unwrap().check().unwrap();
     let homeserver = config.homeserver.unwrap().homeserver;
     assert_eq!(homeserver.base.to_string(), "https://matrix.example.org");
-    assert_eq!(homeserver.requests, config.upstream.requests);
+    // Each kind of client has lanes for all requests that it may have.
+    let strangers = lowband_sidecar::translator::MOST_STRANGERS;
+    assert_eq!(homeserver.requests, config.upstream.requests + strangers);
     let both = with(&["--homeserver", "http://127.0.0.1:8018", "--upstream", "unix:run/envoy.sock"]);
     let own = folder.identity()[1].clone();
     for (args, option, why) in [

@@ -56,7 +56,8 @@ impl Homeserver {
                 homeserver: homeserver::Settings {
                     base,
                     roots,
-                    requests: upstream.requests,
+                    // Those of strangers on TCP must not wait for those on CoAP, nor the other way.
+                    requests: upstream.requests.saturating_add(translator::MOST_STRANGERS),
                     connect_timeout: upstream.connect_timeout,
                     ping: upstream.ping,
                 },
