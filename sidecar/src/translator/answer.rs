@@ -1,6 +1,6 @@
 //! The body of an answer on its way to the client.
 
-use super::strangers::{NoRoom, Place};
+use super::strangers::{NoRoom, Place, Unended};
 use super::stream::Stream;
 use crate::homeserver::Lease;
 use bytes::Bytes;
@@ -24,6 +24,7 @@ pub struct TranslatedBody {
 /// What an answer keeps, here and at the homeserver.
 #[derive(Debug)]
 struct Kept {
+    ahead: Ahead,
     state: State,
     /// Who waits for the next piece.
     waker: Option<Waker>,
@@ -38,11 +39,12 @@ pub(super) struct Handle(Weak<Mutex<Kept>>);
 impl Handle {
     pub(super) fn give_up(&self) {
         let Some(kept) = self.0.upgrade() else { return };
-        let (state, waker, lease) = {
+        let (given_up, waker) = {
             let mut kept = lock(&kept);
-            (std::mem::replace(&mut kept.state, State::GivenUp), kept.waker.take(), kept.lease.take())
+            let state = std::mem::replace(&mut kept.state, State::GivenUp);
+            ((std::mem::take(&mut kept.ahead), state, kept.lease.take()), kept.waker.take())
         };
-        drop((state, lease));
+        drop(given_up);
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -70,12 +72,40 @@ pub enum BodyError {
     NotJson,
 }
 
+/// What is here of an answer before anybody asks for it.
+#[derive(Debug, Default)]
+struct Ahead {
+    bytes: Bytes,
+    /// The share to which it counts, if it counts.
+    share: Option<Unended>,
+}
+
+impl Ahead {
+    /// The longest piece of what counts, in bytes.
+    const PIECE: usize = 8 << 10;
+
+    fn take(&mut self) -> Option<Bytes> {
+        let piece = match &self.share {
+            None => std::mem::take(&mut self.bytes),
+            // A copy, since a part keeps the whole in memory.
+            Some(_) => {
+                let length = self.bytes.len().min(Ahead::PIECE);
+                Bytes::copy_from_slice(&self.bytes.split_to(length))
+            }
+        };
+        if self.bytes.is_empty() {
+            *self = Ahead::default();
+        }
+        (!piece.is_empty()).then_some(piece)
+    }
+}
+
+/// What comes after it.
 #[derive(Debug)]
 enum State {
-    /// All that is left is here.
-    Whole(Option<Bytes>),
+    Nothing,
     /// The rest goes on as it comes.
-    Passing { first: Option<Bytes>, rest: Incoming },
+    Passing(Incoming),
     /// The rest becomes CBOR as it comes. Boxed, because few answers are so long.
     Flowing(Box<Flowing>),
     /// Others needed the place.
@@ -102,34 +132,38 @@ struct Idle {
 impl TranslatedBody {
     /// Makes a body of which all is there.
     pub(super) fn whole(bytes: Bytes) -> TranslatedBody {
-        TranslatedBody::of(State::Whole(some(bytes)))
+        TranslatedBody::of(bytes, State::Nothing)
     }
 
     /// Makes a body that goes on as it comes; `first` has come already.
     pub(super) fn passing(first: Bytes, rest: Incoming) -> TranslatedBody {
-        TranslatedBody::of(State::Passing { first: some(first), rest })
+        TranslatedBody::of(first, State::Passing(rest))
     }
 
     /// Makes a body that becomes CBOR as it comes; `first` has become CBOR already.
-    pub(super) fn flowing(first: Vec<u8>, rest: Incoming, stream: Stream) -> TranslatedBody {
-        let flowing = Flowing { ready: some(first.into()), stream, rest, is_over: false };
-        TranslatedBody::of(State::Flowing(Box::new(flowing)))
+    pub(super) fn flowing(first: Bytes, rest: Incoming, stream: Stream) -> TranslatedBody {
+        let flowing = Flowing { ready: None, stream, rest, is_over: false };
+        TranslatedBody::of(first, State::Flowing(Box::new(flowing)))
     }
 
-    fn of(state: State) -> TranslatedBody {
-        let kept = Kept { state, waker: None, lease: None };
+    fn of(bytes: Bytes, state: State) -> TranslatedBody {
+        let kept = Kept { ahead: Ahead { bytes, share: None }, state, waker: None, lease: None };
         TranslatedBody { kept: Arc::new(Mutex::new(kept)), idle: None, _place: None }
     }
 
-    /// Keeps the shares of its request. Ends with an error when nothing has come for this long, or when
-    /// others need the place.
+    /// Keeps the shares of its request; `share` is for what is here of it. Ends with an error when nothing
+    /// has come for this long, or when others need the place.
     pub(super) fn held_by(
         self,
         lease: Lease,
         idle: Option<Duration>,
         place: Option<Place>,
+        share: Option<Unended>,
     ) -> TranslatedBody {
-        lock(&self.kept).lease = Some(lease);
+        {
+            let mut kept = lock(&self.kept);
+            (kept.lease, kept.ahead.share) = (Some(lease), share);
+        }
         let handle = Handle(Arc::downgrade(&self.kept));
         // The place may have been given to another just now.
         if place.as_ref().is_some_and(|place| place.answered(handle.clone()) == Err(NoRoom)) {
@@ -170,37 +204,40 @@ impl Body for TranslatedBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &lock(&self.kept).state {
-            State::Whole(bytes) => bytes.is_none(),
-            State::Passing { first, rest } => first.is_none() && rest.is_end_stream(),
+        let kept = lock(&self.kept);
+        let is_over = match &kept.state {
+            State::Nothing => true,
+            State::Passing(rest) => rest.is_end_stream(),
             State::Flowing(flowing) => flowing.is_over && flowing.ready.is_none(),
             State::GivenUp => false,
-        }
+        };
+        kept.ahead.bytes.is_empty() && is_over
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &lock(&self.kept).state {
-            State::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            State::Passing { first: None, rest } => rest.size_hint(),
-            State::Passing { .. } | State::Flowing(_) | State::GivenUp => SizeHint::default(),
+        let kept = lock(&self.kept);
+        match &kept.state {
+            State::Nothing => SizeHint::with_exact(kept.ahead.bytes.len() as u64),
+            State::Passing(rest) if kept.ahead.bytes.is_empty() => rest.size_hint(),
+            State::Passing(_) | State::Flowing(_) | State::GivenUp => SizeHint::default(),
         }
     }
 }
 
 impl Kept {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(piece) = self.ahead.take() {
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
         let polled = match &mut self.state {
-            State::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            State::Passing { first, rest } => match first.take() {
-                Some(first) => Poll::Ready(Some(Ok(Frame::data(first)))),
-                None => Pin::new(rest).poll_frame(cx).map_err(BodyError::Broken),
-            },
+            State::Nothing => Poll::Ready(None),
+            State::Passing(rest) => Pin::new(rest).poll_frame(cx).map_err(BodyError::Broken),
             State::Flowing(flowing) => {
                 flowing.poll(cx).map(|piece| piece.map(|piece| piece.map(Frame::data)))
             }
             State::GivenUp => {
-                self.state = State::Whole(None);
-                return Poll::Ready(Some(Err(BodyError::NoRoom)));
+                self.state = State::Nothing;
+                Poll::Ready(Some(Err(BodyError::NoRoom)))
             }
         };
         if polled.is_pending() {
@@ -258,7 +295,7 @@ mod tests {
         let answered = || {
             let (place, _) = strangers.enter(GREEDY.into()).unwrap();
             let body = TranslatedBody::whole(Bytes::from_static(b"{}"));
-            body.held_by(Lease::new(&in_flight), None, Some(place))
+            body.held_by(Lease::new(&in_flight), None, Some(place), None)
         };
         let mut first = answered();
         assert_eq!(in_flight.load(Ordering::Relaxed), 1);

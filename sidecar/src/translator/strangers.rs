@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! enter ──▶ a place ───────────────────────────────────────────▶ the answer is complete, or nobody wants it
-//! begin, grow ──▶ a share of the bytes of what has not ended ──▶ the request has ended
+//! begin, grow ──▶ a share of the bytes of what has not ended ──▶ it has ended, or is read
 //!           └─ no room ──▶ the heaviest network's largest or oldest request: another one is cut, or this one is refused
 //! ```
 
@@ -65,7 +65,7 @@ pub(super) struct Place {
     network: Network,
 }
 
-/// The share of a request that has not ended.
+/// The share of a request that has not ended, or of what is here of its answer.
 #[derive(Debug)]
 pub(super) struct Unended {
     strangers: Arc<Strangers>,
@@ -137,8 +137,13 @@ impl Table {
 impl Place {
     /// Notes that the request has not ended.
     pub(super) fn begin(&self) -> Result<Unended, NoRoom> {
+        self.hold(0)
+    }
+
+    /// Notes that this much waits of the request, or of its answer.
+    pub(super) fn hold(&self, bytes: usize) -> Result<Unended, NoRoom> {
         let unended = Unended { strangers: Arc::clone(&self.strangers), id: self.id, network: self.network };
-        unended.grow(0)?;
+        unended.grow(bytes)?;
         Ok(unended)
     }
 

@@ -67,8 +67,28 @@ impl From<Own> for Stop {
 enum Begun {
     Whole(Bytes),
     Passing(Bytes, Incoming),
-    Flowing(Vec<u8>, Incoming),
+    Flowing(Bytes, Incoming),
 }
+
+impl Begun {
+    /// Returns the bytes that are here.
+    fn len(&self) -> usize {
+        let (Begun::Whole(bytes) | Begun::Passing(bytes, _) | Begun::Flowing(bytes, _)) = self;
+        bytes.len()
+    }
+}
+
+/// An answer that has begun, with its shares.
+struct Answered {
+    lease: Lease,
+    parts: response::Parts,
+    begun: Begun,
+    /// The share of what is here of the body.
+    share: Option<Unended>,
+}
+
+/// An answer of which so much is here counts to nobody: the place of its request stands for it.
+const LITTLE: usize = 16 << 10;
 
 impl Stream {
     pub(super) fn new(shared: Arc<Shared>, client: Client) -> Stream {
@@ -114,14 +134,14 @@ impl Stream {
         self.count();
         let is_passed_on = self.is_passed_on;
         let mut response = match result {
-            Ok((lease, parts, begun)) => {
+            Ok(Answered { lease, parts, begun, share }) => {
                 let (idle, place) = (self.idle, self.place.take());
                 let body = match begun {
                     Begun::Whole(bytes) => TranslatedBody::whole(bytes),
                     Begun::Passing(first, rest) => TranslatedBody::passing(first, rest),
                     Begun::Flowing(first, rest) => TranslatedBody::flowing(first, rest, self),
                 };
-                Response::from_parts(parts, body.held_by(lease, idle, place))
+                Response::from_parts(parts, body.held_by(lease, idle, place, share))
             }
             Err(Ended::Reply(reply)) => own::of_reply(reply),
             Err(Ended::Own(own)) => {
@@ -156,11 +176,7 @@ impl Stream {
         Ok(self.place.as_ref().map(Place::begin).transpose()?)
     }
 
-    async fn run<B>(
-        &mut self,
-        mut parts: request::Parts,
-        body: B,
-    ) -> Result<(Lease, response::Parts, Begun), Stop>
+    async fn run<B>(&mut self, mut parts: request::Parts, body: B) -> Result<Answered, Stop>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -197,7 +213,11 @@ impl Stream {
         };
         let (parts, body) = response.into_parts();
         let (parts, begun) = self.answer(parts, body).await?;
-        Ok((lease, parts, begun))
+        let share = match &self.place {
+            Some(place) if begun.len() > LITTLE => Some(place.hold(begun.len())?),
+            _ => None,
+        };
+        Ok(Answered { lease, parts, begun, share })
     }
 
     /// Waits for the whole request, and translates it.
@@ -227,15 +247,16 @@ impl Stream {
         match self.edit(headers, step) {
             Then::Forward => Ok(body),
             Then::Replace(json) => {
-                let _held_by = match unended {
+                // A body from CoAP counts as long as it is in memory itself.
+                let held_by = match unended {
+                    None => upload::HeldBy::Coap(body),
                     Some(unended) => {
                         drop(body);
                         unended.grow(json.len())?;
-                        HeldBy::Stranger(unended)
+                        upload::HeldBy::Stranger(unended)
                     }
-                    None => HeldBy::Coap(body),
                 };
-                Ok(Bytes::from_owner(Translated { json, _held_by }))
+                Ok(upload::translated(json, held_by))
             }
             Then::Reply(reply) => Err(Stop::Reply(reply)),
             _ => Err(Own::NotTaken.into()),
@@ -268,8 +289,8 @@ impl Stream {
         }
     }
 
-    /// Sends a request whose body goes on as it comes. The limit is for the time in which nothing of it moves:
-    /// a large file over a slow link takes longer.
+    /// Sends a request whose body goes on as it comes. The limit is for the time in which nothing moves: a
+    /// large file over a slow link takes longer.
     async fn upload(
         &mut self,
         request: Request<Outbound>,
@@ -327,7 +348,7 @@ impl Stream {
             Then::Forward if end => Begun::Whole(held),
             Then::Forward => Begun::Passing(held, body),
             Then::Replace(new) if end => Begun::Whole(new.into()),
-            Then::Replace(new) => Begun::Flowing(new, body),
+            Then::Replace(new) => Begun::Flowing(new.into(), body),
             Then::Reply(reply) => return Err(Stop::Reply(reply)),
             Then::Hold | Then::Take | Then::Cut => return Err(Own::NotWhole.into()),
         };
@@ -356,26 +377,6 @@ impl Stream {
             None => Ok(waited_for.await),
             Some(limit) => timeout(limit, waited_for).await.map_err(|_elapsed| Own::Hung.into()),
         }
-    }
-}
-
-/// JSON on its way. It counts to its client for as long as it is in memory: a homeserver may take its time.
-struct Translated {
-    json: Vec<u8>,
-    _held_by: HeldBy,
-}
-
-/// What counts a body.
-#[expect(dead_code, reason = "only the end of each counts")]
-enum HeldBy {
-    /// The CBOR that it was, which counts as long as it is in memory.
-    Coap(Bytes),
-    Stranger(Unended),
-}
-
-impl AsRef<[u8]> for Translated {
-    fn as_ref(&self) -> &[u8] {
-        &self.json
     }
 }
 

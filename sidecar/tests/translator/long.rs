@@ -1,8 +1,9 @@
 //! Many that wait, and one that asks for too much.
 
 use crate::stub::{Homeserver, json};
-use crate::{PATIENCE, document, get, translator};
-use lowband_sidecar::translator::Client;
+use crate::{PATIENCE, document, get, translator, whole};
+use http_body_util::BodyExt;
+use lowband_sidecar::translator::{BodyError, Client};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -38,4 +39,33 @@ async fn a_greedy_stranger_ends_its_own_oldest_requests_and_nobody_elses() {
     assert_eq!(translator.held_by_strangers().0, 1 + ALL / 4);
     let response = translator.carry(get("/_matrix/client/v3/x"), from(3)).await;
     assert_eq!(response.status(), 200, "a modest one is served");
+}
+
+#[tokio::test]
+async fn answers_that_are_not_read_are_bounded_and_a_modest_stranger_keeps_its_own() {
+    const LENGTH: usize = 200_000;
+    // A quarter of what is there for all.
+    const BOUND: usize = 16 << 20;
+    let homeserver =
+        Homeserver::start(|_| async { json(200, &format!("[\"{}\"]", "x".repeat(LENGTH))) }).await;
+    let translator = translator(&homeserver.url());
+    let from = |last: u8| Client::Stranger { address: [192, 0, 2, last].into(), is_secure: true, id: None };
+    let ask = |last| translator.carry(get("/_matrix/client/v3/sync"), from(last));
+    let modest = ask(1).await;
+    let of_one = translator.held_by_strangers().1;
+    assert!(of_one > LENGTH, "{of_one}");
+    let mut unread = Vec::new();
+    for _ in 0..100 {
+        unread.push(ask(2).await);
+        assert!(translator.held_by_strangers().1 <= of_one + BOUND);
+    }
+    // The oldest has given way, and its connection to the homeserver with it.
+    let error = unread.swap_remove(0).into_body().collect().await.unwrap_err();
+    assert!(matches!(error, BodyError::NoRoom), "{error}");
+    assert!(translator.held_by_strangers().0 < 90);
+    for kept in [modest, unread.swap_remove(0)] {
+        assert!(whole(kept).await.len() > LENGTH);
+    }
+    drop(unread);
+    assert_eq!(translator.held_by_strangers(), (0, 0));
 }
