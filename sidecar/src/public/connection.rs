@@ -132,9 +132,14 @@ impl Client {
             self.shared.places().idle(now, self.id);
         }
         // At the end of the process it is this side that goes away.
-        if is_cancelled && !self.shared.is_leaving() && !self.shared.may_cancel(now, self.network) {
+        if is_cancelled
+            && !self.shared.is_leaving()
+            && !self.shared.may_cancel(now, self.network)
+            // Each of its requests ends when the connection does.
+            && let Some(orders) = self.shared.places().remove(self.id)
+        {
             self.shared.metrics.public_ended(Over::Cancels);
-            self.orders.cut.notify_one();
+            orders.cut.notify_one();
         }
     }
 

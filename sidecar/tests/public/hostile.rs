@@ -5,6 +5,7 @@ use crate::harness::{PATIENCE, Server};
 use crate::homeserver::{Handler, handler, json, ok, reply, waits_for_sync};
 use bytes::Bytes;
 use lowband_sidecar::public::{Settings, Times};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -200,6 +201,35 @@ async fn who_goes_away_from_too_many_requests_loses_the_connection_and_neighbour
     server.metric_becomes(&ended("cancels"), 1.0).await;
     let _ = timeout(PATIENCE, connection).await.unwrap();
     assert_eq!(neighbour.send(get("/_matrix/client/versions")).await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_connection_is_counted_once_however_many_requests_end_with_it() {
+    let open = Arc::new(());
+    let of_all = Arc::clone(&open);
+    let polls = handler(move |_| {
+        let held = Arc::clone(&of_all);
+        async move {
+            let _held = held;
+            std::future::pending().await
+        }
+    });
+    let server = Server::tuned("http", polls, &["--cancels-per-second", "1"], |_| {}).await;
+    let mut client = Http::clear(server.address, true).await;
+    let Http::Two(sender) = &mut client else { panic!("HTTP/2") };
+    let polls: Vec<_> = (0..40).map(|_| sender.send_request(get("/_matrix/client/v3/sync"))).collect();
+    let until = |count| {
+        let (homeserver, open) = (&server.homeserver, &open);
+        timeout(PATIENCE, async move {
+            while homeserver.seen().len() < 40 || Arc::strong_count(open) != count {
+                tokio::task::yield_now().await;
+            }
+        })
+    };
+    until(42).await.unwrap();
+    drop((polls, client));
+    until(2).await.unwrap();
+    assert!(server.metric(&ended("cancels")).await <= 1.0);
 }
 
 #[tokio::test]
