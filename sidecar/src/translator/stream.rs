@@ -4,7 +4,7 @@ use super::answer::TranslatedBody;
 use super::own::{self, Own};
 use super::pieces::{self, Pieces};
 use super::strangers::{NoRoom, Place, Unended};
-use super::upload::{self, Moved};
+use super::upload::{self, Course};
 use super::{Client, NotPassedOn, Shared, fields, routes};
 use crate::homeserver::{Lease, Outbound};
 use crate::response::VIA_UPSTREAM;
@@ -202,8 +202,8 @@ impl Stream {
             }
             Then::Forward if end => self.send(parts, Bytes::new()).await?,
             Then::Forward => {
-                let (body, moved) = upload::outbound(body, self.begin()?);
-                Box::pin(self.upload(Request::from_parts(parts, body), &moved)).await?
+                let (body, course) = upload::outbound(body, self.begin()?);
+                Box::pin(self.upload(Request::from_parts(parts, body), &course)).await?
             }
             Then::Hold => {
                 let body = Box::pin(self.held(pin!(body), &mut parts.headers)).await?;
@@ -294,19 +294,22 @@ impl Stream {
     async fn upload(
         &mut self,
         request: Request<Outbound>,
-        moved: &Moved,
+        course: &Course,
     ) -> Result<(Lease, Response<Incoming>), Stop> {
         self.is_passed_on = true;
         let mut sending = pin!(self.shared.homeserver.send(request));
         let sent = loop {
             let Some(limit) = self.idle else { break sending.await };
-            match timeout_at(moved.last() + limit, sending.as_mut()).await {
+            match timeout_at(course.moved() + limit, sending.as_mut()).await {
                 Ok(sent) => break sent,
-                Err(_elapsed) if moved.last() + limit > Instant::now() => {}
+                Err(_elapsed) if course.moved() + limit > Instant::now() => {}
                 Err(_elapsed) => return Err(Own::Hung.into()),
             }
         };
-        sent.map_err(|unanswered| Own::from(&unanswered.failure).into())
+        sent.map_err(|unanswered| match course.is_broken() {
+            true => Own::NotTaken.into(),
+            false => Own::from(&unanswered.failure).into(),
+        })
     }
 
     /// Reads the answer as far as it has to wait.

@@ -12,36 +12,41 @@ use std::task::{Context, Poll, ready};
 use tokio::time::Instant;
 
 /// Makes a body for the homeserver of one that is on its way, whose request counts as `unended` until all of
-/// it has gone on. The other value tells when it has moved last.
-pub(super) fn outbound<B>(body: B, unended: Option<Unended>) -> (Outbound, Moved)
+/// it has gone on. The other value tells how it goes.
+pub(super) fn outbound<B>(body: B, unended: Option<Unended>) -> (Outbound, Course)
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let moved = Moved(Arc::new(Mutex::new(Instant::now())));
-    let watched = Watched { body: Box::pin(body), unended, moved: moved.clone() };
-    (Outbound::Streaming(watched.map_err(Into::into).boxed_unsync()), moved)
+    let course = Course(Arc::new(Mutex::new((Instant::now(), false))));
+    let watched = Watched { body: Box::pin(body), unended, course: course.clone() };
+    (Outbound::Streaming(watched.map_err(Into::into).boxed_unsync()), course)
 }
 
-/// When a body has moved last.
+/// When a body has moved last, and whether it has broken off.
 #[derive(Clone)]
-pub(super) struct Moved(Arc<Mutex<Instant>>);
+pub(super) struct Course(Arc<Mutex<(Instant, bool)>>);
 
-impl Moved {
-    fn note(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+impl Course {
+    fn note(&self, is_broken: bool) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (Instant::now(), is_broken);
     }
 
     /// Returns when a piece has gone on last; at first, when the body was made.
-    pub(super) fn last(&self) -> Instant {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn moved(&self) -> Instant {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// Returns true if the body has not come whole.
+    pub(super) fn is_broken(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).1
     }
 }
 
 struct Watched<B> {
     body: Pin<Box<B>>,
     unended: Option<Unended>,
-    moved: Moved,
+    course: Course,
 }
 
 impl<B: Body<Data = Bytes>> Body for Watched<B> {
@@ -53,7 +58,7 @@ impl<B: Body<Data = Bytes>> Body for Watched<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let frame = ready!(self.body.as_mut().poll_frame(cx));
-        self.moved.note();
+        self.course.note(matches!(frame, Some(Err(_))));
         if !matches!(frame, Some(Ok(_))) || self.body.is_end_stream() {
             self.unended = None;
         }

@@ -1,6 +1,6 @@
 //! Clients that are slow on purpose, or ask and go away: they lose their own connection, and nobody else's.
 
-use crate::client::{Http, connect_from, get, post, tls, until_closed};
+use crate::client::{Http, connect_from, get, post, raw, tls, until_closed};
 use crate::harness::{PATIENCE, Server};
 use crate::homeserver::{Handler, handler, json, ok, reply, waits_for_sync};
 use bytes::Bytes;
@@ -136,6 +136,21 @@ async fn a_body_that_does_not_come_is_answered_408() {
     }
     assert_eq!(server.metric(r#"lowband_public_requests_refused_total{reason="slow_body"}"#).await, 2.0);
     // Nothing of them was a whole request for the homeserver.
+    assert!(server.homeserver.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_body_that_is_broken_is_its_clients_fault() {
+    let server = Server::clear(ok(), &[]).await;
+    for kind in ["application/json", "application/cbor"] {
+        let request = format!(
+            "POST /_matrix/client/v3/x HTTP/1.1\r\nhost: a\r\ncontent-type: {kind}\r\ntransfer-encoding: chunked\r\n\r\n\
+             nonsense\r\n"
+        );
+        let answer = raw(server.address, request.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 400"), "{kind}: {answer}");
+    }
+    assert_eq!(server.metric(r#"lowband_public_requests_total{status="5xx"}"#).await, 0.0);
     assert!(server.homeserver.seen().is_empty());
 }
 
