@@ -1,6 +1,7 @@
 //! How many files, connections among them, this process may have open.
 
 use crate::public;
+use crate::translator::MOST_STRANGERS;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Raises the limit to what the system allows this process: without Envoy each client over TCP is a
@@ -16,7 +17,23 @@ pub(crate) fn raise() {
 
 /// Returns the limit, if clients over TCP may come to it.
 pub(crate) fn shortage(settings: &public::Settings) -> Option<u64> {
-    // Each with a request, and what else there is.
-    let needed = (settings.connections as u64).saturating_mul(2).saturating_add(64);
-    getrlimit(Resource::Nofile).current.filter(|limit| *limit < needed)
+    getrlimit(Resource::Nofile).current.filter(|limit| *limit < needed(settings.connections))
+}
+
+/// Returns how many files clients over TCP may come to: each connection, all requests that they may have at a
+/// time, of which a connection in HTTP/2 has many, and what else there is.
+fn needed(connections: usize) -> u64 {
+    let requests = connections.saturating_mul(public::STREAMS as usize).min(MOST_STRANGERS);
+    (connections as u64).saturating_add(requests as u64).saturating_add(64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_need_files_too_and_http2_has_many_on_a_connection() {
+        assert_eq!(needed(4), 4 + 4 * 64 + 64);
+        assert_eq!(needed(1000), 1000 + 8192 + 64);
+    }
 }

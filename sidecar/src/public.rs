@@ -25,6 +25,7 @@ use activity::Activity;
 pub(crate) use activity::Over;
 pub use activity::Times;
 use connection::Client;
+pub(crate) use connection::STREAMS;
 use leaving::{Leaving, Order};
 use lowband_transport::dtls::ServerIdentity;
 use lowband_transport::shares::{Balancers, Limit, Network, Rates};

@@ -22,7 +22,7 @@ use tokio::time::sleep_until;
 /// Longest head of an HTTP/1 request with its path and query, and all fields of one of HTTP/2, in bytes.
 pub(super) const HEAD: usize = 32 << 10;
 /// Requests of one HTTP/2 connection at a time: a sync, some requests and some pictures.
-pub(super) const STREAMS: u32 = 64;
+pub(crate) const STREAMS: u32 = 64;
 /// What a client may send of one request's body before the homeserver takes it, in bytes.
 const STREAM_WINDOW: u32 = 128 << 10;
 /// The same of all requests of a connection.
