@@ -12,7 +12,7 @@ use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -82,11 +82,12 @@ fn asker(client: &Client, fields: &HeaderMap, id: Option<RequestId>) -> translat
     }
 }
 
-/// Returns the address that a balancer has added: the last one. What stands before it is what its client
-/// has said.
+/// Returns the address that a balancer has added: the last one, to which some add the port. What stands
+/// before it is what its client has said.
 fn forwarded_for(fields: &HeaderMap) -> Option<IpAddr> {
     let list = fields.get_all(FORWARDED_FOR).iter().next_back()?.to_str().ok()?;
-    list.rsplit(',').next()?.trim().parse().ok()
+    let last = list.rsplit(',').next()?.trim();
+    last.parse().ok().or_else(|| last.parse().ok().map(|peer: SocketAddr| peer.ip()))
 }
 
 /// An open request, from its head to the end of its answer; it has ended when this is dropped.
@@ -251,6 +252,8 @@ mod tests {
             (&["evil, 192.0.2.1"], Some("192.0.2.1")),
             (&["198.51.100.1", "2001:db8::1"], Some("2001:db8::1")),
             (&["192.0.2.1, unknown"], None),
+            (&["evil, 192.0.2.1:4711"], Some("192.0.2.1")),
+            (&["[2001:db8::1]:4711"], Some("2001:db8::1")),
             (&[""], None),
             (&[], None),
         ] {
