@@ -57,7 +57,9 @@ impl<B: Body<Data = Bytes>> Body for Watched<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let frame = ready!(self.body.as_mut().poll_frame(cx));
+        // Trailers hold nothing that Matrix knows, and may hold what is believed of a proxy.
+        let frame = ready!(self.body.as_mut().poll_frame(cx))
+            .filter(|frame| !frame.as_ref().is_ok_and(Frame::is_trailers));
         self.course.note(matches!(frame, Some(Err(_))));
         if !matches!(frame, Some(Ok(_))) || self.body.is_end_stream() {
             self.unended = None;
@@ -95,5 +97,23 @@ struct Translated {
 impl AsRef<[u8]> for Translated {
     fn as_ref(&self) -> &[u8] {
         &self.json
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{HeaderMap, HeaderValue};
+    use http_body_util::Full;
+
+    #[tokio::test]
+    async fn trailers_of_a_client_reach_no_homeserver() {
+        let mut trailers = HeaderMap::new();
+        trailers.insert("x-forwarded-for", HeaderValue::from_static("192.0.2.1"));
+        let body = Full::new(Bytes::from_static(b"{}")).with_trailers(async { Some(Ok(trailers)) });
+        let (body, course) = outbound(body, None);
+        let collected = body.collect().await.unwrap();
+        assert!(collected.trailers().is_none() && !course.is_broken());
+        assert_eq!(collected.to_bytes(), "{}");
     }
 }
