@@ -61,6 +61,8 @@ pub(crate) struct Exchange {
 enum Trouble {
     /// The request needs HTTPS; this is the answer if there is none.
     Unfit(Box<Response<Body>>),
+    /// An answer has come and cannot be read; this one says so.
+    Unreadable(Box<Response<Body>>),
     /// The link is down.
     Link { arrived: bool },
     /// The client's patience is over.
@@ -104,7 +106,9 @@ impl Exchange {
             };
             match outcome {
                 Ok(response) => return Ok(response),
-                Err(Trouble::Unfit(instead)) => {
+                // What may not be done twice has been done.
+                Err(Trouble::Unreadable(instead)) if !self.asked.may_repeat() => return Ok(*instead),
+                Err(Trouble::Unfit(instead) | Trouble::Unreadable(instead)) => {
                     let form = Form::AsItCame;
                     let relayed = self.over_https(form, upload.json.clone(), upload.json.len()).await;
                     return Ok(relayed.unwrap_or(*instead));
@@ -252,7 +256,7 @@ impl Exchange {
                 tracing::warn!(path = self.asked.path(), %error, "an answer cannot be read");
                 let error = "the homeserver's answer cannot be read";
                 let error = MatrixError::new(StatusCode::BAD_GATEWAY, "M_UNKNOWN", error);
-                Trouble::Unfit(Box::new(error.response()))
+                Trouble::Unreadable(Box::new(error.response()))
             }
         }
     }

@@ -55,6 +55,22 @@ async fn a_filter_that_no_option_can_carry_goes_over_https() {
     assert!(chain.homeserver.targets().contains(&target));
 }
 
+#[tokio::test]
+async fn what_cannot_be_read_is_asked_for_again_over_https_but_nothing_is_done_twice() {
+    let chain = Chain::start(|_| {
+        let options = ResponseOptions { content_format: Some(60), ..ResponseOptions::default() };
+        Reply::Now(Code::new(2, 5), options, b"\xa1\x61".to_vec())
+    });
+    let chain = chain.await;
+    let room = "/_matrix/client/v3/createRoom";
+    let (status, answer) = chain.ask(Method::POST, room, Some("t"), &json!({})).await;
+    assert_eq!((status, &answer["errcode"]), (502, &json!("M_UNKNOWN")));
+    let message = request(Method::PUT, MESSAGE, Some("t"), &json!({ "body": "a" }));
+    assert_eq!(chain.send(message).await.status(), 200);
+    let asked = chain.homeserver.targets();
+    assert!(asked.iter().any(|target| target == MESSAGE) && asked.iter().all(|target| target != room));
+}
+
 /// A chain whose datagrams can be swallowed, and whose HTTPS is nowhere.
 async fn cut_off(times: impl FnOnce(&mut crate::Times)) -> (Chain, Relay) {
     let certificate = Certificate::for_loopback();
