@@ -313,6 +313,10 @@ impl Exchange {
     }
 
     async fn relayed(&self, form: Form, body: Body) -> Result<Response<Body>, Trouble> {
+        // A homeserver that may take its time is one that has been found.
+        if timeout_at(self.deadline, self.proxy.https.known()).await.is_err() {
+            return Err(Trouble::Link { arrived: false });
+        }
         let mut headers = self.headers.clone();
         // The target has lost the token of its query.
         let token = self.asked.account.token().filter(|_| !headers.contains_key(AUTHORIZATION));

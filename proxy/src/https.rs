@@ -172,6 +172,14 @@ impl Https {
         Ok(answer.map(|body| Watched::new(body, SILENCE).boxed_unsync()))
     }
 
+    /// Waits until it is known where the homeserver is.
+    pub(crate) async fn known(&self) {
+        self.want();
+        let mut base = self.inner.base.subscribe();
+        // The sender is in `self`, so that the wait cannot fail.
+        let _known = base.wait_for(Option::is_some).await;
+    }
+
     /// Notes where the homeserver is.
     pub(crate) fn found(&self, base: &Base) {
         self.inner.base.send_if_modified(|known| {

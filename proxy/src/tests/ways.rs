@@ -4,6 +4,8 @@ use super::*;
 use crate::testing::{self, Relay};
 use std::time::Instant;
 
+/// Long enough for any machine; no test waits for it to pass.
+const LONG: Duration = Duration::from_secs(60);
 const MESSAGE: &str = "/_matrix/client/v3/rooms/!r:b/send/m.room.message/1";
 
 #[tokio::test]
@@ -123,6 +125,19 @@ async fn while_the_link_is_down_a_message_is_held_and_then_told_to_come_again() 
         assert_eq!((told, &answer["errcode"]), (status, &json!(errcode)), "{target}");
         assert_eq!(answer["retry_after_ms"].is_u64(), status == 429);
         assert!(!answer.to_string().contains("secret"));
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_a_homeserver_that_is_not_found_is_told_in_time() {
+    let (chain, _relay) = cut_off(|times| times.hold = Duration::from_millis(300)).await;
+    for (method, target, status) in [
+        (Method::GET, "/_matrix/client/v1/media/download/b/id", 504),
+        (Method::POST, "/_matrix/media/v3/upload", 429),
+    ] {
+        let answer = chain.ask(method, target, Some("t"), &json!({}));
+        let (told, answer) = tokio::time::timeout(LONG, answer).await.expect("an answer");
+        assert_eq!(told, status, "{target}: {answer}");
     }
 }
 
