@@ -21,7 +21,7 @@ use crate::names::Names;
 use crate::settings::Settings;
 use crate::stats::Stats;
 use dial::{Dialler, Heard};
-use lowband_client::LastingConnection;
+use lowband_client::{CloseReason, LastingConnection};
 use race::{Best, Form, Race};
 use remembered::Remembered;
 use std::net::SocketAddr;
@@ -226,7 +226,7 @@ impl Ways {
     }
 
     /// Notes that a dial or a request over UDP failed by the link. Failures of one request, as one that is
-    /// too long for CoAP, are none of the link's.
+    /// too long for CoAP, are none of the link's, and neither is a session that the proxy closes itself.
     pub(crate) fn udp_failed(&self, why: &lowband_client::Error) {
         use lowband_client::Error;
         let is_of_the_link = !matches!(
@@ -236,6 +236,7 @@ impl Ways {
                 | Error::Target(_)
                 | Error::AccessToken(_)
                 | Error::Reset
+                | Error::Closed(CloseReason::Local)
         );
         if is_of_the_link {
             self.inner.change(|state| {
