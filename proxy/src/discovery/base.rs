@@ -55,6 +55,10 @@ impl Base {
         })
     }
 
+    pub(crate) fn is_clear_text(&self) -> bool {
+        self.scheme == Scheme::HTTP
+    }
+
     pub(crate) fn host(&self) -> &str {
         &self.host
     }

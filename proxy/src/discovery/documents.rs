@@ -36,6 +36,10 @@ pub(crate) fn well_known(status: u16, body: &[u8], clear_text: bool) -> WellKnow
         return WellKnown::Prompt("it does not name m.homeserver.base_url".into());
     };
     match Base::parse(base_url, clear_text) {
+        // What serves clear text on this machine is for the user to name, and not for a server.
+        Ok(base) if base.is_clear_text() && !clear_text => {
+            WellKnown::Error("its base_url cannot be used: it is not an https:// address".into())
+        }
         Ok(base) => WellKnown::Base(base),
         Err(why) => WellKnown::Error(format!("its base_url cannot be used: {why}")),
     }
@@ -95,7 +99,10 @@ mod tests {
         ] {
             assert!(matches!(of(status, body), WellKnown::Prompt(_)), "{status} {body}");
         }
-        for url in ["", "hs.example.org", "ftp://hs", "http://hs.example.org", "https://"] {
+        let own = ["http://127.0.0.1:8009", "http://localhost:8008", "http://[::1]"];
+        for url in
+            ["", "hs.example.org", "ftp://hs", "http://hs.example.org", "https://"].into_iter().chain(own)
+        {
             assert!(matches!(of(200, &naming(url)), WellKnown::Error(_)), "{url}");
         }
         assert_eq!(
