@@ -202,6 +202,8 @@ impl Exchange {
             }
             Some(CBOR | JSON) => {
                 let is_cbor = content_format == Some(CBOR);
+                // Some servers answer a PUT by 2.04 as CoAP has it; HTTP would have no body then.
+                let status = if status == StatusCode::NO_CONTENT { StatusCode::OK } else { status };
                 let source = Source::Coap { incoming, _lease: lease };
                 self.translated(status, source, is_cbor, way, request_json).await?
             }
@@ -212,6 +214,10 @@ impl Exchange {
                 MatrixError::new(status, status::errcode(status), text).response()
             }
             _ => {
+                let whole = incoming.whole().await.map_err(|error| self.trouble(&error))?;
+                if !whole.body.is_empty() {
+                    return Err(self.unreadable("its body is neither CBOR nor JSON".into()));
+                }
                 let mut response = Response::new(body::empty());
                 *response.status_mut() = status;
                 response

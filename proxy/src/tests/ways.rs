@@ -73,6 +73,28 @@ async fn what_cannot_be_read_is_asked_for_again_over_https_but_nothing_is_done_t
     assert!(asked.iter().any(|target| target == MESSAGE) && asked.iter().all(|target| target != room));
 }
 
+#[tokio::test]
+async fn no_body_of_a_success_is_lost_whatever_its_code_and_its_label() {
+    let chain = Chain::start(|seen| match seen.options.path.last().unwrap().as_str() {
+        "changed" => coded(Code::new(2, 4), json!({ "event_id": "$e" })),
+        "bare" => Reply::Now(Code::new(2, 4), ResponseOptions::default(), Vec::new()),
+        _ => Reply::Now(Code::new(2, 5), ResponseOptions::default(), b"text".to_vec()),
+    });
+    let chain = chain.await;
+    let put = async |end: &str| {
+        let target = format!("/_matrix/client/v3/{end}");
+        let put = request(Method::PUT, &target, Some("t"), &json!({ "body": "a" }));
+        let response = chain.send(put).await;
+        (response.status().as_u16(), response.into_body().collect().await.unwrap().to_bytes())
+    };
+    assert_eq!(put("changed").await, (200, bytes(r#"{"event_id":"$e"}"#)));
+    assert_eq!(put("bare").await, (204, bytes("")));
+    // The homeserver of this test answers with what it got, over HTTPS.
+    assert_eq!(put("unlabelled").await, (200, bytes(r#"{"body":"a"}"#)));
+    let (status, _) = chain.ask(Method::POST, "/_matrix/client/v3/x", Some("t"), &json!({})).await;
+    assert_eq!(status, 502, "nothing is done twice");
+}
+
 /// A chain whose datagrams can be swallowed, and whose HTTPS is nowhere.
 async fn cut_off(times: impl FnOnce(&mut crate::Times)) -> (Chain, Relay) {
     let certificate = Certificate::for_loopback();
