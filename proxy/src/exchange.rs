@@ -365,9 +365,3 @@ impl Exchange {
         Ok(if is_of_matrix { relay::as_matrix(response) } else { response })
     }
 }
-
-/// Returns when the homeserver wants to be asked again.
-pub(crate) fn retry_after(headers: &HeaderMap) -> Duration {
-    let seconds = headers.get(RETRY_AFTER).map(HeaderValue::to_str).and_then(Result::ok);
-    Duration::from_secs(seconds.and_then(|seconds| seconds.parse().ok()).unwrap_or_default())
-}

@@ -6,7 +6,8 @@
 //! late.
 
 use crate::account::Account;
-use http::StatusCode;
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, HeaderValue, StatusCode};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -15,6 +16,8 @@ use std::time::Duration;
 const LATEST: Duration = Duration::from_secs(30);
 /// Accounts whose failures are remembered; those of more are late as a first failure is.
 const MOST_ACCOUNTS: usize = 256;
+/// The longest time for which a homeserver can want to be left alone, in seconds.
+const LONGEST_RETRY: u64 = 24 * 3600;
 
 /// Failures of syncs in a row, by account.
 #[derive(Default)]
@@ -44,10 +47,17 @@ impl Failures {
     }
 }
 
+/// Returns when the homeserver wants to be asked again: in a day at the latest, as nobody waits for longer.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Duration {
+    let seconds = headers.get(RETRY_AFTER).map(HeaderValue::to_str).and_then(Result::ok);
+    let seconds: u64 = seconds.and_then(|seconds| seconds.parse().ok()).unwrap_or_default();
+    Duration::from_secs(seconds.min(LONGEST_RETRY))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderMap;
+    use std::time::Instant;
 
     const FIRST: Duration = Duration::from_secs(2);
 
@@ -89,5 +99,15 @@ mod tests {
         let late = failures.delay(&account("more"), StatusCode::UNAUTHORIZED, FIRST);
         assert_eq!(late, FIRST);
         assert_eq!(failures.0.lock().unwrap().len(), MOST_ACCOUNTS);
+    }
+
+    #[test]
+    fn a_homeserver_that_wants_to_be_left_alone_for_ever_is_waited_for_no_longer_than_clocks_go() {
+        for (told, seconds) in [("", 0), ("7", 7), ("18446744073709551615", LONGEST_RETRY), ("-1", 0)] {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(told))]);
+            let after = retry_after(&headers);
+            assert_eq!(after.as_secs(), seconds, "{told}");
+            assert!(Instant::now().checked_add(after).is_some(), "{told}");
+        }
     }
 }
