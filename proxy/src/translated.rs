@@ -2,6 +2,7 @@
 
 use crate::body::{Body, BoxError};
 use crate::places::Place;
+use crate::relay::LONGEST_DOCUMENT;
 use crate::sessions::Lease;
 use crate::stats::{Exchanged, Stats};
 use bytes::Bytes;
@@ -65,14 +66,14 @@ impl Translated {
     }
 
     /// Returns the JSON of what has come, and whether that is all: a short answer has come whole with its
-    /// head, and gets a length.
+    /// head, and gets a length. Of one that comes without end it returns the beginning.
     pub(crate) async fn at_hand(&mut self) -> Result<(Vec<u8>, bool), BoxError> {
         let mut json = Vec::new();
         std::future::poll_fn(|context| {
             loop {
                 match self.poll_more(context, &mut json) {
-                    Poll::Ready(Ok(true)) => {}
-                    Poll::Ready(Ok(false)) => return Poll::Ready(Ok(())),
+                    Poll::Ready(Ok(true)) if json.len() <= LONGEST_DOCUMENT => {}
+                    Poll::Ready(Ok(_)) => return Poll::Ready(Ok(())),
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                     Poll::Pending => return Poll::Ready(Ok(())),
                 }
@@ -82,9 +83,14 @@ impl Translated {
         Ok((json, self.is_whole))
     }
 
-    /// Returns the JSON of the whole answer.
+    /// Returns the JSON of the whole answer, of [`LONGEST_DOCUMENT`] at the most.
     pub(crate) async fn whole(mut self, mut json: Vec<u8>) -> Result<Vec<u8>, BoxError> {
-        while std::future::poll_fn(|context| self.poll_more(context, &mut json)).await? {}
+        while json.len() <= LONGEST_DOCUMENT
+            && std::future::poll_fn(|context| self.poll_more(context, &mut json)).await?
+        {}
+        if json.len() > LONGEST_DOCUMENT {
+            return Err(format!("the answer has more than {LONGEST_DOCUMENT} bytes").into());
+        }
         Ok(json)
     }
 
@@ -144,5 +150,48 @@ impl http_body::Body for Streamed {
             }
         }
         Poll::Ready((!json.is_empty()).then(|| Ok(Frame::data(json.into()))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ways::Way;
+    use http_body_util::BodyExt;
+    use std::time::Duration;
+
+    /// Blanks without end, of which each piece is there at once.
+    struct Endless;
+
+    impl http_body::Body for Endless {
+        type Data = Bytes;
+        type Error = BoxError;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[b' '; 4096])))))
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_end_is_held_up_to_a_bound_and_handed_on_beyond() {
+        let exchanged = Exchanged {
+            way: Way::HttpsCbor,
+            method: 3,
+            target: 1,
+            has_token: false,
+            request_json: None,
+            answer_json: 0,
+            took: Duration::ZERO,
+        };
+        let counted = Counted { stats: Stats::default(), exchanged, begin: Instant::now() };
+        let source = Source::Https(Endless.boxed_unsync());
+        let mut translated = Translated::new(source, false, counted, None);
+        let (json, is_whole) = translated.at_hand().await.unwrap();
+        assert!(json.len() > LONGEST_DOCUMENT && json.len() < 2 * LONGEST_DOCUMENT && !is_whole);
+        let error = translated.whole(json).await.unwrap_err();
+        assert!(error.to_string().contains("more than"), "{error}");
     }
 }
