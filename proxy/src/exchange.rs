@@ -137,9 +137,9 @@ impl Exchange {
             return Err(Trouble::Unfit(Box::new(response)));
         };
         let connection = match timeout_at(self.deadline, lease.connection(udp)).await {
-            Ok(Ok(connection)) => connection,
+            Ok(Ok(Some(connection))) => connection,
             Ok(Err(error)) => return Err(self.trouble(&error)),
-            Err(_elapsed) => return Err(Trouble::Link { arrived: false }),
+            Ok(Ok(None)) | Err(_) => return Err(Trouble::Link { arrived: false }),
         };
         let request = Request {
             access_token: self.asked.account.token().map(str::to_owned),

@@ -152,15 +152,19 @@ impl Session {
 
 impl Lease {
     /// Returns the connection of the session, dialled anew if there is none yet, or only one to another
-    /// server.
-    pub(crate) async fn connection(&self, udp: &Udp) -> Result<LastingConnection, Error> {
+    /// server; `None` if datagrams do not get through any more, which another request that waited for the
+    /// same session may have found out.
+    pub(crate) async fn connection(&self, udp: &Udp) -> Result<Option<LastingConnection>, Error> {
         let mut dialled = self.session.dialled.lock().await;
         if let Some((to, connection)) = dialled.as_ref()
             && to == udp
         {
-            return Ok(connection.clone());
+            return Ok(Some(connection.clone()));
         }
         let ways = &self.sessions.ways;
+        if !ways.lead_to(udp) {
+            return Ok(None);
+        }
         let connection = match ways.take_first() {
             Some(first) => first,
             None => ways.dial(udp).await?,
@@ -168,7 +172,7 @@ impl Lease {
         if let Some((_, old)) = dialled.replace((udp.clone(), connection.clone())) {
             tokio::spawn(old.close());
         }
-        Ok(connection)
+        Ok(Some(connection))
     }
 }
 

@@ -199,6 +199,12 @@ impl Ways {
         }
     }
 
+    /// Returns whether datagrams get through to this place, as far as is known.
+    pub(crate) fn lead_to(&self, udp: &Udp) -> bool {
+        let state = self.inner.lock();
+        state.race.is_through() && state.udp.as_ref() == Some(udp)
+    }
+
     /// Returns the session that the last dial made, to whoever asks first.
     pub(crate) fn take_first(&self) -> Option<LastingConnection> {
         self.inner.lock().first.take()

@@ -128,6 +128,10 @@ impl Race {
         self.https = Some(form);
     }
 
+    pub(crate) fn is_through(&self) -> bool {
+        self.udp == Datagrams::Through
+    }
+
     pub(crate) fn knows_https(&self) -> bool {
         self.https.is_some()
     }

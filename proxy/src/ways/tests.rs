@@ -2,7 +2,9 @@
 //! may find.
 
 use super::*;
+use crate::account::Account;
 use crate::certificate::Certificate;
+use crate::sessions::Sessions;
 use crate::stub_server::{StubServer, content};
 use crate::testing::{self, Homeserver, Relay, answer, documents};
 use lowband_client::Request;
@@ -163,6 +165,22 @@ async fn a_dial_of_its_own_gives_a_silent_server_up_where_https_works() {
     let error = ways.dial(&udp).await.unwrap_err();
     assert!(matches!(error, lowband_client::Error::ConnectTimeout(SHORT)), "{error}");
     assert_eq!(best(&ways).await, Way::HttpsCbor);
+}
+
+#[tokio::test]
+async fn who_waited_for_a_session_dials_no_server_that_has_turned_out_silent() {
+    let chain = Chain::start(true).await;
+    let ways = chain.ways(chain.settings());
+    until(&ways, |way| chain.is_udp(way)).await;
+    let Way::Udp(udp) = best(&ways).await else { panic!() };
+    let sessions = Sessions::new(ways.clone(), 2, LONG);
+    let lease = sessions.lease(&Account::nobody()).unwrap();
+    chain.relay.swallow(true);
+    ways.udp_failed(&lowband_client::Error::Timeout);
+    assert!(lease.connection(&udp).await.unwrap().is_none());
+    chain.relay.swallow(false);
+    until(&ways, |way| chain.is_udp(way)).await;
+    assert!(lease.connection(&udp).await.unwrap().is_some());
 }
 
 #[tokio::test]
