@@ -38,7 +38,7 @@ const FIRST_KEPT: Duration = Duration::from_secs(60);
 /// Time from the first discovery in vain to the next; doubled with each that follows.
 const FIRST_GAP: Duration = Duration::from_secs(5);
 /// The longest such time.
-const LONGEST_GAP: Duration = Duration::from_secs(300);
+const LONGEST_GAP: Duration = Duration::from_secs(60);
 
 /// Least time to the next look: a dial that is due is begun by another task.
 const SOON: Duration = Duration::from_millis(10);

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 /// The longest time between two dials.
 const LONGEST_GAP: Duration = Duration::from_secs(600);
+/// The same while nothing is known of HTTPS: requests have no other way.
+const LONGEST_GAP_ALONE: Duration = Duration::from_secs(60);
 
 /// What HTTPS speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,13 +107,12 @@ impl Race {
             (Datagrams::Dialling { .. }, true) | (Datagrams::Through, _) => {}
             (Datagrams::Dialling { .. }, false) | (Datagrams::Down { .. }, _) => return false,
         }
+        let longest = if self.knows_https() { LONGEST_GAP } else { LONGEST_GAP_ALONE };
         let gap = match self.in_vain {
             // A session that is lost may have been lost by its server alone: the next one may get through.
             0 if !by_dial => Duration::ZERO,
             0 => self.times.again,
-            more => {
-                self.times.again.saturating_mul(2_u32.saturating_pow((more - 1).min(16))).min(LONGEST_GAP)
-            }
+            more => self.times.again.saturating_mul(2_u32.saturating_pow((more - 1).min(16))).min(longest),
         };
         self.in_vain = self.in_vain.saturating_add(1);
         self.udp = Datagrams::Down { until: now + gap };
@@ -211,6 +212,18 @@ mod tests {
         assert_eq!(race.best(now, false), Best::Wait(Some(now + 15 * SECOND)));
         race.https(Form::Json);
         assert_eq!(race.best(now, false), Best::Https(Form::Json));
+    }
+
+    #[test]
+    fn where_nothing_works_the_next_dial_is_never_far() {
+        let (mut race, now) = begin(None);
+        let mut gaps = Vec::new();
+        for _ in 0..5 {
+            assert!(race.failed(now, true));
+            gaps.push((race.dial_at().unwrap() - now).as_secs());
+            race.dialling(now, false);
+        }
+        assert_eq!(gaps, [15, 15, 30, 60, 60]);
     }
 
     #[test]
