@@ -4,7 +4,10 @@ use crate::answer::MatrixError;
 use crate::body::{Body, BoxError};
 use crate::https::{Failed, Https};
 use crate::status;
-use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderName};
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, ALT_SVC, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST, HeaderName,
+    SET_COOKIE, STRICT_TRANSPORT_SECURITY,
+};
 use http::header::{
     CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
@@ -17,6 +20,9 @@ const CBOR: HeaderValue = HeaderValue::from_static("application/cbor");
 /// Fields that are about one connection (RFC 9110 section 7.6.1).
 const HOP_BY_HOP: [HeaderName; 7] =
     [CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
+/// Fields of an answer that a browser keeps for the host that it asked: here that is this machine, with all
+/// the other servers that it has.
+const OF_THE_HOST: [HeaderName; 3] = [STRICT_TRANSPORT_SECURITY, ALT_SVC, SET_COOKIE];
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
 /// The longest answer that the proxy reads as a whole, because it changes or remembers it.
@@ -41,7 +47,10 @@ pub(crate) async fn send(
     body: Body,
 ) -> Result<Response<Body>, Failed> {
     let named = named_by_connection(&headers);
-    for field in HOP_BY_HOP.iter().chain([&KEEP_ALIVE, &HOST, &EXPECT, &CONTENT_LENGTH]).chain(&named) {
+    // A cookie knows no port: a browser sends those of every server of this machine.
+    for field in
+        HOP_BY_HOP.iter().chain([&KEEP_ALIVE, &HOST, &EXPECT, &CONTENT_LENGTH, &COOKIE]).chain(&named)
+    {
         headers.remove(field);
     }
     if form != Form::AsItCame {
@@ -61,7 +70,7 @@ pub(crate) async fn send(
     let mut response = https.send(request).await?;
     let headers = response.headers_mut();
     let named = named_by_connection(headers);
-    for field in HOP_BY_HOP.iter().chain([&KEEP_ALIVE]).chain(&named) {
+    for field in HOP_BY_HOP.iter().chain(&OF_THE_HOST).chain([&KEEP_ALIVE]).chain(&named) {
         headers.remove(field);
     }
     Ok(response)

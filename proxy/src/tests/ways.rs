@@ -22,6 +22,26 @@ async fn media_goes_over_https_both_ways_as_it_is() {
 }
 
 #[tokio::test]
+async fn what_a_browser_keeps_for_this_machine_does_not_go_there_nor_come_from_there() {
+    let own = ["set-cookie", "strict-transport-security", "alt-svc"];
+    let homeserver = move |request: Request<hyper::body::Incoming>, udp_port| {
+        let mut answer = documents(request, None, udp_port, false);
+        for field in own {
+            answer.headers_mut().insert(field, "x".parse().unwrap());
+        }
+        answer.headers_mut().insert("content-disposition", "inline".parse().unwrap());
+        answer
+    };
+    let chain = Chain::start_before(homeserver, |_| content(json!({})), |_| {}).await;
+    let file = Request::get("/_matrix/client/v1/media/download/b/id").header("cookie", "of=another");
+    let response = chain.send(file.header("range", "bytes=0-1").body(body::empty()).unwrap()).await;
+    assert!(own.iter().all(|field| !response.headers().contains_key(*field)), "{response:?}");
+    assert!(response.headers().contains_key("content-disposition"));
+    let seen = chain.homeserver.seen().pop().unwrap();
+    assert!(!seen.headers().contains_key("cookie") && seen.headers().contains_key("range"));
+}
+
+#[tokio::test]
 async fn what_the_server_says_is_for_https_goes_there_with_its_body() {
     let chain = Chain::start(|_| {
         coded(Code::new(5, 5), json!({ "errcode": "M_UNRECOGNIZED", "error": "this path is for HTTPS" }))
