@@ -17,6 +17,9 @@ pub(crate) enum Route {
     WellKnown,
     /// Over CoAP, by this method.
     Coap(Method),
+    /// To a page of single sign-on, which a browser opens at the homeserver itself: its cookies are for
+    /// there.
+    Page,
     /// Only over HTTPS: a file, a method or a field that CoAP has no place for.
     Https,
     /// To nobody: this is the answer.
@@ -74,7 +77,7 @@ impl Asked {
             Credentials::Odd => (Account::nobody(), original.clone(), true),
         };
         let route = match route(request, &original, &segments) {
-            Route::Coap(_) if is_odd => Route::Https,
+            Route::Coap(_) | Route::Page if is_odd => Route::Https,
             route => route,
         };
         let target = if matches!(kind, Kind::Sync(_)) { bounded(&target, longest_poll) } else { target };
@@ -104,6 +107,14 @@ fn route(request: &Parts, target: &str, segments: &Segments<'_>) -> Route {
         [b"_matrix", b"client", _, b"rendezvous", ..] | [b"_matrix", b"client", _, _, b"rendezvous", ..] => {
             return Route::Https;
         }
+        [b"_matrix", b"client", _, b"login", b"sso", b"redirect", ..]
+        | [b"_matrix", b"client", _, b"auth", b"m.login.sso", ..]
+            if request.method == http::Method::GET =>
+        {
+            return Route::Page;
+        }
+        // Pages with forms, for stages of an authentication that a client does not know.
+        [b"_matrix", b"client", _, b"auth", ..] => return Route::Https,
         [b"_matrix", b"client", ..] if !is_media(below_root) => {}
         // What browsers are sent to, and what servers of an account have of their own.
         [b"_matrix" | b"_synapse", ..] => return Route::Https,
@@ -218,6 +229,13 @@ mod tests {
             ("GET", "/_synapse/client/pick_idp", &[]),
             ("GET", "/_matrix/key/v2/server", &[]),
             ("PUT", "/_matrix/client/unstable/org.matrix.msc4108/rendezvous/x", &[]),
+            (
+                "POST",
+                "/_matrix/client/v3/auth/m.login.terms/fallback/web?session=s",
+                &[("content-type", "application/x-www-form-urlencoded")],
+            ),
+            ("GET", "/_matrix/client/v3/auth/m.login.terms/fallback/web?session=s", &[]),
+            ("POST", "/_matrix/client/v3/auth/m.login.sso/fallback/web", &[]),
             ("GET", "/_matrix/client/v3/x", &[("if-none-match", "\"e\"")]),
             ("GET", "/_matrix/client/v3/x", &[("range", "bytes=0-1")]),
             ("POST", "/_matrix/client/v3/x", &[("content-type", "application/cbor")]),
@@ -226,6 +244,19 @@ mod tests {
         ] {
             assert_eq!(asked(method, target, fields).route, Route::Https, "{method} {target} {fields:?}");
         }
+    }
+
+    #[test]
+    fn single_sign_on_is_a_page_of_the_homeservers_own() {
+        for target in [
+            "/_matrix/client/v3/login/sso/redirect?redirectUrl=http%3A%2F%2Flocalhost",
+            "/_matrix/client/v3/login/sso/redirect/idp",
+            "/_matrix/client/r0/auth/m.login.sso/fallback/web?session=s",
+        ] {
+            assert_eq!(asked("GET", target, &[]).route, Route::Page, "{target}");
+        }
+        let odd = asked("GET", "/_matrix/client/v3/login/sso/redirect", &[("authorization", "Basic x")]);
+        assert_eq!(odd.route, Route::Https);
     }
 
     #[test]

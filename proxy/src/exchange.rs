@@ -19,7 +19,7 @@ use crate::translated::{Counted, Source, Streamed, Translated};
 use crate::upload::{self, Held, Upload};
 use crate::ways::{Udp, Way};
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, RETRY_AFTER};
+use http::header::{AUTHORIZATION, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body::Body as _;
 use http_body_util::BodyExt;
@@ -72,7 +72,11 @@ enum Trouble {
 impl Exchange {
     /// Returns the answer.
     pub(crate) async fn run(&mut self, body: Body) -> Result<Response<Body>, Down> {
-        let Route::Coap(method) = self.asked.route else { return self.as_it_came(body).await };
+        let method = match self.asked.route {
+            Route::Coap(method) => method,
+            Route::Page => return self.lead_away().await,
+            _ => return self.as_it_came(body).await,
+        };
         let (held, most) = (&self.proxy.held, self.proxy.settings.limits.request_body);
         let body = if method == lowband_client::Method::Get { body::empty() } else { body };
         let upload = match upload::hold(body, &self.asked.account, held, most).await {
@@ -84,6 +88,17 @@ impl Exchange {
             return self.as_it_came(body::whole(upload.json.clone())).await;
         };
         self.by_the_best_way(method, &upload, cbor).await
+    }
+
+    /// Leads a browser to the homeserver itself.
+    async fn lead_away(&self) -> Result<Response<Body>, Down> {
+        let base = timeout_at(self.deadline, self.proxy.https.base()).await.ok().flatten();
+        let there = base.map(|base| HeaderValue::try_from(format!("{base}{}", self.asked.target)));
+        let Some(Ok(there)) = there else { return Err(Down { may_have_arrived: false }) };
+        let mut response = Response::new(body::empty());
+        *response.status_mut() = StatusCode::FOUND;
+        response.headers_mut().insert(LOCATION, there);
+        Ok(response)
     }
 
     async fn by_the_best_way(
@@ -320,7 +335,7 @@ impl Exchange {
 
     async fn relayed(&self, form: Form, body: Body) -> Result<Response<Body>, Trouble> {
         // A homeserver that may take its time is one that has been found.
-        if timeout_at(self.deadline, self.proxy.https.known()).await.is_err() {
+        if timeout_at(self.deadline, self.proxy.https.base()).await.is_err() {
             return Err(Trouble::Link { arrived: false });
         }
         let mut headers = self.headers.clone();

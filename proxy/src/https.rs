@@ -134,17 +134,10 @@ impl Https {
     /// Sends a request to the homeserver and returns the answer as soon as its head is there. The request has
     /// path and query as its client wrote them. Waits while it is not known where the homeserver is.
     pub(crate) async fn send(&self, request: Request<Body>) -> Result<Response<Body>, Failed> {
-        self.want();
-        let mut base = self.inner.base.subscribe();
-        // The sender is in `self`, so that the wait cannot fail.
-        let Ok(base) = base.wait_for(Option::is_some).await.map(|base| base.clone()) else {
-            return Err(Failed::Silent);
-        };
+        let Some(base) = self.base().await else { return Err(Failed::Silent) };
         let (mut parts, body) = request.into_parts();
         let target = parts.uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
-        if let Some(base) = base {
-            parts.uri = base.uri(&target)?;
-        }
+        parts.uri = base.uri(&target)?;
         // The client's own leads here.
         parts.headers.remove(HOST);
         let answer = self.ask(Request::from_parts(parts, body)).await?;
@@ -172,12 +165,12 @@ impl Https {
         Ok(answer.map(|body| Watched::new(body, SILENCE).boxed_unsync()))
     }
 
-    /// Waits until it is known where the homeserver is.
-    pub(crate) async fn known(&self) {
+    /// Returns where the homeserver is, as soon as that is known.
+    pub(crate) async fn base(&self) -> Option<Base> {
         self.want();
         let mut base = self.inner.base.subscribe();
         // The sender is in `self`, so that the wait cannot fail.
-        let _known = base.wait_for(Option::is_some).await;
+        base.wait_for(Option::is_some).await.ok().and_then(|base| base.clone())
     }
 
     /// Notes where the homeserver is.

@@ -89,7 +89,7 @@ impl Proxy {
         match &asked.route {
             Route::WellKnown => return well_known(&url),
             Route::Refused(error) => return error.response(),
-            Route::Coap(_) | Route::Https => {}
+            Route::Coap(_) | Route::Page | Route::Https => {}
         }
         let Some(place) = self.requests.take(&asked.account, 1) else {
             return MatrixError::no_room("so many requests at once").response();

@@ -22,6 +22,16 @@ async fn media_goes_over_https_both_ways_as_it_is() {
 }
 
 #[tokio::test]
+async fn single_sign_on_leads_a_browser_to_the_homeserver_itself_and_no_token() {
+    let chain = Chain::start(|_| panic!("a page over CoAP")).await;
+    let target = "/_matrix/client/v3/login/sso/redirect/idp?access_token=t&redirectUrl=app%3A%2F%2Fx";
+    let response = chain.send(Request::get(target).body(body::empty()).unwrap()).await;
+    assert_eq!(response.status(), StatusCode::FOUND);
+    let there = "https://localhost/_matrix/client/v3/login/sso/redirect/idp?redirectUrl=app%3A%2F%2Fx";
+    assert_eq!(response.headers()["location"], there);
+}
+
+#[tokio::test]
 async fn what_a_browser_keeps_for_this_machine_does_not_go_there_nor_come_from_there() {
     let own = ["set-cookie", "strict-transport-security", "alt-svc"];
     let homeserver = move |request: Request<hyper::body::Incoming>, udp_port| {
