@@ -322,8 +322,13 @@ impl Exchange {
         }
         let status = response.status();
         if relay::is_cbor(response.headers()) {
+            let after = response.headers().get(RETRY_AFTER).cloned();
             let source = Source::Https(response.into_body());
-            return self.translated(status, source, true, Way::HttpsCbor, request_json).await;
+            let mut response = self.translated(status, source, true, Way::HttpsCbor, request_json).await?;
+            if let Some(after) = after {
+                response.headers_mut().insert(RETRY_AFTER, after);
+            }
+            return Ok(response);
         }
         if matches!(status, StatusCode::UNSUPPORTED_MEDIA_TYPE | StatusCode::BAD_REQUEST) {
             // A homeserver that knows no CBOR says that the body is no JSON.

@@ -216,13 +216,15 @@ async fn without_udp(reads_cbor: bool) -> (Chain, std::net::UdpSocket) {
             return documents(request, None, address.port(), reads_cbor);
         }
         let json = json!({ "in": if wants_cbor { "CBOR" } else { "JSON" } }).to_string();
-        match wants_cbor {
+        let mut answer = match wants_cbor {
             true => {
                 let cbor = lowband_codec::json_to_cbor(json.as_bytes()).unwrap();
                 testing::answer(200, "application/cbor", cbor)
             }
             false => testing::answer(200, "application/json", json),
-        }
+        };
+        answer.headers_mut().insert("retry-after", "7".parse().unwrap());
+        answer
     };
     let choose = move |settings: &mut Settings| {
         settings.udp = Some(format!("localhost:{}", address.port()));
@@ -237,7 +239,9 @@ async fn without_udp(reads_cbor: bool) -> (Chain, std::net::UdpSocket) {
 async fn where_udp_does_not_get_through_https_carries_cbor_or_else_json() {
     for (reads_cbor, form) in [(true, "CBOR"), (false, "JSON")] {
         let (chain, _silent) = without_udp(reads_cbor).await;
-        let answer = chain.get("/_matrix/client/v3/account/whoami").await;
-        assert_eq!(answer, (200, json!({ "in": form })), "{reads_cbor}");
+        let whoami = "/_matrix/client/v3/account/whoami";
+        let response = chain.send(request(Method::GET, whoami, Some("t"), &Value::Null)).await;
+        assert_eq!(response.headers()["retry-after"], "7", "{reads_cbor}");
+        assert_eq!(read(response).await, (200, json!({ "in": form })), "{reads_cbor}");
     }
 }
