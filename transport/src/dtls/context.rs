@@ -19,7 +19,7 @@ use openssl::x509::store::X509StoreBuilder;
 use openssl::x509::verify::X509CheckFlags;
 use std::collections::VecDeque;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// X25519 is the quicker one; with a P-256 certificate its curve must be in the list too. Short, because it
 /// travels in each ClientHello.
@@ -244,7 +244,27 @@ fn server_context(
     build().map_err(openssl_mistake)
 }
 
+/// Returns the context of the connecting side. All that believe what the system does share one, and with it
+/// the certificates: to read them takes some 25 ms and 0.9 MB each time. What the system believes since the
+/// first of them counts from the next start of the program on.
 fn client_context(
+    verification: &Verification,
+    key_log: Option<Arc<Mutex<KeyLog>>>,
+    max_fragment_length: Option<MaxFragmentLength>,
+) -> Result<SslContext, Vec<Mistake>> {
+    static OF_THE_SYSTEM: OnceLock<SslContext> = OnceLock::new();
+    let is_shared =
+        matches!(verification, Verification::System) && key_log.is_none() && max_fragment_length.is_none();
+    match OF_THE_SYSTEM.get() {
+        Some(context) if is_shared => Ok(context.clone()),
+        _ => {
+            let context = new_client_context(verification, key_log, max_fragment_length)?;
+            Ok(if is_shared { OF_THE_SYSTEM.get_or_init(|| context).clone() } else { context })
+        }
+    }
+}
+
+fn new_client_context(
     verification: &Verification,
     key_log: Option<Arc<Mutex<KeyLog>>>,
     max_fragment_length: Option<MaxFragmentLength>,
@@ -282,4 +302,23 @@ fn client_context(
         }
     }
     Ok(builder.build())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use foreign_types::ForeignType;
+
+    #[test]
+    fn the_certificates_of_the_system_are_read_once_for_all_sessions_that_keep_no_log() {
+        let of = |config: &Config| Contexts::new(config).unwrap().client.unwrap().context;
+        let system = Config { client: Some(Verification::System), ..Config::default() };
+        let logged = Config { key_log: true, ..system.clone() };
+        let none = Config { client: Some(Verification::None), ..Config::default() };
+        let (first, second) = (of(&system), of(&system));
+        assert_eq!(first.as_ptr(), second.as_ptr());
+        let (one, other) = (of(&logged), of(&logged));
+        assert_ne!(one.as_ptr(), other.as_ptr(), "a log is of one session");
+        assert!([one.as_ptr(), of(&none).as_ptr()].iter().all(|own| *own != first.as_ptr()));
+    }
 }
