@@ -1,9 +1,11 @@
 //! Connections of clients: HTTP/1.1 and HTTP/2 with prior knowledge, in clear text or over TLS.
 
-use crate::body::BoxError;
+use crate::body::{Body, BoxError};
 use crate::error::Error;
 use crate::proxy::Proxy;
 use crate::settings::{Identity, Settings};
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -17,6 +19,7 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -92,6 +95,32 @@ impl Drop for Busy {
     fn drop(&mut self) {
         self.0.rest();
         self.0.busy.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The body of an answer. Its connection is in use until it has gone.
+struct InUse {
+    body: Body,
+    _busy: Busy,
+}
+
+impl http_body::Body for InUse {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -194,15 +223,7 @@ async fn talk(
         async move {
             let request = request.map(|body| body.map_err(BoxError::from).boxed_unsync());
             let response = proxy.answer(request).await;
-            // The connection is in use until the answer's body has gone.
-            let response = response.map(|body| {
-                let body = body.map_frame(move |frame| {
-                    let _in_use = &busy;
-                    frame
-                });
-                body.boxed_unsync()
-            });
-            Ok::<_, Infallible>(response)
+            Ok::<_, Infallible>(response.map(|body| InUse { body, _busy: busy }))
         }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());

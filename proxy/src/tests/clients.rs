@@ -142,6 +142,17 @@ async fn the_head_of_a_long_answer_does_not_wait_for_its_body() {
 }
 
 #[tokio::test]
+async fn a_short_answer_says_its_length() {
+    let chain = Chain::start(|_| content(json!({}))).await;
+    for target in ["/_matrix/client/v3/account/whoami", "/nowhere"] {
+        let response = chain.send(request(Method::GET, target, Some("t"), &Value::Null)).await;
+        let told = response.headers()["content-length"].to_str().unwrap().to_owned();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(told, body.len().to_string(), "{target}");
+    }
+}
+
+#[tokio::test]
 async fn the_token_may_stand_in_the_query_and_never_reaches_the_path() {
     let chain = Chain::start(|seen| content(seen_json(seen))).await;
     let target = "/_matrix/client/v3/account/whoami?access_token=secret&a=b";
