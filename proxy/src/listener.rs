@@ -32,6 +32,9 @@ use tokio_openssl::SslStream;
 const PROTOCOLS: &[u8] = b"\x02h2\x08http/1.1";
 /// A client that has not finished its TLS handshake in this time is gone.
 const LONGEST_HANDSHAKE: Duration = Duration::from_secs(20);
+/// How long a connection is kept without a request: longer than clients keep one (matrix-sdk for 90 s), since
+/// some tell their user of a request that meets its end. Where there are too many, idle ones end at once.
+const KEPT: Duration = Duration::from_secs(600);
 /// Time to wait when the system has no room for one more connection.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -227,7 +230,7 @@ async fn talk(
         }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(KEPT);
     builder.http2().timer(TokioTimer::new());
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     tokio::select! {

@@ -142,6 +142,25 @@ async fn the_head_of_a_long_answer_does_not_wait_for_its_body() {
 }
 
 #[tokio::test]
+async fn a_connection_outlives_the_pauses_of_its_client() {
+    let chain = Chain::start(|_| content(json!({}))).await;
+    let mut connection = chain.connect().await;
+    for _ in 0..3 {
+        let asked = request(Method::GET, "/.well-known/matrix/client", None, &Value::Null);
+        let answer = read(connection.send_request(chain.named(asked)).await.unwrap()).await;
+        assert_eq!(answer.0, 200);
+        // Only the time of this pause is made up.
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(120)).await;
+        // Whoever has waited for that time gets his turn.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        tokio::time::resume();
+    }
+}
+
+#[tokio::test]
 async fn a_short_answer_says_its_length() {
     let chain = Chain::start(|_| content(json!({}))).await;
     for target in ["/_matrix/client/v3/account/whoami", "/nowhere"] {
