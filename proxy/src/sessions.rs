@@ -42,7 +42,23 @@ struct Entry {
 #[derive(Default)]
 struct Session {
     /// Held while dialling: others that want the session wait for the same handshake.
-    dialled: tokio::sync::Mutex<Option<(Udp, LastingConnection)>>,
+    dialled: tokio::sync::Mutex<Option<Dialled>>,
+}
+
+struct Dialled {
+    to: Udp,
+    /// How often datagrams had got through anew by then; see [`Ways::throughs`].
+    throughs: u64,
+    connection: LastingConnection,
+}
+
+impl Dialled {
+    /// Returns whether the connection is one to this place that lasts. It comes back by itself from the end
+    /// of its session, but with longer and longer pauses: after an outage a new one is quicker, and the dial
+    /// that found out that it is over may have left a session.
+    fn lasts(&self, to: &Udp, throughs: u64) -> bool {
+        self.to == *to && (self.throughs == throughs || self.connection.is_connected())
+    }
 }
 
 /// The use of a session by one request.
@@ -142,8 +158,8 @@ impl Session {
     async fn close(self: Arc<Self>) {
         // A request that dials has to end first: it is one that nobody waits for any more.
         let farewell = async {
-            if let Some((_, connection)) = self.dialled.lock().await.take() {
-                connection.close().await;
+            if let Some(dialled) = self.dialled.lock().await.take() {
+                dialled.connection.close().await;
             }
         };
         let _late = timeout(LONGEST_FAREWELL, farewell).await;
@@ -152,16 +168,15 @@ impl Session {
 
 impl Lease {
     /// Returns the connection of the session, dialled anew if there is none yet, or only one to another
-    /// server; `None` if datagrams do not get through any more, which another request that waited for the
-    /// same session may have found out.
+    /// server or that an outage has ended; `None` if datagrams do not get through any more, which another
+    /// request that waited for the same session may have found out.
     pub(crate) async fn connection(&self, udp: &Udp) -> Result<Option<LastingConnection>, Error> {
         let mut dialled = self.session.dialled.lock().await;
-        if let Some((to, connection)) = dialled.as_ref()
-            && to == udp
-        {
-            return Ok(Some(connection.clone()));
-        }
         let ways = &self.sessions.ways;
+        let throughs = ways.throughs();
+        if let Some(dialled) = dialled.as_ref().filter(|dialled| dialled.lasts(udp, throughs)) {
+            return Ok(Some(dialled.connection.clone()));
+        }
         if !ways.lead_to(udp) {
             return Ok(None);
         }
@@ -169,8 +184,9 @@ impl Lease {
             Some(first) => first,
             None => ways.dial(udp).await?,
         };
-        if let Some((_, old)) = dialled.replace((udp.clone(), connection.clone())) {
-            tokio::spawn(old.close());
+        let new = Dialled { to: udp.clone(), throughs, connection: connection.clone() };
+        if let Some(old) = dialled.replace(new).filter(|old| old.connection.is_connected()) {
+            tokio::spawn(old.connection.close());
         }
         Ok(Some(connection))
     }

@@ -199,6 +199,11 @@ impl Ways {
         }
     }
 
+    /// Returns how often datagrams have got through after they had not.
+    pub(crate) fn throughs(&self) -> u64 {
+        self.inner.lock().sessions
+    }
+
     /// Returns whether datagrams get through to this place, as far as is known.
     pub(crate) fn lead_to(&self, udp: &Udp) -> bool {
         let state = self.inner.lock();

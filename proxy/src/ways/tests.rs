@@ -184,6 +184,25 @@ async fn who_waited_for_a_session_dials_no_server_that_has_turned_out_silent() {
 }
 
 #[tokio::test]
+async fn after_an_outage_a_session_that_has_ended_gives_way_to_that_of_the_dial() {
+    let chain = Chain::start(true).await;
+    let ways = chain.ways(chain.settings());
+    until(&ways, |way| chain.is_udp(way)).await;
+    let Way::Udp(udp) = best(&ways).await else { panic!() };
+    let lease = Sessions::new(ways.clone(), 2, LONG).lease(&Account::nobody()).unwrap();
+    let before = lease.connection(&udp).await.unwrap().unwrap();
+    chain.relay.swallow(true);
+    ways.udp_failed(&lowband_client::Error::Timeout);
+    best(&ways).await;
+    before.clone().close().await;
+    chain.relay.swallow(false);
+    until(&ways, |way| chain.is_udp(way)).await;
+    let after = lease.connection(&udp).await.unwrap().unwrap();
+    assert!(after.is_connected() && !before.is_connected());
+    assert!(ways.take_first().is_none(), "the session of the dial is used");
+}
+
+#[tokio::test]
 async fn the_server_names_another_host_and_another_port() {
     let udp = StubServer::start(|_| content("there"));
     let port = udp.address.port();
