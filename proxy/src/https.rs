@@ -25,7 +25,7 @@ use hyper_openssl::client::legacy::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use lowband_client::key_log::KeyLogFile;
-use lowband_client::tls;
+use lowband_client::{Verification, tls};
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,16 +108,8 @@ struct Inner {
 impl Https {
     /// Makes the client. Fails if OpenSSL does, or for certificates that are none.
     pub(crate) fn new(settings: &Settings, stats: &Stats) -> Result<Https, Error> {
-        let key_log = settings.key_log.as_deref().map(KeyLogFile::open).transpose().map_err(Error::KeyLog)?;
-        let mut connector = tls::connector(&settings.verification, key_log)?;
-        connector.set_alpn_protos(PROTOCOLS)?;
         let names = Names::new(&settings.resolve, settings.family);
-        let mut connector = HttpsConnector::with_connector(Connector::new(names, stats.tcp()), connector)?;
-        let verification = settings.verification.clone();
-        connector.set_callback(move |configuration, _| {
-            tls::checked(configuration, &verification);
-            Ok(())
-        });
+        let connector = secured(Connector::new(names, stats.tcp()), settings)?;
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
@@ -191,6 +183,29 @@ impl Https {
     pub(crate) async fn wanted(&self) {
         self.inner.wanted.notified().await;
     }
+}
+
+/// Makes a connector of TLS, verified as the user says, on top of one of TCP.
+fn secured<C>(connector: C, settings: &Settings) -> Result<HttpsConnector<C>, Error> {
+    let key_log = settings.key_log.as_deref().map(KeyLogFile::open).transpose().map_err(Error::KeyLog)?;
+    let mut tls = tls::connector(&settings.verification, key_log)?;
+    tls.set_alpn_protos(PROTOCOLS)?;
+    let mut connector = HttpsConnector::with_connector(connector, tls)?;
+    let verification = settings.verification.clone();
+    connector.set_callback(move |configuration, uri| {
+        tls::checked(configuration, &verification);
+        let bare = uri.host().and_then(|host| host.strip_prefix('[')?.strip_suffix(']')?.parse().ok());
+        if let Some(address) = bare {
+            // OpenSSL takes an IPv6 address in its brackets for a name.
+            configuration.set_use_server_name_indication(false);
+            configuration.set_verify_hostname(false);
+            if !matches!(verification, Verification::None) {
+                configuration.param_mut().set_ip(address)?;
+            }
+        }
+        Ok(())
+    });
+    Ok(connector)
 }
 
 #[cfg(test)]

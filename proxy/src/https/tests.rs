@@ -5,10 +5,15 @@ use crate::body::{empty, whole};
 use crate::certificate::Certificate;
 use crate::testing::{self, Homeserver, answer, documents};
 use bytes::Bytes;
-use http::StatusCode;
+use http::{StatusCode, Uri};
 use http_body::Frame;
 use http_body_util::channel::Channel;
+use hyper_util::rt::TokioIo;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::net::TcpStream;
+use tower_service::Service;
 
 const PROTOCOLS_OF: [&[u8]; 2] = [b"\x08http/1.1", b"\x02h2"];
 
@@ -103,6 +108,39 @@ async fn a_server_that_is_not_trusted_gets_no_request() {
     unverified.verification = lowband_client::Verification::None;
     assert!(client(&unverified, &wrong.url()).send(request("/a")).await.is_ok());
     assert_eq!((another.seen().len(), wrong.seen().len()), (0, 1));
+}
+
+/// A connector to one address, whatever it is asked for.
+#[derive(Clone)]
+struct To(SocketAddr);
+
+impl Service<Uri> for To {
+    type Response = TokioIo<TcpStream>;
+    type Error = std::io::Error;
+    type Future = Pin<Box<dyn Future<Output = std::io::Result<TokioIo<TcpStream>>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let to = self.0;
+        Box::pin(async move { TcpStream::connect(to).await.map(TokioIo::new) })
+    }
+}
+
+#[tokio::test]
+async fn the_certificate_of_an_ipv6_address_is_for_that_address() {
+    let certificate = Certificate::for_loopback();
+    let reply = |request| documents(request, None, 0, false);
+    let homeserver = Homeserver::start(&certificate, PROTOCOLS, reply).await;
+    let mut connector = secured(To(homeserver.address), &settings(&certificate)).unwrap();
+    for (base, is_its_own) in
+        [("https://[::1]", true), ("https://127.0.0.1", true), ("https://[2001:db8::1]", false)]
+    {
+        let connected = connector.call(base.parse().unwrap()).await;
+        assert_eq!(connected.is_ok(), is_its_own, "{base}");
+    }
 }
 
 #[tokio::test]
