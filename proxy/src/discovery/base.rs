@@ -110,6 +110,14 @@ impl Named {
         if told.contains("://") {
             return Base::parse(told, clear_text).map(Named::Api);
         }
+        if let Some(id) = told.strip_prefix('@') {
+            return Err(match id.split_once(':') {
+                Some((_, server)) if !server.is_empty() => {
+                    format!("it is a Matrix ID, and its homeserver stands behind the colon: use {server}")
+                }
+                _ => "a homeserver's name does not begin with @".into(),
+            });
+        }
         let base = Base::parse(&format!("https://{told}"), clear_text)?;
         let is_name = base.port.is_none() && base.prefix.is_empty();
         Ok(if is_name { Named::Name(base) } else { Named::Api(base) })
@@ -161,6 +169,10 @@ mod tests {
             ("https://example.org/?a", "a query"),
             ("https://example.org/#a", "a fragment"),
             ("example org", "domain"),
+            ("@u:example.org", "behind the colon: use example.org"),
+            ("@u:example.org:8448", "use example.org:8448"),
+            ("@example.org", "does not begin with @"),
+            ("@u:", "does not begin with @"),
         ] {
             let found = Named::parse(told, false).unwrap_err();
             assert!(found.contains(why), "{told}: {found}");
