@@ -6,6 +6,7 @@
 //! ```
 
 mod args;
+mod places;
 mod state;
 
 use crate::exit::{Exit, Failure};
@@ -24,6 +25,9 @@ pub(crate) fn run(arguments: ProxyArgs) -> Result<(), Failure> {
     begin_log(arguments.verbose)?;
     let every = arguments.stats;
     let settings = arguments.settings()?;
+    if let Some((path, Err(error))) = settings.state.as_deref().map(|path| (path, state::probe(path))) {
+        tracing::warn!("{}: {error}: nothing can be remembered for the next start", path.display());
+    }
     // One thread does nearly all the work; those that resolve names need no heaps of their own.
     lowband_system::heap::share_one();
     lowband_system::heap::give_back_large();

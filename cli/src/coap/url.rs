@@ -32,7 +32,7 @@ impl Destination {
 }
 
 /// Removes the brackets of an IPv6 address.
-pub(super) fn unbracketed(host: &str) -> &str {
+pub(crate) fn unbracketed(host: &str) -> &str {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 

@@ -1,6 +1,6 @@
 //! The flags of `lowband proxy`.
 
-use super::state;
+use super::{places, state};
 use crate::coap::address::Fixed;
 use crate::coap::args::parse_seconds;
 use crate::coap::trust;
@@ -25,10 +25,11 @@ pub(crate) struct ProxyArgs {
     #[arg(long, value_name = "NAME|URL", env = "LOWBAND_PROXY_HOMESERVER")]
     homeserver: String,
     /// Where clients find it
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8009", env = "LOWBAND_PROXY_LISTEN")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8009", env = "LOWBAND_PROXY_LISTEN",
+          value_parser = places::listen)]
     listen: SocketAddr,
     /// Send datagrams there [default: the homeserver's host, at the port that it names, or 8008]
-    #[arg(long, value_name = "HOST[:PORT]")]
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = places::udp)]
     udp: Option<String>,
     /// Write a line to the log each SECONDS in which anything has moved: bytes on the wire, and what HTTPS
     /// with JSON would have cost. It is always written at the end, and on SIGUSR1
@@ -113,7 +114,10 @@ impl ProxyArgs {
         };
         settings.resolve = self.resolve.into_iter().map(Fixed::for_proxy).collect();
         settings.key_log = lowband_client::Settings::from_environment().key_log;
-        settings.check().map_err(super::failure)?;
+        settings.check().map_err(|error| {
+            let is_but_clear = Settings { clear_text: true, ..settings.clone() }.check().is_ok();
+            super::failure(error).with_hint(is_but_clear.then_some("--allow-http takes it all the same"))
+        })?;
         Ok(settings)
     }
 }

@@ -1,7 +1,10 @@
 //! Where the proxy remembers what worked, unless `--state` says so.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 /// Returns a file of its own for each homeserver: in the folder that systemd gives a service, else in that of
 /// the user's caches (XDG Base Directory Specification). `None` where there is neither.
@@ -24,6 +27,23 @@ fn file_in(homeserver: &str, variable: impl Fn(&str) -> Option<OsString>) -> Opt
     Some(folder.join(format!("proxy-{name}.json")))
 }
 
+/// Finds out whether the file can be written, by a file beside it that is removed again: what works is written
+/// only once something has worked, which is late for a mistake. Makes the folder where it is missing.
+pub(super) fn probe(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    if let Some(folder) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}.probe", std::process::id()));
+    // Of a process of the same number that was killed.
+    let _ = fs::remove_file(&beside);
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+    fs::remove_file(&beside)
+}
+
 /// Most characters of the homeserver in the name of its file. A longer one shares a file with others, and the
 /// file says whose it is.
 const LONGEST: usize = 200;
@@ -31,6 +51,16 @@ const LONGEST: usize = 200;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_written_is_noticed_and_a_probe_leaves_nothing() {
+        let folder = std::env::temp_dir().join(format!("lowband-probed-{}", std::process::id()));
+        probe(&folder.join("deep/file")).unwrap();
+        assert_eq!(fs::read_dir(folder.join("deep")).unwrap().count(), 0);
+        assert_eq!(probe(&folder).unwrap_err().kind(), io::ErrorKind::IsADirectory);
+        fs::remove_dir_all(&folder).unwrap();
+        assert!(probe(Path::new("/dev/null/file")).is_err());
+    }
 
     #[test]
     fn each_homeserver_has_a_file_where_caches_are() {

@@ -175,7 +175,11 @@ fn what_cannot_begin_says_what_helps() {
     for (flags, code, words) in [
         (&["--homeserver", "hs.example", "--listen", &taken][..], 7, "--listen ADDRESS:PORT takes another"),
         (&["--homeserver", "hs.example", "--listen", "0.0.0.0:0"], 2, "--allow-remote"),
-        (&["--homeserver", "http://hs.example"], 3, "access tokens"),
+        (&["--homeserver", "http://192.0.2.1:8008"], 3, "on the way; --allow-http takes it"),
+        (&["--homeserver", "@u:example.org"], 3, "use example.org"),
+        (&["--homeserver", "hs.example", "--udp", "localhost:99999"], 2, "\"99999\" is not a port"),
+        (&["--homeserver", "hs.example", "--listen", "8010"], 2, "127.0.0.1:8010, or [::1]:8010"),
+        (&["--homeserver", "hs.example", "--listen", "localhost:8010"], 2, "127.0.0.1:8010, or [::1]:8010"),
         (&["--homeserver", "hs.example", "--cacert", "/nonexistent"], 77, "/nonexistent"),
         (
             &[
@@ -198,6 +202,18 @@ fn what_cannot_begin_says_what_helps() {
         assert_eq!(status(&output), code, "{flags:?}: {told}");
         assert!(told.contains(words), "{flags:?}: {told}");
     }
+}
+
+#[test]
+fn a_file_that_cannot_remember_is_told_at_the_start() {
+    let arguments = ["proxy", "--listen", "127.0.0.1:0", "--homeserver", "https://localhost:1"];
+    let mut child =
+        lowband().args(arguments).args(["--state", "/dev/null/x"]).stderr(Stdio::piped()).spawn().unwrap();
+    let log = BufReader::new(child.stderr.take().unwrap());
+    let mut proxy = Proxy { child, log, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
+    let told = proxy.line_with("remembered");
+    assert!(told.contains("WARN") && told.contains("/dev/null/x: "), "{told}");
+    proxy.line_with(" stands for ");
 }
 
 #[test]
