@@ -105,7 +105,7 @@ async fn a_server_that_is_not_trusted_gets_no_request() {
     let told = chain(&failed);
     assert!(told.contains("certificate verify failed") && told.contains("--cacert FILE"), "{told}");
     let mut unverified = settings(&certificate);
-    unverified.verification = lowband_client::Verification::None;
+    unverified.verification = Verification::None;
     assert!(client(&unverified, &wrong.url()).send(request("/a")).await.is_ok());
     assert_eq!((another.seen().len(), wrong.seen().len()), (0, 1));
 }

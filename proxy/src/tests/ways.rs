@@ -187,7 +187,8 @@ async fn a_file_of_a_homeserver_that_is_not_found_is_told_in_time() {
         (Method::GET, "/_matrix/client/v1/media/download/b/id", 504),
         (Method::POST, "/_matrix/media/v3/upload", 429),
     ] {
-        let answer = chain.ask(method, target, Some("t"), &json!({}));
+        let nothing = json!({});
+        let answer = chain.ask(method, target, Some("t"), &nothing);
         let (told, answer) = tokio::time::timeout(LONG, answer).await.expect("an answer");
         assert_eq!(told, status, "{target}: {answer}");
     }
