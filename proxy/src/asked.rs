@@ -107,7 +107,8 @@ fn route(request: &Parts, target: &str, segments: &Segments<'_>) -> Route {
         [b"_matrix", b"client", _, b"rendezvous", ..] | [b"_matrix", b"client", _, _, b"rendezvous", ..] => {
             return Route::Https;
         }
-        [b"_matrix", b"client", _, b"login", b"sso", b"redirect", ..]
+        // `redirect` follows, which is one segment more than are looked at.
+        [b"_matrix", b"client", _, b"login", b"sso", ..]
         | [b"_matrix", b"client", _, b"auth", b"m.login.sso", ..]
             if request.method == http::Method::GET =>
         {
