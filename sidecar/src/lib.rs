@@ -34,7 +34,7 @@ use crate::config::Config;
 use crate::event_loop::EventLoop;
 use crate::key_log::KeyLog;
 use crate::metrics::Metrics;
-use crate::notes::Note;
+use crate::notes::{Given, Note};
 use crate::public::{Public, Stage};
 use crate::readiness::Readiness;
 use crate::renewal::Watch;
@@ -206,13 +206,19 @@ pub async fn run(
         None => metrics,
     });
     let admin = sockets.admin.as_ref().map(TcpListener::local_addr).transpose()?;
+    let public = sockets.public.as_ref().map(TcpListener::local_addr).transpose()?;
     if config.homeserver.is_some() {
         open_files::raise();
     }
-    tell_start(&config, listen, admin, &socket);
+    let given = Given {
+        receive_buffer: socket.buffer_sizes().ok().map(|(receive, _send)| receive),
+        open_files: open_files::limit(),
+        udp: listen,
+        public,
+    };
+    tell_start(&config, admin, &given);
     let port = match (&config.public, sockets.public, &translator) {
         (Some(settings), Some(listener), Some(translator)) => {
-            tell_public(settings, listen, listener.local_addr()?);
             let (identity, translator) = (&config.identity.server, translator.clone());
             let public = Public::new(settings.clone(), identity, translator, Arc::clone(&metrics))?;
             Some((public, listener))
@@ -314,34 +320,8 @@ fn seed() -> Result<[u8; 32], openssl::error::ErrorStack> {
     Ok(seed)
 }
 
-/// Reports the public port, and what of it an operator may not have meant.
-fn tell_public(settings: &public::Settings, udp: SocketAddr, tcp: SocketAddr) {
-    let scheme = if settings.listen.is_clear { "http" } else { "https" };
-    tracing::info!(%tcp, scheme, "serving clients over TCP");
-    if settings.listen.is_clear && !tcp.ip().to_canonical().is_loopback() {
-        tracing::warn!(
-            %tcp,
-            "--public http: passwords and access tokens of clients cross the network in clear text, unless what is \
-             before this port encrypts them"
-        );
-    }
-    if let Some(limit) = open_files::shortage(settings) {
-        tracing::warn!(
-            limit,
-            connections = settings.connections,
-            "the limit of open files (ulimit -n, LimitNOFILE=) is less than clients over TCP may need"
-        );
-    }
-    if tcp.port() != udp.port() {
-        tracing::warn!(
-            %udp,
-            %tcp,
-            "clients that UDP does not reach fall back to HTTPS at the number of the UDP port, and this one differs"
-        );
-    }
-}
-
-fn tell_start(config: &Config, listen: SocketAddr, admin: Option<SocketAddr>, socket: &Socket) {
+fn tell_start(config: &Config, admin: Option<SocketAddr>, given: &Given) {
+    let listen = given.udp;
     let version = env!("CARGO_PKG_VERSION");
     let admin = admin.map_or_else(|| "off".to_owned(), |address| address.to_string());
     match &config.homeserver {
@@ -353,7 +333,10 @@ fn tell_start(config: &Config, listen: SocketAddr, admin: Option<SocketAddr>, so
             tracing::info!(version, udp = %listen, %homeserver, %admin, "serving without Envoy");
         }
     }
+    if let (Some(settings), Some(tcp)) = (&config.public, given.public) {
+        let scheme = if settings.listen.is_clear { "http" } else { "https" };
+        tracing::info!(%tcp, scheme, "serving clients over TCP");
+    }
     tracing::info!("times of messages: {}", config.times.derived());
-    let granted = socket.buffer_sizes().ok().map(|(receive, _send)| receive);
-    notes::at_the_start(config, granted).iter().for_each(Note::log);
+    notes::at_the_start(config, given).iter().for_each(Note::log);
 }

@@ -15,9 +15,19 @@ pub(crate) fn raise() {
     }
 }
 
-/// Returns the limit, if clients over TCP may come to it.
-pub(crate) fn shortage(settings: &public::Settings) -> Option<u64> {
-    getrlimit(Resource::Nofile).current.filter(|limit| *limit < needed(settings.connections))
+/// Returns the limit of this process; `None` for none.
+pub(crate) fn limit() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
+}
+
+/// Returns what [`raise`] makes the limit; `None` for none.
+pub(crate) fn highest() -> Option<u64> {
+    getrlimit(Resource::Nofile).maximum
+}
+
+/// Returns whether clients over TCP may come to this limit.
+pub(crate) fn is_short(limit: u64, settings: &public::Settings) -> bool {
+    limit < needed(settings.connections)
 }
 
 /// Returns how many files clients over TCP may come to: each connection, all requests that they may have at a

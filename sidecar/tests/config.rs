@@ -386,6 +386,63 @@ fn check_config_says_what_the_start_says_and_ends_with_0_all_the_same() {
     }
 }
 
+/// Returns a port that is free over UDP and TCP at all addresses.
+fn free_port() -> u16 {
+    loop {
+        let tcp = std::net::TcpListener::bind("[::]:0").unwrap();
+        let port = tcp.local_addr().unwrap().port();
+        if std::net::UdpSocket::bind(("::", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+#[test]
+fn check_config_says_of_the_public_port_what_the_start_says() {
+    let folder = Folder::new("public-notes");
+    let (udp, tcp) = (free_port(), free_port());
+    let listen = format!("[::]:{udp}");
+    let differs = format!(
+        "--public [::]:{tcp}: clients that UDP does not reach fall back to HTTPS at the number of the UDP port, \
+         {udp}, and this one differs"
+    );
+    let clear = format!(
+        "--public http://0.0.0.0:{udp}: passwords and access tokens of clients cross the network in clear text, \
+         unless what is before this port encrypts them"
+    );
+    let files = "and 10000000 clients over TCP (--public-connections) may need more";
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
+    let both = [clear.as_str(), files];
+    let both = if limit.is_some_and(|limit| limit < 10_000_000) { &both[..] } else { &both[..1] };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64;
+    let day = identity::DAY;
+    let (certificate, key) = identity::Pair::valid(now - 70 * day, now + 20 * day + 60).write(&folder.0);
+    // The last line of all.
+    let left = " GMT, 20 days";
+    for (public, connections, told_of) in [
+        (format!("[::]:{tcp}"), "4", &[differs.as_str()][..]),
+        (format!("http://0.0.0.0:{udp}"), "4", &[&clear]),
+        (format!("http://0.0.0.0:{udp}"), "10000000", both),
+        (format!("http://127.0.0.1:{udp}"), "4", &[]),
+        (format!("[::]:{udp}"), "4", &[]),
+    ] {
+        let mut args = vec![format!("--certificate={certificate}"), format!("--key={key}")];
+        let given = ["--homeserver=http://127.0.0.1:8018", "--admin=off", "--udp-buffer=64KiB", "--listen"];
+        args.extend(given.iter().chain(&[&*listen, "--public", &public]).map(|arg| (*arg).to_owned()));
+        args.push(format!("--public-connections={connections}"));
+        let (checked, code) = told(&[&args[..], &["--check-config".to_owned()]].concat(), &[]);
+        assert_eq!((checked.lines().count(), code), (told_of.len() + 1, Some(0)), "{checked}");
+        let checked: Vec<_> =
+            checked.lines().map(|line| line.strip_prefix("lowband-sidecar: ").unwrap().to_owned()).collect();
+        let ends = told_of.iter().copied().chain([left]);
+        assert!(checked.iter().zip(ends).all(|(line, end)| line.ends_with(end)), "{checked:?}");
+        let started = lines_of_the_start(&args, &[], left);
+        let without =
+            |line: &&String| !["serving", "times of messages"].iter().any(|word| line.starts_with(word));
+        assert_eq!(started.iter().filter(without).collect::<Vec<_>>(), checked.iter().collect::<Vec<_>>());
+    }
+}
+
 #[test]
 fn check_config_ends_as_the_start_does_where_that_fails() {
     let folder = Folder::new("fails");
