@@ -68,6 +68,14 @@ pub fn at_the_start(config: &Config, given: &Given) -> Vec<Note> {
         );
         notes.push(Note { is_warning: false, text });
     }
+    if let Some(base) = config.homeserver.as_ref().map(|settings| &settings.homeserver.base)
+        && !base.is_secure()
+        && !base.is_loopback()
+    {
+        notes.push(Note::warning(format!(
+            "--homeserver {base}: passwords and access tokens of clients cross the network to there in clear text"
+        )));
+    }
     if let (Some(settings), Some(tcp)) = (&config.public, given.public) {
         notes.extend(of_the_public_port(settings, tcp, given).into_iter().flatten().map(Note::warning));
     }

@@ -444,6 +444,28 @@ fn check_config_says_of_the_public_port_what_the_start_says() {
 }
 
 #[test]
+fn a_homeserver_in_clear_text_on_another_machine_is_warned_of_once() {
+    let folder = Folder::new("clear");
+    let line = "lowband-sidecar: --homeserver http://192.0.2.7:8018: passwords and access tokens of clients cross \
+                the network to there in clear text\n";
+    for (url, expected) in [
+        ("http://192.0.2.7:8018", line),
+        ("http://127.0.0.1:8018", ""),
+        ("http://localhost:8018", ""),
+        ("https://192.0.2.7", ""),
+    ] {
+        let args = ["--udp-buffer=64KiB", "--homeserver", url].map(str::to_owned);
+        let checked = [folder.identity(), args.to_vec(), vec!["--check-config".to_owned()]].concat();
+        assert_eq!(told(&checked, &[]), (expected.to_owned(), Some(0)), "{url}");
+    }
+    let args = ["--homeserver=http://192.0.2.7:8018", "--listen=127.0.0.1:0", "--admin=off"];
+    let args = [folder.identity(), args.map(str::to_owned).to_vec()].concat();
+    let expected = line.trim_end().strip_prefix("lowband-sidecar: ").unwrap();
+    let started = lines_of_the_start(&args, &[], expected);
+    assert_eq!(started.last().map(String::as_str), Some(expected));
+}
+
+#[test]
 fn check_config_ends_as_the_start_does_where_that_fails() {
     let folder = Folder::new("fails");
     let exposed = folder.file("keys.log", b"");

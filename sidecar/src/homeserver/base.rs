@@ -3,6 +3,7 @@
 use http::Uri;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use std::fmt;
+use std::net::IpAddr;
 
 /// Scheme, host and port.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +43,18 @@ impl Base {
         self.scheme == Scheme::HTTPS
     }
 
+    /// Returns whether the host is this machine, as far as its name or address says.
+    pub fn is_loopback(&self) -> bool {
+        match self.host().parse::<IpAddr>() {
+            Ok(address) => address.to_canonical().is_loopback(),
+            // RFC 6761 section 6.3.
+            Err(_) => {
+                let name = self.host().trim_end_matches('.').to_ascii_lowercase();
+                name == "localhost" || name.ends_with(".localhost")
+            }
+        }
+    }
+
     /// Returns host and port in the terms of HTTP.
     pub fn authority(&self) -> &Authority {
         &self.authority
@@ -73,6 +86,25 @@ impl fmt::Display for Base {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_loopback_is_told_by_name_and_by_address() {
+        for (url, expected) in [
+            ("http://127.0.0.1:8018", true),
+            ("http://127.8.9.1", true),
+            ("http://[::1]:8018", true),
+            ("http://[::ffff:127.0.0.1]:8018", true),
+            ("http://localhost:8018", true),
+            ("http://Synapse.LOCALHOST.", true),
+            ("http://192.0.2.7:8018", false),
+            ("http://[2001:db8::1]", false),
+            ("http://0.0.0.0", false),
+            ("http://localhost.example.org", false),
+            ("http://synapse", false),
+        ] {
+            assert_eq!(Base::parse(url).unwrap().is_loopback(), expected, "{url}");
+        }
+    }
 
     #[test]
     fn a_base_is_scheme_host_and_port_and_nothing_else() {
