@@ -193,7 +193,7 @@ impl Options {
         let serving = self.serving.parse(self.check_config, mistakes);
         let upstream = self.upstream.parse(self.homeserver.is_given(), mistakes);
         let homeserver = self.homeserver.parse(mistakes);
-        let public = self.public.parse(self.homeserver.is_given(), mistakes);
+        let public = self.public.parse(self.homeserver.absence(), mistakes);
         let admin = mistakes.parse("--admin", &self.admin, values::address_or_off);
         let version =
             mistakes.parse("--default-cbor-version", &self.default_cbor_version, values::within(0..=1));

@@ -2,6 +2,7 @@
 //! running, 2 wrong configuration).
 
 use lowband_sidecar::config::{self, Config, Environment, LogFormat, Mistake, Task, now};
+use lowband_sidecar::notes::Note;
 use lowband_sidecar::{Error, Sockets, check_limits, envoy, logging, man, metrics, notes, run};
 use lowband_system::heap;
 use std::process::ExitCode;
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
     let config = match options.check() {
         Ok(config) => config,
         Err(mistakes) => {
-            environment.notes().iter().for_each(|note| logging::print(format, note));
+            environment.notes().iter().for_each(|note| logging::print(format, &note.text));
             return refuse(&mistakes);
         }
     };
@@ -60,7 +61,7 @@ fn main() -> ExitCode {
         Err(error) => return fail(format, &error),
     };
     metrics::count_panics();
-    environment.notes().iter().for_each(|note| tracing::warn!("{note}"));
+    environment.notes().iter().for_each(Note::log);
     match serve(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -76,7 +77,7 @@ fn main() -> ExitCode {
 
 /// Says what the start would say, and whether it would fail.
 fn check(config: &Config, environment: &Environment, format: LogFormat) -> ExitCode {
-    environment.notes().iter().for_each(|note| logging::print(format, note));
+    environment.notes().iter().for_each(|note| logging::print(format, &note.text));
     notes::before_the_start(config).iter().for_each(|note| logging::print(format, &note.text));
     if let Err(error) = lowband_sidecar::check(config) {
         return fail(format, &error);

@@ -19,7 +19,7 @@ pub struct Note {
 }
 
 impl Note {
-    fn warning(text: impl Into<String>) -> Note {
+    pub(crate) fn warning(text: impl Into<String>) -> Note {
         Note { is_warning: true, text: text.into() }
     }
 

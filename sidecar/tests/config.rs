@@ -194,6 +194,42 @@ fn a_variable_for_envoys_homeserver_does_not_take_its_place() {
 }
 
 #[test]
+fn that_envoy_wins_over_a_homeserver_is_told_and_what_takes_it_back_is_not() {
+    let folder = Folder::new("wins");
+    let args =
+        [folder.identity(), ["--udp-buffer=64KiB", "--check-config"].map(str::to_owned).to_vec()].concat();
+    let homeserver = ("LOWBAND_HOMESERVER", "http://127.0.0.1:8018");
+    let (envoy, none) = (("LOWBAND_UPSTREAM", "unix:x"), ("LOWBAND_UPSTREAM", ""));
+    let public = ("LOWBAND_PUBLIC", "[::]:8008");
+    let wins = "lowband-sidecar: LOWBAND_UPSTREAM wins over LOWBAND_HOMESERVER: Envoy is asked; to do without \
+                it, give LOWBAND_UPSTREAM no value\n";
+    let mistake = "lowband-sidecar: --public does nothing without --homeserver, and LOWBAND_UPSTREAM wins over \
+                   LOWBAND_HOMESERVER: with Envoy the public port is Envoy's (set by LOWBAND_PUBLIC)\n";
+    let both = format!("{wins}{mistake}");
+    for (environment, expected, code) in [
+        (&[homeserver, envoy][..], wins, 0),
+        (&[homeserver, envoy, public], &both, 2),
+        (&[homeserver, none, public], "", 0),
+        (&[envoy], "", 0),
+    ] {
+        assert_eq!(told(&args, environment), (expected.to_owned(), Some(code)), "{environment:?}");
+    }
+    let by_flag = [&args[..], &["--upstream=unix:x".to_owned()]].concat();
+    let (text, code) = told(&by_flag, &[homeserver, public]);
+    assert_eq!(
+        (text.matches("--upstream wins over LOWBAND_HOMESERVER").count(), code),
+        (2, Some(2)),
+        "{text}"
+    );
+
+    let more = ["--listen=127.0.0.1:0", "--admin=off"].map(str::to_owned);
+    let wins = wins.trim_end().strip_prefix("lowband-sidecar: ").unwrap();
+    let started =
+        lines_of_the_start(&[folder.identity(), more.to_vec()].concat(), &[homeserver, envoy], wins);
+    assert_eq!(started, [wins]);
+}
+
+#[test]
 fn each_parameter_of_rfc_7252_is_an_option_of_its_name() {
     let folder = Folder::new("parameters");
     let parse = |more: &[&str]| {

@@ -5,6 +5,7 @@
 
 use super::reference::{self, Translated};
 use super::{Mistake, Options};
+use crate::notes::Note;
 use clap::builder::Resettable;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
@@ -12,6 +13,8 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 
 const PREFIX: &str = "LOWBAND_";
+const UPSTREAM: &str = "LOWBAND_UPSTREAM";
+const HOMESERVER: &str = "LOWBAND_HOMESERVER";
 /// Changes of one letter between a name and the one that was meant, at most.
 const FARTHEST: usize = 3;
 
@@ -20,7 +23,7 @@ const FARTHEST: usize = 3;
 pub struct Environment {
     /// Flags whose value a variable gave, each with its variable.
     given: Vec<(String, String)>,
-    notes: Vec<String>,
+    notes: Vec<Note>,
 }
 
 /// Reads the options of this process from its arguments and its environment.
@@ -30,26 +33,34 @@ pub fn read() -> Result<(Options, Environment), clap::Error> {
         Some((name, value.to_string_lossy().into_owned()))
     };
     let variables: Vec<_> = std::env::vars_os().filter_map(ours).collect();
-    let Translated { arguments, notes: mut told } = reference::translate(std::env::args_os());
-    told.extend(notes(&variables));
+    let Translated { arguments, notes: told } = reference::translate(std::env::args_os());
+    let mut told: Vec<_> = told.into_iter().chain(notes(&variables)).map(Note::warning).collect();
     let command = without_empty(Options::command());
     let mut used = command.clone();
     let matches = used.try_get_matches_from_mut(arguments)?;
     let mut options = Options::from_arg_matches(&matches).map_err(|error| error.format(&mut used))?;
-    settle(&mut options, &matches);
+    told.extend(settle(&mut options, &matches));
     Ok((options, Environment { given: given(&command, &matches), notes: told }))
 }
 
 /// Decides between Envoy and the homeserver where not both are flags. The variable of `--homeserver` is that
 /// of `render-envoy --homeserver` as well: where a variable names Envoy's listener beside it, as in a pod
-/// with both containers, it is meant for Envoy. A flag wins over a variable.
-fn settle(options: &mut Options, matches: &ArgMatches) {
+/// with both containers, it is meant for Envoy. A flag wins over a variable. Returns a note where a
+/// homeserver is forgotten; in such a pod nothing is wrong, so it is no warning.
+fn settle(options: &mut Options, matches: &ArgMatches) -> Option<Note> {
     let source = |id| matches.value_source(id);
-    match (source("homeserver"), source("upstream")) {
-        (Some(ValueSource::EnvVariable), Some(_)) => options.homeserver.forget(),
-        (Some(_), Some(ValueSource::EnvVariable)) => options.upstream.forget(),
-        _ => {}
-    }
+    let (winner, without) = match (source("homeserver")?, source("upstream")?) {
+        (ValueSource::EnvVariable, ValueSource::EnvVariable) => (UPSTREAM, "give LOWBAND_UPSTREAM no value"),
+        (ValueSource::EnvVariable, _) => ("--upstream", "leave --upstream out"),
+        (_, ValueSource::EnvVariable) => {
+            options.upstream.forget();
+            return None;
+        }
+        _ => return None,
+    };
+    options.homeserver.forget(winner);
+    let text = format!("{winner} wins over {HOMESERVER}: Envoy is asked; to do without it, {without}");
+    Some(Note { is_warning: false, text })
 }
 
 impl Environment {
@@ -61,9 +72,9 @@ impl Environment {
         }
     }
 
-    /// Returns a line for each flag of the reference's, in their order, and then one for each variable that
-    /// does nothing, in the order of their names.
-    pub fn notes(&self) -> &[String] {
+    /// Returns a line for each flag of the reference's, in their order, then one for each variable that does
+    /// nothing, in the order of their names, and one where Envoy wins over a homeserver.
+    pub fn notes(&self) -> &[Note] {
         &self.notes
     }
 }
@@ -103,8 +114,11 @@ fn known() -> BTreeSet<String> {
 
 fn notes(variables: &[(String, String)]) -> Vec<String> {
     let known = known();
+    let has_homeserver = variables.iter().any(|(name, value)| name == HOMESERVER && !value.is_empty());
     let mut notes: Vec<_> = variables
         .iter()
+        // This is how a unit that is made for Envoy is told to do without.
+        .filter(|(name, value)| !(has_homeserver && name == UPSTREAM && value.is_empty()))
         .filter_map(|(name, value)| match known.contains(name) {
             true => value.is_empty().then(|| format!("{name} has no value, so it counts as not set")),
             false if is_of_kubernetes(name, value) => None,
@@ -208,6 +222,10 @@ mod tests {
     fn a_variable_without_a_value_is_told_to_count_as_not_set() {
         let line = "LOWBAND_SESSIONS has no value, so it counts as not set";
         assert_eq!(noted(&[("LOWBAND_SESSIONS", "")]), [line]);
+        let upstream = ("LOWBAND_UPSTREAM", "");
+        assert_eq!(noted(&[upstream, ("LOWBAND_HOMESERVER", "http://127.0.0.1:8018")]), [""; 0]);
+        assert_eq!(noted(&[upstream]).len(), 1);
+        assert_eq!(noted(&[upstream, ("LOWBAND_HOMESERVER", "")]).len(), 2);
     }
 
     #[test]

@@ -23,12 +23,26 @@ pub(in crate::config) struct Homeserver {
     /// system trusts.
     #[arg(long, env = "LOWBAND_HOMESERVER_CA", value_name = "FILE")]
     homeserver_ca: Option<PathBuf>,
+    /// What names Envoy, and made the homeserver be forgotten.
+    #[arg(skip)]
+    loses_to: Option<&'static str>,
 }
 
 impl Homeserver {
-    /// Forgets a homeserver that is meant for Envoy.
-    pub(in crate::config) fn forget(&mut self) {
-        *self = Homeserver { homeserver: None, homeserver_ca: None };
+    /// Forgets a homeserver that is meant for Envoy, which `winner`, a flag or a variable, names.
+    pub(in crate::config) fn forget(&mut self, winner: &'static str) {
+        *self = Homeserver { homeserver: None, homeserver_ca: None, loses_to: Some(winner) };
+    }
+
+    /// Returns why there is no homeserver, as what follows "does nothing".
+    pub(in crate::config) fn absence(&self) -> Option<String> {
+        match (&self.homeserver, self.loses_to) {
+            (Some(_), _) => None,
+            (None, None) => Some("without --homeserver".to_owned()),
+            (None, Some(winner)) => {
+                Some(format!("without --homeserver, and {winner} wins over LOWBAND_HOMESERVER"))
+            }
+        }
     }
 
     /// Returns whether this program asks the homeserver without Envoy in between.

@@ -50,7 +50,12 @@ enum Port {
 }
 
 impl Public {
-    pub(in crate::config) fn parse(&self, has_homeserver: bool, mistakes: &mut Mistakes) -> Option<Parsed> {
+    /// Parses the group. `absence`: why there is no homeserver, if there is none.
+    pub(in crate::config) fn parse(
+        &self,
+        absence: Option<String>,
+        mistakes: &mut Mistakes,
+    ) -> Option<Parsed> {
         let listen = mistakes.parse("--public", &self.public, listen_or_off);
         let connections =
             mistakes.parse("--public-connections", &self.public_connections, values::within(4..=MANY));
@@ -58,8 +63,8 @@ impl Public {
         let dtls_port = mistakes.parse("--dtls-port", &self.dtls_port, port);
         let parsed =
             Parsed { listen: listen?, connections: connections?, base_url: base_url?, dtls_port: dtls_port? };
-        if !has_homeserver {
-            parsed.need_homeserver(mistakes);
+        if let Some(absence) = absence {
+            parsed.need_homeserver(&absence, mistakes);
         }
         Some(parsed)
     }
@@ -99,8 +104,8 @@ impl Parsed {
     }
 
     /// Notes what does nothing without a homeserver: whoever gives it expects something else.
-    fn need_homeserver(&self, mistakes: &mut Mistakes) {
-        let why = |instead| format!("does nothing without --homeserver: with Envoy {instead}");
+    fn need_homeserver(&self, absence: &str, mistakes: &mut Mistakes) {
+        let why = |instead| format!("does nothing {absence}: with Envoy {instead}");
         if self.listen.is_some() {
             mistakes.add("--public", why("the public port is Envoy's"));
         }
