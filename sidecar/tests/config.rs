@@ -143,7 +143,7 @@ fn a_homeserver_takes_the_place_of_envoy_and_not_both_can_be_named() {
     let both = with(&["--homeserver", "http://127.0.0.1:8018", "--upstream", "unix:run/envoy.sock"]);
     let own = folder.identity()[1].clone();
     for (args, option, why) in [
-        (both, "--upstream", "does without"),
+        (both, "--upstream", "does without: leave out --upstream, or --homeserver to ask Envoy"),
         (with(&["--homeserver", "matrix.example.org"]), "--homeserver", "is not a URL like"),
         (
             with(&["--homeserver", "https://a", "--homeserver-ca", "/no/such"]),

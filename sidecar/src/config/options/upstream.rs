@@ -60,6 +60,8 @@ pub(in crate::config) struct Upstream {
 
 /// Where Envoy listens by the envoy.yaml of this program.
 const OF_ENVOY: &str = "unix:run/envoy.sock";
+const BOTH: &str =
+    "names an Envoy, which --homeserver does without: leave out --upstream, or --homeserver to ask Envoy";
 
 impl Upstream {
     /// Forgets an address in favour of a homeserver.
@@ -76,7 +78,7 @@ impl Upstream {
     ) -> Option<impl FnOnce(&dtls::Limits, &coap::Limits) -> Settings + use<>> {
         let given = self.upstream.as_deref();
         let address = mistakes.parse("--upstream", given.unwrap_or(OF_ENVOY), |url| match without_envoy {
-            true if given.is_some() => Err("names an Envoy, which --homeserver does without".to_owned()),
+            true if given.is_some() => Err(BOTH.to_owned()),
             _ => values::upstream(url),
         });
         let connections =
