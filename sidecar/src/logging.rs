@@ -10,7 +10,7 @@
 
 use crate::config::{Config, LogFormat, LogLevel};
 use crate::lines::Lines;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use tracing::level_filters::LevelFilter;
@@ -55,7 +55,7 @@ pub fn init(config: &Config) -> io::Result<Log> {
     let layer = tracing_subscriber::fmt::layer().with_writer(Queued(lines));
     match config.log_format {
         LogFormat::Text => {
-            let is_terminal = io::IsTerminal::is_terminal(&io::stderr());
+            let is_terminal = io::stderr().is_terminal();
             registry.with(layer.with_ansi(is_terminal).with_target(false)).init();
         }
         LogFormat::Json => registry.with(layer.json().flatten_event(true)).init(),
@@ -73,6 +73,13 @@ impl Log {
     pub fn tell(&self, line: &str) {
         write(self.format, Queued(self.lines), line);
     }
+}
+
+/// Returns whether standard error takes colours: a terminal, unless the environment is against it
+/// (<https://no-color.org>).
+pub fn is_coloured() -> bool {
+    let variable = |name| std::env::var_os(name).unwrap_or_default();
+    io::stderr().is_terminal() && variable("NO_COLOR").is_empty() && variable("TERM") != "dumb"
 }
 
 /// Writes a line to standard error when there is no log yet: a text for people, or an object like those of

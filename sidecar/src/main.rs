@@ -5,6 +5,7 @@ use lowband_sidecar::config::{self, Config, Environment, LogFormat, Mistake, Tas
 use lowband_sidecar::notes::Note;
 use lowband_sidecar::{Error, Sockets, check_limits, envoy, logging, man, metrics, notes, run};
 use lowband_system::heap;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -12,6 +13,8 @@ use tokio::sync::{Notify, mpsc};
 
 const FAILED: u8 = 1;
 const WRONG_CONFIGURATION: u8 = 2;
+/// What the parser of the command line calls itself at the beginning of a message.
+const PARSERS_NAME: &str = "error:";
 
 fn main() -> ExitCode {
     let (options, environment) = match config::read() {
@@ -95,12 +98,21 @@ fn fail(format: LogFormat, error: &dyn std::error::Error) -> ExitCode {
 /// it.
 fn refuse_arguments(error: &clap::Error) -> ExitCode {
     let is_json = std::env::var_os("LOWBAND_LOG_FORMAT").is_some_and(|format| format == "json");
-    if !error.use_stderr() || !is_json {
+    if !error.use_stderr() {
         error.exit();
     }
-    let text = error.render().to_string();
-    let first = text.lines().next().unwrap_or_default();
-    logging::print(LogFormat::Json, first.strip_prefix("error: ").unwrap_or(first));
+    let rendered = error.render();
+    let text = rendered.to_string();
+    if is_json {
+        let first = text.lines().next().unwrap_or_default();
+        logging::print(LogFormat::Json, first.strip_prefix("error: ").unwrap_or(first));
+    } else {
+        let is_mistake = text.starts_with(PARSERS_NAME);
+        let text = if logging::is_coloured() { rendered.ansi().to_string() } else { text };
+        // What is told where arguments are missing altogether is the help.
+        let text = if is_mistake { text.replacen(PARSERS_NAME, "lowband-sidecar:", 1) } else { text };
+        let _ = io::stderr().write_all(text.as_bytes());
+    }
     ExitCode::from(WRONG_CONFIGURATION)
 }
 
@@ -134,7 +146,7 @@ fn serve(config: Config) -> Result<(), Error> {
 
 /// Returns a channel that gets a message for each SIGHUP, which asks for another look at the files and never
 /// ends the process. Several signals at the same time count as one.
-fn hangups() -> std::io::Result<mpsc::Receiver<()>> {
+fn hangups() -> io::Result<mpsc::Receiver<()>> {
     let mut hangup = signal(SignalKind::hangup())?;
     let (tell, told) = mpsc::channel(1);
     tokio::spawn(async move {
@@ -145,7 +157,7 @@ fn hangups() -> std::io::Result<mpsc::Receiver<()>> {
     Ok(told)
 }
 
-fn runtime(threads: usize) -> std::io::Result<Runtime> {
+fn runtime(threads: usize) -> io::Result<Runtime> {
     match threads {
         // Everything on one thread saves a switch between threads on each request.
         1 => Builder::new_current_thread().enable_all().build(),
@@ -162,7 +174,7 @@ struct Signals {
 }
 
 impl Signals {
-    fn new() -> std::io::Result<Signals> {
+    fn new() -> io::Result<Signals> {
         Ok(Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,

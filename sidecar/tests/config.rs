@@ -324,7 +324,11 @@ fn a_wrong_configuration_ends_with_2_and_one_line_for_each_mistake() {
     for (line, option) in lines.iter().zip(["--listen", "--certificate", "--key", "--upstream"]) {
         assert!(line.starts_with(&format!("lowband-sidecar: {option} ")), "{line}");
     }
-    assert_eq!(run(&["--no-such-option".into()], &[]).status.code(), Some(2));
+    for args in [&["--nosuch"][..], &["render-envoy", "--nosuch"]] {
+        let (text, code) = told(&args.iter().map(|arg| (*arg).to_owned()).collect::<Vec<_>>(), &[]);
+        assert!(text.starts_with("lowband-sidecar: unexpected argument '--nosuch' found\n"), "{text}");
+        assert!(text.contains("\nUsage: lowband-sidecar") && code == Some(2), "{text}");
+    }
 }
 
 #[test]
