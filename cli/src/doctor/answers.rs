@@ -199,8 +199,10 @@ pub(crate) async fn well_known(
             let check = if leads_to(&base, https) {
                 Check::ok(NAME, text)
             } else {
-                Check::warn(NAME, format!("{text}, which is not {}", https.destination.authority))
-                    .cure("Clients that begin here go there: ask for that one too, or set advertise.base_url")
+                Check::warn(NAME, format!("{text}, which is not {}", https.destination.authority)).cure(
+                    "Clients that begin here go there: ask for that one too, or set what is told, by \
+                         --base-url of lowband-sidecar render-envoy, or without Envoy by --advertise",
+                )
             };
             check.fact("base_url", base)
         }

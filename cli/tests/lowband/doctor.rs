@@ -210,7 +210,9 @@ fn what_leads_elsewhere_is_told() {
     let base = Some("https://other.example");
     let site = Site::start("base", Certificate::for_loopback(), text, text, base);
     let output = site.examine(&[]);
-    assert_line(&lines(&output), "well-known", "warn", &["https://other.example", "advertise.base_url"]);
+    let cure = ["--base-url of lowband-sidecar render-envoy", "without Envoy by --advertise"];
+    let words = ["https://other.example", cure[0], cure[1]];
+    assert_line(&lines(&output), "well-known", "warn", &words);
     assert_eq!(status(&output), 0);
 }
 
