@@ -34,7 +34,12 @@ pub(super) fn probe(path: &Path) -> io::Result<()> {
         return Err(io::ErrorKind::IsADirectory.into());
     }
     if let Some(folder) = path.parent() {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        // Of a file in the place of a folder the system says that it exists.
+        made.map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => io::ErrorKind::NotADirectory.into(),
+            _ => error,
+        })?;
     }
     let mut beside = path.as_os_str().to_owned();
     beside.push(format!(".{}.probe", std::process::id()));
@@ -59,7 +64,7 @@ mod tests {
         assert_eq!(fs::read_dir(folder.join("deep")).unwrap().count(), 0);
         assert_eq!(probe(&folder).unwrap_err().kind(), io::ErrorKind::IsADirectory);
         fs::remove_dir_all(&folder).unwrap();
-        assert!(probe(Path::new("/dev/null/file")).is_err());
+        assert_eq!(probe(Path::new("/dev/null/file")).unwrap_err().kind(), io::ErrorKind::NotADirectory);
     }
 
     #[test]
