@@ -24,12 +24,14 @@ impl Headers {
         let mut headers = Vec::new();
         for header in given {
             match header.strip_prefix('@') {
-                None => headers.push(split(header)?),
+                None => headers.push(split(header).ok_or_else(|| malformed("a header of -H"))?),
                 Some(path) => {
                     let text = std::fs::read_to_string(path);
                     let text = text.map_err(|error| Failure::new(Exit::Read, format!("{path}: {error}")))?;
-                    for line in text.lines().filter(|line| !line.trim().is_empty()) {
-                        headers.push(split(line)?);
+                    for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty())
+                    {
+                        let place = || malformed(&format!("{path}: line {number}"));
+                        headers.push(split(line).ok_or_else(place)?);
                     }
                 }
             }
@@ -82,15 +84,18 @@ impl Headers {
     }
 }
 
-fn split(header: &str) -> Result<(String, String), Failure> {
-    // The error leaves out the header itself, which may be a token that was pasted badly.
-    let malformed = || Failure::new(Exit::Usage, "a header of -H is not of the form 'Name: value'");
-    let (name, value) = header.split_once(':').ok_or_else(malformed)?;
+/// Splits `Name: value`; `None` for what has not that form.
+fn split(header: &str) -> Option<(String, String)> {
+    let (name, value) = header.split_once(':')?;
     let name = name.trim();
-    if name.is_empty() || name.contains(char::is_whitespace) {
-        return Err(malformed());
-    }
-    Ok((name.to_owned(), value.trim().to_owned()))
+    let is_name = !name.is_empty() && !name.contains(char::is_whitespace);
+    is_name.then(|| (name.to_owned(), value.trim().to_owned()))
+}
+
+/// Makes the failure of a header. It leaves out the header itself, which may be a token, pasted badly.
+fn malformed(place: &str) -> Failure {
+    let form = "not of the form 'Name: value'; an access token stands in 'Authorization: Bearer TOKEN'";
+    Failure::new(Exit::Usage, format!("{place} is {form}"))
 }
 
 fn number(media_type: &str, header: &str) -> Result<u16, Failure> {

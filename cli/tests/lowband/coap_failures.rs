@@ -272,6 +272,14 @@ fn tips_of_other_commands_are_true() {
 }
 
 #[test]
+fn a_token_without_a_name_is_told_by_file_line_and_form() {
+    let file = TemporaryFile::with("token.txt", b"\nsyt_secret\n");
+    let output = run(&["coap", "-k", "-H", &file.at(), "localhost:1/any"]);
+    assert_fails(&output, 2, &[file.path(), ": line 2 is not", "'Authorization: Bearer TOKEN'"]);
+    assert!(!stderr(&output).contains("syt_secret"));
+}
+
+#[test]
 fn data_that_cannot_be_read_is_status_26() {
     assert_fails(&run(&["coap", "-d", "@/nonexistent", "localhost"]), 26, &["/nonexistent"]);
     assert_fails(&run(&["coap", "-H", "@/nonexistent", "localhost"]), 26, &["/nonexistent"]);
