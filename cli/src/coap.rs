@@ -94,7 +94,7 @@ pub(crate) fn run(mut arguments: CoapArgs) -> Result<(), Failure> {
     let aftermath = Aftermath {
         include: arguments.include,
         fail: arguments.fail,
-        json: arguments.json.is_some(),
+        json: arguments.as_json || arguments.json.is_some(),
         raw: arguments.raw,
         silent: arguments.silent,
         write_out: arguments.write_out.take(),

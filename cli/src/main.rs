@@ -49,13 +49,9 @@ enum Command {
     Man(shell::ManArgs),
 }
 
-/// Returns whether the arguments are those of `lowband coap`.
-fn in_coap() -> bool {
-    std::env::args_os().nth(1).is_some_and(|command| command == "coap")
-}
-
 fn main() -> ExitCode {
-    let outcome = match Cli::try_parse_from(argv::rewrite(std::env::args_os())) {
+    let arguments = argv::rewrite(std::env::args_os());
+    let outcome = match Cli::try_parse_from(&arguments) {
         Ok(cli) => match cli.command {
             Command::Coap(arguments) => coap::run(*arguments),
             Command::Doctor(arguments) => doctor::run(arguments),
@@ -66,7 +62,7 @@ fn main() -> ExitCode {
             Command::Man(arguments) => shell::man(&arguments, Cli::command()),
         },
         Err(error) => {
-            let error = tips::improve(error, in_coap());
+            let error = tips::improve(error, &arguments);
             if error.use_stderr() {
                 output::refusal(&error);
                 Err(Failure::silent(Exit::Usage))

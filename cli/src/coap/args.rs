@@ -19,7 +19,7 @@ use std::time::Duration;
 ///
 /// With stdout on a terminal, bodies are JSON on this side and CBOR on the wire: JSON of -d goes out as
 /// CBOR, and the answer is shown as JSON. Into a pipe or a file everything goes as it came, unless --json
-/// asks for JSON.
+/// (with a body) or --as-json (with or without) asks for JSON.
 ///
 /// The URL's host and port are dialled by DTLS over UDP, whether it says coaps, https, http or no scheme at
 /// all; without a port it is 8008. `coap://` (clear text) is refused.
@@ -39,18 +39,22 @@ pub(crate) struct CoapArgs {
     #[arg(long, value_name = "DATA", allow_hyphen_values = true, conflicts_with = "data")]
     pub(super) data_raw: Option<OsString>,
     /// The body as -d takes it, in JSON: it is sent as CBOR with the integer keys of Matrix, and the answer
-    /// is written as JSON, an error's too. -H with another Content-Type sends it as it stands
+    /// is written as JSON, an error's too. -H with another Content-Type sends it as it stands. A request
+    /// without a body has --as-json
     #[arg(long, value_name = "BODY", allow_hyphen_values = true, conflicts_with_all = ["data", "data_raw"])]
     pub(super) json: Option<OsString>,
     /// Send the body as it stands, also if it is JSON and stdout a terminal
     #[arg(long, conflicts_with = "json")]
     pub(super) as_is: bool,
+    /// Write the answer as JSON, an error's too, into a pipe or a file as on a terminal
+    #[arg(long)]
+    pub(super) as_json: bool,
     /// Write the bytes of the answer, also to a terminal and with --json
-    #[arg(short, long)]
+    #[arg(short, long, conflicts_with = "as_json")]
     pub(super) raw: bool,
     /// `Authorization`, `Content-Type` or `Accept`, the headers that CoAP can carry; `@FILE` reads them
-    /// from a file, one a line. Of the types that Accept lists the most wanted is asked for that CoAP has
-    /// a number for
+    /// from a file, one a line, as `Authorization: Bearer TOKEN`. Of the types that Accept lists the most
+    /// wanted is asked for that CoAP has a number for
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     pub(super) headers: Vec<String>,
     /// Do not verify the server's certificate
@@ -140,7 +144,7 @@ fn after_help() -> String {
   lowband coap -k coaps://localhost/_matrix/client/versions
   lowband coap -X PUT --json '{{"msgtype":"m.text","body":"Hi"}}' -H @token.txt \
     'coaps://hs.example/_matrix/client/v3/rooms/!r:hs/send/m.room.message/1'
-  lowband coap coaps://hs.example/_matrix/client/versions | lowband jc -c2j
+  lowband coap --as-json coaps://hs.example/_matrix/client/versions | jq .
   lowband coap -w '%{{code}} %{{bytes_in}} bytes\n' -o login \
     coaps://hs.example/_matrix/client/v3/login
   lowband coap -i -H 'Accept: application/json' \

@@ -60,8 +60,8 @@ fn empty(name: &str, bytes: usize) -> Failure {
     Failure::new(
         Exit::BadInput,
         format!(
-            "{name} is empty{white}, and an empty text is not JSON: '{{}}' is an empty object; leave --json \
-             out for a request without a body"
+            "{name} is empty{white}, and an empty text is not JSON: '{{}}' is an empty object; --as-json in \
+             place of --json writes the answer as JSON, and sends no body"
         ),
     )
 }

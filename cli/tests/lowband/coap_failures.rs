@@ -239,6 +239,7 @@ fn tips_are_true() {
         (&["--data-urlencode=a=b"], Some("the query stands in the URL")),
         (&["-ualice:secret"], Some("Authorization")),
         (&["-Z"], Some("on one session")),
+        (&["--fail-with-body"], Some("without -f the body of an error is written")),
         (&["-q"], None),
         (&["--zzz"], None),
     ] {
@@ -260,6 +261,10 @@ fn tips_of_other_commands_are_true() {
         (&["show", "-x", "f"], None),
         (&["completions", "-x"], None),
         (&["man", "-x"], None),
+        (&["proxy", "https://hs.example"], Some("--homeserver https://hs.example names")),
+        (&["proxy", "--homeserver", "a", "b"], None),
+        (&["proxy", "--homeserver=a", "--stats", "5"], Some("--stats=5")),
+        (&["proxy", "-x"], None),
         (&["--insecure", "doctor", "hs"], Some("exists")),
         (&["-x"], None),
     ] {

@@ -41,7 +41,28 @@ fn an_empty_text_is_not_json_and_its_argument_is_named() {
         let told = stderr(&output);
         assert_eq!(status(&output), 1, "{told}");
         assert!(told.starts_with(&format!("lowband: {name} is empty")), "{told}");
-        assert!(told.contains("an empty text is not JSON") && told.contains("leave --json out"), "{told}");
+        assert!(told.contains("an empty text is not JSON") && told.contains("--as-json in place"), "{told}");
+    }
+}
+
+#[test]
+fn an_answer_without_a_request_body_is_json_in_a_pipe() {
+    let stub = StubServer::start(|seen| {
+        content(if seen.method == Method::Get { CBOR.to_vec() } else { seen.body.clone() })
+    });
+    let output = coap(&stub, "/any", &["--as-json"]);
+    assert_quiet_success(&output);
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("{JSON}\n"));
+    let seen = stub.seen().pop().unwrap();
+    assert_eq!((seen.method, seen.body.len(), seen.options.accept), (Method::Get, 0, None));
+    let output = coap(&stub, "/any", &["--as-json", "--json", JSON]);
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("{JSON}\n"));
+    assert_eq!(status(&coap(&stub, "/any", &["--as-json", "-r"])), 2);
+    for wrong in [&["--json", "hs.example/any"][..], &["hs.example/any", "--json"]] {
+        let output = run(&[&["coap"], wrong].concat());
+        let told = stderr(&output);
+        assert_eq!(status(&output), 2, "{told}");
+        assert!(told.contains("tip: --as-json writes the answer as JSON"), "{told}");
     }
 }
 
