@@ -12,6 +12,7 @@ mod exit;
 mod input;
 mod jc;
 mod output;
+mod parser;
 mod progress;
 mod proxy;
 mod screen;
@@ -51,7 +52,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let arguments = argv::rewrite(std::env::args_os());
-    let outcome = match Cli::try_parse_from(&arguments) {
+    let outcome = match parser::parse::<Cli>(&arguments) {
         Ok(cli) => match cli.command {
             Command::Coap(arguments) => coap::run(*arguments),
             Command::Doctor(arguments) => doctor::run(arguments),

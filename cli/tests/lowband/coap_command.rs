@@ -138,6 +138,7 @@ fn what_fingers_of_curl_users_type_is_taken() {
         (&["-s", "--data-binary", &*file.at()][..], "from a file\n", (Some(60), None)),
         (&["-sS", "--data-raw", "@literal"], "@literal", (Some(60), None)),
         (&["-L", "--data-raw", "-"], "-", (Some(60), None)),
+        (&["--insecure", "-ss", "-S", "-S", "-d", "x"], "x", (Some(60), None)),
         (&["-HAccept: text/html, application/json;q=0.9, */*;q=0.1", "-d", "x"], "x", (Some(60), Some(50))),
     ] {
         let output = coap(&stub, "/any", arguments);

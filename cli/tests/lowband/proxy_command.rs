@@ -205,6 +205,21 @@ fn what_cannot_begin_says_what_helps() {
 }
 
 #[test]
+fn variables_without_a_value_count_as_not_set() {
+    let told = |homeserver: &str| {
+        let mut command = lowband();
+        command.args(["proxy", "--no-state", "--cacert", "/nonexistent"]);
+        command.env("LOWBAND_PROXY_HOMESERVER", homeserver).env("LOWBAND_PROXY_LISTEN", "");
+        let output = command.output().unwrap();
+        (status(&output), stderr(&output))
+    };
+    let (code, words) = told("hs.example");
+    assert!(code == 77 && words.contains("/nonexistent"), "{code}: {words}");
+    let (code, words) = told("");
+    assert!(code == 2 && words.contains("--homeserver <NAME|URL>"), "{code}: {words}");
+}
+
+#[test]
 fn a_file_that_cannot_remember_is_told_at_the_start() {
     let arguments = ["proxy", "--listen", "127.0.0.1:0", "--homeserver", "https://localhost:1"];
     let mut child =
