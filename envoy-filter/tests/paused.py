@@ -12,7 +12,7 @@ import subprocess
 import threading
 import unittest
 
-from parts import Envoy, Homeserver, Sidecar, answer, until, wait_for
+from parts import Envoy, Homeserver, Sidecar, answer, free_port, until, wait_for
 
 MIB = 1 << 20
 SESSIONS, ROUNDS = 60, 4
@@ -38,7 +38,9 @@ class Stopped:
     """A session that asks and takes nothing but what comes at once."""
 
     def __init__(self, port, source):
-        line = ["openssl", "s_client", "-dtls1_2", "-quiet", "-ign_eof", "-bind", f"{source}:0", "-connect", f"127.0.0.1:{port}"]
+        # s_client shares its address (SO_REUSEADDR), so that Linux may choose one port for two of them.
+        own = f"{source}:{free_port()}"
+        line = ["openssl", "s_client", "-dtls1_2", "-quiet", "-ign_eof", "-bind", own, "-connect", f"127.0.0.1:{port}"]
         self.process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
     def ask(self, number):
