@@ -262,12 +262,14 @@ fn the_options_of_the_page_for_operators_are_the_sidecars() {
         assert_eq!((flags.len(), flags.len()), (variables.len(), defaults.len()), "{row}");
         for ((flag, variable), default) in flags.iter().zip(&variables).zip(&defaults) {
             let (_, from_flag) = help.split_once(&format!("{flag} <")).unwrap_or_else(|| panic!("no {flag}"));
-            let (_, from_variable) = from_flag
+            let (told, from_variable) = from_flag
                 .split_once(&format!("[env: {variable}="))
                 .unwrap_or_else(|| panic!("no {variable}"));
-            let (found, _) =
-                from_variable.split_once("[default: ").and_then(|(_, rest)| rest.split_once("]\n")).unwrap();
-            assert_eq!(found, default, "{flag}");
+            let of_option = from_variable.split("\n      --").next().unwrap();
+            let found = of_option.split_once("[default: ").and_then(|(_, rest)| rest.split_once("]\n"));
+            // What depends on other options is a default of its text, not of clap.
+            let is_told = found.map_or_else(|| told.contains(default), |(found, _)| found == default);
+            assert!(is_told, "the default of {flag} is not `{default}`");
             count += 1;
         }
     }
