@@ -131,7 +131,8 @@ fn bench(options: &Options) -> Result<()> {
         if options.chain {
             let homeserver = stub::Homeserver::start().await?;
             let public = Port::free_for_both()?;
-            let envoy = Envoy::start(&parts, &folder, &public, &format!("http://{}", homeserver.address))?;
+            let url = format!("http://{}", homeserver.address);
+            let envoy = Envoy::start(&parts, &folder, &public, &url, None)?;
             envoy.ready().await?;
             let (_sidecar, subject) = start(&parts, &folder, &certificate).await?;
             measure::chain(&plan, subject, id_of(&envoy.process)?, &mut figures).await?;

@@ -33,6 +33,9 @@ pub struct Layout {
     pub sidecar: &'static [&'static str],
     /// The part that translates.
     pub translator: Translator,
+    /// Whether discovery and login name the chain as the homeserver, so that clients stay on it. Otherwise their
+    /// answers are the homeserver's own.
+    pub base_url: bool,
 }
 
 /// The parts of a chain. Dropped in the order of the fields: no part sees the one behind it vanish.
@@ -54,7 +57,8 @@ pub struct Chain {
 impl Chain {
     /// Starts all parts at once. They are not ready yet: see [`Chain::ready`].
     pub fn start(parts: &Parts, layout: Layout, port: Port) -> Result<Chain> {
-        let Layout { folder, homeserver, sidecar, translator } = layout;
+        let Layout { folder, homeserver, sidecar, translator, base_url } = layout;
+        let base_url = base_url.then(|| format!("https://localhost:{}", port.number()));
         let socket = folder.join("envoy.sock");
         if socket.as_os_str().len() > LONGEST_SOCKET_PATH {
             return Err(Error::Setup(format!(
@@ -73,13 +77,15 @@ impl Chain {
         };
         let (envoy, sidecar) = match translator {
             Translator::Envoy => (
-                Some(Envoy::start(parts, &folder, &port, &homeserver)?),
+                Some(Envoy::start(parts, &folder, &port, &homeserver, base_url.as_deref())?),
                 Sidecar::start(parts, &folder, &port, &certificate, sidecar)?,
             ),
-            Translator::Sidecar => (
-                None,
-                Sidecar::start_without_envoy(parts, &folder, &port, &certificate, &homeserver, sidecar)?,
-            ),
+            Translator::Sidecar => {
+                let advertise = base_url.as_deref().map(|url| ["--advertise", url]);
+                let more = [sidecar, advertise.as_ref().map_or(&[], |pair| pair.as_slice())].concat();
+                let homeserver = homeserver.as_str();
+                (None, Sidecar::start_without_envoy(parts, &folder, &port, &certificate, homeserver, &more)?)
+            }
         };
         Ok(Chain { sidecar, envoy, synapse, certificate, folder, port })
     }

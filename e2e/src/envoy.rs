@@ -42,16 +42,21 @@ pub struct Envoy {
 
 impl Envoy {
     /// Renders the configuration into `folder`, where `certificate.pem` and `key.pem` lie, and starts Envoy;
-    /// `ready` says when it serves.
-    pub fn start(parts: &Parts, folder: &Path, public: &Port, homeserver: &str) -> Result<Envoy> {
+    /// `ready` says when it serves. Clients are told that `base_url` is the homeserver, if there is one.
+    pub fn start(
+        parts: &Parts,
+        folder: &Path,
+        public: &Port,
+        homeserver: &str,
+        base_url: Option<&str>,
+    ) -> Result<Envoy> {
         let program = parts.envoy()?;
         let (admin, metrics) = (Port::free()?, Port::free()?);
         let mut render = Command::new(parts.program("lowband-sidecar")?);
         render.arg("render-envoy");
         render.arg("--public-port").arg(public.number().to_string());
         render.arg("--public-address").arg(public.reach().tcp().to_string());
-        // Clients that begin with discovery, or go where a login sends them, stay on this chain.
-        render.arg("--base-url").arg(format!("https://localhost:{}", public.number()));
+        render.args(base_url.iter().flat_map(|url| ["--base-url", url]));
         render.arg("--admin-port").arg(admin.number().to_string());
         render.arg("--metrics").arg(metrics.loopback().to_string());
         render.arg("--dir").arg(folder).arg("--wasm").arg(parts.wasm()?).arg("--install").arg(folder);

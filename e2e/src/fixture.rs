@@ -54,7 +54,7 @@ impl Fixture {
             Translator::Envoy => parts.test_folder(name)?,
             Translator::Sidecar => parts.test_folder(&format!("{name}-without-envoy"))?,
         };
-        let layout = Layout { folder, homeserver, sidecar, translator };
+        let layout = Layout { folder, homeserver, sidecar, translator, base_url: false };
         let chain = runtime.block_on(async {
             let chain = Chain::start(&parts, layout, Port::free_for_both()?)?;
             chain.ready().await?;

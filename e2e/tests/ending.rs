@@ -37,7 +37,7 @@ async fn at_the_end_envoy_lets_its_clients_go_and_serves_the_sidecar_on() {
     let folder = parts.test_folder("ending").unwrap();
     let certificate = Certificate::make(&folder).unwrap();
     let port = Port::free_for_both().unwrap();
-    let envoy = Envoy::start(&parts, &folder, &port, NO_HOMESERVER).unwrap();
+    let envoy = Envoy::start(&parts, &folder, &port, NO_HOMESERVER, None).unwrap();
     let admin = envoy.admin().port().to_string();
     let sidecar =
         Sidecar::start(&parts, &folder, &port, &certificate, &["--envoy-admin-port", &admin]).unwrap();

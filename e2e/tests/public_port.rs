@@ -225,7 +225,7 @@ async fn a_second_envoy_does_not_share_the_port_without_a_word() {
     let start = |name| {
         let folder = parts.test_folder(name).unwrap();
         Certificate::make(&folder).unwrap();
-        Envoy::start(&parts, &folder, &port, "http://127.0.0.1:1").unwrap()
+        Envoy::start(&parts, &folder, &port, "http://127.0.0.1:1", None).unwrap()
     };
     let first = start("port_first");
     first.ready().await.unwrap();
@@ -243,7 +243,7 @@ async fn a_sidecar_whose_upstream_is_this_port_is_told_so() {
     let folder = parts.test_folder("port_as_upstream").unwrap();
     let certificate = Certificate::make(&folder).unwrap();
     let port = Port::free_for_both().unwrap();
-    let envoy = Envoy::start(&parts, &folder, &port, "http://127.0.0.1:1").unwrap();
+    let envoy = Envoy::start(&parts, &folder, &port, "http://127.0.0.1:1", None).unwrap();
     envoy.ready().await.unwrap();
     let upstream = format!("http://{}", port.loopback());
     let arguments = [

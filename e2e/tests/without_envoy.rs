@@ -88,6 +88,7 @@ async fn curl_and_nio_are_served_in_json_in_cbor_and_with_media() {
         homeserver: Homeserver::Own(RateLimits::Lifted),
         sidecar: &[],
         translator: Translator::Sidecar,
+        base_url: false,
     };
     let chain = Chain::start(&parts, layout, Port::free_for_both().unwrap()).unwrap();
     chain.ready().await.unwrap();

@@ -61,7 +61,8 @@ async fn start(options: &Up, folder: &Path, port: Port) -> Result<Chain> {
     say(format_args!("Starting the chain in {}", folder.display()));
     let begin = Instant::now();
     let translator = if options.without_envoy { Translator::Sidecar } else { Translator::Envoy };
-    let layout = Layout { folder: folder.to_owned(), homeserver, sidecar: &[], translator };
+    let folder = folder.to_owned();
+    let layout = Layout { folder, homeserver, sidecar: &[], translator, base_url: true };
     let chain = Chain::start(&Parts::from_environment(), layout, port)?;
     let ready = |part: &str, at: String| {
         say(format_args!("  {part:<12}{at:<52}{:>5.1} s", begin.elapsed().as_secs_f32()));
