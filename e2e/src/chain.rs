@@ -33,8 +33,8 @@ pub struct Layout {
     pub sidecar: &'static [&'static str],
     /// The part that translates.
     pub translator: Translator,
-    /// Whether discovery and login name the chain as the homeserver, so that clients stay on it. Otherwise their
-    /// answers are the homeserver's own.
+    /// Whether discovery and login name the chain as the homeserver, so that clients stay on it. Otherwise
+    /// their answers are the homeserver's own.
     pub base_url: bool,
 }
 

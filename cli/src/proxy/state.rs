@@ -27,8 +27,8 @@ fn file_in(homeserver: &str, variable: impl Fn(&str) -> Option<OsString>) -> Opt
     Some(folder.join(format!("proxy-{name}.json")))
 }
 
-/// Finds out whether the file can be written, by a file beside it that is removed again: what works is written
-/// only once something has worked, which is late for a mistake. Makes the folder where it is missing.
+/// Finds out whether the file can be written, by a file beside it that is removed again: what works is
+/// written only once something has worked, which is late for a mistake. Makes the folder where it is missing.
 pub(super) fn probe(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
