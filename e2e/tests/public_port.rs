@@ -263,9 +263,10 @@ async fn a_sidecar_whose_upstream_is_this_port_is_told_so() {
     .unwrap();
     wait::until("a warning", Duration::from_secs(20), async || {
         let log = std::fs::read_to_string(sidecar.log()).unwrap();
-        let warning = log.lines().find(|line| line.contains("WARN")).map(str::to_owned);
+        let told = |line: &&str| line.contains("--upstream names Envoy's port for clients");
+        let warning = log.lines().find(told).map(str::to_owned);
         let warning = warning.ok_or(log)?;
-        assert!(warning.contains("--upstream names Envoy's port for clients") && warning.contains(&upstream));
+        assert!(warning.contains("WARN") && warning.contains(&upstream), "{warning}");
         assert!(warning.contains("unix:run/envoy.sock"), "the cure: {warning}");
         Ok(())
     })
