@@ -111,7 +111,7 @@ msrv: ## the oldest compiler that Cargo.toml names still takes all crates; needs
 	rustup toolchain install --profile minimal $(MSRV)
 	CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/msrv cargo +$(MSRV) check --locked --workspace --all-targets
 
-test-npm: setup-test npm-again ## the npm package in Node, a Vite build and Chromium
+test-npm: setup-test npm ## the npm package in Node, a Vite build and Chromium
 	@env $(WITH_NODE) npm --prefix npm run --silent check
 	@env $(WITH_NODE) LOWBAND_NPM_PACKED=$(PACKED) LOWBAND_NPM_MAX_GZIPPED=$(NPM_MAX_GZIPPED) npm --prefix npm test --silent
 
@@ -129,7 +129,7 @@ unit: ## the tests of all crates but e2e, and the fuzz targets over their seeds
 # The tests that hold as well where the sidecar translates and there is no Envoy: a minute and a half.
 WITHOUT_ENVOY := $(addprefix --test ,edges failure hostile_homeserver leaving long_poll main_job public_port rate_limit reference targets)
 
-e2e: setup-test images-again page $(COPY_FILTER) ## the tests against the real parts
+e2e: setup-test images page $(COPY_FILTER) ## the tests against the real parts
 	python3 envoy-filter/tests/real_envoy.py
 	python3 envoy-filter/tests/streaming.py
 	python3 envoy-filter/tests/closing.py
@@ -162,7 +162,7 @@ test-kubernetes: setup-test images kubernetes .tools/linters.stamp $(KUBE_SCORE)
 	python3 e2e/kubernetes/lint.py
 	python3 e2e/kubernetes/run.py
 
-test-more: setup-more images kubernetes npm ## what takes too long for `make test` or needs Java, a newer Go or systemd: late answers, Envoy Gateway, Istio, 2,000 sessions, other bundlers, the unit; eight minutes
+test-more: setup-more images-again kubernetes npm-again ## what takes too long for `make test` or needs Java, a newer Go or systemd: two builds with the same bytes, late answers, Envoy Gateway, Istio, 2,000 sessions, other bundlers, the unit; ten minutes
 	$(GO_COAP) vet ./...
 	python3 e2e/systemd/run.py
 	.venv/examples/bin/python e2e/ingress/envoy_gateway.py
@@ -260,7 +260,8 @@ install: ## put what `make build filter` has made below PREFIX, with the systemd
 # the matching library.
 WASM := wasm32-unknown-unknown
 WASM_STD_LIB := $(wildcard $(shell rustc --print target-libdir --target $(WASM) 2>/dev/null))
-WASM_ENV := CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/wasm
+WASM_DIR = $(CARGO_TARGET_DIR)/wasm
+WASM_ENV = CARGO_TARGET_DIR=$(WASM_DIR)
 # Without the remapping the module holds the paths of this machine and differs from one machine to the next.
 WASM_RUSTFLAGS := --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo --remap-path-prefix=$(CURDIR)=/src
 ifeq ($(WASM_STD_LIB),)
@@ -285,10 +286,12 @@ AGAIN := $(CARGO_TARGET_DIR)/npm-again
 # optimises the module without a look at other crates, unless only the module is asked for.
 WASM_BUILD = env $(WASM_ENV) CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="$(WASM_RUSTFLAGS)" \
   cargo rustc --locked --profile wasm --target $(WASM) $(WASM_FLAGS) --crate-type cdylib
-WASM_OUT := $(CARGO_TARGET_DIR)/wasm/$(WASM)/wasm
+WASM_OUT = $(WASM_DIR)/$(WASM)/wasm
 
 # Envoy's V8 has the vectors of WebAssembly, and a long answer costs a tenth less with them.
 filter: WASM_RUSTFLAGS += -Ctarget-feature=+simd128
+# Cargo keeps one build of a crate for all flags: in one folder each of the two would drive the other out.
+filter: WASM_DIR = $(CARGO_TARGET_DIR)/wasm-filter
 filter: .tools/system.stamp ## the Envoy filter: target/lowband-filter.wasm
 	@$(STEP)/filter.log 'Building the Envoy filter' $(WASM_BUILD) -p lowband-envoy-filter
 	@cp --update $(WASM_OUT)/lowband_envoy_filter.wasm $(FILTER)
@@ -532,9 +535,10 @@ $(foreach each,$(ENVIRONMENTS),$(eval $(call ENVIRONMENT,$(each))))
 # command keeps to the lock as well.
 NODE_CLIENTS = env $(WITH_NODE) npm --prefix e2e/foreign/node install --no-save
 
+# Optimised it takes three times as long to build, and saves less than a second.
 .tools/bin/cargo-deny: | needed
 	@$(STEP)/cargo-deny.log 'Building cargo-deny' env -u CARGO_TARGET_DIR \
-	  cargo install cargo-deny --version 0.20.2 --locked --root .tools
+	  cargo install cargo-deny --version 0.20.2 --locked --debug --root .tools
 
 .tools/bin/cargo-fuzz: | .tools/fuzz.stamp
 	@$(STEP)/cargo-fuzz.log 'Building cargo-fuzz' env -u CARGO_TARGET_DIR \
