@@ -4,6 +4,7 @@
 use crate::config;
 use crate::host::{self, Action, BufferType, LogLevel, MapType, Refused, StreamType};
 use lowband_shares::Network;
+use lowband_translation::common::Common;
 use lowband_translation::config::Config;
 use lowband_translation::exchange::Exchange;
 use lowband_translation::headers::{Edit, Headers};
@@ -34,7 +35,7 @@ const TELL_AFTER: u32 = 250;
 /// each of them.
 #[derive(Default)]
 struct Root {
-    config: Arc<Config>,
+    common: Arc<Common>,
     /// The host's ids of the series, in the order of `Metric::all`. A series for which the host gave no id is
     /// not counted.
     ids: Vec<Option<u32>>,
@@ -64,7 +65,7 @@ impl Root {
         };
         let ids = Metric::all().into_iter().map(define).collect();
         let held = RefCell::new(Held::new(&config));
-        Root { config: Arc::new(config), ids, held, ..Root::default() }
+        Root { common: config.into(), ids, held, ..Root::default() }
     }
 
     fn count(&self, metric: Metric, value: u64) {
@@ -154,7 +155,7 @@ pub(crate) fn create(id: u32, parent: u32) {
         if parent == 0 {
             contexts.roots.insert(id, Rc::default());
         } else if let Some(root) = contexts.roots.get(&parent) {
-            let exchange = Exchange::new(Arc::clone(&root.config));
+            let exchange = Exchange::new(Arc::clone(&root.common));
             contexts.streams.insert(id, Box::new(Stream { exchange, root: Rc::clone(root), share: None }));
         }
     });

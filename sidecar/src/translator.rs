@@ -28,6 +28,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use lowband_codec::KeyTable;
+use lowband_translation::common::Common;
 use lowband_translation::config::{Advertise, Config};
 use openssl::error::ErrorStack;
 use std::error::Error;
@@ -71,9 +72,9 @@ pub struct Translator {
 struct Shared {
     homeserver: Homeserver,
     /// For requests of the sidecar itself.
-    for_coap: Arc<Config>,
+    for_coap: Arc<Common>,
     /// For requests of everybody else.
-    for_strangers: Arc<Config>,
+    for_strangers: Arc<Common>,
     strangers: Arc<Strangers>,
     counts: Arc<Counts>,
 }
@@ -119,10 +120,10 @@ impl Translator {
         Ok(Translator {
             shared: Arc::new(Shared {
                 homeserver: Homeserver::new(&settings.homeserver)?,
-                for_coap: Arc::new(for_coap),
+                for_coap: for_coap.into(),
                 strangers: Arc::new(Strangers::new(&config, MOST_STRANGERS)),
                 counts: Arc::default(),
-                for_strangers: Arc::new(config),
+                for_strangers: config.into(),
             }),
         })
     }

@@ -20,7 +20,7 @@
 //! host hands them back.
 
 use crate::client::Client;
-use crate::config::Config;
+use crate::common::Common;
 use crate::headers::Headers;
 use crate::hold::Hold;
 use crate::metrics::{Direction, Metric, Outcome, Tally};
@@ -34,7 +34,7 @@ use std::sync::Arc;
 /// The state of one stream: a request and its response.
 #[derive(Debug)]
 pub struct Exchange {
-    config: Arc<Config>,
+    common: Arc<Common>,
     client: Client,
     request: Hold,
     response: Answer,
@@ -56,12 +56,13 @@ enum HeaderState {
 }
 
 impl Exchange {
-    /// Makes the state of a stream that has just begun.
-    pub fn new(config: impl Into<Arc<Config>>) -> Self {
-        let config = config.into();
-        let client = Client::unknown(&config);
+    /// Makes the state of a stream that has just begun. A [`Config`](crate::config::Config) does for a stream
+    /// that shares nothing with others.
+    pub fn new(common: impl Into<Arc<Common>>) -> Self {
+        let common = common.into();
+        let client = Client::unknown(&common.config);
         Exchange {
-            config,
+            common,
             client,
             request: Hold::Free,
             response: Answer::Free,
@@ -89,14 +90,14 @@ impl Exchange {
             Direction::Request => self.request != Hold::Free,
             Direction::Response => matches!(self.response, Answer::Held(_)),
         };
-        held && self.config.hold_headers
+        held && self.common.config.hold_headers
     }
 
     /// Takes the request's header fields. `end`: there is no body.
     pub fn request_headers(&mut self, headers: &Headers<'_>, end: bool) -> Step {
-        self.client = Client::of(&self.config, headers);
+        self.client = Client::of(&self.common.config, headers);
         self.begun = !end;
-        let decided = request::headers(&self.config, &self.client, headers, end);
+        let decided = request::headers(&self.common.config, &self.client, headers, end);
         let step = decided.map(|(step, hold)| {
             self.request = hold;
             if hold == Hold::Free {
@@ -115,7 +116,7 @@ impl Exchange {
             return Then::Hold.into();
         }
         self.next_phase();
-        let then = self.request.piece(held, end, self.config.max_request_bytes);
+        let then = self.request.piece(held, end, self.common.config.max_request_bytes);
         self.conclude(Direction::Request, then.map(Step::from))
     }
 
@@ -133,7 +134,7 @@ impl Exchange {
     /// Takes the request's body, after [`Then::Take`].
     pub fn request_taken(&mut self, body: &[u8]) -> Step {
         let Some(released) = self.request.release() else { return Then::Forward.into() };
-        let step = request::whole(&self.config, &mut self.client, &mut self.tally, &released, body);
+        let step = request::whole(&self.common.config, &mut self.client, &mut self.tally, &released, body);
         self.conclude(Direction::Request, step)
     }
 
@@ -144,7 +145,7 @@ impl Exchange {
         }
         let (step, answer) = match self.client.media {
             true => (Then::Forward.into(), Answer::Free),
-            false => response::headers(&self.config, &self.client, &mut self.tally, headers, end),
+            false => response::headers(&self.common.config, &self.client, &mut self.tally, headers, end),
         };
         if matches!(answer, Answer::Free) {
             self.tally.message(Direction::Response, Outcome::Passed);
@@ -169,7 +170,7 @@ impl Exchange {
 
     /// Takes the part of the answer's body that the host held, after [`Then::Take`].
     pub fn response_taken(&mut self, bytes: &[u8]) -> Step {
-        let step = self.response.taken(&self.config, &self.client, &mut self.tally, bytes);
+        let step = self.response.taken(&self.common, &self.client, &mut self.tally, bytes);
         self.conclude(Direction::Response, step)
     }
 

@@ -15,6 +15,7 @@
 //! chunk. Counts are returned beside the steps ([`metrics`]).
 
 mod client;
+pub mod common;
 pub mod config;
 pub mod discovery;
 pub mod exchange;

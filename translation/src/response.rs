@@ -11,6 +11,7 @@
 //! that (`exchange`). Without `hold_headers` they never wait, and leave in a form that is valid for any body.
 
 use crate::client::Client;
+use crate::common::{Common, Translated};
 use crate::config::Config;
 use crate::discovery::{Document, Miss, without_mark};
 use crate::headers::{Edit, Field, Headers, content_length, describe_body, forget_the_bytes, is_encoded};
@@ -18,7 +19,7 @@ use crate::metrics::{Direction, Outcome, Tally};
 use crate::negotiate::{Form, form_of};
 use crate::reply::MatrixError;
 use crate::step::{Step, Then};
-use lowband_codec::{EncodeOptions, Encoder, Limits, Policy, PushEncoder, PushOptions};
+use lowband_codec::{EncodeOptions, Encoder, Limits, Policy, PushEncoder, PushOptions, Repairs};
 
 /// The state of the answer.
 #[derive(Debug, Default)]
@@ -205,7 +206,7 @@ impl Answer {
     /// Takes the part of the body that the host held, after [`Then::Take`].
     pub(crate) fn taken(
         &mut self,
-        config: &Config,
+        common: &Common,
         client: &Client,
         tally: &mut Tally,
         bytes: &[u8],
@@ -216,7 +217,7 @@ impl Answer {
                 *self = Answer::Gone;
                 Ok(Then::Hold.into())
             }
-            Answer::Held(held) if held.rest != Rest::Body => held.whole(config, client, tally, bytes),
+            Answer::Held(held) if held.rest != Rest::Body => held.whole(common, client, tally, bytes),
             Answer::Held(held) => {
                 if let Some(document) = held.document {
                     tally.unadvertised(document, Miss::TooLong);
@@ -226,7 +227,7 @@ impl Answer {
                     return Ok(Then::Forward.into());
                 }
                 let edits = held.edits;
-                let mut flow = Box::new(Flow::new(config, client));
+                let mut flow = Box::new(Flow::new(&common.config, client));
                 // As long as the header fields wait, a mistake at the beginning can still be reported.
                 let cbor = flow.push(bytes)?;
                 *self = Answer::Flowing(flow);
@@ -259,16 +260,20 @@ impl Held {
     /// that is of no use.
     fn whole(
         self,
-        config: &Config,
+        common: &Common,
         client: &Client,
         tally: &mut Tally,
         json: &[u8],
     ) -> Result<Step, MatrixError> {
+        let recent = (self.document == Some(Document::Versions)).then_some(&common.versions);
+        if let Some(known) = recent.and_then(|recent| recent.get(json, self.to, client.keys)) {
+            return Ok(self.replace(tally, json, known));
+        }
         let mut exchanged = None;
         let (mut whole, mut is_document) = (json, false);
         if let Some(document) = self.document {
             whole = without_mark(json);
-            let rewritten = document.rewrite(&config.advertise, whole);
+            let rewritten = document.rewrite(&common.config.advertise, whole);
             is_document = rewritten != Err(Miss::NotJson);
             exchanged = rewritten.unwrap_or_else(|miss| {
                 tally.unadvertised(document, miss);
@@ -279,7 +284,8 @@ impl Held {
             tally.message(Direction::Response, Outcome::Passed);
             return Ok(Then::Forward.into());
         }
-        let body = match (self.to, exchanged) {
+        let is_exchanged = exchanged.is_some();
+        let made = match (self.to, exchanged) {
             (Form::Json, None) => {
                 tally.message(Direction::Response, Outcome::Passed);
                 // The body is unchanged and gets its right type.
@@ -287,13 +293,10 @@ impl Held {
                 edits.retain(|edit| edit.value.is_some());
                 return Ok(Step { edits, then: Then::Forward });
             }
-            (Form::Json, Some(exchanged)) => {
-                tally.message(Direction::Response, Outcome::Exchanged);
-                exchanged
-            }
+            (Form::Json, Some(body)) => Translated { body, repairs: Repairs::default() },
             (Form::Cbor, exchanged) => {
-                match encode(config, client, tally, exchanged.as_deref().unwrap_or(whole)) {
-                    Ok(body) => body,
+                match encode(&common.config, client, exchanged.as_deref().unwrap_or(whole)) {
+                    Ok(made) => made,
                     // The page of a program in front of the homeserver, with a wrong type. Its status and its
                     // Retry-After are more useful than an error of ours.
                     Err(_) if self.is_error && self.edits.is_some() => {
@@ -305,6 +308,20 @@ impl Held {
                 }
             }
         };
+        if let Some(recent) = recent.filter(|_| is_exchanged) {
+            recent.put(json, self.to, client.keys, &made);
+        }
+        Ok(self.replace(tally, json, made))
+    }
+
+    /// Puts the translation in place of the body, and counts it.
+    fn replace(self, tally: &mut Tally, json: &[u8], made: Translated) -> Step {
+        let Translated { body, repairs } = made;
+        match self.to {
+            Form::Json => tally.message(Direction::Response, Outcome::Exchanged),
+            Form::Cbor => tally.translated(Direction::Response, json.len() as u64, body.len() as u64),
+        }
+        tally.repairs(repairs);
         let edits = self.edits.map(|mut edits| {
             // No length is stated before trailers, because HTTP/1 sends none after a body of known length.
             if self.rest == Rest::Nothing {
@@ -313,7 +330,7 @@ impl Held {
             }
             edits
         });
-        Ok(Step { edits: edits.unwrap_or_default(), then: Then::Replace(body) })
+        Step { edits: edits.unwrap_or_default(), then: Then::Replace(body) }
     }
 }
 
@@ -350,16 +367,14 @@ fn limits(config: &Config) -> Limits {
     Limits { max_input: usize::MAX, max_output: usize::MAX, max_depth, ..Limits::ENCODE }
 }
 
-fn encode(config: &Config, client: &Client, tally: &mut Tally, json: &[u8]) -> Result<Vec<u8>, MatrixError> {
+fn encode(config: &Config, client: &Client, json: &[u8]) -> Result<Translated, MatrixError> {
     // The policy is lenient: one odd event in a sync must not lock its reader out for ever.
     let (keys, policy, limits) = (client.keys, Policy::Lenient, limits(config));
     let options = EncodeOptions { keys, policy, limits, ..EncodeOptions::default() };
-    let mut cbor = Vec::with_capacity(json.len());
-    let encoded = Encoder::new(options).encode(json, &mut cbor);
+    let mut body = Vec::with_capacity(json.len());
+    let encoded = Encoder::new(options).encode(json, &mut body);
     let repairs = encoded.map_err(|error| MatrixError::bad_answer(&error, json.len() as u64))?;
-    tally.translated(Direction::Response, json.len() as u64, cbor.len() as u64);
-    tally.repairs(repairs);
-    Ok(cbor)
+    Ok(Translated { body, repairs })
 }
 
 /// Adds `Accept` to `Vary`. The form of each JSON answer depends on it, even if the answer stays JSON: caches

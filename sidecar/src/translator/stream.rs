@@ -92,12 +92,12 @@ const LITTLE: usize = 16 << 10;
 
 impl Stream {
     pub(super) fn new(shared: Arc<Shared>, client: Client) -> Stream {
-        let config = match client {
+        let common = match client {
             Client::Coap { .. } => &shared.for_coap,
             Client::Stranger { .. } => &shared.for_strangers,
         };
         Stream {
-            exchange: Exchange::new(Arc::clone(config)),
+            exchange: Exchange::new(Arc::clone(common)),
             shared,
             client,
             idle: None,

@@ -3,18 +3,24 @@
 use crate::host::{Message, REQUEST, RESPONSE, pass};
 use crate::messages::*;
 use lowband_codec::cbor_to_json;
+use lowband_translation::common::Common;
 use lowband_translation::config::{Advertise, Config};
 use lowband_translation::exchange::Exchange;
+use std::sync::Arc;
 
 const VERSIONS: &str = "/_matrix/client/versions";
 const WELL_KNOWN: &str = "/.well-known/matrix/client";
 const ENTRY: &str =
     r#""org.matrix.msc3079.low_bandwidth":{"dtls":18008,"cbor_enum_version":1,"coap_enum_version":1}"#;
 
-fn exchange() -> Exchange {
+fn config() -> Config {
     let base_url = Some("https://lb.example.org".to_owned());
     let advertise = Advertise { dtls_port: Some(18008), base_url, ..Advertise::default() };
-    Exchange::new(Config { advertise, ..Config::default() })
+    Config { advertise, ..Config::default() }
+}
+
+fn exchange() -> Exchange {
+    Exchange::new(config())
 }
 
 fn asked(exchange: &mut Exchange, method: &str, path: &str, pairs: &[(&str, &str)]) -> crate::host::Fields {
@@ -43,6 +49,24 @@ fn versions_tells_of_the_wire_in_json_and_in_cbor() {
         match accept {
             JSON => assert_eq!(String::from_utf8(body).unwrap(), expected),
             _ => assert_eq!(cbor_to_json(&body).unwrap(), expected.replace(' ', "").into_bytes()),
+        }
+    }
+}
+
+#[test]
+fn versions_that_were_translated_before_are_answered_and_counted_as_if_they_were_new() {
+    // A repair is counted for each client that gets it.
+    let texts = [r#"{"versions":["v1.1"],"a":1e400}"#, r#"{"versions":["v1.2"],"a":1e400}"#, "[1e400]"];
+    let common: Arc<Common> = config().into();
+    for _ in 0..2 {
+        for (text, accept) in texts.into_iter().flat_map(|text| [(text, JSON), (text, CBOR)]) {
+            let answers = [exchange(), Exchange::new(Arc::clone(&common))].map(|mut exchange| {
+                asked(&mut exchange, "GET", VERSIONS, &[("accept", accept)]);
+                let answer = pass(&mut exchange, &RESPONSE, &json(text.as_bytes())).sent();
+                (answer, exchange.counted().collect::<Vec<_>>())
+            });
+            let [alone, shared] = &answers;
+            assert_eq!(shared, alone, "{text} {accept}");
         }
     }
 }
