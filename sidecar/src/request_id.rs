@@ -1,7 +1,33 @@
 //! The id by which one request is found in the logs of the sidecar, of Envoy and of the homeserver.
 
 use http::HeaderValue;
+use std::cell::RefCell;
 use std::fmt;
+
+/// Bytes of randomness that are drawn at once: a call of OpenSSL costs more than its bytes.
+const AT_ONCE: usize = 64 * 16;
+
+thread_local! {
+    static DRAWN: RefCell<Drawn> = const { RefCell::new(Drawn { bytes: [0; AT_ONCE], left: 0 }) };
+}
+
+/// Random bytes of which the last `left` are still to be used.
+struct Drawn {
+    bytes: [u8; AT_ONCE],
+    left: usize,
+}
+
+impl Drawn {
+    fn next(&mut self) -> Option<[u8; 16]> {
+        if self.left < 16 {
+            openssl::rand::rand_bytes(&mut self.bytes).ok()?;
+            self.left = AT_ONCE;
+        }
+        let rest = self.bytes.get(AT_ONCE - self.left..)?;
+        self.left -= 16;
+        rest.first_chunk().copied()
+    }
+}
 
 /// A random UUID (RFC 9562 section 5.4), the form that Envoy gives its own ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,9 +36,7 @@ pub struct RequestId(u128);
 impl RequestId {
     /// Draws an id; `None` if the system has no randomness.
     pub fn draw() -> Option<RequestId> {
-        let mut bytes = [0; 16];
-        openssl::rand::rand_bytes(&mut bytes).ok()?;
-        Some(RequestId::from_random(bytes))
+        DRAWN.with_borrow_mut(Drawn::next).map(RequestId::from_random)
     }
 
     /// Makes an id of random bytes: version 4, of the variant that RFC 9562 defines.
@@ -39,6 +63,7 @@ impl fmt::Display for RequestId {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashSet;
 
     #[test]
     fn an_id_is_a_uuid_of_version_4() {
@@ -51,6 +76,7 @@ mod tests {
             assert_eq!(id.to_string(), text);
             assert_eq!(id.header().unwrap(), text);
         }
-        assert_ne!(RequestId::draw().unwrap(), RequestId::draw().unwrap());
+        let drawn: HashSet<_> = (0..3 * AT_ONCE / 16).map(|_| RequestId::draw().unwrap().0).collect();
+        assert_eq!(drawn.len(), 3 * AT_ONCE / 16);
     }
 }
