@@ -63,8 +63,15 @@ async fn serve(settings: Settings, every: Option<Duration>) -> Result<(), Failur
         });
     };
     let telling = tell(&stats, &mut asked, every);
+    // The flags and the system's roots are read at the start alone, and took a third of the heap.
+    let tidying = async {
+        lowband_system::heap::give_back_free();
+        std::future::pending().await
+    };
     let summary = tokio::select! {
+        biased;
         summary = lowband_proxy::run(settings, listener, stats.clone(), ended) => summary.map_err(failure)?,
+        () = tidying => stats.summary(),
         () = telling => stats.summary(),
     };
     tracing::info!("{summary}");

@@ -43,6 +43,25 @@ pub fn give_back_large() -> bool {
     false
 }
 
+/// Gives the free pages of the heap back to the system, those between pieces in use as well. Returns whether
+/// there were any.
+///
+/// The GNU C library gives back the end of the heap alone, so that a start that needs much for a moment leaves
+/// its holes for good. It costs a walk over what is free: this is for after such moments. Other C libraries have
+/// no such call.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[expect(unsafe_code, reason = "a call of the C library, which nothing wraps")]
+pub fn give_back_free() -> bool {
+    // SAFETY: the function takes a number, and gives back only what it counts as free, under its own lock.
+    unsafe { libc::malloc_trim(0) == 1 }
+}
+
+/// Returns false: no such call is known on this system.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub fn give_back_free() -> bool {
+    false
+}
+
 #[cfg(all(test, target_os = "linux", target_env = "gnu"))]
 mod tests {
     use super::*;
@@ -61,5 +80,22 @@ mod tests {
         let before = beside_the_heap();
         let piece = std::hint::black_box(vec![1_u8; 4 << 20]);
         assert!(beside_the_heap() >= before + piece.len());
+    }
+
+    #[test]
+    fn holes_between_pieces_in_use_are_given_back() {
+        // Pages (proc(5), `statm`).
+        let resident = || {
+            let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+            statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap()
+        };
+        let mut pieces: Vec<_> = (0..4096).map(|_| Some(vec![1_u8; 16 << 10])).collect();
+        let full = resident();
+        // The last one keeps the end of the heap.
+        pieces[..4095].fill(None);
+        give_back_free();
+        let left = resident();
+        assert!(left + 3 * 4096 < full, "{full} pages, then {left}");
+        assert!(std::hint::black_box(pieces)[4095].is_some());
     }
 }
