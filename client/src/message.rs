@@ -52,7 +52,8 @@ impl fmt::Debug for Request {
 /// One response, its body whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
-    /// The response code (RFC 7252 section 5.9).
+    /// The response code (RFC 7252 section 5.9). After 5.05 the request may be sent over HTTPS, whatever its
+    /// method (docs/protocol.md section 7).
     pub code: Code,
     /// Content-Format of the body.
     pub content_format: Option<u16>,

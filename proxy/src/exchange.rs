@@ -32,7 +32,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// 5.05 Proxying Not Supported: what the server answers with over HTTPS alone.
+/// 5.05 Proxying Not Supported: what the server answers with over HTTPS alone. Whatever was asked for may be
+/// asked for there: what the server has done and cannot show is 5.02 (docs/protocol.md section 7).
 const FOR_HTTPS: Code = Code::new(5, 5);
 /// Time before another way is looked for, doubled with each try.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);

@@ -5,6 +5,7 @@
 //! ```text
 //! Matrix (CBOR, JSON), or no body ---------------> goes through with the code of its status
 //! what a browser or an HTTP client could use ----> 5.05: ask over HTTPS, where this works
+//!         to a request that must not be done twice -> 5.02: it has been done
 //! an error of something before the homeserver ---> its status, as a Matrix error of ours
 //! anything else, and what Envoy says by itself --> 5.02, 5.03, 5.04
 //! ```
@@ -90,10 +91,12 @@ const TYPES: &[(&str, Body)] = &[
 #[derive(Debug, Clone, Copy)]
 enum Rule {
     Through,
-    /// Refuse with 5.05 and this text.
-    Https(&'static str),
-    /// Refuse with 5.05 and this text, if a body comes.
-    HttpsWithBody(&'static str),
+    /// Refuse with 5.05 and this text, whatever was asked: nothing has been done.
+    Elsewhere(&'static str),
+    /// Refuse with 5.05 and the first text; with 5.02 and the second what must not be done twice.
+    Https(&'static str, &'static str),
+    /// The same, if a body comes.
+    HttpsWithBody(&'static str, &'static str),
     /// Refuse with 5.02 and this text.
     BadGateway(&'static str),
     /// Refuse as [`BEFORE_THE_HOMESERVER`] or [`ENVOYS_OWN`] says.
@@ -112,10 +115,21 @@ const ALL: &[Body] = &[
     Body::Other,
 ];
 
+const REDIRECTION: &str = "this is a redirection: follow it over HTTPS";
+/// What a client that goes on to HTTPS would do a second time.
+const DONE: &str = "the request has been carried out; CoAP cannot bring its answer";
+
 /// The first row that fits counts, and one always does.
 const TABLE: &[(RangeInclusive<u16>, &[Body], Rule)] = &[
     (304..=304, ALL, Rule::Through),
-    (300..=399, ALL, Rule::Https("this is a redirection: follow it over HTTPS")),
+    (301..=301, ALL, Rule::Elsewhere(REDIRECTION)),
+    (307..=308, ALL, Rule::Elsewhere(REDIRECTION)),
+    // What web programs answer after they have acted, and what says nothing of that (RFC 9110 section 15.4).
+    (
+        300..=399,
+        ALL,
+        Rule::Https(REDIRECTION, "the request may have been carried out; its answer leads elsewhere"),
+    ),
     // The sidecar never asks for a range.
     (206..=206, ALL, Rule::BadGateway("the answer is a part of something that was not asked for")),
     (200..=299, &[Body::Absent], Rule::Through),
@@ -123,11 +137,15 @@ const TABLE: &[(RangeInclusive<u16>, &[Body], Rule)] = &[
     (
         200..=299,
         &[Body::Coded],
-        Rule::HttpsWithBody("the answer is compressed, which CoAP cannot say: ask over HTTPS"),
+        Rule::HttpsWithBody("the answer is compressed, which CoAP cannot say: ask over HTTPS", DONE),
     ),
-    (200..=299, &[Body::Page], Rule::HttpsWithBody("the answer is a web page: open it over HTTPS")),
-    (200..=299, &[Body::Stream], Rule::Https("the answer is a stream of events: ask over HTTPS")),
-    (200..=299, &[Body::Other], Rule::HttpsWithBody("the answer is neither CBOR nor JSON: ask over HTTPS")),
+    (200..=299, &[Body::Page], Rule::HttpsWithBody("the answer is a web page: open it over HTTPS", DONE)),
+    (200..=299, &[Body::Stream], Rule::Https("the answer is a stream of events: ask over HTTPS", DONE)),
+    (
+        200..=299,
+        &[Body::Other],
+        Rule::HttpsWithBody("the answer is neither CBOR nor JSON: ask over HTTPS", DONE),
+    ),
     (400..=599, MATRIX, Rule::Through),
     (400..=599, ALL, Rule::Error),
     (0..=u16::MAX, ALL, Rule::BadGateway("the answer has a status that HTTP does not know")),
@@ -181,13 +199,22 @@ const ENVOYS_OWN: &[Told] = &[
 const AGAIN_SECONDS: u32 = 5;
 
 /// Looks up the verdict in the table. `via_upstream`: the response came from Envoy's upstream. `again_in`:
-/// the seconds that the response names itself.
-pub fn judge(status: u16, body: Body, via_upstream: bool, again_in: Option<u32>) -> Verdict {
+/// the seconds that the response names itself. `is_repeatable`: the homeserver may be asked twice, as it is by
+/// a client that goes on to HTTPS.
+pub fn judge(
+    status: u16,
+    body: Body,
+    via_upstream: bool,
+    again_in: Option<u32>,
+    is_repeatable: bool,
+) -> Verdict {
+    let https = |text, done| if is_repeatable { Refusal::use_https(text) } else { bad_gateway(done) };
     let row = TABLE.iter().find(|(statuses, bodies, _)| statuses.contains(&status) && bodies.contains(&body));
     match row.map(|(_, _, rule)| *rule) {
         Some(Rule::Through) => Verdict::Through,
-        Some(Rule::Https(text)) => Verdict::Refused(Refusal::use_https(text)),
-        Some(Rule::HttpsWithBody(text)) => Verdict::RefusedWithBody(Refusal::use_https(text)),
+        Some(Rule::Elsewhere(text)) => Verdict::Refused(Refusal::use_https(text)),
+        Some(Rule::Https(text, done)) => Verdict::Refused(https(text, done)),
+        Some(Rule::HttpsWithBody(text, done)) => Verdict::RefusedWithBody(https(text, done)),
         Some(Rule::BadGateway(text)) => Verdict::Refused(bad_gateway(text)),
         Some(Rule::Error) | None => Verdict::Refused(error(status, via_upstream, again_in)),
     }
@@ -267,7 +294,7 @@ mod tests {
         for status in 0..=u16::MAX {
             for body in ALL {
                 for via_upstream in [false, true] {
-                    let through = judge(status, *body, via_upstream, None) == Verdict::Through;
+                    let through = judge(status, *body, via_upstream, None, true) == Verdict::Through;
                     let may = body.content_format().is_some() || *body == Body::Absent && status < 400;
                     assert!(!through || may || status == 304, "{status} {body:?}");
                     if let (400..=599, true) = (status, body.content_format().is_some()) {
@@ -279,12 +306,30 @@ mod tests {
     }
 
     #[test]
+    fn only_what_has_not_been_done_is_asked_for_again_over_https() {
+        for status in 0..=999 {
+            for body in ALL {
+                let code = |is_repeatable| match judge(status, *body, true, None, is_repeatable) {
+                    Verdict::Through => None,
+                    Verdict::Refused(refusal) | Verdict::RefusedWithBody(refusal) => Some(refusal.code),
+                };
+                let (safe, once) = (code(true), code(false));
+                let is_done =
+                    safe == Some(Code::PROXYING_NOT_SUPPORTED) && !matches!(status, 301 | 307 | 308);
+                assert_eq!(once, if is_done { Some(Code::BAD_GATEWAY) } else { safe }, "{status} {body:?}");
+            }
+        }
+    }
+
+    #[test]
     fn every_refusal_is_a_matrix_error_of_few_bytes() {
         for status in 0..=999 {
             for body in ALL {
-                for via_upstream in [false, true] {
+                for (via_upstream, is_repeatable) in
+                    [(false, false), (false, true), (true, false), (true, true)]
+                {
                     let (Verdict::Refused(refusal) | Verdict::RefusedWithBody(refusal)) =
-                        judge(status, *body, via_upstream, Some(7))
+                        judge(status, *body, via_upstream, Some(7), is_repeatable)
                     else {
                         continue;
                     };

@@ -35,11 +35,11 @@ pub struct Head {
     pub time_in_body: bool,
 }
 
-/// Reads a head. `empty`: no body follows.
-pub fn read(status: StatusCode, headers: &HeaderMap, empty: bool) -> Reading {
+/// Reads a head. `empty`: no body follows. `is_repeatable`: the homeserver may be asked twice.
+pub fn read(status: StatusCode, headers: &HeaderMap, empty: bool, is_repeatable: bool) -> Reading {
     let body = Body::of(headers, empty);
     let via_upstream = headers.contains_key(VIA_UPSTREAM);
-    match representation::judge(status.as_u16(), body, via_upstream, retry_after(headers)) {
+    match representation::judge(status.as_u16(), body, via_upstream, retry_after(headers), is_repeatable) {
         Verdict::Through => Reading::Matrix(head(status, headers, body)),
         Verdict::Refused(refusal) => Reading::Refused(refusal),
         Verdict::RefusedWithBody(refusal) => Reading::RefusedWithBody(refusal),
@@ -56,7 +56,7 @@ pub fn is_matrix_error(status: StatusCode, content_format: Option<u16>, body: &[
 /// Returns the refusal in place of an error that is not one of Matrix, whatever its label says.
 pub fn refused(status: StatusCode, headers: &HeaderMap) -> Option<Refusal> {
     let via_upstream = headers.contains_key(VIA_UPSTREAM);
-    match representation::judge(status.as_u16(), Body::Other, via_upstream, retry_after(headers)) {
+    match representation::judge(status.as_u16(), Body::Other, via_upstream, retry_after(headers), true) {
         Verdict::Refused(refusal) | Verdict::RefusedWithBody(refusal) => Some(refusal),
         Verdict::Through => None,
     }
@@ -100,14 +100,14 @@ mod tests {
     }
 
     fn homeserver(status: u16, pairs: &[(&'static str, &'static str)]) -> Head {
-        match read(StatusCode::from_u16(status).unwrap(), &headers(pairs), false) {
+        match read(StatusCode::from_u16(status).unwrap(), &headers(pairs), false, true) {
             Reading::Matrix(head) => head,
             other => panic!("{other:?}"),
         }
     }
 
     fn proxy(status: u16, pairs: &[(&'static str, &'static str)], empty: bool) -> Refusal {
-        match read(StatusCode::from_u16(status).unwrap(), &headers(pairs), empty) {
+        match read(StatusCode::from_u16(status).unwrap(), &headers(pairs), empty, true) {
             Reading::Refused(refusal) => refusal,
             other => panic!("{other:?}"),
         }
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn a_response_without_a_body_has_no_content_format() {
         let headers = headers(&[("content-type", "application/json"), ("content-length", "0")]);
-        let Reading::Matrix(head) = read(StatusCode::NO_CONTENT, &headers, true) else { panic!() };
+        let Reading::Matrix(head) = read(StatusCode::NO_CONTENT, &headers, true, true) else { panic!() };
         assert_eq!((head.code, head.options), (Code::new(2, 4), ResponseOptions::default()));
     }
 

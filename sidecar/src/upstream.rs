@@ -249,7 +249,7 @@ impl Upstream {
         if let Some(news) = credentials.after_success().filter(|_| response.parts.status.is_success()) {
             answer.tell(news).await?;
         }
-        self.relay(response, answer).await
+        self.relay(response, answer, is_repeatable).await
     }
 
     async fn send(&self, request: Request<Outgoing>, fetch: &Fetch) -> Result<Response, Failure> {
@@ -283,16 +283,16 @@ impl Upstream {
         Ok(refused)
     }
 
-    async fn relay(&self, response: Response, answer: &AnswerWriter) -> Result<(), End> {
+    async fn relay(&self, response: Response, answer: &AnswerWriter, is_repeatable: bool) -> Result<(), End> {
         let Response { parts, begun: mut first, mut body } = response;
         let is_empty = first.is_empty() && body.is_end_stream();
-        let mut reading = response::read(parts.status, &parts.headers, is_empty);
+        let mut reading = response::read(parts.status, &parts.headers, is_empty, is_repeatable);
         // The head waits for the first piece of the body, so that an answer that breaks off before it can
         // still become a Matrix error, and so does an answer that turns out to have no body.
         if !matches!(reading, Reading::Refused(_)) && first.is_empty() && !is_empty {
             first = self.piece(&mut body).await?;
             if first.is_empty() {
-                reading = response::read(parts.status, &parts.headers, true);
+                reading = response::read(parts.status, &parts.headers, true, is_repeatable);
             }
         }
         match reading {

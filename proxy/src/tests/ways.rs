@@ -68,6 +68,24 @@ async fn what_the_server_says_is_for_https_goes_there_with_its_body() {
 }
 
 #[tokio::test]
+async fn what_the_server_has_done_and_cannot_show_is_told_and_not_done_again() {
+    let told = json!({ "errcode": "M_UNKNOWN", "error": "the request has been carried out" });
+    let chain = Chain::start({
+        let told = told.clone();
+        move |_| coded(Code::new(5, 2), told.clone())
+    });
+    let chain = chain.await;
+    for (method, target) in [
+        (Method::POST, "/_matrix/client/v3/createRoom"),
+        (Method::PUT, "/_matrix/client/v3/rooms/!r:b/state/m.room.topic/"),
+        (Method::DELETE, "/_matrix/client/v3/devices/D"),
+    ] {
+        assert_eq!(chain.ask(method, target, Some("t"), &json!({})).await, (502, told.clone()), "{target}");
+        assert!(!chain.homeserver.targets().iter().any(|seen| seen == target), "{target}");
+    }
+}
+
+#[tokio::test]
 async fn json_that_cbor_cannot_say_goes_over_https_byte_for_byte() {
     let chain = Chain::start(|_| content(json!({}))).await;
     for odd in ["{\"a\":1, \"a\":2}", "\"\\ud800\"", "[1e400]", "[18446744073709551616]"] {

@@ -1,12 +1,13 @@
 //! Responses that are not answers of Matrix, from any source: none arrives under a wrong label, each costs
 //! few bytes and says what the client can do. Each row is requested through the sidecar.
 
+use crate::client::options;
 use crate::harness::Chain;
 use crate::stub::{Handler, handler, reply, streamed};
 use bytes::Bytes;
 use lowband_codec::peek;
 use lowband_transport::coap::Response;
-use lowband_wire::coap::Code;
+use lowband_wire::coap::{Code, Method};
 use std::io;
 
 /// The code and the `errcode` that the client gets.
@@ -82,6 +83,49 @@ async fn what_works_over_https_is_5_05_and_what_works_nowhere_5_02() {
     for (status, fields, (code, errcode)) in rows {
         assert_told(&ask(page(*status, fields)).await, *code, errcode, &format!("{status} {fields:?}"));
     }
+}
+
+/// The text that tells a client that its request is not to be sent again.
+const DONE: &str = "carried out";
+
+#[tokio::test]
+async fn what_has_been_done_is_told_and_not_sent_to_https_to_be_done_again() {
+    let send = "/_matrix/client/v3/rooms/!r:b/send/m.room.message/1";
+    let state = "/_matrix/client/v3/rooms/!r:b/state/m.room.topic/";
+    let room = "/_matrix/client/v3/createRoom";
+    let device = "/_matrix/client/v3/devices/D";
+    let (https, done) = ((5, 5), (5, 2));
+    let rows: &[(Method, &str, u16, Fields, (u8, u8))] = &[
+        (Method::Post, room, 200, &[HTML, VIA], done),
+        (Method::Post, room, 200, &[JSON, GZIP, VIA], done),
+        (Method::Post, room, 200, &[("content-type", "text/event-stream"), VIA], done),
+        (Method::Post, room, 201, &[TEXT, VIA], done),
+        (Method::Post, room, 302, &[HTML, VIA], done),
+        (Method::Post, room, 303, &[VIA], done),
+        (Method::Put, state, 200, &[HTML, VIA], done),
+        (Method::Delete, device, 200, &[HTML, VIA], done),
+        // Of a transaction the homeserver knows that it is one; a GET changes nothing.
+        (Method::Put, send, 200, &[HTML, VIA], https),
+        (Method::Get, state, 200, &[HTML, VIA], https),
+        // What is elsewhere has not been done here.
+        (Method::Post, room, 301, &[HTML, VIA], https),
+        (Method::Post, room, 307, &[HTML, VIA], https),
+        (Method::Post, room, 308, &[VIA], https),
+    ];
+    for (method, target, status, fields, code) in rows {
+        let chain = Chain::start(page(*status, fields), &[]).await;
+        let response = chain.connect().await.request(*method, options(target), b"\xa0").await;
+        let errcode = if *code == done { "M_UNKNOWN" } else { "M_UNRECOGNIZED" };
+        let of = format!("{method:?} {target} {status} {fields:?}");
+        assert_told(&response, *code, errcode, &of);
+        let words = peek::text(&response.body, "error", None).unwrap().unwrap();
+        assert_eq!(words.contains(DONE), *code == done, "{of}");
+    }
+    // Where nothing was asked of the homeserver, HTTPS is the right place for any method.
+    let chain = Chain::start(page(200, &[HTML, VIA]), &[]).await;
+    let media = options("/_matrix/media/v3/upload");
+    let response = chain.connect().await.request(Method::Post, media, b"\xa0").await;
+    assert_told(&response, https, "M_UNRECOGNIZED", "media");
 }
 
 #[tokio::test]
