@@ -218,7 +218,7 @@ impl Options {
             identity_files: serving.identity_files,
             certificate_check: serving.certificate_check,
             server_names: serving.server_names,
-            homeserver: homeserver?(&upstream, advertise),
+            homeserver: homeserver?(&upstream, public.unread_answers(), advertise),
             public: public.settings(&dtls_limits, upstream.cancels, &balancers, end.end),
             upstream,
             admin: admin?,

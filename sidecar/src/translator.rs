@@ -45,7 +45,7 @@ mod strangers;
 mod stream;
 mod upload;
 
-pub use answer::{BodyError, TranslatedBody};
+pub use answer::{BodyError, HELD as HELD_OF_AN_ANSWER, TranslatedBody};
 pub use counts::Counts;
 pub use strangers::MOST as MOST_STRANGERS;
 use strangers::Strangers;
@@ -58,6 +58,8 @@ pub struct Settings {
     pub homeserver: homeserver::Settings,
     /// Bytes of the largest body of a request in CBOR, as CBOR and as JSON.
     pub largest_body: usize,
+    /// Bytes of answers to strangers that wait for their clients, at most.
+    pub unread_answers: usize,
     /// The values that discovery documents state.
     pub advertise: Advertise,
 }
@@ -121,7 +123,7 @@ impl Translator {
             shared: Arc::new(Shared {
                 homeserver: Homeserver::new(&settings.homeserver)?,
                 for_coap: for_coap.into(),
-                strangers: Arc::new(Strangers::new(&config, MOST_STRANGERS)),
+                strangers: Arc::new(Strangers::new(&config, MOST_STRANGERS, settings.unread_answers)),
                 counts: Arc::default(),
                 for_strangers: config.into(),
             }),
@@ -146,6 +148,11 @@ impl Translator {
     /// Returns the number of requests of strangers in flight, and the bytes of those that have not ended.
     pub fn held_by_strangers(&self) -> (usize, usize) {
         self.shared.strangers.held()
+    }
+
+    /// Returns the bytes of answers that strangers do not read.
+    pub fn unread_by_strangers(&self) -> usize {
+        self.shared.strangers.unread()
     }
 
     /// Returns the number of open connections to the homeserver.

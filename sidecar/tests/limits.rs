@@ -13,6 +13,7 @@ use clap::{CommandFactory, Parser};
 use lowband_sidecar::config::{Config, Options};
 use lowband_sidecar::metrics::{Format, Metrics, Snapshot};
 use lowband_sidecar::public::Times;
+use lowband_sidecar::translator::HELD_OF_AN_ANSWER;
 use lowband_sidecar::upstream::held_of_an_answer;
 use lowband_sidecar::{admin, lines};
 use lowband_transport::coap::{self};
@@ -116,6 +117,8 @@ fn what_no_flag_sets_is_as_the_page_says() {
     let answers = |by_envoy| ((64 << 10) / 8 / held(by_envoy) + 1, (64 << 10) / 2 * 9 / 8 / held(by_envoy));
     let ((few, all), (fewest, most)) = (answers(128 << 10), answers(1 << 20));
     let over_tcp = Times::default();
+    let unread = 64 << 20;
+    let (unread_of_one, unread_of_all) = (unread / 4 / HELD_OF_AN_ANSWER, unread / HELD_OF_AN_ANSWER);
     let (blocks, connections) = (coap.waiting_blocks_per_session, admin::MAX_CONNECTIONS);
     for said in [
         format!("bytes of their answers, {} KiB | a session |", coap.dedup_bytes_per_session >> 10),
@@ -134,6 +137,8 @@ fn what_no_flag_sets_is_as_the_page_says() {
         format!("over HTTP/1, {} s from its first byte |", over_tcp.head.as_secs()),
         format!("time without a request, {} s |", over_tcp.idle.as_secs()),
         format!("of an answer that is there, {} s |", over_tcp.stall.as_secs()),
+        format!("answers that are not read: {} KiB each", HELD_OF_AN_ANSWER >> 10),
+        format!("{unread_of_one} of one network, {unread_of_all} in all. Of one that gave way"),
         format!("within the body of a request, {} s,", over_tcp.silence.as_secs()),
     ] {
         assert_eq!(

@@ -46,9 +46,9 @@ pub fn give_back_large() -> bool {
 /// Gives the free pages of the heap back to the system, those between pieces in use as well. Returns whether
 /// there were any.
 ///
-/// The GNU C library gives back the end of the heap alone, so that a start that needs much for a moment leaves
-/// its holes for good. It costs a walk over what is free: this is for after such moments. Other C libraries have
-/// no such call.
+/// The GNU C library gives back the end of the heap alone, so that a start that needs much for a moment
+/// leaves its holes for good. It costs a walk over what is free: this is for after such moments. Other C
+/// libraries have no such call.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[expect(unsafe_code, reason = "a call of the C library, which nothing wraps")]
 pub fn give_back_free() -> bool {

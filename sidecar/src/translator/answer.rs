@@ -1,8 +1,8 @@
 //! The body of an answer on its way to the client.
 
 use super::strangers::{NoRoom, Place, Unended};
-use super::stream::Stream;
-use crate::homeserver::Lease;
+use super::stream::{LITTLE, Stream};
+use crate::homeserver::{Lease, WINDOW};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -13,12 +13,18 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::time::{Sleep, sleep};
 
+/// The bytes that an answer holds while its client does not read: what waits on the side of the homeserver,
+/// the piece that was read last, and what HTTP was handed of it, 40 KiB at most.
+pub const HELD: usize = 2 * WINDOW as usize + (32 << 10);
+
 /// The body of a translated answer. Dropping it before its end ends the request at the homeserver.
 #[derive(Debug)]
 pub struct TranslatedBody {
     kept: Arc<Mutex<Kept>>,
     idle: Option<Idle>,
-    _place: Option<Place>,
+    place: Option<Place>,
+    /// The bytes that count as unread at present.
+    unread: usize,
 }
 
 /// What an answer keeps, here and at the homeserver.
@@ -29,6 +35,8 @@ struct Kept {
     /// Who waits for the next piece.
     waker: Option<Waker>,
     lease: Option<Lease>,
+    /// Whether what is unread counts: then it is handed out in pieces, of which HTTP keeps few.
+    is_counted: bool,
 }
 
 /// Gives an answer up, whether or not anybody asks for the rest of it: while its client does not read, nobody
@@ -84,11 +92,11 @@ impl Ahead {
     /// The longest piece of what counts, in bytes.
     const PIECE: usize = 8 << 10;
 
-    fn take(&mut self) -> Option<Bytes> {
-        let piece = match &self.share {
-            None => std::mem::take(&mut self.bytes),
+    fn take(&mut self, is_counted: bool) -> Option<Bytes> {
+        let piece = match is_counted {
+            false => std::mem::take(&mut self.bytes),
             // A copy, since a part keeps the whole in memory.
-            Some(_) => {
+            true => {
                 let length = self.bytes.len().min(Ahead::PIECE);
                 Bytes::copy_from_slice(&self.bytes.split_to(length))
             }
@@ -147,8 +155,9 @@ impl TranslatedBody {
     }
 
     fn of(bytes: Bytes, state: State) -> TranslatedBody {
-        let kept = Kept { ahead: Ahead { bytes, share: None }, state, waker: None, lease: None };
-        TranslatedBody { kept: Arc::new(Mutex::new(kept)), idle: None, _place: None }
+        let ahead = Ahead { bytes, share: None };
+        let kept = Kept { ahead, state, waker: None, lease: None, is_counted: false };
+        TranslatedBody { kept: Arc::new(Mutex::new(kept)), idle: None, place: None, unread: 0 }
     }
 
     /// Keeps the shares of its request; `share` is for what is here of it. Ends with an error when nothing
@@ -162,7 +171,7 @@ impl TranslatedBody {
     ) -> TranslatedBody {
         {
             let mut kept = lock(&self.kept);
-            (kept.lease, kept.ahead.share) = (Some(lease), share);
+            (kept.lease, kept.ahead.share, kept.is_counted) = (Some(lease), share, place.is_some());
         }
         let handle = Handle(Arc::downgrade(&self.kept));
         // The place may have been given to another just now.
@@ -170,7 +179,20 @@ impl TranslatedBody {
             handle.give_up();
         }
         let idle = idle.map(|limit| Idle { limit, timer: None });
-        TranslatedBody { idle, _place: place, ..self }
+        let mut body = TranslatedBody { idle, place, ..self };
+        body.count(true);
+        body
+    }
+
+    /// Counts what is unread. `waits`: the client has been handed something, and the homeserver may go on;
+    /// else all that has come is taken.
+    fn count(&mut self, waits: bool) {
+        let Some(place) = &self.place else { return };
+        let unread = if waits { lock(&self.kept).unread() } else { 0 };
+        let before = std::mem::replace(&mut self.unread, unread);
+        if before != unread && place.unread(unread) == Err(NoRoom) {
+            Handle(Arc::downgrade(&self.kept)).give_up();
+        }
     }
 }
 
@@ -188,6 +210,7 @@ impl Body for TranslatedBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         let polled = lock(&this.kept).poll(cx);
+        this.count(matches!(polled, Poll::Ready(Some(Ok(_)))));
         let Some(idle) = &mut this.idle else { return polled };
         match polled {
             Poll::Ready(_) => {
@@ -226,7 +249,7 @@ impl Body for TranslatedBody {
 
 impl Kept {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if let Some(piece) = self.ahead.take() {
+        if let Some(piece) = self.ahead.take(self.is_counted) {
             return Poll::Ready(Some(Ok(Frame::data(piece))));
         }
         let polled = match &mut self.state {
@@ -240,10 +263,36 @@ impl Kept {
                 Poll::Ready(Some(Err(BodyError::NoRoom)))
             }
         };
-        if polled.is_pending() {
-            self.waker = Some(cx.waker().clone());
+        match polled {
+            Poll::Ready(Some(Ok(frame))) if self.is_counted => match frame.into_data() {
+                Ok(bytes) => {
+                    self.ahead.bytes = bytes;
+                    let piece = self.ahead.take(true).unwrap_or_default();
+                    Poll::Ready(Some(Ok(Frame::data(piece))))
+                }
+                Err(trailers) => Poll::Ready(Some(Ok(trailers))),
+            },
+            Poll::Pending => {
+                self.waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            ready => ready,
         }
-        polled
+    }
+
+    /// Returns the bytes that the rest of the answer holds while nobody reads, without what counts already.
+    /// So little that the place of the request stands for it is nothing.
+    fn unread(&self) -> usize {
+        let ahead = if self.ahead.share.is_some() { 0 } else { self.ahead.bytes.len() };
+        let to_come = match &self.state {
+            State::Nothing | State::GivenUp => 0,
+            State::Passing(rest) => {
+                rest.size_hint().upper().and_then(|upper| upper.try_into().ok()).unwrap_or(HELD)
+            }
+            State::Flowing(_) => HELD,
+        };
+        let unread = ahead.saturating_add(to_come);
+        if unread > LITTLE { unread.min(HELD) } else { 0 }
     }
 }
 
@@ -290,7 +339,7 @@ mod tests {
     async fn an_answer_that_nobody_reads_ends_when_its_place_is_needed() {
         const GREEDY: [u8; 4] = [192, 0, 2, 1];
         // One request of each network.
-        let strangers = Arc::new(Strangers::new(&Config::default(), 4));
+        let strangers = Arc::new(Strangers::new(&Config::default(), 4, HELD));
         let in_flight = Arc::default();
         let answered = || {
             let (place, _) = strangers.enter(GREEDY.into()).unwrap();

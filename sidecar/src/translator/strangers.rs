@@ -1,10 +1,11 @@
-//! The requests of strangers: how many there may be, how much of their bodies may wait, and which one gives
-//! way when there are too many. What comes from CoAP has its places before it gets here
+//! The requests of strangers: how many there may be, how much of their bodies and of their answers may wait,
+//! and which one gives way when there are too many. What comes from CoAP has its places before it gets here
 //! ([`crate::upstream`]).
 //!
 //! ```text
 //! enter ──▶ a place ───────────────────────────────────────────▶ the answer is complete, or nobody wants it
 //! begin, grow ──▶ a share of the bytes of what has not ended ──▶ it has ended, or is read
+//! unread ──▶ a share of the bytes of answers on their way ─────▶ the client has taken all that has come
 //!           └─ no room ──▶ the heaviest network's largest or oldest request: another one is cut, or this one is refused
 //! ```
 
@@ -30,6 +31,8 @@ pub(super) struct Strangers {
 struct Table {
     places: Pool<u32>,
     unended: Held,
+    /// Bytes of answers that wait for their clients.
+    unread: Pool<u32>,
     /// What ends a request that has to give way.
     cuts: HashMap<u32, Cut>,
     next: u32,
@@ -74,10 +77,10 @@ pub(super) struct Unended {
 }
 
 impl Strangers {
-    /// Makes the pools.
-    pub(super) fn new(config: &Config, most: usize) -> Strangers {
-        let places = Pool::new(Bounds::of(most));
-        let table = Table { places, unended: Held::new(config), cuts: HashMap::new(), next: 0 };
+    /// Makes the pools: of so many requests, and of so many bytes of answers that nobody reads.
+    pub(super) fn new(config: &Config, most: usize, unread: usize) -> Strangers {
+        let (places, unread) = (Pool::new(Bounds::of(most)), Pool::new(Bounds::of(unread)));
+        let table = Table { places, unended: Held::new(config), unread, cuts: HashMap::new(), next: 0 };
         Strangers { table: Mutex::new(table) }
     }
 
@@ -94,6 +97,11 @@ impl Strangers {
     pub(super) fn held(&self) -> (usize, usize) {
         let table = self.lock();
         (table.places.total(), table.unended.total())
+    }
+
+    /// Returns the bytes of answers that wait for their clients.
+    pub(super) fn unread(&self) -> usize {
+        self.lock().unread.total()
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -126,10 +134,32 @@ impl Table {
         id
     }
 
+    /// Sets the bytes of an answer that wait. Returns what it takes for them to have room; none is left for
+    /// an answer that weighs most itself, or has been given up.
+    fn unread(&mut self, id: u32, network: Network, bytes: usize) -> (Result<(), NoRoom>, Vec<Cut>) {
+        let mut given_up = Vec::new();
+        if !self.cuts.contains_key(&id) {
+            return (Err(NoRoom), given_up);
+        }
+        let more = bytes.saturating_sub(self.unread.held_by(id));
+        while let Some(heaviest) = self.unread.yields_to(network, more) {
+            match self.unread.heaviest_in(heaviest) {
+                Some(other) if other != id => given_up.extend(self.remove(other)),
+                _ => {
+                    self.unread.remove(id);
+                    return (Err(NoRoom), given_up);
+                }
+            }
+        }
+        self.unread.set(id, network, bytes);
+        (Ok(()), given_up)
+    }
+
     /// Frees what a request has, and returns what ends it.
     fn remove(&mut self, id: u32) -> Option<Cut> {
         self.places.remove(id);
         self.unended.release(id);
+        self.unread.remove(id);
         self.cuts.remove(&id)
     }
 }
@@ -145,6 +175,14 @@ impl Place {
         let unended = Unended { strangers: Arc::clone(&self.strangers), id: self.id, network: self.network };
         unended.grow(bytes)?;
         Ok(unended)
+    }
+
+    /// Notes that this much of the answer may be here and waits for its client; 0 for an answer of which all
+    /// that has come is taken.
+    pub(super) fn unread(&self, bytes: usize) -> Result<(), NoRoom> {
+        let (room, given_up) = self.strangers.lock().unread(self.id, self.network, bytes);
+        given_up.into_iter().for_each(Cut::carry_out);
+        room
     }
 
     /// Notes that the answer is on its way, which is given up from now on where others need the place.
@@ -193,7 +231,7 @@ mod tests {
 
     fn strangers(most: usize) -> Arc<Strangers> {
         let config = Config { max_held_bytes: 1024 * KIB, max_request_bytes: 48 * KIB, ..Config::default() };
-        Arc::new(Strangers::new(&config, most))
+        Arc::new(Strangers::new(&config, most, 1024 * KIB))
     }
 
     #[test]
@@ -220,6 +258,32 @@ mod tests {
         assert!(newcomer.is_ok());
         let cut = all.iter_mut().filter_map(|(_, cut)| cut.try_recv().ok()).count();
         assert_eq!((cut, strangers.held().0), (1, 8));
+    }
+
+    #[test]
+    fn answers_that_nobody_reads_are_bounded_and_the_heaviest_of_the_greedy_network_gives_way() {
+        let strangers = strangers(10_000);
+        let (modest, mut modest_cut) = strangers.enter(MODEST.into()).unwrap();
+        assert_eq!(modest.unread(100 * KIB), Ok(()));
+        let mut greedy: Vec<_> = (0..100)
+            .map(|_| {
+                let (place, cut) = strangers.enter(GREEDY.into()).unwrap();
+                assert_eq!(place.unread(64 * KIB), Ok(()));
+                assert!(strangers.unread() <= (100 + 1024 / 4) * KIB);
+                (place, cut)
+            })
+            .collect();
+        let is_cut: Vec<_> = greedy.iter_mut().map(|(_, cut)| cut.try_recv().is_ok()).collect();
+        assert!(is_cut[..96].iter().all(|cut| *cut) && !is_cut[96..].iter().any(|cut| *cut), "{is_cut:?}");
+        assert!(modest_cut.try_recv().is_err());
+        // What has been given up counts for nothing any more, and is told so.
+        assert_eq!(greedy[0].0.unread(64 * KIB), Err(NoRoom));
+        // What is read makes room, and one answer is never larger than what a network may have.
+        assert_eq!(greedy[99].0.unread(0), Ok(()));
+        assert_eq!(strangers.unread(), (100 + 3 * 64) * KIB);
+        assert_eq!(greedy[99].0.unread(300 * KIB), Err(NoRoom));
+        drop((modest, greedy));
+        assert_eq!((strangers.held(), strangers.unread()), ((0, 0), 0));
     }
 
     #[test]

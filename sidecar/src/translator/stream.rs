@@ -88,7 +88,7 @@ struct Answered {
 }
 
 /// An answer of which so much is here counts to nobody: the place of its request stands for it.
-const LITTLE: usize = 16 << 10;
+pub(super) const LITTLE: usize = 16 << 10;
 
 impl Stream {
     pub(super) fn new(shared: Arc<Shared>, client: Client) -> Stream {

@@ -1,8 +1,9 @@
 //! Many that wait, and one that asks for too much.
 
-use crate::stub::{Homeserver, json};
+use crate::stub::{Homeserver, json, reply};
 use crate::{PATIENCE, document, get, translator, whole};
-use http_body_util::BodyExt;
+use http::Request;
+use http_body_util::{BodyExt, Full};
 use lowband_sidecar::translator::{BodyError, Client};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -68,4 +69,40 @@ async fn answers_that_are_not_read_are_bounded_and_a_modest_stranger_keeps_its_o
     }
     drop(unread);
     assert_eq!(translator.held_by_strangers(), (0, 0));
+}
+
+#[tokio::test]
+async fn files_that_nobody_reads_are_bounded_and_a_modest_stranger_keeps_its_own() {
+    const LENGTH: usize = 1 << 20;
+    // A quarter of what is there for all, and what one of them holds at most.
+    const BOUND: usize = 16 << 20;
+    const OF_ONE: usize = 160 << 10;
+    let file = "x".repeat(LENGTH);
+    let homeserver = Homeserver::start(move |_| {
+        let file = file.clone();
+        async move { reply(200, &[("content-type", "application/octet-stream")], &file) }
+    })
+    .await;
+    let translator = translator(&homeserver.url());
+    let from = |last: u8| Client::Stranger { address: [192, 0, 2, last].into(), is_secure: true, id: None };
+    let ask = |last| {
+        let request = Request::get("/_matrix/client/v1/media/download/a/b").body(Full::default()).unwrap();
+        translator.carry(request, from(last))
+    };
+    let mut modest = ask(1).await;
+    assert!(modest.body_mut().frame().await.unwrap().is_ok(), "it reads, and then no more");
+    assert_eq!(translator.unread_by_strangers(), OF_ONE);
+    let mut unread = Vec::new();
+    for _ in 0..2 * BOUND / OF_ONE {
+        unread.push(ask(2).await);
+        assert!(translator.unread_by_strangers() <= OF_ONE + BOUND);
+    }
+    assert_eq!(translator.held_by_strangers().0, 1 + BOUND / OF_ONE, "the others have given way");
+    let error = unread.swap_remove(0).into_body().collect().await.unwrap_err();
+    assert!(matches!(error, BodyError::NoRoom), "{error}");
+    let rest = whole(modest).await.len();
+    assert!((LENGTH - OF_ONE..LENGTH).contains(&rest), "{rest}");
+    assert_eq!(whole(unread.pop().unwrap()).await.len(), LENGTH);
+    drop(unread);
+    assert_eq!((translator.held_by_strangers(), translator.unread_by_strangers()), ((0, 0), 0));
 }

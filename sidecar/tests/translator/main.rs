@@ -51,6 +51,7 @@ fn settings(url: &str) -> Settings {
             ping: Duration::from_secs(20),
         },
         largest_body: 8 << 20,
+        unread_answers: 64 << 20,
         advertise: Advertise::default(),
     }
 }

@@ -50,12 +50,13 @@ impl Homeserver {
         self.homeserver.is_some()
     }
 
-    /// Parses the group. The settings still need those of the upstream, which hold here as well, and what is
-    /// advertised; `None` where there is an Envoy.
+    /// Parses the group. The settings still need those of the upstream, which hold here as well, the bytes of
+    /// answers to strangers that nobody reads, and what is advertised; `None` where there is an Envoy.
     pub(in crate::config) fn parse(
         &self,
         mistakes: &mut Mistakes,
-    ) -> Option<impl FnOnce(&upstream::Settings, Advertise) -> Option<translator::Settings> + use<>> {
+    ) -> Option<impl FnOnce(&upstream::Settings, usize, Advertise) -> Option<translator::Settings> + use<>>
+    {
         let base = self.homeserver.as_ref().map(|url| mistakes.parse("--homeserver", url, Base::parse));
         if self.homeserver.is_none() && self.homeserver_ca.is_some() {
             mistakes.add("--homeserver-ca", "does nothing without --homeserver".to_owned());
@@ -65,7 +66,7 @@ impl Homeserver {
             Some(file) => mistakes.parse("--homeserver-ca", &file.to_string_lossy(), |_| Roots::read(file)),
         };
         let (base, roots) = (base.map_or(Some(None), |base| base.map(Some))?, roots?);
-        Some(move |upstream: &upstream::Settings, advertise: Advertise| {
+        Some(move |upstream: &upstream::Settings, unread_answers: usize, advertise: Advertise| {
             base.map(|base| translator::Settings {
                 homeserver: homeserver::Settings {
                     base,
@@ -76,6 +77,7 @@ impl Homeserver {
                     ping: upstream.ping,
                 },
                 largest_body: upstream.largest_body,
+                unread_answers,
                 advertise,
             })
         })

@@ -1,14 +1,18 @@
 //! Options for clients over TCP, and for what discovery documents say: the part of Envoy's that the sidecar
 //! takes over with --homeserver.
 
-use super::MANY;
+use super::{MANY, MEMORY};
 use crate::config::{Mistakes, values};
 use crate::drain;
 use crate::public::{Listen, Settings, Times};
+use crate::translator::HELD_OF_AN_ANSWER;
 use clap::Args;
 use lowband_translation::config::Advertise;
 use lowband_transport::dtls::Limits;
 use lowband_transport::shares::{Balancers, Limit};
+
+/// A network has a quarter, which holds one answer at least.
+const LEAST_UNREAD: u64 = 4 * HELD_OF_AN_ANSWER as u64;
 
 /// The public TCP port, and the values that clients get to see.
 #[derive(Args, Debug, Clone)]
@@ -23,6 +27,11 @@ pub(in crate::config) struct Public {
     /// request.
     #[arg(long, env = "LOWBAND_PUBLIC_CONNECTIONS", value_name = "COUNT", default_value = "1000")]
     public_connections: String,
+    /// Memory for answers to clients of --public that do not read them, 160 KiB each; a quarter of it for one
+    /// address (IPv6: /64), half for its neighbourhood (IPv4 /24, IPv6 /48). Beyond it, of whoever has most,
+    /// the largest answer breaks off.
+    #[arg(long, env = "LOWBAND_PUBLIC_ANSWER_MEMORY", value_name = "SIZE", default_value = "64MiB")]
+    public_answer_memory: String,
     /// What clients shall take for the homeserver: replaces base_url in discovery and login, with
     /// --homeserver. With a wrong one no user can log in.
     #[arg(long, env = "LOWBAND_ADVERTISE", value_name = "URL", default_value = "off")]
@@ -37,6 +46,7 @@ pub(in crate::config) struct Public {
 pub(in crate::config) struct Parsed {
     listen: Option<Listen>,
     connections: usize,
+    unread_answers: usize,
     base_url: Option<String>,
     dtls_port: Port,
 }
@@ -59,10 +69,20 @@ impl Public {
         let listen = mistakes.parse("--public", &self.public, listen_or_off);
         let connections =
             mistakes.parse("--public-connections", &self.public_connections, values::within(4..=MANY));
+        let unread_answers = mistakes.parse(
+            "--public-answer-memory",
+            &self.public_answer_memory,
+            values::size_within(LEAST_UNREAD..=MEMORY),
+        );
         let base_url = mistakes.parse("--advertise", &self.advertise, base_url_or_off);
         let dtls_port = mistakes.parse("--dtls-port", &self.dtls_port, port);
-        let parsed =
-            Parsed { listen: listen?, connections: connections?, base_url: base_url?, dtls_port: dtls_port? };
+        let parsed = Parsed {
+            listen: listen?,
+            connections: connections?,
+            unread_answers: unread_answers?,
+            base_url: base_url?,
+            dtls_port: dtls_port?,
+        };
         if let Some(absence) = absence {
             parsed.need_homeserver(&absence, mistakes);
         }
@@ -90,6 +110,11 @@ impl Parsed {
             times: Times::default(),
             end,
         })
+    }
+
+    /// Returns the bytes of answers that may wait for clients that do not read them.
+    pub(in crate::config) fn unread_answers(&self) -> usize {
+        self.unread_answers
     }
 
     /// Returns what discovery documents say. `listen`: the number of the UDP port.
@@ -174,8 +199,9 @@ mod tests {
     #[test]
     fn what_is_advertised_follows_the_udp_port_unless_told() {
         for (text, expected) in [("auto", Some(9008)), ("443", Some(443)), ("off", None)] {
+            let dtls_port = port(text).ok().unwrap();
             let parsed =
-                Parsed { listen: None, connections: 4, base_url: None, dtls_port: port(text).ok().unwrap() };
+                Parsed { listen: None, connections: 4, unread_answers: 0, base_url: None, dtls_port };
             assert_eq!(parsed.advertise(9008).dtls_port, expected, "{text}");
         }
         assert!(["0", "65536", "", "x"].iter().all(|wrong| port(wrong).is_err()));
