@@ -24,6 +24,7 @@ mod exchange;
 mod failure;
 mod guard;
 mod https;
+mod known;
 mod late;
 mod listener;
 mod names;

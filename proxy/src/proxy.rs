@@ -8,6 +8,7 @@ use crate::exchange::Exchange;
 use crate::failure::Down;
 use crate::guard::Guard;
 use crate::https::Https;
+use crate::known;
 use crate::late::{Failures, retry_after};
 use crate::patience;
 use crate::places::Places;
@@ -53,7 +54,7 @@ impl Proxy {
     ) -> Proxy {
         let limits = &settings.limits;
         Proxy {
-            sessions: Sessions::new(ways.clone(), limits.sessions, settings.times.idle),
+            sessions: Sessions::new(ways.clone(), limits, settings.times.idle),
             held: Places::new(limits.held, limits.held_by_one),
             guard: Guard::new(&settings, listens_on),
             requests: Places::new(limits.requests, limits.requests_of_one),
@@ -132,6 +133,8 @@ impl Proxy {
         let status = response.status();
         if is_end_of_token && status.is_success() {
             self.sessions.forget(&account);
+        } else if status.is_success() && known::shows_a_token(&path) {
+            self.sessions.know(&account);
         }
         if matches!(kind, Kind::Sync(_)) {
             let late = self.failures.delay(&account, status, self.settings.times.late);

@@ -7,8 +7,13 @@
 //! lease -> a session, made when its first request dials -> used -> idle -> closed: after Times::idle,
 //!                                                                         or to make room, or at the end
 //! ```
+//!
+//! Tokens that may be made up are on probation: they share a few places among themselves, and take none from
+//! those that the homeserver knows.
 
 use crate::account::Account;
+use crate::known::Known;
+use crate::settings::Limits;
 use crate::ways::{Udp, Ways};
 use lowband_client::{Error, LastingConnection};
 use std::collections::HashMap;
@@ -25,14 +30,22 @@ const LONGEST_FAREWELL: Duration = Duration::from_secs(1);
 pub(crate) struct Sessions {
     ways: Ways,
     most: usize,
+    most_on_probation: usize,
     idle: Duration,
-    table: Mutex<HashMap<Account, Entry>>,
+    table: Mutex<Table>,
     /// Told when a session has become idle.
     rested: Notify,
 }
 
+struct Table {
+    entries: HashMap<Account, Entry>,
+    known: Known,
+}
+
 struct Entry {
     session: Arc<Session>,
+    /// Whether it has one of the places of known accounts.
+    is_known: bool,
     /// Requests under way.
     users: usize,
     /// When the last request ended.
@@ -69,55 +82,85 @@ pub(crate) struct Lease {
 }
 
 impl Sessions {
-    pub(crate) fn new(ways: Ways, most: usize, idle: Duration) -> Arc<Sessions> {
-        let (table, rested) = (Mutex::default(), Notify::new());
-        Arc::new(Sessions { ways, most, idle, table, rested })
+    pub(crate) fn new(ways: Ways, limits: &Limits, idle: Duration) -> Arc<Sessions> {
+        let most = limits.sessions;
+        let most_on_probation = limits.sessions_on_probation.min(most);
+        let table = Table { entries: HashMap::new(), known: Known::new(most) };
+        let (table, rested) = (Mutex::new(table), Notify::new());
+        Arc::new(Sessions { ways, most, most_on_probation, idle, table, rested })
     }
 
     /// Returns the session of an account; `None` if there are too many, and none of them is idle.
     pub(crate) fn lease(self: &Arc<Self>, account: &Account) -> Option<Lease> {
         let mut table = self.table();
-        if !table.contains_key(account) {
-            let adopted = table.get(&Account::nobody()).is_some_and(Entry::is_idle);
-            let entry = match adopted.then(|| table.remove(&Account::nobody())).flatten() {
-                Some(entry) => entry,
-                None => {
-                    self.make_room(&mut table)?;
-                    Entry { session: Arc::default(), users: 0, since: Instant::now() }
-                }
-            };
-            table.insert(account.clone(), entry);
+        if !table.entries.contains_key(account) {
+            let entry = self.enter(&mut table, account)?;
+            table.entries.insert(account.clone(), entry);
         }
-        let entry = table.get_mut(account)?;
+        let entry = table.entries.get_mut(account)?;
         entry.users += 1;
         let session = Arc::clone(&entry.session);
         Some(Lease { sessions: Arc::clone(self), account: account.clone(), session })
     }
 
-    /// Makes room for one more session, by the end of the one that has been idle for the longest.
-    fn make_room(&self, table: &mut HashMap<Account, Entry>) -> Option<()> {
-        if table.len() < self.most {
-            return Some(());
+    /// Returns an entry for an account that has none, and for which there is room.
+    fn enter(&self, table: &mut Table, account: &Account) -> Option<Entry> {
+        let nobody = Account::nobody();
+        let is_adopted = table.entries.get(&nobody).is_some_and(Entry::is_idle);
+        let is_known = table.known.has(account) && (is_adopted || self.make_room(table, true));
+        if !is_known && !self.make_room(table, false) {
+            return None;
         }
-        let idle = table.iter().filter(|(_, entry)| entry.is_idle());
-        let oldest = idle.min_by_key(|(_, entry)| entry.since)?.0.clone();
-        if let Some(entry) = table.remove(&oldest) {
+        let adopted = if is_adopted { table.entries.remove(&nobody) } else { None };
+        let new = || Entry { session: Arc::default(), is_known, users: 0, since: Instant::now() };
+        Some(adopted.map_or_else(new, |entry| Entry { is_known, ..entry }))
+    }
+
+    /// Makes room for one more session, among those of known accounts or on probation, by the end of the one
+    /// there that has been idle for the longest. Returns false if none is idle.
+    fn make_room(&self, table: &mut Table, is_known: bool) -> bool {
+        let of_known = self.most.saturating_sub(self.most_on_probation);
+        let most = if is_known { of_known } else { self.most_on_probation };
+        let same = || table.entries.iter().filter(move |(_, entry)| entry.is_known == is_known);
+        if same().count() < most {
+            return true;
+        }
+        let oldest = same().filter(|(_, entry)| entry.is_idle()).min_by_key(|(_, entry)| entry.since);
+        let Some(oldest) = oldest.map(|(account, _)| account.clone()) else { return false };
+        if let Some(entry) = table.entries.remove(&oldest) {
             tokio::spawn(entry.session.close());
         }
-        Some(())
+        true
+    }
+
+    /// Notes that the homeserver knows the token of an account, which is on probation no longer.
+    pub(crate) fn know(&self, account: &Account) {
+        if account.is_nobody() {
+            return;
+        }
+        let mut table = self.table();
+        table.known.note(account);
+        let is_on_probation = table.entries.get(account).is_some_and(|entry| !entry.is_known);
+        if is_on_probation
+            && self.make_room(&mut table, true)
+            && let Some(entry) = table.entries.get_mut(account)
+        {
+            entry.is_known = true;
+        }
     }
 
     /// Closes sessions that have been idle for long. Sleeps until there is one.
     pub(crate) async fn close_idle(&self) {
         loop {
-            let next = self.table().values().filter(|entry| entry.is_idle()).map(|entry| entry.since).min();
+            let next =
+                self.table().entries.values().filter(|entry| entry.is_idle()).map(|entry| entry.since).min();
             match next.map(|since| since + self.idle) {
                 Some(at) => sleep_until(at).await,
                 None => self.rested.notified().await,
             }
             let now = Instant::now();
             let is_over = |entry: &Entry| entry.is_idle() && now.duration_since(entry.since) >= self.idle;
-            let over: Vec<_> = self.table().extract_if(|_, entry| is_over(entry)).collect();
+            let over: Vec<_> = self.table().entries.extract_if(|_, entry| is_over(entry)).collect();
             for (_, entry) in over {
                 tracing::debug!("a session has been idle for long and is closed");
                 entry.session.close().await;
@@ -127,7 +170,11 @@ impl Sessions {
 
     /// Closes the session of an account: its token has ended.
     pub(crate) fn forget(&self, account: &Account) {
-        let entry = self.table().remove(account);
+        let entry = {
+            let mut table = self.table();
+            table.known.forget(account);
+            table.entries.remove(account)
+        };
         if let Some(entry) = entry {
             tokio::spawn(entry.session.close());
         }
@@ -135,7 +182,7 @@ impl Sessions {
 
     /// Closes all sessions.
     pub(crate) async fn close_all(&self) {
-        let entries = std::mem::take(&mut *self.table());
+        let entries = std::mem::take(&mut self.table().entries);
         let mut closing = JoinSet::new();
         for entry in entries.into_values() {
             closing.spawn(entry.session.close());
@@ -143,7 +190,7 @@ impl Sessions {
         closing.join_all().await;
     }
 
-    fn table(&self) -> MutexGuard<'_, HashMap<Account, Entry>> {
+    fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -196,7 +243,8 @@ impl Drop for Lease {
     fn drop(&mut self) {
         let mut table = self.sessions.table();
         // The account may have a newer session by now.
-        let own = table.get_mut(&self.account).filter(|entry| Arc::ptr_eq(&entry.session, &self.session));
+        let own =
+            table.entries.get_mut(&self.account).filter(|entry| Arc::ptr_eq(&entry.session, &self.session));
         if let Some(entry) = own {
             entry.users = entry.users.saturating_sub(1);
             entry.since = Instant::now();

@@ -71,6 +71,9 @@ pub struct Limits {
     /// DTLS sessions, 64 by default. One more closes the one that has been idle for the longest; if none is
     /// idle, its requests go over HTTPS.
     pub sessions: usize,
+    /// Of these, places for access tokens that the homeserver has not been seen to know, 8 by default. They
+    /// may be made up, and close the sessions of each other alone.
+    pub sessions_on_probation: usize,
     /// Bytes of one request's JSON that is translated, 8 MiB by default; a longer one goes over HTTPS, or is
     /// answered 413 if its length was not told.
     pub request_body: usize,
@@ -87,6 +90,7 @@ impl Default for Limits {
             requests: 512,
             requests_of_one: 128,
             sessions: 64,
+            sessions_on_probation: 8,
             request_body: 8 << 20,
             held: 32 << 20,
             held_by_one: 16 << 20,

@@ -4,6 +4,24 @@ use super::*;
 use crate::stub_server::Told;
 
 const WHOAMI: &str = "/_matrix/client/v3/account/whoami";
+const LOGIN: &str = "/_matrix/client/v3/login";
+
+/// Leaves room for so many sessions, and of them for so many on probation.
+fn few(settings: &mut Settings, all: usize, on_probation: usize) {
+    (settings.limits.sessions, settings.limits.sessions_on_probation) = (all, on_probation);
+}
+
+/// Answers as [`port`] does, but to tokens that are made up.
+fn port_or_401(seen: &Seen) -> Reply {
+    match seen.options.authorization.as_deref() {
+        Some(token)
+            if token.starts_with("made-up") && !seen.options.path.iter().any(|part| part == "login") =>
+        {
+            coded(Code::new(4, 1), json!({ "errcode": "M_UNKNOWN_TOKEN", "error": "no such token" }))
+        }
+        _ => port(seen),
+    }
+}
 
 /// Answers with the port that a request came from, which is another for each session.
 fn port(seen: &Seen) -> Reply {
@@ -57,7 +75,7 @@ async fn an_idle_session_is_closed_and_the_next_request_makes_another() {
 
 #[tokio::test]
 async fn one_more_session_than_the_limit_closes_the_one_that_rested_for_the_longest() {
-    let mut chain = Chain::start_with(port, |settings| settings.limits.sessions = 2).await;
+    let mut chain = Chain::start_with(port, |settings| few(settings, 3, 1)).await;
     let (one, two) = (who(&chain, Some("one")).await, who(&chain, Some("two")).await);
     assert_eq!(who(&chain, Some("one")).await, one, "now the other has rested for longer");
     who(&chain, Some("three")).await;
@@ -72,4 +90,47 @@ async fn a_logout_ends_the_session_of_its_token() {
     let first = who(&chain, Some("one")).await;
     assert_eq!(chain.ask(Method::POST, "/_matrix/client/v3/logout", Some("one"), &json!({})).await.0, 200);
     assert_ne!(who(&chain, Some("one")).await, first);
+}
+
+#[tokio::test]
+async fn made_up_tokens_close_no_session_of_a_real_one() {
+    let chain = Chain::start_with(port_or_401, |settings| few(settings, 4, 2)).await;
+    let (one, two) = (who(&chain, Some("one")).await, who(&chain, Some("two")).await);
+    for number in 0..10 {
+        let token = format!("made-up-{number}");
+        let (status, answer) = chain.ask(Method::GET, WHOAMI, Some(&token), &Value::Null).await;
+        assert_eq!((status, &answer["errcode"]), (401, &json!("M_UNKNOWN_TOKEN")));
+        // What asks for no token says nothing of it, whatever the homeserver answers.
+        assert_eq!(chain.ask(Method::GET, LOGIN, Some(&token), &Value::Null).await.0, 200);
+    }
+    assert_eq!([who(&chain, Some("one")).await, who(&chain, Some("two")).await], [one, two]);
+    // A real one that is new has a place all the same.
+    let three = who(&chain, Some("three")).await;
+    assert_eq!(who(&chain, Some("three")).await, three);
+    assert!(chain.homeserver.targets().iter().all(|target| target != WHOAMI), "all went over UDP");
+}
+
+#[tokio::test]
+async fn a_real_token_stays_known_when_its_session_is_closed() {
+    let waits = |seen: &Seen| match seen.options.path.last().unwrap().as_str() {
+        "waits" => Reply::Never,
+        _ => port(seen),
+    };
+    let mut chain = Chain::start_with(waits, |settings| {
+        few(settings, 2, 1);
+        settings.times.idle = Duration::from_millis(50);
+    })
+    .await;
+    who(&chain, Some("one")).await;
+    while !matches!(chain.stub.told().await, Told::SessionClosed(_)) {}
+    // The place for those on probation is taken for good.
+    let mut connection = chain.connect().await;
+    let waits = request(Method::GET, "/_matrix/client/v3/waits", Some("made-up"), &Value::Null);
+    let waiting = tokio::spawn(connection.send_request(chain.named(waits)));
+    while chain.stub.seen().len() < 2 {
+        chain.stub.told().await;
+    }
+    who(&chain, Some("one")).await;
+    assert!(chain.homeserver.targets().iter().all(|target| target != WHOAMI), "it went over UDP");
+    waiting.abort();
 }

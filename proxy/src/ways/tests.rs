@@ -5,6 +5,7 @@ use super::*;
 use crate::account::Account;
 use crate::certificate::Certificate;
 use crate::sessions::Sessions;
+use crate::settings::Limits;
 use crate::stub_server::{StubServer, content};
 use crate::testing::{self, Homeserver, Relay, answer, documents};
 use lowband_client::Request;
@@ -173,7 +174,7 @@ async fn who_waited_for_a_session_dials_no_server_that_has_turned_out_silent() {
     let ways = chain.ways(chain.settings());
     until(&ways, |way| chain.is_udp(way)).await;
     let Way::Udp(udp) = best(&ways).await else { panic!() };
-    let sessions = Sessions::new(ways.clone(), 2, LONG);
+    let sessions = Sessions::new(ways.clone(), &Limits::default(), LONG);
     let lease = sessions.lease(&Account::nobody()).unwrap();
     chain.relay.swallow(true);
     ways.udp_failed(&lowband_client::Error::Timeout);
@@ -189,7 +190,7 @@ async fn after_an_outage_a_session_that_has_ended_gives_way_to_that_of_the_dial(
     let ways = chain.ways(chain.settings());
     until(&ways, |way| chain.is_udp(way)).await;
     let Way::Udp(udp) = best(&ways).await else { panic!() };
-    let lease = Sessions::new(ways.clone(), 2, LONG).lease(&Account::nobody()).unwrap();
+    let lease = Sessions::new(ways.clone(), &Limits::default(), LONG).lease(&Account::nobody()).unwrap();
     let before = lease.connection(&udp).await.unwrap().unwrap();
     chain.relay.swallow(true);
     ways.udp_failed(&lowband_client::Error::Timeout);
