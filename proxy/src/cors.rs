@@ -6,7 +6,7 @@
 use crate::body::{self, Body};
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, HeaderName,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, HeaderName, ORIGIN, VARY,
 };
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
@@ -36,14 +36,56 @@ pub(crate) fn preflight(request: &HeaderMap) -> Response<Body> {
     if request.contains_key(REQUEST_PRIVATE) {
         headers.insert(ALLOW_PRIVATE, HeaderValue::from_static("true"));
     }
-    allow(headers);
     response
 }
 
-/// Lets pages read an answer, where the homeserver has said nothing else.
-pub(crate) fn allow(headers: &mut HeaderMap) {
-    headers.entry(ACCESS_CONTROL_ALLOW_ORIGIN).or_insert(ANYBODY);
-    headers.entry(ACCESS_CONTROL_EXPOSE_HEADERS).or_insert(EXPOSED);
+/// The pages that may use the proxy ([`crate::Settings::origins`]).
+pub(crate) struct Origins(Vec<String>);
+
+/// Who asks, as far as the browser says.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Asker {
+    /// Whoever it is: all may ask.
+    Anybody,
+    /// A page that may ask.
+    Page(HeaderValue),
+    /// No page, where some may not ask.
+    Program,
+}
+
+impl Origins {
+    pub(crate) fn new(origins: &[String]) -> Origins {
+        Origins(origins.to_vec())
+    }
+
+    /// Returns who asks; `None` for a page that may not.
+    pub(crate) fn admit(&self, request: &HeaderMap) -> Option<Asker> {
+        if self.0.is_empty() {
+            return Some(Asker::Anybody);
+        }
+        let Some(origin) = request.get(ORIGIN) else { return Some(Asker::Program) };
+        let is_known = self.0.iter().any(|known| origin.as_bytes().eq_ignore_ascii_case(known.as_bytes()));
+        is_known.then(|| Asker::Page(origin.clone()))
+    }
+}
+
+impl Asker {
+    /// Lets pages read an answer, where the homeserver has said nothing else, or this one alone.
+    pub(crate) fn allow(self, headers: &mut HeaderMap) {
+        headers.entry(ACCESS_CONTROL_EXPOSE_HEADERS).or_insert(EXPOSED);
+        match self {
+            Asker::Anybody => {
+                headers.entry(ACCESS_CONTROL_ALLOW_ORIGIN).or_insert(ANYBODY);
+            }
+            Asker::Page(origin) => {
+                headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+                headers.append(VARY, HeaderValue::from(ORIGIN));
+            }
+            Asker::Program => {
+                headers.remove(ACCESS_CONTROL_ALLOW_ORIGIN);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -62,8 +104,31 @@ mod tests {
     fn what_the_homeserver_allows_stays() {
         let mut headers = HeaderMap::new();
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("https://app.example"));
-        allow(&mut headers);
+        Asker::Anybody.allow(&mut headers);
         assert_eq!(headers[ACCESS_CONTROL_ALLOW_ORIGIN], "https://app.example");
         assert!(headers.contains_key(ACCESS_CONTROL_EXPOSE_HEADERS));
+    }
+
+    #[test]
+    fn where_origins_are_named_no_answer_is_for_another_page() {
+        let origins = Origins::new(&["https://app.example".to_owned(), "vector://vector".to_owned()]);
+        let asks = |origin: Option<&'static str>| {
+            let fields = origin.map(|origin| (ORIGIN, HeaderValue::from_static(origin)));
+            origins.admit(&fields.into_iter().collect())
+        };
+        for stranger in ["https://evil.example", "http://app.example", "https://app.example:444", "null"] {
+            assert_eq!(asks(Some(stranger)), None, "{stranger}");
+        }
+        for (origin, allowed) in [
+            (Some("https://app.example"), Some("https://app.example")),
+            (Some("vector://vector"), Some("vector://vector")),
+            (None, None),
+        ] {
+            let mut answer = HeaderMap::new();
+            answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, ANYBODY);
+            asks(origin).unwrap().allow(&mut answer);
+            let told = answer.get(ACCESS_CONTROL_ALLOW_ORIGIN).map(|value| value.to_str().unwrap());
+            assert_eq!((told, answer.contains_key(VARY)), (allowed, allowed.is_some()), "{origin:?}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use crate::answer::{self, MatrixError};
 use crate::asked::{Asked, Kind, Route};
 use crate::body::Body;
-use crate::cors;
+use crate::cors::{self, Origins};
 use crate::exchange::Exchange;
 use crate::failure::Down;
 use crate::guard::Guard;
@@ -38,6 +38,7 @@ pub(crate) struct Proxy {
     pub(crate) stats: Stats,
     pub(crate) held: Places,
     guard: Guard,
+    origins: Origins,
     requests: Places,
     failures: Failures,
     /// The last answer to `/versions`.
@@ -57,6 +58,7 @@ impl Proxy {
             sessions: Sessions::new(ways.clone(), limits, settings.times.idle),
             held: Places::new(limits.held, limits.held_by_one),
             guard: Guard::new(&settings, listens_on),
+            origins: Origins::new(&settings.origins),
             requests: Places::new(limits.requests, limits.requests_of_one),
             failures: Failures::default(),
             versions: Mutex::default(),
@@ -71,8 +73,12 @@ impl Proxy {
     /// Answers a request, whatever happens: by JSON, and never by silence.
     pub(crate) fn answer(self: Arc<Self>, request: Request<Body>) -> Answering {
         Box::pin(async move {
+            let Some(asker) = self.origins.admit(request.headers()) else {
+                let error = "pages of this origin may not use the proxy";
+                return MatrixError::new(StatusCode::FORBIDDEN, "M_FORBIDDEN", error).response();
+            };
             let mut response = self.judge(request).await;
-            cors::allow(response.headers_mut());
+            asker.allow(response.headers_mut());
             response
         })
     }

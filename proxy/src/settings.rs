@@ -36,6 +36,9 @@ pub struct Settings {
     /// that it listens on. A request for any other host is refused: the page of a stranger whose name leads
     /// here (DNS rebinding) must not reach the proxy as its own server.
     pub names: Vec<String>,
+    /// Origins of the pages that may use the proxy, as a browser names them (`https://app.example`). Empty,
+    /// the default: every page may, as it may use a homeserver. Programs name none, and always may.
+    pub origins: Vec<String>,
     /// The certificate with which the listener speaks TLS. `None`, the default: plain HTTP.
     pub identity: Option<Identity>,
     /// The certificates that the homeserver's are verified against, for DTLS and HTTPS alike.
@@ -158,6 +161,7 @@ impl Settings {
             listen: SocketAddr::from(([127, 0, 0, 1], 8009)),
             allow_remote: false,
             names: Vec::new(),
+            origins: Vec::new(),
             identity: None,
             verification: Verification::System,
             limits: Limits::default(),

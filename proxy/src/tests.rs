@@ -213,6 +213,29 @@ async fn a_strangers_host_and_preflights_cost_no_byte_of_the_link() {
 }
 
 #[tokio::test]
+async fn pages_of_other_origins_are_kept_out_where_origins_are_named() {
+    let origins = |settings: &mut Settings| settings.origins = vec!["https://app.example".to_owned()];
+    let chain = Chain::start_with(|_| content(json!({ "versions": [] })), origins).await;
+    for (origin, status) in [
+        (Some("https://app.example"), StatusCode::OK),
+        (Some("https://evil.example"), StatusCode::FORBIDDEN),
+        (None, StatusCode::OK),
+    ] {
+        let mut asks = Request::get("/_matrix/client/versions");
+        if let Some(origin) = origin {
+            asks = asks.header("origin", origin);
+        }
+        let response = chain.send(asks.body(body::empty()).unwrap()).await;
+        assert_eq!(response.status(), status, "{origin:?}");
+        let allowed = response.headers().get("access-control-allow-origin");
+        assert_eq!(allowed.map(|value| value.to_str().unwrap()), origin.filter(|_| status.is_success()));
+    }
+    let preflight = Request::options("/_matrix/client/v3/sync").header("origin", "https://evil.example");
+    let response = chain.send(preflight.body(body::empty()).unwrap()).await;
+    assert_eq!(response.status(), StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
 async fn where_the_homeserver_is_is_here_in_well_known_and_in_a_login() {
     let chain = Chain::start(|_| {
         content(json!({ "user_id": "@a:b", "well_known": { "m.homeserver": { "base_url": "https://hs" } } }))

@@ -49,6 +49,10 @@ pub(crate) struct ProxyArgs {
     /// refused
     #[arg(long, value_name = "NAME")]
     host: Vec<String>,
+    /// Let only pages of this origin use the proxy, as `https://app.element.io`, or `vector://vector` for
+    /// Element Desktop [default: every page may, as it may use a homeserver]
+    #[arg(long, value_name = "URL", value_parser = places::origin)]
+    origin: Vec<String>,
     /// Listen on an address that other machines reach: whoever reaches it can use the proxy
     #[arg(long)]
     allow_remote: bool,
@@ -104,6 +108,7 @@ impl ProxyArgs {
         settings.identity =
             self.certificate.zip(self.key).map(|(certificate, key)| Identity { certificate, key });
         settings.names = self.host;
+        settings.origins = self.origin;
         settings.allow_remote = self.allow_remote;
         settings.clear_text = self.allow_http;
         settings.verification = trust::verification(self.insecure, self.cacert)?;
@@ -148,13 +153,14 @@ mod tests {
         assert_eq!((settings.state, settings.identity.is_none(), settings.allow_remote), (None, true, false));
         let settings = parse(
             "--homeserver http://hs --listen [::1]:1 --udp u:2 --certificate c --key k --host a --host b -6 \
-             --allow-remote --allow-http --state f --resolve HS:443:192.0.2.1,192.0.2.2",
+             --origin https://app.example/ --allow-remote --allow-http --state f --resolve HS:443:192.0.2.1,192.0.2.2",
         )
         .unwrap()
         .settings()
         .unwrap();
         assert_eq!(settings.listen, "[::1]:1".parse().unwrap());
         assert_eq!((settings.udp.as_deref(), settings.names.len()), (Some("u:2"), 2));
+        assert_eq!(settings.origins, ["https://app.example"]);
         assert!(settings.allow_remote && settings.clear_text && settings.family == Family::Ipv6);
         assert_eq!(settings.state, Some("f".into()));
         let fixed = &settings.resolve[0];
@@ -181,9 +187,15 @@ mod tests {
 
     #[test]
     fn half_an_identity_and_two_states_are_refused() {
-        for line in
-            ["--certificate c", "--key k", "--state f --no-state", "-4 -6", "--stats=0", "--listen 8009"]
-        {
+        for line in [
+            "--origin app.example",
+            "--certificate c",
+            "--key k",
+            "--state f --no-state",
+            "-4 -6",
+            "--stats=0",
+            "--listen 8009",
+        ] {
             assert!(parse(&format!("--homeserver hs {line}")).is_err(), "{line}");
         }
     }

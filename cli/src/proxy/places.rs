@@ -1,4 +1,4 @@
-//! Places on the command line of the proxy: where it listens, and where datagrams go.
+//! Places on the command line of the proxy: where it listens, where datagrams go, and where pages come from.
 
 use crate::coap::url::unbracketed;
 use std::net::{Ipv6Addr, SocketAddr};
@@ -34,6 +34,16 @@ pub(super) fn udp(text: &str) -> Result<String, String> {
     }
 }
 
+/// Parses an origin of `--origin`: scheme, host and perhaps a port, as browsers name it (RFC 6454).
+pub(super) fn origin(text: &str) -> Result<String, String> {
+    let origin = text.strip_suffix('/').unwrap_or(text);
+    let is_host = |host: &str| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ', '*']);
+    match origin.split_once("://") {
+        Some((scheme, host)) if !scheme.is_empty() && is_host(host) => Ok(origin.to_ascii_lowercase()),
+        _ => Err("scheme and host of a page are expected, as https://app.element.io".to_owned()),
+    }
+}
+
 fn port(digits: &str) -> Option<u16> {
     let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
     digits.parse().ok().filter(|port| is_number && *port > 0)
@@ -63,6 +73,22 @@ mod tests {
         ] {
             let found = udp(wrong).unwrap_err();
             assert!(found.contains(why), "{wrong}: {found}");
+        }
+    }
+
+    #[test]
+    fn an_origin_is_a_scheme_and_a_host() {
+        for (text, parsed) in [
+            ("https://App.example", "https://app.example"),
+            ("https://app.example:8443/", "https://app.example:8443"),
+            ("vector://vector", "vector://vector"),
+        ] {
+            assert_eq!(origin(text).as_deref(), Ok(parsed));
+        }
+        for wrong in
+            ["app.example", "https://", "*", "https://*.example", "https://app.example/x", "null", ""]
+        {
+            assert!(origin(wrong).is_err(), "{wrong}");
         }
     }
 
