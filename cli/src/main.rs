@@ -65,6 +65,10 @@ fn main() -> ExitCode {
         Err(error) => {
             let error = tips::improve(error, &arguments);
             if error.use_stderr() {
+                // What is missing may be there under a wrong name.
+                if arguments.get(1).is_some_and(|command| command == "proxy") {
+                    proxy::misspelled().iter().for_each(|line| output::message(line));
+                }
                 output::refusal(&error);
                 Err(Failure::silent(Exit::Usage))
             } else {

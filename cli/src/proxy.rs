@@ -10,7 +10,7 @@ mod places;
 mod state;
 
 use crate::exit::{Exit, Failure};
-pub(crate) use args::ProxyArgs;
+pub(crate) use args::{ProxyArgs, misspelled};
 use lowband_proxy::{Error, Settings, Stats, Summary};
 use std::io::{self, IsTerminal};
 use std::time::Duration;
@@ -23,6 +23,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 pub(crate) fn run(arguments: ProxyArgs) -> Result<(), Failure> {
     begin_log(arguments.verbose)?;
+    for line in misspelled() {
+        tracing::warn!("{line}");
+    }
     let every = arguments.stats;
     let settings = arguments.settings()?;
     if let Some((path, Err(error))) = settings.state.as_deref().map(|path| (path, state::probe(path))) {

@@ -5,7 +5,9 @@ use crate::coap::address::Fixed;
 use crate::coap::args::parse_seconds;
 use crate::coap::trust;
 use crate::exit::{Exit, Failure};
+use clap::Args;
 use lowband_proxy::{Family, Identity, Settings};
+use lowband_system::variables;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -96,6 +98,26 @@ matrix-nio: AsyncClient(\"http://127.0.0.1:8009\", \"@you:example.org\").
 {}",
         Exit::help_of_proxy()
     )
+}
+
+/// What the names of the variables begin with.
+const PREFIX: &str = "LOWBAND_PROXY_";
+/// More flags, for the unit of systemd, which reads it by itself.
+const FLAGS: &str = "LOWBAND_PROXY_FLAGS";
+
+/// Returns a line for each variable of the environment that looks like one of the proxy's and does nothing, in
+/// the order of their names.
+pub(crate) fn misspelled() -> Vec<String> {
+    let command = ProxyArgs::augment_args(clap::Command::new("proxy"));
+    let names = command.get_arguments().filter_map(|argument| argument.get_env()?.to_str());
+    let known = names.chain([FLAGS]).map(str::to_owned).collect();
+    let told = std::env::vars_os().filter_map(|(name, value)| {
+        let name = name.to_str().filter(|name| name.starts_with(PREFIX))?;
+        variables::misspelled(name, &value.to_string_lossy(), &known)
+    });
+    let mut told: Vec<_> = told.collect();
+    told.sort();
+    told
 }
 
 impl ProxyArgs {

@@ -220,6 +220,31 @@ fn variables_without_a_value_count_as_not_set() {
 }
 
 #[test]
+fn variables_that_no_option_has_are_told() {
+    let told = |variables: &[(&str, &str)]| {
+        let mut command = lowband();
+        command.args(["proxy", "--no-state", "--cacert", "/nonexistent"]).envs(variables.iter().copied());
+        let output = command.output().unwrap();
+        (status(&output), stderr(&output))
+    };
+    let homeserver = ("LOWBAND_PROXY_HOMESERVER", "hs.example");
+    let (code, words) = told(&[
+        homeserver,
+        ("LOWBAND_PROXY_LISTN", "127.0.0.1:1"),
+        ("LOWBAND_PROXY_FLAGS", "--stats"),
+        ("LOWBAND_PROXY_PORT", "tcp://10.96.0.7:8009"),
+        ("LOWBAND_PROXY_SERVICE_HOST", "10.96.0.7"),
+    ]);
+    let line = "LOWBAND_PROXY_LISTN does nothing: no option has this name; LOWBAND_PROXY_LISTEN is meant";
+    assert!(code == 77 && words.contains(line) && words.contains("WARN"), "{code}: {words}");
+    assert_eq!(words.matches("does nothing").count(), 1, "{words}");
+    // Where it is the one that is missing, the line stands before the mistake.
+    let (code, words) = told(&[("LOWBAND_PROXY_HOMESERVR", "hs.example")]);
+    assert!(code == 2 && words.contains("LOWBAND_PROXY_HOMESERVER is meant, perhaps"), "{code}: {words}");
+    assert!(words.contains("--homeserver <NAME|URL>"), "{words}");
+}
+
+#[test]
 fn a_file_that_cannot_remember_is_told_at_the_start() {
     let arguments = ["proxy", "--listen", "127.0.0.1:0", "--homeserver", "https://localhost:1"];
     let mut child =

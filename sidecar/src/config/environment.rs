@@ -9,14 +9,13 @@ use crate::notes::Note;
 use clap::builder::Resettable;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
+use lowband_system::variables;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 
 const PREFIX: &str = "LOWBAND_";
 const UPSTREAM: &str = "LOWBAND_UPSTREAM";
 const HOMESERVER: &str = "LOWBAND_HOMESERVER";
-/// Changes of one letter between a name and the one that was meant, at most.
-const FARTHEST: usize = 3;
 
 /// What has been found in the environment.
 #[derive(Debug, Default)]
@@ -121,57 +120,11 @@ fn notes(variables: &[(String, String)]) -> Vec<String> {
         .filter(|(name, value)| !(has_homeserver && name == UPSTREAM && value.is_empty()))
         .filter_map(|(name, value)| match known.contains(name) {
             true => value.is_empty().then(|| format!("{name} has no value, so it counts as not set")),
-            false if is_of_kubernetes(name, value) => None,
-            false => Some(match nearest(name, &known) {
-                Some(meant) => {
-                    format!("{name} does nothing: no option has this name; {meant} is meant, perhaps")
-                }
-                None => format!("{name} does nothing: no option has this name"),
-            }),
+            false => variables::misspelled(name, value, &known),
         })
         .collect();
     notes.sort();
     notes
-}
-
-/// Returns whether Kubernetes sets this variable for a service whose name begins with `lowband`
-/// (`LOWBAND_SERVICE_HOST`, `LOWBAND_SERVICE_PORT_DTLS`, `LOWBAND_PORT=udp://10.0.0.1:8008`,
-/// `LOWBAND_PORT_8008_UDP_ADDR`).
-fn is_of_kubernetes(name: &str, value: &str) -> bool {
-    let is_number = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit());
-    let is_url = ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme));
-    let of_a_port = |rest: &str| {
-        let mut words = rest.split('_');
-        words.next().is_some_and(is_number) && matches!(words.next(), Some("TCP" | "UDP" | "SCTP"))
-    };
-    name.ends_with("_SERVICE_HOST")
-        || (name.contains("_SERVICE_PORT") && is_number(value))
-        || (name.ends_with("_PORT") && is_url)
-        || name.match_indices("_PORT_").any(|(at, word)| name.get(at + word.len()..).is_some_and(of_a_port))
-}
-
-fn nearest<'k>(name: &str, known: &'k BTreeSet<String>) -> Option<&'k String> {
-    let far = known.iter().map(|known| (distance(name, known), known));
-    far.filter(|(distance, _)| *distance <= FARTHEST)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, known)| known)
-}
-
-/// Returns how many letters have to be added, removed or replaced to make one text of the other.
-fn distance(one: &str, other: &str) -> usize {
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (number, letter) in one.bytes().enumerate() {
-        let mut diagonal = number;
-        let mut left = number + 1;
-        let mut next = vec![left];
-        for (above, theirs) in row.iter().skip(1).zip(other.bytes()) {
-            left = (diagonal + usize::from(letter != theirs)).min(above + 1).min(left + 1);
-            diagonal = *above;
-            next.push(left);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -226,14 +179,5 @@ mod tests {
         assert_eq!(noted(&[upstream, ("LOWBAND_HOMESERVER", "http://127.0.0.1:8018")]), [""; 0]);
         assert_eq!(noted(&[upstream]).len(), 1);
         assert_eq!(noted(&[upstream, ("LOWBAND_HOMESERVER", "")]).len(), 2);
-    }
-
-    #[test]
-    fn the_distance_is_the_number_of_letters_that_differ() {
-        for (one, other, letters) in
-            [("", "", 0), ("a", "", 1), ("", "ab", 2), ("kitten", "sitting", 3), ("ab", "ba", 2)]
-        {
-            assert_eq!(distance(one, other), letters, "{one} {other}");
-        }
     }
 }
