@@ -149,7 +149,9 @@ fn failure(error: Error) -> Failure {
             (Exit::Usage, Some("--allow-remote does, with --host for the name that clients use"))
         }
         Error::Listen { .. } => (Exit::Connect, Some("--listen ADDRESS:PORT takes another")),
-        Error::Identity { .. } | Error::Tls(_) | Error::KeyLog(_) => (Exit::CaFile, None),
+        Error::Identity { .. } | Error::Pair { .. } | Error::Tls(_) | Error::KeyLog(_) => {
+            (Exit::CaFile, None)
+        }
         _ => (Exit::Transfer, None),
     };
     Failure::new(exit, error).with_hint(hint)

@@ -34,6 +34,20 @@ pub enum Error {
         /// OpenSSL's reason for refusing it.
         source: openssl::error::ErrorStack,
     },
+    /// Caller: the listener's private key is not that of its certificate.
+    #[error(
+        "the private key {} and the certificate {} do not belong together: {source}",
+        key.display(),
+        certificate.display()
+    )]
+    Pair {
+        /// The file of the certificate.
+        certificate: PathBuf,
+        /// The file of the key.
+        key: PathBuf,
+        /// OpenSSL's reason for refusing them.
+        source: openssl::error::ErrorStack,
+    },
     /// Caller: the key log cannot be written.
     #[error("{0}")]
     KeyLog(lowband_client::Error),

@@ -11,11 +11,13 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use openssl::pkey::PKey;
 use openssl::ssl::{AlpnError, Ssl, SslAcceptor, SslFiletype, SslMethod, select_next_proto};
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -51,15 +53,22 @@ pub async fn bind(settings: &Settings) -> Result<TcpListener, Error> {
 pub(crate) fn acceptor(identity: Option<&Identity>) -> Result<Option<SslAcceptor>, Error> {
     let Some(Identity { certificate, key }) = identity else { return Ok(None) };
     let mut tls = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server())?;
-    let of = |path: &std::path::Path| {
-        let path = path.to_owned();
-        move |source| Error::Identity { path, source }
-    };
-    tls.set_certificate_chain_file(certificate).map_err(of(certificate))?;
-    tls.set_private_key_file(key, SslFiletype::PEM).map_err(of(key))?;
-    tls.check_private_key().map_err(of(key))?;
+    let unread = |source| Error::Identity { path: certificate.clone(), source };
+    tls.set_certificate_chain_file(certificate).map_err(unread)?;
+    // A key of another kind than the certificate's is noticed by the check alone.
+    let taken = tls.set_private_key_file(key, SslFiletype::PEM).and_then(|()| tls.check_private_key());
+    taken.map_err(|source| match holds_key(key) {
+        true => Error::Pair { certificate: certificate.clone(), key: key.clone(), source },
+        false => Error::Identity { path: key.clone(), source },
+    })?;
     tls.set_alpn_select_callback(|_, offered| select_next_proto(PROTOCOLS, offered).ok_or(AlpnError::NOACK));
     Ok(Some(tls.build()))
+}
+
+/// Returns whether a file holds a private key that can be read.
+fn holds_key(path: &Path) -> bool {
+    // A passphrase that is asked for is empty: nobody is there to type one.
+    std::fs::read(path).is_ok_and(|pem| PKey::private_key_from_pem_callback(&pem, |_| Ok(0)).is_ok())
 }
 
 /// One connection, as the others know it.

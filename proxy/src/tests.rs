@@ -297,12 +297,41 @@ async fn with_a_certificate_the_listener_speaks_tls() {
     let here = json!({ "m.homeserver": { "base_url": "https://localhost:8009" } });
     assert_eq!(read(response).await, (200, here));
     std::fs::remove_dir_all(folder).unwrap();
-    // A key that does not belong to the certificate is told, and nothing begins.
-    let other = Settings {
-        identity: Some(crate::Identity { certificate: "/nowhere".into(), key: "/nowhere".into() }),
-        ..Settings::new("localhost")
+}
+
+#[test]
+fn a_certificate_or_key_that_cannot_be_served_is_told_with_its_file() {
+    let folder = std::env::temp_dir().join(format!("lowband-proxy-pair-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = |name: &str, content: &[u8]| {
+        std::fs::write(folder.join(name), content).unwrap();
+        folder.join(name)
     };
-    assert!(matches!(crate::listener::acceptor(other.identity.as_ref()), Err(crate::Error::Identity { .. })));
+    let told = |certificate: &std::path::Path, key: &std::path::Path| {
+        let identity = crate::Identity { certificate: certificate.to_owned(), key: key.to_owned() };
+        crate::listener::acceptor(Some(&identity)).err().map(|error| error.to_string()).unwrap_or_default()
+    };
+    let (own, other) = (Certificate::for_loopback(), Certificate::for_loopback());
+    let rsa = openssl::pkey::PKey::from_rsa(openssl::rsa::Rsa::generate(2048).unwrap()).unwrap();
+    let chain = file("chain.pem", &own.chain);
+    let key = file("key.pem", &own.key);
+    assert_eq!(told(&chain, &key), "");
+    for (name, content) in
+        [("other.pem", other.key.clone()), ("rsa.pem", rsa.private_key_to_pem_pkcs8().unwrap())]
+    {
+        let foreign = file(name, &content);
+        let words = told(&chain, &foreign);
+        let begin = format!(
+            "the private key {} and the certificate {} do not belong together: ",
+            foreign.display(),
+            chain.display()
+        );
+        assert!(words.starts_with(&begin) && words.len() > begin.len(), "{words}");
+    }
+    let no_key = file("no.pem", b"x");
+    assert!(told(&chain, &no_key).starts_with(&no_key.display().to_string()));
+    assert!(told(&no_key, &key).starts_with(&no_key.display().to_string()));
+    std::fs::remove_dir_all(folder).unwrap();
 }
 
 /// What is logged, for a test.

@@ -90,7 +90,7 @@ fn what_does_not_fit_is_told_once_and_the_way_back_as_well() {
         let [mistake] = &refused(renewal.look(files(wrong), false, NOW))[..] else { panic!() };
         assert_eq!(
             mistake.to_string(),
-            r#"--key "/nonexistent/tls.key": it does not belong to the certificate"#
+            r#"--key "/nonexistent/tls.key": it and the certificate "/nonexistent/tls.crt" do not belong together"#
         );
         assert!(is_nothing(&renewal.look(files(wrong), false, NOW)));
     }

@@ -1,8 +1,8 @@
 //! Certificate and private key: read here, checked by the transport that serves them.
 
 use super::Mistake;
-use lowband_transport as transport;
 use lowband_transport::dtls::{self, Endpoint, PrivateKey, ServerIdentity};
+use lowband_transport::{self as transport, KeyMistake};
 use openssl::asn1::{Asn1Time, Asn1TimeRef};
 use openssl::x509::X509;
 use std::io::{self, Read};
@@ -89,6 +89,12 @@ impl Paths {
         if let Err(error) = Endpoint::new(config, [0; 32]) {
             for mistake in error.mistakes() {
                 match mistake {
+                    transport::Mistake::PrivateKey(KeyMistake::OfAnotherCertificate) => {
+                        key.push(format!(
+                            "it and the certificate {:?} do not belong together",
+                            self.certificate
+                        ));
+                    }
                     transport::Mistake::PrivateKey(why) => key.push(why.to_string()),
                     transport::Mistake::Certificate(why) => certificate.push(why.to_string()),
                     other => certificate.push(other.to_string()),

@@ -123,7 +123,8 @@ async fn sighup_has_the_files_looked_at_and_ends_nothing() {
     fs::write(process.folder().join("certificate.pem"), &renewed.certificate).unwrap();
     process.signal("HUP").await;
     let line = process.line_with("ERROR").await;
-    let why = format!("--key {:?}: it does not belong to the certificate", process.folder().join("key.pem"));
+    let [key, certificate] = ["key.pem", "certificate.pem"].map(|name| process.folder().join(name));
+    let why = format!("--key {key:?}: it and the certificate {certificate:?} do not belong together");
     assert!(line.trim_end().ends_with(&why), "{line}");
 
     renewed.write(process.folder());
