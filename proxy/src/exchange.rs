@@ -10,6 +10,7 @@ use crate::answer::{self, MatrixError};
 use crate::asked::{Asked, Kind, Route};
 use crate::body::{self, Body, BoxError};
 use crate::failure::{self, Down, Meaning};
+use crate::https::{self, Failed};
 use crate::places::Place;
 use crate::proxy::Proxy;
 use crate::relay::{self, Form};
@@ -356,6 +357,11 @@ impl Exchange {
         // What can be sent again is not worth waiting for a connection that may be dead.
         let is_up = || self.asked.kind != Kind::Write || body_is_large;
         let sent = self.in_time(relay::send(&self.proxy.https, request, form, body), is_up).await?;
+        match &sent {
+            Ok(_) => self.proxy.ways.https_answered(),
+            Err(failed @ Failed::Connect(_)) => self.proxy.ways.https_failed(&https::chain(failed)),
+            Err(_) => {}
+        }
         sent.map_err(|failed| {
             tracing::debug!(path = self.asked.path(), %failed, "no answer over HTTPS");
             Trouble::Link { arrived: !failed.unsent() }

@@ -1,5 +1,5 @@
-//! Which way requests go: UDP, or HTTPS with CBOR, or HTTPS with JSON. [`race`] decides; here are the tasks
-//! that dial and look for the homeserver.
+//! Which way requests go: UDP, or HTTPS with CBOR, or HTTPS with JSON. [`race`] decides; [`tasks`] dial and
+//! look for the homeserver.
 //!
 //! ```text
 //! start -> keep: dials HOST:8008 at once ------------------> the first session, best() is UDP
@@ -7,14 +7,16 @@
 //! best() <- race <- through, failed, answered, found
 //! ```
 //!
-//! Each change is one line of the log, and is remembered for the next start.
+//! Each change is one line of the log ([`told`]), and is remembered for the next start.
 
 mod dial;
 mod race;
 mod remembered;
+mod tasks;
+mod told;
 
+use crate::discovery::Homeserver;
 use crate::discovery::base::Named;
-use crate::discovery::{self, Homeserver};
 use crate::error::Error;
 use crate::https::Https;
 use crate::names::Names;
@@ -30,16 +32,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, sleep_until};
+use told::{By, Line, Told};
 
 /// The port for datagrams where nothing else is known.
 const PORT: u16 = 8008;
-/// How long the session of a dial is kept for a request to take it.
-const FIRST_KEPT: Duration = Duration::from_secs(60);
-/// Time from the first discovery in vain to the next; doubled with each that follows.
-const FIRST_GAP: Duration = Duration::from_secs(5);
-/// The longest such time.
-const LONGEST_GAP: Duration = Duration::from_secs(60);
-
 /// Least time to the next look: a dial that is due is begun by another task.
 const SOON: Duration = Duration::from_millis(10);
 
@@ -95,8 +91,7 @@ struct State {
     is_wanted: bool,
     homeserver: Option<Homeserver>,
     found: u64,
-    /// The way that was told last.
-    told: Option<Way>,
+    told: Told,
     /// Why datagrams do not get through.
     why_not_udp: String,
     /// Why the homeserver was not found over HTTPS.
@@ -154,7 +149,7 @@ impl Ways {
             is_wanted: false,
             homeserver,
             found: remembered.as_ref().map_or(0, |remembered| remembered.found),
-            told: None,
+            told: Told::default(),
             why_not_udp: "not dialled yet".into(),
             why_not_https: "not looked for yet".into(),
         };
@@ -172,8 +167,11 @@ impl Ways {
             changed: watch::Sender::new(()),
         });
         let mut tasks = JoinSet::new();
-        tasks.spawn(keep(Arc::clone(&inner)));
-        tasks.spawn(look(Arc::clone(&inner), remembered.is_some_and(|remembered| remembered.is_fresh())));
+        tasks.spawn(tasks::keep(Arc::clone(&inner)));
+        tasks.spawn(tasks::look(
+            Arc::clone(&inner),
+            remembered.is_some_and(|remembered| remembered.is_fresh()),
+        ));
         Ok(Ways { inner, _tasks: Arc::new(tasks) })
     }
 
@@ -263,6 +261,23 @@ impl Ways {
         self.inner.lock().race.answered();
     }
 
+    /// Notes that a request had no connection over HTTPS. `why`: the reason in words, without secrets.
+    pub(crate) fn https_failed(&self, why: &str) {
+        let line = {
+            let mut state = self.inner.lock();
+            state.why_not_https = why.to_owned();
+            state.told.https_fails(By::Request, why)
+        };
+        line.into_iter().for_each(Line::write);
+        self.inner.tell_where_no_way_is_left();
+    }
+
+    /// Notes that an answer came over HTTPS.
+    pub(crate) fn https_answered(&self) {
+        let line = self.inner.lock().told.https_works();
+        line.into_iter().for_each(Line::write);
+    }
+
     /// Notes that the server does not read CBOR over HTTPS.
     pub(crate) fn cbor_refused(&self) {
         self.inner.change(|state| {
@@ -311,27 +326,46 @@ impl Inner {
     /// Returns the way of the next request, or when to ask again.
     fn best(&self) -> Result<Way, Option<Instant>> {
         let mut state = self.lock();
-        let best = state.race.best(Instant::now(), state.heard.any());
-        let way = match (best, &state.udp) {
-            (Best::Udp, Some(udp)) => Way::Udp(udp.clone()),
-            (Best::Https(Form::Cbor), _) => Way::HttpsCbor,
-            (Best::Https(Form::Json), _) => Way::HttpsJson,
-            (Best::Wait(at), _) => {
+        let way = match state.way() {
+            Ok(way) => way,
+            Err(again) => {
                 self.want(&mut state);
                 self.https.want();
-                return Err(at);
+                return Err(again);
             }
-            (Best::Udp, None) => return Err(None),
         };
         if !matches!(way, Way::Udp(_)) {
             self.want(&mut state);
         }
-        if state.told.as_ref() != Some(&way) {
-            state.told = Some(way.clone());
-            state.tell(&way);
-            self.remember(&state);
-        }
+        self.tell(&mut state, &way);
         Ok(way)
+    }
+
+    /// Tells and remembers which way the next request would go, if that is news.
+    fn tell_the_way(&self) {
+        let mut state = self.lock();
+        if let Ok(way) = state.way() {
+            self.tell(&mut state, &way);
+        }
+    }
+
+    fn tell(&self, state: &mut State, way: &Way) {
+        let base = state.homeserver.as_ref().map(|homeserver| homeserver.base.to_string());
+        let (place, base) = (state.place.to_string(), base.unwrap_or_default());
+        if let Some(line) = state.told.goes(way, &place, &state.why_not_udp, &base) {
+            line.write();
+            self.remember(state);
+        }
+    }
+
+    /// Tells why datagrams do not get through, where HTTPS does not either.
+    fn tell_where_no_way_is_left(&self) {
+        let line = {
+            let mut state = self.lock();
+            let (place, why) = (state.place.to_string(), state.why_not_udp.clone());
+            if state.race.is_down() { state.told.udp_fails(&place, &why) } else { None }
+        };
+        line.into_iter().for_each(Line::write);
     }
 
     /// Notes that a dial has somebody to dial for.
@@ -346,7 +380,7 @@ impl Inner {
         let (Some(path), Some(homeserver)) = (self.settings.state.clone(), state.homeserver.clone()) else {
             return;
         };
-        let udp = matches!(state.told, Some(Way::Udp(_)));
+        let udp = matches!(state.told.way(), Some(Way::Udp(_)));
         let told = self.settings.homeserver.clone();
         let remembered = Remembered { homeserver, udp, found: state.found };
         tokio::task::spawn_blocking(move || {
@@ -359,7 +393,7 @@ impl Inner {
     /// Takes what discovery has found: where datagrams go may be another place.
     fn found(&self, homeserver: Homeserver) {
         self.https.found(&homeserver.base);
-        self.change(|state| {
+        let line = self.change(|state| {
             state.race.https(homeserver.form());
             state.found = remembered::now();
             let place = Place::of(&self.settings, &self.named, Some(&homeserver));
@@ -371,150 +405,25 @@ impl Inner {
                 state.first = None;
                 state.race.moved(Instant::now());
                 state.is_wanted = true;
+                state.told.moved();
             }
             self.remember(state);
+            state.told.https_works()
         });
+        line.into_iter().for_each(Line::write);
+        self.tell_the_way();
     }
 }
 
 impl State {
-    /// Writes the line about a change of way.
-    fn tell(&self, way: &Way) {
-        let base = self.homeserver.as_ref().map(|homeserver| homeserver.base.to_string()).unwrap_or_default();
-        let (place, why) = (&self.place, &self.why_not_udp);
-        match way {
-            Way::Udp(udp) => tracing::info!("requests go over UDP, to {} ({place})", udp.server),
-            Way::HttpsCbor => {
-                tracing::info!("requests go over HTTPS with CBOR, to {base}: UDP {place}: {why}")
-            }
-            Way::HttpsJson => tracing::info!(
-                "requests go over HTTPS with JSON, to {base}, which offers no CBOR: UDP {place}: {why}"
-            ),
-        }
-    }
-}
-
-/// Dials, at once and whenever it is due and a request has asked for it.
-async fn keep(inner: Arc<Inner>) {
-    let mut changed = inner.changed.subscribe();
-    let mut place = inner.lock().place.clone();
-    // The first dial is that of `Race::begin`.
-    let mut dial = Some(begin(&inner, &place));
-    loop {
-        changed.mark_unchanged();
-        let due = {
-            let mut state = inner.lock();
-            if state.place != place {
-                dial = None;
-                place = state.place.clone();
-            }
-            let due = state.race.dial_at().filter(|_| dial.is_none() && state.is_wanted);
-            if due.is_some_and(|at| at <= Instant::now()) {
-                // Those who have HTTPS do not wait for it; a new place is a first dial.
-                let patient = state.udp.is_none() && state.told.is_none();
-                state.race.dialling(Instant::now(), patient);
-                state.is_wanted = false;
-                drop(state);
-                dial = Some(begin(&inner, &place));
-                continue;
-            }
-            due
-        };
-        let outcome = async {
-            match &mut dial {
-                Some(dial) => dial.join_next().await,
-                None => std::future::pending().await,
-            }
-        };
-        let at_due = async {
-            match due {
-                Some(at) => sleep_until(at.into()).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            outcome = outcome => {
-                dial = None;
-                // `None` and a task that was cancelled: the runtime ends.
-                if let Some(Ok(outcome)) = outcome {
-                    dialled(&inner, outcome);
-                }
-            }
-            _ = changed.changed() => {}
-            () = at_due => {}
-        }
-    }
-}
-
-type Outcome = Result<(LastingConnection, Udp), lowband_client::Error>;
-
-/// Begins a dial; it ends when what is returned is dropped.
-fn begin(inner: &Arc<Inner>, place: &Place) -> JoinSet<Outcome> {
-    let heard = Heard::default();
-    {
-        let mut state = inner.lock();
-        state.heard = heard.clone();
-        state.why_not_udp = "no session as yet, the handshake goes on".into();
-    }
-    let (dialler, place) = (inner.dialler.clone(), place.clone());
-    let mut dial = JoinSet::new();
-    dial.spawn(async move { dialler.host(&place.host, place.port, &heard).await });
-    dial
-}
-
-fn dialled(inner: &Arc<Inner>, outcome: Outcome) {
-    match outcome {
-        Ok((connection, udp)) => {
-            let number = inner.change(|state| {
-                state.race.through();
-                state.udp = Some(udp);
-                state.first = Some(connection);
-                state.sessions += 1;
-                state.sessions
-            });
-            let inner = Arc::downgrade(inner);
-            tokio::spawn(async move {
-                sleep(FIRST_KEPT).await;
-                let Some(inner) = inner.upgrade() else { return };
-                let mut state = inner.lock();
-                // Nobody has taken it: the session is closed, and one is dialled when it is needed.
-                if state.sessions == number {
-                    state.first = None;
-                }
-            });
-        }
-        Err(error) => inner.change(|state| {
-            state.race.failed(Instant::now(), true);
-            state.why_not_udp = error.to_string();
-        }),
-    }
-}
-
-/// Looks for the homeserver over HTTPS. Where what is remembered is `fresh`, and after a first time in vain,
-/// waits for a request that needs it: nothing goes over the wire for nobody.
-async fn look(inner: Arc<Inner>, fresh: bool) {
-    let mut is_needed = !fresh;
-    let mut gap = FIRST_GAP;
-    loop {
-        if !std::mem::replace(&mut is_needed, false) {
-            inner.https.wanted().await;
-        }
-        match discovery::discover(&inner.https, &inner.named, inner.settings.clear_text).await {
-            Ok(homeserver) => {
-                inner.found(homeserver);
-                gap = FIRST_GAP;
-                sleep(remembered::FRESH).await;
-            }
-            Err(why) => {
-                let why = why.to_string();
-                let is_news =
-                    inner.change(|state| std::mem::replace(&mut state.why_not_https, why.clone()) != why);
-                if is_news {
-                    tracing::warn!("the homeserver is not found over HTTPS: {why}");
-                }
-                sleep(gap).await;
-                gap = (gap * 2).min(LONGEST_GAP);
-            }
+    /// Returns the way of the next request, or when to ask again.
+    fn way(&self) -> Result<Way, Option<Instant>> {
+        match (self.race.best(Instant::now(), self.heard.any()), &self.udp) {
+            (Best::Udp, Some(udp)) => Ok(Way::Udp(udp.clone())),
+            (Best::Https(Form::Cbor), _) => Ok(Way::HttpsCbor),
+            (Best::Https(Form::Json), _) => Ok(Way::HttpsJson),
+            (Best::Wait(at), _) => Err(at),
+            (Best::Udp, None) => Err(None),
         }
     }
 }

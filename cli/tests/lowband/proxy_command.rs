@@ -169,6 +169,54 @@ fn without_udp_requests_go_over_https_and_the_line_says_why() {
 }
 
 #[test]
+fn a_way_that_works_at_the_start_is_told_without_a_request() {
+    let site = Site::start("proxy-start");
+    let udp = site.udp.address.to_string();
+    let mut proxy = Proxy::start(&site.url(), &["--udp", &udp, "--cacert", site.ca.path()]);
+    let way = proxy.line_with("requests go over ");
+    assert!(way.contains(&format!("requests go over UDP, to {udp}")), "{way}");
+    let nobody = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let mut proxy = Proxy::start(&site.url(), &["--udp", &nobody, "--cacert", site.ca.path()]);
+    let way = proxy.line_with("requests go over ");
+    assert!(way.contains("HTTPS with JSON") && way.contains("connection refused"), "{way}");
+}
+
+#[test]
+fn where_no_way_works_the_start_says_why_of_each_also_of_what_is_remembered() {
+    // Ports that nobody listens on: the sockets that had them are closed.
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let https = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!("https://localhost:{}", https.port());
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let found = format!(
+        r#"{{"homeserver":"{url}","base_url":"{url}","udp_port":null,"cbor":false,"udp":true,"found":{now}}}"#
+    );
+    let state = TemporaryFile::with("proxy-no-way", found.as_bytes());
+    for remembers in [false, true] {
+        let more: &[&str] = if remembers { &["--state", state.path()] } else { &["--no-state"] };
+        let always = ["proxy", "--listen", "127.0.0.1:0", "--homeserver", &url, "--udp", &udp];
+        let mut child = lowband().args(always).args(more).stderr(Stdio::piped()).spawn().unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap());
+        let mut proxy = Proxy { child, log, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
+        let why = proxy.line_with("WARN the homeserver is not found over HTTPS");
+        assert!(why.contains("Connection refused"), "{why}");
+        let why = proxy.line_with("WARN no way leads to the homeserver");
+        assert!(why.contains("connection refused: nobody listens"), "{why}");
+    }
+}
+
+#[test]
+fn a_certificate_that_is_not_trusted_is_told_at_the_start() {
+    let site = Site::start("proxy-untrusted");
+    let udp = site.udp.address.to_string();
+    let mut proxy = Proxy::start(&site.url(), &["--udp", &udp]);
+    let why = proxy.line_with("WARN the homeserver is not found over HTTPS");
+    assert!(why.contains("certificate verify failed") && why.contains("--cacert FILE"), "{why}");
+    let why = proxy.line_with("WARN no way leads to the homeserver");
+    assert!(why.contains("certificate is not accepted"), "{why}");
+}
+
+#[test]
 fn what_cannot_begin_says_what_helps() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();

@@ -264,3 +264,28 @@ async fn where_udp_does_not_get_through_https_carries_cbor_or_else_json() {
         assert_eq!(read(response).await, (200, json!({ "in": form })), "{reads_cbor}");
     }
 }
+
+#[tokio::test]
+async fn https_that_stops_getting_through_is_told_once() {
+    let file = || Request::get("/_matrix/client/v1/media/download/b/id").body(body::empty()).unwrap();
+    let mut chain = Chain::start(|_| content(json!({}))).await;
+    assert_eq!(chain.send(file()).await.status(), 200);
+    let log = Log::default();
+    let to = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || to.clone()).finish();
+    // This runtime has one thread, so that all tasks log here.
+    let _here = tracing::subscriber::set_default(subscriber);
+    // A place that was first passed by another test, on a thread that logs nothing, is silent until then.
+    tracing::callsite::rebuild_interest_cache();
+    // The new one is elsewhere: nobody listens any more where the old one was.
+    let certificate = Certificate::for_loopback();
+    chain.homeserver =
+        Homeserver::start(&certificate, b"\x02h2", |request| documents(request, None, 0, false)).await;
+    for _ in 0..3 {
+        assert_eq!(chain.send(file()).await.status(), 504);
+    }
+    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let told: Vec<_> = logged.lines().filter(|line| line.contains("HTTPS does not get through")).collect();
+    assert_eq!(told.len(), 1, "{logged}");
+    assert!(told[0].contains("WARN") && told[0].contains("Connection refused"), "{}", told[0]);
+}

@@ -133,6 +133,11 @@ impl Race {
         self.udp == Datagrams::Through
     }
 
+    /// Returns whether datagrams do not get through, and none is under way.
+    pub(crate) fn is_down(&self) -> bool {
+        matches!(self.udp, Datagrams::Down { .. })
+    }
+
     pub(crate) fn knows_https(&self) -> bool {
         self.https.is_some()
     }

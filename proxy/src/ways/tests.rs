@@ -4,6 +4,7 @@
 use super::*;
 use crate::account::Account;
 use crate::certificate::Certificate;
+use crate::discovery;
 use crate::sessions::Sessions;
 use crate::settings::Limits;
 use crate::stub_server::{StubServer, content};
