@@ -88,7 +88,8 @@ class Renewal(Case):
             for pod in self.pods:
                 # The line must not come at each look.
                 (line,) = [line for line in pod.log("sidecar").splitlines() if "ERROR" in line]
-                self.assertTrue(line.endswith('--key "/etc/lowband/certificate/tls.key": it does not belong to the certificate'), line)
+                own = '--key "/etc/lowband/certificate/tls.key": it and the certificate "/etc/lowband/certificate/tls.crt" do not belong together'
+                self.assertTrue(line.endswith(own), line)
                 self.assertIn("KEY_VALUES_MISMATCH", pod.log("envoy"))
                 self.assertEqual(pod.metrics()["lowband_certificate_last_reload_successful"], 0)
 

@@ -206,11 +206,16 @@ fn that_envoy_wins_over_a_homeserver_is_told_and_what_takes_it_back_is_not() {
     let mistake = "lowband-sidecar: --public does nothing without --homeserver, and LOWBAND_UPSTREAM wins over \
                    LOWBAND_HOMESERVER: with Envoy the public port is Envoy's (set by LOWBAND_PUBLIC)\n";
     let both = format!("{wins}{mistake}");
+    let empty =
+        format!("lowband-sidecar: LOWBAND_ENVOY_MAX_HEAP has no value, so it counts as not set\n{wins}");
     for (environment, expected, code) in [
         (&[homeserver, envoy][..], wins, 0),
         (&[homeserver, envoy, public], &both, 2),
         (&[homeserver, none, public], "", 0),
         (&[envoy], "", 0),
+        // A pod in which `render-envoy` has the same environment.
+        (&[homeserver, envoy, ("LOWBAND_ENVOY_MAX_HEAP", "335544320")], "", 0),
+        (&[homeserver, envoy, ("LOWBAND_ENVOY_MAX_HEAP", "")], &empty, 0),
     ] {
         assert_eq!(told(&args, environment), (expected.to_owned(), Some(code)), "{environment:?}");
     }

@@ -16,6 +16,8 @@ use std::ffi::OsStr;
 const PREFIX: &str = "LOWBAND_";
 const UPSTREAM: &str = "LOWBAND_UPSTREAM";
 const HOMESERVER: &str = "LOWBAND_HOMESERVER";
+/// The beginning of variables that mean nothing without Envoy.
+const OF_ENVOY: &str = "LOWBAND_ENVOY_";
 
 /// What has been found in the environment.
 #[derive(Debug, Default)]
@@ -38,15 +40,16 @@ pub fn read() -> Result<(Options, Environment), clap::Error> {
     let mut used = command.clone();
     let matches = used.try_get_matches_from_mut(arguments)?;
     let mut options = Options::from_arg_matches(&matches).map_err(|error| error.format(&mut used))?;
-    told.extend(settle(&mut options, &matches));
+    let with_envoy = variables.iter().any(|(name, value)| name.starts_with(OF_ENVOY) && !value.is_empty());
+    told.extend(settle(&mut options, &matches, with_envoy));
     Ok((options, Environment { given: given(&command, &matches), notes: told }))
 }
 
 /// Decides between Envoy and the homeserver where not both are flags. The variable of `--homeserver` is that
 /// of `render-envoy --homeserver` as well: where a variable names Envoy's listener beside it, as in a pod
 /// with both containers, it is meant for Envoy. A flag wins over a variable. Returns a note where a
-/// homeserver is forgotten; in such a pod nothing is wrong, so it is no warning.
-fn settle(options: &mut Options, matches: &ArgMatches) -> Option<Note> {
+/// homeserver is forgotten, unless other variables show that it is meant for Envoy.
+fn settle(options: &mut Options, matches: &ArgMatches, with_envoy: bool) -> Option<Note> {
     let source = |id| matches.value_source(id);
     let (winner, without) = match (source("homeserver")?, source("upstream")?) {
         (ValueSource::EnvVariable, ValueSource::EnvVariable) => (UPSTREAM, "give LOWBAND_UPSTREAM no value"),
@@ -58,6 +61,9 @@ fn settle(options: &mut Options, matches: &ArgMatches) -> Option<Note> {
         _ => return None,
     };
     options.homeserver.forget(winner);
+    if with_envoy {
+        return None;
+    }
     let text = format!("{winner} wins over {HOMESERVER}: Envoy is asked; to do without it, {without}");
     Some(Note { is_warning: false, text })
 }
