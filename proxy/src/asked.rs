@@ -30,6 +30,8 @@ pub(crate) enum Route {
 pub(crate) struct Asked {
     pub(crate) route: Route,
     pub(crate) account: Account,
+    /// Whether only the homeserver can judge the credentials; `account` is nobody's then.
+    pub(crate) is_odd: bool,
     /// Path and query as the client wrote them, but without an access token, and with the longest poll that
     /// is asked of the homeserver.
     pub(crate) target: String,
@@ -81,7 +83,7 @@ impl Asked {
             route => route,
         };
         let target = if matches!(kind, Kind::Sync(_)) { bounded(&target, longest_poll) } else { target };
-        Asked { route, account, target, original, kind, document }
+        Asked { route, account, is_odd, target, original, kind, document }
     }
 
     /// Returns whether the request may be sent again although it may have arrived.

@@ -6,11 +6,12 @@
 //!        `-- media, other methods -- HTTPS  `-- none within the client's patience -> 429 or 504
 //! ```
 
+mod relayed;
+
 use crate::answer::{self, MatrixError};
 use crate::asked::{Asked, Kind, Route};
 use crate::body::{self, Body, BoxError};
 use crate::failure::{self, Down, Meaning};
-use crate::https::{self, Failed};
 use crate::places::Place;
 use crate::proxy::Proxy;
 use crate::relay::{self, Form};
@@ -20,9 +21,8 @@ use crate::translated::{Counted, Source, Streamed, Translated};
 use crate::upload::{self, Held, Upload};
 use crate::ways::{Udp, Way};
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, LOCATION, RETRY_AFTER};
+use http::header::{LOCATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
-use http_body::Body as _;
 use http_body_util::BodyExt;
 use lowband_client::content_format::{CBOR, JSON};
 use lowband_client::{Code, Incoming, Request};
@@ -338,34 +338,6 @@ impl Exchange {
             return Err(Trouble::Unfit(Box::new(relay::as_matrix(response))));
         }
         self.https_answer(response).await
-    }
-
-    async fn relayed(&self, form: Form, body: Body) -> Result<Response<Body>, Trouble> {
-        // A homeserver that may take its time is one that has been found.
-        if timeout_at(self.deadline, self.proxy.https.base()).await.is_err() {
-            return Err(Trouble::Link { arrived: false });
-        }
-        let mut headers = self.headers.clone();
-        // The target has lost the token of its query.
-        let token = self.asked.account.token().filter(|_| !headers.contains_key(AUTHORIZATION));
-        if let Some(Ok(mut token)) = token.map(|token| HeaderValue::try_from(format!("Bearer {token}"))) {
-            token.set_sensitive(true);
-            headers.insert(AUTHORIZATION, token);
-        }
-        let request = (&self.method, self.asked.target.as_str(), headers);
-        let body_is_large = body.size_hint().upper().is_none_or(|most| most > LARGE);
-        // What can be sent again is not worth waiting for a connection that may be dead.
-        let is_up = || self.asked.kind != Kind::Write || body_is_large;
-        let sent = self.in_time(relay::send(&self.proxy.https, request, form, body), is_up).await?;
-        match &sent {
-            Ok(_) => self.proxy.ways.https_answered(),
-            Err(failed @ Failed::Connect(_)) => self.proxy.ways.https_failed(&https::chain(failed)),
-            Err(_) => {}
-        }
-        sent.map_err(|failed| {
-            tracing::debug!(path = self.asked.path(), %failed, "no answer over HTTPS");
-            Trouble::Link { arrived: !failed.unsent() }
-        })
     }
 
     fn exchanged(&self, way: Way, request_json: usize) -> Exchanged {

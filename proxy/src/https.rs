@@ -165,6 +165,11 @@ impl Https {
         base.wait_for(Option::is_some).await.ok().and_then(|base| base.clone())
     }
 
+    /// Returns where the homeserver is, if that is known.
+    pub(crate) fn known(&self) -> Option<Base> {
+        self.inner.base.borrow().clone()
+    }
+
     /// Notes where the homeserver is.
     pub(crate) fn found(&self, base: &Base) {
         self.inner.base.send_if_modified(|known| {

@@ -3,6 +3,7 @@
 //! ```text
 //! HTTP client -> listener -> guard (Host), cors (OPTIONS) -> exchange -> sessions (one for each access token) -> UDP
 //!                                                                     -> https (media, what 5.05 refuses) -> TCP
+//!                                                                        `- kept (what says that it may be)
 //! ```
 //!
 //! A client asks in JSON over HTTP and gets the JSON value that its homeserver would have given; on the wire
@@ -24,6 +25,7 @@ mod exchange;
 mod failure;
 mod guard;
 mod https;
+mod kept;
 mod known;
 mod late;
 mod listener;
@@ -48,6 +50,7 @@ mod stub_server;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod token_end;
 mod translated;
 mod upload;
 mod ways;

@@ -8,6 +8,7 @@ use crate::exchange::Exchange;
 use crate::failure::Down;
 use crate::guard::Guard;
 use crate::https::Https;
+use crate::kept::Kept;
 use crate::known;
 use crate::late::{Failures, retry_after};
 use crate::patience;
@@ -15,6 +16,7 @@ use crate::places::Places;
 use crate::sessions::Sessions;
 use crate::settings::Settings;
 use crate::stats::Stats;
+use crate::token_end;
 use crate::ways::Ways;
 use bytes::Bytes;
 use http::header::USER_AGENT;
@@ -37,6 +39,7 @@ pub(crate) struct Proxy {
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) stats: Stats,
     pub(crate) held: Places,
+    pub(crate) kept: Kept,
     guard: Guard,
     origins: Origins,
     requests: Places,
@@ -57,6 +60,7 @@ impl Proxy {
         Proxy {
             sessions: Sessions::new(ways.clone(), limits, settings.times.idle),
             held: Places::new(limits.held, limits.held_by_one),
+            kept: Kept::new(limits.kept),
             guard: Guard::new(&settings, listens_on),
             origins: Origins::new(&settings.origins),
             requests: Places::new(limits.requests, limits.requests_of_one),
@@ -121,7 +125,7 @@ impl Proxy {
     async fn carry(&self, mut exchange: Exchange, body: Body) -> Response<Body> {
         let (kind, begin, deadline) = (exchange.asked.kind, exchange.begin, exchange.deadline);
         let account = exchange.asked.account.clone();
-        let is_end_of_token = ends_token(&exchange.method, exchange.asked.path());
+        let is_end_of_token = token_end::is_asked_for(&exchange.method, exchange.asked.path());
         let path = exchange.asked.path().to_owned();
         let method = exchange.method.clone();
         let outcome = tokio::select! {
@@ -136,11 +140,18 @@ impl Proxy {
             Ok(response) => response,
             Err(down) => self.down(down, kind),
         };
+        let (is_unknown, response) = token_end::is_told(response).await;
         let status = response.status();
         if is_end_of_token && status.is_success() {
             self.sessions.forget(&account);
         } else if status.is_success() && known::shows_a_token(&path) {
             self.sessions.know(&account);
+        }
+        if (is_end_of_token && status.is_success()) || (is_unknown && !account.is_nobody()) {
+            self.kept.forget(&account);
+        }
+        if !method.is_safe() && (status.is_success() || status.is_redirection()) {
+            self.forget_kept(&exchange.asked);
         }
         if matches!(kind, Kind::Sync(_)) {
             let late = self.failures.delay(&account, status, self.settings.times.late);
@@ -181,6 +192,13 @@ impl Proxy {
         self.versions.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Keeps no answer to a question about what the request has changed.
+    fn forget_kept(&self, asked: &Asked) {
+        if let Some(base) = self.https.known() {
+            self.kept.changed(&format!("{base}{}", asked.target));
+        }
+    }
+
     /// Waits until the proxy ends: for a sync at once, for the rest some time more.
     async fn end(&self, kind: Kind) -> MatrixError {
         let mut ending = self.ending.clone();
@@ -199,10 +217,4 @@ impl Proxy {
 fn well_known(url: &str) -> Response<Body> {
     let document = serde_json::json!({ "m.homeserver": { "base_url": url } });
     answer::json(StatusCode::OK, document.to_string())
-}
-
-/// Returns whether a success of the request ends the token that it was made under.
-fn ends_token(method: &Method, path: &str) -> bool {
-    *method == Method::POST
-        && ["/logout", "/logout/all", "/account/deactivate"].iter().any(|end| path.ends_with(end))
 }

@@ -84,6 +84,10 @@ pub struct Limits {
     pub held: usize,
     /// Bytes of them that one access token may hold, 16 MiB by default; a request beyond it is answered 429.
     pub held_by_one: usize,
+    /// Bytes of answers that are kept because they say that they may be, 4 MiB by default; with 0 none are.
+    /// The access token that has most of them gives way first, by what was not used for the longest. An
+    /// answer of more than a quarter is not kept; copies under way count, and one token's have a quarter.
+    pub kept: usize,
 }
 
 impl Default for Limits {
@@ -97,6 +101,7 @@ impl Default for Limits {
             request_body: 8 << 20,
             held: 32 << 20,
             held_by_one: 16 << 20,
+            kept: 4 << 20,
         }
     }
 }

@@ -40,6 +40,10 @@ pub struct Summary {
     pub instead: u64,
     /// Bytes on the wire over HTTPS, media included; headers are estimated.
     pub https_wire: u64,
+    /// Requests that were answered from what is kept, at once or after the homeserver has confirmed it.
+    pub kept: u64,
+    /// Bytes of the bodies of those answers, which did not go over the wire again.
+    pub kept_bytes: u64,
 }
 
 impl Summary {
@@ -52,7 +56,17 @@ impl Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Summary { over_udp, over_https, sessions, traffic, udp_wire, instead, https_wire } = self;
+        let Summary {
+            over_udp,
+            over_https,
+            sessions,
+            traffic,
+            udp_wire,
+            instead,
+            https_wire,
+            kept,
+            kept_bytes,
+        } = self;
         let datagrams = traffic.datagrams_out + traffic.datagrams_in;
         let plural = |count: u64| if count == 1 { "" } else { "s" };
         write!(
@@ -66,6 +80,13 @@ impl fmt::Display for Summary {
             write!(f, ", {share} % of the {instead} that HTTPS with JSON would have cost (estimated)")?;
         }
         write!(f, "; by HTTPS {over_https} request{}, {https_wire} bytes", plural(*over_https))?;
+        if *kept > 0 {
+            write!(
+                f,
+                "; {kept} request{} answered from what is kept, {kept_bytes} bytes saved",
+                plural(*kept)
+            )?;
+        }
         Ok(())
     }
 }
@@ -99,6 +120,8 @@ pub struct Stats {
 struct Counts {
     over_udp: u64,
     over_https: u64,
+    kept: u64,
+    kept_bytes: u64,
     instead: Cost,
     /// What those meters have counted that nobody counts on any more.
     ended: Udp,
@@ -174,6 +197,13 @@ impl Stats {
         self.counts().over_https += 1;
     }
 
+    /// Notes a request that was answered from what is kept, by so many bytes.
+    pub(crate) fn answered_from_kept(&self, bytes: u64) {
+        let mut counts = self.counts();
+        counts.kept += 1;
+        counts.kept_bytes += bytes;
+    }
+
     /// Returns all counts.
     pub fn summary(&self) -> Summary {
         let mut counts = self.counts();
@@ -188,6 +218,8 @@ impl Stats {
             udp_wire: udp.wire,
             instead: counts.instead.wire() + udp.sessions * https::connection().wire(),
             https_wire: self.tcp.wire(),
+            kept: counts.kept,
+            kept_bytes: counts.kept_bytes,
         }
     }
 
@@ -299,7 +331,19 @@ mod tests {
         );
         summary.over_udp = 0;
         let line = summary.to_string();
-        assert!(!line.contains('%'), "{line}");
+        assert!(!line.contains('%') && !line.contains("kept"), "{line}");
+    }
+
+    #[test]
+    fn the_line_says_what_was_answered_from_what_is_kept() {
+        let stats = Stats::default();
+        stats.answered_from_kept(1000);
+        assert!(
+            stats.summary().to_string().ends_with("; 1 request answered from what is kept, 1000 bytes saved")
+        );
+        stats.answered_from_kept(0);
+        let line = stats.summary().to_string();
+        assert!(line.ends_with("; 2 requests answered from what is kept, 1000 bytes saved"), "{line}");
     }
 
     #[test]

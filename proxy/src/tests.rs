@@ -21,6 +21,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 mod clients;
+mod kept;
 mod limits;
 mod sessions;
 mod ways;
