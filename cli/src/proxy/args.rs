@@ -38,6 +38,10 @@ pub(crate) struct ProxyArgs {
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "60",
           value_parser = parse_seconds)]
     pub(super) stats: Option<Duration>,
+    /// Keep answers that say that they may be kept, as files do, in so much memory, `512KiB` or `16MiB`; they
+    /// cost no byte the next time
+    #[arg(long, value_name = "SIZE|off", default_value = "4MiB", value_parser = places::kept)]
+    keep: usize,
     /// Show each request in the log, without its query
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub(super) verbose: u8,
@@ -131,6 +135,7 @@ impl ProxyArgs {
             self.certificate.zip(self.key).map(|(certificate, key)| Identity { certificate, key });
         settings.names = self.host;
         settings.origins = self.origin;
+        settings.limits.kept = self.keep;
         settings.allow_remote = self.allow_remote;
         settings.clear_text = self.allow_http;
         settings.verification = trust::verification(self.insecure, self.cacert)?;
@@ -173,9 +178,11 @@ mod tests {
             ("hs.example", "127.0.0.1:8009")
         );
         assert_eq!((settings.state, settings.identity.is_none(), settings.allow_remote), (None, true, false));
+        assert_eq!(settings.limits, lowband_proxy::Limits::default());
         let settings = parse(
             "--homeserver http://hs --listen [::1]:1 --udp u:2 --certificate c --key k --host a --host b -6 \
-             --origin https://app.example/ --allow-remote --allow-http --state f --resolve HS:443:192.0.2.1,192.0.2.2",
+             --origin https://app.example/ --allow-remote --allow-http --state f --keep 512KiB \
+             --resolve HS:443:192.0.2.1,192.0.2.2",
         )
         .unwrap()
         .settings()
@@ -184,7 +191,7 @@ mod tests {
         assert_eq!((settings.udp.as_deref(), settings.names.len()), (Some("u:2"), 2));
         assert_eq!(settings.origins, ["https://app.example"]);
         assert!(settings.allow_remote && settings.clear_text && settings.family == Family::Ipv6);
-        assert_eq!(settings.state, Some("f".into()));
+        assert_eq!((settings.state, settings.limits.kept), (Some("f".into()), 512 << 10));
         let fixed = &settings.resolve[0];
         assert_eq!((fixed.host.as_str(), fixed.port), ("hs", 443));
         assert_eq!(fixed.addresses, ["192.0.2.1:443".parse().unwrap(), "192.0.2.2:443".parse().unwrap()]);
@@ -211,6 +218,7 @@ mod tests {
     fn half_an_identity_and_two_states_are_refused() {
         for line in [
             "--origin app.example",
+            "--keep 4MB",
             "--certificate c",
             "--key k",
             "--state f --no-state",

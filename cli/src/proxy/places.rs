@@ -1,4 +1,5 @@
-//! Places on the command line of the proxy: where it listens, where datagrams go, and where pages come from.
+//! Places on the command line of the proxy: where it listens, where datagrams go, where pages come from, and
+//! what room is there for answers.
 
 use crate::coap::url::unbracketed;
 use std::net::{Ipv6Addr, SocketAddr};
@@ -41,6 +42,27 @@ pub(super) fn origin(text: &str) -> Result<String, String> {
     match origin.split_once("://") {
         Some((scheme, host)) if !scheme.is_empty() && is_host(host) => Ok(origin.to_ascii_lowercase()),
         _ => Err("scheme and host of a page are expected, as https://app.element.io".to_owned()),
+    }
+}
+
+/// Units of `--keep`, in bytes.
+const UNITS: [(&str, usize); 3] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+/// The most that `--keep` takes, in bytes.
+const MOST_KEPT: usize = 1 << 30;
+
+/// Parses `--keep`: `off` is 0.
+pub(super) fn kept(text: &str) -> Result<usize, String> {
+    if text == "off" {
+        return Ok(0);
+    }
+    let unit = UNITS.iter().find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?, *bytes)));
+    let (digits, unit) = unit.unwrap_or((text, 1));
+    let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+    let size = digits.parse::<usize>().ok().filter(|_| is_number).and_then(|number| number.checked_mul(unit));
+    match size {
+        None => Err("a size is expected, as 65536, 512KiB or 4MiB, or off".to_owned()),
+        Some(size) if size > MOST_KEPT => Err("1GiB is the most".to_owned()),
+        Some(size) => Ok(size),
     }
 }
 
@@ -89,6 +111,27 @@ mod tests {
             ["app.example", "https://", "*", "https://*.example", "https://app.example/x", "null", ""]
         {
             assert!(origin(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn room_for_answers_is_a_size_or_off() {
+        for (text, size) in [
+            ("off", Some(0)),
+            ("0", Some(0)),
+            ("65536", Some(65_536)),
+            ("512KiB", Some(512 << 10)),
+            ("16MiB", Some(16 << 20)),
+            ("1GiB", Some(1 << 30)),
+            ("2GiB", None),
+            ("99999999999GiB", None),
+            ("4MB", None),
+            ("4 MiB", None),
+            ("+4", None),
+            ("", None),
+            ("MiB", None),
+        ] {
+            assert_eq!(kept(text).ok(), size, "{text:?}");
         }
     }
 
