@@ -67,7 +67,7 @@ pub(crate) enum Look {
     Check(Unconfirmed),
     /// Nothing, and the client wants the homeserver not to be asked.
     Refused,
-    /// Nothing.
+    /// Nothing that counts here: the homeserver is asked as the client asks.
     Nothing,
 }
 

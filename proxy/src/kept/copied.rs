@@ -67,3 +67,60 @@ impl http_body::Body for Copied {
         self.body.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::Account;
+    use crate::kept::{Kept, Look, Moments};
+    use http::{HeaderMap, Response};
+    use http_body_util::BodyExt;
+    use std::time::SystemTime;
+
+    /// Pieces that need not have the length that is declared.
+    struct Pieces(Vec<Frame<Bytes>>, u64);
+
+    impl http_body::Body for Pieces {
+        type Data = Bytes;
+        type Error = BoxError;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+            let next = (!self.0.is_empty()).then(|| self.0.remove(0));
+            Poll::Ready(next.map(Ok))
+        }
+
+        fn size_hint(&self) -> SizeHint {
+            SizeHint::with_exact(self.1)
+        }
+    }
+
+    /// Returns what came to the client of these pieces, and whether they are kept.
+    async fn copied(pieces: Vec<Frame<Bytes>>, declared: u64) -> (Bytes, bool) {
+        let (kept, request, now) = (Kept::new(1 << 20), HeaderMap::new(), SystemTime::now());
+        let response = Response::builder().header("cache-control", "max-age=60");
+        let response = response.body(Pieces(pieces, declared).boxed_unsync()).unwrap();
+        let begin = || kept.begin(&Account::nobody(), "https://hs/file", &request).unwrap();
+        let moments = Moments { asked: now, answered: now };
+        let came = begin().copy(&request, response, moments).into_body().collect().await.unwrap().to_bytes();
+        (came, matches!(begin().look(&request, now), Look::Answer(_)))
+    }
+
+    #[tokio::test]
+    async fn only_a_body_of_the_declared_length_is_kept() {
+        let data = |text: &'static str| Frame::data(Bytes::from(text));
+        for (pieces, declared, is_kept) in [
+            (vec![data("ab"), data("c")], 3, true),
+            (vec![], 0, true),
+            (vec![data("ab")], 3, false),
+            (vec![data("ab"), data("cd")], 3, false),
+            (vec![data("ab"), Frame::trailers(HeaderMap::new()), data("c")], 3, false),
+            (vec![data("ab")], 1 << 19, false),
+        ] {
+            let told = pieces.iter().filter_map(Frame::data_ref).flatten().copied().collect::<Bytes>();
+            assert_eq!(copied(pieces, declared).await, (told.clone(), is_kept), "{told:?} {declared}");
+        }
+    }
+}

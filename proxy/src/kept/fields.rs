@@ -14,7 +14,8 @@ pub(super) fn seconds(value: Option<&str>) -> Option<Duration> {
     is_number.then(|| Duration::from_secs(digits.parse().unwrap_or(MOST_SECONDS).min(MOST_SECONDS)))
 }
 
-/// Splits a list at its commas that are not within quotes (RFC 9110 section 5.6.1). `None`: quotes do not end.
+/// Splits a list at its commas that are not within quotes (RFC 9110 section 5.6.1). `None`: quotes do not
+/// end.
 pub(super) fn elements(list: &str) -> Option<Vec<&str>> {
     let (mut is_quoted, mut is_escaped) = (false, false);
     let is_border = |character: char| {

@@ -106,7 +106,8 @@ fn initial_age(answer: &HeaderMap, sent: SystemTime, moments: Moments) -> Durati
     apparent.max(told.saturating_add(delay))
 }
 
-/// Returns the fields that `Vary` names, with their values in the request. `None`: no other request is like it.
+/// Returns the fields that `Vary` names, with their values in the request. `None`: no other request is like
+/// it.
 ///
 /// The token is a part of the place where an answer is kept, and cookies are not sent on: neither is
 /// remembered. A coding is taken for one that the client has asked for, whether `Vary` says so or not.
