@@ -81,7 +81,8 @@ impl Exchange {
         };
         let (held, most) = (&self.proxy.held, self.proxy.settings.limits.request_body);
         let body = if method == lowband_client::Method::Get { body::empty() } else { body };
-        let upload = match upload::hold(body, &self.asked.account, held, most).await {
+        let share = self.proxy.sessions.share(&self.asked.account);
+        let upload = match upload::hold(body, &share, held, most).await {
             Held::Whole(upload) => upload,
             Held::TooLong(body) => return self.as_it_came(body).await,
             Held::Refused(error) => return Ok(error.response()),

@@ -102,7 +102,7 @@ impl Proxy {
             Route::Refused(error) => return error.response(),
             Route::Coap(_) | Route::Page | Route::Https => {}
         }
-        let Some(place) = self.requests.take(&asked.account, 1) else {
+        let Some(place) = self.requests.take(&self.sessions.share(&asked.account), 1) else {
             return MatrixError::no_room("so many requests at once").response();
         };
         let user_agent = parts.headers.get(USER_AGENT).and_then(|name| name.to_str().ok());

@@ -133,6 +133,12 @@ impl Sessions {
         true
     }
 
+    /// Returns the account whose part of a limited thing a request uses: its own, or that of requests without
+    /// a token where its token may be made up.
+    pub(crate) fn share(&self, account: &Account) -> Account {
+        if self.table().known.has(account) { account.clone() } else { Account::nobody() }
+    }
+
     /// Notes that the homeserver knows the token of an account, which is on probation no longer.
     pub(crate) fn know(&self, account: &Account) {
         if account.is_nobody() {

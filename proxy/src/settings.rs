@@ -61,7 +61,8 @@ pub struct Identity {
 }
 
 /// Upper bounds. All clients are on this machine, so an access token stands for a client: what one of them
-/// holds is bounded too, and the others are served.
+/// holds is bounded too, and the others are served. Tokens that the homeserver has not been seen to know, and
+/// requests without one, are one client together: whoever made tokens up would have many parts else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Connections of clients, 256 by default. One more takes the place of the one that has been without a

@@ -13,11 +13,14 @@ fn poll(seen: &Seen) -> Reply {
 #[tokio::test]
 async fn requests_of_a_greedy_neighbour_leave_room_for_the_others() {
     let mut chain = Chain::start_with(poll, |settings| settings.limits.requests_of_one = 3).await;
+    assert_eq!(chain.ask(Method::GET, WHOAMI, Some("modest"), &Value::Null).await.0, 200);
+    assert!(matches!(chain.stub.told().await, Told::Request));
     let mut waiting = Vec::new();
-    for _ in 0..3 {
+    for number in 0..3 {
         let mut connection = chain.connect().await;
-        let sync =
-            request(Method::GET, "/_matrix/client/v3/sync?timeout=30000", Some("greedy"), &Value::Null);
+        // One token for each, made up: they are one client all the same.
+        let token = format!("greedy-{number}");
+        let sync = request(Method::GET, "/_matrix/client/v3/sync?timeout=30000", Some(&token), &Value::Null);
         let sync = chain.named(sync);
         waiting.push(tokio::spawn(async move { connection.send_request(sync).await }));
         assert!(matches!(chain.stub.told().await, Told::Request));
@@ -39,21 +42,23 @@ async fn bytes_of_a_greedy_neighbour_leave_room_for_the_others() {
     );
     let chain = chain.await;
     let target = "/_matrix/client/v3/rooms/!r:b/send/m/1";
-    // Two bodies that never end hold what they have announced.
+    let body = json!({ "body": "x".repeat(500) });
+    assert_eq!(chain.ask(Method::PUT, target, Some("modest"), &body).await.0, 200);
+    // Two bodies that never end hold what they have announced; of one more token, made up as well, none has
+    // room.
     let mut held = Vec::new();
-    for _ in 0..2 {
+    for (number, status) in ["100", "100", "429"].into_iter().enumerate() {
         let mut stream = TcpStream::connect(chain.proxy).await.unwrap();
         let head = format!(
-            "PUT {target} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer greedy\r\nexpect: 100-continue\r\ncontent-length: 1000\r\n\r\n"
+            "PUT {target} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer greedy-{number}\r\nexpect: 100-continue\r\ncontent-length: 1000\r\n\r\n"
         );
         stream.write_all(head.as_bytes()).await.unwrap();
         // 100 Continue is sent when the body is read for the first time: then it is held.
         let mut answer = [0; 12];
         stream.read_exact(&mut answer).await.unwrap();
-        assert_eq!(&answer, b"HTTP/1.1 100");
+        assert_eq!(answer, format!("HTTP/1.1 {status}").as_bytes());
         held.push(stream);
     }
-    let body = json!({ "body": "x".repeat(500) });
     assert_eq!(chain.ask(Method::PUT, target, Some("greedy"), &body).await.0, 429);
     assert_eq!(chain.ask(Method::PUT, target, Some("modest"), &body).await.0, 200);
 }
