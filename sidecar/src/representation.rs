@@ -199,8 +199,8 @@ const ENVOYS_OWN: &[Told] = &[
 const AGAIN_SECONDS: u32 = 5;
 
 /// Looks up the verdict in the table. `via_upstream`: the response came from Envoy's upstream. `again_in`:
-/// the seconds that the response names itself. `is_repeatable`: the homeserver may be asked twice, as it is by
-/// a client that goes on to HTTPS.
+/// the seconds that the response names itself. `is_repeatable`: the homeserver may be asked twice, as it is
+/// by a client that goes on to HTTPS.
 pub fn judge(
     status: u16,
     body: Body,

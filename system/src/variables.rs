@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 /// Changes of one letter between a name and the one that was meant, at most.
 const FARTHEST: usize = 3;
 
-/// Returns a line about a variable that does nothing, with the name of `known` that is nearest. `None` for one
-/// that is known, and for one that Kubernetes sets for a service.
+/// Returns a line about a variable that does nothing, with the name of `known` that is nearest. `None` for
+/// one that is known, and for one that Kubernetes sets for a service.
 pub fn misspelled(name: &str, value: &str, known: &BTreeSet<String>) -> Option<String> {
     if known.contains(name) || is_of_kubernetes(name, value) {
         return None;

@@ -109,8 +109,8 @@ const PREFIX: &str = "LOWBAND_PROXY_";
 /// More flags, for the unit of systemd, which reads it by itself.
 const FLAGS: &str = "LOWBAND_PROXY_FLAGS";
 
-/// Returns a line for each variable of the environment that looks like one of the proxy's and does nothing, in
-/// the order of their names.
+/// Returns a line for each variable of the environment that looks like one of the proxy's and does nothing,
+/// in the order of their names.
 pub(crate) fn misspelled() -> Vec<String> {
     let command = ProxyArgs::augment_args(clap::Command::new("proxy"));
     let names = command.get_arguments().filter_map(|argument| argument.get_env()?.to_str());

@@ -10,7 +10,7 @@ pub(super) enum Line {
 }
 
 impl Line {
-    /// Writes it.
+    /// Writes the line to the log, at its level.
     pub(super) fn write(self) {
         match self {
             Line::Info(text) => tracing::info!("{text}"),
