@@ -49,6 +49,8 @@ REFERENCE_PROXY := $(CARGO_TARGET_DIR)/reference-proxy
 GO_COAP_CLIENT := $(CARGO_TARGET_DIR)/go-coap-client
 GO_COAP_SERVER := $(CARGO_TARGET_DIR)/go-coap-server
 CALIFORNIUM := $(CARGO_TARGET_DIR)/californium
+RUST_SDK := $(CARGO_TARGET_DIR)/foreign-rust-sdk
+RUST_SDK_DAY := $(RUST_SDK)/debug/lowband-rust-sdk-day
 ENVOY_GATEWAY := .tools/envoy-gateway
 ISTIO := .tools/istio-pilot
 KUBE_SCORE := .tools/kube-score
@@ -91,6 +93,7 @@ check: needed .tools/bin/cargo-deny $(ACTIONLINT) ## formatting, lints, document
 	cargo fetch $(FUZZ)
 	cargo fmt --all --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
+	cargo fmt --manifest-path e2e/sdk/rust/Cargo.toml --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo clippy $(FUZZ) --no-default-features --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --quiet
@@ -162,14 +165,14 @@ test-kubernetes: setup-test images kubernetes .tools/linters.stamp $(KUBE_SCORE)
 	python3 e2e/kubernetes/lint.py
 	python3 e2e/kubernetes/run.py
 
-test-more: setup-more images-again kubernetes npm-again ## what takes too long for `make test` or needs Java, a newer Go or systemd: two builds with the same bytes, late answers, Envoy Gateway, Istio, 2,000 sessions, other bundlers, the unit; ten minutes
+test-more: setup-more images-again kubernetes npm-again ## what takes too long for `make test` or needs Java, a newer Go or Rust, or systemd: two builds with the same bytes, late answers, matrix-rust-sdk, Envoy Gateway, Istio, 2,000 sessions, other bundlers, the unit; eleven minutes
 	$(GO_COAP) vet ./...
 	python3 e2e/systemd/run.py
 	.venv/examples/bin/python e2e/ingress/envoy_gateway.py
 	.venv/examples/bin/python e2e/ingress/istio.py
 	python3 e2e/kubernetes/run.py memory
 	env $(WITH_NODE) LOWBAND_NPM_PACKED=$(PACKED) npm --prefix npm run --silent test-more
-	env $(WITH_NODE) cargo test --locked -p lowband-e2e --test late --test bad_paths --test foreign_servers -- --ignored
+	env $(WITH_NODE) cargo test --locked -p lowband-e2e --test late --test bad_paths --test foreign_servers --test days -- --ignored
 	LOWBAND_TRANSLATOR=sidecar cargo test --locked -p lowband-e2e --test nio --test replay
 
 pictures: setup build filter ## the table of bytes in the README and its pictures, from a run of the demo
@@ -429,6 +432,12 @@ $(ISTIO): $(wildcard e2e/ingress/istio-pilot/*) | .tools/test.stamp
 	  env -C e2e/ingress/istio-pilot GOTOOLCHAIN=local GOFLAGS=-mod=readonly CGO_ENABLED=0 \
 	  go test -c -vet=off -trimpath -buildvcs=false -ldflags='-s -w' -o $(CURDIR)/$@ .
 
+# The library needs Rust 1.93. The build takes some four minutes the first time, on two cores.
+$(RUST_SDK_DAY): $(wildcard e2e/sdk/rust/* e2e/sdk/rust/src/*) | .tools/test.stamp
+	@$(STEP)/rust-sdk.log 'Building matrix-rust-sdk, a foreign client of the tests' \
+	  cargo build --locked --manifest-path e2e/sdk/rust/Cargo.toml --target-dir $(RUST_SDK)
+	@touch $@
+
 # Maven checks no hash but the one that lies beside the file.
 $(CALIFORNIUM)/FetchLate.class $(CALIFORNIUM)/ServeBody.class &: $(wildcard e2e/foreign/californium/* e2e/foreign/californium/src/*) | .tools/more.stamp
 	@rm -rf $(CALIFORNIUM) && mkdir -p $(CALIFORNIUM)/lib
@@ -454,7 +463,7 @@ setup-test: setup ## install what the tests need besides
 setup-test: .tools/test.stamp .tools/image.stamp .tools/envoy-oldest.stamp .tools/aiocoap.stamp .tools/nio.stamp \
   .tools/examples.stamp .tools/monitoring.stamp .tools/crds.stamp .tools/prometheus.stamp .tools/bin/cargo-deny $(ACTIONLINT) .tools/node-clients.stamp .tools/sdk.stamp .tools/captures.stamp $(REFERENCE_CLIENT) $(REFERENCE_SERVER) $(REFERENCE_PROXY)
 
-setup-more: setup-test $(GO_COAP_CLIENT) $(GO_COAP_SERVER) $(ENVOY_GATEWAY) $(ISTIO) $(CALIFORNIUM)/FetchLate.class $(CALIFORNIUM)/ServeBody.class ## install what `make test-more` needs besides
+setup-more: setup-test $(GO_COAP_CLIENT) $(GO_COAP_SERVER) $(RUST_SDK_DAY) $(ENVOY_GATEWAY) $(ISTIO) $(CALIFORNIUM)/FetchLate.class $(CALIFORNIUM)/ServeBody.class ## install what `make test-more` needs besides
 
 .tools/system.stamp: Makefile tools/system-packages | rust
 	@$(STEP)/system.log 'Looking for system packages' tools/system-packages $(SYSTEM_PACKAGES)

@@ -1,5 +1,6 @@
 //! A day of two users of a Matrix library that others wrote, with end-to-end encryption: what it asked, what
-//! it was answered and what it made of that. The programs are `sdk/nio/day.py` and `sdk/js/day.mjs`.
+//! it was answered and what it made of that. The programs are `sdk/nio/day.py`, `sdk/js/day.mjs` and those of
+//! `sdk/rust`.
 //!
 //! Two such days, through two servers, are compared note by note. What is drawn at random and is no id is
 //! compared by its length: a key that arrives changed decrypts nothing.
@@ -8,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::parts::Parts;
 use crate::twins::Twins;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -25,17 +26,33 @@ pub enum Library {
     Nio,
     /// matrix-js-sdk with its Rust cryptography, in Node.
     Js,
+    /// matrix-rust-sdk, in a program built for it.
+    Rust,
 }
 
 impl Library {
     fn command(self, parts: &Parts) -> Result<Command> {
         let (program, script) = match self {
-            Library::Nio => (parts.nio_python()?, parts.own("sdk/nio/day.py")),
-            Library::Js => (parts.sdk_node()?, parts.sdk_day()?),
+            Library::Nio => (parts.nio_python()?, Some(parts.own("sdk/nio/day.py"))),
+            Library::Js => (parts.sdk_node()?, Some(parts.sdk_day()?)),
+            Library::Rust => (parts.rust_sdk_day()?, None),
         };
         let mut command = Command::new(program);
-        command.arg(script);
+        command.args(script);
         Ok(command)
+    }
+
+    /// Returns whether the library decides by itself when it makes the exchange of this note: matrix-js-sdk
+    /// polls, and matrix-rust-sdk looks for keys of devices and uploads its own beside other requests.
+    fn asks_by_itself(self, note: &Value) -> bool {
+        let asked = note.get("asked").and_then(Value::as_str);
+        match self {
+            Library::Nio => false,
+            Library::Js => asked.is_some(),
+            Library::Rust => asked.is_some_and(|asked| {
+                ["upload", "query"].iter().any(|what| asked == format!("POST /_matrix/client/v3/keys/{what}"))
+            }),
+        }
     }
 }
 
@@ -114,40 +131,65 @@ async fn read(mut command: Command, begin: impl AsyncFnMut(&str) -> Result<()>) 
 /// Returns how two days of one library differ, each at its server: one text for each difference.
 pub fn differences(library: Library, days: [(&[Value], &Server); 2]) -> Vec<String> {
     let [left, right] = days.map(|(day, server)| {
-        day.iter().map(|note| settled(&with_template(note), server)).collect::<Vec<_>>()
+        let compared = |note| {
+            let mut note = with_template(note);
+            if library == Library::Rust {
+                leave_counts_out(&mut note);
+            }
+            settled(&note, server)
+        };
+        day.iter().map(compared).collect::<Vec<_>>()
     });
-    let mut found = Vec::new();
-    if library == Library::Js {
-        found.extend(asked_otherwise(&left, &right));
-    }
-    let compared = |note: &&Value| library == Library::Nio || note.get("asked").is_none();
-    let (left, right): (Vec<_>, Vec<_>) =
-        (left.iter().filter(compared).collect(), right.iter().filter(compared).collect());
+    let by_itself = |note: &&Value| library.asks_by_itself(note);
+    let ((own, left), (others, mut right)): ((Vec<_>, Vec<_>), (Vec<_>, Vec<_>)) =
+        (left.iter().partition(by_itself), right.iter().partition(by_itself));
+    let mut found = asked_otherwise(&own, &others);
     if left.len() != right.len() {
         found.push(format!("{} notes and {}", left.len(), right.len()));
+    }
+    if library == Library::Rust {
+        right = in_order_of(&left, right);
     }
     let mut twins = Twins::default();
     for (one, other) in left.iter().zip(&right) {
         if let Err(why) = twins.compare(one, other) {
-            let what = one.get("asked").or(one.get("saw")).or(one.get("step")).cloned().unwrap_or_default();
-            found.push(format!("{what}\n    {why}"));
+            found.push(format!("{}\n    {why}", what(one)));
         }
     }
+    found.extend(right.iter().skip(left.len()).map(|other| format!("only on the right: {}", what(other))));
     found
 }
 
-/// Compares which requests were made and how they were answered. A library that polls by itself asks some of
-/// them more often in one day than in the other.
-fn asked_otherwise(left: &[Value], right: &[Value]) -> Vec<String> {
-    let [left, right] = [left, right].map(|day| {
-        let asked = day.iter().filter(|note| note.get("asked").is_some());
+/// Returns what a note is about.
+fn what(note: &Value) -> Value {
+    note.get("asked").or(note.get("saw")).or(note.get("step")).cloned().unwrap_or_default()
+}
+
+/// Returns the notes of the right in the order of the left, for a library that asks several things at a time:
+/// the first of its kind beside the first, and so on. Nothing stands beside a note that has no other.
+fn in_order_of<'a>(left: &[&Value], right: Vec<&'a Value>) -> Vec<&'a Value> {
+    let kind = |note: &Value| ["step", "saw", "user", "asked"].map(|name| note.get(name).cloned());
+    let mut rest: VecDeque<_> = right.into();
+    let mut beside = |note: &&Value| {
+        let same = rest.iter().position(|other| kind(other) == kind(note));
+        same.and_then(|at| rest.remove(at)).unwrap_or(&Value::Null)
+    };
+    let mut ordered: Vec<_> = left.iter().map(&mut beside).collect();
+    ordered.extend(rest);
+    ordered
+}
+
+/// Compares which requests were made and how they were answered. What a library asks by itself it may ask
+/// more often in one day than in the other.
+fn asked_otherwise(left: &[&Value], right: &[&Value]) -> Vec<String> {
+    let [left, right] = [left, right].map(|asked| {
         let kind = |note: &Value| {
             let field = |name: &str| note.get(name).cloned().unwrap_or_default();
             let asked = field("asked");
             let asked = asked.as_str().unwrap_or_default();
             format!("{} {asked} -> {} {}", field("user"), field("status"), field("type"))
         };
-        asked.map(kind).collect::<BTreeSet<_>>()
+        asked.iter().map(|note| kind(note)).collect::<BTreeSet<_>>()
     });
     let only = |one: &BTreeSet<String>, other: &BTreeSet<String>, side: &str| {
         one.difference(other).map(|asked| format!("only {side}: {asked}")).collect::<Vec<_>>()
@@ -164,6 +206,14 @@ fn with_template(note: &Value) -> Value {
     note
 }
 
+/// Takes the number of keys for single use out of an answer to sliding sync: matrix-rust-sdk uploads keys
+/// while it polls, and the number is that of before or after.
+fn leave_counts_out(note: &mut Value) {
+    if let Some(Value::Object(e2ee)) = note.pointer_mut("/body/extensions/e2ee") {
+        e2ee.remove("device_one_time_keys_count");
+    }
+}
+
 /// Returns method and path with a star for each segment that looks like no word of the specification.
 fn template(asked: &str) -> String {
     /// Words that are not of small letters alone.
@@ -178,19 +228,35 @@ fn template(asked: &str) -> String {
     format!("{method} {}", segments.join("/"))
 }
 
+/// Members that are drawn at random and too short to look so, or are none of base64: a check of what is
+/// encrypted in a key backup, and the id that matrix-rust-sdk gives to what it sends to a device.
+const DRAWN: [&str; 2] = ["mac", "org.matrix.msgid"];
+
+/// What a low-bandwidth server says of itself in `/versions`, and the proxy passes on as all else.
+const OF_THE_CHAIN: &str = "org.matrix.msc3079.low_bandwidth";
+
 /// Returns the value with the names of the server itself and with random texts taken out.
 fn settled(value: &Value, server: &Server) -> Value {
     match value {
         Value::String(text) => Value::String(settled_text(text, server)),
         Value::Array(items) => items.iter().map(|item| settled(item, server)).collect(),
         Value::Object(members) => {
+            let mut found: Vec<_> = members
+                .iter()
+                .filter(|(key, _)| *key != OF_THE_CHAIN)
+                .map(|(key, member)| match member {
+                    Value::String(_) if DRAWN.contains(&key.as_str()) => (key.clone(), json!("<drawn>")),
+                    _ => (settled_text(key, server), settled(member, server)),
+                })
+                .collect();
+            // Names that were drawn at random came in a random order.
+            found.sort_by_cached_key(|(key, member)| (key.clone(), member.to_string()));
             let mut all = Map::new();
-            for (key, member) in members {
-                let mut key = settled_text(key, server);
+            for (mut key, member) in found {
                 while all.contains_key(&key) {
                     key.push('\'');
                 }
-                all.insert(key, settled(member, server));
+                all.insert(key, member);
             }
             Value::Object(all)
         }
@@ -255,7 +321,41 @@ mod tests {
         let server = Server { url: "http://a".to_owned(), ..Server::default() };
         assert_eq!(settled(&json!({"x": "http://a/"}), &server), json!({"x": "SERVER"}));
         let (one, other) = ("B".repeat(43), "C".repeat(43));
-        assert_eq!(settled(&json!({one: 1, other: 2}), &server), json!({"<43>": 1, "<43>'": 2}));
+        assert_eq!(settled(&json!({&one: 2, &other: 1}), &server), json!({"<43>": 1, "<43>'": 2}));
+        let session = json!({"mac": "a+b", "count": 1, "x": {"mac": 2}});
+        assert_eq!(settled(&session, &server), json!({"mac": "<drawn>", "count": 1, "x": {"mac": 2}}));
+        let versions = json!({"versions": ["v1.1"], OF_THE_CHAIN: {"dtls": 8008}});
+        assert_eq!(settled(&versions, &server), json!({"versions": ["v1.1"]}));
+    }
+
+    #[test]
+    fn days_of_a_library_that_asks_several_things_at_a_time_are_compared_kind_by_kind() {
+        let server = Server::default();
+        let differ =
+            |left: &[Value], right: &[Value]| differences(Library::Rust, [(left, &server), (right, &server)]);
+        let asked = |what: &str, body: u8| json!({"asked": what, "user": "a", "status": 200, "body": body});
+        let left = [asked("GET /x", 1), asked("GET /y", 2), asked("GET /x", 3)];
+        assert!(differ(&left, &[asked("GET /y", 2), asked("GET /x", 1), asked("GET /x", 3)]).is_empty());
+        assert_eq!(differ(&left, &[asked("GET /x", 3), asked("GET /x", 1), asked("GET /y", 2)]).len(), 2);
+        let other = [asked("GET /x", 1), asked("GET /z", 2), asked("GET /x", 3)];
+        let told = differ(&left, &other);
+        assert!(told[0].starts_with("\"GET /y\""), "{told:?}");
+        assert_eq!(told[1..], ["only on the right: \"GET /z\""]);
+        assert_eq!(differ(&left, &left[..2])[0], "3 notes and 2");
+        let slid = |keys: u8, more: u8| {
+            let e2ee = json!({"device_one_time_keys_count": {"signed_curve25519": keys}, "more": more});
+            [json!({"asked": "POST /x", "body": {"extensions": {"e2ee": e2ee}}})]
+        };
+        let query = [asked("POST /_matrix/client/v3/keys/query", 1), asked("GET /x", 1)];
+        assert!(
+            differ(&query, &[query[1].clone(), asked("POST /_matrix/client/v3/keys/query", 2)]).is_empty()
+        );
+        assert_eq!(differ(&query, &query[1..]).len(), 1);
+        assert!(differ(&slid(99, 1), &slid(100, 1)).is_empty());
+        assert_eq!(
+            differ(&slid(99, 1), &slid(99, 2)),
+            ["\"POST /x\"\n    /body/extensions/e2ee/more: 1 and 2"]
+        );
     }
 
     #[test]
@@ -271,7 +371,8 @@ mod tests {
         let left = [asked('a', 200)];
         let twice = [asked('a', 200), asked('b', 200)];
         assert!(differ(Library::Js, &left, &twice).is_empty());
-        assert_eq!(differ(Library::Nio, &left, &twice), ["1 notes and 2"]);
+        let told = differ(Library::Nio, &left, &twice);
+        assert_eq!(told, ["1 notes and 2", "only on the right: \"GET /_matrix/client/v3/rooms/*/x\""]);
         let told = differ(Library::Js, &left, &[asked('a', 200), asked('b', 504)]);
         assert_eq!(told, ["only on the right: \"a\" GET /_matrix/client/v3/rooms/*/x -> 504 null"]);
         let saw = |value: u8| [json!({"saw": "x", "value": value})];

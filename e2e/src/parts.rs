@@ -20,6 +20,7 @@ pub struct Parts {
     aiocoap_python: PathBuf,
     nio_python: PathBuf,
     sdk_node: PathBuf,
+    rust_sdk_day: PathBuf,
     prometheus: PathBuf,
     translator: Translator,
 }
@@ -38,8 +39,8 @@ impl Parts {
     /// Takes the paths from `LOWBAND_BIN_DIR`, `LOWBAND_WASM`, `LOWBAND_ENVOY`, `LOWBAND_SYNAPSE_PYTHON`,
     /// `LOWBAND_REFERENCE_CLIENT`, `LOWBAND_REFERENCE_SERVER`, `LOWBAND_REFERENCE_PROXY`,
     /// `LOWBAND_GO_COAP_CLIENT`, `LOWBAND_GO_COAP_SERVER`, `LOWBAND_CALIFORNIUM`, `LOWBAND_AIOCOAP_PYTHON`,
-    /// `LOWBAND_NIO_PYTHON`, `LOWBAND_SDK_NODE` and `LOWBAND_PROMETHEUS` (a folder). The default of each is
-    /// the path to which the Makefile installs it, relative to the workspace's root.
+    /// `LOWBAND_NIO_PYTHON`, `LOWBAND_SDK_NODE`, `LOWBAND_RUST_SDK_DAY` and `LOWBAND_PROMETHEUS` (a folder).
+    /// The default of each is the path to which the Makefile installs it, relative to the workspace's root.
     /// `LOWBAND_TRANSLATOR=sidecar` lays chains out without Envoy.
     pub fn from_environment() -> Parts {
         let root = workspace_root();
@@ -61,6 +62,10 @@ impl Parts {
             aiocoap_python: path("LOWBAND_AIOCOAP_PYTHON", root.join(".venv/aiocoap/bin/python")),
             nio_python: path("LOWBAND_NIO_PYTHON", root.join(".venv/nio/bin/python")),
             sdk_node: path("LOWBAND_SDK_NODE", root.join(".venv/node/bin/node")),
+            rust_sdk_day: path(
+                "LOWBAND_RUST_SDK_DAY",
+                root.join("target/foreign-rust-sdk/debug/lowband-rust-sdk-day"),
+            ),
             prometheus: path("LOWBAND_PROMETHEUS", root.join(".tools/prometheus")),
             translator: match std::env::var_os("LOWBAND_TRANSLATOR") {
                 Some(part) if part == "sidecar" => Translator::Sidecar,
@@ -166,6 +171,11 @@ impl Parts {
         let library = script.with_file_name("node_modules/matrix-js-sdk/package.json");
         existing("matrix-js-sdk", library, "setup-test")?;
         Ok(script)
+    }
+
+    /// Returns the program of the day of matrix-rust-sdk.
+    pub fn rust_sdk_day(&self) -> Result<PathBuf> {
+        existing("the day of matrix-rust-sdk", self.rust_sdk_day.clone(), "setup-more")
     }
 
     /// Returns the program of Prometheus.

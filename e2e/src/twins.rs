@@ -31,7 +31,8 @@ const FREE: &[(&str, &str)] = &[
 ];
 
 /// Lists without an order, by the end of their place.
-const UNORDERED: &[&str] = &["/joined_rooms", "/changed", "/state/events", "/required_state", "/devices"];
+const UNORDERED: &[&str] =
+    &["/joined_rooms", "/changed", "/state", "/state/events", "/required_state", "/devices"];
 
 /// Members that are not compared: a sync says which users are online when a timer of Synapse has found out.
 const BY_TIMER: &[&str] = &["presence"];

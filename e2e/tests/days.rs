@@ -1,6 +1,6 @@
-//! A day of users of two unmodified libraries, matrix-nio and matrix-js-sdk, twice at the same time: through
-//! the local proxy and the chain behind it, and straight to a second homeserver. What they saw is the same.
-//! And a file that is looked at twice, which goes over the wire once.
+//! A day of two users of an unmodified library (matrix-nio, matrix-js-sdk, matrix-rust-sdk), twice at the
+//! same time: through the local proxy and the chain behind it, and straight to a second homeserver. What they
+//! saw is the same. And a file that is looked at twice, which goes over the wire once.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -27,29 +27,42 @@ fn fixture() -> &'static Fixture {
     Fixture::shared(&SHARED, "days").unwrap_or_else(|why| panic!("{why}"))
 }
 
-#[test]
-fn a_day_through_the_local_proxy_is_the_day_without_it() {
+/// Lets users of each library live their day in both ways. `name` is for folders.
+fn is_the_day_without_the_proxy(name: &str, libraries: &[Library]) {
     let fixture = fixture();
     let parts = &fixture.parts;
-    let plain = parts.test_folder("days-plain").unwrap();
+    let [folder, plain] =
+        ["through", "plain"].map(|way| parts.test_folder(&format!("{name}-{way}")).unwrap());
     let second = Synapse::start(parts, &plain, RateLimits::Lifted).unwrap();
     let (server, certificate) = (fixture.chain.address(), &fixture.chain.certificate.certificate);
-    let proxy = LocalProxy::start(parts, fixture.chain.folder(), server, certificate, &[]).unwrap();
+    let proxy = LocalProxy::start(parts, &folder, server, certificate, &[]).unwrap();
     fixture.run(async { tokio::try_join!(second.ready(), proxy.ready()) }).unwrap();
 
-    let name = fixture.synapse().unwrap().url();
-    let through = Server { url: proxy.url(), names: vec![name], ..Server::default() };
+    let homeserver = fixture.synapse().unwrap().url();
+    let through = Server { url: proxy.url(), names: vec![homeserver], ..Server::default() };
     let straight = Server { url: second.url(), ..Server::default() };
-    for library in [Library::Nio, Library::Js] {
+    for &library in libraries {
         let live = async |server, folder| days::live(parts, library, server, folder, async |_| Ok(())).await;
-        let (left, right) = fixture.run(async {
-            tokio::join!(live(&through, fixture.chain.folder()), live(&straight, plain.as_path()))
-        });
+        let (left, right) = fixture
+            .run(async { tokio::join!(live(&through, folder.as_path()), live(&straight, plain.as_path())) });
         let (left, right) = (left.unwrap(), right.unwrap());
         assert!(left.len() > 150, "{library:?}: {}", left.len());
         let found = days::differences(library, [(&left, &through), (&right, &straight)]);
         assert!(found.is_empty(), "{library:?}: {} differ:\n{}", found.len(), found.join("\n"));
     }
+    let said = std::fs::read_to_string(proxy.process.log()).unwrap();
+    assert!(said.contains("requests go over UDP"), "{said}");
+}
+
+#[test]
+fn a_day_through_the_local_proxy_is_the_day_without_it() {
+    is_the_day_without_the_proxy("days", &[Library::Nio, Library::Js]);
+}
+
+#[test]
+#[ignore = "needs what `make test-more` installs"]
+fn a_day_of_matrix_rust_sdk_through_the_local_proxy_is_the_day_without_it() {
+    is_the_day_without_the_proxy("days-rust", &[Library::Rust]);
 }
 
 async fn ask(
