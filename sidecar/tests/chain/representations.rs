@@ -85,6 +85,9 @@ async fn what_works_over_https_is_5_05_and_what_works_nowhere_5_02() {
     }
 }
 
+/// Method, path, the homeserver's status and fields, and the code at the client.
+type Row = (Method, &'static str, u16, Fields, (u8, u8));
+
 /// The text that tells a client that its request is not to be sent again.
 const DONE: &str = "carried out";
 
@@ -95,7 +98,7 @@ async fn what_has_been_done_is_told_and_not_sent_to_https_to_be_done_again() {
     let room = "/_matrix/client/v3/createRoom";
     let device = "/_matrix/client/v3/devices/D";
     let (https, done) = ((5, 5), (5, 2));
-    let rows: &[(Method, &str, u16, Fields, (u8, u8))] = &[
+    let rows: &[Row] = &[
         (Method::Post, room, 200, &[HTML, VIA], done),
         (Method::Post, room, 200, &[JSON, GZIP, VIA], done),
         (Method::Post, room, 200, &[("content-type", "text/event-stream"), VIA], done),
