@@ -170,7 +170,7 @@ test-more: setup-more images-again kubernetes npm-again ## what takes too long f
 	python3 e2e/systemd/run.py
 	.venv/examples/bin/python e2e/ingress/envoy_gateway.py
 	.venv/examples/bin/python e2e/ingress/istio.py
-	python3 e2e/kubernetes/run.py memory
+	python3 e2e/kubernetes/run.py memory ingress
 	env $(WITH_NODE) LOWBAND_NPM_PACKED=$(PACKED) npm --prefix npm run --silent test-more
 	env $(WITH_NODE) cargo test --locked -p lowband-e2e --test late --test bad_paths --test foreign_servers --test days -- --ignored
 	LOWBAND_TRANSLATOR=sidecar cargo test --locked -p lowband-e2e --test nio --test replay
