@@ -70,6 +70,12 @@ pub fn left_out() -> Result<Vec<LeftOut>> {
 }
 
 impl Step {
+    /// Returns whether the homeserver refuses this request for news.
+    pub fn is_refused_sync(&self) -> bool {
+        let path = self.target.split('?').next().unwrap_or_default();
+        self.status >= 400 && path.ends_with("/sync")
+    }
+
     fn from_value(value: &Value) -> Result<Step> {
         let optional = |field: &str| value.get(field).and_then(Value::as_str).map(str::to_owned);
         let line = value.get("line").and_then(Value::as_u64);
