@@ -105,7 +105,7 @@ fn route(request: &Parts, target: &str, segments: &Segments<'_>) -> Route {
     let below_root = segments.below_root().unwrap_or_default();
     match below_root {
         [b".well-known", b"matrix", b"client"] => return Route::WellKnown,
-        // A device that signs another one in: a body that is no JSON, and fields that matter.
+        // A device that signs another one in: a body that is not JSON, and fields that matter.
         [b"_matrix", b"client", _, b"rendezvous", ..] | [b"_matrix", b"client", _, _, b"rendezvous", ..] => {
             return Route::Https;
         }

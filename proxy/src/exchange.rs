@@ -334,7 +334,7 @@ impl Exchange {
             return Ok(response);
         }
         if matches!(status, StatusCode::UNSUPPORTED_MEDIA_TYPE | StatusCode::BAD_REQUEST) {
-            // A homeserver that knows no CBOR says that the body is no JSON.
+            // A homeserver that knows no CBOR says that the body is not JSON.
             self.proxy.ways.cbor_refused();
             return Err(Trouble::Unfit(Box::new(relay::as_matrix(response))));
         }

@@ -61,7 +61,7 @@ pub(crate) async fn hold(mut body: Body, account: &Account, held: &Places, most:
 }
 
 /// Returns the CBOR of a JSON text; `None` if it is JSON that CBOR cannot say, which has to go as it is. What
-/// is no JSON is refused as a homeserver would refuse it.
+/// is not JSON is refused as a homeserver would refuse it.
 fn to_cbor(json: &[u8]) -> Result<Option<Bytes>, MatrixError> {
     if json.is_empty() {
         return Ok(Some(Bytes::new()));
