@@ -10,8 +10,8 @@
 //! What comes over CoAP is not kept: it carries no word on that, and RFC 7252 section 5.10.5 has a minute for
 //! such answers, but a question to Matrix asks how things are now.
 //!
-//! Each account has a shelf of its own, since homeservers let one account see what another may not. It is
-//! found by the hash of the access token.
+//! Each account has its own, found by the hash of the access token, since homeservers let one account see
+//! what another may not. Each has a part of the room, and all that may be made up have one together.
 
 mod conditions;
 mod copied;
@@ -80,25 +80,35 @@ impl Kept {
         Kept { shelves: Arc::new(Mutex::new(Shelves::new(most))), is_off: most == 0 }
     }
 
-    /// Begins a GET of this URL, whose access token stands elsewhere. `None` if nothing is kept for such a
-    /// request, and its answer will not be.
-    pub(crate) fn begin(&self, account: &Account, url: &str, request: &HeaderMap) -> Option<Asking> {
+    /// Begins a GET of this URL, whose access token stands elsewhere, out of the room of `share`. `None` if
+    /// nothing is kept for such a request, and its answer will not be.
+    pub(crate) fn begin(
+        &self,
+        account: &Account,
+        share: &Account,
+        url: &str,
+        request: &HeaderMap,
+    ) -> Option<Asking> {
         let is_for_the_server = conditions::are_for_the_server(request) || Directives::of(request).no_store;
         if self.is_off || is_for_the_server {
             return None;
         }
-        let visit = self.shelves().enter(owner(account));
-        Some(Asking { kept: self.clone(), visit, key: sha256(url.as_bytes()) })
+        let visit = self.shelves().enter(hash(share));
+        let key = Key { url: sha256(url.as_bytes()), account: hash(account) };
+        Some(Asking { kept: self.clone(), visit, key })
     }
 
-    /// Forgets all of an account's: its token has ended.
+    /// Forgets all of an account's: its token has ended. What the tokens that may be made up share goes with
+    /// it, since a part may be its own, from before the homeserver was seen to know it.
     pub(crate) fn forget(&self, account: &Account) {
-        self.shelves().clear(&owner(account));
+        let mut shelves = self.shelves();
+        shelves.clear(&hash(account));
+        shelves.clear(&hash(&Account::nobody()));
     }
 
     /// Forgets a URL that something else than a question was done to (RFC 9111 section 4.4).
     pub(crate) fn changed(&self, url: &str) {
-        self.shelves().remove_everywhere(&sha256(url.as_bytes()));
+        self.shelves().remove_everywhere(sha256(url.as_bytes()));
     }
 
     fn shelves(&self) -> MutexGuard<'_, Shelves<Answer>> {
@@ -106,8 +116,8 @@ impl Kept {
     }
 }
 
-/// Returns the name of an account's shelf. No token is empty, so that of nobody is nobody else's.
-fn owner(account: &Account) -> Owner {
+/// Returns what stands for an account. No token is empty, so that of nobody is nobody else's.
+fn hash(account: &Account) -> Owner {
     sha256(account.token().unwrap_or_default().as_bytes())
 }
 

@@ -55,7 +55,9 @@ impl Exchange {
                 .map_err(|_| Trouble::Link { arrived: false })?,
         };
         let url = base.map(|base| format!("{base}{}", self.asked.target));
-        Ok(url.and_then(|url| self.proxy.kept.begin(&self.asked.account, &url, &self.headers)))
+        let account = &self.asked.account;
+        let share = self.proxy.sessions.share(account);
+        Ok(url.and_then(|url| self.proxy.kept.begin(account, &share, &url, &self.headers)))
     }
 
     fn answer_from_kept(&self, response: Response<Body>) -> Response<Body> {

@@ -100,9 +100,10 @@ mod tests {
     /// Returns what came to the client of these pieces, and whether they are kept.
     async fn copied(pieces: Vec<Frame<Bytes>>, declared: u64) -> (Bytes, bool) {
         let (kept, request, now) = (Kept::new(1 << 20), HeaderMap::new(), SystemTime::now());
+        let nobody = Account::nobody();
         let response = Response::builder().header("cache-control", "max-age=60");
         let response = response.body(Pieces(pieces, declared).boxed_unsync()).unwrap();
-        let begin = || kept.begin(&Account::nobody(), "https://hs/file", &request).unwrap();
+        let begin = || kept.begin(&nobody, &nobody, "https://hs/file", &request).unwrap();
         let moments = Moments { asked: now, answered: now };
         let came = begin().copy(&request, response, moments).into_body().collect().await.unwrap().to_bytes();
         (came, matches!(begin().look(&request, now), Look::Answer(_)))

@@ -1,5 +1,5 @@
-//! What is kept for whom, within a bound: a shelf for each account. Who holds most gives way first, by what
-//! was not used for the longest, so that a greedy neighbour costs the others nothing.
+//! What is kept for whom, within a bound: a shelf for each that has a part of its own. Who holds most gives
+//! way first, by what was not used for the longest, so that a greedy neighbour costs the others nothing.
 //!
 //! ```text
 //! enter -> reserve (a copy begins: room is made) -> put (it is whole) -> leave (gives back what was not put)
@@ -9,15 +9,23 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// The hash of an access token, so that the token itself is not kept.
+/// The hash of an access token, so that the token itself is not kept: whose part of all a shelf is.
 pub(super) type Owner = [u8; 32];
 /// The hash of a URL.
-pub(super) type Key = [u8; 32];
+pub(super) type Url = [u8; 32];
 
-/// The part of all that one answer may have, and that the copies under way of one account may have together.
+/// What an answer is found by. Ordered by URL, so that those of one are beside each other.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Key {
+    pub(super) url: Url,
+    /// Who asked: another than the owner of the shelf where several share one.
+    pub(super) account: Owner,
+}
+
+/// The part of all that one answer may have, and that the copies under way of one owner may have together.
 const PART: usize = 4;
 
-/// The shelves of all accounts.
+/// The shelves of all owners.
 pub(super) struct Shelves<T> {
     most: usize,
     /// Bytes of all that is kept and all that is being copied.
@@ -37,7 +45,7 @@ struct Shelf<T> {
     visitors: usize,
     copying: usize,
     kept: usize,
-    answers: HashMap<Key, Placed<T>>,
+    answers: BTreeMap<Key, Placed<T>>,
     /// Keys by when they were used last.
     by_use: BTreeMap<u64, Key>,
 }
@@ -48,7 +56,7 @@ struct Placed<T> {
     answer: T,
 }
 
-/// One request at the shelf of its account; has to [`Shelves::leave`].
+/// One request at the shelf of its owner; has to [`Shelves::leave`].
 pub(super) struct Visit {
     owner: Owner,
     number: u64,
@@ -70,7 +78,7 @@ impl<T: Clone> Shelves<T> {
             visitors: 0,
             copying: 0,
             kept: 0,
-            answers: HashMap::new(),
+            answers: BTreeMap::new(),
             by_use: BTreeMap::new(),
         });
         shelf.visitors += 1;
@@ -150,16 +158,18 @@ impl<T: Clone> Shelves<T> {
         self.change(&visit.owner, |shelf| shelf.take(key));
     }
 
-    /// Keeps this one no longer, for nobody.
-    pub(super) fn remove_everywhere(&mut self, key: &Key) {
-        let has = |shelf: &Shelf<T>| shelf.answers.contains_key(key);
-        let owners = self.by_owner.iter().filter(|(_, shelf)| has(shelf)).map(|(owner, _)| *owner);
-        for owner in owners.collect::<Vec<_>>() {
-            self.change(&owner, |shelf| shelf.take(key));
+    /// Keeps no answer to this URL any longer, for nobody.
+    pub(super) fn remove_everywhere(&mut self, url: Url) {
+        let (first, last) = (Key { url, account: [0; 32] }, Key { url, account: [u8::MAX; 32] });
+        let of_url = |shelf: &Shelf<T>| shelf.answers.range(first..=last).map(|(key, _)| *key).collect();
+        let found = self.by_owner.iter().map(|(owner, shelf)| (*owner, of_url(shelf)));
+        let found: Vec<(Owner, Vec<Key>)> = found.filter(|(_, keys): &(_, Vec<Key>)| !keys.is_empty()).collect();
+        for (owner, keys) in found {
+            self.change(&owner, |shelf| keys.iter().for_each(|key| _ = shelf.take(key)));
         }
     }
 
-    /// Clears the shelf of an account, for its copies under way as well.
+    /// Clears a shelf, for the copies under way as well.
     pub(super) fn clear(&mut self, owner: &Owner) {
         if let Some(shelf) = self.by_owner.remove(owner) {
             self.heaviest.remove(&(shelf.weight(), *owner));
@@ -233,7 +243,7 @@ mod tests {
     const MODEST: Owner = [2; 32];
 
     fn key(number: u8) -> Key {
-        [number; 32]
+        Key { url: [number; 32], account: MODEST }
     }
 
     /// Keeps an answer of ten bytes; returns whether there was room.
@@ -254,7 +264,7 @@ mod tests {
             .get(&owner)
             .into_iter()
             .flat_map(|shelf| shelf.answers.keys())
-            .map(|key| key[0])
+            .map(|key| key.url[0])
             .collect();
         kept.sort_unstable();
         kept
@@ -350,7 +360,16 @@ mod tests {
         shelves.renew(&visit, key(1), 15, 5);
         shelves.leave(&mut visit);
         assert_eq!((take(&mut shelves, MODEST, 0), shelves.total), (Some(5), 25));
-        shelves.remove_everywhere(&key(0));
+        // Two accounts that share a shelf have an answer each to one question.
+        let mut visit = shelves.enter(GREEDY);
+        assert!(shelves.reserve(&mut visit, 10));
+        shelves.put(&mut visit, Key { account: GREEDY, ..key(0) }, 6);
+        shelves.leave(&mut visit);
+        assert_eq!((kept(&shelves, GREEDY), take(&mut shelves, GREEDY, 0)), (vec![0, 0], Some(0)));
+        assert!(keep(&mut shelves, GREEDY, 1));
+        shelves.remove_everywhere(key(0).url);
+        assert_eq!((kept(&shelves, GREEDY), shelves.total), (vec![1], 10));
+        shelves.remove_everywhere(key(1).url);
         assert_eq!((shelves.total, shelves.by_owner.len(), shelves.heaviest.len()), (0, 0, 0));
     }
 }

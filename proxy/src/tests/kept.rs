@@ -17,6 +17,16 @@ const STALE: (&str, &str) = ("cache-control", "public,max-age=0");
 
 type Fields = [(&'static str, &'static str)];
 
+/// Has the homeserver know tokens: they are made up no longer.
+async fn know(chain: &Chain, tokens: &[&str]) {
+    for token in tokens {
+        assert_eq!(
+            chain.ask(Method::GET, "/_matrix/client/v3/account/whoami", Some(token), &Value::Null).await.0,
+            200
+        );
+    }
+}
+
 fn with(mut response: Response<Body>, fields: &Fields) -> Response<Body> {
     for (name, value) in fields {
         response.headers_mut().append(*name, value.parse().unwrap());
@@ -250,6 +260,7 @@ async fn the_end_of_a_token_and_changes_of_a_file_end_what_is_kept() {
         (Method::POST, "/_matrix/client/v3/devices", false),
         (Method::PUT, "/_matrix/client/v3/rooms/!r:b/send/m/1", false),
     ] {
+        know(&chain, &["t", "other"]).await;
         get(&chain, "t", &[]).await;
         get(&chain, "other", &[]).await;
         chain.send(request(method, target, Some("t"), &json!({}))).await;
@@ -298,28 +309,34 @@ async fn a_body_is_handed_on_as_it_comes_and_kept_only_if_it_comes_whole() {
     assert_eq!(asked(&chain).len(), 3);
 }
 
+/// A homeserver with files of 8,000 bytes, and of 20,001 where the name is "long".
+fn files(request: Request<Incoming>, udp_port: u16) -> Response<Body> {
+    let path = request.uri().path().to_owned();
+    let length = match path.rsplit('/').next() {
+        _ if !path.contains("/media/") => return documents(request, None, udp_port, false),
+        Some("long") => 20_001,
+        _ => 8_000,
+    };
+    with(testing::answer(200, "image/png", vec![b'x'; length]), &[FOR_A_DAY])
+}
+
+async fn fetch_file(chain: &Chain, name: &str, token: &str) {
+    fetch(chain, &format!("/_matrix/media/v3/download/b/{name}"), token, &[]).await;
+}
+
 #[tokio::test]
 async fn a_greedy_neighbour_costs_another_nothing_and_long_files_are_not_kept() {
-    let homeserver = |request: Request<Incoming>, udp_port| {
-        let path = request.uri().path().to_owned();
-        let length = match path.rsplit('/').next() {
-            _ if !path.contains("/media/") => return documents(request, None, udp_port, false),
-            Some("long") => 20_001,
-            _ => 8_000,
-        };
-        with(testing::answer(200, "image/png", vec![b'x'; length]), &[FOR_A_DAY])
-    };
     let choose = |settings: &mut Settings| settings.limits.kept = 80_000;
-    let chain = Chain::start_before(homeserver, |_| content(json!({})), choose).await;
-    let file = |name: &str| format!("/_matrix/media/v3/download/b/{name}");
+    let chain = Chain::start_before(files, |_| content(json!({})), choose).await;
+    know(&chain, &["greedy", "modest"]).await;
     let greedy = async |names: std::ops::Range<u32>| {
         for name in names {
-            fetch(&chain, &file(&name.to_string()), "greedy", &[]).await;
+            fetch_file(&chain, &name.to_string(), "greedy").await;
         }
     };
     greedy(0..30).await;
     for name in ["a", "b", "long"] {
-        fetch(&chain, &file(name), "modest", &[]).await;
+        fetch_file(&chain, name, "modest").await;
     }
     greedy(30..60).await;
     let before = asked(&chain).len();
@@ -330,7 +347,33 @@ async fn a_greedy_neighbour_costs_another_nothing_and_long_files_are_not_kept() 
         ("greedy", "59", 1),
         ("greedy", "30", 2),
     ] {
-        fetch(&chain, &file(name), token, &[]).await;
+        fetch_file(&chain, name, token).await;
         assert_eq!(asked(&chain).len() - before, is_asked, "{token} {name}");
     }
+}
+
+#[tokio::test]
+async fn tokens_that_may_be_made_up_have_one_part_of_what_is_kept() {
+    let choose = |settings: &mut Settings| settings.limits.kept = 80_000;
+    let chain = Chain::start_before(files, |_| content(json!({})), choose).await;
+    know(&chain, &["modest"]).await;
+    for name in ["a", "b", "c", "d"] {
+        fetch_file(&chain, name, "modest").await;
+    }
+    // Each for itself would be entitled to as much as the other one has.
+    for token in 0..20 {
+        for name in 0..2 {
+            fetch_file(&chain, &name.to_string(), &format!("greedy-{token}")).await;
+        }
+    }
+    let before = asked(&chain).len();
+    for name in ["a", "b", "c", "d"] {
+        fetch_file(&chain, name, "modest").await;
+    }
+    assert_eq!(asked(&chain).len(), before);
+    // They are apart, and what is kept for the last of them is there.
+    fetch_file(&chain, "1", "greedy-19").await;
+    assert_eq!(asked(&chain).len(), before);
+    fetch_file(&chain, "1", "greedy-20").await;
+    assert_eq!(asked(&chain).len(), before + 1);
 }
