@@ -19,6 +19,8 @@ mod directives;
 mod fields;
 mod policy;
 mod shelves;
+#[cfg(test)]
+mod tests;
 
 use crate::account::Account;
 use crate::body::{self, Body};
@@ -93,9 +95,9 @@ impl Kept {
         if self.is_off || is_for_the_server {
             return None;
         }
-        let visit = self.shelves().enter(hash(share));
         let key = Key { url: sha256(url.as_bytes()), account: hash(account) };
-        Some(Asking { kept: self.clone(), visit, key })
+        let visit = self.shelves().enter(hash(share), key);
+        Some(Asking { kept: self.clone(), visit })
     }
 
     /// Forgets all of an account's: its token has ended. What the tokens that may be made up share goes with
@@ -125,14 +127,13 @@ fn hash(account: &Account) -> Owner {
 pub(crate) struct Asking {
     kept: Kept,
     visit: Visit,
-    key: Key,
 }
 
 impl Asking {
     /// Looks for an answer.
     pub(crate) fn look(&self, request: &HeaderMap, now: SystemTime) -> Look {
         let wanted = Directives::of(request);
-        let found = self.kept.shelves().get(&self.visit, &self.key);
+        let found = self.kept.shelves().get(&self.visit);
         match found.filter(|answer| answer.head.policy.is_for(request)) {
             Some(answer) if answer.head.policy.is_fresh(&wanted, now) => {
                 Look::Answer(answer.to_client(request, now))
@@ -168,7 +169,9 @@ impl Asking {
             return Some(answered(StatusCode::OK, headers, old.body.clone()));
         };
         let answer = Answer { head: Arc::new(Head { headers, policy }), body: old.body.clone() };
-        self.kept.shelves().renew(&self.visit, self.key, answer.head.size(answer.body.len()), answer.clone());
+        let is_old = |placed: &Answer| Arc::ptr_eq(&placed.head, &old.head);
+        let size = answer.head.size(answer.body.len());
+        self.kept.shelves().renew(&self.visit, is_old, size, answer.clone());
         Some(answer.to_client(request, moments.answered))
     }
 
@@ -200,11 +203,11 @@ impl Asking {
 
     fn put(mut self, head: Head, body: Bytes) {
         let answer = Answer { head: Arc::new(head), body };
-        self.kept.shelves().put(&mut self.visit, self.key, answer);
+        self.kept.shelves().put(&mut self.visit, answer);
     }
 
     fn remove(&self) {
-        self.kept.shelves().remove(&self.visit, &self.key);
+        self.kept.shelves().remove(&self.visit);
     }
 }
 
@@ -226,7 +229,7 @@ impl Head {
     fn size(&self, body: usize) -> usize {
         let fields = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len());
         let fields = fields.map(|bytes| bytes + OVERHEAD_OF_FIELD).sum::<usize>();
-        OVERHEAD + fields + self.policy.size() + body
+        (OVERHEAD + fields + self.policy.size()).saturating_add(body)
     }
 }
 

@@ -3,8 +3,9 @@
 
 use super::fields::{copy, date, elements};
 use http::header::{
-    CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, HeaderName,
-    IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE,
+    AGE, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG,
+    HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LAST_MODIFIED,
+    RANGE,
 };
 use http::{HeaderMap, HeaderValue};
 use std::time::SystemTime;
@@ -59,17 +60,21 @@ pub(super) fn ask(request: &mut HeaderMap, kept: &HeaderMap) {
 /// Returns whether a 304 to that question is about what is kept (RFC 9111 section 4.3.4). One without any
 /// mark is: nothing else was asked about.
 pub(super) fn is_about(confirmed: &HeaderMap, kept: &HeaderMap) -> bool {
+    let opaque = |tag: &HeaderValue| tag.as_bytes().strip_prefix(b"W/").unwrap_or(tag.as_bytes()).to_vec();
     let is_strong = |tag: &HeaderValue| !tag.as_bytes().starts_with(b"W/");
     match (confirmed.get(ETAG), kept.get(ETAG)) {
         (Some(new), Some(old)) if is_strong(new) => new == old,
-        (Some(new), Some(old)) => text(new).map(opaque) == text(old).map(opaque),
+        (Some(new), Some(old)) => opaque(new) == opaque(old),
         (Some(_), None) => false,
         (None, _) => confirmed.get(LAST_MODIFIED).is_none_or(|new| kept.get(LAST_MODIFIED) == Some(new)),
     }
 }
 
-/// Takes the fields of a 304 over into what is kept.
+/// Takes the fields of a 304 over into what is kept. How old that is counts from now on: an age or a time of
+/// before, where the 304 says none, would make it stale for good.
 pub(super) fn take_over(kept: &mut HeaderMap, confirmed: &HeaderMap) {
+    kept.remove(AGE);
+    kept.remove(DATE);
     for name in confirmed.keys().filter(|name| !OF_THE_BODY.contains(name)) {
         kept.remove(name);
         confirmed.get_all(name).iter().for_each(|value| {
@@ -102,11 +107,9 @@ mod tests {
     const LATER: &str = "Sun, 06 Nov 1994 09:49:37 GMT";
 
     fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
-        HeaderMap::from_iter(
-            fields
-                .iter()
-                .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))),
-        )
+        HeaderMap::from_iter(fields.iter().map(|(name, value)| {
+            (HeaderName::from_static(name), HeaderValue::from_bytes(value.as_bytes()).unwrap())
+        }))
     }
 
     #[test]
@@ -148,6 +151,8 @@ mod tests {
             (&[("etag", "W/\"e\"")], &[("etag", "\"e\"")], true),
             (&[("etag", "W/\"e\"")], &[("etag", "W/\"e\"")], true),
             (&[("etag", "\"f\"")], &[("etag", "\"e\"")], false),
+            (&[("etag", "W/\"\u{e9}\"")], &[("etag", "W/\"\u{e9}\"")], true),
+            (&[("etag", "W/\"\u{e9}\"")], &[("etag", "W/\"\u{e8}\"")], false),
             (&[("etag", "\"e\"")], &[("last-modified", THEN)], false),
             (&[("last-modified", THEN)], &[("last-modified", THEN)], true),
             (&[("last-modified", LATER)], &[("last-modified", THEN)], false),
@@ -159,8 +164,13 @@ mod tests {
 
     #[test]
     fn a_304_changes_what_is_said_of_the_answer_and_nothing_of_its_body() {
-        let mut kept =
-            headers(&[("content-length", "5"), ("content-type", "a/b"), ("date", THEN), ("x", "1")]);
+        let mut kept = headers(&[
+            ("content-length", "5"),
+            ("content-type", "a/b"),
+            ("age", "9"),
+            ("date", THEN),
+            ("x", "1"),
+        ]);
         let mut confirmed = headers(&[("content-length", "0"), ("content-type", "c/d"), ("date", LATER)]);
         confirmed.append("y", HeaderValue::from_static("1"));
         confirmed.append("y", HeaderValue::from_static("2"));
@@ -173,6 +183,9 @@ mod tests {
             ("y", "1"),
         ]);
         expected.append("y", HeaderValue::from_static("2"));
+        assert_eq!(kept, expected);
+        expected.remove("date");
+        take_over(&mut kept, &HeaderMap::new());
         assert_eq!(kept, expected);
     }
 }

@@ -97,16 +97,30 @@ mod tests {
         }
     }
 
-    /// Returns what came to the client of these pieces, and whether they are kept.
-    async fn copied(pieces: Vec<Frame<Bytes>>, declared: u64) -> (Bytes, bool) {
-        let (kept, request, now) = (Kept::new(1 << 20), HeaderMap::new(), SystemTime::now());
+    fn begin(kept: &Kept, request: &HeaderMap) -> Asking {
         let nobody = Account::nobody();
+        kept.begin(&nobody, &nobody, "https://hs/file", request).unwrap()
+    }
+
+    /// Begins a copy of these pieces.
+    fn copy(kept: &Kept, pieces: Vec<Frame<Bytes>>, declared: u64) -> Body {
+        let (request, now) = (HeaderMap::new(), SystemTime::now());
         let response = Response::builder().header("cache-control", "max-age=60");
         let response = response.body(Pieces(pieces, declared).boxed_unsync()).unwrap();
-        let begin = || kept.begin(&nobody, &nobody, "https://hs/file", &request).unwrap();
         let moments = Moments { asked: now, answered: now };
-        let came = begin().copy(&request, response, moments).into_body().collect().await.unwrap().to_bytes();
-        (came, matches!(begin().look(&request, now), Look::Answer(_)))
+        begin(kept, &request).copy(&request, response, moments).into_body()
+    }
+
+    fn is_kept(kept: &Kept) -> bool {
+        let request = HeaderMap::new();
+        matches!(begin(kept, &request).look(&request, SystemTime::now()), Look::Answer(_))
+    }
+
+    /// Returns what came to the client of these pieces, and whether they are kept.
+    async fn copied(pieces: Vec<Frame<Bytes>>, declared: u64) -> (Bytes, bool) {
+        let kept = Kept::new(1 << 20);
+        let came = copy(&kept, pieces, declared).collect().await.unwrap().to_bytes();
+        (came, is_kept(&kept))
     }
 
     #[tokio::test]
@@ -119,9 +133,22 @@ mod tests {
             (vec![data("ab"), data("cd")], 3, false),
             (vec![data("ab"), Frame::trailers(HeaderMap::new()), data("c")], 3, false),
             (vec![data("ab")], 1 << 19, false),
+            (vec![data("ab")], u64::MAX, false),
         ] {
             let told = pieces.iter().filter_map(Frame::data_ref).flatten().copied().collect::<Bytes>();
             assert_eq!(copied(pieces, declared).await, (told.clone(), is_kept), "{told:?} {declared}");
         }
+    }
+    #[tokio::test]
+    async fn what_turns_out_too_long_gives_its_room_back_at_once() {
+        let kept = Kept::new(40_000);
+        let piece = || Frame::data(Bytes::from_static(&[b'x'; 6000]));
+        let mut long = copy(&kept, vec![piece(), piece()], 9000);
+        long.frame().await.unwrap().unwrap();
+        copy(&kept, vec![piece()], 6000).collect().await.unwrap();
+        assert!(!is_kept(&kept), "one owner has room for one such copy");
+        long.frame().await.unwrap().unwrap();
+        copy(&kept, vec![piece()], 6000).collect().await.unwrap();
+        assert!(is_kept(&kept));
     }
 }

@@ -5,7 +5,8 @@
 //! enter -> reserve (a copy begins: room is made) -> put (it is whole) -> leave (gives back what was not put)
 //! ```
 //!
-//! Copies under way count as what is kept does. No clock, no I/O.
+//! Copies under way count as what is kept does, and have half of all, since they give way to nothing. No
+//! clock, no I/O.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -24,6 +25,8 @@ pub(super) struct Key {
 
 /// The part of all that one answer may have, and that the copies under way of one owner may have together.
 const PART: usize = 4;
+/// The part of all that copies under way may have together.
+const COPIES: usize = 2;
 
 /// The shelves of all owners.
 pub(super) struct Shelves<T> {
@@ -35,8 +38,17 @@ pub(super) struct Shelves<T> {
     by_owner: HashMap<Owner, Shelf<T>>,
     /// The shelves that have something to give, with the bytes that count for them.
     heaviest: BTreeSet<(usize, Owner)>,
-    /// The next number of a shelf or of a use.
+    /// The URLs that are being asked for.
+    asked: HashMap<Url, Visits>,
+    /// The next number of a shelf, of a use, a visit or a change.
     next: u64,
+}
+
+/// The visits for one URL.
+struct Visits {
+    count: usize,
+    /// When something was done to the URL last; what was asked for before that is not kept.
+    changed: u64,
 }
 
 struct Shelf<T> {
@@ -59,20 +71,24 @@ struct Placed<T> {
 /// One request at the shelf of its owner; has to [`Shelves::leave`].
 pub(super) struct Visit {
     owner: Owner,
+    key: Key,
+    /// Of the shelf.
     number: u64,
+    begun: u64,
     reserved: usize,
 }
 
 impl<T: Clone> Shelves<T> {
     /// Makes empty shelves for so many bytes.
     pub(super) fn new(most: usize) -> Shelves<T> {
-        let (by_owner, heaviest) = (HashMap::new(), BTreeSet::new());
-        Shelves { most, total: 0, copying: 0, by_owner, heaviest, next: 0 }
+        let (by_owner, heaviest, asked) = (HashMap::new(), BTreeSet::new(), HashMap::new());
+        Shelves { most, total: 0, copying: 0, by_owner, heaviest, asked, next: 0 }
     }
 
     /// Begins a visit.
-    pub(super) fn enter(&mut self, owner: Owner) -> Visit {
+    pub(super) fn enter(&mut self, owner: Owner, key: Key) -> Visit {
         let number = self.number();
+        self.asked.entry(key.url).or_insert(Visits { count: 0, changed: 0 }).count += 1;
         let shelf = self.by_owner.entry(owner).or_insert_with(|| Shelf {
             number,
             visitors: 0,
@@ -82,7 +98,7 @@ impl<T: Clone> Shelves<T> {
             by_use: BTreeMap::new(),
         });
         shelf.visitors += 1;
-        Visit { owner, number: shelf.number, reserved: 0 }
+        Visit { owner, key, number: shelf.number, begun: number, reserved: 0 }
     }
 
     /// Ends a visit.
@@ -97,15 +113,20 @@ impl<T: Clone> Shelves<T> {
         } else {
             self.total -= reserved;
         }
+        let Some(visits) = self.asked.get_mut(&visit.key.url) else { return };
+        visits.count -= 1;
+        if visits.count == 0 {
+            self.asked.remove(&visit.key.url);
+        }
     }
 
     /// Returns what is kept there, and notes that it is used.
-    pub(super) fn get(&mut self, visit: &Visit, key: &Key) -> Option<T> {
+    pub(super) fn get(&mut self, visit: &Visit) -> Option<T> {
         let used = self.number();
         let shelf = self.by_owner.get_mut(&visit.owner)?;
-        let placed = shelf.answers.get_mut(key)?;
+        let placed = shelf.answers.get_mut(&visit.key)?;
         shelf.by_use.remove(&std::mem::replace(&mut placed.used, used));
-        shelf.by_use.insert(used, *key);
+        shelf.by_use.insert(used, visit.key);
         Some(placed.answer.clone())
     }
 
@@ -113,7 +134,7 @@ impl<T: Clone> Shelves<T> {
     pub(super) fn reserve(&mut self, visit: &mut Visit, size: usize) -> bool {
         let part = self.most / PART;
         let own = self.by_owner.get(&visit.owner).map_or(0, |shelf| shelf.copying);
-        let has_room = size <= part && own + size <= part && self.copying + size <= self.most;
+        let has_room = size <= part && own + size <= part && self.copying + size <= self.most / COPIES;
         if !has_room || visit.reserved > 0 || !self.is_there(visit) {
             return false;
         }
@@ -124,29 +145,33 @@ impl<T: Clone> Shelves<T> {
         true
     }
 
-    /// Keeps the copy for which room was made.
-    pub(super) fn put(&mut self, visit: &mut Visit, key: Key, answer: T) {
+    /// Keeps the copy for which room was made, if it is still right.
+    pub(super) fn put(&mut self, visit: &mut Visit, answer: T) {
         let size = std::mem::take(&mut visit.reserved);
         self.copying -= size;
         if !self.is_there(visit) {
             self.total -= size;
             return;
         }
-        let used = self.number();
+        let (key, used, is_right) = (visit.key, self.number(), self.is_right(visit));
         self.change(&visit.owner, |shelf| {
             shelf.copying -= size;
-            shelf.take(&key);
-            shelf.place(key, Placed { used, size, answer });
+            if is_right {
+                shelf.take(&key);
+                shelf.place(key, Placed { used, size, answer });
+            }
         });
     }
 
     /// Puts a newer answer in the place of one, if that is still there.
-    pub(super) fn renew(&mut self, visit: &Visit, key: Key, size: usize, answer: T) {
+    pub(super) fn renew(&mut self, visit: &Visit, is_old: impl Fn(&T) -> bool, size: usize, answer: T) {
         let used = self.number();
         if self.is_there(visit) {
             self.change(&visit.owner, |shelf| {
-                if shelf.take(&key) {
-                    shelf.place(key, Placed { used, size, answer });
+                let placed = shelf.answers.get(&visit.key);
+                if placed.is_some_and(|placed| is_old(&placed.answer)) {
+                    shelf.take(&visit.key);
+                    shelf.place(visit.key, Placed { used, size, answer });
                 }
             });
             self.make_room();
@@ -154,16 +179,21 @@ impl<T: Clone> Shelves<T> {
     }
 
     /// Keeps this one no longer.
-    pub(super) fn remove(&mut self, visit: &Visit, key: &Key) {
-        self.change(&visit.owner, |shelf| shelf.take(key));
+    pub(super) fn remove(&mut self, visit: &Visit) {
+        self.change(&visit.owner, |shelf| shelf.take(&visit.key));
     }
 
-    /// Keeps no answer to this URL any longer, for nobody.
+    /// Keeps no answer to this URL any longer, for nobody, nor what is being asked for.
     pub(super) fn remove_everywhere(&mut self, url: Url) {
+        let changed = self.number();
+        if let Some(visits) = self.asked.get_mut(&url) {
+            visits.changed = changed;
+        }
         let (first, last) = (Key { url, account: [0; 32] }, Key { url, account: [u8::MAX; 32] });
         let of_url = |shelf: &Shelf<T>| shelf.answers.range(first..=last).map(|(key, _)| *key).collect();
         let found = self.by_owner.iter().map(|(owner, shelf)| (*owner, of_url(shelf)));
-        let found: Vec<(Owner, Vec<Key>)> = found.filter(|(_, keys): &(_, Vec<Key>)| !keys.is_empty()).collect();
+        let found: Vec<(Owner, Vec<Key>)> =
+            found.filter(|(_, keys): &(_, Vec<Key>)| !keys.is_empty()).collect();
         for (owner, keys) in found {
             self.change(&owner, |shelf| keys.iter().for_each(|key| _ = shelf.take(key)));
         }
@@ -179,6 +209,10 @@ impl<T: Clone> Shelves<T> {
 
     fn is_there(&self, visit: &Visit) -> bool {
         self.by_owner.get(&visit.owner).is_some_and(|shelf| shelf.number == visit.number)
+    }
+
+    fn is_right(&self, visit: &Visit) -> bool {
+        self.asked.get(&visit.key.url).is_some_and(|visits| visits.changed < visit.begun)
     }
 
     fn number(&mut self) -> u64 {
@@ -236,140 +270,4 @@ impl<T> Shelf<T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const GREEDY: Owner = [1; 32];
-    const MODEST: Owner = [2; 32];
-
-    fn key(number: u8) -> Key {
-        Key { url: [number; 32], account: MODEST }
-    }
-
-    /// Keeps an answer of ten bytes; returns whether there was room.
-    fn keep(shelves: &mut Shelves<u8>, owner: Owner, number: u8) -> bool {
-        let mut visit = shelves.enter(owner);
-        let has_room = shelves.reserve(&mut visit, 10);
-        if has_room {
-            shelves.put(&mut visit, key(number), number);
-        }
-        shelves.leave(&mut visit);
-        has_room
-    }
-
-    /// Returns what is kept of the numbers, without a use of it.
-    fn kept(shelves: &Shelves<u8>, owner: Owner) -> Vec<u8> {
-        let mut kept: Vec<_> = shelves
-            .by_owner
-            .get(&owner)
-            .into_iter()
-            .flat_map(|shelf| shelf.answers.keys())
-            .map(|key| key.url[0])
-            .collect();
-        kept.sort_unstable();
-        kept
-    }
-
-    fn take(shelves: &mut Shelves<u8>, owner: Owner, number: u8) -> Option<u8> {
-        let mut visit = shelves.enter(owner);
-        let taken = shelves.get(&visit, &key(number));
-        shelves.leave(&mut visit);
-        taken
-    }
-
-    #[test]
-    fn what_was_not_used_for_the_longest_gives_way() {
-        let mut shelves = Shelves::new(40);
-        (0..4).for_each(|number| assert!(keep(&mut shelves, MODEST, number)));
-        assert_eq!(take(&mut shelves, MODEST, 0), Some(0));
-        assert!(keep(&mut shelves, MODEST, 4));
-        assert_eq!(kept(&shelves, MODEST), [0, 2, 3, 4]);
-        assert_eq!(take(&mut shelves, MODEST, 1), None);
-        assert_eq!(take(&mut shelves, GREEDY, 0), None, "accounts are apart");
-    }
-
-    #[test]
-    fn a_greedy_neighbour_has_all_that_nobody_wants_and_gives_a_quarter_back_to_who_does() {
-        let mut shelves = Shelves::new(80);
-        (0..50).for_each(|number| assert!(keep(&mut shelves, GREEDY, number)));
-        assert_eq!(kept(&shelves, GREEDY), Vec::from_iter(42..50));
-        (0..2).for_each(|number| assert!(keep(&mut shelves, MODEST, number)));
-        assert_eq!(kept(&shelves, GREEDY), Vec::from_iter(44..50));
-        (50..100).for_each(|number| assert!(keep(&mut shelves, GREEDY, number)));
-        assert_eq!(kept(&shelves, MODEST), [0, 1], "a quarter is left to the other");
-        assert_eq!(kept(&shelves, GREEDY), Vec::from_iter(94..100));
-        // Of four who want all that they can get, each has a quarter.
-        for number in 0..100 {
-            (1..5).for_each(|owner| assert!(keep(&mut shelves, [owner; 32], number)));
-        }
-        (1..5).for_each(|owner| assert_eq!(kept(&shelves, [owner; 32]), [98, 99]));
-    }
-
-    #[test]
-    fn copies_under_way_count_and_one_account_has_a_quarter_for_them() {
-        let mut shelves = Shelves::new(80);
-        (0..8).for_each(|number| assert!(keep(&mut shelves, MODEST, number)));
-        let mut visits = [0; 3].map(|_| shelves.enter(GREEDY));
-        let begun = visits.iter_mut().map(|visit| shelves.reserve(visit, 10)).collect::<Vec<_>>();
-        assert_eq!(begun, [true, true, false]);
-        assert_eq!(kept(&shelves, MODEST), Vec::from_iter(2..8));
-        assert!(!shelves.reserve(&mut visits[2], 21), "one answer has a quarter at the most");
-        // They break off: all room is there again.
-        visits.iter_mut().for_each(|visit| shelves.leave(visit));
-        (10..20).for_each(|number| assert!(keep(&mut shelves, MODEST, number)));
-        assert_eq!(kept(&shelves, MODEST), Vec::from_iter(12..20));
-        assert_eq!((shelves.total, shelves.copying, shelves.by_owner.len()), (80, 0, 1));
-    }
-
-    #[test]
-    fn more_copies_under_way_than_there_is_room_for_are_not_begun() {
-        let mut shelves = Shelves::<u8>::new(40);
-        let mut visits = [1, 2, 3, 4, 5].map(|owner| shelves.enter([owner; 32]));
-        let begun = visits.iter_mut().map(|visit| shelves.reserve(visit, 10)).collect::<Vec<_>>();
-        assert_eq!(begun, [true, true, true, true, false]);
-        visits.iter_mut().for_each(|visit| shelves.leave(visit));
-        assert_eq!((shelves.total, shelves.copying, shelves.by_owner.len()), (0, 0, 0));
-    }
-
-    #[test]
-    fn what_is_cleared_stays_so_whatever_copy_ends_afterwards() {
-        let mut shelves = Shelves::new(80);
-        assert!(keep(&mut shelves, MODEST, 0) && keep(&mut shelves, GREEDY, 0));
-        let mut visit = shelves.enter(MODEST);
-        assert!(shelves.reserve(&mut visit, 10));
-        shelves.clear(&MODEST);
-        assert_eq!((kept(&shelves, MODEST), shelves.total), (vec![], 20), "the copy is still held");
-        assert!(keep(&mut shelves, MODEST, 1), "a shelf of the same name is another one");
-        shelves.put(&mut visit, key(2), 2);
-        shelves.renew(&visit, key(1), 10, 3);
-        assert!(!shelves.reserve(&mut visit, 10));
-        shelves.leave(&mut visit);
-        assert_eq!((take(&mut shelves, MODEST, 1), kept(&shelves, MODEST)), (Some(1), vec![1]));
-        assert_eq!((kept(&shelves, GREEDY), shelves.total), (vec![0], 20));
-    }
-
-    #[test]
-    fn a_newer_answer_takes_the_place_of_the_older_and_its_size_counts() {
-        let mut shelves = Shelves::new(80);
-        assert!(
-            keep(&mut shelves, MODEST, 0) && keep(&mut shelves, MODEST, 0) && keep(&mut shelves, GREEDY, 0)
-        );
-        assert_eq!(shelves.total, 20);
-        let mut visit = shelves.enter(MODEST);
-        shelves.renew(&visit, key(0), 15, 5);
-        shelves.renew(&visit, key(1), 15, 5);
-        shelves.leave(&mut visit);
-        assert_eq!((take(&mut shelves, MODEST, 0), shelves.total), (Some(5), 25));
-        // Two accounts that share a shelf have an answer each to one question.
-        let mut visit = shelves.enter(GREEDY);
-        assert!(shelves.reserve(&mut visit, 10));
-        shelves.put(&mut visit, Key { account: GREEDY, ..key(0) }, 6);
-        shelves.leave(&mut visit);
-        assert_eq!((kept(&shelves, GREEDY), take(&mut shelves, GREEDY, 0)), (vec![0, 0], Some(0)));
-        assert!(keep(&mut shelves, GREEDY, 1));
-        shelves.remove_everywhere(key(0).url);
-        assert_eq!((kept(&shelves, GREEDY), shelves.total), (vec![1], 10));
-        shelves.remove_everywhere(key(1).url);
-        assert_eq!((shelves.total, shelves.by_owner.len(), shelves.heaviest.len()), (0, 0, 0));
-    }
-}
+mod tests;
