@@ -230,11 +230,14 @@ advisories: .tools/bin/cargo-deny ## known vulnerabilities of the dependencies; 
 
 # Without the remapping a program holds the paths of this machine and differs from one machine to the next.
 BUILD_RUSTFLAGS := $(strip $(RUSTFLAGS) --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo --remap-path-prefix=$(CURDIR)=/src)
-BUILD := env RUSTFLAGS="$(BUILD_RUSTFLAGS)" cargo build --locked --release --workspace \
+BUILD := env RUSTFLAGS="$(BUILD_RUSTFLAGS)" cargo build --locked --release --workspace --exclude lowband-cli \
   --exclude lowband-envoy-filter --exclude lowband-copy-filter --exclude 'lowband-npm*' --exclude lowband-devtools
+BUILD_CLIENT := env RUSTFLAGS="$(BUILD_RUSTFLAGS)" cargo build --locked --profile small --package lowband-cli
 
 build: .tools/system.stamp ## release binaries: lowband-sidecar, lowband, demo, wire-figures, bench-wire, bench-load, bench-client, bench-link, bench-codec, writers
-	@$(STEP)/build.log 'Building the sidecar, the client and the demo' $(BUILD)
+	@$(STEP)/build.log 'Building the sidecar and the demo' $(BUILD)
+	@$(STEP)/build-client.log 'Building the client' $(BUILD_CLIENT)
+	@ln -f $(CARGO_TARGET_DIR)/small/lowband $(RELEASE)/lowband
 
 man: build ## man pages and completions: target/man/*.1, target/man/*.8, target/completions/lowband.*
 	@$(RELEASE)/lowband man $(CARGO_TARGET_DIR)/man
