@@ -1,11 +1,9 @@
 //! Connections of clients: HTTP/1.1 and HTTP/2 with prior knowledge, in clear text or over TLS.
 
-use crate::body::{Body, BoxError};
+use crate::body::{BoxError, Holding};
 use crate::error::Error;
 use crate::proxy::Proxy;
 use crate::settings::{Identity, Settings};
-use bytes::Bytes;
-use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -21,13 +19,12 @@ use std::path::Path;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::{Id, JoinSet};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_openssl::SslStream;
 
 /// Names of protocols for ALPN (RFC 7301), each with its length.
@@ -37,7 +34,8 @@ const LONGEST_HANDSHAKE: Duration = Duration::from_secs(20);
 /// How long a connection is kept without a request: longer than clients keep one (matrix-sdk for 90 s), since
 /// some tell their user of a request that meets its end. Where there are too many, idle ones end at once.
 const KEPT: Duration = Duration::from_secs(600);
-/// Time to wait when the system has no room for one more connection.
+/// Time to wait when the system has no room for one more connection, and time for a connection that is to
+/// end: one that is still idle then has a client that does not do its part.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Listens on the address of the settings. Refuses one that other machines reach, unless that is allowed.
@@ -88,6 +86,17 @@ impl Seat {
         since.filter(|_| self.busy.load(Ordering::Relaxed) == 0)
     }
 
+    /// Returns whether it has been without a request for some time.
+    fn is_idle(&self) -> bool {
+        self.idle_since().is_some_and(|since| since.elapsed() >= PAUSE)
+    }
+
+    /// Waits until it is to end, and a little longer.
+    async fn left(&self) {
+        self.leave.notified().await;
+        sleep(PAUSE).await;
+    }
+
     fn rest(&self) {
         *self.since.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
@@ -110,32 +119,6 @@ impl Drop for Busy {
     }
 }
 
-/// The body of an answer. Its connection is in use until it has gone.
-struct InUse {
-    body: Body,
-    _busy: Busy,
-}
-
-impl http_body::Body for InUse {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
 /// Serves connections until the proxy is told to end, and then until the last one has ended.
 pub(crate) async fn serve(
     proxy: Arc<Proxy>,
@@ -147,28 +130,18 @@ pub(crate) async fn serve(
     let mut connections = JoinSet::new();
     let mut seats: HashMap<Id, Arc<Seat>> = HashMap::new();
     loop {
-        while let Some(ended) = connections.try_join_next_with_id() {
-            forget(&mut seats, ended);
-        }
-        if connections.len() >= most {
-            let idle = seats.values().filter_map(|seat| seat.idle_since().map(|since| (since, seat)));
-            if let Some((_, seat)) = idle.min_by_key(|(since, _)| *since) {
-                seat.leave.notify_one();
-            }
-            tokio::select! {
-                Some(ended) = connections.join_next_with_id() => forget(&mut seats, ended),
-                _ = ending.wait_for(|ends| *ends) => break,
-                // One of them may be idle by then.
-                () = tokio::time::sleep(PAUSE) => {}
-            }
-            continue;
-        }
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = ending.wait_for(|ends| *ends) => break,
         };
         match accepted {
             Ok((stream, peer)) => {
+                tokio::select! {
+                    () = make_room(&mut connections, &mut seats, most) => {}
+                    _ = ending.wait_for(|ends| *ends) => break,
+                }
+                // Small answers must not wait for the acknowledgement of the last one.
+                let _without = stream.set_nodelay(true);
                 let seat = Arc::new(Seat::default());
                 seat.rest();
                 let carried =
@@ -178,13 +151,35 @@ pub(crate) async fn serve(
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection cannot be accepted");
-                tokio::time::sleep(PAUSE).await;
+                sleep(PAUSE).await;
             }
         }
     }
     drop(listener);
     let longest = proxy.settings.times.ending + PAUSE * 5;
     let _late = timeout(longest, async { while connections.join_next().await.is_some() {} }).await;
+}
+
+/// Waits until there is room for one more connection, and has the one end that has been without a request for
+/// the longest. Nobody has to leave before somebody has come: that one could be the newcomer itself.
+async fn make_room(connections: &mut JoinSet<()>, seats: &mut HashMap<Id, Arc<Seat>>, most: usize) {
+    loop {
+        while let Some(ended) = connections.try_join_next_with_id() {
+            forget(seats, ended);
+        }
+        if connections.len() < most {
+            return;
+        }
+        let idle = seats.values().filter_map(|seat| seat.idle_since().map(|since| (since, seat)));
+        if let Some((_, seat)) = idle.min_by_key(|(since, _)| *since) {
+            seat.leave.notify_one();
+        }
+        tokio::select! {
+            Some(ended) = connections.join_next_with_id() => forget(seats, ended),
+            // One of them may be idle by then.
+            () = sleep(PAUSE) => {}
+        }
+    }
 }
 
 fn forget(seats: &mut HashMap<Id, Arc<Seat>>, ended: Result<(Id, ()), tokio::task::JoinError>) {
@@ -197,28 +192,36 @@ fn forget(seats: &mut HashMap<Id, Arc<Seat>>, ended: Result<(Id, ()), tokio::tas
 
 async fn carry(
     proxy: Arc<Proxy>,
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: SocketAddr,
     tls: Option<SslAcceptor>,
     seat: Arc<Seat>,
     ending: watch::Receiver<bool>,
 ) {
-    // Small answers must not wait for the acknowledgement of the last one.
-    let _without = stream.set_nodelay(true);
     let outcome = match tls {
         None => talk(proxy, stream, seat, ending).await,
-        Some(tls) => match timeout(LONGEST_HANDSHAKE, shake_hands(&tls, stream)).await {
-            Ok(Ok(stream)) => talk(proxy, stream, seat, ending).await,
-            Ok(Err(error)) => Err(error.into()),
-            Err(elapsed) => Err(elapsed.into()),
-        },
+        Some(tls) => {
+            let shaken = tokio::select! {
+                biased;
+                shaken = timeout(LONGEST_HANDSHAKE, shake_hands(&tls, stream)) => shaken,
+                () = seat.left() => return,
+            };
+            match shaken {
+                Ok(Ok(stream)) => talk(proxy, stream, seat, ending).await,
+                Ok(Err(error)) => Err(error.into()),
+                Err(elapsed) => Err(elapsed.into()),
+            }
+        }
     };
     if let Err(error) = outcome {
         tracing::debug!(%peer, %error, "a connection has ended");
     }
 }
 
-async fn shake_hands(tls: &SslAcceptor, stream: TcpStream) -> io::Result<SslStream<TcpStream>> {
+async fn shake_hands<S>(tls: &SslAcceptor, stream: S) -> io::Result<SslStream<S>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let mut stream = SslStream::new(Ssl::new(tls.context())?, stream)?;
     Pin::new(&mut stream).accept().await.map_err(io::Error::other)?;
     Ok(stream)
@@ -235,7 +238,8 @@ async fn talk(
         async move {
             let request = request.map(|body| body.map_err(BoxError::from).boxed_unsync());
             let response = proxy.answer(request).await;
-            Ok::<_, Infallible>(response.map(|body| InUse { body, _busy: busy }))
+            // The connection is in use until the body has gone.
+            Ok::<_, Infallible>(response.map(|body| Holding::new(body, busy)))
         }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
@@ -243,10 +247,22 @@ async fn talk(
     builder.http2().timer(TokioTimer::new());
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
+        // A request that is there already is answered.
+        biased;
         outcome = connection.as_mut() => return outcome,
         () = seat.leave.notified() => {}
         _ = ending.wait_for(|ends| *ends) => {}
     }
     connection.as_mut().graceful_shutdown();
-    connection.await
+    // That waits for the rest of a request's head, for the last answer to be read and, over HTTP/2, for a
+    // word of the client's: without a bound.
+    loop {
+        tokio::select! {
+            outcome = connection.as_mut() => return outcome,
+            () = sleep(PAUSE) => if seat.is_idle() { return Ok(()) }
+        }
+    }
 }
+
+#[cfg(test)]
+mod tests;

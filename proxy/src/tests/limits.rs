@@ -76,6 +76,22 @@ async fn a_connection_without_a_request_gives_way_to_one_with_a_request() {
 }
 
 #[tokio::test]
+async fn a_newcomer_is_not_the_one_to_give_way_where_all_others_have_requests() {
+    let mut chain = Chain::start_with(poll, |settings| settings.limits.connections = 2).await;
+    let mut connection = chain.connect().await;
+    let sync = request(Method::GET, "/_matrix/client/v3/sync?timeout=30000", Some("greedy"), &Value::Null);
+    let waiting = tokio::spawn(connection.send_request(chain.named(sync)));
+    assert!(matches!(chain.stub.told().await, Told::Request));
+    // The last place is its own for as long as nobody else comes.
+    let mut newcomer = chain.connect().await;
+    for _ in 0..2 {
+        let whoami = chain.named(request(Method::GET, WHOAMI, Some("modest"), &Value::Null));
+        assert_eq!(read(newcomer.send_request(whoami).await.unwrap()).await.0, 200);
+    }
+    waiting.abort();
+}
+
+#[tokio::test]
 async fn more_sessions_than_the_limit_that_are_all_in_use_leave_https_for_the_others() {
     let mut chain = Chain::start_with(poll, |settings| settings.limits.sessions = 1).await;
     let mut connection = chain.connect().await;
