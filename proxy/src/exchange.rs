@@ -55,8 +55,8 @@ pub(crate) struct Exchange {
     pub(crate) begin: Instant,
     /// When the client will have lost its patience.
     pub(crate) deadline: Instant,
-    /// The request's place among those under way; with the body of its answer in the end.
-    pub(crate) place: Option<Place>,
+    /// The request's place among those under way. The body of the answer gets it, whichever way that came.
+    pub(crate) place: Place,
 }
 
 /// Why a way brought no answer.
@@ -258,9 +258,7 @@ impl Exchange {
     ) -> Result<Response<Body>, Trouble> {
         let exchanged = self.exchanged(way, request_json);
         let counted = Counted { stats: self.proxy.stats.clone(), exchanged, begin: self.begin.into_std() };
-        // The request's place goes with the answer's body.
-        let place = self.place.take();
-        let mut translated = Translated::new(source, is_cbor, counted, place);
+        let mut translated = Translated::new(source, is_cbor, counted);
         let (json, is_whole) = translated.at_hand().await.map_err(|error| self.unreadable(error))?;
         let is_kept = self.asked.document.is_some() || !status.is_success();
         if !is_whole && !is_kept {

@@ -2,7 +2,7 @@
 
 use crate::answer::{self, MatrixError};
 use crate::asked::{Asked, Kind, Route};
-use crate::body::Body;
+use crate::body::{Body, Holding};
 use crate::cors::{self, Origins};
 use crate::exchange::Exchange;
 use crate::failure::Down;
@@ -21,6 +21,7 @@ use crate::ways::Ways;
 use bytes::Bytes;
 use http::header::USER_AGENT;
 use http::{Method, Request, Response, StatusCode};
+use http_body_util::BodyExt;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -117,7 +118,7 @@ impl Proxy {
             headers: parts.headers,
             url,
             begin,
-            place: Some(place),
+            place,
         };
         self.carry(exchange, body).await
     }
@@ -163,7 +164,9 @@ impl Proxy {
         }
         let took = begin.elapsed();
         tracing::debug!(%method, path, status = status.as_u16(), ?took, "answered");
-        response
+        // A body that nobody reads is as much of a burden as a request that nobody answers. So is one of what
+        // is kept: it stays in memory until it is read, also when something else is kept in its place.
+        response.map(|body| Holding::new(body, exchange.place).boxed_unsync())
     }
 
     /// Returns what a client hears if no way leads to the homeserver.

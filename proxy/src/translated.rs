@@ -1,7 +1,6 @@
 //! An answer's CBOR that becomes JSON while it comes.
 
 use crate::body::{Body, BoxError};
-use crate::places::Place;
 use crate::relay::LONGEST_DOCUMENT;
 use crate::sessions::Lease;
 use crate::stats::{Exchanged, Stats};
@@ -47,7 +46,6 @@ pub(crate) struct Translated {
     decoder: Option<PushDecoder<'static>>,
     is_whole: bool,
     counted: Counted,
-    _place: Option<Place>,
 }
 
 /// Counts an answer once it is whole.
@@ -59,10 +57,10 @@ pub(crate) struct Counted {
 
 impl Translated {
     /// `is_cbor`: whether the pieces are CBOR; otherwise they are JSON.
-    pub(crate) fn new(source: Source, is_cbor: bool, counted: Counted, place: Option<Place>) -> Translated {
+    pub(crate) fn new(source: Source, is_cbor: bool, counted: Counted) -> Translated {
         let options = DecodeOptions { keys: Some(KeyTable::v1()), ..DecodeOptions::default() };
         let decoder = is_cbor.then(|| PushDecoder::new(options));
-        Translated { source, decoder, is_whole: false, counted, _place: place }
+        Translated { source, decoder, is_whole: false, counted }
     }
 
     /// Returns the JSON of what has come, and whether that is all: a short answer has come whole with its
@@ -188,7 +186,7 @@ mod tests {
         };
         let counted = Counted { stats: Stats::default(), exchanged, begin: Instant::now() };
         let source = Source::Https(Endless.boxed_unsync());
-        let mut translated = Translated::new(source, false, counted, None);
+        let mut translated = Translated::new(source, false, counted);
         let (json, is_whole) = translated.at_hand().await.unwrap();
         assert!(json.len() > LONGEST_DOCUMENT && json.len() < 2 * LONGEST_DOCUMENT && !is_whole);
         let error = translated.whole(json).await.unwrap_err();

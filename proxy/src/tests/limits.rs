@@ -1,7 +1,11 @@
 //! Greedy neighbours, and what is left for the others.
 
 use super::*;
+use crate::body::BoxError;
 use crate::stub_server::Told;
+use http_body_util::channel::{Channel, Sender};
+use hyper::body::Incoming;
+use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const WHOAMI: &str = "/_matrix/client/v3/account/whoami";
@@ -61,6 +65,48 @@ async fn bytes_of_a_greedy_neighbour_leave_room_for_the_others() {
     }
     assert_eq!(chain.ask(Method::PUT, target, Some("greedy"), &body).await.0, 429);
     assert_eq!(chain.ask(Method::PUT, target, Some("modest"), &body).await.0, 200);
+}
+
+#[tokio::test]
+async fn bodies_that_a_greedy_neighbour_does_not_read_leave_room_for_the_others() {
+    let senders = Arc::new(Mutex::new(Vec::<Sender<Bytes, BoxError>>::new()));
+    let to = Arc::clone(&senders);
+    let homeserver = move |request: Request<Incoming>, udp_port| {
+        if !request.uri().path().contains("/media/") {
+            return documents(request, None, udp_port, false);
+        }
+        let (sender, body) = Channel::new(1);
+        to.lock().unwrap().push(sender);
+        Response::builder().header("content-length", "9").body(body.boxed_unsync()).unwrap()
+    };
+    let chain = Chain::start_before(
+        homeserver,
+        |_| content(json!({})),
+        |settings| {
+            settings.limits.connections = 3;
+            settings.limits.requests_of_one = 2;
+        },
+    )
+    .await;
+    assert_eq!(chain.ask(Method::GET, WHOAMI, Some("modest"), &Value::Null).await.0, 200);
+    let mut held = Vec::new();
+    for (number, status) in [200, 200, 429].into_iter().enumerate() {
+        let target = format!("/_matrix/media/v3/download/b/{number}");
+        let response = chain.send(request(Method::GET, &target, Some("greedy"), &Value::Null)).await;
+        assert_eq!(response.status(), status);
+        held.push(response);
+    }
+    // Its two connections are in use, and this one gives way.
+    assert_eq!(chain.ask(Method::GET, WHOAMI, Some("modest"), &Value::Null).await.0, 200);
+    // A body that has ended gives its place back.
+    let mut sender = senders.lock().unwrap().remove(0);
+    sender.send_data(bytes("a picture")).await.unwrap();
+    assert_eq!(held.remove(0).into_body().collect().await.unwrap().to_bytes(), "a picture");
+    let target = "/_matrix/media/v3/download/b/3";
+    assert_eq!(
+        chain.send(request(Method::GET, target, Some("greedy"), &Value::Null)).await.status(),
+        StatusCode::OK
+    );
 }
 
 #[tokio::test]
