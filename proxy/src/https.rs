@@ -3,14 +3,15 @@
 //! request may carry an access token.
 //!
 //! ```text
-//! Request -> base, Host -> hyper's pool -> within (time limit) -> TLS -> connector (names, happy eyeballs, counts) -> TCP
+//! Request -> base, Host -> lanes -> hyper's pool -> within (time limit) -> TLS -> connector (names, happy eyeballs, counts) -> TCP
 //! Response <- watched (no silence in a body) <-'
 //! ```
 
 mod connector;
+mod lanes;
 mod watched;
 
-use crate::body::{Body, BoxError};
+use crate::body::{Body, BoxError, Holding};
 use crate::discovery::base::Base;
 use crate::error::Error;
 use crate::names::Names;
@@ -24,6 +25,7 @@ use http_body_util::BodyExt;
 use hyper_openssl::client::legacy::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use lanes::Lanes;
 use lowband_client::key_log::KeyLogFile;
 use lowband_client::{Verification, tls};
 use std::fmt::Write;
@@ -42,7 +44,7 @@ const ANSWER: Duration = Duration::from_secs(120);
 const SILENCE: Duration = Duration::from_secs(60);
 /// How long a connection is kept that nobody uses.
 const KEPT: Duration = Duration::from_secs(90);
-/// Most connections that are kept without use: homeservers with HTTP/2 need one.
+/// Most connections of a lane that are kept without use: homeservers with HTTP/2 need one.
 const MOST_KEPT: usize = 8;
 /// Time between the questions to a server with HTTP/2 whether it is still there, while requests wait, and
 /// time for its answer.
@@ -97,7 +99,7 @@ pub(crate) struct Https {
 }
 
 struct Inner {
-    client: Client<Within<HttpsConnector<Connector>>, Body>,
+    lanes: Lanes<Client<Within<HttpsConnector<Connector>>, Body>>,
     stats: Stats,
     /// Where the homeserver is; `None` until discovery has said so.
     base: watch::Sender<Option<Base>>,
@@ -110,16 +112,19 @@ impl Https {
     pub(crate) fn new(settings: &Settings, stats: &Stats) -> Result<Https, Error> {
         let names = Names::new(&settings.resolve, settings.family);
         let connector = secured(Connector::new(names, stats.tcp()), settings)?;
-        let client = Client::builder(TokioExecutor::new())
+        let mut builder = Client::builder(TokioExecutor::new());
+        builder
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
             .pool_idle_timeout(KEPT)
             .pool_max_idle_per_host(MOST_KEPT)
             .http2_keep_alive_interval(PING)
             .http2_keep_alive_timeout(PING)
-            .build(Within::new(connector));
+            .http2_initial_stream_window_size(lanes::WINDOW)
+            .http2_initial_connection_window_size(lanes::WINDOW_OF_ALL);
+        let lanes = Lanes::new(settings.limits.requests, || builder.build(Within::new(connector.clone())));
         let inner =
-            Inner { client, stats: stats.clone(), base: watch::Sender::new(None), wanted: Notify::new() };
+            Inner { lanes, stats: stats.clone(), base: watch::Sender::new(None), wanted: Notify::new() };
         Ok(Https { inner: Arc::new(inner) })
     }
 
@@ -141,7 +146,8 @@ impl Https {
     pub(crate) async fn ask(&self, request: Request<Body>) -> Result<Response<Body>, Failed> {
         let moved = Moved::default();
         let request = request.map(|body| Counted::new(body, moved.clone()).boxed_unsync());
-        let mut answer = std::pin::pin!(self.inner.client.request(request));
+        let (client, room) = self.inner.lanes.take();
+        let mut answer = std::pin::pin!(client.request(request));
         let answer = loop {
             let due = moved.last() + ANSWER;
             tokio::select! {
@@ -154,7 +160,8 @@ impl Https {
         let answer = answer.map_err(|error| {
             if error.is_connect() { Failed::Connect(error.into()) } else { Failed::Broken(error.into()) }
         })?;
-        Ok(answer.map(|body| Watched::new(body, SILENCE).boxed_unsync()))
+        let watched = answer.map(|body| Watched::new(body, SILENCE).boxed_unsync());
+        Ok(watched.map(|body| Holding::new(body, room).boxed_unsync()))
     }
 
     /// Returns where the homeserver is, as soon as that is known.

@@ -27,6 +27,9 @@ use tokio_openssl::SslStream;
 /// A request at the homeserver, without its body.
 pub(crate) type Seen = Request<()>;
 
+/// Streams of HTTP/2 at a time: the fewest that RFC 9113 section 6.5.2 recommends.
+const STREAMS: u32 = 100;
+
 /// A homeserver over HTTPS. Ends when it is dropped.
 pub(crate) struct Homeserver {
     pub(crate) address: SocketAddr,
@@ -65,10 +68,10 @@ impl Homeserver {
                         let answer = reply(Request::from_parts(parts, incoming));
                         async move { Ok::<_, Infallible>(answer) }
                     });
+                    let mut builder = auto::Builder::new(TokioExecutor::new());
+                    builder.http2().max_concurrent_streams(STREAMS);
                     // A client that goes away is its own business.
-                    let _ = auto::Builder::new(TokioExecutor::new())
-                        .serve_connection(TokioIo::new(stream), service)
-                        .await;
+                    let _ = builder.serve_connection(TokioIo::new(stream), service).await;
                 });
             }
         });

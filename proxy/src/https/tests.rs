@@ -13,9 +13,12 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tower_service::Service;
 
 const PROTOCOLS_OF: [&[u8]; 2] = [b"\x08http/1.1", b"\x02h2"];
+/// Long enough for any machine; no test waits for it to pass.
+const LONG: Duration = Duration::from_secs(60);
 
 fn client(settings: &Settings, base: &str) -> Https {
     let https = Https::new(settings, &Stats::default()).unwrap();
@@ -76,6 +79,45 @@ async fn bodies_stream_both_ways() {
         drop(send);
         assert!(response.collect().await.unwrap().to_bytes().is_empty());
     }
+}
+
+#[tokio::test]
+async fn who_does_not_read_an_answer_stalls_nobody_over_http_2() {
+    let certificate = Certificate::for_loopback();
+    let file = Bytes::from(vec![b'x'; 8 << 20]);
+    let sent = file.clone();
+    let reply = move |_| Response::new(whole(sent.clone()));
+    let homeserver = Homeserver::start(&certificate, b"\x02h2", reply).await;
+    let https = client(&settings(&certificate), &homeserver.url());
+    let mut greedy = Vec::new();
+    for _ in 0..4 {
+        greedy.push(https.send(request("/file")).await.unwrap());
+    }
+    // Their streams want their part of the window all along.
+    let read = async { https.send(request("/file")).await.unwrap().into_body().collect().await.unwrap() };
+    let read = timeout(LONG, read).await.expect("an answer");
+    assert!(read.to_bytes() == file);
+    assert_eq!(homeserver.connections(), 1);
+}
+
+#[tokio::test]
+async fn more_answers_than_a_server_sends_at_a_time_stall_nobody() {
+    let certificate = Certificate::for_loopback();
+    let file = Bytes::from(vec![b'x'; 1 << 20]);
+    let sent = file.clone();
+    let reply = move |_| Response::new(whole(sent.clone()));
+    let homeserver = Homeserver::start(&certificate, b"\x02h2", reply).await;
+    let https = client(&settings(&certificate), &homeserver.url());
+    let mut greedy = Vec::new();
+    for _ in 0..settings(&certificate).limits.requests_of_one {
+        greedy.push(timeout(LONG, https.send(request("/file"))).await.expect("an answer").unwrap());
+    }
+    let read = async { https.send(request("/file")).await.unwrap().into_body().collect().await.unwrap() };
+    assert!(timeout(LONG, read).await.expect("an answer").to_bytes() == file);
+    // Its first lane is used again once there is room.
+    drop(greedy);
+    https.send(request("/file")).await.unwrap().into_body().collect().await.unwrap();
+    assert_eq!(homeserver.connections(), 2);
 }
 
 #[tokio::test]
