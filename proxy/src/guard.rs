@@ -10,10 +10,12 @@ use http::uri::Authority;
 use http::{header, uri::Scheme};
 use std::net::IpAddr;
 
-/// The names that the proxy is known by.
+/// The names and addresses that the proxy is known by.
 #[derive(Debug)]
 pub(crate) struct Guard {
     names: Vec<String>,
+    /// Those among the names: addresses by which others than the listener lead here.
+    addresses: Vec<IpAddr>,
     listens_on: IpAddr,
     scheme: Scheme,
 }
@@ -22,6 +24,7 @@ impl Guard {
     pub(crate) fn new(settings: &Settings, listens_on: IpAddr) -> Guard {
         Guard {
             names: settings.names.iter().map(|name| name.to_ascii_lowercase()).collect(),
+            addresses: settings.names.iter().filter_map(|name| address(name)).collect(),
             listens_on,
             scheme: if settings.identity.is_some() { Scheme::HTTPS } else { Scheme::HTTP },
         }
@@ -44,15 +47,39 @@ impl Guard {
         if authority.as_str().contains('@') {
             return false;
         }
-        let host = authority.host().to_ascii_lowercase();
-        match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+        let host = authority.host();
+        // The host ends with its bracket, and anything may follow that.
+        if !authority.as_str().strip_prefix(host).is_some_and(is_port) {
+            return false;
+        }
+        match address(host) {
             // A page has an address for its host only if that address served it.
-            Ok(address) => {
-                address.is_loopback() || address == self.listens_on || self.listens_on.is_unspecified()
+            Some(address) => {
+                address.is_loopback()
+                    || address == self.listens_on
+                    || self.listens_on.is_unspecified()
+                    || self.addresses.contains(&address)
             }
-            Err(_) => host == "localhost" || self.names.contains(&host),
+            None => {
+                let host = host.to_ascii_lowercase();
+                host == "localhost" || self.names.contains(&host)
+            }
         }
     }
+}
+
+/// Returns the address that a host is, of IPv6 with or without brackets.
+fn address(host: &str) -> Option<IpAddr> {
+    match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(bare) => bare.parse().ok().map(IpAddr::V6),
+        None => host.parse().ok(),
+    }
+}
+
+/// Returns whether what follows a host is nothing, or a port.
+fn is_port(rest: &str) -> bool {
+    let digits = rest.strip_prefix(':');
+    rest.is_empty() || digits.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 #[cfg(test)]
@@ -61,7 +88,8 @@ mod tests {
     use http::Request;
 
     fn admitted(listens_on: &str, host: Option<&str>) -> Option<String> {
-        let settings = Settings { names: vec!["My-Box".to_owned()], ..Settings::new("example.org") };
+        let names = ["My-Box", "198.51.100.1", "2001:db8::1", "[2001:db8::2]"].map(str::to_owned).to_vec();
+        let settings = Settings { names, ..Settings::new("example.org") };
         let mut request = Request::get("/_matrix/client/versions");
         if let Some(host) = host {
             request = request.header(header::HOST, host);
@@ -81,6 +109,9 @@ mod tests {
             ("192.0.2.1", "192.0.2.1:8009"),
             ("0.0.0.0", "192.0.2.7:8009"),
             ("127.0.0.1", "my-box:1"),
+            ("192.0.2.1", "198.51.100.1:8009"),
+            ("192.0.2.1", "[2001:db8::1]:8009"),
+            ("192.0.2.1", "[2001:DB8:0::2]"),
         ] {
             let url = admitted(listens_on, Some(host));
             assert_eq!(url, Some(format!("http://{host}")), "{listens_on}");
@@ -96,6 +127,15 @@ mod tests {
             ("127.0.0.1", "localhost@evil.example"),
             ("127.0.0.1", "localhost."),
             ("127.0.0.1", "192.0.2.1"),
+            ("127.0.0.1", "[::1].evil.example"),
+            ("127.0.0.1", "[::1]evil.example:8009"),
+            ("127.0.0.1", "[2001:db8::1].evil.example"),
+            ("127.0.0.1", "localhost:evil.example"),
+            ("127.0.0.1", "127.0.0.1:x.evil.example"),
+            ("127.0.0.1", "localhost:+80"),
+            ("127.0.0.1", "[localhost]"),
+            ("127.0.0.1", "[127.0.0.1]"),
+            ("127.0.0.1", "198.51.100.2"),
             ("0.0.0.0", "evil.example"),
             ("127.0.0.1", ""),
         ] {

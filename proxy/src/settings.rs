@@ -32,9 +32,10 @@ pub struct Settings {
     /// Whether the proxy may listen on an address that other machines reach. Whoever reaches it can ask the
     /// homeserver through it; false by default.
     pub allow_remote: bool,
-    /// Names that clients may know the proxy by, besides `localhost`, the loopback addresses and the address
-    /// that it listens on. A request for any other host is refused: the page of a stranger whose name leads
-    /// here (DNS rebinding) must not reach the proxy as its own server.
+    /// Names and addresses that clients may know the proxy by, besides `localhost`, the loopback addresses
+    /// and the address that it listens on; an IPv6 address with or without its brackets. A request for any
+    /// other host is refused: the page of a stranger whose name leads here (DNS rebinding) must not reach the
+    /// proxy as its own server.
     pub names: Vec<String>,
     /// Origins of the pages that may use the proxy, as a browser names them (`https://app.example`). Empty,
     /// the default: every page may, as it may use a homeserver. Programs name none, and always may.
@@ -68,7 +69,8 @@ pub struct Limits {
     /// Connections of clients, 256 by default. One more takes the place of the one that has been without a
     /// request for the longest; if all have one, it waits.
     pub connections: usize,
-    /// Requests under way, 512 by default; one more is answered 429.
+    /// Requests under way, 512 by default; one more is answered 429. Each is under way until the last piece
+    /// of its answer has been taken.
     pub requests: usize,
     /// Requests under way with one access token, or without any, 128 by default; one more is answered 429.
     pub requests_of_one: usize,

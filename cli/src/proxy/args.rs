@@ -51,9 +51,9 @@ pub(crate) struct ProxyArgs {
     /// The certificate's private key
     #[arg(long, value_name = "FILE", requires = "certificate")]
     key: Option<PathBuf>,
-    /// A name that clients know the proxy by, besides localhost and its address; requests for others are
-    /// refused
-    #[arg(long, value_name = "NAME")]
+    /// A name or an address that clients know the proxy by, without a port, besides localhost and the address
+    /// that it listens on; requests for others are refused
+    #[arg(long, value_name = "NAME|ADDRESS")]
     host: Vec<String>,
     /// Let only pages of this origin use the proxy, as `https://app.element.io`, or `vector://vector` for
     /// Element Desktop [default: every page may, as it may use a homeserver]
