@@ -107,11 +107,13 @@ impl Sessions {
     fn enter(&self, table: &mut Table, account: &Account) -> Option<Entry> {
         let nobody = Account::nobody();
         let is_adopted = table.entries.get(&nobody).is_some_and(Entry::is_idle);
-        let is_known = table.known.has(account) && (is_adopted || self.make_room(table, true));
+        // With its session, nobody gives its place away.
+        let adopted = if is_adopted { table.entries.remove(&nobody) } else { None };
+        let is_known = table.known.has(account) && self.make_room(table, true);
         if !is_known && !self.make_room(table, false) {
+            table.entries.extend(adopted.map(|entry| (nobody, entry)));
             return None;
         }
-        let adopted = if is_adopted { table.entries.remove(&nobody) } else { None };
         let new = || Entry { session: Arc::default(), is_known, users: 0, since: Instant::now() };
         Some(adopted.map_or_else(new, |entry| Entry { is_known, ..entry }))
     }

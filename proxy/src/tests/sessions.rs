@@ -134,3 +134,54 @@ async fn a_real_token_stays_known_when_its_session_is_closed() {
     assert!(chain.homeserver.targets().iter().all(|target| target != WHOAMI), "it went over UDP");
     waiting.abort();
 }
+
+const WAITS: &str = "/_matrix/client/v3/waits";
+
+/// Has a request of this token wait at the server for good.
+async fn wait(chain: &mut Chain, token: &str) -> JoinHandle<hyper::Result<Response<hyper::body::Incoming>>> {
+    let waiting_by_now = |chain: &Chain| {
+        chain
+            .stub
+            .seen()
+            .iter()
+            .filter(|seen| seen.options.path.last().is_some_and(|end| end == "waits"))
+            .count()
+    };
+    let before = waiting_by_now(chain);
+    let mut connection = chain.connect().await;
+    let waits = chain.named(request(Method::GET, WAITS, Some(token), &Value::Null));
+    let waiting = tokio::spawn(async move { connection.send_request(waits).await });
+    while waiting_by_now(chain) == before {
+        chain.stub.told().await;
+    }
+    waiting
+}
+
+fn waits_or_port(seen: &Seen) -> Reply {
+    match seen.options.path.last().unwrap().as_str() {
+        "waits" => Reply::Never,
+        _ => port(seen),
+    }
+}
+
+/// Asks with a token for whose session there has to be no room: it goes over HTTPS.
+async fn has_no_room(chain: &Chain, token: &str) {
+    let target = "/_matrix/client/v3/x";
+    assert_eq!(chain.send(request(Method::GET, target, Some(token), &Value::Null)).await.status(), 200);
+    assert!(chain.homeserver.targets().iter().any(|seen| seen == target), "there is room over UDP");
+}
+
+#[tokio::test]
+async fn a_real_token_that_takes_the_session_of_nobody_takes_its_place_as_well() {
+    let mut chain = Chain::start_with(waits_or_port, |settings| few(settings, 2, 1)).await;
+    // Both are known, and one of them has the place of those that are.
+    for token in ["two", "one"] {
+        who(&chain, Some(token)).await;
+    }
+    let one = wait(&mut chain, "one").await;
+    let nobody = who(&chain, None).await;
+    assert_eq!(who(&chain, Some("two")).await, nobody);
+    let two = wait(&mut chain, "two").await;
+    has_no_room(&chain, "made-up").await;
+    [one, two].iter().for_each(JoinHandle::abort);
+}
