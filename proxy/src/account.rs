@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, header};
 use lowband_client::MAX_ACCESS_TOKEN;
+use openssl::sha::sha256;
 use std::sync::Arc;
 
 /// An access token, or none: what keeps one client's session, failures and shares apart from another's. No
@@ -31,6 +32,12 @@ impl Account {
     /// Returns the token.
     pub(crate) fn token(&self) -> Option<&str> {
         self.0.as_deref()
+    }
+
+    /// Returns what stands for the account where the token itself must not stay. No token is empty, so that
+    /// of nobody is nobody else's.
+    pub(crate) fn hash(&self) -> [u8; 32] {
+        sha256(self.token().unwrap_or_default().as_bytes())
     }
 
     fn of(token: &str) -> Option<Account> {

@@ -286,8 +286,9 @@ impl Exchange {
     /// Makes a document of discovery lead clients here, and remembers `/versions`.
     fn document(&self, status: StatusCode, json: Vec<u8>) -> Vec<u8> {
         let Some(document) = self.asked.document.filter(|_| status.is_success()) else { return json };
-        if document == Document::Versions {
-            self.proxy.keep_versions(&json);
+        // What odd credentials stand for is known to the homeserver alone.
+        if document == Document::Versions && !self.asked.is_odd {
+            self.proxy.keep_versions(&self.asked.account, &json);
         }
         let advertise = Advertise { base_url: Some(self.url.clone()), ..Advertise::default() };
         match document.concerns(&advertise).then(|| document.rewrite(&advertise, &json)) {

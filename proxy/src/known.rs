@@ -63,15 +63,7 @@ pub(crate) fn shows_a_token(path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::account::Credentials;
-
-    fn account(token: &str) -> Account {
-        let headers = [(http::header::AUTHORIZATION, format!("Bearer {token}").parse().unwrap())];
-        match Credentials::of(&headers.into_iter().collect(), "/") {
-            Credentials::Of(account, _) => account,
-            Credentials::Odd => panic!("{token}"),
-        }
-    }
+    use crate::testing::account;
 
     #[tokio::test(start_paused = true)]
     async fn the_one_that_was_silent_for_the_longest_makes_room() {

@@ -14,6 +14,7 @@ mod account;
 mod answer;
 mod asked;
 mod body;
+mod by_account;
 #[cfg(test)]
 #[allow(dead_code, reason = "the rest is for the client library's tests")]
 #[path = "../../client/tests/library/certificate.rs"]
@@ -53,6 +54,7 @@ mod tests;
 mod token_end;
 mod translated;
 mod upload;
+mod versions;
 mod ways;
 
 pub use error::Error;

@@ -76,15 +76,7 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::account::Credentials;
-    use http::HeaderMap;
-
-    fn account(token: &str) -> Account {
-        match Credentials::of(&HeaderMap::new(), &format!("/?access_token={token}")) {
-            Credentials::Of(account, _) => account,
-            Credentials::Odd => panic!("{token}"),
-        }
-    }
+    use crate::testing::account;
 
     #[test]
     fn a_greedy_neighbour_gets_its_share_and_no_more() {

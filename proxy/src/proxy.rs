@@ -1,5 +1,6 @@
 //! What all requests share, and the rules that hold for each.
 
+use crate::account::Account;
 use crate::answer::{self, MatrixError};
 use crate::asked::{Asked, Kind, Route};
 use crate::body::{Body, Holding};
@@ -17,6 +18,7 @@ use crate::sessions::Sessions;
 use crate::settings::Settings;
 use crate::stats::Stats;
 use crate::token_end;
+use crate::versions::Versions;
 use crate::ways::Ways;
 use bytes::Bytes;
 use http::header::USER_AGENT;
@@ -24,7 +26,7 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -45,8 +47,7 @@ pub(crate) struct Proxy {
     origins: Origins,
     requests: Places,
     failures: Failures,
-    /// The last answer to `/versions`.
-    versions: Mutex<Option<Bytes>>,
+    versions: Versions,
     ending: watch::Receiver<bool>,
 }
 
@@ -65,8 +66,8 @@ impl Proxy {
             guard: Guard::new(&settings, listens_on),
             origins: Origins::new(&settings.origins),
             requests: Places::new(limits.requests, limits.requests_of_one),
-            failures: Failures::default(),
-            versions: Mutex::default(),
+            failures: Failures::new(),
+            versions: Versions::new(),
             settings,
             ways,
             https,
@@ -126,12 +127,12 @@ impl Proxy {
     async fn carry(&self, mut exchange: Exchange, body: Body) -> Response<Body> {
         let (kind, begin, deadline) = (exchange.asked.kind, exchange.begin, exchange.deadline);
         let account = exchange.asked.account.clone();
-        let is_end_of_token = token_end::is_asked_for(&exchange.method, exchange.asked.path());
         let path = exchange.asked.path().to_owned();
         let method = exchange.method.clone();
+        let is_end_of_token = token_end::is_asked_for(&method, &path);
         let outcome = tokio::select! {
             outcome = exchange.run(body) => outcome,
-            Some(versions) = self.remembered(kind) => {
+            Some(versions) = self.remembered(kind, &account) => {
                 tracing::debug!("/versions is answered from memory");
                 return answer::json(StatusCode::OK, versions);
             }
@@ -139,12 +140,13 @@ impl Proxy {
         };
         let response = match outcome {
             Ok(response) => response,
-            Err(down) => self.down(down, kind),
+            Err(down) => self.down(down, kind, &account),
         };
         let (is_unknown, response) = token_end::is_told(response).await;
         let status = response.status();
         if is_end_of_token && status.is_success() {
             self.sessions.forget(&account);
+            self.forget(&account);
         } else if status.is_success() && known::shows_a_token(&path) {
             self.sessions.know(&account);
         }
@@ -155,7 +157,8 @@ impl Proxy {
             self.forget_kept(&exchange.asked);
         }
         if matches!(kind, Kind::Sync(_)) {
-            let late = self.failures.delay(&account, status, self.settings.times.late);
+            let is_known = self.sessions.knows(&account);
+            let late = self.failures.delay(&account, is_known, status, self.settings.times.late);
             let late = if late.is_zero() { late } else { late.max(retry_after(response.headers())) };
             tokio::select! {
                 () = sleep_until((begin + late).min(deadline)) => {}
@@ -170,29 +173,30 @@ impl Proxy {
     }
 
     /// Returns what a client hears if no way leads to the homeserver.
-    fn down(&self, down: Down, kind: Kind) -> Response<Body> {
-        if let (Kind::Versions, Some(versions)) = (kind, self.kept_versions()) {
+    fn down(&self, down: Down, kind: Kind, account: &Account) -> Response<Body> {
+        if let (Kind::Versions, Some(versions)) = (kind, self.versions.of(account)) {
             return answer::json(StatusCode::OK, versions);
         }
         down.error(kind, &self.ways.why()).response()
     }
 
-    /// Waits until `/versions` is to be answered from memory, if that can be: clients ask it to find out
-    /// whether the homeserver is there, and wait for seconds only.
-    async fn remembered(&self, kind: Kind) -> Option<Bytes> {
-        if kind != Kind::Versions || self.kept_versions().is_none() {
+    /// Waits until `/versions` is to be answered from memory, if that can be.
+    async fn remembered(&self, kind: Kind, account: &Account) -> Option<Bytes> {
+        if kind != Kind::Versions || self.versions.of(account).is_none() {
             return std::future::pending().await;
         }
         sleep(self.settings.times.versions).await;
-        self.kept_versions()
+        self.versions.of(account)
     }
 
-    pub(crate) fn keep_versions(&self, json: &[u8]) {
-        *self.versions.lock().unwrap_or_else(PoisonError::into_inner) = Some(Bytes::copy_from_slice(json));
+    pub(crate) fn keep_versions(&self, account: &Account, json: &[u8]) {
+        self.versions.keep(account, self.sessions.knows(account), json);
     }
 
-    fn kept_versions(&self) -> Option<Bytes> {
-        self.versions.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Forgets what an account was told: its token has ended.
+    pub(crate) fn forget(&self, account: &Account) {
+        self.failures.forget(account);
+        self.versions.forget(account);
     }
 
     /// Keeps no answer to a question about what the request has changed.

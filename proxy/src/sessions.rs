@@ -135,10 +135,15 @@ impl Sessions {
         true
     }
 
+    /// Returns whether the homeserver has been seen to know the token of an account, or it has none.
+    pub(crate) fn knows(&self, account: &Account) -> bool {
+        self.table().known.has(account)
+    }
+
     /// Returns the account whose part of a limited thing a request uses: its own, or that of requests without
     /// a token where its token may be made up.
     pub(crate) fn share(&self, account: &Account) -> Account {
-        if self.table().known.has(account) { account.clone() } else { Account::nobody() }
+        if self.knows(account) { account.clone() } else { Account::nobody() }
     }
 
     /// Notes that the homeserver knows the token of an account, which is on probation no longer.

@@ -1,11 +1,12 @@
 //! The other ends of the tests: a homeserver over HTTPS that does what a test says, and a relay of datagrams
 //! that may swallow them.
 
+use crate::account::{Account, Credentials};
 use crate::body::{self, Body};
 use crate::certificate::Certificate;
 use crate::names::Fixed;
 use crate::settings::Settings;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -214,6 +215,14 @@ impl Relay {
     /// Returns how often the client has begun to speak: the round trips so far.
     pub(crate) fn turns(&self) -> usize {
         self.turns.load(Ordering::SeqCst)
+    }
+}
+
+/// Returns the account of a token.
+pub(crate) fn account(token: &str) -> Account {
+    match Credentials::of(&HeaderMap::new(), &format!("/?access_token={token}")) {
+        Credentials::Of(account, _) => account,
+        Credentials::Odd => panic!("{token}"),
     }
 }
 

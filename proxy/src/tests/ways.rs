@@ -6,6 +6,7 @@ use std::time::Instant;
 
 /// Long enough for any machine; no test waits for it to pass.
 const LONG: Duration = Duration::from_secs(60);
+const VERSIONS: &str = "/_matrix/client/versions";
 const MESSAGE: &str = "/_matrix/client/v3/rooms/!r:b/send/m.room.message/1";
 
 #[tokio::test]
@@ -143,11 +144,12 @@ async fn no_body_of_a_success_is_lost_whatever_its_code_and_its_label() {
     assert_eq!(status, 502, "nothing is done twice");
 }
 
-/// A chain whose datagrams can be swallowed, and whose HTTPS is nowhere.
+/// A chain whose datagrams can be swallowed, and whose HTTPS is nowhere. `/versions` says for whom it is.
 async fn cut_off(times: impl FnOnce(&mut crate::Times)) -> (Chain, Relay) {
     let certificate = Certificate::for_loopback();
-    let stub =
-        StubServer::with_certificate(certificate.clone(), |_| content(json!({ "versions": ["v1.1"] })));
+    let stub = StubServer::with_certificate(certificate.clone(), |seen| {
+        content(json!({ "versions": ["v1.1"], "for": seen.options.authorization }))
+    });
     let relay = Relay::start(stub.address).await;
     let port = relay.address.port();
     let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -169,12 +171,36 @@ async fn cut_off(times: impl FnOnce(&mut crate::Times)) -> (Chain, Relay) {
 #[tokio::test]
 async fn versions_are_answered_from_memory_while_the_link_is_down() {
     let (chain, relay) = cut_off(|times| times.versions = Duration::from_millis(100)).await;
-    let versions = json!({ "versions": ["v1.1"] });
-    assert_eq!(chain.get("/_matrix/client/versions").await, (200, versions.clone()));
+    let versions = json!({ "versions": ["v1.1"], "for": "t" });
+    assert_eq!(chain.get(VERSIONS).await, (200, versions.clone()));
     relay.swallow(true);
     let begin = Instant::now();
-    assert_eq!(chain.get("/_matrix/client/versions").await, (200, versions));
+    assert_eq!(chain.get(VERSIONS).await, (200, versions));
     assert!(begin.elapsed() >= Duration::from_millis(100), "it has not been asked for");
+}
+
+#[tokio::test]
+async fn versions_that_one_account_was_told_are_not_told_to_another() {
+    let times = |times: &mut crate::Times| {
+        (times.versions, times.hold) = (Duration::from_millis(100), Duration::from_millis(300));
+    };
+    for told in [&["one"][..], &["one", ""]] {
+        let (chain, relay) = cut_off(times).await;
+        let ask = async |token: &str| {
+            let token = Some(token).filter(|token| !token.is_empty());
+            let (status, answer) = chain.ask(Method::GET, VERSIONS, token, &Value::Null).await;
+            (status, answer["for"].clone())
+        };
+        for token in told {
+            assert_eq!(ask(token).await.0, 200);
+        }
+        relay.swallow(true);
+        assert_eq!(ask("one").await, (200, json!("one")));
+        // What everybody is told is told to whoever was told nothing else.
+        let others = if told.contains(&"") { 200 } else { 504 };
+        assert_eq!(ask("other").await, (others, Value::Null));
+        assert_eq!(ask("").await, (others, Value::Null));
+    }
 }
 
 #[tokio::test]
