@@ -32,6 +32,8 @@ pub(crate) struct Asked {
     pub(crate) account: Account,
     /// Whether only the homeserver can judge the credentials; `account` is nobody's then.
     pub(crate) is_odd: bool,
+    /// The accounts whose tokens the request names: more than one only if it is odd.
+    pub(crate) named: Vec<Account>,
     /// Path and query as the client wrote them, but without an access token, and with the longest poll that
     /// is asked of the homeserver.
     pub(crate) target: String,
@@ -74,16 +76,17 @@ impl Asked {
         let segments = Segments::of(original.as_bytes());
         let document = Document::of(request.method.as_str().as_bytes(), segments.as_slice());
         let kind = kind(&request.method, &original, segments.as_slice());
-        let (account, target, is_odd) = match Credentials::of(&request.headers, &original) {
-            Credentials::Of(account, target) => (account, target, false),
-            Credentials::Odd => (Account::nobody(), original.clone(), true),
+        let (account, target, is_odd, named) = match Credentials::of(&request.headers, &original) {
+            Credentials::Of(account, target) if account.is_nobody() => (account, target, false, Vec::new()),
+            Credentials::Of(account, target) => (account.clone(), target, false, vec![account]),
+            Credentials::Odd(named) => (Account::nobody(), original.clone(), true, named),
         };
         let route = match route(request, &original, &segments) {
             Route::Coap(_) | Route::Page if is_odd => Route::Https,
             route => route,
         };
         let target = if matches!(kind, Kind::Sync(_)) { bounded(&target, longest_poll) } else { target };
-        Asked { route, account, is_odd, target, original, kind, document }
+        Asked { route, account, is_odd, named, target, original, kind, document }
     }
 
     /// Returns whether the request may be sent again although it may have arrived.

@@ -108,6 +108,11 @@ impl Kept {
         shelves.clear(&hash(&Account::nobody()));
     }
 
+    /// Forgets all of everybody's: tokens have ended, and nobody here can say which.
+    pub(crate) fn forget_all(&self) {
+        self.shelves().clear_all();
+    }
+
     /// Forgets a URL that something else than a question was done to (RFC 9111 section 4.4).
     pub(crate) fn changed(&self, url: &str) {
         self.shelves().remove_everywhere(sha256(url.as_bytes()));

@@ -17,7 +17,7 @@ use crate::places::Places;
 use crate::sessions::Sessions;
 use crate::settings::Settings;
 use crate::stats::Stats;
-use crate::token_end;
+use crate::token_end::{self, Ending};
 use crate::versions::Versions;
 use crate::ways::Ways;
 use bytes::Bytes;
@@ -129,7 +129,7 @@ impl Proxy {
         let account = exchange.asked.account.clone();
         let path = exchange.asked.path().to_owned();
         let method = exchange.method.clone();
-        let is_end_of_token = token_end::is_asked_for(&method, &path);
+        let mut ending = Ending::begin(self, &method, &exchange.asked);
         let outcome = tokio::select! {
             outcome = exchange.run(body) => outcome,
             Some(versions) = self.remembered(kind, &account) => {
@@ -138,20 +138,24 @@ impl Proxy {
             }
             error = self.end(kind) => return error.response(),
         };
+        if let Some(ending) = &mut ending {
+            ending.told(&outcome);
+        }
         let response = match outcome {
             Ok(response) => response,
             Err(down) => self.down(down, kind, &account),
         };
         let (is_unknown, response) = token_end::is_told(response).await;
         let status = response.status();
-        if is_end_of_token && status.is_success() {
-            self.sessions.forget(&account);
-            self.forget(&account);
-        } else if status.is_success() && known::shows_a_token(&path) {
+        if status.is_success() && known::shows_a_token(&path) {
             self.sessions.know(&account);
         }
-        if (is_end_of_token && status.is_success()) || (is_unknown && !account.is_nobody()) {
-            self.kept.forget(&account);
+        if is_unknown {
+            for account in &exchange.asked.named {
+                self.kept.forget(account);
+                self.sessions.doubt(account);
+                self.versions.forget(account);
+            }
         }
         if !method.is_safe() && (status.is_success() || status.is_redirection()) {
             self.forget_kept(&exchange.asked);

@@ -162,6 +162,23 @@ impl Sessions {
         }
     }
 
+    /// Notes that the homeserver does not know the token of an account (any longer). Its session stays, on
+    /// probation, so that a client that goes on asking shakes hands once.
+    pub(crate) fn doubt(&self, account: &Account) {
+        let mut table = self.table();
+        table.known.forget(account);
+        if !table.entries.get(account).is_some_and(|entry| entry.is_known) {
+            return;
+        }
+        if self.make_room(&mut table, false) {
+            if let Some(entry) = table.entries.get_mut(account) {
+                entry.is_known = false;
+            }
+        } else if let Some(entry) = table.entries.remove(account) {
+            tokio::spawn(entry.session.close());
+        }
+    }
+
     /// Closes sessions that have been idle for long. Sleeps until there is one.
     pub(crate) async fn close_idle(&self) {
         loop {

@@ -222,7 +222,7 @@ impl Relay {
 pub(crate) fn account(token: &str) -> Account {
     match Credentials::of(&HeaderMap::new(), &format!("/?access_token={token}")) {
         Credentials::Of(account, _) => account,
-        Credentials::Odd => panic!("{token}"),
+        Credentials::Odd(_) => panic!("{token}"),
     }
 }
 

@@ -24,6 +24,7 @@ mod clients;
 mod kept;
 mod limits;
 mod sessions;
+mod token_end;
 mod ways;
 
 /// A proxy under test, with both ends of the homeserver.

@@ -207,6 +207,12 @@ impl<T: Clone> Shelves<T> {
         }
     }
 
+    /// Clears all shelves, for the copies under way as well.
+    pub(super) fn clear_all(&mut self) {
+        let owners: Vec<Owner> = self.by_owner.keys().copied().collect();
+        owners.iter().for_each(|owner| self.clear(owner));
+    }
+
     fn is_there(&self, visit: &Visit) -> bool {
         self.by_owner.get(&visit.owner).is_some_and(|shelf| shelf.number == visit.number)
     }

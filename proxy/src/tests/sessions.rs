@@ -160,6 +160,7 @@ async fn wait(chain: &mut Chain, token: &str) -> JoinHandle<hyper::Result<Respon
 fn waits_or_port(seen: &Seen) -> Reply {
     match seen.options.path.last().unwrap().as_str() {
         "waits" => Reply::Never,
+        "unknown" => coded(Code::new(4, 1), json!({ "errcode": "M_UNKNOWN_TOKEN", "error": "gone" })),
         _ => port(seen),
     }
 }
@@ -184,4 +185,16 @@ async fn a_real_token_that_takes_the_session_of_nobody_takes_its_place_as_well()
     let two = wait(&mut chain, "two").await;
     has_no_room(&chain, "made-up").await;
     [one, two].iter().for_each(JoinHandle::abort);
+}
+
+#[tokio::test]
+async fn a_token_that_the_homeserver_knows_no_longer_gives_its_place_back_and_keeps_its_session() {
+    let mut chain = Chain::start_with(waits_or_port, |settings| few(settings, 2, 1)).await;
+    let port = who(&chain, Some("one")).await;
+    let one = wait(&mut chain, "one").await;
+    let (status, _) = chain.ask(Method::GET, "/_matrix/client/v3/unknown", Some("one"), &Value::Null).await;
+    assert_eq!(status, 401);
+    has_no_room(&chain, "made-up").await;
+    assert_eq!(who(&chain, Some("one")).await, port);
+    one.abort();
 }

@@ -130,6 +130,18 @@ fn what_is_cleared_stays_so_whatever_copy_ends_afterwards() {
 }
 
 #[test]
+fn all_shelves_are_cleared_at_once_and_copies_under_way_end_on_none() {
+    let mut shelves = Shelves::new(80);
+    assert!(keep(&mut shelves, MODEST, 0) && keep(&mut shelves, GREEDY, 0));
+    let mut visit = shelves.enter(MODEST, key(1));
+    assert!(shelves.reserve(&mut visit, 10));
+    shelves.clear_all();
+    shelves.put(&mut visit, 1);
+    shelves.leave(&mut visit);
+    assert_eq!((shelves.total, shelves.copying, shelves.by_owner.len(), shelves.heaviest.len()), (0, 0, 0, 0));
+}
+
+#[test]
 fn a_newer_answer_takes_the_place_of_the_older_and_its_size_counts() {
     let mut shelves = Shelves::new(80);
     assert!(keep(&mut shelves, MODEST, 0) && keep(&mut shelves, MODEST, 0) && keep(&mut shelves, GREEDY, 0));
