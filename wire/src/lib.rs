@@ -23,4 +23,5 @@
 
 pub mod coap;
 pub mod dtls;
+pub mod packed;
 mod reader;

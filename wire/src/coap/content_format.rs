@@ -8,6 +8,8 @@ pub const OCTET_STREAM: u16 = 42;
 pub const JSON: u16 = 50;
 /// `application/cbor`, RFC 8949 section 9.4
 pub const CBOR: u16 = 60;
+/// `application/cbor` in fewer bytes, as [`packed`](crate::packed) says; of the range for private experiments
+pub const PACKED: u16 = 65060;
 
 /// Media type of [`TEXT`].
 pub const TEXT_PLAIN: &str = "text/plain";
