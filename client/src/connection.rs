@@ -158,7 +158,9 @@ impl Connection {
     /// server can have seen it.
     pub(crate) async fn attempt_to_begin(&self, request: Request) -> Result<Incoming, Failed> {
         let (sender, parts) = mpsc::unbounded_channel();
-        let (pending, permit) = self.send(request, Wants::Pieces(Pieces::new(sender))).await?;
+        let longest = self.inner.shared.lock().longest;
+        let pieces = Pieces::new(sender, longest);
+        let (pending, permit) = self.send(request, Wants::Pieces(pieces)).await?;
         Incoming::begin(parts, pending, permit).await
     }
 

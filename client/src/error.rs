@@ -6,6 +6,7 @@ use lowband_transport::coap::{FailReason, ProtocolError};
 use lowband_transport::dtls::{CertificateFailure, CloseReason, HandshakeFailure};
 use lowband_wire::coap::fault::Unsendable;
 use lowband_wire::coap::numbers::MAX_ACCESS_TOKEN;
+use lowband_wire::packed::NotPacked;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -41,6 +42,10 @@ pub enum Error {
     /// Server: its answer contradicts itself or the request, or exceeds one of our limits.
     #[error("the server's answer cannot be used: {0}")]
     Protocol(ProtocolError),
+    /// Server: its answer is not the packed body that it says it is, or stands for more than
+    /// [`Limits::download`](lowband_transport::coap::Limits::download).
+    #[error("the server's answer cannot be unpacked: {0}")]
+    NotPacked(NotPacked),
     /// Caller: no CoAP message can carry the request.
     #[error("the request cannot be sent: {0}")]
     Unsendable(Unsendable),

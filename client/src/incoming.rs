@@ -8,8 +8,10 @@ use crate::connection::Pending;
 use crate::driver::Failed;
 use crate::error::Error;
 use crate::message::Response;
+use crate::packing::Unpacking;
 use lowband_transport::coap::{Partial, ProtocolError};
 use lowband_wire::coap::Code;
+use lowband_wire::packed::NotPacked;
 use std::fmt;
 use std::task::{Context, Poll, ready};
 use tokio::sync::OwnedSemaphorePermit;
@@ -119,36 +121,43 @@ impl fmt::Debug for Incoming {
 /// Hands out a response in parts.
 pub(crate) struct Pieces {
     parts: UnboundedSender<Part>,
-    /// What has been handed out: code, restarts of the request and bytes of the body. `None`: nothing yet.
+    /// What has been handed out: code, restarts of the request and bytes of the body as they came. `None`:
+    /// nothing yet.
     begun: Option<(Code, u8, usize)>,
+    unpacking: Unpacking,
+    /// Bytes of the longest body.
+    most: usize,
 }
 
 impl Pieces {
-    pub(crate) fn new(parts: UnboundedSender<Part>) -> Pieces {
-        Pieces { parts, begun: None }
+    /// Hands out a body of at most so many bytes.
+    pub(crate) fn new(parts: UnboundedSender<Part>, most: usize) -> Pieces {
+        Pieces { parts, begun: None, unpacking: Unpacking::default(), most }
     }
 
-    /// Hands out what has come since the last time. Returns false if the body is another one than that of
-    /// which a part has been handed out.
-    pub(crate) fn go_on(&mut self, partial: Option<Partial<'_>>) -> bool {
-        let Some(partial) = partial else { return self.begun.is_none() };
+    /// Hands out what has come since the last time. Fails if the body is another one than that of which a
+    /// part has been handed out, or is not what its format says.
+    pub(crate) fn go_on(&mut self, partial: Option<Partial<'_>>) -> Result<(), Failed> {
+        let Some(partial) = partial else {
+            return if self.begun.is_none() { Ok(()) } else { Err(changed()) };
+        };
         if self.begun.is_none() {
-            let (content_format, max_age) = (partial.options.content_format, partial.options.max_age);
-            self.send(Part::Head(Head { code: partial.code, content_format, max_age }));
+            self.begin(partial.code, partial.options.content_format, partial.options.max_age);
         }
         let (code, restarts, sent) = self.begun.unwrap_or((partial.code, partial.restarts, 0));
         if code != partial.code || restarts != partial.restarts {
-            return false;
+            return Err(changed());
         }
         if let Some(more) = partial.body.get(sent..).filter(|more| !more.is_empty()) {
-            self.send(Part::Bytes(more.to_vec()));
+            let bytes = self.unpacking.piece(more.to_vec()).map_err(not_packed)?;
+            self.bytes(bytes);
         }
         self.begun = Some((code, restarts, partial.body.len().max(sent)));
-        true
+        Ok(())
     }
 
     /// Hands out the rest.
-    pub(crate) fn finish(self, answer: Result<Response, Failed>) {
+    pub(crate) fn finish(mut self, answer: Result<Response, Failed>) {
         let mut response = match answer {
             Ok(response) => response,
             Err(failed) => return self.send(Part::Failed(failed)),
@@ -156,18 +165,37 @@ impl Pieces {
         let Response { code, content_format, max_age, .. } = response;
         let sent = match self.begun {
             None => {
-                self.send(Part::Head(Head { code, content_format, max_age }));
+                self.begin(code, content_format, max_age);
                 0
             }
             Some((begun, _, sent)) if begun == code && sent <= response.body.len() => sent,
             // The server could not go on, and said so in place of a block.
             Some(_) => return self.send(Part::Failed(changed())),
         };
-        response.body.drain(..sent);
-        if !response.body.is_empty() {
-            self.send(Part::Bytes(response.body));
+        let rest = response.body.split_off(sent);
+        let last = self.unpacking.piece(rest).and_then(|mut bytes| {
+            bytes.extend(std::mem::take(&mut self.unpacking).finish()?);
+            Ok(bytes)
+        });
+        match last {
+            Ok(bytes) => {
+                self.bytes(bytes);
+                self.send(Part::End);
+            }
+            Err(why) => self.send(Part::Failed(not_packed(why))),
         }
-        self.send(Part::End);
+    }
+
+    fn begin(&mut self, code: Code, content_format: Option<u16>, max_age: Option<u32>) {
+        let (unpacking, content_format) = Unpacking::begin(content_format, self.most);
+        self.unpacking = unpacking;
+        self.send(Part::Head(Head { code, content_format, max_age }));
+    }
+
+    fn bytes(&self, bytes: Vec<u8>) {
+        if !bytes.is_empty() {
+            self.send(Part::Bytes(bytes));
+        }
     }
 
     fn send(&self, part: Part) {
@@ -175,8 +203,12 @@ impl Pieces {
     }
 }
 
+fn not_packed(why: NotPacked) -> Failed {
+    Failed { error: Error::NotPacked(why), sent: true }
+}
+
 /// Returns the failure of a response of which a part has been handed out that is not its own any more.
-pub(crate) fn changed() -> Failed {
+fn changed() -> Failed {
     Failed { error: Error::Protocol(ProtocolError::BodyChanged), sent: true }
 }
 
@@ -194,20 +226,20 @@ mod tests {
     fn a_body_that_begins_again_goes_on_only_where_nothing_was_handed_out() {
         let options = ResponseOptions::default();
         let (sender, _parts) = unbounded_channel();
-        let mut pieces = Pieces::new(sender);
-        assert!(pieces.go_on(None), "nothing has come");
-        assert!(pieces.go_on(partial(&options, b"ab", 1)));
-        assert!(pieces.go_on(partial(&options, b"abc", 1)));
-        assert!(!pieces.go_on(None), "it is asked for again");
-        assert!(!pieces.go_on(partial(&options, b"abcd", 2)));
+        let mut pieces = Pieces::new(sender, 1 << 20);
+        assert!(pieces.go_on(None).is_ok(), "nothing has come");
+        assert!(pieces.go_on(partial(&options, b"ab", 1)).is_ok());
+        assert!(pieces.go_on(partial(&options, b"abc", 1)).is_ok());
+        assert!(pieces.go_on(None).is_err(), "it is asked for again");
+        assert!(pieces.go_on(partial(&options, b"abcd", 2)).is_err());
     }
 
     #[test]
     fn a_refusal_in_the_middle_of_a_body_is_a_failure() {
         let options = ResponseOptions::default();
         let (sender, mut parts) = unbounded_channel();
-        let mut pieces = Pieces::new(sender);
-        assert!(pieces.go_on(partial(&options, b"ab", 0)));
+        let mut pieces = Pieces::new(sender, 1 << 20);
+        assert!(pieces.go_on(partial(&options, b"ab", 0)).is_ok());
         let response = |code| Response { code, content_format: None, max_age: None, body: b"abc".to_vec() };
         pieces.finish(Ok(response(Code::new(5, 4))));
         assert!(matches!(parts.try_recv(), Ok(Part::Head(_))));

@@ -36,6 +36,7 @@ mod incoming;
 pub mod key_log;
 mod lasting;
 mod message;
+mod packing;
 mod redial;
 mod settings;
 mod sticky;

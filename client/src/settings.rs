@@ -48,7 +48,9 @@ pub struct Settings {
     pub times: Times,
     /// Limits of the CoAP layer. At most `exchanges_per_session` requests are under way; more wait
     /// for their turn. `window` is NSTART of RFC 7252, for messages that are no block of a body;
-    /// `body_window` bounds how many blocks are on their way at once, 1 for one after the other.
+    /// `body_window` bounds how many blocks are on their way at once, 1 for one after the other. With
+    /// `packed_bodies`, false by default, bodies have fewer bytes once the server has said that it knows
+    /// them; what callers give and get is the same.
     pub limits: Limits,
     /// Sees every datagram and every message, but never an access token in the clear. `None`: not traced.
     pub tracer: Option<Tracer>,

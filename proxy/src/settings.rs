@@ -199,7 +199,12 @@ impl Settings {
 
     /// Returns the settings of a connection over UDP.
     pub(crate) fn client_settings(&self) -> lowband_client::Settings {
-        lowband_client::Settings { key_log: self.key_log.clone(), ..lowband_client::Settings::default() }
+        let limits = lowband_client::Limits { packed_bodies: true, ..lowband_client::Limits::default() };
+        lowband_client::Settings {
+            key_log: self.key_log.clone(),
+            limits,
+            ..lowband_client::Settings::default()
+        }
     }
 
     /// Returns how a lost session is got over: soon given up, since the proxy looks for another way then.

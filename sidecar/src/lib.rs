@@ -67,6 +67,7 @@ pub mod man;
 pub mod metrics;
 pub mod notes;
 mod open_files;
+pub mod packing;
 pub mod public;
 pub mod rate;
 pub mod reachable;

@@ -43,6 +43,8 @@ pub struct Forward {
     /// True if the request may be sent again when the connection breaks off and it is unknown whether the
     /// homeserver has seen it.
     pub is_repeatable: bool,
+    /// True if the client asks for an answer in fewer bytes ([`packing`](crate::packing)).
+    pub wants_packed: bool,
 }
 
 const UNFIT: Refusal = Refusal::diagnostic(Code::BAD_REQUEST, "the request cannot be expressed in HTTP");
@@ -126,7 +128,8 @@ pub fn forward(
         );
     }
     authorize(&mut request, credentials.first.as_ref())?;
-    Ok(Forward { request, credentials, long_poll: target.long_poll, is_repeatable })
+    let long_poll = target.long_poll;
+    Ok(Forward { request, credentials, long_poll, is_repeatable, wants_packed: false })
 }
 
 fn content(method: Method, options: &RequestOptions, body: Vec<u8>) -> Result<Content, Refusal> {

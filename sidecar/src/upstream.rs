@@ -18,6 +18,7 @@
 use crate::answer::{AnswerWriter, Gone};
 use crate::credentials::{News, Refused};
 use crate::failure::Failure;
+use crate::packing::Packing;
 use crate::representation::Body;
 use crate::request::{self, Forward};
 use crate::response::{self, Head, Reading};
@@ -133,6 +134,8 @@ pub struct Upstream {
 struct Fetch {
     /// True if the homeserver may be asked twice.
     is_repeatable: bool,
+    /// True if the client asks for an answer in fewer bytes.
+    wants_packed: bool,
     /// How long the answer may take to begin.
     patience: Duration,
     permit: Arc<Permit>,
@@ -214,9 +217,10 @@ impl Upstream {
         answer: &AnswerWriter,
         permit: Arc<Permit>,
     ) -> Result<(), End> {
-        let Forward { request, credentials, long_poll, is_repeatable } = forward;
+        let Forward { request, credentials, long_poll, is_repeatable, wants_packed } = forward;
         let fetch = Fetch {
             is_repeatable,
+            wants_packed,
             // The head of a long poll comes when the homeserver has waited for as long as it was asked to.
             patience: self.settings.response_timeout + long_poll.min(self.settings.longest_poll),
             permit,
@@ -249,7 +253,7 @@ impl Upstream {
         if let Some(news) = credentials.after_success().filter(|_| response.parts.status.is_success()) {
             answer.tell(news).await?;
         }
-        self.relay(response, answer, is_repeatable).await
+        self.relay(response, answer, &fetch).await
     }
 
     async fn send(&self, request: Request<Outgoing>, fetch: &Fetch) -> Result<Response, Failure> {
@@ -283,7 +287,8 @@ impl Upstream {
         Ok(refused)
     }
 
-    async fn relay(&self, response: Response, answer: &AnswerWriter, is_repeatable: bool) -> Result<(), End> {
+    async fn relay(&self, response: Response, answer: &AnswerWriter, fetch: &Fetch) -> Result<(), End> {
+        let is_repeatable = fetch.is_repeatable;
         let Response { parts, begun: mut first, mut body } = response;
         let is_empty = first.is_empty() && body.is_end_stream();
         let mut reading = response::read(parts.status, &parts.headers, is_empty, is_repeatable);
@@ -311,7 +316,7 @@ impl Upstream {
                         return Ok(answer.refuse(refusal, None).await?);
                     }
                 }
-                self.stream(head, first, &mut body, answer).await
+                self.stream(head, first, (&mut body, fetch.wants_packed), answer).await
             }
         }
     }
@@ -320,7 +325,7 @@ impl Upstream {
         &self,
         mut head: Head,
         mut first: Bytes,
-        body: &mut Arriving,
+        (body, wants_packed): (&mut Arriving, bool),
         answer: &AnswerWriter,
     ) -> Result<(), End> {
         if head.time_in_body {
@@ -328,11 +333,18 @@ impl Upstream {
             head.options.max_age = response::retry_after_in_body(head.options.content_format, &first);
         }
         let mut last = body.is_end_stream() || first.is_empty();
-        answer.start(head.code, head.options, first, last).await?;
+        let mut packing = Packing::begin(wants_packed, &head.options);
+        let mut piece = packing.start(&mut head.options, first, last);
+        // The head goes with a piece that is not empty, or with the last one.
+        while piece.is_empty() && !last {
+            (piece, last) = self.packed_piece(body, &mut packing).await?;
+        }
+        answer.start(head.code, head.options, piece, last).await?;
         while !last {
-            let piece = self.piece(body).await?;
-            last = body.is_end_stream() || piece.is_empty();
-            answer.go_on(piece, last).await?;
+            (piece, last) = self.packed_piece(body, &mut packing).await?;
+            if last || !piece.is_empty() {
+                answer.go_on(piece, last).await?;
+            }
         }
         Ok(())
     }
@@ -348,6 +360,17 @@ impl Upstream {
             whole.extend_from_slice(&piece);
         }
         Ok(whole.freeze())
+    }
+
+    /// Returns what becomes of the next piece of a body, and whether that was the last one.
+    async fn packed_piece(
+        &self,
+        body: &mut Arriving,
+        packing: &mut Packing,
+    ) -> Result<(Bytes, bool), Failure> {
+        let piece = self.piece(body).await?;
+        let last = body.is_end_stream() || piece.is_empty();
+        Ok((packing.go_on(piece, last), last))
     }
 
     /// Returns the next piece of a body; empty at its end.

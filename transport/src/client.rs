@@ -154,6 +154,12 @@ impl Client {
         self.coap.path_is_narrow(session)
     }
 
+    /// Returns whether the server of a session has said that it knows packed bodies, which it does in answer
+    /// to the first request ([`coap::Limits::packed_bodies`]).
+    pub fn knows_packed_bodies(&self, session: SessionId) -> bool {
+        self.coap.knows_packed_bodies(session)
+    }
+
     /// Sends a request, or keeps it until the handshake has finished and a place is free. On a session that
     /// has ended, it fails at once.
     pub fn request(&mut self, now: Instant, session: SessionId, request: Request) -> ExchangeId {

@@ -3,8 +3,9 @@
 
 use super::{masked, trace};
 use crate::error::Error;
-use crate::incoming::{self, Pieces};
+use crate::incoming::Pieces;
 use crate::message::Response;
+use crate::packing;
 use crate::settings::Settings;
 use crate::sticky::{Outcome, Sticky};
 use crate::trace::{Trace, Tracer, Traffic};
@@ -52,10 +53,13 @@ pub(crate) enum Wants {
 }
 
 impl Wants {
-    fn finish(self, answer: Answer) {
+    /// Hands out an answer, or the rest of it; `most`: bytes of the longest body.
+    fn finish(self, answer: Answer, most: usize) {
         match self {
             Wants::Whole(sender) => {
-                let _nobody_waits_any_more = sender.send(answer);
+                let unpacked =
+                    |response| packing::unpack(response, most).map_err(|error| Failed { error, sent: true });
+                let _nobody_waits_any_more = sender.send(answer.and_then(unpacked));
             }
             Wants::Pieces(pieces) => pieces.finish(answer),
         }
@@ -98,6 +102,8 @@ pub(crate) struct State {
     connecting: Option<oneshot::Sender<Result<(), Error>>>,
     waiting: HashMap<ExchangeId, Waiting>,
     sticky: Sticky,
+    /// Bytes of the longest body of a response ([`coap::Limits::download`]).
+    pub(crate) longest: usize,
     /// Whether the path is narrow; keeps its last value when the session has ended.
     pub(crate) path_is_narrow: bool,
     /// What was last known of the path.
@@ -120,6 +126,7 @@ impl State {
             connecting: Some(connecting),
             waiting: HashMap::new(),
             sticky: Sticky::new(settings.token_use, settings.cbor_version),
+            longest: settings.limits.download,
             path_is_narrow: false,
             path: PathReport::default(),
             ended: None,
@@ -142,6 +149,9 @@ impl State {
         let sticky = self.sticky.to_send(access_token.as_deref());
         request.options.authorization = sticky.access_token.clone();
         request.options.cbor_version = sticky.cbor_version;
+        if self.client.knows_packed_bodies(self.session) {
+            packing::pack(&mut request);
+        }
         let exchange = self.client.request(now, self.session, request);
         self.sticky.sent(exchange, sticky.access_token, nature.ends_token);
         self.waiting.insert(exchange, Waiting { wants, long_poll: nature.long_poll });
@@ -271,22 +281,22 @@ impl State {
 
     fn answer(&mut self, exchange: ExchangeId, answer: Answer) {
         if let Some(waiting) = self.waiting.remove(&exchange) {
-            waiting.wants.finish(answer);
+            waiting.wants.finish(answer, self.longest);
         }
     }
 
     /// Hands out what has come of the responses that are wanted in pieces.
     fn hand_out(&mut self) {
-        let mut changed = Vec::new();
+        let mut failed = Vec::new();
         for (exchange, waiting) in &mut self.waiting {
             if let Wants::Pieces(pieces) = &mut waiting.wants
-                && !pieces.go_on(self.client.partial(*exchange))
+                && let Err(why) = pieces.go_on(self.client.partial(*exchange))
             {
-                changed.push(*exchange);
+                failed.push((*exchange, why));
             }
         }
-        for exchange in changed {
-            self.answer(exchange, Err(incoming::changed()));
+        for (exchange, why) in failed {
+            self.answer(exchange, Err(why));
             self.sticky.gave_up(exchange);
             self.client.cancel(Instant::now(), exchange);
         }
@@ -299,7 +309,7 @@ impl State {
         }
         for (_, waiting) in self.waiting.drain() {
             let error = Error::failed(FailReason::SessionClosed, Some(why.clone()));
-            waiting.wants.finish(Err(Failed { error, sent: true }));
+            waiting.wants.finish(Err(Failed { error, sent: true }), self.longest);
         }
         self.ended = Some(why);
     }

@@ -15,6 +15,7 @@ mod connection_ends;
 mod fragments;
 mod incoming;
 mod lasting;
+mod packed;
 mod progress;
 mod slow_link;
 #[allow(dead_code, reason = "the rest is for the tests of the command line")]

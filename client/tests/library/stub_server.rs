@@ -167,7 +167,8 @@ fn config(certificate: &Certificate) -> Config {
     Config {
         dtls: dtls::Config { server: Some(identity), ..dtls::Config::default() },
         times: Times::rfc7252(),
-        limits: Limits::default(),
+        // What it does with them is each test's.
+        limits: Limits { packed_bodies: true, ..Limits::default() },
     }
 }
 

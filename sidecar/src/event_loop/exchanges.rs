@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::credentials;
 use crate::logging::Seldom;
 use crate::metrics::Metrics;
+use crate::packing;
 use crate::rate::Rate;
 use crate::reachable;
 use crate::refusal::Refusal;
@@ -54,6 +55,8 @@ pub(super) struct Exchanges {
     gone: Polls,
     sessions: Sessions,
     server_names: ServerNames,
+    /// Bytes of the longest body of a request.
+    longest_body: usize,
     rate: Option<Rate>,
     /// Limits the log lines about requests that were refused here.
     refused: Seldom,
@@ -120,6 +123,7 @@ impl Exchanges {
             gone: Polls::new(),
             sessions: Sessions::new(config.default_cbor_version),
             server_names: config.server_names.clone(),
+            longest_body: config.coap_limits.upload,
             rate: config.rate.map(Rate::new),
             refused: Seldom::default(),
             cancels: Rates::new(config.upstream.cancels, None),
@@ -131,7 +135,13 @@ impl Exchanges {
     }
 
     /// Handles a request: it is answered here or passed to the upstream.
-    pub(super) fn request(&mut self, now: Instant, server: &mut Server, exchange: ExchangeId, asked: Asked) {
+    pub(super) fn request(
+        &mut self,
+        now: Instant,
+        server: &mut Server,
+        exchange: ExchangeId,
+        mut asked: Asked,
+    ) {
         let peer = server.peer(asked.session);
         let mut line = Line {
             session: asked.session,
@@ -147,12 +157,17 @@ impl Exchanges {
             failure: None,
             is_refused: false,
         };
-        match self.judge(now, &asked, peer.map(|peer| peer.ip()), server.network(asked.session)) {
+        let unpacked = packing::unpack(&mut asked.options, &mut asked.body, self.longest_body);
+        let judged = unpacked.and_then(|wants_packed| {
+            let peer = peer.map(|peer| peer.ip());
+            Ok((self.judge(now, &asked, peer, server.network(asked.session))?, wants_packed))
+        });
+        match judged {
             Err(refusal) => {
                 line.path = loggable(&format!("/{}", asked.options.path.join("/")));
                 self.refuse(now, server, exchange, line, &refusal);
             }
-            Ok(Judged::Own { path, options, body }) => {
+            Ok((Judged::Own { path, options, body }, _)) => {
                 line.path = format!("/{}", path.join("/"));
                 line.code = Some(Code::CONTENT);
                 line.bytes_out = body.len();
@@ -160,7 +175,7 @@ impl Exchanges {
                 server.respond_chunk(now, exchange, body.as_bytes(), true);
                 self.finish(now, line);
             }
-            Ok(Judged::Upstream(target, asker)) => {
+            Ok((Judged::Upstream(target, asker), wants_packed)) => {
                 line.id = asker.id;
                 line.path = loggable(target.path());
                 let is_long_poll = !target.long_poll.is_zero();
@@ -171,14 +186,17 @@ impl Exchanges {
                 let holder = Holder { session: asked.session, network };
                 let authority = self.upstream.authority();
                 let Asked { method, options, body, .. } = asked;
+                let held = body.len();
                 let placed = request::forward(authority, method, &options, target, asker, body)
-                    .and_then(|forward| Ok((self.place(now, server, holder, line.bytes_in)?, forward)));
+                    .and_then(|forward| Ok((self.place(now, server, holder, held)?, forward)));
                 match placed {
                     Err(refusal) => {
                         line.is_refused = true;
                         self.refuse(now, server, exchange, line, &refusal);
                     }
-                    Ok((permit, forward)) => self.carry(exchange, line, holder, forward, permit),
+                    Ok((permit, forward)) => {
+                        self.carry(exchange, line, holder, Forward { wants_packed, ..forward }, permit);
+                    }
                 }
             }
         }

@@ -24,6 +24,7 @@ mod hostile_messages;
 mod identity;
 mod long_polls;
 mod operation;
+mod packed;
 mod process;
 mod raw;
 mod renewal;

@@ -53,6 +53,7 @@ fn carry(
         credentials: Credentials::default(),
         long_poll: Duration::ZERO,
         is_repeatable: false,
+        wants_packed: false,
     };
     let upstream = Arc::clone(upstream);
     (tokio::spawn(async move { upstream.carry(forward, answer, place).await }), commanded)

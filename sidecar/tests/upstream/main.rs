@@ -96,7 +96,8 @@ impl Played {
 /// Makes a request that changes the homeserver each time it is sent.
 fn put() -> Forward {
     let request = Request::put("http://localhost/_matrix/client/v3/x").body(Bytes::from("body")).unwrap();
-    Forward { request, credentials: Credentials::default(), long_poll: Duration::ZERO, is_repeatable: false }
+    let (credentials, long_poll) = (Credentials::default(), Duration::ZERO);
+    Forward { request, credentials, long_poll, is_repeatable: false, wants_packed: false }
 }
 
 /// Makes a sliding sync: a POST that waits.

@@ -118,6 +118,8 @@ struct Session {
     /// Whether the peer has said that it knows bodies in any order; None before it has answered a message
     /// that says so of us.
     is_ours: Option<bool>,
+    /// Whether it has said that it knows packed bodies, when we said that we do.
+    packed_bodies: bool,
     /// Round trip of the handshake.
     round_trip: Option<Duration>,
     /// Blocks on their way; None before the first body of several.
@@ -309,6 +311,7 @@ impl Client {
             && let Some(state) = self.sessions.get_mut(&session)
         {
             state.is_ours = Some(parsed.capabilities & numbers::ANY_ORDER != 0);
+            state.packed_bodies = parsed.capabilities & numbers::PACKED_BODIES != 0;
         }
         match parsed {
             Ok(parsed) => self.advance(now, id, message.code, parsed, message.into_payload()),

@@ -191,6 +191,9 @@ pub struct Limits {
     /// Blocks asked for by one session that wait for the upstream, each block of a list by itself; one more
     /// is dropped (the client asks again). Default 256.
     pub waiting_blocks_per_session: usize,
+    /// Whether this end says that it knows packed bodies ([`lowband_wire::packed`]), where its peer says the
+    /// same. To pack and to unpack them is the application's. Default false.
+    pub packed_bodies: bool,
     /// Bytes of one request body; a longer one is answered 4.13. Default 8 MiB.
     pub upload: usize,
     /// Uploads of one session at the same time; one more ends the one that has been silent longest. With
@@ -269,6 +272,7 @@ impl Default for Limits {
             window: WINDOW,
             body_window: 64,
             waiting_blocks_per_session: 256,
+            packed_bodies: false,
             upload: 8 << 20,
             uploads_per_session: 32,
             download: 64 << 20,

@@ -64,24 +64,20 @@ pub(super) struct Origin {
     pub token: Token,
     /// Effect of taking a copy for a new message.
     pub effect: Effect,
-    /// Whether the message says that its sender knows bodies in any order.
-    pub any_order: bool,
+    /// What its sender says that it is capable of (option 65020).
+    pub says: u32,
 }
 
 impl Origin {
     pub(super) fn of(session: SessionId, network: Network, message: &Message) -> Origin {
         let Message { kind, id, token, .. } = *message;
-        let any_order = options::capabilities(message) & numbers::ANY_ORDER != 0;
-        Origin { session, network, kind, id, token, effect: Effect::of(message), any_order }
+        let (effect, says) = (Effect::of(message), options::capabilities(message));
+        Origin { session, network, kind, id, token, effect, says }
     }
 
-    /// Adds to a response what this server is capable of, if its client asks for that by saying the same of
-    /// itself.
-    pub(super) fn tell_capabilities(&self, mut response: Outgoing) -> Outgoing {
-        if self.any_order {
-            response.options.push((numbers::CAPABILITIES, uint(numbers::ANY_ORDER)));
-        }
-        response
+    /// Returns whether its sender knows bodies in any order.
+    pub(super) fn is_any_order(&self) -> bool {
+        self.says & numbers::ANY_ORDER != 0
     }
 
     /// Returns the key of the message; the id inside an acknowledgement is that of our own message.
@@ -265,10 +261,21 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
         self.transmit(session, message::empty(Kind::Reset, id));
     }
 
+    /// Adds to a response what this server is capable of, if its client asks for that by saying the same of
+    /// itself.
+    pub(super) fn tell_capabilities(&self, origin: &Origin, mut response: Outgoing) -> Outgoing {
+        let packed_bodies = if self.limits.packed_bodies { numbers::PACKED_BODIES } else { 0 };
+        let capabilities = origin.says & (numbers::ANY_ORDER | packed_bodies);
+        if capabilities != 0 {
+            response.options.push((numbers::CAPABILITIES, uint(capabilities)));
+        }
+        response
+    }
+
     /// Responds to a request as long as it has not been acknowledged: a confirmable one in the
     /// acknowledgement, any other in a non-confirmable message (RFC 7252 sections 5.2.1 and 5.2.3).
     pub(super) fn respond(&mut self, now: Instant, origin: &Origin, message: Outgoing) {
-        let message = origin.tell_capabilities(message);
+        let message = self.tell_capabilities(origin, message);
         if origin.kind == Kind::Confirmable {
             if let Some(bytes) = self.encode(origin.session, message, Kind::Acknowledgement, origin.id) {
                 self.answer_goes(origin.session, origin.id, bytes.len());

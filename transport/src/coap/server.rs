@@ -223,7 +223,7 @@ impl Server {
             self.messages.has_short_timers(session);
             self.judge_by_our_client(session, &message);
         }
-        if asker.any_order {
+        if asker.is_any_order() {
             self.messages.knows_any_order(session);
         }
         let said = access_token::said(&message);

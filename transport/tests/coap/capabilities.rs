@@ -36,6 +36,24 @@ fn only_the_answer_to_a_client_that_names_any_order_names_it() {
 }
 
 #[test]
+fn a_server_that_knows_packed_bodies_says_so_to_who_says_the_same() {
+    for (knows, value, expected) in [
+        (true, &b"\x07"[..], Some(6)),
+        (true, b"\x04", Some(4)),
+        (true, OURS, Some(2)),
+        (false, b"\x07", Some(2)),
+        (false, b"\x04", None),
+        (true, b"\xff", Some(6)),
+    ] {
+        let mut peer = Peer::with(Limits { packed_bodies: knows, ..Limits::default() });
+        peer.send(&make(CON, GET, 1).path("big").option(CAPABILITIES, value));
+        let (exchange, _) = peer.request();
+        assert_eq!(told(&peer.respond(exchange, b"short")[0]), expected, "{knows} {value:?}");
+        assert_eq!(told(&peer.get(2, "big", b"short")), None, "it stands in no later answer");
+    }
+}
+
+#[test]
 fn it_stands_in_every_kind_of_answer_and_in_its_copies() {
     let mut peer = Peer::with(Limits { exchanges_per_session: 3, ..Limits::default() });
     let whole = body(3000, 1);

@@ -62,6 +62,11 @@ pub const SHORT_TIMERS: u32 = 1;
 /// [`Q_BLOCK2`], and that the blocks of a request body may come in any order under one [`REQUEST_TAG`].
 pub const ANY_ORDER: u32 = 2;
 
+/// Bit of [`CAPABILITIES`]: this end knows [packed](crate::packed) bodies. A server sets it in its answer to
+/// a request that has it, and in no other; from then on requests may say Content-Format or Accept
+/// [`PACKED`](super::content_format::PACKED).
+pub const PACKED_BODIES: u32 = 4;
+
 /// Longest value of an option of text, in bytes: Uri-Path, Uri-Query and others (RFC 7252 section 5.10).
 pub const MAX_OPTION: usize = 255;
 

@@ -25,7 +25,7 @@ enum Found<'b> {
     Part,
     Text(&'static str),
     /// A sign, and bytes in base64.
-    Base64(&'static str, &'b [u8], GeneralPurpose),
+    Base64(&'static str, &'b [u8], &'static GeneralPurpose),
     /// A head as it is.
     Head(&'b [u8]),
 }
@@ -78,7 +78,7 @@ impl Unpacker {
                 match found {
                     Found::Part => break,
                     Found::Text(text) => write(text, cbor),
-                    Found::Base64(sign, base64, engine) => write_base64(sign, base64, &engine, cbor),
+                    Found::Base64(sign, base64, engine) => write_base64(sign, base64, engine, cbor),
                     Found::Head(head) => cbor.extend_from_slice(head),
                 }
                 bytes = rest;
@@ -115,9 +115,9 @@ fn find(bytes: &[u8]) -> Option<(Found<'_>, &[u8])> {
     const PART: Option<(Found<'_>, &[u8])> = Some((Found::Part, &[]));
     let (tag, rest) = bytes.split_first()?;
     let (sign, engine) = match *tag {
-        TAG_BASE64 => ("", STANDARD_NO_PAD),
-        TAG_BASE64URL => ("", URL_SAFE_NO_PAD),
-        _ => ("$", URL_SAFE_NO_PAD),
+        TAG_BASE64 => ("", &STANDARD_NO_PAD),
+        TAG_BASE64URL => ("", &URL_SAFE_NO_PAD),
+        _ => ("$", &URL_SAFE_NO_PAD),
     };
     if *tag != TAG_TABLE {
         return base64(sign, engine, rest);
@@ -145,7 +145,11 @@ fn find(bytes: &[u8]) -> Option<(Found<'_>, &[u8])> {
     }
 }
 
-fn base64<'b>(sign: &'static str, engine: GeneralPurpose, bytes: &'b [u8]) -> Option<(Found<'b>, &'b [u8])> {
+fn base64<'b>(
+    sign: &'static str,
+    engine: &'static GeneralPurpose,
+    bytes: &'b [u8],
+) -> Option<(Found<'b>, &'b [u8])> {
     let Some((head, behind)) = Head::read(bytes).ok()? else { return Some((Found::Part, &[])) };
     let length = head.length().filter(|length| head.major == Major::Bytes && *length <= LONGEST_TEXT)?;
     match behind.split_at_checked(length) {

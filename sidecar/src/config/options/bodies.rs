@@ -87,6 +87,7 @@ impl Bodies {
             dedup_per_session: message_ids?,
             dedup_total: dedup_memory?,
             answers_total: answer_memory?,
+            packed_bodies: true,
             ..Limits::default()
         })
     }

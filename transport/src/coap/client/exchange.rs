@@ -278,6 +278,9 @@ impl Client {
         if state.is_ours.is_none() && self.messages.limits.body_window > 1 {
             capabilities |= numbers::ANY_ORDER;
         }
+        if state.is_ours.is_none() && self.messages.limits.packed_bodies {
+            capabilities |= numbers::PACKED_BODIES;
+        }
         exchange.tells = part == Part::First && capabilities != 0;
         state.tokens.insert(exchange.token, id);
         let request = &exchange.request;

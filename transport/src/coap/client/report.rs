@@ -73,6 +73,11 @@ impl Client {
         Some(download.partial(exchange.restarts))
     }
 
+    /// Returns whether the peer of a session has said that it knows packed bodies.
+    pub fn knows_packed_bodies(&self, session: SessionId) -> bool {
+        self.sessions.get(&session).is_some_and(|state| state.packed_bodies)
+    }
+
     /// Returns what is known of the path of a session; None without such a session.
     pub fn path(&self, session: SessionId) -> Option<PathReport> {
         let state = self.sessions.get(&session)?;

@@ -294,7 +294,7 @@ mod tests {
         let mut layer = MessageLayer::new(times, Limits::default(), [1; 32]);
         let (session, network, token) = (SessionId(1), Network::alone(1), Token::EMPTY);
         let (kind, id, effect, now) = (Kind::Confirmable, MessageId(1), Effect::Acts, Instant::now());
-        let origin = Origin { session, network, kind, id, token, effect, any_order: false };
+        let origin = Origin { session, network, kind, id, token, effect, says: 0 };
         layer.opened(now, session, round_trip);
         layer.remember(now, &origin);
         layer.answer_goes(session, id, 1024);

@@ -122,7 +122,8 @@ impl<O: Copy + PartialEq> MessageLayer<O> {
                 self.counters.copies_without_answer += 1;
                 let (code, token) = (Code::INTERNAL_SERVER_ERROR, message.token);
                 let told = Outgoing { code, token, options: Vec::new(), payload: FORGOTTEN.into() };
-                self.encode(session, origin.tell_capabilities(told), Kind::Acknowledgement, message.id)
+                let told = self.tell_capabilities(&origin, told);
+                self.encode(session, told, Kind::Acknowledgement, message.id)
             }
         };
         if let Some(bytes) = again {

@@ -118,8 +118,8 @@ mod tests {
         let mut layer = layer(512);
         let token = Token::new(&[7; 8]).unwrap();
         let (network, effect) = (Network::alone(1), Effect::Acts);
-        let (id, any_order) = (MessageId(1), false);
-        let origin = Origin { session: SESSION, network, kind, id, token, effect, any_order };
+        let (id, says) = (MessageId(1), 0);
+        let origin = Origin { session: SESSION, network, kind, id, token, effect, says };
         layer.respond(Instant::now(), &origin, Outgoing { code, token, options, payload });
         let (_, bytes) = layer.poll_transmit().unwrap();
         assert!(bytes.len() <= 512, "{}", bytes.len());

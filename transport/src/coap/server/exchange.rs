@@ -183,7 +183,7 @@ impl Server {
         let Some(exchange) = self.exchanges.get_mut(&id) else { return };
         let Origin { session, network, .. } = exchange.asker;
         if exchange.acknowledged {
-            let message = exchange.asker.tell_capabilities(message);
+            let message = self.messages.tell_capabilities(&exchange.asker, message);
             self.messages.counters.separate_responses += 1;
             let turn = if exchange.for_block { Turn::Block } else { Turn::Small };
             let snapshot = exchange.snapshot();

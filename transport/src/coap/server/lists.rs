@@ -104,7 +104,7 @@ impl Server {
             return;
         }
         // The request itself has an answer, which says all else.
-        let asker = Origin { kind: Kind::NonConfirmable, any_order: false, ..asker };
+        let asker = Origin { kind: Kind::NonConfirmable, says: 0, ..asker };
         let wants_size = self.wants_size(asker.session);
         let list = List { asker, blocks, wants_size, is_answered: true, is_told: true };
         self.answer_list(now, id, list);

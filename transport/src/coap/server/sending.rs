@@ -40,7 +40,7 @@ impl Server {
             return;
         }
         let (pace, spacing) = (self.pace(session), bodies.spacing);
-        let asker = Origin { kind: Kind::NonConfirmable, any_order: false, ..asker };
+        let asker = Origin { kind: Kind::NonConfirmable, says: 0, ..asker };
         let round_trip = self.messages.smoothed(session);
         let sending = Sending::new(now, asker, size, pace, spacing, round_trip);
         self.messages.counters.bodies_sent_on += 1;
