@@ -4,7 +4,7 @@
 //! decrypted by these and its own number alone.
 
 use crate::coap::{Assembly, Describer, Room, Said, Translated, Way};
-use crate::exchange::{BodyKind, Exchange, MessageRef};
+use crate::exchange::{BodyError, BodyKind, Exchange, MessageRef};
 use crate::unread::Why;
 use crate::{Capture, Mark};
 use lowband_wire::coap::Code;
@@ -121,9 +121,22 @@ pub struct Content {
     pub format: Option<u16>,
     /// As it was sent.
     pub bytes: Vec<u8>,
+    /// The CBOR that it stands for, if it is packed CBOR: up to where it breaks off or cannot be read. None
+    /// of any other body.
+    pub unpacked: Option<Vec<u8>>,
     /// The JSON that it stands for, without any white space of our own, or why there is none; None if it is
     /// neither CBOR nor JSON.
-    pub json: Option<Result<Vec<u8>, lowband_codec::Error>>,
+    pub json: Option<Result<Vec<u8>, BodyError>>,
+}
+
+impl Content {
+    /// Returns the bytes that a reader wants: unpacked, or else as they were sent.
+    pub fn readable(&self) -> &[u8] {
+        match (&self.unpacked, &self.json) {
+            (None, _) | (_, Some(Err(BodyError::NotPacked(_)))) => &self.bytes,
+            (Some(unpacked), _) => unpacked,
+        }
+    }
 }
 
 impl fmt::Debug for Content {
@@ -286,7 +299,7 @@ impl Bodies {
 
 fn content(bytes: Vec<u8>, format: Option<u16>, way: Way) -> Content {
     let mut describer = Describer::new();
-    let Translated { kind, json, .. } = describer.translate(&bytes, format, way);
-    let json = json.map(|json| json.map(<[u8]>::to_vec));
-    Content { kind, format, bytes, json }
+    let Translated { kind, unpacked, json, .. } = describer.translate(&bytes, format, way);
+    let (unpacked, json) = (unpacked.map(<[u8]>::to_vec), json.map(|json| json.map(<[u8]>::to_vec)));
+    Content { kind, format, bytes, unpacked, json }
 }

@@ -2,9 +2,11 @@
 
 use crate::Time;
 use lowband_wire::coap::Code;
+use lowband_wire::packed::NotPacked;
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
+use thiserror::Error;
 
 /// One request and its response, with everything that was sent for them: copies, acknowledgements, all blocks
 /// of both bodies. Or a ping, or one notification.
@@ -167,13 +169,28 @@ pub struct Body {
     /// Blocks that were sent; 0 for a body that came in one message without a block option.
     pub blocks: u32,
     /// Why it cannot be read, if it cannot, with the offset of the byte.
-    pub error: Option<lowband_codec::Error>,
+    pub error: Option<BodyError>,
+}
+
+/// Why a body cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum BodyError {
+    /// It is not what its format says, or has no form in JSON.
+    #[error(transparent)]
+    Malformed(lowband_codec::Error),
+    /// The same of the CBOR that a packed body stands for, in which the offset is.
+    #[error("unpacked, {0}")]
+    Unpacked(lowband_codec::Error),
+    /// It is labelled packed CBOR, and no packer has made it, or not all of it is there.
+    #[error(transparent)]
+    NotPacked(NotPacked),
 }
 
 /// What a body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyKind {
-    /// CBOR, also where it is labelled JSON, as the reference implementation labels it.
+    /// CBOR, packed or not, also where it is labelled JSON, as the reference implementation labels it.
     Cbor,
     /// JSON as text.
     Json,

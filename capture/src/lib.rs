@@ -40,7 +40,7 @@ pub use capture::{Capture, Event, Limits, Options};
 pub use datagram::Datagram;
 pub use datagrams::Datagrams;
 pub use detail::Detail;
-pub use exchange::{Body, BodyKind, Exchange, Kind, Mark, MessageRef, Note, State, Traffic};
+pub use exchange::{Body, BodyError, BodyKind, Exchange, Kind, Mark, MessageRef, Note, State, Traffic};
 pub use key_log::KeyLog;
 pub use lowband_wire::coap::Code;
 pub use lowband_wire::dtls::suite::Suite;

@@ -1,12 +1,14 @@
 //! Bodies: put together from their blocks (RFC 7959), and described.
 
-use crate::exchange::{Body, BodyKind, Note};
+use crate::exchange::{Body, BodyError, BodyKind, Note};
 use crate::ranges::Ranges;
 use lowband_codec::{DecodeOptions, Decoder, EncodeOptions, Encoder, KeyTable, Limits};
 use lowband_wire::coap::block::Block;
 use lowband_wire::coap::content_format;
+use lowband_wire::packed::{NotPacked, Unpacker};
 
-/// Most bytes that a body may have when it is written as JSON or CBOR; a larger one has no such size.
+/// Most bytes that a body may have when it is unpacked, or written as JSON or CBOR; a larger one has no such
+/// size.
 const MAX_TRANSLATED: usize = 64 << 20;
 
 /// Which way a body goes: what no Content-Format means depends on it.
@@ -24,13 +26,16 @@ pub(crate) struct Describer {
     decoder: Decoder<'static>,
     encoder: Encoder<'static>,
     scratch: Vec<u8>,
+    unpacked: Vec<u8>,
 }
 
 /// What a body stands for.
 pub(crate) struct Translated<'a> {
     pub(crate) kind: BodyKind,
+    /// Of packed CBOR, the CBOR: up to where it breaks off or cannot be read.
+    pub(crate) unpacked: Option<&'a [u8]>,
     /// As JSON, if it is CBOR or JSON; or why not.
-    pub(crate) json: Option<Result<&'a [u8], lowband_codec::Error>>,
+    pub(crate) json: Option<Result<&'a [u8], BodyError>>,
     pub(crate) mislabelled: bool,
 }
 
@@ -42,6 +47,7 @@ impl Describer {
             decoder: Decoder::new(DecodeOptions { keys, limits }),
             encoder: Encoder::new(EncodeOptions { keys, limits, ..EncodeOptions::default() }),
             scratch: Vec::new(),
+            unpacked: Vec::new(),
         }
     }
 
@@ -53,24 +59,33 @@ impl Describer {
         way: Way,
     ) -> Translated<'a> {
         let kind = kind(bytes, format, way);
+        let is_packed = format == Some(content_format::PACKED);
+        self.scratch.clear();
+        self.unpacked.clear();
         let json = match kind {
+            BodyKind::Cbor if is_packed => Some(match unpack(bytes, &mut self.unpacked) {
+                Ok(()) => {
+                    let decoded = self.decoder.decode(&self.unpacked, &mut self.scratch);
+                    decoded.map(|_| self.scratch.as_slice()).map_err(BodyError::Unpacked)
+                }
+                Err(why) => Err(BodyError::NotPacked(why)),
+            }),
             BodyKind::Cbor => {
-                self.scratch.clear();
                 let decoded = self.decoder.decode(bytes, &mut self.scratch);
-                Some(decoded.map(|_| self.scratch.as_slice()))
+                Some(decoded.map(|_| self.scratch.as_slice()).map_err(BodyError::Malformed))
             }
             BodyKind::Json => {
-                self.scratch.clear();
-                Some(self.encoder.encode(bytes, &mut self.scratch).map(|_| bytes))
+                let encoded = self.encoder.encode(bytes, &mut self.scratch);
+                Some(encoded.map(|_| bytes).map_err(BodyError::Malformed))
             }
             BodyKind::Text | BodyKind::Other => None,
         };
         let mislabelled = kind == BodyKind::Cbor && format == Some(content_format::JSON);
-        Translated { kind, json, mislabelled }
+        Translated { kind, unpacked: is_packed.then_some(&self.unpacked), json, mislabelled }
     }
 
     fn describe(&mut self, bytes: &[u8], format: Option<u16>, way: Way, notes: &mut Vec<Note>) -> Body {
-        let Translated { kind, json, mislabelled } = self.translate(bytes, format, way);
+        let Translated { kind, json, mislabelled, .. } = self.translate(bytes, format, way);
         if mislabelled {
             note(notes, Note::MislabelledCbor);
         }
@@ -81,8 +96,16 @@ impl Describer {
         };
         // One very large body must not be paid for until the end.
         self.scratch.shrink_to(1 << 20);
+        self.unpacked.shrink_to(1 << 20);
         Body { bytes: bytes.len() as u64, json_bytes, format, kind, blocks: 0, error }
     }
+}
+
+/// Writes the CBOR that a packed body stands for, up to where it cannot be read.
+fn unpack(packed: &[u8], cbor: &mut Vec<u8>) -> Result<(), NotPacked> {
+    let mut unpacker = Unpacker::new(MAX_TRANSLATED);
+    unpacker.push(packed, cbor)?;
+    unpacker.finish(cbor)
 }
 
 /// Judges what a body is. The reference implementation labels CBOR as JSON, and the requests of its clients
@@ -91,7 +114,7 @@ impl Describer {
 fn kind(bytes: &[u8], format: Option<u16>, way: Way) -> BodyKind {
     let is_text = bytes.first().is_some_and(|first| *first < 0x80);
     match format {
-        Some(content_format::CBOR) => BodyKind::Cbor,
+        Some(content_format::CBOR | content_format::PACKED) => BodyKind::Cbor,
         Some(content_format::OCTET_STREAM) if way == Way::Request => BodyKind::Cbor,
         Some(content_format::JSON) if is_text => BodyKind::Json,
         Some(content_format::JSON) => BodyKind::Cbor,
@@ -235,4 +258,19 @@ pub(crate) fn whole(
     notes: &mut Vec<Note>,
 ) -> Option<Body> {
     (!payload.is_empty()).then(|| describer.describe(payload, format, way, notes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packed_body_that_stands_for_too_much_is_given_up() {
+        // The longest text of the table, 51 bytes in two.
+        let packed = [0xc6, 0x0d].repeat(MAX_TRANSLATED / 51);
+        let mut describer = Describer::new();
+        let translated = describer.translate(&packed, Some(content_format::PACKED), Way::Request);
+        let why = BodyError::NotPacked(NotPacked::TooLong(MAX_TRANSLATED));
+        assert_eq!((translated.kind, translated.json), (BodyKind::Cbor, Some(Err(why))));
+    }
 }

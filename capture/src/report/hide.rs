@@ -9,7 +9,7 @@
 mod members;
 
 use crate::detail::Content;
-use crate::exchange::{BodyKind, Exchange, Note};
+use crate::exchange::{BodyError, BodyKind, Exchange, Note};
 use lowband_wire::coap::numbers::{LOCATION_QUERY, PROXY_URI, URI_QUERY};
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
@@ -71,7 +71,7 @@ pub fn shows_bodies(exchange: &Exchange, secrets: Secrets) -> bool {
     secrets == Secrets::Shown || is_known && !has_secret_bodies(&exchange.path)
 }
 
-/// Returns whether a body of an exchange may be shown as it was sent, byte by byte.
+/// Returns whether a body of an exchange may be shown byte by byte.
 pub fn shows_body(exchange: &Exchange, content: &Content, secrets: Secrets) -> bool {
     shows_bodies(exchange, secrets) && shows_bytes(content, secrets)
 }
@@ -80,11 +80,11 @@ pub fn shows_body(exchange: &Exchange, content: &Content, secrets: Secrets) -> b
 /// anything else.
 pub fn shows_http_body(path: &str, body: &[u8], is_cbor: bool) -> bool {
     let json = match is_cbor {
-        true => Some(lowband_codec::cbor_to_json(body)),
+        true => Some(lowband_codec::cbor_to_json(body).map_err(BodyError::Malformed)),
         false => lowband_codec::json_to_cbor(body).is_ok().then(|| Ok(body.to_vec())),
     };
     let kind = if is_cbor { BodyKind::Cbor } else { BodyKind::Other };
-    let content = Content { kind, format: None, bytes: body.to_vec(), json };
+    let content = Content { kind, format: None, bytes: body.to_vec(), unpacked: None, json };
     !has_secret_bodies(path) && shows_bytes(&content, Secrets::Hidden)
 }
 

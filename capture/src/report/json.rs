@@ -1,10 +1,9 @@
 //! An exchange, what cannot be read, and totals as JSON, one line each.
 
 use super::hide::{self, Secrets};
-use super::printable::{Hex, controls_terminal};
+use super::printable::{Hex, controls_terminal, format_name};
 use crate::detail::{Content, Decoded, Detail, MessageDetail, Value};
 use crate::exchange::{Body, Exchange, Mark};
-use lowband_wire::coap::content_format;
 use std::fmt::{Display, Write};
 
 /// An object that is being written.
@@ -189,9 +188,9 @@ fn body(object: &mut Object<'_>, key: &str, body: Option<&Body>) {
     });
 }
 
-/// Writes a Content-Format: by the name of its media type, or else its number.
+/// Writes a Content-Format: by its name, or else its number.
 fn format(object: &mut Object<'_>, format: Option<u16>) {
-    match format.map(|number| content_format::media_type(number).ok_or(number)) {
+    match format.map(|number| format_name(number).ok_or(number)) {
         None => object.bare("format", "null"),
         Some(Ok(name)) => object.plain("format", name),
         Some(Err(number)) => object.bare("format", number),
@@ -212,11 +211,12 @@ fn details(object: &mut Object<'_>, exchange: &Exchange, detail: &Detail, secret
 
 /// Writes a body: JSON as it is, text as a string, anything else in hexadecimal.
 fn content(object: &mut Object<'_>, key: &str, content: &Content, secrets: Secrets) {
-    match (hide::json(content, secrets), std::str::from_utf8(&content.bytes)) {
+    let bytes = content.readable();
+    match (hide::json(content, secrets), std::str::from_utf8(bytes)) {
         (Some(json), _) => object.bare(key, OneLine(&json)),
         (None, _) if !hide::shows_bytes(content, secrets) => object.plain(key, hide::HIDDEN),
         (None, Ok(text)) => object.text(key, text),
-        (None, Err(_)) => object.plain(key, Hex(&content.bytes)),
+        (None, Err(_)) => object.plain(key, Hex(bytes)),
     }
 }
 
@@ -306,7 +306,8 @@ mod tests {
     fn a_body_stays_on_its_line() {
         let body = |bytes: &[u8], json: Option<&[u8]>| {
             let json = json.map(|json| Ok(json.to_vec()));
-            let content = Content { kind: BodyKind::Other, format: None, bytes: bytes.to_vec(), json };
+            let bytes = bytes.to_vec();
+            let content = Content { kind: BodyKind::Other, format: None, bytes, unpacked: None, json };
             let mut out = String::new();
             let mut object = Object::begin(&mut out);
             super::content(&mut object, "body", &content, Secrets::Hidden);

@@ -1,5 +1,6 @@
 //! Characters and bytes as they may stand in a line.
 
+use lowband_wire::coap::content_format;
 use std::fmt::{self, Display, Write};
 
 /// Returns whether a character would control a terminal, or the order in which it shows others: controls,
@@ -22,6 +23,12 @@ impl Display for Printable<'_> {
             _ => f.write_char(character),
         })
     }
+}
+
+/// Returns the name of a Content-Format: that of its media type, or of packed CBOR, which has none.
+pub(super) fn format_name(number: u16) -> Option<&'static str> {
+    let packed = (number == content_format::PACKED).then_some("packed CBOR");
+    packed.or_else(|| content_format::media_type(number))
 }
 
 /// Bytes in hexadecimal.

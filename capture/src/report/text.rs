@@ -6,11 +6,10 @@
 //! ```
 
 use super::hide::{self, Secrets};
-use super::printable::{Hex, Printable};
+use super::printable::{Hex, Printable, format_name};
 use crate::Time;
 use crate::detail::{Content, Decoded, Detail, OptionValue, Value};
-use crate::exchange::{Exchange, Kind, Mark, Note, State};
-use lowband_wire::coap::content_format;
+use crate::exchange::{BodyError, Exchange, Kind, Mark, Note, State};
 use lowband_wire::coap::message::View;
 use std::fmt::{Display, Write};
 
@@ -175,12 +174,15 @@ fn option_value(out: &mut String, option: &OptionValue, secrets: Secrets) {
 
 /// Writes a body; `secrets` is None for one that is hidden as a whole.
 fn body(out: &mut String, name: &str, content: &Content, secrets: Option<Secrets>) {
-    let format = content.format.map(|format| match content_format::media_type(format) {
+    let format = content.format.map(|format| match format_name(format) {
         Some(name) => format!(" of {name}"),
         None => format!(" of format {format}"),
     });
     let bytes = counted(content.bytes.len() as u64, "byte");
     let _infallible = write!(out, "  {name}: {bytes}{}", format.unwrap_or_default());
+    if let (Some(unpacked), Some(Ok(_) | Err(BodyError::Unpacked(_)))) = (&content.unpacked, &content.json) {
+        let _infallible = write!(out, ", {} as CBOR", grouped(unpacked.len() as u64));
+    }
     match &content.json {
         Some(Ok(json)) => {
             let _infallible = write!(out, ", {} as JSON", grouped(json.len() as u64));
@@ -196,10 +198,11 @@ fn body(out: &mut String, name: &str, content: &Content, secrets: Option<Secrets
         let _infallible = writeln!(out, " {}", hide::HIDDEN);
         return;
     }
-    let _infallible = match (&json, std::str::from_utf8(&content.bytes)) {
+    let readable = content.readable();
+    let _infallible = match (&json, std::str::from_utf8(readable)) {
         (Some(json), _) => write!(out, "\n    {}", Printable(json)),
         (_, Ok(text)) => write!(out, "\n    {}", Printable(text)),
-        (_, Err(_)) => write!(out, "\n    {}", Hex(&content.bytes)),
+        (_, Err(_)) => write!(out, "\n    {}", Hex(readable)),
     };
     out.push('\n');
 }

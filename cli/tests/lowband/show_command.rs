@@ -111,6 +111,31 @@ fn secrets_are_shown_only_when_asked_for() {
 }
 
 #[test]
+fn a_packed_body_is_shown_as_what_it_stands_for() {
+    let json = r#"{"ciphertext":"AQIDBAUG","event_id":"$AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA","type":"m.room.message"}"#;
+    let cbor = lowband_codec::json_to_cbor(json.as_bytes()).unwrap();
+    let packed = lowband_wire::packed::pack(&cbor);
+    // PUT of /test, with an empty token and Content-Format 65060, in UDP and IPv4.
+    let coap = [&b"\x40\x03\x00\x01\xb4test\x12\xfe\x24\xff"[..], &packed].concat();
+    let length = |before: usize| ((before + coap.len()) as u16).to_be_bytes();
+    let mut packet = [&[0x45, 0][..], &length(28), &[0, 0, 0, 0, 64, 17, 0, 0]].concat();
+    packet.extend([10, 0, 0, 1, 10, 0, 0, 2, 0xc3, 0x50, 0x16, 0x33]);
+    packet.extend([&length(8)[..], &[0, 0], &coap].concat());
+    let mut file = b"\xd4\xc3\xb2\xa1\x02\0\x04\0\0\0\0\0\0\0\0\0\xff\xff\0\0\x65\0\0\0".to_vec();
+    let captured = (packet.len() as u32).to_le_bytes();
+    file.extend([&[0; 8][..], &captured, &captured, &packet].concat());
+    let file = TemporaryFile::with("packed.pcap", &file);
+    let output = run(&["show", "-v", file.path()]);
+    assert_quiet_success(&output);
+    let sizes =
+        format!("{} bytes of packed CBOR, {} as CBOR, {} as JSON", packed.len(), cbor.len(), json.len());
+    assert!(stdout(&output).contains(&format!("  request: {sizes}\n    {json}\n")), "{}", stdout(&output));
+    let output = run(&["show", "-v", "--json", file.path()]);
+    assert_quiet_success(&output);
+    assert!(stdout(&output).contains(&format!(r#""request":{json},"#)), "{}", stdout(&output));
+}
+
+#[test]
 fn what_cannot_be_read_is_told_with_its_frames() {
     let output = show("chain.pcap", &[]);
     assert_eq!(status(&output), 0);

@@ -3,10 +3,13 @@
 use super::{Arrived, Exchanges};
 use crate::session::Session;
 use crate::testing::{Bench, CLIENT, COAP, address, message};
-use crate::{BodyKind, Event, Exchange, Kind, Limits, Mark, MessageRef, Note, Options, State, Time, Why};
+use crate::{
+    BodyError, BodyKind, Event, Exchange, Kind, Limits, Mark, MessageRef, Note, Options, State, Time, Why,
+};
 use std::time::Duration;
 
 mod any_order;
+mod packed;
 
 const CON: u8 = 0;
 const NON: u8 = 1;
@@ -584,7 +587,11 @@ fn bodies_say_what_they_are_and_what_is_wrong_with_them() {
         talk.down(ACK, code, 1, b"a", with.as_ref().map_or(&[], |one| &one[..]), payload);
         let Exchange { response_body, notes, .. } = talk.only();
         let body = response_body.unwrap();
-        (body.kind, body.json_bytes, body.error.map(|error| error.offset), notes)
+        let offset = body.error.map(|error| match error {
+            BodyError::Malformed(error) => error.offset,
+            other => panic!("{other}"),
+        });
+        (body.kind, body.json_bytes, offset, notes)
     };
     assert_eq!(kind(Some(&[60]), CONTENT, b"\xa0"), (BodyKind::Cbor, Some(2), None, vec![]));
     assert_eq!(kind(Some(&[50]), CONTENT, b"{ }"), (BodyKind::Json, Some(3), None, vec![]));

@@ -3,8 +3,9 @@
 
 use super::HIDDEN;
 use crate::detail::Content;
-use crate::exchange::BodyKind;
+use crate::exchange::{BodyError, BodyKind};
 use lowband_codec::KeyTable;
+use lowband_wire::packed::NotPacked;
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -47,14 +48,16 @@ pub(super) fn hide(json: &str) -> Cow<'_, str> {
 }
 
 /// Returns true if a body has a secret member. Of one that cannot be read, each name counts that stands
-/// anywhere in it, and each integer that a name has in CBOR.
+/// anywhere in it, and each integer that a name has in CBOR. One that no packer has made may have any name
+/// behind the place where that shows: in packed CBOR a name is a number or other bytes.
 pub(super) fn has_secrets(content: &Content) -> bool {
+    let bytes = content.unpacked.as_ref().unwrap_or(&content.bytes);
     match &content.json {
         Some(Ok(json)) => !secret_values(json).is_empty(),
+        Some(Err(BodyError::NotPacked(NotPacked::Item(_) | NotPacked::TooLong(_)))) => true,
         _ => SECRET_MEMBERS.iter().any(|name| {
-            let is_there = |wanted: &[u8]| {
-                content.bytes.windows(wanted.len()).any(|bytes| bytes.eq_ignore_ascii_case(wanted))
-            };
+            let is_there =
+                |wanted: &[u8]| bytes.windows(wanted.len()).any(|bytes| bytes.eq_ignore_ascii_case(wanted));
             is_there(name.as_bytes())
                 || content.kind == BodyKind::Cbor && key(name).is_some_and(|key| is_there(&key))
         }),
@@ -175,7 +178,7 @@ mod tests {
 
     fn content(kind: BodyKind, bytes: &[u8], json: Option<&str>) -> Content {
         let json = json.map(|json| Ok(json.as_bytes().to_vec()));
-        Content { kind, format: None, bytes: bytes.to_vec(), json }
+        Content { kind, format: None, bytes: bytes.to_vec(), unpacked: None, json }
     }
 
     #[test]
