@@ -5,7 +5,7 @@ import { appendFileSync, copyFileSync, mkdtempSync, readFileSync, rmSync } from 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { capture, har, smallPcap, writeLarge } from './captures.js';
+import { capture, har, packedPcap, smallPcap, writeLarge } from './captures.js';
 import { Page, browse } from './page.js';
 
 let browser;
@@ -246,6 +246,29 @@ test('repeats and missing answers are seen at once', async (t) => {
     'ACK 2.05  1 byte',
   ]);
   assert.deepEqual(await page.find('#messages .at').allTextContents(), ['+0.0', '+2,000', '+2,010']);
+});
+
+test('a packed body is shown unpacked, and why another one cannot be', async (t) => {
+  // {"type": "m.room.message", "ciphertext": "AQIDBAUG"} with both values packed, and a tag that no packer
+  // writes.
+  const bodies = ['a202e01857d646010203040506', 'a202c1'].map((hex) => Buffer.from(hex, 'hex'));
+  const file = { name: 'packed.pcap', mimeType: '', buffer: packedPcap(bodies) };
+  const page = await open(t, [file]);
+  await page.find('#exchanges .exchange').first().click();
+  await page.find('#body-request').click();
+  assert.equal(await page.find('#body-note').textContent(), 'Sent as packed CBOR, 13 bytes. Shown unpacked, 28 bytes.');
+  assert.match(await page.find('#message-options').textContent(), /Content-Format1265060/);
+  await page.find('#body-json').click();
+  const json = (await page.find('#capture-json').textContent()).replaceAll(/\s/g, '');
+  assert.match(json, /"type":"m\.room\.message","ciphertext":"AQIDBAUG"/);
+
+  await page.find('#exchanges .exchange').nth(1).click();
+  await page.find('#body-note').filter({ hasText: 'Hidden' }).waitFor();
+  await page.find('#said').evaluate((said) => said.replaceChildren());
+  await page.find('#secrets').check();
+  await page.find('#said').filter({ hasText: 'read' }).waitFor();
+  await page.find('#exchanges .exchange').nth(1).click();
+  await page.find('#body-note').filter({ hasText: 'byte 2 of the packed body stands for nothing' }).waitFor();
 });
 
 test('a HAR file shows its bodies of CBOR, and says where it is not sure of them', async (t) => {

@@ -8,15 +8,18 @@ const FOLDER = process.env.LOWBAND_CAPTURES ?? fileURLToPath(new URL('../../capt
 /** Returns the path of a capture or a key log that the crate `capture` is tested with. */
 export const capture = (name) => `${FOLDER}/${name}`;
 
-/** A `PUT` with its answer in clear CoAP on port 5683, as two packets of raw IPv4. */
-function exchange(number, body) {
+/**
+ * A `PUT` with its answer in clear CoAP on port 5683, as two packets of raw IPv4; `format` is its
+ * Content-Format in bytes.
+ */
+function exchange(number, body, format = [60]) {
   const client = 40_000 + (number % 200);
   const id = number & 0xffff;
   const token = Buffer.alloc(4);
   token.writeUInt32BE(number);
   const head = (type, code) => Buffer.concat([Buffer.from([0x40 | (type << 4) | 4, code, id >> 8, id & 0xff]), token]);
-  // Uri-Path `7` stands for /sync; Content-Format 60 is application/cbor; then the payload.
-  const request = Buffer.concat([head(0, 0x03), Buffer.from([0xb1, 0x37, 0x11, 60, 0xff]), body]);
+  // Uri-Path `7` stands for /sync; then the Content-Format, 60 is application/cbor; then the payload.
+  const request = Buffer.concat([head(0, 0x03), Buffer.from([0xb1, 0x37, 0x10 | format.length, ...format, 0xff]), body]);
   const answer = Buffer.concat([head(2, 0x45), Buffer.from([0xc1, 60, 0xff, 0xa0])]);
   return [packet(client, 5683, request), packet(5683, client, answer)];
 }
@@ -80,6 +83,12 @@ export function smallPcap() {
     [301e6, fourthAnswer],
   ];
   return Buffer.concat([pcapHeader(), ...packets.map(([time, bytes]) => record(time, bytes))]);
+}
+
+/** A pcap of an exchange for each body of packed CBOR, Content-Format 65060. */
+export function packedPcap(bodies) {
+  const packets = bodies.flatMap((body, number) => exchange(number + 1, body, [0xfe, 0x24]));
+  return Buffer.concat([pcapHeader(), ...packets.map((bytes, place) => record(place * 5000, bytes))]);
 }
 
 /** Writes a pcap of at least this many bytes, of exchanges with a kilobyte of body; returns their number. */

@@ -5,10 +5,11 @@
 
 use crate::pieces::Pieces;
 use crate::sessions;
+use lowband_capture::detail::Content;
 use lowband_capture::key_log::Added;
 use lowband_capture::report::hide::{self, Secrets};
 use lowband_capture::report::{Faults, Others, Totals, json};
-use lowband_capture::{Detail, Event, Exchange, MessageRef, Options};
+use lowband_capture::{BodyError, Detail, Event, Exchange, MessageRef, Options};
 use std::fmt;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -214,14 +215,24 @@ impl Capture {
         line
     }
 
-    /// Returns a body of the exchange whose details were asked for last, as it was sent; `undefined` if there
-    /// is none, or it may hold secrets.
+    /// Returns a body of the exchange whose details were asked for last, as it was sent, or unpacked if that
+    /// was packed CBOR; `undefined` if there is none, or it may hold secrets.
     pub fn body(&self, response: bool) -> Option<Vec<u8>> {
-        let Last { position, detail } = self.last.as_ref()?;
-        let Kept { exchange, .. } = self.told.exchanges.get(*position)?;
-        let content = if response { &detail.response_body } else { &detail.request_body };
-        let shown = content.as_ref().filter(|content| hide::shows_body(exchange, content, self.secrets));
-        shown.map(|content| content.bytes.clone())
+        self.content(response).map(|content| content.readable().to_vec())
+    }
+
+    /// Returns what is to be known about what [`Capture::body`] returns: that it was sent as packed CBOR, or
+    /// why it cannot be unpacked. `undefined` of any other body.
+    pub fn body_remark(&self, response: bool) -> Option<String> {
+        let content = self.content(response)?;
+        let (sent, readable) = (content.bytes.len(), content.readable().len());
+        Some(match (&content.unpacked, &content.json) {
+            (Some(_), Some(Err(BodyError::NotPacked(why)))) => {
+                format!("Sent as packed CBOR, and not readable: {why}. Shown as it was sent.")
+            }
+            (Some(_), _) => format!("Sent as packed CBOR, {sent} bytes. Shown unpacked, {readable} bytes."),
+            (None, _) => return None,
+        })
     }
 
     /// Returns what a body of an exchange is: `cbor`, `json`, `text` or `other`; `undefined` if there is
@@ -230,6 +241,16 @@ impl Capture {
         let Kept { exchange, .. } = self.told.exchanges.get(position)?;
         let body = if response { &exchange.response_body } else { &exchange.request_body };
         body.as_ref().map(|body| body.kind.name().to_owned())
+    }
+}
+
+impl Capture {
+    /// Returns a body of the exchange whose details were asked for last, if it may be shown.
+    fn content(&self, response: bool) -> Option<&Content> {
+        let Last { position, detail } = self.last.as_ref()?;
+        let Kept { exchange, .. } = self.told.exchanges.get(*position)?;
+        let content = if response { &detail.response_body } else { &detail.request_body };
+        content.as_ref().filter(|content| hide::shows_body(exchange, content, self.secrets))
     }
 }
 
@@ -370,6 +391,55 @@ mod tests {
         assert_eq!(added["unread"].as_array().unwrap().len(), 2);
         assert_eq!(added["unread"][1]["line"], 3);
         assert_eq!(added["unread"][1]["why"], "not a label of a key log");
+    }
+
+    /// Returns a pcap of one PUT in clear CoAP with this body of packed CBOR.
+    fn packed_put(body: &[u8]) -> Vec<u8> {
+        // An empty token, Uri-Path `xy`, Content-Format 65060.
+        let coap = [&b"\x40\x03\x00\x01\xb2xy\x12\xfe\x24\xff"[..], body].concat();
+        let length = |before: usize| ((before + coap.len()) as u16).to_be_bytes();
+        let mut ip = [&[0x45, 0][..], &length(28), &[0, 0, 0, 0, 64, 17, 0, 0]].concat();
+        ip.extend([10, 0, 0, 1, 10, 0, 0, 2, 0xc3, 0x50, 0x16, 0x33]);
+        ip.extend([&length(8)[..], &[0, 0], &coap].concat());
+        let mut file = b"\xd4\xc3\xb2\xa1\x02\0\x04\0\0\0\0\0\0\0\0\0\xff\xff\0\0\x65\0\0\0".to_vec();
+        file.extend(
+            [&[0; 8][..], &(ip.len() as u32).to_le_bytes(), &(ip.len() as u32).to_le_bytes(), &ip].concat(),
+        );
+        file
+    }
+
+    #[test]
+    fn a_packed_body_is_given_unpacked_with_a_remark_and_a_broken_one_with_the_reason() {
+        let unpacked = b"\xa1\x02\x6em.room.message";
+        for (body, secrets, shown, remark) in [
+            (
+                &b"\xa1\x02\xe0"[..],
+                false,
+                Some(&unpacked[..]),
+                "Sent as packed CBOR, 3 bytes. Shown unpacked, 17 bytes.",
+            ),
+            // Behind what no packer writes there may be any secret.
+            (b"\xa1\x02\xc1", false, None, ""),
+            (
+                b"\xa1\x02\xc1",
+                true,
+                Some(b"\xa1\x02\xc1"),
+                "Sent as packed CBOR, and not readable: byte 2 of the packed body stands for nothing. Shown as it \
+                 was sent.",
+            ),
+        ] {
+            let mut capture = Capture::new(secrets);
+            let file = packed_put(body);
+            read(&mut capture, &file);
+            let detail = detail(&mut capture, &file, 0);
+            assert_eq!(capture.body(false).as_deref(), shown, "{detail}");
+            assert_eq!(capture.body_remark(false).unwrap_or_default(), remark);
+            assert_eq!(
+                (capture.body_kind(0, false).as_deref(), capture.body_remark(true)),
+                (Some("cbor"), None)
+            );
+            assert_eq!(detail["request_body"]["bytes"], 3);
+        }
     }
 
     #[test]

@@ -81,9 +81,9 @@ export interface Message {
 export interface Body {
   /** What it is: `cbor`, `json`, `text` or `other`. */
   readonly kind: string;
-  /** What was sent; undefined if it is hidden. */
+  /** What was sent, unpacked if it is packed CBOR; undefined if it is hidden. */
   readonly bytes: Uint8Array<ArrayBuffer> | undefined;
-  /** What is to be known before it is believed: how the bytes were found. */
+  /** What is to be known before it is believed: how the bytes were found, or that they were packed. */
   readonly remark?: string;
 }
 

@@ -271,8 +271,9 @@ async function detail(ask: number, position: number): Promise<void> {
   const bodyOf = (response: boolean): Body | undefined => {
     const kind = capture.body_kind(position, response);
     if (kind === undefined) return undefined;
-    const sent = capture.body(response);
-    return { kind, bytes: sent === undefined ? undefined : Uint8Array.from(sent) };
+    const bytes = capture.body(response);
+    const remark = capture.body_remark(response);
+    return { kind, bytes: bytes === undefined ? undefined : Uint8Array.from(bytes), ...(remark === undefined ? {} : { remark }) };
   };
   tell({ is: 'detail', ask, detail: detailOf(line, now.sessions, bodyOf) });
 }
