@@ -125,6 +125,54 @@ local ERRORS = {
     unexpected_break = "a CBOR break stands where no indefinite-length item can end",
     unexpected_end = "the input ends inside a value",
 }
+
+-- Texts of packed CBOR, by number from 0 on.
+local TEXTS = {
+    "m.room.message", "m.room.encrypted", "m.megolm.v1.aes-sha2", "m.room.member", "m.mentions", "m.text",
+    "join", "leave", "m.relates_to", "unread_notifications", "notification_count", "highlight_count",
+    "m.reaction", "rel_type", "key", "ts", "m.annotation", "m.receipt", "m.read", "m.typing", "user_ids",
+    "m.presence", "m.direct", "currently_active", "last_active_ago", "m.thread", "m.in_reply_to",
+    "is_falling_back", "m.replace", "m.new_content", "m.reference", "m.notice", "m.emote", "m.image",
+    "org.matrix.custom.html", "info", "mimetype", "size", "url", "signed_curve25519",
+    "device_one_time_keys_count", "device_unused_fallback_key_types",
+    "org.matrix.msc2732.device_unused_fallback_key_types", "summary", "m.heroes", "m.joined_member_count",
+    "m.invited_member_count", "m.room.name", "m.room.topic", "m.room.avatar", "m.room.create",
+    "m.room.power_levels", "m.room.join_rules", "m.room.history_visibility", "m.room.encryption",
+    "m.room.canonical_alias", "m.room.redaction", "pos", "lists", "ranges", "required_state", "num_live",
+    "bump_stamp", "initial", "joined_count", "invited_count", "is_dm", "extensions", "range", "room_ids",
+    "count", "SYNC", "timeline_limit", "e2ee", "receipts", "heroes", "unstable_expanded_timeline",
+    "expanded_timeline", "m.olm.v1.curve25519-aes-sha2", "m.room_key", "m.room_key_request",
+    "m.forwarded_room_key", "m.megolm_backup.v1.curve25519-aes-sha2", "m.room.guest_access",
+    "m.room.third_party_invite", "m.room.server_acl", "m.room.tombstone", "m.room.pinned_events",
+    "m.space.child", "m.space.parent", "m.push_rules", "m.tag", "m.file", "m.audio", "m.video", "m.location",
+    "m.sticker", "m.login.password", "m.id.user", "m.login.dummy", "m.login.token", "invite", "knock",
+    "public", "private", "shared", "world_readable", "joined", "restricted", "invited", "can_join",
+    "forbidden", "public_chat", "private_chat", "trusted_private_chat", "application/json", "image/jpeg",
+    "image/png", "text/html", "thumbnail_url", "thumbnail_info", "thumbnail_file", "file", "sha256",
+    "A256CTR", "key_ops", "encrypt", "decrypt", "canonical_alias", "joined_members", "invited_members",
+    "aliases", "federate", "m.federate", "predecessor", "additional_creators", "notifications", "room",
+    "historical", "max_lifetime", "rotation_period_ms", "rotation_period_msgs", "session_key",
+    "forwarding_curve25519_key_chain", "sender_claimed_keys", "sender_claimed_ed25519_key", "forwarded_count",
+    "first_message_index", "is_verified", "session_data", "etag", "auth_data", "public_key",
+    "user_signing_keys", "self_signing_keys", "master_keys", "user_signing", "self_signing", "master",
+    "usage", "keys", "algorithms", "fallback", "fallback_keys", "one_time_key_counts", "device_one_time_keys",
+    "curve25519", "ed25519", "global", "override", "underride", "rule_id", "pattern", "default", "enabled",
+    "actions", "conditions", "kind", "event_match", "room_member_count", "sender_notification_permission",
+    "contains_display_name", "event_property_is", "event_property_contains", "notify", "dont_notify",
+    "set_tweak", "highlight", "sound", "ring", "value", "online", "offline", "unavailable", "start",
+    "M_FORBIDDEN", "M_UNKNOWN", "M_UNKNOWN_TOKEN", "M_MISSING_TOKEN", "M_NOT_FOUND", "M_LIMIT_EXCEEDED",
+    "M_UNRECOGNIZED", "M_UNKNOWN_POS", "retry_after_ms", "expires_in_ms", "refresh_token", "flows", "stages",
+    "session", "params", "completed", "auth", "invite_room_state", "knock_state", "not_types", "types",
+    "limit", "lazy_load_members", "include_redundant_members", "m.call.invite", "m.relations",
+    "current_user_participated", "latest_event", "m.topic",
+}
+
+-- What is wrong with a packed body.
+local NOT_PACKED = {
+    Item = "byte %.0f of the packed body stands for nothing",
+    CutOff = "the packed body breaks off at byte %.0f",
+    TooLong = "the packed body stands for more than %.0f bytes",
+}
 -- end: written by tools/wireshark-tables
 
 -- Options (RFC 7252 section 12.2, RFC 7959 section 6, RFC 9175 section 5.1, RFC 9177 section
@@ -133,13 +181,15 @@ local OPTION = {
     ETAG = 4, URI_PATH = 11, CONTENT_FORMAT = 12, URI_QUERY = 15, ACCEPT = 17, BLOCK2 = 23, BLOCK1 = 27,
     Q_BLOCK2 = 31, AUTHORIZATION = 256, CBOR_VERSION = 257, REQUEST_TAG = 292, CAPABILITIES = 65020,
 }
--- Content-Formats (RFC 7252 section 12.3). The reference's clients say octet-stream for CBOR.
-local FORMAT = { OCTET_STREAM = 42, JSON = 50, CBOR = 60 }
+-- Content-Formats (RFC 7252 section 12.3); 65060 is lowband's own. The reference's clients say octet-stream
+-- for CBOR.
+local FORMAT = { OCTET_STREAM = 42, JSON = 50, CBOR = 60, PACKED = 65060 }
 local METHODS = { "GET", "POST", "PUT", "DELETE", "FETCH", "PATCH", "iPATCH" }
 -- Bits of the capabilities (docs/protocol.md section 3).
 local ANY_ORDER = 2
 local CAPABILITIES = {
     { 1, "may repeat a request sooner than after 2 s" }, { ANY_ORDER, "knows bodies in any order" },
+    { 4, "knows packed bodies" },
 }
 
 ---- limits ------------------------------------------------------------------------------------------------
@@ -505,6 +555,139 @@ local function read_cbor(bytes)
     return table.concat(reader.out), reader.items_shown, sentence
 end
 
+---- packed CBOR (Content-Format 65060) ---------------------------------------------------------------------
+
+-- The tags, and what may stand behind the first one (wire/src/packed.rs).
+local TAG = { TABLE = 0xc6, BASE64URL = 0xd5, BASE64 = 0xd6 }
+local TRUE, NULL = 0xf5, 0xf6
+-- Texts that take one byte: simple values 0 to 15.
+local ONE_BYTE = 16
+-- Bytes behind a tag, at most.
+local LONGEST_TEXT = 65536
+local SIGNS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+-- Ends the unpacking of a body; `unpack_body` catches it.
+local function fail_packed(name, number)
+    error({ sentence = string.format(NOT_PACKED[name], number) }, 0)
+end
+
+-- Returns the base64 of bytes, without padding. `last` are the last two signs of the alphabet.
+local function base64(bytes, last)
+    local signs = SIGNS .. last
+    return (string.gsub(bytes, "..?.?", function(group)
+        local first, second, third = string.byte(group, 1, 3)
+        local bits, text = first * 65536 + (second or 0) * 256 + (third or 0), ""
+        for place = 1, #group + 1 do
+            local sign = math.floor(bits / 64 ^ (4 - place)) % 64 + 1
+            text = text .. string.sub(signs, sign, sign)
+        end
+        return text
+    end))
+end
+
+-- Returns a text as CBOR has it.
+local function text_item(text)
+    local length = #text
+    if length < 24 then return string.char(0x60 + length) .. text end
+    if length < 256 then return string.char(0x78, length) .. text end
+    local low = string.char(math.floor(length / 256) % 256, length % 256)
+    if length < 65536 then return "\x79" .. low .. text end
+    return "\x7a" .. string.char(math.floor(length / 2 ^ 24), math.floor(length / 65536) % 256) .. low .. text
+end
+
+local function is_known_text(byte)
+    return byte and byte >= 0xe0 and byte < 0xe0 + ONE_BYTE
+end
+
+-- Returns what one of the three tags and what is behind it stand for.
+local function read_tagged(reader)
+    local at, bytes = reader.at, reader.bytes
+    local tag, first = string.byte(bytes, at + 1, at + 2)
+    local is_table = tag == TAG.TABLE and first ~= TRUE
+    reader.at = at + (tag == TAG.TABLE and (first == TRUE or first == NULL) and 2 or 1)
+    local from, head = reader.at, string.byte(bytes, reader.at + 1)
+    local major, _, argument = read_head(reader)
+    if is_table and first == NULL then
+        if major ~= MAJOR.TAG and not is_known_text(head) then fail_packed("Item", at) end
+        return string.sub(bytes, from + 1, reader.at)
+    end
+    if is_table and (major == MAJOR.UNSIGNED or major == MAJOR.NEGATIVE) then
+        local text = TEXTS[ONE_BYTE + 2 * argument + major + 1]
+        if not text then fail_packed("Item", at) end
+        return text_item(text)
+    end
+    if major ~= MAJOR.BYTES or not argument or argument > LONGEST_TEXT then fail_packed("Item", at) end
+    if reader.at + argument > #bytes then fail_packed("CutOff", #bytes) end
+    from = reader.at
+    reader.at = from + argument
+    local sign = tag ~= TAG.TABLE and "" or is_table and "$" or "!"
+    local last = tag == TAG.BASE64 and "+/" or "-_"
+    return text_item(sign .. base64(string.sub(bytes, from + 1, reader.at), last))
+end
+
+-- Returns what the next item, its head if it is an array or a map, or the next piece of a string stands for.
+-- Nil: it cannot stand there, and what follows is passed on as it is.
+local function read_packed(reader)
+    local at, first = reader.at, string.byte(reader.bytes, reader.at + 1)
+    if not reader.in_pieces and (first == TAG.TABLE or first == TAG.BASE64URL or first == TAG.BASE64) then
+        reader.is_tagged = true
+        local item = read_tagged(reader)
+        reader.is_tagged = false
+        return item
+    end
+    if not reader.in_pieces and is_known_text(first) then
+        reader.at = at + 1
+        return text_item(TEXTS[first - 0xe0 + 1])
+    end
+    local major, _, argument = read_head(reader)
+    local is_string = major == MAJOR.BYTES or major == MAJOR.TEXT
+    if reader.in_pieces and not (is_string and argument) then
+        if first ~= BREAK then return nil end
+        reader.in_pieces = false
+    elseif major == MAJOR.TAG then
+        fail_packed("Item", at)
+    elseif is_string and not argument then
+        reader.in_pieces = true
+    elseif is_string then
+        reader.at = math.min(reader.at + argument, #reader.bytes)
+    end
+    return string.sub(reader.bytes, at + 1, reader.at)
+end
+
+local function read_all_packed(reader)
+    while reader.at < #reader.bytes do
+        reader.item = reader.at
+        local item = read_packed(reader)
+        if not item then fail("invalid_head", reader.item) end
+        reader.length = reader.length + #item
+        if reader.length > MAX_BODY then fail_packed("TooLong", MAX_BODY) end
+        reader.out[#reader.out + 1] = item
+    end
+end
+
+-- Returns the CBOR that a packed body stands for, and a sentence if it is not one; then the CBOR is that of
+-- what was read before.
+local function unpack_body(bytes)
+    if #bytes > MAX_BODY then
+        return "", string.format("byte %d: %s", MAX_BODY, ERRORS.input_too_large)
+    end
+    local reader = { bytes = bytes, at = 0, item = 0, out = {}, length = 0 }
+    local is_well, failure = pcall(read_all_packed, reader)
+    local sentence
+    if not is_well and type(failure) ~= "table" then
+        sentence = "the plugin failed: " .. tostring(failure)
+    elseif not is_well and failure.sentence then
+        sentence = failure.sentence
+    elseif not is_well and reader.is_tagged then
+        local is_cut = failure.kind == "unexpected_end"
+        sentence = string.format(NOT_PACKED[is_cut and "CutOff" or "Item"], is_cut and #bytes or reader.item)
+    elseif not is_well then
+        -- What is not well-formed CBOR is packed as it is, from there on.
+        reader.out[#reader.out + 1] = string.sub(bytes, reader.item + 1)
+    end
+    return table.concat(reader.out), sentence
+end
+
 ---- paths -------------------------------------------------------------------------------------------------
 
 local function push_segment(path, segment)
@@ -771,6 +954,7 @@ local fields = {
     query = ProtoField.string("lowband.query", "Query"),
     authorization = ProtoField.string("lowband.authorization", "Option 256 Authorization"),
     cbor_version = ProtoField.uint32("lowband.cbor_version", "Option 257 CBOR-Version"),
+    content_format = ProtoField.uint32("lowband.content_format", "Option 12 Content-Format"),
     request_tag = ProtoField.bytes("lowband.request_tag", "Option 292 Request-Tag"),
     capabilities = ProtoField.uint32("lowband.capabilities", "Option 65020 Capabilities"),
     request_in = ProtoField.framenum("lowband.request_in", "Request in", base.NONE, frametype.REQUEST),
@@ -778,6 +962,7 @@ local fields = {
     blocks = ProtoField.uint32("lowband.blocks", "Blocks"),
     whole_in = ProtoField.framenum("lowband.whole_in", "Body put together in"),
     so_far = ProtoField.string("lowband.so_far", "Body so far"),
+    packed_bytes = ProtoField.uint32("lowband.packed_bytes", "Bytes as packed CBOR"),
     cbor_bytes = ProtoField.uint32("lowband.cbor_bytes", "Bytes as CBOR"),
     json_bytes = ProtoField.uint32("lowband.json_bytes", "Bytes as JSON"),
     json = ProtoField.string("lowband.json", "JSON"),
@@ -819,10 +1004,11 @@ local function show_json(tree, json)
     tree:add(fields.json, ByteArray.new(json, true):tvb("JSON"):range(), json)
 end
 
--- Shows a body of CBOR; `range` has its bytes.
-local function show_cbor(tree, range)
+-- Shows a body of CBOR; `range` has its bytes. `why` is a mistake that has been found before.
+local function show_cbor(tree, range, why)
     local bytes = range:raw()
     local json, items, sentence = read_cbor(bytes)
+    sentence = why or sentence
     local branch = tree:add(range, "CBOR")
     branch:add(fields.cbor_bytes, #bytes)
     show_json(branch, json)
@@ -830,8 +1016,17 @@ local function show_cbor(tree, range)
     show_items(branch, items, range)
 end
 
+local function show_packed(tree, range)
+    local cbor, why = unpack_body(range:raw())
+    local branch = tree:add(range, "Packed CBOR")
+    branch:add(fields.packed_bytes, range:len())
+    if cbor == "" then return show_error(branch, why) end
+    show_cbor(branch, ByteArray.new(cbor, true):tvb("Unpacked CBOR"):range(), why)
+end
+
 local function show_body(tree, range, format, message)
     local is_request = message.code < 32
+    if format == FORMAT.PACKED then return show_packed(tree, range) end
     if format == FORMAT.CBOR or is_request and (not format or format == FORMAT.OCTET_STREAM) then
         show_cbor(tree, range)
     elseif format == FORMAT.JSON and not find_invalid_utf8(range:raw()) then
@@ -867,6 +1062,8 @@ local function show_options(tree, message, range)
         if option.number == OPTION.AUTHORIZATION then
             local hidden = string.format("hidden, %d bytes", #option.value)
             tree:add(fields.authorization, bytes, lowband.prefs.show_tokens and option.value or hidden)
+        elseif option.number == OPTION.CONTENT_FORMAT and number == FORMAT.PACKED then
+            tree:add(fields.content_format, bytes, number):append_text(" (packed CBOR)")
         elseif option.number == OPTION.CBOR_VERSION and number then
             tree:add(fields.cbor_version, bytes, number)
         elseif option.number == OPTION.REQUEST_TAG then

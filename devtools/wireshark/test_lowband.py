@@ -5,6 +5,7 @@ The codec's vectors travel as bodies of CoAP over UDP, and what the plugin shows
 codec gives. Blocks, options and codes are compared with what was sent.
 """
 
+import base64
 import json
 import os
 import pathlib
@@ -28,6 +29,7 @@ ETAG, URI_PATH, CONTENT_FORMAT, URI_QUERY, ACCEPT, BLOCK2, BLOCK1 = 4, 11, 12, 1
 AUTHORIZATION, CBOR_VERSION, REQUEST_TAG, CAPABILITIES = 256, 257, 292, 65020
 Q_BLOCK2 = 31
 CBOR = (CONTENT_FORMAT, b"\x3c")
+PACKED = (CONTENT_FORMAT, b"\xfe\x24")
 UDP = 17
 
 
@@ -157,6 +159,117 @@ class Bodies(PluginTest):
                 self.assertIn(f'"{vector["error"]}", "{sentence}"', source)
 
 
+# An event as lowband_wire::packed::pack gives it, and as JSON.
+PACKED_EVENT = (
+    "a303a31854e21857d6584503080012700280090b9adeaa17ce082bef89ed40c7d996b56157211f2a6ba93aac836cb23b002d1da653c32360"
+    "dfb69fce0f1fdebf48b0df6be1134583b31a65e9dc5097b81856d65820224c2a5b14f6cf2dc323513fcccd96abe084f2daf7784a6cc6c5468c"
+    "6acc3ddc01c658200102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f2002e1"
+)
+EVENT = (
+    '{"content":{"algorithm":"m.megolm.v1.aes-sha2","ciphertext":"AwgAEnACgAkLmt6qF84IK++J7UDH2Za1YVchHyprqTqsg2yyOwAt'
+    'HaZTwyNg37afzg8f3r9IsN9r4RNFg7MaZencUJe4","session_id":"IkwqWxT2zy3DI1E/zM2Wq+CE8tr3eEpsxsVGjGrMPdw"},"event_id":'
+    '"$AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA","type":"m.room.encrypted"}'
+)
+
+
+class PackedBodies(PluginTest):
+    def bodies(self, payloads, more=()):
+        put = lambda mid, payload: up(coap(CON, PUT, mid, b"t", [*path("x"), PACKED], payload))
+        return self.rows(
+            [put(mid, payload) for mid, payload in enumerate(payloads)],
+            "lowband.json", "lowband.error", "lowband.packed_bytes", "lowband.cbor_bytes", more=more,
+        )
+
+    def test_an_event_is_shown_as_its_json_whole_or_in_blocks(self):
+        packed = bytes.fromhex(PACKED_EVENT)
+        self.assertEqual(self.bodies([packed]), [(EVENT, "", str(len(packed)), "234")])
+        last = (len(packed) - 1) // SIZE
+        options = lambda number: [*path("x"), PACKED, (BLOCK1, block(number, number < last))]
+        parts = [(number, packed[number * SIZE : number * SIZE + SIZE]) for number in range(last + 1)]
+        datagrams = [up(coap(CON, PUT, number, b"t", options(number), part)) for number, part in parts]
+        rows = self.rows(datagrams, "lowband.json", "lowband.content_format")
+        self.assertEqual([row[0] for row in rows], [""] * last + [EVENT])
+        self.assertEqual(rows[0][1], "65060")
+        tree = self.tshark(pcap([packet(*datagrams[-1])]), "-O", "lowband")
+        self.assertIn("Option 12 Content-Format: 65060 (packed CBOR)\n", tree)
+
+    def test_each_text_of_the_table_has_its_number(self):
+        source = (HERE.parent.parent / "wire/src/packed/table.rs").read_text()
+        known = re.findall(r'^    "([^"]+)",$', source, re.MULTILINE)
+        self.assertEqual(len(known), 224)
+
+        def number(place):
+            if place < 16:
+                return bytes([0xE0 | place])
+            major, value = (place - 16) % 2 * 0x20, (place - 16) // 2
+            return b"\xc6" + bytes([major | value] if value < 24 else [major | 24, value])
+
+        body = b"\x98\xe0" + b"".join(number(place) for place in range(len(known)))
+        ((text, error, _, _),) = self.bodies([body])
+        self.assertEqual((json.loads(text), error), (known, ""))
+
+    def test_base64_of_any_length_and_alphabet_comes_back(self):
+        chance = random.Random(7)
+        lengths = [0, 1, 2, 3, 22, 23, 24, 32, 190, 191, 192, 255, 256, 700]
+        for tag, sign, encode in (
+            (b"\xd6", "", base64.b64encode), (b"\xd5", "", base64.urlsafe_b64encode),
+            (b"\xc6", "$", base64.urlsafe_b64encode), (b"\xc6\xf5", "!", base64.urlsafe_b64encode),
+        ):
+            texts = [chance.randbytes(length) for length in lengths] + [bytes(range(256))]
+            body = bytes([0x80 | 24, len(texts)])
+            for text in texts:
+                body += tag + b"\x59" + struct.pack("!H", len(text)) + text
+            expected = [sign + encode(text).decode().rstrip("=") for text in texts]
+            ((text, error, _, _),) = self.bodies([body])
+            self.assertEqual((json.loads(text), error), (expected, ""))
+
+    def test_what_no_packer_writes_is_refused_in_the_words_of_the_crate(self):
+        tests = (HERE.parent.parent / "wire/src/packed/tests.rs").read_text()
+        told = re.findall(r'\("([0-9a-f ]+)", NotPacked::(\w+)\((\d+)\)\)', tests)
+        self.assertGreater(len(told), 10)
+        source = (HERE.parent.parent / "wire/src/packed.rs").read_text()
+        words = {name: text for text, name in re.findall(r'#\[error\("([^"]+)"\)\]\n    (\w+)\(', source)}
+        rows = self.bodies([bytes.fromhex(packed) for packed, _, _ in told])
+        for (packed, name, number), row in zip(told, rows, strict=True):
+            with self.subTest(packed):
+                self.assertEqual(row[1], words[name].format(number))
+
+    def test_what_was_read_before_a_mistake_is_shown_and_what_json_does_not_have_is_refused(self):
+        bodies = ["82e0c1", "82e0d64601", "82e0c6f6c101", "a102", "82e01c", "5f01", "7f646a6f696eff", "7f01"]
+        self.assertEqual([row[:2] for row in self.bodies([bytes.fromhex(body) for body in bodies])], [
+            ('["m.room.message",', "byte 2 of the packed body stands for nothing"),
+            ('["m.room.message",', "the packed body breaks off at byte 5"),
+            ('["m.room.message",', "byte 16: a CBOR tag has no form in JSON"),
+            ('{"type":', "byte 2: the input ends inside a value"),
+            ('["m.room.message",', "byte 16: the CBOR head is reserved or not well-formed"),
+            ("", "byte 0: a CBOR byte string has no form in JSON"),
+            ('"join"', ""),
+            ("", "byte 1: an indefinite-length text may only hold definite-length texts"),
+        ])
+
+    def test_nothing_that_is_cut_off_or_changed_makes_the_plugin_fail(self):
+        packed, chance = bytes.fromhex(PACKED_EVENT), random.Random(11)
+        bodies = [packed[:length] for length in range(1, len(packed))]
+        for _ in range(500):
+            changed = bytearray(packed)
+            for _ in range(chance.randint(1, 4)):
+                changed[chance.randrange(len(changed))] = chance.randrange(256)
+            bodies.append(bytes(changed))
+        rows = self.bodies(bodies)
+        self.assertEqual(len(rows), len(bodies))
+        self.assertNotIn("plugin failed", str(rows))
+        self.assertTrue(all(row[1] for row in rows[: len(packed) - 1]))
+
+
+class PackedLimits(PluginTest):
+    limits = {"MAX_BODY": "300"}
+
+    def test_a_body_that_stands_for_too_much_is_given_up(self):
+        put = up(coap(CON, PUT, 1, b"t", [*path("x"), PACKED], b"\x98\x20" + b"\xe0" * 32))
+        ((error,),) = self.rows([put], "lowband.error")
+        self.assertEqual(error, "the packed body stands for more than 300 bytes")
+
+
 class Paths(PluginTest):
     def test_path_options_of_the_vectors_become_the_paths_that_the_codec_gives(self):
         told = [vector for vector in vectors("paths.json") if "segments" in vector and vector.get("only") != "compress"]
@@ -173,12 +286,12 @@ class Messages(PluginTest):
     def test_options_are_shown_by_name_and_tokens_only_on_demand(self):
         options = [
             *path("7"), (URI_QUERY, b"access_token=syt_x"), (URI_QUERY, b"timeout=0"), (AUTHORIZATION, b"syt_secret"),
-            (CBOR_VERSION, b"\x01"), (REQUEST_TAG, b"xy"), (REQUEST_TAG, b""), (CAPABILITIES, b"\x03"),
+            (CBOR_VERSION, b"\x01"), (REQUEST_TAG, b"xy"), (REQUEST_TAG, b""), (CAPABILITIES, b"\x07"),
         ]
         datagrams = [up(coap(CON, GET, 1, b"t", options))]
         names = ["authorization", "cbor_version", "request_tag", "capabilities", "query"]
         fields = ["lowband." + name for name in names]
-        shown = ("1", "7879|<MISSING>", "3")
+        shown = ("1", "7879|<MISSING>", "7")
         self.assertEqual(self.rows(datagrams, *fields), [("hidden, 10 bytes", *shown, "access_token=hidden&timeout=0")])
         told = self.rows(datagrams, *fields, more=["-o", "lowband.show_tokens:TRUE"])
         self.assertEqual(told, [("syt_secret", *shown, "access_token=syt_x&timeout=0")])
@@ -187,7 +300,8 @@ class Messages(PluginTest):
             "Low-bandwidth Matrix: GET /_matrix/client/r0/sync",
             "Option 256 Authorization: hidden, 10 bytes",
             "Option 257 CBOR-Version: 1",
-            "Option 65020 Capabilities: 3 (1: may repeat a request sooner than after 2 s) (2: knows bodies in any order)",
+            "Option 65020 Capabilities: 7 (1: may repeat a request sooner than after 2 s) (2: knows bodies in any order)"
+            " (4: knows packed bodies)",
         ):
             self.assertIn(line + "\n", tree)
 
