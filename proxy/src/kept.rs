@@ -34,7 +34,7 @@ use http_body_util::BodyExt;
 use openssl::sha::sha256;
 pub(crate) use policy::Moments;
 use policy::Policy;
-use shelves::{Key, Owner, Shelves, Visit};
+use shelves::{Key, Shelves, Visit};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -95,8 +95,8 @@ impl Kept {
         if self.is_off || is_for_the_server {
             return None;
         }
-        let key = Key { url: sha256(url.as_bytes()), account: hash(account) };
-        let visit = self.shelves().enter(hash(share), key);
+        let key = Key { url: sha256(url.as_bytes()), account: account.hash() };
+        let visit = self.shelves().enter(share.hash(), key);
         Some(Asking { kept: self.clone(), visit })
     }
 
@@ -104,8 +104,8 @@ impl Kept {
     /// it, since a part may be its own, from before the homeserver was seen to know it.
     pub(crate) fn forget(&self, account: &Account) {
         let mut shelves = self.shelves();
-        shelves.clear(&hash(account));
-        shelves.clear(&hash(&Account::nobody()));
+        shelves.clear(&account.hash());
+        shelves.clear(&Account::nobody().hash());
     }
 
     /// Forgets all of everybody's: tokens have ended, and nobody here can say which.
@@ -121,11 +121,6 @@ impl Kept {
     fn shelves(&self) -> MutexGuard<'_, Shelves<Answer>> {
         self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Returns what stands for an account. No token is empty, so that of nobody is nobody else's.
-fn hash(account: &Account) -> Owner {
-    sha256(account.token().unwrap_or_default().as_bytes())
 }
 
 /// One request to the homeserver, beside what is kept.

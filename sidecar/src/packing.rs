@@ -1,4 +1,5 @@
-//! Bodies in fewer bytes, for clients that have heard that this server knows them (docs/protocol.md section 5).
+//! Bodies in fewer bytes, for clients that have heard that this server knows them (docs/protocol.md section
+//! 5).
 //!
 //! ```text
 //! request: PACKED -> unpack -> as if it had come in CBOR        answer: CBOR -> Packing -> PACKED

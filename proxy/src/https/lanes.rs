@@ -12,7 +12,8 @@
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Requests of a lane at a time: servers are asked for streams "no smaller than 100" (RFC 9113 section 6.5.2).
+/// Requests of a lane at a time: servers are asked for streams "no smaller than 100" (RFC 9113 section
+/// 6.5.2).
 const REQUESTS: u16 = 100;
 /// Bytes of one answer that may have come before they are read. With a round trip of 600 ms 3.5 Mbit/s go
 /// through it; with the default [`crate::Limits::requests`] clients that read nothing hold 128 MiB, those of

@@ -138,7 +138,10 @@ fn all_shelves_are_cleared_at_once_and_copies_under_way_end_on_none() {
     shelves.clear_all();
     shelves.put(&mut visit, 1);
     shelves.leave(&mut visit);
-    assert_eq!((shelves.total, shelves.copying, shelves.by_owner.len(), shelves.heaviest.len()), (0, 0, 0, 0));
+    assert_eq!(
+        (shelves.total, shelves.copying, shelves.by_owner.len(), shelves.heaviest.len()),
+        (0, 0, 0, 0)
+    );
 }
 
 #[test]
