@@ -16,6 +16,7 @@ pub(crate) use lowband_wire::coap::uint::uint;
 pub(crate) fn tight_limits() -> Limits {
     Limits {
         exchanges_per_session: 3,
+        packed_bodies: true,
         waiting_blocks_per_session: 4,
         upload: 10_000,
         uploads_per_session: 2,

@@ -22,6 +22,7 @@ pub mod handshake;
 pub mod key_log;
 pub mod messages;
 mod openssl_random;
+pub mod packed;
 pub mod push;
 pub mod records;
 pub mod sequence;

@@ -5,7 +5,7 @@
 use lowband_fuzz::dice::Dice;
 use lowband_fuzz::{
     annotate, capture_exchanges, capture_file, capture_ip, capture_records, client, codec, diagnostic,
-    filter, front, handshake, key_log, messages, push, records, sequence, server, sessions,
+    filter, front, handshake, key_log, messages, packed, push, records, sequence, server, sessions,
 };
 use std::fs;
 use std::panic::{self, AssertUnwindSafe};
@@ -29,6 +29,11 @@ fn diagnostic_notation_holds_over_changed_seeds() {
 #[test]
 fn the_ends_of_documents_hold_over_changed_seeds() {
     over_changed_seeds("sequence", sequence::run, 20_000);
+}
+
+#[test]
+fn packed_bodies_hold_over_changed_seeds() {
+    over_changed_seeds("packed", packed::run, 20_000);
 }
 
 #[test]
