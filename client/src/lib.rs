@@ -61,3 +61,4 @@ pub use lowband_transport::{Mistake, SetupError};
 pub use lowband_wire::coap::fault::Unsendable;
 pub use lowband_wire::coap::numbers::{MAX_ACCESS_TOKEN, MAX_OPTION};
 pub use lowband_wire::coap::{Code, Method, content_format};
+pub use lowband_wire::packed::NotPacked;

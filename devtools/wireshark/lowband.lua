@@ -563,7 +563,7 @@ local TRUE, NULL = 0xf5, 0xf6
 -- Texts that take one byte: simple values 0 to 15.
 local ONE_BYTE = 16
 -- Bytes behind a tag, at most.
-local LONGEST_TEXT = 65536
+local LONGEST_TEXT = 16384
 local SIGNS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 -- Ends the unpacking of a body; `unpack_body` catches it.

@@ -57,7 +57,7 @@ pub(crate) fn meaning(error: &Error) -> Meaning {
     match error {
         Error::Target(_) | Error::AccessToken(_) | Error::Unsendable(_) => Meaning::Unfit,
         // The server has answered, and said nothing of use.
-        Error::Protocol(_) | Error::Reset | Error::Other(_) => Meaning::Unfit,
+        Error::Protocol(_) | Error::NotPacked(_) | Error::Reset | Error::Other(_) => Meaning::Unfit,
         // What fails without having been sent is repeated by the connection itself, up to a point.
         Error::Closed(_) | Error::Timeout => Meaning::Lost,
         _ => Meaning::Unsent,
@@ -67,7 +67,8 @@ pub(crate) fn meaning(error: &Error) -> Meaning {
 /// Returns whether a request of which the server has seen something went wrong there, so that it must not be
 /// carried out elsewhere.
 pub(crate) fn has_arrived(error: &Error) -> bool {
-    matches!(error, Error::Protocol(_) | Error::Reset | Error::Other(_) | Error::Closed(_) | Error::Timeout)
+    use Error::{Closed, NotPacked, Other, Protocol, Reset, Timeout};
+    matches!(error, Protocol(_) | NotPacked(_) | Reset | Other(_) | Closed(_) | Timeout)
 }
 
 #[cfg(test)]

@@ -241,6 +241,7 @@ impl Ways {
         let is_of_the_link = !matches!(
             why,
             Error::Protocol(_)
+                | Error::NotPacked(_)
                 | Error::Unsendable(_)
                 | Error::Target(_)
                 | Error::AccessToken(_)

@@ -7,9 +7,9 @@
 
 use crate::refusal::Refusal;
 use bytes::Bytes;
-use lowband_wire::coap::Code;
 use lowband_wire::coap::content_format::{CBOR, JSON, PACKED};
 use lowband_wire::coap::options::{RequestOptions, ResponseOptions};
+use lowband_wire::coap::{Code, Method};
 use lowband_wire::packed::{self, NotPacked, Packer};
 
 const NOT_PACKED: Refusal = Refusal::diagnostic(
@@ -18,12 +18,20 @@ const NOT_PACKED: Refusal = Refusal::diagnostic(
 );
 
 /// Makes a request one in CBOR, with a body of at most so many bytes. Returns whether the answer is wanted
-/// packed.
+/// packed. A GET has no body that would count (RFC 7252 section 5.5).
 ///
 /// # Errors
 ///
 /// The body is not a packed one, or too long.
-pub fn unpack(options: &mut RequestOptions, body: &mut Vec<u8>, most: usize) -> Result<bool, Refusal> {
+pub fn unpack(
+    method: Method,
+    options: &mut RequestOptions,
+    body: &mut Vec<u8>,
+    most: usize,
+) -> Result<bool, Refusal> {
+    if method == Method::Get {
+        body.clear();
+    }
     if options.content_format == Some(PACKED) {
         let most = most.min(packed::longest_request(body.len()));
         *body = packed::unpack(body, most).map_err(|why| match why {
@@ -106,14 +114,26 @@ mod tests {
         ] {
             let mut options = options(format, accept);
             let mut body = if format == Some(PACKED) { SHORT } else { PLAIN }.to_vec();
-            assert_eq!(unpack(&mut options, &mut body, 100), Ok(wanted), "{format:?} {accept:?}");
+            assert_eq!(
+                unpack(Method::Put, &mut options, &mut body, 100),
+                Ok(wanted),
+                "{format:?} {accept:?}"
+            );
             assert_eq!(((options.content_format, options.accept), &body[..]), (then, PLAIN));
         }
     }
 
     #[test]
+    fn a_payload_of_a_get_is_ignored() {
+        let mut body = b"\\xd6".to_vec();
+        assert_eq!(unpack(Method::Get, &mut options(Some(PACKED), None), &mut body, 100), Ok(false));
+        assert!(body.is_empty());
+    }
+
+    #[test]
     fn a_body_of_known_texts_alone_cannot_grow_without_bound() {
-        let refused = unpack(&mut options(Some(PACKED), None), &mut vec![0xe0; 10_000], 1 << 20).unwrap_err();
+        let refused = unpack(Method::Put, &mut options(Some(PACKED), None), &mut vec![0xe0; 10_000], 1 << 20)
+            .unwrap_err();
         assert_eq!(refused.code, Code::REQUEST_ENTITY_TOO_LARGE);
     }
 
@@ -122,10 +142,11 @@ mod tests {
         for (body, most, code) in
             [(&b"\xd6"[..], 100, Code::BAD_REQUEST), (SHORT, 16, Code::REQUEST_ENTITY_TOO_LARGE)]
         {
-            let refused = unpack(&mut options(Some(PACKED), None), &mut body.to_vec(), most).unwrap_err();
+            let refused =
+                unpack(Method::Put, &mut options(Some(PACKED), None), &mut body.to_vec(), most).unwrap_err();
             assert_eq!(refused.code, code);
         }
-        assert_eq!(unpack(&mut options(Some(PACKED), None), &mut SHORT.to_vec(), 17), Ok(false));
+        assert_eq!(unpack(Method::Put, &mut options(Some(PACKED), None), &mut SHORT.to_vec(), 17), Ok(false));
     }
 
     fn answer(content_format: u16) -> ResponseOptions {

@@ -54,6 +54,9 @@ pub(crate) use waiting::Counted;
 
 /// Bytes of an error body that are read for its `errcode` or `retry_after_ms`.
 const MAX_ERROR: usize = 16 << 10;
+/// The longest answer of known length, in bytes, that is put together before it is packed: with what becomes
+/// of it less than what counts for an answer that its client does not read.
+const SHORT: usize = 64 << 10;
 
 /// Returns the bytes that HTTP/2 and Envoy hold of an answer that is not read on: a full window here, and
 /// `by_envoy` there (`--held-by-envoy`). Envoy leaves the sidecar out of its own bounds, so the bytes count
@@ -279,7 +282,7 @@ impl Upstream {
         }
         let kind = Body::of(&response.parts.headers, response.body.is_end_stream());
         let Some(format) = kind.content_format() else { return Ok(None) };
-        response.begun = self.whole_error(Bytes::new(), &mut response.body).await?;
+        response.begun = self.whole(Bytes::new(), &mut response.body, MAX_ERROR).await?;
         let refused = Refused::read(format, &response.begun);
         if let (Some(Refused::Unknown), Some(token)) = (refused, token) {
             answer.tell(News::Refused(token.clone())).await?;
@@ -307,7 +310,7 @@ impl Upstream {
             }
             Reading::Matrix(head) => {
                 if parts.status.is_client_error() || parts.status.is_server_error() {
-                    first = self.whole_error(first, &mut body).await?;
+                    first = self.whole(first, &mut body, MAX_ERROR).await?;
                     let is_short = first.len() <= MAX_ERROR;
                     if is_short
                         && !response::is_matrix_error(parts.status, head.options.content_format, &first)
@@ -329,8 +332,12 @@ impl Upstream {
         answer: &AnswerWriter,
     ) -> Result<(), End> {
         if head.time_in_body {
-            first = self.whole_error(first, body).await?;
+            first = self.whole(first, body, MAX_ERROR).await?;
             head.options.max_age = response::retry_after_in_body(head.options.content_format, &first);
+        }
+        if wants_packed && head.options.size.is_some_and(|size| size <= SHORT as u64) {
+            // Its length when packed is worth the wait: a client that knows it asks for no block beyond.
+            first = self.whole(first, body, SHORT).await?;
         }
         let mut last = body.is_end_stream() || first.is_empty();
         let mut packing = Packing::begin(wants_packed, &head.options);
@@ -349,10 +356,10 @@ impl Upstream {
         Ok(())
     }
 
-    /// Returns the whole body of an error, unless it is longer than errors are.
-    async fn whole_error(&self, first: Bytes, body: &mut Arriving) -> Result<Bytes, Failure> {
+    /// Returns the whole body, unless it is longer than `most` bytes.
+    async fn whole(&self, first: Bytes, body: &mut Arriving, most: usize) -> Result<Bytes, Failure> {
         let mut whole = BytesMut::from(first);
-        while whole.len() <= MAX_ERROR && !body.is_end_stream() {
+        while whole.len() <= most && !body.is_end_stream() {
             let piece = self.piece(body).await?;
             if piece.is_empty() {
                 break;

@@ -11,6 +11,7 @@
 use http::uri::Authority;
 use lowband_codec::{KeyTable, PathTable};
 use lowband_sidecar::credentials::Credentials;
+use lowband_sidecar::packing;
 use lowband_sidecar::reachable::judge;
 use lowband_sidecar::request::{Asker, forward};
 use lowband_sidecar::status;
@@ -80,17 +81,20 @@ fn content_formats_have_the_numbers_of_the_page() {
         (content_format::JSON, "application/json"),
         (content_format::OCTET_STREAM, "application/octet-stream"),
         (content_format::TEXT, "text/plain; charset=utf-8"),
+        (content_format::PACKED, "application/cbor"),
     ];
     let rows = table("| number | type | in requests | in responses |");
     let told: Vec<_> = rows.iter().map(|row| (row[0].parse().unwrap(), quoted(&row[1]).concat())).collect();
     assert_eq!(told, known.map(|(number, name)| (number, name.to_owned())));
     for row in rows {
-        let options = RequestOptions {
+        let mut options = RequestOptions {
             path: vec!["9".into(), "!r".into(), "t".into(), "1".into()],
             content_format: row[0].parse().ok(),
             ..RequestOptions::default()
         };
-        let sent = request(&options, vec![0xa0]).map(|request| {
+        let mut body = vec![0xa0];
+        packing::unpack(Method::Put, &mut options, &mut body, 1).unwrap();
+        let sent = request(&options, body).map(|request| {
             let kind = request.headers()["content-type"].to_str().unwrap().to_owned();
             kind.strip_prefix("application/").unwrap().to_uppercase()
         });

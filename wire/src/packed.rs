@@ -37,8 +37,8 @@ use thiserror::Error;
 pub use unpacker::Unpacker;
 
 /// The longest text that is put in other words, in bytes. Longer ones pass as they are, so that neither end
-/// holds more than this of a body.
-pub const LONGEST_TEXT: usize = 65_536;
+/// holds more than this of a body. What Olm and Megolm make of a message seldom is.
+pub const LONGEST_TEXT: usize = 16_384;
 
 const TAG_TABLE: u8 = 0xc6;
 const TAG_BASE64URL: u8 = 0xd5;

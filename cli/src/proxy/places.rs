@@ -2,6 +2,7 @@
 //! what room is there for answers.
 
 use crate::coap::url::unbracketed;
+use lowband_system::scaled::{SIZES, scaled};
 use std::net::{Ipv6Addr, SocketAddr};
 
 /// Parses the address of `--listen`. What is wrong shows the form, with the port that was meant.
@@ -45,8 +46,6 @@ pub(super) fn origin(text: &str) -> Result<String, String> {
     }
 }
 
-/// Units of `--keep`, in bytes.
-const UNITS: [(&str, usize); 3] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 /// The most that `--keep` takes, in bytes.
 const MOST_KEPT: usize = 1 << 30;
 
@@ -55,10 +54,7 @@ pub(super) fn kept(text: &str) -> Result<usize, String> {
     if text == "off" {
         return Ok(0);
     }
-    let unit = UNITS.iter().find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?, *bytes)));
-    let (digits, unit) = unit.unwrap_or((text, 1));
-    let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
-    let size = digits.parse::<usize>().ok().filter(|_| is_number).and_then(|number| number.checked_mul(unit));
+    let size = scaled(text, SIZES).map(|size| usize::try_from(size).unwrap_or(usize::MAX));
     match size {
         None => Err("a size is expected, as 65536, 512KiB or 4MiB, or off".to_owned()),
         Some(size) if size > MOST_KEPT => Err("1GiB is the most".to_owned()),
@@ -126,7 +122,7 @@ mod tests {
             ("2GiB", None),
             ("99999999999GiB", None),
             ("4MB", None),
-            ("4 MiB", None),
+            ("4 MiB", Some(4 << 20)),
             ("+4", None),
             ("", None),
             ("MiB", None),

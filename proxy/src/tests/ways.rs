@@ -315,3 +315,19 @@ async fn https_that_stops_getting_through_is_told_once() {
     assert_eq!(told.len(), 1, "{logged}");
     assert!(told[0].contains("WARN") && told[0].contains("Connection refused"), "{}", told[0]);
 }
+
+#[tokio::test]
+async fn what_may_not_be_done_twice_is_not_though_its_answer_cannot_be_unpacked() {
+    let chain = Chain::start(|_| {
+        let options = ResponseOptions { content_format: Some(65060), ..ResponseOptions::default() };
+        Reply::Now(Code::new(2, 5), options, b"\x82\xe0\xd6\x01".to_vec())
+    });
+    let chain = chain.await;
+    let target = "/_matrix/client/v3/createRoom";
+    let (status, answer) = chain.ask(Method::POST, target, Some("t"), &json!({ "name": "x" })).await;
+    assert_eq!((status, &answer["errcode"]), (504, &json!("M_UNKNOWN")));
+    let over_udp =
+        chain.stub.seen().iter().filter(|seen| seen.method == lowband_client::Method::Post).count();
+    let over_https = chain.homeserver.targets().iter().filter(|asked| asked.contains("createRoom")).count();
+    assert_eq!((over_udp, over_https), (1, 0));
+}

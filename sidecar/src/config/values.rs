@@ -3,6 +3,7 @@
 
 use crate::upstream::Address;
 use http::uri::Authority;
+use lowband_system::scaled::{SIZES, scaled};
 use lowband_transport::shares::Balancers;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -10,7 +11,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 const DURATIONS: &[(&str, u64)] = &[("", 1_000), ("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
-const SIZES: &[(&str, u64)] = &[("", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 const COUNTS: &[(&str, u64)] = &[("", 1)];
 
 /// The longest duration: times are added to the clock, which must not overflow.
@@ -119,13 +119,6 @@ pub(super) fn upstream(text: &str) -> Result<Address, String> {
 /// Adds to the error of a value that the option accepts this word as well.
 pub(super) fn or_word(why: String, word: &str) -> String {
     format!("{why}; {word} is allowed too")
-}
-
-fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at_checked(digits)?;
-    let (_, factor) = units.iter().find(|(name, _)| *name == unit.trim_start())?;
-    number.parse::<u64>().ok()?.checked_mul(*factor)
 }
 
 fn bounded(value: u64, allowed: RangeInclusive<u64>) -> Result<usize, String> {

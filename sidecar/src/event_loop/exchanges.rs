@@ -157,11 +157,16 @@ impl Exchanges {
             failure: None,
             is_refused: false,
         };
-        let unpacked = packing::unpack(&mut asked.options, &mut asked.body, self.longest_body);
-        let judged = unpacked.and_then(|wants_packed| {
-            let peer = peer.map(|peer| peer.ip());
-            Ok((self.judge(now, &asked, peer, server.network(asked.session))?, wants_packed))
-        });
+        let network = server.network(asked.session);
+        let method = asked.method;
+        let judged = match packing::unpack(method, &mut asked.options, &mut asked.body, self.longest_body) {
+            // What is not to be read counts for the rate as well.
+            Err(refusal) => Err(self.within_rate(now, network).err().unwrap_or(refusal)),
+            Ok(wants_packed) => {
+                let judged = self.judge(now, &asked, peer.map(|peer| peer.ip()), network);
+                judged.map(|judged| (judged, wants_packed))
+            }
+        };
         match judged {
             Err(refusal) => {
                 line.path = loggable(&format!("/{}", asked.options.path.join("/")));
@@ -290,6 +295,13 @@ impl Exchanges {
         self.sessions.forget(session);
     }
 
+    fn within_rate(&mut self, now: Instant, network: Option<Network>) -> Result<(), Refusal> {
+        match (&mut self.rate, network) {
+            (Some(rate), Some(network)) => rate.take(now, network).inspect_err(|_| self.metrics.over_rate()),
+            _ => Ok(()),
+        }
+    }
+
     fn judge(
         &mut self,
         now: Instant,
@@ -300,9 +312,7 @@ impl Exchanges {
         let Asked { session, method, options, standing, body, .. } = asked;
         // First, because what a body shows of its client holds whatever becomes of the request.
         let cbor_version = self.sessions.cbor_version(*session, standing, options, body);
-        if let (Some(rate), Some(network)) = (&mut self.rate, network) {
-            rate.take(now, network).inspect_err(|_| self.metrics.over_rate())?;
-        }
+        self.within_rate(now, network)?;
         self.server_names.admit(options.host.as_deref())?;
         match target::map(*method, options)? {
             Target::Ready if *method == Method::Get => {

@@ -116,3 +116,43 @@ async fn an_answer_that_comes_in_pieces_is_packed_in_pieces() {
     assert_eq!(response.options.content_format, Some(PACKED));
     assert!(response.body == packed::pack(&plain));
 }
+
+#[tokio::test]
+async fn a_short_answer_of_known_length_has_its_length_when_packed() {
+    for (repeats, is_known) in [(700, true), (4000, false)] {
+        let plain = [b"\x9f".as_slice(), &PLAIN.repeat(repeats), b"\xff"].concat();
+        let whole = plain.clone();
+        let stub = handler(move |_| {
+            let whole = whole.clone();
+            async move {
+                let length = whole.len().to_string();
+                let kind = ("content-type", "application/cbor");
+                let (source, reply) = streamed(200, &[kind, ("content-length", &length)]);
+                tokio::spawn(async move {
+                    for piece in whole.chunks(9_000) {
+                        source.send(Ok(Bytes::copy_from_slice(piece))).await.unwrap();
+                    }
+                });
+                reply
+            }
+        });
+        let chain = Chain::start(stub, &[]).await;
+        let response = chain.connect().await.request(Method::Get, asking(None, Some(PACKED)), b"").await;
+        let packed = packed::pack(&plain);
+        assert_eq!(response.options.size, is_known.then_some(packed.len() as u64), "{}", plain.len());
+        assert!(response.body == packed);
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_packed_counts_for_the_rate() {
+    let chain =
+        Chain::start(crate::stub::ok(), &["--requests-per-second", "1", "--request-burst", "3"]).await;
+    let wire = chain.connect().await;
+    let mut codes = Vec::new();
+    for _ in 0..4 {
+        codes.push(wire.request(Method::Put, asking(Some(PACKED), None), b"\xd6\x01").await.code);
+    }
+    assert_eq!(codes.pop(), Some(Code::TOO_MANY_REQUESTS));
+    assert_eq!(codes, [Code::BAD_REQUEST; 3]);
+}

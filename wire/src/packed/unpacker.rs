@@ -43,11 +43,15 @@ impl Unpacker {
     /// The body is not a packed one, or stands for more than it may. What follows means nothing then.
     pub fn push(&mut self, piece: &[u8], cbor: &mut Vec<u8>) -> Result<(), NotPacked> {
         let begin = cbor.len();
-        let held = std::mem::take(&mut self.held);
-        let outcome = if held.is_empty() {
-            self.take(piece, begin, cbor)
+        let outcome = if self.held.is_empty() {
+            self.take(piece, begin, cbor).map(|rest| self.held.extend_from_slice(rest))
         } else {
-            self.take(&[&held, piece].concat(), begin, cbor)
+            let mut held = std::mem::take(&mut self.held);
+            held.extend_from_slice(piece);
+            self.take(&held, begin, cbor).map(<[u8]>::len).map(|rest| {
+                held.drain(..held.len() - rest);
+                self.held = held;
+            })
         };
         self.written += cbor.len() - begin;
         outcome
@@ -57,16 +61,25 @@ impl Unpacker {
     ///
     /// # Errors
     ///
-    /// The body breaks off within something that stands for a text.
+    /// The body breaks off within something that stands for a text, or stands for more than it may.
     pub fn finish(self, cbor: &mut Vec<u8>) -> Result<(), NotPacked> {
         if let Some(TAG_TABLE | TAG_BASE64 | TAG_BASE64URL) = self.held.first().copied() {
             return Err(NotPacked::CutOff(self.read + self.held.len() as u64));
+        }
+        if self.written + self.held.len() > self.most {
+            return Err(NotPacked::TooLong(self.most));
         }
         cbor.extend_from_slice(&self.held);
         Ok(())
     }
 
-    fn take(&mut self, mut bytes: &[u8], begin: usize, cbor: &mut Vec<u8>) -> Result<(), NotPacked> {
+    /// Returns the rest, of which more has to come.
+    fn take<'b>(
+        &mut self,
+        mut bytes: &'b [u8],
+        begin: usize,
+        cbor: &mut Vec<u8>,
+    ) -> Result<&'b [u8], NotPacked> {
         while !bytes.is_empty() {
             let before = bytes.len();
             if let Some(rest) = self.place.pass_on(bytes, cbor) {
@@ -105,8 +118,7 @@ impl Unpacker {
                 return Err(NotPacked::TooLong(self.most));
             }
         }
-        self.held.extend_from_slice(bytes);
-        Ok(())
+        Ok(bytes)
     }
 }
 
@@ -120,11 +132,11 @@ fn find(bytes: &[u8]) -> Option<(Found<'_>, &[u8])> {
         _ => ("$", &URL_SAFE_NO_PAD),
     };
     if *tag != TAG_TABLE {
-        return base64(sign, engine, rest);
+        return in_base64(sign, engine, rest);
     }
     match rest.split_first().map(|(first, rest)| (*first, rest)) {
         None => PART,
-        Some((TRUE, rest)) => base64("!", engine, rest),
+        Some((TRUE, rest)) => in_base64("!", engine, rest),
         Some((NULL, rest)) => match Head::read(rest).ok()? {
             None => PART,
             Some((head, behind)) if head.major == Major::Tag || head.is_known_text() => {
@@ -137,7 +149,7 @@ fn find(bytes: &[u8]) -> Option<(Found<'_>, &[u8])> {
             let further = match head.major {
                 Major::Unsigned => head.length()?.checked_mul(2)?,
                 Major::Negative => head.length()?.checked_mul(2)?.checked_add(1)?,
-                Major::Bytes => return base64(sign, engine, rest),
+                Major::Bytes => return in_base64(sign, engine, rest),
                 _ => return None,
             };
             Some((Found::Text(TABLE.get(ONE_BYTE.checked_add(further)?)?), behind))
@@ -145,7 +157,7 @@ fn find(bytes: &[u8]) -> Option<(Found<'_>, &[u8])> {
     }
 }
 
-fn base64<'b>(
+fn in_base64<'b>(
     sign: &'static str,
     engine: &'static GeneralPurpose,
     bytes: &'b [u8],
@@ -164,6 +176,11 @@ fn write(text: &str, to: &mut Vec<u8>) {
 }
 
 fn write_base64(sign: &str, bytes: &[u8], engine: &GeneralPurpose, to: &mut Vec<u8>) {
-    let text = sign.to_owned() + &engine.encode(bytes);
-    write(&text, to);
+    let length = base64::encoded_len(bytes.len(), false).unwrap_or_default();
+    write_head(Major::Text, (sign.len() + length) as u64, to);
+    to.extend_from_slice(sign.as_bytes());
+    let begin = to.len();
+    to.resize(begin + length, 0);
+    // The room is as long as what is written.
+    let _written = engine.encode_slice(bytes, to.get_mut(begin..).unwrap_or_default());
 }
