@@ -10,7 +10,7 @@ use crate::tcp::Meter;
 use bytes::Bytes;
 use http::{Request, header};
 use http_body_util::Full;
-use lowband_client::{ConnectOptions, Connection, Response, Verification};
+use lowband_client::{ConnectOptions, Connection, Response, Settings, Verification};
 use lowband_wire::coap::content_format::{APPLICATION_JSON, CBOR, JSON};
 use serde_json::Value;
 use std::net::SocketAddr;
@@ -90,6 +90,11 @@ impl Wire {
 /// Opens a DTLS session with the sidecar, or a relay to it; only the certificate in the PEM file `ca` is
 /// believed.
 pub async fn connect(server: SocketAddr, ca: &Path) -> Result<Connection> {
+    connect_with(server, ca, Settings::default()).await
+}
+
+/// Opens a DTLS session as [`connect`] does, with these settings.
+pub async fn connect_with(server: SocketAddr, ca: &Path, settings: Settings) -> Result<Connection> {
     let roots = std::fs::read(ca).map_err(Error::io(format!("read {}", ca.display())))?;
     let options = ConnectOptions {
         server,
@@ -101,7 +106,7 @@ pub async fn connect(server: SocketAddr, ca: &Path) -> Result<Connection> {
         what: format!("DTLS handshake with {server}"),
         why: why.to_string(),
     };
-    Connection::connect(options).await.map_err(failed)
+    Connection::connect_with(options, settings).await.map_err(failed)
 }
 
 async fn over_coap(connection: &Connection, call: Call<'_>, what: String) -> Result<Answer> {

@@ -8,12 +8,14 @@
     reason = "what helps a test may fail as the test does"
 )]
 
+use lowband_client::{Limits, Settings};
 use lowband_e2e::call::Call;
 use lowband_e2e::fixture::{Fixture, Shared};
 use lowband_e2e::matrix::{self, User};
 use lowband_e2e::relay::Relay;
 use lowband_e2e::story::{Side, Story};
 use lowband_e2e::tell::Voice;
+use lowband_e2e::wire::{Wire, connect_with};
 use serde_json::{Value, json};
 
 static SHARED: Shared = Shared::new();
@@ -83,6 +85,51 @@ fn the_same_documents_come_over_coap_and_over_https() {
         }
         let back = https.call(Call::get(format!("/_matrix/client/v3/rooms/{room}/event/{event}")).by(&user.token));
         assert_eq!(back.await.unwrap().ok().unwrap()["content"], odd);
+    });
+}
+
+#[test]
+fn packed_bodies_are_the_same_documents_in_fewer_bytes() {
+    let fixture = fixture();
+    fixture.run(async {
+        let (mut coap, user) = fixture.register("packed").await.unwrap();
+        let room = matrix::create_room(&mut coap, &user, &[]).await.unwrap();
+        let ciphertext = "AwgAEnACgAkLmt6qF84IK+bM1h/Q".repeat(30);
+        let content =
+            json!({ "algorithm": "m.megolm.v1.aes-sha2", "ciphertext": ciphertext, "device_id": "D" });
+        let mut spent = Vec::new();
+        for packed_bodies in [false, true] {
+            let relay = Relay::start(fixture.chain.address()).await.unwrap();
+            let limits = Limits { packed_bodies, ..Limits::default() };
+            let settings = Settings { limits, ..Settings::default() };
+            let ca = &fixture.chain.certificate.certificate;
+            let mut wire = Wire::Coap(connect_with(relay.address(), ca, settings).await.unwrap());
+            // Both ends say what they know, and the server learns the token.
+            let whoami = Call::get("/_matrix/client/v3/account/whoami").by(&user.token);
+            wire.call(whoami).await.unwrap().ok().unwrap();
+            let before = relay.traffic().await.unwrap().payload;
+            let target = format!("/_matrix/client/v3/rooms/{room}/send/m.room.encrypted/{packed_bodies}");
+            let sent = wire.call(Call::put(target, content.clone()).by(&user.token)).await.unwrap();
+            let event = sent.text("/event_id").unwrap();
+            let up = relay.traffic().await.unwrap().payload - before;
+            for target in [format!("event/{event}"), "state".to_owned()] {
+                let target = format!("/_matrix/client/v3/rooms/{room}/{target}");
+                let [mut one, mut other] = [
+                    wire.call(Call::get(&target).by(&user.token)).await.unwrap(),
+                    coap.call(Call::get(&target).by(&user.token)).await.unwrap(),
+                ];
+                forget_ages(&mut one.body);
+                forget_ages(&mut other.body);
+                assert!(one.success);
+                assert_eq!(one.body, other.body, "{target}");
+            }
+            spent.push([up, relay.traffic().await.unwrap().payload - before - up]);
+        }
+        let [plain, packed] = [spent[0], spent[1]];
+        assert!(
+            packed.iter().zip(plain).all(|(packed, plain)| 100 * packed < 85 * plain),
+            "{plain:?} {packed:?}"
+        );
     });
 }
 

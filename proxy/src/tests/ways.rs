@@ -331,3 +331,16 @@ async fn what_may_not_be_done_twice_is_not_though_its_answer_cannot_be_unpacked(
     let over_https = chain.homeserver.targets().iter().filter(|asked| asked.contains("createRoom")).count();
     assert_eq!((over_udp, over_https), (1, 0));
 }
+
+#[tokio::test]
+async fn bodies_are_packed_once_the_server_has_said_that_it_knows_them() {
+    let chain = Chain::start(|_| content(json!({}))).await;
+    let target = "/_matrix/client/v3/rooms/!r:b/send/m.room.encrypted/1";
+    let body = json!({ "algorithm": "m.megolm.v1.aes-sha2", "ciphertext": "AQIDBAUG" });
+    for _ in 0..2 {
+        assert_eq!(chain.ask(Method::PUT, target, Some("t"), &body).await.0, 200);
+    }
+    let formats =
+        chain.stub.seen().into_iter().map(|seen| (seen.options.content_format, seen.options.accept));
+    assert_eq!(formats.collect::<Vec<_>>(), [(Some(60), Some(60)), (Some(65060), Some(65060))]);
+}
