@@ -7,8 +7,8 @@
 //! |---|---|
 //! | simple value 0-15 | text 0-15 of the [table](TABLE) |
 //! | tag 6, then an integer `n` | text `16 + 2n` of it, for a negative `n` text `16 - 2n - 1`, as in packed CBOR |
-//! | tag 22, then bytes | their base64, without padding (RFC 4648 section 4, RFC 8949 section 3.4.5.2) |
-//! | tag 21, then bytes | their base64url, without padding (RFC 4648 section 5) |
+//! | tag 22 (RFC 8949 section 3.4.5.2), then bytes | their base64 (RFC 4648 section 4), never padded |
+//! | tag 21, then bytes | their base64url (RFC 4648 section 5), never padded |
 //! | tag 6, then bytes | `$` and their base64url: an event |
 //! | tag 6, `true`, then bytes | `!` and their base64url: a room |
 //! | tag 6, `null`, then a tag or a simple value 0-15 | that tag or value, since JSON has neither |
