@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_payload_of_a_get_is_ignored() {
-        let mut body = b"\\xd6".to_vec();
+        let mut body = b"\xd6".to_vec();
         assert_eq!(unpack(Method::Get, &mut options(Some(PACKED), None), &mut body, 100), Ok(false));
         assert!(body.is_empty());
     }
