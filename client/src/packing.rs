@@ -20,7 +20,8 @@ pub(crate) fn pack(request: &mut coap::Request) {
     if accepts_cbor {
         options.accept = Some(PACKED);
     }
-    if matches!(options.content_format, None | Some(CBOR)) {
+    let is_short = request.body.len() <= packed::LONGEST_REQUEST;
+    if is_short && matches!(options.content_format, None | Some(CBOR)) {
         let packed = packed::pack(&request.body);
         if packed.len() < request.body.len() && request.body.len() <= packed::longest_request(packed.len()) {
             options.content_format = Some(PACKED);

@@ -92,6 +92,7 @@ impl Packing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lowband_wire::packed::LONGEST_REQUEST;
 
     /// `{1: "m.room.message"}` and the same packed.
     const PLAIN: &[u8] = b"\xa1\x01\x6em.room.message";
@@ -135,6 +136,16 @@ mod tests {
         let refused = unpack(Method::Put, &mut options(Some(PACKED), None), &mut vec![0xe0; 10_000], 1 << 20)
             .unwrap_err();
         assert_eq!(refused.code, Code::REQUEST_ENTITY_TOO_LARGE);
+    }
+
+    #[test]
+    fn a_long_body_cannot_hold_up_the_others() {
+        for (length, is_taken) in [(LONGEST_REQUEST, true), (LONGEST_REQUEST + 1, false)] {
+            let unpacked =
+                unpack(Method::Put, &mut options(Some(PACKED), None), &mut vec![0; length], 8 << 20);
+            let expected = if is_taken { Ok(false) } else { Err(Code::REQUEST_ENTITY_TOO_LARGE) };
+            assert_eq!(unpacked.map_err(|refusal| refusal.code), expected);
+        }
     }
 
     #[test]

@@ -71,10 +71,14 @@ pub fn pack(cbor: &[u8]) -> Vec<u8> {
     packed
 }
 
-/// Returns the most bytes that a packed body of a request may stand for. A server unpacks what anybody sends:
-/// without this a few bytes cost it many. What Matrix says takes a third or more of its length.
+/// The most bytes that a packed body of a request may stand for; longer ones are sent as they are. A server
+/// unpacks in one go what anybody sends, and others wait for that.
+pub const LONGEST_REQUEST: usize = 262_144;
+
+/// Returns the most bytes that a packed body of a request of this length may stand for: without a bound a few
+/// bytes would cost the server many. What Matrix says takes a third or more of its length.
 pub fn longest_request(packed: usize) -> usize {
-    packed.saturating_mul(8).saturating_add(4096)
+    packed.saturating_mul(8).saturating_add(4096).min(LONGEST_REQUEST)
 }
 
 /// Unpacks a body that is whole, to at most so many bytes.

@@ -6,7 +6,7 @@ use lowband_client::content_format::{CBOR, JSON, PACKED};
 use lowband_client::{Code, Connection, Error, Limits, Request, Settings};
 use lowband_transport::coap;
 use lowband_wire::coap::options::ResponseOptions;
-use lowband_wire::packed;
+use lowband_wire::packed::{self, LONGEST_REQUEST};
 
 /// `["m.room.message", "AQIDBAUG", 1]`.
 const PLAIN: &[u8] = b"\x83\x6em.room.message\x68AQIDBAUG\x01";
@@ -63,7 +63,7 @@ async fn bodies_are_packed_both_ways_once_the_server_has_said_that_it_knows_them
 }
 
 #[tokio::test]
-async fn what_is_json_or_no_shorter_packed_stays_as_it_is() {
+async fn what_is_json_or_long_or_no_shorter_packed_stays_as_it_is() {
     let stub = StubServer::start(as_asked);
     let connection = connect(&stub, knowing()).await;
     connection.request(Request::get("/first")).await.unwrap();
@@ -72,6 +72,7 @@ async fn what_is_json_or_no_shorter_packed_stays_as_it_is() {
         (put(PLAIN, Some(JSON), Some(CBOR)), Some(JSON), Some(PACKED)),
         (put(b"\x61a", None, Some(JSON)), None, Some(JSON)),
         (put(b"", None, None), None, Some(PACKED)),
+        (put(&PLAIN.repeat(LONGEST_REQUEST / PLAIN.len() + 1), None, None), None, Some(PACKED)),
     ] {
         let body = request.body.clone();
         connection.request(request).await.unwrap();
